@@ -1,0 +1,40 @@
+import type { z } from 'zod';
+import type { Clock } from '../src/canon/clock.ts';
+import type { CanonicalEvent, EventId } from '../src/canon/event.ts';
+import type { Outcome } from '../src/canon/outcome.ts';
+
+/** A kind of destination. */
+export interface Connector<Options> {
+  /** The word in YAML. */
+  readonly kind: string;
+  /** One sentence, for the docs and the console. */
+  readonly summary: string;
+  /** The only schema: checks, defaults, docs. */
+  readonly options: z.ZodType<Options> & z.ZodObject;
+  /** Throws Unreachable while the destination cannot be had; the lane tries again. */
+  open(options: Options, host: Host, signal: AbortSignal): Promise<Sink>;
+}
+
+/**
+ * One opened destination. It never retries, buffers or reorders: the relay does (kafkajs retries 0, Elasticsearch
+ * maxRetries 0). Calls never overlap.
+ */
+export interface Sink {
+  /**
+   * Settles each event, by id; one missing from the map is retried. Throws Unreachable when none can be judged.
+   * Events of one group stand in journal order and must not land in another.
+   */
+  deliver(batch: readonly CanonicalEvent[], signal: AbortSignal): Promise<ReadonlyMap<EventId, Outcome>>;
+  /** Exercises what deliver uses and nothing else; writes nothing. Throws Unreachable. */
+  check(signal: AbortSignal): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** What a sink may ask of the bridge. */
+export interface Host {
+  /** The name the user gave this connector in the YAML. */
+  readonly name: string;
+  readonly clock: Clock;
+  /** Says something a person may want to know and need not act on: a topic was created. */
+  note(message: string): void;
+}

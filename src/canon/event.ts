@@ -1,0 +1,170 @@
+/**
+ * Terminology, used everywhere with these meanings only:
+ *
+ * - callback: one HTTP request of the service, as it came.
+ * - event: what a callback means, in one shape (a CloudEvent). Its id is deterministic.
+ * - group: the merged state of one chat group; each field carries the version of its last change.
+ * - journal: the file in which an event is recorded before its callback is answered OK.
+ * - connector: a kind of destination. Sink: one opened destination. Lane: what carries the journal's events to one sink.
+ * - outcome: what became of one event at one sink.
+ * - dead letter: an event that one sink refused for good, kept with the reason.
+ * - quarantine: callbacks of a verified sender that could not be mapped, kept as they came.
+ * - drift: a difference between a copy and what the service says.
+ */
+import { hash } from 'node:crypto';
+import { z } from 'zod';
+
+/** Up to 512 bytes of UTF-8: Elasticsearch takes no longer `_id`. */
+export const MAX_GROUP_ID_BYTES = 512;
+
+export const EVENT_TYPES = ['chat.group.info.changed'] as const;
+
+/** The profile fields, in the order in which they are shown. */
+export const PROFILE_FIELDS = ['name', 'introduction', 'notification', 'faceUrl'] as const;
+export type ProfileField = (typeof PROFILE_FIELDS)[number];
+
+const changedFields = z
+  .strictObject({
+    name: z.string().optional(),
+    introduction: z.string().optional(),
+    notification: z.string().optional(),
+    faceUrl: z.string().optional(),
+    customFields: z.record(z.string(), z.string()).optional(),
+  })
+  .describe('Exactly the fields the callback held: "" is a cleared field, an absent key is unchanged.');
+
+/** The canonical event, as it stands in Kafka, in Elasticsearch (`content: events`) and in NDJSON files. */
+export const canonicalEvent = z
+  .strictObject({
+    specversion: z.literal('1.0'),
+    id: z
+      .string()
+      .min(1)
+      .describe('Deterministic: a redelivered callback has the same id. Ids of later events sort later.'),
+    source: z.string().describe('urn:tencent-chat:app:<SDKAppID>'),
+    type: z.enum(EVENT_TYPES),
+    subject: z.string().min(1).describe('The group id.'),
+    time: z.iso.datetime().describe('occurredAt in RFC 3339.'),
+    datacontenttype: z.literal('application/json'),
+    dataschema: z.string(),
+    data: z.strictObject({
+      groupId: z.string().min(1),
+      groupType: z.string().describe('Public, Private, ChatRoom, AVChatRoom, Community, …: an open set.'),
+      operator: z.string().describe('Who changed it.'),
+      changed: changedFields,
+      occurredAt: z.int().nonnegative().describe('Milliseconds since 1970. Later wins; the id breaks ties.'),
+      occurredAtFrom: z
+        .enum(['callback', 'receipt'])
+        .describe('Whether occurredAt is the callback’s EventTime or, lacking a usable one, the time of receipt.'),
+      receivedAt: z.int().nonnegative().describe('Milliseconds since 1970.'),
+      origin: z.strictObject({
+        platform: z.string().optional(),
+        clientIp: z.string().optional(),
+        requestId: z.string().optional(),
+      }),
+      extra: z
+        .record(z.string(), z.unknown())
+        .describe('Fields of the callback that the bridge does not know, as they came.'),
+    }),
+  })
+  .meta({
+    title: 'chat.group.info.changed',
+    description: 'A group profile was changed. CloudEvents 1.0, structured mode.',
+  });
+
+export type EventId = string;
+export type ChangedFields = {
+  -readonly [Field in ProfileField]?: string;
+} & { customFields?: Record<string, string> };
+
+export interface Origin {
+  platform?: string;
+  clientIp?: string;
+  requestId?: string;
+}
+
+export interface EventData {
+  readonly groupId: string;
+  readonly groupType: string;
+  readonly operator: string;
+  readonly changed: ChangedFields;
+  readonly occurredAt: number;
+  readonly occurredAtFrom: 'callback' | 'receipt';
+  readonly receivedAt: number;
+  readonly origin: Origin;
+  readonly extra: Record<string, unknown>;
+}
+
+export interface CanonicalEvent {
+  readonly specversion: '1.0';
+  readonly id: EventId;
+  readonly source: string;
+  readonly type: (typeof EVENT_TYPES)[number];
+  readonly subject: string;
+  readonly time: string;
+  readonly datacontenttype: 'application/json';
+  readonly dataschema: string;
+  readonly data: EventData;
+}
+
+/** Wraps the data of an info change in its envelope. */
+export function infoChanged(sdkAppId: string, id: EventId, data: EventData): CanonicalEvent {
+  return {
+    specversion: '1.0',
+    id,
+    source: `urn:tencent-chat:app:${sdkAppId}`,
+    type: 'chat.group.info.changed',
+    subject: data.groupId,
+    time: new Date(data.occurredAt).toISOString(),
+    datacontenttype: 'application/json',
+    dataschema: 'urn:group-sync-bridge:event:group-info-changed:1',
+    data,
+  };
+}
+
+/** What makes two callbacks the same event. */
+export interface Identity {
+  readonly sdkAppId: string;
+  readonly command: string;
+  readonly groupId: string;
+  readonly operator: string;
+  readonly changed: ChangedFields;
+  readonly extra: Record<string, unknown>;
+  /** EventTime in ms; lacking it, the service's RequestID; lacking both, something unique to this receipt. */
+  readonly moment: { readonly eventTime: number } | { readonly requestId: string } | { readonly receipt: string };
+}
+
+/**
+ * 26 characters in the manner of a ULID: 10 of EventTime (zeros when there is none), 16 of a SHA-256 over the identity.
+ * Deterministic like a bare hash, but ids of one period lie side by side, so that the journal's and Elasticsearch's
+ * indexes stay cheap to write however many events they hold.
+ */
+export function eventId(identity: Identity): EventId {
+  const { sdkAppId, command, groupId, operator, changed, extra, moment } = identity;
+  // JSON escapes lone surrogates, which UTF-8 would fold into one replacement character.
+  const material = JSON.stringify([sdkAppId, command, groupId, moment, operator, sorted(changed), sorted(extra)]);
+  const digest = hash('sha256', material, 'buffer');
+  const time = 'eventTime' in moment ? Math.min(Math.max(Math.trunc(moment.eventTime), 0), MAX_ID_TIME) : 0;
+  return base32(BigInt(time), 10) + base32(digest.readBigUInt64BE(0), 13) + base32(BigInt(digest.readUInt16BE(8)), 3);
+}
+
+const MAX_ID_TIME = 2 ** 48 - 1;
+const CROCKFORD = '0123456789abcdefghjkmnpqrstvwxyz';
+
+function base32(value: bigint, length: number): string {
+  let text = '';
+  for (let i = 0; i < length; i++) {
+    text = CROCKFORD.charAt(Number(value & 31n)) + text;
+    value >>= 5n;
+  }
+  return text;
+}
+
+/** Entries by key, at every depth: the order of keys on the wire says nothing. */
+function sorted(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sorted);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.entries(value)
+    .sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))
+    .map(([key, inner]) => [key, sorted(inner)]);
+}

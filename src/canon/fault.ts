@@ -1,0 +1,115 @@
+/**
+ * Every failure the bridge can name. The code is stable: people search for it, alerts match it.
+ * `status` is what the receiver answers, `exit` what a command exits with.
+ */
+const known = {
+  // the caller of the receiver
+  'not-json': { status: 400 },
+  'body-incomplete': { status: 400 },
+  'query-invalid': { status: 400 },
+  'callback-invalid': { status: 400 },
+  'command-mismatch': { status: 400 },
+  'sign-missing': { status: 401 },
+  'sign-stale': { status: 401 },
+  'sign-wrong': { status: 401 },
+  'address-refused': { status: 403 },
+  'app-mismatch': { status: 403 },
+  'command-refused': { status: 403 },
+  'path-unknown': { status: 404 },
+  'method-unknown': { status: 405 },
+  'body-too-large': { status: 413 },
+  internal: { status: 503 },
+  // the journal
+  'journal-in-use': { status: 503, exit: 1 },
+  'journal-unusable': { status: 503, exit: 1 },
+  'journal-unwritable': { status: 503, exit: 1 },
+  stopping: { status: 503 },
+  // a destination as a whole: it pauses its lane, no event is charged
+  'destination-unreachable': { exit: 1 },
+  'destination-overloaded': { exit: 1 },
+  'destination-credentials': { exit: 1 },
+  'destination-missing': { exit: 1 },
+  'destination-misconfigured': { exit: 1 },
+  // one event at one destination
+  'event-too-large': {},
+  'event-refused': {},
+  'event-conflict': {},
+  'event-unsettled': {},
+  // the person at the command line
+  'config-invalid': { exit: 2 },
+  usage: { exit: 2 },
+  'address-in-use': { exit: 1 },
+  'command-failed': { exit: 1 },
+} as const satisfies Record<string, { status?: 400 | 401 | 403 | 404 | 405 | 413 | 503; exit?: 1 | 2 }>;
+
+export type FaultCode = keyof typeof known;
+
+/** A failure as a value: what went wrong, where, and what to do about it. */
+export interface Fault {
+  readonly code: FaultCode;
+  readonly message: string;
+  /** The setting, field or file concerned, e.g. `connectors.group-events.brokers`. */
+  readonly path?: string;
+  readonly suggestion?: string;
+}
+
+export type HttpFaultCode = {
+  [Code in FaultCode]: (typeof known)[Code] extends { status: number } ? Code : never;
+}[FaultCode];
+
+export type HttpFault = Fault & { readonly code: HttpFaultCode };
+
+/** What was read, or why it could not be. */
+export type Checked<Value> =
+  | { readonly ok: true; readonly value: Value }
+  | { readonly ok: false; readonly fault: HttpFault };
+
+export const accepted = <Value>(value: Value): Checked<Value> => ({ ok: true, value });
+export const refused = (fault: HttpFault): { readonly ok: false; readonly fault: HttpFault } => ({ ok: false, fault });
+
+export function httpStatus(code: HttpFaultCode): 400 | 401 | 403 | 404 | 405 | 413 | 503 {
+  return known[code].status;
+}
+
+export function exitCode(code: FaultCode): 1 | 2 {
+  const entry = known[code];
+  return 'exit' in entry ? entry.exit : 1;
+}
+
+/** A fault where the caller cannot decide: thrown, and caught by whoever answers or prints. */
+export class BridgeError extends Error {
+  override readonly name: string = 'BridgeError';
+  readonly fault: Fault;
+  constructor(fault: Fault, cause?: unknown) {
+    super(fault.message, { cause });
+    this.fault = fault;
+  }
+}
+
+/**
+ * A destination that cannot be judged event by event: down, hung, wrong password, topic missing.
+ * The lane waits and goes on by itself; no event is charged an attempt.
+ */
+export class Unreachable extends BridgeError {
+  override readonly name = 'Unreachable';
+}
+
+/** One line for people: message, setting, what to do. */
+export function describeFault(fault: Fault): string {
+  const where = fault.path === undefined ? '' : ` (${fault.path})`;
+  const hint = fault.suggestion === undefined ? '' : ` — ${fault.suggestion}`;
+  return `${fault.message}${where}${hint}`;
+}
+
+/** The text of whatever was thrown, with its cause when that says more. */
+export function messageOf(thrown: unknown): string {
+  if (!(thrown instanceof Error)) return String(thrown);
+  const own = thrown.message === '' ? thrown.name : thrown.message;
+  const cause = thrown.cause instanceof Error ? messageOf(thrown.cause) : undefined;
+  return cause === undefined || own.includes(cause) ? own : `${own}: ${cause}`;
+}
+
+/** The fault inside whatever was thrown; `code` names what was not thrown as a fault. */
+export function faultOf(thrown: unknown, code: FaultCode): Fault {
+  return thrown instanceof BridgeError ? thrown.fault : { code, message: messageOf(thrown) };
+}

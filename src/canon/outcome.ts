@@ -1,0 +1,12 @@
+import type { Fault } from './fault.ts';
+
+/** What became of one event at one destination. */
+export type Outcome =
+  /** It lies there; the receipt says where: `chat.group-info.events/3@1042`. */
+  | { readonly kind: 'delivered'; readonly receipt: string }
+  /** Something newer was there already, so nothing had to be written. */
+  | { readonly kind: 'superseded'; readonly receipt: string }
+  /** It may succeed later. */
+  | { readonly kind: 'retry'; readonly fault: Fault; readonly afterMs?: number }
+  /** No retry could help this event. */
+  | { readonly kind: 'dead'; readonly fault: Fault };

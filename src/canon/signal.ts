@@ -1,0 +1,70 @@
+import type { Fault } from './fault.ts';
+
+/** Everything that happens, by name. Logs and metrics listen to this map and to nothing else. */
+export interface Signals {
+  'bridge.started': { receiver: string; admin: string; connectors: readonly string[]; journal: string };
+  'bridge.stopping': { reason: string };
+  'bridge.stopped': Record<string, never>;
+  /** One callback was answered. `command` is bounded: commands that the protocol does not know are 'unknown'. */
+  'callback.answered': { command: string; outcome: CallbackOutcome; ms: number; fault?: Fault };
+  'callback.clock-ahead': { groupId: string; aheadMs: number };
+  'journal.committed': { events: number; duplicates: number; ms: number; head: number };
+  'journal.failed': { fault: Fault };
+  'lane.opened': { connector: string };
+  'lane.delivered': {
+    connector: string;
+    delivered: number;
+    superseded: number;
+    ms: number;
+    receivedAt: readonly number[];
+  };
+  /** Everything up to the cursor is settled; receivedAt is that of the event at the cursor. */
+  'lane.cursor': { connector: string; cursor: number; receivedAt?: number };
+  /** The destination as a whole: nothing is charged to any event. */
+  'lane.unreachable': { connector: string; fault: Fault; attempt: number; retryInMs: number };
+  'lane.recovered': { connector: string; downMs: number };
+  /** One event waits for its next attempt and holds back its own group. */
+  'lane.retry': {
+    connector: string;
+    eventId: string;
+    groupId: string;
+    attempts: number;
+    retryInMs: number;
+    fault: Fault;
+  };
+  'lane.dead-letter': { connector: string; eventId: string; groupId: string; attempts: number; fault: Fault };
+  'lane.note': { connector: string; message: string };
+  'relay.crashed': { fault: Fault; restartInMs: number };
+}
+
+export type CallbackOutcome = 'recorded' | 'duplicate' | 'acknowledged' | 'refused' | 'failed';
+export type SignalName = keyof Signals;
+type Listener = <Name extends SignalName>(name: Name, payload: Signals[Name]) => void;
+
+export interface SignalBus {
+  emit<Name extends SignalName>(name: Name, payload: Signals[Name]): void;
+  /** Listens to one signal; returns what stops it. */
+  on<Name extends SignalName>(name: Name, listener: (payload: Signals[Name]) => void): () => void;
+  /** Listens to all of them. */
+  tap(listener: Listener): () => void;
+}
+
+export function createSignals(): SignalBus {
+  const taps = new Set<Listener>();
+  return {
+    emit(name, payload) {
+      for (const listener of taps) listener(name, payload);
+    },
+    on(name, listener) {
+      const tap = (heard: SignalName, payload: unknown) => {
+        if (heard === name) listener(payload as Parameters<typeof listener>[0]);
+      };
+      taps.add(tap);
+      return () => taps.delete(tap);
+    },
+    tap(listener) {
+      taps.add(listener);
+      return () => taps.delete(listener);
+    },
+  };
+}
