@@ -1,0 +1,47 @@
+import { hash, timingSafeEqual } from 'node:crypto';
+import type { HttpFault } from '../canon/fault.ts';
+import type { CallbackQuery } from './callback.ts';
+
+/** How far RequestTime may lie from this clock, in seconds (the vendor's recommendation). */
+export const SIGN_WINDOW_SECONDS = 60;
+
+/** Lowercase hex SHA-256 of Token + RequestTime. */
+export function signOf(token: string, requestTime: string): string {
+  return hash('sha256', token + requestTime, 'hex');
+}
+
+/** Undefined when the Sign is right for one of the tokens. `now` in milliseconds. */
+export function checkSign(query: CallbackQuery, tokens: readonly string[], now: number): HttpFault | undefined {
+  const { sign, requestTime } = query;
+  if (sign === undefined || requestTime === undefined) {
+    return {
+      code: 'sign-missing',
+      message: `${sign === undefined ? 'Sign' : 'RequestTime'} is missing in the query`,
+      suggestion: 'switch authentication on in the vendor’s console, or leave app.callbackTokens out',
+    };
+  }
+  if (!/^\d{1,12}$/.test(requestTime)) {
+    return { code: 'sign-stale', message: 'RequestTime is not a number of seconds since 1970' };
+  }
+  if (Math.abs(now / 1000 - Number(requestTime)) > SIGN_WINDOW_SECONDS) {
+    return {
+      code: 'sign-stale',
+      message: `RequestTime is more than ${SIGN_WINDOW_SECONDS} s away from this clock`,
+      suggestion: 'is the clock of this machine right?',
+    };
+  }
+  const given = Buffer.from(sign.toLowerCase());
+  let right = false;
+  for (const token of tokens) {
+    const wanted = Buffer.from(signOf(token, requestTime));
+    // Every token is tried, so that the time taken says nothing.
+    right = (given.length === wanted.length && timingSafeEqual(given, wanted)) || right;
+  }
+  return right
+    ? undefined
+    : {
+        code: 'sign-wrong',
+        message: 'Sign is wrong',
+        suggestion: 'compare app.callbackTokens with the token in the vendor’s console',
+      };
+}

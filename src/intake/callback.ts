@@ -1,0 +1,137 @@
+import { z } from 'zod';
+import { MAX_GROUP_ID_BYTES } from '../canon/event.ts';
+import { accepted, type Checked, refused } from '../canon/fault.ts';
+
+/** The callback this bridge exists for. */
+export const GROUP_INFO_CHANGED = 'Group.CallbackAfterGroupInfoChanged';
+
+/** What the query of a callback says; names are matched whatever their case. */
+export interface CallbackQuery {
+  readonly sdkAppId?: string;
+  readonly command?: string;
+  readonly clientIp?: string;
+  readonly platform?: string;
+  readonly requestId?: string;
+  readonly sign?: string;
+  readonly requestTime?: string;
+}
+
+const QUERY_NAMES: Readonly<Record<string, keyof CallbackQuery>> = {
+  sdkappid: 'sdkAppId',
+  callbackcommand: 'command',
+  clientip: 'clientIp',
+  optplatform: 'platform',
+  requestid: 'requestId',
+  sign: 'sign',
+  requesttime: 'requestTime',
+};
+
+/** `search` is the part of the URL behind `?`. A name given twice with different values is refused: which one counts? */
+export function readQuery(search: string): Checked<CallbackQuery> {
+  const query: { -readonly [Name in keyof CallbackQuery]: string } = {};
+  for (const [name, value] of new URLSearchParams(search)) {
+    const known = QUERY_NAMES[name.toLowerCase()];
+    if (known === undefined) continue;
+    if (query[known] !== undefined && query[known] !== value) {
+      return refused({
+        code: 'query-invalid',
+        path: name,
+        message: `${name} stands in the query twice with different values`,
+      });
+    }
+    query[known] = value;
+  }
+  return accepted(query);
+}
+
+const groupId = z
+  .string()
+  .min(1, { error: 'it is empty' })
+  .refine((text) => text.isWellFormed() && Buffer.byteLength(text) <= MAX_GROUP_ID_BYTES, {
+    error: `it is longer than ${MAX_GROUP_ID_BYTES} bytes or not well-formed Unicode`,
+  });
+
+/** Milliseconds since 1970, as a JSON number or a string of digits; callbacks of before 2022 have none. */
+const eventTime = z.union([z.number().nonnegative(), z.string().regex(/^\d+$/)], {
+  error: 'milliseconds since 1970 are expected, as a number or a string of digits',
+});
+
+export const groupInfoChanged = z.looseObject({
+  CallbackCommand: z.literal(GROUP_INFO_CHANGED),
+  GroupId: groupId,
+  Type: z.string(),
+  Operator_Account: z.string(),
+  Name: z.string().optional(),
+  Introduction: z.string().optional(),
+  Notification: z.string().optional(),
+  FaceUrl: z.string().optional(),
+  EventTime: eventTime.optional(),
+});
+export type GroupInfoChanged = z.output<typeof groupInfoChanged>;
+
+/** Group custom fields, documented until 2020. Another shape under this key is kept as an unknown field. */
+export const userDefinedDataList = z.array(z.object({ Key: z.string(), Value: z.string() }));
+
+/** The body as a JSON object, or why it is none. */
+export function readBody(bytes: Uint8Array): Checked<Record<string, unknown>> {
+  if (bytes.byteLength === 0)
+    return refused({ code: 'not-json', message: 'the body is empty, a JSON object is expected' });
+  let body: unknown;
+  try {
+    // Not fatal: a name cut inside a character must not cost the whole change.
+    body = JSON.parse(new TextDecoder().decode(bytes));
+  } catch (thrown) {
+    return refused({ code: 'not-json', message: `the body is not JSON: ${(thrown as Error).message}` });
+  }
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) {
+    return refused({ code: 'not-json', message: 'the body is JSON, but not an object' });
+  }
+  return accepted(body as Record<string, unknown>);
+}
+
+/** Parses the body of GROUP_INFO_CHANGED; every field that is wrong is named. */
+export function readGroupInfoChanged(body: Record<string, unknown>): Checked<GroupInfoChanged> {
+  const parsed = groupInfoChanged.safeParse(body);
+  if (parsed.success) return accepted(parsed.data);
+  const complaints = parsed.error.issues.map((issue) => {
+    const field = issue.path.join('.');
+    return !(field in body) ? `${field} is missing` : `${field}: ${issue.message}`;
+  });
+  const path = parsed.error.issues[0]?.path.join('.');
+  return refused({ code: 'callback-invalid', message: complaints.join('; '), ...(path !== undefined && { path }) });
+}
+
+/** A "before" command asks for leave: an OK would allow the action. */
+export function asksForLeave(command: string): boolean {
+  return /Callback(Before|Prev)/i.test(command);
+}
+
+/** Commands the vendor documents, so that a metric's label stays bounded whatever is sent. */
+const DOCUMENTED = new Set([
+  GROUP_INFO_CHANGED,
+  'Group.CallbackAfterCreateGroup',
+  'Group.CallbackAfterGroupDestroyed',
+  'Group.CallbackAfterChangeGroupOwner',
+  'Group.CallbackAfterTopicInfoChanged',
+  'Group.CallbackAfterNewMemberJoin',
+  'Group.CallbackAfterMemberExit',
+  'Group.CallbackAfterSendMsg',
+  'Group.CallbackAfterGroupFull',
+  'Group.CallbackOnDailyGroupQuotaAlarm',
+  'Group.CallbackBeforeCreateGroup',
+  'Group.CallbackBeforeApplyJoinGroup',
+  'Group.CallbackBeforeInviteJoinGroup',
+  'Group.CallbackBeforeSendMsg',
+  'Group.CallbackBeforeCreateTopic',
+  'C2C.CallbackBeforeSendMsg',
+  'C2C.CallbackAfterSendMsg',
+  'Sns.CallbackPrevFriendAdd',
+  'Sns.CallbackPrevFriendResponse',
+  'State.StateChange',
+  'Alert.RequestOverLimit',
+]);
+
+export function commandLabel(command: string | undefined): string {
+  if (command === undefined) return 'none';
+  return DOCUMENTED.has(command) ? command : 'other';
+}

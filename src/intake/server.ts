@@ -1,0 +1,66 @@
+import { createServer, type Server, type ServerOptions } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { getRequestListener } from '@hono/node-server';
+import { BridgeError, messageOf } from '../canon/fault.ts';
+import { failEnvelope } from './envelope.ts';
+
+type Fetch = Parameters<typeof getRequestListener>[0];
+
+/** Longer than the idle time-out of common load balancers, so that they, not we, end idle connections. */
+const KEEP_ALIVE_MS = 75_000;
+
+const SERVER_OPTIONS: ServerOptions = {
+  keepAliveTimeout: KEEP_ALIVE_MS,
+  headersTimeout: 10_000,
+  requestTimeout: 15_000,
+  connectionsCheckingInterval: 2_000,
+};
+
+/** Resolves once it listens; the port is the real one also when 0 was asked for. */
+export function listen(fetch: Fetch, hostname: string, port: number): Promise<{ server: Server; port: number }> {
+  const listener = getRequestListener(fetch, {
+    hostname,
+    errorHandler: (thrown) =>
+      new Response(failEnvelope({ code: 'query-invalid', message: `not a request: ${messageOf(thrown)}` }), {
+        status: 400,
+        headers: { 'content-type': 'application/json', connection: 'close' },
+      }),
+  });
+  const server = createServer(SERVER_OPTIONS, listener);
+  server.on('clientError', answerClientError);
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      const message = `cannot listen on ${hostname}:${port}: ${error.message}`;
+      const suggestion = 'another process listens there, or the host is not one of this machine: choose another';
+      reject(new BridgeError({ code: 'address-in-use', message, suggestion }));
+    });
+    server.listen(port, hostname, () => {
+      server.removeAllListeners('error');
+      resolve({ server, port: (server.address() as AddressInfo).port });
+    });
+  });
+}
+
+/** What never becomes a request (bad HTTP, headers too large or too slow) is answered in the envelope, too. */
+function answerClientError(error: NodeJS.ErrnoException, socket: Duplex): void {
+  if (!socket.writable || error.code === 'ECONNRESET') {
+    socket.destroy();
+    return;
+  }
+  const body = failEnvelope({ code: 'query-invalid', message: `not an HTTP request: ${error.message}` });
+  socket.end(
+    `HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+  );
+}
+
+/** Takes no new connections, lets requests in flight end for at most `ms`, then cuts what is left. */
+export function closeServer(server: Server, ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => server.closeAllConnections(), ms);
+    server.close(() => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}
