@@ -1,0 +1,216 @@
+/** The only file that knows kafkajs: everything else sees plain values, Unreachable and Refused. */
+import { type Admin, Kafka, logLevel, type Message, Partitioners, type Producer } from 'kafkajs';
+import { type Fault, type FaultCode, messageOf, Unreachable } from '../../src/canon/fault.ts';
+import type { KafkaMessage } from './message.ts';
+
+export interface ClientOptions {
+  readonly brokers: readonly string[];
+  readonly clientId: string;
+  readonly topic: string;
+  readonly connectionTimeoutMs: number;
+  readonly requestTimeoutMs: number;
+  /** How the YAML names this connector, for faults: `connectors.group-events`. */
+  readonly path: string;
+}
+
+export interface Topic {
+  readonly partitions: number;
+}
+
+export interface NewTopic {
+  readonly partitions: number;
+  readonly replicationFactor: number;
+  readonly config: Readonly<Record<string, string>>;
+}
+
+/** The broker refused these records for good; with several of them, it does not say which one. */
+export class Refused extends Error {
+  override readonly name = 'Refused';
+  readonly fault: Fault;
+  constructor(fault: Fault) {
+    super(fault.message);
+    this.fault = fault;
+  }
+}
+
+export interface KafkaClient {
+  /** The topic as the brokers know it, or undefined when there is none. */
+  findTopic(): Promise<Topic | undefined>;
+  /** True when this call created it, false when it was there. */
+  createTopic(topic: NewTopic): Promise<boolean>;
+  /** Resolves with `topic/partition@offset` for each message, in their order, once all in-sync replicas have them. */
+  send(messages: readonly KafkaMessage[]): Promise<string[]>;
+  /** Never rejects and never waits long: also used on a client that is beyond help. */
+  close(): Promise<void>;
+}
+
+const CLOSE_MS = 2_000;
+
+/** Not connected yet. Throws Unreachable and Refused only. */
+export function createClient(options: ClientOptions): KafkaClient {
+  const kafka = new Kafka({
+    clientId: options.clientId,
+    brokers: [...options.brokers],
+    connectionTimeout: options.connectionTimeoutMs,
+    requestTimeout: options.requestTimeoutMs,
+    // Two stacked retry loops reorder: the lane retries, kafkajs never.
+    retry: { retries: 0 },
+    logLevel: logLevel.NOTHING,
+  });
+
+  // The partitioner is asked once a message and in order, so it can note where each one goes.
+  const placed = new Map<Message, number>();
+  const createPartitioner = () => {
+    const choose = Partitioners.DefaultPartitioner();
+    return (args: Parameters<typeof choose>[0]) => {
+      const partition = choose(args);
+      placed.set(args.message, partition);
+      return partition;
+    };
+  };
+
+  let producer: Producer | undefined;
+  let admin: Admin | undefined;
+
+  const judged = async <T>(work: () => Promise<T>): Promise<T> => {
+    try {
+      return await work();
+    } catch (thrown) {
+      throw judge(thrown, options);
+    }
+  };
+
+  const administer = <T>(work: (admin: Admin) => Promise<T>): Promise<T> =>
+    judged(async () => {
+      admin = kafka.admin();
+      try {
+        await admin.connect();
+        return await work(admin);
+      } finally {
+        await settleWithin(admin.disconnect());
+        admin = undefined;
+      }
+    });
+
+  return {
+    findTopic: () =>
+      administer(async (admin) => {
+        try {
+          const { topics } = await admin.fetchTopicMetadata({ topics: [options.topic] });
+          const partitions = topics.find((topic) => topic.name === options.topic)?.partitions.length ?? 0;
+          return partitions === 0 ? undefined : { partitions };
+        } catch (thrown) {
+          if (protocolType(thrown) === 'UNKNOWN_TOPIC_OR_PARTITION') return undefined;
+          throw thrown;
+        }
+      }),
+
+    createTopic: ({ partitions, replicationFactor, config }) =>
+      administer((admin) =>
+        admin.createTopics({
+          waitForLeaders: true,
+          timeout: options.requestTimeoutMs,
+          topics: [
+            {
+              topic: options.topic,
+              numPartitions: partitions,
+              replicationFactor,
+              configEntries: Object.entries(config).map(([name, value]) => ({ name, value })),
+            },
+          ],
+        }),
+      ),
+
+    send: (messages) =>
+      judged(async () => {
+        if (producer === undefined) {
+          producer = kafka.producer({ createPartitioner, allowAutoTopicCreation: false });
+          await producer.connect();
+        }
+        placed.clear();
+        const records: Message[] = messages.map(({ key, value, headers }) => ({ key, value, headers: { ...headers } }));
+        const answers = await producer.send({
+          topic: options.topic,
+          acks: -1,
+          timeout: options.requestTimeoutMs,
+          messages: records,
+        });
+        const next = new Map(answers.map((answer) => [answer.partition, BigInt(answer.baseOffset ?? '-1')]));
+        return records.map((record) => {
+          const partition = placed.get(record) ?? -1;
+          const offset = next.get(partition) ?? -1n;
+          next.set(partition, offset + 1n);
+          return `${options.topic}/${partition}@${offset}`;
+        });
+      }),
+
+    async close() {
+      const open = [producer, admin];
+      producer = undefined;
+      admin = undefined;
+      await Promise.all(open.map((client) => client && settleWithin(client.disconnect())));
+    },
+  };
+}
+
+/** A disconnect from a broker that hangs would hang too. */
+async function settleWithin(work: Promise<unknown>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  await Promise.race([
+    work.catch(() => {}),
+    new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, CLOSE_MS);
+    }),
+  ]);
+  clearTimeout(timer);
+}
+
+/** kafkajs wraps: KafkaJSNumberOfRetriesExceeded says `retriable: false` while its cause may not be, so the cause is judged. */
+function innermost(thrown: unknown): Error & { type?: string } {
+  let error = thrown instanceof Error ? thrown : new Error(String(thrown));
+  while (error.cause instanceof Error && error.name.startsWith('KafkaJSN')) error = error.cause;
+  return error;
+}
+
+function protocolType(thrown: unknown): string | undefined {
+  const { type } = innermost(thrown);
+  return typeof type === 'string' ? type : undefined;
+}
+
+/** Error types by which a broker refuses records, not the producer. */
+const REFUSALS: Readonly<Record<string, FaultCode>> = {
+  MESSAGE_TOO_LARGE: 'event-too-large',
+  RECORD_LIST_TOO_LARGE: 'event-too-large',
+  INVALID_RECORD: 'event-refused',
+  INVALID_TIMESTAMP: 'event-refused',
+};
+
+function judge(thrown: unknown, { path, topic, brokers }: ClientOptions): Unreachable | Refused {
+  if (thrown instanceof Unreachable || thrown instanceof Refused) return thrown;
+  const error = innermost(thrown);
+  const type = protocolType(thrown);
+  const reason = type === undefined ? messageOf(error) : `${type}: ${error.message}`;
+  const refusal = type === undefined ? undefined : REFUSALS[type];
+  if (refusal !== undefined) return new Refused({ code: refusal, message: `Kafka refused the record: ${reason}` });
+
+  const fault = (code: FaultCode, setting: string, suggestion: string): Unreachable =>
+    new Unreachable({ code, message: `Kafka: ${reason}`, path: `${path}.${setting}`, suggestion }, error);
+  switch (type) {
+    case 'UNKNOWN_TOPIC_OR_PARTITION':
+      return fault('destination-missing', 'topic', `the topic ${topic} is gone: create it, or set createTopic`);
+    case 'TOPIC_AUTHORIZATION_FAILED':
+    case 'CLUSTER_AUTHORIZATION_FAILED':
+      return fault('destination-credentials', 'topic', `allow this client to describe, create and write ${topic}`);
+    case 'INVALID_TOPIC_EXCEPTION':
+    case 'INVALID_PARTITIONS':
+    case 'INVALID_REPLICATION_FACTOR':
+    case 'INVALID_CONFIG':
+    case 'POLICY_VIOLATION':
+      return fault('destination-misconfigured', 'createTopic', 'the cluster refuses these settings for the topic');
+    case 'NOT_ENOUGH_REPLICAS':
+    case 'NOT_ENOUGH_REPLICAS_AFTER_APPEND':
+      return fault('destination-overloaded', 'topic', 'fewer replicas are in sync than min.insync.replicas asks for');
+    default:
+      return fault('destination-unreachable', 'brokers', `is Kafka running and reachable at ${brokers.join(', ')}?`);
+  }
+}

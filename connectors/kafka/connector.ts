@@ -1,0 +1,187 @@
+import { z } from 'zod';
+import type { EventId } from '../../src/canon/event.ts';
+import { Unreachable } from '../../src/canon/fault.ts';
+import type { Outcome } from '../../src/canon/outcome.ts';
+import type { Connector, Host, Sink } from '../contract.ts';
+import { createClient, type KafkaClient, Refused } from './client.ts';
+import { FORMATS, type KafkaMessage, sizeOf, toMessage } from './message.ts';
+
+const broker = z.string().regex(/^(\[[0-9a-f:]+\]|[^\s:,/]+):\d{1,5}$/i, {
+  error: 'a broker is expected as host:port, such as 127.0.0.1:9092',
+});
+
+const options = z.strictObject({
+  brokers: z
+    .union([
+      z.array(broker).min(1),
+      z
+        .string()
+        .transform((text) => text.split(',').map((one) => one.trim()))
+        .pipe(z.array(broker).min(1)),
+    ])
+    .describe('Bootstrap brokers as host:port, a list or one comma-separated string.'),
+  topic: z
+    .string()
+    .regex(/^(?!\.{1,2}$)[a-zA-Z0-9._-]{1,249}$/, {
+      error: 'a topic name holds letters, digits, . _ and - only (at most 249)',
+    })
+    .describe('The topic to write to.'),
+  content: z.literal('events').default('events').describe('`events`: every event, keyed by group id.'),
+  format: z
+    .enum(FORMATS)
+    .default('structured')
+    .describe('CloudEvents mode: `structured` (value = the event) or `binary` (`ce_` headers, value = its data).'),
+  createTopic: z
+    .union([
+      z.literal(false),
+      z.strictObject({
+        partitions: z.int().min(1).default(6),
+        replicationFactor: z.int().min(1).max(32_767).default(1),
+        config: z
+          .record(z.string(), z.coerce.string<string | number | boolean>())
+          .default({})
+          .describe('Topic settings, such as retention.ms.'),
+      }),
+    ])
+    .prefault({})
+    .describe('How to create the topic when it is missing; false = it must exist.'),
+  clientId: z.string().min(1).default('group-sync-bridge').describe('Shown in the brokers’ logs and quotas.'),
+  maxBatchBytes: z
+    .int()
+    .min(1_000)
+    .default(900_000)
+    .describe('The most one request carries; keep it below the topic’s max.message.bytes (1,048,588 by default).'),
+  connectionTimeoutMs: z.int().min(100).default(3_000).describe('How long connecting to a broker may take.'),
+  requestTimeoutMs: z.int().min(100).default(15_000).describe('How long a broker may take to answer.'),
+});
+
+export type KafkaOptions = z.output<typeof options>;
+
+export const kafka: Connector<KafkaOptions> = {
+  kind: 'kafka',
+  summary: 'Writes events to a Kafka topic, keyed by group id, as CloudEvents.',
+  options,
+  open,
+};
+
+interface Item {
+  readonly id: EventId;
+  readonly message: KafkaMessage;
+  readonly bytes: number;
+}
+
+async function open(options: KafkaOptions, host: Host, signal: AbortSignal): Promise<Sink> {
+  const path = `connectors.${host.name}`;
+  const clientOptions = { ...options, path };
+  // A kafkajs client that has seen trouble may be beyond help (stale metadata, a dead producer): after any, a new one.
+  let client: KafkaClient | undefined;
+
+  const missing = () =>
+    new Unreachable({
+      code: 'destination-missing',
+      message: `Kafka: the topic ${options.topic} does not exist`,
+      path: `${path}.topic`,
+      suggestion: 'create it, or set createTopic',
+    });
+
+  const connect = async (): Promise<KafkaClient> => {
+    const fresh = createClient(clientOptions);
+    client = fresh;
+    if ((await fresh.findTopic()) === undefined) {
+      if (options.createTopic === false) throw missing();
+      if (await fresh.createTopic(options.createTopic)) {
+        const { partitions, replicationFactor } = options.createTopic;
+        host.note(
+          `created the topic ${options.topic}: ${partitions} partitions, replication factor ${replicationFactor}`,
+        );
+      }
+    }
+    return fresh;
+  };
+
+  const drop = async () => {
+    const dropped = client;
+    client = undefined;
+    await dropped?.close();
+  };
+
+  /** kafkajs knows no signals: when one aborts, the client is closed under the call. */
+  const guarded = async <T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> => {
+    signal.throwIfAborted();
+    let onAbort: () => void = () => {};
+    const aborted = new Promise<never>((_, reject) => {
+      onAbort = () => reject(signal.reason);
+      signal.addEventListener('abort', onAbort, { once: true });
+    });
+    try {
+      return await Promise.race([work(), aborted]);
+    } catch (thrown) {
+      await drop();
+      throw thrown;
+    } finally {
+      signal.removeEventListener('abort', onAbort);
+    }
+  };
+
+  await guarded(signal, connect);
+
+  /** One request; when the broker refuses it, its halves, down to the one record that is refused. */
+  const send = async (items: readonly Item[], outcomes: Map<EventId, Outcome>): Promise<void> => {
+    const producer = client ?? (await connect());
+    try {
+      const receipts = await producer.send(items.map((item) => item.message));
+      items.forEach(({ id }, index) => {
+        outcomes.set(id, { kind: 'delivered', receipt: receipts[index] ?? options.topic });
+      });
+    } catch (thrown) {
+      if (!(thrown instanceof Refused)) throw thrown;
+      const [only, ...others] = items;
+      if (only !== undefined && others.length === 0) {
+        outcomes.set(only.id, { kind: 'dead', fault: thrown.fault });
+        return;
+      }
+      const middle = items.length >> 1;
+      await send(items.slice(0, middle), outcomes);
+      await send(items.slice(middle), outcomes);
+    }
+  };
+
+  return {
+    deliver: (batch, signal) =>
+      guarded(signal, async () => {
+        const outcomes = new Map<EventId, Outcome>();
+        const items = batch.map((event): Item => {
+          const message = toMessage(event, options.format);
+          return { id: event.id, message, bytes: sizeOf(message) };
+        });
+        for (const request of requests(items, options.maxBatchBytes)) await send(request, outcomes);
+        return outcomes;
+      }),
+    check: (signal) =>
+      guarded(signal, async () => {
+        const probe = createClient(clientOptions);
+        try {
+          if ((await probe.findTopic()) === undefined && options.createTopic === false) throw missing();
+        } finally {
+          await probe.close();
+        }
+      }),
+    close: drop,
+  };
+}
+
+/** In order, each within `maxBytes` unless a single item is larger. */
+function* requests(items: readonly Item[], maxBytes: number): Generator<Item[]> {
+  let request: Item[] = [];
+  let bytes = 0;
+  for (const item of items) {
+    if (request.length > 0 && bytes + item.bytes > maxBytes) {
+      yield request;
+      request = [];
+      bytes = 0;
+    }
+    request.push(item);
+    bytes += item.bytes;
+  }
+  if (request.length > 0) yield request;
+}

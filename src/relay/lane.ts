@@ -1,0 +1,285 @@
+import type { Sink } from '../../connectors/contract.ts';
+import type { Clock } from '../canon/clock.ts';
+import type { EventId } from '../canon/event.ts';
+import { type Fault, faultOf } from '../canon/fault.ts';
+import type { Outcome } from '../canon/outcome.ts';
+import type { SignalBus } from '../canon/signal.ts';
+import type { DeliveryReader, JournalEntry, Settlement, Waiting } from '../journal/deliveries.ts';
+import { delayAfter, type RetrySettings } from './schedule.ts';
+
+/*
+ * One lane carries the journal's events to one sink, one delivery at a time. It is in one of these states:
+ *
+ * - opening: it has no sink yet, from the start until the destination could be had once.
+ * - delivering: a batch is with the sink.
+ * - idle: nothing is due; a new event, or a waiting one coming due, ends it.
+ * - backing off: the destination as a whole cannot be had. Nothing is charged to any event; after the delay the same
+ *   events are taken again, without an end.
+ *
+ * A batch is made of what is due again, then of what the journal holds behind the cursor. After each delivery every event
+ * of it is delivered, waiting or dead, so the cursor alone says where to go on, also after a crash.
+ */
+
+export interface LaneSettings {
+  readonly connector: string;
+  readonly batch: { readonly maxEvents: number; readonly maxWaitMs: number };
+  readonly retry: RetrySettings;
+}
+
+export interface LanePorts {
+  open(signal: AbortSignal): Promise<Sink>;
+  readonly journal: DeliveryReader;
+  settle(settlement: Settlement): void;
+  readonly clock: Clock;
+  readonly signals: SignalBus;
+  readonly random: () => number;
+}
+
+export interface Lane {
+  /** There may be new events. */
+  wake(): void;
+  /** Deliver what is there, then end instead of going idle; a lane that backs off ends at once. */
+  drain(): void;
+  /** Resolves when the lane has ended and its sink is closed. */
+  readonly ended: Promise<void>;
+}
+
+/** While more events than this wait for a retry, nothing new is taken: memory stays bounded, the journal keeps the rest. */
+const MAX_WAITING = 10_000;
+
+export function startLane(settings: LaneSettings, ports: LanePorts, signal: AbortSignal): Lane {
+  const { connector, batch: batchSettings, retry } = settings;
+  const { journal, clock, signals, random } = ports;
+
+  let cursor = journal.cursor(connector);
+  /** By group, in journal order; only the first of a group is ever tried. */
+  const waiting = new Map<string, Waiting[]>();
+  let waitingCount = 0;
+  for (const entry of journal.waiting(connector)) hold(entry);
+
+  let sink: Sink | undefined;
+  let failures = 0;
+  let downSince = 0;
+  let draining = false;
+  let woken = false;
+  let sleep: { readonly controller: AbortController; readonly wakeable: boolean } | undefined;
+  signal.addEventListener('abort', () => sleep?.controller.abort());
+
+  function hold(entry: Waiting): void {
+    const queue = waiting.get(entry.event.subject);
+    if (queue === undefined) waiting.set(entry.event.subject, [entry]);
+    else queue.push(entry);
+    waitingCount++;
+  }
+
+  /** The end and a drain cut it short; so does a wake, when it is `wakeable`. */
+  async function rest(ms: number, wakeable: boolean): Promise<void> {
+    if (!signal.aborted && !draining && !(wakeable && woken)) {
+      sleep = { controller: new AbortController(), wakeable };
+      await clock.sleep(ms, sleep.controller.signal);
+      sleep = undefined;
+    }
+    if (wakeable) woken = false;
+  }
+
+  /** What may be tried again: the first of each group, or the run of those that only waited behind another. */
+  function due(now: number): Waiting[] {
+    const found: Waiting[] = [];
+    for (const queue of waiting.values()) {
+      const [head] = queue;
+      if (head === undefined || head.dueAt > now) continue;
+      const tried = queue.findIndex(({ attempts }) => attempts > 0);
+      const run = head.attempts > 0 ? 1 : tried < 0 ? queue.length : tried;
+      found.push(...queue.slice(0, Math.min(run, batchSettings.maxEvents - found.length)));
+      if (found.length >= batchSettings.maxEvents) break;
+    }
+    return found;
+  }
+
+  function nextDue(): number {
+    let next = Number.POSITIVE_INFINITY;
+    for (const [head] of waiting.values()) next = Math.min(next, head?.dueAt ?? next);
+    return next;
+  }
+
+  async function fresh(room: number): Promise<JournalEntry[]> {
+    if (room <= 0 || waitingCount >= MAX_WAITING) return [];
+    const limit = Math.min(room, MAX_WAITING - waitingCount);
+    const { maxWaitMs } = batchSettings;
+    const there = journal.head() - cursor;
+    if (there > 0 && there < limit && maxWaitMs > 0) await rest(maxWaitMs, false);
+    return journal.read(cursor, limit);
+  }
+
+  /** Takes the outcomes of one delivery into `waiting`, the cursor and a settlement. */
+  function settle(
+    retried: readonly Waiting[],
+    taken: readonly JournalEntry[],
+    outcomes: ReadonlyMap<EventId, Outcome>,
+    ms: number,
+  ): void {
+    const now = clock.now();
+    const report = {
+      waiting: [] as Waiting[],
+      dead: [] as { seq: number; attempts: number; fault: Fault }[],
+      released: [] as number[],
+    };
+    const receivedAt: number[] = [];
+    let delivered = 0;
+    let superseded = 0;
+
+    const decide = (entry: JournalEntry, earlierAttempts: number): 'settled' | Waiting => {
+      const { seq, event } = entry;
+      const outcome = outcomes.get(event.id) ?? { kind: 'retry', fault: UNSETTLED };
+      const attempts = earlierAttempts + 1;
+      const about = { connector, eventId: event.id, groupId: event.subject, attempts };
+      switch (outcome.kind) {
+        case 'delivered':
+          delivered++;
+          receivedAt.push(event.data.receivedAt);
+          return 'settled';
+        case 'superseded':
+          superseded++;
+          receivedAt.push(event.data.receivedAt);
+          return 'settled';
+        case 'dead':
+          report.dead.push({ seq, attempts, fault: outcome.fault });
+          signals.emit('lane.dead-letter', { ...about, fault: outcome.fault });
+          return 'settled';
+        case 'retry': {
+          const retryInMs = Math.max(outcome.afterMs ?? 0, delayAfter(attempts, retry, random));
+          signals.emit('lane.retry', { ...about, retryInMs, fault: outcome.fault });
+          return { seq, event, attempts, dueAt: now + retryInMs, fault: outcome.fault };
+        }
+      }
+    };
+
+    for (const entry of retried) {
+      const decision = decide(entry, entry.attempts);
+      const queue = waiting.get(entry.event.subject) ?? [];
+      const place = queue.findIndex(({ seq }) => seq === entry.seq);
+      if (decision !== 'settled') {
+        queue[place] = decision;
+        report.waiting.push(decision);
+        continue;
+      }
+      queue.splice(place, 1);
+      waitingCount--;
+      if (queue.length === 0) waiting.delete(entry.event.subject);
+      if (report.dead.at(-1)?.seq !== entry.seq) report.released.push(entry.seq);
+    }
+    for (const entry of taken) {
+      cursor = entry.seq;
+      const blocked = !outcomes.has(entry.event.id) && waiting.has(entry.event.subject);
+      // Invariant 2, order per group: behind a waiting event its group waits with it.
+      const decision = blocked ? { ...entry, attempts: 0, dueAt: now, fault: BEHIND } : decide(entry, 0);
+      if (decision === 'settled') continue;
+      hold(decision);
+      report.waiting.push(decision);
+    }
+    ports.settle({
+      connector,
+      cursor,
+      dead: report.dead,
+      released: report.released,
+      waiting: report.waiting.map(({ seq, attempts, dueAt, fault }) => ({ seq, attempts, dueAt, fault })),
+    });
+    signals.emit('lane.delivered', { connector, delivered, superseded, ms, receivedAt });
+    const last = taken.at(-1)?.event.data.receivedAt;
+    signals.emit('lane.cursor', { connector, cursor, ...(last !== undefined && { receivedAt: last }) });
+  }
+
+  /** The destination as a whole: waits, charges nothing. */
+  async function backOff(fault: Fault, afterMs = 0): Promise<void> {
+    if (failures === 0) downSince = clock.now();
+    failures++;
+    const retryInMs = Math.max(afterMs, delayAfter(failures, retry, random));
+    signals.emit('lane.unreachable', { connector, fault, attempt: failures, retryInMs });
+    await rest(retryInMs, false);
+  }
+
+  function recovered(): void {
+    if (failures > 0) signals.emit('lane.recovered', { connector, downMs: clock.now() - downSince });
+    failures = 0;
+  }
+
+  async function open(): Promise<Sink> {
+    const fresh = await ports.open(signal);
+    signals.emit('lane.opened', { connector });
+    recovered();
+    return fresh;
+  }
+
+  async function step(): Promise<'worked' | 'nothing'> {
+    // Opened before there is anything to deliver, so that trouble shows at the start.
+    sink ??= await open();
+    const opened = sink;
+    const retried = due(clock.now());
+    const read = await fresh(batchSettings.maxEvents - retried.length);
+    if (signal.aborted || (retried.length === 0 && read.length === 0)) return 'nothing';
+    // A group with a waiting event is held back whole; its events are only noted as waiting, too.
+    const passing = read.filter(({ event }) => !waiting.has(event.subject));
+    const events = [...retried, ...passing].map(({ event }) => event);
+    const start = performance.now();
+    let outcomes: ReadonlyMap<EventId, Outcome> = new Map();
+    if (events.length > 0) {
+      outcomes = await opened.deliver(events, signal);
+      const overload = overloaded(events.map(({ id }) => outcomes.get(id)));
+      if (overload !== undefined) {
+        await backOff(overload.fault, overload.afterMs);
+        return 'worked';
+      }
+      recovered();
+    }
+    settle(retried, read, outcomes, performance.now() - start);
+    return 'worked';
+  }
+
+  async function run(): Promise<void> {
+    while (!signal.aborted) {
+      try {
+        if ((await step()) === 'worked') {
+          if (draining && failures > 0) break;
+          continue;
+        }
+      } catch (thrown) {
+        if (signal.aborted) break;
+        // Whatever a sink throws, nothing is lost: the same events are taken again.
+        await backOff(faultOf(thrown, 'destination-unreachable'));
+        if (draining) break;
+        continue;
+      }
+      if (draining) break;
+      await rest(Math.max(0, Math.min(nextDue() - clock.now(), MAX_REST_MS)), true);
+    }
+    await sink?.close();
+  }
+
+  return {
+    wake() {
+      woken = true;
+      if (sleep?.wakeable) sleep.controller.abort();
+    },
+    drain() {
+      draining = true;
+      sleep?.controller.abort();
+    },
+    ended: run(),
+  };
+}
+
+/** setTimeout's limit is 2^31 ms; a lane that is nudged by nobody looks again this often, which costs nothing. */
+const MAX_REST_MS = 60_000;
+
+const UNSETTLED: Fault = { code: 'event-unsettled', message: 'the connector did not say what became of it' };
+const BEHIND: Fault = { code: 'event-unsettled', message: 'an earlier event of its group waits for a retry' };
+
+/** Every event of the batch refused because the destination is overloaded: that is the destination's state, not theirs. */
+function overloaded(outcomes: readonly (Outcome | undefined)[]): { fault: Fault; afterMs?: number } | undefined {
+  let found: { fault: Fault; afterMs?: number } | undefined;
+  for (const outcome of outcomes) {
+    if (outcome?.kind !== 'retry' || outcome.fault.code !== 'destination-overloaded') return undefined;
+    found ??= { fault: outcome.fault, ...(outcome.afterMs !== undefined && { afterMs: outcome.afterMs }) };
+  }
+  return found;
+}

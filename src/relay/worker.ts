@@ -1,0 +1,74 @@
+/** The relay's thread: all lanes, on a connection to the journal that only reads. Talks to relay.ts by messages. */
+import { parentPort, workerData } from 'node:worker_threads';
+import { openSink } from '../../connectors/index.ts';
+import { systemClock } from '../canon/clock.ts';
+import { createSignals, type SignalName, type Signals } from '../canon/signal.ts';
+import type { ConnectorConfig } from '../config/schema.ts';
+import { openReader } from '../journal/database.ts';
+import { createDeliveryReader, type Settlement } from '../journal/deliveries.ts';
+import { type Lane, startLane } from './lane.ts';
+
+export interface RelayData {
+  readonly journalFile: string;
+  readonly connectors: Readonly<Record<string, ConnectorConfig>>;
+}
+
+/** appended: there are new events. drain: deliver what can be delivered, then end. stop: end now. */
+export type ToRelay = { readonly kind: 'appended' } | { readonly kind: 'drain' } | { readonly kind: 'stop' };
+
+export type FromRelay =
+  | { readonly kind: 'settled'; readonly settlement: Settlement }
+  | { readonly kind: 'signal'; readonly name: SignalName; readonly payload: Signals[SignalName] }
+  | { readonly kind: 'ended' };
+
+function startRelayThread({ journalFile, connectors }: RelayData): void {
+  const port = parentPort;
+  if (port === null) throw new TypeError('this file runs as a worker thread');
+  const post = (message: FromRelay): void => port.postMessage(message);
+
+  const signals = createSignals();
+  signals.tap((name, payload) => post({ kind: 'signal', name, payload }));
+  const reader = openReader(journalFile);
+  const journal = createDeliveryReader(reader);
+  const stop = new AbortController();
+
+  const lanes: Lane[] = Object.entries(connectors)
+    .filter(([, config]) => config.enabled)
+    .map(([connector, config]) => {
+      const note = (message: string): void => signals.emit('lane.note', { connector, message });
+      const host = { name: connector, clock: systemClock, note };
+      return startLane(
+        { connector, batch: config.batch, retry: config.retry },
+        {
+          open: (signal) => openSink(config.kind, config, host, signal),
+          journal,
+          settle: (settlement) => post({ kind: 'settled', settlement }),
+          clock: systemClock,
+          signals,
+          random: Math.random,
+        },
+        stop.signal,
+      );
+    });
+
+  port.on('message', (message: ToRelay) => {
+    switch (message.kind) {
+      case 'appended':
+        for (const lane of lanes) lane.wake();
+        return;
+      case 'drain':
+        for (const lane of lanes) lane.drain();
+        return;
+      case 'stop':
+        stop.abort();
+        return;
+    }
+  });
+  Promise.all(lanes.map((lane) => lane.ended)).then(() => {
+    reader.close();
+    post({ kind: 'ended' });
+    port.close();
+  });
+}
+
+startRelayThread(workerData as RelayData);
