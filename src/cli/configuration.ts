@@ -1,0 +1,29 @@
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { BridgeError } from '../canon/fault.ts';
+import { formatProblem, loadConfig } from '../config/load.ts';
+import type { Config } from '../config/schema.ts';
+
+export const DEFAULT_FILE = 'config/bridge.yaml';
+
+/** The file to read: the one named, else the one in the working directory, else the one the bridge brings along. */
+export function configFile(named: string | undefined): string {
+  if (named !== undefined) return named;
+  if (existsSync(DEFAULT_FILE)) return DEFAULT_FILE;
+  // From src/cli in a checkout, from dist/src/cli in the published package.
+  const up = import.meta.url.endsWith('.ts') ? '../../' : '../../../';
+  return fileURLToPath(new URL(up + DEFAULT_FILE, import.meta.url));
+}
+
+/** Throws a fault that holds every problem, a line each. */
+export function requireConfig(named: string | undefined): { file: string; config: Config } {
+  const file = configFile(named);
+  const result = loadConfig(file, process.env);
+  if (result.ok) return { file, config: result.config };
+  const count = result.problems.length;
+  const lines = result.problems.map(formatProblem).join('\n');
+  throw new BridgeError({
+    code: 'config-invalid',
+    message: `${lines}\n${count} ${count === 1 ? 'problem' : 'problems'} in ${file}`,
+  });
+}

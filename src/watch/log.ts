@@ -1,0 +1,50 @@
+import pino, { type Logger } from 'pino';
+import { describeFault } from '../canon/fault.ts';
+import type { SignalBus } from '../canon/signal.ts';
+
+export type LogLevel = 'info' | 'warn' | 'error' | 'silent';
+
+/** JSON lines on standard error; standard output is for people. */
+export function createLogger(level: LogLevel): Logger {
+  return pino({ level, base: { name: 'group-sync-bridge' } }, pino.destination({ dest: 2, sync: true }));
+}
+
+/**
+ * Levels by consequence: error = a person is needed, warn = nothing is lost, info = the life of the bridge. Normal
+ * operation logs nothing per event. No line holds a body, a token or a secret.
+ */
+export function logSignals(signals: SignalBus, log: Logger): void {
+  signals.on('bridge.started', (started) => log.info(started, 'started'));
+  signals.on('bridge.stopping', ({ reason }) => log.info({ reason }, 'stopping'));
+  signals.on('bridge.stopped', () => log.info('stopped'));
+  signals.on('callback.answered', ({ command, outcome, fault }) => {
+    if (outcome === 'refused' && fault !== undefined)
+      log.warn({ command, ...fault }, `refused a callback: ${describeFault(fault)}`);
+  });
+  signals.on('callback.clock-ahead', (ahead) =>
+    log.warn(ahead, 'EventTime is far ahead of this clock: the time of receipt is taken instead'),
+  );
+  signals.on('journal.failed', ({ fault }) =>
+    log.error(fault, `callbacks cannot be recorded: ${describeFault(fault)}`),
+  );
+  signals.on('lane.opened', ({ connector }) => log.info({ connector }, `${connector}: connected`));
+  signals.on('lane.note', ({ connector, message }) => log.info({ connector }, `${connector}: ${message}`));
+  signals.on('lane.unreachable', ({ connector, fault, attempt, retryInMs }) =>
+    log.warn(
+      { connector, ...fault, attempt, retryInMs },
+      `${connector}: waiting, nothing is lost: ${describeFault(fault)}`,
+    ),
+  );
+  signals.on('lane.recovered', ({ connector, downMs }) =>
+    log.info({ connector, downMs }, `${connector}: delivering again`),
+  );
+  signals.on('lane.retry', ({ fault, ...about }) =>
+    log.warn({ ...about, ...fault }, `${about.connector}: an event waits for its retry: ${describeFault(fault)}`),
+  );
+  signals.on('lane.dead-letter', ({ fault, ...about }) =>
+    log.error({ ...about, ...fault }, `${about.connector}: an event was refused for good: ${describeFault(fault)}`),
+  );
+  signals.on('relay.crashed', ({ fault, restartInMs }) =>
+    log.error({ ...fault, restartInMs }, `the relay’s thread ended and is started again: ${describeFault(fault)}`),
+  );
+}

@@ -1,0 +1,108 @@
+import { existsSync, globSync, readFileSync } from 'node:fs';
+import { dirname, join, normalize } from 'node:path';
+import { describe, expect, test } from 'vitest';
+
+/** The way of an event, from top to bottom: a file may import only from lines above its own. A new file needs a line. */
+const WAY = `
+src/canon/clock.ts
+src/canon/fault.ts
+src/canon/outcome.ts
+src/canon/event.ts
+src/canon/group.ts
+src/canon/signal.ts
+connectors/contract.ts
+connectors/kafka/message.ts
+connectors/kafka/client.ts
+connectors/kafka/connector.ts
+connectors/elasticsearch/
+connectors/file/
+connectors/index.ts
+src/config/schema.ts
+src/config/environment.ts
+src/config/problems.ts
+src/config/document.ts
+src/config/refusals.ts
+src/config/load.ts
+src/config/json-schema.ts
+src/intake/envelope.ts
+src/intake/admission.ts
+src/intake/callback.ts
+src/intake/authentication.ts
+src/intake/mapping.ts
+src/intake/receiver.ts
+src/intake/server.ts
+src/journal/database.ts
+src/journal/deliveries.ts
+src/journal/append.ts
+src/relay/schedule.ts
+src/relay/lane.ts
+src/relay/worker.ts
+src/relay/relay.ts
+src/watch/log.ts
+src/watch/metrics.ts
+src/watch/api.ts
+src/bridge.ts
+src/cli/terminal.ts
+src/cli/configuration.ts
+src/cli/samples.ts
+src/cli/send.ts
+src/cli/start.ts
+src/cli/check.ts
+src/cli/schema.ts
+src/cli/demo.ts
+src/cli.ts
+`
+  .trim()
+  .split('\n');
+
+const files = [...globSync('src/**/*.ts'), ...globSync('connectors/**/*.ts')].sort();
+
+/** A folder's line stands for all its files, which may import each other. */
+function line(file: string): number {
+  return WAY.findIndex((entry) => (entry.endsWith('/') ? file.startsWith(entry) : file === entry));
+}
+
+function importsOf(file: string): string[] {
+  const source = readFileSync(file, 'utf8');
+  return [...source.matchAll(/(?:from|import\()\s*'(\.[^']+)'/g)].map(([, path = '']) =>
+    normalize(join(dirname(file), path)),
+  );
+}
+
+describe('the tree reads as the way of an event', () => {
+  test.each(files)('%s imports only from above', (file) => {
+    expect(line(file), `${file} has no line in the way of an event`).toBeGreaterThanOrEqual(0);
+    for (const imported of importsOf(file)) {
+      expect(existsSync(imported), `${file} imports ${imported}, which is not there`).toBe(true);
+      const inOneRoom = WAY[line(file)]?.endsWith('/') && line(imported) === line(file);
+      if (!inOneRoom) expect(line(imported), `${file} imports ${imported}`).toBeLessThan(line(file));
+      expect(line(imported), `${file} imports ${imported}, which has no line`).toBeGreaterThanOrEqual(0);
+    }
+  });
+
+  test('no line is left of a file that is gone', () => {
+    expect(WAY.filter((entry) => !existsSync(entry))).toEqual([]);
+  });
+
+  test('connectors import the words and the contract, nothing else of ours', () => {
+    const strangers = files
+      .filter((file) => /^connectors\/[^/]+\//.test(file))
+      .flatMap((file) => importsOf(file).map((imported) => ({ file, imported })))
+      .filter(
+        ({ file, imported }) =>
+          !/^(src\/canon\/|connectors\/contract\.ts$)/.test(imported) && dirname(imported) !== dirname(file),
+      );
+    expect(strangers).toEqual([]);
+  });
+
+  test('no file hides behind a name that says nothing', () => {
+    expect(files.filter((file) => /\b(utils?|helpers?|common|misc)\b/i.test(file))).toEqual([]);
+  });
+
+  test('kafkajs and the Elasticsearch client are known to one file each', () => {
+    const knowing = (name: string): string[] =>
+      files.filter((file) => readFileSync(file, 'utf8').includes(`from '${name}'`));
+    expect(knowing('kafkajs')).toEqual(['connectors/kafka/client.ts']);
+    expect(knowing('@elastic/elasticsearch').every((file) => file.startsWith('connectors/elasticsearch/'))).toBe(true);
+  });
+});
