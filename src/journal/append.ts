@@ -35,7 +35,7 @@ export function openJournal(database: Database, clock: Clock, signals: SignalBus
   const begin = connection.prepare('BEGIN IMMEDIATE');
   const commit = connection.prepare('COMMIT');
   const insert = connection.prepare(
-    'INSERT INTO events (id, group_id, received_at, event) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO NOTHING',
+    'INSERT INTO events (seq, id, group_id, received_at, event) VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING',
   );
   const writeSettlement = createDeliveryWriter(connection);
 
@@ -44,7 +44,10 @@ export function openJournal(database: Database, clock: Clock, signals: SignalBus
   let turn: NodeJS.Immediate | undefined;
   let soon: NodeJS.Timeout | undefined;
   let closed = false;
-  let head = Number(connection.prepare('SELECT coalesce(max(seq), 0) AS seq FROM events').get()?.seq);
+  // Seqs are given here: SQLite's own would skip one for each duplicate, or give those of pruned events again.
+  const highest =
+    'SELECT max(coalesce((SELECT max(seq) FROM events), 0), coalesce((SELECT max(cursor) FROM lanes), 0)) AS seq';
+  let head = Number(connection.prepare(highest).get()?.seq);
 
   const flush = (): void => {
     turn = undefined;
@@ -61,9 +64,9 @@ export function openJournal(database: Database, clock: Clock, signals: SignalBus
     try {
       begin.run();
       results = taken.map(({ event, json }) => {
-        const { changes, lastInsertRowid } = insert.run(event.id, event.subject, event.data.receivedAt, json);
+        const { changes } = insert.run(newest + 1, event.id, event.subject, event.data.receivedAt, json);
         if (changes === 0) return 'duplicate';
-        newest = Number(lastInsertRowid);
+        newest++;
         return 'recorded';
       });
       for (const settlement of settled) writeSettlement(settlement, clock.now());

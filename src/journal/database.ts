@@ -6,13 +6,13 @@ import { BridgeError, messageOf } from '../canon/fault.ts';
 /**
  * Numbered migrations: the index is the version before, `PRAGMA user_version` the version reached. Only ever append.
  *
- * - events: the journal itself, in the order of seq. event_time makes the index of ids grow at its end.
+ * - events: the journal itself, in the order of seq. Ids begin with EventTime, so their index grows at its end.
  * - lanes: how far each connector is; everything up to the cursor is delivered or stands in deliveries.
  * - deliveries: the exceptions, one row an event that waits for its retry or is a dead letter.
  */
 const MIGRATIONS: readonly string[] = [
   `CREATE TABLE events (
-     seq INTEGER PRIMARY KEY AUTOINCREMENT,
+     seq INTEGER PRIMARY KEY,
      id TEXT NOT NULL UNIQUE,
      group_id TEXT NOT NULL,
      received_at INTEGER NOT NULL,

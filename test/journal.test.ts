@@ -1,0 +1,233 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { systemClock } from '../src/canon/clock.ts';
+import type { CanonicalEvent } from '../src/canon/event.ts';
+import { BridgeError } from '../src/canon/fault.ts';
+import { createSignals, type Signals } from '../src/canon/signal.ts';
+import { type Journal, openJournal } from '../src/journal/append.ts';
+import { type Database, openDatabase, openReader } from '../src/journal/database.ts';
+import { createDeliveryReader, type Settlement } from '../src/journal/deliveries.ts';
+import { madeEvent } from './events.ts';
+
+let folder: string;
+let file: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'journal-'));
+  file = join(folder, 'journal.db');
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+interface Opened {
+  readonly database: Database;
+  readonly journal: Journal;
+  readonly commits: Signals['journal.committed'][];
+  readonly failures: Signals['journal.failed'][];
+}
+
+function open(): Opened {
+  const signals = createSignals();
+  const commits: Signals['journal.committed'][] = [];
+  const failures: Signals['journal.failed'][] = [];
+  signals.on('journal.committed', (payload) => commits.push(payload));
+  signals.on('journal.failed', (payload) => failures.push(payload));
+  const database = openDatabase(file);
+  return { database, journal: openJournal(database, systemClock, signals), commits, failures };
+}
+
+/** What another process would find in the file. */
+function onDisk(): CanonicalEvent[] {
+  const connection = openReader(file);
+  try {
+    return createDeliveryReader(connection)
+      .read(0, 1_000_000)
+      .map(({ event }) => event);
+  } finally {
+    connection.close();
+  }
+}
+
+const faultCode = (work: () => unknown): string | undefined => {
+  try {
+    work();
+  } catch (thrown) {
+    return thrown instanceof BridgeError ? thrown.fault.code : String(thrown);
+  }
+  return undefined;
+};
+
+describe('recorded means on disk', () => {
+  test('another connection sees the event as soon as it is recorded', async () => {
+    const { journal } = open();
+    const event = madeEvent(1);
+    expect(await journal.record(event)).toBe('recorded');
+    expect(onDisk()).toEqual([event]);
+    journal.close();
+  });
+
+  test('callbacks of one turn share one commit; the order is kept', async () => {
+    const { journal, commits } = open();
+    const events = Array.from({ length: 100 }, (_, index) => madeEvent(index));
+    await Promise.all(events.map(journal.record));
+    expect(commits).toMatchObject([{ events: 100, duplicates: 0, head: 100 }]);
+    expect(onDisk()).toEqual(events);
+    journal.close();
+  });
+
+  test('an id is recorded once: in one commit, in a later one, after a restart', async () => {
+    const first = open();
+    expect(await Promise.all([madeEvent(1), madeEvent(1)].map(first.journal.record))).toEqual([
+      'recorded',
+      'duplicate',
+    ]);
+    expect(await first.journal.record(madeEvent(1))).toBe('duplicate');
+    first.journal.close();
+    const second = open();
+    expect(await second.journal.record(madeEvent(1))).toBe('duplicate');
+    expect(await second.journal.record(madeEvent(2))).toBe('recorded');
+    expect(second.journal.head()).toBe(2);
+    second.journal.close();
+    expect(onDisk()).toEqual([madeEvent(1), madeEvent(2)]);
+  });
+
+  test('the log is synced at each commit: journal_mode and synchronous are what invariant 1 needs', () => {
+    const { database, journal } = open();
+    expect(database.connection.prepare('PRAGMA journal_mode').get()).toEqual({ journal_mode: 'wal' });
+    expect(database.connection.prepare('PRAGMA synchronous').get()).toEqual({ synchronous: 2 });
+    journal.close();
+  });
+
+  test('a seq is never given twice, also when all that was delivered is gone', async () => {
+    const first = open();
+    await first.journal.record(madeEvent(1));
+    first.journal.settle({ ...SETTLED, cursor: 1 });
+    first.journal.close();
+    const { database, journal } = open();
+    database.connection.exec('DELETE FROM events');
+    journal.close();
+    const second = open();
+    await second.journal.record(madeEvent(2));
+    expect(second.journal.head()).toBe(2);
+    second.journal.close();
+  });
+});
+
+describe('a journal that cannot record says so', () => {
+  test('the failed events are refused, later ones are recorded once there is room', async () => {
+    const { database, journal, failures } = open();
+    const { page_count: pages } = database.connection.prepare('PRAGMA page_count').get() as { page_count: number };
+    database.connection.exec(`PRAGMA max_page_count = ${pages}`);
+    const large = madeEvent(1, { name: 'x'.repeat(50_000) });
+    await expect(journal.record(large)).rejects.toMatchObject({
+      fault: { code: 'journal-unwritable', path: 'journal.file' },
+    });
+    expect(failures).toHaveLength(1);
+    expect(onDisk()).toEqual([]);
+    database.connection.exec('PRAGMA max_page_count = 1000000');
+    expect(await journal.record(large)).toBe('recorded');
+    journal.close();
+    expect(onDisk()).toEqual([large]);
+  });
+
+  test('what lanes settled is written after all, with the next commit that succeeds', async () => {
+    const { database, journal } = open();
+    await journal.record(madeEvent(1));
+    const { page_count: pages } = database.connection.prepare('PRAGMA page_count').get() as { page_count: number };
+    database.connection.exec(`PRAGMA max_page_count = ${pages}`);
+    journal.settle({ ...SETTLED, cursor: 1 });
+    await expect(journal.record(madeEvent(2, { name: 'x'.repeat(50_000) }))).rejects.toThrow();
+    database.connection.exec('PRAGMA max_page_count = 1000000');
+    await journal.record(madeEvent(3));
+    expect(createDeliveryReader(database.connection).cursor('c')).toBe(1);
+    journal.close();
+  });
+
+  test('a closed journal takes nothing', async () => {
+    const { journal } = open();
+    journal.close();
+    await expect(journal.record(madeEvent(1))).rejects.toMatchObject({ fault: { code: 'stopping' } });
+  });
+});
+
+const SETTLED: Settlement = { connector: 'c', cursor: 0, waiting: [], dead: [], released: [] };
+const FAULT = { code: 'event-refused', message: 'no' } as const;
+
+describe('deliveries', () => {
+  test('cursor and rows survive a restart', async () => {
+    const first = open();
+    await Promise.all([1, 2, 3].map((n) => first.journal.record(madeEvent(n))));
+    first.journal.settle({
+      ...SETTLED,
+      cursor: 3,
+      waiting: [{ seq: 2, attempts: 4, dueAt: 99, fault: FAULT }],
+      dead: [{ seq: 3, attempts: 1, fault: FAULT }],
+    });
+    first.journal.close();
+    const { database, journal } = open();
+    const reader = createDeliveryReader(database.connection);
+    expect(reader.cursor('c')).toBe(3);
+    expect(reader.waiting('c')).toEqual([{ seq: 2, event: madeEvent(2), attempts: 4, dueAt: 99, fault: FAULT }]);
+    expect(reader.deadLetters('c')).toBe(1);
+    expect(reader.cursor('another')).toBe(0);
+    journal.close();
+  });
+
+  test('a released event waits no more; a cursor never goes back', async () => {
+    const { database, journal } = open();
+    await journal.record(madeEvent(1));
+    const reader = createDeliveryReader(database.connection);
+    journal.settle({ ...SETTLED, cursor: 1, waiting: [{ seq: 1, attempts: 1, dueAt: 1, fault: FAULT }] });
+    journal.settle({ ...SETTLED, cursor: 0, released: [1] });
+    await journal.record(madeEvent(2));
+    expect(reader.waiting('c')).toEqual([]);
+    expect(reader.cursor('c')).toBe(1);
+    journal.close();
+  });
+
+  test('settlements are written soon also when no callback comes', async () => {
+    const { database, journal } = open();
+    await journal.record(madeEvent(1));
+    journal.settle({ ...SETTLED, cursor: 1 });
+    const reader = createDeliveryReader(database.connection);
+    await expect.poll(() => reader.cursor('c')).toBe(1);
+    journal.close();
+  });
+});
+
+describe('a file that cannot be a journal is refused, and left as it is', () => {
+  test('one that another bridge has open', () => {
+    const { journal } = open();
+    expect(faultCode(open)).toBe('journal-in-use');
+    journal.close();
+    expect(faultCode(() => open().journal.close())).toBe(undefined);
+  });
+
+  test('one that is no database', () => {
+    const text = 'not a database at all'.repeat(100);
+    writeFileSync(file, text);
+    expect(faultCode(open)).toBe('journal-unusable');
+    expect(readFileSync(file, 'utf8')).toBe(text);
+  });
+
+  test('the database of another program', () => {
+    const other = new DatabaseSync(file);
+    other.exec('CREATE TABLE theirs (x)');
+    other.close();
+    expect(faultCode(open)).toBe('journal-unusable');
+  });
+
+  test('one written by a newer version', () => {
+    const { database, journal } = open();
+    database.connection.exec('PRAGMA user_version = 999');
+    journal.close();
+    expect(faultCode(open)).toBe('journal-unusable');
+  });
+
+  test('one in a folder that cannot be', () => {
+    writeFileSync(join(folder, 'plain'), '');
+    file = join(folder, 'plain', 'journal.db');
+    expect(faultCode(open)).toBe('journal-unusable');
+  });
+});

@@ -1,0 +1,361 @@
+import { afterEach, describe, expect, test } from 'vitest';
+import type { Sink } from '../connectors/contract.ts';
+import type { CanonicalEvent, EventId } from '../src/canon/event.ts';
+import { type Fault, Unreachable } from '../src/canon/fault.ts';
+import type { Outcome } from '../src/canon/outcome.ts';
+import { createSignals, type Signals } from '../src/canon/signal.ts';
+import type { DeliveryReader, JournalEntry, Settlement, Waiting } from '../src/journal/deliveries.ts';
+import { type Lane, startLane } from '../src/relay/lane.ts';
+import { delayAfter } from '../src/relay/schedule.ts';
+import { madeEvent } from './events.ts';
+
+/*
+ * Doubles: a journal in memory, a clock that jumps to the end of each sleep, a sink that answers what the test says.
+ * The oracle is what the sink was given and what was settled.
+ */
+
+const FAULT: Fault = { code: 'event-refused', message: 'no' };
+const DOWN = new Unreachable({ code: 'destination-unreachable', message: 'down' });
+const DELIVERED: Outcome = { kind: 'delivered', receipt: 'r' };
+const RETRY: Outcome = { kind: 'retry', fault: FAULT };
+
+type Answer = (batch: readonly CanonicalEvent[], call: number) => ReadonlyMap<EventId, Outcome>;
+
+function harness(answer: Answer, options: { waiting?: Waiting[]; cursor?: number; maxEvents?: number } = {}) {
+  const events: CanonicalEvent[] = [];
+  const rows = new Map<number, Waiting>(options.waiting?.map((entry) => [entry.seq, entry]));
+  const given: EventId[][] = [];
+  const attempts: EventId[] = [];
+  const settlements: Settlement[] = [];
+  const seen: { name: string; payload: unknown }[] = [];
+  const slept: number[] = [];
+  let now = 1_000;
+  let opens = 0;
+  let closes = 0;
+
+  const signals = createSignals();
+  signals.tap((name, payload) => seen.push({ name, payload }));
+  const sink: Sink = {
+    async deliver(batch) {
+      given.push(batch.map(({ id }) => id));
+      const outcomes = answer(batch, given.length);
+      for (const { id } of batch) if (outcomes.get(id)?.kind === 'delivered') attempts.push(id);
+      return outcomes;
+    },
+    async check() {},
+    async close() {
+      closes++;
+    },
+  };
+  const journal: DeliveryReader = {
+    head: () => events.length,
+    cursor: () => options.cursor ?? 0,
+    read: (after, limit) =>
+      events.slice(after, after + limit).map((event, index): JournalEntry => ({ seq: after + index + 1, event })),
+    waiting: () => [...rows.values()],
+    deadLetters: () => 0,
+  };
+  const stop = new AbortController();
+  let lane: Lane | undefined;
+  return {
+    given,
+    delivered: attempts,
+    settlements,
+    seen,
+    slept,
+    stop,
+    opened: () => opens,
+    closed: () => closes,
+    append(...more: CanonicalEvent[]) {
+      events.push(...more);
+      lane?.wake();
+    },
+    start(open: () => Promise<Sink> = async () => sink) {
+      lane = startLane(
+        {
+          connector: 'c',
+          batch: { maxEvents: options.maxEvents ?? 100, maxWaitMs: 0 },
+          retry: { initialMs: 100, maxMs: 1_000 },
+        },
+        {
+          open: () => {
+            opens++;
+            return open().then(() => sink);
+          },
+          journal,
+          settle: (settlement) => settlements.push(settlement),
+          clock: {
+            now: () => now,
+            async sleep(ms, signal) {
+              // A lane with nothing to do sleeps longest, and only until it is woken.
+              if (ms >= 60_000) {
+                await new Promise<void>((resolve) => {
+                  if (signal?.aborted) resolve();
+                  signal?.addEventListener('abort', () => resolve());
+                });
+                return;
+              }
+              slept.push(ms);
+              now += ms;
+              await new Promise((resolve) => setImmediate(resolve));
+            },
+          },
+          signals,
+          random: () => 0,
+        },
+        stop.signal,
+      );
+      return lane;
+    },
+    cursor: () => settlements.at(-1)?.cursor,
+    of: <Name extends keyof Signals>(name: Name) =>
+      seen.filter((one) => one.name === name).map(({ payload }) => payload as Signals[Name]),
+  };
+}
+
+let running: { stop: AbortController; lane: Lane } | undefined;
+afterEach(async () => {
+  running?.stop.abort();
+  await running?.lane.ended;
+  running = undefined;
+});
+function run(made: ReturnType<typeof harness>, open?: () => Promise<Sink>): Lane {
+  const lane = made.start(open);
+  running = { stop: made.stop, lane };
+  return lane;
+}
+
+const all =
+  (outcome: Outcome): Answer =>
+  (batch) =>
+    new Map(batch.map(({ id }) => [id, outcome]));
+const [A1, A2, A3, B1, C1] = [
+  madeEvent(1, {}, 'A'),
+  madeEvent(2, {}, 'A'),
+  madeEvent(3, {}, 'A'),
+  madeEvent(4, {}, 'B'),
+  madeEvent(5, {}, 'C'),
+];
+const ids = (...events: CanonicalEvent[]): EventId[] => events.map(({ id }) => id);
+
+describe('delivery', () => {
+  test('in journal order, in batches of at most maxEvents, the cursor behind them', async () => {
+    const made = harness(all(DELIVERED), { maxEvents: 2 });
+    made.append(A1, A2, B1, C1, A3);
+    run(made);
+    await expect.poll(made.cursor).toBe(5);
+    expect(made.given).toEqual([ids(A1, A2), ids(B1, C1), ids(A3)]);
+    expect(made.settlements.map(({ cursor }) => cursor)).toEqual([2, 4, 5]);
+  });
+
+  test('goes on behind the cursor it finds', async () => {
+    const made = harness(all(DELIVERED), { cursor: 2 });
+    made.append(A1, A2, B1);
+    run(made);
+    await expect.poll(made.cursor).toBe(3);
+    expect(made.given).toEqual([ids(B1)]);
+  });
+
+  test('a new event wakes an idle lane', async () => {
+    const made = harness(all(DELIVERED));
+    run(made);
+    await expect.poll(() => made.of('lane.opened')).toHaveLength(1);
+    made.append(A1);
+    await expect.poll(made.cursor).toBe(1);
+  });
+
+  test('superseded counts as settled', async () => {
+    const made = harness(all({ kind: 'superseded', receipt: 'r' }));
+    made.append(A1);
+    run(made);
+    await expect.poll(made.cursor).toBe(1);
+    expect(made.of('lane.delivered')).toMatchObject([{ delivered: 0, superseded: 1 }]);
+  });
+});
+
+describe('the destination as a whole', () => {
+  test('unreachable: the same events again, with growing delays, nothing charged, without an end', async () => {
+    const made = harness((batch, call) => {
+      if (call <= 8) throw DOWN;
+      return all(DELIVERED)(batch, call);
+    });
+    made.append(A1, B1);
+    run(made);
+    await expect.poll(made.cursor).toBe(2);
+    expect(made.given).toEqual(Array.from({ length: 9 }, () => ids(A1, B1)));
+    // Half of 100, 200, 400 …, at most 1000: random is 0 here.
+    expect(made.slept).toEqual([50, 100, 200, 400, 500, 500, 500, 500]);
+    expect(made.settlements).toHaveLength(1);
+    expect(made.of('lane.unreachable').map(({ attempt }) => attempt)).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
+    expect(made.of('lane.recovered')).toEqual([{ connector: 'c', downMs: 2_750 }]);
+  });
+
+  test('cannot be opened: tried again, nothing lost', async () => {
+    const made = harness(all(DELIVERED));
+    let tries = 0;
+    made.append(A1);
+    run(made, async () => {
+      if (++tries < 4) throw DOWN;
+      return {} as Sink;
+    });
+    await expect.poll(made.cursor).toBe(1);
+    expect(made.opened()).toBe(4);
+    expect(made.delivered).toEqual(ids(A1));
+  });
+
+  test('an unforeseen exception of a sink loses nothing either', async () => {
+    const made = harness((batch, call) => {
+      if (call === 1) throw new TypeError('x is not a function');
+      return all(DELIVERED)(batch, call);
+    });
+    made.append(A1);
+    run(made);
+    await expect.poll(made.cursor).toBe(1);
+    expect(made.delivered).toEqual(ids(A1));
+    expect(made.of('lane.unreachable')).toMatchObject([{ fault: { message: 'x is not a function' } }]);
+  });
+
+  test('overloaded for every event of the batch: the lane waits, no event is charged', async () => {
+    const overloaded: Outcome = {
+      kind: 'retry',
+      fault: { code: 'destination-overloaded', message: '429' },
+      afterMs: 700,
+    };
+    const made = harness((batch, call) => all(call === 1 ? overloaded : DELIVERED)(batch, call));
+    made.append(A1, B1);
+    run(made);
+    await expect.poll(made.cursor).toBe(2);
+    expect(made.slept).toEqual([700]);
+    expect(made.settlements.flatMap(({ waiting }) => waiting)).toEqual([]);
+  });
+
+  test('what comes in meanwhile is delivered after it, in order', async () => {
+    const made = harness((batch, call) => {
+      if (call === 1) {
+        made.append(A2);
+        throw DOWN;
+      }
+      return all(DELIVERED)(batch, call);
+    });
+    made.append(A1);
+    run(made);
+    await expect.poll(made.cursor).toBe(2);
+    expect(made.delivered).toEqual(ids(A1, A2));
+  });
+});
+
+describe('one event', () => {
+  test('that waits for its retry holds back its own group only', async () => {
+    let refusals = 3;
+    const made = harness(
+      (batch) => new Map(batch.map(({ id }) => [id, id === A1.id && refusals-- > 0 ? RETRY : DELIVERED])),
+      { maxEvents: 2 },
+    );
+    made.append(A1, B1, A2, C1);
+    run(made);
+    await expect.poll(() => made.delivered.length).toBe(4);
+    expect(made.delivered).toEqual(ids(B1, C1, A1, A2));
+    expect(made.of('lane.retry').map(({ attempts }) => attempts)).toEqual([1, 2, 3]);
+  });
+
+  test('refused for good becomes a dead letter with its reason, the next one passes', async () => {
+    const made = harness(
+      (batch) => new Map(batch.map(({ id }) => [id, id === A1.id ? { kind: 'dead', fault: FAULT } : DELIVERED])),
+    );
+    made.append(A1, A2, B1);
+    run(made);
+    await expect.poll(made.cursor).toBe(3);
+    expect(made.delivered).toEqual(ids(A2, B1));
+    expect(made.settlements[0]?.dead).toEqual([{ seq: 1, attempts: 1, fault: FAULT }]);
+    expect(made.of('lane.dead-letter')).toMatchObject([{ eventId: A1.id, attempts: 1, fault: FAULT }]);
+  });
+
+  test('that the connector forgot to settle is tried again', async () => {
+    const made = harness(
+      (batch, call) => new Map(batch.filter(({ id }) => call > 1 || id !== A1.id).map(({ id }) => [id, DELIVERED])),
+    );
+    made.append(A1, B1);
+    run(made);
+    await expect.poll(() => made.delivered.length).toBe(2);
+    expect(made.delivered).toEqual(ids(B1, A1));
+    expect(made.of('lane.retry')).toMatchObject([{ eventId: A1.id, fault: { code: 'event-unsettled' } }]);
+  });
+
+  test('outcomes go by id, never by position', async () => {
+    const made = harness(
+      (batch) =>
+        new Map([...batch].reverse().map(({ id }) => [id, id === B1.id ? { kind: 'dead', fault: FAULT } : DELIVERED])),
+    );
+    made.append(A1, B1, C1);
+    run(made);
+    await expect.poll(made.cursor).toBe(3);
+    expect(made.settlements[0]?.dead).toMatchObject([{ seq: 2 }]);
+  });
+
+  test('that waited when the bridge stopped is tried when it starts again, before its group’s later ones', async () => {
+    const waiting: Waiting[] = [
+      { seq: 1, event: A1, attempts: 3, dueAt: 5_000, fault: FAULT },
+      { seq: 2, event: A2, attempts: 0, dueAt: 0, fault: FAULT },
+    ];
+    const made = harness(all(DELIVERED), { waiting, cursor: 2 });
+    made.append(A1, A2, A3, B1);
+    run(made);
+    await expect.poll(() => made.delivered.length).toBe(4);
+    expect(made.delivered).toEqual(ids(B1, A1, A2, A3));
+    expect(made.settlements.flatMap(({ released }) => released).sort()).toEqual([1, 2, 3]);
+  });
+
+  test('behind which a whole group waited: the group is delivered in one go once it is through', async () => {
+    const many = Array.from({ length: 50 }, (_, n) => madeEvent(n + 10, {}, 'A'));
+    let refusals = 1;
+    const made = harness(
+      (batch) => new Map(batch.map(({ id }) => [id, id === A1.id && refusals-- > 0 ? RETRY : DELIVERED])),
+      { maxEvents: 1 },
+    );
+    made.append(A1, ...many);
+    run(made);
+    await expect.poll(() => made.delivered.length).toBe(51);
+    expect(made.delivered).toEqual(ids(A1, ...many));
+  });
+});
+
+describe('the end', () => {
+  test('drain: what is there is delivered, then the sink is closed', async () => {
+    const made = harness(all(DELIVERED), { maxEvents: 1 });
+    made.append(A1, A2, B1);
+    const lane = run(made);
+    lane.drain();
+    await lane.ended;
+    expect(made.delivered).toEqual(ids(A1, A2, B1));
+    expect(made.closed()).toBe(1);
+  });
+
+  test('drain: a lane whose destination is down does not wait for it', async () => {
+    const made = harness(() => {
+      throw DOWN;
+    });
+    made.append(A1);
+    const lane = run(made);
+    await expect.poll(() => made.given.length).toBeGreaterThan(2);
+    lane.drain();
+    await lane.ended;
+    expect(made.settlements).toEqual([]);
+  });
+
+  test('stop: an idle lane ends at once', async () => {
+    const made = harness(all(DELIVERED));
+    const lane = run(made);
+    await expect.poll(() => made.of('lane.opened')).toHaveLength(1);
+    made.stop.abort();
+    await lane.ended;
+    expect(made.closed()).toBe(1);
+  });
+});
+
+test('delays grow from initialMs to maxMs, half of each is random', () => {
+  const settings = { initialMs: 200, maxMs: 30_000 };
+  const low = [1, 2, 3, 9, 10_000].map((attempt) => delayAfter(attempt, settings, () => 0));
+  const high = [1, 2, 3, 9, 10_000].map((attempt) => delayAfter(attempt, settings, () => 0.999_999));
+  expect(low).toEqual([100, 200, 400, 15_000, 15_000]);
+  expect(high).toEqual([200, 400, 800, 30_000, 30_000]);
+});
