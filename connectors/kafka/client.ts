@@ -1,4 +1,5 @@
 /** The only file that knows kafkajs: everything else sees plain values, Unreachable and Refused. */
+import { setTimeout as delay } from 'node:timers/promises';
 import { type Admin, Kafka, logLevel, type Message, Partitioners, type Producer } from 'kafkajs';
 import { type Fault, type FaultCode, messageOf, Unreachable } from '../../src/canon/fault.ts';
 import type { KafkaMessage } from './message.ts';
@@ -92,6 +93,20 @@ export function createClient(options: ClientOptions): KafkaClient {
       }
     });
 
+  /** A leader that was just elected may refuse records for a moment: better waited for here than shown as an outage. */
+  const leadersAnswer = async (admin: Admin): Promise<void> => {
+    const end = Date.now() + options.requestTimeoutMs;
+    for (;;) {
+      try {
+        await admin.fetchTopicOffsets(options.topic);
+        return;
+      } catch (thrown) {
+        if (Date.now() > end) throw thrown;
+        await delay(50);
+      }
+    }
+  };
+
   return {
     findTopic: () =>
       administer(async (admin) => {
@@ -106,20 +121,16 @@ export function createClient(options: ClientOptions): KafkaClient {
       }),
 
     createTopic: ({ partitions, replicationFactor, config }) =>
-      administer((admin) =>
-        admin.createTopics({
+      administer(async (admin) => {
+        const configEntries = Object.entries(config).map(([name, value]) => ({ name, value }));
+        const created = await admin.createTopics({
           waitForLeaders: true,
           timeout: options.requestTimeoutMs,
-          topics: [
-            {
-              topic: options.topic,
-              numPartitions: partitions,
-              replicationFactor,
-              configEntries: Object.entries(config).map(([name, value]) => ({ name, value })),
-            },
-          ],
-        }),
-      ),
+          topics: [{ topic: options.topic, numPartitions: partitions, replicationFactor, configEntries }],
+        });
+        await leadersAnswer(admin);
+        return created;
+      }),
 
     send: (messages) =>
       judged(async () => {
@@ -165,11 +176,17 @@ async function settleWithin(work: Promise<unknown>): Promise<void> {
   clearTimeout(timer);
 }
 
-/** kafkajs wraps: KafkaJSNumberOfRetriesExceeded says `retriable: false` while its cause may not be, so the cause is judged. */
+/**
+ * kafkajs wraps: KafkaJSNumberOfRetriesExceeded says `retriable: false` while its cause may not be, and
+ * KafkaJSAggregateError holds an error a topic. The cause is judged.
+ */
 function innermost(thrown: unknown): Error & { type?: string } {
   let error = thrown instanceof Error ? thrown : new Error(String(thrown));
-  while (error.cause instanceof Error && error.name.startsWith('KafkaJSN')) error = error.cause;
-  return error;
+  for (;;) {
+    const inner: unknown = 'errors' in error && Array.isArray(error.errors) ? error.errors[0] : error.cause;
+    if (!(inner instanceof Error) || !error.name.startsWith('KafkaJS')) return error;
+    error = inner;
+  }
 }
 
 function protocolType(thrown: unknown): string | undefined {
@@ -191,7 +208,18 @@ function judge(thrown: unknown, { path, topic, brokers }: ClientOptions): Unreac
   const type = protocolType(thrown);
   const reason = type === undefined ? messageOf(error) : `${type}: ${error.message}`;
   const refusal = type === undefined ? undefined : REFUSALS[type];
-  if (refusal !== undefined) return new Refused({ code: refusal, message: `Kafka refused the record: ${reason}` });
+  if (refusal !== undefined) {
+    const suggestion =
+      refusal === 'event-too-large'
+        ? `raise max.message.bytes of ${topic}`
+        : `see the settings of ${topic}: it takes no such record`;
+    return new Refused({
+      code: refusal,
+      message: `Kafka refused the record: ${reason}`,
+      path: `${path}.topic`,
+      suggestion,
+    });
+  }
 
   const fault = (code: FaultCode, setting: string, suggestion: string): Unreachable =>
     new Unreachable({ code, message: `Kafka: ${reason}`, path: `${path}.${setting}`, suggestion }, error);
