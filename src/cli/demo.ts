@@ -1,6 +1,7 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { type Bridge, startBridge } from '../bridge.ts';
 import type { CanonicalEvent } from '../canon/event.ts';
@@ -104,7 +105,7 @@ async function onRealServers(
       let scanned = 0;
       await reader.until(
         (records) => {
-          for (const record of records.slice(scanned)) found.set(signatureOf(record), record);
+          for (const record of records.slice(scanned)) found.set(signatureOf(record.value ?? '{}'), record);
           scanned = records.length;
           return [...wanted.events.keys()].every((signature) => found.has(signature));
         },
@@ -157,23 +158,33 @@ async function embedded(folder: string, count: number, keep: boolean): Promise<v
     const { plan, result } = await post(bridge, config, count);
     print(`Posted the documented sample and ${count} more: ${result.ok} of ${plan.length} answered OK (${clock()})`);
     const file = String(config.connectors['audit-file']?.path);
-    print(`The events are in ${file}; delivered lines can be followed with tail -f.`);
+    const wanted = expectations(plan);
+    const found = await untilInFile(file, wanted.events);
+    print(`The file holds all ${wanted.events.size} (${clock()})`);
+    print(`\n${paint('bold', 'The documented sample in the file')}`);
+    print(JSON.stringify(JSON.parse(found.get(wanted.sample) ?? 'null'), null, 2));
     if (keep) await untilInterrupted(bridge);
   } finally {
     await bridge.stop('the demo is over');
   }
 }
 
+/** The shipped file as it is, but for free ports and files of its own. */
 function loadDemoConfig(name: string, folder: string, env: Readonly<Record<string, string>>): Config {
-  const own = {
-    PORT: '0',
-    ADMIN_PORT: '0',
-    JOURNAL_FILE: join(folder, 'journal.db'),
-    EVENTS_FILE: join(folder, 'events.ndjson'),
+  const result = loadConfig(fromRoot(name), { ...process.env, ...env });
+  if (!result.ok)
+    throw new BridgeError({ code: 'config-invalid', message: result.problems.map(formatProblem).join('\n') });
+  const { config } = result;
+  const connectors = Object.entries(config.connectors).map(([key, connector]) =>
+    connector.kind === 'file' ? [key, { ...connector, path: join(folder, 'events.ndjson') }] : [key, connector],
+  );
+  return {
+    ...config,
+    receiver: { ...config.receiver, host: '127.0.0.1', port: 0 },
+    admin: { ...config.admin, port: 0 },
+    journal: { ...config.journal, file: join(folder, 'journal.db') },
+    connectors: Object.fromEntries(connectors),
   };
-  const result = loadConfig(fromRoot(name), { ...process.env, ...env, ...own });
-  if (result.ok) return result.config;
-  throw new BridgeError({ code: 'config-invalid', message: result.problems.map(formatProblem).join('\n') });
 }
 
 async function post(
@@ -188,7 +199,7 @@ async function post(
     ...Array.from({ length: count }, (_, index) => generatedSample(sdkAppId, index, GROUPS, at)),
   ];
   const bar = progress('posting', plan.length);
-  const to = new URL(bridge.receiverUrl.replace('0.0.0.0', '127.0.0.1'));
+  const to = new URL(bridge.receiverUrl);
   const sample = (index: number): SampleCallback => plan[index] ?? documentedSample(sdkAppId);
   const result = await send(
     { to, token: callbackTokens?.[0], count: plan.length, rate: 0, connections: 16, sample, answered: bar.advance },
@@ -203,6 +214,23 @@ async function post(
     });
   }
   return { plan, result };
+}
+
+/** The lines by signature, once there is one for each of `events`. */
+async function untilInFile(file: string, events: ReadonlyMap<string, unknown>): Promise<Map<string, string>> {
+  const end = performance.now() + READ_MS;
+  for (;;) {
+    const lines = (await readFile(file, 'utf8').catch(() => '')).split('\n').filter((line) => line !== '');
+    const found = new Map(lines.map((line) => [signatureOf(line), line]));
+    if ([...events.keys()].every((signature) => found.has(signature))) return found;
+    if (performance.now() > end) {
+      throw new BridgeError({
+        code: 'command-failed',
+        message: `${file} holds ${found.size} of ${events.size} callbacks`,
+      });
+    }
+    await delay(20);
+  }
 }
 
 const FIELDS = {
@@ -231,16 +259,14 @@ function expectations(plan: readonly SampleCallback[]) {
   return { events, groups, sample, sampleGroup };
 }
 
-function signatureOf(record: TopicRecord): string {
-  const { data } = JSON.parse(record.value ?? '{}') as CanonicalEvent;
+function signatureOf(json: string): string {
+  const { subject, data } = JSON.parse(json) as CanonicalEvent;
   const { name, introduction, notification, faceUrl } = data.changed;
-  return JSON.stringify([record.key, data.occurredAt, { name, introduction, notification, faceUrl }]);
+  return JSON.stringify([subject, data.occurredAt, { name, introduction, notification, faceUrl }]);
 }
 
 async function untilInterrupted(bridge: Bridge): Promise<void> {
-  print(
-    `\nEverything goes on running. Try: ${commandLine(`send --to ${bridge.receiverUrl.replace('0.0.0.0', '127.0.0.1')}`)}`,
-  );
+  print(`\nEverything goes on running. Try: ${commandLine(`send --to ${bridge.receiverUrl}`)}`);
   print('Ctrl-C ends it.');
   await new Promise<void>((resolve) => {
     process.once('SIGINT', () => resolve());

@@ -1,0 +1,98 @@
+/** The bridge as a child process, started as a user starts it: the only way its end by a signal can be tested. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { stringify } from 'yaml';
+import { type Callback, SDK_APP_ID } from './callbacks.ts';
+
+export interface BridgeHome {
+  readonly folder: string;
+  readonly configFile: string;
+  remove(): void;
+}
+
+/** A folder with a configuration on free ports and a journal of its own. */
+export function bridgeHome(
+  connectors: (folder: string) => Record<string, unknown>,
+  more: Record<string, unknown> = {},
+): BridgeHome {
+  const folder = mkdtempSync(join(tmpdir(), 'bridge-'));
+  const configFile = join(folder, 'bridge.yaml');
+  const config = {
+    app: { sdkAppId: SDK_APP_ID },
+    receiver: { host: '127.0.0.1', port: 0 },
+    admin: { port: 0 },
+    journal: { file: join(folder, 'journal.db') },
+    connectors: connectors(folder),
+    ...more,
+  };
+  writeFileSync(configFile, stringify(config));
+  return { folder, configFile, remove: () => rmSync(folder, { recursive: true, force: true }) };
+}
+
+export interface BridgeProcess {
+  readonly child: ChildProcess;
+  readonly url: string;
+  readonly adminUrl: string;
+  /** Everything it printed so far. */
+  stdout(): string;
+  stderr(): string;
+  post(callback: Callback): Promise<{ status: number; text: string }>;
+  /** Sends the signal and resolves with the exit code (null when the signal killed it). */
+  end(signal: NodeJS.Signals): Promise<number | null>;
+}
+
+/** Runs a command of the command line to its end. */
+export async function runCommand(args: readonly string[], env: Record<string, string> = {}) {
+  const child = spawn(process.execPath, ['src/cli.ts', ...args], { env: { ...process.env, NO_COLOR: '1', ...env } });
+  let stdout = '';
+  let stderr = '';
+  child.stdout.on('data', (chunk) => {
+    stdout += chunk;
+  });
+  child.stderr.on('data', (chunk) => {
+    stderr += chunk;
+  });
+  const [code] = (await once(child, 'close')) as [number | null];
+  return { code, stdout, stderr };
+}
+
+/** Resolves once the bridge says where it listens. */
+export async function startBridgeProcess({ configFile }: BridgeHome): Promise<BridgeProcess> {
+  const child = spawn(process.execPath, ['src/cli.ts', 'start', '--config', configFile], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, NO_COLOR: '1' },
+  });
+  let stdout = '';
+  let stderr = '';
+  child.stderr.on('data', (chunk) => {
+    stderr += chunk;
+  });
+  const ended = once(child, 'exit') as Promise<[number | null]>;
+  await new Promise<void>((resolve, reject) => {
+    child.stdout.on('data', (chunk) => {
+      stdout += chunk;
+      if (stdout.includes('  try ')) resolve();
+    });
+    ended.then(([code]) => reject(new Error(`the bridge ended with ${code}: ${stdout}${stderr}`)));
+  });
+  const url = /callbacks +(\S+)/.exec(stdout)?.[1] ?? '';
+  const adminUrl = /admin +(http:\/\/[^/\s]+)/.exec(stdout)?.[1] ?? '';
+  return {
+    child,
+    url,
+    adminUrl,
+    stdout: () => stdout,
+    stderr: () => stderr,
+    async post({ search, body }) {
+      const response = await fetch(`${url}?${search}`, { method: 'POST', body });
+      return { status: response.status, text: await response.text() };
+    },
+    async end(signal) {
+      child.kill(signal);
+      return (await ended)[0];
+    },
+  };
+}
