@@ -1,0 +1,120 @@
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { access, chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** Where the servers' unpacked software lies. */
+export interface Artifacts {
+  /** The folder of Kafka's jars. */
+  readonly kafka: string;
+  /** Elasticsearch's home. */
+  readonly elasticsearch: string;
+}
+
+const pom = fileURLToPath(new URL('pom.xml', import.meta.url));
+const store = fileURLToPath(new URL('.artifacts', import.meta.url));
+const fetching = 'fetching-';
+
+let found: Promise<Artifacts> | undefined;
+
+/** Brings the servers' software by mvn, once for each content of pom.xml. */
+export function fetchArtifacts(onProgress: (line: string) => void = () => {}): Promise<Artifacts> {
+  found ??= findOrFetch(onProgress).catch((error) => {
+    found = undefined;
+    throw error;
+  });
+  return found;
+}
+
+/** Whether fetchArtifacts has no need of mvn. */
+export async function artifactsArePresent(): Promise<boolean> {
+  return exists(await stampedFolder());
+}
+
+async function findOrFetch(onProgress: (line: string) => void): Promise<Artifacts> {
+  const folder = await stampedFolder();
+  if (!(await exists(folder))) {
+    onProgress('Fetching Kafka and Elasticsearch with mvn, this first time only');
+    await fetch(folder);
+  }
+  const [home] = await readdir(join(folder, 'elasticsearch'));
+  return { kafka: join(folder, 'kafka'), elasticsearch: join(folder, 'elasticsearch', home ?? '') };
+}
+
+async function stampedFolder(): Promise<string> {
+  const stamp = createHash('sha256')
+    .update(await readFile(pom))
+    .digest('hex')
+    .slice(0, 16);
+  return join(store, stamp);
+}
+
+async function fetch(folder: string): Promise<void> {
+  await mkdir(store, { recursive: true });
+  await removeAbandoned();
+  // Fetched beside and then renamed: another run sees all of it or nothing.
+  const temporary = await mkdtemp(join(store, `${fetching}${process.pid}-`));
+  try {
+    await runMaven(temporary);
+    await openToAll(temporary);
+    await rename(temporary, folder).catch(async (error) => {
+      // Another run was faster; its copy is as good.
+      if (!(await exists(folder))) throw error;
+    });
+  } finally {
+    await rm(temporary, { recursive: true, force: true });
+  }
+}
+
+function runMaven(folder: string): Promise<void> {
+  const args = ['--batch-mode', '--no-transfer-progress', '--file', pom, `-Dartifacts.directory=${folder}`];
+  return new Promise((resolve, reject) => {
+    const child = spawn('mvn', [...args, 'generate-resources'], { stdio: ['ignore', 'pipe', 'pipe'] });
+    let output = '';
+    const keep = (chunk: Buffer) => {
+      output = (output + chunk).slice(-4_000);
+    };
+    child.stdout.on('data', keep);
+    child.stderr.on('data', keep);
+    child.once('error', (error) => reject(new Error(`mvn cannot be run: ${error.message}`)));
+    child.once('close', (code, signal) => {
+      if (code === 0) resolve();
+      else reject(new Error(`mvn could not fetch the servers (${signal ?? `exit code ${code}`})\n${output.trimEnd()}`));
+    });
+  });
+}
+
+/** Elasticsearch may have to run as another user, whatever our umask was. */
+async function openToAll(folder: string): Promise<void> {
+  await chmod(folder, 0o755);
+  for (const entry of await readdir(folder, { recursive: true })) {
+    const path = join(folder, entry);
+    const { mode } = await stat(path);
+    await chmod(path, mode | (mode & 0o100 ? 0o555 : 0o444));
+  }
+}
+
+/** Removes what runs that were killed in the middle of a fetch left behind. */
+async function removeAbandoned(): Promise<void> {
+  for (const path of await readdir(store)) {
+    const pid = Number(path.slice(fetching.length).split('-')[0]);
+    if (path.startsWith(fetching) && !isAlive(pid))
+      await rm(join(store, basename(path)), { recursive: true, force: true });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}

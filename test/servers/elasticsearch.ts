@@ -1,0 +1,136 @@
+import { spawnSync } from 'node:child_process';
+import { chown, cp, mkdir, readdir, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fetchArtifacts } from './artifacts.ts';
+import { javaEnvironment, requireJava } from './java.ts';
+import { freePort } from './port.ts';
+import { logFile, type ServerHandle, type ServerOptions, startServer } from './process.ts';
+import type { Command, Owner } from './watchdog.ts';
+
+/** A running Elasticsearch of one node. */
+export interface ElasticsearchServer extends ServerHandle {
+  readonly url: string;
+}
+
+/** The superuser that Elasticsearch asks for when started with `elasticsearchSecurity`. */
+export const elasticsearchUser = { username: 'bridge', password: 'bridge-test' } as const;
+const passwordHash = '$2a$10$4XF3UKvApno8ngL.C3fuV.PI7e5ckvKOyypYTw6QoqO612TGcY9AK';
+
+/** Settings for an Elasticsearch that asks its clients for name and password. */
+export const elasticsearchSecurity: Readonly<Record<string, string>> = { 'xpack.security.enabled': 'true' };
+
+/** Starts an Elasticsearch of our own. */
+export async function startElasticsearch(options: ServerOptions = {}): Promise<ElasticsearchServer> {
+  const [artifacts, java] = await Promise.all([fetchArtifacts(options.onProgress), requireJava()]);
+  const [port, transportPort] = [await freePort(), await freePort()];
+  const url = `http://127.0.0.1:${port}`;
+  // Elasticsearch refuses to run as root.
+  const owner = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : undefined;
+
+  const definition = {
+    name: 'Elasticsearch',
+    owner,
+    within: canRead(owner, tmpdir()) ? tmpdir() : '/tmp',
+    async prepare(folder: string): Promise<Command> {
+      const settings = { ...defaults(folder, port, transportPort), ...options.settings };
+      await writeConfiguration(folder, settings);
+      let home = artifacts.elasticsearch;
+      if (!canRead(owner, join(home, 'lib'))) {
+        home = join(folder, 'home');
+        await cp(artifacts.elasticsearch, home, { recursive: true });
+      }
+      if (owner) await give(folder, owner);
+      return launcher(java, home, folder, owner);
+    },
+    async answers(): Promise<boolean> {
+      const { username, password } = elasticsearchUser;
+      const authorization = `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
+      const secured = options.settings?.['xpack.security.enabled'] === 'true';
+      const response = await fetch(`${url}/_cluster/health?wait_for_status=yellow&timeout=2s`, {
+        headers: secured ? { authorization } : {},
+        signal: AbortSignal.timeout(5_000),
+      });
+      await response.arrayBuffer();
+      return response.ok;
+    },
+  };
+  return Object.assign(await startServer(definition, options.onProgress), { url });
+}
+
+function defaults(folder: string, port: number, transportPort: number): Record<string, string> {
+  return {
+    'network.host': '127.0.0.1',
+    'http.port': String(port),
+    'transport.port': String(transportPort),
+    'discovery.type': 'single-node',
+    'path.data': join(folder, 'data'),
+    'path.logs': join(folder, 'logs'),
+    'xpack.security.enabled': 'false',
+    // A fuller disk than the watermarks allow would make every index read-only.
+    'cluster.routing.allocation.disk.threshold_enabled': 'false',
+  };
+}
+
+async function writeConfiguration(folder: string, settings: Record<string, string>): Promise<void> {
+  for (const name of ['config', 'data', 'logs', 'tmp']) await mkdir(join(folder, name));
+  const files = {
+    'elasticsearch.yml': Object.entries(settings).map(([key, value]) => `${key}: ${value}`),
+    'jvm.options': [
+      '-Xms768m',
+      '-Xmx768m',
+      '-XX:+UseG1GC',
+      '-XX:+ExitOnOutOfMemoryError',
+      `-Djava.io.tmpdir=${join(folder, 'tmp')}`,
+    ],
+    'log4j2.properties': [
+      'appender.console.type = Console',
+      'appender.console.name = console',
+      'appender.console.layout.type = PatternLayout',
+      'appender.console.layout.pattern = [%d{ISO8601}][%-5p][%c{1.}] %m%n',
+      'rootLogger.level = info',
+      'rootLogger.appenderRef.console.ref = console',
+    ],
+    users: [`${elasticsearchUser.username}:${passwordHash}`],
+    users_roles: [`superuser:${elasticsearchUser.username}`],
+  };
+  for (const [name, lines] of Object.entries(files))
+    await writeFile(join(folder, 'config', name), `${lines.join('\n')}\n`);
+}
+
+/** What bin/elasticsearch runs, without the shell and with the Java that was found. */
+function launcher(java: string, home: string, folder: string, owner: Owner | undefined): Command {
+  const pidFile = join(folder, 'pid');
+  const properties = {
+    'cli.name': 'server',
+    'cli.script': join(home, 'bin', 'elasticsearch'),
+    'cli.libs': 'lib/tools/server-cli',
+    'es.path.home': home,
+    'es.path.conf': join(folder, 'config'),
+    'es.distribution.type': 'zip',
+  };
+  return {
+    file: java,
+    args: [
+      ...['-Xms4m', '-Xmx64m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1'],
+      ...Object.entries(properties).map(([key, value]) => `-D${key}=${value}`),
+      ...['-cp', `${join(home, 'lib', '*')}:${join(home, 'lib', 'cli-launcher', '*')}`],
+      ...['org.elasticsearch.launcher.CliToolLauncher', '--pidfile', pidFile],
+    ],
+    env: javaEnvironment({ ES_TMPDIR: join(folder, 'tmp') }),
+    cwd: home,
+    owner,
+    log: logFile(folder),
+    pidFile,
+  };
+}
+
+/** Asked of the system itself: modes, parents, mounts and access lists all have a say. */
+function canRead(owner: Owner | undefined, folder: string): boolean {
+  return spawnSync('/bin/sh', ['-c', 'ls "$0" > /dev/null 2>&1', folder], { cwd: '/', ...owner }).status === 0;
+}
+
+async function give(folder: string, owner: Owner): Promise<void> {
+  for (const entry of await readdir(folder, { recursive: true }))
+    await chown(join(folder, entry), owner.uid, owner.gid);
+}

@@ -1,0 +1,107 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Kafka, logLevel } from 'kafkajs';
+import { fetchArtifacts } from './artifacts.ts';
+import { javaEnvironment, requireJava } from './java.ts';
+import { freePort } from './port.ts';
+import { logFile, type ServerHandle, type ServerOptions, startServer } from './process.ts';
+import type { Command } from './watchdog.ts';
+
+/** A running Kafka: one process, broker and controller. */
+export interface KafkaServer extends ServerHandle {
+  /** 'host:port' */
+  readonly brokers: string;
+}
+
+const protocols = 'listener.security.protocol.map';
+
+/** The user that Kafka asks for when started with `kafkaSecurity`. */
+export const kafkaUser = { mechanism: 'plain', username: 'bridge', password: 'bridge-test' } as const;
+
+/** Settings for a Kafka that asks its clients for name and password (SASL PLAIN). */
+export const kafkaSecurity: Readonly<Record<string, string>> = {
+  [protocols]: 'CLIENT:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT',
+  'sasl.enabled.mechanisms': 'PLAIN',
+  'sasl.mechanism.inter.broker.protocol': 'PLAIN',
+  'listener.name.client.plain.sasl.jaas.config':
+    'org.apache.kafka.common.security.plain.PlainLoginModule required' +
+    ` username="${kafkaUser.username}" password="${kafkaUser.password}" user_${kafkaUser.username}="${kafkaUser.password}";`,
+};
+
+/** Starts a Kafka of our own. */
+export async function startKafka(options: ServerOptions = {}): Promise<KafkaServer> {
+  const [artifacts, java] = await Promise.all([fetchArtifacts(options.onProgress), requireJava()]);
+  const [port, controllerPort] = [await freePort(), await freePort()];
+  const brokers = `127.0.0.1:${port}`;
+
+  const definition = {
+    name: 'Kafka',
+    async prepare(folder: string, runToEnd: (command: Command) => Promise<void>): Promise<Command> {
+      const properties = join(folder, 'server.properties');
+      const settings = { ...defaults(folder, port, controllerPort), ...options.settings };
+      const lines = Object.entries(settings).map(([key, value]) => `${key}=${value}`);
+      await writeFile(properties, `${lines.join('\n')}\n`);
+      const command = (jvm: string[], ...rest: string[]): Command => ({
+        file: java,
+        args: [...jvm, '-Dlog4j2.level=INFO', '-cp', join(artifacts.kafka, '*'), ...rest],
+        env: javaEnvironment(),
+        cwd: folder,
+        log: logFile(folder),
+      });
+      const clusterId = 'Z3JvdXAtc3luYy1icmlkZw';
+      const format = ['kafka.tools.StorageTool', 'format', '--cluster-id', clusterId, '--config', properties];
+      await runToEnd(command(['-Xmx128m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1'], ...format));
+      return command(['-Xms512m', '-Xmx512m', '-Djava.awt.headless=true'], 'kafka.Kafka', properties);
+    },
+    // Only a plain listener can be asked; what others need in credentials is in the settings' own words.
+    answers: async (folder: string) =>
+      (await readFile(logFile(folder), 'utf8')).includes('Kafka Server started') &&
+      (options.settings?.[protocols] !== undefined || (await hasBroker(brokers))),
+  };
+  return Object.assign(await startServer(definition, options.onProgress), { brokers });
+}
+
+function defaults(folder: string, port: number, controllerPort: number): Record<string, string> {
+  return {
+    'process.roles': 'broker,controller',
+    'node.id': '1',
+    'controller.quorum.voters': `1@127.0.0.1:${controllerPort}`,
+    'controller.listener.names': 'CONTROLLER',
+    listeners: `CLIENT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}`,
+    'advertised.listeners': `CLIENT://127.0.0.1:${port}`,
+    'inter.broker.listener.name': 'CLIENT',
+    [protocols]: 'CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT',
+    'log.dirs': join(folder, 'data'),
+    // A killed broker is let in again only when its session has run out; 9 s by default.
+    'broker.session.timeout.ms': '3000',
+    'broker.heartbeat.interval.ms': '500',
+    'auto.create.topics.enable': 'false',
+    'group.initial.rebalance.delay.ms': '0',
+    'offsets.topic.replication.factor': '1',
+    'offsets.topic.num.partitions': '1',
+    'transaction.state.log.replication.factor': '1',
+    'transaction.state.log.min.isr': '1',
+    'transaction.state.log.num.partitions': '1',
+    'share.coordinator.state.topic.replication.factor': '1',
+    'share.coordinator.state.topic.min.isr': '1',
+    'share.coordinator.state.topic.num.partitions': '1',
+  };
+}
+
+async function hasBroker(brokers: string): Promise<boolean> {
+  const admin = new Kafka({
+    clientId: 'started',
+    brokers: [brokers],
+    logLevel: logLevel.NOTHING,
+    connectionTimeout: 1_000,
+    requestTimeout: 2_000,
+    retry: { retries: 0 },
+  }).admin();
+  try {
+    await admin.connect();
+    const cluster = await admin.describeCluster();
+    return cluster.brokers.length > 0 && cluster.controller !== null;
+  } finally {
+    await admin.disconnect();
+  }
+}
