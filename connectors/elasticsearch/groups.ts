@@ -1,0 +1,206 @@
+import type { CanonicalEvent, EventId } from '../../src/canon/event.ts';
+import { type Fault, Unreachable } from '../../src/canon/fault.ts';
+import { type Group, merge, newGroup } from '../../src/canon/group.ts';
+import type { Outcome } from '../../src/canon/outcome.ts';
+import { bulk, type Verdict, type Write } from './bulk.ts';
+import { ask, type Destination } from './client.ts';
+import { ensureIndex } from './ensure.ts';
+import { type Cause, destinationFault, misconfiguredFault, setting } from './fault.ts';
+import { toGroup } from './stored.ts';
+
+/** Groups of one mget. */
+const MAX_READ = 1_000;
+/** How often one group may be found changed by somebody else between its read and its write. */
+const MAX_CONFLICTS = 10;
+
+/** What one batch holds for one group. */
+interface Fold {
+  readonly groupId: string;
+  /** Each part becomes one write. One part, unless Elasticsearch refused it: then its halves, to find the poison. */
+  parts: CanonicalEvent[][];
+  conflicts: number;
+}
+
+type Stored =
+  | {
+      readonly kind: 'found';
+      readonly group: Group;
+      readonly index: string;
+      readonly seqNo: number;
+      readonly term: number;
+    }
+  | { readonly kind: 'missing' }
+  | { readonly kind: 'unreadable'; readonly fault: Fault };
+
+/** `content: groups`: read, merge, write unless changed in between. No scripts, any number of writers. */
+export async function deliverGroups(
+  destination: Destination,
+  batch: readonly CanonicalEvent[],
+  signal: AbortSignal,
+): Promise<Map<EventId, Outcome>> {
+  const outcomes = new Map<EventId, Outcome>();
+  const folds = Array.from(
+    Map.groupBy(batch, (event) => event.data.groupId),
+    ([groupId, events]): Fold => {
+      return { groupId, parts: [events], conflicts: 0 };
+    },
+  );
+  for (let start = 0; start < folds.length; start += MAX_READ) {
+    let waiting = folds.slice(start, start + MAX_READ);
+    while (waiting.length > 0) {
+      await round(destination, waiting, signal, outcomes);
+      waiting = waiting.filter((fold) => fold.parts.length > 0);
+    }
+  }
+  return outcomes;
+}
+
+/** Reads the groups, merges the first part of each and writes what changed. A fold is done when no part is left. */
+async function round(
+  destination: Destination,
+  folds: readonly Fold[],
+  signal: AbortSignal,
+  outcomes: Map<EventId, Outcome>,
+): Promise<void> {
+  const stored = await read(destination, folds, signal);
+  const attempts: { fold: Fold; merged: Group }[] = [];
+  const writes: Write[] = [];
+  for (const fold of folds) {
+    const current = stored.get(fold.groupId);
+    const [events = []] = fold.parts;
+    if (current === undefined || current.kind === 'unreadable') {
+      giveUp(fold, current?.fault, outcomes);
+      continue;
+    }
+    const before = current.kind === 'found' ? current.group : newGroup(fold.groupId);
+    const merged = events.reduce(merge, before);
+    if (merged === before && current.kind === 'found') {
+      const receipt = `${current.index}/${fold.groupId}@${current.seqNo}`;
+      for (const { id } of events) outcomes.set(id, { kind: 'superseded', receipt });
+      fold.parts.shift();
+      continue;
+    }
+    attempts.push({ fold, merged });
+    writes.push({ id: fold.groupId, action: actionOn(fold.groupId, current), document: JSON.stringify(merged) });
+  }
+  if (writes.length === 0) return;
+  const verdicts = await bulk(destination, writes, signal);
+  for (const { fold, merged } of attempts) settle(fold, merged, verdicts.get(fold.groupId), destination, outcomes);
+}
+
+/** Invariant 3: the write is taken only if the document is still the one that was merged with. */
+function actionOn(groupId: string, current: Exclude<Stored, { kind: 'unreadable' }>): string {
+  return JSON.stringify(
+    current.kind === 'missing'
+      ? { create: { _id: groupId } }
+      : { index: { _id: groupId, if_seq_no: current.seqNo, if_primary_term: current.term } },
+  );
+}
+
+function settle(
+  fold: Fold,
+  merged: Group,
+  verdict: Verdict | undefined,
+  destination: Destination,
+  outcomes: Map<EventId, Outcome>,
+): void {
+  const [events = [], ...later] = fold.parts;
+  switch (verdict?.kind) {
+    case 'written': {
+      const receipt = `${verdict.index}/${fold.groupId}@${verdict.seqNo}`;
+      const standing = new Set(Object.values(merged.versions).map(([occurredAt, id]) => `${occurredAt} ${id}`));
+      for (const { id, data } of events) {
+        outcomes.set(id, { kind: standing.has(`${data.occurredAt} ${id}`) ? 'delivered' : 'superseded', receipt });
+      }
+      fold.parts = later;
+      return;
+    }
+    case 'conflict':
+      fold.conflicts++;
+      if (fold.conflicts >= MAX_CONFLICTS) giveUp(fold, conflictFault(fold, destination), outcomes);
+      return;
+    case 'refused': {
+      const [only] = events;
+      if (only !== undefined && events.length === 1) {
+        outcomes.set(only.id, { kind: 'dead', fault: verdict.fault });
+        fold.parts = later;
+      } else {
+        const middle = events.length >> 1;
+        fold.parts = [events.slice(0, middle), events.slice(middle), ...later];
+      }
+      return;
+    }
+    case 'overloaded':
+    case undefined:
+      giveUp(fold, verdict?.fault, outcomes);
+  }
+}
+
+/** Leaves what is left of a fold to the lane's retry; without a fault, it is left out of the outcomes. */
+function giveUp(fold: Fold, fault: Fault | undefined, outcomes: Map<EventId, Outcome>): void {
+  if (fault !== undefined) for (const { id } of fold.parts.flat()) outcomes.set(id, { kind: 'retry', fault });
+  fold.parts = [];
+}
+
+function conflictFault(fold: Fold, destination: Destination): Fault {
+  return {
+    code: 'event-conflict',
+    message: `The group ${fold.groupId} was changed by others ${fold.conflicts} times between reading and writing it`,
+    path: setting(destination, 'index'),
+    suggestion: 'see who else writes to the index; the next attempt is on its way',
+  };
+}
+
+async function read(
+  destination: Destination,
+  folds: readonly Fold[],
+  signal: AbortSignal,
+): Promise<Map<string, Stored>> {
+  const { index } = destination.options;
+  const ids = folds.map((fold) => fold.groupId);
+  const { docs } = await ask(destination, signal, (client, options) =>
+    client.mget<Record<string, unknown>>({ index, ids }, options),
+  );
+  const stored = new Map<string, Stored>();
+  let gone = false;
+  for (const doc of docs) {
+    if ('error' in doc) {
+      gone ||= doc.error.type === 'index_not_found_exception';
+      stored.set(doc._id, gone ? { kind: 'missing' } : await unreadable(doc.error, destination, signal));
+    } else if (!doc.found) {
+      stored.set(doc._id, { kind: 'missing' });
+    } else if (doc._source === undefined) {
+      // Merging with nothing would overwrite what is there.
+      const message = `The index ${index} does not keep the source of its documents`;
+      throw new Unreachable(misconfiguredFault(destination, message, 'create it without _source: {enabled: false}'));
+    } else {
+      stored.set(doc._id, {
+        kind: 'found',
+        group: toGroup(doc._id, doc._source),
+        index: doc._index,
+        seqNo: doc._seq_no ?? -1,
+        term: doc._primary_term ?? -1,
+      });
+    }
+  }
+  // The bulk would create it with a mapping of guesses.
+  if (gone) await ensureIndex(destination, signal);
+  return stored;
+}
+
+/** Why one document cannot be read: its own shard is down, unless the index as a whole is to blame. */
+async function unreadable(cause: Cause, destination: Destination, signal: AbortSignal): Promise<Stored> {
+  switch (cause.type) {
+    case 'security_exception':
+    case 'cluster_block_exception':
+      throw new Unreachable(destinationFault(403, cause, destination));
+    case 'index_closed_exception':
+      throw new Unreachable(destinationFault(400, cause, destination));
+    case 'illegal_argument_exception':
+      // An alias of several indices: this says so in better words.
+      await ensureIndex(destination, signal);
+      throw new Unreachable(destinationFault(400, cause, destination));
+    default:
+      return { kind: 'unreadable', fault: destinationFault(503, cause, destination) };
+  }
+}

@@ -1,0 +1,85 @@
+import { z } from 'zod';
+
+const nodeUrl = z.string().refine(isHttpUrl, {
+  error: 'an http:// or https:// URL is expected, such as http://127.0.0.1:9200',
+});
+
+function isHttpUrl(text: string): boolean {
+  return /^https?:\/\//i.test(text) && URL.canParse(text);
+}
+
+const NODES_EXPECTED =
+  'http:// or https:// URLs are expected, as a list or comma-separated, such as ["http://127.0.0.1:9200"]';
+
+const nodes = z.union(
+  [
+    z.array(nodeUrl).min(1, { error: NODES_EXPECTED }),
+    z
+      .string()
+      .transform((text) =>
+        text
+          .split(',')
+          .map((part) => part.trim())
+          .filter((part) => part !== ''),
+      )
+      .refine((urls) => urls.length > 0 && urls.every(isHttpUrl), { error: NODES_EXPECTED }),
+  ],
+  { error: NODES_EXPECTED },
+);
+
+/** Elasticsearch's own rules, checked here so that the mistake is shown at start instead of in every answer. */
+function isIndexName(text: string): boolean {
+  return (
+    text !== '' &&
+    text !== '.' &&
+    text !== '..' &&
+    Buffer.byteLength(text) <= 255 &&
+    text === text.toLowerCase() &&
+    !/^[-_+]/.test(text) &&
+    !/[\s\\/*?"<>|,#:]/.test(text)
+  );
+}
+
+const createIndex = z.union(
+  [
+    z.literal(false),
+    z.strictObject({
+      shards: z.int().min(1).max(1024).default(1).describe('Primary shards of the new index.'),
+      replicas: z.int().min(0).max(100).default(1).describe('Replicas of each shard; 0 on a cluster of one node.'),
+      file: z
+        .string()
+        .min(1)
+        .optional()
+        .describe(
+          'A JSON file {"settings": …, "mappings": …}: what it holds replaces the built-in settings or mapping.',
+        ),
+    }),
+  ],
+  { error: 'false, or an object with shards, replicas and file, is expected' },
+);
+
+export const elasticsearchOptions = z.strictObject({
+  nodes: nodes.describe(
+    'URLs of the cluster’s nodes, as a list or comma-separated. One that is down is left aside while another answers.',
+  ),
+  index: z
+    .string()
+    .refine(isIndexName, {
+      error:
+        'an index name is expected: lowercase, at most 255 bytes, no spaces and none of \\ / * ? " < > | , # :, not beginning with - _ or +',
+    })
+    .describe('The name of an index, or of an alias with a write index (for groups: of one index only).'),
+  content: z
+    .enum(['groups', 'events'])
+    .default('groups')
+    .describe('groups: one document a group, its merged state. events: history, one document an event.'),
+  createIndex: createIndex.prefault({}).describe('How to create the index when it is missing; false = it must exist.'),
+  requestTimeoutMs: z
+    .int()
+    .min(100)
+    .max(600_000)
+    .default(30_000)
+    .describe('Milliseconds until a request without an answer counts as failed.'),
+});
+
+export type ElasticsearchOptions = z.output<typeof elasticsearchOptions>;
