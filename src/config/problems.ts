@@ -1,0 +1,66 @@
+import { distance } from 'fastest-levenshtein';
+
+/** One mistake in a configuration: where it stands and what to do about it. */
+export interface Problem {
+  readonly file: string;
+  /** From 1; absent when the file as a whole is meant. */
+  readonly line?: number;
+  readonly column?: number;
+  /** `connectors.group-events.brokers[0]`, or empty. */
+  readonly path: string;
+  readonly message: string;
+  readonly suggestion?: string;
+}
+
+export type Path = readonly PropertyKey[];
+
+/** `config/bridge.yaml:12:5 connectors.group-events.topc: unknown key — did you mean "topic"?` */
+export function formatProblem({ file, line, column, path, message, suggestion }: Problem): string {
+  const where = line === undefined ? `${file}:` : `${file}:${line}:${column ?? 1}`;
+  return `${where} ${path === '' ? '' : `${path}: `}${message}${suggestion === undefined ? '' : ` — ${suggestion}`}`;
+}
+
+export function formatPath(path: Path): string {
+  return path
+    .map((key, index) => {
+      if (typeof key === 'number') return `[${key}]`;
+      const word = String(key);
+      if (!/^[\w-]+$/.test(word)) return `[${JSON.stringify(word)}]`;
+      return index === 0 ? word : `.${word}`;
+    })
+    .join('');
+}
+
+/** The candidate a person probably meant, if one is near; upper and lower case do not count. */
+export function nearest(word: string, candidates: readonly string[]): string | undefined {
+  const [best] = candidates
+    .map((candidate) => ({ candidate, away: distance(word.toLowerCase(), candidate.toLowerCase()) }))
+    .filter(({ candidate, away }) => away <= Math.max(1, Math.min(3, Math.floor(candidate.length / 2.5))))
+    .sort((one, other) => one.away - other.away);
+  return best?.candidate;
+}
+
+/** What plain data holds at a path. */
+export interface Found {
+  readonly exists: boolean;
+  readonly value: unknown;
+  /** Whether a mapping would hold it. */
+  readonly inMapping: boolean;
+}
+
+export function valueAt(data: unknown, path: Path): Found {
+  let value = data;
+  let inMapping = false;
+  for (const key of path) {
+    inMapping = isMapping(value);
+    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, key)) {
+      return { exists: false, value: undefined, inMapping };
+    }
+    value = (value as Record<PropertyKey, unknown>)[key];
+  }
+  return { exists: true, value, inMapping };
+}
+
+export function isMapping(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

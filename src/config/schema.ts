@@ -1,0 +1,179 @@
+import { BlockList, isIPv4, isIPv6 } from 'node:net';
+import { z } from 'zod';
+import { connectors } from '../../connectors/index.ts';
+
+const UNIT_MS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+
+/** Milliseconds, written as a number of them or as `250ms`, `30s`, `5m`, `6h`, `7d`. */
+export const duration = z.union(
+  [
+    z.int().nonnegative(),
+    z
+      .string()
+      .regex(/^\d+(\.\d+)?(ms|s|m|h|d)$/)
+      .transform((text) => {
+        const [, amount = '0', unit = 'ms'] = /^([\d.]+)(\w+)$/.exec(text) ?? [];
+        return Math.round(Number(amount) * UNIT_MS[unit as keyof typeof UNIT_MS]);
+      }),
+  ],
+  { error: 'a duration is expected: milliseconds, or a number with ms, s, m, h or d, such as 30s' },
+);
+
+const UNIT_BYTES = { KiB: 1_024, MiB: 1_048_576, GiB: 1_073_741_824 } as const;
+
+/** Bytes, written as a number of them or as `512KiB`, `64MiB`, `10GiB`. */
+const bytes = z.union(
+  [
+    z.int().min(UNIT_BYTES.MiB),
+    z
+      .string()
+      .regex(/^\d+(KiB|MiB|GiB)$/)
+      .transform((text) => Number.parseInt(text, 10) * UNIT_BYTES[text.slice(-3) as keyof typeof UNIT_BYTES])
+      .refine((size) => size >= UNIT_BYTES.MiB),
+  ],
+  { error: 'a size of at least 1MiB is expected: bytes, or a number with KiB, MiB or GiB, such as 10GiB' },
+);
+
+const path = z
+  .string()
+  .regex(/^\/[^?#\s]*$/, { error: 'a path is expected: it starts with / and holds no query, such as /callback' });
+
+const port = z.int().min(0).max(65535).describe('0 takes any free port.');
+
+/** An IP address or a CIDR range, both families. */
+const addressRange = z.string().refine((text) => parseRange(text) !== undefined, {
+  error: 'an IP address or a CIDR range is expected, such as 183.192.202.0/25',
+});
+
+function parseRange(text: string): { address: string; prefix?: number; family: 'ipv4' | 'ipv6' } | undefined {
+  const [address = '', prefix, ...rest] = text.split('/');
+  const family = isIPv4(address) ? 'ipv4' : isIPv6(address) ? 'ipv6' : undefined;
+  if (family === undefined || rest.length > 0) return undefined;
+  if (prefix === undefined) return { address, family };
+  if (!/^\d{1,3}$/.test(prefix) || Number(prefix) > (family === 'ipv4' ? 32 : 128)) return undefined;
+  return { address, prefix: Number(prefix), family };
+}
+
+/** The addresses and ranges as Node's BlockList (here a list of those let in). */
+export function toAddressList(ranges: readonly string[]): BlockList {
+  const list = new BlockList();
+  for (const text of ranges) {
+    const range = parseRange(text);
+    if (range === undefined) continue;
+    if (range.prefix === undefined) list.addAddress(range.address, range.family);
+    else list.addSubnet(range.address, range.prefix, range.family);
+  }
+  return list;
+}
+
+const APP_EXPECTED = 'the SDKAppID of your Chat app is expected: digits only, as the vendor’s console shows it';
+
+const app = z.strictObject({
+  sdkAppId: z
+    .union([z.int().positive(), z.string().regex(/^\d+$/, { error: APP_EXPECTED })], {
+      error: APP_EXPECTED,
+    })
+    .transform(String)
+    .describe('Compared with SdkAppid in the query of each callback.'),
+  callbackTokens: z
+    .array(z.string().min(1, { error: 'the token is empty: leave the key out to run without authentication' }))
+    .min(1)
+    .optional()
+    .describe(
+      'The authentication token of the vendor’s console; several while one is being rotated. When given, Sign and RequestTime are required.',
+    ),
+});
+
+const receiver = z.strictObject({
+  host: z.string().min(1).default('0.0.0.0'),
+  port: port.default(8080),
+  path: path.default('/callback'),
+  maxBodyBytes: z.int().min(1024).max(16_777_216).default(65_536),
+  allowFrom: z.array(addressRange).min(1).optional().describe('Peer addresses that may call; everybody when left out.'),
+  otherCommands: z
+    .enum(['acknowledge', 'reject'])
+    .default('acknowledge')
+    .describe(
+      'What a callback of another command is answered. "Before" commands are refused either way: an OK would allow the action.',
+    ),
+  whenUnrecordable: z
+    .enum(['hold', 'fail'])
+    .default('hold')
+    .describe(
+      'When the journal cannot record: `hold` the answer past the service’s time-out of 2 s, which it may retry, or `fail` at once.',
+    ),
+});
+
+const journal = z.strictObject({
+  file: z.string().min(1).default('data/journal.db').describe('Relative to the working directory.'),
+  keepDelivered: duration.default(7 * UNIT_MS.d).describe('How long delivered events stay, for replay.'),
+  maxBytes: bytes
+    .default(10 * UNIT_BYTES.GiB)
+    .describe('The most the journal may grow to; beyond it callbacks are not recorded.'),
+});
+
+const shutdown = duration
+  .default(10 * UNIT_MS.s)
+  .describe('How long deliveries may go on after SIGTERM; what is left goes on at the next start.');
+
+const LOOPBACK = /^(127(\.\d{1,3}){3}|::1|localhost)$/;
+
+const admin = z.strictObject({
+  host: z
+    .string()
+    .regex(LOOPBACK, {
+      error: 'a loopback address is expected (127.0.0.1, ::1 or localhost): the admin server asks for no password',
+    })
+    .default('127.0.0.1'),
+  port: port.default(8081),
+});
+
+/** What every connector takes beside its own options. */
+export const laneOptions = z.strictObject({
+  enabled: z.boolean().default(true),
+  batch: z
+    .strictObject({
+      maxEvents: z.int().min(1).max(100_000).default(1_000).describe('At most this many events in one delivery.'),
+      maxWaitMs: z.int().min(0).max(60_000).default(0).describe('How long to wait for a batch to fill.'),
+    })
+    .prefault({}),
+  retry: z
+    .strictObject({
+      initialMs: z.int().min(1).max(60_000).default(200).describe('The first delay; it doubles with each attempt.'),
+      maxMs: z.int().min(1).max(3_600_000).default(30_000).describe('The longest delay. There is no last attempt.'),
+    })
+    .refine((retry) => retry.initialMs <= retry.maxMs, { error: 'initialMs is larger than maxMs' })
+    .prefault({}),
+});
+export type LaneOptions = z.output<typeof laneOptions>;
+
+const [first, ...others] = connectors.map((connector) =>
+  connector.options.safeExtend({ ...laneOptions.shape, kind: z.literal(connector.kind) }),
+);
+// biome-ignore lint/style/noNonNullAssertion: the list of connectors is not empty
+const connector = z.discriminatedUnion('kind', [first!, ...others]);
+
+const connectorName = z.string().regex(/^[a-zA-Z0-9][a-zA-Z0-9_-]{0,62}$/, {
+  error: 'a connector’s name holds letters, digits, - and _ only (at most 63)',
+});
+
+export const configSchema = z
+  .strictObject({
+    app,
+    receiver: receiver.prefault({}),
+    journal: journal.prefault({}),
+    admin: admin.prefault({}),
+    shutdownMs: shutdown,
+    connectors: z
+      .record(connectorName, connector)
+      .refine((all) => Object.keys(all).length > 0, { error: 'at least one connector is expected' })
+      .describe('Any number of destinations, keyed by a name of yours.'),
+  })
+  .meta({ title: 'group-sync-bridge configuration' });
+
+/** A connector's settings: those of every lane, plus the options of its kind (checked by that connector's own schema). */
+export type ConnectorConfig = LaneOptions & { readonly kind: string } & Readonly<Record<string, unknown>>;
+
+export type Config = Omit<z.output<typeof configSchema>, 'connectors'> & {
+  readonly connectors: Readonly<Record<string, ConnectorConfig>>;
+};
