@@ -10,6 +10,7 @@ import { createSignals, type Signals } from '../src/canon/signal.ts';
 import { type Journal, openJournal } from '../src/journal/append.ts';
 import { type Database, openDatabase, openReader } from '../src/journal/database.ts';
 import { createDeliveryReader, type Settlement } from '../src/journal/deliveries.ts';
+import { prunePass } from '../src/journal/retention.ts';
 import { madeEvent } from './events.ts';
 
 let folder: string;
@@ -169,7 +170,7 @@ describe('deliveries', () => {
     const reader = createDeliveryReader(database.connection);
     expect(reader.cursor('c')).toBe(3);
     expect(reader.waiting('c')).toEqual([{ seq: 2, event: madeEvent(2), attempts: 4, dueAt: 99, fault: FAULT }]);
-    expect(reader.deadLetters('c')).toBe(1);
+    expect(reader.countDeadLetters('c')).toBe(1);
     expect(reader.cursor('another')).toBe(0);
     journal.close();
   });
@@ -204,13 +205,6 @@ describe('a file that cannot be a journal is refused, and left as it is', () => 
     expect(faultCode(() => open().journal.close())).toBe(undefined);
   });
 
-  test('one that is no database', () => {
-    const text = 'not a database at all'.repeat(100);
-    writeFileSync(file, text);
-    expect(faultCode(open)).toBe('journal-unusable');
-    expect(readFileSync(file, 'utf8')).toBe(text);
-  });
-
   test('the database of another program', () => {
     const other = new DatabaseSync(file);
     other.exec('CREATE TABLE theirs (x)');
@@ -230,4 +224,115 @@ describe('a file that cannot be a journal is refused, and left as it is', () => 
     file = join(folder, 'plain', 'journal.db');
     expect(faultCode(open)).toBe('journal-unusable');
   });
+});
+
+describe('a damaged journal is set aside, never overwritten, and a new one begun', () => {
+  const damages: Signals['journal.damaged'][] = [];
+  const openDamaged = (): Database => {
+    damages.length = 0;
+    return openDatabase(file, { onDamaged: (damage) => damages.push(damage) });
+  };
+  /** The journal of a bridge that was killed: with a log that was not folded into the file. */
+  async function filled(): Promise<void> {
+    const { journal } = open();
+    await Promise.all(Array.from({ length: 500 }, (_, n) => journal.record(madeEvent(n))));
+    journal.close();
+  }
+
+  test('a file that is no database any more', () => {
+    const text = 'not a database at all'.repeat(100);
+    writeFileSync(file, text);
+    openDamaged().close();
+    expect(damages).toMatchObject([{ file, reason: expect.stringMatching(/not a database/) }]);
+    expect(readFileSync(damages[0]?.setAside ?? '', 'utf8')).toBe(text);
+  });
+
+  test('pages overwritten in the middle', async () => {
+    await filled();
+    const bytes = readFileSync(file);
+    bytes.fill(0xa5, bytes.length >> 1, (bytes.length >> 1) + 8_192);
+    writeFileSync(file, bytes);
+    const database = openDamaged();
+    expect(createDeliveryReader(database.connection).head()).toBe(0);
+    database.close();
+    expect(damages).toHaveLength(1);
+    expect(readFileSync(damages[0]?.setAside ?? '')).toEqual(bytes);
+  });
+
+  test('a file cut short', async () => {
+    await filled();
+    const bytes = readFileSync(file);
+    writeFileSync(file, bytes.subarray(0, bytes.length - 20_000));
+    openDamaged().close();
+    expect(damages).toHaveLength(1);
+  });
+
+  test('one that is whole is not set aside, also after a kill', async () => {
+    await filled();
+    openDamaged().close();
+    expect(damages).toEqual([]);
+  });
+});
+
+describe('retention', () => {
+  const reader = (database: Database) => createDeliveryReader(database.connection);
+  const prune = (opened: Opened, connectors: string[], now: number) =>
+    prunePass(
+      { keepDelivered: 100, connectors },
+      opened.journal,
+      reader(opened.database),
+      { ...systemClock, now: () => now },
+      new AbortController().signal,
+    );
+  /** Event n was received at this time. */
+  const received = (n: number): number => madeEvent(n).data.receivedAt;
+
+  test('delivered events older than keepDelivered are pruned, younger ones stay', async () => {
+    const opened = open();
+    for (let n = 1; n <= 10; n++) await opened.journal.record(madeEvent(n));
+    opened.journal.settle({ ...SETTLED, cursor: 10 });
+    await expect.poll(() => reader(opened.database).cursor('c')).toBe(10);
+    expect(await prune(opened, ['c'], received(5) + 100)).toBe(4);
+    expect(onDisk()).toEqual([5, 6, 7, 8, 9, 10].map((n) => madeEvent(n)));
+    opened.journal.close();
+  });
+
+  test('what one enabled connector has not taken stays, and so do dead letters and waiting events', async () => {
+    const opened = open();
+    for (let n = 1; n <= 10; n++) await opened.journal.record(madeEvent(n));
+    const rows = {
+      dead: [{ seq: 2, attempts: 1, fault: FAULT }],
+      waiting: [{ seq: 4, attempts: 1, dueAt: 1, fault: FAULT }],
+    };
+    opened.journal.settle({ ...SETTLED, ...rows, cursor: 10 });
+    opened.journal.settle({ ...SETTLED, connector: 'slow', cursor: 6 });
+    await expect.poll(() => reader(opened.database).cursor('slow')).toBe(6);
+    expect(await prune(opened, ['c', 'slow'], received(100_000))).toBe(4);
+    expect(onDisk()).toEqual([2, 4, 7, 8, 9, 10].map((n) => madeEvent(n)));
+    expect(await prune(opened, ['c', 'another'], received(100_000))).toBe(0);
+    opened.journal.close();
+  });
+
+  test('many are pruned in small steps', async () => {
+    const opened = open();
+    await Promise.all(Array.from({ length: 1_700 }, (_, n) => opened.journal.record(madeEvent(n))));
+    opened.journal.settle({ ...SETTLED, cursor: 1_700 });
+    await expect.poll(() => reader(opened.database).cursor('c')).toBe(1_700);
+    opened.commits.length = 0;
+    expect(await prune(opened, ['c'], received(100_000))).toBe(1_700);
+    expect(opened.commits).toHaveLength(4);
+    expect(onDisk()).toEqual([]);
+    opened.journal.close();
+  });
+});
+
+test('a time is found among seqs, whatever was pruned', async () => {
+  const { database, journal } = open();
+  for (let n = 1; n <= 20; n++) await journal.record(madeEvent(n * 10));
+  database.connection.exec('DELETE FROM events WHERE seq < 5 OR seq = 9');
+  const reader = createDeliveryReader(database.connection);
+  const firstFrom = (n: number) => reader.read(reader.seqAt(madeEvent(n).data.receivedAt) - 1, 1)[0]?.seq;
+  expect([0, 100, 101, 200].map(firstFrom)).toEqual([5, 10, 11, 20]);
+  expect(reader.seqAt(madeEvent(201).data.receivedAt)).toBe(21);
+  journal.close();
 });

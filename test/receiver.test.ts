@@ -47,8 +47,15 @@ async function startReceiver(
   const database = openDatabase(join(folder, 'journal.db'));
   const journal = openJournal(database, clock, signals);
   const app = createReceiver(
-    { sdkAppId: SDK_APP_ID, path: '/callback', maxBodyBytes: 65_536, otherCommands: 'acknowledge', ...changes },
-    { record: record ?? journal.record, clock, signals, stopping: () => false },
+    {
+      sdkAppId: SDK_APP_ID,
+      path: '/callback',
+      maxBodyBytes: 65_536,
+      otherCommands: 'acknowledge',
+      whenUnrecordable: 'fail',
+      ...changes,
+    },
+    { record: record ?? journal.record, quarantine: journal.quarantine, clock, signals, stopping: () => false },
   );
   const { server, port }: { server: Server; port: number } = await listen(app.fetch, '127.0.0.1', 0);
   const origin = `http://127.0.0.1:${port}`;

@@ -38,6 +38,8 @@ const known = {
   // the person at the command line
   'config-invalid': { exit: 2 },
   usage: { exit: 2 },
+  'connector-unknown': { exit: 2 },
+  'bridge-unreachable': { exit: 1 },
   'address-in-use': { exit: 1 },
   'command-failed': { exit: 1 },
 } as const satisfies Record<string, { status?: 400 | 401 | 403 | 404 | 405 | 413 | 503; exit?: 1 | 2 }>;

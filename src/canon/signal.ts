@@ -10,6 +10,13 @@ export interface Signals {
   'callback.clock-ahead': { groupId: string; aheadMs: number };
   'journal.committed': { events: number; duplicates: number; ms: number; head: number };
   'journal.failed': { fault: Fault };
+  'journal.recovered': Record<string, never>;
+  /** A damaged file was set aside and a new journal begun. */
+  'journal.damaged': { file: string; setAside: string; reason: string };
+  'journal.pruned': { events: number };
+  'callback.quarantined': { fault: Fault };
+  'quarantine.mapped': { mapped: number; left: number };
+  'dead-letters.discarded': { connector: string; count: number };
   'lane.opened': { connector: string };
   'lane.delivered': {
     connector: string;
@@ -33,11 +40,17 @@ export interface Signals {
     fault: Fault;
   };
   'lane.dead-letter': { connector: string; eventId: string; groupId: string; attempts: number; fault: Fault };
+  'lane.state': { connector: string; state: LaneState };
   'lane.note': { connector: string; message: string };
   'relay.crashed': { fault: Fault; restartInMs: number };
 }
 
-export type CallbackOutcome = 'recorded' | 'duplicate' | 'acknowledged' | 'refused' | 'failed';
+export type LaneState =
+  | { readonly kind: 'connecting' | 'running' | 'paused' | 'ended' }
+  /** The destination as a whole cannot be had; `retryAt` and `since` in milliseconds since 1970. */
+  | { readonly kind: 'waiting'; readonly fault: Fault; readonly since: number; readonly retryAt: number };
+
+export type CallbackOutcome = 'recorded' | 'duplicate' | 'quarantined' | 'acknowledged' | 'refused' | 'failed';
 export type SignalName = keyof Signals;
 type Listener = <Name extends SignalName>(name: Name, payload: Signals[Name]) => void;
 

@@ -4,12 +4,13 @@ import type { HttpBindings } from '@hono/node-server';
 import { type Context, Hono } from 'hono';
 import type { Clock } from '../canon/clock.ts';
 import type { CanonicalEvent } from '../canon/event.ts';
-import { BridgeError, type HttpFault, httpStatus } from '../canon/fault.ts';
+import { BridgeError, type Fault, type HttpFault, httpStatus } from '../canon/fault.ts';
 import type { CallbackOutcome, SignalBus } from '../canon/signal.ts';
 import { checkAddress, readBytes } from './admission.ts';
 import { checkSign } from './authentication.ts';
 import {
   asksForLeave,
+  type CallbackQuery,
   commandLabel,
   GROUP_INFO_CHANGED,
   readBody,
@@ -26,18 +27,26 @@ export interface ReceiverSettings {
   readonly maxBodyBytes: number;
   readonly allowed?: BlockList | undefined;
   readonly otherCommands: 'acknowledge' | 'reject';
+  /** What to do when the journal cannot record: hold the answer past the service's time-out, or fail at once. */
+  readonly whenUnrecordable: 'hold' | 'fail';
 }
 
 export interface ReceiverPorts {
   /** Resolves once the event is on disk; throws a BridgeError when it cannot be. */
   record(event: CanonicalEvent): Promise<'recorded' | 'duplicate'>;
+  /** Keeps a verified callback that cannot be mapped; resolves once it is on disk. */
+  quarantine(callback: { receivedAt: number; search: string; body: string; fault: Fault }): Promise<void>;
   readonly clock: Clock;
   readonly signals: SignalBus;
   /** True from SIGTERM on: answers then end their connections. */
   stopping(): boolean;
 }
 
-type Verdict = { readonly outcome: 'recorded' | 'duplicate' | 'acknowledged' } | HttpFault;
+type Verdict = { readonly outcome: 'recorded' | 'duplicate' | 'quarantined' | 'acknowledged' } | HttpFault;
+/** The service gives up after 2 s. */
+const HOLD_MS = 2_500;
+const MAX_HELD = 1_000;
+
 type Env = { Bindings: HttpBindings };
 
 /** `POST {path}`: admit, authenticate, parse, map, record, answer. */
@@ -87,7 +96,19 @@ export function createReceiver(settings: ReceiverSettings, ports: ReceiverPorts)
     if (query.command !== GROUP_INFO_CHANGED) return judgeOther(query.command);
 
     const callback = readGroupInfoChanged(body.value);
-    if (!callback.ok) return callback.fault;
+    if (!callback.ok) {
+      if (settings.callbackTokens === undefined) return callback.fault;
+      // It comes from the service, so the protocol has changed: kept as it came, nothing is lost.
+      const kept = {
+        receivedAt: clock.now(),
+        search: withoutSign(query),
+        body: Buffer.from(bytes.value).toString(),
+        fault: callback.fault,
+      };
+      await recordOrHold(() => ports.quarantine(kept));
+      signals.emit('callback.quarantined', { fault: callback.fault });
+      return { outcome: 'quarantined' };
+    }
     const receipt = { at: clock.now(), nonce: randomUUID() };
     const event = mapGroupInfoChanged(settings.sdkAppId, query, callback.value, receipt);
     if ('EventTime' in event.data.extra) {
@@ -97,7 +118,28 @@ export function createReceiver(settings: ReceiverSettings, ports: ReceiverPorts)
       });
     }
     // Invariant 1: OK is answered only once the event is on disk.
-    return { outcome: await ports.record(event) };
+    return { outcome: await recordOrHold(() => ports.record(event)) };
+  }
+
+  let held = 0;
+
+  /**
+   * An error answer brings nothing back, while a time-out is retried where the console's switch is on: so the answer is
+   * held past the service's time-out, for a bounded number of callbacks. Then once more: there may be room again.
+   */
+  async function recordOrHold<T>(record: () => Promise<T>): Promise<T> {
+    try {
+      return await record();
+    } catch (thrown) {
+      if (settings.whenUnrecordable === 'fail' || held >= MAX_HELD || ports.stopping()) throw thrown;
+      held++;
+      try {
+        await clock.sleep(HOLD_MS);
+      } finally {
+        held--;
+      }
+      return await record();
+    }
   }
 
   function judgeOther(command: string): Verdict {
@@ -158,6 +200,22 @@ export function createReceiver(settings: ReceiverSettings, ports: ReceiverPorts)
   );
   app.onError((thrown, context) => answer(context, asHttpFault(thrown)));
   return app;
+}
+
+/** What of the query a kept callback needs to be mapped: its Sign would only be a secret to keep. */
+function withoutSign({ sign: _, requestTime: __, ...query }: CallbackQuery): string {
+  const names = {
+    sdkAppId: 'SdkAppid',
+    command: 'CallbackCommand',
+    clientIp: 'ClientIP',
+    platform: 'OptPlatform',
+    requestId: 'RequestID',
+  };
+  const kept = Object.entries(names).flatMap(([key, name]) => {
+    const value = query[key as keyof typeof names];
+    return value === undefined ? [] : [[name, value] as const];
+  });
+  return new URLSearchParams(Object.fromEntries(kept)).toString();
 }
 
 function asHttpFault(thrown: unknown): HttpFault {

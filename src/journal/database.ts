@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, renameSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { BridgeError, messageOf } from '../canon/fault.ts';
@@ -9,6 +9,8 @@ import { BridgeError, messageOf } from '../canon/fault.ts';
  * - events: the journal itself, in the order of seq. Ids begin with EventTime, so their index grows at its end.
  * - lanes: how far each connector is; everything up to the cursor is delivered or stands in deliveries.
  * - deliveries: the exceptions, one row an event that waits for its retry or is a dead letter.
+ * - quarantine: callbacks of verified senders that could not be mapped.
+ * - probes: always empty; written to find out whether there is room again.
  */
 const MIGRATIONS: readonly string[] = [
   `CREATE TABLE events (
@@ -20,18 +22,28 @@ const MIGRATIONS: readonly string[] = [
    ) STRICT;
    CREATE TABLE lanes (
      connector TEXT PRIMARY KEY,
-     cursor INTEGER NOT NULL
+     cursor INTEGER NOT NULL,
+     paused INTEGER NOT NULL DEFAULT 0
    ) STRICT, WITHOUT ROWID;
    CREATE TABLE deliveries (
      connector TEXT NOT NULL,
-     seq INTEGER NOT NULL REFERENCES events (seq),
+     seq INTEGER NOT NULL,
      state TEXT NOT NULL CHECK (state IN ('waiting', 'dead')),
      attempts INTEGER NOT NULL,
      due_at INTEGER,
      fault TEXT NOT NULL,
      changed_at INTEGER NOT NULL,
      PRIMARY KEY (connector, seq)
-   ) STRICT, WITHOUT ROWID;`,
+   ) STRICT, WITHOUT ROWID;
+   CREATE INDEX deliveries_by_seq ON deliveries (seq);
+   CREATE TABLE quarantine (
+     id INTEGER PRIMARY KEY AUTOINCREMENT,
+     received_at INTEGER NOT NULL,
+     search TEXT NOT NULL,
+     body TEXT NOT NULL,
+     fault TEXT NOT NULL
+   ) STRICT;
+   CREATE TABLE probes (filling BLOB NOT NULL) STRICT;`,
 ];
 
 /** The bridge's own number, so that another program's SQLite file is not taken for a journal ('gsbj'). */
@@ -43,17 +55,21 @@ export interface Database {
   close(): void;
 }
 
-/** Opens (or creates) the journal for writing; refuses a file that another bridge has open. */
-export function openDatabase(file: string): Database {
+/**
+ * Opens (or creates) the journal for writing; refuses a file that another bridge has open. A damaged one is set aside,
+ * never overwritten: callbacks that come in meanwhile would be lost for good, so the bridge goes on with a new one.
+ */
+export function openDatabase(file: string, { maxBytes, onDamaged }: DatabaseOptions = {}): Database {
   const lock = lockFor(file);
   try {
-    const fresh = !existsSync(file);
-    const connection = new DatabaseSync(file, { timeout: 5_000 });
+    let connection: DatabaseSync;
     try {
-      prepare(connection, file, fresh);
+      connection = connect(file, maxBytes);
     } catch (thrown) {
-      connection.close();
-      throw thrown;
+      if (!isDamage(thrown)) throw thrown;
+      const setAside = moveAside(file);
+      connection = connect(file, maxBytes);
+      onDamaged?.({ file, setAside, reason: messageOf(thrown) });
     }
     return {
       connection,
@@ -69,6 +85,69 @@ export function openDatabase(file: string): Database {
   }
 }
 
+export interface DatabaseOptions {
+  /** The most the file may grow to; SQLite itself refuses what would need more. */
+  readonly maxBytes?: number;
+  onDamaged?(damage: { file: string; setAside: string; reason: string }): void;
+}
+
+function connect(file: string, maxBytes: number | undefined): DatabaseSync {
+  const fresh = !existsSync(file);
+  const connection = new DatabaseSync(file, { timeout: 5_000 });
+  try {
+    prepare(connection, file, fresh);
+    if (maxBytes !== undefined) {
+      const pageSize = Number(pragma(connection, 'page_size'));
+      connection.exec(`PRAGMA max_page_count = ${Math.floor(maxBytes / pageSize)}`);
+    }
+    return connection;
+  } catch (thrown) {
+    connection.close();
+    throw thrown;
+  }
+}
+
+const SQLITE_BUSY = 5;
+const SQLITE_CORRUPT = 11;
+const SQLITE_NOTADB = 26;
+
+/** SQLite's primary result code. */
+function resultCode(thrown: unknown): number | undefined {
+  const { errcode } = thrown as { errcode?: unknown };
+  return typeof errcode === 'number' ? errcode & 0xff : undefined;
+}
+
+function isDamage(thrown: unknown): boolean {
+  return thrown instanceof Damaged || [SQLITE_CORRUPT, SQLITE_NOTADB].includes(resultCode(thrown) ?? 0);
+}
+
+class Damaged extends Error {}
+
+/** Larger files are checked only where the bridge reads and writes first: a start must not take minutes. */
+const WHOLE_CHECK_BYTES = 256 * 1_048_576;
+
+function checkIntegrity(connection: DatabaseSync, file: string): void {
+  if (statSync(file).size <= WHOLE_CHECK_BYTES) {
+    const found = pragma(connection, 'quick_check(1)');
+    if (found !== 'ok') throw new Damaged(String(found));
+    return;
+  }
+  for (const ends of ['ORDER BY seq LIMIT 1000', 'ORDER BY seq DESC LIMIT 1000']) {
+    connection.prepare(`SELECT sum(length(event)) FROM (SELECT event FROM events ${ends})`).get();
+  }
+  connection.prepare('SELECT count(*) FROM deliveries').get();
+  connection.prepare('SELECT count(*) FROM lanes').get();
+}
+
+/** The file and its log, under a name that says when. */
+function moveAside(file: string): string {
+  const setAside = `${file}.damaged-${new Date().toISOString().replaceAll(':', '-')}`;
+  for (const suffix of ['', '-wal', '-shm']) {
+    if (existsSync(file + suffix)) renameSync(file + suffix, setAside + suffix);
+  }
+  return setAside;
+}
+
 /** A connection that only reads: the relay's, beside the one that writes. */
 export function openReader(file: string): DatabaseSync {
   const connection = new DatabaseSync(file, { readOnly: true, timeout: 5_000 });
@@ -81,14 +160,14 @@ function prepare(connection: DatabaseSync, file: string, fresh: boolean): void {
     const owner = pragma(connection, 'application_id');
     const tables = connection.prepare('SELECT count(*) AS n FROM sqlite_schema').get() as { n: number };
     if (owner !== APPLICATION_ID && tables.n > 0) throw unusable(file, 'it is a SQLite database of another program');
+    checkIntegrity(connection, file);
   }
   // Invariant 1 rests on these: WAL with FULL syncs the log at each commit; NORMAL would lose the last ones at a power cut.
-  connection.exec(
-    'PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY',
-  );
+  connection.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY');
   assert(connection, file, 'journal_mode', 'wal');
   assert(connection, file, 'synchronous', 2);
-  connection.exec(`PRAGMA application_id = ${APPLICATION_ID}`);
+  if (pragma(connection, 'application_id') !== APPLICATION_ID)
+    connection.exec(`PRAGMA application_id = ${APPLICATION_ID}`);
 
   const version = Number(pragma(connection, 'user_version'));
   if (version > MIGRATIONS.length) {
@@ -108,8 +187,7 @@ function lockFor(file: string): { close(): void } {
     lock.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE');
   } catch (thrown) {
     lock?.close();
-    const { errcode } = thrown as { errcode?: number };
-    if (errcode === 5) {
+    if (resultCode(thrown) === SQLITE_BUSY) {
       throw new BridgeError({
         code: 'journal-in-use',
         path: 'journal.file',

@@ -1,4 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite';
+import type { Clock } from '../canon/clock.ts';
 import type { CanonicalEvent } from '../canon/event.ts';
 import type { Fault } from '../canon/fault.ts';
 
@@ -9,7 +10,10 @@ import type { Fault } from '../canon/fault.ts';
  * - delivered: its seq lies at or before the cursor and it has no row in `deliveries`. Nothing leaves this state but a replay.
  * - waiting: it has a row with the time of its next attempt. Entered from pending when the sink says `retry`, and by every
  *   later event of the same group, which must not overtake it. Left for delivered or dead.
- * - dead: it has a row without such a time: a dead letter, with the reason. Only a person moves it on.
+ * - dead: it has a row without such a time: a dead letter, with the reason. Only a person moves it on: to waiting by a retry,
+ *   out of sight by discarding it.
+ *
+ * A replay moves the cursor back and forgets the rows behind it: those events are pending once more.
  *
  * Invariant 2: the cursor and the rows of a batch are written in one transaction, so no event is ever in none of them.
  * They may be written late (a crash then repeats deliveries), and are: with the next append, see append.ts.
@@ -32,65 +36,134 @@ export interface Settlement {
   readonly connector: string;
   /** Everything up to here is delivered or has a row. */
   readonly cursor: number;
+  /** A replay: the cursor goes back, and rows behind it are forgotten, since their events are delivered again. */
+  readonly rewind?: boolean;
   readonly waiting: readonly { seq: number; attempts: number; dueAt: number; fault: Fault }[];
   readonly dead: readonly { seq: number; attempts: number; fault: Fault }[];
   /** Events that waited and are delivered now. */
   readonly released: readonly number[];
 }
 
-/** The only writer of `lanes` and `deliveries`. Runs inside the transaction of the caller. */
-export function createDeliveryWriter(connection: DatabaseSync): (settlement: Settlement, now: number) => void {
+/** The only writer of `lanes` and `deliveries`. Its works run inside a transaction of the caller. */
+export interface DeliveryWriter {
+  settle(settlement: Settlement): void;
+  setPaused(connector: string, paused: boolean): void;
+  discard(connector: string, seqs?: readonly number[]): number;
+}
+
+export function createDeliveryWriter(connection: DatabaseSync, clock: Clock): DeliveryWriter {
   const advance = connection.prepare(
     `INSERT INTO lanes (connector, cursor) VALUES (?, ?)
      ON CONFLICT (connector) DO UPDATE SET cursor = max(cursor, excluded.cursor)`,
   );
+  const rewind = connection.prepare('UPDATE lanes SET cursor = ? WHERE connector = ?');
+  const forget = connection.prepare('DELETE FROM deliveries WHERE connector = ? AND seq > ?');
   const put = connection.prepare(
     `INSERT INTO deliveries (connector, seq, state, attempts, due_at, fault, changed_at) VALUES (?, ?, ?, ?, ?, ?, ?)
      ON CONFLICT (connector, seq) DO UPDATE SET state = excluded.state, attempts = excluded.attempts,
        due_at = excluded.due_at, fault = excluded.fault, changed_at = excluded.changed_at`,
   );
   const remove = connection.prepare('DELETE FROM deliveries WHERE connector = ? AND seq = ?');
+  const discardOne = connection.prepare(`DELETE FROM deliveries WHERE connector = ? AND seq = ? AND state = 'dead'`);
+  const discardAll = connection.prepare(`DELETE FROM deliveries WHERE connector = ? AND state = 'dead'`);
+  const pause = connection.prepare(
+    `INSERT INTO lanes (connector, cursor, paused) VALUES (?, 0, ?)
+     ON CONFLICT (connector) DO UPDATE SET paused = excluded.paused`,
+  );
 
-  return ({ connector, cursor, waiting, dead, released }, now) => {
-    for (const { seq, attempts, dueAt, fault } of waiting) {
-      put.run(connector, seq, 'waiting', attempts, dueAt, JSON.stringify(fault), now);
-    }
-    for (const { seq, attempts, fault } of dead)
-      put.run(connector, seq, 'dead', attempts, null, JSON.stringify(fault), now);
-    for (const seq of released) remove.run(connector, seq);
-    advance.run(connector, cursor);
+  return {
+    settle({ connector, cursor, waiting, dead, released, rewind: back }) {
+      const now = clock.now();
+      if (back) {
+        rewind.run(cursor, connector);
+        forget.run(connector, cursor);
+      }
+      for (const { seq, attempts, dueAt, fault } of waiting) {
+        put.run(connector, seq, 'waiting', attempts, dueAt, JSON.stringify(fault), now);
+      }
+      for (const { seq, attempts, fault } of dead) {
+        put.run(connector, seq, 'dead', attempts, null, JSON.stringify(fault), now);
+      }
+      for (const seq of released) remove.run(connector, seq);
+      advance.run(connector, cursor);
+    },
+    setPaused: (connector, paused) => void pause.run(connector, paused ? 1 : 0),
+    discard(connector, seqs) {
+      if (seqs === undefined) return Number(discardAll.run(connector).changes);
+      return seqs.reduce((sum, seq) => sum + Number(discardOne.run(connector, seq).changes), 0);
+    },
   };
 }
 
-/** What lanes read. Any number of them on a connection that only reads. */
+/** A dead letter: an event that a destination refused for good. */
+export interface DeadLetter extends JournalEntry {
+  readonly attempts: number;
+  readonly fault: Fault;
+  /** When it was given up, in milliseconds since 1970. */
+  readonly deadAt: number;
+}
+
+export interface Quarantined {
+  readonly id: number;
+  readonly receivedAt: number;
+  readonly search: string;
+  readonly body: string;
+  readonly fault: Fault;
+}
+
+/** What lanes and people read. Any number of them on a connection that only reads. */
 export interface DeliveryReader {
   /** The seq of the newest event, 0 in an empty journal. */
   head(): number;
   cursor(connector: string): number;
+  paused(connector: string): boolean;
   /** At most `limit` entries behind `after`, in journal order. */
   read(after: number, limit: number): JournalEntry[];
   waiting(connector: string): Waiting[];
-  deadLetters(connector: string): number;
+  countDeadLetters(connector: string): number;
+  /** At most `limit` dead letters behind the seq `after`, in journal order. */
+  deadLetters(connector: string, after: number, limit: number): DeadLetter[];
+  deadLetter(connector: string, seq: number): DeadLetter | undefined;
+  countQuarantined(): number;
+  quarantined(after: number, limit: number): Quarantined[];
+  /** The first seq that was received at or after `time` (ms since 1970); head + 1 when there is none. */
+  seqAt(time: number): number;
 }
 
 export function createDeliveryReader(connection: DatabaseSync): DeliveryReader {
   const head = connection.prepare('SELECT coalesce(max(seq), 0) AS seq FROM events');
-  const cursor = connection.prepare('SELECT cursor FROM lanes WHERE connector = ?');
+  const lane = connection.prepare('SELECT cursor, paused FROM lanes WHERE connector = ?');
   const read = connection.prepare('SELECT seq, event FROM events WHERE seq > ? ORDER BY seq LIMIT ?');
   const waiting = connection.prepare(
     `SELECT seq, event, attempts, due_at, fault FROM deliveries JOIN events USING (seq)
      WHERE connector = ? AND state = 'waiting' ORDER BY seq`,
   );
-  const dead = connection.prepare(`SELECT count(*) AS n FROM deliveries WHERE connector = ? AND state = 'dead'`);
+  const countDead = connection.prepare(`SELECT count(*) AS n FROM deliveries WHERE connector = ? AND state = 'dead'`);
+  const dead = connection.prepare(
+    `SELECT seq, event, attempts, fault, changed_at FROM deliveries JOIN events USING (seq)
+     WHERE connector = ? AND state = 'dead' AND seq > ? ORDER BY seq LIMIT ?`,
+  );
+  const countQuarantined = connection.prepare('SELECT count(*) AS n FROM quarantine');
+  const quarantined = connection.prepare('SELECT * FROM quarantine WHERE id > ? ORDER BY id LIMIT ?');
+  const receivedFrom = connection.prepare('SELECT seq, received_at FROM events WHERE seq >= ? ORDER BY seq LIMIT 1');
 
   // Rows were written by this program from values of these types: not checked a second time.
   const entry = (row: Record<string, unknown>): JournalEntry => ({
     seq: row.seq as number,
     event: JSON.parse(row.event as string) as CanonicalEvent,
   });
+  const deadLetter = (row: Record<string, unknown>): DeadLetter => ({
+    ...entry(row),
+    attempts: row.attempts as number,
+    fault: JSON.parse(row.fault as string) as Fault,
+    deadAt: row.changed_at as number,
+  });
+  const headSeq = (): number => head.get()?.seq as number;
+
   return {
-    head: () => head.get()?.seq as number,
-    cursor: (connector) => (cursor.get(connector)?.cursor as number | undefined) ?? 0,
+    head: headSeq,
+    cursor: (connector) => (lane.get(connector)?.cursor as number | undefined) ?? 0,
+    paused: (connector) => lane.get(connector)?.paused === 1,
     read: (after, limit) => read.all(after, limit).map(entry),
     waiting: (connector) =>
       waiting.all(connector).map((row) => ({
@@ -99,6 +172,33 @@ export function createDeliveryReader(connection: DatabaseSync): DeliveryReader {
         dueAt: row.due_at as number,
         fault: JSON.parse(row.fault as string) as Fault,
       })),
-    deadLetters: (connector) => dead.get(connector)?.n as number,
+    countDeadLetters: (connector) => countDead.get(connector)?.n as number,
+    deadLetters: (connector, after, limit) => dead.all(connector, after, limit).map(deadLetter),
+    deadLetter: (connector, seq) =>
+      dead
+        .all(connector, seq - 1, 1)
+        .map(deadLetter)
+        .find((letter) => letter.seq === seq),
+    countQuarantined: () => countQuarantined.get()?.n as number,
+    quarantined: (after, limit) =>
+      quarantined.all(after, limit).map((row) => ({
+        id: row.id as number,
+        receivedAt: row.received_at as number,
+        search: row.search as string,
+        body: row.body as string,
+        fault: JSON.parse(row.fault as string) as Fault,
+      })),
+    seqAt(time) {
+      // Seqs rise with the time of receipt, so halving finds it without an index of times.
+      let low = 1;
+      let high = headSeq() + 1;
+      while (low < high) {
+        const middle = Math.floor((low + high) / 2);
+        const row = receivedFrom.get(middle);
+        if (row !== undefined && (row.received_at as number) < time) low = (row.seq as number) + 1;
+        else high = middle;
+      }
+      return low;
+    },
   };
 }

@@ -1,0 +1,21 @@
+import type { CanonicalEvent } from '../canon/event.ts';
+import { readBody, readGroupInfoChanged, readQuery } from './callback.ts';
+import { mapGroupInfoChanged } from './mapping.ts';
+
+/** A callback that was kept as it came. */
+export interface KeptCallback {
+  readonly id: number;
+  readonly receivedAt: number;
+  readonly search: string;
+  readonly body: string;
+}
+
+/** The event of a kept callback, now that the bridge may know its shape; undefined when it still does not. */
+export function mapKept(sdkAppId: string, { id, receivedAt, search, body }: KeptCallback): CanonicalEvent | undefined {
+  const query = readQuery(search);
+  const parsed = readBody(Buffer.from(body));
+  const callback = parsed.ok ? readGroupInfoChanged(parsed.value) : parsed;
+  if (!query.ok || !callback.ok) return undefined;
+  // The nonce is that of its place in the quarantine, so that mapping it twice gives the same event.
+  return mapGroupInfoChanged(sdkAppId, query.value, callback.value, { at: receivedAt, nonce: `quarantine ${id}` });
+}
