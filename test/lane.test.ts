@@ -21,7 +21,10 @@ const RETRY: Outcome = { kind: 'retry', fault: FAULT };
 
 type Answer = (batch: readonly CanonicalEvent[], call: number) => ReadonlyMap<EventId, Outcome>;
 
-function harness(answer: Answer, options: { waiting?: Waiting[]; cursor?: number; maxEvents?: number } = {}) {
+function harness(
+  answer: Answer,
+  options: { waiting?: Waiting[]; cursor?: number; maxEvents?: number; paused?: boolean } = {},
+) {
   const events: CanonicalEvent[] = [];
   const rows = new Map<number, Waiting>(options.waiting?.map((entry) => [entry.seq, entry]));
   const given: EventId[][] = [];
@@ -53,7 +56,13 @@ function harness(answer: Answer, options: { waiting?: Waiting[]; cursor?: number
     read: (after, limit) =>
       events.slice(after, after + limit).map((event, index): JournalEntry => ({ seq: after + index + 1, event })),
     waiting: () => [...rows.values()],
-    deadLetters: () => 0,
+    paused: () => false,
+    countDeadLetters: () => 0,
+    deadLetters: () => [],
+    deadLetter: () => undefined,
+    countQuarantined: () => 0,
+    quarantined: () => [],
+    seqAt: () => 1,
   };
   const stop = new AbortController();
   let lane: Lane | undefined;
@@ -76,6 +85,7 @@ function harness(answer: Answer, options: { waiting?: Waiting[]; cursor?: number
           connector: 'c',
           batch: { maxEvents: options.maxEvents ?? 100, maxWaitMs: 0 },
           retry: { initialMs: 100, maxMs: 1_000 },
+          paused: options.paused ?? false,
         },
         {
           open: () => {

@@ -3,7 +3,7 @@ import type { Clock } from '../canon/clock.ts';
 import type { EventId } from '../canon/event.ts';
 import { type Fault, faultOf } from '../canon/fault.ts';
 import type { Outcome } from '../canon/outcome.ts';
-import type { SignalBus } from '../canon/signal.ts';
+import type { LaneState, SignalBus } from '../canon/signal.ts';
 import type { DeliveryReader, JournalEntry, Settlement, Waiting } from '../journal/deliveries.ts';
 import { delayAfter, type RetrySettings } from './schedule.ts';
 
@@ -13,6 +13,7 @@ import { delayAfter, type RetrySettings } from './schedule.ts';
  * - opening: it has no sink yet, from the start until the destination could be had once.
  * - delivering: a batch is with the sink.
  * - idle: nothing is due; a new event, or a waiting one coming due, ends it.
+ * - paused: by a person, until resumed.
  * - backing off: the destination as a whole cannot be had. Nothing is charged to any event; after the delay the same
  *   events are taken again, without an end.
  *
@@ -24,6 +25,7 @@ export interface LaneSettings {
   readonly connector: string;
   readonly batch: { readonly maxEvents: number; readonly maxWaitMs: number };
   readonly retry: RetrySettings;
+  readonly paused: boolean;
 }
 
 export interface LanePorts {
@@ -38,7 +40,14 @@ export interface LanePorts {
 export interface Lane {
   /** There may be new events. */
   wake(): void;
-  /** Deliver what is there, then end instead of going idle; a lane that backs off ends at once. */
+  /** Take nothing more until resumed; a batch that is with the sink is settled. */
+  pause(): void;
+  resume(): void;
+  /** Go back to the event behind `cursor`, and forget what waits or is dead behind it: it comes again. */
+  replay(cursor: number): void;
+  /** Try these dead letters again. */
+  retry(letters: readonly JournalEntry[]): void;
+  /** Deliver what is there, then end instead of going idle; a lane that backs off or is paused ends at once. */
   drain(): void;
   /** Resolves when the lane has ended and its sink is closed. */
   readonly ended: Promise<void>;
@@ -61,6 +70,9 @@ export function startLane(settings: LaneSettings, ports: LanePorts, signal: Abor
   let failures = 0;
   let downSince = 0;
   let draining = false;
+  let paused = settings.paused;
+  /** What people ask for, carried out between deliveries. */
+  let requests: (() => void)[] = [];
   let woken = false;
   let sleep: { readonly controller: AbortController; readonly wakeable: boolean } | undefined;
   signal.addEventListener('abort', () => sleep?.controller.abort());
@@ -68,13 +80,27 @@ export function startLane(settings: LaneSettings, ports: LanePorts, signal: Abor
   function hold(entry: Waiting): void {
     const queue = waiting.get(entry.event.subject);
     if (queue === undefined) waiting.set(entry.event.subject, [entry]);
-    else queue.push(entry);
+    else {
+      // Mostly at the end; a dead letter that is tried again may be older than others of its group.
+      const place = queue.findLastIndex(({ seq }) => seq < entry.seq) + 1;
+      queue.splice(place, 0, entry);
+    }
     waitingCount++;
+  }
+
+  function show(state: LaneState): void {
+    signals.emit('lane.state', { connector, state });
+  }
+
+  /** Carried out between deliveries; a rest of any kind ends for it. */
+  function request(work: () => void): void {
+    requests.push(work);
+    sleep?.controller.abort();
   }
 
   /** The end and a drain cut it short; so does a wake, when it is `wakeable`. */
   async function rest(ms: number, wakeable: boolean): Promise<void> {
-    if (!signal.aborted && !draining && !(wakeable && woken)) {
+    if (!signal.aborted && !draining && requests.length === 0 && !(wakeable && woken)) {
       sleep = { controller: new AbortController(), wakeable };
       await clock.sleep(ms, sleep.controller.signal);
       sleep = undefined;
@@ -195,22 +221,30 @@ export function startLane(settings: LaneSettings, ports: LanePorts, signal: Abor
     failures++;
     const retryInMs = Math.max(afterMs, delayAfter(failures, retry, random));
     signals.emit('lane.unreachable', { connector, fault, attempt: failures, retryInMs });
+    show({ kind: 'waiting', fault, since: downSince, retryAt: clock.now() + retryInMs });
     await rest(retryInMs, false);
   }
 
   function recovered(): void {
-    if (failures > 0) signals.emit('lane.recovered', { connector, downMs: clock.now() - downSince });
+    if (failures === 0) return;
+    signals.emit('lane.recovered', { connector, downMs: clock.now() - downSince });
     failures = 0;
+    show({ kind: 'running' });
   }
 
   async function open(): Promise<Sink> {
     const fresh = await ports.open(signal);
     signals.emit('lane.opened', { connector });
     recovered();
+    show({ kind: 'running' });
     return fresh;
   }
 
   async function step(): Promise<'worked' | 'nothing'> {
+    const asked = requests;
+    requests = [];
+    for (const work of asked) work();
+    if (paused) return 'nothing';
     // Opened before there is anything to deliver, so that trouble shows at the start.
     sink ??= await open();
     const opened = sink;
@@ -236,6 +270,7 @@ export function startLane(settings: LaneSettings, ports: LanePorts, signal: Abor
   }
 
   async function run(): Promise<void> {
+    show({ kind: paused ? 'paused' : 'connecting' });
     while (!signal.aborted) {
       try {
         if ((await step()) === 'worked') {
@@ -250,9 +285,35 @@ export function startLane(settings: LaneSettings, ports: LanePorts, signal: Abor
         continue;
       }
       if (draining) break;
-      await rest(Math.max(0, Math.min(nextDue() - clock.now(), MAX_REST_MS)), true);
+      if (paused) await rest(MAX_REST_MS, false);
+      else await rest(Math.max(0, Math.min(nextDue() - clock.now(), MAX_REST_MS)), true);
     }
     await sink?.close();
+    show({ kind: 'ended' });
+  }
+
+  /** Behind `back` everything is pending again. */
+  function rewind(back: number): void {
+    if (back >= cursor) return;
+    cursor = back;
+    for (const [groupId, queue] of waiting) {
+      const kept = queue.filter(({ seq }) => seq <= back);
+      waitingCount -= queue.length - kept.length;
+      if (kept.length === 0) waiting.delete(groupId);
+      else waiting.set(groupId, kept);
+    }
+    ports.settle({ connector, cursor, rewind: true, waiting: [], dead: [], released: [] });
+    signals.emit('lane.cursor', { connector, cursor });
+  }
+
+  function retryNow(letters: readonly JournalEntry[]): void {
+    const again = letters
+      .filter(({ seq }) => seq <= cursor)
+      .map((entry) => ({ ...entry, attempts: 0, dueAt: clock.now(), fault: AGAIN }));
+    for (const entry of again) {
+      if (!waiting.get(entry.event.subject)?.some(({ seq }) => seq === entry.seq)) hold(entry);
+    }
+    ports.settle({ connector, cursor, dead: [], released: [], waiting: again });
   }
 
   return {
@@ -260,6 +321,18 @@ export function startLane(settings: LaneSettings, ports: LanePorts, signal: Abor
       woken = true;
       if (sleep?.wakeable) sleep.controller.abort();
     },
+    pause: () =>
+      request(() => {
+        paused = true;
+        show({ kind: 'paused' });
+      }),
+    resume: () =>
+      request(() => {
+        paused = false;
+        show({ kind: sink === undefined ? 'connecting' : 'running' });
+      }),
+    replay: (back) => request(() => rewind(back)),
+    retry: (letters) => request(() => retryNow(letters)),
     drain() {
       draining = true;
       sleep?.controller.abort();
@@ -272,6 +345,7 @@ export function startLane(settings: LaneSettings, ports: LanePorts, signal: Abor
 const MAX_REST_MS = 60_000;
 
 const UNSETTLED: Fault = { code: 'event-unsettled', message: 'the connector did not say what became of it' };
+const AGAIN: Fault = { code: 'event-unsettled', message: 'a dead letter that is tried again' };
 const BEHIND: Fault = { code: 'event-unsettled', message: 'an earlier event of its group waits for a retry' };
 
 /** Every event of the batch refused because the destination is overloaded: that is the destination's state, not theirs. */

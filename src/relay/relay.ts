@@ -9,6 +9,12 @@ import type { FromRelay, RelayData, ToRelay } from './worker.ts';
 export interface Relay {
   /** There are new events in the journal. */
   wake(): void;
+  pause(connector: string): void;
+  resume(connector: string): void;
+  /** The lane goes back to the event behind `cursor`. */
+  replay(connector: string, cursor: number): void;
+  /** Dead letters, by seq, are tried again. */
+  retry(connector: string, seqs: readonly number[]): void;
   /** Delivers what can be delivered within `ms`, then ends; resolves when the thread is gone. */
   stop(ms: number): Promise<void>;
 }
@@ -63,6 +69,10 @@ export function startRelay(data: RelayData, settle: (settlement: Settlement) => 
         tell({ kind: 'appended' });
       });
     },
+    pause: (connector) => tell({ kind: 'pause', connector }),
+    resume: (connector) => tell({ kind: 'resume', connector }),
+    replay: (connector, cursor) => tell({ kind: 'replay', connector, cursor }),
+    retry: (connector, seqs) => tell({ kind: 'retry', connector, seqs }),
     async stop(ms) {
       stopping = true;
       clearTimeout(restart);

@@ -13,8 +13,12 @@ export interface RelayData {
   readonly connectors: Readonly<Record<string, ConnectorConfig>>;
 }
 
-/** appended: there are new events. drain: deliver what can be delivered, then end. stop: end now. */
-export type ToRelay = { readonly kind: 'appended' } | { readonly kind: 'drain' } | { readonly kind: 'stop' };
+/** appended: there are new events. drain: deliver what can be delivered, then end. stop: end now. The others: see Lane. */
+export type ToRelay =
+  | { readonly kind: 'appended' | 'drain' | 'stop' }
+  | { readonly kind: 'pause' | 'resume'; readonly connector: string }
+  | { readonly kind: 'replay'; readonly connector: string; readonly cursor: number }
+  | { readonly kind: 'retry'; readonly connector: string; readonly seqs: readonly number[] };
 
 export type FromRelay =
   | { readonly kind: 'settled'; readonly settlement: Settlement }
@@ -32,39 +36,52 @@ function startRelayThread({ journalFile, connectors }: RelayData): void {
   const journal = createDeliveryReader(reader);
   const stop = new AbortController();
 
-  const lanes: Lane[] = Object.entries(connectors)
-    .filter(([, config]) => config.enabled)
-    .map(([connector, config]) => {
-      const note = (message: string): void => signals.emit('lane.note', { connector, message });
-      const host = { name: connector, clock: systemClock, note };
-      return startLane(
-        { connector, batch: config.batch, retry: config.retry },
-        {
-          open: (signal) => openSink(config.kind, config, host, signal),
-          journal,
-          settle: (settlement) => post({ kind: 'settled', settlement }),
-          clock: systemClock,
-          signals,
-          random: Math.random,
-        },
-        stop.signal,
-      );
-    });
+  const lanes = new Map<string, Lane>(
+    Object.entries(connectors)
+      .filter(([, config]) => config.enabled)
+      .map(([connector, config]): [string, Lane] => {
+        const note = (message: string): void => signals.emit('lane.note', { connector, message });
+        const host = { name: connector, clock: systemClock, note };
+        const lane = startLane(
+          { connector, batch: config.batch, retry: config.retry, paused: journal.paused(connector) },
+          {
+            open: (signal) => openSink(config.kind, config, host, signal),
+            journal,
+            settle: (settlement) => post({ kind: 'settled', settlement }),
+            clock: systemClock,
+            signals,
+            random: Math.random,
+          },
+          stop.signal,
+        );
+        return [connector, lane];
+      }),
+  );
 
   port.on('message', (message: ToRelay) => {
     switch (message.kind) {
       case 'appended':
-        for (const lane of lanes) lane.wake();
+        for (const lane of lanes.values()) lane.wake();
         return;
       case 'drain':
-        for (const lane of lanes) lane.drain();
+        for (const lane of lanes.values()) lane.drain();
         return;
       case 'stop':
         stop.abort();
         return;
+      case 'pause':
+        return lanes.get(message.connector)?.pause();
+      case 'resume':
+        return lanes.get(message.connector)?.resume();
+      case 'replay':
+        return lanes.get(message.connector)?.replay(message.cursor);
+      case 'retry': {
+        const letters = message.seqs.flatMap((seq) => journal.deadLetter(message.connector, seq) ?? []);
+        return lanes.get(message.connector)?.retry(letters);
+      }
     }
   });
-  Promise.all(lanes.map((lane) => lane.ended)).then(() => {
+  Promise.all([...lanes.values()].map((lane) => lane.ended)).then(() => {
     reader.close();
     post({ kind: 'ended' });
     port.close();

@@ -1,0 +1,86 @@
+import { BridgeError } from '../canon/fault.ts';
+import type { SignalBus } from '../canon/signal.ts';
+import type { Journal } from '../journal/append.ts';
+import type { DeadLetter, DeliveryReader } from '../journal/deliveries.ts';
+import type { Relay } from './relay.ts';
+
+/** Where a replay starts: a seq, a time of receipt in ms since 1970, or everything that is still in the journal. */
+export type ReplayFrom = 'beginning' | { readonly seq: number } | { readonly time: number };
+
+/** What a person may do with a connector. All of it is safe at any time; each throws a BridgeError for an unknown name. */
+export interface Operations {
+  pause(connector: string): Promise<void>;
+  resume(connector: string): Promise<void>;
+  /** Resolves with the first seq that comes again and how many events there are from it. */
+  replay(connector: string, from: ReplayFrom): { from: number; events: number };
+  deadLetters(connector: string, after: number, limit: number): DeadLetter[];
+  deadLetter(connector: string, seq: number): DeadLetter | undefined;
+  /** Tries the named dead letters again, or the oldest ones; how many were taken and how many are left. */
+  retry(connector: string, seqs?: readonly number[]): { taken: number; left: number };
+  discard(connector: string, seqs?: readonly number[]): Promise<number>;
+}
+
+/** At most so many dead letters are tried at once: the lane holds them in memory. */
+const RETRY_LIMIT = 5_000;
+
+export function createOperations(
+  connectors: readonly string[],
+  journal: Journal,
+  reader: DeliveryReader,
+  relay: Relay,
+  signals: SignalBus,
+): Operations {
+  const known = (connector: string): void => {
+    if (connectors.includes(connector)) return;
+    throw new BridgeError({
+      code: 'connector-unknown',
+      message: `no connector called ${connector} runs here`,
+      suggestion: `these do: ${connectors.join(', ')}`,
+    });
+  };
+
+  return {
+    async pause(connector) {
+      known(connector);
+      await journal.setPaused(connector, true);
+      relay.pause(connector);
+    },
+    async resume(connector) {
+      known(connector);
+      await journal.setPaused(connector, false);
+      relay.resume(connector);
+    },
+    replay(connector, from) {
+      known(connector);
+      const oldest = reader.read(0, 1)[0]?.seq ?? journal.head() + 1;
+      const asked = from === 'beginning' ? 1 : 'seq' in from ? from.seq : reader.seqAt(from.time);
+      const first = Math.max(asked, oldest);
+      relay.replay(connector, first - 1);
+      return { from: first, events: Math.max(0, journal.head() - first + 1) };
+    },
+    deadLetters(connector, after, limit) {
+      known(connector);
+      return reader.deadLetters(connector, after, limit);
+    },
+    deadLetter(connector, seq) {
+      known(connector);
+      return reader.deadLetter(connector, seq);
+    },
+    retry(connector, seqs) {
+      known(connector);
+      const all = reader.countDeadLetters(connector);
+      const found =
+        seqs === undefined
+          ? reader.deadLetters(connector, 0, RETRY_LIMIT).map(({ seq }) => seq)
+          : seqs.slice(0, RETRY_LIMIT).filter((seq) => reader.deadLetter(connector, seq) !== undefined);
+      relay.retry(connector, found);
+      return { taken: found.length, left: all - found.length };
+    },
+    async discard(connector, seqs) {
+      known(connector);
+      const count = await journal.discard(connector, seqs);
+      signals.emit('dead-letters.discarded', { connector, count });
+      return count;
+    },
+  };
+}
