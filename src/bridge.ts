@@ -1,16 +1,20 @@
 import { statSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { systemClock } from './canon/clock.ts';
-import { BridgeError } from './canon/fault.ts';
-import { createSignals } from './canon/signal.ts';
+import { BridgeError, describeFault } from './canon/fault.ts';
+import { createSignals, type SignalBus } from './canon/signal.ts';
 import { type Config, toAddressList } from './config/schema.ts';
+import { mapKept } from './intake/quarantine.ts';
 import { createReceiver } from './intake/receiver.ts';
 import { closeServer, listen } from './intake/server.ts';
-import { openJournal } from './journal/append.ts';
+import { type Journal, openJournal } from './journal/append.ts';
 import { openDatabase } from './journal/database.ts';
-import { createDeliveryReader } from './journal/deliveries.ts';
+import { createDeliveryReader, type DeliveryReader } from './journal/deliveries.ts';
+import { keepPruned } from './journal/retention.ts';
+import { watchLanes } from './relay/health.ts';
+import { createOperations } from './relay/operations.ts';
 import { startRelay } from './relay/relay.ts';
-import { createApi } from './watch/api.ts';
+import { type BridgeStatus, createApi } from './watch/api.ts';
 import { createLogger, type LogLevel, logSignals } from './watch/log.ts';
 import { createMetrics } from './watch/metrics.ts';
 
@@ -20,111 +24,158 @@ export interface Bridge {
   readonly adminUrl: string;
   /** Names of the enabled connectors. */
   readonly connectors: readonly string[];
-  /** Answers what is in flight, drains what it can within a few seconds, closes. Safe to call twice. */
+  /** Answers what is in flight, drains what it can within `shutdownMs`, closes. Safe to call twice. */
   stop(reason: string): Promise<void>;
 }
 
-/** How long requests in flight may take to end, and then deliveries, once the bridge is told to stop. */
+/** How long requests in flight may take to end once the bridge is told to stop; the service gives up after 2 s. */
 const IN_FLIGHT_MS = 2_500;
-const DRAIN_MS = 5_000;
 
-/** Builds the rooms in the order of an event's way; `stop` takes them down in the same order, so that nothing recorded is left behind. */
+/** Builds the rooms in the order of an event's way; `stop` ends them in the same order, so that nothing recorded is left behind. */
 export async function startBridge(config: Config, logLevel: LogLevel = 'info'): Promise<Bridge> {
   const clock = systemClock;
   const signals = createSignals();
   logSignals(signals, createLogger(logLevel));
+  const stopping = new AbortController();
 
-  const database = openDatabase(config.journal.file);
+  const { file, maxBytes, keepDelivered } = config.journal;
+  const database = openDatabase(file, { maxBytes, onDamaged: (damage) => signals.emit('journal.damaged', damage) });
   const journal = openJournal(database, clock, signals);
-  const deliveries = createDeliveryReader(database.connection);
+  const reader = createDeliveryReader(database.connection);
   const connectors = Object.keys(config.connectors).filter((name) => config.connectors[name]?.enabled);
-  const cursors = new Map(connectors.map((name) => [name, deliveries.cursor(name)]));
-  signals.on('lane.cursor', ({ connector, cursor }) => cursors.set(connector, cursor));
 
-  let stopping = false;
-  let unrecordable: string | undefined;
-  signals.on('journal.failed', ({ fault }) => {
-    unrecordable = fault.message;
-  });
-  signals.on('journal.committed', () => {
-    unrecordable = undefined;
+  const health = watchLanes(new Map(connectors.map((name) => [name, reader.cursor(name)])), signals);
+  const relay = startRelay({ journalFile: file, connectors: config.connectors }, journal.settle, signals);
+  signals.on('journal.committed', ({ events }) => {
+    if (events > 0) relay.wake();
   });
 
+  const trouble = watchTrouble(signals);
+  const receiver = createReceiver(
+    {
+      ...config.app,
+      ...config.receiver,
+      allowed: config.receiver.allowFrom && toAddressList(config.receiver.allowFrom),
+    },
+    { record: journal.record, quarantine: journal.quarantine, clock, signals, stopping: () => stopping.signal.aborted },
+  );
+
+  const journalBytes = (): number => sizeOf(file) + sizeOf(`${file}-wal`);
   const metrics = createMetrics(signals, clock, {
     connectors,
     head: journal.head,
-    cursor: (connector) => cursors.get(connector) ?? 0,
-    deadLetters: deliveries.deadLetters,
-    journalBytes: () => bytesOf(config.journal.file) + bytesOf(`${config.journal.file}-wal`),
+    cursor: (connector) => health(connector).cursor,
+    deadLetters: reader.countDeadLetters,
+    quarantined: reader.countQuarantined,
+    journalBytes,
   });
-  const receiver = createReceiver(
-    {
-      sdkAppId: config.app.sdkAppId,
-      callbackTokens: config.app.callbackTokens,
-      path: config.receiver.path,
-      maxBodyBytes: config.receiver.maxBodyBytes,
-      allowed: config.receiver.allowFrom && toAddressList(config.receiver.allowFrom),
-      otherCommands: config.receiver.otherCommands,
-    },
-    { record: journal.record, clock, signals, stopping: () => stopping },
-  );
-  const api = createApi({
-    metrics,
-    readiness: () => {
-      const reason = stopping ? 'the bridge is stopping' : unrecordable;
-      return reason === undefined ? { ready: true } : { ready: false, reason };
-    },
-  });
+  const remapQuarantine = () => remap(config.app.sdkAppId, journal, reader, signals);
+  let receiverUrl = '';
+  const status = (): BridgeStatus => {
+    const reason = stopping.signal.aborted ? 'the bridge is stopping' : trouble();
+    const head = journal.head();
+    return {
+      ready: reason === undefined,
+      ...(reason !== undefined && { reason }),
+      receiver: receiverUrl,
+      journal: { file, head, bytes: journalBytes(), quarantined: reader.countQuarantined() },
+      connectors: connectors.map((name) => {
+        const { state, cursor } = health(name);
+        const kind = config.connectors[name]?.kind ?? '';
+        return {
+          name,
+          kind,
+          state,
+          cursor,
+          lag: Math.max(0, head - cursor),
+          deadLetters: reader.countDeadLetters(name),
+        };
+      }),
+    };
+  };
+  const operations = createOperations(connectors, journal, reader, relay, signals);
+  const api = createApi({ metrics, operations, status, quarantined: reader.quarantined, remapQuarantine });
 
-  const opened: Server[] = [];
-  const serve = async (setting: string, start: () => Promise<{ server: Server; port: number }>): Promise<number> => {
+  const servers: Server[] = [];
+  const serve = async (setting: string, start: () => ReturnType<typeof listen>): Promise<number> => {
     try {
       const { server, port } = await start();
-      opened.push(server);
+      servers.push(server);
       return port;
     } catch (thrown) {
-      for (const server of opened) server.close();
+      for (const server of servers) server.close();
+      await relay.stop(0);
       journal.close();
-      if (thrown instanceof BridgeError) throw new BridgeError({ ...thrown.fault, path: setting }, thrown);
-      throw thrown;
+      throw thrown instanceof BridgeError ? new BridgeError({ ...thrown.fault, path: setting }, thrown) : thrown;
     }
   };
   const { host, port, path } = config.receiver;
   const receiverPort = await serve('receiver.port', () => listen(receiver.fetch, host, port));
   const adminPort = await serve('admin.port', () => listen(api.fetch, config.admin.host, config.admin.port));
-
-  const relay = startRelay(
-    { journalFile: config.journal.file, connectors: config.connectors },
-    journal.settle,
-    signals,
-  );
-  signals.on('journal.committed', relay.wake);
-
-  const receiverUrl = `http://${urlHost(host)}:${receiverPort}${path}`;
+  receiverUrl = `http://${urlHost(host)}:${receiverPort}${path}`;
   const adminUrl = `http://${urlHost(config.admin.host)}:${adminPort}`;
-  signals.emit('bridge.started', { receiver: receiverUrl, admin: adminUrl, connectors, journal: config.journal.file });
+  signals.emit('bridge.started', { receiver: receiverUrl, admin: adminUrl, connectors, journal: file });
 
-  let stopped: Promise<void> | undefined;
-  const stop = async (reason: string): Promise<void> => {
-    stopping = true;
+  const pruning = keepPruned({ keepDelivered, connectors }, journal, reader, clock, signals, stopping.signal);
+  // After an upgrade the bridge may know what it did not know before. Failing that, it is tried again at the next start.
+  remapQuarantine().catch(() => {});
+
+  const end = async (reason: string): Promise<void> => {
+    stopping.abort();
     signals.emit('bridge.stopping', { reason });
-    await Promise.all(opened.map((server) => closeServer(server, IN_FLIGHT_MS)));
-    await relay.stop(DRAIN_MS);
+    await Promise.all(servers.map((server) => closeServer(server, IN_FLIGHT_MS)));
+    await relay.stop(config.shutdownMs);
+    await pruning;
     journal.close();
     signals.emit('bridge.stopped', {});
   };
+  let ended: Promise<void> | undefined;
   return {
     receiverUrl,
     adminUrl,
     connectors,
     stop: (reason) => {
-      stopped ??= stop(reason);
-      return stopped;
+      ended ??= end(reason);
+      return ended;
     },
   };
 }
 
-function bytesOf(file: string): number {
+/** Why callbacks cannot be recorded just now, if so. */
+function watchTrouble(signals: SignalBus): () => string | undefined {
+  let trouble: string | undefined;
+  signals.on('journal.failed', ({ fault }) => {
+    trouble = describeFault(fault);
+  });
+  signals.on('journal.recovered', () => {
+    trouble = undefined;
+  });
+  return () => trouble;
+}
+
+/** Maps what stands in the quarantine once more. */
+async function remap(sdkAppId: string, journal: Journal, reader: DeliveryReader, signals: SignalBus) {
+  let mapped = 0;
+  let after = 0;
+  for (;;) {
+    const kept = reader.quarantined(after, 100);
+    if (kept.length === 0) break;
+    for (const callback of kept) {
+      after = callback.id;
+      const event = mapKept(sdkAppId, callback);
+      if (event === undefined) continue;
+      // Recorded first: ended in between, it is mapped again, and its id makes it the same event.
+      await journal.record(event);
+      await journal.releaseQuarantined([callback.id]);
+      mapped++;
+    }
+  }
+  const left = reader.countQuarantined();
+  if (mapped > 0 || left > 0) signals.emit('quarantine.mapped', { mapped, left });
+  return { mapped, left };
+}
+
+function sizeOf(file: string): number {
   return statSync(file, { throwIfNoEntry: false })?.size ?? 0;
 }
 

@@ -5,6 +5,19 @@ import { BridgeError, describeFault, exitCode, messageOf } from './canon/fault.t
 import { check } from './cli/check.ts';
 import { DEFAULT_FILE, requireConfig } from './cli/configuration.ts';
 import { demo } from './cli/demo.ts';
+import {
+  discardDeadLetters,
+  listDeadLetters,
+  listQuarantine,
+  parseFrom,
+  pause,
+  replay,
+  resume,
+  retryDeadLetters,
+  retryQuarantine,
+  showDeadLetter,
+  showStatus,
+} from './cli/operate.ts';
 import { jsonSchema, SCHEMAS } from './cli/schema.ts';
 import { sendSamples } from './cli/send.ts';
 import { start } from './cli/start.ts';
@@ -31,6 +44,18 @@ function httpUrl(text: string): URL {
     throw new InvalidArgumentError('a URL is expected, such as http://127.0.0.1:8080/callback');
   }
   return url;
+}
+
+function replayFrom(text: string): NonNullable<ReturnType<typeof parseFrom>> {
+  const from = parseFrom(text);
+  if (from === undefined)
+    throw new InvalidArgumentError('beginning, a seq, or a time such as 2026-01-31T12:00:00Z is expected');
+  return from;
+}
+
+/** commander hands over one value after the other, with what it has so far. */
+function seqList(text: string, before: number[] | undefined): number[] {
+  return [...(before ?? []), wholeNumber(1)(text)];
 }
 
 const program = new Command('group-sync-bridge')
@@ -65,6 +90,69 @@ program
   .action((options: Parameters<typeof sendSamples>[1] & { config?: string }) =>
     sendSamples(requireConfig(options.config).config, options),
   );
+
+function onRunningBridge(command: Command): Command {
+  return command
+    .addOption(configOption)
+    .option('--admin <url>', 'its admin address (default: that of the configuration)', httpUrl)
+    .option('--json', 'print JSON');
+}
+
+onRunningBridge(
+  program.command('status').description('show a running bridge: its journal and how far each connector is'),
+).action(showStatus);
+
+onRunningBridge(
+  program
+    .command('pause')
+    .description('stop delivering to a connector; callbacks go on being recorded')
+    .argument('<name>'),
+).action(pause);
+
+onRunningBridge(program.command('resume').description('go on delivering to a connector').argument('<name>')).action(
+  resume,
+);
+
+onRunningBridge(
+  program
+    .command('replay')
+    .description('deliver recorded events to a connector again; copies converge, so it is safe at any time')
+    .argument('<name>')
+    .requiredOption('--from <where>', 'beginning, a seq, or a time such as 2026-01-31T12:00:00Z', replayFrom)
+    .option('--no-wait', 'return at once'),
+).action(replay);
+
+const deadLetters = program.command('dead-letters').description('events that a destination refused for good');
+onRunningBridge(deadLetters.command('list').description('list them').argument('<name>'))
+  .option('--limit <n>', 'at most so many', wholeNumber(1), 100)
+  .action(listDeadLetters);
+onRunningBridge(
+  deadLetters
+    .command('show')
+    .description('show one whole')
+    .argument('<name>')
+    .argument('<seq>', 'its seq', wholeNumber(1)),
+).action(showDeadLetter);
+onRunningBridge(
+  deadLetters
+    .command('retry')
+    .description('try them again, all unless some are named')
+    .argument('<name>')
+    .argument('[seqs...]', 'by seq', seqList),
+).action((name: string, seqs: number[] | undefined, options) => retryDeadLetters(name, seqs ?? [], options));
+onRunningBridge(
+  deadLetters
+    .command('discard')
+    .description('give them up for good')
+    .argument('<name>')
+    .argument('[seqs...]', 'by seq', seqList),
+)
+  .option('--all', 'all of them', false)
+  .action((name: string, seqs: number[] | undefined, options) => discardDeadLetters(name, seqs ?? [], options));
+
+const quarantine = program.command('quarantine').description('verified callbacks that could not be mapped');
+onRunningBridge(quarantine.command('list').description('list them')).action(listQuarantine);
+onRunningBridge(quarantine.command('retry').description('map them once more')).action(retryQuarantine);
 
 program
   .command('schema')

@@ -20,24 +20,30 @@ connectors/index.ts
 src/config/schema.ts
 src/config/environment.ts
 src/config/problems.ts
+src/config/json-schema.ts
+src/config/syntax.ts
 src/config/document.ts
 src/config/refusals.ts
 src/config/load.ts
-src/config/json-schema.ts
 src/intake/envelope.ts
 src/intake/admission.ts
 src/intake/callback.ts
 src/intake/authentication.ts
 src/intake/mapping.ts
+src/intake/quarantine.ts
 src/intake/receiver.ts
 src/intake/server.ts
 src/journal/database.ts
 src/journal/deliveries.ts
+src/journal/commit.ts
 src/journal/append.ts
+src/journal/retention.ts
 src/relay/schedule.ts
 src/relay/lane.ts
 src/relay/worker.ts
 src/relay/relay.ts
+src/relay/health.ts
+src/relay/operations.ts
 src/watch/log.ts
 src/watch/metrics.ts
 src/watch/api.ts
@@ -47,6 +53,8 @@ src/cli/configuration.ts
 src/cli/samples.ts
 src/cli/send.ts
 src/cli/start.ts
+src/cli/admin.ts
+src/cli/operate.ts
 src/cli/check.ts
 src/cli/schema.ts
 src/cli/demo.ts
@@ -59,7 +67,7 @@ const files = [...globSync('src/**/*.ts'), ...globSync('connectors/**/*.ts')].so
 
 /** A folder's line stands for all its files, which may import each other. */
 function line(file: string): number {
-  return WAY.findIndex((entry) => (entry.endsWith('/') ? file.startsWith(entry) : file === entry));
+  return WAY.findIndex((entry) => file === entry || (entry.endsWith('/') && file.startsWith(entry)));
 }
 
 function importsOf(file: string): string[] {

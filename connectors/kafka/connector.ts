@@ -6,7 +6,7 @@ import type { Connector, Host, Sink } from '../contract.ts';
 import { createClient, type KafkaClient, Refused } from './client.ts';
 import { FORMATS, type KafkaMessage, sizeOf, toMessage } from './message.ts';
 
-const broker = z.string().regex(/^(\[[0-9a-f:]+\]|[^\s:,/]+):\d{1,5}$/i, {
+const broker = z.string().regex(/^(\[[0-9a-fA-F:]+\]|[^\s:,/]+):\d{1,5}$/, {
   error: 'a broker is expected as host:port, such as 127.0.0.1:9092',
 });
 
@@ -38,7 +38,7 @@ const options = z.strictObject({
         partitions: z.int().min(1).default(6),
         replicationFactor: z.int().min(1).max(32_767).default(1),
         config: z
-          .record(z.string(), z.coerce.string<string | number | boolean>())
+          .record(z.string(), z.union([z.string(), z.number(), z.boolean()]).transform(String))
           .default({})
           .describe('Topic settings, such as retention.ms.'),
       }),

@@ -12,14 +12,30 @@ export function print(line = ''): void {
   process.stdout.write(`${line}\n`);
 }
 
+/** Columns as wide as their widest cell. Control characters, which names from outside may hold, are shown as such. */
+export function table(heads: readonly string[], rows: readonly (readonly string[])[]): void {
+  const shown = rows.map((row) =>
+    row.map((cell) => cell.replaceAll(/\p{Cc}/gu, (control) => JSON.stringify(control).slice(1, -1))),
+  );
+  const widths = heads.map((head, column) => Math.max(head.length, ...shown.map((row) => row[column]?.length ?? 0)));
+  const line = (cells: readonly string[]): string =>
+    cells
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join('  ')
+      .trimEnd();
+  print(paint('bold', line(heads)));
+  for (const row of shown) print(line(row));
+}
+
 export interface Progress {
   advance(): void;
+  set(done: number): void;
   end(): void;
 }
 
 /** A bar on standard error with rate and time left; nothing when that is not a terminal. */
 export function progress(label: string, total: number): Progress {
-  if (!process.stderr.isTTY) return { advance() {}, end() {} };
+  if (!process.stderr.isTTY) return { advance() {}, set() {}, end() {} };
   const bar = new SingleBar({
     format: `${label} {bar} {percentage}% | {value}/{total} | {rate}/s | {eta_formatted} left`,
     barCompleteChar: '█',
@@ -31,11 +47,13 @@ export function progress(label: string, total: number): Progress {
   const start = performance.now();
   bar.start(total, 0, { rate: 0 });
   let done = 0;
+  const set = (value: number): void => {
+    done = value;
+    bar.update(done, { rate: Math.round((done * 1000) / (performance.now() - start)) });
+  };
   return {
-    advance() {
-      done++;
-      bar.update(done, { rate: Math.round((done * 1000) / (performance.now() - start)) });
-    },
+    advance: () => set(done + 1),
+    set,
     end: () => bar.stop(),
   };
 }

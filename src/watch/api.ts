@@ -1,23 +1,137 @@
-import { Hono } from 'hono';
+import { type Context, Hono } from 'hono';
 import type { Registry } from 'prom-client';
+import { z } from 'zod';
+import { BridgeError, type Fault, messageOf } from '../canon/fault.ts';
+import type { LaneState } from '../canon/signal.ts';
+import type { Quarantined } from '../journal/deliveries.ts';
+import type { Operations } from '../relay/operations.ts';
+
+export interface ConnectorStatus {
+  readonly name: string;
+  readonly kind: string;
+  readonly state: LaneState;
+  /** Everything up to this seq is settled. */
+  readonly cursor: number;
+  /** Events recorded and not yet taken. */
+  readonly lag: number;
+  readonly deadLetters: number;
+}
+
+export interface BridgeStatus {
+  readonly ready: boolean;
+  /** Why it is not ready. */
+  readonly reason?: string;
+  readonly receiver: string;
+  readonly journal: {
+    readonly file: string;
+    readonly head: number;
+    readonly bytes: number;
+    readonly quarantined: number;
+  };
+  readonly connectors: readonly ConnectorStatus[];
+}
 
 export interface ApiPorts {
   readonly metrics: Registry;
-  /** Whether callbacks can be recorded now; otherwise why not. */
-  readiness(): { readonly ready: boolean; readonly reason?: string };
+  readonly operations: Operations;
+  status(): BridgeStatus;
+  quarantined(after: number, limit: number): Quarantined[];
+  /** Maps what was kept once more; how many became events and how many are left. */
+  remapQuarantine(): Promise<{ mapped: number; left: number }>;
 }
 
-/** The admin server, on loopback. */
-export function createApi({ metrics, readiness }: ApiPorts): Hono {
+const seqs = z.strictObject({ seqs: z.array(z.int().positive()).max(10_000).optional() });
+const replay = z.strictObject({
+  from: z.union([
+    z.literal('beginning'),
+    z.strictObject({ seq: z.int().positive() }),
+    z.strictObject({ time: z.int().nonnegative() }),
+  ]),
+});
+const page = z.object({
+  after: z.coerce.number().int().nonnegative().default(0),
+  limit: z.coerce.number().int().min(1).max(1_000).default(100),
+});
+
+const LOOPBACK_HOST = /^(127(\.\d{1,3}){3}|\[::1\]|localhost)(:\d+)?$/i;
+
+/** The admin server, on loopback: health, metrics, and what a person may ask for. */
+export function createApi({ metrics, operations, status, quarantined, remapQuarantine }: ApiPorts): Hono {
   const app = new Hono();
+
   app.get('/healthz', (context) => context.json({ status: 'ok' }));
   app.get('/readyz', (context) => {
-    const { ready, reason } = readiness();
+    const { ready, reason } = status();
     return ready ? context.json({ status: 'ready' }) : context.json({ status: 'not ready', reason }, 503);
   });
   app.get('/metrics', async (context) =>
     context.body(await metrics.metrics(), 200, { 'content-type': metrics.contentType }),
   );
-  app.notFound((context) => context.json({ error: 'nothing is here: /healthz, /readyz and /metrics are' }, 404));
+
+  // Any web page can send requests to this machine's loopback: a foreign Host (DNS rebinding) is refused, and whatever
+  // changes something must say that it is JSON, which a page of another origin is not allowed to.
+  app.use('/api/*', async (context, next) => {
+    if (!LOOPBACK_HOST.test(context.req.header('host') ?? ''))
+      return refuse(context, 403, { code: 'usage', message: 'this host is not served' });
+    if (context.req.method === 'POST' && !/^application\/json\b/.test(context.req.header('content-type') ?? '')) {
+      return refuse(context, 415, { code: 'usage', message: 'content-type: application/json is expected' });
+    }
+    return next();
+  });
+
+  app.get('/api/status', (context) => context.json(status()));
+
+  app.post('/api/connectors/:name/pause', async (context) => {
+    await operations.pause(context.req.param('name'));
+    return context.json({});
+  });
+  app.post('/api/connectors/:name/resume', async (context) => {
+    await operations.resume(context.req.param('name'));
+    return context.json({});
+  });
+  app.post('/api/connectors/:name/replay', async (context) => {
+    const { from } = replay.parse(await context.req.json());
+    return context.json(operations.replay(context.req.param('name'), from));
+  });
+
+  app.get('/api/connectors/:name/dead-letters', (context) => {
+    const { after, limit } = page.parse(context.req.query());
+    return context.json({ deadLetters: operations.deadLetters(context.req.param('name'), after, limit) });
+  });
+  app.get('/api/connectors/:name/dead-letters/:seq{\\d+}', (context) => {
+    const found = operations.deadLetter(context.req.param('name'), Number(context.req.param('seq')));
+    return found === undefined
+      ? refuse(context, 404, { code: 'usage', message: 'no such dead letter' })
+      : context.json(found);
+  });
+  app.post('/api/connectors/:name/dead-letters/retry', async (context) => {
+    const { seqs: named } = seqs.parse(await context.req.json());
+    return context.json(operations.retry(context.req.param('name'), named));
+  });
+  app.post('/api/connectors/:name/dead-letters/discard', async (context) => {
+    const { seqs: named } = seqs.parse(await context.req.json());
+    return context.json({ discarded: await operations.discard(context.req.param('name'), named) });
+  });
+
+  app.get('/api/quarantine', (context) => {
+    const { after, limit } = page.parse(context.req.query());
+    return context.json({ quarantined: quarantined(after, limit) });
+  });
+  app.post('/api/quarantine/retry', async (context) => context.json(await remapQuarantine()));
+
+  app.notFound((context) => refuse(context, 404, { code: 'usage', message: 'nothing is here' }));
+  app.onError((thrown, context) => {
+    if (thrown instanceof BridgeError)
+      return refuse(context, thrown.fault.code === 'connector-unknown' ? 404 : 503, thrown.fault);
+    if (thrown instanceof z.ZodError || thrown instanceof SyntaxError) {
+      const message = thrown instanceof z.ZodError ? z.prettifyError(thrown) : messageOf(thrown);
+      return refuse(context, 400, { code: 'usage', message });
+    }
+    return refuse(context, 500, { code: 'internal', message: messageOf(thrown) });
+  });
   return app;
+}
+
+function refuse(context: Context, status: 400 | 403 | 404 | 415 | 500 | 503, fault: Fault): Response {
+  return context.json({ fault }, status);
 }

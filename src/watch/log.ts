@@ -27,6 +27,19 @@ export function logSignals(signals: SignalBus, log: Logger): void {
   signals.on('journal.failed', ({ fault }) =>
     log.error(fault, `callbacks cannot be recorded: ${describeFault(fault)}`),
   );
+  signals.on('journal.recovered', () => log.info('callbacks can be recorded again'));
+  signals.on('journal.damaged', (damage) =>
+    log.error(
+      damage,
+      `the journal was damaged (${damage.reason}): it was set aside as ${damage.setAside}, and a new one begun`,
+    ),
+  );
+  signals.on('journal.pruned', (pruned) => log.info(pruned, 'pruned delivered events'));
+  signals.on('callback.quarantined', ({ fault }) =>
+    log.error(fault, `a verified callback could not be mapped and stands in the quarantine: ${describeFault(fault)}`),
+  );
+  signals.on('quarantine.mapped', (result) => log.info(result, 'mapped the quarantine again'));
+  signals.on('dead-letters.discarded', (discarded) => log.warn(discarded, 'dead letters were discarded'));
   signals.on('lane.opened', ({ connector }) => log.info({ connector }, `${connector}: connected`));
   signals.on('lane.note', ({ connector, message }) => log.info({ connector }, `${connector}: ${message}`));
   signals.on('lane.unreachable', ({ connector, fault, attempt, retryInMs }) =>

@@ -7,6 +7,7 @@ export interface MetricSources {
   head(): number;
   cursor(connector: string): number;
   deadLetters(connector: string): number;
+  quarantined(): number;
   journalBytes(): number;
 }
 
@@ -18,7 +19,7 @@ export function createMetrics(signals: SignalBus, clock: Clock, sources: MetricS
 
   const callbacks = new Counter({
     name: 'bridge_callbacks_total',
-    help: 'Callbacks answered. outcome: recorded, duplicate, acknowledged, refused, failed.',
+    help: 'Callbacks answered. outcome: recorded, duplicate, quarantined, acknowledged, refused, failed.',
     labelNames: ['command', 'outcome'],
     registers,
   });
@@ -93,6 +94,15 @@ export function createMetrics(signals: SignalBus, clock: Clock, sources: MetricS
     ...byConnector,
     collect() {
       for (const connector of sources.connectors) this.set({ connector }, sources.deadLetters(connector));
+    },
+  });
+
+  new Gauge({
+    name: 'bridge_quarantined',
+    help: 'Callbacks of a verified sender that could not be mapped.',
+    registers,
+    collect() {
+      this.set(sources.quarantined());
     },
   });
 

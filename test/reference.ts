@@ -1,0 +1,49 @@
+import { z } from 'zod';
+
+interface Schema {
+  readonly type?: string;
+  readonly const?: unknown;
+  readonly enum?: readonly unknown[];
+  readonly default?: unknown;
+  readonly description?: string;
+  readonly properties?: Readonly<Record<string, Schema>>;
+  readonly required?: readonly string[];
+  readonly anyOf?: readonly Schema[];
+  readonly items?: Schema;
+  readonly additionalProperties?: Schema | boolean;
+}
+
+/** The options of a connector as a Markdown table, from the only place where they are written: its schema. */
+export function optionTable(options: z.ZodType): string {
+  const schema = z.toJSONSchema(options, { io: 'input', unrepresentable: 'any' }) as Schema;
+  return ['| key | type | default | |', '|---|---|---|---|', ...rows(schema, '')].join('\n');
+}
+
+function rows(schema: Schema, prefix: string): string[] {
+  return Object.entries(schema.properties ?? {}).flatMap(([key, property]) => {
+    const required = schema.required?.includes(key) ?? false;
+    const inner = [property, ...(property.anyOf ?? [])].find(({ properties }) => properties !== undefined);
+    const fallback = required
+      ? '**required**'
+      : isEmpty(property.default)
+        ? ''
+        : `\`${JSON.stringify(property.default)}\``;
+    const cells = [`\`${prefix}${key}\``, typeOf(property), fallback, property.description ?? ''];
+    return [
+      `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`,
+      ...(inner ? rows(inner, `${prefix}${key}.`) : []),
+    ];
+  });
+}
+
+function isEmpty(value: unknown): boolean {
+  return value === undefined || JSON.stringify(value) === '{}';
+}
+
+function typeOf(schema: Schema): string {
+  if (schema.anyOf) return [...new Set(schema.anyOf.map(typeOf))].join(' or ');
+  if (schema.const !== undefined) return `\`${String(schema.const)}\``;
+  if (schema.enum) return schema.enum.map((one) => `\`${String(one)}\``).join(', ');
+  if (schema.type === 'array') return `list of ${schema.items ? typeOf(schema.items) : 'anything'}`;
+  return schema.type ?? 'text, number or boolean';
+}
