@@ -329,6 +329,83 @@ describe('one event', () => {
   });
 });
 
+describe('what a person asks for', () => {
+  test('pause: nothing more is taken, what comes in stays in the journal; resume goes on in order', async () => {
+    const made = harness(all(DELIVERED));
+    const lane = run(made);
+    made.append(A1);
+    await expect.poll(made.cursor).toBe(1);
+    lane.pause();
+    await expect.poll(() => made.of('lane.state').at(-1)?.state.kind).toBe('paused');
+    made.append(A2, B1);
+    lane.resume();
+    await expect.poll(made.cursor).toBe(3);
+    expect(made.given).toEqual([ids(A1), ids(A2, B1)]);
+  });
+
+  test('a lane that was paused starts paused and opens nothing', async () => {
+    const made = harness(all(DELIVERED), { paused: true });
+    made.append(A1);
+    const lane = run(made);
+    await expect.poll(() => made.of('lane.state').at(-1)?.state.kind).toBe('paused');
+    expect(made.opened()).toBe(0);
+    lane.resume();
+    await expect.poll(made.cursor).toBe(1);
+  });
+
+  test('replay: what lies behind comes again, in order, and rows behind it are forgotten', async () => {
+    let refusals = 1;
+    const made = harness(
+      (batch) =>
+        new Map(
+          batch.map(({ id }) => [id, id === B1.id && refusals-- > 0 ? { kind: 'dead', fault: FAULT } : DELIVERED]),
+        ),
+    );
+    const lane = run(made);
+    made.append(A1, B1, A2);
+    await expect.poll(made.cursor).toBe(3);
+    lane.replay(1);
+    await expect.poll(() => made.delivered.length).toBe(4);
+    expect(made.delivered).toEqual(ids(A1, A2, B1, A2));
+    expect(made.settlements.filter(({ rewind }) => rewind)).toMatchObject([{ cursor: 1 }]);
+  });
+
+  test('replay while the destination is down: tried at once, and nothing is skipped', async () => {
+    let down = true;
+    const made = harness((batch, call) => {
+      if (down && call > 1) throw DOWN;
+      return all(DELIVERED)(batch, call);
+    });
+    const lane = run(made);
+    made.append(A1);
+    await expect.poll(made.cursor).toBe(1);
+    made.append(A2);
+    await expect.poll(() => made.of('lane.unreachable').length).toBeGreaterThan(2);
+    lane.replay(0);
+    await expect.poll(() => made.settlements.some(({ rewind }) => rewind)).toBe(true);
+    down = false;
+    await expect.poll(made.cursor).toBe(2);
+    expect(made.delivered).toEqual(ids(A1, A1, A2));
+  });
+
+  test('dead letters tried again are delivered once, and leave their row', async () => {
+    let refusals = 1;
+    const made = harness(
+      (batch) =>
+        new Map(
+          batch.map(({ id }) => [id, id === A1.id && refusals-- > 0 ? { kind: 'dead', fault: FAULT } : DELIVERED]),
+        ),
+    );
+    const lane = run(made);
+    made.append(A1, A2);
+    await expect.poll(made.cursor).toBe(2);
+    lane.retry([{ seq: 1, event: A1 }]);
+    lane.retry([{ seq: 1, event: A1 }]);
+    await expect.poll(() => made.settlements.flatMap(({ released }) => released)).toEqual([1]);
+    expect(made.delivered).toEqual(ids(A2, A1));
+  });
+});
+
 describe('the end', () => {
   test('drain: what is there is delivered, then the sink is closed', async () => {
     const made = harness(all(DELIVERED), { maxEvents: 1 });

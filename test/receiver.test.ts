@@ -376,6 +376,19 @@ describe('the process is unharmed', () => {
     await receiver.close();
   });
 
+  test('hold: the answer comes after the service’s time-out, and OK if there is room again by then', async () => {
+    let attempts = 0;
+    const receiver = await startReceiver({ whenUnrecordable: 'hold' }, () => {
+      attempts++;
+      throw new BridgeError({ code: 'journal-unwritable', message: 'the event cannot be recorded' });
+    });
+    const start = performance.now();
+    expect(await receiver.post()).toEqual(fail(503, /cannot be recorded/));
+    expect(performance.now() - start).toBeGreaterThan(2_000);
+    expect(attempts).toBe(2);
+    await receiver.close();
+  });
+
   test('503: something unforeseen is no stack trace', async () => {
     const receiver = await startReceiver({}, () => {
       throw new TypeError('x is not a function');

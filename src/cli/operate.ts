@@ -131,7 +131,7 @@ export async function listDeadLetters(name: string, options: OperateOptions & { 
     new Date(deadAt).toISOString(),
     event.subject,
     String(attempts),
-    fault.message.length > 100 ? `${fault.message.slice(0, 99)}…` : fault.message,
+    fault.message,
   ];
   table(['seq', 'given up at', 'group', 'attempts', 'reason'], deadLetters.map(row));
 }
