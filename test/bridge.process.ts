@@ -16,7 +16,7 @@ export interface BridgeHome {
 /** A folder with a configuration on free ports and a journal of its own. */
 export function bridgeHome(
   connectors: (folder: string) => Record<string, unknown>,
-  more: Record<string, unknown> = {},
+  more: Record<string, Record<string, unknown>> = {},
 ): BridgeHome {
   const folder = mkdtempSync(join(tmpdir(), 'bridge-'));
   const configFile = join(folder, 'bridge.yaml');
@@ -24,9 +24,9 @@ export function bridgeHome(
     app: { sdkAppId: SDK_APP_ID },
     receiver: { host: '127.0.0.1', port: 0 },
     admin: { port: 0 },
-    journal: { file: join(folder, 'journal.db') },
     connectors: connectors(folder),
     ...more,
+    journal: { ...more.journal, file: join(folder, 'journal.db') },
   };
   writeFileSync(configFile, stringify(config));
   return { folder, configFile, remove: () => rmSync(folder, { recursive: true, force: true }) };

@@ -263,3 +263,35 @@ describe('quarantine', () => {
     home.remove();
   });
 });
+
+describe('a journal that has grown to maxBytes', () => {
+  test('callbacks are answered 503 and readiness is false, until retention has made room, without a restart', async () => {
+    const home = bridgeHome((folder) => ({ audit: { kind: 'file', path: join(folder, 'events.ndjson') } }), {
+      receiver: { host: '127.0.0.1', port: 0, whenUnrecordable: 'fail' },
+      journal: { maxBytes: '1MiB', keepDelivered: '1s' },
+    });
+    const bridge = await startBridgeProcess(home);
+    await command(bridge, 'pause', 'audit');
+    const fill = (n: number) =>
+      bridge.post({ search: search(), body: body({ Name: `${n}`, Introduction: 'x'.repeat(20_000) }) });
+    let recorded = 0;
+    let answer = await fill(recorded);
+    while (answer.status === 200) answer = await fill(++recorded);
+    expect(answer).toMatchObject({ status: 503, text: expect.stringMatching(/"FAIL".*cannot be recorded/) });
+    expect(recorded).toBeGreaterThan(20);
+    const ready = () => fetch(`${bridge.adminUrl}/readyz`);
+    expect((await ready()).status).toBe(503);
+    expect(await (await ready()).json()).toMatchObject({
+      reason: expect.stringMatching(/journal\.file.*journal\.maxBytes/),
+    });
+
+    // Undelivered events are never pruned, so it is the delivery that makes room.
+    await command(bridge, 'resume', 'audit');
+    await expect.poll(async () => (await ready()).status, { timeout: 30_000 }).toBe(200);
+    expect((await fill(recorded)).status).toBe(200);
+    await expect.poll(async () => (await names(home)).length).toBe(recorded + 1);
+    expect(new Set(await names(home)).size).toBe(recorded + 1);
+    await bridge.end('SIGTERM');
+    home.remove();
+  });
+});

@@ -82,8 +82,6 @@ export function createCommitter(connection: DatabaseSync, events: CommitEvents):
       resolve(results[index]);
     });
     events.committed(taken.length, performance.now() - start);
-    // One that is as large as any proves that there is room again.
-    if (trouble !== undefined && taken.length > 0) settleTrouble();
   };
 
   const refuse = (taken: readonly Write[], thrown: unknown): void => {
