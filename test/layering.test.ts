@@ -39,6 +39,7 @@ src/journal/commit.ts
 src/journal/append.ts
 src/journal/retention.ts
 src/relay/schedule.ts
+src/relay/waiting.ts
 src/relay/lane.ts
 src/relay/worker.ts
 src/relay/relay.ts

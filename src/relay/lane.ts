@@ -6,6 +6,7 @@ import type { Outcome } from '../canon/outcome.ts';
 import type { LaneState, SignalBus } from '../canon/signal.ts';
 import type { DeliveryReader, JournalEntry, Settlement, Waiting } from '../journal/deliveries.ts';
 import { delayAfter, type RetrySettings } from './schedule.ts';
+import { createWaitingEvents } from './waiting.ts';
 
 /*
  * One lane carries the journal's events to one sink, one delivery at a time. It is in one of these states:
@@ -61,10 +62,8 @@ export function startLane(settings: LaneSettings, ports: LanePorts, signal: Abor
   const { journal, clock, signals, random } = ports;
 
   let cursor = journal.cursor(connector);
-  /** By group, in journal order; only the first of a group is ever tried. */
-  const waiting = new Map<string, Waiting[]>();
-  let waitingCount = 0;
-  for (const entry of journal.waiting(connector)) hold(entry);
+  const waiting = createWaitingEvents();
+  for (const entry of journal.waiting(connector)) waiting.hold(entry);
 
   let sink: Sink | undefined;
   let failures = 0;
@@ -76,17 +75,6 @@ export function startLane(settings: LaneSettings, ports: LanePorts, signal: Abor
   let woken = false;
   let sleep: { readonly controller: AbortController; readonly wakeable: boolean } | undefined;
   signal.addEventListener('abort', () => sleep?.controller.abort());
-
-  function hold(entry: Waiting): void {
-    const queue = waiting.get(entry.event.subject);
-    if (queue === undefined) waiting.set(entry.event.subject, [entry]);
-    else {
-      // Mostly at the end; a dead letter that is tried again may be older than others of its group.
-      const place = queue.findLastIndex(({ seq }) => seq < entry.seq) + 1;
-      queue.splice(place, 0, entry);
-    }
-    waitingCount++;
-  }
 
   function show(state: LaneState): void {
     signals.emit('lane.state', { connector, state });
@@ -108,29 +96,9 @@ export function startLane(settings: LaneSettings, ports: LanePorts, signal: Abor
     if (wakeable) woken = false;
   }
 
-  /** What may be tried again: the first of each group, or the run of those that only waited behind another. */
-  function due(now: number): Waiting[] {
-    const found: Waiting[] = [];
-    for (const queue of waiting.values()) {
-      const [head] = queue;
-      if (head === undefined || head.dueAt > now) continue;
-      const tried = queue.findIndex(({ attempts }) => attempts > 0);
-      const run = head.attempts > 0 ? 1 : tried < 0 ? queue.length : tried;
-      found.push(...queue.slice(0, Math.min(run, batchSettings.maxEvents - found.length)));
-      if (found.length >= batchSettings.maxEvents) break;
-    }
-    return found;
-  }
-
-  function nextDue(): number {
-    let next = Number.POSITIVE_INFINITY;
-    for (const [head] of waiting.values()) next = Math.min(next, head?.dueAt ?? next);
-    return next;
-  }
-
   async function fresh(room: number): Promise<JournalEntry[]> {
-    if (room <= 0 || waitingCount >= MAX_WAITING) return [];
-    const limit = Math.min(room, MAX_WAITING - waitingCount);
+    if (room <= 0 || waiting.size >= MAX_WAITING) return [];
+    const limit = Math.min(room, MAX_WAITING - waiting.size);
     const { maxWaitMs } = batchSettings;
     const there = journal.head() - cursor;
     if (there > 0 && there < limit && maxWaitMs > 0) await rest(maxWaitMs, false);
@@ -182,25 +150,21 @@ export function startLane(settings: LaneSettings, ports: LanePorts, signal: Abor
 
     for (const entry of retried) {
       const decision = decide(entry, entry.attempts);
-      const queue = waiting.get(entry.event.subject) ?? [];
-      const place = queue.findIndex(({ seq }) => seq === entry.seq);
       if (decision !== 'settled') {
-        queue[place] = decision;
+        waiting.update(decision);
         report.waiting.push(decision);
         continue;
       }
-      queue.splice(place, 1);
-      waitingCount--;
-      if (queue.length === 0) waiting.delete(entry.event.subject);
+      waiting.release(entry);
       if (report.dead.at(-1)?.seq !== entry.seq) report.released.push(entry.seq);
     }
     for (const entry of taken) {
       cursor = entry.seq;
-      const blocked = !outcomes.has(entry.event.id) && waiting.has(entry.event.subject);
+      const blocked = !outcomes.has(entry.event.id) && waiting.holdsBack(entry.event.subject);
       // Invariant 2, order per group: behind a waiting event its group waits with it.
       const decision = blocked ? { ...entry, attempts: 0, dueAt: now, fault: BEHIND } : decide(entry, 0);
       if (decision === 'settled') continue;
-      hold(decision);
+      waiting.hold(decision);
       report.waiting.push(decision);
     }
     ports.settle({
@@ -248,11 +212,11 @@ export function startLane(settings: LaneSettings, ports: LanePorts, signal: Abor
     // Opened before there is anything to deliver, so that trouble shows at the start.
     sink ??= await open();
     const opened = sink;
-    const retried = due(clock.now());
+    const retried = waiting.due(clock.now(), batchSettings.maxEvents);
     const read = await fresh(batchSettings.maxEvents - retried.length);
     if (signal.aborted || (retried.length === 0 && read.length === 0)) return 'nothing';
     // A group with a waiting event is held back whole; its events are only noted as waiting, too.
-    const passing = read.filter(({ event }) => !waiting.has(event.subject));
+    const passing = read.filter(({ event }) => !waiting.holdsBack(event.subject));
     const events = [...retried, ...passing].map(({ event }) => event);
     const start = performance.now();
     let outcomes: ReadonlyMap<EventId, Outcome> = new Map();
@@ -286,7 +250,7 @@ export function startLane(settings: LaneSettings, ports: LanePorts, signal: Abor
       }
       if (draining) break;
       if (paused) await rest(MAX_REST_MS, false);
-      else await rest(Math.max(0, Math.min(nextDue() - clock.now(), MAX_REST_MS)), true);
+      else await rest(Math.max(0, Math.min(waiting.nextDue() - clock.now(), MAX_REST_MS)), true);
     }
     await sink?.close();
     show({ kind: 'ended' });
@@ -296,12 +260,7 @@ export function startLane(settings: LaneSettings, ports: LanePorts, signal: Abor
   function rewind(back: number): void {
     if (back >= cursor) return;
     cursor = back;
-    for (const [groupId, queue] of waiting) {
-      const kept = queue.filter(({ seq }) => seq <= back);
-      waitingCount -= queue.length - kept.length;
-      if (kept.length === 0) waiting.delete(groupId);
-      else waiting.set(groupId, kept);
-    }
+    waiting.forgetBehind(back);
     ports.settle({ connector, cursor, rewind: true, waiting: [], dead: [], released: [] });
     signals.emit('lane.cursor', { connector, cursor });
   }
@@ -310,9 +269,7 @@ export function startLane(settings: LaneSettings, ports: LanePorts, signal: Abor
     const again = letters
       .filter(({ seq }) => seq <= cursor)
       .map((entry) => ({ ...entry, attempts: 0, dueAt: clock.now(), fault: AGAIN }));
-    for (const entry of again) {
-      if (!waiting.get(entry.event.subject)?.some(({ seq }) => seq === entry.seq)) hold(entry);
-    }
+    for (const entry of again) waiting.hold(entry);
     ports.settle({ connector, cursor, dead: [], released: [], waiting: again });
   }
 
