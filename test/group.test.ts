@@ -32,6 +32,7 @@ const history = fc
     fc.record({
       at: fc.integer({ min: 0, max: 4 }),
       operator: fc.constantFrom('x', 'y'),
+      groupType: fc.constantFrom('Public', 'Community'),
       changed: fc.record(
         {
           name: value,
@@ -46,7 +47,9 @@ const history = fc
     { maxLength: 12 },
   )
   .map((made) =>
-    made.map(({ at, operator, changed }, index) => event(`id${index}`, at, changed as ChangedFields, operator)),
+    made.map(({ at, operator, groupType, changed }, index) =>
+      event(`id${index}`, at, changed as ChangedFields, operator, groupType),
+    ),
   );
 
 /** The oracle: sorts, then lets each event overwrite. Shares nothing with merge. */

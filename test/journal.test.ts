@@ -187,6 +187,22 @@ describe('deliveries', () => {
     journal.close();
   });
 
+  test('a replay moves the cursor back and forgets the rows behind it, not those before', async () => {
+    const { database, journal } = open();
+    await Promise.all([1, 2, 3, 4].map((n) => journal.record(madeEvent(n))));
+    const dead = [1, 3, 4].map((seq) => ({ seq, attempts: 1, fault: FAULT }));
+    journal.settle({ ...SETTLED, cursor: 4, dead });
+    journal.settle({ ...SETTLED, connector: 'another', cursor: 4, dead });
+    journal.settle({ ...SETTLED, cursor: 2, rewind: true });
+    await journal.record(madeEvent(5));
+    const reader = createDeliveryReader(database.connection);
+    expect(reader.cursor('c')).toBe(2);
+    expect(reader.deadLetters('c', 0, 10).map(({ seq }) => seq)).toEqual([1]);
+    expect(reader.cursor('another')).toBe(4);
+    expect(reader.countDeadLetters('another')).toBe(3);
+    journal.close();
+  });
+
   test('settlements are written soon also when no callback comes', async () => {
     const { database, journal } = open();
     await journal.record(madeEvent(1));
