@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { onTestFinished } from 'vitest';
 import { stringify } from 'yaml';
 import { type Callback, SDK_APP_ID } from './callbacks.ts';
 
@@ -70,6 +71,8 @@ export async function startBridgeProcess({ configFile }: BridgeHome): Promise<Br
   child.stderr.on('data', (chunk) => {
     stderr += chunk;
   });
+  // A test that fails before its end leaves nothing running.
+  onTestFinished(() => void child.kill('SIGKILL'));
   const ended = once(child, 'exit') as Promise<[number | null]>;
   await new Promise<void>((resolve, reject) => {
     child.stdout.on('data', (chunk) => {
