@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import type { Clock } from '../src/canon/clock.ts';
 import type { CanonicalEvent, EventId } from '../src/canon/event.ts';
+import type { Group } from '../src/canon/group.ts';
 import type { Outcome } from '../src/canon/outcome.ts';
 
 /** A kind of destination. */
@@ -35,6 +36,8 @@ export interface Host {
   /** The name the user gave this connector in the YAML. */
   readonly name: string;
   readonly clock: Clock;
+  /** The merged state of a group, at least as new as every event that was handed to `deliver`. */
+  group(groupId: string): Group | undefined;
   /** Says something a person may want to know and need not act on: a topic was created. */
   note(message: string): void;
 }

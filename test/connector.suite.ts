@@ -8,7 +8,7 @@ import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import type { Connector, Host, Sink } from '../connectors/contract.ts';
 import { systemClock } from '../src/canon/clock.ts';
-import { type CanonicalEvent, type ChangedFields, type EventId, infoChanged } from '../src/canon/event.ts';
+import { type CanonicalEvent, type ChangedFields, type EventId, groupEvent } from '../src/canon/event.ts';
 import { type Fault, Unreachable } from '../src/canon/fault.ts';
 import type { Outcome } from '../src/canon/outcome.ts';
 
@@ -55,9 +55,10 @@ export interface Target<Options> {
 
 export const HOST_NAME = 'under-test';
 
-export function testHost(): Host & { readonly notes: string[] } {
+/** `group` stands for the journal's merged state. */
+export function testHost(group: Host['group'] = () => undefined): Host & { readonly notes: string[] } {
   const notes: string[] = [];
-  return { name: HOST_NAME, clock: systemClock, notes, note: (message) => void notes.push(message) };
+  return { name: HOST_NAME, clock: systemClock, group, notes, note: (message) => void notes.push(message) };
 }
 
 let lastMoment = 1_670_574_414_123;
@@ -65,7 +66,7 @@ let lastMoment = 1_670_574_414_123;
 /** An event later than all before it, in a group of its own unless one is named. Ids have no order. */
 export function makeEvent(changed: ChangedFields, given: { groupId?: string; id?: string; at?: number } = {}) {
   const occurredAt = given.at ?? ++lastMoment;
-  return infoChanged('1400701118', given.id ?? randomUUID(), {
+  return groupEvent('chat.group.info.changed', '1400701118', given.id ?? randomUUID(), {
     groupId: given.groupId ?? `@TGS#${randomUUID()}`,
     groupType: 'Public',
     operator: 'leckie',

@@ -1,4 +1,4 @@
-import { type CanonicalEvent, type ChangedFields, infoChanged } from '../src/canon/event.ts';
+import { type CanonicalEvent, type ChangedFields, groupEvent } from '../src/canon/event.ts';
 
 /** The `n`-th of a run of events: ids and times rise with n. */
 export function madeEvent(
@@ -6,7 +6,7 @@ export function madeEvent(
   changed: ChangedFields = { name: `name ${n}` },
   groupId = '@TGS#TEST',
 ): CanonicalEvent {
-  return infoChanged('1400701118', `event${String(n).padStart(9, '0')}`, {
+  return groupEvent('chat.group.info.changed', '1400701118', `event${String(n).padStart(9, '0')}`, {
     groupId,
     groupType: 'Public',
     operator: 'administrator',

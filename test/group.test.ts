@@ -1,19 +1,22 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type CanonicalEvent, type ChangedFields, infoChanged } from '../src/canon/event.ts';
+import { type CanonicalEvent, type ChangedFields, type EventType, groupEvent } from '../src/canon/event.ts';
 import { type Group, group, merge, newGroup } from '../src/canon/group.ts';
 
-function event(
-  id: string,
-  occurredAt: number,
-  changed: ChangedFields,
-  operator = 'someone',
-  groupType = 'Public',
-): CanonicalEvent {
-  return infoChanged('1', id, {
+interface Made {
+  readonly type?: EventType;
+  readonly operator?: string;
+  readonly groupType?: string;
+  readonly owner?: string;
+}
+
+function event(id: string, occurredAt: number, changed: ChangedFields = {}, made: Made = {}): CanonicalEvent {
+  const { type = 'chat.group.info.changed', operator = 'someone', groupType = 'Public', owner } = made;
+  return groupEvent(type, '1', id, {
     groupId: 'g',
     groupType,
-    operator,
+    ...(type !== 'chat.group.destroyed' && { operator }),
+    ...(owner !== undefined && { owner }),
     changed,
     occurredAt,
     occurredAtFrom: 'callback',
@@ -31,8 +34,17 @@ const history = fc
   .array(
     fc.record({
       at: fc.integer({ min: 0, max: 4 }),
+      type: fc.constantFrom<EventType>(
+        'chat.group.info.changed',
+        'chat.group.info.changed',
+        'chat.group.info.changed',
+        'chat.group.created',
+        'chat.group.destroyed',
+        'chat.group.owner.changed',
+      ),
       operator: fc.constantFrom('x', 'y'),
       groupType: fc.constantFrom('Public', 'Community'),
+      owner: fc.constantFrom('tom', 'ann'),
       changed: fc.record(
         {
           name: value,
@@ -44,50 +56,58 @@ const history = fc
         { requiredKeys: [] },
       ),
     }),
-    { maxLength: 12 },
+    { minLength: 1, maxLength: 12 },
   )
   .map((made) =>
-    made.map(({ at, operator, groupType, changed }, index) =>
-      event(`id${index}`, at, changed as ChangedFields, operator, groupType),
-    ),
+    made.map(({ at, changed, ...rest }, index) => {
+      const { owner: _, ...withoutOwner } = rest;
+      const tellsOwner = rest.type !== 'chat.group.info.changed';
+      const tellsChanges = rest.type === 'chat.group.info.changed' || rest.type === 'chat.group.created';
+      return event(`id${index}`, at, tellsChanges ? (changed as ChangedFields) : {}, tellsOwner ? rest : withoutOwner);
+    }),
   );
 
-/** The oracle: sorts, then lets each event overwrite. Shares nothing with merge. */
+/** The oracle: puts the events in order, then lets each overwrite what it tells. Shares nothing with merge. */
 function oracle(events: readonly CanonicalEvent[]) {
-  const sorted = [...events].sort(
-    (a, b) => a.data.occurredAt - b.data.occurredAt || (a.id < b.id ? -1 : a.id > b.id ? 1 : 0),
-  );
-  const fields = new Map<string, unknown>();
-  const custom = new Map<string, string>();
-  for (const { data, time } of sorted) {
+  const order = (a: CanonicalEvent, b: CanonicalEvent) =>
+    a.data.occurredAt - b.data.occurredAt || (a.id < b.id ? -1 : a.id > b.id ? 1 : 0);
+  let fields = new Map<string, unknown>();
+  let custom = new Map<string, string>();
+  let destroyed = false;
+  for (const { type, data, time } of [...events].sort(order)) {
+    if (type === 'chat.group.created') {
+      fields = new Map();
+      custom = new Map();
+      destroyed = false;
+    }
+    if (type === 'chat.group.destroyed') destroyed = true;
     const { customFields, ...profile } = data.changed;
     for (const [field, text] of Object.entries(profile)) fields.set(field, text);
     for (const [key, text] of Object.entries(customFields ?? {})) custom.set(key, text);
-    fields.set('groupType', data.groupType).set('lastOperator', data.operator).set('updatedAt', time);
+    if (type === 'chat.group.created' || type === 'chat.group.owner.changed') fields.set('owner', data.owner);
+    if (data.operator !== undefined) fields.set('lastOperator', data.operator);
+    fields.set('groupType', data.groupType).set('updatedAt', time);
   }
-  return { ...Object.fromEntries(fields), customFields: Object.fromEntries(custom) };
+  return { ...Object.fromEntries(fields), destroyed, customFields: Object.fromEntries(custom) };
 }
+
+/** The events of a history, some of them again, in any order. */
+const delivered = history.chain((events) =>
+  fc.array(fc.constantFrom(...events), { maxLength: 8 }).chain((again) => {
+    const all = [...events, ...again];
+    return fc.tuple(fc.constant(events), fc.shuffledSubarray(all, { minLength: all.length }));
+  }),
+);
 
 describe('a copy converges, whatever the order', () => {
   test('any order, any duplicates: the oracle’s group', () => {
-    const shuffled = history.chain((events) =>
-      fc
-        .tuple(
-          fc.constant(events),
-          fc.array(fc.constantFrom(...(events.length > 0 ? events : [event('id0', 0, {})])), { maxLength: 8 }),
-        )
-        .chain(([all, again]) =>
-          fc.tuple(fc.constant(all), fc.shuffledSubarray([...all, ...again], { minLength: all.length + again.length })),
-        ),
-    );
     fc.assert(
-      fc.property(shuffled, ([events, delivered]) => {
-        fc.pre(events.length > 0);
-        const { versions, ...copy } = fold(delivered);
-        expect(copy).toEqual({ groupId: 'g', destroyed: false, ...oracle(events) });
+      fc.property(delivered, ([events, shuffled]) => {
+        const { versions, ...copy } = fold(shuffled);
+        expect(copy).toEqual({ groupId: 'g', ...oracle(events) });
         expect(fold(events).versions).toEqual(versions);
       }),
-      { numRuns: 500 },
+      { numRuns: 2_000 },
     );
   });
 
@@ -100,9 +120,18 @@ describe('a copy converges, whatever the order', () => {
     );
   });
 
+  test('copies that saw different parts agree once each has seen all', () => {
+    fc.assert(
+      fc.property(history, fc.nat(), (events, cut) => {
+        const [mine, theirs] = [events.slice(0, cut % events.length), events.slice(cut % events.length)];
+        expect(theirs.reduce(merge, fold(mine))).toEqual(mine.reduce(merge, fold(theirs)));
+      }),
+    );
+  });
+
   test('a late change loses field by field, not as a whole', () => {
-    const newer = event('b', 20, { name: 'new' }, 'second');
-    const late = event('a', 10, { name: 'old', notification: 'read me' }, 'first');
+    const newer = event('b', 20, { name: 'new' }, { operator: 'second' });
+    const late = event('a', 10, { name: 'old', notification: 'read me' }, { operator: 'first' });
     expect(fold([newer, late])).toMatchObject({ name: 'new', notification: 'read me', lastOperator: 'second' });
   });
 
@@ -123,10 +152,46 @@ describe('a copy converges, whatever the order', () => {
   });
 });
 
+describe('the life of a group', () => {
+  const created = event('c', 10, { name: 'first' }, { type: 'chat.group.created', owner: 'tom' });
+  const destroyed = event('d', 30, {}, { type: 'chat.group.destroyed', owner: 'tom' });
+  const again = event('e', 50, { name: 'second' }, { type: 'chat.group.created', owner: 'ann' });
+
+  test('a late change does not bring a destroyed group back', () => {
+    const late = event('x', 40, { notification: 'anyone here?' });
+    expect(fold([created, destroyed, late])).toMatchObject({ destroyed: true, notification: 'anyone here?' });
+    expect(fold([late, destroyed, created]).destroyed).toBe(true);
+  });
+
+  test('a later creation with the same id does, and nothing of the former group is left', () => {
+    const before = event('b', 20, { introduction: 'of the former', customFields: { k: 'v' } });
+    for (const events of [
+      [created, before, destroyed, again],
+      [again, destroyed, before, created],
+    ]) {
+      const copy = fold(events);
+      expect(copy).toMatchObject({ destroyed: false, name: 'second', owner: 'ann', customFields: {} });
+      expect(copy).not.toHaveProperty('introduction');
+    }
+  });
+
+  test('a destruction names the owner, and does not make him one', () => {
+    const changed = event('b', 20, {}, { type: 'chat.group.owner.changed', owner: 'ann' });
+    expect(fold([created, changed, destroyed]).owner).toBe('ann');
+  });
+});
+
 describe('a document of somebody else’s', () => {
+  const foreign = { ...newGroup('g'), name: 'theirs', introduction: 'theirs', tags: ['x'] };
+
   test('keeps its foreign fields; fields without a version lose to any event', () => {
-    const foreign = { ...newGroup('g'), name: 'theirs', introduction: 'theirs', tags: ['x'] };
     const merged = merge(foreign, event('a', 1, { name: 'ours' }));
     expect(merged).toMatchObject({ name: 'ours', introduction: 'theirs', tags: ['x'] });
+  });
+
+  test('keeps its foreign fields also when its group is created anew', () => {
+    const merged = merge(foreign, event('a', 1, { name: 'ours' }, { type: 'chat.group.created' }));
+    expect(merged).toMatchObject({ name: 'ours', tags: ['x'] });
+    expect(merged).not.toHaveProperty('introduction');
   });
 });

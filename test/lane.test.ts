@@ -23,7 +23,13 @@ type Answer = (batch: readonly CanonicalEvent[], call: number) => ReadonlyMap<Ev
 
 function harness(
   answer: Answer,
-  options: { waiting?: Waiting[]; cursor?: number; maxEvents?: number; paused?: boolean } = {},
+  options: {
+    waiting?: Waiting[];
+    cursor?: number;
+    maxEvents?: number;
+    paused?: boolean;
+    wants?: (event: CanonicalEvent) => boolean;
+  } = {},
 ) {
   const events: CanonicalEvent[] = [];
   const rows = new Map<number, Waiting>(options.waiting?.map((entry) => [entry.seq, entry]));
@@ -86,6 +92,7 @@ function harness(
           batch: { maxEvents: options.maxEvents ?? 100, maxWaitMs: 0 },
           retry: { initialMs: 100, maxMs: 1_000 },
           paused: options.paused ?? false,
+          wants: options.wants ?? (() => true),
         },
         {
           open: () => {
@@ -172,6 +179,14 @@ describe('delivery', () => {
     await expect.poll(() => made.of('lane.opened')).toHaveLength(1);
     made.append(A1);
     await expect.poll(made.cursor).toBe(1);
+  });
+
+  test('an event that the connector is not to have is passed over, and the cursor with it', async () => {
+    const made = harness(all(DELIVERED), { wants: ({ subject }) => subject === 'B' });
+    made.append(A1, B1, A2);
+    run(made);
+    await expect.poll(made.cursor).toBe(3);
+    expect(made.delivered).toEqual(ids(B1));
   });
 
   test('superseded counts as settled', async () => {

@@ -27,6 +27,7 @@ src/config/refusals.ts
 src/config/load.ts
 src/intake/envelope.ts
 src/intake/admission.ts
+src/intake/commands.ts
 src/intake/callback.ts
 src/intake/authentication.ts
 src/intake/mapping.ts
@@ -35,10 +36,12 @@ src/intake/receiver.ts
 src/intake/server.ts
 src/journal/database.ts
 src/journal/deliveries.ts
+src/journal/groups.ts
 src/journal/commit.ts
 src/journal/append.ts
 src/journal/retention.ts
 src/relay/schedule.ts
+src/relay/filter.ts
 src/relay/waiting.ts
 src/relay/lane.ts
 src/relay/worker.ts

@@ -1,27 +1,21 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type CanonicalEvent, canonicalEvent } from '../src/canon/event.ts';
-import {
-  type CallbackQuery,
-  type GroupInfoChanged,
-  readBody,
-  readGroupInfoChanged,
-  readQuery,
-} from '../src/intake/callback.ts';
-import { MAX_AHEAD_MS, mapGroupInfoChanged } from '../src/intake/mapping.ts';
+import { type Callback, type CallbackQuery, readBody, readCallback, readQuery } from '../src/intake/callback.ts';
+import { MAX_AHEAD_MS, mapCallback } from '../src/intake/mapping.ts';
 import { body, CAPTURE_2022, DOCUMENTED, fields, ODD_TEXTS, SDK_APP_ID } from './callbacks.ts';
 
 const RECEIPT = { at: 1_700_000_030_000, nonce: 'n1' };
 
-function read(text: string): GroupInfoChanged {
+function read(text: string): Callback {
   const parsed = readBody(Buffer.from(text));
-  const callback = parsed.ok ? readGroupInfoChanged(parsed.value) : parsed;
+  const callback = parsed.ok ? readCallback(String(parsed.value.CallbackCommand), parsed.value) : parsed;
   if (!callback.ok) throw new Error(callback.fault.message);
   return callback.value;
 }
 
 function map(text: string, query: CallbackQuery = {}, receipt = RECEIPT): CanonicalEvent {
-  return mapGroupInfoChanged(SDK_APP_ID, query, read(text), receipt);
+  return mapCallback(SDK_APP_ID, query, read(text), receipt);
 }
 
 describe('the canonical event', () => {
@@ -110,6 +104,64 @@ describe('the canonical event', () => {
   });
 });
 
+describe('the life of a group', () => {
+  const member = [{ Member_Account: 'bob' }];
+
+  test('created: name, owner, who did it; the members are kept as they came', () => {
+    const fields = { CallbackCommand: 'Group.CallbackAfterCreateGroup', Owner_Account: 'leckie', MemberList: member };
+    const event = map(body({ ...fields, UserDefinedDataList: [{ Key: 'k', Value: 'v' }] }));
+    expect(event).toMatchObject({
+      type: 'chat.group.created',
+      dataschema: 'urn:group-sync-bridge:event:group-created:1',
+      data: {
+        operator: 'administrator',
+        owner: 'leckie',
+        changed: { name: 'a name', customFields: { k: 'v' } },
+        extra: { MemberList: member },
+      },
+    });
+    expect(canonicalEvent.parse(event)).toEqual(event);
+  });
+
+  test('destroyed: nothing is changed, nobody is said to have done it', () => {
+    const fields = {
+      CallbackCommand: 'Group.CallbackAfterGroupDestroyed',
+      Owner_Account: 'leckie',
+      Operator_Account: undefined,
+    };
+    const event = map(body({ ...fields, MemberList: member }));
+    expect(event).toMatchObject({
+      type: 'chat.group.destroyed',
+      dataschema: 'urn:group-sync-bridge:event:group-destroyed:1',
+      data: { owner: 'leckie', changed: {}, extra: { Name: 'a name', MemberList: member } },
+    });
+    expect(event.data).not.toHaveProperty('operator');
+    expect(canonicalEvent.parse(event)).toEqual(event);
+  });
+
+  test('owner changed: the new one and the one before', () => {
+    const fields = {
+      CallbackCommand: 'Group.CallbackAfterChangeGroupOwner',
+      OldOwner_Account: 'tom',
+      NewOwner_Account: 'ann',
+    };
+    const event = map(body({ ...fields, Name: undefined }));
+    expect(event).toMatchObject({
+      type: 'chat.group.owner.changed',
+      dataschema: 'urn:group-sync-bridge:event:group-owner-changed:1',
+      data: { owner: 'ann', previousOwner: 'tom', changed: {}, extra: {} },
+    });
+    expect(canonicalEvent.parse(event)).toEqual(event);
+    const other = map(body({ ...fields, NewOwner_Account: 'eve', Name: undefined }));
+    expect(other.id).not.toBe(event.id);
+  });
+
+  test('the same fields under another command are another event', () => {
+    const commands = ['Group.CallbackAfterCreateGroup', 'Group.CallbackAfterGroupInfoChanged'];
+    expect(new Set(commands.map((CallbackCommand) => map(body({ CallbackCommand })).id)).size).toBe(2);
+  });
+});
+
 describe('when it occurred', () => {
   test('a number, a string of digits: the callback’s', () => {
     for (const EventTime of [1_657_389_765_743, '1657389765743', 1_657_389_765_743.9]) {
@@ -179,7 +231,7 @@ describe('the id', () => {
   });
 
   test('differs between apps', () => {
-    expect(mapGroupInfoChanged('1', {}, read(body()), RECEIPT).id).not.toBe(map(body()).id);
+    expect(mapCallback('1', {}, read(body()), RECEIPT).id).not.toBe(map(body()).id);
   });
 
   test('without EventTime it covers RequestID, or lacking that the receipt', () => {

@@ -141,7 +141,10 @@ describe('the status table', () => {
 
   test('400: every wrong field is named', async () => {
     const { json } = await receiver.post({ body: body({ GroupId: undefined, Name: 1, EventTime: 'x' }) });
-    expect(json).toMatchObject({ ErrorInfo: expect.stringMatching(/GroupId is missing.*Name.*EventTime/) });
+    const { ErrorInfo } = json as { ErrorInfo: string };
+    expect(ErrorInfo).toMatch(/GroupId is missing/);
+    expect(ErrorInfo).toMatch(/Name: Invalid input: expected string/);
+    expect(ErrorInfo).toMatch(/EventTime: milliseconds since 1970 are expected/);
   });
 
   test('400: query and body name different commands', async () => {

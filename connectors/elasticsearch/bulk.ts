@@ -7,9 +7,9 @@ import { type Cause, causeIn, destinationFault, type Place, reasonOf, setting } 
 /** One document to write. */
 export interface Write {
   readonly id: string;
-  /** The two lines of a bulk request: the action and the document. */
+  /** The two lines of a bulk request: the action and the document; a deletion has no second one. */
   readonly action: string;
-  readonly document: string;
+  readonly document?: string;
 }
 
 /** What became of one document. */
@@ -60,7 +60,7 @@ export async function bulk(
       continue;
     }
     for (const item of body.items) {
-      const answer = item.index ?? item.create;
+      const answer = item.index ?? item.create ?? item.delete;
       if (answer?._id == null) continue;
       const verdict = judge(answer, destination);
       suspicious ||= verdict.kind === 'refused' && !OWN_FAILURES.has(answer.error?.type ?? '');
@@ -82,7 +82,7 @@ function takeRequest(waiting: Write[], maxBytes: number): BulkRequest {
   let bytes = 0;
   let count = 0;
   for (const { action, document } of waiting) {
-    const size = Buffer.byteLength(action) + Buffer.byteLength(document) + 2;
+    const size = Buffer.byteLength(action) + Buffer.byteLength(document ?? '') + 2;
     if (count > 0 && bytes + size > maxBytes) break;
     bytes += size;
     count++;
@@ -97,7 +97,7 @@ function send(destination: Destination, { writes }: BulkRequest, signal: AbortSi
       {
         index,
         // Strings go out as they are.
-        operations: writes.flatMap(({ action, document }) => [action, document]),
+        operations: writes.flatMap(({ action, document }) => (document === undefined ? [action] : [action, document])),
         // For a shard that is down; shorter than our own patience, so that its answer says so.
         timeout: `${Math.ceil(requestTimeoutMs * 0.8)}ms`,
       },

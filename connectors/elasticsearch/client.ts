@@ -1,5 +1,6 @@
 import { Client, ClusterConnectionPool, errors, Serializer } from '@elastic/elasticsearch';
 import { Unreachable } from '../../src/canon/fault.ts';
+import type { Group } from '../../src/canon/group.ts';
 import { causeIn, destinationFault, type Place, strangerFault, timeoutFault, unreachableFault } from './fault.ts';
 import type { ElasticsearchOptions } from './options.ts';
 
@@ -10,6 +11,8 @@ export interface Destination extends Place {
   readonly newIndex?: NewIndex;
   /** Bytes of one bulk request. Lowered when something on the way takes less. */
   maxBulkBytes: number;
+  /** The journal's merged state of a group. */
+  group(groupId: string): Group | undefined;
   note(message: string): void;
 }
 

@@ -32,6 +32,8 @@ type Stored =
   | { readonly kind: 'missing' }
   | { readonly kind: 'unreadable'; readonly fault: Fault };
 
+type Readable = Exclude<Stored, { kind: 'unreadable' }>;
+
 /** `content: groups`: read, merge, write unless changed in between. No scripts, any number of writers. */
 export async function deliverGroups(
   destination: Destination,
@@ -74,14 +76,19 @@ async function round(
     }
     const before = current.kind === 'found' ? current.group : newGroup(fold.groupId);
     const merged = events.reduce(merge, before);
-    if (merged === before && current.kind === 'found') {
-      const receipt = `${current.index}/${fold.groupId}@${current.seqNo}`;
+    const unwanted = destination.options.onDestroyed === 'delete' && isDestroyed(merged, current, destination);
+    const standing = current.kind === 'found' ? `${current.index}/${fold.groupId}@${current.seqNo}` : undefined;
+    if (unwanted ? standing === undefined : merged === before && standing !== undefined) {
+      const receipt = standing ?? `${destination.options.index}/${fold.groupId} (deleted)`;
       for (const { id } of events) outcomes.set(id, { kind: 'superseded', receipt });
       fold.parts.shift();
       continue;
     }
     attempts.push({ fold, merged });
-    writes.push({ id: fold.groupId, action: actionOn(fold.groupId, current), document: JSON.stringify(merged) });
+    const action = actionOn(fold.groupId, current, unwanted);
+    writes.push(
+      unwanted ? { id: fold.groupId, action } : { id: fold.groupId, action, document: JSON.stringify(merged) },
+    );
   }
   if (writes.length === 0) return;
   const verdicts = await bulk(destination, writes, signal);
@@ -89,12 +96,15 @@ async function round(
 }
 
 /** Invariant 3: the write is taken only if the document is still the one that was merged with. */
-function actionOn(groupId: string, current: Exclude<Stored, { kind: 'unreadable' }>): string {
-  return JSON.stringify(
-    current.kind === 'missing'
-      ? { create: { _id: groupId } }
-      : { index: { _id: groupId, if_seq_no: current.seqNo, if_primary_term: current.term } },
-  );
+function actionOn(groupId: string, current: Readable, unwanted: boolean): string {
+  if (current.kind === 'missing') return JSON.stringify({ create: { _id: groupId } });
+  const target = { _id: groupId, if_seq_no: current.seqNo, if_primary_term: current.term };
+  return JSON.stringify(unwanted ? { delete: target } : { index: target });
+}
+
+/** A document that was deleted remembers nothing: the journal then says whether a late change meets a destroyed group. */
+function isDestroyed(merged: Group, current: Readable, destination: Destination): boolean {
+  return merged.destroyed || (current.kind === 'missing' && destination.group(merged.groupId)?.destroyed === true);
 }
 
 function settle(

@@ -73,6 +73,10 @@ export const elasticsearchOptions = z.strictObject({
     .enum(['groups', 'events'])
     .default('groups')
     .describe('groups: one document a group, its merged state. events: history, one document an event.'),
+  onDestroyed: z
+    .enum(['mark', 'delete'])
+    .default('mark')
+    .describe('Of groups, what becomes of the document of a destroyed group: marked `destroyed: true`, or deleted.'),
   createIndex: createIndex.prefault({}).describe('How to create the index when it is missing; false = it must exist.'),
   requestTimeoutMs: z
     .int()

@@ -18,6 +18,7 @@ export async function openSink(options: ElasticsearchOptions, host: Host, signal
     client,
     ...(newIndex && { newIndex }),
     maxBulkBytes: MAX_BULK_BYTES,
+    group: (groupId) => host.group(groupId),
     note: (message) => host.note(message),
   };
   try {

@@ -1,10 +1,11 @@
 import { z } from 'zod';
-import type { EventId } from '../../src/canon/event.ts';
+import type { CanonicalEvent, EventId } from '../../src/canon/event.ts';
 import { Unreachable } from '../../src/canon/fault.ts';
+import { merge, newGroup } from '../../src/canon/group.ts';
 import type { Outcome } from '../../src/canon/outcome.ts';
 import type { Connector, Host, Sink } from '../contract.ts';
 import { createClient, type KafkaClient, Refused } from './client.ts';
-import { FORMATS, type KafkaMessage, sizeOf, toMessage } from './message.ts';
+import { FORMATS, type Format, type KafkaMessage, sizeOf, toGroupMessage, toMessage } from './message.ts';
 
 const broker = z.string().regex(/^(\[[0-9a-fA-F:]+\]|[^\s:,/]+):\d{1,5}$/, {
   error: 'a broker is expected as host:port, such as 127.0.0.1:9092',
@@ -26,11 +27,18 @@ const options = z.strictObject({
       error: 'a topic name holds letters, digits, . _ and - only (at most 249)',
     })
     .describe('The topic to write to.'),
-  content: z.literal('events').default('events').describe('`events`: every event, keyed by group id.'),
+  content: z
+    .enum(['events', 'groups'])
+    .default('events')
+    .describe(
+      '`events`: every event. `groups`: the merged group, null when it is destroyed, for a compacted topic. Both keyed by group id.',
+    ),
   format: z
     .enum(FORMATS)
     .default('structured')
-    .describe('CloudEvents mode: `structured` (value = the event) or `binary` (`ce_` headers, value = its data).'),
+    .describe(
+      'Of `events`, the CloudEvents mode: `structured` (value = the event) or `binary` (`ce_` headers, value = its data).',
+    ),
   createTopic: z
     .union([
       z.literal(false),
@@ -40,7 +48,9 @@ const options = z.strictObject({
         config: z
           .record(z.string(), z.union([z.string(), z.number(), z.boolean()]).transform(String))
           .default({})
-          .describe('Topic settings, such as retention.ms.'),
+          .describe(
+            'Topic settings, such as retention.ms. `groups` has cleanup.policy=compact unless this says otherwise.',
+          ),
       }),
     ])
     .prefault({})
@@ -59,13 +69,14 @@ export type KafkaOptions = z.output<typeof options>;
 
 export const kafka: Connector<KafkaOptions> = {
   kind: 'kafka',
-  summary: 'Writes events to a Kafka topic, keyed by group id, as CloudEvents.',
+  summary: 'Writes events, as CloudEvents, or the merged groups to a Kafka topic, keyed by group id.',
   options,
   open,
 };
 
+/** One record and the events that it settles: of `groups`, all of the batch's events of one group. */
 interface Item {
-  readonly id: EventId;
+  readonly ids: readonly EventId[];
   readonly message: KafkaMessage;
   readonly bytes: number;
 }
@@ -89,8 +100,9 @@ async function open(options: KafkaOptions, host: Host, signal: AbortSignal): Pro
     client = fresh;
     if ((await fresh.findTopic()) === undefined) {
       if (options.createTopic === false) throw missing();
-      if (await fresh.createTopic(options.createTopic)) {
-        const { partitions, replicationFactor } = options.createTopic;
+      const { partitions, replicationFactor, config } = options.createTopic;
+      const policy = options.content === 'groups' ? { 'cleanup.policy': 'compact' } : {};
+      if (await fresh.createTopic({ partitions, replicationFactor, config: { ...policy, ...config } })) {
         host.note(
           `created the topic ${options.topic}: ${partitions} partitions, replication factor ${replicationFactor}`,
         );
@@ -130,14 +142,14 @@ async function open(options: KafkaOptions, host: Host, signal: AbortSignal): Pro
     const producer = client ?? (await connect());
     try {
       const receipts = await producer.send(items.map((item) => item.message));
-      items.forEach(({ id }, index) => {
-        outcomes.set(id, { kind: 'delivered', receipt: receipts[index] ?? options.topic });
+      items.forEach(({ ids }, index) => {
+        for (const id of ids) outcomes.set(id, { kind: 'delivered', receipt: receipts[index] ?? options.topic });
       });
     } catch (thrown) {
       if (!(thrown instanceof Refused)) throw thrown;
       const [only, ...others] = items;
       if (only !== undefined && others.length === 0) {
-        outcomes.set(only.id, { kind: 'dead', fault: thrown.fault });
+        for (const id of only.ids) outcomes.set(id, { kind: 'dead', fault: thrown.fault });
         return;
       }
       const middle = items.length >> 1;
@@ -150,10 +162,7 @@ async function open(options: KafkaOptions, host: Host, signal: AbortSignal): Pro
     deliver: (batch, signal) =>
       guarded(signal, async () => {
         const outcomes = new Map<EventId, Outcome>();
-        const items = batch.map((event): Item => {
-          const message = toMessage(event, options.format);
-          return { id: event.id, message, bytes: sizeOf(message) };
-        });
+        const items = options.content === 'groups' ? groupItems(batch, host) : eventItems(batch, options.format);
         for (const request of requests(items, options.maxBatchBytes)) await send(request, outcomes);
         return outcomes;
       }),
@@ -168,6 +177,27 @@ async function open(options: KafkaOptions, host: Host, signal: AbortSignal): Pro
       }),
     close: drop,
   };
+}
+
+function eventItems(batch: readonly CanonicalEvent[], format: Format): Item[] {
+  return batch.map((event) => {
+    const message = toMessage(event, format);
+    return { ids: [event.id], message, bytes: sizeOf(message) };
+  });
+}
+
+/**
+ * Invariant 3: the journal's own merged state, which is at least as new as the events of the batch, so that the last
+ * record of a key is right whatever the order in which its events came.
+ */
+function groupItems(batch: readonly CanonicalEvent[], host: Host): Item[] {
+  return Array.from(
+    Map.groupBy(batch, (event) => event.subject),
+    ([groupId, events]) => {
+      const message = toGroupMessage(host.group(groupId) ?? events.reduce(merge, newGroup(groupId)));
+      return { ids: events.map(({ id }) => id), message, bytes: sizeOf(message) };
+    },
+  );
 }
 
 /** In order, each within `maxBytes` unless a single item is larger. */

@@ -1,11 +1,13 @@
 import type { CanonicalEvent } from '../../src/canon/event.ts';
+import type { Group } from '../../src/canon/group.ts';
 
 export const FORMATS = ['structured', 'binary'] as const;
 export type Format = (typeof FORMATS)[number];
 
 export interface KafkaMessage {
   readonly key: string;
-  readonly value: Buffer;
+  /** null is a tombstone: compaction removes the key. */
+  readonly value: Buffer | null;
   readonly headers: Readonly<Record<string, string>>;
 }
 
@@ -33,9 +35,17 @@ export function toMessage(event: CanonicalEvent, format: Format): KafkaMessage {
   };
 }
 
+/** The merged state of a group under its id; a tombstone when it is destroyed. */
+export function toGroupMessage(group: Group): KafkaMessage {
+  const value = group.destroyed ? null : Buffer.from(JSON.stringify(group));
+  return { key: group.groupId, value, headers: value === null ? {} : GROUP_HEADERS };
+}
+
+const GROUP_HEADERS = { 'content-type': 'application/json' };
+
 /** Bytes in a record batch, from above: key, value, headers and what the record format adds. */
 export function sizeOf(message: KafkaMessage): number {
-  let bytes = 70 + Buffer.byteLength(message.key) + message.value.byteLength;
+  let bytes = 70 + Buffer.byteLength(message.key) + (message.value?.byteLength ?? 0);
   for (const [name, value] of Object.entries(message.headers)) bytes += 10 + name.length + Buffer.byteLength(value);
   return bytes;
 }

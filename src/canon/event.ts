@@ -17,7 +17,16 @@ import { z } from 'zod';
 /** Up to 512 bytes of UTF-8: Elasticsearch takes no longer `_id`. */
 export const MAX_GROUP_ID_BYTES = 512;
 
-export const EVENT_TYPES = ['chat.group.info.changed'] as const;
+/** Each type with the schema of its data: what the names promise changes only with a new number. */
+const DATA_SCHEMAS = {
+  'chat.group.info.changed': 'urn:group-sync-bridge:event:group-info-changed:1',
+  'chat.group.created': 'urn:group-sync-bridge:event:group-created:1',
+  'chat.group.destroyed': 'urn:group-sync-bridge:event:group-destroyed:1',
+  'chat.group.owner.changed': 'urn:group-sync-bridge:event:group-owner-changed:1',
+} as const;
+
+export type EventType = keyof typeof DATA_SCHEMAS;
+export const EVENT_TYPES = Object.keys(DATA_SCHEMAS) as EventType[];
 
 /** The profile fields, in the order in which they are shown. */
 export const PROFILE_FIELDS = ['name', 'introduction', 'notification', 'faceUrl'] as const;
@@ -50,7 +59,12 @@ export const canonicalEvent = z
     data: z.strictObject({
       groupId: z.string().min(1),
       groupType: z.string().describe('Public, Private, ChatRoom, AVChatRoom, Community, …: an open set.'),
-      operator: z.string().describe('Who changed it.'),
+      operator: z.string().optional().describe('Who did it; the service does not say who destroyed a group.'),
+      owner: z
+        .string()
+        .optional()
+        .describe('Of created, destroyed and owner.changed: the owner, after a change the new one.'),
+      previousOwner: z.string().optional().describe('Of owner.changed.'),
       changed: changedFields,
       occurredAt: z.int().nonnegative().describe('Milliseconds since 1970. Later wins; the id breaks ties.'),
       occurredAtFrom: z
@@ -68,8 +82,8 @@ export const canonicalEvent = z
     }),
   })
   .meta({
-    title: 'chat.group.info.changed',
-    description: 'A group profile was changed. CloudEvents 1.0, structured mode.',
+    title: 'group event',
+    description: 'Something happened to a chat group. CloudEvents 1.0, structured mode.',
   });
 
 export type EventId = string;
@@ -86,7 +100,9 @@ export interface Origin {
 export interface EventData {
   readonly groupId: string;
   readonly groupType: string;
-  readonly operator: string;
+  readonly operator?: string;
+  readonly owner?: string;
+  readonly previousOwner?: string;
   readonly changed: ChangedFields;
   readonly occurredAt: number;
   readonly occurredAtFrom: 'callback' | 'receipt';
@@ -99,7 +115,7 @@ export interface CanonicalEvent {
   readonly specversion: '1.0';
   readonly id: EventId;
   readonly source: string;
-  readonly type: (typeof EVENT_TYPES)[number];
+  readonly type: EventType;
   readonly subject: string;
   readonly time: string;
   readonly datacontenttype: 'application/json';
@@ -107,17 +123,17 @@ export interface CanonicalEvent {
   readonly data: EventData;
 }
 
-/** Wraps the data of an info change in its envelope. */
-export function infoChanged(sdkAppId: string, id: EventId, data: EventData): CanonicalEvent {
+/** Wraps the data in its envelope. */
+export function groupEvent(type: EventType, sdkAppId: string, id: EventId, data: EventData): CanonicalEvent {
   return {
     specversion: '1.0',
     id,
     source: `urn:tencent-chat:app:${sdkAppId}`,
-    type: 'chat.group.info.changed',
+    type,
     subject: data.groupId,
     time: new Date(data.occurredAt).toISOString(),
     datacontenttype: 'application/json',
-    dataschema: 'urn:group-sync-bridge:event:group-info-changed:1',
+    dataschema: DATA_SCHEMAS[type],
     data,
   };
 }
@@ -127,8 +143,10 @@ export interface Identity {
   readonly sdkAppId: string;
   readonly command: string;
   readonly groupId: string;
-  readonly operator: string;
+  readonly operator: string | undefined;
   readonly changed: ChangedFields;
+  /** Of the events that tell of an owner. */
+  readonly owners?: readonly (string | undefined)[];
   readonly extra: Record<string, unknown>;
   /** EventTime in ms; lacking it, the service's RequestID; lacking both, something unique to this receipt. */
   readonly moment: { readonly eventTime: number } | { readonly requestId: string } | { readonly receipt: string };
@@ -140,9 +158,10 @@ export interface Identity {
  * indexes stay cheap to write however many events they hold.
  */
 export function eventId(identity: Identity): EventId {
-  const { sdkAppId, command, groupId, operator, changed, extra, moment } = identity;
+  const { sdkAppId, command, groupId, operator, changed, owners, extra, moment } = identity;
   // JSON escapes lone surrogates, which UTF-8 would fold into one replacement character.
-  const material = JSON.stringify([sdkAppId, command, groupId, moment, operator, sorted(changed), sorted(extra)]);
+  const values = [sdkAppId, command, groupId, moment, operator, sorted(changed), sorted(extra)];
+  const material = JSON.stringify(owners === undefined ? values : [...values, owners]);
   const digest = hash('sha256', material, 'buffer');
   const time = 'eventTime' in moment ? Math.min(Math.max(Math.trunc(moment.eventTime), 0), MAX_ID_TIME) : 0;
   return base32(BigInt(time), 10) + base32(digest.readBigUInt64BE(0), 13) + base32(BigInt(digest.readUInt16BE(8)), 3);

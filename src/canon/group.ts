@@ -18,12 +18,16 @@ export const group = z
     notification: z.string().optional(),
     faceUrl: z.string().optional(),
     customFields: z.record(z.string(), z.string()),
+    owner: z.string().optional(),
     lastOperator: z.string().optional(),
     updatedAt: z.iso.datetime().optional().describe('When the latest change known of this group occurred.'),
     destroyed: z.boolean(),
     versions: z
       .record(z.string(), z.tuple([z.int(), z.string()]))
-      .describe('For each field the [occurredAt, event id] of its last change; custom fields as customFields.<Key>.'),
+      .describe(
+        'For each field the [occurredAt, event id] of its last change; custom fields as customFields.<Key>, ' +
+          'and `created` for the creation, behind which everything older is forgotten.',
+      ),
   })
   .meta({ title: 'group', description: 'The merged state of one chat group.' });
 
@@ -35,6 +39,7 @@ export interface Group {
   readonly notification?: string;
   readonly faceUrl?: string;
   readonly customFields: Readonly<Record<string, string>>;
+  readonly owner?: string;
   readonly lastOperator?: string;
   readonly updatedAt?: string;
   readonly destroyed: boolean;
@@ -52,39 +57,66 @@ export function isLater(a: Version, b: Version | undefined): boolean {
 
 /**
  * Invariant 3: each field is a last-writer-wins register on (occurredAt, event id), so that any order, duplicates and
- * several writers end in the same group. Returns the very same object when the event changes nothing.
+ * several writers end in the same group. A creation writes all of them: what is older than it belongs to an earlier group
+ * of the same id. `destroyed` is such a register, too, set by a destruction and cleared by a creation only, so that a late
+ * change does not bring a group back. Returns the very same object when the event changes nothing.
  */
 export function merge(current: Group, event: CanonicalEvent): Group {
   const version: Version = [event.data.occurredAt, event.id];
+  const { created } = current.versions;
+  if (created !== undefined && isLater(created, version)) return current;
+  const base = event.type === 'chat.group.created' && isLater(version, created) ? bornAt(current, version) : current;
+
   const versions: Record<string, Version> = {};
   const fields: Record<string, unknown> = {};
   const customFields: [string, string][] = [];
-
   const wins = (field: string): boolean => {
-    if (!isLater(version, current.versions[field])) return false;
+    if (!isLater(version, base.versions[field])) return false;
     versions[field] = version;
     return true;
   };
-
-  for (const field of PROFILE_FIELDS) {
-    const value = event.data.changed[field];
+  const set = (field: string, value: unknown): void => {
     if (value !== undefined && wins(field)) fields[field] = value;
-  }
-  for (const [key, value] of Object.entries(event.data.changed.customFields ?? {})) {
+  };
+
+  const { changed, groupType, owner, operator } = event.data;
+  for (const field of PROFILE_FIELDS) set(field, changed[field]);
+  for (const [key, value] of Object.entries(changed.customFields ?? {})) {
     if (wins(`customFields.${key}`)) customFields.push([key, value]);
   }
-  if (wins('groupType')) fields.groupType = event.data.groupType;
-  // Every event sets the operator, so its version is that of the latest event: updatedAt follows it.
-  if (wins('lastOperator')) {
-    fields.lastOperator = event.data.operator;
-    fields.updatedAt = event.time;
-  }
+  set('groupType', groupType);
+  if (event.type === 'chat.group.destroyed') set('destroyed', true);
+  else if (event.type === 'chat.group.created') set('destroyed', false);
+  // A destruction names the owner as he was, which is no change.
+  if (event.type !== 'chat.group.destroyed') set('owner', owner);
+  set('lastOperator', operator);
+  set('updatedAt', event.time);
 
-  if (Object.keys(versions).length === 0) return current;
+  if (base === current && Object.keys(versions).length === 0) return current;
   return {
-    ...current,
+    ...base,
     ...fields,
-    ...(customFields.length > 0 && { customFields: { ...current.customFields, ...Object.fromEntries(customFields) } }),
-    versions: { ...current.versions, ...versions },
+    ...(customFields.length > 0 && { customFields: { ...base.customFields, ...Object.fromEntries(customFields) } }),
+    versions: { ...base.versions, ...versions },
+  };
+}
+
+const REGISTERS = [...PROFILE_FIELDS, 'groupType', 'owner', 'lastOperator', 'updatedAt', 'destroyed'];
+
+/** The group as a creation at `version` leaves it: only what is newer stands. Fields of others are kept. */
+function bornAt(current: Group, version: Version): Group {
+  const stands = (field: string): boolean => {
+    const own = current.versions[field];
+    return own !== undefined && isLater(own, version);
+  };
+  const registers = new Set<string>(REGISTERS);
+  const kept = Object.entries(current).filter(([field]) => !registers.has(field) || stands(field));
+  const custom = Object.entries(current.customFields).filter(([key]) => stands(`customFields.${key}`));
+  const versions = Object.entries(current.versions).filter(([field]) => stands(field));
+  return {
+    ...(Object.fromEntries(kept) as unknown as Group),
+    customFields: Object.fromEntries(custom),
+    destroyed: stands('destroyed') && current.destroyed,
+    versions: { ...Object.fromEntries(versions), created: version },
   };
 }

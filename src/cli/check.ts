@@ -40,7 +40,12 @@ async function tryOut(name: string, connector: ConnectorConfig) {
   const signal = AbortSignal.timeout(CONNECT_MS);
   const note = (message: string): void => print(`  ${name}: ${message}`);
   try {
-    const sink = await openSink(connector.kind, connector, { name, clock: systemClock, note }, signal);
+    const sink = await openSink(
+      connector.kind,
+      connector,
+      { name, clock: systemClock, group: () => undefined, note },
+      signal,
+    );
     try {
       await sink.check(signal);
     } finally {

@@ -1,6 +1,7 @@
 import { BlockList, isIPv4, isIPv6 } from 'node:net';
 import { z } from 'zod';
 import { connectors } from '../../connectors/index.ts';
+import { EVENT_TYPES, PROFILE_FIELDS } from '../canon/event.ts';
 
 const UNIT_MS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
@@ -131,6 +132,23 @@ const admin = z.strictObject({
 /** What every connector takes beside its own options. */
 export const laneOptions = z.strictObject({
   enabled: z.boolean().default(true),
+  filter: z
+    .strictObject({
+      types: z.array(z.enum(EVENT_TYPES)).min(1).optional().describe('Types of events.'),
+      groupTypes: z.array(z.string()).min(1).optional().describe('Public, Private, ChatRoom, AVChatRoom, Community, …'),
+      groupIds: z
+        .array(z.string().min(1))
+        .min(1)
+        .optional()
+        .describe('Group ids; * stands for any characters, ? for one.'),
+      changedFields: z
+        .array(z.enum([...PROFILE_FIELDS, 'customFields']))
+        .min(1)
+        .optional()
+        .describe('Of info changes, only those of one of these fields.'),
+    })
+    .prefault({})
+    .describe('Only these events reach the connector: each criterion that is given must hold.'),
   batch: z
     .strictObject({
       maxEvents: z.int().min(1).max(100_000).default(1_000).describe('At most this many events in one delivery.'),

@@ -1,9 +1,5 @@
-import { z } from 'zod';
-import { MAX_GROUP_ID_BYTES } from '../canon/event.ts';
 import { accepted, type Checked, refused } from '../canon/fault.ts';
-
-/** The callback this bridge exists for. */
-export const GROUP_INFO_CHANGED = 'Group.CallbackAfterGroupInfoChanged';
+import { COMMANDS, type CommonBody } from './commands.ts';
 
 /** What the query of a callback says; names are matched whatever their case. */
 export interface CallbackQuery {
@@ -44,34 +40,6 @@ export function readQuery(search: string): Checked<CallbackQuery> {
   return accepted(query);
 }
 
-const groupId = z
-  .string()
-  .min(1, { error: 'it is empty' })
-  .refine((text) => text.isWellFormed() && Buffer.byteLength(text) <= MAX_GROUP_ID_BYTES, {
-    error: `it is longer than ${MAX_GROUP_ID_BYTES} bytes or not well-formed Unicode`,
-  });
-
-/** Milliseconds since 1970, as a JSON number or a string of digits; callbacks of before 2022 have none. */
-const eventTime = z.union([z.number().nonnegative(), z.string().regex(/^\d+$/)], {
-  error: 'milliseconds since 1970 are expected, as a number or a string of digits',
-});
-
-export const groupInfoChanged = z.looseObject({
-  CallbackCommand: z.literal(GROUP_INFO_CHANGED),
-  GroupId: groupId,
-  Type: z.string(),
-  Operator_Account: z.string(),
-  Name: z.string().optional(),
-  Introduction: z.string().optional(),
-  Notification: z.string().optional(),
-  FaceUrl: z.string().optional(),
-  EventTime: eventTime.optional(),
-});
-export type GroupInfoChanged = z.output<typeof groupInfoChanged>;
-
-/** Group custom fields, documented until 2020. Another shape under this key is kept as an unknown field. */
-export const userDefinedDataList = z.array(z.object({ Key: z.string(), Value: z.string() }));
-
 /** The body as a JSON object, or why it is none. */
 export function readBody(bytes: Uint8Array): Checked<Record<string, unknown>> {
   if (bytes.byteLength === 0)
@@ -89,17 +57,27 @@ export function readBody(bytes: Uint8Array): Checked<Record<string, unknown>> {
   return accepted(body as Record<string, unknown>);
 }
 
-/** Parses the body of GROUP_INFO_CHANGED; every field that is wrong is named. */
-export function readGroupInfoChanged(body: Record<string, unknown>): Checked<GroupInfoChanged> {
-  const parsed = groupInfoChanged.safeParse(body);
-  // The schema transforms nothing; the body itself still has a `__proto__` key, which zod leaves out.
-  if (parsed.success) return accepted(body as GroupInfoChanged);
+/** A body that its command's schema accepts. */
+export interface Callback {
+  readonly command: string;
+  readonly body: CommonBody;
+}
+
+/** Checks the body of a command that becomes an event; every field that is wrong is named. */
+export function readCallback(command: string, body: Record<string, unknown>): Checked<Callback> {
+  const parsed = COMMANDS.get(command)?.schema.safeParse(body);
+  // The schemas transform nothing; the body itself still has a `__proto__` key, which zod leaves out.
+  if (parsed?.success !== false) return accepted({ command, body: body as CommonBody });
   const complaints = parsed.error.issues.map((issue) => {
     const field = issue.path.join('.');
     return !(field in body) ? `${field} is missing` : `${field}: ${issue.message}`;
   });
   const path = parsed.error.issues[0]?.path.join('.');
-  return refused({ code: 'callback-invalid', message: complaints.join('; '), ...(path !== undefined && { path }) });
+  return refused({
+    code: 'callback-invalid',
+    message: complaints.join('; '),
+    ...(path !== undefined && { path }),
+  });
 }
 
 /** A "before" command asks for leave: an OK would allow the action. */
@@ -109,10 +87,7 @@ export function asksForLeave(command: string): boolean {
 
 /** Commands the vendor documents, so that a metric's label stays bounded whatever is sent. */
 const DOCUMENTED = new Set([
-  GROUP_INFO_CHANGED,
-  'Group.CallbackAfterCreateGroup',
-  'Group.CallbackAfterGroupDestroyed',
-  'Group.CallbackAfterChangeGroupOwner',
+  ...COMMANDS.keys(),
   'Group.CallbackAfterTopicInfoChanged',
   'Group.CallbackAfterNewMemberJoin',
   'Group.CallbackAfterMemberExit',

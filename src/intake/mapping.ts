@@ -1,20 +1,9 @@
-import { type CanonicalEvent, type ChangedFields, eventId, infoChanged, type Origin } from '../canon/event.ts';
-import { type CallbackQuery, GROUP_INFO_CHANGED, type GroupInfoChanged, userDefinedDataList } from './callback.ts';
+import { type CanonicalEvent, eventId, groupEvent, type Origin } from '../canon/event.ts';
+import type { Callback, CallbackQuery } from './callback.ts';
+import { COMMANDS, extraOf } from './commands.ts';
 
 /** An EventTime further ahead of its receipt than this would win over every later change. */
 export const MAX_AHEAD_MS = 600_000;
-
-const KNOWN = new Set([
-  'CallbackCommand',
-  'GroupId',
-  'Type',
-  'Operator_Account',
-  'Name',
-  'Introduction',
-  'Notification',
-  'FaceUrl',
-  'EventTime',
-]);
 
 export interface Receipt {
   /** Milliseconds since 1970. */
@@ -24,23 +13,17 @@ export interface Receipt {
 }
 
 /** Callback → event. Pure: the same callback and receipt give the same event. */
-export function mapGroupInfoChanged(
+export function mapCallback(
   sdkAppId: string,
   query: CallbackQuery,
-  body: GroupInfoChanged,
+  { command, body }: Callback,
   receipt: Receipt,
 ): CanonicalEvent {
-  const changed: ChangedFields = {};
-  // "" is a cleared field and stays; only an absent key is unchanged.
-  if (body.Name !== undefined) changed.name = body.Name;
-  if (body.Introduction !== undefined) changed.introduction = body.Introduction;
-  if (body.Notification !== undefined) changed.notification = body.Notification;
-  if (body.FaceUrl !== undefined) changed.faceUrl = body.FaceUrl;
-
-  const unknown = Object.entries(body).filter(([key]) => !KNOWN.has(key));
-  const custom = userDefinedDataList.safeParse(body.UserDefinedDataList);
-  if (custom.success) changed.customFields = Object.fromEntries(custom.data.map(({ Key, Value }) => [Key, Value]));
-  const extra = Object.fromEntries(unknown.filter(([key]) => !(custom.success && key === 'UserDefinedDataList')));
+  const known = COMMANDS.get(command);
+  if (known === undefined) throw new TypeError(`${command} does not become an event`);
+  const told = known.tell(body);
+  const { operator, owner, previousOwner, changed } = told;
+  const extra = extraOf(known, body, told);
 
   const eventTime = body.EventTime === undefined ? undefined : Math.trunc(Number(body.EventTime));
   const usable = eventTime !== undefined && eventTime <= receipt.at + MAX_AHEAD_MS;
@@ -57,19 +40,23 @@ export function mapGroupInfoChanged(
       : query.requestId !== undefined
         ? { requestId: query.requestId }
         : { receipt: `${receipt.at}/${receipt.nonce}` };
+  const tellsOwner = owner !== undefined || previousOwner !== undefined;
   const id = eventId({
     sdkAppId,
-    command: GROUP_INFO_CHANGED,
+    command,
     groupId: body.GroupId,
-    operator: body.Operator_Account,
+    operator,
     changed,
+    ...(tellsOwner && { owners: [owner, previousOwner] }),
     extra,
     moment,
   });
-  return infoChanged(sdkAppId, id, {
+  return groupEvent(known.type, sdkAppId, id, {
     groupId: body.GroupId,
     groupType: body.Type,
-    operator: body.Operator_Account,
+    ...(operator !== undefined && { operator }),
+    ...(owner !== undefined && { owner }),
+    ...(previousOwner !== undefined && { previousOwner }),
     changed,
     occurredAt: usable ? eventTime : receipt.at,
     occurredAtFrom: usable ? 'callback' : 'receipt',

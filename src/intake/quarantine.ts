@@ -1,6 +1,6 @@
 import type { CanonicalEvent } from '../canon/event.ts';
-import { readBody, readGroupInfoChanged, readQuery } from './callback.ts';
-import { mapGroupInfoChanged } from './mapping.ts';
+import { readBody, readCallback, readQuery } from './callback.ts';
+import { mapCallback } from './mapping.ts';
 
 /** A callback that was kept as it came. */
 export interface KeptCallback {
@@ -14,8 +14,9 @@ export interface KeptCallback {
 export function mapKept(sdkAppId: string, { id, receivedAt, search, body }: KeptCallback): CanonicalEvent | undefined {
   const query = readQuery(search);
   const parsed = readBody(Buffer.from(body));
-  const callback = parsed.ok ? readGroupInfoChanged(parsed.value) : parsed;
-  if (!query.ok || !callback.ok) return undefined;
+  if (!query.ok || !parsed.ok || query.value.command === undefined) return undefined;
+  const callback = readCallback(query.value.command, parsed.value);
+  if (!callback.ok) return undefined;
   // The nonce is that of its place in the quarantine, so that mapping it twice gives the same event.
-  return mapGroupInfoChanged(sdkAppId, query.value, callback.value, { at: receivedAt, nonce: `quarantine ${id}` });
+  return mapCallback(sdkAppId, query.value, callback.value, { at: receivedAt, nonce: `quarantine ${id}` });
 }

@@ -8,17 +8,10 @@ import { BridgeError, type Fault, type HttpFault, httpStatus } from '../canon/fa
 import type { CallbackOutcome, SignalBus } from '../canon/signal.ts';
 import { checkAddress, readBytes } from './admission.ts';
 import { checkSign } from './authentication.ts';
-import {
-  asksForLeave,
-  type CallbackQuery,
-  commandLabel,
-  GROUP_INFO_CHANGED,
-  readBody,
-  readGroupInfoChanged,
-  readQuery,
-} from './callback.ts';
+import { asksForLeave, type CallbackQuery, commandLabel, readBody, readCallback, readQuery } from './callback.ts';
+import { COMMANDS } from './commands.ts';
 import { failEnvelope, OK_ENVELOPE } from './envelope.ts';
-import { mapGroupInfoChanged } from './mapping.ts';
+import { mapCallback } from './mapping.ts';
 
 export interface ReceiverSettings {
   readonly sdkAppId: string;
@@ -93,9 +86,9 @@ export function createReceiver(settings: ReceiverSettings, ports: ReceiverPorts)
         message: 'the query and the body name different commands',
       };
     }
-    if (query.command !== GROUP_INFO_CHANGED) return judgeOther(query.command);
+    if (!COMMANDS.has(query.command)) return judgeOther(query.command);
 
-    const callback = readGroupInfoChanged(body.value);
+    const callback = readCallback(query.command, body.value);
     if (!callback.ok) {
       if (settings.callbackTokens === undefined) return callback.fault;
       // It comes from the service, so the protocol has changed: kept as it came, nothing is lost.
@@ -110,11 +103,11 @@ export function createReceiver(settings: ReceiverSettings, ports: ReceiverPorts)
       return { outcome: 'quarantined' };
     }
     const receipt = { at: clock.now(), nonce: randomUUID() };
-    const event = mapGroupInfoChanged(settings.sdkAppId, query, callback.value, receipt);
+    const event = mapCallback(settings.sdkAppId, query, callback.value, receipt);
     if ('EventTime' in event.data.extra) {
       signals.emit('callback.clock-ahead', {
         groupId: event.data.groupId,
-        aheadMs: Number(callback.value.EventTime) - receipt.at,
+        aheadMs: Number(callback.value.body.EventTime) - receipt.at,
       });
     }
     // Invariant 1: OK is answered only once the event is on disk.

@@ -5,6 +5,7 @@ import type { SignalBus } from '../canon/signal.ts';
 import { createCommitter } from './commit.ts';
 import type { Database } from './database.ts';
 import { createDeliveryWriter, type Settlement } from './deliveries.ts';
+import { createGroupWriter } from './groups.ts';
 
 /** A callback of a verified sender that could not be mapped, as it came. */
 export interface RawCallback {
@@ -52,6 +53,7 @@ export function openJournal(database: Database, clock: Clock, signals: SignalBus
   );
   const remove = connection.prepare('DELETE FROM events WHERE seq = ?');
   const deliveries = createDeliveryWriter(connection, clock);
+  const groups = createGroupWriter(connection);
 
   // Seqs are given here: SQLite's own would skip one for each duplicate, or give those of pruned events again.
   const highest =
@@ -66,9 +68,12 @@ export function openJournal(database: Database, clock: Clock, signals: SignalBus
       draft = head;
       duplicates = 0;
       recorded = 0;
+      groups.begin();
     },
+    finishing: groups.finish,
     committed(writes, ms) {
       head = draft;
+      groups.committed();
       if (writes > 0) signals.emit('journal.committed', { events: recorded, duplicates, ms, head });
     },
     failed: (fault) => signals.emit('journal.failed', { fault }),
@@ -87,6 +92,7 @@ export function openJournal(database: Database, clock: Clock, signals: SignalBus
         }
         draft++;
         recorded++;
+        groups.merge(event);
         return 'recorded';
       });
     },

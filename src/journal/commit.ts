@@ -14,6 +14,8 @@ export interface Committer {
 export interface CommitEvents {
   /** A transaction begins: what the works note now counts only once it is committed. */
   begun(): void;
+  /** All works are done: the last writes before the commit. */
+  finishing(): void;
   committed(writes: number, ms: number): void;
   /** Nothing of the transaction is on disk. */
   failed(fault: Fault): void;
@@ -52,6 +54,7 @@ export function createCommitter(connection: DatabaseSync, events: CommitEvents):
     try {
       begin.run();
       const results = works.map((work) => work());
+      events.finishing();
       commit.run();
       return results;
     } catch (thrown) {

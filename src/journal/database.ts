@@ -9,6 +9,7 @@ import { BridgeError, messageOf } from '../canon/fault.ts';
  * - events: the journal itself, in the order of seq. Ids begin with EventTime, so their index grows at its end.
  * - lanes: how far each connector is; everything up to the cursor is delivered or stands in deliveries.
  * - deliveries: the exceptions, one row an event that waits for its retry or is a dead letter.
+ * - groups: the merged state of each group.
  * - quarantine: callbacks of verified senders that could not be mapped.
  * - probes: always empty; written to find out whether there is room again.
  */
@@ -36,6 +37,10 @@ const MIGRATIONS: readonly string[] = [
      PRIMARY KEY (connector, seq)
    ) STRICT, WITHOUT ROWID;
    CREATE INDEX deliveries_by_seq ON deliveries (seq);
+   CREATE TABLE groups (
+     group_id TEXT PRIMARY KEY,
+     state TEXT NOT NULL
+   ) STRICT, WITHOUT ROWID;
    CREATE TABLE quarantine (
      id INTEGER PRIMARY KEY AUTOINCREMENT,
      received_at INTEGER NOT NULL,

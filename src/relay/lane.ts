@@ -1,6 +1,6 @@
 import type { Sink } from '../../connectors/contract.ts';
 import type { Clock } from '../canon/clock.ts';
-import type { EventId } from '../canon/event.ts';
+import type { CanonicalEvent, EventId } from '../canon/event.ts';
 import { type Fault, faultOf } from '../canon/fault.ts';
 import type { Outcome } from '../canon/outcome.ts';
 import type { LaneState, SignalBus } from '../canon/signal.ts';
@@ -27,6 +27,8 @@ export interface LaneSettings {
   readonly batch: { readonly maxEvents: number; readonly maxWaitMs: number };
   readonly retry: RetrySettings;
   readonly paused: boolean;
+  /** Whether the connector is to have this event; another is passed over and counts as settled. */
+  wants(event: CanonicalEvent): boolean;
 }
 
 export interface LanePorts {
@@ -160,6 +162,7 @@ export function startLane(settings: LaneSettings, ports: LanePorts, signal: Abor
     }
     for (const entry of taken) {
       cursor = entry.seq;
+      if (!settings.wants(entry.event)) continue;
       const blocked = !outcomes.has(entry.event.id) && waiting.holdsBack(entry.event.subject);
       // Invariant 2, order per group: behind a waiting event its group waits with it.
       const decision = blocked ? { ...entry, attempts: 0, dueAt: now, fault: BEHIND } : decide(entry, 0);
@@ -216,7 +219,7 @@ export function startLane(settings: LaneSettings, ports: LanePorts, signal: Abor
     const read = await fresh(batchSettings.maxEvents - retried.length);
     if (signal.aborted || (retried.length === 0 && read.length === 0)) return 'nothing';
     // A group with a waiting event is held back whole; its events are only noted as waiting, too.
-    const passing = read.filter(({ event }) => !waiting.holdsBack(event.subject));
+    const passing = read.filter(({ event }) => settings.wants(event) && !waiting.holdsBack(event.subject));
     const events = [...retried, ...passing].map(({ event }) => event);
     const start = performance.now();
     let outcomes: ReadonlyMap<EventId, Outcome> = new Map();

@@ -6,6 +6,8 @@ import { createSignals, type SignalName, type Signals } from '../canon/signal.ts
 import type { ConnectorConfig } from '../config/schema.ts';
 import { openReader } from '../journal/database.ts';
 import { createDeliveryReader, type Settlement } from '../journal/deliveries.ts';
+import { createGroupReader } from '../journal/groups.ts';
+import { compileFilter } from './filter.ts';
 import { type Lane, startLane } from './lane.ts';
 
 export interface RelayData {
@@ -34,6 +36,7 @@ function startRelayThread({ journalFile, connectors }: RelayData): void {
   signals.tap((name, payload) => post({ kind: 'signal', name, payload }));
   const reader = openReader(journalFile);
   const journal = createDeliveryReader(reader);
+  const group = createGroupReader(reader);
   const stop = new AbortController();
 
   const lanes = new Map<string, Lane>(
@@ -41,9 +44,15 @@ function startRelayThread({ journalFile, connectors }: RelayData): void {
       .filter(([, config]) => config.enabled)
       .map(([connector, config]): [string, Lane] => {
         const note = (message: string): void => signals.emit('lane.note', { connector, message });
-        const host = { name: connector, clock: systemClock, note };
+        const host = { name: connector, clock: systemClock, group, note };
         const lane = startLane(
-          { connector, batch: config.batch, retry: config.retry, paused: journal.paused(connector) },
+          {
+            connector,
+            batch: config.batch,
+            retry: config.retry,
+            paused: journal.paused(connector),
+            wants: compileFilter(config.filter),
+          },
           {
             open: (signal) => openSink(config.kind, config, host, signal),
             journal,
