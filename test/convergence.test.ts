@@ -1,0 +1,289 @@
+/**
+ * Invariant 3 on real servers: several bridges, shuffled and repeated callbacks, a kill in the middle. The oracle works
+ * from the callbacks alone and shares nothing with src/canon/group.ts: it puts them in order and lets each overwrite.
+ */
+import { createHash, randomUUID } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
+import { describe, expect, inject, test } from 'vitest';
+import { type BridgeProcess, bridgeHome, runCommand, startBridgeProcess } from './bridge.process.ts';
+import { COMMAND, search } from './callbacks.ts';
+import { eventually, followTopic, getDocument } from './servers/readback.ts';
+
+const brokers = inject('kafkaBrokers');
+const elasticsearchUrl = inject('elasticsearchUrl');
+const skip = brokers === '' || elasticsearchUrl === '' ? ' (skipped: no Kafka or Elasticsearch in this run)' : '';
+
+interface Sent {
+  readonly command: string;
+  readonly body: Record<string, unknown> & { readonly GroupId: string; readonly EventTime: number };
+}
+
+/** Reproducible: a number in [0, 1) from a seed and a place. */
+function chance(seed: string, ...place: readonly (string | number)[]): number {
+  return (
+    createHash('sha256')
+      .update(JSON.stringify([seed, ...place]))
+      .digest()
+      .readUInt32BE() /
+    2 ** 32
+  );
+}
+
+const COMMANDS = {
+  created: 'Group.CallbackAfterCreateGroup',
+  destroyed: 'Group.CallbackAfterGroupDestroyed',
+  owner: 'Group.CallbackAfterChangeGroupOwner',
+};
+
+/** A history of distinct moments per group, so that EventTime alone orders it: ties are the business of group.test.ts. */
+function history(seed: string, events: number, groups: number): Sent[] {
+  const start = Date.now() - 3_600_000;
+  return Array.from({ length: events }, (_, n) => {
+    const GroupId = `@TGS#${Math.floor(chance(seed, n, 'group') * groups)}`;
+    const common = { GroupId, EventTime: start + n, Type: chance(seed, n, 'type') < 0.5 ? 'Public' : 'Community' };
+    const Operator_Account = `operator ${n % 7}`;
+    const kind = chance(seed, n, 'kind');
+    if (kind < 0.03) {
+      return sent(COMMANDS.created, {
+        ...common,
+        Operator_Account,
+        Owner_Account: `owner ${n % 5}`,
+        Name: `created ${n}`,
+        MemberList: [],
+      });
+    }
+    if (kind < 0.06) return sent(COMMANDS.destroyed, { ...common, Owner_Account: 'whoever', Name: 'as it was' });
+    if (kind < 0.1)
+      return sent(COMMANDS.owner, {
+        ...common,
+        Operator_Account,
+        OldOwner_Account: 'x',
+        NewOwner_Account: `owner ${n}`,
+      });
+    const value = (field: string): string => (chance(seed, n, field, 'cleared') < 0.2 ? '' : `${field} ${n}`);
+    const fields = ['Name', 'Introduction', 'Notification', 'FaceUrl'].filter((field) => chance(seed, n, field) < 0.4);
+    const custom =
+      chance(seed, n, 'custom') < 0.2 ? { UserDefinedDataList: [{ Key: `k${n % 3}`, Value: value('custom') }] } : {};
+    return sent(COMMAND, {
+      ...common,
+      Operator_Account,
+      ...Object.fromEntries(fields.map((field) => [field, value(field)])),
+      ...custom,
+    });
+  });
+}
+
+function sent(command: string, body: Sent['body']): Sent {
+  return { command, body: { CallbackCommand: command, ...body } };
+}
+
+/** What each group must be in the end, without `versions`. */
+function oracle(all: readonly Sent[]): Map<string, Record<string, unknown>> {
+  const groups = new Map<string, Record<string, unknown>>();
+  for (const { command, body } of [...all].sort((a, b) => a.body.EventTime - b.body.EventTime)) {
+    const before = command === COMMANDS.created ? undefined : groups.get(body.GroupId);
+    const group: Record<string, unknown> = {
+      ...(before ?? { groupId: body.GroupId, customFields: {}, destroyed: false }),
+    };
+    group.groupType = body.Type;
+    group.updatedAt = new Date(body.EventTime).toISOString();
+    if (body.Operator_Account !== undefined) group.lastOperator = body.Operator_Account;
+    if (command === COMMANDS.destroyed) group.destroyed = true;
+    if (command === COMMANDS.created) Object.assign(group, { name: body.Name, owner: body.Owner_Account });
+    if (command === COMMANDS.owner) group.owner = body.NewOwner_Account;
+    if (command === COMMAND) {
+      for (const [from, to] of [
+        ['Name', 'name'],
+        ['Introduction', 'introduction'],
+        ['Notification', 'notification'],
+        ['FaceUrl', 'faceUrl'],
+      ] as const) {
+        if (body[from] !== undefined) group[to] = body[from];
+      }
+      const list = (body.UserDefinedDataList ?? []) as { Key: string; Value: string }[];
+      group.customFields = {
+        ...(group.customFields as object),
+        ...Object.fromEntries(list.map(({ Key, Value }) => [Key, Value])),
+      };
+    }
+    groups.set(body.GroupId, group);
+  }
+  return groups;
+}
+
+/** 20 % of them a second time, all in any order. */
+function disturbed(seed: string, all: readonly Sent[]): Sent[] {
+  const again = all.filter((_, n) => chance(seed, n, 'again') < 0.2);
+  return [...all, ...again]
+    .map((one, n) => ({ one, place: chance(seed, n, 'shuffle') }))
+    .sort((a, b) => a.place - b.place)
+    .map(({ one }) => one);
+}
+
+/** Posts with several connections at once; resolves with those that were not answered OK. */
+async function post(bridge: BridgeProcess, all: readonly Sent[], connections = 16): Promise<Sent[]> {
+  const failed: Sent[] = [];
+  let next = 0;
+  const client = async (): Promise<void> => {
+    for (let one = all[next++]; one !== undefined; one = all[next++]) {
+      const answer = await bridge
+        .post({ search: search({ CallbackCommand: one.command }), body: JSON.stringify(one.body) })
+        .catch(() => ({ status: 0 }));
+      if (answer.status !== 200) failed.push(one);
+    }
+  };
+  await Promise.all(Array.from({ length: connections }, client));
+  return failed;
+}
+
+async function inStep(bridge: BridgeProcess): Promise<void> {
+  await eventually(
+    async () => {
+      const { connectors } = (await (await fetch(`${bridge.adminUrl}/api/status`)).json()) as {
+        connectors: { lag: number; deadLetters: number }[];
+      };
+      for (const { lag, deadLetters } of connectors) expect({ lag, deadLetters }).toEqual({ lag: 0, deadLetters: 0 });
+    },
+    'every connector in step',
+    60_000,
+  );
+}
+
+const withoutVersions = ({ versions: _, ...group }: Record<string, unknown>) => group;
+
+async function indexed(index: string): Promise<Map<string, Record<string, unknown>>> {
+  await fetch(`${elasticsearchUrl}/${index}/_refresh`, { method: 'POST' });
+  const response = await fetch(`${elasticsearchUrl}/${index}/_search?size=10000`);
+  const { hits } = (await response.json()) as { hits: { hits: { _id: string; _source: Record<string, unknown> }[] } };
+  return new Map(hits.hits.map(({ _id, _source }) => [_id, _source]));
+}
+
+/** The last value of each key of a topic. */
+async function compacted(topic: string, done: (last: ReadonlyMap<string, string | null>) => boolean) {
+  const reader = await followTopic(brokers, topic);
+  const last = (): Map<string, string | null> => new Map(reader.records.map(({ key, value }) => [key ?? '', value]));
+  await reader.until(() => done(last()), 'the right last value of each key', 30_000);
+  await reader.close();
+  return last();
+}
+
+describe.skipIf(skip !== '')(`copies converge${skip}`, () => {
+  test('two bridges on one index, shuffled and repeated callbacks, a kill in the middle: the oracle’s groups; replays change nothing', async () => {
+    const seed = 'two bridges';
+    const all = history(seed, 5_000, 300);
+    const wanted = oracle(all);
+    const index = `test-${randomUUID()}`;
+    const es = {
+      kind: 'elasticsearch',
+      nodes: elasticsearchUrl,
+      index,
+      createIndex: { replicas: 0 },
+      batch: { maxEvents: 200 },
+    };
+    const homes = [bridgeHome(() => ({ index: es })), bridgeHome(() => ({ index: es }))] as const;
+    const [left, doomed] = (await Promise.all(homes.map(startBridgeProcess))) as [BridgeProcess, BridgeProcess];
+
+    const parts = disturbed(seed, all);
+    const middle = parts.length >> 1;
+    const [mine, theirs] = [parts.slice(0, middle), parts.slice(middle)];
+    const first = post(left, mine);
+    expect(await post(doomed, theirs.slice(0, theirs.length >> 1))).toEqual([]);
+    await doomed.end('SIGKILL');
+    const right = await startBridgeProcess(homes[1]);
+    expect(await post(right, theirs.slice(theirs.length >> 1))).toEqual([]);
+    expect(await first).toEqual([]);
+    await Promise.all([inStep(left), inStep(right)]);
+
+    const compare = async (): Promise<Map<string, Record<string, unknown>>> => {
+      const found = await indexed(index);
+      expect(found.size).toBe(wanted.size);
+      for (const [groupId, group] of wanted) expect(withoutVersions(found.get(groupId) ?? {})).toEqual(group);
+      return found;
+    };
+    const before = await compare();
+    for (const bridge of [left, right]) {
+      expect((await runCommand(['replay', 'index', '--from', 'beginning', '--admin', bridge.adminUrl])).code).toBe(0);
+    }
+    expect(await compare()).toEqual(before);
+    for (const bridge of [left, right]) expect(await bridge.end('SIGTERM')).toBe(0);
+    for (const home of homes) home.remove();
+  });
+
+  test('the compacted topic, last value per key, is the oracle’s; a destroyed group is a tombstone', async () => {
+    const seed = 'compacted';
+    const all = history(seed, 3_000, 200);
+    const topic = `test.${randomUUID()}`;
+    const home = bridgeHome(() => ({
+      groups: { kind: 'kafka', brokers, topic, content: 'groups', createTopic: { partitions: 3 } },
+    }));
+    const bridge = await startBridgeProcess(home);
+    expect(await post(bridge, disturbed(seed, all))).toEqual([]);
+    await inStep(bridge);
+    const wanted = oracle(all);
+    const stateOf = (found: ReadonlyMap<string, string | null>, groupId: string): unknown => {
+      const value = found.get(groupId);
+      return typeof value === 'string' ? withoutVersions(JSON.parse(value)) : value;
+    };
+    const last = await compacted(topic, (found) =>
+      [...wanted].every(([groupId, group]) =>
+        isDeepStrictEqual(stateOf(found, groupId), group.destroyed ? null : group),
+      ),
+    );
+    expect([...last.keys()].sort()).toEqual([...wanted.keys()].sort());
+    expect([...wanted.values()].some(({ destroyed }) => destroyed)).toBe(true);
+    expect(await bridge.end('SIGTERM')).toBe(0);
+    home.remove();
+  });
+
+  test('a hot group is folded: fewer than 0.05 writes an event', async () => {
+    const index = `test-${randomUUID()}`;
+    const home = bridgeHome(() => ({
+      index: { kind: 'elasticsearch', nodes: elasticsearchUrl, index, createIndex: { replicas: 0 } },
+    }));
+    const bridge = await startBridgeProcess(home);
+    const start = Date.now() - 1_000_000;
+    const hot = Array.from({ length: 10_000 }, (_, n) =>
+      sent(COMMAND, { GroupId: 'hot', EventTime: start + n, Type: 'Public', Operator_Account: 'x', Name: `${n}` }),
+    );
+    expect(await post(bridge, hot)).toEqual([]);
+    await inStep(bridge);
+    expect(await getDocument(elasticsearchUrl, index, 'hot')).toMatchObject({ name: '9999' });
+    const { _version: writes } = (await (await fetch(`${elasticsearchUrl}/${index}/_doc/hot`)).json()) as {
+      _version: number;
+    };
+    expect(writes / hot.length).toBeLessThan(0.05);
+    expect(await bridge.end('SIGTERM')).toBe(0);
+    home.remove();
+  });
+
+  test('onDestroyed: delete takes the document away, a late change does not bring it back, a later creation does', async () => {
+    const index = `test-${randomUUID()}`;
+    const home = bridgeHome(() => ({
+      index: {
+        kind: 'elasticsearch',
+        nodes: elasticsearchUrl,
+        index,
+        createIndex: { replicas: 0 },
+        onDestroyed: 'delete',
+      },
+    }));
+    const bridge = await startBridgeProcess(home);
+    const at = Date.now() - 1_000_000;
+    const common = { GroupId: 'g', Type: 'Public', Operator_Account: 'x' };
+    const step = async (command: string, body: Record<string, unknown>): Promise<unknown> => {
+      expect(await post(bridge, [sent(command, { ...common, ...body } as unknown as Sent['body'])])).toEqual([]);
+      await inStep(bridge);
+      return getDocument(elasticsearchUrl, index, 'g');
+    };
+    expect(await step(COMMAND, { EventTime: at, Name: 'first' })).toMatchObject({ name: 'first' });
+    expect(await step(COMMANDS.destroyed, { EventTime: at + 10 })).toBe(undefined);
+    expect(await step(COMMAND, { EventTime: at + 5, Name: 'late' })).toBe(undefined);
+    expect(await step(COMMAND, { EventTime: at + 20, Name: 'after the end' })).toBe(undefined);
+    expect(await step(COMMANDS.created, { EventTime: at + 30, Name: 'second' })).toMatchObject({
+      name: 'second',
+      destroyed: false,
+    });
+    expect(await bridge.end('SIGTERM')).toBe(0);
+    home.remove();
+  });
+});
