@@ -26,6 +26,11 @@ export interface Sink {
    * Events of one group stand in journal order and must not land in another.
    */
   deliver(batch: readonly CanonicalEvent[], signal: AbortSignal): Promise<ReadonlyMap<EventId, Outcome>>;
+  /**
+   * Of a destination that holds merged groups: brings these states in, whatever it holds now, as `deliver` would have
+   * event by event. The outcomes go by group id.
+   */
+  restore?(groups: readonly Group[], signal: AbortSignal): Promise<ReadonlyMap<string, Outcome>>;
   /** Exercises what deliver uses and nothing else; writes nothing. Throws Unreachable. */
   check(signal: AbortSignal): Promise<void>;
   close(): Promise<void>;

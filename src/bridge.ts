@@ -10,6 +10,7 @@ import { closeServer, listen } from './intake/server.ts';
 import { type Journal, openJournal } from './journal/append.ts';
 import { openDatabase } from './journal/database.ts';
 import { createDeliveryReader, type DeliveryReader } from './journal/deliveries.ts';
+import { createGroupReader } from './journal/groups.ts';
 import { keepPruned } from './journal/retention.ts';
 import { watchLanes } from './relay/health.ts';
 import { createOperations } from './relay/operations.ts';
@@ -80,20 +81,21 @@ export async function startBridge(config: Config, logLevel: LogLevel = 'info'): 
       receiver: receiverUrl,
       journal: { file, head, bytes: journalBytes(), quarantined: reader.countQuarantined() },
       connectors: connectors.map((name) => {
-        const { state, cursor } = health(name);
-        const kind = config.connectors[name]?.kind ?? '';
+        const { cursor, ...shown } = health(name);
         return {
           name,
-          kind,
-          state,
+          kind: config.connectors[name]?.kind ?? '',
           cursor,
+          ...shown,
           lag: Math.max(0, head - cursor),
           deadLetters: reader.countDeadLetters(name),
         };
       }),
     };
   };
-  const operations = createOperations(connectors, journal, reader, relay, signals);
+  const holdsGroups = (name: string): boolean => config.connectors[name]?.content === 'groups';
+  const groups = createGroupReader(database.connection);
+  const operations = createOperations(connectors, holdsGroups, journal, reader, groups, relay, signals);
   const api = createApi({ metrics, operations, status, quarantined: reader.quarantined, remapQuarantine });
 
   const servers: Server[] = [];

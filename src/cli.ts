@@ -49,7 +49,7 @@ function httpUrl(text: string): URL {
 function replayFrom(text: string): NonNullable<ReturnType<typeof parseFrom>> {
   const from = parseFrom(text);
   if (from === undefined)
-    throw new InvalidArgumentError('beginning, a seq, or a time such as 2026-01-31T12:00:00Z is expected');
+    throw new InvalidArgumentError('beginning, groups, a seq, or a time such as 2026-01-31T12:00:00Z is expected');
   return from;
 }
 
@@ -118,7 +118,11 @@ onRunningBridge(
     .command('replay')
     .description('deliver recorded events to a connector again; copies converge, so it is safe at any time')
     .argument('<name>')
-    .requiredOption('--from <where>', 'beginning, a seq, or a time such as 2026-01-31T12:00:00Z', replayFrom)
+    .requiredOption(
+      '--from <where>',
+      'beginning, a seq, a time such as 2026-01-31T12:00:00Z, or groups: the merged state of every group',
+      replayFrom,
+    )
     .option('--no-wait', 'return at once'),
 ).action(replay);
 

@@ -3,8 +3,10 @@
  * from the callbacks alone and shares nothing with src/canon/group.ts: it puts them in order and lets each overwrite.
  */
 import { createHash, randomUUID } from 'node:crypto';
+import { readFile, writeFile } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { describe, expect, inject, test } from 'vitest';
+import { parse, stringify } from 'yaml';
 import { type BridgeProcess, bridgeHome, runCommand, startBridgeProcess } from './bridge.process.ts';
 import { COMMAND, search } from './callbacks.ts';
 import { eventually, followTopic, getDocument } from './servers/readback.ts';
@@ -283,6 +285,51 @@ describe.skipIf(skip !== '')(`copies converge${skip}`, () => {
       name: 'second',
       destroyed: false,
     });
+    expect(await bridge.end('SIGTERM')).toBe(0);
+    home.remove();
+  });
+
+  test('an index is rebuilt into a new one and its alias switched while callbacks go on, with nothing lost', async () => {
+    const seed = 'rebuilt';
+    const all = history(seed, 2_000, 150);
+    const alias = `test-${randomUUID()}`;
+    const es = { kind: 'elasticsearch', nodes: elasticsearchUrl, createIndex: { replicas: 0 } };
+    const request = async (method: string, path: string, body?: unknown): Promise<void> => {
+      const init = { method, headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
+      const response = await fetch(`${elasticsearchUrl}/${path}`, init);
+      expect(response.ok, await response.text()).toBe(true);
+    };
+    // Delivered events are pruned at once, so that only the merged groups can bring the old ones back.
+    const journal = { keepDelivered: '0s' };
+    const home = bridgeHome(() => ({ index: { ...es, index: `${alias}-1` } }), { journal });
+    const before = await startBridgeProcess(home);
+    expect(await post(before, all.slice(0, 1_000))).toEqual([]);
+    await inStep(before);
+    await request('POST', '_aliases', { actions: [{ add: { index: `${alias}-1`, alias } }] });
+    await eventually(async () => expect(before.stderr()).toContain('pruned delivered events'), 'pruning');
+    expect(await before.end('SIGTERM')).toBe(0);
+
+    const config = parse(await readFile(home.configFile, 'utf8'));
+    config.connectors.rebuilt = { ...es, index: `${alias}-2` };
+    config.connectors.index.index = alias;
+    await writeFile(home.configFile, stringify(config));
+    const bridge = await startBridgeProcess(home);
+    const going = post(bridge, all.slice(1_000), 4);
+    const replayed = await runCommand(['replay', 'rebuilt', '--from', 'groups', '--admin', bridge.adminUrl]);
+    expect(replayed).toMatchObject({ code: 0, stdout: expect.stringMatching(/^rebuilt was brought \d+ groups\n$/) });
+    await request('POST', '_aliases', {
+      actions: [{ remove: { index: `${alias}-1`, alias } }, { add: { index: `${alias}-2`, alias } }],
+    });
+    expect(await going).toEqual([]);
+    await inStep(bridge);
+    const wanted = oracle(all);
+    const found = await indexed(alias);
+    expect(found.size).toBe(wanted.size);
+    for (const [groupId, group] of wanted) expect(withoutVersions(found.get(groupId) ?? {})).toEqual(group);
+
+    const events = await runCommand(['replay', 'index', '--from', 'groups', '--admin', bridge.adminUrl]);
+    expect(events.code).toBe(0);
+    expect(await indexed(alias)).toEqual(found);
     expect(await bridge.end('SIGTERM')).toBe(0);
     home.remove();
   });

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type CanonicalEvent, type ChangedFields, type EventType, groupEvent } from '../src/canon/event.ts';
-import { type Group, group, merge, newGroup } from '../src/canon/group.ts';
+import { type Group, group, join, merge, newGroup } from '../src/canon/group.ts';
 
 interface Made {
   readonly type?: EventType;
@@ -126,6 +126,22 @@ describe('a copy converges, whatever the order', () => {
         const [mine, theirs] = [events.slice(0, cut % events.length), events.slice(cut % events.length)];
         expect(theirs.reduce(merge, fold(mine))).toEqual(mine.reduce(merge, fold(theirs)));
       }),
+    );
+  });
+
+  test('states merged from any parts, joined, are the state merged from all', () => {
+    const parts = fc.tuple(history, fc.array(fc.boolean(), { minLength: 24, maxLength: 24 }));
+    fc.assert(
+      fc.property(parts, ([events, sides]) => {
+        // Some events in both parts, some in one of them.
+        const left = fold(events.filter((_, n) => sides[n * 2] || !sides[n * 2 + 1]));
+        const right = fold(events.filter((_, n) => sides[n * 2 + 1]));
+        const all = fold(events);
+        expect(join(left, right)).toEqual(all);
+        expect(join(right, left)).toEqual(all);
+        expect(join(all, left)).toBe(all);
+      }),
+      { numRuns: 2_000 },
     );
   });
 

@@ -2,6 +2,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import type { Sink } from '../connectors/contract.ts';
 import type { CanonicalEvent, EventId } from '../src/canon/event.ts';
 import { type Fault, Unreachable } from '../src/canon/fault.ts';
+import { type Group, newGroup } from '../src/canon/group.ts';
 import type { Outcome } from '../src/canon/outcome.ts';
 import { createSignals, type Signals } from '../src/canon/signal.ts';
 import type { DeliveryReader, JournalEntry, Settlement, Waiting } from '../src/journal/deliveries.ts';
@@ -44,7 +45,13 @@ function harness(
 
   const signals = createSignals();
   signals.tap((name, payload) => seen.push({ name, payload }));
+  const groups: Group[] = [];
+  const restored: string[][] = [];
   const sink: Sink = {
+    async restore(some) {
+      restored.push(some.map(({ groupId }) => groupId));
+      return new Map(some.map(({ groupId }) => [groupId, DELIVERED]));
+    },
     async deliver(batch) {
       given.push(batch.map(({ id }) => id));
       const outcomes = answer(batch, given.length);
@@ -74,6 +81,8 @@ function harness(
   let lane: Lane | undefined;
   return {
     given,
+    groups,
+    restored,
     delivered: attempts,
     settlements,
     seen,
@@ -100,6 +109,10 @@ function harness(
             return open().then(() => sink);
           },
           journal,
+          groups: {
+            page: (after, limit) => groups.filter(({ groupId }) => groupId > after).slice(0, limit),
+            count: () => groups.length,
+          },
           settle: (settlement) => settlements.push(settlement),
           clock: {
             now: () => now,
@@ -401,6 +414,23 @@ describe('what a person asks for', () => {
     down = false;
     await expect.poll(made.cursor).toBe(2);
     expect(made.delivered).toEqual(ids(A1, A1, A2));
+  });
+
+  test('restore: every group is brought, page by page, while events go on being delivered', async () => {
+    const made = harness(all(DELIVERED));
+    const groupIds = Array.from({ length: 1_200 }, (_, n) => `g${String(n).padStart(4, '0')}`);
+    made.groups.push(...groupIds.map(newGroup));
+    const lane = run(made);
+    made.append(A1);
+    await expect.poll(made.cursor).toBe(1);
+    lane.restore();
+    made.append(A2);
+    await expect
+      .poll(() => made.of('lane.restored').at(-1))
+      .toMatchObject({ done: 1_200, total: 1_200, failed: 0, ended: true });
+    expect(made.restored.flat()).toEqual(groupIds);
+    await expect.poll(made.cursor).toBe(2);
+    expect(made.delivered).toEqual(ids(A1, A2));
   });
 
   test('dead letters tried again are delivered once, and leave their row', async () => {

@@ -86,7 +86,7 @@ describe('replay', () => {
     expect(await names(home)).toEqual(['a', 'b', 'c', 'a', 'b', 'c', 'c', 'a', 'b', 'c']);
     expect((await command(bridge, 'replay', 'audit', '--from', '2999-01-01')).stdout).toMatch(/nothing to replay/);
     const wrong = await command(bridge, 'replay', 'audit', '--from', 'yesterday');
-    expect(wrong).toMatchObject({ code: 2, stderr: expect.stringMatching(/beginning, a seq, or a time/) });
+    expect(wrong).toMatchObject({ code: 2, stderr: expect.stringMatching(/beginning, groups, a seq, or a time/) });
     await bridge.end('SIGTERM');
     home.remove();
   });

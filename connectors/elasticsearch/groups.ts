@@ -1,6 +1,6 @@
 import type { CanonicalEvent, EventId } from '../../src/canon/event.ts';
 import { type Fault, Unreachable } from '../../src/canon/fault.ts';
-import { type Group, merge, newGroup } from '../../src/canon/group.ts';
+import { type Group, join, merge, newGroup, type Version } from '../../src/canon/group.ts';
 import type { Outcome } from '../../src/canon/outcome.ts';
 import { bulk, type Verdict, type Write } from './bulk.ts';
 import { ask, type Destination } from './client.ts';
@@ -13,11 +13,20 @@ const MAX_READ = 1_000;
 /** How often one group may be found changed by somebody else between its read and its write. */
 const MAX_CONFLICTS = 10;
 
+/** Something to bring into a group: an event, or a whole state of it. */
+interface Change {
+  /** Its outcome is told by this id. */
+  readonly id: string;
+  into(group: Group): Group;
+  /** Whether anything of it is left in the merged group. */
+  standsIn(versions: ReadonlySet<string>): boolean;
+}
+
 /** What one batch holds for one group. */
 interface Fold {
   readonly groupId: string;
   /** Each part becomes one write. One part, unless Elasticsearch refused it: then its halves, to find the poison. */
-  parts: CanonicalEvent[][];
+  parts: Change[][];
   conflicts: number;
 }
 
@@ -35,18 +44,48 @@ type Stored =
 type Readable = Exclude<Stored, { kind: 'unreadable' }>;
 
 /** `content: groups`: read, merge, write unless changed in between. No scripts, any number of writers. */
-export async function deliverGroups(
+export function deliverGroups(
   destination: Destination,
   batch: readonly CanonicalEvent[],
   signal: AbortSignal,
 ): Promise<Map<EventId, Outcome>> {
-  const outcomes = new Map<EventId, Outcome>();
   const folds = Array.from(
     Map.groupBy(batch, (event) => event.data.groupId),
-    ([groupId, events]): Fold => {
-      return { groupId, parts: [events], conflicts: 0 };
-    },
+    ([groupId, events]): Fold => ({ groupId, parts: [events.map(eventChange)], conflicts: 0 }),
   );
+  return deliverFolds(destination, folds, signal);
+}
+
+/** Brings whole states of groups in, by the same read, merge and write. The outcomes go by group id. */
+export function restoreGroups(
+  destination: Destination,
+  groups: readonly Group[],
+  signal: AbortSignal,
+): Promise<Map<string, Outcome>> {
+  const folds = groups.map((state): Fold => ({ groupId: state.groupId, parts: [[stateChange(state)]], conflicts: 0 }));
+  return deliverFolds(destination, folds, signal);
+}
+
+const asText = ([occurredAt, id]: Version): string => `${occurredAt} ${id}`;
+
+function eventChange(event: CanonicalEvent): Change {
+  return {
+    id: event.id,
+    into: (group) => merge(group, event),
+    standsIn: (versions) => versions.has(asText([event.data.occurredAt, event.id])),
+  };
+}
+
+function stateChange(state: Group): Change {
+  return { id: state.groupId, into: (group) => join(group, state), standsIn: () => true };
+}
+
+async function deliverFolds(
+  destination: Destination,
+  folds: readonly Fold[],
+  signal: AbortSignal,
+): Promise<Map<string, Outcome>> {
+  const outcomes = new Map<string, Outcome>();
   for (let start = 0; start < folds.length; start += MAX_READ) {
     let waiting = folds.slice(start, start + MAX_READ);
     while (waiting.length > 0) {
@@ -75,7 +114,7 @@ async function round(
       continue;
     }
     const before = current.kind === 'found' ? current.group : newGroup(fold.groupId);
-    const merged = events.reduce(merge, before);
+    const merged = events.reduce((group, change) => change.into(group), before);
     const unwanted = destination.options.onDestroyed === 'delete' && isDestroyed(merged, current, destination);
     const standing = current.kind === 'found' ? `${current.index}/${fold.groupId}@${current.seqNo}` : undefined;
     if (unwanted ? standing === undefined : merged === before && standing !== undefined) {
@@ -118,9 +157,9 @@ function settle(
   switch (verdict?.kind) {
     case 'written': {
       const receipt = `${verdict.index}/${fold.groupId}@${verdict.seqNo}`;
-      const standing = new Set(Object.values(merged.versions).map(([occurredAt, id]) => `${occurredAt} ${id}`));
-      for (const { id, data } of events) {
-        outcomes.set(id, { kind: standing.has(`${data.occurredAt} ${id}`) ? 'delivered' : 'superseded', receipt });
+      const standing = new Set(Object.values(merged.versions).map(asText));
+      for (const { id, standsIn } of events) {
+        outcomes.set(id, { kind: standsIn(standing) ? 'delivered' : 'superseded', receipt });
       }
       fold.parts = later;
       return;

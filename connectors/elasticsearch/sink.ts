@@ -1,11 +1,12 @@
 import { Unreachable } from '../../src/canon/fault.ts';
+import type { Group } from '../../src/canon/group.ts';
 import type { Host, Sink } from '../contract.ts';
 import { judge, MAX_BULK_BYTES } from './bulk.ts';
 import { ask, createClient, type Destination } from './client.ts';
 import { ensureIndex, findIndex, readNewIndex } from './ensure.ts';
 import { deliverEvents } from './events.ts';
 import { destinationFault, misconfiguredFault, missingFault } from './fault.ts';
-import { deliverGroups } from './groups.ts';
+import { deliverGroups, restoreGroups } from './groups.ts';
 import { expectedFields } from './mapping.ts';
 import type { ElasticsearchOptions } from './options.ts';
 
@@ -30,18 +31,26 @@ export async function openSink(options: ElasticsearchOptions, host: Host, signal
   const deliverContent = options.content === 'groups' ? deliverGroups : deliverEvents;
   let ensured = true;
 
+  /** Whatever goes wrong may be the index: only a delivery that came through leaves it known. */
+  const ensuring = async <T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> => {
+    const known = ensured;
+    ensured = false;
+    if (!known) await ensureIndex(destination, signal);
+    const result = await work();
+    ensured = true;
+    return result;
+  };
+
   return {
     async deliver(batch, signal) {
       signal.throwIfAborted();
       if (batch.length === 0) return new Map();
-      // Whatever went wrong may have been the index: only a delivery that came through leaves it known.
-      const known = ensured;
-      ensured = false;
-      if (!known) await ensureIndex(destination, signal);
-      const outcomes = await deliverContent(destination, batch, signal);
-      ensured = true;
-      return outcomes;
+      return ensuring(signal, () => deliverContent(destination, batch, signal));
     },
+    ...(options.content === 'groups' && {
+      restore: (groups: readonly Group[], signal: AbortSignal) =>
+        ensuring(signal, () => restoreGroups(destination, groups, signal)),
+    }),
     check: (signal) => check(destination, signal),
     close: () => client.close(),
   };

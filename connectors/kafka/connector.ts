@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import type { CanonicalEvent, EventId } from '../../src/canon/event.ts';
+import type { CanonicalEvent } from '../../src/canon/event.ts';
 import { Unreachable } from '../../src/canon/fault.ts';
-import { merge, newGroup } from '../../src/canon/group.ts';
+import { type Group, merge, newGroup } from '../../src/canon/group.ts';
 import type { Outcome } from '../../src/canon/outcome.ts';
 import type { Connector, Host, Sink } from '../contract.ts';
 import { createClient, type KafkaClient, Refused } from './client.ts';
@@ -76,7 +76,7 @@ export const kafka: Connector<KafkaOptions> = {
 
 /** One record and the events that it settles: of `groups`, all of the batch's events of one group. */
 interface Item {
-  readonly ids: readonly EventId[];
+  readonly ids: readonly string[];
   readonly message: KafkaMessage;
   readonly bytes: number;
 }
@@ -138,7 +138,7 @@ async function open(options: KafkaOptions, host: Host, signal: AbortSignal): Pro
   await guarded(signal, connect);
 
   /** One request; when the broker refuses it, its halves, down to the one record that is refused. */
-  const send = async (items: readonly Item[], outcomes: Map<EventId, Outcome>): Promise<void> => {
+  const send = async (items: readonly Item[], outcomes: Map<string, Outcome>): Promise<void> => {
     const producer = client ?? (await connect());
     try {
       const receipts = await producer.send(items.map((item) => item.message));
@@ -158,14 +158,19 @@ async function open(options: KafkaOptions, host: Host, signal: AbortSignal): Pro
     }
   };
 
+  const sendAll = (items: readonly Item[], signal: AbortSignal): Promise<Map<string, Outcome>> =>
+    guarded(signal, async () => {
+      const outcomes = new Map<string, Outcome>();
+      for (const request of requests(items, options.maxBatchBytes)) await send(request, outcomes);
+      return outcomes;
+    });
+
   return {
     deliver: (batch, signal) =>
-      guarded(signal, async () => {
-        const outcomes = new Map<EventId, Outcome>();
-        const items = options.content === 'groups' ? groupItems(batch, host) : eventItems(batch, options.format);
-        for (const request of requests(items, options.maxBatchBytes)) await send(request, outcomes);
-        return outcomes;
-      }),
+      sendAll(options.content === 'groups' ? groupItems(batch, host) : eventItems(batch, options.format), signal),
+    ...(options.content === 'groups' && {
+      restore: (groups: readonly Group[], signal: AbortSignal) => sendAll(groups.map(stateItem), signal),
+    }),
     check: (signal) =>
       guarded(signal, async () => {
         const probe = createClient(clientOptions);
@@ -193,11 +198,16 @@ function eventItems(batch: readonly CanonicalEvent[], format: Format): Item[] {
 function groupItems(batch: readonly CanonicalEvent[], host: Host): Item[] {
   return Array.from(
     Map.groupBy(batch, (event) => event.subject),
-    ([groupId, events]) => {
-      const message = toGroupMessage(host.group(groupId) ?? events.reduce(merge, newGroup(groupId)));
-      return { ids: events.map(({ id }) => id), message, bytes: sizeOf(message) };
-    },
+    ([groupId, events]) => ({
+      ...stateItem(host.group(groupId) ?? events.reduce(merge, newGroup(groupId))),
+      ids: events.map(({ id }) => id),
+    }),
   );
+}
+
+function stateItem(group: Group): Item {
+  const message = toGroupMessage(group);
+  return { ids: [group.groupId], message, bytes: sizeOf(message) };
 }
 
 /** In order, each within `maxBytes` unless a single item is larger. */

@@ -82,7 +82,7 @@ export function merge(current: Group, event: CanonicalEvent): Group {
   const { changed, groupType, owner, operator } = event.data;
   for (const field of PROFILE_FIELDS) set(field, changed[field]);
   for (const [key, value] of Object.entries(changed.customFields ?? {})) {
-    if (wins(`customFields.${key}`)) customFields.push([key, value]);
+    if (wins(CUSTOM + key)) customFields.push([key, value]);
   }
   set('groupType', groupType);
   if (event.type === 'chat.group.destroyed') set('destroyed', true);
@@ -101,6 +101,35 @@ export function merge(current: Group, event: CanonicalEvent): Group {
   };
 }
 
+/**
+ * Two states of one group, each merged from some of its events, as one merged from all of them: field by field the later
+ * version. Returns `current` itself when `other` adds nothing. Fields without a version stay `current`'s.
+ */
+export function join(current: Group, other: Group): Group {
+  const { created } = other.versions;
+  const base = created !== undefined && isLater(created, current.versions.created) ? bornAt(current, created) : current;
+  const born = base.versions.created;
+  const news = Object.entries(other.versions).filter(
+    ([field, version]) =>
+      field !== 'created' && isLater(version, base.versions[field]) && (born === undefined || !isLater(born, version)),
+  );
+  if (base === current && news.length === 0) return current;
+
+  const fields: Record<string, unknown> = {};
+  const customFields: [string, string][] = [];
+  for (const [field] of news) {
+    if (!field.startsWith(CUSTOM)) fields[field] = other[field as keyof Group];
+    else customFields.push([field.slice(CUSTOM.length), other.customFields[field.slice(CUSTOM.length)] ?? '']);
+  }
+  return {
+    ...base,
+    ...fields,
+    customFields: { ...base.customFields, ...Object.fromEntries(customFields) },
+    versions: { ...base.versions, ...Object.fromEntries(news) },
+  };
+}
+
+const CUSTOM = 'customFields.';
 const REGISTERS = [...PROFILE_FIELDS, 'groupType', 'owner', 'lastOperator', 'updatedAt', 'destroyed'];
 
 /** The group as a creation at `version` leaves it: only what is newer stands. Fields of others are kept. */
@@ -111,7 +140,7 @@ function bornAt(current: Group, version: Version): Group {
   };
   const registers = new Set<string>(REGISTERS);
   const kept = Object.entries(current).filter(([field]) => !registers.has(field) || stands(field));
-  const custom = Object.entries(current.customFields).filter(([key]) => stands(`customFields.${key}`));
+  const custom = Object.entries(current.customFields).filter(([key]) => stands(CUSTOM + key));
   const versions = Object.entries(current.versions).filter(([field]) => stands(field));
   return {
     ...(Object.fromEntries(kept) as unknown as Group),

@@ -40,6 +40,9 @@ export interface Signals {
     fault: Fault;
   };
   'lane.dead-letter': { connector: string; eventId: string; groupId: string; attempts: number; fault: Fault };
+  /** A page of a restore is through; failed counts the groups that the destination did not take. */
+  'lane.restored': { connector: string; done: number; total: number; failed: number; ended: boolean };
+  'lane.restore-failed': { connector: string; groupId: string; fault: Fault };
   'lane.state': { connector: string; state: LaneState };
   'lane.note': { connector: string; message: string };
   'relay.crashed': { fault: Fault; restartInMs: number };

@@ -25,6 +25,7 @@ const connectorStatus = z.object({
   cursor: z.number(),
   lag: z.number(),
   deadLetters: z.number(),
+  restore: z.object({ done: z.number(), total: z.number(), failed: z.number(), ended: z.boolean() }).optional(),
 });
 const status = z.object({
   ready: z.boolean(),
@@ -77,9 +78,9 @@ export async function resume(name: string, options: OperateOptions): Promise<voi
   print(`${name} goes on`);
 }
 
-/** `beginning`, a seq, or a time as an ISO date; in the form the API takes. */
-export function parseFrom(text: string): 'beginning' | { seq: number } | { time: number } | undefined {
-  if (text === 'beginning') return 'beginning';
+/** `beginning`, `groups`, a seq, or a time as an ISO date; in the form the API takes. */
+export function parseFrom(text: string): 'beginning' | 'groups' | { seq: number } | { time: number } | undefined {
+  if (text === 'beginning' || text === 'groups') return text;
   if (/^[1-9]\d*$/.test(text)) return { seq: Number(text) };
   const time = /^\d{4}-\d{2}-\d{2}/.test(text) ? Date.parse(text) : Number.NaN;
   return Number.isNaN(time) ? undefined : { time };
@@ -90,6 +91,7 @@ export async function replay(
   options: OperateOptions & { from: NonNullable<ReturnType<typeof parseFrom>>; wait: boolean },
 ): Promise<void> {
   const client = adminClient(options);
+  if (options.from === 'groups') return restore(name, client, options.wait);
   const answer = z.object({ from: z.number(), events: z.number() });
   const { from, events } = answer.parse(await client.post(lane(name, 'replay'), { from: options.from }));
   if (events === 0) return print(`nothing to replay: the journal holds no event from there on`);
@@ -111,6 +113,35 @@ export async function replay(
   }
   bar.end();
   print(`${name} delivered ${events} events again, from seq ${from}`);
+}
+
+async function restore(name: string, client: AdminClient, wait: boolean): Promise<void> {
+  const { groups } = z
+    .object({ groups: z.number() })
+    .parse(await client.post(lane(name, 'replay'), { from: 'groups' }));
+  if (!wait) return print(`${name} is brought all ${groups} groups`);
+  const bar = progress(`bringing groups to ${name}`, groups);
+  for (;;) {
+    const { restore: at, state } = await connectorOf(client, name);
+    bar.set(at?.done ?? 0);
+    const stuck = state.kind !== 'running' && state.kind !== 'connecting';
+    if (at?.ended || stuck) {
+      bar.end();
+      if (stuck)
+        return print(
+          `${name} is ${state.kind}${state.fault ? `: ${state.fault.message}` : ''}; the rest comes when it can`,
+        );
+      print(`${name} was brought ${(at?.done ?? 0) - (at?.failed ?? 0)} groups`);
+      if (at !== undefined && at.failed > 0) {
+        throw new BridgeError({
+          code: 'command-failed',
+          message: `${at.failed} groups were not taken: the bridge’s log says why`,
+        });
+      }
+      return;
+    }
+    await delay(200);
+  }
 }
 
 async function connectorOf(client: AdminClient, name: string): Promise<z.output<typeof connectorStatus>> {

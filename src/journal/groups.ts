@@ -20,7 +20,7 @@ const CACHE_GROUPS = 5_000;
 const CACHE_CHARACTERS = 4_096;
 
 export function createGroupWriter(connection: DatabaseSync): GroupWriter {
-  const read = createGroupReader(connection);
+  const reader = createGroupReader(connection);
   const put = connection.prepare(
     'INSERT INTO groups (group_id, state) VALUES (?, ?) ON CONFLICT (group_id) DO UPDATE SET state = excluded.state',
   );
@@ -35,7 +35,7 @@ export function createGroupWriter(connection: DatabaseSync): GroupWriter {
     },
     merge(event) {
       const groupId = event.subject;
-      const current = changed.get(groupId) ?? cache.get(groupId) ?? read(groupId) ?? newGroup(groupId);
+      const current = changed.get(groupId) ?? cache.get(groupId) ?? reader.get(groupId) ?? newGroup(groupId);
       const merged = merge(current, event);
       if (merged !== current) changed.set(groupId, merged);
     },
@@ -58,11 +58,25 @@ export function createGroupWriter(connection: DatabaseSync): GroupWriter {
   };
 }
 
-/** The merged state of a group as it stands on disk. */
-export function createGroupReader(connection: DatabaseSync): (groupId: string) => Group | undefined {
-  const select = connection.prepare('SELECT state FROM groups WHERE group_id = ?');
-  return (groupId) => {
-    const row = select.get(groupId);
-    return row === undefined ? undefined : (JSON.parse(row.state as string) as Group);
+/** The merged states as they stand on disk. */
+export interface GroupReader {
+  get(groupId: string): Group | undefined;
+  /** At most `limit` groups behind the id `after` ('' for the first), in the order of ids. */
+  page(after: string, limit: number): Group[];
+  count(): number;
+}
+
+export function createGroupReader(connection: DatabaseSync): GroupReader {
+  const get = connection.prepare('SELECT state FROM groups WHERE group_id = ?');
+  const page = connection.prepare('SELECT state FROM groups WHERE group_id > ? ORDER BY group_id LIMIT ?');
+  const count = connection.prepare('SELECT count(*) AS n FROM groups');
+  const state = (row: Record<string, unknown>): Group => JSON.parse(row.state as string) as Group;
+  return {
+    get(groupId) {
+      const row = get.get(groupId);
+      return row === undefined ? undefined : state(row);
+    },
+    page: (after, limit) => page.all(after, limit).map(state),
+    count: () => count.get()?.n as number,
   };
 }

@@ -4,6 +4,13 @@ export interface LaneHealth {
   readonly state: LaneState;
   /** Everything up to here is settled. */
   readonly cursor: number;
+  /** Of the latest restore, since the bridge started. */
+  readonly restore?: {
+    readonly done: number;
+    readonly total: number;
+    readonly failed: number;
+    readonly ended: boolean;
+  };
 }
 
 /** What each lane last said of itself. */
@@ -15,8 +22,11 @@ export function watchLanes(
   const states = new Map<string, LaneState>();
   signals.on('lane.state', ({ connector, state }) => states.set(connector, state));
   signals.on('lane.cursor', ({ connector, cursor }) => cursors.set(connector, cursor));
-  return (connector) => ({
-    state: states.get(connector) ?? { kind: 'connecting' },
-    cursor: cursors.get(connector) ?? 0,
-  });
+  const restores = new Map<string, NonNullable<LaneHealth['restore']>>();
+  signals.on('lane.restored', ({ connector, ...restore }) => restores.set(connector, restore));
+  return (connector) => {
+    const restore = restores.get(connector);
+    const state = states.get(connector) ?? { kind: 'connecting' };
+    return { state, cursor: cursors.get(connector) ?? 0, ...(restore !== undefined && { restore }) };
+  };
 }

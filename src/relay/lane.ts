@@ -5,6 +5,7 @@ import { type Fault, faultOf } from '../canon/fault.ts';
 import type { Outcome } from '../canon/outcome.ts';
 import type { LaneState, SignalBus } from '../canon/signal.ts';
 import type { DeliveryReader, JournalEntry, Settlement, Waiting } from '../journal/deliveries.ts';
+import type { GroupReader } from '../journal/groups.ts';
 import { delayAfter, type RetrySettings } from './schedule.ts';
 import { createWaitingEvents } from './waiting.ts';
 
@@ -34,6 +35,7 @@ export interface LaneSettings {
 export interface LanePorts {
   open(signal: AbortSignal): Promise<Sink>;
   readonly journal: DeliveryReader;
+  readonly groups: Pick<GroupReader, 'page' | 'count'>;
   settle(settlement: Settlement): void;
   readonly clock: Clock;
   readonly signals: SignalBus;
@@ -48,6 +50,8 @@ export interface Lane {
   resume(): void;
   /** Go back to the event behind `cursor`, and forget what waits or is dead behind it: it comes again. */
   replay(cursor: number): void;
+  /** Bring every merged group of the journal to the destination, beside what is delivered. */
+  restore(): void;
   /** Try these dead letters again. */
   retry(letters: readonly JournalEntry[]): void;
   /** Deliver what is there, then end instead of going idle; a lane that backs off or is paused ends at once. */
@@ -72,6 +76,7 @@ export function startLane(settings: LaneSettings, ports: LanePorts, signal: Abor
   let downSince = 0;
   let draining = false;
   let paused = settings.paused;
+  let restoring: Restore | undefined;
   /** What people ask for, carried out between deliveries. */
   let requests: (() => void)[] = [];
   let woken = false;
@@ -207,6 +212,34 @@ export function startLane(settings: LaneSettings, ports: LanePorts, signal: Abor
     return fresh;
   }
 
+  /** One page of groups, between deliveries. */
+  async function restoreSome(opened: Sink, restore: Restore): Promise<void> {
+    const groups = ports.groups.page(restore.after, RESTORE_PAGE);
+    const last = groups.at(-1);
+    if (last !== undefined && opened.restore !== undefined) {
+      const outcomes = await opened.restore(groups, signal);
+      recovered();
+      for (const { groupId } of groups) {
+        const outcome = outcomes.get(groupId) ?? { kind: 'retry', fault: UNSETTLED };
+        if (outcome.kind === 'dead' || outcome.kind === 'retry') {
+          restore.failed++;
+          signals.emit('lane.restore-failed', { connector, groupId, fault: outcome.fault });
+        }
+      }
+      restore.after = last.groupId;
+      restore.done += groups.length;
+    }
+    const ended = groups.length < RESTORE_PAGE;
+    if (ended) restoring = undefined;
+    signals.emit('lane.restored', {
+      connector,
+      done: restore.done,
+      total: restore.total,
+      failed: restore.failed,
+      ended,
+    });
+  }
+
   async function step(): Promise<'worked' | 'nothing'> {
     const asked = requests;
     requests = [];
@@ -215,9 +248,11 @@ export function startLane(settings: LaneSettings, ports: LanePorts, signal: Abor
     // Opened before there is anything to deliver, so that trouble shows at the start.
     sink ??= await open();
     const opened = sink;
+    if (restoring !== undefined) await restoreSome(opened, restoring);
     const retried = waiting.due(clock.now(), batchSettings.maxEvents);
     const read = await fresh(batchSettings.maxEvents - retried.length);
-    if (signal.aborted || (retried.length === 0 && read.length === 0)) return 'nothing';
+    if (signal.aborted) return 'nothing';
+    if (retried.length === 0 && read.length === 0) return restoring === undefined ? 'nothing' : 'worked';
     // A group with a waiting event is held back whole; its events are only noted as waiting, too.
     const passing = read.filter(({ event }) => settings.wants(event) && !waiting.holdsBack(event.subject));
     const events = [...retried, ...passing].map(({ event }) => event);
@@ -241,7 +276,8 @@ export function startLane(settings: LaneSettings, ports: LanePorts, signal: Abor
     while (!signal.aborted) {
       try {
         if ((await step()) === 'worked') {
-          if (draining && failures > 0) break;
+          // A restore is asked for again, a drain ends with the events.
+          if (draining && (failures > 0 || restoring !== undefined)) break;
           continue;
         }
       } catch (thrown) {
@@ -292,6 +328,10 @@ export function startLane(settings: LaneSettings, ports: LanePorts, signal: Abor
         show({ kind: sink === undefined ? 'connecting' : 'running' });
       }),
     replay: (back) => request(() => rewind(back)),
+    restore: () =>
+      request(() => {
+        restoring = { after: '', done: 0, failed: 0, total: ports.groups.count() };
+      }),
     retry: (letters) => request(() => retryNow(letters)),
     drain() {
       draining = true;
@@ -300,6 +340,16 @@ export function startLane(settings: LaneSettings, ports: LanePorts, signal: Abor
     ended: run(),
   };
 }
+
+/** How far a restore is. */
+interface Restore {
+  after: string;
+  done: number;
+  failed: number;
+  readonly total: number;
+}
+
+const RESTORE_PAGE = 500;
 
 /** setTimeout's limit is 2^31 ms; a lane that is nudged by nobody looks again this often, which costs nothing. */
 const MAX_REST_MS = 60_000;

@@ -2,6 +2,7 @@ import { BridgeError } from '../canon/fault.ts';
 import type { SignalBus } from '../canon/signal.ts';
 import type { Journal } from '../journal/append.ts';
 import type { DeadLetter, DeliveryReader } from '../journal/deliveries.ts';
+import type { GroupReader } from '../journal/groups.ts';
 import type { Relay } from './relay.ts';
 
 /** Where a replay starts: a seq, a time of receipt in ms since 1970, or everything that is still in the journal. */
@@ -13,6 +14,11 @@ export interface Operations {
   resume(connector: string): Promise<void>;
   /** Resolves with the first seq that comes again and how many events there are from it. */
   replay(connector: string, from: ReplayFrom): { from: number; events: number };
+  /**
+   * Brings every merged group of the journal to a destination that holds groups, also those whose events were pruned.
+   * Returns how many there are.
+   */
+  restore(connector: string): number;
   deadLetters(connector: string, after: number, limit: number): DeadLetter[];
   deadLetter(connector: string, seq: number): DeadLetter | undefined;
   /** Tries the named dead letters again, or the oldest ones; how many were taken and how many are left. */
@@ -25,8 +31,10 @@ const RETRY_LIMIT = 5_000;
 
 export function createOperations(
   connectors: readonly string[],
+  holdsGroups: (connector: string) => boolean,
   journal: Journal,
   reader: DeliveryReader,
+  groups: GroupReader,
   relay: Relay,
   signals: SignalBus,
 ): Operations {
@@ -57,6 +65,22 @@ export function createOperations(
       const first = Math.max(asked, oldest);
       relay.replay(connector, first - 1);
       return { from: first, events: Math.max(0, journal.head() - first + 1) };
+    },
+    restore(connector) {
+      known(connector);
+      if (!holdsGroups(connector)) {
+        throw new BridgeError({
+          code: 'usage',
+          path: `connectors.${connector}.content`,
+          message: `${connector} holds events, not groups`,
+          suggestion: 'replay it from the beginning, a seq or a time',
+        });
+      }
+      const total = groups.count();
+      // Before the lane says so itself, so that nobody takes an earlier restore's end for this one's.
+      signals.emit('lane.restored', { connector, done: 0, total, failed: 0, ended: false });
+      relay.restore(connector);
+      return total;
     },
     deadLetters(connector, after, limit) {
       known(connector);

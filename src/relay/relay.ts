@@ -13,6 +13,8 @@ export interface Relay {
   resume(connector: string): void;
   /** The lane goes back to the event behind `cursor`. */
   replay(connector: string, cursor: number): void;
+  /** Every merged group of the journal is brought to the destination. */
+  restore(connector: string): void;
   /** Dead letters, by seq, are tried again. */
   retry(connector: string, seqs: readonly number[]): void;
   /** Delivers what can be delivered within `ms`, then ends; resolves when the thread is gone. */
@@ -72,6 +74,7 @@ export function startRelay(data: RelayData, settle: (settlement: Settlement) => 
     pause: (connector) => tell({ kind: 'pause', connector }),
     resume: (connector) => tell({ kind: 'resume', connector }),
     replay: (connector, cursor) => tell({ kind: 'replay', connector, cursor }),
+    restore: (connector) => tell({ kind: 'restore', connector }),
     retry: (connector, seqs) => tell({ kind: 'retry', connector, seqs }),
     async stop(ms) {
       stopping = true;

@@ -18,7 +18,7 @@ export interface RelayData {
 /** appended: there are new events. drain: deliver what can be delivered, then end. stop: end now. The others: see Lane. */
 export type ToRelay =
   | { readonly kind: 'appended' | 'drain' | 'stop' }
-  | { readonly kind: 'pause' | 'resume'; readonly connector: string }
+  | { readonly kind: 'pause' | 'resume' | 'restore'; readonly connector: string }
   | { readonly kind: 'replay'; readonly connector: string; readonly cursor: number }
   | { readonly kind: 'retry'; readonly connector: string; readonly seqs: readonly number[] };
 
@@ -36,7 +36,7 @@ function startRelayThread({ journalFile, connectors }: RelayData): void {
   signals.tap((name, payload) => post({ kind: 'signal', name, payload }));
   const reader = openReader(journalFile);
   const journal = createDeliveryReader(reader);
-  const group = createGroupReader(reader);
+  const groups = createGroupReader(reader);
   const stop = new AbortController();
 
   const lanes = new Map<string, Lane>(
@@ -44,7 +44,7 @@ function startRelayThread({ journalFile, connectors }: RelayData): void {
       .filter(([, config]) => config.enabled)
       .map(([connector, config]): [string, Lane] => {
         const note = (message: string): void => signals.emit('lane.note', { connector, message });
-        const host = { name: connector, clock: systemClock, group, note };
+        const host = { name: connector, clock: systemClock, group: groups.get, note };
         const lane = startLane(
           {
             connector,
@@ -56,6 +56,7 @@ function startRelayThread({ journalFile, connectors }: RelayData): void {
           {
             open: (signal) => openSink(config.kind, config, host, signal),
             journal,
+            groups,
             settle: (settlement) => post({ kind: 'settled', settlement }),
             clock: systemClock,
             signals,
@@ -82,6 +83,8 @@ function startRelayThread({ journalFile, connectors }: RelayData): void {
         return lanes.get(message.connector)?.pause();
       case 'resume':
         return lanes.get(message.connector)?.resume();
+      case 'restore':
+        return lanes.get(message.connector)?.restore();
       case 'replay':
         return lanes.get(message.connector)?.replay(message.cursor);
       case 'retry': {

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { BridgeError, type Fault, messageOf } from '../canon/fault.ts';
 import type { LaneState } from '../canon/signal.ts';
 import type { Quarantined } from '../journal/deliveries.ts';
+import type { LaneHealth } from '../relay/health.ts';
 import type { Operations } from '../relay/operations.ts';
 
 export interface ConnectorStatus {
@@ -15,6 +16,8 @@ export interface ConnectorStatus {
   /** Events recorded and not yet taken. */
   readonly lag: number;
   readonly deadLetters: number;
+  /** Of the latest `replay --from groups` since the bridge started. */
+  readonly restore?: NonNullable<LaneHealth['restore']>;
 }
 
 export interface BridgeStatus {
@@ -44,6 +47,7 @@ const seqs = z.strictObject({ seqs: z.array(z.int().positive()).max(10_000).opti
 const replay = z.strictObject({
   from: z.union([
     z.literal('beginning'),
+    z.literal('groups'),
     z.strictObject({ seq: z.int().positive() }),
     z.strictObject({ time: z.int().nonnegative() }),
   ]),
@@ -91,7 +95,8 @@ export function createApi({ metrics, operations, status, quarantined, remapQuara
   });
   app.post('/api/connectors/:name/replay', async (context) => {
     const { from } = replay.parse(await context.req.json());
-    return context.json(operations.replay(context.req.param('name'), from));
+    const name = context.req.param('name');
+    return context.json(from === 'groups' ? { groups: operations.restore(name) } : operations.replay(name, from));
   });
 
   app.get('/api/connectors/:name/dead-letters', (context) => {
@@ -122,7 +127,11 @@ export function createApi({ metrics, operations, status, quarantined, remapQuara
   app.notFound((context) => refuse(context, 404, { code: 'usage', message: 'nothing is here' }));
   app.onError((thrown, context) => {
     if (thrown instanceof BridgeError)
-      return refuse(context, thrown.fault.code === 'connector-unknown' ? 404 : 503, thrown.fault);
+      return refuse(
+        context,
+        thrown.fault.code === 'connector-unknown' ? 404 : thrown.fault.code === 'usage' ? 400 : 503,
+        thrown.fault,
+      );
     if (thrown instanceof z.ZodError || thrown instanceof SyntaxError) {
       const message = thrown instanceof z.ZodError ? z.prettifyError(thrown) : messageOf(thrown);
       return refuse(context, 400, { code: 'usage', message });

@@ -51,6 +51,12 @@ export function logSignals(signals: SignalBus, log: Logger): void {
   signals.on('lane.recovered', ({ connector, downMs }) =>
     log.info({ connector, downMs }, `${connector}: delivering again`),
   );
+  signals.on('lane.restored', ({ ended, ...restored }) => {
+    if (ended) log.info(restored, `${restored.connector}: every group of the journal was brought to it`);
+  });
+  signals.on('lane.restore-failed', ({ fault, ...about }) =>
+    log.error({ ...about, ...fault }, `${about.connector}: a group was not taken: ${describeFault(fault)}`),
+  );
   signals.on('lane.retry', ({ fault, ...about }) =>
     log.warn({ ...about, ...fault }, `${about.connector}: an event waits for its retry: ${describeFault(fault)}`),
   );
