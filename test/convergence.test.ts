@@ -333,4 +333,46 @@ describe.skipIf(skip !== '')(`copies converge${skip}`, () => {
     expect(await bridge.end('SIGTERM')).toBe(0);
     home.remove();
   });
+
+  test('the README’s query finds who changed a notice, and when, also where it was cleared', async () => {
+    const readme = await readFile('README.md', 'utf8');
+    const query = /POST chat-group-events\/_search\n([\s\S]*?)```/.exec(readme)?.[1] ?? '';
+    const index = `test-${randomUUID()}`;
+    const home = bridgeHome(() => ({
+      history: {
+        kind: 'elasticsearch',
+        nodes: elasticsearchUrl,
+        index,
+        content: 'events',
+        createIndex: { replicas: 0 },
+      },
+    }));
+    const bridge = await startBridgeProcess(home);
+    const changes = ['first notice', undefined, '', 'x'.repeat(9_000)];
+    for (const [n, Notification] of changes.entries()) {
+      const body = {
+        GroupId: '@TGS#2J4SZEAEL',
+        EventTime: 1_700_000_000_000 + n,
+        Type: 'Public',
+        Operator_Account: `user ${n}`,
+        Name: `${n}`,
+        Notification,
+      };
+      expect(await post(bridge, [sent(COMMAND, body)])).toEqual([]);
+    }
+    await inStep(bridge);
+    await fetch(`${elasticsearchUrl}/${index}/_refresh`, { method: 'POST' });
+    const response = await fetch(`${elasticsearchUrl}/${index}/_search`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: query,
+    });
+    const { hits } = (await response.json()) as {
+      hits: { hits: { _source: { time: string; data: { operator: string } } }[] };
+    };
+    expect(hits.hits.map(({ _source }) => _source.data.operator)).toEqual(['user 3', 'user 2', 'user 0']);
+    expect(hits.hits[0]?._source.time).toBe('2023-11-14T22:13:20.003Z');
+    expect(await bridge.end('SIGTERM')).toBe(0);
+    home.remove();
+  });
 });
