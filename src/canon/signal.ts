@@ -7,8 +7,11 @@ export interface Signals {
   'bridge.stopped': Record<string, never>;
   /** One callback was answered. `command` is bounded: commands that the protocol does not know are 'unknown'. */
   'callback.answered': { command: string; outcome: CallbackOutcome; ms: number; fault?: Fault };
+  /** Something unforeseen: a fault of the bridge itself. */
+  'callback.crashed': { message: string };
   'callback.clock-ahead': { groupId: string; aheadMs: number };
   'journal.committed': { events: number; duplicates: number; ms: number; head: number };
+  /** From now on nothing can be recorded, until 'journal.recovered'. */
   'journal.failed': { fault: Fault };
   'journal.recovered': Record<string, never>;
   /** A damaged file was set aside and a new journal begun. */

@@ -4,7 +4,7 @@ import type { HttpBindings } from '@hono/node-server';
 import { type Context, Hono } from 'hono';
 import type { Clock } from '../canon/clock.ts';
 import type { CanonicalEvent } from '../canon/event.ts';
-import { BridgeError, type Fault, type HttpFault, httpStatus } from '../canon/fault.ts';
+import { BridgeError, type Fault, type HttpFault, httpStatus, messageOf } from '../canon/fault.ts';
 import type { CallbackOutcome, SignalBus } from '../canon/signal.ts';
 import { checkAddress, readBytes } from './admission.ts';
 import { checkSign } from './authentication.ts';
@@ -36,6 +36,7 @@ export interface ReceiverPorts {
 }
 
 type Verdict = { readonly outcome: 'recorded' | 'duplicate' | 'quarantined' | 'acknowledged' } | HttpFault;
+
 /** The service gives up after 2 s. */
 const HOLD_MS = 2_500;
 const MAX_HELD = 1_000;
@@ -175,6 +176,7 @@ export function createReceiver(settings: ReceiverSettings, ports: ReceiverPorts)
     } catch (thrown) {
       verdict = asHttpFault(thrown);
       outcome = 'failed';
+      if (verdict.code === 'internal') signals.emit('callback.crashed', { message: messageOf(thrown) });
     }
     const ms = performance.now() - start;
     const command = commandLabel(seen.command);

@@ -17,7 +17,7 @@ export interface CommitEvents {
   /** All works are done: the last writes before the commit. */
   finishing(): void;
   committed(writes: number, ms: number): void;
-  /** Nothing of the transaction is on disk. */
+  /** Writes fail from now on, until `recovered`. */
   failed(fault: Fault): void;
   /** After a failure: a write as large as a callback succeeded. */
   recovered(): void;
@@ -98,8 +98,9 @@ export function createCommitter(connection: DatabaseSync, events: CommitEvents):
       thrown,
     );
     for (const { reject } of taken) reject(error);
+    if (trouble !== undefined) return;
+    trouble = setTimeout(tryAgain, PROBE_MS);
     events.failed(error.fault);
-    trouble ??= setTimeout(tryAgain, PROBE_MS);
   };
 
   /** Works that nobody would bring again. Cursors have room where new events have none, so they are tried on their own. */

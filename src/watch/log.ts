@@ -17,10 +17,18 @@ export function logSignals(signals: SignalBus, log: Logger): void {
   signals.on('bridge.started', (started) => log.info(started, 'started'));
   signals.on('bridge.stopping', ({ reason }) => log.info({ reason }, 'stopping'));
   signals.on('bridge.stopped', () => log.info('stopped'));
+  const seldom = createSeldom();
   signals.on('callback.answered', ({ command, outcome, fault }) => {
-    if (outcome === 'refused' && fault !== undefined)
-      log.warn({ command, ...fault }, `refused a callback: ${describeFault(fault)}`);
+    if (outcome !== 'refused' || fault === undefined) return;
+    seldom(fault.code, (since) =>
+      log.warn({ command, ...fault, since }, `refused a callback: ${describeFault(fault)}`),
+    );
   });
+  signals.on('callback.crashed', ({ message }) =>
+    seldom(message, (since) =>
+      log.error({ code: 'internal', message, since }, `a callback met a fault of the bridge: ${message}`),
+    ),
+  );
   signals.on('callback.clock-ahead', (ahead) =>
     log.warn(ahead, 'EventTime is far ahead of this clock: the time of receipt is taken instead'),
   );
@@ -66,4 +74,22 @@ export function logSignals(signals: SignalBus, log: Logger): void {
   signals.on('relay.crashed', ({ fault, restartInMs }) =>
     log.error({ ...fault, restartInMs }, `the relay’s thread ended and is started again: ${describeFault(fault)}`),
   );
+}
+
+const SELDOM_MS = 10_000;
+
+/** Anyone can send what is refused, as often as they like: of one kind, one line in ten seconds, with how many there were. */
+function createSeldom(): (kind: string, write: (since: number) => void) => void {
+  const kinds = new Map<string, { at: number; since: number }>();
+  return (kind, write) => {
+    const last = kinds.get(kind) ?? { at: Number.NEGATIVE_INFINITY, since: 0 };
+    last.since++;
+    const now = performance.now();
+    if (now - last.at >= SELDOM_MS) {
+      write(last.since);
+      last.at = now;
+      last.since = 0;
+    }
+    kinds.set(kind, last);
+  };
 }
