@@ -130,9 +130,9 @@ export function join(current: Group, other: Group): Group {
 }
 
 const CUSTOM = 'customFields.';
-const REGISTERS = [...PROFILE_FIELDS, 'groupType', 'owner', 'lastOperator', 'updatedAt', 'destroyed'];
+const REGISTERS = [...PROFILE_FIELDS, 'groupType', 'owner', 'lastOperator', 'updatedAt'];
 
-/** The group as a creation at `version` leaves it: only what is newer stands. Fields of others are kept. */
+/** The group as a creation at `version` leaves it: only what is newer stands. `destroyed` and fields of others are kept. */
 function bornAt(current: Group, version: Version): Group {
   const stands = (field: string): boolean => {
     const own = current.versions[field];
@@ -145,7 +145,6 @@ function bornAt(current: Group, version: Version): Group {
   return {
     ...(Object.fromEntries(kept) as unknown as Group),
     customFields: Object.fromEntries(custom),
-    destroyed: stands('destroyed') && current.destroyed,
     versions: { ...Object.fromEntries(versions), created: version },
   };
 }

@@ -1,0 +1,87 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { systemClock } from '../src/canon/clock.ts';
+import { type Group, merge, newGroup } from '../src/canon/group.ts';
+import { createSignals } from '../src/canon/signal.ts';
+import { openJournal } from '../src/journal/append.ts';
+import { openDatabase } from '../src/journal/database.ts';
+import { createGroupReader, createGroupWriter } from '../src/journal/groups.ts';
+import { madeEvent } from './events.ts';
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'groups-'));
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+function open() {
+  const database = openDatabase(join(folder, 'journal.db'));
+  const journal = openJournal(database, systemClock, createSignals());
+  return { database, journal, groups: createGroupReader(database.connection) };
+}
+
+/** `n` events over three groups, one of them with a large value. */
+const events = Array.from({ length: 60 }, (_, n) =>
+  madeEvent(
+    n,
+    n % 7 === 0 ? { introduction: 'x'.repeat(6_000) } : { name: `name ${n}`, customFields: { [`k${n % 2}`]: `${n}` } },
+    `g${n % 3}`,
+  ),
+);
+const wanted = (groupId: string, some = events): Group =>
+  some.filter(({ subject }) => subject === groupId).reduce(merge, newGroup(groupId));
+
+describe('the journal keeps the merged state of each group', () => {
+  test('in the transaction of the append, one by one or many at once, over restarts', async () => {
+    const first = open();
+    for (const [n, event] of events.slice(0, 20).entries()) {
+      await first.journal.record(event);
+      expect(first.groups.get(event.subject)).toEqual(wanted(event.subject, events.slice(0, n + 1)));
+    }
+    await Promise.all(events.slice(20, 40).map(first.journal.record));
+    expect(first.groups.get('g1')).toEqual(wanted('g1', events.slice(0, 40)));
+    first.journal.close();
+    const { journal, groups } = open();
+    await Promise.all(events.slice(40).map(journal.record));
+    for (const groupId of ['g0', 'g1', 'g2']) expect(groups.get(groupId)).toEqual(wanted(groupId));
+    expect(groups.count()).toBe(3);
+    expect(groups.page('', 2).map(({ groupId }) => groupId)).toEqual(['g0', 'g1']);
+    expect(groups.page('g1', 2).map(({ groupId }) => groupId)).toEqual(['g2']);
+    journal.close();
+  });
+
+  test('a duplicate changes nothing; what was not committed is not merged', async () => {
+    const { database, journal, groups } = open();
+    await Promise.all(events.slice(0, 30).map(journal.record));
+    await Promise.all(events.slice(0, 30).map(journal.record));
+    const before = wanted('g0', events.slice(0, 30));
+    expect(groups.get('g0')).toEqual(before);
+
+    const { page_count: pages } = database.connection.prepare('PRAGMA page_count').get() as { page_count: number };
+    database.connection.exec(`PRAGMA max_page_count = ${pages}`);
+    const refused = madeEvent(100, { name: 'refused', notification: 'y'.repeat(60_000) }, 'g0');
+    await expect(journal.record(refused)).rejects.toThrow();
+    database.connection.exec('PRAGMA max_page_count = 1000000');
+    expect(groups.get('g0')).toEqual(before);
+    const next = madeEvent(101, { faceUrl: 'after' }, 'g0');
+    await journal.record(next);
+    expect(groups.get('g0')).toEqual(merge(before, next));
+    journal.close();
+  });
+
+  test('a transaction that failed after it had merged leaves nothing behind', () => {
+    const { database, journal, groups } = open();
+    const writer = createGroupWriter(database.connection);
+    const [lost, kept] = [madeEvent(1, { name: 'lost' }, 'g'), madeEvent(2, { faceUrl: 'kept' }, 'g')];
+    writer.begin();
+    writer.merge(lost);
+    writer.begin();
+    writer.merge(kept);
+    writer.finish();
+    writer.committed();
+    expect(groups.get('g')).toEqual(wanted('g', [kept]));
+    journal.close();
+  });
+});
