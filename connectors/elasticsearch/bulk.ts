@@ -129,6 +129,9 @@ function refusedFault(said: string, place: Place): Fault {
 /** A 200 of `_bulk` says nothing: each item does, its status first, the type of its error second. */
 export function judge(item: estypes.BulkResponseItem, place: Place): Verdict {
   const { status, error = {} as Cause } = item;
+  // Taken into a data stream's failure store, not into the stream.
+  if (item.failure_store === 'used')
+    return { kind: 'refused', fault: refusedFault(`it lies in its failure store, ${item._index}`, place) };
   if (status >= 200 && status < 300) return { kind: 'written', index: item._index, seqNo: item._seq_no ?? -1 };
   if (status === 409) return { kind: 'conflict', index: item._index };
   const blocked = error.type === 'cluster_block_exception' || error.type === 'index_closed_exception';

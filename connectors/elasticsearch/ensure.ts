@@ -3,7 +3,16 @@ import type { estypes } from '@elastic/elasticsearch';
 import { z } from 'zod';
 import { messageOf, Unreachable } from '../../src/canon/fault.ts';
 import { ask, type Destination, type NewIndex } from './client.ts';
-import { causeIn, destinationFault, misconfiguredFault, missingFault, type Place, reasonOf, setting } from './fault.ts';
+import { createDataStream, requireBackingIndices, requireDataStreams, writeBackingIndex } from './data-stream.ts';
+import {
+  causeIn,
+  destinationFault,
+  misconfiguredFault,
+  missingFault,
+  notCreatedFault,
+  type Place,
+  setting,
+} from './fault.ts';
 import { builtInMapping } from './mapping.ts';
 
 const indexFile = z.strictObject({
@@ -13,14 +22,14 @@ const indexFile = z.strictObject({
 
 /** What a missing index is created with; undefined when it must exist. Reads createIndex.file. */
 export async function readNewIndex(place: Place): Promise<NewIndex | undefined> {
-  const { createIndex, content } = place.options;
+  const { createIndex } = place.options;
   if (createIndex === false) return undefined;
   const { shards, replicas, file } = createIndex;
   const own = file === undefined ? {} : await readIndexFile(file, place);
   const settings: Record<string, unknown> = { ...own.settings };
   if (!mentions(settings, 'number_of_shards')) settings['index.number_of_shards'] = shards;
   if (!mentions(settings, 'number_of_replicas')) settings['index.number_of_replicas'] = replicas;
-  return { settings, mappings: own.mappings ?? builtInMapping(content) };
+  return { settings, mappings: own.mappings ?? builtInMapping(place.options) };
 }
 
 /** Elasticsearch refuses a setting that is given twice, however it is spelt. */
@@ -51,19 +60,24 @@ export async function ensureIndex(destination: Destination, signal: AbortSignal)
   if ((await findIndex(destination, signal)) === undefined) await createIndex(destination, signal);
 }
 
-/** The index that takes the writes, directly or behind an alias; undefined when neither exists. */
+/** The index that takes the writes, directly or behind an alias or a data stream; undefined when there is none. */
 export async function findIndex(
   destination: Destination,
   signal: AbortSignal,
 ): Promise<estypes.IndicesIndexState | undefined> {
-  const { index } = destination.options;
+  const { index, dataStream } = destination.options;
   const { statusCode, body } = await ask(destination, signal, (client, options) =>
     client.indices.get({ index }, { ...options, ignore: [404], meta: true }),
   );
-  if (statusCode !== 404) return writeIndex(body, destination);
+  if (statusCode !== 404) {
+    if (!dataStream) return writeIndex(body, destination);
+    requireBackingIndices(body, destination);
+    return writeBackingIndex(destination, body, signal);
+  }
   const cause = causeIn(body);
   // A proxy, or a path in the node's URL, may answer 404 as well.
   if (cause.type !== 'index_not_found_exception') throw new Unreachable(destinationFault(404, cause, destination));
+  if (dataStream) await requireDataStreams(destination, signal);
   return undefined;
 }
 
@@ -74,7 +88,12 @@ function writeIndex(found: Record<string, estypes.IndicesIndexState>, place: Pla
     new Unreachable(misconfiguredFault(place, message, suggestion));
 
   if (states.some(([, state]) => state.data_stream !== undefined)) {
-    throw misconfigured(`${index} is a data stream`, 'name an index or an alias: documents are written by their id');
+    throw misconfigured(
+      `${index} is a data stream`,
+      content === 'events'
+        ? 'set dataStream: true, or name an index or an alias'
+        : 'name an index or an alias: documents are written by their id',
+    );
   }
   const exact = found[index];
   if (exact !== undefined) return exact;
@@ -103,6 +122,7 @@ function writeIndex(found: Record<string, estypes.IndicesIndexState>, place: Pla
 async function createIndex(destination: Destination, signal: AbortSignal): Promise<void> {
   const { newIndex, options } = destination;
   if (newIndex === undefined) throw new Unreachable(missingFault(destination));
+  if (options.dataStream) return createDataStream(destination, newIndex, signal);
   const { statusCode, body } = await ask(destination, signal, (client, settings) =>
     client.indices.create(
       { index: options.index, settings: newIndex.settings, mappings: newIndex.mappings },
@@ -116,11 +136,5 @@ async function createIndex(destination: Destination, signal: AbortSignal): Promi
   const cause = causeIn(body);
   // Another bridge was faster.
   if (cause.type === 'resource_already_exists_exception') return;
-  const fromFile = options.createIndex !== false && options.createIndex.file !== undefined;
-  throw new Unreachable({
-    code: 'destination-misconfigured',
-    message: `Elasticsearch does not create the index ${options.index}: ${reasonOf(cause)}`,
-    path: setting(destination, fromFile ? 'createIndex.file' : 'createIndex'),
-    suggestion: 'correct what it complains of, or create the index yourself',
-  });
+  throw new Unreachable(notCreatedFault(destination, cause));
 }

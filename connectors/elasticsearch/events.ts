@@ -10,7 +10,7 @@ export async function deliverEvents(
   batch: readonly CanonicalEvent[],
   signal: AbortSignal,
 ): Promise<Map<EventId, Outcome>> {
-  const { index } = destination.options;
+  const { index, dataStream } = destination.options;
   // An index that is gone would be created by the bulk itself, with a mapping of guesses.
   const exists = await ask(destination, signal, (client, options) => client.indices.exists({ index }, options));
   if (!exists) await ensureIndex(destination, signal);
@@ -19,7 +19,7 @@ export async function deliverEvents(
   const writes = Array.from(distinct, ([id, event]) => ({
     id,
     action: JSON.stringify({ create: { _id: id } }),
-    document: JSON.stringify(event),
+    document: JSON.stringify(dataStream ? { '@timestamp': event.time, ...event } : event),
   }));
   const outcomes = new Map<EventId, Outcome>();
   for (const [id, verdict] of await bulk(destination, writes, signal)) outcomes.set(id, toOutcome(id, verdict));

@@ -41,13 +41,15 @@ function nodesOf({ options }: Place): string {
   return options.nodes.map((node) => new URL(node).origin).join(', ');
 }
 
-export function setting(place: Place, key: 'nodes' | 'index' | 'createIndex' | 'createIndex.file'): string {
+type Setting = 'nodes' | 'index' | 'dataStream' | 'createIndex' | 'createIndex.file';
+
+export function setting(place: Place, key: Setting): string {
   return `connectors.${place.name}.${key}`;
 }
 
 /** A failure that concerns the destination as a whole: status first, error type second. */
 export function destinationFault(status: number, cause: Cause, place: Place): Fault {
-  const { index } = place.options;
+  const { index, dataStream } = place.options;
   const said = reasonOf(cause) || `HTTP status ${status}`;
   if (cause.type === 'cluster_block_exception') {
     return {
@@ -70,7 +72,9 @@ export function destinationFault(status: number, cause: Cause, place: Place): Fa
         code: 'destination-credentials',
         message: `Elasticsearch does not permit it: ${said}`,
         path: setting(place, 'index'),
-        suggestion: `grant this user read, write, create_index and view_index_metadata on ${index}`,
+        suggestion: `grant this user read, write, create_index and view_index_metadata on ${index}${
+          dataStream ? ', and manage_index_templates where it is to create the data stream' : ''
+        }`,
       };
     case 404:
       return cause.type === 'index_not_found_exception' ? missingFault(place) : strangerFault(said, place);
@@ -97,10 +101,26 @@ export function destinationFault(status: number, cause: Cause, place: Place): Fa
 export function missingFault(place: Place): Fault {
   return {
     code: 'destination-missing',
-    message: `Elasticsearch has no index ${place.options.index}`,
+    message: `Elasticsearch has no ${sort(place)} ${place.options.index}`,
     path: setting(place, 'index'),
     suggestion: 'create it, correct its name, or let createIndex create it',
   };
+}
+
+/** Elasticsearch was asked to create it and refuses. */
+export function notCreatedFault(place: Place, cause: Cause): Fault {
+  const { index, createIndex } = place.options;
+  const fromFile = createIndex !== false && createIndex.file !== undefined;
+  return {
+    code: 'destination-misconfigured',
+    message: `Elasticsearch does not create the ${sort(place)} ${index}: ${reasonOf(cause)}`,
+    path: setting(place, fromFile ? 'createIndex.file' : 'createIndex'),
+    suggestion: `correct what it complains of, or create the ${sort(place)} yourself`,
+  };
+}
+
+function sort({ options }: Place): string {
+  return options.dataStream ? 'data stream' : 'index';
 }
 
 export function misconfiguredFault(place: Place, message: string, suggestion: string): Fault {

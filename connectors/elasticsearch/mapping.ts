@@ -46,16 +46,23 @@ const events = {
   },
 };
 
+type Kind = Pick<ElasticsearchOptions, 'content' | 'dataStream'>;
+
+function properties({ content, dataStream }: Kind): Record<string, unknown> {
+  if (content === 'groups') return groups;
+  return dataStream ? { '@timestamp': { type: 'date' }, ...events } : events;
+}
+
 /** The fields a search may count on, at the top of a document. */
-export function expectedFields(content: ElasticsearchOptions['content']): string[] {
-  return Object.keys(content === 'groups' ? groups : events);
+export function expectedFields(kind: Kind): string[] {
+  return Object.keys(properties(kind));
 }
 
 /** `dynamic: false` because `extra` and foreign fields hold whatever others put there: guessing types would refuse documents. */
-export function builtInMapping(content: ElasticsearchOptions['content']): Record<string, unknown> {
+export function builtInMapping(kind: Kind): Record<string, unknown> {
   return {
     dynamic: false,
-    _meta: { groupSyncBridge: { mapping: MAPPING_VERSION, content } },
-    properties: content === 'groups' ? groups : events,
+    _meta: { groupSyncBridge: { mapping: MAPPING_VERSION, content: kind.content } },
+    properties: properties(kind),
   };
 }

@@ -58,32 +58,43 @@ const createIndex = z.union(
   { error: 'false, or an object with shards, replicas and file, is expected' },
 );
 
-export const elasticsearchOptions = z.strictObject({
-  nodes: nodes.describe(
-    'URLs of the cluster’s nodes, as a list or comma-separated. One that is down is left aside while another answers.',
-  ),
-  index: z
-    .string()
-    .refine(isIndexName, {
-      error:
-        'an index name is expected: lowercase, at most 255 bytes, no spaces and none of \\ / * ? " < > | , # :, not beginning with - _ or +',
-    })
-    .describe('The name of an index, or of an alias with a write index (for groups: of one index only).'),
-  content: z
-    .enum(['groups', 'events'])
-    .default('groups')
-    .describe('groups: one document a group, its merged state. events: history, one document an event.'),
-  onDestroyed: z
-    .enum(['mark', 'delete'])
-    .default('mark')
-    .describe('Of groups, what becomes of the document of a destroyed group: marked `destroyed: true`, or deleted.'),
-  createIndex: createIndex.prefault({}).describe('How to create the index when it is missing; false = it must exist.'),
-  requestTimeoutMs: z
-    .int()
-    .min(100)
-    .max(600_000)
-    .default(30_000)
-    .describe('Milliseconds until a request without an answer counts as failed.'),
-});
+export const elasticsearchOptions = z
+  .strictObject({
+    nodes: nodes.describe(
+      'URLs of the cluster’s nodes, as a list or comma-separated. One that is down is left aside while another answers.',
+    ),
+    index: z
+      .string()
+      .refine(isIndexName, {
+        error:
+          'an index name is expected: lowercase, at most 255 bytes, no spaces and none of \\ / * ? " < > | , # :, not beginning with - _ or +',
+      })
+      .describe('The name of an index, or of an alias with a write index (for groups: of one index only).'),
+    content: z
+      .enum(['groups', 'events'])
+      .default('groups')
+      .describe('groups: one document a group, its merged state. events: history, one document an event.'),
+    onDestroyed: z
+      .enum(['mark', 'delete'])
+      .default('mark')
+      .describe('Of groups, what becomes of the document of a destroyed group: marked `destroyed: true`, or deleted.'),
+    dataStream: z
+      .boolean()
+      .default(false)
+      .describe('Of events only: `index` names a data stream, and each document gets an `@timestamp`.'),
+    createIndex: createIndex
+      .prefault({})
+      .describe('How to create the index when it is missing; false = it must exist.'),
+    requestTimeoutMs: z
+      .int()
+      .min(100)
+      .max(600_000)
+      .default(30_000)
+      .describe('Milliseconds until a request without an answer counts as failed.'),
+  })
+  .refine(({ content, dataStream }) => content === 'events' || !dataStream, {
+    path: ['dataStream'],
+    error: 'a data stream only ever grows, so that no group can be kept up to date in it: it needs content: events',
+  });
 
 export type ElasticsearchOptions = z.output<typeof elasticsearchOptions>;

@@ -60,14 +60,15 @@ const PROBE_ID = 'group-sync-bridge-check';
 
 /** The requests of a delivery, with a document that nobody can take. */
 async function check(destination: Destination, signal: AbortSignal): Promise<void> {
-  const { index, content } = destination.options;
+  const { options } = destination;
+  const { index, content } = options;
   const state = await findIndex(destination, signal);
   if (state === undefined) {
     if (destination.newIndex === undefined) throw new Unreachable(missingFault(destination));
     return;
   }
   const mapped = state.mappings?.properties ?? {};
-  const unmapped = expectedFields(content).filter((field) => !(field in mapped));
+  const unmapped = expectedFields(options).filter((field) => !(field in mapped));
   if (unmapped.length > 0) {
     throw new Unreachable(
       misconfiguredFault(
@@ -78,8 +79,8 @@ async function check(destination: Destination, signal: AbortSignal): Promise<voi
     );
   }
   if (content === 'groups') {
-    const { docs } = await ask(destination, signal, (client, options) =>
-      client.mget({ index, ids: [PROBE_ID] }, options),
+    const { docs } = await ask(destination, signal, (client, settings) =>
+      client.mget({ index, ids: [PROBE_ID] }, settings),
     );
     for (const doc of docs) {
       if (!('error' in doc)) continue;
@@ -89,8 +90,8 @@ async function check(destination: Destination, signal: AbortSignal): Promise<voi
   }
   // Not JSON: refused only after permissions and blocks were looked at, and in any index, whatever its mapping.
   const action = JSON.stringify({ [content === 'groups' ? 'index' : 'create']: { _id: PROBE_ID } });
-  const { items } = await ask(destination, signal, (client, options) =>
-    client.bulk<unknown, unknown>({ index, operations: [action, '{]'] }, options),
+  const { items } = await ask(destination, signal, (client, settings) =>
+    client.bulk<unknown, unknown>({ index, operations: [action, '{]'] }, settings),
   );
   for (const item of items) {
     const answer = item.index ?? item.create;
