@@ -62,10 +62,11 @@ export async function startBridge(config: Config, logLevel: LogLevel = 'info'): 
   );
 
   const journalBytes = (): number => sizeOf(file) + sizeOf(`${file}-wal`);
+  const lag = (name: string): number => Math.max(0, journal.head() - health(name).cursor) + reader.countWaiting(name);
   const metrics = createMetrics(signals, clock, {
     connectors,
     head: journal.head,
-    cursor: (connector) => health(connector).cursor,
+    lag,
     deadLetters: reader.countDeadLetters,
     quarantined: reader.countQuarantined,
     journalBytes,
@@ -81,13 +82,12 @@ export async function startBridge(config: Config, logLevel: LogLevel = 'info'): 
       receiver: receiverUrl,
       journal: { file, head, bytes: journalBytes(), quarantined: reader.countQuarantined() },
       connectors: connectors.map((name) => {
-        const { cursor, ...shown } = health(name);
+        const shown = health(name);
         return {
           name,
           kind: config.connectors[name]?.kind ?? '',
-          cursor,
           ...shown,
-          lag: Math.max(0, head - cursor),
+          lag: lag(name),
           deadLetters: reader.countDeadLetters(name),
         };
       }),

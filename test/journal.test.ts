@@ -28,13 +28,13 @@ interface Opened {
   readonly failures: Signals['journal.failed'][];
 }
 
-function open(): Opened {
+function open(maxBytes?: number): Opened {
   const signals = createSignals();
   const commits: Signals['journal.committed'][] = [];
   const failures: Signals['journal.failed'][] = [];
   signals.on('journal.committed', (payload) => commits.push(payload));
   signals.on('journal.failed', (payload) => failures.push(payload));
-  const database = openDatabase(file);
+  const database = openDatabase(file, maxBytes === undefined ? {} : { maxBytes });
   return { database, journal: openJournal(database, systemClock, signals), commits, failures };
 }
 
@@ -171,6 +171,7 @@ describe('deliveries', () => {
     expect(reader.cursor('c')).toBe(3);
     expect(reader.waiting('c')).toEqual([{ seq: 2, event: madeEvent(2), attempts: 4, dueAt: 99, fault: FAULT }]);
     expect(reader.countDeadLetters('c')).toBe(1);
+    expect(reader.countWaiting('c')).toBe(1);
     expect(reader.cursor('another')).toBe(0);
     journal.close();
   });
@@ -216,7 +217,7 @@ describe('deliveries', () => {
 describe('a file that cannot be a journal is refused, and left as it is', () => {
   test('one that another bridge has open', () => {
     const { journal } = open();
-    expect(faultCode(open)).toBe('journal-in-use');
+    expect(faultCode(() => open())).toBe('journal-in-use');
     journal.close();
     expect(faultCode(() => open().journal.close())).toBe(undefined);
   });
@@ -225,20 +226,20 @@ describe('a file that cannot be a journal is refused, and left as it is', () => 
     const other = new DatabaseSync(file);
     other.exec('CREATE TABLE theirs (x)');
     other.close();
-    expect(faultCode(open)).toBe('journal-unusable');
+    expect(faultCode(() => open())).toBe('journal-unusable');
   });
 
   test('one written by a newer version', () => {
     const { database, journal } = open();
     database.connection.exec('PRAGMA user_version = 999');
     journal.close();
-    expect(faultCode(open)).toBe('journal-unusable');
+    expect(faultCode(() => open())).toBe('journal-unusable');
   });
 
   test('one in a folder that cannot be', () => {
     writeFileSync(join(folder, 'plain'), '');
     file = join(folder, 'plain', 'journal.db');
-    expect(faultCode(open)).toBe('journal-unusable');
+    expect(faultCode(() => open())).toBe('journal-unusable');
   });
 });
 
@@ -326,6 +327,22 @@ describe('retention', () => {
     expect(await prune(opened, ['c', 'slow'], received(100_000))).toBe(4);
     expect(onDisk()).toEqual([2, 4, 7, 8, 9, 10].map((n) => madeEvent(n)));
     expect(await prune(opened, ['c', 'another'], received(100_000))).toBe(0);
+    opened.journal.close();
+  });
+
+  test('above 80 % of maxBytes delivered events go whatever their age, until there is room; undelivered ones stay', async () => {
+    const opened = open(1_048_576);
+    const large = (n: number) => madeEvent(n, { introduction: 'x'.repeat(9_000) });
+    let n = 0;
+    while (opened.journal.fill() < 0.9) await opened.journal.record(large(++n));
+    expect(await prune(opened, ['c'], 0)).toBe(0);
+    opened.journal.settle({ ...SETTLED, cursor: n - 5 });
+    await expect.poll(() => reader(opened.database).cursor('c')).toBe(n - 5);
+    const pruned = await prune(opened, ['c'], 0);
+    expect(pruned).toBeGreaterThan(0);
+    expect(opened.journal.fill()).toBeLessThan(0.8);
+    expect(onDisk().slice(-5)).toEqual([4, 3, 2, 1, 0].map((back) => large(n - back)));
+    expect(await prune(opened, ['c'], 0)).toBe(0);
     opened.journal.close();
   });
 

@@ -70,6 +70,7 @@ function harness(
       events.slice(after, after + limit).map((event, index): JournalEntry => ({ seq: after + index + 1, event })),
     waiting: () => [...rows.values()],
     paused: () => false,
+    countWaiting: () => 0,
     countDeadLetters: () => 0,
     deadLetters: () => [],
     deadLetter: () => undefined,

@@ -158,7 +158,7 @@ export const laneOptions = z.strictObject({
   retry: z
     .strictObject({
       initialMs: z.int().min(1).max(60_000).default(200).describe('The first delay; it doubles with each attempt.'),
-      maxMs: z.int().min(1).max(3_600_000).default(30_000).describe('The longest delay. There is no last attempt.'),
+      maxMs: z.int().min(1).max(3_600_000).default(10_000).describe('The longest delay. There is no last attempt.'),
     })
     .refine((retry) => retry.initialMs <= retry.maxMs, { error: 'initialMs is larger than maxMs' })
     .prefault({}),

@@ -30,8 +30,10 @@ export interface Journal {
   setPaused(connector: string, paused: boolean): Promise<void>;
   /** Removes dead letters for good; all of them without `seqs`. Resolves with how many there were. */
   discard(connector: string, seqs?: readonly number[]): Promise<number>;
-  /** Removes at most `limit` events up to `upTo` that were received before `before` and have no open delivery. */
-  prune(after: number, upTo: number, before: number, limit: number): Promise<{ pruned: number; last: number }>;
+  /** Removes at most `limit` events behind `after` and up to `upTo` that have no open delivery. */
+  prune(after: number, upTo: number, limit: number): Promise<{ pruned: number; last: number }>;
+  /** How much of journal.maxBytes is in use, from 0 to 1. */
+  fill(): number;
   /** The seq of the newest event on disk. */
   head(): number;
   /** Writes what is still noted and closes the file. */
@@ -48,7 +50,7 @@ export function openJournal(database: Database, clock: Clock, signals: SignalBus
   );
   const release = connection.prepare('DELETE FROM quarantine WHERE id = ?');
   const candidates = connection.prepare(
-    `SELECT seq FROM events WHERE seq > ? AND seq <= ? AND received_at < ?
+    `SELECT seq FROM events WHERE seq > ? AND seq <= ?
        AND NOT EXISTS (SELECT 1 FROM deliveries WHERE deliveries.seq = events.seq) ORDER BY seq LIMIT ?`,
   );
   const remove = connection.prepare('DELETE FROM events WHERE seq = ?');
@@ -103,12 +105,13 @@ export function openJournal(database: Database, clock: Clock, signals: SignalBus
     settle: (settlement) => committer.later(() => deliveries.settle(settlement)),
     setPaused: (connector, paused) => committer.write(() => deliveries.setPaused(connector, paused)),
     discard: (connector, seqs) => committer.write(() => deliveries.discard(connector, seqs)),
-    prune: (after, upTo, before, limit) =>
+    prune: (after, upTo, limit) =>
       committer.write(() => {
-        const seqs = candidates.all(after, upTo, before, limit).map(({ seq }) => seq as number);
+        const seqs = candidates.all(after, upTo, limit).map(({ seq }) => seq as number);
         for (const seq of seqs) remove.run(seq);
         return { pruned: seqs.length, last: seqs.at(-1) ?? upTo };
       }),
+    fill: database.fill,
     head: () => head,
     close() {
       committer.close();

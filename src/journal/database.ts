@@ -57,6 +57,8 @@ const APPLICATION_ID = 0x67_73_62_6a;
 export interface Database {
   /** The one connection that writes. */
   readonly connection: DatabaseSync;
+  /** How much of `maxBytes` is in use, from 0 to 1; what was pruned counts as free. */
+  fill(): number;
   close(): void;
 }
 
@@ -76,8 +78,13 @@ export function openDatabase(file: string, { maxBytes, onDamaged }: DatabaseOpti
       connection = connect(file, maxBytes);
       onDamaged?.({ file, setAside, reason: messageOf(thrown) });
     }
+    const pages = connection.prepare('PRAGMA page_count');
+    const free = connection.prepare('PRAGMA freelist_count');
+    const most = connection.prepare('PRAGMA max_page_count');
+    const number = (row: Record<string, unknown> | undefined): number => Number(Object.values(row ?? {})[0]);
     return {
       connection,
+      fill: () => (number(pages.get()) - number(free.get())) / number(most.get()),
       close() {
         connection.close();
         lock.close();

@@ -120,6 +120,7 @@ export interface DeliveryReader {
   /** At most `limit` entries behind `after`, in journal order. */
   read(after: number, limit: number): JournalEntry[];
   waiting(connector: string): Waiting[];
+  countWaiting(connector: string): number;
   countDeadLetters(connector: string): number;
   /** At most `limit` dead letters behind the seq `after`, in journal order. */
   deadLetters(connector: string, after: number, limit: number): DeadLetter[];
@@ -138,7 +139,7 @@ export function createDeliveryReader(connection: DatabaseSync): DeliveryReader {
     `SELECT seq, event, attempts, due_at, fault FROM deliveries JOIN events USING (seq)
      WHERE connector = ? AND state = 'waiting' ORDER BY seq`,
   );
-  const countDead = connection.prepare(`SELECT count(*) AS n FROM deliveries WHERE connector = ? AND state = 'dead'`);
+  const count = connection.prepare('SELECT count(*) AS n FROM deliveries WHERE connector = ? AND state = ?');
   const dead = connection.prepare(
     `SELECT seq, event, attempts, fault, changed_at FROM deliveries JOIN events USING (seq)
      WHERE connector = ? AND state = 'dead' AND seq > ? ORDER BY seq LIMIT ?`,
@@ -172,7 +173,8 @@ export function createDeliveryReader(connection: DatabaseSync): DeliveryReader {
         dueAt: row.due_at as number,
         fault: JSON.parse(row.fault as string) as Fault,
       })),
-    countDeadLetters: (connector) => countDead.get(connector)?.n as number,
+    countWaiting: (connector) => count.get(connector, 'waiting')?.n as number,
+    countDeadLetters: (connector) => count.get(connector, 'dead')?.n as number,
     deadLetters: (connector, after, limit) => dead.all(connector, after, limit).map(deadLetter),
     deadLetter: (connector, seq) =>
       dead

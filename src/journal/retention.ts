@@ -14,6 +14,9 @@ export interface RetentionSettings {
 const STEP_EVENTS = 500;
 const STEP_PAUSE_MS = 50;
 const PASS_MS = 60_000;
+const LOOK_MS = 1_000;
+/** Above this share of journal.maxBytes delivered events go whatever their age, until it is below: room is for new ones. */
+const FULL = 0.8;
 
 /** Prunes until `signal` aborts. Events that wait for a retry or are dead letters stay. */
 export async function keepPruned(
@@ -24,18 +27,23 @@ export async function keepPruned(
   signals: SignalBus,
   signal: AbortSignal,
 ): Promise<void> {
+  const passMs = Math.min(PASS_MS, Math.max(LOOK_MS, settings.keepDelivered / 10));
+  let last = Number.NEGATIVE_INFINITY;
   while (!signal.aborted) {
     try {
-      const events = await prunePass(settings, journal, reader, clock, signal);
-      if (events > 0) signals.emit('journal.pruned', { events });
+      if (journal.fill() > FULL || clock.now() - last >= passMs) {
+        last = clock.now();
+        const events = await prunePass(settings, journal, reader, clock, signal);
+        if (events > 0) signals.emit('journal.pruned', { events });
+      }
     } catch {
       // The journal cannot be written now, which is said where callbacks are recorded; the next pass tries again.
     }
-    await clock.sleep(Math.min(PASS_MS, Math.max(1_000, settings.keepDelivered / 10)), signal);
+    await clock.sleep(LOOK_MS, signal);
   }
 }
 
-/** Resolves with how many events were pruned. */
+/** Resolves with how many events were pruned: those older than keepDelivered, and for room as many as that takes. */
 export async function prunePass(
   { keepDelivered, connectors }: RetentionSettings,
   journal: Journal,
@@ -43,17 +51,19 @@ export async function prunePass(
   clock: Clock,
   signal: AbortSignal,
 ): Promise<number> {
-  const before = clock.now() - keepDelivered;
   // Invariant 2: nothing that an enabled connector has not taken is pruned.
   const taken = connectors.length === 0 ? 0 : Math.min(...connectors.map(reader.cursor));
-  const upTo = Math.min(taken, reader.seqAt(before) - 1);
+  const aged = Math.min(taken, reader.seqAt(clock.now() - keepDelivered) - 1);
   let after = 0;
   let events = 0;
-  while (after < upTo && !signal.aborted) {
-    const { pruned, last } = await journal.prune(after, upTo, before, STEP_EVENTS);
+  for (;;) {
+    const forRoom = journal.fill() > FULL;
+    const upTo = forRoom ? taken : aged;
+    if (after >= upTo || signal.aborted) return events;
+    const { pruned, last } = await journal.prune(after, upTo, STEP_EVENTS);
     events += pruned;
     after = pruned < STEP_EVENTS ? upTo : last;
-    await clock.sleep(STEP_PAUSE_MS, signal);
+    // Callbacks are being refused, or soon are: no time to lose.
+    if (!forRoom) await clock.sleep(STEP_PAUSE_MS, signal);
   }
-  return events;
 }

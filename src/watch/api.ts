@@ -13,7 +13,7 @@ export interface ConnectorStatus {
   readonly state: LaneState;
   /** Everything up to this seq is settled. */
   readonly cursor: number;
-  /** Events recorded and not yet taken. */
+  /** Events recorded and not delivered yet, those that wait for a retry included. */
   readonly lag: number;
   readonly deadLetters: number;
   /** Of the latest `replay --from groups` since the bridge started. */

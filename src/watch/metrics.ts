@@ -5,7 +5,8 @@ import type { SignalBus } from '../canon/signal.ts';
 export interface MetricSources {
   readonly connectors: readonly string[];
   head(): number;
-  cursor(connector: string): number;
+  /** Events recorded and not delivered: beyond the cursor, or waiting for a retry. */
+  lag(connector: string): number;
   deadLetters(connector: string): number;
   quarantined(): number;
   journalBytes(): number;
@@ -71,10 +72,10 @@ export function createMetrics(signals: SignalBus, clock: Clock, sources: MetricS
   });
   new Gauge({
     name: 'bridge_delivery_lag_events',
-    help: 'Events recorded and not yet taken by the connector.',
+    help: 'Events recorded and not delivered yet, those that wait for a retry included.',
     ...byConnector,
     collect() {
-      for (const connector of sources.connectors) this.set({ connector }, sources.head() - sources.cursor(connector));
+      for (const connector of sources.connectors) this.set({ connector }, sources.lag(connector));
     },
   });
   new Gauge({
