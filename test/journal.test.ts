@@ -188,6 +188,26 @@ describe('deliveries', () => {
     journal.close();
   });
 
+  test('large events come in smaller batches, none is left out', async () => {
+    const { database, journal } = open();
+    const large = Array.from({ length: 30 }, (_, n) => madeEvent(n, { introduction: 'x'.repeat(400_000) }));
+    await Promise.all(large.map(journal.record));
+    const reader = createDeliveryReader(database.connection);
+    const found: CanonicalEvent[] = [];
+    const sizes: number[] = [];
+    for (let after = 0; ; ) {
+      const batch = reader.read(after, 1_000);
+      const last = batch.at(-1);
+      if (last === undefined) break;
+      found.push(...batch.map(({ event }) => event));
+      sizes.push(batch.length);
+      after = last.seq;
+    }
+    expect(found).toEqual(large);
+    expect(sizes).toEqual([11, 11, 8]);
+    journal.close();
+  });
+
   test('a replay moves the cursor back and forgets the rows behind it, not those before', async () => {
     const { database, journal } = open();
     await Promise.all([1, 2, 3, 4].map((n) => journal.record(madeEvent(n))));

@@ -117,7 +117,7 @@ export interface DeliveryReader {
   head(): number;
   cursor(connector: string): number;
   paused(connector: string): boolean;
-  /** At most `limit` entries behind `after`, in journal order. */
+  /** At most `limit` entries behind `after`, in journal order; fewer when they are large, at least one if there is any. */
   read(after: number, limit: number): JournalEntry[];
   waiting(connector: string): Waiting[];
   countWaiting(connector: string): number;
@@ -130,6 +130,9 @@ export interface DeliveryReader {
   /** The first seq that was received at or after `time` (ms since 1970); head + 1 when there is none. */
   seqAt(time: number): number;
 }
+
+/** A batch of the largest callbacks must not need more memory than one of ordinary ones. */
+const READ_CHARACTERS = 4 * 1_048_576;
 
 export function createDeliveryReader(connection: DatabaseSync): DeliveryReader {
   const head = connection.prepare('SELECT coalesce(max(seq), 0) AS seq FROM events');
@@ -165,7 +168,16 @@ export function createDeliveryReader(connection: DatabaseSync): DeliveryReader {
     head: headSeq,
     cursor: (connector) => (lane.get(connector)?.cursor as number | undefined) ?? 0,
     paused: (connector) => lane.get(connector)?.paused === 1,
-    read: (after, limit) => read.all(after, limit).map(entry),
+    read(after, limit) {
+      const entries: JournalEntry[] = [];
+      let characters = 0;
+      for (const row of read.iterate(after, limit)) {
+        entries.push(entry(row));
+        characters += (row.event as string).length;
+        if (characters >= READ_CHARACTERS) break;
+      }
+      return entries;
+    },
     waiting: (connector) =>
       waiting.all(connector).map((row) => ({
         ...entry(row),

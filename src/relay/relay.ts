@@ -23,6 +23,8 @@ export interface Relay {
 
 /** Beside this file: the source in a checkout, JavaScript in the published package. */
 const WORKER = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url);
+/** Batches are short-lived: a larger young generation would only keep more garbage around. */
+const YOUNG_MB = 24;
 const RESTART_MS = 1_000;
 const STOP_MS = 3_000;
 
@@ -37,7 +39,11 @@ export function startRelay(data: RelayData, settle: (settlement: Settlement) => 
 
   const start = (): void => {
     // kafkajs sets timers in the past, harmlessly, and Node 24 would say so on standard error each time.
-    worker = new Worker(WORKER, { workerData: data, execArgv: ['--disable-warning=TimeoutNegativeWarning'] });
+    worker = new Worker(WORKER, {
+      workerData: data,
+      execArgv: ['--disable-warning=TimeoutNegativeWarning'],
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB },
+    });
     worker.on('message', (message: FromRelay) => {
       if (message.kind === 'settled') settle(message.settlement);
       else if (message.kind === 'signal') signals.emit(message.name, message.payload);
