@@ -91,6 +91,7 @@ describe.skipIf(skip !== '')(`a callback reaches Kafka and Elasticsearch${skip}`
         introduction: capturedVersion,
         groupType: capturedVersion,
         lastOperator: capturedVersion,
+        updatedAt: capturedVersion,
       },
     });
     await eventually(async () => {
