@@ -10,6 +10,8 @@ export interface Connector<Options> {
   readonly kind: string;
   /** One sentence, for the docs and the console. */
   readonly summary: string;
+  /** What suits such destinations unless the YAML says otherwise: how long a batch may wait to fill, in ms. */
+  readonly maxWaitMs?: number;
   /** The only schema: checks, defaults, docs. */
   readonly options: z.ZodType<Options> & z.ZodObject;
   /** Throws Unreachable while the destination cannot be had; the lane tries again. */

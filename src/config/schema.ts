@@ -129,6 +129,14 @@ const admin = z.strictObject({
   port: port.default(8081),
 });
 
+const batch = (maxWaitMs: number) =>
+  z
+    .strictObject({
+      maxEvents: z.int().min(1).max(100_000).default(1_000).describe('At most this many events in one delivery.'),
+      maxWaitMs: z.int().min(0).max(60_000).default(maxWaitMs).describe('How long to wait for a batch to fill.'),
+    })
+    .prefault({});
+
 /** What every connector takes beside its own options. */
 export const laneOptions = z.strictObject({
   enabled: z.boolean().default(true),
@@ -149,12 +157,7 @@ export const laneOptions = z.strictObject({
     })
     .prefault({})
     .describe('Only these events reach the connector: each criterion that is given must hold.'),
-  batch: z
-    .strictObject({
-      maxEvents: z.int().min(1).max(100_000).default(1_000).describe('At most this many events in one delivery.'),
-      maxWaitMs: z.int().min(0).max(60_000).default(0).describe('How long to wait for a batch to fill.'),
-    })
-    .prefault({}),
+  batch: batch(0),
   retry: z
     .strictObject({
       initialMs: z.int().min(1).max(60_000).default(200).describe('The first delay; it doubles with each attempt.'),
@@ -165,8 +168,8 @@ export const laneOptions = z.strictObject({
 });
 export type LaneOptions = z.output<typeof laneOptions>;
 
-const [first, ...others] = connectors.map((connector) =>
-  connector.options.safeExtend({ ...laneOptions.shape, kind: z.literal(connector.kind) }),
+const [first, ...others] = connectors.map(({ kind, options, maxWaitMs = 0 }: (typeof connectors)[number]) =>
+  options.safeExtend({ ...laneOptions.shape, batch: batch(maxWaitMs), kind: z.literal(kind) }),
 );
 // biome-ignore lint/style/noNonNullAssertion: the list of connectors is not empty
 const connector = z.discriminatedUnion('kind', [first!, ...others]);
