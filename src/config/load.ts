@@ -103,6 +103,8 @@ function check<Settings>(reading: Reading, schema: z.ZodType<Settings>): Checked
   for (let changed = true; changed && !checked.ok; ) {
     changed = false;
     for (const { path, issue } of checked.refused) {
+      // The document itself has no owner to be put into.
+      if (path.length === 0) continue;
       const { place, exact } = placeAt(reading.root, path);
       if (!exact || place.otherwise === undefined || reread.has(place)) continue;
       if (typeof place.otherwise === 'object' && !wantsMapping(issue)) continue;
