@@ -4,13 +4,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { bridgeHome, runCommand, startBridgeProcess } from './bridge.process.ts';
+import { type BridgeHome, bridgeHome, runCommand, startBridgeProcess } from './bridge.process.ts';
 
 let folder: string;
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'cli-'));
 });
 afterAll(() => rmSync(folder, { recursive: true }));
+
+const fileHome = (): BridgeHome =>
+  bridgeHome((at) => ({ 'audit-file': { kind: 'file', path: join(at, 'events.ndjson') } }));
 
 function yaml(text: string): string {
   const file = join(folder, 'bridge.yaml');
@@ -84,7 +87,7 @@ describe('wrong usage', () => {
 
 describe('start and send', () => {
   test('the first lines say where it listens, which connectors run, and what to try', async () => {
-    const home = bridgeHome((at) => ({ 'audit-file': { kind: 'file', path: join(at, 'events.ndjson') } }));
+    const home = fileHome();
     const bridge = await startBridgeProcess(home);
     expect(bridge.stdout()).toMatch(/callbacks +http:\/\/127\.0\.0\.1:\d+\/callback \(SDKAppID 1400701118\)/);
     expect(bridge.stdout()).toMatch(/connector +audit-file \(file\)/);
@@ -126,7 +129,7 @@ describe('start and send', () => {
   });
 
   test('--rate is kept', async () => {
-    const home = bridgeHome((at) => ({ 'audit-file': { kind: 'file', path: join(at, 'events.ndjson') } }));
+    const home = fileHome();
     const bridge = await startBridgeProcess(home);
     const { stdout } = await runCommand([
       'send',
@@ -153,7 +156,7 @@ describe('start and send', () => {
   });
 
   test('a port that is taken: exit 1, the setting is named', async () => {
-    const home = bridgeHome((at) => ({ 'audit-file': { kind: 'file', path: join(at, 'events.ndjson') } }));
+    const home = fileHome();
     const bridge = await startBridgeProcess(home);
     const file = yaml(
       `app: { sdkAppId: 1 }\nreceiver: { host: 127.0.0.1, port: ${new URL(bridge.url).port} }\njournal: { file: ${folder}/j.db }\nconnectors:\n  a: { kind: file, path: ${folder}/x }\n`,
@@ -166,7 +169,7 @@ describe('start and send', () => {
   });
 
   test('a second bridge on the same journal: exit 1, the first goes on', async () => {
-    const home = bridgeHome((at) => ({ 'audit-file': { kind: 'file', path: join(at, 'events.ndjson') } }));
+    const home = fileHome();
     const bridge = await startBridgeProcess(home);
     const { code, stderr } = await runCommand(['start', '--config', home.configFile]);
     expect(code).toBe(1);

@@ -219,6 +219,7 @@ describe('deliveries', () => {
     const reader = createDeliveryReader(database.connection);
     expect(reader.cursor('c')).toBe(2);
     expect(reader.deadLetters('c', 0, 10).map(({ seq }) => seq)).toEqual([1]);
+    expect(reader.deadLetterSeqs('another', 2)).toEqual([1, 3]);
     expect(reader.cursor('another')).toBe(4);
     expect(reader.countDeadLetters('another')).toBe(3);
     journal.close();

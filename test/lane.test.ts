@@ -74,6 +74,7 @@ function harness(
     countDeadLetters: () => 0,
     deadLetters: () => [],
     deadLetter: () => undefined,
+    deadLetterSeqs: () => [],
     countQuarantined: () => 0,
     quarantined: () => [],
     seqAt: () => 1,

@@ -78,7 +78,7 @@ export function createCommitter(connection: DatabaseSync, events: CommitEvents):
       results = transact([...taken.map(({ work }) => work), ...late]);
     } catch (thrown) {
       refuse(taken, thrown);
-      keep(late, taken.length > 0);
+      if (late.length > 0 && !(taken.length > 0 && commitAlone(late))) keep(late);
       return;
     }
     taken.forEach(({ resolve }, index) => {
@@ -103,17 +103,21 @@ export function createCommitter(connection: DatabaseSync, events: CommitEvents):
     events.failed(error.fault);
   };
 
-  /** Works that nobody would bring again. Cursors have room where new events have none, so they are tried on their own. */
-  const keep = (late: readonly (() => void)[], alone: boolean): void => {
-    if (late.length === 0) return;
+  /** Cursors have room where new events have none, so they are tried without those; false when that fails, too. */
+  const commitAlone = (late: readonly (() => void)[]): boolean => {
     try {
-      if (!alone) throw new Error('tried alone already');
       transact(late);
-      events.committed(0, 0);
     } catch {
-      laters = [...late, ...laters];
-      if (!closed) soon ??= setTimeout(flush, PROBE_MS);
+      return false;
     }
+    events.committed(0, 0);
+    return true;
+  };
+
+  /** Nobody would bring these again. */
+  const keep = (late: readonly (() => void)[]): void => {
+    laters = [...late, ...laters];
+    if (!closed) soon ??= setTimeout(flush, PROBE_MS);
   };
 
   const tryAgain = (): void => {

@@ -125,6 +125,8 @@ export interface DeliveryReader {
   /** At most `limit` dead letters behind the seq `after`, in journal order. */
   deadLetters(connector: string, after: number, limit: number): DeadLetter[];
   deadLetter(connector: string, seq: number): DeadLetter | undefined;
+  /** The seqs of the oldest `limit` dead letters, without reading their events. */
+  deadLetterSeqs(connector: string, limit: number): number[];
   countQuarantined(): number;
   quarantined(after: number, limit: number): Quarantined[];
   /** The first seq that was received at or after `time` (ms since 1970); head + 1 when there is none. */
@@ -146,6 +148,9 @@ export function createDeliveryReader(connection: DatabaseSync): DeliveryReader {
   const dead = connection.prepare(
     `SELECT seq, event, attempts, fault, changed_at FROM deliveries JOIN events USING (seq)
      WHERE connector = ? AND state = 'dead' AND seq > ? ORDER BY seq LIMIT ?`,
+  );
+  const deadSeqs = connection.prepare(
+    `SELECT seq FROM deliveries WHERE connector = ? AND state = 'dead' ORDER BY seq LIMIT ?`,
   );
   const countQuarantined = connection.prepare('SELECT count(*) AS n FROM quarantine');
   const quarantined = connection.prepare('SELECT * FROM quarantine WHERE id > ? ORDER BY id LIMIT ?');
@@ -193,6 +198,7 @@ export function createDeliveryReader(connection: DatabaseSync): DeliveryReader {
         .all(connector, seq - 1, 1)
         .map(deadLetter)
         .find((letter) => letter.seq === seq),
+    deadLetterSeqs: (connector, limit) => deadSeqs.all(connector, limit).map(({ seq }) => seq as number),
     countQuarantined: () => countQuarantined.get()?.n as number,
     quarantined: (after, limit) =>
       quarantined.all(after, limit).map((row) => ({

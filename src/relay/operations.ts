@@ -95,7 +95,7 @@ export function createOperations(
       const all = reader.countDeadLetters(connector);
       const found =
         seqs === undefined
-          ? reader.deadLetters(connector, 0, RETRY_LIMIT).map(({ seq }) => seq)
+          ? reader.deadLetterSeqs(connector, RETRY_LIMIT)
           : seqs.slice(0, RETRY_LIMIT).filter((seq) => reader.deadLetter(connector, seq) !== undefined);
       relay.retry(connector, found);
       return { taken: found.length, left: all - found.length };
