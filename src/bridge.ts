@@ -4,8 +4,11 @@ import { systemClock } from './canon/clock.ts';
 import { BridgeError, describeFault } from './canon/fault.ts';
 import { createSignals, type SignalBus } from './canon/signal.ts';
 import { type Config, toAddressList } from './config/schema.ts';
+import { keepCertificate, readAuthority, readCertificate } from './intake/certificate.ts';
+import { limitConnections } from './intake/connections.ts';
+import { createForwarder, type Forwarder } from './intake/forward.ts';
 import { mapKept } from './intake/quarantine.ts';
-import { createReceiver } from './intake/receiver.ts';
+import { createReceiver, type ReceiverSettings } from './intake/receiver.ts';
 import { closeServer, listen } from './intake/server.ts';
 import { type Journal, openJournal } from './journal/append.ts';
 import { openDatabase } from './journal/database.ts';
@@ -39,6 +42,10 @@ export async function startBridge(config: Config, logLevel: LogLevel = 'info'): 
   logSignals(signals, createLogger(logLevel));
   const stopping = new AbortController();
 
+  const { tls } = config.receiver;
+  const certificate = tls && readCertificate(tls);
+  const forwarder = forwarderOf(config);
+
   const { file, maxBytes, keepDelivered } = config.journal;
   const database = openDatabase(file, { maxBytes, onDamaged: (damage) => signals.emit('journal.damaged', damage) });
   const journal = openJournal(database, clock, signals);
@@ -52,14 +59,14 @@ export async function startBridge(config: Config, logLevel: LogLevel = 'info'): 
   });
 
   const trouble = watchTrouble(signals);
-  const receiver = createReceiver(
-    {
-      ...config.app,
-      ...config.receiver,
-      allowed: config.receiver.allowFrom && toAddressList(config.receiver.allowFrom),
-    },
-    { record: journal.record, quarantine: journal.quarantine, clock, signals, stopping: () => stopping.signal.aborted },
-  );
+  const receiver = createReceiver(receiverSettings(config), {
+    record: journal.record,
+    quarantine: journal.quarantine,
+    ...(forwarder !== undefined && { forward: forwarder.forward }),
+    clock,
+    signals,
+    stopping: () => stopping.signal.aborted,
+  });
 
   const journalBytes = (): number => sizeOf(file) + sizeOf(`${file}-wal`);
   const lag = (name: string): number => Math.max(0, journal.head() - health(name).cursor) + reader.countWaiting(name);
@@ -111,10 +118,22 @@ export async function startBridge(config: Config, logLevel: LogLevel = 'info'): 
       throw thrown instanceof BridgeError ? new BridgeError({ ...thrown.fault, path: setting }, thrown) : thrown;
     }
   };
-  const { host, port, path } = config.receiver;
-  const receiverPort = await serve('receiver.port', () => listen(receiver.fetch, host, port));
+  const { host, port, path, keepAlive, maxConnections } = config.receiver;
+  const receiverPort = await serve('receiver.port', async () => {
+    const listening = await listen(receiver.fetch, host, port, {
+      keepAliveMs: keepAlive,
+      certificate,
+      onHandshakeFailed: (message) => signals.emit('tls.handshake-failed', { message }),
+    });
+    limitConnections(listening.server, maxConnections, signals);
+    if (tls && certificate && 'setSecureContext' in listening.server) {
+      keepCertificate(listening.server, tls, certificate, signals, stopping.signal);
+      signals.emit('tls.loaded', { file: tls.certFile, notAfter: certificate.notAfter });
+    }
+    return listening;
+  });
   const adminPort = await serve('admin.port', () => listen(api.fetch, config.admin.host, config.admin.port));
-  receiverUrl = `http://${urlHost(host)}:${receiverPort}${path}`;
+  receiverUrl = `${tls ? 'https' : 'http'}://${urlHost(host)}:${receiverPort}${path}`;
   const adminUrl = `http://${urlHost(config.admin.host)}:${adminPort}`;
   signals.emit('bridge.started', { receiver: receiverUrl, admin: adminUrl, connectors, journal: file });
 
@@ -126,6 +145,7 @@ export async function startBridge(config: Config, logLevel: LogLevel = 'info'): 
     stopping.abort();
     signals.emit('bridge.stopping', { reason });
     await Promise.all(servers.map((server) => closeServer(server, IN_FLIGHT_MS)));
+    forwarder?.close();
     await relay.stop(config.shutdownMs);
     await pruning;
     journal.close();
@@ -141,6 +161,26 @@ export async function startBridge(config: Config, logLevel: LogLevel = 'info'): 
       return ended;
     },
   };
+}
+
+function receiverSettings({ app, receiver }: Config): ReceiverSettings {
+  const { otherCommands, allowFrom, trustProxy, allowBefore, ...others } = receiver;
+  return {
+    ...others,
+    sdkAppId: app.sdkAppId,
+    sign: app.callbackTokens && { tokens: app.callbackTokens, windowMs: app.signWindow },
+    allowed: allowFrom && toAddressList(allowFrom),
+    proxies: trustProxy === false ? undefined : toAddressList(trustProxy),
+    otherCommands: typeof otherCommands === 'string' ? otherCommands : 'forward',
+    forwardAll: typeof otherCommands !== 'string' && otherCommands.forwardAll,
+    allowBefore: new Set(allowBefore),
+  };
+}
+
+function forwarderOf({ receiver: { otherCommands } }: Config): Forwarder | undefined {
+  if (typeof otherCommands === 'string') return undefined;
+  const { caFile, ...settings } = otherCommands;
+  return createForwarder({ ...settings, ca: caFile && readAuthority('receiver.otherCommands.caFile', caFile) });
 }
 
 /** Why callbacks cannot be recorded just now, if so. */

@@ -7,6 +7,7 @@ const WAY = `
 src/canon/clock.ts
 src/canon/fault.ts
 src/canon/outcome.ts
+src/canon/command.ts
 src/canon/event.ts
 src/canon/group.ts
 src/canon/signal.ts
@@ -31,8 +32,12 @@ src/intake/commands.ts
 src/intake/callback.ts
 src/intake/authentication.ts
 src/intake/mapping.ts
+src/intake/forward.ts
+src/intake/holding.ts
 src/intake/quarantine.ts
 src/intake/receiver.ts
+src/intake/certificate.ts
+src/intake/connections.ts
 src/intake/server.ts
 src/journal/database.ts
 src/journal/deliveries.ts

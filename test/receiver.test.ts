@@ -1,86 +1,11 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import type { Server } from 'node:http';
 import { connect, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { systemClock } from '../src/canon/clock.ts';
 import type { CanonicalEvent } from '../src/canon/event.ts';
 import { BridgeError } from '../src/canon/fault.ts';
-import { createSignals, type Signals } from '../src/canon/signal.ts';
 import { toAddressList } from '../src/config/schema.ts';
 import { signOf } from '../src/intake/authentication.ts';
-import { createReceiver, type ReceiverSettings } from '../src/intake/receiver.ts';
-import { closeServer, listen } from '../src/intake/server.ts';
-import { openJournal } from '../src/journal/append.ts';
-import { openDatabase } from '../src/journal/database.ts';
-import { createDeliveryReader } from '../src/journal/deliveries.ts';
 import { body, COMMAND, ODD_GROUP_IDS, ODD_TEXTS, SDK_APP_ID, search } from './callbacks.ts';
-
-const NOW = 1_700_000_030_000;
-const OK = { ActionStatus: 'OK', ErrorInfo: '', ErrorCode: 0 };
-
-interface Receiver {
-  readonly origin: string;
-  readonly port: number;
-  post(callback?: {
-    search?: string;
-    body?: string | Buffer;
-    headers?: Record<string, string>;
-  }): Promise<{ status: number; json: unknown }>;
-  /** Every event on disk, in journal order. */
-  recorded(): CanonicalEvent[];
-  readonly answered: Signals['callback.answered'][];
-  close(): Promise<void>;
-}
-
-/** The receiver on a real journal; `record` replaces the journal where one must fail. */
-async function startReceiver(
-  changes: Partial<ReceiverSettings> = {},
-  record?: () => Promise<never>,
-): Promise<Receiver> {
-  const folder = mkdtempSync(join(tmpdir(), 'receiver-'));
-  const clock = { ...systemClock, now: () => NOW };
-  const signals = createSignals();
-  const answered: Signals['callback.answered'][] = [];
-  signals.on('callback.answered', (payload) => answered.push(payload));
-  const database = openDatabase(join(folder, 'journal.db'));
-  const journal = openJournal(database, clock, signals);
-  const app = createReceiver(
-    {
-      sdkAppId: SDK_APP_ID,
-      path: '/callback',
-      maxBodyBytes: 65_536,
-      otherCommands: 'acknowledge',
-      whenUnrecordable: 'fail',
-      ...changes,
-    },
-    { record: record ?? journal.record, quarantine: journal.quarantine, clock, signals, stopping: () => false },
-  );
-  const { server, port }: { server: Server; port: number } = await listen(app.fetch, '127.0.0.1', 0);
-  const origin = `http://127.0.0.1:${port}`;
-  const reader = createDeliveryReader(database.connection);
-  return {
-    origin,
-    port,
-    answered,
-    async post({ search: query = search(), body: payload = body(), headers = {} } = {}) {
-      const response = await fetch(`${origin}/callback?${query}`, { method: 'POST', body: payload, headers });
-      return { status: response.status, json: await response.json() };
-    },
-    recorded: () => reader.read(0, 1_000).map(({ event }) => event),
-    async close() {
-      await closeServer(server, 100);
-      journal.close();
-      rmSync(folder, { recursive: true });
-    },
-  };
-}
-
-const fail = (status: number, info: RegExp) => ({
-  status,
-  json: { ActionStatus: 'FAIL', ErrorInfo: expect.stringMatching(info), ErrorCode: status },
-});
+import { fail, NOW, OK, type Receiver, startReceiver } from './receiver.testbed.ts';
 
 describe('the status table', () => {
   let receiver: Receiver;
@@ -216,7 +141,7 @@ describe('the status table', () => {
 describe('authentication', () => {
   let receiver: Receiver;
   beforeAll(async () => {
-    receiver = await startReceiver({ callbackTokens: ['old-token', 'xxxxyyyy'] });
+    receiver = await startReceiver({ sign: { tokens: ['old-token', 'xxxxyyyy'], windowMs: 60_000 } });
   });
   afterAll(() => receiver.close());
   const signed = (token: string, seconds: number, change = (sign: string) => sign) =>
@@ -238,6 +163,13 @@ describe('authentication', () => {
     expect(await receiver.post({ search: query })).toEqual({ status: 200, json: OK });
   });
 
+  test('the window is that of the configuration', async () => {
+    const narrow = await startReceiver({ sign: { tokens: ['xxxxyyyy'], windowMs: 5_000 } });
+    expect(await narrow.post({ search: signed('xxxxyyyy', now - 5) })).toEqual({ status: 200, json: OK });
+    expect(await narrow.post({ search: signed('xxxxyyyy', now - 6) })).toEqual(fail(401, /5 s.*app\.signWindow/));
+    await narrow.close();
+  });
+
   test.each([
     ['no Sign', search({ RequestTime: String(now) }), /Sign is missing/],
     ['no RequestTime', search({ Sign: signOf('xxxxyyyy', String(now)) }), /RequestTime is missing/],
@@ -257,6 +189,34 @@ describe('who may call', () => {
   test('403: an address that is not in allowFrom', async () => {
     const receiver = await startReceiver({ allowed: toAddressList(['183.192.202.0/25', '2001:db8::/32']) });
     expect(await receiver.post()).toEqual(fail(403, /127\.0\.0\.1 may not call.*receiver\.allowFrom/));
+    await receiver.close();
+  });
+
+  test.each([
+    ['the right-most address that is no proxy of ours', '203.0.113.9, 183.192.202.5, 10.0.0.7', 200],
+    ['with its port', '183.192.202.5:4711', 200],
+    ['an IPv6 address with its port', '[2001:db8::5]:443', 200],
+    ['not what stands to the left of it, which anybody can write', '183.192.202.5, 203.0.113.9', 403],
+    ['our own proxies only', '10.0.0.7', 403],
+    ['no address at all', '183.192.202.5, unknown', 403],
+    ['an empty one', '', 403],
+  ])('behind a proxy the caller is %s', async (_, forwardedFor, status) => {
+    const receiver = await startReceiver({
+      allowed: toAddressList(['183.192.202.0/25', '2001:db8::/32']),
+      proxies: toAddressList(['127.0.0.0/8', '10.0.0.0/8']),
+    });
+    expect(await receiver.post({ headers: { 'x-forwarded-for': forwardedFor } })).toMatchObject({ status });
+    await receiver.close();
+  });
+
+  test('403: X-Forwarded-For from anybody else is not believed', async () => {
+    const receiver = await startReceiver({
+      allowed: toAddressList(['183.192.202.0/25']),
+      proxies: toAddressList(['10.0.0.0/8']),
+    });
+    expect(await receiver.post({ headers: { 'x-forwarded-for': '183.192.202.5' } })).toEqual(
+      fail(403, /127\.0\.0\.1 may not call/),
+    );
     await receiver.close();
   });
 
@@ -309,6 +269,33 @@ describe('other commands', () => {
       await receiver.close();
     },
   );
+});
+
+describe('a "before" command that the configuration allows', () => {
+  const allowBefore = new Set(['Group.CallbackBeforeSendMsg']);
+  const asking = (command: string) => ({
+    search: search({ CallbackCommand: command }),
+    body: body({ CallbackCommand: command }),
+  });
+
+  test('is answered OK, and no other one', async () => {
+    const receiver = await startReceiver({ allowBefore });
+    expect(await receiver.post(asking('Group.CallbackBeforeSendMsg'))).toEqual({ status: 200, json: OK });
+    expect(await receiver.post(asking('C2C.CallbackBeforeSendMsg'))).toEqual(fail(403, /asks for leave/));
+    expect(receiver.answered.map(({ command, outcome }) => [command, outcome])).toEqual([
+      ['Group.CallbackBeforeSendMsg', 'acknowledged'],
+      ['C2C.CallbackBeforeSendMsg', 'refused'],
+    ]);
+    await receiver.close();
+  });
+
+  test('has to be the protocol, too', async () => {
+    const receiver = await startReceiver({ allowBefore });
+    const { search } = asking('Group.CallbackBeforeSendMsg');
+    expect(await receiver.post({ search, body: '[]' })).toEqual(fail(400, /not an object/));
+    expect(await receiver.post({ search, body: body() })).toEqual(fail(400, /different commands/));
+    await receiver.close();
+  });
 });
 
 describe('what is recorded', () => {
@@ -366,13 +353,18 @@ describe('the process is unharmed', () => {
   });
 
   test('503: the event cannot be recorded, and no path of this machine goes out', async () => {
-    const receiver = await startReceiver({}, () => {
-      throw new BridgeError({
-        code: 'journal-unwritable',
-        message: 'the event cannot be recorded',
-        suggestion: 'disk /secret full',
-      });
-    });
+    const receiver = await startReceiver(
+      {},
+      {
+        record: () => {
+          throw new BridgeError({
+            code: 'journal-unwritable',
+            message: 'the event cannot be recorded',
+            suggestion: 'disk /secret full',
+          });
+        },
+      },
+    );
     const { status, json } = await receiver.post();
     expect({ status, json }).toEqual(fail(503, /^the event cannot be recorded$/));
     expect(receiver.answered).toMatchObject([{ outcome: 'failed' }]);
@@ -381,10 +373,15 @@ describe('the process is unharmed', () => {
 
   test('hold: the answer comes after the service’s time-out, and OK if there is room again by then', async () => {
     let attempts = 0;
-    const receiver = await startReceiver({ whenUnrecordable: 'hold' }, () => {
-      attempts++;
-      throw new BridgeError({ code: 'journal-unwritable', message: 'the event cannot be recorded' });
-    });
+    const receiver = await startReceiver(
+      { whenUnrecordable: 'hold' },
+      {
+        record: () => {
+          attempts++;
+          throw new BridgeError({ code: 'journal-unwritable', message: 'the event cannot be recorded' });
+        },
+      },
+    );
     const start = performance.now();
     expect(await receiver.post()).toEqual(fail(503, /cannot be recorded/));
     expect(performance.now() - start).toBeGreaterThan(2_000);
@@ -393,9 +390,14 @@ describe('the process is unharmed', () => {
   });
 
   test('503: something unforeseen is no stack trace', async () => {
-    const receiver = await startReceiver({}, () => {
-      throw new TypeError('x is not a function');
-    });
+    const receiver = await startReceiver(
+      {},
+      {
+        record: () => {
+          throw new TypeError('x is not a function');
+        },
+      },
+    );
     expect(await receiver.post()).toEqual(fail(503, /^the callback could not be handled$/));
     await receiver.close();
   });

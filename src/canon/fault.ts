@@ -19,6 +19,8 @@ const known = {
   'method-unknown': { status: 405 },
   'body-too-large': { status: 413 },
   internal: { status: 503 },
+  overloaded: { status: 503 },
+  'forward-failed': { status: 503 },
   // the journal
   'journal-in-use': { status: 503, exit: 1 },
   'journal-unusable': { status: 503, exit: 1 },
@@ -41,6 +43,7 @@ const known = {
   'connector-unknown': { exit: 2 },
   'bridge-unreachable': { exit: 1 },
   'address-in-use': { exit: 1 },
+  'certificate-unusable': { exit: 2 },
   'command-failed': { exit: 1 },
 } as const satisfies Record<string, { status?: 400 | 401 | 403 | 404 | 405 | 413 | 503; exit?: 1 | 2 }>;
 

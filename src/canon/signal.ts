@@ -5,10 +5,19 @@ export interface Signals {
   'bridge.started': { receiver: string; admin: string; connectors: readonly string[]; journal: string };
   'bridge.stopping': { reason: string };
   'bridge.stopped': Record<string, never>;
-  /** One callback was answered. `command` is bounded: commands that the protocol does not know are 'unknown'. */
+  /** One callback was answered. `command` is bounded: commands that the vendor does not document are 'other'. */
   'callback.answered': { command: string; outcome: CallbackOutcome; ms: number; fault?: Fault };
   /** Something unforeseen: a fault of the bridge itself. */
   'callback.crashed': { message: string };
+  /** The handler behind the bridge gave no answer in time. */
+  'callback.unforwarded': { command: string; fault: Fault };
+  /** A connection beyond the most there may be: an idle one made room for it, or it was turned away. */
+  'connection.crowded': { most: number; evicted: boolean };
+  'tls.handshake-failed': { message: string };
+  /** The certificate new connections are shown; notAfter in milliseconds since 1970. */
+  'tls.loaded': { file: string; notAfter: number };
+  /** The certificate on disk cannot be used: the one before stays. */
+  'tls.failed': { fault: Fault };
   'callback.clock-ahead': { groupId: string; aheadMs: number };
   'journal.committed': { events: number; duplicates: number; ms: number; head: number };
   /** From now on nothing can be recorded, until 'journal.recovered'. */
@@ -56,7 +65,14 @@ export type LaneState =
   /** The destination as a whole cannot be had; `retryAt` and `since` in milliseconds since 1970. */
   | { readonly kind: 'waiting'; readonly fault: Fault; readonly since: number; readonly retryAt: number };
 
-export type CallbackOutcome = 'recorded' | 'duplicate' | 'quarantined' | 'acknowledged' | 'refused' | 'failed';
+export type CallbackOutcome =
+  | 'recorded'
+  | 'duplicate'
+  | 'quarantined'
+  | 'acknowledged'
+  | 'forwarded'
+  | 'refused'
+  | 'failed';
 export type SignalName = keyof Signals;
 type Listener = <Name extends SignalName>(name: Name, payload: Signals[Name]) => void;
 

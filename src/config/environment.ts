@@ -1,4 +1,5 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: this is the file about them
+import { readFileSync } from 'node:fs';
 
 /** Names and values, as in `process.env`. */
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -21,8 +22,9 @@ type Part = string | Reference;
 
 interface Reference {
   readonly index: number;
+  /** Of a variable, or the path of a file. */
   readonly name: string;
-  readonly operator?: '-' | '+';
+  readonly operator?: '-' | '+' | 'file';
   readonly operand: readonly Part[];
 }
 
@@ -30,11 +32,12 @@ type Parsed<T> =
   | { readonly ok: true; readonly value: T; readonly end: number }
   | { readonly ok: false; readonly fault: ExpansionFault };
 
-const FORMS = '${NAME}, ${NAME:-default} and ${NAME:+value} are known, and $${ for a literal ${';
+const FORMS = '${NAME}, ${NAME:-default}, ${NAME:+value} and ${file:/path} are known, and $${ for a literal ${';
 
 /**
- * Expands `${NAME}`, `${NAME:-default}` (unset or empty) and `${NAME:+value}` (set and not empty). Defaults and values
- * may hold references and balanced braces themselves; what a variable holds is never expanded again. `$${` is `${`.
+ * Expands `${NAME}`, `${NAME:-default}` (unset or empty) and `${NAME:+value}` (set and not empty), and `${file:/path}` to
+ * what the file holds, without the line end behind it. Defaults and values may hold references and balanced braces
+ * themselves; what a variable or a file holds is never expanded again. `$${` is `${`.
  */
 export function expand(text: string, environment: Environment): Expansion {
   const parsed = parseParts(text, 0, false);
@@ -90,6 +93,13 @@ function parseReference(text: string, index: number): Parsed<Reference> {
   if (text[after] === '}') return { ok: true, value: { index, name, operand: [] }, end: after + 1 };
 
   const operator = text[after + 1];
+  if (name === 'file' && text[after] === ':' && operator !== '-' && operator !== '+') {
+    const end = text.indexOf('}', after);
+    if (end < 0) return malformed('${ is not closed by }');
+    const file = text.slice(after + 1, end).trim();
+    if (file === '') return malformed('${file: names no file');
+    return { ok: true, value: { index, name: file, operator: 'file', operand: [] }, end: end + 1 };
+  }
   if (text[after] !== ':' || (operator !== '-' && operator !== '+')) {
     return malformed(`\${${name} is followed by "${text.slice(after, after + 2)}"`);
   }
@@ -104,6 +114,7 @@ function evaluate(parts: readonly Part[], environment: Environment, faults: Expa
   return parts
     .map((part) => {
       if (typeof part === 'string') return part;
+      if (part.operator === 'file') return contentOf(part, faults);
       // Own names only: `${constructor}` is not set.
       const value = Object.hasOwn(environment, part.name) ? environment[part.name] : undefined;
       const filled = value !== undefined && value !== '';
@@ -121,6 +132,35 @@ function evaluate(parts: readonly Part[], environment: Environment, faults: Expa
     .join('');
 }
 
+/** Secrets are short; what is larger is not one, and would only be shown to nobody’s use. */
+const MAX_FILE_BYTES = 65_536;
+
+function contentOf({ index, name }: Reference, faults: ExpansionFault[]): string {
+  let bytes: Buffer;
+  try {
+    bytes = readFileSync(name);
+  } catch (thrown) {
+    const reason = (thrown as NodeJS.ErrnoException).code ?? 'unknown';
+    faults.push({
+      index,
+      message: `the file ${name} cannot be read (${reason})`,
+      suggestion: 'correct the path (it is relative to the working directory), or let this user read the file',
+    });
+    return '';
+  }
+  if (bytes.length > MAX_FILE_BYTES) {
+    const suggestion = `name the file that holds the secret and nothing else, at most ${MAX_FILE_BYTES} bytes`;
+    faults.push({ index, message: `the file ${name} is too large for a secret`, suggestion });
+    return '';
+  }
+  return bytes.toString('utf8').replace(/\r?\n$/, '');
+}
+
+/** How the text names them, for people: `NAME`, or `file:/path`. */
 function namesIn(parts: readonly Part[]): string[] {
-  return parts.flatMap((part) => (typeof part === 'string' ? [] : [part.name, ...namesIn(part.operand)]));
+  return parts.flatMap((part) =>
+    typeof part === 'string'
+      ? []
+      : [part.operator === 'file' ? `file:${part.name}` : part.name, ...namesIn(part.operand)],
+  );
 }

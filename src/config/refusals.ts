@@ -216,6 +216,8 @@ const SECRET = /token|passw|passphrase|secret|key|sasl|credential/i;
 function show(value: unknown, path: Path, place: Place): string | undefined {
   if (typeof value === 'object') return undefined;
   if ([...path, ...place.variables].some((word) => SECRET.test(String(word)))) return undefined;
+  // What is kept in a file of its own is a secret.
+  if (place.variables.some((name) => name.startsWith('file:'))) return undefined;
   if (typeof value !== 'string') return String(value);
   const text = value.replace(/\/\/\S*@/g, '//…@');
   return JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text);

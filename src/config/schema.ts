@@ -1,6 +1,7 @@
 import { BlockList, isIPv4, isIPv6 } from 'node:net';
 import { z } from 'zod';
 import { connectors } from '../../connectors/index.ts';
+import { asksForLeave } from '../canon/command.ts';
 import { EVENT_TYPES, PROFILE_FIELDS } from '../canon/event.ts';
 
 const UNIT_MS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
@@ -83,27 +84,121 @@ const app = z.strictObject({
     .describe(
       'The authentication token of the vendor’s console; several while one is being rotated. When given, Sign and RequestTime are required.',
     ),
+  signWindow: duration
+    .refine((ms) => ms >= 1_000 && ms <= 3_600_000, { error: 'between 1s and 1h is expected' })
+    .default(60_000)
+    .describe('How far RequestTime may lie from this clock, before or after; within it a captured Sign is good.'),
 });
 
-const receiver = z.strictObject({
-  host: z.string().min(1).default('0.0.0.0'),
-  port: port.default(8080),
-  path: path.default('/callback'),
-  maxBodyBytes: z.int().min(1024).max(16_777_216).default(65_536),
-  allowFrom: z.array(addressRange).min(1).optional().describe('Peer addresses that may call; everybody when left out.'),
-  otherCommands: z
-    .enum(['acknowledge', 'reject'])
-    .default('acknowledge')
-    .describe(
-      'What a callback of another command is answered. "Before" commands are refused either way: an OK would allow the action.',
-    ),
-  whenUnrecordable: z
-    .enum(['hold', 'fail'])
-    .default('hold')
-    .describe(
-      'When the journal cannot record: `hold` the answer past the service’s time-out of 2 s, which it may retry, or `fail` at once.',
-    ),
+const tls = z.strictObject({
+  certFile: z
+    .string()
+    .min(1)
+    .describe('PEM: the certificate, followed by those of the authorities between. Read again when it changes.'),
+  keyFile: z.string().min(1).describe('PEM: its private key.'),
+  keyPassphrase: z.string().min(1).optional().describe('When the key is encrypted.'),
+  clientCaFile: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('PEM: when given, callers must show a certificate of one of these authorities.'),
 });
+
+const FORWARD_URL =
+  'an http:// or https:// URL without query and credentials is expected, such as https://127.0.0.1:9443';
+
+const forward = z.strictObject({
+  forwardTo: z
+    .string()
+    .refine((text) => isForwardUrl(text), { error: FORWARD_URL })
+    .describe(
+      'The handler that answers instead: it gets the request as it came, on the path of this URL or, where it has none, on that of the callback.',
+    ),
+  timeoutMs: z
+    .int()
+    .min(50)
+    .max(1_900)
+    .default(1_500)
+    .describe('How long the handler may take; the service gives up after 2 s.'),
+  forwardAll: z.boolean().default(false).describe('Whether the commands that the bridge records are forwarded, too.'),
+  caFile: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('PEM: the authority of the handler’s certificate, when it is one of your own.'),
+});
+
+function isForwardUrl(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const { protocol, search, hash, username, password } = new URL(text);
+  return /^https?:$/.test(protocol) && search + hash + username + password === '';
+}
+
+const receiver = z
+  .strictObject({
+    host: z.string().min(1).default('0.0.0.0'),
+    port: port.default(8080),
+    path: path.default('/callback'),
+    maxBodyBytes: z.int().min(1024).max(16_777_216).default(65_536),
+    tls: tls.optional().describe('Answer HTTPS; without it a proxy in front must.'),
+    allowFrom: z
+      .array(addressRange)
+      .min(1)
+      .optional()
+      .describe('Peer addresses that may call; everybody when left out.'),
+    trustProxy: z
+      .union([z.literal(false), z.array(addressRange).min(1)], {
+        error: 'false, or a list of the addresses and CIDR ranges of your proxies, is expected',
+      })
+      .default(false)
+      .describe(
+        'The proxies whose X-Forwarded-For is believed: the right-most address that is not one of them is the peer.',
+      ),
+    otherCommands: z
+      .union([z.enum(['acknowledge', 'reject']), forward])
+      .default('acknowledge')
+      .describe(
+        'What a callback of another command is answered. "Before" commands are refused either way, since an OK would allow the action, unless they are forwarded.',
+      ),
+    allowBefore: z
+      .array(
+        z.string().refine(asksForLeave, {
+          error: 'a "before" command is expected, such as Group.CallbackBeforeSendMsg: others need no leave',
+        }),
+      )
+      .min(1)
+      .optional()
+      .describe('"Before" commands that are answered OK unseen: the service then allows every such action.'),
+    whenUnrecordable: z
+      .enum(['hold', 'fail'])
+      .default('hold')
+      .describe(
+        'When the journal cannot record: `hold` the answer past the service’s time-out of 2 s, which it may retry, or `fail` at once.',
+      ),
+    maxInFlight: z
+      .int()
+      .min(1)
+      .max(1_000_000)
+      .default(2_000)
+      .describe(
+        'At most so many callbacks wait for their answer at once; further ones are answered 503 without delay.',
+      ),
+    maxConnections: z
+      .int()
+      .min(1)
+      .max(1_000_000)
+      .default(10_000)
+      .describe('At most so many connections; a new one then takes the place of the one that has been idle longest.'),
+    keepAlive: duration
+      .default(620 * UNIT_MS.s)
+      .describe(
+        'How long an idle connection is kept: longer than load balancers do, so that they end it, not the bridge.',
+      ),
+  })
+  .refine(({ otherCommands, allowBefore }) => typeof otherCommands === 'string' || allowBefore === undefined, {
+    path: ['allowBefore'],
+    error: 'with otherCommands.forwardTo the handler answers "before" commands: leave one of the two out',
+  });
 
 const journal = z.strictObject({
   file: z.string().min(1).default('data/journal.db').describe('Relative to the working directory.'),

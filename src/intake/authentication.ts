@@ -2,16 +2,24 @@ import { hash, timingSafeEqual } from 'node:crypto';
 import type { HttpFault } from '../canon/fault.ts';
 import type { CallbackQuery } from './callback.ts';
 
-/** How far RequestTime may lie from this clock, in seconds (the vendor's recommendation). */
-export const SIGN_WINDOW_SECONDS = 60;
-
 /** Lowercase hex SHA-256 of Token + RequestTime. */
 export function signOf(token: string, requestTime: string): string {
   return hash('sha256', token + requestTime, 'hex');
 }
 
+/** What a Sign is held against. */
+export interface SignSettings {
+  readonly tokens: readonly string[];
+  /** How far RequestTime may lie from this clock, in milliseconds. */
+  readonly windowMs: number;
+}
+
 /** Undefined when the Sign is right for one of the tokens. `now` in milliseconds. */
-export function checkSign(query: CallbackQuery, tokens: readonly string[], now: number): HttpFault | undefined {
+export function checkSign(
+  query: CallbackQuery,
+  { tokens, windowMs }: SignSettings,
+  now: number,
+): HttpFault | undefined {
   const { sign, requestTime } = query;
   if (sign === undefined || requestTime === undefined) {
     return {
@@ -23,11 +31,11 @@ export function checkSign(query: CallbackQuery, tokens: readonly string[], now: 
   if (!/^\d{1,12}$/.test(requestTime)) {
     return { code: 'sign-stale', message: 'RequestTime is not a number of seconds since 1970' };
   }
-  if (Math.abs(now / 1000 - Number(requestTime)) > SIGN_WINDOW_SECONDS) {
+  if (Math.abs(now - Number(requestTime) * 1000) > windowMs) {
     return {
       code: 'sign-stale',
-      message: `RequestTime is more than ${SIGN_WINDOW_SECONDS} s away from this clock`,
-      suggestion: 'is the clock of this machine right?',
+      message: `RequestTime is more than ${windowMs / 1000} s away from this clock`,
+      suggestion: 'is the clock of this machine right? app.signWindow says how far it may be off',
     };
   }
   const given = Buffer.from(sign.toLowerCase());

@@ -80,11 +80,6 @@ export function readCallback(command: string, body: Record<string, unknown>): Ch
   });
 }
 
-/** A "before" command asks for leave: an OK would allow the action. */
-export function asksForLeave(command: string): boolean {
-  return /Callback(Before|Prev)/i.test(command);
-}
-
 /** Commands the vendor documents, so that a metric's label stays bounded whatever is sent. */
 const DOCUMENTED = new Set([
   ...COMMANDS.keys(),

@@ -3,23 +3,34 @@ import type { BlockList } from 'node:net';
 import type { HttpBindings } from '@hono/node-server';
 import { type Context, Hono } from 'hono';
 import type { Clock } from '../canon/clock.ts';
+import { asksForLeave } from '../canon/command.ts';
 import type { CanonicalEvent } from '../canon/event.ts';
-import { BridgeError, type Fault, type HttpFault, httpStatus, messageOf } from '../canon/fault.ts';
+import { BridgeError, type Checked, type Fault, type HttpFault, httpStatus, messageOf } from '../canon/fault.ts';
 import type { CallbackOutcome, SignalBus } from '../canon/signal.ts';
-import { checkAddress, readBytes } from './admission.ts';
-import { checkSign } from './authentication.ts';
-import { asksForLeave, type CallbackQuery, commandLabel, readBody, readCallback, readQuery } from './callback.ts';
+import { callerOf, checkAddress, readBytes } from './admission.ts';
+import { checkSign, type SignSettings } from './authentication.ts';
+import { type CallbackQuery, commandLabel, readBody, readCallback, readQuery } from './callback.ts';
 import { COMMANDS } from './commands.ts';
 import { failEnvelope, OK_ENVELOPE } from './envelope.ts';
+import type { Arrived, HandlerAnswer } from './forward.ts';
+import { createHolding } from './holding.ts';
 import { mapCallback } from './mapping.ts';
 
 export interface ReceiverSettings {
   readonly sdkAppId: string;
-  readonly callbackTokens?: readonly string[] | undefined;
+  /** Without it nothing is asked for. */
+  readonly sign?: SignSettings | undefined;
   readonly path: string;
   readonly maxBodyBytes: number;
+  readonly maxInFlight: number;
   readonly allowed?: BlockList | undefined;
-  readonly otherCommands: 'acknowledge' | 'reject';
+  /** Whose X-Forwarded-For is believed. */
+  readonly proxies?: BlockList | undefined;
+  readonly otherCommands: 'acknowledge' | 'reject' | 'forward';
+  /** With `forward`: the commands that are recorded are forwarded, too. */
+  readonly forwardAll: boolean;
+  /** "Before" commands that are answered OK. */
+  readonly allowBefore: ReadonlySet<string>;
   /** What to do when the journal cannot record: hold the answer past the service's time-out, or fail at once. */
   readonly whenUnrecordable: 'hold' | 'fail';
 }
@@ -29,35 +40,72 @@ export interface ReceiverPorts {
   record(event: CanonicalEvent): Promise<'recorded' | 'duplicate'>;
   /** Keeps a verified callback that cannot be mapped; resolves once it is on disk. */
   quarantine(callback: { receivedAt: number; search: string; body: string; fault: Fault }): Promise<void>;
+  /** Asks the handler behind the bridge, where there is one. */
+  forward?(callback: Arrived): Promise<Checked<HandlerAnswer>>;
   readonly clock: Clock;
   readonly signals: SignalBus;
   /** True from SIGTERM on: answers then end their connections. */
   stopping(): boolean;
 }
 
-type Verdict = { readonly outcome: 'recorded' | 'duplicate' | 'quarantined' | 'acknowledged' } | HttpFault;
+/** What is answered, and why: OK, what the handler behind the bridge said, or a fault. */
+type Verdict = { readonly outcome: Accepted; readonly answer?: HandlerAnswer } | HttpFault;
+type Accepted = Exclude<CallbackOutcome, 'refused' | 'failed'>;
 
-/** The service gives up after 2 s. */
-const HOLD_MS = 2_500;
-const MAX_HELD = 1_000;
+/** A callback that was let in: its query is that of this app, and signed where that is asked for. */
+type Admitted = { readonly query: CallbackQuery & { readonly command: string }; readonly arrived: Arrived };
 
 type Env = { Bindings: HttpBindings };
 
 /** `POST {path}`: admit, authenticate, parse, map, record, answer. */
 export function createReceiver(settings: ReceiverSettings, ports: ReceiverPorts): Hono<Env> {
   const { clock, signals } = ports;
+  const recordOrHold = createHolding(settings.whenUnrecordable, ports);
+  let inFlight = 0;
 
   async function judge(context: Context<Env>, seen: { command?: string }): Promise<Verdict> {
-    const refusedPeer = checkAddress(context.env.incoming.socket.remoteAddress, settings.allowed);
-    if (refusedPeer !== undefined) return refusedPeer;
+    const { socket, rawHeaders, url: target = '' } = context.env.incoming;
+    const caller = callerOf(socket.remoteAddress, context.req.header('x-forwarded-for'), settings.proxies);
+    const refusedCaller = checkAddress(caller, settings.allowed);
+    if (refusedCaller !== undefined) return refusedCaller;
 
-    const url = context.req.url;
-    const queryStart = url.indexOf('?');
-    const read = readQuery(queryStart < 0 ? '' : url.slice(queryStart + 1));
+    const queryStart = target.indexOf('?');
+    const search = queryStart < 0 ? '' : target.slice(queryStart + 1);
+    const read = readQuery(search);
     if (!read.ok) return read.fault;
     const query = read.value;
     if (query.command !== undefined) seen.command = query.command;
+    const refusedQuery = checkQuery(query);
+    if (refusedQuery !== undefined) return refusedQuery;
+    const { command } = query;
+    if (command === undefined || command === '') {
+      return { code: 'query-invalid', path: 'CallbackCommand', message: 'CallbackCommand is missing in the query' };
+    }
 
+    const bytes = await readBytes(context.req.raw, settings.maxBodyBytes);
+    if (!bytes.ok) return bytes.fault;
+    const path = queryStart < 0 ? target : target.slice(0, queryStart);
+    const arrived = { method: 'POST', path, search, headers: rawHeaders, body: bytes.value, caller };
+
+    // Counted from here on: those who are slow to send must not take the places of those who wait for an answer.
+    if (inFlight >= settings.maxInFlight) {
+      return {
+        code: 'overloaded',
+        message: `${settings.maxInFlight} callbacks wait for their answer already`,
+        suggestion: 'look at the disk of journal.file; receiver.maxInFlight sets the limit',
+      };
+    }
+    inFlight++;
+    try {
+      return await (COMMANDS.has(command)
+        ? judgeOwn({ query: { ...query, command }, arrived })
+        : judgeOther({ query: { ...query, command }, arrived }));
+    } finally {
+      inFlight--;
+    }
+  }
+
+  function checkQuery(query: CallbackQuery): HttpFault | undefined {
     if (query.sdkAppId !== settings.sdkAppId) {
       return {
         code: 'app-mismatch',
@@ -66,37 +114,31 @@ export function createReceiver(settings: ReceiverSettings, ports: ReceiverPorts)
         suggestion: 'compare app.sdkAppId with the vendor’s console',
       };
     }
-    if (settings.callbackTokens !== undefined) {
-      const refusedSign = checkSign(query, settings.callbackTokens, clock.now());
-      if (refusedSign !== undefined) return refusedSign;
-    }
-    if (query.command === undefined || query.command === '') {
-      return { code: 'query-invalid', path: 'CallbackCommand', message: 'CallbackCommand is missing in the query' };
-    }
+    return settings.sign === undefined ? undefined : checkSign(query, settings.sign, clock.now());
+  }
 
-    const bytes = await readBytes(context.req.raw, settings.maxBodyBytes);
-    if (!bytes.ok) return bytes.fault;
-    const body = readBody(bytes.value);
+  /** A command that becomes an event. */
+  async function judgeOwn(admitted: Admitted): Promise<Verdict> {
+    if (!settings.forwardAll) return recordOwn(admitted);
+    const [verdict, handled] = await Promise.all([recordOwn(admitted), askHandler(admitted)]);
+    // What is recorded is answered OK even where the handler has nothing to say: the service takes no interest in it.
+    return 'code' in verdict || !handled?.ok ? verdict : { ...verdict, answer: handled.value };
+  }
+
+  async function recordOwn({ query, arrived }: Admitted): Promise<Verdict> {
+    const body = readBody(arrived.body);
     if (!body.ok) return body.fault;
-
-    const named = body.value.CallbackCommand;
-    if (named !== undefined && named !== query.command) {
-      return {
-        code: 'command-mismatch',
-        path: 'CallbackCommand',
-        message: 'the query and the body name different commands',
-      };
-    }
-    if (!COMMANDS.has(query.command)) return judgeOther(query.command);
+    const refusedName = checkName(query.command, body.value);
+    if (refusedName !== undefined) return refusedName;
 
     const callback = readCallback(query.command, body.value);
     if (!callback.ok) {
-      if (settings.callbackTokens === undefined) return callback.fault;
+      if (settings.sign === undefined) return callback.fault;
       // It comes from the service, so the protocol has changed: kept as it came, nothing is lost.
       const kept = {
         receivedAt: clock.now(),
         search: withoutSign(query),
-        body: Buffer.from(bytes.value).toString(),
+        body: Buffer.from(arrived.body).toString(),
         fault: callback.fault,
       };
       await recordOrHold(() => ports.quarantine(kept));
@@ -115,34 +157,27 @@ export function createReceiver(settings: ReceiverSettings, ports: ReceiverPorts)
     return { outcome: await recordOrHold(() => ports.record(event)) };
   }
 
-  let held = 0;
-
-  /**
-   * An error answer brings nothing back, while a time-out is retried where the console's switch is on: so the answer is
-   * held past the service's time-out, for a bounded number of callbacks. Then once more: there may be room again.
-   */
-  async function recordOrHold<T>(record: () => Promise<T>): Promise<T> {
-    try {
-      return await record();
-    } catch (thrown) {
-      if (settings.whenUnrecordable === 'fail' || held >= MAX_HELD || ports.stopping()) throw thrown;
-      held++;
-      try {
-        await clock.sleep(HOLD_MS);
-      } finally {
-        held--;
-      }
-      return await record();
+  /** A command that is none of the bridge's business. */
+  async function judgeOther(admitted: Admitted): Promise<Verdict> {
+    const { command } = admitted.query;
+    if (settings.otherCommands === 'forward') {
+      const handled = await askHandler(admitted);
+      if (handled?.ok) return { outcome: 'forwarded', answer: handled.value };
+      return handled?.fault ?? { code: 'internal', message: 'there is no handler to forward to' };
     }
-  }
+    const body = readBody(admitted.arrived.body);
+    if (!body.ok) return body.fault;
+    const refusedName = checkName(command, body.value);
+    if (refusedName !== undefined) return refusedName;
 
-  function judgeOther(command: string): Verdict {
     if (asksForLeave(command)) {
+      if (settings.allowBefore.has(command)) return { outcome: 'acknowledged' };
       return {
         code: 'command-refused',
         path: 'CallbackCommand',
         message: `${command} asks for leave, which this bridge does not give`,
-        suggestion: 'switch it off in the vendor’s console',
+        suggestion:
+          'switch it off in the vendor’s console, forward it (receiver.otherCommands.forwardTo), or allow it unseen (receiver.allowBefore)',
       };
     }
     if (settings.otherCommands === 'acknowledge') return { outcome: 'acknowledged' };
@@ -154,10 +189,20 @@ export function createReceiver(settings: ReceiverSettings, ports: ReceiverPorts)
     };
   }
 
+  async function askHandler({ query, arrived }: Admitted): Promise<Checked<HandlerAnswer> | undefined> {
+    const handled = await ports.forward?.(arrived);
+    if (handled?.ok === false) {
+      signals.emit('callback.unforwarded', { command: commandLabel(query.command), fault: handled.fault });
+    }
+    return handled;
+  }
+
   function answer(context: Context<Env>, verdict: Verdict): Response {
-    const headers: Record<string, string> = { 'content-type': 'application/json' };
+    const headers: Record<string, string> = {};
     // A body that was not read to its end leaves the connection in the middle of a request.
     if (ports.stopping() || ('code' in verdict && !context.env.incoming.complete)) headers.connection = 'close';
+    if (!('code' in verdict) && verdict.answer !== undefined) return relayed(verdict.answer, headers);
+    headers['content-type'] = 'application/json';
     if (!('code' in verdict)) return context.body(OK_ENVELOPE, 200, headers);
     const status = httpStatus(verdict.code);
     if (status === 405) headers.allow = 'POST';
@@ -172,7 +217,7 @@ export function createReceiver(settings: ReceiverSettings, ports: ReceiverPorts)
     let outcome: CallbackOutcome;
     try {
       verdict = await judge(context, seen);
-      outcome = 'code' in verdict ? 'refused' : verdict.outcome;
+      outcome = 'code' in verdict ? (isFailure(verdict) ? 'failed' : 'refused') : verdict.outcome;
     } catch (thrown) {
       verdict = asHttpFault(thrown);
       outcome = 'failed';
@@ -195,6 +240,28 @@ export function createReceiver(settings: ReceiverSettings, ports: ReceiverPorts)
   );
   app.onError((thrown, context) => answer(context, asHttpFault(thrown)));
   return app;
+}
+
+/** The query says which command it is; a body that says another one is not the protocol. */
+function checkName(command: string, { CallbackCommand: named }: Record<string, unknown>): HttpFault | undefined {
+  if (named === undefined || named === command) return undefined;
+  return {
+    code: 'command-mismatch',
+    path: 'CallbackCommand',
+    message: 'the query and the body name different commands',
+  };
+}
+
+/** Of the bridge, or what is behind it: the caller did nothing wrong. */
+function isFailure(fault: HttpFault): boolean {
+  return httpStatus(fault.code) === 503;
+}
+
+function relayed({ status, headers: named, body }: HandlerAnswer, own: Record<string, string>): Response {
+  const headers = new Headers(own);
+  for (const [name, value] of named) headers.append(name, value);
+  const empty = status === 204 || status === 205 || status === 304;
+  return new Response(empty ? null : new Uint8Array(body), { status, headers });
 }
 
 /** What of the query a kept callback needs to be mapped: its Sign would only be a secret to keep. */

@@ -1,24 +1,41 @@
 import { createServer, type Server, type ServerOptions } from 'node:http';
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { getRequestListener } from '@hono/node-server';
 import { BridgeError, messageOf } from '../canon/fault.ts';
+import type { Certificate } from './certificate.ts';
 import { failEnvelope } from './envelope.ts';
 
 type Fetch = Parameters<typeof getRequestListener>[0];
 
-/** Longer than the idle time-out of common load balancers, so that they, not we, end idle connections. */
-const KEEP_ALIVE_MS = 75_000;
+/** Longer than the idle time-out of common load balancers (up to 10 minutes), so that they, not we, end idle connections. */
+const KEEP_ALIVE_MS = 620_000;
 
 const SERVER_OPTIONS: ServerOptions = {
-  keepAliveTimeout: KEEP_ALIVE_MS,
   headersTimeout: 10_000,
   requestTimeout: 15_000,
   connectionsCheckingInterval: 2_000,
 };
+const HANDSHAKE_MS = 10_000;
 
-/** Resolves once it listens; the port is the real one also when 0 was asked for. */
-export function listen(fetch: Fetch, hostname: string, port: number): Promise<{ server: Server; port: number }> {
+export interface ListenOptions {
+  /** How long an idle connection is kept, in ms. */
+  readonly keepAliveMs?: number;
+  /** HTTPS with this certificate; with `ca` in it callers must show one of their own. */
+  readonly certificate?: Certificate | undefined;
+  /** A TLS handshake that came to nothing; anybody can bring that about. */
+  onHandshakeFailed?(message: string): void;
+}
+
+/** A server that listens; `port` is the real one also when 0 was asked for. */
+export interface Listening {
+  readonly server: Server | TlsServer;
+  readonly port: number;
+}
+
+export function listen(fetch: Fetch, hostname: string, port: number, options: ListenOptions = {}): Promise<Listening> {
+  const { certificate, keepAliveMs = KEEP_ALIVE_MS, onHandshakeFailed } = options;
   const listener = getRequestListener(fetch, {
     hostname,
     errorHandler: (thrown) =>
@@ -27,8 +44,21 @@ export function listen(fetch: Fetch, hostname: string, port: number): Promise<{ 
         headers: { 'content-type': 'application/json', connection: 'close' },
       }),
   });
-  const server = createServer(SERVER_OPTIONS, listener);
+  const settings = { ...SERVER_OPTIONS, keepAliveTimeout: keepAliveMs };
+  const server =
+    certificate === undefined
+      ? createServer(settings, listener)
+      : createTlsServer(
+          {
+            ...settings,
+            ...certificate.options,
+            handshakeTimeout: HANDSHAKE_MS,
+            requestCert: certificate.options.ca !== undefined,
+          },
+          listener,
+        );
   server.on('clientError', answerClientError);
+  server.on('tlsClientError', (error: Error) => onHandshakeFailed?.(error.message));
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
       const message = `cannot listen on ${hostname}:${port}: ${error.message}`;

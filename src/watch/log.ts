@@ -19,7 +19,8 @@ export function logSignals(signals: SignalBus, log: Logger): void {
   signals.on('bridge.stopped', () => log.info('stopped'));
   const seldom = createSeldom();
   signals.on('callback.answered', ({ command, outcome, fault }) => {
-    if (outcome !== 'refused' || fault === undefined) return;
+    // Why callbacks cannot be recorded is said once, by the journal.
+    if (fault === undefined || (outcome === 'failed' && fault.code !== 'overloaded')) return;
     seldom(fault.code, (since) =>
       log.warn({ command, ...fault, since }, `refused a callback: ${describeFault(fault)}`),
     );
@@ -28,6 +29,30 @@ export function logSignals(signals: SignalBus, log: Logger): void {
     seldom(message, (since) =>
       log.error({ code: 'internal', message, since }, `a callback met a fault of the bridge: ${message}`),
     ),
+  );
+  signals.on('callback.unforwarded', ({ command, fault }) =>
+    seldom(fault.code, (since) => log.warn({ command, ...fault, since }, `not forwarded: ${describeFault(fault)}`)),
+  );
+  signals.on('connection.crowded', (crowd) =>
+    seldom(`crowded-${crowd.evicted}`, (since) =>
+      log.warn(
+        { ...crowd, since },
+        crowd.evicted
+          ? 'receiver.maxConnections is reached: the longest idle connection made room for a new one'
+          : 'receiver.maxConnections is reached and all are busy: a connection was turned away',
+      ),
+    ),
+  );
+  signals.on('tls.handshake-failed', ({ message }) =>
+    seldom('tls-handshake', (since) => log.warn({ since }, `a TLS handshake failed: ${message}`)),
+  );
+  signals.on('tls.loaded', ({ file, notAfter }) => {
+    const expiry = { file, notAfter: new Date(notAfter).toISOString() };
+    if (notAfter < Date.now()) log.error(expiry, 'the certificate has expired: callers will turn away');
+    else log.info(expiry, 'showing this certificate to new connections');
+  });
+  signals.on('tls.failed', ({ fault }) =>
+    log.error(fault, `the renewed certificate cannot be used, the one before stays: ${describeFault(fault)}`),
   );
   signals.on('callback.clock-ahead', (ahead) =>
     log.warn(ahead, 'EventTime is far ahead of this clock: the time of receipt is taken instead'),
