@@ -1,5 +1,8 @@
+import { X509Certificate } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { Agent, request } from 'node:http';
-import { Agent as TlsAgent, request as tlsRequest } from 'node:https';
+import { type AgentOptions as SecureOptions, Agent as TlsAgent, request as tlsRequest } from 'node:https';
+import { checkServerIdentity, rootCertificates } from 'node:tls';
 import { BridgeError, messageOf } from '../canon/fault.ts';
 import type { Config } from '../config/schema.ts';
 import { callbackUrl, generatedSample, type SampleCallback } from './samples.ts';
@@ -12,6 +15,8 @@ export interface SendPlan {
   /** Callbacks a second; 0 = as fast as they are answered. */
   readonly rate: number;
   readonly connections: number;
+  /** PEM: certificates that are believed beside the system's authorities, whatever name they are for. */
+  readonly pinned?: string | undefined;
   sample(index: number): SampleCallback;
   answered?(index: number, ok: boolean): void;
 }
@@ -30,7 +35,7 @@ export interface SendResult {
 export async function send(plan: SendPlan, signal: AbortSignal): Promise<SendResult> {
   const secure = plan.to.protocol === 'https:';
   const agent = secure
-    ? new TlsAgent({ keepAlive: true, maxSockets: plan.connections })
+    ? new TlsAgent({ keepAlive: true, maxSockets: plan.connections, ...(plan.pinned && pinning(plan.pinned)) })
     : new Agent({ keepAlive: true, maxSockets: plan.connections });
   const latencies: number[] = [];
   const failures = new Map<string, number>();
@@ -64,6 +69,19 @@ export async function send(plan: SendPlan, signal: AbortSignal): Promise<SendRes
     seconds: (performance.now() - start) / 1000,
     latency: { p50: at(0.5), p99: at(0.99), max: at(1) },
     failures,
+  };
+}
+
+/**
+ * The bridge's own certificate is for the name that the service calls, not for the loopback address it is reached by
+ * here: so it is believed when it is the very one that the configuration names.
+ */
+function pinning(pem: string): SecureOptions {
+  const own = new X509Certificate(pem).fingerprint256;
+  return {
+    ca: [...rootCertificates, pem],
+    allowPartialTrustChain: true,
+    checkServerIdentity: (host, peer) => (peer.fingerprint256 === own ? undefined : checkServerIdentity(host, peer)),
   };
 }
 
@@ -115,6 +133,7 @@ export async function sendSamples(config: Config, options: SendOptions): Promise
       ...options,
       to,
       token: config.app.callbackTokens?.[0],
+      pinned: config.receiver.tls && readFileSync(config.receiver.tls.certFile, 'utf8'),
       sample: (index) => generatedSample(config.app.sdkAppId, index, options.groups, at),
       answered: bar.advance,
     },
@@ -143,7 +162,7 @@ function printResult(to: URL, { sent, ok, failed, seconds, latency, failures }: 
 }
 
 /** The configured receiver as this machine reaches it. */
-function ownReceiver({ receiver: { host, port, path } }: Config): URL {
+function ownReceiver({ receiver: { host, port, path, tls } }: Config): URL {
   const local = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '[::1]' : host.includes(':') ? `[${host}]` : host;
-  return new URL(`http://${local}:${port}${path}`);
+  return new URL(`${tls ? 'https' : 'http'}://${local}:${port}${path}`);
 }
