@@ -12,7 +12,9 @@ src/canon/event.ts
 src/canon/group.ts
 src/canon/signal.ts
 connectors/contract.ts
+connectors/tls.ts
 connectors/kafka/message.ts
+connectors/kafka/fault.ts
 connectors/kafka/client.ts
 connectors/kafka/connector.ts
 connectors/elasticsearch/

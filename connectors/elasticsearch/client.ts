@@ -1,12 +1,21 @@
 import { Client, ClusterConnectionPool, errors, Serializer } from '@elastic/elasticsearch';
 import { Unreachable } from '../../src/canon/fault.ts';
 import type { Group } from '../../src/canon/group.ts';
-import { causeIn, destinationFault, type Place, strangerFault, timeoutFault, unreachableFault } from './fault.ts';
-import type { ElasticsearchOptions } from './options.ts';
+import { type Endpoint, type SecureOptions, secureOptions, speaksTls, whyNoTls } from '../tls.ts';
+import {
+  causeIn,
+  destinationFault,
+  type Place,
+  setting,
+  strangerFault,
+  timeoutFault,
+  unreachableFault,
+} from './fault.ts';
 
 /** The cluster and the index in it, as every file of this folder sees them. */
 export interface Destination extends Place {
   readonly client: Client;
+  readonly secure?: SecureOptions;
   /** The body that creates the index; absent when it must exist. */
   readonly newIndex?: NewIndex;
   /** Bytes of one bulk request. Lowered when something on the way takes less. */
@@ -21,10 +30,18 @@ export interface NewIndex {
   readonly mappings: Readonly<Record<string, unknown>>;
 }
 
-export function createClient(options: ElasticsearchOptions): Client {
-  return new Client({
-    nodes: [...options.nodes],
-    requestTimeout: options.requestTimeoutMs,
+export async function createClient(place: Place, signal: AbortSignal): Promise<Opened> {
+  const { nodes, auth, tls = {}, requestTimeoutMs } = place.options;
+  const secured = nodes.filter((node) => /^https:/i.test(node));
+  const secure =
+    secured.length === 0
+      ? undefined
+      : await secureOptions(tls, `connectors.${place.name}`, secured.map(endpointOf), signal);
+  const client = new Client({
+    nodes: [...nodes],
+    requestTimeout: requestTimeoutMs,
+    ...(auth !== undefined && { auth: 'apiKey' in auth ? { apiKey: encoded(auth.apiKey) } : auth }),
+    ...(secure !== undefined && { tls: secure }),
     // Two stacked retry loops reorder: the lane retries.
     maxRetries: 0,
     // The default, weighted pool finds "no living connection" for hundreds of calls after all of several nodes were
@@ -33,6 +50,23 @@ export function createClient(options: ElasticsearchOptions): Client {
     resurrectStrategy: 'optimistic',
     Serializer: ExactSerializer,
   });
+  return { client, ...(secure !== undefined && { secure }) };
+}
+
+/** A client, and how it speaks TLS: the client's own errors do not say what is wrong there. */
+export interface Opened {
+  readonly client: Client;
+  readonly secure?: SecureOptions;
+}
+
+/** What the header wants is what Elasticsearch calls `encoded`: base64 of id:api_key. */
+function encoded(apiKey: string): string {
+  return apiKey.includes(':') ? Buffer.from(apiKey).toString('base64') : apiKey;
+}
+
+function endpointOf(node: string): Endpoint {
+  const { hostname, port } = new URL(node);
+  return { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port || 443) };
 }
 
 /** One request. Whatever fails concerns the destination: Unreachable, or the signal's reason when it was aborted. */
@@ -46,8 +80,28 @@ export async function ask<T>(
     return await request(destination.client, { signal });
   } catch (thrown) {
     signal.throwIfAborted();
-    throw translated(thrown, destination);
+    throw (await tlsTrouble(thrown, destination)) ?? translated(thrown, destination);
   }
+}
+
+/** A failed connection is tried once more, by a TLS handshake only, so that the fault can name the setting. */
+async function tlsTrouble(thrown: unknown, { name, options, secure }: Destination): Promise<Unreachable | undefined> {
+  if (!(thrown instanceof errors.ConnectionError)) return undefined;
+  for (const node of options.nodes) {
+    const endpoint = endpointOf(node);
+    if (secure !== undefined) {
+      const fault = await whyNoTls(endpoint, secure, `connectors.${name}`);
+      if (fault !== undefined) return new Unreachable(fault, thrown);
+    } else if (new URL(node).port !== '' && (await speaksTls(endpoint, {})) === 'yes') {
+      const message = `Elasticsearch cannot be reached at ${new URL(node).origin}: TLS is spoken on this port`;
+      const path = setting({ name, options }, 'nodes');
+      return new Unreachable(
+        { code: 'destination-misconfigured', message, path, suggestion: 'write https://' },
+        thrown,
+      );
+    }
+  }
+  return undefined;
 }
 
 function translated(thrown: unknown, place: Place): unknown {

@@ -41,7 +41,7 @@ function nodesOf({ options }: Place): string {
   return options.nodes.map((node) => new URL(node).origin).join(', ');
 }
 
-type Setting = 'nodes' | 'index' | 'dataStream' | 'createIndex' | 'createIndex.file';
+type Setting = 'nodes' | 'auth' | 'index' | 'dataStream' | 'createIndex' | 'createIndex.file';
 
 export function setting(place: Place, key: Setting): string {
   return `connectors.${place.name}.${key}`;
@@ -64,8 +64,13 @@ export function destinationFault(status: number, cause: Cause, place: Place): Fa
       return {
         code: 'destination-credentials',
         message: `Elasticsearch does not know who asks: ${said}`,
-        path: setting(place, 'nodes'),
-        suggestion: 'correct the user name and password',
+        path: setting(place, 'auth'),
+        suggestion:
+          place.options.auth === undefined
+            ? 'it asks for a user: set auth (username and password, or apiKey), or correct the one in nodes'
+            : 'apiKey' in place.options.auth
+              ? 'correct auth.apiKey; an expired or revoked key is answered so, too'
+              : 'correct auth.username and auth.password',
       };
     case 403:
       return {
@@ -128,14 +133,11 @@ export function misconfiguredFault(place: Place, message: string, suggestion: st
 }
 
 export function unreachableFault(thrown: unknown, place: Place): Fault {
-  const secure = place.options.nodes.some((node) => /^https:/i.test(node));
   return {
     code: 'destination-unreachable',
     message: `Elasticsearch cannot be reached at ${nodesOf(place)}: ${messageOf(thrown)}`,
     path: setting(place, 'nodes'),
-    suggestion: `see that it runs and that the address is right${
-      secure ? '; for a certificate of your own authority, set NODE_EXTRA_CA_CERTS' : ''
-    }`,
+    suggestion: 'see that it runs and that the address is right',
   };
 }
 

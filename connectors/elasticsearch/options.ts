@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { tlsOptions } from '../tls.ts';
 
 const nodeUrl = z.string().refine(isHttpUrl, {
   error: 'an http:// or https:// URL is expected, such as http://127.0.0.1:9200',
@@ -85,6 +86,23 @@ export const elasticsearchOptions = z
     createIndex: createIndex
       .prefault({})
       .describe('How to create the index when it is missing; false = it must exist.'),
+    auth: z
+      .union(
+        [
+          z.strictObject({ username: z.string().min(1), password: z.string().min(1) }),
+          z.strictObject({
+            apiKey: z
+              .string()
+              .regex(/^[\x21-\x7e]+$/, { error: 'an API key is expected, as `encoded` or as id:api_key' }),
+          }),
+        ],
+        { error: 'username and password, or apiKey, are expected' },
+      )
+      .optional()
+      .describe(
+        'Who asks: `username` and `password`, or `apiKey`, which is what Elasticsearch calls `encoded`, or `id:api_key`.',
+      ),
+    tls: tlsOptions.optional().describe('What the nodes with https:// are verified against, and what they are shown.'),
     requestTimeoutMs: z
       .int()
       .min(100)
@@ -95,6 +113,14 @@ export const elasticsearchOptions = z
   .refine(({ content, dataStream }) => content === 'events' || !dataStream, {
     path: ['dataStream'],
     error: 'a data stream only ever grows, so that no group can be kept up to date in it: it needs content: events',
+  })
+  .refine(({ tls, nodes }) => tls === undefined || nodes.every((node) => /^https:/i.test(node)), {
+    path: ['tls'],
+    error: 'tls is for https:// nodes: write the nodes so, or leave tls out',
+  })
+  .refine(({ auth, nodes }) => auth === undefined || nodes.every((node) => new URL(node).username === ''), {
+    path: ['auth'],
+    error: 'nodes holds a user name already: leave one of the two out',
   });
 
 export type ElasticsearchOptions = z.output<typeof elasticsearchOptions>;

@@ -13,10 +13,11 @@ import type { ElasticsearchOptions } from './options.ts';
 export async function openSink(options: ElasticsearchOptions, host: Host, signal: AbortSignal): Promise<Sink> {
   const place = { name: host.name, options };
   const newIndex = await readNewIndex(place);
-  const client = createClient(options);
+  const { client, secure } = await createClient(place, signal);
   const destination: Destination = {
     ...place,
     client,
+    ...(secure && { secure }),
     ...(newIndex && { newIndex }),
     maxBulkBytes: MAX_BULK_BYTES,
     group: (groupId) => host.group(groupId),

@@ -1,17 +1,23 @@
-/** The only file that knows kafkajs: everything else sees plain values, Unreachable and Refused. */
+/** The only file that imports kafkajs: everything else sees plain values, Unreachable and Refused. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Admin, Kafka, logLevel, type Message, Partitioners, type Producer } from 'kafkajs';
-import { type Fault, type FaultCode, messageOf, Unreachable } from '../../src/canon/fault.ts';
+import { type Admin, Kafka, logLevel, type Message, Partitioners, type Producer, type SASLOptions } from 'kafkajs';
+import { Unreachable } from '../../src/canon/fault.ts';
+import type { SecureOptions } from '../tls.ts';
+import { explain, judge, type Place, protocolType } from './fault.ts';
 import type { KafkaMessage } from './message.ts';
 
-export interface ClientOptions {
-  readonly brokers: readonly string[];
+export interface ClientOptions extends Place {
   readonly clientId: string;
-  readonly topic: string;
   readonly connectionTimeoutMs: number;
   readonly requestTimeoutMs: number;
-  /** How the YAML names this connector, for faults: `connectors.group-events`. */
-  readonly path: string;
+  readonly secure?: SecureOptions | undefined;
+  readonly sasl?: Sasl | undefined;
+}
+
+export interface Sasl {
+  readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512';
+  readonly username: string;
+  readonly password: string;
 }
 
 export interface Topic {
@@ -22,16 +28,6 @@ export interface NewTopic {
   readonly partitions: number;
   readonly replicationFactor: number;
   readonly config: Readonly<Record<string, string>>;
-}
-
-/** The broker refused these records for good; with several of them, it does not say which one. */
-export class Refused extends Error {
-  override readonly name = 'Refused';
-  readonly fault: Fault;
-  constructor(fault: Fault) {
-    super(fault.message);
-    this.fault = fault;
-  }
 }
 
 export interface KafkaClient {
@@ -54,6 +50,8 @@ export function createClient(options: ClientOptions): KafkaClient {
     brokers: [...options.brokers],
     connectionTimeout: options.connectionTimeoutMs,
     requestTimeout: options.requestTimeoutMs,
+    ...(options.secure !== undefined && { ssl: options.secure }),
+    ...(options.sasl !== undefined && { sasl: options.sasl as SASLOptions }),
     // Two stacked retry loops reorder: the lane retries, kafkajs never.
     retry: { retries: 0 },
     logLevel: logLevel.NOTHING,
@@ -77,7 +75,8 @@ export function createClient(options: ClientOptions): KafkaClient {
     try {
       return await work();
     } catch (thrown) {
-      throw judge(thrown, options);
+      const judgement = judge(thrown, options);
+      throw judgement instanceof Unreachable ? await explain(judgement, thrown, options) : judgement;
     }
   };
 
@@ -174,71 +173,4 @@ async function settleWithin(work: Promise<unknown>): Promise<void> {
     }),
   ]);
   clearTimeout(timer);
-}
-
-/**
- * kafkajs wraps: KafkaJSNumberOfRetriesExceeded says `retriable: false` while its cause may not be, and
- * KafkaJSAggregateError holds an error a topic. The cause is judged.
- */
-function innermost(thrown: unknown): Error & { type?: string } {
-  let error = thrown instanceof Error ? thrown : new Error(String(thrown));
-  for (;;) {
-    const inner: unknown = 'errors' in error && Array.isArray(error.errors) ? error.errors[0] : error.cause;
-    if (!(inner instanceof Error) || !error.name.startsWith('KafkaJS')) return error;
-    error = inner;
-  }
-}
-
-function protocolType(thrown: unknown): string | undefined {
-  const { type } = innermost(thrown);
-  return typeof type === 'string' ? type : undefined;
-}
-
-/** Error types by which a broker refuses records, not the producer. */
-const REFUSALS: Readonly<Record<string, FaultCode>> = {
-  MESSAGE_TOO_LARGE: 'event-too-large',
-  RECORD_LIST_TOO_LARGE: 'event-too-large',
-  INVALID_RECORD: 'event-refused',
-  INVALID_TIMESTAMP: 'event-refused',
-};
-
-function judge(thrown: unknown, { path, topic, brokers }: ClientOptions): Unreachable | Refused {
-  if (thrown instanceof Unreachable || thrown instanceof Refused) return thrown;
-  const error = innermost(thrown);
-  const type = protocolType(thrown);
-  const reason = type === undefined ? messageOf(error) : `${type}: ${error.message}`;
-  const refusal = type === undefined ? undefined : REFUSALS[type];
-  if (refusal !== undefined) {
-    const suggestion =
-      refusal === 'event-too-large'
-        ? `raise max.message.bytes of ${topic}`
-        : `see the settings of ${topic}: it takes no such record`;
-    return new Refused({
-      code: refusal,
-      message: `Kafka refused the record: ${reason}`,
-      path: `${path}.topic`,
-      suggestion,
-    });
-  }
-
-  const fault = (code: FaultCode, setting: string, suggestion: string): Unreachable =>
-    new Unreachable({ code, message: `Kafka: ${reason}`, path: `${path}.${setting}`, suggestion }, error);
-  switch (type) {
-    case 'UNKNOWN_TOPIC_OR_PARTITION':
-      return fault('destination-missing', 'topic', `the topic ${topic} is gone: create it, or set createTopic`);
-    case 'TOPIC_AUTHORIZATION_FAILED':
-    case 'CLUSTER_AUTHORIZATION_FAILED':
-      return fault('destination-credentials', 'topic', `allow this client to describe, create and write ${topic}`);
-    case 'INVALID_TOPIC_EXCEPTION':
-    case 'INVALID_PARTITIONS':
-    case 'INVALID_REPLICATION_FACTOR':
-    case 'INVALID_CONFIG':
-    case 'POLICY_VIOLATION':
-      return fault('destination-misconfigured', 'createTopic', 'the cluster refuses these settings for the topic');
-    case 'NOT_ENOUGH_REPLICAS':
-    case 'NOT_ENOUGH_REPLICAS_AFTER_APPEND':
-      return fault('destination-overloaded', 'topic', 'fewer replicas are in sync than min.insync.replicas asks for');
-    default:
-      return fault('destination-unreachable', 'brokers', `is Kafka running and reachable at ${brokers.join(', ')}?`);
-  }
 }

@@ -4,7 +4,9 @@ import { Unreachable } from '../../src/canon/fault.ts';
 import { type Group, merge, newGroup } from '../../src/canon/group.ts';
 import type { Outcome } from '../../src/canon/outcome.ts';
 import type { Connector, Host, Sink } from '../contract.ts';
-import { createClient, type KafkaClient, Refused } from './client.ts';
+import { secureOptions, tlsOptions } from '../tls.ts';
+import { createClient, type KafkaClient } from './client.ts';
+import { endpointOf, Refused } from './fault.ts';
 import { FORMATS, type Format, type KafkaMessage, sizeOf, toGroupMessage, toMessage } from './message.ts';
 
 const broker = z.string().regex(/^(\[[0-9a-fA-F:]+\]|[^\s:,/]+):\d{1,5}$/, {
@@ -55,6 +57,18 @@ const options = z.strictObject({
     ])
     .prefault({})
     .describe('How to create the topic when it is missing; false = it must exist.'),
+  tls: z
+    .union([z.boolean(), tlsOptions], { error: 'true, false, or an object with caFile and others is expected' })
+    .default(false)
+    .describe('TLS to the brokers; `true`: verified against the system’s authorities.'),
+  sasl: z
+    .strictObject({
+      mechanism: z.enum(['plain', 'scram-sha-256', 'scram-sha-512']).describe('As the listener has it enabled.'),
+      username: z.string().min(1),
+      password: z.string().min(1),
+    })
+    .optional()
+    .describe('The user, where the brokers ask for one.'),
   clientId: z.string().min(1).default('group-sync-bridge').describe('Shown in the brokers’ logs and quotas.'),
   maxBatchBytes: z
     .int()
@@ -83,7 +97,13 @@ interface Item {
 
 async function open(options: KafkaOptions, host: Host, signal: AbortSignal): Promise<Sink> {
   const path = `connectors.${host.name}`;
-  const clientOptions = { ...options, path };
+  /** The files are read anew each time, so that what was renewed or mended there is used. */
+  const newClient = async (signal: AbortSignal): Promise<KafkaClient> => {
+    const { tls, brokers } = options;
+    const secure =
+      tls === false ? undefined : await secureOptions(tls === true ? {} : tls, path, brokers.map(endpointOf), signal);
+    return createClient({ ...options, path, secure });
+  };
   // A kafkajs client that has seen trouble may be beyond help (stale metadata, a dead producer): after any, a new one.
   let client: KafkaClient | undefined;
 
@@ -95,8 +115,8 @@ async function open(options: KafkaOptions, host: Host, signal: AbortSignal): Pro
       suggestion: 'create it, or set createTopic',
     });
 
-  const connect = async (): Promise<KafkaClient> => {
-    const fresh = createClient(clientOptions);
+  const connect = async (signal: AbortSignal): Promise<KafkaClient> => {
+    const fresh = await newClient(signal);
     client = fresh;
     if ((await fresh.findTopic()) === undefined) {
       if (options.createTopic === false) throw missing();
@@ -135,11 +155,11 @@ async function open(options: KafkaOptions, host: Host, signal: AbortSignal): Pro
     }
   };
 
-  await guarded(signal, connect);
+  await guarded(signal, () => connect(signal));
 
   /** One request; when the broker refuses it, its halves, down to the one record that is refused. */
-  const send = async (items: readonly Item[], outcomes: Map<string, Outcome>): Promise<void> => {
-    const producer = client ?? (await connect());
+  const send = async (items: readonly Item[], outcomes: Map<string, Outcome>, signal: AbortSignal): Promise<void> => {
+    const producer = client ?? (await connect(signal));
     try {
       const receipts = await producer.send(items.map((item) => item.message));
       items.forEach(({ ids }, index) => {
@@ -153,15 +173,15 @@ async function open(options: KafkaOptions, host: Host, signal: AbortSignal): Pro
         return;
       }
       const middle = items.length >> 1;
-      await send(items.slice(0, middle), outcomes);
-      await send(items.slice(middle), outcomes);
+      await send(items.slice(0, middle), outcomes, signal);
+      await send(items.slice(middle), outcomes, signal);
     }
   };
 
   const sendAll = (items: readonly Item[], signal: AbortSignal): Promise<Map<string, Outcome>> =>
     guarded(signal, async () => {
       const outcomes = new Map<string, Outcome>();
-      for (const request of requests(items, options.maxBatchBytes)) await send(request, outcomes);
+      for (const request of requests(items, options.maxBatchBytes)) await send(request, outcomes, signal);
       return outcomes;
     });
 
@@ -173,7 +193,7 @@ async function open(options: KafkaOptions, host: Host, signal: AbortSignal): Pro
     }),
     check: (signal) =>
       guarded(signal, async () => {
-        const probe = createClient(clientOptions);
+        const probe = await newClient(signal);
         try {
           if ((await probe.findTopic()) === undefined && options.createTopic === false) throw missing();
         } finally {

@@ -34,8 +34,8 @@ export async function createAuthority(name: string): Promise<Authority> {
     ],
   });
   return {
-    certificate: own.cert,
-    key: own.private,
+    certificate: `${own.cert.trim()}\n`,
+    key: `${own.private.trim()}\n`,
     async issue({
       commonName = 'test',
       names = ['localhost', '127.0.0.1'],
@@ -57,7 +57,7 @@ export async function createAuthority(name: string): Promise<Authority> {
           },
         ],
       });
-      return { certificate: issued.cert, key: issued.private };
+      return { certificate: `${issued.cert.trim()}\n`, key: `${issued.private.trim()}\n` };
     },
   };
 }

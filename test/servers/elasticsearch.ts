@@ -1,5 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { chown, cp, mkdir, readdir, writeFile } from 'node:fs/promises';
+import { request } from 'node:http';
+import { request as tlsRequest } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fetchArtifacts } from './artifacts.ts';
@@ -20,11 +22,18 @@ const passwordHash = '$2a$10$4XF3UKvApno8ngL.C3fuV.PI7e5ckvKOyypYTw6QoqO612TGcY9
 /** Settings for an Elasticsearch that asks its clients for name and password. */
 export const elasticsearchSecurity: Readonly<Record<string, string>> = { 'xpack.security.enabled': 'true' };
 
+export interface ElasticsearchOptions extends ServerOptions {
+  /** Files beside elasticsearch.yml, which may name them. */
+  readonly files?: Readonly<Record<string, string>>;
+  /** With TLS in the settings: what to reach it with, to see that it answers. */
+  readonly tls?: { readonly ca: string; readonly cert: string; readonly key: string };
+}
+
 /** Starts an Elasticsearch of our own. */
-export async function startElasticsearch(options: ServerOptions = {}): Promise<ElasticsearchServer> {
+export async function startElasticsearch(options: ElasticsearchOptions = {}): Promise<ElasticsearchServer> {
   const [artifacts, java] = await Promise.all([fetchArtifacts(options.onProgress), requireJava()]);
   const [port, transportPort] = [await freePort(), await freePort()];
-  const url = `http://127.0.0.1:${port}`;
+  const url = `${options.tls ? 'https' : 'http'}://127.0.0.1:${port}`;
   // Elasticsearch refuses to run as root.
   const owner = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : undefined;
 
@@ -34,7 +43,7 @@ export async function startElasticsearch(options: ServerOptions = {}): Promise<E
     within: canRead(owner, tmpdir()) ? tmpdir() : '/tmp',
     async prepare(folder: string): Promise<Command> {
       const settings = { ...defaults(folder, port, transportPort), ...options.settings };
-      await writeConfiguration(folder, settings);
+      await writeConfiguration(folder, settings, options.files);
       let home = artifacts.elasticsearch;
       if (!canRead(owner, join(home, 'lib'))) {
         home = join(folder, 'home');
@@ -47,15 +56,26 @@ export async function startElasticsearch(options: ServerOptions = {}): Promise<E
       const { username, password } = elasticsearchUser;
       const authorization = `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
       const secured = options.settings?.['xpack.security.enabled'] === 'true';
-      const response = await fetch(`${url}/_cluster/health?wait_for_status=yellow&timeout=2s`, {
-        headers: secured ? { authorization } : {},
-        signal: AbortSignal.timeout(5_000),
-      });
-      await response.arrayBuffer();
-      return response.ok;
+      const headers = secured ? { authorization } : {};
+      const path = '/_cluster/health?wait_for_status=yellow&timeout=2s';
+      return (await statusOf(`${url}${path}`, headers, options.tls)) === 200;
     },
   };
   return Object.assign(await startServer(definition, options.onProgress), { url });
+}
+
+/** By node:https, since fetch knows no other authorities than the system's. */
+function statusOf(url: string, headers: Record<string, string>, tls: ElasticsearchOptions['tls']): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const settings = { headers, timeout: 5_000, agent: false };
+    const call = (tls ? tlsRequest : request)(url, { ...settings, ...tls }, (response) => {
+      response.resume();
+      response.once('end', () => resolve(response.statusCode ?? 0));
+    });
+    call.once('timeout', () => call.destroy(new Error('no answer')));
+    call.once('error', reject);
+    call.end();
+  });
 }
 
 function defaults(folder: string, port: number, transportPort: number): Record<string, string> {
@@ -72,7 +92,11 @@ function defaults(folder: string, port: number, transportPort: number): Record<s
   };
 }
 
-async function writeConfiguration(folder: string, settings: Record<string, string>): Promise<void> {
+async function writeConfiguration(
+  folder: string,
+  settings: Record<string, string>,
+  more: Readonly<Record<string, string>> = {},
+): Promise<void> {
   for (const name of ['config', 'data', 'logs', 'tmp']) await mkdir(join(folder, name));
   const files = {
     'elasticsearch.yml': Object.entries(settings).map(([key, value]) => `${key}: ${value}`),
@@ -96,6 +120,7 @@ async function writeConfiguration(folder: string, settings: Record<string, strin
   };
   for (const [name, lines] of Object.entries(files))
     await writeFile(join(folder, 'config', name), `${lines.join('\n')}\n`);
+  for (const [name, content] of Object.entries(more)) await writeFile(join(folder, 'config', name), content);
 }
 
 /** What bin/elasticsearch runs, without the shell and with the Java that was found. */

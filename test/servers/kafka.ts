@@ -28,8 +28,17 @@ export const kafkaSecurity: Readonly<Record<string, string>> = {
     ` username="${kafkaUser.username}" password="${kafkaUser.password}" user_${kafkaUser.username}="${kafkaUser.password}";`,
 };
 
+export interface KafkaOptions extends ServerOptions {
+  /** Listeners beside the plain one, by name in capitals: their protocol (SASL_SSL, SSL, …) and port. */
+  readonly listeners?: Readonly<Record<string, { readonly protocol: string; readonly port: number }>>;
+  /** Users that SCRAM knows from the beginning, with both of its mechanisms. */
+  readonly scramUsers?: readonly { readonly username: string; readonly password: string }[];
+  /** Files that settings may name, relative to the working directory of the server. */
+  readonly files?: Readonly<Record<string, string>>;
+}
+
 /** Starts a Kafka of our own. */
-export async function startKafka(options: ServerOptions = {}): Promise<KafkaServer> {
+export async function startKafka(options: KafkaOptions = {}): Promise<KafkaServer> {
   const [artifacts, java] = await Promise.all([fetchArtifacts(options.onProgress), requireJava()]);
   const [port, controllerPort] = [await freePort(), await freePort()];
   const brokers = `127.0.0.1:${port}`;
@@ -38,7 +47,14 @@ export async function startKafka(options: ServerOptions = {}): Promise<KafkaServ
     name: 'Kafka',
     async prepare(folder: string, runToEnd: (command: Command) => Promise<void>): Promise<Command> {
       const properties = join(folder, 'server.properties');
-      const settings = { ...defaults(folder, port, controllerPort), ...options.settings };
+      const settings: Record<string, string> = { ...defaults(folder, port, controllerPort), ...options.settings };
+      for (const [name, { protocol, port }] of Object.entries(options.listeners ?? {})) {
+        const listener = `,${name}://127.0.0.1:${port}`;
+        settings.listeners += listener;
+        settings['advertised.listeners'] += listener;
+        settings[protocols] += `,${name}:${protocol}`;
+      }
+      for (const [name, content] of Object.entries(options.files ?? {})) await writeFile(join(folder, name), content);
       const lines = Object.entries(settings).map(([key, value]) => `${key}=${value}`);
       await writeFile(properties, `${lines.join('\n')}\n`);
       const command = (jvm: string[], ...rest: string[]): Command => ({
@@ -50,7 +66,13 @@ export async function startKafka(options: ServerOptions = {}): Promise<KafkaServ
       });
       const clusterId = 'Z3JvdXAtc3luYy1icmlkZw';
       const format = ['kafka.tools.StorageTool', 'format', '--cluster-id', clusterId, '--config', properties];
-      await runToEnd(command(['-Xmx128m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1'], ...format));
+      const scram = (options.scramUsers ?? []).flatMap(({ username, password }) =>
+        ['SCRAM-SHA-256', 'SCRAM-SHA-512'].flatMap((mechanism) => [
+          '--add-scram',
+          `${mechanism}=[name=${username},password=${password}]`,
+        ]),
+      );
+      await runToEnd(command(['-Xmx128m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1'], ...format, ...scram));
       return command(['-Xms512m', '-Xmx512m', '-Djava.awt.headless=true'], 'kafka.Kafka', properties);
     },
     // Only a plain listener can be asked; what others need in credentials is in the settings' own words.

@@ -1,0 +1,241 @@
+/** TLS towards a destination: one shape of settings, and one way to say what is wrong with them, for all connectors. */
+import { X509Certificate } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { isIP } from 'node:net';
+import { type ConnectionOptions, connect, createSecureContext, type PeerCertificate, type TLSSocket } from 'node:tls';
+import { z } from 'zod';
+import { type Fault, messageOf, Unreachable } from '../src/canon/fault.ts';
+
+const file = z.string().min(1);
+
+export const tlsOptions = z
+  .strictObject({
+    caFile: file
+      .optional()
+      .describe('PEM: the authority of the server’s certificate, when it is one of your own instead of the system’s.'),
+    caFingerprint: z
+      .string()
+      .transform((text) => text.replaceAll(':', '').toUpperCase())
+      .refine((text) => /^[0-9A-F]{64}$/.test(text), {
+        error: 'a SHA-256 fingerprint is expected: 64 hexadecimal digits, with or without colons',
+      })
+      .optional()
+      .describe('Instead of `caFile`: the SHA-256 fingerprint of that authority, which the server shows itself.'),
+    certFile: file.optional().describe('PEM: the client certificate, where the server asks for one.'),
+    keyFile: file.optional().describe('PEM: its private key.'),
+    keyPassphrase: z.string().min(1).optional().describe('When the key is encrypted.'),
+    serverName: z
+      .string()
+      .min(1)
+      .optional()
+      .describe('The name to look for in the server’s certificate, when it is not that of the address.'),
+  })
+  .refine(({ caFile, caFingerprint }) => caFile === undefined || caFingerprint === undefined, {
+    path: ['caFingerprint'],
+    error: 'caFile says the same and more: leave one of the two out',
+  })
+  .refine(({ certFile, keyFile }) => (certFile === undefined) === (keyFile === undefined), {
+    path: ['keyFile'],
+    error: 'certFile and keyFile belong together',
+  })
+  .refine(({ keyFile, keyPassphrase }) => keyFile !== undefined || keyPassphrase === undefined, {
+    path: ['keyPassphrase'],
+    error: 'there is no keyFile that it could open',
+  });
+
+export type TlsOptions = z.output<typeof tlsOptions>;
+
+export interface Endpoint {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** What `node:tls` takes. */
+export type SecureOptions = Pick<
+  ConnectionOptions,
+  'ca' | 'cert' | 'key' | 'passphrase' | 'servername' | 'allowPartialTrustChain'
+>;
+
+const PROBE_MS = 3_000;
+
+/**
+ * Reads the files, when a sink is opened: a renewed certificate is used with the next connection of the lane. `path` is
+ * how the YAML names the connector. Throws Unreachable that names the setting.
+ */
+export async function secureOptions(
+  tls: TlsOptions,
+  path: string,
+  endpoints: readonly Endpoint[],
+  signal: AbortSignal,
+): Promise<SecureOptions> {
+  const read = async (key: 'caFile' | 'certFile' | 'keyFile', check: (pem: string) => unknown) => {
+    const name = tls[key];
+    if (name === undefined) return undefined;
+    try {
+      const pem = await readFile(name, 'utf8');
+      check(pem);
+      return pem;
+    } catch (thrown) {
+      throw unusable(`${path}.tls.${key}`, `${name} cannot be used: ${messageOf(thrown)}`, thrown);
+    }
+  };
+  const { keyPassphrase: passphrase } = tls;
+  const ca = await read('caFile', (pem) => new X509Certificate(pem));
+  const cert = await read('certFile', (pem) => new X509Certificate(pem));
+  const key = await read('keyFile', (pem) => createSecureContext({ cert, key: pem, passphrase }));
+  const options = {
+    ...(ca !== undefined && { ca }),
+    ...(cert !== undefined && { cert, key }),
+    ...(passphrase !== undefined && { passphrase }),
+    ...(tls.serverName !== undefined && { servername: tls.serverName }),
+  };
+  if (tls.caFingerprint === undefined) return options;
+  const shown = await authorityShown(tls.caFingerprint, options, path, endpoints, signal);
+  // It may stand anywhere in the chain. All else is verified as ever: signatures, dates, the name.
+  return { ...options, ca: shown, allowPartialTrustChain: true };
+}
+
+function unusable(path: string, message: string, thrown?: unknown): Unreachable {
+  const suggestion = path.endsWith('keyFile')
+    ? 'it must hold the private key of certFile in PEM, and keyPassphrase what it is encrypted with'
+    : 'it must be a file in PEM that this user may read';
+  return new Unreachable({ code: 'destination-misconfigured', message, path, suggestion }, thrown);
+}
+
+/**
+ * The certificate with this fingerprint among those that a server shows. That it is shown proves nothing, so it is only
+ * taken as the authority against which the server then is verified.
+ */
+async function authorityShown(
+  fingerprint: string,
+  options: SecureOptions,
+  path: string,
+  endpoints: readonly Endpoint[],
+  signal: AbortSignal,
+): Promise<string> {
+  const setting = `${path}.tls.caFingerprint`;
+  let failure: Fault | undefined;
+  for (const endpoint of endpoints) {
+    signal.throwIfAborted();
+    const socket = await shake(endpoint, { ...options, rejectUnauthorized: false });
+    if (socket instanceof Error) {
+      failure = tlsFault(socket, path, endpoint);
+      continue;
+    }
+    const chain = chainOf(socket);
+    socket.destroy();
+    const found = chain.find(({ fingerprint256 }) => fingerprint256.replaceAll(':', '') === fingerprint);
+    if (found !== undefined) return new X509Certificate(found.raw).toString();
+    throw new Unreachable({
+      code: 'destination-credentials',
+      path: setting,
+      message: `no certificate that ${endpoint.host}:${endpoint.port} shows has this fingerprint`,
+      suggestion:
+        'compare it with the authority’s; a server that keeps its authority to itself needs tls.caFile instead',
+    });
+  }
+  throw new Unreachable(
+    failure ?? { code: 'destination-unreachable', message: 'no server could be asked', path: setting },
+  );
+}
+
+function chainOf(socket: TLSSocket): PeerCertificate[] {
+  const chain: PeerCertificate[] = [];
+  let next = socket.getPeerCertificate(true);
+  // The last one is its own issuer.
+  while (next?.raw !== undefined && !chain.some(({ raw }) => raw.equals(next.raw))) {
+    chain.push(next);
+    next = next.issuerCertificate;
+  }
+  return chain;
+}
+
+/** A TLS handshake and nothing more. */
+function shake({ host, port }: Endpoint, options: ConnectionOptions): Promise<TLSSocket | Error> {
+  return new Promise((resolve) => {
+    const servername = options.servername ?? (isIP(host) === 0 ? host : undefined);
+    const socket = connect({ ...options, host, port, ...(servername !== undefined && { servername }) });
+    const end = (result: TLSSocket | Error): void => {
+      socket.setTimeout(0);
+      socket.on('error', () => {});
+      if (result instanceof Error) socket.destroy();
+      resolve(result);
+    };
+    socket.setTimeout(PROBE_MS, () => end(new Error(`no answer to a TLS handshake within ${PROBE_MS} ms`)));
+    socket.once('error', end);
+    socket.once('secureConnect', () => end(socket));
+  });
+}
+
+/** Why a TLS handshake with the server fails, or undefined when it does not, or for want of a connection. */
+export async function whyNoTls(endpoint: Endpoint, options: SecureOptions, path: string): Promise<Fault | undefined> {
+  const socket = await shake(endpoint, options);
+  if (socket instanceof Error) return isTlsError(socket) ? tlsFault(socket, path, endpoint) : undefined;
+  socket.destroy();
+  return undefined;
+}
+
+/** Whether TLS is spoken at the other end, whoever it may be. */
+export async function speaksTls(endpoint: Endpoint, options: SecureOptions): Promise<'yes' | 'no' | 'no-connection'> {
+  const socket = await shake(endpoint, { ...options, rejectUnauthorized: false });
+  if (!(socket instanceof Error)) {
+    socket.destroy();
+    return 'yes';
+  }
+  // An alert is TLS, too: it was spoken, and said no.
+  if (/ALERT/.test(codeOf(socket))) return 'yes';
+  return isTlsError(socket) || codeOf(socket) === 'ECONNRESET' ? 'no' : 'no-connection';
+}
+
+/** OpenSSL's and Node's codes of a server that cannot be verified. */
+const UNKNOWN_AUTHORITY = new Set([
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+  'CERT_SIGNATURE_FAILURE',
+]);
+
+function codeOf(thrown: unknown): string {
+  const { code } = thrown as { code?: unknown };
+  return typeof code === 'string' ? code : '';
+}
+
+export function isTlsError(thrown: unknown): boolean {
+  const code = codeOf(thrown);
+  return UNKNOWN_AUTHORITY.has(code) || /^(CERT_|ERR_TLS_|ERR_SSL_|EPROTO)/.test(code);
+}
+
+/** What to look at, by the error's code. */
+export function tlsFault(thrown: unknown, path: string, { host, port }: Endpoint): Fault {
+  const code = codeOf(thrown);
+  const fault = (setting: string, suggestion: string): Fault => ({
+    code: 'destination-credentials',
+    path: `${path}.${setting}`,
+    message: `TLS with ${host}:${port} fails: ${messageOf(thrown)}`,
+    suggestion,
+  });
+  if (UNKNOWN_AUTHORITY.has(code)) {
+    return fault('tls.caFile', 'name the authority of its certificate by tls.caFile or tls.caFingerprint');
+  }
+  if (code === 'CERT_HAS_EXPIRED' || code === 'CERT_NOT_YET_VALID') {
+    return fault('tls', 'renew the server’s certificate; or is the clock of this machine wrong?');
+  }
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') {
+    return fault(
+      'tls.serverName',
+      'use a name that its certificate holds, or say by tls.serverName which one to expect',
+    );
+  }
+  if (/ALERT/.test(code)) {
+    return fault(
+      'tls.certFile',
+      'the server turns this client away: does it ask for a client certificate, or know another authority?',
+    );
+  }
+  if (/WRONG_VERSION_NUMBER|PACKET_LENGTH|HTTP_REQUEST/.test(code)) {
+    return fault('tls', 'the server does not speak TLS on this port: leave tls out, or use its other port');
+  }
+  return { ...fault('tls', 'see that the server speaks TLS on this port'), code: 'destination-unreachable' };
+}
