@@ -170,9 +170,26 @@ function shake({ host, port }: Endpoint, options: ConnectionOptions): Promise<TL
 /** Why a TLS handshake with the server fails, or undefined when it does not, or for want of a connection. */
 export async function whyNoTls(endpoint: Endpoint, options: SecureOptions, path: string): Promise<Fault | undefined> {
   const socket = await shake(endpoint, options);
-  if (socket instanceof Error) return isTlsError(socket) ? tlsFault(socket, path, endpoint) : undefined;
-  socket.destroy();
-  return undefined;
+  // TLS 1.3: whether a client certificate is missed comes to light only behind the handshake.
+  const failure = socket instanceof Error ? socket : await lateAlert(socket);
+  return failure !== undefined && isTlsError(failure) ? tlsFault(failure, path, endpoint) : undefined;
+}
+
+const ALERT_MS = 300;
+
+function lateAlert(socket: TLSSocket): Promise<Error | undefined> {
+  return new Promise((resolve) => {
+    const end = (failure?: Error): void => {
+      clearTimeout(timer);
+      socket.destroy();
+      resolve(failure);
+    };
+    const timer = setTimeout(end, ALERT_MS);
+    socket.once('error', end);
+    socket.once('close', () => end());
+    // Alerts are read with the data.
+    socket.resume();
+  });
 }
 
 /** Whether TLS is spoken at the other end, whoever it may be. */
