@@ -60,8 +60,16 @@ export async function runCommand(args: readonly string[], env: Record<string, st
   return { code, stdout, stderr };
 }
 
-/** Resolves once the bridge says where it listens. */
-export async function startBridgeProcess({ configFile }: BridgeHome): Promise<BridgeProcess> {
+/** Resolves once the bridge says where it listens. Within a test, whose failing leaves nothing running. */
+export function startBridgeProcess(home: BridgeHome): Promise<BridgeProcess> {
+  return spawnBridge(home, (child) => onTestFinished(() => void child.kill('SIGKILL')));
+}
+
+/** The same outside of a test: whoever starts it ends it. */
+export async function spawnBridge(
+  { configFile }: BridgeHome,
+  spawned: (child: ChildProcess) => void = () => {},
+): Promise<BridgeProcess> {
   const child = spawn(process.execPath, ['src/cli.ts', 'start', '--config', configFile], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, NO_COLOR: '1' },
@@ -71,8 +79,7 @@ export async function startBridgeProcess({ configFile }: BridgeHome): Promise<Br
   child.stderr.on('data', (chunk) => {
     stderr += chunk;
   });
-  // A test that fails before its end leaves nothing running.
-  onTestFinished(() => void child.kill('SIGKILL'));
+  spawned(child);
   const ended = once(child, 'exit') as Promise<[number | null]>;
   await new Promise<void>((resolve, reject) => {
     child.stdout.on('data', (chunk) => {

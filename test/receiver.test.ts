@@ -298,6 +298,22 @@ describe('a "before" command that the configuration allows', () => {
   });
 });
 
+test('a body nested too deep is refused, and kept where it is signed', async () => {
+  const deep = body().replace('}', `,"Deep":${'['.repeat(600)}${']'.repeat(600)},"x":"${'y'.repeat(600)}"}`);
+  const open = await startReceiver();
+  expect(await open.post({ body: deep })).toEqual(fail(400, /nested deeper/));
+  await open.close();
+
+  const closed = await startReceiver({ sign: { tokens: ['xxxxyyyy'], windowMs: 60_000 } });
+  const kept: unknown[] = [];
+  closed.signals.on('callback.quarantined', (payload) => kept.push(payload));
+  const seconds = String(NOW / 1000);
+  const signed = search({ Sign: signOf('xxxxyyyy', seconds), RequestTime: seconds });
+  expect(await closed.post({ search: signed, body: deep })).toEqual({ status: 200, json: OK });
+  expect(kept).toMatchObject([{ fault: { code: 'callback-invalid' } }]);
+  await closed.close();
+});
+
 describe('what is recorded', () => {
   let receiver: Receiver;
   beforeAll(async () => {

@@ -54,7 +54,22 @@ export function readBody(bytes: Uint8Array): Checked<Record<string, unknown>> {
   if (typeof body !== 'object' || body === null || Array.isArray(body)) {
     return refused({ code: 'not-json', message: 'the body is JSON, but not an object' });
   }
+  if (bytes.byteLength > MAX_DEPTH && isDeeperThan(MAX_DEPTH, body)) {
+    return refused({ code: 'callback-invalid', message: `the body is nested deeper than ${MAX_DEPTH} levels` });
+  }
   return accepted(body as Record<string, unknown>);
+}
+
+/** What is nested deeper could not be hashed, written and read by everybody on its way: stacks are finite. */
+const MAX_DEPTH = 500;
+
+function isDeeperThan(most: number, value: object): boolean {
+  let level: unknown[] = [value];
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > most) return true;
+    level = level.flatMap((one) => (typeof one === 'object' && one !== null ? Object.values(one) : []));
+  }
+  return false;
 }
 
 /** A body that its command's schema accepts. */

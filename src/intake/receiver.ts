@@ -127,11 +127,11 @@ export function createReceiver(settings: ReceiverSettings, ports: ReceiverPorts)
 
   async function recordOwn({ query, arrived }: Admitted): Promise<Verdict> {
     const body = readBody(arrived.body);
-    if (!body.ok) return body.fault;
-    const refusedName = checkName(query.command, body.value);
+    if (!body.ok && body.fault.code === 'not-json') return body.fault;
+    const refusedName = body.ok ? checkName(query.command, body.value) : undefined;
     if (refusedName !== undefined) return refusedName;
 
-    const callback = readCallback(query.command, body.value);
+    const callback = body.ok ? readCallback(query.command, body.value) : body;
     if (!callback.ok) {
       if (settings.sign === undefined) return callback.fault;
       // It comes from the service, so the protocol has changed: kept as it came, nothing is lost.

@@ -1,4 +1,4 @@
-import { createServer, type Server, type ServerOptions } from 'node:http';
+import { createServer, type RequestListener, type Server, type ServerOptions, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -16,6 +16,8 @@ const SERVER_OPTIONS: ServerOptions = {
   headersTimeout: 10_000,
   requestTimeout: 15_000,
   connectionsCheckingInterval: 2_000,
+  // It would be refused by Node itself, without the envelope.
+  requireHostHeader: false,
 };
 const HANDSHAKE_MS = 10_000;
 
@@ -36,7 +38,7 @@ export interface Listening {
 
 export function listen(fetch: Fetch, hostname: string, port: number, options: ListenOptions = {}): Promise<Listening> {
   const { certificate, keepAliveMs = KEEP_ALIVE_MS, onHandshakeFailed } = options;
-  const listener = getRequestListener(fetch, {
+  const handle = getRequestListener(fetch, {
     hostname,
     errorHandler: (thrown) =>
       new Response(failEnvelope({ code: 'query-invalid', message: `not a request: ${messageOf(thrown)}` }), {
@@ -44,6 +46,10 @@ export function listen(fetch: Fetch, hostname: string, port: number, options: Li
         headers: { 'content-type': 'application/json', connection: 'close' },
       }),
   });
+  const listener: RequestListener = (request, response) => {
+    if (request.headers.host === undefined && request.httpVersion === '1.1') answerHostless(response);
+    else void handle(request, response);
+  };
   const settings = { ...SERVER_OPTIONS, keepAliveTimeout: keepAliveMs };
   const server =
     certificate === undefined
@@ -58,6 +64,8 @@ export function listen(fetch: Fetch, hostname: string, port: number, options: Li
           listener,
         );
   server.on('clientError', answerClientError);
+  // An expectation that nobody knows need not be met (RFC 9110, 10.1.1); Node would answer 417 by itself.
+  server.on('checkExpectation', listener);
   server.on('tlsClientError', (error: Error) => onHandshakeFailed?.(error.message));
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
@@ -70,6 +78,16 @@ export function listen(fetch: Fetch, hostname: string, port: number, options: Li
       resolve({ server, port: (server.address() as AddressInfo).port });
     });
   });
+}
+
+function answerHostless(response: ServerResponse): void {
+  const body = failEnvelope({ code: 'query-invalid', message: 'not an HTTP/1.1 request: Host is missing' });
+  response.writeHead(400, {
+    'content-type': 'application/json',
+    'content-length': Buffer.byteLength(body),
+    connection: 'close',
+  });
+  response.end(body);
 }
 
 /** What never becomes a request (bad HTTP, headers too large or too slow) is answered in the envelope, too. */
