@@ -69,10 +69,11 @@ export function startBridgeProcess(home: BridgeHome): Promise<BridgeProcess> {
 export async function spawnBridge(
   { configFile }: BridgeHome,
   spawned: (child: ChildProcess) => void = () => {},
+  env: Readonly<Record<string, string>> = {},
 ): Promise<BridgeProcess> {
   const child = spawn(process.execPath, ['src/cli.ts', 'start', '--config', configFile], {
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, NO_COLOR: '1' },
+    env: { ...process.env, NO_COLOR: '1', ...env },
   });
   let stdout = '';
   let stderr = '';

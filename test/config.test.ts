@@ -60,6 +60,29 @@ describe('variables', () => {
     expect(expand(text, env)).toMatchObject({ text: expanded, faults: [] });
   });
 
+  it('bring in what a file holds, without the line end behind it and without expanding it', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'secrets-'));
+    const file = join(folder, 'token');
+    for (const [content, expanded] of [
+      ['abc\n', 'abc'],
+      ['abc\r\n', 'abc'],
+      ['a\n\n', 'a\n'],
+      ['${HOST} }', '${HOST} }'],
+      ['', ''],
+    ] as const) {
+      writeFileSync(file, content);
+      expect(expand(`<\${file:${file}}>`, env)).toMatchObject({ text: `<${expanded}>`, faults: [] });
+    }
+    // A variable of that name is none of this.
+    expect(expand('${file:-x}', { file: 'y' })).toMatchObject({ text: 'y', faults: [] });
+    writeFileSync(file, 'x'.repeat(70_000));
+    expect(expand(`\${file:${file}}`, env).faults).toMatchObject([{ message: expect.stringContaining('too large') }]);
+    rmSync(folder, { recursive: true });
+    expect(expand(`a\${file:${file}}`, env).faults).toEqual([
+      { index: 1, message: `the file ${file} cannot be read (ENOENT)`, suggestion: expect.stringContaining('path') },
+    ]);
+  });
+
   it('leave an operand alone that is not used', () => {
     expect(expand('${HOST:-${NONE}}${NONE:+${ALSO_NONE}}', env)).toMatchObject({ text: 'kafka-1', faults: [] });
   });
@@ -73,6 +96,8 @@ describe('variables', () => {
     ['${1A}', 0, '"1A" is not the name of a variable'],
     ['${A B}', 0, '"A B" is not the name of a variable'],
     ['${HOST-x}', 0, '"HOST-x" is not the name of a variable'],
+    ['${file:}', 0, 'names no file'],
+    ['${file:/x', 0, 'is not closed'],
     ['${HOST:?x}', 0, '${HOST is followed by ":?"'],
     ['${HOST:-a${b}${', 13, 'is not closed'],
   ])('refuse the malformed %j', (text, index, message) => {
