@@ -167,6 +167,7 @@ test('with forwardAll, what is not recorded is not answered OK, whatever the han
     },
   });
   expect(await receiver.post()).toEqual(fail(503, /cannot be recorded/));
+  expect(await receiver.post({ body: '{' })).toEqual(fail(400, /not JSON/));
 });
 
 test('503: no answer within timeoutMs, well before the service gives up', async () => {
@@ -214,4 +215,19 @@ test('connections to the handler are kept, and one that it closed meanwhile is n
     expect(await post()).toMatchObject({ status: 200 });
   }
   expect(receiver.unforwarded).toEqual([]);
+});
+
+test('a handler that ends a kept connection just as it is used again is asked once more', async () => {
+  const used = new Set<unknown>();
+  const handler = await startHandler((response) => {
+    const { socket } = response;
+    if (used.has(socket)) socket?.destroy();
+    else response.end('{}');
+    used.add(socket);
+  });
+  const receiver = await startBefore({ forwardTo: handler.url });
+  for (let i = 0; i < 3; i++) {
+    expect(await receiver.post({ search: search({ CallbackCommand: OTHER }) })).toMatchObject({ status: 200 });
+  }
+  expect(handler.asked).toHaveLength(5);
 });
