@@ -14,6 +14,8 @@ export interface Connector<Options> {
   readonly maxWaitMs?: number;
   /** The only schema: checks, defaults, docs. */
   readonly options: z.ZodType<Options> & z.ZodObject;
+  /** Whether `restore` compares with what lies there. */
+  readonly readsBack?: boolean;
   /** Throws Unreachable while the destination cannot be had; the lane tries again. */
   open(options: Options, host: Host, signal: AbortSignal): Promise<Sink>;
 }
@@ -30,13 +32,19 @@ export interface Sink {
   deliver(batch: readonly CanonicalEvent[], signal: AbortSignal): Promise<ReadonlyMap<EventId, Outcome>>;
   /**
    * Of a destination that holds merged groups: brings these states in, whatever it holds now, as `deliver` would have
-   * event by event. The outcomes go by group id.
+   * event by event. The outcomes go by group id: `delivered` for one that was not in step, where that can be told.
    */
-  restore?(groups: readonly Group[], signal: AbortSignal): Promise<ReadonlyMap<string, Outcome>>;
+  restore?(groups: readonly Group[], signal: AbortSignal, how: Restoring): Promise<ReadonlyMap<string, Outcome>>;
   /** Exercises what deliver uses and nothing else; writes nothing. Throws Unreachable. */
   check(signal: AbortSignal): Promise<void>;
   close(): Promise<void>;
 }
+
+/**
+ * join: the later version of each field stands. mend: where the versions are the same and the values are not, somebody
+ * changed the copy, and the journal's value stands. compare: as mend, but nothing is written.
+ */
+export type Restoring = 'join' | 'mend' | 'compare';
 
 /** What a sink may ask of the bridge. */
 export interface Host {

@@ -1,5 +1,6 @@
 import { statSync } from 'node:fs';
 import type { Server } from 'node:http';
+import { connectors as kinds } from '../connectors/index.ts';
 import { systemClock } from './canon/clock.ts';
 import { BridgeError, describeFault } from './canon/fault.ts';
 import { createSignals, type SignalBus } from './canon/signal.ts';
@@ -11,10 +12,13 @@ import { mapKept } from './intake/quarantine.ts';
 import { createReceiver, type ReceiverSettings } from './intake/receiver.ts';
 import { closeServer, listen } from './intake/server.ts';
 import { type Journal, openJournal } from './journal/append.ts';
-import { openDatabase } from './journal/database.ts';
+import { type Database, openDatabase } from './journal/database.ts';
 import { createDeliveryReader, type DeliveryReader } from './journal/deliveries.ts';
 import { createGroupReader } from './journal/groups.ts';
+import { createReconcileReader } from './journal/reconciled.ts';
 import { keepPruned } from './journal/retention.ts';
+import { createGroupApi } from './reconcile/api.ts';
+import { createReconciler, type Reconciler } from './reconcile/reconciler.ts';
 import { watchLanes } from './relay/health.ts';
 import { createOperations } from './relay/operations.ts';
 import { startRelay } from './relay/relay.ts';
@@ -32,11 +36,20 @@ export interface Bridge {
   stop(reason: string): Promise<void>;
 }
 
+export interface StartOptions {
+  /** Without it no callbacks are received: reconcile by itself. */
+  readonly receive?: boolean;
+}
+
 /** How long requests in flight may take to end once the bridge is told to stop; the service gives up after 2 s. */
 const IN_FLIGHT_MS = 2_500;
 
 /** Builds the rooms in the order of an event's way; `stop` ends them in the same order, so that nothing recorded is left behind. */
-export async function startBridge(config: Config, logLevel: LogLevel = 'info'): Promise<Bridge> {
+export async function startBridge(
+  config: Config,
+  logLevel: LogLevel = 'info',
+  { receive = true }: StartOptions = {},
+): Promise<Bridge> {
   const clock = systemClock;
   const signals = createSignals();
   logSignals(signals, createLogger(logLevel));
@@ -70,6 +83,8 @@ export async function startBridge(config: Config, logLevel: LogLevel = 'info'): 
 
   const journalBytes = (): number => sizeOf(file) + sizeOf(`${file}-wal`);
   const lag = (name: string): number => Math.max(0, journal.head() - health(name).cursor) + reader.countWaiting(name);
+  const groups = createGroupReader(database.connection);
+  const reconciler = reconcilerOf(config, journal, database, signals, stopping.signal);
   const metrics = createMetrics(signals, clock, {
     connectors,
     head: journal.head,
@@ -87,6 +102,7 @@ export async function startBridge(config: Config, logLevel: LogLevel = 'info'): 
       ready: reason === undefined,
       ...(reason !== undefined && { reason }),
       receiver: receiverUrl,
+      ...(reconciler !== undefined && { reconcile: reconciler.status() }),
       journal: { file, head, bytes: journalBytes(), quarantined: reader.countQuarantined() },
       connectors: connectors.map((name) => {
         const shown = health(name);
@@ -101,9 +117,10 @@ export async function startBridge(config: Config, logLevel: LogLevel = 'info'): 
     };
   };
   const holdsGroups = (name: string): boolean => config.connectors[name]?.content === 'groups';
-  const groups = createGroupReader(database.connection);
-  const operations = createOperations(connectors, holdsGroups, journal, reader, groups, relay, signals);
-  const api = createApi({ metrics, operations, status, quarantined: reader.quarantined, remapQuarantine });
+  const readsBack = (name: string): boolean =>
+    kinds.find(({ kind }) => kind === config.connectors[name]?.kind)?.readsBack === true;
+  const operations = createOperations(connectors, holdsGroups, readsBack, journal, reader, groups, relay, signals);
+  const api = createApi({ metrics, operations, status, quarantined: reader.quarantined, remapQuarantine, reconciler });
 
   const servers: Server[] = [];
   const serve = async (setting: string, start: () => ReturnType<typeof listen>): Promise<number> => {
@@ -119,7 +136,7 @@ export async function startBridge(config: Config, logLevel: LogLevel = 'info'): 
     }
   };
   const { host, port, path, keepAlive, maxConnections } = config.receiver;
-  const receiverPort = await serve('receiver.port', async () => {
+  const startReceiver = async () => {
     const listening = await listen(receiver.fetch, host, port, {
       keepAliveMs: keepAlive,
       certificate,
@@ -131,9 +148,10 @@ export async function startBridge(config: Config, logLevel: LogLevel = 'info'): 
       signals.emit('tls.loaded', { file: tls.certFile, notAfter: certificate.notAfter });
     }
     return listening;
-  });
+  };
+  const receiverPort = receive ? await serve('receiver.port', startReceiver) : undefined;
   const adminPort = await serve('admin.port', () => listen(api.fetch, config.admin.host, config.admin.port));
-  receiverUrl = `${tls ? 'https' : 'http'}://${urlHost(host)}:${receiverPort}${path}`;
+  if (receiverPort !== undefined) receiverUrl = `${tls ? 'https' : 'http'}://${urlHost(host)}:${receiverPort}${path}`;
   const adminUrl = `http://${urlHost(config.admin.host)}:${adminPort}`;
   signals.emit('bridge.started', { receiver: receiverUrl, admin: adminUrl, connectors, journal: file });
 
@@ -146,6 +164,7 @@ export async function startBridge(config: Config, logLevel: LogLevel = 'info'): 
     signals.emit('bridge.stopping', { reason });
     await Promise.all(servers.map((server) => closeServer(server, IN_FLIGHT_MS)));
     forwarder?.close();
+    await reconciler?.stop();
     await relay.stop(config.shutdownMs);
     await pruning;
     journal.close();
@@ -175,6 +194,31 @@ function receiverSettings({ app, receiver }: Config): ReceiverSettings {
     forwardAll: typeof otherCommands !== 'string' && otherCommands.forwardAll,
     allowBefore: new Set(allowBefore),
   };
+}
+
+/** Undefined where it is not configured. */
+function reconcilerOf(
+  { app: { sdkAppId }, reconcile }: Config,
+  journal: Journal,
+  { connection }: Database,
+  signals: SignalBus,
+  signal: AbortSignal,
+): Reconciler | undefined {
+  if (reconcile === undefined) return undefined;
+  return createReconciler(
+    { ...reconcile, sdkAppId },
+    {
+      api: createGroupApi({ ...reconcile.api, sdkAppId }, systemClock),
+      groups: createGroupReader(connection),
+      reader: createReconcileReader(connection),
+      record: journal.record,
+      begin: journal.beginReconcile,
+      note: journal.noteReconcile,
+      clock: systemClock,
+      signals,
+    },
+    signal,
+  );
 }
 
 function forwarderOf({ receiver: { otherCommands } }: Config): Forwarder | undefined {

@@ -18,6 +18,7 @@ import {
   showDeadLetter,
   showStatus,
 } from './cli/operate.ts';
+import { reconcile } from './cli/reconcile.ts';
 import { jsonSchema, SCHEMAS } from './cli/schema.ts';
 import { sendSamples } from './cli/send.ts';
 import { start } from './cli/start.ts';
@@ -125,6 +126,20 @@ onRunningBridge(
     )
     .option('--no-wait', 'return at once'),
 ).action(replay);
+
+onRunningBridge(
+  program
+    .command('reconcile')
+    .description('read groups by the vendor’s REST API and mend what the callbacks missed')
+    .option('--group <id...>', 'only these groups')
+    .option('--dry-run', 'say what would be mended, and mend nothing')
+    .option('--against <name>', 'also compare the copy of this connector with the journal, and mend it')
+    .addHelpText(
+      'after',
+      '\nGoes through the running bridge or, when there is none, by itself. A run that was stopped goes on where it stopped.\n' +
+        'Example: reconcile --dry-run --against group-index',
+    ),
+).action(reconcile);
 
 const deadLetters = program.command('dead-letters').description('events that a destination refused for good');
 onRunningBridge(deadLetters.command('list').description('list them').argument('<name>'))

@@ -114,6 +114,7 @@ function harness(
           groups: {
             page: (after, limit) => groups.filter(({ groupId }) => groupId > after).slice(0, limit),
             count: () => groups.length,
+            get: (wanted) => groups.find(({ groupId }) => groupId === wanted),
           },
           settle: (settlement) => settlements.push(settlement),
           clock: {
@@ -425,7 +426,7 @@ describe('what a person asks for', () => {
     const lane = run(made);
     made.append(A1);
     await expect.poll(made.cursor).toBe(1);
-    lane.restore();
+    lane.restore('join');
     made.append(A2);
     await expect
       .poll(() => made.of('lane.restored').at(-1))

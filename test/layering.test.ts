@@ -44,9 +44,17 @@ src/intake/server.ts
 src/journal/database.ts
 src/journal/deliveries.ts
 src/journal/groups.ts
+src/journal/reconciled.ts
 src/journal/commit.ts
 src/journal/append.ts
 src/journal/retention.ts
+src/reconcile/tls-sig-api-v2.d.ts
+src/reconcile/usersig.ts
+src/reconcile/pace.ts
+src/reconcile/api.ts
+src/reconcile/drift.ts
+src/reconcile/run.ts
+src/reconcile/reconciler.ts
 src/relay/schedule.ts
 src/relay/filter.ts
 src/relay/waiting.ts
@@ -66,6 +74,7 @@ src/cli/send.ts
 src/cli/start.ts
 src/cli/admin.ts
 src/cli/operate.ts
+src/cli/reconcile.ts
 src/cli/check.ts
 src/cli/schema.ts
 src/cli/demo.ts

@@ -5,6 +5,7 @@ export const elasticsearch: Connector<ElasticsearchOptions> = {
   kind: 'elasticsearch',
   summary: 'Keeps one document per group, or a history of events, in an Elasticsearch index.',
   options: elasticsearchOptions,
+  readsBack: true,
   // Its documents are searchable after a second anyway; a batch that gathers folds a busy group into far fewer writes.
   maxWaitMs: 50,
   // The client costs 0.25 s and 60 MB to load: only those who open a sink pay for it.

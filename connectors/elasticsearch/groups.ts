@@ -1,7 +1,8 @@
 import type { CanonicalEvent, EventId } from '../../src/canon/event.ts';
 import { type Fault, Unreachable } from '../../src/canon/fault.ts';
-import { type Group, join, merge, newGroup, type Version } from '../../src/canon/group.ts';
+import { type Group, join, mend, merge, newGroup, type Version } from '../../src/canon/group.ts';
 import type { Outcome } from '../../src/canon/outcome.ts';
+import type { Restoring } from '../contract.ts';
 import { bulk, type Verdict, type Write } from './bulk.ts';
 import { ask, type Destination } from './client.ts';
 import { ensureIndex } from './ensure.ts';
@@ -61,9 +62,13 @@ export function restoreGroups(
   destination: Destination,
   groups: readonly Group[],
   signal: AbortSignal,
+  how: Restoring,
 ): Promise<Map<string, Outcome>> {
-  const folds = groups.map((state): Fold => ({ groupId: state.groupId, parts: [[stateChange(state)]], conflicts: 0 }));
-  return deliverFolds(destination, folds, signal);
+  const bring = how === 'join' ? join : mend;
+  const folds = groups.map(
+    (state): Fold => ({ groupId: state.groupId, parts: [[stateChange(state, bring)]], conflicts: 0 }),
+  );
+  return deliverFolds(destination, folds, signal, how === 'compare');
 }
 
 const asText = ([occurredAt, id]: Version): string => `${occurredAt} ${id}`;
@@ -76,20 +81,21 @@ function eventChange(event: CanonicalEvent): Change {
   };
 }
 
-function stateChange(state: Group): Change {
-  return { id: state.groupId, into: (group) => join(group, state), standsIn: () => true };
+function stateChange(state: Group, bring: typeof join): Change {
+  return { id: state.groupId, into: (group) => bring(group, state), standsIn: () => true };
 }
 
 async function deliverFolds(
   destination: Destination,
   folds: readonly Fold[],
   signal: AbortSignal,
+  compareOnly = false,
 ): Promise<Map<string, Outcome>> {
   const outcomes = new Map<string, Outcome>();
   for (let start = 0; start < folds.length; start += MAX_READ) {
     let waiting = folds.slice(start, start + MAX_READ);
     while (waiting.length > 0) {
-      await round(destination, waiting, signal, outcomes);
+      await round(destination, waiting, signal, outcomes, compareOnly);
       waiting = waiting.filter((fold) => fold.parts.length > 0);
     }
   }
@@ -102,6 +108,7 @@ async function round(
   folds: readonly Fold[],
   signal: AbortSignal,
   outcomes: Map<EventId, Outcome>,
+  compareOnly: boolean,
 ): Promise<void> {
   const stored = await read(destination, folds, signal);
   const attempts: { fold: Fold; merged: Group }[] = [];
@@ -120,6 +127,12 @@ async function round(
     if (unwanted ? standing === undefined : merged === before && standing !== undefined) {
       const receipt = standing ?? `${destination.options.index}/${fold.groupId} (deleted)`;
       for (const { id } of events) outcomes.set(id, { kind: 'superseded', receipt });
+      fold.parts.shift();
+      continue;
+    }
+    if (compareOnly) {
+      const receipt = standing ?? `${destination.options.index}/${fold.groupId} (missing)`;
+      for (const { id } of events) outcomes.set(id, { kind: 'delivered', receipt });
       fold.parts.shift();
       continue;
     }

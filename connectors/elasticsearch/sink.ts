@@ -1,6 +1,6 @@
 import { Unreachable } from '../../src/canon/fault.ts';
 import type { Group } from '../../src/canon/group.ts';
-import type { Host, Sink } from '../contract.ts';
+import type { Host, Restoring, Sink } from '../contract.ts';
 import { judge, MAX_BULK_BYTES } from './bulk.ts';
 import { ask, createClient, type Destination } from './client.ts';
 import { ensureIndex, findIndex, readNewIndex } from './ensure.ts';
@@ -49,8 +49,8 @@ export async function openSink(options: ElasticsearchOptions, host: Host, signal
       return ensuring(signal, () => deliverContent(destination, batch, signal));
     },
     ...(options.content === 'groups' && {
-      restore: (groups: readonly Group[], signal: AbortSignal) =>
-        ensuring(signal, () => restoreGroups(destination, groups, signal)),
+      restore: (groups: readonly Group[], signal: AbortSignal, how: Restoring) =>
+        ensuring(signal, () => restoreGroups(destination, groups, signal, how)),
     }),
     check: (signal) => check(destination, signal),
     close: () => client.close(),

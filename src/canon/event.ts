@@ -23,6 +23,7 @@ const DATA_SCHEMAS = {
   'chat.group.created': 'urn:group-sync-bridge:event:group-created:1',
   'chat.group.destroyed': 'urn:group-sync-bridge:event:group-destroyed:1',
   'chat.group.owner.changed': 'urn:group-sync-bridge:event:group-owner-changed:1',
+  'chat.group.info.read': 'urn:group-sync-bridge:event:group-info-read:1',
 } as const;
 
 export type EventType = keyof typeof DATA_SCHEMAS;
@@ -40,7 +41,9 @@ const changedFields = z
     faceUrl: z.string().optional(),
     customFields: z.record(z.string(), z.string()).optional(),
   })
-  .describe('Exactly the fields the callback held: "" is a cleared field, an absent key is unchanged.');
+  .describe(
+    'Exactly the fields the callback held, or that differed when the group was read: "" is a cleared field, an absent key is unchanged.',
+  );
 
 /** The canonical event, as it stands in Kafka, in Elasticsearch (`content: events`) and in NDJSON files. */
 export const canonicalEvent = z
@@ -63,13 +66,17 @@ export const canonicalEvent = z
       owner: z
         .string()
         .optional()
-        .describe('Of created, destroyed and owner.changed: the owner, after a change the new one.'),
+        .describe(
+          'Of created, destroyed, owner.changed and, where it differed, info.read: the owner, after a change the new one.',
+        ),
       previousOwner: z.string().optional().describe('Of owner.changed.'),
       changed: changedFields,
       occurredAt: z.int().nonnegative().describe('Milliseconds since 1970. Later wins; the id breaks ties.'),
       occurredAtFrom: z
-        .enum(['callback', 'receipt'])
-        .describe('Whether occurredAt is the callback’s EventTime or, lacking a usable one, the time of receipt.'),
+        .enum(['callback', 'receipt', 'read'])
+        .describe(
+          'Whether occurredAt is the callback’s EventTime, lacking a usable one the time of receipt, or, of what reconcile found, when the service was asked.',
+        ),
       receivedAt: z.int().nonnegative().describe('Milliseconds since 1970.'),
       origin: z.strictObject({
         platform: z.string().optional(),
@@ -105,7 +112,7 @@ export interface EventData {
   readonly previousOwner?: string;
   readonly changed: ChangedFields;
   readonly occurredAt: number;
-  readonly occurredAtFrom: 'callback' | 'receipt';
+  readonly occurredAtFrom: 'callback' | 'receipt' | 'read';
   readonly receivedAt: number;
   readonly origin: Origin;
   readonly extra: Record<string, unknown>;

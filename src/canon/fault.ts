@@ -37,6 +37,13 @@ const known = {
   'event-refused': {},
   'event-conflict': {},
   'event-unsettled': {},
+  // the service's REST API
+  'service-unreachable': { exit: 1 },
+  'service-overloaded': { exit: 1 },
+  'service-credentials': { exit: 1 },
+  'service-refused': { exit: 1 },
+  'reconcile-running': { exit: 1 },
+  'reconcile-unconfigured': { exit: 2 },
   // the person at the command line
   'config-invalid': { exit: 2 },
   usage: { exit: 2 },

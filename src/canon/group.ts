@@ -58,8 +58,8 @@ export function isLater(a: Version, b: Version | undefined): boolean {
 /**
  * Invariant 3: each field is a last-writer-wins register on (occurredAt, event id), so that any order, duplicates and
  * several writers end in the same group. A creation writes all of them: what is older than it belongs to an earlier group
- * of the same id. `destroyed` is such a register, too, set by a destruction and cleared by a creation only, so that a late
- * change does not bring a group back. Returns the very same object when the event changes nothing.
+ * of the same id. `destroyed` is such a register, too, set by a destruction and cleared only by a creation, or by the service
+ * itself saying that the group is there, so that a late change does not bring a group back. Returns the very same object when the event changes nothing.
  */
 export function merge(current: Group, event: CanonicalEvent): Group {
   const version: Version = [event.data.occurredAt, event.id];
@@ -86,7 +86,7 @@ export function merge(current: Group, event: CanonicalEvent): Group {
   }
   set('groupType', groupType);
   if (event.type === 'chat.group.destroyed') set('destroyed', true);
-  else if (event.type === 'chat.group.created') set('destroyed', false);
+  else if (event.type === 'chat.group.created' || event.type === 'chat.group.info.read') set('destroyed', false);
   // A destruction names the owner as he was, which is no change.
   if (event.type !== 'chat.group.destroyed') set('owner', owner);
   set('lastOperator', operator);
@@ -127,6 +127,30 @@ export function join(current: Group, other: Group): Group {
     customFields: { ...base.customFields, ...Object.fromEntries(customFields) },
     versions: { ...base.versions, ...Object.fromEntries(news) },
   };
+}
+
+/**
+ * As `join`, but where both have a field in the same version its value is `other`'s: whoever changed the copy by hand left
+ * the version as it was. Returns `current` itself when there is nothing to mend.
+ */
+export function mend(current: Group, other: Group): Group {
+  const joined = join(current, other);
+  const fields: Record<string, unknown> = {};
+  const customFields: [string, string][] = [];
+  for (const [field, version] of Object.entries(other.versions)) {
+    const own = joined.versions[field];
+    if (field === 'created' || own === undefined || isLater(own, version)) continue;
+    if (!field.startsWith(CUSTOM)) {
+      const value = other[field as keyof Group];
+      if (joined[field as keyof Group] !== value) fields[field] = value;
+      continue;
+    }
+    const key = field.slice(CUSTOM.length);
+    const value = other.customFields[key];
+    if (value !== undefined && joined.customFields[key] !== value) customFields.push([key, value]);
+  }
+  if (Object.keys(fields).length === 0 && customFields.length === 0) return joined;
+  return { ...joined, ...fields, customFields: { ...joined.customFields, ...Object.fromEntries(customFields) } };
 }
 
 const CUSTOM = 'customFields.';

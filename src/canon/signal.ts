@@ -28,6 +28,14 @@ export interface Signals {
   'journal.pruned': { events: number };
   'callback.quarantined': { fault: Fault };
   'quarantine.mapped': { mapped: number; left: number };
+  'reconcile.started': { resumed: boolean; dryRun: boolean };
+  /** `ms` since it began, pauses included; `stopped` says why it did not come to its end. */
+  'reconcile.ended': {
+    ms: number;
+    dryRun: boolean;
+    counts: { read: number; inStep: number; mended: number; gone: number; failed: number };
+    stopped?: string;
+  };
   'dead-letters.discarded': { connector: string; count: number };
   'lane.opened': { connector: string };
   'lane.delivered': {
@@ -52,8 +60,8 @@ export interface Signals {
     fault: Fault;
   };
   'lane.dead-letter': { connector: string; eventId: string; groupId: string; attempts: number; fault: Fault };
-  /** A page of a restore is through; failed counts the groups that the destination did not take. */
-  'lane.restored': { connector: string; done: number; total: number; failed: number; ended: boolean };
+  /** A page of a restore is through; mended counts the groups that were not in step, failed those not taken. */
+  'lane.restored': { connector: string; done: number; total: number; mended: number; failed: number; ended: boolean };
   'lane.restore-failed': { connector: string; groupId: string; fault: Fault };
   'lane.state': { connector: string; state: LaneState };
   'lane.note': { connector: string; message: string };

@@ -29,7 +29,8 @@ export function table(heads: readonly string[], rows: readonly (readonly string[
 
 export interface Progress {
   advance(): void;
-  set(done: number): void;
+  /** `total` when it has changed. */
+  set(done: number, total?: number): void;
   end(): void;
 }
 
@@ -47,8 +48,9 @@ export function progress(label: string, total: number): Progress {
   const start = performance.now();
   bar.start(total, 0, { rate: 0 });
   let done = 0;
-  const set = (value: number): void => {
+  const set = (value: number, total?: number): void => {
     done = value;
+    if (total !== undefined) bar.setTotal(total);
     bar.update(done, { rate: Math.round((done * 1000) / (performance.now() - start)) });
   };
   return {

@@ -273,6 +273,49 @@ const connectorName = z.string().regex(/^[a-zA-Z0-9][a-zA-Z0-9_-]{0,62}$/, {
   error: 'a connector’s name holds letters, digits, - and _ only (at most 63)',
 });
 
+const restUrl = z.string().refine(
+  (text) => {
+    if (!URL.canParse(text)) return false;
+    const { protocol, hostname } = new URL(text);
+    return protocol === 'https:' || (protocol === 'http:' && LOOPBACK.test(hostname.replace(/^\[|\]$/g, '')));
+  },
+  {
+    error:
+      'an https:// URL is expected, such as https://console.tim.qq.com (http:// on loopback only: the signature stands in it)',
+  },
+);
+
+const reconcile = z.strictObject({
+  api: z.strictObject({
+    baseUrl: restUrl
+      .default('https://console.tim.qq.com')
+      .describe('The domain of the app’s region: console.tim.qq.com, adminapisgp.im.qcloud.com, adminapiusa…, ….'),
+    identifier: z.string().min(1).default('administrator').describe('An admin account of the app.'),
+    secretKey: z.string().min(1).describe('The app’s key in the vendor’s console; signs each call.'),
+    callsPerSecond: z
+      .strictObject({
+        list: z.number().positive().max(100_000).default(1).describe('For lists of groups; the service allows 1.'),
+        groups: z
+          .number()
+          .positive()
+          .max(100_000)
+          .default(200)
+          .describe('For 50 groups at once; the service allows 200.'),
+      })
+      .prefault({})
+      .describe('The service’s limits hold for the whole app: lower them where others call as well.'),
+  }),
+  every: duration
+    .refine((ms) => ms >= 60_000, { error: 'at least 1m is expected' })
+    .optional()
+    .describe('Time from the end of one run to the next; without it only the command runs it.'),
+  groupTypes: z
+    .array(z.string().min(1))
+    .min(1)
+    .default(['Public', 'Private', 'ChatRoom', 'Community'])
+    .describe('Types of groups to list. Groups known by callbacks are read whatever their type.'),
+});
+
 export const configSchema = z
   .strictObject({
     app,
@@ -280,6 +323,7 @@ export const configSchema = z
     journal: journal.prefault({}),
     admin: admin.prefault({}),
     shutdownMs: shutdown,
+    reconcile: reconcile.optional().describe('Reads groups by the vendor’s REST API and mends the copies.'),
     connectors: z
       .record(connectorName, connector)
       .refine((all) => Object.keys(all).length > 0, { error: 'at least one connector is expected' })

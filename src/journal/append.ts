@@ -6,6 +6,7 @@ import { createCommitter } from './commit.ts';
 import type { Database } from './database.ts';
 import { createDeliveryWriter, type Settlement } from './deliveries.ts';
 import { createGroupWriter } from './groups.ts';
+import { createReconcileWriter, type ReconcileRun } from './reconciled.ts';
 
 /** A callback of a verified sender that could not be mapped, as it came. */
 export interface RawCallback {
@@ -30,6 +31,10 @@ export interface Journal {
   setPaused(connector: string, paused: boolean): Promise<void>;
   /** Removes dead letters for good; all of them without `seqs`. Resolves with how many there were. */
   discard(connector: string, seqs?: readonly number[]): Promise<number>;
+  /** A run of reconcile begins: the groups that an earlier one read are forgotten. */
+  beginReconcile(run: ReconcileRun): Promise<void>;
+  /** How far it is, and which groups it has read since the last note. */
+  noteReconcile(run: ReconcileRun, groupIds: readonly string[]): Promise<void>;
   /** Removes at most `limit` events behind `after` and up to `upTo` that have no open delivery. */
   prune(after: number, upTo: number, limit: number): Promise<{ pruned: number; last: number }>;
   /** How much of journal.maxBytes is in use, from 0 to 1. */
@@ -56,6 +61,7 @@ export function openJournal(database: Database, clock: Clock, signals: SignalBus
   const remove = connection.prepare('DELETE FROM events WHERE seq = ?');
   const deliveries = createDeliveryWriter(connection, clock);
   const groups = createGroupWriter(connection);
+  const reconcile = createReconcileWriter(connection);
 
   // Seqs are given here: SQLite's own would skip one for each duplicate, or give those of pruned events again.
   const highest =
@@ -105,6 +111,8 @@ export function openJournal(database: Database, clock: Clock, signals: SignalBus
     settle: (settlement) => committer.later(() => deliveries.settle(settlement)),
     setPaused: (connector, paused) => committer.write(() => deliveries.setPaused(connector, paused)),
     discard: (connector, seqs) => committer.write(() => deliveries.discard(connector, seqs)),
+    beginReconcile: (run) => committer.write(() => reconcile.begin(run)),
+    noteReconcile: (run, groupIds) => committer.write(() => reconcile.note(run, groupIds)),
     prune: (after, upTo, limit) =>
       committer.write(() => {
         const seqs = candidates.all(after, upTo, limit).map(({ seq }) => seq as number);

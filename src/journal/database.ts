@@ -12,6 +12,7 @@ import { BridgeError, messageOf } from '../canon/fault.ts';
  * - groups: the merged state of each group.
  * - quarantine: callbacks of verified senders that could not be mapped.
  * - probes: always empty; written to find out whether there is room again.
+ * - reconcile: the latest run, as JSON, in the one row there is. reconciled: the groups it has read so far.
  */
 const MIGRATIONS: readonly string[] = [
   `CREATE TABLE events (
@@ -49,6 +50,11 @@ const MIGRATIONS: readonly string[] = [
      fault TEXT NOT NULL
    ) STRICT;
    CREATE TABLE probes (filling BLOB NOT NULL) STRICT;`,
+  `CREATE TABLE reconcile (
+     one INTEGER PRIMARY KEY CHECK (one = 1),
+     run TEXT NOT NULL
+   ) STRICT;
+   CREATE TABLE reconciled (group_id TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;`,
 ];
 
 /** The bridge's own number, so that another program's SQLite file is not taken for a journal ('gsbj'). */

@@ -8,6 +8,7 @@ export interface LaneHealth {
   readonly restore?: {
     readonly done: number;
     readonly total: number;
+    readonly mended: number;
     readonly failed: number;
     readonly ended: boolean;
   };

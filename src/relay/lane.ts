@@ -1,4 +1,4 @@
-import type { Sink } from '../../connectors/contract.ts';
+import type { Restoring, Sink } from '../../connectors/contract.ts';
 import type { Clock } from '../canon/clock.ts';
 import type { CanonicalEvent, EventId } from '../canon/event.ts';
 import { type Fault, faultOf } from '../canon/fault.ts';
@@ -35,7 +35,7 @@ export interface LaneSettings {
 export interface LanePorts {
   open(signal: AbortSignal): Promise<Sink>;
   readonly journal: DeliveryReader;
-  readonly groups: Pick<GroupReader, 'page' | 'count'>;
+  readonly groups: Pick<GroupReader, 'page' | 'count' | 'get'>;
   settle(settlement: Settlement): void;
   readonly clock: Clock;
   readonly signals: SignalBus;
@@ -50,8 +50,8 @@ export interface Lane {
   resume(): void;
   /** Go back to the event behind `cursor`, and forget what waits or is dead behind it: it comes again. */
   replay(cursor: number): void;
-  /** Bring every merged group of the journal to the destination, beside what is delivered. */
-  restore(): void;
+  /** Bring merged groups of the journal to the destination, all or those named, beside what is delivered. */
+  restore(how: Restoring, groupIds?: readonly string[]): void;
   /** Try these dead letters again. */
   retry(letters: readonly JournalEntry[]): void;
   /** Deliver what is there, then end instead of going idle; a lane that backs off or is paused ends at once. */
@@ -214,27 +214,33 @@ export function startLane(settings: LaneSettings, ports: LanePorts, signal: Abor
 
   /** One page of groups, between deliveries. */
   async function restoreSome(opened: Sink, restore: Restore): Promise<void> {
-    const groups = ports.groups.page(restore.after, RESTORE_PAGE);
+    const named = restore.groupIds?.slice(restore.done, restore.done + RESTORE_PAGE);
+    const groups =
+      named === undefined
+        ? ports.groups.page(restore.after, RESTORE_PAGE)
+        : named.flatMap((groupId) => ports.groups.get(groupId) ?? []);
     const last = groups.at(-1);
     if (last !== undefined && opened.restore !== undefined) {
-      const outcomes = await opened.restore(groups, signal);
+      const outcomes = await opened.restore(groups, signal, restore.how);
       recovered();
       for (const { groupId } of groups) {
         const outcome = outcomes.get(groupId) ?? { kind: 'retry', fault: UNSETTLED };
+        if (outcome.kind === 'delivered') restore.mended++;
         if (outcome.kind === 'dead' || outcome.kind === 'retry') {
           restore.failed++;
           signals.emit('lane.restore-failed', { connector, groupId, fault: outcome.fault });
         }
       }
       restore.after = last.groupId;
-      restore.done += groups.length;
     }
-    const ended = groups.length < RESTORE_PAGE;
+    restore.done += named?.length ?? groups.length;
+    const ended = (named ?? groups).length < RESTORE_PAGE;
     if (ended) restoring = undefined;
     signals.emit('lane.restored', {
       connector,
       done: restore.done,
       total: restore.total,
+      mended: restore.mended,
       failed: restore.failed,
       ended,
     });
@@ -328,9 +334,10 @@ export function startLane(settings: LaneSettings, ports: LanePorts, signal: Abor
         show({ kind: sink === undefined ? 'connecting' : 'running' });
       }),
     replay: (back) => request(() => rewind(back)),
-    restore: () =>
+    restore: (how, groupIds) =>
       request(() => {
-        restoring = { after: '', done: 0, failed: 0, total: ports.groups.count() };
+        const total = groupIds?.length ?? ports.groups.count();
+        restoring = { how, groupIds, after: '', done: 0, mended: 0, failed: 0, total };
       }),
     retry: (letters) => request(() => retryNow(letters)),
     drain() {
@@ -343,8 +350,11 @@ export function startLane(settings: LaneSettings, ports: LanePorts, signal: Abor
 
 /** How far a restore is. */
 interface Restore {
+  readonly how: Restoring;
+  readonly groupIds: readonly string[] | undefined;
   after: string;
   done: number;
+  mended: number;
   failed: number;
   readonly total: number;
 }

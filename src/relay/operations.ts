@@ -1,3 +1,4 @@
+import type { Restoring } from '../../connectors/contract.ts';
 import { BridgeError } from '../canon/fault.ts';
 import type { SignalBus } from '../canon/signal.ts';
 import type { Journal } from '../journal/append.ts';
@@ -15,10 +16,10 @@ export interface Operations {
   /** Resolves with the first seq that comes again and how many events there are from it. */
   replay(connector: string, from: ReplayFrom): { from: number; events: number };
   /**
-   * Brings every merged group of the journal to a destination that holds groups, also those whose events were pruned.
-   * Returns how many there are.
+   * Brings merged groups of the journal, all or those named, to a destination that holds groups, also those whose events
+   * were pruned. Returns how many there are.
    */
-  restore(connector: string): number;
+  restore(connector: string, how?: Restoring, groupIds?: readonly string[]): number;
   deadLetters(connector: string, after: number, limit: number): DeadLetter[];
   deadLetter(connector: string, seq: number): DeadLetter | undefined;
   /** Tries the named dead letters again, or the oldest ones; how many were taken and how many are left. */
@@ -32,6 +33,7 @@ const RETRY_LIMIT = 5_000;
 export function createOperations(
   connectors: readonly string[],
   holdsGroups: (connector: string) => boolean,
+  readsBack: (connector: string) => boolean,
   journal: Journal,
   reader: DeliveryReader,
   groups: GroupReader,
@@ -66,7 +68,7 @@ export function createOperations(
       relay.replay(connector, first - 1);
       return { from: first, events: Math.max(0, journal.head() - first + 1) };
     },
-    restore(connector) {
+    restore(connector, how = 'join', groupIds) {
       known(connector);
       if (!holdsGroups(connector)) {
         throw new BridgeError({
@@ -76,10 +78,18 @@ export function createOperations(
           suggestion: 'replay it from the beginning, a seq or a time',
         });
       }
-      const total = groups.count();
+      if (how !== 'join' && !readsBack(connector)) {
+        throw new BridgeError({
+          code: 'usage',
+          path: `connectors.${connector}.kind`,
+          message: `what lies in ${connector} cannot be compared: its kind of destination is not read back`,
+          suggestion: 'replay it from groups: the merged state of every group is written again',
+        });
+      }
+      const total = groupIds?.length ?? groups.count();
       // Before the lane says so itself, so that nobody takes an earlier restore's end for this one's.
-      signals.emit('lane.restored', { connector, done: 0, total, failed: 0, ended: false });
-      relay.restore(connector);
+      signals.emit('lane.restored', { connector, done: 0, total, mended: 0, failed: 0, ended: false });
+      relay.restore(connector, how, groupIds);
       return total;
     },
     deadLetters(connector, after, limit) {

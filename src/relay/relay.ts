@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
+import type { Restoring } from '../../connectors/contract.ts';
 import { messageOf } from '../canon/fault.ts';
 import type { SignalBus } from '../canon/signal.ts';
 import type { Settlement } from '../journal/deliveries.ts';
@@ -13,8 +14,8 @@ export interface Relay {
   resume(connector: string): void;
   /** The lane goes back to the event behind `cursor`. */
   replay(connector: string, cursor: number): void;
-  /** Every merged group of the journal is brought to the destination. */
-  restore(connector: string): void;
+  /** Merged groups of the journal, all or those named, are brought to the destination. */
+  restore(connector: string, how: Restoring, groupIds?: readonly string[]): void;
   /** Dead letters, by seq, are tried again. */
   retry(connector: string, seqs: readonly number[]): void;
   /** Delivers what can be delivered within `ms`, then ends; resolves when the thread is gone. */
@@ -80,7 +81,7 @@ export function startRelay(data: RelayData, settle: (settlement: Settlement) => 
     pause: (connector) => tell({ kind: 'pause', connector }),
     resume: (connector) => tell({ kind: 'resume', connector }),
     replay: (connector, cursor) => tell({ kind: 'replay', connector, cursor }),
-    restore: (connector) => tell({ kind: 'restore', connector }),
+    restore: (connector, how, groupIds) => tell({ kind: 'restore', connector, how, groupIds }),
     retry: (connector, seqs) => tell({ kind: 'retry', connector, seqs }),
     async stop(ms) {
       stopping = true;

@@ -1,5 +1,6 @@
 /** The relay's thread: all lanes, on a connection to the journal that only reads. Talks to relay.ts by messages. */
 import { parentPort, workerData } from 'node:worker_threads';
+import type { Restoring } from '../../connectors/contract.ts';
 import { openSink } from '../../connectors/index.ts';
 import { systemClock } from '../canon/clock.ts';
 import { createSignals, type SignalName, type Signals } from '../canon/signal.ts';
@@ -18,7 +19,13 @@ export interface RelayData {
 /** appended: there are new events. drain: deliver what can be delivered, then end. stop: end now. The others: see Lane. */
 export type ToRelay =
   | { readonly kind: 'appended' | 'drain' | 'stop' }
-  | { readonly kind: 'pause' | 'resume' | 'restore'; readonly connector: string }
+  | { readonly kind: 'pause' | 'resume'; readonly connector: string }
+  | {
+      readonly kind: 'restore';
+      readonly connector: string;
+      readonly how: Restoring;
+      readonly groupIds?: readonly string[] | undefined;
+    }
   | { readonly kind: 'replay'; readonly connector: string; readonly cursor: number }
   | { readonly kind: 'retry'; readonly connector: string; readonly seqs: readonly number[] };
 
@@ -84,7 +91,7 @@ function startRelayThread({ journalFile, connectors }: RelayData): void {
       case 'resume':
         return lanes.get(message.connector)?.resume();
       case 'restore':
-        return lanes.get(message.connector)?.restore();
+        return lanes.get(message.connector)?.restore(message.how, message.groupIds);
       case 'replay':
         return lanes.get(message.connector)?.replay(message.cursor);
       case 'retry': {

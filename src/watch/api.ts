@@ -1,9 +1,10 @@
 import { type Context, Hono } from 'hono';
 import type { Registry } from 'prom-client';
 import { z } from 'zod';
-import { BridgeError, type Fault, messageOf } from '../canon/fault.ts';
+import { BridgeError, type Fault, type FaultCode, messageOf } from '../canon/fault.ts';
 import type { LaneState } from '../canon/signal.ts';
 import type { Quarantined } from '../journal/deliveries.ts';
+import type { Reconciler, ReconcileStatus } from '../reconcile/reconciler.ts';
 import type { LaneHealth } from '../relay/health.ts';
 import type { Operations } from '../relay/operations.ts';
 
@@ -32,6 +33,8 @@ export interface BridgeStatus {
     readonly quarantined: number;
   };
   readonly connectors: readonly ConnectorStatus[];
+  /** Where it is configured. */
+  readonly reconcile?: ReconcileStatus;
 }
 
 export interface ApiPorts {
@@ -41,7 +44,17 @@ export interface ApiPorts {
   quarantined(after: number, limit: number): Quarantined[];
   /** Maps what was kept once more; how many became events and how many are left. */
   remapQuarantine(): Promise<{ mapped: number; left: number }>;
+  /** Undefined where it is not configured. */
+  readonly reconciler: Reconciler | undefined;
 }
+
+/** What is not the bridge's own trouble. */
+const STATUS: Partial<Record<FaultCode, 400 | 404 | 409>> = {
+  usage: 400,
+  'connector-unknown': 404,
+  'reconcile-unconfigured': 409,
+  'reconcile-running': 409,
+};
 
 const seqs = z.strictObject({ seqs: z.array(z.int().positive()).max(10_000).optional() });
 const replay = z.strictObject({
@@ -52,6 +65,10 @@ const replay = z.strictObject({
     z.strictObject({ time: z.int().nonnegative() }),
   ]),
 });
+const selection = z.strictObject({
+  groupIds: z.array(z.string().min(1)).min(1).max(100_000).optional(),
+  dryRun: z.boolean().optional(),
+});
 const page = z.object({
   after: z.coerce.number().int().nonnegative().default(0),
   limit: z.coerce.number().int().min(1).max(1_000).default(100),
@@ -60,7 +77,16 @@ const page = z.object({
 const LOOPBACK_HOST = /^(127(\.\d{1,3}){3}|\[::1\]|localhost)(:\d+)?$/i;
 
 /** The admin server, on loopback: health, metrics, and what a person may ask for. */
-export function createApi({ metrics, operations, status, quarantined, remapQuarantine }: ApiPorts): Hono {
+export function createApi({ metrics, operations, status, quarantined, remapQuarantine, reconciler }: ApiPorts): Hono {
+  const configured = (): Reconciler => {
+    if (reconciler !== undefined) return reconciler;
+    throw new BridgeError({
+      code: 'reconcile-unconfigured',
+      path: 'reconcile',
+      message: 'reconcile is not configured',
+      suggestion: 'set reconcile.api.secretKey, the app’s key in the vendor’s console',
+    });
+  };
   const app = new Hono();
 
   app.get('/healthz', (context) => context.json({ status: 'ok' }));
@@ -99,6 +125,21 @@ export function createApi({ metrics, operations, status, quarantined, remapQuara
     return context.json(from === 'groups' ? { groups: operations.restore(name) } : operations.replay(name, from));
   });
 
+  app.post('/api/connectors/:name/compare', async (context) => {
+    const { groupIds, dryRun } = selection.parse(await context.req.json());
+    const how = dryRun === true ? 'compare' : 'mend';
+    return context.json({ groups: operations.restore(context.req.param('name'), how, groupIds) });
+  });
+
+  app.get('/api/reconcile', (context) => context.json(configured().status()));
+  app.post('/api/reconcile', async (context) =>
+    context.json(configured().start(selection.parse(await context.req.json()))),
+  );
+  app.post('/api/reconcile/stop', async (context) => {
+    await configured().stop();
+    return context.json(configured().status());
+  });
+
   app.get('/api/connectors/:name/dead-letters', (context) => {
     const { after, limit } = page.parse(context.req.query());
     return context.json({ deadLetters: operations.deadLetters(context.req.param('name'), after, limit) });
@@ -126,12 +167,7 @@ export function createApi({ metrics, operations, status, quarantined, remapQuara
 
   app.notFound((context) => refuse(context, 404, { code: 'usage', message: 'nothing is here' }));
   app.onError((thrown, context) => {
-    if (thrown instanceof BridgeError)
-      return refuse(
-        context,
-        thrown.fault.code === 'connector-unknown' ? 404 : thrown.fault.code === 'usage' ? 400 : 503,
-        thrown.fault,
-      );
+    if (thrown instanceof BridgeError) return refuse(context, STATUS[thrown.fault.code] ?? 503, thrown.fault);
     if (thrown instanceof z.ZodError || thrown instanceof SyntaxError) {
       const message = thrown instanceof z.ZodError ? z.prettifyError(thrown) : messageOf(thrown);
       return refuse(context, 400, { code: 'usage', message });
@@ -141,6 +177,6 @@ export function createApi({ metrics, operations, status, quarantined, remapQuara
   return app;
 }
 
-function refuse(context: Context, status: 400 | 403 | 404 | 415 | 500 | 503, fault: Fault): Response {
+function refuse(context: Context, status: 400 | 403 | 404 | 409 | 415 | 500 | 503, fault: Fault): Response {
   return context.json({ fault }, status);
 }

@@ -72,6 +72,16 @@ export function logSignals(signals: SignalBus, log: Logger): void {
     log.error(fault, `a verified callback could not be mapped and stands in the quarantine: ${describeFault(fault)}`),
   );
   signals.on('quarantine.mapped', (result) => log.info(result, 'mapped the quarantine again'));
+  signals.on('reconcile.started', (started) =>
+    log.info(started, started.resumed ? 'reconcile goes on where it stopped' : 'reconcile begins'),
+  );
+  signals.on('reconcile.ended', ({ ms, dryRun, counts, stopped }) => {
+    const { read, inStep, mended, gone, failed } = counts;
+    const about = { ms, dryRun, read, inStep, mended, gone, failed };
+    if (stopped !== undefined) log.warn({ ...about, stopped }, `reconcile stopped before its end: ${stopped}`);
+    else if (failed > 0) log.warn(about, 'reconcile ended; some groups could not be read');
+    else log.info(about, 'reconcile ended');
+  });
   signals.on('dead-letters.discarded', (discarded) => log.warn(discarded, 'dead letters were discarded'));
   signals.on('lane.opened', ({ connector }) => log.info({ connector }, `${connector}: connected`));
   signals.on('lane.note', ({ connector, message }) => log.info({ connector }, `${connector}: ${message}`));

@@ -107,6 +107,38 @@ export function createMetrics(signals: SignalBus, clock: Clock, sources: MetricS
     },
   });
 
+  const reconciles = new Counter({
+    name: 'bridge_reconcile_runs_total',
+    help: 'Runs of reconcile that recorded what they found. outcome: done, incomplete (some groups not read), stopped.',
+    labelNames: ['outcome'],
+    registers,
+  });
+  const reconciled = new Counter({
+    name: 'bridge_reconcile_groups_total',
+    help: 'Groups read. result: in_step, mended, gone, failed.',
+    labelNames: ['result'],
+    registers,
+  });
+  const reconcileSeconds = new Gauge({
+    name: 'bridge_reconcile_duration_seconds',
+    help: 'How long the latest run took, from its begin to its end.',
+    registers,
+  });
+  const reconciledAt = new Gauge({
+    name: 'bridge_reconcile_last_end_timestamp_seconds',
+    help: 'When the latest run came to its end, in seconds since 1970; 0 before the first.',
+    registers,
+  });
+  signals.on('reconcile.ended', ({ ms, dryRun, counts, stopped }) => {
+    if (dryRun) return;
+    reconciles.inc({ outcome: stopped !== undefined ? 'stopped' : counts.failed > 0 ? 'incomplete' : 'done' });
+    const { inStep: in_step, mended, gone, failed } = counts;
+    for (const [result, number] of Object.entries({ in_step, mended, gone, failed }))
+      reconciled.inc({ result }, number);
+    reconcileSeconds.set(ms / 1000);
+    if (stopped === undefined) reconciledAt.set(clock.now() / 1000);
+  });
+
   for (const connector of sources.connectors) {
     delivered.inc({ connector }, 0);
     retries.inc({ connector }, 0);

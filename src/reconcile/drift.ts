@@ -1,0 +1,116 @@
+import { type CanonicalEvent, type ChangedFields, eventId, groupEvent, PROFILE_FIELDS } from '../canon/event.ts';
+import type { Group, Version } from '../canon/group.ts';
+import type { RemoteGroup } from './api.ts';
+
+/** What differs between the merged state and what the service says. */
+export interface Drift {
+  readonly changed: ChangedFields;
+  readonly groupType?: string;
+  readonly owner?: string;
+  /** The names of what differs, for the report; `new` for a group that was not known. */
+  readonly fields: readonly string[];
+}
+
+/**
+ * Invariant 4, field by field. What was changed after `readAt` is newer than the read and left alone; a field that no
+ * event has set differs from an empty one, so that a copy holds every field in the end. A group that is destroyed here
+ * and lives there was created anew, and is taken whole. Undefined when nothing differs.
+ */
+export function driftOf(state: Group | undefined, remote: RemoteGroup, readAt: number): Drift | undefined {
+  const versions = state?.versions ?? {};
+  if (isNewer(versions.created, readAt)) return undefined;
+  const revived = state?.destroyed === true;
+  if (revived && isNewer(versions.destroyed, readAt)) return undefined;
+
+  const fields: string[] = [];
+  const differs = (field: string, here: unknown, there: unknown): boolean => {
+    if (there === undefined || isNewer(versions[field], readAt) || (!revived && here === there)) return false;
+    fields.push(field);
+    return true;
+  };
+  const changed: ChangedFields = {};
+  for (const field of PROFILE_FIELDS) {
+    const there = remote[field];
+    if (differs(field, state?.[field], there) && there !== undefined) changed[field] = there;
+  }
+  const custom = Object.entries(remote.customFields ?? {}).filter(([key, value]) =>
+    differs(`customFields.${key}`, state?.customFields[key], value),
+  );
+  if (custom.length > 0) changed.customFields = Object.fromEntries(custom);
+  const groupType = differs('groupType', state?.groupType, remote.groupType);
+  const owner = differs('owner', state?.owner, remote.owner);
+  if (fields.length === 0) return undefined;
+  return {
+    changed,
+    ...(groupType && { groupType: remote.groupType }),
+    ...(owner && remote.owner !== undefined && { owner: remote.owner }),
+    fields: state === undefined ? ['new'] : revived ? ['destroyed'] : fields,
+  };
+}
+
+/** At the very millisecond of the read, the callback is taken to be the newer of the two. */
+function isNewer(version: Version | undefined, readAt: number): boolean {
+  return version !== undefined && version[0] >= readAt;
+}
+
+export interface ReadContext {
+  readonly sdkAppId: string;
+  /** By the service's clock: the version of what was read. */
+  readonly readAt: number;
+  /** Milliseconds since 1970, by this clock. */
+  readonly now: number;
+}
+
+/** The event that mends every copy. */
+export function readEvent(remote: RemoteGroup, drift: Drift, { sdkAppId, readAt, now }: ReadContext): CanonicalEvent {
+  const { changed, owner } = drift;
+  const { groupId, groupType } = remote;
+  const id = eventId({
+    sdkAppId,
+    command: 'reconcile',
+    groupId,
+    operator: undefined,
+    changed,
+    owners: [owner, drift.groupType],
+    extra: {},
+    moment: { eventTime: readAt },
+  });
+  return groupEvent('chat.group.info.read', sdkAppId, id, {
+    groupId,
+    groupType,
+    ...(owner !== undefined && { owner }),
+    changed,
+    occurredAt: readAt,
+    occurredAtFrom: 'read',
+    receivedAt: now,
+    origin: {},
+    extra: {},
+  });
+}
+
+/** The service says that there is no such group, and nothing newer is known; undefined when that changes nothing. */
+export function goneEvent(state: Group | undefined, context: ReadContext): CanonicalEvent | undefined {
+  const { sdkAppId, readAt, now } = context;
+  if (state === undefined || state.destroyed) return undefined;
+  if (Object.values(state.versions).some((version) => isNewer(version, readAt))) return undefined;
+  const { groupId } = state;
+  const id = eventId({
+    sdkAppId,
+    command: 'reconcile gone',
+    groupId,
+    operator: undefined,
+    changed: {},
+    extra: {},
+    moment: { eventTime: readAt },
+  });
+  return groupEvent('chat.group.destroyed', sdkAppId, id, {
+    groupId,
+    groupType: state.groupType ?? '',
+    changed: {},
+    occurredAt: readAt,
+    occurredAtFrom: 'read',
+    receivedAt: now,
+    origin: {},
+    extra: {},
+  });
+}

@@ -1,0 +1,32 @@
+import TLSSigAPIv2 from 'tls-sig-api-v2';
+import type { Clock } from '../canon/clock.ts';
+
+/** Hands out a UserSig that is good for a while yet. */
+export interface UserSigs {
+  current(): string;
+  /** Forgets it: the service says it has expired. */
+  renew(): void;
+}
+
+const VALID_SECONDS = 86_400;
+/** Renewed well before its end, so that a wrong clock on either side does no harm. */
+const USED_MS = (VALID_SECONDS / 2) * 1_000;
+
+export function createUserSigs(sdkAppId: string, identifier: string, secretKey: string, clock: Clock): UserSigs {
+  const api = new TLSSigAPIv2.Api(Number(sdkAppId), secretKey);
+  let sig = '';
+  let madeAt = Number.NEGATIVE_INFINITY;
+  return {
+    current() {
+      const now = clock.now();
+      if (sig === '' || now - madeAt > USED_MS || now < madeAt) {
+        sig = api.genUserSig(identifier, VALID_SECONDS);
+        madeAt = now;
+      }
+      return sig;
+    },
+    renew() {
+      sig = '';
+    },
+  };
+}
