@@ -61,8 +61,11 @@ export async function runCommand(args: readonly string[], env: Record<string, st
 }
 
 /** Resolves once the bridge says where it listens. Within a test, whose failing leaves nothing running. */
-export function startBridgeProcess(home: BridgeHome): Promise<BridgeProcess> {
-  return spawnBridge(home, (child) => onTestFinished(() => void child.kill('SIGKILL')));
+export function startBridgeProcess(
+  home: BridgeHome,
+  env: Readonly<Record<string, string>> = {},
+): Promise<BridgeProcess> {
+  return spawnBridge(home, (child) => onTestFinished(() => void child.kill('SIGKILL')), env);
 }
 
 /** The same outside of a test: whoever starts it ends it. */

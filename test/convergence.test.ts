@@ -183,7 +183,10 @@ describe.skipIf(skip !== '')(`copies converge${skip}`, () => {
       batch: { maxEvents: 200 },
     };
     const homes = [bridgeHome(() => ({ index: es })), bridgeHome(() => ({ index: es }))] as const;
-    const [left, doomed] = (await Promise.all(homes.map(startBridgeProcess))) as [BridgeProcess, BridgeProcess];
+    const [left, doomed] = (await Promise.all(homes.map((home) => startBridgeProcess(home)))) as [
+      BridgeProcess,
+      BridgeProcess,
+    ];
 
     const parts = disturbed(seed, all);
     const middle = parts.length >> 1;

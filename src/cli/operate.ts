@@ -27,12 +27,25 @@ const connectorStatus = z.object({
   deadLetters: z.number(),
   restore: z.object({ done: z.number(), total: z.number(), failed: z.number(), ended: z.boolean() }).optional(),
 });
+const reconcileRun = z.object({
+  startedAt: z.number(),
+  endedAt: z.number().optional(),
+  total: z.number(),
+  counts: z.object({ read: z.number(), mended: z.number(), gone: z.number(), failed: z.number() }),
+  stopped: z.string().optional(),
+});
+const reconcileStatus = z.object({
+  running: z.boolean(),
+  run: reconcileRun.optional(),
+  nextAt: z.number().optional(),
+});
 const status = z.object({
   ready: z.boolean(),
   reason: z.string().optional(),
   receiver: z.string(),
   journal: z.object({ file: z.string(), head: z.number(), bytes: z.number(), quarantined: z.number() }),
   connectors: z.array(connectorStatus),
+  reconcile: reconcileStatus.optional(),
 });
 const deadLetter = z.object({
   seq: z.number(),
@@ -49,12 +62,13 @@ export async function showStatus(options: OperateOptions): Promise<void> {
   const client = adminClient(options);
   const body = await client.get('/api/status');
   if (options.json) return print(JSON.stringify(body));
-  const { ready, reason, receiver, journal, connectors } = status.parse(body);
+  const { ready, reason, receiver, journal, connectors, reconcile } = status.parse(body);
   print(`${ready ? paint('green', 'ready') : paint('red', 'not ready')}${reason === undefined ? '' : `: ${reason}`}`);
   print(`callbacks at ${receiver}`);
   print(`journal   ${journal.file}: ${journal.head} events, ${(journal.bytes / 1_048_576).toFixed(1)} MiB`);
   if (journal.quarantined > 0)
     print(paint('red', `quarantine ${journal.quarantined} callbacks that could not be mapped`));
+  if (reconcile !== undefined) print(`reconcile ${reconcileLine(reconcile)}`);
   print();
   table(
     ['connector', 'kind', 'state', 'lag', 'dead letters'],
@@ -66,6 +80,17 @@ export async function showStatus(options: OperateOptions): Promise<void> {
     print(paint('yellow', `\n${name} waits since ${seconds} s: ${state.fault.message}`));
     if (state.fault.suggestion !== undefined) print(`  ${state.fault.suggestion}`);
   }
+}
+
+function reconcileLine({ running, run, nextAt }: z.output<typeof reconcileStatus>): string {
+  const at = (ms: number): string => new Date(ms).toISOString();
+  const next = nextAt === undefined ? '' : `; next ${at(nextAt)}`;
+  if (run === undefined) return `not yet${next}`;
+  const { read, mended, gone, failed } = run.counts;
+  const found = `${read} read, ${mended} mended, ${gone} gone, ${failed} failed`;
+  if (running) return `runs since ${at(run.startedAt)}: ${read} of ${run.total} groups read, ${mended} mended`;
+  if (run.stopped !== undefined) return `${paint('yellow', `stopped: ${run.stopped}`)} (${found})${next}`;
+  return `ended ${at(run.endedAt ?? run.startedAt)}: ${found}${next}`;
 }
 
 export async function pause(name: string, options: OperateOptions): Promise<void> {

@@ -41,7 +41,7 @@ const lane = z.object({
     .object({ done: z.number(), total: z.number(), mended: z.number(), failed: z.number(), ended: z.boolean() })
     .optional(),
 });
-const status = z.object({ connectors: z.array(lane), reconcile: z.unknown() });
+const status = z.object({ connectors: z.array(lane), reconcile: z.unknown().optional() });
 type Run = z.output<typeof run>;
 type Compared = NonNullable<z.output<typeof lane>['restore']>;
 
