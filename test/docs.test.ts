@@ -39,7 +39,7 @@ describe('every YAML block of the documents can be loaded', () => {
   test.each(blocks)('$file, block $index', ({ file, yaml }) => {
     const app = /^app:/m.test(yaml) ? '' : 'app: { sdkAppId: 1 }\n';
     const rest = /^connectors:/m.test(yaml) ? '' : 'connectors: { audit-file: { kind: file, path: x } }\n';
-    const env = { SDK_APP_ID: '1400701118', CALLBACK_TOKEN: 'token' };
+    const env = { SDK_APP_ID: '1400701118', CALLBACK_TOKEN: 'token', TENCENT_SECRET_KEY: 'key' };
     const result = parseConfig(`${app}${rest}${yaml}`, { file, env, schema: configSchema });
     expect(result.ok ? [] : result.problems).toEqual([]);
   });

@@ -35,6 +35,9 @@ describe('a connector has only the events that its filter names', () => {
   });
 
   test('that a group was created or destroyed, or has a new owner, is no matter of fields', () => {
+    const read = ofType('chat.group.info.read');
+    expect(compileFilter({ changedFields: ['faceUrl'] })(read)).toBe(false);
+    expect(compileFilter({ changedFields: ['faceUrl'] })({ ...read, data: { ...read.data, owner: 'o' } })).toBe(true);
     for (const type of ['chat.group.created', 'chat.group.destroyed', 'chat.group.owner.changed'] as const) {
       expect(compileFilter({ changedFields: ['faceUrl'] })(ofType(type))).toBe(true);
     }

@@ -41,6 +41,7 @@ const history = fc
         'chat.group.created',
         'chat.group.destroyed',
         'chat.group.owner.changed',
+        'chat.group.info.read',
       ),
       operator: fc.constantFrom('x', 'y'),
       groupType: fc.constantFrom('Public', 'Community'),
@@ -62,7 +63,7 @@ const history = fc
     made.map(({ at, changed, ...rest }, index) => {
       const { owner: _, ...withoutOwner } = rest;
       const tellsOwner = rest.type !== 'chat.group.info.changed';
-      const tellsChanges = rest.type === 'chat.group.info.changed' || rest.type === 'chat.group.created';
+      const tellsChanges = !['chat.group.destroyed', 'chat.group.owner.changed'].includes(rest.type);
       return event(`id${index}`, at, tellsChanges ? (changed as ChangedFields) : {}, tellsOwner ? rest : withoutOwner);
     }),
   );
@@ -81,10 +82,13 @@ function oracle(events: readonly CanonicalEvent[]) {
       destroyed = false;
     }
     if (type === 'chat.group.destroyed') destroyed = true;
+    // The service itself says that it is there.
+    if (type === 'chat.group.info.read') destroyed = false;
     const { customFields, ...profile } = data.changed;
     for (const [field, text] of Object.entries(profile)) fields.set(field, text);
     for (const [key, text] of Object.entries(customFields ?? {})) custom.set(key, text);
-    if (type === 'chat.group.created' || type === 'chat.group.owner.changed') fields.set('owner', data.owner);
+    if (type === 'chat.group.created' || type === 'chat.group.owner.changed' || type === 'chat.group.info.read')
+      fields.set('owner', data.owner);
     if (data.operator !== undefined) fields.set('lastOperator', data.operator);
     fields.set('groupType', data.groupType).set('updatedAt', time);
   }

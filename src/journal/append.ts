@@ -33,8 +33,8 @@ export interface Journal {
   discard(connector: string, seqs?: readonly number[]): Promise<number>;
   /** A run of reconcile begins: the groups that an earlier one read are forgotten. */
   beginReconcile(run: ReconcileRun): Promise<void>;
-  /** How far it is, and which groups it has read since the last note. */
-  noteReconcile(run: ReconcileRun, groupIds: readonly string[]): Promise<void>;
+  /** What it found, which groups it has read and how far it is, in one transaction. Without `run` only the events. */
+  recordRead(events: readonly CanonicalEvent[], groupIds: readonly string[], run?: ReconcileRun): Promise<void>;
   /** Removes at most `limit` events behind `after` and up to `upTo` that have no open delivery. */
   prune(after: number, upTo: number, limit: number): Promise<{ pruned: number; last: number }>;
   /** How much of journal.maxBytes is in use, from 0 to 1. */
@@ -88,21 +88,24 @@ export function openJournal(database: Database, clock: Clock, signals: SignalBus
     recovered: () => signals.emit('journal.recovered', {}),
   });
 
+  /** Within a transaction. */
+  const append = (event: CanonicalEvent, json: string): 'recorded' | 'duplicate' => {
+    const { changes } = insert.run(draft + 1, event.id, event.subject, event.data.receivedAt, json);
+    if (changes === 0) {
+      duplicates++;
+      return 'duplicate';
+    }
+    draft++;
+    recorded++;
+    groups.merge(event);
+    return 'recorded';
+  };
+
   return {
     // Invariant 1: the promise resolves after the commit, and the answer waits for it.
     record(event) {
       const json = JSON.stringify(event);
-      return committer.write(() => {
-        const { changes } = insert.run(draft + 1, event.id, event.subject, event.data.receivedAt, json);
-        if (changes === 0) {
-          duplicates++;
-          return 'duplicate';
-        }
-        draft++;
-        recorded++;
-        groups.merge(event);
-        return 'recorded';
-      });
+      return committer.write(() => append(event, json));
     },
     quarantine: ({ receivedAt, search, body, fault }) =>
       committer.write(() => void quarantine.run(receivedAt, search, body, JSON.stringify(fault))),
@@ -112,7 +115,11 @@ export function openJournal(database: Database, clock: Clock, signals: SignalBus
     setPaused: (connector, paused) => committer.write(() => deliveries.setPaused(connector, paused)),
     discard: (connector, seqs) => committer.write(() => deliveries.discard(connector, seqs)),
     beginReconcile: (run) => committer.write(() => reconcile.begin(run)),
-    noteReconcile: (run, groupIds) => committer.write(() => reconcile.note(run, groupIds)),
+    recordRead: (events, groupIds, run) =>
+      committer.write(() => {
+        for (const event of events) append(event, JSON.stringify(event));
+        if (run !== undefined) reconcile.note(run, groupIds);
+      }),
     prune: (after, upTo, limit) =>
       committer.write(() => {
         const seqs = candidates.all(after, upTo, limit).map(({ seq }) => seq as number);

@@ -63,12 +63,17 @@ export interface GroupReader {
   get(groupId: string): Group | undefined;
   /** At most `limit` groups behind the id `after` ('' for the first), in the order of ids. */
   page(after: string, limit: number): Group[];
+  /** Ids of groups that are not destroyed, as `page`. */
+  livingIds(after: string, limit: number): string[];
   count(): number;
 }
 
 export function createGroupReader(connection: DatabaseSync): GroupReader {
   const get = connection.prepare('SELECT state FROM groups WHERE group_id = ?');
   const page = connection.prepare('SELECT state FROM groups WHERE group_id > ? ORDER BY group_id LIMIT ?');
+  const living = connection.prepare(
+    `SELECT group_id FROM groups WHERE group_id > ? AND NOT json_extract(state, '$.destroyed') ORDER BY group_id LIMIT ?`,
+  );
   const count = connection.prepare('SELECT count(*) AS n FROM groups');
   const state = (row: Record<string, unknown>): Group => JSON.parse(row.state as string) as Group;
   return {
@@ -77,6 +82,7 @@ export function createGroupReader(connection: DatabaseSync): GroupReader {
       return row === undefined ? undefined : state(row);
     },
     page: (after, limit) => page.all(after, limit).map(state),
+    livingIds: (after, limit) => living.all(after, limit).map(({ group_id }) => group_id as string),
     count: () => count.get()?.n as number,
   };
 }

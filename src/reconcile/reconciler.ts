@@ -41,9 +41,9 @@ export interface ReconcilerPorts {
   readonly api: GroupApi;
   readonly groups: GroupReader;
   readonly reader: ReconcileReader;
-  record(event: CanonicalEvent): Promise<unknown>;
   begin(run: ReconcileRun): Promise<void>;
-  note(run: ReconcileRun, groupIds: readonly string[]): Promise<void>;
+  /** Resolves once all of it is on disk; without `run` only the events. */
+  record(events: readonly CanonicalEvent[], groupIds: readonly string[], run?: ReconcileRun): Promise<void>;
   readonly clock: Clock;
   readonly signals: SignalBus;
 }
@@ -110,10 +110,9 @@ export function createReconciler(
           api: ports.api,
           now: clock.now,
           group: ports.groups.get,
-          knownGroups: ports.groups.page,
+          knownIds: ports.groups.livingIds,
           isRead: (groupId) => resumed && reader.has(groupId),
-          record: ports.record,
-          note: (ids) => (whole ? ports.note(run, ids) : Promise.resolve()),
+          record: (events, ids) => ports.record(events, ids, whole ? run : undefined),
         },
         either,
       );
@@ -124,7 +123,7 @@ export function createReconciler(
       if (!whole) run.endedAt = clock.now();
     }
     // Also when the journal takes no more: what is not noted is read again.
-    if (whole) await ports.note(run, []).catch(() => {});
+    if (whole) await ports.record([], [], run).catch(() => {});
     const { startedAt, dryRun, counts, stopped } = run;
     signals.emit('reconcile.ended', {
       ms: clock.now() - startedAt,

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { CanonicalEvent } from '../canon/event.ts';
 import { describeFault } from '../canon/fault.ts';
 import type { Group } from '../canon/group.ts';
@@ -19,18 +20,18 @@ export interface RunPorts {
   now(): number;
   /** The merged state as it is this moment. */
   group(groupId: string): Group | undefined;
-  /** Known groups behind this id, in the order of ids. */
-  knownGroups(after: string, limit: number): readonly Group[];
+  /** Ids of known groups that are not destroyed, behind this one and in their order. */
+  knownIds(after: string, limit: number): readonly string[];
   /** Whether this run has read the group before it was stopped. */
   isRead(groupId: string): boolean;
-  /** Resolves once the event is on disk. */
-  record(event: CanonicalEvent): Promise<unknown>;
-  /** How far the run is; these groups are through. */
-  note(groupIds: readonly string[]): Promise<void>;
+  /** Resolves once the events are on disk, with the note that these groups are read. */
+  record(events: readonly CanonicalEvent[], groupIds: readonly string[]): Promise<void>;
 }
 
-/** Calls on their way at once: the service's rate binds, not its distance (200 calls a second at 80 ms each). */
-const CALLS = 16;
+/** Calls on their way at once: the service's rate binds, not its distance (200 calls a second at 150 ms each). */
+const CALLS = 32;
+/** Answers that come within this time share one commit. */
+const GATHER_MS = 10;
 const KNOWN_PAGE = 1_000;
 const MAX_FAILURES = 20;
 
@@ -78,8 +79,23 @@ export async function runReconcile(
       counts.failed++;
       if (run.failures.length < MAX_FAILURES) run.failures.push({ groupId, message: describeFault(fault) });
     }
-    // What is noted as read is on disk: the note is committed with the events, or behind them.
-    await Promise.all([...(plan.dryRun ? [] : events.map((event) => ports.record(event))), ports.note(through)]);
+    if (plan.dryRun) return;
+    found.push(...events);
+    done.push(...through);
+    committing ??= commit();
+    await committing;
+  };
+
+  let found: CanonicalEvent[] = [];
+  let done: string[] = [];
+  let committing: Promise<void> | undefined;
+  const commit = async (): Promise<void> => {
+    await delay(GATHER_MS);
+    const [events, groupIds] = [found, done];
+    found = [];
+    done = [];
+    committing = undefined;
+    await ports.record(events, groupIds);
   };
 
   const calls = new Set<Promise<void>>();
@@ -156,12 +172,12 @@ async function readAll(
   }
   let after = '';
   for (;;) {
-    const known = ports.knownGroups(after, KNOWN_PAGE);
+    const known = ports.knownIds(after, KNOWN_PAGE);
     const last = known.at(-1);
     if (last === undefined) return;
-    after = last.groupId;
-    for (const { groupId, destroyed } of known) {
-      if (destroyed || listed.has(groupId) || ports.isRead(groupId)) continue;
+    after = last;
+    for (const groupId of known) {
+      if (listed.has(groupId) || ports.isRead(groupId)) continue;
       run.total++;
       await add(groupId);
     }

@@ -15,12 +15,15 @@ export function compileFilter({
   changedFields,
 }: FilterSettings): (event: CanonicalEvent) => boolean {
   const globs = groupIds?.map(toPattern);
-  return ({ type, data }) =>
-    (types?.includes(type) ?? true) &&
-    (groupTypes?.includes(data.groupType) ?? true) &&
-    (globs?.some((glob) => glob.test(data.groupId)) ?? true) &&
-    // Only a change of fields can be left out for its fields; that a group was created or destroyed concerns every copy.
-    (type !== 'chat.group.info.changed' || (changedFields?.some((field) => field in data.changed) ?? true));
+  // Only a change of fields can be left out for its fields; that a group was created or destroyed, or who owns it,
+  // concerns every copy.
+  const tellsFieldsOnly = ({ type, data }: CanonicalEvent): boolean =>
+    type === 'chat.group.info.changed' || (type === 'chat.group.info.read' && data.owner === undefined);
+  return (event) =>
+    (types?.includes(event.type) ?? true) &&
+    (groupTypes?.includes(event.data.groupType) ?? true) &&
+    (globs?.some((glob) => glob.test(event.data.groupId)) ?? true) &&
+    (!tellsFieldsOnly(event) || (changedFields?.some((field) => field in event.data.changed) ?? true));
 }
 
 /** `*` stands for any characters, `?` for one; all others, also those of a path or a set, for themselves. */
