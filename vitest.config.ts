@@ -6,6 +6,8 @@ export default defineConfig({
     globalSetup: ['test/servers/global-setup.ts'],
     setupFiles: ['test/properties.setup.ts'],
     testTimeout: 60_000,
+    // What is waited for comes late on a busy machine; vitest's own second is no bound on that.
+    expect: { poll: { timeout: 30_000 } },
     hookTimeout: 120_000,
     teardownTimeout: 30_000,
     maxWorkers: 2,
