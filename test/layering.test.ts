@@ -11,6 +11,11 @@ src/canon/command.ts
 src/canon/event.ts
 src/canon/group.ts
 src/canon/signal.ts
+src/consumer/message.ts
+src/consumer/event.ts
+src/consumer/group.ts
+src/consumer/group-view.ts
+src/consumer/index.ts
 connectors/contract.ts
 connectors/tls.ts
 connectors/kafka/message.ts
