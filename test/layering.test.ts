@@ -81,6 +81,8 @@ src/cli/admin.ts
 src/cli/operate.ts
 src/cli/reconcile.ts
 src/cli/check.ts
+src/cli/example-events.ts
+src/cli/asyncapi.ts
 src/cli/schema.ts
 src/cli/demo.ts
 src/cli.ts
