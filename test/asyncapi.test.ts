@@ -9,8 +9,10 @@ import { parseEvent, parseGroup } from '../src/consumer/index.ts';
 import { runCommand } from './bridge.process.ts';
 
 let folder: string;
-beforeAll(() => {
+let usual: AsyncAPIDocumentInterface;
+beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'asyncapi-'));
+  usual = (await printed()).document;
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
@@ -41,9 +43,8 @@ function messagesOf(document: AsyncAPIDocumentInterface) {
 }
 
 describe('schema asyncapi', () => {
-  test('is valid; both contents, both formats, under the usual topics', async () => {
-    const { document } = await printed();
-    const channels = document.channels().all();
+  test('is valid; both contents, both formats, under the usual topics', () => {
+    const channels = usual.channels().all();
     expect(
       channels.map((channel) => [
         channel.address(),
@@ -56,19 +57,18 @@ describe('schema asyncapi', () => {
       ['chat.group-info.events', ['event-structured', 'event-binary']],
       ['chat.group-info.groups', ['group', 'group-destroyed']],
     ]);
-    expect(document.servers().all()).toEqual([]);
+    expect(usual.servers().all()).toEqual([]);
     expect(
-      document
+      usual
         .operations()
         .all()
         .map((operation) => operation.action()),
     ).toEqual(['send', 'send']);
   });
 
-  test('its examples hold what its schemas and the reader ask for', async () => {
-    const { document } = await printed();
+  test('its examples hold what its schemas and the reader ask for', () => {
     const seen: string[] = [];
-    for (const { name, payload, headers, key, examples } of messagesOf(document)) {
+    for (const { name, payload, headers, key, examples } of messagesOf(usual)) {
       expect(key).toMatchObject({ type: 'string' });
       for (const example of examples) {
         const [value, given] = [example.payload() as unknown, example.headers() as Record<string, string> | undefined];
@@ -88,9 +88,8 @@ describe('schema asyncapi', () => {
     ]);
   });
 
-  test('what its schemas do not allow is refused', async () => {
-    const { document } = await printed();
-    const [structured, binary, group, destroyed] = messagesOf(document);
+  test('what its schemas do not allow is refused', () => {
+    const [structured, binary, group, destroyed] = messagesOf(usual);
     const event = structured?.examples[0]?.payload() as { data: object };
     for (const payload of [structured?.payload, binary?.payload, group?.payload, destroyed?.payload])
       expect(payload?.safeParse({ ...event, type: 'x', data: {} }).success).toBe(false);
