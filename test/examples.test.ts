@@ -63,7 +63,8 @@ describe.skipIf(brokers === '')('the examples keep the copy that the bridge keep
 
   const examples = { typescript: typescriptExample, python: pythonExample, java: javaExample };
   for (const [name, prepare] of Object.entries(examples)) {
-    test(`examples/${name}`, async ({ skip }) => {
+    // The first run of a machine fetches what the example needs.
+    test(`examples/${name}`, { timeout: 180_000 }, async ({ skip }) => {
       const example = await prepare();
       if ('missing' in example) {
         process.stderr.write(`SKIPPED: examples/${name}: ${example.missing}\n`);

@@ -92,12 +92,13 @@ describe('group-sync-bridge/consumer', () => {
       return { code, stdout };
     };
     const source = `
-import { createGroupView, type Group, parseEvent, parseGroup } from 'group-sync-bridge/consumer';
+import { createGroupView, type Group, type GroupEvent, parseEvent, parseGroup } from 'group-sync-bridge/consumer';
 const parsed = parseEvent({ key: new Uint8Array(), value: null, headers: { a: undefined, b: ['x'] } });
 if (parsed.ok) {
   const name: string | undefined = parsed.event.data.changed.name;
   const type: 'chat.group.created' | 'chat.group.destroyed' | 'chat.group.info.changed' | 'chat.group.info.read' | 'chat.group.owner.changed' = parsed.event.type;
-  const group: Group = createGroupView().apply(parsed.event);
+  const event: GroupEvent = parsed.event;
+  const group: Group = createGroupView().apply(event);
   void [name, type, group.versions];
 } else {
   const code: \`message-\${string}\` = parsed.fault.code;
@@ -107,8 +108,9 @@ const state = parseGroup({ value: '' });
 if (state.ok) createGroupView({ onChange: (before, after) => void [before?.name, after.name] }).applyState(state);
 `;
     expect(await check(source)).toEqual({ code: 0, stdout: '' });
-    expect((await check(`${source}parsed.event.id;`)).stdout).toMatch(/'event' does not exist on type/);
-    expect((await check(`${source}if (parsed.ok) parsed.event.data.nmae;`)).stdout).toMatch(/'nmae' does not exist/);
+    const { stdout } = await check(`${source}parsed.event.id; if (parsed.ok) parsed.event.data.nmae;`);
+    expect(stdout).toMatch(/'event' does not exist on type/);
+    expect(stdout).toMatch(/'nmae' does not exist/);
   });
 
   test('the types that it is made of are there', () => {
