@@ -19,7 +19,7 @@ import {
   showStatus,
 } from './cli/operate.ts';
 import { reconcile } from './cli/reconcile.ts';
-import { jsonSchema, SCHEMAS } from './cli/schema.ts';
+import { describeSchema, SCHEMAS } from './cli/schema.ts';
 import { sendSamples } from './cli/send.ts';
 import { start } from './cli/start.ts';
 import { print } from './cli/terminal.ts';
@@ -175,13 +175,18 @@ onRunningBridge(quarantine.command('retry').description('map them once more')).a
 
 program
   .command('schema')
-  .description('print the JSON Schema of the canonical event, the group or the configuration')
+  .description(
+    'print the JSON Schema of the event, the group or the configuration, or the AsyncAPI document of the topics',
+  )
   .argument('<name>', SCHEMAS.join(', '), (name: string) => {
     const known = SCHEMAS.find((one) => one === name);
     if (known === undefined) throw new InvalidArgumentError(`one of ${SCHEMAS.join(', ')} is expected`);
     return known;
   })
-  .action((name: (typeof SCHEMAS)[number]) => print(JSON.stringify(jsonSchema(name), null, 2)));
+  .option('--config <file>', 'of asyncapi: describe the topics of this configuration instead of the default ones')
+  .action((name: (typeof SCHEMAS)[number], { config }: { config?: string }) =>
+    print(JSON.stringify(describeSchema(name, version(), config), null, 2)),
+  );
 
 program
   .command('demo')

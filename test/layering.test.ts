@@ -11,6 +11,11 @@ src/canon/command.ts
 src/canon/event.ts
 src/canon/group.ts
 src/canon/signal.ts
+src/consumer/message.ts
+src/consumer/event.ts
+src/consumer/group.ts
+src/consumer/group-view.ts
+src/consumer/index.ts
 connectors/contract.ts
 connectors/tls.ts
 connectors/kafka/message.ts
@@ -76,6 +81,8 @@ src/cli/admin.ts
 src/cli/operate.ts
 src/cli/reconcile.ts
 src/cli/check.ts
+src/cli/example-events.ts
+src/cli/asyncapi.ts
 src/cli/schema.ts
 src/cli/demo.ts
 src/cli.ts

@@ -18,7 +18,7 @@ import { z } from 'zod';
 export const MAX_GROUP_ID_BYTES = 512;
 
 /** Each type with the schema of its data: what the names promise changes only with a new number. */
-const DATA_SCHEMAS = {
+export const DATA_SCHEMAS = {
   'chat.group.info.changed': 'urn:group-sync-bridge:event:group-info-changed:1',
   'chat.group.created': 'urn:group-sync-bridge:event:group-created:1',
   'chat.group.destroyed': 'urn:group-sync-bridge:event:group-destroyed:1',

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { CanonicalEvent, EventId } from './event.ts';
+import type { CanonicalEvent, EventData, EventId } from './event.ts';
 import { PROFILE_FIELDS } from './event.ts';
 
 /** When a field was last changed: milliseconds since 1970 and the event that did it. */
@@ -46,6 +46,11 @@ export interface Group {
   readonly versions: Readonly<Record<string, Version>>;
 }
 
+/** What of an event a group is made of. */
+export interface GroupChange extends Pick<CanonicalEvent, 'id' | 'type' | 'time'> {
+  readonly data: Pick<EventData, 'groupType' | 'operator' | 'owner' | 'changed' | 'occurredAt'>;
+}
+
 export function newGroup(groupId: string): Group {
   return { groupId, customFields: {}, destroyed: false, versions: {} };
 }
@@ -61,7 +66,7 @@ export function isLater(a: Version, b: Version | undefined): boolean {
  * of the same id. `destroyed` is such a register, too, set by a destruction and cleared only by a creation, or by the service
  * itself saying that the group is there, so that a late change does not bring a group back. Returns the very same object when the event changes nothing.
  */
-export function merge(current: Group, event: CanonicalEvent): Group {
+export function merge(current: Group, event: GroupChange): Group {
   const version: Version = [event.data.occurredAt, event.id];
   const { created } = current.versions;
   if (created !== undefined && isLater(created, version)) return current;
