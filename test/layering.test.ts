@@ -76,12 +76,15 @@ src/watch/access.ts
 src/watch/api.ts
 src/bridge.ts
 src/cli/terminal.ts
+src/cli/examples.ts
 src/cli/configuration.ts
 src/cli/samples.ts
 src/cli/send.ts
 src/cli/start.ts
 src/cli/admin.ts
+src/cli/status.ts
 src/cli/operate.ts
+src/cli/watch.ts
 src/cli/reconcile.ts
 src/cli/check.ts
 src/cli/example-events.ts
