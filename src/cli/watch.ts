@@ -61,7 +61,8 @@ const CLEAR = { line: '\x1b[K', below: '\x1b[J' };
 async function redraw(client: AdminClient, first: Reading, signal: AbortSignal): Promise<void> {
   const { stdout } = process;
   const draw = (lines: readonly string[]): void => {
-    const shown = lines.slice(0, Math.max(1, stdout.rows - 1));
+    // 0 rows are those of a terminal that does not know its size.
+    const shown = stdout.rows > 1 ? lines.slice(0, stdout.rows - 1) : lines;
     stdout.write(`${SCREEN.home}${shown.map((line) => `${line}${CLEAR.line}\n`).join('')}${CLEAR.below}`);
   };
   stdout.write(SCREEN.enter);
