@@ -75,6 +75,7 @@ test('no secret is printed, logged, answered or kept, whatever goes wrong', asyn
   const check = await runCommand(['check', '--config', broken], env);
   expect(check.code).toBe(2);
   expect(check.stderr).toContain('problems');
+  expect(check.stderr).toMatch(/admin\.port: .*\n.*admin\.token: /);
   const connect = await runCommand(['check', '--connect', '--config', home.configFile], env);
   expect(connect.code).toBe(1);
   said.push(check.stdout, check.stderr, connect.stdout, connect.stderr);
