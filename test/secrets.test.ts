@@ -75,6 +75,7 @@ test('no secret is printed, logged, answered or kept, whatever goes wrong', asyn
   const check = await runCommand(['check', '--config', broken], env);
   expect(check.code).toBe(2);
   expect(check.stderr).toContain('problems');
+  expect(check.stderr).toMatch(/admin\.port: .*\n.*admin\.token: /);
   const connect = await runCommand(['check', '--connect', '--config', home.configFile], env);
   expect(connect.code).toBe(1);
   said.push(check.stdout, check.stderr, connect.stdout, connect.stderr);
@@ -109,11 +110,11 @@ test('no secret is printed, logged, answered or kept, whatever goes wrong', asyn
     expect(signIn.status).toBe(token === env.ADMIN_TOKEN ? 303 : 401);
     said.push(await signIn.text(), ...[...signIn.headers].flat());
   }
-  for (const command of [['status'], ['quarantine', 'list'], ['dead-letters', 'list', 'events']]) {
-    const { stdout, stderr } = await runCommand(
-      [...command, '--config', home.configFile, '--admin', bridge.adminUrl],
-      env,
-    );
+  const commands = [['status'], ['quarantine', 'list'], ['dead-letters', 'list', 'events']].map((command) =>
+    runCommand([...command, '--config', home.configFile, '--admin', bridge.adminUrl], env),
+  );
+  for (const { code, stdout, stderr } of await Promise.all(commands)) {
+    expect(code, stderr).toBe(0);
     said.push(stdout, stderr);
   }
   await bridge.end('SIGTERM');
