@@ -75,6 +75,7 @@ function harness(
     deadLetters: () => [],
     deadLetter: () => undefined,
     deadLetterSeqs: () => [],
+    openDelivery: () => undefined,
     countQuarantined: () => 0,
     quarantined: () => [],
     seqAt: () => 1,
