@@ -63,17 +63,13 @@ export function createCopies(ports: CopiesPorts): (groupId: string, signal: Abor
   /** What the journal knows of it: where a delivery is open or to come; undefined when all of them are settled. */
   const openIn = (connector: string, seqs: readonly number[]): Pick<GroupCopy, 'standing' | 'fault'> | undefined => {
     const cursor = deliveries.cursor(connector);
-    const open = seqs.flatMap((seq) => {
-      const delivery = seq <= cursor ? deliveries.openDelivery(connector, seq) : undefined;
-      return delivery === undefined ? [] : [{ standing: delivery.state, fault: delivery.fault, seq }];
-    });
+    const open = seqs.flatMap((seq) => (seq <= cursor ? (deliveries.openDelivery(connector, seq) ?? []) : []));
     const [newest = 0] = seqs;
     // Behind an event that waits all later ones of its group wait: the first of them says why.
-    const found = open.findLast(({ standing }) => standing === 'waiting') ?? open.find(({ seq }) => seq === newest);
-    if (found !== undefined) return { standing: found.standing, fault: found.fault };
-    if (newest > cursor) return { standing: 'behind' };
-    const [dead] = open;
-    return dead && { standing: dead.standing, fault: dead.fault };
+    const waiting = open.findLast(({ state }) => state === 'waiting');
+    if (waiting === undefined && newest > cursor) return { standing: 'behind' };
+    const found = waiting ?? open[0];
+    return found && { standing: found.state, fault: found.fault };
   };
 
   /** A field whose last change was not for this connector is not missed there. */
@@ -106,8 +102,8 @@ export function createCopies(ports: CopiesPorts): (groupId: string, signal: Abor
     const details = { ...(where !== undefined && { where }), ...(differs.length > 0 && { differs }) };
     const standing = located?.standing === 'differs' && differs.length === 0 ? 'in-step' : located?.standing;
 
-    // What was read back and is in step is so, whatever became of an event that others have overtaken since.
-    if (open !== undefined && !(open.standing === 'dead' && wanted.length > 1 && standing === 'in-step')) {
+    // What was read back and is in step is so, also where a dead letter was overtaken or its copy mended since.
+    if (open !== undefined && !(open.standing === 'dead' && standing === 'in-step')) {
       return { ...about, ...details, ...(fault !== undefined && { fault }), ...open };
     }
     if (standing !== undefined) return { ...about, standing, ...details };
