@@ -49,6 +49,7 @@ src/intake/server.ts
 src/journal/database.ts
 src/journal/deliveries.ts
 src/journal/groups.ts
+src/journal/history.ts
 src/journal/reconciled.ts
 src/journal/commit.ts
 src/journal/append.ts
@@ -63,10 +64,13 @@ src/reconcile/reconciler.ts
 src/relay/schedule.ts
 src/relay/filter.ts
 src/relay/waiting.ts
+src/relay/whereabouts.ts
+src/relay/inquiries.ts
 src/relay/lane.ts
 src/relay/worker.ts
 src/relay/relay.ts
 src/relay/health.ts
+src/relay/copies.ts
 src/relay/operations.ts
 src/watch/log.ts
 src/watch/metrics.ts
