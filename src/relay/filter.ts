@@ -22,8 +22,10 @@ export function compileFilter({
   return (event) =>
     (types?.includes(event.type) ?? true) &&
     (groupTypes?.includes(event.data.groupType) ?? true) &&
-    (globs?.some((glob) => glob.test(event.data.groupId)) ?? true) &&
-    (!tellsFieldsOnly(event) || (changedFields?.some((field) => field in event.data.changed) ?? true));
+    (globs?.some((glob) => glob.test(event.subject)) ?? true) &&
+    (changedFields === undefined ||
+      !tellsFieldsOnly(event) ||
+      changedFields.some((field) => field in event.data.changed));
 }
 
 /** `*` stands for any characters, `?` for one; all others, also those of a path or a set, for themselves. */
