@@ -12,6 +12,8 @@ export interface Connector<Options> {
   readonly summary: string;
   /** What suits such destinations unless the YAML says otherwise: how long a batch may wait to fill, in ms. */
   readonly maxWaitMs?: number;
+  /** The same: at most so many events in one delivery. */
+  readonly maxEvents?: number;
   /** The only schema: checks, defaults, docs. */
   readonly options: z.ZodType<Options> & z.ZodObject;
   /** Whether `restore` compares with what lies there. */
@@ -25,6 +27,11 @@ export interface Connector<Options> {
  * maxRetries 0). Calls never overlap.
  */
 export interface Sink {
+  /**
+   * It keeps merged groups and takes them from `Host.group`: all events of a group in a batch become one write, and none of
+   * them is looked into as long as nothing is refused. The relay then makes fewer and fuller batches under load.
+   */
+  readonly folds?: boolean;
   /**
    * Settles each event, by id; one missing from the map is retried. Throws Unreachable when none can be judged.
    * Events of one group stand in journal order and must not land in another.
@@ -66,6 +73,8 @@ export interface Host {
   /** The name the user gave this connector in the YAML. */
   readonly name: string;
   readonly clock: Clock;
+  /** Whether every event reaches this sink: no filter holds any back. */
+  readonly unfiltered: boolean;
   /** The merged state of a group, at least as new as every event that was handed to `deliver`. */
   group(groupId: string): Group | undefined;
   /** Says something a person may want to know and need not act on: a topic was created. */

@@ -68,11 +68,13 @@ function harness(
       closes++;
     },
   };
+  const read = (after: number, limit: number) =>
+    events.slice(after, after + limit).map((event, index): JournalEntry => ({ seq: after + index + 1, event }));
   const journal: DeliveryReader = {
     head: () => events.length,
     cursor: () => options.cursor ?? 0,
-    read: (after, limit) =>
-      events.slice(after, after + limit).map((event, index): JournalEntry => ({ seq: after + index + 1, event })),
+    read,
+    readHeads: read,
     waiting: () => [...rows.values()],
     paused: () => false,
     countWaiting: () => 0,

@@ -9,6 +9,7 @@ src/canon/fault.ts
 src/canon/outcome.ts
 src/canon/command.ts
 src/canon/event.ts
+src/canon/recorded.ts
 src/canon/group.ts
 src/canon/signal.ts
 src/consumer/message.ts

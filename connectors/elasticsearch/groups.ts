@@ -1,6 +1,6 @@
 import type { CanonicalEvent, EventId } from '../../src/canon/event.ts';
 import type { Fault } from '../../src/canon/fault.ts';
-import { type Group, join, mend, merge, newGroup, type Version } from '../../src/canon/group.ts';
+import { type Group, join, mend, merge, newGroup } from '../../src/canon/group.ts';
 import type { Outcome } from '../../src/canon/outcome.ts';
 import type { Restoring } from '../contract.ts';
 import { bulk, type Verdict, type Write } from './bulk.ts';
@@ -19,8 +19,8 @@ interface Change {
   /** Its outcome is told by this id. */
   readonly id: string;
   into(group: Group): Group;
-  /** Whether anything of it is left in the merged group. */
-  standsIn(versions: ReadonlySet<string>): boolean;
+  /** Whether anything of it is left in the merged group, whose versions name these events. */
+  standsIn(eventIds: ReadonlySet<EventId>): boolean;
 }
 
 /** What one batch holds for one group. */
@@ -28,6 +28,8 @@ interface Fold {
   readonly groupId: string;
   /** Each part becomes one write. One part, unless Elasticsearch refused it: then its halves, to find the poison. */
   parts: Change[][];
+  /** Brought in by the journal's merged state of the group, which holds all of the changes; until that is refused. */
+  byState: boolean;
   conflicts: number;
 }
 
@@ -40,8 +42,13 @@ export function deliverGroups(
   signal: AbortSignal,
 ): Promise<Map<EventId, Outcome>> {
   const folds = Array.from(
-    Map.groupBy(batch, (event) => event.data.groupId),
-    ([groupId, events]): Fold => ({ groupId, parts: [events.map(eventChange)], conflicts: 0 }),
+    Map.groupBy(batch, (event) => event.subject),
+    ([groupId, events]): Fold => ({
+      groupId,
+      parts: [events.map(eventChange)],
+      byState: destination.unfiltered,
+      conflicts: 0,
+    }),
   );
   return deliverFolds(destination, folds, signal);
 }
@@ -55,18 +62,21 @@ export function restoreGroups(
 ): Promise<Map<string, Outcome>> {
   const bring = how === 'join' ? join : mend;
   const folds = groups.map(
-    (state): Fold => ({ groupId: state.groupId, parts: [[stateChange(state, bring)]], conflicts: 0 }),
+    (state): Fold => ({
+      groupId: state.groupId,
+      parts: [[stateChange(state, bring)]],
+      byState: false,
+      conflicts: 0,
+    }),
   );
   return deliverFolds(destination, folds, signal, how === 'compare');
 }
-
-const asText = ([occurredAt, id]: Version): string => `${occurredAt} ${id}`;
 
 function eventChange(event: CanonicalEvent): Change {
   return {
     id: event.id,
     into: (group) => merge(group, event),
-    standsIn: (versions) => versions.has(asText([event.data.occurredAt, event.id])),
+    standsIn: (eventIds) => eventIds.has(event.id),
   };
 }
 
@@ -110,7 +120,10 @@ async function round(
       continue;
     }
     const before = current.kind === 'found' ? current.group : newGroup(fold.groupId);
-    const merged = events.reduce((group, change) => change.into(group), before);
+    // Invariant 3: the state is at least as new as the events, and joining it is as good as merging them one by one.
+    const state = fold.byState ? destination.group(fold.groupId) : undefined;
+    const merged =
+      state === undefined ? events.reduce((group, change) => change.into(group), before) : join(before, state);
     const unwanted = destination.options.onDestroyed === 'delete' && isDestroyed(merged, current, destination);
     const standing = current.kind === 'found' ? `${current.index}/${fold.groupId}@${current.seqNo}` : undefined;
     if (unwanted ? standing === undefined : merged === before && standing !== undefined) {
@@ -159,7 +172,7 @@ function settle(
   switch (verdict?.kind) {
     case 'written': {
       const receipt = `${verdict.index}/${fold.groupId}@${verdict.seqNo}`;
-      const standing = new Set(Object.values(merged.versions).map(asText));
+      const standing = new Set(Object.values(merged.versions).map(([, eventId]) => eventId));
       for (const { id, standsIn } of events) {
         outcomes.set(id, { kind: standsIn(standing) ? 'delivered' : 'superseded', receipt });
       }
@@ -171,6 +184,11 @@ function settle(
       if (fold.conflicts >= MAX_CONFLICTS) giveUp(fold, conflictFault(fold, destination), outcomes);
       return;
     case 'refused': {
+      if (fold.byState) {
+        // Which of the events it is, or whether it is an earlier one, only they themselves can show.
+        fold.byState = false;
+        return;
+      }
       const [only] = events;
       if (only !== undefined && events.length === 1) {
         outcomes.set(only.id, { kind: 'dead', fault: verdict.fault });

@@ -21,6 +21,7 @@ export async function openSink(options: ElasticsearchOptions, host: Host, signal
     ...(secure && { secure }),
     ...(newIndex && { newIndex }),
     maxBulkBytes: MAX_BULK_BYTES,
+    unfiltered: host.unfiltered,
     group: (groupId) => host.group(groupId),
     note: (message) => host.note(message),
   };
@@ -44,6 +45,7 @@ export async function openSink(options: ElasticsearchOptions, host: Host, signal
   };
 
   return {
+    folds: options.content === 'groups' && host.unfiltered,
     async deliver(batch, signal) {
       signal.throwIfAborted();
       if (batch.length === 0) return new Map();

@@ -73,7 +73,7 @@ async function tryOut(name: string, connector: ConnectorConfig) {
     const sink = await openSink(
       connector.kind,
       connector,
-      { name, clock: systemClock, group: () => undefined, note },
+      { name, clock: systemClock, unfiltered: true, group: () => undefined, note },
       signal,
     );
     try {

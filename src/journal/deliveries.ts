@@ -2,6 +2,7 @@ import type { DatabaseSync } from 'node:sqlite';
 import type { Clock } from '../canon/clock.ts';
 import type { CanonicalEvent } from '../canon/event.ts';
 import type { Fault } from '../canon/fault.ts';
+import { recordedEvent } from '../canon/recorded.ts';
 
 /*
  * The delivery of one event by one connector is in one of these states:
@@ -22,6 +23,8 @@ import type { Fault } from '../canon/fault.ts';
 export interface JournalEntry {
   readonly seq: number;
   readonly event: CanonicalEvent;
+  /** Milliseconds since 1970; the same as in the event, without parsing it. */
+  readonly receivedAt?: number;
 }
 
 export interface Waiting extends JournalEntry {
@@ -123,8 +126,13 @@ export interface DeliveryReader {
   head(): number;
   cursor(connector: string): number;
   paused(connector: string): boolean;
-  /** At most `limit` entries behind `after`, in journal order; fewer when they are large, at least one if there is any. */
+  /**
+   * At most `limit` entries behind `after`, in journal order; fewer when they are large, at least one if there is any.
+   * Their events are parsed only when somebody looks inside.
+   */
   read(after: number, limit: number): JournalEntry[];
+  /** As `read`, but even the text of an event is only fetched when somebody looks inside: `limit` alone says how many. */
+  readHeads(after: number, limit: number): JournalEntry[];
   waiting(connector: string): Waiting[];
   countWaiting(connector: string): number;
   countDeadLetters(connector: string): number;
@@ -147,7 +155,13 @@ const READ_CHARACTERS = 4 * 1_048_576;
 export function createDeliveryReader(connection: DatabaseSync): DeliveryReader {
   const head = connection.prepare('SELECT coalesce(max(seq), 0) AS seq FROM events');
   const lane = connection.prepare('SELECT cursor, paused FROM lanes WHERE connector = ?');
-  const read = connection.prepare('SELECT seq, event FROM events WHERE seq > ? ORDER BY seq LIMIT ?');
+  const read = connection.prepare(
+    'SELECT seq, id, group_id, received_at, event FROM events WHERE seq > ? ORDER BY seq LIMIT ?',
+  );
+  const heads = connection.prepare(
+    'SELECT seq, id, group_id, received_at FROM events WHERE seq > ? ORDER BY seq LIMIT ?',
+  );
+  const text = connection.prepare('SELECT event FROM events WHERE seq = ?');
   const waiting = connection.prepare(
     `SELECT seq, event, attempts, due_at, fault FROM deliveries JOIN events USING (seq)
      WHERE connector = ? AND state = 'waiting' ORDER BY seq`,
@@ -186,12 +200,27 @@ export function createDeliveryReader(connection: DatabaseSync): DeliveryReader {
       const entries: JournalEntry[] = [];
       let characters = 0;
       for (const row of read.iterate(after, limit)) {
-        entries.push(entry(row));
-        characters += (row.event as string).length;
+        const text = row.event as string;
+        entries.push({
+          seq: row.seq as number,
+          event: recordedEvent(row.id as string, row.group_id as string, text),
+          receivedAt: row.received_at as number,
+        });
+        characters += text.length;
         if (characters >= READ_CHARACTERS) break;
       }
       return entries;
     },
+    readHeads: (after, limit) =>
+      heads.all(after, limit).map((row) => {
+        const seq = row.seq as number;
+        const fetch = (): string => text.get(seq)?.event as string;
+        return {
+          seq,
+          event: recordedEvent(row.id as string, row.group_id as string, fetch),
+          receivedAt: row.received_at as number,
+        };
+      }),
     waiting: (connector) =>
       waiting.all(connector).map((row) => ({
         ...entry(row),

@@ -23,8 +23,10 @@ export function compileFilter({
   return (event) =>
     (types?.includes(event.type) ?? true) &&
     (groupTypes?.includes(event.data.groupType) ?? true) &&
-    (globs?.some((glob) => glob.test(event.data.groupId)) ?? true) &&
-    (!tellsFieldsOnly(event) || (changedFields?.some((field) => field in event.data.changed) ?? true));
+    (globs?.some((glob) => glob.test(event.subject)) ?? true) &&
+    (changedFields === undefined ||
+      !tellsFieldsOnly(event) ||
+      changedFields.some((field) => field in event.data.changed));
 }
 
 /** Whether any event of this group may be for this connector: what can be told when its events are gone. */

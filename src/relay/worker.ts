@@ -55,7 +55,8 @@ function startRelayThread({ journalFile, connectors }: RelayData): void {
       .filter(([, config]) => config.enabled)
       .map(([connector, config]): [string, Lane] => {
         const note = (message: string): void => signals.emit('lane.note', { connector, message });
-        const host = { name: connector, clock: systemClock, group: groups.get, note };
+        const unfiltered = Object.keys(config.filter).length === 0;
+        const host = { name: connector, clock: systemClock, unfiltered, group: groups.get, note };
         const lane = startLane(
           {
             connector,
