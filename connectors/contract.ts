@@ -13,6 +13,8 @@ export interface Connector<Options> {
   readonly summary: string;
   /** What suits such destinations unless the YAML says otherwise: how long a batch may wait to fill, in ms. */
   readonly maxWaitMs?: number;
+  /** The same: at most so many events in one delivery. */
+  readonly maxEvents?: number;
   /** The only schema: checks, defaults, docs. */
   readonly options: z.ZodType<Options> & z.ZodObject;
   /** Whether `restore` compares with what lies there. */
@@ -43,6 +45,11 @@ export interface Finding {
  */
 export interface Sink {
   /**
+   * It keeps merged groups and takes them from `Host.group`: all events of a group in a batch become one write, and none of
+   * them is looked into as long as nothing is refused. The relay then makes fewer and fuller batches under load.
+   */
+  readonly folds?: boolean;
+  /**
    * Settles each event, by id; one missing from the map is retried. Throws Unreachable when none can be judged.
    * Events of one group stand in journal order and must not land in another.
    */
@@ -52,6 +59,11 @@ export interface Sink {
    * event by event. The outcomes go by group id: `delivered` for one that was not in step, where that can be told.
    */
   restore?(groups: readonly Group[], signal: AbortSignal, how: Restoring): Promise<ReadonlyMap<string, Outcome>>;
+  /**
+   * Of a destination that holds merged groups and is read back: where the copy of this group lies, compared with this
+   * state of it. Writes nothing. Throws Unreachable.
+   */
+  locate?(group: Group, signal: AbortSignal): Promise<Located>;
   /** Exercises what deliver uses and nothing else; writes nothing. Throws Unreachable. */
   check(signal: AbortSignal): Promise<void>;
   close(): Promise<void>;
@@ -63,11 +75,23 @@ export interface Sink {
  */
 export type Restoring = 'join' | 'mend' | 'compare';
 
+/** A copy as it was read back. */
+export interface Located {
+  /** A copy that is to be gone, and is, is in step. */
+  readonly standing: 'in-step' | 'differs' | 'missing';
+  /** Where it lies, or would lie: `chat-groups/_doc/@TGS#2J4SZEAEL`. */
+  readonly where: string;
+  /** The fields that differ, custom fields as customFields.<Key>; of `differs` only. */
+  readonly differs?: readonly string[];
+}
+
 /** What a sink may ask of the bridge. */
 export interface Host {
   /** The name the user gave this connector in the YAML. */
   readonly name: string;
   readonly clock: Clock;
+  /** Whether every event reaches this sink: no filter holds any back. */
+  readonly unfiltered: boolean;
   /** The merged state of a group, at least as new as every event that was handed to `deliver`. */
   group(groupId: string): Group | undefined;
   /** Says something a person may want to know and need not act on: a topic was created. */

@@ -15,10 +15,12 @@ import { type Journal, openJournal } from './journal/append.ts';
 import { type Database, openDatabase } from './journal/database.ts';
 import { createDeliveryReader, type DeliveryReader } from './journal/deliveries.ts';
 import { createGroupReader } from './journal/groups.ts';
+import { createHistoryReader } from './journal/history.ts';
 import { createReconcileReader } from './journal/reconciled.ts';
 import { keepPruned } from './journal/retention.ts';
 import { createGroupApi } from './reconcile/api.ts';
 import { createReconciler, type Reconciler } from './reconcile/reconciler.ts';
+import { createCopies } from './relay/copies.ts';
 import { watchLanes } from './relay/health.ts';
 import { createOperations } from './relay/operations.ts';
 import { startRelay } from './relay/relay.ts';
@@ -119,8 +121,39 @@ export async function startBridge(
   const holdsGroups = (name: string): boolean => config.connectors[name]?.content === 'groups';
   const readsBack = (name: string): boolean =>
     kinds.find(({ kind }) => kind === config.connectors[name]?.kind)?.readsBack === true;
-  const operations = createOperations(connectors, holdsGroups, readsBack, journal, reader, groups, relay, signals);
-  const api = createApi({ metrics, operations, status, quarantined: reader.quarantined, remapQuarantine, reconciler });
+  const history = createHistoryReader(database.connection);
+  const copies = createCopies({
+    connectors: () => connectors,
+    holder(name) {
+      const found = config.connectors[name];
+      return found && { kind: found.kind, filter: found.filter, readsBack: holdsGroups(name) && readsBack(name) };
+    },
+    deliveries: reader,
+    groups,
+    history,
+    relay,
+  });
+  const operations = createOperations(
+    connectors,
+    holdsGroups,
+    readsBack,
+    journal,
+    reader,
+    groups,
+    relay,
+    signals,
+    copies,
+  );
+  const api = createApi({
+    metrics,
+    operations,
+    groups,
+    history,
+    status,
+    quarantined: reader.quarantined,
+    remapQuarantine,
+    reconciler,
+  });
 
   const servers: Server[] = [];
   const serve = async (setting: string, start: () => ReturnType<typeof listen>): Promise<number> => {

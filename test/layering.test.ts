@@ -9,6 +9,7 @@ src/canon/fault.ts
 src/canon/outcome.ts
 src/canon/command.ts
 src/canon/event.ts
+src/canon/recorded.ts
 src/canon/group.ts
 src/canon/signal.ts
 src/consumer/message.ts
@@ -50,6 +51,7 @@ src/intake/server.ts
 src/journal/database.ts
 src/journal/deliveries.ts
 src/journal/groups.ts
+src/journal/history.ts
 src/journal/reconciled.ts
 src/journal/commit.ts
 src/journal/append.ts
@@ -64,10 +66,13 @@ src/reconcile/reconciler.ts
 src/relay/schedule.ts
 src/relay/filter.ts
 src/relay/waiting.ts
+src/relay/whereabouts.ts
+src/relay/inquiries.ts
 src/relay/lane.ts
 src/relay/worker.ts
 src/relay/relay.ts
 src/relay/health.ts
+src/relay/copies.ts
 src/relay/operations.ts
 src/watch/log.ts
 src/watch/metrics.ts

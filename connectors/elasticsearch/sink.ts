@@ -7,6 +7,7 @@ import { deliverEvents } from './events.ts';
 import { mappingFault, tryRequests } from './examine.ts';
 import { missingFault } from './fault.ts';
 import { deliverGroups, restoreGroups } from './groups.ts';
+import { locateGroup } from './locate.ts';
 import type { ElasticsearchOptions } from './options.ts';
 
 export async function openSink(options: ElasticsearchOptions, host: Host, signal: AbortSignal): Promise<Sink> {
@@ -32,6 +33,7 @@ export async function openSink(options: ElasticsearchOptions, host: Host, signal
   };
 
   return {
+    folds: options.content === 'groups' && host.unfiltered,
     async deliver(batch, signal) {
       signal.throwIfAborted();
       if (batch.length === 0) return new Map();
@@ -40,6 +42,7 @@ export async function openSink(options: ElasticsearchOptions, host: Host, signal
     ...(options.content === 'groups' && {
       restore: (groups: readonly Group[], signal: AbortSignal, how: Restoring) =>
         ensuring(signal, () => restoreGroups(destination, groups, signal, how)),
+      locate: (state: Group, signal: AbortSignal) => locateGroup(destination, state, signal),
     }),
     async check(signal) {
       const state = await findIndex(destination, signal);

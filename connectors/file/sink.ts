@@ -3,6 +3,7 @@ import { access, type FileHandle, mkdir, open, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { EventId } from '../../src/canon/event.ts';
 import type { Outcome } from '../../src/canon/outcome.ts';
+import { textOf } from '../../src/canon/recorded.ts';
 import type { Host, Sink } from '../contract.ts';
 import { notOurs, translated } from './fault.ts';
 import { inspectTail } from './tail.ts';
@@ -70,7 +71,7 @@ export async function openSink({ path }: { path: string }, host: Host, signal: A
         const { size } = await target.stat();
         let offset = size;
         const lines = batch.map((event) => {
-          const line = Buffer.from(`${JSON.stringify(event)}\n`);
+          const line = Buffer.from(`${textOf(event)}\n`);
           outcomes.set(event.id, { kind: 'delivered', receipt: `${path}:${offset}` });
           offset += line.length;
           return line;

@@ -111,7 +111,7 @@ function meaningOf({ app, receiver }: Config): string[] {
 /** A destination that hangs ends the examination, not the command. */
 async function* examineConnector(name: string, { kind, ...options }: ConnectorConfig): AsyncGenerator<Finding> {
   const signal = AbortSignal.timeout(EXAMINE_MS);
-  const host = { name, clock: systemClock, group: () => undefined, note: () => {} };
+  const host = { name, clock: systemClock, unfiltered: true, group: () => undefined, note: () => {} };
   const late = new Promise<'late'>((resolve) => signal.addEventListener('abort', () => resolve('late')));
   const findings = examine(kind, options, host, signal);
   for (;;) {

@@ -1,10 +1,6 @@
-import { setFlagsFromString } from 'node:v8';
 import { startBridge } from '../bridge.ts';
 import { requireConfig } from './configuration.ts';
 import { commandLine, paint, print } from './terminal.ts';
-
-/** V8 then lets its heaps grow more slowly; set before either thread has one to speak of. It holds for both. */
-setFlagsFromString('--optimize-for-size');
 
 /** Runs until SIGTERM or SIGINT; a second signal ends at once. */
 export async function start(configName: string | undefined, version: string): Promise<void> {
