@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import type { Clock } from '../src/canon/clock.ts';
 import type { CanonicalEvent, EventId } from '../src/canon/event.ts';
+import type { Fault } from '../src/canon/fault.ts';
 import type { Group } from '../src/canon/group.ts';
 import type { Outcome } from '../src/canon/outcome.ts';
 
@@ -20,6 +21,22 @@ export interface Connector<Options> {
   readonly readsBack?: boolean;
   /** Throws Unreachable while the destination cannot be had; the lane tries again. */
   open(options: Options, host: Host, signal: AbortSignal): Promise<Sink>;
+  /**
+   * Looks at everything that a sink needs, step by step, and ends where the next step cannot be told. Creates and writes
+   * nothing. Without it, opening and `Sink.check` tell whether all is well.
+   */
+  examine?(options: Options, host: Host, signal: AbortSignal): AsyncIterable<Finding>;
+}
+
+/** One step of an examination. */
+export interface Finding {
+  /** In a word or two: brokers, topic, write permission. */
+  readonly step: string;
+  /** note: deliveries work, and yet a person may want to know. */
+  readonly state: 'well' | 'note' | 'wrong';
+  /** What was found; of what is wrong, `fault` says it. */
+  readonly says: string;
+  readonly fault?: Fault;
 }
 
 /**

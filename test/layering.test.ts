@@ -22,6 +22,7 @@ connectors/tls.ts
 connectors/kafka/message.ts
 connectors/kafka/fault.ts
 connectors/kafka/client.ts
+connectors/kafka/examine.ts
 connectors/kafka/connector.ts
 connectors/elasticsearch/
 connectors/file/
@@ -85,6 +86,7 @@ src/cli/start.ts
 src/cli/admin.ts
 src/cli/operate.ts
 src/cli/reconcile.ts
+src/cli/self-test.ts
 src/cli/check.ts
 src/cli/example-events.ts
 src/cli/asyncapi.ts

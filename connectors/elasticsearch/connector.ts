@@ -11,4 +11,7 @@ export const elasticsearch: Connector<ElasticsearchOptions> = {
   maxEvents: 10_000,
   // The client costs 0.25 s and 60 MB to load: only those who open a sink pay for it.
   open: async (options, host, signal) => (await import('./sink.ts')).openSink(options, host, signal),
+  async *examine(options, host, signal) {
+    yield* (await import('./examine.ts')).examineIndex(options, host, signal);
+  },
 };

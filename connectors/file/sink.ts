@@ -145,15 +145,16 @@ async function write(file: FileHandle, bytes: Buffer, signal: AbortSignal): Prom
   }
 }
 
-/** Opens what deliver would open, or finds that it could be created. */
-async function checkWritable(path: string, name: string): Promise<void> {
+/** Opens what deliver would open, or finds that it could be created. Returns whether it is there. */
+export async function checkWritable(path: string, name: string): Promise<boolean> {
   const state = await stat(path).catch(orAbsent);
   if (state === undefined) {
     let folder = dirname(path);
     while ((await stat(folder).catch(orAbsent)) === undefined) folder = dirname(folder);
     await access(folder, constants.W_OK | constants.X_OK);
-    return;
+    return false;
   }
   if (state.isDirectory() === false && !state.isFile()) throw notOurs(path, name, 'is not a plain file');
   await (await open(path, constants.O_RDWR | constants.O_APPEND)).close();
+  return true;
 }
