@@ -4,6 +4,7 @@ import { connectors as kinds } from '../connectors/index.ts';
 import { systemClock } from './canon/clock.ts';
 import { BridgeError, describeFault } from './canon/fault.ts';
 import { createSignals, type SignalBus } from './canon/signal.ts';
+import { flushTraces } from './canon/trace.ts';
 import { type Config, toAddressList } from './config/schema.ts';
 import { keepCertificate, readAuthority, readCertificate } from './intake/certificate.ts';
 import { limitConnections } from './intake/connections.ts';
@@ -168,6 +169,7 @@ export async function startBridge(
     await relay.stop(config.shutdownMs);
     await pruning;
     journal.close();
+    await flushTraces();
     signals.emit('bridge.stopped', {});
   };
   let ended: Promise<void> | undefined;

@@ -11,6 +11,7 @@ src/canon/command.ts
 src/canon/event.ts
 src/canon/group.ts
 src/canon/signal.ts
+src/canon/trace.ts
 connectors/contract.ts
 connectors/tls.ts
 connectors/kafka/message.ts
