@@ -65,6 +65,11 @@ src/relay/relay.ts
 src/relay/health.ts
 src/relay/operations.ts
 src/watch/log.ts
+src/watch/metrics/sources.ts
+src/watch/metrics/callbacks.ts
+src/watch/metrics/journal.ts
+src/watch/metrics/lanes.ts
+src/watch/metrics/reconcile.ts
 src/watch/metrics.ts
 src/watch/api.ts
 src/bridge.ts
