@@ -19,15 +19,15 @@ if ('missing' in promtool) {
 type Series = Readonly<Record<string, string | null>>;
 
 const DAY = 86_400;
-/** Longer than a day, for what is only said after one. */
-const MINUTES = 1_600;
-const flat = (value: number): string => `${value}x${MINUTES}`;
-const rising = (aMinute: number): string => `0+${aMinute}x${MINUTES}`;
+/** Stands for as many as there are minutes until it is looked. */
+const ON = '{on}';
+const flat = (value: number): string => `${value}x${ON}`;
+const rising = (aMinute: number): string => `0+${aMinute}x${ON}`;
 /** `value` for some minutes from the 10th on, else `otherwise`. */
 const blip = (value: number, minutes: number, otherwise: number): string =>
-  `${otherwise}x9 ${value}x${minutes - 1} ${otherwise}x${MINUTES}`;
+  `${otherwise}x9 ${value}x${minutes - 1} ${otherwise}x${ON}`;
 /** 0, and 1 from that minute on. */
-const onceAt = (minute: number): string => `0x${minute - 1} 1x${MINUTES}`;
+const onceAt = (minute: number): string => `0x${minute - 1} 1x${ON}`;
 
 const callbacks = (outcome: string, command = COMMAND): string =>
   `bridge_callbacks_total{command="${command}",outcome="${outcome}"}`;
@@ -73,7 +73,7 @@ interface Case {
   readonly alert: string;
   readonly when: string;
   readonly series: Series;
-  /** When it is looked; 30 minutes on unless said. */
+  /** When it is looked; 30 minutes on unless said. What takes hours is evaluated every 10 minutes. */
   readonly at?: string;
   /** All that fire, with the connector where they have one; by default the alert alone. */
   readonly fires?: readonly string[];
@@ -101,20 +101,20 @@ const CASES: readonly Case[] = [
     alert: 'BridgeCallbackSilence',
     when: 'the latest is older than 6 hours',
     series: { bridge_last_callback_timestamp_seconds: flat(600) },
-    at: '6h11m',
+    at: '6h20m',
   },
   {
     alert: 'BridgeCallbackSilence',
     when: 'it is a little younger',
     series: { bridge_last_callback_timestamp_seconds: flat(600) },
-    at: '6h9m',
+    at: '6h',
     fires: [],
   },
   {
     alert: 'BridgeCallbackSilence',
     when: 'none came since a start 6 hours ago',
     series: { bridge_last_callback_timestamp_seconds: flat(0) },
-    at: '6h2m',
+    at: '6h10m',
   },
   {
     alert: 'BridgeCallbackSilence',
@@ -180,7 +180,7 @@ const CASES: readonly Case[] = [
     alert: 'BridgeConnectorPaused',
     when: 'it is for more than a day',
     series: paused,
-    at: '24h5m',
+    at: '24h10m',
     fires: ['BridgeConnectorPaused index'],
   },
   { alert: 'BridgeConnectorPaused', when: 'it is for less', series: paused, at: '23h', fires: [] },
@@ -276,13 +276,13 @@ const CASES: readonly Case[] = [
     alert: 'BridgeReconcileStale',
     when: 'two runs are missing',
     series: { ...everySixHours, bridge_reconcile_last_end_timestamp_seconds: flat(600) },
-    at: '13h11m',
+    at: '13h20m',
   },
   {
     alert: 'BridgeReconcileStale',
     when: 'none ended since the start',
     series: everySixHours,
-    at: '13h2m',
+    at: '13h10m',
   },
   {
     alert: 'BridgeReconcileStale',
@@ -355,12 +355,16 @@ describe.skipIf('missing' in promtool)('by promtool', () => {
   test('each alert fires when it must, and at nothing else', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'alerts-'));
     try {
-      const file = join(folder, 'alerts.json');
       const healthy: Case = { alert: 'none', when: 'all is well', series: {}, at: '25h', fires: [] };
-      const tests = [healthy, ...CASES].map(toPromtool);
-      // JSON is YAML.
-      writeFileSync(file, JSON.stringify({ rule_files: [RULES], evaluation_interval: '1m', tests }));
-      const { failed, output } = await ask('test', 'rules', file);
+      const [short, long] = [/^\d+m$/, /h/].map((at) => [...CASES, healthy].filter((one) => at.test(one.at ?? '30m')));
+      const file = (evaluation_interval: string, cases: readonly Case[] = []): string => {
+        const path = join(folder, `${evaluation_interval}.json`);
+        // JSON is YAML.
+        const tests = cases.map(toPromtool);
+        writeFileSync(path, JSON.stringify({ rule_files: [RULES], evaluation_interval, tests }));
+        return path;
+      };
+      const { failed, output } = await ask('test', 'rules', file('1m', short), file('10m', long));
       expect(failed, output).toBe(false);
     } finally {
       rmSync(folder, { recursive: true });
@@ -371,13 +375,15 @@ describe.skipIf('missing' in promtool)('by promtool', () => {
 /** Asks for all alerts that fire, so that each case is one of "not firing" for all others. */
 function toPromtool({ alert, when, series, at = '30m', fires = [alert] }: Case): unknown {
   const all = Object.entries({ ...WELL, ...series }).filter((entry): entry is [string, string] => entry[1] !== null);
+  const [, hours = '0', minutes = '0'] = /^(?:(\d+)h)?(?:(\d+)m)?$/.exec(at) ?? [];
+  const on = String(Number(hours) * 60 + Number(minutes));
   const where = '{job="group-sync-bridge",instance="bridge:8081"';
   return {
     name: `${alert}: ${when}`,
     interval: '1m',
     input_series: all.map(([name, values]) => ({
       series: name.includes('{') ? name.replace('{', `${where},`) : `${name}${where}}`,
-      values,
+      values: values.replace(ON, on),
     })),
     promql_expr_test: [
       {
