@@ -156,8 +156,12 @@ const CASES: readonly Case[] = [
   },
   {
     alert: 'BridgeAnswersTooLate',
-    when: 'all come before 2 s',
-    series: { [ack('0.5')]: rising(9.95), [ack('1')]: rising(9.99) },
+    when: 'the latest ones come between 1 and 2 s',
+    series: {
+      bridge_ack_seconds_count: rising(1_000),
+      ...Object.fromEntries(['0.5', '1'].map((le) => [ack(le), rising(999)])),
+      ...Object.fromEntries(['2', '+Inf'].map((le) => [ack(le), rising(1_000)])),
+    },
     fires: [],
   },
 
