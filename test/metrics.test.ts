@@ -377,5 +377,15 @@ test('a running bridge tells its version, that its journal was damaged, and whic
       'bridge_delivered_total{connector="audit-file"}': 1,
       'bridge_delivery_lag_events{connector="down"}': 1,
     });
+  // What the list of metrics, the dashboard and the rules are held against is what is really served.
+  const served = await (await fetch(`${bridge.adminUrl}/metrics`)).text();
+  const names = [...served.matchAll(/^# TYPE (bridge_\w+)/gm)].map(([, name]) => name);
+  const listed = createMetrics(createSignals(), clock, sources()).getMetricsAsArray();
+  expect(names.sort()).toEqual(
+    listed
+      .map(({ name }) => name)
+      .filter((name) => name.startsWith('bridge_'))
+      .sort(),
+  );
   expect(await bridge.end('SIGTERM')).toBe(0);
 });

@@ -58,11 +58,14 @@ async function fetchByApt(): Promise<void> {
 
 /** With the lists of packages that the machine has, or else with new ones of our own. */
 async function download(folder: string): Promise<void> {
-  const get = (...args: string[]) => run('apt-get', args, { cwd: folder, timeout: TIMEOUT_MS });
+  // Run by root, apt works as a user who may not write here.
+  const asMyself = ['-o', 'APT::Sandbox::User=root'];
+  const get = (...args: string[]) => run('apt-get', [...asMyself, ...args], { cwd: folder, timeout: TIMEOUT_MS });
   try {
     await get('download', 'prometheus');
   } catch {
     const lists = ['-o', `Dir::State::Lists=${folder}/lists`, '-o', `Dir::Cache=${folder}/cache`];
+    for (const needed of ['lists', 'cache/archives']) await mkdir(join(folder, needed, 'partial'), { recursive: true });
     await get(...lists, 'update');
     await get(...lists, 'download', 'prometheus');
   }

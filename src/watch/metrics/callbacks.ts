@@ -81,6 +81,7 @@ export function measureCallbacks({ registry, signals, clock, sources }: MetricPo
   });
 
   // An increase needs a zero to begin with.
+  for (const fate of ['evicted', 'refused']) crowded.inc({ fate }, 0);
   for (const command of COMMANDS.keys())
     for (const outcome of [...OWN, 'refused', 'failed'] as const) callbacks.inc({ command, outcome }, 0);
   signals.on('callback.answered', ({ command, outcome, ms }) => {
