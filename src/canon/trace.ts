@@ -6,7 +6,7 @@ import {
   context,
   createTraceState,
   isSpanContextValid,
-  ProxyTracerProvider,
+  type ProxyTracerProvider,
   propagation,
   ROOT_CONTEXT,
   type Span,
@@ -142,7 +142,8 @@ const FLUSH_MS = 2_000;
 /** At the end of a thread: the SDK brings out the spans it still holds, for so long. Never throws. */
 export async function flushTraces(): Promise<void> {
   const provider = trace.getTracerProvider();
-  const sdk: object = provider instanceof ProxyTracerProvider ? provider.getDelegate() : provider;
+  // By its shape: an SDK that is installed elsewhere brings an API of its own, hence another class.
+  const sdk: object = 'getDelegate' in provider ? (provider as ProxyTracerProvider).getDelegate() : provider;
   if (!('forceFlush' in sdk) || typeof sdk.forceFlush !== 'function') return;
   const { promise: late, resolve } = Promise.withResolvers<void>();
   const timer = setTimeout(resolve, FLUSH_MS);
