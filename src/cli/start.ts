@@ -5,7 +5,7 @@ import { commandLine, paint, print } from './terminal.ts';
 /** Runs until SIGTERM or SIGINT; a second signal ends at once. */
 export async function start(configName: string | undefined, version: string): Promise<void> {
   const { file, config } = requireConfig(configName);
-  const bridge = await startBridge(config);
+  const bridge = await startBridge(config, 'info', { version });
 
   print(`${paint('bold', `group-sync-bridge ${version}`)} runs on ${file}`);
   print(

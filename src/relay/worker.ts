@@ -4,6 +4,7 @@ import type { Restoring } from '../../connectors/contract.ts';
 import { openSink } from '../../connectors/index.ts';
 import { systemClock } from '../canon/clock.ts';
 import { createSignals, type SignalName, type Signals } from '../canon/signal.ts';
+import { flushTraces } from '../canon/trace.ts';
 import type { ConnectorConfig } from '../config/schema.ts';
 import { openReader } from '../journal/database.ts';
 import { createDeliveryReader, type Settlement } from '../journal/deliveries.ts';
@@ -111,8 +112,9 @@ function startRelayThread({ journalFile, connectors }: RelayData): void {
       }
     }
   });
-  Promise.all([...lanes.values()].map((lane) => lane.ended)).then(() => {
+  Promise.all([...lanes.values()].map((lane) => lane.ended)).then(async () => {
     reader.close();
+    await flushTraces();
     post({ kind: 'ended' });
     port.close();
   });
