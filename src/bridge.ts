@@ -4,6 +4,7 @@ import { connectors as kinds } from '../connectors/index.ts';
 import { systemClock } from './canon/clock.ts';
 import { BridgeError, describeFault } from './canon/fault.ts';
 import { createSignals, type SignalBus } from './canon/signal.ts';
+import { flushTraces } from './canon/trace.ts';
 import { type Config, toAddressList } from './config/schema.ts';
 import { keepCertificate, readAuthority, readCertificate } from './intake/certificate.ts';
 import { limitConnections } from './intake/connections.ts';
@@ -15,10 +16,12 @@ import { type Journal, openJournal } from './journal/append.ts';
 import { type Database, openDatabase } from './journal/database.ts';
 import { createDeliveryReader, type DeliveryReader } from './journal/deliveries.ts';
 import { createGroupReader } from './journal/groups.ts';
+import { createHistoryReader } from './journal/history.ts';
 import { createReconcileReader } from './journal/reconciled.ts';
 import { keepPruned } from './journal/retention.ts';
 import { createGroupApi } from './reconcile/api.ts';
 import { createReconciler, type Reconciler } from './reconcile/reconciler.ts';
+import { createCopies } from './relay/copies.ts';
 import { watchLanes } from './relay/health.ts';
 import { createOperations } from './relay/operations.ts';
 import { startRelay } from './relay/relay.ts';
@@ -39,6 +42,8 @@ export interface Bridge {
 export interface StartOptions {
   /** Without it no callbacks are received: reconcile by itself. */
   readonly receive?: boolean;
+  /** Of the bridge, for `bridge_info`. */
+  readonly version?: string;
 }
 
 /** How long requests in flight may take to end once the bridge is told to stop; the service gives up after 2 s. */
@@ -48,7 +53,7 @@ const IN_FLIGHT_MS = 2_500;
 export async function startBridge(
   config: Config,
   logLevel: LogLevel = 'info',
-  { receive = true }: StartOptions = {},
+  { receive = true, version = 'unknown' }: StartOptions = {},
 ): Promise<Bridge> {
   const clock = systemClock;
   const signals = createSignals();
@@ -60,7 +65,14 @@ export async function startBridge(
   const forwarder = forwarderOf(config);
 
   const { file, maxBytes, keepDelivered } = config.journal;
-  const database = openDatabase(file, { maxBytes, onDamaged: (damage) => signals.emit('journal.damaged', damage) });
+  let setAside = false;
+  const database = openDatabase(file, {
+    maxBytes,
+    onDamaged(damage) {
+      setAside = true;
+      signals.emit('journal.damaged', damage);
+    },
+  });
   const journal = openJournal(database, clock, signals);
   const reader = createDeliveryReader(database.connection);
   const connectors = Object.keys(config.connectors).filter((name) => config.connectors[name]?.enabled);
@@ -86,12 +98,16 @@ export async function startBridge(
   const groups = createGroupReader(database.connection);
   const reconciler = reconcilerOf(config, journal, database, signals, stopping.signal);
   const metrics = createMetrics(signals, clock, {
-    connectors,
+    version,
+    connectors: () => connectors,
     head: journal.head,
     lag,
     deadLetters: reader.countDeadLetters,
     quarantined: reader.countQuarantined,
     journalBytes,
+    journalMaxBytes: maxBytes,
+    setAside,
+    reconcile: () => ({ every: config.reconcile?.every ?? 0, endedAt: reconciler?.status().run?.endedAt }),
   });
   const remapQuarantine = () => remap(config.app.sdkAppId, journal, reader, signals);
   let receiverUrl = '';
@@ -119,10 +135,34 @@ export async function startBridge(
   const holdsGroups = (name: string): boolean => config.connectors[name]?.content === 'groups';
   const readsBack = (name: string): boolean =>
     kinds.find(({ kind }) => kind === config.connectors[name]?.kind)?.readsBack === true;
-  const operations = createOperations(connectors, holdsGroups, readsBack, journal, reader, groups, relay, signals);
+  const history = createHistoryReader(database.connection);
+  const copies = createCopies({
+    connectors: () => connectors,
+    holder(name) {
+      const found = config.connectors[name];
+      return found && { kind: found.kind, filter: found.filter, readsBack: holdsGroups(name) && readsBack(name) };
+    },
+    deliveries: reader,
+    groups,
+    history,
+    relay,
+  });
+  const operations = createOperations(
+    connectors,
+    holdsGroups,
+    readsBack,
+    journal,
+    reader,
+    groups,
+    relay,
+    signals,
+    copies,
+  );
   const api = createApi({
     metrics,
     operations,
+    groups,
+    history,
     status,
     quarantined: reader.quarantined,
     remapQuarantine,
@@ -179,6 +219,7 @@ export async function startBridge(
     await relay.stop(config.shutdownMs);
     await pruning;
     journal.close();
+    await flushTraces();
     signals.emit('bridge.stopped', {});
   };
   let ended: Promise<void> | undefined;

@@ -79,8 +79,10 @@ program
   .command('check')
   .description('read the configuration and name every problem in it')
   .addOption(configOption)
-  .option('--connect', 'also try to reach every enabled connector')
-  .action(({ config, connect }: { config?: string; connect?: boolean }) => check(config, connect === true));
+  .option('--connect', 'also examine every enabled connector: reached, let in, topic or index, permission to write')
+  .option('--self-test', 'also send a signed sample callback through a bridge of its own, apart from your connectors')
+  .option('--json', 'print the result as JSON')
+  .action(check);
 
 program
   .command('send')

@@ -9,8 +9,10 @@ src/canon/fault.ts
 src/canon/outcome.ts
 src/canon/command.ts
 src/canon/event.ts
+src/canon/recorded.ts
 src/canon/group.ts
 src/canon/signal.ts
+src/canon/trace.ts
 src/consumer/message.ts
 src/consumer/event.ts
 src/consumer/group.ts
@@ -21,6 +23,7 @@ connectors/tls.ts
 connectors/kafka/message.ts
 connectors/kafka/fault.ts
 connectors/kafka/client.ts
+connectors/kafka/examine.ts
 connectors/kafka/connector.ts
 connectors/elasticsearch/
 connectors/file/
@@ -49,6 +52,7 @@ src/intake/server.ts
 src/journal/database.ts
 src/journal/deliveries.ts
 src/journal/groups.ts
+src/journal/history.ts
 src/journal/reconciled.ts
 src/journal/commit.ts
 src/journal/append.ts
@@ -63,12 +67,20 @@ src/reconcile/reconciler.ts
 src/relay/schedule.ts
 src/relay/filter.ts
 src/relay/waiting.ts
+src/relay/whereabouts.ts
+src/relay/inquiries.ts
 src/relay/lane.ts
 src/relay/worker.ts
 src/relay/relay.ts
 src/relay/health.ts
+src/relay/copies.ts
 src/relay/operations.ts
 src/watch/log.ts
+src/watch/metrics/sources.ts
+src/watch/metrics/callbacks.ts
+src/watch/metrics/journal.ts
+src/watch/metrics/lanes.ts
+src/watch/metrics/reconcile.ts
 src/watch/metrics.ts
 src/watch/guesses.ts
 src/watch/sign-in.ts
@@ -86,6 +98,7 @@ src/cli/status.ts
 src/cli/operate.ts
 src/cli/watch.ts
 src/cli/reconcile.ts
+src/cli/self-test.ts
 src/cli/check.ts
 src/cli/example-events.ts
 src/cli/asyncapi.ts

@@ -59,6 +59,12 @@ export const canonicalEvent = z
     time: z.iso.datetime().describe('occurredAt in RFC 3339.'),
     datacontenttype: z.literal('application/json'),
     dataschema: z.string(),
+    traceparent: z
+      .string()
+      .min(1)
+      .optional()
+      .describe('Of the span of the callback, where it was traced: the CloudEvents extension for distributed tracing.'),
+    tracestate: z.string().min(1).optional().describe('Beside traceparent, what tracing systems add to it.'),
     data: z.strictObject({
       groupId: z.string().min(1),
       groupType: z.string().describe('Public, Private, ChatRoom, AVChatRoom, Community, …: an open set.'),
@@ -118,7 +124,13 @@ export interface EventData {
   readonly extra: Record<string, unknown>;
 }
 
-export interface CanonicalEvent {
+/** The CloudEvents extension for distributed tracing, in the words of W3C Trace Context. */
+export interface TraceContext {
+  readonly traceparent?: string | undefined;
+  readonly tracestate?: string | undefined;
+}
+
+export interface CanonicalEvent extends TraceContext {
   readonly specversion: '1.0';
   readonly id: EventId;
   readonly source: string;
@@ -171,18 +183,24 @@ export function eventId(identity: Identity): EventId {
   const material = JSON.stringify(owners === undefined ? values : [...values, owners]);
   const digest = hash('sha256', material, 'buffer');
   const time = 'eventTime' in moment ? Math.min(Math.max(Math.trunc(moment.eventTime), 0), MAX_ID_TIME) : 0;
-  return base32(BigInt(time), 10) + base32(digest.readBigUInt64BE(0), 13) + base32(BigInt(digest.readUInt16BE(8)), 3);
+  const [high, low] = [digest.readUInt32BE(0), digest.readUInt32BE(4)];
+  return (
+    base32(Math.floor(time / 2 ** 25), 5) +
+    base32(time % 2 ** 25, 5) +
+    base32(high >>> 28, 1) +
+    base32(((high & 0xf_ff_ff_ff) << 2) | (low >>> 30), 6) +
+    base32(low, 6) +
+    base32(digest.readUInt16BE(8), 3)
+  );
 }
 
 const MAX_ID_TIME = 2 ** 48 - 1;
 const CROCKFORD = '0123456789abcdefghjkmnpqrstvwxyz';
 
-function base32(value: bigint, length: number): string {
+/** The lowest `length` × 5 of 32 bits. */
+function base32(value: number, length: number): string {
   let text = '';
-  for (let i = 0; i < length; i++) {
-    text = CROCKFORD.charAt(Number(value & 31n)) + text;
-    value >>= 5n;
-  }
+  for (let shift = (length - 1) * 5; shift >= 0; shift -= 5) text += CROCKFORD.charAt((value >>> shift) & 31);
   return text;
 }
 

@@ -43,6 +43,7 @@ const known = {
   'message-invalid': {},
   'message-type-unknown': {},
   'message-version-unknown': {},
+  'copy-unknown': {},
   // the service's REST API
   'service-unreachable': { exit: 1 },
   'service-overloaded': { exit: 1 },

@@ -1,15 +1,11 @@
-import { setFlagsFromString } from 'node:v8';
 import { startBridge } from '../bridge.ts';
 import { openTo, requireConfig } from './configuration.ts';
 import { commandLine, paint, print } from './terminal.ts';
 
-/** V8 then lets its heaps grow more slowly; set before either thread has one to speak of. It holds for both. */
-setFlagsFromString('--optimize-for-size');
-
 /** Runs until SIGTERM or SIGINT; a second signal ends at once. */
 export async function start(configName: string | undefined, version: string): Promise<void> {
   const { file, config } = requireConfig(configName);
-  const bridge = await startBridge(config);
+  const bridge = await startBridge(config, 'info', { version });
 
   print(`${paint('bold', `group-sync-bridge ${version}`)} runs on ${file}`);
   print(

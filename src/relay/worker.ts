@@ -4,12 +4,15 @@ import type { Restoring } from '../../connectors/contract.ts';
 import { openSink } from '../../connectors/index.ts';
 import { systemClock } from '../canon/clock.ts';
 import { createSignals, type SignalName, type Signals } from '../canon/signal.ts';
+import { flushTraces } from '../canon/trace.ts';
 import type { ConnectorConfig } from '../config/schema.ts';
 import { openReader } from '../journal/database.ts';
 import { createDeliveryReader, type Settlement } from '../journal/deliveries.ts';
 import { createGroupReader } from '../journal/groups.ts';
 import { compileFilter } from './filter.ts';
+import type { Inquiry } from './inquiries.ts';
 import { type Lane, startLane } from './lane.ts';
+import { ENDED, type Whereabouts } from './whereabouts.ts';
 
 export interface RelayData {
   readonly journalFile: string;
@@ -27,11 +30,13 @@ export type ToRelay =
       readonly groupIds?: readonly string[] | undefined;
     }
   | { readonly kind: 'replay'; readonly connector: string; readonly cursor: number }
-  | { readonly kind: 'retry'; readonly connector: string; readonly seqs: readonly number[] };
+  | { readonly kind: 'retry'; readonly connector: string; readonly seqs: readonly number[] }
+  | ({ readonly kind: 'locate' } & Inquiry);
 
 export type FromRelay =
   | { readonly kind: 'settled'; readonly settlement: Settlement }
   | { readonly kind: 'signal'; readonly name: SignalName; readonly payload: Signals[SignalName] }
+  | { readonly kind: 'located'; readonly id: number; readonly answer: Whereabouts }
   | { readonly kind: 'ended' };
 
 function startRelayThread({ journalFile, connectors }: RelayData): void {
@@ -51,7 +56,8 @@ function startRelayThread({ journalFile, connectors }: RelayData): void {
       .filter(([, config]) => config.enabled)
       .map(([connector, config]): [string, Lane] => {
         const note = (message: string): void => signals.emit('lane.note', { connector, message });
-        const host = { name: connector, clock: systemClock, group: groups.get, note };
+        const unfiltered = Object.keys(config.filter).length === 0;
+        const host = { name: connector, clock: systemClock, unfiltered, group: groups.get, note };
         const lane = startLane(
           {
             connector,
@@ -98,10 +104,17 @@ function startRelayThread({ journalFile, connectors }: RelayData): void {
         const letters = message.seqs.flatMap((seq) => journal.deadLetter(message.connector, seq) ?? []);
         return lanes.get(message.connector)?.retry(letters);
       }
+      case 'locate': {
+        const { id, connector, group, withinMs } = message;
+        const asked = lanes.get(connector)?.locate(group, AbortSignal.timeout(withinMs));
+        void (asked ?? Promise.resolve({ fault: ENDED })).then((answer) => post({ kind: 'located', id, answer }));
+        return;
+      }
     }
   });
-  Promise.all([...lanes.values()].map((lane) => lane.ended)).then(() => {
+  Promise.all([...lanes.values()].map((lane) => lane.ended)).then(async () => {
     reader.close();
+    await flushTraces();
     post({ kind: 'ended' });
     port.close();
   });
