@@ -46,8 +46,8 @@ async function* readings(
     try {
       yield { reading: await readStatus(client) };
     } catch (thrown) {
-      // A bridge that is restarted meanwhile is waited for.
-      if (!(thrown instanceof BridgeError) || thrown.fault.code !== 'bridge-unreachable') throw thrown;
+      // A bridge that is restarted meanwhile, or that is busy, is waited for.
+      if (!(thrown instanceof BridgeError) || thrown.fault.code.startsWith('token-')) throw thrown;
       yield { trouble: describeFault(thrown.fault) };
     }
     if (signal.aborted) return;
