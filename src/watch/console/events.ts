@@ -1,0 +1,137 @@
+import { html } from 'hono/html';
+import { type CanonicalEvent, type EventType, PROFILE_FIELDS } from '../../canon/event.ts';
+import type { JournalEntry } from '../../journal/deliveries.ts';
+import { pager } from './forms.ts';
+import type { Page } from './layout.ts';
+import type { ConsolePorts } from './ports.ts';
+import { empty, table } from './table.ts';
+import { code, type Html, href, moment, shown, value } from './text.ts';
+
+const PAGE_EVENTS = 50;
+
+/** `/events?before=&group=`: newest first. */
+export function eventsPage(ports: ConsolePorts, query: URLSearchParams): Page {
+  const before = numberOf(query.get('before'));
+  const groupId = query.get('group') || undefined;
+  const list = (): Html => {
+    const entries =
+      groupId === undefined
+        ? ports.history.recent(PAGE_EVENTS, before)
+        : ports.history.ofGroup(groupId, PAGE_EVENTS, before);
+    const last = entries.at(-1)?.seq;
+    return html`${
+      entries.length === 0
+        ? empty(before === undefined ? 'Nothing was recorded yet.' : 'There are no older events in the journal.')
+        : eventTable(ports, entries, groupId === undefined ? 'Events, newest first' : 'Events of the group, newest first')
+    }${pager(
+      '/events',
+      { group: groupId },
+      last !== undefined && last > 1 && entries.length === PAGE_EVENTS ? { before: last } : undefined,
+      before === undefined,
+      { older: 'Older events', first: 'Newest events' },
+    )}`;
+  };
+  const newest = before === undefined;
+  return {
+    title: 'Events',
+    place: 'events',
+    parts: [
+      {
+        render: () => html`<div class="head"><h1>Events</h1>
+<form class="search" method="get" action="/events" role="search"><label for="group">Group id</label>
+<input id="group" name="group" type="search" value="${groupId ?? ''}" autocomplete="off" spellcheck="false">
+<button type="submit">Show</button>${groupId !== undefined && html`<a href="/events">All groups</a>`}</form></div>`,
+      },
+      { ...(newest && { id: 'events' }), render: list },
+    ],
+  };
+}
+
+const WORDS: Readonly<Record<EventType, string>> = {
+  'chat.group.info.changed': 'changed',
+  'chat.group.created': 'created',
+  'chat.group.destroyed': 'destroyed',
+  'chat.group.owner.changed': 'owner changed',
+  'chat.group.info.read': 'read by reconcile',
+};
+
+export function eventWords({ type }: CanonicalEvent): string {
+  return WORDS[type];
+}
+
+export function eventTable(
+  ports: Pick<ConsolePorts, 'group'>,
+  entries: readonly JournalEntry[],
+  caption: string,
+  prefix = 'e',
+): Html {
+  return table(
+    caption,
+    [
+      { head: 'Seq', kind: 'figure' },
+      { head: 'Occurred (UTC)' },
+      { head: 'Event' },
+      { head: 'Group' },
+      { head: 'By' },
+      { head: 'What changed', kind: 'wide' },
+    ],
+    entries.map(({ seq, event }) => ({
+      id: `${prefix}-${seq}`,
+      cells: [
+        html`${seq}`,
+        occurred(event),
+        eventWords(event),
+        groupLink(event.subject, ports.group(event.subject)?.name),
+        operator(event),
+        changes(event, `${prefix}-${seq}`),
+      ],
+    })),
+  );
+}
+
+function occurred({ data: { occurredAt, occurredAtFrom } }: CanonicalEvent): Html {
+  const note = { callback: '', receipt: 'time of receipt', read: 'time of the read' }[occurredAtFrom];
+  return html`${moment(occurredAt)}${note !== '' && html` <span class="quiet">${note}</span>`}`;
+}
+
+export function groupLink(groupId: string, name?: string): Html {
+  const to = href('/group', { id: groupId });
+  if (name === undefined || name === '') return html`<a class="group" href="${to}">${code(groupId)}</a>`;
+  return html`<a class="group" href="${to}"><span class="name">${shown(name)}</span> ${code(groupId)}</a>`;
+}
+
+export function operator({ type, data: { operator: who } }: CanonicalEvent): Html {
+  if (who !== undefined) return shown(who);
+  return html`<span class="quiet">${type === 'chat.group.info.read' ? 'the service' : 'not told'}</span>`;
+}
+
+/** What the event says of the group, a line a field. */
+export function changes({ type, data }: CanonicalEvent, id: string): Html {
+  const lines: [string, Html][] = [];
+  for (const field of PROFILE_FIELDS) {
+    const text = data.changed[field];
+    if (text !== undefined) lines.push([field, value(text, `${id}-${field}`)]);
+  }
+  Object.entries(data.changed.customFields ?? {}).forEach(([key, text], index) => {
+    lines.push([`customFields.${key}`, value(text, `${id}-custom${index}`)]);
+  });
+  if (data.owner !== undefined && type !== 'chat.group.destroyed') {
+    lines.push([
+      'owner',
+      data.previousOwner === undefined
+        ? shown(data.owner)
+        : html`${shown(data.previousOwner)} <span class="arrow" aria-label="then">→</span> ${shown(data.owner)}`,
+    ]);
+  }
+  const extra = Object.keys(data.extra);
+  if (extra.length > 0) {
+    lines.push(['extra', value(JSON.stringify(data.extra), `${id}-extra`, 60)]);
+  }
+  if (lines.length === 0) return html`<span class="quiet">no field that is known here</span>`;
+  return html`<dl class="changes">${lines.map(([field, text]) => html`<div><dt>${shown(field)}</dt><dd>${text}</dd></div>`)}</dl>`;
+}
+
+/** A positive whole number of a query, or undefined. */
+export function numberOf(text: string | null): number | undefined {
+  return text !== null && /^[1-9]\d{0,14}$/.test(text) ? Number(text) : undefined;
+}

@@ -1,0 +1,63 @@
+import type { Fault } from '../../canon/fault.ts';
+import type { Group } from '../../canon/group.ts';
+import type { JournalEntry, Quarantined } from '../../journal/deliveries.ts';
+import type { Reconciler } from '../../reconcile/reconciler.ts';
+import type { Operations } from '../../relay/operations.ts';
+import type { BridgeStatus } from '../api.ts';
+import type { Flow } from '../flow.ts';
+import type { Hour } from '../hour.ts';
+
+/** What people look up. Every call is short. */
+export interface HistoryReader {
+  /** The newest events, newest first; with `before` only those of a smaller seq. */
+  recent(limit: number, before?: number): JournalEntry[];
+  /** The events of one group, newest first; ends where the older ones were pruned. */
+  ofGroup(groupId: string, limit: number, before?: number): JournalEntry[];
+  /** Groups whose id or name contains the text, whatever its case, at most `limit`. */
+  search(text: string, limit: number, signal: AbortSignal): Promise<Group[]>;
+}
+
+/** Where one connector's copy of a group stands. */
+export interface GroupCopy {
+  readonly connector: string;
+  readonly kind: string;
+  readonly standing: 'in-step' | 'differs' | 'missing' | 'behind' | 'waiting' | 'dead' | 'filtered' | 'unknown';
+  /** Where it lies: 'chat.group-info.events/3@1042', 'chat-groups/_doc/@TGS#…'. Absent when not known. */
+  readonly where?: string;
+  /** Fields that differ from the journal's state, where the copy can be read back. */
+  readonly differs?: readonly string[];
+  /** Why it cannot be told, or why it waits or is dead. */
+  readonly fault?: Fault;
+}
+
+/** All that the console needs of the bridge. Connectors may come and go: nothing here is kept from one rendering to the next. */
+export interface ConsolePorts {
+  readonly sdkAppId: string;
+  readonly now: () => number;
+  status(): BridgeStatus;
+  readonly operations: Operations;
+  /** Whether the connector's destination holds merged groups. */
+  holdsGroups(connector: string): boolean;
+  flow(connector: string): Flow;
+  /** When the oldest event was received that the connector has not settled, in ms since 1970; undefined in step. */
+  behindSince(connector: string): number | undefined;
+  readonly hour: Hour;
+  readonly journal: {
+    /** How much of maxBytes is in use, from 0 to 1. */
+    fill(): number;
+    readonly maxBytes: number;
+    /** Milliseconds. */
+    readonly keepDelivered: number;
+  };
+  readonly history: HistoryReader;
+  group(groupId: string): Group | undefined;
+  copies(groupId: string, signal: AbortSignal): Promise<GroupCopy[]>;
+  quarantined(after: number, limit: number): Quarantined[];
+  remapQuarantine(): Promise<{ mapped: number; left: number }>;
+  /** Resolves with how many there were. */
+  releaseQuarantined(ids: readonly number[]): Promise<number>;
+  /** Undefined where it is not configured. */
+  reconciler(): Reconciler | undefined;
+  /** Aborts when the bridge stops: pages that are being watched end. */
+  readonly stopping: AbortSignal;
+}
