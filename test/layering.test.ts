@@ -44,6 +44,7 @@ src/intake/server.ts
 src/journal/database.ts
 src/journal/deliveries.ts
 src/journal/groups.ts
+src/journal/history.ts
 src/journal/reconciled.ts
 src/journal/commit.ts
 src/journal/append.ts
