@@ -13,8 +13,9 @@ import { createReceiver, type ReceiverSettings } from './intake/receiver.ts';
 import { closeServer, listen } from './intake/server.ts';
 import { type Journal, openJournal } from './journal/append.ts';
 import { type Database, openDatabase } from './journal/database.ts';
-import { createDeliveryReader, type DeliveryReader } from './journal/deliveries.ts';
+import { createDeliveryReader, createOpenSince, type DeliveryReader } from './journal/deliveries.ts';
 import { createGroupReader } from './journal/groups.ts';
+import { createHistoryReader } from './journal/history.ts';
 import { createReconcileReader } from './journal/reconciled.ts';
 import { keepPruned } from './journal/retention.ts';
 import { createGroupApi } from './reconcile/api.ts';
@@ -23,6 +24,9 @@ import { watchLanes } from './relay/health.ts';
 import { createOperations } from './relay/operations.ts';
 import { startRelay } from './relay/relay.ts';
 import { type BridgeStatus, createApi } from './watch/api.ts';
+import { createConsole } from './watch/console/console.ts';
+import { watchFlow } from './watch/flow.ts';
+import { watchHour } from './watch/hour.ts';
 import { createLogger, type LogLevel, logSignals } from './watch/log.ts';
 import { createMetrics } from './watch/metrics.ts';
 
@@ -72,6 +76,8 @@ export async function startBridge(
   });
 
   const trouble = watchTrouble(signals);
+  const hour = watchHour(signals, clock);
+  const flow = watchFlow(signals, clock);
   const receiver = createReceiver(receiverSettings(config), {
     record: journal.record,
     quarantine: journal.quarantine,
@@ -120,7 +126,37 @@ export async function startBridge(
   const readsBack = (name: string): boolean =>
     kinds.find(({ kind }) => kind === config.connectors[name]?.kind)?.readsBack === true;
   const operations = createOperations(connectors, holdsGroups, readsBack, journal, reader, groups, relay, signals);
-  const api = createApi({ metrics, operations, status, quarantined: reader.quarantined, remapQuarantine, reconciler });
+  const openSince = createOpenSince(database.connection);
+  const console = createConsole({
+    sdkAppId: config.app.sdkAppId,
+    now: clock.now,
+    status,
+    operations,
+    holdsGroups,
+    flow,
+    behindSince: (name) => openSince(name, health(name).cursor),
+    hour,
+    journal: { fill: journal.fill, maxBytes, keepDelivered },
+    history: createHistoryReader(database.connection),
+    group: groups.get,
+    // Until the destinations are read back: what the journal alone knows.
+    copies: async () =>
+      connectors.map((name) => ({ connector: name, kind: config.connectors[name]?.kind ?? '', standing: 'unknown' })),
+    quarantined: reader.quarantined,
+    remapQuarantine,
+    releaseQuarantined: journal.releaseQuarantined,
+    reconciler: () => reconciler,
+    stopping: stopping.signal,
+  });
+  const api = createApi({
+    metrics,
+    operations,
+    status,
+    quarantined: reader.quarantined,
+    remapQuarantine,
+    reconciler,
+    console,
+  });
 
   const servers: Server[] = [];
   const serve = async (setting: string, start: () => ReturnType<typeof listen>): Promise<number> => {

@@ -67,6 +67,9 @@ src/relay/operations.ts
 src/watch/log.ts
 src/watch/metrics.ts
 src/watch/api.ts
+src/watch/hour.ts
+src/watch/flow.ts
+src/watch/console/
 src/bridge.ts
 src/cli/terminal.ts
 src/cli/configuration.ts

@@ -46,6 +46,8 @@ export interface ApiPorts {
   remapQuarantine(): Promise<{ mapped: number; left: number }>;
   /** Undefined where it is not configured. */
   readonly reconciler: Reconciler | undefined;
+  /** The pages for people. */
+  readonly console: Hono;
 }
 
 /** What is not the bridge's own trouble. */
@@ -77,7 +79,15 @@ const page = z.object({
 const LOOPBACK_HOST = /^(127(\.\d{1,3}){3}|\[::1\]|localhost)(:\d+)?$/i;
 
 /** The admin server, on loopback: health, metrics, and what a person may ask for. */
-export function createApi({ metrics, operations, status, quarantined, remapQuarantine, reconciler }: ApiPorts): Hono {
+export function createApi({
+  metrics,
+  operations,
+  status,
+  quarantined,
+  remapQuarantine,
+  reconciler,
+  console,
+}: ApiPorts): Hono {
   const configured = (): Reconciler => {
     if (reconciler !== undefined) return reconciler;
     throw new BridgeError({
@@ -164,6 +174,8 @@ export function createApi({ metrics, operations, status, quarantined, remapQuara
     return context.json({ quarantined: quarantined(after, limit) });
   });
   app.post('/api/quarantine/retry', async (context) => context.json(await remapQuarantine()));
+
+  app.route('/', console);
 
   app.notFound((context) => refuse(context, 404, { code: 'usage', message: 'nothing is here' }));
   app.onError((thrown, context) => {

@@ -30,7 +30,9 @@ const kept = z.object({ id: seq });
 const run = z.object({ dryRun: z.literal('yes').optional() });
 
 /** Each action by the last part of its path. They throw a ZodError or a BridgeError. */
-const ACTIONS: Readonly<Record<string, (ports: ConsolePorts, form: Readonly<Record<string, unknown>>) => Promise<Result>>> = {
+const ACTIONS: Readonly<
+  Record<string, (ports: ConsolePorts, form: Readonly<Record<string, unknown>>) => Promise<Result>>
+> = {
   async pause({ operations }, form) {
     await operations.pause(connector.parse(form).connector);
     return ['paused'];

@@ -49,7 +49,11 @@ ${
 <p class="quiet">Not reachable ${relative(state.since, 'for')}; tried again ${relative(state.retryAt, 'in')}. Nothing is lost: events wait in the journal.</p></div>`
     : flow.lastFault !== undefined &&
       html`<details class="trouble" id="fault-${name}"><summary>Last error ${relative(flow.lastFault.at, 'ago')}${
-        flow.lastFault.of === 'destination' ? ', over now' : flow.lastFault.of === 'retry' ? ', of one event' : ', a dead letter'
+        flow.lastFault.of === 'destination'
+          ? ', over now'
+          : flow.lastFault.of === 'retry'
+            ? ', of one event'
+            : ', a dead letter'
       }</summary>${faultLines(flow.lastFault.fault)}</details>`
 }
 ${
@@ -87,11 +91,15 @@ export function faultLines({ message, path, suggestion, code: name }: Fault): Ht
   }${path !== undefined && html`<p class="quiet">Setting ${code(path)}</p>`}</div>`;
 }
 
-
 function replayForm(ports: ConsolePorts, name: string): Html {
   const { head } = ports.status().journal;
   const id = (what: string): string => `replay-${name}-${what}`;
-  const choice = (from: string, words: Html | string, more: Html | '' = '', first = false): Html => html`<p class="choice">
+  const choice = (
+    from: string,
+    words: Html | string,
+    more: Html | '' = '',
+    first = false,
+  ): Html => html`<p class="choice">
 <input type="radio" name="from" value="${from}" id="${id(from)}" ${first && html`checked`}> <label for="${id(from)}">${words}</label> ${more}</p>`;
   return form(
     'replay',

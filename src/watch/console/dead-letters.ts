@@ -32,7 +32,9 @@ export function deadLettersPage(ports: ConsolePorts, query: URLSearchParams): Pa
         render() {
           const connector = chosen();
           return html`${tabs(ports, connector)}${
-            connector === undefined ? empty(html`No connector called ${code(asked ?? '')} runs here.`) : letters(ports, connector, after)
+            connector === undefined
+              ? empty(html`No connector called ${code(asked ?? '')} runs here.`)
+              : letters(ports, connector, after)
           }`;
         },
       },
@@ -41,11 +43,14 @@ export function deadLettersPage(ports: ConsolePorts, query: URLSearchParams): Pa
 }
 
 function tabs(ports: ConsolePorts, chosen: string | undefined): Html {
-  return html`<nav class="tabs" aria-label="Connectors"><ul>${ports.status().connectors.map(
-    ({ name, deadLetters }) => html`<li><a href="${href('/dead-letters', { connector: name })}" ${
-      name === chosen && html`aria-current="page"`
-    }>${name} <span class="count ${deadLetters === 0 ? 'none' : ''}">${figure(deadLetters)}</span></a></li>`,
-  )}</ul></nav>`;
+  return html`<nav class="tabs" aria-label="Connectors"><ul>${ports
+    .status()
+    .connectors.map(
+      ({ name, deadLetters }) =>
+        html`<li><a href="${href('/dead-letters', { connector: name })}" ${
+          name === chosen && html`aria-current="page"`
+        }>${name} <span class="count ${deadLetters === 0 ? 'none' : ''}">${figure(deadLetters)}</span></a></li>`,
+    )}</ul></nav>`;
 }
 
 function letters(ports: ConsolePorts, connector: string, after: number): Html {
@@ -84,12 +89,12 @@ ${table(
   ],
   found.map((letter) => letterRow(letter, connector, back, ports)),
 )}${pager(
-    '/dead-letters',
-    { connector },
-    last !== undefined && found.length === PAGE_LETTERS ? { after: last } : undefined,
-    after === 0,
-    { older: 'Later ones', first: 'The oldest' },
-  )}`;
+  '/dead-letters',
+  { connector },
+  last !== undefined && found.length === PAGE_LETTERS ? { after: last } : undefined,
+  after === 0,
+  { older: 'Later ones', first: 'The oldest' },
+)}`;
 }
 
 function letterRow(letter: DeadLetter, connector: string, back: string, ports: ConsolePorts) {

@@ -14,19 +14,22 @@ export function eventsPage(ports: ConsolePorts, query: URLSearchParams): Page {
   const before = numberOf(query.get('before'));
   const groupId = query.get('group') || undefined;
   const list = (): Html => {
-    const entries =
-      groupId === undefined
-        ? ports.history.recent(PAGE_EVENTS, before)
-        : ports.history.ofGroup(groupId, PAGE_EVENTS, before);
+    const read = (limit: number, from: number | undefined): JournalEntry[] =>
+      groupId === undefined ? ports.history.recent(limit, from) : ports.history.ofGroup(groupId, limit, from);
+    const entries = read(PAGE_EVENTS, before);
     const last = entries.at(-1)?.seq;
     return html`${
       entries.length === 0
         ? empty(before === undefined ? 'Nothing was recorded yet.' : 'There are no older events in the journal.')
-        : eventTable(ports, entries, groupId === undefined ? 'Events, newest first' : 'Events of the group, newest first')
+        : eventTable(
+            ports,
+            entries,
+            groupId === undefined ? 'Events, newest first' : 'Events of the group, newest first',
+          )
     }${pager(
       '/events',
       { group: groupId },
-      last !== undefined && last > 1 && entries.length === PAGE_EVENTS ? { before: last } : undefined,
+      last !== undefined && read(1, last).length > 0 ? { before: last } : undefined,
       before === undefined,
       { older: 'Older events', first: 'Newest events' },
     )}`;

@@ -113,10 +113,7 @@ const STANDINGS: Readonly<Record<GroupCopy['standing'], readonly [Tone, string]>
 };
 
 async function copiesOf(ports: ConsolePorts, groupId: string): Promise<Html> {
-  const copies = await ports.copies(
-    groupId,
-    AbortSignal.any([ports.stopping, AbortSignal.timeout(COPIES_WITHIN_MS)]),
-  );
+  const copies = await ports.copies(groupId, AbortSignal.any([ports.stopping, AbortSignal.timeout(COPIES_WITHIN_MS)]));
   return html`<section aria-labelledby="copies-head"><h2 id="copies-head">Copies</h2>${
     copies.length === 0
       ? empty('No connector runs.')
@@ -138,7 +135,9 @@ async function copiesOf(ports: ConsolePorts, groupId: string): Promise<Html> {
 function copyDetail({ connector, standing, where, differs, fault }: GroupCopy): Html {
   if (where === undefined && differs === undefined && fault === undefined) return html`<span class="quiet">–</span>`;
   return html`${where !== undefined && html`<p>${code(where)}</p>`}${
-    differs !== undefined && differs.length > 0 && html`<p>Differs in ${differs.map((field, at) => html`${at > 0 && ', '}${code(field)}`)}</p>`
+    differs !== undefined &&
+    differs.length > 0 &&
+    html`<p>Differs in ${differs.map((field, at) => html`${at > 0 && ', '}${code(field)}`)}</p>`
   }${fault !== undefined && faultLines(fault)}${
     standing === 'dead' && html`<p><a href="${href('/dead-letters', { connector })}">See the dead letters</a></p>`
   }`;

@@ -4,7 +4,7 @@ import { groupLink } from './events.ts';
 import type { Page } from './layout.ts';
 import type { ConsolePorts } from './ports.ts';
 import { empty, table } from './table.ts';
-import { type Html, moment, shown } from './text.ts';
+import { type Html, moment, plural, shown } from './text.ts';
 
 const MOST = 100;
 
@@ -12,14 +12,16 @@ const MOST = 100;
 export function groupsPage(ports: ConsolePorts, query: URLSearchParams, signal: AbortSignal): Page {
   const text = query.get('search') ?? '';
   const found = async (): Promise<Html> => {
-    const groups = await ports.history.search(text, MOST, signal);
+    const { groups, complete } = await ports.history.search(text, MOST, signal);
     if (groups.length === 0) {
       return text === ''
         ? empty('No group is known yet: the first callback of a group makes it known.')
         : empty(html`No group has ${shown(text)} in its id or name.`);
     }
     return html`<p class="quiet" role="status">${
-      groups.length === MOST ? `The first ${MOST}; search for fewer.` : `${groups.length} found.`
+      complete
+        ? `${plural(groups.length, 'group')}.`
+        : `The first ${groups.length}: there may be more, which a longer text finds.`
     }</p>${groupTable(groups, text === '' ? 'Groups, by id' : 'Groups found')}`;
   };
   return {

@@ -31,9 +31,10 @@ export function navigation(status: () => BridgeStatus, place: Place): Part {
 function navigationOf(status: BridgeStatus, place: Place): Html {
   const dead = status.connectors.reduce((sum, { deadLetters }) => sum + deadLetters, 0);
   const { quarantined } = status.journal;
-  const entry = (at: Place, path: string, words: string, count = 0): Html => html`<li><a href="${path}" ${
-    at === place && html`aria-current="page"`
-  }>${words}${count > 0 && html` <span class="count">${figure(count)}</span>`}</a></li>`;
+  const entry = (at: Place, path: string, words: string, count = 0): Html =>
+    html`<li><a href="${path}" ${
+      at === place && html`aria-current="page"`
+    }>${words}${count > 0 && html` <span class="count">${figure(count)}</span>`}</a></li>`;
   return html`<nav aria-label="Pages"><ul>
     ${entry('overview', '/', 'Overview')}
     ${entry('events', '/events', 'Events')}

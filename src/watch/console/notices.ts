@@ -10,14 +10,18 @@ const NOTICES = {
   restoring: (n) => ok(`${plural(n, 'group')} will be brought to the destination.`),
   retried: (n) => ok(`${plural(n, 'dead letter')} will be tried again.`),
   discarded: (n) => ok(`${plural(n, 'dead letter')} discarded.`),
-  mapped: (n) => ok(n === 0 ? 'None could be mapped: the bridge does not know this shape yet.' : `${figure(n)} mapped.`),
+  mapped: (n) =>
+    ok(n === 0 ? 'None could be mapped: the bridge does not know this shape yet.' : `${figure(n)} mapped.`),
   'quarantine-discarded': (n) => ok(`${plural(n, 'callback')} discarded.`),
   'reconcile-started': () => ok('Reconcile has started.'),
   'reconcile-stopped': () => ok('Reconcile was stopped. What it has read stays read.'),
   'reconcile-running': () => bad('Not started: a reconcile is running already.'),
   'reconcile-unconfigured': () => bad('Reconcile is not configured.'),
   'connector-unknown': () => bad('Nothing was done: no connector of that name runs here any more.'),
-  invalid: () => bad('Nothing was done: the form was not filled in as expected. For a replay, give the seq or the time that was chosen.'),
+  invalid: () =>
+    bad(
+      'Nothing was done: the form was not filled in as expected. For a replay, give the seq or the time that was chosen.',
+    ),
   failed: () => bad('It could not be done. The log says why; is there room on the journal’s disk?'),
 } as const satisfies Record<string, (n: number) => Notice>;
 

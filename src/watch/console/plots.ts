@@ -198,4 +198,3 @@ function niceTop(most: number): number {
 }
 
 const round = (number: number): number => Math.round(number * 100) / 100;
-

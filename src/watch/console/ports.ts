@@ -1,21 +1,12 @@
 import type { Fault } from '../../canon/fault.ts';
 import type { Group } from '../../canon/group.ts';
-import type { JournalEntry, Quarantined } from '../../journal/deliveries.ts';
+import type { Quarantined } from '../../journal/deliveries.ts';
+import type { HistoryReader } from '../../journal/history.ts';
 import type { Reconciler } from '../../reconcile/reconciler.ts';
 import type { Operations } from '../../relay/operations.ts';
 import type { BridgeStatus } from '../api.ts';
 import type { Flow } from '../flow.ts';
 import type { Hour } from '../hour.ts';
-
-/** What people look up. Every call is short. */
-export interface HistoryReader {
-  /** The newest events, newest first; with `before` only those of a smaller seq. */
-  recent(limit: number, before?: number): JournalEntry[];
-  /** The events of one group, newest first; ends where the older ones were pruned. */
-  ofGroup(groupId: string, limit: number, before?: number): JournalEntry[];
-  /** Groups whose id or name contains the text, whatever its case, at most `limit`. */
-  search(text: string, limit: number, signal: AbortSignal): Promise<Group[]>;
-}
 
 /** Where one connector's copy of a group stands. */
 export interface GroupCopy {

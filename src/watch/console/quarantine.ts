@@ -39,10 +39,16 @@ function callbacks(ports: ConsolePorts, after: number): Html {
   }
   return html`<div class="acts"><p><b>${plural(count, 'callback')}</b></p>${button('map', { back: '/quarantine' }, count === 1 ? 'Map it again' : 'Map all again')}</div>
 ${kept.map(callback)}
-${pager('/quarantine', {}, last !== undefined && kept.length === PAGE_CALLBACKS ? { after: last } : undefined, after === 0, {
-  older: 'Later ones',
-  first: 'The oldest',
-})}`;
+${pager(
+  '/quarantine',
+  {},
+  last !== undefined && kept.length === PAGE_CALLBACKS ? { after: last } : undefined,
+  after === 0,
+  {
+    older: 'Later ones',
+    first: 'The oldest',
+  },
+)}`;
 }
 
 function callback({ id, receivedAt, search, body, fault }: Quarantined): Html {

@@ -35,7 +35,7 @@ export function storyOf(group: Group, entries: readonly JournalEntry[]): FieldSt
   for (const { seq, event } of entries.toReversed()) {
     const merged = merge(state, event);
     for (const [field, after] of toldBy(event)) {
-      const before = valueOf(state, field);
+      const before = textOf(state, field);
       const own = merged.versions[field];
       const won = own?.[1] === event.id;
       // The group type comes with each event: only a change of it says something.
@@ -55,7 +55,7 @@ export function storyOf(group: Group, entries: readonly JournalEntry[]): FieldSt
     'groupType',
     'destroyed',
   ]);
-  return [...fields].map((field) => ({ field, value: valueOf(group, field), changes: changes.get(field) ?? [] }));
+  return [...fields].map((field) => ({ field, value: textOf(group, field), changes: changes.get(field) ?? [] }));
 }
 
 /** Fields that events carry along whether they changed or not. */
@@ -87,7 +87,7 @@ function toldBy({ type, data }: CanonicalEvent): [string, string][] {
   return told.filter((entry): entry is [string, string] => entry[1] !== undefined);
 }
 
-function valueOf(group: Group, field: string): string | undefined {
+function textOf(group: Group, field: string): string | undefined {
   if (field.startsWith(CUSTOM)) return group.customFields[field.slice(CUSTOM.length)];
   if (field === 'destroyed') return group.versions.destroyed === undefined ? undefined : String(group.destroyed);
   const found = group[field as keyof Group];

@@ -21,12 +21,13 @@ export function table(caption: string, columns: readonly Column[], rows: readonl
     ({ head, kind }) => html`<th scope="col" role="columnheader" class="${kind ?? ''}">${head}</th>`,
   )}</tr></thead>
 <tbody role="rowgroup">${rows.map(
-    ({ id, cells }) => html`<tr role="row" id="${id}">${cells.map((cell, index) => {
-      const { head = '', kind = '' } = columns[index] ?? {};
-      return index === 0
-        ? html`<th scope="row" role="rowheader" class="${kind}" data-head="${head}">${cell}</th>`
-        : html`<td role="cell" class="${kind}" data-head="${head}">${cell}</td>`;
-    })}</tr>`,
+    ({ id, cells }) =>
+      html`<tr role="row" id="${id}">${cells.map((cell, index) => {
+        const { head = '', kind = '' } = columns[index] ?? {};
+        return index === 0
+          ? html`<th scope="row" role="rowheader" class="${kind}" data-head="${head}">${cell}</th>`
+          : html`<td role="cell" class="${kind}" data-head="${head}">${cell}</td>`;
+      })}</tr>`,
   )}</tbody></table>`;
 }
 

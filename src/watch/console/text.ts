@@ -11,7 +11,7 @@ export type Html = HtmlEscapedString | Promise<HtmlEscapedString>;
 
 /** Joiners between letters or emoji have their use, and so have Arabic number signs. Line breaks are up to the caller. */
 const UNSEEN =
-  /(?![\n\u0600-\u0605\u06dd\u070f\u08e2])(?:(?!(?<=[\p{L}\p{M}\p{Extended_Pictographic}\u{1f3fb}-\u{1f3ff}])[\u200c\u200d](?=[\p{L}\p{Extended_Pictographic}]))[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}]|[\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0])/gu;
+  /(?![\n\u0600-\u0605\u06dd\u070f\u08e2])(?:(?!(?<=[\p{L}\p{M}\p{Extended_Pictographic}\p{Emoji_Modifier}])[\u200c\u200d](?=[\p{L}\p{Extended_Pictographic}]))[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}]|[\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0])/gu;
 
 const NAMES: Readonly<Record<string, string>> = {
   '\u0000': 'NUL',
@@ -180,6 +180,6 @@ export function relative(ms: number, tick: 'ago' | 'for' | 'in'): Html {
 /** A link of this console; values may be anything. */
 export function href(path: string, query: Readonly<Record<string, string | number | undefined>> = {}): string {
   const given = Object.entries(query).filter((entry): entry is [string, string | number] => entry[1] !== undefined);
-  const search = new URLSearchParams(given.map(([name, text]) => [name, String(text)])).toString();
+  const search = new URLSearchParams(given.map(([name, text]): [string, string] => [name, String(text)])).toString();
   return search === '' ? path : `${path}?${search}`;
 }

@@ -1,5 +1,5 @@
 /* Puts what the server renders in place, and counts seconds. Without it the pages work by reloading. */
-'use strict';
+
 (() => {
   const liveness = document.getElementById('liveness');
   let ahead = 0; // the bridge's clock, in ms ahead of this one
