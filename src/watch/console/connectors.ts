@@ -71,7 +71,7 @@ ${
 export function stateBadge({ state, lag }: ConnectorStatus): Html {
   const [tone, words]: [Tone, string] =
     state.kind === 'waiting'
-      ? ['bad', 'Destination not reachable']
+      ? ['bad', 'Unreachable']
       : state.kind === 'paused'
         ? ['held', 'Paused']
         : state.kind === 'connecting'
@@ -87,7 +87,7 @@ export function stateBadge({ state, lag }: ConnectorStatus): Html {
 /** What went wrong, which setting, what to do. */
 export function faultLines({ message, path, suggestion, code: name }: Fault): Html {
   return html`<div class="fault"><p>${shown(message)} ${code(name)}</p>${
-    suggestion !== undefined && html`<p><span class="aside">What to do: </span>${shown(suggestion)}</p>`
+    suggestion !== undefined && html`<p class="hint">${shown(suggestion)}</p>`
   }${path !== undefined && html`<p class="quiet">Setting ${code(path)}</p>`}</div>`;
 }
 

@@ -5,7 +5,7 @@ import { pager } from './forms.ts';
 import type { Page } from './layout.ts';
 import type { ConsolePorts } from './ports.ts';
 import { empty, table } from './table.ts';
-import { code, type Html, href, moment, shown, value } from './text.ts';
+import { brief, code, type Html, href, moment, shown, value } from './text.ts';
 
 const PAGE_EVENTS = 50;
 
@@ -63,7 +63,7 @@ export function eventWords({ type }: CanonicalEvent): string {
 }
 
 export function eventTable(
-  ports: Pick<ConsolePorts, 'group'>,
+  ports: Pick<ConsolePorts, 'group' | 'now'>,
   entries: readonly JournalEntry[],
   caption: string,
   prefix = 'e',
@@ -81,8 +81,8 @@ export function eventTable(
     entries.map(({ seq, event }) => ({
       id: `${prefix}-${seq}`,
       cells: [
-        html`${seq}`,
-        occurred(event),
+        html`<span class="seq">${seq}</span>`,
+        occurred(event, ports.now()),
         eventWords(event),
         groupLink(event.subject, ports.group(event.subject)?.name),
         operator(event),
@@ -92,19 +92,19 @@ export function eventTable(
   );
 }
 
-function occurred({ data: { occurredAt, occurredAtFrom } }: CanonicalEvent): Html {
+function occurred({ data: { occurredAt, occurredAtFrom } }: CanonicalEvent, now: number): Html {
   const note = { callback: '', receipt: 'time of receipt', read: 'time of the read' }[occurredAtFrom];
-  return html`${moment(occurredAt)}${note !== '' && html` <span class="quiet">${note}</span>`}`;
+  return html`${moment(occurredAt, now)}${note !== '' && html` <span class="quiet">${note}</span>`}`;
 }
 
 export function groupLink(groupId: string, name?: string): Html {
   const to = href('/group', { id: groupId });
   if (name === undefined || name === '') return html`<a class="group" href="${to}">${code(groupId)}</a>`;
-  return html`<a class="group" href="${to}"><span class="name">${shown(name)}</span> ${code(groupId)}</a>`;
+  return html`<a class="group" href="${to}"><span class="name">${brief(name, 48)}</span> ${code(groupId)}</a>`;
 }
 
 export function operator({ type, data: { operator: who } }: CanonicalEvent): Html {
-  if (who !== undefined) return shown(who);
+  if (who !== undefined) return brief(who);
   return html`<span class="quiet">${type === 'chat.group.info.read' ? 'the service' : 'not told'}</span>`;
 }
 
@@ -122,8 +122,8 @@ export function changes({ type, data }: CanonicalEvent, id: string): Html {
     lines.push([
       'owner',
       data.previousOwner === undefined
-        ? shown(data.owner)
-        : html`${shown(data.previousOwner)} <span class="arrow" aria-label="then">→</span> ${shown(data.owner)}`,
+        ? brief(data.owner)
+        : html`${brief(data.previousOwner)} <span class="arrow">→</span> ${brief(data.owner)}`,
     ]);
   }
   const extra = Object.keys(data.extra);

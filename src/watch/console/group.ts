@@ -8,7 +8,7 @@ import { badge, type Page, type Tone } from './layout.ts';
 import type { ConsolePorts, GroupCopy } from './ports.ts';
 import { type Change, type FieldStory, storyOf } from './story.ts';
 import { empty, table } from './table.ts';
-import { code, type Html, href, moment, plain, plural, relative, shown, value } from './text.ts';
+import { brief, code, type Html, href, moment, plain, plural, relative, shown, upTo, value } from './text.ts';
 
 /** So many of its events are looked at for the history of the fields. */
 const MOST_EVENTS = 200;
@@ -37,12 +37,12 @@ export function groupPage(ports: ConsolePorts, query: URLSearchParams): Page {
   const entries = (): JournalEntry[] => ports.history.ofGroup(groupId, MOST_EVENTS);
   const current = (): Group => ports.group(groupId) ?? known;
   return {
-    title: known.name === undefined || known.name === '' ? groupId : known.name,
+    title: upTo(known.name === undefined || known.name === '' ? groupId : known.name, 80),
     place: 'groups',
     parts: [
       { id: 'state', render: () => stateOf(current()) },
       { id: 'copies', every: COPIES_EVERY_MS, render: () => copiesOf(ports, groupId) },
-      { id: 'history', render: () => historyOf(current(), entries()) },
+      { id: 'history', render: () => historyOf(current(), entries(), ports.now()) },
       { id: 'events', render: () => eventsOf(ports, groupId, entries()) },
     ],
   };
@@ -51,7 +51,7 @@ export function groupPage(ports: ConsolePorts, query: URLSearchParams): Page {
 function stateOf(group: Group): Html {
   const { groupId, name, groupType, owner, lastOperator, updatedAt, destroyed } = group;
   return html`<div class="title"><p class="quiet"><a href="/groups">Groups</a> /</p>
-<h1>${name === undefined || name === '' ? code(groupId) : shown(name)}</h1>
+<h1>${name === undefined || name === '' ? code(groupId) : brief(name, 160)}</h1>
 <p>${code(groupId)}${destroyed && html` ${badge('warn', 'Destroyed')}`}</p></div>
 <dl class="facts">
 <div><dt>Type</dt><dd>${optional(groupType)}</dd></div>
@@ -61,7 +61,7 @@ function stateOf(group: Group): Html {
 </dl>`;
 }
 
-function historyOf(group: Group, entries: readonly JournalEntry[]): Html {
+function historyOf(group: Group, entries: readonly JournalEntry[], now: number): Html {
   const stories = storyOf(group, entries);
   return html`<section aria-labelledby="history-head"><h2 id="history-head">Fields and their history</h2>
 <p class="quiet">${
@@ -69,27 +69,32 @@ function historyOf(group: Group, entries: readonly JournalEntry[]): Html {
       ? `From the group’s newest ${MOST_EVENTS} events.`
       : `From ${plural(entries.length, 'event')} that the journal still holds.`
   } The change that occurred latest wins, whenever it arrived.</p>
-<div class="stories">${stories.map((story, index) => fieldStory(story, `field-${index}`))}</div></section>`;
+<div class="stories">${stories.map((story, index) => fieldStory(story, `field-${index}`, now))}</div></section>`;
 }
 
-function fieldStory({ field, value: current, changes }: FieldStory, id: string): Html {
+/** So many changes of a field are seen at once. */
+const RECENT_CHANGES = 4;
+
+function fieldStory({ field, value: current, changes }: FieldStory, id: string, now: number): Html {
+  const line = (change: Change): Html => changeLine(change, `${id}-${change.seq}`, now);
+  const earlier = changes.slice(RECENT_CHANGES);
   return html`<article class="story" id="${id}" aria-labelledby="${id}-name"><div class="now">
 <h3 id="${id}-name">${shown(field)}</h3><div>${
     current === undefined ? html`<span class="quiet">never set</span>` : value(current, `${id}-now`, 400)
   }</div></div>${
     changes.length > 0 &&
-    html`<ol class="past" reversed aria-label="Changes of ${plain(field)}, newest first">${changes.map((change) =>
-      changeLine(change, `${id}-${change.seq}`),
-    )}</ol>`
+    html`<ol class="past" aria-label="Changes of ${plain(field)}, newest first">${changes.slice(0, RECENT_CHANGES).map(line)}</ol>`
+  }${
+    earlier.length > 0 &&
+    html`<details class="earlier" id="${id}-earlier"><summary>${plural(earlier.length, 'earlier change')}</summary><ol class="past" aria-label="Earlier changes of ${plain(field)}">${earlier.map(line)}</ol></details>`
   }</article>`;
 }
 
-function changeLine(change: Change, id: string): Html {
-  const { event, before, after, late, seq } = change;
-  return html`<li id="${id}" class="${late === undefined ? '' : 'late'}"><p class="what">${moment(event.data.occurredAt)} ${operator(
+function changeLine({ event, before, after, late, seq }: Change, id: string, now: number): Html {
+  return html`<li id="${id}" class="${late === undefined ? '' : 'late'}"><p class="what">${moment(event.data.occurredAt, now)} ${operator(
     event,
   )} <span class="quiet">${eventWords(event)}, seq ${seq}</span>${
-    late !== undefined && html` ${badge('held', html`arrived late, superseded by ${versionWords(late.than)}`)}`
+    late !== undefined && html` ${badge('held', html`arrived late, superseded by ${versionWords(late.than, now)}`)}`
   }</p><div class="fromto"><div><span class="aside">before: </span>${
     before === undefined ? html`<span class="quiet">nothing known</span>` : html`<del>${value(before, `${id}-b`)}</del>`
   }</div><span class="arrow" aria-hidden="true">→</span><div><span class="aside">after: </span>${
@@ -97,8 +102,8 @@ function changeLine(change: Change, id: string): Html {
   }</div></div></li>`;
 }
 
-function versionWords([occurredAt]: Version): Html {
-  return html`the change of ${moment(occurredAt)}`;
+function versionWords([occurredAt]: Version, now: number): Html {
+  return html`the change of ${moment(occurredAt, now)}`;
 }
 
 const STANDINGS: Readonly<Record<GroupCopy['standing'], readonly [Tone, string]>> = {

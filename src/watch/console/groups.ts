@@ -4,7 +4,7 @@ import { groupLink } from './events.ts';
 import type { Page } from './layout.ts';
 import type { ConsolePorts } from './ports.ts';
 import { empty, table } from './table.ts';
-import { type Html, moment, plural, shown } from './text.ts';
+import { brief, type Html, moment, plural } from './text.ts';
 
 const MOST = 100;
 
@@ -16,13 +16,13 @@ export function groupsPage(ports: ConsolePorts, query: URLSearchParams, signal: 
     if (groups.length === 0) {
       return text === ''
         ? empty('No group is known yet: the first callback of a group makes it known.')
-        : empty(html`No group has ${shown(text)} in its id or name.`);
+        : empty(html`No group has ${brief(text)} in its id or name.`);
     }
     return html`<p class="quiet" role="status">${
       complete
         ? `${plural(groups.length, 'group')}.`
         : `The first ${groups.length}: there may be more, which a longer text finds.`
-    }</p>${groupTable(groups, text === '' ? 'Groups, by id' : 'Groups found')}`;
+    }</p>${groupTable(groups, ports.now(), text === '' ? 'Groups, by id' : 'Groups found')}`;
   };
   return {
     title: 'Groups',
@@ -39,7 +39,7 @@ export function groupsPage(ports: ConsolePorts, query: URLSearchParams, signal: 
   };
 }
 
-function groupTable(groups: readonly Group[], caption: string): Html {
+function groupTable(groups: readonly Group[], now: number, caption: string): Html {
   return table(
     caption,
     [{ head: 'Group', kind: 'wide' }, { head: 'Type' }, { head: 'Owner' }, { head: 'Changed (UTC)' }, { head: 'By' }],
@@ -49,7 +49,7 @@ function groupTable(groups: readonly Group[], caption: string): Html {
         html`${groupLink(group.groupId, group.name)}${group.destroyed && html` <span class="gone">destroyed</span>`}`,
         optional(group.groupType),
         optional(group.owner),
-        group.updatedAt === undefined ? optional(undefined) : moment(Date.parse(group.updatedAt)),
+        group.updatedAt === undefined ? optional(undefined) : moment(Date.parse(group.updatedAt), now),
         optional(group.lastOperator),
       ],
     })),
@@ -57,5 +57,5 @@ function groupTable(groups: readonly Group[], caption: string): Html {
 }
 
 export function optional(text: string | undefined): Html {
-  return text === undefined || text === '' ? html`<span class="quiet">–</span>` : shown(text);
+  return text === undefined || text === '' ? html`<span class="quiet">–</span>` : brief(text);
 }

@@ -11,6 +11,7 @@ import { figure, type Html, latency, plural, rate, stamp } from './text.ts';
 const HEIGHT = 168;
 /** Room for the hours below. */
 const FLOOR = 148;
+const QUARTER_MS = 900_000;
 /** The service gives up after this. */
 const LIMIT_MS = 2_000;
 
@@ -151,14 +152,19 @@ function drawing(
   labels: Html | '' = '',
 ): Html {
   const count = stretches.length;
-  const quarter = Math.max(1, Math.round(count / 4));
   const hours = stretches.flatMap(({ from }, index) =>
-    index % quarter === 0 && index > 0 ? [{ x: (index / count) * 100, words: timeOf(from) }] : [],
+    from % QUARTER_MS === 0 && index > count * 0.04 && index < count * 0.9
+      ? [{ x: round((index / count) * 100), words: timeOf(from) }]
+      : [],
   );
-  const end = stretches.at(-1);
-  return html`<svg class="drawing" role="img" aria-label="${summary}" width="100%" height="${HEIGHT}">
+  return html`<div class="drawing" role="img" aria-label="${summary}">
+<svg class="scale" width="46" height="${HEIGHT}">${rules.map(
+    ({ y, words }) => html`<text x="38" y="${y + 4}" text-anchor="end">${words}</text>`,
+  )}<text x="38" y="${FLOOR + 4}" text-anchor="end">${rules.at(-1)?.words.endsWith('/s') && '0'}</text></svg>
+<svg class="field" height="${HEIGHT}">
 ${rules.map(({ y }) => html`<line class="rule" x1="0" x2="100%" y1="${y}" y2="${y}"/>`)}
 <line class="axis" x1="0" x2="100%" y1="${FLOOR}" y2="${FLOOR}"/>
+${hours.map(({ x }) => html`<line class="axis" x1="${x}%" x2="${x}%" y1="${FLOOR}" y2="${FLOOR + 4}"/>`)}
 <svg width="100%" height="${HEIGHT}" viewBox="0 0 ${count} ${HEIGHT}" preserveAspectRatio="none">${shapes}
 ${stretches.map(
   (stretch, index) =>
@@ -166,12 +172,10 @@ ${stretches.map(
       stretch.from + stretch.seconds * 1000,
     )} UTC: ${titleOf(stretch)}</title></rect>`,
 )}</svg>
-${rules.map(({ y, words }) => html`<text x="0" y="${y + 11}">${words}</text>`)}
 ${labels}
-${hours.map(({ x, words }) => html`<text x="${round(x)}%" y="${HEIGHT - 5}" text-anchor="middle">${words}</text>`)}
-<text x="0" y="${HEIGHT - 5}">${timeOf(stretches[0]?.from ?? 0)}</text>
-<text x="100%" y="${HEIGHT - 5}" text-anchor="end">${end === undefined ? '' : timeOf(end.from + end.seconds * 1000)}</text>
-</svg>`;
+${hours.map(({ x, words }) => html`<text x="${x}%" y="${HEIGHT - 3}" text-anchor="middle">${words}</text>`)}
+<text x="100%" y="${HEIGHT - 3}" text-anchor="end">now</text>
+</svg></div>`;
 }
 
 function legend(entries: readonly { mark: Html; words: string; figure: string }[]): Html {
@@ -190,11 +194,11 @@ function timeOf(ms: number): string {
   return time.endsWith(':00') ? time.slice(0, 5) : time;
 }
 
-/** The next of 1, 2, 5, 10, 20, …. */
+/** The next round number, half of which is round as well. */
 function niceTop(most: number): number {
   if (most <= 1) return 1;
   const step = 10 ** Math.floor(Math.log10(most));
-  return [1, 2, 5, 10].map((times) => times * step).find((top) => top >= most) ?? most;
+  return [1, 2, 3, 4, 6, 8, 10].map((times) => times * step).find((top) => top >= most) ?? most;
 }
 
 const round = (number: number): number => Math.round(number * 100) / 100;

@@ -25,8 +25,8 @@ export function table(caption: string, columns: readonly Column[], rows: readonl
       html`<tr role="row" id="${id}">${cells.map((cell, index) => {
         const { head = '', kind = '' } = columns[index] ?? {};
         return index === 0
-          ? html`<th scope="row" role="rowheader" class="${kind}" data-head="${head}">${cell}</th>`
-          : html`<td role="cell" class="${kind}" data-head="${head}">${cell}</td>`;
+          ? html`<th scope="row" role="rowheader" class="${kind}" data-head="${head}"><div>${cell}</div></th>`
+          : html`<td role="cell" class="${kind}" data-head="${head}"><div>${cell}</div></td>`;
       })}</tr>`,
   )}</tbody></table>`;
 }

@@ -73,6 +73,11 @@ export function shown(text: string): Html {
   return html`<bdi>${pieces(text, false)}</bdi>`;
 }
 
+/** A text in one line, cut where it is long: names, where they only say what is meant. */
+export function brief(text: string, most = 80): Html {
+  return text.length <= most ? shown(text) : html`${shown(upTo(text, most))}…`;
+}
+
 /** An id, a path, a code: in a typeface that tells l from 1. */
 export function code(text: string): Html {
   return html`<code><bdi>${pieces(text, false)}</bdi></code>`;
@@ -162,10 +167,12 @@ const iso = (ms: number): string => {
   return Number.isNaN(time.getTime()) ? '' : time.toISOString();
 };
 
-/** A moment as it is, day and time. */
-export function moment(ms: number): Html {
-  const [day, time] = stamp(ms).split(' ');
-  return html`<time datetime="${iso(ms)}"><span class="day">${day}</span> ${time}</time>`;
+/** A moment as it is: the time, and the day unless that is today's. */
+export function moment(ms: number, now: number): Html {
+  const [day = '', time] = stamp(ms).split(' ');
+  return html`<time datetime="${iso(ms)}" title="${day} ${time} UTC">${
+    stamp(now).startsWith(day) ? '' : html`<span class="day">${day}</span> `
+  }${time}</time>`;
 }
 
 /**
