@@ -125,7 +125,7 @@ async function pictures(groupId: string): Promise<void> {
   ) => {
     const page = await browser.newPage({
       viewport: options.phone ? { width: 390, height: 844 } : { width: 1280, height: 860 },
-      deviceScaleFactor: options.phone ? 2 : 1,
+      deviceScaleFactor: options.phone && options.full === false ? 2 : 1,
       colorScheme: options.dark ? 'dark' : 'light',
     });
     await page.goto(bridge.adminUrl + path);
@@ -138,9 +138,10 @@ async function pictures(groupId: string): Promise<void> {
   await settled();
   await take('console-light', '/');
   await take('console-dark', '/', { dark: true });
-  await take('console-phone', '/', { phone: true });
+  await take('console-phone', '/', { phone: true, full: false });
   await take('console-group', `/group?id=${encodeURIComponent(groupId)}`);
   if (process.argv[2] !== undefined) {
+    await take('phone', '/', { phone: true });
     await take('events', '/events');
     await take('events-phone', '/events', { phone: true });
     await take('groups', '/groups?search=a');

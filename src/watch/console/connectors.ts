@@ -4,7 +4,7 @@ import type { ConnectorStatus } from '../api.ts';
 import { ask, button, form } from './forms.ts';
 import { badge, type Tone } from './layout.ts';
 import type { ConsolePorts } from './ports.ts';
-import { code, figure, type Html, href, rate, relative, shown } from './text.ts';
+import { code, figure, type Html, href, rate, relative, shown, value } from './text.ts';
 
 /** All connectors: how each is, how far, and what can be done with it. */
 export function connectorList(ports: ConsolePorts): Html {
@@ -45,7 +45,7 @@ ${ask(`replay-${name}`, 'Replay…', name, replayForm(ports, name))}
 </div>
 ${
   state.kind === 'waiting'
-    ? html`<div class="trouble bad">${faultLines(state.fault)}
+    ? html`<div class="trouble bad">${faultLines(state.fault, `down-${name}`)}
 <p class="quiet">Not reachable ${relative(state.since, 'for')}; tried again ${relative(state.retryAt, 'in')}. Nothing is lost: events wait in the journal.</p></div>`
     : flow.lastFault !== undefined &&
       html`<details class="trouble" id="fault-${name}"><summary>Last error ${relative(flow.lastFault.at, 'ago')}${
@@ -54,7 +54,7 @@ ${
           : flow.lastFault.of === 'retry'
             ? ', of one event'
             : ', a dead letter'
-      }</summary>${faultLines(flow.lastFault.fault)}</details>`
+      }</summary>${faultLines(flow.lastFault.fault, `fault-${name}`)}</details>`
 }
 ${
   restore !== undefined &&
@@ -84,11 +84,13 @@ export function stateBadge({ state, lag }: ConnectorStatus): Html {
   return badge(tone, words);
 }
 
-/** What went wrong, which setting, what to do. */
-export function faultLines({ message, path, suggestion, code: name }: Fault): Html {
-  return html`<div class="fault"><p>${shown(message)} ${code(name)}</p>${
+const SETTING = /^(app|receiver|journal|admin|connectors|reconcile)\b/;
+
+/** What went wrong, what to do, which setting or field. `id` must be unique on the page. */
+export function faultLines({ message, path, suggestion, code: name }: Fault, id: string): Html {
+  return html`<div class="fault"><div class="message">${value(message, `${id}-message`, 240)} ${code(name)}</div>${
     suggestion !== undefined && html`<p class="hint">${shown(suggestion)}</p>`
-  }${path !== undefined && html`<p class="quiet">Setting ${code(path)}</p>`}</div>`;
+  }${path !== undefined && html`<p class="quiet">${SETTING.test(path) ? 'Setting' : 'Field'} ${code(path)}</p>`}</div>`;
 }
 
 function replayForm(ports: ConsolePorts, name: string): Html {

@@ -111,7 +111,7 @@ async function safely(part: Part): Promise<Html> {
   try {
     return await part.render();
   } catch (thrown) {
-    return html`<div class="trouble bad">${empty('This part cannot be shown just now.')}${faultLines(faultOf(thrown, 'internal'))}</div>`;
+    return html`<div class="trouble bad">${empty('This part cannot be shown just now.')}${faultLines(faultOf(thrown, 'internal'), `failed-${part.id ?? 'part'}`)}</div>`;
   }
 }
 

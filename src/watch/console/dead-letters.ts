@@ -81,7 +81,7 @@ ${table(
   `Dead letters of ${connector}, oldest first`,
   [
     { head: 'Seq', kind: 'figure' },
-    { head: 'Group' },
+    { head: 'Group', kind: 'name' },
     { head: 'Event' },
     { head: 'Why it was refused', kind: 'wide' },
     { head: 'Given up' },
@@ -107,7 +107,7 @@ function letterRow(letter: DeadLetter, connector: string, back: string, ports: C
       html`<details id="letter-${seq}-event"><summary>${eventWords(event)}</summary>${changes(event, `letter-${seq}`)}<p class="quiet">${code(
         event.id,
       )}</p></details>`,
-      faultLines(fault),
+      faultLines(fault, `letter-${seq}-fault`),
       html`${relative(deadAt, 'ago')}<p class="quiet">${plural(attempts, 'attempt')}</p>`,
       html`<div class="acts">${button('retry', { connector, seq, back }, 'Retry', `seq ${seq}`)}${ask(
         `discard-${seq}`,

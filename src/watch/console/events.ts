@@ -66,7 +66,7 @@ export function eventTable(
   ports: Pick<ConsolePorts, 'group' | 'now'>,
   entries: readonly JournalEntry[],
   caption: string,
-  prefix = 'e',
+  ofOneGroup = false,
 ): Html {
   return table(
     caption,
@@ -74,19 +74,19 @@ export function eventTable(
       { head: 'Seq', kind: 'figure' },
       { head: 'Occurred (UTC)' },
       { head: 'Event' },
-      { head: 'Group' },
+      ...(ofOneGroup ? [] : [{ head: 'Group', kind: 'name' as const }]),
       { head: 'By' },
       { head: 'What changed', kind: 'wide' },
     ],
     entries.map(({ seq, event }) => ({
-      id: `${prefix}-${seq}`,
+      id: `e-${seq}`,
       cells: [
         html`<span class="seq">${seq}</span>`,
         occurred(event, ports.now()),
         eventWords(event),
-        groupLink(event.subject, ports.group(event.subject)?.name),
+        ...(ofOneGroup ? [] : [groupLink(event.subject, ports.group(event.subject)?.name)]),
         operator(event),
-        changes(event, `${prefix}-${seq}`),
+        changes(event, `e-${seq}`),
       ],
     })),
   );

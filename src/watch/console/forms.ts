@@ -35,7 +35,7 @@ export function ask(
   content: Html,
   tone: 'plain' | 'grave' = 'plain',
 ): Html {
-  return html`<details class="ask ${tone}" id="${id}"><summary>${words}${
+  return html`<details class="ask ${tone}" id="${id}" name="ask"><summary>${words}${
     about !== undefined && html`<span class="aside"> ${about}</span>`
   }</summary><div class="asked">${content}</div></details>`;
 }

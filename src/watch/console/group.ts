@@ -143,7 +143,7 @@ function copyDetail({ connector, standing, where, differs, fault }: GroupCopy): 
     differs !== undefined &&
     differs.length > 0 &&
     html`<p>Differs in ${differs.map((field, at) => html`${at > 0 && ', '}${code(field)}`)}</p>`
-  }${fault !== undefined && faultLines(fault)}${
+  }${fault !== undefined && faultLines(fault, `copy-${connector}`)}${
     standing === 'dead' && html`<p><a href="${href('/dead-letters', { connector })}">See the dead letters</a></p>`
   }`;
 }
@@ -154,6 +154,6 @@ function eventsOf(ports: ConsolePorts, groupId: string, entries: readonly Journa
   }</div>${
     entries.length === 0
       ? empty('They were all pruned: the merged state outlives them.')
-      : eventTable(ports, entries.slice(0, SHOWN_EVENTS), 'Events of this group, newest first')
+      : eventTable(ports, entries.slice(0, SHOWN_EVENTS), 'Events of this group, newest first', true)
   }</section>`;
 }

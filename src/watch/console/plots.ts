@@ -152,11 +152,14 @@ function drawing(
   labels: Html | '' = '',
 ): Html {
   const count = stretches.length;
-  const hours = stretches.flatMap(({ from }, index) =>
-    from % QUARTER_MS === 0 && index > count * 0.04 && index < count * 0.9
-      ? [{ x: round((index / count) * 100), words: timeOf(from) }]
-      : [],
-  );
+  const begin = stretches[0]?.from ?? 0;
+  const span = stretches.reduce((sum, { seconds }) => sum + seconds * 1000, 0);
+  const first = Math.ceil(begin / QUARTER_MS) * QUARTER_MS;
+  const hours = [0, 1, 2, 3, 4]
+    .map((quarter) => first + quarter * QUARTER_MS)
+    .map((at) => ({ x: round(((at - begin) / span) * 100), words: timeOf(at) }))
+    // Not where its words would be cut off, or lie on those of the end.
+    .filter(({ x }) => x > 3 && x < 91);
   return html`<div class="drawing" role="img" aria-label="${summary}">
 <svg class="scale" width="46" height="${HEIGHT}">${rules.map(
     ({ y, words }) => html`<text x="38" y="${y + 4}" text-anchor="end">${words}</text>`,

@@ -54,7 +54,7 @@ ${pager(
 function callback({ id, receivedAt, search, body, fault }: Quarantined): Html {
   return html`<article class="card" id="kept-${id}" aria-labelledby="kept-${id}-name"><div class="head">
 <h2 id="kept-${id}-name">Callback ${figure(id)}</h2><p class="quiet">received ${relative(receivedAt, 'ago')}</p></div>
-${faultLines(fault)}
+${faultLines(fault, `kept-${id}`)}
 <p class="query"><span class="quiet">Query</span> ${code(search)}</p>
 <details id="kept-${id}-body"><summary>Body, ${plural(body.length, 'character')}</summary><div class="raw" tabindex="0" role="region" aria-label="Body of callback ${id}">${block(body)}</div></details>
 <div class="acts">${ask(

@@ -3,8 +3,8 @@ import type { Html } from './text.ts';
 
 export interface Column {
   readonly head: string;
-  /** Figures stand to the right. */
-  readonly kind?: 'figure' | 'wide';
+  /** Figures stand to the right; names and what is wide take the room there is. */
+  readonly kind?: 'figure' | 'name' | 'wide';
 }
 
 export interface Row {

@@ -64,7 +64,11 @@ function pieces(text: string, lines: boolean): (string | Html)[] {
   return found.flatMap((piece) =>
     typeof piece !== 'string'
       ? piece
-      : piece.split('\n').flatMap((line, index) => (index === 0 ? line : [html`<span class="unseen">⏎</span>`, line])),
+      : piece
+          .split('\n')
+          .flatMap((line, index) =>
+            index === 0 ? line : [html` <span class="quiet" title="line break">⏎</span> `, line],
+          ),
   );
 }
 
@@ -93,7 +97,7 @@ export function block(text: string): Html {
 
 /** Longer ones are cut even where all is shown: a page must stay one that a browser can hold. */
 const MOST = 65_536;
-const EXCERPT = 120;
+const EXCERPT = 90;
 
 /** A value of a field: whole when it is short, else its begin with the rest to open. `id` must be unique on the page. */
 export function value(text: string | undefined, id: string, most = EXCERPT): Html {

@@ -129,6 +129,17 @@
     history.replaceState(null, '', url);
   }
 
+  // What asks closes without an answer, by Escape or by looking elsewhere.
+  document.addEventListener('keydown', ({ key }) => {
+    const open = key === 'Escape' && document.querySelector('.ask[open]');
+    if (!open) return;
+    open.open = false;
+    open.querySelector('summary').focus();
+  });
+  document.addEventListener('click', ({ target }) => {
+    for (const open of document.querySelectorAll('.ask[open]')) if (!open.contains(target)) open.open = false;
+  });
+
   // Where a choice has a field of its own, filling it in makes the choice.
   document.addEventListener('input', ({ target }) => {
     const radio = target.closest('.choice')?.querySelector('input[type="radio"]');
