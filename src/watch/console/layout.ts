@@ -88,7 +88,7 @@ ${wrapped(header)}
 ${notice && html`<p class="notice ${notice.tone}" role="status" id="notice" tabindex="-1">${icon(notice.tone)}<span>${notice.text}</span></p>`}
 ${body.map(wrapped)}
 </main>
-<footer class="bottom"><p>Times are UTC.</p><p id="liveness" class="quiet" role="status"><noscript>Reload the page for newer figures.</noscript></p></footer>
+<footer class="bottom"><p>Times are UTC.</p><p id="liveness" class="quiet" role="status">Reload the page for newer figures.</p></footer>
 </body>
 </html>`;
 }

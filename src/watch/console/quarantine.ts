@@ -56,7 +56,7 @@ function callback({ id, receivedAt, search, body, fault }: Quarantined): Html {
 <h2 id="kept-${id}-name">Callback ${figure(id)}</h2><p class="quiet">received ${relative(receivedAt, 'ago')}</p></div>
 ${faultLines(fault, `kept-${id}`)}
 <p class="query"><span class="quiet">Query</span> ${code(search)}</p>
-<details id="kept-${id}-body"><summary>Body, ${plural(body.length, 'character')}</summary><div class="raw" tabindex="0" role="region" aria-label="Body of callback ${id}">${block(body)}</div></details>
+<details id="kept-${id}-body"><summary>Body, ${plural(body.length, 'character')}</summary><div class="raw">${block(body)}</div></details>
 <div class="acts">${ask(
     `discard-kept-${id}`,
     'Discard…',

@@ -90,7 +90,7 @@ export function code(text: string): Html {
 /** Some lines, as they came. */
 export function block(text: string): Html {
   const cut = upTo(text, MOST);
-  return html`<div class="block" dir="auto">${pieces(cut, true)}${
+  return html`<div class="block" dir="auto" tabindex="0" role="group" aria-label="The whole text">${pieces(cut, true)}${
     cut.length < text.length && html`<p class="quiet">${figure(text.length - cut.length)} more characters</p>`
   }</div>`;
 }
