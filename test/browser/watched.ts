@@ -57,7 +57,12 @@ export async function barriers(page: Page): Promise<string[]> {
 
 /** Nothing sticks out to the side: no page needs scrolling across. */
 export async function expectNoOverflow(page: Page): Promise<void> {
-  const width = await page.evaluate('[document.documentElement.scrollWidth, document.documentElement.clientWidth]');
-  const [scroll, client] = width as [number, number];
-  expect(scroll, page.url()).toBeLessThanOrEqual(client);
+  const outside = await page.evaluate(`(() => {
+    const { scrollWidth, clientWidth } = document.documentElement;
+    if (scrollWidth <= clientWidth) return [];
+    return [...document.querySelectorAll('body *')]
+      .filter((element) => element.getBoundingClientRect().right > clientWidth)
+      .map((element) => element.cloneNode(false).outerHTML);
+  })()`);
+  expect(outside, page.url()).toEqual([]);
 }

@@ -104,7 +104,7 @@ export function groupLink(groupId: string, name?: string): Html {
 }
 
 export function operator({ type, data: { operator: who } }: CanonicalEvent): Html {
-  if (who !== undefined) return brief(who);
+  if (who !== undefined) return brief(who, 32);
   return html`<span class="quiet">${type === 'chat.group.info.read' ? 'the service' : 'not told'}</span>`;
 }
 

@@ -57,5 +57,5 @@ function groupTable(groups: readonly Group[], now: number, caption: string): Htm
 }
 
 export function optional(text: string | undefined): Html {
-  return text === undefined || text === '' ? html`<span class="quiet">–</span>` : brief(text);
+  return text === undefined || text === '' ? html`<span class="quiet">–</span>` : brief(text, 32);
 }
