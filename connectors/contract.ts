@@ -35,6 +35,11 @@ export interface Sink {
    * event by event. The outcomes go by group id: `delivered` for one that was not in step, where that can be told.
    */
   restore?(groups: readonly Group[], signal: AbortSignal, how: Restoring): Promise<ReadonlyMap<string, Outcome>>;
+  /**
+   * Of a destination that holds merged groups and is read back: where the copy of this group lies, compared with this
+   * state of it. Writes nothing. Throws Unreachable.
+   */
+  locate?(group: Group, signal: AbortSignal): Promise<Located>;
   /** Exercises what deliver uses and nothing else; writes nothing. Throws Unreachable. */
   check(signal: AbortSignal): Promise<void>;
   close(): Promise<void>;
@@ -45,6 +50,16 @@ export interface Sink {
  * changed the copy, and the journal's value stands. compare: as mend, but nothing is written.
  */
 export type Restoring = 'join' | 'mend' | 'compare';
+
+/** A copy as it was read back. */
+export interface Located {
+  /** A copy that is to be gone, and is, is in step. */
+  readonly standing: 'in-step' | 'differs' | 'missing';
+  /** Where it lies, or would lie: `chat-groups/_doc/@TGS#2J4SZEAEL`. */
+  readonly where: string;
+  /** The fields that differ, custom fields as customFields.<Key>; of `differs` only. */
+  readonly differs?: readonly string[];
+}
 
 /** What a sink may ask of the bridge. */
 export interface Host {

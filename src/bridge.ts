@@ -20,6 +20,7 @@ import { createReconcileReader } from './journal/reconciled.ts';
 import { keepPruned } from './journal/retention.ts';
 import { createGroupApi } from './reconcile/api.ts';
 import { createReconciler, type Reconciler } from './reconcile/reconciler.ts';
+import { createCopies } from './relay/copies.ts';
 import { watchLanes } from './relay/health.ts';
 import { createOperations } from './relay/operations.ts';
 import { startRelay } from './relay/relay.ts';
@@ -125,7 +126,29 @@ export async function startBridge(
   const holdsGroups = (name: string): boolean => config.connectors[name]?.content === 'groups';
   const readsBack = (name: string): boolean =>
     kinds.find(({ kind }) => kind === config.connectors[name]?.kind)?.readsBack === true;
-  const operations = createOperations(connectors, holdsGroups, readsBack, journal, reader, groups, relay, signals);
+  const history = createHistoryReader(database.connection);
+  const copies = createCopies({
+    connectors: () => connectors,
+    holder(name) {
+      const found = config.connectors[name];
+      return found && { kind: found.kind, filter: found.filter, readsBack: holdsGroups(name) && readsBack(name) };
+    },
+    deliveries: reader,
+    groups,
+    history,
+    relay,
+  });
+  const operations = createOperations(
+    connectors,
+    holdsGroups,
+    readsBack,
+    journal,
+    reader,
+    groups,
+    relay,
+    signals,
+    copies,
+  );
   const openSince = createOpenSince(database.connection);
   const console = createConsole({
     sdkAppId: config.app.sdkAppId,
@@ -137,11 +160,8 @@ export async function startBridge(
     behindSince: (name) => openSince(name, health(name).cursor),
     hour,
     journal: { fill: journal.fill, maxBytes, keepDelivered },
-    history: createHistoryReader(database.connection),
+    history,
     group: groups.get,
-    // Until the destinations are read back: what the journal alone knows.
-    copies: async () =>
-      connectors.map((name) => ({ connector: name, kind: config.connectors[name]?.kind ?? '', standing: 'unknown' })),
     quarantined: reader.quarantined,
     remapQuarantine,
     releaseQuarantined: journal.releaseQuarantined,
@@ -151,6 +171,8 @@ export async function startBridge(
   const api = createApi({
     metrics,
     operations,
+    groups,
+    history,
     status,
     quarantined: reader.quarantined,
     remapQuarantine,

@@ -211,7 +211,7 @@ describe.skipIf(skip !== '')(`a day of an operator, on real Kafka and Elasticsea
 const HOSTILE = {
   element: '<img src=x onerror=attacked("img")><script>attacked("script")</script>',
   attribute: '"><svg onload=attacked("svg")> \' onmouseover=attacked("hover") x=\'',
-  template: '</title></textarea></details><a id=main href=javascript:attacked("link")>${7*7}{{7*7}}</a>',
+  template: '</title></textarea></details><a id=main href=javascript:attacked("link")>{{7*7}}</a>',
   bidi: '\u202eLRO \u2066isolate\u0000nul\u200bzero\ud800half\u001b[31mred',
 };
 

@@ -59,10 +59,13 @@ src/reconcile/reconciler.ts
 src/relay/schedule.ts
 src/relay/filter.ts
 src/relay/waiting.ts
+src/relay/whereabouts.ts
+src/relay/inquiries.ts
 src/relay/lane.ts
 src/relay/worker.ts
 src/relay/relay.ts
 src/relay/health.ts
+src/relay/copies.ts
 src/relay/operations.ts
 src/watch/log.ts
 src/watch/metrics.ts

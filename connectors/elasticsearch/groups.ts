@@ -1,13 +1,13 @@
 import type { CanonicalEvent, EventId } from '../../src/canon/event.ts';
-import { type Fault, Unreachable } from '../../src/canon/fault.ts';
+import type { Fault } from '../../src/canon/fault.ts';
 import { type Group, join, mend, merge, newGroup, type Version } from '../../src/canon/group.ts';
 import type { Outcome } from '../../src/canon/outcome.ts';
 import type { Restoring } from '../contract.ts';
 import { bulk, type Verdict, type Write } from './bulk.ts';
-import { ask, type Destination } from './client.ts';
+import type { Destination } from './client.ts';
 import { ensureIndex } from './ensure.ts';
-import { type Cause, destinationFault, misconfiguredFault, setting } from './fault.ts';
-import { toGroup } from './stored.ts';
+import { setting } from './fault.ts';
+import { readDocuments, type Stored } from './stored.ts';
 
 /** Groups of one mget. */
 const MAX_READ = 1_000;
@@ -30,17 +30,6 @@ interface Fold {
   parts: Change[][];
   conflicts: number;
 }
-
-type Stored =
-  | {
-      readonly kind: 'found';
-      readonly group: Group;
-      readonly index: string;
-      readonly seqNo: number;
-      readonly term: number;
-    }
-  | { readonly kind: 'missing' }
-  | { readonly kind: 'unreadable'; readonly fault: Fault };
 
 type Readable = Exclude<Stored, { kind: 'unreadable' }>;
 
@@ -217,52 +206,13 @@ async function read(
   destination: Destination,
   folds: readonly Fold[],
   signal: AbortSignal,
-): Promise<Map<string, Stored>> {
-  const { index } = destination.options;
-  const ids = folds.map((fold) => fold.groupId);
-  const { docs } = await ask(destination, signal, (client, options) =>
-    client.mget<Record<string, unknown>>({ index, ids }, options),
+): Promise<ReadonlyMap<string, Stored>> {
+  const { documents, gone } = await readDocuments(
+    destination,
+    folds.map(({ groupId }) => groupId),
+    signal,
   );
-  const stored = new Map<string, Stored>();
-  let gone = false;
-  for (const doc of docs) {
-    if ('error' in doc) {
-      gone ||= doc.error.type === 'index_not_found_exception';
-      stored.set(doc._id, gone ? { kind: 'missing' } : await unreadable(doc.error, destination, signal));
-    } else if (!doc.found) {
-      stored.set(doc._id, { kind: 'missing' });
-    } else if (doc._source === undefined) {
-      // Merging with nothing would overwrite what is there.
-      const message = `The index ${index} does not keep the source of its documents`;
-      throw new Unreachable(misconfiguredFault(destination, message, 'create it without _source: {enabled: false}'));
-    } else {
-      stored.set(doc._id, {
-        kind: 'found',
-        group: toGroup(doc._id, doc._source),
-        index: doc._index,
-        seqNo: doc._seq_no ?? -1,
-        term: doc._primary_term ?? -1,
-      });
-    }
-  }
   // The bulk would create it with a mapping of guesses.
   if (gone) await ensureIndex(destination, signal);
-  return stored;
-}
-
-/** Why one document cannot be read: its own shard is down, unless the index as a whole is to blame. */
-async function unreadable(cause: Cause, destination: Destination, signal: AbortSignal): Promise<Stored> {
-  switch (cause.type) {
-    case 'security_exception':
-    case 'cluster_block_exception':
-      throw new Unreachable(destinationFault(403, cause, destination));
-    case 'index_closed_exception':
-      throw new Unreachable(destinationFault(400, cause, destination));
-    case 'illegal_argument_exception':
-      // An alias of several indices: this says so in better words.
-      await ensureIndex(destination, signal);
-      throw new Unreachable(destinationFault(400, cause, destination));
-    default:
-      return { kind: 'unreadable', fault: destinationFault(503, cause, destination) };
-  }
+  return documents;
 }

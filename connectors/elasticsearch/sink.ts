@@ -7,6 +7,7 @@ import { ensureIndex, findIndex, readNewIndex } from './ensure.ts';
 import { deliverEvents } from './events.ts';
 import { destinationFault, misconfiguredFault, missingFault } from './fault.ts';
 import { deliverGroups, restoreGroups } from './groups.ts';
+import { locateGroup } from './locate.ts';
 import { expectedFields } from './mapping.ts';
 import type { ElasticsearchOptions } from './options.ts';
 
@@ -51,6 +52,7 @@ export async function openSink(options: ElasticsearchOptions, host: Host, signal
     ...(options.content === 'groups' && {
       restore: (groups: readonly Group[], signal: AbortSignal, how: Restoring) =>
         ensuring(signal, () => restoreGroups(destination, groups, signal, how)),
+      locate: (state: Group, signal: AbortSignal) => locateGroup(destination, state, signal),
     }),
     check: (signal) => check(destination, signal),
     close: () => client.close(),

@@ -37,6 +37,7 @@ const known = {
   'event-refused': {},
   'event-conflict': {},
   'event-unsettled': {},
+  'copy-unknown': {},
   // the service's REST API
   'service-unreachable': { exit: 1 },
   'service-overloaded': { exit: 1 },

@@ -153,6 +153,27 @@ export function mend(current: Group, other: Group): Group {
   return { ...joined, ...fields, customFields: { ...joined.customFields, ...Object.fromEntries(customFields) } };
 }
 
+/**
+ * The fields in which a copy does not hold this state, whatever their versions where the values are the same. One that
+ * stands there in a later version was changed by another writer since: the copy is ahead, and does not differ.
+ */
+export function differences(copy: Group, state: Group): string[] {
+  const { created } = copy.versions;
+  const isAhead = (field: string): boolean => {
+    const own = state.versions[field];
+    const there = copy.versions[field] ?? (own === undefined ? undefined : created);
+    return there !== undefined && isLater(there, own);
+  };
+  const registers = [...REGISTERS, 'destroyed'].filter(
+    (field) => (copy[field as keyof Group] ?? undefined) !== state[field as keyof Group] && !isAhead(field),
+  );
+  const keys = new Set([...Object.keys(state.customFields), ...Object.keys(copy.customFields)]);
+  const custom = [...keys].filter(
+    (key) => copy.customFields[key] !== state.customFields[key] && !isAhead(CUSTOM + key),
+  );
+  return [...registers, ...custom.map((key) => CUSTOM + key)];
+}
+
 const CUSTOM = 'customFields.';
 const REGISTERS = [...PROFILE_FIELDS, 'groupType', 'owner', 'lastOperator', 'updatedAt'];
 

@@ -111,6 +111,12 @@ export interface Quarantined {
   readonly fault: Fault;
 }
 
+/** What stands in the way of one delivery. */
+export interface OpenDelivery {
+  readonly state: 'waiting' | 'dead';
+  readonly fault: Fault;
+}
+
 /** What lanes and people read. Any number of them on a connection that only reads. */
 export interface DeliveryReader {
   /** The seq of the newest event, 0 in an empty journal. */
@@ -127,6 +133,8 @@ export interface DeliveryReader {
   deadLetter(connector: string, seq: number): DeadLetter | undefined;
   /** The seqs of the oldest `limit` dead letters, without reading their events. */
   deadLetterSeqs(connector: string, limit: number): number[];
+  /** Of an event that waits for a retry or is a dead letter; undefined for one that is delivered or pending. */
+  openDelivery(connector: string, seq: number): OpenDelivery | undefined;
   countQuarantined(): number;
   quarantined(after: number, limit: number): Quarantined[];
   /** The first seq that was received at or after `time` (ms since 1970); head + 1 when there is none. */
@@ -152,6 +160,7 @@ export function createDeliveryReader(connection: DatabaseSync): DeliveryReader {
   const deadSeqs = connection.prepare(
     `SELECT seq FROM deliveries WHERE connector = ? AND state = 'dead' ORDER BY seq LIMIT ?`,
   );
+  const openDelivery = connection.prepare('SELECT state, fault FROM deliveries WHERE connector = ? AND seq = ?');
   const countQuarantined = connection.prepare('SELECT count(*) AS n FROM quarantine');
   const quarantined = connection.prepare('SELECT * FROM quarantine WHERE id > ? ORDER BY id LIMIT ?');
   const receivedFrom = connection.prepare('SELECT seq, received_at FROM events WHERE seq >= ? ORDER BY seq LIMIT 1');
@@ -199,6 +208,10 @@ export function createDeliveryReader(connection: DatabaseSync): DeliveryReader {
         .map(deadLetter)
         .find((letter) => letter.seq === seq),
     deadLetterSeqs: (connector, limit) => deadSeqs.all(connector, limit).map(({ seq }) => seq as number),
+    openDelivery(connector, seq) {
+      const row = openDelivery.get(connector, seq);
+      return row && { state: row.state as OpenDelivery['state'], fault: JSON.parse(row.fault as string) as Fault };
+    },
     countQuarantined: () => countQuarantined.get()?.n as number,
     quarantined: (after, limit) =>
       quarantined.all(after, limit).map((row) => ({

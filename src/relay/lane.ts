@@ -2,12 +2,14 @@ import type { Restoring, Sink } from '../../connectors/contract.ts';
 import type { Clock } from '../canon/clock.ts';
 import type { CanonicalEvent, EventId } from '../canon/event.ts';
 import { type Fault, faultOf } from '../canon/fault.ts';
+import type { Group } from '../canon/group.ts';
 import type { Outcome } from '../canon/outcome.ts';
 import type { LaneState, SignalBus } from '../canon/signal.ts';
 import type { DeliveryReader, JournalEntry, Settlement, Waiting } from '../journal/deliveries.ts';
 import type { GroupReader } from '../journal/groups.ts';
 import { delayAfter, type RetrySettings } from './schedule.ts';
 import { createWaitingEvents } from './waiting.ts';
+import { createLookUps, ENDED, UNOPENED, type Whereabouts } from './whereabouts.ts';
 
 /*
  * One lane carries the journal's events to one sink, one delivery at a time. It is in one of these states:
@@ -54,6 +56,11 @@ export interface Lane {
   restore(how: Restoring, groupIds?: readonly string[]): void;
   /** Try these dead letters again. */
   retry(letters: readonly JournalEntry[]): void;
+  /**
+   * Where the copy of a group lies, compared with this state of it; between deliveries, without ending a rest that the
+   * destination needs. Never rejects.
+   */
+  locate(group: Group, signal: AbortSignal): Promise<Whereabouts>;
   /** Deliver what is there, then end instead of going idle; a lane that backs off or is paused ends at once. */
   drain(): void;
   /** Resolves when the lane has ended and its sink is closed. */
@@ -74,6 +81,10 @@ export function startLane(settings: LaneSettings, ports: LanePorts, signal: Abor
   let sink: Sink | undefined;
   let failures = 0;
   let downSince = 0;
+  /** Why the destination as a whole cannot be had. */
+  let trouble: Fault | undefined;
+  let over = false;
+  const lookUps = createLookUps();
   let draining = false;
   let paused = settings.paused;
   let restoring: Restore | undefined;
@@ -95,7 +106,7 @@ export function startLane(settings: LaneSettings, ports: LanePorts, signal: Abor
 
   /** The end and a drain cut it short; so does a wake, when it is `wakeable`. */
   async function rest(ms: number, wakeable: boolean): Promise<void> {
-    if (!signal.aborted && !draining && requests.length === 0 && !(wakeable && woken)) {
+    if (!signal.aborted && !draining && requests.length === 0 && lookUps.waiting === 0 && !(wakeable && woken)) {
       sleep = { controller: new AbortController(), wakeable };
       await clock.sleep(ms, sleep.controller.signal);
       sleep = undefined;
@@ -191,6 +202,8 @@ export function startLane(settings: LaneSettings, ports: LanePorts, signal: Abor
   async function backOff(fault: Fault, afterMs = 0): Promise<void> {
     if (failures === 0) downSince = clock.now();
     failures++;
+    trouble = fault;
+    lookUps.refuse(fault);
     const retryInMs = Math.max(afterMs, delayAfter(failures, retry, random));
     signals.emit('lane.unreachable', { connector, fault, attempt: failures, retryInMs });
     show({ kind: 'waiting', fault, since: downSince, retryAt: clock.now() + retryInMs });
@@ -201,6 +214,7 @@ export function startLane(settings: LaneSettings, ports: LanePorts, signal: Abor
     if (failures === 0) return;
     signals.emit('lane.recovered', { connector, downMs: clock.now() - downSince });
     failures = 0;
+    trouble = undefined;
     show({ kind: 'running' });
   }
 
@@ -223,6 +237,7 @@ export function startLane(settings: LaneSettings, ports: LanePorts, signal: Abor
     if (last !== undefined && opened.restore !== undefined) {
       const outcomes = await opened.restore(groups, signal, restore.how);
       recovered();
+      if (opened.locate === undefined) lookUps.remember(outcomes);
       for (const { groupId } of groups) {
         const outcome = outcomes.get(groupId) ?? { kind: 'retry', fault: UNSETTLED };
         if (outcome.kind === 'delivered') restore.mended++;
@@ -250,10 +265,15 @@ export function startLane(settings: LaneSettings, ports: LanePorts, signal: Abor
     const asked = requests;
     requests = [];
     for (const work of asked) work();
-    if (paused) return 'nothing';
+    if (paused) {
+      if (sink === undefined) lookUps.refuse(trouble ?? UNOPENED);
+      else await lookUps.answer(sink, signal);
+      return 'nothing';
+    }
     // Opened before there is anything to deliver, so that trouble shows at the start.
     sink ??= await open();
     const opened = sink;
+    await lookUps.answer(opened, signal);
     if (restoring !== undefined) await restoreSome(opened, restoring);
     const retried = waiting.due(clock.now(), batchSettings.maxEvents);
     const read = await fresh(batchSettings.maxEvents - retried.length);
@@ -272,6 +292,9 @@ export function startLane(settings: LaneSettings, ports: LanePorts, signal: Abor
         return 'worked';
       }
       recovered();
+    }
+    if (opened.locate === undefined) {
+      lookUps.remember(events.map(({ id, subject }) => [subject, outcomes.get(id)]));
     }
     settle(retried, read, outcomes, performance.now() - start);
     return 'worked';
@@ -297,6 +320,8 @@ export function startLane(settings: LaneSettings, ports: LanePorts, signal: Abor
       if (paused) await rest(MAX_REST_MS, false);
       else await rest(Math.max(0, Math.min(waiting.nextDue() - clock.now(), MAX_REST_MS)), true);
     }
+    over = true;
+    lookUps.refuse(ENDED);
     await sink?.close();
     show({ kind: 'ended' });
   }
@@ -340,6 +365,16 @@ export function startLane(settings: LaneSettings, ports: LanePorts, signal: Abor
         restoring = { how, groupIds, after: '', done: 0, mended: 0, failed: 0, total };
       }),
     retry: (letters) => request(() => retryNow(letters)),
+    async locate(group, asked) {
+      const { groupId } = group;
+      if (over) return lookUps.recall(groupId, ENDED);
+      // A destination that rests is left alone: its rest ends when it is due.
+      if (trouble !== undefined && !paused) return lookUps.recall(groupId, trouble);
+      if (sink !== undefined && sink.locate === undefined) return lookUps.recall(groupId);
+      const answer = lookUps.ask(group, asked);
+      sleep?.controller.abort();
+      return answer;
+    },
     drain() {
       draining = true;
       sleep?.controller.abort();

@@ -1,9 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import type { Restoring } from '../../connectors/contract.ts';
-import { messageOf } from '../canon/fault.ts';
+import { type Fault, messageOf } from '../canon/fault.ts';
+import type { Group } from '../canon/group.ts';
 import type { SignalBus } from '../canon/signal.ts';
 import type { Settlement } from '../journal/deliveries.ts';
+import { createInquiries } from './inquiries.ts';
+import type { Whereabouts } from './whereabouts.ts';
 import type { FromRelay, RelayData, ToRelay } from './worker.ts';
 
 /** The relay as the main thread sees it. */
@@ -18,6 +21,8 @@ export interface Relay {
   restore(connector: string, how: Restoring, groupIds?: readonly string[]): void;
   /** Dead letters, by seq, are tried again. */
   retry(connector: string, seqs: readonly number[]): void;
+  /** Where a connector's copy of a group lies, compared with this state. Always answers, after seconds at most. */
+  locate(connector: string, group: Group, signal: AbortSignal): Promise<Whereabouts>;
   /** Delivers what can be delivered within `ms`, then ends; resolves when the thread is gone. */
   stop(ms: number): Promise<void>;
 }
@@ -35,10 +40,14 @@ export function startRelay(data: RelayData, settle: (settlement: Settlement) => 
   let announced = false;
   let restart: NodeJS.Timeout | undefined;
   let gone: Promise<void>;
+  /** Why there is no thread just now. */
+  let down: Fault | undefined;
 
   const tell = (message: ToRelay): void => worker.postMessage(message);
+  const inquiries = createInquiries((inquiry) => tell({ kind: 'locate', ...inquiry }));
 
   const start = (): void => {
+    down = undefined;
     // kafkajs sets timers in the past, harmlessly, and Node 24 would say so on standard error each time.
     worker = new Worker(WORKER, {
       workerData: data,
@@ -48,6 +57,7 @@ export function startRelay(data: RelayData, settle: (settlement: Settlement) => 
     worker.on('message', (message: FromRelay) => {
       if (message.kind === 'settled') settle(message.settlement);
       else if (message.kind === 'signal') signals.emit(message.name, message.payload);
+      else if (message.kind === 'located') inquiries.answered(message.id, message.answer);
     });
     let failure: unknown = 'the thread ended';
     worker.on('error', (thrown) => {
@@ -56,6 +66,8 @@ export function startRelay(data: RelayData, settle: (settlement: Settlement) => 
     gone = new Promise((resolve) => {
       worker.once('exit', () => {
         resolve();
+        down = { code: 'copy-unknown', message: `the relay does not run: ${messageOf(failure)}` };
+        inquiries.lost(down);
         if (stopping) return;
         // Nothing is lost: the cursors stand in the journal, and a new thread goes on from there.
         signals.emit('relay.crashed', {
@@ -83,6 +95,8 @@ export function startRelay(data: RelayData, settle: (settlement: Settlement) => 
     replay: (connector, cursor) => tell({ kind: 'replay', connector, cursor }),
     restore: (connector, how, groupIds) => tell({ kind: 'restore', connector, how, groupIds }),
     retry: (connector, seqs) => tell({ kind: 'retry', connector, seqs }),
+    locate: (connector, group, signal) =>
+      down === undefined ? inquiries.ask(connector, group, signal) : Promise.resolve({ fault: down }),
     async stop(ms) {
       stopping = true;
       clearTimeout(restart);

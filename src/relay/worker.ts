@@ -9,7 +9,9 @@ import { openReader } from '../journal/database.ts';
 import { createDeliveryReader, type Settlement } from '../journal/deliveries.ts';
 import { createGroupReader } from '../journal/groups.ts';
 import { compileFilter } from './filter.ts';
+import type { Inquiry } from './inquiries.ts';
 import { type Lane, startLane } from './lane.ts';
+import { ENDED, type Whereabouts } from './whereabouts.ts';
 
 export interface RelayData {
   readonly journalFile: string;
@@ -27,11 +29,13 @@ export type ToRelay =
       readonly groupIds?: readonly string[] | undefined;
     }
   | { readonly kind: 'replay'; readonly connector: string; readonly cursor: number }
-  | { readonly kind: 'retry'; readonly connector: string; readonly seqs: readonly number[] };
+  | { readonly kind: 'retry'; readonly connector: string; readonly seqs: readonly number[] }
+  | ({ readonly kind: 'locate' } & Inquiry);
 
 export type FromRelay =
   | { readonly kind: 'settled'; readonly settlement: Settlement }
   | { readonly kind: 'signal'; readonly name: SignalName; readonly payload: Signals[SignalName] }
+  | { readonly kind: 'located'; readonly id: number; readonly answer: Whereabouts }
   | { readonly kind: 'ended' };
 
 function startRelayThread({ journalFile, connectors }: RelayData): void {
@@ -97,6 +101,12 @@ function startRelayThread({ journalFile, connectors }: RelayData): void {
       case 'retry': {
         const letters = message.seqs.flatMap((seq) => journal.deadLetter(message.connector, seq) ?? []);
         return lanes.get(message.connector)?.retry(letters);
+      }
+      case 'locate': {
+        const { id, connector, group, withinMs } = message;
+        const asked = lanes.get(connector)?.locate(group, AbortSignal.timeout(withinMs));
+        void (asked ?? Promise.resolve({ fault: ENDED })).then((answer) => post({ kind: 'located', id, answer }));
+        return;
       }
     }
   });

@@ -1,11 +1,12 @@
 import { html } from 'hono/html';
 import type { Group, Version } from '../../canon/group.ts';
 import type { JournalEntry } from '../../journal/deliveries.ts';
+import type { GroupCopy } from '../../relay/copies.ts';
 import { faultLines } from './connectors.ts';
 import { eventTable, eventWords, operator } from './events.ts';
 import { optional } from './groups.ts';
 import { badge, type Page, type Tone } from './layout.ts';
-import type { ConsolePorts, GroupCopy } from './ports.ts';
+import type { ConsolePorts } from './ports.ts';
 import { type Change, type FieldStory, storyOf } from './story.ts';
 import { empty, table } from './table.ts';
 import { brief, code, type Html, href, moment, plain, plural, relative, shown, upTo, value } from './text.ts';
@@ -118,7 +119,10 @@ const STANDINGS: Readonly<Record<GroupCopy['standing'], readonly [Tone, string]>
 };
 
 async function copiesOf(ports: ConsolePorts, groupId: string): Promise<Html> {
-  const copies = await ports.copies(groupId, AbortSignal.any([ports.stopping, AbortSignal.timeout(COPIES_WITHIN_MS)]));
+  const copies = await ports.operations.copies(
+    groupId,
+    AbortSignal.any([ports.stopping, AbortSignal.timeout(COPIES_WITHIN_MS)]),
+  );
   return html`<section aria-labelledby="copies-head"><h2 id="copies-head">Copies</h2>${
     copies.length === 0
       ? empty('No connector runs.')

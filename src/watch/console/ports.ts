@@ -1,4 +1,3 @@
-import type { Fault } from '../../canon/fault.ts';
 import type { Group } from '../../canon/group.ts';
 import type { Quarantined } from '../../journal/deliveries.ts';
 import type { HistoryReader } from '../../journal/history.ts';
@@ -7,19 +6,6 @@ import type { Operations } from '../../relay/operations.ts';
 import type { BridgeStatus } from '../api.ts';
 import type { Flow } from '../flow.ts';
 import type { Hour } from '../hour.ts';
-
-/** Where one connector's copy of a group stands. */
-export interface GroupCopy {
-  readonly connector: string;
-  readonly kind: string;
-  readonly standing: 'in-step' | 'differs' | 'missing' | 'behind' | 'waiting' | 'dead' | 'filtered' | 'unknown';
-  /** Where it lies: 'chat.group-info.events/3@1042', 'chat-groups/_doc/@TGS#…'. Absent when not known. */
-  readonly where?: string;
-  /** Fields that differ from the journal's state, where the copy can be read back. */
-  readonly differs?: readonly string[];
-  /** Why it cannot be told, or why it waits or is dead. */
-  readonly fault?: Fault;
-}
 
 /** All that the console needs of the bridge. Connectors may come and go: nothing here is kept from one rendering to the next. */
 export interface ConsolePorts {
@@ -42,7 +28,6 @@ export interface ConsolePorts {
   };
   readonly history: HistoryReader;
   group(groupId: string): Group | undefined;
-  copies(groupId: string, signal: AbortSignal): Promise<GroupCopy[]>;
   quarantined(after: number, limit: number): Quarantined[];
   remapQuarantine(): Promise<{ mapped: number; left: number }>;
   /** Resolves with how many there were. */
