@@ -5,7 +5,7 @@ import { pager } from './forms.ts';
 import type { Page } from './layout.ts';
 import type { ConsolePorts } from './ports.ts';
 import { empty, table } from './table.ts';
-import { brief, code, type Html, href, moment, shown, value } from './text.ts';
+import { brief, code, type Html, href, moment, shown, upTo, value } from './text.ts';
 
 const PAGE_EVENTS = 50;
 
@@ -18,9 +18,15 @@ export function eventsPage(ports: ConsolePorts, query: URLSearchParams): Page {
       groupId === undefined ? ports.history.recent(limit, from) : ports.history.ofGroup(groupId, limit, from);
     const entries = read(PAGE_EVENTS, before);
     const last = entries.at(-1)?.seq;
+    const nothing =
+      before !== undefined
+        ? 'There are no older events in the journal.'
+        : groupId === undefined
+          ? 'Nothing was recorded yet.'
+          : html`The journal holds no event of ${code(upTo(groupId, 200))}: none was recorded, or they are pruned.`;
     return html`${
       entries.length === 0
-        ? empty(before === undefined ? 'Nothing was recorded yet.' : 'There are no older events in the journal.')
+        ? empty(nothing)
         : eventTable(
             ports,
             entries,

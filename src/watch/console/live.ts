@@ -49,6 +49,8 @@ export function createLive(now: () => number, stopping: AbortSignal): Live {
         }
       });
       response.headers.set('cache-control', 'no-store');
+      // A bridge that stops does not wait for idle connections then.
+      response.headers.set('connection', 'close');
       return response;
     },
   };

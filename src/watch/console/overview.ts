@@ -15,7 +15,7 @@ export function overviewPage(ports: ConsolePorts): Page {
     place: 'overview',
     parts: [
       { id: 'headline', render: () => headline(ports) },
-      { id: 'plots', render: () => plots(ports) },
+      { id: 'plots', render: plotsOf(ports) },
       {
         id: 'connectors',
         render: () =>
@@ -57,6 +57,16 @@ function headline(ports: ConsolePorts): Html {
 /** Half a minute a column: 120 of them can be told apart on a phone, too. */
 const COLUMN_SECONDS = 30;
 const ROW_SECONDS = 300;
+
+/** Drawn once for each slot of the hour. */
+function plotsOf(ports: ConsolePorts): () => Html {
+  let drawn: { readonly slot: number; readonly html: Html } | undefined;
+  return () => {
+    const slot = ports.hour.slot();
+    if (drawn?.slot !== slot) drawn = { slot, html: plots(ports) };
+    return drawn.html;
+  };
+}
 
 function plots({ hour }: ConsolePorts): Html {
   const columns = hour.stretches(COLUMN_SECONDS);
