@@ -2,13 +2,15 @@ import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test } from 'vitest';
 import { signOf } from '../src/intake/authentication.ts';
-import { type BridgeHome, type BridgeProcess, bridgeHome, spawnBridge } from './bridge.process.ts';
+import { type BridgeHome, type BridgeProcess, bridgeHome, spawnBridge, startBridgeProcess } from './bridge.process.ts';
 import { launchBrowser } from './browser/browser.ts';
 import { barriers, expectNoOverflow, live, openWatched } from './browser/watched.ts';
 import { body, search } from './callbacks.ts';
+import { freePort } from './servers/port.ts';
 import { eventually, getDocument } from './servers/readback.ts';
+import { IDENTIFIER, SECRET_KEY, startVendor } from './vendor/stand-in.ts';
 
 const brokers = inject('kafkaBrokers');
 const elasticsearchUrl = inject('elasticsearchUrl');
@@ -129,8 +131,15 @@ describe.skipIf(skip !== '')(`a day of an operator, on real Kafka and Elasticsea
     );
     expect(told[1]).toMatch(/22:14:50 mei\.lin .*before: Équipe 东方.*after: Équipe 西方/);
     expect(told[2]).toMatch(/22:13:20 leckie .*before: nothing known.*after: Équipe 东方/);
-    await live(page);
-    await expect.poll(() => page.locator('#part-copies tbody tr').count()).toBe(3);
+    const copy = (connector: string) => page.locator(`#copy-${connector}`).textContent();
+    await expect.poll(() => copy('group-index')).toContain(`In step${index}/_doc/${GroupId}`);
+    await expect.poll(() => copy('group-events')).toMatch(/In step.*test\..*\/\d+@\d+/);
+    // Changed by hand: the page says so by itself.
+    await es(`/_update/${encodeURIComponent(GroupId)}`, {
+      method: 'POST',
+      body: JSON.stringify({ doc: { name: 'by hand' } }),
+    });
+    await expect.poll(() => copy('group-index')).toMatch(/Differs.*Differs in name/);
     expect(complaints).toEqual([]);
     await page.context().close();
   });
@@ -426,5 +435,81 @@ describe('whatever the callbacks hold', () => {
       '/events?group=a&notice=connector-unknown',
       ...Array.from({ length: 5 }, () => '/?notice=connector-unknown'),
     ]);
+  });
+});
+
+describe('reconcile', () => {
+  test('it is started, run dry and shown in the console, with what differed', async () => {
+    const vendor = await startVendor({ limits: { list: 100_000, groups: 100_000 } });
+    onTestFinished(() => vendor.stop());
+    for (const GroupId of ['@TGS#R1', '@TGS#R2', '@TGS#R3']) vendor.create({ GroupId, Name: `of ${GroupId}` });
+    const api = { baseUrl: vendor.url, identifier: IDENTIFIER, secretKey: SECRET_KEY };
+    const home = bridgeHome((folder) => ({ file: { kind: 'file', path: join(folder, 'events.ndjson') } }), {
+      reconcile: { api, groupTypes: ['Public'] },
+    });
+    onTestFinished(home.remove);
+    const bridge = await startBridgeProcess(home);
+    const { page, complaints } = await openWatched(browser);
+    await page.goto(`${bridge.adminUrl}/reconcile`);
+    await page.getByText('It has not run yet.').waitFor();
+    await page.getByRole('button', { name: /^Dry run/ }).click();
+    await page.getByText('Reconcile has started.').waitFor();
+    const run = page.locator('#part-run');
+    await expect
+      .poll(() => run.textContent())
+      .toMatch(/The last run, a dry run.*Ended.*Read3.*In step0.*Differ3.*Gone0.*Failed0/s);
+    await page.getByRole('button', { name: 'Start' }).click();
+    await expect
+      .poll(() => run.textContent())
+      .toMatch(/The last run(?!, a dry run).*Mended3.*What differed, by field.*new/s);
+    await page.getByRole('link', { name: 'Overview' }).click();
+    await expect.poll(() => page.locator('#part-stores').textContent()).toMatch(/3 groups mended, 0 in step/);
+    expect(await barriers(page)).toEqual([]);
+    expect(complaints).toEqual([]);
+    await page.context().close();
+    await bridge.end('SIGTERM');
+  });
+});
+
+describe('a page that is being watched', () => {
+  test('it does not hold up the end of the bridge; it says that it is cut off, and goes on with the next one', async () => {
+    const port = await freePort();
+    const home = bridgeHome((folder) => ({ file: { kind: 'file', path: join(folder, 'events.ndjson') } }), {
+      admin: { port },
+    });
+    onTestFinished(home.remove);
+    const first = await startBridgeProcess(home);
+    const { page } = await openWatched(browser);
+    await page.goto(first.adminUrl);
+    await live(page);
+    await first.end('SIGTERM');
+    await page.locator('#liveness[data-state="lost"]').waitFor();
+    expect(await page.locator('#liveness').textContent()).toContain('the bridge does not answer');
+    const second = await startBridgeProcess(home);
+    await live(page);
+    expect(await second.post({ search: search(), body: body({ Name: 'after the restart' }) })).toEqual(OK);
+    await row(page, 'after the restart').waitFor();
+    await page.context().close();
+    await second.end('SIGTERM');
+  });
+
+  test('there is a bound to how many are watched at once; the next one gets its place', async () => {
+    const home = bridgeHome((folder) => ({ file: { kind: 'file', path: join(folder, 'events.ndjson') } }));
+    onTestFinished(home.remove);
+    const bridge = await startBridgeProcess(home);
+    const leave = new AbortController();
+    const watch = async (signal?: AbortSignal) => {
+      const response = await fetch(`${bridge.adminUrl}/live?at=/events`, { ...(signal && { signal }) });
+      return response.status;
+    };
+    const statuses: number[] = [];
+    while (statuses.at(-1) !== 503 && statuses.length < 100) statuses.push(await watch(leave.signal));
+    expect(statuses.slice(0, -1).every((status) => status === 200)).toBe(true);
+    expect(statuses.at(-1)).toBe(503);
+    // What is not streamed is served all the same.
+    expect((await fetch(bridge.adminUrl)).status).toBe(200);
+    leave.abort();
+    await expect.poll(() => watch(AbortSignal.timeout(20_000))).toBe(200);
+    await bridge.end('SIGTERM');
   });
 });

@@ -4,8 +4,9 @@
  */
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { Page } from 'playwright-core';
+import type { Config } from '../../src/config/schema.ts';
 import { signOf } from '../../src/intake/authentication.ts';
 import { startServers } from '../servers/index.ts';
 import { launchBrowser } from './browser.ts';
@@ -18,7 +19,9 @@ Date.now = () => realNow() + shift;
 const { startBridge } = await import('../../src/bridge.ts');
 const { configSchema } = await import('../../src/config/schema.ts');
 
-const folder = process.argv[2] ?? 'docs/images';
+const folder = resolve(process.argv[2] ?? 'docs/images');
+/** In a folder of one's own: pages for looking at while working on them, too. */
+const everything = process.argv[2] !== undefined;
 mkdirSync(folder, { recursive: true });
 const home = mkdtempSync(join(tmpdir(), 'bridge-pictures-'));
 const print = (line: string): void => void process.stdout.write(`${line}\n`);
@@ -27,7 +30,9 @@ const external = process.env.KAFKA_BROKERS !== undefined && process.env.ELASTICS
 const servers = external ? undefined : await startServers({ onProgress: print });
 const brokers = process.env.KAFKA_BROKERS ?? servers?.kafka.brokers;
 const nodes = process.env.ELASTICSEARCH_URL ?? servers?.elasticsearch.url;
-const run = `pictures-${realNow()}`;
+// Pictures show relative paths.
+process.chdir(home);
+const run = `chat-${realNow().toString(36).slice(-5)}`;
 const token = 'a-token-of-the-pictures';
 
 await makeStrictIndex(`${nodes}/${run}-search`);
@@ -36,18 +41,19 @@ const config = configSchema.parse({
   app: { sdkAppId: '1400701118', callbackTokens: [token] },
   receiver: { host: '127.0.0.1', port: 0 },
   admin: { port: 0 },
-  journal: { file: join(home, 'journal.db'), maxBytes: '64MiB' },
+  journal: { file: 'data/journal.db', maxBytes: '64MiB' },
   connectors: {
     'group-events': { kind: 'kafka', brokers, topic: `${run}.events`, createTopic: { partitions: 3 } },
     'group-index': { kind: 'elasticsearch', nodes, index: `${run}-groups`, createIndex: { replicas: 0 } },
     'search-index': { kind: 'elasticsearch', nodes, index: `${run}-search` },
     analytics: { kind: 'kafka', brokers: '127.0.0.1:1', topic: 'analytics.groups', content: 'groups' },
-    'audit-file': { kind: 'file', path: join(home, 'events.ndjson') },
+    'audit-file': { kind: 'file', path: 'data/events.ndjson' },
   },
 });
-const bridge = await startBridge(config as Parameters<typeof startBridge>[0], 'silent' as never);
+const bridge = await startBridge(config as Config, 'silent');
 const dice = createDice(2026);
 const traffic = makeTraffic(dice);
+const [told = { id: '', type: '' }] = traffic.groups;
 
 async function post({ search, body }: Made, sign = true): Promise<number> {
   const RequestTime = String(Math.floor(Date.now() / 1000));
@@ -80,12 +86,37 @@ try {
     await live(slot);
   }
   shift = 0;
-  const [group] = traffic.groups;
-  const change = traffic.change(Date.now());
-  const of = (more: Record<string, unknown>): Made => ({
-    ...change,
-    body: { CallbackCommand: change.body.CallbackCommand, Type: 'Community', GroupId: group?.id, ...more },
-  });
+  await oddities();
+  for (let n = 0; n < 30; n++) await post(traffic.change(Date.now() - 500));
+  await story();
+  for (let n = 0; n < 4; n++) await post(traffic.change(Date.now() - 300));
+  await pictures(told.id);
+} finally {
+  await bridge.stop('the pictures are taken');
+  await servers?.stop();
+  for (const index of ['groups', 'search']) await fetch(`${nodes}/${run}-${index}`, { method: 'DELETE' });
+  rmSync(home, { recursive: true, force: true });
+}
+
+/** What search-index does not take, and a shape that the bridge does not know. */
+async function oddities(): Promise<void> {
+  for (const n of [3, 9, 14]) {
+    const GroupId = traffic.groups[n]?.id;
+    await post(
+      made({
+        GroupId,
+        Operator_Account: 'administrator',
+        Introduction: `${'长'.repeat(12_000)}${n}`,
+        EventTime: Date.now() - n * 1_000,
+      }),
+    );
+  }
+  await post(made({ GroupId: told.id, Name: 'renamed', EventTime: Date.now() }));
+}
+
+/** Of one group: a rename, a notice of two lines, and a rename that arrives ten minutes late. */
+async function story(): Promise<void> {
+  const of = (more: Record<string, unknown>): Made => made({ GroupId: told.id, Type: told.type, ...more });
   await post(of({ Operator_Account: 'mei.lin', Name: '周末爬山小分队 🏔', EventTime: Date.now() - 40_000 }));
   await post(
     of({
@@ -95,25 +126,11 @@ try {
     }),
   );
   await post(of({ Operator_Account: 'user_88213', Name: '周末徒步', EventTime: Date.now() - 600_000 }));
-  // What search-index knows no field for, and a shape that the bridge does not know.
-  for (const n of [3, 9, 14]) {
-    const GroupId = traffic.groups[n]?.id;
-    await post(
-      of({
-        Operator_Account: 'administrator',
-        GroupId,
-        Introduction: `${'长'.repeat(12_000)}${n}`,
-        EventTime: Date.now() - n * 1_000,
-      }),
-    );
-  }
-  await post(of({ Name: 'renamed', EventTime: Date.now() }));
-  await pictures(group?.id ?? '');
-} finally {
-  await bridge.stop('the pictures are taken');
-  await servers?.stop();
-  for (const index of ['groups', 'search']) await fetch(`${nodes}/${run}-${index}`, { method: 'DELETE' });
-  rmSync(home, { recursive: true, force: true });
+}
+
+function made(body: Record<string, unknown>): Made {
+  const { search, body: of } = traffic.change(Date.now());
+  return { search, body: { CallbackCommand: of.CallbackCommand, Type: 'Community', ...body } };
 }
 
 async function pictures(groupId: string): Promise<void> {
@@ -124,36 +141,38 @@ async function pictures(groupId: string): Promise<void> {
     options: { dark?: boolean; phone?: boolean; full?: boolean; ready?(page: Page): Promise<void> } = {},
   ) => {
     const page = await browser.newPage({
-      viewport: options.phone ? { width: 390, height: 844 } : { width: 1280, height: 860 },
-      deviceScaleFactor: options.phone && options.full === false ? 2 : 1,
+      viewport: options.phone ? { width: 390, height: 844 } : { width: 1280, height: 1000 },
+      deviceScaleFactor: options.phone && !options.full ? 2 : 1,
       colorScheme: options.dark ? 'dark' : 'light',
     });
     await page.goto(bridge.adminUrl + path);
     await page.getByText('Live', { exact: true }).waitFor();
     await options.ready?.(page);
-    await page.screenshot({ path: join(folder, `${name}.png`), fullPage: options.full ?? true });
+    await page.screenshot({ path: join(folder, `${name}.png`), fullPage: options.full ?? false });
     await page.close();
     print(`${name}.png`);
   };
   await settled();
   await take('console-light', '/');
   await take('console-dark', '/', { dark: true });
-  await take('console-phone', '/', { phone: true, full: false });
+  await take('console-phone', '/', { phone: true });
   await take('console-group', `/group?id=${encodeURIComponent(groupId)}`);
-  if (process.argv[2] !== undefined) {
-    await take('phone', '/', { phone: true });
-    await take('events', '/events');
+  if (everything) {
+    const full = true;
+    await take('phone', '/', { phone: true, full });
+    await take('full', '/', { full });
+    await take('events', '/events', { full });
     await take('events-phone', '/events', { phone: true });
     await take('groups', '/groups?search=a');
     await take('group-dark', `/group?id=${encodeURIComponent(groupId)}`, { dark: true });
-    await take('group-phone', `/group?id=${encodeURIComponent(groupId)}`, { phone: true });
+    await take('group-phone', `/group?id=${encodeURIComponent(groupId)}`, { phone: true, full });
     await take('dead', '/dead-letters', { ready: async (page) => page.getByText(/Discard (all|it)…/).click() });
     await take('dead-phone', '/dead-letters', { phone: true });
     await take('quarantine', '/quarantine', { ready: async (page) => page.getByText(/^Body/).first().click() });
-    await take('reconcile', '/reconcile');
-    await take('replay', '/', { ready: async (page) => page.getByText('Replay…').first().click() });
-    await take('table', '/', { ready: async (page) => page.getByText('The same in figures').click() });
-    await take('notice', '/?notice=paused', { full: false });
+    await take('reconcile', '/reconcile', { dark: true });
+    await take('replay', '/', { dark: true, ready: async (page) => page.getByText('Replay…').nth(3).click() });
+    await take('table', '/', { full, ready: async (page) => page.getByText('The same in figures').click() });
+    await take('notice', '/?notice=paused');
   }
   await browser.close();
 }
