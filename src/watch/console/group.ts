@@ -97,7 +97,11 @@ function changeLine({ event, before, after, late, seq }: Change, id: string, now
   )} <span class="quiet">${eventWords(event)}, seq ${seq}</span>${
     late !== undefined && html` ${badge('held', html`arrived late, superseded by ${versionWords(late.than, now)}`)}`
   }</p><div class="fromto"><div><span class="aside">before: </span>${
-    before === undefined ? html`<span class="quiet">nothing known</span>` : html`<del>${value(before, `${id}-b`)}</del>`
+    before === undefined
+      ? html`<span class="quiet">nothing known</span>`
+      : late === undefined
+        ? html`<del>${value(before, `${id}-b`)}</del>`
+        : value(before, `${id}-b`)
   }</div><span class="arrow" aria-hidden="true">→</span><div><span class="aside">after: </span>${
     late === undefined ? html`<ins>${value(after, `${id}-a`)}</ins>` : html`<s>${value(after, `${id}-a`)}</s>`
   }</div></div></li>`;
