@@ -10,8 +10,8 @@ export type LoadSettings = Pick<LoadOrder, 'url' | 'ms'> & Partial<Omit<LoadOrde
 
 export interface LoadGenerator {
   readonly pid: number;
-  /** The word that the latest load's Names hold. */
-  readonly latestRun: string;
+  /** The word that the Names of the next load will hold. */
+  nextRun(): string;
   /** Runs one load to its end; one at a time. Rejects when nothing listens. */
   load(settings: LoadSettings): Promise<LoadResult>;
   close(): void;
@@ -28,23 +28,19 @@ export function startLoadGenerator(): LoadGenerator {
   });
   gone.catch(() => {});
   let loads = 0;
-  let latestRun = '';
   return {
     get pid() {
       return child.pid ?? 0;
     },
-    get latestRun() {
-      return latestRun;
-    },
+    nextRun: () => `${word}-${loads + 1}`,
     async load(settings) {
-      latestRun = `${word}-${++loads}`;
       const order: LoadOrder = {
         connections: CONNECTIONS,
         groups: GROUPS,
         warmUpMs: 0,
         envelope: true,
         ...settings,
-        run: latestRun,
+        run: `${word}-${++loads}`,
         firstNumber: 0,
       };
       child.send(order);
