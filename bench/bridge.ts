@@ -4,11 +4,11 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Kafka, logLevel } from 'kafkajs';
 import { stringify } from 'yaml';
 import { type BridgeMetrics, createFaultyBridge } from '../test/faults/bridge.ts';
 import { freePort, type Servers } from '../test/servers/index.ts';
 import type { Bench } from './context.ts';
+import { removeCopies } from './copies.ts';
 
 export const KAFKA = 'group-events';
 export const ELASTICSEARCH = 'group-index';
@@ -100,7 +100,7 @@ export async function startBenchBridge(
   };
   const close = bench.closing.add(async () => {
     await stop().catch(() => {});
-    if (settings.connectors === undefined) await removeCopies(servers, topic, index);
+    if (settings.connectors === undefined) await removeCopies(servers, { topic, index });
     process.off('exit', removeFolder);
     removeFolder();
   });
@@ -150,23 +150,4 @@ function pair(servers: Servers, topic: string, index: string): Record<string, un
       createIndex: { replicas: 0 },
     },
   };
-}
-
-/** They may be somebody else's servers: nothing is left there. */
-export async function removeCopies({ kafka, elasticsearch }: Servers, topic: string, index: string): Promise<void> {
-  await fetch(`${elasticsearch.url}/${index}?ignore_unavailable=true`, { method: 'DELETE' }).catch(() => {});
-  const admin = new Kafka({
-    clientId: 'bench',
-    brokers: kafka.brokers.split(','),
-    logLevel: logLevel.NOTHING,
-    retry: { retries: 1 },
-  }).admin();
-  try {
-    await admin.connect();
-    await admin.deleteTopics({ topics: [topic] });
-  } catch {
-    // It was never made, or Kafka is gone.
-  } finally {
-    await admin.disconnect().catch(() => {});
-  }
 }

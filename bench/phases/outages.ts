@@ -1,7 +1,7 @@
 import { startBenchBridge } from '../bridge.ts';
 import type { Bench } from '../context.ts';
 import { BRIDGE } from '../figures.ts';
-import { LOW_RATE } from './latency.ts';
+import { atRate, LOW_RATE } from './latency.ts';
 import { noteFailures, SETTLED_WITHIN_MS } from './measure.ts';
 
 /** Open loop at a low rate while one destination, then the other, is stopped: an answer must not depend on either. */
@@ -18,13 +18,16 @@ export async function measureOutages(bench: Bench): Promise<void> {
     }
     print(`bridge: ${LOW_RATE}/s with ${name} stopped`);
     const bridge = await startBenchBridge(bench);
-    await load.load({ url: bridge.url, ms: warmUpMs, rate: LOW_RATE });
+    const before = await load.load({ url: bridge.url, ms, warmUpMs, rate: LOW_RATE });
+    noteFailures(bench, BRIDGE, before);
+    const meansBefore = 'the same bridge just before, with both running';
+    figures.addLatency(BRIDGE, `${atRate(LOW_RATE)}, before ${name} stops`, before, meansBefore);
     await control.kill();
     const result = await load.load({ url: bridge.url, ms, warmUpMs, rate: LOW_RATE });
     await control.restart();
     noteFailures(bench, BRIDGE, result);
     const means = `recorded on disk while ${name} is killed; from when the callback was due to its OK`;
-    figures.addLatency(BRIDGE, `ack at ${LOW_RATE}/s, ${name} stopped`, result, means);
+    figures.addLatency(BRIDGE, `${atRate(LOW_RATE)}, ${name} stopped`, result, means);
     const caughtUpMs = await bridge.inStep(SETTLED_WITHIN_MS);
     figures.add({
       subject: BRIDGE,

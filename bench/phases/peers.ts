@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { removeCopies } from '../bridge.ts';
 import type { Bench } from '../context.ts';
+import { countCopies, createCopies, removeCopies } from '../copies.ts';
 import { ACKNOWLEDGED } from '../figures.ts';
 import { PEERS } from '../peers/index.ts';
 import { cpuMs, memoryMb } from '../processes.ts';
@@ -23,10 +23,11 @@ export async function measurePeers(bench: Bench): Promise<void> {
     const { brokers } = servers.kafka;
     const { url: elasticsearchUrl } = servers.elasticsearch;
     print(`${peer.title}: starting`);
+    await createCopies(servers, copies);
     const running = await peer.start({ brokers, elasticsearchUrl, ...copies }, print);
     const close = closing.add(async () => {
       await running.close();
-      await removeCopies(servers, copies.topic, copies.index);
+      await removeCopies(servers, copies);
     });
     print(`${peer.title}: closed loop, then ${LOW_RATE}/s`);
     const { envelope } = peer;
@@ -62,6 +63,13 @@ export async function measurePeers(bench: Bench): Promise<void> {
     });
     noteFailures(bench, peer.title, few);
     figures.addLatency(subject, atRate(LOW_RATE), few, 'answer, from when the callback was due');
+    // What was answered OK must be there, or the figures compare nothing.
+    const { records, documents } = await countCopies(servers, copies);
+    const answered = most.ok + most.okInWarmUp + few.ok + few.okInWarmUp;
+    print(
+      `  ${peer.title}: ${answered} answered OK, ${records} records in Kafka, ${documents} groups in Elasticsearch`,
+    );
+    if (records < answered) print(`  ${peer.title}: ${answered - records} ANSWERED OK AND NOT IN KAFKA (yet)`);
     await close();
   }
 }
