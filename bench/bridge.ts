@@ -7,7 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { stringify } from 'yaml';
 import { type BridgeMetrics, createFaultyBridge } from '../test/faults/bridge.ts';
 import { freePort, type Servers } from '../test/servers/index.ts';
-import type { Bench } from './context.ts';
+import type { Closing } from './context.ts';
 import { removeCopies } from './copies.ts';
 
 export const KAFKA = 'group-events';
@@ -43,11 +43,17 @@ export interface BridgeSettings {
   readonly launch?: boolean;
 }
 
-export async function startBenchBridge(
-  bench: Pick<Bench, 'servers' | 'closing'>,
-  settings: BridgeSettings = {},
-): Promise<BenchBridge> {
+export interface BridgeHost {
+  readonly closing: Closing;
+  /** Not needed with connectors of one's own. */
+  readonly servers?: Servers;
+}
+
+export async function startBenchBridge(bench: BridgeHost, settings: BridgeSettings = {}): Promise<BenchBridge> {
   const { servers } = bench;
+  const connectors = settings.connectors;
+  if (connectors === undefined && servers === undefined)
+    throw new TypeError('neither servers nor connectors are given');
   const topic = `bench.${randomUUID()}`;
   const index = `bench-${randomUUID()}`;
   const ports = { receiver: await freePort(), admin: await freePort() };
@@ -61,7 +67,7 @@ export async function startBenchBridge(
     receiver: { host: '127.0.0.1', port: ports.receiver },
     admin: { port: ports.admin },
     journal: { file: journalFile, maxBytes: '100GiB' },
-    connectors: settings.connectors?.(folder) ?? pair(servers, topic, index),
+    connectors: connectors?.(folder) ?? (servers && pair(servers, topic, index)),
   };
   writeFileSync(configFile, stringify(config));
   const bridge = createFaultyBridge(ports, configFile);
@@ -100,7 +106,7 @@ export async function startBenchBridge(
   };
   const close = bench.closing.add(async () => {
     await stop().catch(() => {});
-    if (settings.connectors === undefined) await removeCopies(servers, { topic, index });
+    if (connectors === undefined && servers !== undefined) await removeCopies(servers, { topic, index });
     process.off('exit', removeFolder);
     removeFolder();
   });

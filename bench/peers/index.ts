@@ -1,6 +1,8 @@
 import { camel } from './camel/peer.ts';
+import { fluentBit } from './fluent-bit/peer.ts';
 import { nodeRed } from './node-red/peer.ts';
 import type { Peer } from './peer.ts';
+import { redpandaConnect } from './redpanda-connect/peer.ts';
+import { vector } from './vector/peer.ts';
 
-/** In the order of the README's table. */
-export const PEERS: readonly Peer[] = [nodeRed, camel];
+export const PEERS: readonly Peer[] = [vector, redpandaConnect, nodeRed, camel, fluentBit];

@@ -76,7 +76,12 @@ async function answersCallback(url: string): Promise<boolean> {
   const [head = '', body = ''] = request.split('\r\n\r\n');
   try {
     const target = new URL(/^POST (\S+)/.exec(head)?.[1] ?? '', url);
-    const response = await fetch(target, { method: 'POST', headers: { 'content-type': 'application/json' }, body });
+    const response = await fetch(target, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body,
+      signal: AbortSignal.timeout(5_000),
+    });
     await response.arrayBuffer();
     return response.ok;
   } catch {

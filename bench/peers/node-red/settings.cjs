@@ -8,7 +8,6 @@ module.exports = {
   uiPort: Number(PEER_PORT),
   userDir: PEER_FOLDER,
   flowFile: join(__dirname, 'flows.json'),
-  readOnly: true,
   httpAdminRoot: false,
   credentialSecret: false,
   functionGlobalContext: { kafkajs: require(require.resolve('kafkajs', { paths: [PEER_INSTALLED] })) },
