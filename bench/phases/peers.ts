@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Bench } from '../context.ts';
 import { countCopies, createCopies, removeCopies } from '../copies.ts';
 import { ACKNOWLEDGED } from '../figures.ts';
+import { GROUPS } from '../load/load.ts';
 import { PEERS } from '../peers/index.ts';
 import { cpuMs, memoryMb } from '../processes.ts';
 import { atRate, LOW_RATE } from './latency.ts';
@@ -66,10 +67,9 @@ export async function measurePeers(bench: Bench): Promise<void> {
     // What was answered OK must be there, or the figures compare nothing.
     const { records, documents } = await countCopies(servers, copies);
     const answered = most.ok + most.okInWarmUp + few.ok + few.okInWarmUp;
-    print(
-      `  ${peer.title}: ${answered} answered OK, ${records} records in Kafka, ${documents} groups in Elasticsearch`,
-    );
-    if (records < answered) print(`  ${peer.title}: ${answered - records} ANSWERED OK AND NOT IN KAFKA (yet)`);
+    const groups = Math.min(GROUPS, Math.max(most.ok + most.okInWarmUp, few.ok + few.okInWarmUp));
+    print(`  ${answered} answered OK, ${records} records in Kafka; ${groups} groups, ${documents} documents`);
+    if (records < answered || documents < groups) print('  NOT ALL of what was answered OK is in both copies (yet)');
     await close();
   }
 }

@@ -1,4 +1,6 @@
 import com.fasterxml.jackson.databind.ObjectMapper;
+import java.net.URLEncoder;
+import java.nio.charset.StandardCharsets;
 import org.apache.camel.Exchange;
 import org.apache.camel.builder.RouteBuilder;
 import org.apache.camel.component.kafka.KafkaConstants;
@@ -33,7 +35,8 @@ public final class BothCopies extends RouteBuilder {
           String groupId = json.readTree(body).required("GroupId").asText();
           exchange.getMessage().removeHeaders("*");
           exchange.getMessage().setHeader(KafkaConstants.KEY, groupId);
-          exchange.getMessage().setHeader("ID", groupId);
+          // The component puts it into the URL as it is.
+          exchange.getMessage().setHeader("ID", URLEncoder.encode(groupId, StandardCharsets.UTF_8));
           exchange.setProperty("callback", body);
         })
         .to("kafka:" + System.getenv("PEER_TOPIC") + "?brokers=" + System.getenv("PEER_BROKERS") + "&requestRequiredAcks=all")
