@@ -36,3 +36,20 @@ export function createClosing(): Closing {
     },
   };
 }
+
+/** Ctrl-C ends everything that was started, then the process; a second one ends it at once. The returned function says whether. */
+export function closeOnSignals(closing: Closing): () => boolean {
+  let interrupted = false;
+  for (const [name, code] of [
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const) {
+    process.on(name, () => {
+      if (interrupted) process.exit(code);
+      interrupted = true;
+      process.stderr.write('stopping everything; once more ends it at once\n');
+      void closing.closeAll().finally(() => process.exit(code));
+    });
+  }
+  return () => interrupted;
+}

@@ -3,12 +3,9 @@
  *
  * Measures the bridge, bare servers and peers in one run on real servers, prints one table and writes it as JSON.
  */
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { cpus, totalmem } from 'node:os';
-import { fileURLToPath } from 'node:url';
 import { missingPrerequisite, startServers } from '../test/servers/index.ts';
-import { type Bench, createClosing } from './context.ts';
-import { createFigures, ratioToBare, table } from './figures.ts';
+import { type Bench, closeOnSignals, createClosing } from './context.ts';
+import { createFigures } from './figures.ts';
 import { startLoadGenerator } from './load/load.ts';
 import { type Options, type PhaseName, readOptions, USAGE } from './options.ts';
 import { measureBacklog } from './phases/backlog.ts';
@@ -20,7 +17,7 @@ import { measureOutages } from './phases/outages.ts';
 import { measurePeers } from './phases/peers.ts';
 import { measureStart } from './phases/start.ts';
 import { measureSustained } from './phases/sustained.ts';
-import { targets } from './targets.ts';
+import { report } from './report.ts';
 
 const PHASE: Readonly<Record<PhaseName, (bench: Bench) => Promise<void>>> = {
   bare: measureBare,
@@ -35,18 +32,7 @@ const PHASE: Readonly<Record<PhaseName, (bench: Bench) => Promise<void>>> = {
 };
 
 const closing = createClosing();
-let interrupted = false;
-for (const [name, code] of [
-  ['SIGINT', 130],
-  ['SIGTERM', 143],
-] as const) {
-  process.on(name, () => {
-    if (interrupted) process.exit(code);
-    interrupted = true;
-    process.stderr.write('stopping everything; once more ends it at once\n');
-    void closing.closeAll().finally(() => process.exit(code));
-  });
-}
+const interrupted = closeOnSignals(closing);
 
 /** Progress goes to stderr, so that stdout holds the results alone. */
 const print = (line: string): void => void process.stderr.write(`${line}\n`);
@@ -87,45 +73,24 @@ async function main(): Promise<number> {
     print(`\n[${((performance.now() - start) / 1_000).toFixed(0)} s] ${name}`);
     await measure(bench);
   }
-  const met = targets(figures);
-  const machine = {
-    cpus: cpus().length,
-    model: cpus()[0]?.model ?? '',
-    memoryGb: Math.round(totalmem() / 2 ** 30),
-    node: process.version,
-  };
-  const result = {
-    startedAt: startedAt.toISOString(),
-    seconds: Math.round((performance.now() - start) / 1_000),
-    machine,
+  report({
+    name: 'bench',
+    startedAt,
     options: { ...options, only: [...options.only] },
-    figures: figures.all.map((figure) => ({ ...figure, ratioToBare: ratioToBare(figures, figure) })),
-    targets: met,
-  };
-  const folder = new URL('results/', import.meta.url);
-  mkdirSync(folder, { recursive: true });
-  const file = new URL(`${startedAt.toISOString().replaceAll(':', '-')}.json`, folder);
-  writeFileSync(file, `${JSON.stringify(result, null, 2)}\n`);
-  if (options.json) process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
-  else {
-    process.stdout.write(
-      `\n${machine.cpus} × ${machine.model}, ${machine.memoryGb} GB, Node ${machine.node}, ${result.seconds} s\n\n`,
-    );
-    process.stdout.write(`${table(figures)}\n\n`);
-    for (const { wanted, reached, met: is } of met)
-      process.stdout.write(`${is ? 'reached' : 'NOT reached'}: ${wanted}: ${reached}\n`);
-  }
-  print(`\nwritten to ${fileURLToPath(file)}`);
+    figures,
+    json: options.json,
+    print,
+  });
   return 0;
 }
 
 try {
   process.exitCode = await main();
 } catch (thrown) {
-  if (!interrupted) {
+  if (!interrupted()) {
     print(thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown));
     process.exitCode = 1;
   }
 } finally {
-  if (!interrupted) await closing.closeAll();
+  if (!interrupted()) await closing.closeAll();
 }

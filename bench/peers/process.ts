@@ -1,8 +1,8 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { accessSync, constants, mkdtempSync, rmSync } from 'node:fs';
+import { accessSync, constants, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { delimiter, extname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createRequestBuffer } from '../load/callbacks.ts';
 import type { RunningPeer } from './peer.ts';
@@ -89,24 +89,29 @@ async function answersCallback(url: string): Promise<boolean> {
   }
 }
 
-/** Runs `setup.sh` of a peer's folder once. */
+/** Runs `setup.sh` of a peer's folder, once and again when anything in it has changed. */
 export function setUp(folder: string, print: (line: string) => void): void {
-  const installed = join(folder, '.installed', 'done');
-  if (exists(installed)) return;
-  print(`  setting it up with ${join(folder, 'setup.sh')}, this first time only`);
+  const done = modified(join(folder, '.installed', 'done'));
+  const sources = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter(
+    (path) => !path.startsWith('.installed') && !path.endsWith('peer.ts') && extname(path) !== '',
+  );
+  if (sources.every((path) => modified(join(folder, path)) <= done)) return;
+  print(`  setting it up with ${join(folder, 'setup.sh')}`);
   execFileSync('sh', [join(folder, 'setup.sh')], { stdio: ['ignore', 'ignore', 'inherit'] });
+}
+
+function modified(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
 }
 
 export function onPath(name: string): string | undefined {
   const files = (process.env.PATH ?? '').split(delimiter).map((folder) => join(folder, name));
-  return files.find((file) => exists(file, constants.X_OK));
-}
-
-function exists(path: string, mode = constants.F_OK): boolean {
-  try {
-    accessSync(path, mode);
-    return true;
-  } catch {
-    return false;
-  }
+  return files.find((file) => {
+    try {
+      accessSync(file, constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
 }
