@@ -53,14 +53,16 @@ export function shown({ value, unit }: Pick<Figure, 'value' | 'unit'>): string {
 
 /** All figures, with the ratio to the bare fdatasync server's figure of the same name, else (rates) to what it acknowledges alone. */
 export function table(figures: Figures): string {
-  const rows = figures.all.map((figure) => [
+  const ratios = figures.all.map((figure) => ratioToBare(figures, figure)?.toFixed(2) ?? '');
+  const withRatios = ratios.some((ratio) => ratio !== '');
+  const rows = figures.all.map((figure, at) => [
     figure.subject,
     figure.name,
     shown(figure),
-    ratioToBare(figures, figure)?.toFixed(2) ?? '',
+    ...(withRatios ? [ratios[at] ?? ''] : []),
     figure.means,
   ]);
-  return markdown(['', 'figure', 'value', `× ${FDATASYNC.name}`, 'what it means'], rows);
+  return markdown(['', 'figure', 'value', ...(withRatios ? [`× ${FDATASYNC.name}`] : []), 'what it means'], rows);
 }
 
 export function ratioToBare(figures: Figures, { subject, name, value, unit }: Figure): number | undefined {
@@ -73,7 +75,7 @@ export function ratioToBare(figures: Figures, { subject, name, value, unit }: Fi
 
 export function markdown(titles: readonly string[], rows: readonly (readonly string[])[]): string {
   const widths = titles.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)));
-  const rightAligned = (column: number): boolean => column === 2 || column === 3;
+  const rightAligned = (column: number): boolean => column > 1 && column < titles.length - 1;
   const line = (row: readonly string[]): string => {
     const cells = row.map((cell, column) =>
       rightAligned(column) ? cell.padStart(widths[column] ?? 0) : cell.padEnd(widths[column] ?? 0),

@@ -146,6 +146,9 @@ export async function runLoad(order: LoadOrder): Promise<LoadResult> {
       const early = Math.min(due, endAt) - performance.now();
       await delay(Math.max(1, early));
     }
+    // Left out of the latencies, so they must not be left out of sight.
+    const neverSent = Math.floor((endAt - due) / interval);
+    if (neverSent > 0) failures.set('never sent, too late', neverSent);
     over = true;
   }
 
