@@ -75,7 +75,7 @@ export async function runLoad(order: LoadOrder): Promise<LoadResult> {
       else {
         rest = '';
         if (end !== text.length) bytesAhead += text.length - end;
-        const isOk = text.startsWith('HTTP/1.1 200') && (!order.envelope || text.includes('"ActionStatus":"OK"'));
+        const isOk = text.startsWith('HTTP/1.1 200') && (!order.envelope || saysOk(text));
         answered(`HTTP ${text.slice(9, 12)}`, isOk);
       }
       return true;
@@ -176,10 +176,17 @@ export async function runLoad(order: LoadOrder): Promise<LoadResult> {
   };
 }
 
+const ENVELOPE = '"ActionStatus":"OK"';
+
+/** Chunked answers may be cut in the middle of it. */
+function saysOk(text: string): boolean {
+  return text.includes(ENVELOPE) || text.replace(/\r\n[0-9a-f]+\r\n/gi, '').includes(ENVELOPE);
+}
+
 const LENGTH = 'content-length: ';
 
 /** Where the answer at the start of `text` ends, undefined while it is not all there. */
-export function answerEnd(text: string): number | undefined {
+function answerEnd(text: string): number | undefined {
   const headEnd = text.indexOf('\r\n\r\n');
   if (headEnd < 0) return undefined;
   let at = text.indexOf(LENGTH);
