@@ -47,6 +47,8 @@ export interface BridgeHost {
   readonly closing: Closing;
   /** Not needed with connectors of one's own. */
   readonly servers?: Servers;
+  /** Where each of its threads leaves a CPU profile when it ends. */
+  readonly profileFolder?: string | undefined;
 }
 
 export async function startBenchBridge(bench: BridgeHost, settings: BridgeSettings = {}): Promise<BenchBridge> {
@@ -78,7 +80,13 @@ export async function startBenchBridge(bench: BridgeHost, settings: BridgeSettin
   };
   const launch = async (): Promise<number> => {
     const start = performance.now();
+    const { NODE_OPTIONS } = process.env;
+    if (bench.profileFolder !== undefined) {
+      process.env.NODE_OPTIONS = `--cpu-prof --cpu-prof-dir=${bench.profileFolder}`;
+    }
     bridge.launch();
+    if (NODE_OPTIONS === undefined) delete process.env.NODE_OPTIONS;
+    else process.env.NODE_OPTIONS = NODE_OPTIONS;
     for (;;) {
       const ready = await fetch(`${bridge.adminUrl}/readyz`).then(
         async (response) => {

@@ -10,6 +10,7 @@ export interface Bench {
   readonly options: Options;
   readonly figures: Figures;
   readonly closing: Closing;
+  readonly profileFolder?: string | undefined;
   print(line: string): void;
 }
 

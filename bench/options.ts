@@ -24,6 +24,7 @@ export interface Options {
   readonly journalEvents: number;
   readonly peers: readonly string[];
   readonly json: boolean;
+  readonly profile: boolean;
   readonly quick: boolean;
 }
 
@@ -35,6 +36,7 @@ export const USAGE = `npm run bench -- [options]
   --backlog N           events of the backlog that is drained (500000)
   --journal N           events of the large journal that a bridge is started on (1000000)
   --peers a,b           peers that run beside it: node-red, camel, vector, redpanda-connect, fluent-bit
+  --profile             each bridge leaves its CPU profiles in bench/results/profiles/ (slower: not for figures)
   --json                prints the results as JSON instead of the table
 `;
 
@@ -50,11 +52,12 @@ export function readOptions(args: readonly string[]): Options | 'help' {
       journal: { type: 'string' },
       peers: { type: 'string', default: '' },
       json: { type: 'boolean', default: false },
+      profile: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
   });
   if (values.help) return 'help';
-  const { quick, json } = values;
+  const { quick, json, profile } = values;
   const number = (name: 'seconds' | 'backlog' | 'journal', otherwise: number): number => {
     const given = values[name];
     if (given === undefined) return otherwise;
@@ -74,6 +77,7 @@ export function readOptions(args: readonly string[]): Options | 'help' {
     journalEvents: number('journal', quick ? 50_000 : 1_000_000),
     peers: list(values.peers),
     json,
+    profile,
     quick,
   };
 }

@@ -3,6 +3,7 @@
  *
  * Measures the bridge, bare servers and peers in one run on real servers, prints one table and writes it as JSON.
  */
+import { fileURLToPath } from 'node:url';
 import { missingPrerequisite, startServers } from '../test/servers/index.ts';
 import { type Bench, closeOnSignals, createClosing } from './context.ts';
 import { createFigures } from './figures.ts';
@@ -67,11 +68,20 @@ async function main(): Promise<number> {
   const load = startLoadGenerator();
   closing.add(load.close);
   const figures = createFigures(print);
-  const bench: Bench = { servers, load, options, figures, closing, print };
+  const profileFolder = options.profile ? fileURLToPath(new URL('results/profiles', import.meta.url)) : undefined;
+  const bench: Bench = { servers, load, options, figures, closing, profileFolder, print };
+  const failed: string[] = [];
   for (const [name, measure] of Object.entries(PHASE)) {
     if (!options.only.has(name as PhaseName)) continue;
     print(`\n[${((performance.now() - start) / 1_000).toFixed(0)} s] ${name}`);
-    await measure(bench);
+    try {
+      await measure(bench);
+    } catch (thrown) {
+      if (interrupted()) throw thrown;
+      // What was measured before is not lost for it.
+      failed.push(name);
+      print(`${name} FAILED: ${thrown instanceof Error ? thrown.stack : String(thrown)}`);
+    }
   }
   report({
     name: 'bench',
@@ -81,7 +91,8 @@ async function main(): Promise<number> {
     json: options.json,
     print,
   });
-  return 0;
+  if (failed.length > 0) print(`FAILED: ${failed.join(', ')}`);
+  return failed.length > 0 ? 1 : 0;
 }
 
 try {

@@ -24,12 +24,10 @@ export async function measurePeers(bench: Bench): Promise<void> {
     const { brokers } = servers.kafka;
     const { url: elasticsearchUrl } = servers.elasticsearch;
     print(`${peer.title}: starting`);
+    const removeAll = closing.add(() => removeCopies(servers, copies));
     await createCopies(servers, copies);
     const running = await peer.start({ brokers, elasticsearchUrl, ...copies }, print);
-    const close = closing.add(async () => {
-      await running.close();
-      await removeCopies(servers, copies);
-    });
+    const closePeer = closing.add(running.close);
     print(`${peer.title}: closed loop, then a fixed rate`);
     const { envelope } = peer;
     const { ms, warmUpMs } = options;
@@ -66,6 +64,7 @@ export async function measurePeers(bench: Bench): Promise<void> {
     const groups = Math.min(GROUPS, Math.max(most.ok + most.okInWarmUp, few.ok + few.okInWarmUp));
     print(`  ${answered} answered OK, ${records} records in Kafka; ${groups} groups, ${documents} documents`);
     if (records < answered || documents < groups) print('  NOT ALL of what was answered OK is in both copies (yet)');
-    await close();
+    await closePeer();
+    await removeAll();
   }
 }
