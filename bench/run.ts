@@ -74,13 +74,17 @@ async function main(): Promise<number> {
   for (const [name, measure] of Object.entries(PHASE)) {
     if (!options.only.has(name as PhaseName)) continue;
     print(`\n[${((performance.now() - start) / 1_000).toFixed(0)} s] ${name}`);
+    const ofPhase = createClosing();
+    const closePhase = closing.add(ofPhase.closeAll);
     try {
-      await measure(bench);
+      await measure({ ...bench, closing: ofPhase });
     } catch (thrown) {
       if (interrupted()) throw thrown;
       // What was measured before is not lost for it.
       failed.push(name);
       print(`${name} FAILED: ${thrown instanceof Error ? thrown.stack : String(thrown)}`);
+    } finally {
+      if (!interrupted()) await closePhase();
     }
   }
   report({

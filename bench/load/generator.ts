@@ -129,6 +129,7 @@ export async function runLoad(order: LoadOrder): Promise<LoadResult> {
     idle.push(...connections);
     let due = startedAt;
     const sendDue = (): void => {
+      if (over) return;
       const now = performance.now();
       while (due <= now && due < endAt) {
         const connection = idle.pop();

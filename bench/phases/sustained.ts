@@ -62,8 +62,8 @@ async function tryRate(
   await delay(warmUpMs);
   const samples = sample(bridge.lags, 250);
   const result = await loading;
-  const caughtUpMs = await bridge.inStep(CAUGHT_UP_WITHIN_MS);
   const lags = await samples();
+  const caughtUpMs = await bridge.inStep(CAUGHT_UP_WITHIN_MS);
   noteFailures({ load, options, ...bench }, BRIDGE, result);
   if (result.perSecond < rate * ANSWERED)
     return { holds: false, why: `only ${Math.round(result.perSecond)}/s were answered` };
