@@ -10,7 +10,7 @@ process.on('SIGINT', () => {});
 /** Microseconds since 1970, by the same clock as the load's. */
 const now = (): number => (performance.timeOrigin + performance.now()) * 1_000;
 
-/** Collects, once each, the delays of the callbacks that are due from `measureFrom` on. */
+/** Collects the delay of each callback, the first time it is read. */
 function collector() {
   const histogram = createHistogram({ lowest: 1, highest: 600_000_000, figures: 3 });
   const seen = new Set<number>();
