@@ -403,7 +403,7 @@ describe('whatever the callbacks hold', () => {
     expect(page.headers.get('content-security-policy')).not.toContain('unsafe');
     expect(Object.fromEntries(page.headers)).toMatchObject({
       'x-content-type-options': 'nosniff',
-      'referrer-policy': 'no-referrer',
+      'referrer-policy': 'same-origin',
       'cache-control': 'no-store',
     });
     const pause = (headers: Record<string, string>, form: Record<string, string> = {}) =>
