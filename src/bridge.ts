@@ -14,7 +14,7 @@ import { createReceiver, type ReceiverSettings } from './intake/receiver.ts';
 import { closeServer, listen } from './intake/server.ts';
 import { type Journal, openJournal } from './journal/append.ts';
 import { type Database, openDatabase } from './journal/database.ts';
-import { createDeliveryReader, type DeliveryReader } from './journal/deliveries.ts';
+import { createDeliveryReader, createOpenSince, type DeliveryReader } from './journal/deliveries.ts';
 import { createGroupReader } from './journal/groups.ts';
 import { createHistoryReader } from './journal/history.ts';
 import { createReconcileReader } from './journal/reconciled.ts';
@@ -26,6 +26,9 @@ import { watchLanes } from './relay/health.ts';
 import { createOperations } from './relay/operations.ts';
 import { startRelay } from './relay/relay.ts';
 import { type BridgeStatus, createApi } from './watch/api.ts';
+import { createConsole } from './watch/console/console.ts';
+import { watchFlow } from './watch/flow.ts';
+import { watchHour } from './watch/hour.ts';
 import { createLogger, type LogLevel, logSignals } from './watch/log.ts';
 import { createMetrics } from './watch/metrics.ts';
 
@@ -84,6 +87,8 @@ export async function startBridge(
   });
 
   const trouble = watchTrouble(signals);
+  const hour = watchHour(signals, clock);
+  const flow = watchFlow(signals, clock);
   const receiver = createReceiver(receiverSettings(config), {
     record: journal.record,
     quarantine: journal.quarantine,
@@ -158,6 +163,26 @@ export async function startBridge(
     signals,
     copies,
   );
+  const openSince = createOpenSince(database.connection);
+  const console = createConsole({
+    sdkAppId: config.app.sdkAppId,
+    signedIn: config.admin.token !== undefined,
+    now: clock.now,
+    status,
+    operations,
+    holdsGroups,
+    flow,
+    behindSince: (name) => openSince(name, health(name).cursor),
+    hour,
+    journal: { fill: journal.fill, maxBytes, keepDelivered },
+    history,
+    group: groups.get,
+    quarantined: reader.quarantined,
+    remapQuarantine,
+    discardQuarantined: (ids) => discardQuarantined(journal, reader, signals, ids),
+    reconciler: () => reconciler,
+    stopping: stopping.signal,
+  });
   const api = createApi({
     metrics,
     operations,
@@ -166,11 +191,12 @@ export async function startBridge(
     status,
     quarantined: reader.quarantined,
     remapQuarantine,
-    discardQuarantined: (ids) => discardQuarantined(journal, reader, signals, ids),
     reconciler,
+    discardQuarantined: (ids) => discardQuarantined(journal, reader, signals, ids),
     access: { token: config.admin.token },
     clock,
     signals,
+    console,
   });
 
   const servers: Server[] = [];

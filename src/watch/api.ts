@@ -59,6 +59,8 @@ export interface ApiPorts {
   readonly signals: SignalBus;
   /** Undefined where it is not configured. */
   readonly reconciler: Reconciler | undefined;
+  /** The pages for people. */
+  readonly console: Hono;
 }
 
 /** What is not the bridge's own trouble. */
@@ -101,7 +103,7 @@ const oneGroup = z.object({ limit, id: groupId });
 /** The admin server: health, metrics, and what a person may ask for. */
 export function createApi(ports: ApiPorts): Hono {
   const { metrics, operations, groups, history, status, quarantined, remapQuarantine, discardQuarantined } = ports;
-  const { reconciler, access, clock, signals } = ports;
+  const { reconciler, access, clock, signals, console } = ports;
   const configured = (): Reconciler => {
     if (reconciler !== undefined) return reconciler;
     throw new BridgeError({
@@ -201,6 +203,8 @@ export function createApi(ports: ApiPorts): Hono {
     const { ids: named } = ids.parse(await context.req.json());
     return context.json({ discarded: await discardQuarantined(named) });
   });
+
+  app.route('/', console);
 
   app.notFound((context) => refuse(context, 404, { code: 'usage', message: 'nothing is here' }));
   app.onError((thrown, context) => {
