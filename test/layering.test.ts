@@ -39,6 +39,7 @@ src/intake/holding.ts
 src/intake/quarantine.ts
 src/intake/receiver.ts
 src/intake/certificate.ts
+src/intake/intake.ts
 src/intake/connections.ts
 src/intake/server.ts
 src/journal/database.ts
@@ -55,14 +56,18 @@ src/reconcile/api.ts
 src/reconcile/drift.ts
 src/reconcile/run.ts
 src/reconcile/reconciler.ts
+src/reconcile/reconciling.ts
 src/relay/schedule.ts
 src/relay/filter.ts
 src/relay/waiting.ts
 src/relay/lane.ts
+src/relay/lanes.ts
 src/relay/worker.ts
 src/relay/relay.ts
 src/relay/health.ts
 src/relay/operations.ts
+src/reload/change.ts
+src/reload/reload.ts
 src/watch/log.ts
 src/watch/metrics.ts
 src/watch/api.ts

@@ -19,6 +19,9 @@ import { createWaitingEvents } from './waiting.ts';
  * - backing off: the destination as a whole cannot be had. Nothing is charged to any event; after the delay the same
  *   events are taken again, without an end.
  *
+ * It ends with the bridge, or because its connector was removed or changed; a changed one's next lane goes on from where
+ * it left off.
+ *
  * A batch is made of what is due again, then of what the journal holds behind the cursor. After each delivery every event
  * of it is delivered, waiting or dead, so the cursor alone says where to go on, also after a crash.
  */
@@ -30,6 +33,16 @@ export interface LaneSettings {
   readonly paused: boolean;
   /** Whether the connector is to have this event; another is passed over and counts as settled. */
   wants(event: CanonicalEvent): boolean;
+  /** Where the connector's lane before left off; without it the journal says. */
+  readonly from?: Standing | undefined;
+}
+
+/** How far a lane is: newer than the journal, into which settlements are written late. */
+export interface Standing {
+  readonly cursor: number;
+  readonly waiting: readonly Waiting[];
+  /** A restore that has not come to its end. */
+  readonly restore?: { readonly how: Restoring; readonly groupIds: readonly string[] | undefined } | undefined;
 }
 
 export interface LanePorts {
@@ -38,7 +51,7 @@ export interface LanePorts {
   readonly groups: Pick<GroupReader, 'page' | 'count' | 'get'>;
   settle(settlement: Settlement): void;
   readonly clock: Clock;
-  readonly signals: SignalBus;
+  readonly signals: Pick<SignalBus, 'emit'>;
   readonly random: () => number;
 }
 
@@ -56,6 +69,10 @@ export interface Lane {
   retry(letters: readonly JournalEntry[]): void;
   /** Deliver what is there, then end instead of going idle; a lane that backs off or is paused ends at once. */
   drain(): void;
+  /** Take nothing more and end: a batch that is with the sink may take `ms` still, then it is aborted. */
+  end(ms: number): void;
+  /** For the next lane of this connector, which this one then must leave the sink and the journal to. */
+  leave(): Standing;
   /** Resolves when the lane has ended and its sink is closed. */
   readonly ended: Promise<void>;
 }
@@ -63,18 +80,26 @@ export interface Lane {
 /** While more events than this wait for a retry, nothing new is taken: memory stays bounded, the journal keeps the rest. */
 const MAX_WAITING = 10_000;
 
-export function startLane(settings: LaneSettings, ports: LanePorts, signal: AbortSignal): Lane {
+export function startLane(settings: LaneSettings, ports: LanePorts, stop: AbortSignal): Lane {
   const { connector, batch: batchSettings, retry } = settings;
   const { journal, clock, signals, random } = ports;
 
-  let cursor = journal.cursor(connector);
+  const ending = new AbortController();
+  const signal = AbortSignal.any([stop, ending.signal]);
+
+  let cursor = settings.from?.cursor ?? journal.cursor(connector);
   const waiting = createWaitingEvents();
-  for (const entry of journal.waiting(connector)) waiting.hold(entry);
+  // The settings were changed, so what waited for its retry may be taken now.
+  const left = settings.from?.waiting.map((entry) => ({ ...entry, dueAt: Math.min(entry.dueAt, clock.now()) }));
+  for (const entry of left ?? journal.waiting(connector)) waiting.hold(entry);
 
   let sink: Sink | undefined;
   let failures = 0;
   let downSince = 0;
   let draining = false;
+  let finishing = false;
+  let busy = false;
+  let cut: NodeJS.Timeout | undefined;
   let paused = settings.paused;
   let restoring: Restore | undefined;
   /** What people ask for, carried out between deliveries. */
@@ -95,7 +120,7 @@ export function startLane(settings: LaneSettings, ports: LanePorts, signal: Abor
 
   /** The end and a drain cut it short; so does a wake, when it is `wakeable`. */
   async function rest(ms: number, wakeable: boolean): Promise<void> {
-    if (!signal.aborted && !draining && requests.length === 0 && !(wakeable && woken)) {
+    if (!signal.aborted && !draining && !finishing && requests.length === 0 && !(wakeable && woken)) {
       sleep = { controller: new AbortController(), wakeable };
       await clock.sleep(ms, sleep.controller.signal);
       sleep = undefined;
@@ -204,6 +229,16 @@ export function startLane(settings: LaneSettings, ports: LanePorts, signal: Abor
     show({ kind: 'running' });
   }
 
+  /** What an end waits for. */
+  async function withSink<T>(work: Promise<T>): Promise<T> {
+    busy = true;
+    try {
+      return await work;
+    } finally {
+      busy = false;
+    }
+  }
+
   async function open(): Promise<Sink> {
     const fresh = await ports.open(signal);
     signals.emit('lane.opened', { connector });
@@ -221,7 +256,7 @@ export function startLane(settings: LaneSettings, ports: LanePorts, signal: Abor
         : named.flatMap((groupId) => ports.groups.get(groupId) ?? []);
     const last = groups.at(-1);
     if (last !== undefined && opened.restore !== undefined) {
-      const outcomes = await opened.restore(groups, signal, restore.how);
+      const outcomes = await withSink(opened.restore(groups, signal, restore.how));
       recovered();
       for (const { groupId } of groups) {
         const outcome = outcomes.get(groupId) ?? { kind: 'retry', fault: UNSETTLED };
@@ -265,7 +300,7 @@ export function startLane(settings: LaneSettings, ports: LanePorts, signal: Abor
     const start = performance.now();
     let outcomes: ReadonlyMap<EventId, Outcome> = new Map();
     if (events.length > 0) {
-      outcomes = await opened.deliver(events, signal);
+      outcomes = await withSink(opened.deliver(events, signal));
       const overload = overloaded(events.map(({ id }) => outcomes.get(id)));
       if (overload !== undefined) {
         await backOff(overload.fault, overload.afterMs);
@@ -279,7 +314,7 @@ export function startLane(settings: LaneSettings, ports: LanePorts, signal: Abor
 
   async function run(): Promise<void> {
     show({ kind: paused ? 'paused' : 'connecting' });
-    while (!signal.aborted) {
+    while (!signal.aborted && !finishing) {
       try {
         if ((await step()) === 'worked') {
           // A restore is asked for again, a drain ends with the events.
@@ -297,6 +332,7 @@ export function startLane(settings: LaneSettings, ports: LanePorts, signal: Abor
       if (paused) await rest(MAX_REST_MS, false);
       else await rest(Math.max(0, Math.min(waiting.nextDue() - clock.now(), MAX_REST_MS)), true);
     }
+    clearTimeout(cut);
     await sink?.close();
     show({ kind: 'ended' });
   }
@@ -318,6 +354,12 @@ export function startLane(settings: LaneSettings, ports: LanePorts, signal: Abor
     ports.settle({ connector, cursor, dead: [], released: [], waiting: again });
   }
 
+  function startRestore(how: Restoring, groupIds: readonly string[] | undefined): void {
+    const total = groupIds?.length ?? ports.groups.count();
+    restoring = { how, groupIds, after: '', done: 0, mended: 0, failed: 0, total };
+  }
+  if (settings.from?.restore !== undefined) startRestore(settings.from.restore.how, settings.from.restore.groupIds);
+
   return {
     wake() {
       woken = true;
@@ -334,15 +376,22 @@ export function startLane(settings: LaneSettings, ports: LanePorts, signal: Abor
         show({ kind: sink === undefined ? 'connecting' : 'running' });
       }),
     replay: (back) => request(() => rewind(back)),
-    restore: (how, groupIds) =>
-      request(() => {
-        const total = groupIds?.length ?? ports.groups.count();
-        restoring = { how, groupIds, after: '', done: 0, mended: 0, failed: 0, total };
-      }),
+    restore: (how, groupIds) => request(() => startRestore(how, groupIds)),
     retry: (letters) => request(() => retryNow(letters)),
     drain() {
       draining = true;
       sleep?.controller.abort();
+    },
+    end(ms) {
+      finishing = true;
+      if (busy) cut = setTimeout(() => ending.abort(), ms);
+      else ending.abort();
+    },
+    leave() {
+      // What people asked for last is not forgotten.
+      for (const work of requests.splice(0)) work();
+      const { how, groupIds } = restoring ?? {};
+      return { cursor, waiting: waiting.all(), ...(how !== undefined && { restore: { how, groupIds } }) };
     },
     ended: run(),
   };

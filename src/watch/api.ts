@@ -7,6 +7,7 @@ import type { Quarantined } from '../journal/deliveries.ts';
 import type { Reconciler, ReconcileStatus } from '../reconcile/reconciler.ts';
 import type { LaneHealth } from '../relay/health.ts';
 import type { Operations } from '../relay/operations.ts';
+import { ConfigRefused, type ReloadResult } from '../reload/reload.ts';
 
 export interface ConnectorStatus {
   readonly name: string;
@@ -45,7 +46,9 @@ export interface ApiPorts {
   /** Maps what was kept once more; how many became events and how many are left. */
   remapQuarantine(): Promise<{ mapped: number; left: number }>;
   /** Undefined where it is not configured. */
-  readonly reconciler: Reconciler | undefined;
+  reconciler(): Reconciler | undefined;
+  /** Throws ConfigRefused. */
+  reload(): Promise<ReloadResult>;
 }
 
 /** What is not the bridge's own trouble. */
@@ -77,8 +80,10 @@ const page = z.object({
 const LOOPBACK_HOST = /^(127(\.\d{1,3}){3}|\[::1\]|localhost)(:\d+)?$/i;
 
 /** The admin server, on loopback: health, metrics, and what a person may ask for. */
-export function createApi({ metrics, operations, status, quarantined, remapQuarantine, reconciler }: ApiPorts): Hono {
+export function createApi(ports: ApiPorts): Hono {
+  const { metrics, operations, status, quarantined, remapQuarantine } = ports;
   const configured = (): Reconciler => {
+    const reconciler = ports.reconciler();
     if (reconciler !== undefined) return reconciler;
     throw new BridgeError({
       code: 'reconcile-unconfigured',
@@ -110,6 +115,7 @@ export function createApi({ metrics, operations, status, quarantined, remapQuara
   });
 
   app.get('/api/status', (context) => context.json(status()));
+  app.post('/api/reload', async (context) => context.json(await ports.reload()));
 
   app.post('/api/connectors/:name/pause', async (context) => {
     await operations.pause(context.req.param('name'));
@@ -167,6 +173,9 @@ export function createApi({ metrics, operations, status, quarantined, remapQuara
 
   app.notFound((context) => refuse(context, 404, { code: 'usage', message: 'nothing is here' }));
   app.onError((thrown, context) => {
+    if (thrown instanceof ConfigRefused) {
+      return context.json({ fault: thrown.fault, problems: thrown.problems }, 422);
+    }
     if (thrown instanceof BridgeError) return refuse(context, STATUS[thrown.fault.code] ?? 503, thrown.fault);
     if (thrown instanceof z.ZodError || thrown instanceof SyntaxError) {
       const message = thrown instanceof z.ZodError ? z.prettifyError(thrown) : messageOf(thrown);

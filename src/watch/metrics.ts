@@ -3,7 +3,8 @@ import type { Clock } from '../canon/clock.ts';
 import type { SignalBus } from '../canon/signal.ts';
 
 export interface MetricSources {
-  readonly connectors: readonly string[];
+  /** The enabled ones; they come and go. */
+  connectors(): readonly string[];
   head(): number;
   /** Events recorded and not delivered: beyond the cursor, or waiting for a retry. */
   lag(connector: string): number;
@@ -75,7 +76,8 @@ export function createMetrics(signals: SignalBus, clock: Clock, sources: MetricS
     help: 'Events recorded and not delivered yet, those that wait for a retry included.',
     ...byConnector,
     collect() {
-      for (const connector of sources.connectors) this.set({ connector }, sources.lag(connector));
+      this.reset();
+      for (const connector of sources.connectors()) this.set({ connector }, sources.lag(connector));
     },
   });
   new Gauge({
@@ -83,7 +85,8 @@ export function createMetrics(signals: SignalBus, clock: Clock, sources: MetricS
     help: 'For how long the connector has not been in step; 0 when it is.',
     ...byConnector,
     collect() {
-      for (const connector of sources.connectors) {
+      this.reset();
+      for (const connector of sources.connectors()) {
         const since = lagSince.get(connector);
         this.set({ connector }, since === undefined ? 0 : (clock.now() - since) / 1000);
       }
@@ -94,7 +97,8 @@ export function createMetrics(signals: SignalBus, clock: Clock, sources: MetricS
     help: 'Events that the connector’s destination refused for good.',
     ...byConnector,
     collect() {
-      for (const connector of sources.connectors) this.set({ connector }, sources.deadLetters(connector));
+      this.reset();
+      for (const connector of sources.connectors()) this.set({ connector }, sources.deadLetters(connector));
     },
   });
 
@@ -139,10 +143,39 @@ export function createMetrics(signals: SignalBus, clock: Clock, sources: MetricS
     if (stopped === undefined) reconciledAt.set(clock.now() / 1000);
   });
 
-  for (const connector of sources.connectors) {
+  const reloads = new Counter({
+    name: 'bridge_config_reloads_total',
+    help: 'Configurations read anew. outcome: applied, refused.',
+    labelNames: ['outcome'],
+    registers,
+  });
+  const reloaded = new Gauge({
+    name: 'bridge_config_last_reload_success',
+    help: '1 when the configuration that was read last is in effect, 0 when it was refused.',
+    registers,
+  });
+  reloaded.set(1);
+  for (const outcome of ['applied', 'refused']) reloads.inc({ outcome }, 0);
+  signals.on('config.refused', () => {
+    reloads.inc({ outcome: 'refused' });
+    reloaded.set(0);
+  });
+  signals.on('config.reloaded', ({ added, removed }) => {
+    reloads.inc({ outcome: 'applied' });
+    reloaded.set(1);
+    for (const connector of removed) {
+      for (const series of [delivered, retries, endToEnd]) series.remove({ connector });
+      lagSince.delete(connector);
+    }
+    for (const connector of added) appear(connector);
+  });
+
+  const appear = (connector: string): void => {
     delivered.inc({ connector }, 0);
     retries.inc({ connector }, 0);
-  }
+    if (sources.lag(connector) > 0) lagSince.set(connector, clock.now());
+  };
+  for (const connector of sources.connectors()) appear(connector);
   signals.on('callback.answered', ({ command, outcome, ms }) => {
     callbacks.inc({ command, outcome });
     ack.observe(ms / 1000);
@@ -150,7 +183,7 @@ export function createMetrics(signals: SignalBus, clock: Clock, sources: MetricS
   signals.on('callback.clock-ahead', () => ahead.inc());
   signals.on('journal.committed', ({ events }) => {
     if (events === 0) return;
-    for (const connector of sources.connectors) if (!lagSince.has(connector)) lagSince.set(connector, clock.now());
+    for (const connector of sources.connectors()) if (!lagSince.has(connector)) lagSince.set(connector, clock.now());
   });
   signals.on('lane.delivered', ({ connector, delivered: some, superseded, receivedAt }) => {
     delivered.inc({ connector }, some + superseded);
