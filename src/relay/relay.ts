@@ -59,6 +59,8 @@ export function startRelay(data: RelayData, settle: (settlement: Settlement) => 
       if (message.kind === 'settled') settle(message.settlement);
       else if (message.kind === 'signal') signals.emit(message.name, message.payload);
       else if (message.kind === 'exchanged') exchanged.get(message.id)?.();
+      // What a sink that was given up has left open would keep the thread.
+      else if (message.kind === 'ended') void worker.terminate();
     });
     let failure: unknown = 'the thread ended';
     worker.on('error', (thrown) => {
