@@ -11,10 +11,13 @@ import { parse, stringify } from 'yaml';
 import { systemClock } from '../src/canon/clock.ts';
 import type { CanonicalEvent } from '../src/canon/event.ts';
 import { createSignals } from '../src/canon/signal.ts';
-import { configSchema } from '../src/config/schema.ts';
+import { parseConfig } from '../src/config/load.ts';
+import { type Config, configSchema } from '../src/config/schema.ts';
 import { signOf } from '../src/intake/authentication.ts';
 import { createIntake } from '../src/intake/intake.ts';
 import { closeServer, listen } from '../src/intake/server.ts';
+import { compareConfigs } from '../src/reload/change.ts';
+import { createReload } from '../src/reload/reload.ts';
 import { type BridgeHome, type BridgeProcess, bridgeHome, runCommand, startBridgeProcess } from './bridge.process.ts';
 import { body, SDK_APP_ID, search } from './callbacks.ts';
 import { followTopic } from './servers/readback.ts';
@@ -402,3 +405,82 @@ async function startHandler(answer: (response: ServerResponse) => void): Promise
   });
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
+
+describe('what changed', () => {
+  const read = (settings: Record<string, unknown>): Config => {
+    const text = stringify({ app: { sdkAppId: 1 }, connectors: { a: fileAt('a') }, ...settings });
+    const result = parseConfig(text, { file: 'f', env: {}, schema: configSchema });
+    if (!result.ok) throw new Error(result.problems.map(({ message }) => message).join());
+    return result.config as Config;
+  };
+
+  test('connectors count by their settings, whatever their order; disabled ones are not there', () => {
+    const before = read({
+      connectors: {
+        same: { kind: 'file', path: 'x', filter: { groupTypes: ['Public'] } },
+        moved: fileAt('y'),
+        off: { ...fileAt('z'), enabled: false },
+        gone: fileAt('v'),
+        switchedOff: fileAt('w'),
+      },
+    });
+    const after = read({
+      connectors: {
+        on: fileAt('n'),
+        switchedOff: { ...fileAt('w'), enabled: false },
+        off: { ...fileAt('other'), enabled: false },
+        moved: fileAt('y2'),
+        same: { filter: { groupTypes: ['Public'] }, path: 'x', kind: 'file' },
+      },
+    });
+    expect(compareConfigs(before, after)).toMatchObject({
+      added: ['on'],
+      changed: ['moved'],
+      removed: ['gone', 'switchedOff'],
+      unchanged: 1,
+      applied: [],
+      needsRestart: [],
+    });
+  });
+
+  test('what only a start can take stays as it was, so that it is named each time; a whole section may come or go', () => {
+    const before = read({ receiver: { port: 1, tls: { certFile: 'c', keyFile: 'k' } } });
+    const after = read({
+      receiver: { port: 2, maxInFlight: 3 },
+      shutdownMs: '5s',
+      reconcile: { api: { secretKey: 'x' } },
+    });
+    const change = compareConfigs(before, after);
+    expect(change).toMatchObject({
+      applied: ['receiver.maxInFlight', 'shutdownMs', 'reconcile'],
+      needsRestart: ['receiver.port', 'receiver.tls'],
+    });
+    expect(change.config).toEqual({ ...after, receiver: { ...before.receiver, maxInFlight: 3 } });
+    expect(compareConfigs(change.config, after)).toMatchObject({ applied: [], needsRestart: change.needsRestart });
+    expect(compareConfigs(after, before).config.reconcile).toBeUndefined();
+  });
+
+  test('one reload at a time: those who ask meanwhile share the next, which reads the file as it is then', async () => {
+    let loads = 0;
+    const gates: (() => void)[] = [];
+    const reload = createReload({
+      source: {
+        file: 'f',
+        load: () => ({ ok: true, config: read({ connectors: { [`c${loads++}`]: fileAt('x') } }) }),
+      },
+      current: () => read({}),
+      prepare: () => () => new Promise((resolve) => gates.push(resolve)),
+      signals: createSignals(),
+      stopping: () => false,
+    });
+    const first = reload();
+    await expect.poll(() => gates.length).toBe(1);
+    const others = [reload(), reload()];
+    gates[0]?.();
+    expect((await first).added).toEqual(['c0']);
+    await expect.poll(() => gates.length).toBe(2);
+    gates[1]?.();
+    for (const other of await Promise.all(others)) expect(other.added).toEqual(['c1']);
+    expect(loads).toBe(2);
+  });
+});

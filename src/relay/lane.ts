@@ -99,7 +99,7 @@ export function startLane(settings: LaneSettings, ports: LanePorts, stop: AbortS
   let draining = false;
   let finishing = false;
   let busy = false;
-  let cut: NodeJS.Timeout | undefined;
+  const finished = new AbortController();
   let paused = settings.paused;
   let restoring: Restore | undefined;
   /** What people ask for, carried out between deliveries. */
@@ -332,7 +332,7 @@ export function startLane(settings: LaneSettings, ports: LanePorts, stop: AbortS
       if (paused) await rest(MAX_REST_MS, false);
       else await rest(Math.max(0, Math.min(waiting.nextDue() - clock.now(), MAX_REST_MS)), true);
     }
-    clearTimeout(cut);
+    finished.abort();
     await sink?.close();
     show({ kind: 'ended' });
   }
@@ -384,7 +384,7 @@ export function startLane(settings: LaneSettings, ports: LanePorts, stop: AbortS
     },
     end(ms) {
       finishing = true;
-      if (busy) cut = setTimeout(() => ending.abort(), ms);
+      if (busy) clock.sleep(ms, finished.signal).then(() => ending.abort());
       else ending.abort();
     },
     leave() {
