@@ -238,6 +238,7 @@ test('a connector whose destination hangs or cannot be reached is removed or men
     silent: { kind: 'kafka', brokers: `127.0.0.1:${port}`, topic: 'x', requestTimeoutMs: 600_000 },
     down: { kind: 'kafka', brokers: '127.0.0.1:1', topic: 'x', retry: { initialMs: 60_000, maxMs: 3_600_000 } },
   }));
+  edit(home, (config) => Object.assign(config, { shutdownMs: '50s' }));
   const bridge = await startBridgeProcess(home);
   expect(await bridge.post({ search: search(), body: body() })).toEqual(OK);
   await expect.poll(() => sockets.size).toBeGreaterThanOrEqual(2);
@@ -259,7 +260,10 @@ test('a connector whose destination hangs or cannot be reached is removed or men
   for (const name of ['silent', 'down']) {
     await expect.poll(async () => (await events(join(home.folder, name))).length).toBe(1);
   }
+  // Nor does what they left open keep the bridge.
+  const told = performance.now();
   expect(await bridge.end('SIGTERM')).toBe(0);
+  expect(performance.now() - told).toBeLessThan(20_000);
   home.remove();
 });
 
