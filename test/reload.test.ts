@@ -272,7 +272,9 @@ test('metrics and status show the connectors there are', async () => {
   const bridge = await startBridgeProcess(home);
   expect(await bridge.post({ search: search(), body: body() })).toEqual(OK);
   await expect.poll(() => metricsOf(bridge)).toMatch(/delivered_total\{connector="old"\} 1/);
-  edit(home, ({ connectors }) => {
+  edit(home, (config) => {
+    const { connectors } = config;
+    config.reconcile = { api: { baseUrl: 'http://127.0.0.1:1', secretKey: 'k' } };
     delete connectors.old;
     connectors.down = {
       kind: 'kafka',
@@ -289,6 +291,7 @@ test('metrics and status show the connectors there are', async () => {
   expect(metrics).toMatch(/lag_events\{connector="down"\} 1/);
   const status: unknown = await (await fetch(`${bridge.adminUrl}/api/status`)).json();
   expect(status).toMatchObject({
+    reconcile: { running: false },
     connectors: [
       { name: 'steady', kind: 'file' },
       { name: 'down', kind: 'kafka', lag: 1 },
@@ -480,6 +483,8 @@ describe('what changed', () => {
     const first = reload();
     await expect.poll(() => gates.length).toBe(1);
     const others = [reload(), reload()];
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(loads).toBe(1);
     gates[0]?.();
     expect((await first).added).toEqual(['c0']);
     await expect.poll(() => gates.length).toBe(2);
