@@ -14,8 +14,10 @@ import { type Journal, openJournal } from './journal/append.ts';
 import { openDatabase } from './journal/database.ts';
 import { createDeliveryReader, type DeliveryReader } from './journal/deliveries.ts';
 import { createGroupReader } from './journal/groups.ts';
+import { createHistoryReader } from './journal/history.ts';
 import { keepPruned } from './journal/retention.ts';
 import { createReconciling } from './reconcile/reconciling.ts';
+import { createCopies } from './relay/copies.ts';
 import { watchLanes } from './relay/health.ts';
 import { createOperations } from './relay/operations.ts';
 import { startRelay } from './relay/relay.ts';
@@ -125,6 +127,18 @@ export async function startBridge(
   const holdsGroups = (name: string): boolean => config.connectors[name]?.content === 'groups';
   const readsBack = (name: string): boolean =>
     kinds.find(({ kind }) => kind === config.connectors[name]?.kind)?.readsBack === true;
+  const history = createHistoryReader(database.connection);
+  const copies = createCopies({
+    connectors: () => connectors,
+    holder(name) {
+      const found = config.connectors[name];
+      return found && { kind: found.kind, filter: found.filter, readsBack: holdsGroups(name) && readsBack(name) };
+    },
+    deliveries: reader,
+    groups,
+    history,
+    relay,
+  });
   const operations = createOperations(
     () => connectors,
     holdsGroups,
@@ -134,6 +148,7 @@ export async function startBridge(
     groups,
     relay,
     signals,
+    copies,
   );
   const prepare = (change: Change): (() => Promise<void>) => {
     const exchangeReceiver = intake.prepare(change.config);
@@ -158,6 +173,8 @@ export async function startBridge(
   const api = createApi({
     metrics,
     operations,
+    groups,
+    history,
     status,
     quarantined: reader.quarantined,
     remapQuarantine,

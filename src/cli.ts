@@ -20,7 +20,7 @@ import {
   showStatus,
 } from './cli/operate.ts';
 import { reconcile } from './cli/reconcile.ts';
-import { jsonSchema, SCHEMAS } from './cli/schema.ts';
+import { describeSchema, SCHEMAS } from './cli/schema.ts';
 import { sendSamples } from './cli/send.ts';
 import { start } from './cli/start.ts';
 import { print } from './cli/terminal.ts';
@@ -76,8 +76,10 @@ program
   .command('check')
   .description('read the configuration and name every problem in it')
   .addOption(configOption)
-  .option('--connect', 'also try to reach every enabled connector')
-  .action(({ config, connect }: { config?: string; connect?: boolean }) => check(config, connect === true));
+  .option('--connect', 'also examine every enabled connector: reached, let in, topic or index, permission to write')
+  .option('--self-test', 'also send a signed sample callback through a bridge of its own, apart from your connectors')
+  .option('--json', 'print the result as JSON')
+  .action(check);
 
 program
   .command('send')
@@ -183,13 +185,18 @@ onRunningBridge(quarantine.command('retry').description('map them once more')).a
 
 program
   .command('schema')
-  .description('print the JSON Schema of the canonical event, the group or the configuration')
+  .description(
+    'print the JSON Schema of the event, the group or the configuration, or the AsyncAPI document of the topics',
+  )
   .argument('<name>', SCHEMAS.join(', '), (name: string) => {
     const known = SCHEMAS.find((one) => one === name);
     if (known === undefined) throw new InvalidArgumentError(`one of ${SCHEMAS.join(', ')} is expected`);
     return known;
   })
-  .action((name: (typeof SCHEMAS)[number]) => print(JSON.stringify(jsonSchema(name), null, 2)));
+  .option('--config <file>', 'of asyncapi: describe the topics of this configuration instead of the default ones')
+  .action((name: (typeof SCHEMAS)[number], { config }: { config?: string }) =>
+    print(JSON.stringify(describeSchema(name, version(), config), null, 2)),
+  );
 
 program
   .command('demo')

@@ -46,8 +46,8 @@ describe('check', () => {
     );
     const { code, stdout, stderr } = await runCommand(['check', '--connect', '--config', file]);
     expect(code).toBe(1);
-    expect(stdout).toMatch(/events \(kafka\): .*connectors\.events\.brokers.*127\.0\.0\.1:1/);
-    expect(stdout).toMatch(/audit \(file\): reached/);
+    expect(stdout).toMatch(/events \(kafka\):\n +✗ .*connectors\.events\.brokers.*127\.0\.0\.1:1/);
+    expect(stdout).toMatch(/audit \(file\):\n +✓ file: .*can be created/);
     expect(stderr).toMatch(/^1 of the connectors cannot be used/);
   });
 });

@@ -58,7 +58,8 @@ export const HOST_NAME = 'under-test';
 /** `group` stands for the journal's merged state. */
 export function testHost(group: Host['group'] = () => undefined): Host & { readonly notes: string[] } {
   const notes: string[] = [];
-  return { name: HOST_NAME, clock: systemClock, group, notes, note: (message) => void notes.push(message) };
+  const note = (message: string) => void notes.push(message);
+  return { name: HOST_NAME, clock: systemClock, unfiltered: true, group, notes, note };
 }
 
 let lastMoment = 1_670_574_414_123;

@@ -6,7 +6,12 @@ import { parseConfig } from '../src/config/load.ts';
 import { configSchema } from '../src/config/schema.ts';
 import { optionTable } from './reference.ts';
 
-const documents = ['README.md', ...globSync('connectors/*/README.md'), ...globSync('docs/**/*.md')].sort();
+const documents = [
+  'README.md',
+  ...globSync('connectors/*/README.md'),
+  ...globSync('docs/**/*.md'),
+  ...globSync('examples/*.md'),
+].sort();
 
 describe.each(connectors.map(({ kind, options }) => ({ kind, options })))(
   'connectors/$kind/README.md',

@@ -18,6 +18,7 @@ import { makeEvent, never, testHost, unreachableBy } from './connector.suite.ts'
 import { type Authority, createAuthority, type Issued } from './servers/certificates.ts';
 import {
   type ElasticsearchServer,
+  elasticsearchReader,
   elasticsearchSecurity,
   elasticsearchUser,
   startElasticsearch,
@@ -202,11 +203,31 @@ describe.skipIf(skip)('whoever is not let in is told which setting to look at', 
       runCommand(['check', '--connect', '--config', home.configFile], { ES_PASSWORD: password });
     const wrong = await run('wrong-4711');
     expect(wrong.code).toBe(1);
-    expect(wrong.stdout).toMatch(/index \(elasticsearch\): .*\(connectors\.index\.auth\)/);
+    expect(wrong.stdout).toMatch(/✗ .*\(connectors\.index\.auth\)/);
     expect(wrong.stdout + wrong.stderr).not.toContain('4711');
     const right = await run(elasticsearchUser.password);
-    expect(right).toMatchObject({ code: 0, stdout: expect.stringMatching(/index \(elasticsearch\): reached/) });
+    expect(right).toMatchObject({ code: 0, stdout: expect.stringMatching(/✓ cluster: reached as bridge/) });
     home.remove();
+  });
+
+  test('check --connect tells who may read and not write', async () => {
+    const index = `doctor-${randomUUID()}`;
+    const secured = { tls: { ...ca(), ...own() }, index, createIndex: { replicas: 0 } };
+    const sink = await elasticsearch.open(
+      elasticsearch.options.parse(options({ ...secured, auth: elasticsearchUser })),
+      testHost(),
+      never(),
+    );
+    await sink.close();
+    const home = bridgeHome(() => ({
+      index: { kind: 'elasticsearch', ...options({ ...secured, auth: elasticsearchReader }) },
+    }));
+    onTestFinished(home.remove);
+    const { code, stdout } = await runCommand(['check', '--connect', '--config', home.configFile]);
+    expect(code).toBe(1);
+    expect(stdout).toMatch(/✓ cluster: reached as reader/);
+    expect(stdout).toMatch(/✓ mapping/);
+    expect(stdout).toMatch(/✗ .*\[reader\].*\(connectors\.index\.auth\)/);
   });
 });
 

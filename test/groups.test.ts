@@ -76,9 +76,9 @@ describe('the journal keeps the merged state of each group', () => {
     const writer = createGroupWriter(database.connection);
     const [lost, kept] = [madeEvent(1, { name: 'lost' }, 'g'), madeEvent(2, { faceUrl: 'kept' }, 'g')];
     writer.begin();
-    writer.merge(lost);
+    writer.merge(lost, 1);
     writer.begin();
-    writer.merge(kept);
+    writer.merge(kept, 1);
     writer.finish();
     writer.committed();
     expect(groups.get('g')).toEqual(wanted('g', [kept]));

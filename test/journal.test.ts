@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { systemClock } from '../src/canon/clock.ts';
 import type { CanonicalEvent } from '../src/canon/event.ts';
 import { BridgeError } from '../src/canon/fault.ts';
+import { textOf } from '../src/canon/recorded.ts';
 import { createSignals, type Signals } from '../src/canon/signal.ts';
 import { type Journal, openJournal } from '../src/journal/append.ts';
 import { type Database, openDatabase, openReader } from '../src/journal/database.ts';
@@ -44,7 +45,7 @@ function onDisk(): CanonicalEvent[] {
   try {
     return createDeliveryReader(connection)
       .read(0, 1_000_000)
-      .map(({ event }) => event);
+      .map(({ event }) => JSON.parse(textOf(event)) as CanonicalEvent);
   } finally {
     connection.close();
   }
@@ -199,7 +200,7 @@ describe('deliveries', () => {
       const batch = reader.read(after, 1_000);
       const last = batch.at(-1);
       if (last === undefined) break;
-      found.push(...batch.map(({ event }) => event));
+      found.push(...batch.map(({ event }) => JSON.parse(textOf(event)) as CanonicalEvent));
       sizes.push(batch.length);
       after = last.seq;
     }

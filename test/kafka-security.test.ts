@@ -4,7 +4,8 @@ import { randomUUID, X509Certificate } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { Kafka, logLevel } from 'kafkajs';
+import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test } from 'vitest';
 import { kafka } from '../connectors/kafka/connector.ts';
 import { bridgeHome, runCommand } from './bridge.process.ts';
 import { makeEvent, never, testHost, unreachableBy } from './connector.suite.ts';
@@ -14,6 +15,7 @@ import { followTopic } from './servers/readback.ts';
 
 const skip = inject('kafkaBrokers') === '' ? 'no Kafka in this run' : '';
 const user = { username: 'bridge', password: 'Geheim-4711' };
+const reader = { username: 'reader', password: 'Lesen-4711' };
 const path = 'connectors.under-test';
 
 let folder: string;
@@ -57,7 +59,7 @@ beforeAll(async () => {
       EXPIRED: { protocol: 'SSL', port: expired },
       ELSEWHERE: { protocol: 'SSL', port: elsewhere },
     },
-    scramUsers: [user],
+    scramUsers: [user, reader],
     files: {
       'own.pem': own.key + own.certificate + authority.certificate,
       'expired.pem': outdated.key + outdated.certificate,
@@ -65,6 +67,9 @@ beforeAll(async () => {
       'authority.pem': authority.certificate,
     },
     settings: {
+      'authorizer.class.name': 'org.apache.kafka.metadata.authorizer.StandardAuthorizer',
+      'super.users': 'User:ANONYMOUS',
+      'allow.everyone.if.no.acl.found': 'true',
       ...identity('secure', 'own.pem'),
       ...identity('mutual', 'own.pem'),
       ...identity('expired', 'expired.pem'),
@@ -235,12 +240,44 @@ describe.skipIf(skip)('whoever is not let in is told which setting to look at', 
       KAFKA_PASSWORD: 'wrong-4711',
     });
     expect(wrong.code).toBe(1);
-    expect(wrong.stdout).toMatch(/events \(kafka\): Kafka does not let this client in: .*\(connectors\.events\.sasl\)/);
+    expect(wrong.stdout).toMatch(/✗ .*Kafka does not let this client in: .*\(connectors\.events\.sasl\)/);
     expect(wrong.stdout + wrong.stderr).not.toContain('4711');
     const right = await runCommand(['check', '--connect', '--config', home.configFile], {
       KAFKA_PASSWORD: user.password,
     });
-    expect(right).toMatchObject({ code: 0, stdout: expect.stringMatching(/events \(kafka\): reached/) });
+    expect(right).toMatchObject({ code: 0, stdout: expect.stringMatching(/✓ brokers: reached as bridge/) });
     home.remove();
+  });
+
+  test('check --connect tells who may read and not write, and writes nothing to find out', async () => {
+    const topic = `doctor-${randomUUID()}`;
+    const admin = new Kafka({ brokers: [server.brokers], logLevel: logLevel.NOTHING }).admin();
+    await admin.connect();
+    await admin.createTopics({ waitForLeaders: true, topics: [{ topic }] });
+    const rule = { resourceType: 2, resourceName: topic, resourcePatternType: 3, host: '*', permissionType: 3 };
+    const allow = (username: string, operation: number) => ({ ...rule, principal: `User:${username}`, operation });
+    const [WRITE, DESCRIBE, DESCRIBE_CONFIGS] = [4, 8, 10];
+    const both = [user, reader].flatMap(({ username }) => [
+      allow(username, DESCRIBE),
+      allow(username, DESCRIBE_CONFIGS),
+    ]);
+    await admin.createAcls({ acl: [...both, allow(user.username, WRITE)] });
+    const checked = async (who: typeof user) => {
+      const home = bridgeHome(() => ({
+        events: { kind: 'kafka', ...options(ports.sasl, { topic, tls: ca(), sasl: sasl(who) }) },
+      }));
+      onTestFinished(home.remove);
+      return runCommand(['check', '--connect', '--config', home.configFile]);
+    };
+    // The broker takes a moment to know the rules.
+    await expect
+      .poll(() => checked(reader))
+      .toMatchObject({
+        code: 1,
+        stdout: expect.stringMatching(/✗ .*TOPIC_AUTHORIZATION_FAILED.*allow this client to/),
+      });
+    expect(await checked(user)).toMatchObject({ code: 0, stdout: expect.stringMatching(/✓ write permission: yes/) });
+    expect((await admin.fetchTopicOffsets(topic)).map(({ high }) => high)).toEqual(['0']);
+    await admin.disconnect();
   });
 });

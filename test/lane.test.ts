@@ -1,13 +1,15 @@
 import { afterEach, describe, expect, test } from 'vitest';
-import type { Sink } from '../connectors/contract.ts';
+import type { Located, Sink } from '../connectors/contract.ts';
 import type { CanonicalEvent, EventId } from '../src/canon/event.ts';
 import { type Fault, Unreachable } from '../src/canon/fault.ts';
 import { type Group, newGroup } from '../src/canon/group.ts';
 import type { Outcome } from '../src/canon/outcome.ts';
 import { createSignals, type Signals } from '../src/canon/signal.ts';
 import type { DeliveryReader, JournalEntry, Settlement, Waiting } from '../src/journal/deliveries.ts';
+import { createInquiries, type Inquiry } from '../src/relay/inquiries.ts';
 import { type Lane, startLane } from '../src/relay/lane.ts';
 import { delayAfter } from '../src/relay/schedule.ts';
+import { createLookUps } from '../src/relay/whereabouts.ts';
 import { madeEvent } from './events.ts';
 
 /*
@@ -20,7 +22,8 @@ const DOWN = new Unreachable({ code: 'destination-unreachable', message: 'down' 
 const DELIVERED: Outcome = { kind: 'delivered', receipt: 'r' };
 const RETRY: Outcome = { kind: 'retry', fault: FAULT };
 
-type Answer = (batch: readonly CanonicalEvent[], call: number) => ReadonlyMap<EventId, Outcome>;
+type Outcomes = ReadonlyMap<EventId, Outcome>;
+type Answer = (batch: readonly CanonicalEvent[], call: number) => Outcomes | Promise<Outcomes>;
 
 function harness(
   answer: Answer,
@@ -30,6 +33,7 @@ function harness(
     maxEvents?: number;
     paused?: boolean;
     wants?: (event: CanonicalEvent) => boolean;
+    locate?: NonNullable<Sink['locate']>;
   } = {},
 ) {
   const events: CanonicalEvent[] = [];
@@ -54,20 +58,23 @@ function harness(
     },
     async deliver(batch) {
       given.push(batch.map(({ id }) => id));
-      const outcomes = answer(batch, given.length);
+      const outcomes = await answer(batch, given.length);
       for (const { id } of batch) if (outcomes.get(id)?.kind === 'delivered') attempts.push(id);
       return outcomes;
     },
     async check() {},
+    ...(options.locate !== undefined && { locate: options.locate }),
     async close() {
       closes++;
     },
   };
+  const read = (after: number, limit: number) =>
+    events.slice(after, after + limit).map((event, index): JournalEntry => ({ seq: after + index + 1, event }));
   const journal: DeliveryReader = {
     head: () => events.length,
     cursor: () => options.cursor ?? 0,
-    read: (after, limit) =>
-      events.slice(after, after + limit).map((event, index): JournalEntry => ({ seq: after + index + 1, event })),
+    read,
+    readHeads: read,
     waiting: () => [...rows.values()],
     paused: () => false,
     countWaiting: () => 0,
@@ -75,6 +82,7 @@ function harness(
     deadLetters: () => [],
     deadLetter: () => undefined,
     deadLetterSeqs: () => [],
+    openDelivery: () => undefined,
     countQuarantined: () => 0,
     quarantined: () => [],
     seqAt: () => 1,
@@ -451,6 +459,195 @@ describe('what a person asks for', () => {
     lane.retry([{ seq: 1, event: A1 }]);
     await expect.poll(() => made.settlements.flatMap(({ released }) => released)).toEqual([1]);
     expect(made.delivered).toEqual(ids(A2, A1));
+  });
+});
+
+describe('where a copy lies', () => {
+  const HERE: Located = { standing: 'in-step', where: 'here' };
+  const group = newGroup('A');
+  const never = new AbortController().signal;
+
+  test('is asked between deliveries: calls on a sink never overlap, and what waits is answered in order', async () => {
+    const calls: string[] = [];
+    const gate = Promise.withResolvers<void>();
+    const made = harness(
+      async (batch, call) => {
+        calls.push('deliver');
+        if (call === 1) await gate.promise;
+        calls.push('delivered');
+        return all(DELIVERED)(batch, call);
+      },
+      {
+        async locate({ groupId }) {
+          calls.push(`locate ${groupId}`);
+          await new Promise((resolve) => setImmediate(resolve));
+          calls.push(`located ${groupId}`);
+          return HERE;
+        },
+      },
+    );
+    const lane = run(made);
+    made.append(A1);
+    await expect.poll(() => calls).toEqual(['deliver']);
+    const answers = [lane.locate(group, never), lane.locate(newGroup('B'), never)];
+    made.append(A2);
+    gate.resolve();
+    expect(await Promise.all(answers)).toEqual([{ located: HERE }, { located: HERE }]);
+    await expect.poll(made.cursor).toBe(2);
+    const asked = ['locate A', 'located A', 'locate B', 'located B'];
+    expect(calls).toEqual(['deliver', 'delivered', ...asked, 'deliver', 'delivered']);
+    // An idle lane answers, too.
+    expect(await lane.locate(group, never)).toEqual({ located: HERE });
+  });
+
+  test('a lane that backs off answers at once with its fault, and rests on', async () => {
+    const fault: Fault = { code: 'destination-overloaded', message: '429' };
+    const made = harness(
+      (batch, call) => all(call === 1 ? { kind: 'retry', fault, afterMs: 70_000 } : DELIVERED)(batch, call),
+      { locate: async () => HERE },
+    );
+    const lane = run(made);
+    made.append(A1);
+    await expect.poll(() => made.of('lane.unreachable')).toHaveLength(1);
+    for (let n = 0; n < 3; n++) expect(await lane.locate(group, never)).toEqual({ fault });
+    expect(made.given).toHaveLength(1);
+    // Asked for by a person, its rest ends.
+    lane.resume();
+    await expect.poll(made.cursor).toBe(1);
+    expect(await lane.locate(group, never)).toEqual({ located: HERE });
+    expect(made.given).toHaveLength(2);
+  });
+
+  test('what waits when the destination fails is answered with its fault', async () => {
+    const gate = Promise.withResolvers<void>();
+    const made = harness(
+      async (batch, call) => {
+        if (call > 1) return all(DELIVERED)(batch, call);
+        await gate.promise;
+        throw DOWN;
+      },
+      { locate: async () => HERE },
+    );
+    const lane = run(made);
+    made.append(A1);
+    await expect.poll(() => made.given).toHaveLength(1);
+    const answer = lane.locate(group, never);
+    gate.resolve();
+    expect(await answer).toEqual({ fault: DOWN.fault });
+    await expect.poll(made.cursor).toBe(1);
+  });
+
+  test('a paused lane asks the sink it has; one that has none opens none', async () => {
+    const made = harness(all(DELIVERED), { locate: async () => HERE });
+    const lane = run(made);
+    await expect.poll(() => made.of('lane.opened')).toHaveLength(1);
+    lane.pause();
+    await expect.poll(() => made.of('lane.state').at(-1)?.state.kind).toBe('paused');
+    expect(await lane.locate(group, never)).toEqual({ located: HERE });
+
+    const other = harness(all(DELIVERED), { paused: true, locate: async () => HERE });
+    const unopened = other.start();
+    expect(await unopened.locate(group, never)).toMatchObject({
+      fault: { code: 'copy-unknown', suggestion: expect.stringMatching(/resume/) },
+    });
+    expect(other.opened()).toBe(0);
+    other.stop.abort();
+    await unopened.ended;
+  });
+
+  test('whatever a sink throws concerns the question only', async () => {
+    const made = harness(all(DELIVERED), {
+      locate: async ({ groupId }) => {
+        if (groupId === 'A') throw DOWN;
+        throw new TypeError('x is not a function');
+      },
+    });
+    const lane = run(made);
+    expect(await lane.locate(group, never)).toEqual({ fault: DOWN.fault });
+    expect(await lane.locate(newGroup('B'), never)).toEqual({
+      fault: { code: 'copy-unknown', message: 'x is not a function' },
+    });
+    expect(await lane.locate(group, AbortSignal.abort())).toMatchObject({
+      fault: { message: expect.stringMatching(/in time/) },
+    });
+    made.append(A1);
+    await expect.poll(made.cursor).toBe(1);
+    expect(made.of('lane.unreachable')).toEqual([]);
+  });
+
+  test('of a destination that is not read back the last receipt of each group is remembered', async () => {
+    const made = harness(
+      (batch) =>
+        new Map(
+          batch.map(({ id }) => [id, id === B1.id ? { kind: 'dead', fault: FAULT } : { ...DELIVERED, receipt: id }]),
+        ),
+    );
+    const lane = run(made);
+    made.append(A1, A2, B1, C1);
+    await expect.poll(made.cursor).toBe(4);
+    expect(await lane.locate(group, never)).toEqual({ receipt: A2.id });
+    expect(await lane.locate(newGroup('B'), never)).toEqual({});
+    expect(await lane.locate(newGroup('C'), never)).toEqual({ receipt: C1.id });
+  });
+
+  test('of so many groups only: those delivered longest ago are forgotten', () => {
+    const lookUps = createLookUps(2);
+    const to = (receipt: string): Outcome => ({ kind: 'delivered', receipt });
+    lookUps.remember([
+      ['A', to('a')],
+      ['B', to('b')],
+      ['A', to('a again')],
+      ['C', to('c')],
+    ]);
+    expect(['A', 'B', 'C'].map((groupId) => lookUps.recall(groupId).receipt)).toEqual(['a again', undefined, 'c']);
+  });
+
+  test('a lane that ends leaves no question open', async () => {
+    const gate = Promise.withResolvers<void>();
+    const made = harness(
+      async (batch, call) => {
+        await gate.promise;
+        return all(DELIVERED)(batch, call);
+      },
+      { locate: async () => HERE },
+    );
+    const lane = run(made);
+    made.append(A1);
+    await expect.poll(() => made.given).toHaveLength(1);
+    const answer = lane.locate(group, never);
+    made.stop.abort();
+    gate.resolve();
+    await lane.ended;
+    expect(await answer).toMatchObject({ fault: { code: 'copy-unknown' } });
+    expect(await lane.locate(group, never)).toMatchObject({ fault: { code: 'copy-unknown' } });
+  });
+});
+
+describe('a question to the relay’s thread is always answered', () => {
+  const never = new AbortController().signal;
+
+  test('by its answer, the time-out, its signal or the loss of the thread', async () => {
+    const posted: Inquiry[] = [];
+    const inquiries = createInquiries((inquiry) => posted.push(inquiry), 20);
+    const answered = inquiries.ask('c', newGroup('A'), never);
+    const late = inquiries.ask('c', newGroup('B'), never);
+    expect(posted).toMatchObject([
+      { id: 1, connector: 'c', group: { groupId: 'A' } },
+      { id: 2, connector: 'c', group: { groupId: 'B' } },
+    ]);
+    inquiries.answered(1, { receipt: 'r' });
+    expect(await answered).toEqual({ receipt: 'r' });
+    expect(await late).toMatchObject({ fault: { message: expect.stringMatching(/in time/) } });
+    inquiries.answered(2, { receipt: 'too late' });
+
+    const patient = createInquiries(() => {}, 60_000);
+    const given = new AbortController();
+    const [dropped, lost] = [patient.ask('c', newGroup('A'), given.signal), patient.ask('c', newGroup('A'), never)];
+    given.abort();
+    expect(await dropped).toMatchObject({ fault: { code: 'copy-unknown' } });
+    patient.lost(FAULT);
+    expect(await lost).toEqual({ fault: FAULT });
+    expect(await patient.ask('c', newGroup('A'), given.signal)).toMatchObject({ fault: { code: 'copy-unknown' } });
   });
 });
 

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { expect } from 'vitest';
 import { systemClock } from '../src/canon/clock.ts';
 import type { CanonicalEvent } from '../src/canon/event.ts';
+import { textOf } from '../src/canon/recorded.ts';
 import { createSignals, type SignalBus, type Signals } from '../src/canon/signal.ts';
 import { createReceiver, type ReceiverPorts, type ReceiverSettings } from '../src/intake/receiver.ts';
 import { closeServer, listen } from '../src/intake/server.ts';
@@ -69,7 +70,7 @@ export async function startReceiver(
       const response = await fetch(`${origin}/callback?${query}`, { method: 'POST', body: payload, headers });
       return { status: response.status, json: await response.json() };
     },
-    recorded: () => reader.read(0, 1_000).map(({ event }) => event),
+    recorded: () => reader.read(0, 1_000).map(({ event }) => JSON.parse(textOf(event)) as CanonicalEvent),
     async close() {
       await closeServer(server, 100);
       journal.close();

@@ -20,6 +20,8 @@ export interface Destination extends Place {
   readonly newIndex?: NewIndex;
   /** Bytes of one bulk request. Lowered when something on the way takes less. */
   maxBulkBytes: number;
+  /** Whether the journal's merged state of a group is what its events, as far as they come here, amount to. */
+  readonly unfiltered: boolean;
   /** The journal's merged state of a group. */
   group(groupId: string): Group | undefined;
   note(message: string): void;

@@ -1,5 +1,6 @@
 import type { CanonicalEvent, EventId } from '../../src/canon/event.ts';
 import type { Outcome } from '../../src/canon/outcome.ts';
+import { textOf } from '../../src/canon/recorded.ts';
 import { bulk, type Verdict } from './bulk.ts';
 import { ask, type Destination } from './client.ts';
 import { ensureIndex } from './ensure.ts';
@@ -19,7 +20,7 @@ export async function deliverEvents(
   const writes = Array.from(distinct, ([id, event]) => ({
     id,
     action: JSON.stringify({ create: { _id: id } }),
-    document: JSON.stringify(dataStream ? { '@timestamp': event.time, ...event } : event),
+    document: dataStream ? `{"@timestamp":"${event.time}",${textOf(event).slice(1)}` : textOf(event),
   }));
   const outcomes = new Map<EventId, Outcome>();
   for (const [id, verdict] of await bulk(destination, writes, signal)) outcomes.set(id, toOutcome(id, verdict));

@@ -1,13 +1,13 @@
 import type { CanonicalEvent, EventId } from '../../src/canon/event.ts';
-import { type Fault, Unreachable } from '../../src/canon/fault.ts';
-import { type Group, join, mend, merge, newGroup, type Version } from '../../src/canon/group.ts';
+import type { Fault } from '../../src/canon/fault.ts';
+import { type Group, join, mend, merge, newGroup } from '../../src/canon/group.ts';
 import type { Outcome } from '../../src/canon/outcome.ts';
 import type { Restoring } from '../contract.ts';
 import { bulk, type Verdict, type Write } from './bulk.ts';
-import { ask, type Destination } from './client.ts';
+import type { Destination } from './client.ts';
 import { ensureIndex } from './ensure.ts';
-import { type Cause, destinationFault, misconfiguredFault, setting } from './fault.ts';
-import { toGroup } from './stored.ts';
+import { setting } from './fault.ts';
+import { readDocuments, type Stored } from './stored.ts';
 
 /** Groups of one mget. */
 const MAX_READ = 1_000;
@@ -19,8 +19,8 @@ interface Change {
   /** Its outcome is told by this id. */
   readonly id: string;
   into(group: Group): Group;
-  /** Whether anything of it is left in the merged group. */
-  standsIn(versions: ReadonlySet<string>): boolean;
+  /** Whether anything of it is left in the merged group, whose versions name these events. */
+  standsIn(eventIds: ReadonlySet<EventId>): boolean;
 }
 
 /** What one batch holds for one group. */
@@ -28,19 +28,10 @@ interface Fold {
   readonly groupId: string;
   /** Each part becomes one write. One part, unless Elasticsearch refused it: then its halves, to find the poison. */
   parts: Change[][];
+  /** Brought in by the journal's merged state of the group, which holds all of the changes; until that is refused. */
+  byState: boolean;
   conflicts: number;
 }
-
-type Stored =
-  | {
-      readonly kind: 'found';
-      readonly group: Group;
-      readonly index: string;
-      readonly seqNo: number;
-      readonly term: number;
-    }
-  | { readonly kind: 'missing' }
-  | { readonly kind: 'unreadable'; readonly fault: Fault };
 
 type Readable = Exclude<Stored, { kind: 'unreadable' }>;
 
@@ -51,8 +42,13 @@ export function deliverGroups(
   signal: AbortSignal,
 ): Promise<Map<EventId, Outcome>> {
   const folds = Array.from(
-    Map.groupBy(batch, (event) => event.data.groupId),
-    ([groupId, events]): Fold => ({ groupId, parts: [events.map(eventChange)], conflicts: 0 }),
+    Map.groupBy(batch, (event) => event.subject),
+    ([groupId, events]): Fold => ({
+      groupId,
+      parts: [events.map(eventChange)],
+      byState: destination.unfiltered,
+      conflicts: 0,
+    }),
   );
   return deliverFolds(destination, folds, signal);
 }
@@ -66,18 +62,21 @@ export function restoreGroups(
 ): Promise<Map<string, Outcome>> {
   const bring = how === 'join' ? join : mend;
   const folds = groups.map(
-    (state): Fold => ({ groupId: state.groupId, parts: [[stateChange(state, bring)]], conflicts: 0 }),
+    (state): Fold => ({
+      groupId: state.groupId,
+      parts: [[stateChange(state, bring)]],
+      byState: false,
+      conflicts: 0,
+    }),
   );
   return deliverFolds(destination, folds, signal, how === 'compare');
 }
-
-const asText = ([occurredAt, id]: Version): string => `${occurredAt} ${id}`;
 
 function eventChange(event: CanonicalEvent): Change {
   return {
     id: event.id,
     into: (group) => merge(group, event),
-    standsIn: (versions) => versions.has(asText([event.data.occurredAt, event.id])),
+    standsIn: (eventIds) => eventIds.has(event.id),
   };
 }
 
@@ -121,7 +120,10 @@ async function round(
       continue;
     }
     const before = current.kind === 'found' ? current.group : newGroup(fold.groupId);
-    const merged = events.reduce((group, change) => change.into(group), before);
+    // Invariant 3: the state is at least as new as the events, and joining it is as good as merging them one by one.
+    const state = fold.byState ? destination.group(fold.groupId) : undefined;
+    const merged =
+      state === undefined ? events.reduce((group, change) => change.into(group), before) : join(before, state);
     const unwanted = destination.options.onDestroyed === 'delete' && isDestroyed(merged, current, destination);
     const standing = current.kind === 'found' ? `${current.index}/${fold.groupId}@${current.seqNo}` : undefined;
     if (unwanted ? standing === undefined : merged === before && standing !== undefined) {
@@ -170,7 +172,7 @@ function settle(
   switch (verdict?.kind) {
     case 'written': {
       const receipt = `${verdict.index}/${fold.groupId}@${verdict.seqNo}`;
-      const standing = new Set(Object.values(merged.versions).map(asText));
+      const standing = new Set(Object.values(merged.versions).map(([, eventId]) => eventId));
       for (const { id, standsIn } of events) {
         outcomes.set(id, { kind: standsIn(standing) ? 'delivered' : 'superseded', receipt });
       }
@@ -182,6 +184,11 @@ function settle(
       if (fold.conflicts >= MAX_CONFLICTS) giveUp(fold, conflictFault(fold, destination), outcomes);
       return;
     case 'refused': {
+      if (fold.byState) {
+        // Which of the events it is, or whether it is an earlier one, only they themselves can show.
+        fold.byState = false;
+        return;
+      }
       const [only] = events;
       if (only !== undefined && events.length === 1) {
         outcomes.set(only.id, { kind: 'dead', fault: verdict.fault });
@@ -217,52 +224,13 @@ async function read(
   destination: Destination,
   folds: readonly Fold[],
   signal: AbortSignal,
-): Promise<Map<string, Stored>> {
-  const { index } = destination.options;
-  const ids = folds.map((fold) => fold.groupId);
-  const { docs } = await ask(destination, signal, (client, options) =>
-    client.mget<Record<string, unknown>>({ index, ids }, options),
+): Promise<ReadonlyMap<string, Stored>> {
+  const { documents, gone } = await readDocuments(
+    destination,
+    folds.map(({ groupId }) => groupId),
+    signal,
   );
-  const stored = new Map<string, Stored>();
-  let gone = false;
-  for (const doc of docs) {
-    if ('error' in doc) {
-      gone ||= doc.error.type === 'index_not_found_exception';
-      stored.set(doc._id, gone ? { kind: 'missing' } : await unreadable(doc.error, destination, signal));
-    } else if (!doc.found) {
-      stored.set(doc._id, { kind: 'missing' });
-    } else if (doc._source === undefined) {
-      // Merging with nothing would overwrite what is there.
-      const message = `The index ${index} does not keep the source of its documents`;
-      throw new Unreachable(misconfiguredFault(destination, message, 'create it without _source: {enabled: false}'));
-    } else {
-      stored.set(doc._id, {
-        kind: 'found',
-        group: toGroup(doc._id, doc._source),
-        index: doc._index,
-        seqNo: doc._seq_no ?? -1,
-        term: doc._primary_term ?? -1,
-      });
-    }
-  }
   // The bulk would create it with a mapping of guesses.
   if (gone) await ensureIndex(destination, signal);
-  return stored;
-}
-
-/** Why one document cannot be read: its own shard is down, unless the index as a whole is to blame. */
-async function unreadable(cause: Cause, destination: Destination, signal: AbortSignal): Promise<Stored> {
-  switch (cause.type) {
-    case 'security_exception':
-    case 'cluster_block_exception':
-      throw new Unreachable(destinationFault(403, cause, destination));
-    case 'index_closed_exception':
-      throw new Unreachable(destinationFault(400, cause, destination));
-    case 'illegal_argument_exception':
-      // An alias of several indices: this says so in better words.
-      await ensureIndex(destination, signal);
-      throw new Unreachable(destinationFault(400, cause, destination));
-    default:
-      return { kind: 'unreadable', fault: destinationFault(503, cause, destination) };
-  }
+  return documents;
 }

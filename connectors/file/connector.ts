@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { Connector } from '../contract.ts';
-import { openSink } from './sink.ts';
+import { translated } from './fault.ts';
+import { checkWritable, openSink } from './sink.ts';
 
 const options = z.strictObject({
   path: z
@@ -15,4 +16,12 @@ export const file: Connector<FileOptions> = {
   summary: 'Appends each event as one line of JSON to a file.',
   options,
   open: openSink,
+  async *examine({ path }, host) {
+    try {
+      const there = await checkWritable(path, host.name);
+      yield { step: 'file', state: 'well', says: there ? `${path} can be written` : `${path} can be created` };
+    } catch (thrown) {
+      throw translated(thrown, path, host.name);
+    }
+  },
 };

@@ -3,6 +3,7 @@ import { access, type FileHandle, mkdir, open, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { EventId } from '../../src/canon/event.ts';
 import type { Outcome } from '../../src/canon/outcome.ts';
+import { textOf } from '../../src/canon/recorded.ts';
 import type { Host, Sink } from '../contract.ts';
 import { notOurs, translated } from './fault.ts';
 import { inspectTail } from './tail.ts';
@@ -70,7 +71,7 @@ export async function openSink({ path }: { path: string }, host: Host, signal: A
         const { size } = await target.stat();
         let offset = size;
         const lines = batch.map((event) => {
-          const line = Buffer.from(`${JSON.stringify(event)}\n`);
+          const line = Buffer.from(`${textOf(event)}\n`);
           outcomes.set(event.id, { kind: 'delivered', receipt: `${path}:${offset}` });
           offset += line.length;
           return line;
@@ -144,15 +145,16 @@ async function write(file: FileHandle, bytes: Buffer, signal: AbortSignal): Prom
   }
 }
 
-/** Opens what deliver would open, or finds that it could be created. */
-async function checkWritable(path: string, name: string): Promise<void> {
+/** Opens what deliver would open, or finds that it could be created. Returns whether it is there. */
+export async function checkWritable(path: string, name: string): Promise<boolean> {
   const state = await stat(path).catch(orAbsent);
   if (state === undefined) {
     let folder = dirname(path);
     while ((await stat(folder).catch(orAbsent)) === undefined) folder = dirname(folder);
     await access(folder, constants.W_OK | constants.X_OK);
-    return;
+    return false;
   }
   if (state.isDirectory() === false && !state.isFile()) throw notOurs(path, name, 'is not a plain file');
   await (await open(path, constants.O_RDWR | constants.O_APPEND)).close();
+  return true;
 }

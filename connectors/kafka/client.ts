@@ -24,6 +24,21 @@ export interface Topic {
   readonly partitions: number;
 }
 
+/** What an examination sees. */
+export interface ClusterView {
+  readonly brokers: number;
+  readonly topic?: TopicView;
+}
+
+export interface TopicView {
+  readonly partitions: number;
+  /** Of the partition that has the fewest. */
+  readonly replicas: number;
+  readonly inSync: number;
+  /** Undefined where this client may not see the topic's settings. */
+  readonly settings?: { readonly cleanupPolicy: string; readonly maxMessageBytes: number; readonly minInSync: number };
+}
+
 export interface NewTopic {
   readonly partitions: number;
   readonly replicationFactor: number;
@@ -35,6 +50,7 @@ export interface KafkaClient {
   findTopic(): Promise<Topic | undefined>;
   /** True when this call created it, false when it was there. */
   createTopic(topic: NewTopic): Promise<boolean>;
+  describe(): Promise<ClusterView>;
   /** Resolves with `topic/partition@offset` for each message, in their order, once all in-sync replicas have them. */
   send(messages: readonly KafkaMessage[]): Promise<string[]>;
   /** Never rejects and never waits long: also used on a client that is beyond help. */
@@ -42,6 +58,8 @@ export interface KafkaClient {
 }
 
 const CLOSE_MS = 2_000;
+/** kafkajs's ConfigResourceTypes.TOPIC, which an ES module cannot import by name. */
+const TOPIC_RESOURCE = 2;
 
 /** Not connected yet. Throws Unreachable and Refused only. */
 export function createClient(options: ClientOptions): KafkaClient {
@@ -109,14 +127,15 @@ export function createClient(options: ClientOptions): KafkaClient {
   return {
     findTopic: () =>
       administer(async (admin) => {
-        try {
-          const { topics } = await admin.fetchTopicMetadata({ topics: [options.topic] });
-          const partitions = topics.find((topic) => topic.name === options.topic)?.partitions.length ?? 0;
-          return partitions === 0 ? undefined : { partitions };
-        } catch (thrown) {
-          if (protocolType(thrown) === 'UNKNOWN_TOPIC_OR_PARTITION') return undefined;
-          throw thrown;
-        }
+        const partitions = await partitionsOf(admin, options.topic);
+        return partitions.length === 0 ? undefined : { partitions: partitions.length };
+      }),
+
+    describe: () =>
+      administer(async (admin) => {
+        const { brokers } = await admin.describeCluster();
+        const topic = await describeTopic(admin, options.topic);
+        return { brokers: brokers.length, ...(topic !== undefined && { topic }) };
       }),
 
     createTopic: ({ partitions, replicationFactor, config }) =>
@@ -161,6 +180,45 @@ export function createClient(options: ClientOptions): KafkaClient {
       await Promise.all(open.map((client) => client && settleWithin(client.disconnect())));
     },
   };
+}
+
+/** None when there is no such topic. */
+async function partitionsOf(admin: Admin, topic: string) {
+  try {
+    const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
+    return topics.find(({ name }) => name === topic)?.partitions ?? [];
+  } catch (thrown) {
+    if (protocolType(thrown) === 'UNKNOWN_TOPIC_OR_PARTITION') return [];
+    throw thrown;
+  }
+}
+
+async function describeTopic(admin: Admin, topic: string): Promise<TopicView | undefined> {
+  const partitions = await partitionsOf(admin, topic);
+  if (partitions.length === 0) return undefined;
+  const settings = await settingsOf(admin, topic);
+  return {
+    partitions: partitions.length,
+    replicas: Math.min(...partitions.map(({ replicas }) => replicas.length)),
+    inSync: Math.min(...partitions.map(({ isr }) => isr.length)),
+    ...(settings !== undefined && { settings }),
+  };
+}
+
+async function settingsOf(admin: Admin, topic: string): Promise<TopicView['settings']> {
+  const names = ['cleanup.policy', 'max.message.bytes', 'min.insync.replicas'];
+  try {
+    const { resources } = await admin.describeConfigs({
+      includeSynonyms: false,
+      resources: [{ type: TOPIC_RESOURCE, name: topic, configNames: names }],
+    });
+    const values = new Map(resources[0]?.configEntries.map(({ configName, configValue }) => [configName, configValue]));
+    const [cleanupPolicy = '', maxMessageBytes, minInSync] = names.map((name) => values.get(name));
+    return { cleanupPolicy, maxMessageBytes: Number(maxMessageBytes), minInSync: Number(minInSync) };
+  } catch (thrown) {
+    if (protocolType(thrown) === 'TOPIC_AUTHORIZATION_FAILED') return undefined;
+    throw thrown;
+  }
 }
 
 /** A disconnect from a broker that hangs would hang too. */

@@ -3,9 +3,10 @@ import type { CanonicalEvent } from '../../src/canon/event.ts';
 import { Unreachable } from '../../src/canon/fault.ts';
 import { type Group, merge, newGroup } from '../../src/canon/group.ts';
 import type { Outcome } from '../../src/canon/outcome.ts';
-import type { Connector, Host, Sink } from '../contract.ts';
+import type { Connector, Finding, Host, Sink } from '../contract.ts';
 import { secureOptions, tlsOptions } from '../tls.ts';
 import { createClient, type KafkaClient } from './client.ts';
+import { examineTopic } from './examine.ts';
 import { endpointOf, Refused } from './fault.ts';
 import { FORMATS, type Format, type KafkaMessage, sizeOf, toGroupMessage, toMessage } from './message.ts';
 
@@ -86,6 +87,7 @@ export const kafka: Connector<KafkaOptions> = {
   summary: 'Writes events, as CloudEvents, or the merged groups to a Kafka topic, keyed by group id.',
   options,
   open,
+  examine,
 };
 
 /** One record and the events that it settles: of `groups`, all of the batch's events of one group. */
@@ -95,15 +97,26 @@ interface Item {
   readonly bytes: number;
 }
 
+/** The files are read anew each time, so that what was renewed or mended there is used. */
+async function newClient(options: KafkaOptions, path: string, signal: AbortSignal): Promise<KafkaClient> {
+  const { tls, brokers } = options;
+  const secure =
+    tls === false ? undefined : await secureOptions(tls === true ? {} : tls, path, brokers.map(endpointOf), signal);
+  return createClient({ ...options, path, secure });
+}
+
+async function* examine(options: KafkaOptions, host: Host, signal: AbortSignal): AsyncGenerator<Finding> {
+  const path = `connectors.${host.name}`;
+  const client = await newClient(options, path, signal);
+  try {
+    yield* examineTopic(client, { ...options, path, user: options.sasl?.username });
+  } finally {
+    await client.close();
+  }
+}
+
 async function open(options: KafkaOptions, host: Host, signal: AbortSignal): Promise<Sink> {
   const path = `connectors.${host.name}`;
-  /** The files are read anew each time, so that what was renewed or mended there is used. */
-  const newClient = async (signal: AbortSignal): Promise<KafkaClient> => {
-    const { tls, brokers } = options;
-    const secure =
-      tls === false ? undefined : await secureOptions(tls === true ? {} : tls, path, brokers.map(endpointOf), signal);
-    return createClient({ ...options, path, secure });
-  };
   // A kafkajs client that has seen trouble may be beyond help (stale metadata, a dead producer): after any, a new one.
   let client: KafkaClient | undefined;
 
@@ -116,7 +129,7 @@ async function open(options: KafkaOptions, host: Host, signal: AbortSignal): Pro
     });
 
   const connect = async (signal: AbortSignal): Promise<KafkaClient> => {
-    const fresh = await newClient(signal);
+    const fresh = await newClient(options, path, signal);
     client = fresh;
     if ((await fresh.findTopic()) === undefined) {
       if (options.createTopic === false) throw missing();
@@ -193,7 +206,7 @@ async function open(options: KafkaOptions, host: Host, signal: AbortSignal): Pro
     }),
     check: (signal) =>
       guarded(signal, async () => {
-        const probe = await newClient(signal);
+        const probe = await newClient(options, path, signal);
         try {
           if ((await probe.findTopic()) === undefined && options.createTopic === false) throw missing();
         } finally {

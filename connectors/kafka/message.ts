@@ -1,5 +1,6 @@
 import type { CanonicalEvent } from '../../src/canon/event.ts';
 import type { Group } from '../../src/canon/group.ts';
+import { textOf } from '../../src/canon/recorded.ts';
 
 export const FORMATS = ['structured', 'binary'] as const;
 export type Format = (typeof FORMATS)[number];
@@ -17,7 +18,7 @@ const STRUCTURED = { 'content-type': 'application/cloudevents+json; charset=UTF-
 export function toMessage(event: CanonicalEvent, format: Format): KafkaMessage {
   const key = event.subject;
   if (format === 'structured') {
-    return { key, value: Buffer.from(JSON.stringify(event)), headers: STRUCTURED };
+    return { key, value: Buffer.from(textOf(event)), headers: STRUCTURED };
   }
   return {
     key,

@@ -18,7 +18,7 @@ import { z } from 'zod';
 export const MAX_GROUP_ID_BYTES = 512;
 
 /** Each type with the schema of its data: what the names promise changes only with a new number. */
-const DATA_SCHEMAS = {
+export const DATA_SCHEMAS = {
   'chat.group.info.changed': 'urn:group-sync-bridge:event:group-info-changed:1',
   'chat.group.created': 'urn:group-sync-bridge:event:group-created:1',
   'chat.group.destroyed': 'urn:group-sync-bridge:event:group-destroyed:1',
@@ -171,18 +171,24 @@ export function eventId(identity: Identity): EventId {
   const material = JSON.stringify(owners === undefined ? values : [...values, owners]);
   const digest = hash('sha256', material, 'buffer');
   const time = 'eventTime' in moment ? Math.min(Math.max(Math.trunc(moment.eventTime), 0), MAX_ID_TIME) : 0;
-  return base32(BigInt(time), 10) + base32(digest.readBigUInt64BE(0), 13) + base32(BigInt(digest.readUInt16BE(8)), 3);
+  const [high, low] = [digest.readUInt32BE(0), digest.readUInt32BE(4)];
+  return (
+    base32(Math.floor(time / 2 ** 25), 5) +
+    base32(time % 2 ** 25, 5) +
+    base32(high >>> 28, 1) +
+    base32(((high & 0xf_ff_ff_ff) << 2) | (low >>> 30), 6) +
+    base32(low, 6) +
+    base32(digest.readUInt16BE(8), 3)
+  );
 }
 
 const MAX_ID_TIME = 2 ** 48 - 1;
 const CROCKFORD = '0123456789abcdefghjkmnpqrstvwxyz';
 
-function base32(value: bigint, length: number): string {
+/** The lowest `length` × 5 of 32 bits. */
+function base32(value: number, length: number): string {
   let text = '';
-  for (let i = 0; i < length; i++) {
-    text = CROCKFORD.charAt(Number(value & 31n)) + text;
-    value >>= 5n;
-  }
+  for (let shift = (length - 1) * 5; shift >= 0; shift -= 5) text += CROCKFORD.charAt((value >>> shift) & 31);
   return text;
 }
 

@@ -37,6 +37,13 @@ const known = {
   'event-refused': {},
   'event-conflict': {},
   'event-unsettled': {},
+  // one message of a topic, for those who read it
+  'message-empty': {},
+  'message-not-json': {},
+  'message-invalid': {},
+  'message-type-unknown': {},
+  'message-version-unknown': {},
+  'copy-unknown': {},
   // the service's REST API
   'service-unreachable': { exit: 1 },
   'service-overloaded': { exit: 1 },
@@ -68,6 +75,9 @@ export interface Fault {
 export type HttpFaultCode = {
   [Code in FaultCode]: (typeof known)[Code] extends { status: number } ? Code : never;
 }[FaultCode];
+
+/** Why a message could not be read. */
+export type MessageFault = Fault & { readonly code: Extract<FaultCode, `message-${string}`> };
 
 export type HttpFault = Fault & { readonly code: HttpFaultCode };
 

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { CanonicalEvent, EventId } from './event.ts';
+import type { CanonicalEvent, EventData, EventId } from './event.ts';
 import { PROFILE_FIELDS } from './event.ts';
 
 /** When a field was last changed: milliseconds since 1970 and the event that did it. */
@@ -46,6 +46,11 @@ export interface Group {
   readonly versions: Readonly<Record<string, Version>>;
 }
 
+/** What of an event a group is made of. */
+export interface GroupChange extends Pick<CanonicalEvent, 'id' | 'type' | 'time'> {
+  readonly data: Pick<EventData, 'groupType' | 'operator' | 'owner' | 'changed' | 'occurredAt'>;
+}
+
 export function newGroup(groupId: string): Group {
   return { groupId, customFields: {}, destroyed: false, versions: {} };
 }
@@ -61,7 +66,7 @@ export function isLater(a: Version, b: Version | undefined): boolean {
  * of the same id. `destroyed` is such a register, too, set by a destruction and cleared only by a creation, or by the service
  * itself saying that the group is there, so that a late change does not bring a group back. Returns the very same object when the event changes nothing.
  */
-export function merge(current: Group, event: CanonicalEvent): Group {
+export function merge(current: Group, event: GroupChange): Group {
   const version: Version = [event.data.occurredAt, event.id];
   const { created } = current.versions;
   if (created !== undefined && isLater(created, version)) return current;
@@ -151,6 +156,27 @@ export function mend(current: Group, other: Group): Group {
   }
   if (Object.keys(fields).length === 0 && customFields.length === 0) return joined;
   return { ...joined, ...fields, customFields: { ...joined.customFields, ...Object.fromEntries(customFields) } };
+}
+
+/**
+ * The fields in which a copy does not hold this state, whatever their versions where the values are the same. One that
+ * stands there in a later version was changed by another writer since: the copy is ahead, and does not differ.
+ */
+export function differences(copy: Group, state: Group): string[] {
+  const { created } = copy.versions;
+  const isAhead = (field: string): boolean => {
+    const own = state.versions[field];
+    const there = copy.versions[field] ?? (own === undefined ? undefined : created);
+    return there !== undefined && isLater(there, own);
+  };
+  const registers = [...REGISTERS, 'destroyed'].filter(
+    (field) => (copy[field as keyof Group] ?? undefined) !== state[field as keyof Group] && !isAhead(field),
+  );
+  const keys = new Set([...Object.keys(state.customFields), ...Object.keys(copy.customFields)]);
+  const custom = [...keys].filter(
+    (key) => copy.customFields[key] !== state.customFields[key] && !isAhead(CUSTOM + key),
+  );
+  return [...registers, ...custom.map((key) => CUSTOM + key)];
 }
 
 const CUSTOM = 'customFields.';

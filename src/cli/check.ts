@@ -1,40 +1,82 @@
-import { openSink } from '../../connectors/index.ts';
+import type { Finding } from '../../connectors/contract.ts';
+import { examine } from '../../connectors/index.ts';
 import { systemClock } from '../canon/clock.ts';
-import { BridgeError, describeFault, faultOf } from '../canon/fault.ts';
+import { BridgeError, describeFault } from '../canon/fault.ts';
 import type { Config, ConnectorConfig } from '../config/schema.ts';
 import { readCertificate } from '../intake/certificate.ts';
 import { requireConfig } from './configuration.ts';
+import { selfTest } from './self-test.ts';
 import { paint, print } from './terminal.ts';
 
-const CONNECT_MS = 15_000;
+export interface CheckOptions {
+  readonly config?: string;
+  /** Examine every enabled connector. */
+  readonly connect?: boolean;
+  /** Send a signed sample through a bridge of its own. */
+  readonly selfTest?: boolean;
+  readonly json?: boolean;
+}
 
-/** Reads the configuration and says what it means; with `connect` also opens every enabled connector. */
-export async function check(configName: string | undefined, connect: boolean): Promise<void> {
-  const { file, config } = requireConfig(configName);
+interface Examined {
+  readonly name: string;
+  readonly kind: string;
+  readonly enabled: boolean;
+  readonly findings: readonly Finding[];
+}
+
+const EXAMINE_MS = 20_000;
+
+/** Reads the configuration and says what it means; with `connect` it is the doctor of every enabled connector. */
+export async function check(options: CheckOptions): Promise<void> {
+  const { file, config } = requireConfig(options.config);
   const { tls } = config.receiver;
   const certificate = tls && readCertificate(tls);
-  print(`${file}: ${paint('green', 'valid')}`);
+  const say = options.json === true ? () => {} : print;
+  say(`${file}: ${paint('green', 'valid')}`);
   const { host, port, path } = config.receiver;
-  print(
+  say(
     `  callbacks of SDKAppID ${config.app.sdkAppId} at ${tls ? 'https' : 'http'}://${host}:${port}${path}, journal in ${config.journal.file}`,
   );
   if (certificate !== undefined) {
-    print(`  the certificate in ${tls?.certFile} is valid until ${new Date(certificate.notAfter).toISOString()}`);
+    say(`  the certificate in ${tls?.certFile} is valid until ${new Date(certificate.notAfter).toISOString()}`);
   }
-  for (const line of meaningOf(config)) print(`  ${line}`);
-  let failed = 0;
+  for (const line of meaningOf(config)) say(`  ${line}`);
+
+  const connectors: Examined[] = [];
   for (const [name, connector] of Object.entries(config.connectors)) {
-    const fault = connector.enabled && connect ? await tryOut(name, connector) : undefined;
-    const state = !connector.enabled ? paint('dim', 'disabled') : !connect ? 'enabled' : paint('green', 'reached');
-    print(`  ${name} (${connector.kind}): ${fault === undefined ? state : paint('red', describeFault(fault))}`);
-    if (fault !== undefined) failed++;
+    const { kind, enabled } = connector;
+    const examined = enabled && options.connect === true;
+    say(`  ${name} (${kind}): ${!enabled ? paint('dim', 'disabled') : examined ? '' : 'enabled'}`.trimEnd());
+    const findings: Finding[] = [];
+    if (examined) {
+      for await (const finding of examineConnector(name, connector)) {
+        say(`    ${shown(finding)}`);
+        findings.push(finding);
+      }
+    }
+    connectors.push({ name, kind, enabled, findings });
   }
-  if (failed > 0) {
-    throw new BridgeError({
-      code: 'destination-unreachable',
-      message: `${failed} of the connectors cannot be used as configured`,
-    });
+  const tested = options.selfTest === true ? await selfTest(config) : undefined;
+  if (tested !== undefined)
+    say(`  self-test: ${tested.fault === undefined ? tested.says : paint('red', describeFault(tested.fault))}`);
+
+  const broken = connectors.filter(({ findings }) => findings.some(({ state }) => state === 'wrong'));
+  if (options.json === true) {
+    const ok = broken.length === 0 && tested?.fault === undefined;
+    print(JSON.stringify({ file, ok, connectors, ...(tested !== undefined && { selfTest: tested }) }));
   }
+  if (broken.length > 0) {
+    const names = broken.map(({ name }) => name).join(', ');
+    const message = `${broken.length} of the connectors cannot be used as configured: ${names}`;
+    throw new BridgeError({ code: 'destination-unreachable', message });
+  }
+  if (tested?.fault !== undefined) throw new BridgeError({ code: 'command-failed', message: 'the self-test failed' });
+}
+
+function shown({ step, state, says, fault }: Finding): string {
+  const text = `${step}: ${fault === undefined ? says : describeFault(fault)}`;
+  if (state === 'well') return `${paint('green', '✓')} ${text}`;
+  return state === 'note' ? `${paint('yellow', '!')} ${text}` : paint('red', `✗ ${text}`);
 }
 
 /** What settings mean that let somebody do something. */
@@ -66,23 +108,21 @@ function meaningOf({ app, receiver }: Config): string[] {
   return lines;
 }
 
-async function tryOut(name: string, connector: ConnectorConfig) {
-  const signal = AbortSignal.timeout(CONNECT_MS);
-  const note = (message: string): void => print(`  ${name}: ${message}`);
-  try {
-    const sink = await openSink(
-      connector.kind,
-      connector,
-      { name, clock: systemClock, group: () => undefined, note },
-      signal,
-    );
-    try {
-      await sink.check(signal);
-    } finally {
-      await sink.close();
+/** A destination that hangs ends the examination, not the command. */
+async function* examineConnector(name: string, { kind, ...options }: ConnectorConfig): AsyncGenerator<Finding> {
+  const signal = AbortSignal.timeout(EXAMINE_MS);
+  const host = { name, clock: systemClock, unfiltered: true, group: () => undefined, note: () => {} };
+  const late = new Promise<'late'>((resolve) => signal.addEventListener('abort', () => resolve('late')));
+  const findings = examine(kind, options, host, signal);
+  for (;;) {
+    const next = await Promise.race([findings.next(), late]);
+    if (next === 'late') {
+      const message = `no answer within ${EXAMINE_MS / 1_000} s`;
+      const fault = { code: 'destination-unreachable', message, path: `connectors.${name}` } as const;
+      yield { step: 'destination', state: 'wrong', says: message, fault };
+      return;
     }
-    return undefined;
-  } catch (thrown) {
-    return faultOf(thrown, 'destination-unreachable');
+    if (next.done === true) return;
+    yield next.value;
   }
 }

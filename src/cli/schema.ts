@@ -1,18 +1,22 @@
 import { z } from 'zod';
-import { canonicalEvent } from '../canon/event.ts';
 import { group } from '../canon/group.ts';
 import { configJsonSchema } from '../config/json-schema.ts';
+import { receivedEvent } from '../consumer/event.ts';
+import { asyncApi } from './asyncapi.ts';
+import { requireConfig } from './configuration.ts';
 
-export const SCHEMAS = ['event', 'group', 'config'] as const;
+export const SCHEMAS = ['event', 'group', 'config', 'asyncapi'] as const;
 
-/** JSON Schema of what others read or write. */
-export function jsonSchema(name: (typeof SCHEMAS)[number]): unknown {
+/** What others read or write, as JSON Schema; of `asyncapi` the topics, as the configuration names them where one is given. */
+export function describeSchema(name: (typeof SCHEMAS)[number], version: string, config: string | undefined): unknown {
   switch (name) {
     case 'event':
-      return z.toJSONSchema(canonicalEvent);
+      return z.toJSONSchema(receivedEvent);
     case 'group':
       return z.toJSONSchema(group);
     case 'config':
       return configJsonSchema();
+    case 'asyncapi':
+      return asyncApi(version, config === undefined ? undefined : requireConfig(config).config);
   }
 }

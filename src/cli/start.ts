@@ -1,11 +1,7 @@
-import { setFlagsFromString } from 'node:v8';
 import { type Bridge, startBridge } from '../bridge.ts';
 import { loadConfig } from '../config/load.ts';
 import { requireConfig } from './configuration.ts';
 import { commandLine, paint, print } from './terminal.ts';
-
-/** V8 then lets its heaps grow more slowly; set before either thread has one to speak of. It holds for both. */
-setFlagsFromString('--optimize-for-size');
 
 /** Runs until SIGTERM or SIGINT; a second signal ends at once. SIGHUP has the file read again. */
 export async function start(configName: string | undefined, version: string): Promise<void> {

@@ -224,11 +224,18 @@ const admin = z.strictObject({
   port: port.default(8081),
 });
 
-const batch = (maxWaitMs: number) =>
+const batch = (maxWaitMs: number, maxEvents = 1_000) =>
   z
     .strictObject({
-      maxEvents: z.int().min(1).max(100_000).default(1_000).describe('At most this many events in one delivery.'),
-      maxWaitMs: z.int().min(0).max(60_000).default(maxWaitMs).describe('How long to wait for a batch to fill.'),
+      maxEvents: z.int().min(1).max(100_000).default(maxEvents).describe('At most this many events in one delivery.'),
+      maxWaitMs: z
+        .int()
+        .min(0)
+        .max(60_000)
+        .default(maxWaitMs)
+        .describe(
+          'How long to wait for a batch to fill. When deliveries take long, the lane waits longer by itself: twice as long as the one before took, at most 50 ms, or 1 s where the events of a group become one write.',
+        ),
     })
     .prefault({});
 
@@ -263,8 +270,8 @@ export const laneOptions = z.strictObject({
 });
 export type LaneOptions = z.output<typeof laneOptions>;
 
-const [first, ...others] = connectors.map(({ kind, options, maxWaitMs = 0 }: (typeof connectors)[number]) =>
-  options.safeExtend({ ...laneOptions.shape, batch: batch(maxWaitMs), kind: z.literal(kind) }),
+const [first, ...others] = connectors.map(({ kind, options, maxWaitMs = 0, maxEvents }: (typeof connectors)[number]) =>
+  options.safeExtend({ ...laneOptions.shape, batch: batch(maxWaitMs, maxEvents), kind: z.literal(kind) }),
 );
 // biome-ignore lint/style/noNonNullAssertion: the list of connectors is not empty
 const connector = z.discriminatedUnion('kind', [first!, ...others]);

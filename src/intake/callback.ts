@@ -40,6 +40,8 @@ export function readQuery(search: string): Checked<CallbackQuery> {
   return accepted(query);
 }
 
+const utf8 = new TextDecoder();
+
 /** The body as a JSON object, or why it is none. */
 export function readBody(bytes: Uint8Array): Checked<Record<string, unknown>> {
   if (bytes.byteLength === 0)
@@ -47,7 +49,7 @@ export function readBody(bytes: Uint8Array): Checked<Record<string, unknown>> {
   let body: unknown;
   try {
     // Not fatal: a name cut inside a character must not cost the whole change.
-    body = JSON.parse(new TextDecoder().decode(bytes));
+    body = JSON.parse(utf8.decode(bytes));
   } catch (thrown) {
     return refused({ code: 'not-json', message: `the body is not JSON: ${(thrown as Error).message}` });
   }

@@ -51,7 +51,8 @@ export interface Journal {
 export function openJournal(database: Database, clock: Clock, signals: SignalBus): Journal {
   const { connection } = database;
   const insert = connection.prepare(
-    'INSERT INTO events (seq, id, group_id, received_at, event) VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING',
+    `INSERT INTO events (seq, id, group_id, received_at, event, previous) VALUES (?, ?, ?, ?, ?, ?)
+     ON CONFLICT (id) DO NOTHING`,
   );
   const quarantine = connection.prepare(
     'INSERT INTO quarantine (received_at, search, body, fault) VALUES (?, ?, ?, ?)',
@@ -93,14 +94,15 @@ export function openJournal(database: Database, clock: Clock, signals: SignalBus
 
   /** Within a transaction. */
   const append = (event: CanonicalEvent, json: string): 'recorded' | 'duplicate' => {
-    const { changes } = insert.run(draft + 1, event.id, event.subject, event.data.receivedAt, json);
+    const { id, subject } = event;
+    const { changes } = insert.run(draft + 1, id, subject, event.data.receivedAt, json, groups.latest(subject));
     if (changes === 0) {
       duplicates++;
       return 'duplicate';
     }
     draft++;
     recorded++;
-    groups.merge(event);
+    groups.merge(event, draft);
     return 'recorded';
   };
 

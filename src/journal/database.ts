@@ -13,6 +13,8 @@ import { BridgeError, messageOf } from '../canon/fault.ts';
  * - quarantine: callbacks of verified senders that could not be mapped.
  * - probes: always empty; written to find out whether there is room again.
  * - reconcile: the latest run, as JSON, in the one row there is. reconciled: the groups it has read so far.
+ * - events.previous: the seq of the group's event before, groups.last_seq: of its latest; null for what was recorded
+ *   before there were such links. An index of events by group would cost each append a random write.
  */
 const MIGRATIONS: readonly string[] = [
   `CREATE TABLE events (
@@ -55,6 +57,9 @@ const MIGRATIONS: readonly string[] = [
      run TEXT NOT NULL
    ) STRICT;
    CREATE TABLE reconciled (group_id TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;`,
+  // SQLite reads a STRICT table once through when a column comes to it, and rewrites nothing.
+  `ALTER TABLE events ADD COLUMN previous INTEGER;
+   ALTER TABLE groups ADD COLUMN last_seq INTEGER;`,
 ];
 
 /** The bridge's own number, so that another program's SQLite file is not taken for a journal ('gsbj'). */

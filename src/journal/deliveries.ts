@@ -2,6 +2,7 @@ import type { DatabaseSync } from 'node:sqlite';
 import type { Clock } from '../canon/clock.ts';
 import type { CanonicalEvent } from '../canon/event.ts';
 import type { Fault } from '../canon/fault.ts';
+import { recordedEvent } from '../canon/recorded.ts';
 
 /*
  * The delivery of one event by one connector is in one of these states:
@@ -22,6 +23,8 @@ import type { Fault } from '../canon/fault.ts';
 export interface JournalEntry {
   readonly seq: number;
   readonly event: CanonicalEvent;
+  /** Milliseconds since 1970; the same as in the event, without parsing it. */
+  readonly receivedAt?: number;
 }
 
 export interface Waiting extends JournalEntry {
@@ -111,14 +114,25 @@ export interface Quarantined {
   readonly fault: Fault;
 }
 
+/** What stands in the way of one delivery. */
+export interface OpenDelivery {
+  readonly state: 'waiting' | 'dead';
+  readonly fault: Fault;
+}
+
 /** What lanes and people read. Any number of them on a connection that only reads. */
 export interface DeliveryReader {
   /** The seq of the newest event, 0 in an empty journal. */
   head(): number;
   cursor(connector: string): number;
   paused(connector: string): boolean;
-  /** At most `limit` entries behind `after`, in journal order; fewer when they are large, at least one if there is any. */
+  /**
+   * At most `limit` entries behind `after`, in journal order; fewer when they are large, at least one if there is any.
+   * Their events are parsed only when somebody looks inside.
+   */
   read(after: number, limit: number): JournalEntry[];
+  /** As `read`, but even the text of an event is only fetched when somebody looks inside: `limit` alone says how many. */
+  readHeads(after: number, limit: number): JournalEntry[];
   waiting(connector: string): Waiting[];
   countWaiting(connector: string): number;
   countDeadLetters(connector: string): number;
@@ -127,6 +141,8 @@ export interface DeliveryReader {
   deadLetter(connector: string, seq: number): DeadLetter | undefined;
   /** The seqs of the oldest `limit` dead letters, without reading their events. */
   deadLetterSeqs(connector: string, limit: number): number[];
+  /** Of an event that waits for a retry or is a dead letter; undefined for one that is delivered or pending. */
+  openDelivery(connector: string, seq: number): OpenDelivery | undefined;
   countQuarantined(): number;
   quarantined(after: number, limit: number): Quarantined[];
   /** The first seq that was received at or after `time` (ms since 1970); head + 1 when there is none. */
@@ -139,7 +155,13 @@ const READ_CHARACTERS = 4 * 1_048_576;
 export function createDeliveryReader(connection: DatabaseSync): DeliveryReader {
   const head = connection.prepare('SELECT coalesce(max(seq), 0) AS seq FROM events');
   const lane = connection.prepare('SELECT cursor, paused FROM lanes WHERE connector = ?');
-  const read = connection.prepare('SELECT seq, event FROM events WHERE seq > ? ORDER BY seq LIMIT ?');
+  const read = connection.prepare(
+    'SELECT seq, id, group_id, received_at, event FROM events WHERE seq > ? ORDER BY seq LIMIT ?',
+  );
+  const heads = connection.prepare(
+    'SELECT seq, id, group_id, received_at FROM events WHERE seq > ? ORDER BY seq LIMIT ?',
+  );
+  const text = connection.prepare('SELECT event FROM events WHERE seq = ?');
   const waiting = connection.prepare(
     `SELECT seq, event, attempts, due_at, fault FROM deliveries JOIN events USING (seq)
      WHERE connector = ? AND state = 'waiting' ORDER BY seq`,
@@ -152,6 +174,7 @@ export function createDeliveryReader(connection: DatabaseSync): DeliveryReader {
   const deadSeqs = connection.prepare(
     `SELECT seq FROM deliveries WHERE connector = ? AND state = 'dead' ORDER BY seq LIMIT ?`,
   );
+  const openDelivery = connection.prepare('SELECT state, fault FROM deliveries WHERE connector = ? AND seq = ?');
   const countQuarantined = connection.prepare('SELECT count(*) AS n FROM quarantine');
   const quarantined = connection.prepare('SELECT * FROM quarantine WHERE id > ? ORDER BY id LIMIT ?');
   const receivedFrom = connection.prepare('SELECT seq, received_at FROM events WHERE seq >= ? ORDER BY seq LIMIT 1');
@@ -177,12 +200,27 @@ export function createDeliveryReader(connection: DatabaseSync): DeliveryReader {
       const entries: JournalEntry[] = [];
       let characters = 0;
       for (const row of read.iterate(after, limit)) {
-        entries.push(entry(row));
-        characters += (row.event as string).length;
+        const text = row.event as string;
+        entries.push({
+          seq: row.seq as number,
+          event: recordedEvent(row.id as string, row.group_id as string, text),
+          receivedAt: row.received_at as number,
+        });
+        characters += text.length;
         if (characters >= READ_CHARACTERS) break;
       }
       return entries;
     },
+    readHeads: (after, limit) =>
+      heads.all(after, limit).map((row) => {
+        const seq = row.seq as number;
+        const fetch = (): string => text.get(seq)?.event as string;
+        return {
+          seq,
+          event: recordedEvent(row.id as string, row.group_id as string, fetch),
+          receivedAt: row.received_at as number,
+        };
+      }),
     waiting: (connector) =>
       waiting.all(connector).map((row) => ({
         ...entry(row),
@@ -199,6 +237,10 @@ export function createDeliveryReader(connection: DatabaseSync): DeliveryReader {
         .map(deadLetter)
         .find((letter) => letter.seq === seq),
     deadLetterSeqs: (connector, limit) => deadSeqs.all(connector, limit).map(({ seq }) => seq as number),
+    openDelivery(connector, seq) {
+      const row = openDelivery.get(connector, seq);
+      return row && { state: row.state as OpenDelivery['state'], fault: JSON.parse(row.fault as string) as Fault };
+    },
     countQuarantined: () => countQuarantined.get()?.n as number,
     quarantined: (after, limit) =>
       quarantined.all(after, limit).map((row) => ({

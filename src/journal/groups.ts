@@ -4,13 +4,17 @@ import { type Group, merge, newGroup } from '../canon/group.ts';
 
 /**
  * The merged state of every group that was ever recorded, kept in the transaction of the append: what `content: groups`
- * of Kafka delivers. It outlives the pruning of the events it was merged from.
+ * of Kafka delivers. It outlives the pruning of the events it was merged from. Beside it stands the seq of the group's
+ * latest event, from which each event leads to the one before.
  */
 export interface GroupWriter {
   /** A transaction begins: what an earlier one merged and did not commit is forgotten. */
   begin(): void;
-  merge(event: CanonicalEvent): void;
-  /** Writes each group that was changed, once, before the commit. */
+  /** The seq of the group's latest event; null when it has none, or had none since events are linked. */
+  latest(groupId: string): number | null;
+  /** Takes in an event that was appended with this seq. */
+  merge(event: CanonicalEvent, seq: number): void;
+  /** Writes each group that had an event, once, before the commit. */
   finish(): void;
   committed(): void;
 }
@@ -19,37 +23,70 @@ export interface GroupWriter {
 const CACHE_GROUPS = 5_000;
 const CACHE_CHARACTERS = 4_096;
 
+interface Kept {
+  readonly state: Group;
+  readonly latest: number | null;
+  /** Of the state as JSON. */
+  readonly characters: number;
+}
+
 export function createGroupWriter(connection: DatabaseSync): GroupWriter {
-  const reader = createGroupReader(connection);
+  const get = connection.prepare('SELECT state, last_seq FROM groups WHERE group_id = ?');
   const put = connection.prepare(
-    'INSERT INTO groups (group_id, state) VALUES (?, ?) ON CONFLICT (group_id) DO UPDATE SET state = excluded.state',
+    `INSERT INTO groups (group_id, state, last_seq) VALUES (?, ?, ?)
+     ON CONFLICT (group_id) DO UPDATE SET state = excluded.state, last_seq = excluded.last_seq`,
   );
-  const cache = new Map<string, Group>();
-  const changed = new Map<string, Group>();
-  let small: [string, Group][] = [];
+  const link = connection.prepare('UPDATE groups SET last_seq = ? WHERE group_id = ?');
+  const cache = new Map<string, Kept>();
+  /** Of this transaction: the groups that had an event, and those of them whose state it changed. */
+  const touched = new Map<string, Kept>();
+  const changed = new Set<string>();
+  /** The group that was looked up last: `latest` comes right before `merge`. */
+  let found: Kept | undefined;
+
+  const read = (groupId: string): Kept => {
+    const row = get.get(groupId);
+    if (row === undefined) return { state: newGroup(groupId), latest: null, characters: 0 };
+    const json = row.state as string;
+    return { state: JSON.parse(json) as Group, latest: row.last_seq as number | null, characters: json.length };
+  };
+  const find = (groupId: string): Kept => {
+    if (found?.state.groupId !== groupId) found = touched.get(groupId) ?? cache.get(groupId) ?? read(groupId);
+    return found;
+  };
 
   return {
     begin() {
+      touched.clear();
       changed.clear();
-      small = [];
+      found = undefined;
     },
-    merge(event) {
+    latest: (groupId) => find(groupId).latest,
+    merge(event, seq) {
       const groupId = event.subject;
-      const current = changed.get(groupId) ?? cache.get(groupId) ?? reader.get(groupId) ?? newGroup(groupId);
-      const merged = merge(current, event);
-      if (merged !== current) changed.set(groupId, merged);
+      const current = find(groupId);
+      const state = merge(current.state, event);
+      if (state !== current.state) changed.add(groupId);
+      found = { state, latest: seq, characters: current.characters };
+      touched.set(groupId, found);
     },
     finish() {
-      for (const [groupId, state] of changed) {
+      for (const [groupId, { state, latest }] of touched) {
+        if (!changed.has(groupId)) {
+          link.run(latest, groupId);
+          continue;
+        }
         const json = JSON.stringify(state);
-        put.run(groupId, json);
-        if (json.length <= CACHE_CHARACTERS) small.push([groupId, state]);
+        put.run(groupId, json, latest);
+        touched.set(groupId, { state, latest, characters: json.length });
       }
     },
     committed() {
-      for (const groupId of changed.keys()) cache.delete(groupId);
-      // A Map keeps the order of insertion: the first is the one that was changed longest ago.
-      for (const [groupId, state] of small) cache.set(groupId, state);
+      // A Map keeps the order of insertion: the first is the one that had its last event longest ago.
+      for (const [groupId, kept] of touched) {
+        cache.delete(groupId);
+        if (kept.characters <= CACHE_CHARACTERS) cache.set(groupId, kept);
+      }
       for (const groupId of cache.keys()) {
         if (cache.size <= CACHE_GROUPS) break;
         cache.delete(groupId);

@@ -1,4 +1,5 @@
 import type { CanonicalEvent } from '../canon/event.ts';
+import type { Group } from '../canon/group.ts';
 
 export interface FilterSettings {
   readonly types?: readonly string[] | undefined;
@@ -22,8 +23,18 @@ export function compileFilter({
   return (event) =>
     (types?.includes(event.type) ?? true) &&
     (groupTypes?.includes(event.data.groupType) ?? true) &&
-    (globs?.some((glob) => glob.test(event.data.groupId)) ?? true) &&
-    (!tellsFieldsOnly(event) || (changedFields?.some((field) => field in event.data.changed) ?? true));
+    (globs?.some((glob) => glob.test(event.subject)) ?? true) &&
+    (changedFields === undefined ||
+      !tellsFieldsOnly(event) ||
+      changedFields.some((field) => field in event.data.changed));
+}
+
+/** Whether any event of this group may be for this connector: what can be told when its events are gone. */
+export function concernsGroup({ groupTypes, groupIds }: FilterSettings, { groupId, groupType }: Group): boolean {
+  return (
+    (groupType === undefined || (groupTypes?.includes(groupType) ?? true)) &&
+    (groupIds?.some((glob) => toPattern(glob).test(groupId)) ?? true)
+  );
 }
 
 /** `*` stands for any characters, `?` for one; all others, also those of a path or a set, for themselves. */

@@ -2,12 +2,14 @@ import type { Restoring, Sink } from '../../connectors/contract.ts';
 import type { Clock } from '../canon/clock.ts';
 import type { CanonicalEvent, EventId } from '../canon/event.ts';
 import { type Fault, faultOf } from '../canon/fault.ts';
+import type { Group } from '../canon/group.ts';
 import type { Outcome } from '../canon/outcome.ts';
 import type { LaneState, SignalBus } from '../canon/signal.ts';
 import type { DeliveryReader, JournalEntry, Settlement, Waiting } from '../journal/deliveries.ts';
 import type { GroupReader } from '../journal/groups.ts';
 import { delayAfter, type RetrySettings } from './schedule.ts';
 import { createWaitingEvents } from './waiting.ts';
+import { createLookUps, ENDED, UNOPENED, type Whereabouts } from './whereabouts.ts';
 
 /*
  * One lane carries the journal's events to one sink, one delivery at a time. It is in one of these states:
@@ -67,6 +69,11 @@ export interface Lane {
   restore(how: Restoring, groupIds?: readonly string[]): void;
   /** Try these dead letters again. */
   retry(letters: readonly JournalEntry[]): void;
+  /**
+   * Where the copy of a group lies, compared with this state of it; between deliveries, without ending a rest that the
+   * destination needs. Never rejects.
+   */
+  locate(group: Group, signal: AbortSignal): Promise<Whereabouts>;
   /** Deliver what is there, then end instead of going idle; a lane that backs off or is paused ends at once. */
   drain(): void;
   /** Take nothing more and end: a batch that is with the sink may take `ms` still, then it is aborted. */
@@ -79,6 +86,13 @@ export interface Lane {
 
 /** While more events than this wait for a retry, nothing new is taken: memory stays bounded, the journal keeps the rest. */
 const MAX_WAITING = 10_000;
+/**
+ * Under load a batch gathers for twice as long as the one before took, so that a lane is busy for a third of the time and
+ * makes fewer and fuller ones; at most so long. Where a group's events become one write, time saves the most, and what is
+ * written there is seldom looked at within the second.
+ */
+const MAX_GATHER_MS = 50;
+const MAX_FOLD_MS = 1_000;
 
 export function startLane(settings: LaneSettings, ports: LanePorts, stop: AbortSignal): Lane {
   const { connector, batch: batchSettings, retry } = settings;
@@ -94,8 +108,14 @@ export function startLane(settings: LaneSettings, ports: LanePorts, stop: AbortS
   for (const entry of left ?? journal.waiting(connector)) waiting.hold(entry);
 
   let sink: Sink | undefined;
+  /** How long the latest delivery took, in ms. */
+  let tookMs = 0;
   let failures = 0;
   let downSince = 0;
+  /** Why the destination as a whole cannot be had. */
+  let trouble: Fault | undefined;
+  let over = false;
+  const lookUps = createLookUps();
   let draining = false;
   let finishing = false;
   let busy = false;
@@ -120,7 +140,8 @@ export function startLane(settings: LaneSettings, ports: LanePorts, stop: AbortS
 
   /** The end and a drain cut it short; so does a wake, when it is `wakeable`. */
   async function rest(ms: number, wakeable: boolean): Promise<void> {
-    if (!signal.aborted && !draining && !finishing && requests.length === 0 && !(wakeable && woken)) {
+    const asked = requests.length > 0 || lookUps.waiting > 0 || (wakeable && woken);
+    if (!signal.aborted && !draining && !finishing && !asked) {
       sleep = { controller: new AbortController(), wakeable };
       await clock.sleep(ms, sleep.controller.signal);
       sleep = undefined;
@@ -128,13 +149,13 @@ export function startLane(settings: LaneSettings, ports: LanePorts, stop: AbortS
     if (wakeable) woken = false;
   }
 
-  async function fresh(room: number): Promise<JournalEntry[]> {
+  async function fresh(room: number, folds: boolean): Promise<JournalEntry[]> {
     if (room <= 0 || waiting.size >= MAX_WAITING) return [];
     const limit = Math.min(room, MAX_WAITING - waiting.size);
-    const { maxWaitMs } = batchSettings;
     const there = journal.head() - cursor;
-    if (there > 0 && there < limit && maxWaitMs > 0) await rest(maxWaitMs, false);
-    return journal.read(cursor, limit);
+    const gatherMs = Math.max(batchSettings.maxWaitMs, Math.min(2 * tookMs, folds ? MAX_FOLD_MS : MAX_GATHER_MS));
+    if (there > 0 && there < limit && gatherMs >= 1) await rest(gatherMs, false);
+    return folds ? journal.readHeads(cursor, limit) : journal.read(cursor, limit);
   }
 
   /** Takes the outcomes of one delivery into `waiting`, the cursor and a settlement. */
@@ -162,11 +183,11 @@ export function startLane(settings: LaneSettings, ports: LanePorts, stop: AbortS
       switch (outcome.kind) {
         case 'delivered':
           delivered++;
-          receivedAt.push(event.data.receivedAt);
+          receivedAt.push(receiptOf(entry));
           return 'settled';
         case 'superseded':
           superseded++;
-          receivedAt.push(event.data.receivedAt);
+          receivedAt.push(receiptOf(entry));
           return 'settled';
         case 'dead':
           report.dead.push({ seq, attempts, fault: outcome.fault });
@@ -208,14 +229,16 @@ export function startLane(settings: LaneSettings, ports: LanePorts, stop: AbortS
       waiting: report.waiting.map(({ seq, attempts, dueAt, fault }) => ({ seq, attempts, dueAt, fault })),
     });
     signals.emit('lane.delivered', { connector, delivered, superseded, ms, receivedAt });
-    const last = taken.at(-1)?.event.data.receivedAt;
-    signals.emit('lane.cursor', { connector, cursor, ...(last !== undefined && { receivedAt: last }) });
+    const last = taken.at(-1);
+    signals.emit('lane.cursor', { connector, cursor, ...(last !== undefined && { receivedAt: receiptOf(last) }) });
   }
 
   /** The destination as a whole: waits, charges nothing. */
   async function backOff(fault: Fault, afterMs = 0): Promise<void> {
     if (failures === 0) downSince = clock.now();
     failures++;
+    trouble = fault;
+    lookUps.refuse(fault);
     const retryInMs = Math.max(afterMs, delayAfter(failures, retry, random));
     signals.emit('lane.unreachable', { connector, fault, attempt: failures, retryInMs });
     show({ kind: 'waiting', fault, since: downSince, retryAt: clock.now() + retryInMs });
@@ -226,6 +249,7 @@ export function startLane(settings: LaneSettings, ports: LanePorts, stop: AbortS
     if (failures === 0) return;
     signals.emit('lane.recovered', { connector, downMs: clock.now() - downSince });
     failures = 0;
+    trouble = undefined;
     show({ kind: 'running' });
   }
 
@@ -258,6 +282,7 @@ export function startLane(settings: LaneSettings, ports: LanePorts, stop: AbortS
     if (last !== undefined && opened.restore !== undefined) {
       const outcomes = await withSink(opened.restore(groups, signal, restore.how));
       recovered();
+      if (opened.locate === undefined) lookUps.remember(outcomes);
       for (const { groupId } of groups) {
         const outcome = outcomes.get(groupId) ?? { kind: 'retry', fault: UNSETTLED };
         if (outcome.kind === 'delivered') restore.mended++;
@@ -285,13 +310,18 @@ export function startLane(settings: LaneSettings, ports: LanePorts, stop: AbortS
     const asked = requests;
     requests = [];
     for (const work of asked) work();
-    if (paused) return 'nothing';
+    if (paused) {
+      if (sink === undefined) lookUps.refuse(trouble ?? UNOPENED);
+      else await lookUps.answer(sink, signal);
+      return 'nothing';
+    }
     // Opened before there is anything to deliver, so that trouble shows at the start.
     sink ??= await open();
     const opened = sink;
+    await lookUps.answer(opened, signal);
     if (restoring !== undefined) await restoreSome(opened, restoring);
     const retried = waiting.due(clock.now(), batchSettings.maxEvents);
-    const read = await fresh(batchSettings.maxEvents - retried.length);
+    const read = await fresh(batchSettings.maxEvents - retried.length, opened.folds === true);
     if (signal.aborted) return 'nothing';
     if (retried.length === 0 && read.length === 0) return restoring === undefined ? 'nothing' : 'worked';
     // A group with a waiting event is held back whole; its events are only noted as waiting, too.
@@ -308,7 +338,11 @@ export function startLane(settings: LaneSettings, ports: LanePorts, stop: AbortS
       }
       recovered();
     }
-    settle(retried, read, outcomes, performance.now() - start);
+    if (opened.locate === undefined) {
+      lookUps.remember(events.map(({ id, subject }) => [subject, outcomes.get(id)]));
+    }
+    tookMs = performance.now() - start;
+    settle(retried, read, outcomes, tookMs);
     return 'worked';
   }
 
@@ -333,6 +367,8 @@ export function startLane(settings: LaneSettings, ports: LanePorts, stop: AbortS
       else await rest(Math.max(0, Math.min(waiting.nextDue() - clock.now(), MAX_REST_MS)), true);
     }
     finished.abort();
+    over = true;
+    lookUps.refuse(ENDED);
     await sink?.close();
     show({ kind: 'ended' });
   }
@@ -378,6 +414,16 @@ export function startLane(settings: LaneSettings, ports: LanePorts, stop: AbortS
     replay: (back) => request(() => rewind(back)),
     restore: (how, groupIds) => request(() => startRestore(how, groupIds)),
     retry: (letters) => request(() => retryNow(letters)),
+    async locate(group, asked) {
+      const { groupId } = group;
+      if (over) return lookUps.recall(groupId, ENDED);
+      // A destination that rests is left alone: its rest ends when it is due.
+      if (trouble !== undefined && !paused) return lookUps.recall(groupId, trouble);
+      if (sink !== undefined && sink.locate === undefined) return lookUps.recall(groupId);
+      const answer = lookUps.ask(group, asked);
+      sleep?.controller.abort();
+      return answer;
+    },
     drain() {
       draining = true;
       sleep?.controller.abort();
@@ -395,6 +441,11 @@ export function startLane(settings: LaneSettings, ports: LanePorts, stop: AbortS
     },
     ended: run(),
   };
+}
+
+/** Of JournalEntry: without looking into the event where that can be helped. */
+function receiptOf({ event, receivedAt }: JournalEntry): number {
+  return receivedAt ?? event.data.receivedAt;
 }
 
 /** How far a restore is. */

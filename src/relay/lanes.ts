@@ -12,6 +12,8 @@ export interface Lanes {
   exchange(ending: readonly string[], beginning: Readonly<Record<string, ConnectorConfig>>): Promise<void>;
   /** Asks the connector's lane for something; its next one while it is exchanged. */
   ask(connector: string, request: (lane: Lane) => void): void;
+  /** The connector's lane as it is now. */
+  running(connector: string): Lane | undefined;
   wake(): void;
   /** See Lane. Resolves when all lanes have ended, whatever brought that about. */
   drain(): Promise<void>;
@@ -96,6 +98,7 @@ export function createLanes(startOne: StartOne, clock: Pick<Clock, 'sleep'>): La
         if (running !== undefined) request(running.lane);
       }
     },
+    running: (connector) => lanes.get(connector)?.lane,
     wake() {
       for (const { lane } of lanes.values()) lane.wake();
     },

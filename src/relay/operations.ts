@@ -4,6 +4,7 @@ import type { SignalBus } from '../canon/signal.ts';
 import type { Journal } from '../journal/append.ts';
 import type { DeadLetter, DeliveryReader } from '../journal/deliveries.ts';
 import type { GroupReader } from '../journal/groups.ts';
+import type { GroupCopy } from './copies.ts';
 import type { Relay } from './relay.ts';
 
 /** Where a replay starts: a seq, a time of receipt in ms since 1970, or everything that is still in the journal. */
@@ -25,6 +26,8 @@ export interface Operations {
   /** Tries the named dead letters again, or the oldest ones; how many were taken and how many are left. */
   retry(connector: string, seqs?: readonly number[]): { taken: number; left: number };
   discard(connector: string, seqs?: readonly number[]): Promise<number>;
+  /** How each connector's copy of a group stands; none for an unknown group. Answers within seconds. */
+  copies(groupId: string, signal: AbortSignal): Promise<GroupCopy[]>;
 }
 
 /** At most so many dead letters are tried at once: the lane holds them in memory. */
@@ -39,6 +42,7 @@ export function createOperations(
   groups: GroupReader,
   relay: Relay,
   signals: SignalBus,
+  copies: Operations['copies'],
 ): Operations {
   const known = (connector: string): void => {
     if (connectors().includes(connector)) return;
@@ -116,5 +120,6 @@ export function createOperations(
       signals.emit('dead-letters.discarded', { connector, count });
       return count;
     },
+    copies,
   };
 }

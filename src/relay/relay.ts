@@ -1,9 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import type { Restoring } from '../../connectors/contract.ts';
-import { messageOf } from '../canon/fault.ts';
+import { type Fault, messageOf } from '../canon/fault.ts';
+import type { Group } from '../canon/group.ts';
 import type { SignalBus } from '../canon/signal.ts';
 import type { Settlement } from '../journal/deliveries.ts';
+import { createInquiries } from './inquiries.ts';
+import type { Whereabouts } from './whereabouts.ts';
 import type { FromRelay, RelayData, ToRelay } from './worker.ts';
 
 /** The relay as the main thread sees it. */
@@ -23,6 +26,8 @@ export interface Relay {
    * before left off if there was one. Resolves when that is done, within a bounded time. One call at a time.
    */
   exchange(connectors: RelayData['connectors'], ending: readonly string[], beginning: readonly string[]): Promise<void>;
+  /** Where a connector's copy of a group lies, compared with this state. Always answers, after seconds at most. */
+  locate(connector: string, group: Group, signal: AbortSignal): Promise<Whereabouts>;
   /** Delivers what can be delivered within `ms`, then ends; resolves when the thread is gone. */
   stop(ms: number): Promise<void>;
 }
@@ -44,10 +49,14 @@ export function startRelay(data: RelayData, settle: (settlement: Settlement) => 
   let running = false;
   let exchanges = 0;
   const exchanged = new Map<number, () => void>();
+  /** Why there is no thread just now. */
+  let down: Fault | undefined;
 
   const tell = (message: ToRelay): void => worker.postMessage(message);
+  const inquiries = createInquiries((inquiry) => tell({ kind: 'locate', ...inquiry }));
 
   const start = (): void => {
+    down = undefined;
     // kafkajs sets timers in the past, harmlessly, and Node 24 would say so on standard error each time.
     worker = new Worker(WORKER, {
       workerData: { ...data, connectors },
@@ -59,6 +68,7 @@ export function startRelay(data: RelayData, settle: (settlement: Settlement) => 
       if (message.kind === 'settled') settle(message.settlement);
       else if (message.kind === 'signal') signals.emit(message.name, message.payload);
       else if (message.kind === 'exchanged') exchanged.get(message.id)?.();
+      else if (message.kind === 'located') inquiries.answered(message.id, message.answer);
       // What a sink that was given up has left open would keep the thread.
       else if (message.kind === 'ended') void worker.terminate();
     });
@@ -70,6 +80,8 @@ export function startRelay(data: RelayData, settle: (settlement: Settlement) => 
       worker.once('exit', () => {
         running = false;
         resolve();
+        down = { code: 'copy-unknown', message: `the relay does not run: ${messageOf(failure)}` };
+        inquiries.lost(down);
         if (stopping) return;
         // Nothing is lost: the cursors stand in the journal, and a new thread goes on from there.
         signals.emit('relay.crashed', {
@@ -109,6 +121,8 @@ export function startRelay(data: RelayData, settle: (settlement: Settlement) => 
       await Promise.race([done, gone]);
       exchanged.delete(id);
     },
+    locate: (connector, group, signal) =>
+      down === undefined ? inquiries.ask(connector, group, signal) : Promise.resolve({ fault: down }),
     async stop(ms) {
       stopping = true;
       clearTimeout(restart);

@@ -9,8 +9,10 @@ import { openReader } from '../journal/database.ts';
 import { createDeliveryReader, type Settlement } from '../journal/deliveries.ts';
 import { createGroupReader } from '../journal/groups.ts';
 import { compileFilter } from './filter.ts';
+import type { Inquiry } from './inquiries.ts';
 import { startLane } from './lane.ts';
 import { createLanes } from './lanes.ts';
+import { ENDED, type Whereabouts } from './whereabouts.ts';
 
 export interface RelayData {
   readonly journalFile: string;
@@ -38,12 +40,14 @@ export type ToRelay =
       readonly groupIds?: readonly string[] | undefined;
     }
   | { readonly kind: 'replay'; readonly connector: string; readonly cursor: number }
-  | { readonly kind: 'retry'; readonly connector: string; readonly seqs: readonly number[] };
+  | { readonly kind: 'retry'; readonly connector: string; readonly seqs: readonly number[] }
+  | ({ readonly kind: 'locate' } & Inquiry);
 
 export type FromRelay =
   | { readonly kind: 'settled'; readonly settlement: Settlement }
   | { readonly kind: 'signal'; readonly name: SignalName; readonly payload: Signals[SignalName] }
   | { readonly kind: 'exchanged'; readonly id: number }
+  | { readonly kind: 'located'; readonly id: number; readonly answer: Whereabouts }
   | { readonly kind: 'ended' };
 
 function startRelayThread({ journalFile, connectors }: RelayData): void {
@@ -63,7 +67,8 @@ function startRelayThread({ journalFile, connectors }: RelayData): void {
       if (heard()) signals.emit(name, payload);
     };
     const note = (message: string): void => emit('lane.note', { connector, message });
-    const host = { name: connector, clock: systemClock, group: groups.get, note };
+    const unfiltered = Object.keys(config.filter).length === 0;
+    const host = { name: connector, clock: systemClock, unfiltered, group: groups.get, note };
     return startLane(
       {
         connector,
@@ -119,6 +124,12 @@ function startRelayThread({ journalFile, connectors }: RelayData): void {
       case 'retry': {
         const letters = message.seqs.flatMap((seq) => journal.deadLetter(message.connector, seq) ?? []);
         return lanes.ask(message.connector, (lane) => lane.retry(letters));
+      }
+      case 'locate': {
+        const { id, connector, group, withinMs } = message;
+        const asked = lanes.running(connector)?.locate(group, AbortSignal.timeout(withinMs));
+        void (asked ?? Promise.resolve({ fault: ENDED })).then((answer) => post({ kind: 'located', id, answer }));
+        return;
       }
     }
   });

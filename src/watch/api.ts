@@ -1,9 +1,12 @@
 import { type Context, Hono } from 'hono';
 import type { Registry } from 'prom-client';
 import { z } from 'zod';
+import { MAX_GROUP_ID_BYTES } from '../canon/event.ts';
 import { BridgeError, type Fault, type FaultCode, messageOf } from '../canon/fault.ts';
 import type { LaneState } from '../canon/signal.ts';
 import type { Quarantined } from '../journal/deliveries.ts';
+import type { GroupReader } from '../journal/groups.ts';
+import type { HistoryReader } from '../journal/history.ts';
 import type { Reconciler, ReconcileStatus } from '../reconcile/reconciler.ts';
 import type { LaneHealth } from '../relay/health.ts';
 import type { Operations } from '../relay/operations.ts';
@@ -41,6 +44,8 @@ export interface BridgeStatus {
 export interface ApiPorts {
   readonly metrics: Registry;
   readonly operations: Operations;
+  readonly groups: Pick<GroupReader, 'get'>;
+  readonly history: Pick<HistoryReader, 'recent' | 'ofGroup' | 'search'>;
   status(): BridgeStatus;
   quarantined(after: number, limit: number): Quarantined[];
   /** Maps what was kept once more; how many became events and how many are left. */
@@ -77,11 +82,21 @@ const page = z.object({
   limit: z.coerce.number().int().min(1).max(1_000).default(100),
 });
 
+const limit = z.coerce.number().int().min(1).max(1_000).default(100);
+const groupId = z.string().min(1).max(MAX_GROUP_ID_BYTES);
+const eventsPage = z.object({
+  limit,
+  before: z.coerce.number().int().positive().optional(),
+  group: groupId.optional(),
+});
+const groupsSearch = z.object({ limit, search: z.string().max(MAX_GROUP_ID_BYTES).default('') });
+const oneGroup = z.object({ limit, id: groupId });
+
 const LOOPBACK_HOST = /^(127(\.\d{1,3}){3}|\[::1\]|localhost)(:\d+)?$/i;
 
 /** The admin server, on loopback: health, metrics, and what a person may ask for. */
 export function createApi(ports: ApiPorts): Hono {
-  const { metrics, operations, status, quarantined, remapQuarantine } = ports;
+  const { metrics, operations, groups, history, status, quarantined, remapQuarantine } = ports;
   const configured = (): Reconciler => {
     const reconciler = ports.reconciler();
     if (reconciler !== undefined) return reconciler;
@@ -144,6 +159,23 @@ export function createApi(ports: ApiPorts): Hono {
   app.post('/api/reconcile/stop', async (context) => {
     await configured().stop();
     return context.json(configured().status());
+  });
+
+  app.get('/api/events', (context) => {
+    const { limit, before, group } = eventsPage.parse(context.req.query());
+    const events = group === undefined ? history.recent(limit, before) : history.ofGroup(group, limit, before);
+    return context.json({ events });
+  });
+  app.get('/api/groups', async (context) => {
+    const { search, limit } = groupsSearch.parse(context.req.query());
+    return context.json(await history.search(search, limit, context.req.raw.signal));
+  });
+  app.get('/api/group', async (context) => {
+    const { id, limit } = oneGroup.parse(context.req.query());
+    const group = groups.get(id);
+    if (group === undefined) return refuse(context, 404, { code: 'usage', message: 'no such group was ever recorded' });
+    const events = history.ofGroup(id, limit);
+    return context.json({ group, events, copies: await operations.copies(id, context.req.raw.signal) });
   });
 
   app.get('/api/connectors/:name/dead-letters', (context) => {

@@ -17,6 +17,8 @@ export interface ElasticsearchServer extends ServerHandle {
 
 /** The superuser that Elasticsearch asks for when started with `elasticsearchSecurity`. */
 export const elasticsearchUser = { username: 'bridge', password: 'bridge-test' } as const;
+/** May look and read, and write nothing. */
+export const elasticsearchReader = { username: 'reader', password: elasticsearchUser.password } as const;
 const passwordHash = '$2a$10$4XF3UKvApno8ngL.C3fuV.PI7e5ckvKOyypYTw6QoqO612TGcY9AK';
 
 /** Settings for an Elasticsearch that asks its clients for name and password. */
@@ -115,8 +117,13 @@ async function writeConfiguration(
       'rootLogger.level = info',
       'rootLogger.appenderRef.console.ref = console',
     ],
-    users: [`${elasticsearchUser.username}:${passwordHash}`],
-    users_roles: [`superuser:${elasticsearchUser.username}`],
+    users: [elasticsearchUser, elasticsearchReader].map(({ username }) => `${username}:${passwordHash}`),
+    users_roles: [`superuser:${elasticsearchUser.username}`, `looker:${elasticsearchReader.username}`],
+    'roles.yml': [
+      'looker:',
+      '  cluster: [monitor]',
+      "  indices: [{ names: ['*'], privileges: [read, view_index_metadata, monitor] }]",
+    ],
   };
   for (const [name, lines] of Object.entries(files))
     await writeFile(join(folder, 'config', name), `${lines.join('\n')}\n`);

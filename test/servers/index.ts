@@ -4,6 +4,7 @@ import { type KafkaServer, startKafka } from './kafka.ts';
 export { artifactsArePresent, fetchArtifacts } from './artifacts.ts';
 export {
   type ElasticsearchServer,
+  elasticsearchReader,
   elasticsearchSecurity,
   elasticsearchUser,
   startElasticsearch,

@@ -61,6 +61,8 @@ export interface Vendor {
   destroy(groupId: string): Callback;
   create(group: Partial<VendorGroup> & { GroupId: string }): void;
   trouble(trouble: Trouble): void;
+  /** Calls of get_group_info are answered only after the returned function was called. */
+  hold(): () => void;
   stop(): Promise<void>;
 }
 
@@ -76,6 +78,7 @@ export async function startVendor(options: VendorOptions = {}): Promise<Vendor> 
   const order: string[] = [];
   const calls = { list: 0, groups: 0, refusedForRate: 0, connections: 0 };
   const troubles: Trouble[] = [];
+  let held: PromiseWithResolvers<void> | undefined;
   const now = (): number => Date.now() + skewMs;
 
   const create = (group: Partial<VendorGroup> & { GroupId: string }): void => {
@@ -118,6 +121,7 @@ export async function startVendor(options: VendorOptions = {}): Promise<Vendor> 
     const body = await text(incoming);
     const trouble = take(command, ({ kind }) => kind !== 'item');
     const { beforeMs, afterMs } = latency?.() ?? { beforeMs: 0, afterMs: 0 };
+    if (!isList) await held?.promise;
     await pause(beforeMs + (trouble?.kind === 'delay' ? (trouble.value ?? 0) : 0));
     if (trouble?.kind === 'reset') return void incoming.socket.destroy();
     if (trouble?.kind === 'http') return void response.writeHead(trouble.value ?? 500).end('<html>no</html>');
@@ -235,7 +239,16 @@ export async function startVendor(options: VendorOptions = {}): Promise<Vendor> 
     },
     create,
     trouble: (trouble) => void troubles.push(trouble),
+    hold() {
+      held = Promise.withResolvers<void>();
+      const { promise, resolve } = held;
+      promise.then(() => {
+        held = undefined;
+      });
+      return resolve;
+    },
     async stop() {
+      held?.resolve();
       server.close();
       server.closeAllConnections();
       await once(server, 'close');

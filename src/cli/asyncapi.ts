@@ -1,0 +1,209 @@
+import { z } from 'zod';
+import type { KafkaOptions } from '../../connectors/kafka/connector.ts';
+import { FORMATS, type Format, toGroupMessage, toMessage } from '../../connectors/kafka/message.ts';
+import { canonicalEvent, type EventType } from '../canon/event.ts';
+import { group, merge, newGroup } from '../canon/group.ts';
+import type { Config } from '../config/schema.ts';
+import { receivedEvent } from '../consumer/event.ts';
+import { exampleEvents } from './example-events.ts';
+
+/** What of a kafka connector its readers see. */
+type Topic = Pick<KafkaOptions, 'topic' | 'content'> & {
+  readonly formats: readonly Format[];
+  readonly brokers: readonly string[];
+  readonly protocol: 'kafka' | 'kafka-secure';
+  readonly mechanism?: NonNullable<KafkaOptions['sasl']>['mechanism'];
+};
+
+type Json = Readonly<Record<string, unknown>>;
+
+/** What the topics are called where no configuration says. */
+const DEFAULT_TOPICS: Readonly<Record<string, Topic>> = {
+  'group-events': {
+    topic: 'chat.group-info.events',
+    content: 'events',
+    formats: FORMATS,
+    brokers: [],
+    protocol: 'kafka',
+  },
+  'group-states': { topic: 'chat.group-info.groups', content: 'groups', formats: [], brokers: [], protocol: 'kafka' },
+};
+
+const SECURITY = { plain: 'plain', 'scram-sha-256': 'scramSha256', 'scram-sha-512': 'scramSha512' } as const;
+
+/** The AsyncAPI 3.0 document of the topics: those of the enabled kafka connectors of `config`, else the default ones. */
+export function asyncApi(version: string, config?: Config): Json {
+  const topics = config === undefined ? DEFAULT_TOPICS : topicsOf(config);
+  const servers = serversOf(Object.values(topics));
+  const mechanisms = new Set(Object.values(topics).flatMap(({ mechanism }) => mechanism ?? []));
+  return {
+    asyncapi: '3.0.0',
+    info: {
+      title: 'group-sync-bridge',
+      version,
+      description:
+        'What group-sync-bridge writes to Kafka: changes of Tencent Cloud Chat groups, at least once, keyed by group id. ' +
+        'To keep a copy, merge by field: the change with the higher (occurredAt, id) wins. ' +
+        'Fields that are not described here may be added at any time and are to be ignored, and so are types of events.',
+      license: { name: 'Apache-2.0' },
+    },
+    defaultContentType: 'application/json',
+    ...(servers.size > 0 && {
+      servers: Object.fromEntries([...servers.values()].map(({ name, server }) => [name, server])),
+    }),
+    channels: mapEntries(topics, (topic) => channelOf(topic, servers)),
+    operations: Object.fromEntries(
+      Object.entries(topics).map(([name, topic]) => [
+        `send-${name}`,
+        {
+          action: 'send',
+          channel: { $ref: `#/channels/${name}` },
+          messages: messagesOf(topic).map((message) => ({ $ref: `#/channels/${name}/messages/${message}` })),
+        },
+      ]),
+    ),
+    components: {
+      messages: { ...eventMessages(), ...groupMessages() },
+      schemas: schemas(),
+      ...(mechanisms.size > 0 && {
+        securitySchemes: Object.fromEntries([...mechanisms].map((one) => [one, { type: SECURITY[one] }])),
+      }),
+    },
+  };
+}
+
+function topicsOf(config: Config): Record<string, Topic> {
+  const enabled = Object.entries(config.connectors).filter(([, { kind, enabled }]) => kind === 'kafka' && enabled);
+  return Object.fromEntries(
+    enabled.map(([name, connector]) => {
+      const { topic, content, format, brokers, tls, sasl } = connector as unknown as KafkaOptions;
+      const formats = content === 'events' ? [format] : [];
+      const protocol = tls === false ? 'kafka' : 'kafka-secure';
+      return [name, { topic, content, formats, brokers, protocol, ...(sasl && { mechanism: sasl.mechanism }) }];
+    }),
+  );
+}
+
+type Servers = ReadonlyMap<string, { readonly name: string; readonly server: Json }>;
+
+const placeOf = (broker: string, { protocol, mechanism }: Topic): string => `${protocol} ${mechanism} ${broker}`;
+
+/** Each broker once for each way to reach it. */
+function serversOf(topics: readonly Topic[]): Servers {
+  const servers = new Map<string, { name: string; server: Json }>();
+  for (const topic of topics) {
+    for (const host of topic.brokers) {
+      const place = placeOf(host, topic);
+      if (servers.has(place)) continue;
+      const { protocol, mechanism } = topic;
+      const security = mechanism && { security: [{ $ref: `#/components/securitySchemes/${mechanism}` }] };
+      servers.set(place, { name: `broker-${servers.size + 1}`, server: { host, protocol, ...security } });
+    }
+  }
+  return servers;
+}
+
+const EVENT_MESSAGE = { structured: 'event-structured', binary: 'event-binary' } as const;
+
+function messagesOf({ content, formats }: Topic): string[] {
+  return content === 'groups' ? ['group', 'group-destroyed'] : formats.map((format) => EVENT_MESSAGE[format]);
+}
+
+function channelOf(topic: Topic, servers: Servers): Json {
+  const compacted = { topicConfiguration: { 'cleanup.policy': ['compact'] } };
+  const names = topic.brokers.map((broker) => servers.get(placeOf(broker, topic))?.name);
+  return {
+    address: topic.topic,
+    description:
+      topic.content === 'events'
+        ? 'Every event, those of one group in the order in which they were recorded.'
+        : 'The merged state of each group; compacted.',
+    ...(names.length > 0 && { servers: names.map((name) => ({ $ref: `#/servers/${name}` })) }),
+    messages: Object.fromEntries(messagesOf(topic).map((name) => [name, { $ref: `#/components/messages/${name}` }])),
+    bindings: { kafka: { bindingVersion: '0.5.0', ...(topic.content === 'groups' && compacted) } },
+  };
+}
+
+/** As AsyncAPI has them: draft 7, without the name of the draft. */
+function schemaOf(schema: z.ZodType): z.core.JSONSchema.JSONSchema {
+  const { $schema: _, ...rest } = z.toJSONSchema(schema, { target: 'draft-7' });
+  return rest;
+}
+
+function schemas(): Json {
+  const event = schemaOf(receivedEvent);
+  return {
+    event: { ...event, properties: { ...event.properties, data: { $ref: '#/components/schemas/event-data' } } },
+    'event-data': event.properties?.data,
+    group: schemaOf(group),
+  };
+}
+
+const KEY = { kafka: { bindingVersion: '0.5.0', key: schemaOf(canonicalEvent.shape.subject) } };
+
+function eventMessages(): Json {
+  const modes = {
+    structured: { title: 'an event, CloudEvents structured mode', payload: 'event' },
+    binary: { title: 'an event, CloudEvents binary mode', payload: 'event-data' },
+  };
+  const messages = FORMATS.map((format) => {
+    const examples = Object.values(exampleEvents()).map((event) => {
+      const { value, headers } = toMessage(event, format);
+      return { name: event.type, headers, payload: JSON.parse(String(value)) };
+    });
+    const { title, payload } = modes[format];
+    return [
+      EVENT_MESSAGE[format],
+      {
+        name: EVENT_MESSAGE[format],
+        title,
+        contentType: examples[0]?.headers['content-type'],
+        headers: headersOf(examples[0]?.headers ?? {}),
+        payload: { $ref: `#/components/schemas/${payload}` },
+        bindings: KEY,
+        examples,
+      },
+    ];
+  });
+  return Object.fromEntries(messages);
+}
+
+/** The headers that the writer sets: a `ce_` header is described as the attribute it carries. */
+function headersOf(headers: Readonly<Record<string, string>>): Json {
+  const { properties = {} } = schemaOf(receivedEvent);
+  const described = Object.entries(headers).map(([name, value]) => [
+    name,
+    name.startsWith('ce_') ? properties[name.slice('ce_'.length)] : { type: 'string', const: value },
+  ]);
+  return { type: 'object', required: Object.keys(headers), properties: Object.fromEntries(described) };
+}
+
+function groupMessages(): Json {
+  const messageAfter = (type: EventType) => {
+    const event = exampleEvents()[type];
+    return toGroupMessage(merge(newGroup(event.subject), event));
+  };
+  const [state, tombstone] = [messageAfter('chat.group.info.changed'), messageAfter('chat.group.destroyed')];
+  return {
+    group: {
+      name: 'group',
+      title: 'the merged state of a group',
+      contentType: state.headers['content-type'],
+      headers: headersOf(state.headers),
+      payload: { $ref: '#/components/schemas/group' },
+      bindings: KEY,
+      examples: [{ name: 'group', headers: state.headers, payload: JSON.parse(String(state.value)) }],
+    },
+    'group-destroyed': {
+      name: 'group-destroyed',
+      title: 'no value: the group is destroyed',
+      payload: { type: 'null' },
+      bindings: KEY,
+      examples: [{ name: 'group-destroyed', payload: tombstone.value }],
+    },
+  };
+}
+
+function mapEntries<From, To>(record: Readonly<Record<string, From>>, map: (value: From) => To): Record<string, To> {
+  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, map(value)]));
+}

@@ -1,0 +1,164 @@
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { CanonicalEvent, EventId } from '../canon/event.ts';
+import type { Group } from '../canon/group.ts';
+import type { JournalEntry } from './deliveries.ts';
+
+export interface FoundGroups {
+  readonly groups: readonly Group[];
+  /** Whether the search came to its end: not cut short by its limit, the most it scans, or its signal. */
+  readonly complete: boolean;
+}
+
+/** What people look up. On any connection; every call is short. */
+export interface HistoryReader {
+  /** The newest events, newest first; with `before` only those of a smaller seq. Fewer than `limit` when they are large. */
+  recent(limit: number, before?: number): JournalEntry[];
+  /**
+   * The events of one group, as `recent`, by the chain that links them; it ends at the first one that was pruned, or was
+   * recorded before events were linked. `before` is the seq of one of them.
+   */
+  ofGroup(groupId: string, limit: number, before?: number): JournalEntry[];
+  /** The event of this id, where it is still there. */
+  byId(id: EventId): JournalEntry | undefined;
+  /** The seq of the group's latest event, also when that was pruned; undefined when it had none since events are linked. */
+  latest(groupId: string): number | undefined;
+  /**
+   * First the groups whose id starts with the text, then those whose id or name contains it in whatever case, each in the
+   * order of ids. In small steps that let callbacks pass between.
+   */
+  search(text: string, limit: number, signal: AbortSignal): Promise<FoundGroups>;
+}
+
+/** A page of the largest events must not need more memory than one of ordinary ones. */
+const PAGE_CHARACTERS = 4 * 1_048_576;
+/** How far `ofGroup` walks to find where to begin when `before` is no event of the group. */
+const MAX_STEPS = 10_000;
+
+/** How long a search holds the event loop at a time. */
+const STEP_MS = 2;
+/** Half a second's work on a common machine; a longer text finds what this leaves out. */
+const SCAN_GROUPS = 200_000;
+/** No text sorts behind it. */
+const LAST_CHARACTER = '\u{10FFFF}';
+
+export interface SearchBounds {
+  readonly scanGroups?: number;
+}
+
+export function createHistoryReader(
+  connection: DatabaseSync,
+  { scanGroups = SCAN_GROUPS }: SearchBounds = {},
+): HistoryReader {
+  const newest = connection.prepare('SELECT seq, event FROM events WHERE seq < ? ORDER BY seq DESC LIMIT ?');
+  const link = connection.prepare('SELECT seq, previous FROM events WHERE seq = ? AND group_id = ?');
+  const linked = connection.prepare('SELECT seq, event, previous FROM events WHERE seq = ? AND group_id = ?');
+  const byId = connection.prepare('SELECT seq, event FROM events WHERE id = ?');
+  const latest = connection.prepare('SELECT last_seq FROM groups WHERE group_id = ?');
+  const state = connection.prepare('SELECT state FROM groups WHERE group_id = ?');
+  const prefixed = connection.prepare(
+    'SELECT group_id, state FROM groups WHERE group_id >= ? AND group_id < ? ORDER BY group_id',
+  );
+  const named = connection.prepare(
+    `SELECT group_id, json_extract(state, '$.name') AS name FROM groups WHERE group_id >= ? AND group_id < ?
+     ORDER BY group_id`,
+  );
+
+  // Rows were written by this program from values of these types: not checked a second time.
+  const entry = (row: Row): JournalEntry => ({
+    seq: row.seq as number,
+    event: JSON.parse(row.event as string) as CanonicalEvent,
+  });
+  const latestOf = (groupId: string): number | undefined =>
+    (latest.get(groupId)?.last_seq as number | null | undefined) ?? undefined;
+  /** A link leads back, whatever a file holds. */
+  const previousIn = (row: Row): number | undefined => {
+    const previous = row.previous as number | null;
+    return previous === null || previous >= (row.seq as number) ? undefined : previous;
+  };
+
+  /** The seq to begin with. */
+  const beginning = (groupId: string, before: number | undefined): number | undefined => {
+    if (before === undefined) return latestOf(groupId);
+    const known = link.get(before, groupId);
+    if (known !== undefined) return previousIn(known);
+    let seq = latestOf(groupId);
+    for (let steps = 0; seq !== undefined && seq >= before; steps++) {
+      const row = steps < MAX_STEPS ? link.get(seq, groupId) : undefined;
+      seq = row && previousIn(row);
+    }
+    return seq;
+  };
+
+  return {
+    recent(limit, before = Number.MAX_SAFE_INTEGER) {
+      const entries: JournalEntry[] = [];
+      let characters = 0;
+      for (const row of newest.iterate(before, limit)) {
+        entries.push(entry(row));
+        characters += (row.event as string).length;
+        if (characters >= PAGE_CHARACTERS) break;
+      }
+      return entries;
+    },
+    ofGroup(groupId, limit, before) {
+      const entries: JournalEntry[] = [];
+      let characters = 0;
+      let seq = beginning(groupId, before);
+      while (seq !== undefined && entries.length < limit && characters < PAGE_CHARACTERS) {
+        const row = linked.get(seq, groupId);
+        if (row === undefined) break;
+        entries.push(entry(row));
+        characters += (row.event as string).length;
+        seq = previousIn(row);
+      }
+      return entries;
+    },
+    byId(id) {
+      const row = byId.get(id);
+      return row && entry(row);
+    },
+    latest: latestOf,
+    async search(text, limit, signal) {
+      const found = new Map<string, Group>();
+      let left = scanGroups;
+      /** Visits the groups from one id on, before another, in steps; false when it was cut short. */
+      const scan = async (groups: StatementSync, first: string, end: string, visit: (row: Row) => void) => {
+        for (let from: string | undefined = first; from !== undefined; ) {
+          await nextTurn();
+          // Closed: the bridge ended meanwhile.
+          if (signal.aborted || !connection.isOpen) return false;
+          const until = performance.now() + STEP_MS;
+          let next: string | undefined;
+          for (const row of groups.iterate(from, end)) {
+            // One more than asked for shows that there are more.
+            if (found.size > limit || left <= 0) return false;
+            left--;
+            visit(row);
+            if (performance.now() < until) continue;
+            next = `${row.group_id}\0`;
+            break;
+          }
+          from = next;
+        }
+        return found.size <= limit;
+      };
+      const take = (row: Row): void => {
+        const group = JSON.parse(row.state as string) as Group;
+        found.set(group.groupId, group);
+      };
+      const wanted = text.toLowerCase();
+      const contains = (value: unknown): boolean => typeof value === 'string' && value.toLowerCase().includes(wanted);
+      const complete =
+        (await scan(prefixed, text, text + LAST_CHARACTER, take)) &&
+        (await scan(named, '', LAST_CHARACTER, ({ group_id: groupId, name }) => {
+          if (found.has(groupId as string) || !(contains(groupId) || contains(name))) return;
+          const row = state.get(groupId as string);
+          if (row !== undefined) take(row);
+        }));
+      return { groups: [...found.values()].slice(0, limit), complete };
+    },
+  };
+}
+
+type Row = Record<string, unknown>;
