@@ -4,6 +4,7 @@ import { connectors as kinds } from '../connectors/index.ts';
 import { systemClock } from './canon/clock.ts';
 import { BridgeError, describeFault } from './canon/fault.ts';
 import { createSignals, type SignalBus } from './canon/signal.ts';
+import { flushTraces } from './canon/trace.ts';
 import type { Config } from './config/schema.ts';
 import { keepCertificate, readCertificate } from './intake/certificate.ts';
 import { limitConnections } from './intake/connections.ts';
@@ -44,6 +45,8 @@ export interface StartOptions {
   readonly receive?: boolean;
   /** Where the configuration was read from; without it there is nothing to reload. */
   readonly source?: ConfigSource;
+  /** Of the bridge, for `bridge_info`. */
+  readonly version?: string;
 }
 
 /** How long requests in flight may take to end once the bridge is told to stop; the service gives up after 2 s. */
@@ -53,7 +56,7 @@ const IN_FLIGHT_MS = 2_500;
 export async function startBridge(
   initial: Config,
   logLevel: LogLevel = 'info',
-  { receive = true, source }: StartOptions = {},
+  { receive = true, version = 'unknown', source }: StartOptions = {},
 ): Promise<Bridge> {
   const clock = systemClock;
   const signals = createSignals();
@@ -75,7 +78,14 @@ export async function startBridge(
   });
 
   const { file, maxBytes } = config.journal;
-  const database = openDatabase(file, { maxBytes, onDamaged: (damage) => signals.emit('journal.damaged', damage) });
+  let setAside = false;
+  const database = openDatabase(file, {
+    maxBytes,
+    onDamaged(damage) {
+      setAside = true;
+      signals.emit('journal.damaged', damage);
+    },
+  });
   const journal = openJournal(database, clock, signals);
   const reader = createDeliveryReader(database.connection);
 
@@ -92,12 +102,19 @@ export async function startBridge(
   const groups = createGroupReader(database.connection);
   const reconciling = createReconciling(config, journal, database, clock, signals, stopping.signal);
   const metrics = createMetrics(signals, clock, {
+    version,
     connectors: () => connectors,
     head: journal.head,
     lag,
     deadLetters: reader.countDeadLetters,
     quarantined: reader.countQuarantined,
     journalBytes,
+    journalMaxBytes: maxBytes,
+    setAside,
+    reconcile: () => ({
+      every: config.reconcile?.every ?? 0,
+      endedAt: reconciling.reconciler()?.status().run?.endedAt,
+    }),
   });
   const remapQuarantine = () => remap(config.app.sdkAppId, journal, reader, signals);
   let receiverOrigin = '';
@@ -229,6 +246,7 @@ export async function startBridge(
     await relay.stop(config.shutdownMs);
     await pruning;
     journal.close();
+    await flushTraces();
     signals.emit('bridge.stopped', {});
   };
   let ended: Promise<void> | undefined;

@@ -64,8 +64,9 @@ export async function runCommand(args: readonly string[], env: Record<string, st
 export function startBridgeProcess(
   home: BridgeHome,
   env: Readonly<Record<string, string>> = {},
+  nodeOptions: readonly string[] = [],
 ): Promise<BridgeProcess> {
-  return spawnBridge(home, (child) => onTestFinished(() => void child.kill('SIGKILL')), env);
+  return spawnBridge(home, (child) => onTestFinished(() => void child.kill('SIGKILL')), env, nodeOptions);
 }
 
 /** The same outside of a test: whoever starts it ends it. */
@@ -73,8 +74,9 @@ export async function spawnBridge(
   { configFile }: BridgeHome,
   spawned: (child: ChildProcess) => void = () => {},
   env: Readonly<Record<string, string>> = {},
+  nodeOptions: readonly string[] = [],
 ): Promise<BridgeProcess> {
-  const child = spawn(process.execPath, ['src/cli.ts', 'start', '--config', configFile], {
+  const child = spawn(process.execPath, [...nodeOptions, 'src/cli.ts', 'start', '--config', configFile], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, NO_COLOR: '1', ...env },
   });

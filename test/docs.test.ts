@@ -9,7 +9,7 @@ import { optionTable } from './reference.ts';
 const documents = [
   'README.md',
   ...globSync('connectors/*/README.md'),
-  ...globSync('docs/**/*.md'),
+  ...globSync('{docs,observability}/**/*.md'),
   ...globSync('examples/*.md'),
 ].sort();
 

@@ -166,7 +166,7 @@ const profile = {
 export const MAPPINGS = {
   groups: {
     dynamic: 'false',
-    _meta: { groupSyncBridge: { mapping: 1, content: 'groups' } },
+    _meta: { groupSyncBridge: { mapping: 2, content: 'groups' } },
     properties: {
       ...profile,
       groupId: keyword,
@@ -180,13 +180,14 @@ export const MAPPINGS = {
   },
   events: {
     dynamic: 'false',
-    _meta: { groupSyncBridge: { mapping: 1, content: 'events' } },
+    _meta: { groupSyncBridge: { mapping: 2, content: 'events' } },
     properties: {
       id: keyword,
       source: keyword,
       type: keyword,
       subject: keyword,
       time: date,
+      traceparent: keyword,
       data: {
         properties: {
           groupId: keyword,

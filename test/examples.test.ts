@@ -30,7 +30,7 @@ function histories(): { events: CanonicalEvent[]; shuffled: CanonicalEvent[] } {
 function laterEvents(): { taken: CanonicalEvent; passedOver: CanonicalEvent[] } {
   const event = madeEvent(1, { name: 'as it is' });
   const { data } = madeEvent(2, { name: 'misread' });
-  const withField = { ...event, traceparent: '00-4b', data: { ...event.data, muted: true } };
+  const withField = { ...event, severity: 'low', data: { ...event.data, muted: true } };
   const urn = 'urn:group-sync-bridge:event';
   return {
     taken: withField,

@@ -12,6 +12,7 @@ src/canon/event.ts
 src/canon/recorded.ts
 src/canon/group.ts
 src/canon/signal.ts
+src/canon/trace.ts
 src/consumer/message.ts
 src/consumer/event.ts
 src/consumer/group.ts
@@ -80,6 +81,12 @@ src/relay/operations.ts
 src/reload/change.ts
 src/reload/reload.ts
 src/watch/log.ts
+src/watch/metrics/sources.ts
+src/watch/metrics/callbacks.ts
+src/watch/metrics/journal.ts
+src/watch/metrics/lanes.ts
+src/watch/metrics/reconcile.ts
+src/watch/metrics/reload.ts
 src/watch/metrics.ts
 src/watch/api.ts
 src/bridge.ts

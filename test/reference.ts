@@ -1,3 +1,4 @@
+import type { Registry } from 'prom-client';
 import { z } from 'zod';
 
 interface Schema {
@@ -46,4 +47,18 @@ function typeOf(schema: Schema): string {
   if (schema.enum) return schema.enum.map((one) => `\`${String(one)}\``).join(', ');
   if (schema.type === 'array') return `list of ${schema.items ? typeOf(schema.items) : 'anything'}`;
   return schema.type ?? 'text, number or boolean';
+}
+
+/** The bridge's own metrics as a Markdown table, from the registry that serves them. */
+export function metricTable(registry: Registry): string {
+  const own = registry.getMetricsAsArray().filter(({ name }) => name.startsWith('bridge_'));
+  const rows = own
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
+    .map((metric) => {
+      const labels = 'labelNames' in metric ? (metric.labelNames as string[]) : [];
+      const kind = metric.constructor.name.toLowerCase();
+      const cells = [`\`${metric.name}\``, kind, labels.map((label) => `\`${label}\``).join(', '), metric.help];
+      return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+    });
+  return ['| metric | type | labels | |', '|---|---|---|---|', ...rows].join('\n');
 }

@@ -1,7 +1,7 @@
 import type { ElasticsearchOptions } from './options.ts';
 
 /** Raised whenever the built-in mapping changes. */
-const MAPPING_VERSION = 1;
+const MAPPING_VERSION = 2;
 
 /** 8191 characters are at most 32764 bytes of UTF-8; Lucene refuses a term of more than 32766 with its whole document. */
 const keyword = { type: 'keyword', ignore_above: 8191 };
@@ -31,6 +31,7 @@ const events = {
   type: keyword,
   subject: keyword,
   time: { type: 'date' },
+  traceparent: keyword,
   data: {
     properties: {
       groupId: keyword,
@@ -53,9 +54,9 @@ function properties({ content, dataStream }: Kind): Record<string, unknown> {
   return dataStream ? { '@timestamp': { type: 'date' }, ...events } : events;
 }
 
-/** The fields a search may count on, at the top of a document. */
+/** The fields a search may count on, at the top of a document; indexes of version 1 have no traceparent. */
 export function expectedFields(kind: Kind): string[] {
-  return Object.keys(properties(kind));
+  return Object.keys(properties(kind)).filter((field) => field !== 'traceparent');
 }
 
 /** `dynamic: false` because `extra` and foreign fields hold whatever others put there: guessing types would refuse documents. */

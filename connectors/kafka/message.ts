@@ -17,8 +17,11 @@ const STRUCTURED = { 'content-type': 'application/cloudevents+json; charset=UTF-
 /** The CloudEvents Kafka protocol binding 1.0: the whole event as the value, or its attributes as `ce_` headers. */
 export function toMessage(event: CanonicalEvent, format: Format): KafkaMessage {
   const key = event.subject;
+  const { traceparent, tracestate } = event;
+  // As clients for tracing pass a context on, beside what CloudEvents makes of it.
+  const trace = { ...(traceparent && { traceparent }), ...(tracestate && { tracestate }) };
   if (format === 'structured') {
-    return { key, value: Buffer.from(textOf(event)), headers: STRUCTURED };
+    return { key, value: Buffer.from(textOf(event)), headers: { ...STRUCTURED, ...trace } };
   }
   return {
     key,
@@ -32,6 +35,9 @@ export function toMessage(event: CanonicalEvent, format: Format): KafkaMessage {
       ce_subject: event.subject,
       ce_time: event.time,
       ce_dataschema: event.dataschema,
+      ...(traceparent && { ce_traceparent: traceparent }),
+      ...(tracestate && { ce_tracestate: tracestate }),
+      ...trace,
     },
   };
 }

@@ -59,6 +59,12 @@ export const canonicalEvent = z
     time: z.iso.datetime().describe('occurredAt in RFC 3339.'),
     datacontenttype: z.literal('application/json'),
     dataschema: z.string(),
+    traceparent: z
+      .string()
+      .min(1)
+      .optional()
+      .describe('Of the span of the callback, where it was traced: the CloudEvents extension for distributed tracing.'),
+    tracestate: z.string().min(1).optional().describe('Beside traceparent, what tracing systems add to it.'),
     data: z.strictObject({
       groupId: z.string().min(1),
       groupType: z.string().describe('Public, Private, ChatRoom, AVChatRoom, Community, …: an open set.'),
@@ -118,7 +124,13 @@ export interface EventData {
   readonly extra: Record<string, unknown>;
 }
 
-export interface CanonicalEvent {
+/** The CloudEvents extension for distributed tracing, in the words of W3C Trace Context. */
+export interface TraceContext {
+  readonly traceparent?: string | undefined;
+  readonly tracestate?: string | undefined;
+}
+
+export interface CanonicalEvent extends TraceContext {
   readonly specversion: '1.0';
   readonly id: EventId;
   readonly source: string;

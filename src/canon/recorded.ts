@@ -49,8 +49,19 @@ class RecordedEvent implements CanonicalEvent {
   get dataschema(): string {
     return this.#event.dataschema;
   }
+  get traceparent(): string | undefined {
+    return this.#isTraced() ? this.#event.traceparent : undefined;
+  }
+  get tracestate(): string | undefined {
+    return this.#isTraced() ? this.#event.tracestate : undefined;
+  }
   get data(): EventData {
     return this.#event.data;
+  }
+
+  /** Most are not, which their text tells without being parsed. */
+  #isTraced(): boolean {
+    return this.#read().includes('"traceparent":');
   }
 
   toJSON(): CanonicalEvent {

@@ -21,6 +21,8 @@ export interface Signals {
   'callback.answered': { command: string; outcome: CallbackOutcome; ms: number; fault?: Fault };
   /** Something unforeseen: a fault of the bridge itself. */
   'callback.crashed': { message: string };
+  /** An answer begins to be held past the service's time-out, or is held no longer; `held` is how many there are now. */
+  'callback.held': { held: number };
   /** The handler behind the bridge gave no answer in time. */
   'callback.unforwarded': { command: string; fault: Fault };
   /** A connection beyond the most there may be: an idle one made room for it, or it was turned away. */

@@ -10,7 +10,7 @@ export async function start(configName: string | undefined, version: string): Pr
   const starting = Promise.withResolvers<Bridge>();
   // Listened to from the first moment, or it would end the process. What came of it is in the log.
   process.on('SIGHUP', () => void starting.promise.then((bridge) => bridge.reload()).catch(() => {}));
-  const bridge = await startBridge(config, 'info', { source });
+  const bridge = await startBridge(config, 'info', { version, source });
   starting.resolve(bridge);
 
   print(`${paint('bold', `group-sync-bridge ${version}`)} runs on ${file}`);

@@ -1,4 +1,5 @@
 import type { Clock } from '../canon/clock.ts';
+import type { SignalBus } from '../canon/signal.ts';
 
 /** The service gives up after 2 s. */
 const HOLD_MS = 2_500;
@@ -6,6 +7,7 @@ const MAX_HELD = 1_000;
 
 export interface HoldingPorts {
   readonly clock: Clock;
+  readonly signals: SignalBus;
   stopping(): boolean;
 }
 
@@ -14,18 +16,22 @@ export interface HoldingPorts {
  * cannot be OK is held past the service's time-out, for a bounded number of callbacks. Then once more: there may be room
  * again.
  */
-export function createHolding(whenUnrecordable: 'hold' | 'fail', { clock, stopping }: HoldingPorts) {
+export function createHolding(whenUnrecordable: 'hold' | 'fail', { clock, signals, stopping }: HoldingPorts) {
   let held = 0;
+  const count = (change: 1 | -1): void => {
+    held += change;
+    signals.emit('callback.held', { held });
+  };
   return async function recordOrHold<T>(record: () => Promise<T>): Promise<T> {
     try {
       return await record();
     } catch (thrown) {
       if (whenUnrecordable === 'fail' || held >= MAX_HELD || stopping()) throw thrown;
-      held++;
+      count(1);
       try {
         await clock.sleep(HOLD_MS);
       } finally {
-        held--;
+        count(-1);
       }
       return await record();
     }

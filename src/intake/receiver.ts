@@ -7,6 +7,7 @@ import { asksForLeave } from '../canon/command.ts';
 import type { CanonicalEvent } from '../canon/event.ts';
 import { BridgeError, type Checked, type Fault, type HttpFault, httpStatus, messageOf } from '../canon/fault.ts';
 import type { CallbackOutcome, SignalBus } from '../canon/signal.ts';
+import { type CallbackTrace, traceCallback } from '../canon/trace.ts';
 import { callerOf, checkAddress, readBytes } from './admission.ts';
 import { checkSign, type SignSettings } from './authentication.ts';
 import { type CallbackQuery, commandLabel, readBody, readCallback, readQuery } from './callback.ts';
@@ -53,7 +54,11 @@ type Verdict = { readonly outcome: Accepted; readonly answer?: HandlerAnswer } |
 type Accepted = Exclude<CallbackOutcome, 'refused' | 'failed'>;
 
 /** A callback that was let in: its query is that of this app, and signed where that is asked for. */
-type Admitted = { readonly query: CallbackQuery & { readonly command: string }; readonly arrived: Arrived };
+type Admitted = {
+  readonly query: CallbackQuery & { readonly command: string };
+  readonly arrived: Arrived;
+  readonly trace: CallbackTrace | undefined;
+};
 
 type Env = { Bindings: HttpBindings };
 
@@ -63,7 +68,11 @@ export function createReceiver(settings: ReceiverSettings, ports: ReceiverPorts)
   const recordOrHold = createHolding(settings.whenUnrecordable, ports);
   let inFlight = 0;
 
-  async function judge(context: Context<Env>, seen: { command?: string }): Promise<Verdict> {
+  async function judge(
+    context: Context<Env>,
+    seen: { command?: string },
+    trace: CallbackTrace | undefined,
+  ): Promise<Verdict> {
     const { socket, rawHeaders, url: target = '' } = context.env.incoming;
     const caller = callerOf(socket.remoteAddress, context.req.header('x-forwarded-for'), settings.proxies);
     const refusedCaller = checkAddress(caller, settings.allowed);
@@ -98,8 +107,8 @@ export function createReceiver(settings: ReceiverSettings, ports: ReceiverPorts)
     inFlight++;
     try {
       return await (COMMANDS.has(command)
-        ? judgeOwn({ query: { ...query, command }, arrived })
-        : judgeOther({ query: { ...query, command }, arrived }));
+        ? judgeOwn({ query: { ...query, command }, arrived, trace })
+        : judgeOther({ query: { ...query, command }, arrived, trace }));
     } finally {
       inFlight--;
     }
@@ -125,7 +134,7 @@ export function createReceiver(settings: ReceiverSettings, ports: ReceiverPorts)
     return 'code' in verdict || !handled?.ok ? verdict : { ...verdict, answer: handled.value };
   }
 
-  async function recordOwn({ query, arrived }: Admitted): Promise<Verdict> {
+  async function recordOwn({ query, arrived, trace }: Admitted): Promise<Verdict> {
     const body = readBody(arrived.body);
     if (!body.ok && body.fault.code === 'not-json') return body.fault;
     const refusedName = body.ok ? checkName(query.command, body.value) : undefined;
@@ -153,8 +162,9 @@ export function createReceiver(settings: ReceiverSettings, ports: ReceiverPorts)
         aheadMs: Number(callback.value.body.EventTime) - receipt.at,
       });
     }
+    const traced = trace?.carriedBy(event) ?? event;
     // Invariant 1: OK is answered only once the event is on disk.
-    return { outcome: await recordOrHold(() => ports.record(event)) };
+    return { outcome: await recordOrHold(() => ports.record(traced)) };
   }
 
   /** A command that is none of the bridge's business. */
@@ -213,10 +223,11 @@ export function createReceiver(settings: ReceiverSettings, ports: ReceiverPorts)
   app.post(settings.path, async (context) => {
     const start = performance.now();
     const seen: { command?: string } = {};
+    const trace = traceCallback(context.env.incoming.headers, settings.path);
     let verdict: Verdict;
     let outcome: CallbackOutcome;
     try {
-      verdict = await judge(context, seen);
+      verdict = await (trace?.within(() => judge(context, seen, trace)) ?? judge(context, seen, trace));
       outcome = 'code' in verdict ? (isFailure(verdict) ? 'failed' : 'refused') : verdict.outcome;
     } catch (thrown) {
       verdict = asHttpFault(thrown);
@@ -226,7 +237,9 @@ export function createReceiver(settings: ReceiverSettings, ports: ReceiverPorts)
     const ms = performance.now() - start;
     const command = commandLabel(seen.command);
     signals.emit('callback.answered', { command, outcome, ms, ...('code' in verdict && { fault: verdict }) });
-    return answer(context, verdict);
+    const response = answer(context, verdict);
+    trace?.end({ command, outcome, status: response.status, fault: 'code' in verdict ? verdict : undefined });
+    return response;
   });
   app.all(settings.path, (context) =>
     answer(context, { code: 'method-unknown', message: `${context.req.method} is not answered here, POST is` }),

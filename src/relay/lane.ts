@@ -5,6 +5,7 @@ import { type Fault, faultOf } from '../canon/fault.ts';
 import type { Group } from '../canon/group.ts';
 import type { Outcome } from '../canon/outcome.ts';
 import type { LaneState, SignalBus } from '../canon/signal.ts';
+import { traceDelivery } from '../canon/trace.ts';
 import type { DeliveryReader, JournalEntry, Settlement, Waiting } from '../journal/deliveries.ts';
 import type { GroupReader } from '../journal/groups.ts';
 import { delayAfter, type RetrySettings } from './schedule.ts';
@@ -330,7 +331,7 @@ export function startLane(settings: LaneSettings, ports: LanePorts, stop: AbortS
     const start = performance.now();
     let outcomes: ReadonlyMap<EventId, Outcome> = new Map();
     if (events.length > 0) {
-      outcomes = await withSink(opened.deliver(events, signal));
+      outcomes = await withSink(traceDelivery(connector, events, () => opened.deliver(events, signal)));
       const overload = overloaded(events.map(({ id }) => outcomes.get(id)));
       if (overload !== undefined) {
         await backOff(overload.fault, overload.afterMs);

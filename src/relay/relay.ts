@@ -60,7 +60,7 @@ export function startRelay(data: RelayData, settle: (settlement: Settlement) => 
     // kafkajs sets timers in the past, harmlessly, and Node 24 would say so on standard error each time.
     worker = new Worker(WORKER, {
       workerData: { ...data, connectors },
-      execArgv: ['--disable-warning=TimeoutNegativeWarning'],
+      execArgv: [...preloads(process.execArgv), '--disable-warning=TimeoutNegativeWarning'],
       resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB },
     });
     running = true;
@@ -133,6 +133,14 @@ export function startRelay(data: RelayData, settle: (settlement: Settlement) => 
       await worker.terminate();
     },
   };
+}
+
+/** What `node --import …` and its like load first: an SDK for tracing is to be there in both threads. */
+export function preloads(execArgv: readonly string[]): string[] {
+  return execArgv.flatMap((option, index) => {
+    if (/^(--import|--require|-r)$/.test(option)) return [option, execArgv[index + 1] ?? ''];
+    return /^(--import|--require)=/.test(option) ? [option] : [];
+  });
 }
 
 async function within(work: Promise<unknown>, ms: number): Promise<boolean> {

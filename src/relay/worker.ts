@@ -4,6 +4,7 @@ import type { Restoring } from '../../connectors/contract.ts';
 import { openSink } from '../../connectors/index.ts';
 import { systemClock } from '../canon/clock.ts';
 import { createSignals, type SignalName, type Signals } from '../canon/signal.ts';
+import { flushTraces } from '../canon/trace.ts';
 import type { ConnectorConfig } from '../config/schema.ts';
 import { openReader } from '../journal/database.ts';
 import { createDeliveryReader, type Settlement } from '../journal/deliveries.ts';
@@ -100,8 +101,9 @@ function startRelayThread({ journalFile, connectors }: RelayData): void {
         return lanes.wake();
       case 'drain':
         // Without any lane the thread stays all the same until it is asked to end: connectors may be added.
-        lanes.drain().then(() => {
+        lanes.drain().then(async () => {
           reader.close();
+          await flushTraces();
           post({ kind: 'ended' });
           port.close();
         });
