@@ -88,6 +88,9 @@ src/watch/metrics/lanes.ts
 src/watch/metrics/reconcile.ts
 src/watch/metrics/reload.ts
 src/watch/metrics.ts
+src/watch/guesses.ts
+src/watch/sign-in.ts
+src/watch/access.ts
 src/watch/api.ts
 src/bridge.ts
 src/cli/terminal.ts

@@ -2,9 +2,9 @@ import type { Finding } from '../../connectors/contract.ts';
 import { examine } from '../../connectors/index.ts';
 import { systemClock } from '../canon/clock.ts';
 import { BridgeError, describeFault } from '../canon/fault.ts';
-import type { Config, ConnectorConfig } from '../config/schema.ts';
+import { type Config, type ConnectorConfig, isLoopback } from '../config/schema.ts';
 import { readCertificate } from '../intake/certificate.ts';
-import { requireConfig } from './configuration.ts';
+import { openTo, requireConfig } from './configuration.ts';
 import { selfTest } from './self-test.ts';
 import { paint, print } from './terminal.ts';
 
@@ -40,6 +40,7 @@ export async function check(options: CheckOptions): Promise<void> {
   if (certificate !== undefined) {
     say(`  the certificate in ${tls?.certFile} is valid until ${new Date(certificate.notAfter).toISOString()}`);
   }
+  say(`  the admin server at http://${config.admin.host}:${config.admin.port} is ${openTo(config.admin)}`);
   for (const line of meaningOf(config)) say(`  ${line}`);
 
   const connectors: Examined[] = [];
@@ -80,7 +81,7 @@ function shown({ step, state, says, fault }: Finding): string {
 }
 
 /** What settings mean that let somebody do something. */
-function meaningOf({ app, receiver }: Config): string[] {
+function meaningOf({ app, receiver, admin }: Config): string[] {
   const { otherCommands, allowBefore, allowFrom, trustProxy } = receiver;
   const warn = (text: string): string => paint('yellow', text);
   const lines: string[] = [];
@@ -90,6 +91,11 @@ function meaningOf({ app, receiver }: Config): string[] {
   }
   if (trustProxy !== false && allowFrom === undefined) {
     lines.push(`${warn('receiver.trustProxy without receiver.allowFrom')}: every caller is let in, proxy or not`);
+  }
+  if (!isLoopback(admin.host)) {
+    lines.push(
+      `${warn('the admin server speaks plain HTTP')}: put a proxy with HTTPS in front, or the token can be read on the way`,
+    );
   }
   if (typeof otherCommands !== 'string') {
     const own = otherCommands.forwardAll ? ', and so are those that are recorded' : '';

@@ -1,6 +1,6 @@
 import { type Bridge, startBridge } from '../bridge.ts';
 import { loadConfig } from '../config/load.ts';
-import { requireConfig } from './configuration.ts';
+import { openTo, requireConfig } from './configuration.ts';
 import { commandLine, paint, print } from './terminal.ts';
 
 /** Runs until SIGTERM or SIGINT; a second signal ends at once. SIGHUP has the file read again. */
@@ -19,7 +19,7 @@ export async function start(configName: string | undefined, version: string): Pr
   );
   for (const name of bridge.connectors) print(`  connector   ${name} (${config.connectors[name]?.kind})`);
   print(`  journal     ${config.journal.file}`);
-  print(`  admin       ${bridge.adminUrl}/readyz /metrics`);
+  print(`  admin       ${bridge.adminUrl}/readyz /metrics, ${openTo(config.admin)}`);
   const named = configName === undefined ? '' : ` --config ${configName}`;
   print(`  try         ${commandLine(`send --count 10${named}`)}`);
 
