@@ -12,6 +12,7 @@ import {
   listQuarantine,
   parseFrom,
   pause,
+  reload,
   replay,
   resume,
   retryDeadLetters,
@@ -105,6 +106,13 @@ function onRunningBridge(command: Command): Command {
 onRunningBridge(
   program.command('status').description('show a running bridge: its journal and how far each connector is'),
 ).action(showStatus);
+
+onRunningBridge(
+  program
+    .command('reload')
+    .description('have the running bridge read its configuration again and take over what changed')
+    .addHelpText('after', '\nSIGHUP does the same. A file with problems changes nothing.'),
+).action(reload);
 
 onRunningBridge(
   program

@@ -9,7 +9,9 @@ export interface AdminClient {
   post(path: string, body: unknown): Promise<unknown>;
 }
 
-const refusal = z.object({ fault: z.object({ message: z.string(), suggestion: z.string().optional() }) });
+const refusal = z.object({
+  fault: z.object({ code: z.string().optional(), message: z.string(), suggestion: z.string().optional() }),
+});
 
 /** `admin` names the address; without it, that of the configuration, which holds the token as well. */
 export function adminClient(options: { admin?: URL; config?: string }): AdminClient {
@@ -32,11 +34,13 @@ export function adminClient(options: { admin?: URL; config?: string }): AdminCli
     const body: unknown = await response.json().catch(() => undefined);
     if (response.ok) return body;
     const said = refusal.safeParse(body);
-    const { message, suggestion } = said.success
+    const { message, suggestion, code } = said.success
       ? said.data.fault
-      : { message: `HTTP ${response.status}`, suggestion: undefined };
+      : { message: `HTTP ${response.status}`, suggestion: undefined, code: undefined };
     if (response.status === 401) throw unauthorized(token, options.admin !== undefined);
-    throw new BridgeError({ code: 'command-failed', message, ...(suggestion !== undefined && { suggestion }) });
+    // The only one of the bridge's faults that concerns what the person wrote.
+    const own = code === 'config-invalid' ? code : 'command-failed';
+    throw new BridgeError({ code: own, message, ...(suggestion !== undefined && { suggestion }) });
   };
   return {
     url,
