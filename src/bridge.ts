@@ -12,7 +12,7 @@ import { createIntake } from './intake/intake.ts';
 import { closeServer, listen } from './intake/server.ts';
 import { openJournal } from './journal/append.ts';
 import { openDatabase } from './journal/database.ts';
-import { createDeliveryReader } from './journal/deliveries.ts';
+import { createDeliveryReader, createOpenSince } from './journal/deliveries.ts';
 import { createGroupReader } from './journal/groups.ts';
 import { createHistoryReader } from './journal/history.ts';
 import { discardQuarantined, mapQuarantined } from './journal/quarantine.ts';
@@ -25,6 +25,9 @@ import { startRelay } from './relay/relay.ts';
 import { type Change, enabledOf } from './reload/change.ts';
 import { type ConfigSource, createReload, type ReloadResult } from './reload/reload.ts';
 import { type BridgeStatus, createApi } from './watch/api.ts';
+import { createConsole } from './watch/console/console.ts';
+import { watchFlow } from './watch/flow.ts';
+import { watchHour } from './watch/hour.ts';
 import { createLogger, type LogLevel, logSignals } from './watch/log.ts';
 import { createMetrics } from './watch/metrics.ts';
 
@@ -97,6 +100,8 @@ export async function startBridge(
   });
 
   const trouble = watchTrouble(signals);
+  const hour = watchHour(signals, clock);
+  const flow = watchFlow(signals, clock);
   const journalBytes = (): number => sizeOf(file) + sizeOf(`${file}-wal`);
   const lag = (name: string): number => Math.max(0, journal.head() - health(name).cursor) + reader.countWaiting(name);
   const groups = createGroupReader(database.connection);
@@ -167,6 +172,26 @@ export async function startBridge(
     signals,
     copies,
   );
+  const openSince = createOpenSince(database.connection);
+  const console = createConsole({
+    sdkAppId: config.app.sdkAppId,
+    signedIn: config.admin.token !== undefined,
+    now: clock.now,
+    status,
+    operations,
+    holdsGroups,
+    flow,
+    behindSince: (name) => openSince(name, health(name).cursor),
+    hour,
+    journal: { fill: journal.fill, maxBytes, keepDelivered: () => config.journal.keepDelivered },
+    history,
+    group: groups.get,
+    quarantined: reader.quarantined,
+    remapQuarantine,
+    discardQuarantined: (ids) => discardQuarantined(journal, reader, signals, ids),
+    reconciler: reconciling.reconciler,
+    stopping: stopping.signal,
+  });
   const prepare = (change: Change): (() => Promise<void>) => {
     const exchangeReceiver = intake.prepare(change.config);
     return async () => {
@@ -201,6 +226,7 @@ export async function startBridge(
     access: { token: config.admin.token },
     clock,
     signals,
+    console,
   });
 
   const servers: Server[] = [];

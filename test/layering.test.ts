@@ -93,6 +93,9 @@ src/watch/guesses.ts
 src/watch/sign-in.ts
 src/watch/access.ts
 src/watch/api.ts
+src/watch/hour.ts
+src/watch/flow.ts
+src/watch/console/
 src/bridge.ts
 src/cli/terminal.ts
 src/cli/configuration.ts

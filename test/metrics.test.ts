@@ -106,7 +106,7 @@ const EXPECTED: { readonly [Name in SignalName]: Expected<Name> } = {
   'callback.quarantined': { none: 'bridge_callbacks_total counts the outcome, bridge_quarantined what is kept' },
   'quarantine.mapped': { none: 'bridge_quarantined' },
   'quarantine.discarded': { none: 'bridge_quarantined' },
-  'admin.token-wrong': { none: 'the log says who' },
+  'admin.token-wrong': { none: 'it is logged, and answered 429 when it goes on' },
   'journal.committed': {
     payload: { events: 2, duplicates: 0, ms: 500, head: 10 },
     changes: { bridge_commit_seconds_sum: 0.5, bridge_commit_seconds_count: 1 },

@@ -264,3 +264,17 @@ export function createDeliveryReader(connection: DatabaseSync): DeliveryReader {
     },
   };
 }
+
+/** When the oldest event was received (ms since 1970) that waits or lies behind the cursor; undefined when there is none. */
+export function createOpenSince(connection: DatabaseSync): (connector: string, cursor: number) => number | undefined {
+  const oldestWaiting = connection.prepare(
+    `SELECT received_at FROM deliveries JOIN events USING (seq)
+     WHERE connector = ? AND state = 'waiting' ORDER BY seq LIMIT 1`,
+  );
+  const oldestBehind = connection.prepare('SELECT received_at FROM events WHERE seq > ? ORDER BY seq LIMIT 1');
+  return (connector, cursor) => {
+    const rows = [oldestWaiting.get(connector), oldestBehind.get(cursor)];
+    const times = rows.flatMap((row) => (row === undefined ? [] : (row.received_at as number)));
+    return times.length === 0 ? undefined : Math.min(...times);
+  };
+}

@@ -62,6 +62,8 @@ export interface ApiPorts {
   reconciler(): Reconciler | undefined;
   /** Throws ConfigRefused. */
   reload(): Promise<ReloadResult>;
+  /** The pages for people. */
+  readonly console: Hono;
 }
 
 /** What is not the bridge's own trouble. */
@@ -104,7 +106,7 @@ const oneGroup = z.object({ limit, id: groupId });
 /** The admin server: health, metrics, and what a person may ask for. */
 export function createApi(ports: ApiPorts): Hono {
   const { metrics, operations, groups, history, status, quarantined, remapQuarantine, discardQuarantined } = ports;
-  const { access, clock, signals } = ports;
+  const { access, clock, signals, console } = ports;
   const configured = (): Reconciler => {
     const reconciler = ports.reconciler();
     if (reconciler !== undefined) return reconciler;
@@ -206,6 +208,8 @@ export function createApi(ports: ApiPorts): Hono {
     const { ids: named } = ids.parse(await context.req.json());
     return context.json({ discarded: await discardQuarantined(named) });
   });
+
+  app.route('/', console);
 
   app.notFound((context) => refuse(context, 404, { code: 'usage', message: 'nothing is here' }));
   app.onError((thrown, context) => {

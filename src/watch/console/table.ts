@@ -1,0 +1,37 @@
+import { html } from 'hono/html';
+import type { Html } from './text.ts';
+
+export interface Column {
+  readonly head: string;
+  /** Figures stand to the right; names and what is wide take the room there is. */
+  readonly kind?: 'figure' | 'name' | 'wide';
+}
+
+export interface Row {
+  /** Unique on the page: the script finds the row again by it. */
+  readonly id: string;
+  /** One for each column; the first names the row. */
+  readonly cells: readonly (Html | string | number)[];
+}
+
+/** On a narrow screen each row becomes a block of its own; the roles keep it a table for screen readers. */
+export function table(caption: string, columns: readonly Column[], rows: readonly Row[]): Html {
+  return html`<table role="table"><caption>${caption}</caption>
+<thead role="rowgroup"><tr role="row">${columns.map(
+    ({ head, kind }) => html`<th scope="col" role="columnheader" class="${kind ?? ''}">${head}</th>`,
+  )}</tr></thead>
+<tbody role="rowgroup">${rows.map(
+    ({ id, cells }) =>
+      html`<tr role="row" id="${id}">${cells.map((cell, index) => {
+        const { head = '', kind = '' } = columns[index] ?? {};
+        return index === 0
+          ? html`<th scope="row" role="rowheader" class="${kind}" data-head="${head}"><div>${cell}</div></th>`
+          : html`<td role="cell" class="${kind}" data-head="${head}"><div>${cell}</div></td>`;
+      })}</tr>`,
+  )}</tbody></table>`;
+}
+
+/** What stands where there is nothing, and why that is so. */
+export function empty(words: string | Html): Html {
+  return html`<p class="empty">${words}</p>`;
+}

@@ -1,0 +1,196 @@
+import { html } from 'hono/html';
+import type { HtmlEscapedString } from 'hono/utils/html';
+
+/*
+ * Everything from outside is shown through this file: names, ids, operators, errors, raw bodies. Markup is escaped by `html`;
+ * here, what cannot be seen becomes visible (control characters, marks that reorder, characters without width, halves of
+ * surrogate pairs), and each text is isolated, so that one written from right to left leaves the page around it as it is.
+ */
+
+export type Html = HtmlEscapedString | Promise<HtmlEscapedString>;
+
+/** Joiners between letters or emoji have their use, and so have Arabic number signs. Line breaks are up to the caller. */
+const UNSEEN =
+  /(?![\n\u0600-\u0605\u06dd\u070f\u08e2])(?:(?!(?<=[\p{L}\p{M}\p{Extended_Pictographic}\p{Emoji_Modifier}])[\u200c\u200d](?=[\p{L}\p{Extended_Pictographic}]))[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}]|[\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0])/gu;
+
+const NAMES: Readonly<Record<string, string>> = {
+  '\u0000': 'NUL',
+  '\t': 'tab',
+  '\r': 'carriage return',
+  '\u001b': 'escape',
+  '\u00ad': 'soft hyphen',
+  '\u200b': 'zero width space',
+  '\u200c': 'zero width non-joiner',
+  '\u200d': 'zero width joiner',
+  '\u200e': 'left-to-right mark',
+  '\u200f': 'right-to-left mark',
+  '\u2028': 'line separator',
+  '\u2029': 'paragraph separator',
+  '\u202a': 'left-to-right embedding',
+  '\u202b': 'right-to-left embedding',
+  '\u202c': 'pop directional formatting',
+  '\u202d': 'left-to-right override',
+  '\u202e': 'right-to-left override',
+  '\u2066': 'left-to-right isolate',
+  '\u2067': 'right-to-left isolate',
+  '\u2068': 'first strong isolate',
+  '\u2069': 'pop directional isolate',
+  '\ufeff': 'byte order mark',
+};
+
+const codeOf = (character: string): string =>
+  `U+${(character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, '0')}`;
+
+/** For attributes, titles and options, where no element can stand. */
+export function plain(text: string): string {
+  return text.replaceAll(UNSEEN, (character) => `⟨${codeOf(character)}⟩`).replaceAll('\n', ' ⏎ ');
+}
+
+function mark(character: string): Html {
+  const code = codeOf(character);
+  const name = NAMES[character];
+  return html`<span class="unseen" title="${name === undefined ? code : `${code} ${name}`}">${code}</span>`;
+}
+
+function pieces(text: string, lines: boolean): (string | Html)[] {
+  const found: (string | Html)[] = [];
+  let from = 0;
+  for (const match of text.matchAll(UNSEEN)) {
+    found.push(text.slice(from, match.index), mark(match[0]));
+    from = match.index + match[0].length;
+  }
+  found.push(text.slice(from));
+  if (lines) return found;
+  return found.flatMap((piece) =>
+    typeof piece !== 'string'
+      ? piece
+      : piece
+          .split('\n')
+          .flatMap((line, index) =>
+            index === 0 ? line : [html` <span class="quiet" title="line break">⏎</span> `, line],
+          ),
+  );
+}
+
+/** A text in one line. */
+export function shown(text: string): Html {
+  return html`<bdi>${pieces(text, false)}</bdi>`;
+}
+
+/** A text in one line, cut where it is long: names, where they only say what is meant. */
+export function brief(text: string, most = 80): Html {
+  return text.length <= most ? shown(text) : html`${shown(upTo(text, most))}…`;
+}
+
+/** An id, a path, a code: in a typeface that tells l from 1. */
+export function code(text: string): Html {
+  return html`<code><bdi>${pieces(text, false)}</bdi></code>`;
+}
+
+/** Some lines, as they came. */
+export function block(text: string): Html {
+  const cut = upTo(text, MOST);
+  return html`<div class="block" dir="auto" tabindex="0" role="group" aria-label="The whole text">${pieces(cut, true)}${
+    cut.length < text.length && html`<p class="quiet">${figure(text.length - cut.length)} more characters</p>`
+  }</div>`;
+}
+
+/** Longer ones are cut even where all is shown: a page must stay one that a browser can hold. */
+const MOST = 65_536;
+const EXCERPT = 90;
+
+/** A value of a field: whole when it is short, else its begin with the rest to open. `id` must be unique on the page. */
+export function value(text: string | undefined, id: string, most = EXCERPT): Html {
+  if (text === undefined) return html`<span class="quiet">not known</span>`;
+  if (text === '') return html`<span class="quiet">empty</span>`;
+  if (text.length <= most) return html`<span class="value">${shown(text)}</span>`;
+  return html`<details class="long" id="${id}"><summary><span class="value">${shown(upTo(text, most))}…</span> <span
+    class="quiet">${figure(text.length)} characters</span></summary>${block(text)}</details>`;
+}
+
+/** At most so many characters, no pair of surrogates cut in two. */
+export function upTo(text: string, most: number): string {
+  if (text.length <= most) return text;
+  const last = text.charCodeAt(most - 1);
+  return text.slice(0, last >= 0xd800 && last < 0xdc00 ? most - 1 : most);
+}
+
+/** 1,234 */
+export function figure(number: number): string {
+  return number.toLocaleString('en-US', { maximumFractionDigits: 0 });
+}
+
+export function plural(number: number, one: string, many = `${one}s`): string {
+  return `${figure(number)} ${number === 1 ? one : many}`;
+}
+
+/** A rate a second: 0, 0.3, 12.4, 1,240. */
+export function rate(perSecond: number): string {
+  if (perSecond === 0) return '0';
+  if (perSecond < 0.1) return '< 0.1';
+  return perSecond.toLocaleString('en-US', { maximumFractionDigits: perSecond < 100 ? 1 : 0 });
+}
+
+/** 0.42 ms, 7.3 ms, 120 ms, 2.1 s */
+export function latency(ms: number): string {
+  if (ms >= 1_000) return `${(ms / 1000).toFixed(1)} s`;
+  return `${ms < 1 ? ms.toFixed(2) : ms < 10 ? ms.toFixed(1) : ms.toFixed(0)} ms`;
+}
+
+/** 3 KiB, 1.2 GiB */
+export function size(bytes: number): string {
+  const units = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'];
+  let unit = 0;
+  let number = bytes;
+  while (number >= 1024 && unit < units.length - 1) {
+    number /= 1024;
+    unit++;
+  }
+  return `${number.toLocaleString('en-US', { maximumFractionDigits: unit === 0 || number >= 100 ? 0 : 1 })} ${units[unit]}`;
+}
+
+/** 12 s, 3 min, 2 h 5 min, 7 days */
+export function duration(ms: number): string {
+  const seconds = Math.round(ms / 1000);
+  if (seconds < 60) return ms < 1000 && ms > 0 ? `${Math.round(ms)} ms` : `${seconds} s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return `${minutes} min`;
+  const hours = Math.floor(minutes / 60);
+  if (hours < 48) return minutes % 60 === 0 ? `${hours} h` : `${hours} h ${minutes % 60} min`;
+  return `${Math.floor(hours / 24)} days`;
+}
+
+/** 2026-11-24 21:17:03; times on the page are in UTC. */
+export function stamp(ms: number): string {
+  const time = new Date(ms);
+  return Number.isNaN(time.getTime()) ? String(ms) : time.toISOString().slice(0, 19).replace('T', ' ');
+}
+
+const iso = (ms: number): string => {
+  const time = new Date(ms);
+  return Number.isNaN(time.getTime()) ? '' : time.toISOString();
+};
+
+/** A moment as it is: the time, and the day unless that is today's. */
+export function moment(ms: number, now: number): Html {
+  const [day = '', time] = stamp(ms).split(' ');
+  return html`<time datetime="${iso(ms)}" title="${day} ${time} UTC">${
+    stamp(now).startsWith(day) ? '' : html`<span class="day">${day}</span> `
+  }${time}</time>`;
+}
+
+/**
+ * A moment seen from now: `ago` 12 s ago, `for` for 12 s (since then), `in` in 4 s. The script counts; what the server writes
+ * is the moment itself, so that it is the same at each rendering.
+ */
+export function relative(ms: number, tick: 'ago' | 'for' | 'in'): Html {
+  const before = { ago: '', for: 'since ', in: 'at ' }[tick];
+  return html`<time datetime="${iso(ms)}" data-tick="${tick}" title="${stamp(ms)} UTC">${before}${stamp(ms)} UTC</time>`;
+}
+
+/** A link of this console; values may be anything. */
+export function href(path: string, query: Readonly<Record<string, string | number | undefined>> = {}): string {
+  const given = Object.entries(query).filter((entry): entry is [string, string | number] => entry[1] !== undefined);
+  const search = new URLSearchParams(given.map(([name, text]): [string, string] => [name, String(text)])).toString();
+  return search === '' ? path : `${path}?${search}`;
+}

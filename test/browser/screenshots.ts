@@ -1,0 +1,209 @@
+/**
+ * `npm run screenshots`: the console's pictures in docs/images, taken of a bridge on real servers with an hour of made-up
+ * traffic. The hour is lived through in seconds: this process's clock is moved. Other folder: `-- FOLDER`.
+ */
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import type { Page } from 'playwright-core';
+import type { Config } from '../../src/config/schema.ts';
+import { signOf } from '../../src/intake/authentication.ts';
+import { startServers } from '../servers/index.ts';
+import { launchBrowser } from './browser.ts';
+import { createDice, type Made, makeTraffic } from './traffic.ts';
+
+const realNow = Date.now;
+let shift = -3_600_000;
+Date.now = () => realNow() + shift;
+
+const { startBridge } = await import('../../src/bridge.ts');
+const { configSchema } = await import('../../src/config/schema.ts');
+
+const folder = resolve(process.argv[2] ?? 'docs/images');
+/** In a folder of one's own: pages for looking at while working on them, too. */
+const everything = process.argv[2] !== undefined;
+mkdirSync(folder, { recursive: true });
+const home = mkdtempSync(join(tmpdir(), 'bridge-pictures-'));
+const print = (line: string): void => void process.stdout.write(`${line}\n`);
+
+const external = process.env.KAFKA_BROKERS !== undefined && process.env.ELASTICSEARCH_URL !== undefined;
+const servers = external ? undefined : await startServers({ onProgress: print });
+const brokers = process.env.KAFKA_BROKERS ?? servers?.kafka.brokers;
+const nodes = process.env.ELASTICSEARCH_URL ?? servers?.elasticsearch.url;
+// Pictures show relative paths.
+process.chdir(home);
+const run = `chat-${realNow().toString(36).slice(-5)}`;
+const token = 'a-token-of-the-pictures';
+
+await makeStrictIndex(`${nodes}/${run}-search`);
+
+const config = configSchema.parse({
+  app: { sdkAppId: '1400701118', callbackTokens: [token] },
+  receiver: { host: '127.0.0.1', port: 0 },
+  admin: { port: 0 },
+  journal: { file: 'data/journal.db', maxBytes: '64MiB' },
+  connectors: {
+    'group-events': { kind: 'kafka', brokers, topic: `${run}.events`, createTopic: { partitions: 3 } },
+    'group-index': { kind: 'elasticsearch', nodes, index: `${run}-groups`, createIndex: { replicas: 0 } },
+    'search-index': { kind: 'elasticsearch', nodes, index: `${run}-search` },
+    analytics: { kind: 'kafka', brokers: '127.0.0.1:1', topic: 'analytics.groups', content: 'groups' },
+    'audit-file': { kind: 'file', path: 'data/events.ndjson' },
+  },
+});
+const bridge = await startBridge(config as Config, 'silent');
+const dice = createDice(2026);
+const traffic = makeTraffic(dice);
+const [told = { id: '', type: '' }] = traffic.groups;
+
+async function post({ search, body }: Made, sign = true): Promise<number> {
+  const RequestTime = String(Math.floor(Date.now() / 1000));
+  const signed = { ...search, Sign: sign ? signOf(token, RequestTime) : '0', RequestTime };
+  const response = await fetch(`${bridge.receiverUrl}?${new URLSearchParams(signed)}`, {
+    method: 'POST',
+    body: JSON.stringify(body),
+  });
+  return response.status;
+}
+
+/** Ten seconds of the hour. */
+async function live(slot: number): Promise<void> {
+  const minute = slot / 6;
+  const busy = minute > 38 && minute < 43 ? 3.2 : 1;
+  const perSlot = Math.round((9 + 5 * Math.sin(minute / 9) + 4 * dice()) * busy);
+  const batch: Promise<number>[] = [];
+  for (let n = 0; n < perSlot; n++) {
+    const made = traffic.change(Date.now() - Math.floor(dice() * 2_000));
+    batch.push(post(made));
+    if (dice() < 0.06) batch.push(post(made));
+    if (dice() < (minute > 20 && minute < 22 ? 0.8 : 0.004)) batch.push(post(made, false));
+  }
+  await Promise.all(batch);
+}
+
+try {
+  for (let slot = 0; slot < 360; slot++) {
+    shift = -3_600_000 + slot * 10_000;
+    await live(slot);
+  }
+  shift = 0;
+  await oddities();
+  for (let n = 0; n < 30; n++) await post(traffic.change(Date.now() - 500));
+  await story();
+  for (let n = 0; n < 4; n++) await post(traffic.change(Date.now() - 300));
+  await pictures(told.id);
+} finally {
+  await bridge.stop('the pictures are taken');
+  await servers?.stop();
+  for (const index of ['groups', 'search']) await fetch(`${nodes}/${run}-${index}`, { method: 'DELETE' });
+  rmSync(home, { recursive: true, force: true });
+}
+
+/** What search-index does not take, and a shape that the bridge does not know. */
+async function oddities(): Promise<void> {
+  for (const n of [3, 9, 14]) {
+    const GroupId = traffic.groups[n]?.id;
+    await post(
+      made({
+        GroupId,
+        Operator_Account: 'administrator',
+        Introduction: `${'长'.repeat(12_000)}${n}`,
+        EventTime: Date.now() - n * 1_000,
+      }),
+    );
+  }
+  await post(made({ GroupId: told.id, Name: 'renamed', EventTime: Date.now() }));
+}
+
+/** Of one group: a rename, a notice of two lines, and a rename that arrives ten minutes late. */
+async function story(): Promise<void> {
+  const of = (more: Record<string, unknown>): Made => made({ GroupId: told.id, Type: told.type, ...more });
+  await post(of({ Operator_Account: 'mei.lin', Name: '周末爬山小分队 🏔', EventTime: Date.now() - 40_000 }));
+  await post(
+    of({
+      Operator_Account: 'leckie',
+      Notification: '集合时间改到早上六点半，东门见。\n请带够水和干粮；下雨顺延一周。',
+      EventTime: Date.now() - 20_000,
+    }),
+  );
+  await post(of({ Operator_Account: 'user_88213', Name: '周末徒步', EventTime: Date.now() - 600_000 }));
+}
+
+function made(body: Record<string, unknown>): Made {
+  const { search, body: of } = traffic.change(Date.now());
+  return { search, body: { CallbackCommand: of.CallbackCommand, Type: 'Community', ...body } };
+}
+
+async function pictures(groupId: string): Promise<void> {
+  const browser = await launchBrowser();
+  const take = async (
+    name: string,
+    path: string,
+    options: { dark?: boolean; phone?: boolean; full?: boolean; ready?(page: Page): Promise<void> } = {},
+  ) => {
+    const page = await browser.newPage({
+      viewport: options.phone ? { width: 390, height: 844 } : { width: 1280, height: 1000 },
+      deviceScaleFactor: options.phone && !options.full ? 2 : 1,
+      colorScheme: options.dark ? 'dark' : 'light',
+    });
+    await page.goto(bridge.adminUrl + path);
+    await page.getByText('Live', { exact: true }).waitFor();
+    await options.ready?.(page);
+    await page.screenshot({ path: join(folder, `${name}.png`), fullPage: options.full ?? false });
+    await page.close();
+    print(`${name}.png`);
+  };
+  await settled();
+  await take('console-light', '/');
+  await take('console-dark', '/', { dark: true });
+  await take('console-phone', '/', { phone: true });
+  await take('console-group', `/group?id=${encodeURIComponent(groupId)}`);
+  if (everything) {
+    const full = true;
+    await take('phone', '/', { phone: true, full });
+    await take('full', '/', { full });
+    await take('events', '/events', { full });
+    await take('events-phone', '/events', { phone: true });
+    await take('groups', '/groups?search=a');
+    await take('group-dark', `/group?id=${encodeURIComponent(groupId)}`, { dark: true });
+    await take('group-phone', `/group?id=${encodeURIComponent(groupId)}`, { phone: true, full });
+    await take('dead', '/dead-letters', { ready: async (page) => page.getByText(/Discard (all|it)…/).click() });
+    await take('dead-phone', '/dead-letters', { phone: true });
+    await take('quarantine', '/quarantine', { ready: async (page) => page.getByText(/^Body/).first().click() });
+    await take('reconcile', '/reconcile', { dark: true });
+    await take('replay', '/', { dark: true, ready: async (page) => page.getByText('Replay…').nth(3).click() });
+    await take('table', '/', { full, ready: async (page) => page.getByText('The same in figures').click() });
+    await take('notice', '/?notice=paused');
+  }
+  await browser.close();
+}
+
+/** Until the connectors that can be reached have taken everything. */
+async function settled(): Promise<void> {
+  for (;;) {
+    const { connectors } = (await (await fetch(`${bridge.adminUrl}/api/status`)).json()) as {
+      connectors: { name: string; lag: number; deadLetters: number }[];
+    };
+    const rest = connectors.filter(({ name }) => name !== 'analytics');
+    if (rest.every(({ lag }) => lag === 0) && rest.some(({ deadLetters }) => deadLetters > 0)) return;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+/** An index of somebody's own that refuses a text it cannot index. */
+async function makeStrictIndex(url: string): Promise<void> {
+  const response = await fetch(url, {
+    method: 'PUT',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({
+      settings: { number_of_replicas: 0 },
+      mappings: {
+        properties: {
+          introduction: { type: 'keyword' },
+          customFields: { type: 'flattened' },
+          versions: { type: 'object', enabled: false },
+        },
+      },
+    }),
+  });
+  if (!response.ok) throw new Error(`${url}: ${response.status} ${await response.text()}`);
+}
