@@ -9,13 +9,13 @@ import type { Config } from './config/schema.ts';
 import { keepCertificate, readCertificate } from './intake/certificate.ts';
 import { limitConnections } from './intake/connections.ts';
 import { createIntake } from './intake/intake.ts';
-import { mapKept } from './intake/quarantine.ts';
 import { closeServer, listen } from './intake/server.ts';
-import { type Journal, openJournal } from './journal/append.ts';
+import { openJournal } from './journal/append.ts';
 import { openDatabase } from './journal/database.ts';
-import { createDeliveryReader, createOpenSince, type DeliveryReader } from './journal/deliveries.ts';
+import { createDeliveryReader, createOpenSince } from './journal/deliveries.ts';
 import { createGroupReader } from './journal/groups.ts';
 import { createHistoryReader } from './journal/history.ts';
+import { discardQuarantined, mapQuarantined } from './journal/quarantine.ts';
 import { keepPruned } from './journal/retention.ts';
 import { createReconciling } from './reconcile/reconciling.ts';
 import { createCopies } from './relay/copies.ts';
@@ -121,7 +121,7 @@ export async function startBridge(
       endedAt: reconciling.reconciler()?.status().run?.endedAt,
     }),
   });
-  const remapQuarantine = () => remap(config.app.sdkAppId, journal, reader, signals);
+  const remapQuarantine = () => mapQuarantined(config.app.sdkAppId, journal, reader, signals);
   let receiverOrigin = '';
   const receiverUrl = (): string => (receiverOrigin === '' ? '' : receiverOrigin + config.receiver.path);
   const status = (): BridgeStatus => {
@@ -306,51 +306,6 @@ function watchTrouble(signals: SignalBus): () => string | undefined {
     trouble = undefined;
   });
   return () => trouble;
-}
-
-/** Maps what stands in the quarantine once more. */
-async function remap(sdkAppId: string, journal: Journal, reader: DeliveryReader, signals: SignalBus) {
-  let mapped = 0;
-  let after = 0;
-  for (;;) {
-    const kept = reader.quarantined(after, 100);
-    if (kept.length === 0) break;
-    for (const callback of kept) {
-      after = callback.id;
-      const event = mapKept(sdkAppId, callback);
-      if (event === undefined) continue;
-      // Recorded first: ended in between, it is mapped again, and its id makes it the same event.
-      await journal.record(event);
-      await journal.releaseQuarantined([callback.id]);
-      mapped++;
-    }
-  }
-  const left = reader.countQuarantined();
-  if (mapped > 0 || left > 0) signals.emit('quarantine.mapped', { mapped, left });
-  return { mapped, left };
-}
-
-/** All that stand there now, or those that are named. */
-async function discardQuarantined(
-  journal: Journal,
-  reader: DeliveryReader,
-  signals: SignalBus,
-  ids?: readonly number[],
-): Promise<number> {
-  let count = 0;
-  if (ids !== undefined) count = await journal.releaseQuarantined(ids);
-  else {
-    // What is kept from now on, nobody has seen yet.
-    for (let left = reader.countQuarantined(), after = 0; left > 0; ) {
-      const page = reader.quarantined(after, Math.min(left, 100));
-      if (page.length === 0) break;
-      after = page.at(-1)?.id ?? after;
-      left -= page.length;
-      count += await journal.releaseQuarantined(page.map(({ id }) => id));
-    }
-  }
-  if (count > 0) signals.emit('quarantine.discarded', { count });
-  return count;
 }
 
 function sizeOf(file: string): number {

@@ -57,6 +57,7 @@ src/journal/history.ts
 src/journal/reconciled.ts
 src/journal/commit.ts
 src/journal/append.ts
+src/journal/quarantine.ts
 src/journal/retention.ts
 src/reconcile/tls-sig-api-v2.d.ts
 src/reconcile/usersig.ts
