@@ -1,10 +1,12 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { ZodError } from 'zod';
 import { BridgeError, describeFault, exitCode, messageOf } from './canon/fault.ts';
 import { check } from './cli/check.ts';
 import { DEFAULT_FILE, requireConfig } from './cli/configuration.ts';
 import { demo } from './cli/demo.ts';
+import { addExamples } from './cli/examples.ts';
 import {
   discardDeadLetters,
   discardQuarantine,
@@ -18,13 +20,14 @@ import {
   retryDeadLetters,
   retryQuarantine,
   showDeadLetter,
-  showStatus,
 } from './cli/operate.ts';
 import { reconcile } from './cli/reconcile.ts';
 import { describeSchema, SCHEMAS } from './cli/schema.ts';
 import { sendSamples } from './cli/send.ts';
 import { start } from './cli/start.ts';
-import { print } from './cli/terminal.ts';
+import { print, visible } from './cli/terminal.ts';
+import { showStatus } from './cli/watch.ts';
+import { nearest } from './config/problems.ts';
 
 const configOption = new Option('--config <file>', `the configuration (default: ${DEFAULT_FILE})`);
 
@@ -104,7 +107,10 @@ function onRunningBridge(command: Command): Command {
 }
 
 onRunningBridge(
-  program.command('status').description('show a running bridge: its journal and how far each connector is'),
+  program
+    .command('status')
+    .description('show a running bridge: its journal and how far each connector is')
+    .option('--watch', 'again each second, with what happens per second, until Ctrl-C'),
 ).action(showStatus);
 
 onRunningBridge(
@@ -147,8 +153,7 @@ onRunningBridge(
     .option('--against <name>', 'also compare the copy of this connector with the journal, and mend it')
     .addHelpText(
       'after',
-      '\nGoes through the running bridge or, when there is none, by itself. A run that was stopped goes on where it stopped.\n' +
-        'Example: reconcile --dry-run --against group-index',
+      '\nGoes through the running bridge or, when there is none, by itself. A run that was stopped goes on where it stopped.',
     ),
 ).action(reconcile);
 
@@ -196,7 +201,12 @@ program
   )
   .argument('<name>', SCHEMAS.join(', '), (name: string) => {
     const known = SCHEMAS.find((one) => one === name);
-    if (known === undefined) throw new InvalidArgumentError(`one of ${SCHEMAS.join(', ')} is expected`);
+    if (known === undefined) {
+      const near = nearest(name, SCHEMAS);
+      throw new InvalidArgumentError(
+        `one of ${SCHEMAS.join(', ')} is expected${near === undefined ? '' : `\n(Did you mean ${near}?)`}`,
+      );
+    }
     return known;
   })
   .option('--config <file>', 'of asyncapi: describe the topics of this configuration instead of the default ones')
@@ -211,6 +221,8 @@ program
   .option('--keep', 'leave everything running until Ctrl-C')
   .action(demo);
 
+addExamples(program);
+
 async function main(): Promise<number> {
   try {
     await program.parseAsync();
@@ -219,11 +231,15 @@ async function main(): Promise<number> {
     // commander has said it already; its own code for --help and --version is 0.
     if (thrown instanceof Error && thrown.name === 'CommanderError')
       return (thrown as { exitCode?: number }).exitCode === 0 ? 0 : 2;
-    if (!(thrown instanceof BridgeError)) {
-      process.stderr.write(`${messageOf(thrown)}\n`);
+    if (thrown instanceof ZodError) {
+      process.stderr.write(`the bridge answers in another way than this command expects: is it of another version?\n`);
       return 1;
     }
-    process.stderr.write(`${describeFault(thrown.fault)}\n`);
+    if (!(thrown instanceof BridgeError)) {
+      process.stderr.write(`${visible(messageOf(thrown))}\n`);
+      return 1;
+    }
+    process.stderr.write(`${visible(describeFault(thrown.fault))}\n`);
     return exitCode(thrown.fault.code);
   }
 }
@@ -232,6 +248,12 @@ async function main(): Promise<number> {
 process.removeAllListeners('warning');
 process.on('warning', (warning) => {
   if (warning.name !== 'TimeoutNegativeWarning') process.stderr.write(`${warning.name}: ${warning.message}\n`);
+});
+
+// `… | head` closes the pipe: nobody reads on, and that is no failure.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit(0);
 });
 
 process.exitCode = await main();

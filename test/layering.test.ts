@@ -98,12 +98,15 @@ src/watch/flow.ts
 src/watch/console/
 src/bridge.ts
 src/cli/terminal.ts
+src/cli/examples.ts
 src/cli/configuration.ts
 src/cli/samples.ts
 src/cli/send.ts
 src/cli/start.ts
 src/cli/admin.ts
+src/cli/status.ts
 src/cli/operate.ts
+src/cli/watch.ts
 src/cli/reconcile.ts
 src/cli/self-test.ts
 src/cli/check.ts

@@ -182,6 +182,8 @@ describe('each signal brings what it must, and nothing else', () => {
     signals.emit('bridge.started', { receiver: '', admin: '', connectors: [], journal: '' });
     signals.emit('callback.quarantined', { fault });
     signals.emit('quarantine.mapped', { mapped: 1, left: 1 });
+    signals.emit('quarantine.discarded', { count: 1 });
+    signals.emit('admin.token-wrong', { peer: '127.0.0.1' });
     signals.emit('dead-letters.discarded', { connector: 'a', count: 1 });
     signals.emit('lane.opened', { connector: 'a' });
     signals.emit('lane.recovered', { connector: 'a', downMs: 1 });

@@ -62,8 +62,8 @@ describe('pause and resume', () => {
     const home = fileHome();
     const bridge = await startBridgeProcess(home);
     const { code, stderr } = await command(bridge, 'pause', 'adit');
-    expect(code).toBe(1);
-    expect(stderr).toMatch(/no connector called adit runs here — these do: audit/);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/no connector called adit runs here — did you mean audit\? these do: audit/);
     await bridge.end('SIGTERM');
     home.remove();
   });
@@ -79,7 +79,7 @@ describe('replay', () => {
       /delivered 3 events again, from seq 1/,
     );
     expect((await command(bridge, 'replay', 'audit', '--from', '3')).stdout).toMatch(
-      /delivered 1 events again, from seq 3/,
+      /delivered 1 event again, from seq 3/,
     );
     const ago = new Date(Date.now() - 3_600_000).toISOString();
     await command(bridge, 'replay', 'audit', '--from', ago);
@@ -98,7 +98,9 @@ describe('the status of a bridge', () => {
     const bridge = await startBridgeProcess(home);
     await expect
       .poll(async () => (await command(bridge, 'status')).stdout)
-      .toMatch(/down waits since \d+ s: Kafka: .*\n {2}is Kafka running and reachable at 127\.0\.0\.1:1\?/);
+      .toMatch(
+        /down waits since \d+ s, next try (now|in \d+ s): Kafka: .*\n {2}is Kafka running and reachable at 127\.0\.0\.1:1\?/,
+      );
     await bridge.end('SIGTERM');
     home.remove();
   });

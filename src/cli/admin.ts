@@ -6,12 +6,16 @@ import { requireConfig } from './configuration.ts';
 export interface AdminClient {
   readonly url: string;
   get(path: string): Promise<unknown>;
+  /** Of what is not JSON: the metrics. */
+  text(path: string): Promise<string>;
   post(path: string, body: unknown): Promise<unknown>;
 }
 
 const refusal = z.object({
   fault: z.object({ code: z.string().optional(), message: z.string(), suggestion: z.string().optional() }),
 });
+/** The bridge's faults that concern what the person wrote: exit 2. */
+const WRITTEN_WRONG = ['connector-unknown', 'config-invalid'] as const;
 
 /** `admin` names the address; without it, that of the configuration, which holds the token as well. */
 export function adminClient(options: { admin?: URL; config?: string }): AdminClient {
@@ -19,10 +23,12 @@ export function adminClient(options: { admin?: URL; config?: string }): AdminCli
     options.admin === undefined ? configuredAdmin(options.config) : namedAdmin(options.admin, options.config);
   const authorization = token === undefined ? {} : { authorization: `Bearer ${token}` };
 
-  const call = async (path: string, init: RequestInit): Promise<unknown> => {
+  const call = async (path: string, init: RequestInit): Promise<string> => {
     let response: Response;
+    let text: string;
     try {
       response = await fetch(url + path, init);
+      text = await response.text();
     } catch (thrown) {
       throw new BridgeError({
         code: 'bridge-unreachable',
@@ -31,26 +37,40 @@ export function adminClient(options: { admin?: URL; config?: string }): AdminCli
         suggestion: 'start it with the same configuration, or name its address with --admin',
       });
     }
-    const body: unknown = await response.json().catch(() => undefined);
-    if (response.ok) return body;
-    const said = refusal.safeParse(body);
-    const { message, suggestion, code } = said.success
-      ? said.data.fault
-      : { message: `HTTP ${response.status}`, suggestion: undefined, code: undefined };
+    if (response.ok) return text;
+    const said = refusal.safeParse(parsed(text));
+    if (!said.success) throw stranger(`HTTP ${response.status}`);
+    const { code, message, suggestion } = said.data.fault;
     if (response.status === 401) throw unauthorized(token, options.admin !== undefined);
-    // The only one of the bridge's faults that concerns what the person wrote.
-    const own = code === 'config-invalid' ? code : 'command-failed';
+    const own = WRITTEN_WRONG.find((one) => one === code) ?? 'command-failed';
     throw new BridgeError({ code: own, message, ...(suggestion !== undefined && { suggestion }) });
+  };
+  const stranger = (said: string): BridgeError =>
+    new BridgeError({
+      code: 'command-failed',
+      path: 'admin.port',
+      message: `what answers at ${url} is not the admin server of a bridge: ${said}`,
+      suggestion: 'see admin.port in the configuration of that bridge, or the address that --admin names',
+    });
+  const parsed = (text: string): unknown => {
+    try {
+      return JSON.parse(text);
+    } catch {
+      throw stranger('its answer is not JSON');
+    }
   };
   return {
     url,
-    get: (path) => call(path, { headers: authorization }),
-    post: (path, body) =>
-      call(path, {
-        method: 'POST',
-        headers: { 'content-type': 'application/json', ...authorization },
-        body: JSON.stringify(body),
-      }),
+    get: async (path) => parsed(await call(path, { headers: authorization })),
+    text: (path) => call(path, { headers: authorization }),
+    post: async (path, body) =>
+      parsed(
+        await call(path, {
+          method: 'POST',
+          headers: { 'content-type': 'application/json', ...authorization },
+          body: JSON.stringify(body),
+        }),
+      ),
   };
 }
 

@@ -1,8 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import { BridgeError } from '../canon/fault.ts';
+import { nearest } from '../config/problems.ts';
 import { type AdminClient, adminClient } from './admin.ts';
-import { paint, print, progress, table } from './terminal.ts';
+import { type ConnectorReading, fault, status } from './status.ts';
+import { print, progress, table, visible } from './terminal.ts';
 
 /** What every command that speaks to a running bridge takes. */
 export interface OperateOptions {
@@ -11,42 +13,6 @@ export interface OperateOptions {
   readonly json?: boolean;
 }
 
-const fault = z.object({ code: z.string(), message: z.string(), suggestion: z.string().optional() });
-const state = z.object({
-  kind: z.string(),
-  fault: fault.optional(),
-  since: z.number().optional(),
-  retryAt: z.number().optional(),
-});
-const connectorStatus = z.object({
-  name: z.string(),
-  kind: z.string(),
-  state,
-  cursor: z.number(),
-  lag: z.number(),
-  deadLetters: z.number(),
-  restore: z.object({ done: z.number(), total: z.number(), failed: z.number(), ended: z.boolean() }).optional(),
-});
-const reconcileRun = z.object({
-  startedAt: z.number(),
-  endedAt: z.number().optional(),
-  total: z.number(),
-  counts: z.object({ read: z.number(), mended: z.number(), gone: z.number(), failed: z.number() }),
-  stopped: z.string().optional(),
-});
-const reconcileStatus = z.object({
-  running: z.boolean(),
-  run: reconcileRun.optional(),
-  nextAt: z.number().optional(),
-});
-const status = z.object({
-  ready: z.boolean(),
-  reason: z.string().optional(),
-  receiver: z.string(),
-  journal: z.object({ file: z.string(), head: z.number(), bytes: z.number(), quarantined: z.number() }),
-  connectors: z.array(connectorStatus),
-  reconcile: reconcileStatus.optional(),
-});
 const deadLetter = z.object({
   seq: z.number(),
   attempts: z.number(),
@@ -58,48 +24,15 @@ type DeadLetter = z.output<typeof deadLetter>;
 
 const lane = (name: string, rest: string): string => `/api/connectors/${encodeURIComponent(name)}/${rest}`;
 
-export async function showStatus(options: OperateOptions): Promise<void> {
-  const client = adminClient(options);
-  const body = await client.get('/api/status');
-  if (options.json) return print(JSON.stringify(body));
-  const { ready, reason, receiver, journal, connectors, reconcile } = status.parse(body);
-  print(`${ready ? paint('green', 'ready') : paint('red', 'not ready')}${reason === undefined ? '' : `: ${reason}`}`);
-  print(`callbacks at ${receiver}`);
-  print(`journal   ${journal.file}: ${journal.head} events, ${(journal.bytes / 1_048_576).toFixed(1)} MiB`);
-  if (journal.quarantined > 0)
-    print(paint('red', `quarantine ${journal.quarantined} callbacks that could not be mapped`));
-  if (reconcile !== undefined) print(`reconcile ${reconcileLine(reconcile)}`);
-  print();
-  table(
-    ['connector', 'kind', 'state', 'lag', 'dead letters'],
-    connectors.map((one) => [one.name, one.kind, one.state.kind, String(one.lag), String(one.deadLetters)]),
-  );
-  for (const { name, state } of connectors) {
-    if (state.fault === undefined || state.since === undefined) continue;
-    const seconds = Math.round((Date.now() - state.since) / 1000);
-    print(paint('yellow', `\n${name} waits since ${seconds} s: ${state.fault.message}`));
-    if (state.fault.suggestion !== undefined) print(`  ${state.fault.suggestion}`);
-  }
-}
-
-function reconcileLine({ running, run, nextAt }: z.output<typeof reconcileStatus>): string {
-  const at = (ms: number): string => new Date(ms).toISOString();
-  const next = nextAt === undefined ? '' : `; next ${at(nextAt)}`;
-  if (run === undefined) return `not yet${next}`;
-  const { read, mended, gone, failed } = run.counts;
-  const found = `${read} read, ${mended} mended, ${gone} gone, ${failed} failed`;
-  if (running) return `runs since ${at(run.startedAt)}: ${read} of ${run.total} groups read, ${mended} mended`;
-  if (run.stopped !== undefined) return `${paint('yellow', `stopped: ${run.stopped}`)} (${found})${next}`;
-  return `ended ${at(run.endedAt ?? run.startedAt)}: ${found}${next}`;
-}
-
 export async function pause(name: string, options: OperateOptions): Promise<void> {
   await adminClient(options).post(lane(name, 'pause'), {});
+  if (options.json) return print(JSON.stringify({ connector: name, paused: true }));
   print(`${name} is paused, also over restarts, until it is resumed; callbacks go on being recorded`);
 }
 
 export async function resume(name: string, options: OperateOptions): Promise<void> {
   await adminClient(options).post(lane(name, 'resume'), {});
+  if (options.json) return print(JSON.stringify({ connector: name, paused: false }));
   print(`${name} goes on`);
 }
 
@@ -136,11 +69,14 @@ export async function replay(
   options: OperateOptions & { from: NonNullable<ReturnType<typeof parseFrom>>; wait: boolean },
 ): Promise<void> {
   const client = adminClient(options);
-  if (options.from === 'groups') return restore(name, client, options.wait);
+  if (options.from === 'groups') return restore(name, client, options);
   const answer = z.object({ from: z.number(), events: z.number() });
   const { from, events } = answer.parse(await client.post(lane(name, 'replay'), { from: options.from }));
-  if (events === 0) return print(`nothing to replay: the journal holds no event from there on`);
-  if (!options.wait) return print(`${name} delivers ${events} events again, from seq ${from}`);
+  const say = (text: string, done: boolean): void =>
+    print(options.json ? JSON.stringify({ connector: name, from, events, done }) : text);
+  if (events === 0) return say('nothing to replay: the journal holds no event from there on', true);
+  const some = counted(events, 'event');
+  if (!options.wait) return say(`${name} delivers ${some} again, from seq ${from}`, false);
   const bar = progress(`replaying to ${name}`, events);
   for (;;) {
     const one = await connectorOf(client, name);
@@ -149,52 +85,68 @@ export async function replay(
     if (done) break;
     if (one.state.kind !== 'running' && one.state.kind !== 'connecting') {
       bar.end();
-      print(
-        `${name} is ${one.state.kind}${one.state.fault ? `: ${one.state.fault.message}` : ''}; the replay goes on by itself when it can`,
-      );
-      return;
+      return say(`${whyStuck(one)}; the replay goes on by itself when it can`, false);
     }
     await delay(200);
   }
   bar.end();
-  print(`${name} delivered ${events} events again, from seq ${from}`);
+  say(`${name} delivered ${some} again, from seq ${from}`, true);
 }
 
-async function restore(name: string, client: AdminClient, wait: boolean): Promise<void> {
+async function restore(
+  name: string,
+  client: AdminClient,
+  { json, wait }: { json?: boolean; wait: boolean },
+): Promise<void> {
   const { groups } = z
     .object({ groups: z.number() })
     .parse(await client.post(lane(name, 'replay'), { from: 'groups' }));
-  if (!wait) return print(`${name} is brought all ${groups} groups`);
+  const say = (text: string, delivered: number, failed: number, done: boolean): void =>
+    print(json ? JSON.stringify({ connector: name, groups, delivered, failed, done }) : text);
+  if (!wait) return say(`${name} is brought ${counted(groups, 'group')}`, 0, 0, false);
   const bar = progress(`bringing groups to ${name}`, groups);
   for (;;) {
-    const { restore: at, state } = await connectorOf(client, name);
-    bar.set(at?.done ?? 0);
-    const stuck = state.kind !== 'running' && state.kind !== 'connecting';
-    if (at?.ended || stuck) {
-      bar.end();
-      if (stuck)
-        return print(
-          `${name} is ${state.kind}${state.fault ? `: ${state.fault.message}` : ''}; the rest comes when it can`,
-        );
-      print(`${name} was brought ${(at?.done ?? 0) - (at?.failed ?? 0)} groups`);
-      if (at !== undefined && at.failed > 0) {
-        throw new BridgeError({
-          code: 'command-failed',
-          message: `${at.failed} groups were not taken: the bridge’s log says why`,
-        });
-      }
-      return;
+    const one = await connectorOf(client, name);
+    const { done = 0, failed = 0, ended = false } = one.restore ?? {};
+    bar.set(done);
+    const stuck = one.state.kind !== 'running' && one.state.kind !== 'connecting';
+    if (!ended && !stuck) {
+      await delay(200);
+      continue;
     }
-    await delay(200);
+    bar.end();
+    const brought = done - failed;
+    if (!ended) return say(`${whyStuck(one)}; the rest comes when it can`, brought, failed, false);
+    say(`${name} was brought ${counted(brought, 'group')}`, brought, failed, true);
+    if (failed > 0) {
+      throw new BridgeError({
+        code: 'command-failed',
+        message: `${counted(failed, 'group')} not taken: the bridge’s log says why`,
+      });
+    }
+    return;
   }
 }
 
-async function connectorOf(client: AdminClient, name: string): Promise<z.output<typeof connectorStatus>> {
+function whyStuck({ name, state }: ConnectorReading): string {
+  return `${name} is ${state.kind}${state.fault === undefined ? '' : `: ${visible(state.fault.message)}`}`;
+}
+
+function counted(number: number, what: string): string {
+  return `${number} ${what}${number === 1 ? '' : 's'}`;
+}
+
+async function connectorOf(client: AdminClient, name: string): Promise<ConnectorReading> {
   const { connectors } = status.parse(await client.get('/api/status'));
   const found = connectors.find((one) => one.name === name);
-  if (found === undefined)
-    throw new BridgeError({ code: 'connector-unknown', message: `no connector called ${name} runs there` });
-  return found;
+  if (found !== undefined) return found;
+  const names = connectors.map((one) => one.name);
+  const near = nearest(name, names);
+  throw new BridgeError({
+    code: 'connector-unknown',
+    message: `no connector called ${name} runs there`,
+    suggestion: `${near === undefined ? '' : `did you mean ${near}? `}these do: ${names.join(', ')}`,
+  });
 }
 
 export async function listDeadLetters(name: string, options: OperateOptions & { limit: number }): Promise<void> {
@@ -220,9 +172,9 @@ export async function showDeadLetter(name: string, seq: number, options: Operate
   print(
     `given up   ${new Date(letter.deadAt).toISOString()}, after ${letter.attempts} ${letter.attempts === 1 ? 'attempt' : 'attempts'}`,
   );
-  print(`reason     ${letter.fault.message}`);
-  if (letter.fault.suggestion !== undefined) print(`what to do ${letter.fault.suggestion}`);
-  print(`event      ${JSON.stringify(letter.event, null, 2)}`);
+  print(`reason     ${visible(letter.fault.message)}`);
+  if (letter.fault.suggestion !== undefined) print(`what to do ${visible(letter.fault.suggestion)}`);
+  print(`event      ${visible(JSON.stringify(letter.event, null, 2))}`);
 }
 
 /** All dead letters unless some are named; in portions, since the bridge holds those that it tries in memory. */
@@ -231,7 +183,7 @@ export async function retryDeadLetters(name: string, seqs: readonly number[], op
   const answer = z.object({ taken: z.number(), left: z.number() });
   const before = (await connectorOf(client, name)).deadLetters;
   const total = seqs.length > 0 ? seqs.length : before;
-  if (total === 0) return print(`${name} has no dead letters`);
+  if (total === 0) return print(options.json ? JSON.stringify({ taken: 0, left: 0 }) : `${name} has no dead letters`);
   const bar = progress(`retrying for ${name}`, total);
   let taken = 0;
   let left = before;
@@ -246,9 +198,7 @@ export async function retryDeadLetters(name: string, seqs: readonly number[], op
   } while (seqs.length === 0 && taken < total);
   bar.end();
   if (options.json) return print(JSON.stringify({ taken, left }));
-  print(
-    `${name} tries ${taken} dead ${taken === 1 ? 'letter' : 'letters'} again; \`status\` shows what is refused once more`,
-  );
+  print(`${name} tries ${counted(taken, 'dead letter')} again; \`status\` shows what is refused once more`);
 }
 
 export async function discardDeadLetters(
@@ -265,7 +215,7 @@ export async function discardDeadLetters(
   const body = await adminClient(options).post(lane(name, 'dead-letters/discard'), seqs.length > 0 ? { seqs } : {});
   const { discarded } = z.object({ discarded: z.number() }).parse(body);
   if (options.json) return print(JSON.stringify({ discarded }));
-  print(`discarded ${discarded} dead ${discarded === 1 ? 'letter' : 'letters'} of ${name}`);
+  print(`discarded ${counted(discarded, 'dead letter')} of ${name}`);
 }
 
 export async function discardQuarantine(
@@ -281,7 +231,7 @@ export async function discardQuarantine(
   const body = await adminClient(options).post('/api/quarantine/discard', ids.length > 0 ? { ids } : {});
   const { discarded } = z.object({ discarded: z.number() }).parse(body);
   if (options.json) return print(JSON.stringify({ discarded }));
-  print(`discarded ${discarded} ${discarded === 1 ? 'callback' : 'callbacks'} of the quarantine`);
+  print(`discarded ${counted(discarded, 'callback')} of the quarantine`);
 }
 
 export async function listQuarantine(options: OperateOptions): Promise<void> {

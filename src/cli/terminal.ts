@@ -12,19 +12,38 @@ export function print(line = ''): void {
   process.stdout.write(`${line}\n`);
 }
 
-/** Columns as wide as their widest cell. Control characters, which names from outside may hold, are shown as such. */
+/** Control characters, which names and reasons from outside may hold, are shown as such: a terminal would obey them. */
+export function visible(text: string): string {
+  return text.replaceAll(/[^\P{Cc}\n]/gu, escaped);
+}
+
+function escaped(control: string): string {
+  return `\\u${control.charCodeAt(0).toString(16).padStart(4, '0')}`;
+}
+
+/** Columns as wide as their widest cell. */
 export function table(heads: readonly string[], rows: readonly (readonly string[])[]): void {
-  const shown = rows.map((row) =>
-    row.map((cell) => cell.replaceAll(/\p{Cc}/gu, (control) => JSON.stringify(control).slice(1, -1))),
-  );
+  for (const line of tableLines(heads, rows)) print(line);
+}
+
+/** The same as lines; `styleOf` says how a row is shown, where it stands out. */
+export function tableLines(
+  heads: readonly string[],
+  rows: readonly (readonly string[])[],
+  styleOf: (row: number) => Style | undefined = () => undefined,
+): string[] {
+  const shown = rows.map((row) => row.map((cell) => cell.replaceAll(/\p{Cc}/gu, escaped)));
   const widths = heads.map((head, column) => Math.max(head.length, ...shown.map((row) => row[column]?.length ?? 0)));
   const line = (cells: readonly string[]): string =>
     cells
       .map((cell, column) => cell.padEnd(widths[column] ?? 0))
       .join('  ')
       .trimEnd();
-  print(paint('bold', line(heads)));
-  for (const row of shown) print(line(row));
+  const styled = (row: readonly string[], index: number): string => {
+    const style = styleOf(index);
+    return style === undefined ? line(row) : paint(style, line(row));
+  };
+  return [paint('bold', line(heads)), ...shown.map(styled)];
 }
 
 export interface Progress {

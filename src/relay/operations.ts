@@ -1,6 +1,7 @@
 import type { Restoring } from '../../connectors/contract.ts';
 import { BridgeError } from '../canon/fault.ts';
 import type { SignalBus } from '../canon/signal.ts';
+import { nearest } from '../config/problems.ts';
 import type { Journal } from '../journal/append.ts';
 import type { DeadLetter, DeliveryReader } from '../journal/deliveries.ts';
 import type { GroupReader } from '../journal/groups.ts';
@@ -49,7 +50,7 @@ export function createOperations(
     throw new BridgeError({
       code: 'connector-unknown',
       message: `no connector called ${connector} runs here`,
-      suggestion: `these do: ${connectors().join(', ')}`,
+      suggestion: whichConnector(connector, connectors()),
     });
   };
 
@@ -122,4 +123,11 @@ export function createOperations(
     },
     copies,
   };
+}
+
+/** Of a name that no connector has: the one that was probably meant, and which there are. */
+function whichConnector(name: string, connectors: readonly string[]): string {
+  const near = nearest(name, connectors);
+  const these = `these do: ${connectors.join(', ')}`;
+  return near === undefined ? these : `did you mean ${near}? ${these}`;
 }

@@ -1,0 +1,193 @@
+import { z } from 'zod';
+import type { AdminClient } from './admin.ts';
+import { paint, tableLines, visible } from './terminal.ts';
+
+export const fault = z.object({ code: z.string(), message: z.string(), suggestion: z.string().optional() });
+const state = z.object({
+  kind: z.string(),
+  fault: fault.optional(),
+  since: z.number().optional(),
+  retryAt: z.number().optional(),
+});
+const connectorStatus = z.object({
+  name: z.string(),
+  kind: z.string(),
+  state,
+  cursor: z.number(),
+  lag: z.number(),
+  deadLetters: z.number(),
+  restore: z.object({ done: z.number(), total: z.number(), failed: z.number(), ended: z.boolean() }).optional(),
+});
+export type ConnectorReading = z.output<typeof connectorStatus>;
+const reconcileRun = z.object({
+  startedAt: z.number(),
+  endedAt: z.number().optional(),
+  total: z.number(),
+  counts: z.object({ read: z.number(), mended: z.number(), gone: z.number(), failed: z.number() }),
+  stopped: z.string().optional(),
+});
+const reconcileStatus = z.object({
+  running: z.boolean(),
+  run: reconcileRun.optional(),
+  nextAt: z.number().optional(),
+});
+export const status = z.object({
+  ready: z.boolean(),
+  reason: z.string().optional(),
+  receiver: z.string(),
+  journal: z.object({ file: z.string(), head: z.number(), bytes: z.number(), quarantined: z.number() }),
+  connectors: z.array(connectorStatus),
+  reconcile: reconcileStatus.optional(),
+});
+
+/** What a running bridge says of itself at one moment. */
+export interface Reading {
+  /** Milliseconds since 1970. */
+  readonly at: number;
+  readonly status: z.output<typeof status>;
+  /** The answer as it came. */
+  readonly body: object;
+  /** Callbacks answered since the bridge started. */
+  readonly callbacks: number;
+  /** Events delivered or superseded since then, by connector. */
+  readonly delivered: ReadonlyMap<string, number>;
+  /** For how long each connector has not been in step, in seconds; 0 when it is. */
+  readonly lagSeconds: ReadonlyMap<string, number>;
+}
+
+export async function readStatus(client: AdminClient): Promise<Reading> {
+  const [body, metrics] = await Promise.all([client.get('/api/status'), client.text('/metrics')]);
+  const byConnector = (name: string) =>
+    new Map(samples(metrics, name).map(({ labels, value }) => [labels.connector ?? '', value]));
+  return {
+    at: Date.now(),
+    status: status.parse(body),
+    body: z.looseObject({}).parse(body),
+    callbacks: samples(metrics, 'bridge_callbacks_total').reduce((sum, { value }) => sum + value, 0),
+    delivered: byConnector('bridge_delivered_total'),
+    lagSeconds: byConnector('bridge_delivery_lag_seconds'),
+  };
+}
+
+/** The samples of one metric of ours, whose labels hold no quotes. */
+function samples(metrics: string, name: string): { labels: Record<string, string>; value: number }[] {
+  const lines = metrics.matchAll(new RegExp(`^${name}(?:\\{([^}]*)\\})? (\\S+)$`, 'gm'));
+  return [...lines].map(([, labels = '', value]) => ({
+    labels: Object.fromEntries([...labels.matchAll(/(\w+)="([^"]*)"/g)].map(([, key = '', text = '']) => [key, text])),
+    value: Number(value),
+  }));
+}
+
+/** Per second, between two readings. Undefined without an earlier one, or when the bridge was started anew in between. */
+export interface Rates {
+  readonly callbacks: number | undefined;
+  delivered(connector: string): number | undefined;
+}
+
+export function ratesBetween(before: Reading | undefined, now: Reading): Rates {
+  const seconds = before === undefined ? 0 : (now.at - before.at) / 1_000;
+  const rate = (from: number | undefined, to: number | undefined): number | undefined =>
+    from === undefined || to === undefined || to < from || seconds <= 0 ? undefined : (to - from) / seconds;
+  return {
+    callbacks: rate(before?.callbacks, now.callbacks),
+    delivered: (connector) => rate(before?.delivered.get(connector), now.delivered.get(connector)),
+  };
+}
+
+/** For people, a line each; with `rates` also what happens per second. */
+export function statusLines(reading: Reading, rates?: Rates): string[] {
+  const { ready, reason, receiver, journal, connectors, reconcile } = reading.status;
+  const receiving = receiver === '' ? 'callbacks are not received' : `callbacks at ${receiver}`;
+  const lines = [
+    `${ready ? paint('green', 'ready') : paint('red', 'not ready')}${reason === undefined ? '' : `: ${reason}`}`,
+    rates === undefined ? receiving : `${receiving}, ${shownRate(rates.callbacks)}`,
+    `journal   ${journal.file}: ${journal.head} events, ${(journal.bytes / 1_048_576).toFixed(1)} MiB`,
+  ];
+  if (journal.quarantined > 0)
+    lines.push(paint('red', `quarantine ${journal.quarantined} callbacks that could not be mapped`));
+  if (reconcile !== undefined) lines.push(`reconcile ${reconcileLine(reconcile)}`);
+  const heads = ['connector', 'kind', 'state', 'lag', 'behind for', 'dead letters'];
+  const row = (one: ConnectorReading): string[] => [
+    one.name,
+    one.kind,
+    one.state.kind,
+    String(one.lag),
+    behindFor(reading, one),
+    String(one.deadLetters),
+  ];
+  const styleOf = ({ state, deadLetters }: ConnectorReading) =>
+    state.kind === 'waiting' || state.kind === 'paused' ? 'yellow' : deadLetters > 0 ? 'red' : undefined;
+  lines.push(
+    '',
+    ...tableLines(
+      rates === undefined ? heads : [...heads, 'delivered'],
+      connectors.map((one) => (rates === undefined ? row(one) : [...row(one), shownRate(rates.delivered(one.name))])),
+      (index) => connectors[index] && styleOf(connectors[index]),
+    ),
+  );
+  for (const { name, state } of connectors) {
+    if (state.fault === undefined || state.since === undefined) continue;
+    const next = state.retryAt === undefined ? '' : `, next try ${untilText(state.retryAt - reading.at)}`;
+    lines.push(
+      '',
+      paint(
+        'yellow',
+        `${name} waits since ${span((reading.at - state.since) / 1_000)}${next}: ${visible(state.fault.message)}`,
+      ),
+    );
+    if (state.fault.suggestion !== undefined) lines.push(`  ${visible(state.fault.suggestion)}`);
+  }
+  return lines;
+}
+
+/** In one line: what a log of changes holds. */
+export function statusLine({ status: { ready, reason, connectors } }: Reading, rates: Rates): string {
+  const lanes = connectors.map(
+    ({ name, state, lag, deadLetters }) =>
+      `${name} ${state.kind}, lag ${lag}, dead letters ${deadLetters}, ${shownRate(rates.delivered(name))}`,
+  );
+  const head = ready ? 'ready' : `not ready${reason === undefined ? '' : ` (${reason})`}`;
+  return [`${head}, callbacks ${shownRate(rates.callbacks)}`, ...lanes].join(' | ');
+}
+
+function behindFor({ lagSeconds }: Reading, { name, lag }: ConnectorReading): string {
+  const seconds = lagSeconds.get(name) ?? 0;
+  return lag > 0 && seconds > 0 ? span(seconds) : '';
+}
+
+function shownRate(rate: number | undefined): string {
+  return rate === undefined ? '…/s' : `${rate < 10 ? rate.toFixed(1) : Math.round(rate)}/s`;
+}
+
+function untilText(ms: number): string {
+  return ms <= 0 ? 'now' : `in ${span(Math.ceil(ms / 1_000))}`;
+}
+
+/** Two units at most: `9 s`, `3 min 20 s`, `5 h 12 min`, `2 d 4 h`. */
+export function span(seconds: number): string {
+  const whole = Math.max(0, Math.round(seconds));
+  const units = [
+    [86_400, 'd'],
+    [3_600, 'h'],
+    [60, 'min'],
+    [1, 's'],
+  ] as const;
+  const first = units.findIndex(([size]) => whole >= size);
+  if (first === -1) return '0 s';
+  const parts = units.slice(first, first + 2).map(([size, unit], index) => {
+    const amount = index === 0 ? Math.floor(whole / size) : Math.floor((whole % (units[first]?.[0] ?? 1)) / size);
+    return amount === 0 ? '' : `${amount} ${unit}`;
+  });
+  return parts.filter((part) => part !== '').join(' ');
+}
+
+function reconcileLine({ running, run, nextAt }: z.output<typeof reconcileStatus>): string {
+  const at = (ms: number): string => new Date(ms).toISOString();
+  const next = nextAt === undefined ? '' : `; next ${at(nextAt)}`;
+  if (run === undefined) return `not yet${next}`;
+  const { read, mended, gone, failed } = run.counts;
+  const found = `${read} read, ${mended} mended, ${gone} gone, ${failed} failed`;
+  if (running) return `runs since ${at(run.startedAt)}: ${read} of ${run.total} groups read, ${mended} mended`;
+  if (run.stopped !== undefined) return `${paint('yellow', `stopped: ${run.stopped}`)} (${found})${next}`;
+  return `ended ${at(run.endedAt ?? run.startedAt)}: ${found}${next}`;
+}
