@@ -5,26 +5,25 @@ import { systemClock } from './canon/clock.ts';
 import { BridgeError, describeFault } from './canon/fault.ts';
 import { createSignals, type SignalBus } from './canon/signal.ts';
 import { flushTraces } from './canon/trace.ts';
-import { type Config, toAddressList } from './config/schema.ts';
-import { keepCertificate, readAuthority, readCertificate } from './intake/certificate.ts';
+import type { Config } from './config/schema.ts';
+import { keepCertificate, readCertificate } from './intake/certificate.ts';
 import { limitConnections } from './intake/connections.ts';
-import { createForwarder, type Forwarder } from './intake/forward.ts';
-import { mapKept } from './intake/quarantine.ts';
-import { createReceiver, type ReceiverSettings } from './intake/receiver.ts';
+import { createIntake } from './intake/intake.ts';
 import { closeServer, listen } from './intake/server.ts';
-import { type Journal, openJournal } from './journal/append.ts';
-import { type Database, openDatabase } from './journal/database.ts';
-import { createDeliveryReader, createOpenSince, type DeliveryReader } from './journal/deliveries.ts';
+import { openJournal } from './journal/append.ts';
+import { openDatabase } from './journal/database.ts';
+import { createDeliveryReader, createOpenSince } from './journal/deliveries.ts';
 import { createGroupReader } from './journal/groups.ts';
 import { createHistoryReader } from './journal/history.ts';
-import { createReconcileReader } from './journal/reconciled.ts';
+import { discardQuarantined, mapQuarantined } from './journal/quarantine.ts';
 import { keepPruned } from './journal/retention.ts';
-import { createGroupApi } from './reconcile/api.ts';
-import { createReconciler, type Reconciler } from './reconcile/reconciler.ts';
+import { createReconciling } from './reconcile/reconciling.ts';
 import { createCopies } from './relay/copies.ts';
 import { watchLanes } from './relay/health.ts';
 import { createOperations } from './relay/operations.ts';
 import { startRelay } from './relay/relay.ts';
+import { type Change, enabledOf } from './reload/change.ts';
+import { type ConfigSource, createReload, type ReloadResult } from './reload/reload.ts';
 import { type BridgeStatus, createApi } from './watch/api.ts';
 import { createConsole } from './watch/console/console.ts';
 import { watchFlow } from './watch/flow.ts';
@@ -36,8 +35,10 @@ export interface Bridge {
   /** Where callbacks are received, with the real port: `http://0.0.0.0:8080/callback`. */
   readonly receiverUrl: string;
   readonly adminUrl: string;
-  /** Names of the enabled connectors. */
+  /** Names of the enabled connectors, now. */
   readonly connectors: readonly string[];
+  /** Takes over what changed in the file; throws ConfigRefused, and then nothing changed. Both are said by a signal, too. */
+  reload(): Promise<ReloadResult>;
   /** Answers what is in flight, drains what it can within `shutdownMs`, closes. Safe to call twice. */
   stop(reason: string): Promise<void>;
 }
@@ -45,6 +46,8 @@ export interface Bridge {
 export interface StartOptions {
   /** Without it no callbacks are received: reconcile by itself. */
   readonly receive?: boolean;
+  /** Where the configuration was read from; without it there is nothing to reload. */
+  readonly source?: ConfigSource;
   /** Of the bridge, for `bridge_info`. */
   readonly version?: string;
 }
@@ -54,20 +57,30 @@ const IN_FLIGHT_MS = 2_500;
 
 /** Builds the rooms in the order of an event's way; `stop` ends them in the same order, so that nothing recorded is left behind. */
 export async function startBridge(
-  config: Config,
+  initial: Config,
   logLevel: LogLevel = 'info',
-  { receive = true, version = 'unknown' }: StartOptions = {},
+  { receive = true, version = 'unknown', source }: StartOptions = {},
 ): Promise<Bridge> {
   const clock = systemClock;
   const signals = createSignals();
   logSignals(signals, createLogger(logLevel));
   const stopping = new AbortController();
+  /** In effect: another after each reload. */
+  let config = initial;
+  let connectors = Object.keys(enabledOf(config.connectors));
 
   const { tls } = config.receiver;
   const certificate = tls && readCertificate(tls);
-  const forwarder = forwarderOf(config);
+  // Before anything runs, since a file it needs may be unusable.
+  const intake = createIntake(config, {
+    record: (event) => journal.record(event),
+    quarantine: (callback) => journal.quarantine(callback),
+    clock,
+    signals,
+    stopping: () => stopping.signal.aborted,
+  });
 
-  const { file, maxBytes, keepDelivered } = config.journal;
+  const { file, maxBytes } = config.journal;
   let setAside = false;
   const database = openDatabase(file, {
     maxBytes,
@@ -78,10 +91,10 @@ export async function startBridge(
   });
   const journal = openJournal(database, clock, signals);
   const reader = createDeliveryReader(database.connection);
-  const connectors = Object.keys(config.connectors).filter((name) => config.connectors[name]?.enabled);
 
-  const health = watchLanes(new Map(connectors.map((name) => [name, reader.cursor(name)])), signals);
-  const relay = startRelay({ journalFile: file, connectors: config.connectors }, journal.settle, signals);
+  const health = watchLanes(reader.cursor, signals);
+  const enabled = enabledOf(config.connectors);
+  const relay = startRelay({ journalFile: file, connectors: enabled }, journal.settle, signals);
   signals.on('journal.committed', ({ events }) => {
     if (events > 0) relay.wake();
   });
@@ -89,19 +102,10 @@ export async function startBridge(
   const trouble = watchTrouble(signals);
   const hour = watchHour(signals, clock);
   const flow = watchFlow(signals, clock);
-  const receiver = createReceiver(receiverSettings(config), {
-    record: journal.record,
-    quarantine: journal.quarantine,
-    ...(forwarder !== undefined && { forward: forwarder.forward }),
-    clock,
-    signals,
-    stopping: () => stopping.signal.aborted,
-  });
-
   const journalBytes = (): number => sizeOf(file) + sizeOf(`${file}-wal`);
   const lag = (name: string): number => Math.max(0, journal.head() - health(name).cursor) + reader.countWaiting(name);
   const groups = createGroupReader(database.connection);
-  const reconciler = reconcilerOf(config, journal, database, signals, stopping.signal);
+  const reconciling = createReconciling(config, journal, database, clock, signals, stopping.signal);
   const metrics = createMetrics(signals, clock, {
     version,
     connectors: () => connectors,
@@ -112,17 +116,22 @@ export async function startBridge(
     journalBytes,
     journalMaxBytes: maxBytes,
     setAside,
-    reconcile: () => ({ every: config.reconcile?.every ?? 0, endedAt: reconciler?.status().run?.endedAt }),
+    reconcile: () => ({
+      every: config.reconcile?.every ?? 0,
+      endedAt: reconciling.reconciler()?.status().run?.endedAt,
+    }),
   });
-  const remapQuarantine = () => remap(config.app.sdkAppId, journal, reader, signals);
-  let receiverUrl = '';
+  const remapQuarantine = () => mapQuarantined(config.app.sdkAppId, journal, reader, signals);
+  let receiverOrigin = '';
+  const receiverUrl = (): string => (receiverOrigin === '' ? '' : receiverOrigin + config.receiver.path);
   const status = (): BridgeStatus => {
+    const reconciler = reconciling.reconciler();
     const reason = stopping.signal.aborted ? 'the bridge is stopping' : trouble();
     const head = journal.head();
     return {
       ready: reason === undefined,
       ...(reason !== undefined && { reason }),
-      receiver: receiverUrl,
+      receiver: receiverUrl(),
       ...(reconciler !== undefined && { reconcile: reconciler.status() }),
       journal: { file, head, bytes: journalBytes(), quarantined: reader.countQuarantined() },
       connectors: connectors.map((name) => {
@@ -153,7 +162,7 @@ export async function startBridge(
     relay,
   });
   const operations = createOperations(
-    connectors,
+    () => connectors,
     holdsGroups,
     readsBack,
     journal,
@@ -174,14 +183,34 @@ export async function startBridge(
     flow,
     behindSince: (name) => openSince(name, health(name).cursor),
     hour,
-    journal: { fill: journal.fill, maxBytes, keepDelivered },
+    journal: { fill: journal.fill, maxBytes, keepDelivered: () => config.journal.keepDelivered },
     history,
     group: groups.get,
     quarantined: reader.quarantined,
     remapQuarantine,
     discardQuarantined: (ids) => discardQuarantined(journal, reader, signals, ids),
-    reconciler: () => reconciler,
+    reconciler: reconciling.reconciler,
     stopping: stopping.signal,
+  });
+  const prepare = (change: Change): (() => Promise<void>) => {
+    const exchangeReceiver = intake.prepare(change.config);
+    return async () => {
+      // From here on retention keeps what those need that are added, and metrics show no more of those removed.
+      config = change.config;
+      const enabled = enabledOf(config.connectors);
+      connectors = Object.keys(enabled);
+      exchangeReceiver();
+      const ending = [...change.removed, ...change.changed];
+      await relay.exchange(enabled, ending, [...change.added, ...change.changed]);
+      if (change.applied.includes('reconcile')) await reconciling.exchange(config);
+    };
+  };
+  const reload = createReload({
+    source,
+    current: () => config,
+    prepare,
+    signals,
+    stopping: () => stopping.signal.aborted,
   });
   const api = createApi({
     metrics,
@@ -191,7 +220,8 @@ export async function startBridge(
     status,
     quarantined: reader.quarantined,
     remapQuarantine,
-    reconciler,
+    reconciler: reconciling.reconciler,
+    reload,
     discardQuarantined: (ids) => discardQuarantined(journal, reader, signals, ids),
     access: { token: config.admin.token },
     clock,
@@ -212,9 +242,9 @@ export async function startBridge(
       throw thrown instanceof BridgeError ? new BridgeError({ ...thrown.fault, path: setting }, thrown) : thrown;
     }
   };
-  const { host, port, path, keepAlive, maxConnections } = config.receiver;
+  const { host, port, keepAlive, maxConnections } = config.receiver;
   const startReceiver = async () => {
-    const listening = await listen(receiver.fetch, host, port, {
+    const listening = await listen(intake.fetch, host, port, {
       keepAliveMs: keepAlive,
       certificate,
       onHandshakeFailed: (message) => signals.emit('tls.handshake-failed', { message }),
@@ -228,11 +258,12 @@ export async function startBridge(
   };
   const receiverPort = receive ? await serve('receiver.port', startReceiver) : undefined;
   const adminPort = await serve('admin.port', () => listen(api.fetch, config.admin.host, config.admin.port));
-  if (receiverPort !== undefined) receiverUrl = `${tls ? 'https' : 'http'}://${urlHost(host)}:${receiverPort}${path}`;
+  if (receiverPort !== undefined) receiverOrigin = `${tls ? 'https' : 'http'}://${urlHost(host)}:${receiverPort}`;
   const adminUrl = `http://${urlHost(config.admin.host)}:${adminPort}`;
-  signals.emit('bridge.started', { receiver: receiverUrl, admin: adminUrl, connectors, journal: file });
+  signals.emit('bridge.started', { receiver: receiverUrl(), admin: adminUrl, connectors, journal: file });
 
-  const pruning = keepPruned({ keepDelivered, connectors }, journal, reader, clock, signals, stopping.signal);
+  const retention = () => ({ keepDelivered: config.journal.keepDelivered, connectors });
+  const pruning = keepPruned(retention, journal, reader, clock, signals, stopping.signal);
   // After an upgrade the bridge may know what it did not know before. Failing that, it is tried again at the next start.
   remapQuarantine().catch(() => {});
 
@@ -240,8 +271,8 @@ export async function startBridge(
     stopping.abort();
     signals.emit('bridge.stopping', { reason });
     await Promise.all(servers.map((server) => closeServer(server, IN_FLIGHT_MS)));
-    forwarder?.close();
-    await reconciler?.stop();
+    intake.close();
+    await reconciling.end();
     await relay.stop(config.shutdownMs);
     await pruning;
     journal.close();
@@ -250,58 +281,19 @@ export async function startBridge(
   };
   let ended: Promise<void> | undefined;
   return {
-    receiverUrl,
+    get receiverUrl() {
+      return receiverUrl();
+    },
     adminUrl,
-    connectors,
+    get connectors() {
+      return connectors;
+    },
+    reload,
     stop: (reason) => {
       ended ??= end(reason);
       return ended;
     },
   };
-}
-
-function receiverSettings({ app, receiver }: Config): ReceiverSettings {
-  const { otherCommands, allowFrom, trustProxy, allowBefore, ...others } = receiver;
-  return {
-    ...others,
-    sdkAppId: app.sdkAppId,
-    sign: app.callbackTokens && { tokens: app.callbackTokens, windowMs: app.signWindow },
-    allowed: allowFrom && toAddressList(allowFrom),
-    proxies: trustProxy === false ? undefined : toAddressList(trustProxy),
-    otherCommands: typeof otherCommands === 'string' ? otherCommands : 'forward',
-    forwardAll: typeof otherCommands !== 'string' && otherCommands.forwardAll,
-    allowBefore: new Set(allowBefore),
-  };
-}
-
-/** Undefined where it is not configured. */
-function reconcilerOf(
-  { app: { sdkAppId }, reconcile }: Config,
-  journal: Journal,
-  { connection }: Database,
-  signals: SignalBus,
-  signal: AbortSignal,
-): Reconciler | undefined {
-  if (reconcile === undefined) return undefined;
-  return createReconciler(
-    { ...reconcile, sdkAppId },
-    {
-      api: createGroupApi({ ...reconcile.api, sdkAppId }, systemClock),
-      groups: createGroupReader(connection),
-      reader: createReconcileReader(connection),
-      begin: journal.beginReconcile,
-      record: journal.recordRead,
-      clock: systemClock,
-      signals,
-    },
-    signal,
-  );
-}
-
-function forwarderOf({ receiver: { otherCommands } }: Config): Forwarder | undefined {
-  if (typeof otherCommands === 'string') return undefined;
-  const { caFile, ...settings } = otherCommands;
-  return createForwarder({ ...settings, ca: caFile && readAuthority('receiver.otherCommands.caFile', caFile) });
 }
 
 /** Why callbacks cannot be recorded just now, if so. */
@@ -314,51 +306,6 @@ function watchTrouble(signals: SignalBus): () => string | undefined {
     trouble = undefined;
   });
   return () => trouble;
-}
-
-/** Maps what stands in the quarantine once more. */
-async function remap(sdkAppId: string, journal: Journal, reader: DeliveryReader, signals: SignalBus) {
-  let mapped = 0;
-  let after = 0;
-  for (;;) {
-    const kept = reader.quarantined(after, 100);
-    if (kept.length === 0) break;
-    for (const callback of kept) {
-      after = callback.id;
-      const event = mapKept(sdkAppId, callback);
-      if (event === undefined) continue;
-      // Recorded first: ended in between, it is mapped again, and its id makes it the same event.
-      await journal.record(event);
-      await journal.releaseQuarantined([callback.id]);
-      mapped++;
-    }
-  }
-  const left = reader.countQuarantined();
-  if (mapped > 0 || left > 0) signals.emit('quarantine.mapped', { mapped, left });
-  return { mapped, left };
-}
-
-/** All that stand there now, or those that are named. */
-async function discardQuarantined(
-  journal: Journal,
-  reader: DeliveryReader,
-  signals: SignalBus,
-  ids?: readonly number[],
-): Promise<number> {
-  let count = 0;
-  if (ids !== undefined) count = await journal.releaseQuarantined(ids);
-  else {
-    // What is kept from now on, nobody has seen yet.
-    for (let left = reader.countQuarantined(), after = 0; left > 0; ) {
-      const page = reader.quarantined(after, Math.min(left, 100));
-      if (page.length === 0) break;
-      after = page.at(-1)?.id ?? after;
-      left -= page.length;
-      count += await journal.releaseQuarantined(page.map(({ id }) => id));
-    }
-  }
-  if (count > 0) signals.emit('quarantine.discarded', { count });
-  return count;
 }
 
 function sizeOf(file: string): number {

@@ -14,6 +14,7 @@ import {
   listQuarantine,
   parseFrom,
   pause,
+  reload,
   replay,
   resume,
   retryDeadLetters,
@@ -111,6 +112,13 @@ onRunningBridge(
     .description('show a running bridge: its journal and how far each connector is')
     .option('--watch', 'again each second, with what happens per second, until Ctrl-C'),
 ).action(showStatus);
+
+onRunningBridge(
+  program
+    .command('reload')
+    .description('have the running bridge read its configuration again and take over what changed')
+    .addHelpText('after', '\nSIGHUP does the same. A file with problems changes nothing.'),
+).action(reload);
 
 onRunningBridge(
   program

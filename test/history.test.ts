@@ -121,9 +121,9 @@ describe('the events of a group are linked', () => {
   test('the chain ends where older events were pruned, and goes on with the next one', async () => {
     const { journal, history } = open();
     await Promise.all(events.slice(0, 30).map(journal.record));
-    await journal.prune(0, 20, 100);
+    await journal.prune(0, () => 20, 100);
     expect(ids(history.ofGroup('g1', 100))).toEqual(wanted('g1', events.slice(20, 30)));
-    await journal.prune(0, 30, 100);
+    await journal.prune(0, () => 30, 100);
     expect(history.ofGroup('g1', 100)).toEqual([]);
     expect(history.latest('g1')).toBe(29);
     await journal.record(events[31] as CanonicalEvent);

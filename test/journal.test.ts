@@ -317,7 +317,7 @@ describe('retention', () => {
   const reader = (database: Database) => createDeliveryReader(database.connection);
   const prune = (opened: Opened, connectors: string[], now: number) =>
     prunePass(
-      { keepDelivered: 100, connectors },
+      () => ({ keepDelivered: 100, connectors }),
       opened.journal,
       reader(opened.database),
       { ...systemClock, now: () => now },

@@ -63,6 +63,20 @@ const EXPECTED: { readonly [Name in SignalName]: Expected<Name> } = {
   'bridge.started': { none: 'bridge_info and process_start_time_seconds say so' },
   'bridge.stopping': { none: 'the scrape fails' },
   'bridge.stopped': { none: 'the scrape fails' },
+  'config.reloaded': {
+    payload: { file: 'x', added: ['c'], changed: ['b'], removed: [], unchanged: 0, applied: [], needsRestart: [] },
+    changes: {
+      'bridge_config_reloads_total{outcome="applied"}': 1,
+      'bridge_delivered_total{connector="c"}': 0,
+      'bridge_delivery_retries_total{connector="c"}': 0,
+      'bridge_dead_lettered_total{connector="c"}': 0,
+      'bridge_restore_failures_total{connector="c"}': 0,
+    },
+  },
+  'config.refused': {
+    payload: { file: 'x', fault, problems: ['x:1:1 y: z'] },
+    changes: { 'bridge_config_reloads_total{outcome="refused"}': 1, bridge_config_last_reload_success: 0 },
+  },
   'callback.answered': {
     payload: { command: COMMAND, outcome: 'duplicate', ms: 1500 },
     changes: {

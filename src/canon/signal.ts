@@ -5,6 +5,18 @@ export interface Signals {
   'bridge.started': { receiver: string; admin: string; connectors: readonly string[]; journal: string };
   'bridge.stopping': { reason: string };
   'bridge.stopped': Record<string, never>;
+  /** The configuration was read anew and is in effect, but for what only a start can take. Names of connectors and settings. */
+  'config.reloaded': {
+    file: string;
+    added: readonly string[];
+    changed: readonly string[];
+    removed: readonly string[];
+    unchanged: number;
+    applied: readonly string[];
+    needsRestart: readonly string[];
+  };
+  /** It was read anew and changed nothing; `problems` a line each. */
+  'config.refused': { file: string; fault: Fault; problems: readonly string[] };
   /** One callback was answered. `command` is bounded: commands that the vendor does not document are 'other'. */
   'callback.answered': { command: string; outcome: CallbackOutcome; ms: number; fault?: Fault };
   /** Something unforeseen: a fault of the bridge itself. */

@@ -36,6 +36,26 @@ export async function resume(name: string, options: OperateOptions): Promise<voi
   print(`${name} goes on`);
 }
 
+/** Has the bridge read its file again. A file with problems: exit 2, and nothing changed. */
+export async function reload(options: OperateOptions): Promise<void> {
+  const body = await adminClient(options).post('/api/reload', {});
+  if (options.json) return print(JSON.stringify(body));
+  const names = z.array(z.string());
+  const { added, changed, removed, applied, needsRestart } = z
+    .object({ added: names, changed: names, removed: names, applied: names, needsRestart: names })
+    .parse(body);
+  const lines: [string, string[]][] = [
+    ['added', added],
+    ['changed', changed],
+    ['removed', removed],
+    ['now in effect', applied],
+    [paint('yellow', 'takes effect at the next start'), needsRestart],
+  ];
+  const said = lines.filter(([, some]) => some.length > 0);
+  for (const [what, some] of said) print(`${what}: ${some.join(', ')}`);
+  if (said.length === 0) print('nothing has changed');
+}
+
 /** `beginning`, `groups`, a seq, or a time as an ISO date; in the form the API takes. */
 export function parseFrom(text: string): 'beginning' | 'groups' | { seq: number } | { time: number } | undefined {
   if (text === 'beginning' || text === 'groups') return text;

@@ -1,11 +1,17 @@
-import { startBridge } from '../bridge.ts';
+import { type Bridge, startBridge } from '../bridge.ts';
+import { loadConfig } from '../config/load.ts';
 import { openTo, requireConfig } from './configuration.ts';
 import { commandLine, paint, print } from './terminal.ts';
 
-/** Runs until SIGTERM or SIGINT; a second signal ends at once. */
+/** Runs until SIGTERM or SIGINT; a second signal ends at once. SIGHUP has the file read again. */
 export async function start(configName: string | undefined, version: string): Promise<void> {
   const { file, config } = requireConfig(configName);
-  const bridge = await startBridge(config, 'info', { version });
+  const source = { file, load: () => loadConfig(file, process.env) };
+  const starting = Promise.withResolvers<Bridge>();
+  // Listened to from the first moment, or it would end the process. What came of it is in the log.
+  process.on('SIGHUP', () => void starting.promise.then((bridge) => bridge.reload()).catch(() => {}));
+  const bridge = await startBridge(config, 'info', { version, source });
+  starting.resolve(bridge);
 
   print(`${paint('bold', `group-sync-bridge ${version}`)} runs on ${file}`);
   print(

@@ -35,8 +35,11 @@ export interface Journal {
   beginReconcile(run: ReconcileRun): Promise<void>;
   /** What it found, which groups it has read and how far it is, in one transaction. Without `run` only the events. */
   recordRead(events: readonly CanonicalEvent[], groupIds: readonly string[], run?: ReconcileRun): Promise<void>;
-  /** Removes at most `limit` events behind `after` and up to `upTo` that have no open delivery. */
-  prune(after: number, upTo: number, limit: number): Promise<{ pruned: number; last: number }>;
+  /**
+   * Removes at most `limit` events behind `after` and up to `upTo` that have no open delivery; `upTo` is asked within the
+   * transaction. Up to `last` nothing more is to be removed.
+   */
+  prune(after: number, upTo: () => number, limit: number): Promise<{ pruned: number; last: number }>;
   /** How much of journal.maxBytes is in use, from 0 to 1. */
   fill(): number;
   /** The seq of the newest event on disk. */
@@ -124,9 +127,10 @@ export function openJournal(database: Database, clock: Clock, signals: SignalBus
       }),
     prune: (after, upTo, limit) =>
       committer.write(() => {
-        const seqs = candidates.all(after, upTo, limit).map(({ seq }) => seq as number);
+        const end = upTo();
+        const seqs = candidates.all(after, end, limit).map(({ seq }) => seq as number);
         for (const seq of seqs) remove.run(seq);
-        return { pruned: seqs.length, last: seqs.at(-1) ?? upTo };
+        return { pruned: seqs.length, last: seqs.length < limit ? end : (seqs.at(-1) ?? end) };
       }),
     fill: database.fill,
     head: () => head,

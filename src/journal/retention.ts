@@ -18,18 +18,18 @@ const LOOK_MS = 1_000;
 /** Above this share of journal.maxBytes delivered events go whatever their age, until it is below: room is for new ones. */
 const FULL = 0.8;
 
-/** Prunes until `signal` aborts. Events that wait for a retry or are dead letters stay. */
+/** Prunes until `signal` aborts. Events that wait for a retry or are dead letters stay. Settings may change meanwhile. */
 export async function keepPruned(
-  settings: RetentionSettings,
+  settings: () => RetentionSettings,
   journal: Journal,
   reader: DeliveryReader,
   clock: Clock,
   signals: SignalBus,
   signal: AbortSignal,
 ): Promise<void> {
-  const passMs = Math.min(PASS_MS, Math.max(LOOK_MS, settings.keepDelivered / 10));
   let last = Number.NEGATIVE_INFINITY;
   while (!signal.aborted) {
+    const passMs = Math.min(PASS_MS, Math.max(LOOK_MS, settings().keepDelivered / 10));
     try {
       if (journal.fill() > FULL || clock.now() - last >= passMs) {
         last = clock.now();
@@ -45,24 +45,29 @@ export async function keepPruned(
 
 /** Resolves with how many events were pruned: those older than keepDelivered, and for room as many as that takes. */
 export async function prunePass(
-  { keepDelivered, connectors }: RetentionSettings,
+  settings: () => RetentionSettings,
   journal: Journal,
   reader: DeliveryReader,
   clock: Clock,
   signal: AbortSignal,
 ): Promise<number> {
-  // Invariant 2: nothing that an enabled connector has not taken is pruned.
-  const taken = connectors.length === 0 ? 0 : Math.min(...connectors.map(reader.cursor));
-  const aged = Math.min(taken, reader.seqAt(clock.now() - keepDelivered) - 1);
+  // Invariant 2: nothing that an enabled connector has not taken is pruned. Asked for each step, within its transaction:
+  // a connector that is added while a pass goes on is to have everything there still is.
+  const taken = (): number => {
+    const { connectors } = settings();
+    return connectors.length === 0 ? 0 : Math.min(...connectors.map(reader.cursor));
+  };
+  const old = reader.seqAt(clock.now() - settings().keepDelivered) - 1;
+  const aged = (): number => Math.min(taken(), old);
   let after = 0;
   let events = 0;
   for (;;) {
     const forRoom = journal.fill() > FULL;
     const upTo = forRoom ? taken : aged;
-    if (after >= upTo || signal.aborted) return events;
+    if (after >= upTo() || signal.aborted) return events;
     const { pruned, last } = await journal.prune(after, upTo, STEP_EVENTS);
     events += pruned;
-    after = pruned < STEP_EVENTS ? upTo : last;
+    after = last;
     // Callbacks are being refused, or soon are: no time to lose.
     if (!forRoom) await clock.sleep(STEP_PAUSE_MS, signal);
   }

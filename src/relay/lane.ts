@@ -22,6 +22,9 @@ import { createLookUps, ENDED, UNOPENED, type Whereabouts } from './whereabouts.
  * - backing off: the destination as a whole cannot be had. Nothing is charged to any event; after the delay the same
  *   events are taken again, without an end.
  *
+ * It ends with the bridge, or because its connector was removed or changed; a changed one's next lane goes on from where
+ * it left off.
+ *
  * A batch is made of what is due again, then of what the journal holds behind the cursor. After each delivery every event
  * of it is delivered, waiting or dead, so the cursor alone says where to go on, also after a crash.
  */
@@ -33,6 +36,16 @@ export interface LaneSettings {
   readonly paused: boolean;
   /** Whether the connector is to have this event; another is passed over and counts as settled. */
   wants(event: CanonicalEvent): boolean;
+  /** Where the connector's lane before left off; without it the journal says. */
+  readonly from?: Standing | undefined;
+}
+
+/** How far a lane is: newer than the journal, into which settlements are written late. */
+export interface Standing {
+  readonly cursor: number;
+  readonly waiting: readonly Waiting[];
+  /** A restore that has not come to its end. */
+  readonly restore?: { readonly how: Restoring; readonly groupIds: readonly string[] | undefined } | undefined;
 }
 
 export interface LanePorts {
@@ -41,7 +54,7 @@ export interface LanePorts {
   readonly groups: Pick<GroupReader, 'page' | 'count' | 'get'>;
   settle(settlement: Settlement): void;
   readonly clock: Clock;
-  readonly signals: SignalBus;
+  readonly signals: Pick<SignalBus, 'emit'>;
   readonly random: () => number;
 }
 
@@ -64,6 +77,10 @@ export interface Lane {
   locate(group: Group, signal: AbortSignal): Promise<Whereabouts>;
   /** Deliver what is there, then end instead of going idle; a lane that backs off or is paused ends at once. */
   drain(): void;
+  /** Take nothing more and end: a batch that is with the sink may take `ms` still, then it is aborted. */
+  end(ms: number): void;
+  /** For the next lane of this connector, which this one then must leave the sink and the journal to. */
+  leave(): Standing;
   /** Resolves when the lane has ended and its sink is closed. */
   readonly ended: Promise<void>;
 }
@@ -78,13 +95,18 @@ const MAX_WAITING = 10_000;
 const MAX_GATHER_MS = 50;
 const MAX_FOLD_MS = 1_000;
 
-export function startLane(settings: LaneSettings, ports: LanePorts, signal: AbortSignal): Lane {
+export function startLane(settings: LaneSettings, ports: LanePorts, stop: AbortSignal): Lane {
   const { connector, batch: batchSettings, retry } = settings;
   const { journal, clock, signals, random } = ports;
 
-  let cursor = journal.cursor(connector);
+  const ending = new AbortController();
+  const signal = AbortSignal.any([stop, ending.signal]);
+
+  let cursor = settings.from?.cursor ?? journal.cursor(connector);
   const waiting = createWaitingEvents();
-  for (const entry of journal.waiting(connector)) waiting.hold(entry);
+  // The settings were changed, so what waited for its retry may be taken now.
+  const left = settings.from?.waiting.map((entry) => ({ ...entry, dueAt: Math.min(entry.dueAt, clock.now()) }));
+  for (const entry of left ?? journal.waiting(connector)) waiting.hold(entry);
 
   let sink: Sink | undefined;
   /** How long the latest delivery took, in ms. */
@@ -96,6 +118,9 @@ export function startLane(settings: LaneSettings, ports: LanePorts, signal: Abor
   let over = false;
   const lookUps = createLookUps();
   let draining = false;
+  let finishing = false;
+  let busy = false;
+  const finished = new AbortController();
   let paused = settings.paused;
   let restoring: Restore | undefined;
   /** What people ask for, carried out between deliveries. */
@@ -116,7 +141,8 @@ export function startLane(settings: LaneSettings, ports: LanePorts, signal: Abor
 
   /** The end and a drain cut it short; so does a wake, when it is `wakeable`. */
   async function rest(ms: number, wakeable: boolean): Promise<void> {
-    if (!signal.aborted && !draining && requests.length === 0 && lookUps.waiting === 0 && !(wakeable && woken)) {
+    const asked = requests.length > 0 || lookUps.waiting > 0 || (wakeable && woken);
+    if (!signal.aborted && !draining && !finishing && !asked) {
       sleep = { controller: new AbortController(), wakeable };
       await clock.sleep(ms, sleep.controller.signal);
       sleep = undefined;
@@ -228,6 +254,16 @@ export function startLane(settings: LaneSettings, ports: LanePorts, signal: Abor
     show({ kind: 'running' });
   }
 
+  /** What an end waits for. */
+  async function withSink<T>(work: Promise<T>): Promise<T> {
+    busy = true;
+    try {
+      return await work;
+    } finally {
+      busy = false;
+    }
+  }
+
   async function open(): Promise<Sink> {
     const fresh = await ports.open(signal);
     signals.emit('lane.opened', { connector });
@@ -245,7 +281,7 @@ export function startLane(settings: LaneSettings, ports: LanePorts, signal: Abor
         : named.flatMap((groupId) => ports.groups.get(groupId) ?? []);
     const last = groups.at(-1);
     if (last !== undefined && opened.restore !== undefined) {
-      const outcomes = await opened.restore(groups, signal, restore.how);
+      const outcomes = await withSink(opened.restore(groups, signal, restore.how));
       recovered();
       if (opened.locate === undefined) lookUps.remember(outcomes);
       for (const { groupId } of groups) {
@@ -295,7 +331,7 @@ export function startLane(settings: LaneSettings, ports: LanePorts, signal: Abor
     const start = performance.now();
     let outcomes: ReadonlyMap<EventId, Outcome> = new Map();
     if (events.length > 0) {
-      outcomes = await traceDelivery(connector, events, () => opened.deliver(events, signal));
+      outcomes = await withSink(traceDelivery(connector, events, () => opened.deliver(events, signal)));
       const overload = overloaded(events.map(({ id }) => outcomes.get(id)));
       if (overload !== undefined) {
         await backOff(overload.fault, overload.afterMs);
@@ -313,7 +349,7 @@ export function startLane(settings: LaneSettings, ports: LanePorts, signal: Abor
 
   async function run(): Promise<void> {
     show({ kind: paused ? 'paused' : 'connecting' });
-    while (!signal.aborted) {
+    while (!signal.aborted && !finishing) {
       try {
         if ((await step()) === 'worked') {
           // A restore is asked for again, a drain ends with the events.
@@ -331,6 +367,7 @@ export function startLane(settings: LaneSettings, ports: LanePorts, signal: Abor
       if (paused) await rest(MAX_REST_MS, false);
       else await rest(Math.max(0, Math.min(waiting.nextDue() - clock.now(), MAX_REST_MS)), true);
     }
+    finished.abort();
     over = true;
     lookUps.refuse(ENDED);
     await sink?.close();
@@ -354,6 +391,12 @@ export function startLane(settings: LaneSettings, ports: LanePorts, signal: Abor
     ports.settle({ connector, cursor, dead: [], released: [], waiting: again });
   }
 
+  function startRestore(how: Restoring, groupIds: readonly string[] | undefined): void {
+    const total = groupIds?.length ?? ports.groups.count();
+    restoring = { how, groupIds, after: '', done: 0, mended: 0, failed: 0, total };
+  }
+  if (settings.from?.restore !== undefined) startRestore(settings.from.restore.how, settings.from.restore.groupIds);
+
   return {
     wake() {
       woken = true;
@@ -370,11 +413,7 @@ export function startLane(settings: LaneSettings, ports: LanePorts, signal: Abor
         show({ kind: sink === undefined ? 'connecting' : 'running' });
       }),
     replay: (back) => request(() => rewind(back)),
-    restore: (how, groupIds) =>
-      request(() => {
-        const total = groupIds?.length ?? ports.groups.count();
-        restoring = { how, groupIds, after: '', done: 0, mended: 0, failed: 0, total };
-      }),
+    restore: (how, groupIds) => request(() => startRestore(how, groupIds)),
     retry: (letters) => request(() => retryNow(letters)),
     async locate(group, asked) {
       const { groupId } = group;
@@ -389,6 +428,17 @@ export function startLane(settings: LaneSettings, ports: LanePorts, signal: Abor
     drain() {
       draining = true;
       sleep?.controller.abort();
+    },
+    end(ms) {
+      finishing = true;
+      if (busy) clock.sleep(ms, finished.signal).then(() => ending.abort());
+      else ending.abort();
+    },
+    leave() {
+      // What people asked for last is not forgotten.
+      for (const work of requests.splice(0)) work();
+      const { how, groupIds } = restoring ?? {};
+      return { cursor, waiting: waiting.all(), ...(how !== undefined && { restore: { how, groupIds } }) };
     },
     ended: run(),
   };

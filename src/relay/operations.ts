@@ -35,7 +35,7 @@ export interface Operations {
 const RETRY_LIMIT = 5_000;
 
 export function createOperations(
-  connectors: readonly string[],
+  connectors: () => readonly string[],
   holdsGroups: (connector: string) => boolean,
   readsBack: (connector: string) => boolean,
   journal: Journal,
@@ -46,11 +46,11 @@ export function createOperations(
   copies: Operations['copies'],
 ): Operations {
   const known = (connector: string): void => {
-    if (connectors.includes(connector)) return;
+    if (connectors().includes(connector)) return;
     throw new BridgeError({
       code: 'connector-unknown',
       message: `no connector called ${connector} runs here`,
-      suggestion: whichConnector(connector, connectors),
+      suggestion: whichConnector(connector, connectors()),
     });
   };
 

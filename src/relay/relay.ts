@@ -21,6 +21,11 @@ export interface Relay {
   restore(connector: string, how: Restoring, groupIds?: readonly string[]): void;
   /** Dead letters, by seq, are tried again. */
   retry(connector: string, seqs: readonly number[]): void;
+  /**
+   * These are the enabled connectors from now on: lanes of `ending` end, those of `beginning` begin, from where the lane
+   * before left off if there was one. Resolves when that is done, within a bounded time. One call at a time.
+   */
+  exchange(connectors: RelayData['connectors'], ending: readonly string[], beginning: readonly string[]): Promise<void>;
   /** Where a connector's copy of a group lies, compared with this state. Always answers, after seconds at most. */
   locate(connector: string, group: Group, signal: AbortSignal): Promise<Whereabouts>;
   /** Delivers what can be delivered within `ms`, then ends; resolves when the thread is gone. */
@@ -40,6 +45,10 @@ export function startRelay(data: RelayData, settle: (settlement: Settlement) => 
   let announced = false;
   let restart: NodeJS.Timeout | undefined;
   let gone: Promise<void>;
+  let { connectors } = data;
+  let running = false;
+  let exchanges = 0;
+  const exchanged = new Map<number, () => void>();
   /** Why there is no thread just now. */
   let down: Fault | undefined;
 
@@ -50,14 +59,18 @@ export function startRelay(data: RelayData, settle: (settlement: Settlement) => 
     down = undefined;
     // kafkajs sets timers in the past, harmlessly, and Node 24 would say so on standard error each time.
     worker = new Worker(WORKER, {
-      workerData: data,
+      workerData: { ...data, connectors },
       execArgv: [...preloads(process.execArgv), '--disable-warning=TimeoutNegativeWarning'],
       resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB },
     });
+    running = true;
     worker.on('message', (message: FromRelay) => {
       if (message.kind === 'settled') settle(message.settlement);
       else if (message.kind === 'signal') signals.emit(message.name, message.payload);
+      else if (message.kind === 'exchanged') exchanged.get(message.id)?.();
       else if (message.kind === 'located') inquiries.answered(message.id, message.answer);
+      // What a sink that was given up has left open would keep the thread.
+      else if (message.kind === 'ended') void worker.terminate();
     });
     let failure: unknown = 'the thread ended';
     worker.on('error', (thrown) => {
@@ -65,6 +78,7 @@ export function startRelay(data: RelayData, settle: (settlement: Settlement) => 
     });
     gone = new Promise((resolve) => {
       worker.once('exit', () => {
+        running = false;
         resolve();
         down = { code: 'copy-unknown', message: `the relay does not run: ${messageOf(failure)}` };
         inquiries.lost(down);
@@ -95,6 +109,18 @@ export function startRelay(data: RelayData, settle: (settlement: Settlement) => 
     replay: (connector, cursor) => tell({ kind: 'replay', connector, cursor }),
     restore: (connector, how, groupIds) => tell({ kind: 'restore', connector, how, groupIds }),
     retry: (connector, seqs) => tell({ kind: 'retry', connector, seqs }),
+    async exchange(next, ending, beginning) {
+      connectors = next;
+      // A thread that is not there yet begins with them.
+      if (!running) return;
+      const id = exchanges++;
+      const done = new Promise<void>((resolve) => exchanged.set(id, resolve));
+      const begun = Object.entries(next).filter(([name]) => beginning.includes(name));
+      tell({ kind: 'exchange', id, ending, beginning: Object.fromEntries(begun) });
+      // A thread that ends meanwhile has no lanes any more, and the next one begins with the new ones.
+      await Promise.race([done, gone]);
+      exchanged.delete(id);
+    },
     locate: (connector, group, signal) =>
       down === undefined ? inquiries.ask(connector, group, signal) : Promise.resolve({ fault: down }),
     async stop(ms) {

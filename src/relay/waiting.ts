@@ -20,6 +20,7 @@ export interface WaitingEvents {
   due(now: number, limit: number): Waiting[];
   /** When the next one is due, in ms since 1970; Infinity when nothing waits. */
   nextDue(): number;
+  all(): Waiting[];
 }
 
 export function createWaitingEvents(): WaitingEvents {
@@ -77,5 +78,6 @@ export function createWaitingEvents(): WaitingEvents {
       for (const [head] of queues.values()) next = Math.min(next, head?.dueAt ?? next);
       return next;
     },
+    all: () => [...queues.values()].flat(),
   };
 }

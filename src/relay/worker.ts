@@ -11,17 +11,28 @@ import { createDeliveryReader, type Settlement } from '../journal/deliveries.ts'
 import { createGroupReader } from '../journal/groups.ts';
 import { compileFilter } from './filter.ts';
 import type { Inquiry } from './inquiries.ts';
-import { type Lane, startLane } from './lane.ts';
+import { startLane } from './lane.ts';
+import { createLanes } from './lanes.ts';
 import { ENDED, type Whereabouts } from './whereabouts.ts';
 
 export interface RelayData {
   readonly journalFile: string;
+  /** The enabled ones. */
   readonly connectors: Readonly<Record<string, ConnectorConfig>>;
 }
 
-/** appended: there are new events. drain: deliver what can be delivered, then end. stop: end now. The others: see Lane. */
+/**
+ * appended: there are new events. drain: deliver what can be delivered, then end. stop: end now. exchange: see Lanes;
+ * answered by 'exchanged' when it is done. The others: see Lane.
+ */
 export type ToRelay =
   | { readonly kind: 'appended' | 'drain' | 'stop' }
+  | {
+      readonly kind: 'exchange';
+      readonly id: number;
+      readonly ending: readonly string[];
+      readonly beginning: Readonly<Record<string, ConnectorConfig>>;
+    }
   | { readonly kind: 'pause' | 'resume'; readonly connector: string }
   | {
       readonly kind: 'restore';
@@ -36,6 +47,7 @@ export type ToRelay =
 export type FromRelay =
   | { readonly kind: 'settled'; readonly settlement: Settlement }
   | { readonly kind: 'signal'; readonly name: SignalName; readonly payload: Signals[SignalName] }
+  | { readonly kind: 'exchanged'; readonly id: number }
   | { readonly kind: 'located'; readonly id: number; readonly answer: Whereabouts }
   | { readonly kind: 'ended' };
 
@@ -51,72 +63,77 @@ function startRelayThread({ journalFile, connectors }: RelayData): void {
   const groups = createGroupReader(reader);
   const stop = new AbortController();
 
-  const lanes = new Map<string, Lane>(
-    Object.entries(connectors)
-      .filter(([, config]) => config.enabled)
-      .map(([connector, config]): [string, Lane] => {
-        const note = (message: string): void => signals.emit('lane.note', { connector, message });
-        const unfiltered = Object.keys(config.filter).length === 0;
-        const host = { name: connector, clock: systemClock, unfiltered, group: groups.get, note };
-        const lane = startLane(
-          {
-            connector,
-            batch: config.batch,
-            retry: config.retry,
-            paused: journal.paused(connector),
-            wants: compileFilter(config.filter),
-          },
-          {
-            open: (signal) => openSink(config.kind, config, host, signal),
-            journal,
-            groups,
-            settle: (settlement) => post({ kind: 'settled', settlement }),
-            clock: systemClock,
-            signals,
-            random: Math.random,
-          },
-          stop.signal,
-        );
-        return [connector, lane];
-      }),
-  );
+  const lanes = createLanes((connector, config, from, heard) => {
+    const emit: typeof signals.emit = (name, payload) => {
+      if (heard()) signals.emit(name, payload);
+    };
+    const note = (message: string): void => emit('lane.note', { connector, message });
+    const unfiltered = Object.keys(config.filter).length === 0;
+    const host = { name: connector, clock: systemClock, unfiltered, group: groups.get, note };
+    return startLane(
+      {
+        connector,
+        batch: config.batch,
+        retry: config.retry,
+        paused: journal.paused(connector),
+        wants: compileFilter(config.filter),
+        from,
+      },
+      {
+        open: (signal) => openSink(config.kind, config, host, signal),
+        journal,
+        groups,
+        settle: (settlement) => {
+          if (heard()) post({ kind: 'settled', settlement });
+        },
+        clock: systemClock,
+        signals: { emit },
+        random: Math.random,
+      },
+      stop.signal,
+    );
+  }, systemClock);
+  void lanes.exchange([], connectors);
 
   port.on('message', (message: ToRelay) => {
     switch (message.kind) {
       case 'appended':
-        for (const lane of lanes.values()) lane.wake();
-        return;
+        return lanes.wake();
       case 'drain':
-        for (const lane of lanes.values()) lane.drain();
+        // Without any lane the thread stays all the same until it is asked to end: connectors may be added.
+        lanes.drain().then(async () => {
+          reader.close();
+          await flushTraces();
+          post({ kind: 'ended' });
+          port.close();
+        });
         return;
       case 'stop':
-        stop.abort();
+        return stop.abort();
+      case 'exchange': {
+        const { id, ending, beginning } = message;
+        lanes.exchange(ending, beginning).then(() => post({ kind: 'exchanged', id }));
         return;
+      }
       case 'pause':
-        return lanes.get(message.connector)?.pause();
+        return lanes.ask(message.connector, (lane) => lane.pause());
       case 'resume':
-        return lanes.get(message.connector)?.resume();
+        return lanes.ask(message.connector, (lane) => lane.resume());
       case 'restore':
-        return lanes.get(message.connector)?.restore(message.how, message.groupIds);
+        return lanes.ask(message.connector, (lane) => lane.restore(message.how, message.groupIds));
       case 'replay':
-        return lanes.get(message.connector)?.replay(message.cursor);
+        return lanes.ask(message.connector, (lane) => lane.replay(message.cursor));
       case 'retry': {
         const letters = message.seqs.flatMap((seq) => journal.deadLetter(message.connector, seq) ?? []);
-        return lanes.get(message.connector)?.retry(letters);
+        return lanes.ask(message.connector, (lane) => lane.retry(letters));
       }
       case 'locate': {
         const { id, connector, group, withinMs } = message;
-        const asked = lanes.get(connector)?.locate(group, AbortSignal.timeout(withinMs));
+        const asked = lanes.running(connector)?.locate(group, AbortSignal.timeout(withinMs));
         void (asked ?? Promise.resolve({ fault: ENDED })).then((answer) => post({ kind: 'located', id, answer }));
         return;
       }
     }
-  });
-  Promise.all([...lanes.values()].map((lane) => lane.ended)).then(async () => {
-    reader.close();
-    await flushTraces();
-    post({ kind: 'ended' });
-    port.close();
   });
 }
 

@@ -11,6 +11,7 @@ import type { HistoryReader } from '../journal/history.ts';
 import type { Reconciler, ReconcileStatus } from '../reconcile/reconciler.ts';
 import type { LaneHealth } from '../relay/health.ts';
 import type { Operations } from '../relay/operations.ts';
+import { ConfigRefused, type ReloadResult } from '../reload/reload.ts';
 import { type AccessSettings, guardAccess } from './access.ts';
 
 export interface ConnectorStatus {
@@ -58,7 +59,9 @@ export interface ApiPorts {
   readonly clock: Clock;
   readonly signals: SignalBus;
   /** Undefined where it is not configured. */
-  readonly reconciler: Reconciler | undefined;
+  reconciler(): Reconciler | undefined;
+  /** Throws ConfigRefused. */
+  reload(): Promise<ReloadResult>;
   /** The pages for people. */
   readonly console: Hono;
 }
@@ -103,8 +106,9 @@ const oneGroup = z.object({ limit, id: groupId });
 /** The admin server: health, metrics, and what a person may ask for. */
 export function createApi(ports: ApiPorts): Hono {
   const { metrics, operations, groups, history, status, quarantined, remapQuarantine, discardQuarantined } = ports;
-  const { reconciler, access, clock, signals, console } = ports;
+  const { access, clock, signals, console } = ports;
   const configured = (): Reconciler => {
+    const reconciler = ports.reconciler();
     if (reconciler !== undefined) return reconciler;
     throw new BridgeError({
       code: 'reconcile-unconfigured',
@@ -128,6 +132,7 @@ export function createApi(ports: ApiPorts): Hono {
   );
 
   app.get('/api/status', (context) => context.json(status()));
+  app.post('/api/reload', async (context) => context.json(await ports.reload()));
 
   app.post('/api/connectors/:name/pause', async (context) => {
     await operations.pause(context.req.param('name'));
@@ -208,6 +213,9 @@ export function createApi(ports: ApiPorts): Hono {
 
   app.notFound((context) => refuse(context, 404, { code: 'usage', message: 'nothing is here' }));
   app.onError((thrown, context) => {
+    if (thrown instanceof ConfigRefused) {
+      return context.json({ fault: thrown.fault, problems: thrown.problems }, 422);
+    }
     if (thrown instanceof BridgeError) return refuse(context, STATUS[thrown.fault.code] ?? 503, thrown.fault);
     if (thrown instanceof z.ZodError || thrown instanceof SyntaxError) {
       const message = thrown instanceof z.ZodError ? z.prettifyError(thrown) : messageOf(thrown);

@@ -15,6 +15,18 @@ export function createLogger(level: LogLevel): Logger {
  */
 export function logSignals(signals: SignalBus, log: Logger): void {
   signals.on('bridge.started', (started) => log.info(started, 'started'));
+  signals.on('config.reloaded', (reloaded) => {
+    const { needsRestart } = reloaded;
+    if (needsRestart.length === 0) log.info(reloaded, 'the configuration was read again');
+    else
+      log.warn(
+        reloaded,
+        `the configuration was read again; takes effect at the next start: ${needsRestart.join(', ')}`,
+      );
+  });
+  signals.on('config.refused', ({ file, fault, problems }) =>
+    log.error({ file, code: fault.code, problems }, `the configuration stays as it was: ${problems.join('; ')}`),
+  );
   signals.on('bridge.stopping', ({ reason }) => log.info({ reason }, 'stopping'));
   signals.on('bridge.stopped', () => log.info('stopped'));
   const seldom = createSeldom();

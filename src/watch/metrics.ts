@@ -5,6 +5,7 @@ import { measureCallbacks } from './metrics/callbacks.ts';
 import { measureJournal } from './metrics/journal.ts';
 import { measureLanes } from './metrics/lanes.ts';
 import { measureReconcile } from './metrics/reconcile.ts';
+import { measureReloads } from './metrics/reload.ts';
 import type { MetricSources } from './metrics/sources.ts';
 
 /** Everything on `GET /metrics`. Counters listen to signals; gauges are read when asked for. */
@@ -21,6 +22,7 @@ export function createMetrics(signals: SignalBus, clock: Clock, sources: MetricS
   measureJournal(ports);
   measureLanes(ports);
   measureReconcile(ports);
+  measureReloads(ports);
   collectDefaultMetrics({ register: registry });
   return registry;
 }

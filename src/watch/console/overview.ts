@@ -85,7 +85,7 @@ function stores(ports: ConsolePorts): Html {
 <p><meter min="0" max="1" high="0.8" optimum="0" value="${fill.toFixed(4)}" aria-label="How full the journal is"></meter> ${percent(fill)} of ${size(
     ports.journal.maxBytes,
   )} in use${fill > 0.8 && html` ${badge('warn', 'delivered events are pruned early')}`}</p>
-<p class="quiet">Delivered events stay for ${duration(ports.journal.keepDelivered)}. ${code(journal.file)}</p></section>
+<p class="quiet">Delivered events stay for ${duration(ports.journal.keepDelivered())}. ${code(journal.file)}</p></section>
 <section aria-labelledby="quarantine-head"><h2 id="quarantine-head">Quarantine</h2>
 <p>${
     journal.quarantined === 0

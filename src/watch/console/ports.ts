@@ -26,7 +26,7 @@ export interface ConsolePorts {
     fill(): number;
     readonly maxBytes: number;
     /** Milliseconds. */
-    readonly keepDelivered: number;
+    keepDelivered(): number;
   };
   readonly history: HistoryReader;
   group(groupId: string): Group | undefined;

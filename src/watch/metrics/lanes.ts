@@ -90,6 +90,18 @@ export function measureLanes({ registry, signals, clock, sources }: MetricPorts)
     states.set(connector, state.kind);
     begin(connector);
   });
+  signals.on('config.reloaded', ({ added, removed }) => {
+    for (const connector of removed) {
+      for (const series of [delivered, retries, died, unrestored, endToEnd, deliveries]) series.remove({ connector });
+      states.delete(connector);
+      lagSince.delete(connector);
+    }
+    for (const connector of added) {
+      begin(connector);
+      // What is recorded already is owed to it from now on.
+      if (sources.lag(connector) > 0) lagSince.set(connector, clock.now());
+    }
+  });
   signals.on('relay.crashed', () => {
     states.clear();
     restarts.inc();
