@@ -4,7 +4,7 @@ import { BridgeError } from '../canon/fault.ts';
 import { nearest } from '../config/problems.ts';
 import { type AdminClient, adminClient } from './admin.ts';
 import { type ConnectorReading, fault, status } from './status.ts';
-import { print, progress, table, visible } from './terminal.ts';
+import { paint, print, progress, table, visible } from './terminal.ts';
 
 /** What every command that speaks to a running bridge takes. */
 export interface OperateOptions {
