@@ -86,7 +86,7 @@ function configuredAdmin(configName: string | undefined): Address {
 
 /** The token is never an argument, which others on the machine can read: the configuration holds it, or ADMIN_TOKEN. */
 function namedAdmin({ origin }: URL, config: string | undefined): Address {
-  return { url: origin, token: configuredToken(config) ?? (process.env.ADMIN_TOKEN || undefined) };
+  return { url: origin, token: process.env.ADMIN_TOKEN || configuredToken(config) };
 }
 
 /** The address is known already: a configuration that cannot be read is no matter, unless it was named. */
