@@ -212,10 +212,11 @@ async function main(): Promise<number> {
   }
 }
 
-// kafkajs sets timers in the past, harmlessly, and Node 24 would say so on standard error each time.
+// kafkajs sets timers in the past, harmlessly, and Node 24 would say so each time; Node 22 calls its SQLite experimental.
 process.removeAllListeners('warning');
 process.on('warning', (warning) => {
-  if (warning.name !== 'TimeoutNegativeWarning') process.stderr.write(`${warning.name}: ${warning.message}\n`);
+  if (!['TimeoutNegativeWarning', 'ExperimentalWarning'].includes(warning.name))
+    process.stderr.write(`${warning.name}: ${warning.message}\n`);
 });
 
 process.exitCode = await main();

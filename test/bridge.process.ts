@@ -68,14 +68,23 @@ export function startBridgeProcess(
   return spawnBridge(home, (child) => onTestFinished(() => void child.kill('SIGKILL')), env);
 }
 
+/** Another program than that of this checkout. */
+export interface Installed {
+  readonly program?: readonly [file: string, ...args: string[]];
+  readonly cwd?: string;
+}
+
 /** The same outside of a test: whoever starts it ends it. */
 export async function spawnBridge(
   { configFile }: BridgeHome,
   spawned: (child: ChildProcess) => void = () => {},
   env: Readonly<Record<string, string>> = {},
+  { program = [process.execPath, 'src/cli.ts'], cwd = process.cwd() }: Installed = {},
 ): Promise<BridgeProcess> {
-  const child = spawn(process.execPath, ['src/cli.ts', 'start', '--config', configFile], {
+  const [file, ...before] = program;
+  const child = spawn(file, [...before, 'start', '--config', configFile], {
     stdio: ['ignore', 'pipe', 'pipe'],
+    cwd,
     env: { ...process.env, NO_COLOR: '1', ...env },
   });
   let stdout = '';

@@ -39,10 +39,10 @@ export function startRelay(data: RelayData, settle: (settlement: Settlement) => 
   const tell = (message: ToRelay): void => worker.postMessage(message);
 
   const start = (): void => {
-    // kafkajs sets timers in the past, harmlessly, and Node 24 would say so on standard error each time.
+    // kafkajs sets timers in the past, harmlessly, and Node 24 would say so each time; Node 22 calls its SQLite experimental.
     worker = new Worker(WORKER, {
       workerData: data,
-      execArgv: ['--disable-warning=TimeoutNegativeWarning'],
+      execArgv: ['--disable-warning=TimeoutNegativeWarning', '--disable-warning=ExperimentalWarning'],
       resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB },
     });
     worker.on('message', (message: FromRelay) => {
