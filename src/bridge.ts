@@ -120,7 +120,18 @@ export async function startBridge(
   const readsBack = (name: string): boolean =>
     kinds.find(({ kind }) => kind === config.connectors[name]?.kind)?.readsBack === true;
   const operations = createOperations(connectors, holdsGroups, readsBack, journal, reader, groups, relay, signals);
-  const api = createApi({ metrics, operations, status, quarantined: reader.quarantined, remapQuarantine, reconciler });
+  const api = createApi({
+    metrics,
+    operations,
+    status,
+    quarantined: reader.quarantined,
+    remapQuarantine,
+    discardQuarantined: (ids) => discardQuarantined(journal, reader, signals, ids),
+    reconciler,
+    access: { token: config.admin.token },
+    clock,
+    signals,
+  });
 
   const servers: Server[] = [];
   const serve = async (setting: string, start: () => ReturnType<typeof listen>): Promise<number> => {
@@ -258,6 +269,29 @@ async function remap(sdkAppId: string, journal: Journal, reader: DeliveryReader,
   const left = reader.countQuarantined();
   if (mapped > 0 || left > 0) signals.emit('quarantine.mapped', { mapped, left });
   return { mapped, left };
+}
+
+/** All that stand there now, or those that are named. */
+async function discardQuarantined(
+  journal: Journal,
+  reader: DeliveryReader,
+  signals: SignalBus,
+  ids?: readonly number[],
+): Promise<number> {
+  let count = 0;
+  if (ids !== undefined) count = await journal.releaseQuarantined(ids);
+  else {
+    // What is kept from now on, nobody has seen yet.
+    for (let left = reader.countQuarantined(), after = 0; left > 0; ) {
+      const page = reader.quarantined(after, Math.min(left, 100));
+      if (page.length === 0) break;
+      after = page.at(-1)?.id ?? after;
+      left -= page.length;
+      count += await journal.releaseQuarantined(page.map(({ id }) => id));
+    }
+  }
+  if (count > 0) signals.emit('quarantine.discarded', { count });
+  return count;
 }
 
 function sizeOf(file: string): number {

@@ -7,6 +7,7 @@ import { DEFAULT_FILE, requireConfig } from './cli/configuration.ts';
 import { demo } from './cli/demo.ts';
 import {
   discardDeadLetters,
+  discardQuarantine,
   listDeadLetters,
   listQuarantine,
   parseFrom,
@@ -172,6 +173,11 @@ onRunningBridge(
 const quarantine = program.command('quarantine').description('verified callbacks that could not be mapped');
 onRunningBridge(quarantine.command('list').description('list them')).action(listQuarantine);
 onRunningBridge(quarantine.command('retry').description('map them once more')).action(retryQuarantine);
+onRunningBridge(
+  quarantine.command('discard').description('give them up for good').argument('[ids...]', 'by id', seqList),
+)
+  .option('--all', 'all of them', false)
+  .action((ids: number[] | undefined, options) => discardQuarantine(ids ?? [], options));
 
 program
   .command('schema')

@@ -70,6 +70,9 @@ src/relay/health.ts
 src/relay/operations.ts
 src/watch/log.ts
 src/watch/metrics.ts
+src/watch/guesses.ts
+src/watch/sign-in.ts
+src/watch/access.ts
 src/watch/api.ts
 src/bridge.ts
 src/cli/terminal.ts

@@ -264,6 +264,44 @@ describe('quarantine', () => {
   });
 });
 
+describe('quarantine discard', () => {
+  test('gives up those that are named, or all, and only what stands there', async () => {
+    const token = 'xxxxyyyy';
+    const home = bridgeHome((folder) => ({ audit: { kind: 'file', path: join(folder, 'events.ndjson') } }), {
+      app: { sdkAppId: '1400701118', callbackTokens: [token] },
+    });
+    const bridge = await startBridgeProcess(home);
+    const keep = async (n: number) => {
+      const RequestTime = String(Math.floor(Date.now() / 1000));
+      const signed = search({ Sign: signOf(token, RequestTime), RequestTime, RequestID: `r-${n}` });
+      expect(await bridge.post({ search: signed, body: body({ Operator_Account: undefined, Name: `${n}` }) })).toEqual(
+        OK,
+      );
+    };
+    for (let n = 1; n <= 4; n++) await keep(n);
+    const ids = async () =>
+      (await command(bridge, 'quarantine', 'list', '--json')).json.quarantined.map(({ id }: { id: number }) => id);
+    expect(await command(bridge, 'quarantine', 'discard')).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/by id, or say --all/),
+    });
+    expect(await ids()).toEqual([1, 2, 3, 4]);
+    expect((await command(bridge, 'quarantine', 'discard', '2', '9')).stdout).toBe(
+      'discarded 1 callback of the quarantine\n',
+    );
+    expect(await ids()).toEqual([1, 3, 4]);
+    expect((await command(bridge, 'quarantine', 'discard', '--all', '--json')).json).toEqual({ discarded: 3 });
+    expect(await ids()).toEqual([]);
+    expect((await command(bridge, 'quarantine', 'discard', '--all')).stdout).toMatch(/discarded 0 callbacks/);
+    expect(bridge.stderr()).toMatch(/callbacks in the quarantine were discarded/);
+    // What is kept from then on is there again.
+    await keep(5);
+    expect(await ids()).toHaveLength(1);
+    await bridge.end('SIGTERM');
+    home.remove();
+  });
+});
+
 describe('a journal that has grown to maxBytes', () => {
   test('callbacks are answered 503 and readiness is false, until retention has made room, without a restart', async () => {
     const home = bridgeHome((folder) => ({ audit: { kind: 'file', path: join(folder, 'events.ndjson') } }), {

@@ -16,6 +16,7 @@ const env = {
   KAFKA_PASSWORD: secret('kafka'),
   ES_PASSWORD: secret('elasticsearch'),
   ES_KEY: secret('api-key'),
+  ADMIN_TOKEN: secret('token-of-the-admin-server'),
 };
 
 test('no secret is printed, logged, answered or kept, whatever goes wrong', async () => {
@@ -52,7 +53,10 @@ test('no secret is printed, logged, answered or kept, whatever goes wrong', asyn
         file: { kind: 'file', path: join(folder, 'events.ndjson') },
       };
     },
-    { app: { sdkAppId: '1400701118', callbackTokens: ['${CALLBACK_TOKEN}'] } },
+    {
+      app: { sdkAppId: '1400701118', callbackTokens: ['${CALLBACK_TOKEN}'] },
+      admin: { port: 0, token: '${ADMIN_TOKEN}' },
+    },
   );
   onTestFinished(home.remove);
   const said: string[] = [];
@@ -65,6 +69,7 @@ test('no secret is printed, logged, answered or kept, whatever goes wrong', asyn
       .replace('mechanism: plain', 'mechanism: ${KAFKA_PASSWORD}')
       .replace('sdkAppId: "1400701118"', `sdkAppId: \${file:${join(home.folder, 'es')}}`)
       .replace('topic: x', 'topic: ["${ES_KEY}"]')
+      .replace('port: 0\n  token: ${ADMIN_TOKEN}', 'port: ${ADMIN_TOKEN}\n  token: ${ADMIN_TOKEN} short')
       .replace('callbackTokens:', 'callbackToken: "${CALLBACK_TOKEN}"\n  callbackTokens:'),
   );
   const check = await runCommand(['check', '--config', broken], env);
@@ -90,7 +95,19 @@ test('no secret is printed, logged, answered or kept, whatever goes wrong', asyn
   await expect.poll(() => bridge.stderr()).toMatch(/inUrl: waiting/);
   await expect.poll(() => bridge.stderr()).toMatch(/keyed: waiting/);
   for (const path of ['/api/status', '/api/quarantine', '/metrics', '/readyz']) {
-    said.push(await (await fetch(`${bridge.adminUrl}${path}`)).text());
+    for (const authorization of [`Bearer ${env.ADMIN_TOKEN}`, `Bearer ${env.ADMIN_TOKEN}x`, '']) {
+      said.push(await (await fetch(`${bridge.adminUrl}${path}`, { headers: { authorization } })).text());
+    }
+  }
+  for (const token of [env.ADMIN_TOKEN, `${env.ADMIN_TOKEN}x`]) {
+    const signIn = await fetch(`${bridge.adminUrl}/signin`, {
+      method: 'POST',
+      headers: { origin: bridge.adminUrl },
+      body: new URLSearchParams({ token }),
+      redirect: 'manual',
+    });
+    expect(signIn.status).toBe(token === env.ADMIN_TOKEN ? 303 : 401);
+    said.push(await signIn.text(), ...[...signIn.headers].flat());
   }
   for (const command of [['status'], ['quarantine', 'list'], ['dead-letters', 'list', 'events']]) {
     const { stdout, stderr } = await runCommand(

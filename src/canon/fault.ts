@@ -50,6 +50,10 @@ const known = {
   'service-refused': { exit: 1 },
   'reconcile-running': { exit: 1 },
   'reconcile-unconfigured': { exit: 2 },
+  // the admin server
+  'token-missing': { exit: 2 },
+  'token-wrong': { exit: 2 },
+  'token-guessed': { exit: 1 },
   // the person at the command line
   'config-invalid': { exit: 2 },
   usage: { exit: 2 },

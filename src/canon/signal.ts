@@ -28,6 +28,9 @@ export interface Signals {
   'journal.pruned': { events: number };
   'callback.quarantined': { fault: Fault };
   'quarantine.mapped': { mapped: number; left: number };
+  'quarantine.discarded': { count: number };
+  /** Somebody tried to use the admin server with a token that is not its own. */
+  'admin.token-wrong': { peer: string };
   'reconcile.started': { resumed: boolean; dryRun: boolean };
   /** `ms` since it began, pauses included; `stopped` says why it did not come to its end. */
   'reconcile.ended': {

@@ -1,9 +1,9 @@
 import { openSink } from '../../connectors/index.ts';
 import { systemClock } from '../canon/clock.ts';
 import { BridgeError, describeFault, faultOf } from '../canon/fault.ts';
-import type { Config, ConnectorConfig } from '../config/schema.ts';
+import { type Config, type ConnectorConfig, isLoopback } from '../config/schema.ts';
 import { readCertificate } from '../intake/certificate.ts';
-import { requireConfig } from './configuration.ts';
+import { openTo, requireConfig } from './configuration.ts';
 import { paint, print } from './terminal.ts';
 
 const CONNECT_MS = 15_000;
@@ -21,6 +21,7 @@ export async function check(configName: string | undefined, connect: boolean): P
   if (certificate !== undefined) {
     print(`  the certificate in ${tls?.certFile} is valid until ${new Date(certificate.notAfter).toISOString()}`);
   }
+  print(`  the admin server at http://${config.admin.host}:${config.admin.port} is ${openTo(config.admin)}`);
   for (const line of meaningOf(config)) print(`  ${line}`);
   let failed = 0;
   for (const [name, connector] of Object.entries(config.connectors)) {
@@ -38,7 +39,7 @@ export async function check(configName: string | undefined, connect: boolean): P
 }
 
 /** What settings mean that let somebody do something. */
-function meaningOf({ app, receiver }: Config): string[] {
+function meaningOf({ app, receiver, admin }: Config): string[] {
   const { otherCommands, allowBefore, allowFrom, trustProxy } = receiver;
   const warn = (text: string): string => paint('yellow', text);
   const lines: string[] = [];
@@ -48,6 +49,11 @@ function meaningOf({ app, receiver }: Config): string[] {
   }
   if (trustProxy !== false && allowFrom === undefined) {
     lines.push(`${warn('receiver.trustProxy without receiver.allowFrom')}: every caller is let in, proxy or not`);
+  }
+  if (!isLoopback(admin.host)) {
+    lines.push(
+      `${warn('the admin server speaks plain HTTP')}: put a proxy with HTTPS in front, or the token can be read on the way`,
+    );
   }
   if (typeof otherCommands !== 'string') {
     const own = otherCommands.forwardAll ? ', and so are those that are recorded' : '';

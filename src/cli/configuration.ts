@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { BridgeError } from '../canon/fault.ts';
 import { formatProblem, loadConfig } from '../config/load.ts';
-import type { Config } from '../config/schema.ts';
+import { type Config, isLoopback } from '../config/schema.ts';
 
 export const DEFAULT_FILE = 'config/bridge.yaml';
 
@@ -26,4 +26,10 @@ export function requireConfig(named: string | undefined): { file: string; config
     code: 'config-invalid',
     message: `${lines}\n${count} ${count === 1 ? 'problem' : 'problems'} in ${file}`,
   });
+}
+
+/** Whom the admin server lets in, as the end of a sentence. */
+export function openTo({ host, token }: Config['admin']): string {
+  if (token === undefined) return 'open to everybody on this machine';
+  return `open to ${isLoopback(host) ? 'this machine' : 'other machines, too,'} with admin.token`;
 }

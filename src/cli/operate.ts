@@ -248,6 +248,22 @@ export async function discardDeadLetters(
   print(`discarded ${discarded} dead ${discarded === 1 ? 'letter' : 'letters'} of ${name}`);
 }
 
+export async function discardQuarantine(
+  ids: readonly number[],
+  options: OperateOptions & { all: boolean },
+): Promise<void> {
+  if (ids.length === 0 && !options.all) {
+    throw new BridgeError({
+      code: 'usage',
+      message: 'name the callbacks by id, or say --all: what is discarded never becomes an event',
+    });
+  }
+  const body = await adminClient(options).post('/api/quarantine/discard', ids.length > 0 ? { ids } : {});
+  const { discarded } = z.object({ discarded: z.number() }).parse(body);
+  if (options.json) return print(JSON.stringify({ discarded }));
+  print(`discarded ${discarded} ${discarded === 1 ? 'callback' : 'callbacks'} of the quarantine`);
+}
+
 export async function listQuarantine(options: OperateOptions): Promise<void> {
   const body = await adminClient(options).get('/api/quarantine');
   if (options.json) return print(JSON.stringify(body));

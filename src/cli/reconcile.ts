@@ -91,10 +91,17 @@ async function findBridge(options: ReconcileOptions): Promise<{ client: AdminCli
     ...rest,
     // It runs when asked, which is now.
     ...(reconcile !== undefined && { reconcile: { ...reconcile, every: undefined } }),
-    admin: { ...config.admin, port: 0 },
+    // Nobody else needs to reach it.
+    admin: { ...config.admin, host: '127.0.0.1', port: 0 },
   };
   const own = await startBridge(alone, 'warn', { receive: false });
-  return { client: adminClient({ admin: new URL(own.adminUrl) }), own };
+  return {
+    client: adminClient({
+      admin: new URL(own.adminUrl),
+      ...(options.config !== undefined && { config: options.config }),
+    }),
+    own,
+  };
 }
 
 async function readGroups(client: AdminClient, options: ReconcileOptions, signal: AbortSignal): Promise<Run> {

@@ -1,6 +1,6 @@
 import { setFlagsFromString } from 'node:v8';
 import { startBridge } from '../bridge.ts';
-import { requireConfig } from './configuration.ts';
+import { openTo, requireConfig } from './configuration.ts';
 import { commandLine, paint, print } from './terminal.ts';
 
 /** V8 then lets its heaps grow more slowly; set before either thread has one to speak of. It holds for both. */
@@ -17,7 +17,7 @@ export async function start(configName: string | undefined, version: string): Pr
   );
   for (const name of bridge.connectors) print(`  connector   ${name} (${config.connectors[name]?.kind})`);
   print(`  journal     ${config.journal.file}`);
-  print(`  admin       ${bridge.adminUrl}/readyz /metrics`);
+  print(`  admin       ${bridge.adminUrl}/readyz /metrics, ${openTo(config.admin)}`);
   const named = configName === undefined ? '' : ` --config ${configName}`;
   print(`  try         ${commandLine(`send --count 10${named}`)}`);
 

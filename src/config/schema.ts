@@ -214,15 +214,33 @@ const shutdown = duration
 
 const LOOPBACK = /^(127(\.\d{1,3}){3}|::1|localhost)$/;
 
-const admin = z.strictObject({
-  host: z
-    .string()
-    .regex(LOOPBACK, {
-      error: 'a loopback address is expected (127.0.0.1, ::1 or localhost): the admin server asks for no password',
-    })
-    .default('127.0.0.1'),
-  port: port.default(8081),
-});
+/** Whether only this machine reaches what listens there. */
+export function isLoopback(host: string): boolean {
+  return LOOPBACK.test(host);
+}
+
+const admin = z
+  .strictObject({
+    host: z
+      .string()
+      .min(1)
+      .default('127.0.0.1')
+      .describe('Where the admin server listens: any other than a loopback address needs a token.'),
+    port: port.default(8081),
+    token: z
+      .string()
+      .regex(/^([\x21-\x7e]{16,512})?$/, {
+        error: 'at least 16 characters without spaces are expected, such as `openssl rand -hex 24` prints',
+      })
+      .transform((text) => (text === '' ? undefined : text))
+      .optional()
+      .describe('Asked for by everything but /healthz and /readyz; empty counts as not given.'),
+  })
+  .refine(({ host, token }) => isLoopback(host) || token !== undefined, {
+    path: ['token'],
+    error:
+      'a token of at least 16 characters is needed, since admin.host is reachable by other machines: set it, or leave admin.host out to listen on 127.0.0.1 only',
+  });
 
 const batch = (maxWaitMs: number) =>
   z
@@ -277,7 +295,7 @@ const restUrl = z.string().refine(
   (text) => {
     if (!URL.canParse(text)) return false;
     const { protocol, hostname } = new URL(text);
-    return protocol === 'https:' || (protocol === 'http:' && LOOPBACK.test(hostname.replace(/^\[|\]$/g, '')));
+    return protocol === 'https:' || (protocol === 'http:' && isLoopback(hostname.replace(/^\[|\]$/g, '')));
   },
   {
     error:

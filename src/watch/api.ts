@@ -1,12 +1,14 @@
 import { type Context, Hono } from 'hono';
 import type { Registry } from 'prom-client';
 import { z } from 'zod';
+import type { Clock } from '../canon/clock.ts';
 import { BridgeError, type Fault, type FaultCode, messageOf } from '../canon/fault.ts';
-import type { LaneState } from '../canon/signal.ts';
+import type { LaneState, SignalBus } from '../canon/signal.ts';
 import type { Quarantined } from '../journal/deliveries.ts';
 import type { Reconciler, ReconcileStatus } from '../reconcile/reconciler.ts';
 import type { LaneHealth } from '../relay/health.ts';
 import type { Operations } from '../relay/operations.ts';
+import { type AccessSettings, guardAccess } from './access.ts';
 
 export interface ConnectorStatus {
   readonly name: string;
@@ -44,6 +46,12 @@ export interface ApiPorts {
   quarantined(after: number, limit: number): Quarantined[];
   /** Maps what was kept once more; how many became events and how many are left. */
   remapQuarantine(): Promise<{ mapped: number; left: number }>;
+  /** Gives up what was kept, all of it unless some are named by id; how many there were. */
+  discardQuarantined(ids?: readonly number[]): Promise<number>;
+  /** Who may ask. */
+  readonly access: AccessSettings;
+  readonly clock: Clock;
+  readonly signals: SignalBus;
   /** Undefined where it is not configured. */
   readonly reconciler: Reconciler | undefined;
 }
@@ -57,6 +65,7 @@ const STATUS: Partial<Record<FaultCode, 400 | 404 | 409>> = {
 };
 
 const seqs = z.strictObject({ seqs: z.array(z.int().positive()).max(10_000).optional() });
+const ids = z.strictObject({ ids: z.array(z.int().positive()).min(1).max(10_000).optional() });
 const replay = z.strictObject({
   from: z.union([
     z.literal('beginning'),
@@ -74,10 +83,19 @@ const page = z.object({
   limit: z.coerce.number().int().min(1).max(1_000).default(100),
 });
 
-const LOOPBACK_HOST = /^(127(\.\d{1,3}){3}|\[::1\]|localhost)(:\d+)?$/i;
-
-/** The admin server, on loopback: health, metrics, and what a person may ask for. */
-export function createApi({ metrics, operations, status, quarantined, remapQuarantine, reconciler }: ApiPorts): Hono {
+/** The admin server: health, metrics, and what a person may ask for. */
+export function createApi({
+  metrics,
+  operations,
+  status,
+  quarantined,
+  remapQuarantine,
+  discardQuarantined,
+  reconciler,
+  access,
+  clock,
+  signals,
+}: ApiPorts): Hono {
   const configured = (): Reconciler => {
     if (reconciler !== undefined) return reconciler;
     throw new BridgeError({
@@ -94,20 +112,12 @@ export function createApi({ metrics, operations, status, quarantined, remapQuara
     const { ready, reason } = status();
     return ready ? context.json({ status: 'ready' }) : context.json({ status: 'not ready', reason }, 503);
   });
+  // Whatever stands below asks who is there.
+  guardAccess(app, access, clock, signals);
+
   app.get('/metrics', async (context) =>
     context.body(await metrics.metrics(), 200, { 'content-type': metrics.contentType }),
   );
-
-  // Any web page can send requests to this machine's loopback: a foreign Host (DNS rebinding) is refused, and whatever
-  // changes something must say that it is JSON, which a page of another origin is not allowed to.
-  app.use('/api/*', async (context, next) => {
-    if (!LOOPBACK_HOST.test(context.req.header('host') ?? ''))
-      return refuse(context, 403, { code: 'usage', message: 'this host is not served' });
-    if (context.req.method === 'POST' && !/^application\/json\b/.test(context.req.header('content-type') ?? '')) {
-      return refuse(context, 415, { code: 'usage', message: 'content-type: application/json is expected' });
-    }
-    return next();
-  });
 
   app.get('/api/status', (context) => context.json(status()));
 
@@ -164,6 +174,10 @@ export function createApi({ metrics, operations, status, quarantined, remapQuara
     return context.json({ quarantined: quarantined(after, limit) });
   });
   app.post('/api/quarantine/retry', async (context) => context.json(await remapQuarantine()));
+  app.post('/api/quarantine/discard', async (context) => {
+    const { ids: named } = ids.parse(await context.req.json());
+    return context.json({ discarded: await discardQuarantined(named) });
+  });
 
   app.notFound((context) => refuse(context, 404, { code: 'usage', message: 'nothing is here' }));
   app.onError((thrown, context) => {
@@ -177,6 +191,6 @@ export function createApi({ metrics, operations, status, quarantined, remapQuara
   return app;
 }
 
-function refuse(context: Context, status: 400 | 403 | 404 | 409 | 415 | 500 | 503, fault: Fault): Response {
+function refuse(context: Context, status: 400 | 404 | 409 | 500 | 503, fault: Fault): Response {
   return context.json({ fault }, status);
 }

@@ -72,6 +72,10 @@ export function logSignals(signals: SignalBus, log: Logger): void {
     log.error(fault, `a verified callback could not be mapped and stands in the quarantine: ${describeFault(fault)}`),
   );
   signals.on('quarantine.mapped', (result) => log.info(result, 'mapped the quarantine again'));
+  signals.on('quarantine.discarded', (discarded) => log.warn(discarded, 'callbacks in the quarantine were discarded'));
+  signals.on('admin.token-wrong', ({ peer }) =>
+    seldom('admin-token', (since) => log.warn({ peer, since }, 'refused a wrong admin.token')),
+  );
   signals.on('reconcile.started', (started) =>
     log.info(started, started.resumed ? 'reconcile goes on where it stopped' : 'reconcile begins'),
   );

@@ -1,0 +1,66 @@
+import { hash } from 'node:crypto';
+import { html, raw } from 'hono/html';
+
+/*
+ * The sign-in page. It stands by itself: nothing else of the admin server is given to whoever has not signed in.
+ */
+
+const STYLE = `
+:root { color-scheme: light dark; --ground: #f5f6f8; --surface: #fff; --text: #1a1f26; --quiet: #59636e; --line: #87919c; --accent: #0b57d0; --on-accent: #fff; --bad: #b3261e; --bad-ground: #fdeceb; }
+@media (prefers-color-scheme: dark) {
+  :root { --ground: #0e1116; --surface: #161b22; --text: #e3e8ee; --quiet: #9aa6b2; --line: #6b7682; --accent: #79b0ff; --on-accent: #0e1116; --bad: #ff958c; --bad-ground: #3d1614; }
+}
+* { box-sizing: border-box; }
+body { margin: 0; min-height: 100vh; display: grid; place-items: center; padding: 16px; background: var(--ground); color: var(--text); font: 16px/1.5 system-ui, sans-serif; }
+main { width: 100%; max-width: 26rem; padding: 24px; background: var(--surface); border: 1px solid var(--line); border-radius: 8px; }
+h1 { margin: 0 0 4px; font-size: 1.25rem; }
+p { margin: 0 0 16px; }
+.quiet { color: var(--quiet); font-size: 0.875rem; }
+.bad { padding: 8px 12px; border-left: 4px solid var(--bad); background: var(--bad-ground); color: var(--bad); }
+label { display: block; margin-bottom: 4px; font-weight: 600; }
+input, button { width: 100%; padding: 8px 12px; border: 1px solid var(--line); border-radius: 6px; font: inherit; }
+input { background: var(--ground); color: var(--text); }
+button { margin-top: 16px; border-color: var(--accent); background: var(--accent); color: var(--on-accent); font-weight: 600; cursor: pointer; }
+:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
+`;
+
+/** No script at all, and this style only. The referrer policy lets browsers name the Origin of the form. */
+export const SIGN_IN_HEADERS: Readonly<Record<string, string>> = {
+  'content-security-policy': `default-src 'none'; style-src 'sha256-${hash('sha256', STYLE, 'base64')}'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'`,
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'same-origin',
+  'cache-control': 'no-store',
+};
+
+const TROUBLE = {
+  wrong: 'This is not the token of this bridge.',
+  slowed: 'Too many wrong tokens came from your address. Wait a minute, then try again.',
+} as const;
+
+/** `to` is the page that was asked for. */
+export function signInPage(to: string, trouble?: keyof typeof TROUBLE) {
+  return html`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>${trouble && 'Not signed in · '}Sign in · group-sync-bridge</title>
+<style>${raw(STYLE)}</style>
+</head>
+<body>
+<main>
+<h1>Sign in</h1>
+<p class="quiet">to the admin server of group-sync-bridge</p>
+${trouble && html`<p class="bad" role="alert" id="trouble">${TROUBLE[trouble]}</p>`}
+<form method="post" action="/signin">
+<input type="hidden" name="to" value="${to}">
+<label for="token">Token</label>
+<input type="password" id="token" name="token" required autofocus autocomplete="current-password" aria-describedby="${trouble && 'trouble '}where"${trouble === 'wrong' && raw(' aria-invalid="true"')}>
+<button type="submit">Sign in</button>
+</form>
+<p class="quiet" id="where">It is <code>admin.token</code> in the bridge’s configuration.</p>
+</main>
+</body>
+</html>`;
+}
