@@ -1,5 +1,6 @@
 #!/usr/bin/env node
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync, realpathSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { BridgeError, describeFault, exitCode, messageOf } from './canon/fault.ts';
 import { check } from './cli/check.ts';
@@ -60,7 +61,8 @@ function seqList(text: string, before: number[] | undefined): number[] {
   return [...(before ?? []), wholeNumber(1)(text)];
 }
 
-const program = new Command('group-sync-bridge')
+/** Exported for the documentation of the commands. */
+export const program = new Command('group-sync-bridge')
   .description('Keeps other systems’ copies of Tencent Cloud Chat group info in sync.')
   .version(version())
   .showHelpAfterError('(add --help for what there is)')
@@ -218,11 +220,21 @@ async function main(): Promise<number> {
   }
 }
 
-// kafkajs sets timers in the past, harmlessly, and Node 24 would say so each time; Node 22 calls its SQLite experimental.
-process.removeAllListeners('warning');
-process.on('warning', (warning) => {
-  if (!['TimeoutNegativeWarning', 'ExperimentalWarning'].includes(warning.name))
-    process.stderr.write(`${warning.name}: ${warning.message}\n`);
-});
+/** Not so where another file imports this one for its commands. */
+function isRun(): boolean {
+  const [, named = ''] = process.argv;
+  const own = fileURLToPath(import.meta.url);
+  // By npm's link to it or without its extension, too.
+  return [named, `${named}.js`].some((file) => existsSync(file) && realpathSync(file) === own);
+}
 
-process.exitCode = await main();
+if (isRun()) {
+  // kafkajs sets timers in the past, harmlessly, and Node 24 would say so each time; Node 22 calls its SQLite experimental.
+  process.removeAllListeners('warning');
+  process.on('warning', (warning) => {
+    if (!['TimeoutNegativeWarning', 'ExperimentalWarning'].includes(warning.name))
+      process.stderr.write(`${warning.name}: ${warning.message}\n`);
+  });
+
+  process.exitCode = await main();
+}
