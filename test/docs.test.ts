@@ -73,8 +73,10 @@ const PROGRAMS_OF_OTHERS = [
 
 describe('every command of the documents is one', () => {
   const { scripts } = JSON.parse(readFileSync('package.json', 'utf8')) as { scripts: Record<string, string> };
-  for (const command of leaves(program)) command.action(() => {});
-  program.configureOutput({ writeErr: () => {}, writeOut: () => {} });
+  for (const command of [program, ...program.commands, ...leaves(program)]) {
+    command.configureOutput({ writeErr: () => {}, writeOut: () => {} });
+    if (command.commands.length === 0) command.action(() => {});
+  }
 
   /** What the command line is given, or undefined for a program of others. */
   function argumentsOf([name = '', ...words]: readonly string[]): readonly string[] | undefined {

@@ -76,8 +76,40 @@ async function runs(node: string): Promise<void> {
   expect(strange).toEqual([]);
 }
 
+/** Asks for a second page of groups with the Next of the first one, and prints what was asked for. */
+const PAGES = `
+import { createServer } from 'node:http';
+import { text } from 'node:stream/consumers';
+const { createGroupApi } = await import(process.argv[2]);
+const asked = [];
+const server = createServer(async (request, response) => {
+  asked.push(await text(request));
+  response.end('{"ErrorCode":0,"TotalCount":0,"GroupIdList":[],"Next":' + (asked.length === 1 ? '12345678901234567890' : '0') + '}');
+}).listen(0, '127.0.0.1', async () => {
+  const settings = { sdkAppId: '1', identifier: 'a', secretKey: 'k', callsPerSecond: { list: 1e4, groups: 1e4 } };
+  const baseUrl = 'http://127.0.0.1:' + server.address().port;
+  const api = createGroupApi({ ...settings, baseUrl }, { now: Date.now, sleep: async () => {} });
+  for await (const page of api.groupIds('Public', new AbortController().signal)) void page;
+  console.log(asked[1], typeof JSON.rawJSON);
+  server.close();
+  server.closeAllConnections();
+});
+`;
+
+/** Numbers that a double cannot hold go through as they are: the service's page marks, 64-bit ids of others in documents. */
+async function keepsDigits(node: string): Promise<void> {
+  const cwd = emptyFolder();
+  writeFileSync(join(cwd, 'pages.mjs'), PAGES);
+  const api = join(installed, 'node_modules/group-sync-bridge/dist/src/reconcile/api.js');
+  const { stdout } = await runProgram(node, ['pages.mjs', api], { cwd });
+  expect(stdout).toBe('{"Limit":10000,"Next":12345678901234567890,"GroupType":"Public"} function\n');
+}
+
 describe('the packed package', () => {
-  test('runs on the Node of this checkout', () => runs(process.execPath));
+  test('runs on the Node of this checkout', async () => {
+    await runs(process.execPath);
+    await keepsDigits(process.execPath);
+  });
 
   test(`runs on the oldest Node that engines names, ${oldestNode()}`, async ({ skip }) => {
     const node = await nodeOf(oldestNode());
@@ -87,6 +119,7 @@ describe('the packed package', () => {
       return skip(node.missing);
     }
     await runs(node.file);
+    await keepsDigits(node.file);
   });
 
   test('is found by npx where it is installed', async () => {
