@@ -10,8 +10,11 @@ const servers = await startServers({ onProgress: (line) => process.stderr.write(
 process.stdout.write(
   `export KAFKA_BROKERS=${servers.kafka.brokers} ELASTICSEARCH_URL=${servers.elasticsearch.url}\n\nCtrl-C ends them.\n`,
 );
+// The servers alone do not keep this process.
+const waiting = setInterval(() => {}, 2 ** 30);
 await new Promise<void>((resolve) => {
   process.once('SIGINT', () => resolve());
   process.once('SIGTERM', () => resolve());
 });
+clearInterval(waiting);
 await servers.stop();
