@@ -1,5 +1,6 @@
 #!/usr/bin/env node
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync, realpathSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { ZodError } from 'zod';
 import { BridgeError, describeFault, exitCode, messageOf } from './canon/fault.ts';
@@ -64,7 +65,8 @@ function seqList(text: string, before: number[] | undefined): number[] {
   return [...(before ?? []), wholeNumber(1)(text)];
 }
 
-const program = new Command('group-sync-bridge')
+/** Exported for the documentation of the commands. */
+export const program = new Command('group-sync-bridge')
   .description('Keeps other systems’ copies of Tencent Cloud Chat group info in sync.')
   .version(version())
   .showHelpAfterError('(add --help for what there is)')
@@ -244,16 +246,27 @@ async function main(): Promise<number> {
   }
 }
 
-// kafkajs sets timers in the past, harmlessly, and Node 24 would say so on standard error each time.
-process.removeAllListeners('warning');
-process.on('warning', (warning) => {
-  if (warning.name !== 'TimeoutNegativeWarning') process.stderr.write(`${warning.name}: ${warning.message}\n`);
-});
+/** Not so where another file imports this one for its commands. */
+function isRun(): boolean {
+  const [, named = ''] = process.argv;
+  const own = fileURLToPath(import.meta.url);
+  // By npm's link to it or without its extension, too.
+  return [named, `${named}.js`].some((file) => existsSync(file) && realpathSync(file) === own);
+}
 
-// `… | head` closes the pipe: nobody reads on, and that is no failure.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error;
-  process.exit(0);
-});
+if (isRun()) {
+  // kafkajs sets timers in the past, harmlessly, and Node 24 would say so each time; Node 22 calls its SQLite experimental.
+  process.removeAllListeners('warning');
+  process.on('warning', (warning) => {
+    if (!['TimeoutNegativeWarning', 'ExperimentalWarning'].includes(warning.name))
+      process.stderr.write(`${warning.name}: ${warning.message}\n`);
+  });
 
-process.exitCode = await main();
+  // `… | head` closes the pipe: nobody reads on, and that is no failure.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+    process.exit(0);
+  });
+
+  process.exitCode = await main();
+}

@@ -69,15 +69,24 @@ export function startBridgeProcess(
   return spawnBridge(home, (child) => onTestFinished(() => void child.kill('SIGKILL')), env, nodeOptions);
 }
 
+/** Another program than that of this checkout. */
+export interface Installed {
+  readonly program?: readonly [file: string, ...args: string[]];
+  readonly cwd?: string;
+}
+
 /** The same outside of a test: whoever starts it ends it. */
 export async function spawnBridge(
   { configFile }: BridgeHome,
   spawned: (child: ChildProcess) => void = () => {},
   env: Readonly<Record<string, string>> = {},
   nodeOptions: readonly string[] = [],
+  { program, cwd = process.cwd() }: Installed = {},
 ): Promise<BridgeProcess> {
-  const child = spawn(process.execPath, [...nodeOptions, 'src/cli.ts', 'start', '--config', configFile], {
+  const [file, ...before] = program ?? [process.execPath, ...nodeOptions, 'src/cli.ts'];
+  const child = spawn(file, [...before, 'start', '--config', configFile], {
     stdio: ['ignore', 'pipe', 'pipe'],
+    cwd,
     env: { ...process.env, NO_COLOR: '1', ...env },
   });
   let stdout = '';

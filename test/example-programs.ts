@@ -1,11 +1,11 @@
 /** The examples as programs that can be run, or why they cannot be run here. */
-import { createHash } from 'node:crypto';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { projectWithPackage } from './package.ts';
 import { type Ran, runProgram } from './program.ts';
+import { pythonWith } from './python.ts';
 import { artifactsArePresent, fetchArtifacts } from './servers/index.ts';
 
 export type Example = { run(args: readonly string[]): Promise<Ran> } | { readonly missing: string };
@@ -26,27 +26,10 @@ export async function typescriptExample(): Promise<Example> {
   };
 }
 
-const REQUIREMENTS = 'examples/python/requirements.txt';
-
 export async function pythonExample(): Promise<Example> {
-  const { code, stdout: version } = await runProgram('python3', ['--version']);
-  if (code !== 0) return { missing: 'python3 is missing; this would help: apt-get install -y python3-pip' };
-  const store = resolve('test/.python');
-  const stamp = createHash('sha256').update(version).update(readFileSync(REQUIREMENTS)).digest('hex').slice(0, 16);
-  const folder = join(store, stamp);
-  if (!existsSync(folder)) {
-    mkdirSync(store, { recursive: true });
-    const temporary = mkdtempSync(join(store, 'fetching-'));
-    const pip = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--target', temporary];
-    const { code, stderr } = await runProgram('python3', [...pip, '-r', REQUIREMENTS]);
-    // Fetched beside and then renamed: another run sees all of it or nothing, and one that was faster has as good a copy.
-    if (code === 0 && !existsSync(folder)) renameSync(temporary, folder);
-    else rmSync(temporary, { recursive: true });
-    if (code !== 0) return { missing: `pip could not install what ${REQUIREMENTS} names: ${stderr.trim()}` };
-  }
-  return {
-    run: (args) => runProgram('python3', ['examples/python/groups.py', ...args], { env: { PYTHONPATH: folder } }),
-  };
+  const python = await pythonWith('examples/python/requirements.txt');
+  if ('missing' in python) return python;
+  return { run: (args) => python.run(['examples/python/groups.py', ...args]) };
 }
 
 export async function javaExample(): Promise<Example> {

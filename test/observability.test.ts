@@ -3,10 +3,10 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { parser } from '@prometheus-io/lezer-promql';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
+import { metricTable } from '../scripts/metric-table.ts';
 import { systemClock } from '../src/canon/clock.ts';
 import { createSignals } from '../src/canon/signal.ts';
 import { createMetrics } from '../src/watch/metrics.ts';
-import { metricTable } from './reference.ts';
 
 const registry = createMetrics(createSignals(), systemClock, {
   version: '1.2.3',

@@ -120,7 +120,7 @@ function translated(thrown: unknown, place: Place): unknown {
 }
 
 const BEYOND_DOUBLE = /\d{16}|\d[eE][+-]?\d{3}/;
-// Of Node 24, and not yet in TypeScript's lib of ES2024.
+// Of Node 22 and later, and not yet in TypeScript's lib of ES2024.
 const { rawJSON } = JSON as unknown as { rawJSON(source: string): unknown };
 const exactly = (_key: string, value: unknown, context?: { source?: string }): unknown =>
   typeof value === 'number' && context?.source !== undefined && String(value) !== context.source

@@ -67,6 +67,9 @@ const known = {
 
 export type FaultCode = keyof typeof known;
 
+/** Every code with its status and its exit, for the reference. */
+export const FAULTS: Readonly<Record<FaultCode, { readonly status?: number; readonly exit?: number }>> = known;
+
 /** A failure as a value: what went wrong, where, and what to do about it. */
 export interface Fault {
   readonly code: FaultCode;

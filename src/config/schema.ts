@@ -86,7 +86,7 @@ const app = z.strictObject({
     ),
   signWindow: duration
     .refine((ms) => ms >= 1_000 && ms <= 3_600_000, { error: 'between 1s and 1h is expected' })
-    .default(60_000)
+    .prefault('60s')
     .describe('How far RequestTime may lie from this clock, before or after; within it a captured Sign is good.'),
 });
 
@@ -136,10 +136,14 @@ function isForwardUrl(text: string): boolean {
 
 const receiver = z
   .strictObject({
-    host: z.string().min(1).default('0.0.0.0'),
+    host: z
+      .string()
+      .min(1)
+      .default('0.0.0.0')
+      .describe('The address to listen on; 0.0.0.0 is every one of this machine.'),
     port: port.default(8080),
-    path: path.default('/callback'),
-    maxBodyBytes: z.int().min(1024).max(16_777_216).default(65_536),
+    path: path.default('/callback').describe('The path of the URL that the service is given.'),
+    maxBodyBytes: z.int().min(1024).max(16_777_216).default(65_536).describe('Larger bodies are answered 413.'),
     tls: tls.optional().describe('Answer HTTPS; without it a proxy in front must.'),
     allowFrom: z
       .array(addressRange)
@@ -190,7 +194,7 @@ const receiver = z
       .default(10_000)
       .describe('At most so many connections; a new one then takes the place of the one that has been idle longest.'),
     keepAlive: duration
-      .default(620 * UNIT_MS.s)
+      .prefault('620s')
       .describe(
         'How long an idle connection is kept: longer than load balancers do, so that they end it, not the bridge.',
       ),
@@ -202,14 +206,12 @@ const receiver = z
 
 const journal = z.strictObject({
   file: z.string().min(1).default('data/journal.db').describe('Relative to the working directory.'),
-  keepDelivered: duration.default(7 * UNIT_MS.d).describe('How long delivered events stay, for replay.'),
-  maxBytes: bytes
-    .default(10 * UNIT_BYTES.GiB)
-    .describe('The most the journal may grow to; beyond it callbacks are not recorded.'),
+  keepDelivered: duration.prefault('7d').describe('How long delivered events stay, for replay.'),
+  maxBytes: bytes.prefault('10GiB').describe('The most the journal may grow to; beyond it callbacks are not recorded.'),
 });
 
 const shutdown = duration
-  .default(10 * UNIT_MS.s)
+  .prefault('10s')
   .describe('How long deliveries may go on after SIGTERM; what is left goes on at the next start.');
 
 const LOOPBACK = /^(127(\.\d{1,3}){3}|::1|localhost)$/;
@@ -255,11 +257,12 @@ const batch = (maxWaitMs: number, maxEvents = 1_000) =>
           'How long to wait for a batch to fill. When deliveries take long, the lane waits longer by itself: twice as long as the one before took, at most 50 ms, or 1 s where the events of a group become one write.',
         ),
     })
-    .prefault({});
+    .prefault({})
+    .describe('How many events go together.');
 
 /** What every connector takes beside its own options. */
 export const laneOptions = z.strictObject({
-  enabled: z.boolean().default(true),
+  enabled: z.boolean().default(true).describe('false: it is checked, and nothing is delivered to it.'),
   filter: z
     .strictObject({
       types: z.array(z.enum(EVENT_TYPES)).min(1).optional().describe('Types of events.'),
@@ -284,7 +287,8 @@ export const laneOptions = z.strictObject({
       maxMs: z.int().min(1).max(3_600_000).default(10_000).describe('The longest delay. There is no last attempt.'),
     })
     .refine((retry) => retry.initialMs <= retry.maxMs, { error: 'initialMs is larger than maxMs' })
-    .prefault({}),
+    .prefault({})
+    .describe('How a delivery that failed is tried again.'),
 });
 export type LaneOptions = z.output<typeof laneOptions>;
 

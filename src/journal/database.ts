@@ -1,7 +1,10 @@
 import { existsSync, mkdirSync, renameSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
+import type { DatabaseSync } from 'node:sqlite';
 import { BridgeError, messageOf } from '../canon/fault.ts';
+
+/** Not imported: on Node 22 the warning that it is experimental would come before anybody could leave it out. */
+const sqlite = process.getBuiltinModule('node:sqlite');
 
 /**
  * Numbered migrations: the index is the version before, `PRAGMA user_version` the version reached. Only ever append.
@@ -114,10 +117,14 @@ export interface DatabaseOptions {
   onDamaged?(damage: { file: string; setAside: string; reason: string }): void;
 }
 
+/** How long for another connection's lock. As a pragma, because the constructor's `timeout` came with Node 22.16. */
+const WAIT = 'PRAGMA busy_timeout = 5000';
+
 function connect(file: string, maxBytes: number | undefined): DatabaseSync {
   const fresh = !existsSync(file);
-  const connection = new DatabaseSync(file, { timeout: 5_000 });
+  const connection = new sqlite.DatabaseSync(file);
   try {
+    connection.exec(WAIT);
     prepare(connection, file, fresh);
     if (maxBytes !== undefined) {
       const pageSize = Number(pragma(connection, 'page_size'));
@@ -173,8 +180,8 @@ function moveAside(file: string): string {
 
 /** A connection that only reads: the relay's, beside the one that writes. */
 export function openReader(file: string): DatabaseSync {
-  const connection = new DatabaseSync(file, { readOnly: true, timeout: 5_000 });
-  connection.exec('PRAGMA query_only = ON');
+  const connection = new sqlite.DatabaseSync(file, { readOnly: true });
+  connection.exec(`${WAIT}; PRAGMA query_only = ON`);
   return connection;
 }
 
@@ -206,7 +213,7 @@ function lockFor(file: string): { close(): void } {
   let lock: DatabaseSync | undefined;
   try {
     mkdirSync(dirname(file), { recursive: true });
-    lock = new DatabaseSync(`${file}.lock`);
+    lock = new sqlite.DatabaseSync(`${file}.lock`);
     lock.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE');
   } catch (thrown) {
     lock?.close();

@@ -246,7 +246,7 @@ function parseJson(text: string): unknown {
 
 type Reviver = (key: string, value: unknown) => unknown;
 
-/** Of Node 24, and not yet in TypeScript's lib of ES2024: the third argument. */
+/** Of Node 22 and later, and not yet in TypeScript's lib of ES2024: the third argument. */
 function nextAsDigits(key: string, value: unknown, context?: { source?: string }): unknown {
   return key === 'Next' && typeof value === 'number' ? (context?.source ?? String(value)) : value;
 }

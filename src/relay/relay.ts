@@ -57,10 +57,11 @@ export function startRelay(data: RelayData, settle: (settlement: Settlement) => 
 
   const start = (): void => {
     down = undefined;
-    // kafkajs sets timers in the past, harmlessly, and Node 24 would say so on standard error each time.
+    // kafkajs sets timers in the past, harmlessly, and Node 24 would say so each time; Node 22 calls its SQLite experimental.
+    const quiet = ['--disable-warning=TimeoutNegativeWarning', '--disable-warning=ExperimentalWarning'];
     worker = new Worker(WORKER, {
       workerData: { ...data, connectors },
-      execArgv: [...preloads(process.execArgv), '--disable-warning=TimeoutNegativeWarning'],
+      execArgv: [...preloads(process.execArgv), ...quiet],
       resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB },
     });
     running = true;

@@ -1,8 +1,9 @@
-import type { Registry } from 'prom-client';
 import { z } from 'zod';
 
-interface Schema {
+/** What is read of a JSON Schema. */
+export interface Schema {
   readonly type?: string;
+  readonly pattern?: string;
   readonly const?: unknown;
   readonly enum?: readonly unknown[];
   readonly default?: unknown;
@@ -14,10 +15,18 @@ interface Schema {
   readonly additionalProperties?: Schema | boolean;
 }
 
-/** The options of a connector as a Markdown table, from the only place where they are written: its schema. */
+/** The settings of a section as a Markdown table, from the only place where they are written: its schema. */
 export function optionTable(options: z.ZodType): string {
-  const schema = z.toJSONSchema(options, { io: 'input', unrepresentable: 'any' }) as Schema;
-  return ['| key | type | default | |', '|---|---|---|---|', ...rows(schema, '')].join('\n');
+  return settingTable(schemaOf(options));
+}
+
+export function schemaOf(settings: z.ZodType): Schema {
+  return z.toJSONSchema(settings, { io: 'input', unrepresentable: 'any' }) as Schema;
+}
+
+/** `prefix` stands before each key. */
+export function settingTable(schema: Schema, prefix = ''): string {
+  return ['| key | type | default | |', '|---|---|---|---|', ...rows(schema, prefix)].join('\n');
 }
 
 function rows(schema: Schema, prefix: string): string[] {
@@ -41,24 +50,18 @@ function isEmpty(value: unknown): boolean {
   return value === undefined || JSON.stringify(value) === '{}';
 }
 
+/** What the configuration's schema says of a duration and a size, by the pattern that only they have. */
+const MEASURES: Readonly<Record<string, string>> = {
+  '^\\d+(\\.\\d+)?(ms|s|m|h|d)$': 'duration',
+  '^\\d+(KiB|MiB|GiB)$': 'size',
+};
+
 function typeOf(schema: Schema): string {
+  const measure = schema.anyOf?.map(({ pattern = '' }) => MEASURES[pattern]).find((name) => name !== undefined);
+  if (measure) return measure;
   if (schema.anyOf) return [...new Set(schema.anyOf.map(typeOf))].join(' or ');
   if (schema.const !== undefined) return `\`${String(schema.const)}\``;
   if (schema.enum) return schema.enum.map((one) => `\`${String(one)}\``).join(', ');
   if (schema.type === 'array') return `list of ${schema.items ? typeOf(schema.items) : 'anything'}`;
   return schema.type ?? 'text, number or boolean';
-}
-
-/** The bridge's own metrics as a Markdown table, from the registry that serves them. */
-export function metricTable(registry: Registry): string {
-  const own = registry.getMetricsAsArray().filter(({ name }) => name.startsWith('bridge_'));
-  const rows = own
-    .sort((a, b) => (a.name < b.name ? -1 : 1))
-    .map((metric) => {
-      const labels = 'labelNames' in metric ? (metric.labelNames as string[]) : [];
-      const kind = metric.constructor.name.toLowerCase();
-      const cells = [`\`${metric.name}\``, kind, labels.map((label) => `\`${label}\``).join(', '), metric.help];
-      return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
-    });
-  return ['| metric | type | labels | |', '|---|---|---|---|', ...rows].join('\n');
 }

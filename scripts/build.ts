@@ -1,0 +1,8 @@
+/** Makes `dist`, which the published package runs: JavaScript, types, and beside them whatever else lies under src. */
+import { execFileSync } from 'node:child_process';
+import { cpSync, globSync, rmSync } from 'node:fs';
+
+// What was left of an earlier build would be published, too.
+rmSync('dist', { recursive: true, force: true });
+execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'], { stdio: 'inherit' });
+for (const asset of globSync('src/**/*.*', { exclude: ['**/*.ts'] })) cpSync(asset, `dist/${asset}`);

@@ -1,0 +1,136 @@
+/** What each code means and what to do about it, for docs/reference/errors.md. Every code stands here once; a test holds that. */
+import type { FaultCode } from '../src/canon/fault.ts';
+
+interface Chapter {
+  readonly title: string;
+  readonly faults: Partial<Record<FaultCode, readonly [means: string, remedy: string]>>;
+}
+
+export const FAULT_GUIDE: readonly Chapter[] = [
+  {
+    title: 'Callbacks',
+    faults: {
+      'not-json': ['the body is no JSON object', 'see who calls: the service sends JSON objects'],
+      'body-incomplete': ['the body broke off, or came too slowly', 'look at the proxy in front and at the line'],
+      'query-invalid': [
+        'CallbackCommand is missing or odd, or it is no HTTP request',
+        'see who calls; give the service a URL without a query',
+      ],
+      'callback-invalid': [
+        'a field is missing or of the wrong type',
+        'none with `app.callbackTokens`: then it is kept in the quarantine instead; else see who calls',
+      ],
+      'command-mismatch': ['query and body name different commands', 'see who calls'],
+      'sign-missing': [
+        'Sign or RequestTime is missing',
+        'switch authentication on in the console, or leave `app.callbackTokens` out',
+      ],
+      'sign-stale': [
+        'RequestTime is further from this clock than `app.signWindow`',
+        'set the clock (NTP); behind a proxy that holds requests, raise the window',
+      ],
+      'sign-wrong': ['Sign fits none of `app.callbackTokens`', 'compare the token with that of the console'],
+      'address-refused': [
+        'the caller is not in `receiver.allowFrom`',
+        'add its range; behind a proxy also set `receiver.trustProxy`',
+      ],
+      'app-mismatch': ['SdkAppid is that of another app', 'compare `app.sdkAppId` with the console'],
+      'command-refused': [
+        'a “before” command, or another one with `otherCommands: reject`',
+        'forward it (`receiver.otherCommands`), allow it (`receiver.allowBefore`), or switch it off in the console',
+      ],
+      'path-unknown': ['another path than `receiver.path`', 'compare the URL in the console with it'],
+      'method-unknown': ['not POST', 'see who calls'],
+      'body-too-large': ['the body is larger than `receiver.maxBodyBytes`', 'raise it, where such callbacks are real'],
+      internal: ['a fault of the bridge itself', 'report it with the line of the log; nothing was answered OK'],
+      overloaded: [
+        'more callbacks in flight than `receiver.maxInFlight`',
+        'look at the journal’s disk; raise the limit where memory allows',
+      ],
+      'forward-failed': [
+        'the handler behind the bridge gave no answer',
+        'look at that handler, and at `receiver.otherCommands`',
+      ],
+    },
+  },
+  {
+    title: 'The journal',
+    faults: {
+      'journal-in-use': ['another bridge has this journal open', 'stop it, or give this one its own `journal.file`'],
+      'journal-unusable': [
+        'the file is of another program or of a newer bridge, or cannot be opened',
+        'set `journal.file` to another file, or mend what the message names',
+      ],
+      'journal-unwritable': [
+        'the disk is full, `journal.maxBytes` is reached, or writing fails',
+        'make room or raise the limit; recording goes on by itself',
+      ],
+      stopping: ['the bridge is stopping', 'none: the next start records again'],
+    },
+  },
+  {
+    title: 'A destination as a whole',
+    faults: {
+      'destination-unreachable': ['it does not answer', 'none once it is back: the lane goes on by itself'],
+      'destination-overloaded': [
+        'it asks for patience, or its disk is full',
+        'give it room; the lane goes on by itself',
+      ],
+      'destination-credentials': ['it refuses the user, key or certificate', 'mend the setting that the message names'],
+      'destination-missing': ['the topic or index does not exist', 'create it, or set `createTopic` or `createIndex`'],
+      'destination-misconfigured': ['it is there and cannot be used so', 'mend the setting that the message names'],
+    },
+  },
+  {
+    title: 'One event at one destination',
+    faults: {
+      'event-too-large': ['larger than the destination takes', 'raise its limit, then `dead-letters retry`'],
+      'event-refused': [
+        'the destination refuses it for good',
+        'change what refuses it (a mapping, a validation), then `dead-letters retry`',
+      ],
+      'event-conflict': ['others kept writing the same document', 'none: it is tried again'],
+      'event-unsettled': [
+        'it waits for an earlier event of its group, or the destination said nothing about it',
+        'none: it is tried again',
+      ],
+      'copy-unknown': ['the copy cannot be compared just now', 'see why its connector waits, and look again'],
+    },
+  },
+  {
+    title: 'A message of a topic (group-sync-bridge/consumer)',
+    faults: {
+      'message-empty': ['it has no value', 'of a topic of groups that is a destroyed group: `parseGroup`'],
+      'message-not-json': ['its value is no JSON', 'see who else writes to the topic'],
+      'message-invalid': ['it is no event of ours', 'see who else writes to the topic'],
+      'message-type-unknown': ['an event of a type that this version does not know', 'pass it over, or update'],
+      'message-version-unknown': ['a version that this one does not know', 'pass it over, or update'],
+    },
+  },
+  {
+    title: 'The service’s REST API (reconcile)',
+    faults: {
+      'service-unreachable': ['it does not answer', 'look at `reconcile.api.baseUrl`; the next run goes on'],
+      'service-overloaded': ['it is asked too often', 'lower `reconcile.api.callsPerSecond`'],
+      'service-credentials': ['it refuses the signature', 'compare `identifier` and `secretKey` with the console'],
+      'service-refused': ['it refuses the call, or is not that API', 'compare `baseUrl` with your app’s region'],
+      'reconcile-running': ['a run is under way', 'wait for its end: `status` shows it'],
+      'reconcile-unconfigured': ['there is no `reconcile:` in the configuration', 'add it'],
+    },
+  },
+  {
+    title: 'The command line',
+    faults: {
+      'config-invalid': ['the configuration has problems', 'each is named with line and column'],
+      usage: ['the command was not given what it needs', '`--help` after the command'],
+      'connector-unknown': ['no enabled connector has this name', '`status` lists them'],
+      'bridge-unreachable': ['no bridge answers at the admin address', 'start it, or give `--admin`'],
+      'address-in-use': ['another program listens on the port', 'stop it, or set `receiver.port` or `admin.port`'],
+      'certificate-unusable': ['a certificate or key cannot be used', 'mend the file that the message names'],
+      'command-failed': ['what was asked for could not be done', 'the message says why'],
+      'token-missing': ['the running bridge asks for a token', 'set `admin.token` in the configuration of the command'],
+      'token-wrong': ['the token is not that of the running bridge', 'compare `admin.token` with its configuration'],
+      'token-guessed': ['too many wrong tokens came from this address', 'wait a while, then use the right one'],
+    },
+  },
+];
