@@ -39,6 +39,22 @@ function open(maxBytes?: number): Opened {
   return { database, journal: openJournal(database, systemClock, signals), commits, failures };
 }
 
+/** The same on a log whose syncs end when the test says so. */
+function openGated() {
+  const signals = createSignals();
+  const commits: Signals['journal.committed'][] = [];
+  signals.on('journal.committed', (payload) => commits.push(payload));
+  const database = openDatabase(file);
+  const syncs: PromiseWithResolvers<void>[] = [];
+  const sync = (): Promise<void> => {
+    const gate = Promise.withResolvers<void>();
+    syncs.push(gate);
+    return gate.promise;
+  };
+  const gated = { ...database, log: { ...database.log, sync } };
+  return { syncs, commits, signals, journal: openJournal(gated, systemClock, signals) };
+}
+
 /** What another process would find in the file. */
 function onDisk(): CanonicalEvent[] {
   const connection = openReader(file);
@@ -94,11 +110,57 @@ describe('recorded means on disk', () => {
     expect(onDisk()).toEqual([madeEvent(1), madeEvent(2)]);
   });
 
-  test('the log is synced at each commit: journal_mode and synchronous are what invariant 1 needs', () => {
+  test('journal_mode and synchronous are what invariant 1 needs: a log, synced by the journal and at checkpoints', () => {
     const { database, journal } = open();
     expect(database.connection.prepare('PRAGMA journal_mode').get()).toEqual({ journal_mode: 'wal' });
-    expect(database.connection.prepare('PRAGMA synchronous').get()).toEqual({ synchronous: 2 });
+    expect(database.connection.prepare('PRAGMA synchronous').get()).toEqual({ synchronous: 1 });
     journal.close();
+  });
+
+  test('recorded waits for the sync of the log; what is committed meanwhile waits for the next', async () => {
+    const { syncs, journal, commits } = openGated();
+    const settled: number[] = [];
+    const record = (n: number) => journal.record(madeEvent(n)).then(() => settled.push(n));
+    const first = record(1);
+    await expect.poll(() => syncs.length).toBe(1);
+    // Committed while the first sync is under way, in two transactions: they share the second.
+    const second = record(2);
+    await expect.poll(() => onDisk().length).toBe(2);
+    const third = record(3);
+    await expect.poll(() => onDisk().length).toBe(3);
+    expect({ settled, commits: commits.length, syncs: syncs.length }).toEqual({ settled: [], commits: 0, syncs: 1 });
+    syncs[0]?.resolve();
+    await first;
+    expect(settled).toEqual([1]);
+    await expect.poll(() => syncs.length).toBe(2);
+    syncs[1]?.resolve();
+    await Promise.all([second, third]);
+    expect({ settled, commits: commits.length, syncs: syncs.length }).toEqual({
+      settled: [1, 2, 3],
+      commits: 3,
+      syncs: 2,
+    });
+    journal.close();
+  });
+
+  test('a duplicate waits for a sync as well: that of the first may not be through', async () => {
+    const { syncs, journal } = openGated();
+    const outcomes: string[] = [];
+    const both = [1, 1].map(async (n) => outcomes.push(await journal.record(madeEvent(n))));
+    await expect.poll(() => syncs.length).toBe(1);
+    expect(outcomes).toEqual([]);
+    syncs[0]?.resolve();
+    await Promise.all(both);
+    expect(outcomes).toEqual(['recorded', 'duplicate']);
+    journal.close();
+  });
+
+  test('a close syncs what still waits', async () => {
+    const { syncs, journal } = openGated();
+    const recorded = journal.record(madeEvent(1));
+    await expect.poll(() => syncs.length).toBe(1);
+    journal.close();
+    expect(await recorded).toBe('recorded');
   });
 
   test('a seq is never given twice, also when all that was delivered is gone', async () => {
@@ -143,6 +205,31 @@ describe('a journal that cannot record says so', () => {
     database.connection.exec('PRAGMA max_page_count = 1000000');
     await journal.record(madeEvent(3));
     expect(createDeliveryReader(database.connection).cursor('c')).toBe(1);
+    journal.close();
+  });
+
+  test('a log that cannot be synced: nothing is called recorded until a checkpoint has brought everything into the file', async () => {
+    const { syncs, journal, signals } = openGated();
+    const heard: string[] = [];
+    signals.tap((name) => heard.push(name));
+    const refused = expect(journal.record(madeEvent(1))).rejects.toMatchObject({
+      fault: { code: 'journal-unwritable' },
+    });
+    await expect.poll(() => syncs.length).toBe(1);
+    syncs[0]?.reject(new Error('EIO'));
+    await refused;
+    // The disk may say yes next time, and say nothing of what it lost.
+    await expect(journal.record(madeEvent(1))).rejects.toMatchObject({ fault: { code: 'journal-unwritable' } });
+    expect(syncs).toHaveLength(1);
+    const inFile = () => readFileSync(file, 'latin1').includes(madeEvent(1).id);
+    expect(inFile()).toBe(false);
+    await expect.poll(() => heard).toContain('journal.recovered');
+    expect(inFile()).toBe(true);
+    const again = journal.record(madeEvent(1));
+    await expect.poll(() => syncs.length).toBe(2);
+    syncs[1]?.resolve();
+    expect(await again).toBe('duplicate');
+    expect(heard.filter((name) => name === 'journal.failed')).toHaveLength(1);
     journal.close();
   });
 

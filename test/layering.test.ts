@@ -50,6 +50,7 @@ src/intake/certificate.ts
 src/intake/intake.ts
 src/intake/connections.ts
 src/intake/server.ts
+src/journal/log.ts
 src/journal/database.ts
 src/journal/deliveries.ts
 src/journal/groups.ts

@@ -49,7 +49,7 @@ export interface Journal {
 }
 
 export function openJournal(database: Database, clock: Clock, signals: SignalBus): Journal {
-  const { connection } = database;
+  const { connection, log } = database;
   const insert = connection.prepare(
     `INSERT INTO events (seq, id, group_id, received_at, event, previous) VALUES (?, ?, ?, ?, ?, ?)
      ON CONFLICT (id) DO NOTHING`,
@@ -75,7 +75,7 @@ export function openJournal(database: Database, clock: Clock, signals: SignalBus
   let duplicates = 0;
   let recorded = 0;
 
-  const committer = createCommitter(connection, {
+  const committer = createCommitter(connection, log, {
     begun() {
       draft = head;
       duplicates = 0;
@@ -83,10 +83,13 @@ export function openJournal(database: Database, clock: Clock, signals: SignalBus
       groups.begin();
     },
     finishing: groups.finish,
-    committed(writes, ms) {
+    committed(writes) {
       head = draft;
       groups.committed();
-      if (writes > 0) signals.emit('journal.committed', { events: recorded, duplicates, ms, head });
+      const counts = { events: recorded, duplicates, head };
+      return (ms) => {
+        if (writes > 0) signals.emit('journal.committed', { ...counts, ms });
+      };
     },
     failed: (fault) => signals.emit('journal.failed', { fault }),
     recovered: () => signals.emit('journal.recovered', {}),

@@ -1,7 +1,11 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { BridgeError, type Fault, messageOf } from '../canon/fault.ts';
+import type { Log } from './log.ts';
 
-/** Group commit: writes that gather within one turn of the event loop share one transaction, hence one fsync. */
+/**
+ * Group commit: writes that gather within one turn of the event loop share one transaction, and transactions that are
+ * committed while the log is being synced share the next sync. The thread goes on meanwhile.
+ */
 export interface Committer {
   /** Runs `work` inside the next transaction; resolves with its result once that is on disk. Throws a BridgeError. */
   write<T>(work: () => T): Promise<T>;
@@ -16,7 +20,8 @@ export interface CommitEvents {
   begun(): void;
   /** All works are done: the last writes before the commit. */
   finishing(): void;
-  committed(writes: number, ms: number): void;
+  /** Called at once; what it returns is called when the writes are on disk, with the time it took. */
+  committed(writes: number): (ms: number) => void;
   /** Writes fail from now on, until `recovered`. */
   failed(fault: Fault): void;
   /** After a failure: a write as large as a callback succeeded. */
@@ -35,11 +40,20 @@ const LATER_MS = 100;
 const PROBE_MS = 1_000;
 const PROBE_BYTES = 65_536;
 
-export function createCommitter(connection: DatabaseSync, events: CommitEvents): Committer {
+/** Writes that are committed, and not known to be on disk yet. */
+interface Committed {
+  readonly taken: readonly Write[];
+  readonly results: readonly unknown[];
+  readonly start: number;
+  announce(ms: number): void;
+}
+
+export function createCommitter(connection: DatabaseSync, log: Log, events: CommitEvents): Committer {
   const begin = connection.prepare('BEGIN IMMEDIATE');
   const commit = connection.prepare('COMMIT');
   const probe = connection.prepare('INSERT INTO probes (filling) VALUES (zeroblob(?))');
   const clean = connection.prepare('DELETE FROM probes');
+  const checkpoint = connection.prepare('PRAGMA wal_checkpoint(TRUNCATE)');
 
   let writes: Write[] = [];
   let laters: (() => void)[] = [];
@@ -47,6 +61,12 @@ export function createCommitter(connection: DatabaseSync, events: CommitEvents):
   let soon: NodeJS.Timeout | undefined;
   let trouble: NodeJS.Timeout | undefined;
   let closed = false;
+  /** Committed, and waiting for the next sync; covered by the one under way. */
+  let unsynced: Committed[] = [];
+  let covered: Committed[] = [];
+  let syncing = false;
+  /** Why the log could not be synced: a later success would say nothing of what was to be synced then. */
+  let suspect: unknown;
 
   /** All of `works` in one transaction, or none. */
   const transact = (works: readonly (() => unknown)[]): unknown[] => {
@@ -72,6 +92,11 @@ export function createCommitter(connection: DatabaseSync, events: CommitEvents):
     writes = [];
     laters = [];
     if (taken.length === 0 && late.length === 0) return;
+    if (suspect !== undefined) {
+      refuse(taken, suspect);
+      keep(late);
+      return;
+    }
     const start = performance.now();
     let results: unknown[];
     try {
@@ -81,10 +106,44 @@ export function createCommitter(connection: DatabaseSync, events: CommitEvents):
       if (late.length > 0 && !(taken.length > 0 && commitAlone(late))) keep(late);
       return;
     }
+    const announce = events.committed(taken.length);
+    // Cursors alone may be lost at a power cut: they only repeat deliveries.
+    if (taken.length === 0) return;
+    unsynced.push({ taken, results, start, announce });
+    if (!syncing) void syncAll();
+  };
+
+  /** Invariant 1: writes are resolved only when the log that holds them is on disk. */
+  const syncAll = async (): Promise<void> => {
+    syncing = true;
+    while (unsynced.length > 0) {
+      covered = unsynced;
+      unsynced = [];
+      const failure = await log.sync().then(
+        () => undefined,
+        (thrown: unknown) => ({ thrown }),
+      );
+      const [synced, waiting] = [covered, unsynced];
+      covered = [];
+      if (failure === undefined) {
+        for (const committed of synced) settle(committed);
+        continue;
+      }
+      unsynced = [];
+      suspect = failure.thrown;
+      refuse(
+        [...synced, ...waiting].flatMap(({ taken }) => taken),
+        suspect,
+      );
+    }
+    syncing = false;
+  };
+
+  const settle = ({ taken, results, start, announce }: Committed): void => {
     taken.forEach(({ resolve }, index) => {
       resolve(results[index]);
     });
-    events.committed(taken.length, performance.now() - start);
+    announce(performance.now() - start);
   };
 
   const refuse = (taken: readonly Write[], thrown: unknown): void => {
@@ -110,7 +169,7 @@ export function createCommitter(connection: DatabaseSync, events: CommitEvents):
     } catch {
       return false;
     }
-    events.committed(0, 0);
+    events.committed(0);
     return true;
   };
 
@@ -123,12 +182,35 @@ export function createCommitter(connection: DatabaseSync, events: CommitEvents):
   const tryAgain = (): void => {
     trouble = setTimeout(tryAgain, PROBE_MS);
     try {
+      if (suspect !== undefined) {
+        // What the log holds is brought into the file, which SQLite syncs itself; a new log is begun.
+        if (checkpoint.get()?.busy !== 0) return;
+        suspect = undefined;
+      }
       transact([() => probe.run(PROBE_BYTES)]);
       transact([() => clean.run()]);
+      log.syncNow();
       settleTrouble();
     } catch {
       // still no room: the next try is set
     }
+  };
+
+  const syncLast = (): void => {
+    const last = [...covered, ...unsynced];
+    covered = [];
+    unsynced = [];
+    if (last.length === 0) return;
+    try {
+      log.syncNow();
+    } catch (thrown) {
+      refuse(
+        last.flatMap(({ taken }) => taken),
+        thrown,
+      );
+      return;
+    }
+    for (const committed of last) settle(committed);
   };
 
   const settleTrouble = (): void => {
@@ -155,6 +237,7 @@ export function createCommitter(connection: DatabaseSync, events: CommitEvents):
       closed = true;
       clearImmediate(turn);
       flush();
+      syncLast();
       clearTimeout(soon);
       clearTimeout(trouble);
     },
