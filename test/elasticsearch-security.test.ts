@@ -227,7 +227,7 @@ describe.skipIf(skip)('whoever is not let in is told which setting to look at', 
     expect(code).toBe(1);
     expect(stdout).toMatch(/✓ cluster: reached as reader/);
     expect(stdout).toMatch(/✓ mapping/);
-    expect(stdout).toMatch(/✗ .*\[reader\].*\(connectors\.index\.auth\)/);
+    expect(stdout).toMatch(/✗ .*\[reader\].*\(connectors\.index\.index\) — grant this user read, write/);
   });
 });
 
