@@ -19,7 +19,7 @@ export async function start(configName: string | undefined, version: string): Pr
   );
   for (const name of bridge.connectors) print(`  connector   ${name} (${config.connectors[name]?.kind})`);
   print(`  journal     ${config.journal.file}`);
-  print(`  admin       ${bridge.adminUrl}/readyz /metrics, ${openTo(config.admin)}`);
+  print(`  console     ${bridge.adminUrl} (also /readyz, /metrics, /api), ${openTo(config.admin)}`);
   const named = configName === undefined ? '' : ` --config ${configName}`;
   print(`  try         ${commandLine(`send --count 10${named}`)}`);
 
