@@ -16,6 +16,7 @@ main { width: 100%; max-width: 26rem; padding: 24px; background: var(--surface);
 h1 { margin: 0 0 4px; font-size: 1.25rem; }
 p { margin: 0 0 16px; }
 .quiet { color: var(--quiet); font-size: 0.875rem; }
+#where { margin: 12px 0 0; }
 .bad { padding: 8px 12px; border-left: 4px solid var(--bad); background: var(--bad-ground); color: var(--bad); }
 label { display: block; margin-bottom: 4px; font-weight: 600; }
 input, button { width: 100%; padding: 8px 12px; border: 1px solid var(--line); border-radius: 6px; font: inherit; }
