@@ -10,18 +10,29 @@ export interface Pace {
 
 /** Calls that the network bunches together must not add up to more than the rate either. */
 const MARGIN = 1.05;
+/** So much may be made good of what timers or a busy machine came too late, without eating up the margin. */
+const LATE_MS = 25;
 
 export function createPace(perSecond: number, clock: Clock): Pace {
   const spacing = (1_000 / perSecond) * MARGIN;
   let next = 0;
-  return {
-    async turn(signal) {
-      const now = clock.now();
-      const at = Math.max(now, next);
-      next = at + spacing;
-      // Timers are not finer than this.
-      if (at - now >= 1) await clock.sleep(at - now, signal);
+  /** One turn after the other: those that wait must not all be late together. */
+  let last: Promise<void> = Promise.resolve();
+
+  const take = async (signal: AbortSignal): Promise<void> => {
+    signal.throwIfAborted();
+    // Timers are not finer than a millisecond. A pause may have been called for meanwhile.
+    while (next - clock.now() >= 1) {
+      await clock.sleep(next - clock.now(), signal);
       signal.throwIfAborted();
+    }
+    next = Math.max(next, clock.now() - LATE_MS) + spacing;
+  };
+  return {
+    turn(signal) {
+      const turn = last.then(() => take(signal));
+      last = turn.catch(() => {});
+      return turn;
     },
     pause(ms) {
       next = Math.max(next, clock.now() + ms);
