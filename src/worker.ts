@@ -1,0 +1,141 @@
+import type { Server } from 'node:http';
+import { clientOptions } from '../connectors/kafka/connector.ts';
+import { extentOf } from '../connectors/kafka/consumer.ts';
+import { systemClock } from './canon/clock.ts';
+import { BridgeError } from './canon/fault.ts';
+import { createSignals } from './canon/signal.ts';
+import { flushTraces } from './canon/trace.ts';
+import { type Config, deadLetterTopic, type Source } from './config/schema.ts';
+import { closeServer, listen } from './intake/server.ts';
+import { watchLanes } from './relay/health.ts';
+import { enabledOf } from './reload/change.ts';
+import { createLogger, type LogLevel, logSignals } from './watch/log.ts';
+import { createWorkerMetrics } from './watch/metrics.ts';
+import { createWorkerApi, type WorkerStatus } from './watch/worker-api.ts';
+import { openLetterBox } from './worker/letter-box.ts';
+import type { Letters } from './worker/letters.ts';
+import { startMembership } from './worker/member.ts';
+
+export interface Worker {
+  readonly adminUrl: string;
+  readonly connectors: readonly string[];
+  /** Lets what is with the destinations come to its end within `shutdownMs`, leaves the groups, closes. Safe to call twice. */
+  stop(reason: string): Promise<void>;
+}
+
+/** How often it is looked what the topics hold, for the numbers shown. */
+const LOOK_MS = 5_000;
+const IN_FLIGHT_MS = 2_500;
+
+/** Where the merged groups of a connector are kept: there may be several, and each has its own filter. */
+export function groupsFile(config: Config, connector: string): string {
+  return `${config.journal.file}.${connector}`;
+}
+
+/** As `startBridge`, with a topic of events in the place of callbacks and journal. */
+export async function startWorker(
+  config: Config,
+  source: Source,
+  logLevel: LogLevel = 'info',
+  version = 'unknown',
+): Promise<Worker> {
+  const clock = systemClock;
+  const signals = createSignals();
+  logSignals(signals, createLogger(logLevel));
+  const stopping = new AbortController();
+  const enabled = enabledOf(config.connectors);
+  const connectors = Object.keys(enabled);
+  const deadLetters = deadLetterTopic(source);
+  const box = { ...source, deadLetters: { ...source.deadLetters, topic: deadLetters } };
+  const health = watchLanes(() => 0, signals);
+
+  let letters: Letters | undefined;
+  const members = new Map<string, ReturnType<typeof startMembership>>();
+  const boxes: ReturnType<typeof openLetterBox>[] = [];
+  const lag = (name: string): number => members.get(name)?.lag() ?? 0;
+  const countLetters = (name: string): number => letters?.count(name) ?? 0;
+  const metrics = createWorkerMetrics(signals, clock, {
+    version,
+    connectors: () => connectors,
+    lag,
+    deadLetters: countLetters,
+  });
+
+  const status = (): WorkerStatus => {
+    const reason = stopping.signal.aborted ? 'the worker is stopping' : undefined;
+    return {
+      ready: reason === undefined,
+      ...(reason !== undefined && { reason }),
+      source: { topic: source.topic, groupId: source.groupId, deadLetters },
+      connectors: connectors.map((name) => ({
+        name,
+        kind: config.connectors[name]?.kind ?? '',
+        ...health(name),
+        lag: lag(name),
+        deadLetters: countLetters(name),
+        partitions: members.get(name)?.partitions() ?? [],
+      })),
+    };
+  };
+  const api = createWorkerApi({ metrics, status, access: { token: config.admin.token }, clock, signals });
+  let server: Server;
+  let adminUrl: string;
+  try {
+    const listening = await listen(api.fetch, config.admin.host, config.admin.port);
+    server = listening.server;
+    const { host } = config.admin;
+    adminUrl = `http://${host.includes(':') ? `[${host}]` : host}:${listening.port}`;
+  } catch (thrown) {
+    throw thrown instanceof BridgeError ? new BridgeError({ ...thrown.fault, path: 'admin.port' }, thrown) : thrown;
+  }
+
+  for (const [connector, its] of Object.entries(enabled)) {
+    const own = openLetterBox(box, (message) => signals.emit('lane.note', { connector, message }));
+    boxes.push(own);
+    members.set(
+      connector,
+      startMembership(
+        { connector, config: its, source, groupsFile: groupsFile(config, connector) },
+        { letters: own, clock, signals, random: Math.random },
+      ),
+    );
+  }
+  signals.emit('bridge.started', { receiver: '', admin: adminUrl, connectors, journal: '' });
+
+  const looker = openLetterBox(box, () => {});
+  const look = async (): Promise<void> => {
+    while (!stopping.signal.aborted) {
+      try {
+        const extents = await extentOf(await clientOptions(source, 'source', stopping.signal));
+        for (const member of members.values()) member.learn(extents);
+        letters = await looker.read(stopping.signal);
+      } catch {
+        // The connectors say what is wrong; until then the numbers stay as they were.
+      }
+      await clock.sleep(LOOK_MS, stopping.signal);
+    }
+  };
+  const looking = look();
+
+  const end = async (reason: string): Promise<void> => {
+    stopping.abort();
+    signals.emit('bridge.stopping', { reason });
+    await Promise.all([
+      closeServer(server, IN_FLIGHT_MS),
+      ...[...members.values()].map((member) => member.end(config.shutdownMs)),
+    ]);
+    await looking;
+    await Promise.all([...boxes, looker].map((one) => one.close()));
+    await flushTraces();
+    signals.emit('bridge.stopped', {});
+  };
+  let ended: Promise<void> | undefined;
+  return {
+    adminUrl,
+    connectors,
+    stop: (reason) => {
+      ended ??= end(reason);
+      return ended;
+    },
+  };
+}
