@@ -25,6 +25,7 @@ const connectorStatus = z.object({
   cursor: z.number(),
   lag: z.number(),
   deadLetters: z.number(),
+  partitions: z.array(z.number()).optional(),
   restore: z.object({ done: z.number(), total: z.number(), failed: z.number(), ended: z.boolean() }).optional(),
 });
 const reconcileRun = z.object({
@@ -42,8 +43,10 @@ const reconcileStatus = z.object({
 const status = z.object({
   ready: z.boolean(),
   reason: z.string().optional(),
-  receiver: z.string(),
-  journal: z.object({ file: z.string(), head: z.number(), bytes: z.number(), quarantined: z.number() }),
+  receiver: z.string().optional(),
+  journal: z.object({ file: z.string(), head: z.number(), bytes: z.number(), quarantined: z.number() }).optional(),
+  /** Of a worker, instead of the two. */
+  source: z.object({ topic: z.string(), groupId: z.string(), deadLetters: z.string() }).optional(),
   connectors: z.array(connectorStatus),
   reconcile: reconcileStatus.optional(),
 });
@@ -62,17 +65,33 @@ export async function showStatus(options: OperateOptions): Promise<void> {
   const client = adminClient(options);
   const body = await client.get('/api/status');
   if (options.json) return print(JSON.stringify(body));
-  const { ready, reason, receiver, journal, connectors, reconcile } = status.parse(body);
+  const { ready, reason, receiver, journal, source, connectors, reconcile } = status.parse(body);
   print(`${ready ? paint('green', 'ready') : paint('red', 'not ready')}${reason === undefined ? '' : `: ${reason}`}`);
-  print(`callbacks at ${receiver}`);
-  print(`journal   ${journal.file}: ${journal.head} events, ${(journal.bytes / 1_048_576).toFixed(1)} MiB`);
-  if (journal.quarantined > 0)
+  if (source !== undefined) {
+    print(`source    ${source.topic}, as a member of ${source.groupId}`);
+    print(`dead      ${source.deadLetters}`);
+  }
+  if (receiver !== undefined) print(`callbacks at ${receiver}`);
+  if (journal !== undefined)
+    print(`journal   ${journal.file}: ${journal.head} events, ${(journal.bytes / 1_048_576).toFixed(1)} MiB`);
+  if (journal !== undefined && journal.quarantined > 0)
     print(paint('red', `quarantine ${journal.quarantined} callbacks that could not be mapped`));
   if (reconcile !== undefined) print(`reconcile ${reconcileLine(reconcile)}`);
   print();
+  const row = ({
+    name,
+    kind,
+    state,
+    lag,
+    deadLetters,
+    partitions = [],
+  }: z.output<typeof connectorStatus>): string[] => [
+    ...[name, kind, state.kind, String(lag), String(deadLetters)],
+    ...(source === undefined ? [] : [partitions.join(', ') || 'none']),
+  ];
   table(
-    ['connector', 'kind', 'state', 'lag', 'dead letters'],
-    connectors.map((one) => [one.name, one.kind, one.state.kind, String(one.lag), String(one.deadLetters)]),
+    ['connector', 'kind', 'state', 'lag', 'dead letters', ...(source === undefined ? [] : ['partitions'])],
+    connectors.map(row),
   );
   for (const { name, state } of connectors) {
     if (state.fault === undefined || state.since === undefined) continue;
