@@ -4,15 +4,19 @@
  */
 import { randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
+import { Kafka, logLevel, type Message, Partitioners } from 'kafkajs';
 import { describe, expect, inject, onTestFinished, test } from 'vitest';
 import { stringify } from 'yaml';
-import { type BridgeHome, type BridgeProcess, bridgeHome, startBridgeProcess } from './bridge.process.ts';
-import { SDK_APP_ID, search } from './callbacks.ts';
-import { disturbed, history, oracle, type Sent } from './convergence.oracle.ts';
-import { followTopic } from './servers/readback.ts';
+import { type BridgeHome, type BridgeProcess, bridgeHome, runCommand, startBridgeProcess } from './bridge.process.ts';
+import { COMMAND, SDK_APP_ID, search } from './callbacks.ts';
+import { disturbed, history, oracle, type Sent, sent } from './convergence.oracle.ts';
+import { startProxy } from './faults/proxy.ts';
+import { freePort } from './servers/port.ts';
+import { followTopic, getDocument } from './servers/readback.ts';
 
 const brokers = inject('kafkaBrokers');
 const elasticsearchUrl = inject('elasticsearchUrl');
@@ -45,7 +49,13 @@ function workerHome(topic: string, connectors: Record<string, unknown>): BridgeH
 }
 
 interface WorkerStatus {
-  connectors: { name: string; lag: number; deadLetters: number; partitions: number[]; state: { kind: string } }[];
+  connectors: {
+    name: string;
+    lag: number;
+    deadLetters: number;
+    partitions: number[];
+    state: { kind: string; since?: number };
+  }[];
 }
 
 async function statusOf(worker: BridgeProcess): Promise<WorkerStatus> {
@@ -150,4 +160,152 @@ describe.skipIf(skip !== '')(`workers${skip}`, () => {
     }
     for (const receiver of receivers) expect(await receiver.end('SIGTERM')).toBe(0);
   }, 120_000);
+
+  test('what a destination refuses, and what is no event, lies in the dead-letter topic as it was; a retry brings it once mended', async () => {
+    const topic = `test.${randomUUID()}`;
+    const index = `test-${randomUUID()}`;
+    await createStrictIndex(index);
+    const receiver = await startBridgeProcess(receiverHome(topic, 'binary'));
+    await send([receiver], { GroupId: 'poisoned', FaceUrl: 'http://face' });
+    await send([receiver], { GroupId: 'poisoned', Name: 'the next of its group', EventTime: 1_700_000_000_001 });
+    const source = await followTopic(brokers, topic);
+    await source.until((records) => records.length === 2, 'both events');
+    const poison = source.records.find(({ value }) => value?.includes('http://face'));
+    const partition = poison?.partition ?? -1;
+    const garbage = Buffer.from([0xff, 0x00, 0x7b]);
+    await produce(topic, [
+      { partition, key: Buffer.from([0xfe]), value: garbage, headers: { odd: Buffer.from([0xfd]) } },
+      { partition, key: 'poisoned', value: null },
+    ]);
+
+    const home = workerHome(topic, {
+      index: { kind: 'elasticsearch', nodes: elasticsearchUrl, index, createIndex: false },
+      audit: { kind: 'file', path: join(tmpdir(), `${topic}.ndjson`) },
+    });
+    onTestFinished(() => rmSync(join(tmpdir(), `${topic}.ndjson`), { force: true }));
+    const worker = await startBridgeProcess(home);
+    // Behind all of them in their partition.
+    await send([receiver], { GroupId: 'poisoned', Name: 'behind', EventTime: 1_700_000_000_002 });
+    await expect.poll(() => getDocument(elasticsearchUrl, index, 'poisoned')).toMatchObject({ name: 'behind' });
+
+    const letters = (...args: string[]) => runCommand(['dead-letters', ...args, '--config', home.configFile]);
+    const list = async (name: string) => JSON.parse((await letters('list', name, '--json')).stdout).deadLetters;
+    await expect.poll(() => list('index')).toHaveLength(3);
+    const name = `${partition}@${poison?.offset}`;
+    const [refused, unread, empty] = await list('index');
+    expect(refused).toMatchObject({ name, topic, partition, offset: poison?.offset, attempts: 1 });
+    expect(refused.fault).toMatchObject({ code: 'event-refused', message: expect.stringMatching(/faceUrl/) });
+    expect(unread).toMatchObject({
+      fault: { code: 'message-not-json' },
+      value: garbage.toString('base64'),
+      key: '/g==',
+    });
+    expect(empty).toMatchObject({ fault: { code: 'message-empty' }, value: null });
+    expect(await list('audit')).toHaveLength(2);
+
+    // Byte for byte, with where it came from.
+    const dead = await followTopic(brokers, `${topic}.dead-letters`);
+    await dead.until((records) => records.length === 5, 'the letters of both connectors');
+    const letter = dead.records.find(({ key }) => key === `index/${topic}/${name}`);
+    expect(letter?.value).toBe(poison?.value);
+    expect(letter?.headers).toMatchObject({
+      ...poison?.headers,
+      dead_letter_topic: topic,
+      dead_letter_partition: String(partition),
+      dead_letter_offset: poison?.offset,
+      dead_letter_key: 'poisoned',
+      dead_letter_fault: expect.stringMatching(/"code":"event-refused".*faceUrl/),
+    });
+    expect((await letters('list', 'index')).stdout).toMatch(new RegExp(`${name} +\\S+ +poisoned +1 +.*faceUrl`));
+    expect((await letters('show', 'index', name)).stdout).toMatch(/reason +.*faceUrl[\s\S]*record .*http:\/\/face/);
+    await expect
+      .poll(async () => (await statusOf(worker)).connectors.map(({ deadLetters }) => deadLetters))
+      .toEqual([3, 2]);
+
+    // Not mended yet: refused once more, and listed under where it lies now.
+    expect((await letters('retry', 'index', name)).stdout).toMatch(/put 1 dead letter into/);
+    await expect.poll(async () => (await list('index')).map((one: { name: string }) => one.name)).not.toContain(name);
+    await expect.poll(() => list('index')).toHaveLength(3);
+    const mapping = JSON.stringify({ properties: { faceUrl: { type: 'keyword' } } });
+    expect((await es(index, '/_mapping', 'PUT', mapping)).status).toBe(200);
+    const again = (await list('index')).at(-1).name;
+    expect(await letters('retry', 'index', again)).toMatchObject({ code: 0 });
+    await expect
+      .poll(() => getDocument(elasticsearchUrl, index, 'poisoned'))
+      .toMatchObject({ name: 'behind', faceUrl: 'http://face' });
+    expect(await letters('discard', 'index')).toMatchObject({ code: 2 });
+    expect((await letters('discard', 'index', '--all')).stdout).toBe('discarded 2 dead letters of index\n');
+    expect((await letters('list', 'index')).stdout).toBe('index has no dead letters\n');
+
+    // What was tried again for one connector, the other has not had twice.
+    await expect.poll(async () => (await statusOf(worker)).connectors.map(({ lag }) => lag)).toEqual([0, 0]);
+    const lines = (await readFile(join(tmpdir(), `${topic}.ndjson`), 'utf8')).trim().split('\n');
+    expect(lines.filter((line) => line.includes('http://face'))).toHaveLength(1);
+    expect(lines).toHaveLength(3);
+    await Promise.all([source.close(), dead.close()]);
+    for (const process of [worker, receiver]) expect(await process.end('SIGTERM')).toBe(0);
+  });
+
+  test('killed while the destination is down: the next worker delivers everything; a member waits without losing its partitions', async () => {
+    const topic = `test.${randomUUID()}`;
+    const index = `test-${randomUUID()}`;
+    const proxy = await startProxy(await freePort(), Number(new URL(elasticsearchUrl).port));
+    onTestFinished(proxy.close);
+    const receiver = await startBridgeProcess(receiverHome(topic, 'structured'));
+    const through = { ...toIndex(index), retry: { maxMs: 500 } };
+    const doomed = await startBridgeProcess(
+      workerHome(topic, { index: { ...through, nodes: `http://127.0.0.1:${proxy.port}` } }),
+    );
+    await send([receiver], { GroupId: 'first', Name: 'before' });
+    await expect.poll(() => getDocument(elasticsearchUrl, index, 'first')).toMatchObject({ name: 'before' });
+
+    await proxy.refuse();
+    for (let n = 0; n < 20; n++) await send([receiver], { GroupId: `g${n}`, Name: 'while it was down' });
+    const state = async () => (await statusOf(doomed)).connectors[0];
+    await expect.poll(state).toMatchObject({ lag: 20, partitions: [0, 1, 2, 3], state: { kind: 'waiting' } });
+    // Longer than a member may be silent.
+    await expect.poll(async () => Date.now() - ((await state())?.state.since ?? Date.now())).toBeGreaterThan(7_000);
+    expect(doomed.stderr().match(/"partitions":/g)).toHaveLength(1);
+    await doomed.end('SIGKILL');
+
+    const next = await startBridgeProcess(workerHome(topic, { index: through }));
+    await expect.poll(async () => (await indexed(index)).size).toBe(21);
+    await expect
+      .poll(async () => (await statusOf(next)).connectors[0])
+      .toMatchObject({ lag: 0, deadLetters: 0, state: { kind: 'running' } });
+    for (const process of [next, receiver]) expect(await process.end('SIGTERM')).toBe(0);
+  });
 });
+
+/** One callback, answered OK. */
+function send(receivers: readonly BridgeProcess[], changes: Record<string, unknown>): Promise<void> {
+  const fields = { EventTime: 1_700_000_000_000, Type: 'Public', Operator_Account: 'x', ...changes };
+  return post(receivers, [sent(COMMAND, fields as unknown as Sent['body'])]);
+}
+
+async function produce(topic: string, messages: Message[]): Promise<void> {
+  const kafka = new Kafka({ brokers: brokers.split(','), logLevel: logLevel.NOTHING });
+  const producer = kafka.producer({ createPartitioner: Partitioners.DefaultPartitioner });
+  await producer.connect();
+  await producer.send({ topic, messages });
+  await producer.disconnect();
+}
+
+function es(index: string, path: string, method: string, body: string): Promise<Response> {
+  const headers = { 'content-type': 'application/json' };
+  return fetch(`${elasticsearchUrl}/${index}${path}`, { method, headers, body });
+}
+
+/** Without a field for faceUrl. */
+async function createStrictIndex(index: string): Promise<void> {
+  const fields = ['groupId', 'groupType', 'name', 'lastOperator', 'owner', 'introduction', 'notification'];
+  const properties = {
+    ...Object.fromEntries(fields.map((field) => [field, { type: 'keyword' }])),
+    customFields: { type: 'flattened' },
+    updatedAt: { type: 'date' },
+    destroyed: { type: 'boolean' },
+    versions: { type: 'object', enabled: false },
+  };
+  const body = { settings: { number_of_replicas: 0 }, mappings: { dynamic: 'strict', properties } };
+  expect((await es(index, '', 'PUT', JSON.stringify(body))).status).toBe(200);
+}

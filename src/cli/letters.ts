@@ -114,7 +114,9 @@ export function retryLetters(name: string, which: readonly string[], options: Le
     await box.retry(chosen);
     if (options.json) return print(JSON.stringify({ taken: chosen.length, left: letters.length - chosen.length }));
     const { topic } = options.source;
-    print(`${some(chosen.length)} stand in ${topic} once more, for ${name}; what is refused again is listed again`);
+    print(
+      `put ${some(chosen.length)} into ${topic} once more, for ${name} only; what is refused again is listed again`,
+    );
   });
 }
 

@@ -110,7 +110,7 @@ function fromRecord({ key, value, headers, timestamp }: ReadRecord): Letter | un
 /** The letters that stand, from all records of the topic in their order. */
 export interface Letters {
   take(record: ReadRecord): void;
-  /** The oldest first. */
+  /** In the order in which they lie in the events topic. */
   of(connector: string): Letter[];
   count(connector: string): number;
 }
@@ -124,12 +124,15 @@ export function createLetters(): Letters {
       if (letter !== undefined) standing.set(key, letter);
       else if (record.value === null) standing.delete(key);
     },
-    of: (name) =>
-      [...standing.values()].filter(({ connector }) => connector === name).sort((a, b) => a.deadAt - b.deadAt),
+    of: (name) => [...standing.values()].filter(({ connector }) => connector === name).sort(byPlace),
     count(name) {
       let count = 0;
       for (const { connector } of standing.values()) if (connector === name) count++;
       return count;
     },
   };
+}
+
+function byPlace({ record: one }: Letter, { record: other }: Letter): number {
+  return one.partition - other.partition || Number(one.offset - other.offset);
 }
