@@ -252,9 +252,10 @@ describe.skipIf(skip !== '')(`workers${skip}`, () => {
     const proxy = await startProxy(await freePort(), Number(new URL(elasticsearchUrl).port));
     onTestFinished(proxy.close);
     const receiver = await startBridgeProcess(receiverHome(topic, 'structured'));
-    const through = { ...toIndex(index), retry: { maxMs: 500 } };
+    // One rest is longer than a member may be silent.
+    const rests = { retry: { initialMs: 20_000, maxMs: 20_000 } };
     const doomed = await startBridgeProcess(
-      workerHome(topic, { index: { ...through, nodes: `http://127.0.0.1:${proxy.port}` } }),
+      workerHome(topic, { index: { ...toIndex(index), ...rests, nodes: `http://127.0.0.1:${proxy.port}` } }),
     );
     await send([receiver], { GroupId: 'first', Name: 'before' });
     await expect.poll(() => getDocument(elasticsearchUrl, index, 'first')).toMatchObject({ name: 'before' });
@@ -263,12 +264,11 @@ describe.skipIf(skip !== '')(`workers${skip}`, () => {
     for (let n = 0; n < 20; n++) await send([receiver], { GroupId: `g${n}`, Name: 'while it was down' });
     const state = async () => (await statusOf(doomed)).connectors[0];
     await expect.poll(state).toMatchObject({ lag: 20, partitions: [0, 1, 2, 3], state: { kind: 'waiting' } });
-    // Longer than a member may be silent.
     await expect.poll(async () => Date.now() - ((await state())?.state.since ?? Date.now())).toBeGreaterThan(7_000);
     expect(doomed.stderr().match(/"partitions":/g)).toHaveLength(1);
     await doomed.end('SIGKILL');
 
-    const next = await startBridgeProcess(workerHome(topic, { index: through }));
+    const next = await startBridgeProcess(workerHome(topic, { index: toIndex(index) }));
     await expect.poll(async () => (await indexed(index)).size).toBe(21);
     await expect
       .poll(async () => (await statusOf(next)).connectors[0])
