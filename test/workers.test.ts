@@ -265,6 +265,8 @@ describe.skipIf(skip !== '')(`workers${skip}`, () => {
     const state = async () => (await statusOf(doomed)).connectors[0];
     await expect.poll(state).toMatchObject({ lag: 20, partitions: [0, 1, 2, 3], state: { kind: 'waiting' } });
     await expect.poll(async () => Date.now() - ((await state())?.state.since ?? Date.now())).toBeGreaterThan(7_000);
+    // What the broker says: the member itself would not know.
+    expect(await membersOf(`test.${topic}.index`)).toBe(1);
     expect(doomed.stderr().match(/"partitions":/g)).toHaveLength(1);
     await doomed.end('SIGKILL');
 
@@ -289,6 +291,14 @@ async function produce(topic: string, messages: Message[]): Promise<void> {
   await producer.connect();
   await producer.send({ topic, messages });
   await producer.disconnect();
+}
+
+async function membersOf(groupId: string): Promise<number> {
+  const admin = new Kafka({ brokers: brokers.split(','), logLevel: logLevel.NOTHING }).admin();
+  await admin.connect();
+  const { groups } = await admin.describeGroups([groupId]);
+  await admin.disconnect();
+  return groups[0]?.members.length ?? 0;
 }
 
 function es(index: string, path: string, method: string, body: string): Promise<Response> {
