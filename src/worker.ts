@@ -13,7 +13,7 @@ import { createLogger, type LogLevel, logSignals } from './watch/log.ts';
 import { createWorkerMetrics } from './watch/metrics.ts';
 import { createWorkerApi, type WorkerStatus } from './watch/worker-api.ts';
 import { openLetterBox } from './worker/letter-box.ts';
-import type { Letters } from './worker/letters.ts';
+import { createLetterCount } from './worker/letters.ts';
 import { startMembership } from './worker/member.ts';
 
 export interface Worker {
@@ -49,20 +49,24 @@ export async function startWorker(
   const box = { ...source, deadLetters: { ...source.deadLetters, topic: deadLetters } };
   const health = watchLanes(() => 0, signals);
 
-  let letters: Letters | undefined;
+  const letters = createLetterCount();
   const members = new Map<string, ReturnType<typeof startMembership>>();
   const boxes: ReturnType<typeof openLetterBox>[] = [];
   const lag = (name: string): number => members.get(name)?.lag() ?? 0;
-  const countLetters = (name: string): number => letters?.count(name) ?? 0;
   const metrics = createWorkerMetrics(signals, clock, {
     version,
     connectors: () => connectors,
     lag,
-    deadLetters: countLetters,
+    deadLetters: letters.of,
   });
 
   const status = (): WorkerStatus => {
-    const reason = stopping.signal.aborted ? 'the worker is stopping' : undefined;
+    const outside = connectors.filter((name) => members.get(name)?.partitions() === undefined);
+    const reason = stopping.signal.aborted
+      ? 'the worker is stopping'
+      : outside.length > 0
+        ? `not a member of its group: ${outside.join(', ')}`
+        : undefined;
     return {
       ready: reason === undefined,
       ...(reason !== undefined && { reason }),
@@ -72,7 +76,7 @@ export async function startWorker(
         kind: config.connectors[name]?.kind ?? '',
         ...health(name),
         lag: lag(name),
-        deadLetters: countLetters(name),
+        deadLetters: letters.of(name),
         partitions: members.get(name)?.partitions() ?? [],
       })),
     };
@@ -89,26 +93,35 @@ export async function startWorker(
     throw thrown instanceof BridgeError ? new BridgeError({ ...thrown.fault, path: 'admin.port' }, thrown) : thrown;
   }
 
-  for (const [connector, its] of Object.entries(enabled)) {
-    const own = openLetterBox(box, (message) => signals.emit('lane.note', { connector, message }));
-    boxes.push(own);
-    members.set(
-      connector,
-      startMembership(
-        { connector, config: its, source, groupsFile: groupsFile(config, connector) },
-        { letters: own, clock, signals, random: Math.random },
-      ),
-    );
+  const endAll = async (ms: number): Promise<void> => {
+    await Promise.all([closeServer(server, IN_FLIGHT_MS), ...[...members.values()].map((member) => member.end(ms))]);
+    await Promise.all(boxes.map((one) => one.close()));
+  };
+  const openBox = (note: (message: string) => void) => {
+    const opened = openLetterBox(box, note);
+    boxes.push(opened);
+    return opened;
+  };
+  try {
+    for (const [connector, its] of Object.entries(enabled)) {
+      const letters = openBox((message) => signals.emit('lane.note', { connector, message }));
+      const settings = { connector, config: its, source, groupsFile: groupsFile(config, connector) };
+      members.set(connector, startMembership(settings, { letters, clock, signals, random: Math.random }));
+    }
+  } catch (thrown) {
+    // A file of merged groups that cannot be used.
+    await endAll(0);
+    throw thrown;
   }
   signals.emit('bridge.started', { receiver: '', admin: adminUrl, connectors, journal: '' });
 
-  const looker = openLetterBox(box, () => {});
+  const looker = openBox(() => {});
   const look = async (): Promise<void> => {
     while (!stopping.signal.aborted) {
       try {
         const extents = await extentOf(await clientOptions(source, 'source', stopping.signal));
         for (const member of members.values()) member.learn(extents);
-        letters = await looker.read(stopping.signal);
+        await looker.read(letters.take, stopping.signal);
       } catch {
         // The connectors say what is wrong; until then the numbers stay as they were.
       }
@@ -120,12 +133,8 @@ export async function startWorker(
   const end = async (reason: string): Promise<void> => {
     stopping.abort();
     signals.emit('bridge.stopping', { reason });
-    await Promise.all([
-      closeServer(server, IN_FLIGHT_MS),
-      ...[...members.values()].map((member) => member.end(config.shutdownMs)),
-    ]);
+    await endAll(config.shutdownMs);
     await looking;
-    await Promise.all([...boxes, looker].map((one) => one.close()));
     await flushTraces();
     signals.emit('bridge.stopped', {});
   };

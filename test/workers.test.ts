@@ -11,6 +11,8 @@ import { isDeepStrictEqual } from 'node:util';
 import { Kafka, logLevel, type Message, Partitioners } from 'kafkajs';
 import { describe, expect, inject, onTestFinished, test } from 'vitest';
 import { stringify } from 'yaml';
+import { parseConfig } from '../src/config/load.ts';
+import { configSchema } from '../src/config/schema.ts';
 import { type BridgeHome, type BridgeProcess, bridgeHome, runCommand, startBridgeProcess } from './bridge.process.ts';
 import { COMMAND, SDK_APP_ID, search } from './callbacks.ts';
 import { disturbed, history, oracle, type Sent, sent } from './convergence.oracle.ts';
@@ -165,6 +167,17 @@ describe.skipIf(skip !== '')(`workers${skip}`, () => {
     const topic = `test.${randomUUID()}`;
     const index = `test-${randomUUID()}`;
     await createStrictIndex(index);
+    const home = workerHome(topic, {
+      index: { kind: 'elasticsearch', nodes: elasticsearchUrl, index, createIndex: false, retry: { maxMs: 500 } },
+      audit: { kind: 'file', path: join(tmpdir(), `${topic}.ndjson`), retry: { maxMs: 500 } },
+    });
+    onTestFinished(() => rmSync(join(tmpdir(), `${topic}.ndjson`), { force: true }));
+    const worker = await startBridgeProcess(home);
+    await expect
+      .poll(async () => (await statusOf(worker)).connectors[0])
+      .toMatchObject({ state: { kind: 'waiting', fault: { code: 'destination-missing', path: 'source.topic' } } });
+    expect((await fetch(`${worker.adminUrl}/readyz`)).status).toBe(503);
+
     const receiver = await startBridgeProcess(receiverHome(topic, 'binary'));
     await send([receiver], { GroupId: 'poisoned', FaceUrl: 'http://face' });
     await send([receiver], { GroupId: 'poisoned', Name: 'the next of its group', EventTime: 1_700_000_000_001 });
@@ -177,13 +190,6 @@ describe.skipIf(skip !== '')(`workers${skip}`, () => {
       { partition, key: Buffer.from([0xfe]), value: garbage, headers: { odd: Buffer.from([0xfd]) } },
       { partition, key: 'poisoned', value: null },
     ]);
-
-    const home = workerHome(topic, {
-      index: { kind: 'elasticsearch', nodes: elasticsearchUrl, index, createIndex: false },
-      audit: { kind: 'file', path: join(tmpdir(), `${topic}.ndjson`) },
-    });
-    onTestFinished(() => rmSync(join(tmpdir(), `${topic}.ndjson`), { force: true }));
-    const worker = await startBridgeProcess(home);
     // Behind all of them in their partition.
     await send([receiver], { GroupId: 'poisoned', Name: 'behind', EventTime: 1_700_000_000_002 });
     await expect.poll(() => getDocument(elasticsearchUrl, index, 'poisoned')).toMatchObject({ name: 'behind' });
@@ -239,6 +245,13 @@ describe.skipIf(skip !== '')(`workers${skip}`, () => {
 
     // What was tried again for one connector, the other has not had twice.
     await expect.poll(async () => (await statusOf(worker)).connectors.map(({ lag }) => lag)).toEqual([0, 0]);
+    expect((await fetch(`${worker.adminUrl}/readyz`)).status).toBe(200);
+    const metrics = await (await fetch(`${worker.adminUrl}/metrics`)).text();
+    expect(metrics).toMatch(/bridge_delivery_lag_events\{connector="index"\} 0/);
+    expect(metrics).toMatch(/bridge_dead_lettered_total\{connector="index"\} 4/);
+    expect(metrics).toMatch(/bridge_delivered_total\{connector="audit"\} 3/);
+    const shown = await runCommand(['status', '--admin', worker.adminUrl]);
+    expect(shown.stdout).toMatch(/^ready\nsource .*\n[\s\S]*index +elasticsearch +running +0 +\d +0, 1, 2, 3\n/m);
     const lines = (await readFile(join(tmpdir(), `${topic}.ndjson`), 'utf8')).trim().split('\n');
     expect(lines.filter((line) => line.includes('http://face'))).toHaveLength(1);
     expect(lines).toHaveLength(3);
@@ -276,6 +289,32 @@ describe.skipIf(skip !== '')(`workers${skip}`, () => {
       .poll(async () => (await statusOf(next)).connectors[0])
       .toMatchObject({ lag: 0, deadLetters: 0, state: { kind: 'running' } });
     for (const process of [next, receiver]) expect(await process.end('SIGTERM')).toBe(0);
+  });
+});
+
+describe('the configuration of a worker', () => {
+  const load = (more: string) => {
+    const text = `app: { sdkAppId: 1 }
+source: { kind: kafka, brokers: "one:9092,two:9092", topic: events }
+connectors: { copy: { kind: kafka, brokers: "two:9092", topic: ${more === 'loop' ? 'events' : 'copies'} } }
+${more === 'loop' ? '' : more}`;
+    const result = parseConfig(text, { file: 'worker.yaml', env: {}, schema: configSchema });
+    return result.ok ? result.config : result.problems.map(({ path, message }) => `${path}: ${message}`);
+  };
+
+  test('what a worker has no use for is refused, and says why', () => {
+    expect(load('')).toMatchObject({ source: { groupId: 'group-sync-bridge' } });
+    expect(load('receiver: {}')).toEqual([expect.stringMatching(/^receiver: a worker receives no callbacks/)]);
+    expect(load('receiver: { port: 1 }')).toEqual([expect.stringMatching(/^receiver: a worker receives no callbacks/)]);
+    expect(load('reconcile: { api: { secretKey: x } }')).toEqual([
+      expect.stringMatching(/^reconcile: a worker has no/),
+    ]);
+  });
+
+  test('a topic that would be read and written is refused', () => {
+    expect(load('loop')).toEqual([
+      expect.stringMatching(/^connectors.copy.topic: the worker would read what it writes/),
+    ]);
   });
 });
 

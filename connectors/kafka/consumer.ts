@@ -177,30 +177,27 @@ async function ask<T>(
 const SILENCE_MS = 30_000;
 
 /**
- * Reads what the topic holds now, each partition in the order of its offsets, from the offset that `from` gives (the
- * beginning without one), and returns where it came to. A topic that is not there holds nothing. kafkajs reads as a group
- * only: one of a name of its own below `groupId`, which commits nothing. Throws Unreachable.
+ * Reads what the topic holds now, each partition in the order of its offsets, from where `positions` says (the beginning
+ * where it says nothing); it is moved on with what was taken, also when reading ends early. A topic that is not there holds
+ * nothing. kafkajs reads as a group only: one of a name of its own below `groupId`, which commits nothing. Throws Unreachable.
  */
 export async function readToEnd(
   options: ClientOptions & { readonly groupId: string },
-  from: ReadonlyMap<number, bigint>,
+  positions: Map<number, bigint>,
   take: (record: ReadRecord) => void,
   signal: AbortSignal,
-): Promise<Map<number, bigint>> {
+): Promise<void> {
   const { topic } = options;
   const extents = await extentOf(options);
-  const positions = new Map(
-    extents.map(({ partition, low }) => {
-      const start = from.get(partition) ?? low;
-      return [partition, start < low ? low : start];
-    }),
-  );
+  for (const { partition, low } of extents) {
+    if ((positions.get(partition) ?? -1n) < low) positions.set(partition, low);
+  }
   const left = new Map(
     extents
       .filter(({ partition, high }) => (positions.get(partition) ?? 0n) < high)
       .map((one) => [one.partition, one.high]),
   );
-  if (left.size === 0) return positions;
+  if (left.size === 0) return;
 
   const consumer = toCluster(options, READ_RETRIES).consumer({
     groupId: `${options.groupId}.reading.${randomUUID()}`,
@@ -246,7 +243,6 @@ export async function readToEnd(
     });
     for (const [partition, offset] of positions) consumer.seek({ topic, partition, offset: String(offset) });
     await done.promise;
-    return positions;
   } catch (thrown) {
     if (signal.aborted) throw signal.reason;
     throw judge(thrown, options);

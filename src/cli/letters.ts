@@ -4,7 +4,7 @@ import { BridgeError } from '../canon/fault.ts';
 import { type Config, deadLetterTopic, type Source } from '../config/schema.ts';
 import { textOf } from '../consumer/message.ts';
 import { openLetterBox } from '../worker/letter-box.ts';
-import { type Letter, nameOf } from '../worker/letters.ts';
+import { createLetters, type Letter, nameOf } from '../worker/letters.ts';
 import { requireConfig } from './configuration.ts';
 import type { OperateOptions } from './operate.ts';
 import { print, table } from './terminal.ts';
@@ -43,7 +43,8 @@ async function withBox<T>(
   const topic = deadLetterTopic(source);
   const box = openLetterBox({ ...source, deadLetters: { ...source.deadLetters, topic } }, () => {});
   try {
-    const letters = await box.read(new AbortController().signal);
+    const letters = createLetters();
+    await box.read(letters.take, new AbortController().signal);
     return await work(box, letters.of(name));
   } finally {
     await box.close();

@@ -29,9 +29,13 @@ const PAGE = 1_000;
 /** `client` says how the compacted topic is reached. */
 export function openGroups(
   file: string,
+  note: (message: string) => void,
   client: (signal: AbortSignal) => Promise<Parameters<typeof readToEnd>[0]>,
 ): HeldGroups {
-  const database = openDatabase(file);
+  const database = openDatabase(file, {
+    onDamaged: ({ setAside }) =>
+      note(`${file} was damaged and set aside as ${setAside}: it is made anew from the topic`),
+  });
   const { connection } = database;
   const reader = createGroupReader(connection);
   let writer = createGroupWriter(connection);
@@ -48,7 +52,7 @@ export function openGroups(
       throw thrown;
     }
   };
-  let positions: ReadonlyMap<number, bigint> = new Map();
+  const positions = new Map<number, bigint>();
 
   return {
     get: reader.get,
@@ -65,25 +69,29 @@ export function openGroups(
       const write = (): void => {
         const states = page;
         page = [];
-        transact(() => {
-          for (const { groupId, group } of states) {
-            const before = reader.get(groupId) ?? newGroup(groupId);
-            const after = group === null ? { ...before, destroyed: true } : join(before, group);
-            if (after !== before) put.run(groupId, JSON.stringify(after));
-          }
-        });
+        try {
+          transact(() => {
+            for (const { groupId, group } of states) {
+              const before = reader.get(groupId) ?? newGroup(groupId);
+              const after = group === null ? { ...before, destroyed: true } : join(before, group);
+              if (after !== before) put.run(groupId, JSON.stringify(after));
+            }
+          });
+        } catch (thrown) {
+          // What is not kept is to be read again.
+          positions.clear();
+          throw thrown;
+        }
       };
-      const reached = await readToEnd(
-        await client(signal),
-        positions,
-        (record) => {
-          const state = stateOf(record);
-          if (state !== undefined && page.push(state) >= PAGE) write();
-        },
-        signal,
-      );
-      write();
-      positions = reached;
+      const learn = (record: ReadRecord): void => {
+        const state = stateOf(record);
+        if (state !== undefined && page.push(state) >= PAGE) write();
+      };
+      try {
+        await readToEnd(await client(signal), positions, learn, signal);
+      } finally {
+        write();
+      }
       // The one before remembers groups as they were.
       writer = createGroupWriter(connection);
     },

@@ -1,8 +1,8 @@
 import { createClient, type KafkaClient, type NewTopic, type OutgoingRecord } from '../../connectors/kafka/client.ts';
 import { type ClusterOptions, clientOptions } from '../../connectors/kafka/connector.ts';
-import { readToEnd } from '../../connectors/kafka/consumer.ts';
+import { type ReadRecord, readToEnd } from '../../connectors/kafka/consumer.ts';
 import { Unreachable } from '../canon/fault.ts';
-import { createLetters, type Letter, type Letters, toRecord, toRetry, toTombstone } from './letters.ts';
+import { type Letter, toRecord, toRetry, toTombstone } from './letters.ts';
 
 export interface LetterBoxOptions extends ClusterOptions {
   readonly groupId: string;
@@ -16,8 +16,8 @@ export interface LetterBoxOptions extends ClusterOptions {
 export interface LetterBox {
   /** Resolves once all in-sync replicas have them. A letter that was there already is there once. */
   bury(letters: readonly Letter[]): Promise<void>;
-  /** Reads on to the end of the topic; the letters that stand. */
-  read(signal: AbortSignal): Promise<Letters>;
+  /** Reads on to the end of the topic, from where it came to before. */
+  read(take: (record: ReadRecord) => void, signal: AbortSignal): Promise<void>;
   /** Puts the records into the events topic again, for their connector only, and takes the letters away. */
   retry(letters: readonly Letter[]): Promise<void>;
   discard(letters: readonly Letter[]): Promise<void>;
@@ -32,8 +32,7 @@ export function openLetterBox(source: LetterBoxOptions, note: (message: string) 
   const box = { ...source, topic: source.deadLetters.topic };
   let boxClient: KafkaClient | undefined;
   let sourceClient: KafkaClient | undefined;
-  let positions: ReadonlyMap<number, bigint> = new Map();
-  const letters = createLetters();
+  const positions = new Map<number, bigint>();
 
   const openBox = async (): Promise<KafkaClient> => {
     const client = createClient(await clientOptions(box, 'source.deadLetters', never));
@@ -78,10 +77,9 @@ export function openLetterBox(source: LetterBoxOptions, note: (message: string) 
 
   return {
     bury: (dead) => guarded(() => write(dead.map(toRecord))),
-    async read(signal) {
+    async read(take, signal) {
       const options = { ...(await clientOptions(box, 'source.deadLetters', signal)), groupId: source.groupId };
-      positions = await readToEnd(options, positions, letters.take, signal);
-      return letters;
+      await readToEnd(options, positions, take, signal);
     },
     retry: (again) =>
       guarded(async () => {

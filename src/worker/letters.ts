@@ -108,26 +108,30 @@ function fromRecord({ key, value, headers, timestamp }: ReadRecord): Letter | un
 }
 
 /** The letters that stand, from all records of the topic in their order. */
-export interface Letters {
-  take(record: ReadRecord): void;
-  /** In the order in which they lie in the events topic. */
-  of(connector: string): Letter[];
-  count(connector: string): number;
-}
-
-export function createLetters(): Letters {
+export function createLetters() {
   const standing = new Map<string, Letter>();
   return {
-    take(record) {
-      const key = String(record.key);
+    take(record: ReadRecord): void {
       const letter = fromRecord(record);
-      if (letter !== undefined) standing.set(key, letter);
-      else if (record.value === null) standing.delete(key);
+      if (letter !== undefined) standing.set(String(record.key), letter);
+      else if (record.value === null) standing.delete(String(record.key));
     },
-    of: (name) => [...standing.values()].filter(({ connector }) => connector === name).sort(byPlace),
-    count(name) {
+    /** In the order in which they lie in the events topic. */
+    of: (name: string): Letter[] => [...standing.values()].filter(({ connector }) => connector === name).sort(byPlace),
+  };
+}
+
+/** As `createLetters`, of how many there are only: nobody knows how large they are. */
+export function createLetterCount() {
+  const standing = new Set<string>();
+  return {
+    take({ key, value }: ReadRecord): void {
+      if (value === null) standing.delete(String(key));
+      else standing.add(String(key));
+    },
+    of(connector: string): number {
       let count = 0;
-      for (const { connector } of standing.values()) if (connector === name) count++;
+      for (const key of standing) if (key.startsWith(`${connector}/`)) count++;
       return count;
     },
   };

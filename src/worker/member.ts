@@ -50,7 +50,8 @@ export interface MembershipPorts {
 export interface Membership {
   /** Records behind the committed offset, in the partitions that are this member's. */
   lag(): number;
-  partitions(): readonly number[];
+  /** Undefined while it is no member of its group. */
+  partitions(): readonly number[] | undefined;
   /** What the partitions of the source hold now. */
   learn(extents: readonly Extent[]): void;
   /** What is with the sink may take `ms` to come to its end; then leaves the group. */
@@ -75,8 +76,10 @@ export function startMembership(settings: MembershipSettings, ports: MembershipP
   const stop = new AbortController();
   const wants = compileFilter(config.filter);
 
+  const note = (message: string): void => signals.emit('lane.note', { connector, message });
+
   const held: HeldGroups | undefined = needsGroups(config)
-    ? openGroups(settings.groupsFile, async (signal) => ({
+    ? openGroups(settings.groupsFile, note, async (signal) => ({
         ...(await clientOptions(config as unknown as KafkaOptions, `connectors.${connector}`, signal)),
         groupId,
       }))
@@ -86,7 +89,7 @@ export function startMembership(settings: MembershipSettings, ports: MembershipP
   let failing: 'source' | 'destination' | undefined;
   let failures = 0;
   let downSince = 0;
-  let assigned: readonly number[] = [];
+  let assigned: readonly number[] | undefined;
   /** The partitions were shared out since merged groups were read. */
   let behind = true;
   const positions = new Map<number, bigint>();
@@ -96,7 +99,7 @@ export function startMembership(settings: MembershipSettings, ports: MembershipP
   const show = (state: LaneState): void => signals.emit('lane.state', { connector, state });
   const lag = (): number => {
     let sum = 0n;
-    for (const partition of assigned) {
+    for (const partition of assigned ?? []) {
       const left = (ends.get(partition) ?? 0n) - (positions.get(partition) ?? 0n);
       if (left > 0n) sum += left;
     }
@@ -132,7 +135,7 @@ export function startMembership(settings: MembershipSettings, ports: MembershipP
       // Only some of the events come through here: whatever is kept of a group elsewhere may hold more.
       unfiltered: false,
       group: held?.get ?? (() => undefined),
-      note: (message: string) => signals.emit('lane.note', { connector, message }),
+      note,
     };
     sink = await openSink(config.kind, config, host, stop.signal);
     signals.emit('lane.opened', { connector });
@@ -227,7 +230,7 @@ export function startMembership(settings: MembershipSettings, ports: MembershipP
         member = await join();
         await Promise.race([member.failed, drained]);
       } catch (thrown) {
-        assigned = [];
+        assigned = undefined;
         await member?.leave();
         await working.catch(() => {});
         if (!drain.signal.aborted) await rest('source', thrown);
@@ -236,7 +239,7 @@ export function startMembership(settings: MembershipSettings, ports: MembershipP
       await working.catch(() => {});
       await member.leave();
     }
-    assigned = [];
+    assigned = undefined;
     await sink?.close();
     held?.close();
     show({ kind: 'ended' });

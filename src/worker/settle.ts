@@ -148,8 +148,10 @@ async function settlePart(
   const events = [...reads.values()].map(({ entry }) => entry.event);
   const [first] = events;
   if (first !== undefined) {
-    await insist(ports.prepare);
-    ports.merge(events);
+    await insist(async (signal) => {
+      await ports.prepare(signal);
+      ports.merge(events);
+    });
   }
 
   while (waiting.size > 0) {
