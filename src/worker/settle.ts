@@ -119,6 +119,8 @@ async function settlePart(
   /** Tries until it succeeds: nothing is charged to any event. */
   const insist = async <T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> => {
     for (;;) {
+      // After a standstill of this process, another may have the partition.
+      await portion.beat();
       try {
         return await withBeats(portion, ending.stop, work);
       } catch (thrown) {
