@@ -17,7 +17,7 @@ import { type BridgeHome, type BridgeProcess, bridgeHome, runCommand, startBridg
 import { COMMAND, SDK_APP_ID, search } from './callbacks.ts';
 import { disturbed, history, oracle, type Sent, sent } from './convergence.oracle.ts';
 import { startProxy } from './faults/proxy.ts';
-import { freePort } from './servers/port.ts';
+import { freePort, startKafka } from './servers/index.ts';
 import { followTopic, getDocument } from './servers/readback.ts';
 
 const brokers = inject('kafkaBrokers');
@@ -34,12 +34,12 @@ function receiverHome(topic: string, format: 'structured' | 'binary'): BridgeHom
 }
 
 /** A worker; with the quickest notice of a death that Kafka allows. */
-function workerHome(topic: string, connectors: Record<string, unknown>): BridgeHome {
+function workerHome(topic: string, connectors: Record<string, unknown>, source = brokers): BridgeHome {
   const folder = mkdtempSync(join(tmpdir(), 'worker-'));
   const configFile = join(folder, 'worker.yaml');
   const config = {
     app: { sdkAppId: SDK_APP_ID },
-    source: { kind: 'kafka', brokers, topic, groupId: `test.${topic}`, sessionTimeoutMs: 6_000 },
+    source: { kind: 'kafka', brokers: source, topic, groupId: `test.${topic}`, sessionTimeoutMs: 6_000 },
     journal: { file: join(folder, 'groups.db') },
     admin: { port: 0 },
     connectors,
@@ -297,6 +297,32 @@ describe.skipIf(skip !== '')(`workers${skip}`, () => {
       .poll(async () => (await statusOf(next)).connectors[0])
       .toMatchObject({ lag: 0, deadLetters: 0, state: { kind: 'running' } });
     for (const process of [next, receiver]) expect(await process.end('SIGTERM')).toBe(0);
+  });
+});
+
+describe.skipIf(brokers === '')('the source itself goes down', () => {
+  test('it is waited for, and what was written after it came back is delivered', async () => {
+    const kafka = await startKafka();
+    onTestFinished(() => kafka.stop());
+    const retry = { maxMs: 500 };
+    const home = bridgeHome(() => ({ events: { kind: 'kafka', brokers: kafka.brokers, topic: 'events', retry } }));
+    onTestFinished(home.remove);
+    const receiver = await startBridgeProcess(home);
+    const out = join(home.folder, 'out.ndjson');
+    const worker = await startBridgeProcess(
+      workerHome('events', { audit: { kind: 'file', path: out, retry } }, kafka.brokers),
+    );
+    const lines = async () => (await readFile(out, 'utf8').catch(() => '')).split('\n').length - 1;
+    await send([receiver], { GroupId: 'before', Name: 'x' });
+    await expect.poll(lines).toBe(1);
+    await kafka.kill();
+    await send([receiver], { GroupId: 'meanwhile', Name: 'x' });
+    const state = async () => (await statusOf(worker)).connectors[0];
+    await expect.poll(state).toMatchObject({ state: { kind: 'waiting', fault: { path: 'source.brokers' } } });
+    await kafka.restart();
+    await expect.poll(lines).toBe(2);
+    await expect.poll(state).toMatchObject({ state: { kind: 'running' }, lag: 0 });
+    for (const process of [worker, receiver]) expect(await process.end('SIGTERM')).toBe(0);
   });
 });
 
