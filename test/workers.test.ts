@@ -312,15 +312,19 @@ describe.skipIf(brokers === '')('the source itself goes down', () => {
     const worker = await startBridgeProcess(
       workerHome('events', { audit: { kind: 'file', path: out, retry } }, kafka.brokers),
     );
-    const lines = async () => (await readFile(out, 'utf8').catch(() => '')).split('\n').length - 1;
+    // At least once: one that was not committed yet comes again.
+    const groups = async () => {
+      const lines = (await readFile(out, 'utf8').catch(() => '')).split('\n').slice(0, -1);
+      return [...new Set(lines.map((line) => JSON.parse(line).subject))];
+    };
     await send([receiver], { GroupId: 'before', Name: 'x' });
-    await expect.poll(lines).toBe(1);
+    await expect.poll(groups).toEqual(['before']);
     await kafka.kill();
     await send([receiver], { GroupId: 'meanwhile', Name: 'x' });
     const state = async () => (await statusOf(worker)).connectors[0];
     await expect.poll(state).toMatchObject({ state: { kind: 'waiting', fault: { path: 'source.brokers' } } });
     await kafka.restart();
-    await expect.poll(lines).toBe(2);
+    await expect.poll(groups).toEqual(['before', 'meanwhile']);
     await expect.poll(state).toMatchObject({ state: { kind: 'running' }, lag: 0 });
     for (const process of [worker, receiver]) expect(await process.end('SIGTERM')).toBe(0);
   });
