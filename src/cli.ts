@@ -8,6 +8,7 @@ import { check } from './cli/check.ts';
 import { DEFAULT_FILE, requireConfig } from './cli/configuration.ts';
 import { demo } from './cli/demo.ts';
 import { addExamples } from './cli/examples.ts';
+import { discardLetters, listLetters, retryLetters, showLetter, workerOptions } from './cli/letters.ts';
 import {
   discardDeadLetters,
   discardQuarantine,
@@ -63,6 +64,23 @@ function replayFrom(text: string): NonNullable<ReturnType<typeof parseFrom>> {
 /** commander hands over one value after the other, with what it has so far. */
 function seqList(text: string, before: number[] | undefined): number[] {
   return [...(before ?? []), wholeNumber(1)(text)];
+}
+
+/** A dead letter of a bridge is named by its seq, one of a worker by partition and offset, such as 3@1042. */
+function letterName(text: string): string {
+  if (/^\d+@\d+$/.test(text)) return text;
+  return String(wholeNumber(1)(text));
+}
+
+function letterNames(text: string, before: string[] | undefined): string[] {
+  return [...(before ?? []), letterName(text)];
+}
+
+function toSeqs(names: readonly string[]): number[] {
+  return names.map((name) => {
+    if (!name.includes('@')) return Number(name);
+    throw new BridgeError({ code: 'usage', message: `${name} names a letter of a worker, and this is a bridge` });
+  });
 }
 
 /** Exported for the documentation of the commands. */
@@ -162,30 +180,45 @@ onRunningBridge(
 const deadLetters = program.command('dead-letters').description('events that a destination refused for good');
 onRunningBridge(deadLetters.command('list').description('list them').argument('<name>'))
   .option('--limit <n>', 'at most so many', wholeNumber(1), 100)
-  .action(listDeadLetters);
+  .action((name: string, options: Parameters<typeof listDeadLetters>[1]) => {
+    const worker = workerOptions(options);
+    return worker === undefined ? listDeadLetters(name, options) : listLetters(name, { ...options, ...worker });
+  });
 onRunningBridge(
   deadLetters
     .command('show')
     .description('show one whole')
     .argument('<name>')
-    .argument('<seq>', 'its seq', wholeNumber(1)),
-).action(showDeadLetter);
+    .argument('<seq>', 'its seq; of a worker its partition and offset, such as 3@1042', letterName),
+).action((name: string, which: string, options: Parameters<typeof showDeadLetter>[2]) => {
+  const worker = workerOptions(options);
+  if (worker !== undefined) return showLetter(name, which, worker);
+  return showDeadLetter(name, toSeqs([which])[0] ?? 0, options);
+});
 onRunningBridge(
   deadLetters
     .command('retry')
     .description('try them again, all unless some are named')
     .argument('<name>')
-    .argument('[seqs...]', 'by seq', seqList),
-).action((name: string, seqs: number[] | undefined, options) => retryDeadLetters(name, seqs ?? [], options));
+    .argument('[seqs...]', 'by seq; of a worker by partition and offset', letterNames),
+).action((name: string, which: string[] = [], options: Parameters<typeof retryDeadLetters>[2]) => {
+  const worker = workerOptions(options);
+  if (worker !== undefined) return retryLetters(name, which, worker);
+  return retryDeadLetters(name, toSeqs(which), options);
+});
 onRunningBridge(
   deadLetters
     .command('discard')
     .description('give them up for good')
     .argument('<name>')
-    .argument('[seqs...]', 'by seq', seqList),
+    .argument('[seqs...]', 'by seq; of a worker by partition and offset', letterNames),
 )
   .option('--all', 'all of them', false)
-  .action((name: string, seqs: number[] | undefined, options) => discardDeadLetters(name, seqs ?? [], options));
+  .action((name: string, which: string[] = [], options: Parameters<typeof discardDeadLetters>[2]) => {
+    const worker = workerOptions(options);
+    if (worker !== undefined) return discardLetters(name, which, { ...options, ...worker });
+    return discardDeadLetters(name, toSeqs(which), options);
+  });
 
 const quarantine = program.command('quarantine').description('verified callbacks that could not be mapped');
 onRunningBridge(quarantine.command('list').description('list them')).action(listQuarantine);

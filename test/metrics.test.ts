@@ -159,6 +159,7 @@ const EXPECTED: { readonly [Name in SignalName]: Expected<Name> } = {
     payload: { connector: 'a', state: { kind: 'running' } },
     changes: { 'bridge_connector_up{connector="a"}': 1 },
   },
+  'worker.assigned': { none: 'GET /api/status of a worker says so, and its lag is that of these' },
   'lane.note': { none: 'for people' },
   'relay.crashed': { payload: { fault, restartInMs: 1 }, changes: { bridge_relay_restarts_total: 1 } },
 };

@@ -1,10 +1,9 @@
-/** The only file that imports kafkajs: everything else sees plain values, Unreachable and Refused. */
+/** With consumer.ts the only file that imports kafkajs: everything else sees plain values, Unreachable and Refused. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Admin, Kafka, logLevel, type Message, Partitioners, type Producer, type SASLOptions } from 'kafkajs';
 import { Unreachable } from '../../src/canon/fault.ts';
 import type { SecureOptions } from '../tls.ts';
 import { explain, judge, type Place, protocolType } from './fault.ts';
-import type { KafkaMessage } from './message.ts';
 
 export interface ClientOptions extends Place {
   readonly clientId: string;
@@ -45,6 +44,14 @@ export interface NewTopic {
   readonly config: Readonly<Record<string, string>>;
 }
 
+/** A record to write: `KafkaMessage`, or one that is handed on byte by byte, to a partition of its own choice. */
+export interface OutgoingRecord {
+  readonly key: string | Buffer | null;
+  readonly value: Buffer | null;
+  readonly headers: Readonly<Record<string, string | Buffer | readonly (string | Buffer)[]>>;
+  readonly partition?: number;
+}
+
 export interface KafkaClient {
   /** The topic as the brokers know it, or undefined when there is none. */
   findTopic(): Promise<Topic | undefined>;
@@ -52,7 +59,7 @@ export interface KafkaClient {
   createTopic(topic: NewTopic): Promise<boolean>;
   describe(): Promise<ClusterView>;
   /** Resolves with `topic/partition@offset` for each message, in their order, once all in-sync replicas have them. */
-  send(messages: readonly KafkaMessage[]): Promise<string[]>;
+  send(messages: readonly OutgoingRecord[]): Promise<string[]>;
   /** Never rejects and never waits long: also used on a client that is beyond help. */
   close(): Promise<void>;
 }
@@ -61,19 +68,24 @@ const CLOSE_MS = 2_000;
 /** kafkajs's ConfigResourceTypes.TOPIC, which an ES module cannot import by name. */
 const TOPIC_RESOURCE = 2;
 
-/** Not connected yet. Throws Unreachable and Refused only. */
-export function createClient(options: ClientOptions): KafkaClient {
-  const kafka = new Kafka({
+/** Connects to nothing yet. `retries` of its own for each request. */
+export function toCluster(options: ClientOptions, retries: number): Kafka {
+  return new Kafka({
     clientId: options.clientId,
     brokers: [...options.brokers],
     connectionTimeout: options.connectionTimeoutMs,
     requestTimeout: options.requestTimeoutMs,
     ...(options.secure !== undefined && { ssl: options.secure }),
     ...(options.sasl !== undefined && { sasl: options.sasl as SASLOptions }),
-    // Two stacked retry loops reorder: the lane retries, kafkajs never.
-    retry: { retries: 0 },
+    retry: { retries },
     logLevel: logLevel.NOTHING,
   });
+}
+
+/** Not connected yet. Throws Unreachable and Refused only. */
+export function createClient(options: ClientOptions): KafkaClient {
+  // Two stacked retry loops reorder: the lane retries, kafkajs never.
+  const kafka = toCluster(options, 0);
 
   // The partitioner is asked once a message and in order, so it can note where each one goes.
   const placed = new Map<Message, number>();
@@ -157,7 +169,10 @@ export function createClient(options: ClientOptions): KafkaClient {
           await producer.connect();
         }
         placed.clear();
-        const records: Message[] = messages.map(({ key, value, headers }) => ({ key, value, headers: { ...headers } }));
+        const records: Message[] = messages.map(({ headers, ...record }) => ({
+          ...record,
+          headers: headers as NonNullable<Message['headers']>,
+        }));
         const answers = await producer.send({
           topic: options.topic,
           acks: -1,
@@ -222,7 +237,7 @@ async function settingsOf(admin: Admin, topic: string): Promise<TopicView['setti
 }
 
 /** A disconnect from a broker that hangs would hang too. */
-async function settleWithin(work: Promise<unknown>): Promise<void> {
+export async function settleWithin(work: Promise<unknown>): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   await Promise.race([
     work.catch(() => {}),

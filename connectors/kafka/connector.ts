@@ -5,7 +5,7 @@ import { type Group, merge, newGroup } from '../../src/canon/group.ts';
 import type { Outcome } from '../../src/canon/outcome.ts';
 import type { Connector, Finding, Host, Sink } from '../contract.ts';
 import { secureOptions, tlsOptions } from '../tls.ts';
-import { createClient, type KafkaClient } from './client.ts';
+import { type ClientOptions, createClient, type KafkaClient } from './client.ts';
 import { examineTopic } from './examine.ts';
 import { endpointOf, Refused } from './fault.ts';
 import { FORMATS, type Format, type KafkaMessage, sizeOf, toGroupMessage, toMessage } from './message.ts';
@@ -14,7 +14,8 @@ const broker = z.string().regex(/^(\[[0-9a-fA-F:]+\]|[^\s:,/]+):\d{1,5}$/, {
   error: 'a broker is expected as host:port, such as 127.0.0.1:9092',
 });
 
-const options = z.strictObject({
+/** Exported for those who read topics: a part of it is how a cluster is reached. */
+export const options = z.strictObject({
   brokers: z
     .union([
       z.array(broker).min(1),
@@ -97,12 +98,26 @@ interface Item {
   readonly bytes: number;
 }
 
-/** The files are read anew each time, so that what was renewed or mended there is used. */
-async function newClient(options: KafkaOptions, path: string, signal: AbortSignal): Promise<KafkaClient> {
+/** The options by which a cluster is reached, of a connector or of `source`. */
+export type ClusterOptions = Pick<
+  KafkaOptions,
+  'brokers' | 'topic' | 'tls' | 'sasl' | 'clientId' | 'connectionTimeoutMs' | 'requestTimeoutMs'
+>;
+
+/** The files are read anew each time, so that what was renewed or mended there is used. Throws Unreachable. */
+export async function clientOptions(
+  options: ClusterOptions,
+  path: string,
+  signal: AbortSignal,
+): Promise<ClientOptions> {
   const { tls, brokers } = options;
   const secure =
     tls === false ? undefined : await secureOptions(tls === true ? {} : tls, path, brokers.map(endpointOf), signal);
-  return createClient({ ...options, path, secure });
+  return { ...options, path, secure };
+}
+
+async function newClient(options: KafkaOptions, path: string, signal: AbortSignal): Promise<KafkaClient> {
+  return createClient(await clientOptions(options, path, signal));
 }
 
 async function* examine(options: KafkaOptions, host: Host, signal: AbortSignal): AsyncGenerator<Finding> {

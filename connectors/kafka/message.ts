@@ -42,10 +42,14 @@ export function toMessage(event: CanonicalEvent, format: Format): KafkaMessage {
   };
 }
 
+/** On a tombstone: the group as it was destroyed, with its versions, without which what comes late could not be told. */
+export const STATE_HEADER = 'group_state';
+
 /** The merged state of a group under its id; a tombstone when it is destroyed. */
 export function toGroupMessage(group: Group): KafkaMessage {
-  const value = group.destroyed ? null : Buffer.from(JSON.stringify(group));
-  return { key: group.groupId, value, headers: value === null ? {} : GROUP_HEADERS };
+  const json = JSON.stringify(group);
+  if (group.destroyed) return { key: group.groupId, value: null, headers: { [STATE_HEADER]: json } };
+  return { key: group.groupId, value: Buffer.from(json), headers: GROUP_HEADERS };
 }
 
 const GROUP_HEADERS = { 'content-type': 'application/json' };

@@ -81,6 +81,8 @@ export interface Signals {
   'lane.restored': { connector: string; done: number; total: number; mended: number; failed: number; ended: boolean };
   'lane.restore-failed': { connector: string; groupId: string; fault: Fault };
   'lane.state': { connector: string; state: LaneState };
+  /** Of a worker: the partitions of the events topic that are its own now, for this connector. */
+  'worker.assigned': { connector: string; partitions: readonly number[] };
   'lane.note': { connector: string; message: string };
   'relay.crashed': { fault: Fault; restartInMs: number };
 }

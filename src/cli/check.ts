@@ -1,8 +1,10 @@
 import type { Finding } from '../../connectors/contract.ts';
 import { examine } from '../../connectors/index.ts';
+import { clientOptions } from '../../connectors/kafka/connector.ts';
+import { extentOf } from '../../connectors/kafka/consumer.ts';
 import { systemClock } from '../canon/clock.ts';
-import { BridgeError, describeFault } from '../canon/fault.ts';
-import { type Config, type ConnectorConfig, isLoopback } from '../config/schema.ts';
+import { BridgeError, describeFault, faultOf } from '../canon/fault.ts';
+import { type Config, type ConnectorConfig, deadLetterTopic, isLoopback, type Source } from '../config/schema.ts';
 import { readCertificate } from '../intake/certificate.ts';
 import { openTo, requireConfig } from './configuration.ts';
 import { selfTest } from './self-test.ts';
@@ -34,15 +36,23 @@ export async function check(options: CheckOptions): Promise<void> {
   const say = options.json === true ? () => {} : print;
   say(`${file}: ${paint('green', 'valid')}`);
   const { host, port, path } = config.receiver;
-  say(
-    `  callbacks of SDKAppID ${config.app.sdkAppId} at ${tls ? 'https' : 'http'}://${host}:${port}${path}, journal in ${config.journal.file}`,
-  );
+  if (config.source !== undefined) {
+    const { topic, groupId } = config.source;
+    say(`  a worker: events of ${topic}, as a member of ${groupId}, dead letters to ${deadLetterTopic(config.source)}`);
+  } else {
+    say(
+      `  callbacks of SDKAppID ${config.app.sdkAppId} at ${tls ? 'https' : 'http'}://${host}:${port}${path}, journal in ${config.journal.file}`,
+    );
+  }
   if (certificate !== undefined) {
     say(`  the certificate in ${tls?.certFile} is valid until ${new Date(certificate.notAfter).toISOString()}`);
   }
   say(`  the admin server at http://${config.admin.host}:${config.admin.port} is ${openTo(config.admin)}`);
   for (const line of meaningOf(config)) say(`  ${line}`);
 
+  const source =
+    options.connect === true && config.source !== undefined ? await examineSource(config.source) : undefined;
+  if (source !== undefined) say(`  source (kafka):\n    ${shown(source)}`);
   const connectors: Examined[] = [];
   for (const [name, connector] of Object.entries(config.connectors)) {
     const { kind, enabled } = connector;
@@ -57,15 +67,21 @@ export async function check(options: CheckOptions): Promise<void> {
     }
     connectors.push({ name, kind, enabled, findings });
   }
+  if (options.selfTest === true && config.source !== undefined) {
+    const message = 'the self-test sends a callback, and a worker receives none';
+    throw new BridgeError({ code: 'usage', path: 'source', message });
+  }
   const tested = options.selfTest === true ? await selfTest(config) : undefined;
   if (tested !== undefined)
     say(`  self-test: ${tested.fault === undefined ? tested.says : paint('red', describeFault(tested.fault))}`);
 
   const broken = connectors.filter(({ findings }) => findings.some(({ state }) => state === 'wrong'));
   if (options.json === true) {
-    const ok = broken.length === 0 && tested?.fault === undefined;
-    print(JSON.stringify({ file, ok, connectors, ...(tested !== undefined && { selfTest: tested }) }));
+    const ok = broken.length === 0 && tested?.fault === undefined && source?.fault === undefined;
+    const beside = { ...(source !== undefined && { source }), ...(tested !== undefined && { selfTest: tested }) };
+    print(JSON.stringify({ file, ok, connectors, ...beside }));
   }
+  if (source?.fault !== undefined) throw new BridgeError(source.fault);
   if (broken.length > 0) {
     const names = broken.map(({ name }) => name).join(', ');
     const message = `${broken.length} of the connectors cannot be used as configured: ${names}`;
@@ -81,11 +97,11 @@ function shown({ step, state, says, fault }: Finding): string {
 }
 
 /** What settings mean that let somebody do something. */
-function meaningOf({ app, receiver, admin }: Config): string[] {
+function meaningOf({ app, receiver, admin, source }: Config): string[] {
   const { otherCommands, allowBefore, allowFrom, trustProxy } = receiver;
   const warn = (text: string): string => paint('yellow', text);
   const lines: string[] = [];
-  if (app.callbackTokens === undefined) {
+  if (app.callbackTokens === undefined && source === undefined) {
     const whoever = allowFrom === undefined ? 'whoever reaches this port' : 'whoever calls from receiver.allowFrom';
     lines.push(`${warn('no app.callbackTokens')}: ${whoever} and knows the SDKAppID can send callbacks`);
   }
@@ -97,6 +113,7 @@ function meaningOf({ app, receiver, admin }: Config): string[] {
       `${warn('the admin server speaks plain HTTP')}: put a proxy with HTTPS in front, or the token can be read on the way`,
     );
   }
+  if (source !== undefined) return lines;
   if (typeof otherCommands !== 'string') {
     const own = otherCommands.forwardAll ? ', and so are those that are recorded' : '';
     lines.push(`callbacks of other commands, "before" ones included, are answered by ${otherCommands.forwardTo}${own}`);
@@ -112,6 +129,24 @@ function meaningOf({ app, receiver, admin }: Config): string[] {
     lines.push(`${warn(`${command} is answered OK unseen`)}: the service then allows every such action`);
   }
   return lines;
+}
+
+/** Whether the events can be read; that the group lets this client in, only joining it tells. */
+async function examineSource(source: Source): Promise<Finding> {
+  try {
+    const extents = await extentOf(await clientOptions(source, 'source', AbortSignal.timeout(EXAMINE_MS)));
+    if (extents.length > 0)
+      return { step: 'topic', state: 'well', says: `${source.topic}: ${extents.length} partitions` };
+    throw new BridgeError({
+      code: 'destination-missing',
+      path: 'source.topic',
+      message: `the topic ${source.topic} does not exist`,
+      suggestion: 'a receiving bridge with a kafka connector creates it',
+    });
+  } catch (thrown) {
+    const fault = faultOf(thrown, 'destination-unreachable');
+    return { step: 'topic', state: 'wrong', says: fault.message, fault };
+  }
 }
 
 /** A destination that hangs ends the examination, not the command. */

@@ -25,9 +25,7 @@ export async function selfTest(config: Config): Promise<SelfTested> {
   const folder = mkdtempSync(join(tmpdir(), 'group-sync-bridge-self-test-'));
   try {
     const path = join(folder, 'events.ndjson');
-    const { connectors } = configSchema
-      .pick({ connectors: true })
-      .parse({ connectors: { file: { kind: 'file', path } } }) as Pick<Config, 'connectors'>;
+    const connectors = configSchema.shape.connectors.parse({ file: { kind: 'file', path } }) as Config['connectors'];
     const { reconcile: _, ...own } = config;
     const { allowFrom: __, tls, ...receiver } = config.receiver;
     const bridge = await startBridge(

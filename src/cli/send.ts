@@ -123,6 +123,10 @@ export interface SendOptions {
 
 /** The command: posts generated samples, shows progress, closes with one line of what became of them. */
 export async function sendSamples(config: Config, options: SendOptions): Promise<void> {
+  if (options.to === undefined && config.source !== undefined) {
+    const message = 'a worker receives no callbacks';
+    throw new BridgeError({ code: 'usage', path: 'source', message, suggestion: 'name a receiver with --to' });
+  }
   const to = options.to ?? ownReceiver(config);
   const at = Date.now();
   const stop = new AbortController();

@@ -1,6 +1,8 @@
 import { setFlagsFromString } from 'node:v8';
 import { type Bridge, startBridge } from '../bridge.ts';
 import { loadConfig } from '../config/load.ts';
+import { type Config, deadLetterTopic, type Source } from '../config/schema.ts';
+import { startWorker } from '../worker.ts';
 import { openTo, requireConfig } from './configuration.ts';
 import { commandLine, paint, print } from './terminal.ts';
 
@@ -10,6 +12,8 @@ setFlagsFromString('--heap-growing-percent=20');
 /** Runs until SIGTERM or SIGINT; a second signal ends at once. SIGHUP has the file read again. */
 export async function start(configName: string | undefined, version: string): Promise<void> {
   const { file, config } = requireConfig(configName);
+  const named = configName === undefined ? '' : ` --config ${configName}`;
+  if (config.source !== undefined) return startWorking(file, config, config.source, version, named);
   const source = { file, load: () => loadConfig(file, process.env) };
   const starting = Promise.withResolvers<Bridge>();
   // Listened to from the first moment, or it would end the process. What came of it is in the log.
@@ -23,16 +27,38 @@ export async function start(configName: string | undefined, version: string): Pr
   );
   for (const name of bridge.connectors) print(`  connector   ${name} (${config.connectors[name]?.kind})`);
   print(`  journal     ${config.journal.file}`);
-  print(`  console     ${bridge.adminUrl} (also /readyz, /metrics, /api), ${openTo(config.admin)}`);
-  const named = configName === undefined ? '' : ` --config ${configName}`;
+  print(`  admin       ${bridge.adminUrl}/ (the console; also /readyz and /metrics), ${openTo(config.admin)}`);
   print(`  try         ${commandLine(`send --count 10${named}`)}`);
 
-  await new Promise<void>((resolve, reject) => {
+  await untilTold(bridge.stop);
+}
+
+/** A worker takes a changed file at its next start: others have its partitions meanwhile. */
+async function startWorking(
+  file: string,
+  config: Config,
+  source: Source,
+  version: string,
+  named: string,
+): Promise<void> {
+  process.on('SIGHUP', () => {});
+  const worker = await startWorker(config, source, 'info', version);
+  print(`${paint('bold', `group-sync-bridge ${version}`)} works on ${file}`);
+  print(`  source      ${source.topic}, as a member of ${source.groupId}`);
+  for (const name of worker.connectors) print(`  connector   ${name} (${config.connectors[name]?.kind})`);
+  print(`  dead        ${deadLetterTopic(source)}`);
+  print(`  admin       ${worker.adminUrl}/readyz /metrics, ${openTo(config.admin)}`);
+  print(`  try         ${commandLine(`status${named}`)}`);
+  await untilTold(worker.stop);
+}
+
+function untilTold(stop: (reason: string) => Promise<void>): Promise<void> {
+  return new Promise<void>((resolve, reject) => {
     let told = false;
     const onSignal = (name: NodeJS.Signals): void => {
       if (told) process.exit(1);
       told = true;
-      bridge.stop(name).then(resolve, reject);
+      stop(name).then(resolve, reject);
     };
     process.on('SIGTERM', onSignal);
     process.on('SIGINT', onSignal);

@@ -16,6 +16,8 @@ const connectorStatus = z.object({
   cursor: z.number(),
   lag: z.number(),
   deadLetters: z.number(),
+  /** Of a worker: those it has just now. */
+  partitions: z.array(z.number()).optional(),
   restore: z.object({ done: z.number(), total: z.number(), failed: z.number(), ended: z.boolean() }).optional(),
 });
 export type ConnectorReading = z.output<typeof connectorStatus>;
@@ -34,8 +36,10 @@ const reconcileStatus = z.object({
 export const status = z.object({
   ready: z.boolean(),
   reason: z.string().optional(),
-  receiver: z.string(),
-  journal: z.object({ file: z.string(), head: z.number(), bytes: z.number(), quarantined: z.number() }),
+  receiver: z.string().optional(),
+  journal: z.object({ file: z.string(), head: z.number(), bytes: z.number(), quarantined: z.number() }).optional(),
+  /** Of a worker, instead of the two. */
+  source: z.object({ topic: z.string(), groupId: z.string(), deadLetters: z.string() }).optional(),
   connectors: z.array(connectorStatus),
   reconcile: reconcileStatus.optional(),
 });
@@ -96,17 +100,13 @@ export function ratesBetween(before: Reading | undefined, now: Reading): Rates {
 
 /** For people, a line each; with `rates` also what happens per second. */
 export function statusLines(reading: Reading, rates?: Rates): string[] {
-  const { ready, reason, receiver, journal, connectors, reconcile } = reading.status;
-  const receiving = receiver === '' ? 'callbacks are not received' : `callbacks at ${receiver}`;
+  const { ready, reason, connectors, source } = reading.status;
   const lines = [
     `${ready ? paint('green', 'ready') : paint('red', 'not ready')}${reason === undefined ? '' : `: ${reason}`}`,
-    rates === undefined ? receiving : `${receiving}, ${shownRate(rates.callbacks)}`,
-    `journal   ${journal.file}: ${journal.head} events, ${(journal.bytes / 1_048_576).toFixed(1)} MiB`,
+    ...takenFrom(reading.status, rates),
   ];
-  if (journal.quarantined > 0)
-    lines.push(paint('red', `quarantine ${journal.quarantined} callbacks that could not be mapped`));
-  if (reconcile !== undefined) lines.push(`reconcile ${reconcileLine(reconcile)}`);
   const heads = ['connector', 'kind', 'state', 'lag', 'behind for', 'dead letters'];
+  if (source !== undefined) heads.push('partitions');
   const row = (one: ConnectorReading): string[] => [
     one.name,
     one.kind,
@@ -114,6 +114,7 @@ export function statusLines(reading: Reading, rates?: Rates): string[] {
     String(one.lag),
     behindFor(reading, one),
     String(one.deadLetters),
+    ...(source === undefined ? [] : [one.partitions?.join(', ') || 'none']),
   ];
   const styleOf = ({ state, deadLetters }: ConnectorReading) =>
     state.kind === 'waiting' || state.kind === 'paused' ? 'yellow' : deadLetters > 0 ? 'red' : undefined;
@@ -137,6 +138,26 @@ export function statusLines(reading: Reading, rates?: Rates): string[] {
     );
     if (state.fault.suggestion !== undefined) lines.push(`  ${visible(state.fault.suggestion)}`);
   }
+  return lines;
+}
+
+/** Where the events come from: the receiver and journal of a bridge, the topic of a worker. */
+function takenFrom({ receiver, journal, source, reconcile }: Reading['status'], rates: Rates | undefined): string[] {
+  const lines: string[] = [];
+  if (source !== undefined) {
+    lines.push(`source    ${source.topic}, as a member of ${source.groupId}`, `dead      ${source.deadLetters}`);
+  }
+  if (receiver !== undefined) {
+    const receiving = receiver === '' ? 'callbacks are not received' : `callbacks at ${receiver}`;
+    lines.push(rates === undefined ? receiving : `${receiving}, ${shownRate(rates.callbacks)}`);
+  }
+  if (journal !== undefined) {
+    const size = (journal.bytes / 1_048_576).toFixed(1);
+    lines.push(`journal   ${journal.file}: ${journal.head} events, ${size} MiB`);
+    if (journal.quarantined > 0)
+      lines.push(paint('red', `quarantine ${journal.quarantined} callbacks that could not be mapped`));
+  }
+  if (reconcile !== undefined) lines.push(`reconcile ${reconcileLine(reconcile)}`);
   return lines;
 }
 

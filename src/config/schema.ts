@@ -1,6 +1,7 @@
 import { BlockList, isIPv4, isIPv6 } from 'node:net';
 import { z } from 'zod';
 import { connectors } from '../../connectors/index.ts';
+import { options as kafkaOptions } from '../../connectors/kafka/connector.ts';
 import { asksForLeave } from '../canon/command.ts';
 import { EVENT_TYPES, PROFILE_FIELDS } from '../canon/event.ts';
 
@@ -345,10 +346,71 @@ const reconcile = z.strictObject({
     .describe('Types of groups to list. Groups known by callbacks are read whatever their type.'),
 });
 
+const topicName = kafkaOptions.shape.topic;
+
+const source = z
+  .strictObject({
+    kind: z.literal('kafka'),
+    ...kafkaOptions.pick({
+      brokers: true,
+      tls: true,
+      sasl: true,
+      clientId: true,
+      connectionTimeoutMs: true,
+      requestTimeoutMs: true,
+    }).shape,
+    topic: topicName.describe('The topic with `content: events` to read, in either format.'),
+    groupId: z
+      .string()
+      .min(1)
+      .max(150)
+      .default('group-sync-bridge')
+      .describe(
+        'Workers with the same one share the partitions. Each connector reads as a group of its own: <groupId>.<name>.',
+      ),
+    sessionTimeoutMs: z
+      .int()
+      .min(6_000)
+      .max(300_000)
+      .default(30_000)
+      .describe('A worker that is silent for so long is taken for dead: others read its partitions.'),
+    deadLetters: z
+      .strictObject({
+        topic: topicName.optional().describe('<topic>.dead-letters when left out.'),
+        createTopic: z
+          .union([
+            z.literal(false),
+            z.strictObject({
+              partitions: z.int().min(1).default(1),
+              replicationFactor: z.int().min(1).max(32_767).default(1),
+              config: z
+                .record(z.string(), z.union([z.string(), z.number(), z.boolean()]).transform(String))
+                .default({}),
+            }),
+          ])
+          .prefault({})
+          .describe('How to create the topic when it is missing; false = it must exist.'),
+      })
+      .prefault({})
+      .describe('A compacted topic that takes the events which a destination refuses for good.'),
+  })
+  .describe('A topic of events to deliver, instead of callbacks: this process is a worker.');
+
+/** What stands for a receiver that was not given; the very same object, so that this can be told. */
+const NO_RECEIVER = receiver.parse({});
+
+/** A worker delivers what receiving bridges wrote: it has no use for what those do. */
+const OF_BRIDGES = {
+  receiver: 'a worker receives no callbacks: leave receiver out, or leave source out to receive them',
+  reconcile:
+    'a worker has no journal to mend the copies from: let a receiving bridge reconcile, whose events come here',
+};
+
 export const configSchema = z
   .strictObject({
     app,
-    receiver: receiver.prefault({}),
+    source: source.optional(),
+    receiver: receiver.default(() => NO_RECEIVER),
     journal: journal.prefault({}),
     admin: admin.prefault({}),
     shutdownMs: shutdown,
@@ -358,7 +420,26 @@ export const configSchema = z
       .refine((all) => Object.keys(all).length > 0, { error: 'at least one connector is expected' })
       .describe('Any number of destinations, keyed by a name of yours.'),
   })
+  .superRefine(({ source, connectors, ...others }, context) => {
+    if (source === undefined) return;
+    const refuse = (path: string[], message: string): void => context.addIssue({ code: 'custom', path, message });
+    if (others.receiver !== NO_RECEIVER) refuse(['receiver'], OF_BRIDGES.receiver);
+    if (others.reconcile !== undefined) refuse(['reconcile'], OF_BRIDGES.reconcile);
+    for (const [name, one] of Object.entries(connectors)) {
+      const brokers = (one as { brokers?: readonly string[] }).brokers ?? [];
+      if (one.kind !== 'kafka' || !brokers.some((broker) => source.brokers.includes(broker))) continue;
+      if (one.topic === source.topic || one.topic === deadLetterTopic(source)) {
+        refuse(['connectors', name, 'topic'], 'the worker would read what it writes: choose a topic of its own');
+      }
+    }
+  })
   .meta({ title: 'group-sync-bridge configuration' });
+
+export type Source = z.output<typeof source>;
+
+export function deadLetterTopic({ topic, deadLetters }: Source): string {
+  return deadLetters.topic ?? `${topic}.dead-letters`;
+}
 
 /** A connector's settings: those of every lane, plus the options of its kind (checked by that connector's own schema). */
 export type ConnectorConfig = LaneOptions & { readonly kind: string } & Readonly<Record<string, unknown>>;

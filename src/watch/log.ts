@@ -100,6 +100,10 @@ export function logSignals(signals: SignalBus, log: Logger): void {
   });
   signals.on('dead-letters.discarded', (discarded) => log.warn(discarded, 'dead letters were discarded'));
   signals.on('lane.opened', ({ connector }) => log.info({ connector }, `${connector}: connected`));
+  signals.on('worker.assigned', ({ connector, partitions }) => {
+    const which = partitions.length === 0 ? 'none' : partitions.join(', ');
+    log.info({ connector, partitions }, `${connector}: its partitions of the source: ${which}`);
+  });
   signals.on('lane.note', ({ connector, message }) => log.info({ connector }, `${connector}: ${message}`));
   signals.on('lane.unreachable', ({ connector, fault, attempt, retryInMs }) =>
     log.warn(

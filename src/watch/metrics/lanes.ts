@@ -1,9 +1,16 @@
 import { Counter, Gauge, Histogram } from 'prom-client';
 import type { LaneState } from '../../canon/signal.ts';
-import type { MetricPorts } from './sources.ts';
+import type { MetricPorts, MetricSources } from './sources.ts';
 
 /** What becomes of events at each connector. */
-export function measureLanes({ registry, signals, clock, sources }: MetricPorts): void {
+export function measureLanes({
+  registry,
+  signals,
+  clock,
+  sources,
+}: Omit<MetricPorts, 'sources'> & {
+  readonly sources: Pick<MetricSources, 'connectors' | 'head' | 'lag' | 'deadLetters'>;
+}): void {
   const registers = [registry];
   const byConnector = { labelNames: ['connector'] as const, registers };
   /** A gauge with a value for each connector that is there now. */

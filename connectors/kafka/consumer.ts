@@ -1,0 +1,271 @@
+/** Reading topics: as a member of a consumer group, or once from their beginning to their end. */
+import { randomUUID } from 'node:crypto';
+import type { KafkaMessage as Received } from 'kafkajs';
+import { Unreachable } from '../../src/canon/fault.ts';
+import { type ClientOptions, settleWithin, toCluster } from './client.ts';
+import { judge, protocolType } from './fault.ts';
+
+/** A record as it lies in a topic, byte for byte. */
+export interface ReadRecord {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: bigint;
+  /** Milliseconds since 1970. */
+  readonly timestamp: number;
+  readonly key: Buffer | null;
+  readonly value: Buffer | null;
+  readonly headers: Readonly<Record<string, Buffer | readonly Buffer[]>>;
+}
+
+/** Some records of one partition, in the order of their offsets. */
+export interface Portion {
+  readonly partition: number;
+  readonly records: readonly ReadRecord[];
+  /** One behind the last record that the partition held when these were read. */
+  readonly end: bigint;
+  /** Throws once this member must let go of the partition; to be called often, since it also tells the group that it lives. */
+  beat(): Promise<void>;
+  /** Everything before `offset` is done, for good. */
+  commit(offset: bigint): Promise<void>;
+  /** One behind the last record of the portion, markers of transactions included. */
+  readonly next: bigint;
+}
+
+export interface MemberOptions extends ClientOptions {
+  readonly groupId: string;
+  readonly sessionTimeoutMs: number;
+}
+
+export interface MemberPorts {
+  /** This member has these partitions now; the ones it had before are no longer its own unless they are among them. */
+  assigned(partitions: readonly number[]): void;
+  /** Portions never overlap. Whatever is not committed when it ends or throws is read again. */
+  take(portion: Portion): Promise<void>;
+}
+
+export interface Member {
+  /** Rejects with Unreachable when the group cannot be had any more: then another member is to be made. */
+  readonly failed: Promise<never>;
+  /** Leaves the group, once `take` has ended. */
+  leave(): Promise<void>;
+}
+
+/** How many times kafkajs asks by itself: reading again reorders nothing, and a leader may just have moved. */
+const READ_RETRIES = 3;
+/** How long a fetch waits for records, which is also how long leaving may take. */
+const FETCH_MS = 500;
+
+/** The error by which the broker says that all members must join anew; what was read may still be committed. */
+export function isRebalance(thrown: unknown): boolean {
+  return protocolType(thrown) === 'REBALANCE_IN_PROGRESS';
+}
+
+/** Joins the group, from the beginning of the topic where it has committed nothing. Throws Unreachable. */
+export async function joinGroup(options: MemberOptions, ports: MemberPorts): Promise<Member> {
+  const { topic, groupId, sessionTimeoutMs } = options;
+  const consumer = toCluster(options, READ_RETRIES).consumer({
+    groupId,
+    sessionTimeout: sessionTimeoutMs,
+    heartbeatInterval: beatEvery(sessionTimeoutMs),
+    maxWaitTimeInMs: FETCH_MS,
+    allowAutoTopicCreation: false,
+    retry: { retries: READ_RETRIES, restartOnFailure: async () => false },
+  });
+  const failure = Promise.withResolvers<never>();
+  failure.promise.catch(() => {});
+  consumer.on(consumer.events.CRASH, ({ payload }) => failure.reject(judge(payload.error, options)));
+  // Once the group has called, what was fetched before is not begun any more.
+  let called: unknown;
+  consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
+    called = undefined;
+    ports.assigned(payload.memberAssignment[topic] ?? []);
+  });
+  try {
+    await consumer.connect();
+    await consumer.subscribe({ topic, fromBeginning: true });
+    await consumer.run({
+      autoCommit: false,
+      eachBatchAutoResolve: false,
+      eachBatch: async ({ batch, heartbeat, resolveOffset, commitOffsetsIfNecessary, isRunning, isStale }) => {
+        const { partition } = batch;
+        const last = BigInt(batch.lastOffset());
+        const beat = async (): Promise<void> => {
+          if (called !== undefined) throw called;
+          if (!isRunning() || isStale()) throw new Error('the partition is no longer read');
+          try {
+            await heartbeat();
+          } catch (thrown) {
+            called = thrown;
+            throw thrown;
+          }
+        };
+        await beat();
+        await ports.take({
+          partition,
+          records: batch.messages.map((message) => toRecord(topic, partition, message)),
+          end: BigInt(batch.highWatermark),
+          next: last + 1n,
+          beat,
+          async commit(offset) {
+            const partitions = [{ partition, offset: String(offset) }];
+            await commitOffsetsIfNecessary({ topics: [{ topic, partitions }] });
+            resolveOffset(String(offset - 1n));
+          },
+        });
+      },
+    });
+  } catch (thrown) {
+    await settleWithin(consumer.disconnect());
+    throw judge(thrown, options);
+  }
+  return {
+    failed: failure.promise,
+    leave: () => settleWithin(consumer.disconnect()),
+  };
+}
+
+/** Several in the time after which a silent member is taken for dead. */
+export function beatEvery(sessionTimeoutMs: number): number {
+  return Math.min(3_000, Math.floor(sessionTimeoutMs / 5));
+}
+
+/** Of one partition: what it holds, and how far a group is; in offsets. */
+export interface Extent {
+  readonly partition: number;
+  readonly low: bigint;
+  readonly high: bigint;
+}
+
+/** None when there is no such topic. Throws Unreachable. */
+export async function extentOf(options: ClientOptions): Promise<Extent[]> {
+  return ask(options, async (admin) => {
+    try {
+      const found = await admin.fetchTopicOffsets(options.topic);
+      return found.map(({ partition, low, high }) => ({ partition, low: BigInt(low), high: BigInt(high) }));
+    } catch (thrown) {
+      if (protocolType(thrown) === 'UNKNOWN_TOPIC_OR_PARTITION') return [];
+      throw thrown;
+    }
+  });
+}
+
+/** How far the group is, by partition; the ones of which it has committed nothing are missing. Throws Unreachable. */
+export async function committedBy(options: ClientOptions, groupId: string): Promise<Map<number, bigint>> {
+  return ask(options, async (admin) => {
+    const [found] = await admin.fetchOffsets({ groupId, topics: [options.topic] });
+    const known = (found?.partitions ?? []).filter(({ offset }) => BigInt(offset) >= 0n);
+    return new Map(known.map(({ partition, offset }) => [partition, BigInt(offset)]));
+  });
+}
+
+async function ask<T>(
+  options: ClientOptions,
+  work: (admin: ReturnType<ReturnType<typeof toCluster>['admin']>) => Promise<T>,
+): Promise<T> {
+  const admin = toCluster(options, READ_RETRIES).admin();
+  try {
+    await admin.connect();
+    return await work(admin);
+  } catch (thrown) {
+    throw judge(thrown, options);
+  } finally {
+    await settleWithin(admin.disconnect());
+  }
+}
+
+/** How long nothing may come while a topic is read to its end. */
+const SILENCE_MS = 30_000;
+
+/**
+ * Reads what the topic holds now, each partition in the order of its offsets, from where `positions` says (the beginning
+ * where it says nothing); it is moved on with what was taken, also when reading ends early. A topic that is not there holds
+ * nothing. kafkajs reads as a group only: one of a name of its own below `groupId`, which commits nothing. Throws Unreachable.
+ */
+export async function readToEnd(
+  options: ClientOptions & { readonly groupId: string },
+  positions: Map<number, bigint>,
+  take: (record: ReadRecord) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  const { topic } = options;
+  const extents = await extentOf(options);
+  for (const { partition, low } of extents) {
+    if ((positions.get(partition) ?? -1n) < low) positions.set(partition, low);
+  }
+  const left = new Map(
+    extents
+      .filter(({ partition, high }) => (positions.get(partition) ?? 0n) < high)
+      .map((one) => [one.partition, one.high]),
+  );
+  if (left.size === 0) return;
+
+  const consumer = toCluster(options, READ_RETRIES).consumer({
+    groupId: `${options.groupId}.reading.${randomUUID()}`,
+    maxWaitTimeInMs: FETCH_MS,
+    allowAutoTopicCreation: false,
+    retry: { retries: READ_RETRIES, restartOnFailure: async () => false },
+  });
+  const done = Promise.withResolvers<void>();
+  done.promise.catch(() => {});
+  const silent = () =>
+    done.reject(
+      new Unreachable({
+        code: 'destination-unreachable',
+        message: `Kafka: the end of ${topic} was not reached: nothing came for ${SILENCE_MS / 1_000} s`,
+        path: `${options.path}.topic`,
+      }),
+    );
+  let timer = setTimeout(silent, SILENCE_MS);
+  const aborted = (): void => done.reject(signal.reason);
+  signal.addEventListener('abort', aborted, { once: true });
+  consumer.on(consumer.events.CRASH, ({ payload }) => done.reject(judge(payload.error, options)));
+  // Also told of batches that hold nothing but markers, which are never handed over.
+  consumer.on(consumer.events.END_BATCH_PROCESS, ({ payload: { partition, lastOffset } }) => {
+    clearTimeout(timer);
+    timer = setTimeout(silent, SILENCE_MS);
+    const position = BigInt(lastOffset) + 1n;
+    if (position > (positions.get(partition) ?? 0n)) positions.set(partition, position);
+    if (position >= (left.get(partition) ?? 0n)) left.delete(partition);
+    if (left.size === 0) done.resolve();
+  });
+  try {
+    signal.throwIfAborted();
+    await consumer.connect();
+    await consumer.subscribe({ topic, fromBeginning: true });
+    await consumer.run({
+      autoCommit: false,
+      eachBatch: async ({ batch }) => {
+        const { partition } = batch;
+        for (const message of batch.messages) {
+          if (BigInt(message.offset) >= (positions.get(partition) ?? 0n)) take(toRecord(topic, partition, message));
+        }
+      },
+    });
+    for (const [partition, offset] of positions) consumer.seek({ topic, partition, offset: String(offset) });
+    await done.promise;
+  } catch (thrown) {
+    if (signal.aborted) throw signal.reason;
+    throw judge(thrown, options);
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener('abort', aborted);
+    await settleWithin(consumer.disconnect());
+  }
+}
+
+function toRecord(topic: string, partition: number, message: Received): ReadRecord {
+  const headers: Record<string, Buffer | readonly Buffer[]> = {};
+  for (const [name, value] of Object.entries(message.headers ?? {})) {
+    if (value === undefined) continue;
+    headers[name] = Array.isArray(value) ? value.map((one) => Buffer.from(one)) : Buffer.from(value);
+  }
+  return {
+    topic,
+    partition,
+    offset: BigInt(message.offset),
+    timestamp: Number(message.timestamp),
+    key: message.key,
+    value: message.value,
+    headers,
+  };
+}
