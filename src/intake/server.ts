@@ -92,7 +92,9 @@ function answerHostless(response: ServerResponse): void {
 
 /** What never becomes a request (bad HTTP, headers too large or too slow) is answered in the envelope, too. */
 function answerClientError(error: NodeJS.ErrnoException, socket: Duplex): void {
-  if (!socket.writable || error.code === 'ECONNRESET') {
+  // A connection that was opened ahead and never used has asked nothing: an answer would be taken for that of its first request.
+  const unused = error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && 'bytesRead' in socket && socket.bytesRead === 0;
+  if (!socket.writable || error.code === 'ECONNRESET' || unused) {
     socket.destroy();
     return;
   }
