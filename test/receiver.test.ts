@@ -368,6 +368,19 @@ describe('the process is unharmed', () => {
     await receiver.close();
   });
 
+  test('headers that stall are answered 400; a connection that was opened ahead and never used is closed without a word', async () => {
+    const receiver = await startReceiver();
+    const opened = (bytes: string) => {
+      const socket = connect(receiver.port, '127.0.0.1');
+      socket.write(bytes);
+      return text(socket);
+    };
+    const [unused, stalled] = await Promise.all([opened(''), opened('POST /callback HTTP/1.1\r\nhost:')]);
+    expect(stalled).toMatch(/^HTTP\/1\.1 400 .*not an HTTP request/s);
+    expect(unused).toBe('');
+    await receiver.close();
+  });
+
   test('503: the event cannot be recorded, and no path of this machine goes out', async () => {
     const receiver = await startReceiver(
       {},
