@@ -66,8 +66,8 @@ export const options = z.strictObject({
   sasl: z
     .strictObject({
       mechanism: z.enum(['plain', 'scram-sha-256', 'scram-sha-512']).describe('As the listener has it enabled.'),
-      username: z.string().min(1),
-      password: z.string().min(1),
+      username: z.string().min(1).describe('As the brokers know it.'),
+      password: z.string().min(1).describe('Best from the environment or a secret file.'),
     })
     .optional()
     .describe('The user, where the brokers ask for one.'),

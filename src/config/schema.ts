@@ -350,7 +350,7 @@ const topicName = kafkaOptions.shape.topic;
 
 const source = z
   .strictObject({
-    kind: z.literal('kafka'),
+    kind: z.literal('kafka').describe('Kafka is the only one.'),
     ...kafkaOptions.pick({
       brokers: true,
       tls: true,
@@ -381,11 +381,17 @@ const source = z
           .union([
             z.literal(false),
             z.strictObject({
-              partitions: z.int().min(1).default(1),
-              replicationFactor: z.int().min(1).max(32_767).default(1),
+              partitions: z.int().min(1).default(1).describe('One is enough, since it is seldom written to.'),
+              replicationFactor: z
+                .int()
+                .min(1)
+                .max(32_767)
+                .default(1)
+                .describe('How many brokers keep it; 3 on a real cluster.'),
               config: z
                 .record(z.string(), z.union([z.string(), z.number(), z.boolean()]).transform(String))
-                .default({}),
+                .default({})
+                .describe('More settings of the topic. It is compacted unless this says otherwise.'),
             }),
           ])
           .prefault({})

@@ -63,6 +63,8 @@ export function listen(fetch: Fetch, hostname: string, port: number, options: Li
           },
           listener,
         );
+  // Some callers close their side once they have asked. By default Node would then close the other, and no answer could go out.
+  Object.assign(server, { httpAllowHalfOpen: true });
   server.on('clientError', answerClientError);
   // An expectation that nobody knows need not be met (RFC 9110, 10.1.1); Node would answer 417 by itself.
   server.on('checkExpectation', listener);

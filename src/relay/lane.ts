@@ -3,7 +3,7 @@ import type { Clock } from '../canon/clock.ts';
 import type { CanonicalEvent, EventId } from '../canon/event.ts';
 import { type Fault, faultOf } from '../canon/fault.ts';
 import type { Group } from '../canon/group.ts';
-import type { Outcome } from '../canon/outcome.ts';
+import { type Outcome, overloaded } from '../canon/outcome.ts';
 import type { LaneState, SignalBus } from '../canon/signal.ts';
 import { traceDelivery } from '../canon/trace.ts';
 import type { DeliveryReader, JournalEntry, Settlement, Waiting } from '../journal/deliveries.ts';
@@ -468,13 +468,3 @@ const MAX_REST_MS = 60_000;
 const UNSETTLED: Fault = { code: 'event-unsettled', message: 'the connector did not say what became of it' };
 const AGAIN: Fault = { code: 'event-unsettled', message: 'a dead letter that is tried again' };
 const BEHIND: Fault = { code: 'event-unsettled', message: 'an earlier event of its group waits for a retry' };
-
-/** Every event of the batch refused because the destination is overloaded: that is the destination's state, not theirs. */
-function overloaded(outcomes: readonly (Outcome | undefined)[]): { fault: Fault; afterMs?: number } | undefined {
-  let found: { fault: Fault; afterMs?: number } | undefined;
-  for (const outcome of outcomes) {
-    if (outcome?.kind !== 'retry' || outcome.fault.code !== 'destination-overloaded') return undefined;
-    found ??= { fault: outcome.fault, ...(outcome.afterMs !== undefined && { afterMs: outcome.afterMs }) };
-  }
-  return found;
-}

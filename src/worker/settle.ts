@@ -3,7 +3,7 @@ import { isRebalance, type Portion, type ReadRecord } from '../../connectors/kaf
 import type { Clock } from '../canon/clock.ts';
 import type { CanonicalEvent, EventId } from '../canon/event.ts';
 import { type Fault, faultOf } from '../canon/fault.ts';
-import type { Outcome } from '../canon/outcome.ts';
+import { overloaded } from '../canon/outcome.ts';
 import type { SignalBus } from '../canon/signal.ts';
 import { traceDelivery } from '../canon/trace.ts';
 import { parseEvent } from '../consumer/event.ts';
@@ -232,14 +232,4 @@ async function withBeats<T>(
     clearInterval(timer);
     clearTimeout(late);
   }
-}
-
-/** Every event of the batch refused because the destination is overloaded: that is the destination's state, not theirs. */
-function overloaded(outcomes: readonly (Outcome | undefined)[]): { fault: Fault; afterMs?: number } | undefined {
-  let found: { fault: Fault; afterMs?: number } | undefined;
-  for (const outcome of outcomes) {
-    if (outcome?.kind !== 'retry' || outcome.fault.code !== 'destination-overloaded') return undefined;
-    found ??= { fault: outcome.fault, ...(outcome.afterMs !== undefined && { afterMs: outcome.afterMs }) };
-  }
-  return found;
 }
