@@ -9,7 +9,7 @@ import type { Config } from './config/schema.ts';
 import { keepCertificate, readCertificate } from './intake/certificate.ts';
 import { limitConnections } from './intake/connections.ts';
 import { createIntake } from './intake/intake.ts';
-import { closeServer, listen } from './intake/server.ts';
+import { closeServer, listen, urlHost } from './intake/server.ts';
 import { openJournal } from './journal/append.ts';
 import { openDatabase } from './journal/database.ts';
 import { createDeliveryReader, createOpenSince } from './journal/deliveries.ts';
@@ -310,8 +310,4 @@ function watchTrouble(signals: SignalBus): () => string | undefined {
 
 function sizeOf(file: string): number {
   return statSync(file, { throwIfNoEntry: false })?.size ?? 0;
-}
-
-function urlHost(host: string): string {
-  return host.includes(':') ? `[${host}]` : host;
 }

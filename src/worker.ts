@@ -6,7 +6,7 @@ import { BridgeError } from './canon/fault.ts';
 import { createSignals } from './canon/signal.ts';
 import { flushTraces } from './canon/trace.ts';
 import { type Config, deadLetterTopic, type Source } from './config/schema.ts';
-import { closeServer, listen } from './intake/server.ts';
+import { closeServer, listen, urlHost } from './intake/server.ts';
 import { watchLanes } from './relay/health.ts';
 import { enabledOf } from './reload/change.ts';
 import { createLogger, type LogLevel, logSignals } from './watch/log.ts';
@@ -87,8 +87,7 @@ export async function startWorker(
   try {
     const listening = await listen(api.fetch, config.admin.host, config.admin.port);
     server = listening.server;
-    const { host } = config.admin;
-    adminUrl = `http://${host.includes(':') ? `[${host}]` : host}:${listening.port}`;
+    adminUrl = `http://${urlHost(config.admin.host)}:${listening.port}`;
   } catch (thrown) {
     throw thrown instanceof BridgeError ? new BridgeError({ ...thrown.fault, path: 'admin.port' }, thrown) : thrown;
   }

@@ -99,6 +99,7 @@ src/watch/metrics.ts
 src/watch/guesses.ts
 src/watch/sign-in.ts
 src/watch/access.ts
+src/watch/admin.ts
 src/watch/api.ts
 src/watch/worker-api.ts
 src/watch/hour.ts

@@ -17,11 +17,13 @@ const STRUCTURED = { 'content-type': 'application/cloudevents+json; charset=UTF-
 /** The CloudEvents Kafka protocol binding 1.0: the whole event as the value, or its attributes as `ce_` headers. */
 export function toMessage(event: CanonicalEvent, format: Format): KafkaMessage {
   const key = event.subject;
-  const { traceparent, tracestate } = event;
+  const { traceparent } = event;
+  // Of an event without a trace nothing more is looked at, and all share one set of headers.
+  const tracestate = traceparent && event.tracestate;
   // As clients for tracing pass a context on, beside what CloudEvents makes of it.
   const trace = { ...(traceparent && { traceparent }), ...(tracestate && { tracestate }) };
   if (format === 'structured') {
-    return { key, value: Buffer.from(textOf(event)), headers: { ...STRUCTURED, ...trace } };
+    return { key, value: Buffer.from(textOf(event)), headers: traceparent ? { ...STRUCTURED, ...trace } : STRUCTURED };
   }
   return {
     key,

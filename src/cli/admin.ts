@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { BridgeError, messageOf } from '../canon/fault.ts';
-import { requireConfig } from './configuration.ts';
+import { reachable, requireConfig } from './configuration.ts';
 
 /** The admin server of a running bridge, as commands use it. */
 export interface AdminClient {
@@ -97,13 +97,6 @@ function configuredToken(configName: string | undefined): string | undefined {
     if (configName !== undefined || !(thrown instanceof BridgeError)) throw thrown;
     return undefined;
   }
-}
-
-/** Where this machine reaches what listens on every address. */
-function reachable(host: string): string {
-  if (host === '0.0.0.0') return '127.0.0.1';
-  if (host === '::') return '[::1]';
-  return host.includes(':') ? `[${host}]` : host;
 }
 
 function unauthorized(token: string | undefined, named: boolean): BridgeError {

@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { BridgeError } from '../canon/fault.ts';
 import { formatProblem, loadConfig } from '../config/load.ts';
 import { type Config, isLoopback } from '../config/schema.ts';
+import { urlHost } from '../intake/server.ts';
 
 export const DEFAULT_FILE = 'config/bridge.yaml';
 
@@ -32,4 +33,10 @@ export function requireConfig(named: string | undefined): { file: string; config
 export function openTo({ host, token }: Config['admin']): string {
   if (token === undefined) return 'open to everybody on this machine';
   return `open to ${isLoopback(host) ? 'this machine' : 'other machines, too,'} with admin.token`;
+}
+
+/** How this machine reaches what listens on `host`, as it stands in a URL: what listens on every address, by loopback. */
+export function reachable(host: string): string {
+  if (host === '0.0.0.0') return '127.0.0.1';
+  return urlHost(host === '::' ? '::1' : host);
 }

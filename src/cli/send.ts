@@ -5,6 +5,7 @@ import { type AgentOptions as SecureOptions, Agent as TlsAgent, request as tlsRe
 import { checkServerIdentity, rootCertificates } from 'node:tls';
 import { BridgeError, messageOf } from '../canon/fault.ts';
 import type { Config } from '../config/schema.ts';
+import { reachable } from './configuration.ts';
 import { callbackUrl, generatedSample, type SampleCallback } from './samples.ts';
 import { print, progress } from './terminal.ts';
 
@@ -167,6 +168,5 @@ function printResult(to: URL, { sent, ok, failed, seconds, latency, failures }: 
 
 /** The configured receiver as this machine reaches it. */
 function ownReceiver({ receiver: { host, port, path, tls } }: Config): URL {
-  const local = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '[::1]' : host.includes(':') ? `[${host}]` : host;
-  return new URL(`${tls ? 'https' : 'http'}://${local}:${port}${path}`);
+  return new URL(`${tls ? 'https' : 'http'}://${reachable(host)}:${port}${path}`);
 }

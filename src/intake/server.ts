@@ -116,3 +116,8 @@ export function closeServer(server: Server, ms: number): Promise<void> {
     });
   });
 }
+
+/** An address or a name as it stands in a URL. */
+export function urlHost(host: string): string {
+  return host.includes(':') ? `[${host}]` : host;
+}

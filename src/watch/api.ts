@@ -1,10 +1,8 @@
-import { type Context, Hono } from 'hono';
-import type { Registry } from 'prom-client';
+import type { Context, Hono } from 'hono';
 import { z } from 'zod';
-import type { Clock } from '../canon/clock.ts';
 import { MAX_GROUP_ID_BYTES } from '../canon/event.ts';
 import { BridgeError, type Fault, type FaultCode, messageOf } from '../canon/fault.ts';
-import type { LaneState, SignalBus } from '../canon/signal.ts';
+import type { LaneState } from '../canon/signal.ts';
 import type { Quarantined } from '../journal/deliveries.ts';
 import type { GroupReader } from '../journal/groups.ts';
 import type { HistoryReader } from '../journal/history.ts';
@@ -12,7 +10,7 @@ import type { Reconciler, ReconcileStatus } from '../reconcile/reconciler.ts';
 import type { LaneHealth } from '../relay/health.ts';
 import type { Operations } from '../relay/operations.ts';
 import { ConfigRefused, type ReloadResult } from '../reload/reload.ts';
-import { type AccessSettings, guardAccess } from './access.ts';
+import { type AdminPorts, createAdmin } from './admin.ts';
 
 export interface ConnectorStatus {
   readonly name: string;
@@ -43,8 +41,7 @@ export interface BridgeStatus {
   readonly reconcile?: ReconcileStatus;
 }
 
-export interface ApiPorts {
-  readonly metrics: Registry;
+export interface ApiPorts extends AdminPorts {
   readonly operations: Operations;
   readonly groups: Pick<GroupReader, 'get'>;
   readonly history: Pick<HistoryReader, 'recent' | 'ofGroup' | 'search'>;
@@ -54,10 +51,6 @@ export interface ApiPorts {
   remapQuarantine(): Promise<{ mapped: number; left: number }>;
   /** Gives up what was kept, all of it unless some are named by id; how many there were. */
   discardQuarantined(ids?: readonly number[]): Promise<number>;
-  /** Who may ask. */
-  readonly access: AccessSettings;
-  readonly clock: Clock;
-  readonly signals: SignalBus;
   /** Undefined where it is not configured. */
   reconciler(): Reconciler | undefined;
   /** Throws ConfigRefused. */
@@ -105,8 +98,7 @@ const oneGroup = z.object({ limit, id: groupId });
 
 /** The admin server: health, metrics, and what a person may ask for. */
 export function createApi(ports: ApiPorts): Hono {
-  const { metrics, operations, groups, history, status, quarantined, remapQuarantine, discardQuarantined } = ports;
-  const { access, clock, signals, console } = ports;
+  const { operations, groups, history, quarantined, remapQuarantine, discardQuarantined, console } = ports;
   const configured = (): Reconciler => {
     const reconciler = ports.reconciler();
     if (reconciler !== undefined) return reconciler;
@@ -117,21 +109,8 @@ export function createApi(ports: ApiPorts): Hono {
       suggestion: 'set reconcile.api.secretKey, the app’s key in the vendor’s console',
     });
   };
-  const app = new Hono();
+  const app = createAdmin(ports);
 
-  app.get('/healthz', (context) => context.json({ status: 'ok' }));
-  app.get('/readyz', (context) => {
-    const { ready, reason } = status();
-    return ready ? context.json({ status: 'ready' }) : context.json({ status: 'not ready', reason }, 503);
-  });
-  // Whatever stands below asks who is there.
-  guardAccess(app, access, clock, signals);
-
-  app.get('/metrics', async (context) =>
-    context.body(await metrics.metrics(), 200, { 'content-type': metrics.contentType }),
-  );
-
-  app.get('/api/status', (context) => context.json(status()));
   app.post('/api/reload', async (context) => context.json(await ports.reload()));
 
   app.post('/api/connectors/:name/pause', async (context) => {
