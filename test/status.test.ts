@@ -111,7 +111,8 @@ describe('status', () => {
     async () => {
       const home = await watchedHome();
       const bridge = await startBridgeProcess(home);
-      const watch = watching(home, [], (command) => ['script', '-qefc', command, '/dev/null']);
+      // exec: a shell between them would end of the Ctrl-C with 130, where sh is dash.
+      const watch = watching(home, [], (command) => ['script', '-qefc', `exec ${command}`, '/dev/null']);
       await expect.poll(() => watch.said().split(`${ESC}[H`).length).toBeGreaterThan(3);
       expect(watch.said()).toMatch(/audit +file +running +0 +0 +0\.0\/s/);
       expect(watch.said().startsWith(`${ESC}[?1049h`)).toBe(true);
