@@ -44,9 +44,11 @@ export interface Finding {
  * maxRetries 0). Calls never overlap.
  */
 export interface Sink {
+  /** It asks `Host.group`: each event is handed to it once it is merged there, which under load is up to half a second late. */
+  readonly merged?: boolean;
   /**
-   * It keeps merged groups and takes them from `Host.group`: all events of a group in a batch become one write, and none of
-   * them is looked into as long as nothing is refused. The relay then makes fewer and fuller batches under load.
+   * Of such a one: all events of a group in a batch become one write, and none of them is looked into as long as nothing is
+   * refused. The relay then makes fewer and fuller batches under load.
    */
   readonly folds?: boolean;
   /**
@@ -92,7 +94,7 @@ export interface Host {
   readonly clock: Clock;
   /** Whether every event reaches this sink: no filter holds any back. */
   readonly unfiltered: boolean;
-  /** The merged state of a group, at least as new as every event that was handed to `deliver`. */
+  /** The merged state of a group, at least as new as every event that was handed to `deliver`: for a sink that is `merged`. */
   group(groupId: string): Group | undefined;
   /** Says something a person may want to know and need not act on: a topic was created. */
   note(message: string): void;

@@ -98,14 +98,15 @@ export async function startBridge(
   signals.on('journal.committed', ({ events }) => {
     if (events > 0) relay.wake();
   });
+  signals.on('journal.merged', () => relay.wake());
 
   const trouble = watchTrouble(signals);
   const hour = watchHour(signals, clock);
   const flow = watchFlow(signals, clock);
   const journalBytes = (): number => sizeOf(file) + sizeOf(`${file}-wal`);
   const lag = (name: string): number => Math.max(0, journal.head() - health(name).cursor) + reader.countWaiting(name);
-  const groups = createGroupReader(database.connection);
-  const reconciling = createReconciling(config, journal, database, clock, signals, stopping.signal);
+  const groups = createGroupReader(database.connection, journal.unwritten);
+  const reconciling = createReconciling(config, journal, groups, database, clock, signals, stopping.signal);
   const metrics = createMetrics(signals, clock, {
     version,
     connectors: () => connectors,
@@ -149,7 +150,7 @@ export async function startBridge(
   const holdsGroups = (name: string): boolean => config.connectors[name]?.content === 'groups';
   const readsBack = (name: string): boolean =>
     kinds.find(({ kind }) => kind === config.connectors[name]?.kind)?.readsBack === true;
-  const history = createHistoryReader(database.connection);
+  const history = createHistoryReader(database.connection, { unwritten: journal.unwritten });
   const copies = createCopies({
     connectors: () => connectors,
     holder(name) {
@@ -273,6 +274,7 @@ export async function startBridge(
     await Promise.all(servers.map((server) => closeServer(server, IN_FLIGHT_MS)));
     intake.close();
     await reconciling.end();
+    journal.catchUp();
     await relay.stop(config.shutdownMs);
     await pruning;
     journal.close();

@@ -339,8 +339,8 @@ describe('from the rows of the journal', () => {
       connectors: () => Object.keys(answers),
       holder: (connector) => ({ kind: 'k', filter: {}, readsBack: connector.startsWith('read') }),
       deliveries: createDeliveryReader(database.connection),
-      groups: createGroupReader(database.connection),
-      history: createHistoryReader(database.connection),
+      groups: createGroupReader(database.connection, journal.unwritten),
+      history: createHistoryReader(database.connection, journal),
       relay: {
         locate: async (connector) => {
           asked.push(connector);

@@ -7,7 +7,9 @@ import { type Group, merge, newGroup } from '../src/canon/group.ts';
 import { createSignals } from '../src/canon/signal.ts';
 import { openJournal } from '../src/journal/append.ts';
 import { openDatabase } from '../src/journal/database.ts';
+import { createDeliveryReader } from '../src/journal/deliveries.ts';
 import { createGroupReader, createGroupWriter } from '../src/journal/groups.ts';
+import { createHistoryReader } from '../src/journal/history.ts';
 import { madeEvent } from './events.ts';
 
 let folder: string;
@@ -19,7 +21,7 @@ afterEach(() => rmSync(folder, { recursive: true }));
 function open() {
   const database = openDatabase(join(folder, 'journal.db'));
   const journal = openJournal(database, systemClock, createSignals());
-  return { database, journal, groups: createGroupReader(database.connection) };
+  return { database, journal, groups: createGroupReader(database.connection, journal.unwritten) };
 }
 
 /** `n` events over three groups, one of them with a large value. */
@@ -34,7 +36,7 @@ const wanted = (groupId: string, some = events): Group =>
   some.filter(({ subject }) => subject === groupId).reduce(merge, newGroup(groupId));
 
 describe('the journal keeps the merged state of each group', () => {
-  test('in the transaction of the append, one by one or many at once, over restarts', async () => {
+  test('as soon as an event is recorded, one by one or many at once, over restarts', async () => {
     const first = open();
     for (const [n, event] of events.slice(0, 20).entries()) {
       await first.journal.record(event);
@@ -79,9 +81,75 @@ describe('the journal keeps the merged state of each group', () => {
     writer.merge(lost, 1);
     writer.begin();
     writer.merge(kept, 1);
-    writer.finish();
     writer.committed();
+    writer.write();
+    writer.written();
     expect(groups.get('g')).toEqual(wanted('g', [kept]));
+    journal.close();
+  });
+
+  /** Groups cannot be written as long as this stands. */
+  const REFUSE = `CREATE TEMP TRIGGER refuse BEFORE UPDATE ON merged BEGIN SELECT RAISE(ABORT, 'refused by the test'); END`;
+
+  test('behind the events: what is not written yet is known, is not pruned, and is written when it can be', async () => {
+    const { database, journal, groups } = open();
+    const { connection } = database;
+    const onDisk = createGroupReader(connection);
+    const reader = createDeliveryReader(connection);
+    await Promise.all(events.slice(0, 20).map(journal.record));
+    journal.catchUp();
+    expect(reader.merged()).toBe(20);
+
+    connection.exec(REFUSE);
+    await Promise.all(events.slice(20, 40).map(journal.record));
+    journal.catchUp();
+    expect(onDisk.get('g0')).toEqual(wanted('g0', events.slice(0, 20)));
+    expect(groups.get('g0')).toEqual(wanted('g0', events.slice(0, 40)));
+    const newest = (groupId: string) => createHistoryReader(connection, journal).ofGroup(groupId, 1)[0]?.event;
+    expect(newest('g0')).toEqual(events.slice(0, 40).findLast(({ subject }) => subject === 'g0'));
+    expect(reader.merged()).toBe(20);
+    expect(await journal.prune(0, () => 40, 100)).toEqual({ pruned: 20, last: 20 });
+
+    connection.exec('DROP TRIGGER refuse');
+    await expect.poll(reader.merged, { timeout: 30_000 }).toBe(40);
+    for (const groupId of ['g0', 'g1', 'g2']) {
+      expect(onDisk.get(groupId)).toEqual(wanted(groupId, events.slice(0, 40)));
+      expect(journal.unwritten(groupId)).toBeUndefined();
+    }
+    journal.close();
+  });
+
+  test('what a crash left unwritten is merged again at the next start, and linked', async () => {
+    const first = open();
+    await Promise.all(events.slice(0, 20).map(first.journal.record));
+    first.journal.catchUp();
+    first.database.connection.exec(REFUSE);
+    await Promise.all(events.slice(20, 50).map(first.journal.record));
+    first.journal.close();
+
+    const second = open();
+    const onDisk = createGroupReader(second.database.connection);
+    for (const groupId of ['g0', 'g1', 'g2']) expect(onDisk.get(groupId)).toEqual(wanted(groupId, events.slice(0, 50)));
+    await Promise.all(events.slice(50).map(second.journal.record));
+    const history = createHistoryReader(second.database.connection, second.journal);
+    expect(history.ofGroup('g1', 100).map(({ event }) => event)).toEqual(
+      events.filter(({ subject }) => subject === 'g1').reverse(),
+    );
+    second.journal.close();
+  });
+
+  test('a start on a full disk knows them all the same', async () => {
+    const first = open();
+    const large = Array.from({ length: 10 }, (_, n) => madeEvent(n, { introduction: 'x'.repeat(9_000) }, `large ${n}`));
+    first.database.connection.exec(REFUSE);
+    await Promise.all(large.map(first.journal.record));
+    first.journal.close();
+
+    const second = openDatabase(join(folder, 'journal.db'), { maxBytes: 4_096 });
+    const journal = openJournal(second, systemClock, createSignals());
+    const groups = createGroupReader(second.connection, journal.unwritten);
+    expect(createGroupReader(second.connection).get('large 9')).toBeUndefined();
+    for (const event of large) expect(groups.get(event.subject)).toEqual(wanted(event.subject, large));
     journal.close();
   });
 });

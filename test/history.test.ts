@@ -36,7 +36,7 @@ function open() {
     closed = true;
   };
   opened.push({ close });
-  return { database, journal, history: createHistoryReader(database.connection), close };
+  return { database, journal, history: createHistoryReader(database.connection, journal), close };
 }
 
 /** `n` events over three groups; every fifth of them has a state too large to be remembered. */
@@ -73,6 +73,7 @@ describe('the events of a group are linked', () => {
     const late = madeEvent(0, { name: 'late' }, 'g');
     const some = [madeEvent(9, { name: 'new' }, 'g'), { ...late, id: 'a' }, { ...late, id: 'b' }];
     for (const event of some) await journal.record(event);
+    journal.catchUp();
     const states = database.connection.prepare('SELECT state FROM groups');
     expect(JSON.parse(String(states.get()?.state)).name).toBe('new');
     await journal.recordRead([{ ...late, id: 'c' }, madeEvent(10, {}, 'h'), { ...late, id: 'd' }], ['g', 'h']);
@@ -133,9 +134,11 @@ describe('the events of a group are linked', () => {
   test('a journal from before there were links: what comes is linked from then on, and nothing is rewritten', async () => {
     const { journal, close, database } = open();
     await Promise.all(events.slice(0, 20).map(journal.record));
-    // What the migration added, taken away again.
+    journal.catchUp();
+    // What the migrations added, taken away again.
     database.connection.exec(
-      'ALTER TABLE events DROP COLUMN previous; ALTER TABLE groups DROP COLUMN last_seq; PRAGMA user_version = 2',
+      'ALTER TABLE events DROP COLUMN previous; ALTER TABLE groups DROP COLUMN last_seq; DROP TABLE merged; ' +
+        'PRAGMA user_version = 2',
     );
     close();
     const old = new DatabaseSync(file);
@@ -145,7 +148,7 @@ describe('the events of a group are linked', () => {
     old.close();
 
     const upgraded = open();
-    expect(version(upgraded.database.connection)).toEqual({ user_version: 3 });
+    expect(version(upgraded.database.connection)).toEqual({ user_version: 4 });
     expect(upgraded.history.ofGroup('g0', 100)).toEqual([]);
     expect(upgraded.history.latest('g0')).toBeUndefined();
     expect(ids(upgraded.history.recent(100))).toEqual(ids(events.slice(0, 20).map((event) => ({ event }))).reverse());

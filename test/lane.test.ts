@@ -34,6 +34,7 @@ function harness(
     paused?: boolean;
     wants?: (event: CanonicalEvent) => boolean;
     locate?: NonNullable<Sink['locate']>;
+    merged?: () => number;
   } = {},
 ) {
   const events: CanonicalEvent[] = [];
@@ -52,6 +53,7 @@ function harness(
   const groups: Group[] = [];
   const restored: string[][] = [];
   const sink: Sink = {
+    merged: options.merged !== undefined,
     async restore(some) {
       restored.push(some.map(({ groupId }) => groupId));
       return new Map(some.map(({ groupId }) => [groupId, DELIVERED]));
@@ -68,10 +70,13 @@ function harness(
       closes++;
     },
   };
-  const read = (after: number, limit: number) =>
-    events.slice(after, after + limit).map((event, index): JournalEntry => ({ seq: after + index + 1, event }));
+  const read = (after: number, limit: number, upTo = events.length) =>
+    events
+      .slice(after, Math.min(after + limit, upTo))
+      .map((event, index): JournalEntry => ({ seq: after + index + 1, event }));
   const journal: DeliveryReader = {
     head: () => events.length,
+    merged: options.merged ?? (() => 0),
     cursor: () => options.cursor ?? 0,
     read,
     readHeads: read,
@@ -195,6 +200,19 @@ describe('delivery', () => {
     run(made);
     await expect.poll(made.cursor).toBe(3);
     expect(made.given).toEqual([ids(B1)]);
+  });
+
+  test('to a sink that asks for merged groups only what is merged; the rest when that is', async () => {
+    let merged = 2;
+    const made = harness(all(DELIVERED), { merged: () => merged });
+    made.append(A1, A2, B1, C1);
+    const lane = run(made);
+    await expect.poll(made.cursor).toBe(2);
+    expect(made.given).toEqual([ids(A1, A2)]);
+    merged = 4;
+    lane.wake();
+    await expect.poll(made.cursor).toBe(4);
+    expect(made.given).toEqual([ids(A1, A2), ids(B1, C1)]);
   });
 
   test('a new event wakes an idle lane', async () => {

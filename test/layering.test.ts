@@ -55,6 +55,7 @@ src/journal/log.ts
 src/journal/database.ts
 src/journal/deliveries.ts
 src/journal/groups.ts
+src/journal/merged.ts
 src/journal/history.ts
 src/journal/reconciled.ts
 src/journal/commit.ts

@@ -111,6 +111,7 @@ const EXPECTED: { readonly [Name in SignalName]: Expected<Name> } = {
     payload: { events: 2, duplicates: 0, ms: 500, head: 10 },
     changes: { bridge_commit_seconds_sum: 0.5, bridge_commit_seconds_count: 1 },
   },
+  'journal.merged': { none: 'it wakes the lanes' },
   'journal.failed': { payload: { fault }, changes: { bridge_recordable: 0 } },
   'journal.recovered': { none: 'tested together with journal.failed' },
   'journal.damaged': { none: 'emitted before anybody listens: bridge_journal_set_aside, tested below' },

@@ -214,6 +214,7 @@ async function open(options: KafkaOptions, host: Host, signal: AbortSignal): Pro
     });
 
   return {
+    merged: options.content === 'groups',
     deliver: (batch, signal) =>
       sendAll(options.content === 'groups' ? groupItems(batch, host) : eventItems(batch, options.format), signal),
     ...(options.content === 'groups' && {

@@ -34,6 +34,8 @@ export interface Signals {
   'tls.failed': { fault: Fault };
   'callback.clock-ahead': { groupId: string; aheadMs: number };
   'journal.committed': { events: number; duplicates: number; ms: number; head: number };
+  /** The merged groups that can be read hold the events up to this seq. */
+  'journal.merged': { upTo: number };
   /** From now on nothing can be recorded, until 'journal.recovered'. */
   'journal.failed': { fault: Fault };
   'journal.recovered': Record<string, never>;

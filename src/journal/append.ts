@@ -5,7 +5,8 @@ import type { SignalBus } from '../canon/signal.ts';
 import { createCommitter } from './commit.ts';
 import type { Database } from './database.ts';
 import { createDeliveryWriter, type Settlement } from './deliveries.ts';
-import { createGroupWriter } from './groups.ts';
+import type { GroupWriter } from './groups.ts';
+import { openMergedGroups } from './merged.ts';
 import { createReconcileWriter, type ReconcileRun } from './reconciled.ts';
 
 /** A callback of a verified sender that could not be mapped, as it came. */
@@ -44,6 +45,10 @@ export interface Journal {
   fill(): number;
   /** The seq of the newest event on disk. */
   head(): number;
+  /** What of a group's merged state is not in the file yet: see groups.ts. */
+  readonly unwritten: GroupWriter['unwritten'];
+  /** Writes the merged groups that are not in the file yet, if it can. */
+  catchUp(): void;
   /** Writes what is still noted and closes the file. */
   close(): void;
 }
@@ -64,7 +69,7 @@ export function openJournal(database: Database, clock: Clock, signals: SignalBus
   );
   const remove = connection.prepare('DELETE FROM events WHERE seq = ?');
   const deliveries = createDeliveryWriter(connection, clock);
-  const groups = createGroupWriter(connection);
+  const groups = openMergedGroups(connection);
   const reconcile = createReconcileWriter(connection);
 
   // Seqs are given here: SQLite's own would skip one for each duplicate, or give those of pruned events again.
@@ -82,10 +87,9 @@ export function openJournal(database: Database, clock: Clock, signals: SignalBus
       recorded = 0;
       groups.begin();
     },
-    finishing: groups.finish,
     committed(writes) {
       head = draft;
-      groups.committed();
+      groups.committed(head);
       const counts = { events: recorded, duplicates, head };
       return (ms) => {
         if (writes > 0) signals.emit('journal.committed', { ...counts, ms });
@@ -93,6 +97,14 @@ export function openJournal(database: Database, clock: Clock, signals: SignalBus
     },
     failed: (fault) => signals.emit('journal.failed', { fault }),
     recovered: () => signals.emit('journal.recovered', {}),
+    behind: {
+      dueInMs: groups.dueInMs,
+      write: groups.write,
+      written() {
+        groups.written();
+        signals.emit('journal.merged', { upTo: groups.upTo() });
+      },
+    },
   });
 
   /** Within a transaction. */
@@ -130,13 +142,16 @@ export function openJournal(database: Database, clock: Clock, signals: SignalBus
       }),
     prune: (after, upTo, limit) =>
       committer.write(() => {
-        const end = upTo();
+        // What is not in the written groups yet is merged again after a crash.
+        const end = Math.min(upTo(), groups.upTo());
         const seqs = candidates.all(after, end, limit).map(({ seq }) => seq as number);
         for (const seq of seqs) remove.run(seq);
         return { pruned: seqs.length, last: seqs.length < limit ? end : (seqs.at(-1) ?? end) };
       }),
     fill: database.fill,
     head: () => head,
+    unwritten: groups.unwritten,
+    catchUp: committer.catchUp,
     close() {
       committer.close();
       database.close();

@@ -11,6 +11,8 @@ export interface Committer {
   write<T>(work: () => T): Promise<T>;
   /** Runs `work` inside some transaction soon, with others' if there are any; kept and tried again while that fails. */
   later(work: () => void): void;
+  /** What is written behind is written now, if it can be. */
+  catchUp(): void;
   /** Writes what is still there; then refuses more. */
   close(): void;
 }
@@ -18,14 +20,21 @@ export interface Committer {
 export interface CommitEvents {
   /** A transaction begins: what the works note now counts only once it is committed. */
   begun(): void;
-  /** All works are done: the last writes before the commit. */
-  finishing(): void;
   /** Called at once; what it returns is called when the writes are on disk, with the time it took. */
   committed(writes: number): (ms: number) => void;
   /** Writes fail from now on, until `recovered`. */
   failed(fault: Fault): void;
   /** After a failure: a write as large as a callback succeeded. */
   recovered(): void;
+  readonly behind: WrittenBehind;
+}
+
+/** What may be written after a commit, in a transaction of its own, while the log is being synced: nobody waits for it. */
+export interface WrittenBehind {
+  /** In so many milliseconds; undefined when there is nothing to write. Asked after each commit. */
+  dueInMs(): number | undefined;
+  write(): void;
+  written(): void;
 }
 
 interface Write {
@@ -60,6 +69,7 @@ export function createCommitter(connection: DatabaseSync, log: Log, events: Comm
   let turn: NodeJS.Immediate | undefined;
   let soon: NodeJS.Timeout | undefined;
   let trouble: NodeJS.Timeout | undefined;
+  let behind: NodeJS.Timeout | undefined;
   let closed = false;
   /** Committed, and waiting for the next sync; covered by the one under way. */
   let unsynced: Committed[] = [];
@@ -74,7 +84,6 @@ export function createCommitter(connection: DatabaseSync, log: Log, events: Comm
     try {
       begin.run();
       const results = works.map((work) => work());
-      events.finishing();
       commit.run();
       return results;
     } catch (thrown) {
@@ -108,9 +117,33 @@ export function createCommitter(connection: DatabaseSync, log: Log, events: Comm
     }
     const announce = events.committed(taken.length);
     // Cursors alone may be lost at a power cut: they only repeat deliveries.
-    if (taken.length === 0) return;
-    unsynced.push({ taken, results, start, announce });
-    if (!syncing) void syncAll();
+    if (taken.length > 0) {
+      unsynced.push({ taken, results, start, announce });
+      if (!syncing) void syncAll();
+    }
+    writeBehind();
+  };
+
+  const writeBehind = (force = false): void => {
+    clearTimeout(behind);
+    behind = undefined;
+    const dueInMs = events.behind.dueInMs();
+    if (dueInMs === undefined) return;
+    if (suspect !== undefined || (dueInMs > 0 && !force)) {
+      if (!closed) behind = setTimeout(writeBehind, suspect === undefined ? dueInMs : PROBE_MS);
+      return;
+    }
+    try {
+      begin.run();
+      events.behind.write();
+      commit.run();
+    } catch (thrown) {
+      if (connection.isTransaction) connection.exec('ROLLBACK');
+      refuse([], thrown);
+      if (!closed) behind = setTimeout(writeBehind, PROBE_MS);
+      return;
+    }
+    events.behind.written();
   };
 
   /** Invariant 1: writes are resolved only when the log that holds them is on disk. */
@@ -170,6 +203,7 @@ export function createCommitter(connection: DatabaseSync, log: Log, events: Comm
       return false;
     }
     events.committed(0);
+    writeBehind();
     return true;
   };
 
@@ -233,11 +267,14 @@ export function createCommitter(connection: DatabaseSync, log: Log, events: Comm
       laters.push(work);
       if (turn === undefined) soon ??= setTimeout(flush, LATER_MS);
     },
+    catchUp: () => writeBehind(true),
     close() {
       closed = true;
       clearImmediate(turn);
       flush();
+      writeBehind(true);
       syncLast();
+      clearTimeout(behind);
       clearTimeout(soon);
       clearTimeout(trouble);
     },

@@ -13,7 +13,7 @@ const sqlite = process.getBuiltinModule('node:sqlite');
  * - events: the journal itself, in the order of seq. Ids begin with EventTime, so their index grows at its end.
  * - lanes: how far each connector is; everything up to the cursor is delivered or stands in deliveries.
  * - deliveries: the exceptions, one row an event that waits for its retry or is a dead letter.
- * - groups: the merged state of each group.
+ * - groups: the merged state of each group. merged: the seq up to which events are in it, in the one row there is.
  * - quarantine: callbacks of verified senders that could not be mapped.
  * - probes: always empty; written to find out whether there is room again.
  * - reconcile: the latest run, as JSON, in the one row there is. reconciled: the groups it has read so far.
@@ -64,6 +64,11 @@ const MIGRATIONS: readonly string[] = [
   // SQLite reads a STRICT table once through when a column comes to it, and rewrites nothing.
   `ALTER TABLE events ADD COLUMN previous INTEGER;
    ALTER TABLE groups ADD COLUMN last_seq INTEGER;`,
+  `CREATE TABLE merged (
+     one INTEGER PRIMARY KEY CHECK (one = 1),
+     seq INTEGER NOT NULL
+   ) STRICT;
+   INSERT INTO merged SELECT 1, coalesce(max(seq), 0) FROM events;`,
 ];
 
 /** The bridge's own number, so that another program's SQLite file is not taken for a journal ('gsbj'). */

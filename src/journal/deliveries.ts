@@ -124,15 +124,17 @@ export interface OpenDelivery {
 export interface DeliveryReader {
   /** The seq of the newest event, 0 in an empty journal. */
   head(): number;
+  /** Events up to this seq are in the merged groups that can be read. */
+  merged(): number;
   cursor(connector: string): number;
   paused(connector: string): boolean;
   /**
-   * At most `limit` entries behind `after`, in journal order; fewer when they are large, at least one if there is any.
-   * Their events are parsed only when somebody looks inside.
+   * At most `limit` entries behind `after` and up to `upTo`, in journal order; fewer when they are large, at least one if
+   * there is any. Their events are parsed only when somebody looks inside.
    */
-  read(after: number, limit: number): JournalEntry[];
+  read(after: number, limit: number, upTo?: number): JournalEntry[];
   /** As `read`, but even the text of an event is only fetched when somebody looks inside: `limit` alone says how many. */
-  readHeads(after: number, limit: number): JournalEntry[];
+  readHeads(after: number, limit: number, upTo?: number): JournalEntry[];
   waiting(connector: string): Waiting[];
   countWaiting(connector: string): number;
   countDeadLetters(connector: string): number;
@@ -154,12 +156,13 @@ const READ_CHARACTERS = 4 * 1_048_576;
 
 export function createDeliveryReader(connection: DatabaseSync): DeliveryReader {
   const head = connection.prepare('SELECT coalesce(max(seq), 0) AS seq FROM events');
+  const merged = connection.prepare('SELECT seq FROM merged');
   const lane = connection.prepare('SELECT cursor, paused FROM lanes WHERE connector = ?');
   const read = connection.prepare(
-    'SELECT seq, id, group_id, received_at, event FROM events WHERE seq > ? ORDER BY seq LIMIT ?',
+    'SELECT seq, id, group_id, received_at, event FROM events WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?',
   );
   const heads = connection.prepare(
-    'SELECT seq, id, group_id, received_at FROM events WHERE seq > ? ORDER BY seq LIMIT ?',
+    'SELECT seq, id, group_id, received_at FROM events WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?',
   );
   const text = connection.prepare('SELECT event FROM events WHERE seq = ?');
   const waiting = connection.prepare(
@@ -194,12 +197,13 @@ export function createDeliveryReader(connection: DatabaseSync): DeliveryReader {
 
   return {
     head: headSeq,
+    merged: () => merged.get()?.seq as number,
     cursor: (connector) => (lane.get(connector)?.cursor as number | undefined) ?? 0,
     paused: (connector) => lane.get(connector)?.paused === 1,
-    read(after, limit) {
+    read(after, limit, upTo = Number.MAX_SAFE_INTEGER) {
       const entries: JournalEntry[] = [];
       let characters = 0;
-      for (const row of read.iterate(after, limit)) {
+      for (const row of read.iterate(after, upTo, limit)) {
         const text = row.event as string;
         entries.push({
           seq: row.seq as number,
@@ -211,8 +215,8 @@ export function createDeliveryReader(connection: DatabaseSync): DeliveryReader {
       }
       return entries;
     },
-    readHeads: (after, limit) =>
-      heads.all(after, limit).map((row) => {
+    readHeads: (after, limit, upTo = Number.MAX_SAFE_INTEGER) =>
+      heads.all(after, upTo, limit).map((row) => {
         const seq = row.seq as number;
         const fetch = (): string => text.get(seq)?.event as string;
         return {

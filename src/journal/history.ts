@@ -3,6 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { CanonicalEvent, EventId } from '../canon/event.ts';
 import type { Group } from '../canon/group.ts';
 import type { JournalEntry } from './deliveries.ts';
+import type { GroupWriter } from './groups.ts';
 
 export interface FoundGroups {
   readonly groups: readonly Group[];
@@ -42,13 +43,16 @@ const SCAN_GROUPS = 200_000;
 /** No text sorts behind it. */
 const LAST_CHARACTER = '\u{10FFFF}';
 
-export interface SearchBounds {
+export interface HistoryOptions {
+  /** See groups.ts: on the thread that writes the file. */
+  readonly unwritten?: GroupWriter['unwritten'];
+  /** The most that a search looks at. */
   readonly scanGroups?: number;
 }
 
 export function createHistoryReader(
   connection: DatabaseSync,
-  { scanGroups = SCAN_GROUPS }: SearchBounds = {},
+  { unwritten = () => undefined, scanGroups = SCAN_GROUPS }: HistoryOptions = {},
 ): HistoryReader {
   const newest = connection.prepare('SELECT seq, event FROM events WHERE seq < ? ORDER BY seq DESC LIMIT ?');
   const link = connection.prepare('SELECT seq, previous FROM events WHERE seq = ? AND group_id = ?');
@@ -70,7 +74,7 @@ export function createHistoryReader(
     event: JSON.parse(row.event as string) as CanonicalEvent,
   });
   const latestOf = (groupId: string): number | undefined =>
-    (latest.get(groupId)?.last_seq as number | null | undefined) ?? undefined;
+    unwritten(groupId)?.latest ?? (latest.get(groupId)?.last_seq as number | null | undefined) ?? undefined;
   /** A link leads back, whatever a file holds. */
   const previousIn = (row: Row): number | undefined => {
     const previous = row.previous as number | null;
@@ -145,7 +149,7 @@ export function createHistoryReader(
       };
       const take = (row: Row): void => {
         const group = JSON.parse(row.state as string) as Group;
-        found.set(group.groupId, group);
+        found.set(group.groupId, unwritten(group.groupId)?.state ?? group);
       };
       const wanted = text.toLowerCase();
       const contains = (value: unknown): boolean => typeof value === 'string' && value.toLowerCase().includes(wanted);

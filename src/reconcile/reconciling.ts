@@ -3,7 +3,7 @@ import type { SignalBus } from '../canon/signal.ts';
 import type { Config } from '../config/schema.ts';
 import type { Journal } from '../journal/append.ts';
 import type { Database } from '../journal/database.ts';
-import { createGroupReader } from '../journal/groups.ts';
+import type { GroupReader } from '../journal/groups.ts';
 import { createReconcileReader } from '../journal/reconciled.ts';
 import { createGroupApi } from './api.ts';
 import { createReconciler, type Reconciler } from './reconciler.ts';
@@ -22,6 +22,7 @@ export interface Reconciling {
 export function createReconciling(
   config: ReconcileConfig,
   journal: Journal,
+  groups: GroupReader,
   { connection }: Database,
   clock: Clock,
   signals: SignalBus,
@@ -35,7 +36,7 @@ export function createReconciling(
       { ...reconcile, sdkAppId },
       {
         api: createGroupApi({ ...reconcile.api, sdkAppId }, clock),
-        groups: createGroupReader(connection),
+        groups,
         reader: createReconcileReader(connection),
         begin: journal.beginReconcile,
         record: journal.recordRead,

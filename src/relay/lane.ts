@@ -150,13 +150,14 @@ export function startLane(settings: LaneSettings, ports: LanePorts, stop: AbortS
     if (wakeable) woken = false;
   }
 
-  async function fresh(room: number, folds: boolean): Promise<JournalEntry[]> {
+  async function fresh(room: number, { merged = false, folds = false }: Sink): Promise<JournalEntry[]> {
     if (room <= 0 || waiting.size >= MAX_WAITING) return [];
     const limit = Math.min(room, MAX_WAITING - waiting.size);
-    const there = journal.head() - cursor;
+    const end = (): number => (merged ? journal.merged() : journal.head());
+    const there = end() - cursor;
     const gatherMs = Math.max(batchSettings.maxWaitMs, Math.min(2 * tookMs, folds ? MAX_FOLD_MS : MAX_GATHER_MS));
     if (there > 0 && there < limit && gatherMs >= 1) await rest(gatherMs, false);
-    return folds ? journal.readHeads(cursor, limit) : journal.read(cursor, limit);
+    return folds ? journal.readHeads(cursor, limit, end()) : journal.read(cursor, limit, end());
   }
 
   /** Takes the outcomes of one delivery into `waiting`, the cursor and a settlement. */
@@ -322,7 +323,7 @@ export function startLane(settings: LaneSettings, ports: LanePorts, stop: AbortS
     await lookUps.answer(opened, signal);
     if (restoring !== undefined) await restoreSome(opened, restoring);
     const retried = waiting.due(clock.now(), batchSettings.maxEvents);
-    const read = await fresh(batchSettings.maxEvents - retried.length, opened.folds === true);
+    const read = await fresh(batchSettings.maxEvents - retried.length, opened);
     if (signal.aborted) return 'nothing';
     if (retried.length === 0 && read.length === 0) return restoring === undefined ? 'nothing' : 'worked';
     // A group with a waiting event is held back whole; its events are only noted as waiting, too.

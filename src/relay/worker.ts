@@ -1,6 +1,6 @@
 /** The relay's thread: all lanes, on a connection to the journal that only reads. Talks to relay.ts by messages. */
 import { parentPort, workerData } from 'node:worker_threads';
-import type { Restoring } from '../../connectors/contract.ts';
+import type { Host, Restoring } from '../../connectors/contract.ts';
 import { openSink } from '../../connectors/index.ts';
 import { systemClock } from '../canon/clock.ts';
 import { createSignals, type SignalName, type Signals } from '../canon/signal.ts';
@@ -69,7 +69,12 @@ function startRelayThread({ journalFile, connectors }: RelayData): void {
     };
     const note = (message: string): void => emit('lane.note', { connector, message });
     const unfiltered = Object.keys(config.filter).length === 0;
-    const host = { name: connector, clock: systemClock, unfiltered, group: groups.get, note };
+    let merged = false;
+    const group: Host['group'] = (groupId) => {
+      if (!merged) throw new TypeError('a sink that asks for groups is to say so: Sink.merged');
+      return groups.get(groupId);
+    };
+    const host = { name: connector, clock: systemClock, unfiltered, group, note };
     return startLane(
       {
         connector,
@@ -80,7 +85,11 @@ function startRelayThread({ journalFile, connectors }: RelayData): void {
         from,
       },
       {
-        open: (signal) => openSink(config.kind, config, host, signal),
+        async open(signal) {
+          const sink = await openSink(config.kind, config, host, signal);
+          merged = sink.merged === true;
+          return sink;
+        },
         journal,
         groups,
         settle: (settlement) => {

@@ -58,11 +58,10 @@ export function openGroups(
     get: reader.get,
     merge(events) {
       writer.begin();
-      transact(() => {
-        for (const event of events) writer.merge(event, 0);
-        writer.finish();
-      });
+      for (const event of events) writer.merge(event, 0);
       writer.committed();
+      transact(writer.write);
+      writer.written();
     },
     async catchUp(signal) {
       let page: GroupState[] = [];
