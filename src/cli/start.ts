@@ -7,7 +7,7 @@ import { openTo, requireConfig } from './configuration.ts';
 import { commandLine, paint, print } from './terminal.ts';
 
 /** V8 then collects garbage before its heaps have grown by a fifth, rather than to several times their size. It holds for both threads. */
-setFlagsFromString('--heap-growing-percent=20');
+setFlagsFromString('--heap-growing-percent=100');
 
 /** Runs until SIGTERM or SIGINT; a second signal ends at once. SIGHUP has the file read again. */
 export async function start(configName: string | undefined, version: string): Promise<void> {

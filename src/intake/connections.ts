@@ -4,8 +4,8 @@ import type { SignalBus } from '../canon/signal.ts';
 
 interface Connection {
   readonly socket: Socket;
-  request?: IncomingMessage;
-  response?: ServerResponse;
+  /** Of the latest request, until it is through: were it kept, the garbage collector would take each request for one that lasts. */
+  response: ServerResponse | undefined;
 }
 
 /**
@@ -16,13 +16,16 @@ interface Connection {
  */
 export function limitConnections(server: Server, most: number, signals: SignalBus): void {
   // In the order of their last request, the oldest first.
-  const connections = new Map<string, Connection>();
+  const connections = new Set<Connection>();
+  const connectionOf = new WeakMap<Socket, Connection>();
+  const byAddress = new Map<string, Connection>();
 
   const makeRoom = (): boolean => {
-    for (const [key, { socket, request, response }] of connections) {
-      const busy = request?.complete === true && response?.writableFinished === false && !response.destroyed;
+    for (const connection of connections) {
+      const { socket, response } = connection;
+      const busy = response?.req.complete === true && !response.writableFinished && !response.destroyed;
       if (busy) continue;
-      connections.delete(key);
+      connections.delete(connection);
       socket.destroy();
       return true;
     }
@@ -30,7 +33,6 @@ export function limitConnections(server: Server, most: number, signals: SignalBu
   };
 
   server.on('connection', (socket: Socket) => {
-    const key = keyOf(socket);
     if (connections.size >= most) {
       const evicted = makeRoom();
       signals.emit('connection.crowded', { most, evicted });
@@ -39,21 +41,35 @@ export function limitConnections(server: Server, most: number, signals: SignalBu
         return;
       }
     }
-    connections.set(key, { socket });
+    const connection: Connection = { socket, response: undefined };
+    connections.add(connection);
+    connectionOf.set(socket, connection);
+    const address = addressOf(socket);
+    byAddress.set(address, connection);
     socket.once('close', () => {
-      if (connections.get(key)?.socket === socket) connections.delete(key);
+      connections.delete(connection);
+      if (byAddress.get(address) === connection) byAddress.delete(address);
     });
   });
-  server.on('request', (request: IncomingMessage, response: ServerResponse) => {
-    // Under TLS the request has a socket of its own, upon the one that was connected; the addresses are the same.
-    const key = keyOf(request.socket);
-    const known = connections.get(key);
-    if (known === undefined) return;
-    connections.delete(key);
-    connections.set(key, { socket: known.socket, request, response });
+  // Requests then have a socket of their own, upon the one that was connected; the addresses are the same.
+  server.on('secureConnection', (secured: Socket) => {
+    const connection = byAddress.get(addressOf(secured));
+    if (connection !== undefined) connectionOf.set(secured, connection);
+  });
+  const through = function (this: ServerResponse): void {
+    const connection = connectionOf.get(this.req.socket);
+    if (connection?.response === this) connection.response = undefined;
+  };
+  server.on('request', ({ socket }: IncomingMessage, response: ServerResponse) => {
+    const connection = connectionOf.get(socket);
+    // One that was evicted meanwhile is no more.
+    if (connection === undefined || !connections.delete(connection)) return;
+    connection.response = response;
+    connections.add(connection);
+    response.on('close', through);
   });
 }
 
-function keyOf({ remoteAddress, remotePort }: Socket): string {
+function addressOf({ remoteAddress, remotePort }: Socket): string {
   return `${remoteAddress}|${remotePort}`;
 }

@@ -22,10 +22,10 @@ export interface MergedGroups extends Pick<GroupWriter, 'begin' | 'latest' | 'me
   upTo(): number;
 }
 
-/** Writing takes at most this part of the time; after a quiet moment it comes with the event itself. */
-const SHARE = 1 / 20;
+/** Writing takes about this part of the time, at low rates: after a quiet moment it comes with the event itself. */
+const SHARE = 1 / 200;
 /** Not later than this: some connectors wait for it. */
-const MAX_BEHIND_MS = 500;
+const MAX_BEHIND_MS = 300;
 /** And not more at a time: callbacks wait meanwhile. */
 const MAX_GROUPS = 2_500;
 /** Events that are merged in one transaction at the start. */
