@@ -115,16 +115,16 @@ export interface SignalBus {
 
 export function createSignals(): SignalBus {
   const taps = new Set<Listener>();
+  const listeners = new Map<SignalName, Set<(payload: never) => void>>();
   return {
     emit(name, payload) {
+      for (const listener of listeners.get(name) ?? []) listener(payload as never);
       for (const listener of taps) listener(name, payload);
     },
     on(name, listener) {
-      const tap = (heard: SignalName, payload: unknown) => {
-        if (heard === name) listener(payload as Parameters<typeof listener>[0]);
-      };
-      taps.add(tap);
-      return () => taps.delete(tap);
+      const others = listeners.get(name) ?? new Set();
+      listeners.set(name, others.add(listener));
+      return () => others.delete(listener);
     },
     tap(listener) {
       taps.add(listener);

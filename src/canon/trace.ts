@@ -35,6 +35,7 @@ export interface CallbackTrace {
 
 /** Goes on with the trace that the headers name, if any. Undefined without an SDK. */
 export function traceCallback(headers: Readonly<Record<string, unknown>>, route: string): CallbackTrace | undefined {
+  if (!isOn()) return undefined;
   const around = context.active();
   // Where the SDK traces HTTP by itself, its server span is there already, and this one lies within.
   const within = trace.getSpanContext(around) !== undefined;

@@ -46,41 +46,60 @@ export function checkAddress(caller: string | undefined, allowed: BlockList | un
   };
 }
 
+interface Arriving {
+  readonly since: number;
+  giveUp(): void;
+}
+const LOOK_MS = 250;
+
 /**
- * Reads a request's body whole: at most `maxBytes`, within BODY_TIMEOUT_MS. What Content-Length promises is believed
- * only when it is too much.
+ * Reads a request's body whole: at most `maxBytes`, within BODY_TIMEOUT_MS. What Content-Length promises (`length`) is
+ * believed only when it is too much.
  */
-export async function readBytes(request: Request, maxBytes: number): Promise<Checked<Uint8Array>> {
+export function createBodyReader(
+  maxBytes: number,
+): (request: Request, length: string | undefined) => Promise<Checked<Uint8Array>> {
   const tooLarge = refused({
     code: 'body-too-large',
     message: `the body is larger than ${maxBytes} bytes`,
     suggestion: 'raise receiver.maxBodyBytes if the service really sends such',
   });
-  const length = request.headers.get('content-length');
-  if (length !== null && Number(length) > maxBytes) return tooLarge;
-
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<Checked<never>>((resolve) => {
-    timer = setTimeout(
-      () =>
-        resolve(
-          refused({ code: 'body-incomplete', message: `the body did not arrive within ${BODY_TIMEOUT_MS / 1000} s` }),
-        ),
-      BODY_TIMEOUT_MS,
-    );
+  const tooSlow = refused({
+    code: 'body-incomplete',
+    message: `the body did not arrive within ${BODY_TIMEOUT_MS / 1000} s`,
   });
-  try {
-    // A length that fits is enforced by HTTP framing; a chunked body is counted as it comes.
-    const whole =
-      length !== null
-        ? request.arrayBuffer().then((whole) => accepted(new Uint8Array(whole)))
-        : readChunked(request, maxBytes, tooLarge);
-    return await Promise.race([whole, timeout]);
-  } catch (thrown) {
-    return refused({ code: 'body-incomplete', message: `the body broke off: ${(thrown as Error).message}` });
-  } finally {
-    clearTimeout(timer);
-  }
+  // The oldest first. One timer looks at all of them: most are there at once, and one for each would cost more than reading.
+  const arriving = new Set<Arriving>();
+  let looking: NodeJS.Timeout | undefined;
+  const look = (): void => {
+    const latest = performance.now() - BODY_TIMEOUT_MS;
+    for (const one of arriving) {
+      if (one.since > latest) break;
+      arriving.delete(one);
+      one.giveUp();
+    }
+    if (arriving.size > 0) return;
+    clearInterval(looking);
+    looking = undefined;
+  };
+
+  return (request, length) => {
+    if (length !== undefined && Number(length) > maxBytes) return Promise.resolve(tooLarge);
+    return new Promise((resolve) => {
+      const one: Arriving = { since: performance.now(), giveUp: () => resolve(tooSlow) };
+      arriving.add(one);
+      looking ??= setInterval(look, LOOK_MS).unref();
+      const settle = (read: Checked<Uint8Array>): void => {
+        arriving.delete(one);
+        resolve(read);
+      };
+      const broken = (thrown: unknown): void =>
+        settle(refused({ code: 'body-incomplete', message: `the body broke off: ${(thrown as Error).message}` }));
+      // A length that fits is enforced by HTTP framing; a chunked body is counted as it comes.
+      if (length === undefined) readChunked(request, maxBytes, tooLarge).then(settle, broken);
+      else request.arrayBuffer().then((whole) => settle(accepted(new Uint8Array(whole))), broken);
+    });
+  };
 }
 
 async function readChunked(request: Request, maxBytes: number, tooLarge: Checked<never>): Promise<Checked<Uint8Array>> {

@@ -12,21 +12,21 @@ export interface CallbackQuery {
   readonly requestTime?: string;
 }
 
-const QUERY_NAMES: Readonly<Record<string, keyof CallbackQuery>> = {
-  sdkappid: 'sdkAppId',
-  callbackcommand: 'command',
-  clientip: 'clientIp',
-  optplatform: 'platform',
-  requestid: 'requestId',
-  sign: 'sign',
-  requesttime: 'requestTime',
-};
+const QUERY_NAMES: ReadonlyMap<string, keyof CallbackQuery> = new Map([
+  ['sdkappid', 'sdkAppId'],
+  ['callbackcommand', 'command'],
+  ['clientip', 'clientIp'],
+  ['optplatform', 'platform'],
+  ['requestid', 'requestId'],
+  ['sign', 'sign'],
+  ['requesttime', 'requestTime'],
+]);
 
 /** `search` is the part of the URL behind `?`. A name given twice with different values is refused: which one counts? */
 export function readQuery(search: string): Checked<CallbackQuery> {
   const query: { -readonly [Name in keyof CallbackQuery]: string } = {};
-  for (const [name, value] of new URLSearchParams(search)) {
-    const known = QUERY_NAMES[name.toLowerCase()];
+  for (const [name, value] of parametersOf(search)) {
+    const known = QUERY_NAMES.get(name.toLowerCase());
     if (known === undefined) continue;
     if (query[known] !== undefined && query[known] !== value) {
       return refused({
@@ -38,6 +38,17 @@ export function readQuery(search: string): Checked<CallbackQuery> {
     query[known] = value;
   }
   return accepted(query);
+}
+
+/** Where nothing is encoded, as in what the service sends but for rare values, there is nothing to decode. */
+const PLAIN = /^[\w.~:/@&=-]*$/;
+
+function parametersOf(search: string): Iterable<readonly [name: string, value: string]> {
+  if (!PLAIN.test(search)) return new URLSearchParams(search);
+  return search.split('&').map((parameter) => {
+    const end = parameter.indexOf('=');
+    return end < 0 ? [parameter, ''] : [parameter.slice(0, end), parameter.slice(end + 1)];
+  });
 }
 
 const utf8 = new TextDecoder();

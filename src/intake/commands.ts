@@ -48,6 +48,7 @@ const COMMON_FIELDS = Object.keys(common.shape);
 const userDefinedDataList = z.array(z.object({ Key: z.string(), Value: z.string() }));
 
 function customFieldsOf(body: Readonly<Record<string, unknown>>): Record<string, string> | undefined {
+  if (body.UserDefinedDataList === undefined) return undefined;
   const list = userDefinedDataList.safeParse(body.UserDefinedDataList);
   return list.success ? Object.fromEntries(list.data.map(({ Key, Value }) => [Key, Value])) : undefined;
 }
@@ -57,11 +58,11 @@ function profileOf(
   body: Readonly<Record<string, unknown>>,
   names: readonly (readonly [string, keyof ChangedFields])[],
 ): ChangedFields {
-  const changed = Object.fromEntries(
-    names.flatMap(([from, to]) => (body[from] === undefined ? [] : [[to, body[from]]])),
-  );
+  const changed: Record<string, unknown> = {};
+  for (const [from, to] of names) if (body[from] !== undefined) changed[to] = body[from];
   const customFields = customFieldsOf(body);
-  return (customFields === undefined ? changed : { ...changed, customFields }) as ChangedFields;
+  if (customFields !== undefined) changed.customFields = customFields;
+  return changed as ChangedFields;
 }
 
 const text = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
@@ -148,5 +149,6 @@ export function extraOf(
 ): Record<string, unknown> {
   const told = (key: string): boolean =>
     known.has(key) || (key === 'UserDefinedDataList' && changed.customFields !== undefined);
-  return Object.fromEntries(Object.entries(body).filter(([key]) => !told(key)));
+  const untold = Object.keys(body).filter((key) => !told(key));
+  return Object.fromEntries(untold.map((key) => [key, body[key]]));
 }

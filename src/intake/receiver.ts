@@ -8,7 +8,7 @@ import type { CanonicalEvent } from '../canon/event.ts';
 import { BridgeError, type Checked, type Fault, type HttpFault, httpStatus, messageOf } from '../canon/fault.ts';
 import type { CallbackOutcome, SignalBus } from '../canon/signal.ts';
 import { type CallbackTrace, traceCallback } from '../canon/trace.ts';
-import { callerOf, checkAddress, readBytes } from './admission.ts';
+import { callerOf, checkAddress, createBodyReader } from './admission.ts';
 import { checkSign, type SignSettings } from './authentication.ts';
 import { type CallbackQuery, commandLabel, readBody, readCallback, readQuery } from './callback.ts';
 import { COMMANDS } from './commands.ts';
@@ -66,15 +66,18 @@ type Env = { Bindings: HttpBindings };
 export function createReceiver(settings: ReceiverSettings, ports: ReceiverPorts): Hono<Env> {
   const { clock, signals } = ports;
   const recordOrHold = createHolding(settings.whenUnrecordable, ports);
+  const readBytes = createBodyReader(settings.maxBodyBytes);
   let inFlight = 0;
+  const unique = randomUUID();
+  let receipts = 0;
 
   async function judge(
     context: Context<Env>,
     seen: { command?: string },
     trace: CallbackTrace | undefined,
   ): Promise<Verdict> {
-    const { socket, rawHeaders, url: target = '' } = context.env.incoming;
-    const caller = callerOf(socket.remoteAddress, context.req.header('x-forwarded-for'), settings.proxies);
+    const { socket, headers, rawHeaders, url: target = '' } = context.env.incoming;
+    const caller = callerOf(socket.remoteAddress, headers['x-forwarded-for']?.toString(), settings.proxies);
     const refusedCaller = checkAddress(caller, settings.allowed);
     if (refusedCaller !== undefined) return refusedCaller;
 
@@ -91,7 +94,7 @@ export function createReceiver(settings: ReceiverSettings, ports: ReceiverPorts)
       return { code: 'query-invalid', path: 'CallbackCommand', message: 'CallbackCommand is missing in the query' };
     }
 
-    const bytes = await readBytes(context.req.raw, settings.maxBodyBytes);
+    const bytes = await readBytes(context.req.raw, headers['content-length']);
     if (!bytes.ok) return bytes.fault;
     const path = queryStart < 0 ? target : target.slice(0, queryStart);
     const arrived = { method: 'POST', path, search, headers: rawHeaders, body: bytes.value, caller };
@@ -127,8 +130,11 @@ export function createReceiver(settings: ReceiverSettings, ports: ReceiverPorts)
   }
 
   /** A command that becomes an event. */
-  async function judgeOwn(admitted: Admitted): Promise<Verdict> {
-    if (!settings.forwardAll) return recordOwn(admitted);
+  function judgeOwn(admitted: Admitted): Promise<Verdict> {
+    return settings.forwardAll ? recordAndForward(admitted) : recordOwn(admitted);
+  }
+
+  async function recordAndForward(admitted: Admitted): Promise<Verdict> {
     const [verdict, handled] = await Promise.all([recordOwn(admitted), askHandler(admitted)]);
     // What is recorded is answered OK even where the handler has nothing to say: the service takes no interest in it.
     return 'code' in verdict || !handled?.ok ? verdict : { ...verdict, answer: handled.value };
@@ -154,7 +160,7 @@ export function createReceiver(settings: ReceiverSettings, ports: ReceiverPorts)
       signals.emit('callback.quarantined', { fault: callback.fault });
       return { outcome: 'quarantined' };
     }
-    const receipt = { at: clock.now(), nonce: randomUUID() };
+    const receipt = { at: clock.now(), nonce: `${unique}/${++receipts}` };
     const event = mapCallback(settings.sdkAppId, query, callback.value, receipt);
     if ('EventTime' in event.data.extra) {
       signals.emit('callback.clock-ahead', {
@@ -213,7 +219,7 @@ export function createReceiver(settings: ReceiverSettings, ports: ReceiverPorts)
     if (ports.stopping() || ('code' in verdict && !context.env.incoming.complete)) headers.connection = 'close';
     if (!('code' in verdict) && verdict.answer !== undefined) return relayed(verdict.answer, headers);
     headers['content-type'] = 'application/json';
-    if (!('code' in verdict)) return context.body(OK_ENVELOPE, 200, headers);
+    if (!('code' in verdict)) return new Response(OK_ENVELOPE, { status: 200, headers });
     const status = httpStatus(verdict.code);
     if (status === 405) headers.allow = 'POST';
     return context.body(failEnvelope(verdict), status, headers);
@@ -241,15 +247,18 @@ export function createReceiver(settings: ReceiverSettings, ports: ReceiverPorts)
     trace?.end({ command, outcome, status: response.status, fault: 'code' in verdict ? verdict : undefined });
     return response;
   });
-  app.all(settings.path, (context) =>
-    answer(context, { code: 'method-unknown', message: `${context.req.method} is not answered here, POST is` }),
-  );
+  // No route of its own for other methods: with two routes for one path Hono makes a chain of each request.
   app.notFound((context) =>
-    answer(context as Context<Env>, {
-      code: 'path-unknown',
-      message: 'nothing is here',
-      suggestion: 'compare receiver.path with the callback URL in the vendor’s console',
-    }),
+    answer(
+      context as Context<Env>,
+      context.req.path === settings.path
+        ? { code: 'method-unknown', message: `${context.req.method} is not answered here, POST is` }
+        : {
+            code: 'path-unknown',
+            message: 'nothing is here',
+            suggestion: 'compare receiver.path with the callback URL in the vendor’s console',
+          },
+    ),
   );
   app.onError((thrown, context) => answer(context, asHttpFault(thrown)));
   return app;

@@ -122,7 +122,8 @@ export function measureLanes({
     delivered.inc({ connector }, some + superseded);
     deliveries.observe({ connector }, ms / 1000);
     const now = clock.now();
-    for (const at of receivedAt) endToEnd.observe({ connector }, Math.max(0, now - at) / 1000);
+    const own = endToEnd.labels({ connector });
+    for (const at of receivedAt) own.observe(Math.max(0, now - at) / 1000);
   });
   signals.on('lane.cursor', ({ connector, cursor, receivedAt }) => {
     if (cursor >= sources.head()) lagSince.delete(connector);
