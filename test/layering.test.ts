@@ -22,6 +22,7 @@ connectors/contract.ts
 connectors/tls.ts
 connectors/kafka/message.ts
 connectors/kafka/fault.ts
+connectors/kafka/partition.ts
 connectors/kafka/client.ts
 connectors/kafka/consumer.ts
 connectors/kafka/examine.ts

@@ -1,9 +1,19 @@
 /** With consumer.ts the only file that imports kafkajs: everything else sees plain values, Unreachable and Refused. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Admin, Kafka, logLevel, type Message, Partitioners, type Producer, type SASLOptions } from 'kafkajs';
+import {
+  type Admin,
+  Kafka,
+  logLevel,
+  type Message,
+  type PartitionerArgs,
+  Partitioners,
+  type Producer,
+  type SASLOptions,
+} from 'kafkajs';
 import { Unreachable } from '../../src/canon/fault.ts';
 import type { SecureOptions } from '../tls.ts';
 import { explain, judge, type Place, protocolType } from './fault.ts';
+import { partitionOf } from './partition.ts';
 
 export interface ClientOptions extends Place {
   readonly clientId: string;
@@ -90,9 +100,10 @@ export function createClient(options: ClientOptions): KafkaClient {
   // The partitioner is asked once a message and in order, so it can note where each one goes.
   const placed = new Map<Message, number>();
   const createPartitioner = () => {
-    const choose = Partitioners.DefaultPartitioner();
-    return (args: Parameters<typeof choose>[0]) => {
-      const partition = choose(args);
+    const spread = Partitioners.DefaultPartitioner();
+    return (args: PartitionerArgs) => {
+      const { key } = args.message;
+      const partition = key == null ? spread(args) : partitionOf(key, args.partitionMetadata.length);
       placed.set(args.message, partition);
       return partition;
     };
