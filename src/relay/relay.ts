@@ -7,7 +7,7 @@ import type { SignalBus } from '../canon/signal.ts';
 import type { Settlement } from '../journal/deliveries.ts';
 import { createInquiries } from './inquiries.ts';
 import type { Whereabouts } from './whereabouts.ts';
-import type { FromRelay, RelayData, ToRelay } from './worker.ts';
+import type { FromRelay, RelayData, ToRelay, WorkerData } from './worker.ts';
 
 /** The relay as the main thread sees it. */
 export interface Relay {
@@ -42,7 +42,8 @@ const STOP_MS = 3_000;
 export function startRelay(data: RelayData, settle: (settlement: Settlement) => void, signals: SignalBus): Relay {
   let worker: Worker;
   let stopping = false;
-  let announced = false;
+  /** 1 while the thread has a message that there are new events, and has not looked at it: one is enough. */
+  const announced = new Int32Array(new SharedArrayBuffer(4));
   let restart: NodeJS.Timeout | undefined;
   let gone: Promise<void>;
   let { connectors } = data;
@@ -59,8 +60,10 @@ export function startRelay(data: RelayData, settle: (settlement: Settlement) => 
     down = undefined;
     // kafkajs sets timers in the past, harmlessly, and Node 24 would say so each time; Node 22 calls its SQLite experimental.
     const quiet = ['--disable-warning=TimeoutNegativeWarning', '--disable-warning=ExperimentalWarning'];
+    announced[0] = 0;
+    const workerData: WorkerData = { ...data, connectors, announced };
     worker = new Worker(WORKER, {
-      workerData: { ...data, connectors },
+      workerData,
       execArgv: [...preloads(process.execArgv), ...quiet],
       resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB },
     });
@@ -97,13 +100,7 @@ export function startRelay(data: RelayData, settle: (settlement: Settlement) => 
 
   return {
     wake() {
-      // One message a turn is enough, however many commits it brought.
-      if (announced) return;
-      announced = true;
-      setImmediate(() => {
-        announced = false;
-        tell({ kind: 'appended' });
-      });
+      if (Atomics.exchange(announced, 0, 1) === 0) tell({ kind: 'appended' });
     },
     pause: (connector) => tell({ kind: 'pause', connector }),
     resume: (connector) => tell({ kind: 'resume', connector }),

@@ -21,6 +21,11 @@ export interface RelayData {
   readonly connectors: Readonly<Record<string, ConnectorConfig>>;
 }
 
+export interface WorkerData extends RelayData {
+  /** Set to 0 when an 'appended' is looked at. */
+  readonly announced: Int32Array;
+}
+
 /**
  * appended: there are new events. drain: deliver what can be delivered, then end. stop: end now. exchange: see Lanes;
  * answered by 'exchanged' when it is done. The others: see Lane.
@@ -51,7 +56,7 @@ export type FromRelay =
   | { readonly kind: 'located'; readonly id: number; readonly answer: Whereabouts }
   | { readonly kind: 'ended' };
 
-function startRelayThread({ journalFile, connectors }: RelayData): void {
+function startRelayThread({ journalFile, connectors, announced }: WorkerData): void {
   const port = parentPort;
   if (port === null) throw new TypeError('this file runs as a worker thread');
   const post = (message: FromRelay): void => port.postMessage(message);
@@ -107,6 +112,8 @@ function startRelayThread({ journalFile, connectors }: RelayData): void {
   port.on('message', (message: ToRelay) => {
     switch (message.kind) {
       case 'appended':
+        // Before the lanes look: what comes after it is announced again.
+        Atomics.store(announced, 0, 0);
         return lanes.wake();
       case 'drain':
         // Without any lane the thread stays all the same until it is asked to end: connectors may be added.
@@ -146,4 +153,4 @@ function startRelayThread({ journalFile, connectors }: RelayData): void {
   });
 }
 
-startRelayThread(workerData as RelayData);
+startRelayThread(workerData as WorkerData);
