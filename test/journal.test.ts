@@ -117,29 +117,31 @@ describe('recorded means on disk', () => {
     journal.close();
   });
 
-  test('recorded waits for the sync of the log; what is committed meanwhile waits for the next', async () => {
+  test('recorded waits for a sync of the log begun after its commit; two may be under way, what is committed meanwhile waits', async () => {
     const { syncs, journal, commits } = openGated();
     const settled: number[] = [];
     const record = (n: number) => journal.record(madeEvent(n)).then(() => settled.push(n));
     const first = record(1);
     await expect.poll(() => syncs.length).toBe(1);
-    // Committed while the first sync is under way, in two transactions: they share the second.
     const second = record(2);
-    await expect.poll(() => onDisk().length).toBe(2);
+    await expect.poll(() => syncs.length).toBe(2);
+    // Committed while both are under way, in two transactions: they share the third.
     const third = record(3);
     await expect.poll(() => onDisk().length).toBe(3);
-    expect({ settled, commits: commits.length, syncs: syncs.length }).toEqual({ settled: [], commits: 0, syncs: 1 });
+    const fourth = record(4);
+    await expect.poll(() => onDisk().length).toBe(4);
+    expect({ settled, commits: commits.length, syncs: syncs.length }).toEqual({ settled: [], commits: 0, syncs: 2 });
+    syncs[1]?.resolve();
+    await second;
+    // The first has not come back, though a later one has.
+    expect(settled).toEqual([2]);
+    await expect.poll(() => syncs.length).toBe(3);
+    syncs[2]?.resolve();
+    await Promise.all([third, fourth]);
+    expect(settled).toEqual([2, 3, 4]);
     syncs[0]?.resolve();
     await first;
-    expect(settled).toEqual([1]);
-    await expect.poll(() => syncs.length).toBe(2);
-    syncs[1]?.resolve();
-    await Promise.all([second, third]);
-    expect({ settled, commits: commits.length, syncs: syncs.length }).toEqual({
-      settled: [1, 2, 3],
-      commits: 3,
-      syncs: 2,
-    });
+    expect({ commits: commits.length, syncs: syncs.length }).toEqual({ commits: 4, syncs: 3 });
     journal.close();
   });
 
@@ -157,10 +159,16 @@ describe('recorded means on disk', () => {
 
   test('a close syncs what still waits', async () => {
     const { syncs, journal } = openGated();
-    const recorded = journal.record(madeEvent(1));
-    await expect.poll(() => syncs.length).toBe(1);
+    const recorded = [1, 2, 3].map(async (n) => {
+      await expect.poll(() => syncs.length).toBe(Math.min(n - 1, 2));
+      return journal.record(madeEvent(n));
+    });
+    await expect.poll(() => onDisk().length).toBe(3);
     journal.close();
-    expect(await recorded).toBe('recorded');
+    expect(await Promise.all(recorded)).toEqual(['recorded', 'recorded', 'recorded']);
+    // What comes back late says nothing any more.
+    syncs[0]?.resolve();
+    syncs[1]?.reject(new Error('EBADF'));
   });
 
   test('a seq is never given twice, also when all that was delivered is gone', async () => {

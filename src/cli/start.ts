@@ -6,7 +6,7 @@ import { startWorker } from '../worker.ts';
 import { openTo, requireConfig } from './configuration.ts';
 import { commandLine, paint, print } from './terminal.ts';
 
-/** V8 then collects garbage before its heaps have grown by a fifth, rather than to several times their size. It holds for both threads. */
+/** V8 then collects garbage before its heaps have grown to more than twice, rather than four times, what was left. It holds for both threads. */
 setFlagsFromString('--heap-growing-percent=100');
 
 /** Runs until SIGTERM or SIGINT; a second signal ends at once. SIGHUP has the file read again. */

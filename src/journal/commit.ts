@@ -4,7 +4,7 @@ import type { Log } from './log.ts';
 
 /**
  * Group commit: writes that gather within one turn of the event loop share one transaction, and transactions that are
- * committed while the log is being synced share the next sync. The thread goes on meanwhile.
+ * committed while two syncs of the log are under way share the next one. The thread goes on meanwhile.
  */
 export interface Committer {
   /** Runs `work` inside the next transaction; resolves with its result once that is on disk. Throws a BridgeError. */
@@ -49,6 +49,9 @@ const LATER_MS = 100;
 const PROBE_MS = 1_000;
 const PROBE_BYTES = 65_536;
 
+/** Syncs that may be under way at once: the next need not wait for this thread to see the end of the one before. */
+const SYNCS = 2;
+
 /** Writes that are committed, and not known to be on disk yet. */
 interface Committed {
   readonly taken: readonly Write[];
@@ -71,10 +74,9 @@ export function createCommitter(connection: DatabaseSync, log: Log, events: Comm
   let trouble: NodeJS.Timeout | undefined;
   let behind: NodeJS.Timeout | undefined;
   let closed = false;
-  /** Committed, and waiting for the next sync; covered by the one under way. */
+  /** Committed, and waiting for the next sync; what those under way cover. */
   let unsynced: Committed[] = [];
-  let covered: Committed[] = [];
-  let syncing = false;
+  const syncing = new Set<readonly Committed[]>();
   /** Why the log could not be synced: a later success would say nothing of what was to be synced then. */
   let suspect: unknown;
 
@@ -119,7 +121,7 @@ export function createCommitter(connection: DatabaseSync, log: Log, events: Comm
     // Cursors alone may be lost at a power cut: they only repeat deliveries.
     if (taken.length > 0) {
       unsynced.push({ taken, results, start, announce });
-      if (!syncing) void syncAll();
+      syncAll();
     }
     writeBehind();
   };
@@ -147,29 +149,29 @@ export function createCommitter(connection: DatabaseSync, log: Log, events: Comm
   };
 
   /** Invariant 1: writes are resolved only when the log that holds them is on disk. */
-  const syncAll = async (): Promise<void> => {
-    syncing = true;
-    while (unsynced.length > 0) {
-      covered = unsynced;
+  const syncAll = (): void => {
+    while (unsynced.length > 0 && syncing.size < SYNCS) {
+      const covered = unsynced;
       unsynced = [];
-      const failure = await log.sync().then(
-        () => undefined,
-        (thrown: unknown) => ({ thrown }),
-      );
-      const [synced, waiting] = [covered, unsynced];
-      covered = [];
-      if (failure === undefined) {
-        for (const committed of synced) settle(committed);
-        continue;
-      }
-      unsynced = [];
-      suspect = failure.thrown;
-      refuse(
-        [...synced, ...waiting].flatMap(({ taken }) => taken),
-        suspect,
+      syncing.add(covered);
+      log.sync().then(
+        () => {
+          if (!syncing.delete(covered)) return;
+          for (const committed of covered) settle(committed);
+          syncAll();
+        },
+        (thrown: unknown) => {
+          if (!syncing.delete(covered)) return;
+          suspect = thrown;
+          const waiting = unsynced;
+          unsynced = [];
+          refuse(
+            [...covered, ...waiting].flatMap(({ taken }) => taken),
+            thrown,
+          );
+        },
       );
     }
-    syncing = false;
   };
 
   const settle = ({ taken, results, start, announce }: Committed): void => {
@@ -231,8 +233,8 @@ export function createCommitter(connection: DatabaseSync, log: Log, events: Comm
   };
 
   const syncLast = (): void => {
-    const last = [...covered, ...unsynced];
-    covered = [];
+    const last = [...[...syncing].flat(), ...unsynced];
+    syncing.clear();
     unsynced = [];
     if (last.length === 0) return;
     try {

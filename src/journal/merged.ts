@@ -22,10 +22,12 @@ export interface MergedGroups extends Pick<GroupWriter, 'begin' | 'latest' | 'me
   upTo(): number;
 }
 
-/** Writing takes about this part of the time, at low rates: after a quiet moment it comes with the event itself. */
+/** So few are written with the event itself: at ordinary rates nothing is ever behind. */
+const FEW_GROUPS = 8;
+/** Of more the writing takes about this part of the time. */
 const SHARE = 1 / 200;
 /** Not later than this: some connectors wait for it. */
-const MAX_BEHIND_MS = 300;
+const MAX_BEHIND_MS = 500;
 /** And not more at a time: callbacks wait meanwhile. */
 const MAX_GROUPS = 2_500;
 /** Events that are merged in one transaction at the start. */
@@ -82,7 +84,7 @@ export function openMergedGroups(connection: DatabaseSync): MergedGroups {
     },
     dueInMs() {
       if (head === upTo) return undefined;
-      if (groups.pending() >= MAX_GROUPS) return 0;
+      if (groups.pending() <= FEW_GROUPS || groups.pending() >= MAX_GROUPS) return 0;
       return Math.max(0, endedAt + Math.min(tookMs / SHARE, MAX_BEHIND_MS) - performance.now());
     },
     write,
