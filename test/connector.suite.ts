@@ -88,9 +88,15 @@ export async function withSink<Options, T>(
   place: Place,
   work: (sink: Sink, host: ReturnType<typeof testHost>) => Promise<T>,
 ): Promise<T> {
-  const host = testHost();
+  let merged = false;
+  // As the relay: whoever asks is to have said so.
+  const host = testHost(() => {
+    if (!merged) throw new TypeError('a sink that asks for groups is to say so: Sink.merged');
+    return undefined;
+  });
   try {
     const sink = await connector.open(connector.options.parse(place.options) as Options, host, never());
+    merged = sink.merged === true;
     try {
       return await work(sink, host);
     } finally {

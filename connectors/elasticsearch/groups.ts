@@ -14,13 +14,13 @@ const MAX_READ = 1_000;
 /** How often one group may be found changed by somebody else between its read and its write. */
 const MAX_CONFLICTS = 10;
 
-/** Something to bring into a group: an event, or a whole state of it. */
-interface Change {
-  /** Its outcome is told by this id. */
+/** Something to bring into a group: an event, or a whole state of it. Its outcome is told by its id. */
+type Change = CanonicalEvent | StateChange;
+
+interface StateChange {
   readonly id: string;
-  into(group: Group): Group;
-  /** Whether anything of it is left in the merged group, whose versions name these events. */
-  standsIn(eventIds: ReadonlySet<EventId>): boolean;
+  readonly state: Group;
+  readonly bring: typeof join;
 }
 
 /** What one batch holds for one group. */
@@ -45,7 +45,7 @@ export function deliverGroups(
     Map.groupBy(batch, (event) => event.subject),
     ([groupId, events]): Fold => ({
       groupId,
-      parts: [events.map(eventChange)],
+      parts: [events],
       byState: destination.unfiltered,
       conflicts: 0,
     }),
@@ -64,7 +64,7 @@ export function restoreGroups(
   const folds = groups.map(
     (state): Fold => ({
       groupId: state.groupId,
-      parts: [[stateChange(state, bring)]],
+      parts: [[{ id: state.groupId, state, bring }]],
       byState: false,
       conflicts: 0,
     }),
@@ -72,16 +72,8 @@ export function restoreGroups(
   return deliverFolds(destination, folds, signal, how === 'compare');
 }
 
-function eventChange(event: CanonicalEvent): Change {
-  return {
-    id: event.id,
-    into: (group) => merge(group, event),
-    standsIn: (eventIds) => eventIds.has(event.id),
-  };
-}
-
-function stateChange(state: Group, bring: typeof join): Change {
-  return { id: state.groupId, into: (group) => bring(group, state), standsIn: () => true };
+function into(group: Group, change: Change): Group {
+  return 'state' in change ? change.bring(group, change.state) : merge(group, change);
 }
 
 async function deliverFolds(
@@ -122,13 +114,13 @@ async function round(
     const before = current.kind === 'found' ? current.group : newGroup(fold.groupId);
     // Invariant 3: the state is at least as new as the events, and joining it is as good as merging them one by one.
     const state = fold.byState ? destination.group(fold.groupId) : undefined;
-    const merged =
-      state === undefined ? events.reduce((group, change) => change.into(group), before) : join(before, state);
+    const merged = state === undefined ? events.reduce(into, before) : join(before, state);
     const unwanted = destination.options.onDestroyed === 'delete' && isDestroyed(merged, current, destination);
     const standing = current.kind === 'found' ? `${current.index}/${fold.groupId}@${current.seqNo}` : undefined;
     if (unwanted ? standing === undefined : merged === before && standing !== undefined) {
       const receipt = standing ?? `${destination.options.index}/${fold.groupId} (deleted)`;
-      for (const { id } of events) outcomes.set(id, { kind: 'superseded', receipt });
+      const superseded: Outcome = { kind: 'superseded', receipt };
+      for (const { id } of events) outcomes.set(id, superseded);
       fold.parts.shift();
       continue;
     }
@@ -172,9 +164,12 @@ function settle(
   switch (verdict?.kind) {
     case 'written': {
       const receipt = `${verdict.index}/${fold.groupId}@${verdict.seqNo}`;
+      const delivered: Outcome = { kind: 'delivered', receipt };
+      const superseded: Outcome = { kind: 'superseded', receipt };
+      // Of an event that stands anything is left in the merged group, whose versions name it.
       const standing = new Set(Object.values(merged.versions).map(([, eventId]) => eventId));
-      for (const { id, standsIn } of events) {
-        outcomes.set(id, { kind: standsIn(standing) ? 'delivered' : 'superseded', receipt });
+      for (const change of events) {
+        outcomes.set(change.id, 'state' in change || standing.has(change.id) ? delivered : superseded);
       }
       fold.parts = later;
       return;

@@ -33,7 +33,7 @@ export async function openSink(options: ElasticsearchOptions, host: Host, signal
   };
 
   return {
-    merged: options.content === 'groups' && host.unfiltered,
+    merged: options.content === 'groups',
     folds: options.content === 'groups' && host.unfiltered,
     async deliver(batch, signal) {
       signal.throwIfAborted();

@@ -102,8 +102,9 @@ export function createClient(options: ClientOptions): KafkaClient {
   const createPartitioner = () => {
     const spread = Partitioners.DefaultPartitioner();
     return (args: PartitionerArgs) => {
-      const { key } = args.message;
-      const partition = key == null ? spread(args) : partitionOf(key, args.partitionMetadata.length);
+      const { key, partition: given } = args.message;
+      const partition =
+        given ?? (key === null || key === undefined ? spread(args) : partitionOf(key, args.partitionMetadata.length));
       placed.set(args.message, partition);
       return partition;
     };
@@ -180,8 +181,10 @@ export function createClient(options: ClientOptions): KafkaClient {
           await producer.connect();
         }
         placed.clear();
-        const records: Message[] = messages.map(({ headers, ...record }) => ({
-          ...record,
+        const records: Message[] = messages.map(({ key, value, headers, partition }) => ({
+          key,
+          value,
+          ...(partition !== undefined && { partition }),
           headers: headers as NonNullable<Message['headers']>,
         }));
         const answers = await producer.send({
@@ -190,11 +193,11 @@ export function createClient(options: ClientOptions): KafkaClient {
           timeout: options.requestTimeoutMs,
           messages: records,
         });
-        const next = new Map(answers.map((answer) => [answer.partition, BigInt(answer.baseOffset ?? '-1')]));
+        const next = new Map(answers.map((answer) => [answer.partition, Number(answer.baseOffset ?? '-1')]));
         return records.map((record) => {
           const partition = placed.get(record) ?? -1;
-          const offset = next.get(partition) ?? -1n;
-          next.set(partition, offset + 1n);
+          const offset = next.get(partition) ?? -1;
+          next.set(partition, offset + 1);
           return `${options.topic}/${partition}@${offset}`;
         });
       }),

@@ -58,7 +58,14 @@ const GROUP_HEADERS = { 'content-type': 'application/json' };
 
 /** Bytes in a record batch, from above: key, value, headers and what the record format adds. */
 export function sizeOf(message: KafkaMessage): number {
-  let bytes = 70 + Buffer.byteLength(message.key) + (message.value?.byteLength ?? 0);
-  for (const [name, value] of Object.entries(message.headers)) bytes += 10 + name.length + Buffer.byteLength(value);
+  const own = 70 + Buffer.byteLength(message.key) + (message.value?.byteLength ?? 0);
+  return own + (message.headers === STRUCTURED ? STRUCTURED_BYTES : sizeOfHeaders(message.headers));
+}
+
+function sizeOfHeaders(headers: KafkaMessage['headers']): number {
+  let bytes = 0;
+  for (const [name, value] of Object.entries(headers)) bytes += 10 + name.length + Buffer.byteLength(value);
   return bytes;
 }
+
+const STRUCTURED_BYTES = sizeOfHeaders(STRUCTURED);
