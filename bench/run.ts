@@ -18,6 +18,7 @@ import { measureOutages } from './phases/outages.ts';
 import { measurePeers } from './phases/peers.ts';
 import { measureStart } from './phases/start.ts';
 import { measureSustained } from './phases/sustained.ts';
+import { warmServers } from './phases/warm.ts';
 import { report } from './report.ts';
 
 const PHASE: Readonly<Record<PhaseName, (bench: Bench) => Promise<void>>> = {
@@ -31,6 +32,9 @@ const PHASE: Readonly<Record<PhaseName, (bench: Bench) => Promise<void>>> = {
   start: measureStart,
   peers: measurePeers,
 };
+
+/** Those that put the servers under full load. */
+const LOADING: readonly PhaseName[] = ['maximum', 'sustained', 'latency', 'delivery', 'backlog', 'peers'];
 
 const closing = createClosing();
 const interrupted = closeOnSignals(closing);
@@ -71,9 +75,14 @@ async function main(): Promise<number> {
   const profileFolder = options.profile ? fileURLToPath(new URL('results/profiles', import.meta.url)) : undefined;
   const bench: Bench = { servers, load, options, figures, closing, profileFolder, print };
   const failed: string[] = [];
+  const since = (): string => `[${((performance.now() - start) / 1_000).toFixed(0)} s]`;
+  if (LOADING.some((name) => options.only.has(name)) && options.serversWarmUpMs > 0) {
+    print(`\n${since()} servers warm up`);
+    await warmServers(bench);
+  }
   for (const [name, measure] of Object.entries(PHASE)) {
     if (!options.only.has(name as PhaseName)) continue;
-    print(`\n[${((performance.now() - start) / 1_000).toFixed(0)} s] ${name}`);
+    print(`\n${since()} ${name}`);
     const ofPhase = createClosing();
     const closePhase = closing.add(ofPhase.closeAll);
     try {

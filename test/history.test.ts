@@ -252,6 +252,7 @@ describe('search', () => {
     for (const [n, groupId] of groups.entries()) {
       await journal.record(madeEvent(n, { name: groupId === 'other' ? 'cabin' : '' }, groupId));
     }
+    journal.catchUp();
     const { groups: found, complete } = await history.search('ab', 10, never);
     expect(found.map(({ groupId }) => groupId)).toEqual(['ab-1', 'ab-2', 'AB-3', 'other', 'zab']);
     expect(found[3]).toMatchObject({ name: 'cabin', groupType: 'Public', destroyed: false });

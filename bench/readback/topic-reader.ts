@@ -4,12 +4,22 @@ import type { ReadbackOrder } from './readback.ts';
 
 const NAME = /"name":"(bench [^"]+)"/i;
 
-/** Follows the topic from its end on; resolves once it does. */
+/** Follows the topic; resolves once it has read what is there. */
 export async function followTopic(
   { brokers, topic, run }: ReadbackOrder,
   take: (number: number, dueAt: number) => void,
 ): Promise<void> {
   const kafka = new Kafka({ clientId: 'bench-readback', brokers: brokers.split(','), logLevel: logLevel.NOTHING });
+  const admin = kafka.admin();
+  await admin.connect();
+  const offsets = await admin.fetchTopicOffsets(topic);
+  await admin.disconnect();
+  const behind = new Map(
+    offsets.filter(({ high }) => high !== '0').map(({ partition, high }) => [partition, Number(high)]),
+  );
+  const caughtUp = Promise.withResolvers<void>();
+  if (behind.size === 0) caughtUp.resolve();
+
   const consumer = kafka.consumer({ groupId: `bench-readback-${process.pid}`, maxWaitTimeInMs: 500, minBytes: 1 });
   await consumer.connect();
   await consumer.subscribe({ topic, fromBeginning: true });
@@ -22,7 +32,12 @@ export async function followTopic(
         const name = readName(NAME.exec(value?.toString() ?? '')?.[1] ?? '');
         if (name?.run === run) take(name.number, name.dueAt);
       }
+      if (Number(batch.lastOffset()) + 1 >= (behind.get(batch.partition) ?? Number.POSITIVE_INFINITY)) {
+        behind.delete(batch.partition);
+        if (behind.size === 0) caughtUp.resolve();
+      }
     },
   });
   await joined;
+  await caughtUp.promise;
 }

@@ -255,7 +255,7 @@ const batch = (maxWaitMs: number, maxEvents = 1_000) =>
         .max(60_000)
         .default(maxWaitMs)
         .describe(
-          'How long to wait for a batch to fill. When deliveries take long, the lane waits longer by itself: twice as long as the one before took, at most 50 ms, or 1 s where the events of a group become one write.',
+          'How long to wait for a batch to fill. When deliveries take long, the lane waits longer by itself: twice as long as the one before took, at most 50 ms; where the events of a group become one write, four times as long, at most 1 s.',
         ),
     })
     .prefault({})

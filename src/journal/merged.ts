@@ -22,11 +22,10 @@ export interface MergedGroups extends Pick<GroupWriter, 'begin' | 'latest' | 'me
   upTo(): number;
 }
 
-/** So few are written with the event itself: at ordinary rates nothing is ever behind. */
-const FEW_GROUPS = 8;
-/** Of more the writing takes about this part of the time. */
-const SHARE = 1 / 200;
-/** Not later than this: some connectors wait for it. */
+/** For each group that was written last: at some microseconds each, writing then takes half a percent of the time. */
+const PER_GROUP_MS = 1.5;
+/** The least and the most between two writes: some connectors wait for them. */
+const MIN_BEHIND_MS = 10;
 const MAX_BEHIND_MS = 500;
 /** And not more at a time: callbacks wait meanwhile. */
 const MAX_GROUPS = 2_500;
@@ -38,17 +37,16 @@ export function openMergedGroups(connection: DatabaseSync): MergedGroups {
   const mark = connection.prepare('UPDATE merged SET seq = ?');
   let upTo = Number(connection.prepare('SELECT seq FROM merged').get()?.seq);
   let head = upTo;
-  let endedAt = Number.NEGATIVE_INFINITY;
-  let tookMs = 0;
+  let writtenAt = Number.NEGATIVE_INFINITY;
+  let writtenGroups = 0;
 
   const write = (): void => {
-    const start = performance.now();
     groups.write();
     mark.run(head);
-    endedAt = performance.now();
-    tookMs = endedAt - start;
   };
   const written = (): void => {
+    writtenAt = performance.now();
+    writtenGroups = groups.pending();
     groups.written();
     upTo = head;
   };
@@ -84,8 +82,9 @@ export function openMergedGroups(connection: DatabaseSync): MergedGroups {
     },
     dueInMs() {
       if (head === upTo) return undefined;
-      if (groups.pending() <= FEW_GROUPS || groups.pending() >= MAX_GROUPS) return 0;
-      return Math.max(0, endedAt + Math.min(tookMs / SHARE, MAX_BEHIND_MS) - performance.now());
+      if (groups.pending() >= MAX_GROUPS) return 0;
+      const behindMs = Math.min(Math.max(writtenGroups * PER_GROUP_MS, MIN_BEHIND_MS), MAX_BEHIND_MS);
+      return Math.max(0, writtenAt + behindMs - performance.now());
     },
     write,
     written,

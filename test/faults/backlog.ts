@@ -1,8 +1,9 @@
 /**
  * `npm run test:backlog -- [--events 1000000]`
  *
- * Both servers are killed, callbacks pile up in the journal, the servers come back and the backlog drains: the bridge's
- * memory must stay within 100 MB of its start, and every callback must arrive. Ends with 1 otherwise.
+ * Both servers are killed, callbacks pile up in the journal, the servers come back and the backlog drains: a bridge at work
+ * may take more memory than one that rests, but no more of it the longer the backlog grows, and every callback must arrive.
+ * Ends with 1 otherwise.
  */
 import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -17,8 +18,10 @@ import { waitUntil } from './wait.ts';
 const { values } = parseArgs({ options: { events: { type: 'string', default: '1000000' } } });
 const EVENTS = Number(values.events);
 const WARM_UP_EVENTS = 5_000;
-/** Over what it has after the warm-up; it stays there however long the backlog grows. */
-const MOST_GROWTH_MB = 160;
+/** Over what it has after the warm-up: V8 lets the heaps of both threads grow to twice what is in use. */
+const MOST_GROWTH_MB = 256;
+/** While the second half of the backlog builds up, over the first: what grows with it would show here. */
+const MOST_MORE_MB = 32;
 const SAMPLE_MS = 250;
 const PROGRESS_MS = 10_000;
 const DRAIN_WITHIN_MS = 60 * 60_000;
@@ -70,11 +73,14 @@ async function measure(servers: FaultyServers, testbed: Testbed): Promise<number
   const wanted = ledger.answeredOk + EVENTS;
   load.resume();
   const buildUpAt = performance.now();
-  const whileBuildingUp = await highestWhile(
-    bridge.pid,
-    waitUntil(() => ledger.answeredOk >= wanted, 'the backlog is there', DRAIN_WITHIN_MS),
-    async () => `${ledger.answeredOk} answered OK`,
-  );
+  const buildUpTo = (count: number): Promise<number> =>
+    highestWhile(
+      bridge.pid,
+      waitUntil(() => ledger.answeredOk >= count, 'the backlog is there', DRAIN_WITHIN_MS),
+      async () => `${ledger.answeredOk} answered OK`,
+    );
+  const firstHalf = await buildUpTo(wanted - EVENTS / 2);
+  const secondHalf = await buildUpTo(wanted);
   await load.pause();
   const buildUpMs = performance.now() - buildUpAt;
   print(`${EVENTS} callbacks answered OK in ${seconds(buildUpMs)} without either server`);
@@ -94,12 +100,14 @@ async function measure(servers: FaultyServers, testbed: Testbed): Promise<number
   const verdict = await testbed.verify();
   await load.pause();
 
-  const growth = Math.max(whileBuildingUp, whileDraining) - start;
+  const growth = Math.max(firstHalf, secondHalf, whileDraining) - start;
+  const more = secondHalf - firstHalf;
   const rate = (ms: number): string => `${seconds(ms)}, ${Math.round((EVENTS * 1_000) / ms)}/s`;
   print(`\nbacklog of ${EVENTS} events: built up in ${rate(buildUpMs)}, drained in ${rate(drainMs)}`);
   print('resident memory of the bridge');
   print(`  at the start               ${start.toFixed(0)} MB`);
-  print(`  at most while building up  ${whileBuildingUp.toFixed(0)} MB`);
+  print(`  at most, first half of it  ${firstHalf.toFixed(0)} MB`);
+  print(`  second half                ${secondHalf.toFixed(0)} MB (at most ${MOST_MORE_MB} more allowed)`);
   print(`  at most while draining     ${whileDraining.toFixed(0)} MB`);
   print(`  at the end                 ${end.toFixed(0)} MB`);
   print(`  growth                     ${growth.toFixed(0)} MB (at most ${MOST_GROWTH_MB} allowed)`);
@@ -109,7 +117,9 @@ async function measure(servers: FaultyServers, testbed: Testbed): Promise<number
       `other findings ${verdict.findings.length - lost}, dead letters ${verdict.deadLetters}`,
   );
   for (const line of namedFindings(verdict.findings, [])) print(line);
-  return growth <= MOST_GROWTH_MB && verdict.findings.length === 0 && verdict.deadLetters === 0 ? 0 : 1;
+  return growth <= MOST_GROWTH_MB && more <= MOST_MORE_MB && verdict.findings.length === 0 && verdict.deadLetters === 0
+    ? 0
+    : 1;
 }
 
 async function main(): Promise<number> {
