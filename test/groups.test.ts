@@ -10,6 +10,7 @@ import { openDatabase } from '../src/journal/database.ts';
 import { createDeliveryReader } from '../src/journal/deliveries.ts';
 import { createGroupReader, createGroupWriter } from '../src/journal/groups.ts';
 import { createHistoryReader } from '../src/journal/history.ts';
+import { prunePass } from '../src/journal/retention.ts';
 import { madeEvent } from './events.ts';
 
 let folder: string;
@@ -108,7 +109,10 @@ describe('the journal keeps the merged state of each group', () => {
     const newest = (groupId: string) => createHistoryReader(connection, journal).ofGroup(groupId, 1)[0]?.event;
     expect(newest('g0')).toEqual(events.slice(0, 40).findLast(({ subject }) => subject === 'g0'));
     expect(reader.merged()).toBe(20);
-    expect(await journal.prune(0, () => 40, 100)).toEqual({ pruned: 20, last: 20 });
+    journal.settle({ connector: 'c', cursor: 40, waiting: [], dead: [], released: [] });
+    await expect.poll(() => reader.cursor('c')).toBe(40);
+    const settings = () => ({ keepDelivered: 0, connectors: ['c'] });
+    expect(await prunePass(settings, journal, reader, systemClock, new AbortController().signal)).toBe(20);
 
     connection.exec('DROP TRIGGER refuse');
     await expect.poll(reader.merged, { timeout: 30_000 }).toBe(40);

@@ -410,14 +410,16 @@ describe('a damaged journal is set aside, never overwritten, and a new one begun
 
 describe('retention', () => {
   const reader = (database: Database) => createDeliveryReader(database.connection);
-  const prune = (opened: Opened, connectors: string[], now: number) =>
-    prunePass(
+  const prune = (opened: Opened, connectors: string[], now: number) => {
+    opened.journal.catchUp();
+    return prunePass(
       () => ({ keepDelivered: 100, connectors }),
       opened.journal,
       reader(opened.database),
       { ...systemClock, now: () => now },
       new AbortController().signal,
     );
+  };
   /** Event n was received at this time. */
   const received = (n: number): number => madeEvent(n).data.receivedAt;
 

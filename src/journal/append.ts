@@ -37,8 +37,8 @@ export interface Journal {
   /** What it found, which groups it has read and how far it is, in one transaction. Without `run` only the events. */
   recordRead(events: readonly CanonicalEvent[], groupIds: readonly string[], run?: ReconcileRun): Promise<void>;
   /**
-   * Removes at most `limit` events behind `after` and up to `upTo` that have no open delivery; `upTo` is asked within the
-   * transaction. Up to `last` nothing more is to be removed.
+   * Removes at most `limit` events behind `after` and up to `upTo` that have no open delivery and are in the written groups;
+   * `upTo` is asked within the transaction. Up to `last` nothing more is to be removed.
    */
   prune(after: number, upTo: () => number, limit: number): Promise<{ pruned: number; last: number }>;
   /** How much of journal.maxBytes is in use, from 0 to 1. */

@@ -67,6 +67,8 @@ export async function prunePass(
     if (after >= upTo() || signal.aborted) return events;
     const { pruned, last } = await journal.prune(after, upTo, STEP_EVENTS);
     events += pruned;
+    // What is not merged yet is not to be pruned: the next pass finds it.
+    if (last <= after) return events;
     after = last;
     // Callbacks are being refused, or soon are: no time to lose.
     if (!forRoom) await clock.sleep(STEP_PAUSE_MS, signal);
