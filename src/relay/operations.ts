@@ -91,6 +91,8 @@ export function createOperations(
           suggestion: 'replay it from groups: the merged state of every group is written again',
         });
       }
+      // Whoever asks means all that is recorded.
+      journal.catchUp();
       const total = groupIds?.length ?? groups.count();
       // Before the lane says so itself, so that nobody takes an earlier restore's end for this one's.
       signals.emit('lane.restored', { connector, done: 0, total, mended: 0, failed: 0, ended: false });
