@@ -72,6 +72,7 @@ src/reconcile/run.ts
 src/reconcile/reconciler.ts
 src/reconcile/reconciling.ts
 src/relay/schedule.ts
+src/relay/priority.ts
 src/relay/filter.ts
 src/relay/waiting.ts
 src/relay/whereabouts.ts

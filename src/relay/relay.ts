@@ -6,6 +6,7 @@ import type { Group } from '../canon/group.ts';
 import type { SignalBus } from '../canon/signal.ts';
 import type { Settlement } from '../journal/deliveries.ts';
 import { createInquiries } from './inquiries.ts';
+import { beginThreadPool } from './priority.ts';
 import type { Whereabouts } from './whereabouts.ts';
 import type { FromRelay, RelayData, ToRelay, WorkerData } from './worker.ts';
 
@@ -96,6 +97,7 @@ export function startRelay(data: RelayData, settle: (settlement: Settlement) => 
       });
     });
   };
+  beginThreadPool();
   start();
 
   return {

@@ -13,6 +13,7 @@ import { compileFilter } from './filter.ts';
 import type { Inquiry } from './inquiries.ts';
 import { startLane } from './lane.ts';
 import { createLanes } from './lanes.ts';
+import { stepBehind } from './priority.ts';
 import { ENDED, type Whereabouts } from './whereabouts.ts';
 
 export interface RelayData {
@@ -59,6 +60,7 @@ export type FromRelay =
 function startRelayThread({ journalFile, connectors, announced }: WorkerData): void {
   const port = parentPort;
   if (port === null) throw new TypeError('this file runs as a worker thread');
+  stepBehind();
   const post = (message: FromRelay): void => port.postMessage(message);
 
   const signals = createSignals();
