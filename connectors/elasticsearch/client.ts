@@ -119,7 +119,8 @@ function translated(thrown: unknown, place: Place): unknown {
     : thrown;
 }
 
-const BEYOND_DOUBLE = /\d{16}|\d[eE][+-]?\d{3}/;
+// Begun at the first digit only: otherwise each digit of a shorter number would be a try.
+const BEYOND_DOUBLE = /(?<!\d)\d{16}|\d[eE][+-]?\d{3}/;
 // Of Node 22 and later, and not yet in TypeScript's lib of ES2024.
 const { rawJSON } = JSON as unknown as { rawJSON(source: string): unknown };
 const exactly = (_key: string, value: unknown, context?: { source?: string }): unknown =>
