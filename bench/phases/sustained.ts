@@ -2,11 +2,12 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type BenchBridge, startBenchBridge } from '../bridge.ts';
 import type { Bench } from '../context.ts';
 import { ACKNOWLEDGED, BRIDGE, SUSTAINED } from '../figures.ts';
+import { trendPerSecond } from '../trend.ts';
 import { noteFailures, SETTLED_WITHIN_MS, sample } from './measure.ts';
 
 /** Both copies must hold everything so soon after the last callback. */
 const CAUGHT_UP_WITHIN_MS = 3_000;
-/** A lag may grow by this share of the callbacks from the middle third of a trial to its last one: it is a saw, not a line. */
+/** A lag may grow by this share of the callbacks: it is a saw, not a line. */
 const GROWTH = 0.05;
 /** The share of the rate that must have been answered. */
 const ANSWERED = 0.98;
@@ -60,28 +61,26 @@ async function tryRate(
   const warmUpMs = options.warmUpMs;
   const loading = load.load({ url: bridge.url, ms, warmUpMs, rate });
   await delay(warmUpMs);
-  const samples = sample(bridge.lags, 250);
+  const samples = sample(async () => ({ lags: await bridge.lags(), at: performance.now() }), 250);
   const result = await loading;
-  const lags = await samples();
+  const sampled = await samples();
   const caughtUpMs = await bridge.inStep(CAUGHT_UP_WITHIN_MS);
   noteFailures({ load, options, ...bench }, BRIDGE, result);
   if (result.perSecond < rate * ANSWERED)
     return { holds: false, why: `only ${Math.round(result.perSecond)}/s were answered` };
   if (caughtUpMs > CAUGHT_UP_WITHIN_MS) return { holds: false, why: 'not caught up within 3 s' };
-  const third = Math.floor(lags.length / 3);
-  const mean = (from: number, connector: string): number => {
-    const part = lags.slice(from, from + third);
-    return part.reduce((sum, one) => sum + (one[connector] ?? 0), 0) / Math.max(1, part.length);
-  };
-  const growths = Object.keys(lags[0] ?? {}).map((connector) => ({
-    connector,
-    perSecond: (mean(2 * third, connector) - mean(third, connector)) / (ms / 1_000 / 3),
-    lag: mean(2 * third, connector),
-  }));
+  const growths = Object.keys(sampled[0]?.lags ?? {}).map((connector) => {
+    const lags = sampled.map(({ at, lags }) => ({ at, value: lags[connector] ?? 0 }));
+    return {
+      connector,
+      perSecond: trendPerSecond(lags),
+      mean: lags.reduce((sum, { value }) => sum + value, 0) / lags.length,
+    };
+  });
   const growing = growths.find(({ perSecond }) => perSecond > rate * GROWTH);
   if (growing !== undefined)
     return { holds: false, why: `${growing.connector} falls behind by ${Math.round(growing.perSecond)}/s` };
-  const shown = growths.map(({ connector, lag }) => `${connector} ${Math.round(lag)} behind`).join(', ');
+  const shown = growths.map(({ connector, mean }) => `${connector} ${Math.round(mean)} behind`).join(', ');
   return {
     holds: true,
     why: `${shown}, caught up in ${(caughtUpMs / 1_000).toFixed(1)} s, p99 ${result.p99.toFixed(1)} ms`,
