@@ -11,7 +11,7 @@ import { closeOnSignals, createClosing } from './context.ts';
 import { createFigures, type Figure } from './figures.ts';
 import { fillJournal } from './journal-folder.ts';
 import { startLoadGenerator } from './load/load.ts';
-import { cpuMs, memoryMb } from './processes.ts';
+import { cpuMs, mainThreadCpuMs, memoryMb } from './processes.ts';
 import { report } from './report.ts';
 
 const { values } = parseArgs({
@@ -43,19 +43,22 @@ interface Side {
   readonly p50: number[];
   readonly p99: number[];
   readonly cpu: number[];
+  readonly receiver: number[];
   readonly start: number[];
   readonly memory: number[];
 }
 
-const newSide = (): Side => ({ perSecond: [], p50: [], p99: [], cpu: [], start: [], memory: [] });
+const newSide = (): Side => ({ perSecond: [], p50: [], p99: [], cpu: [], receiver: [], start: [], memory: [] });
 
 async function measure(side: Side, settings: BridgeSettings): Promise<void> {
   const bridge: BenchBridge = await startBenchBridge({ closing }, { ...settings, launch: false });
   side.start.push(await bridge.launch());
   const few = await load.load({ url: bridge.url, ms, warmUpMs: WARM_UP_MS, rate: RATE });
-  const before = cpuMs(bridge.pid);
+  const before = { all: cpuMs(bridge.pid), receiver: mainThreadCpuMs(bridge.pid) };
   const most = await load.load({ url: bridge.url, ms, warmUpMs: WARM_UP_MS });
-  side.cpu.push(((cpuMs(bridge.pid) - before) * 1_000) / (most.ok + most.okInWarmUp));
+  const thousands = (most.ok + most.okInWarmUp) / 1_000;
+  side.cpu.push((cpuMs(bridge.pid) - before.all) / thousands);
+  side.receiver.push((mainThreadCpuMs(bridge.pid) - before.receiver) / thousands);
   side.perSecond.push(most.perSecond);
   side.p50.push(few.p50);
   side.p99.push(few.p99);
@@ -74,6 +77,7 @@ const SHOWN: readonly (readonly [keyof Side, string, Figure['unit']])[] = [
   ['p50', `ack at ${RATE}/s p50`, 'ms'],
   ['p99', `ack at ${RATE}/s p99`, 'ms'],
   ['cpu', 'CPU per 1,000', 'ms'],
+  ['receiver', 'of that the receiver’s thread', 'ms'],
   ['start', 'start to ready', 'ms'],
   ['memory', 'memory at most', 'MB'],
 ];

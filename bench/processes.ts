@@ -14,7 +14,16 @@ function read(path: string): string {
 
 /** CPU time that the process and all its threads took so far, user and system, in ms. */
 export function cpuMs(pid: number): number {
-  const stat = read(`/proc/${pid}/stat`);
+  return cpuMsIn(`/proc/${pid}/stat`);
+}
+
+/** Of its main thread alone: of the bridge, that is the receiver with its journal. */
+export function mainThreadCpuMs(pid: number): number {
+  return cpuMsIn(`/proc/${pid}/task/${pid}/stat`);
+}
+
+function cpuMsIn(path: string): number {
+  const stat = read(path);
   // The name in parentheses may hold spaces; utime and stime are the 14th and 15th field.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return ((Number(fields[11]) + Number(fields[12])) * 1_000) / TICKS_A_SECOND;

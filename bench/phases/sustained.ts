@@ -34,7 +34,7 @@ export async function measureSustained(bench: Bench): Promise<void> {
   let high = most;
   while ((high - low) / high > PRECISION) {
     const rate = low === 0 && high === most ? 0.7 * most : (low + high) / 2;
-    if (await attempt(rate, options.ms * 0.6)) low = rate;
+    if (await attempt(rate, options.ms)) low = rate;
     else high = rate;
     if (high < 50) break;
   }

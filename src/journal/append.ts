@@ -54,7 +54,7 @@ export interface Journal {
 }
 
 export function openJournal(database: Database, clock: Clock, signals: SignalBus): Journal {
-  const { connection, log } = database;
+  const { connection } = database;
   const insert = connection.prepare(
     `INSERT INTO events (seq, id, group_id, received_at, event, previous) VALUES (?, ?, ?, ?, ?, ?)
      ON CONFLICT (id) DO NOTHING`,
@@ -69,7 +69,7 @@ export function openJournal(database: Database, clock: Clock, signals: SignalBus
   );
   const remove = connection.prepare('DELETE FROM events WHERE seq = ?');
   const deliveries = createDeliveryWriter(connection, clock);
-  const groups = openMergedGroups(connection);
+  const groups = openMergedGroups(database);
   const reconcile = createReconcileWriter(connection);
 
   // Seqs are given here: SQLite's own would skip one for each duplicate, or give those of pruned events again.
@@ -80,7 +80,7 @@ export function openJournal(database: Database, clock: Clock, signals: SignalBus
   let duplicates = 0;
   let recorded = 0;
 
-  const committer = createCommitter(connection, log, {
+  const committer = createCommitter(database, {
     begun() {
       draft = head;
       duplicates = 0;

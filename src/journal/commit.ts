@@ -1,6 +1,5 @@
-import type { DatabaseSync } from 'node:sqlite';
 import { BridgeError, type Fault, messageOf } from '../canon/fault.ts';
-import type { Log } from './log.ts';
+import type { Database } from './database.ts';
 
 /**
  * Group commit: writes that gather within one turn of the event loop share one transaction, and transactions that are
@@ -60,9 +59,7 @@ interface Committed {
   announce(ms: number): void;
 }
 
-export function createCommitter(connection: DatabaseSync, log: Log, events: CommitEvents): Committer {
-  const begin = connection.prepare('BEGIN IMMEDIATE');
-  const commit = connection.prepare('COMMIT');
+export function createCommitter({ connection, log, transact }: Database, events: CommitEvents): Committer {
   const probe = connection.prepare('INSERT INTO probes (filling) VALUES (zeroblob(?))');
   const clean = connection.prepare('DELETE FROM probes');
   const checkpoint = connection.prepare('PRAGMA wal_checkpoint(TRUNCATE)');
@@ -81,17 +78,9 @@ export function createCommitter(connection: DatabaseSync, log: Log, events: Comm
   let suspect: unknown;
 
   /** All of `works` in one transaction, or none. */
-  const transact = (works: readonly (() => unknown)[]): unknown[] => {
+  const transactAll = (works: readonly (() => unknown)[]): unknown[] => {
     events.begun();
-    try {
-      begin.run();
-      const results = works.map((work) => work());
-      commit.run();
-      return results;
-    } catch (thrown) {
-      if (connection.isTransaction) connection.exec('ROLLBACK');
-      throw thrown;
-    }
+    return transact(() => works.map((work) => work()));
   };
 
   const flush = (): void => {
@@ -111,7 +100,7 @@ export function createCommitter(connection: DatabaseSync, log: Log, events: Comm
     const start = performance.now();
     let results: unknown[];
     try {
-      results = transact([...taken.map(({ work }) => work), ...late]);
+      results = transactAll([...taken.map(({ work }) => work), ...late]);
     } catch (thrown) {
       refuse(taken, thrown);
       if (late.length > 0 && !(taken.length > 0 && commitAlone(late))) keep(late);
@@ -136,11 +125,8 @@ export function createCommitter(connection: DatabaseSync, log: Log, events: Comm
       return;
     }
     try {
-      begin.run();
-      events.behind.write();
-      commit.run();
+      transact(events.behind.write);
     } catch (thrown) {
-      if (connection.isTransaction) connection.exec('ROLLBACK');
       refuse([], thrown);
       if (!closed) behind = setTimeout(writeBehind, PROBE_MS);
       return;
@@ -200,7 +186,7 @@ export function createCommitter(connection: DatabaseSync, log: Log, events: Comm
   /** Cursors have room where new events have none, so they are tried without those; false when that fails, too. */
   const commitAlone = (late: readonly (() => void)[]): boolean => {
     try {
-      transact(late);
+      transactAll(late);
     } catch {
       return false;
     }
@@ -223,8 +209,8 @@ export function createCommitter(connection: DatabaseSync, log: Log, events: Comm
         if (checkpoint.get()?.busy !== 0) return;
         suspect = undefined;
       }
-      transact([() => probe.run(PROBE_BYTES)]);
-      transact([() => clean.run()]);
+      transactAll([() => probe.run(PROBE_BYTES)]);
+      transactAll([() => clean.run()]);
       log.syncNow();
       settleTrouble();
     } catch {

@@ -78,6 +78,8 @@ export interface Database {
   /** The one connection that writes. */
   readonly connection: DatabaseSync;
   readonly log: Log;
+  /** Runs `work` in one transaction: all that it writes, or none of it where it, or the commit, throws. */
+  transact<T>(work: () => T): T;
   /** How much of `maxBytes` is in use, from 0 to 1; what was pruned counts as free. */
   fill(): number;
   close(): void;
@@ -107,6 +109,7 @@ export function openDatabase(file: string, { maxBytes, onDamaged }: DatabaseOpti
     return {
       connection,
       log,
+      transact: createTransact(connection),
       fill: () => (number(pages.get()) - number(free.get())) / number(most.get()),
       close() {
         log.close();
@@ -119,6 +122,23 @@ export function openDatabase(file: string, { maxBytes, onDamaged }: DatabaseOpti
     if (thrown instanceof BridgeError) throw thrown;
     throw unusable(file, messageOf(thrown));
   }
+}
+
+function createTransact(connection: DatabaseSync): Database['transact'] {
+  const begin = connection.prepare('BEGIN IMMEDIATE');
+  const commit = connection.prepare('COMMIT');
+  return (work) => {
+    begin.run();
+    try {
+      const result = work();
+      commit.run();
+      return result;
+    } catch (thrown) {
+      // A full disk may have ended it already.
+      if (connection.isTransaction) connection.exec('ROLLBACK');
+      throw thrown;
+    }
+  };
 }
 
 export interface DatabaseOptions {

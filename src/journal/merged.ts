@@ -1,5 +1,5 @@
-import type { DatabaseSync } from 'node:sqlite';
 import type { CanonicalEvent } from '../canon/event.ts';
+import type { Database } from './database.ts';
 import { createGroupWriter, type GroupWriter } from './groups.ts';
 
 /*
@@ -32,7 +32,7 @@ const MAX_GROUPS = 2_500;
 /** Events that are merged in one transaction at the start. */
 const PAGE = 1_000;
 
-export function openMergedGroups(connection: DatabaseSync): MergedGroups {
+export function openMergedGroups({ connection, transact }: Database): MergedGroups {
   const groups = createGroupWriter(connection);
   const mark = connection.prepare('UPDATE merged SET seq = ?');
   let upTo = Number(connection.prepare('SELECT seq FROM merged').get()?.seq);
@@ -61,13 +61,10 @@ export function openMergedGroups(connection: DatabaseSync): MergedGroups {
     }
     groups.committed();
     try {
-      connection.exec('BEGIN IMMEDIATE');
-      write();
-      connection.exec('COMMIT');
+      transact(write);
       written();
     } catch {
       // A disk that is full now may have room later: then they are written.
-      if (connection.isTransaction) connection.exec('ROLLBACK');
     }
   }
 

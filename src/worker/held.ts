@@ -36,22 +36,12 @@ export function openGroups(
     onDamaged: ({ setAside }) =>
       note(`${file} was damaged and set aside as ${setAside}: it is made anew from the topic`),
   });
-  const { connection } = database;
+  const { connection, transact } = database;
   const reader = createGroupReader(connection);
   let writer = createGroupWriter(connection);
   const put = connection.prepare(
     `INSERT INTO groups (group_id, state) VALUES (?, ?) ON CONFLICT (group_id) DO UPDATE SET state = excluded.state`,
   );
-  const transact = (work: () => void): void => {
-    connection.exec('BEGIN IMMEDIATE');
-    try {
-      work();
-      connection.exec('COMMIT');
-    } catch (thrown) {
-      if (connection.isTransaction) connection.exec('ROLLBACK');
-      throw thrown;
-    }
-  };
   const positions = new Map<number, bigint>();
 
   return {
