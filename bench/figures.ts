@@ -23,6 +23,8 @@ export interface Figures {
 
 export const BRIDGE = 'bridge';
 export const ACKNOWLEDGED = 'acknowledged/s';
+/** The same, several times in turn with the bare server. */
+export const IN_TURN = 'acknowledged/s, in turn';
 export const SUSTAINED = 'sustained/s, both copies in step';
 
 export function createFigures(print: (line: string) => void): Figures {
@@ -42,6 +44,11 @@ export function createFigures(print: (line: string) => void): Figures {
     },
     get: (subject, name) => all.find((figure) => figure.subject === subject && figure.name === name)?.value,
   };
+}
+
+/** Of an odd number of them. */
+export function median(numbers: readonly number[]): number {
+  return [...numbers].sort((a, b) => a - b)[numbers.length >> 1] ?? Number.NaN;
 }
 
 export function shown({ value, unit }: Pick<Figure, 'value' | 'unit'>): string {
@@ -69,7 +76,8 @@ export function ratioToBare(figures: Figures, { subject, name, value, unit }: Fi
   if (subject === FDATASYNC.name) return undefined;
   const same = figures.get(FDATASYNC.name, name);
   if (same !== undefined) return value / same;
-  const bare = unit === '/s' ? figures.get(FDATASYNC.name, ACKNOWLEDGED) : undefined;
+  const alone = figures.get(FDATASYNC.name, IN_TURN) ?? figures.get(FDATASYNC.name, ACKNOWLEDGED);
+  const bare = unit === '/s' ? alone : undefined;
   return bare === undefined ? undefined : value / bare;
 }
 

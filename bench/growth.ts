@@ -8,7 +8,7 @@
 import { parseArgs } from 'node:util';
 import { type BenchBridge, type BridgeSettings, startBenchBridge } from './bridge.ts';
 import { closeOnSignals, createClosing } from './context.ts';
-import { createFigures, type Figure } from './figures.ts';
+import { createFigures, type Figure, median } from './figures.ts';
 import { fillJournal } from './journal-folder.ts';
 import { startLoadGenerator } from './load/load.ts';
 import { cpuMs, mainThreadCpuMs, memoryMb } from './processes.ts';
@@ -66,10 +66,6 @@ async function measure(side: Side, settings: BridgeSettings): Promise<void> {
   for (const [failure, count] of Object.entries({ ...few.failures, ...most.failures }))
     print(`  ${count} NOT OK: ${failure}`);
   await bridge.close();
-}
-
-function median(numbers: readonly number[]): number {
-  return [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? Number.NaN;
 }
 
 const SHOWN: readonly (readonly [keyof Side, string, Figure['unit']])[] = [

@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util';
 export const PHASES = [
   'bare',
   'maximum',
+  'turns',
   'sustained',
   'latency',
   'delivery',

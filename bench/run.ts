@@ -18,12 +18,14 @@ import { measureOutages } from './phases/outages.ts';
 import { measurePeers } from './phases/peers.ts';
 import { measureStart } from './phases/start.ts';
 import { measureSustained } from './phases/sustained.ts';
+import { measureInTurn } from './phases/turns.ts';
 import { warmServers } from './phases/warm.ts';
 import { report } from './report.ts';
 
 const PHASE: Readonly<Record<PhaseName, (bench: Bench) => Promise<void>>> = {
   bare: measureBare,
   maximum: measureMaximum,
+  turns: measureInTurn,
   sustained: measureSustained,
   latency: measureLatency,
   delivery: measureDelivery,
@@ -34,7 +36,7 @@ const PHASE: Readonly<Record<PhaseName, (bench: Bench) => Promise<void>>> = {
 };
 
 /** Those that put the servers under full load. */
-const LOADING: readonly PhaseName[] = ['maximum', 'sustained', 'latency', 'delivery', 'backlog', 'peers'];
+const LOADING: readonly PhaseName[] = ['maximum', 'turns', 'sustained', 'latency', 'delivery', 'backlog', 'peers'];
 
 const closing = createClosing();
 const interrupted = closeOnSignals(closing);

@@ -1,5 +1,5 @@
 import { FDATASYNC } from './bare/index.ts';
-import { ACKNOWLEDGED, BRIDGE, type Figures, SUSTAINED } from './figures.ts';
+import { ACKNOWLEDGED, BRIDGE, type Figures, IN_TURN, SUSTAINED } from './figures.ts';
 import { atRate, LOW_RATE } from './phases/latency.ts';
 
 export interface Target {
@@ -24,8 +24,11 @@ export function targets(figures: Figures): Target[] {
     const ratio = reached / other;
     found.push({ wanted: `${what} ≥ ${least} × ${subject}`, reached: `${ratio.toFixed(2)} ×`, met: ratio >= least });
   };
+  // Measured in turn where it was: the machine's better and worse minutes are then of both.
+  const bare = figures.get(FDATASYNC.name, IN_TURN) === undefined ? ACKNOWLEDGED : IN_TURN;
+  atLeast(bare, bridge(bare), 0.45, FDATASYNC.name, bare);
+  atLeast(SUSTAINED, bridge(SUSTAINED), 0.35, FDATASYNC.name, bare);
   for (const [subject, acknowledged, sustained] of [
-    [FDATASYNC.name, 0.45, 0.35],
     ['Vector', 4, 3],
     ['Redpanda Connect', 5, undefined],
     ['Node-RED', 30, 24],
@@ -35,9 +38,9 @@ export function targets(figures: Figures): Target[] {
   }
   const p99 = `${atRate(LOW_RATE)} p99`;
   const own = bridge(p99);
-  const bare = figures.get(FDATASYNC.name, p99);
-  if (own !== undefined && bare !== undefined) {
-    const above = own - bare;
+  const bareP99 = figures.get(FDATASYNC.name, p99);
+  if (own !== undefined && bareP99 !== undefined) {
+    const above = own - bareP99;
     found.push({
       wanted: `${p99} ≤ 10 ms above ${FDATASYNC.name}'s`,
       reached: `${above.toFixed(1)} ms above`,

@@ -1,6 +1,6 @@
 import { type BridgeSettings, ELASTICSEARCH, KAFKA, startBenchBridge } from '../bridge.ts';
 import type { Bench } from '../context.ts';
-import { BRIDGE } from '../figures.ts';
+import { BRIDGE, median } from '../figures.ts';
 import { fillJournal } from '../journal-folder.ts';
 
 const STARTS = 5;
@@ -40,5 +40,5 @@ async function medianStart(bench: Bench, settings: BridgeSettings): Promise<numb
     await bridge.stop();
   }
   await bridge.close();
-  return times.sort((a, b) => a - b)[Math.floor(STARTS / 2)] ?? Number.NaN;
+  return median(times);
 }

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type BenchBridge, startBenchBridge } from '../bridge.ts';
 import type { Bench } from '../context.ts';
-import { ACKNOWLEDGED, BRIDGE, SUSTAINED } from '../figures.ts';
+import { ACKNOWLEDGED, BRIDGE, IN_TURN, SUSTAINED } from '../figures.ts';
 import { trendPerSecond } from '../trend.ts';
 import { noteFailures, SETTLED_WITHIN_MS, sample } from './measure.ts';
 
@@ -23,7 +23,8 @@ interface Trial {
 export async function measureSustained(bench: Bench): Promise<void> {
   const { figures, print, options } = bench;
   const bridge = await startBenchBridge(bench);
-  const most = figures.get(BRIDGE, ACKNOWLEDGED) ?? (await quickMaximum(bench, bridge));
+  const known = [ACKNOWLEDGED, IN_TURN].flatMap((name) => figures.get(BRIDGE, name) ?? []);
+  const most = known.length > 0 ? Math.max(...known) : await quickMaximum(bench, bridge);
   print(`bridge: searching the sustained rate below ${Math.round(most)}/s`);
   const attempt = async (rate: number, ms: number): Promise<boolean> => {
     const { holds, why } = await tryRate(bench, bridge, rate, ms);
