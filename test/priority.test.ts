@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { getPriority, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
@@ -35,9 +35,11 @@ const PROGRAM = `
   database.close();
 `;
 
-const linux = process.platform === 'linux';
+/** Where there is a lower one. */
+const lowest = 19;
+const canStepBehind = process.platform === 'linux' && getPriority() < lowest;
 
-test.runIf(linux)('only the relay’s thread steps behind, and what syncs the journal does not', async () => {
+test.runIf(canStepBehind)('only the relay’s thread steps behind, and what syncs the journal does not', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'priority-'));
   writeFileSync(join(folder, 'bridge.yaml'), CONFIG);
   try {
@@ -46,7 +48,9 @@ test.runIf(linux)('only the relay’s thread steps behind, and what syncs the jo
     });
     const threads = JSON.parse(stdout) as { name: string; nice: number }[];
     const usual = Math.min(...threads.map(({ nice }) => nice));
-    expect(threads.filter(({ nice }) => nice > usual)).toEqual([{ name: expect.any(String), nice: usual + 5 }]);
+    expect(threads.filter(({ nice }) => nice > usual)).toEqual([
+      { name: expect.any(String), nice: Math.min(usual + 5, lowest) },
+    ]);
     expect(threads.filter(({ name, nice }) => name.startsWith('libuv') && nice === usual)).not.toEqual([]);
   } finally {
     rmSync(folder, { recursive: true });
