@@ -46,6 +46,11 @@ export function createFigures(print: (line: string) => void): Figures {
   };
 }
 
+/** The rate that others are compared with: in turn where it was measured so, the machine's better and worse minutes then being of both. */
+export function compared(figures: Figures): string {
+  return figures.get(FDATASYNC.name, IN_TURN) === undefined ? ACKNOWLEDGED : IN_TURN;
+}
+
 /** Of an odd number of them. */
 export function median(numbers: readonly number[]): number {
   return [...numbers].sort((a, b) => a - b)[numbers.length >> 1] ?? Number.NaN;
@@ -76,8 +81,7 @@ export function ratioToBare(figures: Figures, { subject, name, value, unit }: Fi
   if (subject === FDATASYNC.name) return undefined;
   const same = figures.get(FDATASYNC.name, name);
   if (same !== undefined) return value / same;
-  const alone = figures.get(FDATASYNC.name, IN_TURN) ?? figures.get(FDATASYNC.name, ACKNOWLEDGED);
-  const bare = unit === '/s' ? alone : undefined;
+  const bare = unit === '/s' ? figures.get(FDATASYNC.name, compared(figures)) : undefined;
   return bare === undefined ? undefined : value / bare;
 }
 

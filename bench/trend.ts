@@ -4,11 +4,17 @@ export interface Sample {
   readonly value: number;
 }
 
+export interface Trend {
+  readonly mean: number;
+  /** By how much it grows a second. */
+  readonly perSecond: number;
+}
+
 /**
- * By how much it grows a second: the slope of the least-squares line. A lag is a saw whose teeth are the batches; means of two
+ * The least-squares line through them. A lag is a saw whose teeth are the batches; means of two
  * stretches of it differ by what of a tooth each happens to hold, the line hardly minds.
  */
-export function trendPerSecond(samples: readonly Sample[]): number {
+export function trendOf(samples: readonly Sample[]): Trend {
   const mean = (of: (sample: Sample) => number): number =>
     samples.reduce((sum, sample) => sum + of(sample), 0) / samples.length;
   const middle = { at: mean(({ at }) => at), value: mean(({ value }) => value) };
@@ -18,5 +24,5 @@ export function trendPerSecond(samples: readonly Sample[]): number {
     together += (at - middle.at) * (value - middle.value);
     spread += (at - middle.at) ** 2;
   }
-  return spread === 0 ? 0 : (together / spread) * 1_000;
+  return { mean: middle.value, perSecond: spread === 0 ? 0 : (together / spread) * 1_000 };
 }

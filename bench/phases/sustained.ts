@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type BenchBridge, startBenchBridge } from '../bridge.ts';
 import type { Bench } from '../context.ts';
 import { ACKNOWLEDGED, BRIDGE, IN_TURN, SUSTAINED } from '../figures.ts';
-import { trendPerSecond } from '../trend.ts';
+import { trendOf } from '../trend.ts';
 import { noteFailures, SETTLED_WITHIN_MS, sample } from './measure.ts';
 
 /** Both copies must hold everything so soon after the last callback. */
@@ -70,18 +70,14 @@ async function tryRate(
   if (result.perSecond < rate * ANSWERED)
     return { holds: false, why: `only ${Math.round(result.perSecond)}/s were answered` };
   if (caughtUpMs > CAUGHT_UP_WITHIN_MS) return { holds: false, why: 'not caught up within 3 s' };
-  const growths = Object.keys(sampled[0]?.lags ?? {}).map((connector) => {
-    const lags = sampled.map(({ at, lags }) => ({ at, value: lags[connector] ?? 0 }));
-    return {
-      connector,
-      perSecond: trendPerSecond(lags),
-      mean: lags.reduce((sum, { value }) => sum + value, 0) / lags.length,
-    };
-  });
-  const growing = growths.find(({ perSecond }) => perSecond > rate * GROWTH);
+  const trends = Object.keys(sampled[0]?.lags ?? {}).map((connector) => ({
+    connector,
+    ...trendOf(sampled.map(({ at, lags }) => ({ at, value: lags[connector] ?? 0 }))),
+  }));
+  const growing = trends.find(({ perSecond }) => perSecond > rate * GROWTH);
   if (growing !== undefined)
     return { holds: false, why: `${growing.connector} falls behind by ${Math.round(growing.perSecond)}/s` };
-  const shown = growths.map(({ connector, mean }) => `${connector} ${Math.round(mean)} behind`).join(', ');
+  const shown = trends.map(({ connector, mean }) => `${connector} ${Math.round(mean)} behind`).join(', ');
   return {
     holds: true,
     why: `${shown}, caught up in ${(caughtUpMs / 1_000).toFixed(1)} s, p99 ${result.p99.toFixed(1)} ms`,

@@ -124,23 +124,6 @@ export function openDatabase(file: string, { maxBytes, onDamaged }: DatabaseOpti
   }
 }
 
-function createTransact(connection: DatabaseSync): Database['transact'] {
-  const begin = connection.prepare('BEGIN IMMEDIATE');
-  const commit = connection.prepare('COMMIT');
-  return (work) => {
-    begin.run();
-    try {
-      const result = work();
-      commit.run();
-      return result;
-    } catch (thrown) {
-      // A full disk may have ended it already.
-      if (connection.isTransaction) connection.exec('ROLLBACK');
-      throw thrown;
-    }
-  };
-}
-
 export interface DatabaseOptions {
   /** The most the file may grow to; SQLite itself refuses what would need more. */
   readonly maxBytes?: number;
@@ -237,6 +220,23 @@ function prepare(connection: DatabaseSync, file: string, fresh: boolean): void {
   MIGRATIONS.slice(version).forEach((migration, index) => {
     connection.exec(`BEGIN IMMEDIATE; ${migration} PRAGMA user_version = ${version + index + 1}; COMMIT`);
   });
+}
+
+function createTransact(connection: DatabaseSync): Database['transact'] {
+  const begin = connection.prepare('BEGIN IMMEDIATE');
+  const commit = connection.prepare('COMMIT');
+  return (work) => {
+    begin.run();
+    try {
+      const result = work();
+      commit.run();
+      return result;
+    } catch (thrown) {
+      // A full disk may have ended it already.
+      if (connection.isTransaction) connection.exec('ROLLBACK');
+      throw thrown;
+    }
+  };
 }
 
 /** A lock that the system releases however the process ends: an open write transaction on a file beside the journal. */

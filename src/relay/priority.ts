@@ -1,5 +1,6 @@
 import { readlinkSync, stat } from 'node:fs';
 import { getPriority, setPriority } from 'node:os';
+import { basename } from 'node:path';
 
 /** As with `nice -n 5`: where both want the same core, the receiver's thread has it for three quarters of the time. */
 const STEPS = 5;
@@ -12,8 +13,8 @@ const LOWEST = 19;
 export function stepBehind(): void {
   if (process.platform !== 'linux') return;
   try {
-    const [thread] = readlinkSync('/proc/thread-self').split('/').slice(-1);
-    setPriority(Number(thread), Math.min(getPriority() + STEPS, LOWEST));
+    const thread = Number(basename(readlinkSync('/proc/thread-self')));
+    setPriority(thread, Math.min(getPriority() + STEPS, LOWEST));
   } catch {
     // without /proc it stays beside them
   }
