@@ -4,7 +4,7 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/servers/global-setup.ts'],
-    setupFiles: ['test/properties.setup.ts'],
+    setupFiles: ['test/support/properties.setup.ts'],
     testTimeout: 60_000,
     // What is waited for comes late on a busy machine; vitest's own second is no bound on that.
     expect: { poll: { timeout: 30_000 } },

@@ -4,12 +4,12 @@
  */
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import { systemClock } from '../src/canon/clock.ts';
-import { createSignals } from '../src/canon/signal.ts';
 import { readCallback } from '../src/intake/callback.ts';
 import { mapCallback } from '../src/intake/mapping.ts';
 import { openJournal } from '../src/journal/append.ts';
 import { openDatabase } from '../src/journal/database.ts';
+import { systemClock } from '../src/model/clock.ts';
+import { createSignals } from '../src/model/signal.ts';
 import { GROUPS } from './load/load.ts';
 
 const [folder = '', count = '', ...connectors] = process.argv.slice(2);

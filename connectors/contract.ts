@@ -1,9 +1,9 @@
 import type { z } from 'zod';
-import type { Clock } from '../src/canon/clock.ts';
-import type { CanonicalEvent, EventId } from '../src/canon/event.ts';
-import type { Fault } from '../src/canon/fault.ts';
-import type { Group } from '../src/canon/group.ts';
-import type { Outcome } from '../src/canon/outcome.ts';
+import type { Clock } from '../src/model/clock.ts';
+import type { CanonicalEvent, EventId } from '../src/model/event.ts';
+import type { Fault } from '../src/model/fault.ts';
+import type { Group } from '../src/model/group.ts';
+import type { Outcome } from '../src/model/outcome.ts';
 
 /** A kind of destination. */
 export interface Connector<Options> {

@@ -1,4 +1,4 @@
-import { faultOf } from '../src/canon/fault.ts';
+import { faultOf } from '../src/model/fault.ts';
 import type { Connector, Finding, Host, Sink } from './contract.ts';
 import { elasticsearch } from './elasticsearch/connector.ts';
 import { file } from './file/connector.ts';

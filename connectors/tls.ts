@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { type ConnectionOptions, connect, createSecureContext, type PeerCertificate, type TLSSocket } from 'node:tls';
 import { z } from 'zod';
-import { type Fault, messageOf, Unreachable } from '../src/canon/fault.ts';
+import { type Fault, messageOf, Unreachable } from '../src/model/fault.ts';
 
 const file = z.string().min(1);
 

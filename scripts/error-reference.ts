@@ -1,5 +1,5 @@
 /** docs/reference/errors.md: every code that the bridge can name, with status, exit and what to do. */
-import { FAULTS, type FaultCode } from '../src/canon/fault.ts';
+import { FAULTS, type FaultCode } from '../src/model/fault.ts';
 import { FAULT_GUIDE } from './fault-guide.ts';
 
 const LEAD = `Every failure has a code that stays the same: search for it, or let an alert match \`code\` in the log. *Status* is what the

@@ -1,5 +1,5 @@
 /** What each code means and what to do about it, for docs/reference/errors.md. Every code stands here once; a test holds that. */
-import type { FaultCode } from '../src/canon/fault.ts';
+import type { FaultCode } from '../src/model/fault.ts';
 
 interface Chapter {
   readonly title: string;

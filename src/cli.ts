@@ -3,7 +3,6 @@ import { existsSync, readFileSync, realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { ZodError } from 'zod';
-import { BridgeError, describeFault, exitCode, messageOf } from './canon/fault.ts';
 import { check } from './cli/check.ts';
 import { DEFAULT_FILE, requireConfig } from './cli/configuration.ts';
 import { demo } from './cli/demo.ts';
@@ -30,6 +29,7 @@ import { start } from './cli/start.ts';
 import { print, visible } from './cli/terminal.ts';
 import { showStatus } from './cli/watch.ts';
 import { nearest } from './config/problems.ts';
+import { BridgeError, describeFault, exitCode, messageOf } from './model/fault.ts';
 
 const configOption = new Option('--config <file>', `the configuration (default: ${DEFAULT_FILE})`);
 

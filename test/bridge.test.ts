@@ -2,10 +2,10 @@ import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, inject, test } from 'vitest';
-import type { CanonicalEvent } from '../src/canon/event.ts';
-import { bridgeHome, startBridgeProcess } from './bridge.process.ts';
-import { body, CAPTURE_2022, DOCUMENTED, ODD_GROUP_IDS, ODD_TEXTS, search } from './callbacks.ts';
+import type { CanonicalEvent } from '../src/model/event.ts';
 import { eventually, followTopic, getDocument } from './servers/readback.ts';
+import { bridgeHome, startBridgeProcess } from './support/bridge.process.ts';
+import { body, CAPTURE_2022, DOCUMENTED, ODD_GROUP_IDS, ODD_TEXTS, search } from './support/callbacks.ts';
 
 const brokers = inject('kafkaBrokers');
 const elasticsearchUrl = inject('elasticsearchUrl');

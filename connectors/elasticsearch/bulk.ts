@@ -1,5 +1,5 @@
 import type { estypes } from '@elastic/elasticsearch';
-import { type Fault, Unreachable } from '../../src/canon/fault.ts';
+import { type Fault, Unreachable } from '../../src/model/fault.ts';
 import { ask, type Destination } from './client.ts';
 import { ensureIndex } from './ensure.ts';
 import { type Cause, causeIn, destinationFault, type Place, reasonOf, setting } from './fault.ts';

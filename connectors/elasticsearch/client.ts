@@ -1,6 +1,6 @@
 import { Client, ClusterConnectionPool, errors, Serializer } from '@elastic/elasticsearch';
-import { Unreachable } from '../../src/canon/fault.ts';
-import type { Group } from '../../src/canon/group.ts';
+import { Unreachable } from '../../src/model/fault.ts';
+import type { Group } from '../../src/model/group.ts';
 import { type Endpoint, type SecureOptions, secureOptions, speaksTls, whyNoTls } from '../tls.ts';
 import {
   causeIn,

@@ -1,5 +1,5 @@
 import type { estypes } from '@elastic/elasticsearch';
-import { type Fault, Unreachable } from '../../src/canon/fault.ts';
+import { type Fault, Unreachable } from '../../src/model/fault.ts';
 import { ask, type Destination, type NewIndex } from './client.ts';
 import { type Cause, causeIn, destinationFault, notCreatedFault, type Place, setting } from './fault.ts';
 

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import type { estypes } from '@elastic/elasticsearch';
 import { z } from 'zod';
-import { messageOf, Unreachable } from '../../src/canon/fault.ts';
+import { messageOf, Unreachable } from '../../src/model/fault.ts';
 import { ask, type Destination, type NewIndex } from './client.ts';
 import { createDataStream, requireBackingIndices, requireDataStreams, writeBackingIndex } from './data-stream.ts';
 import {

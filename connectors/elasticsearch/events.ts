@@ -1,6 +1,6 @@
-import type { CanonicalEvent, EventId } from '../../src/canon/event.ts';
-import type { Outcome } from '../../src/canon/outcome.ts';
-import { textOf } from '../../src/canon/recorded.ts';
+import type { CanonicalEvent, EventId } from '../../src/model/event.ts';
+import type { Outcome } from '../../src/model/outcome.ts';
+import { textOf } from '../../src/model/recorded.ts';
 import { bulk, type Verdict } from './bulk.ts';
 import { ask, type Destination } from './client.ts';
 import { ensureIndex } from './ensure.ts';

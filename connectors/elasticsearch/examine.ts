@@ -1,6 +1,6 @@
 /** What deliveries rely on, looked at without writing anything. */
 import type { estypes } from '@elastic/elasticsearch';
-import { type Fault, Unreachable } from '../../src/canon/fault.ts';
+import { type Fault, Unreachable } from '../../src/model/fault.ts';
 import type { Finding, Host } from '../contract.ts';
 import { judge } from './bulk.ts';
 import { ask, type Destination } from './client.ts';

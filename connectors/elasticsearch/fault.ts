@@ -1,4 +1,4 @@
-import { type Fault, messageOf } from '../../src/canon/fault.ts';
+import { type Fault, messageOf } from '../../src/model/fault.ts';
 import type { ElasticsearchOptions } from './options.ts';
 
 /** What Elasticsearch says of a failure, in an answer as a whole and in each item of one. */

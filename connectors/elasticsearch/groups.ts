@@ -1,7 +1,7 @@
-import type { CanonicalEvent, EventId } from '../../src/canon/event.ts';
-import type { Fault } from '../../src/canon/fault.ts';
-import { type Group, join, mend, merge, newGroup } from '../../src/canon/group.ts';
-import type { Outcome } from '../../src/canon/outcome.ts';
+import type { CanonicalEvent, EventId } from '../../src/model/event.ts';
+import type { Fault } from '../../src/model/fault.ts';
+import { type Group, join, mend, merge, newGroup } from '../../src/model/group.ts';
+import type { Outcome } from '../../src/model/outcome.ts';
 import type { Restoring } from '../contract.ts';
 import { bulk, type Verdict, type Write } from './bulk.ts';
 import type { Destination } from './client.ts';

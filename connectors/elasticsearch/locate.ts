@@ -1,5 +1,5 @@
-import { Unreachable } from '../../src/canon/fault.ts';
-import { differences, type Group } from '../../src/canon/group.ts';
+import { Unreachable } from '../../src/model/fault.ts';
+import { differences, type Group } from '../../src/model/group.ts';
 import type { Located } from '../contract.ts';
 import type { Destination } from './client.ts';
 import { misconfiguredFault } from './fault.ts';

@@ -1,5 +1,5 @@
-import { Unreachable } from '../../src/canon/fault.ts';
-import type { Group } from '../../src/canon/group.ts';
+import { Unreachable } from '../../src/model/fault.ts';
+import type { Group } from '../../src/model/group.ts';
 import type { Host, Restoring, Sink } from '../contract.ts';
 import { destinationOf } from './destination.ts';
 import { ensureIndex, findIndex } from './ensure.ts';

@@ -1,5 +1,5 @@
-import { type Fault, Unreachable } from '../../src/canon/fault.ts';
-import type { Group, Version } from '../../src/canon/group.ts';
+import { type Fault, Unreachable } from '../../src/model/fault.ts';
+import type { Group, Version } from '../../src/model/group.ts';
 import { ask, type Destination } from './client.ts';
 import { ensureIndex } from './ensure.ts';
 import { type Cause, destinationFault, misconfiguredFault } from './fault.ts';

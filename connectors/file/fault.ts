@@ -1,5 +1,5 @@
-import type { Fault, FaultCode } from '../../src/canon/fault.ts';
-import { messageOf, Unreachable } from '../../src/canon/fault.ts';
+import type { Fault, FaultCode } from '../../src/model/fault.ts';
+import { messageOf, Unreachable } from '../../src/model/fault.ts';
 
 const USER_MUST_WRITE = 'let the user the bridge runs as write this file and its folder';
 const ANOTHER_PATH = 'give the path of a plain file, or of one that can be created';

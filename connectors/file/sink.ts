@@ -1,9 +1,9 @@
 import { constants } from 'node:fs';
 import { access, type FileHandle, mkdir, open, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import type { EventId } from '../../src/canon/event.ts';
-import type { Outcome } from '../../src/canon/outcome.ts';
-import { textOf } from '../../src/canon/recorded.ts';
+import type { EventId } from '../../src/model/event.ts';
+import type { Outcome } from '../../src/model/outcome.ts';
+import { textOf } from '../../src/model/recorded.ts';
 import type { Host, Sink } from '../contract.ts';
 import { notOurs, translated } from './fault.ts';
 import { inspectTail } from './tail.ts';

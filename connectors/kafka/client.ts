@@ -10,7 +10,7 @@ import {
   type Producer,
   type SASLOptions,
 } from 'kafkajs';
-import { Unreachable } from '../../src/canon/fault.ts';
+import { Unreachable } from '../../src/model/fault.ts';
 import type { SecureOptions } from '../tls.ts';
 import { explain, judge, type Place, protocolType } from './fault.ts';
 import { partitionOf } from './partition.ts';

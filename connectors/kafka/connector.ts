@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import type { CanonicalEvent } from '../../src/canon/event.ts';
-import { Unreachable } from '../../src/canon/fault.ts';
-import { type Group, merge, newGroup } from '../../src/canon/group.ts';
-import type { Outcome } from '../../src/canon/outcome.ts';
+import type { CanonicalEvent } from '../../src/model/event.ts';
+import { Unreachable } from '../../src/model/fault.ts';
+import { type Group, merge, newGroup } from '../../src/model/group.ts';
+import type { Outcome } from '../../src/model/outcome.ts';
 import type { Connector, Finding, Host, Sink } from '../contract.ts';
 import { secureOptions, tlsOptions } from '../tls.ts';
 import { type ClientOptions, createClient, type KafkaClient } from './client.ts';

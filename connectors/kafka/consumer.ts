@@ -1,7 +1,7 @@
 /** Reading topics: as a member of a consumer group, or once from their beginning to their end. */
 import { randomUUID } from 'node:crypto';
 import type { KafkaMessage as Received } from 'kafkajs';
-import { Unreachable } from '../../src/canon/fault.ts';
+import { Unreachable } from '../../src/model/fault.ts';
 import { type ClientOptions, settleWithin, toCluster } from './client.ts';
 import { judge, protocolType } from './fault.ts';
 

@@ -1,5 +1,5 @@
 /** What kafkajs throws, as faults that name the setting. Knows the names of its errors and nothing else of it. */
-import { type Fault, type FaultCode, messageOf, Unreachable } from '../../src/canon/fault.ts';
+import { type Fault, type FaultCode, messageOf, Unreachable } from '../../src/model/fault.ts';
 import { type Endpoint, isTlsError, type SecureOptions, speaksTls, tlsFault } from '../tls.ts';
 
 /** What a fault must know to name the settings concerned. */

@@ -1,6 +1,6 @@
-import type { CanonicalEvent } from '../../src/canon/event.ts';
-import type { Group } from '../../src/canon/group.ts';
-import { textOf } from '../../src/canon/recorded.ts';
+import type { CanonicalEvent } from '../../src/model/event.ts';
+import type { Group } from '../../src/model/group.ts';
+import { textOf } from '../../src/model/recorded.ts';
 
 export const FORMATS = ['structured', 'binary'] as const;
 export type Format = (typeof FORMATS)[number];

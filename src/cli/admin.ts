@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { BridgeError, messageOf } from '../canon/fault.ts';
+import { BridgeError, messageOf } from '../model/fault.ts';
 import { reachable, requireConfig } from './configuration.ts';
 
 /** The admin server of a running bridge, as commands use it. */

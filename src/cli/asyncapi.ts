@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import type { KafkaOptions } from '../../connectors/kafka/connector.ts';
 import { FORMATS, type Format, toGroupMessage, toMessage } from '../../connectors/kafka/message.ts';
-import { canonicalEvent, type EventType } from '../canon/event.ts';
-import { group, merge, newGroup } from '../canon/group.ts';
+import { receivedEvent } from '../client/event.ts';
 import type { Config } from '../config/schema.ts';
-import { receivedEvent } from '../consumer/event.ts';
+import { canonicalEvent, type EventType } from '../model/event.ts';
+import { group, merge, newGroup } from '../model/group.ts';
 import { exampleEvents } from './example-events.ts';
 
 /** What of a kafka connector its readers see. */

@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { BridgeError } from '../canon/fault.ts';
 import { formatProblem, loadConfig } from '../config/load.ts';
 import { type Config, isLoopback } from '../config/schema.ts';
-import { urlHost } from '../intake/server.ts';
+import { urlHost } from '../http/server.ts';
+import { BridgeError } from '../model/fault.ts';
 
 export const DEFAULT_FILE = 'config/bridge.yaml';
 

@@ -1,4 +1,4 @@
-import { type CanonicalEvent, type EventData, type EventType, eventId, groupEvent } from '../canon/event.ts';
+import { type CanonicalEvent, type EventData, type EventType, eventId, groupEvent } from '../model/event.ts';
 
 type Told = Pick<EventData, 'changed'> & Partial<Pick<EventData, 'operator' | 'owner' | 'previousOwner'>>;
 

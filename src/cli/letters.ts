@@ -1,10 +1,10 @@
 /** `dead-letters` of a worker: from its topic, whether a worker runs or not. */
 
-import { BridgeError } from '../canon/fault.ts';
+import { textOf } from '../client/message.ts';
 import { type Config, deadLetterTopic, type Source } from '../config/schema.ts';
-import { textOf } from '../consumer/message.ts';
-import { openLetterBox } from '../worker/letter-box.ts';
-import { createLetters, type Letter, nameOf } from '../worker/letters.ts';
+import { BridgeError } from '../model/fault.ts';
+import { createLetters, type Letter, nameOf } from '../worker/dead-letter.ts';
+import { openLetterBox } from '../worker/dead-letter-topic.ts';
 import { requireConfig } from './configuration.ts';
 import type { OperateOptions } from './operate.ts';
 import { print, table } from './terminal.ts';

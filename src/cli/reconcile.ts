@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import { type Bridge, startBridge } from '../bridge.ts';
-import { BridgeError } from '../canon/fault.ts';
+import { BridgeError } from '../model/fault.ts';
 import { type AdminClient, adminClient } from './admin.ts';
 import { requireConfig } from './configuration.ts';
 import { paint, print, progress, table } from './terminal.ts';

@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { group } from '../canon/group.ts';
+import { receivedEvent } from '../client/event.ts';
 import { configJsonSchema } from '../config/json-schema.ts';
-import { receivedEvent } from '../consumer/event.ts';
+import { group } from '../model/group.ts';
 import { asyncApi } from './asyncapi.ts';
 import { requireConfig } from './configuration.ts';
 

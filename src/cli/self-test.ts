@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { startBridge } from '../bridge.ts';
-import { type Fault, faultOf } from '../canon/fault.ts';
 import { type Config, configSchema } from '../config/schema.ts';
+import { type Fault, faultOf } from '../model/fault.ts';
 import { generatedSample } from './samples.ts';
 import { send } from './send.ts';
 

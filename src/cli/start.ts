@@ -2,7 +2,7 @@ import { setFlagsFromString } from 'node:v8';
 import { type Bridge, startBridge } from '../bridge.ts';
 import { loadConfig } from '../config/load.ts';
 import { type Config, deadLetterTopic, type Source } from '../config/schema.ts';
-import { startWorker } from '../worker.ts';
+import { startWorker } from '../worker/process.ts';
 import { openTo, requireConfig } from './configuration.ts';
 import { commandLine, paint, print } from './terminal.ts';
 

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { BridgeError, describeFault } from '../canon/fault.ts';
+import { BridgeError, describeFault } from '../model/fault.ts';
 import { type AdminClient, adminClient } from './admin.ts';
 import type { OperateOptions } from './operate.ts';
 import { type Reading, ratesBetween, readStatus, statusLine, statusLines } from './status.ts';

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { z } from 'zod';
-import { messageOf } from '../canon/fault.ts';
+import { messageOf } from '../model/fault.ts';
 import { type Place, type Reading, readDocument } from './document.ts';
 import type { Environment } from './environment.ts';
 import { formatProblem, type Path, type Problem } from './problems.ts';

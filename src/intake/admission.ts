@@ -1,5 +1,5 @@
 import { type BlockList, isIP, isIPv6 } from 'node:net';
-import { accepted, type Checked, type HttpFault, refused } from '../canon/fault.ts';
+import { accepted, type Checked, type HttpFault, refused } from '../model/fault.ts';
 
 /** How long a body may take to arrive. The service itself gives up after 2 s. */
 export const BODY_TIMEOUT_MS = 5_000;

@@ -1,5 +1,5 @@
 import { hash, timingSafeEqual } from 'node:crypto';
-import type { HttpFault } from '../canon/fault.ts';
+import type { HttpFault } from '../model/fault.ts';
 import type { CallbackQuery } from './callback.ts';
 
 /** Lowercase hex SHA-256 of Token + RequestTime. */

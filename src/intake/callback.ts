@@ -1,4 +1,4 @@
-import { accepted, type Checked, refused } from '../canon/fault.ts';
+import { accepted, type Checked, refused } from '../model/fault.ts';
 import { COMMANDS, type CommonBody } from './commands.ts';
 
 /** What the query of a callback says; names are matched whatever their case. */

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type ChangedFields, type EventType, MAX_GROUP_ID_BYTES } from '../canon/event.ts';
+import { type ChangedFields, type EventType, MAX_GROUP_ID_BYTES } from '../model/event.ts';
 
 /** The callback this bridge exists for. */
 export const GROUP_INFO_CHANGED = 'Group.CallbackAfterGroupInfoChanged';

@@ -1,4 +1,4 @@
-import { describeFault, type HttpFault, httpStatus } from '../canon/fault.ts';
+import { describeFault, type HttpFault, httpStatus } from '../model/fault.ts';
 
 export const OK_ENVELOPE = '{"ActionStatus":"OK","ErrorInfo":"","ErrorCode":0}';
 

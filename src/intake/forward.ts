@@ -1,6 +1,6 @@
 import { Agent, type ClientRequest, type IncomingMessage, type OutgoingHttpHeaders, request } from 'node:http';
 import { Agent as TlsAgent, request as tlsRequest } from 'node:https';
-import { accepted, type Checked, messageOf, refused } from '../canon/fault.ts';
+import { accepted, type Checked, messageOf, refused } from '../model/fault.ts';
 
 export interface ForwardSettings {
   /** Without a path of its own the handler is asked on that of the callback. */

@@ -1,4 +1,4 @@
-import { type CanonicalEvent, eventId, groupEvent, type Origin } from '../canon/event.ts';
+import { type CanonicalEvent, eventId, groupEvent, type Origin } from '../model/event.ts';
 import type { Callback, CallbackQuery } from './callback.ts';
 import { COMMANDS, extraOf } from './commands.ts';
 

@@ -1,4 +1,4 @@
-import type { CanonicalEvent } from '../canon/event.ts';
+import type { CanonicalEvent } from '../model/event.ts';
 import { readBody, readCallback, readQuery } from './callback.ts';
 import { mapCallback } from './mapping.ts';
 

@@ -2,19 +2,19 @@ import { randomUUID } from 'node:crypto';
 import type { BlockList } from 'node:net';
 import type { HttpBindings } from '@hono/node-server';
 import { type Context, Hono } from 'hono';
-import type { Clock } from '../canon/clock.ts';
-import { asksForLeave } from '../canon/command.ts';
-import type { CanonicalEvent } from '../canon/event.ts';
-import { BridgeError, type Checked, type Fault, type HttpFault, httpStatus, messageOf } from '../canon/fault.ts';
-import type { CallbackOutcome, SignalBus } from '../canon/signal.ts';
-import { type CallbackTrace, traceCallback } from '../canon/trace.ts';
+import type { Clock } from '../model/clock.ts';
+import type { CanonicalEvent } from '../model/event.ts';
+import { BridgeError, type Checked, type Fault, type HttpFault, httpStatus, messageOf } from '../model/fault.ts';
+import type { CallbackOutcome, SignalBus } from '../model/signal.ts';
+import { type CallbackTrace, traceCallback } from '../telemetry/trace.ts';
 import { callerOf, checkAddress, createBodyReader } from './admission.ts';
 import { checkSign, type SignSettings } from './authentication.ts';
 import { type CallbackQuery, commandLabel, readBody, readCallback, readQuery } from './callback.ts';
+import { asksForLeave } from './command.ts';
 import { COMMANDS } from './commands.ts';
+import { createHolding } from './deferred-answer.ts';
 import { failEnvelope, OK_ENVELOPE } from './envelope.ts';
 import type { Arrived, HandlerAnswer } from './forward.ts';
-import { createHolding } from './holding.ts';
 import { mapCallback } from './mapping.ts';
 
 export interface ReceiverSettings {

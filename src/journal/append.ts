@@ -1,13 +1,13 @@
-import type { Clock } from '../canon/clock.ts';
-import type { CanonicalEvent } from '../canon/event.ts';
-import type { Fault } from '../canon/fault.ts';
-import type { SignalBus } from '../canon/signal.ts';
+import type { Clock } from '../model/clock.ts';
+import type { CanonicalEvent } from '../model/event.ts';
+import type { Fault } from '../model/fault.ts';
+import type { SignalBus } from '../model/signal.ts';
 import { createCommitter } from './commit.ts';
 import type { Database } from './database.ts';
 import { createDeliveryWriter, type Settlement } from './deliveries.ts';
 import type { GroupWriter } from './groups.ts';
-import { openMergedGroups } from './merged.ts';
-import { createReconcileWriter, type ReconcileRun } from './reconciled.ts';
+import { createReconcileWriter, type ReconcileRun } from './reconcile-run.ts';
+import { openMergedGroups } from './write-behind.ts';
 
 /** A callback of a verified sender that could not be mapped, as it came. */
 export interface RawCallback {

@@ -1,4 +1,4 @@
-import { BridgeError, type Fault, messageOf } from '../canon/fault.ts';
+import { BridgeError, type Fault, messageOf } from '../model/fault.ts';
 import type { Database } from './database.ts';
 
 /**

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, renameSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
-import { BridgeError, messageOf } from '../canon/fault.ts';
+import { BridgeError, messageOf } from '../model/fault.ts';
 import { type Log, openLog } from './log.ts';
 
 /** Not imported: on Node 22 the warning that it is experimental would come before anybody could leave it out. */

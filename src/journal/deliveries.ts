@@ -1,8 +1,8 @@
 import type { DatabaseSync } from 'node:sqlite';
-import type { Clock } from '../canon/clock.ts';
-import type { CanonicalEvent } from '../canon/event.ts';
-import type { Fault } from '../canon/fault.ts';
-import { recordedEvent } from '../canon/recorded.ts';
+import type { Clock } from '../model/clock.ts';
+import type { CanonicalEvent } from '../model/event.ts';
+import type { Fault } from '../model/fault.ts';
+import { recordedEvent } from '../model/recorded.ts';
 
 /*
  * The delivery of one event by one connector is in one of these states:

@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
-import type { CanonicalEvent } from '../canon/event.ts';
-import { type Group, merge, newGroup } from '../canon/group.ts';
+import type { CanonicalEvent } from '../model/event.ts';
+import { type Group, merge, newGroup } from '../model/group.ts';
 
 /**
  * The merged state of every group that was ever recorded: what `content: groups` delivers. It outlives the pruning of the

@@ -1,7 +1,7 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { CanonicalEvent, EventId } from '../canon/event.ts';
-import type { Group } from '../canon/group.ts';
+import type { CanonicalEvent, EventId } from '../model/event.ts';
+import type { Group } from '../model/group.ts';
 import type { JournalEntry } from './deliveries.ts';
 import type { GroupWriter } from './groups.ts';
 

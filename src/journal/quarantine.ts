@@ -1,5 +1,5 @@
-import type { SignalBus } from '../canon/signal.ts';
 import { mapKept } from '../intake/quarantine.ts';
+import type { SignalBus } from '../model/signal.ts';
 import type { Journal } from './append.ts';
 import type { DeliveryReader } from './deliveries.ts';
 

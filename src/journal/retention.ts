@@ -1,5 +1,5 @@
-import type { Clock } from '../canon/clock.ts';
-import type { SignalBus } from '../canon/signal.ts';
+import type { Clock } from '../model/clock.ts';
+import type { SignalBus } from '../model/signal.ts';
 import type { Journal } from './append.ts';
 import type { DeliveryReader } from './deliveries.ts';
 

@@ -1,8 +1,8 @@
 /** The vendor's REST API, as far as groups are read by it. */
 import { randomInt } from 'node:crypto';
 import { z } from 'zod';
-import type { Clock } from '../canon/clock.ts';
-import { BridgeError, type Fault, type FaultCode, messageOf } from '../canon/fault.ts';
+import type { Clock } from '../model/clock.ts';
+import { BridgeError, type Fault, type FaultCode, messageOf } from '../model/fault.ts';
 import { createPace, type Pace } from './pace.ts';
 import { createUserSigs } from './usersig.ts';
 

@@ -1,5 +1,5 @@
-import { type CanonicalEvent, type ChangedFields, eventId, groupEvent, PROFILE_FIELDS } from '../canon/event.ts';
-import type { Group, Version } from '../canon/group.ts';
+import { type CanonicalEvent, type ChangedFields, eventId, groupEvent, PROFILE_FIELDS } from '../model/event.ts';
+import type { Group, Version } from '../model/group.ts';
 import type { RemoteGroup } from './api.ts';
 
 /** What differs between the merged state and what the service says. */

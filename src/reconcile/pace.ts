@@ -1,4 +1,4 @@
-import type { Clock } from '../canon/clock.ts';
+import type { Clock } from '../model/clock.ts';
 
 /** Keeps calls below a rate, evenly spaced: the service counts them in windows whose begin nobody knows. */
 export interface Pace {

@@ -1,9 +1,9 @@
-import type { Clock } from '../canon/clock.ts';
-import type { CanonicalEvent } from '../canon/event.ts';
-import { BridgeError, describeFault, faultOf } from '../canon/fault.ts';
-import type { SignalBus } from '../canon/signal.ts';
 import type { GroupReader } from '../journal/groups.ts';
-import type { ReconcileReader, ReconcileRun } from '../journal/reconciled.ts';
+import type { ReconcileReader, ReconcileRun } from '../journal/reconcile-run.ts';
+import type { Clock } from '../model/clock.ts';
+import type { CanonicalEvent } from '../model/event.ts';
+import { BridgeError, describeFault, faultOf } from '../model/fault.ts';
+import type { SignalBus } from '../model/signal.ts';
 import type { GroupApi } from './api.ts';
 import { newCounts, runReconcile } from './run.ts';
 

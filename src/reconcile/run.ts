@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { CanonicalEvent } from '../canon/event.ts';
-import { describeFault } from '../canon/fault.ts';
-import type { Group } from '../canon/group.ts';
-import type { ReconcileCounts, ReconcileRun } from '../journal/reconciled.ts';
+import type { ReconcileCounts, ReconcileRun } from '../journal/reconcile-run.ts';
+import type { CanonicalEvent } from '../model/event.ts';
+import { describeFault } from '../model/fault.ts';
+import type { Group } from '../model/group.ts';
 import { type GroupApi, type GroupsRead, MAX_IDS } from './api.ts';
 import { driftOf, goneEvent, readEvent } from './drift.ts';
 

@@ -1,5 +1,5 @@
 import TLSSigAPIv2 from 'tls-sig-api-v2';
-import type { Clock } from '../canon/clock.ts';
+import type { Clock } from '../model/clock.ts';
 
 /** Hands out a UserSig that is good for a while yet. */
 export interface UserSigs {

@@ -1,16 +1,16 @@
 import type { Sink } from '../../connectors/contract.ts';
 import { isRebalance, type Portion, type ReadRecord } from '../../connectors/kafka/consumer.ts';
-import type { Clock } from '../canon/clock.ts';
-import type { CanonicalEvent, EventId } from '../canon/event.ts';
-import { type Fault, faultOf } from '../canon/fault.ts';
-import { overloaded } from '../canon/outcome.ts';
-import type { SignalBus } from '../canon/signal.ts';
-import { traceDelivery } from '../canon/trace.ts';
-import { parseEvent } from '../consumer/event.ts';
+import { parseEvent } from '../client/event.ts';
+import { delayAfter, type RetrySettings } from '../delivery/schedule.ts';
+import { createWaitingEvents } from '../delivery/waiting.ts';
 import type { Waiting } from '../journal/deliveries.ts';
-import { delayAfter, type RetrySettings } from '../relay/schedule.ts';
-import { createWaitingEvents } from '../relay/waiting.ts';
-import { type Letter, RETRY_HEADER } from './letters.ts';
+import type { Clock } from '../model/clock.ts';
+import type { CanonicalEvent, EventId } from '../model/event.ts';
+import { type Fault, faultOf } from '../model/fault.ts';
+import { overloaded } from '../model/outcome.ts';
+import type { SignalBus } from '../model/signal.ts';
+import { traceDelivery } from '../telemetry/trace.ts';
+import { type Letter, RETRY_HEADER } from './dead-letter.ts';
 
 /*
  * A record of the events topic is in one of these states, for one connector:

@@ -1,5 +1,5 @@
 /** Made-up traffic as it could be: groups named in several scripts, quiet and busy minutes, what is sent twice, what is refused. */
-import { COMMAND, SDK_APP_ID } from '../callbacks.ts';
+import { COMMAND, SDK_APP_ID } from '../support/callbacks.ts';
 
 const NAMES = [
   '周末爬山小分队',

@@ -3,7 +3,7 @@
  * of the bridge. A group's callbacks are sent strictly one after another with rising EventTimes, so where each group
  * must end is known.
  */
-import { body, search } from '../callbacks.ts';
+import { body, search } from '../support/callbacks.ts';
 
 export const FIELDS = ['name', 'introduction', 'notification', 'faceUrl'] as const;
 export type Field = (typeof FIELDS)[number];

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Consumer, Kafka, logLevel } from 'kafkajs';
-import type { CanonicalEvent } from '../../src/canon/event.ts';
+import type { CanonicalEvent } from '../../src/model/event.ts';
 
 export interface TopicEvent {
   readonly partition: number;

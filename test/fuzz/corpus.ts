@@ -1,6 +1,6 @@
 /** Shapes that attack HTTP itself, byte by byte. */
 import { deflateRawSync, gzipSync } from 'node:zlib';
-import { body, COMMAND, search } from '../callbacks.ts';
+import { body, COMMAND, search } from '../support/callbacks.ts';
 import { toRequest } from './requests.ts';
 
 export interface CorpusEntry {

@@ -1,6 +1,6 @@
 /** Requests as bytes: from ones that are nearly right to ones that no HTTP client would send. */
 import fc from 'fast-check';
-import { CAPTURE_2022, COMMAND, DOCUMENTED, SDK_APP_ID } from '../callbacks.ts';
+import { CAPTURE_2022, COMMAND, DOCUMENTED, SDK_APP_ID } from '../support/callbacks.ts';
 
 export interface FuzzRequest {
   /** For the report. */

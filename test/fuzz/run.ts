@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import fc from 'fast-check';
 import { progress } from '../../src/cli/terminal.ts';
-import { bridgeHome, spawnBridge } from '../bridge.process.ts';
-import { body, search } from '../callbacks.ts';
+import { bridgeHome, spawnBridge } from '../support/bridge.process.ts';
+import { body, search } from '../support/callbacks.ts';
 import { CORPUS } from './corpus.ts';
 import { fuzzRequest } from './requests.ts';
 import {

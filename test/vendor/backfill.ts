@@ -5,7 +5,7 @@
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Worker } from 'node:worker_threads';
-import { bridgeHome, runCommand } from '../bridge.process.ts';
+import { bridgeHome, runCommand } from '../support/bridge.process.ts';
 import { IDENTIFIER, SECRET_KEY } from './stand-in.ts';
 
 const { values } = parseArgs({ options: { groups: { type: 'string', default: '100000' } } });

@@ -11,7 +11,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { inflateSync } from 'node:zlib';
-import { type Callback, COMMAND, SDK_APP_ID, search } from '../callbacks.ts';
+import { type Callback, COMMAND, SDK_APP_ID, search } from '../support/callbacks.ts';
 
 export const SECRET_KEY = '5bd2850fff3ecb11d7c805251c51ee463a25727bddc2385f3fa8bfee1bb93b5e';
 export const IDENTIFIER = 'administrator';

@@ -1,0 +1,94 @@
+import { z } from 'zod';
+import { BridgeError } from '../../model/fault.ts';
+import type { NoticeCode } from './notices.ts';
+import type { ConsolePorts } from './ports.ts';
+
+/** What came of it: a notice, with a number where it has one. */
+export type Result = readonly [NoticeCode] | readonly [NoticeCode, number];
+
+const seq = z
+  .string()
+  .regex(/^[1-9]\d{0,14}$/)
+  .transform(Number);
+const connector = z.object({ connector: z.string().min(1) });
+const some = z.object({ connector: z.string().min(1), seq: seq.optional() });
+const replay = z.discriminatedUnion('from', [
+  z.object({ connector: z.string().min(1), from: z.enum(['beginning', 'groups']) }),
+  z.object({ connector: z.string().min(1), from: z.literal('seq'), seq }),
+  z.object({
+    connector: z.string().min(1),
+    from: z.literal('time'),
+    // What the browser's own field gives, without a zone: the form says that it is UTC.
+    time: z
+      .string()
+      .regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?$/)
+      .transform((text) => Date.parse(`${text}Z`))
+      .pipe(z.int().nonnegative()),
+  }),
+]);
+const kept = z.object({ id: seq });
+const run = z.object({ dryRun: z.literal('yes').optional() });
+
+/** Each action by the last part of its path. They throw a ZodError or a BridgeError. */
+const ACTIONS: Readonly<
+  Record<string, (ports: ConsolePorts, form: Readonly<Record<string, unknown>>) => Promise<Result>>
+> = {
+  async pause({ operations }, form) {
+    await operations.pause(connector.parse(form).connector);
+    return ['paused'];
+  },
+  async resume({ operations }, form) {
+    await operations.resume(connector.parse(form).connector);
+    return ['resumed'];
+  },
+  async replay({ operations }, form) {
+    const asked = replay.parse(form);
+    if (asked.from === 'groups') return ['restoring', operations.restore(asked.connector)];
+    const from = asked.from === 'seq' ? { seq: asked.seq } : asked.from === 'time' ? { time: asked.time } : asked.from;
+    const { events } = operations.replay(asked.connector, from);
+    return events === 0 ? ['nothing-to-replay'] : ['replaying', events];
+  },
+  async retry({ operations }, form) {
+    const asked = some.parse(form);
+    return ['retried', operations.retry(asked.connector, asked.seq === undefined ? undefined : [asked.seq]).taken];
+  },
+  async discard({ operations }, form) {
+    const asked = some.parse(form);
+    return ['discarded', await operations.discard(asked.connector, asked.seq === undefined ? undefined : [asked.seq])];
+  },
+  async map({ remapQuarantine }) {
+    return ['mapped', (await remapQuarantine()).mapped];
+  },
+  async 'discard-quarantined'({ discardQuarantined }, form) {
+    return ['quarantine-discarded', await discardQuarantined([kept.parse(form).id])];
+  },
+  async reconcile({ reconciler }, form) {
+    const { dryRun } = run.parse(form);
+    const configured = reconciler();
+    if (configured === undefined) return ['reconcile-unconfigured'];
+    configured.start({ dryRun: dryRun === 'yes' });
+    return ['reconcile-started'];
+  },
+  async 'reconcile-stop'({ reconciler }) {
+    await reconciler()?.stop();
+    return ['reconcile-stopped'];
+  },
+};
+
+/** Undefined when there is no such action. */
+export async function act(
+  ports: ConsolePorts,
+  action: string,
+  form: Readonly<Record<string, unknown>>,
+): Promise<Result | undefined> {
+  if (!Object.hasOwn(ACTIONS, action)) return undefined;
+  try {
+    return await ACTIONS[action]?.(ports, form);
+  } catch (thrown) {
+    if (thrown instanceof z.ZodError) return ['invalid'];
+    if (!(thrown instanceof BridgeError)) throw thrown;
+    const { code } = thrown.fault;
+    if (code === 'connector-unknown' || code === 'reconcile-running') return [code];
+    return [code === 'usage' ? 'invalid' : 'failed'];
+  }
+}

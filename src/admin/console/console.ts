@@ -1,0 +1,131 @@
+import { type Context, Hono } from 'hono';
+import { html } from 'hono/html';
+import { faultOf } from '../../model/fault.ts';
+import { act } from './actions.ts';
+import { ASSETS } from './assets.ts';
+import { faultLines } from './connectors.ts';
+import { deadLettersPage } from './dead-letters.ts';
+import { eventsPage } from './events.ts';
+import { groupPage } from './group.ts';
+import { groupsPage } from './groups.ts';
+import { document, navigation, type Page, type Part } from './layout.ts';
+import { createLive } from './live.ts';
+import { noticeOf } from './notices.ts';
+import { overviewPage } from './overview.ts';
+import type { ConsolePorts } from './ports.ts';
+import { quarantinePage } from './quarantine.ts';
+import { reconcilePage } from './reconcile.ts';
+import { empty } from './table.ts';
+import { type Html, href } from './text.ts';
+
+/*
+ * The operator's console. The server renders everything: whole pages, and the same parts again by themselves while somebody
+ * looks; the script only puts them in place. Without it the pages work by reloading. Actions are plain forms, answered by the
+ * page they came from with a notice.
+ */
+
+type MakePage = (ports: ConsolePorts, query: URLSearchParams, signal: AbortSignal) => Page;
+
+const PAGES: Readonly<Record<string, MakePage>> = {
+  '/': overviewPage,
+  '/events': eventsPage,
+  '/groups': groupsPage,
+  '/group': groupPage,
+  '/dead-letters': deadLettersPage,
+  '/quarantine': quarantinePage,
+  '/reconcile': reconcilePage,
+};
+
+/** Nothing of another origin, no inline script or style: what comes from outside could do nothing even if it were markup. */
+const HEADERS: Readonly<Record<string, string>> = {
+  'content-security-policy':
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+  'x-content-type-options': 'nosniff',
+  // With no-referrer browsers would not even say that a form is of this server.
+  'referrer-policy': 'same-origin',
+  'cross-origin-opener-policy': 'same-origin',
+  'cross-origin-resource-policy': 'same-origin',
+};
+
+export function createConsole(ports: ConsolePorts): Hono {
+  const app = new Hono();
+  const live = createLive(ports.now, ports.stopping);
+
+  const secure = (context: Context, cache = 'no-store'): void => {
+    for (const [name, text] of Object.entries(HEADERS)) context.header(name, text);
+    context.header('cache-control', cache);
+  };
+
+  for (const [path, make] of Object.entries(PAGES)) {
+    app.get(path, async (context) => {
+      secure(context);
+      const url = new URL(context.req.url);
+      const page = make(ports, url.searchParams, context.req.raw.signal);
+      const notice = noticeOf(url.searchParams);
+      const head = navigation(ports.status, page.place);
+      const rendered = async (part: Part) => ({ part, html: await safely(part) });
+      const [header, ...body] = await Promise.all([rendered(head), ...page.parts.map(rendered)]);
+      const watched = href('/live', { at: path + withoutNotice(url.searchParams) });
+      return context.html(
+        document(page, header, body, { live: watched, notice, sdkAppId: ports.sdkAppId, signedIn: ports.signedIn }),
+        page.status ?? 200,
+      );
+    });
+  }
+
+  app.get('/live', (context) => {
+    secure(context);
+    const at = within(context.req.query('at'));
+    const make = at === undefined ? undefined : PAGES[at.pathname];
+    if (at === undefined || make === undefined) return context.text('nothing is here', 404);
+    const page = make(ports, at.searchParams, context.req.raw.signal);
+    const parts = [navigation(ports.status, page.place), ...page.parts];
+    return live.watch(context, parts, async (part) => String(await safely(part)));
+  });
+
+  for (const { name, type, body } of ASSETS) {
+    app.get(`/assets/${name}`, (context) => {
+      secure(context, 'public, max-age=31536000, immutable');
+      return context.body(body, 200, { 'content-type': type });
+    });
+  }
+
+  app.post('/actions/:action', async (context) => {
+    secure(context);
+    const form = await context.req.parseBody();
+    const result = await act(ports, context.req.param('action'), form);
+    if (result === undefined) return context.text('nothing is here', 404);
+    const [notice, n] = result;
+    const back = within(typeof form.back === 'string' ? form.back : '/') ?? new URL('http://page/');
+    back.searchParams.set('notice', notice);
+    if (n !== undefined) back.searchParams.set('n', String(n));
+    return context.redirect(back.pathname + back.search, 303);
+  });
+
+  return app;
+}
+
+/** A part that cannot be had says so in its place; the others are shown. */
+async function safely(part: Part): Promise<Html> {
+  try {
+    return await part.render();
+  } catch (thrown) {
+    return html`<div class="trouble bad">${empty('This part cannot be shown just now.')}${faultLines(faultOf(thrown, 'internal'), `failed-${part.id ?? 'part'}`)}</div>`;
+  }
+}
+
+/** Only pages of this console are gone back to or watched. */
+function within(path: string | undefined): URL | undefined {
+  const base = 'http://page/';
+  if (path === undefined || !URL.canParse(path, base)) return undefined;
+  const url = new URL(path, base);
+  return url.host === 'page' && Object.hasOwn(PAGES, url.pathname) ? url : undefined;
+}
+
+function withoutNotice(query: URLSearchParams): string {
+  const kept = new URLSearchParams(query);
+  kept.delete('notice');
+  kept.delete('n');
+  const search = kept.toString();
+  return search === '' ? '' : `?${search}`;
+}

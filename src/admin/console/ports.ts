@@ -1,0 +1,41 @@
+import type { Operations } from '../../delivery/operations.ts';
+import type { Quarantined } from '../../journal/deliveries.ts';
+import type { HistoryReader } from '../../journal/history.ts';
+import type { Group } from '../../model/group.ts';
+import type { Reconciler } from '../../reconcile/reconciler.ts';
+import type { Flow } from '../../telemetry/flow.ts';
+import type { Hour } from '../../telemetry/hour.ts';
+import type { BridgeStatus } from '../api.ts';
+
+/** All that the console needs of the bridge. Connectors may come and go: nothing here is kept from one rendering to the next. */
+export interface ConsolePorts {
+  readonly sdkAppId: string;
+  /** Whether people sign in here, so that they can sign out. */
+  readonly signedIn: boolean;
+  readonly now: () => number;
+  status(): BridgeStatus;
+  readonly operations: Operations;
+  /** Whether the connector's destination holds merged groups. */
+  holdsGroups(connector: string): boolean;
+  flow(connector: string): Flow;
+  /** When the oldest event was received that the connector has not settled, in ms since 1970; undefined in step. */
+  behindSince(connector: string): number | undefined;
+  readonly hour: Hour;
+  readonly journal: {
+    /** How much of maxBytes is in use, from 0 to 1. */
+    fill(): number;
+    readonly maxBytes: number;
+    /** Milliseconds. */
+    keepDelivered(): number;
+  };
+  readonly history: HistoryReader;
+  group(groupId: string): Group | undefined;
+  quarantined(after: number, limit: number): Quarantined[];
+  remapQuarantine(): Promise<{ mapped: number; left: number }>;
+  /** Resolves with how many there were. */
+  discardQuarantined(ids: readonly number[]): Promise<number>;
+  /** Undefined where it is not configured. */
+  reconciler(): Reconciler | undefined;
+  /** Aborts when the bridge stops: pages that are being watched end. */
+  readonly stopping: AbortSignal;
+}

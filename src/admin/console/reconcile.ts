@@ -1,0 +1,99 @@
+import { html } from 'hono/html';
+import type { ReconcileRun } from '../../journal/reconcile-run.ts';
+import type { ReconcileStatus } from '../../reconcile/reconciler.ts';
+import { groupLink } from './events.ts';
+import { button } from './forms.ts';
+import { badge, type Page } from './layout.ts';
+import type { ConsolePorts } from './ports.ts';
+import { empty, table } from './table.ts';
+import { duration, figure, type Html, relative, shown } from './text.ts';
+
+/** `/reconcile`: the run that goes on, or the last one. */
+export function reconcilePage(ports: ConsolePorts): Page {
+  return {
+    title: 'Reconcile',
+    place: 'reconcile',
+    parts: [
+      {
+        render: () => html`<h1>Reconcile</h1>
+<p class="lead">Reads the groups again by the service’s REST API and records what differs: what webhooks missed is mended.</p>`,
+      },
+      {
+        id: 'run',
+        render() {
+          const reconciler = ports.reconciler();
+          return reconciler === undefined ? unconfigured() : standing(ports, reconciler.status());
+        },
+      },
+    ],
+  };
+}
+
+function unconfigured(): Html {
+  return html`${empty('It is not configured.')}<p>Add to the configuration, with the app’s key from the vendor’s console:</p>
+<pre class="raw" tabindex="0">reconcile:
+  api:
+    secretKey: $${'{'}TENCENT_SECRET_KEY}
+  every: 6h</pre>`;
+}
+
+function standing(ports: ConsolePorts, { running, run, nextAt }: ReconcileStatus): Html {
+  const back = '/reconcile';
+  return html`<div class="acts">${
+    running
+      ? button('reconcile-stop', { back }, 'Stop')
+      : html`${button('reconcile', { back }, run?.stopped !== undefined && run.endedAt === undefined ? 'Go on' : 'Start')}${button(
+          'reconcile',
+          { back, dryRun: 'yes' },
+          'Dry run: only count what differs',
+        )}`
+  }${nextAt !== undefined && html`<p class="quiet">Next run ${relative(nextAt, 'in')}</p>`}</div>${
+    run === undefined ? empty('It has not run yet.') : runOf(ports, run, running)
+  }`;
+}
+
+function runOf(ports: ConsolePorts, run: ReconcileRun, running: boolean): Html {
+  const { counts, total, startedAt, endedAt, stopped, dryRun, failures } = run;
+  const fields = Object.entries(counts.fields).sort(([, a], [, b]) => b - a);
+  return html`<section aria-labelledby="run-head"><h2 id="run-head">${running ? 'The run that goes on' : 'The last run'}${dryRun && ', a dry run'}</h2>
+<p>${
+    running
+      ? badge('busy', 'Running')
+      : stopped !== undefined
+        ? badge('warn', 'Stopped')
+        : counts.failed > 0
+          ? badge('warn', 'Ended, some not read')
+          : badge('ok', 'Ended')
+  } begun ${relative(startedAt, 'ago')}${endedAt !== undefined && html`, took ${duration(endedAt - startedAt)}`}</p>
+${stopped !== undefined && html`<p class="fault">${shown(stopped)}</p>`}
+${running && html`<p><progress max="${Math.max(1, total)}" value="${counts.read}" aria-label="Groups read"></progress> ${figure(counts.read)} of ${figure(total)}</p>`}
+<dl class="figures wide">
+<div><dt>Read</dt><dd><b>${figure(counts.read)}</b></dd></div>
+<div><dt>In step</dt><dd><b>${figure(counts.inStep)}</b></dd></div>
+<div><dt>${dryRun ? 'Differ' : 'Mended'}</dt><dd><b>${figure(counts.mended)}</b></dd></div>
+<div><dt>Gone</dt><dd><b>${figure(counts.gone)}</b></dd></div>
+<div><dt>Failed</dt><dd><b class="${counts.failed > 0 ? 'bad' : ''}">${figure(counts.failed)}</b></dd></div>
+</dl>
+${
+  fields.length > 0 &&
+  table(
+    'What differed, by field',
+    [{ head: 'Field' }, { head: 'Groups', kind: 'figure' }],
+    fields.map(([field, count], index) => ({
+      id: `differed-${index}`,
+      cells: [field === 'new' ? 'new: not known before' : shown(field), figure(count)],
+    })),
+  )
+}
+${
+  failures.length > 0 &&
+  table(
+    `Not read: the first ${failures.length}`,
+    [{ head: 'Group' }, { head: 'Why', kind: 'wide' }],
+    failures.map(({ groupId, message }, index) => ({
+      id: `failure-${index}`,
+      cells: [groupLink(groupId, ports.group(groupId)?.name), shown(message)],
+    })),
+  )
+}</section>`;
+}

@@ -1,0 +1,89 @@
+import { z } from 'zod';
+import { type CanonicalEvent, canonicalEvent, DATA_SCHEMAS, type EventData, type EventType } from '../model/event.ts';
+import { headersOf, type IncomingMessage, invalid, isObject, jsonOf, type Unreadable, unreadable } from './message.ts';
+
+const { data } = canonicalEvent.shape;
+const { changed, origin, occurredAtFrom } = data.shape;
+
+/**
+ * The event as a reader may rely on it: what a later bridge may add without a new version is let through
+ * (docs/compatibility.md), where the writer's own schema is strict.
+ */
+export const receivedEvent = canonicalEvent
+  .extend({
+    data: data
+      .extend({
+        changed: changed.loose().describe(changed.description ?? ''),
+        origin: origin.loose(),
+        occurredAtFrom: z.string().describe(`${occurredAtFrom.options.join(', ')}. ${occurredAtFrom.description}`),
+      })
+      .loose(),
+  })
+  .loose()
+  .meta(canonicalEvent.meta() ?? {});
+
+/** An event as it was read. Fields that this version does not know stand in it, untyped. */
+export interface GroupEvent extends Omit<CanonicalEvent, 'data'> {
+  readonly data: Omit<EventData, 'occurredAtFrom'> & {
+    /** callback, receipt, read, or what a later bridge says. */
+    readonly occurredAtFrom: string;
+  };
+}
+
+export type ParsedEvent = { readonly ok: true; readonly event: GroupEvent } | Unreadable;
+
+/**
+ * An event from a message of a topic with `content: events`, in either format. What it does not know is told as
+ * `message-type-unknown` or `message-version-unknown`: a later bridge may write such, and a reader may pass over them.
+ */
+export function parseEvent(message: IncomingMessage): ParsedEvent {
+  if (message.value === null) {
+    return unreadable({
+      code: 'message-empty',
+      message: 'a message without a value is no event',
+      suggestion: 'a topic with content: groups is read with parseGroup',
+    });
+  }
+  const json = jsonOf(message.value);
+  if (!json.ok) return json;
+  const headers = headersOf(message);
+  return readEvent(headers.has('ce_specversion') ? fromHeaders(headers, json.value) : json.value);
+}
+
+/** CloudEvents binary mode: each `ce_` header is an attribute, the value is the data. */
+function fromHeaders(headers: ReadonlyMap<string, string>, data: unknown): unknown {
+  const attributes = [...headers].filter(([name]) => name.startsWith('ce_'));
+  const [mediaType] = (headers.get('content-type') ?? 'application/json').split(';');
+  return {
+    ...Object.fromEntries(attributes.map(([name, value]) => [name.slice('ce_'.length), value])),
+    datacontenttype: mediaType?.trim(),
+    data,
+  };
+}
+
+function readEvent(value: unknown): ParsedEvent {
+  if (isObject(value) && typeof value.type === 'string' && value.specversion !== undefined) {
+    const known = Object.hasOwn(DATA_SCHEMAS, value.type) ? DATA_SCHEMAS[value.type as EventType] : undefined;
+    if (known === undefined) {
+      return unreadable({
+        code: 'message-type-unknown',
+        message: `events of the type ${value.type} are not known here`,
+        path: 'type',
+        suggestion: 'pass over it, or update group-sync-bridge',
+      });
+    }
+    if (typeof value.dataschema === 'string' && value.dataschema !== known) {
+      return unreadable({
+        code: 'message-version-unknown',
+        message: `the version ${value.dataschema} is not known here, ${known} is`,
+        path: 'dataschema',
+        suggestion: 'update group-sync-bridge',
+      });
+    }
+  }
+  const checked = receivedEvent.safeParse(value);
+  // The value itself, not what the schema made of it: nothing that a later bridge added is lost.
+  if (checked.success) return { ok: true, event: value as GroupEvent };
+  const isGroup = isObject(value) && 'versions' in value;
+  return invalid('an event', checked.error, isGroup ? 'this looks like a group: read it with parseGroup' : undefined);
+}

@@ -1,0 +1,56 @@
+import { type Group, join, merge, newGroup } from '../model/group.ts';
+import type { GroupEvent } from './event.ts';
+import type { GroupState } from './group.ts';
+
+export interface GroupViewOptions {
+  /**
+   * After each change of what is held: `before` is undefined for a group seen first, `event` when a state brought it.
+   * Not called for what was known or is older.
+   */
+  readonly onChange?: (before: Group | undefined, after: Group, event: GroupEvent | undefined) => void;
+}
+
+/** A merged copy of the groups. Destroyed groups stay in it, with `destroyed: true`, so that late changes cannot bring them back. */
+export interface GroupView {
+  /** Merges one event, in any order and any number of times. Returns the group as it is then. */
+  apply(event: GroupEvent): Group;
+  /** Merges one state of a topic with `content: groups`. Returns the group as it is then; undefined: destroyed, and never seen. */
+  applyState(state: GroupState): Group | undefined;
+  get(groupId: string): Group | undefined;
+  /** Group id and group, in the order in which they were first seen. */
+  entries(): IterableIterator<[string, Group]>;
+  /** How many groups are held, destroyed ones included. */
+  readonly size: number;
+}
+
+export function createGroupView(options: GroupViewOptions = {}): GroupView {
+  const groups = new Map<string, Group>();
+
+  const hold = (groupId: string, before: Group | undefined, after: Group, event?: GroupEvent): Group => {
+    if (after === before) return after;
+    groups.set(groupId, after);
+    options.onChange?.(before, after, event);
+    return after;
+  };
+
+  return {
+    apply(event) {
+      const groupId = event.subject;
+      const before = groups.get(groupId);
+      return hold(groupId, before, merge(before ?? newGroup(groupId), event), event);
+    },
+    applyState({ groupId, group }) {
+      const before = groups.get(groupId);
+      if (group !== null) return hold(groupId, before, before === undefined ? group : join(before, group));
+      if (before === undefined || before.destroyed) return before;
+      // A tombstone carries no version: the one before it stays, so that whatever is older than that changes nothing,
+      // and only what is newer, such as a creation, brings the group back.
+      return hold(groupId, before, { ...before, destroyed: true });
+    },
+    get: (groupId) => groups.get(groupId),
+    entries: () => groups.entries(),
+    get size() {
+      return groups.size;
+    },
+  };
+}

@@ -1,0 +1,25 @@
+import { type Group, group as groupSchema } from '../model/group.ts';
+import { type IncomingMessage, invalid, isObject, jsonOf, textOf, type Unreadable, unreadable } from './message.ts';
+
+/** A state of one group, read from a topic; `group` is null when the group is destroyed. */
+export interface GroupState {
+  readonly groupId: string;
+  readonly group: Group | null;
+}
+
+export type ParsedGroup = ({ readonly ok: true } & GroupState) | Unreadable;
+
+/** The state from a message of a topic with `content: groups`: the key is the group's id, no value says it is destroyed. */
+export function parseGroup(message: IncomingMessage): ParsedGroup {
+  if (message.value === null) {
+    const groupId = textOf(message.key ?? '');
+    if (groupId) return { ok: true, groupId, group: null };
+    return unreadable({ code: 'message-empty', message: 'a message with neither key nor value', path: 'key' });
+  }
+  const json = jsonOf(message.value);
+  if (!json.ok) return json;
+  const checked = groupSchema.safeParse(json.value);
+  if (checked.success) return { ok: true, groupId: checked.data.groupId, group: json.value as Group };
+  const isEvent = isObject(json.value) && 'specversion' in json.value;
+  return invalid('a group', checked.error, isEvent ? 'this looks like an event: read it with parseEvent' : undefined);
+}

@@ -1,0 +1,69 @@
+import type { z } from 'zod';
+import type { MessageFault } from '../model/fault.ts';
+
+type Bytes = Uint8Array | string;
+
+/** A Kafka message, as kafkajs and others hand it over. */
+export interface IncomingMessage {
+  readonly key?: Bytes | null | undefined;
+  /** null is a tombstone. */
+  readonly value: Bytes | null;
+  readonly headers?: Readonly<Record<string, Bytes | readonly Bytes[] | undefined>> | undefined;
+}
+
+export interface Unreadable {
+  readonly ok: false;
+  readonly fault: MessageFault;
+}
+
+export const unreadable = (fault: MessageFault): Unreadable => ({ ok: false, fault });
+
+/** The text of a key or value; undefined where the bytes are not UTF-8. */
+export function textOf(bytes: Bytes): string | undefined {
+  if (typeof bytes === 'string') return bytes;
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Every header as text; of one that is there several times, the last. */
+export function headersOf(message: IncomingMessage): ReadonlyMap<string, string> {
+  const found = new Map<string, string>();
+  for (const [name, value] of Object.entries(message.headers ?? {})) {
+    const last = Array.isArray(value) ? value.at(-1) : value;
+    const text = last === undefined ? undefined : textOf(last as Bytes);
+    if (text !== undefined) found.set(name.toLowerCase(), text);
+  }
+  return found;
+}
+
+export type Json = { readonly ok: true; readonly value: unknown } | Unreadable;
+
+/** The value as JSON. */
+export function jsonOf(bytes: Bytes): Json {
+  const text = textOf(bytes);
+  if (text === undefined) return unreadable({ code: 'message-not-json', message: 'the value is not UTF-8' });
+  try {
+    return { ok: true, value: JSON.parse(text) };
+  } catch (thrown) {
+    return unreadable({ code: 'message-not-json', message: `the value is not JSON: ${(thrown as Error).message}` });
+  }
+}
+
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** The first of the problems, which is enough to find the writer. */
+export function invalid(what: string, error: z.ZodError, suggestion?: string): Unreadable {
+  const [issue] = error.issues;
+  const path = issue?.path.map(String).join('.') ?? '';
+  return unreadable({
+    code: 'message-invalid',
+    message: `not ${what}: ${issue?.message ?? error.message}`,
+    ...(path !== '' && { path }),
+    ...(suggestion !== undefined && { suggestion }),
+  });
+}

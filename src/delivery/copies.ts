@@ -1,0 +1,121 @@
+import type { DeliveryReader, JournalEntry } from '../journal/deliveries.ts';
+import type { GroupReader } from '../journal/groups.ts';
+import type { HistoryReader } from '../journal/history.ts';
+import type { CanonicalEvent } from '../model/event.ts';
+import type { Fault } from '../model/fault.ts';
+import type { Group } from '../model/group.ts';
+import { compileFilter, concernsGroup, type FilterSettings } from './filter.ts';
+import type { Relay } from './thread/host.ts';
+
+/** How one connector's copy of a group stands beside the journal. */
+export interface GroupCopy {
+  readonly connector: string;
+  readonly kind: string;
+  /**
+   * - in-step: the destination holds the journal's state; where it is not read back, all of the group's events are delivered.
+   * - differs, missing: as it was read back.
+   * - behind: an event of the group is not taken yet. waiting: one waits for its retry. dead: one is a dead letter.
+   * - filtered: none of the group's events is for this connector.
+   * - unknown: it could not be read back.
+   */
+  readonly standing: 'in-step' | 'differs' | 'missing' | 'behind' | 'waiting' | 'dead' | 'filtered' | 'unknown';
+  /** Where it lies: 'chat.group-info.events/3@1042', 'chat-groups/_doc/@TGS#…'. Absent when not known. */
+  readonly where?: string;
+  /** Fields that differ from the journal's state, where the copy can be read back. */
+  readonly differs?: readonly string[];
+  /** Why it cannot be told, or why it waits or is dead. */
+  readonly fault?: Fault;
+}
+
+/** A connector as it is configured now. */
+export interface CopyHolder {
+  readonly kind: string;
+  readonly filter: FilterSettings;
+  /** Whether its copies of groups are read back. */
+  readonly readsBack: boolean;
+}
+
+export interface CopiesPorts {
+  /** Asked for each time: connectors come and go. */
+  connectors(): readonly string[];
+  holder(connector: string): CopyHolder | undefined;
+  readonly deliveries: Pick<DeliveryReader, 'cursor' | 'openDelivery'>;
+  readonly groups: Pick<GroupReader, 'get'>;
+  readonly history: Pick<HistoryReader, 'ofGroup' | 'byId' | 'latest'>;
+  readonly relay: Pick<Relay, 'locate'>;
+}
+
+/** So many of a group's latest events are looked at. */
+const LOOK_BACK = 100;
+
+/** How the copies of a group stand, by connector; none for a group that the journal does not know. Answers within seconds. */
+export function createCopies(ports: CopiesPorts): (groupId: string, signal: AbortSignal) => Promise<GroupCopy[]> {
+  const { deliveries, history, relay } = ports;
+
+  /** The latest events of the group, newest first. */
+  const eventsOf = (group: Group): JournalEntry[] => {
+    if (history.latest(group.groupId) !== undefined) return history.ofGroup(group.groupId, LOOK_BACK);
+    // Recorded before events were linked: those that the state was merged from.
+    const ids = new Set(Object.values(group.versions).map(([, id]) => id));
+    return [...ids].flatMap((id) => history.byId(id) ?? []).sort((a, b) => b.seq - a.seq);
+  };
+
+  /** What the journal knows of it: where a delivery is open or to come; undefined when all of them are settled. */
+  const openIn = (connector: string, seqs: readonly number[]): Pick<GroupCopy, 'standing' | 'fault'> | undefined => {
+    const cursor = deliveries.cursor(connector);
+    const open = seqs.flatMap((seq) => (seq <= cursor ? (deliveries.openDelivery(connector, seq) ?? []) : []));
+    const [newest = 0] = seqs;
+    // Behind an event that waits all later ones of its group wait: the first of them says why.
+    const waiting = open.findLast(({ state }) => state === 'waiting');
+    if (waiting === undefined && newest > cursor) return { standing: 'behind' };
+    const found = waiting ?? open[0];
+    return found && { standing: found.state, fault: found.fault };
+  };
+
+  /** A field whose last change was not for this connector is not missed there. */
+  const expected = (field: string, group: Group, wants: (event: CanonicalEvent) => boolean): boolean => {
+    const setBy = history.byId(group.versions[field]?.[1] ?? '');
+    return setBy === undefined || wants(setBy.event);
+  };
+
+  const copyOf = async (
+    connector: string,
+    group: Group,
+    entries: readonly JournalEntry[],
+    signal: AbortSignal,
+  ): Promise<GroupCopy | undefined> => {
+    const holder = ports.holder(connector);
+    if (holder === undefined) return undefined;
+    const { kind, filter, readsBack } = holder;
+    const about = { connector, kind };
+    const wants = compileFilter(filter);
+    const wanted = entries.filter(({ event }) => wants(event)).map(({ seq }) => seq);
+    // Pruned events were delivered, or were none of this connector's.
+    if (wanted.length === 0 && (entries.length > 0 || !concernsGroup(filter, group))) {
+      return { ...about, standing: 'filtered' };
+    }
+    // Read in one go with the group and its events: nothing can come in between.
+    const open = openIn(connector, wanted);
+    const { located, receipt, fault } = await relay.locate(connector, group, signal);
+    const where = located?.where ?? receipt;
+    const differs = located?.differs?.filter((field) => expected(field, group, wants)) ?? [];
+    const details = { ...(where !== undefined && { where }), ...(differs.length > 0 && { differs }) };
+    const standing = located?.standing === 'differs' && differs.length === 0 ? 'in-step' : located?.standing;
+
+    // What was read back and is in step is so, also where a dead letter was overtaken or its copy mended since.
+    if (open !== undefined && !(open.standing === 'dead' && standing === 'in-step')) {
+      return { ...about, ...details, ...(fault !== undefined && { fault }), ...open };
+    }
+    if (standing !== undefined) return { ...about, standing, ...details };
+    if (!readsBack) return { ...about, standing: 'in-step', ...details };
+    return { ...about, standing: 'unknown', ...details, ...(fault !== undefined && { fault }) };
+  };
+
+  return async (groupId, signal) => {
+    const group = ports.groups.get(groupId);
+    if (group === undefined) return [];
+    const entries = eventsOf(group);
+    const copies = ports.connectors().map((connector) => copyOf(connector, group, entries, signal));
+    return (await Promise.all(copies)).filter((copy) => copy !== undefined);
+  };
+}

@@ -1,0 +1,135 @@
+import type { Restoring } from '../../connectors/contract.ts';
+import { nearest } from '../config/problems.ts';
+import type { Journal } from '../journal/append.ts';
+import type { DeadLetter, DeliveryReader } from '../journal/deliveries.ts';
+import type { GroupReader } from '../journal/groups.ts';
+import { BridgeError } from '../model/fault.ts';
+import type { SignalBus } from '../model/signal.ts';
+import type { GroupCopy } from './copies.ts';
+import type { Relay } from './thread/host.ts';
+
+/** Where a replay starts: a seq, a time of receipt in ms since 1970, or everything that is still in the journal. */
+export type ReplayFrom = 'beginning' | { readonly seq: number } | { readonly time: number };
+
+/** What a person may do with a connector. All of it is safe at any time; each throws a BridgeError for an unknown name. */
+export interface Operations {
+  pause(connector: string): Promise<void>;
+  resume(connector: string): Promise<void>;
+  /** Resolves with the first seq that comes again and how many events there are from it. */
+  replay(connector: string, from: ReplayFrom): { from: number; events: number };
+  /**
+   * Brings merged groups of the journal, all or those named, to a destination that holds groups, also those whose events
+   * were pruned. Returns how many there are.
+   */
+  restore(connector: string, how?: Restoring, groupIds?: readonly string[]): number;
+  deadLetters(connector: string, after: number, limit: number): DeadLetter[];
+  deadLetter(connector: string, seq: number): DeadLetter | undefined;
+  /** Tries the named dead letters again, or the oldest ones; how many were taken and how many are left. */
+  retry(connector: string, seqs?: readonly number[]): { taken: number; left: number };
+  discard(connector: string, seqs?: readonly number[]): Promise<number>;
+  /** How each connector's copy of a group stands; none for an unknown group. Answers within seconds. */
+  copies(groupId: string, signal: AbortSignal): Promise<GroupCopy[]>;
+}
+
+/** At most so many dead letters are tried at once: the lane holds them in memory. */
+const RETRY_LIMIT = 5_000;
+
+export function createOperations(
+  connectors: () => readonly string[],
+  holdsGroups: (connector: string) => boolean,
+  readsBack: (connector: string) => boolean,
+  journal: Journal,
+  reader: DeliveryReader,
+  groups: GroupReader,
+  relay: Relay,
+  signals: SignalBus,
+  copies: Operations['copies'],
+): Operations {
+  const known = (connector: string): void => {
+    if (connectors().includes(connector)) return;
+    throw new BridgeError({
+      code: 'connector-unknown',
+      message: `no connector called ${connector} runs here`,
+      suggestion: whichConnector(connector, connectors()),
+    });
+  };
+
+  return {
+    async pause(connector) {
+      known(connector);
+      await journal.setPaused(connector, true);
+      relay.pause(connector);
+    },
+    async resume(connector) {
+      known(connector);
+      await journal.setPaused(connector, false);
+      relay.resume(connector);
+    },
+    replay(connector, from) {
+      known(connector);
+      const oldest = reader.read(0, 1)[0]?.seq ?? journal.head() + 1;
+      const asked = from === 'beginning' ? 1 : 'seq' in from ? from.seq : reader.seqAt(from.time);
+      const first = Math.max(asked, oldest);
+      relay.replay(connector, first - 1);
+      return { from: first, events: Math.max(0, journal.head() - first + 1) };
+    },
+    restore(connector, how = 'join', groupIds) {
+      known(connector);
+      if (!holdsGroups(connector)) {
+        throw new BridgeError({
+          code: 'usage',
+          path: `connectors.${connector}.content`,
+          message: `${connector} holds events, not groups`,
+          suggestion: 'replay it from the beginning, a seq or a time',
+        });
+      }
+      if (how !== 'join' && !readsBack(connector)) {
+        throw new BridgeError({
+          code: 'usage',
+          path: `connectors.${connector}.kind`,
+          message: `what lies in ${connector} cannot be compared: its kind of destination is not read back`,
+          suggestion: 'replay it from groups: the merged state of every group is written again',
+        });
+      }
+      // Whoever asks means all that is recorded.
+      journal.catchUp();
+      const total = groupIds?.length ?? groups.count();
+      // Before the lane says so itself, so that nobody takes an earlier restore's end for this one's.
+      signals.emit('lane.restored', { connector, done: 0, total, mended: 0, failed: 0, ended: false });
+      relay.restore(connector, how, groupIds);
+      return total;
+    },
+    deadLetters(connector, after, limit) {
+      known(connector);
+      return reader.deadLetters(connector, after, limit);
+    },
+    deadLetter(connector, seq) {
+      known(connector);
+      return reader.deadLetter(connector, seq);
+    },
+    retry(connector, seqs) {
+      known(connector);
+      const all = reader.countDeadLetters(connector);
+      const found =
+        seqs === undefined
+          ? reader.deadLetterSeqs(connector, RETRY_LIMIT)
+          : seqs.slice(0, RETRY_LIMIT).filter((seq) => reader.deadLetter(connector, seq) !== undefined);
+      relay.retry(connector, found);
+      return { taken: found.length, left: all - found.length };
+    },
+    async discard(connector, seqs) {
+      known(connector);
+      const count = await journal.discard(connector, seqs);
+      signals.emit('dead-letters.discarded', { connector, count });
+      return count;
+    },
+    copies,
+  };
+}
+
+/** Of a name that no connector has: the one that was probably meant, and which there are. */
+function whichConnector(name: string, connectors: readonly string[]): string {
+  const near = nearest(name, connectors);
+  const these = `these do: ${connectors.join(', ')}`;
+  return near === undefined ? these : `did you mean ${near}? ${these}`;
+}

@@ -1,0 +1,109 @@
+import { createHash, X509Certificate } from 'node:crypto';
+import { readFileSync, statSync } from 'node:fs';
+import type { Server } from 'node:https';
+import { createSecureContext, type SecureContextOptions } from 'node:tls';
+import { BridgeError, faultOf, messageOf } from '../model/fault.ts';
+import type { SignalBus } from '../model/signal.ts';
+
+/** The files of `receiver.tls`, all PEM. */
+export interface CertificateFiles {
+  readonly certFile: string;
+  readonly keyFile: string;
+  readonly keyPassphrase?: string | undefined;
+  /** Callers must show a certificate of one of these authorities. */
+  readonly clientCaFile?: string | undefined;
+}
+
+export interface Certificate {
+  readonly options: SecureContextOptions;
+  /** Of the first certificate, the server's own; milliseconds since 1970. */
+  readonly notAfter: number;
+  /** Of all that was read, to tell whether there is anything new. */
+  readonly digest: string;
+}
+
+/** Reads and tries what the files hold. Throws a BridgeError (`certificate-unusable`) that names the setting. */
+export function readCertificate(files: CertificateFiles): Certificate {
+  const { certFile, keyFile, clientCaFile } = files;
+  const cert = tried('receiver.tls.certFile', certFile, () => readFileSync(certFile));
+  const notAfter = tried('receiver.tls.certFile', certFile, () => new X509Certificate(cert).validToDate.getTime());
+  const key = tried('receiver.tls.keyFile', keyFile, () => readFileSync(keyFile));
+  const ca = clientCaFile && readAuthority('receiver.tls.clientCaFile', clientCaFile);
+  const options = { cert, key, ca, passphrase: files.keyPassphrase };
+  tried('receiver.tls.keyFile', keyFile, () => createSecureContext(options));
+  return {
+    options,
+    notAfter,
+    digest: createHash('sha256')
+      .update(cert)
+      .update(key)
+      .update(ca ?? '')
+      .digest('hex'),
+  };
+}
+
+/** PEM, at least one certificate. Throws as readCertificate does; `setting` is the one that names the file. */
+export function readAuthority(setting: string, file: string): string {
+  return tried(setting, file, () => {
+    const pem = readFileSync(file, 'utf8');
+    new X509Certificate(pem);
+    return pem;
+  });
+}
+
+function tried<T>(setting: string, file: string, work: () => T): T {
+  try {
+    return work();
+  } catch (thrown) {
+    const suggestion = setting.endsWith('keyFile')
+      ? 'it must hold the private key of certFile, in PEM, and keyPassphrase what it is encrypted with'
+      : 'it must be a file in PEM that this user may read';
+    const message = `${file} cannot be used: ${messageOf(thrown)}`;
+    throw new BridgeError({ code: 'certificate-unusable', path: setting, message, suggestion }, thrown);
+  }
+}
+
+const LOOK_MS = 1_000;
+
+/**
+ * Takes a renewed certificate for new connections; those that are open, and what is answered on them, go on. A pair
+ * that does not fit (one file was written, the other not yet) changes nothing. Files are looked at, not watched: what
+ * mounts and links do to them brings no reliable event.
+ */
+export function keepCertificate(
+  server: Server,
+  files: CertificateFiles,
+  first: Certificate,
+  signals: SignalBus,
+  signal: AbortSignal,
+): void {
+  const paths = [files.certFile, files.keyFile, files.clientCaFile].filter((path) => path !== undefined);
+  let { digest } = first;
+  let seen = stamps(paths);
+  const timer = setInterval(() => {
+    // Before reading: what is written meanwhile is seen the next time.
+    const now = stamps(paths);
+    if (now === seen) return;
+    seen = now;
+    try {
+      const next = readCertificate(files);
+      if (next.digest === digest) return;
+      server.setSecureContext(next.options);
+      digest = next.digest;
+      signals.emit('tls.loaded', { file: files.certFile, notAfter: next.notAfter });
+    } catch (thrown) {
+      signals.emit('tls.failed', { fault: faultOf(thrown, 'certificate-unusable') });
+    }
+  }, LOOK_MS);
+  timer.unref();
+  signal.addEventListener('abort', () => clearInterval(timer), { once: true });
+}
+
+function stamps(paths: readonly string[]): string {
+  return paths
+    .map((path) => {
+      const stat = statSync(path, { bigint: true, throwIfNoEntry: false });
+      return stat === undefined ? 'none' : `${stat.ino}-${stat.size}-${stat.mtimeNs}`;
+    })
+    .join(' ');
+}

@@ -1,0 +1,164 @@
+/**
+ * OpenTelemetry, by its API alone: spans come about where the process was started with an SDK (`node --import
+ * ./tracing.mjs`, in NODE_OPTIONS or not); without one nothing is added to any event. Both threads load the SDK.
+ */
+import {
+  context,
+  createTraceState,
+  isSpanContextValid,
+  type ProxyTracerProvider,
+  propagation,
+  ROOT_CONTEXT,
+  type Span,
+  type SpanContext,
+  SpanKind,
+  SpanStatusCode,
+  trace,
+} from '@opentelemetry/api';
+import type { CanonicalEvent, EventId, TraceContext } from '../model/event.ts';
+import type { Fault } from '../model/fault.ts';
+import type { Outcome } from '../model/outcome.ts';
+
+const tracer = trace.getTracer('group-sync-bridge');
+const SERVER = { kind: SpanKind.SERVER };
+const INTERNAL = { kind: SpanKind.INTERNAL };
+const PRODUCER = { kind: SpanKind.PRODUCER };
+
+/** The span of one callback. Its attributes hold ids and outcomes, nothing that people wrote. */
+export interface CallbackTrace {
+  /** Runs what belongs to it. */
+  within<T>(work: () => T): T;
+  /** The event with the context of the span in it; its id stays what it is. */
+  carriedBy(event: CanonicalEvent): CanonicalEvent;
+  end(answered: { command: string; outcome: string; status: number; fault?: Fault | undefined }): void;
+}
+
+/** Goes on with the trace that the headers name, if any. Undefined without an SDK. */
+export function traceCallback(headers: Readonly<Record<string, unknown>>, route: string): CallbackTrace | undefined {
+  if (!isOn()) return undefined;
+  const around = context.active();
+  // Where the SDK traces HTTP by itself, its server span is there already, and this one lies within.
+  const within = trace.getSpanContext(around) !== undefined;
+  const parent = within ? around : propagation.extract(around, headers);
+  const span = tracer.startSpan('callback', within ? INTERNAL : SERVER, parent);
+  const own = span.spanContext();
+  if (!isSpanContextValid(own)) return undefined;
+  return {
+    within: (work) => context.with(trace.setSpan(parent, span), work),
+    carriedBy(event) {
+      span.setAttributes(attributesOf(event));
+      const { data, ...envelope } = event;
+      return { ...envelope, ...toTraceContext(own), data };
+    },
+    end({ command, outcome, status, fault }) {
+      span.setAttributes({
+        'http.request.method': 'POST',
+        'http.route': route,
+        'http.response.status_code': status,
+        'bridge.command': command,
+        'bridge.outcome': outcome,
+      });
+      if (fault !== undefined) span.setAttribute('bridge.fault', fault.code);
+      if (outcome === 'failed') span.setStatus({ code: SpanStatusCode.ERROR, ...(fault && { message: fault.code }) });
+      span.end();
+    },
+  };
+}
+
+/**
+ * A span for each event that carries a trace, below that of its callback, over one delivery of its batch. What the
+ * destination's client traces by itself lies below the first of them; the others are linked to that one.
+ */
+export async function traceDelivery(
+  connector: string,
+  events: readonly CanonicalEvent[],
+  deliver: () => Promise<ReadonlyMap<EventId, Outcome>>,
+): Promise<ReadonlyMap<EventId, Outcome>> {
+  const spans = startDeliveries(connector, events);
+  const [first] = spans.values();
+  if (first === undefined) return deliver();
+  const lead = [...spans.values()].find((span) => span.isRecording()) ?? first;
+  for (const span of spans.values()) if (span !== lead) span.addLink({ context: lead.spanContext() });
+  try {
+    const outcomes = await context.with(trace.setSpan(context.active(), lead), deliver);
+    for (const [id, span] of spans) endDelivery(span, outcomes.get(id));
+    return outcomes;
+  } catch (thrown) {
+    for (const span of spans.values()) {
+      span.setAttribute('bridge.outcome', 'unreachable');
+      span.setStatus({ code: SpanStatusCode.ERROR });
+      span.end();
+    }
+    throw thrown;
+  }
+}
+
+/** Whether there is an SDK: without one events need not be looked into. */
+function isOn(): boolean {
+  const provider = trace.getTracerProvider();
+  return (
+    !('getDelegateTracer' in provider) ||
+    (provider as ProxyTracerProvider).getDelegateTracer('group-sync-bridge') !== undefined
+  );
+}
+
+function startDeliveries(connector: string, events: readonly CanonicalEvent[]): Map<EventId, Span> {
+  const spans = new Map<EventId, Span>();
+  if (!isOn()) return spans;
+  for (const event of events) {
+    if (event.traceparent === undefined) continue;
+    const parent = toSpanContext(event.traceparent, event.tracestate);
+    if (parent === undefined) continue;
+    const span = tracer.startSpan(`deliver ${connector}`, PRODUCER, trace.setSpanContext(ROOT_CONTEXT, parent));
+    // A tracer that makes no spans gives back the parent itself.
+    if (span.spanContext().spanId === parent.spanId) break;
+    span.setAttributes(attributesOf(event));
+    span.setAttributes({ 'bridge.connector': connector, 'messaging.batch.message_count': events.length });
+    spans.set(event.id, span);
+  }
+  return spans;
+}
+
+function endDelivery(span: Span, outcome: Outcome | undefined): void {
+  span.setAttribute('bridge.outcome', outcome?.kind ?? 'unsettled');
+  if (outcome !== undefined && 'receipt' in outcome) span.setAttribute('bridge.receipt', outcome.receipt);
+  if (outcome !== undefined && 'fault' in outcome) {
+    span.setAttribute('bridge.fault', outcome.fault.code);
+    span.setStatus({ code: SpanStatusCode.ERROR, message: outcome.fault.code });
+  }
+  span.end();
+}
+
+function attributesOf({ id, type, subject }: CanonicalEvent): Record<string, string> {
+  return { 'cloudevents.event_id': id, 'cloudevents.event_type': type, 'cloudevents.event_subject': subject };
+}
+
+/** As the W3C writes it, whatever headers the SDK is told to propagate by: readers of events expect this one. */
+function toTraceContext({ traceId, spanId, traceFlags, traceState }: SpanContext): TraceContext {
+  const traceparent = `00-${traceId}-${spanId}-${traceFlags.toString(16).padStart(2, '0')}`;
+  const tracestate = traceState?.serialize() ?? '';
+  return { traceparent, ...(tracestate !== '' && { tracestate }) };
+}
+
+function toSpanContext(traceparent: string, tracestate: string | undefined): SpanContext | undefined {
+  const [, traceId, spanId, flags] = traceparent.split('-');
+  if (traceId === undefined || spanId === undefined || flags === undefined) return undefined;
+  const found = { traceId, spanId, traceFlags: Number.parseInt(flags, 16), isRemote: true };
+  if (!isSpanContextValid(found)) return undefined;
+  return tracestate === undefined ? found : { ...found, traceState: createTraceState(tracestate) };
+}
+
+const FLUSH_MS = 2_000;
+
+/** At the end of a thread: the SDK brings out the spans it still holds, for so long. Never throws. */
+export async function flushTraces(): Promise<void> {
+  const provider = trace.getTracerProvider();
+  // By its shape: an SDK that is installed elsewhere brings an API of its own, hence another class.
+  const sdk: object = 'getDelegate' in provider ? (provider as ProxyTracerProvider).getDelegate() : provider;
+  if (!('forceFlush' in sdk) || typeof sdk.forceFlush !== 'function') return;
+  const { promise: late, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, FLUSH_MS);
+  // Spans that cannot be exported are the SDK's to complain of.
+  await Promise.race([Promise.resolve(sdk.forceFlush()).catch(() => {}), late]);
+  clearTimeout(timer);
+}

@@ -1,0 +1,181 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import { type BridgeHome, bridgeHome, runCommand, startBridgeProcess } from '../support/bridge.process.ts';
+
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'cli-'));
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const fileHome = (): BridgeHome =>
+  bridgeHome((at) => ({ 'audit-file': { kind: 'file', path: join(at, 'events.ndjson') } }));
+
+function yaml(text: string): string {
+  const file = join(folder, 'bridge.yaml');
+  writeFileSync(file, text);
+  return file;
+}
+
+describe('check', () => {
+  test('the shipped files are valid', async () => {
+    for (const file of ['config/bridge.yaml', 'config/kafka-elasticsearch.yaml']) {
+      expect(await runCommand(['check', '--config', file])).toMatchObject({ code: 0, stderr: '' });
+    }
+  });
+
+  test('every problem at once, each with its place, exit 2', async () => {
+    const file = yaml('app:\n  sdkAppId: x\nreceiver:\n  prt: 80\nconnectors:\n  a: { kind: kafak }\n');
+    const { code, stderr, stdout } = await runCommand(['check', '--config', file]);
+    expect(code).toBe(2);
+    expect(stdout).toBe('');
+    const lines = stderr.trim().split('\n');
+    expect(lines[0]).toMatch(/bridge\.yaml:2:13 app\.sdkAppId: .*digits/);
+    expect(lines[1]).toMatch(/bridge\.yaml:4:3 receiver\.prt: .*"port"/);
+    expect(lines[2]).toMatch(/bridge\.yaml:6:\d+ connectors\.a\.kind: .*"kafka"/);
+    expect(lines[3]).toMatch(/3 problems in /);
+  });
+
+  test('--connect says which connector cannot be had and which setting to look at, exit 1', async () => {
+    const file = yaml(
+      `app: { sdkAppId: 1 }\nconnectors:\n  events: { kind: kafka, brokers: 127.0.0.1:1, topic: t }\n  audit: { kind: file, path: ${folder}/e.ndjson }\n`,
+    );
+    const { code, stdout, stderr } = await runCommand(['check', '--connect', '--config', file]);
+    expect(code).toBe(1);
+    expect(stdout).toMatch(/events \(kafka\):\n +✗ .*connectors\.events\.brokers.*127\.0\.0\.1:1/);
+    expect(stdout).toMatch(/audit \(file\):\n +✓ file: .*can be created/);
+    expect(stderr).toMatch(/^1 of the connectors cannot be used/);
+  });
+});
+
+describe('schema', () => {
+  test.each(['event', 'group', 'config'])('%s is JSON Schema', async (name) => {
+    const { code, stdout } = await runCommand(['schema', name]);
+    expect(code).toBe(0);
+    const schema = JSON.parse(stdout);
+    expect(schema).toMatchObject({ $schema: expect.stringContaining('json-schema.org'), type: 'object' });
+    // A schema that could be read back refuses what is not of its kind.
+    if (name === 'event') expect(() => z.fromJSONSchema(schema).parse({})).toThrow(/specversion/);
+  });
+});
+
+describe('wrong usage', () => {
+  test.each([
+    [['shcema', 'event'], /unknown command.*schema/is],
+    [['schema', 'evnt'], /one of event, group, config/],
+    [['send', '--count', 'many'], /whole number/],
+    [['send', '--to', 'nowhere'], /a URL is expected/],
+    [['start', '--confg', 'x'], /unknown option.*--config/is],
+    [[], /Usage:/],
+  ])('%j: exit 2, and what would be right', async (args, said) => {
+    const { code, stderr } = await runCommand(args);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(said);
+    expect(stderr).not.toMatch(/\n\s+at /);
+  });
+
+  test.each(['start', 'check', 'send', 'schema', 'demo'])('%s --help exits 0', async (command) => {
+    const { code, stdout } = await runCommand([command, '--help']);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/Usage: group-sync-bridge/);
+  });
+});
+
+describe('start and send', () => {
+  test('the first lines say where it listens, which connectors run, and what to try', async () => {
+    const home = fileHome();
+    const bridge = await startBridgeProcess(home);
+    expect(bridge.stdout()).toMatch(/callbacks +http:\/\/127\.0\.0\.1:\d+\/callback \(SDKAppID 1400701118\)/);
+    expect(bridge.stdout()).toMatch(/connector +audit-file \(file\)/);
+    expect(bridge.stdout()).toMatch(/try +.*send --count 10/);
+
+    const sent = await runCommand([
+      'send',
+      '--config',
+      home.configFile,
+      '--to',
+      bridge.url,
+      '--count',
+      '250',
+      '--groups',
+      '7',
+    ]);
+    expect(sent).toMatchObject({ code: 0, stderr: '' });
+    expect(sent.stdout).toMatch(
+      /^sent 250 to http.* in [\d.]+ s: 250 OK, 0 failed; p50 [\d.]+ ms, p99 [\d.]+ ms, max [\d.]+ ms\n$/,
+    );
+    const lines = async () => (await readFile(join(home.folder, 'events.ndjson'), 'utf8')).trim().split('\n');
+    await expect.poll(async () => (await lines()).length).toBe(250);
+    const groups = new Set((await lines()).map((line) => JSON.parse(line).subject));
+    expect(groups.size).toBe(7);
+
+    const json = await runCommand(['send', '--config', home.configFile, '--to', bridge.url, '--count', '5', '--json']);
+    expect(JSON.parse(json.stdout)).toMatchObject({ sent: 5, ok: 5, failed: 0 });
+    const wrong = await runCommand([
+      'send',
+      '--config',
+      home.configFile,
+      '--to',
+      bridge.url.replace('callback', 'elsewhere'),
+    ]);
+    expect(wrong.code).toBe(1);
+    expect(wrong.stdout).toMatch(/10 × HTTP 404: /);
+    expect(await bridge.end('SIGTERM')).toBe(0);
+    home.remove();
+  });
+
+  test('--rate is kept', async () => {
+    const home = fileHome();
+    const bridge = await startBridgeProcess(home);
+    const { stdout } = await runCommand([
+      'send',
+      '--config',
+      home.configFile,
+      '--to',
+      bridge.url,
+      '--count',
+      '50',
+      '--rate',
+      '100',
+      '--json',
+    ]);
+    // 50 at 100 a second: the last one is due after 0.49 s.
+    expect(JSON.parse(stdout).seconds).toBeGreaterThan(0.48);
+    await bridge.end('SIGTERM');
+    home.remove();
+  });
+
+  test('nobody listens: exit 1 and a hint', async () => {
+    const { code, stderr } = await runCommand(['send', '--to', 'http://127.0.0.1:1/callback']);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/10 of 10 callbacks were not answered OK.*is a bridge listening at/);
+  });
+
+  test('a port that is taken: exit 1, the setting is named', async () => {
+    const home = fileHome();
+    const bridge = await startBridgeProcess(home);
+    const file = yaml(
+      `app: { sdkAppId: 1 }\nreceiver: { host: 127.0.0.1, port: ${new URL(bridge.url).port} }\njournal: { file: ${folder}/j.db }\nconnectors:\n  a: { kind: file, path: ${folder}/x }\n`,
+    );
+    const { code, stderr } = await runCommand(['start', '--config', file]);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/EADDRINUSE.*receiver\.port/);
+    await bridge.end('SIGTERM');
+    home.remove();
+  });
+
+  test('a second bridge on the same journal: exit 1, the first goes on', async () => {
+    const home = fileHome();
+    const bridge = await startBridgeProcess(home);
+    const { code, stderr } = await runCommand(['start', '--config', home.configFile]);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/another bridge has the journal .* open \(journal\.file\) — stop it/);
+    expect(await runCommand(['send', '--config', home.configFile, '--to', bridge.url])).toMatchObject({ code: 0 });
+    await bridge.end('SIGTERM');
+    home.remove();
+  });
+});

@@ -1,0 +1,228 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { toGroupMessage, toMessage } from '../../connectors/kafka/message.ts';
+import {
+  createGroupView,
+  type GroupEvent,
+  type IncomingMessage,
+  type MessageFault,
+  parseEvent,
+  parseGroup,
+} from '../../src/client/index.ts';
+import type { CanonicalEvent } from '../../src/model/event.ts';
+import type { Group } from '../../src/model/group.ts';
+import { madeEvent } from '../support/events.ts';
+import { delivered, history, mergedGroups } from '../support/histories.ts';
+
+const FORMATS = ['structured', 'binary'] as const;
+
+/** As kafkajs hands it over: bytes everywhere. */
+function received({ key, value, headers }: ReturnType<typeof toMessage>): IncomingMessage {
+  const bytes = Object.entries(headers).map(([name, text]) => [name, Buffer.from(text)]);
+  return { key: Buffer.from(key), value, headers: Object.fromEntries(bytes) };
+}
+
+function read(message: IncomingMessage): GroupEvent {
+  const parsed = parseEvent(message);
+  if (!parsed.ok) throw new Error(parsed.fault.message);
+  return parsed.event;
+}
+
+function faultOf(message: IncomingMessage): MessageFault | undefined {
+  const parsed = parseEvent(message);
+  return parsed.ok ? undefined : parsed.fault;
+}
+
+const structured = (event: unknown): IncomingMessage => ({ key: 'g', value: JSON.stringify(event) });
+const changedTo = (changes: Record<string, unknown>) => ({ ...madeEvent(1), ...changes });
+
+describe('an event is read as it was written', () => {
+  test.each(FORMATS)('%s', (format) => {
+    fc.assert(
+      fc.property(history, (events) => {
+        for (const event of events) expect(read(received(toMessage(event, format)))).toEqual(event);
+      }),
+    );
+  });
+
+  test('whatever form key, value and headers come in', () => {
+    const event = madeEvent(1);
+    const { key, value, headers } = toMessage(event, 'binary');
+    const text = String(value);
+    expect(read({ key, value: text, headers })).toEqual(event);
+    expect(read({ value: new Uint8Array(Buffer.from(text)), headers: { ...headers, odd: undefined } })).toEqual(event);
+    // Of a header that is there several times the last counts.
+    expect(read({ value: text, headers: { ...headers, ce_id: ['x', Buffer.from(event.id)] } })).toEqual(event);
+    expect(read({ value: text, headers: { ...headers, 'content-type': 'application/json; charset=utf-8' } })).toEqual(
+      event,
+    );
+    // Structured mode is told by the value alone where the headers were lost.
+    expect(read({ value: JSON.stringify(event) })).toEqual(event);
+  });
+
+  test('what a later bridge adds is kept, wherever it stands', () => {
+    const { data } = madeEvent(1);
+    const later = changedTo({
+      severity: 'low',
+      data: {
+        ...data,
+        occurredAtFrom: 'guess',
+        muted: true,
+        changed: { ...data.changed, joinOption: 'FreeAccess' },
+        origin: { device: { os: 'x' } },
+      },
+    });
+    expect(read(structured(later))).toEqual(later);
+    const { headers } = toMessage(later as unknown as CanonicalEvent, 'binary');
+    expect(read({ value: JSON.stringify(later.data), headers: { ...headers, ce_severity: 'low' } })).toEqual(later);
+  });
+});
+
+describe('what cannot be read is told as a value', () => {
+  test.each<[string, IncomingMessage, Partial<MessageFault>]>([
+    ['no value', { key: 'g', value: null }, { code: 'message-empty', suggestion: expect.stringMatching(/parseGroup/) }],
+    ['no bytes', { value: Buffer.alloc(0) }, { code: 'message-not-json' }],
+    ['not JSON', { value: 'hello' }, { code: 'message-not-json' }],
+    ['not UTF-8', { value: Buffer.from([0x22, 0xff, 0x22]) }, { code: 'message-not-json' }],
+    ['null', { value: 'null' }, { code: 'message-invalid' }],
+    ['an array', { value: '[]' }, { code: 'message-invalid' }],
+    ['some other JSON', { value: '{"hello":"world"}' }, { code: 'message-invalid', path: 'specversion' }],
+    ['another type', structured(changedTo({ type: 'chat.group.member.joined' })), { code: 'message-type-unknown' }],
+    ['a type of Object’s', structured(changedTo({ type: 'constructor' })), { code: 'message-type-unknown' }],
+    [
+      'another version',
+      structured(changedTo({ dataschema: 'urn:group-sync-bridge:event:group-info-changed:2' })),
+      { code: 'message-version-unknown', path: 'dataschema' },
+    ],
+    ['no data', structured(changedTo({ data: undefined })), { code: 'message-invalid', path: 'data' }],
+    [
+      'a name that is a number',
+      structured(changedTo({ data: { ...madeEvent(1).data, changed: { name: 7 } } })),
+      { code: 'message-invalid', path: 'data.changed.name' },
+    ],
+    [
+      'a group',
+      received(toGroupMessage([...mergedGroups([madeEvent(1)]).values()][0] as Group)),
+      { code: 'message-invalid', suggestion: expect.stringMatching(/parseGroup/) },
+    ],
+  ])('%s', (_, message, fault) => {
+    expect(faultOf(message)).toMatchObject(fault);
+  });
+
+  test('no bytes and no headers at all make it throw', () => {
+    const bytes = fc.oneof(fc.uint8Array(), fc.json(), fc.constant(null));
+    const headers = fc.dictionary(fc.constantFrom('ce_specversion', 'ce_type', 'content-type', 'x'), fc.uint8Array());
+    fc.assert(
+      fc.property(bytes, headers, (value, headers) => {
+        expect(parseEvent({ key: value, value, headers }).ok).toBe(false);
+        parseGroup({ key: value, value, headers });
+      }),
+    );
+  });
+});
+
+describe('groups', () => {
+  test('a state is read as it was written, a tombstone as destroyed', () => {
+    fc.assert(
+      fc.property(history, (events) => {
+        for (const [groupId, group] of mergedGroups(events)) {
+          const parsed = parseGroup(received(toGroupMessage(group)));
+          expect(parsed).toEqual({ ok: true, groupId, group: group.destroyed ? null : group });
+        }
+      }),
+    );
+  });
+
+  test.each<[string, IncomingMessage, Partial<MessageFault>]>([
+    ['neither key nor value', { value: null }, { code: 'message-empty', path: 'key' }],
+    [
+      'an event',
+      structured(madeEvent(1)),
+      { code: 'message-invalid', suggestion: expect.stringMatching(/parseEvent/) },
+    ],
+    ['not JSON', { key: 'g', value: '{' }, { code: 'message-not-json' }],
+  ])('%s', (_, message, fault) => {
+    const parsed = parseGroup(message);
+    expect(parsed.ok ? undefined : parsed.fault).toMatchObject(fault);
+  });
+});
+
+describe('the view', () => {
+  test('holds what the bridge holds, whatever the order and however often', () => {
+    fc.assert(
+      fc.property(delivered, ([events, shuffled]) => {
+        const view = createGroupView();
+        for (const event of shuffled) view.apply(event);
+        const expected = mergedGroups(events);
+        expect(new Map(view.entries())).toEqual(expected);
+        expect(view.size).toBe(expected.size);
+        for (const [groupId, group] of expected) expect(view.get(groupId)).toEqual(group);
+      }),
+    );
+  });
+
+  test('tells each change once, from what to what and by which event', () => {
+    fc.assert(
+      fc.property(delivered, ([, shuffled]) => {
+        const told = new Map<string, Group>();
+        const view = createGroupView({
+          onChange(before, after, event) {
+            expect(before).toBe(told.get(after.groupId));
+            expect(after).toBe(view.get(after.groupId));
+            expect(event?.subject).toBe(after.groupId);
+            told.set(after.groupId, after);
+          },
+        });
+        for (const event of shuffled) expect(view.apply(event)).toBe(told.get(event.subject));
+        const known = told.size;
+        told.clear();
+        for (const event of shuffled) view.apply(event);
+        expect([known, told.size]).toEqual([view.size, 0]);
+      }),
+    );
+  });
+
+  test('of states holds what events would have made, whatever their order', () => {
+    fc.assert(
+      fc.property(delivered, ([events, shuffled]) => {
+        const view = createGroupView();
+        // What several bridges, each of which saw a part, have written.
+        const states = shuffled.flatMap((_, n) => [...mergedGroups(shuffled.slice(n))]);
+        for (const [groupId, group] of states) view.applyState({ groupId, group });
+        expect(new Map(view.entries())).toEqual(mergedGroups(events));
+      }),
+    );
+  });
+
+  test('of a topic with content: groups shows at each step what the last record says', () => {
+    fc.assert(
+      fc.property(history, (events) => {
+        const view = createGroupView();
+        const bridge = new Map<string, Group>();
+        events.forEach((event, n) => {
+          const after = mergedGroups(events.slice(0, n + 1)).get(event.subject) as Group;
+          bridge.set(event.subject, after);
+          const parsed = parseGroup(received(toGroupMessage(after)));
+          if (!parsed.ok) throw new Error(parsed.fault.message);
+          view.applyState(parsed);
+          const shown = view.get(event.subject);
+          if (after.destroyed) expect(shown?.destroyed ?? true).toBe(true);
+          else expect(shown).toEqual(after);
+        });
+      }),
+    );
+  });
+
+  test('a tombstone is not undone by states that are older', () => {
+    const alive = [...mergedGroups([madeEvent(1)]).values()][0] as Group;
+    const view = createGroupView();
+    const { groupId } = alive;
+    expect(view.applyState({ groupId, group: null })).toBeUndefined();
+    expect(view.size).toBe(0);
+    view.applyState({ groupId, group: alive });
+    view.applyState({ groupId, group: null });
+    view.applyState({ groupId, group: alive });
+    view.apply(madeEvent(1));
+    expect(view.get(groupId)).toEqual({ ...alive, destroyed: true });
+  });
+});

@@ -1,0 +1,659 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: these texts are what is tested
+
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterAll, describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { expand } from '../../src/config/environment.ts';
+import { admitVariables, configJsonSchema } from '../../src/config/json-schema.ts';
+import { type ConfigResult, type Environment, formatProblem, loadConfig, parseConfig } from '../../src/config/load.ts';
+import { nearest } from '../../src/config/problems.ts';
+import { configSchema, duration } from '../../src/config/schema.ts';
+
+const anything = z.record(z.string(), z.unknown());
+
+function parse<Settings>(text: string, schema: z.ZodType<Settings>, env: Environment = {}): ConfigResult<Settings> {
+  return parseConfig(text, { file: 'c.yaml', env, schema });
+}
+
+function settings<Settings>(text: string, schema: z.ZodType<Settings>, env: Environment = {}): Settings {
+  const result = parse(text, schema, env);
+  if (!result.ok) throw new Error(result.problems.map(formatProblem).join('\n'));
+  return result.config;
+}
+
+/** What a person would read, a line a problem. */
+function complaints(text: string, schema: z.ZodType, env: Environment = {}): string[] {
+  const result = parse(text, schema, env);
+  return result.ok ? [] : result.problems.map(formatProblem);
+}
+
+describe('variables', () => {
+  const env = { HOST: 'kafka-1', PORT: '9092', EMPTY: '', NESTED: '${HOST}' };
+
+  it.each([
+    ['no variables at all', 'no variables at all'],
+    ['${HOST}', 'kafka-1'],
+    ['http://${HOST}:${PORT}/x', 'http://kafka-1:9092/x'],
+    ['${EMPTY}', ''],
+    ['${HOST:-other}', 'kafka-1'],
+    ['${NONE:-other}', 'other'],
+    ['${EMPTY:-other}', 'other'],
+    ['${NONE:-}', ''],
+    ['${NONE:-http://127.0.0.1:9200/a?b=c#d}', 'http://127.0.0.1:9200/a?b=c#d'],
+    ['${NONE:-:-}', ':-'],
+    ['${NONE:-${HOST}:${ALSO_NONE:-1}}/x', 'kafka-1:1/x'],
+    ['${NONE:-{"a": {}}}!', '{"a": {}}!'],
+    ['${HOST:+tls}', 'tls'],
+    ['${EMPTY:+tls}', ''],
+    ['${NONE:+tls}', ''],
+    ['${HOST:+on ${PORT}}', 'on 9092'],
+    ['$${HOST}', '${HOST}'],
+    ['$$${HOST}', '$${HOST}'],
+    ['${NONE:-$${x}}', '${x}'],
+    ['${HOST:-$${x}}!', 'kafka-1!'],
+    ['$HOST, 5$, {HOST}', '$HOST, 5$, {HOST}'],
+    ['${NESTED}', '${HOST}'],
+  ])('expand %j to %j', (text, expanded) => {
+    expect(expand(text, env)).toMatchObject({ text: expanded, faults: [] });
+  });
+
+  it('bring in what a file holds, without the line end behind it and without expanding it', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'secrets-'));
+    const file = join(folder, 'token');
+    for (const [content, expanded] of [
+      ['abc\n', 'abc'],
+      ['abc\r\n', 'abc'],
+      ['a\n\n', 'a\n'],
+      ['${HOST} }', '${HOST} }'],
+      ['', ''],
+    ] as const) {
+      writeFileSync(file, content);
+      expect(expand(`<\${file:${file}}>`, env)).toMatchObject({ text: `<${expanded}>`, faults: [] });
+    }
+    // A variable of that name is none of this.
+    expect(expand('${file:-x}', { file: 'y' })).toMatchObject({ text: 'y', faults: [] });
+    writeFileSync(file, 'x'.repeat(70_000));
+    expect(expand(`\${file:${file}}`, env).faults).toMatchObject([{ message: expect.stringContaining('too large') }]);
+    rmSync(folder, { recursive: true });
+    expect(expand(`a\${file:${file}}`, env).faults).toEqual([
+      { index: 1, message: `the file ${file} cannot be read (ENOENT)`, suggestion: expect.stringContaining('path') },
+    ]);
+  });
+
+  it('leave an operand alone that is not used', () => {
+    expect(expand('${HOST:-${NONE}}${NONE:+${ALSO_NONE}}', env)).toMatchObject({ text: 'kafka-1', faults: [] });
+  });
+
+  it.each([
+    ['a${HOST', 1, 'is not closed'],
+    ['${HOST:-a', 0, 'is not closed'],
+    ['${HOST:-{}', 0, 'is not closed'],
+    ['${}', 0, 'names no variable'],
+    ['${:-x}', 0, 'names no variable'],
+    ['${1A}', 0, '"1A" is not the name of a variable'],
+    ['${A B}', 0, '"A B" is not the name of a variable'],
+    ['${HOST-x}', 0, '"HOST-x" is not the name of a variable'],
+    ['${file:}', 0, 'names no file'],
+    ['${file:/x', 0, 'is not closed'],
+    ['${HOST:?x}', 0, '${HOST is followed by ":?"'],
+    ['${HOST:-a${b}${', 13, 'is not closed'],
+  ])('refuse the malformed %j', (text, index, message) => {
+    const { faults } = expand(text, { ...env, b: '' });
+    expect(faults).toEqual([
+      { index, message: expect.stringContaining(message), suggestion: expect.stringContaining('${NAME:-default}') },
+    ]);
+  });
+
+  it('are all named when they are not set, and inherited names are not set either', () => {
+    expect(expand('${ONE}-${constructor}', {}).faults).toMatchObject([
+      { index: 0, message: 'the environment variable ONE is not set' },
+      { index: 7, message: 'the environment variable constructor is not set' },
+    ]);
+  });
+
+  it('leave a text without $ as it is', () => {
+    const text = fc.string({ unit: 'binary' }).map((raw) => raw.replaceAll('$', ''));
+    fc.assert(
+      fc.property(text, (raw) => {
+        expect(expand(raw, {})).toEqual({ text: raw, variables: [], faults: [] });
+      }),
+    );
+  });
+
+  it('bring any value through a quoted scalar unharmed', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary' }), fc.constantFrom("'${V}'", '"${V}"'), (V, scalar) => {
+        expect(settings(`a: ${scalar}\nb: {c: [${scalar}]}\n`, anything, { V })).toEqual({ a: V, b: { c: [V] } });
+      }),
+    );
+  });
+
+  it('cannot bring in YAML, and are not expanded in keys', () => {
+    const V = 'x\nadmin: {port: 1} # *';
+    expect(settings('a: ${V}\n${V}: 1\n', anything, { V })).toEqual({ a: V, '${V}': 1 });
+  });
+});
+
+describe('the type of an expanded value', () => {
+  const schema = z.strictObject({
+    port: z.int().optional(),
+    ratio: z.number().optional(),
+    on: z.boolean().optional(),
+    create: z.union([z.literal(false), z.strictObject({ shards: z.int() })]).optional(),
+    text: z.string().min(2).optional(),
+    path: z.string().regex(/^x/).optional(),
+    either: z.union([z.string(), z.number()]).optional(),
+    wait: duration.optional(),
+    list: z.array(z.int()).optional(),
+  });
+
+  it('is the one that the schema wants', () => {
+    const text = [
+      'port: ${A:-8080}',
+      'ratio: ${B}',
+      'on: ${C:-true}',
+      'create: ${D}',
+      'text: ${E:-0123}',
+      'either: ${A:-8080}',
+      'wait: ${F}',
+      'list: [1]',
+    ].join('\n');
+    expect(settings(text, schema, { B: '1e-3', D: 'false', F: '250' })).toEqual({
+      port: 8080,
+      ratio: 0.001,
+      on: true,
+      create: false,
+      text: '0123',
+      either: '8080',
+      wait: 250,
+      list: [1],
+    });
+  });
+
+  it('is text for what was quoted', () => {
+    expect(complaints('port: "${A:-8080}"\n', schema)).toEqual([
+      'c.yaml:1:7 port: a number is expected, not "8080" from ${A}',
+    ]);
+    expect(complaints('port: !!str ${A:-8080}\n', schema)).toHaveLength(1);
+  });
+
+  it('is named as written where no reading fits', () => {
+    const env = { A: '80a', B: '99.5', C: 'yes', P: '8080' };
+    expect(complaints('port: ${A}\nlist:\n- ${B}\non: ${C}\npath: ${P}\n', schema, env)).toEqual([
+      'c.yaml:1:7 port: a number is expected, not "80a" from ${A}',
+      'c.yaml:3:3 list[0]: a whole number is expected, not 99.5 from ${B}',
+      'c.yaml:4:5 on: true or false is expected, not "yes" from ${C}',
+      'c.yaml:5:7 path: text matching /^x/ is expected, not "8080" from ${P}',
+    ]);
+  });
+
+  it('makes a plain scalar that expands to nothing an absent key, and a quoted one an empty text', () => {
+    const env = { EMPTY: '' };
+    expect(settings('a: ${EMPTY}\nb: "${EMPTY}"\nc: [x, y]\nd:\n- ${EMPTY}\n- z\n', anything, env)).toEqual({
+      b: '',
+      c: ['x', 'y'],
+      d: ['z'],
+    });
+    const required = z.strictObject({ token: z.string().describe('The password of the page.') });
+    expect(complaints('token: ${EMPTY}\ntokem: ${EMPTY}\n', required, env)).toEqual([
+      'c.yaml:1:8 token: a value is needed, but ${EMPTY} expands to nothing: The password of the page.',
+      'c.yaml:2:1 tokem: unknown key — did you mean "token"?',
+    ]);
+  });
+});
+
+describe('YAML', () => {
+  it.each([
+    ['a: [1\nb: 2\n', 'c.yaml:2:1 '],
+    ['a:\n\tb: 1\n', 'c.yaml:2:1 Tabs are not allowed as indentation — indent with spaces'],
+    ['a: 1\nb: "x\nc: 3\n', 'c.yaml:2:4 this quote is never closed'],
+    ['a: 1\nb: x: y\n', 'c.yaml:2:4 Nested mappings are not allowed in compact mappings — mend the indentation'],
+    ['a: @x\n', 'c.yaml:1:4 Plain value cannot start with reserved character @ — put the value in quotes'],
+    ['a: 1\n---\nb: 2\n', 'c.yaml:2:1 the file holds more than one YAML document'],
+    [
+      'a: [${A}]\n',
+      'c.yaml:1:5 Missing , or : between flow sequence items — inside [ ] and { } a variable needs quotes',
+    ],
+    ['a: !env X\n', 'c.yaml:1:4 unknown tag — put text that begins with ! in quotes'],
+    ['a: *none\n', 'c.yaml:1:4 a: no such anchor stands above this — put text that begins with * in quotes'],
+    ['a: &a [1, *a]\n', 'c.yaml:1:11 a[1]: this alias stands inside what it repeats'],
+    ['? [1]\n: 2\n', 'c.yaml:1:3 a key must be a plain word, followed by a colon'],
+    ['a:\n  __proto__: {}\n', 'c.yaml:2:3 a: a key must be a plain word, followed by a colon'],
+    ['a: 1\r\nb:\r\n  c: 1\r\n  c: 2\r\n', 'c.yaml:4:3 b.c: this key appears twice — it stands in line 3 already'],
+    ['', 'c.yaml:1:1 the file holds no settings'],
+    ['\n# nothing\n', 'c.yaml:1:1 the file holds no settings'],
+    ['\uFEFFa: @x', 'c.yaml:1:4 Plain value cannot start'],
+    ['a: "\\q"\n', 'c.yaml:1:5 no such escape in double quotes — double the \\, or use single quotes'],
+  ])('faults in %j are shown where they stand', (text, complaint) => {
+    expect(complaints(text, anything)).toEqual([expect.stringContaining(complaint)]);
+  });
+
+  it('nested without end is refused', () => {
+    expect(complaints(`a: ${'['.repeat(20_000)}`, anything)).toEqual([
+      expect.stringContaining('this is nested too deeply'),
+    ]);
+  });
+
+  it.each([
+    '|',
+    '>',
+    '!',
+    '*',
+    '&',
+    '@',
+    '`',
+    '"',
+    "'",
+    '%',
+    ']',
+    '}',
+    '[',
+    '{',
+    ',',
+    'a: ',
+    '"a" ',
+    '"\\',
+    "'a' ",
+    '\n]\n',
+    '\n- ',
+  ])('faults do not quote the text: a password may begin with %j', (beginning) => {
+    const found = complaints(
+      `port: x\npassword: ${beginning}hunter2\n`,
+      z.object({ port: z.int(), password: z.int() }),
+    );
+    expect(found.join('\n')).toContain('c.yaml:');
+    expect(found.join('\n')).not.toContain('hunter2');
+  });
+
+  it('with broken syntax is not shown to the schema, its other faults are', () => {
+    expect(complaints('a: @x\nb: ${UNSET}\nb: 1\nc: 1\n', z.strictObject({}))).toEqual([
+      expect.stringContaining('c.yaml:1:4 Plain value'),
+      expect.stringContaining('c.yaml:2:4 b: the environment variable UNSET is not set'),
+      expect.stringContaining('c.yaml:3:1 b: this key appears twice'),
+    ]);
+  });
+
+  it('may repeat values by anchors and merge them, Windows line ends included', () => {
+    const text = 'a: &a {x: 1, y: 2}\r\nb: *a\r\nc: {<<: *a, y: 3}\r\nd: {<<: [{z: 0}, *a]}\r\n';
+    expect(settings(text, anything)).toEqual({
+      a: { x: 1, y: 2 },
+      b: { x: 1, y: 2 },
+      c: { x: 1, y: 3 },
+      d: { x: 1, y: 2, z: 0 },
+    });
+    expect(complaints('a: 1\nb: {<<: 5}\n', anything)).toEqual(['c.yaml:2:9 b: only mappings can be merged by <<']);
+  });
+
+  it('shows a fault in repeated values once, where they were written', () => {
+    const schema = z.record(z.string(), z.strictObject({ x: z.int() }));
+    expect(complaints('a: &a\n  x: no\nb: *a\nc: {<<: *a}\n', schema)).toEqual([
+      'c.yaml:2:6 a.x: a number is expected, not "no"',
+    ]);
+    expect(complaints('a: &a x\nb: {c: *a}\n', z.object({ b: z.object({ c: z.int() }) }))).toEqual([
+      'c.yaml:2:8 b.c: a number is expected, not "x"',
+    ]);
+  });
+
+  it('does not unfold an alias bomb', () => {
+    const levels = Array.from(
+      { length: 12 },
+      (_, level) => `l${level + 1}: &l${level + 1} [${`*l${level},`.repeat(9)}]`,
+    );
+    const found = complaints(['l0: &l0 [x]', ...levels].join('\n'), anything);
+    expect(found).toEqual([
+      expect.stringMatching(/^c\.yaml:\d+:\d+ l\d+\[\d]: the aliases up to here repeat more than 10000 values$/),
+    ]);
+  });
+
+  it('of any kind brings an answer, never an exception', () => {
+    const piece = fc.constantFrom(
+      'a',
+      ': ',
+      '\n',
+      '- ',
+      '${',
+      '}',
+      '${A}',
+      '"',
+      "'",
+      '*a',
+      '&a ',
+      '<<',
+      '[',
+      '{',
+      ',',
+      '!t ',
+      '|',
+      '?',
+      '#',
+      '\t',
+      '---\n',
+      '\r\n',
+    );
+    fc.assert(
+      fc.property(fc.array(fc.oneof(piece, fc.string()), { maxLength: 30 }), (pieces) => {
+        const result = parse(pieces.join(''), z.strictObject({ a: z.union([z.int(), z.array(z.int())]) }), {});
+        if (result.ok) return;
+        expect(result.problems).not.toEqual([]);
+        for (const { line = 0, column = 0 } of result.problems) expect(Math.min(line, column)).toBeGreaterThan(0);
+      }),
+      { numRuns: 1_000, examples: [[['&', ': ']]] },
+    );
+  });
+});
+
+describe('the schema', () => {
+  const schema = z.strictObject({
+    app: z.strictObject({ id: z.int().describe('The number of the app.'), name: z.string().optional() }),
+    mode: z.enum(['hold', 'fail']).default('hold'),
+    sinks: z
+      .record(
+        z.string().regex(/^[a-z]+$/, { error: 'a name has small letters' }),
+        z.discriminatedUnion('kind', [
+          z.strictObject({
+            kind: z.literal('kafka'),
+            topic: z.string().min(1),
+            create: z.union([z.literal(false), z.strictObject({ partitions: z.int().max(10) })]).default(false),
+            brokers: z
+              .union([z.array(z.string().regex(/:/)), z.string()], { error: 'brokers are expected' })
+              .optional(),
+            password: z.string().min(8, { error: 'the password is short' }).optional(),
+            sasl: z.strictObject({ user: z.enum(['a', 'b']) }).optional(),
+          }),
+          z.strictObject({ kind: z.literal('file'), path: z.string() }),
+        ]),
+      )
+      .default({}),
+    times: z
+      .strictObject({ first: z.int(), last: z.int() })
+      .refine((times) => times.first < times.last, { error: 'first is after last' })
+      .optional(),
+  });
+  const app = 'app: {id: 1}\n';
+
+  it('takes what fits, and a bare key as an empty mapping where one is wanted', () => {
+    expect(settings(`${app}sinks:\n  # none\n`, schema)).toEqual({ app: { id: 1 }, mode: 'hold', sinks: {} });
+    expect(complaints('app:\nsinks: {a: }\n', schema)).toEqual([
+      'c.yaml:1:1 app.id: this key is missing: The number of the app.',
+      'c.yaml:2:9 sinks.a.kind: this key is missing — one of kafka, file',
+    ]);
+    expect(complaints('app: {id: 1, name: }\n', schema)).toEqual([
+      'c.yaml:1:14 app.name: text is expected, not nothing',
+    ]);
+  });
+
+  it.each([
+    ['# a comment\nmode: hold\n', 'c.yaml:1:1 app: this key is missing'],
+    ['mode: hold\napp:\n  name: x\n', 'c.yaml:2:1 app.id: this key is missing: The number of the app.'],
+    [`${app}xyz: 1\n`, 'c.yaml:2:1 xyz: unknown key — known here: app, mode, sinks, times'],
+    ['app:\n  ID: 1\n', 'c.yaml:2:3 app.ID: unknown key — did you mean "id"?'],
+    [`${app}mode: hodl\n`, 'c.yaml:2:7 mode: one of hold, fail is expected, not "hodl"'],
+    [`${app}mode: fial\n`, 'c.yaml:2:7 mode: one of hold, fail is expected, not "fial"'],
+    [`${app}mode: fails\n`, 'c.yaml:2:7 mode: one of hold, fail is expected, not "fails" — did you mean "fail"?'],
+    ['app: [1]\n', 'c.yaml:1:1 app: a mapping is expected, not a list'],
+    ['- 1\n', 'c.yaml:1:1 a mapping is expected, not a list'],
+    [`${app}sinks:\n  A: {kind: file, path: x}\n`, 'c.yaml:3:3 sinks.A: a name has small letters'],
+    [`${app}sinks:\n  A: 5\n`, 'c.yaml:3:3 sinks.A: a name has small letters (here: 5)'],
+    [`${app}sinks:\n  "a b": {kind: file, path: x}\n`, 'c.yaml:3:3 sinks["a b"]: a name has small letters'],
+    [
+      `${app}sinks: {a: {kind: kafak}}\n`,
+      'c.yaml:2:19 sinks.a.kind: unknown kind "kafak" — did you mean "kafka"? known: kafka, file',
+    ],
+    [`${app}sinks: {a: {kind: pulsar}}\n`, 'c.yaml:2:19 sinks.a.kind: unknown kind "pulsar" — known: kafka, file'],
+    [`${app}sinks: {a: {path: x}}\n`, 'c.yaml:2:9 sinks.a.kind: this key is missing — one of kafka, file'],
+    [`${app}sinks: {a: [x]}\n`, 'c.yaml:2:9 sinks.a: a mapping is expected, not a list'],
+    [`${app}sinks: {a: {kind: kafka, topc: x}}\n`, 'c.yaml:2:26 sinks.a.topc: unknown key — did you mean "topic"?'],
+    [
+      `${app}sinks: {a: {kind: file, path: x, topic: y}}\n`,
+      'c.yaml:2:34 sinks.a.topic: unknown key — known here: kind, path',
+    ],
+    [
+      `${app}sinks: {a: {kind: kafka, topic: ""}}\n`,
+      'c.yaml:2:33 sinks.a.topic: text that is not empty is expected, not ""',
+    ],
+    [
+      `${app}sinks: {a: {kind: kafka, topic: x, create: maybe}}\n`,
+      'c.yaml:2:44 sinks.a.create: false or a mapping is expected, not "maybe"',
+    ],
+    [
+      `${app}sinks: {a: {kind: kafka, topic: x, create: {partitions: 11}}}\n`,
+      'c.yaml:2:57 sinks.a.create.partitions: at most 10 is expected, not 11',
+    ],
+    [
+      `${app}sinks: {a: {kind: kafka, topic: x, create: {partition: 1}}}\n`,
+      'c.yaml:2:45 sinks.a.create.partition: unknown key — did you mean "partitions"?',
+    ],
+    [
+      `${app}sinks: {a: {kind: kafka, topic: x, brokers: [b, "c:1"]}}\n`,
+      'c.yaml:2:46 sinks.a.brokers[0]: text matching /:/ is expected, not "b"',
+    ],
+    [
+      `${app}sinks: {a: {kind: kafka, topic: x, brokers: 5}}\n`,
+      'c.yaml:2:45 sinks.a.brokers: brokers are expected (here: 5)',
+    ],
+    [`${app}times: {first: 2, last: 1}\n`, 'c.yaml:2:1 times: first is after last'],
+  ])('refuses %j where it stands', (text, complaint) => {
+    expect(complaints(text, schema)).toEqual([complaint]);
+  });
+
+  it('is told everything at once, in the order of the text', () => {
+    const text = `app:
+  id: \${ID}
+  nam: x
+mode: \${MODE:-x}
+sinks:
+  a:
+    kind: kafka
+    brokers: ["b", "\${B}"]
+  a: 5
+extra: 1
+`;
+    expect(complaints(text, schema)).toEqual([
+      'c.yaml:2:7 app.id: the environment variable ID is not set — export ID=…, or give a default: ${ID:-default}',
+      'c.yaml:3:3 app.nam: unknown key — did you mean "name"?',
+      'c.yaml:4:7 mode: one of hold, fail is expected, not "x" from ${MODE}',
+      'c.yaml:6:3 sinks.a.topic: this key is missing',
+      'c.yaml:8:15 sinks.a.brokers[0]: text matching /:/ is expected, not "b"',
+      'c.yaml:8:21 sinks.a.brokers[1]: the environment variable B is not set — export B=…, or give a default: ${B:-default}',
+      'c.yaml:9:3 sinks.a: this key appears twice — it stands in line 6 already',
+      'c.yaml:10:1 extra: unknown key — known here: app, mode, sinks, times',
+    ]);
+  });
+
+  it('never gives a secret away', () => {
+    const text = `app: {id: "//hunter2@host/"}
+mode: \${MODE_TOKEN}
+sinks:
+  a: {kind: kafka, topic: x, password: hunter2, sasl: {user: hunter2}, brokers: [hunter2]}
+`;
+    const found = complaints(text.replace('[hunter2]', '["http://u:hunter2@b"]'), schema, { MODE_TOKEN: 'hunter2' });
+    expect(found).toEqual([
+      'c.yaml:1:11 app.id: a number is expected, not "//…@host/"',
+      'c.yaml:2:7 mode: one of hold, fail is expected, not text from ${MODE_TOKEN}',
+      'c.yaml:4:40 sinks.a.password: the password is short',
+      'c.yaml:4:62 sinks.a.sasl.user: one of a, b is expected, not text',
+    ]);
+  });
+
+  it('suggests the nearest name, and none that is far', () => {
+    expect(nearest('topix', ['tonic', 'Topic'])).toBe('Topic');
+    expect(nearest('host', ['port', 'path'])).toBeUndefined();
+  });
+
+  it('may be refused inside a value that was written as one text', () => {
+    const list = z.strictObject({
+      brokers: z
+        .string()
+        .transform((text) => text.split(','))
+        .pipe(z.array(z.string().min(2))),
+    });
+    expect(complaints('brokers: ab,c\n', list)).toEqual(['c.yaml:1:10 brokers[1]: at least 2 characters is expected']);
+  });
+});
+
+describe('the configuration of the bridge', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'bridge-config-'));
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  function fileWith(content: string | Buffer): string {
+    const file = join(folder, 'bridge.yaml');
+    writeFileSync(file, content);
+    return file;
+  }
+
+  const shipped = readdirSync('config').filter((name) => name.endsWith('.yaml'));
+
+  it.each(shipped)('loads from config/%s with nothing set', (name) => {
+    expect(loadConfig(join('config', name), {})).toMatchObject({
+      ok: true,
+      config: { app: { sdkAppId: '1400701118' } },
+    });
+    expect(readFileSync(join('config', name), 'utf8')).toMatch(
+      /^# yaml-language-server: \$schema=\.\/bridge\.schema\.json\n/,
+    );
+  });
+
+  it('takes its values from the environment', () => {
+    const env = {
+      SDK_APP_ID: '20000001',
+      PORT: '9999',
+      KAFKA_BROKERS: 'k1:9092,k2:9092',
+      ELASTICSEARCH_URL: 'https://u:p@es:9200',
+      ELASTICSEARCH_REPLICAS: '0',
+    };
+    expect(loadConfig('config/kafka-elasticsearch.yaml', env)).toMatchObject({
+      ok: true,
+      config: {
+        app: { sdkAppId: '20000001' },
+        receiver: { port: 9999 },
+        connectors: {
+          'group-events': {
+            kind: 'kafka',
+            enabled: true,
+            brokers: ['k1:9092', 'k2:9092'],
+            topic: 'chat.group-info.events',
+          },
+          'group-index': {
+            kind: 'elasticsearch',
+            nodes: ['https://u:p@es:9200'],
+            createIndex: { shards: 1, replicas: 0 },
+          },
+          'audit-file': { kind: 'file', enabled: false },
+        },
+      },
+    });
+  });
+
+  it('names the file it cannot read, and what to do', () => {
+    const complaint = (file: string) => {
+      const result = loadConfig(file, {});
+      return result.ok ? [] : result.problems.map(formatProblem);
+    };
+    const missing = join(folder, 'none.yaml');
+    expect(complaint(missing)).toEqual([`${missing}: there is no such file — name another with --config FILE`]);
+    expect(complaint(folder)).toEqual([
+      `${folder}: this is a directory, a file is expected — name another with --config FILE`,
+    ]);
+    expect(complaint(fileWith(Buffer.from([0x61, 0x3a, 0x20, 0xff])))).toEqual([
+      expect.stringContaining('bridge.yaml: the file is not UTF-8'),
+    ]);
+    if (process.getuid?.() === 0) return;
+    const locked = fileWith('');
+    chmodSync(locked, 0);
+    expect(complaint(locked)).toEqual([expect.stringContaining('the file may not be read by this user')]);
+    chmodSync(locked, 0o600);
+  });
+
+  it('explains the mistakes people make', () => {
+    const text = `app:
+  sdkAppid: 1400701118
+receiver:
+  port: \${PORT:-http}
+  allowFrom: ["10.0.0.0/40"]
+connectors:
+  my events:
+    kind: file
+    path: x
+  group-events:
+    kind: kafka
+    topc: chat
+    brokers: ["127.0.0.1"]
+`;
+    const result = loadConfig(fileWith(text), {});
+    const found = result.ok
+      ? []
+      : result.problems.map(formatProblem).map((line) => line.slice(line.indexOf('.yaml') + 5));
+    expect(found).toEqual([
+      ':2:3 app.sdkAppid: unknown key — did you mean "sdkAppId"?',
+      ':4:9 receiver.port: a number is expected, not "http" from ${PORT}',
+      ':5:15 receiver.allowFrom[0]: an IP address or a CIDR range is expected, such as 183.192.202.0/25 (here: "10.0.0.0/40")',
+      ':7:3 connectors["my events"]: a connector’s name holds letters, digits, - and _ only (at most 63)',
+      ':12:5 connectors.group-events.topc: unknown key — did you mean "topic"?',
+      expect.stringMatching(/^:13:15 connectors\.group-events\.brokers\[0\]: .*host:port/),
+    ]);
+  });
+
+  it('explains an SDKAppID or a duration that is none', () => {
+    const app = configSchema.shape.app;
+    expect(complaints('sdkAppId: abc\n', app)[0]).toContain('the SDKAppID of your Chat app is expected');
+    expect(complaints('d: 7x\n', z.strictObject({ d: duration }))[0]).toContain('a duration is expected');
+  });
+});
+
+describe('the JSON Schema', () => {
+  // Made by: npm run -s bridge -- schema config > config/bridge.schema.json; npm run format
+  it('in config/bridge.schema.json is the current one', () => {
+    expect(JSON.parse(readFileSync('config/bridge.schema.json', 'utf8'))).toEqual(
+      JSON.parse(JSON.stringify(configJsonSchema())),
+    );
+  });
+
+  it('is one that editors know, by name and dialect', () => {
+    expect(configJsonSchema()).toMatchObject({
+      $schema: 'http://json-schema.org/draft-07/schema#',
+      $id: 'urn:group-sync-bridge:config',
+      title: 'group-sync-bridge configuration',
+      required: ['app', 'connectors'],
+      additionalProperties: false,
+    });
+  });
+
+  it('lets a variable stand for every scalar that would refuse it', () => {
+    const variable = { type: 'string', pattern: '\\$\\{' };
+    const schema = z.strictObject({
+      kind: z.literal('kafka'),
+      free: z.string(),
+      port: z.int().min(0).max(9).default(1).describe('The port.'),
+      list: z.array(z.boolean()),
+      mode: z.record(z.string(), z.enum(['a', 'b'])),
+      either: z.union([z.int().min(0).max(9), z.string().regex(/^x$/), z.strictObject({ on: z.boolean() })]),
+    });
+    expect(admitVariables(z.toJSONSchema(schema, { io: 'input', target: 'draft-7' })).properties).toEqual({
+      kind: { type: 'string', const: 'kafka' },
+      free: { type: 'string' },
+      port: { description: 'The port.', default: 1, anyOf: [{ type: 'integer', minimum: 0, maximum: 9 }, variable] },
+      list: { type: 'array', items: { anyOf: [{ type: 'boolean' }, variable] } },
+      mode: {
+        type: 'object',
+        propertyNames: { type: 'string' },
+        additionalProperties: { anyOf: [{ type: 'string', enum: ['a', 'b'] }, variable] },
+      },
+      either: {
+        anyOf: [
+          { type: 'integer', minimum: 0, maximum: 9 },
+          { type: 'string', pattern: '^x$' },
+          {
+            type: 'object',
+            properties: { on: { anyOf: [{ type: 'boolean' }, variable] } },
+            required: ['on'],
+            additionalProperties: false,
+          },
+          variable,
+        ],
+      },
+    });
+  });
+});

@@ -1,0 +1,283 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: the configuration's own
+/** A broker that asks who comes: SASL over TLS on one port, client certificates on another, both real. */
+import { randomUUID, X509Certificate } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Kafka, logLevel } from 'kafkajs';
+import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test } from 'vitest';
+import { kafka } from '../../connectors/kafka/connector.ts';
+import { type Authority, createAuthority, type Issued } from '../servers/certificates.ts';
+import { freePort, type KafkaServer, startKafka } from '../servers/index.ts';
+import { followTopic } from '../servers/readback.ts';
+import { bridgeHome, runCommand } from '../support/bridge.process.ts';
+import { makeEvent, never, testHost, unreachableBy } from './suite.ts';
+
+const skip = inject('kafkaBrokers') === '' ? 'no Kafka in this run' : '';
+const user = { username: 'bridge', password: 'Geheim-4711' };
+const reader = { username: 'reader', password: 'Lesen-4711' };
+const path = 'connectors.under-test';
+
+let folder: string;
+let server: KafkaServer;
+let ports: { sasl: number; mutual: number };
+let authority: Authority;
+let stranger: Authority;
+let client: Issued;
+
+const file = (content: string): string => {
+  const name = join(folder, `${randomUUID()}.pem`);
+  writeFileSync(name, content);
+  return name;
+};
+const sasl = (more = {}) => ({ mechanism: 'scram-sha-512', ...user, ...more });
+const ca = () => ({ caFile: file(authority.certificate) });
+
+beforeAll(async () => {
+  if (skip !== '') return;
+  folder = mkdtempSync(join(tmpdir(), 'kafka-security-'));
+  [authority, stranger] = await Promise.all([createAuthority('ours'), createAuthority('another')]);
+  const [own, outdated, issued] = await Promise.all([
+    authority.issue({ commonName: 'broker' }),
+    authority.issue({ notAfter: new Date(Date.now() - 3_600_000) }),
+    authority.issue({ commonName: 'bridge' }),
+  ]);
+  client = issued;
+  ports = { sasl: await freePort(), mutual: await freePort() };
+  expired = await freePort();
+  elsewhere = await freePort();
+  const named = await authority.issue({ names: ['kafka.example'] });
+  const identity = (listener: string, keystore: string) => ({
+    [`listener.name.${listener}.ssl.keystore.type`]: 'PEM',
+    [`listener.name.${listener}.ssl.keystore.location`]: keystore,
+  });
+  const plain = 'org.apache.kafka.common.security.plain.PlainLoginModule required';
+  server = await startKafka({
+    listeners: {
+      SECURE: { protocol: 'SASL_SSL', port: ports.sasl },
+      MUTUAL: { protocol: 'SSL', port: ports.mutual },
+      EXPIRED: { protocol: 'SSL', port: expired },
+      ELSEWHERE: { protocol: 'SSL', port: elsewhere },
+    },
+    scramUsers: [user, reader],
+    files: {
+      'own.pem': own.key + own.certificate + authority.certificate,
+      'expired.pem': outdated.key + outdated.certificate,
+      'elsewhere.pem': named.key + named.certificate,
+      'authority.pem': authority.certificate,
+    },
+    settings: {
+      'authorizer.class.name': 'org.apache.kafka.metadata.authorizer.StandardAuthorizer',
+      'super.users': 'User:ANONYMOUS',
+      'allow.everyone.if.no.acl.found': 'true',
+      ...identity('secure', 'own.pem'),
+      ...identity('mutual', 'own.pem'),
+      ...identity('expired', 'expired.pem'),
+      ...identity('elsewhere', 'elsewhere.pem'),
+      'listener.name.mutual.ssl.client.auth': 'required',
+      'listener.name.mutual.ssl.truststore.type': 'PEM',
+      'listener.name.mutual.ssl.truststore.location': 'authority.pem',
+      'listener.name.secure.sasl.enabled.mechanisms': 'PLAIN,SCRAM-SHA-256,SCRAM-SHA-512',
+      'listener.name.secure.plain.sasl.jaas.config': `${plain} user_${user.username}="${user.password}";`,
+      'listener.name.secure.scram-sha-256.sasl.jaas.config':
+        'org.apache.kafka.common.security.scram.ScramLoginModule required;',
+      'listener.name.secure.scram-sha-512.sasl.jaas.config':
+        'org.apache.kafka.common.security.scram.ScramLoginModule required;',
+    },
+  });
+});
+let expired: number;
+let elsewhere: number;
+afterAll(async () => {
+  await server?.stop();
+  if (folder) rmSync(folder, { recursive: true });
+});
+
+const options = (port: number, more: Record<string, unknown>) => ({
+  brokers: [`127.0.0.1:${port}`],
+  topic: `test.${randomUUID()}`,
+  createTopic: { partitions: 1 },
+  connectionTimeoutMs: 2_000,
+  requestTimeoutMs: 2_000,
+  ...more,
+});
+const faultOf = (given: Record<string, unknown>) =>
+  unreachableBy(() => kafka.open(kafka.options.parse(given), testHost(), never()));
+
+describe.skipIf(skip)('events arrive', () => {
+  test.each([
+    ['SASL PLAIN', () => options(ports.sasl, { tls: ca(), sasl: sasl({ mechanism: 'plain' }) })],
+    ['SASL SCRAM-SHA-256', () => options(ports.sasl, { tls: ca(), sasl: sasl({ mechanism: 'scram-sha-256' }) })],
+    ['SASL SCRAM-SHA-512', () => options(ports.sasl, { tls: ca(), sasl: sasl() })],
+    ['an authority known by its fingerprint', () => options(ports.sasl, { tls: fingerprint(authority), sasl: sasl() })],
+    [
+      'a client certificate',
+      () => options(ports.mutual, { tls: { ...ca(), certFile: file(client.certificate), keyFile: file(client.key) } }),
+    ],
+    [
+      'another name than that of the address',
+      () => options(elsewhere, { tls: { ...ca(), serverName: 'kafka.example' } }),
+    ],
+  ])('with %s', async (_, given) => {
+    const chosen = given();
+    const sink = await kafka.open(kafka.options.parse(chosen), testHost(), never());
+    const event = makeEvent({ name: 'secret' });
+    expect((await sink.deliver([event], never())).get(event.id)?.kind).toBe('delivered');
+    await sink.check(never());
+    await sink.close();
+    // Read through the plain listener, which only the test has.
+    const reader = await followTopic(server.brokers, chosen.topic);
+    await reader.until((records) => records.length === 1, 'the event');
+    await reader.close();
+    expect(JSON.parse(reader.records[0]?.value ?? '')).toEqual(event);
+  });
+});
+
+function fingerprint({ certificate }: { certificate: string }) {
+  return { caFingerprint: new X509Certificate(certificate).fingerprint256 };
+}
+
+describe.skipIf(skip)('whoever is not let in is told which setting to look at', () => {
+  test.each<[string, () => Record<string, unknown>, { code: string; path: string; suggestion: RegExp }]>([
+    [
+      'a wrong password',
+      () => options(ports.sasl, { tls: ca(), sasl: sasl({ password: 'wrong-4711' }) }),
+      { code: 'destination-credentials', path: 'sasl', suggestion: /sasl\.username and sasl\.password/ },
+    ],
+    [
+      'a wrong password, PLAIN',
+      () => options(ports.sasl, { tls: ca(), sasl: sasl({ mechanism: 'plain', password: 'wrong-4711' }) }),
+      { code: 'destination-credentials', path: 'sasl', suggestion: /sasl\.username and sasl\.password/ },
+    ],
+    [
+      'a mechanism that the listener does not have',
+      () =>
+        options(ports.mutual, {
+          tls: { ...ca(), certFile: file(client.certificate), keyFile: file(client.key) },
+          sasl: sasl(),
+        }),
+      { code: 'destination-unreachable', path: 'sasl', suggestion: /expect a user/ },
+    ],
+    [
+      'no user',
+      () => options(ports.sasl, { tls: ca() }),
+      { code: 'destination-unreachable', path: 'sasl', suggestion: /ask for a user \(sasl\)/ },
+    ],
+    [
+      'no TLS',
+      () => options(ports.sasl, { sasl: sasl() }),
+      { code: 'destination-unreachable', path: 'tls', suggestion: /speaks TLS: set tls/ },
+    ],
+    [
+      'TLS to a port without',
+      () => ({ ...options(0, { tls: ca() }), brokers: [server.brokers] }),
+      { code: 'destination-unreachable', path: 'tls', suggestion: /does not speak TLS/ },
+    ],
+    [
+      'an authority of nobody’s',
+      () => options(ports.sasl, { tls: true, sasl: sasl() }),
+      { code: 'destination-credentials', path: 'tls.caFile', suggestion: /tls\.caFile or tls\.caFingerprint/ },
+    ],
+    [
+      'another authority',
+      () => options(ports.sasl, { tls: { caFile: file(stranger.certificate) }, sasl: sasl() }),
+      { code: 'destination-credentials', path: 'tls.caFile', suggestion: /tls\.caFile/ },
+    ],
+    [
+      'a wrong fingerprint',
+      () => options(ports.sasl, { tls: fingerprint(stranger), sasl: sasl() }),
+      { code: 'destination-credentials', path: 'tls.caFingerprint', suggestion: /compare it/ },
+    ],
+    [
+      'an expired certificate',
+      () => options(expired, { tls: ca() }),
+      { code: 'destination-credentials', path: 'tls', suggestion: /renew/ },
+    ],
+    [
+      'a certificate for another name',
+      () => options(elsewhere, { tls: ca() }),
+      { code: 'destination-credentials', path: 'tls.serverName', suggestion: /tls\.serverName/ },
+    ],
+    [
+      'no client certificate',
+      () => options(ports.mutual, { tls: ca() }),
+      { code: 'destination-credentials', path: 'tls.certFile', suggestion: /client certificate/ },
+    ],
+    [
+      'a file that is not there',
+      () => options(ports.sasl, { tls: { caFile: '/nowhere.pem' }, sasl: sasl() }),
+      { code: 'destination-misconfigured', path: 'tls.caFile', suggestion: /PEM/ },
+    ],
+  ])('%s', async (_, given, { code, path: setting, suggestion }) => {
+    const fault = await faultOf(given());
+    expect(fault).toMatchObject({
+      code,
+      path: `${path}.${setting}`,
+      suggestion: expect.stringMatching(suggestion),
+    });
+    expect(JSON.stringify(fault)).not.toMatch(/4711|PRIVATE KEY/);
+  });
+
+  test('and goes on by itself once the file is there', async () => {
+    const caFile = join(folder, 'later.pem');
+    const given = options(ports.sasl, { tls: { caFile }, sasl: sasl() });
+    expect(await faultOf(given)).toMatchObject({ path: `${path}.tls.caFile` });
+    writeFileSync(caFile, authority.certificate);
+    const sink = await kafka.open(kafka.options.parse(given), testHost(), never());
+    // What is renewed wrongly and then mended is read anew, too.
+    writeFileSync(caFile, stranger.certificate);
+    expect(await unreachableBy(() => sink.check(never()))).toMatchObject({ path: `${path}.tls.caFile` });
+    writeFileSync(caFile, authority.certificate);
+    await sink.check(never());
+    await sink.close();
+  });
+
+  test('check --connect prints it, and never the password', async () => {
+    const home = bridgeHome(() => ({
+      events: options(ports.sasl, { kind: 'kafka', tls: ca(), sasl: sasl({ password: '${KAFKA_PASSWORD}' }) }),
+    }));
+    const wrong = await runCommand(['check', '--connect', '--config', home.configFile], {
+      KAFKA_PASSWORD: 'wrong-4711',
+    });
+    expect(wrong.code).toBe(1);
+    expect(wrong.stdout).toMatch(/✗ .*Kafka does not let this client in: .*\(connectors\.events\.sasl\)/);
+    expect(wrong.stdout + wrong.stderr).not.toContain('4711');
+    const right = await runCommand(['check', '--connect', '--config', home.configFile], {
+      KAFKA_PASSWORD: user.password,
+    });
+    expect(right).toMatchObject({ code: 0, stdout: expect.stringMatching(/✓ brokers: reached as bridge/) });
+    home.remove();
+  });
+
+  test('check --connect tells who may read and not write, and writes nothing to find out', async () => {
+    const topic = `doctor-${randomUUID()}`;
+    const admin = new Kafka({ brokers: [server.brokers], logLevel: logLevel.NOTHING }).admin();
+    await admin.connect();
+    await admin.createTopics({ waitForLeaders: true, topics: [{ topic }] });
+    const rule = { resourceType: 2, resourceName: topic, resourcePatternType: 3, host: '*', permissionType: 3 };
+    const allow = (username: string, operation: number) => ({ ...rule, principal: `User:${username}`, operation });
+    const [WRITE, DESCRIBE, DESCRIBE_CONFIGS] = [4, 8, 10];
+    const both = [user, reader].flatMap(({ username }) => [
+      allow(username, DESCRIBE),
+      allow(username, DESCRIBE_CONFIGS),
+    ]);
+    await admin.createAcls({ acl: [...both, allow(user.username, WRITE)] });
+    const checked = async (who: typeof user) => {
+      const home = bridgeHome(() => ({
+        events: { kind: 'kafka', ...options(ports.sasl, { topic, tls: ca(), sasl: sasl(who) }) },
+      }));
+      onTestFinished(home.remove);
+      return runCommand(['check', '--connect', '--config', home.configFile]);
+    };
+    // The broker takes a moment to know the rules.
+    await expect
+      .poll(() => checked(reader))
+      .toMatchObject({
+        code: 1,
+        stdout: expect.stringMatching(/✗ .*TOPIC_AUTHORIZATION_FAILED.*allow this client to/),
+      });
+    expect(await checked(user)).toMatchObject({ code: 0, stdout: expect.stringMatching(/✓ write permission: yes/) });
+    expect((await admin.fetchTopicOffsets(topic)).map(({ high }) => high)).toEqual(['0']);
+    await admin.disconnect();
+  });
+});

@@ -1,0 +1,207 @@
+import { randomUUID } from 'node:crypto';
+import { Kafka, logLevel } from 'kafkajs';
+import { describe, expect, inject, test } from 'vitest';
+import { kafka } from '../../connectors/kafka/connector.ts';
+import type { CanonicalEvent, ChangedFields } from '../../src/model/event.ts';
+import { freePort } from '../servers/index.ts';
+import { followTopic, type TopicRecord } from '../servers/readback.ts';
+import {
+  connectorSuite,
+  type Found,
+  makeEvent,
+  never,
+  type Place,
+  testHost,
+  unreachableBy,
+  withSink,
+} from './suite.ts';
+
+const brokers = inject('kafkaBrokers');
+const skip = brokers === '' ? 'no Kafka in this run' : '';
+const newTopic = (): string => `test.${randomUUID()}`;
+
+async function administer<T>(work: (admin: ReturnType<Kafka['admin']>) => Promise<T>): Promise<T> {
+  const admin = new Kafka({ brokers: [brokers], logLevel: logLevel.NOTHING }).admin();
+  await admin.connect();
+  try {
+    return await work(admin);
+  } finally {
+    await admin.disconnect();
+  }
+}
+
+/** Every record up to the present end of the topic. */
+async function readAll(topic: string): Promise<readonly TopicRecord[]> {
+  const ends = await administer((admin) => admin.fetchTopicOffsets(topic));
+  const total = ends.reduce((sum, { high, low }) => sum + Number(high) - Number(low), 0);
+  if (total === 0) return [];
+  const reader = await followTopic(brokers, topic);
+  await reader.until((records) => records.length >= total, `${total} records`);
+  await reader.close();
+  return reader.records;
+}
+
+function foundIn(topic: string, { key, value, headers, partition, offset }: TopicRecord): Found {
+  const binary = headers.ce_id !== undefined;
+  const parsed = JSON.parse(value ?? 'null') as CanonicalEvent & CanonicalEvent['data'];
+  const changed: ChangedFields = binary ? parsed.changed : parsed.data.changed;
+  const id = headers.ce_id ?? parsed.id;
+  return { id, groupId: key ?? '', changed, receipt: `${topic}/${partition}@${offset}` };
+}
+
+function place(more: Record<string, unknown> = {}): Place & { readonly topic: string } {
+  const topic = newTopic();
+  const options = { brokers, topic, createTopic: { partitions: 3 }, ...more };
+  return {
+    topic,
+    options,
+    readBack: async () => distinct((await readAll(topic)).map((record) => foundIn(topic, record))),
+  };
+}
+
+/** At least once: of an event that was delivered twice the last copy counts, which the last receipt names. */
+function distinct(found: readonly Found[]): Found[] {
+  return [...new Map(found.map((copy) => [copy.id, copy])).values()];
+}
+
+const small = { partitions: 1, config: { 'max.message.bytes': 3_000 } };
+
+for (const format of ['structured', 'binary']) {
+  connectorSuite({
+    name: `kafka, format: ${format}`,
+    connector: kafka,
+    keeps: 'every event',
+    skip,
+    place: async () => place({ format }),
+    unreachable: async () => ({ brokers: `127.0.0.1:${await freePort()}`, topic: newTopic() }),
+    poison: {
+      place: async () => place({ format, createTopic: small, maxBatchBytes: 1_000_000 }),
+      event: (groupId) => makeEvent({ introduction: 'x'.repeat(5_000) }, { groupId }),
+      reason: /MESSAGE_TOO_LARGE/,
+    },
+  });
+}
+
+describe.skipIf(skip !== '')('kafka', () => {
+  test('structured: key, headers and value are those of the CloudEvents binding', async () => {
+    const { topic, options } = place();
+    const event = makeEvent({ name: '群 🎉' });
+    await withSink(kafka, { options, readBack: async () => [] }, (sink) => sink.deliver([event], never()));
+    const [record] = await readAll(topic);
+    expect(record).toMatchObject({
+      key: event.subject,
+      headers: { 'content-type': 'application/cloudevents+json; charset=UTF-8' },
+    });
+    expect(JSON.parse(record?.value ?? '')).toEqual(event);
+  });
+
+  test('binary: attributes as ce_ headers, the data as value', async () => {
+    const { topic, options } = place({ format: 'binary' });
+    const event = makeEvent({ name: '群 🎉' }, { groupId: '@TGS#群' });
+    await withSink(kafka, { options, readBack: async () => [] }, (sink) => sink.deliver([event], never()));
+    const [record] = await readAll(topic);
+    expect(record?.headers).toEqual({
+      'content-type': 'application/json',
+      ce_specversion: '1.0',
+      ce_id: event.id,
+      ce_source: event.source,
+      ce_type: event.type,
+      ce_subject: event.subject,
+      ce_time: event.time,
+      ce_dataschema: event.dataschema,
+    });
+    expect(record?.key).toBe('@TGS#群');
+    expect(JSON.parse(record?.value ?? '')).toEqual(event.data);
+  });
+
+  test('partitions are those that Java’s default partitioner chooses', async () => {
+    const { topic, options } = place({ createTopic: { partitions: 6 } });
+    // Computed with org.apache.kafka.common.utils.Utils: toPositive(murmur2(key)) % 6.
+    const partitions = {
+      '@TGS#2J4SZEAEL': 5,
+      'e6a954aa-2419-4743-b968-a971f8077bf1': 5,
+      '@TGS#群': 4,
+      a: 4,
+      'party 🎉': 3,
+    };
+    const batch = Object.keys(partitions).map((groupId) => makeEvent({}, { groupId }));
+    await withSink(kafka, { options, readBack: async () => [] }, (sink) => sink.deliver(batch, never()));
+    const found = (await readAll(topic)).map(({ key, partition }) => [key, partition]);
+    expect(Object.fromEntries(found)).toEqual(partitions);
+  });
+
+  test('a missing topic is created as configured, and that is said', async () => {
+    const { topic, options } = place({ createTopic: { partitions: 5, config: { 'retention.ms': 86_400_000 } } });
+    const notes = await withSink(kafka, { options, readBack: async () => [] }, async (_, host) => host.notes);
+    expect(notes).toEqual([`created the topic ${topic}: 5 partitions, replication factor 1`]);
+    const metadata = await administer((admin) => admin.fetchTopicMetadata({ topics: [topic] }));
+    expect(metadata.topics[0]?.partitions).toHaveLength(5);
+    const { resources } = await administer((admin) =>
+      admin.describeConfigs({
+        includeSynonyms: false,
+        resources: [{ type: 2, name: topic, configNames: ['retention.ms'] }],
+      }),
+    );
+    expect(resources[0]?.configEntries[0]).toMatchObject({ configName: 'retention.ms', configValue: '86400000' });
+  });
+
+  test('createTopic: false leaves a missing topic missing and says what to do', async () => {
+    const { topic, options } = place({ createTopic: false });
+    const fault = await unreachableBy(() => kafka.open(kafka.options.parse(options), testHost(), never()));
+    expect(fault).toMatchObject({ code: 'destination-missing', path: 'connectors.under-test.topic' });
+    expect(await administer((admin) => admin.listTopics())).not.toContain(topic);
+  });
+
+  test('settings that the cluster refuses for the topic are named', async () => {
+    const { options } = place({ createTopic: { replicationFactor: 3 } });
+    const fault = await unreachableBy(() => kafka.open(kafka.options.parse(options), testHost(), never()));
+    expect(fault).toMatchObject({ code: 'destination-misconfigured', path: 'connectors.under-test.createTopic' });
+  });
+
+  test('a topic that is deleted under the sink is created anew', async () => {
+    const { topic, options, readBack } = place();
+    await withSink(kafka, { options, readBack }, async (sink) => {
+      const before = makeEvent({ name: 'before' });
+      await sink.deliver([before], never());
+      await administer((admin) => admin.deleteTopics({ topics: [topic] }));
+      await expect.poll(() => administer((admin) => admin.listTopics())).not.toContain(topic);
+      const event = makeEvent({ name: 'after' });
+      // The broker may take a record for the old topic while it is deleting it: delivered until it is found in the new one.
+      const found = async (): Promise<string[]> => {
+        await sink.deliver([event], never());
+        return (await readBack()).map(({ id }) => id);
+      };
+      const ids = () => found().catch(() => []);
+      await expect.poll(ids).toContain(event.id);
+      expect(await ids()).not.toContain(before.id);
+    });
+  });
+
+  test('a batch larger than one request is split, in order', async () => {
+    const { options, readBack } = place({
+      maxBatchBytes: 10_000,
+      createTopic: { partitions: 1, config: { 'max.message.bytes': 12_000 } },
+    });
+    await withSink(kafka, { options, readBack }, async (sink) => {
+      const batch = Array.from({ length: 60 }, () =>
+        makeEvent({ introduction: 'x'.repeat(1_500) }, { groupId: 'one' }),
+      );
+      const outcomes = await sink.deliver(batch, never());
+      expect(new Set([...outcomes.values()].map(({ kind }) => kind))).toEqual(new Set(['delivered']));
+      expect((await readBack()).map(({ id }) => id)).toEqual(batch.map(({ id }) => id));
+    });
+  });
+});
+
+describe('brokers', () => {
+  const parse = (given: unknown) => kafka.options.parse({ brokers: given, topic: 't' }).brokers;
+
+  test('a list, one string, several in one string', () => {
+    expect(parse(['a:1', 'b:2'])).toEqual(['a:1', 'b:2']);
+    expect(parse('a:1, [::1]:9092')).toEqual(['a:1', '[::1]:9092']);
+  });
+
+  test.each([[[]], [''], ['a'], ['http://a:1'], [['a:1', 'b']]])('%j is refused', (given) => {
+    expect(() => parse(given)).toThrow(/host:port|Too small/);
+  });
+});

@@ -1,0 +1,170 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join, normalize } from 'node:path';
+import type { Command } from 'commander';
+import { describe, expect, test } from 'vitest';
+import { FAULT_GUIDE } from '../../scripts/fault-guide.ts';
+import { type Schema, schemaOf } from '../../scripts/option-table.ts';
+import { program } from '../../src/cli.ts';
+import { parseConfig } from '../../src/config/load.ts';
+import { configSchema, laneOptions } from '../../src/config/schema.ts';
+import { FAULTS } from '../../src/model/fault.ts';
+import { runCommand } from '../support/bridge.process.ts';
+import { runProgram } from '../support/program.ts';
+import { blocksOf, commandsIn, documents } from './documents.ts';
+
+const blocks = documents.flatMap(blocksOf);
+
+describe('what is made from the sources', () => {
+  test('is what they say now: npm run docs', async () => {
+    const { code, stderr } = await runProgram(process.execPath, ['scripts/docs.ts', '--check']);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  });
+
+  test('every setting has a description', () => {
+    const undescribed = (schema: Schema, prefix: string): string[] =>
+      Object.entries(schema.properties ?? {}).flatMap(([key, property]) => {
+        const inner = [property, ...(property.anyOf ?? [])].find(({ properties }) => properties !== undefined);
+        const own = property.description === undefined && inner === undefined ? [prefix + key] : [];
+        return [...own, ...(inner ? undescribed(inner, `${prefix}${key}.`) : [])];
+      });
+    expect([...undescribed(schemaOf(configSchema), ''), ...undescribed(schemaOf(laneOptions), 'NAME.')]).toEqual([]);
+  });
+
+  test('every fault has one line in scripts/fault-guide.ts, which says what to do', () => {
+    const told = FAULT_GUIDE.flatMap(({ faults }) => Object.keys(faults));
+    expect(told.sort()).toEqual(Object.keys(FAULTS).sort());
+  });
+});
+
+describe('every YAML block of the documents can be loaded', () => {
+  const yaml = blocks.filter(({ language }) => language === 'yaml');
+
+  // What is left out of an example is filled in.
+  test.each(yaml)('$file, block $index', ({ file, text }) => {
+    const app = /^app:/m.test(text) ? '' : 'app: { sdkAppId: 1 }\n';
+    const rest = /^connectors:/m.test(text) ? '' : 'connectors: { audit-file: { kind: file, path: x } }\n';
+    const env = {
+      SDK_APP_ID: '1400701118',
+      CALLBACK_TOKEN: 'token',
+      NEXT_CALLBACK_TOKEN: 'next',
+      TENCENT_SECRET_KEY: 'key',
+      ADMIN_TOKEN: 'a-token-of-16-or-more',
+      KAFKA_BROKERS: '127.0.0.1:9092',
+      ELASTICSEARCH_URL: 'http://127.0.0.1:9200',
+    };
+    const result = parseConfig(`${app}${rest}${text}`, { file, env, schema: configSchema });
+    expect(result.ok ? [] : result.problems).toEqual([]);
+  });
+});
+
+/** Of others: their words are not ours to judge. */
+const PROGRAMS_OF_OTHERS = [
+  'cat',
+  'cd',
+  'curl',
+  'docker',
+  'export',
+  'grep',
+  'jq',
+  'kcat',
+  'kubectl',
+  'mvn',
+  'node',
+  'openssl',
+];
+
+describe('every command of the documents is one', () => {
+  const { scripts } = JSON.parse(readFileSync('package.json', 'utf8')) as { scripts: Record<string, string> };
+  for (const command of [program, ...program.commands, ...leaves(program)]) {
+    command.configureOutput({ writeErr: () => {}, writeOut: () => {} });
+    if (command.commands.length === 0) command.action(() => {});
+  }
+
+  /** What the command line is given, or undefined for a program of others. */
+  function argumentsOf([name = '', ...words]: readonly string[]): readonly string[] | undefined {
+    if (name === 'npx' && words[0] === 'group-sync-bridge') return words.slice(1);
+    if (name === 'npm') {
+      const [command = '', ...rest] = words.filter((word) => !['--silent', '-s'].includes(word));
+      const given = rest.includes('--') ? rest.slice(rest.indexOf('--') + 1) : [];
+      if (['ci', 'install', 'pack'].includes(command)) return undefined;
+      const script = command === 'run' ? (rest[0] ?? '') : command;
+      expect(Object.keys(scripts), `npm run ${script}`).toContain(script);
+      const [, own] = /^node src\/cli\.ts ?(\w*)$/.exec(scripts[script] ?? '') ?? [];
+      return own === undefined ? undefined : own === '' ? given : [own, ...given];
+    }
+    expect(/[\w./-]*\/(python|pip)$|^python3$/.test(name) ? [name] : PROGRAMS_OF_OTHERS, name).toContain(name);
+    return undefined;
+  }
+
+  const commands = blocks
+    .filter(({ language }) => language === 'sh')
+    .flatMap(({ file, text }) => commandsIn(text).map((words) => ({ file, line: words.join(' '), words })));
+
+  test.each(commands)('$file: $line', async ({ words }) => {
+    const args = argumentsOf(words);
+    if (args === undefined) return;
+    expect(() => program.parse(args, { from: 'user' })).not.toThrow();
+    // Those that need nothing but this checkout are run.
+    const [name = ''] = args;
+    const file = args[args.indexOf('--config') + 1] ?? '';
+    const harmless = name === 'schema' || (name === 'check' && !args.includes('--connect') && existsSync(file));
+    if (harmless) expect(await runCommand(args)).toMatchObject({ code: 0, stderr: '' });
+  });
+
+  test('in the middle of a sentence, too', () => {
+    const spans = documents.flatMap((file) =>
+      [...readFileSync(file, 'utf8').matchAll(/`(np[mx] (?:run|start|test|group-sync-bridge)[^`\n]*)`/g)].map(
+        ([, span = '']) => ({ file, span }),
+      ),
+    );
+    expect(spans.length).toBeGreaterThan(5);
+    for (const { file, span } of spans) {
+      // COMMAND, NAME and FILE stand for any.
+      if (span.includes('COMMAND')) continue;
+      const args = argumentsOf(commandsIn(span)[0] ?? []);
+      if (args !== undefined && args.length > 0)
+        expect(() => program.parse(args, { from: 'user' }), `${file}: ${span}`).not.toThrow();
+    }
+  });
+
+  test('and one that is none would have been found', () => {
+    expect(() => program.parse(['replay', 'group-index'], { from: 'user' })).toThrow(/--from/);
+    expect(() => program.parse(['status', '--misspelt'], { from: 'user' })).toThrow(/--misspelt/);
+    expect(() => program.parse(['quarantine', 'forget'], { from: 'user' })).toThrow();
+  });
+});
+
+function leaves(command: Command): Command[] {
+  return command.commands.length === 0 ? [command] : command.commands.flatMap(leaves);
+}
+
+describe('every link of the documents leads somewhere', () => {
+  /** As GitHub makes them. */
+  const anchors = (file: string): string[] =>
+    [...readFileSync(file, 'utf8').matchAll(/^#+ (.*)$/gm)].map(([, title = '']) =>
+      title
+        .toLowerCase()
+        .replaceAll(/[^\p{L}\p{N} _-]/gu, '')
+        .replaceAll(' ', '-'),
+    );
+
+  test.each(documents)('%s', (file) => {
+    const text = readFileSync(file, 'utf8').replaceAll(/^ *```[\s\S]*?^ *```$/gm, '');
+    for (const [, target = ''] of text.matchAll(/\]\((?!https?:)([^)]+)\)/g)) {
+      const [path = '', anchor] = target.split('#');
+      const there = path === '' ? file : normalize(join(dirname(file), path));
+      expect(existsSync(there), `${file} links to ${target}`).toBe(true);
+      if (anchor !== undefined && there.endsWith('.md'))
+        expect(anchors(there), `${file} links to ${target}`).toContain(anchor);
+    }
+  });
+
+  test('every page under docs/ is linked from docs/README.md, but for single decisions', () => {
+    const index = readFileSync('docs/README.md', 'utf8');
+    const pages = documents.filter((file) => /^docs\/(?!README|decisions\/\d)/.test(file));
+    expect(pages.filter((page) => !index.includes(`(${page.replace('docs/', '')})`))).toEqual([]);
+    const decisions = readFileSync('docs/decisions/README.md', 'utf8');
+    const single = documents.filter((file) => /^docs\/decisions\/\d/.test(file));
+    expect(single.filter((page) => !decisions.includes(`(${page.replace('docs/decisions/', '')})`))).toEqual([]);
+  });
+});

@@ -1,0 +1,82 @@
+/** What an engineer would copy ends with the groups that the bridge itself merges. */
+import { randomUUID } from 'node:crypto';
+import fc from 'fast-check';
+import { beforeAll, describe, expect, inject, test } from 'vitest';
+import { kafka } from '../../connectors/kafka/connector.ts';
+import type { CanonicalEvent } from '../../src/model/event.ts';
+import type { Group } from '../../src/model/group.ts';
+import { never, testHost } from '../connectors/suite.ts';
+import { madeEvent } from '../support/events.ts';
+import { delivered, mergedGroups } from '../support/histories.ts';
+import { javaExample, pythonExample, typescriptExample } from './example-programs.ts';
+
+const brokers = inject('kafkaBrokers');
+const topic = `test.${randomUUID()}`;
+/** Shown when a copy differs, so that the same histories can be had again. */
+const seed = fc.readConfigureGlobal()?.seed ?? Date.now();
+let expected: Map<string, Group>;
+
+/** Histories of some hundred groups, each group with a name of its own. */
+function histories(): { events: CanonicalEvent[]; shuffled: CanonicalEvent[] } {
+  const named = (n: number) => (event: CanonicalEvent) => {
+    const groupId = `${event.subject}${n}`;
+    return { ...event, subject: groupId, data: { ...event.data, groupId } };
+  };
+  const all = fc.sample(delivered, { seed, numRuns: 50 }).map((pair, n) => pair.map((events) => events.map(named(n))));
+  return { events: all.flatMap(([events = []]) => events), shuffled: all.flatMap(([, shuffled = []]) => shuffled) };
+}
+
+/** What a later bridge may write: a field that is new is ignored, an event of another type or version passed over. */
+function laterEvents(): { taken: CanonicalEvent; passedOver: CanonicalEvent[] } {
+  const event = madeEvent(1, { name: 'as it is' });
+  const { data } = madeEvent(2, { name: 'misread' });
+  const withField = { ...event, severity: 'low', data: { ...event.data, muted: true } };
+  const urn = 'urn:group-sync-bridge:event';
+  return {
+    taken: withField,
+    passedOver: [
+      { ...event, data, type: 'chat.group.member.joined', dataschema: `${urn}:group-member-joined:1` },
+      { ...event, data, dataschema: `${urn}:group-info-changed:2` },
+    ] as unknown as CanonicalEvent[],
+  };
+}
+
+/** In both formats, as after a change of the bridge's configuration. */
+async function deliver(events: readonly CanonicalEvent[]): Promise<void> {
+  for (const format of ['structured', 'binary']) {
+    const options = kafka.options.parse({ brokers, topic, format, createTopic: { partitions: 3 } });
+    const sink = await kafka.open(options, testHost(), never());
+    const half = events.filter((_, n) => (n % 2 === 0) === (format === 'binary'));
+    const outcomes = await sink.deliver(half, never());
+    await sink.close();
+    expect(new Set([...outcomes.values()].map(({ kind }) => kind))).toEqual(new Set(['delivered']));
+  }
+}
+
+describe.skipIf(brokers === '')('the examples keep the copy that the bridge keeps', () => {
+  beforeAll(async () => {
+    const { events, shuffled } = histories();
+    const { taken, passedOver } = laterEvents();
+    await deliver([...shuffled, taken, ...passedOver]);
+    expected = mergedGroups([...events, taken]);
+  });
+
+  const examples = { typescript: typescriptExample, python: pythonExample, java: javaExample };
+  for (const [name, prepare] of Object.entries(examples)) {
+    // The first run of a machine fetches what the example needs.
+    test(`examples/${name}`, { timeout: 180_000 }, async ({ skip }) => {
+      const example = await prepare();
+      if ('missing' in example) {
+        process.stderr.write(`SKIPPED: examples/${name}: ${example.missing}\n`);
+        return skip(example.missing);
+      }
+      const { code, stdout, stderr } = await example.run(['--brokers', brokers, '--topic', topic, '--until-end']);
+      expect(code, stderr).toBe(0);
+      const groups = JSON.parse(stdout) as Group[];
+      const copy = new Map(groups.map((group) => [group.groupId, group]));
+      expect(copy, `seed ${seed}`).toEqual(expected);
+      expect(stderr).toMatch(/^@TGS#TEST name: .* → .as it is.$/m);
+      expect(stderr.match(/passed over/g)).toHaveLength(2);
+    });
+  }
+});

@@ -1,0 +1,310 @@
+/** Lanes come and go in a relay that goes on: each next one begins where, and only when, the one before has left off. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import type { Sink } from '../../connectors/contract.ts';
+import { type ConnectorConfig, laneOptions } from '../../src/config/schema.ts';
+import { startLane } from '../../src/delivery/lane.ts';
+import { createLanes } from '../../src/delivery/lanes.ts';
+import { startRelay } from '../../src/delivery/thread/host.ts';
+import { openJournal } from '../../src/journal/append.ts';
+import { openDatabase } from '../../src/journal/database.ts';
+import { createDeliveryReader, type Settlement } from '../../src/journal/deliveries.ts';
+import { createGroupReader } from '../../src/journal/groups.ts';
+import { prunePass } from '../../src/journal/retention.ts';
+import { systemClock } from '../../src/model/clock.ts';
+import type { CanonicalEvent, EventId } from '../../src/model/event.ts';
+import type { Outcome } from '../../src/model/outcome.ts';
+import { createSignals } from '../../src/model/signal.ts';
+import { madeEvent } from '../support/events.ts';
+
+/*
+ * Doubles: sinks that answer when the test says, and a clock whose sleeps end when it does. The journal is a real one;
+ * what lanes settle is kept from it, as late as it can come: it says of every connector that it has taken nothing.
+ */
+
+const DELIVERED: Outcome = { kind: 'delivered', receipt: 'r' };
+const RETRY: Outcome = { kind: 'retry', fault: { code: 'event-refused', message: 'no' }, afterMs: 3_600_000 };
+
+function openedJournal() {
+  const folder = mkdtempSync(join(tmpdir(), 'exchange-'));
+  const file = join(folder, 'journal.db');
+  const signals = createSignals();
+  const database = openDatabase(file);
+  const journal = openJournal(database, systemClock, signals);
+  onTestFinished(() => {
+    journal.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+  const reader = createDeliveryReader(database.connection);
+  const groups = createGroupReader(database.connection);
+  const record = async (from: number, to: number): Promise<void> => {
+    for (let n = from; n <= to; n++) await journal.record(madeEvent(n, { name: `${n}` }, `@TGS#${n % 2}`));
+    journal.catchUp();
+  };
+  return { folder, file, signals, journal, reader, groups, record };
+}
+
+/** One destination; `answer` may be replaced, and is given the signal. */
+function destination() {
+  const given: string[] = [];
+  const restored: string[][] = [];
+  const made = {
+    given,
+    restored,
+    opens: 0,
+    closes: 0,
+    answer: async (batch: readonly CanonicalEvent[], _signal: AbortSignal): Promise<ReadonlyMap<EventId, Outcome>> =>
+      new Map(batch.map(({ id }) => [id, DELIVERED])),
+    restore: async (_signal: AbortSignal): Promise<void> => {},
+    async open(): Promise<Sink> {
+      made.opens++;
+      return {
+        async deliver(batch, signal) {
+          given.push(...batch.map(({ data }) => data.changed.name ?? ''));
+          return made.answer(batch, signal);
+        },
+        async restore(some, signal) {
+          restored.push(some.map(({ groupId }) => groupId));
+          await made.restore(signal);
+          return new Map(some.map(({ groupId }) => [groupId, DELIVERED]));
+        },
+        async check() {},
+        async close() {
+          made.closes++;
+        },
+      };
+    },
+  };
+  return made;
+}
+
+type Destination = ReturnType<typeof destination>;
+
+/** Lanes to the destinations that a connector's `path` names. */
+function lanesTo(destinations: Record<string, Destination>) {
+  const opened = openedJournal();
+  const settlements: Settlement[] = [];
+  const sleeping: { ms: number; end(): void }[] = [];
+  const stop = new AbortController();
+  const clock = {
+    now: Date.now,
+    sleep: (ms: number, signal?: AbortSignal) =>
+      new Promise<void>((resolve) => {
+        sleeping.push({ ms, end: resolve });
+        signal?.addEventListener('abort', () => resolve());
+        // A batch that gathers.
+        if (ms <= 1_000) setImmediate(resolve);
+        if (signal?.aborted) resolve();
+      }),
+  };
+  const lanes = createLanes((connector, config, from, heard) => {
+    const place = destinations[config.path as string] as Destination;
+    return startLane(
+      { connector, batch: config.batch, retry: config.retry, paused: false, wants: () => true, from },
+      {
+        open: place.open,
+        journal: opened.reader,
+        groups: opened.groups,
+        settle: (settlement) => {
+          if (heard()) settlements.push(settlement);
+        },
+        clock,
+        signals: createSignals(),
+        random: () => 0,
+      },
+      stop.signal,
+    );
+  }, clock);
+  onTestFinished(() => stop.abort());
+  return { ...opened, lanes, settlements, sleeping, stop };
+}
+
+const to = (path: string): ConnectorConfig => ({ ...laneOptions.parse({}), kind: 'file', path });
+
+test('the batch in flight is settled, the sink closed, then the next lane goes on behind it, whatever the journal says', async () => {
+  const [before, after] = [destination(), destination()];
+  const { lanes, record, settlements } = lanesTo({ before, after });
+  await record(1, 4);
+  const answered = Promise.withResolvers<void>();
+  before.answer = async (batch) => {
+    await answered.promise;
+    return new Map(batch.map(({ id }) => [id, DELIVERED]));
+  };
+  await lanes.exchange([], { c: to('before') });
+  await expect.poll(() => before.given).toEqual(['1', '2', '3', '4']);
+  const exchanged = lanes.exchange(['c'], { c: to('after') });
+  await record(5, 6);
+  lanes.wake();
+  expect([before.closes, after.opens]).toEqual([0, 0]);
+  answered.resolve();
+  await exchanged;
+  await expect.poll(() => after.given).toEqual(['5', '6']);
+  expect([before.closes, before.given.length]).toEqual([1, 4]);
+  expect(settlements.map(({ cursor }) => cursor)).toEqual([4, 6]);
+});
+
+test('what waits for its retry goes to the next lane, at once, and its group behind it', async () => {
+  const [before, after] = [destination(), destination()];
+  const { lanes, record, settlements } = lanesTo({ before, after });
+  await record(1, 4);
+  before.answer = async (batch) =>
+    new Map(batch.map(({ id, data }) => [id, data.changed.name === '1' ? RETRY : DELIVERED]));
+  await lanes.exchange([], { c: to('before') });
+  await expect.poll(() => settlements.at(-1)?.waiting.map(({ seq }) => seq)).toEqual([1]);
+  await record(5, 5);
+  lanes.wake();
+  await expect.poll(() => settlements.at(-1)?.waiting.map(({ seq }) => seq)).toEqual([5]);
+  await lanes.exchange(['c'], { c: to('after') });
+  await expect.poll(() => after.given).toEqual(['1', '5']);
+  expect(settlements.flatMap(({ released }) => released)).toEqual([1, 5]);
+});
+
+test('a batch that takes too long is aborted; its events are the next lane’s', async () => {
+  const [before, after] = [destination(), destination()];
+  const { lanes, record, sleeping } = lanesTo({ before, after });
+  await record(1, 2);
+  before.answer = (_, signal) =>
+    new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+  await lanes.exchange([], { c: to('before') });
+  await expect.poll(() => before.given).toEqual(['1', '2']);
+  const exchanged = lanes.exchange(['c'], { c: to('after') });
+  sleeping.find(({ ms }) => ms === 5_000)?.end();
+  await exchanged;
+  expect(before.closes).toBe(1);
+  await expect.poll(() => after.given).toEqual(['1', '2']);
+});
+
+test('a sink that heeds nothing is left behind, and what it still says counts no more', async () => {
+  const [before, after] = [destination(), destination()];
+  const { lanes, record, settlements, sleeping } = lanesTo({ before, after });
+  await record(1, 2);
+  const answered = Promise.withResolvers<ReadonlyMap<EventId, Outcome>>();
+  before.answer = () => answered.promise;
+  await lanes.exchange([], { c: to('before') });
+  await expect.poll(() => before.given).toEqual(['1', '2']);
+  const exchanged = lanes.exchange(['c'], { c: to('after') });
+  for (const { ms, end } of sleeping) if (ms <= 8_000) end();
+  await exchanged;
+  expect(before.closes).toBe(0);
+  await expect.poll(() => settlements.map(({ cursor }) => cursor)).toEqual([2]);
+  answered.resolve(new Map());
+  await expect.poll(() => before.closes).toBe(1);
+  expect(settlements).toHaveLength(1);
+  expect(after.given).toEqual(['1', '2']);
+});
+
+test('a connector that comes back goes on where it left off', async () => {
+  const place = destination();
+  const { lanes, record } = lanesTo({ place });
+  await record(1, 2);
+  await lanes.exchange([], { c: to('place') });
+  await expect.poll(() => place.given).toEqual(['1', '2']);
+  await lanes.exchange(['c'], {});
+  await record(3, 4);
+  await lanes.exchange([], { c: to('place') });
+  await expect.poll(() => place.given).toEqual(['1', '2', '3', '4']);
+});
+
+test.each(['before', 'meanwhile'])(
+  'a restore that goes on is the next lane’s, and so is what is asked for %s',
+  async (when) => {
+    const [before, after] = [destination(), destination()];
+    const { lanes, record, sleeping } = lanesTo({ before, after });
+    await record(1, 4);
+    await lanes.exchange([], { c: to('before') });
+    await expect.poll(() => before.given).toHaveLength(4);
+    before.restore = (signal) =>
+      new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+    lanes.ask('c', (lane) => lane.restore('join'));
+    await expect.poll(() => before.restored).toHaveLength(1);
+    const replay = () => lanes.ask('c', (lane) => lane.replay(2));
+    if (when === 'before') replay();
+    const exchanged = lanes.exchange(['c'], { c: to('after') });
+    if (when === 'meanwhile') replay();
+    sleeping.find(({ ms }) => ms === 5_000)?.end();
+    await exchanged;
+    await expect.poll(() => after.given).toEqual(['3', '4']);
+    expect(after.restored).toEqual([['@TGS#0', '@TGS#1']]);
+  },
+);
+
+test('a drain in the midst of it ends the next lane, too, when it has delivered what is there', async () => {
+  const [before, after] = [destination(), destination()];
+  const { lanes, record } = lanesTo({ before, after });
+  await record(1, 2);
+  const answered = Promise.withResolvers<void>();
+  before.answer = async (batch) => {
+    await answered.promise;
+    return new Map(batch.map(({ id }) => [id, DELIVERED]));
+  };
+  await lanes.exchange([], { c: to('before') });
+  await expect.poll(() => before.given).toHaveLength(2);
+  const exchanged = lanes.exchange(['c'], { c: to('after') });
+  await record(3, 4);
+  const drained = lanes.drain();
+  answered.resolve();
+  await Promise.all([exchanged, drained]);
+  expect([before.closes, after.closes, after.given]).toEqual([1, 1, ['3', '4']]);
+});
+
+describe('the relay’s thread', () => {
+  test('after a crash has the connectors of the last reload, not those of the start', async () => {
+    const { folder, file, signals, journal, reader, record } = openedJournal();
+    const written = async (name: string): Promise<string[]> =>
+      (await readFile(join(folder, name), 'utf8').catch(() => ''))
+        .split('\n')
+        .filter((line) => line !== '')
+        .map((line) => JSON.parse(line).data.changed.name);
+    const crashes: unknown[] = [];
+    signals.on('relay.crashed', ({ fault }) => crashes.push(fault));
+    signals.on('journal.committed', () => relay.wake());
+    const file1 = { first: to(join(folder, 'first')) };
+    const both = { second: to(join(folder, 'second')), third: to(join(folder, 'third')) };
+    const relay = startRelay({ journalFile: file, connectors: file1 }, journal.settle, signals);
+    onTestFinished(() => relay.stop(0));
+    await record(1, 1);
+    await expect.poll(() => written('first')).toEqual(['1']);
+    await relay.exchange(both, ['first'], ['second', 'third']);
+    for (const name of ['second', 'third']) await expect.poll(() => reader.cursor(name)).toBe(1);
+
+    // No file is so wrong that the schema would let it through and the thread could not live with it; this one is.
+    const wrong = { ...to(''), filter: { groupIds: 1 } } as unknown as ConnectorConfig;
+    await relay.exchange({ ...both, wrong }, [], ['wrong']);
+    await expect.poll(() => crashes.length).toBeGreaterThan(0);
+    await relay.exchange(both, ['wrong'], []);
+    await record(2, 3);
+    for (const name of ['second', 'third']) await expect.poll(() => written(name)).toEqual(['1', '2', '3']);
+    expect(await written('first')).toEqual(['1']);
+  });
+
+  test('without any connector it stays, and takes one that is added', async () => {
+    const { folder, file, signals, journal, record } = openedJournal();
+    const crashes: unknown[] = [];
+    signals.on('relay.crashed', (crash) => crashes.push(crash));
+    const relay = startRelay({ journalFile: file, connectors: {} }, journal.settle, signals);
+    await record(1, 1);
+    await relay.exchange({ first: to(join(folder, 'first')) }, [], ['first']);
+    await expect.poll(() => readFile(join(folder, 'first'), 'utf8').catch(() => '')).toContain('"name":"1"');
+    await relay.stop(10_000);
+    expect(crashes).toEqual([]);
+  });
+});
+
+test('retention keeps for a connector that is added in the midst of a pass what there still is', async () => {
+  const { journal, reader } = openedJournal();
+  await Promise.all(Array.from({ length: 1_700 }, (_, n) => journal.record(madeEvent(n + 1))));
+  journal.settle({ connector: 'c', cursor: 1_700, waiting: [], dead: [], released: [] });
+  await expect.poll(() => reader.cursor('c')).toBe(1_700);
+  const connectors = ['c'];
+  const clock = {
+    now: () => madeEvent(100_000).data.receivedAt,
+    // Between the first step and the second.
+    sleep: async () => void connectors.push('added'),
+  };
+  const settings = () => ({ keepDelivered: 1, connectors });
+  expect(await prunePass(settings, journal, reader, clock, new AbortController().signal)).toBe(500);
+  expect(reader.read(0, 1)[0]?.seq).toBe(501);
+});

@@ -1,0 +1,254 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { type Callback, type CallbackQuery, readBody, readCallback, readQuery } from '../../src/intake/callback.ts';
+import { MAX_AHEAD_MS, mapCallback } from '../../src/intake/mapping.ts';
+import { type CanonicalEvent, canonicalEvent } from '../../src/model/event.ts';
+import { body, CAPTURE_2022, DOCUMENTED, fields, ODD_TEXTS, SDK_APP_ID } from '../support/callbacks.ts';
+
+const RECEIPT = { at: 1_700_000_030_000, nonce: 'n1' };
+
+function read(text: string): Callback {
+  const parsed = readBody(Buffer.from(text));
+  const callback = parsed.ok ? readCallback(String(parsed.value.CallbackCommand), parsed.value) : parsed;
+  if (!callback.ok) throw new Error(callback.fault.message);
+  return callback.value;
+}
+
+function map(text: string, query: CallbackQuery = {}, receipt = RECEIPT): CanonicalEvent {
+  return mapCallback(SDK_APP_ID, query, read(text), receipt);
+}
+
+describe('the canonical event', () => {
+  test('of the 2022 capture, whole', () => {
+    const query = readQuery(CAPTURE_2022.search);
+    const event = map(CAPTURE_2022.body, query.ok ? query.value : {});
+    expect(event).toEqual({
+      specversion: '1.0',
+      id: expect.stringMatching(/^[0-9a-hjkmnp-tv-z]{26}$/),
+      source: 'urn:tencent-chat:app:1400701118',
+      type: 'chat.group.info.changed',
+      subject: 'e6a954aa-2419-4743-b968-a971f8077bf1',
+      time: '2022-07-09T18:02:45.743Z',
+      datacontenttype: 'application/json',
+      dataschema: 'urn:group-sync-bridge:event:group-info-changed:1',
+      data: {
+        groupId: 'e6a954aa-2419-4743-b968-a971f8077bf1',
+        groupType: 'AVChatRoom',
+        operator: 'administrator',
+        changed: { name: 'test update', introduction: 'test update group' },
+        occurredAt: 1_657_389_765_743,
+        occurredAtFrom: 'callback',
+        receivedAt: RECEIPT.at,
+        origin: { platform: 'RESTAPI', clientIp: '113.118.225.178' },
+        extra: {},
+      },
+    });
+  });
+
+  test('of the documented sample, whose EventTime is a string', () => {
+    expect(map(DOCUMENTED.body)).toMatchObject({
+      time: '2022-12-09T08:26:54.123Z',
+      data: {
+        occurredAt: 1_670_574_414_123,
+        occurredAtFrom: 'callback',
+        changed: {
+          name: 'MyFirstGroup',
+          introduction: 'TestIntroduction',
+          notification: 'TestNotification',
+          faceUrl: 'http://this.is.face.url',
+        },
+      },
+    });
+  });
+
+  test('"" is a cleared field, an absent key is unchanged', () => {
+    expect(map(body({ Name: '', Introduction: undefined, FaceUrl: '' })).data.changed).toEqual({
+      name: '',
+      faceUrl: '',
+    });
+    expect(map(body({ Name: undefined })).data.changed).toEqual({});
+  });
+
+  test('custom fields are mapped; a list of another shape is kept as it came', () => {
+    const list = [
+      { Key: 'color', Value: 'red' },
+      { Key: '__proto__', Value: 'x' },
+    ];
+    const { changed, extra } = map(body({ UserDefinedDataList: list })).data;
+    expect(Object.entries(changed.customFields ?? {})).toEqual([
+      ['color', 'red'],
+      ['__proto__', 'x'],
+    ]);
+    expect(extra).toEqual({});
+    const odd = map(body({ UserDefinedDataList: { color: 'red' } })).data;
+    expect(odd.changed).toEqual({ name: 'a name' });
+    expect(odd.extra).toEqual({ UserDefinedDataList: { color: 'red' } });
+  });
+
+  test('unknown fields are kept as they came, __proto__ too', () => {
+    const text = body().replace('{', '{"__proto__":{"a":1},"ShutUpAllMember":"On","Deep":[{"x":null}],');
+    expect(JSON.stringify(map(text).data.extra)).toBe(
+      '{"__proto__":{"a":1},"ShutUpAllMember":"On","Deep":[{"x":null}]}',
+    );
+  });
+
+  test('its JSON survives storage and is valid by its own schema', () => {
+    for (const text of Object.values(ODD_TEXTS)) {
+      const event = map(body({ Name: text, Unknown: text, UserDefinedDataList: [{ Key: text, Value: text }] }), {
+        requestId: 'r',
+      });
+      const stored = JSON.parse(Buffer.from(JSON.stringify(event)).toString());
+      expect(stored).toEqual(event);
+      expect(canonicalEvent.parse(stored)).toEqual(event);
+    }
+  });
+});
+
+describe('the life of a group', () => {
+  const member = [{ Member_Account: 'bob' }];
+
+  test('created: name, owner, who did it; the members are kept as they came', () => {
+    const fields = { CallbackCommand: 'Group.CallbackAfterCreateGroup', Owner_Account: 'leckie', MemberList: member };
+    const event = map(body({ ...fields, UserDefinedDataList: [{ Key: 'k', Value: 'v' }] }));
+    expect(event).toMatchObject({
+      type: 'chat.group.created',
+      dataschema: 'urn:group-sync-bridge:event:group-created:1',
+      data: {
+        operator: 'administrator',
+        owner: 'leckie',
+        changed: { name: 'a name', customFields: { k: 'v' } },
+        extra: { MemberList: member },
+      },
+    });
+    expect(canonicalEvent.parse(event)).toEqual(event);
+  });
+
+  test('destroyed: nothing is changed, nobody is said to have done it', () => {
+    const fields = {
+      CallbackCommand: 'Group.CallbackAfterGroupDestroyed',
+      Owner_Account: 'leckie',
+      Operator_Account: undefined,
+    };
+    const event = map(body({ ...fields, MemberList: member }));
+    expect(event).toMatchObject({
+      type: 'chat.group.destroyed',
+      dataschema: 'urn:group-sync-bridge:event:group-destroyed:1',
+      data: { owner: 'leckie', changed: {}, extra: { Name: 'a name', MemberList: member } },
+    });
+    expect(event.data).not.toHaveProperty('operator');
+    expect(canonicalEvent.parse(event)).toEqual(event);
+  });
+
+  test('owner changed: the new one and the one before', () => {
+    const fields = {
+      CallbackCommand: 'Group.CallbackAfterChangeGroupOwner',
+      OldOwner_Account: 'tom',
+      NewOwner_Account: 'ann',
+    };
+    const event = map(body({ ...fields, Name: undefined }));
+    expect(event).toMatchObject({
+      type: 'chat.group.owner.changed',
+      dataschema: 'urn:group-sync-bridge:event:group-owner-changed:1',
+      data: { owner: 'ann', previousOwner: 'tom', changed: {}, extra: {} },
+    });
+    expect(canonicalEvent.parse(event)).toEqual(event);
+    const other = map(body({ ...fields, NewOwner_Account: 'eve', Name: undefined }));
+    expect(other.id).not.toBe(event.id);
+  });
+
+  test('the same fields under another command are another event', () => {
+    const commands = ['Group.CallbackAfterCreateGroup', 'Group.CallbackAfterGroupInfoChanged'];
+    expect(new Set(commands.map((CallbackCommand) => map(body({ CallbackCommand })).id)).size).toBe(2);
+  });
+});
+
+describe('when it occurred', () => {
+  test('a number, a string of digits: the callback’s', () => {
+    for (const EventTime of [1_657_389_765_743, '1657389765743', 1_657_389_765_743.9]) {
+      expect(map(body({ EventTime })).data).toMatchObject({
+        occurredAt: 1_657_389_765_743,
+        occurredAtFrom: 'callback',
+      });
+    }
+  });
+
+  test('absent: the receipt', () => {
+    expect(map(body({ EventTime: undefined }))).toMatchObject({
+      time: new Date(RECEIPT.at).toISOString(),
+      data: { occurredAt: RECEIPT.at, occurredAtFrom: 'receipt', extra: {} },
+    });
+  });
+
+  test('up to 10 minutes ahead is believed; more would win over every later change', () => {
+    const edge = RECEIPT.at + MAX_AHEAD_MS;
+    expect(map(body({ EventTime: edge })).data).toMatchObject({ occurredAt: edge, occurredAtFrom: 'callback' });
+    for (const EventTime of [edge + 1, String(edge + 1), 8.64e15 + 1, 1e300, '9'.repeat(400)]) {
+      expect(map(body({ EventTime })).data).toMatchObject({
+        occurredAt: RECEIPT.at,
+        occurredAtFrom: 'receipt',
+        extra: { EventTime },
+      });
+    }
+  });
+});
+
+describe('the id', () => {
+  const later = { at: RECEIPT.at + 1_000, nonce: 'n2' };
+
+  test('is the same for a redelivered callback, whenever and however it comes', () => {
+    const reordered = JSON.stringify(Object.fromEntries(Object.entries(fields()).reverse()));
+    const quoted = body({ EventTime: '1700000000000' });
+    const ids = [
+      map(body()),
+      map(body(), { requestId: 'r', clientIp: '1.2.3.4' }, later),
+      map(reordered),
+      map(quoted),
+    ].map(({ id }) => id);
+    expect(new Set(ids).size).toBe(1);
+  });
+
+  test('is pinned: a change of it would record redelivered callbacks twice after an upgrade', () => {
+    expect(map(CAPTURE_2022.body).id).toBe('01g7j21n3f6p0b77j8xz2f14qd');
+  });
+
+  test.each([
+    ['group', { GroupId: 'another' }],
+    ['EventTime', { EventTime: 1_700_000_000_001 }],
+    ['operator', { Operator_Account: 'another' }],
+    ['a value', { Name: 'another' }],
+    ['a value cleared', { Name: '' }],
+    ['a value left out', { Name: undefined }],
+    ['the same value in another field', { Name: undefined, Introduction: 'a name' }],
+    ['a custom field', { UserDefinedDataList: [{ Key: 'k', Value: 'v' }] }],
+    ['an unknown field', { ShutUpAllMember: 'On' }],
+    ['a lone surrogate', { Name: '\ud800' }],
+  ])('differs with %s', (_, changes) => {
+    expect(map(body(changes)).id).not.toBe(map(body()).id);
+  });
+
+  test('differs for other lone surrogates, which UTF-8 would fold into one', () => {
+    expect(map(body({ Name: '\ud800' })).id).not.toBe(map(body({ Name: '\udc00' })).id);
+  });
+
+  test('differs between apps', () => {
+    expect(mapCallback('1', {}, read(body()), RECEIPT).id).not.toBe(map(body()).id);
+  });
+
+  test('without EventTime it covers RequestID, or lacking that the receipt', () => {
+    const timeless = body({ EventTime: undefined });
+    expect(map(timeless, { requestId: 'r' }).id).toBe(map(timeless, { requestId: 'r' }, later).id);
+    expect(map(timeless, { requestId: 'r' }).id).not.toBe(map(timeless, { requestId: 's' }).id);
+    expect(map(timeless).id).toBe(map(timeless).id);
+    expect(map(timeless).id).not.toBe(map(timeless, {}, { ...RECEIPT, nonce: 'n2' }).id);
+  });
+
+  test('sorts by EventTime', () => {
+    const time = fc.integer({ min: 0, max: RECEIPT.at + MAX_AHEAD_MS });
+    fc.assert(
+      fc.property(time, time, (a, b) => {
+        fc.pre(a < b);
+        expect(map(body({ EventTime: a })).id < map(body({ EventTime: b })).id).toBe(true);
+      }),
+    );
+  });
+});

@@ -1,0 +1,85 @@
+/** The receiver on a real journal in this process, behind a real server on loopback. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'vitest';
+import { closeServer, listen } from '../../src/http/server.ts';
+import { createReceiver, type ReceiverPorts, type ReceiverSettings } from '../../src/intake/receiver.ts';
+import { openJournal } from '../../src/journal/append.ts';
+import { openDatabase } from '../../src/journal/database.ts';
+import { createDeliveryReader } from '../../src/journal/deliveries.ts';
+import { systemClock } from '../../src/model/clock.ts';
+import type { CanonicalEvent } from '../../src/model/event.ts';
+import { textOf } from '../../src/model/recorded.ts';
+import { createSignals, type SignalBus, type Signals } from '../../src/model/signal.ts';
+import { body, SDK_APP_ID, search } from '../support/callbacks.ts';
+
+export const NOW = 1_700_000_030_000;
+export const OK = { ActionStatus: 'OK', ErrorInfo: '', ErrorCode: 0 };
+
+export interface Receiver {
+  readonly origin: string;
+  readonly port: number;
+  readonly signals: SignalBus;
+  post(callback?: {
+    search?: string;
+    body?: string | Buffer;
+    headers?: Record<string, string>;
+  }): Promise<{ status: number; json: unknown }>;
+  /** Every event on disk, in journal order. */
+  recorded(): CanonicalEvent[];
+  readonly answered: Signals['callback.answered'][];
+  close(): Promise<void>;
+}
+
+/** The receiver on a real journal; ports replace what a test wants otherwise: a journal that fails, a server with limits. */
+export async function startReceiver(
+  changes: Partial<ReceiverSettings> = {},
+  { serve = listen, ...ports }: Partial<ReceiverPorts> & { serve?: typeof listen } = {},
+): Promise<Receiver> {
+  const folder = mkdtempSync(join(tmpdir(), 'receiver-'));
+  const clock = { ...systemClock, now: () => NOW };
+  const signals = createSignals();
+  const answered: Signals['callback.answered'][] = [];
+  signals.on('callback.answered', (payload) => answered.push(payload));
+  const database = openDatabase(join(folder, 'journal.db'));
+  const journal = openJournal(database, clock, signals);
+  const app = createReceiver(
+    {
+      sdkAppId: SDK_APP_ID,
+      path: '/callback',
+      maxBodyBytes: 65_536,
+      maxInFlight: 2_000,
+      forwardAll: false,
+      allowBefore: new Set(),
+      otherCommands: 'acknowledge',
+      whenUnrecordable: 'fail',
+      ...changes,
+    },
+    { record: journal.record, quarantine: journal.quarantine, clock, signals, stopping: () => false, ...ports },
+  );
+  const { server, port } = await serve(app.fetch, '127.0.0.1', 0);
+  const origin = `http://127.0.0.1:${port}`;
+  const reader = createDeliveryReader(database.connection);
+  return {
+    origin,
+    port,
+    signals,
+    answered,
+    async post({ search: query = search(), body: payload = body(), headers = {} } = {}) {
+      const response = await fetch(`${origin}/callback?${query}`, { method: 'POST', body: payload, headers });
+      return { status: response.status, json: await response.json() };
+    },
+    recorded: () => reader.read(0, 1_000).map(({ event }) => JSON.parse(textOf(event)) as CanonicalEvent),
+    async close() {
+      await closeServer(server, 100);
+      journal.close();
+      rmSync(folder, { recursive: true });
+    },
+  };
+}
+
+export const fail = (status: number, info: RegExp) => ({
+  status,
+  json: { ActionStatus: 'FAIL', ErrorInfo: expect.stringMatching(info), ErrorCode: status },
+});

@@ -1,0 +1,293 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { openJournal } from '../../src/journal/append.ts';
+import { openDatabase } from '../../src/journal/database.ts';
+import { createHistoryReader } from '../../src/journal/history.ts';
+import { systemClock } from '../../src/model/clock.ts';
+import type { CanonicalEvent } from '../../src/model/event.ts';
+import { createSignals } from '../../src/model/signal.ts';
+import { madeEvent } from '../support/events.ts';
+
+/*
+ * The oracle of a chain is the list of events that were recorded, filtered by group and turned round.
+ */
+
+let folder: string;
+let file: string;
+const opened: { close(): void }[] = [];
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'history-'));
+  file = join(folder, 'journal.db');
+});
+afterEach(() => {
+  for (const one of opened.splice(0)) one.close();
+  rmSync(folder, { recursive: true });
+});
+
+function open() {
+  const database = openDatabase(file);
+  const journal = openJournal(database, systemClock, createSignals());
+  let closed = false;
+  const close = () => {
+    if (!closed) journal.close();
+    closed = true;
+  };
+  opened.push({ close });
+  return { database, journal, history: createHistoryReader(database.connection, journal), close };
+}
+
+/** `n` events over three groups; every fifth of them has a state too large to be remembered. */
+const events = Array.from({ length: 45 }, (_, n) =>
+  madeEvent(n, { name: `name ${n}`, ...(n % 5 === 0 && { introduction: 'x'.repeat(6_000) }) }, `g${n % 3}`),
+);
+const ids = (entries: readonly { event: CanonicalEvent }[]) => entries.map(({ event }) => event.id);
+const wanted = (groupId: string, some: readonly CanonicalEvent[] = events) =>
+  some
+    .filter(({ subject }) => subject === groupId)
+    .map(({ id }) => id)
+    .reverse();
+const never = new AbortController().signal;
+
+describe('the events of a group are linked', () => {
+  test('one by one and many at once, over restarts, whatever the journal remembers of a group', async () => {
+    for (const some of [events.slice(0, 10), events.slice(10, 30), events.slice(30)]) {
+      const { journal, close } = open();
+      if (some.length === 10) for (const event of some) await journal.record(event);
+      else await Promise.all(some.map(journal.record));
+      close();
+    }
+    const { history, journal } = open();
+    for (const groupId of ['g0', 'g1', 'g2']) {
+      expect(ids(history.ofGroup(groupId, 100))).toEqual(wanted(groupId));
+      expect(history.latest(groupId)).toBe(journal.head() - 2 + Number(groupId.slice(1)));
+    }
+    expect(history.ofGroup('unknown', 100)).toEqual([]);
+    expect(history.latest('unknown')).toBeUndefined();
+  });
+
+  test('also where an event changes nothing in the merged state, and where reconcile records several at once', async () => {
+    const { journal, history, database } = open();
+    const late = madeEvent(0, { name: 'late' }, 'g');
+    const some = [madeEvent(9, { name: 'new' }, 'g'), { ...late, id: 'a' }, { ...late, id: 'b' }];
+    for (const event of some) await journal.record(event);
+    journal.catchUp();
+    const states = database.connection.prepare('SELECT state FROM groups');
+    expect(JSON.parse(String(states.get()?.state)).name).toBe('new');
+    await journal.recordRead([{ ...late, id: 'c' }, madeEvent(10, {}, 'h'), { ...late, id: 'd' }], ['g', 'h']);
+    expect(ids(history.ofGroup('g', 10))).toEqual(['d', 'c', 'b', 'a', some[0]?.id]);
+    expect(history.ofGroup('g', 10).map(({ seq }) => seq)).toEqual([6, 4, 3, 2, 1]);
+  });
+
+  test('duplicates do not touch the chain', async () => {
+    const { journal, history } = open();
+    await Promise.all(events.slice(0, 20).map(journal.record));
+    await Promise.all(
+      [events[3], events[20], events[0], events[23], events[3]].map((event) => journal.record(event as CanonicalEvent)),
+    );
+    const all = [...events.slice(0, 21), events[23] as CanonicalEvent];
+    for (const groupId of ['g0', 'g1', 'g2']) expect(ids(history.ofGroup(groupId, 100))).toEqual(wanted(groupId, all));
+  });
+
+  test('what was not committed leaves no link', async () => {
+    const { database, journal, history } = open();
+    await Promise.all(events.slice(0, 20).map(journal.record));
+    const { page_count: pages } = database.connection.prepare('PRAGMA page_count').get() as { page_count: number };
+    database.connection.exec(`PRAGMA max_page_count = ${pages}`);
+    const [refused, small] = [madeEvent(100, { notification: 'y'.repeat(60_000) }, 'g0'), madeEvent(101, {}, 'g0')];
+    const results = await Promise.allSettled([small, refused, small].map(journal.record));
+    expect(results.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected']);
+    database.connection.exec('PRAGMA max_page_count = 1000000');
+    expect(ids(history.ofGroup('g0', 100))).toEqual(wanted('g0', events.slice(0, 20)));
+    await journal.record(events[21] as CanonicalEvent);
+    const all = [...events.slice(0, 20), events[21] as CanonicalEvent];
+    expect(ids(history.ofGroup('g0', 100))).toEqual(wanted('g0', all));
+    expect(history.ofGroup('g0', 1)).toMatchObject([{ seq: 21 }]);
+  });
+
+  test('more groups than are remembered', async () => {
+    const { journal, history } = open();
+    const many = (round: number) =>
+      Array.from({ length: 6_000 }, (_, n) => madeEvent(round * 6_000 + n, { name: `${n}` }, `group ${n}`));
+    const [first, second] = [many(0), many(1)];
+    await Promise.all(first.map(journal.record));
+    await Promise.all(second.map(journal.record));
+    for (const n of [0, 1, 999, 1_000, 5_999]) {
+      expect(ids(history.ofGroup(`group ${n}`, 10))).toEqual([second[n]?.id, first[n]?.id]);
+    }
+  });
+
+  test('the chain ends where older events were pruned, and goes on with the next one', async () => {
+    const { journal, history } = open();
+    await Promise.all(events.slice(0, 30).map(journal.record));
+    await journal.prune(0, () => 20, 100);
+    expect(ids(history.ofGroup('g1', 100))).toEqual(wanted('g1', events.slice(20, 30)));
+    await journal.prune(0, () => 30, 100);
+    expect(history.ofGroup('g1', 100)).toEqual([]);
+    expect(history.latest('g1')).toBe(29);
+    await journal.record(events[31] as CanonicalEvent);
+    expect(ids(history.ofGroup('g1', 100))).toEqual([events[31]?.id]);
+  });
+
+  test('a journal from before there were links: what comes is linked from then on, and nothing is rewritten', async () => {
+    const { journal, close, database } = open();
+    await Promise.all(events.slice(0, 20).map(journal.record));
+    journal.catchUp();
+    // What the migrations added, taken away again.
+    database.connection.exec(
+      'ALTER TABLE events DROP COLUMN previous; ALTER TABLE groups DROP COLUMN last_seq; DROP TABLE merged; ' +
+        'PRAGMA user_version = 2',
+    );
+    close();
+    const old = new DatabaseSync(file);
+    const version = (connection: DatabaseSync) => connection.prepare('PRAGMA user_version').get();
+    expect(old.prepare('SELECT count(*) AS n FROM pragma_table_info(?)').get('events')).toEqual({ n: 5 });
+    expect(version(old)).toEqual({ user_version: 2 });
+    old.close();
+
+    const upgraded = open();
+    expect(version(upgraded.database.connection)).toEqual({ user_version: 4 });
+    expect(upgraded.history.ofGroup('g0', 100)).toEqual([]);
+    expect(upgraded.history.latest('g0')).toBeUndefined();
+    expect(ids(upgraded.history.recent(100))).toEqual(ids(events.slice(0, 20).map((event) => ({ event }))).reverse());
+    await Promise.all(events.map(upgraded.journal.record));
+    expect(ids(upgraded.history.ofGroup('g0', 100))).toEqual(wanted('g0', events.slice(20)));
+  });
+});
+
+describe('pages', () => {
+  test('the newest first, then those before', async () => {
+    const { journal, history } = open();
+    for (const event of events) await journal.record(event);
+    const all = ids(events.map((event) => ({ event }))).reverse();
+    expect(ids(history.recent(10))).toEqual(all.slice(0, 10));
+    expect(ids(history.recent(10, 36))).toEqual(all.slice(10, 20));
+    expect(history.recent(10, 1)).toEqual([]);
+    const page = history.ofGroup('g2', 4);
+    expect(ids(page)).toEqual(wanted('g2').slice(0, 4));
+    const before = page.at(-1)?.seq;
+    expect(ids(history.ofGroup('g2', 4, before))).toEqual(wanted('g2').slice(4, 8));
+    expect(ids(history.ofGroup('g2', 4, (before ?? 0) - 1))).toEqual(wanted('g2').slice(4, 8));
+    expect(ids(history.ofGroup('g2', 100, 1_000))).toEqual(wanted('g2'));
+    expect(history.ofGroup('g2', 4, 1)).toEqual([]);
+  });
+
+  test('large events come in smaller pages, and all of them', async () => {
+    const { journal, history } = open();
+    const large = Array.from({ length: 90 }, (_, n) => madeEvent(n, { introduction: 'x'.repeat(60_000) }, 'g'));
+    await Promise.all(large.map(journal.record));
+    for (const read of [history.recent, (...page: [number, number?]) => history.ofGroup('g', ...page)]) {
+      const first = read(1_000);
+      expect(first.length).toBeLessThan(80);
+      expect(ids([...first, ...read(1_000, first.at(-1)?.seq)])).toEqual(wanted('g', large));
+    }
+  });
+
+  test('a link that leads forward ends the chain', async () => {
+    const { journal, history, database } = open();
+    for (const event of events.slice(0, 9)) await journal.record(event);
+    database.connection.exec('UPDATE events SET previous = 7 WHERE seq = 4');
+    expect(history.ofGroup('g0', 100).map(({ seq }) => seq)).toEqual([7, 4]);
+    expect(history.ofGroup('g0', 100, 5).map(({ seq }) => seq)).toEqual([4]);
+  });
+});
+
+describe('search', () => {
+  const HOSTILE = [
+    '@TGS#2J4SZEAEL',
+    '@TGS#_@TGS#cX',
+    'a b/c#d%e?f&g\'h"i<j',
+    "'; DROP TABLE groups; --",
+    '%',
+    '_',
+    '100%_sure',
+    '\\',
+    '[a-z]*',
+    '<script>alert(1)</script>',
+  ];
+  const NAMES = ['Ärzte & Söhne', '开发者群', "O'Brien", '50% off_', 'NUL\0inside', '𝔘nicode 😀', '', '"quoted"'];
+
+  async function filled() {
+    const made = open();
+    await Promise.all([
+      ...HOSTILE.map((groupId, n) => made.journal.record(madeEvent(n, { name: `plain ${n}` }, groupId))),
+      ...NAMES.map((name, n) => made.journal.record(madeEvent(100 + n, { name }, `named-${n}`))),
+      made.journal.record(madeEvent(200, { faceUrl: 'without a name' }, 'nameless')),
+    ]);
+    const find = async (text: string, limit = 50) =>
+      (await made.history.search(text, limit, never)).groups.map(({ groupId }) => groupId);
+    return { ...made, find };
+  }
+
+  test('any id is found by itself, its beginning and its end; % and _ stand for themselves', async () => {
+    const { find } = await filled();
+    for (const groupId of HOSTILE) {
+      expect((await find(groupId))[0]).toBe(groupId);
+      expect(await find(groupId.slice(0, 3))).toContain(groupId);
+      expect(await find(groupId.slice(-4))).toContain(groupId);
+    }
+    expect(await find('%')).toEqual(['%', '100%_sure', 'a b/c#d%e?f&g\'h"i<j', 'named-3']);
+    expect(await find('\\')).toEqual(['\\']);
+    expect(await find('nothing has this')).toEqual([]);
+    expect(await find('\u{10FFFF}')).toEqual([]);
+  });
+
+  test('any name is found by a part of it, in whatever case and script', async () => {
+    const { find } = await filled();
+    expect(await find('ÄRZTE')).toEqual(['named-0']);
+    expect(await find('söhne')).toEqual(['named-0']);
+    expect(await find('发者')).toEqual(['named-1']);
+    expect(await find("o'b")).toEqual(['named-2']);
+    expect(await find('0% OFF_')).toEqual(['named-3']);
+    expect(await find('\0in')).toEqual(['named-4']);
+    expect(await find('😀')).toEqual(['named-5']);
+    expect(await find('"QUOTED"')).toEqual(['named-7']);
+  });
+
+  test('first the ids that start with it, then those that contain it, and whole states come back', async () => {
+    const { journal, history } = open();
+    const groups = ['zab', 'ab-2', 'AB-3', 'ab-1', 'other'];
+    for (const [n, groupId] of groups.entries()) {
+      await journal.record(madeEvent(n, { name: groupId === 'other' ? 'cabin' : '' }, groupId));
+    }
+    journal.catchUp();
+    const { groups: found, complete } = await history.search('ab', 10, never);
+    expect(found.map(({ groupId }) => groupId)).toEqual(['ab-1', 'ab-2', 'AB-3', 'other', 'zab']);
+    expect(found[3]).toMatchObject({ name: 'cabin', groupType: 'Public', destroyed: false });
+    expect(complete).toBe(true);
+  });
+
+  test('says when it was cut short: by its limit, the most it scans, or its signal', async () => {
+    const { history, find, database } = await filled();
+    expect(await find('', 3)).toHaveLength(3);
+    expect((await history.search('named', 8, never)).complete).toBe(true);
+    expect((await history.search('named', 7, never)).complete).toBe(false);
+    expect((await history.search('', 19, never)).complete).toBe(true);
+    expect((await history.search('', 18, never)).complete).toBe(false);
+    expect(await history.search('named', 50, AbortSignal.abort())).toEqual({ groups: [], complete: false });
+    const short = createHistoryReader(database.connection, { scanGroups: 5 });
+    expect(await short.search('nothing has this', 50, never)).toEqual({ groups: [], complete: false });
+  });
+
+  test('many groups: callbacks pass between, and the end of the journal ends it', async () => {
+    const { journal, history, close } = open();
+    const many = Array.from({ length: 20_000 }, (_, n) => madeEvent(n, { name: `name ${n}` }, `group ${n}`));
+    await Promise.all(many.map(journal.record));
+    let turns = 0;
+    const count = () => {
+      turns++;
+      turning = setImmediate(count);
+    };
+    let turning = setImmediate(count);
+    const found = await history.search('NAME 19999', 10, never);
+    expect(found.groups.map(({ groupId }) => groupId)).toEqual(['group 19999']);
+    expect(found.complete).toBe(true);
+    expect(turns).toBeGreaterThan(3);
+    const ended = history.search('nothing has this', 10, never);
+    close();
+    expect(await ended).toEqual({ groups: [], complete: false });
+    clearImmediate(turning);
+  });
+});

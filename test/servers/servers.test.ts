@@ -1,0 +1,231 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { access, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { type AddressInfo, connect, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { Client } from '@elastic/elasticsearch';
+import { type Admin, Kafka, logLevel } from 'kafkajs';
+import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test, vi } from 'vitest';
+import {
+  type ElasticsearchServer,
+  freePort,
+  type KafkaServer,
+  missingPrerequisite,
+  startElasticsearch,
+  startKafka,
+} from './index.ts';
+
+const brokers = inject('kafkaBrokers');
+const url = inject('elasticsearchUrl');
+const cannotStart = process.env.BRIDGE_TEST_SERVERS === 'off' || (await missingPrerequisite()) !== undefined;
+
+describe.skipIf(!brokers)('the run’s Kafka', () => {
+  test('keeps a record that was produced', async () => {
+    const topic = `servers-test-${process.pid}-${Date.now()}`;
+    await createTopic(brokers, topic);
+    await produce(brokers, topic, 'over the wire');
+    expect(await consumeFirst(brokers, topic)).toBe('over the wire');
+    await withAdmin(brokers, (admin) => admin.deleteTopics({ topics: [topic] }));
+  });
+});
+
+describe.skipIf(!url)('the run’s Elasticsearch', () => {
+  test('keeps a document that was indexed', async () => {
+    const client = new Client({ node: url });
+    const index = `servers-test-${process.pid}-${Date.now()}`;
+    await client.index({ index, id: '1', document: { name: 'over the wire' } });
+    expect((await client.get({ index, id: '1' }))._source).toEqual({ name: 'over the wire' });
+    await client.indices.delete({ index });
+    await client.close();
+  });
+});
+
+describe.skipIf(cannotStart)('servers of a test’s own', () => {
+  let kafka: KafkaServer;
+  let elasticsearch: ElasticsearchServer;
+
+  beforeAll(async () => {
+    [kafka, elasticsearch] = await Promise.all([startKafka(), startElasticsearch()]);
+  });
+  afterAll(() => Promise.all([kafka?.stop(), elasticsearch?.stop()]));
+
+  test('Kafka hangs while suspended and answers when it goes on', async () => {
+    kafka.suspend();
+    await expectToConnect(Number(kafka.brokers.split(':')[1]));
+    await expect(listTopics(kafka.brokers)).rejects.toThrow(/timed out/);
+    kafka.resume();
+    await eventually(() => listTopics(kafka.brokers));
+  });
+
+  test('Elasticsearch hangs while suspended and then answers the same request', async () => {
+    elasticsearch.suspend();
+    await expectToConnect(Number(new URL(elasticsearch.url).port));
+    const health = `${elasticsearch.url}/_cluster/health`;
+    const answer = fetch(health);
+    await expect(fetch(health, { signal: AbortSignal.timeout(1_000) })).rejects.toThrow(/timeout/);
+    elasticsearch.resume();
+    expect((await answer).status).toBe(200);
+  });
+
+  test('killed and started again, both keep their data and their port', async () => {
+    const client = new Client({ node: elasticsearch.url, maxRetries: 0 });
+    await Promise.all([
+      createTopic(kafka.brokers, 'kept').then(() => produce(kafka.brokers, 'kept', 'before')),
+      client.index({ index: 'kept', id: '1', document: { when: 'before' } }),
+    ]);
+
+    const before = [kafka.pid, elasticsearch.pid];
+    await Promise.all([kafka.kill(), elasticsearch.kill()]);
+    expect(before.map(isAlive)).toEqual([false, false]);
+    await expect(listTopics(kafka.brokers)).rejects.toThrow();
+    await expect(client.cluster.health()).rejects.toThrow();
+
+    await Promise.all([kafka.restart(), elasticsearch.restart()]);
+    expect([kafka.pid, elasticsearch.pid].map(isAlive)).toEqual([true, true]);
+    expect(before).not.toContain(kafka.pid);
+    expect(await consumeFirst(kafka.brokers, 'kept')).toBe('before');
+    expect((await client.get({ index: 'kept', id: '1' }))._source).toEqual({ when: 'before' });
+    await client.close();
+  });
+
+  test('stopped for good, nothing is left of them', async () => {
+    kafka.suspend();
+    const stop = () => Promise.all([kafka.stop(), elasticsearch.stop()]);
+    await stop();
+    await stop();
+    expect([kafka.pid, elasticsearch.pid].map(isAlive)).toEqual([false, false]);
+    expect(await Promise.all([kafka.folder, elasticsearch.folder].map(exists))).toEqual([false, false]);
+    await expect(kafka.restart()).rejects.toThrow('stopped for good');
+  });
+});
+
+describe.skipIf(cannotStart)('nothing is left behind', () => {
+  test('by a server that cannot start, and the error says why', async () => {
+    const taken = createServer().listen(0, '127.0.0.1');
+    await once(taken, 'listening');
+    const temporary = await mkdtemp(join(tmpdir(), 'servers-test-'));
+    onTestFinished(async () => {
+      vi.unstubAllEnvs();
+      taken.close();
+      await rm(temporary, { recursive: true });
+    });
+    vi.stubEnv('TMPDIR', temporary);
+    const [port, controller] = [(taken.address() as AddressInfo).port, await freePort()];
+    const settings = {
+      listeners: `CLIENT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controller}`,
+      'advertised.listeners': `CLIENT://127.0.0.1:${port}`,
+      'controller.quorum.voters': `1@127.0.0.1:${controller}`,
+    };
+    await expect(startKafka({ settings })).rejects.toThrow('Address already in use');
+    expect(await readdir(temporary)).toEqual([]);
+  });
+
+  test.each([
+    {
+      how: 'killed',
+      servers: 'startKafka(), startElasticsearch()',
+      end: (pid: number) => process.kill(pid, 'SIGKILL'),
+    },
+    { how: 'stopped by Ctrl-C', servers: 'startKafka()', end: (pid: number) => process.kill(-pid, 'SIGINT') },
+    { how: 'at its end', servers: 'startKafka()', end: undefined },
+  ])('by a process that is $how', async ({ servers, end }) => {
+    const parent = startParent(servers, end !== undefined);
+    const left = await parent.started;
+    expect(left.map(({ pid }) => isAlive(pid))).not.toContain(false);
+    end?.(parent.pid);
+    await eventually(async () => {
+      expect(left.map(({ pid }) => isAlive(pid))).not.toContain(true);
+      expect(await Promise.all(left.map(({ folder }) => exists(folder)))).not.toContain(true);
+    });
+  });
+});
+
+interface Started {
+  readonly pid: number;
+  readonly folder: string;
+}
+
+/** A process, leader of its own group, that starts servers and stops none. */
+function startParent(servers: string, lasting: boolean): { pid: number; started: Promise<Started[]> } {
+  const script = `
+    import { startElasticsearch, startKafka } from '${new URL('index.ts', import.meta.url)}';
+    const servers = await Promise.all([${servers}]);
+    console.log(JSON.stringify(servers.map(({ pid, folder }) => ({ pid, folder }))));
+    ${lasting ? 'setInterval(() => {}, 1_000);' : ''}`;
+  const parent = spawn(process.execPath, ['--input-type=module', '--eval', script], {
+    detached: true,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const started = once(createInterface(parent.stdout), 'line', { signal: AbortSignal.timeout(60_000) });
+  return { pid: parent.pid ?? 0, started: started.then(([line]) => JSON.parse(line)) };
+}
+
+const quiet = { logLevel: logLevel.NOTHING, requestTimeout: 1_000, retry: { retries: 0 } };
+
+async function withAdmin<T>(brokers: string, use: (admin: Admin) => Promise<T>): Promise<T> {
+  const admin = new Kafka({ brokers: [brokers], ...quiet }).admin();
+  try {
+    await admin.connect();
+    return await use(admin);
+  } finally {
+    await admin.disconnect();
+  }
+}
+
+function listTopics(brokers: string): Promise<string[]> {
+  return withAdmin(brokers, (admin) => admin.listTopics());
+}
+
+function createTopic(brokers: string, topic: string): Promise<boolean> {
+  return withAdmin(brokers, (admin) =>
+    admin.createTopics({ topics: [{ topic, numPartitions: 1 }], waitForLeaders: true }),
+  );
+}
+
+async function produce(brokers: string, topic: string, value: string): Promise<void> {
+  const producer = new Kafka({ brokers: [brokers], logLevel: logLevel.NOTHING }).producer();
+  await producer.connect();
+  await producer.send({ topic, messages: [{ value }] });
+  await producer.disconnect();
+}
+
+async function consumeFirst(brokers: string, topic: string): Promise<string | undefined> {
+  const consumer = new Kafka({ brokers: [brokers], logLevel: logLevel.NOTHING }).consumer({
+    groupId: `${topic}-${Date.now()}`,
+  });
+  await consumer.connect();
+  await consumer.subscribe({ topic, fromBeginning: true });
+  const first = await new Promise<string | undefined>((resolve, reject) => {
+    consumer.run({ eachMessage: async ({ message }) => resolve(message.value?.toString()) }).catch(reject);
+  });
+  await consumer.disconnect();
+  return first;
+}
+
+/** The system goes on taking connections for a process that hangs. */
+async function expectToConnect(port: number): Promise<void> {
+  const socket = connect(port, '127.0.0.1');
+  await once(socket, 'connect');
+  socket.destroy();
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
+function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+function eventually<T>(holds: () => Promise<T>): Promise<T> {
+  return vi.waitFor(holds, { timeout: 20_000, interval: 50 });
+}
