@@ -25,7 +25,10 @@ test('the connector and its test compile', async () => {
   options.typeRoots = [resolve('node_modules/@types')];
   writeFileSync(
     join(tree, 'tsconfig.json'),
-    JSON.stringify({ compilerOptions: options, files: ['connectors/http/connector.ts', 'test/connectors/http.test.ts'] }),
+    JSON.stringify({
+      compilerOptions: options,
+      files: ['connectors/http/connector.ts', 'test/connectors/http.test.ts'],
+    }),
   );
   const { code, stdout } = await runProgram(process.execPath, [
     ...['node_modules/typescript/bin/tsc', '-p', tree, '--pretty', 'false'],
