@@ -1,40 +1,12 @@
 import { BlockList, isIPv4, isIPv6 } from 'node:net';
 import { z } from 'zod';
-import { connectors } from '../../connectors/index.ts';
-import { options as kafkaOptions } from '../../connectors/kafka/connector.ts';
+import { connectors, source as sourceKind } from '../../connectors/index.ts';
 import { asksForLeave } from '../intake/command.ts';
 import { EVENT_TYPES, PROFILE_FIELDS } from '../model/event.ts';
 
 const UNIT_MS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
-/** Milliseconds, written as a number of them or as `250ms`, `30s`, `5m`, `6h`, `7d`. */
-export const duration = z.union(
-  [
-    z.int().nonnegative(),
-    z
-      .string()
-      .regex(/^\d+(\.\d+)?(ms|s|m|h|d)$/)
-      .transform((text) => {
-        const [, amount = '0', unit = 'ms'] = /^([\d.]+)(\w+)$/.exec(text) ?? [];
-        return Math.round(Number(amount) * UNIT_MS[unit as keyof typeof UNIT_MS]);
-      }),
-  ],
-  { error: 'a duration is expected: milliseconds, or a number with ms, s, m, h or d, such as 30s' },
-);
-
-const UNIT_BYTES = { KiB: 1_024, MiB: 1_048_576, GiB: 1_073_741_824 } as const;
-
-/** Bytes, written as a number of them or as `512KiB`, `64MiB`, `10GiB`. */
-const bytes = z.union(
-  [
-    z.int().min(UNIT_BYTES.MiB),
-    z
-      .string()
-      .regex(/^\d+(KiB|MiB|GiB)$/)
-      .transform((text) => Number.parseInt(text, 10) * UNIT_BYTES[text.slice(-3) as keyof typeof UNIT_BYTES])
-      .refine((size) => size >= UNIT_BYTES.MiB),
-  ],
-  { error: 'a size of at least 1MiB is expected: bytes, or a number with KiB, MiB or GiB, such as 10GiB' },
+{ error: 'a size of at least 1MiB is expected: bytes, or a number with KiB, MiB or GiB, such as 10GiB' },
 );
 
 const path = z
@@ -346,62 +318,6 @@ const reconcile = z.strictObject({
     .describe('Types of groups to list. Groups known by callbacks are read whatever their type.'),
 });
 
-const topicName = kafkaOptions.shape.topic;
-
-const source = z
-  .strictObject({
-    kind: z.literal('kafka').describe('Kafka is the only one.'),
-    ...kafkaOptions.pick({
-      brokers: true,
-      tls: true,
-      sasl: true,
-      clientId: true,
-      connectionTimeoutMs: true,
-      requestTimeoutMs: true,
-    }).shape,
-    topic: topicName.describe('The topic with `content: events` to read, in either format.'),
-    groupId: z
-      .string()
-      .min(1)
-      .max(150)
-      .default('group-sync-bridge')
-      .describe(
-        'Workers with the same one share the partitions. Each connector reads as a group of its own: <groupId>.<name>.',
-      ),
-    sessionTimeoutMs: z
-      .int()
-      .min(6_000)
-      .max(300_000)
-      .default(30_000)
-      .describe('A worker that is silent for so long is taken for dead: others read its partitions.'),
-    deadLetters: z
-      .strictObject({
-        topic: topicName.optional().describe('<topic>.dead-letters when left out.'),
-        createTopic: z
-          .union([
-            z.literal(false),
-            z.strictObject({
-              partitions: z.int().min(1).default(1).describe('One is enough, since it is seldom written to.'),
-              replicationFactor: z
-                .int()
-                .min(1)
-                .max(32_767)
-                .default(1)
-                .describe('How many brokers keep it; 3 on a real cluster.'),
-              config: z
-                .record(z.string(), z.union([z.string(), z.number(), z.boolean()]).transform(String))
-                .default({})
-                .describe('More settings of the topic. It is compacted unless this says otherwise.'),
-            }),
-          ])
-          .prefault({})
-          .describe('How to create the topic when it is missing; false = it must exist.'),
-      })
-      .prefault({})
-      .describe('A compacted topic that takes the events which a destination refuses for good.'),
-  })
-  .describe('A topic of events to deliver, instead of callbacks: this process is a worker.');
-
 /** What stands for a receiver that was not given; the very same object, so that this can be told. */
 const NO_RECEIVER = receiver.parse({});
 
@@ -415,7 +331,7 @@ const OF_BRIDGES = {
 export const configSchema = z
   .strictObject({
     app,
-    source: source.optional(),
+    source: sourceKind.options.optional(),
     receiver: receiver.default(() => NO_RECEIVER),
     journal: journal.prefault({}),
     admin: admin.prefault({}),
@@ -434,18 +350,14 @@ export const configSchema = z
     for (const [name, one] of Object.entries(connectors)) {
       const brokers = (one as { brokers?: readonly string[] }).brokers ?? [];
       if (one.kind !== 'kafka' || !brokers.some((broker) => source.brokers.includes(broker))) continue;
-      if (one.topic === source.topic || one.topic === deadLetterTopic(source)) {
+      if (one.topic === source.topic || one.topic === sourceKind.describe(source).deadLetters) {
         refuse(['connectors', name, 'topic'], 'the worker would read what it writes: choose a topic of its own');
       }
     }
   })
   .meta({ title: 'group-sync-bridge configuration' });
 
-export type Source = z.output<typeof source>;
-
-export function deadLetterTopic({ topic, deadLetters }: Source): string {
-  return deadLetters.topic ?? `${topic}.dead-letters`;
-}
+export type Source = z.output<typeof sourceKind.options>;
 
 /** A connector's settings: those of every lane, plus the options of its kind (checked by that connector's own schema). */
 export type ConnectorConfig = LaneOptions & { readonly kind: string } & Readonly<Record<string, unknown>>;

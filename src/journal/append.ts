@@ -4,7 +4,7 @@ import type { Fault } from '../model/fault.ts';
 import type { SignalBus } from '../model/signal.ts';
 import { createCommitter } from './commit.ts';
 import type { Database } from './database.ts';
-import { createDeliveryWriter, type Settlement } from './deliveries.ts';
+import { createDeliveryWriter, type JournalReport } from './deliveries.ts';
 import type { GroupWriter } from './groups.ts';
 import { createReconcileWriter, type ReconcileRun } from './reconcile-run.ts';
 import { openMergedGroups } from './write-behind.ts';
@@ -27,7 +27,7 @@ export interface Journal {
   /** Removes what was mapped after all, or is not wanted. Resolves with how many there were. */
   releaseQuarantined(ids: readonly number[]): Promise<number>;
   /** Takes note of what a lane settled; written with the next commit, or soon when none comes. */
-  settle(settlement: Settlement): void;
+  settle(report: JournalReport): void;
   /** Remembers over restarts that a connector is paused. */
   setPaused(connector: string, paused: boolean): Promise<void>;
   /** Removes dead letters for good; all of them without `seqs`. Resolves with how many there were. */
@@ -131,7 +131,7 @@ export function openJournal(database: Database, clock: Clock, signals: SignalBus
       committer.write(() => void quarantine.run(receivedAt, search, body, JSON.stringify(fault))),
     releaseQuarantined: (ids) =>
       committer.write(() => ids.reduce((sum, id) => sum + Number(release.run(id).changes), 0)),
-    settle: (settlement) => committer.later(() => deliveries.settle(settlement)),
+    settle: (report) => committer.later(() => deliveries.settle(report)),
     setPaused: (connector, paused) => committer.write(() => deliveries.setPaused(connector, paused)),
     discard: (connector, seqs) => committer.write(() => deliveries.discard(connector, seqs)),
     beginReconcile: (run) => committer.write(() => reconcile.begin(run)),

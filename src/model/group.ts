@@ -136,9 +136,9 @@ export function join(current: Group, other: Group): Group {
 
 /**
  * As `join`, but where both have a field in the same version its value is `other`'s: whoever changed the copy by hand left
- * the version as it was. Returns `current` itself when there is nothing to mend.
+ * the version as it was. Returns `current` itself when there is nothing to repair.
  */
-export function mend(current: Group, other: Group): Group {
+export function repair(current: Group, other: Group): Group {
   const joined = join(current, other);
   const fields: Record<string, unknown> = {};
   const customFields: [string, string][] = [];
@@ -177,6 +177,19 @@ export function differences(copy: Group, state: Group): string[] {
     (key) => copy.customFields[key] !== state.customFields[key] && !isAhead(CUSTOM + key),
   );
   return [...registers, ...custom.map((key) => CUSTOM + key)];
+}
+
+/** Returns the group as if these fields had never been set, their versions included; `customFields` stands for all of them. */
+export function withoutFields(group: Group, fields: readonly string[]): Group {
+  const custom = fields.includes('customFields');
+  const goes = (field: string): boolean => fields.includes(field) || (custom && field.startsWith(CUSTOM));
+  const kept = Object.entries(group).filter(([field]) => field === 'customFields' || !fields.includes(field));
+  const versions = Object.entries(group.versions).filter(([field]) => !goes(field));
+  return {
+    ...(Object.fromEntries(kept) as unknown as Group),
+    customFields: custom ? {} : group.customFields,
+    versions: Object.fromEntries(versions),
+  };
 }
 
 const CUSTOM = 'customFields.';
