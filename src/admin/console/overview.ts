@@ -1,11 +1,12 @@
 import { html } from 'hono/html';
+import { duration, figure, latency, plural, rate, size } from '../../model/text.ts';
 import { connectorList } from './connectors.ts';
 import { eventTable } from './events.ts';
 import { badge, icon, type Page } from './layout.ts';
 import { hourTable, latencyPlot, ratePlot } from './plots.ts';
 import type { ConsolePorts } from './ports.ts';
 import { empty } from './table.ts';
-import { code, duration, figure, type Html, latency, plural, rate, relative, shown, size } from './text.ts';
+import { code, type Html, relative, shown } from './text.ts';
 
 const RECENT_EVENTS = 12;
 

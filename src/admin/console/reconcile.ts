@@ -1,12 +1,13 @@
 import { html } from 'hono/html';
 import type { ReconcileRun } from '../../journal/reconcile-run.ts';
+import { duration, figure } from '../../model/text.ts';
 import type { ReconcileStatus } from '../../reconcile/reconciler.ts';
 import { groupLink } from './events.ts';
 import { button } from './forms.ts';
 import { badge, type Page } from './layout.ts';
 import type { ConsolePorts } from './ports.ts';
 import { empty, table } from './table.ts';
-import { duration, figure, type Html, relative, shown } from './text.ts';
+import { type Html, relative, shown } from './text.ts';
 
 /** `/reconcile`: the run that goes on, or the last one. */
 export function reconcilePage(ports: ConsolePorts): Page {

@@ -1,0 +1,49 @@
+import { describe, expect, test } from 'vitest';
+import { duration, figure, latency, plural, rate, size } from '../../src/model/text.ts';
+
+const SECOND = 1_000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+
+describe('numbers as people read them', () => {
+  test.each([
+    [0, '0 s'],
+    [-5, '0 s'],
+    [0.4, '0 ms'],
+    [420, '420 ms'],
+    [9 * SECOND, '9 s'],
+    [MINUTE - 1, '1 min'],
+    [200 * SECOND, '3 min 20 s'],
+    [HOUR, '1 h'],
+    [HOUR + 9 * SECOND, '1 h'],
+    [5 * HOUR + 12 * MINUTE, '5 h 12 min'],
+    [52 * HOUR, '2 d 4 h'],
+    [168 * HOUR, '7 d'],
+  ])('a duration of %d ms is %s', (ms, text) => {
+    expect(duration(ms)).toBe(text);
+  });
+
+  test.each([
+    [0, '0 bytes'],
+    [1_023, '1,023 bytes'],
+    [1_024, '1 KiB'],
+    [1_536, '1.5 KiB'],
+    [300 * 1_024, '300 KiB'],
+    [64 * 2 ** 20, '64 MiB'],
+    [1.25 * 2 ** 30, '1.3 GiB'],
+    [5_000 * 2 ** 40, '5,000 TiB'],
+  ])('a size of %d bytes is %s', (bytes, text) => {
+    expect(size(bytes)).toBe(text);
+  });
+
+  test('counts, rates and latencies', () => {
+    expect([figure(1_234_567), figure(0.6)]).toEqual(['1,234,567', '1']);
+    expect([plural(1, 'event'), plural(0, 'event'), plural(1_000, 'entry', 'entries')]).toEqual([
+      '1 event',
+      '0 events',
+      '1,000 entries',
+    ]);
+    expect([0, 0.05, 0.3, 12.42, 1_240.4].map(rate)).toEqual(['0', '< 0.1', '0.3', '12.4', '1,240']);
+    expect([0.421, 7.31, 120.4, 2_090].map(latency)).toEqual(['0.42 ms', '7.3 ms', '120 ms', '2.1 s']);
+  });
+});
