@@ -2,6 +2,7 @@ import { statSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { connectors as kinds } from '../connectors/index.ts';
 import { type BridgeStatus, createApi } from './admin/api.ts';
+import { malformedBody } from './admin/base.ts';
 import { createConsole } from './admin/console/console.ts';
 import { type Change, enabledOf } from './config/diff.ts';
 import { type ConfigSource, createReload, type ReloadResult } from './config/reload.ts';
@@ -13,6 +14,7 @@ import { startRelay } from './delivery/thread/host.ts';
 import { keepCertificate, readCertificate } from './http/certificate.ts';
 import { limitConnections } from './http/connections.ts';
 import { closeServer, listen, urlHost } from './http/server.ts';
+import { malformedEnvelope } from './intake/envelope.ts';
 import { createIntake } from './intake/swap.ts';
 import { openJournal } from './journal/append.ts';
 import { openDatabase } from './journal/database.ts';
@@ -245,7 +247,10 @@ export async function startBridge(
   };
   const { host, port, keepAlive, maxConnections } = config.receiver;
   const startReceiver = async () => {
-    const listening = await listen(intake.fetch, host, port, {
+    const listening = await listen(intake.fetch, {
+      host,
+      port,
+      malformedBody: malformedEnvelope,
       keepAliveMs: keepAlive,
       certificate,
       onHandshakeFailed: (message) => signals.emit('tls.handshake-failed', { message }),
@@ -258,7 +263,9 @@ export async function startBridge(
     return listening;
   };
   const receiverPort = receive ? await serve('receiver.port', startReceiver) : undefined;
-  const adminPort = await serve('admin.port', () => listen(api.fetch, config.admin.host, config.admin.port));
+  const adminPort = await serve('admin.port', () =>
+    listen(api.fetch, { host: config.admin.host, port: config.admin.port, malformedBody }),
+  );
   if (receiverPort !== undefined) receiverOrigin = `${tls ? 'https' : 'http'}://${urlHost(host)}:${receiverPort}`;
   const adminUrl = `http://${urlHost(config.admin.host)}:${adminPort}`;
   signals.emit('bridge.started', { receiver: receiverUrl(), admin: adminUrl, connectors, journal: file });

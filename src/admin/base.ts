@@ -1,6 +1,7 @@
 import { Hono } from 'hono';
 import type { Registry } from 'prom-client';
 import type { Clock } from '../model/clock.ts';
+import type { Fault } from '../model/fault.ts';
 import type { SignalBus } from '../model/signal.ts';
 import { type AccessSettings, guardAccess } from './access.ts';
 
@@ -28,4 +29,10 @@ export function createAdmin({ metrics, status, access, clock, signals }: AdminPo
   );
   app.get('/api/status', (context) => context.json(status()));
   return app;
+}
+
+/** Returns the body that answers what is no HTTP request, as all other refusals of an admin server. */
+export function malformedBody(why: string): string {
+  const fault: Fault = { code: 'usage', message: why };
+  return JSON.stringify({ fault });
 }

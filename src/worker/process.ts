@@ -1,6 +1,7 @@
 import type { Server } from 'node:http';
 import { clientOptions } from '../../connectors/kafka/connector.ts';
 import { extentOf } from '../../connectors/kafka/consumer.ts';
+import { malformedBody } from '../admin/base.ts';
 import { createWorkerApi, type WorkerStatus } from '../admin/worker-api.ts';
 import { enabledOf } from '../config/diff.ts';
 import { type Config, deadLetterTopic, type Source } from '../config/schema.ts';
@@ -85,7 +86,7 @@ export async function startWorker(
   let server: Server;
   let adminUrl: string;
   try {
-    const listening = await listen(api.fetch, config.admin.host, config.admin.port);
+    const listening = await listen(api.fetch, { host: config.admin.host, port: config.admin.port, malformedBody });
     server = listening.server;
     adminUrl = `http://${urlHost(config.admin.host)}:${listening.port}`;
   } catch (thrown) {
