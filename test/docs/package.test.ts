@@ -6,6 +6,7 @@ import { toMessage } from '../../connectors/kafka/message.ts';
 import { madeEvent } from '../support/events.ts';
 import { mergedGroups } from '../support/histories.ts';
 import { runProgram } from '../support/program.ts';
+import { blocksOf } from './documents.ts';
 import { type Project, projectWithPackage } from './package.ts';
 
 let project: Project;
@@ -53,6 +54,17 @@ describe('group-sync-bridge/consumer', () => {
     const node = await olderNode();
     if (node === undefined) return skip('no Node from 20 on that is older than this one is on the path');
     await importIn(node);
+  });
+
+  test.each(['README.md', 'docs/how-to/read.md'])('runs as %s shows it', async (file) => {
+    const [snippet] = blocksOf(file).filter(({ language }) => language === 'ts');
+    const message = 'const message = { value: Buffer.from(process.argv[2]) };\n';
+    writeFileSync(join(project.folder, 'snippet.mjs'), message + snippet?.text);
+    const value = String(toMessage(madeEvent(1), 'structured').value);
+    const { code, stdout, stderr } = await runProgram(process.execPath, ['snippet.mjs', value], {
+      cwd: project.folder,
+    });
+    expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: 'undefined → name 1\n', stderr: '' });
   });
 
   test('imports zod and node:crypto, and nothing else', () => {
