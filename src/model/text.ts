@@ -23,6 +23,19 @@ export function size(bytes: number): string {
   return `${number.toLocaleString('en-US', { maximumFractionDigits: unit === 0 || number >= 100 ? 0 : 1 })} ${units[unit]}`;
 }
 
+/** Writes a rate per second: 0, < 0.1, 0.3, 12.4, 1,240. */
+export function rate(perSecond: number): string {
+  if (perSecond === 0) return '0';
+  if (perSecond < 0.1) return '< 0.1';
+  return perSecond.toLocaleString('en-US', { maximumFractionDigits: perSecond < 100 ? 1 : 0 });
+}
+
+/** Writes a short time: 0.42 ms, 7.3 ms, 120 ms, 2.1 s. */
+export function latency(ms: number): string {
+  if (ms >= 1_000) return `${(ms / 1_000).toFixed(1)} s`;
+  return `${ms.toFixed(ms < 1 ? 2 : ms < 10 ? 1 : 0)} ms`;
+}
+
 /** Writes a length of time in two units at most: 9 s, 3 min 20 s, 5 h 12 min, 2 d 4 h. */
 export function span(seconds: number): string {
   const whole = Math.max(0, Math.round(seconds));
