@@ -1,5 +1,5 @@
 import { html } from 'hono/html';
-import type { BridgeStatus } from '../api.ts';
+import type { BridgeState } from '../contract.ts';
 import { asset } from './assets.ts';
 import { figure, type Html, plain, shown } from './text.ts';
 
@@ -24,11 +24,11 @@ export interface Page {
 export type Place = 'overview' | 'events' | 'groups' | 'dead-letters' | 'quarantine' | 'reconcile';
 
 /** The part that each page has: the navigation with its counts, and whether callbacks are being recorded. */
-export function navigation(status: () => BridgeStatus, place: Place): Part {
+export function navigation(status: () => BridgeState, place: Place): Part {
   return { id: 'navigation', render: () => navigationOf(status(), place) };
 }
 
-function navigationOf(status: BridgeStatus, place: Place): Html {
+function navigationOf(status: BridgeState, place: Place): Html {
   const dead = status.connectors.reduce((sum, { deadLetters }) => sum + deadLetters, 0);
   const { quarantined } = status.journal;
   const entry = (at: Place, path: string, words: string, count = 0): Html =>
