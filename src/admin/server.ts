@@ -76,3 +76,9 @@ function answerError(thrown: Error, context: Context): Response {
 export function refuse(context: Context, status: 400 | 401 | 403 | 404 | 415 | 429 | 500, fault: Fault) {
   return context.json({ fault }, status);
 }
+
+/** Returns the body that answers what is no HTTP request, as all other refusals of an admin server. */
+export function malformedBody(why: string): string {
+  const fault: Fault = { code: 'usage', message: why };
+  return JSON.stringify({ fault });
+}

@@ -2,7 +2,7 @@ import type { Server } from 'node:http';
 import { clientOptions } from '../../connectors/kafka/connector.ts';
 import { extentOf } from '../../connectors/kafka/consumer.ts';
 import type { WorkerState } from '../admin/contract.ts';
-import { createAdminServer } from '../admin/server.ts';
+import { createAdminServer, malformedBody } from '../admin/server.ts';
 import { enabledOf } from '../config/diff.ts';
 import { type Config, deadLetterTopic, type Source } from '../config/schema.ts';
 import { watchLanes } from '../delivery/health.ts';
@@ -86,7 +86,7 @@ export async function startWorker(
   let server: Server;
   let adminUrl: string;
   try {
-    const listening = await listen(api.fetch, config.admin.host, config.admin.port);
+    const listening = await listen(api.fetch, { host: config.admin.host, port: config.admin.port, malformedBody });
     server = listening.server;
     adminUrl = `http://${urlHost(config.admin.host)}:${listening.port}`;
   } catch (thrown) {

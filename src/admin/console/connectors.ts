@@ -1,10 +1,11 @@
 import { html } from 'hono/html';
 import type { Fault } from '../../model/fault.ts';
+import { figure, rate } from '../../model/text.ts';
 import type { ConnectorState } from '../contract.ts';
 import { ask, button, form } from './forms.ts';
 import { badge, type Tone } from './layout.ts';
 import type { ConsolePorts } from './ports.ts';
-import { code, figure, type Html, href, rate, relative, shown, value } from './text.ts';
+import { code, type Html, href, relative, shown, value } from './text.ts';
 
 /** All connectors: how each is, how far, and what can be done with it. */
 export function connectorList(ports: ConsolePorts): Html {

@@ -1,7 +1,8 @@
 import { html } from 'hono/html';
+import { figure } from '../../model/text.ts';
 import type { BridgeState } from '../contract.ts';
 import { asset } from './assets.ts';
-import { figure, type Html, plain, shown } from './text.ts';
+import { type Html, plain, shown } from './text.ts';
 
 /** One part of a page. A live part is rendered again while somebody looks, and sent when it is not the same as before. */
 export interface Part {
