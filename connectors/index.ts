@@ -8,6 +8,9 @@ import { kafkaSource } from './kafka/source-kind.ts';
 /** Every kind of destination, by hand: a new connector adds its line here. */
 export const connectors = [kafka, elasticsearch, file] as const;
 
+/** The AsyncAPI document of what Kafka connectors write. */
+export { asyncApi } from './kafka/asyncapi.ts';
+
 /** The kind of source that a worker reads; Kafka is the only one. */
 export const source = kafkaSource;
 
@@ -19,6 +22,11 @@ export function openSink(kind: string, options: unknown, host: Host, signal: Abo
 /** Returns what a connector of the given kind holds with these options. */
 export function holdsOf(kind: string, options: unknown): Holds {
   return connectorOf(kind).holds(options);
+}
+
+/** Returns whether group sinks of the given kind are read back. */
+export function readsBack(kind: string): boolean {
+  return connectorOf(kind).readsBack;
 }
 
 /** Examines a destination of the given kind as its connector does; what is thrown there is its last finding. */

@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs';
 import type { Server } from 'node:http';
-import { connectors as kinds } from '../connectors/index.ts';
+import { holdsOf, readsBack } from '../connectors/index.ts';
 import { createApi } from './admin/api.ts';
 import { createConsole } from './admin/console/console.ts';
 import type { BridgeState } from './admin/contract.ts';
@@ -11,7 +11,7 @@ import type { Config } from './config/schema.ts';
 import { createCopies } from './delivery/copies.ts';
 import { watchLanes } from './delivery/health.ts';
 import { createOperations } from './delivery/operations.ts';
-import { startRelay } from './delivery/thread/host.ts';
+import { startDelivery } from './delivery/thread/host.ts';
 import { keepCertificate, readCertificate } from './http/certificate.ts';
 import { limitConnections } from './http/connections.ts';
 import { closeServer, listen, urlHost } from './http/server.ts';
@@ -97,11 +97,11 @@ export async function startBridge(
 
   const health = watchLanes(reader.cursor, signals);
   const enabled = enabledOf(config.connectors);
-  const relay = startRelay({ journalFile: file, connectors: enabled }, journal.settle, signals);
+  const delivery = startDelivery({ journalFile: file, connectors: enabled }, journal.settle, signals);
   signals.on('journal.committed', ({ events }) => {
-    if (events > 0) relay.wake();
+    if (events > 0) delivery.wake();
   });
-  signals.on('journal.merged', () => relay.wake());
+  signals.on('journal.merged', () => delivery.wake());
 
   const trouble = watchTrouble(signals);
   const hour = watchHour(signals, clock);
@@ -150,32 +150,33 @@ export async function startBridge(
       }),
     };
   };
-  const holdsGroups = (name: string): boolean => config.connectors[name]?.content === 'groups';
-  const readsBack = (name: string): boolean =>
-    kinds.find(({ kind }) => kind === config.connectors[name]?.kind)?.readsBack === true;
+  const destination = (name: string) => {
+    const found = config.connectors[name];
+    const holdsGroups = found !== undefined && holdsOf(found.kind, found) === 'groups';
+    return { holdsGroups, readsBack: holdsGroups && readsBack(found.kind) };
+  };
   const history = createHistoryReader(database.connection, { unwritten: journal.unwritten });
   const copies = createCopies({
     connectors: () => connectors,
     holder(name) {
       const found = config.connectors[name];
-      return found && { kind: found.kind, filter: found.filter, readsBack: holdsGroups(name) && readsBack(name) };
+      return found && { kind: found.kind, filter: found.filter, readsBack: destination(name).readsBack };
     },
     deliveries: reader,
     groups,
     history,
-    relay,
+    delivery,
   });
-  const operations = createOperations(
-    () => connectors,
-    holdsGroups,
-    readsBack,
+  const operations = createOperations({
+    connectors: () => connectors,
+    destination,
     journal,
-    reader,
+    deliveries: reader,
     groups,
-    relay,
+    delivery,
     signals,
     copies,
-  );
+  });
   const openSince = createOpenSince(database.connection);
   const console = createConsole({
     sdkAppId: config.app.sdkAppId,
@@ -183,7 +184,7 @@ export async function startBridge(
     now: clock.now,
     status,
     operations,
-    holdsGroups,
+    holdsGroups: (name) => destination(name).holdsGroups,
     flow,
     behindSince: (name) => openSince(name, health(name).cursor),
     hour,
@@ -205,7 +206,7 @@ export async function startBridge(
       connectors = Object.keys(enabled);
       exchangeReceiver();
       const ending = [...change.removed, ...change.changed];
-      await relay.exchange(enabled, ending, [...change.added, ...change.changed]);
+      await delivery.exchange(enabled, ending, [...change.added, ...change.changed]);
       if (change.applied.includes('reconcile')) await reconciling.exchange(config);
     };
   };
@@ -241,7 +242,7 @@ export async function startBridge(
       return port;
     } catch (thrown) {
       for (const server of servers) server.close();
-      await relay.stop(0);
+      await delivery.stop(0);
       journal.close();
       throw thrown instanceof BridgeError ? new BridgeError({ ...thrown.fault, path: setting }, thrown) : thrown;
     }
@@ -283,7 +284,7 @@ export async function startBridge(
     intake.close();
     await reconciling.end();
     journal.catchUp();
-    await relay.stop(config.shutdownMs);
+    await delivery.stop(config.shutdownMs);
     await pruning;
     journal.close();
     await flushTraces();

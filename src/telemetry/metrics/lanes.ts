@@ -132,5 +132,5 @@ export function measureLanes({
   signals.on('lane.unreachable', ({ connector }) => retries.inc({ connector }));
   signals.on('lane.retry', ({ connector }) => retries.inc({ connector }));
   signals.on('lane.dead-letter', ({ connector }) => died.inc({ connector }));
-  signals.on('lane.restore-failed', ({ connector }) => unrestored.inc({ connector }));
+  signals.on('lane.resync-failed', ({ connector }) => unrestored.inc({ connector }));
 }
