@@ -1,7 +1,7 @@
-import type { CopyStatus, Outcomes, PutMode } from '../contract.ts';
 import { type Fault, Unreachable } from '../../src/model/fault.ts';
 import { differences, type Group, join, newGroup, repair } from '../../src/model/group.ts';
 import type { Outcome } from '../../src/model/outcome.ts';
+import type { CopyStatus, Outcomes, PutMode } from '../contract.ts';
 import { bulk, type Verdict, type Write } from './bulk.ts';
 import type { Destination } from './client.ts';
 import { ensureIndex } from './ensure.ts';
@@ -27,7 +27,8 @@ export async function putGroups(
     let left = states.slice(start, start + MAX_READ);
     for (let conflicts = 0; left.length > 0; conflicts++) {
       if (conflicts === MAX_CONFLICTS) {
-        for (const { groupId } of left) outcomes.set(groupId, { kind: 'retry', fault: conflictFault(groupId, destination) });
+        for (const { groupId } of left)
+          outcomes.set(groupId, { kind: 'retry', fault: conflictFault(groupId, destination) });
         break;
       }
       left = await round(destination, left, how, signal, outcomes);

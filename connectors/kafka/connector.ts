@@ -23,4 +23,3 @@ async function* examine(options: KafkaOptions, host: Host, signal: AbortSignal):
     await client.close();
   }
 }
-

@@ -117,7 +117,8 @@ export function collectDeadLetters() {
       else if (record.value === null) standing.delete(String(record.key));
     },
     /** In the order in which they lie in the events topic. */
-    of: (name: string): DeadLetterRecord[] => [...standing.values()].filter(({ connector }) => connector === name).sort(byPlace),
+    of: (name: string): DeadLetterRecord[] =>
+      [...standing.values()].filter(({ connector }) => connector === name).sort(byPlace),
   };
 }
 

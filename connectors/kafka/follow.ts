@@ -1,9 +1,9 @@
 import { parseGroup } from '../../src/client/group.ts';
 import type { Group } from '../../src/model/group.ts';
 import type { GroupSink } from '../contract.ts';
+import { STATE_HEADER } from './message.ts';
 import { clientOptions, type KafkaOptions } from './options.ts';
 import { type ReadRecord, readToEnd } from './reader.ts';
-import { STATE_HEADER } from './message.ts';
 
 /** Reads a compacted topic of groups on to its end, at each call from where the last one came to. */
 export function followGroups(options: KafkaOptions, path: string, groupId: string): NonNullable<GroupSink['follow']> {

@@ -3,10 +3,10 @@ import { Unreachable } from '../../src/model/fault.ts';
 import type { Outcome } from '../../src/model/outcome.ts';
 import type { Host, Outcomes, Sink } from '../contract.ts';
 import { createClient, type KafkaClient } from './client.ts';
-import { clientOptions, type KafkaOptions } from './options.ts';
 import { Refused } from './fault.ts';
 import { followGroups } from './follow.ts';
 import { type KafkaMessage, sizeOf, toGroupMessage, toMessage } from './message.ts';
+import { clientOptions, type KafkaOptions } from './options.ts';
 
 /** One record, and the id by which it is settled. */
 interface Item {

@@ -108,17 +108,20 @@ export function openKafkaSource(options: KafkaSourceOptions, host: SourceHost): 
     const proven = Promise.withResolvers<void>();
     const client = await clientOptions(options, 'source', signal);
     const { sessionTimeoutMs } = options;
-    const joined = await joinGroup({ ...client, groupId, sessionTimeoutMs }, {
-      assigned(partitions) {
-        if (assigned !== undefined) revoke(new Error('the partitions were shared out anew'), 0);
-        assigned = partitions;
-        host.assigned(partitions);
-        if (partitions.length === 0) proven.resolve();
-        void learnPositions(partitions);
+    const joined = await joinGroup(
+      { ...client, groupId, sessionTimeoutMs },
+      {
+        assigned(partitions) {
+          if (assigned !== undefined) revoke(new Error('the partitions were shared out anew'), 0);
+          assigned = partitions;
+          host.assigned(partitions);
+          if (partitions.length === 0) proven.resolve();
+          void learnPositions(partitions);
+        },
+        fetched: proven.resolve,
+        take,
       },
-      fetched: proven.resolve,
-      take,
-    });
+    );
     joined.failed.catch((thrown) => {
       if (member !== joined) return;
       assigned = undefined;

@@ -76,7 +76,11 @@ function smaller({ groupId, entries, whole }: Part, sink: GroupSink): Part[] {
   if (whole !== undefined) return [{ groupId, entries, whole: undefined }];
   if (entries.length === 1) return [];
   const middle = entries.length >> 1;
-  return [entries.slice(0, middle), entries.slice(middle)].map((half) => ({ groupId, entries: half, whole: undefined }));
+  return [entries.slice(0, middle), entries.slice(middle)].map((half) => ({
+    groupId,
+    entries: half,
+    whole: undefined,
+  }));
 }
 
 function note({ entries }: Part, outcome: Outcome | undefined, state: Group, outcomes: Map<string, Outcome>): void {

@@ -73,7 +73,12 @@ export interface LaneStart {
   readonly from: LanePosition;
 }
 
-export function startLane(settings: LaneSettings, ports: LanePorts, { paused, from }: LaneStart, stop: AbortSignal): Lane {
+export function startLane(
+  settings: LaneSettings,
+  ports: LanePorts,
+  { paused, from }: LaneStart,
+  stop: AbortSignal,
+): Lane {
   const { clock } = ports;
   const aborting = new AbortController();
   const finished = new AbortController();
@@ -169,7 +174,11 @@ async function answerPaused({ sink, readBacks, outage, signal }: LaneWork): Prom
   else await readBacks.answer(sink, signal);
 }
 
-async function readBack({ state, sink, readBacks, rest }: LaneWork, group: Group, asked: AbortSignal): Promise<ReadBack> {
+async function readBack(
+  { state, sink, readBacks, rest }: LaneWork,
+  group: Group,
+  asked: AbortSignal,
+): Promise<ReadBack> {
   const { groupId } = group;
   if (state.kind === 'ended') return readBacks.recall(groupId, ENDED);
   // A destination that rests is left alone: its rest ends when it is due.

@@ -1,6 +1,6 @@
 import type { ConnectorConfig } from '../config/schema.ts';
 import type { Clock } from '../model/clock.ts';
-import type { AskedRequest, Lane, LaneRequest, LanePosition } from './lane.ts';
+import type { AskedRequest, Lane, LanePosition, LaneRequest } from './lane.ts';
 
 /** The lanes of this thread, one for each enabled connector. They come and go while the others go on. */
 export interface Lanes {

@@ -1,6 +1,6 @@
 import type { CopyStatus, Sink } from '../../connectors/contract.ts';
-import { type Fault, faultOf } from '../model/fault.ts';
 import type { Entry } from '../model/entry.ts';
+import { type Fault, faultOf } from '../model/fault.ts';
 import type { Group } from '../model/group.ts';
 import type { Outcome } from '../model/outcome.ts';
 
@@ -41,7 +41,7 @@ interface Question {
 
 export function createReadBacks(remembered = REMEMBERED): ReadBacks {
   const receipts = new Map<string, string>();
-  let questions: Question[] = [];
+  const questions: Question[] = [];
 
   const recall = (groupId: string, fault?: Fault): ReadBack => {
     const receipt = receipts.get(groupId);

@@ -1,5 +1,12 @@
 /** What one lane does in one step: opens, answers questions, brings a page of groups, delivers a batch, settles it. */
-import { type Outcomes, type Report, Revoked, type Sink, type Source, type Waiting } from '../../connectors/contract.ts';
+import {
+  type Outcomes,
+  type Report,
+  Revoked,
+  type Sink,
+  type Source,
+  type Waiting,
+} from '../../connectors/contract.ts';
 import type { Clock } from '../model/clock.ts';
 import type { Entry } from '../model/entry.ts';
 import { type Fault, faultOf } from '../model/fault.ts';
@@ -146,7 +153,8 @@ async function take(lane: LaneWork, room: number, sink: Sink): Promise<readonly 
   if (room <= 0 || waiting.size >= MAX_WAITING) return [];
   const limit = Math.min(room, MAX_WAITING - waiting.size);
   const there = source.available(cursor);
-  const gatherMs = sink.holds === 'groups' ? Math.min(4 * tookMs, MAX_COALESCE_MS) : Math.min(2 * tookMs, MAX_GATHER_MS);
+  const gatherMs =
+    sink.holds === 'groups' ? Math.min(4 * tookMs, MAX_COALESCE_MS) : Math.min(2 * tookMs, MAX_GATHER_MS);
   const patienceMs = Math.max(lane.settings.batch.maxWaitMs, gatherMs);
   if (there > 0 && there < limit && patienceMs >= 1) await rest.until(patienceMs, false);
   try {
@@ -188,7 +196,11 @@ async function deliverBatch(
   await settle(lane, { retried, taken, wanted, outcomes });
 }
 
-async function untraced(_connector: string, _batch: readonly Entry[], work: () => Promise<Outcomes>): Promise<Outcomes> {
+async function untraced(
+  _connector: string,
+  _batch: readonly Entry[],
+  work: () => Promise<Outcomes>,
+): Promise<Outcomes> {
   return work();
 }
 

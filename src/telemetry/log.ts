@@ -133,7 +133,13 @@ export function logSignals(signals: SignalBus, log: Logger): void {
 }
 
 /** Says what a resync did, and to how many groups. */
-function describeResync({ how, named, done, mended, failed }: Omit<Signals['lane.resync'], 'connector' | 'ended'>): string {
+function describeResync({
+  how,
+  named,
+  done,
+  mended,
+  failed,
+}: Omit<Signals['lane.resync'], 'connector' | 'ended'>): string {
   const groups = named ? `${plural(done, 'named group')}` : `all ${plural(done, 'group')} of the journal`;
   const refused = failed === 0 ? '' : `, ${failed} not taken`;
   switch (how) {

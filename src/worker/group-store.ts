@@ -34,7 +34,7 @@ export function openFollowedGroups(file: string, note: (message: string) => void
     get: store.get,
     merge: store.merge,
     async follow(sink, signal) {
-      let page: { groupId: string; group: Group | null }[] = [];
+      const page: { groupId: string; group: Group | null }[] = [];
       const write = (): void => store.join(page.splice(0));
       await sink.follow?.((groupId, group) => {
         if (page.push({ groupId, group }) >= PAGE) write();

@@ -41,15 +41,18 @@ export function startWorkerLane(
     wake: () => lane?.wake(),
     interrupt: () => lane?.interrupt(),
     assigned: (partitions) => signals.emit('worker.assigned', { connector, partitions }),
-    dead: (groupId, fault) =>
-      signals.emit('lane.dead-letter', { connector, eventId: '', groupId, attempts: 0, fault }),
+    dead: (groupId, fault) => signals.emit('lane.dead-letter', { connector, eventId: '', groupId, attempts: 0, fault }),
   });
   let groups: FollowedGroups | undefined;
   let sink: GroupSink | undefined;
   const started = startLane(
     { connector, batch: config.batch, retry: config.retry, filter: compileFilter(config.filter) },
     {
-      source: followed(source, () => groups, () => sink),
+      source: followed(
+        source,
+        () => groups,
+        () => sink,
+      ),
       async open(signal) {
         const opened = await openSink(config.kind, config, host, signal);
         sink = opened.holds === 'groups' && opened.follow !== undefined ? opened : undefined;

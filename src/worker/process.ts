@@ -42,7 +42,12 @@ export async function startWorker(
   const deadLetters = sourceKind.countDeadLetters(source);
   const lanes = new Map<string, WorkerLane>();
 
-  const state = createState(config, source, signals, { connectors, lanes, deadLetters: deadLetters.of, stopping: stopping.signal });
+  const state = createState(config, source, signals, {
+    connectors,
+    lanes,
+    deadLetters: deadLetters.of,
+    stopping: stopping.signal,
+  });
   const metrics = createWorkerMetrics(signals, clock, {
     version,
     connectors: () => connectors,
@@ -95,7 +100,10 @@ export async function startWorker(
   };
 }
 
-async function serve(config: Config, fetch: Parameters<typeof listen>[0]): Promise<{ server: Server; adminUrl: string }> {
+async function serve(
+  config: Config,
+  fetch: Parameters<typeof listen>[0],
+): Promise<{ server: Server; adminUrl: string }> {
   const { host, port } = config.admin;
   try {
     const listening = await listen(fetch, { host, port, malformedBody });

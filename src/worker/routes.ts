@@ -4,7 +4,10 @@ import { nearest } from '../model/text.ts';
 import type { WorkerLane } from './lane.ts';
 
 /** Adds what a person may ask of a worker's connectors. A pause lasts until the worker ends. */
-export function addWorkerRoutes<App extends Pick<Hono, 'post' | 'fetch'>>(app: App, lanes: ReadonlyMap<string, WorkerLane>): App {
+export function addWorkerRoutes<App extends Pick<Hono, 'post' | 'fetch'>>(
+  app: App,
+  lanes: ReadonlyMap<string, WorkerLane>,
+): App {
   for (const kind of ['pause', 'resume'] as const) {
     app.post(`/api/connectors/:name/${kind}`, async (context) => {
       const name = context.req.param('name') ?? '';

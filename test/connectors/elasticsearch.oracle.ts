@@ -5,12 +5,11 @@
 import { randomUUID } from 'node:crypto';
 import { createServer, type Server } from 'node:http';
 import { expect, inject } from 'vitest';
-import type { Sink } from '../../connectors/contract.ts';
 import { elasticsearch } from '../../connectors/elasticsearch/connector.ts';
 import { elasticsearchOptions } from '../../connectors/elasticsearch/options.ts';
 import { type CanonicalEvent, PROFILE_FIELDS } from '../../src/model/event.ts';
 import type { Group } from '../../src/model/group.ts';
-import { type Found, never, type Place, testHost } from './suite.ts';
+import { type Driven, type DrivenSettings, type Found, never, openDriven, type Place, testHost } from './suite.ts';
 
 export const url = inject('elasticsearchUrl');
 /** Why the tests that need the server cannot run, or ''. */
@@ -118,8 +117,8 @@ function inGroup(hit: Hit): Found[] {
   });
 }
 
-export const open = (options: Record<string, unknown>, host = testHost()): Promise<Sink> =>
-  elasticsearch.open(elasticsearchOptions.parse(options), host, never());
+export const open = (options: Record<string, unknown>, settings: DrivenSettings = {}): Promise<Driven> =>
+  openDriven(elasticsearch, elasticsearchOptions.parse(options), testHost(), settings);
 
 /** A node before the real one, in which `before` may act on a request that is about to be passed on. */
 export async function frontNode(before: (path: string) => Promise<void>) {

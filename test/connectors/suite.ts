@@ -6,10 +6,14 @@ import { randomUUID } from 'node:crypto';
 import { readdirSync, readlinkSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import type { Connector, Host, Sink } from '../../connectors/contract.ts';
+import type { Connector, Host, Outcomes, Sink } from '../../connectors/contract.ts';
+import { deliver } from '../../src/delivery/deliver.ts';
+import { compileFilter, type FilterSettings } from '../../src/delivery/filter.ts';
 import { systemClock } from '../../src/model/clock.ts';
+import { entryOf } from '../../src/model/entry.ts';
 import { type CanonicalEvent, type ChangedFields, type EventId, groupEvent } from '../../src/model/event.ts';
 import { type Fault, Unreachable } from '../../src/model/fault.ts';
+import { type Group, merge, newGroup } from '../../src/model/group.ts';
 import type { Outcome } from '../../src/model/outcome.ts';
 
 /** What the destination holds of one event. */
@@ -55,11 +59,54 @@ export interface Target<Options> {
 
 export const HOST_NAME = 'under-test';
 
-/** `group` stands for the journal's merged state. */
-export function testHost(group: Host['group'] = () => undefined): Host & { readonly notes: string[] } {
+export function testHost(): Host & { readonly notes: string[] } {
   const notes: string[] = [];
   const note = (message: string) => void notes.push(message);
-  return { name: HOST_NAME, clock: systemClock, unfiltered: true, group, notes, note };
+  return { name: HOST_NAME, clock: systemClock, notes, note };
+}
+
+/** A sink as the engine drives it: events go in, outcomes come by event id. */
+export interface Driven {
+  readonly sink: Sink;
+  deliver(batch: readonly CanonicalEvent[], signal: AbortSignal): Promise<Outcomes>;
+  /** Does as the doctor, and throws the first fault that it finds. */
+  check(signal: AbortSignal): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface DrivenSettings {
+  /** The merged state of a group. Without it, states are made of a batch alone where the sink allows that. */
+  group?(groupId: string): Group | undefined;
+  readonly filter?: FilterSettings;
+}
+
+export async function openDriven<Options>(
+  connector: Connector<Options>,
+  options: Options,
+  host: Host,
+  { group, filter = {} }: DrivenSettings = {},
+): Promise<Driven> {
+  const sink = await connector.open(options, host, never());
+  const known = new Map<string, Group>();
+  const whole = sink.holds === 'groups' && sink.follow !== undefined;
+  return {
+    sink,
+    deliver(batch, signal) {
+      if (whole)
+        for (const event of batch)
+          known.set(event.subject, merge(known.get(event.subject) ?? newGroup(event.subject), event));
+      const groups = { get: group ?? ((groupId: string) => known.get(groupId)) };
+      const entries = batch.map((event, index) => entryOf(index, event));
+      return deliver(sink, entries, groups, compileFilter(filter), signal);
+    },
+    async check(signal) {
+      signal.throwIfAborted();
+      for await (const { state, fault } of connector.examine(options, host, signal)) {
+        if (state === 'wrong' && fault !== undefined) throw new Unreachable(fault);
+      }
+    },
+    close: () => sink.close(),
+  };
 }
 
 let lastMoment = 1_670_574_414_123;
@@ -86,17 +133,11 @@ export const never = (): AbortSignal => new AbortController().signal;
 export async function withSink<Options, T>(
   connector: Connector<Options>,
   place: Place,
-  work: (sink: Sink, host: ReturnType<typeof testHost>) => Promise<T>,
+  work: (sink: Driven, host: ReturnType<typeof testHost>) => Promise<T>,
 ): Promise<T> {
-  let merged = false;
-  // As the relay: whoever asks is to have said so.
-  const host = testHost(() => {
-    if (!merged) throw new TypeError('a sink that asks for groups is to say so: Sink.merged');
-    return undefined;
-  });
+  const host = testHost();
   try {
-    const sink = await connector.open(connector.options.parse(place.options) as Options, host, never());
-    merged = sink.merged === true;
+    const sink = await openDriven(connector, connector.options.parse(place.options) as Options, host);
     try {
       return await work(sink, host);
     } finally {
@@ -320,7 +361,7 @@ export function connectorSuite<Options>(target: Target<Options>): void {
         const place = await target.place();
         const options = connector.options.parse(place.options) as Options;
         const before = openHandles();
-        const sink = await connector.open(options, testHost(), never());
+        const sink = await openDriven(connector, options, testHost());
         await sink.check(never());
         await sink.deliver([makeEvent({ name: 'name' })], never());
         await sink.close();
@@ -333,7 +374,7 @@ export function connectorSuite<Options>(target: Target<Options>): void {
     test('a destination that cannot be had is Unreachable, soon, and says which setting to look at', async () => {
       const options = connector.options.parse(await target.unreachable()) as Options;
       await unreachableBy(async () => {
-        const sink = await connector.open(options, testHost(), never());
+        const sink = await openDriven(connector, options, testHost());
         try {
           return await sink.deliver([makeEvent({ name: 'name' })], never());
         } finally {

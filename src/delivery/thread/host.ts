@@ -40,7 +40,11 @@ const YOUNG_MB = 24;
 const RESTART_MS = 1_000;
 const STOP_MS = 3_000;
 
-export function startDelivery(data: DeliveryData, settle: (report: JournalReport) => void, signals: SignalBus): Delivery {
+export function startDelivery(
+  data: DeliveryData,
+  settle: (report: JournalReport) => void,
+  signals: SignalBus,
+): Delivery {
   /** 1 while the thread has a message that there are new events, and has not looked at it: one is enough. */
   const announced = new Int32Array(new SharedArrayBuffer(4));
   const unfinished = createUnfinished(signals);

@@ -1,5 +1,5 @@
-import type { Group } from '../../model/group.ts';
 import type { Fault } from '../../model/fault.ts';
+import type { Group } from '../../model/group.ts';
 import { type ReadBack, UNANSWERED } from '../read-back.ts';
 
 /** One question to a lane, as it goes to the delivery thread. */
