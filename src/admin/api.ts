@@ -9,7 +9,7 @@ import type { HistoryReader } from '../journal/history.ts';
 import { MAX_GROUP_ID_BYTES } from '../model/event.ts';
 import { BridgeError, type Fault, type FaultCode, messageOf } from '../model/fault.ts';
 import type { LaneState } from '../model/signal.ts';
-import type { Reconciler, ReconcileStatus } from '../reconcile/reconciler.ts';
+import type { Reconciler, ReconcileStatus } from '../reconcile/schedule.ts';
 import { type AdminPorts, createAdmin } from './base.ts';
 
 export interface ConnectorStatus {

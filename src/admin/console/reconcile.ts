@@ -1,6 +1,6 @@
 import { html } from 'hono/html';
-import type { ReconcileRun } from '../../journal/reconcile-run.ts';
-import type { ReconcileStatus } from '../../reconcile/reconciler.ts';
+import type { ReconcileRun } from '../../reconcile/run.ts';
+import type { ReconcileStatus } from '../../reconcile/schedule.ts';
 import { groupLink } from './events.ts';
 import { button } from './forms.ts';
 import { badge, type Page } from './layout.ts';
