@@ -41,7 +41,6 @@ const DEBTS: readonly string[] = [
   'src/config/schema.ts → connectors/kafka/connector.ts',
   'src/config/schema.ts → src/intake/command.ts',
   'src/delivery/lane.ts → src/telemetry/trace.ts',
-  'src/http/server.ts → src/intake/envelope.ts',
   'src/intake/receiver.ts → src/telemetry/trace.ts',
   'src/journal/quarantine.ts → src/intake/quarantine.ts',
   'src/telemetry/metrics/callbacks.ts → src/intake/commands.ts',

@@ -1,7 +1,8 @@
 import type { z } from 'zod';
+import { nearest } from '../model/text.ts';
 import type { Place, Reading } from './document.ts';
 import { descriptionAt, guideOf, type JsonSchema, knownKeys } from './json-schema.ts';
-import { type Found, formatPath, nearest, type Path, type Problem, valueAt } from './problems.ts';
+import { type Found, formatPath, type Path, type Problem, valueAt } from './problems.ts';
 
 type Issue = z.core.$ZodIssue;
 

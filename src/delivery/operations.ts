@@ -1,10 +1,10 @@
 import type { Restoring } from '../../connectors/contract.ts';
-import { nearest } from '../config/problems.ts';
 import type { Journal } from '../journal/append.ts';
 import type { DeadLetter, DeliveryReader } from '../journal/deliveries.ts';
 import type { GroupReader } from '../journal/groups.ts';
 import { BridgeError } from '../model/fault.ts';
 import type { SignalBus } from '../model/signal.ts';
+import { nearest } from '../model/text.ts';
 import type { GroupCopy } from './copies.ts';
 import type { Relay } from './thread/host.ts';
 

@@ -5,9 +5,10 @@ import type { GroupReader } from '../journal/groups.ts';
 import { createReconcileReader, type ReconcileReader } from '../journal/reconcile-run.ts';
 import type { Clock } from '../model/clock.ts';
 import { BridgeError, describeFault, faultOf } from '../model/fault.ts';
+import { type ReconcileRun, reconcileRun } from '../model/reconcile-run.ts';
 import type { SignalBus } from '../model/signal.ts';
 import { createGroupApi, type GroupApi } from './api.ts';
-import { newCounts, type ReconcileRun, reconcileRun, runReconcile } from './run.ts';
+import { newCounts, runReconcile } from './run.ts';
 
 type ReconcileConfig = Pick<Config, 'app' | 'reconcile'>;
 
