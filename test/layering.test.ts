@@ -119,7 +119,7 @@ describe('the tree reads as the way of an event', () => {
     expect(Object.keys({ ...ROOMS, ...COMPOSITIONS }).filter((room) => !existsSync(room))).toEqual([]);
   });
 
-  test('no file hides behind a name that says nothing', () => {
+  test('no file has a name that says nothing', () => {
     expect(files.filter((file) => /\b(utils?|helpers?|common|misc)\b/i.test(file))).toEqual([]);
   });
 

@@ -38,7 +38,7 @@ export interface OperationsPorts {
   connectors(): readonly string[];
   /** Whether the connector holds groups, and whether what lies there can be compared. */
   destination(connector: string): { readonly holdsGroups: boolean; readonly readsBack: boolean };
-  readonly journal: Pick<Journal, 'setPaused' | 'discard' | 'head' | 'catchUp'>;
+  readonly journal: Pick<Journal, 'setPaused' | 'discard' | 'head' | 'flushGroups'>;
   readonly deliveries: Pick<
     DeliveryReader,
     'read' | 'seqAt' | 'deadLetters' | 'deadLetter' | 'deadLetterSeqs' | 'countDeadLetters'
@@ -99,7 +99,7 @@ export function createOperations(ports: OperationsPorts): Operations {
         });
       }
       // Whoever asks means all that is recorded.
-      journal.catchUp();
+      journal.flushGroups();
       const total = groupIds?.length ?? groups.count();
       const named = groupIds !== undefined;
       // Before the lane says so itself, so that nobody takes an earlier resync's end for this one's.
