@@ -88,13 +88,13 @@ function items(judge: (id: string) => Partial<BulkItem>): Script {
 
 const error = (type: string, reason = 'because') => ({ error: { type, reason } });
 
-async function sinkOn(nodes: string | string[], more: object = {}): Promise<Sink> {
+async function sinkOn(nodes: string | string[], more: object = {}): Promise<Driven> {
   const sink = await open({ nodes, index: 'i', ...more });
   closers.push(() => sink.close());
   return sink;
 }
 
-const deliver = (sink: Sink, ...batch: CanonicalEvent[]) => sink.deliver(batch, never());
+const deliver = (sink: Driven, ...batch: CanonicalEvent[]) => sink.deliver(batch, never());
 const event = (groupId: string, name = 'name') => makeEvent({ name }, { groupId });
 
 describe('an answer that concerns the destination pauses it and charges no event', () => {

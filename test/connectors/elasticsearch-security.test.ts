@@ -116,7 +116,7 @@ describe.skipIf(skip)('a group arrives', () => {
     ],
   ])('with %s', async (_, given) => {
     const chosen = given();
-    const sink = await elasticsearch.open(elasticsearch.options.parse(chosen), testHost(), never());
+    const sink = await openDriven(elasticsearch, elasticsearch.options.parse(chosen), testHost());
     const event = makeEvent({ name: 'secret' });
     expect((await sink.deliver([event], never())).get(event.id)?.kind).toBe('delivered');
     await sink.check(never());

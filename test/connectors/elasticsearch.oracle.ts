@@ -5,6 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import { createServer, type Server } from 'node:http';
 import { expect, inject } from 'vitest';
+import type { Host } from '../../connectors/contract.ts';
 import { elasticsearch } from '../../connectors/elasticsearch/connector.ts';
 import { elasticsearchOptions } from '../../connectors/elasticsearch/options.ts';
 import { type CanonicalEvent, PROFILE_FIELDS } from '../../src/model/event.ts';
@@ -117,8 +118,11 @@ function inGroup(hit: Hit): Found[] {
   });
 }
 
-export const open = (options: Record<string, unknown>, settings: DrivenSettings = {}): Promise<Driven> =>
-  openDriven(elasticsearch, elasticsearchOptions.parse(options), testHost(), settings);
+export const open = (
+  options: Record<string, unknown>,
+  settings: DrivenSettings = {},
+  host: Host = testHost(),
+): Promise<Driven> => openDriven(elasticsearch, elasticsearchOptions.parse(options), host, settings);
 
 /** A node before the real one, in which `before` may act on a request that is about to be passed on. */
 export async function frontNode(before: (path: string) => Promise<void>) {
