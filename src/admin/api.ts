@@ -6,7 +6,7 @@ import type { Quarantined } from '../journal/deliveries.ts';
 import type { GroupReader } from '../journal/groups.ts';
 import type { HistoryReader } from '../journal/history.ts';
 import { BridgeError } from '../model/fault.ts';
-import type { Reconciler } from '../reconcile/reconciler.ts';
+import type { Reconciler } from '../reconcile/schedule.ts';
 import {
   type BridgeState,
   type deadLetter,
