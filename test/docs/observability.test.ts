@@ -37,7 +37,7 @@ for (const metric of registry.getMetricsAsArray()) {
 /** Prometheus adds these to what it scrapes. */
 const ADDED = ['job', 'instance'];
 
-/** What is wrong with an expression: its syntax, a metric that is not there, a label that it does not have. */
+/** Returns the mistakes of an expression: in its syntax, a metric that does not exist, a label that it does not have. */
 function problems(expression: string): string[] {
   const text = expression.replaceAll('$__rate_interval', '5m');
   const found: string[] = [];
