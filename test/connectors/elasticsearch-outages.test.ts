@@ -4,10 +4,9 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { afterEach, describe, expect, test } from 'vitest';
-import type { Sink } from '../../connectors/contract.ts';
 import type { CanonicalEvent } from '../../src/model/event.ts';
 import { listening, MAPPINGS, open } from './elasticsearch.oracle.ts';
-import { makeEvent, never, unreachableBy } from './suite.ts';
+import { type Driven, makeEvent, never, unreachableBy } from './suite.ts';
 
 interface Asked {
   readonly method: string;

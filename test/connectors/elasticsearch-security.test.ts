@@ -22,7 +22,7 @@ import {
   startElasticsearch,
 } from '../servers/index.ts';
 import { bridgeHome, runCommand } from '../support/bridge.process.ts';
-import { makeEvent, never, testHost, unreachableBy } from './suite.ts';
+import { makeEvent, never, openDriven, testHost, unreachableBy } from './suite.ts';
 
 const plainUrl = inject('elasticsearchUrl');
 const skip = plainUrl === '' ? 'no Elasticsearch in this run' : '';

@@ -11,7 +11,7 @@ import { type Authority, createAuthority, type Issued } from '../servers/certifi
 import { freePort, type KafkaServer, startKafka } from '../servers/index.ts';
 import { followTopic } from '../servers/readback.ts';
 import { bridgeHome, runCommand } from '../support/bridge.process.ts';
-import { makeEvent, never, testHost, unreachableBy } from './suite.ts';
+import { makeEvent, never, openDriven, testHost, unreachableBy } from './suite.ts';
 
 const skip = inject('kafkaBrokers') === '' ? 'no Kafka in this run' : '';
 const user = { username: 'bridge', password: 'Geheim-4711' };
