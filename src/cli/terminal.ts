@@ -78,8 +78,3 @@ export function progress(label: string, total: number): Progress {
     end: () => bar.stop(),
   };
 }
-
-/** How to call this program from here: a checkout runs its sources through npm, so that Node 24 is on the path. */
-export function commandLine(args: string): string {
-  return import.meta.url.endsWith('.ts') ? `npm run bridge -- ${args}` : `npx group-sync-bridge ${args}`;
-}
