@@ -183,7 +183,7 @@ async function examineSource(source: Source): Promise<Finding> {
   }
 }
 
-/** A destination that hangs ends the examination, not the command. */
+/** Yields the findings about a destination; one that hangs ends its own examination, not the command. */
 async function* examineConnector(name: string, { kind, ...options }: ConnectorConfig): AsyncGenerator<Finding> {
   const signal = AbortSignal.timeout(EXAMINE_MS);
   const host = { name, clock: systemClock, unfiltered: true, group: () => undefined, note: () => {} };

@@ -9,7 +9,7 @@ import { commandLine, version } from './installation.ts';
 import { configOption, examples } from './options.ts';
 import { paint, print } from './terminal.ts';
 
-/** V8 then collects garbage before its heaps have grown to more than twice, rather than four times, what was left. It holds for both threads. */
+/** Has V8 collect garbage when a heap has grown to twice, not four times, what was left; this holds for both threads. */
 setFlagsFromString('--heap-growing-percent=100');
 
 export function addStart(program: Command): void {
@@ -28,7 +28,7 @@ async function start({ config: configName }: { config?: string }): Promise<void>
   if (config.source !== undefined) return startWorking(file, config, config.source, named);
   const source = { file, load: () => loadConfig(file, process.env) };
   const starting = Promise.withResolvers<Bridge>();
-  // Listened to from the first moment, or it would end the process. What came of it is in the log.
+  // A SIGHUP that nobody listens to ends the process. The log says what came of the reload.
   process.on('SIGHUP', () => void starting.promise.then((bridge) => bridge.reload()).catch(() => {}));
   const bridge = await startBridge(config, 'info', { version: version(), source });
   starting.resolve(bridge);
@@ -45,7 +45,7 @@ async function start({ config: configName }: { config?: string }): Promise<void>
   await untilTold(bridge.stop);
 }
 
-/** A worker takes a changed file at its next start: others have its partitions meanwhile. */
+/** Ignores SIGHUP: a worker takes a changed file at its next start, and others have its partitions meanwhile. */
 async function startWorking(file: string, config: Config, source: Source, named: string): Promise<void> {
   process.on('SIGHUP', () => {});
   const worker = await startWorker(config, source, 'info', version());
