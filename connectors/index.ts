@@ -30,17 +30,24 @@ export function readsBack(kind: string): boolean {
 }
 
 /** Examines a destination of the given kind as its connector does; what is thrown there is its last finding. */
-export async function* examine(
-  kind: string,
-  options: unknown,
-  host: Host,
+export function examine(kind: string, options: unknown, host: Host, signal: AbortSignal): AsyncGenerator<Finding> {
+  return untilFault('destination', () => connectorOf(kind).examine(options, host, signal));
+}
+
+/** Examines the source of a worker in the same way. */
+export function examineSource(
+  options: Parameters<typeof source.examine>[0],
   signal: AbortSignal,
 ): AsyncGenerator<Finding> {
+  return untilFault('topic', () => source.examine(options, signal));
+}
+
+async function* untilFault(step: string, findings: () => AsyncIterable<Finding>): AsyncGenerator<Finding> {
   try {
-    yield* connectorOf(kind).examine(options, host, signal);
+    yield* findings();
   } catch (thrown) {
     const fault = faultOf(thrown, 'destination-unreachable');
-    yield { step: 'destination', state: 'wrong', says: fault.message, fault };
+    yield { step, state: 'wrong', says: fault.message, fault };
   }
 }
 

@@ -9,7 +9,7 @@ import type { KafkaOptions } from './options.ts';
 /** An event of each type. */
 type Examples = Readonly<Record<EventType, CanonicalEvent>>;
 
-/** What of a kafka connector its readers see. */
+/** The part of a kafka connector that readers of its topic see. */
 type Topic = Pick<KafkaOptions, 'topic' | 'content'> & {
   readonly formats: readonly Format[];
   readonly brokers: readonly string[];
@@ -19,7 +19,7 @@ type Topic = Pick<KafkaOptions, 'topic' | 'content'> & {
 
 type Json = Readonly<Record<string, unknown>>;
 
-/** What the topics are called where no configuration says. */
+/** The topics where no configuration names them. */
 const DEFAULT_TOPICS: Readonly<Record<string, Topic>> = {
   'group-events': {
     topic: 'chat.group-info.events',
@@ -33,12 +33,17 @@ const DEFAULT_TOPICS: Readonly<Record<string, Topic>> = {
 
 const SECURITY = { plain: 'plain', 'scram-sha-256': 'scramSha256', 'scram-sha-512': 'scramSha512' } as const;
 
-/** Returns the AsyncAPI 3.0 document of the topics of these connectors; without any, of the default ones. */
-export function asyncApi(
-  version: string,
-  examples: Examples,
-  connectors?: Readonly<Record<string, KafkaOptions>>,
-): Json {
+/** A connector as it is configured. */
+interface Configured {
+  readonly kind: string;
+  readonly enabled: boolean;
+}
+
+/**
+ * Returns the AsyncAPI 3.0 document of the topics: those of the enabled kafka connectors among these, else the default
+ * ones.
+ */
+export function asyncApi(version: string, examples: Examples, connectors?: Readonly<Record<string, Configured>>): Json {
   const topics = connectors === undefined ? DEFAULT_TOPICS : topicsOf(connectors);
   const servers = serversOf(Object.values(topics));
   const mechanisms = new Set(Object.values(topics).flatMap(({ mechanism }) => mechanism ?? []));
@@ -78,8 +83,10 @@ export function asyncApi(
   };
 }
 
-function topicsOf(connectors: Readonly<Record<string, KafkaOptions>>): Record<string, Topic> {
-  return mapEntries(connectors, ({ topic, content, format, brokers, tls, sasl }) => {
+function topicsOf(connectors: Readonly<Record<string, Configured>>): Record<string, Topic> {
+  const enabled = Object.entries(connectors).filter(([, { kind, enabled }]) => kind === 'kafka' && enabled);
+  return mapEntries(Object.fromEntries(enabled), (connector) => {
+    const { topic, content, format, brokers, tls, sasl } = connector as unknown as KafkaOptions;
     const formats = content === 'events' ? [format] : [];
     const protocol = tls === false ? 'kafka' : 'kafka-secure';
     return { topic, content, formats, brokers, protocol, ...(sasl && { mechanism: sasl.mechanism }) };
@@ -90,7 +97,7 @@ type Servers = ReadonlyMap<string, { readonly name: string; readonly server: Jso
 
 const placeOf = (broker: string, { protocol, mechanism }: Topic): string => `${protocol} ${mechanism} ${broker}`;
 
-/** Each broker once for each way to reach it. */
+/** Returns each broker once for each way to reach it. */
 function serversOf(topics: readonly Topic[]): Servers {
   const servers = new Map<string, { name: string; server: Json }>();
   for (const topic of topics) {
@@ -126,7 +133,7 @@ function channelOf(topic: Topic, servers: Servers): Json {
   };
 }
 
-/** As AsyncAPI has them: draft 7, without the name of the draft. */
+/** Returns a JSON Schema of draft 7 without the name of the draft, which is what AsyncAPI wants. */
 function schemaOf(schema: z.ZodType): z.core.JSONSchema.JSONSchema {
   const { $schema: _, ...rest } = z.toJSONSchema(schema, { target: 'draft-7' });
   return rest;
@@ -170,7 +177,7 @@ function eventMessages(events: Examples): Json {
   return Object.fromEntries(messages);
 }
 
-/** The headers that the writer sets: a `ce_` header is described as the attribute it carries. */
+/** Describes the headers that the writer sets: a `ce_` header by the attribute that it carries. */
 function headersOf(headers: Readonly<Record<string, string>>): Json {
   const { properties = {} } = schemaOf(receivedEvent);
   const described = Object.entries(headers).map(([name, value]) => [

@@ -4,8 +4,9 @@ import { readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import type { Outcomes, Sink } from '../../connectors/contract.ts';
+import type { EventSink, Holds, Outcomes, Sink } from '../../connectors/contract.ts';
 import { type ConnectorConfig, laneOptions } from '../../src/config/schema.ts';
+import { compileFilter } from '../../src/delivery/filter.ts';
 import { startLane } from '../../src/delivery/lane.ts';
 import { createLanes } from '../../src/delivery/lanes.ts';
 import { startDelivery } from '../../src/delivery/thread/host.ts';
@@ -14,6 +15,7 @@ import { openDatabase } from '../../src/journal/database.ts';
 import { createDeliveryReader, type JournalReport } from '../../src/journal/deliveries.ts';
 import { createGroupReader } from '../../src/journal/groups.ts';
 import { prunePass } from '../../src/journal/retention.ts';
+import { createJournalSource } from '../../src/journal/source.ts';
 import { systemClock } from '../../src/model/clock.ts';
 import type { Entry } from '../../src/model/entry.ts';
 import type { Outcome } from '../../src/model/outcome.ts';
@@ -47,11 +49,16 @@ function openedJournal() {
   return { folder, file, signals, journal, reader, groups, record };
 }
 
-/** One destination; `answer` may be replaced, and is given the signal. */
-function destination() {
+/** One destination; `answer` and `resync` may be replaced, and are given the signal. */
+function destination(holds: Holds = 'events') {
   const given: string[] = [];
   const resynced: string[][] = [];
+  const close = async (): Promise<void> => {
+    made.closes++;
+  };
   const made = {
+    holds,
+    /** The names that entries brought, in the order in which they came. */
     given,
     resynced,
     opens: 0,
@@ -59,22 +66,28 @@ function destination() {
     answer: async (batch: readonly Entry[], _signal: AbortSignal): Promise<Outcomes> =>
       new Map(batch.map(({ id }) => [id, DELIVERED])),
     resync: async (_signal: AbortSignal): Promise<void> => {},
+    take(batch: readonly Entry[]): void {
+      given.push(...batch.map(({ event }) => event.data.changed.name ?? ''));
+    },
     async open(): Promise<Sink> {
       made.opens++;
-      return {
-        async deliver(batch, signal) {
-          given.push(...batch.map(({ data }) => data.changed.name ?? ''));
+      if (holds === 'events') {
+        const deliver: EventSink['deliver'] = async (batch, signal) => {
+          made.take(batch);
           return made.answer(batch, signal);
+        };
+        return { holds, deliver, close };
+      }
+      return {
+        holds,
+        async put(states, how, signal) {
+          if (how === 'repair') {
+            resynced.push(states.map(({ groupId }) => groupId));
+            await made.resync(signal);
+          }
+          return new Map(states.map(({ groupId }) => [groupId, DELIVERED]));
         },
-        async restore(some, signal) {
-          restored.push(some.map(({ groupId }) => groupId));
-          await made.restore(signal);
-          return new Map(some.map(({ groupId }) => [groupId, DELIVERED]));
-        },
-        async check() {},
-        async close() {
-          made.closes++;
-        },
+        close,
       };
     },
   };
@@ -102,18 +115,27 @@ function lanesTo(destinations: Record<string, Destination>) {
   };
   const lanes = createLanes((connector, config, from, heard) => {
     const place = destinations[config.path as string] as Destination;
+    const source = createJournalSource(opened.reader, connector, place.holds, (report) => {
+      if (heard()) reports.push(report);
+    });
     return startLane(
-      { connector, batch: config.batch, retry: config.retry, paused: false, wants: () => true, from },
+      { connector, batch: config.batch, retry: config.retry, filter: compileFilter({}) },
       {
+        source,
         open: place.open,
-        journal: opened.reader,
         groups: opened.groups,
-        settle: (settlement) => {
-          if (heard()) reports.push(settlement);
+        // A sink of groups sees states, not what is delivered with them.
+        trace: (_connector, batch, work) => {
+          if (place.holds === 'groups') place.take(batch);
+          return work();
         },
         clock,
         signals: createSignals(),
         random: () => 0,
+      },
+      {
+        paused: false,
+        from: from ?? { cursor: opened.reader.cursor(connector), waiting: opened.reader.waiting(connector) },
       },
       stop.signal,
     );
@@ -211,14 +233,14 @@ test('a connector that comes back goes on where it left off', async () => {
 test.each(['before', 'meanwhile'])(
   'a resync that goes on is the next lane’s, and so is what is asked for %s',
   async (when) => {
-    const [before, after] = [destination(), destination()];
+    const [before, after] = [destination('groups'), destination('groups')];
     const { lanes, record, sleeping } = lanesTo({ before, after });
     await record(1, 4);
     await lanes.exchange([], { c: to('before') });
     await expect.poll(() => before.given).toHaveLength(4);
     before.resync = (signal) =>
       new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
-    void lanes.ask('c', { kind: 'resync', how: 'join' });
+    void lanes.ask('c', { kind: 'resync', how: 'repair' });
     await expect.poll(() => before.resynced).toHaveLength(1);
     const replay = () => lanes.ask('c', { kind: 'replay', cursor: 2 });
     if (when === 'before') void replay();
