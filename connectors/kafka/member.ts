@@ -44,13 +44,18 @@ export function isRebalance(thrown: unknown): boolean {
   return protocolType(thrown) === 'REBALANCE_IN_PROGRESS';
 }
 
+/** Whether kafkajs joins the group anew by itself after this error. */
+export function isRejoined(thrown: unknown): boolean {
+  return ['REBALANCE_IN_PROGRESS', 'ILLEGAL_GENERATION', 'UNKNOWN_MEMBER_ID'].includes(protocolType(thrown) ?? '');
+}
+
 /** Joins the group, from the beginning of the topic where it has committed nothing. Throws Unreachable. */
 export async function joinGroup(options: MemberOptions, ports: MemberPorts): Promise<Member> {
   const { topic, groupId, sessionTimeoutMs } = options;
   const consumer = toCluster(options, READ_RETRIES).consumer({
     groupId,
     sessionTimeout: sessionTimeoutMs,
-    heartbeatInterval: heartbeatEvery(sessionTimeoutMs),
+    heartbeatInterval: heartbeatEvery(options),
     maxWaitTimeInMs: FETCH_MS,
     allowAutoTopicCreation: false,
     retry: { retries: READ_RETRIES, restartOnFailure: async () => false },
@@ -96,7 +101,7 @@ export async function joinGroup(options: MemberOptions, ports: MemberPorts): Pro
   };
 }
 
-/** Several in the time after which a silent member is taken for dead. */
-export function heartbeatEvery(sessionTimeoutMs: number): number {
+/** Returns an interval, in ms, of which several fit into the time after which a silent member is taken for dead. */
+export function heartbeatEvery({ sessionTimeoutMs }: { readonly sessionTimeoutMs: number }): number {
   return Math.min(3_000, Math.floor(sessionTimeoutMs / 5));
 }

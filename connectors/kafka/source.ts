@@ -5,8 +5,8 @@ import type { Fault } from '../../src/model/fault.ts';
 import { type Report, Revoked, type SourceHost, type WorkerSource } from '../contract.ts';
 import { type DeadLetterRecord, RETRY_HEADER } from './dead-letter.ts';
 import { openDeadLetterTopic } from './dead-letter-topic.ts';
-import { judge } from './fault.ts';
-import { type Batch, heartbeatEvery, isRebalance, joinGroup, type Member } from './member.ts';
+import { type Batch, heartbeatEvery } from './member.ts';
+import { createMembership } from './membership.ts';
 import { createOffsets, type OpenRecord } from './offsets.ts';
 import { clientOptions } from './options.ts';
 import { committedBy, extentsOf, type ReadRecord } from './reader.ts';
@@ -24,117 +24,54 @@ import type { KafkaSourceOptions } from './source-options.ts';
  * meanwhile. When the group rebalances, what is with the sink may come to its end, which then counts; all else is forgotten.
  */
 
-/** How long work may go on after a rebalance began: the coordinator waits for its members for a minute. */
-const GRACE_MS = 15_000;
-
 /** The batch that the lane works on. */
 interface Current {
-  readonly batch: Batch;
   readonly entries: readonly Entry[];
   /** Records that are no events, until they lie in the dead-letter topic. */
   unreadable: readonly Unreadable[];
-  readonly passed: PromiseWithResolvers<void>;
-  /** Ends the heartbeats. */
-  stop(): void;
+  /** Lets the next batch come; with a reason, the group is joined anew. */
+  end(why?: unknown): void;
 }
 
 interface Unreadable extends OpenRecord {
   readonly fault: Fault;
 }
 
-/** What the lane was given ends with its generation. */
-interface Generation {
-  readonly lease: AbortController;
-  /** Why what was given out is another's to settle now. */
-  revoked: unknown;
-}
-
 export function openKafkaSource(options: KafkaSourceOptions, host: SourceHost): WorkerSource {
-  const { connector } = host;
+  const { connector, clock } = host;
   const groupId = `${options.groupId}.${connector}`;
   const deadLetters = openDeadLetterTopic(options, host.note);
   const offsets = createOffsets();
   const ends = new Map<number, bigint>();
-  let member: Member | undefined;
-  let lost: unknown;
-  let assigned: readonly number[] | undefined;
-  let generation: Generation = { lease: new AbortController(), revoked: undefined };
-  let generations = 0;
   let current: Current | undefined;
   let lastSeq = 0;
 
-  const revoke = (reason: unknown, graceMs: number): void => {
-    const revoked = generation;
-    if (revoked.revoked !== undefined) return;
-    revoked.revoked = reason;
-    if (graceMs === 0) revoked.lease.abort(reason);
-    else setTimeout(() => revoked.lease.abort(reason), graceMs).unref();
-    host.interrupt();
-  };
-
-  /** Forgets what was given out; Kafka hands it over again, here or elsewhere. */
-  const beginGeneration = (): void => {
-    const { revoked, lease } = generation;
-    generation = { lease: new AbortController(), revoked: undefined };
-    generations++;
-    lease.abort(revoked);
-    current?.stop();
-    current?.passed.reject(revoked);
-    current = undefined;
-    offsets.clear();
-  };
-
-  /** Whatever ends a generation makes Kafka hand its records over again: by the rebalance, or because the group is joined anew. */
-  const troubled = (thrown: unknown): void => {
-    if (!isRebalance(thrown)) lost ??= judge(thrown, { ...options, path: 'source' });
-    revoke(thrown, isRebalance(thrown) ? GRACE_MS : 0);
-  };
-
-  const take = async (batch: Batch): Promise<void> => {
-    if (generation.revoked !== undefined) throw generation.revoked;
-    const passed = Promise.withResolvers<void>();
-    const { open, entries, unreadable } = sort(batch.records, connector, () => ++lastSeq);
-    const timer = setInterval(() => {
-      batch.heartbeat().catch(troubled);
-    }, heartbeatEvery(options.sessionTimeoutMs));
-    current = { batch, entries, unreadable, passed, stop: () => clearInterval(timer) };
-    ends.set(batch.partition, batch.end);
-    offsets.add(batch.partition, open, batch.next);
-    host.wake();
-    await passed.promise;
-  };
-
-  const join = async (signal: AbortSignal): Promise<void> => {
-    const proven = Promise.withResolvers<void>();
-    const client = await clientOptions(options, 'source', signal);
-    const { sessionTimeoutMs } = options;
-    const joined = await joinGroup(
-      { ...client, groupId, sessionTimeoutMs },
-      {
-        assigned(partitions) {
-          if (assigned !== undefined) revoke(new Error('the partitions were shared out anew'), 0);
-          assigned = partitions;
-          host.assigned(partitions);
-          if (partitions.length === 0) proven.resolve();
-          void learnPositions(partitions);
-        },
-        fetched: proven.resolve,
-        take,
-      },
-    );
-    joined.failed.catch((thrown) => {
-      if (member !== joined) return;
-      assigned = undefined;
-      troubled(thrown);
-    });
-    member = joined;
-    await Promise.race([proven.promise, joined.failed, rejection(signal)]);
-  };
+  const membership = createMembership(options, groupId, {
+    host,
+    assigned: (partitions) => void learnPositions(partitions),
+    take: (batch) =>
+      new Promise((resolve, reject) => {
+        const { open, entries, unreadable } = sort(batch.records, connector, () => ++lastSeq);
+        const timer = setInterval(() => batch.heartbeat().catch(membership.troubled), heartbeatEvery(options));
+        current = {
+          entries,
+          unreadable,
+          end(why) {
+            clearInterval(timer);
+            if (why === undefined) resolve();
+            else reject(why);
+          },
+        };
+        ends.set(batch.partition, batch.end);
+        offsets.add(batch.partition, open, batch.next);
+        host.wake();
+      }),
+  });
 
   /** Only the numbers shown depend on it, and each batch brings them, too. */
   const learnPositions = async (partitions: readonly number[]): Promise<void> => {
     try {
-      const client = await clientOptions(options, 'source', generation.lease.signal);
+      const client = await clientOptions(options, 'source', membership.lease());
       const [extents, committed] = await Promise.all([extentsOf(client), committedBy(client, groupId)]);
       for (const { partition, low, high } of extents) {
         ends.set(partition, high);
@@ -145,21 +82,14 @@ export function openKafkaSource(options: KafkaSourceOptions, host: SourceHost): 
     }
   };
 
-  const leave = async (): Promise<void> => {
-    const left = member;
-    member = undefined;
-    assigned = undefined;
-    await left?.leave();
-  };
-
-  const publish = async (letters: readonly DeadLetterRecord[]): Promise<void> => {
-    if (letters.length > 0) await deadLetters.publish(letters);
+  const publish = async (letters: readonly Omit<DeadLetterRecord, 'connector' | 'deadAt'>[]): Promise<void> => {
+    const deadAt = clock.now();
+    if (letters.length > 0) await deadLetters.publish(letters.map((letter) => ({ connector, deadAt, ...letter })));
   };
 
   /** Whatever is no event becomes a dead letter before anything of its batch is delivered. */
   const publishUnreadable = async (batch: Current): Promise<void> => {
-    const deadAt = host.clock.now();
-    await publish(batch.unreadable.map(({ record, fault }) => ({ connector, record, fault, attempts: 0, deadAt })));
+    await publish(batch.unreadable.map(({ record, fault }) => ({ record, fault, attempts: 0 })));
     for (const { record, fault } of batch.unreadable) host.dead(record.key?.toString() ?? '', fault);
     offsets.settle(batch.unreadable.map(({ seq }) => seq));
     batch.unreadable = [];
@@ -167,47 +97,42 @@ export function openKafkaSource(options: KafkaSourceOptions, host: SourceHost): 
 
   const commit = async (): Promise<void> => {
     const due = offsets.due();
-    try {
-      await member?.commit(due);
-      offsets.committed(due);
-    } catch (thrown) {
-      // What was delivered is delivered again: here, or by whoever has the partitions now.
-      troubled(thrown);
-    }
+    if (await membership.commit(due)) offsets.committed(due);
   };
 
   const passBatch = async (): Promise<void> => {
     const done = current;
     current = undefined;
-    done?.stop();
     await commit();
-    done?.passed.resolve();
+    done?.end();
+  };
+
+  /** Forgets what was given out. */
+  const forget = (): void => {
+    current?.end(membership.ended() ?? new Error('the worker ends'));
+    current = undefined;
+    offsets.clear();
+    membership.begin();
   };
 
   return {
     available: (after) => current?.entries.filter(({ seq }) => seq > after).length ?? 0,
     async next(after, limit, signal) {
-      if (lost !== undefined) {
-        const reason = lost;
-        lost = undefined;
-        await leave();
-        throw reason;
-      }
-      if (member === undefined) await join(signal);
+      await membership.join(signal);
       const batch = current;
-      if (batch === undefined || generation.revoked !== undefined) return [];
+      if (batch === undefined || membership.ended() !== undefined) return [];
       await publishUnreadable(batch);
       const left = batch.entries.filter(({ seq }) => seq > after);
       if (left.length === 0) await passBatch();
       return left.slice(0, limit);
     },
     async settle({ upTo, waiting, dead, released }: Report) {
-      const deadAt = host.clock.now();
-      const letters = dead.flatMap(({ entry, attempts, fault }) => {
-        const record = offsets.recordOf(entry.seq);
-        return record === undefined ? [] : [{ connector, record, fault, attempts, deadAt }];
-      });
-      await publish(letters);
+      await publish(
+        dead.flatMap(({ entry, attempts, fault }) => {
+          const record = offsets.recordOf(entry.seq);
+          return record === undefined ? [] : [{ record, fault, attempts }];
+        }),
+      );
       offsets.hold(waiting.map(({ entry }) => entry.seq));
       offsets.settle([...released, ...dead.map(({ entry }) => entry.seq)]);
       offsets.settleUpTo(upTo);
@@ -216,34 +141,27 @@ export function openKafkaSource(options: KafkaSourceOptions, host: SourceHost): 
       else await commit();
     },
     alive() {
-      if (generation.revoked === undefined) return;
-      beginGeneration();
+      if (membership.ended() === undefined) return;
+      forget();
       throw new Revoked('the partitions were shared out anew');
     },
-    lease: () => generation.lease.signal,
-    generation: () => generations,
-    partitions: () => assigned,
-    lag: () => offsets.lag(assigned ?? [], ends),
-    openSince: () => offsets.oldest(),
+    lease: membership.lease,
+    generation: membership.generation,
+    partitions: membership.partitions,
+    lag: () => offsets.lag(membership.partitions() ?? [], ends),
+    openSince: offsets.oldest,
     async learn() {
       const client = await clientOptions(options, 'source', new AbortController().signal);
       for (const { partition, high } of await extentsOf(client)) ends.set(partition, high);
     },
     async close() {
-      const left = leave();
-      generation.revoked ??= new Error('the worker ends');
-      beginGeneration();
+      // Leaving waits for the batch under way, which is given back meanwhile.
+      const left = membership.leave();
+      forget();
       await left;
       await deadLetters.close();
     },
   };
-}
-
-function rejection(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    if (signal.aborted) reject(signal.reason);
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-  });
 }
 
 /** Tells events from what is none; passes over what is for another connector, and what two receivers recorded. */

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { compileFilter, type FilterSettings } from '../../src/delivery/filter.ts';
-import { type CanonicalEvent, type EventType, groupEvent } from '../../src/model/event.ts';
 import { entryOf } from '../../src/model/entry.ts';
+import { type CanonicalEvent, type EventType, groupEvent } from '../../src/model/event.ts';
 import { madeEvent } from '../support/events.ts';
 
 const change = madeEvent(1, { name: 'x' }, '@TGS#a/b');

@@ -88,23 +88,25 @@ function harness(
       const ids = new Set(states.flatMap(({ versions }) => Object.values(versions).map(([, id]) => id)));
       const batch = events.filter(({ id }) => ids.has(id));
       const outcomes = await settle(batch);
-      return new Map(batch.flatMap(({ id, subject }) => {
-        const outcome = outcomes.get(id);
-        return outcome === undefined ? [] : [[subject, outcome] as const];
-      }));
+      return new Map(
+        batch.flatMap(({ id, subject }) => {
+          const outcome = outcomes.get(id);
+          return outcome === undefined ? [] : [[subject, outcome] as const];
+        }),
+      );
     },
     ...(options.read !== undefined && {
       read: async (states: readonly Group[]) =>
-        new Map(await Promise.all(states.map(async (state) => [state.groupId, await options.read?.(state)] as const))) as ReadonlyMap<string, CopyStatus>,
+        new Map(
+          await Promise.all(states.map(async (state) => [state.groupId, await options.read?.(state)] as const)),
+        ) as ReadonlyMap<string, CopyStatus>,
     }),
     close,
   };
   const holdsGroups = options.read !== undefined || options.merged !== undefined;
   const sink: Sink = holdsGroups ? groupSink : eventSink;
   const read = (after: number, limit: number, upTo = events.length): Entry[] =>
-    events
-      .slice(after, Math.min(after + limit, upTo))
-      .map((event, index) => entryOf(after + index + 1, event));
+    events.slice(after, Math.min(after + limit, upTo)).map((event, index) => entryOf(after + index + 1, event));
   const merged = options.merged ?? (() => events.length);
   const journal: Source = {
     ...createJournalSource({ head: () => events.length, merged, read, readHeads: read }, 'c', sink.holds, () => {}),

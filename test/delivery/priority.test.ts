@@ -39,20 +39,27 @@ const PROGRAM = `
 const lowest = 19;
 const canBeLowered = process.platform === 'linux' && getPriority() < lowest;
 
-test.runIf(canBeLowered)('only the delivery thread has a lower priority, and what syncs the journal does not', async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'priority-'));
-  writeFileSync(join(folder, 'bridge.yaml'), CONFIG);
-  try {
-    const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', PROGRAM, folder], {
-      cwd: join(import.meta.dirname, '..', '..'),
-    });
-    const threads = JSON.parse(stdout) as { name: string; nice: number }[];
-    const usual = Math.min(...threads.map(({ nice }) => nice));
-    expect(threads.filter(({ nice }) => nice > usual)).toEqual([
-      { name: expect.any(String), nice: Math.min(usual + 5, lowest) },
-    ]);
-    expect(threads.filter(({ name, nice }) => name.startsWith('libuv') && nice === usual)).not.toEqual([]);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
-});
+test.runIf(canBeLowered)(
+  'only the delivery thread has a lower priority, and what syncs the journal does not',
+  async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'priority-'));
+    writeFileSync(join(folder, 'bridge.yaml'), CONFIG);
+    try {
+      const { stdout } = await promisify(execFile)(
+        process.execPath,
+        ['--input-type=module', '--eval', PROGRAM, folder],
+        {
+          cwd: join(import.meta.dirname, '..', '..'),
+        },
+      );
+      const threads = JSON.parse(stdout) as { name: string; nice: number }[];
+      const usual = Math.min(...threads.map(({ nice }) => nice));
+      expect(threads.filter(({ nice }) => nice > usual)).toEqual([
+        { name: expect.any(String), nice: Math.min(usual + 5, lowest) },
+      ]);
+      expect(threads.filter(({ name, nice }) => name.startsWith('libuv') && nice === usual)).not.toEqual([]);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  },
+);
