@@ -27,10 +27,10 @@ import { systemClock } from './model/clock.ts';
 import { BridgeError, describeFault } from './model/fault.ts';
 import { createSignals, type SignalBus } from './model/signal.ts';
 import { createReconciling } from './reconcile/schedule.ts';
-import { watchFlow } from './telemetry/flow.ts';
-import { watchHour } from './telemetry/hour.ts';
+import { watchLastFaults } from './telemetry/last-fault.ts';
 import { createLogger, type LogLevel, logSignals } from './telemetry/log.ts';
 import { createMetrics } from './telemetry/metrics.ts';
+import { keepStats } from './telemetry/stats.ts';
 import { flushTraces } from './telemetry/trace.ts';
 
 export interface Bridge {
@@ -103,8 +103,7 @@ export async function startBridge(
   signals.on('journal.merged', () => relay.wake());
 
   const trouble = watchTrouble(signals);
-  const hour = watchHour(signals, clock);
-  const flow = watchFlow(signals, clock);
+  const lastFault = watchLastFaults(signals, clock);
   const journalBytes = (): number => sizeOf(file) + sizeOf(`${file}-wal`);
   const lag = (name: string): number => Math.max(0, journal.head() - health(name).cursor) + reader.countWaiting(name);
   const groups = createGroupReader(database.connection, journal.unwritten);
@@ -183,9 +182,9 @@ export async function startBridge(
     status,
     operations,
     holdsGroups,
-    flow,
+    lastFault,
     behindSince: (name) => openSince(name, health(name).cursor),
-    hour,
+    stats: keepStats(metrics, clock, stopping.signal),
     journal: { fill: journal.fill, maxBytes, keepDelivered: () => config.journal.keepDelivered },
     history,
     group: groups.get,
