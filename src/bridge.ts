@@ -1,9 +1,10 @@
 import { statSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { connectors as kinds } from '../connectors/index.ts';
-import { type BridgeStatus, createApi } from './admin/api.ts';
-import { malformedBody } from './admin/base.ts';
+import { createApi } from './admin/api.ts';
 import { createConsole } from './admin/console/console.ts';
+import type { BridgeState } from './admin/contract.ts';
+import { malformedBody } from './admin/server.ts';
 import { type Change, enabledOf } from './config/diff.ts';
 import { type ConfigSource, createReload, type ReloadResult } from './config/reload.ts';
 import type { Config } from './config/schema.ts';
@@ -14,6 +15,7 @@ import { startRelay } from './delivery/thread/host.ts';
 import { keepCertificate, readCertificate } from './http/certificate.ts';
 import { limitConnections } from './http/connections.ts';
 import { closeServer, listen, urlHost } from './http/server.ts';
+import { COMMANDS } from './intake/commands.ts';
 import { malformedEnvelope } from './intake/envelope.ts';
 import { createIntake } from './intake/swap.ts';
 import { openJournal } from './journal/append.ts';
@@ -26,7 +28,7 @@ import { keepPruned } from './journal/retention.ts';
 import { systemClock } from './model/clock.ts';
 import { BridgeError, describeFault } from './model/fault.ts';
 import { createSignals, type SignalBus } from './model/signal.ts';
-import { createReconciling } from './reconcile/schedule.ts';
+import { createReconcileSchedule } from './reconcile/schedule.ts';
 import { watchLastFaults } from './telemetry/last-fault.ts';
 import { createLogger, type LogLevel, logSignals } from './telemetry/log.ts';
 import { createMetrics } from './telemetry/metrics.ts';
@@ -106,13 +108,24 @@ export async function startBridge(
   const lastFault = watchLastFaults(signals, clock);
   const journalBytes = (): number => sizeOf(file) + sizeOf(`${file}-wal`);
   const lag = (name: string): number => Math.max(0, journal.head() - health(name).cursor) + reader.countWaiting(name);
-  const groups = createGroupReader(database.connection, journal.unwritten);
-  const reconciling = createReconciling(config, journal, groups, database, clock, signals, stopping.signal);
+  const groups = createGroupReader(database.connection, journal.buffered);
+  const reconciling = createReconcileSchedule(config, {
+    journal,
+    database,
+    groups,
+    clock,
+    signals,
+    stopping: stopping.signal,
+  });
+  const oldestOpen = createOpenSince(database.connection);
+  const openSince = (name: string) => oldestOpen(name, health(name).cursor);
   const metrics = createMetrics(signals, clock, {
     version,
+    commands: COMMANDS.keys(),
     connectors: () => connectors,
     head: journal.head,
     lag,
+    openSince,
     deadLetters: reader.countDeadLetters,
     quarantined: reader.countQuarantined,
     journalBytes,
@@ -126,7 +139,7 @@ export async function startBridge(
   const remapQuarantine = () => mapQuarantined(config.app.sdkAppId, journal, reader, signals);
   let receiverOrigin = '';
   const receiverUrl = (): string => (receiverOrigin === '' ? '' : receiverOrigin + config.receiver.path);
-  const status = (): BridgeStatus => {
+  const status = (): BridgeState => {
     const reconciler = reconciling.reconciler();
     const reason = stopping.signal.aborted ? 'the bridge is stopping' : trouble();
     const head = journal.head();
@@ -151,7 +164,7 @@ export async function startBridge(
   const holdsGroups = (name: string): boolean => config.connectors[name]?.content === 'groups';
   const readsBack = (name: string): boolean =>
     kinds.find(({ kind }) => kind === config.connectors[name]?.kind)?.readsBack === true;
-  const history = createHistoryReader(database.connection, { unwritten: journal.unwritten });
+  const history = createHistoryReader(database.connection, { buffered: journal.buffered });
   const copies = createCopies({
     connectors: () => connectors,
     holder(name) {
@@ -174,7 +187,6 @@ export async function startBridge(
     signals,
     copies,
   );
-  const openSince = createOpenSince(database.connection);
   const console = createConsole({
     sdkAppId: config.app.sdkAppId,
     signedIn: config.admin.token !== undefined,
@@ -183,7 +195,7 @@ export async function startBridge(
     operations,
     holdsGroups,
     lastFault,
-    behindSince: (name) => openSince(name, health(name).cursor),
+    behindSince: openSince,
     stats: keepStats(metrics, clock, stopping.signal),
     journal: { fill: journal.fill, maxBytes, keepDelivered: () => config.journal.keepDelivered },
     history,
@@ -280,7 +292,7 @@ export async function startBridge(
     await Promise.all(servers.map((server) => closeServer(server, IN_FLIGHT_MS)));
     intake.close();
     await reconciling.end();
-    journal.catchUp();
+    journal.flushGroups();
     await relay.stop(config.shutdownMs);
     await pruning;
     journal.close();

@@ -2,7 +2,7 @@ import { html } from 'hono/html';
 import type { Fault } from '../../model/fault.ts';
 import { figure, rate } from '../../model/text.ts';
 import type { LastFault } from '../../telemetry/last-fault.ts';
-import type { ConnectorStatus } from '../api.ts';
+import type { ConnectorState } from '../contract.ts';
 import { ask, button, form } from './forms.ts';
 import { badge, type Tone } from './layout.ts';
 import type { ConsolePorts } from './ports.ts';
@@ -18,7 +18,7 @@ export async function connectorList(ports: ConsolePorts): Promise<Html> {
     )}</div></section>`;
 }
 
-function connectorCard(ports: ConsolePorts, connector: ConnectorStatus, perSecond: number): Html {
+function connectorCard(ports: ConsolePorts, connector: ConnectorState, perSecond: number): Html {
   const { name, kind, state, lag, deadLetters } = connector;
   const since = lag > 0 ? ports.behindSince(name) : undefined;
   const toggle = state.kind === 'paused' ? 'resume' : 'pause';
@@ -47,7 +47,7 @@ const SCOPES: Readonly<Record<LastFault['scope'], string>> = {
   'dead-letter': 'a dead letter',
 };
 
-function trouble({ name, state }: ConnectorStatus, last: LastFault | undefined): Html | '' {
+function trouble({ name, state }: ConnectorState, last: LastFault | undefined): Html | '' {
   if (state.kind === 'waiting') {
     return html`<div class="trouble callout bad">${faultLines(state.fault, `down-${name}`)}
 <p class="quiet">Unreachable ${relative(state.since, 'for')}; next try ${relative(state.retryAt, 'in')}. Nothing is lost: events wait in the journal.</p></div>`;
@@ -58,7 +58,7 @@ function trouble({ name, state }: ConnectorStatus, last: LastFault | undefined):
   }</summary>${faultLines(last.fault, `fault-${name}`)}</details>`;
 }
 
-function resync({ name, restore }: ConnectorStatus): Html | '' {
+function resync({ name, restore }: ConnectorState): Html | '' {
   if (restore === undefined) return '';
   const { ended, total, done, mended, failed } = restore;
   const most = Math.max(1, total);
@@ -70,7 +70,7 @@ function resync({ name, restore }: ConnectorStatus): Html | '' {
 }
 
 /** State in words, with what it means for the events. */
-function stateBadge({ state, lag }: ConnectorStatus): Html {
+function stateBadge({ state, lag }: ConnectorState): Html {
   const states: Readonly<Record<typeof state.kind, readonly [Tone, string]>> = {
     waiting: ['bad', 'Unreachable'],
     paused: ['held', 'Paused'],

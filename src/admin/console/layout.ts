@@ -1,6 +1,6 @@
 import { html } from 'hono/html';
 import { figure } from '../../model/text.ts';
-import type { BridgeStatus } from '../api.ts';
+import type { BridgeState } from '../contract.ts';
 import { asset } from './assets.ts';
 import { type Html, plain, shown } from './text.ts';
 
@@ -34,7 +34,7 @@ const SECTIONS = {
 export type Section = keyof typeof SECTIONS;
 
 /** The part that each page has: the navigation with its counts, and whether callbacks are being recorded. */
-export function navigation(status: () => BridgeStatus, current: Section): Part {
+export function navigation(status: () => BridgeState, current: Section): Part {
   return {
     id: 'navigation',
     render() {

@@ -1,6 +1,6 @@
 import { html } from 'hono/html';
 import { figure, latency, plural, rate, size, span } from '../../model/text.ts';
-import type { BridgeStatus } from '../api.ts';
+import type { BridgeState } from '../contract.ts';
 import { connectorList } from './connectors.ts';
 import { eventTable } from './events.ts';
 import { badge, icon, type Page } from './layout.ts';
@@ -93,7 +93,7 @@ function store(name: string, content: Html): Html {
   return html`<section class="panel" aria-labelledby="${id}"><h2 id="${id}">${name}</h2>${content}</section>`;
 }
 
-function reconcileWords(reconcile: BridgeStatus['reconcile']): Html {
+function reconcileWords(reconcile: BridgeState['reconcile']): Html {
   if (reconcile === undefined) {
     return html`<p class="quiet">Not configured: changes that webhooks missed are not looked for. <a href="/reconcile">How to configure it</a></p>`;
   }
