@@ -3,11 +3,11 @@ import { z } from 'zod';
 import { ConfigRefused, type ReloadResult } from '../config/reload.ts';
 import type { LaneHealth } from '../delivery/health.ts';
 import type { Operations } from '../delivery/operations.ts';
-import type { Quarantined } from '../journal/deliveries.ts';
 import type { GroupReader } from '../journal/groups.ts';
 import type { HistoryReader } from '../journal/history.ts';
 import { MAX_GROUP_ID_BYTES } from '../model/event.ts';
 import { BridgeError, type Fault, type FaultCode, messageOf } from '../model/fault.ts';
+import type { QuarantinedCallback } from '../model/quarantine.ts';
 import type { LaneState } from '../model/signal.ts';
 import type { Reconciler, ReconcileStatus } from '../reconcile/reconciler.ts';
 import { type AdminPorts, createAdmin } from './base.ts';
@@ -46,7 +46,7 @@ export interface ApiPorts extends AdminPorts {
   readonly groups: Pick<GroupReader, 'get'>;
   readonly history: Pick<HistoryReader, 'recent' | 'ofGroup' | 'search'>;
   status(): BridgeStatus;
-  quarantined(after: number, limit: number): Quarantined[];
+  quarantined(after: number, limit: number): QuarantinedCallback[];
   /** Maps what was kept once more; how many became events and how many are left. */
   remapQuarantine(): Promise<{ mapped: number; left: number }>;
   /** Gives up what was kept, all of it unless some are named by id; how many there were. */

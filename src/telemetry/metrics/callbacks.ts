@@ -1,5 +1,5 @@
 import { Counter, Gauge, Histogram } from 'prom-client';
-import { COMMANDS } from '../../intake/commands.ts';
+import { RECORDED_COMMANDS } from '../../model/command.ts';
 import type { CallbackOutcome } from '../../model/signal.ts';
 import type { MetricPorts } from './sources.ts';
 
@@ -82,7 +82,7 @@ export function measureCallbacks({ registry, signals, clock, sources }: MetricPo
 
   // An increase needs a zero to begin with.
   for (const fate of ['evicted', 'refused']) crowded.inc({ fate }, 0);
-  for (const command of COMMANDS.keys())
+  for (const command of RECORDED_COMMANDS)
     for (const outcome of [...OWN, 'refused', 'failed'] as const) callbacks.inc({ command, outcome }, 0);
   signals.on('callback.answered', ({ command, outcome, ms }) => {
     callbacks.inc({ command, outcome });
