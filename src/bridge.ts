@@ -1,9 +1,10 @@
 import { statSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { connectors as kinds } from '../connectors/index.ts';
-import { type BridgeStatus, createApi } from './admin/api.ts';
-import { malformedBody } from './admin/base.ts';
+import { createApi } from './admin/api.ts';
 import { createConsole } from './admin/console/console.ts';
+import type { BridgeState } from './admin/contract.ts';
+import { malformedBody } from './admin/server.ts';
 import { type Change, enabledOf } from './config/diff.ts';
 import { type ConfigSource, createReload, type ReloadResult } from './config/reload.ts';
 import type { Config } from './config/schema.ts';
@@ -128,7 +129,7 @@ export async function startBridge(
   const quarantine = createQuarantine(config.app.sdkAppId, { journal, reader, signals });
   let receiverOrigin = '';
   const receiverUrl = (): string => (receiverOrigin === '' ? '' : receiverOrigin + config.receiver.path);
-  const status = (): BridgeStatus => {
+  const status = (): BridgeState => {
     const reconciler = reconciling.reconciler();
     const reason = stopping.signal.aborted ? 'the bridge is stopping' : trouble();
     const head = journal.head();

@@ -16,7 +16,7 @@ const counts = z.object({
 export type ReconcileCounts = z.output<typeof counts>;
 
 /** One run of reconcile, as the journal remembers it. Times in milliseconds since 1970. */
-const run = z.object({
+export const reconcileRun = z.object({
   startedAt: z.int(),
   /** Set when it came to its end, or was stopped; a run without it goes on at the next start. */
   endedAt: z.int().optional(),
@@ -29,7 +29,7 @@ const run = z.object({
   /** Why it stopped before its end. */
   stopped: z.string().optional(),
 });
-export type ReconcileRun = z.output<typeof run>;
+export type ReconcileRun = z.output<typeof reconcileRun>;
 
 export interface ReconcileWriter {
   /** A new run: nothing of it is read yet. */
@@ -69,7 +69,7 @@ export function createReconcileReader(connection: DatabaseSync): ReconcileReader
   return {
     latest() {
       const row = get.get();
-      return row === undefined ? undefined : run.parse(JSON.parse(row.run as string));
+      return row === undefined ? undefined : reconcileRun.parse(JSON.parse(row.run as string));
     },
     has: (groupId) => has.get(groupId) !== undefined,
   };

@@ -1,8 +1,8 @@
 import type { Server } from 'node:http';
 import { clientOptions } from '../../connectors/kafka/connector.ts';
 import { extentOf } from '../../connectors/kafka/consumer.ts';
-import { malformedBody } from '../admin/base.ts';
-import { createWorkerApi, type WorkerStatus } from '../admin/worker-api.ts';
+import type { WorkerState } from '../admin/contract.ts';
+import { createAdminServer, malformedBody } from '../admin/server.ts';
 import { enabledOf } from '../config/diff.ts';
 import { type Config, deadLetterTopic, type Source } from '../config/schema.ts';
 import { watchLanes } from '../delivery/health.ts';
@@ -61,7 +61,7 @@ export async function startWorker(
     deadLetters: letters.of,
   });
 
-  const status = (): WorkerStatus => {
+  const status = (): WorkerState => {
     const outside = connectors.filter((name) => members.get(name)?.partitions() === undefined);
     const reason = stopping.signal.aborted
       ? 'the worker is stopping'
@@ -82,7 +82,7 @@ export async function startWorker(
       })),
     };
   };
-  const api = createWorkerApi({ metrics, status, access: { token: config.admin.token }, clock, signals });
+  const api = createAdminServer({ metrics, status, access: { token: config.admin.token }, clock, signals });
   let server: Server;
   let adminUrl: string;
   try {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { Hono } from 'hono';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { guardAccess } from '../../src/admin/access.ts';
-import { malformedBody } from '../../src/admin/base.ts';
+import { malformedBody } from '../../src/admin/server.ts';
 import { parseConfig } from '../../src/config/load.ts';
 import { configSchema } from '../../src/config/schema.ts';
 import { closeServer, listen } from '../../src/http/server.ts';

@@ -1,12 +1,13 @@
 /** What readers import is the built package, in a plain Node process. */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { delimiter, dirname, join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { toMessage } from '../../connectors/kafka/message.ts';
 import { madeEvent } from '../support/events.ts';
 import { mergedGroups } from '../support/histories.ts';
 import { runProgram } from '../support/program.ts';
 import { blocksOf } from './documents.ts';
+import { olderNode } from './node-versions.ts';
 import { type Project, projectWithPackage } from './package.ts';
 
 let project: Project;
@@ -14,18 +15,6 @@ beforeAll(async () => {
   project = await projectWithPackage([]);
 });
 afterAll(() => project.remove());
-
-/** Of the Nodes on the path the first that is older than this one, which is that of npm scripts. */
-async function olderNode(): Promise<string | undefined> {
-  const own = Number(process.versions.node.split('.')[0]);
-  for (const folder of (process.env.PATH ?? '').split(delimiter)) {
-    const file = join(folder, 'node');
-    const { stdout } = await runProgram(file, ['--version']);
-    const [major = '0'] = /\d+/.exec(stdout) ?? [];
-    if (Number(major) >= 20 && Number(major) < own) return file;
-  }
-  return undefined;
-}
 
 const SCRIPT = `
 import { createGroupView, parseEvent, parseGroup } from 'group-sync-bridge/consumer';
