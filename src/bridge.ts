@@ -27,7 +27,7 @@ import { keepPruned } from './journal/retention.ts';
 import { systemClock } from './model/clock.ts';
 import { BridgeError, describeFault } from './model/fault.ts';
 import { createSignals, type SignalBus } from './model/signal.ts';
-import { createReconciling } from './reconcile/schedule.ts';
+import { createReconcileSchedule } from './reconcile/schedule.ts';
 import { watchFlow } from './telemetry/flow.ts';
 import { watchHour } from './telemetry/hour.ts';
 import { createLogger, type LogLevel, logSignals } from './telemetry/log.ts';
@@ -109,8 +109,15 @@ export async function startBridge(
   const flow = watchFlow(signals, clock);
   const journalBytes = (): number => sizeOf(file) + sizeOf(`${file}-wal`);
   const lag = (name: string): number => Math.max(0, journal.head() - health(name).cursor) + reader.countWaiting(name);
-  const groups = createGroupReader(database.connection, journal.unwritten);
-  const reconciling = createReconciling(config, journal, groups, database, clock, signals, stopping.signal);
+  const groups = createGroupReader(database.connection, journal.buffered);
+  const reconciling = createReconcileSchedule(config, {
+    journal,
+    database,
+    groups,
+    clock,
+    signals,
+    stopping: stopping.signal,
+  });
   const metrics = createMetrics(signals, clock, {
     version,
     connectors: () => connectors,
@@ -154,7 +161,7 @@ export async function startBridge(
   const holdsGroups = (name: string): boolean => config.connectors[name]?.content === 'groups';
   const readsBack = (name: string): boolean =>
     kinds.find(({ kind }) => kind === config.connectors[name]?.kind)?.readsBack === true;
-  const history = createHistoryReader(database.connection, { unwritten: journal.unwritten });
+  const history = createHistoryReader(database.connection, { buffered: journal.buffered });
   const copies = createCopies({
     connectors: () => connectors,
     holder(name) {
@@ -283,7 +290,7 @@ export async function startBridge(
     await Promise.all(servers.map((server) => closeServer(server, IN_FLIGHT_MS)));
     receiver.close();
     await reconciling.end();
-    journal.catchUp();
+    journal.flushGroups();
     await relay.stop(config.shutdownMs);
     await pruning;
     journal.close();

@@ -6,7 +6,7 @@ import type { GroupReader } from '../journal/groups.ts';
 import type { HistoryReader } from '../journal/history.ts';
 import { BridgeError } from '../model/fault.ts';
 import type { QuarantinedCallback } from '../model/quarantine.ts';
-import type { Reconciler } from '../reconcile/reconciler.ts';
+import type { Reconciler } from '../reconcile/schedule.ts';
 import {
   type BridgeState,
   type deadLetter,

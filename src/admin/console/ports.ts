@@ -2,7 +2,7 @@ import type { Operations } from '../../delivery/operations.ts';
 import type { HistoryReader } from '../../journal/history.ts';
 import type { Group } from '../../model/group.ts';
 import type { QuarantinedCallback } from '../../model/quarantine.ts';
-import type { Reconciler } from '../../reconcile/reconciler.ts';
+import type { Reconciler } from '../../reconcile/schedule.ts';
 import type { Flow } from '../../telemetry/flow.ts';
 import type { Hour } from '../../telemetry/hour.ts';
 import type { BridgeState } from '../contract.ts';
