@@ -1,5 +1,5 @@
 import { signOf } from '../intake/authentication.ts';
-import { GROUP_INFO_CHANGED } from '../model/command.ts';
+import { GROUP_INFO_CHANGED } from '../intake/commands.ts';
 
 export interface SampleCallback {
   readonly query: Readonly<Record<string, string>>;

@@ -1,7 +1,9 @@
 import { z } from 'zod';
-import { GROUP_INFO_CHANGED, type RecordedCommand } from '../model/command.ts';
 import { type ChangedFields, type EventType, MAX_GROUP_ID_BYTES } from '../model/event.ts';
 import { accepted, type Checked, refused } from '../model/fault.ts';
+
+/** The callback this bridge exists for. */
+export const GROUP_INFO_CHANGED = 'Group.CallbackAfterGroupInfoChanged';
 
 type Body = Readonly<Record<string, unknown>>;
 
@@ -13,7 +15,7 @@ export interface Command {
 
 /** A callback that its command's schema accepts, in the event's words. */
 export interface Callback extends Extracted {
-  readonly command: RecordedCommand;
+  readonly command: string;
   readonly type: EventType;
   readonly groupId: string;
   readonly groupType: string;
@@ -59,11 +61,11 @@ const customFields = z
   .catch(undefined);
 
 function defineCommand<Shape extends z.ZodRawShape>(
-  command: RecordedCommand,
+  command: string,
   type: EventType,
   shape: Shape,
   extract: (fields: z.output<z.ZodObject<Shape>>) => Extracted,
-): readonly [RecordedCommand, Command] {
+): readonly [string, Command] {
   const schema = z.object({ ...common.shape, ...shape });
   const read = (body: Body): Checked<Callback> => {
     const parsed = schema.safeParse(body);
