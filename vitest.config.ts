@@ -1,12 +1,18 @@
 import { defineConfig } from 'vitest/config';
+import { lanes } from './test/servers/lanes.ts';
+
+const { withServers, without } = lanes();
 
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
-    globalSetup: ['test/servers/global-setup.ts'],
+    // Vitest runs the set-up of a project only when files of it are run: most rooms start no servers.
+    projects: [
+      { extends: true, test: { name: 'own', include: without } },
+      { extends: true, test: { name: 'servers', include: withServers, globalSetup: ['test/servers/global-setup.ts'] } },
+    ],
     setupFiles: ['test/support/properties.setup.ts'],
     testTimeout: 60_000,
-    // What is waited for comes late on a busy machine; vitest's own second is no bound on that.
+    // On a busy machine what is waited for comes late; vitest's own second is too short for that.
     expect: { poll: { timeout: 30_000 } },
     hookTimeout: 120_000,
     teardownTimeout: 30_000,

@@ -1,4 +1,4 @@
-/** Topics and indexes on servers that may be somebody else's: made for one measurement, removed behind it. */
+/** Topics and indexes on servers that may be somebody else's: made for one measurement, removed after it. */
 import { type Admin, Kafka, logLevel } from 'kafkajs';
 import type { Servers } from '../test/servers/index.ts';
 

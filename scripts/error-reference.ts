@@ -3,8 +3,8 @@ import { FAULTS, type FaultCode } from '../src/model/fault.ts';
 import { FAULT_GUIDE } from './fault-guide.ts';
 
 const LEAD = `Every failure has a code that stays the same: search for it, or let an alert match \`code\` in the log. *Status* is what the
-receiver answers a callback with, *exit* what a command exits with. Messages name the setting or field concerned and say
-what to do; this table says it once more for each code.`;
+receiver answers a callback with, or the admin server a request, *exit* what a command exits with. Messages name the setting
+or field concerned and say what to do; this table says it once more for each code.`;
 
 export function errorPage(): string {
   return ['# Errors', LEAD, ...FAULT_GUIDE.flatMap(({ title, faults }) => [`## ${title}`, table(faults)])].join('\n\n');
@@ -12,8 +12,8 @@ export function errorPage(): string {
 
 function table(faults: Partial<Record<FaultCode, readonly [means: string, remedy: string]>>): string {
   const rows = Object.entries(faults).map(([code, [means, remedy]]) => {
-    const { status, exit } = FAULTS[code as FaultCode];
-    return `| \`${code}\` | ${status ?? ''} | ${exit ?? ''} | ${means} | ${remedy} |`;
+    const { status, admin, exit } = FAULTS[code as FaultCode];
+    return `| \`${code}\` | ${status ?? admin ?? ''} | ${exit ?? ''} | ${means} | ${remedy} |`;
   });
   return ['| code | status | exit | what it means | what to do |', '|---|---|---|---|---|', ...rows].join('\n');
 }

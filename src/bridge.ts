@@ -1,8 +1,10 @@
 import { statSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { connectors as kinds } from '../connectors/index.ts';
-import { type BridgeStatus, createApi } from './admin/api.ts';
+import { createApi } from './admin/api.ts';
 import { createConsole } from './admin/console/console.ts';
+import type { BridgeState } from './admin/contract.ts';
+import { malformedBody } from './admin/server.ts';
 import { type Change, enabledOf } from './config/diff.ts';
 import { type ConfigSource, createReload, type ReloadResult } from './config/reload.ts';
 import type { Config } from './config/schema.ts';
@@ -13,6 +15,7 @@ import { startRelay } from './delivery/thread/host.ts';
 import { keepCertificate, readCertificate } from './http/certificate.ts';
 import { limitConnections } from './http/connections.ts';
 import { closeServer, listen, urlHost } from './http/server.ts';
+import { malformedEnvelope } from './intake/envelope.ts';
 import { createIntake } from './intake/swap.ts';
 import { openJournal } from './journal/append.ts';
 import { openDatabase } from './journal/database.ts';
@@ -24,7 +27,7 @@ import { keepPruned } from './journal/retention.ts';
 import { systemClock } from './model/clock.ts';
 import { BridgeError, describeFault } from './model/fault.ts';
 import { createSignals, type SignalBus } from './model/signal.ts';
-import { createReconciling } from './reconcile/schedule.ts';
+import { createReconcileSchedule } from './reconcile/schedule.ts';
 import { watchFlow } from './telemetry/flow.ts';
 import { watchHour } from './telemetry/hour.ts';
 import { createLogger, type LogLevel, logSignals } from './telemetry/log.ts';
@@ -105,8 +108,15 @@ export async function startBridge(
   const flow = watchFlow(signals, clock);
   const journalBytes = (): number => sizeOf(file) + sizeOf(`${file}-wal`);
   const lag = (name: string): number => Math.max(0, journal.head() - health(name).cursor) + reader.countWaiting(name);
-  const groups = createGroupReader(database.connection, journal.unwritten);
-  const reconciling = createReconciling(config, journal, groups, database, clock, signals, stopping.signal);
+  const groups = createGroupReader(database.connection, journal.buffered);
+  const reconciling = createReconcileSchedule(config, {
+    journal,
+    database,
+    groups,
+    clock,
+    signals,
+    stopping: stopping.signal,
+  });
   const metrics = createMetrics(signals, clock, {
     version,
     connectors: () => connectors,
@@ -125,7 +135,7 @@ export async function startBridge(
   const remapQuarantine = () => mapQuarantined(config.app.sdkAppId, journal, reader, signals);
   let receiverOrigin = '';
   const receiverUrl = (): string => (receiverOrigin === '' ? '' : receiverOrigin + config.receiver.path);
-  const status = (): BridgeStatus => {
+  const status = (): BridgeState => {
     const reconciler = reconciling.reconciler();
     const reason = stopping.signal.aborted ? 'the bridge is stopping' : trouble();
     const head = journal.head();
@@ -150,7 +160,7 @@ export async function startBridge(
   const holdsGroups = (name: string): boolean => config.connectors[name]?.content === 'groups';
   const readsBack = (name: string): boolean =>
     kinds.find(({ kind }) => kind === config.connectors[name]?.kind)?.readsBack === true;
-  const history = createHistoryReader(database.connection, { unwritten: journal.unwritten });
+  const history = createHistoryReader(database.connection, { buffered: journal.buffered });
   const copies = createCopies({
     connectors: () => connectors,
     holder(name) {
@@ -245,7 +255,10 @@ export async function startBridge(
   };
   const { host, port, keepAlive, maxConnections } = config.receiver;
   const startReceiver = async () => {
-    const listening = await listen(intake.fetch, host, port, {
+    const listening = await listen(intake.fetch, {
+      host,
+      port,
+      malformedBody: malformedEnvelope,
       keepAliveMs: keepAlive,
       certificate,
       onHandshakeFailed: (message) => signals.emit('tls.handshake-failed', { message }),
@@ -258,7 +271,9 @@ export async function startBridge(
     return listening;
   };
   const receiverPort = receive ? await serve('receiver.port', startReceiver) : undefined;
-  const adminPort = await serve('admin.port', () => listen(api.fetch, config.admin.host, config.admin.port));
+  const adminPort = await serve('admin.port', () =>
+    listen(api.fetch, { host: config.admin.host, port: config.admin.port, malformedBody }),
+  );
   if (receiverPort !== undefined) receiverOrigin = `${tls ? 'https' : 'http'}://${urlHost(host)}:${receiverPort}`;
   const adminUrl = `http://${urlHost(config.admin.host)}:${adminPort}`;
   signals.emit('bridge.started', { receiver: receiverUrl(), admin: adminUrl, connectors, journal: file });
@@ -274,7 +289,7 @@ export async function startBridge(
     await Promise.all(servers.map((server) => closeServer(server, IN_FLIGHT_MS)));
     intake.close();
     await reconciling.end();
-    journal.catchUp();
+    journal.flushGroups();
     await relay.stop(config.shutdownMs);
     await pruning;
     journal.close();

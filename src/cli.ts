@@ -28,8 +28,8 @@ import { sendSamples } from './cli/send.ts';
 import { start } from './cli/start.ts';
 import { print, visible } from './cli/terminal.ts';
 import { showStatus } from './cli/watch.ts';
-import { nearest } from './config/problems.ts';
 import { BridgeError, describeFault, exitCode, messageOf } from './model/fault.ts';
+import { nearest } from './model/text.ts';
 
 const configOption = new Option('--config <file>', `the configuration (default: ${DEFAULT_FILE})`);
 

@@ -45,7 +45,7 @@ export function createRequestBuffer(url: URL, run: string): RequestBuffer {
   const bytes = Buffer.from(head + body, 'latin1');
   const offset = (digits: number, after: string): number => {
     const at = bytes.indexOf(after + field(digits)) + after.length;
-    if (at < after.length) throw new Error(`no field behind ${after}`);
+    if (at < after.length) throw new Error(`no field after ${after}`);
     return at;
   };
   const at = {

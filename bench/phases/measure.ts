@@ -3,7 +3,7 @@ import type { Bench } from '../context.ts';
 import type { LoadResult } from '../load/order.ts';
 import { cpuMs, cpuMsOf } from '../processes.ts';
 
-/** How long a backlog that a measurement left behind may take. */
+/** The longest time that the backlog of a measurement may take. */
 export const SETTLED_WITHIN_MS = 120_000;
 
 export interface CpuOf {

@@ -1,55 +1,45 @@
-import type { Context, Hono } from 'hono';
-import { z } from 'zod';
-import { ConfigRefused, type ReloadResult } from '../config/reload.ts';
-import type { LaneHealth } from '../delivery/health.ts';
+import { type Env, Hono, type MiddlewareHandler } from 'hono';
+import type { z } from 'zod';
+import type { ReloadResult } from '../config/reload.ts';
 import type { Operations } from '../delivery/operations.ts';
 import type { Quarantined } from '../journal/deliveries.ts';
 import type { GroupReader } from '../journal/groups.ts';
 import type { HistoryReader } from '../journal/history.ts';
-import { MAX_GROUP_ID_BYTES } from '../model/event.ts';
-import { BridgeError, type Fault, type FaultCode, messageOf } from '../model/fault.ts';
-import type { LaneState } from '../model/signal.ts';
-import type { Reconciler, ReconcileStatus } from '../reconcile/reconciler.ts';
-import { type AdminPorts, createAdmin } from './base.ts';
-
-export interface ConnectorStatus {
-  readonly name: string;
-  readonly kind: string;
-  readonly state: LaneState;
-  /** Everything up to this seq is settled. */
-  readonly cursor: number;
-  /** Events recorded and not delivered yet, those that wait for a retry included. */
-  readonly lag: number;
-  readonly deadLetters: number;
-  /** Of the latest `replay --from groups` since the bridge started. */
-  readonly restore?: NonNullable<LaneHealth['restore']>;
-}
-
-export interface BridgeStatus {
-  readonly ready: boolean;
-  /** Why it is not ready. */
-  readonly reason?: string;
-  readonly receiver: string;
-  readonly journal: {
-    readonly file: string;
-    readonly head: number;
-    readonly bytes: number;
-    readonly quarantined: number;
-  };
-  readonly connectors: readonly ConnectorStatus[];
-  /** Where it is configured. */
-  readonly reconcile?: ReconcileStatus;
-}
+import { BridgeError } from '../model/fault.ts';
+import type { Reconciler } from '../reconcile/schedule.ts';
+import {
+  type BridgeState,
+  type deadLetter,
+  deadLetterSelection,
+  type deadLettersAnswer,
+  type discardAnswer,
+  type eventsAnswer,
+  eventsQuery,
+  type groupAnswer,
+  type groupCount,
+  groupQuery,
+  groupSelection,
+  groupsQuery,
+  pageQuery,
+  type quarantineAnswer,
+  quarantineSelection,
+  type reconcileStatus,
+  type reloadAnswer,
+  type remapAnswer,
+  replayRequest,
+  type retryAnswer,
+} from './contract.ts';
+import { type AdminPorts, createAdminServer, refuse } from './server.ts';
 
 export interface ApiPorts extends AdminPorts {
   readonly operations: Operations;
   readonly groups: Pick<GroupReader, 'get'>;
   readonly history: Pick<HistoryReader, 'recent' | 'ofGroup' | 'search'>;
-  status(): BridgeStatus;
+  status(): BridgeState;
   quarantined(after: number, limit: number): Quarantined[];
-  /** Maps what was kept once more; how many became events and how many are left. */
+  /** Maps what was kept once more; resolves with how many became events and how many are left. */
   remapQuarantine(): Promise<{ mapped: number; left: number }>;
-  /** Gives up what was kept, all of it unless some are named by id; how many there were. */
+  /** Gives up what was kept, all of it unless some are named by id; resolves with how many there were. */
   discardQuarantined(ids?: readonly number[]): Promise<number>;
   /** Undefined where it is not configured. */
   reconciler(): Reconciler | undefined;
@@ -59,46 +49,92 @@ export interface ApiPorts extends AdminPorts {
   readonly console: Hono;
 }
 
-/** What is not the bridge's own trouble. */
-const STATUS: Partial<Record<FaultCode, 400 | 404 | 409>> = {
-  usage: 400,
-  'connector-unknown': 404,
-  'reconcile-unconfigured': 409,
-  'reconcile-running': 409,
-};
+/** The type from which `hc` of hono/client makes a client. */
+export type AdminApi = ReturnType<typeof createApi>;
 
-const seqs = z.strictObject({ seqs: z.array(z.int().positive()).max(10_000).optional() });
-const ids = z.strictObject({ ids: z.array(z.int().positive()).min(1).max(10_000).optional() });
-const replay = z.strictObject({
-  from: z.union([
-    z.literal('beginning'),
-    z.literal('groups'),
-    z.strictObject({ seq: z.int().positive() }),
-    z.strictObject({ time: z.int().nonnegative() }),
-  ]),
-});
-const selection = z.strictObject({
-  groupIds: z.array(z.string().min(1)).min(1).max(100_000).optional(),
-  dryRun: z.boolean().optional(),
-});
-const page = z.object({
-  after: z.coerce.number().int().nonnegative().default(0),
-  limit: z.coerce.number().int().min(1).max(1_000).default(100),
-});
+/** The admin server of a bridge: what every process offers, the API by noun, and the console. */
+export function createApi(ports: ApiPorts) {
+  return createAdminServer(ports)
+    .post('/api/reload', async (context) => context.json<z.output<typeof reloadAnswer>>(await ports.reload()))
+    .route('/api/connectors', connectorRoutes(ports))
+    .route('/api/connectors', deadLetterRoutes(ports))
+    .route('/api/reconcile', reconcileRoutes(ports))
+    .route('/api', historyRoutes(ports))
+    .route('/api/quarantine', quarantineRoutes(ports))
+    .route('/', ports.console);
+}
 
-const limit = z.coerce.number().int().min(1).max(1_000).default(100);
-const groupId = z.string().min(1).max(MAX_GROUP_ID_BYTES);
-const eventsPage = z.object({
-  limit,
-  before: z.coerce.number().int().positive().optional(),
-  group: groupId.optional(),
-});
-const groupsSearch = z.object({ limit, search: z.string().max(MAX_GROUP_ID_BYTES).default('') });
-const oneGroup = z.object({ limit, id: groupId });
+/** A middleware that checks a part of the request, typed for the handler after it and for clients. */
+type Checks<Part extends 'json' | 'query', In, Out> = MiddlewareHandler<
+  Env,
+  string,
+  { in: Record<Part, In>; out: Record<Part, Out> }
+>;
 
-/** The admin server: health, metrics, and what a person may ask for. */
-export function createApi(ports: ApiPorts): Hono {
-  const { operations, groups, history, quarantined, remapQuarantine, discardQuarantined, console } = ports;
+function body<S extends z.ZodType<object>>(schema: S): Checks<'json', z.input<S>, z.output<S>> {
+  return async ({ req }, next) => {
+    req.addValidatedData('json', schema.parse(await req.json()));
+    await next();
+  };
+}
+
+function query<S extends z.ZodType<object>>(
+  schema: S,
+): Checks<'query', { [Key in keyof z.input<S>]: string }, z.output<S>> {
+  return async ({ req }, next) => {
+    req.addValidatedData('query', schema.parse(req.query()));
+    await next();
+  };
+}
+
+function connectorRoutes({ operations }: ApiPorts) {
+  return new Hono()
+    .post('/:name/pause', async (context) => {
+      await operations.pause(context.req.param('name'));
+      return context.json({});
+    })
+    .post('/:name/resume', async (context) => {
+      await operations.resume(context.req.param('name'));
+      return context.json({});
+    })
+    .post('/:name/replay', body(replayRequest), (context) => {
+      const { from } = context.req.valid('json');
+      const name = context.req.param('name');
+      return context.json(from === 'groups' ? { groups: operations.restore(name) } : operations.replay(name, from));
+    })
+    .post('/:name/compare', body(groupSelection), (context) => {
+      const { groupIds, dryRun } = context.req.valid('json');
+      const how = dryRun === true ? 'compare' : 'mend';
+      const groups = operations.restore(context.req.param('name'), how, groupIds);
+      return context.json<z.output<typeof groupCount>>({ groups });
+    });
+}
+
+function deadLetterRoutes({ operations }: ApiPorts) {
+  return new Hono()
+    .get('/:name/dead-letters', query(pageQuery), (context) => {
+      const { after, limit } = context.req.valid('query');
+      const deadLetters = operations.deadLetters(context.req.param('name'), after, limit);
+      return context.json<z.output<typeof deadLettersAnswer>>({ deadLetters });
+    })
+    .get('/:name/dead-letters/:seq{\\d+}', (context) => {
+      const found = operations.deadLetter(context.req.param('name'), Number(context.req.param('seq')));
+      return found === undefined
+        ? refuse(context, 404, { code: 'usage', message: 'no such dead letter' })
+        : context.json<z.output<typeof deadLetter>>(found);
+    })
+    .post('/:name/dead-letters/retry', body(deadLetterSelection), (context) => {
+      const { seqs } = context.req.valid('json');
+      return context.json<z.output<typeof retryAnswer>>(operations.retry(context.req.param('name'), seqs));
+    })
+    .post('/:name/dead-letters/discard', body(deadLetterSelection), async (context) => {
+      const { seqs } = context.req.valid('json');
+      const discarded = await operations.discard(context.req.param('name'), seqs);
+      return context.json<z.output<typeof discardAnswer>>({ discarded });
+    });
+}
+
+function reconcileRoutes(ports: ApiPorts) {
   const configured = (): Reconciler => {
     const reconciler = ports.reconciler();
     if (reconciler !== undefined) return reconciler;
@@ -109,102 +145,49 @@ export function createApi(ports: ApiPorts): Hono {
       suggestion: 'set reconcile.api.secretKey, the app’s key in the vendor’s console',
     });
   };
-  const app = createAdmin(ports);
-
-  app.post('/api/reload', async (context) => context.json(await ports.reload()));
-
-  app.post('/api/connectors/:name/pause', async (context) => {
-    await operations.pause(context.req.param('name'));
-    return context.json({});
-  });
-  app.post('/api/connectors/:name/resume', async (context) => {
-    await operations.resume(context.req.param('name'));
-    return context.json({});
-  });
-  app.post('/api/connectors/:name/replay', async (context) => {
-    const { from } = replay.parse(await context.req.json());
-    const name = context.req.param('name');
-    return context.json(from === 'groups' ? { groups: operations.restore(name) } : operations.replay(name, from));
-  });
-
-  app.post('/api/connectors/:name/compare', async (context) => {
-    const { groupIds, dryRun } = selection.parse(await context.req.json());
-    const how = dryRun === true ? 'compare' : 'mend';
-    return context.json({ groups: operations.restore(context.req.param('name'), how, groupIds) });
-  });
-
-  app.get('/api/reconcile', (context) => context.json(configured().status()));
-  app.post('/api/reconcile', async (context) =>
-    context.json(configured().start(selection.parse(await context.req.json()))),
-  );
-  app.post('/api/reconcile/stop', async (context) => {
-    await configured().stop();
-    return context.json(configured().status());
-  });
-
-  app.get('/api/events', (context) => {
-    const { limit, before, group } = eventsPage.parse(context.req.query());
-    const events = group === undefined ? history.recent(limit, before) : history.ofGroup(group, limit, before);
-    return context.json({ events });
-  });
-  app.get('/api/groups', async (context) => {
-    const { search, limit } = groupsSearch.parse(context.req.query());
-    return context.json(await history.search(search, limit, context.req.raw.signal));
-  });
-  app.get('/api/group', async (context) => {
-    const { id, limit } = oneGroup.parse(context.req.query());
-    const group = groups.get(id);
-    if (group === undefined) return refuse(context, 404, { code: 'usage', message: 'no such group was ever recorded' });
-    const events = history.ofGroup(id, limit);
-    return context.json({ group, events, copies: await operations.copies(id, context.req.raw.signal) });
-  });
-
-  app.get('/api/connectors/:name/dead-letters', (context) => {
-    const { after, limit } = page.parse(context.req.query());
-    return context.json({ deadLetters: operations.deadLetters(context.req.param('name'), after, limit) });
-  });
-  app.get('/api/connectors/:name/dead-letters/:seq{\\d+}', (context) => {
-    const found = operations.deadLetter(context.req.param('name'), Number(context.req.param('seq')));
-    return found === undefined
-      ? refuse(context, 404, { code: 'usage', message: 'no such dead letter' })
-      : context.json(found);
-  });
-  app.post('/api/connectors/:name/dead-letters/retry', async (context) => {
-    const { seqs: named } = seqs.parse(await context.req.json());
-    return context.json(operations.retry(context.req.param('name'), named));
-  });
-  app.post('/api/connectors/:name/dead-letters/discard', async (context) => {
-    const { seqs: named } = seqs.parse(await context.req.json());
-    return context.json({ discarded: await operations.discard(context.req.param('name'), named) });
-  });
-
-  app.get('/api/quarantine', (context) => {
-    const { after, limit } = page.parse(context.req.query());
-    return context.json({ quarantined: quarantined(after, limit) });
-  });
-  app.post('/api/quarantine/retry', async (context) => context.json(await remapQuarantine()));
-  app.post('/api/quarantine/discard', async (context) => {
-    const { ids: named } = ids.parse(await context.req.json());
-    return context.json({ discarded: await discardQuarantined(named) });
-  });
-
-  app.route('/', console);
-
-  app.notFound((context) => refuse(context, 404, { code: 'usage', message: 'nothing is here' }));
-  app.onError((thrown, context) => {
-    if (thrown instanceof ConfigRefused) {
-      return context.json({ fault: thrown.fault, problems: thrown.problems }, 422);
-    }
-    if (thrown instanceof BridgeError) return refuse(context, STATUS[thrown.fault.code] ?? 503, thrown.fault);
-    if (thrown instanceof z.ZodError || thrown instanceof SyntaxError) {
-      const message = thrown instanceof z.ZodError ? z.prettifyError(thrown) : messageOf(thrown);
-      return refuse(context, 400, { code: 'usage', message });
-    }
-    return refuse(context, 500, { code: 'internal', message: messageOf(thrown) });
-  });
-  return app;
+  type Answer = z.output<typeof reconcileStatus>;
+  return new Hono()
+    .get('/', (context) => context.json<Answer>(configured().status()))
+    .post('/', body(groupSelection), (context) => context.json<Answer>(configured().start(context.req.valid('json'))))
+    .post('/stop', async (context) => {
+      const reconciler = configured();
+      await reconciler.stop();
+      return context.json<Answer>(reconciler.status());
+    });
 }
 
-function refuse(context: Context, status: 400 | 404 | 409 | 500 | 503, fault: Fault): Response {
-  return context.json({ fault }, status);
+function historyRoutes({ history, groups, operations }: ApiPorts) {
+  return new Hono()
+    .get('/events', query(eventsQuery), (context) => {
+      const { limit, before, group } = context.req.valid('query');
+      const events = group === undefined ? history.recent(limit, before) : history.ofGroup(group, limit, before);
+      return context.json<z.output<typeof eventsAnswer>>({ events });
+    })
+    .get('/groups', query(groupsQuery), async (context) => {
+      const { search, limit } = context.req.valid('query');
+      return context.json(await history.search(search, limit, context.req.raw.signal));
+    })
+    .get('/group', query(groupQuery), async (context) => {
+      const { id, limit } = context.req.valid('query');
+      const group = groups.get(id);
+      if (group === undefined) {
+        return refuse(context, 404, { code: 'usage', message: 'no such group was ever recorded' });
+      }
+      const events = history.ofGroup(id, limit);
+      const copies = await operations.copies(id, context.req.raw.signal);
+      return context.json<z.output<typeof groupAnswer>>({ group, events, copies });
+    });
+}
+
+function quarantineRoutes({ quarantined, remapQuarantine, discardQuarantined }: ApiPorts) {
+  return new Hono()
+    .get('/', query(pageQuery), (context) => {
+      const { after, limit } = context.req.valid('query');
+      return context.json<z.output<typeof quarantineAnswer>>({ quarantined: quarantined(after, limit) });
+    })
+    .post('/retry', async (context) => context.json<z.output<typeof remapAnswer>>(await remapQuarantine()))
+    .post('/discard', body(quarantineSelection), async (context) => {
+      const { ids } = context.req.valid('json');
+      return context.json<z.output<typeof discardAnswer>>({ discarded: await discardQuarantined(ids) });
+    });
 }

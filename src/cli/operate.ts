@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
-import { nearest } from '../config/problems.ts';
 import { BridgeError } from '../model/fault.ts';
+import { nearest } from '../model/text.ts';
 import { type AdminClient, adminClient } from './admin.ts';
 import { type ConnectorReading, fault, status } from './status.ts';
 import { paint, print, progress, table, visible } from './terminal.ts';

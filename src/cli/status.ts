@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { size, span } from '../model/text.ts';
 import type { AdminClient } from './admin.ts';
 import { paint, tableLines, visible } from './terminal.ts';
 
@@ -152,8 +153,7 @@ function takenFrom({ receiver, journal, source, reconcile }: Reading['status'], 
     lines.push(rates === undefined ? receiving : `${receiving}, ${shownRate(rates.callbacks)}`);
   }
   if (journal !== undefined) {
-    const size = (journal.bytes / 1_048_576).toFixed(1);
-    lines.push(`journal   ${journal.file}: ${journal.head} events, ${size} MiB`);
+    lines.push(`journal   ${journal.file}: ${journal.head} events, ${size(journal.bytes)}`);
     if (journal.quarantined > 0)
       lines.push(paint('red', `quarantine ${journal.quarantined} callbacks that could not be mapped`));
   }
@@ -182,24 +182,6 @@ function shownRate(rate: number | undefined): string {
 
 function untilText(ms: number): string {
   return ms <= 0 ? 'now' : `in ${span(Math.ceil(ms / 1_000))}`;
-}
-
-/** Two units at most: `9 s`, `3 min 20 s`, `5 h 12 min`, `2 d 4 h`. */
-export function span(seconds: number): string {
-  const whole = Math.max(0, Math.round(seconds));
-  const units = [
-    [86_400, 'd'],
-    [3_600, 'h'],
-    [60, 'min'],
-    [1, 's'],
-  ] as const;
-  const first = units.findIndex(([size]) => whole >= size);
-  if (first === -1) return '0 s';
-  const parts = units.slice(first, first + 2).map(([size, unit], index) => {
-    const amount = index === 0 ? Math.floor(whole / size) : Math.floor((whole % (units[first]?.[0] ?? 1)) / size);
-    return amount === 0 ? '' : `${amount} ${unit}`;
-  });
-  return parts.filter((part) => part !== '').join(' ');
 }
 
 function reconcileLine({ running, run, nextAt }: z.output<typeof reconcileStatus>): string {

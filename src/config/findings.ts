@@ -1,8 +1,9 @@
 import type { z } from 'zod';
+import { nearest } from '../model/text.ts';
 import type { Finding, Place, Reading } from './document.ts';
 import { branchesAt, valueAt } from './guide.ts';
 import type { JsonSchema } from './json-schema.ts';
-import { formatPath, isMapping, nearest, type Path } from './problems.ts';
+import { formatPath, isMapping, type Path } from './problems.ts';
 
 type Issue = z.core.$ZodIssue;
 

@@ -1,5 +1,3 @@
-import { distance } from 'fastest-levenshtein';
-
 /** One mistake in a configuration: where it stands and what to do about it. Never holds a value of the configuration. */
 export interface Problem {
   readonly file: string;
@@ -29,15 +27,6 @@ export function formatPath(path: Path): string {
       return index === 0 ? word : `.${word}`;
     })
     .join('');
-}
-
-/** The candidate a person probably meant, if one is near; upper and lower case do not count. */
-export function nearest(word: string, candidates: readonly string[]): string | undefined {
-  const [best] = candidates
-    .map((candidate) => ({ candidate, away: distance(word.toLowerCase(), candidate.toLowerCase()) }))
-    .filter(({ candidate, away }) => away <= Math.max(1, Math.min(3, Math.floor(candidate.length / 2.5))))
-    .sort((one, other) => one.away - other.away);
-  return best?.candidate;
 }
 
 export function isMapping(value: unknown): value is Record<string, unknown> {

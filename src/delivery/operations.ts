@@ -1,10 +1,10 @@
 import type { Restoring } from '../../connectors/contract.ts';
-import { nearest } from '../config/problems.ts';
 import type { Journal } from '../journal/append.ts';
 import type { DeadLetter, DeliveryReader } from '../journal/deliveries.ts';
 import type { GroupReader } from '../journal/groups.ts';
 import { BridgeError } from '../model/fault.ts';
 import type { SignalBus } from '../model/signal.ts';
+import { nearest } from '../model/text.ts';
 import type { GroupCopy } from './copies.ts';
 import type { Relay } from './thread/host.ts';
 
@@ -92,7 +92,7 @@ export function createOperations(
         });
       }
       // Whoever asks means all that is recorded.
-      journal.catchUp();
+      journal.flushGroups();
       const total = groupIds?.length ?? groups.count();
       // Before the lane says so itself, so that nobody takes an earlier restore's end for this one's.
       signals.emit('lane.restored', { connector, done: 0, total, mended: 0, failed: 0, ended: false });

@@ -1,16 +1,4 @@
-/**
- * Terminology, used everywhere with these meanings only:
- *
- * - callback: one HTTP request of the service, as it came.
- * - event: what a callback means, in one shape (a CloudEvent). Its id is deterministic.
- * - group: the merged state of one chat group; each field carries the version of its last change.
- * - journal: the file in which an event is recorded before its callback is answered OK.
- * - connector: a kind of destination. Sink: one opened destination. Lane: what carries the journal's events to one sink.
- * - outcome: what became of one event at one sink.
- * - dead letter: an event that one sink refused for good, kept with the reason.
- * - quarantine: callbacks of a verified sender that could not be mapped, kept as they came.
- * - drift: a difference between a copy and what the service says.
- */
+/** The canonical event. The words of this project and their meanings: CONTRIBUTING.md, Glossary. */
 import { hash } from 'node:crypto';
 import { z } from 'zod';
 

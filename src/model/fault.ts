@@ -1,6 +1,7 @@
 /**
  * Every failure the bridge can name. The code is stable: people search for it, alerts match it.
- * `status` is what the receiver answers, `exit` what a command exits with.
+ * `status` is what the receiver answers, `admin` what the admin server answers (503 where it is left out), `exit` what a
+ * command exits with.
  */
 const known = {
   // the caller of the receiver
@@ -49,26 +50,31 @@ const known = {
   'service-overloaded': { exit: 1 },
   'service-credentials': { exit: 1 },
   'service-refused': { exit: 1 },
-  'reconcile-running': { exit: 1 },
-  'reconcile-unconfigured': { exit: 2 },
+  'reconcile-running': { admin: 409, exit: 1 },
+  'reconcile-unconfigured': { admin: 409, exit: 2 },
   // the admin server
-  'token-missing': { exit: 2 },
-  'token-wrong': { exit: 2 },
-  'token-guessed': { exit: 1 },
+  'token-missing': { admin: 401, exit: 2 },
+  'token-wrong': { admin: 401, exit: 2 },
+  'token-guessed': { admin: 429, exit: 1 },
   // the person at the command line
-  'config-invalid': { exit: 2 },
-  usage: { exit: 2 },
-  'connector-unknown': { exit: 2 },
+  'config-invalid': { admin: 422, exit: 2 },
+  usage: { admin: 400, exit: 2 },
+  'connector-unknown': { admin: 404, exit: 2 },
   'bridge-unreachable': { exit: 1 },
   'address-in-use': { exit: 1 },
   'certificate-unusable': { exit: 2 },
   'command-failed': { exit: 1 },
-} as const satisfies Record<string, { status?: 400 | 401 | 403 | 404 | 405 | 413 | 503; exit?: 1 | 2 }>;
+} as const satisfies Record<
+  string,
+  { status?: 400 | 401 | 403 | 404 | 405 | 413 | 503; admin?: 400 | 401 | 404 | 409 | 422 | 429; exit?: 1 | 2 }
+>;
 
 export type FaultCode = keyof typeof known;
 
-/** Every code with its status and its exit, for the reference. */
-export const FAULTS: Readonly<Record<FaultCode, { readonly status?: number; readonly exit?: number }>> = known;
+/** Every code with its statuses and its exit, for the reference. */
+export const FAULTS: Readonly<
+  Record<FaultCode, { readonly status?: number; readonly admin?: number; readonly exit?: number }>
+> = known;
 
 /** A failure as a value: what went wrong, where, and what to do about it. */
 export interface Fault {
@@ -98,6 +104,11 @@ export const refused = (fault: HttpFault): { readonly ok: false; readonly fault:
 
 export function httpStatus(code: HttpFaultCode): 400 | 401 | 403 | 404 | 405 | 413 | 503 {
   return known[code].status;
+}
+
+export function adminStatus(code: FaultCode): 400 | 401 | 404 | 409 | 422 | 429 | 503 {
+  const entry = known[code];
+  return 'admin' in entry ? entry.admin : 503;
 }
 
 export function exitCode(code: FaultCode): 1 | 2 {

@@ -26,7 +26,7 @@ export const group = z
       .record(z.string(), z.tuple([z.int(), z.string()]))
       .describe(
         'For each field the [occurredAt, event id] of its last change; custom fields as customFields.<Key>, ' +
-          'and `created` for the creation, behind which everything older is forgotten.',
+          'and `created` for the creation, before which everything is forgotten.',
       ),
   })
   .meta({ title: 'group', description: 'The merged state of one chat group.' });

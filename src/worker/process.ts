@@ -1,7 +1,8 @@
 import type { Server } from 'node:http';
 import { clientOptions } from '../../connectors/kafka/connector.ts';
 import { extentOf } from '../../connectors/kafka/consumer.ts';
-import { createWorkerApi, type WorkerStatus } from '../admin/worker-api.ts';
+import type { WorkerState } from '../admin/contract.ts';
+import { createAdminServer, malformedBody } from '../admin/server.ts';
 import { enabledOf } from '../config/diff.ts';
 import { type Config, deadLetterTopic, type Source } from '../config/schema.ts';
 import { watchLanes } from '../delivery/health.ts';
@@ -60,7 +61,7 @@ export async function startWorker(
     deadLetters: letters.of,
   });
 
-  const status = (): WorkerStatus => {
+  const status = (): WorkerState => {
     const outside = connectors.filter((name) => members.get(name)?.partitions() === undefined);
     const reason = stopping.signal.aborted
       ? 'the worker is stopping'
@@ -81,11 +82,11 @@ export async function startWorker(
       })),
     };
   };
-  const api = createWorkerApi({ metrics, status, access: { token: config.admin.token }, clock, signals });
+  const api = createAdminServer({ metrics, status, access: { token: config.admin.token }, clock, signals });
   let server: Server;
   let adminUrl: string;
   try {
-    const listening = await listen(api.fetch, config.admin.host, config.admin.port);
+    const listening = await listen(api.fetch, { host: config.admin.host, port: config.admin.port, malformedBody });
     server = listening.server;
     adminUrl = `http://${urlHost(config.admin.host)}:${listening.port}`;
   } catch (thrown) {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { Hono } from 'hono';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { guardAccess } from '../../src/admin/access.ts';
+import { malformedBody } from '../../src/admin/server.ts';
 import { parseConfig } from '../../src/config/load.ts';
 import { configSchema } from '../../src/config/schema.ts';
 import { closeServer, listen } from '../../src/http/server.ts';
@@ -54,7 +55,7 @@ async function guarded(token?: string) {
   app.get('/', (context) => context.text('overview'));
   app.get('/group', (context) => context.text(`group ${context.req.query('id')}`));
   app.post('/actions/pause', (context) => context.text('acted'));
-  const { server, port } = await listen(app.fetch, '127.0.0.1', 0);
+  const { server, port } = await listen(app.fetch, { host: '127.0.0.1', port: 0, malformedBody });
   onTestFinished(() => closeServer(server, 0));
   const host = `127.0.0.1:${port}`;
   const origin = `http://${host}`;

@@ -5,8 +5,9 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { type Reading, ratesBetween, span } from '../../src/cli/status.ts';
+import { type Reading, ratesBetween } from '../../src/cli/status.ts';
 import { tableLines, visible } from '../../src/cli/terminal.ts';
+import { span } from '../../src/model/text.ts';
 import { freePort } from '../servers/index.ts';
 import {
   type BridgeHome,

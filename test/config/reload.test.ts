@@ -14,6 +14,7 @@ import { createReload } from '../../src/config/reload.ts';
 import { type Config, configSchema } from '../../src/config/schema.ts';
 import { closeServer, listen } from '../../src/http/server.ts';
 import { signOf } from '../../src/intake/authentication.ts';
+import { malformedEnvelope } from '../../src/intake/envelope.ts';
 import { createIntake } from '../../src/intake/swap.ts';
 import { systemClock } from '../../src/model/clock.ts';
 import type { CanonicalEvent } from '../../src/model/event.ts';
@@ -370,7 +371,11 @@ describe('the receiver', () => {
     const signals = createSignals();
     const ports = { record: none, quarantine: none, clock: systemClock, signals, stopping: () => false };
     const intake = createIntake(forwarding(before), ports);
-    const { server, port } = await listen(intake.fetch, '127.0.0.1', 0);
+    const { server, port } = await listen(intake.fetch, {
+      host: '127.0.0.1',
+      port: 0,
+      malformedBody: malformedEnvelope,
+    });
     onTestFinished(() => closeServer(server, 0));
     const post = async (): Promise<string> => {
       const query = search({ CallbackCommand: 'Group.CallbackAfterNewMemberJoin' });

@@ -231,9 +231,9 @@ describe.skipIf(skip !== '')(`copies converge${skip}`, () => {
     home.remove();
   });
 
-  test('the README’s query finds who changed a notice, and when, also where it was cleared', async () => {
-    const readme = await readFile('README.md', 'utf8');
-    const query = /POST chat-group-events\/_search\n([\s\S]*?)```/.exec(readme)?.[1] ?? '';
+  test('the query of docs/how-to/read.md finds who changed a notice, and when, also where it was cleared', async () => {
+    const page = await readFile('docs/how-to/read.md', 'utf8');
+    const query = /POST chat-group-events\/_search\n([\s\S]*?)```/.exec(page)?.[1] ?? '';
     const index = `test-${randomUUID()}`;
     const home = bridgeHome(() => ({
       history: {

@@ -1,14 +1,14 @@
 /** The package as npm packs and installs it, run in a folder that holds a YAML file and nothing else. */
-import { existsSync, globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import { publint } from 'publint';
 import { formatMessage } from 'publint/utils';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { type Installed, spawnBridge } from '../support/bridge.process.ts';
 import { DOCUMENTED, SDK_APP_ID } from '../support/callbacks.ts';
 import { runProgram } from '../support/program.ts';
-import { nodeOf, oldestNode } from './node-versions.ts';
+import { nodeOf, olderNode, oldestNode } from './node-versions.ts';
 
 const own: { version: string; pkg: Record<string, unknown> } = (() => {
   const pkg = JSON.parse(readFileSync('package.json', 'utf8'));
@@ -151,4 +151,18 @@ describe('the packed package', () => {
     const { code, stdout, stderr } = await runProgram(process.execPath, args);
     expect({ code, shown: code === 0 ? '' : stdout + stderr }).toEqual({ code: 0, shown: '' });
   });
+});
+
+test('npm ci in a checkout has nothing to say about an older Node, since it brings a newer one', async ({ skip }) => {
+  const node = await olderNode();
+  if (node === undefined) return skip('no Node from 20 on that is older than this one is on the path');
+  const cwd = mkdtempSync(join(tmpdir(), 'checkout-'));
+  onTestFinished(() => rmSync(cwd, { recursive: true }));
+  for (const file of ['package.json', 'package-lock.json']) cpSync(file, join(cwd, file));
+  const env = { PATH: [dirname(node), process.env.PATH].join(delimiter) };
+  const { stdout: npm } = await runProgram('npm', ['--version'], { cwd, env });
+  const [major = 0, minor = 0] = npm.split('.').map(Number);
+  if (major < 10 || (major === 10 && minor < 9)) return skip(`npm ${npm} does not know devEngines`);
+  const { code, stderr } = await runProgram('npm', ['ci', '--dry-run', '--ignore-scripts', '--no-audit'], { cwd, env });
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
 });

@@ -1,6 +1,6 @@
-/** The Nodes that the published package must run on, beside the one of the checkout. */
+/** Other Nodes than that of this checkout: those that the published package must run on, and the one that `npm ci` begins with. */
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { delimiter, join, resolve } from 'node:path';
 import { runProgram } from '../support/program.ts';
 
 /** What `engines` promises: the oldest Node. */
@@ -33,4 +33,16 @@ export async function nodeOf(version: string): Promise<{ readonly file: string }
     if (code !== 0) return { missing: `npm could not install ${name}@${version}: ${stderr.trim()}` };
   }
   return { file: join(folder, 'node_modules', name, process.platform === 'win32' ? 'bin/node.exe' : 'bin/node') };
+}
+
+/** The first Node on the path, from 20 on, that is older than this one, which npm scripts put there. */
+export async function olderNode(): Promise<string | undefined> {
+  const own = Number(process.versions.node.split('.')[0]);
+  for (const folder of (process.env.PATH ?? '').split(delimiter)) {
+    const file = join(folder, 'node');
+    const { stdout } = await runProgram(file, ['--version']);
+    const [major = '0'] = /\d+/.exec(stdout) ?? [];
+    if (Number(major) >= 20 && Number(major) < own) return file;
+  }
+  return undefined;
 }

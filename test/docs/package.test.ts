@@ -1,11 +1,13 @@
 /** What readers import is the built package, in a plain Node process. */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { delimiter, dirname, join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { toMessage } from '../../connectors/kafka/message.ts';
 import { madeEvent } from '../support/events.ts';
 import { mergedGroups } from '../support/histories.ts';
 import { runProgram } from '../support/program.ts';
+import { blocksOf } from './documents.ts';
+import { olderNode } from './node-versions.ts';
 import { type Project, projectWithPackage } from './package.ts';
 
 let project: Project;
@@ -13,18 +15,6 @@ beforeAll(async () => {
   project = await projectWithPackage([]);
 });
 afterAll(() => project.remove());
-
-/** Of the Nodes on the path the first that is older than this one, which is that of npm scripts. */
-async function olderNode(): Promise<string | undefined> {
-  const own = Number(process.versions.node.split('.')[0]);
-  for (const folder of (process.env.PATH ?? '').split(delimiter)) {
-    const file = join(folder, 'node');
-    const { stdout } = await runProgram(file, ['--version']);
-    const [major = '0'] = /\d+/.exec(stdout) ?? [];
-    if (Number(major) >= 20 && Number(major) < own) return file;
-  }
-  return undefined;
-}
 
 const SCRIPT = `
 import { createGroupView, parseEvent, parseGroup } from 'group-sync-bridge/consumer';
@@ -53,6 +43,17 @@ describe('group-sync-bridge/consumer', () => {
     const node = await olderNode();
     if (node === undefined) return skip('no Node from 20 on that is older than this one is on the path');
     await importIn(node);
+  });
+
+  test.each(['README.md', 'docs/how-to/read.md'])('runs as %s shows it', async (file) => {
+    const [snippet] = blocksOf(file).filter(({ language }) => language === 'ts');
+    const message = 'const message = { value: Buffer.from(process.argv[2]) };\n';
+    writeFileSync(join(project.folder, 'snippet.mjs'), message + snippet?.text);
+    const value = String(toMessage(madeEvent(1), 'structured').value);
+    const { code, stdout, stderr } = await runProgram(process.execPath, ['snippet.mjs', value], {
+      cwd: project.folder,
+    });
+    expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: 'undefined → name 1\n', stderr: '' });
   });
 
   test('imports zod and node:crypto, and nothing else', () => {

@@ -99,7 +99,7 @@ export function watchTopic(ledger: Ledger) {
     seen.ids[number] = event.id;
     // Whatever was sent after its OK must come after it. Without an OK, its next one may have overtaken it on the way.
     if (sent.ok && number < seen.highest) {
-      report('out of order', group, number, `it first stands behind number ${seen.highest}, which was sent later`);
+      report('out of order', group, number, `it first stands after number ${seen.highest}, which was sent later`);
     }
     seen.highest = Math.max(seen.highest, number);
   };

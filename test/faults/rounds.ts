@@ -96,7 +96,7 @@ export async function killBridge(testbed: Testbed, random: Random): Promise<Roun
   const began = performance.now();
   await bridge.answering();
   const did = `killed${whileStarting ? ' twice' : ''}, answers after ${seconds(performance.now() - began)}`;
-  // Now and then the next kill comes before what the last one left behind was delivered.
+  // Now and then the next kill comes before everything of the last round was delivered.
   return random.next() < 0.2 ? { did } : { did, recoveryMs: await recovery(testbed) };
 }
 

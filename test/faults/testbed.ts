@@ -101,7 +101,7 @@ export async function createTestbed(servers: FaultyServers, settings: TestbedSet
 const SETTLED_WITHIN_MS = 120_000;
 const MISSING_FOR_MS = 45_000;
 
-/** Behind the cursor, single events may still wait for their retry: what is missing must stay missing. */
+/** Single events before the cursor may still wait for their retry: what is missing must stay missing. */
 async function judgeSettled(bridge: FaultyBridge, load: Load, copies: Copies): Promise<Verdict> {
   const end = performance.now() + MISSING_FOR_MS;
   for (;;) {

@@ -18,7 +18,7 @@ export function exchange(port: number, bytes: Uint8Array): Promise<Buffer> {
       reject(new Error(`no end after ${PATIENCE_MS} ms; so far ${Buffer.concat(parts).subarray(0, 200)}`));
     }, PATIENCE_MS);
     socket.on('data', (part) => parts.push(part));
-    // A connection that is reset behind the answer (more was sent than was read) is no complaint.
+    // A connection that is reset after the answer (more was sent than was read) is no complaint.
     socket.on('error', () => {});
     socket.once('close', () => {
       clearTimeout(timer);

@@ -44,9 +44,9 @@ async function startSecure(files: CertificateFiles) {
   const receiver = await startReceiver(
     {},
     {
-      serve: async (fetch, host, port) => {
-        const options = { certificate, onHandshakeFailed: (message: string) => void failures.push(message) };
-        const listening = await listen(fetch, host, port, options);
+      serve: async (fetch, options) => {
+        const onHandshakeFailed = (message: string) => void failures.push(message);
+        const listening = await listen(fetch, { ...options, certificate, onHandshakeFailed });
         keep = (signals) => {
           if (!('setSecureContext' in listening.server)) throw new Error('not a TLS server');
           keepCertificate(listening.server, files, certificate, signals, stop.signal);

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { closeServer, listen } from '../../src/http/server.ts';
+import { malformedEnvelope } from '../../src/intake/envelope.ts';
 import { createReceiver, type ReceiverPorts, type ReceiverSettings } from '../../src/intake/receiver.ts';
 import { openJournal } from '../../src/journal/append.ts';
 import { openDatabase } from '../../src/journal/database.ts';
@@ -58,7 +59,7 @@ export async function startReceiver(
     },
     { record: journal.record, quarantine: journal.quarantine, clock, signals, stopping: () => false, ...ports },
   );
-  const { server, port } = await serve(app.fetch, '127.0.0.1', 0);
+  const { server, port } = await serve(app.fetch, { host: '127.0.0.1', port: 0, malformedBody: malformedEnvelope });
   const origin = `http://127.0.0.1:${port}`;
   const reader = createDeliveryReader(database.connection);
   return {

@@ -95,7 +95,7 @@ async function openToAll(folder: string): Promise<void> {
   }
 }
 
-/** Removes what runs that were killed in the middle of a fetch left behind. */
+/** Removes the unfinished folders of runs that were killed in the middle of a fetch. */
 async function removeAbandoned(): Promise<void> {
   for (const path of await readdir(store)) {
     const pid = Number(path.slice(fetching.length).split('-')[0]);

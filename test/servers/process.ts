@@ -48,7 +48,7 @@ export interface ServerDefinition {
 const startWithinMs = 90_000;
 const termWithinMs = 10_000;
 
-/** Starts a server in a new temporary folder; resolves when it answers. On failure nothing is left behind. */
+/** Starts a server in a new temporary folder; resolves when it answers. On failure nothing is left running or lying about. */
 export async function startServer(
   definition: ServerDefinition,
   onProgress: (line: string) => void = () => {},

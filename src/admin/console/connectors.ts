@@ -1,17 +1,18 @@
 import { html } from 'hono/html';
 import type { Fault } from '../../model/fault.ts';
-import type { ConnectorStatus } from '../api.ts';
+import { figure, rate } from '../../model/text.ts';
+import type { ConnectorState } from '../contract.ts';
 import { ask, button, form } from './forms.ts';
 import { badge, type Tone } from './layout.ts';
 import type { ConsolePorts } from './ports.ts';
-import { code, figure, type Html, href, rate, relative, shown, value } from './text.ts';
+import { code, type Html, href, relative, shown, value } from './text.ts';
 
 /** All connectors: how each is, how far, and what can be done with it. */
 export function connectorList(ports: ConsolePorts): Html {
   return html`${ports.status().connectors.map((connector) => connectorCard(ports, connector))}`;
 }
 
-function connectorCard(ports: ConsolePorts, connector: ConnectorStatus): Html {
+function connectorCard(ports: ConsolePorts, connector: ConnectorState): Html {
   const { name, kind, state, lag, deadLetters, restore } = connector;
   const flow = ports.flow(name);
   const since = lag > 0 ? ports.behindSince(name) : undefined;
@@ -68,7 +69,7 @@ ${
 }
 
 /** State in words, with what it means for the events. */
-export function stateBadge({ state, lag }: ConnectorStatus): Html {
+export function stateBadge({ state, lag }: ConnectorState): Html {
   const [tone, words]: [Tone, string] =
     state.kind === 'waiting'
       ? ['bad', 'Unreachable']

@@ -1,12 +1,13 @@
 import { html } from 'hono/html';
 import type { DeadLetter } from '../../journal/deliveries.ts';
+import { figure, plural } from '../../model/text.ts';
 import { faultLines } from './connectors.ts';
 import { changes, eventWords, groupLink, numberOf } from './events.ts';
 import { ask, button, form, pager } from './forms.ts';
 import type { Page } from './layout.ts';
 import type { ConsolePorts } from './ports.ts';
 import { empty, table } from './table.ts';
-import { code, figure, type Html, href, plural, relative } from './text.ts';
+import { code, type Html, href, relative } from './text.ts';
 
 const PAGE_LETTERS = 50;
 

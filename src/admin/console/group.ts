@@ -2,6 +2,7 @@ import { html } from 'hono/html';
 import type { GroupCopy } from '../../delivery/copies.ts';
 import type { JournalEntry } from '../../journal/deliveries.ts';
 import type { Group, Version } from '../../model/group.ts';
+import { plural } from '../../model/text.ts';
 import { faultLines } from './connectors.ts';
 import { eventTable, eventWords, operator } from './events.ts';
 import { type Change, type FieldStory, storyOf } from './field-history.ts';
@@ -9,7 +10,7 @@ import { optional } from './groups.ts';
 import { badge, type Page, type Tone } from './layout.ts';
 import type { ConsolePorts } from './ports.ts';
 import { empty, table } from './table.ts';
-import { brief, code, type Html, href, moment, plain, plural, relative, shown, upTo, value } from './text.ts';
+import { brief, code, type Html, href, moment, plain, relative, shown, upTo, value } from './text.ts';
 
 /** So many of its events are looked at for the history of the fields. */
 const MOST_EVENTS = 200;

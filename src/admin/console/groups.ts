@@ -1,10 +1,11 @@
 import { html } from 'hono/html';
 import type { Group } from '../../model/group.ts';
+import { plural } from '../../model/text.ts';
 import { groupLink } from './events.ts';
 import type { Page } from './layout.ts';
 import type { ConsolePorts } from './ports.ts';
 import { empty, table } from './table.ts';
-import { brief, type Html, moment, plural } from './text.ts';
+import { brief, type Html, moment } from './text.ts';
 
 const MOST = 100;
 

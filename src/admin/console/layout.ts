@@ -1,7 +1,8 @@
 import { html } from 'hono/html';
-import type { BridgeStatus } from '../api.ts';
+import { figure } from '../../model/text.ts';
+import type { BridgeState } from '../contract.ts';
 import { asset } from './assets.ts';
-import { figure, type Html, plain, shown } from './text.ts';
+import { type Html, plain, shown } from './text.ts';
 
 /** One part of a page. A live part is rendered again while somebody looks, and sent when it is not the same as before. */
 export interface Part {
@@ -24,11 +25,11 @@ export interface Page {
 export type Place = 'overview' | 'events' | 'groups' | 'dead-letters' | 'quarantine' | 'reconcile';
 
 /** The part that each page has: the navigation with its counts, and whether callbacks are being recorded. */
-export function navigation(status: () => BridgeStatus, place: Place): Part {
+export function navigation(status: () => BridgeState, place: Place): Part {
   return { id: 'navigation', render: () => navigationOf(status(), place) };
 }
 
-function navigationOf(status: BridgeStatus, place: Place): Html {
+function navigationOf(status: BridgeState, place: Place): Html {
   const dead = status.connectors.reduce((sum, { deadLetters }) => sum + deadLetters, 0);
   const { quarantined } = status.journal;
   const entry = (at: Place, path: string, words: string, count = 0): Html =>

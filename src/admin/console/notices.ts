@@ -1,5 +1,5 @@
+import { figure, plural } from '../../model/text.ts';
 import type { Notice } from './layout.ts';
-import { figure, plural } from './text.ts';
 
 /** What an action came to. A link says only which of these it is, and a number: nobody can make a page say something else. */
 const NOTICES = {

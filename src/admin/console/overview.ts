@@ -1,11 +1,12 @@
 import { html } from 'hono/html';
+import { figure, latency, plural, rate, size, span } from '../../model/text.ts';
 import { connectorList } from './connectors.ts';
 import { eventTable } from './events.ts';
 import { badge, icon, type Page } from './layout.ts';
 import { hourTable, latencyPlot, ratePlot } from './plots.ts';
 import type { ConsolePorts } from './ports.ts';
 import { empty } from './table.ts';
-import { code, duration, figure, type Html, latency, plural, rate, relative, shown, size } from './text.ts';
+import { code, type Html, relative, shown } from './text.ts';
 
 const RECENT_EVENTS = 12;
 
@@ -85,7 +86,7 @@ function stores(ports: ConsolePorts): Html {
 <p><meter min="0" max="1" high="0.8" optimum="0" value="${fill.toFixed(4)}" aria-label="How full the journal is"></meter> ${percent(fill)} of ${size(
     ports.journal.maxBytes,
   )} in use${fill > 0.8 && html` ${badge('warn', 'delivered events are pruned early')}`}</p>
-<p class="quiet">Delivered events stay for ${duration(ports.journal.keepDelivered())}. ${code(journal.file)}</p></section>
+<p class="quiet">Delivered events stay for ${span(ports.journal.keepDelivered() / 1_000)}. ${code(journal.file)}</p></section>
 <section aria-labelledby="quarantine-head"><h2 id="quarantine-head">Quarantine</h2>
 <p>${
     journal.quarantined === 0

@@ -1,7 +1,8 @@
 import { html } from 'hono/html';
+import { figure, latency, plural, rate } from '../../model/text.ts';
 import { OUTCOMES, type Stretch } from '../../telemetry/hour.ts';
 import { empty, table } from './table.ts';
-import { figure, type Html, latency, plural, rate, stamp } from './text.ts';
+import { type Html, stamp } from './text.ts';
 
 /*
  * Two plots of the last hour as SVG. Shapes stretch with the page (an inner svg without an aspect ratio), texts do not (the outer

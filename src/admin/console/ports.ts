@@ -2,10 +2,10 @@ import type { Operations } from '../../delivery/operations.ts';
 import type { Quarantined } from '../../journal/deliveries.ts';
 import type { HistoryReader } from '../../journal/history.ts';
 import type { Group } from '../../model/group.ts';
-import type { Reconciler } from '../../reconcile/reconciler.ts';
+import type { Reconciler } from '../../reconcile/schedule.ts';
 import type { Flow } from '../../telemetry/flow.ts';
 import type { Hour } from '../../telemetry/hour.ts';
-import type { BridgeStatus } from '../api.ts';
+import type { BridgeState } from '../contract.ts';
 
 /** All that the console needs of the bridge. Connectors may come and go: nothing here is kept from one rendering to the next. */
 export interface ConsolePorts {
@@ -13,7 +13,7 @@ export interface ConsolePorts {
   /** Whether people sign in here, so that they can sign out. */
   readonly signedIn: boolean;
   readonly now: () => number;
-  status(): BridgeStatus;
+  status(): BridgeState;
   readonly operations: Operations;
   /** Whether the connector's destination holds merged groups. */
   holdsGroups(connector: string): boolean;

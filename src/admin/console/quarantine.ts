@@ -1,12 +1,13 @@
 import { html } from 'hono/html';
 import type { Quarantined } from '../../journal/deliveries.ts';
+import { figure, plural } from '../../model/text.ts';
 import { faultLines } from './connectors.ts';
 import { numberOf } from './events.ts';
 import { ask, button, form, pager } from './forms.ts';
 import type { Page } from './layout.ts';
 import type { ConsolePorts } from './ports.ts';
 import { empty } from './table.ts';
-import { block, code, figure, type Html, plural, relative } from './text.ts';
+import { block, code, type Html, relative } from './text.ts';
 
 const PAGE_CALLBACKS = 20;
 

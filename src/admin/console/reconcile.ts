@@ -1,12 +1,13 @@
 import { html } from 'hono/html';
-import type { ReconcileRun } from '../../journal/reconcile-run.ts';
-import type { ReconcileStatus } from '../../reconcile/reconciler.ts';
+import type { ReconcileRun } from '../../model/reconcile-run.ts';
+import { figure, span } from '../../model/text.ts';
+import type { ReconcileStatus } from '../../reconcile/schedule.ts';
 import { groupLink } from './events.ts';
 import { button } from './forms.ts';
 import { badge, type Page } from './layout.ts';
 import type { ConsolePorts } from './ports.ts';
 import { empty, table } from './table.ts';
-import { duration, figure, type Html, relative, shown } from './text.ts';
+import { type Html, relative, shown } from './text.ts';
 
 /** `/reconcile`: the run that goes on, or the last one. */
 export function reconcilePage(ports: ConsolePorts): Page {
@@ -64,7 +65,7 @@ function runOf(ports: ConsolePorts, run: ReconcileRun, running: boolean): Html {
         : counts.failed > 0
           ? badge('warn', 'Ended, some not read')
           : badge('ok', 'Ended')
-  } begun ${relative(startedAt, 'ago')}${endedAt !== undefined && html`, took ${duration(endedAt - startedAt)}`}</p>
+  } begun ${relative(startedAt, 'ago')}${endedAt !== undefined && html`, took ${span((endedAt - startedAt) / 1_000)}`}</p>
 ${stopped !== undefined && html`<p class="fault">${shown(stopped)}</p>`}
 ${running && html`<p><progress max="${Math.max(1, total)}" value="${counts.read}" aria-label="Groups read"></progress> ${figure(counts.read)} of ${figure(total)}</p>`}
 <dl class="figures wide">

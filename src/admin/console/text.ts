@@ -1,5 +1,6 @@
 import { html } from 'hono/html';
 import type { HtmlEscapedString } from 'hono/utils/html';
+import { figure } from '../../model/text.ts';
 
 /*
  * Everything from outside is shown through this file: names, ids, operators, errors, raw bodies. Markup is escaped by `html`;
@@ -113,51 +114,6 @@ export function upTo(text: string, most: number): string {
   if (text.length <= most) return text;
   const last = text.charCodeAt(most - 1);
   return text.slice(0, last >= 0xd800 && last < 0xdc00 ? most - 1 : most);
-}
-
-/** 1,234 */
-export function figure(number: number): string {
-  return number.toLocaleString('en-US', { maximumFractionDigits: 0 });
-}
-
-export function plural(number: number, one: string, many = `${one}s`): string {
-  return `${figure(number)} ${number === 1 ? one : many}`;
-}
-
-/** A rate a second: 0, 0.3, 12.4, 1,240. */
-export function rate(perSecond: number): string {
-  if (perSecond === 0) return '0';
-  if (perSecond < 0.1) return '< 0.1';
-  return perSecond.toLocaleString('en-US', { maximumFractionDigits: perSecond < 100 ? 1 : 0 });
-}
-
-/** 0.42 ms, 7.3 ms, 120 ms, 2.1 s */
-export function latency(ms: number): string {
-  if (ms >= 1_000) return `${(ms / 1000).toFixed(1)} s`;
-  return `${ms < 1 ? ms.toFixed(2) : ms < 10 ? ms.toFixed(1) : ms.toFixed(0)} ms`;
-}
-
-/** 3 KiB, 1.2 GiB */
-export function size(bytes: number): string {
-  const units = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'];
-  let unit = 0;
-  let number = bytes;
-  while (number >= 1024 && unit < units.length - 1) {
-    number /= 1024;
-    unit++;
-  }
-  return `${number.toLocaleString('en-US', { maximumFractionDigits: unit === 0 || number >= 100 ? 0 : 1 })} ${units[unit]}`;
-}
-
-/** 12 s, 3 min, 2 h 5 min, 7 days */
-export function duration(ms: number): string {
-  const seconds = Math.round(ms / 1000);
-  if (seconds < 60) return ms < 1000 && ms > 0 ? `${Math.round(ms)} ms` : `${seconds} s`;
-  const minutes = Math.floor(seconds / 60);
-  if (minutes < 60) return `${minutes} min`;
-  const hours = Math.floor(minutes / 60);
-  if (hours < 48) return minutes % 60 === 0 ? `${hours} h` : `${hours} h ${minutes % 60} min`;
-  return `${Math.floor(hours / 24)} days`;
 }
 
 /** 2026-11-24 21:17:03; times on the page are in UTC. */

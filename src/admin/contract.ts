@@ -1,0 +1,209 @@
+import { z } from 'zod';
+import { type CanonicalEvent, MAX_GROUP_ID_BYTES } from '../model/event.ts';
+import { FAULTS, type FaultCode } from '../model/fault.ts';
+import type { Group } from '../model/group.ts';
+import { reconcileRun } from '../model/reconcile-run.ts';
+
+/*
+ * The admin API, declared once: what requests may hold and what answers hold, for the server and for its clients. Readers of
+ * an answer ignore keys that they do not know. Times are in milliseconds since 1970, unless a name says seconds.
+ */
+
+const count = z.int().nonnegative();
+const seq = z.int().positive();
+/** Events and groups were checked when they were recorded. */
+const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null;
+const event = z.custom<CanonicalEvent>(isObject);
+const group = z.custom<Group>(isObject);
+
+export const fault = z.object({
+  /** The code of another version of the bridge may be unknown here. */
+  code: z.enum(Object.keys(FAULTS) as FaultCode[]).catch('command-failed'),
+  message: z.string(),
+  path: z.string().exactOptional(),
+  suggestion: z.string().exactOptional(),
+});
+
+/** The answer to every request that is refused. */
+export const refusal = z.object({ fault });
+
+// Status
+
+export const laneState = z.discriminatedUnion('kind', [
+  z.object({ kind: z.enum(['connecting', 'running', 'paused', 'ended']) }),
+  /** The destination as a whole cannot be reached. */
+  z.object({ kind: z.literal('waiting'), fault, since: z.number(), retryAt: z.number() }),
+]);
+
+/** The latest `replay --from groups` or `reconcile --against` since the start. */
+export const restoreStatus = z.object({
+  done: count,
+  total: count,
+  mended: count,
+  failed: count,
+  ended: z.boolean(),
+});
+
+export const connectorStatus = z.object({
+  name: z.string(),
+  kind: z.string(),
+  state: laneState,
+  /** Everything up to this seq is settled. */
+  cursor: z.int(),
+  /** Events recorded and not delivered yet, including those that wait for a retry. */
+  lag: count,
+  /** The time since the receipt of the oldest of them; 0 when there is none. */
+  lagSeconds: z.number().nonnegative(),
+  /** Events delivered or superseded since the start. */
+  delivered: count,
+  deadLetters: count,
+  restore: restoreStatus.exactOptional(),
+});
+export type ConnectorStatus = z.output<typeof connectorStatus>;
+
+export const reconcileStatus = z.object({
+  running: z.boolean(),
+  /** The run under way, or the latest one. */
+  run: reconcileRun.exactOptional(),
+  nextAt: z.number().exactOptional(),
+});
+
+const readiness = {
+  ready: z.boolean(),
+  /** Why it is not ready. */
+  reason: z.string().exactOptional(),
+};
+
+export const bridgeStatus = z.object({
+  ...readiness,
+  /** The URL; empty where no callbacks are received. */
+  receiver: z.string(),
+  /** Callbacks answered since the start. */
+  callbacks: count,
+  journal: z.object({ file: z.string(), head: count, bytes: count, quarantined: count }),
+  connectors: z.array(connectorStatus),
+  /** Present where reconcile is configured. */
+  reconcile: reconcileStatus.exactOptional(),
+});
+export type BridgeStatus = z.output<typeof bridgeStatus>;
+
+export const workerStatus = z.object({
+  ...readiness,
+  source: z.object({ topic: z.string(), groupId: z.string(), deadLetters: z.string() }),
+  /** `cursor` counts from the end of the partitions that are assigned to this worker. */
+  connectors: z.array(connectorStatus.extend({ partitions: z.array(z.int()).readonly() })),
+});
+export type WorkerStatus = z.output<typeof workerStatus>;
+
+/** The status of a bridge or of a worker, told apart by `source`. */
+export const status = z.union([bridgeStatus, workerStatus]);
+export type Status = z.output<typeof status>;
+
+/** The status without what the metrics measure; see `withMeasures` in server.ts. */
+export type ConnectorState = Omit<ConnectorStatus, 'delivered' | 'lagSeconds'>;
+export type BridgeState = Omit<BridgeStatus, 'callbacks' | 'connectors'> & { connectors: ConnectorState[] };
+export type WorkerState = Omit<WorkerStatus, 'connectors'> & {
+  connectors: (ConnectorState & { readonly partitions: readonly number[] })[];
+};
+
+// Connectors
+
+export const replayRequest = z.strictObject({
+  from: z.union([
+    z.literal('beginning'),
+    z.literal('groups'),
+    z.strictObject({ seq }),
+    z.strictObject({ time: z.int().nonnegative() }),
+  ]),
+});
+/** The events from the seq `from` on come again. */
+export const replayAnswer = z.object({ from: z.int(), events: count });
+/** The number of groups that are brought to a destination, or compared with it. */
+export const groupCount = z.object({ groups: count });
+
+/** The groups for a reconcile or a comparison; all of them where none are named. */
+export const groupSelection = z.strictObject({
+  groupIds: z.array(z.string().min(1)).min(1).max(100_000).optional(),
+  dryRun: z.boolean().optional(),
+});
+
+const names = z.array(z.string()).readonly();
+export const reloadAnswer = z.object({
+  added: names,
+  changed: names,
+  removed: names,
+  unchanged: count,
+  applied: names,
+  needsRestart: names,
+});
+
+/** The answer to a reload of a configuration with problems: nothing was changed. */
+export const reloadRefusal = z.object({
+  fault,
+  problems: z.array(
+    z.object({
+      file: z.string(),
+      line: z.int().exactOptional(),
+      column: z.int().exactOptional(),
+      path: z.string(),
+      message: z.string(),
+      suggestion: z.string().exactOptional(),
+    }),
+  ),
+});
+
+// Events and groups
+
+const limit = z.coerce.number().int().min(1).max(1_000).default(100);
+const groupId = z.string().min(1).max(MAX_GROUP_ID_BYTES);
+/** A page in ascending order, after a seq or an id. */
+export const pageQuery = z.object({ after: z.coerce.number().int().nonnegative().default(0), limit });
+export const eventsQuery = z.object({
+  limit,
+  before: z.coerce.number().int().positive().optional(),
+  group: groupId.optional(),
+});
+export const groupsQuery = z.object({ limit, search: z.string().max(MAX_GROUP_ID_BYTES).default('') });
+export const groupQuery = z.object({ limit, id: groupId });
+
+const entry = z.object({ seq, event });
+/** The newest first. */
+export const eventsAnswer = z.object({ events: z.array(entry) });
+/** `complete` is false where a limit cut the search short. */
+export const groupsPage = z.object({ groups: z.array(group).readonly(), complete: z.boolean() });
+
+/** One connector's copy of a group, compared with the journal. */
+export const groupCopy = z.object({
+  connector: z.string(),
+  kind: z.string(),
+  standing: z.enum(['in-step', 'differs', 'missing', 'behind', 'waiting', 'dead', 'filtered', 'unknown']),
+  where: z.string().exactOptional(),
+  /** Fields that differ from the journal's state. */
+  differs: z.array(z.string()).readonly().exactOptional(),
+  /** Why the copy cannot be read, or why an event waits or is dead. */
+  fault: fault.exactOptional(),
+});
+export const groupAnswer = z.object({ group, events: z.array(entry), copies: z.array(groupCopy) });
+
+// Dead letters and quarantine
+
+export const deadLetter = entry.extend({ attempts: count, fault, deadAt: z.number() });
+export const deadLettersAnswer = z.object({ deadLetters: z.array(deadLetter) });
+/** Dead letters by seq; all of them where none are named. */
+export const deadLetterSelection = z.strictObject({ seqs: z.array(seq).max(10_000).optional() });
+export const retryAnswer = z.object({ taken: count, left: count });
+export const discardAnswer = z.object({ discarded: count });
+
+export const quarantined = z.object({
+  id: z.int().positive(),
+  receivedAt: z.number(),
+  /** The query of the callback. */
+  search: z.string(),
+  body: z.string(),
+  fault,
+});
+export const quarantineAnswer = z.object({ quarantined: z.array(quarantined) });
+/** Quarantined callbacks by id; all of them where none are named. */
+export const quarantineSelection = z.strictObject({ ids: z.array(z.int().positive()).min(1).max(10_000).optional() });
+/** How many callbacks became events, and how many are left. */
+export const remapAnswer = z.object({ mapped: count, left: count });

@@ -1,0 +1,23 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** A checkout runs its TypeScript as it is; the published package runs what was compiled from it. */
+export const isCheckout = import.meta.url.endsWith('.ts');
+
+/** The folder of package.json, two above src/cli in a checkout and three above dist/src/cli in the package. */
+const packageFolder = fileURLToPath(new URL(isCheckout ? '../../' : '../../../', import.meta.url));
+
+/** Returns the path of a file that the checkout or the package brings along. */
+export function packageFile(path: string): string {
+  return join(packageFolder, path);
+}
+
+export function version(): string {
+  return (JSON.parse(readFileSync(packageFile('package.json'), 'utf8')) as { version: string }).version;
+}
+
+/** Returns how to call this program from here: a checkout goes through npm, which puts Node 24 on the path. */
+export function commandLine(args: string): string {
+  return isCheckout ? `npm run bridge -- ${args}` : `npx group-sync-bridge ${args}`;
+}

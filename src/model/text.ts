@@ -1,0 +1,64 @@
+/** Wording that is shared by the console, the command line and messages. */
+import { distance } from 'fastest-levenshtein';
+
+/** Writes a whole number with separators: 1,234. */
+export function figure(number: number): string {
+  return number.toLocaleString('en-US', { maximumFractionDigits: 0 });
+}
+
+/** Writes a number with its noun: 1 event, 1,234 events. */
+export function plural(number: number, one: string, many = `${one}s`): string {
+  return `${figure(number)} ${number === 1 ? one : many}`;
+}
+
+/** Writes a number of bytes: 3 KiB, 1.2 GiB. */
+export function size(bytes: number): string {
+  const units = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'];
+  let unit = 0;
+  let number = bytes;
+  while (number >= 1024 && unit < units.length - 1) {
+    number /= 1024;
+    unit++;
+  }
+  return `${number.toLocaleString('en-US', { maximumFractionDigits: unit === 0 || number >= 100 ? 0 : 1 })} ${units[unit]}`;
+}
+
+/** Writes a rate per second: 0, < 0.1, 0.3, 12.4, 1,240. */
+export function rate(perSecond: number): string {
+  if (perSecond === 0) return '0';
+  if (perSecond < 0.1) return '< 0.1';
+  return perSecond.toLocaleString('en-US', { maximumFractionDigits: perSecond < 100 ? 1 : 0 });
+}
+
+/** Writes a short time: 0.42 ms, 7.3 ms, 120 ms, 2.1 s. */
+export function latency(ms: number): string {
+  if (ms >= 1_000) return `${(ms / 1_000).toFixed(1)} s`;
+  return `${ms.toFixed(ms < 1 ? 2 : ms < 10 ? 1 : 0)} ms`;
+}
+
+/** Writes a length of time in two units at most: 9 s, 3 min 20 s, 5 h 12 min, 2 d 4 h. */
+export function span(seconds: number): string {
+  const whole = Math.max(0, Math.round(seconds));
+  const units = [
+    [86_400, 'd'],
+    [3_600, 'h'],
+    [60, 'min'],
+    [1, 's'],
+  ] as const;
+  const first = units.findIndex(([size]) => whole >= size);
+  if (first === -1) return '0 s';
+  const parts = units.slice(first, first + 2).map(([size, unit], index) => {
+    const amount = Math.floor((index === 0 ? whole : whole % (units[first]?.[0] ?? 1)) / size);
+    return amount === 0 ? '' : `${amount} ${unit}`;
+  });
+  return parts.filter((part) => part !== '').join(' ');
+}
+
+/** Returns the candidate that a person probably meant, if one is near; upper and lower case do not count. */
+export function nearest(word: string, candidates: readonly string[]): string | undefined {
+  const [best] = candidates
+    .map((candidate) => ({ candidate, away: distance(word.toLowerCase(), candidate.toLowerCase()) }))
+    .filter(({ candidate, away }) => away <= Math.max(1, Math.min(3, Math.floor(candidate.length / 2.5))))
+    .sort((one, other) => one.away - other.away);
+  return best?.candidate;
+}
