@@ -14,9 +14,9 @@ const VARIABLE: JsonSchema = { type: 'string', pattern: '\\$\\{' };
 /** Lets a text with `${` stand for each scalar that would not take one as it is. */
 export function admitVariables(schema: JsonSchema): JsonSchema {
   if (isClosedScalar(schema)) {
-    const { title, description, default: value, examples, ...limits } = schema;
+    const { title, default: value, description, examples, ...limits } = schema;
     // What describes the value, not what it may be, stays outside of the choice.
-    const notes = Object.entries({ title, description, default: value, examples });
+    const notes = Object.entries({ title, default: value, description, examples });
     return { ...Object.fromEntries(notes.filter(([, note]) => note !== undefined)), anyOf: [limits, VARIABLE] };
   }
   const { properties, additionalProperties, items, anyOf, oneOf } = schema;
