@@ -23,7 +23,7 @@ const file = join(folder, 'journal.db');
 const database = openDatabase(file, { maxBytes: 200 * 2 ** 30 });
 const journal = openJournal(database, systemClock, createSignals());
 const query = { sdkAppId: SDK_APP_ID, command: COMMAND, clientIp: '113.118.225.178', platform: 'RESTAPI' };
-// As old as such a journal would be: one a millisecond, the newest just now.
+// One event a millisecond, the newest just now.
 const first = Date.now() - events;
 
 for (let number = 0; number < events; ) {

@@ -15,6 +15,7 @@ import { startRelay } from './delivery/thread/host.ts';
 import { keepCertificate, readCertificate } from './http/certificate.ts';
 import { limitConnections } from './http/connections.ts';
 import { closeServer, listen, urlHost } from './http/server.ts';
+import { COMMANDS } from './intake/commands.ts';
 import { malformedEnvelope } from './intake/envelope.ts';
 import { createIntake } from './intake/swap.ts';
 import { openJournal } from './journal/append.ts';
@@ -117,11 +118,15 @@ export async function startBridge(
     signals,
     stopping: stopping.signal,
   });
+  const oldestOpen = createOpenSince(database.connection);
+  const openSince = (name: string) => oldestOpen(name, health(name).cursor);
   const metrics = createMetrics(signals, clock, {
     version,
+    commands: COMMANDS.keys(),
     connectors: () => connectors,
     head: journal.head,
     lag,
+    openSince,
     deadLetters: reader.countDeadLetters,
     quarantined: reader.countQuarantined,
     journalBytes,
@@ -183,7 +188,6 @@ export async function startBridge(
     signals,
     copies,
   );
-  const openSince = createOpenSince(database.connection);
   const console = createConsole({
     sdkAppId: config.app.sdkAppId,
     signedIn: config.admin.token !== undefined,
@@ -192,7 +196,7 @@ export async function startBridge(
     operations,
     holdsGroups,
     flow,
-    behindSince: (name) => openSince(name, health(name).cursor),
+    behindSince: openSince,
     hour,
     journal: { fill: journal.fill, maxBytes, keepDelivered: () => config.journal.keepDelivered },
     history,

@@ -46,7 +46,6 @@ const DEBTS: readonly string[] = [
   'src/delivery/lane.ts → src/telemetry/trace.ts',
   'src/intake/receiver.ts → src/telemetry/trace.ts',
   'src/journal/quarantine.ts → src/intake/quarantine.ts',
-  'src/telemetry/metrics/callbacks.ts → src/intake/commands.ts',
   'src/worker/consumer.ts → connectors/kafka/connector.ts',
   'src/worker/consumer.ts → connectors/kafka/consumer.ts',
   'src/worker/dead-letter-topic.ts → connectors/kafka/client.ts',
