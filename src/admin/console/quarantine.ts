@@ -1,5 +1,5 @@
 import { html } from 'hono/html';
-import type { Quarantined } from '../../journal/deliveries.ts';
+import type { QuarantinedCallback } from '../../model/quarantine.ts';
 import { figure, plural } from '../../model/text.ts';
 import { faultLines } from './connectors.ts';
 import { numberOf } from './events.ts';
@@ -43,7 +43,7 @@ ${kept.map(callback)}
 ${pager('/quarantine', {}, kept.length === PAGE_CALLBACKS && { after: last.id }, after === 0)}`;
 }
 
-function callback({ id, receivedAt, search, body, fault }: Quarantined): Html {
+function callback({ id, receivedAt, search, body, fault }: QuarantinedCallback): Html {
   return html`<article class="panel stack" id="kept-${id}" aria-labelledby="kept-${id}-name"><div class="row spread">
 <h2 id="kept-${id}-name">Callback ${figure(id)}</h2><p class="quiet">received ${relative(receivedAt, 'ago')}</p></div>
 ${faultLines(fault, `kept-${id}`)}
