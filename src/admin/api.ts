@@ -29,7 +29,8 @@ import {
   replayRequest,
   type retryAnswer,
 } from './contract.ts';
-import { type AdminPorts, createAdminServer, refuse } from './server.ts';
+import { refuse } from './refusal.ts';
+import { type AdminPorts, createAdminServer } from './server.ts';
 
 export interface ApiPorts extends AdminPorts {
   readonly operations: Operations;
@@ -120,7 +121,7 @@ function deadLetterRoutes({ operations }: ApiPorts) {
     .get('/:name/dead-letters/:seq{\\d+}', (context) => {
       const found = operations.deadLetter(context.req.param('name'), Number(context.req.param('seq')));
       return found === undefined
-        ? refuse(context, 404, { code: 'usage', message: 'no such dead letter' })
+        ? refuse(context, { code: 'usage', message: 'no such dead letter' }, 404)
         : context.json<z.output<typeof deadLetter>>(found);
     })
     .post('/:name/dead-letters/retry', body(deadLetterSelection), (context) => {
@@ -171,7 +172,7 @@ function historyRoutes({ history, groups, operations }: ApiPorts) {
       const { id, limit } = context.req.valid('query');
       const group = groups.get(id);
       if (group === undefined) {
-        return refuse(context, 404, { code: 'usage', message: 'no such group was ever recorded' });
+        return refuse(context, { code: 'usage', message: 'no such group was ever recorded' }, 404);
       }
       const events = history.ofGroup(id, limit);
       const copies = await operations.copies(id, context.req.raw.signal);
