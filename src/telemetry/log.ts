@@ -46,10 +46,10 @@ function logCallers(signals: SignalBus, rateLimited: RateLimited): void {
   signals.on('callback.crashed', ({ message }) =>
     rateLimited('error', message, { code: 'internal', message }, `a callback met a fault of the bridge: ${message}`),
   );
-  signals.on('callback.unforwarded', ({ command, fault }) =>
+  signals.on('forward.failed', ({ command, fault }) =>
     rateLimited('warn', fault.code, { command, ...fault }, `not forwarded: ${describeFault(fault)}`),
   );
-  signals.on('connection.crowded', (crowd) =>
+  signals.on('connection.limit', (crowd) =>
     rateLimited(
       'warn',
       `crowded-${crowd.evicted}`,
@@ -79,7 +79,7 @@ function logCertificate(signals: SignalBus, log: Logger): void {
 }
 
 function logJournal(signals: SignalBus, log: Logger): void {
-  signals.on('callback.clock-ahead', (ahead) =>
+  signals.on('clock.skew', (ahead) =>
     log.warn(ahead, 'EventTime is far ahead of this clock: the time of receipt is taken instead'),
   );
   signals.on('journal.failed', ({ fault }) =>
