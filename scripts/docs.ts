@@ -1,5 +1,5 @@
-/** Writes what of the documents is made from the sources: `npm run docs`. With --check it only names what would change, exit 1. */
-import { readFileSync, writeFileSync } from 'node:fs';
+/** Writes the parts of the documents that are made from the sources: `npm run docs`. With --check it only names what would change, exit 1. */
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { connectors } from '../connectors/index.ts';
 import { configJsonSchema } from '../src/config/json-schema.ts';
 import { commandPage } from './command-reference.ts';
@@ -11,11 +11,12 @@ const NOTE = '<!-- Made by `npm run docs` from the sources: change it there. -->
 
 const page = (text: string): string => `${NOTE}\n\n${text}\n`;
 
-/** The table between the marks of a connector's README. */
-function withOptions({ kind, options }: (typeof connectors)[number]): [file: string, text: string] {
+/** Returns a connector's README with the table of its options between the marks; begins one where there is none. */
+function withOptions({ kind, summary, options }: (typeof connectors)[number]): [file: string, text: string] {
   const file = `connectors/${kind}/README.md`;
   const marks = /(<!-- options -->\n)[\s\S]*?(<!-- \/options -->)/;
-  const text = readFileSync(file, 'utf8');
+  const begun = `# ${kind}\n\n${summary}\n\n## Options\n\n<!-- options -->\n<!-- /options -->\n`;
+  const text = existsSync(file) ? readFileSync(file, 'utf8') : begun;
   if (!marks.test(text)) throw new Error(`${file} has no <!-- options --> … <!-- /options -->`);
   return [file, text.replace(marks, (_, start, end) => `${start}\n${optionTable(options)}\n\n${end}`)];
 }

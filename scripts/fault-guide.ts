@@ -1,4 +1,4 @@
-/** What each code means and what to do about it, for docs/reference/errors.md. Every code stands here once; a test holds that. */
+/** The meaning of each code and the remedy, for docs/reference/errors.md. A test holds that every code is here once. */
 import type { FaultCode } from '../src/model/fault.ts';
 
 interface Chapter {
@@ -27,12 +27,12 @@ export const FAULT_GUIDE: readonly Chapter[] = [
       ],
       'sign-stale': [
         'RequestTime is further from this clock than `app.signWindow`',
-        'set the clock (NTP); behind a proxy that holds requests, raise the window',
+        'set the clock (NTP); with a proxy that holds requests, raise the window',
       ],
       'sign-wrong': ['Sign fits none of `app.callbackTokens`', 'compare the token with that of the console'],
       'address-refused': [
         'the caller is not in `receiver.allowFrom`',
-        'add its range; behind a proxy also set `receiver.trustProxy`',
+        'add its range; with a proxy also set `receiver.trustProxy`',
       ],
       'app-mismatch': ['SdkAppid is that of another app', 'compare `app.sdkAppId` with the console'],
       'command-refused': [
@@ -48,7 +48,7 @@ export const FAULT_GUIDE: readonly Chapter[] = [
         'look at the journal’s disk; raise the limit where memory allows',
       ],
       'forward-failed': [
-        'the handler behind the bridge gave no answer',
+        'the upstream handler gave no answer',
         'look at that handler, and at `receiver.otherCommands`',
       ],
     },

@@ -15,24 +15,25 @@ import { startRelay } from './delivery/thread/host.ts';
 import { keepCertificate, readCertificate } from './http/certificate.ts';
 import { limitConnections } from './http/connections.ts';
 import { closeServer, listen, urlHost } from './http/server.ts';
+import { COMMANDS } from './intake/commands.ts';
 import { malformedEnvelope } from './intake/envelope.ts';
-import { createIntake } from './intake/swap.ts';
+import { createQuarantine } from './intake/quarantine.ts';
+import { createReloadableReceiver } from './intake/reloadable.ts';
 import { openJournal } from './journal/append.ts';
 import { openDatabase } from './journal/database.ts';
 import { createDeliveryReader, createOpenSince } from './journal/deliveries.ts';
 import { createGroupReader } from './journal/groups.ts';
 import { createHistoryReader } from './journal/history.ts';
-import { discardQuarantined, mapQuarantined } from './journal/quarantine.ts';
 import { keepPruned } from './journal/retention.ts';
 import { systemClock } from './model/clock.ts';
 import { BridgeError, describeFault } from './model/fault.ts';
 import { createSignals, type SignalBus } from './model/signal.ts';
-import { createReconciling } from './reconcile/schedule.ts';
+import { createReconcileSchedule } from './reconcile/schedule.ts';
 import { watchFlow } from './telemetry/flow.ts';
 import { watchHour } from './telemetry/hour.ts';
 import { createLogger, type LogLevel, logSignals } from './telemetry/log.ts';
 import { createMetrics } from './telemetry/metrics.ts';
-import { flushTraces } from './telemetry/trace.ts';
+import { flushTraces, traceCallback } from './telemetry/trace.ts';
 
 export interface Bridge {
   /** Where callbacks are received, with the real port: `http://0.0.0.0:8080/callback`. */
@@ -75,12 +76,13 @@ export async function startBridge(
   const { tls } = config.receiver;
   const certificate = tls && readCertificate(tls);
   // Before anything runs, since a file it needs may be unusable.
-  const intake = createIntake(config, {
+  const receiver = createReloadableReceiver(config, {
     record: (event) => journal.record(event),
     quarantine: (callback) => journal.quarantine(callback),
     clock,
     signals,
     stopping: () => stopping.signal.aborted,
+    trace: traceCallback,
   });
 
   const { file, maxBytes } = config.journal;
@@ -108,13 +110,24 @@ export async function startBridge(
   const flow = watchFlow(signals, clock);
   const journalBytes = (): number => sizeOf(file) + sizeOf(`${file}-wal`);
   const lag = (name: string): number => Math.max(0, journal.head() - health(name).cursor) + reader.countWaiting(name);
-  const groups = createGroupReader(database.connection, journal.unwritten);
-  const reconciling = createReconciling(config, journal, groups, database, clock, signals, stopping.signal);
+  const groups = createGroupReader(database.connection, journal.buffered);
+  const reconciling = createReconcileSchedule(config, {
+    journal,
+    database,
+    groups,
+    clock,
+    signals,
+    stopping: stopping.signal,
+  });
+  const oldestOpen = createOpenSince(database.connection);
+  const openSince = (name: string) => oldestOpen(name, health(name).cursor);
   const metrics = createMetrics(signals, clock, {
     version,
+    commands: COMMANDS.keys(),
     connectors: () => connectors,
     head: journal.head,
     lag,
+    openSince,
     deadLetters: reader.countDeadLetters,
     quarantined: reader.countQuarantined,
     journalBytes,
@@ -125,7 +138,7 @@ export async function startBridge(
       endedAt: reconciling.reconciler()?.status().run?.endedAt,
     }),
   });
-  const remapQuarantine = () => mapQuarantined(config.app.sdkAppId, journal, reader, signals);
+  const quarantine = createQuarantine(config.app.sdkAppId, { journal, reader, signals });
   let receiverOrigin = '';
   const receiverUrl = (): string => (receiverOrigin === '' ? '' : receiverOrigin + config.receiver.path);
   const status = (): BridgeState => {
@@ -153,7 +166,7 @@ export async function startBridge(
   const holdsGroups = (name: string): boolean => config.connectors[name]?.content === 'groups';
   const readsBack = (name: string): boolean =>
     kinds.find(({ kind }) => kind === config.connectors[name]?.kind)?.readsBack === true;
-  const history = createHistoryReader(database.connection, { unwritten: journal.unwritten });
+  const history = createHistoryReader(database.connection, { buffered: journal.buffered });
   const copies = createCopies({
     connectors: () => connectors,
     holder(name) {
@@ -176,7 +189,6 @@ export async function startBridge(
     signals,
     copies,
   );
-  const openSince = createOpenSince(database.connection);
   const console = createConsole({
     sdkAppId: config.app.sdkAppId,
     signedIn: config.admin.token !== undefined,
@@ -185,19 +197,19 @@ export async function startBridge(
     operations,
     holdsGroups,
     flow,
-    behindSince: (name) => openSince(name, health(name).cursor),
+    behindSince: openSince,
     hour,
     journal: { fill: journal.fill, maxBytes, keepDelivered: () => config.journal.keepDelivered },
     history,
     group: groups.get,
     quarantined: reader.quarantined,
-    remapQuarantine,
-    discardQuarantined: (ids) => discardQuarantined(journal, reader, signals, ids),
+    remapQuarantine: quarantine.remap,
+    discardQuarantined: quarantine.discard,
     reconciler: reconciling.reconciler,
     stopping: stopping.signal,
   });
   const prepare = (change: Change): (() => Promise<void>) => {
-    const exchangeReceiver = intake.prepare(change.config);
+    const exchangeReceiver = receiver.prepare(change.config);
     return async () => {
       // From here on retention keeps what those need that are added, and metrics show no more of those removed.
       config = change.config;
@@ -223,10 +235,10 @@ export async function startBridge(
     history,
     status,
     quarantined: reader.quarantined,
-    remapQuarantine,
+    remapQuarantine: quarantine.remap,
     reconciler: reconciling.reconciler,
     reload,
-    discardQuarantined: (ids) => discardQuarantined(journal, reader, signals, ids),
+    discardQuarantined: quarantine.discard,
     access: { token: config.admin.token },
     clock,
     signals,
@@ -248,7 +260,7 @@ export async function startBridge(
   };
   const { host, port, keepAlive, maxConnections } = config.receiver;
   const startReceiver = async () => {
-    const listening = await listen(intake.fetch, {
+    const listening = await listen(receiver.fetch, {
       host,
       port,
       malformedBody: malformedEnvelope,
@@ -274,15 +286,15 @@ export async function startBridge(
   const retention = () => ({ keepDelivered: config.journal.keepDelivered, connectors });
   const pruning = keepPruned(retention, journal, reader, clock, signals, stopping.signal);
   // After an upgrade the bridge may know what it did not know before. Failing that, it is tried again at the next start.
-  remapQuarantine().catch(() => {});
+  quarantine.remap().catch(() => {});
 
   const end = async (reason: string): Promise<void> => {
     stopping.abort();
     signals.emit('bridge.stopping', { reason });
     await Promise.all(servers.map((server) => closeServer(server, IN_FLIGHT_MS)));
-    intake.close();
+    receiver.close();
     await reconciling.end();
-    journal.catchUp();
+    journal.flushGroups();
     await relay.stop(config.shutdownMs);
     await pruning;
     journal.close();

@@ -3,7 +3,7 @@ import type { Bench } from '../context.ts';
 import type { LoadResult } from '../load/order.ts';
 import { cpuMs, cpuMsOf } from '../processes.ts';
 
-/** How long a backlog that a measurement left behind may take. */
+/** The longest time that the backlog of a measurement may take. */
 export const SETTLED_WITHIN_MS = 120_000;
 
 export interface CpuOf {
@@ -38,7 +38,7 @@ export async function cpuOf(
   };
 }
 
-/** What was not answered OK is never passed over in silence. */
+/** Names every callback that was not answered OK. */
 export function noteFailures({ print }: Bench, subject: string, { failures, sent }: LoadResult): void {
   for (const [failure, count] of Object.entries(failures))
     print(`  ${subject}: ${count} of ${sent} NOT OK: ${failure}`);

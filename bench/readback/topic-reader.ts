@@ -14,11 +14,11 @@ export async function followTopic(
   await admin.connect();
   const offsets = await admin.fetchTopicOffsets(topic);
   await admin.disconnect();
-  const behind = new Map(
+  const unread = new Map(
     offsets.filter(({ high }) => high !== '0').map(({ partition, high }) => [partition, Number(high)]),
   );
   const caughtUp = Promise.withResolvers<void>();
-  if (behind.size === 0) caughtUp.resolve();
+  if (unread.size === 0) caughtUp.resolve();
 
   const consumer = kafka.consumer({ groupId: `bench-readback-${process.pid}`, maxWaitTimeInMs: 500, minBytes: 1 });
   await consumer.connect();
@@ -32,9 +32,9 @@ export async function followTopic(
         const name = readName(NAME.exec(value?.toString() ?? '')?.[1] ?? '');
         if (name?.run === run) take(name.number, name.dueAt);
       }
-      if (Number(batch.lastOffset()) + 1 >= (behind.get(batch.partition) ?? Number.POSITIVE_INFINITY)) {
-        behind.delete(batch.partition);
-        if (behind.size === 0) caughtUp.resolve();
+      if (Number(batch.lastOffset()) + 1 >= (unread.get(batch.partition) ?? Number.POSITIVE_INFINITY)) {
+        unread.delete(batch.partition);
+        if (unread.size === 0) caughtUp.resolve();
       }
     },
   });

@@ -2,11 +2,11 @@ import { type Env, Hono, type MiddlewareHandler } from 'hono';
 import type { z } from 'zod';
 import type { ReloadResult } from '../config/reload.ts';
 import type { Operations } from '../delivery/operations.ts';
-import type { Quarantined } from '../journal/deliveries.ts';
 import type { GroupReader } from '../journal/groups.ts';
 import type { HistoryReader } from '../journal/history.ts';
 import { BridgeError } from '../model/fault.ts';
-import type { Reconciler } from '../reconcile/reconciler.ts';
+import type { QuarantinedCallback } from '../model/quarantine.ts';
+import type { Reconciler } from '../reconcile/schedule.ts';
 import {
   type BridgeState,
   type deadLetter,
@@ -36,7 +36,7 @@ export interface ApiPorts extends AdminPorts {
   readonly groups: Pick<GroupReader, 'get'>;
   readonly history: Pick<HistoryReader, 'recent' | 'ofGroup' | 'search'>;
   status(): BridgeState;
-  quarantined(after: number, limit: number): Quarantined[];
+  quarantined(after: number, limit: number): QuarantinedCallback[];
   /** Maps what was kept once more; resolves with how many became events and how many are left. */
   remapQuarantine(): Promise<{ mapped: number; left: number }>;
   /** Gives up what was kept, all of it unless some are named by id; resolves with how many there were. */

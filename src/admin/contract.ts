@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import { reconcileRun } from '../journal/reconcile-run.ts';
 import { type CanonicalEvent, MAX_GROUP_ID_BYTES } from '../model/event.ts';
 import { FAULTS, type FaultCode } from '../model/fault.ts';
 import type { Group } from '../model/group.ts';
+import { reconcileRun } from '../model/reconcile-run.ts';
 
 /*
  * The admin API, declared once: what requests may hold and what answers hold, for the server and for its clients. Readers of

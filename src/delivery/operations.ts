@@ -92,7 +92,7 @@ export function createOperations(
         });
       }
       // Whoever asks means all that is recorded.
-      journal.catchUp();
+      journal.flushGroups();
       const total = groupIds?.length ?? groups.count();
       // Before the lane says so itself, so that nobody takes an earlier restore's end for this one's.
       signals.emit('lane.restored', { connector, done: 0, total, mended: 0, failed: 0, ended: false });

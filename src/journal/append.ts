@@ -1,23 +1,12 @@
 import type { Clock } from '../model/clock.ts';
 import type { CanonicalEvent } from '../model/event.ts';
-import type { Fault } from '../model/fault.ts';
+import type { RawCallback } from '../model/quarantine.ts';
 import type { SignalBus } from '../model/signal.ts';
 import { createCommitter } from './commit.ts';
 import type { Database } from './database.ts';
 import { createDeliveryWriter, type Settlement } from './deliveries.ts';
-import type { GroupWriter } from './groups.ts';
-import { createReconcileWriter, type ReconcileRun } from './reconcile-run.ts';
-import { openMergedGroups } from './write-behind.ts';
-
-/** A callback of a verified sender that could not be mapped, as it came. */
-export interface RawCallback {
-  /** Milliseconds since 1970. */
-  readonly receivedAt: number;
-  /** The part of the URL behind `?`, without Sign. */
-  readonly search: string;
-  readonly body: string;
-  readonly fault: Fault;
-}
+import { type GroupBuffer, openGroupBuffer } from './groups.ts';
+import { createReconcileWriter, type ReconcileRecord } from './reconcile-run.ts';
 
 export interface Journal {
   /** Resolves once the event is on disk; 'duplicate' when its id was there already. Throws a BridgeError. */
@@ -26,29 +15,29 @@ export interface Journal {
   quarantine(callback: RawCallback): Promise<void>;
   /** Removes what was mapped after all, or is not wanted. Resolves with how many there were. */
   releaseQuarantined(ids: readonly number[]): Promise<number>;
-  /** Takes note of what a lane settled; written with the next commit, or soon when none comes. */
+  /** Takes note of what a lane settled; it is written with the next commit, or soon when none comes. */
   settle(settlement: Settlement): void;
   /** Remembers over restarts that a connector is paused. */
   setPaused(connector: string, paused: boolean): Promise<void>;
   /** Removes dead letters for good; all of them without `seqs`. Resolves with how many there were. */
   discard(connector: string, seqs?: readonly number[]): Promise<number>;
-  /** A run of reconcile begins: the groups that an earlier one read are forgotten. */
-  beginReconcile(run: ReconcileRun): Promise<void>;
-  /** What it found, which groups it has read and how far it is, in one transaction. Without `run` only the events. */
-  recordRead(events: readonly CanonicalEvent[], groupIds: readonly string[], run?: ReconcileRun): Promise<void>;
+  /** Begins a run of reconcile: forgets the groups that an earlier one read. */
+  beginReconcile(run: ReconcileRecord): Promise<void>;
+  /** Records what the run found, which groups it has read and how far it is, in one transaction; without `run` only the events. */
+  recordRead(events: readonly CanonicalEvent[], groupIds: readonly string[], run?: ReconcileRecord): Promise<void>;
   /**
-   * Removes at most `limit` events behind `after` and up to `upTo` that have no open delivery and are in the written groups;
+   * Removes at most `limit` events after `after` and up to `upTo` that have no open delivery and are in the written groups;
    * `upTo` is asked within the transaction. Up to `last` nothing more is to be removed.
    */
   prune(after: number, upTo: () => number, limit: number): Promise<{ pruned: number; last: number }>;
-  /** How much of journal.maxBytes is in use, from 0 to 1. */
+  /** Returns how much of journal.maxBytes is in use, from 0 to 1. */
   fill(): number;
-  /** The seq of the newest event on disk. */
+  /** Returns the seq of the newest event on disk. */
   head(): number;
-  /** What of a group's merged state is not in the file yet: see groups.ts. */
-  readonly unwritten: GroupWriter['unwritten'];
+  /** Returns what of a group's merged state is not in the file yet, see groups.ts. */
+  readonly buffered: GroupBuffer['buffered'];
   /** Writes the merged groups that are not in the file yet, if it can. */
-  catchUp(): void;
+  flushGroups(): void;
   /** Writes what is still noted and closes the file. */
   close(): void;
 }
@@ -69,10 +58,10 @@ export function openJournal(database: Database, clock: Clock, signals: SignalBus
   );
   const remove = connection.prepare('DELETE FROM events WHERE seq = ?');
   const deliveries = createDeliveryWriter(connection, clock);
-  const groups = openMergedGroups(database);
+  const groups = openGroupBuffer(database);
   const reconcile = createReconcileWriter(connection);
 
-  // Seqs are given here: SQLite's own would skip one for each duplicate, or give those of pruned events again.
+  // The journal gives the seqs: SQLite's own would skip one for each duplicate, or give those of pruned events again.
   const highest =
     'SELECT max(coalesce((SELECT max(seq) FROM events), 0), coalesce((SELECT max(cursor) FROM lanes), 0)) AS seq';
   let head = Number(connection.prepare(highest).get()?.seq);
@@ -81,15 +70,14 @@ export function openJournal(database: Database, clock: Clock, signals: SignalBus
   let recorded = 0;
 
   const committer = createCommitter(database, {
-    begun() {
+    transact(work) {
       draft = head;
       duplicates = 0;
       recorded = 0;
-      groups.begin();
+      return groups.transact(work);
     },
     committed(writes) {
       head = draft;
-      groups.committed(head);
       const counts = { events: recorded, duplicates, head };
       return (ms) => {
         if (writes > 0) signals.emit('journal.committed', { ...counts, ms });
@@ -97,14 +85,8 @@ export function openJournal(database: Database, clock: Clock, signals: SignalBus
     },
     failed: (fault) => signals.emit('journal.failed', { fault }),
     recovered: () => signals.emit('journal.recovered', {}),
-    behind: {
-      dueInMs: groups.dueInMs,
-      write: groups.write,
-      written() {
-        groups.written();
-        signals.emit('journal.merged', { upTo: groups.upTo() });
-      },
-    },
+    buffer: groups,
+    flushed: () => signals.emit('journal.merged', { upTo: groups.watermark() }),
   });
 
   /** Within a transaction. */
@@ -131,7 +113,7 @@ export function openJournal(database: Database, clock: Clock, signals: SignalBus
       committer.write(() => void quarantine.run(receivedAt, search, body, JSON.stringify(fault))),
     releaseQuarantined: (ids) =>
       committer.write(() => ids.reduce((sum, id) => sum + Number(release.run(id).changes), 0)),
-    settle: (settlement) => committer.later(() => deliveries.settle(settlement)),
+    settle: (settlement) => committer.defer(() => deliveries.settle(settlement)),
     setPaused: (connector, paused) => committer.write(() => deliveries.setPaused(connector, paused)),
     discard: (connector, seqs) => committer.write(() => deliveries.discard(connector, seqs)),
     beginReconcile: (run) => committer.write(() => reconcile.begin(run)),
@@ -142,16 +124,16 @@ export function openJournal(database: Database, clock: Clock, signals: SignalBus
       }),
     prune: (after, upTo, limit) =>
       committer.write(() => {
-        // What is not in the written groups yet is merged again after a crash.
-        const end = Math.min(upTo(), groups.upTo());
+        // Events after the watermark are merged again after a crash.
+        const end = Math.min(upTo(), groups.watermark());
         const seqs = candidates.all(after, end, limit).map(({ seq }) => seq as number);
         for (const seq of seqs) remove.run(seq);
         return { pruned: seqs.length, last: seqs.length < limit ? end : (seqs.at(-1) ?? end) };
       }),
     fill: database.fill,
     head: () => head,
-    unwritten: groups.unwritten,
-    catchUp: committer.catchUp,
+    buffered: groups.buffered,
+    flushGroups: committer.flush,
     close() {
       committer.close();
       database.close();

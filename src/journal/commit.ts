@@ -1,5 +1,6 @@
 import { BridgeError, type Fault, messageOf } from '../model/fault.ts';
 import type { Database } from './database.ts';
+import { createWriteBehind, type WriteBehindBuffer } from './write-behind.ts';
 
 /**
  * Group commit: writes that gather within one turn of the event loop share one transaction, and transactions that are
@@ -9,31 +10,25 @@ export interface Committer {
   /** Runs `work` inside the next transaction; resolves with its result once that is on disk. Throws a BridgeError. */
   write<T>(work: () => T): Promise<T>;
   /** Runs `work` inside some transaction soon, with others' if there are any; kept and tried again while that fails. */
-  later(work: () => void): void;
-  /** What is written behind is written now, if it can be. */
-  catchUp(): void;
+  defer(work: () => void): void;
+  /** Writes the write-behind buffer now, if it can be written. */
+  flush(): void;
   /** Writes what is still there; then refuses more. */
   close(): void;
 }
 
-export interface CommitEvents {
-  /** A transaction begins: what the works note now counts only once it is committed. */
-  begun(): void;
-  /** Called at once; what it returns is called when the writes are on disk, with the time it took. */
+export interface CommitPorts {
+  /** Runs `work` in one transaction: all of it or nothing. */
+  transact<T>(work: () => T): T;
+  /** Called after each commit; what it returns is called when the writes are on disk, with the time it took. */
   committed(writes: number): (ms: number) => void;
   /** Writes fail from now on, until `recovered`. */
   failed(fault: Fault): void;
-  /** After a failure: a write as large as a callback succeeded. */
+  /** After a failure, a write as large as a callback succeeded. */
   recovered(): void;
-  readonly behind: WrittenBehind;
-}
-
-/** What may be written after a commit, in a transaction of its own, while the log is being synced: nobody waits for it. */
-export interface WrittenBehind {
-  /** In so many milliseconds; undefined when there is nothing to write. Asked after each commit. */
-  dueInMs(): number | undefined;
-  write(): void;
-  written(): void;
+  readonly buffer: WriteBehindBuffer;
+  /** The write-behind buffer is written. */
+  flushed(): void;
 }
 
 interface Write {
@@ -42,9 +37,9 @@ interface Write {
   reject(reason: BridgeError): void;
 }
 
-/** How late `later` may come. */
-const LATER_MS = 100;
-/** How often a journal that could not write is tried. */
+/** The most that deferred work waits for a transaction. */
+const DEFER_MS = 100;
+/** The time between two tries of a journal that could not write. */
 const PROBE_MS = 1_000;
 const PROBE_BYTES = 65_536;
 
@@ -59,79 +54,60 @@ interface Committed {
   announce(ms: number): void;
 }
 
-export function createCommitter({ connection, log, transact }: Database, events: CommitEvents): Committer {
+export function createCommitter({ connection, log }: Database, ports: CommitPorts): Committer {
   const probe = connection.prepare('INSERT INTO probes (filling) VALUES (zeroblob(?))');
   const clean = connection.prepare('DELETE FROM probes');
   const checkpoint = connection.prepare('PRAGMA wal_checkpoint(TRUNCATE)');
 
   let writes: Write[] = [];
-  let laters: (() => void)[] = [];
+  let deferred: (() => void)[] = [];
   let turn: NodeJS.Immediate | undefined;
-  let soon: NodeJS.Timeout | undefined;
-  let trouble: NodeJS.Timeout | undefined;
-  let behind: NodeJS.Timeout | undefined;
+  let deferTimer: NodeJS.Timeout | undefined;
+  let retryTimer: NodeJS.Timeout | undefined;
   let closed = false;
   /** Committed, and waiting for the next sync; what those under way cover. */
   let unsynced: Committed[] = [];
   const syncing = new Set<readonly Committed[]>();
   /** Why the log could not be synced: a later success would say nothing of what was to be synced then. */
-  let suspect: unknown;
+  let walError: unknown;
 
-  /** All of `works` in one transaction, or none. */
-  const transactAll = (works: readonly (() => unknown)[]): unknown[] => {
-    events.begun();
-    return transact(() => works.map((work) => work()));
-  };
+  const writeBehind = createWriteBehind(ports.buffer, {
+    blocked: () => walError !== undefined,
+    flushed: ports.flushed,
+    failed: (thrown) => refuse([], thrown),
+  });
 
-  const flush = (): void => {
+  /** Commits what has gathered. */
+  const commit = (): void => {
     turn = undefined;
-    clearTimeout(soon);
-    soon = undefined;
+    clearTimeout(deferTimer);
+    deferTimer = undefined;
     const taken = writes;
-    const late = laters;
+    const late = deferred;
     writes = [];
-    laters = [];
+    deferred = [];
     if (taken.length === 0 && late.length === 0) return;
-    if (suspect !== undefined) {
-      refuse(taken, suspect);
+    if (walError !== undefined) {
+      refuse(taken, walError);
       keep(late);
       return;
     }
     const start = performance.now();
     let results: unknown[];
     try {
-      results = transactAll([...taken.map(({ work }) => work), ...late]);
+      results = ports.transact(() => [...taken.map(({ work }) => work), ...late].map((work) => work()));
     } catch (thrown) {
       refuse(taken, thrown);
       if (late.length > 0 && !(taken.length > 0 && commitAlone(late))) keep(late);
       return;
     }
-    const announce = events.committed(taken.length);
+    const announce = ports.committed(taken.length);
     // Cursors alone may be lost at a power cut: they only repeat deliveries.
     if (taken.length > 0) {
       unsynced.push({ taken, results, start, announce });
       syncAll();
     }
-    writeBehind();
-  };
-
-  const writeBehind = (force = false): void => {
-    clearTimeout(behind);
-    behind = undefined;
-    const dueInMs = events.behind.dueInMs();
-    if (dueInMs === undefined) return;
-    if (suspect !== undefined || (dueInMs > 0 && !force)) {
-      if (!closed) behind = setTimeout(writeBehind, suspect === undefined ? dueInMs : PROBE_MS);
-      return;
-    }
-    try {
-      transact(events.behind.write);
-    } catch (thrown) {
-      refuse([], thrown);
-      if (!closed) behind = setTimeout(writeBehind, PROBE_MS);
-      return;
-    }
-    events.behind.written();
+    writeBehind.run();
   };
 
   /** Invariant 1: writes are resolved only when the log that holds them is on disk. */
@@ -148,7 +124,7 @@ export function createCommitter({ connection, log, transact }: Database, events:
         },
         (thrown: unknown) => {
           if (!syncing.delete(covered)) return;
-          suspect = thrown;
+          walError = thrown;
           const waiting = unsynced;
           unsynced = [];
           refuse(
@@ -178,44 +154,47 @@ export function createCommitter({ connection, log, transact }: Database, events:
       thrown,
     );
     for (const { reject } of taken) reject(error);
-    if (trouble !== undefined) return;
-    trouble = setTimeout(tryAgain, PROBE_MS);
-    events.failed(error.fault);
+    if (retryTimer !== undefined) return;
+    retryTimer = setTimeout(tryAgain, PROBE_MS);
+    ports.failed(error.fault);
   };
 
   /** Cursors have room where new events have none, so they are tried without those; false when that fails, too. */
   const commitAlone = (late: readonly (() => void)[]): boolean => {
     try {
-      transactAll(late);
+      ports.transact(() => late.map((work) => work()));
     } catch {
       return false;
     }
-    events.committed(0);
-    writeBehind();
+    ports.committed(0);
+    writeBehind.run();
     return true;
   };
 
   /** Nobody would bring these again. */
   const keep = (late: readonly (() => void)[]): void => {
-    laters = [...late, ...laters];
-    if (!closed) soon ??= setTimeout(flush, PROBE_MS);
+    deferred = [...late, ...deferred];
+    if (!closed) deferTimer ??= setTimeout(commit, PROBE_MS);
   };
 
   const tryAgain = (): void => {
-    trouble = setTimeout(tryAgain, PROBE_MS);
+    retryTimer = setTimeout(tryAgain, PROBE_MS);
     try {
-      if (suspect !== undefined) {
-        // What the log holds is brought into the file, which SQLite syncs itself; a new log is begun.
+      if (walError !== undefined) {
+        // The checkpoint brings what the log holds into the file, which SQLite syncs itself, and begins a new log.
         if (checkpoint.get()?.busy !== 0) return;
-        suspect = undefined;
+        walError = undefined;
       }
-      transactAll([() => probe.run(PROBE_BYTES)]);
-      transactAll([() => clean.run()]);
+      ports.transact(() => probe.run(PROBE_BYTES));
+      ports.transact(() => clean.run());
       log.syncNow();
-      settleTrouble();
     } catch {
-      // still no room: the next try is set
+      // There is still no room: the next try is set.
+      return;
     }
+    clearTimeout(retryTimer);
+    retryTimer = undefined;
+    ports.recovered();
   };
 
   const syncLast = (): void => {
@@ -235,12 +214,6 @@ export function createCommitter({ connection, log, transact }: Database, events:
     for (const committed of last) settle(committed);
   };
 
-  const settleTrouble = (): void => {
-    clearTimeout(trouble);
-    trouble = undefined;
-    events.recovered();
-  };
-
   return {
     write: <T>(work: () => T) =>
       new Promise<T>((resolve, reject) => {
@@ -249,22 +222,21 @@ export function createCommitter({ connection, log, transact }: Database, events:
           return;
         }
         writes.push({ work, resolve: (result) => resolve(result as T), reject });
-        turn ??= setImmediate(flush);
+        turn ??= setImmediate(commit);
       }),
-    later(work) {
-      laters.push(work);
-      if (turn === undefined) soon ??= setTimeout(flush, LATER_MS);
+    defer(work) {
+      deferred.push(work);
+      if (turn === undefined) deferTimer ??= setTimeout(commit, DEFER_MS);
     },
-    catchUp: () => writeBehind(true),
+    flush: writeBehind.flush,
     close() {
       closed = true;
       clearImmediate(turn);
-      flush();
-      writeBehind(true);
+      commit();
+      writeBehind.close();
       syncLast();
-      clearTimeout(behind);
-      clearTimeout(soon);
-      clearTimeout(trouble);
+      clearTimeout(deferTimer);
+      clearTimeout(retryTimer);
     },
   };
 }

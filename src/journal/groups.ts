@@ -1,145 +1,263 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { CanonicalEvent } from '../model/event.ts';
-import { type Group, merge, newGroup } from '../model/group.ts';
+import { type Group, join, merge, newGroup } from '../model/group.ts';
+import type { Database } from './database.ts';
 
-/**
+/*
  * The merged state of every group that was ever recorded: what `content: groups` delivers. It outlives the pruning of the
- * events it was merged from. Beside it stands the seq of the group's latest event, from which each event leads to the one
- * before. It is written behind the events, many at once: see merged.ts.
+ * events it was merged from. Each group's row also holds the seq of its latest event, which is the head of the chain that
+ * leads from each event of the group to the one before.
+ *
+ * The journal writes the groups after the events they are made of, in transactions of their own: one row a group however
+ * many events it had meanwhile, where a row with each event would be most of what is written. Nothing is lost by that. The
+ * same transaction writes the watermark, the seq up to which events are in the groups; what lies after it is never pruned,
+ * and is merged again when the journal is opened. Merging is by field and version, so merging twice changes nothing.
  */
-export interface GroupWriter {
-  /** A transaction begins: what an earlier one merged and did not commit is forgotten. */
-  begin(): void;
-  /** The seq of the group's latest event; null when it has none, or had none since events are linked. */
-  latest(groupId: string): number | null;
-  /** Takes in an event that was appended with this seq. */
-  merge(event: CanonicalEvent, seq: number): void;
-  /** What was merged since `begin` counts from now on, and is to be written. */
-  committed(): void;
-  /** How many groups are to be written. */
-  pending(): number;
-  /** What is to be written of this group; undefined where the file says it. */
-  unwritten(groupId: string): MergedGroup | undefined;
-  /** Writes all of them, within a transaction of the caller. */
-  write(): void;
-  /** That transaction is committed. */
-  written(): void;
-}
 
-export interface MergedGroup {
+/** A group as it is after some event. */
+export interface GroupSnapshot {
   readonly state: Group;
-  /** See `latest`. */
+  /** The seq of the group's latest event; null when it has none, or had none since events are linked. */
   readonly latest: number | null;
 }
 
-/** So many groups are remembered, if they are no larger than this: reading and parsing is most of the cost. */
+/** The groups of a journal that is open for writing: the table, and before it the buffer of what is not written yet. */
+export interface GroupBuffer {
+  /** Runs `work` in one transaction. What it merges counts when that is committed, and never did when it throws. */
+  transact<T>(work: () => T): T;
+  /** Returns the seq of the group's latest event. Only within `transact`. */
+  latest(groupId: string): number | null;
+  /** Merges an event that was appended with this seq. Only within `transact`. */
+  merge(event: CanonicalEvent, seq: number): void;
+  /** Returns the group as the buffer holds it; undefined when the table is up to date. */
+  buffered(groupId: string): GroupSnapshot | undefined;
+  /** Returns after how many milliseconds the buffer is to be written; undefined when it is empty. */
+  dueInMs(): number | undefined;
+  /** Writes the buffer and the watermark in one transaction. */
+  flush(): void;
+  /** Events up to this seq are in the table. */
+  watermark(): number;
+}
+
+/** Reading and parsing is most of the cost, so this many written groups stay in memory unless they are larger than this. */
 const CACHE_GROUPS = 5_000;
 const CACHE_CHARACTERS = 4_096;
+/** The time between two flushes for each group of the last: at some microseconds a group, they take half a percent of it. */
+const PER_GROUP_MS = 1.5;
+/** The least and the most between two flushes: some connectors wait for them. */
+const MIN_FLUSH_MS = 10;
+const MAX_FLUSH_MS = 500;
+/** A larger buffer is written at once: callbacks wait while it is. */
+const MAX_BUFFERED = 2_500;
+/** The events that one transaction merges when the journal is opened. */
+const PAGE = 1_000;
 
-interface Kept extends MergedGroup {
-  /** Whether the state differs from the file's, too. */
+interface Held extends GroupSnapshot {
+  /** Whether the state, not only `latest`, differs from the table. */
   readonly changed: boolean;
-  /** Of the state as JSON, when it was last written. */
+  /** The length of the state as JSON, when it was last written. */
   readonly characters: number;
 }
 
-export function createGroupWriter(connection: DatabaseSync): GroupWriter {
+export function openGroupBuffer({ connection, transact }: Database): GroupBuffer {
+  const table = createGroupTable(connection);
+  const mark = connection.prepare('UPDATE merged SET seq = ?');
+  /** Mirrors the table. */
+  const cache = new Map<string, Held>();
+  /** Committed events are merged here, and the table does not have it yet. */
+  const buffer = new Map<string, Held>();
+  /** The groups and the head of the transaction that is open. */
+  let open: { readonly touched: Map<string, Held>; head: number } | undefined;
+  /** The group that was looked up last: `latest` comes right before `merge`. */
+  let found: Held | undefined;
+  let watermark = Number(connection.prepare('SELECT seq FROM merged').get()?.seq);
+  let head = watermark;
+  let flushedAt = Number.NEGATIVE_INFINITY;
+  let flushedGroups = 0;
+
+  const opened = (): NonNullable<typeof open> => {
+    if (open === undefined) throw new Error('groups are merged within a transaction only');
+    return open;
+  };
+  const find = (groupId: string): Held => {
+    if (found?.state.groupId !== groupId) {
+      found = opened().touched.get(groupId) ?? buffer.get(groupId) ?? cache.get(groupId) ?? table.read(groupId);
+    }
+    return found;
+  };
+
+  const during = <T>(run: (work: () => T) => T, work: () => T): T => {
+    if (open !== undefined) throw new Error('a transaction that merges groups is open already');
+    open = { touched: new Map(), head };
+    found = undefined;
+    try {
+      const result = run(work);
+      for (const [groupId, held] of open.touched) buffer.set(groupId, held);
+      head = open.head;
+      return result;
+    } finally {
+      open = undefined;
+    }
+  };
+  const merged = (event: CanonicalEvent, seq: number): void => {
+    const transaction = opened();
+    const current = find(event.subject);
+    const state = merge(current.state, event);
+    const changed = current.changed || state !== current.state;
+    found = { state, latest: seq, changed, characters: current.characters };
+    transaction.touched.set(event.subject, found);
+    transaction.head = seq;
+  };
+
+  const write = (): void => {
+    for (const [groupId, { state, latest, changed }] of buffer) {
+      if (!changed) {
+        table.link(groupId, latest);
+        continue;
+      }
+      buffer.set(groupId, { state, latest, changed, characters: table.put(groupId, state, latest) });
+    }
+    mark.run(head);
+  };
+  /** Takes what is in the table now out of the buffer; a Map keeps the order, so the first was written longest ago. */
+  const emptyBuffer = (): void => {
+    for (const [groupId, held] of buffer) {
+      cache.delete(groupId);
+      if (held.characters <= CACHE_CHARACTERS) cache.set(groupId, { ...held, changed: false });
+    }
+    buffer.clear();
+    for (const groupId of cache.keys()) {
+      if (cache.size <= CACHE_GROUPS) break;
+      cache.delete(groupId);
+    }
+  };
+  const flush = (): void => {
+    if (open !== undefined) throw new Error('the groups of an open transaction cannot be written');
+    transact(write);
+    flushedAt = performance.now();
+    flushedGroups = buffer.size;
+    emptyBuffer();
+    watermark = head;
+  };
+
+  const after = connection.prepare('SELECT seq, event FROM events WHERE seq > ? ORDER BY seq LIMIT ?');
+  for (let rows = after.all(head, PAGE); rows.length > 0; rows = after.all(head, PAGE)) {
+    // This program wrote the rows from values of this type: they are not checked a second time.
+    const mergeAll = (): void => {
+      for (const { seq, event } of rows) merged(JSON.parse(event as string) as CanonicalEvent, seq as number);
+    };
+    during((work) => work(), mergeAll);
+    try {
+      flush();
+    } catch {
+      // A disk that is full now may have room later: then they are written.
+    }
+  }
+
+  return {
+    transact: (work) => during(transact, work),
+    latest: (groupId) => {
+      opened();
+      return find(groupId).latest;
+    },
+    merge: merged,
+    buffered: (groupId) => buffer.get(groupId),
+    dueInMs() {
+      if (head === watermark) return undefined;
+      if (buffer.size >= MAX_BUFFERED) return 0;
+      const pauseMs = Math.min(Math.max(flushedGroups * PER_GROUP_MS, MIN_FLUSH_MS), MAX_FLUSH_MS);
+      return Math.max(0, flushedAt + pauseMs - performance.now());
+    },
+    flush,
+    watermark: () => watermark,
+  };
+}
+
+/** Groups without a journal of events: each is written as soon as it changes. */
+export interface GroupStore {
+  get(groupId: string): Group | undefined;
+  /** Joins these states into what is there; `null` marks a group as destroyed. One transaction, all or none. */
+  join(states: Iterable<{ readonly groupId: string; readonly group: Group | null }>): void;
+  /** Merges these events into what is there. One transaction, all or none. */
+  merge(events: Iterable<CanonicalEvent>): void;
+}
+
+export function createGroupStore({ connection, transact }: Database): GroupStore {
+  const table = createGroupTable(connection);
+  const reader = createGroupReader(connection);
+  const change = (changes: (groups: { get(id: string): Group; set(group: Group): void }) => void): void =>
+    transact(() => {
+      const before = new Map<string, Group>();
+      const now = new Map<string, Group>();
+      const get = (groupId: string): Group => {
+        const known = now.get(groupId);
+        if (known !== undefined) return known;
+        const { state } = table.read(groupId);
+        before.set(groupId, state);
+        return state;
+      };
+      changes({ get, set: (group) => void now.set(group.groupId, group) });
+      for (const [groupId, group] of now) if (group !== before.get(groupId)) table.put(groupId, group, null);
+    });
+  return {
+    get: reader.get,
+    join: (states) =>
+      change(({ get, set }) => {
+        for (const { groupId, group } of states) {
+          const current = get(groupId);
+          set(group === null ? { ...current, destroyed: true } : join(current, group));
+        }
+      }),
+    merge: (events) =>
+      change(({ get, set }) => {
+        for (const event of events) set(merge(get(event.subject), event));
+      }),
+  };
+}
+
+/** The statements that the journal and a store of groups share. */
+function createGroupTable(connection: DatabaseSync) {
   const get = connection.prepare('SELECT state, last_seq FROM groups WHERE group_id = ?');
   const put = connection.prepare(
     `INSERT INTO groups (group_id, state, last_seq) VALUES (?, ?, ?)
      ON CONFLICT (group_id) DO UPDATE SET state = excluded.state, last_seq = excluded.last_seq`,
   );
   const link = connection.prepare('UPDATE groups SET last_seq = ? WHERE group_id = ?');
-  /** As the file says. */
-  const cache = new Map<string, Kept>();
-  /** Newer than the file. */
-  const behind = new Map<string, Kept>();
-  /** Of this transaction. */
-  const touched = new Map<string, Kept>();
-  /** The group that was looked up last: `latest` comes right before `merge`. */
-  let found: Kept | undefined;
-
-  const read = (groupId: string): Kept => {
-    const row = get.get(groupId);
-    if (row === undefined) return { state: newGroup(groupId), latest: null, changed: false, characters: 0 };
-    const json = row.state as string;
-    return {
-      state: JSON.parse(json) as Group,
-      latest: row.last_seq as number | null,
-      changed: false,
-      characters: json.length,
-    };
-  };
-  const find = (groupId: string): Kept => {
-    if (found?.state.groupId !== groupId) {
-      found = touched.get(groupId) ?? behind.get(groupId) ?? cache.get(groupId) ?? read(groupId);
-    }
-    return found;
-  };
-
   return {
-    begin() {
-      touched.clear();
-      found = undefined;
+    read(groupId: string): Held {
+      const row = get.get(groupId);
+      if (row === undefined) return { state: newGroup(groupId), latest: null, changed: false, characters: 0 };
+      const json = row.state as string;
+      const latest = row.last_seq as number | null;
+      return { state: JSON.parse(json) as Group, latest, changed: false, characters: json.length };
     },
-    latest: (groupId) => find(groupId).latest,
-    merge(event, seq) {
-      const groupId = event.subject;
-      const current = find(groupId);
-      const state = merge(current.state, event);
-      const changed = current.changed || state !== current.state;
-      found = { state, latest: seq, changed, characters: current.characters };
-      touched.set(groupId, found);
+    /** Returns the length of the JSON that was written. */
+    put(groupId: string, state: Group, latest: number | null): number {
+      const json = JSON.stringify(state);
+      put.run(groupId, json, latest);
+      return json.length;
     },
-    committed() {
-      for (const [groupId, kept] of touched) behind.set(groupId, kept);
-      touched.clear();
-    },
-    pending: () => behind.size,
-    unwritten: (groupId) => behind.get(groupId),
-    write() {
-      for (const [groupId, { state, latest, changed }] of behind) {
-        if (!changed) {
-          link.run(latest, groupId);
-          continue;
-        }
-        const json = JSON.stringify(state);
-        put.run(groupId, json, latest);
-        behind.set(groupId, { state, latest, changed, characters: json.length });
-      }
-    },
-    written() {
-      // A Map keeps the order of insertion: the first is the one that had its last event longest ago.
-      for (const [groupId, kept] of behind) {
-        cache.delete(groupId);
-        if (kept.characters <= CACHE_CHARACTERS) cache.set(groupId, { ...kept, changed: false });
-      }
-      behind.clear();
-      for (const groupId of cache.keys()) {
-        if (cache.size <= CACHE_GROUPS) break;
-        cache.delete(groupId);
-      }
-    },
+    link: (groupId: string, latest: number | null) => void link.run(latest, groupId),
   };
 }
 
 /** The merged states. */
 export interface GroupReader {
   get(groupId: string): Group | undefined;
-  /** At most `limit` groups behind the id `after` ('' for the first), in the order of ids. */
+  /** Returns at most `limit` groups after the id `after` ('' for the first), in the order of ids. */
   page(after: string, limit: number): Group[];
-  /** Ids of groups that are not destroyed, as `page`. */
+  /** Returns ids of groups that are not destroyed, paged like `page`. */
   livingIds(after: string, limit: number): string[];
   count(): number;
 }
 
 /**
- * As the file says, and on the thread that writes it with what is `unwritten`. `page`, `livingIds` and `count` may lack a
- * group that had its first event within the last second.
+ * Reads the table and, on the thread that writes it, what is `buffered`. `page`, `livingIds` and `count` may lack a group
+ * that had its first event within the last second.
  */
 export function createGroupReader(
   connection: DatabaseSync,
-  unwritten: GroupWriter['unwritten'] = () => undefined,
+  buffered: GroupBuffer['buffered'] = () => undefined,
 ): GroupReader {
   const get = connection.prepare('SELECT state FROM groups WHERE group_id = ?');
   const page = connection.prepare('SELECT state FROM groups WHERE group_id > ? ORDER BY group_id LIMIT ?');
@@ -150,7 +268,7 @@ export function createGroupReader(
   const state = (row: Record<string, unknown>): Group => JSON.parse(row.state as string) as Group;
   return {
     get(groupId) {
-      const newer = unwritten(groupId);
+      const newer = buffered(groupId);
       if (newer !== undefined) return newer.state;
       const row = get.get(groupId);
       return row === undefined ? undefined : state(row);

@@ -3,56 +3,56 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { CanonicalEvent, EventId } from '../model/event.ts';
 import type { Group } from '../model/group.ts';
 import type { JournalEntry } from './deliveries.ts';
-import type { GroupWriter } from './groups.ts';
+import type { GroupBuffer } from './groups.ts';
 
 export interface FoundGroups {
   readonly groups: readonly Group[];
-  /** Whether the search came to its end: not cut short by its limit, the most it scans, or its signal. */
+  /** True when the search came to its end: it was not cut short by its limit, the most it scans, or its signal. */
   readonly complete: boolean;
 }
 
-/** What people look up. On any connection; every call is short. */
+/** Reads what people look up, on any connection; every call is short. */
 export interface HistoryReader {
-  /** The newest events, newest first; with `before` only those of a smaller seq. Fewer than `limit` when they are large. */
+  /** Returns the newest events, newest first; with `before` only those of a smaller seq. Fewer than `limit` when they are large. */
   recent(limit: number, before?: number): JournalEntry[];
   /**
-   * The events of one group, as `recent`, by the chain that links them; it ends at the first one that was pruned, or was
-   * recorded before events were linked. `before` is the seq of one of them.
+   * Returns the events of one group, as `recent` does, by the chain that links them; it ends at the first one that was
+   * pruned, or was recorded before events were linked. `before` is the seq of one of them.
    */
   ofGroup(groupId: string, limit: number, before?: number): JournalEntry[];
-  /** The event of this id, where it is still there. */
+  /** Returns the event of this id, where it is still there. */
   byId(id: EventId): JournalEntry | undefined;
-  /** The seq of the group's latest event, also when that was pruned; undefined when it had none since events are linked. */
+  /** Returns the seq of the group's latest event, also when that was pruned; undefined when it had none since events are linked. */
   latest(groupId: string): number | undefined;
   /**
-   * First the groups whose id starts with the text, then those whose id or name contains it in whatever case, each in the
-   * order of ids. In small steps that let callbacks pass between.
+   * Finds first the groups whose id starts with the text, then those whose id or name contains it in whatever case, each in
+   * the order of ids. It works in small steps that let callbacks pass between.
    */
   search(text: string, limit: number, signal: AbortSignal): Promise<FoundGroups>;
 }
 
 /** A page of the largest events must not need more memory than one of ordinary ones. */
 const PAGE_CHARACTERS = 4 * 1_048_576;
-/** How far `ofGroup` walks to find where to begin when `before` is no event of the group. */
+/** The most steps that `ofGroup` takes to find where to begin when `before` is no event of the group. */
 const MAX_STEPS = 10_000;
 
-/** How long a search holds the event loop at a time. */
+/** The most that a search holds the event loop at a time. */
 const STEP_MS = 2;
 /** Half a second's work on a common machine; a longer text finds what this leaves out. */
 const SCAN_GROUPS = 200_000;
-/** No text sorts behind it. */
+/** No text sorts after it. */
 const LAST_CHARACTER = '\u{10FFFF}';
 
 export interface HistoryOptions {
-  /** See groups.ts: on the thread that writes the file. */
-  readonly unwritten?: GroupWriter['unwritten'];
-  /** The most that a search looks at. */
+  /** Given on the thread that writes the file, see groups.ts. */
+  readonly buffered?: GroupBuffer['buffered'];
+  /** The most groups that a search looks at. */
   readonly scanGroups?: number;
 }
 
 export function createHistoryReader(
   connection: DatabaseSync,
-  { unwritten = () => undefined, scanGroups = SCAN_GROUPS }: HistoryOptions = {},
+  { buffered = () => undefined, scanGroups = SCAN_GROUPS }: HistoryOptions = {},
 ): HistoryReader {
   const newest = connection.prepare('SELECT seq, event FROM events WHERE seq < ? ORDER BY seq DESC LIMIT ?');
   const link = connection.prepare('SELECT seq, previous FROM events WHERE seq = ? AND group_id = ?');
@@ -68,13 +68,13 @@ export function createHistoryReader(
      ORDER BY group_id`,
   );
 
-  // Rows were written by this program from values of these types: not checked a second time.
+  // This program wrote the rows from values of these types: they are not checked a second time.
   const entry = (row: Row): JournalEntry => ({
     seq: row.seq as number,
     event: JSON.parse(row.event as string) as CanonicalEvent,
   });
   const latestOf = (groupId: string): number | undefined =>
-    unwritten(groupId)?.latest ?? (latest.get(groupId)?.last_seq as number | null | undefined) ?? undefined;
+    buffered(groupId)?.latest ?? (latest.get(groupId)?.last_seq as number | null | undefined) ?? undefined;
   /** A link leads back, whatever a file holds. */
   const previousIn = (row: Row): number | undefined => {
     const previous = row.previous as number | null;
@@ -149,7 +149,7 @@ export function createHistoryReader(
       };
       const take = (row: Row): void => {
         const group = JSON.parse(row.state as string) as Group;
-        found.set(group.groupId, unwritten(group.groupId)?.state ?? group);
+        found.set(group.groupId, buffered(group.groupId)?.state ?? group);
       };
       const wanted = text.toLowerCase();
       const contains = (value: unknown): boolean => typeof value === 'string' && value.toLowerCase().includes(wanted);

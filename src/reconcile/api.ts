@@ -1,4 +1,4 @@
-/** The vendor's REST API, as far as groups are read by it. */
+/** The part of the vendor's REST API that reads groups. */
 import { randomInt } from 'node:crypto';
 import { z } from 'zod';
 import type { Clock } from '../model/clock.ts';
@@ -29,9 +29,9 @@ export interface RemoteGroup {
 
 export interface GroupsRead {
   /**
-   * Milliseconds since 1970 by the service's clock, at or before the moment when it looked at its data, so that a
-   * callback that is newer than the read always wins over it: its Date header, cut to whole seconds as it is, less the
-   * time that the whole call took. Without one, this machine's clock less a minute.
+   * Milliseconds since 1970 by the service's clock, at or before the moment when it looked at its data, so that a callback
+   * that is newer than the read always wins over it: the Date header, which is cut to whole seconds, less the time that the
+   * whole call took. Without a Date header it is this machine's clock less a minute.
    */
   readonly readAt: number;
   readonly groups: readonly RemoteGroup[];
@@ -41,9 +41,9 @@ export interface GroupsRead {
 }
 
 export interface GroupApi {
-  /** All group ids of a type, in pages of up to 10,000. Throws a BridgeError when the service cannot be asked. */
+  /** Yields all group ids of a type, in pages of up to 10,000. Throws a BridgeError when the service cannot be asked. */
   groupIds(groupType: string, signal: AbortSignal): AsyncIterable<{ ids: readonly string[]; total: number }>;
-  /** At most MAX_IDS at once. Throws a BridgeError when the service cannot be asked. */
+  /** Reads at most MAX_IDS groups. Throws a BridgeError when the service cannot be asked. */
   groups(ids: readonly string[], signal: AbortSignal): Promise<GroupsRead>;
 }
 
@@ -63,7 +63,7 @@ const TOO_LARGE = 10_018;
 const GONE = 10_010;
 
 const top = z.looseObject({ ErrorCode: z.int().default(0), ErrorInfo: z.string().default('') });
-/** `Next` as its digits: it may be larger than 32 bits, and is only handed back. */
+/** `Next` is kept as its digits: it may be larger than 32 bits, and is only handed back. */
 const listed = z.looseObject({
   TotalCount: z.int().default(0),
   GroupIdList: z.array(z.looseObject({ GroupId: z.string().min(1) })).default([]),
@@ -92,7 +92,10 @@ export function createGroupApi(settings: GroupApiSettings, clock: Clock): GroupA
   const sigs = createUserSigs(sdkAppId, identifier, secretKey, clock);
   const pace = { list: createPace(callsPerSecond.list, clock), groups: createPace(callsPerSecond.groups, clock) };
 
-  /** One call, tried again while that may help. The answer's own code is for the caller, unless it concerns the call. */
+  /**
+   * Makes one call, and tries again while that may help (own code, since some answers are tried again and others renew the
+   * signature first). The answer's own code is the caller's, unless it concerns the call.
+   */
   async function call(pace: Pace, command: string, body: string, signal: AbortSignal): Promise<Called> {
     let fault: Fault = refusal('service-unreachable', 'nothing was answered');
     let renewed = false;
@@ -175,7 +178,7 @@ export function createGroupApi(settings: GroupApiSettings, clock: Clock): GroupA
       const middle = ids.length >> 1;
       const halves = [await groups(ids.slice(0, middle), signal), await groups(ids.slice(middle), signal)];
       return {
-        // The older of the two is right for both.
+        // The older moment is right for both halves.
         readAt: Math.min(...halves.map(({ readAt }) => readAt)),
         groups: halves.flatMap((half) => half.groups),
         gone: halves.flatMap((half) => half.gone),
@@ -194,7 +197,7 @@ export function createGroupApi(settings: GroupApiSettings, clock: Clock): GroupA
     async *groupIds(groupType, signal) {
       let next = '0';
       do {
-        // Written by hand: the digits of Next stay what they are.
+        // JSON.stringify would change the digits of Next.
         const body = `{"Limit":${PAGE},"Next":${next},"GroupType":${JSON.stringify(groupType)}}`;
         const answer = await call(pace.list, 'get_appid_group_list', body, signal);
         const page = listed.safeParse(answer.body);
@@ -246,7 +249,7 @@ function parseJson(text: string): unknown {
 
 type Reviver = (key: string, value: unknown) => unknown;
 
-/** Of Node 22 and later, and not yet in TypeScript's lib of ES2024: the third argument. */
+/** Node 22 and later pass the third argument, which TypeScript's lib of ES2024 does not know yet. */
 function nextAsDigits(key: string, value: unknown, context?: { source?: string }): unknown {
   return key === 'Next' && typeof value === 'number' ? (context?.source ?? String(value)) : value;
 }
@@ -258,7 +261,7 @@ function sort(ids: readonly string[], items: readonly unknown[]): Omit<GroupsRea
   const open = new Set(ids);
   for (const one of items) {
     const groupId = String((one as { GroupId: unknown }).GroupId);
-    // Each once, and none that was not asked for.
+    // Takes each group once, and none that was not asked for.
     if (!open.delete(groupId)) continue;
     const parsed = item.safeParse(one);
     if (!parsed.success) {

@@ -12,9 +12,10 @@ export interface Drift {
 }
 
 /**
- * Invariant 4, field by field. What was changed after `readAt` is newer than the read and left alone; a field that no
- * event has set differs from an empty one, so that a copy holds every field in the end. A group that is destroyed here
- * and lives there was created anew, and is taken whole. Undefined when nothing differs.
+ * Invariant 4: compares the merged state with what the service says, field by field; returns undefined when nothing differs.
+ * A field that was changed after `readAt` is newer than the read and left alone. A field that no event has set differs from
+ * an empty one, so that a copy holds every field in the end. A group that is destroyed here and lives there was created anew,
+ * and is taken whole.
  */
 export function driftOf(state: Group | undefined, remote: RemoteGroup, readAt: number): Drift | undefined {
   const versions = state?.versions ?? {};
@@ -48,20 +49,20 @@ export function driftOf(state: Group | undefined, remote: RemoteGroup, readAt: n
   };
 }
 
-/** At the very millisecond of the read, the callback is taken to be the newer of the two. */
+/** Takes the callback to be newer than a read of the same millisecond. */
 function isNewer(version: Version | undefined, readAt: number): boolean {
   return version !== undefined && version[0] >= readAt;
 }
 
 export interface ReadContext {
   readonly sdkAppId: string;
-  /** By the service's clock: the version of what was read. */
+  /** The version of what was read, by the service's clock. */
   readonly readAt: number;
   /** Milliseconds since 1970, by this clock. */
   readonly now: number;
 }
 
-/** The event that mends every copy. */
+/** Returns the event that repairs every copy. */
 export function readEvent(remote: RemoteGroup, drift: Drift, { sdkAppId, readAt, now }: ReadContext): CanonicalEvent {
   const { changed, owner } = drift;
   const { groupId, groupType } = remote;
@@ -88,7 +89,7 @@ export function readEvent(remote: RemoteGroup, drift: Drift, { sdkAppId, readAt,
   });
 }
 
-/** The service says that there is no such group, and nothing newer is known; undefined when that changes nothing. */
+/** Returns the event for a group that the service no longer has; undefined when it changes nothing, or something newer is known. */
 export function goneEvent(state: Group | undefined, context: ReadContext): CanonicalEvent | undefined {
   const { sdkAppId, readAt, now } = context;
   if (state === undefined || state.destroyed) return undefined;

@@ -1,32 +1,34 @@
 import type { Clock } from '../model/clock.ts';
 
-/** Keeps calls below a rate, evenly spaced: the service counts them in windows whose begin nobody knows. */
+// Own code, since p-throttle counts calls in windows of its own: the service's windows begin at another time.
+
+/** Keeps calls below a rate, evenly spaced: nobody knows when the windows begin in which the service counts them. */
 export interface Pace {
   /** Resolves when the next call may go out. */
   turn(signal: AbortSignal): Promise<void>;
-  /** The service says that it was too fast: nobody calls for so long. */
+  /** Lets nobody call for this long: the service says that calls came too fast. */
   pause(ms: number): void;
 }
 
-/** Calls that the network bunches together must not add up to more than the rate either. */
+/** Keeps below the rate also where the network bunches calls together. */
 const MARGIN = 1.05;
-/** So much may be made good of what timers or a busy machine came too late, without eating up the margin. */
+/** The most that a turn may catch up after timers or a busy machine made it late; more would eat up the margin. */
 const LATE_MS = 25;
 
 export function createPace(perSecond: number, clock: Clock): Pace {
   const spacing = (1_000 / perSecond) * MARGIN;
   let next = 0;
-  /** One turn after the other: those that wait must not all be late together. */
+  /** Turns come one after the other, so that those that wait are not all late together. */
   let last: Promise<void> = Promise.resolve();
 
   const take = async (signal: AbortSignal): Promise<void> => {
     signal.throwIfAborted();
     // Timers are not finer than a millisecond. A pause may have been called for meanwhile.
-    while (next - clock.now() >= 1) {
-      await clock.sleep(next - clock.now(), signal);
+    while (next - performance.now() >= 1) {
+      await clock.sleep(next - performance.now(), signal);
       signal.throwIfAborted();
     }
-    next = Math.max(next, clock.now() - LATE_MS) + spacing;
+    next = Math.max(next, performance.now() - LATE_MS) + spacing;
   };
   return {
     turn(signal) {
@@ -35,7 +37,7 @@ export function createPace(perSecond: number, clock: Clock): Pace {
       return turn;
     },
     pause(ms) {
-      next = Math.max(next, clock.now() + ms);
+      next = Math.max(next, performance.now() + ms);
     },
   };
 }

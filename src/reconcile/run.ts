@@ -1,16 +1,16 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { ReconcileCounts, ReconcileRun } from '../journal/reconcile-run.ts';
 import type { CanonicalEvent } from '../model/event.ts';
 import { describeFault } from '../model/fault.ts';
 import type { Group } from '../model/group.ts';
+import type { ReconcileCounts, ReconcileRun } from '../model/reconcile-run.ts';
 import { type GroupApi, type GroupsRead, MAX_IDS } from './api.ts';
 import { driftOf, goneEvent, readEvent } from './drift.ts';
 
 export interface RunPlan {
   readonly sdkAppId: string;
-  /** Types to list. */
+  /** The types of groups to list. */
   readonly groupTypes: readonly string[];
-  /** Only these groups: nothing is listed. */
+  /** Reads only these groups, and lists nothing. */
   readonly groupIds?: readonly string[] | undefined;
   readonly dryRun: boolean;
 }
@@ -18,17 +18,17 @@ export interface RunPlan {
 export interface RunPorts {
   readonly api: GroupApi;
   now(): number;
-  /** The merged state as it is this moment. */
+  /** Returns the merged state as it is this moment. */
   group(groupId: string): Group | undefined;
-  /** Ids of known groups that are not destroyed, behind this one and in their order. */
+  /** Returns ids of known groups that are not destroyed, after this one and in their order. */
   knownIds(after: string, limit: number): readonly string[];
-  /** Whether this run has read the group before it was stopped. */
+  /** Returns whether this run read the group before it was stopped. */
   isRead(groupId: string): boolean;
   /** Resolves once the events are on disk, with the note that these groups are read. */
   record(events: readonly CanonicalEvent[], groupIds: readonly string[]): Promise<void>;
 }
 
-/** Calls on their way at once: the service's rate binds, not its distance (200 calls a second at 150 ms each). */
+/** The most calls under way at once: the service's rate binds, not its distance (200 calls a second at 150 ms each). */
 const CALLS = 32;
 /** Answers that come within this time share one commit. */
 const GATHER_MS = 10;
@@ -40,9 +40,9 @@ export function newCounts(): ReconcileCounts {
 }
 
 /**
- * Reads the groups and records what differs. `run` is filled as it goes on. Groups that are known here and not in the
- * service's lists are asked for last: they are gone, or of a type that is not listed. Throws a BridgeError when the
- * service cannot be asked or the journal cannot record; the run then goes on from there when it is started again.
+ * Reads the groups and records what differs; fills `run` meanwhile. Asks last for groups that are known here and missing in
+ * the service's lists: they are gone, or of a type that is not listed. Throws a BridgeError when the service cannot be asked
+ * or the journal cannot record; the run is then resumed from there.
  */
 export async function runReconcile(
   plan: RunPlan,
@@ -142,7 +142,7 @@ export async function runReconcile(
   }
 }
 
-/** The service's lists, then what is known here and was not in them. */
+/** Adds what the service lists, then what is known here and was not in the lists. */
 async function readAll(
   { groupTypes }: RunPlan,
   run: ReconcileRun,
@@ -156,8 +156,8 @@ async function readAll(
   for (const groupType of groupTypes) {
     let told = 0;
     let found = 0;
-    // The next page is asked for while this one is read: the lists have a rate of their own.
-    for await (const page of ahead(ports.api.groupIds(groupType, signal))) {
+    // Lists have a rate of their own, so the next page is asked for while this one is read.
+    for await (const page of prefetched(ports.api.groupIds(groupType, signal))) {
       told = page.total;
       run.total = Math.max(before, total + told);
       for (const groupId of page.ids) {
@@ -184,11 +184,11 @@ async function readAll(
   }
 }
 
-/** One step ahead of whoever reads it. */
-async function* ahead<T>(source: AsyncIterable<T>): AsyncGenerator<T> {
+/** Yields the same, and asks for the next one before the reader does. */
+async function* prefetched<T>(source: AsyncIterable<T>): AsyncGenerator<T> {
   const iterator = source[Symbol.asyncIterator]();
   let next = iterator.next();
-  // Until it is waited for, its failure is nobody's.
+  // A failure that nobody waits for yet is not an unhandled rejection: whoever reads on gets it.
   next.catch(() => {});
   try {
     for (;;) {

@@ -2,49 +2,68 @@ import type { Config } from '../config/schema.ts';
 import type { Journal } from '../journal/append.ts';
 import type { Database } from '../journal/database.ts';
 import type { GroupReader } from '../journal/groups.ts';
-import { createReconcileReader } from '../journal/reconcile-run.ts';
+import { createReconcileReader, type ReconcileReader } from '../journal/reconcile-run.ts';
 import type { Clock } from '../model/clock.ts';
+import { BridgeError, describeFault, faultOf } from '../model/fault.ts';
+import { type ReconcileRun, reconcileRun } from '../model/reconcile-run.ts';
 import type { SignalBus } from '../model/signal.ts';
-import { createGroupApi } from './api.ts';
-import { createReconciler, type Reconciler } from './reconciler.ts';
+import { createGroupApi, type GroupApi } from './api.ts';
+import { newCounts, runReconcile } from './run.ts';
 
 type ReconcileConfig = Pick<Config, 'app' | 'reconcile'>;
 
-/** The reconciler, if one is configured; it can be exchanged for another. */
-export interface Reconciling {
+export interface ReconcileRequest {
+  /** Reads only these groups. */
+  readonly groupIds?: readonly string[] | undefined;
+  /** Reads and counts, records nothing. */
+  readonly dryRun?: boolean | undefined;
+}
+
+export interface ReconcileStatus {
+  readonly running: boolean;
+  /** The run that goes on, or the latest one. */
+  readonly run?: ReconcileRun;
+  /** Milliseconds since 1970. */
+  readonly nextAt?: number;
+}
+
+/** Starts runs when asked and, where `every` is set, by itself. One run goes on at a time. */
+export interface Reconciler {
+  /** Begins a run, or goes on with one that was stopped before its end. Throws a BridgeError when one is running. */
+  start(request: ReconcileRequest): ReconcileStatus;
+  status(): ReconcileStatus;
+  /** Stops the run that goes on, if any; resolves when it has stopped. What it has read stays read. */
+  stop(): Promise<void>;
+}
+
+/** The reconciler, if one is configured; another can take its place. */
+export interface ReconcileSchedule {
   reconciler(): Reconciler | undefined;
   /** Stops a run that goes on (the next one goes on where it stopped), then takes the other settings. */
   exchange(config: ReconcileConfig): Promise<void>;
-  /** For good. */
+  /** Stops it for good. */
   end(): Promise<void>;
 }
 
-export function createReconciling(
-  config: ReconcileConfig,
-  journal: Journal,
-  groups: GroupReader,
-  { connection }: Database,
-  clock: Clock,
-  signals: SignalBus,
-  signal: AbortSignal,
-): Reconciling {
+export interface ReconcilePorts {
+  readonly journal: Pick<Journal, 'beginReconcile' | 'recordRead'>;
+  readonly database: Pick<Database, 'connection'>;
+  readonly groups: GroupReader;
+  readonly clock: Clock;
+  readonly signals: SignalBus;
+  /** Aborts when the bridge stops. */
+  readonly stopping: AbortSignal;
+}
+
+export function createReconcileSchedule(config: ReconcileConfig, ports: ReconcilePorts): ReconcileSchedule {
+  const reader = createReconcileReader(ports.database.connection);
   let ending = new AbortController();
 
   const start = ({ app: { sdkAppId }, reconcile }: ReconcileConfig): Reconciler | undefined => {
     if (reconcile === undefined) return undefined;
-    return createReconciler(
-      { ...reconcile, sdkAppId },
-      {
-        api: createGroupApi({ ...reconcile.api, sdkAppId }, clock),
-        groups,
-        reader: createReconcileReader(connection),
-        begin: journal.beginReconcile,
-        record: journal.recordRead,
-        clock,
-        signals,
-      },
-      AbortSignal.any([signal, ending.signal]),
-    );
+    const api = createGroupApi({ ...reconcile.api, sdkAppId }, ports.clock);
+    const signal = AbortSignal.any([ports.stopping, ending.signal]);
+    return createReconciler({ ...reconcile, sdkAppId }, { ...ports, api, reader }, signal);
   };
   let reconciler = start(config);
 
@@ -56,10 +75,161 @@ export function createReconciling(
     reconciler: () => reconciler,
     async exchange(next) {
       await end();
-      if (signal.aborted) return;
+      if (ports.stopping.aborted) return;
       ending = new AbortController();
       reconciler = start(next);
     },
     end,
   };
+}
+
+interface ReconcilerSettings {
+  readonly sdkAppId: string;
+  readonly groupTypes: readonly string[];
+  /** Milliseconds between the end of a run and the start of the next; without it a run starts only when asked for. */
+  readonly every?: number | undefined;
+}
+
+interface ReconcilerPorts extends Omit<ReconcilePorts, 'database' | 'stopping'> {
+  readonly api: GroupApi;
+  readonly reader: ReconcileReader;
+}
+
+/** What an interrupted run has read longer ago is read again. */
+const RESUME_WITHIN_MS = 86_400_000;
+/** The time after which a run that failed is tried again. */
+const RETRY_MS = 60_000;
+/** setTimeout takes no more. */
+const MAX_TIMEOUT_MS = 2 ** 31 - 1;
+
+function createReconciler(settings: ReconcilerSettings, ports: ReconcilerPorts, signal: AbortSignal): Reconciler {
+  const { clock, signals, reader } = ports;
+  const noted = reader.latest();
+  let latest = noted === undefined ? undefined : reconcileRun.parse(noted);
+  let current:
+    | { readonly run: ReconcileRun; readonly stop: AbortController; readonly ended: Promise<void> }
+    | undefined;
+  let nextAt: number | undefined;
+
+  /** Returns the run to go on with. */
+  const interrupted = (): ReconcileRun | undefined =>
+    latest !== undefined && latest.endedAt === undefined && clock.now() - latest.startedAt < RESUME_WITHIN_MS
+      ? latest
+      : undefined;
+
+  const begin = (request: ReconcileRequest): void => {
+    // Only a run over everything that records can be resumed: the others leave no trace.
+    const whole = request.groupIds === undefined && request.dryRun !== true;
+    const resumed = whole ? interrupted() : undefined;
+    const { stopped: _, ...before } = resumed ?? {
+      startedAt: clock.now(),
+      dryRun: request.dryRun === true,
+      total: 0,
+      counts: newCounts(),
+      failures: [],
+    };
+    // What failed before is tried again.
+    const run: ReconcileRun = { ...before, counts: { ...before.counts, failed: 0 }, failures: [] };
+    const stop = new AbortController();
+    const either = AbortSignal.any([signal, stop.signal]);
+    signals.emit('reconcile.started', { resumed: resumed !== undefined, dryRun: run.dryRun });
+    const ended = work(request, run, { whole, resumed: resumed !== undefined }, either).finally(() => {
+      latest = whole || latest?.endedAt !== undefined || latest === undefined ? run : latest;
+      current = undefined;
+      plan();
+    });
+    current = { run, stop, ended };
+  };
+
+  async function work(
+    { groupIds }: ReconcileRequest,
+    run: ReconcileRun,
+    { whole, resumed }: { readonly whole: boolean; readonly resumed: boolean },
+    either: AbortSignal,
+  ): Promise<void> {
+    try {
+      if (whole && !resumed) await ports.journal.beginReconcile(run);
+      await runReconcile(
+        { sdkAppId: settings.sdkAppId, groupTypes: settings.groupTypes, groupIds, dryRun: run.dryRun },
+        run,
+        {
+          api: ports.api,
+          now: clock.now,
+          group: ports.groups.get,
+          knownIds: ports.groups.livingIds,
+          isRead: (groupId) => resumed && reader.has(groupId),
+          record: (events, ids) => ports.journal.recordRead(events, ids, whole ? run : undefined),
+        },
+        either,
+      );
+      run.endedAt = clock.now();
+    } catch (thrown) {
+      run.stopped = either.aborted ? 'it was stopped' : describeFault(faultOf(thrown, 'internal'));
+      // Nothing can be resumed of it: it leaves no trace.
+      if (!whole) run.endedAt = clock.now();
+    }
+    // The journal may take no more: what is not noted is read again.
+    if (whole) await ports.journal.recordRead([], [], run).catch(() => {});
+    const { startedAt, dryRun, counts, stopped } = run;
+    signals.emit('reconcile.ended', {
+      ms: Math.max(0, clock.now() - startedAt),
+      dryRun,
+      counts,
+      ...(stopped !== undefined && { stopped }),
+    });
+  }
+
+  let timer: NodeJS.Timeout | undefined;
+  /** Plans the next run; after a failure it comes before `every` is over. */
+  const plan = (): void => {
+    clearTimeout(timer);
+    if (settings.every === undefined || signal.aborted) return;
+    const waitMs = waitBefore(settings.every, latest, clock.now());
+    nextAt = clock.now() + waitMs;
+    startIn(waitMs);
+  };
+  const startIn = (waitMs: number): void => {
+    const partMs = Math.min(waitMs, MAX_TIMEOUT_MS);
+    timer = setTimeout(() => {
+      if (partMs < waitMs) startIn(waitMs - partMs);
+      else if (current === undefined) begin({});
+    }, partMs);
+    timer.unref();
+  };
+  plan();
+  signal.addEventListener('abort', () => clearTimeout(timer), { once: true });
+
+  const status = (): ReconcileStatus => {
+    const run = current?.run ?? latest;
+    return {
+      running: current !== undefined,
+      ...(run !== undefined && { run }),
+      ...(current === undefined && settings.every !== undefined && nextAt !== undefined && { nextAt }),
+    };
+  };
+
+  return {
+    start(request) {
+      if (current !== undefined) {
+        throw new BridgeError({
+          code: 'reconcile-running',
+          message: 'a reconcile is running already',
+          suggestion: 'wait for its end: status shows how far it is',
+        });
+      }
+      begin(request);
+      return status();
+    },
+    status,
+    async stop() {
+      current?.stop.abort();
+      await current?.ended;
+    },
+  };
+}
+
+/** Returns the milliseconds before the next run: after one that ended at most `every`, whatever the clock was set to since. */
+export function waitBefore(every: number, latest: ReconcileRun | undefined, now: number): number {
+  if (latest?.endedAt === undefined) return latest?.stopped === undefined ? 0 : RETRY_MS;
+  return Math.min(Math.max(0, latest.endedAt + every - now), every);
 }

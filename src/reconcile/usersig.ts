@@ -1,15 +1,15 @@
 import TLSSigAPIv2 from 'tls-sig-api-v2';
 import type { Clock } from '../model/clock.ts';
 
-/** Hands out a UserSig that is good for a while yet. */
+/** Hands out a UserSig that stays valid for a while. */
 export interface UserSigs {
   current(): string;
-  /** Forgets it: the service says it has expired. */
+  /** Forgets the current one, because the service says that it has expired. */
   renew(): void;
 }
 
 const VALID_SECONDS = 86_400;
-/** Renewed well before its end, so that a wrong clock on either side does no harm. */
+/** The time after which it is renewed, well before its end, so that a wrong clock on either side does no harm. */
 const USED_MS = (VALID_SECONDS / 2) * 1_000;
 
 export function createUserSigs(sdkAppId: string, identifier: string, secretKey: string, clock: Clock): UserSigs {

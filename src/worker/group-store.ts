@@ -3,9 +3,9 @@ import { type ReadRecord, readToEnd } from '../../connectors/kafka/consumer.ts';
 import { STATE_HEADER } from '../../connectors/kafka/message.ts';
 import { type GroupState, parseGroup } from '../client/group.ts';
 import { openDatabase } from '../journal/database.ts';
-import { createGroupReader, createGroupWriter } from '../journal/groups.ts';
+import { createGroupStore } from '../journal/groups.ts';
 import type { CanonicalEvent } from '../model/event.ts';
-import { type Group, join, newGroup } from '../model/group.ts';
+import type { Group } from '../model/group.ts';
 
 /*
  * A record of a compacted topic says all of a group, so whoever writes it must know all of it. Of each group that is the
@@ -36,36 +36,19 @@ export function openGroups(
     onDamaged: ({ setAside }) =>
       note(`${file} was damaged and set aside as ${setAside}: it is made anew from the topic`),
   });
-  const { connection, transact } = database;
-  const reader = createGroupReader(connection);
-  let writer = createGroupWriter(connection);
-  const put = connection.prepare(
-    `INSERT INTO groups (group_id, state) VALUES (?, ?) ON CONFLICT (group_id) DO UPDATE SET state = excluded.state`,
-  );
+  const store = createGroupStore(database);
   const positions = new Map<number, bigint>();
 
   return {
-    get: reader.get,
-    merge(events) {
-      writer.begin();
-      for (const event of events) writer.merge(event, 0);
-      writer.committed();
-      transact(writer.write);
-      writer.written();
-    },
+    get: store.get,
+    merge: store.merge,
     async catchUp(signal) {
       let page: GroupState[] = [];
       const write = (): void => {
         const states = page;
         page = [];
         try {
-          transact(() => {
-            for (const { groupId, group } of states) {
-              const before = reader.get(groupId) ?? newGroup(groupId);
-              const after = group === null ? { ...before, destroyed: true } : join(before, group);
-              if (after !== before) put.run(groupId, JSON.stringify(after));
-            }
-          });
+          store.join(states);
         } catch (thrown) {
           // What is not kept is to be read again.
           positions.clear();
@@ -81,8 +64,6 @@ export function openGroups(
       } finally {
         write();
       }
-      // The one before remembers groups as they were.
-      writer = createGroupWriter(connection);
     },
     close: database.close,
   };

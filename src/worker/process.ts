@@ -9,7 +9,7 @@ import { watchLanes } from '../delivery/health.ts';
 import { closeServer, listen, urlHost } from '../http/server.ts';
 import { systemClock } from '../model/clock.ts';
 import { BridgeError } from '../model/fault.ts';
-import { createSignals } from '../model/signal.ts';
+import { createSignals, type SignalBus } from '../model/signal.ts';
 import { createLogger, type LogLevel, logSignals } from '../telemetry/log.ts';
 import { createWorkerMetrics } from '../telemetry/metrics.ts';
 import { flushTraces } from '../telemetry/trace.ts';
@@ -58,6 +58,7 @@ export async function startWorker(
     version,
     connectors: () => connectors,
     lag,
+    openSince: watchOldestOpen(signals),
     deadLetters: letters.of,
   });
 
@@ -147,4 +148,15 @@ export async function startWorker(
       return ended;
     },
   };
+}
+
+/** When the oldest record was written that a connector has not settled, as far as its lane has said. */
+function watchOldestOpen(signals: SignalBus): (connector: string) => number | undefined {
+  const since = new Map<string, number>();
+  signals.on('lane.cursor', ({ connector, cursor, receivedAt }) => {
+    // The cursor of a worker counts from the end of its partitions.
+    if (cursor >= 0) since.delete(connector);
+    else if (receivedAt !== undefined) since.set(connector, receivedAt);
+  });
+  return (connector) => since.get(connector);
 }

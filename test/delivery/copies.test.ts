@@ -339,7 +339,7 @@ describe('from the rows of the journal', () => {
       connectors: () => Object.keys(answers),
       holder: (connector) => ({ kind: 'k', filter: {}, readsBack: connector.startsWith('read') }),
       deliveries: createDeliveryReader(database.connection),
-      groups: createGroupReader(database.connection, journal.unwritten),
+      groups: createGroupReader(database.connection, journal.buffered),
       history: createHistoryReader(database.connection, journal),
       relay: {
         locate: async (connector) => {

@@ -143,5 +143,5 @@ async function main(): Promise<number> {
   }
 }
 
-// A client that saw its broker die may leave a timer behind, which would keep the process.
+// A client that saw its broker die may leave a timer, which would keep the process.
 process.exit(await main());

@@ -20,7 +20,7 @@ export interface Finding {
   readonly detail: string;
 }
 
-/** What became of the callbacks of one round. */
+/** The outcome of one round's callbacks. */
 export interface RoundCount {
   ok: number;
   lost: number;
@@ -36,11 +36,11 @@ export interface Verdict {
   readonly deliveredWithoutOk: number;
   readonly records: number;
   readonly duplicates: number;
-  /** What the connectors gave up, whatever the copies hold. */
+  /** Dead letters of the connectors, whatever the copies hold. */
   readonly deadLetters: number;
 }
 
-/** What Kafka holds of one group. */
+/** The records of one group in Kafka. */
 interface Sighting {
   /** By number: how many records. */
   readonly counts: number[];
@@ -99,7 +99,7 @@ export function watchTopic(ledger: Ledger) {
     seen.ids[number] = event.id;
     // Whatever was sent after its OK must come after it. Without an OK, its next one may have overtaken it on the way.
     if (sent.ok && number < seen.highest) {
-      report('out of order', group, number, `it first stands behind number ${seen.highest}, which was sent later`);
+      report('out of order', group, number, `it first stands after number ${seen.highest}, which was sent later`);
     }
     seen.highest = Math.max(seen.highest, number);
   };

@@ -66,27 +66,27 @@ export const CORPUS: readonly CorpusEntry[] = [
   entry('a length in hex', head('content-length: 0x10') + inner, [400]),
   entry('a folded header', `${head('x-a: b', ' transfer-encoding: chunked', 'content-length: 1')}{`, [400]),
   entry(
-    'a length behind a bare CR',
+    'a length after a bare CR',
     head(`x-a: b\rcontent-length: 0`, `content-length: ${ok(SMUGGLED).length}`) + ok(SMUGGLED),
     [400],
   ),
   entry(
-    'a body behind a GET',
+    'a body after a GET',
     `GET ${target} HTTP/1.1\r\nhost: x\r\ncontent-length: ${inner.length}\r\nconnection: close\r\n\r\n${inner}`,
     [405],
   ),
   entry(
-    'a refused request does not set free what is behind it',
+    'a refused request does not set free what comes after it',
     head(`content-length: ${inner.length}`).replace('SdkAppid=1400701118', 'SdkAppid=1') + inner,
     [403],
   ),
   entry(
-    'a body too large does not set free what is behind it',
+    'a body too large does not set free what comes after it',
     head('content-length: 70000') + 'x'.repeat(500) + inner,
     [413],
   ),
   entry(
-    'too many chunks do not set free what is behind them',
+    'too many chunks do not set free what comes after them',
     head('transfer-encoding: chunked') + `11170\r\n${'x'.repeat(70_000)}\r\n`.repeat(2) + inner,
     [413],
   ),

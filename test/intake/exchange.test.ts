@@ -42,7 +42,7 @@ function openedJournal() {
   const groups = createGroupReader(database.connection);
   const record = async (from: number, to: number): Promise<void> => {
     for (let n = from; n <= to; n++) await journal.record(madeEvent(n, { name: `${n}` }, `@TGS#${n % 2}`));
-    journal.catchUp();
+    journal.flushGroups();
   };
   return { folder, file, signals, journal, reader, groups, record };
 }

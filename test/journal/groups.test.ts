@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openJournal } from '../../src/journal/append.ts';
 import { openDatabase } from '../../src/journal/database.ts';
 import { createDeliveryReader } from '../../src/journal/deliveries.ts';
-import { createGroupReader, createGroupWriter } from '../../src/journal/groups.ts';
+import { createGroupReader, createGroupStore, openGroupBuffer } from '../../src/journal/groups.ts';
 import { createHistoryReader } from '../../src/journal/history.ts';
 import { prunePass } from '../../src/journal/retention.ts';
 import { systemClock } from '../../src/model/clock.ts';
@@ -22,7 +22,7 @@ afterEach(() => rmSync(folder, { recursive: true }));
 function open() {
   const database = openDatabase(join(folder, 'journal.db'));
   const journal = openJournal(database, systemClock, createSignals());
-  return { database, journal, groups: createGroupReader(database.connection, journal.unwritten) };
+  return { database, journal, groups: createGroupReader(database.connection, journal.buffered) };
 }
 
 /** `n` events over three groups, one of them with a large value. */
@@ -76,16 +76,59 @@ describe('the journal keeps the merged state of each group', () => {
 
   test('a transaction that failed after it had merged leaves nothing behind', () => {
     const { database, journal, groups } = open();
-    const writer = createGroupWriter(database.connection);
+    const buffer = openGroupBuffer(database);
     const [lost, kept] = [madeEvent(1, { name: 'lost' }, 'g'), madeEvent(2, { faceUrl: 'kept' }, 'g')];
-    writer.begin();
-    writer.merge(lost, 1);
-    writer.begin();
-    writer.merge(kept, 1);
-    writer.committed();
-    writer.write();
-    writer.written();
+    const failing = () =>
+      buffer.transact(() => {
+        buffer.merge(lost, 1);
+        throw new Error('refused by the test');
+      });
+    expect(failing).toThrow('refused by the test');
+    expect(buffer.buffered('g')).toBeUndefined();
+    expect(buffer.dueInMs()).toBeUndefined();
+    buffer.transact(() => buffer.merge(kept, 1));
+    buffer.flush();
     expect(groups.get('g')).toEqual(wanted('g', [kept]));
+    expect(buffer.watermark()).toBe(1);
+    journal.close();
+  });
+
+  test('a wrong order of calls is loud', () => {
+    const { database, journal } = open();
+    const buffer = openGroupBuffer(database);
+    expect(() => buffer.latest('g')).toThrow(/transaction/);
+    expect(() => buffer.merge(madeEvent(1), 1)).toThrow(/transaction/);
+    expect(() => buffer.transact(() => buffer.transact(() => {}))).toThrow(/open already/);
+    expect(() => buffer.transact(() => buffer.flush())).toThrow(/open transaction/);
+    // None of it has spoilt the buffer.
+    buffer.transact(() => buffer.merge(madeEvent(1, { name: 'n' }, 'g'), 1));
+    expect(buffer.buffered('g')).toEqual({
+      state: wanted('g', [madeEvent(1, { name: 'n' }, 'g')]),
+      latest: 1,
+      changed: true,
+      characters: 0,
+    });
+    journal.close();
+  });
+
+  test('a store without a journal: states are joined, events merged, all of a call or nothing', () => {
+    const { database, journal } = open();
+    const store = createGroupStore(database);
+    store.merge(events.slice(0, 30));
+    for (const groupId of ['g0', 'g1', 'g2']) expect(store.get(groupId)).toEqual(wanted(groupId, events.slice(0, 30)));
+    const later = wanted('g0', events.slice(20));
+    store.join([
+      { groupId: 'g0', group: later },
+      { groupId: 'g1', group: null },
+    ]);
+    expect(store.get('g0')).toEqual(wanted('g0'));
+    expect(store.get('g1')).toEqual({ ...wanted('g1', events.slice(0, 30)), destroyed: true });
+    const failing = function* () {
+      yield madeEvent(100, { name: 'lost' }, 'g2');
+      throw new Error('refused by the test');
+    };
+    expect(() => store.merge(failing())).toThrow('refused by the test');
+    expect(store.get('g2')).toEqual(wanted('g2', events.slice(0, 30)));
     journal.close();
   });
 
@@ -98,12 +141,12 @@ describe('the journal keeps the merged state of each group', () => {
     const onDisk = createGroupReader(connection);
     const reader = createDeliveryReader(connection);
     await Promise.all(events.slice(0, 20).map(journal.record));
-    journal.catchUp();
+    journal.flushGroups();
     expect(reader.merged()).toBe(20);
 
     connection.exec(REFUSE);
     await Promise.all(events.slice(20, 40).map(journal.record));
-    journal.catchUp();
+    journal.flushGroups();
     expect(onDisk.get('g0')).toEqual(wanted('g0', events.slice(0, 20)));
     expect(groups.get('g0')).toEqual(wanted('g0', events.slice(0, 40)));
     const newest = (groupId: string) => createHistoryReader(connection, journal).ofGroup(groupId, 1)[0]?.event;
@@ -118,7 +161,7 @@ describe('the journal keeps the merged state of each group', () => {
     await expect.poll(reader.merged, { timeout: 30_000 }).toBe(40);
     for (const groupId of ['g0', 'g1', 'g2']) {
       expect(onDisk.get(groupId)).toEqual(wanted(groupId, events.slice(0, 40)));
-      expect(journal.unwritten(groupId)).toBeUndefined();
+      expect(journal.buffered(groupId)).toBeUndefined();
     }
     journal.close();
   });
@@ -126,7 +169,7 @@ describe('the journal keeps the merged state of each group', () => {
   test('what a crash left unwritten is merged again at the next start, and linked', async () => {
     const first = open();
     await Promise.all(events.slice(0, 20).map(first.journal.record));
-    first.journal.catchUp();
+    first.journal.flushGroups();
     first.database.connection.exec(REFUSE);
     await Promise.all(events.slice(20, 50).map(first.journal.record));
     first.journal.close();
@@ -151,7 +194,7 @@ describe('the journal keeps the merged state of each group', () => {
 
     const second = openDatabase(join(folder, 'journal.db'), { maxBytes: 4_096 });
     const journal = openJournal(second, systemClock, createSignals());
-    const groups = createGroupReader(second.connection, journal.unwritten);
+    const groups = createGroupReader(second.connection, journal.buffered);
     expect(createGroupReader(second.connection).get('large 9')).toBeUndefined();
     for (const event of large) expect(groups.get(event.subject)).toEqual(wanted(event.subject, large));
     journal.close();

@@ -73,7 +73,7 @@ describe('the events of a group are linked', () => {
     const late = madeEvent(0, { name: 'late' }, 'g');
     const some = [madeEvent(9, { name: 'new' }, 'g'), { ...late, id: 'a' }, { ...late, id: 'b' }];
     for (const event of some) await journal.record(event);
-    journal.catchUp();
+    journal.flushGroups();
     const states = database.connection.prepare('SELECT state FROM groups');
     expect(JSON.parse(String(states.get()?.state)).name).toBe('new');
     await journal.recordRead([{ ...late, id: 'c' }, madeEvent(10, {}, 'h'), { ...late, id: 'd' }], ['g', 'h']);
@@ -134,7 +134,7 @@ describe('the events of a group are linked', () => {
   test('a journal from before there were links: what comes is linked from then on, and nothing is rewritten', async () => {
     const { journal, close, database } = open();
     await Promise.all(events.slice(0, 20).map(journal.record));
-    journal.catchUp();
+    journal.flushGroups();
     // What the migrations added, taken away again.
     database.connection.exec(
       'ALTER TABLE events DROP COLUMN previous; ALTER TABLE groups DROP COLUMN last_seq; DROP TABLE merged; ' +
@@ -252,7 +252,7 @@ describe('search', () => {
     for (const [n, groupId] of groups.entries()) {
       await journal.record(madeEvent(n, { name: groupId === 'other' ? 'cabin' : '' }, groupId));
     }
-    journal.catchUp();
+    journal.flushGroups();
     const { groups: found, complete } = await history.search('ab', 10, never);
     expect(found.map(({ groupId }) => groupId)).toEqual(['ab-1', 'ab-2', 'AB-3', 'other', 'zab']);
     expect(found[3]).toMatchObject({ name: 'cabin', groupType: 'Public', destroyed: false });

@@ -411,7 +411,7 @@ describe('a damaged journal is set aside, never overwritten, and a new one begun
 describe('retention', () => {
   const reader = (database: Database) => createDeliveryReader(database.connection);
   const prune = (opened: Opened, connectors: string[], now: number) => {
-    opened.journal.catchUp();
+    opened.journal.flushGroups();
     return prunePass(
       () => ({ keepDelivered: 100, connectors }),
       opened.journal,

@@ -1,4 +1,4 @@
-/** Reads back what lies in a real Kafka topic or Elasticsearch index: the only eyes of tests and of the demo. */
+/** Reads back a real Kafka topic or Elasticsearch index, for the tests and the demo. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { Kafka, logLevel } from 'kafkajs';
 
@@ -69,7 +69,7 @@ export async function followTopic(brokers: string, topic: string): Promise<Topic
   };
 }
 
-/** A document of an index as it stands now, searchable or not; undefined when there is none. */
+/** Returns the current document of an index, searchable or not; undefined when there is none. */
 export async function getDocument(
   url: string,
   index: string,

@@ -101,7 +101,7 @@ describe.skipIf(cannotStart)('servers of a test’s own', () => {
   });
 });
 
-describe.skipIf(cannotStart)('nothing is left behind', () => {
+describe.skipIf(cannotStart)('nothing is left over', () => {
   test('by a server that cannot start, and the error says why', async () => {
     const taken = createServer().listen(0, '127.0.0.1');
     await once(taken, 'listening');

@@ -1,4 +1,4 @@
-/** Callbacks as the service sends them, byte for byte, and others made up for tests. */
+/** Callbacks that the service sends, byte for byte, and others made up for tests. */
 
 export const SDK_APP_ID = '1400701118';
 export const COMMAND = 'Group.CallbackAfterGroupInfoChanged';
@@ -30,14 +30,14 @@ export const DOCUMENTED: Callback = {
 }`,
 };
 
-/** A query of this app and command; names and values may be replaced, `undefined` leaves one out. */
+/** Returns a query of this app and command; names and values may be replaced, `undefined` leaves one out. */
 export function search(changes: Record<string, string | undefined> = {}): string {
   const all = { SdkAppid: SDK_APP_ID, CallbackCommand: COMMAND, contenttype: 'json', ...changes };
   const kept = Object.entries(all).filter((entry): entry is [string, string] => entry[1] !== undefined);
   return new URLSearchParams(kept).toString();
 }
 
-/** The fields of a body; `undefined` leaves one out. */
+/** Returns the fields of a body; `undefined` leaves one out. */
 export function fields(changes: Record<string, unknown> = {}): Record<string, unknown> {
   return {
     CallbackCommand: COMMAND,
@@ -54,7 +54,7 @@ export function body(changes: Record<string, unknown> = {}): string {
   return JSON.stringify(fields(changes));
 }
 
-/** Printable ASCII that has a meaning in URLs, HTML or shells; all may stand in a group id. */
+/** Group ids with printable ASCII that has a meaning in URLs, HTML or shells; all of it is allowed. */
 export const ODD_GROUP_IDS = [' ', '/', '#', '%', '?', '&', "'", '"', '<'].map((odd) => `@TGS#a${odd}b`);
 
 export const ODD_TEXTS = {

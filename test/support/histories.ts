@@ -11,11 +11,11 @@ import { type Group, merge, newGroup } from '../../src/model/group.ts';
 
 const value = fc.constantFrom('', 'a', 'b', '群 🎉');
 
-/** Few times, so that ties are common; a tie of time and id is the same event. */
+/** There are few times, so that ties are common; a tie of time and id is the same event. */
 const made = fc.record({
   groupId: fc.constantFrom('@TGS#ONE', '@TGS#TWO', '@TGS#群'),
   at: fc.integer({ min: 0, max: 6 }),
-  // Changes are the most common, as they are in life.
+  // Changes are the most common type in practice, too.
   type: fc.constantFrom<EventType>('chat.group.info.changed', 'chat.group.info.changed', ...EVENT_TYPES),
   operator: fc.option(fc.constantFrom('x', 'y'), { nil: undefined }),
   groupType: fc.constantFrom('Public', 'Community'),
@@ -32,7 +32,7 @@ const made = fc.record({
   ),
 });
 
-/** Ids do not rise with the times. */
+/** Events in an order of their own; ids do not rise with the times. */
 export const history: fc.Arbitrary<CanonicalEvent[]> = fc.array(made, { minLength: 1, maxLength: 40 }).map((all) =>
   all.map(({ groupId, at, type, operator, groupType, owner, changed }, index) => {
     const tellsChanges = !['chat.group.destroyed', 'chat.group.owner.changed'].includes(type);
@@ -60,7 +60,7 @@ export const delivered = history.chain((events) =>
   }),
 );
 
-/** The groups as the bridge merges them. */
+/** Returns the groups that the bridge merges from these events. */
 export function mergedGroups(events: readonly CanonicalEvent[]): Map<string, Group> {
   const groups = new Map<string, Group>();
   for (const event of events)

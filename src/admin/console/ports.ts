@@ -1,8 +1,8 @@
 import type { Operations } from '../../delivery/operations.ts';
-import type { Quarantined } from '../../journal/deliveries.ts';
 import type { HistoryReader } from '../../journal/history.ts';
 import type { Group } from '../../model/group.ts';
-import type { Reconciler } from '../../reconcile/reconciler.ts';
+import type { QuarantinedCallback } from '../../model/quarantine.ts';
+import type { Reconciler } from '../../reconcile/schedule.ts';
 import type { Flow } from '../../telemetry/flow.ts';
 import type { Hour } from '../../telemetry/hour.ts';
 import type { BridgeState } from '../contract.ts';
@@ -30,7 +30,7 @@ export interface ConsolePorts {
   };
   readonly history: HistoryReader;
   group(groupId: string): Group | undefined;
-  quarantined(after: number, limit: number): Quarantined[];
+  quarantined(after: number, limit: number): QuarantinedCallback[];
   remapQuarantine(): Promise<{ mapped: number; left: number }>;
   /** Resolves with how many there were. */
   discardQuarantined(ids: readonly number[]): Promise<number>;

@@ -1,5 +1,5 @@
 import { html } from 'hono/html';
-import type { Quarantined } from '../../journal/deliveries.ts';
+import type { QuarantinedCallback } from '../../model/quarantine.ts';
 import { figure, plural } from '../../model/text.ts';
 import { faultLines } from './connectors.ts';
 import { numberOf } from './events.ts';
@@ -52,7 +52,7 @@ ${pager(
 )}`;
 }
 
-function callback({ id, receivedAt, search, body, fault }: Quarantined): Html {
+function callback({ id, receivedAt, search, body, fault }: QuarantinedCallback): Html {
   return html`<article class="card" id="kept-${id}" aria-labelledby="kept-${id}-name"><div class="head">
 <h2 id="kept-${id}-name">Callback ${figure(id)}</h2><p class="quiet">received ${relative(receivedAt, 'ago')}</p></div>
 ${faultLines(fault, `kept-${id}`)}

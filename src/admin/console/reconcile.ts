@@ -1,7 +1,7 @@
 import { html } from 'hono/html';
-import type { ReconcileRun } from '../../journal/reconcile-run.ts';
+import type { ReconcileRun } from '../../model/reconcile-run.ts';
 import { figure, span } from '../../model/text.ts';
-import type { ReconcileStatus } from '../../reconcile/reconciler.ts';
+import type { ReconcileStatus } from '../../reconcile/schedule.ts';
 import { groupLink } from './events.ts';
 import { button } from './forms.ts';
 import { badge, type Page } from './layout.ts';
