@@ -42,10 +42,10 @@ export function logSignals(signals: SignalBus, log: Logger): void {
       log.error({ code: 'internal', message, since }, `a callback met a fault of the bridge: ${message}`),
     ),
   );
-  signals.on('callback.unforwarded', ({ command, fault }) =>
+  signals.on('forward.failed', ({ command, fault }) =>
     seldom(fault.code, (since) => log.warn({ command, ...fault, since }, `not forwarded: ${describeFault(fault)}`)),
   );
-  signals.on('connection.crowded', (crowd) =>
+  signals.on('connection.limit', (crowd) =>
     seldom(`crowded-${crowd.evicted}`, (since) =>
       log.warn(
         { ...crowd, since },
@@ -66,7 +66,7 @@ export function logSignals(signals: SignalBus, log: Logger): void {
   signals.on('tls.failed', ({ fault }) =>
     log.error(fault, `the renewed certificate cannot be used, the one before stays: ${describeFault(fault)}`),
   );
-  signals.on('callback.clock-ahead', (ahead) =>
+  signals.on('clock.skew', (ahead) =>
     log.warn(ahead, 'EventTime is far ahead of this clock: the time of receipt is taken instead'),
   );
   signals.on('journal.failed', ({ fault }) =>
