@@ -10,9 +10,11 @@ import { createMetrics } from '../../src/telemetry/metrics.ts';
 
 const registry = createMetrics(createSignals(), systemClock, {
   version: '1.2.3',
+  commands: [],
   connectors: () => ['index'],
   head: () => 0,
   lag: () => 0,
+  openSince: () => undefined,
   deadLetters: () => 0,
   quarantined: () => 0,
   journalBytes: () => 0,

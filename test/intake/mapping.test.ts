@@ -1,7 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type Callback, type CallbackQuery, readBody, readCallback, readQuery } from '../../src/intake/callback.ts';
+import { parseBody } from '../../src/intake/body.ts';
+import { type Callback, COMMANDS } from '../../src/intake/commands.ts';
 import { MAX_AHEAD_MS, mapCallback } from '../../src/intake/mapping.ts';
+import { type CallbackQuery, readQuery } from '../../src/intake/query.ts';
 import { type CanonicalEvent, canonicalEvent } from '../../src/model/event.ts';
 import {
   body,
@@ -16,9 +18,9 @@ import {
 const RECEIPT = { at: 1_700_000_030_000, nonce: 'n1' };
 
 function read(text: string): Callback {
-  const parsed = readBody(Buffer.from(text));
-  const callback = parsed.ok ? readCallback(String(parsed.value.CallbackCommand), parsed.value) : parsed;
-  if (!callback.ok) throw new Error(callback.fault.message);
+  const parsed = parseBody(Buffer.from(text));
+  const callback = parsed.ok ? COMMANDS.get(String(parsed.value.CallbackCommand))?.read(parsed.value) : parsed;
+  if (!callback?.ok) throw new Error(callback?.fault.message);
   return callback.value;
 }
 

@@ -360,11 +360,11 @@ describe('the command', () => {
     const bare = bridgeHome(fileOnly);
     onTestFinished(bare.remove);
     const unconfigured = await reconcile(bare);
-    expect(unconfigured).toMatchObject({ code: 1, stderr: expect.stringMatching(/not configured.*secretKey/) });
+    expect(unconfigured).toMatchObject({ code: 2, stderr: expect.stringMatching(/not configured.*secretKey/) });
     const unknown = await reconcile(homeOf(vendor, fileOnly), undefined, '--against', 'nobody');
     expect(unknown).toMatchObject({ code: 2, stderr: expect.stringMatching(/no connector called nobody/) });
     const unread = await reconcile(homeOf(vendor, fileOnly), undefined, '--against', 'file');
-    expect(unread).toMatchObject({ code: 1, stderr: expect.stringMatching(/holds events, not groups/) });
+    expect(unread).toMatchObject({ code: 2, stderr: expect.stringMatching(/holds events, not groups/) });
   });
 });
 
