@@ -57,7 +57,8 @@ export function adminClient(options: AdminOptions): AdminClient {
   };
   const { api } = hc<AdminApi>(url, {
     fetch: send,
-    headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
+    // The admin server refuses a POST without it, since a web page could send that; `hc` sets it for a body only.
+    headers: { 'content-type': 'application/json', ...(token !== undefined && { authorization: `Bearer ${token}` }) },
   });
 
   const client: AdminClient = {

@@ -1,7 +1,8 @@
 import type { Server } from 'node:http';
 import { source as sourceKind } from '../../connectors/index.ts';
 import type { WorkerState } from '../admin/contract.ts';
-import { createAdminServer, malformedBody } from '../admin/server.ts';
+import { malformedBody } from '../admin/refusal.ts';
+import { createAdminServer } from '../admin/server.ts';
 import { enabledOf } from '../config/diff.ts';
 import type { Config, Source } from '../config/schema.ts';
 import { watchLanes } from '../delivery/health.ts';
