@@ -113,7 +113,7 @@ describe.skipIf(skip !== '')(`the filter of a connector${skip}`, () => {
     await topic.until(() => stateIn(topic, 'public')?.name === 'the end', 'the event after the commands');
     expect(keysOf(topic)).toEqual(['public', 'public', 'public']);
     await bridge.end('SIGTERM');
-  });
+  }, 120_000);
 
   test('a field that it leaves out is written nowhere, also by a replay from groups or a comparison', async () => {
     const pair = newPair();
@@ -146,7 +146,7 @@ describe.skipIf(skip !== '')(`the filter of a connector${skip}`, () => {
     expect(await command(bridge, 'reconcile', '--against', 'index')).toMatchObject({ code: 0 });
     await expectNameAlone('last', ['index']);
     await bridge.end('SIGTERM');
-  });
+  }, 120_000);
 
   test('an index and a topic of groups hold the same fields, whichever criterion there is', async () => {
     const filters: Record<string, FilterSettings> = {
