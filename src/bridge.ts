@@ -4,7 +4,7 @@ import { connectors as kinds } from '../connectors/index.ts';
 import { createApi } from './admin/api.ts';
 import { createConsole } from './admin/console/console.ts';
 import type { BridgeState } from './admin/contract.ts';
-import { malformedBody } from './admin/server.ts';
+import { malformedBody } from './admin/refusal.ts';
 import { type Change, enabledOf } from './config/diff.ts';
 import { type ConfigSource, createReload, type ReloadResult } from './config/reload.ts';
 import type { Config } from './config/schema.ts';
