@@ -15,7 +15,7 @@ import {
   spawnBridge,
   startBridgeProcess,
 } from '../support/bridge.process.ts';
-import { body, search } from '../support/callbacks.ts';
+import { body, OK, search } from '../support/callbacks.ts';
 import { IDENTIFIER, SECRET_KEY, startVendor } from '../vendor/stand-in.ts';
 
 const brokers = inject('kafkaBrokers');
@@ -23,7 +23,6 @@ const elasticsearchUrl = inject('elasticsearchUrl');
 const skip = brokers === '' || elasticsearchUrl === '' ? ' (skipped: no Kafka or Elasticsearch in this run)' : '';
 
 const TOKEN = 'xxxxyyyy';
-const OK = { status: 200, text: '{"ActionStatus":"OK","ErrorInfo":"","ErrorCode":0}' };
 
 let browser: Browser;
 beforeAll(async () => {

@@ -12,6 +12,7 @@ import {
   type BridgeHome,
   type BridgeProcess,
   bridgeHome,
+  inStep,
   runCommand,
   startBridgeProcess,
 } from '../support/bridge.process.ts';
@@ -125,20 +126,6 @@ function differences(vendor: Vendor, copy: ReadonlyMap<string, Record<string, un
   });
   const lingering = [...copy].filter(([groupId, { destroyed }]) => !wanted.has(groupId) && destroyed !== true);
   return [...wrong, ...lingering].map(([groupId]) => groupId);
-}
-
-async function inStep(bridge: BridgeProcess, timeout = 60_000): Promise<void> {
-  await expect
-    .poll(
-      async () => {
-        const { connectors } = (await (await fetch(`${bridge.adminUrl}/api/status`)).json()) as {
-          connectors: { lag: number }[];
-        };
-        return connectors.map(({ lag }) => lag);
-      },
-      { timeout, interval: 100 },
-    )
-    .toSatisfy((lags: number[]) => lags.every((lag) => lag === 0));
 }
 
 async function post(bridge: BridgeProcess, callbacks: readonly Callback[]): Promise<void> {
