@@ -1,5 +1,3 @@
-/** Membership in a consumer group: the only place where kafkajs hands records over by itself. */
-import { Unreachable } from '../../src/model/fault.ts';
 import { type ClientOptions, settleWithin, toCluster } from './client.ts';
 import { judge, protocolType } from './fault.ts';
 import { FETCH_MS, READ_RETRIES, type ReadRecord, toRecord } from './reader.ts';

@@ -34,11 +34,11 @@ export async function openSink(options: KafkaOptions, host: Host, signal: AbortS
   return {
     holds: 'groups',
     // Invariant 3: whole states, so that the last record of a key is right whatever the order in which its events came.
-    put: (states, _how, signal) =>
-      sendAll(
-        states.map((state) => ({ id: state.groupId, message: toGroupMessage(state) })),
-        signal,
-      ),
+    async put(states, how, signal) {
+      if (how !== 'join') throw new TypeError('a topic is not read back, so nothing can be compared with it');
+      const items = states.map((state) => ({ id: state.groupId, message: toGroupMessage(state) }));
+      return sendAll(items, signal);
+    },
     follow: followGroups(options, `connectors.${host.name}`, host.readerId ?? options.clientId),
     close: topic.close,
   };

@@ -5,7 +5,7 @@ import type { Fault } from '../../src/model/fault.ts';
 import { type Report, Revoked, type SourceHost, type WorkerSource } from '../contract.ts';
 import { type DeadLetterRecord, RETRY_HEADER } from './dead-letter.ts';
 import { openDeadLetterTopic } from './dead-letter-topic.ts';
-import { type Batch, heartbeatEvery } from './member.ts';
+import { heartbeatEvery } from './member.ts';
 import { createMembership } from './membership.ts';
 import { createOffsets, type OpenRecord } from './offsets.ts';
 import { clientOptions } from './options.ts';

@@ -4,7 +4,7 @@ import { examine, examineSource } from '../../connectors/index.ts';
 import { type Config, type ConnectorConfig, deadLetterTopic, isLoopback, type Source } from '../config/schema.ts';
 import { readCertificate } from '../http/certificate.ts';
 import { systemClock } from '../model/clock.ts';
-import { BridgeError, describeFault, type Fault, faultOf } from '../model/fault.ts';
+import { BridgeError, describeFault, type Fault } from '../model/fault.ts';
 import { openTo, requireConfig } from './configuration.ts';
 import { configOption, examples } from './options.ts';
 import { type SelfTested, selfTest } from './self-test.ts';

@@ -50,7 +50,10 @@ export function createLanes(startOne: StartOne, clock: Pick<Clock, 'sleep'>): La
 
   function begin(connector: string, config: ConnectorConfig): Lane {
     const life: Running['life'] = { state: 'running' };
-    const lane = startOne(connector, config, left.get(connector), () => life.state !== 'left');
+    const position = left.get(connector);
+    // The settings were changed, so what waited for its retry may be taken now.
+    const from = position && { ...position, waiting: position.waiting.map((held) => ({ ...held, dueAt: 0 })) };
+    const lane = startOne(connector, config, from, () => life.state !== 'left');
     left.delete(connector);
     lanes.set(connector, { lane, life });
     // A fault of the bridge itself: the thread ends of it, and is started again.

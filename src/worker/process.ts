@@ -9,7 +9,7 @@ import { watchLanes } from '../delivery/health.ts';
 import { closeServer, listen, urlHost } from '../http/server.ts';
 import { systemClock } from '../model/clock.ts';
 import { BridgeError } from '../model/fault.ts';
-import { createSignals, type SignalBus } from '../model/signal.ts';
+import { createSignals } from '../model/signal.ts';
 import { createLogger, type LogLevel, logSignals } from '../telemetry/log.ts';
 import { createWorkerMetrics } from '../telemetry/metrics.ts';
 import { flushTraces } from '../telemetry/trace.ts';

@@ -1,4 +1,4 @@
-/** A connector's filter says the same on every way to a destination and for every kind that holds groups; see decision 0012. */
+/** A connector's filter says the same on every way to a destination and for every kind that holds groups. */
 import { randomUUID } from 'node:crypto';
 import { describe, expect, inject, onTestFinished, test } from 'vitest';
 import type { FilterSettings } from '../../src/delivery/filter.ts';

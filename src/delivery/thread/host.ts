@@ -64,14 +64,18 @@ export function startDelivery(
   const hear = (message: FromThread): void => {
     switch (message.kind) {
       case 'settled':
-        return settle(message.report);
+        settle(message.report);
+        break;
       case 'signal':
-        return signals.emit(message.name, message.payload);
+        signals.emit(message.name, message.payload);
+        break;
       case 'done':
         unfinished.done(message.id);
-        return exchanges.get(message.id)?.();
+        exchanges.get(message.id)?.();
+        break;
       case 'answered':
-        return questions.answered(message.id, message.answer);
+        questions.answered(message.id, message.answer);
+        break;
       case 'ended':
         // What a sink that was given up has left open would keep the thread.
         void thread?.terminate();
