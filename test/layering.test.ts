@@ -41,7 +41,7 @@ const DEBTS: readonly string[] = [
   'src/cli/asyncapi.ts → connectors/kafka/message.ts',
   'src/cli/check.ts → connectors/kafka/connector.ts',
   'src/cli/check.ts → connectors/kafka/consumer.ts',
-  'src/config/schema.ts → connectors/kafka/connector.ts',
+  'src/config/source.ts → connectors/kafka/connector.ts',
   'src/delivery/lane.ts → src/telemetry/trace.ts',
   'src/worker/consumer.ts → connectors/kafka/connector.ts',
   'src/worker/consumer.ts → connectors/kafka/consumer.ts',

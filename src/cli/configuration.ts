@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { isLoopback } from '../config/listeners.ts';
 import { formatProblem, loadConfig } from '../config/load.ts';
-import { type Config, isLoopback } from '../config/schema.ts';
+import type { Config } from '../config/schema.ts';
 import { urlHost } from '../http/server.ts';
 import { BridgeError } from '../model/fault.ts';
 

@@ -1,7 +1,8 @@
 /** `dead-letters` of a worker: from its topic, whether a worker runs or not. */
 
 import { textOf } from '../client/message.ts';
-import { type Config, deadLetterTopic, type Source } from '../config/schema.ts';
+import type { Config } from '../config/schema.ts';
+import { deadLetterTopic, type Source } from '../config/source.ts';
 import { BridgeError } from '../model/fault.ts';
 import { createLetters, type Letter, nameOf } from '../worker/dead-letter.ts';
 import { openLetterBox } from '../worker/dead-letter-topic.ts';

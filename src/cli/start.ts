@@ -1,7 +1,8 @@
 import { setFlagsFromString } from 'node:v8';
 import { type Bridge, startBridge } from '../bridge.ts';
 import { loadConfig } from '../config/load.ts';
-import { type Config, deadLetterTopic, type Source } from '../config/schema.ts';
+import type { Config } from '../config/schema.ts';
+import { deadLetterTopic, type Source } from '../config/source.ts';
 import { startWorker } from '../worker/process.ts';
 import { openTo, requireConfig } from './configuration.ts';
 import { commandLine, paint, print } from './terminal.ts';

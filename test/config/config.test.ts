@@ -11,7 +11,8 @@ import { z } from 'zod';
 import { expand } from '../../src/config/environment.ts';
 import { admitVariables, configJsonSchema } from '../../src/config/json-schema.ts';
 import { type ConfigResult, type Environment, formatProblem, loadConfig, parseConfig } from '../../src/config/load.ts';
-import { configSchema, duration } from '../../src/config/schema.ts';
+import { configSchema } from '../../src/config/schema.ts';
+import { duration } from '../../src/config/units.ts';
 import { nearest } from '../../src/model/text.ts';
 
 const anything = z.record(z.string(), z.unknown());

@@ -1,0 +1,55 @@
+import { z } from 'zod';
+import { options as kafkaOptions } from '../../connectors/kafka/connector.ts';
+import { text, whole } from './units.ts';
+
+const topicName = kafkaOptions.shape.topic;
+
+export const source = z
+  .strictObject({
+    kind: z.literal('kafka').describe('Kafka is the only one.'),
+    ...kafkaOptions.pick({
+      brokers: true,
+      tls: true,
+      sasl: true,
+      clientId: true,
+      connectionTimeoutMs: true,
+      requestTimeoutMs: true,
+    }).shape,
+    topic: topicName.describe('The topic with `content: events` to read, in either format.'),
+    groupId: text
+      .max(150)
+      .default('group-sync-bridge')
+      .describe(
+        'Workers with the same one share the partitions. Each connector reads as a group of its own: <groupId>.<name>.',
+      ),
+    sessionTimeoutMs: whole(6_000, 300_000)
+      .default(30_000)
+      .describe('A worker that is silent for so long is taken for dead: others read its partitions.'),
+    deadLetters: z
+      .strictObject({
+        topic: topicName.optional().describe('<topic>.dead-letters when left out.'),
+        createTopic: z
+          .union([
+            z.literal(false),
+            z.strictObject({
+              partitions: z.int().min(1).default(1).describe('One is enough, since it is seldom written to.'),
+              replicationFactor: whole(1, 32_767).default(1).describe('How many brokers keep it; 3 on a real cluster.'),
+              config: z
+                .record(z.string(), z.union([z.string(), z.number(), z.boolean()]).transform(String))
+                .default({})
+                .describe('More settings of the topic. It is compacted unless this says otherwise.'),
+            }),
+          ])
+          .prefault({})
+          .describe('How to create the topic when it is missing; false = it must exist.'),
+      })
+      .prefault({})
+      .describe('A compacted topic that takes the events which a destination refuses for good.'),
+  })
+  .describe('A topic of events to deliver, instead of callbacks: this process is a worker.');
+
+export type Source = z.output<typeof source>;
+
+export function deadLetterTopic({ topic, deadLetters }: Source): string {
+  return deadLetters.topic ?? `${topic}.dead-letters`;
+}
