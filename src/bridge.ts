@@ -4,7 +4,7 @@ import { connectors as kinds } from '../connectors/index.ts';
 import { createApi } from './admin/api.ts';
 import { createConsole } from './admin/console/console.ts';
 import type { BridgeState } from './admin/contract.ts';
-import { malformedBody } from './admin/server.ts';
+import { malformedBody } from './admin/refusal.ts';
 import { type Change, enabledOf } from './config/diff.ts';
 import { type ConfigSource, createReload, type ReloadResult } from './config/reload.ts';
 import type { Config } from './config/schema.ts';
@@ -29,10 +29,10 @@ import { systemClock } from './model/clock.ts';
 import { BridgeError, describeFault } from './model/fault.ts';
 import { createSignals, type SignalBus } from './model/signal.ts';
 import { createReconcileSchedule } from './reconcile/schedule.ts';
-import { watchFlow } from './telemetry/flow.ts';
-import { watchHour } from './telemetry/hour.ts';
+import { watchLastFaults } from './telemetry/last-fault.ts';
 import { createLogger, type LogLevel, logSignals } from './telemetry/log.ts';
 import { createMetrics } from './telemetry/metrics.ts';
+import { keepStats } from './telemetry/stats.ts';
 import { flushTraces, traceCallback } from './telemetry/trace.ts';
 
 export interface Bridge {
@@ -106,8 +106,7 @@ export async function startBridge(
   signals.on('journal.merged', () => relay.wake());
 
   const trouble = watchTrouble(signals);
-  const hour = watchHour(signals, clock);
-  const flow = watchFlow(signals, clock);
+  const lastFault = watchLastFaults(signals, clock);
   const journalBytes = (): number => sizeOf(file) + sizeOf(`${file}-wal`);
   const lag = (name: string): number => Math.max(0, journal.head() - health(name).cursor) + reader.countWaiting(name);
   const groups = createGroupReader(database.connection, journal.buffered);
@@ -196,9 +195,9 @@ export async function startBridge(
     status,
     operations,
     holdsGroups,
-    flow,
+    lastFault,
     behindSince: openSince,
-    hour,
+    stats: keepStats(metrics, clock, stopping.signal),
     journal: { fill: journal.fill, maxBytes, keepDelivered: () => config.journal.keepDelivered },
     history,
     group: groups.get,

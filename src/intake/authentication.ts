@@ -7,10 +7,10 @@ export function signOf(token: string, requestTime: string): string {
   return hash('sha256', token + requestTime, 'hex');
 }
 
-/** How a Sign is checked. */
+/** The settings of the check of a Sign. */
 export interface SignSettings {
   readonly tokens: readonly string[];
-  /** How far RequestTime may differ from this clock, in milliseconds. */
+  /** The most that RequestTime may differ from this clock, in milliseconds. */
   readonly windowMs: number;
 }
 

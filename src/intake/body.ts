@@ -1,6 +1,6 @@
 import { accepted, type Checked, refused } from '../model/fault.ts';
 
-/** How long a body may take to arrive. The service itself gives up after 2 s. */
+/** Bounds the arrival of a body. The service itself gives up after 2 s. */
 export const BODY_TIMEOUT_MS = 5_000;
 
 interface Arriving {

@@ -24,7 +24,7 @@ export interface Callback extends Extracted {
   readonly extra: Readonly<Record<string, unknown>>;
 }
 
-/** What a command's own fields say. */
+/** The part of a callback that differs from command to command. */
 interface Extracted {
   readonly operator?: string | undefined;
   readonly owner?: string | undefined;

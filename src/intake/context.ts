@@ -1,4 +1,4 @@
-/** What the receiver's middlewares learn about a request, and the answers they share. */
+/** The values that the receiver's middlewares hand on with a request, and the answers they share. */
 import type { HttpBindings } from '@hono/node-server';
 import type { Context } from 'hono';
 import type { CanonicalEvent } from '../model/event.ts';

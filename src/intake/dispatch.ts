@@ -31,7 +31,7 @@ export function dispatch(settings: DispatchSettings, ports: DispatchPorts): Hand
     const headers = context.env.incoming.rawHeaders;
     const answer = (await ports.forward?.({ target, headers, body, caller })) ?? NO_HANDLER;
     if (!answer.ok) {
-      ports.signals.emit('callback.unforwarded', { command: context.get('label'), fault: answer.fault });
+      ports.signals.emit('forward.failed', { command: context.get('label'), fault: answer.fault });
     }
     return answer;
   }

@@ -19,7 +19,7 @@ export interface QuarantinePorts {
   readonly signals: SignalBus;
 }
 
-/** What a person may do with the quarantine. */
+/** The operations on the quarantine that a person may ask for. */
 export interface Quarantine {
   /** Maps all callbacks again: an upgrade may have taught the bridge their shape. */
   remap(): Promise<{ mapped: number; left: number }>;

@@ -27,7 +27,7 @@ export interface ReceiverPorts extends DispatchPorts {
   trace?(headers: IncomingHttpHeaders, route: string): CallbackTrace | undefined;
 }
 
-/** `POST {path}`: admit, authenticate, read, dispatch; each answers what it refuses. */
+/** `POST {path}`: admit, authenticate, read, dispatch; each answers what it refuses (docs/decisions/0014). */
 export function createReceiver(settings: ReceiverSettings, ports: ReceiverPorts): Hono<ReceiverEnv> {
   const { path } = settings;
   const app = new Hono<ReceiverEnv>();

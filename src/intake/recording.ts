@@ -13,9 +13,9 @@ import { type CommandQuery, withoutSign } from './query.ts';
 
 export interface RecordingSettings {
   readonly sdkAppId: string;
-  /** Whether senders are verified: what only the service can have sent is kept even if it cannot be mapped. */
+  /** True when every sender is verified: a callback of the service is kept even if it cannot be mapped. */
   readonly verified: boolean;
-  /** What to do when the journal cannot record: hold the answer past the service's time-out, or fail at once. */
+  /** Decides when the journal cannot record: hold the answer past the service's time-out, or fail at once. */
   readonly whenUnrecordable: 'hold' | 'fail';
 }
 
@@ -65,7 +65,7 @@ export function createRecording(settings: RecordingSettings, ports: RecordingPor
     const event = mapCallback(settings.sdkAppId, query, callback.value, receipt);
     const { groupId, extra } = event.data;
     if ('EventTime' in extra) {
-      signals.emit('callback.clock-ahead', { groupId, aheadMs: Number(extra.EventTime) - receipt.at });
+      signals.emit('clock.skew', { groupId, aheadMs: Number(extra.EventTime) - receipt.at });
     }
     const traced = trace?.carriedBy(event) ?? event;
     // Invariant 1: OK is answered only once the event is on disk.

@@ -27,11 +27,10 @@ import {
   runCommand,
   startBridgeProcess,
 } from '../support/bridge.process.ts';
-import { body, SDK_APP_ID, search } from '../support/callbacks.ts';
+import { body, OK, SDK_APP_ID, search } from '../support/callbacks.ts';
 
 const brokers = inject('kafkaBrokers');
 const skip = brokers === '' ? ' (skipped: no Kafka in this run)' : '';
-const OK = { status: 200, text: '{"ActionStatus":"OK","ErrorInfo":"","ErrorCode":0}' };
 
 type Settings = Record<string, Record<string, unknown>> & { connectors: Record<string, Record<string, unknown>> };
 

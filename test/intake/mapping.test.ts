@@ -5,7 +5,15 @@ import { type Callback, COMMANDS } from '../../src/intake/commands.ts';
 import { MAX_AHEAD_MS, mapCallback } from '../../src/intake/mapping.ts';
 import { type CallbackQuery, readQuery } from '../../src/intake/query.ts';
 import { type CanonicalEvent, canonicalEvent } from '../../src/model/event.ts';
-import { body, CAPTURE_2022, DOCUMENTED, fields, ODD_TEXTS, SDK_APP_ID } from '../support/callbacks.ts';
+import {
+  body,
+  CAPTURE_2022,
+  CAPTURE_2022_EVENT,
+  DOCUMENTED,
+  fields,
+  ODD_TEXTS,
+  SDK_APP_ID,
+} from '../support/callbacks.ts';
 
 const RECEIPT = { at: 1_700_000_030_000, nonce: 'n1' };
 
@@ -25,25 +33,9 @@ describe('the canonical event', () => {
     const query = readQuery(CAPTURE_2022.search);
     const event = map(CAPTURE_2022.body, query.ok ? query.value : {});
     expect(event).toEqual({
-      specversion: '1.0',
+      ...CAPTURE_2022_EVENT,
       id: expect.stringMatching(/^[0-9a-hjkmnp-tv-z]{26}$/),
-      source: 'urn:tencent-chat:app:1400701118',
-      type: 'chat.group.info.changed',
-      subject: 'e6a954aa-2419-4743-b968-a971f8077bf1',
-      time: '2022-07-09T18:02:45.743Z',
-      datacontenttype: 'application/json',
-      dataschema: 'urn:group-sync-bridge:event:group-info-changed:1',
-      data: {
-        groupId: 'e6a954aa-2419-4743-b968-a971f8077bf1',
-        groupType: 'AVChatRoom',
-        operator: 'administrator',
-        changed: { name: 'test update', introduction: 'test update group' },
-        occurredAt: 1_657_389_765_743,
-        occurredAtFrom: 'callback',
-        receivedAt: RECEIPT.at,
-        origin: { platform: 'RESTAPI', clientIp: '113.118.225.178' },
-        extra: {},
-      },
+      data: { ...CAPTURE_2022_EVENT.data, receivedAt: RECEIPT.at },
     });
   });
 

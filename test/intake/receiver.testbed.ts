@@ -1,4 +1,4 @@
-/** The receiver on a real journal in this process, behind a real server on loopback. */
+/** The receiver on a real journal in this process, served on loopback. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

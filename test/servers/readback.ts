@@ -81,6 +81,14 @@ export async function getDocument(
   return ((await response.json()) as { _source: Record<string, unknown> })._source;
 }
 
+/** Returns every document of an index, by id; none while the index does not exist. */
+export async function getDocuments(url: string, index: string): Promise<Map<string, Record<string, unknown>>> {
+  await fetch(`${url}/${index}/_refresh`, { method: 'POST' });
+  const response = await fetch(`${url}/${index}/_search?size=10000`);
+  const { hits } = (await response.json()) as { hits?: { hits: { _id: string; _source: Record<string, unknown> }[] } };
+  return new Map(hits?.hits.map(({ _id, _source }) => [_id, _source]));
+}
+
 /** Resolves with the first result of `attempt` that does not throw; the last failure after `ms`. */
 export async function eventually<T>(attempt: () => Promise<T> | T, what: string, ms = 30_000): Promise<T> {
   const end = performance.now() + ms;

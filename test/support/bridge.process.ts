@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { onTestFinished } from 'vitest';
+import { expect, onTestFinished } from 'vitest';
 import { stringify } from 'yaml';
 import { type Callback, SDK_APP_ID } from './callbacks.ts';
 
@@ -120,4 +120,15 @@ export async function spawnBridge(
       return (await ended)[0];
     },
   };
+}
+
+/** Resolves once every connector has a lag of 0, and has no dead letters. */
+export async function inStep({ adminUrl }: BridgeProcess, timeout = 60_000): Promise<void> {
+  const differing = async (): Promise<unknown[]> => {
+    const { connectors } = (await (await fetch(`${adminUrl}/api/status`)).json()) as {
+      connectors: { name: string; lag: number; deadLetters: number }[];
+    };
+    return connectors.filter(({ lag, deadLetters }) => lag !== 0 || deadLetters !== 0);
+  };
+  await expect.poll(differing, { timeout, interval: 100 }).toEqual([]);
 }

@@ -3,6 +3,9 @@
 export const SDK_APP_ID = '1400701118';
 export const COMMAND = 'Group.CallbackAfterGroupInfoChanged';
 
+/** The answer to a callback that is recorded. */
+export const OK = { status: 200, text: '{"ActionStatus":"OK","ErrorInfo":"","ErrorCode":0}' };
+
 export interface Callback {
   readonly search: string;
   readonly body: string;
@@ -12,6 +15,27 @@ export interface Callback {
 export const CAPTURE_2022: Callback = {
   search: `SdkAppid=${SDK_APP_ID}&CallbackCommand=${COMMAND}&contenttype=json&ClientIP=113.118.225.178&OptPlatform=RESTAPI`,
   body: '{"CallbackCommand":"Group.CallbackAfterGroupInfoChanged","EventTime":1657389765743,"GroupId":"e6a954aa-2419-4743-b968-a971f8077bf1","Introduction":"test update group","Name":"test update","Operator_Account":"administrator","Type":"AVChatRoom"}',
+};
+
+/** The event of the capture, without its id and the time of its receipt. */
+export const CAPTURE_2022_EVENT = {
+  specversion: '1.0',
+  source: `urn:tencent-chat:app:${SDK_APP_ID}`,
+  type: 'chat.group.info.changed',
+  subject: 'e6a954aa-2419-4743-b968-a971f8077bf1',
+  time: '2022-07-09T18:02:45.743Z',
+  datacontenttype: 'application/json',
+  dataschema: 'urn:group-sync-bridge:event:group-info-changed:1',
+  data: {
+    groupId: 'e6a954aa-2419-4743-b968-a971f8077bf1',
+    groupType: 'AVChatRoom',
+    operator: 'administrator',
+    changed: { name: 'test update', introduction: 'test update group' },
+    occurredAt: 1_657_389_765_743,
+    occurredAtFrom: 'callback',
+    origin: { platform: 'RESTAPI', clientIp: '113.118.225.178' },
+    extra: {},
+  },
 };
 
 /** The documented sample, without the comments that keep it from being JSON; EventTime is a quoted string there. */

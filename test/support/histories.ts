@@ -52,13 +52,18 @@ export const history: fc.Arbitrary<CanonicalEvent[]> = fc.array(made, { minLengt
   }),
 );
 
-/** The same events, some of them twice, in any order. */
-export const delivered = history.chain((events) =>
-  fc.array(fc.constantFrom(...events), { maxLength: 8 }).chain((again) => {
-    const all = [...events, ...again];
-    return fc.tuple(fc.constant(events), fc.shuffledSubarray(all, { minLength: all.length, maxLength: all.length }));
-  }),
-);
+/** Pairs a history with its events in any order, some of them twice. */
+export const redelivered = (
+  histories: fc.Arbitrary<CanonicalEvent[]>,
+): fc.Arbitrary<[events: CanonicalEvent[], shuffled: CanonicalEvent[]]> =>
+  histories.chain((events) =>
+    fc.array(fc.constantFrom(...events), { maxLength: 8 }).chain((again) => {
+      const all = [...events, ...again];
+      return fc.tuple(fc.constant(events), fc.shuffledSubarray(all, { minLength: all.length, maxLength: all.length }));
+    }),
+  );
+
+export const delivered = redelivered(history);
 
 /** Returns the groups that the bridge merges from these events. */
 export function mergedGroups(events: readonly CanonicalEvent[]): Map<string, Group> {

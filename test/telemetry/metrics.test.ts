@@ -90,11 +90,11 @@ const EXPECTED: { readonly [Name in SignalName]: Expected<Name> } = {
   },
   'callback.held': { payload: { held: 3 }, changes: { bridge_held_answers: 3 } },
   'callback.crashed': { payload: { message: 'x' }, changes: { bridge_callback_crashes_total: 1 } },
-  'callback.unforwarded': {
+  'forward.failed': {
     payload: { command: 'other', fault },
     changes: { 'bridge_unforwarded_total{command="other"}': 1 },
   },
-  'connection.crowded': {
+  'connection.limit': {
     payload: { most: 5, evicted: false },
     changes: { 'bridge_connections_crowded_total{fate="refused"}': 1 },
   },
@@ -104,7 +104,7 @@ const EXPECTED: { readonly [Name in SignalName]: Expected<Name> } = {
     changes: { bridge_certificate_not_after_timestamp_seconds: 1_800_000_000 },
   },
   'tls.failed': { payload: { fault }, changes: { bridge_certificate_failures_total: 1 } },
-  'callback.clock-ahead': { payload: { groupId: 'g', aheadMs: 1 }, changes: { bridge_event_time_ahead_total: 1 } },
+  'clock.skew': { payload: { groupId: 'g', aheadMs: 1 }, changes: { bridge_event_time_ahead_total: 1 } },
   'callback.quarantined': { none: 'bridge_callbacks_total counts the outcome, bridge_quarantined what is kept' },
   'quarantine.mapped': { none: 'bridge_quarantined' },
   'quarantine.discarded': { none: 'bridge_quarantined' },

@@ -48,15 +48,15 @@ export function measureCallbacks(meter: Meter, signals: SignalBus, clock: Clock,
     'bridge_event_time_ahead_total',
     'Callbacks whose EventTime lay more than 10 minutes ahead of this clock.',
   );
-  signals.on('callback.clock-ahead', () => ahead.inc());
+  signals.on('clock.skew', () => ahead.inc());
   const crashed = meter.counter('bridge_callback_crashes_total', 'Callbacks that met a fault of the bridge itself.');
   signals.on('callback.crashed', () => crashed.inc());
   const unforwarded = meter.counter(
     'bridge_unforwarded_total',
-    'Callbacks to which the handler behind the bridge (receiver.otherCommands.forwardTo) gave no answer in time.',
+    'Callbacks to which the upstream handler (receiver.otherCommands.forwardTo) gave no answer in time.',
     ['command'],
   );
-  signals.on('callback.unforwarded', ({ command }) => unforwarded.inc({ command }));
+  signals.on('forward.failed', ({ command }) => unforwarded.inc({ command }));
   meter.readGauge(
     'bridge_quarantined',
     'Callbacks of a verified sender that could not be mapped and are kept as they came.',
@@ -72,7 +72,7 @@ export function measureConnections(meter: Meter, signals: SignalBus): void {
     ['fate'],
   );
   for (const fate of ['evicted', 'refused']) crowded.inc({ fate }, 0);
-  signals.on('connection.crowded', ({ evicted }) => crowded.inc({ fate: evicted ? 'evicted' : 'refused' }));
+  signals.on('connection.limit', ({ evicted }) => crowded.inc({ fate: evicted ? 'evicted' : 'refused' }));
   const handshakes = meter.counter(
     'bridge_tls_handshakes_failed_total',
     'TLS handshakes that callers did not complete.',
