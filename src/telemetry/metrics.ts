@@ -7,7 +7,7 @@ import { type LaneSources, measureLanes } from './metrics/lanes.ts';
 import { createMeter, type Meter } from './metrics/meter.ts';
 import { measureReconcile, type ReconcileSources } from './metrics/reconcile.ts';
 
-/** What the metrics read at each scrape. */
+/** The numbers that gauges read at each scrape. */
 export interface MetricSources extends CallbackSources, JournalSources, LaneSources, ReconcileSources {
   readonly version: string;
 }

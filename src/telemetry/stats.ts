@@ -15,9 +15,9 @@ export const OUTCOMES = [
   'quarantined',
   'refused',
   'failed',
-] as const satisfies readonly CallbackOutcome[];
+] as const;
 
-/** What was answered within some seconds, and how fast. */
+/** The callbacks answered within some seconds, and how fast. */
 export interface Bucket {
   /** Milliseconds since 1970. */
   readonly from: number;
@@ -39,11 +39,12 @@ export interface Stats {
 interface Snapshot {
   readonly at: number;
   readonly answered: ReadonlyMap<unknown, number>;
-  /** How many answers took at most so many seconds, by rising bounds. */
+  /** The number of answers that took at most so many seconds, by rising bounds. */
   readonly within: readonly (readonly [seconds: number, answers: number])[];
   readonly delivered: ReadonlyMap<unknown, number>;
 }
 
+const EMPTY: Snapshot = { at: 0, answered: new Map(), within: [], delivered: new Map() };
 const SLOT_MS = 10_000;
 const HOUR_SLOTS = 360;
 const slotOf = ({ at }: Snapshot): number => Math.floor(at / SLOT_MS);
@@ -54,9 +55,8 @@ export function keepStats(registry: Registry, clock: Clock, signal: AbortSignal)
   const keep = async (): Promise<void> => {
     while (!signal.aborted) {
       const taken = await read(registry, clock.now());
-      const newest = snapshots.at(-1);
       // While a clock that was set back catches up, there is no new slot.
-      if (newest === undefined || slotOf(taken) > slotOf(newest)) {
+      if (slotOf(taken) > slotOf(snapshots.at(-1) ?? EMPTY)) {
         snapshots = [...snapshots.filter((one) => slotOf(one) >= slotOf(taken) - HOUR_SLOTS), taken];
       }
       await clock.sleep(SLOT_MS - (clock.now() % SLOT_MS), signal);
@@ -65,72 +65,58 @@ export function keepStats(registry: Registry, clock: Clock, signal: AbortSignal)
   void keep();
 
   /** The state at the beginning of a slot: nothing happened since the latest snapshot before it. */
-  const stateAt = (slot: number): Snapshot | undefined =>
-    snapshots.findLast((one) => slotOf(one) <= slot) ?? snapshots[0];
+  const stateAt = (slot: number): Snapshot => snapshots.findLast((one) => slotOf(one) <= slot) ?? snapshots[0] ?? EMPTY;
 
   return {
     hour(seconds) {
       const slots = Math.max(1, Math.round((seconds * 1_000) / SLOT_MS));
-      const newest = snapshots.at(-1);
-      const end = newest === undefined ? Math.floor(clock.now() / SLOT_MS) : slotOf(newest);
-      const count = Math.floor(HOUR_SLOTS / slots);
-      return Array.from({ length: count }, (_, index) => {
-        const first = end - (count - index) * slots;
-        return between(stateAt(first), stateAt(first + slots), first * SLOT_MS, (slots * SLOT_MS) / 1_000);
-      });
+      const end = slotOf(snapshots.at(-1) ?? { ...EMPTY, at: clock.now() });
+      const firsts = Array.from({ length: Math.floor(HOUR_SLOTS / slots) }, (_, index) => end - (index + 1) * slots);
+      return firsts
+        .reverse()
+        .map((first) => between(stateAt(first), stateAt(first + slots), first * SLOT_MS, (slots * SLOT_MS) / 1_000));
     },
     async current() {
       const now = await read(registry, clock.now());
-      const before = snapshots.at(-2) ?? snapshots.at(-1);
-      const seconds = Math.max(SLOT_MS, now.at - (before?.at ?? now.at)) / 1_000;
+      const before = snapshots.at(-2) ?? snapshots[0] ?? { ...EMPTY, at: now.at };
+      const seconds = Math.max(SLOT_MS, now.at - before.at) / 1_000;
       return {
         ...between(before, now, now.at - seconds * 1_000, seconds),
-        deliveredPerSecond: (connector) => increase(before?.delivered, now.delivered, connector) / seconds,
+        deliveredPerSecond: (connector) => increase(before.delivered, now.delivered, connector) / seconds,
       };
     },
   };
 }
 
 async function read(registry: Registry, at: number): Promise<Snapshot> {
-  const valuesOf = async (name: string) => (await registry.getSingleMetric(name)?.get())?.values ?? [];
-  const sumBy = async (name: string, label: string): Promise<ReadonlyMap<unknown, number>> => {
-    const sums = new Map<unknown, number>();
-    for (const { labels, value } of await valuesOf(name)) {
-      const key = (labels as Record<string, unknown>)[label];
-      sums.set(key, (sums.get(key) ?? 0) + value);
-    }
-    return sums;
+  const sums = async (name: string, label: string): Promise<Map<unknown, number>> => {
+    const values = (await registry.getSingleMetric(name)?.get())?.values ?? [];
+    const byLabel = Map.groupBy(values, ({ labels }): unknown => labels[label as keyof typeof labels]);
+    return new Map([...byLabel].map(([key, group]) => [key, group.reduce((sum, { value }) => sum + value, 0)]));
   };
-  const within = [...(await sumBy('bridge_ack_seconds', 'le'))].flatMap(([bound, answers]) =>
-    bound === undefined ? [] : [[bound === '+Inf' ? Number.POSITIVE_INFINITY : Number(bound), answers] as const],
-  );
-  const answered = await sumBy('bridge_callbacks_total', 'outcome');
-  return { at, answered, within, delivered: await sumBy('bridge_delivered_total', 'connector') };
-}
-
-function between(before: Snapshot | undefined, after: Snapshot | undefined, from: number, seconds: number): Bucket {
-  const counts = Object.fromEntries(
-    OUTCOMES.map((outcome) => [outcome, increase(before?.answered, after?.answered, outcome)]),
-  ) as Bucket['counts'];
-  const within = (after?.within ?? []).map(
-    ([bound, answers], index) => [bound, answers - (before?.within[index]?.[1] ?? 0)] as const,
-  );
-  const total = within.at(-1)?.[1] ?? 0;
+  const within = await sums('bridge_ack_seconds', 'le');
+  within.delete(undefined);
   return {
-    from,
-    seconds,
-    counts,
-    total,
-    ...(total > 0 && { p50: quantile(within, 0.5), p99: quantile(within, 0.99) }),
+    at,
+    answered: await sums('bridge_callbacks_total', 'outcome'),
+    within: [...within].map(([bound, answers]) => [
+      bound === '+Inf' ? Number.POSITIVE_INFINITY : Number(bound),
+      answers,
+    ]),
+    delivered: await sums('bridge_delivered_total', 'connector'),
   };
 }
 
-function increase(
-  before: ReadonlyMap<unknown, number> | undefined,
-  after: ReadonlyMap<unknown, number> | undefined,
-  key: unknown,
-): number {
-  return Math.max(0, (after?.get(key) ?? 0) - (before?.get(key) ?? 0));
+function between(before: Snapshot, after: Snapshot, from: number, seconds: number): Bucket {
+  const counts = OUTCOMES.map((outcome) => [outcome, increase(before.answered, after.answered, outcome)]);
+  const within = after.within.map(([bound, sum], at) => [bound, sum - (before.within[at]?.[1] ?? 0)] as const);
+  const total = within.at(-1)?.[1] ?? 0;
+  const quantiles = total > 0 && { p50: quantile(within, 0.5), p99: quantile(within, 0.99) };
+  return { from, seconds, counts: Object.fromEntries(counts), total, ...quantiles };
+}
+
+function increase(before: Snapshot['delivered'], after: Snapshot['delivered'], key: unknown): number {
+  return Math.max(0, (after.get(key) ?? 0) - (before.get(key) ?? 0));
 }
 
 /** In ms; like histogram_quantile of Prometheus: even within a bucket, and at most the highest bound. */

@@ -17,7 +17,7 @@ export function reconcilePage(ports: ConsolePorts): Page {
     parts: [
       {
         render: () => html`<h1>Reconcile</h1>
-<p class="lead">Reads the groups again by the service’s REST API and records what differs: changes that webhooks missed are mended.</p>`,
+<p class="lead quiet">Reads the groups again by the service’s REST API and records what differs: changes that webhooks missed are mended.</p>`,
       },
       {
         id: 'run',

@@ -5,7 +5,7 @@ export interface JournalSources {
   head(): number;
   journalBytes(): number;
   readonly journalMaxBytes: number;
-  /** Whether the journal was found damaged at this start, before anybody could listen to signals. */
+  /** True when the journal was found damaged at this start, before anybody could listen to signals. */
   readonly setAside: boolean;
 }
 

@@ -4,8 +4,7 @@
   const liveness = document.getElementById('liveness');
   let ahead = 0; // the bridge's clock, in ms ahead of this one
 
-  /* ---- times: "12 s ago", "for 3 min", "in 4 s" ---- */
-
+  // Times: "12 s ago", "for 3 min", "in 4 s".
   const span = (seconds) => {
     if (seconds < 60) return `${Math.max(0, seconds)} s`;
     const minutes = Math.floor(seconds / 60);
@@ -27,17 +26,14 @@
     }
   };
 
-  /* ---- parts: only what differs is touched, so that focus, selection, scroll and what is open stay ---- */
-
-  // What somebody opened, chose or typed is theirs; hidden fields belong to the server.
+  // Only what differs in a part is touched: focus, selection, scroll, and what somebody opened, chose or typed stay.
   const own = (name, { nodeName, type }) =>
     (name === 'open' && nodeName === 'DETAILS') ||
     ((name === 'value' || name === 'checked') && nodeName === 'INPUT' && type !== 'hidden');
-  const ticking = (from, to) =>
-    from.nodeName === 'TIME' && from.dataset.tick === to.dataset.tick && from.dateTime === to.dateTime;
+  const ticks = (from, to) => from.dataset?.tick !== undefined && from.dateTime === to.dateTime;
   const callbacks = {
-    beforeAttributeUpdated: (name, element) => !own(name, element),
-    beforeNodeMorphed: (from, to) => !ticking(from, to),
+    beforeAttributeUpdated: (...update) => !own(...update),
+    beforeNodeMorphed: (...pair) => !ticks(...pair),
   };
   const place = ({ id, html }) => {
     const part = document.getElementById(`part-${id}`);
@@ -45,12 +41,12 @@
     tick();
   };
 
-  /* ---- the stream of parts, while somebody looks ---- */
-
+  // The stream of parts, while somebody looks.
   let source;
   let again;
-  const say = (text, state) => {
-    if (liveness.textContent !== text) liveness.textContent = text;
+  const say = (state, text) => {
+    if (liveness.dataset.state === state) return;
+    liveness.textContent = text;
     liveness.dataset.state = state;
   };
   const close = () => {
@@ -62,14 +58,14 @@
     if (document.hidden) return close();
     if (source !== undefined) return;
     source = new EventSource(document.body.dataset.live);
-    source.addEventListener('open', () => say('Live', 'live'));
+    source.addEventListener('open', () => say('live', 'Live'));
     source.addEventListener('part', ({ data }) => place(JSON.parse(data)));
     source.addEventListener('time', ({ data }) => {
       ahead = Number(data) - Date.now();
       tick();
     });
     source.addEventListener('error', () => {
-      say('Not connected: the bridge does not answer. Trying again…', 'lost');
+      say('lost', 'Not connected: the bridge does not answer. Trying again…');
       close();
       again = setTimeout(look, 2000);
     });
@@ -78,17 +74,13 @@
   window.addEventListener('pagehide', close);
   window.addEventListener('pageshow', look);
 
-  /* ---- a notice belongs to the action just done: it is read out, and gone after a reload ---- */
+  // A notice belongs to the action just done: it is read out, and gone after a reload.
+  document.getElementById('notice')?.focus();
+  const url = new URL(location.href);
+  for (const name of ['notice', 'n']) url.searchParams.delete(name);
+  history.replaceState(null, '', url);
 
-  const notice = document.getElementById('notice');
-  if (notice !== null) {
-    notice.focus();
-    const url = new URL(location.href);
-    for (const name of ['notice', 'n']) url.searchParams.delete(name);
-    history.replaceState(null, '', url);
-  }
-
-  // What asks closes without an answer, by Escape or by a click elsewhere.
+  // A box that asks closes without an answer by Escape or by a click elsewhere.
   const closeAsking = (stays) => {
     for (const open of document.querySelectorAll('.ask[open]')) if (!stays(open)) open.open = false;
   };
