@@ -39,7 +39,7 @@ export interface BridgeSettings {
   readonly connectors?: (folder: string) => Record<string, unknown>;
   /** A folder with a journal.db in it, which stays. */
   readonly journalFolder?: string;
-  /** Whether it is started at once; true when left out. */
+  /** Starts it at once; true when left out. */
   readonly launch?: boolean;
 }
 
@@ -47,7 +47,7 @@ export interface BridgeHost {
   readonly closing: Closing;
   /** Not needed with connectors of one's own. */
   readonly servers?: Servers;
-  /** Where each of its threads leaves a CPU profile when it ends. */
+  /** The folder in which each of its threads leaves a CPU profile when it ends. */
   readonly profileFolder?: string | undefined;
 }
 

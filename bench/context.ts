@@ -3,7 +3,7 @@ import type { Figures } from './figures.ts';
 import type { LoadGenerator } from './load/load.ts';
 import type { Options } from './options.ts';
 
-/** What every phase works with. */
+/** The context of every phase. */
 export interface Bench {
   readonly servers: Servers;
   readonly load: LoadGenerator;
@@ -14,7 +14,7 @@ export interface Bench {
   print(line: string): void;
 }
 
-/** What must be ended when the run ends, however it does: the newest first. */
+/** Ends everything that was started, the newest first, however the run ends. */
 export interface Closing {
   /** The returned function does it now, once. */
   add(close: () => Promise<void> | void): () => Promise<void>;

@@ -7,7 +7,7 @@ export interface Copies {
   readonly index: string;
 }
 
-/** As the bridge's connectors make them; for peers that make none. */
+/** Creates the topic and the index in the bridge's way, for peers that create none. */
 export async function createCopies(servers: Servers, { topic, index }: Copies): Promise<void> {
   await withAdmin(servers, (admin) =>
     admin.createTopics({ topics: [{ topic, numPartitions: 6, replicationFactor: 1 }] }),
@@ -20,7 +20,7 @@ export async function createCopies(servers: Servers, { topic, index }: Copies): 
   if (!response.ok) throw new Error(`the index ${index}: ${await response.text()}`);
 }
 
-/** What is there already of both; a reader finds that it is not less than was answered OK. */
+/** Counts the records and documents, which must not be fewer than the callbacks answered OK. */
 export async function countCopies(
   servers: Servers,
   { topic, index }: Copies,

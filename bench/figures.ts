@@ -3,12 +3,12 @@ import type { LoadResult } from './load/order.ts';
 
 /** One measured number. */
 export interface Figure {
-  /** Whose: `bridge`, a bare server, a peer. */
+  /** The measured server: `bridge`, a bare server, a peer. */
   readonly subject: string;
   readonly name: string;
   readonly value: number;
   readonly unit: '/s' | 'ms' | 's' | 'MB' | 'events' | 'callbacks' | '%';
-  /** What the number says, for those who read only this line. */
+  /** The meaning of the number, for those who read only this line. */
   readonly means: string;
 }
 
@@ -51,7 +51,7 @@ export function compared(figures: Figures): string {
   return figures.get(FDATASYNC.name, IN_TURN) === undefined ? ACKNOWLEDGED : IN_TURN;
 }
 
-/** Of an odd number of them. */
+/** Returns the median of an odd number of values. */
 export function median(numbers: readonly number[]): number {
   return [...numbers].sort((a, b) => a - b)[numbers.length >> 1] ?? Number.NaN;
 }

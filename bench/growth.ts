@@ -1,7 +1,7 @@
 /**
  * `npm run bench:growth -- [--events 10000000] [--seconds 15] [--rounds 3] [--only journal,connectors]`
  *
- * What work costs as it grows: appending to a journal of many events against an empty one, and answering while more
+ * Measures the cost of growth: appending to a journal of many events against an empty one, and answering while more
  * connectors deliver against one. Both sides in turn, several rounds, as ratios. 10,000,000 events take about 8 GB of
  * temporary disk and some minutes to fill in. Needs neither Kafka nor Elasticsearch.
  */
@@ -37,7 +37,7 @@ const load = startLoadGenerator();
 closing.add(load.close);
 const figures = createFigures(print);
 
-/** Of one side, the median over the rounds. */
+/** The median of one side over the rounds. */
 interface Side {
   readonly perSecond: number[];
   readonly p50: number[];

@@ -4,7 +4,7 @@
  */
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import { readCallback } from '../src/intake/callback.ts';
+import { COMMANDS } from '../src/intake/commands.ts';
 import { mapCallback } from '../src/intake/mapping.ts';
 import { openJournal } from '../src/journal/append.ts';
 import { openDatabase } from '../src/journal/database.ts';
@@ -23,14 +23,14 @@ const file = join(folder, 'journal.db');
 const database = openDatabase(file, { maxBytes: 200 * 2 ** 30 });
 const journal = openJournal(database, systemClock, createSignals());
 const query = { sdkAppId: SDK_APP_ID, command: COMMAND, clientIp: '113.118.225.178', platform: 'RESTAPI' };
-// As old as such a journal would be: one a millisecond, the newest just now.
+// One event a millisecond, the newest just now.
 const first = Date.now() - events;
 
 for (let number = 0; number < events; ) {
   const until = Math.min(events, number + AT_ONCE);
   const recorded: Promise<unknown>[] = [];
   for (; number < until; number++) {
-    const callback = readCallback(COMMAND, {
+    const callback = COMMANDS.get(COMMAND)?.read({
       CallbackCommand: COMMAND,
       EventTime: first + number,
       GroupId: `@TGS#BENCH${String(number % GROUPS).padStart(6, '0')}`,
@@ -39,7 +39,7 @@ for (let number = 0; number < events; ) {
       Operator_Account: 'administrator',
       Type: 'Public',
     });
-    if (!callback.ok) throw new Error(callback.fault.message);
+    if (!callback?.ok) throw new Error(callback?.fault.message);
     recorded.push(
       journal.record(mapCallback(SDK_APP_ID, query, callback.value, { at: first + number, nonce: String(number) })),
     );

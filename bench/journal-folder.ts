@@ -8,7 +8,7 @@ import type { Closing } from './context.ts';
 
 export interface JournalFolder {
   readonly folder: string;
-  /** Of the journal's file. */
+  /** Bytes of the journal's file. */
   readonly bytes: number;
   remove(): Promise<void>;
 }

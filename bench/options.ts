@@ -17,7 +17,7 @@ export type PhaseName = (typeof PHASES)[number];
 
 export interface Options {
   readonly only: ReadonlySet<PhaseName>;
-  /** How long one measurement takes. */
+  /** The duration of one measurement. */
   readonly ms: number;
   /**
    * Once, before anything is measured that loads Kafka and Elasticsearch: what they compile in their first two minutes takes

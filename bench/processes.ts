@@ -1,4 +1,4 @@
-/** What the system says of processes; NaN where there is no /proc. */
+/** Reads the system's numbers of processes; NaN where there is no /proc. */
 import { readFileSync } from 'node:fs';
 
 /** Linux counts in these, whatever the kernel's own clock: sysconf(_SC_CLK_TCK). */
@@ -17,7 +17,7 @@ export function cpuMs(pid: number): number {
   return cpuMsIn(`/proc/${pid}/stat`);
 }
 
-/** Of its main thread alone: of the bridge, that is the receiver with its journal. */
+/** Reads the numbers of the main thread alone, which is the receiver with its journal in a bridge. */
 export function mainThreadCpuMs(pid: number): number {
   return cpuMsIn(`/proc/${pid}/task/${pid}/stat`);
 }

@@ -5,7 +5,7 @@ import { type Figures, ratioToBare, table } from './figures.ts';
 import { targets } from './targets.ts';
 
 export interface Report {
-  /** How the file's name begins. */
+  /** The beginning of the file's name. */
   readonly name: string;
   readonly startedAt: Date;
   readonly options: Readonly<Record<string, unknown>>;
@@ -23,7 +23,7 @@ export function report({ name, startedAt, options, figures, json, print }: Repor
     model: cpus()[0]?.model ?? '',
     memoryGb: Math.round(totalmem() / 2 ** 30),
     node: process.version,
-    /** Of one minute, at the end: whether it had the machine for itself. */
+    /** The load average of one minute at the end, which shows whether the run had the machine for itself. */
     load: loadavg()[0],
   };
   const result = {

@@ -91,7 +91,7 @@ async function main(): Promise<number> {
       await measure({ ...bench, closing: ofPhase });
     } catch (thrown) {
       if (interrupted()) throw thrown;
-      // What was measured before is not lost for it.
+      // Earlier measurements are kept.
       failed.push(name);
       print(`${name} FAILED: ${thrown instanceof Error ? thrown.stack : String(thrown)}`);
     } finally {

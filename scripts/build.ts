@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { cpSync, globSync, rmSync } from 'node:fs';
 
-// What was left of an earlier build would be published, too.
+// Files of an earlier build would be published, too.
 rmSync('dist', { recursive: true, force: true });
 execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'], { stdio: 'inherit' });
 for (const asset of globSync('src/**/*.*', { exclude: ['**/*.ts'] })) cpSync(asset, `dist/${asset}`);

@@ -21,7 +21,7 @@ function section(command: Command): string[] {
   return [`## ${nameOf(command)}`, `\`\`\`text\n${help}\n\`\`\``];
 }
 
-/** As wide as the lines of the documents, whatever the terminal is. */
+/** The width of the documents' lines, whatever the terminal's is. */
 function helpOf(command: Command): string {
   let text = '';
   command.configureOutput({

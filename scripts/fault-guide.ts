@@ -1,4 +1,4 @@
-/** What each code means and what to do about it, for docs/reference/errors.md. Every code stands here once; a test holds that. */
+/** The meaning of each code and the remedy, for docs/reference/errors.md. A test holds that every code is here once. */
 import type { FaultCode } from '../src/model/fault.ts';
 
 interface Chapter {

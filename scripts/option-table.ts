@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-/** What is read of a JSON Schema. */
+/** The parts of a JSON Schema that are used here. */
 export interface Schema {
   readonly type?: string;
   readonly pattern?: string;
@@ -50,7 +50,7 @@ function isEmpty(value: unknown): boolean {
   return value === undefined || JSON.stringify(value) === '{}';
 }
 
-/** What the configuration's schema says of a duration and a size, by the pattern that only they have. */
+/** Recognises durations and sizes by the pattern that only they have. */
 const MEASURES: Readonly<Record<string, string>> = {
   '^\\d+(\\.\\d+)?(ms|s|m|h|d)$': 'duration',
   '^\\d+(KiB|MiB|GiB)$': 'size',

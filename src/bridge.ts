@@ -4,7 +4,7 @@ import { connectors as kinds } from '../connectors/index.ts';
 import { createApi } from './admin/api.ts';
 import { createConsole } from './admin/console/console.ts';
 import type { BridgeState } from './admin/contract.ts';
-import { malformedBody } from './admin/server.ts';
+import { malformedBody } from './admin/refusal.ts';
 import { type Change, enabledOf } from './config/diff.ts';
 import { type ConfigSource, createReload, type ReloadResult } from './config/reload.ts';
 import type { Config } from './config/schema.ts';
@@ -15,24 +15,25 @@ import { startRelay } from './delivery/thread/host.ts';
 import { keepCertificate, readCertificate } from './http/certificate.ts';
 import { limitConnections } from './http/connections.ts';
 import { closeServer, listen, urlHost } from './http/server.ts';
+import { COMMANDS } from './intake/commands.ts';
 import { malformedEnvelope } from './intake/envelope.ts';
-import { createIntake } from './intake/swap.ts';
+import { createQuarantine } from './intake/quarantine.ts';
+import { createReloadableReceiver } from './intake/reloadable.ts';
 import { openJournal } from './journal/append.ts';
 import { openDatabase } from './journal/database.ts';
 import { createDeliveryReader, createOpenSince } from './journal/deliveries.ts';
 import { createGroupReader } from './journal/groups.ts';
 import { createHistoryReader } from './journal/history.ts';
-import { discardQuarantined, mapQuarantined } from './journal/quarantine.ts';
 import { keepPruned } from './journal/retention.ts';
 import { systemClock } from './model/clock.ts';
 import { BridgeError, describeFault } from './model/fault.ts';
 import { createSignals, type SignalBus } from './model/signal.ts';
 import { createReconcileSchedule } from './reconcile/schedule.ts';
-import { watchFlow } from './telemetry/flow.ts';
-import { watchHour } from './telemetry/hour.ts';
+import { watchLastFaults } from './telemetry/last-fault.ts';
 import { createLogger, type LogLevel, logSignals } from './telemetry/log.ts';
 import { createMetrics } from './telemetry/metrics.ts';
-import { flushTraces } from './telemetry/trace.ts';
+import { keepStats } from './telemetry/stats.ts';
+import { flushTraces, traceCallback } from './telemetry/trace.ts';
 
 export interface Bridge {
   /** Where callbacks are received, with the real port: `http://0.0.0.0:8080/callback`. */
@@ -75,12 +76,13 @@ export async function startBridge(
   const { tls } = config.receiver;
   const certificate = tls && readCertificate(tls);
   // Before anything runs, since a file it needs may be unusable.
-  const intake = createIntake(config, {
+  const receiver = createReloadableReceiver(config, {
     record: (event) => journal.record(event),
     quarantine: (callback) => journal.quarantine(callback),
     clock,
     signals,
     stopping: () => stopping.signal.aborted,
+    trace: traceCallback,
   });
 
   const { file, maxBytes } = config.journal;
@@ -91,6 +93,7 @@ export async function startBridge(
       setAside = true;
       signals.emit('journal.damaged', damage);
     },
+    onReindexed: (damage) => signals.emit('journal.reindexed', damage),
   });
   const journal = openJournal(database, clock, signals);
   const reader = createDeliveryReader(database.connection);
@@ -104,9 +107,8 @@ export async function startBridge(
   signals.on('journal.merged', () => relay.wake());
 
   const trouble = watchTrouble(signals);
-  const hour = watchHour(signals, clock);
-  const flow = watchFlow(signals, clock);
-  const journalBytes = (): number => sizeOf(file) + sizeOf(`${file}-wal`);
+  const lastFault = watchLastFaults(signals, clock);
+  const journalBytes = (): number => sizeOf(database.file) + sizeOf(`${database.file}-wal`);
   const lag = (name: string): number => Math.max(0, journal.head() - health(name).cursor) + reader.countWaiting(name);
   const groups = createGroupReader(database.connection, journal.buffered);
   const reconciling = createReconcileSchedule(config, {
@@ -117,11 +119,15 @@ export async function startBridge(
     signals,
     stopping: stopping.signal,
   });
+  const oldestOpen = createOpenSince(database.connection);
+  const openSince = (name: string) => oldestOpen(name, health(name).cursor);
   const metrics = createMetrics(signals, clock, {
     version,
+    commands: COMMANDS.keys(),
     connectors: () => connectors,
     head: journal.head,
     lag,
+    openSince,
     deadLetters: reader.countDeadLetters,
     quarantined: reader.countQuarantined,
     journalBytes,
@@ -132,7 +138,7 @@ export async function startBridge(
       endedAt: reconciling.reconciler()?.status().run?.endedAt,
     }),
   });
-  const remapQuarantine = () => mapQuarantined(config.app.sdkAppId, journal, reader, signals);
+  const quarantine = createQuarantine(config.app.sdkAppId, { journal, reader, signals });
   let receiverOrigin = '';
   const receiverUrl = (): string => (receiverOrigin === '' ? '' : receiverOrigin + config.receiver.path);
   const status = (): BridgeState => {
@@ -183,7 +189,6 @@ export async function startBridge(
     signals,
     copies,
   );
-  const openSince = createOpenSince(database.connection);
   const console = createConsole({
     sdkAppId: config.app.sdkAppId,
     signedIn: config.admin.token !== undefined,
@@ -191,20 +196,20 @@ export async function startBridge(
     status,
     operations,
     holdsGroups,
-    flow,
-    behindSince: (name) => openSince(name, health(name).cursor),
-    hour,
+    lastFault,
+    behindSince: openSince,
+    stats: keepStats(metrics, clock, stopping.signal),
     journal: { fill: journal.fill, maxBytes, keepDelivered: () => config.journal.keepDelivered },
     history,
     group: groups.get,
     quarantined: reader.quarantined,
-    remapQuarantine,
-    discardQuarantined: (ids) => discardQuarantined(journal, reader, signals, ids),
+    remapQuarantine: quarantine.remap,
+    discardQuarantined: quarantine.discard,
     reconciler: reconciling.reconciler,
     stopping: stopping.signal,
   });
   const prepare = (change: Change): (() => Promise<void>) => {
-    const exchangeReceiver = intake.prepare(change.config);
+    const exchangeReceiver = receiver.prepare(change.config);
     return async () => {
       // From here on retention keeps what those need that are added, and metrics show no more of those removed.
       config = change.config;
@@ -230,10 +235,10 @@ export async function startBridge(
     history,
     status,
     quarantined: reader.quarantined,
-    remapQuarantine,
+    remapQuarantine: quarantine.remap,
     reconciler: reconciling.reconciler,
     reload,
-    discardQuarantined: (ids) => discardQuarantined(journal, reader, signals, ids),
+    discardQuarantined: quarantine.discard,
     access: { token: config.admin.token },
     clock,
     signals,
@@ -255,7 +260,7 @@ export async function startBridge(
   };
   const { host, port, keepAlive, maxConnections } = config.receiver;
   const startReceiver = async () => {
-    const listening = await listen(intake.fetch, {
+    const listening = await listen(receiver.fetch, {
       host,
       port,
       malformedBody: malformedEnvelope,
@@ -281,13 +286,13 @@ export async function startBridge(
   const retention = () => ({ keepDelivered: config.journal.keepDelivered, connectors });
   const pruning = keepPruned(retention, journal, reader, clock, signals, stopping.signal);
   // After an upgrade the bridge may know what it did not know before. Failing that, it is tried again at the next start.
-  remapQuarantine().catch(() => {});
+  quarantine.remap().catch(() => {});
 
   const end = async (reason: string): Promise<void> => {
     stopping.abort();
     signals.emit('bridge.stopping', { reason });
     await Promise.all(servers.map((server) => closeServer(server, IN_FLIGHT_MS)));
-    intake.close();
+    receiver.close();
     await reconciling.end();
     journal.flushGroups();
     await relay.stop(config.shutdownMs);

@@ -1,4 +1,4 @@
-/** What every bare server answers, byte for byte what the bridge does. */
+/** The answer of every bare server, byte for byte that of the bridge. */
 export const OK = '{"ActionStatus":"OK","ErrorInfo":"","ErrorCode":0}';
 export const FAIL = '{"ActionStatus":"FAIL","ErrorInfo":"not a callback","ErrorCode":400}';
 

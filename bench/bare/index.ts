@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 export interface BareKind {
   readonly name: string;
   readonly file: string;
-  /** What an OK means there. */
+  /** The meaning of an OK there. */
   readonly means: string;
 }
 

@@ -6,7 +6,7 @@ const SDK_APP_ID = '1400701118';
 const COMMAND = 'Group.CallbackAfterGroupInfoChanged';
 const QUERY = `SdkAppid=${SDK_APP_ID}&CallbackCommand=${COMMAND}&contenttype=json&ClientIP=113.118.225.178&OptPlatform=RESTAPI`;
 
-/** How wide the numbers stand in a body; Names keep leading zeros. */
+/** The width of numbers in a body; Names keep leading zeros. */
 const GROUP_DIGITS = 6;
 const TIME_DIGITS = 13;
 const NUMBER_DIGITS = 10;
@@ -14,11 +14,11 @@ const DUE_DIGITS = 16;
 
 const NAME = /^bench (\S+) (\d{10}) (\d{16})$/;
 
-/** What a Name says of its callback. */
+/** The facts about a callback that its Name holds. */
 export interface NameOf {
   readonly run: string;
   readonly number: number;
-  /** When it was due, in microseconds since 1970. */
+  /** The time at which it was due, in microseconds since 1970. */
   readonly dueAt: number;
 }
 

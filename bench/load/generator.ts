@@ -9,12 +9,12 @@ import type { LoadOrder, LoadResult } from './order.ts';
 /** Latencies in microseconds, three significant figures, up to ten minutes. */
 const newHistogram = (): RecordableHistogram => createHistogram({ lowest: 1, highest: 600_000_000, figures: 3 });
 
-/** How long the last callbacks may take to be answered. */
+/** The time that the last callbacks may take to be answered. */
 const ANSWER_WITHIN_MS = 20_000;
 
 interface Connection {
   readonly socket: Socket;
-  /** When the callback in flight was due, in ms of performance.now(); of closed loops when it was sent. */
+  /** The time at which the callback in flight was due (in closed loops: sent), in ms of performance.now(). */
   due: number;
   send(due: number): void;
 }
@@ -186,7 +186,7 @@ function saysOk(text: string): boolean {
 
 const LENGTH = 'content-length: ';
 
-/** Where the answer at the start of `text` ends, undefined while it is not all there. */
+/** Returns the end of the answer at the start of `text`, undefined while it is incomplete. */
 function answerEnd(text: string): number | undefined {
   const headEnd = text.indexOf('\r\n\r\n');
   if (headEnd < 0) return undefined;

@@ -1,4 +1,4 @@
-/** What the load generator is told, and what it tells: both go between two processes. */
+/** The order to the load generator and its result, which go between two processes. */
 export interface LoadOrder {
   readonly url: string;
   readonly connections: number;
@@ -13,7 +13,7 @@ export interface LoadOrder {
   /** A word that no other load of the run has. */
   readonly run: string;
   readonly firstNumber: number;
-  /** Whether an answer must also say ActionStatus OK; peers whose body cannot be set are judged by the status alone. */
+  /** Requires ActionStatus OK in the answer; peers whose body cannot be set are judged by the status alone. */
   readonly envelope: boolean;
 }
 
@@ -22,7 +22,7 @@ export interface LoadResult {
   readonly ok: number;
   readonly okInWarmUp: number;
   readonly sent: number;
-  /** How the others were answered, counted. */
+  /** The other answers, counted. */
   readonly failures: Readonly<Record<string, number>>;
   readonly measuredMs: number;
   readonly perSecond: number;
@@ -30,6 +30,6 @@ export interface LoadResult {
   readonly p99: number;
   readonly p999: number;
   readonly max: number;
-  /** Of the generator. */
+  /** CPU time of the generator. */
   readonly cpuMs: number;
 }

@@ -3,11 +3,11 @@ export interface Peer {
   /** The word on the command line. */
   readonly name: string;
   readonly title: string;
-  /** What an OK means there. */
+  /** The meaning of an OK there. */
   readonly means: string;
-  /** Whether the answer's body can be set, and so must say ActionStatus OK. */
+  /** True when the answer's body can be set, and so must say ActionStatus OK. */
   readonly envelope: boolean;
-  /** Why it cannot be run here, with what would help; undefined when it can. */
+  /** Returns why it cannot be run here, with the remedy; undefined when it can. */
   missing(): Promise<string | undefined>;
   /** Starts it on these servers; resolves when it answers. */
   start(target: PeerTarget, print: (line: string) => void): Promise<RunningPeer>;

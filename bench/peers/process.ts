@@ -14,7 +14,7 @@ export interface PeerCommand {
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   readonly url: string;
-  /** Where it may write; removed at the end. */
+  /** The folder that it may write to; removed at the end. */
   readonly folder: string;
 }
 

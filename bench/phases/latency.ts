@@ -6,7 +6,7 @@ import { cpuOf, noteFailures } from './measure.ts';
 export const LOW_RATE = 500;
 const RATES = [LOW_RATE, 2_000, 5_000];
 
-/** What the latencies at a fixed rate are called. */
+/** Returns the name of the latencies at a fixed rate. */
 export const atRate = (rate: number): string => `ack at ${rate}/s`;
 
 /** Open loop: how fast the bridge answers at fixed rates while both connectors deliver. */

@@ -38,7 +38,7 @@ export async function cpuOf(
   };
 }
 
-/** What was not answered OK is never passed over in silence. */
+/** Names every callback that was not answered OK. */
 export function noteFailures({ print }: Bench, subject: string, { failures, sent }: LoadResult): void {
   for (const [failure, count] of Object.entries(failures))
     print(`  ${subject}: ${count} of ${sent} NOT OK: ${failure}`);

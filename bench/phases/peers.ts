@@ -58,7 +58,7 @@ export async function measurePeers(bench: Bench): Promise<void> {
     const few = await load.load({ url: running.url, ms, warmUpMs, rate, envelope });
     noteFailures(bench, peer.title, few);
     figures.addLatency(subject, atRate(rate), few, 'answer, from when the callback was due');
-    // What was answered OK must be there, or the figures compare nothing.
+    // Callbacks answered OK must have arrived, or the figures compare nothing.
     const { records, documents } = await countCopies(servers, copies);
     const answered = most.ok + most.okInWarmUp + few.ok + few.okInWarmUp;
     const groups = Math.min(GROUPS, Math.max(most.ok + most.okInWarmUp, few.ok + few.okInWarmUp));

@@ -39,7 +39,7 @@ export async function measureSustained(bench: Bench): Promise<void> {
     else high = rate;
     if (high < 50) break;
   }
-  // What held for a short time must hold for longer.
+  // A rate that held for a short time must hold for longer.
   while (low > 0 && !(await attempt(low, options.ms * 1.3))) low *= 0.92;
   figures.add({
     subject: BRIDGE,

@@ -8,7 +8,7 @@ import { noteFailures, SETTLED_WITHIN_MS } from './measure.ts';
 const ROUNDS = 3;
 
 /**
- * What the bare server and the bridge take, several times in turn: a machine that others share is faster in one minute than in
+ * Measures the bare server and the bridge several times in turn: a machine that others share is faster in one minute than in
  * the next, and the ratio of two figures of different minutes is as much its own as theirs.
  */
 export async function measureInTurn(bench: Bench): Promise<void> {

@@ -3,7 +3,7 @@ import { readName } from '../load/callbacks.ts';
 import type { ReadbackOrder } from './readback.ts';
 
 const EVERY_MS = 20;
-/** What one refresh brings lies so close together; documents of one refresh need not be in the order of their times. */
+/** The span of times within one refresh, whose documents need not be in the order of their times. */
 const OVERLAP_MS = 3_000;
 
 interface Found {

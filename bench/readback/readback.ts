@@ -2,7 +2,7 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 
-/** What the reading process is told to follow. */
+/** The order to the reading process. */
 export interface ReadbackOrder {
   readonly brokers: string;
   readonly topic: string;
@@ -23,7 +23,7 @@ export interface ReadbackResult {
 
 export interface Readback {
   readonly pid: number;
-  /** What was read so far. */
+  /** Returns the results so far. */
   results(): Promise<{ readonly kafka: ReadbackResult; readonly elasticsearch: ReadbackResult }>;
   close(): void;
 }

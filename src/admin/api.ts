@@ -2,41 +2,21 @@ import { type Env, Hono, type MiddlewareHandler } from 'hono';
 import type { z } from 'zod';
 import type { ReloadResult } from '../config/reload.ts';
 import type { Operations } from '../delivery/operations.ts';
-import type { Quarantined } from '../journal/deliveries.ts';
 import type { GroupReader } from '../journal/groups.ts';
 import type { HistoryReader } from '../journal/history.ts';
 import { BridgeError } from '../model/fault.ts';
+import type { QuarantinedCallback } from '../model/quarantine.ts';
 import type { Reconciler } from '../reconcile/schedule.ts';
-import {
-  type BridgeState,
-  type deadLetter,
-  deadLetterSelection,
-  type deadLettersAnswer,
-  type discardAnswer,
-  type eventsAnswer,
-  eventsQuery,
-  type groupAnswer,
-  type groupCount,
-  groupQuery,
-  groupSelection,
-  groupsQuery,
-  pageQuery,
-  type quarantineAnswer,
-  quarantineSelection,
-  type reconcileStatus,
-  type reloadAnswer,
-  type remapAnswer,
-  replayRequest,
-  type retryAnswer,
-} from './contract.ts';
-import { type AdminPorts, createAdminServer, refuse } from './server.ts';
+import * as contract from './contract.ts';
+import { refuse } from './refusal.ts';
+import { type AdminPorts, createAdminServer } from './server.ts';
 
 export interface ApiPorts extends AdminPorts {
   readonly operations: Operations;
   readonly groups: Pick<GroupReader, 'get'>;
   readonly history: Pick<HistoryReader, 'recent' | 'ofGroup' | 'search'>;
-  status(): BridgeState;
-  quarantined(after: number, limit: number): Quarantined[];
+  status(): contract.BridgeState;
+  quarantined(after: number, limit: number): QuarantinedCallback[];
   /** Maps what was kept once more; resolves with how many became events and how many are left. */
   remapQuarantine(): Promise<{ mapped: number; left: number }>;
   /** Gives up what was kept, all of it unless some are named by id; resolves with how many there were. */
@@ -55,7 +35,7 @@ export type AdminApi = ReturnType<typeof createApi>;
 /** The admin server of a bridge: what every process offers, the API by noun, and the console. */
 export function createApi(ports: ApiPorts) {
   return createAdminServer(ports)
-    .post('/api/reload', async (context) => context.json<z.output<typeof reloadAnswer>>(await ports.reload()))
+    .post('/api/reload', async (context) => context.json<Answer<typeof contract.reloadAnswer>>(await ports.reload()))
     .route('/api/connectors', connectorRoutes(ports))
     .route('/api/connectors', deadLetterRoutes(ports))
     .route('/api/reconcile', reconcileRoutes(ports))
@@ -63,6 +43,8 @@ export function createApi(ports: ApiPorts) {
     .route('/api/quarantine', quarantineRoutes(ports))
     .route('/', ports.console);
 }
+
+type Answer<S extends z.ZodType> = z.output<S>;
 
 /** A middleware that checks a part of the request, typed for the handler after it and for clients. */
 type Checks<Part extends 'json' | 'query', In, Out> = MiddlewareHandler<
@@ -97,40 +79,40 @@ function connectorRoutes({ operations }: ApiPorts) {
       await operations.resume(context.req.param('name'));
       return context.json({});
     })
-    .post('/:name/replay', body(replayRequest), (context) => {
+    .post('/:name/replay', body(contract.replayRequest), (context) => {
       const { from } = context.req.valid('json');
       const name = context.req.param('name');
       return context.json(from === 'groups' ? { groups: operations.restore(name) } : operations.replay(name, from));
     })
-    .post('/:name/compare', body(groupSelection), (context) => {
+    .post('/:name/compare', body(contract.groupSelection), (context) => {
       const { groupIds, dryRun } = context.req.valid('json');
       const how = dryRun === true ? 'compare' : 'mend';
       const groups = operations.restore(context.req.param('name'), how, groupIds);
-      return context.json<z.output<typeof groupCount>>({ groups });
+      return context.json<Answer<typeof contract.groupCount>>({ groups });
     });
 }
 
 function deadLetterRoutes({ operations }: ApiPorts) {
   return new Hono()
-    .get('/:name/dead-letters', query(pageQuery), (context) => {
+    .get('/:name/dead-letters', query(contract.pageQuery), (context) => {
       const { after, limit } = context.req.valid('query');
       const deadLetters = operations.deadLetters(context.req.param('name'), after, limit);
-      return context.json<z.output<typeof deadLettersAnswer>>({ deadLetters });
+      return context.json<Answer<typeof contract.deadLettersAnswer>>({ deadLetters });
     })
     .get('/:name/dead-letters/:seq{\\d+}', (context) => {
       const found = operations.deadLetter(context.req.param('name'), Number(context.req.param('seq')));
       return found === undefined
-        ? refuse(context, 404, { code: 'usage', message: 'no such dead letter' })
-        : context.json<z.output<typeof deadLetter>>(found);
+        ? refuse(context, { code: 'usage', message: 'no such dead letter' }, 404)
+        : context.json<Answer<typeof contract.deadLetter>>(found);
     })
-    .post('/:name/dead-letters/retry', body(deadLetterSelection), (context) => {
+    .post('/:name/dead-letters/retry', body(contract.deadLetterSelection), (context) => {
       const { seqs } = context.req.valid('json');
-      return context.json<z.output<typeof retryAnswer>>(operations.retry(context.req.param('name'), seqs));
+      return context.json<Answer<typeof contract.retryAnswer>>(operations.retry(context.req.param('name'), seqs));
     })
-    .post('/:name/dead-letters/discard', body(deadLetterSelection), async (context) => {
+    .post('/:name/dead-letters/discard', body(contract.deadLetterSelection), async (context) => {
       const { seqs } = context.req.valid('json');
       const discarded = await operations.discard(context.req.param('name'), seqs);
-      return context.json<z.output<typeof discardAnswer>>({ discarded });
+      return context.json<Answer<typeof contract.discardAnswer>>({ discarded });
     });
 }
 
@@ -145,49 +127,51 @@ function reconcileRoutes(ports: ApiPorts) {
       suggestion: 'set reconcile.api.secretKey, the app’s key in the vendor’s console',
     });
   };
-  type Answer = z.output<typeof reconcileStatus>;
   return new Hono()
-    .get('/', (context) => context.json<Answer>(configured().status()))
-    .post('/', body(groupSelection), (context) => context.json<Answer>(configured().start(context.req.valid('json'))))
+    .get('/', (context) => context.json<Answer<typeof contract.reconcileStatus>>(configured().status()))
+    .post('/', body(contract.groupSelection), (context) =>
+      context.json<Answer<typeof contract.reconcileStatus>>(configured().start(context.req.valid('json'))),
+    )
     .post('/stop', async (context) => {
       const reconciler = configured();
       await reconciler.stop();
-      return context.json<Answer>(reconciler.status());
+      return context.json<Answer<typeof contract.reconcileStatus>>(reconciler.status());
     });
 }
 
 function historyRoutes({ history, groups, operations }: ApiPorts) {
   return new Hono()
-    .get('/events', query(eventsQuery), (context) => {
+    .get('/events', query(contract.eventsQuery), (context) => {
       const { limit, before, group } = context.req.valid('query');
       const events = group === undefined ? history.recent(limit, before) : history.ofGroup(group, limit, before);
-      return context.json<z.output<typeof eventsAnswer>>({ events });
+      return context.json<Answer<typeof contract.eventsAnswer>>({ events });
     })
-    .get('/groups', query(groupsQuery), async (context) => {
+    .get('/groups', query(contract.groupsQuery), async (context) => {
       const { search, limit } = context.req.valid('query');
-      return context.json(await history.search(search, limit, context.req.raw.signal));
+      const found = await history.search(search, limit, context.req.raw.signal);
+      return context.json<Answer<typeof contract.groupsPage>>(found);
     })
-    .get('/group', query(groupQuery), async (context) => {
+    .get('/group', query(contract.groupQuery), async (context) => {
       const { id, limit } = context.req.valid('query');
       const group = groups.get(id);
       if (group === undefined) {
-        return refuse(context, 404, { code: 'usage', message: 'no such group was ever recorded' });
+        return refuse(context, { code: 'usage', message: 'no such group was ever recorded' }, 404);
       }
       const events = history.ofGroup(id, limit);
       const copies = await operations.copies(id, context.req.raw.signal);
-      return context.json<z.output<typeof groupAnswer>>({ group, events, copies });
+      return context.json<Answer<typeof contract.groupAnswer>>({ group, events, copies });
     });
 }
 
 function quarantineRoutes({ quarantined, remapQuarantine, discardQuarantined }: ApiPorts) {
   return new Hono()
-    .get('/', query(pageQuery), (context) => {
+    .get('/', query(contract.pageQuery), (context) => {
       const { after, limit } = context.req.valid('query');
-      return context.json<z.output<typeof quarantineAnswer>>({ quarantined: quarantined(after, limit) });
+      return context.json<Answer<typeof contract.quarantineAnswer>>({ quarantined: quarantined(after, limit) });
     })
-    .post('/retry', async (context) => context.json<z.output<typeof remapAnswer>>(await remapQuarantine()))
-    .post('/discard', body(quarantineSelection), async (context) => {
+    .post('/retry', async (context) => context.json<Answer<typeof contract.remapAnswer>>(await remapQuarantine()))
+    .post('/discard', body(contract.quarantineSelection), async (context) => {
       const { ids } = context.req.valid('json');
-      return context.json<z.output<typeof discardAnswer>>({ discarded: await discardQuarantined(ids) });
+      return context.json<Answer<typeof contract.discardAnswer>>({ discarded: await discardQuarantined(ids) });
     });
 }

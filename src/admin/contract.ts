@@ -11,25 +11,25 @@ import { reconcileRun } from '../model/reconcile-run.ts';
 
 const count = z.int().nonnegative();
 const seq = z.int().positive();
-/** Events and groups were checked when they were recorded. */
+/** Suffices for events and groups: they were checked when they were recorded. */
 const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null;
 const event = z.custom<CanonicalEvent>(isObject);
 const group = z.custom<Group>(isObject);
 
 export const fault = z.object({
-  /** The code of another version of the bridge may be unknown here. */
+  /** A bridge of another version may have codes that are unknown here. */
   code: z.enum(Object.keys(FAULTS) as FaultCode[]).catch('command-failed'),
   message: z.string(),
   path: z.string().exactOptional(),
   suggestion: z.string().exactOptional(),
 });
 
-/** The answer to every request that is refused. */
+/** The answer to a refused request; a refused configuration adds its `problems`. */
 export const refusal = z.object({ fault });
 
 // Status
 
-export const laneState = z.discriminatedUnion('kind', [
+const laneState = z.discriminatedUnion('kind', [
   z.object({ kind: z.enum(['connecting', 'running', 'paused', 'ended']) }),
   /** The destination as a whole cannot be reached. */
   z.object({ kind: z.literal('waiting'), fault, since: z.number(), retryAt: z.number() }),
@@ -137,21 +137,6 @@ export const reloadAnswer = z.object({
   needsRestart: names,
 });
 
-/** The answer to a reload of a configuration with problems: nothing was changed. */
-export const reloadRefusal = z.object({
-  fault,
-  problems: z.array(
-    z.object({
-      file: z.string(),
-      line: z.int().exactOptional(),
-      column: z.int().exactOptional(),
-      path: z.string(),
-      message: z.string(),
-      suggestion: z.string().exactOptional(),
-    }),
-  ),
-});
-
 // Events and groups
 
 const limit = z.coerce.number().int().min(1).max(1_000).default(100);
@@ -173,7 +158,7 @@ export const eventsAnswer = z.object({ events: z.array(entry) });
 export const groupsPage = z.object({ groups: z.array(group).readonly(), complete: z.boolean() });
 
 /** One connector's copy of a group, compared with the journal. */
-export const groupCopy = z.object({
+const groupCopy = z.object({
   connector: z.string(),
   kind: z.string(),
   standing: z.enum(['in-step', 'differs', 'missing', 'behind', 'waiting', 'dead', 'filtered', 'unknown']),
@@ -205,5 +190,5 @@ export const quarantined = z.object({
 export const quarantineAnswer = z.object({ quarantined: z.array(quarantined) });
 /** Quarantined callbacks by id; all of them where none are named. */
 export const quarantineSelection = z.strictObject({ ids: z.array(z.int().positive()).min(1).max(10_000).optional() });
-/** How many callbacks became events, and how many are left. */
+/** The numbers of callbacks that became events, and of those left. */
 export const remapAnswer = z.object({ mapped: count, left: count });

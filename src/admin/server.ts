@@ -1,11 +1,11 @@
-import { type Context, Hono } from 'hono';
+import { Hono } from 'hono';
 import type { Registry } from 'prom-client';
-import { z } from 'zod';
 import type { Clock } from '../model/clock.ts';
-import { adminStatus, BridgeError, type Fault, messageOf } from '../model/fault.ts';
+import type { Fault } from '../model/fault.ts';
 import type { SignalBus } from '../model/signal.ts';
-import { type AccessSettings, guardAccess } from './access.ts';
+import { type AccessSettings, guardAccess } from './access/guard.ts';
 import type { BridgeState, Status, WorkerState } from './contract.ts';
+import { answerError, refuse } from './refusal.ts';
 
 export interface AdminPorts {
   readonly metrics: Registry;
@@ -28,7 +28,7 @@ const NOT_OF_A_WORKER: Fault = {
  */
 export function createAdminServer({ metrics, status, access, clock, signals }: AdminPorts) {
   const app = new Hono();
-  app.notFound((context) => refuse(context, 404, 'source' in status() ? NOT_OF_A_WORKER : NOTHING_HERE));
+  app.notFound((context) => refuse(context, 'source' in status() ? NOT_OF_A_WORKER : NOTHING_HERE, 404));
   app.onError(answerError);
   app.get('/healthz', (context) => context.json({ status: 'ok' }));
   app.get('/readyz', (context) => {
@@ -59,26 +59,4 @@ async function withMeasures(state: BridgeState | WorkerState, metrics: Registry)
   const answered = await samples('bridge_callbacks_total');
   const callbacks = answered.reduce((sum, { value }) => sum + value, 0);
   return { ...state, callbacks, connectors: measured(state.connectors) };
-}
-
-function answerError(thrown: Error, context: Context): Response {
-  if (thrown instanceof BridgeError) {
-    const { fault } = thrown;
-    // A configuration that is refused comes with its problems, one by one.
-    const problems = 'problems' in thrown ? { problems: thrown.problems } : {};
-    return context.json({ fault, ...problems }, adminStatus(fault.code));
-  }
-  if (thrown instanceof z.ZodError) return refuse(context, 400, { code: 'usage', message: z.prettifyError(thrown) });
-  if (thrown instanceof SyntaxError) return refuse(context, 400, { code: 'usage', message: thrown.message });
-  return refuse(context, 500, { code: 'internal', message: messageOf(thrown) });
-}
-
-export function refuse(context: Context, status: 400 | 401 | 403 | 404 | 415 | 429 | 500, fault: Fault) {
-  return context.json({ fault }, status);
-}
-
-/** Returns the body that answers what is no HTTP request, as all other refusals of an admin server. */
-export function malformedBody(why: string): string {
-  const fault: Fault = { code: 'usage', message: why };
-  return JSON.stringify({ fault });
 }

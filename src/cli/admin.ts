@@ -1,33 +1,45 @@
+import { hc } from 'hono/client';
 import { z } from 'zod';
+import type { AdminApi } from '../admin/api.ts';
+import { type ConnectorStatus, refusal, type Status, status } from '../admin/contract.ts';
 import { BridgeError, messageOf } from '../model/fault.ts';
+import { nearest } from '../model/text.ts';
 import { reachable, requireConfig } from './configuration.ts';
 
-/** The admin server of a running bridge, as commands use it. */
-export interface AdminClient {
-  readonly url: string;
-  get(path: string): Promise<unknown>;
-  /** Of what is not JSON: the metrics. */
-  text(path: string): Promise<string>;
-  post(path: string, body: unknown): Promise<unknown>;
+/** The answer where all is said by its being there. */
+export const noContent = z.object({});
+
+type Api = ReturnType<typeof hc<AdminApi>>['api'];
+
+/** What every command takes that speaks to a running bridge. */
+export interface AdminOptions {
+  readonly config?: string;
+  /** Without it, the configuration names the address. */
+  readonly admin?: URL;
+  readonly json?: boolean;
 }
 
-const refusal = z.object({
-  fault: z.object({ code: z.string().optional(), message: z.string(), suggestion: z.string().optional() }),
-});
-/** The bridge's faults that concern what the person wrote: exit 2. */
-const WRITTEN_WRONG = ['connector-unknown', 'config-invalid'] as const;
+/** The admin API of a running bridge. What it refuses is thrown as the fault that it names. */
+export interface AdminClient {
+  readonly url: string;
+  /** Resolves with the checked answer. */
+  ask<Answer extends z.ZodType>(
+    answer: Answer,
+    request: (api: Api) => Promise<{ text(): Promise<string> }>,
+  ): Promise<z.output<Answer>>;
+  status(): Promise<Status>;
+  connector(name: string): Promise<ConnectorStatus>;
+}
 
-/** `admin` names the address; without it, that of the configuration, which holds the token as well. */
-export function adminClient(options: { admin?: URL; config?: string }): AdminClient {
+export function adminClient(options: AdminOptions): AdminClient {
   const { url, token } =
     options.admin === undefined ? configuredAdmin(options.config) : namedAdmin(options.admin, options.config);
-  const authorization = token === undefined ? {} : { authorization: `Bearer ${token}` };
 
-  const call = async (path: string, init: RequestInit): Promise<string> => {
+  const send: typeof fetch = async (...request) => {
     let response: Response;
     let text: string;
     try {
-      response = await fetch(url + path, init);
+      response = await fetch(...request);
       text = await response.text();
     } catch (thrown) {
       throw new BridgeError({
@@ -37,41 +49,60 @@ export function adminClient(options: { admin?: URL; config?: string }): AdminCli
         suggestion: 'start it with the same configuration, or name its address with --admin',
       });
     }
-    if (response.ok) return text;
-    const said = refusal.safeParse(parsed(text));
-    if (!said.success) throw stranger(`HTTP ${response.status}`);
-    const { code, message, suggestion } = said.data.fault;
+    if (response.ok) return new Response(text, { status: response.status });
+    const refused = refusal.safeParse(parse(text, url));
+    if (!refused.success) throw stranger(url, `HTTP ${response.status}`);
     if (response.status === 401) throw unauthorized(token, options.admin !== undefined);
-    const own = WRITTEN_WRONG.find((one) => one === code) ?? 'command-failed';
-    throw new BridgeError({ code: own, message, ...(suggestion !== undefined && { suggestion }) });
+    throw new BridgeError(refused.data.fault);
   };
-  const stranger = (said: string): BridgeError =>
-    new BridgeError({
-      code: 'command-failed',
-      path: 'admin.port',
-      message: `what answers at ${url} is not the admin server of a bridge: ${said}`,
-      suggestion: 'see admin.port in the configuration of that bridge, or the address that --admin names',
-    });
-  const parsed = (text: string): unknown => {
-    try {
-      return JSON.parse(text);
-    } catch {
-      throw stranger('its answer is not JSON');
-    }
-  };
-  return {
+  const { api } = hc<AdminApi>(url, {
+    fetch: send,
+    // The admin server refuses a POST without it, since a web page could send that; `hc` sets it for a body only.
+    headers: { 'content-type': 'application/json', ...(token !== undefined && { authorization: `Bearer ${token}` }) },
+  });
+
+  const client: AdminClient = {
     url,
-    get: async (path) => parsed(await call(path, { headers: authorization })),
-    text: (path) => call(path, { headers: authorization }),
-    post: async (path, body) =>
-      parsed(
-        await call(path, {
-          method: 'POST',
-          headers: { 'content-type': 'application/json', ...authorization },
-          body: JSON.stringify(body),
-        }),
-      ),
+    ask: async (answer, request) => answer.parse(parse(await (await request(api)).text(), url)),
+    status: () => client.ask(status, (api) => api.status.$get()),
+    connector: async (name) => {
+      const { connectors } = await client.status();
+      return connectors.find((one) => one.name === name) ?? unknownConnector(name, connectors);
+    },
   };
+  return client;
+}
+
+/** Returns a connector's name as a parameter of a path: `hc` puts it there as it is. */
+export function inPath(name: string): { name: string } {
+  return { name: encodeURIComponent(name) };
+}
+
+function unknownConnector(name: string, connectors: readonly ConnectorStatus[]): never {
+  const names = connectors.map((one) => one.name);
+  const near = nearest(name, names);
+  throw new BridgeError({
+    code: 'connector-unknown',
+    message: `no connector called ${name} runs there`,
+    suggestion: `${near === undefined ? '' : `did you mean ${near}? `}these do: ${names.join(', ')}`,
+  });
+}
+
+function parse(text: string, url: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw stranger(url, 'its answer is not JSON');
+  }
+}
+
+function stranger(url: string, why: string): BridgeError {
+  return new BridgeError({
+    code: 'command-failed',
+    path: 'admin.port',
+    message: `what answers at ${url} is not the admin server of a bridge: ${why}`,
+    suggestion: 'see admin.port in the configuration of that bridge, or the address that --admin names',
+  });
 }
 
 interface Address {
@@ -79,8 +110,8 @@ interface Address {
   readonly token: string | undefined;
 }
 
-function configuredAdmin(configName: string | undefined): Address {
-  const { host, port, token } = requireConfig(configName).config.admin;
+function configuredAdmin(config: string | undefined): Address {
+  const { host, port, token } = requireConfig(config).config.admin;
   return { url: `http://${reachable(host)}:${port}`, token };
 }
 
@@ -89,24 +120,24 @@ function namedAdmin({ origin }: URL, config: string | undefined): Address {
   return { url: origin, token: process.env.ADMIN_TOKEN || configuredToken(config) };
 }
 
-/** The address is known already: a configuration that cannot be read is no matter, unless it was named. */
-function configuredToken(configName: string | undefined): string | undefined {
+/** The address is known already: a configuration that cannot be read does not matter, unless it was named. */
+function configuredToken(config: string | undefined): string | undefined {
   try {
-    return requireConfig(configName).config.admin.token;
+    return requireConfig(config).config.admin.token;
   } catch (thrown) {
-    if (configName !== undefined || !(thrown instanceof BridgeError)) throw thrown;
+    if (config !== undefined || !(thrown instanceof BridgeError)) throw thrown;
     return undefined;
   }
 }
 
 function unauthorized(token: string | undefined, named: boolean): BridgeError {
-  const source = named
+  const suggestion = named
     ? 'set admin.token in the configuration of this command, or ADMIN_TOKEN in its environment, to the token of that bridge'
     : 'use the configuration that the bridge runs with; if admin.token changed in it, restart the bridge';
   return new BridgeError({
     code: token === undefined ? 'token-missing' : 'token-wrong',
     path: 'admin.token',
     message: token === undefined ? 'the bridge asks for its admin.token' : 'the bridge has another admin.token',
-    suggestion: source,
+    suggestion,
   });
 }

@@ -7,7 +7,7 @@ import { canonicalEvent, type EventType } from '../model/event.ts';
 import { group, merge, newGroup } from '../model/group.ts';
 import { exampleEvents } from './example-events.ts';
 
-/** What of a kafka connector its readers see. */
+/** The part of a kafka connector that readers of its topic see. */
 type Topic = Pick<KafkaOptions, 'topic' | 'content'> & {
   readonly formats: readonly Format[];
   readonly brokers: readonly string[];
@@ -17,7 +17,7 @@ type Topic = Pick<KafkaOptions, 'topic' | 'content'> & {
 
 type Json = Readonly<Record<string, unknown>>;
 
-/** What the topics are called where no configuration says. */
+/** The topics where no configuration names them. */
 const DEFAULT_TOPICS: Readonly<Record<string, Topic>> = {
   'group-events': {
     topic: 'chat.group-info.events',
@@ -31,7 +31,7 @@ const DEFAULT_TOPICS: Readonly<Record<string, Topic>> = {
 
 const SECURITY = { plain: 'plain', 'scram-sha-256': 'scramSha256', 'scram-sha-512': 'scramSha512' } as const;
 
-/** The AsyncAPI 3.0 document of the topics: those of the enabled kafka connectors of `config`, else the default ones. */
+/** Returns the AsyncAPI 3.0 document of the topics: those of the enabled kafka connectors of `config`, else the default ones. */
 export function asyncApi(version: string, config?: Config): Json {
   const topics = config === undefined ? DEFAULT_TOPICS : topicsOf(config);
   const servers = serversOf(Object.values(topics));
@@ -88,7 +88,7 @@ type Servers = ReadonlyMap<string, { readonly name: string; readonly server: Jso
 
 const placeOf = (broker: string, { protocol, mechanism }: Topic): string => `${protocol} ${mechanism} ${broker}`;
 
-/** Each broker once for each way to reach it. */
+/** Returns each broker once for each way to reach it. */
 function serversOf(topics: readonly Topic[]): Servers {
   const servers = new Map<string, { name: string; server: Json }>();
   for (const topic of topics) {
@@ -124,7 +124,7 @@ function channelOf(topic: Topic, servers: Servers): Json {
   };
 }
 
-/** As AsyncAPI has them: draft 7, without the name of the draft. */
+/** Returns a JSON Schema of draft 7 without the name of the draft, which is what AsyncAPI wants. */
 function schemaOf(schema: z.ZodType): z.core.JSONSchema.JSONSchema {
   const { $schema: _, ...rest } = z.toJSONSchema(schema, { target: 'draft-7' });
   return rest;
@@ -168,7 +168,7 @@ function eventMessages(): Json {
   return Object.fromEntries(messages);
 }
 
-/** The headers that the writer sets: a `ce_` header is described as the attribute it carries. */
+/** Describes the headers that the writer sets: a `ce_` header by the attribute that it carries. */
 function headersOf(headers: Readonly<Record<string, string>>): Json {
   const { properties = {} } = schemaOf(receivedEvent);
   const described = Object.entries(headers).map(([name, value]) => [

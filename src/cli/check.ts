@@ -1,3 +1,4 @@
+import type { Command } from 'commander';
 import type { Finding } from '../../connectors/contract.ts';
 import { examine } from '../../connectors/index.ts';
 import { clientOptions } from '../../connectors/kafka/connector.ts';
@@ -5,12 +6,13 @@ import { extentOf } from '../../connectors/kafka/consumer.ts';
 import { type Config, type ConnectorConfig, deadLetterTopic, isLoopback, type Source } from '../config/schema.ts';
 import { readCertificate } from '../http/certificate.ts';
 import { systemClock } from '../model/clock.ts';
-import { BridgeError, describeFault, faultOf } from '../model/fault.ts';
+import { BridgeError, describeFault, type Fault, faultOf } from '../model/fault.ts';
 import { openTo, requireConfig } from './configuration.ts';
-import { selfTest } from './self-test.ts';
+import { configOption, examples } from './options.ts';
+import { type SelfTested, selfTest } from './self-test.ts';
 import { paint, print } from './terminal.ts';
 
-export interface CheckOptions {
+interface CheckOptions {
   readonly config?: string;
   /** Examine every enabled connector. */
   readonly connect?: boolean;
@@ -28,35 +30,50 @@ interface Examined {
 
 const EXAMINE_MS = 20_000;
 
-/** Reads the configuration and says what it means; with `connect` it is the doctor of every enabled connector. */
-export async function check(options: CheckOptions): Promise<void> {
-  const { file, config } = requireConfig(options.config);
-  const { tls } = config.receiver;
-  const certificate = tls && readCertificate(tls);
-  const say = options.json === true ? () => {} : print;
-  say(`${file}: ${paint('green', 'valid')}`);
-  const { host, port, path } = config.receiver;
-  if (config.source !== undefined) {
-    const { topic, groupId } = config.source;
-    say(`  a worker: events of ${topic}, as a member of ${groupId}, dead letters to ${deadLetterTopic(config.source)}`);
-  } else {
-    say(
-      `  callbacks of SDKAppID ${config.app.sdkAppId} at ${tls ? 'https' : 'http'}://${host}:${port}${path}, journal in ${config.journal.file}`,
-    );
-  }
-  if (certificate !== undefined) {
-    say(`  the certificate in ${tls?.certFile} is valid until ${new Date(certificate.notAfter).toISOString()}`);
-  }
-  say(`  the admin server at http://${config.admin.host}:${config.admin.port} is ${openTo(config.admin)}`);
-  for (const line of meaningOf(config)) say(`  ${line}`);
+export function addCheck(program: Command): void {
+  program
+    .command('check')
+    .description('read the configuration and name every problem in it')
+    .addOption(configOption)
+    .option('--connect', 'also examine every enabled connector: reached, let in, topic or index, permission to write')
+    .option('--self-test', 'also send a signed sample callback through a bridge of its own, apart from your connectors')
+    .option('--json', 'print the result as JSON')
+    .addHelpText('after', examples('check --connect --config config/kafka-elasticsearch.yaml'))
+    .action(check);
+}
 
-  const source =
-    options.connect === true && config.source !== undefined ? await examineSource(config.source) : undefined;
+/** Says what the configuration means and, with `connect`, what is wrong with each enabled connector, as it is found. */
+async function check(options: CheckOptions): Promise<void> {
+  const { file, config } = requireConfig(options.config);
+  if (options.selfTest && config.source !== undefined) {
+    const message = 'the self-test sends a callback, and a worker receives none';
+    throw new BridgeError({ code: 'usage', path: 'source', message });
+  }
+  const say = options.json ? () => {} : print;
+  const meaning = meaningOf(config);
+  say(`${file}: ${paint('green', 'valid')}`);
+  for (const line of meaning) say(`  ${line}`);
+
+  const source = options.connect && config.source !== undefined ? await examineSource(config.source) : undefined;
   if (source !== undefined) say(`  source (kafka):\n    ${shown(source)}`);
+  const connectors = await examineConnectors(config, options.connect === true, say);
+  const tested = options.selfTest ? await selfTest(config) : undefined;
+  if (tested !== undefined)
+    say(`  self-test: ${tested.fault === undefined ? tested.says : paint('red', describeFault(tested.fault))}`);
+
+  const fault = faultIn(source, connectors, tested);
+  if (options.json) {
+    const beside = { ...(source !== undefined && { source }), ...(tested !== undefined && { selfTest: tested }) };
+    print(JSON.stringify({ file, ok: fault === undefined, connectors, ...beside }));
+  }
+  if (fault !== undefined) throw new BridgeError(fault);
+}
+
+async function examineConnectors(config: Config, connect: boolean, say: (line: string) => void): Promise<Examined[]> {
   const connectors: Examined[] = [];
   for (const [name, connector] of Object.entries(config.connectors)) {
     const { kind, enabled } = connector;
-    const examined = enabled && options.connect === true;
+    const examined = enabled && connect;
     say(`  ${name} (${kind}): ${!enabled ? paint('dim', 'disabled') : examined ? '' : 'enabled'}`.trimEnd());
     const findings: Finding[] = [];
     if (examined) {
@@ -67,27 +84,23 @@ export async function check(options: CheckOptions): Promise<void> {
     }
     connectors.push({ name, kind, enabled, findings });
   }
-  if (options.selfTest === true && config.source !== undefined) {
-    const message = 'the self-test sends a callback, and a worker receives none';
-    throw new BridgeError({ code: 'usage', path: 'source', message });
-  }
-  const tested = options.selfTest === true ? await selfTest(config) : undefined;
-  if (tested !== undefined)
-    say(`  self-test: ${tested.fault === undefined ? tested.says : paint('red', describeFault(tested.fault))}`);
+  return connectors;
+}
 
+/** The first of what was found to be wrong, as the end of the command. */
+function faultIn(
+  source: Finding | undefined,
+  connectors: readonly Examined[],
+  tested: SelfTested | undefined,
+): Fault | undefined {
+  if (source?.fault !== undefined) return source.fault;
   const broken = connectors.filter(({ findings }) => findings.some(({ state }) => state === 'wrong'));
-  if (options.json === true) {
-    const ok = broken.length === 0 && tested?.fault === undefined && source?.fault === undefined;
-    const beside = { ...(source !== undefined && { source }), ...(tested !== undefined && { selfTest: tested }) };
-    print(JSON.stringify({ file, ok, connectors, ...beside }));
-  }
-  if (source?.fault !== undefined) throw new BridgeError(source.fault);
   if (broken.length > 0) {
     const names = broken.map(({ name }) => name).join(', ');
     const message = `${broken.length} of the connectors cannot be used as configured: ${names}`;
-    throw new BridgeError({ code: 'destination-unreachable', message });
+    return { code: 'destination-unreachable', message };
   }
-  if (tested?.fault !== undefined) throw new BridgeError({ code: 'command-failed', message: 'the self-test failed' });
+  return tested?.fault === undefined ? undefined : { code: 'command-failed', message: 'the self-test failed' };
 }
 
 function shown({ step, state, says, fault }: Finding): string {
@@ -96,10 +109,29 @@ function shown({ step, state, says, fault }: Finding): string {
   return state === 'note' ? `${paint('yellow', '!')} ${text}` : paint('red', `✗ ${text}`);
 }
 
-/** What settings mean that let somebody do something. */
-function meaningOf({ app, receiver, admin, source }: Config): string[] {
-  const { otherCommands, allowBefore, allowFrom, trustProxy } = receiver;
-  const warn = (text: string): string => paint('yellow', text);
+/** Returns a line for each thing that the settings decide, warnings included. Throws where a certificate cannot be used. */
+function meaningOf(config: Config): string[] {
+  const { app, receiver, journal, admin, source } = config;
+  const { host, port, path, tls } = receiver;
+  const certificate = tls && readCertificate(tls);
+  const events =
+    source === undefined
+      ? `callbacks of SDKAppID ${app.sdkAppId} at ${tls ? 'https' : 'http'}://${host}:${port}${path}, journal in ${journal.file}`
+      : `a worker: events of ${source.topic}, as a member of ${source.groupId}, dead letters to ${deadLetterTopic(source)}`;
+  return [
+    events,
+    ...(certificate === undefined
+      ? []
+      : [`the certificate in ${tls?.certFile} is valid until ${new Date(certificate.notAfter).toISOString()}`]),
+    `the admin server at http://${admin.host}:${admin.port} is ${openTo(admin)}`,
+    ...accessLines(config),
+    ...(source === undefined ? otherCommandLines(receiver) : []),
+  ];
+}
+
+const warn = (text: string): string => paint('yellow', text);
+
+function accessLines({ app, receiver: { allowFrom, trustProxy }, admin, source }: Config): string[] {
   const lines: string[] = [];
   if (app.callbackTokens === undefined && source === undefined) {
     const whoever = allowFrom === undefined ? 'whoever reaches this port' : 'whoever calls from receiver.allowFrom';
@@ -113,25 +145,27 @@ function meaningOf({ app, receiver, admin, source }: Config): string[] {
       `${warn('the admin server speaks plain HTTP')}: put a proxy with HTTPS in front, or the token can be read on the way`,
     );
   }
-  if (source !== undefined) return lines;
-  if (typeof otherCommands !== 'string') {
-    const own = otherCommands.forwardAll ? ', and so are those that are recorded' : '';
-    lines.push(`callbacks of other commands, "before" ones included, are answered by ${otherCommands.forwardTo}${own}`);
-    return lines;
-  }
-  lines.push(
-    otherCommands === 'acknowledge'
-      ? 'callbacks of other commands are answered OK and not kept'
-      : 'callbacks of other commands are refused',
-  );
-  if (allowBefore === undefined) lines.push('"before" commands are refused');
-  for (const command of allowBefore ?? []) {
-    lines.push(`${warn(`${command} is answered OK unseen`)}: the service then allows every such action`);
-  }
   return lines;
 }
 
-/** Whether the events can be read; that the group lets this client in, only joining it tells. */
+function otherCommandLines({ otherCommands, allowBefore }: Config['receiver']): string[] {
+  if (typeof otherCommands !== 'string') {
+    const recorded = otherCommands.forwardAll ? ', and so are those that are recorded' : '';
+    return [
+      `callbacks of other commands, "before" ones included, are answered by ${otherCommands.forwardTo}${recorded}`,
+    ];
+  }
+  const others = otherCommands === 'acknowledge' ? 'answered OK and not kept' : 'refused';
+  return [
+    `callbacks of other commands are ${others}`,
+    ...(allowBefore === undefined ? ['"before" commands are refused'] : []),
+    ...(allowBefore ?? []).map(
+      (command) => `${warn(`${command} is answered OK unseen`)}: the service then allows every such action`,
+    ),
+  ];
+}
+
+/** Finds out whether the events can be read. Only joining tells whether the group lets this client in. */
 async function examineSource(source: Source): Promise<Finding> {
   try {
     const extents = await extentOf(await clientOptions(source, 'source', AbortSignal.timeout(EXAMINE_MS)));
@@ -149,7 +183,7 @@ async function examineSource(source: Source): Promise<Finding> {
   }
 }
 
-/** A destination that hangs ends the examination, not the command. */
+/** Yields the findings about a destination; one that hangs ends its own examination, not the command. */
 async function* examineConnector(name: string, { kind, ...options }: ConnectorConfig): AsyncGenerator<Finding> {
   const signal = AbortSignal.timeout(EXAMINE_MS);
   const host = { name, clock: systemClock, unfiltered: true, group: () => undefined, note: () => {} };

@@ -1,12 +1,12 @@
 import { type CanonicalEvent, type EventData, type EventType, eventId, groupEvent } from '../model/event.ts';
 
-type Told = Pick<EventData, 'changed'> & Partial<Pick<EventData, 'operator' | 'owner' | 'previousOwner'>>;
+type Fields = Pick<EventData, 'changed'> & Partial<Pick<EventData, 'operator' | 'owner' | 'previousOwner'>>;
 
 const SDK_APP_ID = '1400701118';
 const GROUP_ID = '@TGS#2J4SZEAEL';
 
-/** What the life of a group may tell; the first is the sample of the vendor's documentation. */
-const TOLD: readonly (readonly [EventType, occurredAt: number, Told])[] = [
+/** The life of a group; the first is the sample of the vendor's documentation. */
+const EVENTS: readonly (readonly [EventType, occurredAt: number, Fields])[] = [
   [
     'chat.group.info.changed',
     1_670_574_414_123,
@@ -30,21 +30,21 @@ const TOLD: readonly (readonly [EventType, occurredAt: number, Told])[] = [
   ['chat.group.info.read', 1_670_574_600_000, { changed: { notification: '' } }],
 ];
 
-/** One event of each type, by type. */
+/** Returns one event of each type, by type. */
 export function exampleEvents(): Readonly<Record<EventType, CanonicalEvent>> {
   return Object.fromEntries(
-    TOLD.map(([type, occurredAt, told]) => [type, exampleEvent(type, occurredAt, told)]),
+    EVENTS.map(([type, occurredAt, fields]) => [type, exampleEvent(type, occurredAt, fields)]),
   ) as Record<EventType, CanonicalEvent>;
 }
 
-function exampleEvent(type: EventType, occurredAt: number, told: Told): CanonicalEvent {
-  const { operator, changed } = told;
+function exampleEvent(type: EventType, occurredAt: number, fields: Fields): CanonicalEvent {
+  const { operator, changed } = fields;
   const identity = { sdkAppId: SDK_APP_ID, command: type, groupId: GROUP_ID, operator, changed, extra: {} };
   const read = type === 'chat.group.info.read';
   return groupEvent(type, SDK_APP_ID, eventId({ ...identity, moment: { eventTime: occurredAt } }), {
     groupId: GROUP_ID,
     groupType: 'Public',
-    ...told,
+    ...fields,
     occurredAt,
     occurredAtFrom: read ? 'read' : 'callback',
     receivedAt: occurredAt + 222,

@@ -1,66 +1,53 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { z } from 'zod';
+import type { Command } from 'commander';
+import type { z } from 'zod';
+import { type ConnectorStatus, groupCount, reconcileStatus, type restoreStatus } from '../admin/contract.ts';
 import { type Bridge, startBridge } from '../bridge.ts';
 import { BridgeError } from '../model/fault.ts';
-import { type AdminClient, adminClient } from './admin.ts';
+import { type AdminClient, type AdminOptions, adminClient, inPath } from './admin.ts';
 import { requireConfig } from './configuration.ts';
+import { isDelivering, POLL_MS, untilGroupsAreThere } from './connectors.ts';
+import { examples, onRunningBridge } from './options.ts';
 import { paint, print, progress, table } from './terminal.ts';
 
-export interface ReconcileOptions {
-  readonly config?: string;
-  readonly admin?: URL;
-  readonly json?: boolean;
-  readonly group?: readonly string[];
+interface ReconcileOptions extends AdminOptions {
+  readonly group?: string[];
   readonly dryRun?: boolean;
   /** A connector whose copy is compared, too. */
   readonly against?: string;
 }
 
-const counts = z.object({
-  read: z.number(),
-  inStep: z.number(),
-  mended: z.number(),
-  fields: z.record(z.string(), z.number()),
-  gone: z.number(),
-  failed: z.number(),
-});
-const run = z.object({
-  startedAt: z.number(),
-  endedAt: z.number().optional(),
-  total: z.number(),
-  counts,
-  failures: z.array(z.object({ groupId: z.string(), message: z.string() })),
-  stopped: z.string().optional(),
-});
-const reconcileStatus = z.object({ running: z.boolean(), run: run.optional(), nextAt: z.number().optional() });
-const lane = z.object({
-  name: z.string(),
-  lag: z.number(),
-  state: z.object({ kind: z.string(), fault: z.object({ message: z.string() }).optional() }),
-  restore: z
-    .object({ done: z.number(), total: z.number(), mended: z.number(), failed: z.number(), ended: z.boolean() })
-    .optional(),
-});
-const status = z.object({ connectors: z.array(lane), reconcile: z.unknown().optional() });
-type Run = z.output<typeof run>;
-type Compared = NonNullable<z.output<typeof lane>['restore']>;
+type Run = NonNullable<z.output<typeof reconcileStatus>['run']>;
+type Compared = z.output<typeof restoreStatus>;
 
-const POLL_MS = 200;
+export function addReconcile(program: Command): void {
+  onRunningBridge(
+    program
+      .command('reconcile')
+      .description('read groups by the vendor’s REST API and mend what the callbacks missed')
+      .option('--group <id...>', 'only these groups')
+      .option('--dry-run', 'say what would be mended, and mend nothing')
+      .option('--against <name>', 'also compare the copy of this connector with the journal, and mend it')
+      .addHelpText(
+        'after',
+        '\nGoes through the running bridge or, when there is none, by itself. A run that was stopped goes on where it stopped.',
+      )
+      .addHelpText('after', examples('reconcile --dry-run --against group-index', 'reconcile --group @TGS#2J4SZEAEL')),
+  ).action(reconcile);
+}
 
-/** Through the running bridge or, when there is none, by itself; mends the copies and says what it found. */
-export async function reconcile(options: ReconcileOptions): Promise<void> {
+async function reconcile(options: ReconcileOptions): Promise<void> {
   const { client, own } = await findBridge(options);
   const stop = new AbortController();
   const onSignal = (): void => stop.abort();
   process.once('SIGINT', onSignal);
   process.once('SIGTERM', onSignal);
   try {
-    const { reconcile: configured } = status.parse(await client.get('/api/status'));
+    const status = await client.status();
+    const configured = 'reconcile' in status && status.reconcile !== undefined;
     // With --against alone, a bridge without the service's key can still be compared with its own journal.
     const read =
-      configured === undefined && options.against !== undefined
-        ? undefined
-        : await readGroups(client, options, stop.signal);
+      !configured && options.against !== undefined ? undefined : await readGroups(client, options, stop.signal);
     const compared =
       options.against === undefined || read?.stopped !== undefined
         ? undefined
@@ -75,10 +62,11 @@ export async function reconcile(options: ReconcileOptions): Promise<void> {
   }
 }
 
+/** Returns the running bridge or, where there is none, one that is started for this run only. */
 async function findBridge(options: ReconcileOptions): Promise<{ client: AdminClient; own?: Bridge }> {
   const client = adminClient(options);
   try {
-    await client.get('/api/status');
+    await client.status();
     return { client };
   } catch (thrown) {
     const absent = thrown instanceof BridgeError && thrown.fault.code === 'bridge-unreachable';
@@ -95,30 +83,28 @@ async function findBridge(options: ReconcileOptions): Promise<{ client: AdminCli
     admin: { ...config.admin, host: '127.0.0.1', port: 0 },
   };
   const own = await startBridge(alone, 'warn', { receive: false });
-  return {
-    client: adminClient({
-      admin: new URL(own.adminUrl),
-      ...(options.config !== undefined && { config: options.config }),
-    }),
-    own,
-  };
+  const named = options.config !== undefined && { config: options.config };
+  return { client: adminClient({ admin: new URL(own.adminUrl), ...named }), own };
+}
+
+function selectionOf({ group: groupIds, dryRun }: ReconcileOptions): { groupIds?: string[]; dryRun?: boolean } {
+  return { ...(groupIds && { groupIds }), ...(dryRun && { dryRun }) };
 }
 
 async function readGroups(client: AdminClient, options: ReconcileOptions, signal: AbortSignal): Promise<Run> {
-  const { group: groupIds, dryRun } = options;
-  await client.post('/api/reconcile', { ...(groupIds && { groupIds }), ...(dryRun && { dryRun }) });
-  const bar = progress('reading groups', groupIds?.length ?? 0);
+  await client.ask(reconcileStatus, (api) => api.reconcile.$post({ json: selectionOf(options) }));
+  const bar = progress('reading groups', options.group?.length ?? 0);
   let asked = false;
   for (;;) {
-    const { running, run: at } = reconcileStatus.parse(await client.get('/api/reconcile'));
-    if (at !== undefined) bar.set(at.counts.read + at.counts.failed, at.total);
-    if (!running && at !== undefined) {
+    const { running, run } = await client.ask(reconcileStatus, (api) => api.reconcile.$get());
+    if (run !== undefined) bar.set(run.counts.read + run.counts.failed, run.total);
+    if (!running && run !== undefined) {
       bar.end();
-      return at;
+      return run;
     }
     if (signal.aborted && !asked) {
       asked = true;
-      await client.post('/api/reconcile/stop', {});
+      await client.ask(reconcileStatus, (api) => api.reconcile.stop.$post());
     } else {
       await delay(POLL_MS, undefined, { signal }).catch(() => {});
     }
@@ -128,103 +114,86 @@ async function readGroups(client: AdminClient, options: ReconcileOptions, signal
 async function compare(
   client: AdminClient,
   name: string,
-  { group: groupIds, dryRun }: ReconcileOptions,
+  options: ReconcileOptions,
   signal: AbortSignal,
 ): Promise<Compared> {
   // What was just read is delivered first, or it would be taken for a difference.
   await drain(client, signal, name);
-  const answer = await client.post(`/api/connectors/${encodeURIComponent(name)}/compare`, {
-    ...(groupIds && { groupIds }),
-    ...(dryRun && { dryRun }),
-  });
-  const bar = progress(`comparing ${name}`, z.object({ groups: z.number() }).parse(answer).groups);
-  for (;;) {
-    const one = await laneOf(client, name);
-    const { restore, state } = one;
-    if (restore !== undefined) bar.set(restore.done);
-    if (restore?.ended) {
-      bar.end();
-      return restore;
-    }
-    if (signal.aborted || (state.kind !== 'running' && state.kind !== 'connecting')) {
-      bar.end();
-      const why = signal.aborted
-        ? 'it was stopped'
-        : `${name} is ${state.kind}: ${state.fault?.message ?? 'resume it'}`;
-      throw new BridgeError({ code: 'command-failed', message: `${name} could not be compared: ${why}` });
-    }
-    await delay(POLL_MS, undefined, { signal }).catch(() => {});
-  }
+  const { groups } = await client.ask(groupCount, (api) =>
+    api.connectors[':name'].compare.$post({ param: inPath(name), json: selectionOf(options) }),
+  );
+  const { restore, state } = await untilGroupsAreThere(client, name, `comparing ${name}`, groups, signal);
+  if (restore?.ended) return restore;
+  const stuck = `${name} is ${state.kind}: ${state.kind === 'waiting' ? state.fault.message : 'resume it'}`;
+  const why = signal.aborted ? 'it was stopped' : stuck;
+  throw new BridgeError({ code: 'command-failed', message: `${name} could not be compared: ${why}` });
 }
 
-/** Waits until the connectors, or the one named, are in step; returns those that cannot be. */
-async function drain(client: AdminClient, signal: AbortSignal, name?: string): Promise<z.output<typeof lane>[]> {
-  const lanes = async () => {
-    const { connectors } = status.parse(await client.get('/api/status'));
+/** Waits until the connectors, or the one named, are in step; resolves with those that cannot be. */
+async function drain(client: AdminClient, signal: AbortSignal, name?: string): Promise<ConnectorStatus[]> {
+  const lagging = async (): Promise<ConnectorStatus[]> => {
+    const { connectors } = await client.status();
     return connectors.filter((one) => (name === undefined || one.name === name) && one.lag > 0);
   };
-  let behind = await lanes();
-  const total = Math.max(0, ...behind.map(({ lag }) => lag));
+  let behind = await lagging();
+  const most = () => Math.max(0, ...behind.map(({ lag }) => lag));
+  const total = most();
   const bar = progress('delivering', total);
-  while (behind.some(({ state }) => state.kind === 'running' || state.kind === 'connecting') && !signal.aborted) {
+  while (behind.some(isDelivering) && !signal.aborted) {
     await delay(POLL_MS, undefined, { signal }).catch(() => {});
-    behind = await lanes();
-    bar.set(total - Math.max(0, ...behind.map(({ lag }) => lag)));
+    behind = await lagging();
+    bar.set(total - most());
   }
   bar.end();
   return behind;
-}
-
-async function laneOf(client: AdminClient, name: string): Promise<z.output<typeof lane>> {
-  const found = status.parse(await client.get('/api/status')).connectors.find((one) => one.name === name);
-  if (found !== undefined) return found;
-  throw new BridgeError({ code: 'connector-unknown', message: `no connector called ${name} runs there` });
 }
 
 function report(
   { json, dryRun, against }: ReconcileOptions,
   read: Run | undefined,
   compared: Compared | undefined,
-  waiting: readonly z.output<typeof lane>[],
+  waiting: readonly ConnectorStatus[],
 ): void {
   if (json) {
     const connectors = waiting.map(({ name, lag }) => ({ name, lag }));
     print(JSON.stringify({ dryRun: dryRun === true, ...read, against: compared, waiting: connectors }));
     return;
   }
-  if (read !== undefined) {
-    const { counts } = read;
-    const seconds = ((read.endedAt ?? Date.now()) - read.startedAt) / 1_000;
-    const fields = Object.entries(counts.fields).sort(([, a], [, b]) => b - a);
-    table(
-      ['groups', ''],
-      [
-        ['read', `${counts.read} in ${seconds.toFixed(1)} s`],
-        ['in step', String(counts.inStep)],
-        [dryRun ? 'would be mended' : 'mended', String(counts.mended)],
-        ...fields.map(([field, number]) => [`  ${field}`, String(number)]),
-        ['gone', String(counts.gone)],
-        ['failed', String(counts.failed)],
-      ],
-    );
-    for (const { groupId, message } of read.failures)
-      print(`${paint('red', 'not read')} ${JSON.stringify(groupId)}: ${message}`);
-    if (counts.failed > read.failures.length) print(`… and ${counts.failed - read.failures.length} more`);
-  }
+  if (read !== undefined) reportRead(read, dryRun === true);
   if (compared !== undefined) {
     const differed = dryRun ? 'would be mended' : 'mended';
     print(`${against}: ${compared.done} compared, ${compared.mended} ${differed}, ${compared.failed} failed`);
   }
   for (const { name, lag, state } of waiting) {
-    const why = state.fault === undefined ? state.kind : state.fault.message;
+    const why = state.kind === 'waiting' ? state.fault.message : state.kind;
     print(paint('yellow', `${name}: ${lag} events wait in the journal for the next start (${why})`));
   }
 }
 
+function reportRead({ counts, failures, startedAt, endedAt }: Run, dryRun: boolean): void {
+  const seconds = ((endedAt ?? Date.now()) - startedAt) / 1_000;
+  const fields = Object.entries(counts.fields).sort(([, a], [, b]) => b - a);
+  table(
+    ['groups', ''],
+    [
+      ['read', `${counts.read} in ${seconds.toFixed(1)} s`],
+      ['in step', String(counts.inStep)],
+      [dryRun ? 'would be mended' : 'mended', String(counts.mended)],
+      ...fields.map(([field, number]) => [`  ${field}`, String(number)]),
+      ['gone', String(counts.gone)],
+      ['failed', String(counts.failed)],
+    ],
+  );
+  for (const { groupId, message } of failures)
+    print(`${paint('red', 'not read')} ${JSON.stringify(groupId)}: ${message}`);
+  if (counts.failed > failures.length) print(`… and ${counts.failed - failures.length} more`);
+}
+
+/** Throws where not all was done. */
 function judge(read: Run | undefined, compared: Compared | undefined, { dryRun }: ReconcileOptions): void {
-  const again = dryRun ? '' : 'the same command goes on where this one stopped';
   if (read?.stopped !== undefined) {
-    throw new BridgeError({ code: 'command-failed', message: `stopped: ${read.stopped}`, suggestion: again });
+    const again = !dryRun && { suggestion: 'the same command goes on where this one stopped' };
+    throw new BridgeError({ code: 'command-failed', message: `stopped: ${read.stopped}`, ...again });
   }
   const failed = (read?.counts.failed ?? 0) + (compared?.failed ?? 0);
   if (failed > 0)

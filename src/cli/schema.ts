@@ -1,22 +1,42 @@
+import { type Command, InvalidArgumentError } from 'commander';
 import { z } from 'zod';
 import { receivedEvent } from '../client/event.ts';
 import { configJsonSchema } from '../config/json-schema.ts';
 import { group } from '../model/group.ts';
+import { nearest } from '../model/text.ts';
 import { asyncApi } from './asyncapi.ts';
 import { requireConfig } from './configuration.ts';
+import { version } from './installation.ts';
+import { examples } from './options.ts';
+import { print } from './terminal.ts';
 
-export const SCHEMAS = ['event', 'group', 'config', 'asyncapi'] as const;
+/** What others read or write, by name. */
+const SCHEMAS: Readonly<Record<string, (configName: string | undefined) => unknown>> = {
+  event: () => z.toJSONSchema(receivedEvent),
+  group: () => z.toJSONSchema(group),
+  config: () => configJsonSchema(),
+  asyncapi: (name) => asyncApi(version(), name === undefined ? undefined : requireConfig(name).config),
+};
+const NAMES = Object.keys(SCHEMAS);
 
-/** What others read or write, as JSON Schema; of `asyncapi` the topics, as the configuration names them where one is given. */
-export function describeSchema(name: (typeof SCHEMAS)[number], version: string, config: string | undefined): unknown {
-  switch (name) {
-    case 'event':
-      return z.toJSONSchema(receivedEvent);
-    case 'group':
-      return z.toJSONSchema(group);
-    case 'config':
-      return configJsonSchema();
-    case 'asyncapi':
-      return asyncApi(version, config === undefined ? undefined : requireConfig(config).config);
-  }
+export function addSchema(program: Command): void {
+  program
+    .command('schema')
+    .description(
+      'print the JSON Schema of the event, the group or the configuration, or the AsyncAPI document of the topics',
+    )
+    .argument('<name>', NAMES.join(', '), parseName)
+    .option('--config <file>', 'of asyncapi: describe the topics of this configuration instead of the default ones')
+    .addHelpText(
+      'after',
+      examples('schema config > bridge.schema.json', 'schema asyncapi --config config/kafka-elasticsearch.yaml'),
+    )
+    .action((name: string, { config }: { config?: string }) => print(JSON.stringify(SCHEMAS[name]?.(config), null, 2)));
+}
+
+function parseName(name: string): string {
+  if (NAMES.includes(name)) return name;
+  const near = nearest(name, NAMES);
+  const hint = near === undefined ? '' : `\n(Did you mean ${near}?)`;
+  throw new InvalidArgumentError(`one of ${NAMES.join(', ')} is expected${hint}`);
 }

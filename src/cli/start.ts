@@ -1,27 +1,39 @@
 import { setFlagsFromString } from 'node:v8';
+import type { Command } from 'commander';
 import { type Bridge, startBridge } from '../bridge.ts';
 import { loadConfig } from '../config/load.ts';
 import { type Config, deadLetterTopic, type Source } from '../config/schema.ts';
 import { startWorker } from '../worker/process.ts';
 import { openTo, requireConfig } from './configuration.ts';
-import { commandLine, paint, print } from './terminal.ts';
+import { commandLine, version } from './installation.ts';
+import { configOption, examples } from './options.ts';
+import { paint, print } from './terminal.ts';
 
-/** V8 then collects garbage before its heaps have grown to more than twice, rather than four times, what was left. It holds for both threads. */
+/** Has V8 collect garbage when a heap has grown to twice, not four times, what was left; this holds for both threads. */
 setFlagsFromString('--heap-growing-percent=100');
 
+export function addStart(program: Command): void {
+  program
+    .command('start')
+    .description('receive callbacks and deliver them until SIGTERM')
+    .addOption(configOption)
+    .addHelpText('after', examples('start --config config/kafka-elasticsearch.yaml'))
+    .action(start);
+}
+
 /** Runs until SIGTERM or SIGINT; a second signal ends at once. SIGHUP has the file read again. */
-export async function start(configName: string | undefined, version: string): Promise<void> {
+async function start({ config: configName }: { config?: string }): Promise<void> {
   const { file, config } = requireConfig(configName);
   const named = configName === undefined ? '' : ` --config ${configName}`;
-  if (config.source !== undefined) return startWorking(file, config, config.source, version, named);
+  if (config.source !== undefined) return startWorking(file, config, config.source, named);
   const source = { file, load: () => loadConfig(file, process.env) };
   const starting = Promise.withResolvers<Bridge>();
-  // Listened to from the first moment, or it would end the process. What came of it is in the log.
+  // A SIGHUP that nobody listens to ends the process. The log says what came of the reload.
   process.on('SIGHUP', () => void starting.promise.then((bridge) => bridge.reload()).catch(() => {}));
-  const bridge = await startBridge(config, 'info', { version, source });
+  const bridge = await startBridge(config, 'info', { version: version(), source });
   starting.resolve(bridge);
 
-  print(`${paint('bold', `group-sync-bridge ${version}`)} runs on ${file}`);
+  print(`${paint('bold', `group-sync-bridge ${version()}`)} runs on ${file}`);
   print(
     `  callbacks   ${bridge.receiverUrl} (SDKAppID ${config.app.sdkAppId}${config.app.callbackTokens ? ', signed' : ''})`,
   );
@@ -33,17 +45,11 @@ export async function start(configName: string | undefined, version: string): Pr
   await untilTold(bridge.stop);
 }
 
-/** A worker takes a changed file at its next start: others have its partitions meanwhile. */
-async function startWorking(
-  file: string,
-  config: Config,
-  source: Source,
-  version: string,
-  named: string,
-): Promise<void> {
+/** Ignores SIGHUP: a worker takes a changed file at its next start, and others have its partitions meanwhile. */
+async function startWorking(file: string, config: Config, source: Source, named: string): Promise<void> {
   process.on('SIGHUP', () => {});
-  const worker = await startWorker(config, source, 'info', version);
-  print(`${paint('bold', `group-sync-bridge ${version}`)} works on ${file}`);
+  const worker = await startWorker(config, source, 'info', version());
+  print(`${paint('bold', `group-sync-bridge ${version()}`)} works on ${file}`);
   print(`  source      ${source.topic}, as a member of ${source.groupId}`);
   for (const name of worker.connectors) print(`  connector   ${name} (${config.connectors[name]?.kind})`);
   print(`  dead        ${deadLetterTopic(source)}`);

@@ -1,196 +1,106 @@
-import { z } from 'zod';
-import { size, span } from '../model/text.ts';
-import type { AdminClient } from './admin.ts';
-import { paint, tableLines, visible } from './terminal.ts';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Command } from 'commander';
+import { BridgeError, describeFault, type Fault } from '../model/fault.ts';
+import { type AdminClient, type AdminOptions, adminClient } from './admin.ts';
+import { examples, onRunningBridge } from './options.ts';
+import { type Reading, ratesBetween, statusLine, statusLines } from './status-text.ts';
+import { paint, print } from './terminal.ts';
 
-export const fault = z.object({ code: z.string(), message: z.string(), suggestion: z.string().optional() });
-const state = z.object({
-  kind: z.string(),
-  fault: fault.optional(),
-  since: z.number().optional(),
-  retryAt: z.number().optional(),
-});
-const connectorStatus = z.object({
-  name: z.string(),
-  kind: z.string(),
-  state,
-  cursor: z.number(),
-  lag: z.number(),
-  deadLetters: z.number(),
-  /** Of a worker: those it has just now. */
-  partitions: z.array(z.number()).optional(),
-  restore: z.object({ done: z.number(), total: z.number(), failed: z.number(), ended: z.boolean() }).optional(),
-});
-export type ConnectorReading = z.output<typeof connectorStatus>;
-const reconcileRun = z.object({
-  startedAt: z.number(),
-  endedAt: z.number().optional(),
-  total: z.number(),
-  counts: z.object({ read: z.number(), mended: z.number(), gone: z.number(), failed: z.number() }),
-  stopped: z.string().optional(),
-});
-const reconcileStatus = z.object({
-  running: z.boolean(),
-  run: reconcileRun.optional(),
-  nextAt: z.number().optional(),
-});
-export const status = z.object({
-  ready: z.boolean(),
-  reason: z.string().optional(),
-  receiver: z.string().optional(),
-  journal: z.object({ file: z.string(), head: z.number(), bytes: z.number(), quarantined: z.number() }).optional(),
-  /** Of a worker, instead of the two. */
-  source: z.object({ topic: z.string(), groupId: z.string(), deadLetters: z.string() }).optional(),
-  connectors: z.array(connectorStatus),
-  reconcile: reconcileStatus.optional(),
-});
+const EVERY_MS = 1_000;
 
-/** What a running bridge says of itself at one moment. */
-export interface Reading {
-  /** Milliseconds since 1970. */
-  readonly at: number;
-  readonly status: z.output<typeof status>;
-  /** The answer as it came. */
-  readonly body: object;
-  /** Callbacks answered since the bridge started. */
-  readonly callbacks: number;
-  /** Events delivered or superseded since then, by connector. */
-  readonly delivered: ReadonlyMap<string, number>;
-  /** For how long each connector has not been in step, in seconds; 0 when it is. */
-  readonly lagSeconds: ReadonlyMap<string, number>;
+export function addStatus(program: Command): void {
+  onRunningBridge(
+    program
+      .command('status')
+      .description('show a running bridge: its journal and how far each connector is')
+      .option('--watch', 'again each second, with what happens per second, until Ctrl-C')
+      .addHelpText('after', examples('status', 'status --watch', 'status --json --admin http://10.0.0.5:8081')),
+  ).action(showStatus);
 }
 
-export async function readStatus(client: AdminClient): Promise<Reading> {
-  const [body, metrics] = await Promise.all([client.get('/api/status'), client.text('/metrics')]);
-  const byConnector = (name: string) =>
-    new Map(samples(metrics, name).map(({ labels, value }) => [labels.connector ?? '', value]));
-  return {
-    at: Date.now(),
-    status: status.parse(body),
-    body: z.looseObject({}).parse(body),
-    callbacks: samples(metrics, 'bridge_callbacks_total').reduce((sum, { value }) => sum + value, 0),
-    delivered: byConnector('bridge_delivered_total'),
-    lagSeconds: byConnector('bridge_delivery_lag_seconds'),
+async function showStatus(options: AdminOptions & { readonly watch?: boolean }): Promise<void> {
+  const client = adminClient(options);
+  const first = await read(client);
+  if (options.watch) return watch(client, first, options.json === true);
+  if (options.json) print(JSON.stringify(first.status));
+  else for (const line of statusLines(first)) print(line);
+}
+
+async function read(client: AdminClient): Promise<Reading> {
+  return { at: Date.now(), status: await client.status() };
+}
+
+/** Shows one reading a second until Ctrl-C: on a terminal in one place, elsewhere a line a change. */
+async function watch(client: AdminClient, first: Reading, json: boolean): Promise<void> {
+  const stop = new AbortController();
+  for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => stop.abort());
+  const onTerminal = process.stdout.isTTY && !json;
+  const show = onTerminal ? redraw(client.url) : printChanges(json);
+  if (onTerminal) process.stdout.write(SCREEN.enter);
+  try {
+    let before: Reading | undefined;
+    for await (const next of readings(client, first, stop.signal)) {
+      show(next, before);
+      if (next.ok) before = next.reading;
+    }
+  } finally {
+    if (onTerminal) process.stdout.write(SCREEN.leave);
+  }
+}
+
+type Next = { readonly ok: true; readonly reading: Reading } | { readonly ok: false; readonly fault: Fault };
+type Show = (next: Next, before: Reading | undefined) => void;
+
+/** A bridge that is restarted meanwhile, or that is busy, is waited for. */
+async function* readings(client: AdminClient, first: Reading, signal: AbortSignal): AsyncGenerator<Next> {
+  yield { ok: true, reading: first };
+  for (;;) {
+    await delay(EVERY_MS, undefined, { signal }).catch(() => {});
+    if (signal.aborted) return;
+    try {
+      yield { ok: true, reading: await read(client) };
+    } catch (thrown) {
+      if (!(thrown instanceof BridgeError) || thrown.fault.code.startsWith('token-')) throw thrown;
+      yield { ok: false, fault: thrown.fault };
+    }
+  }
+}
+
+/** The terminal's other screen, so that what stood on the first one comes back; lines that are too long are cut. */
+const SCREEN = { enter: '\x1b[?1049h\x1b[?25l\x1b[?7l', leave: '\x1b[?7h\x1b[?25h\x1b[?1049l', home: '\x1b[H' };
+const CLEAR = { line: '\x1b[K', below: '\x1b[J' };
+
+function redraw(url: string): Show {
+  const { stdout } = process;
+  return (next, before) => {
+    const lines = [paint('dim', `${url}  ${new Date().toLocaleTimeString()}  Ctrl-C ends`), ''];
+    if (next.ok) lines.push(...statusLines(next.reading, ratesBetween(before, next.reading)));
+    else lines.push(paint('red', describeFault(next.fault)));
+    if (!next.ok && before !== undefined) lines.push('', 'before that:', '', ...statusLines(before));
+    // A terminal that does not know its size says that it has 0 rows.
+    const shown = stdout.rows > 1 ? lines.slice(0, stdout.rows - 1) : lines;
+    stdout.write(`${SCREEN.home}${shown.map((line) => `${line}${CLEAR.line}\n`).join('')}${CLEAR.below}`);
   };
 }
 
-/** The samples of one metric of ours, whose labels hold no quotes. */
-function samples(metrics: string, name: string): { labels: Record<string, string>; value: number }[] {
-  const lines = metrics.matchAll(new RegExp(`^${name}(?:\\{([^}]*)\\})? (\\S+)$`, 'gm'));
-  return [...lines].map(([, labels = '', value]) => ({
-    labels: Object.fromEntries([...labels.matchAll(/(\w+)="([^"]*)"/g)].map(([, key = '', text = '']) => [key, text])),
-    value: Number(value),
-  }));
-}
-
-/** Per second, between two readings. Undefined without an earlier one, or when the bridge was started anew in between. */
-export interface Rates {
-  readonly callbacks: number | undefined;
-  delivered(connector: string): number | undefined;
-}
-
-export function ratesBetween(before: Reading | undefined, now: Reading): Rates {
-  const seconds = before === undefined ? 0 : (now.at - before.at) / 1_000;
-  const rate = (from: number | undefined, to: number | undefined): number | undefined =>
-    from === undefined || to === undefined || to < from || seconds <= 0 ? undefined : (to - from) / seconds;
-  return {
-    callbacks: rate(before?.callbacks, now.callbacks),
-    delivered: (connector) => rate(before?.delivered.get(connector), now.delivered.get(connector)),
+function printChanges(json: boolean): Show {
+  let last = '';
+  return (next, before) => {
+    const key = changeKey(next);
+    if (key === last) return;
+    last = key;
+    const at = new Date().toISOString();
+    if (next.ok && json) print(JSON.stringify(next.reading.status));
+    else if (next.ok) print(`${at} ${statusLine(next.reading, ratesBetween(before, next.reading))}`);
+    else if (json) print(JSON.stringify({ at, unreachable: describeFault(next.fault) }));
+    else print(`${at} ${describeFault(next.fault)}`);
   };
 }
 
-/** For people, a line each; with `rates` also what happens per second. */
-export function statusLines(reading: Reading, rates?: Rates): string[] {
-  const { ready, reason, connectors, source } = reading.status;
-  const lines = [
-    `${ready ? paint('green', 'ready') : paint('red', 'not ready')}${reason === undefined ? '' : `: ${reason}`}`,
-    ...takenFrom(reading.status, rates),
-  ];
-  const heads = ['connector', 'kind', 'state', 'lag', 'behind for', 'dead letters'];
-  if (source !== undefined) heads.push('partitions');
-  const row = (one: ConnectorReading): string[] => [
-    one.name,
-    one.kind,
-    one.state.kind,
-    String(one.lag),
-    behindFor(reading, one),
-    String(one.deadLetters),
-    ...(source === undefined ? [] : [one.partitions?.join(', ') || 'none']),
-  ];
-  const styleOf = ({ state, deadLetters }: ConnectorReading) =>
-    state.kind === 'waiting' || state.kind === 'paused' ? 'yellow' : deadLetters > 0 ? 'red' : undefined;
-  lines.push(
-    '',
-    ...tableLines(
-      rates === undefined ? heads : [...heads, 'delivered'],
-      connectors.map((one) => (rates === undefined ? row(one) : [...row(one), shownRate(rates.delivered(one.name))])),
-      (index) => connectors[index] && styleOf(connectors[index]),
-    ),
-  );
-  for (const { name, state } of connectors) {
-    if (state.fault === undefined || state.since === undefined) continue;
-    const next = state.retryAt === undefined ? '' : `, next try ${untilText(state.retryAt - reading.at)}`;
-    lines.push(
-      '',
-      paint(
-        'yellow',
-        `${name} waits since ${span((reading.at - state.since) / 1_000)}${next}: ${visible(state.fault.message)}`,
-      ),
-    );
-    if (state.fault.suggestion !== undefined) lines.push(`  ${visible(state.fault.suggestion)}`);
-  }
-  return lines;
-}
-
-/** Where the events come from: the receiver and journal of a bridge, the topic of a worker. */
-function takenFrom({ receiver, journal, source, reconcile }: Reading['status'], rates: Rates | undefined): string[] {
-  const lines: string[] = [];
-  if (source !== undefined) {
-    lines.push(`source    ${source.topic}, as a member of ${source.groupId}`, `dead      ${source.deadLetters}`);
-  }
-  if (receiver !== undefined) {
-    const receiving = receiver === '' ? 'callbacks are not received' : `callbacks at ${receiver}`;
-    lines.push(rates === undefined ? receiving : `${receiving}, ${shownRate(rates.callbacks)}`);
-  }
-  if (journal !== undefined) {
-    lines.push(`journal   ${journal.file}: ${journal.head} events, ${size(journal.bytes)}`);
-    if (journal.quarantined > 0)
-      lines.push(paint('red', `quarantine ${journal.quarantined} callbacks that could not be mapped`));
-  }
-  if (reconcile !== undefined) lines.push(`reconcile ${reconcileLine(reconcile)}`);
-  return lines;
-}
-
-/** In one line: what a log of changes holds. */
-export function statusLine({ status: { ready, reason, connectors } }: Reading, rates: Rates): string {
-  const lanes = connectors.map(
-    ({ name, state, lag, deadLetters }) =>
-      `${name} ${state.kind}, lag ${lag}, dead letters ${deadLetters}, ${shownRate(rates.delivered(name))}`,
-  );
-  const head = ready ? 'ready' : `not ready${reason === undefined ? '' : ` (${reason})`}`;
-  return [`${head}, callbacks ${shownRate(rates.callbacks)}`, ...lanes].join(' | ');
-}
-
-function behindFor({ lagSeconds }: Reading, { name, lag }: ConnectorReading): string {
-  const seconds = lagSeconds.get(name) ?? 0;
-  return lag > 0 && seconds > 0 ? span(seconds) : '';
-}
-
-function shownRate(rate: number | undefined): string {
-  return rate === undefined ? '…/s' : `${rate < 10 ? rate.toFixed(1) : Math.round(rate)}/s`;
-}
-
-function untilText(ms: number): string {
-  return ms <= 0 ? 'now' : `in ${span(Math.ceil(ms / 1_000))}`;
-}
-
-function reconcileLine({ running, run, nextAt }: z.output<typeof reconcileStatus>): string {
-  const at = (ms: number): string => new Date(ms).toISOString();
-  const next = nextAt === undefined ? '' : `; next ${at(nextAt)}`;
-  if (run === undefined) return `not yet${next}`;
-  const { read, mended, gone, failed } = run.counts;
-  const found = `${read} read, ${mended} mended, ${gone} gone, ${failed} failed`;
-  if (running) return `runs since ${at(run.startedAt)}: ${read} of ${run.total} groups read, ${mended} mended`;
-  if (run.stopped !== undefined) return `${paint('yellow', `stopped: ${run.stopped}`)} (${found})${next}`;
-  return `ended ${at(run.endedAt ?? run.startedAt)}: ${found}${next}`;
+/** Rates alone are no change, nor is how long something has lasted. */
+function changeKey(next: Next): string {
+  if (!next.ok) return describeFault(next.fault);
+  const { ready, reason, connectors, ...rest } = next.reading.status;
+  const lanes = connectors.map(({ name, state, lag, deadLetters }) => [name, state.kind, lag, deadLetters]);
+  return JSON.stringify([ready, reason, 'callbacks' in rest ? rest.callbacks : undefined, lanes]);
 }

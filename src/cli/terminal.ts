@@ -3,7 +3,7 @@ import { SingleBar } from 'cli-progress';
 
 type Style = Parameters<typeof styleText>[0];
 
-/** Colours only on a terminal that wants them. */
+/** Adds colours on a terminal that wants them. */
 export function paint(style: Style, text: string): string {
   return styleText(style, text, { stream: process.stdout });
 }
@@ -12,7 +12,7 @@ export function print(line = ''): void {
   process.stdout.write(`${line}\n`);
 }
 
-/** Control characters, which names and reasons from outside may hold, are shown as such: a terminal would obey them. */
+/** Shows control characters as such, which names and reasons from outside may hold: a terminal would obey them. */
 export function visible(text: string): string {
   return text.replaceAll(/[^\P{Cc}\n]/gu, escaped);
 }
@@ -21,12 +21,12 @@ function escaped(control: string): string {
   return `\\u${control.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }
 
-/** Columns as wide as their widest cell. */
+/** Prints columns that are as wide as their widest cell. */
 export function table(heads: readonly string[], rows: readonly (readonly string[])[]): void {
   for (const line of tableLines(heads, rows)) print(line);
 }
 
-/** The same as lines; `styleOf` says how a row is shown, where it stands out. */
+/** Returns the lines of a table; `styleOf` gives the rows that stand out their style. */
 export function tableLines(
   heads: readonly string[],
   rows: readonly (readonly string[])[],
@@ -48,12 +48,12 @@ export function tableLines(
 
 export interface Progress {
   advance(): void;
-  /** `total` when it has changed. */
+  /** Takes a `total` where it has changed. */
   set(done: number, total?: number): void;
   end(): void;
 }
 
-/** A bar on standard error with rate and time left; nothing when that is not a terminal. */
+/** Shows a bar on standard error with rate and time left; nothing where that is not a terminal. */
 export function progress(label: string, total: number): Progress {
   if (!process.stderr.isTTY) return { advance() {}, set() {}, end() {} };
   const bar = new SingleBar({
@@ -72,14 +72,5 @@ export function progress(label: string, total: number): Progress {
     if (total !== undefined) bar.setTotal(total);
     bar.update(done, { rate: Math.round((done * 1000) / (performance.now() - start)) });
   };
-  return {
-    advance: () => set(done + 1),
-    set,
-    end: () => bar.stop(),
-  };
-}
-
-/** How to call this program from here: a checkout runs its sources through npm, so that Node 24 is on the path. */
-export function commandLine(args: string): string {
-  return import.meta.url.endsWith('.ts') ? `npm run bridge -- ${args}` : `npx group-sync-bridge ${args}`;
+  return { advance: () => set(done + 1), set, end: () => bar.stop() };
 }

@@ -6,8 +6,8 @@ const { data } = canonicalEvent.shape;
 const { changed, origin, occurredAtFrom } = data.shape;
 
 /**
- * The event as a reader may rely on it: what a later bridge may add without a new version is let through
- * (docs/compatibility.md), where the writer's own schema is strict.
+ * The event that a reader may rely on. Unlike the writer's own schema it lets through everything that a later bridge may add
+ * without a new version (docs/compatibility.md).
  */
 export const receivedEvent = canonicalEvent
   .extend({
@@ -22,10 +22,10 @@ export const receivedEvent = canonicalEvent
   .loose()
   .meta(canonicalEvent.meta() ?? {});
 
-/** An event as it was read. Fields that this version does not know stand in it, untyped. */
+/** An event that was read. It keeps fields that this version does not know, untyped. */
 export interface GroupEvent extends Omit<CanonicalEvent, 'data'> {
   readonly data: Omit<EventData, 'occurredAtFrom'> & {
-    /** callback, receipt, read, or what a later bridge says. */
+    /** `callback`, `receipt`, `read`, or a value of a later bridge. */
     readonly occurredAtFrom: string;
   };
 }
@@ -33,8 +33,8 @@ export interface GroupEvent extends Omit<CanonicalEvent, 'data'> {
 export type ParsedEvent = { readonly ok: true; readonly event: GroupEvent } | Unreadable;
 
 /**
- * An event from a message of a topic with `content: events`, in either format. What it does not know is told as
- * `message-type-unknown` or `message-version-unknown`: a later bridge may write such, and a reader may pass over them.
+ * Reads the event of a message from a topic with `content: events`, in either format. An event of an unknown type or version
+ * has the fault `message-type-unknown` or `message-version-unknown`: a later bridge may write such, and a reader may skip them.
  */
 export function parseEvent(message: IncomingMessage): ParsedEvent {
   if (message.value === null) {
@@ -82,7 +82,7 @@ function readEvent(value: unknown): ParsedEvent {
     }
   }
   const checked = receivedEvent.safeParse(value);
-  // The value itself, not what the schema made of it: nothing that a later bridge added is lost.
+  // Returns the value itself and not the schema's output, which would lack what a later bridge added.
   if (checked.success) return { ok: true, event: value as GroupEvent };
   const isGroup = isObject(value) && 'versions' in value;
   return invalid('an event', checked.error, isGroup ? 'this looks like a group: read it with parseGroup' : undefined);

@@ -12,14 +12,14 @@ export interface GroupViewOptions {
 
 /** A merged copy of the groups. Destroyed groups stay in it, with `destroyed: true`, so that late changes cannot bring them back. */
 export interface GroupView {
-  /** Merges one event, in any order and any number of times. Returns the group as it is then. */
+  /** Merges one event, in any order and any number of times. Returns the resulting group. */
   apply(event: GroupEvent): Group;
-  /** Merges one state of a topic with `content: groups`. Returns the group as it is then; undefined: destroyed, and never seen. */
+  /** Merges one state of a topic with `content: groups`. Returns the resulting group; undefined for one that is destroyed and was never seen. */
   applyState(state: GroupState): Group | undefined;
   get(groupId: string): Group | undefined;
   /** Group id and group, in the order in which they were first seen. */
   entries(): IterableIterator<[string, Group]>;
-  /** How many groups are held, destroyed ones included. */
+  /** The number of groups, destroyed ones included. */
   readonly size: number;
 }
 
@@ -43,8 +43,8 @@ export function createGroupView(options: GroupViewOptions = {}): GroupView {
       const before = groups.get(groupId);
       if (group !== null) return hold(groupId, before, before === undefined ? group : join(before, group));
       if (before === undefined || before.destroyed) return before;
-      // A tombstone carries no version: the one before it stays, so that whatever is older than that changes nothing,
-      // and only what is newer, such as a creation, brings the group back.
+      // A tombstone carries no version, so the earlier versions stay: an older change still changes nothing, and only
+      // a newer one, such as a creation, brings the group back.
       return hold(groupId, before, { ...before, destroyed: true });
     },
     get: (groupId) => groups.get(groupId),

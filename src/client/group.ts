@@ -9,7 +9,7 @@ export interface GroupState {
 
 export type ParsedGroup = ({ readonly ok: true } & GroupState) | Unreadable;
 
-/** The state from a message of a topic with `content: groups`: the key is the group's id, no value says it is destroyed. */
+/** Reads the state of a message from a topic with `content: groups`: the key is the group's id, and no value means destroyed. */
 export function parseGroup(message: IncomingMessage): ParsedGroup {
   if (message.value === null) {
     const groupId = textOf(message.key ?? '');

@@ -1,4 +1,4 @@
-/** For those who read the topics: `import { parseEvent, createGroupView } from 'group-sync-bridge/consumer'`. */
+/** For readers of the topics: `import { parseEvent, createGroupView } from 'group-sync-bridge/consumer'`. */
 export type { ChangedFields, EventType, Origin } from '../model/event.ts';
 export type { MessageFault } from '../model/fault.ts';
 export type { Group, Version } from '../model/group.ts';

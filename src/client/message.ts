@@ -3,7 +3,7 @@ import type { MessageFault } from '../model/fault.ts';
 
 type Bytes = Uint8Array | string;
 
-/** A Kafka message, as kafkajs and others hand it over. */
+/** A Kafka message in the form that kafkajs and others have. */
 export interface IncomingMessage {
   readonly key?: Bytes | null | undefined;
   /** null is a tombstone. */
@@ -18,7 +18,7 @@ export interface Unreadable {
 
 export const unreadable = (fault: MessageFault): Unreadable => ({ ok: false, fault });
 
-/** The text of a key or value; undefined where the bytes are not UTF-8. */
+/** Returns the text of a key or value; undefined where the bytes are not UTF-8. */
 export function textOf(bytes: Bytes): string | undefined {
   if (typeof bytes === 'string') return bytes;
   try {
@@ -28,7 +28,7 @@ export function textOf(bytes: Bytes): string | undefined {
   }
 }
 
-/** Every header as text; of one that is there several times, the last. */
+/** Returns every header as text; the last of several with one name. */
 export function headersOf(message: IncomingMessage): ReadonlyMap<string, string> {
   const found = new Map<string, string>();
   for (const [name, value] of Object.entries(message.headers ?? {})) {
@@ -41,7 +41,7 @@ export function headersOf(message: IncomingMessage): ReadonlyMap<string, string>
 
 export type Json = { readonly ok: true; readonly value: unknown } | Unreadable;
 
-/** The value as JSON. */
+/** Parses the value as JSON. */
 export function jsonOf(bytes: Bytes): Json {
   const text = textOf(bytes);
   if (text === undefined) return unreadable({ code: 'message-not-json', message: 'the value is not UTF-8' });
@@ -56,7 +56,7 @@ export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** The first of the problems, which is enough to find the writer. */
+/** Returns the first problem, which is enough to find the writer. */
 export function invalid(what: string, error: z.ZodError, suggestion?: string): Unreadable {
   const [issue] = error.issues;
   const path = issue?.path.map(String).join('.') ?? '';

@@ -1,264 +1,257 @@
 import {
   type Alias,
-  type Document,
   isAlias,
+  isCollection,
   isMap,
+  isNode,
   isScalar,
   isSeq,
   LineCounter,
   type Node,
   type Pair,
   parseDocument,
-  type Scalar,
-  type YAMLMap,
-  type YAMLSeq,
+  visit,
+  type YAMLError,
 } from 'yaml';
 import { type Environment, expand } from './environment.ts';
-import { formatPath, type Path, type Problem } from './problems.ts';
-import { explain } from './syntax.ts';
+import { formatPath, type Path } from './problems.ts';
 
-/** Where a value stands in the text, and what its text may mean besides. */
+/** Where a value stands in the text. */
 export interface Place {
-  /** The key in front of it; in a list, or at the top, there is none. */
-  readonly key?: number;
+  /** The key before it; absent in a list and at the top. */
+  readonly key: number | undefined;
   readonly value: number;
   readonly collection: boolean;
-  readonly children: Map<string | number, Place>;
-  /** Keys whose value expanded to nothing: they count as left out. */
-  readonly emptied: Map<string, Place>;
+  /** What its text was expanded from. */
   readonly variables: readonly string[];
-  /** Its variables could not be expanded, so what the schema says about it means nothing. */
-  readonly unusable?: boolean;
-  /** What stands here if the schema refuses the first reading: 8080 for a plain `${PORT}`, a mapping for a bare `key:`. */
-  readonly otherwise?: unknown;
+  /** It could not be read, so what the schema says about it means nothing. */
+  readonly unusable: boolean;
+}
+
+/** A problem, at an offset of the text. */
+export interface Finding {
+  readonly offset: number;
+  readonly path: Path;
+  readonly message: string;
+  readonly suggestion?: string | undefined;
 }
 
 /** A YAML text as plain data, with the place of each value. */
 export interface Reading {
   readonly data: unknown;
-  readonly root: Place;
-  readonly problems: readonly Problem[];
+  /** By the path as people read it; see formatPath. */
+  readonly places: ReadonlyMap<string, Place>;
+  readonly findings: readonly Finding[];
   /** False when the text is no YAML: `data` is then of no use. */
   readonly wellFormed: boolean;
   at(offset: number): { line: number; column: number };
 }
 
-/** Far beyond any honest file, far below what hurts. */
-const MAX_ALIASED_VALUES = 10_000;
+/** Far beyond any honest file, far below what hurts; what aliases repeat counts each time. */
+const MAX_VALUES = 50_000;
 
 /** Reads YAML and expands `${…}` in its scalars, never in its keys: a variable cannot bring in YAML. */
-export function readDocument(text: string, file: string, environment: Environment): Reading {
-  const lines = new LineCounter();
-  const at = (offset: number) => {
-    const { line, col } = lines.linePos(offset);
+export function readDocument(text: string, environment: Environment): Reading {
+  const lineCounter = new LineCounter();
+  const at = (offset: number): { line: number; column: number } => {
+    const { line, col } = lineCounter.linePos(offset);
     return { line: Math.max(1, line), column: Math.max(1, col) };
   };
-  const document = parseDocument(text, {
-    lineCounter: lines,
-    prettyErrors: false,
-    // Told by the walk below, which knows the path of the key and where it stood first.
-    uniqueKeys: false,
-    logLevel: 'error',
+  // Repeated keys are told by the walk, which knows where the first one stands.
+  const document = parseDocument(text, { lineCounter, prettyErrors: false, uniqueKeys: false, logLevel: 'error' });
+  const targets = new Map<Alias, Node>();
+  const anchors = new Map<string, Node>();
+  visit(document, {
+    Node(_, node) {
+      const target = isAlias(node) ? anchors.get(node.source) : undefined;
+      if (isAlias(node)) target !== undefined && targets.set(node, target);
+      else if (node.anchor) anchors.set(node.anchor, node);
+    },
   });
-  const problems: Problem[] = [];
-  const report = (offset: number, path: Path, message: string, suggestion?: string): void => {
-    problems.push({ file, ...at(offset), path: formatPath(path), message, ...(suggestion && { suggestion }) });
-  };
 
+  const walk: Walk = {
+    ...{ text, environment, targets, lineOf: (offset) => at(offset).line },
+    ...{ places: new Map(), findings: [], open: new Set(), values: 0, lastQuote: undefined },
+  };
+  const data = read(walk, document.contents, []);
   let previousLine = 0;
   for (const error of [...document.errors, ...document.warnings]) {
-    const { offset, message, suggestion } = explain(error, document, text);
-    const { line } = at(offset);
+    const finding = explain(error, walk);
+    const { line } = at(finding.offset);
     // One slip makes the parser stumble several times on its line.
-    if (line !== previousLine) report(offset, [], message, suggestion);
+    if (line !== previousLine) walk.findings.push(finding);
     previousLine = line;
   }
-
-  const { data, place } = walk(document, text, environment, report, (offset) => at(offset).line);
-  return { data, root: place, problems, wellFormed: document.errors.length === 0, at };
+  const wellFormed = document.errors.length === 0 && walk.values <= MAX_VALUES;
+  return { data, places: walk.places, findings: walk.findings, wellFormed, at };
 }
 
-type Report = (offset: number, path: Path, message: string, suggestion?: string) => void;
-
-interface Read {
-  readonly data: unknown;
-  readonly place: Place;
-  /** A plain scalar that expanded to nothing. */
-  readonly empty?: boolean;
+interface Walk {
+  readonly text: string;
+  readonly environment: Environment;
+  readonly targets: ReadonlyMap<Alias, Node>;
+  readonly places: Map<string, Place>;
+  readonly findings: Finding[];
+  /** The collections that the walk is inside of. */
+  readonly open: Set<Node>;
+  values: number;
+  lastQuote: number | undefined;
+  lineOf(offset: number): number;
 }
 
-function walk(
-  document: Document,
-  text: string,
-  environment: Environment,
-  report: Report,
-  lineOf: (offset: number) => number,
-): Read {
-  const tags = document.schema?.tags ?? [];
-  const open = new Set<unknown>();
-  const targets = new Map<Alias, Node>();
-  let depth = 0;
-  let aliased = 0;
+function report({ findings }: Walk, offset: number, path: Path, message: string, suggestion?: string): void {
+  findings.push({ offset, path, message, suggestion });
+}
 
-  const placeOf = (value: number, key: number | undefined, collection: boolean): Place => ({
-    ...(key !== undefined && { key }),
-    value,
-    collection,
-    children: new Map(),
-    emptied: new Map(),
-    variables: [],
-  });
-
-  /** `key` is where the key stands; `after` where a value would, if there is none. */
-  const read = (node: unknown, path: Path, after: number, key?: number): Read => {
-    if (depth > 0) aliased += 1;
-    if (isAlias(node)) return readAlias(node, path, key);
-    if (isMap(node)) return readMap(node, path, key);
-    if (isSeq(node)) return readList(node, path, key);
-    if (isScalar(node)) return readScalar(node, path, key);
-    return { data: null, place: { ...placeOf(key ?? after, key, false), otherwise: {} } };
+/**
+ * Returns the data of a node, undefined for a plain scalar that expands to nothing: it counts as left out. `key` is where
+ * its key stands, `alias` the alias that stands for it.
+ */
+function read(walk: Walk, node: unknown, path: Path, key?: number, alias?: number): unknown {
+  const [from = 0, to = 0] = (isNode(node) && node.range) || [];
+  const start = alias ?? (from < to ? from : (key ?? from));
+  const mark = (more: Partial<Place> = {}): void => {
+    const place = { key, value: start, collection: false, variables: [], unusable: false };
+    walk.places.set(formatPath(path), { ...place, ...more });
   };
+  if (!spend(walk, 1, start, path)) return undefined;
+  if (isAlias(node)) {
+    const target = targetOf(walk, node, path);
+    if (target !== undefined) return read(walk, target, path, key, start);
+    mark({ unusable: true });
+    return '';
+  }
+  if (isCollection(node)) {
+    mark({ collection: true });
+    walk.open.add(node);
+    const data = isMap(node) ? readMap(walk, node.items, path) : readList(walk, node.items, path);
+    walk.open.delete(node);
+    return data;
+  }
+  const value = isScalar(node) ? node.value : null;
+  if (!isScalar(node) || typeof value !== 'string') {
+    mark();
+    return value;
+  }
+  if (node.type?.startsWith('QUOTE')) walk.lastQuote = start;
+  const { text, variables, faults } = expand(value, walk.environment);
+  // A scalar that stands in the text as it is read, without escapes and folding, lets us point into it.
+  const inside = from + (node.type?.startsWith('QUOTE') ? 1 : 0);
+  const verbatim = walk.text.startsWith(value, inside);
+  for (const { index, message, suggestion } of faults) {
+    report(walk, verbatim ? inside + index : start, path, message, suggestion);
+  }
+  mark({ variables, unusable: faults.length > 0 });
+  return text === '' && variables.length > 0 && faults.length === 0 && isPlain(node) ? undefined : text;
+}
 
-  const readAlias = (alias: Alias, path: Path, key: number | undefined): Read => {
-    const start = alias.range?.[0] ?? 0;
-    const unusable: Read = { data: null, place: { ...placeOf(start, key, false), unusable: true } };
-    if (aliased > MAX_ALIASED_VALUES) return unusable;
-    const target = targets.get(alias) ?? alias.resolve(document);
-    if (target === undefined) {
-      report(start, path, 'no such anchor stands above this', 'put text that begins with * in quotes');
-      return unusable;
-    }
-    targets.set(alias, target);
-    if (open.has(target)) {
-      report(start, path, 'this alias stands inside what it repeats');
-      return unusable;
-    }
-    depth += 1;
-    const found = read(target, path, start, key);
-    depth -= 1;
-    if (aliased <= MAX_ALIASED_VALUES) return { ...found, place: { ...found.place, value: start } };
-    if (depth === 0) report(start, path, `the aliases up to here repeat more than ${MAX_ALIASED_VALUES} values`);
-    return unusable;
-  };
+/** Counts values; returns false, and reports it once, after the last one that a file may hold. */
+function spend(walk: Walk, values: number, offset: number, path: Path): boolean {
+  const before = walk.values;
+  walk.values += values;
+  if (before <= MAX_VALUES && walk.values > MAX_VALUES) {
+    report(walk, offset, path, `the file holds more than ${MAX_VALUES} values, each repetition by an alias counted`);
+  }
+  return walk.values <= MAX_VALUES;
+}
 
-  const readList = (list: YAMLSeq, path: Path, key: number | undefined): Read => {
-    const data: unknown[] = [];
-    const place = placeOf(list.range?.[0] ?? 0, key, true);
-    open.add(list);
-    for (const item of list.items) {
-      const found = read(item, [...path, data.length], place.value);
-      if (found.empty) continue;
-      place.children.set(data.length, found.place);
-      data.push(found.data);
-    }
-    open.delete(list);
-    return { data, place };
-  };
-
-  const readMap = (map: YAMLMap, path: Path, key: number | undefined): Read => {
-    const data: Record<string, unknown> = {};
-    const place = placeOf(map.range?.[0] ?? 0, key, true);
-    const seen = new Map<string, number>();
-    const merged: { pair: Pair; start: number }[] = [];
-    open.add(map);
-    for (const pair of map.items) {
-      const start = startOf(pair.key) ?? place.value;
-      const name = keyName(pair.key);
-      if (name === undefined || name === '__proto__') {
-        report(start, path, 'a key must be a plain word, followed by a colon');
-        continue;
-      }
-      const twin = seen.get(name);
-      if (twin !== undefined) {
-        report(start, [...path, name], 'this key appears twice', `it stands in line ${lineOf(twin)} already`);
-      }
-      seen.set(name, start);
-      if (name === '<<' && isPlain(pair.key)) {
-        merged.push({ pair, start });
-        continue;
-      }
-      const found = read(pair.value, [...path, name], start, start);
-      if (twin !== undefined) continue;
-      if (found.empty) {
-        place.emptied.set(name, found.place);
-        continue;
-      }
-      data[name] = found.data;
-      place.children.set(name, found.place);
-    }
-    for (const { pair, start } of merged) merge(pair.value, path, start, data, place);
-    open.delete(map);
-    return { data, place };
-  };
-
-  /** `<<: *defaults`, or a list of them: what the mapping itself says wins, then the earlier one. */
-  const merge = (node: unknown, path: Path, start: number, data: Record<string, unknown>, place: Place): void => {
-    for (const source of isSeq(node) ? node.items : [node]) {
-      const found = read(source, path, start, start);
-      if (found.place.unusable) continue;
-      if (!found.place.collection || Array.isArray(found.data)) {
-        report(startOf(source) ?? start, path, 'only mappings can be merged by <<');
-        continue;
-      }
-      for (const [name, value] of Object.entries(found.data as Record<string, unknown>)) {
-        const child = found.place.children.get(name);
-        if (Object.hasOwn(data, name) || child === undefined) continue;
-        data[name] = value;
-        place.children.set(name, child);
-      }
-    }
-  };
-
-  const readScalar = (scalar: Scalar, path: Path, key: number | undefined): Read => {
-    const [start = 0, end = 0] = scalar.range ?? [];
-    const place = placeOf(start === end ? (key ?? start) : start, key, false);
-    // A bare `receiver:` whose settings are all commented out is an empty mapping, where one is wanted.
-    if (scalar.value === null && start === end) return { data: null, place: { ...place, otherwise: {} } };
-    if (typeof scalar.value !== 'string') return { data: scalar.value, place };
-
-    const { text: expanded, variables, faults } = expand(scalar.value, environment);
-    // A scalar that stands in the text as it is read (no escapes, no folding) lets us point into it.
-    const inside = start + (scalar.type?.startsWith('QUOTE') ? 1 : 0);
-    const verbatim = text.startsWith(scalar.value, inside);
-    for (const { index, message, suggestion } of faults) {
-      report(verbatim ? inside + index : start, path, message, suggestion);
-    }
-    if (faults.length > 0) return { data: '', place: { ...place, variables, unusable: true } };
-    if (variables.length === 0) return { data: expanded, place };
-    if (!isPlain(scalar)) return { data: expanded, place: { ...place, variables } };
-    const otherwise = resolvePlain(expanded);
-    return {
-      data: expanded,
-      place: { ...place, variables, ...(otherwise !== undefined && { otherwise }) },
-      empty: expanded === '',
-    };
-  };
-
-  /** The number or boolean that a plain YAML scalar of this text would be. */
-  const resolvePlain = (value: string): unknown => {
-    const trimmed = value.trim();
-    for (const tag of tags) {
-      if (!('test' in tag) || tag.default !== true || !tag.test?.test(trimmed)) continue;
-      const resolved: unknown = tag.resolve?.(trimmed, () => {}, {});
-      const value = isScalar(resolved) ? resolved.value : resolved;
-      return typeof value === 'number' || typeof value === 'boolean' ? value : undefined;
-    }
+function targetOf(walk: Walk, alias: Alias, path: Path): Node | undefined {
+  const [start = 0] = alias.range ?? [];
+  const target = walk.targets.get(alias);
+  if (target === undefined) {
+    report(walk, start, path, 'no such anchor stands above this', 'put text that begins with * in quotes');
+  } else if (walk.open.has(target)) {
+    report(walk, start, path, 'this alias stands inside what it repeats');
     return undefined;
-  };
+  }
+  return target;
+}
 
-  return read(document.contents, [], 0);
+function readList(walk: Walk, items: readonly unknown[], path: Path): unknown[] {
+  const data: unknown[] = [];
+  for (const item of items) {
+    const value = read(walk, item, [...path, data.length]);
+    if (value !== undefined) data.push(value);
+  }
+  return data;
+}
+
+function readMap(walk: Walk, pairs: readonly Pair[], path: Path, data: Record<string, unknown> = {}): unknown {
+  const seen = new Map<string, number>();
+  const merges: Pair[] = [];
+  for (const pair of pairs) {
+    const [start = 0] = (isNode(pair.key) && pair.key.range) || [];
+    const name = keyName(pair.key);
+    const twin = name === undefined ? undefined : seen.get(name);
+    if (name === undefined || name === '__proto__') {
+      report(walk, start, path, 'a key must be a plain word, followed by a colon');
+    } else if (twin !== undefined) {
+      const suggestion = `it stands in line ${walk.lineOf(twin)} already`;
+      report(walk, start, [...path, name], 'this key appears twice', suggestion);
+    } else if (name === '<<' && isPlain(pair.key)) {
+      merges.push(pair);
+    } else if (!Object.hasOwn(data, name)) {
+      seen.set(name, start);
+      data[name] = read(walk, pair.value, [...path, name], start);
+    }
+  }
+  for (const { value } of merges) merge(walk, value, path, data);
+  return data;
+}
+
+/** `<<: *defaults`, or a list of them: what the mapping itself says wins, then the earlier one. */
+function merge(walk: Walk, node: unknown, path: Path, data: Record<string, unknown>): void {
+  for (const source of isSeq(node) ? node.items : [node]) {
+    const [start = 0] = (isNode(source) && source.range) || [];
+    const target = isAlias(source) ? targetOf(walk, source, path) : source;
+    if (target === undefined) continue;
+    if (!isMap(target)) {
+      report(walk, start, path, 'only mappings can be merged by <<');
+      continue;
+    }
+    if (!spend(walk, 1 + target.items.length, start, path)) return;
+    walk.open.add(target);
+    readMap(walk, target.items, path, data);
+    walk.open.delete(target);
+  }
 }
 
 function isPlain(node: unknown): boolean {
   return isScalar(node) && node.type === 'PLAIN' && node.tag === undefined;
 }
 
-function startOf(node: unknown): number | undefined {
-  return isScalar(node) || isMap(node) || isSeq(node) || isAlias(node) ? node.range?.[0] : undefined;
-}
-
 /** As written: `0x10:` is the key "0x10". */
 function keyName(node: unknown): string | undefined {
   if (!isScalar(node) || node.value === null) return undefined;
   return node.source ?? String(node.value);
+}
+
+type Code = YAMLError['code'];
+
+const REMEDIES: Readonly<Partial<Record<Code, string>>> = {
+  TAB_AS_INDENT: 'indent with spaces',
+  BAD_SCALAR_START: 'put the value in quotes',
+  BAD_DQ_ESCAPE: 'double the \\, or use single quotes',
+  TAG_RESOLVE_FAILED: 'put text that begins with ! in quotes',
+  BLOCK_AS_IMPLICIT_KEY: 'mend the indentation, or put a value that holds ": " in quotes',
+  MULTIPLE_DOCS: 'remove the --- and what follows it',
+};
+
+/** Where the parser's own message speaks to programmers. */
+const MESSAGES: Readonly<Partial<Record<Code, string>>> = {
+  MULTIPLE_DOCS: 'the file holds more than one YAML document',
+  RESOURCE_EXHAUSTION: 'this is nested too deeply',
+};
+
+/** Words what yaml found wrong with the text; never quotes the text, since an unquoted password can begin with |. */
+function explain({ code, pos, message }: YAMLError, { text, lastQuote }: Walk): Finding {
+  const [offset] = pos;
+  if (/^Missing closing .quote$/.test(message) && lastQuote !== undefined) {
+    // The parser notices at the end of the file; people look for the beginning.
+    return { offset: lastQuote, path: [], message: 'this quote is never closed' };
+  }
+  const own = MESSAGES[code] ?? message.replace(/(?<=\w): .*| \\.*/s, '');
+  if (offset === 0 || !text.startsWith('${', offset - 1))
+    return { offset, path: [], message: own, suggestion: REMEDIES[code] };
+  return { offset: offset - 1, path: [], message: own, suggestion: 'inside [ ] and { } a variable needs quotes' };
 }

@@ -13,154 +13,77 @@ export interface ExpansionFault {
 
 export interface Expansion {
   readonly text: string;
-  /** The names the text mentions; none when it holds no `${`. */
+  /** The variables and files that the text names, as people know them: `NAME`, `file:/path`. */
   readonly variables: readonly string[];
   readonly faults: readonly ExpansionFault[];
 }
 
-type Part = string | Reference;
-
-interface Reference {
-  readonly index: number;
-  /** Of a variable, or the path of a file. */
-  readonly name: string;
-  readonly operator?: '-' | '+' | 'file';
-  readonly operand: readonly Part[];
-}
-
-type Parsed<T> =
-  | { readonly ok: true; readonly value: T; readonly end: number }
-  | { readonly ok: false; readonly fault: ExpansionFault };
-
 const FORMS = '${NAME}, ${NAME:-default}, ${NAME:+value} and ${file:/path} are known, and $${ for a literal ${';
+
+/** A literal `${`, a reference, or the beginning of something that is neither. An operand may hold `{…}`, one level deep. */
+const TOKEN =
+  /\$\$\{|\$\{(?:file:(?![-+])\s*(?<file>[^{}]*[^{}\s])\s*|(?<name>[A-Za-z_]\w*)(?::(?<operator>[-+])(?<operand>(?:[^{}]|\{[^{}]*\})*))?)\}|\$\{/g;
 
 /**
  * Expands `${NAME}`, `${NAME:-default}` (unset or empty) and `${NAME:+value}` (set and not empty), and `${file:/path}` to
- * what the file holds, without the line end behind it. Defaults and values may hold references and balanced braces
- * themselves; what a variable or a file holds is never expanded again. `$${` is `${`.
+ * what the file holds, less one line end. Operands may hold references themselves; an operand that is not used is not
+ * expanded. What a variable or a file holds is never expanded again. `$${` is `${`.
  */
 export function expand(text: string, environment: Environment): Expansion {
-  const parsed = parseParts(text, 0, false);
-  if (!parsed.ok) return { text, variables: [], faults: [parsed.fault] };
+  const variables = new Set<string>();
   const faults: ExpansionFault[] = [];
-  const expanded = evaluate(parsed.value, environment, faults);
-  return { text: expanded, variables: [...new Set(namesIn(parsed.value))], faults };
-}
+  const lastBrace = text.lastIndexOf('}');
 
-function parseParts(text: string, from: number, inOperand: boolean): Parsed<Part[]> {
-  const parts: Part[] = [];
-  let literal = '';
-  let depth = 0;
-  let at = from;
-  while (at < text.length) {
-    if (text.startsWith('$${', at)) {
-      literal += '${';
-      // Inside an operand its closing brace is literal too, or `${A:-$${x}}` would end early.
-      depth += 1;
-      at += 3;
-      continue;
+  const replace = (index: number, token: string, groups: Readonly<Record<string, string | undefined>>): string => {
+    const { file, name, operator, operand = '' } = groups;
+    if (token === '$${') return '${';
+    if (file !== undefined) {
+      variables.add(`file:${file}`);
+      return contentOf(file, (message, suggestion) => faults.push({ index, message, suggestion }));
     }
-    if (text.startsWith('${', at)) {
-      const reference = parseReference(text, at);
-      if (!reference.ok) return reference;
-      parts.push(literal, reference.value);
-      literal = '';
-      at = reference.end;
-      continue;
+    if (name === undefined) {
+      const message = lastBrace < index ? '${ is not closed by }' : 'this is no form of ${…} that is known';
+      faults.push({ index, message, suggestion: FORMS });
+      return '';
     }
-    const character = text[at] ?? '';
-    if (inOperand && character === '}') {
-      if (depth === 0) return { ok: true, value: [...parts, literal], end: at };
-      depth -= 1;
+    variables.add(name);
+    // Reads own names only: `${constructor}` is not set.
+    const value = Object.hasOwn(environment, name) ? environment[name] : undefined;
+    const filled = value !== undefined && value !== '';
+    if (operator === undefined) {
+      if (value !== undefined) return value;
+      const suggestion = `export ${name}=…, or give a default: \${${name}:-default}`;
+      faults.push({ index, message: `the environment variable ${name} is not set`, suggestion });
+      return '';
     }
-    if (inOperand && character === '{') depth += 1;
-    literal += character;
-    at += 1;
-  }
-  return { ok: true, value: [...parts, literal], end: at };
-}
+    if (filled !== (operator === '+')) return value ?? '';
+    const inner = expand(operand, environment);
+    const offset = index + token.length - 1 - operand.length;
+    for (const one of inner.variables) variables.add(one);
+    for (const fault of inner.faults) faults.push({ ...fault, index: offset + fault.index });
+    return inner.text;
+  };
 
-function parseReference(text: string, index: number): Parsed<Reference> {
-  const malformed = (message: string): Parsed<Reference> => ({
-    ok: false,
-    fault: { index, message, suggestion: FORMS },
+  const expanded = text.replace(TOKEN, (token: string, ...rest) => {
+    const groups = rest.at(-1) as Readonly<Record<string, string | undefined>>;
+    return replace(rest.at(-3) as number, token, groups);
   });
-  const [name = ''] = /^[^}:{$]*/.exec(text.slice(index + 2)) ?? [];
-  const after = index + 2 + name.length;
-  if (after >= text.length) return malformed('${ is not closed by }');
-  if (name === '') return malformed('${ names no variable');
-  if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) return malformed(`"${name}" is not the name of a variable`);
-  if (text[after] === '}') return { ok: true, value: { index, name, operand: [] }, end: after + 1 };
-
-  const operator = text[after + 1];
-  if (name === 'file' && text[after] === ':' && operator !== '-' && operator !== '+') {
-    const end = text.indexOf('}', after);
-    if (end < 0) return malformed('${ is not closed by }');
-    const file = text.slice(after + 1, end).trim();
-    if (file === '') return malformed('${file: names no file');
-    return { ok: true, value: { index, name: file, operator: 'file', operand: [] }, end: end + 1 };
-  }
-  if (text[after] !== ':' || (operator !== '-' && operator !== '+')) {
-    return malformed(`\${${name} is followed by "${text.slice(after, after + 2)}"`);
-  }
-  const operand = parseParts(text, after + 2, true);
-  if (!operand.ok) return operand;
-  if (operand.end >= text.length) return malformed('${ is not closed by }');
-  return { ok: true, value: { index, name, operator, operand: operand.value }, end: operand.end + 1 };
+  return { text: expanded, variables: [...variables], faults };
 }
 
-/** Operands that are not used are not evaluated: what they leave unset is no fault. */
-function evaluate(parts: readonly Part[], environment: Environment, faults: ExpansionFault[]): string {
-  return parts
-    .map((part) => {
-      if (typeof part === 'string') return part;
-      if (part.operator === 'file') return contentOf(part, faults);
-      // Own names only: `${constructor}` is not set.
-      const value = Object.hasOwn(environment, part.name) ? environment[part.name] : undefined;
-      const filled = value !== undefined && value !== '';
-      if (part.operator === '+') return filled ? evaluate(part.operand, environment, faults) : '';
-      if (part.operator === '-') return filled ? value : evaluate(part.operand, environment, faults);
-      if (value === undefined) {
-        faults.push({
-          index: part.index,
-          message: `the environment variable ${part.name} is not set`,
-          suggestion: `export ${part.name}=…, or give a default: \${${part.name}:-default}`,
-        });
-      }
-      return value ?? '';
-    })
-    .join('');
-}
-
-/** Secrets are short; what is larger is not one, and would only be shown to nobody’s use. */
+/** Secrets are short; a larger file is not one, and would only be shown to nobody’s use. */
 const MAX_FILE_BYTES = 65_536;
 
-function contentOf({ index, name }: Reference, faults: ExpansionFault[]): string {
-  let bytes: Buffer;
+function contentOf(file: string, report: (message: string, suggestion: string) => void): string {
   try {
-    bytes = readFileSync(name);
+    const bytes = readFileSync(file);
+    if (bytes.length <= MAX_FILE_BYTES) return bytes.toString('utf8').replace(/\r?\n$/, '');
+    const suggestion = `name the file that holds the secret and nothing else, at most ${MAX_FILE_BYTES} bytes`;
+    report(`the file ${file} is too large for a secret`, suggestion);
   } catch (thrown) {
     const reason = (thrown as NodeJS.ErrnoException).code ?? 'unknown';
-    faults.push({
-      index,
-      message: `the file ${name} cannot be read (${reason})`,
-      suggestion: 'correct the path (it is relative to the working directory), or let this user read the file',
-    });
-    return '';
+    const suggestion = 'correct the path (it is relative to the working directory), or let this user read the file';
+    report(`the file ${file} cannot be read (${reason})`, suggestion);
   }
-  if (bytes.length > MAX_FILE_BYTES) {
-    const suggestion = `name the file that holds the secret and nothing else, at most ${MAX_FILE_BYTES} bytes`;
-    faults.push({ index, message: `the file ${name} is too large for a secret`, suggestion });
-    return '';
-  }
-  return bytes.toString('utf8').replace(/\r?\n$/, '');
-}
-
-/** How the text names them, for people: `NAME`, or `file:/path`. */
-function namesIn(parts: readonly Part[]): string[] {
-  return parts.flatMap((part) =>
-    typeof part === 'string'
-      ? []
-      : [part.operator === 'file' ? `file:${part.name}` : part.name, ...namesIn(part.operand)],
-  );
+  return '';
 }

@@ -1,4 +1,4 @@
-/** One mistake in a configuration: where it stands and what to do about it. */
+/** One mistake in a configuration: where it stands and what to do about it. Never holds a value of the configuration. */
 export interface Problem {
   readonly file: string;
   /** From 1; absent when the file as a whole is meant. */
@@ -27,27 +27,6 @@ export function formatPath(path: Path): string {
       return index === 0 ? word : `.${word}`;
     })
     .join('');
-}
-
-/** What plain data holds at a path. */
-export interface Found {
-  readonly exists: boolean;
-  readonly value: unknown;
-  /** Whether a mapping would hold it. */
-  readonly inMapping: boolean;
-}
-
-export function valueAt(data: unknown, path: Path): Found {
-  let value = data;
-  let inMapping = false;
-  for (const key of path) {
-    inMapping = isMapping(value);
-    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, key)) {
-      return { exists: false, value: undefined, inMapping };
-    }
-    value = (value as Record<PropertyKey, unknown>)[key];
-  }
-  return { exists: true, value, inMapping };
 }
 
 export function isMapping(value: unknown): value is Record<string, unknown> {

@@ -2,7 +2,7 @@ import { BlockList, isIPv4, isIPv6 } from 'node:net';
 import { z } from 'zod';
 import { connectors } from '../../connectors/index.ts';
 import { options as kafkaOptions } from '../../connectors/kafka/connector.ts';
-import { asksForLeave } from '../intake/command.ts';
+import { isBeforeCallback } from '../model/command.ts';
 import { EVENT_TYPES, PROFILE_FIELDS } from '../model/event.ts';
 
 const UNIT_MS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
@@ -167,7 +167,7 @@ const receiver = z
       ),
     allowBefore: z
       .array(
-        z.string().refine(asksForLeave, {
+        z.string().refine(isBeforeCallback, {
           error: 'a "before" command is expected, such as Group.CallbackBeforeSendMsg: others need no leave',
         }),
       )

@@ -5,24 +5,24 @@ import { createSecureContext, type SecureContextOptions } from 'node:tls';
 import { BridgeError, faultOf, messageOf } from '../model/fault.ts';
 import type { SignalBus } from '../model/signal.ts';
 
-/** The files of `receiver.tls`, all PEM. */
+/** The files that `receiver.tls` names, all in PEM. */
 export interface CertificateFiles {
   readonly certFile: string;
   readonly keyFile: string;
   readonly keyPassphrase?: string | undefined;
-  /** Callers must show a certificate of one of these authorities. */
+  /** Authorities; callers must show a certificate of one of them. */
   readonly clientCaFile?: string | undefined;
 }
 
 export interface Certificate {
   readonly options: SecureContextOptions;
-  /** Of the first certificate, the server's own; milliseconds since 1970. */
+  /** When the server's own certificate, the first in the file, expires; milliseconds since 1970. */
   readonly notAfter: number;
-  /** Of all that was read, to tell whether there is anything new. */
+  /** Identifies the content of all files, so that a change can be told from a mere touch. */
   readonly digest: string;
 }
 
-/** Reads and tries what the files hold. Throws a BridgeError (`certificate-unusable`) that names the setting. */
+/** Reads the files and tries whether they fit together. Throws a BridgeError (`certificate-unusable`) that names the setting. */
 export function readCertificate(files: CertificateFiles): Certificate {
   const { certFile, keyFile, clientCaFile } = files;
   const cert = tried('receiver.tls.certFile', certFile, () => readFileSync(certFile));
@@ -42,7 +42,7 @@ export function readCertificate(files: CertificateFiles): Certificate {
   };
 }
 
-/** PEM, at least one certificate. Throws as readCertificate does; `setting` is the one that names the file. */
+/** Reads PEM with at least one certificate. Throws as readCertificate does; `setting` is the one that names the file. */
 export function readAuthority(setting: string, file: string): string {
   return tried(setting, file, () => {
     const pem = readFileSync(file, 'utf8');
@@ -66,9 +66,9 @@ function tried<T>(setting: string, file: string, work: () => T): T {
 const LOOK_MS = 1_000;
 
 /**
- * Takes a renewed certificate for new connections; those that are open, and what is answered on them, go on. A pair
- * that does not fit (one file was written, the other not yet) changes nothing. Files are looked at, not watched: what
- * mounts and links do to them brings no reliable event.
+ * Uses a renewed certificate for new connections; open ones go on undisturbed. A pair that does not fit (one file was
+ * written, the other not yet) changes nothing. It polls the files instead of watching them: changes through mounts and links
+ * raise no reliable event.
  */
 export function keepCertificate(
   server: Server,
@@ -81,7 +81,7 @@ export function keepCertificate(
   let { digest } = first;
   let seen = stamps(paths);
   const timer = setInterval(() => {
-    // Before reading: what is written meanwhile is seen the next time.
+    // The stamps are taken before the files are read, so that a write in between is noticed the next time.
     const now = stamps(paths);
     if (now === seen) return;
     seen = now;

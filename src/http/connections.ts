@@ -4,18 +4,18 @@ import type { SignalBus } from '../model/signal.ts';
 
 interface Connection {
   readonly socket: Socket;
-  /** Of the latest request, until it is through: were it kept, the garbage collector would take each request for one that lasts. */
+  /** The latest request's; cleared when it closes, so that requests do not survive into the old generation of the heap. */
   response: ServerResponse | undefined;
 }
 
 /**
- * At most `most` connections, so that those who open many and send nothing, or slowly, shut nobody out: a new one takes
- * the place of the one that has been idle longest. Idle is a connection without a whole request that waits for its
- * answer: before its TLS handshake, half-open, sending its headers or body byte by byte, or kept alive between two. Only
- * when every one is busy is the new one turned away.
+ * Bounds the number of connections to `most`, so that clients that open many and send nothing, or slowly, shut nobody out:
+ * a new connection takes the place of the one that has been idle longest. A connection is busy while a whole request waits
+ * for its answer, and idle otherwise: before its TLS handshake, half-open, sending headers or body byte by byte, or kept
+ * alive between two requests. Only when all are busy is the new one turned away.
  */
 export function limitConnections(server: Server, most: number, signals: SignalBus): void {
-  // In the order of their last request, the oldest first.
+  // Kept in the order of their last request, the oldest first.
   const connections = new Set<Connection>();
   const connectionOf = new WeakMap<Socket, Connection>();
   const byAddress = new Map<string, Connection>();
@@ -35,7 +35,7 @@ export function limitConnections(server: Server, most: number, signals: SignalBu
   server.on('connection', (socket: Socket) => {
     if (connections.size >= most) {
       const evicted = makeRoom();
-      signals.emit('connection.crowded', { most, evicted });
+      signals.emit('connection.limit', { most, evicted });
       if (!evicted) {
         socket.destroy();
         return;
@@ -51,22 +51,22 @@ export function limitConnections(server: Server, most: number, signals: SignalBu
       if (byAddress.get(address) === connection) byAddress.delete(address);
     });
   });
-  // Requests then have a socket of their own, upon the one that was connected; the addresses are the same.
+  // TLS requests come on a socket of their own on top of the connected one; both have the same addresses.
   server.on('secureConnection', (secured: Socket) => {
     const connection = byAddress.get(addressOf(secured));
     if (connection !== undefined) connectionOf.set(secured, connection);
   });
-  const through = function (this: ServerResponse): void {
+  const onClose = function (this: ServerResponse): void {
     const connection = connectionOf.get(this.req.socket);
     if (connection?.response === this) connection.response = undefined;
   };
   server.on('request', ({ socket }: IncomingMessage, response: ServerResponse) => {
     const connection = connectionOf.get(socket);
-    // One that was evicted meanwhile is no more.
+    // It is missing if it was evicted meanwhile.
     if (connection === undefined || !connections.delete(connection)) return;
     connection.response = response;
     connections.add(connection);
-    response.on('close', through);
+    response.on('close', onClose);
   });
 }
 

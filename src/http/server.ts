@@ -26,7 +26,7 @@ export interface ListenOptions {
   readonly port: number;
   /** Returns the JSON body of the 400 that answers what is no HTTP request; `why` is a sentence for people. */
   malformedBody(why: string): string;
-  /** How long an idle connection is kept, in ms. */
+  /** Milliseconds after which an idle connection is closed. */
   readonly keepAliveMs?: number;
   /** Serves HTTPS with this certificate; if it holds a `ca`, callers must show a certificate of their own. */
   readonly certificate?: Certificate | undefined;

@@ -1,20 +1,31 @@
 import { hash, timingSafeEqual } from 'node:crypto';
 import type { HttpFault } from '../model/fault.ts';
-import type { CallbackQuery } from './callback.ts';
+import type { CallbackQuery } from './query.ts';
 
-/** Lowercase hex SHA-256 of Token + RequestTime. */
+/** Returns the Sign of the vendor's protocol: lowercase hex SHA-256 of Token + RequestTime. */
 export function signOf(token: string, requestTime: string): string {
   return hash('sha256', token + requestTime, 'hex');
 }
 
-/** What a Sign is held against. */
+/** The settings of the check of a Sign. */
 export interface SignSettings {
   readonly tokens: readonly string[];
-  /** How far RequestTime may lie from this clock, in milliseconds. */
+  /** The most that RequestTime may differ from this clock, in milliseconds. */
   readonly windowMs: number;
 }
 
-/** Undefined when the Sign is right for one of the tokens. `now` in milliseconds. */
+/** Returns undefined when the callback is one of this app. */
+export function checkApp({ sdkAppId }: CallbackQuery, own: string): HttpFault | undefined {
+  if (sdkAppId === own) return undefined;
+  return {
+    code: 'app-mismatch',
+    path: 'SdkAppid',
+    message: sdkAppId === undefined ? 'SdkAppid is missing in the query' : 'SdkAppid is not that of this app',
+    suggestion: 'compare app.sdkAppId with the vendor’s console',
+  };
+}
+
+/** Returns undefined when the Sign is right for one of the tokens. `now` is in milliseconds. */
 export function checkSign(
   query: CallbackQuery,
   { tokens, windowMs }: SignSettings,
@@ -42,7 +53,7 @@ export function checkSign(
   let right = false;
   for (const token of tokens) {
     const wanted = Buffer.from(signOf(token, requestTime));
-    // Every token is tried, so that the time taken says nothing.
+    // Tries every token, so that the time taken tells nothing.
     right = (given.length === wanted.length && timingSafeEqual(given, wanted)) || right;
   }
   return right

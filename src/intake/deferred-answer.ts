@@ -1,35 +1,35 @@
 import type { Clock } from '../model/clock.ts';
 import type { SignalBus } from '../model/signal.ts';
 
-/** The service gives up after 2 s. */
-const HOLD_MS = 2_500;
-const MAX_HELD = 1_000;
+/** Exceeds the service's time-out of 2 s. */
+const DEFER_MS = 2_500;
+const MAX_DEFERRED = 1_000;
 
-export interface HoldingPorts {
+export interface DeferralPorts {
   readonly clock: Clock;
   readonly signals: SignalBus;
   stopping(): boolean;
 }
 
 /**
- * An error answer brings nothing back, while a time-out is retried where the console's switch is on: so an answer that
- * cannot be OK is held past the service's time-out, for a bounded number of callbacks. Then once more: there may be room
- * again.
+ * Creates what records, or else defers the answer past the service's time-out and tries once more, for a bounded number of
+ * callbacks: the service does not send a callback again after an error, but it does after a time-out, where the console's
+ * switch is on.
  */
-export function createHolding(whenUnrecordable: 'hold' | 'fail', { clock, signals, stopping }: HoldingPorts) {
-  let held = 0;
+export function createDeferral(whenUnrecordable: 'hold' | 'fail', { clock, signals, stopping }: DeferralPorts) {
+  let deferred = 0;
   const count = (change: 1 | -1): void => {
-    held += change;
-    signals.emit('callback.held', { held });
+    deferred += change;
+    signals.emit('callback.held', { held: deferred });
   };
-  return async function recordOrHold<T>(record: () => Promise<T>): Promise<T> {
+  return async function recordOrDefer<T>(record: () => Promise<T>): Promise<T> {
     try {
       return await record();
     } catch (thrown) {
-      if (whenUnrecordable === 'fail' || held >= MAX_HELD || stopping()) throw thrown;
+      if (whenUnrecordable === 'fail' || deferred >= MAX_DEFERRED || stopping()) throw thrown;
       count(1);
       try {
-        await clock.sleep(HOLD_MS);
+        await clock.sleep(DEFER_MS);
       } finally {
         count(-1);
       }

@@ -1,30 +1,31 @@
 import { Agent, type ClientRequest, type IncomingMessage, type OutgoingHttpHeaders, request } from 'node:http';
 import { Agent as TlsAgent, request as tlsRequest } from 'node:https';
 import { accepted, type Checked, messageOf, refused } from '../model/fault.ts';
+import { splitTarget } from './query.ts';
+
+/* node:http, not hono/proxy: that is fetch underneath, which unpacks a gzipped answer and merges header lines; both pass as they are here. */
 
 export interface ForwardSettings {
-  /** Without a path of its own the handler is asked on that of the callback. */
+  /** A URL without a path takes that of the callback. */
   readonly forwardTo: string;
-  /** For the whole exchange. */
+  /** Bounds the whole exchange. */
   readonly timeoutMs: number;
-  /** PEM: the authority of the handler's certificate; the system's ones when left out. */
+  /** PEM: the authority of the upstream's certificate; by default those of the system. */
   readonly ca?: string | undefined;
 }
 
-/** A callback as it came. */
-export interface Arrived {
-  readonly method: string;
-  readonly path: string;
-  /** Behind `?`, Sign included. */
-  readonly search: string;
+/** A callback as received. */
+export interface ReceivedCallback {
+  /** The request target, with its whole query. */
+  readonly target: string;
   /** Names and values in turn, as in `IncomingMessage.rawHeaders`. */
   readonly headers: readonly string[];
   readonly body: Uint8Array;
-  /** Who sent it, for X-Forwarded-For. */
+  /** The address that X-Forwarded-For names last. */
   readonly caller: string | undefined;
 }
 
-/** What the handler answered, byte for byte; header names and values in turn. */
+/** The upstream handler's answer, byte for byte. */
 export interface HandlerAnswer {
   readonly status: number;
   readonly headers: readonly (readonly [name: string, value: string])[];
@@ -33,11 +34,12 @@ export interface HandlerAnswer {
 
 export interface Forwarder {
   /** Never throws: no answer in time is a fault. */
-  forward(callback: Arrived): Promise<Checked<HandlerAnswer>>;
+  forward(callback: ReceivedCallback): Promise<Checked<HandlerAnswer>>;
+  /** Closes idle connections now, and those of calls in flight once they are answered. */
   close(): void;
 }
 
-/** Of one connection, not of the message (RFC 9110, 7.6.1); the others describe what this hop sets itself. */
+/** Headers that belong to one connection (RFC 9110, 7.6.1), and on the last line those that this hop sets itself. */
 const NOT_FORWARDED = new Set([
   ...['connection', 'keep-alive', 'proxy-connection', 'proxy-authenticate', 'proxy-authorization'],
   ...['te', 'trailer', 'transfer-encoding', 'upgrade'],
@@ -48,10 +50,10 @@ const NOT_FORWARDED = new Set([
 const MAX_ANSWER_BYTES = 1_048_576;
 const MAX_SOCKETS = 256;
 
-/** Hands callbacks to the handler that answered them before the bridge was there, and brings back what it says. */
+/** Sends callbacks to the upstream handler that answered them before the bridge was there, and returns its answers. */
 export function createForwarder({ forwardTo, timeoutMs, ca }: ForwardSettings): Forwarder {
-  const target = new URL(forwardTo);
-  const secure = target.protocol === 'https:';
+  const upstream = new URL(forwardTo);
+  const secure = upstream.protocol === 'https:';
   const agent = secure
     ? new TlsAgent({ keepAlive: true, maxSockets: MAX_SOCKETS, ...(ca !== undefined && { ca }) })
     : new Agent({ keepAlive: true, maxSockets: MAX_SOCKETS });
@@ -60,27 +62,28 @@ export function createForwarder({ forwardTo, timeoutMs, ca }: ForwardSettings): 
     refused({
       code: 'forward-failed',
       path: 'receiver.otherCommands.forwardTo',
-      message: `the handler behind the bridge ${message}`,
+      message: `the upstream handler ${message}`,
       suggestion: 'see that it runs, and how long it takes',
     });
 
-  const send = (callback: Arrived, signal: AbortSignal): Promise<HandlerAnswer> =>
+  const send = (callback: ReceivedCallback, signal: AbortSignal): Promise<HandlerAnswer> =>
     new Promise((resolve, reject) => {
-      const path = target.pathname === '/' ? callback.path : target.pathname;
+      const { path, search } = splitTarget(callback.target);
+      const pathname = upstream.pathname === '/' ? path : upstream.pathname;
       const options = {
         agent,
         signal,
-        method: callback.method,
-        host: target.hostname.replace(/^\[|\]$/g, ''),
-        port: target.port,
-        path: callback.search === '' ? path : `${path}?${callback.search}`,
-        headers: headersFor(callback, target.host),
+        method: 'POST',
+        host: upstream.hostname.replace(/^\[|\]$/g, ''),
+        port: upstream.port,
+        path: search === '' ? pathname : `${pathname}?${search}`,
+        headers: headersFor(callback, upstream.host),
       };
       const call: ClientRequest = (secure ? tlsRequest : request)(options, (answer) => {
         readAnswer(answer).then(resolve, reject);
       });
       call.on('error', (error: NodeJS.ErrnoException) => {
-        // The handler ended a kept connection just when it was used again: nothing was handled.
+        // The upstream ended a kept connection just when it was used again: it handled nothing.
         const again = call.reusedSocket && error.code === 'ECONNRESET' && !signal.aborted;
         if (again) send(callback, signal).then(resolve, reject);
         else reject(error);
@@ -99,11 +102,14 @@ export function createForwarder({ forwardTo, timeoutMs, ca }: ForwardSettings): 
         );
       }
     },
-    close: () => agent.destroy(),
+    close() {
+      agent.maxFreeSockets = 0;
+      for (const socket of Object.values(agent.freeSockets).flat()) socket?.destroy();
+    },
   };
 }
 
-function headersFor(callback: Arrived, host: string): OutgoingHttpHeaders {
+function headersFor(callback: ReceivedCallback, host: string): OutgoingHttpHeaders {
   const headers: Record<string, string | string[]> = {};
   for (const [name, value] of pairs(callback.headers)) {
     const key = name.toLowerCase();

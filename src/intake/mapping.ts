@@ -1,8 +1,8 @@
 import { type CanonicalEvent, eventId, groupEvent, type Origin } from '../model/event.ts';
-import type { Callback, CallbackQuery } from './callback.ts';
-import { COMMANDS, extraOf } from './commands.ts';
+import type { Callback } from './commands.ts';
+import type { CallbackQuery } from './query.ts';
 
-/** An EventTime further ahead of its receipt than this would win over every later change. */
+/** An EventTime further ahead of its receipt than this would win over every later change, so it is not believed. */
 export const MAX_AHEAD_MS = 600_000;
 
 export interface Receipt {
@@ -12,27 +12,18 @@ export interface Receipt {
   readonly nonce: string;
 }
 
-/** Callback → event. Pure: the same callback and receipt give the same event. */
+/** Maps a callback to its event. Pure: the same callback and receipt give the same event. */
 export function mapCallback(
   sdkAppId: string,
   query: CallbackQuery,
-  { command, body }: Callback,
+  callback: Callback,
   receipt: Receipt,
 ): CanonicalEvent {
-  const known = COMMANDS.get(command);
-  if (known === undefined) throw new TypeError(`${command} does not become an event`);
-  const told = known.tell(body);
-  const { operator, owner, previousOwner, changed } = told;
-  const extra = extraOf(known, body, told);
-
-  const eventTime = body.EventTime === undefined ? undefined : Math.trunc(Number(body.EventTime));
-  const usable = eventTime !== undefined && eventTime <= receipt.at + MAX_AHEAD_MS;
-  if (eventTime !== undefined && !usable) extra.EventTime = body.EventTime;
-
-  const origin: Origin = {};
-  if (query.platform !== undefined) origin.platform = query.platform;
-  if (query.clientIp !== undefined) origin.clientIp = query.clientIp;
-  if (query.requestId !== undefined) origin.requestId = query.requestId;
+  const { command, type, groupId, groupType, operator, owner, previousOwner, changed } = callback;
+  const eventTime = callback.eventTime === undefined ? undefined : Math.trunc(Number(callback.eventTime));
+  const believed = eventTime !== undefined && eventTime <= receipt.at + MAX_AHEAD_MS;
+  const extra =
+    eventTime === undefined || believed ? callback.extra : { ...callback.extra, EventTime: callback.eventTime };
 
   const moment =
     eventTime !== undefined
@@ -40,28 +31,28 @@ export function mapCallback(
       : query.requestId !== undefined
         ? { requestId: query.requestId }
         : { receipt: `${receipt.at}/${receipt.nonce}` };
-  const tellsOwner = owner !== undefined || previousOwner !== undefined;
-  const id = eventId({
-    sdkAppId,
-    command,
-    groupId: body.GroupId,
-    operator,
-    changed,
-    ...(tellsOwner && { owners: [owner, previousOwner] }),
-    extra,
-    moment,
-  });
-  return groupEvent(known.type, sdkAppId, id, {
-    groupId: body.GroupId,
-    groupType: body.Type,
+  const namesOwner = owner !== undefined || previousOwner !== undefined;
+  const identity = { sdkAppId, command, groupId, operator, changed, extra, moment };
+  const id = eventId(namesOwner ? { ...identity, owners: [owner, previousOwner] } : identity);
+  return groupEvent(type, sdkAppId, id, {
+    groupId,
+    groupType,
     ...(operator !== undefined && { operator }),
     ...(owner !== undefined && { owner }),
     ...(previousOwner !== undefined && { previousOwner }),
     changed,
-    occurredAt: usable ? eventTime : receipt.at,
-    occurredAtFrom: usable ? 'callback' : 'receipt',
+    occurredAt: believed ? eventTime : receipt.at,
+    occurredAtFrom: believed ? 'callback' : 'receipt',
     receivedAt: receipt.at,
-    origin,
+    origin: originOf(query),
     extra,
   });
+}
+
+function originOf({ platform, clientIp, requestId }: CallbackQuery): Origin {
+  const origin: Origin = {};
+  if (platform !== undefined) origin.platform = platform;
+  if (clientIp !== undefined) origin.clientIp = clientIp;
+  if (requestId !== undefined) origin.requestId = requestId;
+  return origin;
 }

@@ -1,22 +1,13 @@
 import type { Clock } from '../model/clock.ts';
 import type { CanonicalEvent } from '../model/event.ts';
-import { BridgeError, type Fault } from '../model/fault.ts';
+import { BridgeError } from '../model/fault.ts';
+import type { RawCallback } from '../model/quarantine.ts';
 import type { SignalBus } from '../model/signal.ts';
 import { createCommitter } from './commit.ts';
 import type { Database } from './database.ts';
 import { createDeliveryWriter, type Settlement } from './deliveries.ts';
 import { type GroupBuffer, openGroupBuffer } from './groups.ts';
 import { createReconcileWriter, type ReconcileRecord } from './reconcile-run.ts';
-
-/** A callback of a verified sender that could not be mapped, as it came. */
-export interface RawCallback {
-  /** Milliseconds since 1970. */
-  readonly receivedAt: number;
-  /** The query of the URL, without Sign. */
-  readonly search: string;
-  readonly body: string;
-  readonly fault: Fault;
-}
 
 export interface Journal {
   /** Resolves once the event is on disk; 'duplicate' when its id was there already. Throws a BridgeError. */

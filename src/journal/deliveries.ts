@@ -2,6 +2,7 @@ import type { DatabaseSync } from 'node:sqlite';
 import type { Clock } from '../model/clock.ts';
 import type { CanonicalEvent } from '../model/event.ts';
 import type { Fault } from '../model/fault.ts';
+import type { QuarantinedCallback } from '../model/quarantine.ts';
 import { recordedEvent } from '../model/recorded.ts';
 
 /*
@@ -106,14 +107,6 @@ export interface DeadLetter extends JournalEntry {
   readonly deadAt: number;
 }
 
-export interface Quarantined {
-  readonly id: number;
-  readonly receivedAt: number;
-  readonly search: string;
-  readonly body: string;
-  readonly fault: Fault;
-}
-
 /** What stands in the way of one delivery. */
 export interface OpenDelivery {
   readonly state: 'waiting' | 'dead';
@@ -146,7 +139,7 @@ export interface DeliveryReader {
   /** Of an event that waits for a retry or is a dead letter; undefined for one that is delivered or pending. */
   openDelivery(connector: string, seq: number): OpenDelivery | undefined;
   countQuarantined(): number;
-  quarantined(after: number, limit: number): Quarantined[];
+  quarantined(after: number, limit: number): QuarantinedCallback[];
   /** The first seq that was received at or after `time` (ms since 1970); head + 1 when there is none. */
   seqAt(time: number): number;
 }

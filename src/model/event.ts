@@ -33,7 +33,7 @@ const changedFields = z
     'Exactly the fields the callback held, or that differed when the group was read: "" is a cleared field, an absent key is unchanged.',
   );
 
-/** The canonical event, as it stands in Kafka, in Elasticsearch (`content: events`) and in NDJSON files. */
+/** The canonical event in the form that Kafka, Elasticsearch (`content: events`) and NDJSON files hold. */
 export const canonicalEvent = z
   .strictObject({
     specversion: z.literal('1.0'),
@@ -145,24 +145,24 @@ export function groupEvent(type: EventType, sdkAppId: string, id: EventId, data:
   };
 }
 
-/** What makes two callbacks the same event. */
+/** Two callbacks with an equal identity are the same event. */
 export interface Identity {
   readonly sdkAppId: string;
   readonly command: string;
   readonly groupId: string;
   readonly operator: string | undefined;
   readonly changed: ChangedFields;
-  /** Of the events that tell of an owner. */
+  /** Present for events about an owner. */
   readonly owners?: readonly (string | undefined)[];
   readonly extra: Record<string, unknown>;
-  /** EventTime in ms; lacking it, the service's RequestID; lacking both, something unique to this receipt. */
+  /** EventTime in ms; else the service's RequestID; else something unique to this receipt. */
   readonly moment: { readonly eventTime: number } | { readonly requestId: string } | { readonly receipt: string };
 }
 
 /**
- * 26 characters in the manner of a ULID: 10 of EventTime (zeros when there is none), 16 of a SHA-256 over the identity.
- * Deterministic like a bare hash, but ids of one period lie side by side, so that the journal's and Elasticsearch's
- * indexes stay cheap to write however many events they hold.
+ * Returns 26 characters in the manner of a ULID: 10 of EventTime (zeros when there is none), 16 of a SHA-256 over the identity.
+ * It is deterministic like a bare hash, but ids of one period are close together, so that the indexes of the journal and of
+ * Elasticsearch stay cheap to write however many events they hold.
  */
 export function eventId(identity: Identity): EventId {
   const { sdkAppId, command, groupId, operator, changed, owners, extra, moment } = identity;
@@ -184,7 +184,7 @@ export function eventId(identity: Identity): EventId {
 const MAX_ID_TIME = 2 ** 48 - 1;
 const CROCKFORD = '0123456789abcdefghjkmnpqrstvwxyz';
 
-/** Of the id that is being made: it is one string then, not a rope of 26 that the journal would have to tie up. */
+/** Scratch buffer. Yields one flat string; concatenation would give a V8 rope that SQLite has to flatten. */
 const idCharacters = Buffer.alloc(26);
 
 /** Writes the lowest `length` × 5 of 32 bits. */
@@ -194,7 +194,7 @@ function base32(value: number, from: number, length: number): void {
   }
 }
 
-/** Entries by key, at every depth: the order of keys on the wire says nothing. */
+/** Sorts entries by key, at every depth: the order of keys on the wire has no meaning. */
 function sorted(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(sorted);
   if (typeof value !== 'object' || value === null) return value;

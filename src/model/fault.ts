@@ -1,7 +1,7 @@
 /**
  * Every failure the bridge can name. The code is stable: people search for it, alerts match it.
- * `status` is what the receiver answers, `admin` what the admin server answers (503 where it is left out), `exit` what a
- * command exits with.
+ * `status` is the answer of the receiver, `admin` that of the admin server (503 where it is left out), `exit` the exit code of
+ * a command.
  */
 const known = {
   // the caller of the receiver
@@ -27,7 +27,7 @@ const known = {
   'journal-unusable': { status: 503, exit: 1 },
   'journal-unwritable': { status: 503, exit: 1 },
   stopping: { status: 503 },
-  // a destination as a whole: it pauses its lane, no event is charged
+  // a destination as a whole: its lane waits, no event is charged
   'destination-unreachable': { exit: 1 },
   'destination-overloaded': { exit: 1 },
   'destination-credentials': { exit: 1 },
@@ -38,7 +38,7 @@ const known = {
   'event-refused': {},
   'event-conflict': {},
   'event-unsettled': {},
-  // one message of a topic, for those who read it
+  // one message of a topic, for its readers
   'message-empty': {},
   'message-not-json': {},
   'message-invalid': {},
@@ -89,12 +89,12 @@ export type HttpFaultCode = {
   [Code in FaultCode]: (typeof known)[Code] extends { status: number } ? Code : never;
 }[FaultCode];
 
-/** Why a message could not be read. */
+/** The reasons for which a message cannot be read. */
 export type MessageFault = Fault & { readonly code: Extract<FaultCode, `message-${string}`> };
 
 export type HttpFault = Fault & { readonly code: HttpFaultCode };
 
-/** What was read, or why it could not be. */
+/** A value, or the fault that stands in its way. */
 export type Checked<Value> =
   | { readonly ok: true; readonly value: Value }
   | { readonly ok: false; readonly fault: HttpFault };
@@ -116,7 +116,7 @@ export function exitCode(code: FaultCode): 1 | 2 {
   return 'exit' in entry ? entry.exit : 1;
 }
 
-/** A fault where the caller cannot decide: thrown, and caught by whoever answers or prints. */
+/** A fault that the caller cannot decide about: it is thrown, and caught where answers or messages are made. */
 export class BridgeError extends Error {
   override readonly name: string = 'BridgeError';
   readonly fault: Fault;
@@ -134,14 +134,14 @@ export class Unreachable extends BridgeError {
   override readonly name = 'Unreachable';
 }
 
-/** One line for people: message, setting, what to do. */
+/** Returns one line for people: message, setting, what to do. */
 export function describeFault(fault: Fault): string {
   const where = fault.path === undefined ? '' : ` (${fault.path})`;
   const hint = fault.suggestion === undefined ? '' : ` — ${fault.suggestion}`;
   return `${fault.message}${where}${hint}`;
 }
 
-/** The text of whatever was thrown, with its cause when that says more. */
+/** Returns the text of whatever was thrown, with its cause when that says more. */
 export function messageOf(thrown: unknown): string {
   if (!(thrown instanceof Error)) return String(thrown);
   const own = thrown.message === '' ? thrown.name : thrown.message;
@@ -149,7 +149,7 @@ export function messageOf(thrown: unknown): string {
   return cause === undefined || own.includes(cause) ? own : `${own}: ${cause}`;
 }
 
-/** The fault inside whatever was thrown; `code` names what was not thrown as a fault. */
+/** Returns the fault inside whatever was thrown; anything else gets `code`. */
 export function faultOf(thrown: unknown, code: FaultCode): Fault {
   return thrown instanceof BridgeError ? thrown.fault : { code, message: messageOf(thrown) };
 }

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { CanonicalEvent, EventData, EventId } from './event.ts';
 import { PROFILE_FIELDS } from './event.ts';
 
-/** When a field was last changed: milliseconds since 1970 and the event that did it. */
+/** The last change of a field: its time in milliseconds since 1970, and its event. */
 export type Version = readonly [occurredAt: number, eventId: EventId];
 
 /**
@@ -46,7 +46,7 @@ export interface Group {
   readonly versions: Readonly<Record<string, Version>>;
 }
 
-/** What of an event a group is made of. */
+/** The parts of an event that a group is made of. */
 export interface GroupChange extends Pick<CanonicalEvent, 'id' | 'type' | 'time'> {
   readonly data: Pick<EventData, 'groupType' | 'operator' | 'owner' | 'changed' | 'occurredAt'>;
 }
@@ -55,16 +55,16 @@ export function newGroup(groupId: string): Group {
   return { groupId, customFields: {}, destroyed: false, versions: {} };
 }
 
-/** Whether `a` is a later version than `b`; the id breaks ties. */
+/** Tells whether `a` is a later version than `b`; the id breaks ties. */
 export function isLater(a: Version, b: Version | undefined): boolean {
   return b === undefined || a[0] > b[0] || (a[0] === b[0] && a[1] > b[1]);
 }
 
 /**
  * Invariant 3: each field is a last-writer-wins register on (occurredAt, event id), so that any order, duplicates and
- * several writers end in the same group. A creation writes all of them: what is older than it belongs to an earlier group
- * of the same id. `destroyed` is such a register, too, set by a destruction and cleared only by a creation, or by the service
- * itself saying that the group is there, so that a late change does not bring a group back. Returns the very same object when the event changes nothing.
+ * several writers end in the same group. A creation writes all of them: older changes belong to an earlier group of the same
+ * id. `destroyed` is such a register, too. A destruction sets it, and only a creation clears it, or the service saying that the
+ * group is there, so that a late change does not bring a group back. Returns the same object when the event changes nothing.
  */
 export function merge(current: Group, event: GroupChange): Group {
   const version: Version = [event.data.occurredAt, event.id];
@@ -92,7 +92,7 @@ export function merge(current: Group, event: GroupChange): Group {
   set('groupType', groupType);
   if (event.type === 'chat.group.destroyed') set('destroyed', true);
   else if (event.type === 'chat.group.created' || event.type === 'chat.group.info.read') set('destroyed', false);
-  // A destruction names the owner as he was, which is no change.
+  // A destruction names the former owner, which is no change.
   if (event.type !== 'chat.group.destroyed') set('owner', owner);
   set('lastOperator', operator);
   set('updatedAt', event.time);
@@ -107,8 +107,8 @@ export function merge(current: Group, event: GroupChange): Group {
 }
 
 /**
- * Two states of one group, each merged from some of its events, as one merged from all of them: field by field the later
- * version. Returns `current` itself when `other` adds nothing. Fields without a version stay `current`'s.
+ * Merges two states of one group, each made from some of its events, into the state made from all of them: the later version
+ * of each field wins. Returns `current` itself when `other` adds nothing. Fields without a version stay `current`'s.
  */
 export function join(current: Group, other: Group): Group {
   const { created } = other.versions;
@@ -135,8 +135,8 @@ export function join(current: Group, other: Group): Group {
 }
 
 /**
- * As `join`, but where both have a field in the same version its value is `other`'s: whoever changed the copy by hand left
- * the version as it was. Returns `current` itself when there is nothing to mend.
+ * Joins two states, but takes `other`'s value where both have a field in the same version: somebody who changed the copy by hand
+ * did not change the version. Returns `current` itself when nothing differs.
  */
 export function mend(current: Group, other: Group): Group {
   const joined = join(current, other);
@@ -159,8 +159,8 @@ export function mend(current: Group, other: Group): Group {
 }
 
 /**
- * The fields in which a copy does not hold this state, whatever their versions where the values are the same. One that
- * stands there in a later version was changed by another writer since: the copy is ahead, and does not differ.
+ * Returns the fields in which a copy does not hold this state, whatever their versions where the values are the same. A field
+ * with a later version in the copy was changed by another writer: the copy is ahead there, and does not differ.
  */
 export function differences(copy: Group, state: Group): string[] {
   const { created } = copy.versions;
@@ -182,7 +182,7 @@ export function differences(copy: Group, state: Group): string[] {
 const CUSTOM = 'customFields.';
 const REGISTERS = [...PROFILE_FIELDS, 'groupType', 'owner', 'lastOperator', 'updatedAt'];
 
-/** The group as a creation at `version` leaves it: only what is newer stands. `destroyed` and fields of others are kept. */
+/** Returns the group after a creation at `version`: only newer fields stay. `destroyed` and fields of others are kept. */
 function bornAt(current: Group, version: Version): Group {
   const stands = (field: string): boolean => {
     const own = current.versions[field];

@@ -23,16 +23,16 @@ export interface Signals {
   'callback.crashed': { message: string };
   /** An answer begins to be held past the service's time-out, or is held no longer; `held` is how many there are now. */
   'callback.held': { held: number };
-  /** The handler behind the bridge gave no answer in time. */
-  'callback.unforwarded': { command: string; fault: Fault };
+  /** The upstream handler gave no answer in time. */
+  'forward.failed': { command: string; fault: Fault };
   /** A connection beyond the most there may be: an idle one made room for it, or it was turned away. */
-  'connection.crowded': { most: number; evicted: boolean };
+  'connection.limit': { most: number; evicted: boolean };
   'tls.handshake-failed': { message: string };
   /** The certificate new connections are shown; notAfter in milliseconds since 1970. */
   'tls.loaded': { file: string; notAfter: number };
   /** The certificate on disk cannot be used: the one before stays. */
   'tls.failed': { fault: Fault };
-  'callback.clock-ahead': { groupId: string; aheadMs: number };
+  'clock.skew': { groupId: string; aheadMs: number };
   'journal.committed': { events: number; duplicates: number; ms: number; head: number };
   /** The merged groups that can be read hold the events up to this seq. */
   'journal.merged': { upTo: number };
@@ -41,6 +41,8 @@ export interface Signals {
   'journal.recovered': Record<string, never>;
   /** A damaged file was set aside and a new journal begun. */
   'journal.damaged': { file: string; setAside: string; reason: string };
+  /** An index of the journal did not match its table and was made anew; nothing was lost. */
+  'journal.reindexed': { file: string; reason: string };
   'journal.pruned': { events: number };
   'callback.quarantined': { fault: Fault };
   'quarantine.mapped': { mapped: number; left: number };

@@ -14,50 +14,60 @@ export function createLogger(level: LogLevel): Logger {
  * operation logs nothing per event. No line holds a body, a token or a secret.
  */
 export function logSignals(signals: SignalBus, log: Logger): void {
+  logProcess(signals, log);
+  logCallers(signals, createRateLimit(log));
+  logCertificate(signals, log);
+  logJournal(signals, log);
+  logReconcile(signals, log);
+  logLanes(signals, log);
+}
+
+function logProcess(signals: SignalBus, log: Logger): void {
   signals.on('bridge.started', (started) => log.info(started, 'started'));
   signals.on('config.reloaded', (reloaded) => {
-    const { needsRestart } = reloaded;
-    if (needsRestart.length === 0) log.info(reloaded, 'the configuration was read again');
-    else
-      log.warn(
-        reloaded,
-        `the configuration was read again; takes effect at the next start: ${needsRestart.join(', ')}`,
-      );
+    const later = reloaded.needsRestart.join(', ');
+    if (later === '') log.info(reloaded, 'the configuration was read again');
+    else log.warn(reloaded, `the configuration was read again; takes effect at the next start: ${later}`);
   });
   signals.on('config.refused', ({ file, fault, problems }) =>
     log.error({ file, code: fault.code, problems }, `the configuration stays as it was: ${problems.join('; ')}`),
   );
   signals.on('bridge.stopping', ({ reason }) => log.info({ reason }, 'stopping'));
   signals.on('bridge.stopped', () => log.info('stopped'));
-  const seldom = createSeldom();
+}
+
+/** Logs what anyone may bring about from outside, as often as they like. */
+function logCallers(signals: SignalBus, rateLimited: RateLimited): void {
   signals.on('callback.answered', ({ command, outcome, fault }) => {
     // Why callbacks cannot be recorded is said once, by the journal.
     if (fault === undefined || (outcome === 'failed' && fault.code !== 'overloaded')) return;
-    seldom(fault.code, (since) =>
-      log.warn({ command, ...fault, since }, `refused a callback: ${describeFault(fault)}`),
-    );
+    rateLimited('warn', fault.code, { command, ...fault }, `refused a callback: ${describeFault(fault)}`);
   });
   signals.on('callback.crashed', ({ message }) =>
-    seldom(message, (since) =>
-      log.error({ code: 'internal', message, since }, `a callback met a fault of the bridge: ${message}`),
-    ),
+    rateLimited('error', message, { code: 'internal', message }, `a callback met a fault of the bridge: ${message}`),
   );
-  signals.on('callback.unforwarded', ({ command, fault }) =>
-    seldom(fault.code, (since) => log.warn({ command, ...fault, since }, `not forwarded: ${describeFault(fault)}`)),
+  signals.on('forward.failed', ({ command, fault }) =>
+    rateLimited('warn', fault.code, { command, ...fault }, `not forwarded: ${describeFault(fault)}`),
   );
-  signals.on('connection.crowded', (crowd) =>
-    seldom(`crowded-${crowd.evicted}`, (since) =>
-      log.warn(
-        { ...crowd, since },
-        crowd.evicted
-          ? 'receiver.maxConnections is reached: the longest idle connection made room for a new one'
-          : 'receiver.maxConnections is reached and all are busy: a connection was turned away',
-      ),
+  signals.on('connection.limit', (crowd) =>
+    rateLimited(
+      'warn',
+      `crowded-${crowd.evicted}`,
+      crowd,
+      crowd.evicted
+        ? 'receiver.maxConnections is reached: the longest idle connection made room for a new one'
+        : 'receiver.maxConnections is reached and all are busy: a connection was turned away',
     ),
   );
   signals.on('tls.handshake-failed', ({ message }) =>
-    seldom('tls-handshake', (since) => log.warn({ since }, `a TLS handshake failed: ${message}`)),
+    rateLimited('warn', 'tls-handshake', {}, `a TLS handshake failed: ${message}`),
   );
+  signals.on('admin.token-wrong', ({ peer }) =>
+    rateLimited('warn', 'admin-token', { peer }, 'refused a wrong admin.token'),
+  );
+}
+
+function logCertificate(signals: SignalBus, log: Logger): void {
   signals.on('tls.loaded', ({ file, notAfter }) => {
     const expiry = { file, notAfter: new Date(notAfter).toISOString() };
     if (notAfter < Date.now()) log.error(expiry, 'the certificate has expired: callers will turn away');
@@ -66,7 +76,10 @@ export function logSignals(signals: SignalBus, log: Logger): void {
   signals.on('tls.failed', ({ fault }) =>
     log.error(fault, `the renewed certificate cannot be used, the one before stays: ${describeFault(fault)}`),
   );
-  signals.on('callback.clock-ahead', (ahead) =>
+}
+
+function logJournal(signals: SignalBus, log: Logger): void {
+  signals.on('clock.skew', (ahead) =>
     log.warn(ahead, 'EventTime is far ahead of this clock: the time of receipt is taken instead'),
   );
   signals.on('journal.failed', ({ fault }) =>
@@ -79,15 +92,18 @@ export function logSignals(signals: SignalBus, log: Logger): void {
       `the journal was damaged (${damage.reason}): it was set aside as ${damage.setAside}, and a new one begun`,
     ),
   );
+  signals.on('journal.reindexed', (damage) =>
+    log.warn(damage, `an index of the journal did not match its table (${damage.reason}) and was made anew`),
+  );
   signals.on('journal.pruned', (pruned) => log.info(pruned, 'pruned delivered events'));
   signals.on('callback.quarantined', ({ fault }) =>
     log.error(fault, `a verified callback could not be mapped and stands in the quarantine: ${describeFault(fault)}`),
   );
   signals.on('quarantine.mapped', (result) => log.info(result, 'mapped the quarantine again'));
   signals.on('quarantine.discarded', (discarded) => log.warn(discarded, 'callbacks in the quarantine were discarded'));
-  signals.on('admin.token-wrong', ({ peer }) =>
-    seldom('admin-token', (since) => log.warn({ peer, since }, 'refused a wrong admin.token')),
-  );
+}
+
+function logReconcile(signals: SignalBus, log: Logger): void {
   signals.on('reconcile.started', (started) =>
     log.info(started, started.resumed ? 'reconcile goes on where it stopped' : 'reconcile begins'),
   );
@@ -98,6 +114,9 @@ export function logSignals(signals: SignalBus, log: Logger): void {
     else if (failed > 0) log.warn(about, 'reconcile ended; some groups could not be read');
     else log.info(about, 'reconcile ended');
   });
+}
+
+function logLanes(signals: SignalBus, log: Logger): void {
   signals.on('dead-letters.discarded', (discarded) => log.warn(discarded, 'dead letters were discarded'));
   signals.on('lane.opened', ({ connector }) => log.info({ connector }, `${connector}: connected`));
   signals.on('worker.assigned', ({ connector, partitions }) => {
@@ -131,20 +150,21 @@ export function logSignals(signals: SignalBus, log: Logger): void {
   );
 }
 
-const SELDOM_MS = 10_000;
+type RateLimited = (level: 'warn' | 'error', kind: string, fields: object, message: string) => void;
 
-/** Anyone can send what is refused, as often as they like: of one kind, one line in ten seconds, with how many there were. */
-function createSeldom(): (kind: string, write: (since: number) => void) => void {
-  const kinds = new Map<string, { at: number; since: number }>();
-  return (kind, write) => {
-    const last = kinds.get(kind) ?? { at: Number.NEGATIVE_INFINITY, since: 0 };
-    last.since++;
+const LINE_EVERY_MS = 10_000;
+
+/** Writes at most one line of a kind in ten seconds; its field `since` counts it and those suppressed since the last one. */
+function createRateLimit(log: Logger): RateLimited {
+  const kinds = new Map<string, { writtenAt: number; suppressed: number }>();
+  return (level, kind, fields, message) => {
+    const last = kinds.get(kind);
     const now = performance.now();
-    if (now - last.at >= SELDOM_MS) {
-      write(last.since);
-      last.at = now;
-      last.since = 0;
+    if (last !== undefined && now - last.writtenAt < LINE_EVERY_MS) {
+      last.suppressed++;
+      return;
     }
-    kinds.set(kind, last);
+    log[level]({ ...fields, since: 1 + (last?.suppressed ?? 0) }, message);
+    kinds.set(kind, { writtenAt: now, suppressed: 0 });
   };
 }

@@ -1,48 +1,64 @@
 import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { Clock } from '../model/clock.ts';
 import type { SignalBus } from '../model/signal.ts';
-import { measureCallbacks } from './metrics/callbacks.ts';
-import { measureJournal } from './metrics/journal.ts';
-import { measureLanes } from './metrics/lanes.ts';
-import { measureReconcile } from './metrics/reconcile.ts';
-import { measureReloads } from './metrics/reload.ts';
-import type { MetricSources } from './metrics/sources.ts';
+import { type CallbackSources, measureCallbacks, measureConnections } from './metrics/callbacks.ts';
+import { type JournalSources, measureJournal } from './metrics/journal.ts';
+import { type LaneSources, measureLanes } from './metrics/lanes.ts';
+import { createMeter, type Meter } from './metrics/meter.ts';
+import { measureReconcile, type ReconcileSources } from './metrics/reconcile.ts';
 
-/** Everything on `GET /metrics`. Counters listen to signals; gauges are read when asked for. */
-export function createMetrics(signals: SignalBus, clock: Clock, sources: MetricSources): Registry {
-  const registry = createRegistry(sources.version);
-  const ports = { registry, signals, clock, sources };
-  measureCallbacks(ports);
-  measureJournal(ports);
-  measureLanes(ports);
-  measureReconcile(ports);
-  measureReloads(ports);
-  collectDefaultMetrics({ register: registry });
-  return registry;
+/** The numbers that gauges read at each scrape. */
+export interface MetricSources extends CallbackSources, JournalSources, LaneSources, ReconcileSources {
+  readonly version: string;
 }
 
-/** Of a worker: the same names, of what it has, which is connectors. */
+/** Returns everything on `GET /metrics`. Counters listen to signals; gauges are read at each scrape. */
+export function createMetrics(signals: SignalBus, clock: Clock, sources: MetricSources): Registry {
+  return createRegistry(sources.version, (meter) => {
+    measureCallbacks(meter, signals, clock, sources);
+    measureConnections(meter, signals);
+    measureJournal(meter, signals, sources);
+    measureLanes(meter, signals, clock, sources);
+    measureReconcile(meter, signals, sources);
+    measureReloads(meter, signals);
+  });
+}
+
+/** Returns the metrics of a worker: those of its connectors. */
 export function createWorkerMetrics(
   signals: SignalBus,
   clock: Clock,
-  sources: LaneSources & { version: string },
+  sources: LaneSources & Pick<MetricSources, 'version'>,
 ): Registry {
-  const registry = createRegistry(sources.version);
-  // Its cursors are counted from the end of the topic.
-  measureLanes({ registry, signals, clock, sources: { ...sources, head: () => 0 } });
+  return createRegistry(sources.version, (meter) => measureLanes(meter, signals, clock, sources));
+}
+
+function createRegistry(version: string, measure: (meter: Meter) => void): Registry {
+  const registry = new Registry();
+  const info = { name: 'bridge_info', help: '1, with the version of the bridge as a label.' };
+  new Gauge({ ...info, labelNames: ['version'], registers: [registry] }).set({ version }, 1);
+  measure(createMeter(registry));
   collectDefaultMetrics({ register: registry });
   return registry;
 }
 
-function createRegistry(version: string): Registry {
-  const registry = new Registry();
-  new Gauge({
-    name: 'bridge_info',
-    help: '1, with the version of the bridge as a label.',
-    labelNames: ['version'],
-    registers: [registry],
-  }).set({ version }, 1);
-  return registry;
+/** Measures how configurations are taken over by the running bridge. */
+function measureReloads(meter: Meter, signals: SignalBus): void {
+  const reloads = meter.counter('bridge_config_reloads_total', 'Configurations read anew. outcome: applied, refused.', [
+    'outcome',
+  ]);
+  const success = meter.gauge(
+    'bridge_config_last_reload_success',
+    '1 while the configuration that was read last is in effect, 0 when it was refused.',
+    1,
+  );
+  for (const outcome of ['applied', 'refused']) reloads.inc({ outcome }, 0);
+  signals.on('config.reloaded', () => {
+    reloads.inc({ outcome: 'applied' });
+    success.set(1);
+  });
+  signals.on('config.refused', () => {
+    reloads.inc({ outcome: 'refused' });
+    success.set(0);
+  });
 }
-
-type LaneSources = Pick<MetricSources, 'connectors' | 'lag' | 'deadLetters'>;

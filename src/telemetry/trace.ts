@@ -1,6 +1,6 @@
 /**
- * OpenTelemetry, by its API alone: spans come about where the process was started with an SDK (`node --import
- * ./tracing.mjs`, in NODE_OPTIONS or not); without one nothing is added to any event. Both threads load the SDK.
+ * OpenTelemetry, by its API alone: there are spans where the process was started with an SDK (`node --import ./tracing.mjs`,
+ * in NODE_OPTIONS or not); without one nothing is added to any event. Both threads load the SDK.
  */
 import {
   context,
@@ -26,18 +26,18 @@ const PRODUCER = { kind: SpanKind.PRODUCER };
 
 /** The span of one callback. Its attributes hold ids and outcomes, nothing that people wrote. */
 export interface CallbackTrace {
-  /** Runs what belongs to it. */
+  /** Runs `work` with the span as the active one. */
   within<T>(work: () => T): T;
-  /** The event with the context of the span in it; its id stays what it is. */
+  /** Returns the event with the context of the span in it; its id stays the same. */
   carriedBy(event: CanonicalEvent): CanonicalEvent;
   end(answered: { command: string; outcome: string; status: number; fault?: Fault | undefined }): void;
 }
 
-/** Goes on with the trace that the headers name, if any. Undefined without an SDK. */
+/** Continues the trace that the headers name, if any. Returns undefined without an SDK. */
 export function traceCallback(headers: Readonly<Record<string, unknown>>, route: string): CallbackTrace | undefined {
   if (!isOn()) return undefined;
   const around = context.active();
-  // Where the SDK traces HTTP by itself, its server span is there already, and this one lies within.
+  // An SDK that traces HTTP itself has started its server span already: this one becomes its child.
   const within = trace.getSpanContext(around) !== undefined;
   const parent = within ? around : propagation.extract(around, headers);
   const span = tracer.startSpan('callback', within ? INTERNAL : SERVER, parent);
@@ -66,8 +66,8 @@ export function traceCallback(headers: Readonly<Record<string, unknown>>, route:
 }
 
 /**
- * A span for each event that carries a trace, below that of its callback, over one delivery of its batch. What the
- * destination's client traces by itself lies below the first of them; the others are linked to that one.
+ * Traces one delivery of a batch: a span for each event that carries a trace, as a child of its callback's. Spans of the
+ * destination's own client become children of the first of them; the others are linked to it.
  */
 export async function traceDelivery(
   connector: string,
@@ -93,7 +93,7 @@ export async function traceDelivery(
   }
 }
 
-/** Whether there is an SDK: without one events need not be looked into. */
+/** Tells whether there is an SDK: without one events need not be parsed. */
 function isOn(): boolean {
   const provider = trace.getTracerProvider();
   return (
@@ -133,7 +133,7 @@ function attributesOf({ id, type, subject }: CanonicalEvent): Record<string, str
   return { 'cloudevents.event_id': id, 'cloudevents.event_type': type, 'cloudevents.event_subject': subject };
 }
 
-/** As the W3C writes it, whatever headers the SDK is told to propagate by: readers of events expect this one. */
+/** Writes W3C Trace Context, whatever headers the SDK propagates by: readers of events expect this one. */
 function toTraceContext({ traceId, spanId, traceFlags, traceState }: SpanContext): TraceContext {
   const traceparent = `00-${traceId}-${spanId}-${traceFlags.toString(16).padStart(2, '0')}`;
   const tracestate = traceState?.serialize() ?? '';
@@ -150,15 +150,15 @@ function toSpanContext(traceparent: string, tracestate: string | undefined): Spa
 
 const FLUSH_MS = 2_000;
 
-/** At the end of a thread: the SDK brings out the spans it still holds, for so long. Never throws. */
+/** Lets the SDK export the spans that it still holds, at the end of a thread. Never throws. */
 export async function flushTraces(): Promise<void> {
   const provider = trace.getTracerProvider();
-  // By its shape: an SDK that is installed elsewhere brings an API of its own, hence another class.
+  // Told by its shape: an SDK that is installed elsewhere brings an API of its own, hence another class.
   const sdk: object = 'getDelegate' in provider ? (provider as ProxyTracerProvider).getDelegate() : provider;
   if (!('forceFlush' in sdk) || typeof sdk.forceFlush !== 'function') return;
   const { promise: late, resolve } = Promise.withResolvers<void>();
   const timer = setTimeout(resolve, FLUSH_MS);
-  // Spans that cannot be exported are the SDK's to complain of.
+  // The SDK itself reports spans that it cannot export.
   await Promise.race([Promise.resolve(sdk.forceFlush()).catch(() => {}), late]);
   clearTimeout(timer);
 }

@@ -2,14 +2,15 @@ import type { Server } from 'node:http';
 import { clientOptions } from '../../connectors/kafka/connector.ts';
 import { extentOf } from '../../connectors/kafka/consumer.ts';
 import type { WorkerState } from '../admin/contract.ts';
-import { createAdminServer, malformedBody } from '../admin/server.ts';
+import { malformedBody } from '../admin/refusal.ts';
+import { createAdminServer } from '../admin/server.ts';
 import { enabledOf } from '../config/diff.ts';
 import { type Config, deadLetterTopic, type Source } from '../config/schema.ts';
 import { watchLanes } from '../delivery/health.ts';
 import { closeServer, listen, urlHost } from '../http/server.ts';
 import { systemClock } from '../model/clock.ts';
 import { BridgeError } from '../model/fault.ts';
-import { createSignals } from '../model/signal.ts';
+import { createSignals, type SignalBus } from '../model/signal.ts';
 import { createLogger, type LogLevel, logSignals } from '../telemetry/log.ts';
 import { createWorkerMetrics } from '../telemetry/metrics.ts';
 import { flushTraces } from '../telemetry/trace.ts';
@@ -58,6 +59,7 @@ export async function startWorker(
     version,
     connectors: () => connectors,
     lag,
+    openSince: watchOldestOpen(signals),
     deadLetters: letters.of,
   });
 
@@ -147,4 +149,15 @@ export async function startWorker(
       return ended;
     },
   };
+}
+
+/** When the oldest record was written that a connector has not settled, as far as its lane has said. */
+function watchOldestOpen(signals: SignalBus): (connector: string) => number | undefined {
+  const since = new Map<string, number>();
+  signals.on('lane.cursor', ({ connector, cursor, receivedAt }) => {
+    // The cursor of a worker counts from the end of its partitions.
+    if (cursor >= 0) since.delete(connector);
+    else if (receivedAt !== undefined) since.set(connector, receivedAt);
+  });
+  return (connector) => since.get(connector);
 }

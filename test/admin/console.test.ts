@@ -15,7 +15,7 @@ import {
   spawnBridge,
   startBridgeProcess,
 } from '../support/bridge.process.ts';
-import { body, search } from '../support/callbacks.ts';
+import { body, OK, search } from '../support/callbacks.ts';
 import { IDENTIFIER, SECRET_KEY, startVendor } from '../vendor/stand-in.ts';
 
 const brokers = inject('kafkaBrokers');
@@ -23,7 +23,6 @@ const elasticsearchUrl = inject('elasticsearchUrl');
 const skip = brokers === '' || elasticsearchUrl === '' ? ' (skipped: no Kafka or Elasticsearch in this run)' : '';
 
 const TOKEN = 'xxxxyyyy';
-const OK = { status: 200, text: '{"ActionStatus":"OK","ErrorInfo":"","ErrorCode":0}' };
 
 let browser: Browser;
 beforeAll(async () => {
@@ -89,11 +88,14 @@ describe.skipIf(skip !== '')(`a day of an operator, on real Kafka and Elasticsea
     const { page, complaints } = await openWatched(browser);
     await page.goto(bridge.admin());
     await live(page);
-    await expect.poll(() => page.getByText('Nothing was recorded yet').count()).toBe(1);
+    await expect.poll(() => page.getByText('Nothing has been recorded yet').count()).toBe(1);
     await page.getByText('The same in figures').click();
     await page.evaluate('window.stayed = document.querySelector("h2")');
     await bridge.change({ GroupId: '@TGS#LIVE', Name: 'before', EventTime: 1_700_000_000_000 });
     await page.locator('#e-1').waitFor();
+    const replay = page.locator('#replay-audit-file');
+    await replay.locator('summary').click();
+    await replay.getByRole('spinbutton', { name: 'Seq' }).fill('1');
     await page.evaluate('getSelection().selectAllChildren(document.querySelector("#e-1 td"))');
     const selected = await page.evaluate('String(getSelection())');
     await page.getByRole('button', { name: 'Pause group-events' }).focus();
@@ -107,6 +109,10 @@ describe.skipIf(skip !== '')(`a day of an operator, on real Kafka and Elasticsea
     expect(await page.evaluate('String(getSelection())')).toBe(selected);
     expect(await page.evaluate('document.activeElement.textContent')).toBe('Pause group-events');
     expect(await page.locator('#hour-table').getAttribute('open')).not.toBeNull();
+    await expect.poll(() => replay.getByRole('spinbutton').getAttribute('placeholder')).toBe('2');
+    expect(await replay.getAttribute('open')).not.toBeNull();
+    expect(await replay.getByRole('spinbutton').inputValue()).toBe('1');
+    expect(await replay.getByLabel('a seq').isChecked()).toBe(true);
     // It is the same page: nothing was loaded again.
     expect(await page.evaluate('window.stayed === document.querySelector("h2")')).toBe(true);
     await expect.poll(() => page.locator('#connector-group-index').textContent()).toMatch(/In step/);
@@ -176,7 +182,7 @@ describe.skipIf(skip !== '')(`a day of an operator, on real Kafka and Elasticsea
     await bridge.change({ GroupId, Name: undefined, Notification: 'not a number' });
     const { page, complaints } = await openWatched(browser);
     await page.goto(bridge.admin());
-    await page.locator('#connector-group-index').getByRole('link', { name: '1 to see to' }).click();
+    await page.locator('#connector-group-index').getByRole('link', { name: '1 to review' }).click();
     const letter = row(page, GroupId);
     expect(await letter.textContent()).toMatch(
       /notification.*integer.*event-refused.*compare the document with the mapping/s,
@@ -209,8 +215,8 @@ describe.skipIf(skip !== '')(`a day of an operator, on real Kafka and Elasticsea
     await connector.getByText('Replay…').click();
     await connector.getByText('the merged state of every group').click();
     await connector.getByRole('button', { name: 'Replay', exact: true }).click();
-    await page.getByText(/groups will be brought to the destination/).waitFor();
-    await expect.poll(() => connector.textContent()).toMatch(/Groups brought: .* of \d+/);
+    await page.getByText(/groups will be resynced to the destination/).waitFor();
+    await expect.poll(() => connector.textContent()).toMatch(/Groups resynced: .* of \d+/);
     const audit = page.locator('#connector-audit-file');
     await audit.getByText('Replay…').click();
     expect(await audit.getByText('the merged state of every group').count()).toBe(0);
@@ -313,7 +319,7 @@ describe('whatever the callbacks hold', () => {
   test('the quarantine shows the raw body and asks before it discards', async () => {
     const { page, complaints } = await openWatched(browser);
     await page.goto(bridge.admin());
-    await page.getByRole('link', { name: '1 callback to see to' }).click();
+    await page.getByRole('link', { name: '1 callback to review' }).click();
     const kept = page.getByRole('article', { name: 'Callback 1' });
     expect(await kept.textContent()).toContain('Operator_Account is missing');
     await kept.getByText(/^Body/).click();
@@ -344,6 +350,9 @@ describe('whatever the callbacks hold', () => {
     const { page, complaints } = await openWatched(browser, { colorScheme, viewport: { width, height: 800 } });
     const group = link(bridge.admin(), '/group', { id: groupId });
     const long = link(bridge.admin(), '/group', { id: '@TGS#LONG' });
+    // Something is in quarantine, so that there is something to discard.
+    await bridge.change({ GroupId: groupId, Operator_Account: undefined, Name: String(width) });
+    const asking = new Map<string, number>();
     for (const url of [
       ...PATHS.map((path) => bridge.admin() + path),
       group,
@@ -358,10 +367,13 @@ describe('whatever the callbacks hold', () => {
       for (const ask of await page.locator('.ask > summary').all()) {
         await ask.click();
         await expectNoOverflow(page);
+        expect(await barriers(page), `${url} asking`).toEqual([]);
         await page.keyboard.press('Escape');
+        const { pathname } = new URL(url);
+        asking.set(pathname, (asking.get(pathname) ?? 0) + 1);
       }
-      if ((await page.locator('.ask').count()) > 0) expect(await barriers(page), `${url} asking`).toEqual([]);
     }
+    expect([...asking.keys()].sort()).toEqual(['/', '/quarantine']);
     expect(complaints).toEqual([]);
     await page.context().close();
   });
@@ -374,7 +386,7 @@ describe('whatever the callbacks hold', () => {
     await expect
       .poll(() => connector.textContent())
       .toMatch(
-        /Unreachable.*Behind\d+ events, for .*destination-unreachable.*is Kafka running.*Setting connectors\.down\.brokers.*tried again (in \d+ s|now)/s,
+        /Unreachable.*Behind\d+ events, for .*destination-unreachable.*is Kafka running.*Setting connectors\.down\.brokers.*next try (in \d+ s|now)/s,
       );
     expect(complaints).toEqual([]);
     await page.context().close();

@@ -6,7 +6,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
 import { readName } from '../../bench/load/callbacks.ts';
 import { runLoad } from '../../bench/load/generator.ts';
-import { readBody, readCallback } from '../../src/intake/callback.ts';
+import { parseBody } from '../../src/intake/body.ts';
+import { COMMANDS } from '../../src/intake/commands.ts';
 import { COMMAND } from '../support/callbacks.ts';
 
 const OK = '{"ActionStatus":"OK","ErrorInfo":"","ErrorCode":0}';
@@ -36,14 +37,14 @@ test('each callback is one the bridge knows, and none is like another', async ()
   expect(new Set(bodies).size).toBe(500);
   const groups = new Set<string>();
   for (const body of bodies) {
-    const read = readBody(Buffer.from(body));
-    const callback = read.ok ? readCallback(COMMAND, read.value) : read;
-    if (!callback.ok) throw new Error(callback.fault.message);
-    const { GroupId, EventTime, Name } = callback.value.body as Record<string, string>;
-    groups.add(GroupId ?? '');
-    const name = readName(Name ?? '');
+    const read = parseBody(Buffer.from(body));
+    const callback = read.ok ? COMMANDS.get(COMMAND)?.read(read.value) : read;
+    if (!callback?.ok) throw new Error(callback?.fault.message);
+    const { groupId, eventTime, changed } = callback.value;
+    groups.add(groupId);
+    const name = readName(changed.name ?? '');
     expect(name?.run).toBe('test');
-    expect(Math.abs(Number(EventTime) - (name?.dueAt ?? 0) / 1_000)).toBeLessThanOrEqual(1);
+    expect(Math.abs(Number(eventTime) - (name?.dueAt ?? 0) / 1_000)).toBeLessThanOrEqual(1);
   }
   expect(groups.size).toBe(10);
 });

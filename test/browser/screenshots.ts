@@ -18,6 +18,22 @@ Date.now = () => realNow() + shift;
 
 const { startBridge } = await import('../../src/bridge.ts');
 const { configSchema } = await import('../../src/config/schema.ts');
+const { systemClock } = await import('../../src/model/clock.ts');
+
+/** Whoever sleeps in this process wakes when the moved clock says so, too. */
+const sleeping = new Set<{ readonly until: number; readonly wake: () => void }>();
+const { sleep } = systemClock;
+systemClock.sleep = async (ms, signal) => {
+  const { promise, resolve: wake } = Promise.withResolvers<void>();
+  const sleeper = { until: Date.now() + ms, wake };
+  sleeping.add(sleeper);
+  await Promise.race([sleep(ms, signal), promise]);
+  sleeping.delete(sleeper);
+};
+function moveClock(ms: number): void {
+  shift = ms;
+  for (const { until, wake } of sleeping) if (until <= Date.now()) wake();
+}
 
 const folder = resolve(process.argv[2] ?? 'docs/images');
 /** In a folder of one's own: pages for looking at while working on them, too. */
@@ -82,10 +98,10 @@ async function live(slot: number): Promise<void> {
 
 try {
   for (let slot = 0; slot < 360; slot++) {
-    shift = -3_600_000 + slot * 10_000;
+    moveClock(-3_600_000 + slot * 10_000);
     await live(slot);
   }
-  shift = 0;
+  moveClock(0);
   await oddities();
   for (let n = 0; n < 30; n++) await post(traffic.change(Date.now() - 500));
   await story();

@@ -16,7 +16,7 @@ import { delivered, history, mergedGroups } from '../support/histories.ts';
 
 const FORMATS = ['structured', 'binary'] as const;
 
-/** As kafkajs hands it over: bytes everywhere. */
+/** Returns a message in the form of kafkajs, with bytes everywhere. */
 function received({ key, value, headers }: ReturnType<typeof toMessage>): IncomingMessage {
   const bytes = Object.entries(headers).map(([name, text]) => [name, Buffer.from(text)]);
   return { key: Buffer.from(key), value, headers: Object.fromEntries(bytes) };
@@ -51,7 +51,7 @@ describe('an event is read as it was written', () => {
     const text = String(value);
     expect(read({ key, value: text, headers })).toEqual(event);
     expect(read({ value: new Uint8Array(Buffer.from(text)), headers: { ...headers, odd: undefined } })).toEqual(event);
-    // Of a header that is there several times the last counts.
+    // The last of several headers of one name counts.
     expect(read({ value: text, headers: { ...headers, ce_id: ['x', Buffer.from(event.id)] } })).toEqual(event);
     expect(read({ value: text, headers: { ...headers, 'content-type': 'application/json; charset=utf-8' } })).toEqual(
       event,
@@ -186,7 +186,7 @@ describe('the view', () => {
     fc.assert(
       fc.property(delivered, ([events, shuffled]) => {
         const view = createGroupView();
-        // What several bridges, each of which saw a part, have written.
+        // Several bridges wrote states, and each had seen only a part.
         const states = shuffled.flatMap((_, n) => [...mergedGroups(shuffled.slice(n))]);
         for (const [groupId, group] of states) view.applyState({ groupId, group });
         expect(new Map(view.entries())).toEqual(mergedGroups(events));

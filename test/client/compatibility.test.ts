@@ -1,4 +1,4 @@
-/** What was written once can be read for ever, and what is written from now on can be read by those who read until now. */
+/** Every message ever written stays readable, and present readers can read every message to come. */
 import { globSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -13,9 +13,9 @@ interface Fixture {
   readonly key: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly value: string | null;
-  /** What it says, of a topic with `content: events`. */
+  /** The event, in a topic with `content: events`. */
   readonly event?: GroupEvent;
-  /** Of one with `content: groups`. */
+  /** The group, in a topic with `content: groups`. */
   readonly groupId?: string;
   readonly group?: unknown;
 }
@@ -55,7 +55,7 @@ describe('each message of a released version is read for ever', () => {
   });
 });
 
-/** What version 1 promises, as last released. */
+/** The promises of version 1, as last released. */
 const promises = {
   'event-1': z.toJSONSchema(receivedEvent),
   'group-1': z.toJSONSchema(group),
@@ -69,7 +69,7 @@ describe('a version only grows', () => {
       const released = JSON.parse(readFileSync(file, 'utf8')) as JsonSchema;
       expect(breaks(released, now), `${name} needs a new version: see docs/compatibility.md`).toEqual([]);
       if (process.env.UPDATE_SCHEMAS === '1') writeFileSync(file, `${JSON.stringify(bare(now), null, 2)}\n`);
-      // What is not in the file could be taken away again unnoticed.
+      // A field that is not in the file could be removed again unnoticed.
       expect(JSON.parse(readFileSync(file, 'utf8'))).toEqual(bare(now));
     },
   );

@@ -5,7 +5,7 @@ export type JsonSchema = z.core.JSONSchema.JSONSchema;
 /** Sets that may grow: readers pass over the members they do not know (docs/compatibility.md). */
 const OPEN = new Set(['type']);
 
-/** What a person reads, and what says which values a schema may have, but is compared in ways of its own. */
+/** Keys for people, and keys that are compared in ways of their own. */
 const NOTES = ['$schema', 'title', 'description', 'examples', 'default'];
 const COMPARED = ['properties', 'required', 'additionalProperties', 'enum'];
 
@@ -22,7 +22,7 @@ export function bare(schema: unknown): unknown {
 }
 
 /**
- * Where `after` breaks readers: a message that was valid may not be now, or a message that is valid now may not have been.
+ * Returns the places where `after` breaks readers: a message that was valid may no longer be, or one that is valid now was not.
  * Only properties that may be absent, and members of the open sets, can be added.
  */
 export function breaks(before: JsonSchema, after: JsonSchema, path = ''): string[] {

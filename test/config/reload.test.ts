@@ -15,7 +15,7 @@ import { type Config, configSchema } from '../../src/config/schema.ts';
 import { closeServer, listen } from '../../src/http/server.ts';
 import { signOf } from '../../src/intake/authentication.ts';
 import { malformedEnvelope } from '../../src/intake/envelope.ts';
-import { createIntake } from '../../src/intake/swap.ts';
+import { createReloadableReceiver } from '../../src/intake/reloadable.ts';
 import { systemClock } from '../../src/model/clock.ts';
 import type { CanonicalEvent } from '../../src/model/event.ts';
 import { createSignals } from '../../src/model/signal.ts';
@@ -27,11 +27,10 @@ import {
   runCommand,
   startBridgeProcess,
 } from '../support/bridge.process.ts';
-import { body, SDK_APP_ID, search } from '../support/callbacks.ts';
+import { body, OK, SDK_APP_ID, search } from '../support/callbacks.ts';
 
 const brokers = inject('kafkaBrokers');
 const skip = brokers === '' ? ' (skipped: no Kafka in this run)' : '';
-const OK = { status: 200, text: '{"ActionStatus":"OK","ErrorInfo":"","ErrorCode":0}' };
 
 type Settings = Record<string, Record<string, unknown>> & { connectors: Record<string, Record<string, unknown>> };
 
@@ -370,7 +369,7 @@ describe('the receiver', () => {
     };
     const signals = createSignals();
     const ports = { record: none, quarantine: none, clock: systemClock, signals, stopping: () => false };
-    const intake = createIntake(forwarding(before), ports);
+    const intake = createReloadableReceiver(forwarding(before), ports);
     const { server, port } = await listen(intake.fetch, {
       host: '127.0.0.1',
       port: 0,

@@ -2,18 +2,21 @@
 /** An Elasticsearch that asks who comes: TLS, client certificates and a user, all real. API keys: see below. */
 import { randomUUID, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { request } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { json } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test } from 'vitest';
 import { elasticsearch } from '../../connectors/elasticsearch/connector.ts';
 import { parseConfig } from '../../src/config/load.ts';
 import { configSchema } from '../../src/config/schema.ts';
-import { type Authority, createAuthority, type Issued } from '../servers/certificates.ts';
+import {
+  type Authority,
+  createAuthority,
+  createPemFolder,
+  type Issued,
+  type PemFolder,
+} from '../servers/certificates.ts';
 import {
   type ElasticsearchServer,
   elasticsearchReader,
@@ -29,24 +32,20 @@ const skip = plainUrl === '' ? 'no Elasticsearch in this run' : '';
 const path = 'connectors.under-test';
 const wrongPassword = { username: 'bridge', password: 'wrong-4711' };
 
-let folder: string;
+let pems: PemFolder;
 let server: ElasticsearchServer;
 let authority: Authority;
 let stranger: Authority;
 let client: Issued;
 
-const file = (content: string): string => {
-  const name = join(folder, `${randomUUID()}.pem`);
-  writeFileSync(name, content);
-  return name;
-};
+const file = (pem: string): string => pems.file(pem);
 const ca = () => ({ caFile: file(authority.certificate) });
 const own = () => ({ certFile: file(client.certificate), keyFile: file(client.key) });
 const fingerprint = ({ certificate }: Issued) => ({ caFingerprint: new X509Certificate(certificate).fingerprint256 });
 
 beforeAll(async () => {
   if (skip !== '') return;
-  folder = mkdtempSync(join(tmpdir(), 'elasticsearch-security-'));
+  pems = createPemFolder();
   [authority, stranger] = await Promise.all([createAuthority('ours'), createAuthority('another')]);
   const [node, issued] = await Promise.all([authority.issue(), authority.issue()]);
   client = issued;
@@ -69,7 +68,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await server?.stop();
-  if (folder) rmSync(folder, { recursive: true });
+  pems?.remove();
 });
 
 const options = (more: Record<string, unknown>) => ({

@@ -1,13 +1,17 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: the configuration's own
 /** A broker that asks who comes: SASL over TLS on one port, client certificates on another, both real. */
 import { randomUUID, X509Certificate } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { writeFileSync } from 'node:fs';
 import { Kafka, logLevel } from 'kafkajs';
 import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test } from 'vitest';
 import { kafka } from '../../connectors/kafka/connector.ts';
-import { type Authority, createAuthority, type Issued } from '../servers/certificates.ts';
+import {
+  type Authority,
+  createAuthority,
+  createPemFolder,
+  type Issued,
+  type PemFolder,
+} from '../servers/certificates.ts';
 import { freePort, type KafkaServer, startKafka } from '../servers/index.ts';
 import { followTopic } from '../servers/readback.ts';
 import { bridgeHome, runCommand } from '../support/bridge.process.ts';
@@ -18,24 +22,20 @@ const user = { username: 'bridge', password: 'Geheim-4711' };
 const reader = { username: 'reader', password: 'Lesen-4711' };
 const path = 'connectors.under-test';
 
-let folder: string;
+let pems: PemFolder;
 let server: KafkaServer;
 let ports: { sasl: number; mutual: number };
 let authority: Authority;
 let stranger: Authority;
 let client: Issued;
 
-const file = (content: string): string => {
-  const name = join(folder, `${randomUUID()}.pem`);
-  writeFileSync(name, content);
-  return name;
-};
+const file = (pem: string): string => pems.file(pem);
 const sasl = (more = {}) => ({ mechanism: 'scram-sha-512', ...user, ...more });
 const ca = () => ({ caFile: file(authority.certificate) });
 
 beforeAll(async () => {
   if (skip !== '') return;
-  folder = mkdtempSync(join(tmpdir(), 'kafka-security-'));
+  pems = createPemFolder();
   [authority, stranger] = await Promise.all([createAuthority('ours'), createAuthority('another')]);
   const [own, outdated, issued] = await Promise.all([
     authority.issue({ commonName: 'broker' }),
@@ -90,7 +90,7 @@ let expired: number;
 let elsewhere: number;
 afterAll(async () => {
   await server?.stop();
-  if (folder) rmSync(folder, { recursive: true });
+  pems?.remove();
 });
 
 const options = (port: number, more: Record<string, unknown>) => ({
@@ -219,7 +219,7 @@ describe.skipIf(skip)('whoever is not let in is told which setting to look at', 
   });
 
   test('and goes on by itself once the file is there', async () => {
-    const caFile = join(folder, 'later.pem');
+    const caFile = pems.path('later.pem');
     const given = options(ports.sasl, { tls: { caFile }, sasl: sasl() });
     expect(await faultOf(given)).toMatchObject({ path: `${path}.tls.caFile` });
     writeFileSync(caFile, authority.certificate);

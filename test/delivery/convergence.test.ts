@@ -7,8 +7,8 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { describe, expect, inject, test } from 'vitest';
 import { parse, stringify } from 'yaml';
-import { eventually, followTopic, getDocument } from '../servers/readback.ts';
-import { type BridgeProcess, bridgeHome, runCommand, startBridgeProcess } from '../support/bridge.process.ts';
+import { eventually, followTopic, getDocument, getDocuments } from '../servers/readback.ts';
+import { type BridgeProcess, bridgeHome, inStep, runCommand, startBridgeProcess } from '../support/bridge.process.ts';
 import { COMMAND, search } from '../support/callbacks.ts';
 import { COMMANDS, disturbed, history, oracle, type Sent, sent } from './convergence.oracle.ts';
 
@@ -32,27 +32,9 @@ async function post(bridge: BridgeProcess, all: readonly Sent[], connections = 1
   return failed;
 }
 
-async function inStep(bridge: BridgeProcess): Promise<void> {
-  await eventually(
-    async () => {
-      const { connectors } = (await (await fetch(`${bridge.adminUrl}/api/status`)).json()) as {
-        connectors: { lag: number; deadLetters: number }[];
-      };
-      for (const { lag, deadLetters } of connectors) expect({ lag, deadLetters }).toEqual({ lag: 0, deadLetters: 0 });
-    },
-    'every connector in step',
-    60_000,
-  );
-}
-
 const withoutVersions = ({ versions: _, ...group }: Record<string, unknown>) => group;
 
-async function indexed(index: string): Promise<Map<string, Record<string, unknown>>> {
-  await fetch(`${elasticsearchUrl}/${index}/_refresh`, { method: 'POST' });
-  const response = await fetch(`${elasticsearchUrl}/${index}/_search?size=10000`);
-  const { hits } = (await response.json()) as { hits: { hits: { _id: string; _source: Record<string, unknown> }[] } };
-  return new Map(hits.hits.map(({ _id, _source }) => [_id, _source]));
-}
+const indexed = (index: string) => getDocuments(elasticsearchUrl, index);
 
 /** The last value of each key of a topic. */
 async function compacted(topic: string, done: (last: ReadonlyMap<string, string | null>) => boolean) {

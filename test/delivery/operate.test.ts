@@ -12,11 +12,10 @@ import {
   runCommand,
   startBridgeProcess,
 } from '../support/bridge.process.ts';
-import { body, search } from '../support/callbacks.ts';
+import { body, OK, search } from '../support/callbacks.ts';
 
 const elasticsearchUrl = inject('elasticsearchUrl');
 const skip = elasticsearchUrl === '' ? ' (skipped: no Elasticsearch in this run)' : '';
-const OK = { status: 200, text: '{"ActionStatus":"OK","ErrorInfo":"","ErrorCode":0}' };
 
 const fileHome = (): BridgeHome =>
   bridgeHome((folder) => ({ audit: { kind: 'file', path: join(folder, 'events.ndjson') } }));

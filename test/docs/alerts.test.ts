@@ -73,7 +73,7 @@ interface Case {
   readonly alert: string;
   readonly when: string;
   readonly series: Series;
-  /** When it is looked; 30 minutes on unless said. What takes hours is evaluated every 10 minutes. */
+  /** The time of evaluation; 30 minutes when left out. Longer stories are evaluated every 10 minutes. */
   readonly at?: string;
   /** All that fire, with the connector where they have one; by default the alert alone. */
   readonly fires?: readonly string[];

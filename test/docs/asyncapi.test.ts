@@ -94,7 +94,7 @@ describe('schema asyncapi', () => {
     for (const payload of [structured?.payload, binary?.payload, group?.payload, destroyed?.payload])
       expect(payload?.safeParse({ ...event, type: 'x', data: {} }).success).toBe(false);
     expect(binary?.headers?.safeParse({ 'content-type': 'application/json' }).success).toBe(false);
-    // What is added later is not.
+    // Later additions are not.
     expect(structured?.payload.safeParse({ ...event, data: { ...event.data, muted: true } }).success).toBe(true);
   });
 

@@ -1,4 +1,4 @@
-/** What is shipped to run in containers, as far as it can be judged without running any: by schemas, and by what it refers to. */
+/** Checks the files for containers without running any: by their schemas, and by the files that they refer to. */
 import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';

@@ -14,8 +14,8 @@ import { blocksOf, commandsIn, documents } from './documents.ts';
 
 const blocks = documents.flatMap(blocksOf);
 
-describe('what is made from the sources', () => {
-  test('is what they say now: npm run docs', async () => {
+describe('the parts that are made from the sources', () => {
+  test('are up to date: npm run docs', async () => {
     const { code, stderr } = await runProgram(process.execPath, ['scripts/docs.ts', '--check']);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   });
@@ -39,7 +39,7 @@ describe('what is made from the sources', () => {
 describe('every YAML block of the documents can be loaded', () => {
   const yaml = blocks.filter(({ language }) => language === 'yaml');
 
-  // What is left out of an example is filled in.
+  // Examples leave out required sections, which are filled in.
   test.each(yaml)('$file, block $index', ({ file, text }) => {
     const app = /^app:/m.test(text) ? '' : 'app: { sdkAppId: 1 }\n';
     const rest = /^connectors:/m.test(text) ? '' : 'connectors: { audit-file: { kind: file, path: x } }\n';
@@ -57,7 +57,7 @@ describe('every YAML block of the documents can be loaded', () => {
   });
 });
 
-/** Of others: their words are not ours to judge. */
+/** Programs of others, whose arguments are not checked. */
 const PROGRAMS_OF_OTHERS = [
   'cat',
   'cd',
@@ -80,7 +80,7 @@ describe('every command of the documents is one', () => {
     if (command.commands.length === 0) command.action(() => {});
   }
 
-  /** What the command line is given, or undefined for a program of others. */
+  /** Returns the arguments for this project's command line, or undefined for a program of others. */
   function argumentsOf([name = '', ...words]: readonly string[]): readonly string[] | undefined {
     if (name === 'npx' && words[0] === 'group-sync-bridge') return words.slice(1);
     if (name === 'npm') {
@@ -139,7 +139,7 @@ function leaves(command: Command): Command[] {
 }
 
 describe('every link of the documents leads somewhere', () => {
-  /** As GitHub makes them. */
+  /** Returns the anchors of a document, made in GitHub's way. */
   const anchors = (file: string): string[] =>
     [...readFileSync(file, 'utf8').matchAll(/^#+ (.*)$/gm)].map(([, title = '']) =>
       title

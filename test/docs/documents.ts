@@ -1,4 +1,4 @@
-/** The documents of the project, and what stands in them. */
+/** The documents of the project, and their blocks and commands. */
 import { globSync, readFileSync } from 'node:fs';
 
 export const documents = [
@@ -13,14 +13,14 @@ export const documents = [
 
 export interface Block {
   readonly file: string;
-  /** Of all blocks of this file. */
+  /** The position among all blocks of the file. */
   readonly index: number;
   /** `yaml`, `sh`, `json`, … */
   readonly language: string;
   readonly text: string;
 }
 
-/** Every block between fences, also where it is indented in a list. */
+/** Returns every block between fences, those indented in a list included. */
 export function blocksOf(file: string): Block[] {
   const found = readFileSync(file, 'utf8').matchAll(/^( *)```(\w*)\n([\s\S]*?)^\1```$/gm);
   return [...found].map(([, indent = '', language = '', text = ''], index) => ({
@@ -31,7 +31,7 @@ export function blocksOf(file: string): Block[] {
   }));
 }
 
-/** The commands of a `sh` block, each as its words; what follows a pipe, `;` or `&&` is a command of its own. */
+/** Returns the commands of a `sh` block, each as its words; a pipe, `;` or `&&` begins another command. */
 export function commandsIn(text: string): string[][] {
   const commands: string[][] = [];
   let words: string[] = [];
@@ -44,7 +44,7 @@ export function commandsIn(text: string): string[][] {
     .matchAll(/(?<end>\n|&&|\||;)|(?<comment>(?<=^|\s)#[^\n]*)|(?<word>(?:'[^']*'|"[^"]*"|[^\s'"|;&]|&(?!&))+)/g);
   for (const { groups = {} } of tokens) {
     if (groups.end !== undefined) end();
-    // What stands in front of a command for its environment is no word of it.
+    // A variable set before a command is no word of it.
     else if (groups.word !== undefined && (words.length > 0 || !/^[A-Z_]+=/.test(groups.word)))
       words.push(groups.word.replaceAll(/'([^']*)'|"([^"]*)"/g, '$1$2'));
   }

@@ -1,4 +1,4 @@
-/** What an engineer would copy ends with the groups that the bridge itself merges. */
+/** The examples end with the groups that the bridge itself merges. */
 import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, inject, test } from 'vitest';
@@ -16,7 +16,7 @@ const topic = `test.${randomUUID()}`;
 const seed = fc.readConfigureGlobal()?.seed ?? Date.now();
 let expected: Map<string, Group>;
 
-/** Histories of some hundred groups, each group with a name of its own. */
+/** Returns histories of some hundred groups, each group with a name of its own. */
 function histories(): { events: CanonicalEvent[]; shuffled: CanonicalEvent[] } {
   const named = (n: number) => (event: CanonicalEvent) => {
     const groupId = `${event.subject}${n}`;
@@ -26,7 +26,7 @@ function histories(): { events: CanonicalEvent[]; shuffled: CanonicalEvent[] } {
   return { events: all.flatMap(([events = []]) => events), shuffled: all.flatMap(([, shuffled = []]) => shuffled) };
 }
 
-/** What a later bridge may write: a field that is new is ignored, an event of another type or version passed over. */
+/** Returns events that a later bridge may write: a new field is ignored, an event of another type or version skipped. */
 function laterEvents(): { taken: CanonicalEvent; passedOver: CanonicalEvent[] } {
   const event = madeEvent(1, { name: 'as it is' });
   const { data } = madeEvent(2, { name: 'misread' });
@@ -41,7 +41,7 @@ function laterEvents(): { taken: CanonicalEvent; passedOver: CanonicalEvent[] } 
   };
 }
 
-/** In both formats, as after a change of the bridge's configuration. */
+/** Writes the events in both formats, which happens when the bridge's configuration was changed. */
 async function deliver(events: readonly CanonicalEvent[]): Promise<void> {
   for (const format of ['structured', 'binary']) {
     const options = kafka.options.parse({ brokers, topic, format, createTopic: { partitions: 3 } });

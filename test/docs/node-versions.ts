@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } 
 import { delimiter, join, resolve } from 'node:path';
 import { runProgram } from '../support/program.ts';
 
-/** What `engines` promises: the oldest Node. */
+/** Returns the oldest Node that `engines` promises. */
 export function oldestNode(): string {
   const { engines } = JSON.parse(readFileSync('package.json', 'utf8')) as { engines: { node: string } };
   const [, version] = /^>=(\d+\.\d+)$/.exec(engines.node) ?? [];
@@ -11,7 +11,7 @@ export function oldestNode(): string {
   return version;
 }
 
-/** A Node of this version from npm, kept for later runs, or why it cannot be had. */
+/** Returns a Node of this version from npm, kept for later runs, or why it cannot be had. */
 export async function nodeOf(version: string): Promise<{ readonly file: string } | { readonly missing: string }> {
   const store = resolve('test/.node');
   const folder = join(store, version);
@@ -35,7 +35,7 @@ export async function nodeOf(version: string): Promise<{ readonly file: string }
   return { file: join(folder, 'node_modules', name, process.platform === 'win32' ? 'bin/node.exe' : 'bin/node') };
 }
 
-/** The first Node on the path, from 20 on, that is older than this one, which npm scripts put there. */
+/** Returns the first Node on the path, from 20 on, that is older than this one, which npm scripts put there. */
 export async function olderNode(): Promise<string | undefined> {
   const own = Number(process.versions.node.split('.')[0]);
   for (const folder of (process.env.PATH ?? '').split(delimiter)) {

@@ -10,9 +10,11 @@ import { createMetrics } from '../../src/telemetry/metrics.ts';
 
 const registry = createMetrics(createSignals(), systemClock, {
   version: '1.2.3',
+  commands: [],
   connectors: () => ['index'],
   head: () => 0,
   lag: () => 0,
+  openSince: () => undefined,
   deadLetters: () => 0,
   quarantined: () => 0,
   journalBytes: () => 0,
@@ -35,7 +37,7 @@ for (const metric of registry.getMetricsAsArray()) {
 /** Prometheus adds these to what it scrapes. */
 const ADDED = ['job', 'instance'];
 
-/** What is wrong with an expression: its syntax, a metric that is not there, a label that it does not have. */
+/** Returns the mistakes of an expression: in its syntax, a metric that does not exist, a label that it does not have. */
 function problems(expression: string): string[] {
   const text = expression.replaceAll('$__rate_interval', '5m');
   const found: string[] = [];

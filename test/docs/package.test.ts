@@ -1,4 +1,4 @@
-/** What readers import is the built package, in a plain Node process. */
+/** Readers import the built package, in a plain Node process. */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';

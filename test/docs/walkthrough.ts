@@ -1,4 +1,4 @@
-/** A document that a reader follows from its beginning to its end: its blocks are what is run, its names made unique. */
+/** Follows a document from its beginning to its end: runs its blocks, with names made unique. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -16,7 +16,7 @@ export interface Walkthrough {
   run(commands: string): Promise<Ran>;
   /** Starts a command that goes on running; it is killed when the test ends. */
   start(command: string): { readonly child: ChildProcess; stdout(): string };
-  /** How many blocks of this language were not asked for yet. */
+  /** Returns the number of blocks of this language that were not asked for yet. */
   left(language: string): number;
 }
 

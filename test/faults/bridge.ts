@@ -137,7 +137,7 @@ export function createFaultyBridge(ports: BridgePorts, configFile: string): Faul
   return bridge;
 }
 
-/** Of the Prometheus text, what the fault tests look at. */
+/** The numbers of the Prometheus text that the fault tests look at. */
 function readMetrics(text: string): BridgeMetrics {
   const byConnector = (name: string): Map<string, number> => {
     const lines = text.matchAll(new RegExp(`^${name}\\{connector="([^"]+)"\\} (\\S+)$`, 'gm'));

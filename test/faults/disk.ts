@@ -40,7 +40,7 @@ function mountSmallDisk(megabytes: number): SmallDisk {
   return { folder, enlarge: (size) => run('mount', '-o', `remount,size=${size}m`, folder), remove };
 }
 
-/** Why the disk cannot be made; undefined when it can. */
+/** Returns why the disk cannot be made; undefined when it can. */
 export function whyNoSmallDisk(): string | undefined {
   try {
     mountSmallDisk(1).remove();
@@ -54,7 +54,7 @@ export interface FullDiskReport {
   readonly answeredOkWhenFull: number;
   /** Non-OK answers and failures of the whole time, with their number. */
   readonly failures: ReadonlyMap<string, number>;
-  /** What /readyz answered: when full, then with room again. */
+  /** The answers of /readyz: when full, then with room again. */
   readonly readiness: readonly [full: number, roomy: number];
   /** From the moment there is room until a callback is answered OK again. */
   readonly recordsAgainMs: number;

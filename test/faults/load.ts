@@ -12,11 +12,11 @@ export interface LoadSettings {
 
 export interface Load {
   readonly ledger: Ledger;
-  /** Where callbacks are posted to from now on. */
+  /** Posts callbacks to this URL from now on. */
   target: string;
   /** Callbacks sent from now on belong to this round. */
   round: number;
-  /** How the callbacks since the last call were answered. */
+  /** Returns the answers since the last call, counted. */
   failures(): Map<string, number>;
   /** Collects milliseconds from the moment each callback was due to its OK, until the returned function is called. */
   measure(): () => number[];
@@ -28,7 +28,7 @@ export interface Load {
 
 /** Longer than the receiver holds an answer when it cannot record. */
 const ANSWER_WITHIN_MS = 10_000;
-/** A connection that fell further behind than this does not catch up: the rate stays bounded after an outage. */
+/** A connection that is further behind its schedule than this does not catch up: the rate stays bounded after an outage. */
 const MAX_BEHIND_MS = 1_000;
 
 export function startLoad({ rate, groups, connections }: LoadSettings, target: string): Load {

@@ -20,7 +20,7 @@ export interface Finding {
   readonly detail: string;
 }
 
-/** What became of the callbacks of one round. */
+/** The outcome of one round's callbacks. */
 export interface RoundCount {
   ok: number;
   lost: number;
@@ -36,11 +36,11 @@ export interface Verdict {
   readonly deliveredWithoutOk: number;
   readonly records: number;
   readonly duplicates: number;
-  /** What the connectors gave up, whatever the copies hold. */
+  /** Dead letters of the connectors, whatever the copies hold. */
   readonly deadLetters: number;
 }
 
-/** What Kafka holds of one group. */
+/** The records of one group in Kafka. */
 interface Sighting {
   /** By number: how many records. */
   readonly counts: number[];

@@ -1,11 +1,11 @@
-/** What a run closes with. */
+/** The report at the end of a run. */
 import type { Finding, RoundCount, Verdict } from './oracle.ts';
 import { FAULTS, type FaultName, type RoundReport, seconds } from './rounds.ts';
 import { mean, percentile, pooled } from './window.ts';
 
 export interface Round extends RoundReport {
   readonly fault: FaultName;
-  /** What its callbacks are marked with in the ledger. */
+  /** The mark of its callbacks in the ledger. */
   readonly round: number;
 }
 

@@ -22,7 +22,7 @@ export const FAULTS = [
 export type FaultName = (typeof FAULTS)[number];
 
 export interface RoundReport {
-  /** What was done, for the progress line. */
+  /** A description of the fault, for the progress line. */
   readonly did: string;
   /**
    * Milliseconds from the moment the fault was over (the server answers again, the bridge answers again, the last
@@ -31,15 +31,15 @@ export interface RoundReport {
    */
   readonly recoveryMs?: number;
   readonly windows?: Windows;
-  /** Of a round with a bridge and a list of its own. */
+  /** The result of a round with a bridge and a ledger of its own. */
   readonly verdict?: Verdict;
 }
 
 export interface Outages {
-  /** How long a killed server stays down. */
+  /** The time for which a killed server stays down. */
   readonly downMs: readonly [least: number, most: number];
   readonly hangMs: number;
-  /** Whether the time before Elasticsearch goes away is measured, too: as long as it will be away. */
+  /** Measures the time before Elasticsearch goes away, too, for as long as it will be away. */
   readonly compare: boolean;
   /** The share of Kafka's kills in which the bridge is killed while Kafka is away. */
   readonly bridgeToo: number;
@@ -162,7 +162,7 @@ export async function cutServer(testbed: Testbed, random: Random, proxy: TcpProx
   return { did, recoveryMs: await recovery(testbed) };
 }
 
-/** What the client gets no answer to is not owed, but may be delivered. */
+/** A callback without an answer is not owed, but may be delivered. */
 export async function cutClient(testbed: Testbed, random: Random): Promise<RoundReport> {
   const { load, bridge, clientProxy } = testbed;
   load.target = bridge.receiverUrl.replace(/:\d+/, `:${clientProxy.port}`);

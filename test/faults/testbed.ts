@@ -1,4 +1,4 @@
-/** What a round of faults happens to: the bridge on both servers, under a steady load. */
+/** The subject of a round of faults: the bridge on both servers, under a steady load. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -17,7 +17,7 @@ export interface TestbedSettings {
   /** Options of both connectors in the bridge's configuration. */
   readonly connector?: Readonly<Record<string, unknown>>;
   readonly journal?: Readonly<Record<string, unknown>>;
-  /** Where the journal lies; a temporary folder when left out. */
+  /** The folder of the journal; a temporary one when left out. */
   readonly journalFolder?: string;
   /** Whether the connectors go through the proxies at first. */
   readonly proxied?: boolean;

@@ -10,7 +10,7 @@ export interface TopicEvent {
   readonly event: CanonicalEvent;
 }
 
-/** What is left to read of a partition. */
+/** The unread part of a partition. */
 interface Rest {
   next: number;
   readonly end: number;

@@ -1,4 +1,4 @@
-/** Whether one destination's trouble shows elsewhere: the receiver and Kafka, in windows of equal length. */
+/** Measures whether one destination's outage shows elsewhere: at the receiver and in Kafka, in windows of equal length. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { KAFKA } from './servers.ts';
 import type { Testbed } from './testbed.ts';

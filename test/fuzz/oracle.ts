@@ -1,4 +1,4 @@
-/** What every answer must be, whatever was asked: shares nothing with src. */
+/** The rules that every answer must keep, whatever was asked. Shares nothing with src. */
 
 /** The statuses of the status table. */
 const DOCUMENTED = new Set([200, 400, 401, 403, 404, 405, 413, 503]);
@@ -37,7 +37,7 @@ export function readAnswers(bytes: Buffer, headOnly: boolean): { answers: Answer
 const MAX_INFO = 2_000;
 const INTERNALS = /\n\s+at |node:internal|\.ts:\d|\.js:\d|node_modules|\/src\/|undefined is not|Cannot read propert/;
 
-/** What is wrong with one answer, or undefined. */
+/** Returns what is wrong with one answer, or undefined. */
 export function complaintAbout({ status, headers, body }: Answer, headOnly = false): string | undefined {
   if (!DOCUMENTED.has(status)) return `status ${status} is not documented`;
   if (!headers['content-type']?.startsWith('application/json')) return `content-type ${headers['content-type']}`;

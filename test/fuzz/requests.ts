@@ -56,7 +56,7 @@ const oddText = fc.oneof(
   fc.integer({ min: 100, max: 3_000 }).map((length) => '所'.repeat(length)),
 );
 
-/** As JSON text, since some of them no JavaScript value could be written as. */
+/** Odd values as JSON text, since no JavaScript value is written as some of them. */
 const oddJson = fc.oneof(
   oddText.map((text) => JSON.stringify(text)),
   fc.constantFrom(

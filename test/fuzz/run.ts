@@ -26,7 +26,7 @@ const count = values.replay === undefined ? Number(values.count) : 0;
 const seed = Number(values.seed ?? Date.now() % 2 ** 31);
 const CONCURRENCY = 32;
 const BATCH = 1_000;
-/** What the bridge may hold more at the end than after the first third. */
+/** The growth of memory that is allowed between the first third and the end. */
 const MOST_GROWTH_MIB = 40;
 /** The service gives up after 2 s; a callback of its own is sent with each batch. */
 const PATIENCE_MS = 2_000;

@@ -18,7 +18,7 @@ export function exchange(port: number, bytes: Uint8Array): Promise<Buffer> {
       reject(new Error(`no end after ${PATIENCE_MS} ms; so far ${Buffer.concat(parts).subarray(0, 200)}`));
     }, PATIENCE_MS);
     socket.on('data', (part) => parts.push(part));
-    // A connection that is reset after the answer (more was sent than was read) is no complaint.
+    // A reset after the answer is no failure: more was sent than was read.
     socket.on('error', () => {});
     socket.once('close', () => {
       clearTimeout(timer);
@@ -39,7 +39,7 @@ export async function judge(port: number, { bytes, whole, kind }: FuzzRequest): 
   } catch (thrown) {
     return { answers: [], complaint: (thrown as Error).message };
   }
-  // What comes of a mutated head cannot be known here: whether an answer has a body is then told by its length alone.
+  // A mutated head may or may not be a HEAD request: then only its length says whether an answer has a body.
   const headOnly = kind === 'structured HEAD';
   const { answers, complaint } = readAnswers(received, headOnly);
   const [first] = answers.flatMap((answer) => complaintAbout(answer, headOnly) ?? []);
@@ -56,7 +56,7 @@ export async function judgeCorpus(port: number, { bytes, statuses }: CorpusEntry
   return { answers, complaint: complaint ?? (wrong ? `answered ${seen}, expected ${statuses.join(' ')}` : undefined) };
 }
 
-/** What the log of a bridge must not hold. */
+/** Texts that the log of a bridge must not hold. */
 export function complaintAboutLog(log: string): string | undefined {
   const bad = log
     .split('\n')

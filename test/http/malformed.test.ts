@@ -1,4 +1,4 @@
-/** What never becomes a request is answered as each server answers all else: the receiver in the service's envelope, the admin servers with a fault. */
+/** Malformed HTTP is answered in the form of a server's other refusals: the receiver's envelope, the admin servers' fault. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';

@@ -25,13 +25,13 @@ afterAll(() => rmSync(folder, { recursive: true }));
 
 let written = 0;
 function write(content: string, name = `file-${written++}.pem`): string {
-  // As certificate tools do: whole or not at all.
+  // Certificate tools write whole files or none, too.
   writeFileSync(join(folder, `${name}.new`), content);
   renameSync(join(folder, `${name}.new`), join(folder, name));
   return join(folder, name);
 }
 
-/** Where `issued` lies; renewing writes over both files. */
+/** Writes `issued` to files; a renewal writes over both. */
 function filesOf(issued: Issued, more: Partial<CertificateFiles> = {}): CertificateFiles {
   return { certFile: write(issued.certificate), keyFile: write(issued.key), ...more };
 }
@@ -124,7 +124,7 @@ describe('a renewed certificate', () => {
     await expect.poll(() => answered).toBeGreaterThan(100);
 
     write(second.certificate, files.certFile.slice(folder.length + 1));
-    // In between the two do not fit together.
+    // Until both are written they do not fit together.
     await expect.poll(() => receiver.faults.length, { timeout: 10_000 }).toBeGreaterThan(0);
     expect(await shown(receiver.port)).toBe(before);
     write(second.key, files.keyFile.slice(folder.length + 1));

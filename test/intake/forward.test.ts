@@ -47,7 +47,7 @@ async function startBefore(settings: Partial<ForwardSettings> & { forwardTo: str
     { forward: forwarder.forward, ...ports },
   );
   const unforwarded: unknown[] = [];
-  receiver.signals.on('callback.unforwarded', (payload) => unforwarded.push(payload));
+  receiver.signals.on('forward.failed', (payload) => unforwarded.push(payload));
   onTestFinished(async () => {
     forwarder.close();
     await receiver.close();

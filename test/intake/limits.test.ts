@@ -26,8 +26,8 @@ async function startCrowded(ports: Parameters<typeof startReceiver>[1] = {}) {
     },
   );
   limit(receiver);
-  const crowded: Signals['connection.crowded'][] = [];
-  receiver.signals.on('connection.crowded', (payload) => crowded.push(payload));
+  const crowded: Signals['connection.limit'][] = [];
+  receiver.signals.on('connection.limit', (payload) => crowded.push(payload));
   onTestFinished(() => receiver.close());
 
   const open = async (bytes: string): Promise<Socket> => {
@@ -42,7 +42,7 @@ async function startCrowded(ports: Parameters<typeof startReceiver>[1] = {}) {
   return { ...receiver, crowded, open };
 }
 
-/** The answer on a connection that is closed behind it. */
+/** The first bytes of the answer to `payload`. */
 async function answerOf(socket: Socket, payload = body()): Promise<string> {
   socket.write(payload);
   const [head] = (await once(socket, 'data')) as [Buffer];

@@ -346,6 +346,15 @@ describe('what is recorded', () => {
   });
 });
 
+test('while the bridge stops, an answer ends its connection', async () => {
+  for (const stopping of [false, true]) {
+    const receiver = await startReceiver({}, { stopping: () => stopping });
+    const { headers } = await fetch(`${receiver.origin}/callback?${search()}`, { method: 'POST', body: body() });
+    expect(headers.get('connection')).toBe(stopping ? 'close' : 'keep-alive');
+    await receiver.close();
+  }
+});
+
 describe('the process is unharmed', () => {
   test('a body that stops half-way: nothing recorded, others are answered', async () => {
     const receiver = await startReceiver();

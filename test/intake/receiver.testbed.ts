@@ -1,4 +1,4 @@
-/** The receiver on a real journal in this process, behind a real server on loopback. */
+/** The receiver on a real journal in this process, served on loopback. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,6 +13,7 @@ import { systemClock } from '../../src/model/clock.ts';
 import type { CanonicalEvent } from '../../src/model/event.ts';
 import { textOf } from '../../src/model/recorded.ts';
 import { createSignals, type SignalBus, type Signals } from '../../src/model/signal.ts';
+import { traceCallback } from '../../src/telemetry/trace.ts';
 import { body, SDK_APP_ID, search } from '../support/callbacks.ts';
 
 export const NOW = 1_700_000_030_000;
@@ -57,7 +58,15 @@ export async function startReceiver(
       whenUnrecordable: 'fail',
       ...changes,
     },
-    { record: journal.record, quarantine: journal.quarantine, clock, signals, stopping: () => false, ...ports },
+    {
+      record: journal.record,
+      quarantine: journal.quarantine,
+      clock,
+      signals,
+      stopping: () => false,
+      trace: traceCallback,
+      ...ports,
+    },
   );
   const { server, port } = await serve(app.fetch, { host: '127.0.0.1', port: 0, malformedBody: malformedEnvelope });
   const origin = `http://127.0.0.1:${port}`;

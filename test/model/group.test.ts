@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type CanonicalEvent, type ChangedFields, type EventType, groupEvent } from '../../src/model/event.ts';
 import { type Group, group, join, merge, newGroup } from '../../src/model/group.ts';
+import { redelivered } from '../support/histories.ts';
 
 interface Made {
   readonly type?: EventType;
@@ -95,13 +96,7 @@ function oracle(events: readonly CanonicalEvent[]) {
   return { ...Object.fromEntries(fields), destroyed, customFields: Object.fromEntries(custom) };
 }
 
-/** The events of a history, some of them again, in any order. */
-const delivered = history.chain((events) =>
-  fc.array(fc.constantFrom(...events), { maxLength: 8 }).chain((again) => {
-    const all = [...events, ...again];
-    return fc.tuple(fc.constant(events), fc.shuffledSubarray(all, { minLength: all.length }));
-  }),
-);
+const delivered = redelivered(history);
 
 describe('a copy converges, whatever the order', () => {
   test('any order, any duplicates: the oracle’s group', () => {

@@ -12,6 +12,7 @@ import {
   type BridgeHome,
   type BridgeProcess,
   bridgeHome,
+  inStep,
   runCommand,
   startBridgeProcess,
 } from '../support/bridge.process.ts';
@@ -125,20 +126,6 @@ function differences(vendor: Vendor, copy: ReadonlyMap<string, Record<string, un
   });
   const lingering = [...copy].filter(([groupId, { destroyed }]) => !wanted.has(groupId) && destroyed !== true);
   return [...wrong, ...lingering].map(([groupId]) => groupId);
-}
-
-async function inStep(bridge: BridgeProcess, timeout = 60_000): Promise<void> {
-  await expect
-    .poll(
-      async () => {
-        const { connectors } = (await (await fetch(`${bridge.adminUrl}/api/status`)).json()) as {
-          connectors: { lag: number }[];
-        };
-        return connectors.map(({ lag }) => lag);
-      },
-      { timeout, interval: 100 },
-    )
-    .toSatisfy((lags: number[]) => lags.every((lag) => lag === 0));
 }
 
 async function post(bridge: BridgeProcess, callbacks: readonly Callback[]): Promise<void> {
@@ -373,11 +360,11 @@ describe('the command', () => {
     const bare = bridgeHome(fileOnly);
     onTestFinished(bare.remove);
     const unconfigured = await reconcile(bare);
-    expect(unconfigured).toMatchObject({ code: 1, stderr: expect.stringMatching(/not configured.*secretKey/) });
+    expect(unconfigured).toMatchObject({ code: 2, stderr: expect.stringMatching(/not configured.*secretKey/) });
     const unknown = await reconcile(homeOf(vendor, fileOnly), undefined, '--against', 'nobody');
     expect(unknown).toMatchObject({ code: 2, stderr: expect.stringMatching(/no connector called nobody/) });
     const unread = await reconcile(homeOf(vendor, fileOnly), undefined, '--against', 'file');
-    expect(unread).toMatchObject({ code: 1, stderr: expect.stringMatching(/holds events, not groups/) });
+    expect(unread).toMatchObject({ code: 2, stderr: expect.stringMatching(/holds events, not groups/) });
   });
 });
 

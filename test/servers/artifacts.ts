@@ -4,7 +4,7 @@ import { access, chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, stat } fr
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** Where the servers' unpacked software lies. */
+/** The folders of the servers' unpacked software. */
 export interface Artifacts {
   /** The folder of Kafka's jars. */
   readonly kafka: string;
@@ -18,7 +18,7 @@ const fetching = 'fetching-';
 
 let found: Promise<Artifacts> | undefined;
 
-/** Brings the servers' software by mvn, once for each content of pom.xml. */
+/** Fetches the servers' software by mvn, once for each content of pom.xml. */
 export function fetchArtifacts(onProgress: (line: string) => void = () => {}): Promise<Artifacts> {
   found ??= findOrFetch(onProgress).catch((error) => {
     found = undefined;
@@ -27,7 +27,7 @@ export function fetchArtifacts(onProgress: (line: string) => void = () => {}): P
   return found;
 }
 
-/** Whether fetchArtifacts has no need of mvn. */
+/** Tells whether fetchArtifacts has no need of mvn. */
 export async function artifactsArePresent(): Promise<boolean> {
   return exists(await stampedFolder());
 }

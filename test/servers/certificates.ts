@@ -1,3 +1,7 @@
+import { randomUUID } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { generate } from 'selfsigned';
 
 /** A certificate and its private key (PKCS#8), both PEM. */
@@ -59,5 +63,28 @@ export async function createAuthority(name: string): Promise<Authority> {
       });
       return { certificate: `${issued.cert.trim()}\n`, key: `${issued.private.trim()}\n` };
     },
+  };
+}
+
+export interface PemFolder {
+  /** Writes a file of its own and returns its path. */
+  file(pem: string): string;
+  /** Returns the path of a file that is not written yet. */
+  path(name: string): string;
+  remove(): void;
+}
+
+/** Makes a folder for the PEM files that a configuration names. */
+export function createPemFolder(): PemFolder {
+  const folder = mkdtempSync(join(tmpdir(), 'pem-'));
+  const path = (name: string): string => join(folder, name);
+  return {
+    file(pem) {
+      const name = path(`${randomUUID()}.pem`);
+      writeFileSync(name, pem);
+      return name;
+    },
+    path,
+    remove: () => rmSync(folder, { recursive: true }),
   };
 }

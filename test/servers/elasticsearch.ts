@@ -17,7 +17,7 @@ export interface ElasticsearchServer extends ServerHandle {
 
 /** The superuser that Elasticsearch asks for when started with `elasticsearchSecurity`. */
 export const elasticsearchUser = { username: 'bridge', password: 'bridge-test' } as const;
-/** May look and read, and write nothing. */
+/** A user who may read and not write. */
 export const elasticsearchReader = { username: 'reader', password: elasticsearchUser.password } as const;
 const passwordHash = '$2a$10$4XF3UKvApno8ngL.C3fuV.PI7e5ckvKOyypYTw6QoqO612TGcY9AK';
 
@@ -66,7 +66,7 @@ export async function startElasticsearch(options: ElasticsearchOptions = {}): Pr
   return Object.assign(await startServer(definition, options.onProgress), { url });
 }
 
-/** By node:https, since fetch knows no other authorities than the system's. */
+/** Asks by node:https, since fetch knows no other authorities than the system's. */
 function statusOf(url: string, headers: Record<string, string>, tls: ElasticsearchOptions['tls']): Promise<number> {
   return new Promise((resolve, reject) => {
     const settings = { headers, timeout: 5_000, agent: false };
@@ -130,7 +130,7 @@ async function writeConfiguration(
   for (const [name, content] of Object.entries(more)) await writeFile(join(folder, 'config', name), content);
 }
 
-/** What bin/elasticsearch runs, without the shell and with the Java that was found. */
+/** Returns the command that bin/elasticsearch runs, without the shell and with the Java that was found. */
 function launcher(java: string, home: string, folder: string, owner: Owner | undefined): Command {
   const pidFile = join(folder, 'pid');
   const properties = {

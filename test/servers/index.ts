@@ -14,7 +14,7 @@ export { type KafkaServer, kafkaSecurity, kafkaUser, startKafka } from './kafka.
 export { freePort } from './port.ts';
 export type { ServerHandle, ServerOptions } from './process.ts';
 
-/** How to start both servers. */
+/** Options for starting both servers. */
 export interface StartOptions {
   readonly onProgress?: (line: string) => void;
   /** More lines for Kafka's server.properties. */
@@ -30,7 +30,7 @@ export interface Servers {
   stop(): Promise<void>;
 }
 
-/** Starts both, except those that KAFKA_BROKERS and ELASTICSEARCH_URL name: they are used as they are. */
+/** Starts both, except those that KAFKA_BROKERS and ELASTICSEARCH_URL name, which are used unchanged. */
 export async function startServers(options: StartOptions = {}): Promise<Servers> {
   const { KAFKA_BROKERS: brokers, ELASTICSEARCH_URL: url } = process.env;
   const progress = options.onProgress ? { onProgress: options.onProgress } : {};

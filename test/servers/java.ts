@@ -6,7 +6,7 @@ import { artifactsArePresent } from './artifacts.ts';
 
 const oldestJava = 17;
 
-/** Why servers cannot be started here, with the one command that would help; undefined when they can. */
+/** Returns why servers cannot be started here, with the one command that would help; undefined when they can. */
 export async function missingPrerequisite(): Promise<string | undefined> {
   const java = await findJava();
   const mvn = (await artifactsArePresent()) || (await onPath('mvn')) !== undefined;
@@ -16,7 +16,7 @@ export async function missingPrerequisite(): Promise<string | undefined> {
   return `${named.join(' and ')} ${named.length > 1 ? 'are' : 'is'} missing; this would help: ${await remedy(!java, !mvn)}`;
 }
 
-/** The Java to run servers with: JAVA_HOME's, else the PATH's. */
+/** Returns the Java to run servers with: JAVA_HOME's, else the PATH's. */
 export async function findJava(): Promise<string | undefined> {
   const home = process.env.JAVA_HOME;
   for (const candidate of [home ? join(home, 'bin', 'java') : undefined, await onPath('java')]) {
@@ -25,14 +25,14 @@ export async function findJava(): Promise<string | undefined> {
   return undefined;
 }
 
-/** Like findJava, for those who cannot go on without. */
+/** Returns the Java to run servers with, and throws when there is none. */
 export async function requireJava(): Promise<string> {
   const java = await findJava();
   if (java === undefined) throw new Error(await missingPrerequisite());
   return java;
 }
 
-/** The environment for the servers, without the variables that would change how Java or Elasticsearch runs. */
+/** Returns the environment for the servers, without the variables that would change how Java or Elasticsearch runs. */
 export function javaEnvironment(extra: Record<string, string> = {}): Record<string, string> {
   const dropped = /^(JAVA_TOOL_OPTIONS|_JAVA_OPTIONS|JDK_JAVA_OPTIONS|NODE_.*|ES_.*|CLI_JAVA_OPTS|KAFKA_.*)$/;
   const kept = Object.entries(process.env).filter((entry): entry is [string, string] => {
@@ -41,7 +41,7 @@ export function javaEnvironment(extra: Record<string, string> = {}): Record<stri
   return { ...Object.fromEntries(kept), ...extra };
 }
 
-/** Major version, 0 when it cannot be run. */
+/** Returns the major version, 0 when it cannot be run. */
 function javaVersion(java: string): Promise<number> {
   return new Promise((resolve) => {
     execFile(java, ['-version'], { timeout: 30_000 }, (error, _, stderr) => {

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Command, Order, Owner, Report } from './watchdog.ts';
 
-/** How to start a server. */
+/** Options for starting a server. */
 export interface ServerOptions {
   readonly onProgress?: (line: string) => void;
   /** More lines for server.properties or elasticsearch.yml; they win over ours. */
@@ -18,7 +18,7 @@ export interface ServerOptions {
 export interface ServerHandle {
   /** The server's own process, the Java one. */
   readonly pid: number;
-  /** Where its data, configuration and log lie until it is stopped. */
+  /** The folder of its data, configuration and log, until it is stopped. */
   readonly folder: string;
   /** SIGKILL; resolves when the process is gone. Data and port are kept. */
   kill(): Promise<void>;
@@ -32,12 +32,12 @@ export interface ServerHandle {
   stop(): Promise<void>;
 }
 
-/** What a kind of server needs to be run by startServer. */
+/** The parts of a kind of server that startServer needs. */
 export interface ServerDefinition {
   readonly name: string;
   /** The user its folder belongs to; ours when left out. */
   readonly owner?: Owner | undefined;
-  /** Where its folder is made; the system's temporary folder when left out. */
+  /** The parent of its folder; the system's temporary folder when left out. */
   readonly within?: string;
   /** Once, before the first start; returns the server's command. */
   prepare(folder: string, runToEnd: (command: Command) => Promise<void>): Promise<Command>;
@@ -239,7 +239,7 @@ class WatchedServer implements ServerHandle {
   }
 }
 
-/** Where a server's output goes. */
+/** Returns the file of a server's output. */
 export function logFile(folder: string): string {
   return join(folder, 'server.log');
 }

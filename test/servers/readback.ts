@@ -1,4 +1,4 @@
-/** Reads back what lies in a real Kafka topic or Elasticsearch index: the only eyes of tests and of the demo. */
+/** Reads back a real Kafka topic or Elasticsearch index, for the tests and the demo. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { Kafka, logLevel } from 'kafkajs';
 
@@ -69,7 +69,7 @@ export async function followTopic(brokers: string, topic: string): Promise<Topic
   };
 }
 
-/** A document of an index as it stands now, searchable or not; undefined when there is none. */
+/** Returns the current document of an index, searchable or not; undefined when there is none. */
 export async function getDocument(
   url: string,
   index: string,
@@ -79,6 +79,14 @@ export async function getDocument(
   if (response.status === 404) return undefined;
   if (!response.ok) throw new Error(`${response.status}: ${await response.text()}`);
   return ((await response.json()) as { _source: Record<string, unknown> })._source;
+}
+
+/** Returns every document of an index, by id; none while the index does not exist. */
+export async function getDocuments(url: string, index: string): Promise<Map<string, Record<string, unknown>>> {
+  await fetch(`${url}/${index}/_refresh`, { method: 'POST' });
+  const response = await fetch(`${url}/${index}/_search?size=10000`);
+  const { hits } = (await response.json()) as { hits?: { hits: { _id: string; _source: Record<string, unknown> }[] } };
+  return new Map(hits?.hits.map(({ _id, _source }) => [_id, _source]));
 }
 
 /** Resolves with the first result of `attempt` that does not throw; the last failure after `ms`. */

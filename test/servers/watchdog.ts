@@ -14,9 +14,9 @@ export interface Command {
   readonly cwd: string;
   /** The user to run it as; ours when left out. */
   readonly owner?: Owner | undefined;
-  /** Where its output goes, anew at each run. */
+  /** The file of its output, written anew at each run. */
   readonly log: string;
-  /** Where the real server writes its pid, when `file` only launches it. */
+  /** The file in which the real server writes its pid, when `file` only launches it. */
   readonly pidFile?: string;
 }
 
@@ -25,13 +25,13 @@ export interface Owner {
   readonly gid: number;
 }
 
-/** What the watchdog is told. */
+/** The messages to the watchdog. */
 export type Order =
   | { kind: 'open'; prefix: string; owner?: Owner | undefined }
   | { kind: 'run'; command: Command }
   | { kind: 'end' };
 
-/** What the watchdog tells. */
+/** The messages of the watchdog. */
 export type Report =
   | { kind: 'opened'; folder: string }
   | { kind: 'running'; pid: number }
@@ -111,7 +111,7 @@ async function killChild(): Promise<void> {
   const server = serverPid();
   if (server !== undefined && signal(server, 'SIGKILL')) await within(2_000, () => child === undefined);
   signal(-group, 'SIGKILL');
-  // What still writes to the folder would bring files back while it is being removed.
+  // A process that still writes to the folder would bring files back while it is being removed.
   await within(5_000, () => child === undefined && !signal(-group, 0));
 }
 

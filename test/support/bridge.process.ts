@@ -1,10 +1,10 @@
-/** The bridge as a child process, started as a user starts it: the only way its end by a signal can be tested. */
+/** The bridge as a child process, started in the way of a user: its end by a signal can be tested in no other way. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { onTestFinished } from 'vitest';
+import { expect, onTestFinished } from 'vitest';
 import { stringify } from 'yaml';
 import { type Callback, SDK_APP_ID } from './callbacks.ts';
 
@@ -14,7 +14,7 @@ export interface BridgeHome {
   remove(): void;
 }
 
-/** A folder with a configuration on free ports and a journal of its own. */
+/** Makes a folder with a configuration on free ports and a journal of its own. */
 export function bridgeHome(
   connectors: (folder: string) => Record<string, unknown>,
   more: Record<string, Record<string, unknown>> = {},
@@ -60,7 +60,7 @@ export async function runCommand(args: readonly string[], env: Record<string, st
   return { code, stdout, stderr };
 }
 
-/** Resolves once the bridge says where it listens. Within a test, whose failing leaves nothing running. */
+/** Resolves once the bridge says where it listens. To be called within a test, at whose end it is killed. */
 export function startBridgeProcess(
   home: BridgeHome,
   env: Readonly<Record<string, string>> = {},
@@ -75,7 +75,7 @@ export interface Installed {
   readonly cwd?: string;
 }
 
-/** The same outside of a test: whoever starts it ends it. */
+/** Does the same outside of a test: the caller ends it. */
 export async function spawnBridge(
   { configFile }: BridgeHome,
   spawned: (child: ChildProcess) => void = () => {},
@@ -120,4 +120,15 @@ export async function spawnBridge(
       return (await ended)[0];
     },
   };
+}
+
+/** Resolves once every connector has a lag of 0, and has no dead letters. */
+export async function inStep({ adminUrl }: BridgeProcess, timeout = 60_000): Promise<void> {
+  const differing = async (): Promise<unknown[]> => {
+    const { connectors } = (await (await fetch(`${adminUrl}/api/status`)).json()) as {
+      connectors: { name: string; lag: number; deadLetters: number }[];
+    };
+    return connectors.filter(({ lag, deadLetters }) => lag !== 0 || deadLetters !== 0);
+  };
+  await expect.poll(differing, { timeout, interval: 100 }).toEqual([]);
 }

@@ -1,7 +1,10 @@
-/** Callbacks as the service sends them, byte for byte, and others made up for tests. */
+/** Callbacks that the service sends, byte for byte, and others made up for tests. */
 
 export const SDK_APP_ID = '1400701118';
 export const COMMAND = 'Group.CallbackAfterGroupInfoChanged';
+
+/** The answer to a callback that is recorded. */
+export const OK = { status: 200, text: '{"ActionStatus":"OK","ErrorInfo":"","ErrorCode":0}' };
 
 export interface Callback {
   readonly search: string;
@@ -12,6 +15,27 @@ export interface Callback {
 export const CAPTURE_2022: Callback = {
   search: `SdkAppid=${SDK_APP_ID}&CallbackCommand=${COMMAND}&contenttype=json&ClientIP=113.118.225.178&OptPlatform=RESTAPI`,
   body: '{"CallbackCommand":"Group.CallbackAfterGroupInfoChanged","EventTime":1657389765743,"GroupId":"e6a954aa-2419-4743-b968-a971f8077bf1","Introduction":"test update group","Name":"test update","Operator_Account":"administrator","Type":"AVChatRoom"}',
+};
+
+/** The event of the capture, without its id and the time of its receipt. */
+export const CAPTURE_2022_EVENT = {
+  specversion: '1.0',
+  source: `urn:tencent-chat:app:${SDK_APP_ID}`,
+  type: 'chat.group.info.changed',
+  subject: 'e6a954aa-2419-4743-b968-a971f8077bf1',
+  time: '2022-07-09T18:02:45.743Z',
+  datacontenttype: 'application/json',
+  dataschema: 'urn:group-sync-bridge:event:group-info-changed:1',
+  data: {
+    groupId: 'e6a954aa-2419-4743-b968-a971f8077bf1',
+    groupType: 'AVChatRoom',
+    operator: 'administrator',
+    changed: { name: 'test update', introduction: 'test update group' },
+    occurredAt: 1_657_389_765_743,
+    occurredAtFrom: 'callback',
+    origin: { platform: 'RESTAPI', clientIp: '113.118.225.178' },
+    extra: {},
+  },
 };
 
 /** The documented sample, without the comments that keep it from being JSON; EventTime is a quoted string there. */
@@ -30,14 +54,14 @@ export const DOCUMENTED: Callback = {
 }`,
 };
 
-/** A query of this app and command; names and values may be replaced, `undefined` leaves one out. */
+/** Returns a query of this app and command; names and values may be replaced, `undefined` leaves one out. */
 export function search(changes: Record<string, string | undefined> = {}): string {
   const all = { SdkAppid: SDK_APP_ID, CallbackCommand: COMMAND, contenttype: 'json', ...changes };
   const kept = Object.entries(all).filter((entry): entry is [string, string] => entry[1] !== undefined);
   return new URLSearchParams(kept).toString();
 }
 
-/** The fields of a body; `undefined` leaves one out. */
+/** Returns the fields of a body; `undefined` leaves one out. */
 export function fields(changes: Record<string, unknown> = {}): Record<string, unknown> {
   return {
     CallbackCommand: COMMAND,
@@ -54,7 +78,7 @@ export function body(changes: Record<string, unknown> = {}): string {
   return JSON.stringify(fields(changes));
 }
 
-/** Printable ASCII that has a meaning in URLs, HTML or shells; all may stand in a group id. */
+/** Group ids with printable ASCII that has a meaning in URLs, HTML or shells; all of it is allowed. */
 export const ODD_GROUP_IDS = [' ', '/', '#', '%', '?', '&', "'", '"', '<'].map((odd) => `@TGS#a${odd}b`);
 
 export const ODD_TEXTS = {

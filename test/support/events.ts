@@ -1,6 +1,6 @@
 import { type CanonicalEvent, type ChangedFields, groupEvent } from '../../src/model/event.ts';
 
-/** The `n`-th of a run of events: ids and times rise with n. */
+/** Returns the `n`-th event of a sequence: ids and times rise with n. */
 export function madeEvent(
   n: number,
   changed: ChangedFields = { name: `name ${n}` },

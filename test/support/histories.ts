@@ -11,11 +11,11 @@ import { type Group, merge, newGroup } from '../../src/model/group.ts';
 
 const value = fc.constantFrom('', 'a', 'b', '群 🎉');
 
-/** Few times, so that ties are common; a tie of time and id is the same event. */
+/** There are few times, so that ties are common; a tie of time and id is the same event. */
 const made = fc.record({
   groupId: fc.constantFrom('@TGS#ONE', '@TGS#TWO', '@TGS#群'),
   at: fc.integer({ min: 0, max: 6 }),
-  // Changes are the most common, as they are in life.
+  // Changes are the most common type in practice, too.
   type: fc.constantFrom<EventType>('chat.group.info.changed', 'chat.group.info.changed', ...EVENT_TYPES),
   operator: fc.option(fc.constantFrom('x', 'y'), { nil: undefined }),
   groupType: fc.constantFrom('Public', 'Community'),
@@ -32,7 +32,7 @@ const made = fc.record({
   ),
 });
 
-/** Ids do not rise with the times. */
+/** Events in an order of their own; ids do not rise with the times. */
 export const history: fc.Arbitrary<CanonicalEvent[]> = fc.array(made, { minLength: 1, maxLength: 40 }).map((all) =>
   all.map(({ groupId, at, type, operator, groupType, owner, changed }, index) => {
     const tellsChanges = !['chat.group.destroyed', 'chat.group.owner.changed'].includes(type);
@@ -52,15 +52,20 @@ export const history: fc.Arbitrary<CanonicalEvent[]> = fc.array(made, { minLengt
   }),
 );
 
-/** The same events, some of them twice, in any order. */
-export const delivered = history.chain((events) =>
-  fc.array(fc.constantFrom(...events), { maxLength: 8 }).chain((again) => {
-    const all = [...events, ...again];
-    return fc.tuple(fc.constant(events), fc.shuffledSubarray(all, { minLength: all.length, maxLength: all.length }));
-  }),
-);
+/** Pairs a history with its events in any order, some of them twice. */
+export const redelivered = (
+  histories: fc.Arbitrary<CanonicalEvent[]>,
+): fc.Arbitrary<[events: CanonicalEvent[], shuffled: CanonicalEvent[]]> =>
+  histories.chain((events) =>
+    fc.array(fc.constantFrom(...events), { maxLength: 8 }).chain((again) => {
+      const all = [...events, ...again];
+      return fc.tuple(fc.constant(events), fc.shuffledSubarray(all, { minLength: all.length, maxLength: all.length }));
+    }),
+  );
 
-/** The groups as the bridge merges them. */
+export const delivered = redelivered(history);
+
+/** Returns the groups that the bridge merges from these events. */
 export function mergedGroups(events: readonly CanonicalEvent[]): Map<string, Group> {
   const groups = new Map<string, Group>();
   for (const event of events)

@@ -3,11 +3,11 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Registry } from 'prom-client';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { COMMANDS } from '../../src/intake/commands.ts';
 import { systemClock } from '../../src/model/clock.ts';
 import { BridgeError } from '../../src/model/fault.ts';
 import { createSignals, type SignalBus, type SignalName, type Signals } from '../../src/model/signal.ts';
-import type { MetricSources } from '../../src/telemetry/metrics/sources.ts';
-import { createMetrics } from '../../src/telemetry/metrics.ts';
+import { createMetrics, type MetricSources } from '../../src/telemetry/metrics.ts';
 import { NOW, startReceiver } from '../intake/receiver.testbed.ts';
 import { bridgeHome, startBridgeProcess } from '../support/bridge.process.ts';
 import { body, COMMAND, search } from '../support/callbacks.ts';
@@ -18,9 +18,11 @@ const clock = { ...systemClock, now: () => NOW };
 function sources(changes: Partial<MetricSources> = {}): MetricSources {
   return {
     version: '1.2.3',
+    commands: COMMANDS.keys(),
     connectors: () => ['a', 'b'],
     head: () => 10,
     lag: () => 0,
+    openSince: () => undefined,
     deadLetters: () => 0,
     quarantined: () => 0,
     journalBytes: () => 4096,
@@ -88,11 +90,11 @@ const EXPECTED: { readonly [Name in SignalName]: Expected<Name> } = {
   },
   'callback.held': { payload: { held: 3 }, changes: { bridge_held_answers: 3 } },
   'callback.crashed': { payload: { message: 'x' }, changes: { bridge_callback_crashes_total: 1 } },
-  'callback.unforwarded': {
+  'forward.failed': {
     payload: { command: 'other', fault },
     changes: { 'bridge_unforwarded_total{command="other"}': 1 },
   },
-  'connection.crowded': {
+  'connection.limit': {
     payload: { most: 5, evicted: false },
     changes: { 'bridge_connections_crowded_total{fate="refused"}': 1 },
   },
@@ -102,7 +104,7 @@ const EXPECTED: { readonly [Name in SignalName]: Expected<Name> } = {
     changes: { bridge_certificate_not_after_timestamp_seconds: 1_800_000_000 },
   },
   'tls.failed': { payload: { fault }, changes: { bridge_certificate_failures_total: 1 } },
-  'callback.clock-ahead': { payload: { groupId: 'g', aheadMs: 1 }, changes: { bridge_event_time_ahead_total: 1 } },
+  'clock.skew': { payload: { groupId: 'g', aheadMs: 1 }, changes: { bridge_event_time_ahead_total: 1 } },
   'callback.quarantined': { none: 'bridge_callbacks_total counts the outcome, bridge_quarantined what is kept' },
   'quarantine.mapped': { none: 'bridge_quarantined' },
   'quarantine.discarded': { none: 'bridge_quarantined' },
@@ -114,6 +116,7 @@ const EXPECTED: { readonly [Name in SignalName]: Expected<Name> } = {
   'journal.merged': { none: 'it wakes the lanes' },
   'journal.failed': { payload: { fault }, changes: { bridge_recordable: 0 } },
   'journal.recovered': { none: 'tested together with journal.failed' },
+  'journal.reindexed': { none: 'emitted before anybody listens, and it lost nothing: the log says it' },
   'journal.damaged': { none: 'emitted before anybody listens: bridge_journal_set_aside, tested below' },
   'journal.pruned': { payload: { events: 7 }, changes: { bridge_pruned_total: 7 } },
   'reconcile.started': { payload: { resumed: false, dryRun: false }, changes: { bridge_reconcile_running: 1 } },
@@ -140,10 +143,7 @@ const EXPECTED: { readonly [Name in SignalName]: Expected<Name> } = {
       'bridge_end_to_end_seconds_count{connector="a"}': 2,
     },
   },
-  'lane.cursor': {
-    payload: { connector: 'a', cursor: 5, receivedAt: NOW - 5000 },
-    changes: { 'bridge_delivery_lag_seconds{connector="a"}': 5 },
-  },
+  'lane.cursor': { none: 'the lag is asked for at each scrape, in events and in seconds' },
   'lane.unreachable': {
     payload: { connector: 'a', fault, attempt: 1, retryInMs: 1 },
     changes: { 'bridge_delivery_retries_total{connector="a"}': 1 },
@@ -188,6 +188,7 @@ describe('each signal brings what it must, and nothing else', () => {
     signals.emit('admin.token-wrong', { peer: '127.0.0.1' });
     signals.emit('dead-letters.discarded', { connector: 'a', count: 1 });
     signals.emit('lane.opened', { connector: 'a' });
+    signals.emit('lane.cursor', { connector: 'a', cursor: 5, receivedAt: NOW - 5000 });
     signals.emit('lane.recovered', { connector: 'a', downMs: 1 });
     signals.emit('lane.note', { connector: 'a', message: 'x' });
     signals.emit('reconcile.ended', { ms: 1, dryRun: true, counts });
@@ -251,14 +252,18 @@ describe('what goes on is told as it stands', () => {
     });
   });
 
-  test('lag in seconds counts from the commit until the cursor has caught up', async () => {
-    const { signals, read } = measured();
-    const lag = async () => (await read())['bridge_delivery_lag_seconds{connector="a"}'];
-    signals.emit('journal.committed', { events: 1, duplicates: 0, ms: 1, head: 10 });
-    signals.emit('lane.cursor', { connector: 'a', cursor: 9, receivedAt: NOW - 2000 });
-    expect(await lag()).toBe(2);
-    signals.emit('lane.cursor', { connector: 'a', cursor: 10, receivedAt: NOW });
-    expect(await lag()).toBe(0);
+  test('lag in seconds counts from the receipt of the oldest open event until there is none', async () => {
+    let since: number | undefined = NOW - 2000;
+    const { read } = measured({ openSince: (connector) => (connector === 'a' ? since : undefined) });
+    const lag = async () => {
+      const all = await read();
+      return ['a', 'b'].map((name) => all[`bridge_delivery_lag_seconds{connector="${name}"}`]);
+    };
+    expect(await lag()).toEqual([2, 0]);
+    since = NOW + 1;
+    expect(await lag()).toEqual([0, 0]);
+    since = undefined;
+    expect(await lag()).toEqual([0, 0]);
   });
 
   test('the end of the latest whole run outlasts the next one that is under way', async () => {

@@ -5,7 +5,7 @@ export const redpandaConnect = binaryPeer({
   name: 'redpanda-connect',
   title: 'Redpanda Connect',
   means: 'Kafka (acks=all) and Elasticsearch acknowledged; nothing kept when they are down',
-  // Whether its answer is compact JSON is its own affair: the status counts.
+  // Its answer need not be compact JSON: the status counts.
   envelope: false,
   binaries: ['redpanda-connect'],
   args: ['run', join(import.meta.dirname, 'synchronous.yaml')],

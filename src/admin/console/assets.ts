@@ -1,32 +1,38 @@
 import { hash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 
-/** The console's own files: it loads nothing else. Their links carry a digest, so that browsers may keep them for good. */
-const TYPES = {
-  'console.css': 'text/css; charset=utf-8',
-  'console.js': 'text/javascript; charset=utf-8',
-  'icon.svg': 'image/svg+xml',
+const { resolve } = createRequire(import.meta.url);
+const own = (name: string): URL => new URL(`./assets/${name}`, import.meta.url);
+
+/** The console loads nothing else. */
+const FILES = {
+  'console.css': ['text/css; charset=utf-8', own('console.css')],
+  'console.js': ['text/javascript; charset=utf-8', own('console.js')],
+  'idiomorph.js': ['text/javascript; charset=utf-8', resolve('idiomorph/dist/idiomorph.min.js')],
+  'icon.svg': ['image/svg+xml', own('icon.svg')],
 } as const;
 
-export type AssetName = keyof typeof TYPES;
+export type AssetName = keyof typeof FILES;
 
 export interface Asset {
-  readonly name: AssetName;
+  readonly name: string;
   readonly type: string;
   readonly body: string;
+  /** Carries a digest, so that browsers may keep the file for good. */
   readonly link: string;
 }
 
-function read(name: AssetName): Asset {
-  const body = readFileSync(new URL(`./assets/${name}`, import.meta.url), 'utf8');
-  return { name, type: TYPES[name], body, link: `/assets/${name}?${hash('sha256', body).slice(0, 12)}` };
-}
-
 /** Read at the start. */
-export const ASSETS: readonly Asset[] = (Object.keys(TYPES) as AssetName[]).map(read);
+const assets = new Map(
+  Object.entries(FILES).map(([name, [type, file]]): [string, Asset] => {
+    const body = readFileSync(file, 'utf8');
+    return [name, { name, type, body, link: `/assets/${name}?${hash('sha256', body).slice(0, 12)}` }];
+  }),
+);
 
-const links = new Map(ASSETS.map(({ name, link }) => [name, link]));
+export const ASSETS: readonly Asset[] = [...assets.values()];
 
 export function asset(name: AssetName): string {
-  return links.get(name) ?? '';
+  return assets.get(name)?.link ?? '';
 }

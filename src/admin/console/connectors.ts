@@ -1,123 +1,115 @@
 import { html } from 'hono/html';
 import type { Fault } from '../../model/fault.ts';
 import { figure, rate } from '../../model/text.ts';
+import type { LastFault } from '../../telemetry/last-fault.ts';
 import type { ConnectorState } from '../contract.ts';
 import { ask, button, form } from './forms.ts';
 import { badge, type Tone } from './layout.ts';
 import type { ConsolePorts } from './ports.ts';
 import { code, type Html, href, relative, shown, value } from './text.ts';
 
-/** All connectors: how each is, how far, and what can be done with it. */
-export function connectorList(ports: ConsolePorts): Html {
-  return html`${ports.status().connectors.map((connector) => connectorCard(ports, connector))}`;
+/** All connectors: their state, their progress, and what can be done with them. */
+export async function connectorList(ports: ConsolePorts): Promise<Html> {
+  const { deliveredPerSecond } = await ports.stats.current();
+  return html`<section aria-labelledby="connectors-head"><h2 id="connectors-head">Connectors</h2><div class="panel list">${ports
+    .status()
+    .connectors.map((connector) =>
+      connectorCard(ports, connector, deliveredPerSecond(connector.name)),
+    )}</div></section>`;
 }
 
-function connectorCard(ports: ConsolePorts, connector: ConnectorState): Html {
-  const { name, kind, state, lag, deadLetters, restore } = connector;
-  const flow = ports.flow(name);
+function connectorCard(ports: ConsolePorts, connector: ConnectorState, perSecond: number): Html {
+  const { name, kind, state, lag, deadLetters } = connector;
   const since = lag > 0 ? ports.behindSince(name) : undefined;
-  return html`<article class="connector" id="connector-${name}" aria-labelledby="connector-${name}-name">
-<div class="who"><h3 id="connector-${name}-name">${name}</h3><p class="quiet">${kind}, ${
-    ports.holdsGroups(name) ? 'groups' : 'events'
-  }</p></div>
-<div class="state">${stateBadge(connector)}</div>
+  const toggle = state.kind === 'paused' ? 'resume' : 'pause';
+  return html`<article class="connector row" id="connector-${name}" aria-labelledby="connector-${name}-name">
+<div><h3 id="connector-${name}-name">${name}</h3><p class="quiet small">${kind}, ${ports.holdsGroups(name) ? 'groups' : 'events'}</p></div>
+<div>${stateBadge(connector)}</div>
 <dl class="figures">
-<div><dt>Behind</dt><dd>${
-    lag === 0
-      ? html`<b>0</b> <span class="quiet">events</span>`
-      : html`<b>${figure(lag)}</b> <span class="quiet">${lag === 1 ? 'event' : 'events'}${
-          since !== undefined && html`, ${relative(since, 'for')}`
-        }</span>`
-  }</dd></div>
-<div><dt>Delivered</dt><dd><b>${rate(flow.perSecond)}</b> <span class="quiet">a second</span></dd></div>
+<div><dt>Behind</dt><dd><b>${figure(lag)}</b> <span class="quiet">${lag === 1 ? 'event' : 'events'}${
+    since !== undefined && html`, ${relative(since, 'for')}`
+  }</span></dd></div>
+<div><dt>Delivered</dt><dd><b>${rate(perSecond)}</b> <span class="quiet">a second</span></dd></div>
 <div><dt>Dead letters</dt><dd>${
     deadLetters === 0
       ? html`<b>0</b>`
-      : html`<a class="alert" href="${href('/dead-letters', { connector: name })}"><b>${figure(deadLetters)}</b> to see to</a>`
+      : html`<a class="alert" href="${href('/dead-letters', { connector: name })}"><b>${figure(deadLetters)}</b> to review</a>`
   }</dd></div>
 </dl>
-<div class="acts">
-${
-  state.kind === 'paused'
-    ? button('resume', { connector: name, back: '/' }, 'Resume', name)
-    : button('pause', { connector: name, back: '/' }, 'Pause', name)
+<div class="acts row">${button(toggle, { connector: name, back: '/' }, toggle === 'pause' ? 'Pause' : 'Resume', name)}
+${ask(`replay-${name}`, 'Replay…', name, replayForm(ports, name))}</div>
+${trouble(connector, ports.lastFault(name))}${resync(connector)}</article>`;
 }
-${ask(`replay-${name}`, 'Replay…', name, replayForm(ports, name))}
-</div>
-${
-  state.kind === 'waiting'
-    ? html`<div class="trouble bad">${faultLines(state.fault, `down-${name}`)}
-<p class="quiet">Not reachable ${relative(state.since, 'for')}; tried again ${relative(state.retryAt, 'in')}. Nothing is lost: events wait in the journal.</p></div>`
-    : flow.lastFault !== undefined &&
-      html`<details class="trouble" id="fault-${name}"><summary>Last error ${relative(flow.lastFault.at, 'ago')}${
-        flow.lastFault.of === 'destination'
-          ? ', over now'
-          : flow.lastFault.of === 'retry'
-            ? ', of one event'
-            : ', a dead letter'
-      }</summary>${faultLines(flow.lastFault.fault, `fault-${name}`)}</details>`
+
+const SCOPES: Readonly<Record<LastFault['scope'], string>> = {
+  destination: 'resolved since',
+  retry: 'one event, which is retried',
+  'dead-letter': 'a dead letter',
+};
+
+function trouble({ name, state }: ConnectorState, last: LastFault | undefined): Html | '' {
+  if (state.kind === 'waiting') {
+    return html`<div class="trouble callout bad">${faultLines(state.fault, `down-${name}`)}
+<p class="quiet">Unreachable ${relative(state.since, 'for')}; next try ${relative(state.retryAt, 'in')}. Nothing is lost: events wait in the journal.</p></div>`;
+  }
+  if (last === undefined) return '';
+  return html`<details class="trouble" id="fault-${name}"><summary class="quiet">Last error ${relative(last.at, 'ago')}, ${
+    SCOPES[last.scope]
+  }</summary>${faultLines(last.fault, `fault-${name}`)}</details>`;
 }
-${
-  restore !== undefined &&
-  html`<p class="restore">${restore.ended ? 'Groups brought' : 'Bringing groups'}: <progress max="${Math.max(1, restore.total)}" value="${
-    restore.ended ? Math.max(1, restore.total) : restore.done
-  }" aria-label="Groups brought to ${name}"></progress> ${figure(restore.done)} of ${figure(restore.total)}, ${figure(
-    restore.mended,
-  )} written${restore.failed > 0 && html`, <b>${figure(restore.failed)} not taken</b>`}</p>`
-}
-</article>`;
+
+function resync({ name, restore }: ConnectorState): Html | '' {
+  if (restore === undefined) return '';
+  const { ended, total, done, mended, failed } = restore;
+  const most = Math.max(1, total);
+  return html`<p class="trouble">${ended ? 'Groups resynced' : 'Resyncing groups'}: <progress max="${most}" value="${
+    ended ? most : done
+  }" aria-label="Groups resynced to ${name}"></progress> ${figure(done)} of ${figure(total)}, ${figure(mended)} written${
+    failed > 0 && html`, <b class="bad">${figure(failed)} failed</b>`
+  }</p>`;
 }
 
 /** State in words, with what it means for the events. */
-export function stateBadge({ state, lag }: ConnectorState): Html {
-  const [tone, words]: [Tone, string] =
-    state.kind === 'waiting'
-      ? ['bad', 'Unreachable']
-      : state.kind === 'paused'
-        ? ['held', 'Paused']
-        : state.kind === 'connecting'
-          ? ['busy', 'Connecting']
-          : state.kind === 'ended'
-            ? ['held', 'Ended']
-            : lag === 0
-              ? ['ok', 'In step']
-              : ['busy', 'Delivering'];
-  return badge(tone, words);
+function stateBadge({ state, lag }: ConnectorState): Html {
+  const states: Readonly<Record<typeof state.kind, readonly [Tone, string]>> = {
+    waiting: ['bad', 'Unreachable'],
+    paused: ['held', 'Paused'],
+    connecting: ['busy', 'Connecting'],
+    ended: ['held', 'Ended'],
+    running: lag === 0 ? ['ok', 'In step'] : ['busy', 'Delivering'],
+  };
+  return badge(...states[state.kind]);
 }
 
 const SETTING = /^(app|receiver|journal|admin|connectors|reconcile)\b/;
 
-/** What went wrong, what to do, which setting or field. `id` must be unique on the page. */
+/** What went wrong, what to do, and which setting or field it concerns. `id` must be unique on the page. */
 export function faultLines({ message, path, suggestion, code: name }: Fault, id: string): Html {
-  return html`<div class="fault"><div class="message">${value(message, `${id}-message`, 240)} ${code(name)}</div>${
-    suggestion !== undefined && html`<p class="hint">${shown(suggestion)}</p>`
-  }${path !== undefined && html`<p class="quiet">${SETTING.test(path) ? 'Setting' : 'Field'} ${code(path)}</p>`}</div>`;
+  return html`<div class="fault">${value(message, `${id}-message`, 240)} ${small(name)}${
+    suggestion !== undefined && html`<p><span class="quiet" aria-hidden="true">→</span> ${shown(suggestion)}</p>`
+  }${path !== undefined && html`<p class="quiet">${SETTING.test(path) ? 'Setting' : 'Field'} ${small(path)}</p>`}</div>`;
 }
+
+const small = (text: string): Html => html`<span class="quiet">${code(text)}</span>`;
 
 function replayForm(ports: ConsolePorts, name: string): Html {
   const { head } = ports.status().journal;
-  const id = (what: string): string => `replay-${name}-${what}`;
-  const choice = (
-    from: string,
-    words: Html | string,
-    more: Html | '' = '',
-    first = false,
-  ): Html => html`<p class="choice">
-<input type="radio" name="from" value="${from}" id="${id(from)}" ${first && html`checked`}> <label for="${id(from)}">${words}</label> ${more}</p>`;
+  const choice = (from: string, words: string, field: Html | '' = ''): Html => {
+    const id = `replay-${name}-${from}`;
+    return html`<p class="choice row"><label for="${id}"><input type="radio" name="from" value="${from}" id="${id}" ${
+      from === 'beginning' && html`checked`
+    }> ${words}</label> ${field}</p>`;
+  };
   return form(
     'replay',
     { connector: name, back: '/' },
-    html`<fieldset><legend>Deliver again to ${name}, from</legend>
-${choice('beginning', 'the beginning: all that is in the journal', '', true)}
-${choice(
-  'seq',
-  'a seq',
-  html`<input type="number" name="seq" min="1" max="${Math.max(1, head)}" aria-label="Seq" inputmode="numeric" placeholder="${head}">`,
-)}
+    html`<fieldset class="stack"><legend><b>Deliver again to ${name}, from</b></legend>
+${choice('beginning', 'the beginning: all that is in the journal')}
+${choice('seq', 'a seq', html`<input type="number" name="seq" min="1" max="${Math.max(1, head)}" aria-label="Seq" inputmode="numeric" placeholder="${head}">`)}
 ${choice('time', 'a time of receipt (UTC)', html`<input type="datetime-local" name="time" step="1" aria-label="Time of receipt, UTC">`)}
 ${ports.holdsGroups(name) ? choice('groups', 'groups: the merged state of every group ever recorded') : ''}
 </fieldset>
-<p class="quiet">Copies converge and events keep their ids, so this is safe; it costs deliveries.</p>
+<p class="quiet">This is safe, since events keep their ids and copies converge; it costs deliveries.</p>
 <button type="submit" class="strong">Replay</button>`,
   );
 }

@@ -62,7 +62,7 @@ export function createConsole(ports: ConsolePorts): Hono {
       const url = new URL(context.req.url);
       const page = make(ports, url.searchParams, context.req.raw.signal);
       const notice = noticeOf(url.searchParams);
-      const head = navigation(ports.status, page.place);
+      const head = navigation(ports.status, page.section);
       const rendered = async (part: Part) => ({ part, html: await safely(part) });
       const [header, ...body] = await Promise.all([rendered(head), ...page.parts.map(rendered)]);
       const watched = href('/live', { at: path + withoutNotice(url.searchParams) });
@@ -79,7 +79,7 @@ export function createConsole(ports: ConsolePorts): Hono {
     const make = at === undefined ? undefined : PAGES[at.pathname];
     if (at === undefined || make === undefined) return context.text('nothing is here', 404);
     const page = make(ports, at.searchParams, context.req.raw.signal);
-    const parts = [navigation(ports.status, page.place), ...page.parts];
+    const parts = [navigation(ports.status, page.section), ...page.parts];
     return live.watch(context, parts, async (part) => String(await safely(part)));
   });
 
@@ -110,7 +110,7 @@ async function safely(part: Part): Promise<Html> {
   try {
     return await part.render();
   } catch (thrown) {
-    return html`<div class="trouble bad">${empty('This part cannot be shown just now.')}${faultLines(faultOf(thrown, 'internal'), `failed-${part.id ?? 'part'}`)}</div>`;
+    return html`<div class="callout bad">${empty('This part cannot be shown just now.')}${faultLines(faultOf(thrown, 'internal'), `failed-${part.id ?? 'part'}`)}</div>`;
   }
 }
 

@@ -3,39 +3,44 @@ import type { DeadLetter } from '../../journal/deliveries.ts';
 import { figure, plural } from '../../model/text.ts';
 import { faultLines } from './connectors.ts';
 import { changes, eventWords, groupLink, numberOf } from './events.ts';
-import { ask, button, form, pager } from './forms.ts';
-import type { Page } from './layout.ts';
+import { askDiscard, button, pager } from './forms.ts';
+import { count, type Page } from './layout.ts';
 import type { ConsolePorts } from './ports.ts';
-import { empty, table } from './table.ts';
+import { empty, type Row, table } from './table.ts';
 import { code, type Html, href, relative } from './text.ts';
 
 const PAGE_LETTERS = 50;
 
-/** `/dead-letters?connector=&after=`: what a destination refused for good. Without a connector: of the first that has some. */
+/** `/dead-letters?connector=&after=`; without a connector, those of the first that has some. */
 export function deadLettersPage(ports: ConsolePorts, query: URLSearchParams): Page {
   const after = numberOf(query.get('after')) ?? 0;
   const asked = query.get('connector') || undefined;
-  const chosen = (): string | undefined => {
-    const { connectors } = ports.status();
-    if (asked !== undefined) return connectors.find(({ name }) => name === asked)?.name;
-    return (connectors.find(({ deadLetters }) => deadLetters > 0) ?? connectors[0])?.name;
-  };
   return {
     title: 'Dead letters',
-    place: 'dead-letters',
+    section: 'dead-letters',
     parts: [
       {
         render: () => html`<h1>Dead letters</h1>
-<p class="lead">Events that a destination refused for good. The events behind them went on. Each stays here until it is retried or discarded.</p>`,
+<p class="lead quiet">Events that a destination refused for good. Later events were delivered all the same. Each stays here until it is retried or discarded.</p>`,
       },
       {
         id: 'letters',
         render() {
-          const connector = chosen();
-          return html`${tabs(ports, connector)}${
-            connector === undefined
+          const { connectors } = ports.status();
+          const chosen =
+            asked !== undefined
+              ? connectors.find(({ name }) => name === asked)
+              : (connectors.find(({ deadLetters }) => deadLetters > 0) ?? connectors[0]);
+          const tabs = connectors.map(
+            ({ name, deadLetters }) =>
+              html`<li><a href="${href('/dead-letters', { connector: name })}" ${
+                name === chosen?.name && html`aria-current="page"`
+              }>${name}${count(deadLetters)}</a></li>`,
+          );
+          return html`<nav class="tabs" aria-label="Connectors"><ul class="row">${tabs}</ul></nav>${
+            chosen === undefined
               ? empty(html`No connector called ${code(asked ?? '')} runs here.`)
-              : letters(ports, connector, after)
+              : letters(ports, chosen.name, chosen.deadLetters, after)
           }`;
         },
       },
@@ -43,40 +48,29 @@ export function deadLettersPage(ports: ConsolePorts, query: URLSearchParams): Pa
   };
 }
 
-function tabs(ports: ConsolePorts, chosen: string | undefined): Html {
-  return html`<nav class="tabs" aria-label="Connectors"><ul>${ports
-    .status()
-    .connectors.map(
-      ({ name, deadLetters }) =>
-        html`<li><a href="${href('/dead-letters', { connector: name })}" ${
-          name === chosen && html`aria-current="page"`
-        }>${name} <span class="count ${deadLetters === 0 ? 'none' : ''}">${figure(deadLetters)}</span></a></li>`,
-    )}</ul></nav>`;
-}
-
-function letters(ports: ConsolePorts, connector: string, after: number): Html {
-  const count = ports.status().connectors.find(({ name }) => name === connector)?.deadLetters ?? 0;
+function letters(ports: ConsolePorts, connector: string, total: number, after: number): Html {
   const found = ports.operations.deadLetters(connector, after, PAGE_LETTERS);
   const back = href('/dead-letters', { connector });
-  if (found.length === 0) {
+  const last = found.at(-1);
+  if (last === undefined) {
     return empty(
       after > 0
-        ? html`No more behind these. <a href="${back}">The oldest</a>`
+        ? html`There are no more after these. <a href="${back}">Back to the oldest</a>`
         : `${connector} has no dead letters: its destination took every event.`,
     );
   }
-  const last = found.at(-1)?.seq;
-  return html`<div class="acts"><p><b>${plural(count, 'dead letter')}</b> of ${connector}</p>
-${button('retry', { connector, back }, count === 1 ? 'Retry it' : 'Retry all')}
-${ask(
+  const [it, all] = total === 1 ? ['it', 'this event'] : ['them', 'these events'];
+  return html`<div class="row acts"><p><b>${plural(total, 'dead letter')}</b> of ${connector}</p>
+${button('retry', { connector, back }, total === 1 ? 'Retry it' : 'Retry all')}
+${askDiscard(
   'discard-all',
-  count === 1 ? 'Discard it…' : 'Discard all…',
-  undefined,
-  html`<p>Removes ${count === 1 ? 'it' : `all ${figure(count)}`} for good: ${connector} will then never have ${
-    count === 1 ? 'this event' : 'these events'
-  }, unless a replay brings ${count === 1 ? 'it' : 'them'} again.</p>
-${form('discard', { connector, back }, html`<button type="submit" class="grave">Discard ${count === 1 ? 'it' : 'all'} for good</button>`)}`,
-  'grave',
+  {
+    open: total === 1 ? 'Discard it…' : 'Discard all…',
+    warning: html`<p>Removes ${total === 1 ? 'it' : `all ${figure(total)}`} for good: ${connector} will never have ${all}, unless a replay brings ${it} again.</p>`,
+    confirm: `Discard ${total === 1 ? 'it' : 'all'} for good`,
+  },
+  'discard',
+  { connector, back },
 )}</div>
 ${table(
   `Dead letters of ${connector}, oldest first`,
@@ -86,36 +80,28 @@ ${table(
     { head: 'Event' },
     { head: 'Why it was refused', kind: 'wide' },
     { head: 'Given up' },
-    { head: 'Do' },
+    { head: 'Actions' },
   ],
   found.map((letter) => letterRow(letter, connector, back, ports)),
-)}${pager(
-  '/dead-letters',
-  { connector },
-  last !== undefined && found.length === PAGE_LETTERS ? { after: last } : undefined,
-  after === 0,
-  { older: 'Later ones', first: 'The oldest' },
-)}`;
+)}${pager('/dead-letters', { connector }, found.length === PAGE_LETTERS && { after: last.seq }, after === 0)}`;
 }
 
-function letterRow(letter: DeadLetter, connector: string, back: string, ports: ConsolePorts) {
+function letterRow(letter: DeadLetter, connector: string, back: string, ports: ConsolePorts): Row {
   const { seq, event, fault, attempts, deadAt } = letter;
+  const about = `seq ${seq}`;
   return {
     id: `letter-${connector}-${seq}`,
     cells: [
-      html`${seq}`,
+      seq,
       groupLink(event.subject, ports.group(event.subject)?.name),
-      html`<details id="letter-${seq}-event"><summary>${eventWords(event)}</summary>${changes(event, `letter-${seq}`)}<p class="quiet">${code(
-        event.id,
-      )}</p></details>`,
+      html`<details id="letter-${seq}-event"><summary>${eventWords(event)}</summary>${changes(event, `letter-${seq}`)}<p class="quiet">${code(event.id)}</p></details>`,
       faultLines(fault, `letter-${seq}-fault`),
       html`${relative(deadAt, 'ago')}<p class="quiet">${plural(attempts, 'attempt')}</p>`,
-      html`<div class="acts">${button('retry', { connector, seq, back }, 'Retry', `seq ${seq}`)}${ask(
+      html`<div class="row acts">${button('retry', { connector, seq, back }, 'Retry', about)}${askDiscard(
         `discard-${seq}`,
-        'Discard…',
-        `seq ${seq}`,
-        html`<p>For good?</p>${form('discard', { connector, seq, back }, html`<button type="submit" class="grave">Discard seq ${seq}</button>`)}`,
-        'grave',
+        { open: 'Discard…', about, warning: html`<p>For good?</p>`, confirm: `Discard seq ${seq}` },
+        'discard',
+        { connector, seq, back },
       )}</div>`,
     ],
   };

@@ -22,8 +22,8 @@ export function eventsPage(ports: ConsolePorts, query: URLSearchParams): Page {
       before !== undefined
         ? 'There are no older events in the journal.'
         : groupId === undefined
-          ? 'Nothing was recorded yet.'
-          : html`The journal holds no event of ${code(upTo(groupId, 200))}: none was recorded, or they are pruned.`;
+          ? 'Nothing has been recorded yet.'
+          : html`The journal holds no event of ${code(upTo(groupId, 200))}: none was recorded, or all were pruned.`;
     return html`${
       entries.length === 0
         ? empty(nothing)
@@ -35,19 +35,19 @@ export function eventsPage(ports: ConsolePorts, query: URLSearchParams): Page {
     }${pager(
       '/events',
       { group: groupId },
-      last !== undefined && read(1, last).length > 0 ? { before: last } : undefined,
+      last !== undefined && read(1, last).length > 0 && { before: last },
       before === undefined,
-      { older: 'Older events', first: 'Newest events' },
+      { next: 'Older events', first: 'Newest events' },
     )}`;
   };
   const newest = before === undefined;
   return {
     title: 'Events',
-    place: 'events',
+    section: 'events',
     parts: [
       {
-        render: () => html`<div class="head"><h1>Events</h1>
-<form class="search" method="get" action="/events" role="search"><label for="group">Group id</label>
+        render: () => html`<div class="row spread"><h1>Events</h1>
+<form class="row" method="get" action="/events" role="search"><label for="group">Group id</label>
 <input id="group" name="group" type="search" value="${groupId ?? ''}" autocomplete="off" spellcheck="false">
 <button type="submit">Show</button>${groupId !== undefined && html`<a href="/events">All groups</a>`}</form></div>`,
       },
@@ -87,7 +87,7 @@ export function eventTable(
     entries.map(({ seq, event }) => ({
       id: `e-${seq}`,
       cells: [
-        html`<span class="seq">${seq}</span>`,
+        seq,
         occurred(event, ports.now()),
         eventWords(event),
         ...(ofOneGroup ? [] : [groupLink(event.subject, ports.group(event.subject)?.name)]),
@@ -106,12 +106,12 @@ function occurred({ data: { occurredAt, occurredAtFrom } }: CanonicalEvent, now:
 export function groupLink(groupId: string, name?: string): Html {
   const to = href('/group', { id: groupId });
   if (name === undefined || name === '') return html`<a class="group" href="${to}">${code(groupId)}</a>`;
-  return html`<a class="group" href="${to}"><span class="name">${brief(name, 48)}</span> ${code(groupId)}</a>`;
+  return html`<a class="group" href="${to}">${brief(name, 48)}<br><span class="quiet">${code(groupId)}</span></a>`;
 }
 
 export function operator({ type, data: { operator: who } }: CanonicalEvent): Html {
   if (who !== undefined) return brief(who, 32);
-  return html`<span class="quiet">${type === 'chat.group.info.read' ? 'the service' : 'not told'}</span>`;
+  return html`<span class="quiet">${type === 'chat.group.info.read' ? 'the service' : 'not stated'}</span>`;
 }
 
 /** What the event says of the group, a line a field. */
@@ -129,14 +129,14 @@ export function changes({ type, data }: CanonicalEvent, id: string): Html {
       'owner',
       data.previousOwner === undefined
         ? brief(data.owner)
-        : html`${brief(data.previousOwner)} <span class="arrow">→</span> ${brief(data.owner)}`,
+        : html`${brief(data.previousOwner)} <span class="quiet">→</span> ${brief(data.owner)}`,
     ]);
   }
   const extra = Object.keys(data.extra);
   if (extra.length > 0) {
     lines.push(['extra', value(JSON.stringify(data.extra), `${id}-extra`, 60)]);
   }
-  if (lines.length === 0) return html`<span class="quiet">no field that is known here</span>`;
+  if (lines.length === 0) return html`<span class="quiet">no field that the bridge knows</span>`;
   return html`<dl class="changes">${lines.map(([field, text]) => html`<div><dt>${shown(field)}</dt><dd>${text}</dd></div>`)}</dl>`;
 }
 

@@ -1,33 +1,22 @@
 import { html } from 'hono/html';
 import { type Html, href } from './text.ts';
 
+type Fields = Readonly<Record<string, string | number | undefined>>;
+
 /** A plain form below /actions/, answered by a page with a notice. */
-export function form(
-  action: string,
-  fields: Readonly<Record<string, string | number | undefined>>,
-  content: Html | readonly Html[],
-): Html {
+export function form(action: string, fields: Fields, content: Html): Html {
   const given = Object.entries(fields).filter(([, text]) => text !== undefined);
   return html`<form method="post" action="/actions/${action}">${given.map(
     ([name, text]) => html`<input type="hidden" name="${name}" value="${text}">`,
   )}${content}</form>`;
 }
 
-/** A form that is nothing but its button. `about` says to whom it belongs, where the words alone do not. */
-export function button(
-  action: string,
-  fields: Readonly<Record<string, string | number | undefined>>,
-  words: string,
-  about?: string,
-): Html {
-  return form(
-    action,
-    fields,
-    html`<button type="submit">${words}${about !== undefined && html`<span class="aside"> ${about}</span>`}</button>`,
-  );
+/** A form that is nothing but its button. `about` names the thing concerned, where the words alone do not. */
+export function button(action: string, fields: Fields, words: string, about?: string): Html {
+  return form(action, fields, html`<button type="submit">${words}${aside(about)}</button>`);
 }
 
-/** What cannot be taken back, or costs something, asks first: the button stands behind one that opens it. */
+/** What cannot be taken back, or costs something, asks first: its button is in a box that this one opens. */
 export function ask(
   id: string,
   words: string,
@@ -35,21 +24,33 @@ export function ask(
   content: Html,
   tone: 'plain' | 'grave' = 'plain',
 ): Html {
-  return html`<details class="ask ${tone}" id="${id}" name="ask"><summary>${words}${
-    about !== undefined && html`<span class="aside"> ${about}</span>`
-  }</summary><div class="asked">${content}</div></details>`;
+  return html`<details class="ask" id="${id}" name="ask"><summary class="${tone}">${words}${aside(about)}</summary><div class="asked panel">${content}</div></details>`;
 }
 
-/** Older entries, and back to the newest. */
+/** Asks before something is discarded. */
+export function askDiscard(
+  id: string,
+  words: { readonly open: string; readonly about?: string; readonly warning: Html; readonly confirm: string },
+  action: string,
+  fields: Fields,
+): Html {
+  const confirm = form(action, fields, html`<button type="submit" class="grave">${words.confirm}</button>`);
+  return ask(id, words.open, words.about, html`${words.warning}${confirm}`, 'grave');
+}
+
+const aside = (about: string | undefined): Html | false =>
+  about !== undefined && html`<span class="aside"> ${about}</span>`;
+
+/** Links to the next page, `next` being its query, and back to the first. */
 export function pager(
   path: string,
-  query: Readonly<Record<string, string | number | undefined>>,
-  older: Readonly<Record<string, string | number>> | undefined,
+  query: Fields,
+  next: Readonly<Record<string, string | number>> | false,
   first: boolean,
-  words: { readonly older: string; readonly first: string },
+  words: { readonly next: string; readonly first: string } = { next: 'Later ones', first: 'The oldest' },
 ): Html | '' {
-  if (first && older === undefined) return '';
-  return html`<nav class="pager" aria-label="More entries">${
+  if (first && next === false) return '';
+  return html`<nav class="row" aria-label="More entries">${
     !first && html`<a href="${href(path, query)}">${words.first}</a>`
-  }${older !== undefined && html`<a href="${href(path, { ...query, ...older })}">${words.older}</a>`}</nav>`;
+  }${next !== false && html`<a href="${href(path, { ...query, ...next })}">${words.next}</a>`}</nav>`;
 }

@@ -5,7 +5,7 @@ import { groupLink } from './events.ts';
 import type { Page } from './layout.ts';
 import type { ConsolePorts } from './ports.ts';
 import { empty, table } from './table.ts';
-import { brief, type Html, moment } from './text.ts';
+import { brief, type Html, moment, optional } from './text.ts';
 
 const MOST = 100;
 
@@ -20,18 +20,16 @@ export function groupsPage(ports: ConsolePorts, query: URLSearchParams, signal: 
         : empty(html`No group has ${brief(text)} in its id or name.`);
     }
     return html`<p class="quiet" role="status">${
-      complete
-        ? `${plural(groups.length, 'group')}.`
-        : `The first ${groups.length}: there may be more, which a longer text finds.`
+      complete ? `${plural(groups.length, 'group')}.` : `The first ${groups.length}: a longer text narrows the search.`
     }</p>${groupTable(groups, ports.now(), text === '' ? 'Groups, by id' : 'Groups found')}`;
   };
   return {
     title: 'Groups',
-    place: 'groups',
+    section: 'groups',
     parts: [
       {
-        render: () => html`<div class="head"><h1>Groups</h1>
-<form class="search" method="get" action="/groups" role="search"><label for="search">Id or name</label>
+        render: () => html`<div class="row spread"><h1>Groups</h1>
+<form class="row" method="get" action="/groups" role="search"><label for="search">Id or name</label>
 <input id="search" name="search" type="search" value="${text}" autocomplete="off" spellcheck="false">
 <button type="submit">Search</button></form></div>`,
       },
@@ -47,7 +45,7 @@ function groupTable(groups: readonly Group[], now: number, caption: string): Htm
     groups.map((group, index) => ({
       id: `group-${index}`,
       cells: [
-        html`${groupLink(group.groupId, group.name)}${group.destroyed && html` <span class="gone">destroyed</span>`}`,
+        html`${groupLink(group.groupId, group.name)}${group.destroyed && html` <span class="badge warn">destroyed</span>`}`,
         optional(group.groupType),
         optional(group.owner),
         group.updatedAt === undefined ? optional(undefined) : moment(Date.parse(group.updatedAt), now),
@@ -55,8 +53,4 @@ function groupTable(groups: readonly Group[], now: number, caption: string): Htm
       ],
     })),
   );
-}
-
-export function optional(text: string | undefined): Html {
-  return text === undefined || text === '' ? html`<span class="quiet">–</span>` : brief(text, 32);
 }

@@ -4,9 +4,9 @@ import type { BridgeState } from '../contract.ts';
 import { asset } from './assets.ts';
 import { type Html, plain, shown } from './text.ts';
 
-/** One part of a page. A live part is rendered again while somebody looks, and sent when it is not the same as before. */
+/** One part of a page. A live part is rendered again while somebody looks, and sent when it has changed. */
 export interface Part {
-  /** Live parts have one; unique on the page. */
+  /** Unique on the page; live parts have one. */
   readonly id?: string;
   /** Milliseconds between two renderings of a live part; a second when left out. */
   readonly every?: number;
@@ -14,39 +14,49 @@ export interface Part {
 }
 
 export interface Page {
-  /** What stands in the tab and, unless a part says otherwise, as the heading. */
+  /** Stands in the tab. */
   readonly title: string;
-  /** The entry of the navigation it belongs to. */
-  readonly place: Place;
+  /** The entry of the navigation that the page belongs to. */
+  readonly section: Section;
   readonly parts: readonly Part[];
   readonly status?: 200 | 404;
 }
 
-export type Place = 'overview' | 'events' | 'groups' | 'dead-letters' | 'quarantine' | 'reconcile';
+const SECTIONS = {
+  overview: ['/', 'Overview'],
+  events: ['/events', 'Events'],
+  groups: ['/groups', 'Groups'],
+  'dead-letters': ['/dead-letters', 'Dead letters'],
+  quarantine: ['/quarantine', 'Quarantine'],
+  reconcile: ['/reconcile', 'Reconcile'],
+} as const;
+
+export type Section = keyof typeof SECTIONS;
 
 /** The part that each page has: the navigation with its counts, and whether callbacks are being recorded. */
-export function navigation(status: () => BridgeState, place: Place): Part {
-  return { id: 'navigation', render: () => navigationOf(status(), place) };
+export function navigation(status: () => BridgeState, current: Section): Part {
+  return {
+    id: 'navigation',
+    render() {
+      const { connectors, journal, ready } = status();
+      const counts: Partial<Record<Section, number>> = {
+        'dead-letters': connectors.reduce((sum, { deadLetters }) => sum + deadLetters, 0),
+        quarantine: journal.quarantined,
+      };
+      const entries = Object.entries(SECTIONS).map(
+        ([section, [path, words]]) =>
+          html`<li><a href="${path}" ${section === current && html`aria-current="page"`}>${words}${count(counts[section as Section])}</a></li>`,
+      );
+      const tone = ready ? 'ok' : 'bad';
+      return html`<nav aria-label="Pages"><ul class="row">${entries}</ul></nav>
+<p class="readiness ${tone} row">${icon(tone)}<b>${ready ? 'Ready' : 'Not ready'}</b></p>`;
+    },
+  };
 }
 
-function navigationOf(status: BridgeState, place: Place): Html {
-  const dead = status.connectors.reduce((sum, { deadLetters }) => sum + deadLetters, 0);
-  const { quarantined } = status.journal;
-  const entry = (at: Place, path: string, words: string, count = 0): Html =>
-    html`<li><a href="${path}" ${
-      at === place && html`aria-current="page"`
-    }>${words}${count > 0 && html` <span class="count">${figure(count)}</span>`}</a></li>`;
-  return html`<nav aria-label="Pages"><ul>
-    ${entry('overview', '/', 'Overview')}
-    ${entry('events', '/events', 'Events')}
-    ${entry('groups', '/groups', 'Groups')}
-    ${entry('dead-letters', '/dead-letters', 'Dead letters', dead)}
-    ${entry('quarantine', '/quarantine', 'Quarantine', quarantined)}
-    ${entry('reconcile', '/reconcile', 'Reconcile')}
-  </ul></nav>
-  <p class="readiness ${status.ready ? 'ok' : 'bad'}">${icon(status.ready ? 'ok' : 'bad')}<span>${
-    status.ready ? 'Ready' : 'Not ready'
-  }</span></p>`;
+/** How many things wait for a person, unless there are none. */
+export function count(number = 0): Html | '' {
+  return number === 0 ? '' : html` <span class="badge bad">${figure(number)}</span>`;
 }
 
 /** What an action came to, at the top of the page. */
@@ -82,21 +92,22 @@ export function document(
 <title>${plain(page.title)} · group-sync-bridge</title>
 <link rel="icon" type="image/svg+xml" href="${asset('icon.svg')}">
 <link rel="stylesheet" href="${asset('console.css')}">
+<script src="${asset('idiomorph.js')}" defer></script>
 <script src="${asset('console.js')}" defer></script>
 </head>
 <body data-live="${context.live}">
 <a class="skip" href="#main">Skip to the content</a>
-<header class="top">
-<p class="brand"><a href="/">group-sync-bridge</a> <span class="quiet">app ${shown(context.sdkAppId)}</span></p>
+<header class="row">
+<p><a class="brand" href="/"><b>group-sync-bridge</b></a> <span class="quiet small">app ${shown(context.sdkAppId)}</span></p>
 ${wrapped(header)}
 </header>
 <main id="main" tabindex="-1">
-${notice && html`<p class="notice ${notice.tone}" role="status" id="notice" tabindex="-1">${icon(notice.tone)}<span>${notice.text}</span></p>`}
+${notice && html`<p class="callout ${notice.tone} row" role="status" id="notice" tabindex="-1">${icon(notice.tone)}<span>${notice.text}</span></p>`}
 ${body.map(wrapped)}
 </main>
-<footer class="bottom"><p>Times are UTC.</p>${
+<footer class="row spread"><p>Times are UTC.</p>${
     context.signedIn && html`<form method="post" action="/signout"><button>Sign out</button></form>`
-  }<p id="liveness" class="quiet" role="status">Reload the page for newer figures.</p></footer>
+  }<p id="liveness" role="status">Reload the page for newer figures.</p></footer>
 </body>
 </html>`;
 }
@@ -107,19 +118,20 @@ function wrapped({ part, html: content }: Rendered): Html {
 
 export type Tone = 'ok' | 'busy' | 'held' | 'warn' | 'bad';
 
-/** A shape for each tone, so that none is told by its colour alone. */
-const SHAPES: Readonly<Record<Tone, Html>> = {
-  ok: html`<circle cx="8" cy="8" r="7"/><path class="hole" d="M4.5 8.3l2.4 2.4 4.6-5"/>`,
-  busy: html`<circle cx="8" cy="8" r="7"/><path class="hole" d="M8 3.8V8l3 2"/>`,
-  held: html`<circle cx="8" cy="8" r="7"/><path class="hole" d="M6 5v6M10 5v6"/>`,
-  warn: html`<path d="M8 1.2l7 13H1z"/><path class="hole" d="M8 6v4M8 11.6v1"/>`,
-  bad: html`<path d="M5 1h6l4 4v6l-4 4H5l-4-4V5z"/><path class="hole" d="M8 4v5M8 11v1"/>`,
+/** A shape for each tone, so that none is told by its colour alone, and the mark upon it. */
+const SHAPES: Readonly<Record<Tone, readonly [shape: Html, mark: string]>> = {
+  ok: [html`<circle cx="8" cy="8" r="7"/>`, 'M4.5 8.3l2.4 2.4 4.6-5'],
+  busy: [html`<circle cx="8" cy="8" r="7"/>`, 'M8 3.8V8l3 2'],
+  held: [html`<circle cx="8" cy="8" r="7"/>`, 'M6 5v6M10 5v6'],
+  warn: [html`<path d="M8 1.2l7 13H1z"/>`, 'M8 6v4M8 11.6v1'],
+  bad: [html`<path d="M5 1h6l4 4v6l-4 4H5l-4-4V5z"/>`, 'M8 4v5M8 11v1'],
 };
 
-export function icon(tone: Tone): Html {
-  return html`<svg class="icon ${tone}" viewBox="0 0 16 16" width="16" height="16" aria-hidden="true">${SHAPES[tone]}</svg>`;
+export function icon(tone: Tone, size = 16): Html {
+  const [shape, mark] = SHAPES[tone];
+  return html`<svg class="icon ${tone}" viewBox="0 0 16 16" width="${size}" height="${size}" aria-hidden="true"><g stroke="none">${shape}</g><path d="${mark}" fill="none" stroke-width="1.8" stroke-linecap="round" stroke-linejoin="round"/></svg>`;
 }
 
 export function badge(tone: Tone, words: string | Html): Html {
-  return html`<span class="badge ${tone}">${icon(tone)}<span>${words}</span></span>`;
+  return html`<span class="badge ${tone}">${icon(tone, 14)}<span>${words}</span></span>`;
 }

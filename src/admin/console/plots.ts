@@ -1,6 +1,6 @@
 import { html } from 'hono/html';
 import { figure, latency, plural, rate } from '../../model/text.ts';
-import { OUTCOMES, type Stretch } from '../../telemetry/hour.ts';
+import { type Bucket, OUTCOMES } from '../../telemetry/stats.ts';
 import { empty, table } from './table.ts';
 import { type Html, stamp } from './text.ts';
 
@@ -10,199 +10,182 @@ import { type Html, stamp } from './text.ts';
  */
 
 const HEIGHT = 168;
-/** Room for the hours below. */
+/** The times stand below it. */
 const FLOOR = 148;
 const QUARTER_MS = 900_000;
 /** The service gives up after this. */
 const LIMIT_MS = 2_000;
 
 const SERIES = [
-  { name: 'recorded', of: ['recorded'] },
-  { name: 'duplicate', of: ['duplicate'] },
-  { name: 'passed on', of: ['acknowledged', 'forwarded'] },
-  { name: 'quarantined', of: ['quarantined'] },
-  { name: 'refused', of: ['refused'] },
-  { name: 'failed', of: ['failed'] },
-] as const satisfies readonly { name: string; of: readonly (typeof OUTCOMES)[number][] }[];
+  { name: 'recorded', outcomes: ['recorded'] },
+  { name: 'duplicate', outcomes: ['duplicate'] },
+  { name: 'passed on', outcomes: ['acknowledged', 'forwarded'] },
+  { name: 'quarantined', outcomes: ['quarantined'] },
+  { name: 'refused', outcomes: ['refused'] },
+  { name: 'failed', outcomes: ['failed'] },
+] as const satisfies readonly { name: string; outcomes: readonly (typeof OUTCOMES)[number][] }[];
 
 type Series = (typeof SERIES)[number];
 
-const countOf = ({ of }: Series, { counts }: Stretch): number => of.reduce((sum, outcome) => sum + counts[outcome], 0);
-const classOf = ({ name }: Series): string => `series-${name.replace(' ', '-')}`;
+const sum = <Value>(values: readonly Value[], of: (value: Value) => number): number =>
+  values.reduce((total, value) => total + of(value), 0);
+const countOf = ({ outcomes }: Series, { counts }: Bucket): number => sum(outcomes, (outcome) => counts[outcome]);
+const classOf = ({ name }: Series): string => `${name.replace(' ', '-')}`;
+const round = (number: number): number => Math.round(number * 100) / 100;
 
-/** Callbacks a second, by what became of them. */
-export function ratePlot(stretches: readonly Stretch[]): Html {
-  const rates = stretches.map(({ total, seconds }) => total / seconds);
-  const top = niceTop(Math.max(...rates, 0));
-  const y = (perSecond: number): number => round(FLOOR - (perSecond / top) * (FLOOR - 8));
-  const there = SERIES.filter((series) => series.name === 'recorded' || sumOf(series, stretches) > 0);
-  const bars = stretches.map((stretch, index) => {
-    let below = 0;
-    return there.map((series) => {
-      const count = countOf(series, stretch);
-      if (count === 0) return '';
-      const from = y(below / stretch.seconds);
-      below += count;
-      const to = y(below / stretch.seconds);
-      return html`<rect class="${classOf(series)}" x="${index + 0.06}" width="0.88" y="${to}" height="${round(Math.max(0.6, from - to))}"/>`;
-    });
-  });
-  const total = stretches.reduce((sum, stretch) => sum + stretch.total, 0);
-  const parts = there.map((series) => `${figure(sumOf(series, stretches))} ${series.name}`).join(', ');
-  const summary = `${plural(total, 'callback')} in the last hour: ${parts}. At most ${rate(Math.max(...rates, 0))} a second.`;
-  return html`<figure class="plot" id="plot-rate">
-<figcaption><h3>Callbacks a second</h3>${legend(
-    there.map((series) => ({
-      mark: html`<i class="swatch ${classOf(series)}"></i>`,
-      words: series.name,
-      figure: figure(sumOf(series, stretches)),
-    })),
-  )}</figcaption>
-${drawing(
-  summary,
-  stretches,
-  [top, top / 2].map((at) => ({ y: y(at), words: `${rate(at)}/s` })),
-  html`${bars}`,
-  ({ counts, total: all, seconds }) =>
-    all === 0
-      ? 'no callbacks'
-      : `${rate(all / seconds)}/s: ${OUTCOMES.filter((outcome) => counts[outcome] > 0)
-          .map((outcome) => `${figure(counts[outcome])} ${outcome}`)
-          .join(', ')}`,
-)}</figure>`;
+interface Plot {
+  readonly id: string;
+  readonly title: string;
+  /** What the plot says, for people who do not see it. */
+  readonly summary: string;
+  readonly legend: readonly { readonly mark: string; readonly words: string; readonly value: string }[];
+  readonly rules: readonly { readonly y: number; readonly words: string }[];
+  /** In columns across, in pixels down. */
+  readonly shapes: Html;
+  readonly labels?: Html;
+  titleOf(bucket: Bucket): string;
 }
 
-/** Time to the answer: the median and the slowest of a hundred, on a logarithmic scale up to beyond the service's limit. */
-export function latencyPlot(stretches: readonly Stretch[]): Html {
+/** Callbacks per second, by what became of them. */
+export function ratePlot(buckets: readonly Bucket[]): Html {
+  const highest = Math.max(0, ...buckets.map(({ total, seconds }) => total / seconds));
+  const top = niceTop(highest);
+  const y = (perSecond: number): number => round(FLOOR - (perSecond / top) * (FLOOR - 8));
+  const totals = SERIES.map((series) => ({ series, total: sum(buckets, (bucket) => countOf(series, bucket)) }));
+  const shown = totals.filter(({ series, total }) => series.name === 'recorded' || total > 0);
+  const column = (bucket: Bucket, index: number): Html[] => {
+    let stacked = 0;
+    return shown.flatMap(({ series }) => {
+      const count = countOf(series, bucket);
+      if (count === 0) return [];
+      const from = y(stacked / bucket.seconds);
+      stacked += count;
+      const to = y(stacked / bucket.seconds);
+      return html`<rect class="${classOf(series)}" x="${index + 0.06}" width="0.88" y="${to}" height="${round(Math.max(0.6, from - to))}"/>`;
+    });
+  };
+  const parts = shown.map(({ series, total }) => `${figure(total)} ${series.name}`).join(', ');
+  return plot(buckets, {
+    id: 'plot-rate',
+    title: 'Callbacks a second',
+    summary: `${plural(
+      sum(buckets, ({ total }) => total),
+      'callback',
+    )} in the last hour: ${parts}. At most ${rate(highest)} a second.`,
+    legend: shown.map(({ series, total }) => ({ mark: classOf(series), words: series.name, value: figure(total) })),
+    rules: [top, top / 2, 0].map((at) => ({ y: y(at), words: at === 0 ? '0' : `${rate(at)}/s` })),
+    shapes: html`${buckets.map(column)}`,
+    titleOf({ counts, total, seconds }) {
+      const each = OUTCOMES.filter((outcome) => counts[outcome] > 0).map((key) => `${figure(counts[key])} ${key}`);
+      return total === 0 ? 'no callbacks' : `${rate(total / seconds)}/s: ${each.join(', ')}`;
+    },
+  });
+}
+
+/** The time until the answer: median and 99th percentile, on a logarithmic scale that reaches beyond the service's limit. */
+export function latencyPlot(buckets: readonly Bucket[]): Html {
   const [low, high] = [0.1, 5_000];
   const y = (ms: number): number => {
     const share = Math.log10(Math.min(Math.max(ms, low), high) / low) / Math.log10(high / low);
     return round(FLOOR - share * (FLOOR - 8));
   };
-  const line = (of: 'p50' | 'p99'): Html => {
-    // A stretch without callbacks interrupts the line.
-    const runs: { from: number; values: number[] }[] = [];
-    stretches.forEach((stretch, index) => {
-      const ms = stretch[of];
-      const last = runs.at(-1);
-      if (ms === undefined) return;
-      if (last !== undefined && last.from + last.values.length === index) last.values.push(ms);
-      else runs.push({ from: index, values: [ms] });
+  // A bucket without callbacks interrupts the line.
+  const line = (quantile: 'p50' | 'p99'): Html => {
+    const steps = buckets.map(({ [quantile]: ms }, index) => {
+      if (ms === undefined) return '';
+      return `${buckets[index - 1]?.[quantile] === undefined ? `M${index} ` : 'V'}${y(ms)}h1`;
     });
-    const path = runs
-      .map(({ from, values }) => values.map((ms, at) => `${at === 0 ? `M${from} ${y(ms)}` : `V${y(ms)}`}h1`).join(''))
-      .join('');
-    return html`<path class="${of}" d="${path}"/>`;
+    return path(quantile, steps.join(''), quantile === 'p50' ? 2.5 : 1.5);
   };
-  const answered = stretches.filter(({ total }) => total > 0);
-  const worst = Math.max(...answered.map(({ p99 }) => p99 ?? 0), 0);
-  const typical = answered.map(({ p50 }) => p50 ?? 0).sort((a, b) => a - b)[Math.floor(answered.length / 2)] ?? 0;
-  const summary =
-    answered.length === 0
-      ? 'Nothing was answered in the last hour.'
-      : `Typically ${latency(typical)} (median), at worst ${latency(worst)} (99th percentile of half a minute); the service gives up after 2 s.`;
-  return html`<figure class="plot" id="plot-latency">
-<figcaption><h3>Time to the answer</h3>${legend([
-    { mark: html`<i class="swatch p50"></i>`, words: 'p50', figure: answered.length === 0 ? '–' : latency(typical) },
-    {
-      mark: html`<i class="swatch p99"></i>`,
-      words: 'p99, at worst',
-      figure: answered.length === 0 ? '–' : latency(worst),
-    },
-  ])}</figcaption>
-${drawing(
-  summary,
-  stretches,
-  [1, 10, 100].map((at) => ({ y: y(at), words: latency(at).replace('.0', '') })),
-  html`<path class="limit" d="M0 ${y(LIMIT_MS)}H${stretches.length}"/>${line('p50')}${line('p99')}`,
-  ({ p50, p99 }) =>
-    p50 === undefined || p99 === undefined ? 'no callbacks' : `p50 ${latency(p50)}, p99 ${latency(p99)}`,
-  html`<text class="limit" x="100%" y="${y(LIMIT_MS) - 4}" text-anchor="end">2 s: the service gives up</text>`,
-)}</figure>`;
+  const answered = buckets.filter(({ total }) => total > 0);
+  const worst = Math.max(0, ...answered.map(({ p99 = 0 }) => p99));
+  const typical = answered.map(({ p50 = 0 }) => p50).sort((a, b) => a - b)[answered.length >> 1] ?? 0;
+  const shown = (ms: number): string => (answered.length === 0 ? '–' : latency(ms));
+  return plot(buckets, {
+    id: 'plot-latency',
+    title: 'Time to the answer',
+    summary:
+      answered.length === 0
+        ? 'Nothing was answered in the last hour.'
+        : `Typically ${latency(typical)} (median), at worst ${latency(worst)} (99th percentile of half a minute); the service gives up after 2 s.`,
+    legend: [
+      { mark: 'p50', words: 'p50', value: shown(typical) },
+      { mark: 'p99', words: 'p99, at worst', value: shown(worst) },
+    ],
+    rules: [1, 10, 100].map((ms) => ({ y: y(ms), words: `${ms} ms` })),
+    shapes: html`${path('limit', `M0 ${y(LIMIT_MS)}H${buckets.length}`, 1.5, '5 4')}${line('p50')}${line('p99')}`,
+    labels: html`<text class="bad" x="100%" y="${y(LIMIT_MS) - 4}" text-anchor="end">2 s: the service gives up</text>`,
+    titleOf: ({ p50, p99 }) =>
+      p50 === undefined || p99 === undefined ? 'no callbacks' : `p50 ${latency(p50)}, p99 ${latency(p99)}`,
+  });
 }
 
-/** The same in figures, five minutes a row. */
-export function hourTable(stretches: readonly Stretch[]): Html {
-  if (stretches.every(({ total }) => total === 0)) return empty('No callback was answered in the last hour.');
+/** Its width stays as it is however the shapes are stretched. */
+function path(name: string, d: string, width: number, dashes = 'none'): Html {
+  return html`<path class="${name}" d="${d}" fill="none" stroke="currentColor" stroke-width="${width}" stroke-dasharray="${dashes}" vector-effect="non-scaling-stroke"/>`;
+}
+
+/** The same in figures. */
+export function hourTable(buckets: readonly Bucket[]): Html {
+  if (buckets.every(({ total }) => total === 0)) return empty('No callback was answered in the last hour.');
+  const quantile = (ms: number | undefined): string => (ms === undefined ? '–' : latency(ms));
+  const heads = [...SERIES.map(({ name }) => name), 'p50', 'p99'];
   return table(
     'Callbacks of the last hour, five minutes a row; newest first',
-    [
-      { head: 'From (UTC)' },
-      ...SERIES.map(({ name }) => ({ head: name, kind: 'figure' as const })),
-      { head: 'p50', kind: 'figure' },
-      { head: 'p99', kind: 'figure' },
-    ],
-    stretches.toReversed().map((stretch) => ({
-      id: `hour-${stretch.from}`,
+    [{ head: 'From (UTC)' }, ...heads.map((head) => ({ head, kind: 'figure' as const }))],
+    buckets.toReversed().map((bucket) => ({
+      id: `hour-${bucket.from}`,
       cells: [
-        timeOf(stretch.from),
-        ...SERIES.map((series) => figure(countOf(series, stretch))),
-        stretch.p50 === undefined ? '–' : latency(stretch.p50),
-        stretch.p99 === undefined ? '–' : latency(stretch.p99),
+        timeOf(bucket.from),
+        ...SERIES.map((series) => figure(countOf(series, bucket))),
+        quantile(bucket.p50),
+        quantile(bucket.p99),
       ],
     })),
   );
 }
 
-function drawing(
-  summary: string,
-  stretches: readonly Stretch[],
-  rules: readonly { y: number; words: string }[],
-  shapes: Html,
-  titleOf: (stretch: Stretch) => string,
-  labels: Html | '' = '',
-): Html {
-  const count = stretches.length;
-  const begin = stretches[0]?.from ?? 0;
-  const span = stretches.reduce((sum, { seconds }) => sum + seconds * 1000, 0);
-  const first = Math.ceil(begin / QUARTER_MS) * QUARTER_MS;
-  const hours = [0, 1, 2, 3, 4]
-    .map((quarter) => first + quarter * QUARTER_MS)
-    .map((at) => ({ x: round(((at - begin) / span) * 100), words: timeOf(at) }))
-    // Not where its words would be cut off, or lie on those of the end.
+function plot(buckets: readonly Bucket[], { id, title, summary, legend, rules, shapes, labels, titleOf }: Plot): Html {
+  const begin = buckets[0]?.from ?? 0;
+  const length = sum(buckets, ({ seconds }) => seconds * 1_000);
+  const quarters = Array.from({ length: 5 }, (_, index) => (Math.ceil(begin / QUARTER_MS) + index) * QUARTER_MS)
+    .map((at) => ({ x: round(((at - begin) / length) * 100), words: timeOf(at) }))
+    // Not where the words would be cut off, or lie on those of the end.
     .filter(({ x }) => x > 3 && x < 91);
-  return html`<div class="drawing" role="img" aria-label="${summary}">
-<svg class="scale" width="46" height="${HEIGHT}">${rules.map(
-    ({ y, words }) => html`<text x="38" y="${y + 4}" text-anchor="end">${words}</text>`,
-  )}<text x="38" y="${FLOOR + 4}" text-anchor="end">${rules.at(-1)?.words.endsWith('/s') && '0'}</text></svg>
-<svg class="field" height="${HEIGHT}">
-${rules.map(({ y }) => html`<line class="rule" x1="0" x2="100%" y1="${y}" y2="${y}"/>`)}
-<line class="axis" x1="0" x2="100%" y1="${FLOOR}" y2="${FLOOR}"/>
-${hours.map(({ x }) => html`<line class="axis" x1="${x}%" x2="${x}%" y1="${FLOOR}" y2="${FLOOR + 4}"/>`)}
-<svg width="100%" height="${HEIGHT}" viewBox="0 0 ${count} ${HEIGHT}" preserveAspectRatio="none">${shapes}
-${stretches.map(
-  (stretch, index) =>
-    html`<rect class="hit" x="${index}" width="1" y="0" height="${FLOOR}"><title>${timeOf(stretch.from)}–${timeOf(
-      stretch.from + stretch.seconds * 1000,
-    )} UTC: ${titleOf(stretch)}</title></rect>`,
-)}</svg>
+  const hover = (bucket: Bucket, index: number): Html =>
+    html`<rect class="hit" x="${index}" width="1" y="0" height="${FLOOR}"><title>${timeOf(bucket.from)}–${timeOf(
+      bucket.from + bucket.seconds * 1_000,
+    )} UTC: ${titleOf(bucket)}</title></rect>`;
+  return html`<figure class="panel" id="${id}">
+<figcaption class="row spread"><h3>${title}</h3><ul class="legend row small">${legend.map(
+    ({ mark, words, value }) =>
+      html`<li><span class="${mark}" aria-hidden="true">■</span> <span class="quiet">${words}</span> <b>${value}</b></li>`,
+  )}</ul></figcaption>
+<div class="drawing quiet" role="img" aria-label="${summary}">
+<svg width="50" height="${HEIGHT}" fill="currentColor" font-size="11">${rules.map(
+    ({ y, words }) => html`<text x="44" y="${y + 4}" text-anchor="end">${words}</text>`,
+  )}</svg>
+<svg height="${HEIGHT}" fill="currentColor" font-size="11">
+${rules.map(({ y }) => html`<line x1="0" x2="100%" y1="${y}" y2="${y}"/>`)}
+<line x1="0" x2="100%" y1="${FLOOR}" y2="${FLOOR}"/>
+<svg width="100%" height="${HEIGHT}" viewBox="0 0 ${buckets.length} ${HEIGHT}" preserveAspectRatio="none">${shapes}
+${buckets.map(hover)}</svg>
 ${labels}
-${hours.map(({ x, words }) => html`<text x="${x}%" y="${HEIGHT - 3}" text-anchor="middle">${words}</text>`)}
+${quarters.map(
+  ({ x, words }) => html`<line x1="${x}%" x2="${x}%" y1="${FLOOR}" y2="${FLOOR + 4}"/>
+<text x="${x}%" y="${HEIGHT - 3}" text-anchor="middle">${words}</text>`,
+)}
 <text x="100%" y="${HEIGHT - 3}" text-anchor="end">now</text>
-</svg></div>`;
-}
-
-function legend(entries: readonly { mark: Html; words: string; figure: string }[]): Html {
-  return html`<ul class="legend">${entries.map(
-    ({ mark, words, figure: number }) => html`<li>${mark} ${words} <b>${number}</b></li>`,
-  )}</ul>`;
-}
-
-function sumOf(series: Series, stretches: readonly Stretch[]): number {
-  return stretches.reduce((sum, stretch) => sum + countOf(series, stretch), 0);
+</svg></div></figure>`;
 }
 
 /** 21:17, with seconds where they are not zero. */
 function timeOf(ms: number): string {
-  const time = stamp(ms).slice(11);
-  return time.endsWith(':00') ? time.slice(0, 5) : time;
+  return stamp(ms).slice(11).replace(/:00$/, '');
 }
 
-/** The next round number, half of which is round as well. */
+/** The next round number whose half is round as well. */
 function niceTop(most: number): number {
-  if (most <= 1) return 1;
-  const step = 10 ** Math.floor(Math.log10(most));
+  const step = 10 ** Math.floor(Math.log10(Math.max(most, 1)));
   return [1, 2, 3, 4, 6, 8, 10].map((times) => times * step).find((top) => top >= most) ?? most;
 }
-
-const round = (number: number): number => Math.round(number * 100) / 100;

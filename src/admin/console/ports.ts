@@ -1,10 +1,10 @@
 import type { Operations } from '../../delivery/operations.ts';
-import type { Quarantined } from '../../journal/deliveries.ts';
 import type { HistoryReader } from '../../journal/history.ts';
 import type { Group } from '../../model/group.ts';
+import type { QuarantinedCallback } from '../../model/quarantine.ts';
 import type { Reconciler } from '../../reconcile/schedule.ts';
-import type { Flow } from '../../telemetry/flow.ts';
-import type { Hour } from '../../telemetry/hour.ts';
+import type { LastFault } from '../../telemetry/last-fault.ts';
+import type { Stats } from '../../telemetry/stats.ts';
 import type { BridgeState } from '../contract.ts';
 
 /** All that the console needs of the bridge. Connectors may come and go: nothing here is kept from one rendering to the next. */
@@ -17,10 +17,10 @@ export interface ConsolePorts {
   readonly operations: Operations;
   /** Whether the connector's destination holds merged groups. */
   holdsGroups(connector: string): boolean;
-  flow(connector: string): Flow;
+  lastFault(connector: string): LastFault | undefined;
   /** When the oldest event was received that the connector has not settled, in ms since 1970; undefined in step. */
   behindSince(connector: string): number | undefined;
-  readonly hour: Hour;
+  readonly stats: Stats;
   readonly journal: {
     /** How much of maxBytes is in use, from 0 to 1. */
     fill(): number;
@@ -30,7 +30,7 @@ export interface ConsolePorts {
   };
   readonly history: HistoryReader;
   group(groupId: string): Group | undefined;
-  quarantined(after: number, limit: number): Quarantined[];
+  quarantined(after: number, limit: number): QuarantinedCallback[];
   remapQuarantine(): Promise<{ mapped: number; left: number }>;
   /** Resolves with how many there were. */
   discardQuarantined(ids: readonly number[]): Promise<number>;

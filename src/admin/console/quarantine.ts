@@ -1,9 +1,9 @@
 import { html } from 'hono/html';
-import type { Quarantined } from '../../journal/deliveries.ts';
+import type { QuarantinedCallback } from '../../model/quarantine.ts';
 import { figure, plural } from '../../model/text.ts';
 import { faultLines } from './connectors.ts';
 import { numberOf } from './events.ts';
-import { ask, button, form, pager } from './forms.ts';
+import { askDiscard, button, pager } from './forms.ts';
 import type { Page } from './layout.ts';
 import type { ConsolePorts } from './ports.ts';
 import { empty } from './table.ts';
@@ -16,11 +16,11 @@ export function quarantinePage(ports: ConsolePorts, query: URLSearchParams): Pag
   const after = numberOf(query.get('after')) ?? 0;
   return {
     title: 'Quarantine',
-    place: 'quarantine',
+    section: 'quarantine',
     parts: [
       {
         render: () => html`<h1>Quarantine</h1>
-<p class="lead">Callbacks of the service that did not fit the protocol as the bridge knows it. They were answered OK and kept as they came; an upgrade of the bridge maps them by itself.</p>`,
+<p class="lead quiet">Callbacks of the service that did not fit the protocol as the bridge knows it. They were answered OK and kept as they came; an upgrade of the bridge maps them by itself.</p>`,
       },
       { id: 'callbacks', render: () => callbacks(ports, after) },
     ],
@@ -28,45 +28,36 @@ export function quarantinePage(ports: ConsolePorts, query: URLSearchParams): Pag
 }
 
 function callbacks(ports: ConsolePorts, after: number): Html {
-  const count = ports.status().journal.quarantined;
+  const total = ports.status().journal.quarantined;
   const kept = ports.quarantined(after, PAGE_CALLBACKS);
-  const last = kept.at(-1)?.id;
-  if (kept.length === 0) {
+  const last = kept.at(-1);
+  if (last === undefined) {
     return empty(
       after > 0
-        ? html`No more behind these. <a href="/quarantine">The oldest</a>`
-        : 'The quarantine is empty: every callback of the service could be mapped. (Only with app.callbackTokens are callbacks kept here: without a Sign anybody could fill it.)',
+        ? html`There are no more after these. <a href="/quarantine">Back to the oldest</a>`
+        : 'The quarantine is empty: every callback of the service could be mapped. (Callbacks are kept here only where app.callbackTokens is set: without a Sign anybody could fill it.)',
     );
   }
-  return html`<div class="acts"><p><b>${plural(count, 'callback')}</b></p>${button('map', { back: '/quarantine' }, count === 1 ? 'Map it again' : 'Map all again')}</div>
+  return html`<div class="row acts"><p><b>${plural(total, 'callback')}</b></p>${button('map', { back: '/quarantine' }, total === 1 ? 'Map it again' : 'Map all again')}</div>
 ${kept.map(callback)}
-${pager(
-  '/quarantine',
-  {},
-  last !== undefined && kept.length === PAGE_CALLBACKS ? { after: last } : undefined,
-  after === 0,
-  {
-    older: 'Later ones',
-    first: 'The oldest',
-  },
-)}`;
+${pager('/quarantine', {}, kept.length === PAGE_CALLBACKS && { after: last.id }, after === 0)}`;
 }
 
-function callback({ id, receivedAt, search, body, fault }: Quarantined): Html {
-  return html`<article class="card" id="kept-${id}" aria-labelledby="kept-${id}-name"><div class="head">
+function callback({ id, receivedAt, search, body, fault }: QuarantinedCallback): Html {
+  return html`<article class="panel stack" id="kept-${id}" aria-labelledby="kept-${id}-name"><div class="row spread">
 <h2 id="kept-${id}-name">Callback ${figure(id)}</h2><p class="quiet">received ${relative(receivedAt, 'ago')}</p></div>
 ${faultLines(fault, `kept-${id}`)}
-<p class="query"><span class="quiet">Query</span> ${code(search)}</p>
+<p><span class="quiet">Query</span> ${code(search)}</p>
 <details id="kept-${id}-body"><summary>Body, ${plural(body.length, 'character')}</summary><div class="raw">${block(body)}</div></details>
-<div class="acts">${ask(
+<div class="row acts">${askDiscard(
     `discard-kept-${id}`,
-    'Discard…',
-    `callback ${id}`,
-    html`<p>Removes it for good: the change that it tells of is then known to nobody.</p>${form(
-      'discard-quarantined',
-      { id, back: '/quarantine' },
-      html`<button type="submit" class="grave">Discard callback ${id}</button>`,
-    )}`,
-    'grave',
+    {
+      open: 'Discard…',
+      about: `callback ${id}`,
+      warning: html`<p>Removes it for good: the change that it describes is then lost.</p>`,
+      confirm: `Discard callback ${id}`,
+    },
+    'discard-quarantined',
+    { id, back: '/quarantine' },
   )}</div></article>`;
 }

@@ -13,11 +13,11 @@ import { type Html, relative, shown } from './text.ts';
 export function reconcilePage(ports: ConsolePorts): Page {
   return {
     title: 'Reconcile',
-    place: 'reconcile',
+    section: 'reconcile',
     parts: [
       {
         render: () => html`<h1>Reconcile</h1>
-<p class="lead">Reads the groups again by the service’s REST API and records what differs: what webhooks missed is mended.</p>`,
+<p class="lead quiet">Reads the groups again by the service’s REST API and records what differs: changes that webhooks missed are mended.</p>`,
       },
       {
         id: 'run',
@@ -32,7 +32,7 @@ export function reconcilePage(ports: ConsolePorts): Page {
 
 function unconfigured(): Html {
   return html`${empty('It is not configured.')}<p>Add to the configuration, with the app’s key from the vendor’s console:</p>
-<pre class="raw" tabindex="0">reconcile:
+<pre tabindex="0">reconcile:
   api:
     secretKey: $${'{'}TENCENT_SECRET_KEY}
   every: 6h</pre>`;
@@ -40,10 +40,10 @@ function unconfigured(): Html {
 
 function standing(ports: ConsolePorts, { running, run, nextAt }: ReconcileStatus): Html {
   const back = '/reconcile';
-  return html`<div class="acts">${
+  return html`<div class="row acts">${
     running
       ? button('reconcile-stop', { back }, 'Stop')
-      : html`${button('reconcile', { back }, run?.stopped !== undefined && run.endedAt === undefined ? 'Go on' : 'Start')}${button(
+      : html`${button('reconcile', { back }, run?.stopped !== undefined && run.endedAt === undefined ? 'Continue' : 'Start')}${button(
           'reconcile',
           { back, dryRun: 'yes' },
           'Dry run: only count what differs',
@@ -56,7 +56,7 @@ function standing(ports: ConsolePorts, { running, run, nextAt }: ReconcileStatus
 function runOf(ports: ConsolePorts, run: ReconcileRun, running: boolean): Html {
   const { counts, total, startedAt, endedAt, stopped, dryRun, failures } = run;
   const fields = Object.entries(counts.fields).sort(([, a], [, b]) => b - a);
-  return html`<section aria-labelledby="run-head"><h2 id="run-head">${running ? 'The run that goes on' : 'The last run'}${dryRun && ', a dry run'}</h2>
+  return html`<section aria-labelledby="run-head"><h2 id="run-head">${running ? 'The current run' : 'The last run'}${dryRun && ', a dry run'}</h2>
 <p>${
     running
       ? badge('busy', 'Running')
@@ -65,10 +65,10 @@ function runOf(ports: ConsolePorts, run: ReconcileRun, running: boolean): Html {
         : counts.failed > 0
           ? badge('warn', 'Ended, some not read')
           : badge('ok', 'Ended')
-  } begun ${relative(startedAt, 'ago')}${endedAt !== undefined && html`, took ${span((endedAt - startedAt) / 1_000)}`}</p>
+  } started ${relative(startedAt, 'ago')}${endedAt !== undefined && html`, took ${span((endedAt - startedAt) / 1_000)}`}</p>
 ${stopped !== undefined && html`<p class="fault">${shown(stopped)}</p>`}
 ${running && html`<p><progress max="${Math.max(1, total)}" value="${counts.read}" aria-label="Groups read"></progress> ${figure(counts.read)} of ${figure(total)}</p>`}
-<dl class="figures wide">
+<dl class="figures row">
 <div><dt>Read</dt><dd><b>${figure(counts.read)}</b></dd></div>
 <div><dt>In step</dt><dd><b>${figure(counts.inStep)}</b></dd></div>
 <div><dt>${dryRun ? 'Differ' : 'Mended'}</dt><dd><b>${figure(counts.mended)}</b></dd></div>

@@ -16,22 +16,20 @@ export interface Row {
 
 /** On a narrow screen each row becomes a block of its own; the roles keep it a table for screen readers. */
 export function table(caption: string, columns: readonly Column[], rows: readonly Row[]): Html {
-  return html`<table role="table"><caption>${caption}</caption>
-<thead role="rowgroup"><tr role="row">${columns.map(
-    ({ head, kind }) => html`<th scope="col" role="columnheader" class="${kind ?? ''}">${head}</th>`,
-  )}</tr></thead>
-<tbody role="rowgroup">${rows.map(
-    ({ id, cells }) =>
-      html`<tr role="row" id="${id}">${cells.map((cell, index) => {
-        const { head = '', kind = '' } = columns[index] ?? {};
-        return index === 0
-          ? html`<th scope="row" role="rowheader" class="${kind}" data-head="${head}"><div>${cell}</div></th>`
-          : html`<td role="cell" class="${kind}" data-head="${head}"><div>${cell}</div></td>`;
-      })}</tr>`,
-  )}</tbody></table>`;
+  const head = ({ head, kind }: Column): Html =>
+    html`<th scope="col" role="columnheader" class="${kind ?? ''}">${head}</th>`;
+  const cell = (content: Row['cells'][number], index: number): Html => {
+    const { head = '', kind }: Partial<Column> = columns[index] ?? {};
+    return index === 0
+      ? html`<th scope="row" role="rowheader" class="${kind ?? ''}" data-head="${head}"><div>${content}</div></th>`
+      : html`<td role="cell" class="${kind ?? ''}" data-head="${head}"><div>${content}</div></td>`;
+  };
+  return html`<table class="panel" role="table"><caption>${caption}</caption>
+<thead role="rowgroup"><tr role="row">${columns.map(head)}</tr></thead>
+<tbody role="rowgroup">${rows.map(({ id, cells }) => html`<tr role="row" id="${id}">${cells.map(cell)}</tr>`)}</tbody></table>`;
 }
 
-/** What stands where there is nothing, and why that is so. */
+/** Stands where there is nothing, and says why. */
 export function empty(words: string | Html): Html {
-  return html`<p class="empty">${words}</p>`;
+  return html`<p class="panel quiet">${words}</p>`;
 }

@@ -50,7 +50,7 @@ export function plain(text: string): string {
 function mark(character: string): Html {
   const code = codeOf(character);
   const name = NAMES[character];
-  return html`<span class="unseen" title="${name === undefined ? code : `${code} ${name}`}">${code}</span>`;
+  return html`<span class="unseen warn" title="${name === undefined ? code : `${code} ${name}`}">${code}</span>`;
 }
 
 function pieces(text: string, lines: boolean): (string | Html)[] {
@@ -81,6 +81,11 @@ export function shown(text: string): Html {
 /** A text in one line, cut where it is long: names, where they only say what is meant. */
 export function brief(text: string, most = 80): Html {
   return text.length <= most ? shown(text) : html`${shown(upTo(text, most))}…`;
+}
+
+/** A text that may be missing, in short. */
+export function optional(text: string | undefined): Html {
+  return text ? brief(text, 32) : html`<span class="quiet">–</span>`;
 }
 
 /** An id, a path, a code: in a typeface that tells l from 1. */
@@ -131,7 +136,7 @@ const iso = (ms: number): string => {
 export function moment(ms: number, now: number): Html {
   const [day = '', time] = stamp(ms).split(' ');
   return html`<time datetime="${iso(ms)}" title="${day} ${time} UTC">${
-    stamp(now).startsWith(day) ? '' : html`<span class="day">${day}</span> `
+    stamp(now).startsWith(day) ? '' : html`<span class="quiet">${day}</span> `
   }${time}</time>`;
 }
 

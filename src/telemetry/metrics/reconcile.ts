@@ -1,49 +1,39 @@
-import { Counter, Gauge } from 'prom-client';
-import type { MetricPorts } from './sources.ts';
+import type { SignalBus } from '../../model/signal.ts';
+import type { Meter } from './meter.ts';
 
-/** What reading the groups again brings to light. Dry runs do not count. */
-export function measureReconcile({ registry, signals, sources }: MetricPorts): void {
-  const registers = [registry];
-  const runs = new Counter({
-    name: 'bridge_reconcile_runs_total',
-    help: 'Runs of reconcile that recorded what they found. outcome: done, incomplete (some groups not read), stopped.',
-    labelNames: ['outcome'],
-    registers,
-  });
-  const groups = new Counter({
-    name: 'bridge_reconcile_groups_total',
-    help: 'Groups read. result: in_step, mended, gone, failed.',
-    labelNames: ['result'],
-    registers,
-  });
-  const seconds = new Gauge({
-    name: 'bridge_reconcile_duration_seconds',
-    help: 'How long the latest run took, from its begin to its end.',
-    registers,
-  });
-  new Gauge({
-    name: 'bridge_reconcile_last_end_timestamp_seconds',
-    help: 'When the latest run over all groups came to its end, in seconds since 1970; 0 before the first.',
-    registers,
-    collect() {
-      // Of a run under way there is none: that of the one before stands.
-      const { endedAt } = sources.reconcile();
-      if (endedAt !== undefined) this.set(endedAt / 1000);
+export interface ReconcileSources {
+  /** In milliseconds: how often it runs, 0 when nothing is scheduled, and the end of the latest run over all groups. */
+  reconcile(): { readonly every: number; readonly endedAt?: number | undefined };
+}
+
+/** Measures what reading the groups again brings to light. Dry runs do not count. */
+export function measureReconcile(meter: Meter, signals: SignalBus, { reconcile }: ReconcileSources): void {
+  const runs = meter.counter(
+    'bridge_reconcile_runs_total',
+    'Runs of reconcile that recorded what they found. outcome: done, incomplete (some groups not read), stopped.',
+    ['outcome'],
+  );
+  const groups = meter.counter('bridge_reconcile_groups_total', 'Groups read. result: in_step, mended, gone, failed.', [
+    'result',
+  ]);
+  const seconds = meter.gauge(
+    'bridge_reconcile_duration_seconds',
+    'How long the latest run took, from its begin to its end.',
+  );
+  meter.readGauge(
+    'bridge_reconcile_last_end_timestamp_seconds',
+    'When the latest run over all groups came to its end, in seconds since 1970; 0 before the first.',
+    () => {
+      const { endedAt } = reconcile();
+      return endedAt === undefined ? undefined : endedAt / 1000;
     },
-  });
-  new Gauge({
-    name: 'bridge_reconcile_interval_seconds',
-    help: 'reconcile.every: how often it runs by itself; 0 when it does not.',
-    registers,
-    collect() {
-      this.set(sources.reconcile().every / 1000);
-    },
-  });
-  const running = new Gauge({
-    name: 'bridge_reconcile_running',
-    help: '1 while a run is under way.',
-    registers,
-  });
+  );
+  meter.readGauge(
+    'bridge_reconcile_interval_seconds',
+    'reconcile.every: how often it runs by itself; 0 when it does not.',
+    () => reconcile().every / 1000,
+  );
+  const running = meter.gauge('bridge_reconcile_running', '1 while a run is under way.');
 
   for (const outcome of ['done', 'incomplete', 'stopped']) runs.inc({ outcome }, 0);
   for (const result of ['in_step', 'mended', 'gone', 'failed']) groups.inc({ result }, 0);

@@ -2,7 +2,7 @@ import { hash } from 'node:crypto';
 import { html, raw } from 'hono/html';
 
 /*
- * The sign-in page. It stands by itself: nothing else of the admin server is given to whoever has not signed in.
+ * The sign-in page. It needs no other file: nothing else of the admin server is served before a sign-in.
  */
 
 const STYLE = `
@@ -25,7 +25,7 @@ button { margin-top: 16px; border-color: var(--accent); background: var(--accent
 :focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
 `;
 
-/** No script at all, and this style only. The referrer policy lets browsers name the Origin of the form. */
+/** Allows no script, and this style only. The referrer policy lets browsers name the Origin of the form. */
 export const SIGN_IN_HEADERS: Readonly<Record<string, string>> = {
   'content-security-policy': `default-src 'none'; style-src 'sha256-${hash('sha256', STYLE, 'base64')}'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'`,
   'x-content-type-options': 'nosniff',
@@ -38,7 +38,7 @@ const TROUBLE = {
   slowed: 'Too many wrong tokens came from your address. Wait a minute, then try again.',
 } as const;
 
-/** `to` is the page that was asked for. */
+/** Returns the page; `to` is the one that was asked for. */
 export function signInPage(to: string, trouble?: keyof typeof TROUBLE) {
   return html`<!doctype html>
 <html lang="en">

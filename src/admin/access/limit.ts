@@ -1,25 +1,25 @@
-import type { Clock } from '../model/clock.ts';
+import type { Clock } from '../../model/clock.ts';
 
 const WINDOW_MS = 60_000;
 const PER_WINDOW = 10;
-/** Beyond so many addresses in a minute all others count as one: the memory stays bounded. */
+/** Bounds the memory: once this many addresses are counted within a minute, all others count as one. */
 const ADDRESSES = 1_000;
 
-/** Wrong tokens by address, within the minute. */
-export interface Guesses {
+/** Counts wrong tokens by address, within a minute. */
+export interface SignInLimit {
   exhausted(peer: string): boolean;
-  add(peer: string): void;
+  countWrong(peer: string): void;
 }
 
-export function countGuesses(clock: Clock): Guesses {
+export function createSignInLimit(clock: Clock): SignInLimit {
   const counts = new Map<string, number>();
-  let since = clock.now();
+  let begun = clock.now();
   const keyOf = (peer: string): string => (counts.has(peer) || counts.size < ADDRESSES ? peer : 'others');
   const forget = (): void => {
     const now = clock.now();
     // A clock that was set back must not keep anybody out for longer.
-    if (now - since < WINDOW_MS && now >= since) return;
-    since = now;
+    if (now - begun < WINDOW_MS && now >= begun) return;
+    begun = now;
     counts.clear();
   };
   return {
@@ -27,7 +27,7 @@ export function countGuesses(clock: Clock): Guesses {
       forget();
       return (counts.get(keyOf(peer)) ?? 0) >= PER_WINDOW;
     },
-    add(peer) {
+    countWrong(peer) {
       forget();
       const key = keyOf(peer);
       counts.set(key, (counts.get(key) ?? 0) + 1);

@@ -1,0 +1,134 @@
+import { hash, hkdfSync, timingSafeEqual } from 'node:crypto';
+import { getConnInfo } from '@hono/node-server/conninfo';
+import type { Context, Hono } from 'hono';
+import { bodyLimit } from 'hono/body-limit';
+import { deleteCookie, getSignedCookie, setSignedCookie } from 'hono/cookie';
+import type { Clock } from '../../model/clock.ts';
+import type { SignalBus } from '../../model/signal.ts';
+import { refuse } from '../refusal.ts';
+import { createSignInLimit } from './limit.ts';
+import { bearerOf, cameByHttps, localPath, refuseForeign } from './origin.ts';
+import { SIGN_IN_HEADERS, signInPage } from './sign-in-page.ts';
+
+/*
+ * Who may use the admin server. Without a token: whoever is on this machine, so that a foreign Host (DNS rebinding) is not
+ * served. With one: programs send it as a bearer, and a person signs in with it for pages. Either way, a request that changes
+ * something must come from this very server if a browser sends it: any web page can make a browser send requests to here.
+ */
+
+export interface AccessSettings {
+  readonly token?: string | undefined;
+}
+
+const SESSION_S = 12 * 3_600;
+const COOKIE = 'group-sync-bridge';
+const LOOPBACK_HOST = /^(127(\.\d{1,3}){3}|\[::1\]|localhost)(:\d+)?$/i;
+
+/** Guards every path that is added to `app` afterwards, and with a token adds /signin and /signout. */
+export function guardAccess(app: Hono, { token }: AccessSettings, clock: Clock, signals: SignalBus): void {
+  app.use(async (context, next) => {
+    if (token === undefined && !LOOPBACK_HOST.test(context.req.header('host') ?? '')) {
+      const suggestion = 'without admin.token only requests to 127.0.0.1, [::1] and localhost are answered';
+      const message = 'this host is not served';
+      return refuse(context, { code: 'usage', path: 'admin.token', message, suggestion }, 403);
+    }
+    return refuseForeign(context) ?? next();
+  });
+  if (token === undefined) return;
+  const judge = createJudge(token, clock, signals);
+  const session = createSession(token, clock);
+  addSignIn(app, judge, session);
+  app.use(async (context, next) => {
+    const bearer = bearerOf(context);
+    if (bearer !== undefined) {
+      const verdict = judge(context, bearer);
+      return verdict === 'right' ? next() : refuseToken(context, verdict);
+    }
+    const { path } = context.req;
+    if (path.startsWith('/api/') || path === '/metrics') return refuseToken(context, 'missing');
+    if (await session.isOpen(context)) return next();
+    const { pathname, search } = new URL(context.req.url);
+    const to = context.req.method === 'GET' ? localPath(pathname + search) : '/';
+    context.header('cache-control', 'no-store');
+    return context.redirect(to === '/' ? '/signin' : `/signin?${new URLSearchParams({ to })}`, 303);
+  });
+  app.post('/signout', (context) => {
+    session.close(context);
+    return context.redirect('/signin', 303);
+  });
+}
+
+type Judge = (context: Context, given: string) => 'right' | 'wrong' | 'slowed';
+
+/** Judges tokens by their hashes, so that the time taken says nothing about the right one or its length. */
+function createJudge(token: string, clock: Clock, signals: SignalBus): Judge {
+  const limit = createSignInLimit(clock);
+  const wanted = hash('sha256', token, 'buffer');
+  return (context, given) => {
+    const peer = getConnInfo(context).remote.address ?? '';
+    if (limit.exhausted(peer)) return 'slowed';
+    if (timingSafeEqual(hash('sha256', given, 'buffer'), wanted)) return 'right';
+    limit.countWrong(peer);
+    signals.emit('admin.token-wrong', { peer });
+    return 'wrong';
+  };
+}
+
+/** A person's session: a cookie with the time of its end, signed. */
+interface Session {
+  isOpen(context: Context): Promise<boolean>;
+  open(context: Context): Promise<void>;
+  close(context: Context): void;
+}
+
+function createSession(token: string, clock: Clock): Session {
+  // Another token makes another key: whoever signed in with the one before is signed out.
+  const key = hkdfSync('sha256', token, '', 'group-sync-bridge: session of the admin server', 32);
+  const attributes = (context: Context) =>
+    ({ path: '/', httpOnly: true, sameSite: 'Strict', secure: cameByHttps(context) }) as const;
+  const now = (): number => clock.now() / 1_000;
+  return {
+    isOpen: async (context) => Number(await getSignedCookie(context, key, COOKIE)) > now(),
+    open(context) {
+      const end = String(Math.floor(now() + SESSION_S));
+      return setSignedCookie(context, COOKIE, end, key, { ...attributes(context), maxAge: SESSION_S });
+    },
+    close: (context) => void deleteCookie(context, COOKIE, attributes(context)),
+  };
+}
+
+function addSignIn(app: Hono, judge: Judge, session: Session): void {
+  app.get('/signin', async (context) => {
+    const to = localPath(context.req.query('to'));
+    if (await session.isOpen(context)) return context.redirect(to, 303);
+    return context.html(signInPage(to), 200, SIGN_IN_HEADERS);
+  });
+  // Whoever may not come in yet must not fill the memory.
+  app.post('/signin', bodyLimit({ maxSize: 16_384 }), async (context) => {
+    const form = await context.req.parseBody();
+    const to = localPath(form.to);
+    const verdict = judge(context, typeof form.token === 'string' ? form.token.trim() : '');
+    if (verdict !== 'right') {
+      if (verdict === 'slowed') context.header('retry-after', '60');
+      return context.html(signInPage(to, verdict), verdict === 'slowed' ? 429 : 401, SIGN_IN_HEADERS);
+    }
+    await session.open(context);
+    context.header('cache-control', 'no-store');
+    return context.redirect(to, 303);
+  });
+}
+
+const TOKEN_MESSAGES = {
+  missing: ['token-missing', 'admin.token is asked for'],
+  wrong: ['token-wrong', 'this is not the admin.token of the bridge'],
+  slowed: ['token-guessed', 'too many wrong tokens from this address: wait a minute'],
+} as const;
+
+function refuseToken(context: Context, why: keyof typeof TOKEN_MESSAGES): Response {
+  if (why === 'slowed') context.header('retry-after', '60');
+  else context.header('www-authenticate', 'Bearer realm="group-sync-bridge"');
+  const [code, message] = TOKEN_MESSAGES[why];
+  const suggestion =
+    'send the admin.token of the bridge’s configuration as "Authorization: Bearer …"; the command line takes it from its configuration or from ADMIN_TOKEN';
+  return refuse(context, { code, path: 'admin.token', message, suggestion });
+}

@@ -1,0 +1,27 @@
+import type { Context } from 'hono';
+import { z } from 'zod';
+import { adminStatus, BridgeError, type Fault, messageOf } from '../model/fault.ts';
+
+/** Answers with a fault; without a status, with that of its code. */
+export function refuse(context: Context, fault: Fault, status?: 403 | 404 | 415 | 500) {
+  return context.json({ fault }, status ?? adminStatus(fault.code));
+}
+
+/** Returns the body that answers what is no HTTP request, as all other refusals of an admin server. */
+export function malformedBody(why: string): string {
+  const fault: Fault = { code: 'usage', message: why };
+  return JSON.stringify({ fault });
+}
+
+/** Answers what a handler threw. */
+export function answerError(thrown: Error, context: Context): Response {
+  if (thrown instanceof BridgeError) {
+    const { fault } = thrown;
+    // A configuration that is refused comes with its problems, one by one.
+    const problems = 'problems' in thrown ? { problems: thrown.problems } : {};
+    return context.json({ fault, ...problems }, adminStatus(fault.code));
+  }
+  if (thrown instanceof z.ZodError) return refuse(context, { code: 'usage', message: z.prettifyError(thrown) });
+  if (thrown instanceof SyntaxError) return refuse(context, { code: 'usage', message: thrown.message });
+  return refuse(context, { code: 'internal', message: messageOf(thrown) }, 500);
+}

@@ -1,0 +1,44 @@
+import { type BlockList, isIP, isIPv6 } from 'node:net';
+import type { HttpFault } from '../model/fault.ts';
+
+/**
+ * Returns who calls: the peer of the connection or, if that is one of our own proxies, the right-most address in
+ * X-Forwarded-For that is not. Anybody could have written what stands further left. Undefined when the proxy names
+ * something that is no address.
+ */
+export function callerOf(
+  peer: string | undefined,
+  forwardedFor: string | undefined,
+  proxies: BlockList | undefined,
+): string | undefined {
+  if (proxies === undefined || forwardedFor === undefined || !contains(proxies, peer)) return peer;
+  let caller = peer;
+  for (const hop of forwardedFor.split(',').reverse()) {
+    caller = addressIn(hop.trim());
+    if (!contains(proxies, caller)) return caller;
+  }
+  return caller;
+}
+
+/** Drops the port that some proxies add: `192.0.2.1:443`, `[2001:db8::1]:443`. */
+function addressIn(hop: string): string | undefined {
+  const [, bare = hop] = /^\[(.+)\](?::\d+)?$/.exec(hop) ?? /^([\d.]+):\d+$/.exec(hop) ?? [];
+  return isIP(bare) === 0 ? undefined : bare;
+}
+
+/** BlockList knows IPv4 addresses in their IPv6 form (::ffff:1.2.3.4), too. */
+function contains(list: BlockList, address: string | undefined): boolean {
+  // A zone (fe80::1%eth0) names the interface and is no part of the address.
+  const [plain = ''] = address?.split('%') ?? [];
+  return isIP(plain) !== 0 && list.check(plain, isIPv6(plain) ? 'ipv6' : 'ipv4');
+}
+
+/** Returns undefined when the caller may call. */
+export function checkAddress(caller: string | undefined, allowed: BlockList | undefined): HttpFault | undefined {
+  if (allowed === undefined || contains(allowed, caller)) return undefined;
+  return {
+    code: 'address-refused',
+    message: `${caller ?? 'this address'} may not call`,
+    suggestion: 'add it to receiver.allowFrom if it belongs to the service, to receiver.trustProxy if it is your proxy',
+  };
+}

@@ -1,0 +1,105 @@
+import { accepted, type Checked, refused } from '../model/fault.ts';
+
+/** Bounds the arrival of a body. The service itself gives up after 2 s. */
+export const BODY_TIMEOUT_MS = 5_000;
+
+interface Arriving {
+  readonly since: number;
+  giveUp(): void;
+}
+const LOOK_MS = 250;
+
+/**
+ * Creates a reader of whole bodies: at most `maxBytes`, within BODY_TIMEOUT_MS. It believes the Content-Length (`length`)
+ * only when that is too much.
+ */
+export function createBodyReader(
+  maxBytes: number,
+): (request: Request, length: string | undefined) => Promise<Checked<Uint8Array>> {
+  const tooLarge = refused({
+    code: 'body-too-large',
+    message: `the body is larger than ${maxBytes} bytes`,
+    suggestion: 'raise receiver.maxBodyBytes if the service really sends such',
+  });
+  const tooSlow = refused({
+    code: 'body-incomplete',
+    message: `the body did not arrive within ${BODY_TIMEOUT_MS / 1000} s`,
+  });
+  // Oldest first. One timer looks at all of them: most bodies are there at once, and a timer for each would cost more than reading.
+  const arriving = new Set<Arriving>();
+  let looking: NodeJS.Timeout | undefined;
+  const look = (): void => {
+    const latest = performance.now() - BODY_TIMEOUT_MS;
+    for (const one of arriving) {
+      if (one.since > latest) break;
+      arriving.delete(one);
+      one.giveUp();
+    }
+    if (arriving.size > 0) return;
+    clearInterval(looking);
+    looking = undefined;
+  };
+
+  return (request, length) => {
+    if (length !== undefined && Number(length) > maxBytes) return Promise.resolve(tooLarge);
+    return new Promise((resolve) => {
+      const one: Arriving = { since: performance.now(), giveUp: () => resolve(tooSlow) };
+      arriving.add(one);
+      looking ??= setInterval(look, LOOK_MS).unref();
+      const settle = (read: Checked<Uint8Array>): void => {
+        arriving.delete(one);
+        resolve(read);
+      };
+      const broken = (thrown: unknown): void =>
+        settle(refused({ code: 'body-incomplete', message: `the body broke off: ${(thrown as Error).message}` }));
+      // HTTP framing enforces a length that fits; a chunked body is counted as it comes.
+      if (length === undefined) readChunked(request, maxBytes, tooLarge).then(settle, broken);
+      else request.arrayBuffer().then((whole) => settle(accepted(new Uint8Array(whole))), broken);
+    });
+  };
+}
+
+async function readChunked(request: Request, maxBytes: number, tooLarge: Checked<never>): Promise<Checked<Uint8Array>> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of request.body ?? []) {
+    size += chunk.byteLength;
+    if (size > maxBytes) return tooLarge;
+    chunks.push(chunk);
+  }
+  return accepted(Buffer.concat(chunks));
+}
+
+const utf8 = new TextDecoder();
+
+/** Parses a body as a JSON object. */
+export function parseBody(bytes: Uint8Array): Checked<Record<string, unknown>> {
+  if (bytes.byteLength === 0)
+    return refused({ code: 'not-json', message: 'the body is empty, a JSON object is expected' });
+  let body: unknown;
+  try {
+    // Not fatal: a name cut inside a character must not cost the whole change.
+    body = JSON.parse(utf8.decode(bytes));
+  } catch (thrown) {
+    return refused({ code: 'not-json', message: `the body is not JSON: ${(thrown as Error).message}` });
+  }
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) {
+    return refused({ code: 'not-json', message: 'the body is JSON, but not an object' });
+  }
+  if (bytes.byteLength > MAX_DEPTH && isDeeperThan(MAX_DEPTH, body)) {
+    return refused({ code: 'callback-invalid', message: `the body is nested deeper than ${MAX_DEPTH} levels` });
+  }
+  return accepted(body as Record<string, unknown>);
+}
+
+/** Deeper bodies could overflow the stack of somebody who hashes, writes or reads them later. */
+const MAX_DEPTH = 500;
+
+function isDeeperThan(most: number, value: object): boolean {
+  let level: unknown[] = [value];
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > most) return true;
+    level = level.flatMap((one) => (typeof one === 'object' && one !== null ? Object.values(one) : []));
+  }
+  return false;
+}

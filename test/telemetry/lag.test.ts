@@ -1,0 +1,40 @@
+/** For how long a connector has not been in step: one number, from the receipt of the oldest open event, wherever it is shown. */
+import { expect, onTestFinished, test } from 'vitest';
+import { bridgeStatus } from '../../src/admin/contract.ts';
+import { bridgeHome, runCommand, startBridgeProcess } from '../support/bridge.process.ts';
+import { body, search } from '../support/callbacks.ts';
+
+const DOWN = { kind: 'elasticsearch', nodes: ['http://127.0.0.1:1'], index: 'none' };
+
+test('after a start with a backlog and a destination that is down, it counts from the receipt of the oldest event', async () => {
+  const home = bridgeHome(() => ({ down: DOWN }));
+  onTestFinished(home.remove);
+  const before = await startBridgeProcess(home);
+  const sent = Date.now();
+  expect(await before.post({ search: search(), body: body({ Name: 'one' }) })).toMatchObject({ status: 200 });
+  const answered = Date.now();
+  expect(await before.post({ search: search(), body: body({ Name: 'two' }) })).toMatchObject({ status: 200 });
+  expect(await before.end('SIGTERM')).toBe(0);
+
+  const bridge = await startBridgeProcess(home);
+  const started = Date.now();
+  const read = async (path: string) => fetch(bridge.adminUrl + path);
+  const metric = async (): Promise<number> =>
+    Number(/^bridge_delivery_lag_seconds\{connector="down"\} (\S+)$/m.exec(await (await read('/metrics')).text())?.[1]);
+  const status = async () => bridgeStatus.parse(await (await read('/api/status')).json()).connectors[0];
+  const told = async (): Promise<number> => {
+    const { stdout } = await runCommand(['status', '--json', '--admin', bridge.adminUrl]);
+    return JSON.parse(stdout).connectors[0].lagSeconds;
+  };
+
+  const first = await metric();
+  expect(first).toBeGreaterThanOrEqual((started - answered) / 1_000);
+  await expect.poll(metric).toBeGreaterThan(first + 0.5);
+  for (const number of [(await status())?.lagSeconds, await told()]) {
+    expect(number).toBeGreaterThan(first);
+    expect(number).toBeLessThanOrEqual((Date.now() - sent) / 1_000);
+  }
+  expect(await status()).toMatchObject({ lag: 2, delivered: 0 });
+  expect(await (await read('/')).text()).toMatch(/<b>2<\/b> <span class="quiet">events, .*for/s);
+  expect(await bridge.end('SIGTERM')).toBe(0);
+});

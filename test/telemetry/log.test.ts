@@ -1,0 +1,28 @@
+/** What anyone may bring about from outside does not fill the log. */
+import pino from 'pino';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { createSignals } from '../../src/model/signal.ts';
+import { logSignals } from '../../src/telemetry/log.ts';
+
+test('of what callers bring about, a line a kind in ten seconds says how many there were', () => {
+  vi.useFakeTimers({ toFake: ['performance'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const lines: Record<string, unknown>[] = [];
+  const signals = createSignals();
+  logSignals(signals, pino({}, { write: (line: string) => void lines.push(JSON.parse(line)) }));
+  const refuse = (code: 'sign-wrong' | 'not-json') =>
+    signals.emit('callback.answered', { command: 'other', outcome: 'refused', ms: 1, fault: { code, message: code } });
+
+  for (let i = 0; i < 3; i++) refuse('sign-wrong');
+  refuse('not-json');
+  signals.emit('admin.token-wrong', { peer: '192.0.2.1' });
+  expect(lines).toMatchObject([
+    { level: 40, code: 'sign-wrong', since: 1 },
+    { level: 40, code: 'not-json', since: 1 },
+    { level: 40, peer: '192.0.2.1', since: 1 },
+  ]);
+  vi.advanceTimersByTime(10_000);
+  refuse('sign-wrong');
+  refuse('sign-wrong');
+  expect(lines.slice(3)).toMatchObject([{ code: 'sign-wrong', since: 3, msg: 'refused a callback: sign-wrong' }]);
+});
