@@ -252,6 +252,7 @@ export async function startBridge(
       servers.push(server);
       return port;
     } catch (thrown) {
+      stopping.abort();
       for (const server of servers) server.close();
       await relay.stop(0);
       journal.close();
