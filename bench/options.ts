@@ -41,7 +41,7 @@ export const USAGE = `npm run bench -- [options]
   --quick               a small run: 3 s each, a backlog of 30,000, a journal of 50,000
   --backlog N           events of the backlog that is drained (500000)
   --journal N           events of the large journal that a bridge is started on (1000000)
-  --peers a,b           peers that run beside it: node-red, camel, vector, redpanda-connect, fluent-bit
+  --peers a,b           peers that run beside it: node-red, camel, vector, fluent-bit
   --profile             each bridge leaves its CPU profiles in bench/results/profiles/ (slower: not for figures)
   --json                prints the results as JSON instead of the table
 `;

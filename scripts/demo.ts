@@ -15,7 +15,7 @@ import { missingPrerequisite, startServers } from '../test/servers/index.ts';
 import { eventually, followTopic, getDocument, type TopicRecord } from '../test/servers/readback.ts';
 
 export interface DemoOptions {
-  /** How many callbacks beside the documented sample. */
+  /** The number of callbacks beside the documented sample. */
   readonly count: number;
   /** Leaves everything running until Ctrl-C. */
   readonly keep?: boolean;
@@ -217,7 +217,7 @@ const FIELDS = {
   FaceUrl: 'faceUrl',
 } as const;
 
-/** What both sides must hold, worked out from the callbacks alone, without the bridge's own mapping and merge. */
+/** Works out what both sides must hold from the callbacks alone, without the bridge's own mapping and merge. */
 function expectations(plan: readonly SampleCallback[]) {
   const events = new Map<string, SampleCallback>();
   const groups = new Map<string, Record<string, string>>();

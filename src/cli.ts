@@ -58,7 +58,7 @@ function saidOf(thrown: unknown): { text: string; code: number } {
   return { text: messageOf(thrown), code: 1 };
 }
 
-/** Whether this file was called, not imported for its commands. */
+/** Says whether this file was called, not imported for its commands. */
 function isRun(): boolean {
   const [, named = ''] = process.argv;
   const own = fileURLToPath(import.meta.url);

@@ -2,7 +2,6 @@ import { camel } from './camel/peer.ts';
 import { fluentBit } from './fluent-bit/peer.ts';
 import { nodeRed } from './node-red/peer.ts';
 import type { Peer } from './peer.ts';
-import { redpandaConnect } from './redpanda-connect/peer.ts';
 import { vector } from './vector/peer.ts';
 
-export const PEERS: readonly Peer[] = [vector, redpandaConnect, nodeRed, camel, fluentBit];
+export const PEERS: readonly Peer[] = [vector, nodeRed, camel, fluentBit];

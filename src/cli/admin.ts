@@ -6,12 +6,12 @@ import { BridgeError, messageOf } from '../model/fault.ts';
 import { nearest } from '../model/text.ts';
 import { reachable, requireConfig } from './configuration.ts';
 
-/** The answer where all is said by its being there. */
+/** An answer without content: that it came says all. */
 export const noContent = z.object({});
 
 type Api = ReturnType<typeof hc<AdminApi>>['api'];
 
-/** What every command takes that speaks to a running bridge. */
+/** The options of every command that speaks to a running bridge. */
 export interface AdminOptions {
   readonly config?: string;
   /** Without it, the configuration names the address. */

@@ -76,7 +76,7 @@ export interface SendResult {
   readonly seconds: number;
   /** Milliseconds from the moment when each was due to its answer, so that a stall counts. */
   readonly latency: { readonly p50: number; readonly p99: number; readonly max: number };
-  /** How often each answer came that was not OK. */
+  /** The number of times that each answer came that was not OK. */
   readonly failures: ReadonlyMap<string, number>;
 }
 

@@ -14,9 +14,9 @@ import { paint, print } from './terminal.ts';
 
 interface CheckOptions {
   readonly config?: string;
-  /** Examine every enabled connector. */
+  /** Has every enabled connector examined. */
   readonly connect?: boolean;
-  /** Send a signed sample through a bridge of its own. */
+  /** Has a signed sample sent through a bridge of its own. */
   readonly selfTest?: boolean;
   readonly json?: boolean;
 }
@@ -87,7 +87,7 @@ async function examineConnectors(config: Config, connect: boolean, say: (line: s
   return connectors;
 }
 
-/** The first of what was found to be wrong, as the end of the command. */
+/** Returns the fault that the command ends with, the first of those found. */
 function faultIn(
   source: Finding | undefined,
   connectors: readonly Examined[],

@@ -1,4 +1,4 @@
-/** What a person does with a connector of a running bridge: pause, resume, replay. */
+/** The commands about one connector of a running bridge: pause, resume, replay. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Command, InvalidArgumentError } from 'commander';
 import type { z } from 'zod';
@@ -144,7 +144,7 @@ export async function untilGroupsAreThere(
   }
 }
 
-/** Whether the connector gets on by itself. */
+/** Says whether the connector gets on by itself. */
 export function isDelivering({ state }: ConnectorStatus): boolean {
   return state.kind === 'running' || state.kind === 'connecting';
 }

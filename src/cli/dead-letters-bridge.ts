@@ -6,7 +6,7 @@ import { type AdminOptions, adminClient, inPath } from './admin.ts';
 import type { DeadLetter, DeadLetters } from './dead-letters.ts';
 import { progress } from './terminal.ts';
 
-/** The bridge holds the dead letters that it tries in memory: the next ones are asked for once these are settled. */
+/** The bridge tries a limited number at a time, held in memory: these get a while to be settled before the next. */
 const SETTLE_MS = 500;
 
 /** The dead letters in the journal of a running bridge, by its admin API. */

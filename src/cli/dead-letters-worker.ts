@@ -8,8 +8,8 @@ import { requireConfig } from './configuration.ts';
 import type { DeadLetter, DeadLetters } from './dead-letters.ts';
 
 /**
- * The dead letters in the topic of a worker, whether one runs or not: where the configuration is that of a worker, undefined
- * where it is that of a bridge, which has to be asked.
+ * Reads the dead letters in the topic of a worker, which need not run. Resolves with undefined where the configuration is that
+ * of a bridge, which has to be asked instead.
  */
 export async function deadLettersOfWorker(name: string, options: AdminOptions): Promise<DeadLetters | undefined> {
   const config = configOf(options);

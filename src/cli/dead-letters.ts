@@ -10,7 +10,7 @@ import { print, table, visible } from './terminal.ts';
 
 /** The dead letters of one connector, wherever they are kept. */
 export interface DeadLetters {
-  /** What the name of a dead letter is called: the head of its column. */
+  /** The head of the column with the names. */
   readonly naming: 'seq' | 'letter';
   /** Resolves with the first ones. */
   list(limit: number): Promise<readonly DeadLetter[]>;
@@ -31,11 +31,11 @@ export interface DeadLetter {
   readonly attempts: number;
   readonly groupId: string;
   readonly fault: Fault;
-  /** Where it comes from, where the name does not say it. */
+  /** The place it comes from, where the name does not say it. */
   readonly origin?: string;
-  /** What was refused, by label. */
+  /** The refused event or record, by label. */
   readonly content: readonly (readonly [label: string, text: string])[];
-  /** What --json prints. */
+  /** The dead letter as --json prints it. */
   readonly json: unknown;
 }
 

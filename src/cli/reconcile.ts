@@ -117,7 +117,7 @@ async function compare(
   options: ReconcileOptions,
   signal: AbortSignal,
 ): Promise<Compared> {
-  // What was just read is delivered first, or it would be taken for a difference.
+  // The groups just read are delivered first, or they would be taken for differences.
   await drain(client, signal, name);
   const { groups } = await client.ask(groupCount, (api) =>
     api.connectors[':name'].compare.$post({ param: inPath(name), json: selectionOf(options) }),

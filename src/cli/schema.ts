@@ -10,7 +10,7 @@ import { version } from './installation.ts';
 import { examples } from './options.ts';
 import { print } from './terminal.ts';
 
-/** What others read or write, by name. */
+/** The schemas of all that others read or write, by name. */
 const SCHEMAS: Readonly<Record<string, (configName: string | undefined) => unknown>> = {
   event: () => z.toJSONSchema(receivedEvent),
   group: () => z.toJSONSchema(group),

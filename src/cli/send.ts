@@ -79,7 +79,7 @@ function printResult(to: URL, { sent, ok, failed, seconds, latency, failures }: 
   );
 }
 
-/** The configured receiver as this machine reaches it. */
+/** Returns the URL by which this machine reaches the configured receiver. */
 function ownReceiver({ receiver: { host, port, path, tls } }: Config): URL {
   return new URL(`${tls ? 'https' : 'http'}://${reachable(host)}:${port}${path}`);
 }

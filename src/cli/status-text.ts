@@ -10,7 +10,7 @@ export interface Reading {
   readonly status: Status;
 }
 
-/** Per second, between two readings; undefined without an earlier one, or where the bridge was started anew in between. */
+/** Rates a second between two readings; undefined without an earlier one, or where the bridge was started anew in between. */
 export interface Rates {
   readonly callbacks: number | undefined;
   delivered(connector: string): number | undefined;
@@ -28,7 +28,7 @@ export function ratesBetween(before: Reading | undefined, now: Reading): Rates {
   };
 }
 
-/** For people, a line each; with `rates` also what happens per second. */
+/** Returns the lines for people; with `rates` they also say what happens per second. */
 export function statusLines({ at, status }: Reading, rates?: Rates): string[] {
   const { ready, reason } = status;
   return [
@@ -40,7 +40,7 @@ export function statusLines({ at, status }: Reading, rates?: Rates): string[] {
   ];
 }
 
-/** Where the events come from: the receiver and journal of a bridge, the topic of a worker. */
+/** Says where the events come from: the receiver and journal of a bridge, the topic of a worker. */
 function originLines(status: Status, rates: Rates | undefined): string[] {
   if ('source' in status) {
     const { topic, groupId, deadLetters } = status.source;
@@ -82,7 +82,7 @@ function connectorTable({ connectors }: Status, rates: Rates | undefined): strin
   );
 }
 
-/** Why the destination as a whole is waited for, and for how long. */
+/** Says why the destination as a whole is waited for, and since when. */
 function waitingLines({ name, state }: ConnectorStatus, at: number): string[] {
   if (state.kind !== 'waiting') return [];
   const { since, retryAt, fault } = state;
@@ -91,7 +91,7 @@ function waitingLines({ name, state }: ConnectorStatus, at: number): string[] {
   return ['', paint('yellow', waits), ...(fault.suggestion === undefined ? [] : [`  ${visible(fault.suggestion)}`])];
 }
 
-/** In one line: what a log of changes holds. */
+/** Returns the status in one line, for a log of changes. */
 export function statusLine({ status: { ready, reason, connectors } }: Reading, rates: Rates): string {
   const lanes = connectors.map(
     ({ name, state, lag, deadLetters }) =>

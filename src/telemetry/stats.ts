@@ -17,7 +17,7 @@ export const OUTCOMES = [
   'failed',
 ] as const;
 
-/** What was answered within some seconds, and how fast. */
+/** The callbacks answered within some seconds, and how fast. */
 export interface Bucket {
   /** Milliseconds since 1970. */
   readonly from: number;
@@ -39,7 +39,7 @@ export interface Stats {
 interface Snapshot {
   readonly at: number;
   readonly answered: ReadonlyMap<unknown, number>;
-  /** How many answers took at most so many seconds, by rising bounds. */
+  /** The number of answers that took at most so many seconds, by rising bounds. */
   readonly within: readonly (readonly [seconds: number, answers: number])[];
   readonly delivered: ReadonlyMap<unknown, number>;
 }

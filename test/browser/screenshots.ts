@@ -20,7 +20,7 @@ const { startBridge } = await import('../../src/bridge.ts');
 const { configSchema } = await import('../../src/config/schema.ts');
 const { systemClock } = await import('../../src/model/clock.ts');
 
-/** Whoever sleeps in this process wakes when the moved clock says so, too. */
+/** A moved clock also wakes whoever sleeps in this process. */
 const sleeping = new Set<{ readonly until: number; readonly wake: () => void }>();
 const { sleep } = systemClock;
 systemClock.sleep = async (ms, signal) => {
@@ -114,7 +114,7 @@ try {
   rmSync(home, { recursive: true, force: true });
 }
 
-/** What search-index does not take, and a shape that the bridge does not know. */
+/** Sends events that search-index refuses, and a shape that the bridge does not know. */
 async function oddities(): Promise<void> {
   for (const n of [3, 9, 14]) {
     const GroupId = traffic.groups[n]?.id;
@@ -130,7 +130,7 @@ async function oddities(): Promise<void> {
   await post(made({ GroupId: told.id, Name: 'renamed', EventTime: Date.now() }));
 }
 
-/** Of one group: a rename, a notice of two lines, and a rename that arrives ten minutes late. */
+/** Changes one group: a rename, a notice of two lines, and a rename that arrives ten minutes late. */
 async function story(): Promise<void> {
   const of = (more: Record<string, unknown>): Made => made({ GroupId: told.id, Type: told.type, ...more });
   await post(of({ Operator_Account: 'mei.lin', Name: '周末爬山小分队 🏔', EventTime: Date.now() - 40_000 }));

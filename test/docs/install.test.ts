@@ -122,6 +122,13 @@ describe('the packed package', () => {
     await keepsDigits(node.file);
   });
 
+  test('says that its demo needs a checkout', async () => {
+    const bin = join(installed, 'node_modules/.bin/group-sync-bridge');
+    const { code, stderr } = await runProgram(process.execPath, [bin, 'demo'], { cwd: installed });
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^the demo needs a checkout/);
+  });
+
   test('is found by npx where it is installed', async () => {
     const { code, stdout } = await runProgram('npx', ['group-sync-bridge', '--version'], { cwd: installed });
     expect({ code, stdout }).toEqual({ code: 0, stdout: `${own.version}\n` });

@@ -3,7 +3,7 @@ import { BridgeError } from '../../model/fault.ts';
 import type { NoticeCode } from './notices.ts';
 import type { ConsolePorts } from './ports.ts';
 
-/** What came of it: a notice, with a number where it has one. */
+/** The notice that follows, with a number where it has one. */
 export type Result = readonly [NoticeCode] | readonly [NoticeCode, number];
 
 const seq = z
@@ -18,7 +18,7 @@ const replay = z.discriminatedUnion('from', [
   z.object({
     connector: z.string().min(1),
     from: z.literal('time'),
-    // What the browser's own field gives, without a zone: the form says that it is UTC.
+    // The browser's own field gives no zone; the form says that it is UTC.
     time: z
       .string()
       .regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?$/)
@@ -75,7 +75,7 @@ const ACTIONS: Readonly<
   },
 };
 
-/** Undefined when there is no such action. */
+/** Returns undefined where there is no such action. */
 export async function act(
   ports: ConsolePorts,
   action: string,

@@ -8,7 +8,7 @@ import { badge, type Tone } from './layout.ts';
 import type { ConsolePorts } from './ports.ts';
 import { code, type Html, href, relative, shown, value } from './text.ts';
 
-/** All connectors: their state, their progress, and what can be done with them. */
+/** Shows all connectors: their state, their progress, and what can be done with them. */
 export async function connectorList(ports: ConsolePorts): Promise<Html> {
   const { deliveredPerSecond } = await ports.stats.current();
   return html`<section aria-labelledby="connectors-head"><h2 id="connectors-head">Connectors</h2><div class="panel list">${ports
@@ -69,7 +69,7 @@ function resync({ name, restore }: ConnectorState): Html | '' {
   }</p>`;
 }
 
-/** State in words, with what it means for the events. */
+/** Says the state in words, with what it means for the events. */
 function stateBadge({ state, lag }: ConnectorState): Html {
   const states: Readonly<Record<typeof state.kind, readonly [Tone, string]>> = {
     waiting: ['bad', 'Unreachable'],
@@ -83,7 +83,7 @@ function stateBadge({ state, lag }: ConnectorState): Html {
 
 const SETTING = /^(app|receiver|journal|admin|connectors|reconcile)\b/;
 
-/** What went wrong, what to do, and which setting or field it concerns. `id` must be unique on the page. */
+/** Says what went wrong, what to do, and which setting or field it concerns. `id` must be unique on the page. */
 export function faultLines({ message, path, suggestion, code: name }: Fault, id: string): Html {
   return html`<div class="fault">${value(message, `${id}-message`, 240)} ${small(name)}${
     suggestion !== undefined && html`<p><span class="quiet" aria-hidden="true">→</span> ${shown(suggestion)}</p>`

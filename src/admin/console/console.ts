@@ -36,7 +36,7 @@ const PAGES: Readonly<Record<string, MakePage>> = {
   '/reconcile': reconcilePage,
 };
 
-/** Nothing of another origin, no inline script or style: what comes from outside could do nothing even if it were markup. */
+/** No other origin and no inline script or style: text from outside could do nothing even if it became markup. */
 const HEADERS: Readonly<Record<string, string>> = {
   'content-security-policy':
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
@@ -60,12 +60,13 @@ export function createConsole(ports: ConsolePorts): Hono {
     app.get(path, async (context) => {
       secure(context);
       const url = new URL(context.req.url);
-      const page = make(ports, url.searchParams, context.req.raw.signal);
       const notice = noticeOf(url.searchParams);
+      for (const name of ['notice', 'n']) url.searchParams.delete(name);
+      const page = make(ports, url.searchParams, context.req.raw.signal);
       const head = navigation(ports.status, page.section);
       const rendered = async (part: Part) => ({ part, html: await safely(part) });
       const [header, ...body] = await Promise.all([rendered(head), ...page.parts.map(rendered)]);
-      const watched = href('/live', { at: path + withoutNotice(url.searchParams) });
+      const watched = href('/live', { at: path + url.search });
       return context.html(
         document(page, header, body, { live: watched, notice, sdkAppId: ports.sdkAppId, signedIn: ports.signedIn }),
         page.status ?? 200,
@@ -105,7 +106,7 @@ export function createConsole(ports: ConsolePorts): Hono {
   return app;
 }
 
-/** A part that cannot be had says so in its place; the others are shown. */
+/** Renders a part; one that fails says so in its place, and the others are shown. */
 async function safely(part: Part): Promise<Html> {
   try {
     return await part.render();
@@ -114,18 +115,10 @@ async function safely(part: Part): Promise<Html> {
   }
 }
 
-/** Only pages of this console are gone back to or watched. */
+/** Returns the address when it is a page of this console: only those are watched or gone back to. */
 function within(path: string | undefined): URL | undefined {
   const base = 'http://page/';
   if (path === undefined || !URL.canParse(path, base)) return undefined;
   const url = new URL(path, base);
   return url.host === 'page' && Object.hasOwn(PAGES, url.pathname) ? url : undefined;
-}
-
-function withoutNotice(query: URLSearchParams): string {
-  const kept = new URLSearchParams(query);
-  kept.delete('notice');
-  kept.delete('n');
-  const search = kept.toString();
-  return search === '' ? '' : `?${search}`;
 }

@@ -114,7 +114,7 @@ export function operator({ type, data: { operator: who } }: CanonicalEvent): Htm
   return html`<span class="quiet">${type === 'chat.group.info.read' ? 'the service' : 'not stated'}</span>`;
 }
 
-/** What the event says of the group, a line a field. */
+/** Lists what the event says about the group, a field a line. */
 export function changes({ type, data }: CanonicalEvent, id: string): Html {
   const lines: [string, Html][] = [];
   for (const field of PROFILE_FIELDS) {
@@ -140,7 +140,7 @@ export function changes({ type, data }: CanonicalEvent, id: string): Html {
   return html`<dl class="changes">${lines.map(([field, text]) => html`<div><dt>${shown(field)}</dt><dd>${text}</dd></div>`)}</dl>`;
 }
 
-/** A positive whole number of a query, or undefined. */
+/** Reads a positive whole number from a query. */
 export function numberOf(text: string | null): number | undefined {
   return text !== null && /^[1-9]\d{0,14}$/.test(text) ? Number(text) : undefined;
 }

@@ -2,7 +2,7 @@ import type { JournalEntry } from '../../journal/deliveries.ts';
 import { type CanonicalEvent, PROFILE_FIELDS } from '../../model/event.ts';
 import { type Group, merge, newGroup, type Version } from '../../model/group.ts';
 
-/** What one event did to one field. */
+/** The effect of one event on one field. */
 export interface FieldChange {
   readonly seq: number;
   readonly event: CanonicalEvent;

@@ -16,7 +16,7 @@ export function button(action: string, fields: Fields, words: string, about?: st
   return form(action, fields, html`<button type="submit">${words}${aside(about)}</button>`);
 }
 
-/** What cannot be taken back, or costs something, asks first: its button is in a box that this one opens. */
+/** Asks before an action that costs something or cannot be undone: its button is in a box that this one opens. */
 export function ask(
   id: string,
   words: string,

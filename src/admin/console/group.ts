@@ -11,10 +11,10 @@ import type { ConsolePorts } from './ports.ts';
 import { empty, table } from './table.ts';
 import { brief, code, type Html, href, moment, optional, plain, relative, shown, upTo, value } from './text.ts';
 
-/** How many of its events the history of the fields is made of. */
+/** The history of the fields is made from at most this many events. */
 const MOST_EVENTS = 200;
 const SHOWN_EVENTS = 20;
-/** How many changes of a field are seen without opening the others. */
+/** More changes of a field than these have to be opened. */
 const RECENT_CHANGES = 4;
 /** Copies are read back from their destinations, which costs those something. */
 const COPIES_EVERY_MS = 5_000;

@@ -54,12 +54,12 @@ export function navigation(status: () => BridgeState, current: Section): Part {
   };
 }
 
-/** How many things wait for a person, unless there are none. */
+/** Returns a badge with the number of things that wait for a person, unless there are none. */
 export function count(number = 0): Html | '' {
   return number === 0 ? '' : html` <span class="badge bad">${figure(number)}</span>`;
 }
 
-/** What an action came to, at the top of the page. */
+/** The result of an action, at the top of the page. */
 export interface Notice {
   readonly tone: 'ok' | 'bad';
   readonly text: string;
@@ -70,7 +70,7 @@ export interface Rendered {
   readonly html: Html;
 }
 
-/** The whole document. `live` is where the script gets what changes. */
+/** Returns the whole document. `live` is the address of the stream of changed parts. */
 export function document(
   page: Page,
   header: Rendered,

@@ -4,13 +4,13 @@ import { systemClock } from '../../model/clock.ts';
 import type { Part } from './layout.ts';
 
 const EVERY_MS = 1_000;
-/** So that both sides notice when the other is gone, and the page's clock keeps to the bridge's. */
+/** Lets both sides notice that the other is gone, and keeps the page's clock to the bridge's. */
 const TIME_MS = 10_000;
-/** Each is rendered for on the thread that receives callbacks. */
+/** Pages are rendered on the thread that receives callbacks. */
 const MOST_WATCHERS = 24;
 
 export interface Live {
-  /** Sends each live part whenever it has changed, for as long as the caller looks; 503 beyond what can look at once. */
+  /** Sends each live part whenever it has changed, while the caller looks; answers 503 beyond the most that may look at once. */
   watch(context: Context, parts: readonly Part[], rendered: (part: Part) => Promise<string>): Response;
 }
 
@@ -49,7 +49,7 @@ export function createLive(now: () => number, stopping: AbortSignal): Live {
         }
       });
       response.headers.set('cache-control', 'no-store');
-      // A bridge that stops does not wait for idle connections then.
+      // Otherwise a bridge that stops would wait for the idle connection.
       response.headers.set('connection', 'close');
       return response;
     },

@@ -1,7 +1,7 @@
 import { figure, plural } from '../../model/text.ts';
 import type { Notice } from './layout.ts';
 
-/** What an action came to. A link says only which of these it is, and a number: nobody can make a page say something else. */
+/** The results of actions. A link holds only the code and a number, so that nobody can make a page say something else. */
 const NOTICES = {
   paused: () => ok('Paused. Callbacks go on being recorded; the connector takes nothing until it is resumed.'),
   resumed: () => ok('Resumed.'),

@@ -36,7 +36,7 @@ const round = (number: number): number => Math.round(number * 100) / 100;
 interface Plot {
   readonly id: string;
   readonly title: string;
-  /** What the plot says, for people who do not see it. */
+  /** Says the same to people who do not see the plot. */
   readonly summary: string;
   readonly legend: readonly { readonly mark: string; readonly words: string; readonly value: string }[];
   readonly rules: readonly { readonly y: number; readonly words: string }[];

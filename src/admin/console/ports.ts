@@ -7,22 +7,22 @@ import type { LastFault } from '../../telemetry/last-fault.ts';
 import type { Stats } from '../../telemetry/stats.ts';
 import type { BridgeState } from '../contract.ts';
 
-/** All that the console needs of the bridge. Connectors may come and go: nothing here is kept from one rendering to the next. */
+/** All that the console needs from the bridge. Connectors may come and go, so nothing is kept from one rendering to the next. */
 export interface ConsolePorts {
   readonly sdkAppId: string;
-  /** Whether people sign in here, so that they can sign out. */
+  /** True where people sign in, so that they can sign out. */
   readonly signedIn: boolean;
   readonly now: () => number;
   status(): BridgeState;
   readonly operations: Operations;
-  /** Whether the connector's destination holds merged groups. */
+  /** Returns true where the connector's destination holds merged groups. */
   holdsGroups(connector: string): boolean;
   lastFault(connector: string): LastFault | undefined;
   /** When the oldest event was received that the connector has not settled, in ms since 1970; undefined in step. */
   behindSince(connector: string): number | undefined;
   readonly stats: Stats;
   readonly journal: {
-    /** How much of maxBytes is in use, from 0 to 1. */
+    /** Returns the share of maxBytes in use, from 0 to 1. */
     fill(): number;
     readonly maxBytes: number;
     /** Milliseconds. */
@@ -34,7 +34,7 @@ export interface ConsolePorts {
   remapQuarantine(): Promise<{ mapped: number; left: number }>;
   /** Resolves with how many there were. */
   discardQuarantined(ids: readonly number[]): Promise<number>;
-  /** Undefined where it is not configured. */
+  /** Returns undefined where reconcile is not configured. */
   reconciler(): Reconciler | undefined;
   /** Aborts when the bridge stops: pages that are being watched end. */
   readonly stopping: AbortSignal;

@@ -42,7 +42,7 @@ const NAMES: Readonly<Record<string, string>> = {
 const codeOf = (character: string): string =>
   `U+${(character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, '0')}`;
 
-/** For attributes, titles and options, where no element can stand. */
+/** Shows a text in attributes and titles, where no element can stand. */
 export function plain(text: string): string {
   return text.replaceAll(UNSEEN, (character) => `⟨${codeOf(character)}⟩`).replaceAll('\n', ' ⏎ ');
 }
@@ -73,27 +73,27 @@ function pieces(text: string, lines: boolean): (string | Html)[] {
   );
 }
 
-/** A text in one line. */
+/** Shows a text in one line. */
 export function shown(text: string): Html {
   return html`<bdi>${pieces(text, false)}</bdi>`;
 }
 
-/** A text in one line, cut where it is long: names, where they only say what is meant. */
+/** Shows the beginning of a text in one line, such as a name that only identifies. */
 export function brief(text: string, most = 80): Html {
   return text.length <= most ? shown(text) : html`${shown(upTo(text, most))}…`;
 }
 
-/** A text that may be missing, in short. */
+/** Shows a text that may be missing, in short. */
 export function optional(text: string | undefined): Html {
   return text ? brief(text, 32) : html`<span class="quiet">–</span>`;
 }
 
-/** An id, a path, a code: in a typeface that tells l from 1. */
+/** Shows an id, a path or a code in a typeface that tells l from 1. */
 export function code(text: string): Html {
   return html`<code><bdi>${pieces(text, false)}</bdi></code>`;
 }
 
-/** Some lines, as they came. */
+/** Shows a text with its lines. */
 export function block(text: string): Html {
   const cut = upTo(text, MOST);
   return html`<div class="block" dir="auto" tabindex="0" role="group" aria-label="The whole text">${pieces(cut, true)}${
@@ -105,7 +105,7 @@ export function block(text: string): Html {
 const MOST = 65_536;
 const EXCERPT = 90;
 
-/** A value of a field: whole when it is short, else its begin with the rest to open. `id` must be unique on the page. */
+/** Shows the value of a field: whole when short, else its beginning with the rest to open. `id` must be unique on the page. */
 export function value(text: string | undefined, id: string, most = EXCERPT): Html {
   if (text === undefined) return html`<span class="quiet">not known</span>`;
   if (text === '') return html`<span class="quiet">empty</span>`;
@@ -114,7 +114,7 @@ export function value(text: string | undefined, id: string, most = EXCERPT): Htm
     class="quiet">${figure(text.length)} characters</span></summary>${block(text)}</details>`;
 }
 
-/** At most so many characters, no pair of surrogates cut in two. */
+/** Returns at most `most` characters and cuts no pair of surrogates in two. */
 export function upTo(text: string, most: number): string {
   if (text.length <= most) return text;
   const last = text.charCodeAt(most - 1);
@@ -132,7 +132,7 @@ const iso = (ms: number): string => {
   return Number.isNaN(time.getTime()) ? '' : time.toISOString();
 };
 
-/** A moment as it is: the time, and the day unless that is today's. */
+/** Shows a moment: the time, and the day unless it is today. */
 export function moment(ms: number, now: number): Html {
   const [day = '', time] = stamp(ms).split(' ');
   return html`<time datetime="${iso(ms)}" title="${day} ${time} UTC">${
@@ -149,7 +149,7 @@ export function relative(ms: number, tick: 'ago' | 'for' | 'in'): Html {
   return html`<time datetime="${iso(ms)}" data-tick="${tick}" title="${stamp(ms)} UTC">${before}${stamp(ms)} UTC</time>`;
 }
 
-/** A link of this console; values may be anything. */
+/** Returns a link within the console; values may be anything. */
 export function href(path: string, query: Readonly<Record<string, string | number | undefined>> = {}): string {
   const given = Object.entries(query).filter((entry): entry is [string, string | number] => entry[1] !== undefined);
   const search = new URLSearchParams(given.map(([name, text]): [string, string] => [name, String(text)])).toString();

@@ -80,7 +80,7 @@
   for (const name of ['notice', 'n']) url.searchParams.delete(name);
   history.replaceState(null, '', url);
 
-  // What asks closes without an answer, by Escape or by a click elsewhere.
+  // A box that asks closes without an answer by Escape or by a click elsewhere.
   const closeAsking = (stays) => {
     for (const open of document.querySelectorAll('.ask[open]')) if (!stays(open)) open.open = false;
   };
