@@ -93,6 +93,7 @@ export async function startBridge(
       setAside = true;
       signals.emit('journal.damaged', damage);
     },
+    onReindexed: (damage) => signals.emit('journal.reindexed', damage),
   });
   const journal = openJournal(database, clock, signals);
   const reader = createDeliveryReader(database.connection);
@@ -107,7 +108,7 @@ export async function startBridge(
 
   const trouble = watchTrouble(signals);
   const lastFault = watchLastFaults(signals, clock);
-  const journalBytes = (): number => sizeOf(file) + sizeOf(`${file}-wal`);
+  const journalBytes = (): number => sizeOf(database.file) + sizeOf(`${database.file}-wal`);
   const lag = (name: string): number => Math.max(0, journal.head() - health(name).cursor) + reader.countWaiting(name);
   const groups = createGroupReader(database.connection, journal.buffered);
   const reconciling = createReconcileSchedule(config, {
@@ -251,6 +252,7 @@ export async function startBridge(
       servers.push(server);
       return port;
     } catch (thrown) {
+      stopping.abort();
       for (const server of servers) server.close();
       await relay.stop(0);
       journal.close();
