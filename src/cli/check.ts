@@ -1,7 +1,9 @@
 import type { Command } from 'commander';
 import type { Finding } from '../../connectors/contract.ts';
 import { examine, examineSource } from '../../connectors/index.ts';
-import { type Config, type ConnectorConfig, deadLetterTopic, isLoopback, type Source } from '../config/schema.ts';
+import { isLoopback } from '../config/listeners.ts';
+import type { Config, ConnectorConfig } from '../config/schema.ts';
+import { deadLetterTopic, type Source } from '../config/source.ts';
 import { readCertificate } from '../http/certificate.ts';
 import { systemClock } from '../model/clock.ts';
 import { BridgeError, describeFault, type Fault } from '../model/fault.ts';

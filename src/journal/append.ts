@@ -1,5 +1,6 @@
 import type { Clock } from '../model/clock.ts';
 import type { CanonicalEvent } from '../model/event.ts';
+import { BridgeError } from '../model/fault.ts';
 import type { RawCallback } from '../model/quarantine.ts';
 import type { SignalBus } from '../model/signal.ts';
 import { createCommitter } from './commit.ts';
@@ -48,6 +49,9 @@ export function openJournal(database: Database, clock: Clock, signals: SignalBus
     `INSERT INTO events (seq, id, group_id, received_at, event, previous) VALUES (?, ?, ?, ?, ?, ?)
      ON CONFLICT (id) DO NOTHING`,
   );
+  const groupOf = connection.prepare(
+    'SELECT group_id FROM events NOT INDEXED WHERE seq = (SELECT seq FROM events WHERE id = ?)',
+  );
   const quarantine = connection.prepare(
     'INSERT INTO quarantine (received_at, search, body, fault) VALUES (?, ?, ?, ?)',
   );
@@ -94,6 +98,8 @@ export function openJournal(database: Database, clock: Clock, signals: SignalBus
     const { id, subject } = event;
     const { changes } = insert.run(draft + 1, id, subject, event.data.receivedAt, json, groups.latest(subject));
     if (changes === 0) {
+      // An index that names an event the table does not have would turn a loss into a duplicate.
+      if (groupOf.get(id)?.group_id !== subject) throw indexMismatch(database.file);
       duplicates++;
       return 'duplicate';
     }
@@ -135,8 +141,17 @@ export function openJournal(database: Database, clock: Clock, signals: SignalBus
     buffered: groups.buffered,
     flushGroups: committer.flush,
     close() {
-      committer.close();
-      database.close();
+      const isIntact = committer.close();
+      database.close({ keepLog: !isIntact });
     },
   };
+}
+
+function indexMismatch(file: string): BridgeError {
+  return new BridgeError({
+    code: 'journal-unwritable',
+    path: 'journal.file',
+    message: 'the callback cannot be recorded: the journal’s index of event ids does not match its table',
+    suggestion: `stop the bridge, and make the index anew: sqlite3 ${file} REINDEX`,
+  });
 }

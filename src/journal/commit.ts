@@ -1,10 +1,14 @@
-import { BridgeError, type Fault, messageOf } from '../model/fault.ts';
+import { BridgeError, type Fault } from '../model/fault.ts';
+import { createCheckpointer } from './checkpoint.ts';
 import type { Database } from './database.ts';
+import { createFailure, type Write } from './failure.ts';
+import { isBusy, lockedFault } from './lock.ts';
+import { createSyncQueue } from './sync-queue.ts';
 import { createWriteBehind, type WriteBehindBuffer } from './write-behind.ts';
 
 /**
- * Group commit: writes that gather within one turn of the event loop share one transaction, and transactions that are
- * committed while two syncs of the log are under way share the next one. The thread goes on meanwhile.
+ * Group commit: writes that gather within one turn of the event loop share one transaction, and transactions share syncs of
+ * the log (see sync-queue.ts). The thread goes on meanwhile.
  */
 export interface Committer {
   /** Runs `work` inside the next transaction; resolves with its result once that is on disk. Throws a BridgeError. */
@@ -13,8 +17,8 @@ export interface Committer {
   defer(work: () => void): void;
   /** Writes the write-behind buffer now, if it can be written. */
   flush(): void;
-  /** Writes what is still there; then refuses more. */
-  close(): void;
+  /** Writes what is still there; then refuses more. Returns false when the disk may have refused a part of the log. */
+  close(): boolean;
 }
 
 export interface CommitPorts {
@@ -31,51 +35,35 @@ export interface CommitPorts {
   flushed(): void;
 }
 
-interface Write {
-  readonly work: () => unknown;
-  resolve(result: unknown): void;
-  reject(reason: BridgeError): void;
-}
-
 /** The most that deferred work waits for a transaction. */
 const DEFER_MS = 100;
-/** The time between two tries of a journal that could not write. */
-const PROBE_MS = 1_000;
-const PROBE_BYTES = 65_536;
+/** The time after which deferred work is tried again. */
+const RETRY_MS = 1_000;
+/** Another program's lock is waited for in steps, between which the thread goes on, and not for longer than this. */
+const LOCKED_STEP_MS = 25;
+const LOCKED_MS = 1_000;
 
-/** Syncs that may be under way at once: the next need not wait for this thread to see the end of the one before. */
-const SYNCS = 2;
+type Work = () => void;
 
-/** Writes that are committed, and not known to be on disk yet. */
-interface Committed {
-  readonly taken: readonly Write[];
-  readonly results: readonly unknown[];
-  readonly start: number;
-  announce(ms: number): void;
-}
-
-export function createCommitter({ connection, log }: Database, ports: CommitPorts): Committer {
-  const probe = connection.prepare('INSERT INTO probes (filling) VALUES (zeroblob(?))');
-  const clean = connection.prepare('DELETE FROM probes');
-  const checkpoint = connection.prepare('PRAGMA wal_checkpoint(TRUNCATE)');
+export function createCommitter(database: Database, ports: CommitPorts): Committer {
+  const checkpointer = createCheckpointer(database);
+  const failure = createFailure(database, checkpointer, ports);
+  const syncs = createSyncQueue(database, checkpointer, failure);
+  const writeBehind = createWriteBehind(ports.buffer, {
+    blocked: () => failure.blocked() !== undefined,
+    flushed: ports.flushed,
+    failed: (thrown) => {
+      if (!isBusy(thrown)) failure.refuse([], thrown);
+    },
+  });
 
   let writes: Write[] = [];
-  let deferred: (() => void)[] = [];
+  let deferred: Work[] = [];
   let turn: NodeJS.Immediate | undefined;
   let deferTimer: NodeJS.Timeout | undefined;
-  let retryTimer: NodeJS.Timeout | undefined;
+  /** Set while another program's lock is waited for; `since` is when it was met first. */
+  let locked: { readonly since: number; readonly timer: NodeJS.Timeout } | undefined;
   let closed = false;
-  /** Committed, and waiting for the next sync; what those under way cover. */
-  let unsynced: Committed[] = [];
-  const syncing = new Set<readonly Committed[]>();
-  /** Why the log could not be synced: a later success would say nothing of what was to be synced then. */
-  let walError: unknown;
-
-  const writeBehind = createWriteBehind(ports.buffer, {
-    blocked: () => walError !== undefined,
-    flushed: ports.flushed,
-    failed: (thrown) => refuse([], thrown),
-  });
 
   /** Commits what has gathered. */
   const commit = (): void => {
@@ -87,8 +75,9 @@ export function createCommitter({ connection, log }: Database, ports: CommitPort
     writes = [];
     deferred = [];
     if (taken.length === 0 && late.length === 0) return;
-    if (walError !== undefined) {
-      refuse(taken, walError);
+    const blocked = failure.blocked();
+    if (blocked !== undefined) {
+      failure.refuse(taken, blocked.thrown);
       keep(late);
       return;
     }
@@ -97,70 +86,41 @@ export function createCommitter({ connection, log }: Database, ports: CommitPort
     try {
       results = ports.transact(() => [...taken.map(({ work }) => work), ...late].map((work) => work()));
     } catch (thrown) {
-      refuse(taken, thrown);
-      if (late.length > 0 && !(taken.length > 0 && commitAlone(late))) keep(late);
+      if (!isBusy(thrown)) refuse(taken, late, thrown);
+      else if (!waitForLock(taken, late)) {
+        const fault = lockedFault(database.file, thrown);
+        failure.block('lock', fault);
+        failure.refuse(taken, fault);
+        keep(late);
+      }
       return;
     }
+    locked = undefined;
     const announce = ports.committed(taken.length);
     // Cursors alone may be lost at a power cut: they only repeat deliveries.
-    if (taken.length > 0) {
-      unsynced.push({ taken, results, start, announce });
-      syncAll();
-    }
+    if (taken.length > 0) syncs.add({ writes: taken, results, start, announce });
     writeBehind.run();
   };
 
-  /** Invariant 1: writes are resolved only when the log that holds them is on disk. */
-  const syncAll = (): void => {
-    while (unsynced.length > 0 && syncing.size < SYNCS) {
-      const covered = unsynced;
-      unsynced = [];
-      syncing.add(covered);
-      log.sync().then(
-        () => {
-          if (!syncing.delete(covered)) return;
-          for (const committed of covered) settle(committed);
-          syncAll();
-        },
-        (thrown: unknown) => {
-          if (!syncing.delete(covered)) return;
-          walError = thrown;
-          const waiting = unsynced;
-          unsynced = [];
-          refuse(
-            [...covered, ...waiting].flatMap(({ taken }) => taken),
-            thrown,
-          );
-        },
-      );
-    }
+  /** Returns false when the lock was waited for long enough. */
+  const waitForLock = (taken: readonly Write[], late: readonly Work[]): boolean => {
+    const since = locked?.since ?? performance.now();
+    locked = undefined;
+    if (closed || performance.now() - since > LOCKED_MS) return false;
+    writes = [...taken, ...writes];
+    deferred = [...late, ...deferred];
+    locked = { since, timer: setTimeout(commit, LOCKED_STEP_MS) };
+    return true;
   };
 
-  const settle = ({ taken, results, start, announce }: Committed): void => {
-    taken.forEach(({ resolve }, index) => {
-      resolve(results[index]);
-    });
-    announce(performance.now() - start);
-  };
-
-  const refuse = (taken: readonly Write[], thrown: unknown): void => {
-    const error = new BridgeError(
-      {
-        code: 'journal-unwritable',
-        path: 'journal.file',
-        message: 'the callback cannot be recorded',
-        suggestion: `make room on the journal’s disk, or raise journal.maxBytes (${messageOf(thrown)})`,
-      },
-      thrown,
-    );
-    for (const { reject } of taken) reject(error);
-    if (retryTimer !== undefined) return;
-    retryTimer = setTimeout(tryAgain, PROBE_MS);
-    ports.failed(error.fault);
+  const refuse = (taken: readonly Write[], late: readonly Work[], thrown: unknown): void => {
+    locked = undefined;
+    failure.refuse(taken, thrown);
+    if (late.length > 0 && !(taken.length > 0 && commitAlone(late))) keep(late);
   };
 
   /** Cursors have room where new events have none, so they are tried without those; false when that fails, too. */
-  const commitAlone = (late: readonly (() => void)[]): boolean => {
+  const commitAlone = (late: readonly Work[]): boolean => {
     try {
       ports.transact(() => late.map((work) => work()));
     } catch {
@@ -172,46 +132,10 @@ export function createCommitter({ connection, log }: Database, ports: CommitPort
   };
 
   /** Nobody would bring these again. */
-  const keep = (late: readonly (() => void)[]): void => {
+  const keep = (late: readonly Work[]): void => {
+    if (late.length === 0) return;
     deferred = [...late, ...deferred];
-    if (!closed) deferTimer ??= setTimeout(commit, PROBE_MS);
-  };
-
-  const tryAgain = (): void => {
-    retryTimer = setTimeout(tryAgain, PROBE_MS);
-    try {
-      if (walError !== undefined) {
-        // The checkpoint brings what the log holds into the file, which SQLite syncs itself, and begins a new log.
-        if (checkpoint.get()?.busy !== 0) return;
-        walError = undefined;
-      }
-      ports.transact(() => probe.run(PROBE_BYTES));
-      ports.transact(() => clean.run());
-      log.syncNow();
-    } catch {
-      // There is still no room: the next try is set.
-      return;
-    }
-    clearTimeout(retryTimer);
-    retryTimer = undefined;
-    ports.recovered();
-  };
-
-  const syncLast = (): void => {
-    const last = [...[...syncing].flat(), ...unsynced];
-    syncing.clear();
-    unsynced = [];
-    if (last.length === 0) return;
-    try {
-      log.syncNow();
-    } catch (thrown) {
-      refuse(
-        last.flatMap(({ taken }) => taken),
-        thrown,
-      );
-      return;
-    }
-    for (const committed of last) settle(committed);
+    if (!closed) deferTimer ??= setTimeout(commit, RETRY_MS);
   };
 
   return {
@@ -222,21 +146,23 @@ export function createCommitter({ connection, log }: Database, ports: CommitPort
           return;
         }
         writes.push({ work, resolve: (result) => resolve(result as T), reject });
-        turn ??= setImmediate(commit);
+        if (locked === undefined) turn ??= setImmediate(commit);
       }),
     defer(work) {
       deferred.push(work);
-      if (turn === undefined) deferTimer ??= setTimeout(commit, DEFER_MS);
+      if (turn === undefined && locked === undefined) deferTimer ??= setTimeout(commit, DEFER_MS);
     },
     flush: writeBehind.flush,
     close() {
       closed = true;
       clearImmediate(turn);
+      clearTimeout(locked?.timer);
       commit();
       writeBehind.close();
-      syncLast();
+      syncs.close();
+      failure.close();
       clearTimeout(deferTimer);
-      clearTimeout(retryTimer);
+      return failure.blocked() === undefined;
     },
   };
 }

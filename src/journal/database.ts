@@ -1,210 +1,204 @@
-import { existsSync, mkdirSync, renameSync, statSync } from 'node:fs';
-import { dirname } from 'node:path';
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  fsyncSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readlinkSync,
+  realpathSync,
+  renameSync,
+  statSync,
+} from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import { BridgeError, messageOf } from '../model/fault.ts';
-import { type Log, openLog } from './log.ts';
+import { checkIntegrity, Damaged, repairIndexes } from './integrity.ts';
+import { lockJournal, resultCode } from './lock.ts';
+import { type Log, openLog, rewriteLog } from './log.ts';
+import { MIGRATIONS } from './migrations.ts';
 
 /** Not imported: on Node 22 the warning that it is experimental would come before anybody could leave it out. */
 const sqlite = process.getBuiltinModule('node:sqlite');
-
-/**
- * Numbered migrations: the index is the version before, `PRAGMA user_version` the version reached. Only ever append.
- *
- * - events: the journal itself, in the order of seq. Ids begin with EventTime, so their index grows at its end.
- * - lanes: how far each connector is; everything up to the cursor is delivered or stands in deliveries.
- * - deliveries: the exceptions, one row an event that waits for its retry or is a dead letter.
- * - groups: the merged state of each group. merged: the seq up to which events are in it, in the one row there is.
- * - quarantine: callbacks of verified senders that could not be mapped.
- * - probes: always empty; written to find out whether there is room again.
- * - reconcile: the latest run, as JSON, in the one row there is. reconciled: the groups it has read so far.
- * - events.previous: the seq of the group's event before, groups.last_seq: of its latest; null for what was recorded
- *   before there were such links. An index of events by group would cost each append a random write.
- */
-const MIGRATIONS: readonly string[] = [
-  `CREATE TABLE events (
-     seq INTEGER PRIMARY KEY,
-     id TEXT NOT NULL UNIQUE,
-     group_id TEXT NOT NULL,
-     received_at INTEGER NOT NULL,
-     event TEXT NOT NULL
-   ) STRICT;
-   CREATE TABLE lanes (
-     connector TEXT PRIMARY KEY,
-     cursor INTEGER NOT NULL,
-     paused INTEGER NOT NULL DEFAULT 0
-   ) STRICT, WITHOUT ROWID;
-   CREATE TABLE deliveries (
-     connector TEXT NOT NULL,
-     seq INTEGER NOT NULL,
-     state TEXT NOT NULL CHECK (state IN ('waiting', 'dead')),
-     attempts INTEGER NOT NULL,
-     due_at INTEGER,
-     fault TEXT NOT NULL,
-     changed_at INTEGER NOT NULL,
-     PRIMARY KEY (connector, seq)
-   ) STRICT, WITHOUT ROWID;
-   CREATE INDEX deliveries_by_seq ON deliveries (seq);
-   CREATE TABLE groups (
-     group_id TEXT PRIMARY KEY,
-     state TEXT NOT NULL
-   ) STRICT, WITHOUT ROWID;
-   CREATE TABLE quarantine (
-     id INTEGER PRIMARY KEY AUTOINCREMENT,
-     received_at INTEGER NOT NULL,
-     search TEXT NOT NULL,
-     body TEXT NOT NULL,
-     fault TEXT NOT NULL
-   ) STRICT;
-   CREATE TABLE probes (filling BLOB NOT NULL) STRICT;`,
-  `CREATE TABLE reconcile (
-     one INTEGER PRIMARY KEY CHECK (one = 1),
-     run TEXT NOT NULL
-   ) STRICT;
-   CREATE TABLE reconciled (group_id TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;`,
-  // SQLite reads a STRICT table once through when a column comes to it, and rewrites nothing.
-  `ALTER TABLE events ADD COLUMN previous INTEGER;
-   ALTER TABLE groups ADD COLUMN last_seq INTEGER;`,
-  `CREATE TABLE merged (
-     one INTEGER PRIMARY KEY CHECK (one = 1),
-     seq INTEGER NOT NULL
-   ) STRICT;
-   INSERT INTO merged SELECT 1, coalesce(max(seq), 0) FROM events;`,
-];
 
 /** The bridge's own number, so that another program's SQLite file is not taken for a journal ('gsbj'). */
 const APPLICATION_ID = 0x67_73_62_6a;
 
 export interface Database {
+  /** The real path of the file, to which symbolic links lead. */
+  readonly file: string;
   /** The one connection that writes. */
   readonly connection: DatabaseSync;
   readonly log: Log;
   /** Runs `work` in one transaction: all that it writes, or none of it where it, or the commit, throws. */
   transact<T>(work: () => T): T;
-  /** How much of `maxBytes` is in use, from 0 to 1; what was pruned counts as free. */
+  /** Returns how much of `maxBytes` is in use, from 0 to 1; what was pruned counts as free. */
   fill(): number;
-  close(): void;
-}
-
-/**
- * Opens (or creates) the journal for writing; refuses a file that another bridge has open. A damaged one is set aside,
- * never overwritten: callbacks that come in meanwhile would be lost for good, so the bridge goes on with a new one.
- */
-export function openDatabase(file: string, { maxBytes, onDamaged }: DatabaseOptions = {}): Database {
-  const lock = lockFor(file);
-  try {
-    let connection: DatabaseSync;
-    try {
-      connection = connect(file, maxBytes);
-    } catch (thrown) {
-      if (!isDamage(thrown)) throw thrown;
-      const setAside = moveAside(file);
-      connection = connect(file, maxBytes);
-      onDamaged?.({ file, setAside, reason: messageOf(thrown) });
-    }
-    const pages = connection.prepare('PRAGMA page_count');
-    const free = connection.prepare('PRAGMA freelist_count');
-    const most = connection.prepare('PRAGMA max_page_count');
-    const number = (row: Record<string, unknown> | undefined): number => Number(Object.values(row ?? {})[0]);
-    const log = openLog(file);
-    return {
-      connection,
-      log,
-      transact: createTransact(connection),
-      fill: () => (number(pages.get()) - number(free.get())) / number(most.get()),
-      close() {
-        log.close();
-        connection.close();
-        lock.close();
-      },
-    };
-  } catch (thrown) {
-    lock.close();
-    if (thrown instanceof BridgeError) throw thrown;
-    throw unusable(file, messageOf(thrown));
-  }
+  /** Throws a BridgeError when the file or its log no longer lies where the next start would look for it. */
+  verifyPlace(): void;
+  /** Closes the file and, unless it is to stay as it is, brings what the log holds into it. */
+  close(options?: { readonly keepLog?: boolean }): void;
 }
 
 export interface DatabaseOptions {
   /** The most the file may grow to; SQLite itself refuses what would need more. */
   readonly maxBytes?: number;
+  /** Called when a damaged journal was set aside and a new one begun. */
   onDamaged?(damage: { file: string; setAside: string; reason: string }): void;
+  /** Called when an index did not match its table and was made anew. */
+  onReindexed?(damage: { file: string; reason: string }): void;
 }
 
-/** How long for another connection's lock. As a pragma, because the constructor's `timeout` came with Node 22.16. */
-const WAIT = 'PRAGMA busy_timeout = 5000';
-
-function connect(file: string, maxBytes: number | undefined): DatabaseSync {
-  const fresh = !existsSync(file);
-  const connection = new sqlite.DatabaseSync(file);
+/**
+ * Opens (or creates) the journal for writing; refuses a file that another bridge has open. A damaged one is set aside as it
+ * was found, never overwritten: callbacks that come in meanwhile would be lost for good, so the bridge goes on with a new one.
+ */
+export function openDatabase(path: string, options: DatabaseOptions = {}): Database {
+  let lock: { close(): void } | undefined;
   try {
-    connection.exec(WAIT);
-    prepare(connection, file, fresh);
-    if (maxBytes !== undefined) {
-      const pageSize = Number(pragma(connection, 'page_size'));
-      connection.exec(`PRAGMA max_page_count = ${Math.floor(maxBytes / pageSize)}`);
-    }
-    return connection;
+    makeFolder(dirname(resolve(path)));
+    const file = realPath(path);
+    makeFolder(dirname(file));
+    for (const suffix of ['', '-wal', '-shm', '.lock']) closeToOthers(file + suffix);
+    lock = lockJournal(file);
+    return openLocked(path, file, options, lock);
   } catch (thrown) {
-    connection.close();
+    lock?.close();
+    if (thrown instanceof BridgeError) throw thrown;
+    throw unusable(path, messageOf(thrown));
+  }
+}
+
+function openLocked(path: string, file: string, options: DatabaseOptions, lock: { close(): void }): Database {
+  const setAside = (reason: string): void => {
+    const to = moveAside(file);
+    options.onDamaged?.({ file, setAside: existsSync(to) ? to : `${to}-wal`, reason });
+  };
+  if (sizeOf(file) === 0 && sizeOf(`${file}-wal`) > 0) {
+    // SQLite would delete the log, and with it all that it holds.
+    setAside('its log is there, but the file itself is missing');
+  }
+  if (existsSync(`${file}-wal`)) rewriteLog(file);
+  let opened: ReturnType<typeof connect>;
+  try {
+    opened = connect(file, options);
+  } catch (thrown) {
+    if (!isDamage(thrown)) throw thrown;
+    // `connect` has left the files as they were.
+    setAside(messageOf(thrown));
+    opened = connect(file, options);
+  }
+  const { connection, guard } = opened;
+  syncFolder(dirname(file));
+  const pages = connection.prepare('PRAGMA page_count');
+  const free = connection.prepare('PRAGMA freelist_count');
+  const most = connection.prepare('PRAGMA max_page_count');
+  const number = (row: Record<string, unknown> | undefined): number => Number(Object.values(row ?? {})[0]);
+  const log = openLog(file);
+  return {
+    file,
+    connection,
+    log,
+    transact: createTransact(connection),
+    fill: () => (number(pages.get()) - number(free.get())) / number(most.get()),
+    verifyPlace: createPlaceCheck(path, `${file}-wal`),
+    close({ keepLog = false } = {}) {
+      log.close();
+      // SQLite checkpoints when it closes the last connection and that one can write.
+      for (const last of keepLog ? [connection, guard] : [guard, connection]) last.close();
+      lock.close();
+    },
+  };
+}
+
+/** The time to wait for another connection's lock, in pragmas, because the constructor's `timeout` came with Node 22.16. */
+const WAIT = 'PRAGMA busy_timeout = 5000';
+/** The writer's thread answers callbacks, so that it must not stand still: commit.ts tries again. */
+const WRITER_WAIT = 'PRAGMA busy_timeout = 20';
+
+/**
+ * Opens the file for writing and makes it ready; and beside it a guard that only reads. When that throws, the file and its log
+ * are as they were: SQLite changes both when it closes a connection that can write, unless there is another one.
+ */
+function connect(file: string, options: DatabaseOptions): { connection: DatabaseSync; guard: DatabaseSync } {
+  const fresh = sizeOf(file) === 0;
+  closeSync(openSync(file, 'a', 0o600));
+  if (existsSync(`${file}-journal`)) rollBack(file);
+  const guard = new sqlite.DatabaseSync(file, { readOnly: true });
+  let connection: DatabaseSync | undefined;
+  try {
+    guard.exec(WAIT);
+    const reindex = fresh ? undefined : examine(guard, file);
+    connection = new sqlite.DatabaseSync(file);
+    connection.exec(WAIT);
+    prepare(connection, file);
+    if (reindex !== undefined) {
+      repairIndexes(connection);
+      options.onReindexed?.({ file, reason: reindex });
+    }
+    if (options.maxBytes !== undefined) {
+      const pageSize = Number(pragma(connection, 'page_size'));
+      connection.exec(`PRAGMA max_page_count = ${Math.floor(options.maxBytes / pageSize)}`);
+    }
+    connection.exec(WRITER_WAIT);
+    // From its first read on SQLite counts it as a connection.
+    guard.prepare('SELECT count(*) FROM lanes').get();
+    return { connection, guard };
+  } catch (thrown) {
+    connection?.close();
+    guard.close();
     throw thrown;
   }
 }
 
-const SQLITE_BUSY = 5;
+/** Undoes what a power cut left half-done while the file was made, before it had a log. */
+function rollBack(file: string): void {
+  const connection = new sqlite.DatabaseSync(file);
+  try {
+    pragma(connection, 'schema_version');
+  } finally {
+    connection.close();
+  }
+}
+
 const SQLITE_CORRUPT = 11;
 const SQLITE_NOTADB = 26;
-
-/** SQLite's primary result code. */
-function resultCode(thrown: unknown): number | undefined {
-  const { errcode } = thrown as { errcode?: unknown };
-  return typeof errcode === 'number' ? errcode & 0xff : undefined;
-}
 
 function isDamage(thrown: unknown): boolean {
   return thrown instanceof Damaged || [SQLITE_CORRUPT, SQLITE_NOTADB].includes(resultCode(thrown) ?? 0);
 }
 
-class Damaged extends Error {}
-
-/** Larger files are checked only where the bridge reads and writes first: a start must not take minutes. */
-const WHOLE_CHECK_BYTES = 256 * 1_048_576;
-
-function checkIntegrity(connection: DatabaseSync, file: string): void {
-  if (statSync(file).size <= WHOLE_CHECK_BYTES) {
-    const found = pragma(connection, 'quick_check(1)');
-    if (found !== 'ok') throw new Damaged(String(found));
-    return;
-  }
-  for (const ends of ['ORDER BY seq LIMIT 1000', 'ORDER BY seq DESC LIMIT 1000']) {
-    connection.prepare(`SELECT sum(length(event)) FROM (SELECT event FROM events ${ends})`).get();
-  }
-  connection.prepare('SELECT count(*) FROM deliveries').get();
-  connection.prepare('SELECT count(*) FROM lanes').get();
-}
-
-/** The file and its log, under a name that says when. */
+/** Renames the file and its log to a name that says when. */
 function moveAside(file: string): string {
   const setAside = `${file}.damaged-${new Date().toISOString().replaceAll(':', '-')}`;
-  for (const suffix of ['', '-wal', '-shm']) {
+  for (const suffix of ['', '-wal', '-shm', '-journal']) {
     if (existsSync(file + suffix)) renameSync(file + suffix, setAside + suffix);
   }
+  syncFolder(dirname(file));
   return setAside;
 }
 
-/** A connection that only reads: the relay's, beside the one that writes. */
+/** Opens a connection that only reads: the relay's, beside the one that writes. */
 export function openReader(file: string): DatabaseSync {
   const connection = new sqlite.DatabaseSync(file, { readOnly: true });
   connection.exec(`${WAIT}; PRAGMA query_only = ON`);
   return connection;
 }
 
-function prepare(connection: DatabaseSync, file: string, fresh: boolean): void {
-  if (!fresh) {
-    const owner = pragma(connection, 'application_id');
-    const tables = connection.prepare('SELECT count(*) AS n FROM sqlite_schema').get() as { n: number };
-    if (owner !== APPLICATION_ID && tables.n > 0) throw unusable(file, 'it is a SQLite database of another program');
-    checkIntegrity(connection, file);
+/** Refuses what is no journal, throws where it is damaged; returns why its indexes are to be made anew, if they are. */
+function examine(connection: DatabaseSync, file: string): string | undefined {
+  const owner = pragma(connection, 'application_id');
+  const tables = connection.prepare('SELECT count(*) AS n FROM sqlite_schema').get() as { n: number };
+  if (owner !== APPLICATION_ID && tables.n > 0) throw unusable(file, 'it is a SQLite database of another program');
+  const version = Number(pragma(connection, 'user_version'));
+  if (version > MIGRATIONS.length) {
+    throw unusable(file, `it was written by a newer version of the bridge (${version} > ${MIGRATIONS.length})`);
   }
+  return tables.n === 0 ? undefined : checkIntegrity(connection, statSync(file).size);
+}
+
+function prepare(connection: DatabaseSync, file: string): void {
   // Invariant 1: with FULL each commit would sync the log itself, and block the thread meanwhile; with NORMAL it does not, and
   // commit.ts syncs it before anything is called recorded. Checkpoints sync either way, so the file is never inconsistent.
   connection.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY');
@@ -212,11 +206,7 @@ function prepare(connection: DatabaseSync, file: string, fresh: boolean): void {
   assert(connection, file, 'synchronous', 1);
   if (pragma(connection, 'application_id') !== APPLICATION_ID)
     connection.exec(`PRAGMA application_id = ${APPLICATION_ID}`);
-
   const version = Number(pragma(connection, 'user_version'));
-  if (version > MIGRATIONS.length) {
-    throw unusable(file, `it was written by a newer version of the bridge (${version} > ${MIGRATIONS.length})`);
-  }
   MIGRATIONS.slice(version).forEach((migration, index) => {
     connection.exec(`BEGIN IMMEDIATE; ${migration} PRAGMA user_version = ${version + index + 1}; COMMIT`);
   });
@@ -239,27 +229,71 @@ function createTransact(connection: DatabaseSync): Database['transact'] {
   };
 }
 
-/** A lock that the system releases however the process ends: an open write transaction on a file beside the journal. */
-function lockFor(file: string): { close(): void } {
-  let lock: DatabaseSync | undefined;
-  try {
-    mkdirSync(dirname(file), { recursive: true });
-    lock = new sqlite.DatabaseSync(`${file}.lock`);
-    lock.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE');
-  } catch (thrown) {
-    lock?.close();
-    if (resultCode(thrown) === SQLITE_BUSY) {
+/** A file that was unlinked or replaced is still written, and is lost when the process ends. */
+function createPlaceCheck(...paths: readonly string[]): () => void {
+  const places = paths.map((path) => ({ path, ...statSync(path) }));
+  return () => {
+    for (const { path, dev, ino } of places) {
+      let found: { dev: number; ino: number } | undefined;
+      try {
+        found = statSync(path, { throwIfNoEntry: false });
+      } catch {
+        // Its volume or folder cannot be reached.
+      }
+      if (found?.ino === ino && found.dev === dev) continue;
       throw new BridgeError({
-        code: 'journal-in-use',
+        code: 'journal-unwritable',
         path: 'journal.file',
-        message: `another bridge has the journal ${file} open`,
-        suggestion: 'stop it, or give this one a journal.file of its own',
+        message: `the callback cannot be recorded: ${path} was ${found === undefined ? 'removed' : 'replaced'} while it was open`,
+        suggestion:
+          'put back the very file that was there, and the bridge goes on by itself; or restart it with what is there now. ' +
+          'What it recorded before is still delivered as long as it runs',
       });
     }
-    throw unusable(file, messageOf(thrown));
+  };
+}
+
+function sizeOf(file: string): number {
+  return statSync(file, { throwIfNoEntry: false })?.size ?? 0;
+}
+
+/** Where symbolic links lead, also when nothing is there yet. */
+function realPath(path: string): string {
+  const folder = realpathSync(dirname(resolve(path)));
+  const file = join(folder, basename(path));
+  const isLink = lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink() === true;
+  if (!isLink) return file;
+  return existsSync(file) ? realpathSync(file) : realPath(resolve(folder, readlinkSync(file)));
+}
+
+/** Makes the folder, and syncs each new one in its parent: a power cut would lose it with all that it holds. */
+function makeFolder(folder: string): void {
+  const first = mkdirSync(folder, { recursive: true, mode: 0o700 });
+  if (first === undefined) return;
+  for (let made = folder; made.length >= first.length; made = dirname(made)) syncFolder(dirname(made));
+}
+
+function syncFolder(folder: string): void {
+  const descriptor = openSync(folder, 'r');
+  try {
+    fsyncSync(descriptor);
+  } catch (thrown) {
+    // Some file systems do not know how to sync a folder.
+    if ((thrown as NodeJS.ErrnoException).code === 'EIO') throw thrown;
+  } finally {
+    closeSync(descriptor);
   }
-  const held = lock;
-  return { close: () => held.close() };
+}
+
+/** A journal holds what people wrote; and whoever may read its files may lock them. */
+function closeToOthers(file: string): void {
+  const found = statSync(file, { throwIfNoEntry: false });
+  if (found === undefined || (found.mode & 0o077) === 0) return;
+  try {
+    chmodSync(file, found.mode & 0o700);
+  } catch {
+    // It belongs to another user, who decides.
+  }
 }
 
 function unusable(file: string, reason: string): BridgeError {

@@ -29,13 +29,14 @@ export function openJournalRoom({ settings, connectors, clock, signals, stopping
       setAside = true;
       signals.emit('journal.damaged', damage);
     },
+    onReindexed: (damage) => signals.emit('journal.reindexed', damage),
   });
   const journal = openJournal(database, clock, signals);
   const reader = createDeliveryReader(database.connection);
   const retention = () => ({ keepDelivered: settings().keepDelivered, connectors: connectors() });
   const pruning = keepPruned(retention, journal, reader, clock, signals, stopping.signal);
   return {
-    file,
+    file: database.file,
     maxBytes,
     /** Whether a damaged file was set aside at the start. */
     setAside,
@@ -45,7 +46,7 @@ export function openJournalRoom({ settings, connectors, clock, signals, stopping
     groups: createGroupReader(database.connection, journal.buffered),
     history: createHistoryReader(database.connection, { buffered: journal.buffered }),
     oldestOpen: createOpenSince(database.connection),
-    bytes: () => sizeOf(file) + sizeOf(`${file}-wal`),
+    bytes: () => sizeOf(database.file) + sizeOf(`${database.file}-wal`),
     async close(): Promise<void> {
       await pruning;
       journal.close();

@@ -41,6 +41,8 @@ export interface Signals {
   'journal.recovered': Record<string, never>;
   /** A damaged file was set aside and a new journal begun. */
   'journal.damaged': { file: string; setAside: string; reason: string };
+  /** An index of the journal did not match its table and was made anew; nothing was lost. */
+  'journal.reindexed': { file: string; reason: string };
   'journal.pruned': { events: number };
   'callback.quarantined': { fault: Fault };
   'quarantine.mapped': { mapped: number; left: number };

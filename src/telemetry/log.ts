@@ -93,6 +93,9 @@ function logJournal(signals: SignalBus, log: Logger): void {
       `the journal was damaged (${damage.reason}): it was set aside as ${damage.setAside}, and a new one begun`,
     ),
   );
+  signals.on('journal.reindexed', (damage) =>
+    log.warn(damage, `an index of the journal did not match its table (${damage.reason}) and was made anew`),
+  );
   signals.on('journal.pruned', (pruned) => log.info(pruned, 'pruned delivered events'));
   signals.on('callback.quarantined', ({ fault }) =>
     log.error(fault, `a verified callback could not be mapped and stands in the quarantine: ${describeFault(fault)}`),

@@ -1,6 +1,7 @@
 import type { GroupSink, Host, Source, WorkerSource } from '../../connectors/contract.ts';
 import { openSink, source as sourceKind } from '../../connectors/index.ts';
-import type { ConnectorConfig, Source as SourceConfig } from '../config/schema.ts';
+import type { ConnectorConfig } from '../config/schema.ts';
+import type { Source as SourceConfig } from '../config/source.ts';
 import { compileFilter } from '../delivery/filter.ts';
 import { type Lane, startLane } from '../delivery/lane.ts';
 import type { GroupPages } from '../delivery/resync.ts';

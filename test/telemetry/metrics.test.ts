@@ -116,6 +116,7 @@ const EXPECTED: { readonly [Name in SignalName]: Expected<Name> } = {
   'journal.merged': { none: 'it wakes the lanes' },
   'journal.failed': { payload: { fault }, changes: { bridge_recordable: 0 } },
   'journal.recovered': { none: 'tested together with journal.failed' },
+  'journal.reindexed': { none: 'emitted before anybody listens, and it lost nothing: the log says it' },
   'journal.damaged': { none: 'emitted before anybody listens: bridge_journal_set_aside, tested below' },
   'journal.pruned': { payload: { events: 7 }, changes: { bridge_pruned_total: 7 } },
   'reconcile.started': { payload: { resumed: false, dryRun: false }, changes: { bridge_reconcile_running: 1 } },

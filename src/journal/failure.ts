@@ -1,0 +1,121 @@
+import type { DatabaseSync } from 'node:sqlite';
+import { BridgeError, type Fault, messageOf } from '../model/fault.ts';
+import type { Checkpointer } from './checkpoint.ts';
+import type { Database } from './database.ts';
+
+/** Somebody waits for this work to be on disk. */
+export interface Write {
+  readonly work: () => unknown;
+  resolve(result: unknown): void;
+  reject(reason: BridgeError): void;
+}
+
+/**
+ * A journal that cannot write: from the first write that is refused until a probe as large as a callback succeeds. Three
+ * failures block it, so that nothing is committed until they are mended:
+ *
+ * - log: a sync was refused. A later success would say nothing of what was to be synced then, see log.ts.
+ * - place: the file is not at its path any more.
+ * - lock: another program has it locked, and did not let go.
+ */
+export interface Failure {
+  /** Rejects these writes and, unless that is said already, says that writes fail from now on. */
+  refuse(writes: readonly Write[], thrown: unknown): void;
+  block(why: Why, thrown: unknown): void;
+  /** Returns why nothing is to be committed; undefined when it may be tried. */
+  blocked(): { readonly thrown: unknown } | undefined;
+  close(): void;
+}
+
+type Why = 'log' | 'place' | 'lock';
+
+export interface FailurePorts {
+  transact<T>(work: () => T): T;
+  failed(fault: Fault): void;
+  recovered(): void;
+}
+
+/** The time between two tries. */
+const PROBE_MS = 1_000;
+const PROBE_BYTES = 65_536;
+
+export function createFailure(database: Database, checkpointer: Checkpointer, ports: FailurePorts): Failure {
+  const { log } = database;
+  const probe = createProbe(database.connection, ports.transact);
+  let blocked: { readonly why: Why; readonly thrown: unknown } | undefined;
+  let timer: NodeJS.Timeout | undefined;
+  let closed = false;
+
+  const tryAgain = (): void => {
+    timer = setTimeout(tryAgain, PROBE_MS);
+    try {
+      database.verifyPlace();
+    } catch {
+      saveLog();
+      return;
+    }
+    try {
+      if (blocked?.why === 'log' && !checkpointer.mend()) return;
+      if (blocked?.why !== 'lock') blocked = undefined;
+      probe();
+      log.syncNow();
+    } catch {
+      // There is still no room: the next try is set.
+      return;
+    }
+    blocked = undefined;
+    clearTimeout(timer);
+    timer = undefined;
+    ports.recovered();
+  };
+
+  /** The log may be missing where the file is in its place: then all of it can be saved into the file. */
+  const saveLog = (): void => {
+    try {
+      checkpointer.mend();
+    } catch {
+      // It is tried again with the next look at the place.
+    }
+  };
+
+  return {
+    refuse(writes, thrown) {
+      const error = thrown instanceof BridgeError ? thrown : unwritable(thrown);
+      for (const { reject } of writes) reject(error);
+      if (timer !== undefined || closed) return;
+      timer = setTimeout(tryAgain, PROBE_MS);
+      ports.failed(error.fault);
+    },
+    block(why, thrown) {
+      // A log that the disk refused has to be mended, whatever else comes.
+      blocked = { why: blocked?.why === 'log' ? 'log' : why, thrown };
+    },
+    blocked: () => blocked,
+    close() {
+      closed = true;
+      clearTimeout(timer);
+    },
+  };
+}
+
+/** Returns what writes as much as a callback would, and takes it away again. */
+function createProbe(connection: DatabaseSync, transact: FailurePorts['transact']): () => void {
+  const fill = connection.prepare('INSERT INTO probes (filling) VALUES (zeroblob(?))');
+  const clean = connection.prepare('DELETE FROM probes');
+  return () => {
+    transact(() => fill.run(PROBE_BYTES));
+    transact(() => clean.run());
+  };
+}
+
+function unwritable(thrown: unknown): BridgeError {
+  return new BridgeError(
+    {
+      code: 'journal-unwritable',
+      path: 'journal.file',
+      message: 'the callback cannot be recorded',
+      suggestion: `make room on the journal’s disk, or raise journal.maxBytes (${messageOf(thrown)})`,
+    },
+    thrown,
+  );
+}

@@ -1,0 +1,94 @@
+import { closeSync, openSync, readFileSync, statSync } from 'node:fs';
+import type { DatabaseSync } from 'node:sqlite';
+import { BridgeError } from '../model/fault.ts';
+
+/** Not imported: on Node 22 the warning that it is experimental would come before anybody could leave it out. */
+const sqlite = process.getBuiltinModule('node:sqlite');
+
+/**
+ * Takes a lock that the system releases however the process ends: an open write transaction on a file beside the journal.
+ * `file` is the real path, so that no symbolic link leads around the lock. Throws a BridgeError when another has it.
+ */
+export function lockJournal(file: string): { close(): void } {
+  // SQLite would make it open to others.
+  closeSync(openSync(`${file}.lock`, 'a', 0o600));
+  let lock: DatabaseSync | undefined;
+  try {
+    lock = new sqlite.DatabaseSync(`${file}.lock`);
+    lock.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE');
+    refuseHardLinks(file);
+  } catch (thrown) {
+    lock?.close();
+    throw isBusy(thrown) ? inUse(`another bridge has the journal ${file} open`) : thrown;
+  }
+  const held = lock;
+  return { close: () => held.close() };
+}
+
+/** A hard link has a lock of its own name; but whoever has the file open through SQLite holds a lock on the file itself. */
+function refuseHardLinks(file: string): void {
+  const found = statSync(file, { throwIfNoEntry: false });
+  if (found === undefined || found.nlink < 2) return;
+  const [holder] = lockHolders(file);
+  if (holder !== undefined) throw inUse(`process ${holder} has the journal ${file} open under another name`);
+}
+
+function inUse(message: string): BridgeError {
+  return new BridgeError({
+    code: 'journal-in-use',
+    path: 'journal.file',
+    message,
+    suggestion: 'stop it, or give this one a journal.file of its own',
+  });
+}
+
+/** Returns the processes that hold a lock on one of these files, as far as Linux tells. */
+export function lockHolders(...files: readonly string[]): number[] {
+  const inodes = files.flatMap((file) => statSync(file, { throwIfNoEntry: false })?.ino ?? []);
+  let locks = '';
+  try {
+    locks = readFileSync('/proc/locks', 'utf8');
+  } catch {
+    // Another system, which does not tell.
+  }
+  const holders = new Set<number>();
+  // 1: POSIX  ADVISORY  READ 4711 fd:01:262146 1073741826 1073742335
+  for (const [, pid, inode] of locks.matchAll(/POSIX.*?\s(\d+) [0-9a-f]+:[0-9a-f]+:(\d+) /g)) {
+    if (inodes.includes(Number(inode)) && Number(pid) !== process.pid) holders.add(Number(pid));
+  }
+  return [...holders];
+}
+
+/** Says who has the journal locked. */
+export function lockedFault(file: string, cause: unknown): BridgeError {
+  const holders = lockHolders(file, `${file}-shm`);
+  const who = holders.length > 0 ? `process ${holders.join(', ')}` : 'another program';
+  return new BridgeError(
+    {
+      code: 'journal-unwritable',
+      path: 'journal.file',
+      message: `the callback cannot be recorded: ${who} has the journal locked`,
+      suggestion: `end it, and the bridge goes on by itself (fuser ${file} ${file}-shm names it)`,
+    },
+    cause,
+  );
+}
+
+const SQLITE_BUSY = 5;
+const SQLITE_FULL = 13;
+
+/** Returns whether SQLite waited in vain for a lock that another connection holds. */
+export function isBusy(thrown: unknown): boolean {
+  return resultCode(thrown) === SQLITE_BUSY;
+}
+
+/** Returns whether there was no room, on the disk or below journal.maxBytes. */
+export function isFull(thrown: unknown): boolean {
+  return resultCode(thrown) === SQLITE_FULL;
+}
+
+/** Returns SQLite's primary result code. */
+export function resultCode(thrown: unknown): number | undefined {
+  const { errcode } = thrown as { errcode?: unknown };
+  return typeof errcode === 'number' ? errcode & 0xff : undefined;
+}

@@ -1,0 +1,63 @@
+/**
+ * Numbered migrations: the index is the version before, `PRAGMA user_version` the version reached. Only ever append.
+ *
+ * - events: the journal itself, in the order of seq. Ids begin with EventTime, so their index grows at its end.
+ * - lanes: how far each connector is; everything up to the cursor is delivered or stands in deliveries.
+ * - deliveries: the exceptions, one row an event that waits for its retry or is a dead letter.
+ * - groups: the merged state of each group. merged: the seq up to which events are in it, in the one row there is.
+ * - quarantine: callbacks of verified senders that could not be mapped.
+ * - probes: always empty; written to find out whether there is room again.
+ * - reconcile: the latest run, as JSON, in the one row there is. reconciled: the groups it has read so far.
+ * - events.previous: the seq of the event before in the same group; groups.last_seq: that of its latest event. They are null
+ *   for what was recorded before there were such links. An index of events by group would cost each append a random write.
+ */
+export const MIGRATIONS: readonly string[] = [
+  `CREATE TABLE events (
+     seq INTEGER PRIMARY KEY,
+     id TEXT NOT NULL UNIQUE,
+     group_id TEXT NOT NULL,
+     received_at INTEGER NOT NULL,
+     event TEXT NOT NULL
+   ) STRICT;
+   CREATE TABLE lanes (
+     connector TEXT PRIMARY KEY,
+     cursor INTEGER NOT NULL,
+     paused INTEGER NOT NULL DEFAULT 0
+   ) STRICT, WITHOUT ROWID;
+   CREATE TABLE deliveries (
+     connector TEXT NOT NULL,
+     seq INTEGER NOT NULL,
+     state TEXT NOT NULL CHECK (state IN ('waiting', 'dead')),
+     attempts INTEGER NOT NULL,
+     due_at INTEGER,
+     fault TEXT NOT NULL,
+     changed_at INTEGER NOT NULL,
+     PRIMARY KEY (connector, seq)
+   ) STRICT, WITHOUT ROWID;
+   CREATE INDEX deliveries_by_seq ON deliveries (seq);
+   CREATE TABLE groups (
+     group_id TEXT PRIMARY KEY,
+     state TEXT NOT NULL
+   ) STRICT, WITHOUT ROWID;
+   CREATE TABLE quarantine (
+     id INTEGER PRIMARY KEY AUTOINCREMENT,
+     received_at INTEGER NOT NULL,
+     search TEXT NOT NULL,
+     body TEXT NOT NULL,
+     fault TEXT NOT NULL
+   ) STRICT;
+   CREATE TABLE probes (filling BLOB NOT NULL) STRICT;`,
+  `CREATE TABLE reconcile (
+     one INTEGER PRIMARY KEY CHECK (one = 1),
+     run TEXT NOT NULL
+   ) STRICT;
+   CREATE TABLE reconciled (group_id TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;`,
+  // SQLite reads a STRICT table once through when a column is added, and rewrites nothing.
+  `ALTER TABLE events ADD COLUMN previous INTEGER;
+   ALTER TABLE groups ADD COLUMN last_seq INTEGER;`,
+  `CREATE TABLE merged (
+     one INTEGER PRIMARY KEY CHECK (one = 1),
+     seq INTEGER NOT NULL
+   ) STRICT;
+   INSERT INTO merged SELECT 1, coalesce(max(seq), 0) FROM events;`,
+];
