@@ -2,9 +2,9 @@ import { isDeepStrictEqual } from 'node:util';
 import { isMapping } from './problems.ts';
 import type { Config, ConnectorConfig } from './schema.ts';
 
-/** What a configuration that was read anew means for the one in effect. Connectors are those that are enabled. */
+/** Tells what a configuration that was read anew changes in the one in effect. Connectors are those that are enabled. */
 export interface Change {
-  /** What is in effect from now on: the new one, but for what only a start can take. */
+  /** Takes effect now: the new one, but for what only a start can take. */
   readonly config: Config;
   readonly added: readonly string[];
   /** Those whose settings differ. */
@@ -18,7 +18,7 @@ export interface Change {
   readonly needsRestart: readonly string[];
 }
 
-/** What can be exchanged while callbacks come in; everything else, new settings included, waits for the next start. */
+/** These can be exchanged while callbacks come in; everything else, new settings included, waits for the next start. */
 const EXCHANGEABLE: ReadonlySet<string> = new Set([
   ...['app.callbackTokens', 'app.signWindow'],
   ...['receiver.path', 'receiver.maxBodyBytes', 'receiver.maxInFlight', 'receiver.allowFrom', 'receiver.trustProxy'],
@@ -26,6 +26,7 @@ const EXCHANGEABLE: ReadonlySet<string> = new Set([
   ...['journal.keepDelivered', 'shutdownMs', 'reconcile'],
 ]);
 
+/** Compares what is in effect with what was read anew. */
 export function compareConfigs(current: Config, next: Config): Change {
   const { connectors: before, ...currentRest } = current;
   const { connectors: after, ...nextRest } = next;

@@ -10,7 +10,7 @@ const path = z
 
 const port = whole(0, 65535).describe('0 takes any free port.');
 
-/** An IP address or a CIDR range, both families. */
+/** Reads an IP address or a CIDR range, of both families. */
 const addressRange = z.string().refine((text) => parseRange(text) !== undefined, {
   error: 'an IP address or a CIDR range is expected, such as 183.192.202.0/25',
 });
@@ -24,7 +24,7 @@ function parseRange(text: string): { address: string; prefix?: number; family: '
   return { address, prefix: Number(prefix), family };
 }
 
-/** The addresses and ranges as Node's BlockList (here a list of those let in). */
+/** Puts addresses and ranges into Node's BlockList, which here lists those let in. */
 export function toAddressList(ranges: readonly string[]): BlockList {
   const list = new BlockList();
   for (const text of ranges) {
@@ -38,7 +38,7 @@ export function toAddressList(ranges: readonly string[]): BlockList {
 
 const LOOPBACK = /^(127(\.\d{1,3}){3}|::1|localhost)$/;
 
-/** Whether only this machine reaches what listens there. */
+/** Says whether only this machine reaches what listens there. */
 export function isLoopback(host: string): boolean {
   return LOOPBACK.test(host);
 }
@@ -135,12 +135,14 @@ export const receiver = z
     error: 'with otherCommands.forwardTo the handler answers "before" commands: leave one of the two out',
   });
 
+export const DEFAULT_ADMIN_PORT = 8081;
+
 export const admin = z
   .strictObject({
     host: text
       .default('127.0.0.1')
       .describe('Where the admin server listens: any other than a loopback address needs a token.'),
-    port: port.default(8081),
+    port: port.default(DEFAULT_ADMIN_PORT),
     token: z
       .string()
       .regex(/^([\x21-\x7e]{16,512})?$/, {

@@ -5,7 +5,7 @@ import { type Change, compareConfigs } from './diff.ts';
 import { type ConfigResult, formatProblem, type Problem } from './load.ts';
 import type { Config } from './schema.ts';
 
-/** What a reload brought about; see Change. */
+/** Tells what a reload changed; see Change. */
 export type ReloadResult = Omit<Change, 'config'>;
 
 /** Thrown when the file cannot be taken over: nothing changed. The message holds every problem, a line each. */
@@ -19,7 +19,7 @@ export class ConfigRefused extends BridgeError {
   }
 }
 
-/** Where the configuration comes from. */
+/** The configuration is read from here, again at each reload. */
 export interface ConfigSource {
   /** The name of the file in problems. */
   readonly file: string;

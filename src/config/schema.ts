@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { connectors } from '../../connectors/index.ts';
 import { EVENT_TYPES, PROFILE_FIELDS } from '../model/event.ts';
-import { admin, isLoopback, receiver } from './listeners.ts';
-import { deadLetterTopic, source } from './source.ts';
+import { admin, DEFAULT_ADMIN_PORT, isLoopback, receiver } from './listeners.ts';
+import { deadLetterTopic, type Source, source } from './source.ts';
 import { bytes, duration, text, whole } from './units.ts';
 
 const APP_EXPECTED = 'the SDKAppID of your Chat app is expected: digits only, as the vendor’s console shows it';
@@ -50,7 +50,7 @@ const batch = (maxWaitMs: number, maxEvents = 1_000) =>
     .prefault({})
     .describe('How many events go together.');
 
-/** What every connector takes beside its own options. */
+/** Every connector takes these beside its own options. */
 export const laneOptions = z.strictObject({
   enabled: z.boolean().default(true).describe('false: it is checked, and nothing is delivered to it.'),
   filter: z
@@ -62,7 +62,7 @@ export const laneOptions = z.strictObject({
         .array(z.enum([...PROFILE_FIELDS, 'customFields']))
         .min(1)
         .optional()
-        .describe('Of info changes, only those of one of these fields.'),
+        .describe('Only info changes of one of these fields.'),
     })
     .prefault({})
     .describe('Only these events reach the connector: each criterion that is given must hold.'),
@@ -131,46 +131,64 @@ const reconcile = z.strictObject({
     .describe('Types of groups to list. Groups known by callbacks are read whatever their type.'),
 });
 
-/** What stands for a receiver that was not given; the very same object, so that this can be told. */
+/** Stands for a receiver that was not given, as one and the same object: so the refinement below can tell. */
 const NO_RECEIVER = receiver.parse({});
 
+type Refuse = (path: string[], message: string) => void;
+
+/** Refuses settings that are right by themselves and cannot hold together. */
+function refuseClashes(config: Settings, context: z.RefinementCtx): void {
+  const refuse: Refuse = (path, message) => context.addIssue({ code: 'custom', path, message });
+  if (config.source === undefined) refuseSharedPort(config, refuse);
+  else refuseInWorker(config, config.source, refuse);
+}
+
+function refuseSharedPort({ receiver, admin }: Settings, refuse: Refuse): void {
+  const isEvery = (host: string): boolean => host === '0.0.0.0' || host === '::';
+  const [one, other] = [receiver.host, admin.host].map((host) => (host === 'localhost' ? '127.0.0.1' : host));
+  if (receiver.port !== admin.port || admin.port === 0) return;
+  if (one !== other && !isEvery(receiver.host) && !isEvery(admin.host)) return;
+  const message = 'receiver and admin cannot listen on one port: choose another for one of the two';
+  // The one that is left out has its default.
+  refuse([admin.port === DEFAULT_ADMIN_PORT ? 'receiver' : 'admin', 'port'], message);
+}
+
 /** A worker delivers what receiving bridges wrote: it has no use for what those do. */
-const OF_BRIDGES = {
-  receiver: 'a worker receives no callbacks: leave receiver out, or leave source out to receive them',
-  reconcile:
-    'a worker has no journal to mend the copies from: let a receiving bridge reconcile, whose events come here',
-};
-
-export const configSchema = z
-  .strictObject({
-    app,
-    source: source.optional(),
-    receiver: receiver.default(() => NO_RECEIVER),
-    journal: journal.prefault({}),
-    admin: admin.prefault({}),
-    shutdownMs: shutdown,
-    reconcile: reconcile.optional().describe('Reads groups by the vendor’s REST API and mends the copies.'),
-    connectors: z
-      .record(connectorName, connector)
-      .refine((all) => Object.keys(all).length > 0, { error: 'at least one connector is expected' })
-      .describe('Any number of destinations, keyed by a name of yours.'),
-  })
-  .superRefine(({ source, connectors, ...others }, context) => {
-    if (source === undefined) return;
-    const refuse = (path: string[], message: string): void => context.addIssue({ code: 'custom', path, message });
-    if (others.receiver !== NO_RECEIVER) refuse(['receiver'], OF_BRIDGES.receiver);
-    if (others.reconcile !== undefined) refuse(['reconcile'], OF_BRIDGES.reconcile);
-    for (const [name, one] of Object.entries(connectors)) {
-      const brokers = (one as { brokers?: readonly string[] }).brokers ?? [];
-      if (one.kind !== 'kafka' || !brokers.some((broker) => source.brokers.includes(broker))) continue;
-      if (one.topic === source.topic || one.topic === deadLetterTopic(source)) {
-        refuse(['connectors', name, 'topic'], 'the worker would read what it writes: choose a topic of its own');
-      }
+function refuseInWorker({ receiver, reconcile, connectors }: Settings, source: Source, refuse: Refuse): void {
+  if (receiver !== NO_RECEIVER) {
+    refuse(['receiver'], 'a worker receives no callbacks: leave receiver out, or leave source out to receive them');
+  }
+  if (reconcile !== undefined) {
+    const instead = 'let a receiving bridge reconcile, whose events come here';
+    refuse(['reconcile'], `a worker has no journal to mend the copies from: ${instead}`);
+  }
+  for (const [name, one] of Object.entries(connectors)) {
+    const brokers = (one as { brokers?: readonly string[] }).brokers ?? [];
+    if (one.kind !== 'kafka' || !brokers.some((broker) => source.brokers.includes(broker))) continue;
+    if (one.topic === source.topic || one.topic === deadLetterTopic(source)) {
+      refuse(['connectors', name, 'topic'], 'the worker would read what it writes: choose a topic of its own');
     }
-  })
-  .meta({ title: 'group-sync-bridge configuration' });
+  }
+}
 
-/** A connector's settings: those of every lane, plus the options of its kind (checked by that connector's own schema). */
+const settings = z.strictObject({
+  app,
+  source: source.optional(),
+  receiver: receiver.default(() => NO_RECEIVER),
+  journal: journal.prefault({}),
+  admin: admin.prefault({}),
+  shutdownMs: shutdown,
+  reconcile: reconcile.optional().describe('Reads groups by the vendor’s REST API and mends the copies.'),
+  connectors: z
+    .record(connectorName, connector)
+    .refine((all) => Object.keys(all).length > 0, { error: 'at least one connector is expected' })
+    .describe('Any number of destinations, keyed by a name of yours.'),
+});
+type Settings = z.output<typeof settings>;
+
+export const configSchema = settings.superRefine(refuseClashes).meta({ title: 'group-sync-bridge configuration' });
+
+/** Holds a connector's settings: those of every lane, and the options of its kind, checked by that connector's own schema. */
 export type ConnectorConfig = LaneOptions & { readonly kind: string } & Readonly<Record<string, unknown>>;
 
 export type Config = Omit<z.output<typeof configSchema>, 'connectors'> & {

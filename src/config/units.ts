@@ -2,7 +2,7 @@ import { z } from 'zod';
 
 const UNIT_MS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
-/** Milliseconds, written as a number of them or as `250ms`, `30s`, `5m`, `6h`, `7d`. */
+/** Reads milliseconds, written as a number of them or as `250ms`, `30s`, `5m`, `6h`, `7d`. */
 export const duration = z.union(
   [
     z.int().nonnegative(),
@@ -19,7 +19,7 @@ export const duration = z.union(
 
 const UNIT_BYTES = { KiB: 1_024, MiB: 1_048_576, GiB: 1_073_741_824 } as const;
 
-/** Bytes, written as a number of them or as `512KiB`, `64MiB`, `10GiB`. */
+/** Reads bytes, written as a number of them or as `512KiB`, `64MiB`, `10GiB`. */
 export const bytes = z.union(
   [
     z.int().min(UNIT_BYTES.MiB),
@@ -32,6 +32,8 @@ export const bytes = z.union(
   { error: 'a size of at least 1MiB is expected: bytes, or a number with KiB, MiB or GiB, such as 10GiB' },
 );
 
+/** Reads text that is not empty. */
 export const text = z.string().min(1);
 
+/** Reads a whole number between two, both included. */
 export const whole = (least: number, most: number): z.ZodInt => z.int().min(least).max(most);

@@ -688,6 +688,19 @@ connectors:
     ]);
   });
 
+  it.each([
+    ['receiver: {port: 8081}', 'c.yaml:3:18 receiver.port: '],
+    ['admin: {port: 8080}', 'c.yaml:3:15 admin.port: '],
+    ['receiver: {port: 9000, host: 127.0.0.1}\nadmin: {host: localhost, port: 9000}', 'c.yaml:4:32 admin.port: '],
+    ['receiver: {port: 9000, host: "::"}\nadmin: {port: 9000}', 'c.yaml:4:15 admin.port: '],
+    ['receiver: {port: 9000, host: 10.0.0.1}\nadmin: {port: 9000}', undefined],
+    ['receiver: {port: 0}\nadmin: {port: 0}', undefined],
+  ])('refuses one port for two servers: %j', (servers, place) => {
+    const base = 'app: {sdkAppId: 1}\nconnectors: {a: {kind: file, path: x}}\n';
+    const refused = expect.stringContaining(`${place}receiver and admin cannot listen on one port`);
+    expect(complaints(`${base}${servers}\n`, configSchema)).toEqual(place === undefined ? [] : [refused]);
+  });
+
   it('explains an SDKAppID or a duration that is none', () => {
     const app = configSchema.shape.app;
     expect(complaints('sdkAppId: abc\n', app)[0]).toContain('the SDKAppID of your Chat app is expected');
