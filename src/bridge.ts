@@ -285,7 +285,7 @@ export async function startBridge(
   signals.emit('bridge.started', { receiver: receiverUrl(), admin: adminUrl, connectors, journal: file });
 
   const retention = () => ({ keepDelivered: config.journal.keepDelivered, connectors });
-  const pruning = keepPruned(retention, journal, reader, clock, signals, stopping.signal);
+  const pruning = keepPruned(retention, { journal, reader, clock, signals }, stopping.signal);
   // After an upgrade the bridge may know what it did not know before. Failing that, it is tried again at the next start.
   quarantine.remap().catch(() => {});
 
