@@ -214,6 +214,25 @@ describe('the path', () => {
     journal.close();
   });
 
+  test.each([['', '-wal'], ['']])(
+    'where %j%s is gone, what was answered OK is written there again, for the next start',
+    async (...gone) => {
+      const { journal } = open();
+      for (let n = 1; n <= 20; n++) await journal.record(madeEvent(n));
+      for (const suffix of gone) unlinkSync(file + suffix);
+      await expect(journal.record(madeEvent(21))).rejects.toMatchObject(sameFault);
+      await expect.poll(() => existsSync(file)).toBe(true);
+      await expect(journal.record(madeEvent(22))).rejects.toMatchObject(sameFault);
+      expect((statSync(file).mode & 0o777).toString(8)).toBe('600');
+      journal.close();
+      const again = open();
+      const recorded = new Set(again.reader.read(0, 100).map(({ event }) => event.id));
+      for (let n = 1; n <= 20; n++) expect(recorded).toContain(madeEvent(n).id);
+      expect(await again.journal.record(madeEvent(22))).toBe('recorded');
+      again.journal.close();
+    },
+  );
+
   test('one that was moved away and comes back: it goes on by itself, and nothing is lost', async () => {
     const { journal, heard } = open();
     await journal.record(madeEvent(1));

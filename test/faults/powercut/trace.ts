@@ -56,7 +56,7 @@ interface File {
 
 interface Sync {
   readonly file: File;
-  readonly pages: ReadonlyMap<number, PageVersion>;
+  readonly pages: Map<number, PageVersion>;
   readonly size: number;
   readonly cutTo: number | undefined;
 }
@@ -156,8 +156,12 @@ export function createDisk({ ignoreRewrites = false, random }: DiskOptions): Dis
     const share = status === 1 ? random.pick([1, 1, 0.5]) : 0;
     for (const [page, written] of pages) {
       if (file.cache.get(page) === written) file.dirty.delete(page);
-      if (random.next() < share || (file.disk.get(page)?.version ?? 0) > written.version) continue;
-      file.disk.set(page, written);
+      if (random.next() < share) {
+        // Another sync that is under way waits for the same writing, and writes nothing of it again.
+        for (const other of syncs.values()) if (other.pages.get(page) === written) other.pages.delete(page);
+      } else if ((file.disk.get(page)?.version ?? 0) <= written.version) {
+        file.disk.set(page, written);
+      }
     }
     file.diskSize = sync.size;
   };
