@@ -48,6 +48,6 @@ for (let number = 0; number < events; ) {
   if (number % 500_000 === 0) process.stderr.write(`  ${number} of ${events} events in the journal\n`);
 }
 for (const connector of connectors)
-  journal.settle({ connector, cursor: journal.head(), waiting: [], dead: [], released: [] });
+  journal.settle({ connector, upTo: journal.head(), waiting: [], dead: [], released: [] });
 journal.close();
 process.stdout.write(`${statSync(file).size}\n`);

@@ -1,32 +1,36 @@
 import type { z } from 'zod';
 import type { Clock } from '../src/model/clock.ts';
-import type { CanonicalEvent, EventId } from '../src/model/event.ts';
+import type { Entry } from '../src/model/entry.ts';
 import type { Fault } from '../src/model/fault.ts';
 import type { Group } from '../src/model/group.ts';
 import type { Outcome } from '../src/model/outcome.ts';
 
-/** A kind of destination. */
+/** A kind of destination. A configured one, under a name of the user's, is called a connector; an opened one is a sink. */
 export interface Connector<Options> {
   /** The word in YAML. */
   readonly kind: string;
   /** One sentence, for the docs and the console. */
   readonly summary: string;
-  /** What suits such destinations unless the YAML says otherwise: how long a batch may wait to fill, in ms. */
+  /** The default of `batch.maxWaitMs`: how long a batch may wait to fill, in ms. */
   readonly maxWaitMs?: number;
-  /** The same: at most so many events in one delivery. */
+  /** The default of `batch.maxEvents`. */
   readonly maxEvents?: number;
   /** The only schema: checks, defaults, docs. */
   readonly options: z.ZodType<Options> & z.ZodObject;
-  /** Whether `restore` compares with what lies there. */
-  readonly readsBack?: boolean;
-  /** Throws Unreachable while the destination cannot be had; the lane tries again. */
+  /** Whether its group sinks have `read`. */
+  readonly readsBack: boolean;
+  /** Returns which of the two shapes of sink `open` gives. */
+  holds(options: Options): Holds;
+  /** Throws Unreachable while the destination cannot be had; the engine tries again. */
   open(options: Options, host: Host, signal: AbortSignal): Promise<Sink>;
   /**
    * Looks at everything that a sink needs, step by step, and ends where the next step cannot be told. Creates and writes
-   * nothing. Without it, opening and `Sink.check` tell whether all is well.
+   * nothing.
    */
-  examine?(options: Options, host: Host, signal: AbortSignal): AsyncIterable<Finding>;
+  examine(options: Options, host: Host, signal: AbortSignal): AsyncIterable<Finding>;
 }
+
+export type Holds = 'events' | 'groups';
 
 /** One step of an examination. */
 export interface Finding {
@@ -34,68 +38,201 @@ export interface Finding {
   readonly step: string;
   /** note: deliveries work, and yet a person may want to know. */
   readonly state: 'well' | 'note' | 'wrong';
-  /** What was found; of what is wrong, `fault` says it. */
+  /** What was found; where something is wrong, `fault` says it, too. */
   readonly says: string;
   readonly fault?: Fault;
 }
 
 /**
- * One opened destination. It never retries, buffers or reorders: the relay does (kafkajs retries 0, Elasticsearch
- * maxRetries 0). Calls never overlap.
+ * One opened destination. It never retries, buffers or reorders: the engine does (kafkajs has 0 retries, Elasticsearch
+ * maxRetries 0). Calls never overlap. Each call throws Unreachable when the destination as a whole cannot be had, and the
+ * signal's reason when it aborts.
  */
-export interface Sink {
-  /** It asks `Host.group`: each event is handed to it once it is merged there, which under load is up to half a second late. */
-  readonly merged?: boolean;
+export type Sink = EventSink | GroupSink;
+
+/** Settles by id; what is missing is tried again. */
+export type Outcomes = ReadonlyMap<string, Outcome>;
+
+/** A destination that holds every event. */
+export interface EventSink {
+  readonly holds: 'events';
+  /** Settles each entry by its event id. Entries of one group stand in order and must not land in another. */
+  deliver(batch: readonly Entry[], signal: AbortSignal): Promise<Outcomes>;
+  close(): Promise<void>;
+}
+
+/** A destination that holds the merged state of each group. */
+export interface GroupSink {
+  readonly holds: 'groups';
   /**
-   * Of such a one: all events of a group in a batch become one write, and none of them is looked into as long as nothing is
-   * refused. The relay then makes fewer and fuller batches under load.
+   * Brings these states in, one a group, and settles each by its group id: `superseded` where the copy was in step already,
+   * `delivered` where it was not. A state may be made of some of the group's events only, unless the sink has `follow`.
    */
-  readonly folds?: boolean;
+  put(states: readonly Group[], how: PutMode, signal: AbortSignal): Promise<Outcomes>;
+  /** Compares the copies with these states and says where they lie, by group id. Writes nothing. */
+  read?(states: readonly Group[], signal: AbortSignal): Promise<ReadonlyMap<string, CopyStatus>>;
   /**
-   * Settles each event, by id; one missing from the map is retried. Throws Unreachable when none can be judged.
-   * Events of one group stand in journal order and must not land in another.
+   * Only where `put` replaces what lies there, so that each state must be whole: gives what anybody has put there since the
+   * last call that succeeded, from the beginning at first. A group that is null was destroyed.
    */
-  deliver(batch: readonly CanonicalEvent[], signal: AbortSignal): Promise<ReadonlyMap<EventId, Outcome>>;
-  /**
-   * Of a destination that holds merged groups: brings these states in, whatever it holds now, as `deliver` would have
-   * event by event. The outcomes go by group id: `delivered` for one that was not in step, where that can be told.
-   */
-  restore?(groups: readonly Group[], signal: AbortSignal, how: Restoring): Promise<ReadonlyMap<string, Outcome>>;
-  /**
-   * Of a destination that holds merged groups and is read back: where the copy of this group lies, compared with this
-   * state of it. Writes nothing. Throws Unreachable.
-   */
-  locate?(group: Group, signal: AbortSignal): Promise<Located>;
-  /** Exercises what deliver uses and nothing else; writes nothing. Throws Unreachable. */
-  check(signal: AbortSignal): Promise<void>;
+  follow?(take: (groupId: string, state: Group | null) => void, signal: AbortSignal): Promise<void>;
   close(): Promise<void>;
 }
 
 /**
- * join: the later version of each field stands. mend: where the versions are the same and the values are not, somebody
- * changed the copy, and the journal's value stands. compare: as mend, but nothing is written.
+ * join: the later version of each field wins. repair: where the versions are the same and the values are not, somebody
+ * changed the copy, and the given value wins. compare: as repair, but nothing is written.
  */
-export type Restoring = 'join' | 'mend' | 'compare';
+export type PutMode = 'join' | 'repair' | 'compare';
 
 /** A copy as it was read back. */
-export interface Located {
+export interface CopyStatus {
   /** A copy that is to be gone, and is, is in step. */
-  readonly standing: 'in-step' | 'differs' | 'missing';
+  readonly status: 'in-step' | 'differs' | 'missing';
   /** Where it lies, or would lie: `chat-groups/_doc/@TGS#2J4SZEAEL`. */
   readonly where: string;
-  /** The fields that differ, custom fields as customFields.<Key>; of `differs` only. */
+  /** The fields that differ, custom fields as customFields.<Key>; only with `differs`. */
   readonly differs?: readonly string[];
 }
 
 /** What a sink may ask of the bridge. */
 export interface Host {
-  /** The name the user gave this connector in the YAML. */
+  /** The name that the user gave this connector in the YAML. */
   readonly name: string;
   readonly clock: Clock;
-  /** Whether every event reaches this sink: no filter holds any back. */
-  readonly unfiltered: boolean;
-  /** The merged state of a group, at least as new as every event that was handed to `deliver`: for a sink that is `merged`. */
-  group(groupId: string): Group | undefined;
+  /** The name under which a worker may read what others wrote; Kafka's access lists know consumer groups by its beginning. */
+  readonly readerId?: string;
   /** Says something a person may want to know and need not act on: a topic was created. */
   note(message: string): void;
+}
+
+/** Where a lane takes its entries from, and where it is remembered that they are settled. Calls never overlap. */
+export interface Source {
+  /** Returns how many entries there are after `after`, as far as that is known without asking anybody. */
+  available(after: number): number;
+  /**
+   * Returns at most `limit` entries after the seq `after`, in order: the same ones until they are settled. None when there
+   * is nothing to take just now. Throws Unreachable while the source cannot be had.
+   */
+  next(after: number, limit: number, signal: AbortSignal): Promise<readonly Entry[]> | readonly Entry[];
+  /** Remembers what is settled. Throws Unreachable, and then the same report comes again. */
+  settle(report: Report): Promise<void> | void;
+  /** Throws Revoked once the entries given out are another's to settle: what waits is forgotten. */
+  alive?(): Promise<void> | void;
+  /** Aborts when work on the entries given out must end because they are no longer this lane's. */
+  lease?(): AbortSignal;
+}
+
+/** The entries that a source gave out belong to somebody else now. Nothing is lost: they are settled there. */
+export class Revoked extends Error {
+  override readonly name = 'Revoked';
+}
+
+/** What a lane settled since its last report. */
+export interface Report {
+  /** Every entry up to this seq is settled or stands in `waiting`. */
+  readonly upTo: number;
+  /** A replay: the position goes back to `upTo`, and what waits or is dead after it is forgotten, since it comes again. */
+  readonly rewind?: boolean;
+  readonly waiting: readonly Waiting[];
+  readonly dead: readonly Dead[];
+  /** Seqs of entries that waited and are settled now. */
+  readonly released: readonly number[];
+}
+
+/** An entry that waits for its next attempt. */
+export interface Waiting {
+  readonly entry: Entry;
+  /** How many attempts failed; 0 where it only waits because an earlier event of its group does. */
+  readonly attempts: number;
+  /** Milliseconds since 1970. */
+  readonly dueAt: number;
+  readonly fault: Fault;
+}
+
+/** An entry that the destination refused for good. */
+export interface Dead {
+  readonly entry: Entry;
+  readonly attempts: number;
+  readonly fault: Fault;
+}
+
+/** A kind of source that a worker takes its entries from, in the place of a receiver and a journal. */
+export interface SourceKind<Options> {
+  /** The word in YAML. */
+  readonly kind: string;
+  readonly options: z.ZodType<Options> & z.ZodObject;
+  /** Connects to nothing yet: `next` does. */
+  open(options: Options, host: SourceHost): WorkerSource;
+  /** Counts the dead letters of each connector; `learn` brings the counts up to date. */
+  countDeadLetters(options: Options): DeadLetterCount;
+  /** Reads the dead letters of one connector. Throws Unreachable. */
+  deadLetters(options: Options, connector: string, signal: AbortSignal): Promise<DeadLetters>;
+  /** Says in a sentence where the entries come from and where dead letters go. */
+  describe(options: Options): { readonly topic: string; readonly groupId: string; readonly deadLetters: string };
+  examine(options: Options, signal: AbortSignal): AsyncIterable<Finding>;
+}
+
+/** What a source may ask of the worker. */
+export interface SourceHost {
+  readonly connector: string;
+  readonly clock: Clock;
+  /** There is something to take. */
+  wake(): void;
+  /** The lane is to call `alive` at once. */
+  interrupt(): void;
+  /** These partitions are this worker's now. */
+  assigned(partitions: readonly number[]): void;
+  /** A record that is no event became a dead letter. */
+  dead(groupId: string, fault: Fault): void;
+  note(message: string): void;
+}
+
+/** A source shared with other workers. */
+export interface WorkerSource extends Source {
+  alive(): void;
+  lease(): AbortSignal;
+  /** Rises whenever what was given out was revoked. */
+  generation(): number;
+  /** Undefined while the worker is no member of its group. */
+  partitions(): readonly number[] | undefined;
+  /** Returns how many records of its partitions are not settled. */
+  lag(): number;
+  /** Returns when the oldest open record was written, in ms since 1970. */
+  openSince(): number | undefined;
+  /** Asks what the partitions hold now. Throws Unreachable. */
+  learn(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface DeadLetterCount {
+  of(connector: string): number;
+  /** Throws Unreachable. */
+  learn(signal: AbortSignal): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** The dead letters of one connector of a worker, read at one time, in the order of their records. */
+export interface DeadLetters {
+  readonly all: readonly WorkerDeadLetter[];
+  /** Has these tried again, by their connector only. Throws Unreachable. */
+  retry(names: readonly string[]): Promise<void>;
+  /** Throws Unreachable. */
+  discard(names: readonly string[]): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface WorkerDeadLetter {
+  /** Its partition and offset: `3@1042`. */
+  readonly name: string;
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: string;
+  readonly attempts: number;
+  /** Milliseconds since 1970. */
+  readonly deadAt: number;
+  readonly fault: Fault;
+  readonly key: Uint8Array | null;
+  readonly value: Uint8Array | null;
+  readonly headers: Readonly<Record<string, Uint8Array | readonly Uint8Array[]>>;
 }

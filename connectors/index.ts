@@ -1,40 +1,53 @@
 import { faultOf } from '../src/model/fault.ts';
-import type { Connector, Finding, Host, Sink } from './contract.ts';
+import type { Connector, Finding, Holds, Host, Sink } from './contract.ts';
 import { elasticsearch } from './elasticsearch/connector.ts';
 import { file } from './file/connector.ts';
 import { kafka } from './kafka/connector.ts';
+import { kafkaSource } from './kafka/source-kind.ts';
 
 /** Every kind of destination, by hand: a new connector adds its line here. */
 export const connectors = [kafka, elasticsearch, file] as const;
+
+/** The AsyncAPI document of what Kafka connectors write. */
+export { asyncApi } from './kafka/asyncapi.ts';
+
+/** The kind of source that a worker reads; Kafka is the only one. */
+export const source = kafkaSource;
 
 /** Opens a sink of the given kind; `options` are what that connector's own schema gave. */
 export function openSink(kind: string, options: unknown, host: Host, signal: AbortSignal): Promise<Sink> {
   return connectorOf(kind).open(options, host, signal);
 }
 
+/** Returns what a connector of the given kind holds with these options. */
+export function holdsOf(kind: string, options: unknown): Holds {
+  return connectorOf(kind).holds(options);
+}
+
+/** Returns whether group sinks of the given kind are read back. */
+export function readsBack(kind: string): boolean {
+  return connectorOf(kind).readsBack;
+}
+
 /** Examines a destination of the given kind as its connector does; what is thrown there is its last finding. */
-export async function* examine(
-  kind: string,
-  options: unknown,
-  host: Host,
+export function examine(kind: string, options: unknown, host: Host, signal: AbortSignal): AsyncGenerator<Finding> {
+  return untilFault('destination', () => connectorOf(kind).examine(options, host, signal));
+}
+
+/** Examines the source of a worker in the same way. */
+export function examineSource(
+  options: Parameters<typeof source.examine>[0],
   signal: AbortSignal,
 ): AsyncGenerator<Finding> {
-  const connector = connectorOf(kind);
+  return untilFault('topic', () => source.examine(options, signal));
+}
+
+async function* untilFault(step: string, findings: () => AsyncIterable<Finding>): AsyncGenerator<Finding> {
   try {
-    if (connector.examine !== undefined) {
-      yield* connector.examine(options, host, signal);
-      return;
-    }
-    const sink = await connector.open(options, host, signal);
-    try {
-      await sink.check(signal);
-    } finally {
-      await sink.close();
-    }
-    yield { step: 'destination', state: 'well', says: 'reached' };
+    yield* findings();
   } catch (thrown) {
     const fault = faultOf(thrown, 'destination-unreachable');
-    yield { step: 'destination', state: 'wrong', says: fault.message, fault };
+    yield { step, state: 'wrong', says: fault.message, fault };
   }
 }
 

@@ -1,17 +1,11 @@
-import { statSync } from 'node:fs';
-import type { Server } from 'node:http';
-import { connectors as kinds } from '../connectors/index.ts';
 import { createApi } from './admin/api.ts';
 import { createConsole } from './admin/console/console.ts';
-import type { BridgeState } from './admin/contract.ts';
 import { malformedBody } from './admin/refusal.ts';
+import { createStatus } from './admin/status.ts';
 import { type Change, enabledOf } from './config/diff.ts';
 import { type ConfigSource, createReload, type ReloadResult } from './config/reload.ts';
 import type { Config } from './config/schema.ts';
-import { createCopies } from './delivery/copies.ts';
-import { watchLanes } from './delivery/health.ts';
-import { createOperations } from './delivery/operations.ts';
-import { startRelay } from './delivery/thread/host.ts';
+import { type DeliveryRoom, startDeliveryRoom } from './delivery/room.ts';
 import { keepCertificate, readCertificate } from './http/certificate.ts';
 import { limitConnections } from './http/connections.ts';
 import { closeServer, listen, urlHost } from './http/server.ts';
@@ -19,14 +13,9 @@ import { COMMANDS } from './intake/commands.ts';
 import { malformedEnvelope } from './intake/envelope.ts';
 import { createQuarantine } from './intake/quarantine.ts';
 import { createReloadableReceiver } from './intake/reloadable.ts';
-import { openJournal } from './journal/append.ts';
-import { openDatabase } from './journal/database.ts';
-import { createDeliveryReader, createOpenSince } from './journal/deliveries.ts';
-import { createGroupReader } from './journal/groups.ts';
-import { createHistoryReader } from './journal/history.ts';
-import { keepPruned } from './journal/retention.ts';
-import { systemClock } from './model/clock.ts';
-import { BridgeError, describeFault } from './model/fault.ts';
+import { type JournalRoom, openJournalRoom } from './journal/room.ts';
+import { type Clock, systemClock } from './model/clock.ts';
+import { BridgeError } from './model/fault.ts';
 import { createSignals, type SignalBus } from './model/signal.ts';
 import { createReconcileSchedule } from './reconcile/schedule.ts';
 import { watchLastFaults } from './telemetry/last-fault.ts';
@@ -59,59 +48,107 @@ export interface StartOptions {
 /** How long requests in flight may take to end once the bridge is told to stop; the service gives up after 2 s. */
 const IN_FLIGHT_MS = 2_500;
 
-/** Builds the rooms in the order of an event's way; `stop` ends them in the same order, so that nothing recorded is left behind. */
+/** Builds the rooms in the order of an event's way, and stops them in reverse, so that nothing recorded is left behind. */
 export async function startBridge(
   initial: Config,
   logLevel: LogLevel = 'info',
-  { receive = true, version = 'unknown', source }: StartOptions = {},
+  options: StartOptions = {},
 ): Promise<Bridge> {
-  const clock = systemClock;
+  const base = createBase(initial, logLevel);
+  try {
+    const journal = openJournalRoom({ ...base, settings: () => base.config.journal });
+    base.onStop(journal.close);
+    const delivery = startDeliveryRoom({ ...base, configured: () => base.config.connectors, journal });
+    base.onStop(delivery.stop);
+    const reconcile = startReconcileRoom(base, journal);
+    const receiver = createReceiverRoom(base, journal);
+    const reload = createReload({
+      source: options.source,
+      current: () => base.config,
+      prepare: (change) => prepareChange(base, { receiver, delivery, reconcile }, change),
+      signals: base.signals,
+      stopping: () => base.stopping.signal.aborted,
+    });
+    const rooms = { journal, delivery, reconcile, receiver, reload };
+    const admin = createAdminRoom(base, rooms, options.version ?? 'unknown');
+    if (options.receive !== false) await receiver.listen();
+    const adminUrl = await admin.listen();
+    base.signals.emit('bridge.started', {
+      receiver: receiver.url(),
+      admin: adminUrl,
+      connectors: base.connectors(),
+      journal: base.config.journal.file,
+    });
+    // After an upgrade the bridge may know what it did not know before. Failing that, it is tried again at the next start.
+    receiver.quarantine.remap().catch(() => {});
+    return {
+      get receiverUrl() {
+        return receiver.url();
+      },
+      adminUrl,
+      get connectors() {
+        return base.connectors();
+      },
+      reload,
+      stop: base.stop,
+    };
+  } catch (thrown) {
+    await base.abandon();
+    throw thrown;
+  }
+}
+
+/** What every room shares. */
+interface Base {
+  /** The configuration in effect: another after each reload. */
+  config: Config;
+  readonly clock: Clock;
+  readonly signals: SignalBus;
+  readonly stopping: AbortController;
+  /** Names of the enabled connectors, now. */
+  connectors(): readonly string[];
+  /** Stops a room, before those that were built earlier. What it delivers still may take `ms`. */
+  onStop(stop: (ms: number) => void | Promise<void>): void;
+  stop(reason: string): Promise<void>;
+  /** Stops what was built, after a start that failed. */
+  abandon(): Promise<void>;
+}
+
+function createBase(config: Config, logLevel: LogLevel): Base {
   const signals = createSignals();
   logSignals(signals, createLogger(logLevel));
   const stopping = new AbortController();
-  /** In effect: another after each reload. */
-  let config = initial;
-  let connectors = Object.keys(enabledOf(config.connectors));
-
-  const { tls } = config.receiver;
-  const certificate = tls && readCertificate(tls);
-  // Before anything runs, since a file it needs may be unusable.
-  const receiver = createReloadableReceiver(config, {
-    record: (event) => journal.record(event),
-    quarantine: (callback) => journal.quarantine(callback),
-    clock,
+  const stops: ((ms: number) => void | Promise<void>)[] = [];
+  let stopped: Promise<void> | undefined;
+  const stopAll = async (ms: number): Promise<void> => {
+    stopping.abort();
+    for (const stop of stops.splice(0).reverse()) await stop(ms);
+  };
+  const base: Base = {
+    config,
+    clock: systemClock,
     signals,
-    stopping: () => stopping.signal.aborted,
-    trace: traceCallback,
-  });
-
-  const { file, maxBytes } = config.journal;
-  let setAside = false;
-  const database = openDatabase(file, {
-    maxBytes,
-    onDamaged(damage) {
-      setAside = true;
-      signals.emit('journal.damaged', damage);
+    stopping,
+    connectors: () => Object.keys(enabledOf(base.config.connectors)),
+    onStop: (stop) => void stops.push(stop),
+    stop(reason) {
+      const end = async (): Promise<void> => {
+        signals.emit('bridge.stopping', { reason });
+        await stopAll(base.config.shutdownMs);
+        await flushTraces();
+        signals.emit('bridge.stopped', {});
+      };
+      stopped ??= end();
+      return stopped;
     },
-    onReindexed: (damage) => signals.emit('journal.reindexed', damage),
-  });
-  const journal = openJournal(database, clock, signals);
-  const reader = createDeliveryReader(database.connection);
+    abandon: () => stopAll(0),
+  };
+  return base;
+}
 
-  const health = watchLanes(reader.cursor, signals);
-  const enabled = enabledOf(config.connectors);
-  const relay = startRelay({ journalFile: file, connectors: enabled }, journal.settle, signals);
-  signals.on('journal.committed', ({ events }) => {
-    if (events > 0) relay.wake();
-  });
-  signals.on('journal.merged', () => relay.wake());
-
-  const trouble = watchTrouble(signals);
-  const lastFault = watchLastFaults(signals, clock);
-  const journalBytes = (): number => sizeOf(database.file) + sizeOf(`${database.file}-wal`);
-  const lag = (name: string): number => Math.max(0, journal.head() - health(name).cursor) + reader.countWaiting(name);
-  const groups = createGroupReader(database.connection, journal.buffered);
-  const reconciling = createReconcileSchedule(config, {
+function startReconcileRoom(base: Base, { journal, database, groups }: JournalRoom) {
+  const { clock, signals, stopping } = base;
+  const schedule = createReconcileSchedule(base.config, {
     journal,
     database,
     groups,
@@ -119,218 +156,149 @@ export async function startBridge(
     signals,
     stopping: stopping.signal,
   });
-  const oldestOpen = createOpenSince(database.connection);
-  const openSince = (name: string) => oldestOpen(name, health(name).cursor);
+  base.onStop(schedule.end);
+  return schedule;
+}
+type ReconcileRoom = ReturnType<typeof startReconcileRoom>;
+
+function createReceiverRoom(base: Base, { journal, reader }: JournalRoom) {
+  const { clock, signals, stopping } = base;
+  const { tls } = base.config.receiver;
+  const certificate = tls && readCertificate(tls);
+  const receiver = createReloadableReceiver(base.config, {
+    record: journal.record,
+    quarantine: journal.quarantine,
+    clock,
+    signals,
+    stopping: () => stopping.signal.aborted,
+    trace: traceCallback,
+  });
+  base.onStop(receiver.close);
+  let origin = '';
+  return {
+    prepare: receiver.prepare,
+    quarantine: createQuarantine(base.config.app.sdkAppId, { journal, reader, signals }),
+    url: () => (origin === '' ? '' : origin + base.config.receiver.path),
+    async listen(): Promise<void> {
+      const { host, port, keepAlive, maxConnections } = base.config.receiver;
+      const { server, port: bound } = await serve(base, 'receiver.port', receiver.fetch, {
+        host,
+        port,
+        malformedBody: malformedEnvelope,
+        keepAliveMs: keepAlive,
+        certificate,
+        onHandshakeFailed: (message) => signals.emit('tls.handshake-failed', { message }),
+      });
+      limitConnections(server, maxConnections, signals);
+      if (tls && certificate && 'setSecureContext' in server) {
+        keepCertificate(server, tls, certificate, signals, stopping.signal);
+        signals.emit('tls.loaded', { file: tls.certFile, notAfter: certificate.notAfter });
+      }
+      origin = `${tls ? 'https' : 'http'}://${urlHost(host)}:${bound}`;
+    },
+  };
+}
+type ReceiverRoom = ReturnType<typeof createReceiverRoom>;
+
+interface Rooms {
+  readonly journal: JournalRoom;
+  readonly delivery: DeliveryRoom;
+  readonly reconcile: ReconcileRoom;
+  readonly receiver: ReceiverRoom;
+  reload(): Promise<ReloadResult>;
+}
+
+function createAdminRoom(base: Base, rooms: Rooms, version: string) {
+  const { clock, signals, stopping, connectors } = base;
+  const { journal, delivery, reconcile, receiver } = rooms;
+  const { admin, app } = base.config;
   const metrics = createMetrics(signals, clock, {
     version,
     commands: COMMANDS.keys(),
-    connectors: () => connectors,
-    head: journal.head,
-    lag,
-    openSince,
-    deadLetters: reader.countDeadLetters,
-    quarantined: reader.countQuarantined,
-    journalBytes,
-    journalMaxBytes: maxBytes,
-    setAside,
+    connectors,
+    head: journal.journal.head,
+    lag: delivery.lag,
+    openSince: delivery.openSince,
+    deadLetters: journal.reader.countDeadLetters,
+    quarantined: journal.reader.countQuarantined,
+    journalBytes: journal.bytes,
+    journalMaxBytes: journal.maxBytes,
+    setAside: journal.setAside,
     reconcile: () => ({
-      every: config.reconcile?.every ?? 0,
-      endedAt: reconciling.reconciler()?.status().run?.endedAt,
+      every: base.config.reconcile?.every ?? 0,
+      endedAt: reconcile.reconciler()?.status().run?.endedAt,
     }),
   });
-  const quarantine = createQuarantine(config.app.sdkAppId, { journal, reader, signals });
-  let receiverOrigin = '';
-  const receiverUrl = (): string => (receiverOrigin === '' ? '' : receiverOrigin + config.receiver.path);
-  const status = (): BridgeState => {
-    const reconciler = reconciling.reconciler();
-    const reason = stopping.signal.aborted ? 'the bridge is stopping' : trouble();
-    const head = journal.head();
-    return {
-      ready: reason === undefined,
-      ...(reason !== undefined && { reason }),
-      receiver: receiverUrl(),
-      ...(reconciler !== undefined && { reconcile: reconciler.status() }),
-      journal: { file, head, bytes: journalBytes(), quarantined: reader.countQuarantined() },
-      connectors: connectors.map((name) => {
-        const shown = health(name);
-        return {
-          name,
-          kind: config.connectors[name]?.kind ?? '',
-          ...shown,
-          lag: lag(name),
-          deadLetters: reader.countDeadLetters(name),
-        };
-      }),
-    };
+  const shared = {
+    operations: delivery.operations,
+    history: journal.history,
+    status: createStatus({ ...base, ...rooms, kindOf: (name) => base.config.connectors[name]?.kind ?? '' }),
+    quarantined: journal.reader.quarantined,
+    remapQuarantine: receiver.quarantine.remap,
+    discardQuarantined: receiver.quarantine.discard,
+    reconciler: reconcile.reconciler,
   };
-  const holdsGroups = (name: string): boolean => config.connectors[name]?.content === 'groups';
-  const readsBack = (name: string): boolean =>
-    kinds.find(({ kind }) => kind === config.connectors[name]?.kind)?.readsBack === true;
-  const history = createHistoryReader(database.connection, { buffered: journal.buffered });
-  const copies = createCopies({
-    connectors: () => connectors,
-    holder(name) {
-      const found = config.connectors[name];
-      return found && { kind: found.kind, filter: found.filter, readsBack: holdsGroups(name) && readsBack(name) };
-    },
-    deliveries: reader,
-    groups,
-    history,
-    relay,
-  });
-  const operations = createOperations(
-    () => connectors,
-    holdsGroups,
-    readsBack,
-    journal,
-    reader,
-    groups,
-    relay,
-    signals,
-    copies,
-  );
   const console = createConsole({
-    sdkAppId: config.app.sdkAppId,
-    signedIn: config.admin.token !== undefined,
+    ...shared,
+    sdkAppId: app.sdkAppId,
+    signedIn: admin.token !== undefined,
     now: clock.now,
-    status,
-    operations,
-    holdsGroups,
-    lastFault,
-    behindSince: openSince,
+    holdsGroups: (name) => delivery.destination(name).holdsGroups,
+    lastFault: watchLastFaults(signals, clock),
+    behindSince: delivery.openSince,
     stats: keepStats(metrics, clock, stopping.signal),
-    journal: { fill: journal.fill, maxBytes, keepDelivered: () => config.journal.keepDelivered },
-    history,
-    group: groups.get,
-    quarantined: reader.quarantined,
-    remapQuarantine: quarantine.remap,
-    discardQuarantined: quarantine.discard,
-    reconciler: reconciling.reconciler,
+    journal: {
+      fill: journal.journal.fill,
+      maxBytes: journal.maxBytes,
+      keepDelivered: () => base.config.journal.keepDelivered,
+    },
+    group: journal.groups.get,
     stopping: stopping.signal,
   });
-  const prepare = (change: Change): (() => Promise<void>) => {
-    const exchangeReceiver = receiver.prepare(change.config);
-    return async () => {
-      // From here on retention keeps what those need that are added, and metrics show no more of those removed.
-      config = change.config;
-      const enabled = enabledOf(config.connectors);
-      connectors = Object.keys(enabled);
-      exchangeReceiver();
-      const ending = [...change.removed, ...change.changed];
-      await relay.exchange(enabled, ending, [...change.added, ...change.changed]);
-      if (change.applied.includes('reconcile')) await reconciling.exchange(config);
-    };
-  };
-  const reload = createReload({
-    source,
-    current: () => config,
-    prepare,
-    signals,
-    stopping: () => stopping.signal.aborted,
-  });
+  const access = { token: admin.token };
   const api = createApi({
+    ...shared,
     metrics,
-    operations,
-    groups,
-    history,
-    status,
-    quarantined: reader.quarantined,
-    remapQuarantine: quarantine.remap,
-    reconciler: reconciling.reconciler,
-    reload,
-    discardQuarantined: quarantine.discard,
-    access: { token: config.admin.token },
+    groups: journal.groups,
+    reload: rooms.reload,
+    access,
     clock,
     signals,
     console,
   });
-
-  const servers: Server[] = [];
-  const serve = async (setting: string, start: () => ReturnType<typeof listen>): Promise<number> => {
-    try {
-      const { server, port } = await start();
-      servers.push(server);
-      return port;
-    } catch (thrown) {
-      stopping.abort();
-      for (const server of servers) server.close();
-      await relay.stop(0);
-      journal.close();
-      throw thrown instanceof BridgeError ? new BridgeError({ ...thrown.fault, path: setting }, thrown) : thrown;
-    }
-  };
-  const { host, port, keepAlive, maxConnections } = config.receiver;
-  const startReceiver = async () => {
-    const listening = await listen(receiver.fetch, {
-      host,
-      port,
-      malformedBody: malformedEnvelope,
-      keepAliveMs: keepAlive,
-      certificate,
-      onHandshakeFailed: (message) => signals.emit('tls.handshake-failed', { message }),
-    });
-    limitConnections(listening.server, maxConnections, signals);
-    if (tls && certificate && 'setSecureContext' in listening.server) {
-      keepCertificate(listening.server, tls, certificate, signals, stopping.signal);
-      signals.emit('tls.loaded', { file: tls.certFile, notAfter: certificate.notAfter });
-    }
-    return listening;
-  };
-  const receiverPort = receive ? await serve('receiver.port', startReceiver) : undefined;
-  const adminPort = await serve('admin.port', () =>
-    listen(api.fetch, { host: config.admin.host, port: config.admin.port, malformedBody }),
-  );
-  if (receiverPort !== undefined) receiverOrigin = `${tls ? 'https' : 'http'}://${urlHost(host)}:${receiverPort}`;
-  const adminUrl = `http://${urlHost(config.admin.host)}:${adminPort}`;
-  signals.emit('bridge.started', { receiver: receiverUrl(), admin: adminUrl, connectors, journal: file });
-
-  const retention = () => ({ keepDelivered: config.journal.keepDelivered, connectors });
-  const pruning = keepPruned(retention, { journal, reader, clock, signals }, stopping.signal);
-  // After an upgrade the bridge may know what it did not know before. Failing that, it is tried again at the next start.
-  quarantine.remap().catch(() => {});
-
-  const end = async (reason: string): Promise<void> => {
-    stopping.abort();
-    signals.emit('bridge.stopping', { reason });
-    await Promise.all(servers.map((server) => closeServer(server, IN_FLIGHT_MS)));
-    receiver.close();
-    await reconciling.end();
-    journal.flushGroups();
-    await relay.stop(config.shutdownMs);
-    await pruning;
-    journal.close();
-    await flushTraces();
-    signals.emit('bridge.stopped', {});
-  };
-  let ended: Promise<void> | undefined;
   return {
-    get receiverUrl() {
-      return receiverUrl();
-    },
-    adminUrl,
-    get connectors() {
-      return connectors;
-    },
-    reload,
-    stop: (reason) => {
-      ended ??= end(reason);
-      return ended;
+    async listen(): Promise<string> {
+      const { host, port } = admin;
+      const { port: bound } = await serve(base, 'admin.port', api.fetch, { host, port, malformedBody });
+      return `http://${urlHost(host)}:${bound}`;
     },
   };
 }
 
-/** Why callbacks cannot be recorded just now, if so. */
-function watchTrouble(signals: SignalBus): () => string | undefined {
-  let trouble: string | undefined;
-  signals.on('journal.failed', ({ fault }) => {
-    trouble = describeFault(fault);
-  });
-  signals.on('journal.recovered', () => {
-    trouble = undefined;
-  });
-  return () => trouble;
+/** Makes ready for another configuration; what it returns takes it into effect. Throws where a file it needs is unusable. */
+function prepareChange(
+  base: Base,
+  { receiver, delivery, reconcile }: Pick<Rooms, 'receiver' | 'delivery' | 'reconcile'>,
+  change: Change,
+): () => Promise<void> {
+  const exchangeReceiver = receiver.prepare(change.config);
+  return async () => {
+    // From here on retention keeps what those need that are added, and metrics show no more of those removed.
+    base.config = change.config;
+    exchangeReceiver();
+    const ending = [...change.removed, ...change.changed];
+    await delivery.exchange(enabledOf(change.config.connectors), ending, [...change.added, ...change.changed]);
+    if (change.applied.includes('reconcile')) await reconcile.exchange(change.config);
+  };
 }
 
-function sizeOf(file: string): number {
-  return statSync(file, { throwIfNoEntry: false })?.size ?? 0;
+/** Listens; a port that cannot be had is told by its setting. */
+async function serve(base: Base, setting: string, ...given: Parameters<typeof listen>): ReturnType<typeof listen> {
+  try {
+    const listening = await listen(...given);
+    base.onStop(() => closeServer(listening.server, IN_FLIGHT_MS));
+    return listening;
+  } catch (thrown) {
+    throw thrown instanceof BridgeError ? new BridgeError({ ...thrown.fault, path: setting }, thrown) : thrown;
+  }
 }

@@ -1,6 +1,5 @@
 import { Client, ClusterConnectionPool, errors, Serializer } from '@elastic/elasticsearch';
 import { Unreachable } from '../../src/model/fault.ts';
-import type { Group } from '../../src/model/group.ts';
 import { type Endpoint, type SecureOptions, secureOptions, speaksTls, whyNoTls } from '../tls.ts';
 import {
   causeIn,
@@ -20,10 +19,6 @@ export interface Destination extends Place {
   readonly newIndex?: NewIndex;
   /** Bytes of one bulk request. Lowered when something on the way takes less. */
   maxBulkBytes: number;
-  /** Whether the journal's merged state of a group is what its events, as far as they come here, amount to. */
-  readonly unfiltered: boolean;
-  /** The journal's merged state of a group. */
-  group(groupId: string): Group | undefined;
   note(message: string): void;
 }
 

@@ -6,6 +6,7 @@ export const elasticsearch: Connector<ElasticsearchOptions> = {
   summary: 'Keeps one document per group, or a history of events, in an Elasticsearch index.',
   options: elasticsearchOptions,
   readsBack: true,
+  holds: ({ content }) => content,
   // Its documents are searchable after a second anyway; a batch that gathers folds a busy group into far fewer writes.
   maxWaitMs: 50,
   maxEvents: 10_000,

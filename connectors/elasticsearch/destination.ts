@@ -19,8 +19,6 @@ export async function destinationOf(
     ...(secure && { secure }),
     ...(newIndex && { newIndex }),
     maxBulkBytes: MAX_BULK_BYTES,
-    unfiltered: host.unfiltered,
-    group: (groupId) => host.group(groupId),
     note: (message) => host.note(message),
   };
 }

@@ -1,6 +1,7 @@
-import type { CanonicalEvent, EventId } from '../../src/model/event.ts';
+import type { Entry } from '../../src/model/entry.ts';
+import type { EventId } from '../../src/model/event.ts';
 import type { Outcome } from '../../src/model/outcome.ts';
-import { textOf } from '../../src/model/recorded.ts';
+import type { Outcomes } from '../contract.ts';
 import { bulk, type Verdict } from './bulk.ts';
 import { ask, type Destination } from './client.ts';
 import { ensureIndex } from './ensure.ts';
@@ -8,19 +9,19 @@ import { ensureIndex } from './ensure.ts';
 /** `content: events`: a document an event, created once. */
 export async function deliverEvents(
   destination: Destination,
-  batch: readonly CanonicalEvent[],
+  batch: readonly Entry[],
   signal: AbortSignal,
-): Promise<Map<EventId, Outcome>> {
+): Promise<Outcomes> {
   const { index, dataStream } = destination.options;
   // An index that is gone would be created by the bulk itself, with a mapping of guesses.
   const exists = await ask(destination, signal, (client, options) => client.indices.exists({ index }, options));
   if (!exists) await ensureIndex(destination, signal);
 
-  const distinct = new Map(batch.map((event) => [event.id, event]));
-  const writes = Array.from(distinct, ([id, event]) => ({
+  const distinct = new Map(batch.map((entry) => [entry.id, entry]));
+  const writes = Array.from(distinct, ([id, entry]) => ({
     id,
     action: JSON.stringify({ create: { _id: id } }),
-    document: dataStream ? `{"@timestamp":"${event.time}",${textOf(event).slice(1)}` : textOf(event),
+    document: dataStream ? `{"@timestamp":"${entry.event.time}",${entry.text.slice(1)}` : entry.text,
   }));
   const outcomes = new Map<EventId, Outcome>();
   for (const [id, verdict] of await bulk(destination, writes, signal)) outcomes.set(id, toOutcome(id, verdict));

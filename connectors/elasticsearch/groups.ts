@@ -1,12 +1,11 @@
-import type { CanonicalEvent, EventId } from '../../src/model/event.ts';
-import type { Fault } from '../../src/model/fault.ts';
-import { type Group, join, mend, merge, newGroup } from '../../src/model/group.ts';
+import { type Fault, Unreachable } from '../../src/model/fault.ts';
+import { differences, type Group, join, newGroup, repair } from '../../src/model/group.ts';
 import type { Outcome } from '../../src/model/outcome.ts';
-import type { Restoring } from '../contract.ts';
+import type { CopyStatus, Outcomes, PutMode } from '../contract.ts';
 import { bulk, type Verdict, type Write } from './bulk.ts';
 import type { Destination } from './client.ts';
 import { ensureIndex } from './ensure.ts';
-import { setting } from './fault.ts';
+import { misconfiguredFault, setting } from './fault.ts';
 import { readDocuments, type Stored } from './stored.ts';
 
 /** Groups of one mget. */
@@ -14,202 +13,105 @@ const MAX_READ = 1_000;
 /** How often one group may be found changed by somebody else between its read and its write. */
 const MAX_CONFLICTS = 10;
 
-/** Something to bring into a group: an event, or a whole state of it. Its outcome is told by its id. */
-type Change = CanonicalEvent | StateChange;
-
-interface StateChange {
-  readonly id: string;
-  readonly state: Group;
-  readonly bring: typeof join;
-}
-
-/** What one batch holds for one group. */
-interface Fold {
-  readonly groupId: string;
-  /** Each part becomes one write. One part, unless Elasticsearch refused it: then its halves, to find the poison. */
-  parts: Change[][];
-  /** Brought in by the journal's merged state of the group, which holds all of the changes; until that is refused. */
-  byState: boolean;
-  conflicts: number;
-}
-
 type Readable = Exclude<Stored, { kind: 'unreadable' }>;
 
 /** `content: groups`: read, merge, write unless changed in between. No scripts, any number of writers. */
-export function deliverGroups(
+export async function putGroups(
   destination: Destination,
-  batch: readonly CanonicalEvent[],
+  states: readonly Group[],
+  how: PutMode,
   signal: AbortSignal,
-): Promise<Map<EventId, Outcome>> {
-  const folds = Array.from(
-    Map.groupBy(batch, (event) => event.subject),
-    ([groupId, events]): Fold => ({
-      groupId,
-      parts: [events],
-      byState: destination.unfiltered,
-      conflicts: 0,
-    }),
-  );
-  return deliverFolds(destination, folds, signal);
-}
-
-/** Brings whole states of groups in, by the same read, merge and write. The outcomes go by group id. */
-export function restoreGroups(
-  destination: Destination,
-  groups: readonly Group[],
-  signal: AbortSignal,
-  how: Restoring,
-): Promise<Map<string, Outcome>> {
-  const bring = how === 'join' ? join : mend;
-  const folds = groups.map(
-    (state): Fold => ({
-      groupId: state.groupId,
-      parts: [[{ id: state.groupId, state, bring }]],
-      byState: false,
-      conflicts: 0,
-    }),
-  );
-  return deliverFolds(destination, folds, signal, how === 'compare');
-}
-
-function into(group: Group, change: Change): Group {
-  return 'state' in change ? change.bring(group, change.state) : merge(group, change);
-}
-
-async function deliverFolds(
-  destination: Destination,
-  folds: readonly Fold[],
-  signal: AbortSignal,
-  compareOnly = false,
-): Promise<Map<string, Outcome>> {
+): Promise<Outcomes> {
   const outcomes = new Map<string, Outcome>();
-  for (let start = 0; start < folds.length; start += MAX_READ) {
-    let waiting = folds.slice(start, start + MAX_READ);
-    while (waiting.length > 0) {
-      await round(destination, waiting, signal, outcomes, compareOnly);
-      waiting = waiting.filter((fold) => fold.parts.length > 0);
+  for (let start = 0; start < states.length; start += MAX_READ) {
+    let left = states.slice(start, start + MAX_READ);
+    for (let conflicts = 0; left.length > 0; conflicts++) {
+      if (conflicts === MAX_CONFLICTS) {
+        for (const { groupId } of left)
+          outcomes.set(groupId, { kind: 'retry', fault: conflictFault(groupId, destination) });
+        break;
+      }
+      left = await round(destination, left, how, signal, outcomes);
     }
   }
   return outcomes;
 }
 
-/** Reads the groups, merges the first part of each and writes what changed. A fold is done when no part is left. */
+/** Reads the groups, merges the states in and writes what changed. Returns those that somebody else changed in between. */
 async function round(
   destination: Destination,
-  folds: readonly Fold[],
+  states: readonly Group[],
+  how: PutMode,
   signal: AbortSignal,
-  outcomes: Map<EventId, Outcome>,
-  compareOnly: boolean,
-): Promise<void> {
-  const stored = await read(destination, folds, signal);
-  const attempts: { fold: Fold; merged: Group }[] = [];
+  outcomes: Map<string, Outcome>,
+): Promise<Group[]> {
+  const stored = await read(destination, states, signal);
   const writes: Write[] = [];
-  for (const fold of folds) {
-    const current = stored.get(fold.groupId);
-    const [events = []] = fold.parts;
-    if (current === undefined || current.kind === 'unreadable') {
-      giveUp(fold, current?.fault, outcomes);
+  for (const state of states) {
+    const { groupId } = state;
+    const current = stored.get(groupId);
+    if (current === undefined) continue;
+    if (current.kind === 'unreadable') {
+      outcomes.set(groupId, { kind: 'retry', fault: current.fault });
       continue;
     }
-    const before = current.kind === 'found' ? current.group : newGroup(fold.groupId);
-    // Invariant 3: the state is at least as new as the events, and joining it is as good as merging them one by one.
-    const state = fold.byState ? destination.group(fold.groupId) : undefined;
-    const merged = state === undefined ? events.reduce(into, before) : join(before, state);
-    const unwanted = destination.options.onDestroyed === 'delete' && isDestroyed(merged, current, destination);
-    const standing = current.kind === 'found' ? `${current.index}/${fold.groupId}@${current.seqNo}` : undefined;
-    if (unwanted ? standing === undefined : merged === before && standing !== undefined) {
-      const receipt = standing ?? `${destination.options.index}/${fold.groupId} (deleted)`;
-      const superseded: Outcome = { kind: 'superseded', receipt };
-      for (const { id } of events) outcomes.set(id, superseded);
-      fold.parts.shift();
-      continue;
-    }
-    if (compareOnly) {
-      const receipt = standing ?? `${destination.options.index}/${fold.groupId} (missing)`;
-      for (const { id } of events) outcomes.set(id, { kind: 'delivered', receipt });
-      fold.parts.shift();
-      continue;
-    }
-    attempts.push({ fold, merged });
-    const action = actionOn(fold.groupId, current, unwanted);
-    writes.push(
-      unwanted ? { id: fold.groupId, action } : { id: fold.groupId, action, document: JSON.stringify(merged) },
-    );
+    const plan = planWrite(destination, state, current, how);
+    if (plan.write === undefined) outcomes.set(groupId, { kind: 'superseded', receipt: plan.receipt });
+    else if (how === 'compare') outcomes.set(groupId, { kind: 'delivered', receipt: plan.receipt });
+    else writes.push(plan.write);
   }
-  if (writes.length === 0) return;
+  if (writes.length === 0) return [];
   const verdicts = await bulk(destination, writes, signal);
-  for (const { fold, merged } of attempts) settle(fold, merged, verdicts.get(fold.groupId), destination, outcomes);
+  for (const { id } of writes) {
+    const outcome = toOutcome(id, verdicts.get(id));
+    if (outcome !== undefined) outcomes.set(id, outcome);
+  }
+  return states.filter(({ groupId }) => verdicts.get(groupId)?.kind === 'conflict');
 }
 
-/** Invariant 3: the write is taken only if the document is still the one that was merged with. */
-function actionOn(groupId: string, current: Readable, unwanted: boolean): string {
-  if (current.kind === 'missing') return JSON.stringify({ create: { _id: groupId } });
-  const target = { _id: groupId, if_seq_no: current.seqNo, if_primary_term: current.term };
-  return JSON.stringify(unwanted ? { delete: target } : { index: target });
+/** What is to be written of a group, if anything, and where its copy lies or would lie. */
+function planWrite(
+  { options: { index, onDestroyed } }: Destination,
+  state: Group,
+  current: Readable,
+  how: PutMode,
+): { readonly write?: Write; readonly receipt: string } {
+  const { groupId: id } = state;
+  const before = current.kind === 'found' ? current.group : newGroup(id);
+  const merged = how === 'join' ? join(before, state) : repair(before, state);
+  const unwanted = onDestroyed === 'delete' && merged.destroyed;
+  if (current.kind === 'missing') {
+    if (unwanted) return { receipt: `${index}/${id} (deleted)` };
+    const write = { id, action: JSON.stringify({ create: { _id: id } }), document: JSON.stringify(merged) };
+    return { write, receipt: `${index}/${id} (missing)` };
+  }
+  const receipt = `${current.index}/${id}@${current.seqNo}`;
+  // Invariant 3: the write is taken only if the document is still the one that was merged with.
+  const target = { _id: id, if_seq_no: current.seqNo, if_primary_term: current.term };
+  if (unwanted) return { write: { id, action: JSON.stringify({ delete: target }) }, receipt };
+  if (merged === before) return { receipt };
+  return { write: { id, action: JSON.stringify({ index: target }), document: JSON.stringify(merged) }, receipt };
 }
 
-/** A document that was deleted remembers nothing: the journal then says whether a late change meets a destroyed group. */
-function isDestroyed(merged: Group, current: Readable, destination: Destination): boolean {
-  return merged.destroyed || (current.kind === 'missing' && destination.group(merged.groupId)?.destroyed === true);
-}
-
-function settle(
-  fold: Fold,
-  merged: Group,
-  verdict: Verdict | undefined,
-  destination: Destination,
-  outcomes: Map<EventId, Outcome>,
-): void {
-  const [events = [], ...later] = fold.parts;
+/** Undefined where the group comes again: after a conflict in this call, without an answer in the next. */
+function toOutcome(groupId: string, verdict: Verdict | undefined): Outcome | undefined {
   switch (verdict?.kind) {
-    case 'written': {
-      const receipt = `${verdict.index}/${fold.groupId}@${verdict.seqNo}`;
-      const delivered: Outcome = { kind: 'delivered', receipt };
-      const superseded: Outcome = { kind: 'superseded', receipt };
-      // Of an event that stands anything is left in the merged group, whose versions name it.
-      const standing = new Set(Object.values(merged.versions).map(([, eventId]) => eventId));
-      for (const change of events) {
-        outcomes.set(change.id, 'state' in change || standing.has(change.id) ? delivered : superseded);
-      }
-      fold.parts = later;
-      return;
-    }
-    case 'conflict':
-      fold.conflicts++;
-      if (fold.conflicts >= MAX_CONFLICTS) giveUp(fold, conflictFault(fold, destination), outcomes);
-      return;
-    case 'refused': {
-      if (fold.byState) {
-        // Which of the events it is, or whether it is an earlier one, only they themselves can show.
-        fold.byState = false;
-        return;
-      }
-      const [only] = events;
-      if (only !== undefined && events.length === 1) {
-        outcomes.set(only.id, { kind: 'dead', fault: verdict.fault });
-        fold.parts = later;
-      } else {
-        const middle = events.length >> 1;
-        fold.parts = [events.slice(0, middle), events.slice(middle), ...later];
-      }
-      return;
-    }
+    case 'written':
+      return { kind: 'delivered', receipt: `${verdict.index}/${groupId}@${verdict.seqNo}` };
+    case 'refused':
+      return { kind: 'dead', fault: verdict.fault };
     case 'overloaded':
+      return { kind: 'retry', fault: verdict.fault };
+    case 'conflict':
     case undefined:
-      giveUp(fold, verdict?.fault, outcomes);
+      return undefined;
   }
 }
 
-/** Leaves what is left of a fold to the lane's retry; without a fault, it is left out of the outcomes. */
-function giveUp(fold: Fold, fault: Fault | undefined, outcomes: Map<EventId, Outcome>): void {
-  if (fault !== undefined) for (const { id } of fold.parts.flat()) outcomes.set(id, { kind: 'retry', fault });
-  fold.parts = [];
-}
-
-function conflictFault(fold: Fold, destination: Destination): Fault {
+function conflictFault(groupId: string, destination: Destination): Fault {
   return {
     code: 'event-conflict',
-    message: `The group ${fold.groupId} was changed by others ${fold.conflicts} times between reading and writing it`,
+    message: `The group ${groupId} was changed by others ${MAX_CONFLICTS} times between reading and writing it`,
     path: setting(destination, 'index'),
     suggestion: 'see who else writes to the index; the next attempt is on its way',
   };
@@ -217,15 +119,44 @@ function conflictFault(fold: Fold, destination: Destination): Fault {
 
 async function read(
   destination: Destination,
-  folds: readonly Fold[],
+  states: readonly Group[],
   signal: AbortSignal,
 ): Promise<ReadonlyMap<string, Stored>> {
-  const { documents, gone } = await readDocuments(
-    destination,
-    folds.map(({ groupId }) => groupId),
-    signal,
-  );
+  const ids = states.map(({ groupId }) => groupId);
+  const { documents, gone } = await readDocuments(destination, ids, signal);
   // The bulk would create it with a mapping of guesses.
   if (gone) await ensureIndex(destination, signal);
   return documents;
+}
+
+/** Compares the documents with these states and says where they lie. */
+export async function readCopies(
+  destination: Destination,
+  states: readonly Group[],
+  signal: AbortSignal,
+): Promise<ReadonlyMap<string, CopyStatus>> {
+  const ids = states.map(({ groupId }) => groupId);
+  const { documents } = await readDocuments(destination, ids, signal);
+  return new Map(states.map((state) => [state.groupId, copyStatus(destination, state, documents.get(state.groupId))]));
+}
+
+function copyStatus(destination: Destination, state: Group, stored: Stored | undefined): CopyStatus {
+  const { groupId } = state;
+  const { index, onDestroyed } = destination.options;
+  const unwanted = onDestroyed === 'delete' && state.destroyed;
+  switch (stored?.kind) {
+    case 'found': {
+      const where = `${stored.index}/_doc/${groupId}`;
+      const differs = unwanted && stored.group.destroyed ? ['destroyed'] : differences(stored.group, state);
+      return differs.length === 0 ? { status: 'in-step', where } : { status: 'differs', where, differs };
+    }
+    case 'missing':
+      return { status: unwanted ? 'in-step' : 'missing', where: `${index}/_doc/${groupId}` };
+    case 'unreadable':
+      throw new Unreachable(stored.fault);
+    case undefined: {
+      const message = `Elasticsearch said nothing of the document ${groupId}`;
+      throw new Unreachable(misconfiguredFault(destination, message, 'see what stands between'));
+    }
+  }
 }

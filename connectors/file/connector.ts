@@ -15,6 +15,8 @@ export const file: Connector<FileOptions> = {
   kind: 'file',
   summary: 'Appends each event as one line of JSON to a file.',
   options,
+  readsBack: false,
+  holds: () => 'events',
   open: openSink,
   async *examine({ path }, host) {
     try {

@@ -3,17 +3,16 @@ import { access, type FileHandle, mkdir, open, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { EventId } from '../../src/model/event.ts';
 import type { Outcome } from '../../src/model/outcome.ts';
-import { textOf } from '../../src/model/recorded.ts';
-import type { Host, Sink } from '../contract.ts';
+import type { EventSink, Host } from '../contract.ts';
 import { notOurs, translated } from './fault.ts';
 import { inspectTail } from './tail.ts';
 
 /** Bytes of one write, between which the signal is heard. */
 const WRITE_BYTES = 1024 * 1024;
 
-export async function openSink({ path }: { path: string }, host: Host, signal: AbortSignal): Promise<Sink> {
+export async function openSink({ path }: { path: string }, host: Host, signal: AbortSignal): Promise<EventSink> {
   let file: FileHandle | undefined;
-  /** Set while what stands behind this byte is not known to be good: the write or its sync failed. */
+  /** Set while what stands after this byte is not known to be good: the write or its sync failed. */
   let goodSize: number | undefined;
 
   const guarded = async <T>(work: () => Promise<T>): Promise<T> => {
@@ -62,6 +61,7 @@ export async function openSink({ path }: { path: string }, host: Host, signal: A
   await guarded(acquire);
 
   return {
+    holds: 'events',
     deliver: (batch, signal) =>
       guarded(async () => {
         signal.throwIfAborted();
@@ -70,9 +70,9 @@ export async function openSink({ path }: { path: string }, host: Host, signal: A
         const target = await current();
         const { size } = await target.stat();
         let offset = size;
-        const lines = batch.map((event) => {
-          const line = Buffer.from(`${textOf(event)}\n`);
-          outcomes.set(event.id, { kind: 'delivered', receipt: `${path}:${offset}` });
+        const lines = batch.map(({ id, text }) => {
+          const line = Buffer.from(`${text}\n`);
+          outcomes.set(id, { kind: 'delivered', receipt: `${path}:${offset}` });
           offset += line.length;
           return line;
         });
@@ -82,11 +82,6 @@ export async function openSink({ path }: { path: string }, host: Host, signal: A
         await target.datasync();
         goodSize = undefined;
         return outcomes;
-      }),
-    check: (signal) =>
-      guarded(async () => {
-        signal.throwIfAborted();
-        await checkWritable(path, host.name);
       }),
     close: () => guarded(release),
   };

@@ -8,7 +8,7 @@ const NEWLINE = 0x0a;
 /** How a file ends: in a newline, in an event that lacks only that, in part of an event, or in something else. */
 export type Tail = 'whole' | 'unterminated' | { readonly tornAt: number } | 'foreign';
 
-/** Looks at what stands behind the last newline. */
+/** Looks at what stands after the last newline. */
 export async function inspectTail(file: FileHandle, size: number): Promise<Tail> {
   const chunks: Buffer[] = [];
   let start = size;

@@ -1,6 +1,6 @@
-import type { CanonicalEvent } from '../../src/model/event.ts';
+import type { Entry } from '../../src/model/entry.ts';
+import type { TraceContext } from '../../src/model/event.ts';
 import type { Group } from '../../src/model/group.ts';
-import { textOf } from '../../src/model/recorded.ts';
 
 export const FORMATS = ['structured', 'binary'] as const;
 export type Format = (typeof FORMATS)[number];
@@ -14,17 +14,17 @@ export interface KafkaMessage {
 
 const STRUCTURED = { 'content-type': 'application/cloudevents+json; charset=UTF-8' };
 
-/** The CloudEvents Kafka protocol binding 1.0: the whole event as the value, or its attributes as `ce_` headers. */
-export function toMessage(event: CanonicalEvent, format: Format): KafkaMessage {
-  const key = event.subject;
-  const { traceparent } = event;
-  // Of an event without a trace nothing more is looked at, and all share one set of headers.
-  const tracestate = traceparent && event.tracestate;
-  // As clients for tracing pass a context on, beside what CloudEvents makes of it.
-  const trace = { ...(traceparent && { traceparent }), ...(tracestate && { tracestate }) };
+/**
+ * The CloudEvents Kafka protocol binding 1.0: the whole event as the value, or its attributes as `ce_` headers. An entry
+ * in structured mode is not parsed, unless its text shows that it carries a trace.
+ */
+export function toMessage(entry: Pick<Entry, 'groupId' | 'text' | 'event'>, format: Format): KafkaMessage {
+  const key = entry.groupId;
+  const trace = entry.text.includes('"traceparent":') ? traceOf(entry.event) : undefined;
   if (format === 'structured') {
-    return { key, value: Buffer.from(textOf(event)), headers: traceparent ? { ...STRUCTURED, ...trace } : STRUCTURED };
+    return { key, value: Buffer.from(entry.text), headers: trace ? { ...STRUCTURED, ...trace } : STRUCTURED };
   }
+  const { event } = entry;
   return {
     key,
     value: Buffer.from(JSON.stringify(event.data)),
@@ -37,11 +37,16 @@ export function toMessage(event: CanonicalEvent, format: Format): KafkaMessage {
       ce_subject: event.subject,
       ce_time: event.time,
       ce_dataschema: event.dataschema,
-      ...(traceparent && { ce_traceparent: traceparent }),
-      ...(tracestate && { ce_tracestate: tracestate }),
+      ...Object.fromEntries(Object.entries(trace ?? {}).map(([name, value]) => [`ce_${name}`, value])),
       ...trace,
     },
   };
+}
+
+/** The headers by which tracing clients pass a context on, beside what CloudEvents makes of it. */
+function traceOf({ traceparent, tracestate }: TraceContext): Record<string, string> | undefined {
+  if (!traceparent) return undefined;
+  return { traceparent, ...(tracestate && { tracestate }) };
 }
 
 /** On a tombstone: the group as it was destroyed, with its versions, without which what comes late could not be told. */
@@ -56,7 +61,7 @@ export function toGroupMessage(group: Group): KafkaMessage {
 
 const GROUP_HEADERS = { 'content-type': 'application/json' };
 
-/** Bytes in a record batch, from above: key, value, headers and what the record format adds. */
+/** Returns at least the bytes that a message has in a record batch: key, value, headers and what the record format adds. */
 export function sizeOf(message: KafkaMessage): number {
   const own = 70 + Buffer.byteLength(message.key) + (message.value?.byteLength ?? 0);
   return own + (message.headers === STRUCTURED ? STRUCTURED_BYTES : sizeOfHeaders(message.headers));

@@ -82,12 +82,12 @@ function connectorRoutes({ operations }: ApiPorts) {
     .post('/:name/replay', body(contract.replayRequest), (context) => {
       const { from } = context.req.valid('json');
       const name = context.req.param('name');
-      return context.json(from === 'groups' ? { groups: operations.restore(name) } : operations.replay(name, from));
+      return context.json(from === 'groups' ? { groups: operations.resync(name) } : operations.replay(name, from));
     })
     .post('/:name/compare', body(contract.groupSelection), (context) => {
       const { groupIds, dryRun } = context.req.valid('json');
-      const how = dryRun === true ? 'compare' : 'mend';
-      const groups = operations.restore(context.req.param('name'), how, groupIds);
+      const how = dryRun === true ? 'compare' : 'repair';
+      const groups = operations.resync(context.req.param('name'), how, groupIds);
       return context.json<Answer<typeof contract.groupCount>>({ groups });
     });
 }

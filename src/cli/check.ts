@@ -1,12 +1,12 @@
 import type { Command } from 'commander';
 import type { Finding } from '../../connectors/contract.ts';
-import { examine } from '../../connectors/index.ts';
-import { clientOptions } from '../../connectors/kafka/connector.ts';
-import { extentOf } from '../../connectors/kafka/consumer.ts';
-import { type Config, type ConnectorConfig, deadLetterTopic, isLoopback, type Source } from '../config/schema.ts';
+import { examine, examineSource } from '../../connectors/index.ts';
+import { isLoopback } from '../config/listeners.ts';
+import type { Config, ConnectorConfig } from '../config/schema.ts';
+import { deadLetterTopic, type Source } from '../config/source.ts';
 import { readCertificate } from '../http/certificate.ts';
 import { systemClock } from '../model/clock.ts';
-import { BridgeError, describeFault, type Fault, faultOf } from '../model/fault.ts';
+import { BridgeError, describeFault, type Fault } from '../model/fault.ts';
 import { openTo, requireConfig } from './configuration.ts';
 import { configOption, examples } from './options.ts';
 import { type SelfTested, selfTest } from './self-test.ts';
@@ -54,7 +54,7 @@ async function check(options: CheckOptions): Promise<void> {
   say(`${file}: ${paint('green', 'valid')}`);
   for (const line of meaning) say(`  ${line}`);
 
-  const source = options.connect && config.source !== undefined ? await examineSource(config.source) : undefined;
+  const source = options.connect && config.source !== undefined ? await sourceFinding(config.source) : undefined;
   if (source !== undefined) say(`  source (kafka):\n    ${shown(source)}`);
   const connectors = await examineConnectors(config, options.connect === true, say);
   const tested = options.selfTest ? await selfTest(config) : undefined;
@@ -165,28 +165,17 @@ function otherCommandLines({ otherCommands, allowBefore }: Config['receiver']): 
   ];
 }
 
-/** Finds out whether the events can be read. Only joining tells whether the group lets this client in. */
-async function examineSource(source: Source): Promise<Finding> {
-  try {
-    const extents = await extentOf(await clientOptions(source, 'source', AbortSignal.timeout(EXAMINE_MS)));
-    if (extents.length > 0)
-      return { step: 'topic', state: 'well', says: `${source.topic}: ${extents.length} partitions` };
-    throw new BridgeError({
-      code: 'destination-missing',
-      path: 'source.topic',
-      message: `the topic ${source.topic} does not exist`,
-      suggestion: 'a receiving bridge with a kafka connector creates it',
-    });
-  } catch (thrown) {
-    const fault = faultOf(thrown, 'destination-unreachable');
-    return { step: 'topic', state: 'wrong', says: fault.message, fault };
-  }
+/** Returns the finding that ends the examination of a worker's source. */
+async function sourceFinding(source: Source): Promise<Finding | undefined> {
+  let last: Finding | undefined;
+  for await (const finding of examineSource(source, AbortSignal.timeout(EXAMINE_MS))) last = finding;
+  return last;
 }
 
 /** Yields the findings about a destination; one that hangs ends its own examination, not the command. */
 async function* examineConnector(name: string, { kind, ...options }: ConnectorConfig): AsyncGenerator<Finding> {
   const signal = AbortSignal.timeout(EXAMINE_MS);
-  const host = { name, clock: systemClock, unfiltered: true, group: () => undefined, note: () => {} };
+  const host = { name, clock: systemClock, note: () => {} };
   const late = new Promise<'late'>((resolve) => signal.addEventListener('abort', () => resolve('late')));
   const findings = examine(kind, options, host, signal);
   for (;;) {

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
+import { isLoopback } from '../config/listeners.ts';
 import { formatProblem, loadConfig } from '../config/load.ts';
-import { type Config, isLoopback } from '../config/schema.ts';
+import type { Config } from '../config/schema.ts';
 import { urlHost } from '../http/server.ts';
 import { BridgeError } from '../model/fault.ts';
 import { plural } from '../model/text.ts';

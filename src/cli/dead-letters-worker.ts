@@ -1,8 +1,8 @@
+import type { WorkerDeadLetter } from '../../connectors/contract.ts';
+import { source as sourceKind } from '../../connectors/index.ts';
 import { textOf } from '../client/message.ts';
-import { type Config, deadLetterTopic } from '../config/schema.ts';
+import type { Config } from '../config/schema.ts';
 import { BridgeError } from '../model/fault.ts';
-import { createLetters, type Letter, nameOf } from '../worker/dead-letter.ts';
-import { openLetterBox } from '../worker/dead-letter-topic.ts';
 import type { AdminOptions } from './admin.ts';
 import { requireConfig } from './configuration.ts';
 import type { DeadLetter, DeadLetters } from './dead-letters.ts';
@@ -22,32 +22,25 @@ export async function deadLettersOfWorker(name: string, options: AdminOptions): 
       suggestion: `known: ${Object.keys(connectors).join(', ')}`,
     });
   }
-  const topic = deadLetterTopic(source);
-  const box = openLetterBox({ ...source, deadLetters: { ...source.deadLetters, topic } }, () => {});
-  const found = createLetters();
-  try {
-    await box.read(found.take, new AbortController().signal);
-  } catch (thrown) {
-    await box.close();
-    throw thrown;
-  }
-  const letters = found.of(name);
+  const found = await sourceKind.deadLetters(source, name, new AbortController().signal);
+  const namesOf = (names: readonly string[]): readonly string[] =>
+    (names.length === 0 ? found.all : names.map((one) => letterOf(found.all, one))).map((letter) => letter.name);
   return {
     naming: 'letter',
-    list: async (limit) => letters.slice(0, limit).map(toDeadLetter),
-    show: async (name) => toDeadLetter(letterOf(letters, name)),
+    list: async (limit) => found.all.slice(0, limit).map(toDeadLetter),
+    show: async (one) => toDeadLetter(letterOf(found.all, one)),
     /** They go the way of every event: through the topic, to whichever worker has the partition. */
     async retry(names) {
-      const chosen = chosenOf(letters, names);
-      if (chosen.length > 0) await box.retry(chosen);
-      return { taken: chosen.length, left: letters.length - chosen.length };
+      const chosen = namesOf(names);
+      if (chosen.length > 0) await found.retry(chosen);
+      return { taken: chosen.length, left: found.all.length - chosen.length };
     },
     async discard(names) {
-      const chosen = chosenOf(letters, names);
-      await box.discard(chosen);
+      const chosen = namesOf(names);
+      await found.discard(chosen);
       return chosen.length;
     },
-    close: () => box.close(),
+    close: () => found.close(),
   };
 }
 
@@ -61,12 +54,8 @@ function configOf({ config, admin }: AdminOptions): Config | undefined {
   }
 }
 
-function chosenOf(letters: readonly Letter[], names: readonly string[]): Letter[] {
-  return names.length === 0 ? [...letters] : names.map((name) => letterOf(letters, name));
-}
-
-function letterOf(letters: readonly Letter[], name: string): Letter {
-  const found = letters.find((letter) => nameOf(letter) === name);
+function letterOf(letters: readonly WorkerDeadLetter[], name: string): WorkerDeadLetter {
+  const found = letters.find((letter) => letter.name === name);
   if (found !== undefined) return found;
   throw new BridgeError({
     code: 'usage',
@@ -75,35 +64,27 @@ function letterOf(letters: readonly Letter[], name: string): Letter {
   });
 }
 
-function toDeadLetter(letter: Letter): DeadLetter {
-  const { record, fault, attempts, deadAt } = letter;
-  const { topic, partition, offset, key, value } = record;
-  const headers = Object.entries(record.headers).map(([name, values]) => [name, [values].flat().map(String)] as const);
-  const base64 = value?.toString('base64') ?? null;
-  const text = value === null ? 'no value' : (textOf(value) ?? `base64 ${base64}`);
+function toDeadLetter({ headers, key, value, ...letter }: WorkerDeadLetter): DeadLetter {
+  const { name, topic, partition, offset, fault, attempts, deadAt } = letter;
+  const texts = Object.entries(headers).map(([header, values]) => [header, [values].flat().map(text)] as const);
+  const base64 = (bytes: Uint8Array | null): string | null => bytes && Buffer.from(bytes).toString('base64');
+  const shown = value === null ? 'no value' : (textOf(value) ?? `base64 ${base64(value)}`);
   return {
-    name: nameOf(letter),
+    name,
     deadAt,
     attempts,
-    groupId: key?.toString() ?? '',
+    groupId: key === null ? '' : text(key),
     fault,
     origin: `from ${topic}, partition ${partition}, offset ${offset}`,
     content: [
-      ...headers.map(([name, values]) => ['header', `${name}: ${values.join(', ')}`] as const),
-      ['record', text],
+      ...texts.map(([header, values]) => ['header', `${header}: ${values.join(', ')}`] as const),
+      ['record', shown],
     ],
     // Key and value may hold any bytes.
-    json: {
-      name: nameOf(letter),
-      topic,
-      partition,
-      offset: String(offset),
-      attempts,
-      deadAt,
-      fault,
-      key: key?.toString('base64') ?? null,
-      value: base64,
-      headers: Object.fromEntries(headers),
-    },
+    json: { ...letter, key: base64(key), value: base64(value), headers: Object.fromEntries(texts) },
   };
+}
+
+function text(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString();
 }

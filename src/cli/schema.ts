@@ -1,11 +1,12 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { z } from 'zod';
+import { asyncApi } from '../../connectors/index.ts';
 import { receivedEvent } from '../client/event.ts';
 import { configJsonSchema } from '../config/json-schema.ts';
 import { group } from '../model/group.ts';
 import { nearest } from '../model/text.ts';
-import { asyncApi } from './asyncapi.ts';
 import { requireConfig } from './configuration.ts';
+import { exampleEvents } from './example-events.ts';
 import { version } from './installation.ts';
 import { examples } from './options.ts';
 import { print } from './terminal.ts';
@@ -15,7 +16,8 @@ const SCHEMAS: Readonly<Record<string, (configName: string | undefined) => unkno
   event: () => z.toJSONSchema(receivedEvent),
   group: () => z.toJSONSchema(group),
   config: () => configJsonSchema(),
-  asyncapi: (name) => asyncApi(version(), name === undefined ? undefined : requireConfig(name).config),
+  asyncapi: (name) =>
+    asyncApi(version(), exampleEvents(), name === undefined ? undefined : requireConfig(name).config.connectors),
 };
 const NAMES = Object.keys(SCHEMAS);
 

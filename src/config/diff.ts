@@ -1,14 +1,15 @@
 import { isDeepStrictEqual } from 'node:util';
+import { isMapping } from './problems.ts';
 import type { Config, ConnectorConfig } from './schema.ts';
 
-/** What a configuration that was read anew means for the one in effect. Connectors are those that are enabled. */
+/** Tells what a configuration that was read anew changes in the one in effect. Connectors are those that are enabled. */
 export interface Change {
-  /** In effect from now on: the new one, but for what only a start can take. */
+  /** Takes effect now: the new one, but for what only a start can take. */
   readonly config: Config;
   readonly added: readonly string[];
-  /** Their settings differ. */
+  /** Those whose settings differ. */
   readonly changed: readonly string[];
-  /** Gone or disabled. */
+  /** Those that are gone or disabled. */
   readonly removed: readonly string[];
   readonly unchanged: number;
   /** Other settings that differ and are in effect now, such as `app.callbackTokens`. */
@@ -17,7 +18,7 @@ export interface Change {
   readonly needsRestart: readonly string[];
 }
 
-/** What can be exchanged while callbacks come in; everything else, also what is to come, waits for the next start. */
+/** These can be exchanged while callbacks come in; everything else, new settings included, waits for the next start. */
 const EXCHANGEABLE: ReadonlySet<string> = new Set([
   ...['app.callbackTokens', 'app.signWindow'],
   ...['receiver.path', 'receiver.maxBodyBytes', 'receiver.maxInFlight', 'receiver.allowFrom', 'receiver.trustProxy'],
@@ -25,44 +26,20 @@ const EXCHANGEABLE: ReadonlySet<string> = new Set([
   ...['journal.keepDelivered', 'shutdownMs', 'reconcile'],
 ]);
 
-type Settings = Readonly<Record<string, unknown>>;
-
+/** Compares what is in effect with what was read anew. */
 export function compareConfigs(current: Config, next: Config): Change {
-  const applied: string[] = [];
-  const needsRestart: string[] = [];
-
-  /** The settings in effect: of `before` where they differ and cannot be exchanged, else of `after`. */
-  const merged = (before: Settings, after: Settings, prefix: string): Settings => {
-    const effect: Record<string, unknown> = {};
-    for (const key of new Set([...Object.keys(before), ...Object.keys(after)])) {
-      const path = prefix + key;
-      const [old, wanted] = [before[key], after[key]];
-      const exchangeable = EXCHANGEABLE.has(path);
-      if (!exchangeable && prefix === '' && isSection(old) && isSection(wanted)) {
-        effect[key] = merged(old, wanted, `${path}.`);
-        continue;
-      }
-      const value = isDeepStrictEqual(old, wanted) || exchangeable ? wanted : old;
-      if (value !== undefined) effect[key] = value;
-      if (!isDeepStrictEqual(old, wanted)) (exchangeable ? applied : needsRestart).push(path);
-    }
-    return effect;
-  };
-
   const { connectors: before, ...currentRest } = current;
   const { connectors: after, ...nextRest } = next;
-  // Each part of it is one of two configurations that the schema has let through.
-  const config = { ...merged(currentRest, nextRest, ''), connectors: after } as unknown as Config;
-
-  const old = enabledOf(before);
-  const wanted = enabledOf(after);
-  const both = Object.keys(wanted).filter((name) => name in old);
+  const [old, wanted] = [enabledOf(before), enabledOf(after)];
+  const both = Object.keys(wanted).filter((name) => Object.hasOwn(old, name));
   const changed = both.filter((name) => !isDeepStrictEqual(old[name], wanted[name]));
+  const { settings, applied, needsRestart } = inEffect(currentRest, nextRest);
   return {
-    config,
-    added: Object.keys(wanted).filter((name) => !(name in old)),
+    // Each part of it is one of two configurations that the schema has let through.
+    config: { ...settings, connectors: after } as unknown as Config,
+    added: Object.keys(wanted).filter((name) => !Object.hasOwn(old, name)),
     changed,
-    removed: Object.keys(old).filter((name) => !(name in wanted)),
+    removed: Object.keys(old).filter((name) => !Object.hasOwn(wanted, name)),
     unchanged: both.length - changed.length,
     applied,
     needsRestart,
@@ -73,6 +50,28 @@ export function enabledOf(connectors: Config['connectors']): Readonly<Record<str
   return Object.fromEntries(Object.entries(connectors).filter(([, { enabled }]) => enabled));
 }
 
-function isSection(value: unknown): value is Settings {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
+type Settings = Readonly<Record<string, unknown>>;
+
+/** Returns the old settings where the two differ and cannot be exchanged, else the new ones. */
+function inEffect(before: Settings, after: Settings, prefix = '') {
+  const settings: Record<string, unknown> = {};
+  const applied: string[] = [];
+  const needsRestart: string[] = [];
+  for (const key of new Set([...Object.keys(before), ...Object.keys(after)])) {
+    const path = prefix + key;
+    const [old, wanted] = [before[key], after[key]];
+    const exchangeable = EXCHANGEABLE.has(path);
+    if (!exchangeable && prefix === '' && isMapping(old) && isMapping(wanted)) {
+      const section = inEffect(old, wanted, `${path}.`);
+      settings[key] = section.settings;
+      applied.push(...section.applied);
+      needsRestart.push(...section.needsRestart);
+      continue;
+    }
+    const same = isDeepStrictEqual(old, wanted);
+    const value = same || exchangeable ? wanted : old;
+    if (value !== undefined) settings[key] = value;
+    if (!same) (exchangeable ? applied : needsRestart).push(path);
+  }
+  return { settings, applied, needsRestart };
 }

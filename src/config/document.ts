@@ -16,19 +16,19 @@ import {
 import { type Environment, expand } from './environment.ts';
 import { formatPath, type Path } from './problems.ts';
 
-/** Where a value stands in the text. */
+/** Tells where a value stands in the text. */
 export interface Place {
-  /** The key before it; absent in a list and at the top. */
+  /** The offset of its key; absent in a list and at the top. */
   readonly key: number | undefined;
   readonly value: number;
   readonly collection: boolean;
-  /** What its text was expanded from. */
+  /** Its text was expanded from these. */
   readonly variables: readonly string[];
   /** It could not be read, so what the schema says about it means nothing. */
   readonly unusable: boolean;
 }
 
-/** A problem, at an offset of the text. */
+/** Describes a problem at an offset of the text. */
 export interface Finding {
   readonly offset: number;
   readonly path: Path;
@@ -36,10 +36,10 @@ export interface Finding {
   readonly suggestion?: string | undefined;
 }
 
-/** A YAML text as plain data, with the place of each value. */
+/** Holds a YAML text as plain data, with the place of each value. */
 export interface Reading {
   readonly data: unknown;
-  /** By the path as people read it; see formatPath. */
+  /** The keys are paths as people read them; see formatPath. */
   readonly places: ReadonlyMap<string, Place>;
   readonly findings: readonly Finding[];
   /** False when the text is no YAML: `data` is then of no use. */
@@ -47,7 +47,7 @@ export interface Reading {
   at(offset: number): { line: number; column: number };
 }
 
-/** Far beyond any honest file, far below what hurts; what aliases repeat counts each time. */
+/** Lies far beyond any honest file, and far below what hurts. What aliases repeat counts each time. */
 const MAX_VALUES = 50_000;
 
 /** Reads YAML and expands `${…}` in its scalars, never in its keys: a variable cannot bring in YAML. */
@@ -92,7 +92,7 @@ interface Walk {
   readonly targets: ReadonlyMap<Alias, Node>;
   readonly places: Map<string, Place>;
   readonly findings: Finding[];
-  /** The collections that the walk is inside of. */
+  /** The walk is inside these collections. */
   readonly open: Set<Node>;
   values: number;
   lastQuote: number | undefined;
@@ -199,7 +199,7 @@ function readMap(walk: Walk, pairs: readonly Pair[], path: Path, data: Record<st
   return data;
 }
 
-/** `<<: *defaults`, or a list of them: what the mapping itself says wins, then the earlier one. */
+/** Merges `<<: *defaults`, or a list of them: what the mapping itself says wins, then the earlier one. */
 function merge(walk: Walk, node: unknown, path: Path, data: Record<string, unknown>): void {
   for (const source of isSeq(node) ? node.items : [node]) {
     const [start = 0] = (isNode(source) && source.range) || [];
@@ -220,7 +220,7 @@ function isPlain(node: unknown): boolean {
   return isScalar(node) && node.type === 'PLAIN' && node.tag === undefined;
 }
 
-/** As written: `0x10:` is the key "0x10". */
+/** Returns the key as it is written: `0x10:` is the key "0x10". */
 function keyName(node: unknown): string | undefined {
   if (!isScalar(node) || node.value === null) return undefined;
   return node.source ?? String(node.value);
@@ -237,7 +237,7 @@ const REMEDIES: Readonly<Partial<Record<Code, string>>> = {
   MULTIPLE_DOCS: 'remove the --- and what follows it',
 };
 
-/** Where the parser's own message speaks to programmers. */
+/** Replaces messages of the parser that speak to programmers. */
 const MESSAGES: Readonly<Partial<Record<Code, string>>> = {
   MULTIPLE_DOCS: 'the file holds more than one YAML document',
   RESOURCE_EXHAUSTION: 'this is nested too deeply',

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 /** Names and values, as in `process.env`. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** What is wrong in a text, and at which character of it. */
+/** Says what is wrong in a text, and at which character of it. */
 export interface ExpansionFault {
   readonly index: number;
   readonly message: string;
@@ -20,7 +20,7 @@ export interface Expansion {
 
 const FORMS = '${NAME}, ${NAME:-default}, ${NAME:+value} and ${file:/path} are known, and $${ for a literal ${';
 
-/** A literal `${`, a reference, or the beginning of something that is neither. An operand may hold `{…}`, one level deep. */
+/** Matches a literal `${`, a reference, or the beginning of neither. An operand may hold `{…}`, one level deep. */
 const TOKEN =
   /\$\$\{|\$\{(?:file:(?![-+])\s*(?<file>[^{}]*[^{}\s])\s*|(?<name>[A-Za-z_]\w*)(?::(?<operator>[-+])(?<operand>(?:[^{}]|\{[^{}]*\})*))?)\}|\$\{/g;
 
@@ -71,7 +71,7 @@ export function expand(text: string, environment: Environment): Expansion {
   return { text: expanded, variables: [...variables], faults };
 }
 
-/** Secrets are short; a larger file is not one, and would only be shown to nobody’s use. */
+/** Secrets are short: a larger file is none, and was named by mistake. */
 const MAX_FILE_BYTES = 65_536;
 
 function contentOf(file: string, report: (message: string, suggestion: string) => void): string {

@@ -7,7 +7,7 @@ import { formatPath, isMapping, type Path } from './problems.ts';
 
 type Issue = z.core.$ZodIssue;
 
-/** What zod says where no branch of a union fits. */
+/** zod says this where no branch of a union fits. */
 const NONE_FITS = 'Invalid input';
 
 /** Words what the schema holds against the data, each at its place in the text. Neither zod’s messages nor these hold a value. */
@@ -27,13 +27,13 @@ export function findingsOf(issues: readonly Issue[], reading: Reading, guide: Js
   ];
 }
 
-/** One issue a value: of a union, those of the branch that fits the shape of the value, or one for all branches. */
+/** Narrows the issue of a union down to those of the branch that fits the shape of the value, else to one for all. */
 function narrowed(issue: Issue): Issue[] {
   if (issue.code !== 'invalid_union' || issue.errors.length === 0) return [issue];
   const [best] = issue.errors
     .filter((branch) => !branch.some((inner) => inner.path.length === 0 && isMismatch(inner)))
     .sort((one, other) => one.length - other.length);
-  // A message of the union's own is about the value as a whole; what is wrong deeper inside says more.
+  // The union's own message is about the value as a whole; an issue deeper inside says more.
   if (best !== undefined && (issue.message === NONE_FITS || best.some(({ path }) => path.length > 0))) {
     return best.flatMap((inner) => narrowed({ ...inner, path: [...issue.path, ...inner.path] }));
   }
@@ -44,7 +44,7 @@ function narrowed(issue: Issue): Issue[] {
   return [issue.message === NONE_FITS ? { ...issue, message: [...new Set(wanted)].join(', or ') } : issue];
 }
 
-/** True for "this is not even the right kind of value". */
+/** Says whether the value is not even of the right kind. */
 function isMismatch({ code }: Issue): boolean {
   return code === 'invalid_type' || code === 'invalid_value' || code === 'invalid_union';
 }
@@ -114,7 +114,7 @@ function variablesOf({ variables }: Place): string {
   return variables.map((name) => `\${${name}}`).join(', ');
 }
 
-/** The place of the deepest value on this path that stands in the text. */
+/** Returns the place of the deepest value on this path that stands in the text. */
 function placeOf({ places }: Reading, path: Path): { place: Place; exact: boolean } {
   for (let length = path.length; length >= 0; length -= 1) {
     const place = places.get(formatPath(path.slice(0, length)));

@@ -1,8 +1,9 @@
-/** What a schema says about the values of a document, read from its JSON Schema. */
+/** Looks up what a schema says about the values of a document, in its JSON Schema. */
 import { z } from 'zod';
 import type { JsonSchema } from './json-schema.ts';
 import { isMapping, type Path } from './problems.ts';
 
+/** Returns a schema as the JSON Schema of its input, in which paths can be looked up. */
 export function guideOf(schema: z.ZodType): JsonSchema {
   return z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any', target: 'draft-7' });
 }
@@ -34,7 +35,7 @@ function takesText({ type, pattern, const: constant, enum: choices }: JsonSchema
   return pattern === undefined || new RegExp(pattern).test(text);
 }
 
-/** The branches that may stand at a path of the data. */
+/** Returns the branches that describe a path of the data. */
 export function branchesAt(guide: JsonSchema, data: unknown, path: Path): JsonSchema[] {
   let [branches, value] = [branchesFor(guide, data), data];
   for (const key of path) {
@@ -59,7 +60,7 @@ function inside(branches: readonly JsonSchema[], key: PropertyKey): JsonSchema[]
   });
 }
 
-/** The alternatives of a schema that this value can have meant: those whose constants (`kind: kafka`) it holds. */
+/** Returns the alternatives that this value can have meant: those whose constants (`kind: kafka`) it holds. */
 function branchesFor(schema: JsonSchema, value: unknown): JsonSchema[] {
   const contradicted = schema.required?.some((key) => {
     const property = schema.properties?.[key];

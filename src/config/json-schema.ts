@@ -3,7 +3,7 @@ import { isMapping } from './problems.ts';
 import { configSchema } from './schema.ts';
 
 export type JsonSchema = z.core.JSONSchema.JSONSchema;
-/** The configuration as JSON Schema (draft 7, which editors speak), for the text as written: with `${…}` where a scalar stands. */
+/** Returns the JSON Schema (draft 7, which editors speak) of the text as it is written: with `${…}` where a scalar stands. */
 export function configJsonSchema(): JsonSchema {
   const { $schema, ...schema } = z.toJSONSchema(configSchema, { io: 'input', target: 'draft-7' });
   return { ...($schema !== undefined && { $schema }), $id: 'urn:group-sync-bridge:config', ...admitVariables(schema) };

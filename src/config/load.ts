@@ -21,7 +21,7 @@ export interface ParseOptions<Settings> {
   readonly schema: z.ZodType<Settings>;
 }
 
-/** Reads the configuration of the bridge. Never throws; all problems at once. */
+/** Reads the configuration of the bridge. Never throws; tells all problems at once. */
 export function loadConfig(file: string, env: Environment): ConfigResult<Config> {
   const refused = (message: string, suggestion: string): ConfigResult<Config> => ({
     ok: false,
@@ -51,7 +51,7 @@ function unreadable(thrown: unknown): string {
   return `the file cannot be read: ${messageOf(thrown)}`;
 }
 
-/** Text → YAML → `${…}` → schema. Never throws; all problems at once, in the order of the text. */
+/** Reads text as YAML, expands `${…}` and applies the schema. Never throws; tells all problems at once, in the order of the text. */
 export function parseConfig<Settings>(
   text: string,
   { file, env, schema }: ParseOptions<Settings>,
@@ -80,7 +80,7 @@ export function parseConfig<Settings>(
   return result.success && findings.length === 0 ? { ok: true, config: result.data } : refused();
 }
 
-/** By position; what an alias repeats is said once. */
+/** Orders problems by position; what an alias repeats is said once. */
 function problemsOf(findings: readonly Finding[], { at }: Reading, file: string): Problem[] {
   const distinct = new Map(
     findings.map((finding) => [`${finding.offset}:${finding.message}`, finding] as const).reverse(),
@@ -93,7 +93,7 @@ function problemsOf(findings: readonly Finding[], { at }: Reading, file: string)
     }));
 }
 
-/** A URL that slipped into the place of a key may hold a password. */
+/** Hides all but the scheme of a URL that slipped into the place of a key: it may hold a password. */
 function masked(key: PropertyKey): PropertyKey {
   return typeof key === 'string' ? key.replace(/:\/\/.*/s, '://…') : key;
 }

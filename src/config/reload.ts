@@ -1,27 +1,27 @@
 import { BridgeError } from '../model/fault.ts';
 import type { SignalBus } from '../model/signal.ts';
+import { plural } from '../model/text.ts';
 import { type Change, compareConfigs } from './diff.ts';
 import { type ConfigResult, formatProblem, type Problem } from './load.ts';
 import type { Config } from './schema.ts';
 
-/** What a reload brought about; see Change. */
+/** Tells what a reload changed; see Change. */
 export type ReloadResult = Omit<Change, 'config'>;
 
-/** The file cannot be taken over: nothing changed. The message holds every problem, a line each. */
+/** Thrown when the file cannot be taken over: nothing changed. The message holds every problem, a line each. */
 export class ConfigRefused extends BridgeError {
   override readonly name = 'ConfigRefused';
   readonly problems: readonly Problem[];
   constructor(file: string, problems: readonly Problem[], cause?: unknown) {
-    const count = problems.length === 1 ? '1 problem' : `${problems.length} problems`;
-    const message = [...problems.map(formatProblem), `${count} in ${file}: nothing was changed`].join('\n');
-    super({ code: 'config-invalid', message }, cause);
+    const last = `${plural(problems.length, 'problem')} in ${file}: nothing was changed`;
+    super({ code: 'config-invalid', message: [...problems.map(formatProblem), last].join('\n') }, cause);
     this.problems = problems;
   }
 }
 
-/** Where the configuration comes from. */
+/** The configuration is read from here, again at each reload. */
 export interface ConfigSource {
-  /** As it is named in problems. */
+  /** The name of the file in problems. */
   readonly file: string;
   /** Reads it anew, with the environment and the files it names. */
   load(): ConfigResult<Config>;
@@ -30,7 +30,7 @@ export interface ConfigSource {
 export interface ReloadPorts {
   /** Undefined where the bridge was not started from a file. */
   readonly source: ConfigSource | undefined;
-  /** What is in effect. */
+  /** Returns what is in effect. */
   current(): Config;
   /**
    * Makes ready what the change needs, and changes nothing yet: throws a BridgeError when it cannot be had. What it
@@ -41,59 +41,57 @@ export interface ReloadPorts {
   stopping(): boolean;
 }
 
+type Prepared =
+  | { readonly ok: true; readonly result: ReloadResult; readonly carryOut: () => Promise<void> }
+  | { readonly ok: false; readonly problems: readonly Problem[]; readonly cause?: unknown };
+
 /**
- * Takes over what changed in the file; throws ConfigRefused when it cannot be. One at a time: those who ask while one
- * goes on share the next, which reads the file as it is then.
+ * Takes over what changed in the file; throws ConfigRefused when it cannot be. Reloads run one at a time: those who ask
+ * while one goes on share the next, which reads the file anew.
  */
-export function createReload({
-  source,
-  current,
-  prepare,
-  signals,
-  stopping,
-}: ReloadPorts): () => Promise<ReloadResult> {
-  async function reload(): Promise<ReloadResult> {
-    if (stopping()) throw new BridgeError({ code: 'stopping', message: 'the bridge is stopping' });
-    if (source === undefined) {
-      throw new BridgeError({ code: 'usage', message: 'this bridge was not started from a file: start it anew' });
-    }
-    const { file } = source;
-    try {
-      const { carryOut, ...result } = read(source);
-      await carryOut();
-      signals.emit('config.reloaded', { file, ...result });
-      return result;
-    } catch (thrown) {
-      if (thrown instanceof ConfigRefused) {
-        signals.emit('config.refused', { file, fault: thrown.fault, problems: thrown.problems.map(formatProblem) });
-      }
-      throw thrown;
-    }
-  }
-
-  function read({ file, load }: ConfigSource): ReloadResult & { carryOut: () => Promise<void> } {
-    const loaded = load();
-    if (!loaded.ok) throw new ConfigRefused(file, loaded.problems);
-    const change = compareConfigs(current(), loaded.config);
-    const { config: _, ...result } = change;
-    try {
-      return { ...result, carryOut: prepare(change) };
-    } catch (thrown) {
-      if (!(thrown instanceof BridgeError)) throw thrown;
-      const { path = '', message, suggestion } = thrown.fault;
-      throw new ConfigRefused(file, [{ file, path, message, ...(suggestion !== undefined && { suggestion }) }], thrown);
-    }
-  }
-
+export function createReload(ports: ReloadPorts): () => Promise<ReloadResult> {
   let last: Promise<unknown> = Promise.resolve();
   let next: Promise<ReloadResult> | undefined;
   return () => {
     next ??= last.then(() => {
       next = undefined;
-      const now = reload();
+      const now = reload(ports);
       last = now.catch(() => {});
       return now;
     });
     return next;
   };
+}
+
+async function reload(ports: ReloadPorts): Promise<ReloadResult> {
+  const { source, signals } = ports;
+  if (ports.stopping()) throw new BridgeError({ code: 'stopping', message: 'the bridge is stopping' });
+  if (source === undefined) {
+    throw new BridgeError({ code: 'usage', message: 'this bridge was not started from a file: start it anew' });
+  }
+  const { file } = source;
+  const prepared = prepareFrom(source, ports);
+  if (prepared.ok) {
+    await prepared.carryOut();
+    signals.emit('config.reloaded', { file, ...prepared.result });
+    return prepared.result;
+  }
+  const refused = new ConfigRefused(file, prepared.problems, prepared.cause);
+  signals.emit('config.refused', { file, fault: refused.fault, problems: refused.problems.map(formatProblem) });
+  throw refused;
+}
+
+function prepareFrom({ file, load }: ConfigSource, { current, prepare }: ReloadPorts): Prepared {
+  const loaded = load();
+  if (!loaded.ok) return loaded;
+  const change = compareConfigs(current(), loaded.config);
+  const { config: _, ...result } = change;
+  try {
+    return { ok: true, result, carryOut: prepare(change) };
+  } catch (thrown) {
+    if (!(thrown instanceof BridgeError)) throw thrown;
+    const { path = '', message, suggestion } = thrown.fault;
+    const problem = { file, path, message, ...(suggestion !== undefined && { suggestion }) };
+    return { ok: false, problems: [problem], cause: thrown };
+  }
 }

@@ -1,13 +1,12 @@
 import type { DeliveryReader, JournalEntry } from '../journal/deliveries.ts';
 import type { GroupReader } from '../journal/groups.ts';
 import type { HistoryReader } from '../journal/history.ts';
-import type { CanonicalEvent } from '../model/event.ts';
 import type { Fault } from '../model/fault.ts';
 import type { Group } from '../model/group.ts';
-import { compileFilter, concernsGroup, type FilterSettings } from './filter.ts';
-import type { Relay } from './thread/host.ts';
+import { compileFilter, type Filter, type FilterSettings } from './filter.ts';
+import type { Delivery } from './thread/host.ts';
 
-/** How one connector's copy of a group stands beside the journal. */
+/** The copy status of one group at one connector, beside what the journal knows. */
 export interface GroupCopy {
   readonly connector: string;
   readonly kind: string;
@@ -42,15 +41,15 @@ export interface CopiesPorts {
   readonly deliveries: Pick<DeliveryReader, 'cursor' | 'openDelivery'>;
   readonly groups: Pick<GroupReader, 'get'>;
   readonly history: Pick<HistoryReader, 'ofGroup' | 'byId' | 'latest'>;
-  readonly relay: Pick<Relay, 'locate'>;
+  readonly delivery: Pick<Delivery, 'readBack'>;
 }
 
-/** So many of a group's latest events are looked at. */
+/** How many of a group's latest events are looked at. */
 const LOOK_BACK = 100;
 
 /** How the copies of a group stand, by connector; none for a group that the journal does not know. Answers within seconds. */
 export function createCopies(ports: CopiesPorts): (groupId: string, signal: AbortSignal) => Promise<GroupCopy[]> {
-  const { deliveries, history, relay } = ports;
+  const { deliveries, history, delivery } = ports;
 
   /** The latest events of the group, newest first. */
   const eventsOf = (group: Group): JournalEntry[] => {
@@ -65,17 +64,17 @@ export function createCopies(ports: CopiesPorts): (groupId: string, signal: Abor
     const cursor = deliveries.cursor(connector);
     const open = seqs.flatMap((seq) => (seq <= cursor ? (deliveries.openDelivery(connector, seq) ?? []) : []));
     const [newest = 0] = seqs;
-    // Behind an event that waits all later ones of its group wait: the first of them says why.
+    // All later events of a group wait for the first that waits, which says why.
     const waiting = open.findLast(({ state }) => state === 'waiting');
     if (waiting === undefined && newest > cursor) return { standing: 'behind' };
     const found = waiting ?? open[0];
     return found && { standing: found.state, fault: found.fault };
   };
 
-  /** A field whose last change was not for this connector is not missed there. */
-  const expected = (field: string, group: Group, wants: (event: CanonicalEvent) => boolean): boolean => {
+  /** Whether the copy should hold the field: not where an event that the filter excludes changed it last. */
+  const expected = (field: string, group: Group, filter: Filter): boolean => {
     const setBy = history.byId(group.versions[field]?.[1] ?? '');
-    return setBy === undefined || wants(setBy.event);
+    return setBy === undefined || filter.matches({ groupId: group.groupId, event: setBy.event });
   };
 
   const copyOf = async (
@@ -88,19 +87,21 @@ export function createCopies(ports: CopiesPorts): (groupId: string, signal: Abor
     if (holder === undefined) return undefined;
     const { kind, filter, readsBack } = holder;
     const about = { connector, kind };
-    const wants = compileFilter(filter);
-    const wanted = entries.filter(({ event }) => wants(event)).map(({ seq }) => seq);
+    const compiled = compileFilter(filter);
+    const wanted = entries
+      .filter(({ event }) => compiled.matches({ groupId: group.groupId, event }))
+      .map(({ seq }) => seq);
     // Pruned events were delivered, or were none of this connector's.
-    if (wanted.length === 0 && (entries.length > 0 || !concernsGroup(filter, group))) {
+    if (wanted.length === 0 && (entries.length > 0 || !compiled.concerns(group))) {
       return { ...about, standing: 'filtered' };
     }
     // Read in one go with the group and its events: nothing can come in between.
     const open = openIn(connector, wanted);
-    const { located, receipt, fault } = await relay.locate(connector, group, signal);
-    const where = located?.where ?? receipt;
-    const differs = located?.differs?.filter((field) => expected(field, group, wants)) ?? [];
+    const { copy, receipt, fault } = await delivery.readBack(connector, compiled.project(group), signal);
+    const where = copy?.where ?? receipt;
+    const differs = copy?.differs?.filter((field) => expected(field, group, compiled)) ?? [];
     const details = { ...(where !== undefined && { where }), ...(differs.length > 0 && { differs }) };
-    const standing = located?.standing === 'differs' && differs.length === 0 ? 'in-step' : located?.standing;
+    const standing = copy?.status === 'differs' && differs.length === 0 ? 'in-step' : copy?.status;
 
     // What was read back and is in step is so, also where a dead letter was overtaken or its copy mended since.
     if (open !== undefined && !(open.standing === 'dead' && standing === 'in-step')) {

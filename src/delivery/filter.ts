@@ -1,5 +1,6 @@
-import type { CanonicalEvent } from '../model/event.ts';
-import type { Group } from '../model/group.ts';
+import type { Entry } from '../model/entry.ts';
+import { PROFILE_FIELDS } from '../model/event.ts';
+import { type Group, withoutFields } from '../model/group.ts';
 
 export interface FilterSettings {
   readonly types?: readonly string[] | undefined;
@@ -8,33 +9,35 @@ export interface FilterSettings {
   readonly changedFields?: readonly string[] | undefined;
 }
 
-/** Whether an event is for this connector: all criteria that are given must hold, each for one of its values. */
-export function compileFilter({
-  types,
-  groupTypes,
-  groupIds,
-  changedFields,
-}: FilterSettings): (event: CanonicalEvent) => boolean {
-  const globs = groupIds?.map(toPattern);
-  // Only a change of fields can be left out for its fields; that a group was created or destroyed, or who owns it,
-  // concerns every copy.
-  const tellsFieldsOnly = ({ type, data }: CanonicalEvent): boolean =>
-    type === 'chat.group.info.changed' || (type === 'chat.group.info.read' && data.owner === undefined);
-  return (event) =>
-    (types?.includes(event.type) ?? true) &&
-    (groupTypes?.includes(event.data.groupType) ?? true) &&
-    (globs?.some((glob) => glob.test(event.subject)) ?? true) &&
-    (changedFields === undefined ||
-      !tellsFieldsOnly(event) ||
-      changedFields.some((field) => field in event.data.changed));
+/** What one connector is to have. It is applied by the engine, once, on every way to a sink; see decision 0012. */
+export interface Filter {
+  /** Whether an event is for this connector: all criteria that are given must hold, each for one of its values. */
+  matches(entry: Pick<Entry, 'groupId' | 'event'>): boolean;
+  /** Whether any event of this group may be for this connector, as far as its state can tell. */
+  concerns(group: Group): boolean;
+  /** Returns the state without the fields that `changedFields` leaves out; the same object where none is. */
+  project(group: Group): Group;
 }
 
-/** Whether any event of this group may be for this connector: what can be told when its events are gone. */
-export function concernsGroup({ groupTypes, groupIds }: FilterSettings, { groupId, groupType }: Group): boolean {
-  return (
-    (groupType === undefined || (groupTypes?.includes(groupType) ?? true)) &&
-    (groupIds?.some((glob) => toPattern(glob).test(groupId)) ?? true)
-  );
+export function compileFilter({ types, groupTypes, groupIds, changedFields }: FilterSettings): Filter {
+  const globs = groupIds?.map(toPattern);
+  const named = (groupId: string): boolean => globs?.some((glob) => glob.test(groupId)) ?? true;
+  const left = changedFields && [...PROFILE_FIELDS, 'customFields'].filter((field) => !changedFields.includes(field));
+  // Only a change of fields can be left out for its fields; that a group was created or destroyed, or who owns it,
+  // concerns every copy.
+  const hasWantedField = ({ event: { type, data } }: Pick<Entry, 'event'>): boolean =>
+    !(type === 'chat.group.info.changed' || (type === 'chat.group.info.read' && data.owner === undefined)) ||
+    (changedFields?.some((field) => Object.hasOwn(data.changed, field)) ?? true);
+  return {
+    matches: (entry) =>
+      named(entry.groupId) &&
+      (types?.includes(entry.event.type) ?? true) &&
+      (groupTypes?.includes(entry.event.data.groupType) ?? true) &&
+      (changedFields === undefined || hasWantedField(entry)),
+    concerns: ({ groupId, groupType }) =>
+      (groupType === undefined || (groupTypes?.includes(groupType) ?? true)) && named(groupId),
+    project: (group) => (left === undefined ? group : withoutFields(group, left)),
+  };
 }
 
 /** `*` stands for any characters, `?` for one; all others, also those of a path or a set, for themselves. */

@@ -4,7 +4,7 @@ export interface LaneHealth {
   readonly state: LaneState;
   /** Everything up to here is settled. */
   readonly cursor: number;
-  /** Of the latest restore, since the bridge started. */
+  /** How far the latest resync is, since the bridge started. */
   readonly restore?: {
     readonly done: number;
     readonly total: number;
@@ -24,7 +24,7 @@ export function watchLanes(
   signals.on('lane.state', ({ connector, state }) => states.set(connector, state));
   signals.on('lane.cursor', ({ connector, cursor }) => cursors.set(connector, cursor));
   const restores = new Map<string, NonNullable<LaneHealth['restore']>>();
-  signals.on('lane.restored', ({ connector, ...restore }) => restores.set(connector, restore));
+  signals.on('lane.resync', ({ connector, how: _, named: __, ...restore }) => restores.set(connector, restore));
   signals.on('config.reloaded', ({ removed }) => {
     for (const connector of removed) for (const said of [cursors, states, restores]) said.delete(connector);
   });

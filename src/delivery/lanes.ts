@@ -1,8 +1,8 @@
 import type { ConnectorConfig } from '../config/schema.ts';
 import type { Clock } from '../model/clock.ts';
-import type { Lane, Standing } from './lane.ts';
+import type { AskedRequest, Lane, LanePosition, LaneRequest } from './lane.ts';
 
-/** The lanes of this thread, one per enabled connector. They come and go while the others go on. */
+/** The lanes of this thread, one for each enabled connector. They come and go while the others go on. */
 export interface Lanes {
   /**
    * Ends the lanes of these connectors and begins those, each by itself: a connector in both is one whose settings
@@ -10,8 +10,11 @@ export interface Lanes {
    * is done, within a bounded time whatever the sinks do.
    */
   exchange(ending: readonly string[], beginning: Readonly<Record<string, ConnectorConfig>>): Promise<void>;
-  /** Asks the connector's lane for something; its next one while it is exchanged. */
-  ask(connector: string, request: (lane: Lane) => void): void;
+  /**
+   * Asks the connector's lane for something; its next one while it is exchanged. Resolves when that was carried out, or when
+   * there is no such lane any more.
+   */
+  ask(connector: string, request: LaneRequest): Promise<void>;
   /** The connector's lane as it is now. */
   running(connector: string): Lane | undefined;
   wake(): void;
@@ -23,13 +26,13 @@ export interface Lanes {
 export type StartOne = (
   connector: string,
   config: ConnectorConfig,
-  from: Standing | undefined,
+  from: LanePosition | undefined,
   heard: () => boolean,
 ) => Lane;
 
-/** For the batch that is with the sink. */
+/** How long the batch that is with the sink may take. */
 const FINISH_MS = 5_000;
-/** For a sink to heed the abort and close; one that does neither is left behind. */
+/** How long a sink may take to heed the abort and close; one that does neither is abandoned. */
 const CLOSE_MS = 3_000;
 
 interface Running {
@@ -39,15 +42,18 @@ interface Running {
 
 export function createLanes(startOne: StartOne, clock: Pick<Clock, 'sleep'>): Lanes {
   const lanes = new Map<string, Running>();
-  /** Of lanes that ended: should the connector come back, the journal may not say all of it yet. */
-  const left = new Map<string, Standing>();
-  const exchanged = new Map<string, ((lane: Lane) => void)[]>();
+  /** How far ended lanes were: should the connector come back, the journal may not say all of it yet. */
+  const left = new Map<string, LanePosition>();
+  const exchanged = new Map<string, AskedRequest[]>();
   let exchanging: Promise<unknown> = Promise.resolve();
   let draining = false;
 
   function begin(connector: string, config: ConnectorConfig): Lane {
     const life: Running['life'] = { state: 'running' };
-    const lane = startOne(connector, config, left.get(connector), () => life.state !== 'left');
+    const position = left.get(connector);
+    // The settings were changed, so what waited for its retry may be taken now.
+    const from = position && { ...position, waiting: position.waiting.map((held) => ({ ...held, dueAt: 0 })) };
+    const lane = startOne(connector, config, from, () => life.state !== 'left');
     left.delete(connector);
     lanes.set(connector, { lane, life });
     // A fault of the bridge itself: the thread ends of it, and is started again.
@@ -58,30 +64,33 @@ export function createLanes(startOne: StartOne, clock: Pick<Clock, 'sleep'>): La
     return lane;
   }
 
-  async function end(connector: string, { lane, life }: Running): Promise<Standing> {
+  async function end(connector: string, { lane, life }: Running): Promise<LanePosition> {
     life.state = 'ending';
     lane.end(FINISH_MS);
     const timer = new AbortController();
     await Promise.race([lane.ended.catch(() => {}), clock.sleep(FINISH_MS + CLOSE_MS, timer.signal)]);
     timer.abort();
-    const standing = lane.leave();
+    const position = lane.leave();
     life.state = 'left';
     lanes.delete(connector);
-    return standing;
+    return position;
   }
 
   async function exchangeOne(connector: string, config: ConnectorConfig | undefined): Promise<void> {
-    const asked: ((lane: Lane) => void)[] = [];
+    const asked: AskedRequest[] = [];
     exchanged.set(connector, asked);
     const running = lanes.get(connector);
-    if (running !== undefined) {
-      const { restore, ...standing } = await end(connector, running);
-      left.set(connector, { ...standing, ...(config !== undefined && { restore }) });
-    }
+    const position = running && (await end(connector, running));
     exchanged.delete(connector);
-    if (config === undefined) return;
-    const lane = begin(connector, config);
-    for (const request of asked) request(lane);
+    const requests = [...(position?.requests ?? []), ...asked];
+    if (config !== undefined) {
+      if (position !== undefined) left.set(connector, position);
+      const lane = begin(connector, config);
+      for (const { request, done } of requests) void lane.ask(request).then(done);
+      return;
+    }
+    if (position !== undefined) left.set(connector, { cursor: position.cursor, waiting: position.waiting });
+    for (const { done } of requests) done();
   }
 
   return {
@@ -90,13 +99,10 @@ export function createLanes(startOne: StartOne, clock: Pick<Clock, 'sleep'>): La
       exchanging = Promise.all(connectors.map((connector) => exchangeOne(connector, beginning[connector])));
       await exchanging;
     },
-    ask(connector, request) {
+    async ask(connector, request) {
       const asked = exchanged.get(connector);
-      if (asked !== undefined) asked.push(request);
-      else {
-        const running = lanes.get(connector);
-        if (running !== undefined) request(running.lane);
-      }
+      if (asked !== undefined) await new Promise<void>((done) => asked.push({ request, done }));
+      else await lanes.get(connector)?.lane.ask(request);
     },
     running: (connector) => lanes.get(connector)?.lane,
     wake() {

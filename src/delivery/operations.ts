@@ -1,4 +1,4 @@
-import type { Restoring } from '../../connectors/contract.ts';
+import type { PutMode } from '../../connectors/contract.ts';
 import type { Journal } from '../journal/append.ts';
 import type { DeadLetter, DeliveryReader } from '../journal/deliveries.ts';
 import type { GroupReader } from '../journal/groups.ts';
@@ -6,7 +6,7 @@ import { BridgeError } from '../model/fault.ts';
 import type { SignalBus } from '../model/signal.ts';
 import { nearest } from '../model/text.ts';
 import type { GroupCopy } from './copies.ts';
-import type { Relay } from './thread/host.ts';
+import type { Delivery } from './thread/host.ts';
 
 /** Where a replay starts: a seq, a time of receipt in ms since 1970, or everything that is still in the journal. */
 export type ReplayFrom = 'beginning' | { readonly seq: number } | { readonly time: number };
@@ -21,7 +21,7 @@ export interface Operations {
    * Brings merged groups of the journal, all or those named, to a destination that holds groups, also those whose events
    * were pruned. Returns how many there are.
    */
-  restore(connector: string, how?: Restoring, groupIds?: readonly string[]): number;
+  resync(connector: string, how?: PutMode, groupIds?: readonly string[]): number;
   deadLetters(connector: string, after: number, limit: number): DeadLetter[];
   deadLetter(connector: string, seq: number): DeadLetter | undefined;
   /** Tries the named dead letters again, or the oldest ones; how many were taken and how many are left. */
@@ -34,17 +34,23 @@ export interface Operations {
 /** At most so many dead letters are tried at once: the lane holds them in memory. */
 const RETRY_LIMIT = 5_000;
 
-export function createOperations(
-  connectors: () => readonly string[],
-  holdsGroups: (connector: string) => boolean,
-  readsBack: (connector: string) => boolean,
-  journal: Journal,
-  reader: DeliveryReader,
-  groups: GroupReader,
-  relay: Relay,
-  signals: SignalBus,
-  copies: Operations['copies'],
-): Operations {
+export interface OperationsPorts {
+  connectors(): readonly string[];
+  /** Whether the connector holds groups, and whether what lies there can be compared. */
+  destination(connector: string): { readonly holdsGroups: boolean; readonly readsBack: boolean };
+  readonly journal: Pick<Journal, 'setPaused' | 'discard' | 'head' | 'flushGroups'>;
+  readonly deliveries: Pick<
+    DeliveryReader,
+    'read' | 'seqAt' | 'deadLetters' | 'deadLetter' | 'deadLetterSeqs' | 'countDeadLetters'
+  >;
+  readonly groups: Pick<GroupReader, 'count'>;
+  readonly delivery: Pick<Delivery, 'request'>;
+  readonly signals: Pick<SignalBus, 'emit'>;
+  readonly copies: Operations['copies'];
+}
+
+export function createOperations(ports: OperationsPorts): Operations {
+  const { connectors, destination, journal, deliveries, groups, delivery, signals } = ports;
   const known = (connector: string): void => {
     if (connectors().includes(connector)) return;
     throw new BridgeError({
@@ -58,24 +64,25 @@ export function createOperations(
     async pause(connector) {
       known(connector);
       await journal.setPaused(connector, true);
-      relay.pause(connector);
+      delivery.request(connector, { kind: 'pause' });
     },
     async resume(connector) {
       known(connector);
       await journal.setPaused(connector, false);
-      relay.resume(connector);
+      delivery.request(connector, { kind: 'resume' });
     },
     replay(connector, from) {
       known(connector);
-      const oldest = reader.read(0, 1)[0]?.seq ?? journal.head() + 1;
-      const asked = from === 'beginning' ? 1 : 'seq' in from ? from.seq : reader.seqAt(from.time);
+      const oldest = deliveries.read(0, 1)[0]?.seq ?? journal.head() + 1;
+      const asked = from === 'beginning' ? 1 : 'seq' in from ? from.seq : deliveries.seqAt(from.time);
       const first = Math.max(asked, oldest);
-      relay.replay(connector, first - 1);
+      delivery.request(connector, { kind: 'replay', cursor: first - 1 });
       return { from: first, events: Math.max(0, journal.head() - first + 1) };
     },
-    restore(connector, how = 'join', groupIds) {
+    resync(connector, how = 'join', groupIds) {
       known(connector);
-      if (!holdsGroups(connector)) {
+      const { holdsGroups, readsBack } = destination(connector);
+      if (!holdsGroups) {
         throw new BridgeError({
           code: 'usage',
           path: `connectors.${connector}.content`,
@@ -83,7 +90,7 @@ export function createOperations(
           suggestion: 'replay it from the beginning, a seq or a time',
         });
       }
-      if (how !== 'join' && !readsBack(connector)) {
+      if (how !== 'join' && !readsBack) {
         throw new BridgeError({
           code: 'usage',
           path: `connectors.${connector}.kind`,
@@ -94,27 +101,28 @@ export function createOperations(
       // Whoever asks means all that is recorded.
       journal.flushGroups();
       const total = groupIds?.length ?? groups.count();
-      // Before the lane says so itself, so that nobody takes an earlier restore's end for this one's.
-      signals.emit('lane.restored', { connector, done: 0, total, mended: 0, failed: 0, ended: false });
-      relay.restore(connector, how, groupIds);
+      const named = groupIds !== undefined;
+      // Before the lane says so itself, so that nobody takes an earlier resync's end for this one's.
+      signals.emit('lane.resync', { connector, how, named, done: 0, total, mended: 0, failed: 0, ended: false });
+      delivery.request(connector, { kind: 'resync', how, groupIds });
       return total;
     },
     deadLetters(connector, after, limit) {
       known(connector);
-      return reader.deadLetters(connector, after, limit);
+      return deliveries.deadLetters(connector, after, limit);
     },
     deadLetter(connector, seq) {
       known(connector);
-      return reader.deadLetter(connector, seq);
+      return deliveries.deadLetter(connector, seq);
     },
     retry(connector, seqs) {
       known(connector);
-      const all = reader.countDeadLetters(connector);
+      const all = deliveries.countDeadLetters(connector);
       const found =
         seqs === undefined
-          ? reader.deadLetterSeqs(connector, RETRY_LIMIT)
-          : seqs.slice(0, RETRY_LIMIT).filter((seq) => reader.deadLetter(connector, seq) !== undefined);
-      relay.retry(connector, found);
+          ? deliveries.deadLetterSeqs(connector, RETRY_LIMIT)
+          : seqs.slice(0, RETRY_LIMIT).filter((seq) => deliveries.deadLetter(connector, seq) !== undefined);
+      delivery.request(connector, { kind: 'retry', seqs: found });
       return { taken: found.length, left: all - found.length };
     },
     async discard(connector, seqs) {
@@ -123,7 +131,7 @@ export function createOperations(
       signals.emit('dead-letters.discarded', { connector, count });
       return count;
     },
-    copies,
+    copies: ports.copies,
   };
 }
 

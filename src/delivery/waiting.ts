@@ -1,29 +1,29 @@
-import type { Waiting } from '../journal/deliveries.ts';
+import type { Waiting } from '../../connectors/contract.ts';
 
 /**
- * The events of one lane that wait for their retry, by group and in journal order. An event that waits holds back its own
- * group only: of each group just the first is tried again, or the run of those that only waited behind another.
+ * The entries of one lane that wait for their retry, by group and in order. An entry that waits holds back its own group
+ * only: of each group just the first is tried again, or the run of those that only waited because of an earlier one.
  */
-export interface WaitingEvents {
+export interface WaitingEntries {
   readonly size: number;
-  /** Whether an event of this group waits, so that later ones of it must wait, too. */
+  /** Whether an entry of this group waits, so that later ones of it must wait, too. */
   holdsBack(groupId: string): boolean;
-  /** Takes an event in; one that waits already stays as it is. */
-  hold(entry: Waiting): void;
-  /** After one more attempt failed. */
-  update(entry: Waiting): void;
-  /** Delivered or dead. */
-  release(entry: Waiting): void;
-  /** Forgets what lies behind this seq. */
-  forgetBehind(seq: number): void;
-  /** At most `limit` events that may be tried at `now`. */
+  /** Takes an entry in; one that waits already stays as it is. */
+  hold(waiting: Waiting): void;
+  /** Replaces what is known of an entry after one more attempt failed. */
+  update(waiting: Waiting): void;
+  /** Forgets an entry that is delivered or dead. */
+  release(waiting: Waiting): void;
+  /** Forgets the entries after this seq; without one, all of them. */
+  forgetAfter(seq?: number): void;
+  /** Returns at most `limit` entries that may be tried at `now`. */
   due(now: number, limit: number): Waiting[];
-  /** When the next one is due, in ms since 1970; Infinity when nothing waits. */
+  /** Returns when the next one is due, in ms since 1970; Infinity when nothing waits. */
   nextDue(): number;
   all(): Waiting[];
 }
 
-export function createWaitingEvents(): WaitingEvents {
+export function createWaitingEntries(): WaitingEntries {
   const queues = new Map<string, Waiting[]>();
   let size = 0;
 
@@ -32,30 +32,31 @@ export function createWaitingEvents(): WaitingEvents {
       return size;
     },
     holdsBack: (groupId) => queues.has(groupId),
-    hold(entry) {
-      const queue = queues.get(entry.event.subject) ?? [];
-      if (queue.some(({ seq }) => seq === entry.seq)) return;
+    hold(waiting) {
+      const { seq, groupId } = waiting.entry;
+      const queue = queues.get(groupId) ?? [];
+      if (queue.some(({ entry }) => entry.seq === seq)) return;
       // Mostly at the end; a dead letter that is tried again may be older than others of its group.
-      queue.splice(queue.findLastIndex(({ seq }) => seq < entry.seq) + 1, 0, entry);
-      queues.set(entry.event.subject, queue);
+      queue.splice(queue.findLastIndex(({ entry }) => entry.seq < seq) + 1, 0, waiting);
+      queues.set(groupId, queue);
       size++;
     },
-    update(entry) {
-      const queue = queues.get(entry.event.subject) ?? [];
-      queue[queue.findIndex(({ seq }) => seq === entry.seq)] = entry;
+    update(waiting) {
+      const queue = queues.get(waiting.entry.groupId) ?? [];
+      queue[queue.findIndex(({ entry }) => entry.seq === waiting.entry.seq)] = waiting;
     },
-    release(entry) {
-      const queue = queues.get(entry.event.subject) ?? [];
+    release({ entry: { seq, groupId } }) {
+      const queue = queues.get(groupId) ?? [];
       queue.splice(
-        queue.findIndex(({ seq }) => seq === entry.seq),
+        queue.findIndex(({ entry }) => entry.seq === seq),
         1,
       );
       size--;
-      if (queue.length === 0) queues.delete(entry.event.subject);
+      if (queue.length === 0) queues.delete(groupId);
     },
-    forgetBehind(last) {
+    forgetAfter(seq = Number.NEGATIVE_INFINITY) {
       for (const [groupId, queue] of queues) {
-        const kept = queue.filter(({ seq }) => seq <= last);
+        const kept = queue.filter(({ entry }) => entry.seq <= seq);
         size -= queue.length - kept.length;
         if (kept.length === 0) queues.delete(groupId);
         else queues.set(groupId, kept);

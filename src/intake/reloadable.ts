@@ -1,4 +1,5 @@
-import { type Config, toAddressList } from '../config/schema.ts';
+import { toAddressList } from '../config/listeners.ts';
+import type { Config } from '../config/schema.ts';
 import { readAuthority } from '../http/certificate.ts';
 import { createForwarder, type Forwarder } from './forward.ts';
 import { createReceiver, type ReceiverPorts, type ReceiverSettings } from './receiver.ts';

@@ -5,7 +5,7 @@ import type { RawCallback } from '../model/quarantine.ts';
 import type { SignalBus } from '../model/signal.ts';
 import { createCommitter } from './commit.ts';
 import type { Database } from './database.ts';
-import { createDeliveryWriter, type Settlement } from './deliveries.ts';
+import { createDeliveryWriter, type JournalReport } from './deliveries.ts';
 import { type GroupBuffer, openGroupBuffer } from './groups.ts';
 import { createReconcileWriter, type ReconcileRecord } from './reconcile-run.ts';
 
@@ -17,7 +17,7 @@ export interface Journal {
   /** Removes what was mapped after all, or is not wanted. Resolves with how many there were. */
   releaseQuarantined(ids: readonly number[]): Promise<number>;
   /** Takes note of what a lane settled; it is written with the next commit, or soon when none comes. */
-  settle(settlement: Settlement): void;
+  settle(report: JournalReport): void;
   /** Remembers over restarts that a connector is paused. */
   setPaused(connector: string, paused: boolean): Promise<void>;
   /** Removes dead letters for good; all of them without `seqs`. Resolves with how many there were. */
@@ -119,7 +119,7 @@ export function openJournal(database: Database, clock: Clock, signals: SignalBus
       committer.write(() => void quarantine.run(receivedAt, search, body, JSON.stringify(fault))),
     releaseQuarantined: (ids) =>
       committer.write(() => ids.reduce((sum, id) => sum + Number(release.run(id).changes), 0)),
-    settle: (settlement) => committer.defer(() => deliveries.settle(settlement)),
+    settle: (report) => committer.defer(() => deliveries.settle(report)),
     setPaused: (connector, paused) => committer.write(() => deliveries.setPaused(connector, paused)),
     discard: (connector, seqs) => committer.write(() => deliveries.discard(connector, seqs)),
     beginReconcile: (run) => committer.write(() => reconcile.begin(run)),

@@ -1,9 +1,10 @@
 import type { DatabaseSync } from 'node:sqlite';
+import type { Report, Waiting } from '../../connectors/contract.ts';
 import type { Clock } from '../model/clock.ts';
+import { type Entry, type EntryHead, lazyEntry } from '../model/entry.ts';
 import type { CanonicalEvent } from '../model/event.ts';
 import type { Fault } from '../model/fault.ts';
 import type { QuarantinedCallback } from '../model/quarantine.ts';
-import { recordedEvent } from '../model/recorded.ts';
 
 /*
  * The delivery of one event by one connector is in one of these states:
@@ -21,36 +22,22 @@ import { recordedEvent } from '../model/recorded.ts';
  * They may be written late (a crash then repeats deliveries), and are: with the next append, see append.ts.
  */
 
+/** An event of the journal as people look at it. */
 export interface JournalEntry {
   readonly seq: number;
   readonly event: CanonicalEvent;
-  /** Milliseconds since 1970; the same as in the event, without parsing it. */
-  readonly receivedAt?: number;
 }
 
-export interface Waiting extends JournalEntry {
-  readonly attempts: number;
-  /** Milliseconds since 1970. */
-  readonly dueAt: number;
-  readonly fault: Fault;
-}
-
-/** What a lane settled since its last report. */
-export interface Settlement {
+/** What a lane settled, as it goes to the thread that writes: events are named by seq. */
+export interface JournalReport extends Pick<Report, 'upTo' | 'rewind' | 'released'> {
   readonly connector: string;
-  /** Everything up to here is delivered or has a row. */
-  readonly cursor: number;
-  /** A replay: the cursor goes back, and rows behind it are forgotten, since their events are delivered again. */
-  readonly rewind?: boolean;
   readonly waiting: readonly { seq: number; attempts: number; dueAt: number; fault: Fault }[];
   readonly dead: readonly { seq: number; attempts: number; fault: Fault }[];
-  /** Events that waited and are delivered now. */
-  readonly released: readonly number[];
 }
 
 /** The only writer of `lanes` and `deliveries`. Its works run inside a transaction of the caller. */
 export interface DeliveryWriter {
-  settle(settlement: Settlement): void;
+  settle(report: JournalReport): void;
   setPaused(connector: string, paused: boolean): void;
   discard(connector: string, seqs?: readonly number[]): number;
 }
@@ -76,7 +63,7 @@ export function createDeliveryWriter(connection: DatabaseSync, clock: Clock): De
   );
 
   return {
-    settle({ connector, cursor, waiting, dead, released, rewind: back }) {
+    settle({ connector, upTo: cursor, waiting, dead, released, rewind: back }) {
       const now = clock.now();
       if (back) {
         rewind.run(cursor, connector);
@@ -122,18 +109,20 @@ export interface DeliveryReader {
   cursor(connector: string): number;
   paused(connector: string): boolean;
   /**
-   * At most `limit` entries behind `after` and up to `upTo`, in journal order; fewer when they are large, at least one if
-   * there is any. Their events are parsed only when somebody looks inside.
+   * Returns at most `limit` entries after `after` and up to `upTo`, in journal order; fewer when they are large, at least
+   * one if there is any.
    */
-  read(after: number, limit: number, upTo?: number): JournalEntry[];
-  /** As `read`, but even the text of an event is only fetched when somebody looks inside: `limit` alone says how many. */
-  readHeads(after: number, limit: number, upTo?: number): JournalEntry[];
+  read(after: number, limit: number, upTo?: number): Entry[];
+  /** Does as `read`, but fetches the text of an event only when somebody looks inside: `limit` alone says how many. */
+  readHeads(after: number, limit: number, upTo?: number): Entry[];
   waiting(connector: string): Waiting[];
   countWaiting(connector: string): number;
   countDeadLetters(connector: string): number;
   /** At most `limit` dead letters behind the seq `after`, in journal order. */
   deadLetters(connector: string, after: number, limit: number): DeadLetter[];
   deadLetter(connector: string, seq: number): DeadLetter | undefined;
+  /** Returns the event of a dead letter, for another attempt. */
+  deadLetterEntry(connector: string, seq: number): Entry | undefined;
   /** The seqs of the oldest `limit` dead letters, without reading their events. */
   deadLetterSeqs(connector: string, limit: number): number[];
   /** Of an event that waits for a retry or is a dead letter; undefined for one that is delivered or pending. */
@@ -159,7 +148,7 @@ export function createDeliveryReader(connection: DatabaseSync): DeliveryReader {
   );
   const text = connection.prepare('SELECT event FROM events WHERE seq = ?');
   const waiting = connection.prepare(
-    `SELECT seq, event, attempts, due_at, fault FROM deliveries JOIN events USING (seq)
+    `SELECT seq, id, group_id, received_at, event, attempts, due_at, fault FROM deliveries JOIN events USING (seq)
      WHERE connector = ? AND state = 'waiting' ORDER BY seq`,
   );
   const count = connection.prepare('SELECT count(*) AS n FROM deliveries WHERE connector = ? AND state = ?');
@@ -170,12 +159,22 @@ export function createDeliveryReader(connection: DatabaseSync): DeliveryReader {
   const deadSeqs = connection.prepare(
     `SELECT seq FROM deliveries WHERE connector = ? AND state = 'dead' ORDER BY seq LIMIT ?`,
   );
+  const deadEntry = connection.prepare(
+    `SELECT seq, id, group_id, received_at, event FROM deliveries JOIN events USING (seq)
+     WHERE connector = ? AND state = 'dead' AND seq = ?`,
+  );
   const openDelivery = connection.prepare('SELECT state, fault FROM deliveries WHERE connector = ? AND seq = ?');
   const countQuarantined = connection.prepare('SELECT count(*) AS n FROM quarantine');
   const quarantined = connection.prepare('SELECT * FROM quarantine WHERE id > ? ORDER BY id LIMIT ?');
   const receivedFrom = connection.prepare('SELECT seq, received_at FROM events WHERE seq >= ? ORDER BY seq LIMIT 1');
 
-  // Rows were written by this program from values of these types: not checked a second time.
+  // Rows were written by this program from values of these types: they are not checked a second time.
+  const headOf = (row: Record<string, unknown>): EntryHead => ({
+    seq: row.seq as number,
+    id: row.id as string,
+    groupId: row.group_id as string,
+    receivedAt: row.received_at as number,
+  });
   const entry = (row: Record<string, unknown>): JournalEntry => ({
     seq: row.seq as number,
     event: JSON.parse(row.event as string) as CanonicalEvent,
@@ -194,15 +193,11 @@ export function createDeliveryReader(connection: DatabaseSync): DeliveryReader {
     cursor: (connector) => (lane.get(connector)?.cursor as number | undefined) ?? 0,
     paused: (connector) => lane.get(connector)?.paused === 1,
     read(after, limit, upTo = Number.MAX_SAFE_INTEGER) {
-      const entries: JournalEntry[] = [];
+      const entries: Entry[] = [];
       let characters = 0;
       for (const row of read.iterate(after, upTo, limit)) {
         const text = row.event as string;
-        entries.push({
-          seq: row.seq as number,
-          event: recordedEvent(row.id as string, row.group_id as string, text),
-          receivedAt: row.received_at as number,
-        });
+        entries.push(lazyEntry(headOf(row), text));
         characters += text.length;
         if (characters >= READ_CHARACTERS) break;
       }
@@ -210,17 +205,12 @@ export function createDeliveryReader(connection: DatabaseSync): DeliveryReader {
     },
     readHeads: (after, limit, upTo = Number.MAX_SAFE_INTEGER) =>
       heads.all(after, upTo, limit).map((row) => {
-        const seq = row.seq as number;
-        const fetch = (): string => text.get(seq)?.event as string;
-        return {
-          seq,
-          event: recordedEvent(row.id as string, row.group_id as string, fetch),
-          receivedAt: row.received_at as number,
-        };
+        const head = headOf(row);
+        return lazyEntry(head, () => text.get(head.seq)?.event as string);
       }),
     waiting: (connector) =>
       waiting.all(connector).map((row) => ({
-        ...entry(row),
+        entry: lazyEntry(headOf(row), row.event as string),
         attempts: row.attempts as number,
         dueAt: row.due_at as number,
         fault: JSON.parse(row.fault as string) as Fault,
@@ -233,6 +223,10 @@ export function createDeliveryReader(connection: DatabaseSync): DeliveryReader {
         .all(connector, seq - 1, 1)
         .map(deadLetter)
         .find((letter) => letter.seq === seq),
+    deadLetterEntry(connector, seq) {
+      const row = deadEntry.get(connector, seq);
+      return row && lazyEntry(headOf(row), row.event as string);
+    },
     deadLetterSeqs: (connector, limit) => deadSeqs.all(connector, limit).map(({ seq }) => seq as number),
     openDelivery(connector, seq) {
       const row = openDelivery.get(connector, seq);

@@ -138,7 +138,7 @@ export function join(current: Group, other: Group): Group {
  * Joins two states, but takes `other`'s value where both have a field in the same version: somebody who changed the copy by hand
  * did not change the version. Returns `current` itself when nothing differs.
  */
-export function mend(current: Group, other: Group): Group {
+export function repair(current: Group, other: Group): Group {
   const joined = join(current, other);
   const fields: Record<string, unknown> = {};
   const customFields: [string, string][] = [];
@@ -177,6 +177,19 @@ export function differences(copy: Group, state: Group): string[] {
     (key) => copy.customFields[key] !== state.customFields[key] && !isAhead(CUSTOM + key),
   );
   return [...registers, ...custom.map((key) => CUSTOM + key)];
+}
+
+/** Returns the group as if these fields had never been set, their versions included; `customFields` stands for all of them. */
+export function withoutFields(group: Group, fields: readonly string[]): Group {
+  const custom = fields.includes('customFields');
+  const goes = (field: string): boolean => fields.includes(field) || (custom && field.startsWith(CUSTOM));
+  const kept = Object.entries(group).filter(([field]) => field === 'customFields' || !fields.includes(field));
+  const versions = Object.entries(group.versions).filter(([field]) => !goes(field));
+  return {
+    ...(Object.fromEntries(kept) as unknown as Group),
+    customFields: custom ? {} : group.customFields,
+    versions: Object.fromEntries(versions),
+  };
 }
 
 const CUSTOM = 'customFields.';

@@ -81,9 +81,19 @@ export interface Signals {
     fault: Fault;
   };
   'lane.dead-letter': { connector: string; eventId: string; groupId: string; attempts: number; fault: Fault };
-  /** A page of a restore is through; mended counts the groups that were not in step, failed those not taken. */
-  'lane.restored': { connector: string; done: number; total: number; mended: number; failed: number; ended: boolean };
-  'lane.restore-failed': { connector: string; groupId: string; fault: Fault };
+  /** A page of a resync is through; mended counts the groups that were not in step, failed those not taken. */
+  'lane.resync': {
+    connector: string;
+    how: 'join' | 'repair' | 'compare';
+    /** Whether only some groups were named. */
+    named: boolean;
+    done: number;
+    total: number;
+    mended: number;
+    failed: number;
+    ended: boolean;
+  };
+  'lane.resync-failed': { connector: string; groupId: string; fault: Fault };
   'lane.state': { connector: string; state: LaneState };
   /** Of a worker: the partitions of the events topic that are its own now, for this connector. */
   'worker.assigned': { connector: string; partitions: readonly number[] };

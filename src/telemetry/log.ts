@@ -1,6 +1,7 @@
 import pino, { type Logger } from 'pino';
 import { describeFault } from '../model/fault.ts';
-import type { SignalBus } from '../model/signal.ts';
+import type { SignalBus, Signals } from '../model/signal.ts';
+import { plural } from '../model/text.ts';
 
 export type LogLevel = 'info' | 'warn' | 'error' | 'silent';
 
@@ -133,10 +134,10 @@ function logLanes(signals: SignalBus, log: Logger): void {
   signals.on('lane.recovered', ({ connector, downMs }) =>
     log.info({ connector, downMs }, `${connector}: delivering again`),
   );
-  signals.on('lane.restored', ({ ended, ...restored }) => {
-    if (ended) log.info(restored, `${restored.connector}: every group of the journal was brought to it`);
+  signals.on('lane.resync', ({ ended, ...resync }) => {
+    if (ended) log.info(resync, `${resync.connector}: ${describeResync(resync)}`);
   });
-  signals.on('lane.restore-failed', ({ fault, ...about }) =>
+  signals.on('lane.resync-failed', ({ fault, ...about }) =>
     log.error({ ...about, ...fault }, `${about.connector}: a group was not taken: ${describeFault(fault)}`),
   );
   signals.on('lane.retry', ({ fault, ...about }) =>
@@ -148,6 +149,26 @@ function logLanes(signals: SignalBus, log: Logger): void {
   signals.on('relay.crashed', ({ fault, restartInMs }) =>
     log.error({ ...fault, restartInMs }, `the relay’s thread ended and is started again: ${describeFault(fault)}`),
   );
+}
+
+/** Says what a resync did, and to how many groups. */
+function describeResync({
+  how,
+  named,
+  done,
+  mended,
+  failed,
+}: Omit<Signals['lane.resync'], 'connector' | 'ended'>): string {
+  const groups = named ? `${plural(done, 'named group')}` : `all ${plural(done, 'group')} of the journal`;
+  const refused = failed === 0 ? '' : `, ${failed} not taken`;
+  switch (how) {
+    case 'join':
+      return `brought ${groups} to it${refused}`;
+    case 'repair':
+      return `compared with ${groups}: ${mended} not in step and mended${refused}`;
+    case 'compare':
+      return `compared with ${groups}, nothing was written: ${mended} not in step${refused}`;
+  }
 }
 
 type RateLimited = (level: 'warn' | 'error', kind: string, fields: object, message: string) => void;

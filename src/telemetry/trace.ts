@@ -15,6 +15,7 @@ import {
   SpanStatusCode,
   trace,
 } from '@opentelemetry/api';
+import type { Entry } from '../model/entry.ts';
 import type { CanonicalEvent, EventId, TraceContext } from '../model/event.ts';
 import type { Fault } from '../model/fault.ts';
 import type { Outcome } from '../model/outcome.ts';
@@ -71,10 +72,10 @@ export function traceCallback(headers: Readonly<Record<string, unknown>>, route:
  */
 export async function traceDelivery(
   connector: string,
-  events: readonly CanonicalEvent[],
+  entries: readonly Entry[],
   deliver: () => Promise<ReadonlyMap<EventId, Outcome>>,
 ): Promise<ReadonlyMap<EventId, Outcome>> {
-  const spans = startDeliveries(connector, events);
+  const spans = startDeliveries(connector, entries);
   const [first] = spans.values();
   if (first === undefined) return deliver();
   const lead = [...spans.values()].find((span) => span.isRecording()) ?? first;
@@ -102,10 +103,13 @@ function isOn(): boolean {
   );
 }
 
-function startDeliveries(connector: string, events: readonly CanonicalEvent[]): Map<EventId, Span> {
+function startDeliveries(connector: string, entries: readonly Entry[]): Map<EventId, Span> {
   const spans = new Map<EventId, Span>();
   if (!isOn()) return spans;
-  for (const event of events) {
+  for (const entry of entries) {
+    // Most carry no trace, which their text tells without being parsed.
+    if (!entry.text.includes('"traceparent":')) continue;
+    const { event } = entry;
     if (event.traceparent === undefined) continue;
     const parent = toSpanContext(event.traceparent, event.tracestate);
     if (parent === undefined) continue;
@@ -113,7 +117,7 @@ function startDeliveries(connector: string, events: readonly CanonicalEvent[]): 
     // A tracer that makes no spans gives back the parent itself.
     if (span.spanContext().spanId === parent.spanId) break;
     span.setAttributes(attributesOf(event));
-    span.setAttributes({ 'bridge.connector': connector, 'messaging.batch.message_count': events.length });
+    span.setAttributes({ 'bridge.connector': connector, 'messaging.batch.message_count': entries.length });
     spans.set(event.id, span);
   }
   return spans;

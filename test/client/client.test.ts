@@ -9,6 +9,7 @@ import {
   parseEvent,
   parseGroup,
 } from '../../src/client/index.ts';
+import { entryOf } from '../../src/model/entry.ts';
 import type { CanonicalEvent } from '../../src/model/event.ts';
 import type { Group } from '../../src/model/group.ts';
 import { madeEvent } from '../support/events.ts';
@@ -40,14 +41,14 @@ describe('an event is read as it was written', () => {
   test.each(FORMATS)('%s', (format) => {
     fc.assert(
       fc.property(history, (events) => {
-        for (const event of events) expect(read(received(toMessage(event, format)))).toEqual(event);
+        for (const event of events) expect(read(received(toMessage(entryOf(1, event), format)))).toEqual(event);
       }),
     );
   });
 
   test('whatever form key, value and headers come in', () => {
     const event = madeEvent(1);
-    const { key, value, headers } = toMessage(event, 'binary');
+    const { key, value, headers } = toMessage(entryOf(1, event), 'binary');
     const text = String(value);
     expect(read({ key, value: text, headers })).toEqual(event);
     expect(read({ value: new Uint8Array(Buffer.from(text)), headers: { ...headers, odd: undefined } })).toEqual(event);
@@ -73,7 +74,7 @@ describe('an event is read as it was written', () => {
       },
     });
     expect(read(structured(later))).toEqual(later);
-    const { headers } = toMessage(later as unknown as CanonicalEvent, 'binary');
+    const { headers } = toMessage(entryOf(1, later as unknown as CanonicalEvent), 'binary');
     expect(read({ value: JSON.stringify(later.data), headers: { ...headers, ce_severity: 'low' } })).toEqual(later);
   });
 });

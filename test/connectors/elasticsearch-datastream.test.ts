@@ -342,7 +342,7 @@ describe('answers that the server of these tests does not give (scripted)', () =
   test('the cluster is asked whether it has data streams, then for the template, then for the stream', async () => {
     const { asked, options } = await scripted(() => undefined);
     const host = testHost();
-    await (await open(options, host)).close();
+    await (await open(options, {}, host)).close();
     expect(asked).toEqual(['GET /i', 'GET /_data_stream/i', 'PUT /_index_template/i', 'PUT /_data_stream/i']);
     expect(host.notes).toHaveLength(1);
   });
@@ -376,7 +376,7 @@ describe('answers that the server of these tests does not give (scripted)', () =
       asked === 'PUT /_data_stream/i' ? { status: 400, body: error('resource_already_exists_exception') } : undefined,
     );
     const host = testHost();
-    await (await open(options, host)).close();
+    await (await open(options, {}, host)).close();
     expect(host.notes).toEqual([]);
   });
 

@@ -4,10 +4,9 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { afterEach, describe, expect, test } from 'vitest';
-import type { Sink } from '../../connectors/contract.ts';
 import type { CanonicalEvent } from '../../src/model/event.ts';
 import { listening, MAPPINGS, open } from './elasticsearch.oracle.ts';
-import { makeEvent, never, unreachableBy } from './suite.ts';
+import { type Driven, makeEvent, never, unreachableBy } from './suite.ts';
 
 interface Asked {
   readonly method: string;
@@ -88,13 +87,13 @@ function items(judge: (id: string) => Partial<BulkItem>): Script {
 
 const error = (type: string, reason = 'because') => ({ error: { type, reason } });
 
-async function sinkOn(nodes: string | string[], more: object = {}): Promise<Sink> {
+async function sinkOn(nodes: string | string[], more: object = {}): Promise<Driven> {
   const sink = await open({ nodes, index: 'i', ...more });
   closers.push(() => sink.close());
   return sink;
 }
 
-const deliver = (sink: Sink, ...batch: CanonicalEvent[]) => sink.deliver(batch, never());
+const deliver = (sink: Driven, ...batch: CanonicalEvent[]) => sink.deliver(batch, never());
 const event = (groupId: string, name = 'name') => makeEvent({ name }, { groupId });
 
 describe('an answer that concerns the destination pauses it and charges no event', () => {

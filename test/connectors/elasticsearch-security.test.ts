@@ -25,7 +25,7 @@ import {
   startElasticsearch,
 } from '../servers/index.ts';
 import { bridgeHome, runCommand } from '../support/bridge.process.ts';
-import { makeEvent, never, testHost, unreachableBy } from './suite.ts';
+import { makeEvent, never, openDriven, testHost, unreachableBy } from './suite.ts';
 
 const plainUrl = inject('elasticsearchUrl');
 const skip = plainUrl === '' ? 'no Elasticsearch in this run' : '';
@@ -115,7 +115,7 @@ describe.skipIf(skip)('a group arrives', () => {
     ],
   ])('with %s', async (_, given) => {
     const chosen = given();
-    const sink = await elasticsearch.open(elasticsearch.options.parse(chosen), testHost(), never());
+    const sink = await openDriven(elasticsearch, elasticsearch.options.parse(chosen), testHost());
     const event = makeEvent({ name: 'secret' });
     expect((await sink.deliver([event], never())).get(event.id)?.kind).toBe('delivered');
     await sink.check(never());

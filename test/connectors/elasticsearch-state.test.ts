@@ -1,18 +1,27 @@
-/** A merged index takes the journal's own merged groups where all events of a group reach it: the events are not looked into. */
+/** An index of groups takes the merged groups of the journal: the events are not looked into as long as nothing is refused. */
 import { afterAll, describe, expect, test } from 'vitest';
+import { deliver } from '../../src/delivery/deliver.ts';
+import { compileFilter } from '../../src/delivery/filter.ts';
+import { type Entry, lazyEntry } from '../../src/model/entry.ts';
 import type { CanonicalEvent } from '../../src/model/event.ts';
 import { type Group, merge, newGroup } from '../../src/model/group.ts';
-import { recordedEvent, textOf } from '../../src/model/recorded.ts';
 import { madeEvent } from '../support/events.ts';
 import { deleteIndices, documents, must, open, place, skip, skipped } from './elasticsearch.oracle.ts';
-import { never, testHost } from './suite.ts';
+import { never } from './suite.ts';
 
 afterAll(deleteIndices);
 
-/** As the journal hands it over, but looking inside fails. */
-function sealed({ id, subject }: CanonicalEvent): CanonicalEvent {
-  return recordedEvent(id, subject, () => {
-    throw new Error(`${id} was looked into`);
+const headOf = ({ id, subject, data }: CanonicalEvent, seq = 1) => ({
+  seq,
+  id,
+  groupId: subject,
+  receivedAt: data.receivedAt,
+});
+
+/** An entry as the journal hands it over, but looking inside fails. */
+function sealed(event: CanonicalEvent): Entry {
+  return lazyEntry(headOf(event), () => {
+    throw new Error(`${event.id} was looked into`);
   });
 }
 
@@ -23,26 +32,30 @@ function journalOf(events: readonly CanonicalEvent[]): ReadonlyMap<string, Group
   return groups;
 }
 
-describe('an event as it was recorded', () => {
+describe('an entry', () => {
   const event = madeEvent(1, { name: 'a "name"', introduction: '' });
+  const text = JSON.stringify(event);
 
   test('holds what was recorded, and its text is handed on as it is', () => {
-    const text = JSON.stringify(event);
-    const recorded = recordedEvent(event.id, event.subject, text);
-    expect(textOf(recorded)).toBe(text);
-    expect(JSON.stringify(recorded)).toBe(text);
-    for (const key of Object.keys(event) as (keyof CanonicalEvent)[]) expect(recorded[key]).toEqual(event[key]);
-    expect(textOf(event)).toBe(text);
+    const entry = lazyEntry(headOf(event, 7), text);
+    expect(entry.text).toBe(text);
+    expect(entry.event).toEqual(event);
+    expect([entry.seq, entry.id, entry.groupId, entry.receivedAt]).toEqual([
+      7,
+      event.id,
+      event.subject,
+      event.data.receivedAt,
+    ]);
   });
 
   test('is fetched once, and only when somebody looks inside', () => {
     let fetched = 0;
-    const recorded = recordedEvent(event.id, event.subject, () => {
+    const entry = lazyEntry(headOf(event), () => {
       fetched++;
-      return JSON.stringify(event);
+      return text;
     });
-    expect([recorded.id, recorded.subject, fetched]).toEqual([event.id, event.subject, 0]);
-    expect([recorded.data, recorded.time, textOf(recorded)]).toEqual([event.data, event.time, JSON.stringify(event)]);
+    expect([entry.id, entry.groupId, fetched]).toEqual([event.id, event.subject, 0]);
+    expect([entry.event, entry.text, entry.event]).toEqual([event, text, event]);
     expect(fetched).toBe(1);
   });
 });
@@ -52,33 +65,28 @@ describe.skipIf(skip !== '')(`merged groups are taken from the journal${skipped}
     const { index, options } = place('groups');
     const events = Array.from({ length: 300 }, (_, n) => madeEvent(n, { name: `name ${n}` }, `@TGS#${n % 3}`));
     const groups = journalOf(events);
-    const sink = await open(
-      options,
-      testHost((id) => groups.get(id)),
-    );
-    expect(sink.folds).toBe(true);
-    const outcomes = await sink.deliver(events.map(sealed), never());
+    const { sink, close } = await open(options);
+    const all = compileFilter({});
+    const outcomes = await deliver(sink, events.map(sealed), groups, all, never());
     expect(await documents(index)).toEqual(groups);
     const kinds = events.map(({ id }) => outcomes.get(id)?.kind);
     expect(kinds).toEqual([...Array(297).fill('superseded'), 'delivered', 'delivered', 'delivered']);
     // Once more: nothing is written.
-    const again = await sink.deliver(events.map(sealed), never());
+    const again = await deliver(sink, events.map(sealed), groups, all, never());
     expect(new Set(Array.from(again.values(), ({ kind }) => kind))).toEqual(new Set(['superseded']));
-    await sink.close();
+    await close();
   });
 
-  test('behind a filter only the events that come count: the journal’s group holds more', async () => {
+  test('fields that the filter leaves out are not written, although the journal’s group holds them', async () => {
     const { index, options } = place('groups');
-    const events = [madeEvent(1, { name: 'wanted' }), madeEvent(2, { introduction: 'held back' })];
+    const events = [madeEvent(1, { name: 'wanted' }), madeEvent(2, { introduction: 'left out' })];
     const groups = journalOf(events);
-    const sink = await open(options, { ...testHost((id) => groups.get(id)), unfiltered: false });
-    expect(sink.folds).toBe(false);
-    // Of a group whose document was deleted the journal is asked all the same.
-    expect(sink.merged).toBe(true);
+    const sink = await open(options, { group: (id) => groups.get(id), filter: { changedFields: ['name'] } });
     await sink.deliver(events.slice(0, 1), never());
     const document = (await documents(index)).get('@TGS#TEST');
     expect(document).toMatchObject({ name: 'wanted' });
     expect(document).not.toHaveProperty('introduction');
+    expect(document?.versions).not.toHaveProperty('introduction');
     await sink.close();
   });
 
@@ -91,10 +99,7 @@ describe.skipIf(skip !== '')(`merged groups are taken from the journal${skipped}
       madeEvent(3, { notification: 'three' }),
     ];
     const groups = journalOf(events);
-    const sink = await open(
-      options,
-      testHost((id) => groups.get(id)),
-    );
+    const sink = await open(options, { group: (id) => groups.get(id) });
     const outcomes = await sink.deliver(events, never());
     expect(events.map(({ id }) => outcomes.get(id)?.kind)).toEqual(['delivered', 'dead', 'delivered']);
     // The poison stays in the journal's group; a later event is delivered all the same.

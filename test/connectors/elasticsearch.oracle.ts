@@ -5,12 +5,21 @@
 import { randomUUID } from 'node:crypto';
 import { createServer, type Server } from 'node:http';
 import { expect, inject } from 'vitest';
-import type { Sink } from '../../connectors/contract.ts';
+import type { Host } from '../../connectors/contract.ts';
 import { elasticsearch } from '../../connectors/elasticsearch/connector.ts';
 import { elasticsearchOptions } from '../../connectors/elasticsearch/options.ts';
-import { type CanonicalEvent, PROFILE_FIELDS } from '../../src/model/event.ts';
+import type { CanonicalEvent } from '../../src/model/event.ts';
 import type { Group } from '../../src/model/group.ts';
-import { type Found, never, type Place, testHost } from './suite.ts';
+import {
+  type Copies,
+  type Driven,
+  type DrivenSettings,
+  type Found,
+  foundInGroup,
+  openDriven,
+  type Place,
+  testHost,
+} from './suite.ts';
 
 export const url = inject('elasticsearchUrl');
 /** Why the tests that need the server cannot run, or ''. */
@@ -92,6 +101,7 @@ export function place(content: Content, more: object = {}): IndexPlace {
     index,
     options: { nodes: [url], index, content, createIndex: { replicas: 0 }, ...more },
     readBack: async () => (await hits(index)).flatMap(content === 'groups' ? inGroup : inHistory),
+    ...(content === 'groups' && { copies: copiesIn(index) }),
     dispose: async () => void (await request('DELETE', `/${index}`)),
   };
 }
@@ -101,25 +111,26 @@ function inHistory(hit: Hit): Found[] {
   return [{ id: event.id, groupId: event.subject, changed: event.data.changed, receipt: `${hit._index}/${hit._id}` }];
 }
 
-/** The events whose version stands, each with the values it set. */
-function inGroup(hit: Hit): Found[] {
-  const group = hit._source as Group;
-  const receipt = `${hit._index}/${hit._id}@${hit._seq_no}`;
-  const ids = new Set(Object.values(group.versions).map(([, id]) => id));
-  return Array.from(ids, (id) => {
-    const set = (field: string) => group.versions[field]?.[1] === id;
-    const fields = PROFILE_FIELDS.filter(set).map((field) => [field, group[field]]);
-    const custom = Object.entries(group.customFields).filter(([key]) => set(`customFields.${key}`));
-    const changed = {
-      ...Object.fromEntries(fields),
-      ...(custom.length > 0 && { customFields: Object.fromEntries(custom) }),
-    };
-    return { id, groupId: group.groupId, changed, receipt };
-  });
+function inGroup({ _source, _index, _id, _seq_no }: Hit): Found[] {
+  return foundInGroup(_source as Group, `${_index}/${_id}@${_seq_no}`);
 }
 
-export const open = (options: Record<string, unknown>, host = testHost()): Promise<Sink> =>
-  elasticsearch.open(elasticsearchOptions.parse(options), host, never());
+function copiesIn(index: string): Copies {
+  const path = (groupId: string) => `/${index}/_doc/${encodeURIComponent(groupId)}`;
+  return {
+    state: async (groupId) => (await documents(index)).get(groupId),
+    where: (groupId) => `${index}/_doc/${groupId}`,
+    async overwrite(groupId, state) {
+      await (state === undefined ? must('DELETE', path(groupId)) : must('PUT', path(groupId), state));
+    },
+  };
+}
+
+export const open = (
+  options: Record<string, unknown>,
+  settings: DrivenSettings = {},
+  host: Host = testHost(),
+): Promise<Driven> => openDriven(elasticsearch, elasticsearchOptions.parse(options), host, settings);
 
 /** A node before the real one, in which `before` may act on a request that is about to be passed on. */
 export async function frontNode(before: (path: string) => Promise<void>) {

@@ -15,7 +15,7 @@ import {
 import { freePort, type KafkaServer, startKafka } from '../servers/index.ts';
 import { followTopic } from '../servers/readback.ts';
 import { bridgeHome, runCommand } from '../support/bridge.process.ts';
-import { makeEvent, never, testHost, unreachableBy } from './suite.ts';
+import { makeEvent, never, openDriven, testHost, unreachableBy } from './suite.ts';
 
 const skip = inject('kafkaBrokers') === '' ? 'no Kafka in this run' : '';
 const user = { username: 'bridge', password: 'Geheim-4711' };
@@ -120,7 +120,7 @@ describe.skipIf(skip)('events arrive', () => {
     ],
   ])('with %s', async (_, given) => {
     const chosen = given();
-    const sink = await kafka.open(kafka.options.parse(chosen), testHost(), never());
+    const sink = await openDriven(kafka, kafka.options.parse(chosen), testHost());
     const event = makeEvent({ name: 'secret' });
     expect((await sink.deliver([event], never())).get(event.id)?.kind).toBe('delivered');
     await sink.check(never());
@@ -223,7 +223,7 @@ describe.skipIf(skip)('whoever is not let in is told which setting to look at', 
     const given = options(ports.sasl, { tls: { caFile }, sasl: sasl() });
     expect(await faultOf(given)).toMatchObject({ path: `${path}.tls.caFile` });
     writeFileSync(caFile, authority.certificate);
-    const sink = await kafka.open(kafka.options.parse(given), testHost(), never());
+    const sink = await openDriven(kafka, kafka.options.parse(given), testHost());
     // What is renewed wrongly and then mended is read anew, too.
     writeFileSync(caFile, stranger.certificate);
     expect(await unreachableBy(() => sink.check(never()))).toMatchObject({ path: `${path}.tls.caFile` });

@@ -3,11 +3,13 @@ import { Kafka, logLevel } from 'kafkajs';
 import { describe, expect, inject, test } from 'vitest';
 import { kafka } from '../../connectors/kafka/connector.ts';
 import type { CanonicalEvent, ChangedFields } from '../../src/model/event.ts';
+import type { Group } from '../../src/model/group.ts';
 import { freePort } from '../servers/index.ts';
 import { followTopic, type TopicRecord } from '../servers/readback.ts';
 import {
   connectorSuite,
   type Found,
+  foundInGroup,
   makeEvent,
   never,
   type Place,
@@ -64,6 +66,31 @@ function distinct(found: readonly Found[]): Found[] {
   return [...new Map(found.map((copy) => [copy.id, copy])).values()];
 }
 
+/** The last record of each group. */
+async function lastRecords(topic: string): Promise<Map<string, TopicRecord>> {
+  return new Map((await readAll(topic)).map((record) => [record.key ?? '', record]));
+}
+
+const stateOf = (record: TopicRecord | undefined): Group | undefined =>
+  record?.value == null ? undefined : JSON.parse(record.value);
+
+function groupsPlace(): Place {
+  const { topic, options } = place({ content: 'groups' });
+  return {
+    options,
+    readBack: async () =>
+      [...(await lastRecords(topic)).values()].flatMap((record) => {
+        const state = stateOf(record);
+        return state === undefined ? [] : foundInGroup(state, `${topic}/${record.partition}@${record.offset}`);
+      }),
+    copies: {
+      state: async (groupId) => stateOf((await lastRecords(topic)).get(groupId)),
+      where: () => expect.unreachable('a topic is not read back'),
+      overwrite: () => expect.unreachable('a record cannot be changed'),
+    },
+  };
+}
+
 const small = { partitions: 1, config: { 'max.message.bytes': 3_000 } };
 
 for (const format of ['structured', 'binary']) {
@@ -81,6 +108,16 @@ for (const format of ['structured', 'binary']) {
     },
   });
 }
+
+connectorSuite({
+  name: 'kafka, content: groups',
+  connector: kafka,
+  keeps: 'the latest of a group',
+  skip,
+  place: async () => groupsPlace(),
+  unreachable: async () => ({ brokers: `127.0.0.1:${await freePort()}`, topic: newTopic(), content: 'groups' }),
+  poison: 'a state that is too large for the topic takes all events of its group with it',
+});
 
 describe.skipIf(skip !== '')('kafka', () => {
   test('structured: key, headers and value are those of the CloudEvents binding', async () => {

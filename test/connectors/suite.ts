@@ -6,10 +6,20 @@ import { randomUUID } from 'node:crypto';
 import { readdirSync, readlinkSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import type { Connector, Host, Sink } from '../../connectors/contract.ts';
+import type { Connector, GroupSink, Host, Outcomes, Sink } from '../../connectors/contract.ts';
+import { deliver } from '../../src/delivery/deliver.ts';
+import { compileFilter, type FilterSettings } from '../../src/delivery/filter.ts';
 import { systemClock } from '../../src/model/clock.ts';
-import { type CanonicalEvent, type ChangedFields, type EventId, groupEvent } from '../../src/model/event.ts';
+import { entryOf } from '../../src/model/entry.ts';
+import {
+  type CanonicalEvent,
+  type ChangedFields,
+  type EventId,
+  groupEvent,
+  PROFILE_FIELDS,
+} from '../../src/model/event.ts';
 import { type Fault, Unreachable } from '../../src/model/fault.ts';
+import { type Group, merge, newGroup } from '../../src/model/group.ts';
 import type { Outcome } from '../../src/model/outcome.ts';
 
 /** What the destination holds of one event. */
@@ -28,7 +38,18 @@ export interface Place {
   readonly options: Readonly<Record<string, unknown>>;
   /** Everything that lies there, in the order in which it was written (within a group is enough). */
   readBack(): Promise<readonly Found[]>;
+  /** Only where merged groups are held. */
+  readonly copies?: Copies;
   dispose?(): Promise<void>;
+}
+
+/** The copies of groups in one place, looked at and changed by others than the sink. */
+export interface Copies {
+  state(groupId: string): Promise<Group | undefined>;
+  /** Where a sink that reads back says that the copy lies. */
+  where(groupId: string): string;
+  /** Puts this there as it is; undefined removes the copy. */
+  overwrite(groupId: string, state: Group | undefined): Promise<void>;
 }
 
 /** An event that the destination refuses for good, and words of its reason. */
@@ -55,11 +76,54 @@ export interface Target<Options> {
 
 export const HOST_NAME = 'under-test';
 
-/** `group` stands for the journal's merged state. */
-export function testHost(group: Host['group'] = () => undefined): Host & { readonly notes: string[] } {
+export function testHost(): Host & { readonly notes: string[] } {
   const notes: string[] = [];
   const note = (message: string) => void notes.push(message);
-  return { name: HOST_NAME, clock: systemClock, unfiltered: true, group, notes, note };
+  return { name: HOST_NAME, clock: systemClock, notes, note };
+}
+
+/** A sink as the engine drives it: events go in, outcomes come by event id. */
+export interface Driven {
+  readonly sink: Sink;
+  deliver(batch: readonly CanonicalEvent[], signal: AbortSignal): Promise<Outcomes>;
+  /** Does as the doctor, and throws the first fault that it finds. */
+  check(signal: AbortSignal): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface DrivenSettings {
+  /** The merged state of a group. Without it, states are made of a batch alone where the sink allows that. */
+  group?(groupId: string): Group | undefined;
+  readonly filter?: FilterSettings;
+}
+
+export async function openDriven<Options>(
+  connector: Connector<Options>,
+  options: Options,
+  host: Host,
+  { group, filter = {} }: DrivenSettings = {},
+): Promise<Driven> {
+  const sink = await connector.open(options, host, never());
+  const known = new Map<string, Group>();
+  const whole = sink.holds === 'groups' && sink.follow !== undefined;
+  return {
+    sink,
+    deliver(batch, signal) {
+      if (whole)
+        for (const event of batch)
+          known.set(event.subject, merge(known.get(event.subject) ?? newGroup(event.subject), event));
+      const groups = { get: group ?? ((groupId: string) => known.get(groupId)) };
+      const entries = batch.map((event, index) => entryOf(index, event));
+      return deliver(sink, entries, groups, compileFilter(filter), signal);
+    },
+    async check(signal) {
+      signal.throwIfAborted();
+      for await (const { state, fault } of connector.examine(options, host, signal)) {
+        if (state === 'wrong' && fault !== undefined) throw new Unreachable(fault);
+      }
+    },
+    close: () => sink.close(),
+  };
 }
 
 let lastMoment = 1_670_574_414_123;
@@ -86,17 +150,12 @@ export const never = (): AbortSignal => new AbortController().signal;
 export async function withSink<Options, T>(
   connector: Connector<Options>,
   place: Place,
-  work: (sink: Sink, host: ReturnType<typeof testHost>) => Promise<T>,
+  work: (sink: Driven, host: ReturnType<typeof testHost>) => Promise<T>,
+  settings: DrivenSettings = {},
 ): Promise<T> {
-  let merged = false;
-  // As the relay: whoever asks is to have said so.
-  const host = testHost(() => {
-    if (!merged) throw new TypeError('a sink that asks for groups is to say so: Sink.merged');
-    return undefined;
-  });
+  const host = testHost();
   try {
-    const sink = await connector.open(connector.options.parse(place.options) as Options, host, never());
-    merged = sink.merged === true;
+    const sink = await openDriven(connector, connector.options.parse(place.options) as Options, host, settings);
     try {
       return await work(sink, host);
     } finally {
@@ -121,6 +180,21 @@ export async function unreachableBy(work: () => Promise<unknown>): Promise<Fault
   expect(thrown).toBeInstanceOf(Unreachable);
   expectUsable((thrown as Unreachable).fault);
   return (thrown as Unreachable).fault;
+}
+
+/** The events whose version stands in a group, each with the values that it set. */
+export function foundInGroup(group: Group, receipt: string): Found[] {
+  const ids = new Set(Object.values(group.versions).map(([, id]) => id));
+  return Array.from(ids, (id) => {
+    const set = (field: string) => group.versions[field]?.[1] === id;
+    const fields = PROFILE_FIELDS.filter(set).map((field) => [field, group[field]]);
+    const custom = Object.entries(group.customFields).filter(([key]) => set(`customFields.${key}`));
+    const changed = {
+      ...Object.fromEntries(fields),
+      ...(custom.length > 0 && { customFields: Object.fromEntries(custom) }),
+    };
+    return { id, groupId: group.groupId, changed, receipt };
+  });
 }
 
 function kinds(outcomes: ReadonlyMap<EventId, Outcome>): Record<string, number> {
@@ -320,7 +394,7 @@ export function connectorSuite<Options>(target: Target<Options>): void {
         const place = await target.place();
         const options = connector.options.parse(place.options) as Options;
         const before = openHandles();
-        const sink = await connector.open(options, testHost(), never());
+        const sink = await openDriven(connector, options, testHost());
         await sink.check(never());
         await sink.deliver([makeEvent({ name: 'name' })], never());
         await sink.close();
@@ -333,7 +407,7 @@ export function connectorSuite<Options>(target: Target<Options>): void {
     test('a destination that cannot be had is Unreachable, soon, and says which setting to look at', async () => {
       const options = connector.options.parse(await target.unreachable()) as Options;
       await unreachableBy(async () => {
-        const sink = await connector.open(options, testHost(), never());
+        const sink = await openDriven(connector, options, testHost());
         try {
           return await sink.deliver([makeEvent({ name: 'name' })], never());
         } finally {
@@ -343,6 +417,19 @@ export function connectorSuite<Options>(target: Target<Options>): void {
     }, 20_000);
 
     test('a poison event is dead with the destination’s reason, its neighbours are delivered', poisonTest(target));
+
+    test('holds and readsBack say what the opened sink is', async () => {
+      const place = await target.place();
+      await withSink(connector, place, async ({ sink }) => {
+        expect(sink.holds).toBe(connector.holds(connector.options.parse(place.options) as Options));
+        if (sink.holds === 'groups') expect(sink.read !== undefined).toBe(connector.readsBack);
+      });
+    });
+
+    test('what is written of a group is what the filter leaves', filterTest(target));
+    test('read tells copies in step, that differ and that are missing, and writes nothing', readTest(target));
+    test('compare tells which copies are not in step, and writes nothing', compareTest(target));
+    test('repair mends a copy that was changed by hand, which join does not see', repairTest(target));
   });
 
   describe(`options of connector ${target.name}`, () => {
@@ -399,4 +486,96 @@ function poisonTest<Options>({ poison, connector }: Target<Options>) {
       expect(found.filter((copy) => copy.id === bad.id)).toEqual([]);
     });
   };
+}
+
+type Skip = { skip: (reason: string) => never };
+
+function filterTest<Options>({ connector, place: newPlace }: Target<Options>) {
+  return async ({ skip }: Skip) => {
+    const place = await newPlace();
+    const { copies } = place;
+    if (copies === undefined) return skip('it holds events');
+    const work = async (sink: Driven) => {
+      const [first, alone] = [{ name: 'wanted', introduction: 'beside it' }, { introduction: 'alone' }].map((changed) =>
+        makeEvent(changed, { groupId: '@TGS#filtered' }),
+      ) as [CanonicalEvent, CanonicalEvent];
+      await sink.deliver([first, alone], never());
+      const state = await copies.state('@TGS#filtered');
+      expect(state).toMatchObject({ name: 'wanted' });
+      expect(state).not.toHaveProperty('introduction');
+      expect(state?.versions).not.toHaveProperty('introduction');
+    };
+    await withSink(connector, place, work, { filter: { changedFields: ['name'] } });
+  };
+}
+
+/** Three groups at a sink that reads back: a copy that is in step, one that was changed by hand, one that is missing. */
+function readingTest<Options>(
+  { connector, place: newPlace }: Target<Options>,
+  work: (
+    sink: GroupSink & Required<Pick<GroupSink, 'read'>>,
+    states: { readonly inStep: Group; readonly changed: Group; readonly missing: Group },
+    place: Place & Required<Pick<Place, 'copies'>>,
+  ) => Promise<void>,
+) {
+  return async ({ skip }: Skip) => {
+    const place = await newPlace();
+    const { copies } = place;
+    if (copies === undefined) return skip('it holds events');
+    if (!connector.readsBack) return skip('it is not read back');
+    await withSink(connector, place, async ({ sink }) => {
+      if (sink.holds !== 'groups' || sink.read === undefined) return expect.unreachable('it cannot be read back');
+      const made = (groupId: string) =>
+        merge(newGroup(groupId), makeEvent({ name: 'right', customFields: { k: 'right' } }, { groupId }));
+      const states = { inStep: made('in-step'), changed: made('changed'), missing: made('missing') };
+      await sink.put(Object.values(states), 'join', never());
+      await copies.overwrite('changed', {
+        ...states.changed,
+        name: 'wrong',
+        customFields: { k: 'wrong' },
+      });
+      await copies.overwrite('missing', undefined);
+      await work({ ...sink, read: sink.read }, states, { ...place, copies });
+    });
+  };
+}
+
+/** Whatever `work` does, it writes nothing. */
+async function writingNothing<T>({ readBack }: Place, work: () => Promise<T>): Promise<T> {
+  const before = await readBack();
+  const result = await work();
+  // With their receipts, which a write would change.
+  expect(await readBack()).toEqual(before);
+  return result;
+}
+
+function readTest<Options>(target: Target<Options>) {
+  return readingTest(target, async (sink, states, place) => {
+    const { where } = place.copies;
+    const found = await writingNothing(place, () => sink.read(Object.values(states), never()));
+    expect(Object.fromEntries(found)).toEqual({
+      'in-step': { status: 'in-step', where: where('in-step') },
+      changed: { status: 'differs', where: where('changed'), differs: ['name', 'customFields.k'] },
+      missing: { status: 'missing', where: where('missing') },
+    });
+  });
+}
+
+const kindsById = (outcomes: Outcomes) => Object.fromEntries(Array.from(outcomes, ([id, { kind }]) => [id, kind]));
+
+function compareTest<Options>(target: Target<Options>) {
+  return readingTest(target, async (sink, states, place) => {
+    const outcomes = await writingNothing(place, () => sink.put(Object.values(states), 'compare', never()));
+    expect(kindsById(outcomes)).toEqual({ 'in-step': 'superseded', changed: 'delivered', missing: 'delivered' });
+  });
+}
+
+function repairTest<Options>(target: Target<Options>) {
+  return readingTest(target, async (sink, { changed, missing, inStep }, { copies }) => {
+    expect(kindsById(await sink.put([changed], 'join', never()))).toEqual({ changed: 'superseded' });
+    expect(await copies.state('changed')).toMatchObject({ name: 'wrong' });
+    const outcomes = await sink.put([inStep, changed, missing], 'repair', never());
+    expect(kindsById(outcomes)).toEqual({ 'in-step': 'superseded', changed: 'delivered', missing: 'delivered' });
+    for (const state of [inStep, changed, missing]) expect(await copies.state(state.groupId)).toEqual(state);
+  });
 }

@@ -4,11 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, inject, onTestFinished, test } from 'vitest';
 import { createCopies, type GroupCopy } from '../../src/delivery/copies.ts';
-import { startRelay } from '../../src/delivery/thread/host.ts';
-import type { Whereabouts } from '../../src/delivery/whereabouts.ts';
+import type { ReadBack } from '../../src/delivery/read-back.ts';
+import { startDelivery } from '../../src/delivery/thread/host.ts';
 import { openJournal } from '../../src/journal/append.ts';
 import { openDatabase } from '../../src/journal/database.ts';
-import { createDeliveryReader, type Settlement } from '../../src/journal/deliveries.ts';
+import { createDeliveryReader, type JournalReport } from '../../src/journal/deliveries.ts';
 import { createGroupReader } from '../../src/journal/groups.ts';
 import { createHistoryReader } from '../../src/journal/history.ts';
 import { systemClock } from '../../src/model/clock.ts';
@@ -320,8 +320,8 @@ describe.skipIf(skip !== '')(`how the copies of a group stand${skip}`, () => {
 });
 
 describe('from the rows of the journal', () => {
-  /** Real rows of a journal in memory; the relay says what the test says. */
-  async function made(answers: Record<string, Whereabouts>) {
+  /** Real rows of a journal in memory; the lanes answer as the test says. */
+  async function made(answers: Record<string, ReadBack>) {
     const folder = mkdtempSync(join(tmpdir(), 'copies-'));
     const database = openDatabase(join(folder, 'journal.db'));
     const journal = openJournal(database, systemClock, createSignals());
@@ -330,8 +330,8 @@ describe('from the rows of the journal', () => {
       rmSync(folder, { recursive: true });
     });
     for (let n = 1; n <= 4; n++) await journal.record(madeEvent(n, { name: `${n}` }, n === 2 ? 'other' : 'g'));
-    const settle = async (connector: string, cursor: number, rows: Partial<Settlement> = {}) => {
-      journal.settle({ connector, cursor, waiting: [], dead: [], released: [], ...rows });
+    const settle = async (connector: string, upTo: number, rows: Partial<JournalReport> = {}) => {
+      journal.settle({ connector, upTo, waiting: [], dead: [], released: [], ...rows });
       await journal.setPaused(connector, false);
     };
     const asked: string[] = [];
@@ -341,8 +341,8 @@ describe('from the rows of the journal', () => {
       deliveries: createDeliveryReader(database.connection),
       groups: createGroupReader(database.connection, journal.buffered),
       history: createHistoryReader(database.connection, journal),
-      relay: {
-        locate: async (connector) => {
+      delivery: {
+        readBack: async (connector) => {
           asked.push(connector);
           return answers[connector] ?? {};
         },
@@ -354,7 +354,7 @@ describe('from the rows of the journal', () => {
   }
   const fault = (message: string): Fault => ({ code: 'event-refused', message });
   const waits = (seq: number, message: string) => ({ seq, attempts: 1, dueAt: 0, fault: fault(message) });
-  const inStep: Whereabouts = { located: { standing: 'in-step', where: 'here' } };
+  const inStep: ReadBack = { copy: { status: 'in-step', where: 'here' } };
 
   test('waiting: the first event that holds the others back says why', async () => {
     const { settle, standing } = await made({ c: {}, read: inStep });
@@ -425,16 +425,16 @@ describe('from the rows of the journal', () => {
   });
 });
 
-test('a relay whose thread is gone answers that it is', async () => {
+test('delivery whose thread is gone answers that it is', async () => {
   const signals = createSignals();
   const crashed = new Promise<Fault>((resolve) => signals.on('relay.crashed', (crash) => resolve(crash.fault)));
-  const relay = startRelay({ journalFile: join(tmpdir(), name(), 'none'), connectors: {} }, () => {}, signals);
-  const asked = relay.locate('c', newGroup('g'), new AbortController().signal);
+  const delivery = startDelivery({ journalFile: join(tmpdir(), name(), 'none'), connectors: {} }, () => {}, signals);
+  const asked = delivery.readBack('c', newGroup('g'), new AbortController().signal);
   await crashed;
-  const answer = { fault: { code: 'copy-unknown', message: expect.stringMatching(/the relay does not run: .*open/) } };
+  const answer = { fault: { code: 'copy-unknown', message: expect.stringMatching(/delivery does not run: .*open/) } };
   expect(await asked).toMatchObject(answer);
-  expect(await relay.locate('c', newGroup('g'), new AbortController().signal)).toMatchObject(answer);
-  await relay.stop(0);
+  expect(await delivery.readBack('c', newGroup('g'), new AbortController().signal)).toMatchObject(answer);
+  await delivery.stop(0);
 });
 
 test('pruned events: what is left still tells whose the group was not, and that all of it was delivered', async () => {

@@ -1,21 +1,23 @@
-/** Lanes come and go in a relay that goes on: each next one begins where, and only when, the one before has left off. */
+/** Lanes come and go while delivery goes on: each next one begins where, and only when, the one before has left off. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import type { Sink } from '../../connectors/contract.ts';
+import type { EventSink, Holds, Outcomes, Sink } from '../../connectors/contract.ts';
 import { type ConnectorConfig, laneOptions } from '../../src/config/schema.ts';
+import { compileFilter } from '../../src/delivery/filter.ts';
 import { startLane } from '../../src/delivery/lane.ts';
 import { createLanes } from '../../src/delivery/lanes.ts';
-import { startRelay } from '../../src/delivery/thread/host.ts';
+import { startDelivery } from '../../src/delivery/thread/host.ts';
 import { openJournal } from '../../src/journal/append.ts';
 import { openDatabase } from '../../src/journal/database.ts';
-import { createDeliveryReader, type Settlement } from '../../src/journal/deliveries.ts';
+import { createDeliveryReader, type JournalReport } from '../../src/journal/deliveries.ts';
 import { createGroupReader } from '../../src/journal/groups.ts';
 import { prunePass } from '../../src/journal/retention.ts';
+import { createJournalSource } from '../../src/journal/source.ts';
 import { systemClock } from '../../src/model/clock.ts';
-import type { CanonicalEvent, EventId } from '../../src/model/event.ts';
+import type { Entry } from '../../src/model/entry.ts';
 import type { Outcome } from '../../src/model/outcome.ts';
 import { createSignals } from '../../src/model/signal.ts';
 import { madeEvent } from '../support/events.ts';
@@ -47,34 +49,45 @@ function openedJournal() {
   return { folder, file, signals, journal, reader, groups, record };
 }
 
-/** One destination; `answer` may be replaced, and is given the signal. */
-function destination() {
+/** One destination; `answer` and `resync` may be replaced, and are given the signal. */
+function destination(holds: Holds = 'events') {
   const given: string[] = [];
-  const restored: string[][] = [];
+  const resynced: string[][] = [];
+  const close = async (): Promise<void> => {
+    made.closes++;
+  };
   const made = {
+    holds,
+    /** The names that entries brought, in the order in which they came. */
     given,
-    restored,
+    resynced,
     opens: 0,
     closes: 0,
-    answer: async (batch: readonly CanonicalEvent[], _signal: AbortSignal): Promise<ReadonlyMap<EventId, Outcome>> =>
+    answer: async (batch: readonly Entry[], _signal: AbortSignal): Promise<Outcomes> =>
       new Map(batch.map(({ id }) => [id, DELIVERED])),
-    restore: async (_signal: AbortSignal): Promise<void> => {},
+    resync: async (_signal: AbortSignal): Promise<void> => {},
+    take(batch: readonly Entry[]): void {
+      given.push(...batch.map(({ event }) => event.data.changed.name ?? ''));
+    },
     async open(): Promise<Sink> {
       made.opens++;
-      return {
-        async deliver(batch, signal) {
-          given.push(...batch.map(({ data }) => data.changed.name ?? ''));
+      if (holds === 'events') {
+        const deliver: EventSink['deliver'] = async (batch, signal) => {
+          made.take(batch);
           return made.answer(batch, signal);
+        };
+        return { holds, deliver, close };
+      }
+      return {
+        holds,
+        async put(states, how, signal) {
+          if (how === 'repair') {
+            resynced.push(states.map(({ groupId }) => groupId));
+            await made.resync(signal);
+          }
+          return new Map(states.map(({ groupId }) => [groupId, DELIVERED]));
         },
-        async restore(some, signal) {
-          restored.push(some.map(({ groupId }) => groupId));
-          await made.restore(signal);
-          return new Map(some.map(({ groupId }) => [groupId, DELIVERED]));
-        },
-        async check() {},
-        async close() {
-          made.closes++;
-        },
+        close,
       };
     },
   };
@@ -86,7 +99,7 @@ type Destination = ReturnType<typeof destination>;
 /** Lanes to the destinations that a connector's `path` names. */
 function lanesTo(destinations: Record<string, Destination>) {
   const opened = openedJournal();
-  const settlements: Settlement[] = [];
+  const reports: JournalReport[] = [];
   const sleeping: { ms: number; end(): void }[] = [];
   const stop = new AbortController();
   const clock = {
@@ -102,31 +115,40 @@ function lanesTo(destinations: Record<string, Destination>) {
   };
   const lanes = createLanes((connector, config, from, heard) => {
     const place = destinations[config.path as string] as Destination;
+    const source = createJournalSource(opened.reader, connector, place.holds, (report) => {
+      if (heard()) reports.push(report);
+    });
     return startLane(
-      { connector, batch: config.batch, retry: config.retry, paused: false, wants: () => true, from },
+      { connector, batch: config.batch, retry: config.retry, filter: compileFilter({}) },
       {
+        source,
         open: place.open,
-        journal: opened.reader,
         groups: opened.groups,
-        settle: (settlement) => {
-          if (heard()) settlements.push(settlement);
+        // A sink of groups sees states, not what is delivered with them.
+        trace: (_connector, batch, work) => {
+          if (place.holds === 'groups') place.take(batch);
+          return work();
         },
         clock,
         signals: createSignals(),
         random: () => 0,
       },
+      {
+        paused: false,
+        from: from ?? { cursor: opened.reader.cursor(connector), waiting: opened.reader.waiting(connector) },
+      },
       stop.signal,
     );
   }, clock);
   onTestFinished(() => stop.abort());
-  return { ...opened, lanes, settlements, sleeping, stop };
+  return { ...opened, lanes, reports, sleeping, stop };
 }
 
 const to = (path: string): ConnectorConfig => ({ ...laneOptions.parse({}), kind: 'file', path });
 
 test('the batch in flight is settled, the sink closed, then the next lane goes on behind it, whatever the journal says', async () => {
   const [before, after] = [destination(), destination()];
-  const { lanes, record, settlements } = lanesTo({ before, after });
+  const { lanes, record, reports } = lanesTo({ before, after });
   await record(1, 4);
   const answered = Promise.withResolvers<void>();
   before.answer = async (batch) => {
@@ -143,23 +165,23 @@ test('the batch in flight is settled, the sink closed, then the next lane goes o
   await exchanged;
   await expect.poll(() => after.given).toEqual(['5', '6']);
   expect([before.closes, before.given.length]).toEqual([1, 4]);
-  expect(settlements.map(({ cursor }) => cursor)).toEqual([4, 6]);
+  expect(reports.map(({ upTo }) => upTo)).toEqual([4, 6]);
 });
 
 test('what waits for its retry goes to the next lane, at once, and its group behind it', async () => {
   const [before, after] = [destination(), destination()];
-  const { lanes, record, settlements } = lanesTo({ before, after });
+  const { lanes, record, reports } = lanesTo({ before, after });
   await record(1, 4);
   before.answer = async (batch) =>
-    new Map(batch.map(({ id, data }) => [id, data.changed.name === '1' ? RETRY : DELIVERED]));
+    new Map(batch.map(({ id, event }) => [id, event.data.changed.name === '1' ? RETRY : DELIVERED]));
   await lanes.exchange([], { c: to('before') });
-  await expect.poll(() => settlements.at(-1)?.waiting.map(({ seq }) => seq)).toEqual([1]);
+  await expect.poll(() => reports.at(-1)?.waiting.map(({ seq }) => seq)).toEqual([1]);
   await record(5, 5);
   lanes.wake();
-  await expect.poll(() => settlements.at(-1)?.waiting.map(({ seq }) => seq)).toEqual([5]);
+  await expect.poll(() => reports.at(-1)?.waiting.map(({ seq }) => seq)).toEqual([5]);
   await lanes.exchange(['c'], { c: to('after') });
   await expect.poll(() => after.given).toEqual(['1', '5']);
-  expect(settlements.flatMap(({ released }) => released)).toEqual([1, 5]);
+  expect(reports.flatMap(({ released }) => released)).toEqual([1, 5]);
 });
 
 test('a batch that takes too long is aborted; its events are the next lane’s', async () => {
@@ -179,9 +201,9 @@ test('a batch that takes too long is aborted; its events are the next lane’s',
 
 test('a sink that heeds nothing is left behind, and what it still says counts no more', async () => {
   const [before, after] = [destination(), destination()];
-  const { lanes, record, settlements, sleeping } = lanesTo({ before, after });
+  const { lanes, record, reports, sleeping } = lanesTo({ before, after });
   await record(1, 2);
-  const answered = Promise.withResolvers<ReadonlyMap<EventId, Outcome>>();
+  const answered = Promise.withResolvers<Outcomes>();
   before.answer = () => answered.promise;
   await lanes.exchange([], { c: to('before') });
   await expect.poll(() => before.given).toEqual(['1', '2']);
@@ -189,10 +211,10 @@ test('a sink that heeds nothing is left behind, and what it still says counts no
   for (const { ms, end } of sleeping) if (ms <= 8_000) end();
   await exchanged;
   expect(before.closes).toBe(0);
-  await expect.poll(() => settlements.map(({ cursor }) => cursor)).toEqual([2]);
+  await expect.poll(() => reports.map(({ upTo }) => upTo)).toEqual([2]);
   answered.resolve(new Map());
   await expect.poll(() => before.closes).toBe(1);
-  expect(settlements).toHaveLength(1);
+  expect(reports).toHaveLength(1);
   expect(after.given).toEqual(['1', '2']);
 });
 
@@ -209,25 +231,25 @@ test('a connector that comes back goes on where it left off', async () => {
 });
 
 test.each(['before', 'meanwhile'])(
-  'a restore that goes on is the next lane’s, and so is what is asked for %s',
+  'a resync that goes on is the next lane’s, and so is what is asked for %s',
   async (when) => {
-    const [before, after] = [destination(), destination()];
+    const [before, after] = [destination('groups'), destination('groups')];
     const { lanes, record, sleeping } = lanesTo({ before, after });
     await record(1, 4);
     await lanes.exchange([], { c: to('before') });
     await expect.poll(() => before.given).toHaveLength(4);
-    before.restore = (signal) =>
+    before.resync = (signal) =>
       new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
-    lanes.ask('c', (lane) => lane.restore('join'));
-    await expect.poll(() => before.restored).toHaveLength(1);
-    const replay = () => lanes.ask('c', (lane) => lane.replay(2));
-    if (when === 'before') replay();
+    void lanes.ask('c', { kind: 'resync', how: 'repair' });
+    await expect.poll(() => before.resynced).toHaveLength(1);
+    const replay = () => lanes.ask('c', { kind: 'replay', cursor: 2 });
+    if (when === 'before') void replay();
     const exchanged = lanes.exchange(['c'], { c: to('after') });
-    if (when === 'meanwhile') replay();
+    if (when === 'meanwhile') void replay();
     sleeping.find(({ ms }) => ms === 5_000)?.end();
     await exchanged;
     await expect.poll(() => after.given).toEqual(['3', '4']);
-    expect(after.restored).toEqual([['@TGS#0', '@TGS#1']]);
+    expect(after.resynced).toEqual([['@TGS#0', '@TGS#1']]);
   },
 );
 
@@ -250,7 +272,7 @@ test('a drain in the midst of it ends the next lane, too, when it has delivered 
   expect([before.closes, after.closes, after.given]).toEqual([1, 1, ['3', '4']]);
 });
 
-describe('the relay’s thread', () => {
+describe('the delivery thread', () => {
   test('after a crash has the connectors of the last reload, not those of the start', async () => {
     const { folder, file, signals, journal, reader, record } = openedJournal();
     const written = async (name: string): Promise<string[]> =>
@@ -260,21 +282,21 @@ describe('the relay’s thread', () => {
         .map((line) => JSON.parse(line).data.changed.name);
     const crashes: unknown[] = [];
     signals.on('relay.crashed', ({ fault }) => crashes.push(fault));
-    signals.on('journal.committed', () => relay.wake());
+    signals.on('journal.committed', () => delivery.wake());
     const file1 = { first: to(join(folder, 'first')) };
     const both = { second: to(join(folder, 'second')), third: to(join(folder, 'third')) };
-    const relay = startRelay({ journalFile: file, connectors: file1 }, journal.settle, signals);
-    onTestFinished(() => relay.stop(0));
+    const delivery = startDelivery({ journalFile: file, connectors: file1 }, journal.settle, signals);
+    onTestFinished(() => delivery.stop(0));
     await record(1, 1);
     await expect.poll(() => written('first')).toEqual(['1']);
-    await relay.exchange(both, ['first'], ['second', 'third']);
+    await delivery.exchange(both, ['first'], ['second', 'third']);
     for (const name of ['second', 'third']) await expect.poll(() => reader.cursor(name)).toBe(1);
 
     // No file is so wrong that the schema would let it through and the thread could not live with it; this one is.
     const wrong = { ...to(''), filter: { groupIds: 1 } } as unknown as ConnectorConfig;
-    await relay.exchange({ ...both, wrong }, [], ['wrong']);
+    await delivery.exchange({ ...both, wrong }, [], ['wrong']);
     await expect.poll(() => crashes.length).toBeGreaterThan(0);
-    await relay.exchange(both, ['wrong'], []);
+    await delivery.exchange(both, ['wrong'], []);
     await record(2, 3);
     for (const name of ['second', 'third']) await expect.poll(() => written(name)).toEqual(['1', '2', '3']);
     expect(await written('first')).toEqual(['1']);
@@ -284,11 +306,11 @@ describe('the relay’s thread', () => {
     const { folder, file, signals, journal, record } = openedJournal();
     const crashes: unknown[] = [];
     signals.on('relay.crashed', (crash) => crashes.push(crash));
-    const relay = startRelay({ journalFile: file, connectors: {} }, journal.settle, signals);
+    const delivery = startDelivery({ journalFile: file, connectors: {} }, journal.settle, signals);
     await record(1, 1);
-    await relay.exchange({ first: to(join(folder, 'first')) }, [], ['first']);
+    await delivery.exchange({ first: to(join(folder, 'first')) }, [], ['first']);
     await expect.poll(() => readFile(join(folder, 'first'), 'utf8').catch(() => '')).toContain('"name":"1"');
-    await relay.stop(10_000);
+    await delivery.stop(10_000);
     expect(crashes).toEqual([]);
   });
 });
@@ -296,7 +318,7 @@ describe('the relay’s thread', () => {
 test('retention keeps for a connector that is added in the midst of a pass what there still is', async () => {
   const { journal, reader } = openedJournal();
   await Promise.all(Array.from({ length: 1_700 }, (_, n) => journal.record(madeEvent(n + 1))));
-  journal.settle({ connector: 'c', cursor: 1_700, waiting: [], dead: [], released: [] });
+  journal.settle({ connector: 'c', upTo: 1_700, waiting: [], dead: [], released: [] });
   await expect.poll(() => reader.cursor('c')).toBe(1_700);
   const connectors = ['c'];
   const clock = {

@@ -1,10 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import { compileFilter, type FilterSettings } from '../../src/delivery/filter.ts';
-import { type EventType, groupEvent } from '../../src/model/event.ts';
+import { entryOf } from '../../src/model/entry.ts';
+import { type CanonicalEvent, type EventType, groupEvent } from '../../src/model/event.ts';
 import { madeEvent } from '../support/events.ts';
 
 const change = madeEvent(1, { name: 'x' }, '@TGS#a/b');
 const ofType = (type: EventType) => groupEvent(type, '1', 'id', { ...change.data, changed: {} });
+const passes = (filter: FilterSettings, event: CanonicalEvent) => compileFilter(filter).matches(entryOf(1, event));
 
 describe('a connector has only the events that its filter names', () => {
   test.each<[FilterSettings, boolean]>([
@@ -24,22 +26,22 @@ describe('a connector has only the events that its filter names', () => {
     [{ groupIds: ['TGS#a/b'] }, false],
     [{ groupIds: ['@TGS#[a]/b', '.*', '@TGS#(a|c)/b'] }, false],
   ])('%j: %s', (filter, wanted) => {
-    expect(compileFilter(filter)(change)).toBe(wanted);
+    expect(passes(filter, change)).toBe(wanted);
   });
 
   test('? is one character, also one beyond 16 bits; * also line ends', () => {
     const odd = madeEvent(1, {}, 'a🎉\nb');
-    expect(compileFilter({ groupIds: ['a?*'] })(odd)).toBe(true);
-    expect(compileFilter({ groupIds: ['a??b'] })(odd)).toBe(true);
-    expect(compileFilter({ groupIds: ['a?b'] })(odd)).toBe(false);
+    expect(passes({ groupIds: ['a?*'] }, odd)).toBe(true);
+    expect(passes({ groupIds: ['a??b'] }, odd)).toBe(true);
+    expect(passes({ groupIds: ['a?b'] }, odd)).toBe(false);
   });
 
   test('that a group was created or destroyed, or has a new owner, is no matter of fields', () => {
     const read = ofType('chat.group.info.read');
-    expect(compileFilter({ changedFields: ['faceUrl'] })(read)).toBe(false);
-    expect(compileFilter({ changedFields: ['faceUrl'] })({ ...read, data: { ...read.data, owner: 'o' } })).toBe(true);
+    expect(passes({ changedFields: ['faceUrl'] }, read)).toBe(false);
+    expect(passes({ changedFields: ['faceUrl'] }, { ...read, data: { ...read.data, owner: 'o' } })).toBe(true);
     for (const type of ['chat.group.created', 'chat.group.destroyed', 'chat.group.owner.changed'] as const) {
-      expect(compileFilter({ changedFields: ['faceUrl'] })(ofType(type))).toBe(true);
+      expect(passes({ changedFields: ['faceUrl'] }, ofType(type))).toBe(true);
     }
   });
 });

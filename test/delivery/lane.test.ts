@@ -1,10 +1,22 @@
 import { afterEach, describe, expect, test } from 'vitest';
-import type { Located, Sink } from '../../connectors/contract.ts';
-import { createInquiries, type Inquiry } from '../../src/delivery/inquiries.ts';
+import {
+  type CopyStatus,
+  type EventSink,
+  type GroupSink,
+  type Report,
+  Revoked,
+  type Sink,
+  type Source,
+  type Waiting,
+} from '../../connectors/contract.ts';
+import { compileFilter, type FilterSettings } from '../../src/delivery/filter.ts';
 import { type Lane, startLane } from '../../src/delivery/lane.ts';
+import { enter } from '../../src/delivery/lane-state.ts';
+import { createReadBacks } from '../../src/delivery/read-back.ts';
 import { delayAfter } from '../../src/delivery/schedule.ts';
-import { createLookUps } from '../../src/delivery/whereabouts.ts';
-import type { DeliveryReader, JournalEntry, Settlement, Waiting } from '../../src/journal/deliveries.ts';
+import { createQuestions, type Question } from '../../src/delivery/thread/questions.ts';
+import { createJournalSource } from '../../src/journal/source.ts';
+import { type Entry, entryOf } from '../../src/model/entry.ts';
 import type { CanonicalEvent, EventId } from '../../src/model/event.ts';
 import { type Fault, Unreachable } from '../../src/model/fault.ts';
 import { type Group, newGroup } from '../../src/model/group.ts';
@@ -13,8 +25,8 @@ import { createSignals, type Signals } from '../../src/model/signal.ts';
 import { madeEvent } from '../support/events.ts';
 
 /*
- * Doubles: a journal in memory, a clock that jumps to the end of each sleep, a sink that answers what the test says.
- * The oracle is what the sink was given and what was settled.
+ * Doubles: a journal in memory, a clock that jumps to the end of each sleep, sinks that answer what the test says.
+ * The oracle is what the sink was given and what was reported as settled.
  */
 
 const FAULT: Fault = { code: 'event-refused', message: 'no' };
@@ -32,16 +44,17 @@ function harness(
     cursor?: number;
     maxEvents?: number;
     paused?: boolean;
-    wants?: (event: CanonicalEvent) => boolean;
-    locate?: NonNullable<Sink['locate']>;
+    filter?: FilterSettings;
+    /** A sink of groups with this `read`, which answers each state as `answer` does its group's events. */
+    read?: (state: Group) => Promise<CopyStatus>;
     merged?: () => number;
+    source?: (journal: Source) => Source;
   } = {},
 ) {
   const events: CanonicalEvent[] = [];
-  const rows = new Map<number, Waiting>(options.waiting?.map((entry) => [entry.seq, entry]));
   const given: EventId[][] = [];
   const attempts: EventId[] = [];
-  const settlements: Settlement[] = [];
+  const reports: Report[] = [];
   const seen: { name: string; payload: unknown }[] = [];
   const slept: number[] = [];
   let now = 1_000;
@@ -51,55 +64,62 @@ function harness(
   const signals = createSignals();
   signals.tap((name, payload) => seen.push({ name, payload }));
   const groups: Group[] = [];
-  const restored: string[][] = [];
-  const sink: Sink = {
-    merged: options.merged !== undefined,
-    async restore(some) {
-      restored.push(some.map(({ groupId }) => groupId));
-      return new Map(some.map(({ groupId }) => [groupId, DELIVERED]));
-    },
-    async deliver(batch) {
-      given.push(batch.map(({ id }) => id));
-      const outcomes = await answer(batch, given.length);
-      for (const { id } of batch) if (outcomes.get(id)?.kind === 'delivered') attempts.push(id);
-      return outcomes;
-    },
-    async check() {},
-    ...(options.locate !== undefined && { locate: options.locate }),
-    async close() {
-      closes++;
-    },
+  const brought: { groupIds: string[]; how: string }[] = [];
+  const settle = async (batch: readonly CanonicalEvent[]): Promise<Outcomes> => {
+    given.push(batch.map(({ id }) => id));
+    const outcomes = await answer(batch, given.length);
+    for (const { id } of batch) if (outcomes.get(id)?.kind === 'delivered') attempts.push(id);
+    return outcomes;
   };
-  const read = (after: number, limit: number, upTo = events.length) =>
-    events
-      .slice(after, Math.min(after + limit, upTo))
-      .map((event, index): JournalEntry => ({ seq: after + index + 1, event }));
-  const journal: DeliveryReader = {
-    head: () => events.length,
-    merged: options.merged ?? (() => 0),
-    cursor: () => options.cursor ?? 0,
-    read,
-    readHeads: read,
-    waiting: () => [...rows.values()],
-    paused: () => false,
-    countWaiting: () => 0,
-    countDeadLetters: () => 0,
-    deadLetters: () => [],
-    deadLetter: () => undefined,
-    deadLetterSeqs: () => [],
-    openDelivery: () => undefined,
-    countQuarantined: () => 0,
-    quarantined: () => [],
-    seqAt: () => 1,
+  const close = async () => void closes++;
+  const eventSink: EventSink = {
+    holds: 'events',
+    deliver: (batch) => settle(batch.map(({ event }) => event)),
+    close,
+  };
+  const groupSink: GroupSink = {
+    holds: 'groups',
+    async put(states, how) {
+      const named = states.map(({ groupId }) => groupId);
+      if (states.every(({ versions }) => Object.keys(versions).length === 0)) {
+        brought.push({ groupIds: named, how });
+        return new Map(named.map((groupId) => [groupId, DELIVERED]));
+      }
+      const ids = new Set(states.flatMap(({ versions }) => Object.values(versions).map(([, id]) => id)));
+      const batch = events.filter(({ id }) => ids.has(id));
+      const outcomes = await settle(batch);
+      return new Map(
+        batch.flatMap(({ id, subject }) => {
+          const outcome = outcomes.get(id);
+          return outcome === undefined ? [] : [[subject, outcome] as const];
+        }),
+      );
+    },
+    ...(options.read !== undefined && {
+      read: async (states: readonly Group[]) =>
+        new Map(
+          await Promise.all(states.map(async (state) => [state.groupId, await options.read?.(state)] as const)),
+        ) as ReadonlyMap<string, CopyStatus>,
+    }),
+    close,
+  };
+  const holdsGroups = options.read !== undefined || options.merged !== undefined;
+  const sink: Sink = holdsGroups ? groupSink : eventSink;
+  const read = (after: number, limit: number, upTo = events.length): Entry[] =>
+    events.slice(after, Math.min(after + limit, upTo)).map((event, index) => entryOf(after + index + 1, event));
+  const merged = options.merged ?? (() => events.length);
+  const journal: Source = {
+    ...createJournalSource({ head: () => events.length, merged, read, readHeads: read }, 'c', sink.holds, () => {}),
+    settle: (report) => void reports.push(report),
   };
   const stop = new AbortController();
   let lane: Lane | undefined;
   return {
     given,
     groups,
-    restored,
+    brought,
     delivered: attempts,
-    settlements,
+    reports,
     seen,
     slept,
     stop,
@@ -109,27 +129,25 @@ function harness(
       events.push(...more);
       lane?.wake();
     },
-    start(open: () => Promise<Sink> = async () => sink) {
+    start(open: () => Promise<unknown> = async () => sink) {
       lane = startLane(
         {
           connector: 'c',
           batch: { maxEvents: options.maxEvents ?? 100, maxWaitMs: 0 },
           retry: { initialMs: 100, maxMs: 1_000 },
-          paused: options.paused ?? false,
-          wants: options.wants ?? (() => true),
+          filter: compileFilter(options.filter ?? {}),
         },
         {
           open: () => {
             opens++;
             return open().then(() => sink);
           },
-          journal,
+          source: options.source?.(journal) ?? journal,
           groups: {
             page: (after, limit) => groups.filter(({ groupId }) => groupId > after).slice(0, limit),
             count: () => groups.length,
             get: (wanted) => groups.find(({ groupId }) => groupId === wanted),
           },
-          settle: (settlement) => settlements.push(settlement),
           clock: {
             now: () => now,
             async sleep(ms, signal) {
@@ -149,11 +167,15 @@ function harness(
           signals,
           random: () => 0,
         },
+        {
+          paused: options.paused ?? false,
+          from: { cursor: options.cursor ?? 0, waiting: options.waiting ?? [] },
+        },
         stop.signal,
       );
       return lane;
     },
-    cursor: () => settlements.at(-1)?.cursor,
+    cursor: () => reports.at(-1)?.upTo,
     of: <Name extends keyof Signals>(name: Name) =>
       seen.filter((one) => one.name === name).map(({ payload }) => payload as Signals[Name]),
   };
@@ -165,7 +187,7 @@ afterEach(async () => {
   await running?.lane.ended;
   running = undefined;
 });
-function run(made: ReturnType<typeof harness>, open?: () => Promise<Sink>): Lane {
+function run(made: ReturnType<typeof harness>, open?: () => Promise<unknown>): Lane {
   const lane = made.start(open);
   running = { stop: made.stop, lane };
   return lane;
@@ -185,16 +207,16 @@ const [A1, A2, A3, B1, C1] = [
 const ids = (...events: CanonicalEvent[]): EventId[] => events.map(({ id }) => id);
 
 describe('delivery', () => {
-  test('in journal order, in batches of at most maxEvents, the cursor behind them', async () => {
+  test('in journal order, in batches of at most maxEvents, the cursor after them', async () => {
     const made = harness(all(DELIVERED), { maxEvents: 2 });
     made.append(A1, A2, B1, C1, A3);
     run(made);
     await expect.poll(made.cursor).toBe(5);
     expect(made.given).toEqual([ids(A1, A2), ids(B1, C1), ids(A3)]);
-    expect(made.settlements.map(({ cursor }) => cursor)).toEqual([2, 4, 5]);
+    expect(made.reports.map(({ upTo }) => upTo)).toEqual([2, 4, 5]);
   });
 
-  test('goes on behind the cursor it finds', async () => {
+  test('goes on after the cursor it finds', async () => {
     const made = harness(all(DELIVERED), { cursor: 2 });
     made.append(A1, A2, B1);
     run(made);
@@ -202,17 +224,18 @@ describe('delivery', () => {
     expect(made.given).toEqual([ids(B1)]);
   });
 
-  test('to a sink that asks for merged groups only what is merged; the rest when that is', async () => {
+  test('to a sink of groups only what is merged; the rest when that is', async () => {
     let merged = 2;
     const made = harness(all(DELIVERED), { merged: () => merged });
     made.append(A1, A2, B1, C1);
     const lane = run(made);
     await expect.poll(made.cursor).toBe(2);
-    expect(made.given).toEqual([ids(A1, A2)]);
+    // One write a group, whose state names the event that stands.
+    expect(made.given).toEqual([ids(A2)]);
     merged = 4;
     lane.wake();
     await expect.poll(made.cursor).toBe(4);
-    expect(made.given).toEqual([ids(A1, A2), ids(B1, C1)]);
+    expect(made.given).toEqual([ids(A2), ids(B1, C1)]);
   });
 
   test('a new event wakes an idle lane', async () => {
@@ -224,7 +247,7 @@ describe('delivery', () => {
   });
 
   test('an event that the connector is not to have is passed over, and the cursor with it', async () => {
-    const made = harness(all(DELIVERED), { wants: ({ subject }) => subject === 'B' });
+    const made = harness(all(DELIVERED), { filter: { groupIds: ['B'] } });
     made.append(A1, B1, A2);
     run(made);
     await expect.poll(made.cursor).toBe(3);
@@ -252,7 +275,7 @@ describe('the destination as a whole', () => {
     expect(made.given).toEqual(Array.from({ length: 9 }, () => ids(A1, B1)));
     // Half of 100, 200, 400 …, at most 1000: random is 0 here.
     expect(made.slept).toEqual([50, 100, 200, 400, 500, 500, 500, 500]);
-    expect(made.settlements).toHaveLength(1);
+    expect(made.reports).toHaveLength(1);
     expect(made.of('lane.unreachable').map(({ attempt }) => attempt)).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
     expect(made.of('lane.recovered')).toEqual([{ connector: 'c', downMs: 2_750 }]);
   });
@@ -263,7 +286,7 @@ describe('the destination as a whole', () => {
     made.append(A1);
     run(made, async () => {
       if (++tries < 4) throw DOWN;
-      return {} as Sink;
+      return undefined;
     });
     await expect.poll(made.cursor).toBe(1);
     expect(made.opened()).toBe(4);
@@ -293,7 +316,7 @@ describe('the destination as a whole', () => {
     run(made);
     await expect.poll(made.cursor).toBe(2);
     expect(made.slept).toEqual([700]);
-    expect(made.settlements.flatMap(({ waiting }) => waiting)).toEqual([]);
+    expect(made.reports.flatMap(({ waiting }) => waiting)).toEqual([]);
   });
 
   test('what comes in meanwhile is delivered after it, in order', async () => {
@@ -333,7 +356,7 @@ describe('one event', () => {
     run(made);
     await expect.poll(made.cursor).toBe(3);
     expect(made.delivered).toEqual(ids(A2, B1));
-    expect(made.settlements[0]?.dead).toEqual([{ seq: 1, attempts: 1, fault: FAULT }]);
+    expect(made.reports[0]?.dead).toMatchObject([{ entry: { seq: 1 }, attempts: 1, fault: FAULT }]);
     expect(made.of('lane.dead-letter')).toMatchObject([{ eventId: A1.id, attempts: 1, fault: FAULT }]);
   });
 
@@ -356,23 +379,23 @@ describe('one event', () => {
     made.append(A1, B1, C1);
     run(made);
     await expect.poll(made.cursor).toBe(3);
-    expect(made.settlements[0]?.dead).toMatchObject([{ seq: 2 }]);
+    expect(made.reports[0]?.dead).toMatchObject([{ entry: { seq: 2 } }]);
   });
 
   test('that waited when the bridge stopped is tried when it starts again, before its group’s later ones', async () => {
     const waiting: Waiting[] = [
-      { seq: 1, event: A1, attempts: 3, dueAt: 5_000, fault: FAULT },
-      { seq: 2, event: A2, attempts: 0, dueAt: 0, fault: FAULT },
+      { entry: entryOf(1, A1), attempts: 3, dueAt: 5_000, fault: FAULT },
+      { entry: entryOf(2, A2), attempts: 0, dueAt: 0, fault: FAULT },
     ];
     const made = harness(all(DELIVERED), { waiting, cursor: 2 });
     made.append(A1, A2, A3, B1);
     run(made);
     await expect.poll(() => made.delivered.length).toBe(4);
     expect(made.delivered).toEqual(ids(B1, A1, A2, A3));
-    expect(made.settlements.flatMap(({ released }) => released).sort()).toEqual([1, 2, 3]);
+    expect(made.reports.flatMap(({ released }) => released).sort()).toEqual([1, 2, 3]);
   });
 
-  test('behind which a whole group waited: the group is delivered in one go once it is through', async () => {
+  test('for which a whole group waited: the group is delivered in one go once it is through', async () => {
     const many = Array.from({ length: 50 }, (_, n) => madeEvent(n + 10, {}, 'A'));
     let refusals = 1;
     const made = harness(
@@ -392,10 +415,10 @@ describe('what a person asks for', () => {
     const lane = run(made);
     made.append(A1);
     await expect.poll(made.cursor).toBe(1);
-    lane.pause();
+    void lane.ask({ kind: 'pause' });
     await expect.poll(() => made.of('lane.state').at(-1)?.state.kind).toBe('paused');
     made.append(A2, B1);
-    lane.resume();
+    void lane.ask({ kind: 'resume' });
     await expect.poll(made.cursor).toBe(3);
     expect(made.given).toEqual([ids(A1), ids(A2, B1)]);
   });
@@ -406,11 +429,11 @@ describe('what a person asks for', () => {
     const lane = run(made);
     await expect.poll(() => made.of('lane.state').at(-1)?.state.kind).toBe('paused');
     expect(made.opened()).toBe(0);
-    lane.resume();
+    void lane.ask({ kind: 'resume' });
     await expect.poll(made.cursor).toBe(1);
   });
 
-  test('replay: what lies behind comes again, in order, and rows behind it are forgotten', async () => {
+  test('replay: what lies after it comes again, in order, and rows after it are forgotten', async () => {
     let refusals = 1;
     const made = harness(
       (batch) =>
@@ -421,10 +444,10 @@ describe('what a person asks for', () => {
     const lane = run(made);
     made.append(A1, B1, A2);
     await expect.poll(made.cursor).toBe(3);
-    lane.replay(1);
+    void lane.ask({ kind: 'replay', cursor: 1 });
     await expect.poll(() => made.delivered.length).toBe(4);
     expect(made.delivered).toEqual(ids(A1, A2, B1, A2));
-    expect(made.settlements.filter(({ rewind }) => rewind)).toMatchObject([{ cursor: 1 }]);
+    expect(made.reports.filter(({ rewind }) => rewind)).toMatchObject([{ upTo: 1 }]);
   });
 
   test('replay while the destination is down: tried at once, and nothing is skipped', async () => {
@@ -438,28 +461,40 @@ describe('what a person asks for', () => {
     await expect.poll(made.cursor).toBe(1);
     made.append(A2);
     await expect.poll(() => made.of('lane.unreachable').length).toBeGreaterThan(2);
-    lane.replay(0);
-    await expect.poll(() => made.settlements.some(({ rewind }) => rewind)).toBe(true);
+    void lane.ask({ kind: 'replay', cursor: 0 });
+    await expect.poll(() => made.reports.some(({ rewind }) => rewind)).toBe(true);
     down = false;
     await expect.poll(made.cursor).toBe(2);
     expect(made.delivered).toEqual(ids(A1, A1, A2));
   });
 
-  test('restore: every group is brought, page by page, while events go on being delivered', async () => {
-    const made = harness(all(DELIVERED));
+  test('resync: every group is brought, page by page, while events go on being delivered', async () => {
+    const made = harness(all(DELIVERED), { read: async () => ({ status: 'in-step', where: 'here' }) });
     const groupIds = Array.from({ length: 1_200 }, (_, n) => `g${String(n).padStart(4, '0')}`);
     made.groups.push(...groupIds.map(newGroup));
     const lane = run(made);
     made.append(A1);
     await expect.poll(made.cursor).toBe(1);
-    lane.restore('join');
+    await lane.ask({ kind: 'resync', how: 'join' });
     made.append(A2);
     await expect
-      .poll(() => made.of('lane.restored').at(-1))
+      .poll(() => made.of('lane.resync').at(-1))
       .toMatchObject({ done: 1_200, total: 1_200, failed: 0, ended: true });
-    expect(made.restored.flat()).toEqual(groupIds);
+    expect(made.brought.flatMap(({ groupIds }) => groupIds)).toEqual(groupIds);
     await expect.poll(made.cursor).toBe(2);
     expect(made.delivered).toEqual(ids(A1, A2));
+  });
+
+  test('resync: groups that the filter leaves out are not brought', async () => {
+    const made = harness(all(DELIVERED), {
+      filter: { groupIds: ['public-*'] },
+      read: async () => ({ status: 'in-step', where: 'here' }),
+    });
+    made.groups.push(...['private-1', 'public-1', 'public-2'].map(newGroup));
+    const lane = run(made);
+    await lane.ask({ kind: 'resync', how: 'repair' });
+    await expect.poll(() => made.of('lane.resync').at(-1)).toMatchObject({ done: 3, mended: 2, ended: true });
+    expect(made.brought).toEqual([{ groupIds: ['public-1', 'public-2'], how: 'repair' }]);
   });
 
   test('dead letters tried again are delivered once, and leave their row', async () => {
@@ -473,15 +508,15 @@ describe('what a person asks for', () => {
     const lane = run(made);
     made.append(A1, A2);
     await expect.poll(made.cursor).toBe(2);
-    lane.retry([{ seq: 1, event: A1 }]);
-    lane.retry([{ seq: 1, event: A1 }]);
-    await expect.poll(() => made.settlements.flatMap(({ released }) => released)).toEqual([1]);
+    void lane.ask({ kind: 'retry', entries: [entryOf(1, A1)] });
+    void lane.ask({ kind: 'retry', entries: [entryOf(1, A1)] });
+    await expect.poll(() => made.reports.flatMap(({ released }) => released)).toEqual([1]);
     expect(made.delivered).toEqual(ids(A2, A1));
   });
 });
 
 describe('where a copy lies', () => {
-  const HERE: Located = { standing: 'in-step', where: 'here' };
+  const HERE: CopyStatus = { status: 'in-step', where: 'here' };
   const group = newGroup('A');
   const never = new AbortController().signal;
 
@@ -496,10 +531,10 @@ describe('where a copy lies', () => {
         return all(DELIVERED)(batch, call);
       },
       {
-        async locate({ groupId }) {
-          calls.push(`locate ${groupId}`);
+        async read({ groupId }) {
+          calls.push(`read ${groupId}`);
           await new Promise((resolve) => setImmediate(resolve));
-          calls.push(`located ${groupId}`);
+          calls.push(`have read ${groupId}`);
           return HERE;
         },
       },
@@ -507,32 +542,32 @@ describe('where a copy lies', () => {
     const lane = run(made);
     made.append(A1);
     await expect.poll(() => calls).toEqual(['deliver']);
-    const answers = [lane.locate(group, never), lane.locate(newGroup('B'), never)];
+    const answers = [lane.readBack(group, never), lane.readBack(newGroup('B'), never)];
     made.append(A2);
     gate.resolve();
-    expect(await Promise.all(answers)).toEqual([{ located: HERE }, { located: HERE }]);
+    expect(await Promise.all(answers)).toEqual([{ copy: HERE }, { copy: HERE }]);
     await expect.poll(made.cursor).toBe(2);
-    const asked = ['locate A', 'located A', 'locate B', 'located B'];
+    const asked = ['read A', 'have read A', 'read B', 'have read B'];
     expect(calls).toEqual(['deliver', 'delivered', ...asked, 'deliver', 'delivered']);
     // An idle lane answers, too.
-    expect(await lane.locate(group, never)).toEqual({ located: HERE });
+    expect(await lane.readBack(group, never)).toEqual({ copy: HERE });
   });
 
   test('a lane that backs off answers at once with its fault, and rests on', async () => {
     const fault: Fault = { code: 'destination-overloaded', message: '429' };
     const made = harness(
       (batch, call) => all(call === 1 ? { kind: 'retry', fault, afterMs: 70_000 } : DELIVERED)(batch, call),
-      { locate: async () => HERE },
+      { read: async () => HERE },
     );
     const lane = run(made);
     made.append(A1);
     await expect.poll(() => made.of('lane.unreachable')).toHaveLength(1);
-    for (let n = 0; n < 3; n++) expect(await lane.locate(group, never)).toEqual({ fault });
+    for (let n = 0; n < 3; n++) expect(await lane.readBack(group, never)).toEqual({ fault });
     expect(made.given).toHaveLength(1);
     // Asked for by a person, its rest ends.
-    lane.resume();
+    void lane.ask({ kind: 'resume' });
     await expect.poll(made.cursor).toBe(1);
-    expect(await lane.locate(group, never)).toEqual({ located: HERE });
+    expect(await lane.readBack(group, never)).toEqual({ copy: HERE });
     expect(made.given).toHaveLength(2);
   });
 
@@ -544,28 +579,28 @@ describe('where a copy lies', () => {
         await gate.promise;
         throw DOWN;
       },
-      { locate: async () => HERE },
+      { read: async () => HERE },
     );
     const lane = run(made);
     made.append(A1);
     await expect.poll(() => made.given).toHaveLength(1);
-    const answer = lane.locate(group, never);
+    const answer = lane.readBack(group, never);
     gate.resolve();
     expect(await answer).toEqual({ fault: DOWN.fault });
     await expect.poll(made.cursor).toBe(1);
   });
 
   test('a paused lane asks the sink it has; one that has none opens none', async () => {
-    const made = harness(all(DELIVERED), { locate: async () => HERE });
+    const made = harness(all(DELIVERED), { read: async () => HERE });
     const lane = run(made);
     await expect.poll(() => made.of('lane.opened')).toHaveLength(1);
-    lane.pause();
+    void lane.ask({ kind: 'pause' });
     await expect.poll(() => made.of('lane.state').at(-1)?.state.kind).toBe('paused');
-    expect(await lane.locate(group, never)).toEqual({ located: HERE });
+    expect(await lane.readBack(group, never)).toEqual({ copy: HERE });
 
-    const other = harness(all(DELIVERED), { paused: true, locate: async () => HERE });
+    const other = harness(all(DELIVERED), { paused: true, read: async () => HERE });
     const unopened = other.start();
-    expect(await unopened.locate(group, never)).toMatchObject({
+    expect(await unopened.readBack(group, never)).toMatchObject({
       fault: { code: 'copy-unknown', suggestion: expect.stringMatching(/resume/) },
     });
     expect(other.opened()).toBe(0);
@@ -575,17 +610,17 @@ describe('where a copy lies', () => {
 
   test('whatever a sink throws concerns the question only', async () => {
     const made = harness(all(DELIVERED), {
-      locate: async ({ groupId }) => {
+      read: async ({ groupId }) => {
         if (groupId === 'A') throw DOWN;
         throw new TypeError('x is not a function');
       },
     });
     const lane = run(made);
-    expect(await lane.locate(group, never)).toEqual({ fault: DOWN.fault });
-    expect(await lane.locate(newGroup('B'), never)).toEqual({
+    expect(await lane.readBack(group, never)).toEqual({ fault: DOWN.fault });
+    expect(await lane.readBack(newGroup('B'), never)).toEqual({
       fault: { code: 'copy-unknown', message: 'x is not a function' },
     });
-    expect(await lane.locate(group, AbortSignal.abort())).toMatchObject({
+    expect(await lane.readBack(group, AbortSignal.abort())).toMatchObject({
       fault: { message: expect.stringMatching(/in time/) },
     });
     made.append(A1);
@@ -603,21 +638,22 @@ describe('where a copy lies', () => {
     const lane = run(made);
     made.append(A1, A2, B1, C1);
     await expect.poll(made.cursor).toBe(4);
-    expect(await lane.locate(group, never)).toEqual({ receipt: A2.id });
-    expect(await lane.locate(newGroup('B'), never)).toEqual({});
-    expect(await lane.locate(newGroup('C'), never)).toEqual({ receipt: C1.id });
+    expect(await lane.readBack(group, never)).toEqual({ receipt: A2.id });
+    expect(await lane.readBack(newGroup('B'), never)).toEqual({});
+    expect(await lane.readBack(newGroup('C'), never)).toEqual({ receipt: C1.id });
   });
 
   test('of so many groups only: those delivered longest ago are forgotten', () => {
-    const lookUps = createLookUps(2);
-    const to = (receipt: string): Outcome => ({ kind: 'delivered', receipt });
-    lookUps.remember([
-      ['A', to('a')],
-      ['B', to('b')],
-      ['A', to('a again')],
-      ['C', to('c')],
-    ]);
-    expect(['A', 'B', 'C'].map((groupId) => lookUps.recall(groupId).receipt)).toEqual(['a again', undefined, 'c']);
+    const readBacks = createReadBacks(2);
+    const sent: [string, string][] = [
+      ['A', 'a'],
+      ['B', 'b'],
+      ['A', 'a again'],
+      ['C', 'c'],
+    ];
+    const entries = sent.map(([groupId], seq) => entryOf(seq, madeEvent(seq, {}, groupId)));
+    readBacks.remember(entries, ({ seq }) => ({ kind: 'delivered', receipt: sent[seq]?.[1] ?? '' }));
+    expect(['A', 'B', 'C'].map((groupId) => readBacks.recall(groupId).receipt)).toEqual(['a again', undefined, 'c']);
   });
 
   test('a lane that ends leaves no question open', async () => {
@@ -627,38 +663,38 @@ describe('where a copy lies', () => {
         await gate.promise;
         return all(DELIVERED)(batch, call);
       },
-      { locate: async () => HERE },
+      { read: async () => HERE },
     );
     const lane = run(made);
     made.append(A1);
     await expect.poll(() => made.given).toHaveLength(1);
-    const answer = lane.locate(group, never);
+    const answer = lane.readBack(group, never);
     made.stop.abort();
     gate.resolve();
     await lane.ended;
     expect(await answer).toMatchObject({ fault: { code: 'copy-unknown' } });
-    expect(await lane.locate(group, never)).toMatchObject({ fault: { code: 'copy-unknown' } });
+    expect(await lane.readBack(group, never)).toMatchObject({ fault: { code: 'copy-unknown' } });
   });
 });
 
-describe('a question to the relay’s thread is always answered', () => {
+describe('a question to the delivery thread is always answered', () => {
   const never = new AbortController().signal;
 
   test('by its answer, the time-out, its signal or the loss of the thread', async () => {
-    const posted: Inquiry[] = [];
-    const inquiries = createInquiries((inquiry) => posted.push(inquiry), 20);
-    const answered = inquiries.ask('c', newGroup('A'), never);
-    const late = inquiries.ask('c', newGroup('B'), never);
+    const posted: Question[] = [];
+    const questions = createQuestions((question) => posted.push(question), 20);
+    const answered = questions.ask('c', newGroup('A'), never);
+    const late = questions.ask('c', newGroup('B'), never);
     expect(posted).toMatchObject([
       { id: 1, connector: 'c', group: { groupId: 'A' } },
       { id: 2, connector: 'c', group: { groupId: 'B' } },
     ]);
-    inquiries.answered(1, { receipt: 'r' });
+    questions.answered(1, { receipt: 'r' });
     expect(await answered).toEqual({ receipt: 'r' });
     expect(await late).toMatchObject({ fault: { message: expect.stringMatching(/in time/) } });
-    inquiries.answered(2, { receipt: 'too late' });
+    questions.answered(2, { receipt: 'too late' });
 
-    const patient = createInquiries(() => {}, 60_000);
+    const patient = createQuestions(() => {}, 60_000);
     const given = new AbortController();
     const [dropped, lost] = [patient.ask('c', newGroup('A'), given.signal), patient.ask('c', newGroup('A'), never)];
     given.abort();
@@ -667,6 +703,100 @@ describe('a question to the relay’s thread is always answered', () => {
     expect(await lost).toEqual({ fault: FAULT });
     expect(await patient.ask('c', newGroup('A'), given.signal)).toMatchObject({ fault: { code: 'copy-unknown' } });
   });
+});
+
+describe('a source that is shared', () => {
+  /** A journal whose entries can be taken away, and whose offsets the test may refuse to commit. */
+  function shared() {
+    let lease = new AbortController();
+    let revoked = false;
+    let refusals = 0;
+    return {
+      source: (journal: Source): Source => ({
+        ...journal,
+        alive() {
+          if (!revoked) return;
+          revoked = false;
+          lease = new AbortController();
+          throw new Revoked('another has the partition');
+        },
+        lease: () => lease.signal,
+        settle(report) {
+          if (refusals-- > 0) throw DOWN;
+          return journal.settle(report);
+        },
+      }),
+      revoke() {
+        revoked = true;
+        lease.abort(new Error('another has the partition'));
+      },
+      refuse(times: number) {
+        refusals = times;
+      },
+    };
+  }
+
+  test('what waits is forgotten when it is revoked, and a delivery under way is aborted without an outage', async () => {
+    const own = shared();
+    const gate = Promise.withResolvers<void>();
+    const made = harness(
+      async (batch, call) => {
+        if (call === 1) return all(RETRY)(batch, call);
+        if (call === 2) {
+          own.revoke();
+          await gate.promise;
+          throw new Error('aborted');
+        }
+        return all(DELIVERED)(batch, call);
+      },
+      { source: own.source },
+    );
+    made.append(A1);
+    const lane = run(made);
+    await expect.poll(() => made.given.length).toBe(2);
+    gate.resolve();
+    lane.interrupt();
+    made.append(B1);
+    await expect.poll(() => made.delivered).toEqual(ids(B1));
+    expect(made.of('lane.unreachable')).toEqual([]);
+  });
+
+  test('a report that it does not take comes again, and nothing is delivered twice', async () => {
+    const own = shared();
+    own.refuse(3);
+    const made = harness(all(DELIVERED), { source: own.source });
+    made.append(A1, B1);
+    run(made);
+    await expect.poll(made.cursor).toBe(2);
+    expect(made.given).toEqual([ids(A1, B1)]);
+    expect(made.of('lane.unreachable').map(({ attempt }) => attempt)).toEqual([1, 2, 3]);
+    expect(made.of('lane.recovered')).toHaveLength(1);
+  });
+
+  test('that cannot be had is waited for as the destination is, and counts its own failures', async () => {
+    let down = 3;
+    const made = harness(all(DELIVERED), {
+      source: (journal) => ({
+        ...journal,
+        next(...args) {
+          if (down-- > 0) throw DOWN;
+          return journal.next(...args);
+        },
+      }),
+    });
+    made.append(A1);
+    run(made);
+    await expect.poll(made.cursor).toBe(1);
+    expect(made.slept).toEqual([50, 100, 200]);
+    expect(made.of('lane.state').map(({ state }) => state.kind)).toEqual([
+      ...['connecting', 'running', 'waiting', 'waiting', 'waiting', 'running'],
+    ]);
+  });
+});
+
+test('a state that no lane may enter from another is refused', () => {
+  expect(() => enter({ kind: 'ended' }, { kind: 'running' })).toThrow(/a lane that is ended cannot become running/);
+  expect(() => enter({ kind: 'running' }, { kind: 'connecting' })).toThrow();
 });
 
 describe('the end', () => {
@@ -689,7 +819,7 @@ describe('the end', () => {
     await expect.poll(() => made.given.length).toBeGreaterThan(2);
     lane.drain();
     await lane.ended;
-    expect(made.settlements).toEqual([]);
+    expect(made.reports).toEqual([]);
   });
 
   test('stop: an idle lane ends at once', async () => {

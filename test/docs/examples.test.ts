@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, inject, test } from 'vitest';
 import { kafka } from '../../connectors/kafka/connector.ts';
 import type { CanonicalEvent } from '../../src/model/event.ts';
 import type { Group } from '../../src/model/group.ts';
-import { never, testHost } from '../connectors/suite.ts';
+import { never, openDriven, testHost } from '../connectors/suite.ts';
 import { madeEvent } from '../support/events.ts';
 import { delivered, mergedGroups } from '../support/histories.ts';
 import { javaExample, pythonExample, typescriptExample } from './example-programs.ts';
@@ -45,7 +45,7 @@ function laterEvents(): { taken: CanonicalEvent; passedOver: CanonicalEvent[] } 
 async function deliver(events: readonly CanonicalEvent[]): Promise<void> {
   for (const format of ['structured', 'binary']) {
     const options = kafka.options.parse({ brokers, topic, format, createTopic: { partitions: 3 } });
-    const sink = await kafka.open(options, testHost(), never());
+    const sink = await openDriven(kafka, options, testHost());
     const half = events.filter((_, n) => (n % 2 === 0) === (format === 'binary'));
     const outcomes = await sink.deliver(half, never());
     await sink.close();

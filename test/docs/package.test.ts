@@ -3,6 +3,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { toMessage } from '../../connectors/kafka/message.ts';
+import { entryOf } from '../../src/model/entry.ts';
 import { madeEvent } from '../support/events.ts';
 import { mergedGroups } from '../support/histories.ts';
 import { runProgram } from '../support/program.ts';
@@ -30,7 +31,7 @@ console.log(JSON.stringify(Object.fromEntries(view.entries())));
 async function importIn(node: string): Promise<void> {
   writeFileSync(join(project.folder, 'reader.mjs'), SCRIPT);
   const events = [madeEvent(2), madeEvent(1), madeEvent(2)];
-  const values = events.map((event) => String(toMessage(event, 'structured').value));
+  const values = events.map((event) => String(toMessage(entryOf(1, event), 'structured').value));
   const { code, stdout, stderr } = await runProgram(node, ['reader.mjs', ...values], { cwd: project.folder });
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   expect(JSON.parse(stdout)).toEqual(Object.fromEntries(mergedGroups(events)));
@@ -49,7 +50,7 @@ describe('group-sync-bridge/consumer', () => {
     const [snippet] = blocksOf(file).filter(({ language }) => language === 'ts');
     const message = 'const message = { value: Buffer.from(process.argv[2]) };\n';
     writeFileSync(join(project.folder, 'snippet.mjs'), message + snippet?.text);
-    const value = String(toMessage(madeEvent(1), 'structured').value);
+    const value = String(toMessage(entryOf(1, madeEvent(1)), 'structured').value);
     const { code, stdout, stderr } = await runProgram(process.execPath, ['snippet.mjs', value], {
       cwd: project.folder,
     });

@@ -1,6 +1,6 @@
 import { connect, type Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { toAddressList } from '../../src/config/schema.ts';
+import { toAddressList } from '../../src/config/listeners.ts';
 import { signOf } from '../../src/intake/authentication.ts';
 import type { CanonicalEvent } from '../../src/model/event.ts';
 import { BridgeError } from '../../src/model/fault.ts';

@@ -11,7 +11,6 @@ import { openDatabase } from '../../src/journal/database.ts';
 import { createDeliveryReader } from '../../src/journal/deliveries.ts';
 import { systemClock } from '../../src/model/clock.ts';
 import type { CanonicalEvent } from '../../src/model/event.ts';
-import { textOf } from '../../src/model/recorded.ts';
 import { createSignals, type SignalBus, type Signals } from '../../src/model/signal.ts';
 import { traceCallback } from '../../src/telemetry/trace.ts';
 import { body, SDK_APP_ID, search } from '../support/callbacks.ts';
@@ -80,7 +79,7 @@ export async function startReceiver(
       const response = await fetch(`${origin}/callback?${query}`, { method: 'POST', body: payload, headers });
       return { status: response.status, json: await response.json() };
     },
-    recorded: () => reader.read(0, 1_000).map(({ event }) => JSON.parse(textOf(event)) as CanonicalEvent),
+    recorded: () => reader.read(0, 1_000).map(({ event }) => event),
     async close() {
       await closeServer(server, 100);
       journal.close();

@@ -152,7 +152,7 @@ describe('the journal keeps the merged state of each group', () => {
     const newest = (groupId: string) => createHistoryReader(connection, journal).ofGroup(groupId, 1)[0]?.event;
     expect(newest('g0')).toEqual(events.slice(0, 40).findLast(({ subject }) => subject === 'g0'));
     expect(reader.merged()).toBe(20);
-    journal.settle({ connector: 'c', cursor: 40, waiting: [], dead: [], released: [] });
+    journal.settle({ connector: 'c', upTo: 40, waiting: [], dead: [], released: [] });
     await expect.poll(() => reader.cursor('c')).toBe(40);
     const settings = () => ({ keepDelivered: 0, connectors: ['c'] });
     expect(await prunePass(settings, { journal, reader, clock: systemClock }, new AbortController().signal)).toBe(20);

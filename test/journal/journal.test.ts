@@ -6,12 +6,11 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Journal, openJournal } from '../../src/journal/append.ts';
 import { type Database, openDatabase, openReader } from '../../src/journal/database.ts';
-import { createDeliveryReader, type Settlement } from '../../src/journal/deliveries.ts';
+import { createDeliveryReader, type JournalReport } from '../../src/journal/deliveries.ts';
 import { keepPruned, prunePass } from '../../src/journal/retention.ts';
 import { systemClock } from '../../src/model/clock.ts';
 import type { CanonicalEvent } from '../../src/model/event.ts';
 import { BridgeError } from '../../src/model/fault.ts';
-import { textOf } from '../../src/model/recorded.ts';
 import { createSignals, type Signals } from '../../src/model/signal.ts';
 import { madeEvent } from '../support/events.ts';
 
@@ -62,7 +61,7 @@ function onDisk(): CanonicalEvent[] {
   try {
     return createDeliveryReader(connection)
       .read(0, 1_000_000)
-      .map(({ event }) => JSON.parse(textOf(event)) as CanonicalEvent);
+      .map(({ event }) => event);
   } finally {
     connection.close();
   }
@@ -175,7 +174,7 @@ describe('recorded means on disk', () => {
   test('a seq is never given twice, also when all that was delivered is gone', async () => {
     const first = open();
     await first.journal.record(madeEvent(1));
-    first.journal.settle({ ...SETTLED, cursor: 1 });
+    first.journal.settle({ ...SETTLED, upTo: 1 });
     first.journal.close();
     const { database, journal } = open();
     database.connection.exec('DELETE FROM events');
@@ -209,7 +208,7 @@ describe('a journal that cannot record says so', () => {
     await journal.record(madeEvent(1));
     const { page_count: pages } = database.connection.prepare('PRAGMA page_count').get() as { page_count: number };
     database.connection.exec(`PRAGMA max_page_count = ${pages}`);
-    journal.settle({ ...SETTLED, cursor: 1 });
+    journal.settle({ ...SETTLED, upTo: 1 });
     await expect(journal.record(madeEvent(2, { name: 'x'.repeat(50_000) }))).rejects.toThrow();
     database.connection.exec('PRAGMA max_page_count = 1000000');
     await journal.record(madeEvent(3));
@@ -249,7 +248,7 @@ describe('a journal that cannot record says so', () => {
   });
 });
 
-const SETTLED: Settlement = { connector: 'c', cursor: 0, waiting: [], dead: [], released: [] };
+const SETTLED: JournalReport = { connector: 'c', upTo: 0, waiting: [], dead: [], released: [] };
 const FAULT = { code: 'event-refused', message: 'no' } as const;
 
 describe('deliveries', () => {
@@ -258,7 +257,7 @@ describe('deliveries', () => {
     await Promise.all([1, 2, 3].map((n) => first.journal.record(madeEvent(n))));
     first.journal.settle({
       ...SETTLED,
-      cursor: 3,
+      upTo: 3,
       waiting: [{ seq: 2, attempts: 4, dueAt: 99, fault: FAULT }],
       dead: [{ seq: 3, attempts: 1, fault: FAULT }],
     });
@@ -266,7 +265,9 @@ describe('deliveries', () => {
     const { database, journal } = open();
     const reader = createDeliveryReader(database.connection);
     expect(reader.cursor('c')).toBe(3);
-    expect(reader.waiting('c')).toEqual([{ seq: 2, event: madeEvent(2), attempts: 4, dueAt: 99, fault: FAULT }]);
+    const [waiting] = reader.waiting('c');
+    expect(waiting).toMatchObject({ entry: { seq: 2 }, attempts: 4, dueAt: 99, fault: FAULT });
+    expect(waiting?.entry.event).toEqual(madeEvent(2));
     expect(reader.countDeadLetters('c')).toBe(1);
     expect(reader.countWaiting('c')).toBe(1);
     expect(reader.cursor('another')).toBe(0);
@@ -277,8 +278,8 @@ describe('deliveries', () => {
     const { database, journal } = open();
     await journal.record(madeEvent(1));
     const reader = createDeliveryReader(database.connection);
-    journal.settle({ ...SETTLED, cursor: 1, waiting: [{ seq: 1, attempts: 1, dueAt: 1, fault: FAULT }] });
-    journal.settle({ ...SETTLED, cursor: 0, released: [1] });
+    journal.settle({ ...SETTLED, upTo: 1, waiting: [{ seq: 1, attempts: 1, dueAt: 1, fault: FAULT }] });
+    journal.settle({ ...SETTLED, upTo: 0, released: [1] });
     await journal.record(madeEvent(2));
     expect(reader.waiting('c')).toEqual([]);
     expect(reader.cursor('c')).toBe(1);
@@ -296,7 +297,7 @@ describe('deliveries', () => {
       const batch = reader.read(after, 1_000);
       const last = batch.at(-1);
       if (last === undefined) break;
-      found.push(...batch.map(({ event }) => JSON.parse(textOf(event)) as CanonicalEvent));
+      found.push(...batch.map(({ event }) => event));
       sizes.push(batch.length);
       after = last.seq;
     }
@@ -309,9 +310,9 @@ describe('deliveries', () => {
     const { database, journal } = open();
     await Promise.all([1, 2, 3, 4].map((n) => journal.record(madeEvent(n))));
     const dead = [1, 3, 4].map((seq) => ({ seq, attempts: 1, fault: FAULT }));
-    journal.settle({ ...SETTLED, cursor: 4, dead });
-    journal.settle({ ...SETTLED, connector: 'another', cursor: 4, dead });
-    journal.settle({ ...SETTLED, cursor: 2, rewind: true });
+    journal.settle({ ...SETTLED, upTo: 4, dead });
+    journal.settle({ ...SETTLED, connector: 'another', upTo: 4, dead });
+    journal.settle({ ...SETTLED, upTo: 2, rewind: true });
     await journal.record(madeEvent(5));
     const reader = createDeliveryReader(database.connection);
     expect(reader.cursor('c')).toBe(2);
@@ -325,7 +326,7 @@ describe('deliveries', () => {
   test('settlements are written soon also when no callback comes', async () => {
     const { database, journal } = open();
     await journal.record(madeEvent(1));
-    journal.settle({ ...SETTLED, cursor: 1 });
+    journal.settle({ ...SETTLED, upTo: 1 });
     const reader = createDeliveryReader(database.connection);
     await expect.poll(() => reader.cursor('c')).toBe(1);
     journal.close();
@@ -425,7 +426,7 @@ describe('retention', () => {
   test('delivered events older than keepDelivered are pruned, younger ones stay', async () => {
     const opened = open();
     for (let n = 1; n <= 10; n++) await opened.journal.record(madeEvent(n));
-    opened.journal.settle({ ...SETTLED, cursor: 10 });
+    opened.journal.settle({ ...SETTLED, upTo: 10 });
     await expect.poll(() => reader(opened.database).cursor('c')).toBe(10);
     expect(await prune(opened, ['c'], received(5) + 100)).toBe(4);
     expect(onDisk()).toEqual([5, 6, 7, 8, 9, 10].map((n) => madeEvent(n)));
@@ -439,8 +440,8 @@ describe('retention', () => {
       dead: [{ seq: 2, attempts: 1, fault: FAULT }],
       waiting: [{ seq: 4, attempts: 1, dueAt: 1, fault: FAULT }],
     };
-    opened.journal.settle({ ...SETTLED, ...rows, cursor: 10 });
-    opened.journal.settle({ ...SETTLED, connector: 'slow', cursor: 6 });
+    opened.journal.settle({ ...SETTLED, ...rows, upTo: 10 });
+    opened.journal.settle({ ...SETTLED, connector: 'slow', upTo: 6 });
     await expect.poll(() => reader(opened.database).cursor('slow')).toBe(6);
     expect(await prune(opened, ['c', 'slow'], received(100_000))).toBe(4);
     expect(onDisk()).toEqual([2, 4, 7, 8, 9, 10].map((n) => madeEvent(n)));
@@ -454,7 +455,7 @@ describe('retention', () => {
     let n = 0;
     while (opened.journal.fill() < 0.9) await opened.journal.record(large(++n));
     expect(await prune(opened, ['c'], 0)).toBe(0);
-    opened.journal.settle({ ...SETTLED, cursor: n - 5 });
+    opened.journal.settle({ ...SETTLED, upTo: n - 5 });
     await expect.poll(() => reader(opened.database).cursor('c')).toBe(n - 5);
     const pruned = await prune(opened, ['c'], 0);
     expect(pruned).toBeGreaterThan(0);
@@ -483,7 +484,7 @@ describe('retention', () => {
     const pruning = keepPruned(() => ({ keepDelivered: 100, connectors: ['c'] }), ports, over.signal);
     await expect.poll(() => looks).toBeGreaterThan(0);
     now -= HOUR_MS;
-    opened.journal.settle({ ...SETTLED, cursor: 10 });
+    opened.journal.settle({ ...SETTLED, upTo: 10 });
     await expect.poll(onDisk).toEqual([]);
     over.abort();
     await pruning;
@@ -493,7 +494,7 @@ describe('retention', () => {
   test('many are pruned in small steps', async () => {
     const opened = open();
     await Promise.all(Array.from({ length: 1_700 }, (_, n) => opened.journal.record(madeEvent(n))));
-    opened.journal.settle({ ...SETTLED, cursor: 1_700 });
+    opened.journal.settle({ ...SETTLED, upTo: 1_700 });
     await expect.poll(() => reader(opened.database).cursor('c')).toBe(1_700);
     opened.commits.length = 0;
     expect(await prune(opened, ['c'], received(100_000))).toBe(1_700);

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type CanonicalEvent, groupEvent } from '../../src/model/event.ts';
-import { type Group, join, mend, merge, newGroup } from '../../src/model/group.ts';
+import { type Group, join, merge, newGroup, repair } from '../../src/model/group.ts';
 import type { RemoteGroup } from '../../src/reconcile/api.ts';
 import { driftOf, goneEvent, readEvent } from '../../src/reconcile/drift.ts';
 
@@ -184,7 +184,7 @@ describe('properties', () => {
     );
   });
 
-  test('mend: the value of the same version is the journal’s, a later version is the copy’s, and nothing is nothing', () => {
+  test('repair: the value of the same version is the journal’s, a later version is the copy’s, and nothing is nothing', () => {
     fc.assert(
       fc.property(history, history, fc.constantFrom(...FIELDS), (ours, theirs, spoilt) => {
         const ourEvents = ours.map(({ at, field, value }) => changed(at, { [field]: value }));
@@ -193,15 +193,15 @@ describe('properties', () => {
           ...ourEvents,
           ...theirs.map(({ at, field, value }) => changed(at + 100, { [field]: value })),
         );
-        expect(mend(copy, journal)).toBe(copy);
+        expect(repair(copy, journal)).toBe(copy);
         fc.pre(copy.versions[spoilt] !== undefined);
         const tampered = { ...copy, [spoilt]: 'tampered' };
-        const result = mend(tampered, journal);
+        const result = repair(tampered, journal);
         const newer = theirs.some(({ field }) => field === spoilt);
         expect(result[spoilt]).toBe(newer ? 'tampered' : journal[spoilt]);
         expect(join(tampered, journal)).toBe(tampered);
         const { [spoilt]: _, ...lost } = copy;
-        if (!newer) expect(mend(lost as Group, journal)[spoilt]).toBe(journal[spoilt]);
+        if (!newer) expect(repair(lost as Group, journal)[spoilt]).toBe(journal[spoilt]);
       }),
     );
   });

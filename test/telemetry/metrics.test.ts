@@ -151,8 +151,8 @@ const EXPECTED: { readonly [Name in SignalName]: Expected<Name> } = {
   'lane.recovered': { none: 'lane.state follows' },
   'lane.retry': { payload: { ...about, retryInMs: 1 }, changes: { 'bridge_delivery_retries_total{connector="a"}': 1 } },
   'lane.dead-letter': { payload: about, changes: { 'bridge_dead_lettered_total{connector="a"}': 1 } },
-  'lane.restored': { none: 'shown by status' },
-  'lane.restore-failed': {
+  'lane.resync': { none: 'shown by status' },
+  'lane.resync-failed': {
     payload: { connector: 'a', groupId: 'g', fault },
     changes: { 'bridge_restore_failures_total{connector="a"}': 1 },
   },

@@ -7,6 +7,7 @@ import { InMemorySpanExporter, NodeTracerProvider, SimpleSpanProcessor } from '@
 import { afterAll, beforeEach, describe, expect, inject, test } from 'vitest';
 import { toMessage } from '../../connectors/kafka/message.ts';
 import { preloads } from '../../src/delivery/thread/host.ts';
+import { entryOf } from '../../src/model/entry.ts';
 import { type CanonicalEvent, canonicalEvent } from '../../src/model/event.ts';
 import { BridgeError, Unreachable } from '../../src/model/fault.ts';
 import type { Outcome } from '../../src/model/outcome.ts';
@@ -140,10 +141,14 @@ describe('with an SDK in this process', () => {
     traceparent: `00-${String(n).repeat(32)}-${String(n).repeat(16)}-01`,
   });
   const deliver = (events: readonly CanonicalEvent[], outcomes: readonly (Outcome | undefined)[]) =>
-    traceDelivery('here', events, async () => {
-      const settled = events.flatMap(({ id }, index) => (outcomes[index] ? [[id, outcomes[index]] as const] : []));
-      return new Map<string, Outcome>(settled);
-    });
+    traceDelivery(
+      'here',
+      events.map((event, seq) => entryOf(seq, event)),
+      async () => {
+        const settled = events.flatMap(({ id }, index) => (outcomes[index] ? [[id, outcomes[index]] as const] : []));
+        return new Map<string, Outcome>(settled);
+      },
+    );
   const fault = { code: 'event-refused', message: 'a text that may hold anything' } as const;
 
   test('each event of a batch has a span below its own callback, with its outcome; the first leads, others are linked to it', async () => {
@@ -171,7 +176,7 @@ describe('with an SDK in this process', () => {
 
   test('what the destination’s client traces lies below the first span', async () => {
     const [event] = [traced(1)];
-    await traceDelivery('here', [event], async () => {
+    await traceDelivery('here', [entryOf(1, event)], async () => {
       trace.getTracer('client').startSpan('request').end();
       return new Map();
     });
@@ -182,7 +187,7 @@ describe('with an SDK in this process', () => {
 
   test('a destination that cannot be had ends the spans, and is thrown on', async () => {
     const down = new Unreachable({ code: 'destination-unreachable', message: 'down' });
-    await expect(traceDelivery('here', [traced(1)], () => Promise.reject(down))).rejects.toBe(down);
+    await expect(traceDelivery('here', [entryOf(1, traced(1))], () => Promise.reject(down))).rejects.toBe(down);
     const [span] = exporter.getFinishedSpans();
     expect(span?.attributes['bridge.outcome']).toBe('unreachable');
     expect(span?.status.code).toBe(SpanStatusCode.ERROR);
@@ -227,10 +232,10 @@ describe('with an SDK in this process', () => {
 
 test('a message of an event without a trace has no header for it', () => {
   for (const format of ['structured', 'binary'] as const)
-    expect(Object.keys(toMessage(madeEvent(1), format).headers).join()).not.toContain('trace');
+    expect(Object.keys(toMessage(entryOf(1, madeEvent(1)), format).headers).join()).not.toContain('trace');
 });
 
-test('what node loads first, the relay’s thread loads first, and no other option', () => {
+test('what node loads first, the delivery thread loads first, and no other option', () => {
   const given = ['--import', 'a.mjs', '--import=b.mjs', '-r', 'c.cjs', '--require=d.cjs', '--max-old-space-size=99'];
   expect(preloads(given)).toEqual(given.slice(0, -1));
 });

@@ -43,7 +43,7 @@ const ACTIONS: Readonly<
   },
   async replay({ operations }, form) {
     const asked = replay.parse(form);
-    if (asked.from === 'groups') return ['restoring', operations.restore(asked.connector)];
+    if (asked.from === 'groups') return ['restoring', operations.resync(asked.connector)];
     const from = asked.from === 'seq' ? { seq: asked.seq } : asked.from === 'time' ? { time: asked.time } : asked.from;
     const { events } = operations.replay(asked.connector, from);
     return events === 0 ? ['nothing-to-replay'] : ['replaying', events];

@@ -1,100 +1,103 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
-import type { Restoring } from '../../../connectors/contract.ts';
-import type { Settlement } from '../../journal/deliveries.ts';
+import type { JournalReport } from '../../journal/deliveries.ts';
 import { type Fault, messageOf } from '../../model/fault.ts';
 import type { Group } from '../../model/group.ts';
 import type { SignalBus } from '../../model/signal.ts';
-import { createInquiries } from '../inquiries.ts';
-import type { Whereabouts } from '../whereabouts.ts';
-import type { FromRelay, RelayData, ToRelay, WorkerData } from './entry.ts';
+import type { ReadBack } from '../read-back.ts';
+import type { DeliveryData, DeliveryRequest, FromThread, ThreadData, ToThread } from './messages.ts';
 import { beginThreadPool } from './priority.ts';
+import { createQuestions } from './questions.ts';
 
-/** The relay as the main thread sees it. */
-export interface Relay {
+/** Delivery as the main thread sees it. */
+export interface Delivery {
   /** There are new events in the journal. */
   wake(): void;
-  pause(connector: string): void;
-  resume(connector: string): void;
-  /** The lane goes back to the event behind `cursor`. */
-  replay(connector: string, cursor: number): void;
-  /** Merged groups of the journal, all or those named, are brought to the destination. */
-  restore(connector: string, how: Restoring, groupIds?: readonly string[]): void;
-  /** Dead letters, by seq, are tried again. */
-  retry(connector: string, seqs: readonly number[]): void;
   /**
-   * These are the enabled connectors from now on: lanes of `ending` end, those of `beginning` begin, from where the lane
-   * before left off if there was one. Resolves when that is done, within a bounded time. One call at a time.
+   * Asks a connector's lane for something between two deliveries. What a thread that ends has not carried out, a resync
+   * that is not through included, goes to the next one.
    */
-  exchange(connectors: RelayData['connectors'], ending: readonly string[], beginning: readonly string[]): Promise<void>;
-  /** Where a connector's copy of a group lies, compared with this state. Always answers, after seconds at most. */
-  locate(connector: string, group: Group, signal: AbortSignal): Promise<Whereabouts>;
+  request(connector: string, request: DeliveryRequest): void;
+  /**
+   * Makes these the enabled connectors: lanes of `ending` end, those of `beginning` begin, from where the lane before left
+   * off if there was one. Resolves when that is done, within a bounded time. One call at a time.
+   */
+  exchange(
+    connectors: DeliveryData['connectors'],
+    ending: readonly string[],
+    beginning: readonly string[],
+  ): Promise<void>;
+  /** Says where a connector's copy of a group lies, compared with this state. Always answers, after seconds at most. */
+  readBack(connector: string, group: Group, signal: AbortSignal): Promise<ReadBack>;
   /** Delivers what can be delivered within `ms`, then ends; resolves when the thread is gone. */
   stop(ms: number): Promise<void>;
 }
 
 /** Beside this file: the source in a checkout, JavaScript in the published package. */
-const WORKER = new URL(import.meta.url.endsWith('.ts') ? './entry.ts' : './entry.js', import.meta.url);
+const THREAD = new URL(import.meta.url.endsWith('.ts') ? './entry.ts' : './entry.js', import.meta.url);
 /** Batches are short-lived: a larger young generation would only keep more garbage around. */
 const YOUNG_MB = 24;
 const RESTART_MS = 1_000;
 const STOP_MS = 3_000;
 
-export function startRelay(data: RelayData, settle: (settlement: Settlement) => void, signals: SignalBus): Relay {
-  let worker: Worker;
-  let stopping = false;
+export function startDelivery(
+  data: DeliveryData,
+  settle: (report: JournalReport) => void,
+  signals: SignalBus,
+): Delivery {
   /** 1 while the thread has a message that there are new events, and has not looked at it: one is enough. */
   const announced = new Int32Array(new SharedArrayBuffer(4));
-  let restart: NodeJS.Timeout | undefined;
-  let gone: Promise<void>;
+  const unfinished = createUnfinished(signals);
+  const exchanges = new Map<number, () => void>();
   let { connectors } = data;
-  let running = false;
-  let exchanges = 0;
-  const exchanged = new Map<number, () => void>();
+  let thread: Worker | undefined;
+  let gone: Promise<void> = Promise.resolve();
+  let restart: NodeJS.Timeout | undefined;
+  let stopping = false;
   /** Why there is no thread just now. */
   let down: Fault | undefined;
+  let lastId = 0;
 
-  const tell = (message: ToRelay): void => worker.postMessage(message);
-  const inquiries = createInquiries((inquiry) => tell({ kind: 'locate', ...inquiry }));
+  const tell = (message: ToThread): void => thread?.postMessage(message);
+  const questions = createQuestions((question) => tell({ kind: 'question', ...question }));
+
+  const hear = (message: FromThread): void => {
+    switch (message.kind) {
+      case 'settled':
+        settle(message.report);
+        break;
+      case 'signal':
+        signals.emit(message.name, message.payload);
+        break;
+      case 'done':
+        unfinished.done(message.id);
+        exchanges.get(message.id)?.();
+        break;
+      case 'answered':
+        questions.answered(message.id, message.answer);
+        break;
+      case 'ended':
+        // What a sink that was given up has left open would keep the thread.
+        void thread?.terminate();
+    }
+  };
 
   const start = (): void => {
     down = undefined;
-    // kafkajs sets timers in the past, harmlessly, and Node 24 would say so each time; Node 22 calls its SQLite experimental.
-    const quiet = ['--disable-warning=TimeoutNegativeWarning', '--disable-warning=ExperimentalWarning'];
     announced[0] = 0;
-    const workerData: WorkerData = { ...data, connectors, announced };
-    worker = new Worker(WORKER, {
-      workerData,
-      execArgv: [...preloads(process.execArgv), ...quiet],
-      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB },
-    });
-    running = true;
-    worker.on('message', (message: FromRelay) => {
-      if (message.kind === 'settled') settle(message.settlement);
-      else if (message.kind === 'signal') signals.emit(message.name, message.payload);
-      else if (message.kind === 'exchanged') exchanged.get(message.id)?.();
-      else if (message.kind === 'located') inquiries.answered(message.id, message.answer);
-      // What a sink that was given up has left open would keep the thread.
-      else if (message.kind === 'ended') void worker.terminate();
-    });
-    let failure: unknown = 'the thread ended';
-    worker.on('error', (thrown) => {
-      failure = thrown;
-    });
-    gone = new Promise((resolve) => {
-      worker.once('exit', () => {
-        running = false;
-        resolve();
-        down = { code: 'copy-unknown', message: `the relay does not run: ${messageOf(failure)}` };
-        inquiries.lost(down);
-        if (stopping) return;
-        // Nothing is lost: the cursors stand in the journal, and a new thread goes on from there.
-        signals.emit('relay.crashed', {
-          fault: { code: 'internal', message: messageOf(failure) },
-          restartInMs: RESTART_MS,
-        });
-        restart = setTimeout(start, RESTART_MS);
-      });
+    const started = startThread({ ...data, connectors, announced });
+    thread = started.worker;
+    thread.on('message', hear);
+    for (const message of unfinished.all()) tell(message);
+    gone = started.exited.then((failure) => {
+      thread = undefined;
+      down = { code: 'copy-unknown', message: `delivery does not run: ${messageOf(failure)}` };
+      questions.lost(down);
+      if (stopping) return;
+      // Nothing is lost: the cursors stand in the journal, and a new thread goes on from there.
+      const fault = { code: 'internal', message: messageOf(failure) } as const;
+      signals.emit('relay.crashed', { fault, restartInMs: RESTART_MS });
+      restart = setTimeout(start, RESTART_MS);
     });
   };
   beginThreadPool();
@@ -102,27 +105,27 @@ export function startRelay(data: RelayData, settle: (settlement: Settlement) => 
 
   return {
     wake() {
-      if (Atomics.exchange(announced, 0, 1) === 0) tell({ kind: 'appended' });
+      if (thread !== undefined && Atomics.exchange(announced, 0, 1) === 0) tell({ kind: 'appended' });
     },
-    pause: (connector) => tell({ kind: 'pause', connector }),
-    resume: (connector) => tell({ kind: 'resume', connector }),
-    replay: (connector, cursor) => tell({ kind: 'replay', connector, cursor }),
-    restore: (connector, how, groupIds) => tell({ kind: 'restore', connector, how, groupIds }),
-    retry: (connector, seqs) => tell({ kind: 'retry', connector, seqs }),
+    request(connector, request) {
+      const message = { kind: 'request', id: ++lastId, connector, request } as const;
+      unfinished.add(message);
+      tell(message);
+    },
     async exchange(next, ending, beginning) {
       connectors = next;
       // A thread that is not there yet begins with them.
-      if (!running) return;
-      const id = exchanges++;
-      const done = new Promise<void>((resolve) => exchanged.set(id, resolve));
+      if (thread === undefined) return;
+      const id = ++lastId;
+      const done = new Promise<void>((resolve) => exchanges.set(id, resolve));
       const begun = Object.entries(next).filter(([name]) => beginning.includes(name));
       tell({ kind: 'exchange', id, ending, beginning: Object.fromEntries(begun) });
       // A thread that ends meanwhile has no lanes any more, and the next one begins with the new ones.
       await Promise.race([done, gone]);
-      exchanged.delete(id);
+      exchanges.delete(id);
     },
-    locate: (connector, group, signal) =>
-      down === undefined ? inquiries.ask(connector, group, signal) : Promise.resolve({ fault: down }),
+    readBack: (connector, group, signal) =>
+      down === undefined ? questions.ask(connector, group, signal) : Promise.resolve({ fault: down }),
     async stop(ms) {
       stopping = true;
       clearTimeout(restart);
@@ -130,12 +133,56 @@ export function startRelay(data: RelayData, settle: (settlement: Settlement) => 
       if (await within(gone, ms)) return;
       tell({ kind: 'stop' });
       if (await within(gone, STOP_MS)) return;
-      await worker.terminate();
+      await thread?.terminate();
     },
   };
 }
 
-/** What `node --import …` and its like load first: an SDK for tracing is to be there in both threads. */
+type RequestMessage = Extract<ToThread, { kind: 'request' }>;
+
+/** The requests that no thread has carried out yet: the next thread is told of them, too. */
+function createUnfinished(signals: Pick<SignalBus, 'on'>) {
+  const messages = new Map<number, RequestMessage>();
+  const forget = (connector: string): void => {
+    for (const [id, message] of messages) {
+      if (message.connector === connector && message.request.kind === 'resync') messages.delete(id);
+    }
+  };
+  // A resync is through only when its lane says so.
+  signals.on('lane.resync', ({ connector, ended }) => {
+    if (ended) forget(connector);
+  });
+  signals.on('config.reloaded', ({ removed }) => removed.forEach(forget));
+  return {
+    add(message: RequestMessage): void {
+      // A later resync takes the place of an earlier one.
+      if (message.request.kind === 'resync') forget(message.connector);
+      messages.set(message.id, message);
+    },
+    done(id: number): void {
+      if (messages.get(id)?.request.kind !== 'resync') messages.delete(id);
+    },
+    all: () => [...messages.values()],
+  };
+}
+
+/** `exited` resolves with the reason when the thread is gone. */
+function startThread(workerData: ThreadData): { worker: Worker; exited: Promise<unknown> } {
+  // kafkajs sets timers in the past, harmlessly, and Node 24 would say so each time; Node 22 calls its SQLite experimental.
+  const quiet = ['--disable-warning=TimeoutNegativeWarning', '--disable-warning=ExperimentalWarning'];
+  const worker = new Worker(THREAD, {
+    workerData,
+    execArgv: [...preloads(process.execArgv), ...quiet],
+    resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB },
+  });
+  let failure: unknown = 'the thread ended';
+  worker.on('error', (thrown) => {
+    failure = thrown;
+  });
+  return { worker, exited: new Promise((resolve) => worker.once('exit', () => resolve(failure))) };
+}
+
+/** Returns what `node --import …` and its like load first: an SDK for tracing is to be there in both threads. */
 export function preloads(execArgv: readonly string[]): string[] {
   return execArgv.flatMap((option, index) => {
     if (/^(--import|--require|-r)$/.test(option)) return [option, execArgv[index + 1] ?? ''];

@@ -57,7 +57,7 @@ export function measureLanes(meter: Meter, signals: SignalBus, clock: Clock, sou
   signals.on('lane.unreachable', ({ connector }) => retries.inc({ connector }));
   signals.on('lane.retry', ({ connector }) => retries.inc({ connector }));
   signals.on('lane.dead-letter', ({ connector }) => died.inc({ connector }));
-  signals.on('lane.restore-failed', ({ connector }) => unrestored.inc({ connector }));
+  signals.on('lane.resync-failed', ({ connector }) => unrestored.inc({ connector }));
 
   // An increase needs a zero to begin with; connectors that come later get theirs when they say what they do.
   const counters = [delivered, retries, died, unrestored];

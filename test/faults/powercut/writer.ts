@@ -53,7 +53,7 @@ function deliver(): void {
   waiting = new Set([...waiting, ...late].filter((seq) => !released.includes(seq)));
   journal.settle({
     connector: 'lane',
-    cursor: broken === 'cursor-ahead' ? cursor + 15 : cursor,
+    upTo: broken === 'cursor-ahead' ? cursor + 15 : cursor,
     waiting: late.map((seq) => ({ seq, attempts: 1, dueAt: 0, fault })),
     dead: [],
     released,

@@ -1,9 +1,9 @@
-import type { Fault } from '../model/fault.ts';
-import type { Group } from '../model/group.ts';
-import { UNANSWERED, type Whereabouts } from './whereabouts.ts';
+import type { Fault } from '../../model/fault.ts';
+import type { Group } from '../../model/group.ts';
+import { type ReadBack, UNANSWERED } from '../read-back.ts';
 
-/** One question to a lane, as it goes to the relay's thread. */
-export interface Inquiry {
+/** One question to a lane, as it goes to the delivery thread. */
+export interface Question {
   readonly id: number;
   readonly connector: string;
   readonly group: Group;
@@ -11,24 +11,24 @@ export interface Inquiry {
   readonly withinMs: number;
 }
 
-/** Questions that wait for the relay's thread. Each is answered: by it, by its loss, by the time-out or by its signal. */
-export interface Inquiries {
-  ask(connector: string, group: Group, signal: AbortSignal): Promise<Whereabouts>;
-  answered(id: number, answer: Whereabouts): void;
+/** Questions that wait for the delivery thread. Each is answered: by it, by its loss, by the time-out or by its signal. */
+export interface Questions {
+  ask(connector: string, group: Group, signal: AbortSignal): Promise<ReadBack>;
+  answered(id: number, answer: ReadBack): void;
   /** The thread is gone: nothing that was asked is answered any more. */
   lost(fault: Fault): void;
 }
 
 const WITHIN_MS = 5_000;
 
-export function createInquiries(post: (inquiry: Inquiry) => void, withinMs = WITHIN_MS): Inquiries {
-  const open = new Map<number, (answer: Whereabouts) => void>();
+export function createQuestions(post: (question: Question) => void, withinMs = WITHIN_MS): Questions {
+  const open = new Map<number, (answer: ReadBack) => void>();
   let last = 0;
   return {
     ask: (connector, group, signal) =>
       new Promise((resolve) => {
         const id = ++last;
-        const settle = (answer: Whereabouts): void => {
+        const settle = (answer: ReadBack): void => {
           clearTimeout(timer);
           signal.removeEventListener('abort', giveUp);
           open.delete(id);

@@ -1,11 +1,13 @@
 import { z } from 'zod';
-import type { KafkaOptions } from '../../connectors/kafka/connector.ts';
-import { FORMATS, type Format, toGroupMessage, toMessage } from '../../connectors/kafka/message.ts';
-import { receivedEvent } from '../client/event.ts';
-import type { Config } from '../config/schema.ts';
-import { canonicalEvent, type EventType } from '../model/event.ts';
-import { group, merge, newGroup } from '../model/group.ts';
-import { exampleEvents } from './example-events.ts';
+import { receivedEvent } from '../../src/client/event.ts';
+import { entryOf } from '../../src/model/entry.ts';
+import { type CanonicalEvent, canonicalEvent, type EventType } from '../../src/model/event.ts';
+import { group, merge, newGroup } from '../../src/model/group.ts';
+import { FORMATS, type Format, toGroupMessage, toMessage } from './message.ts';
+import type { KafkaOptions } from './options.ts';
+
+/** An event of each type. */
+type Examples = Readonly<Record<EventType, CanonicalEvent>>;
 
 /** The part of a kafka connector that readers of its topic see. */
 type Topic = Pick<KafkaOptions, 'topic' | 'content'> & {
@@ -31,9 +33,18 @@ const DEFAULT_TOPICS: Readonly<Record<string, Topic>> = {
 
 const SECURITY = { plain: 'plain', 'scram-sha-256': 'scramSha256', 'scram-sha-512': 'scramSha512' } as const;
 
-/** Returns the AsyncAPI 3.0 document of the topics: those of the enabled kafka connectors of `config`, else the default ones. */
-export function asyncApi(version: string, config?: Config): Json {
-  const topics = config === undefined ? DEFAULT_TOPICS : topicsOf(config);
+/** A connector as it is configured. */
+interface Configured {
+  readonly kind: string;
+  readonly enabled: boolean;
+}
+
+/**
+ * Returns the AsyncAPI 3.0 document of the topics: those of the enabled kafka connectors among these, else the default
+ * ones.
+ */
+export function asyncApi(version: string, examples: Examples, connectors?: Readonly<Record<string, Configured>>): Json {
+  const topics = connectors === undefined ? DEFAULT_TOPICS : topicsOf(connectors);
   const servers = serversOf(Object.values(topics));
   const mechanisms = new Set(Object.values(topics).flatMap(({ mechanism }) => mechanism ?? []));
   return {
@@ -63,7 +74,7 @@ export function asyncApi(version: string, config?: Config): Json {
       ]),
     ),
     components: {
-      messages: { ...eventMessages(), ...groupMessages() },
+      messages: { ...eventMessages(examples), ...groupMessages(examples) },
       schemas: schemas(),
       ...(mechanisms.size > 0 && {
         securitySchemes: Object.fromEntries([...mechanisms].map((one) => [one, { type: SECURITY[one] }])),
@@ -72,16 +83,14 @@ export function asyncApi(version: string, config?: Config): Json {
   };
 }
 
-function topicsOf(config: Config): Record<string, Topic> {
-  const enabled = Object.entries(config.connectors).filter(([, { kind, enabled }]) => kind === 'kafka' && enabled);
-  return Object.fromEntries(
-    enabled.map(([name, connector]) => {
-      const { topic, content, format, brokers, tls, sasl } = connector as unknown as KafkaOptions;
-      const formats = content === 'events' ? [format] : [];
-      const protocol = tls === false ? 'kafka' : 'kafka-secure';
-      return [name, { topic, content, formats, brokers, protocol, ...(sasl && { mechanism: sasl.mechanism }) }];
-    }),
-  );
+function topicsOf(connectors: Readonly<Record<string, Configured>>): Record<string, Topic> {
+  const enabled = Object.entries(connectors).filter(([, { kind, enabled }]) => kind === 'kafka' && enabled);
+  return mapEntries(Object.fromEntries(enabled), (connector) => {
+    const { topic, content, format, brokers, tls, sasl } = connector as unknown as KafkaOptions;
+    const formats = content === 'events' ? [format] : [];
+    const protocol = tls === false ? 'kafka' : 'kafka-secure';
+    return { topic, content, formats, brokers, protocol, ...(sasl && { mechanism: sasl.mechanism }) };
+  });
 }
 
 type Servers = ReadonlyMap<string, { readonly name: string; readonly server: Json }>;
@@ -141,14 +150,14 @@ function schemas(): Json {
 
 const KEY = { kafka: { bindingVersion: '0.5.0', key: schemaOf(canonicalEvent.shape.subject) } };
 
-function eventMessages(): Json {
+function eventMessages(events: Examples): Json {
   const modes = {
     structured: { title: 'an event, CloudEvents structured mode', payload: 'event' },
     binary: { title: 'an event, CloudEvents binary mode', payload: 'event-data' },
   };
   const messages = FORMATS.map((format) => {
-    const examples = Object.values(exampleEvents()).map((event) => {
-      const { value, headers } = toMessage(event, format);
+    const examples = Object.values(events).map((event) => {
+      const { value, headers } = toMessage(entryOf(0, event), format);
       return { name: event.type, headers, payload: JSON.parse(String(value)) };
     });
     const { title, payload } = modes[format];
@@ -178,9 +187,9 @@ function headersOf(headers: Readonly<Record<string, string>>): Json {
   return { type: 'object', required: Object.keys(headers), properties: Object.fromEntries(described) };
 }
 
-function groupMessages(): Json {
+function groupMessages(events: Examples): Json {
   const messageAfter = (type: EventType) => {
-    const event = exampleEvents()[type];
+    const event = events[type];
     return toGroupMessage(merge(newGroup(event.subject), event));
   };
   const [state, tombstone] = [messageAfter('chat.group.info.changed'), messageAfter('chat.group.destroyed')];

@@ -1,14 +1,14 @@
 /**
- * The dead-letter topic: a compacted one, in which each letter has a key of its own and stands until a tombstone takes it
- * away. A letter is the record as it was in the events topic, with headers of ours beside its own.
+ * A dead letter of a worker, as a record: the one that lay in the events topic, with headers of ours beside its own. In the
+ * dead-letter topic, a compacted one, each has a key of its own and stands until a tombstone takes it away.
  */
 import { z } from 'zod';
-import type { OutgoingRecord } from '../../connectors/kafka/client.ts';
-import type { ReadRecord } from '../../connectors/kafka/consumer.ts';
-import type { Fault } from '../model/fault.ts';
+import type { Fault } from '../../src/model/fault.ts';
+import type { OutgoingRecord } from './client.ts';
+import type { ReadRecord } from './reader.ts';
 
-/** What no retry could help: of one connector. */
-export interface Letter {
+/** A record that one connector's destination refused for good, or that is no event. */
+export interface DeadLetterRecord {
   readonly connector: string;
   /** As it lay in the events topic, where its topic, partition and offset say. */
   readonly record: ReadRecord;
@@ -23,16 +23,16 @@ export const RETRY_HEADER = 'retry_for';
 
 const PREFIX = 'dead_letter_';
 
-/** By which people name a letter: `3@1042`, its partition and offset in the events topic. */
-export function nameOf({ record }: Letter): string {
+/** Returns the name that people use: `3@1042`, the partition and offset in the events topic. */
+export function nameOf({ record }: DeadLetterRecord): string {
   return `${record.partition}@${record.offset}`;
 }
 
-function keyOf({ connector, record }: Letter): string {
-  return `${connector}/${record.topic}/${nameOf({ record } as Letter)}`;
+function keyOf({ connector, record }: DeadLetterRecord): string {
+  return `${connector}/${record.topic}/${nameOf({ record } as DeadLetterRecord)}`;
 }
 
-export function toRecord(letter: Letter): OutgoingRecord {
+export function toDeadLetter(letter: DeadLetterRecord): OutgoingRecord {
   const { connector, record, fault, attempts, deadAt } = letter;
   const about = {
     connector,
@@ -54,13 +54,13 @@ export function toRecord(letter: Letter): OutgoingRecord {
   };
 }
 
-/** Takes a letter away. */
-export function toTombstone(letter: Letter): OutgoingRecord {
+/** Returns the record that takes a dead letter away. */
+export function toTombstone(letter: DeadLetterRecord): OutgoingRecord {
   return { key: keyOf(letter), value: null, headers: {} };
 }
 
-/** The record as it was, on its way to this connector again; in its own partition, so behind whatever its group had since. */
-export function toRetry({ connector, record }: Letter): OutgoingRecord {
+/** Returns the record as it was, for this connector only; in its own partition, so after whatever its group had since. */
+export function toRetry({ connector, record }: DeadLetterRecord): OutgoingRecord {
   const { key, value, partition, headers } = record;
   return { key, value, partition, headers: { ...headers, [RETRY_HEADER]: connector } };
 }
@@ -80,8 +80,8 @@ const about = z.object({
   }),
 });
 
-/** A letter from its record; undefined for a tombstone, and for what somebody else wrote into the topic. */
-function fromRecord({ key, value, headers, timestamp }: ReadRecord): Letter | undefined {
+/** Reads a dead letter; undefined for a tombstone, and for what somebody else wrote into the topic. */
+function fromRecord({ key, value, headers, timestamp }: ReadRecord): DeadLetterRecord | undefined {
   if (key === null || value === null) return undefined;
   const of = (name: string): Buffer | undefined => [headers[PREFIX + name] ?? []].flat()[0];
   const fields = ['connector', 'topic', 'partition', 'offset', 'at', 'attempts'];
@@ -107,9 +107,9 @@ function fromRecord({ key, value, headers, timestamp }: ReadRecord): Letter | un
   return { connector, record, fault: read.data.fault as Fault, attempts, deadAt: Date.parse(at) };
 }
 
-/** The letters that stand, from all records of the topic in their order. */
-export function createLetters() {
-  const standing = new Map<string, Letter>();
+/** Collects the dead letters that stand, from all records of the topic in their order. */
+export function collectDeadLetters() {
+  const standing = new Map<string, DeadLetterRecord>();
   return {
     take(record: ReadRecord): void {
       const letter = fromRecord(record);
@@ -117,12 +117,13 @@ export function createLetters() {
       else if (record.value === null) standing.delete(String(record.key));
     },
     /** In the order in which they lie in the events topic. */
-    of: (name: string): Letter[] => [...standing.values()].filter(({ connector }) => connector === name).sort(byPlace),
+    of: (name: string): DeadLetterRecord[] =>
+      [...standing.values()].filter(({ connector }) => connector === name).sort(byPlace),
   };
 }
 
-/** As `createLetters`, of how many there are only: nobody knows how large they are. */
-export function createLetterCount() {
+/** Counts the dead letters that stand, without keeping them: nobody knows how large they are. */
+export function countDeadLetters() {
   const standing = new Set<string>();
   return {
     take({ key, value }: ReadRecord): void {
@@ -137,6 +138,6 @@ export function createLetterCount() {
   };
 }
 
-function byPlace({ record: one }: Letter, { record: other }: Letter): number {
+function byPlace({ record: one }: DeadLetterRecord, { record: other }: DeadLetterRecord): number {
   return one.partition - other.partition || Number(one.offset - other.offset);
 }

@@ -1,4 +1,4 @@
-/** Reading topics: as a member of a consumer group, or once from their beginning to their end. */
+/** Reading topics: what they hold, how far a group is, and once from their beginning to their end. */
 import { randomUUID } from 'node:crypto';
 import type { KafkaMessage as Received } from 'kafkajs';
 import { Unreachable } from '../../src/model/fault.ts';
@@ -17,119 +17,12 @@ export interface ReadRecord {
   readonly headers: Readonly<Record<string, Buffer | readonly Buffer[]>>;
 }
 
-/** Some records of one partition, in the order of their offsets. */
-export interface Portion {
-  readonly partition: number;
-  readonly records: readonly ReadRecord[];
-  /** One behind the last record that the partition held when these were read. */
-  readonly end: bigint;
-  /** Throws once this member must let go of the partition; to be called often, since it also tells the group that it lives. */
-  beat(): Promise<void>;
-  /** Everything before `offset` is done, for good. */
-  commit(offset: bigint): Promise<void>;
-  /** One behind the last record of the portion, markers of transactions included. */
-  readonly next: bigint;
-}
-
-export interface MemberOptions extends ClientOptions {
-  readonly groupId: string;
-  readonly sessionTimeoutMs: number;
-}
-
-export interface MemberPorts {
-  /** This member has these partitions now; the ones it had before are no longer its own unless they are among them. */
-  assigned(partitions: readonly number[]): void;
-  /** Portions never overlap. Whatever is not committed when it ends or throws is read again. */
-  take(portion: Portion): Promise<void>;
-}
-
-export interface Member {
-  /** Rejects with Unreachable when the group cannot be had any more: then another member is to be made. */
-  readonly failed: Promise<never>;
-  /** Leaves the group, once `take` has ended. */
-  leave(): Promise<void>;
-}
-
 /** How many times kafkajs asks by itself: reading again reorders nothing, and a leader may just have moved. */
-const READ_RETRIES = 3;
+export const READ_RETRIES = 3;
 /** How long a fetch waits for records, which is also how long leaving may take. */
-const FETCH_MS = 500;
+export const FETCH_MS = 500;
 
-/** The error by which the broker says that all members must join anew; what was read may still be committed. */
-export function isRebalance(thrown: unknown): boolean {
-  return protocolType(thrown) === 'REBALANCE_IN_PROGRESS';
-}
-
-/** Joins the group, from the beginning of the topic where it has committed nothing. Throws Unreachable. */
-export async function joinGroup(options: MemberOptions, ports: MemberPorts): Promise<Member> {
-  const { topic, groupId, sessionTimeoutMs } = options;
-  const consumer = toCluster(options, READ_RETRIES).consumer({
-    groupId,
-    sessionTimeout: sessionTimeoutMs,
-    heartbeatInterval: beatEvery(sessionTimeoutMs),
-    maxWaitTimeInMs: FETCH_MS,
-    allowAutoTopicCreation: false,
-    retry: { retries: READ_RETRIES, restartOnFailure: async () => false },
-  });
-  const failure = Promise.withResolvers<never>();
-  failure.promise.catch(() => {});
-  consumer.on(consumer.events.CRASH, ({ payload }) => failure.reject(judge(payload.error, options)));
-  // Once the group has called, what was fetched before is not begun any more.
-  let called: unknown;
-  consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
-    called = undefined;
-    ports.assigned(payload.memberAssignment[topic] ?? []);
-  });
-  try {
-    await consumer.connect();
-    await consumer.subscribe({ topic, fromBeginning: true });
-    await consumer.run({
-      autoCommit: false,
-      eachBatchAutoResolve: false,
-      eachBatch: async ({ batch, heartbeat, resolveOffset, commitOffsetsIfNecessary, isRunning, isStale }) => {
-        const { partition } = batch;
-        const last = BigInt(batch.lastOffset());
-        const beat = async (): Promise<void> => {
-          if (called !== undefined) throw called;
-          if (!isRunning() || isStale()) throw new Error('the partition is no longer read');
-          try {
-            await heartbeat();
-          } catch (thrown) {
-            called = thrown;
-            throw thrown;
-          }
-        };
-        await beat();
-        await ports.take({
-          partition,
-          records: batch.messages.map((message) => toRecord(topic, partition, message)),
-          end: BigInt(batch.highWatermark),
-          next: last + 1n,
-          beat,
-          async commit(offset) {
-            const partitions = [{ partition, offset: String(offset) }];
-            await commitOffsetsIfNecessary({ topics: [{ topic, partitions }] });
-            resolveOffset(String(offset - 1n));
-          },
-        });
-      },
-    });
-  } catch (thrown) {
-    await settleWithin(consumer.disconnect());
-    throw judge(thrown, options);
-  }
-  return {
-    failed: failure.promise,
-    leave: () => settleWithin(consumer.disconnect()),
-  };
-}
-
-/** Several in the time after which a silent member is taken for dead. */
-export function beatEvery(sessionTimeoutMs: number): number {
-  return Math.min(3_000, Math.floor(sessionTimeoutMs / 5));
-}
-
-/** Of one partition: what it holds, and how far a group is; in offsets. */
+/** The first offset that a partition holds, and the one after its last. */
 export interface Extent {
   readonly partition: number;
   readonly low: bigint;
@@ -137,7 +30,7 @@ export interface Extent {
 }
 
 /** None when there is no such topic. Throws Unreachable. */
-export async function extentOf(options: ClientOptions): Promise<Extent[]> {
+export async function extentsOf(options: ClientOptions): Promise<Extent[]> {
   return ask(options, async (admin) => {
     try {
       const found = await admin.fetchTopicOffsets(options.topic);
@@ -188,7 +81,7 @@ export async function readToEnd(
   signal: AbortSignal,
 ): Promise<void> {
   const { topic } = options;
-  const extents = await extentOf(options);
+  const extents = await extentsOf(options);
   for (const { partition, low } of extents) {
     if ((positions.get(partition) ?? -1n) < low) positions.set(partition, low);
   }
@@ -253,7 +146,7 @@ export async function readToEnd(
   }
 }
 
-function toRecord(topic: string, partition: number, message: Received): ReadRecord {
+export function toRecord(topic: string, partition: number, message: Received): ReadRecord {
   const headers: Record<string, Buffer | readonly Buffer[]> = {};
   for (const [name, value] of Object.entries(message.headers ?? {})) {
     if (value === undefined) continue;

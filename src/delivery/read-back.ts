@@ -1,67 +1,76 @@
-import type { Located, Sink } from '../../connectors/contract.ts';
+import type { CopyStatus, Sink } from '../../connectors/contract.ts';
+import type { Entry } from '../model/entry.ts';
 import { type Fault, faultOf } from '../model/fault.ts';
 import type { Group } from '../model/group.ts';
 import type { Outcome } from '../model/outcome.ts';
 
 /** What a lane can say of the copy of one group. */
-export interface Whereabouts {
+export interface ReadBack {
   /** What reading it back found; absent where the destination is not read back, or could not be. */
-  readonly located?: Located;
+  readonly copy?: CopyStatus;
   /** Where the group's last delivery went, as far as this lane remembers. */
   readonly receipt?: string;
   /** Why it cannot be told, or why nothing is delivered just now. */
   readonly fault?: Fault;
 }
 
-/** The questions of one lane that wait until its sink is free, and what it remembers for those whose sink reads nothing back. */
-export interface LookUps {
+/** The questions to one lane that wait until its sink is free, and what it remembers for those whose sink reads nothing back. */
+export interface ReadBacks {
   readonly waiting: number;
   /** Remembers where deliveries went; what was dead or is to be retried went nowhere. */
-  remember(outcomes: Iterable<readonly [groupId: string, Outcome | undefined]>): void;
+  remember(entries: readonly Entry[], outcomeOf: (entry: Entry) => Outcome | undefined): void;
   /** Answers with what is remembered, at once. */
-  recall(groupId: string, fault?: Fault): Whereabouts;
-  /** Waits for `answer` or `refuse`. */
-  ask(group: Group, signal: AbortSignal): Promise<Whereabouts>;
+  recall(groupId: string, fault?: Fault): ReadBack;
+  /** Resolves on `answer` or `refuse`. */
+  ask(group: Group, signal: AbortSignal): Promise<ReadBack>;
   /** Answers all that wait, one after the other. Never rejects. */
   answer(sink: Sink, signal: AbortSignal): Promise<void>;
   refuse(fault: Fault): void;
 }
 
-/** So many groups have their last receipt remembered, about 2 MB; in memory only, so not over a restart. */
+/** Groups whose last receipt is remembered, about 2 MB; in memory only, so not over a restart. */
 const REMEMBERED = 10_000;
-/** Of questions that wait. */
+/** Questions that may wait. */
 const MOST = 100;
 
 interface Question {
   readonly group: Group;
   readonly signal: AbortSignal;
-  resolve(answer: Whereabouts): void;
+  resolve(answer: ReadBack): void;
 }
 
-export function createLookUps(remembered = REMEMBERED): LookUps {
+export function createReadBacks(remembered = REMEMBERED): ReadBacks {
   const receipts = new Map<string, string>();
-  let questions: Question[] = [];
+  const questions: Question[] = [];
 
-  const recall = (groupId: string, fault?: Fault): Whereabouts => {
+  const recall = (groupId: string, fault?: Fault): ReadBack => {
     const receipt = receipts.get(groupId);
     return { ...(receipt !== undefined && { receipt }), ...(fault !== undefined && { fault }) };
   };
-  const take = (): Question[] => {
-    const taken = questions;
-    questions = [];
-    return taken;
+  const take = (): Question[] => questions.splice(0);
+
+  const answerOne = async (sink: Sink, { group, signal }: Question, stop: AbortSignal): Promise<ReadBack> => {
+    if (sink.holds === 'events' || sink.read === undefined) return recall(group.groupId);
+    if (signal.aborted) return { fault: UNANSWERED };
+    try {
+      const copy = (await sink.read([group], AbortSignal.any([signal, stop]))).get(group.groupId);
+      return copy === undefined ? { fault: UNANSWERED } : { copy };
+    } catch (thrown) {
+      return { fault: stop.aborted ? ENDED : signal.aborted ? UNANSWERED : faultOf(thrown, 'copy-unknown') };
+    }
   };
 
   return {
     get waiting() {
       return questions.length;
     },
-    remember(outcomes) {
-      for (const [groupId, outcome] of outcomes) {
+    remember(entries, outcomeOf) {
+      for (const entry of entries) {
+        const outcome = outcomeOf(entry);
         if (outcome?.kind !== 'delivered' && outcome?.kind !== 'superseded') continue;
         // A Map keeps the order of insertion: the first is the one that was delivered longest ago.
-        receipts.delete(groupId);
-        receipts.set(groupId, outcome.receipt);
+        receipts.delete(entry.groupId);
+        receipts.set(entry.groupId, outcome.receipt);
       }
       for (const groupId of receipts.keys()) {
         if (receipts.size <= remembered) break;
@@ -74,17 +83,7 @@ export function createLookUps(remembered = REMEMBERED): LookUps {
       return new Promise((resolve) => questions.push({ group, signal, resolve }));
     },
     async answer(sink, stop) {
-      for (const { group, signal, resolve } of take()) {
-        if (sink.locate === undefined) resolve(recall(group.groupId));
-        else if (signal.aborted) resolve({ fault: UNANSWERED });
-        else {
-          try {
-            resolve({ located: await sink.locate(group, AbortSignal.any([signal, stop])) });
-          } catch (thrown) {
-            resolve({ fault: stop.aborted ? ENDED : signal.aborted ? UNANSWERED : faultOf(thrown, 'copy-unknown') });
-          }
-        }
-      }
+      for (const question of take()) question.resolve(await answerOne(sink, question, stop));
     },
     refuse(fault) {
       for (const { group, resolve } of take()) resolve(recall(group.groupId, fault));

@@ -1,0 +1,115 @@
+import type { ReadRecord } from './reader.ts';
+
+/** A record that was handed over and is not settled yet. */
+export interface OpenRecord {
+  readonly seq: number;
+  readonly record: ReadRecord;
+}
+
+/** Which records are settled, and so which offsets may be committed. */
+export interface Offsets {
+  /** Records of one partition were handed over; `next` is the offset after them. */
+  add(partition: number, records: readonly OpenRecord[], next: bigint): void;
+  /** Says where reading begins, unless something was handed over already. */
+  begin(partition: number, offset: bigint): void;
+  recordOf(seq: number): ReadRecord | undefined;
+  /** These wait for a retry: passing them does not settle them. */
+  hold(seqs: readonly number[]): void;
+  settle(seqs: readonly number[]): void;
+  /** Settles everything up to this seq that is not held. */
+  settleUpTo(seq: number): void;
+  /** Returns for each partition the offset before which everything is settled, where it is new. */
+  due(): ReadonlyMap<number, bigint>;
+  /** These offsets, which were due, are committed. */
+  committed(offsets: ReadonlyMap<number, bigint>): void;
+  /** Returns how many records of these partitions are not settled. */
+  lag(partitions: readonly number[], ends: ReadonlyMap<number, bigint>): number;
+  /** Returns when the oldest open record was written, in ms since 1970. */
+  oldest(): number | undefined;
+  clear(): void;
+}
+
+interface Partition {
+  /** By seq, in the order of offsets. */
+  readonly open: Map<number, ReadRecord>;
+  next: bigint;
+  committed: bigint;
+}
+
+export function createOffsets(): Offsets {
+  const partitions = new Map<number, Partition>();
+  const held = new Set<number>();
+  const place = (partition: number, offset: bigint): Partition => {
+    const found = partitions.get(partition) ?? { open: new Map(), next: offset, committed: offset };
+    partitions.set(partition, found);
+    return found;
+  };
+  const settledTo = ({ open, next }: Partition): bigint => {
+    const [first] = open.values();
+    return first?.offset ?? next;
+  };
+
+  return {
+    add(partition, records, next) {
+      const kept = place(partition, records[0]?.record.offset ?? next);
+      for (const { seq, record } of [...records].sort((a, b) => a.seq - b.seq)) kept.open.set(seq, record);
+      kept.next = next;
+    },
+    begin: (partition, offset) => void place(partition, offset),
+    recordOf(seq) {
+      for (const { open } of partitions.values()) {
+        const record = open.get(seq);
+        if (record !== undefined) return record;
+      }
+      return undefined;
+    },
+    hold(seqs) {
+      for (const seq of seqs) held.add(seq);
+    },
+    settle(seqs) {
+      for (const seq of seqs) {
+        held.delete(seq);
+        for (const { open } of partitions.values()) open.delete(seq);
+      }
+    },
+    settleUpTo(last) {
+      for (const { open } of partitions.values()) {
+        for (const seq of open.keys()) {
+          if (seq > last) break;
+          if (!held.has(seq)) open.delete(seq);
+        }
+      }
+    },
+    due() {
+      const offsets = new Map<number, bigint>();
+      for (const [partition, kept] of partitions) {
+        const offset = settledTo(kept);
+        if (offset > kept.committed) offsets.set(partition, offset);
+      }
+      return offsets;
+    },
+    committed(offsets) {
+      for (const [partition, offset] of offsets) place(partition, offset).committed = offset;
+    },
+    lag(wanted, ends) {
+      let sum = 0n;
+      for (const partition of wanted) {
+        const left = (ends.get(partition) ?? 0n) - (partitions.get(partition)?.committed ?? 0n);
+        if (left > 0n) sum += left;
+      }
+      return Number(sum);
+    },
+    oldest() {
+      let oldest: number | undefined;
+      for (const { open } of partitions.values()) {
+        const [first] = open.values();
+        if (first !== undefined) oldest = Math.min(oldest ?? first.timestamp, first.timestamp);
+      }
+      return oldest;
+    },
+    clear() {
+      partitions.clear();
+      held.clear();
+    },
+  };
+}

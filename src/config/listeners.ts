@@ -1,0 +1,159 @@
+/** The settings of the two servers: the receiver of callbacks and the admin server. */
+import { BlockList, isIPv4, isIPv6 } from 'node:net';
+import { z } from 'zod';
+import { isBeforeCallback } from '../model/command.ts';
+import { duration, text, whole } from './units.ts';
+
+const path = z
+  .string()
+  .regex(/^\/[^?#\s]*$/, { error: 'a path is expected: it starts with / and holds no query, such as /callback' });
+
+const port = whole(0, 65535).describe('0 takes any free port.');
+
+/** Reads an IP address or a CIDR range, of both families. */
+const addressRange = z.string().refine((text) => parseRange(text) !== undefined, {
+  error: 'an IP address or a CIDR range is expected, such as 183.192.202.0/25',
+});
+
+function parseRange(text: string): { address: string; prefix?: number; family: 'ipv4' | 'ipv6' } | undefined {
+  const [address = '', prefix, ...rest] = text.split('/');
+  const family = isIPv4(address) ? 'ipv4' : isIPv6(address) ? 'ipv6' : undefined;
+  if (family === undefined || rest.length > 0) return undefined;
+  if (prefix === undefined) return { address, family };
+  if (!/^\d{1,3}$/.test(prefix) || Number(prefix) > (family === 'ipv4' ? 32 : 128)) return undefined;
+  return { address, prefix: Number(prefix), family };
+}
+
+/** Puts addresses and ranges into Node's BlockList, which here lists those let in. */
+export function toAddressList(ranges: readonly string[]): BlockList {
+  const list = new BlockList();
+  for (const text of ranges) {
+    const range = parseRange(text);
+    if (range === undefined) continue;
+    if (range.prefix === undefined) list.addAddress(range.address, range.family);
+    else list.addSubnet(range.address, range.prefix, range.family);
+  }
+  return list;
+}
+
+const LOOPBACK = /^(127(\.\d{1,3}){3}|::1|localhost)$/;
+
+/** Says whether only this machine reaches what listens there. */
+export function isLoopback(host: string): boolean {
+  return LOOPBACK.test(host);
+}
+
+const tls = z.strictObject({
+  certFile: text.describe(
+    'PEM: the certificate, followed by those of the authorities between. Read again when it changes.',
+  ),
+  keyFile: text.describe('PEM: its private key.'),
+  keyPassphrase: text.optional().describe('When the key is encrypted.'),
+  clientCaFile: text
+    .optional()
+    .describe('PEM: when given, callers must show a certificate of one of these authorities.'),
+});
+
+const FORWARD_URL =
+  'an http:// or https:// URL without query and credentials is expected, such as https://127.0.0.1:9443';
+
+const forward = z.strictObject({
+  forwardTo: z
+    .string()
+    .refine((text) => isForwardUrl(text), { error: FORWARD_URL })
+    .describe(
+      'The handler that answers instead: it gets the request as it came, on the path of this URL or, where it has none, on that of the callback.',
+    ),
+  timeoutMs: whole(50, 1_900).default(1_500).describe('How long the handler may take; the service gives up after 2 s.'),
+  forwardAll: z.boolean().default(false).describe('Whether the commands that the bridge records are forwarded, too.'),
+  caFile: text.optional().describe('PEM: the authority of the handler’s certificate, when it is one of your own.'),
+});
+
+function isForwardUrl(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const { protocol, search, hash, username, password } = new URL(text);
+  return /^https?:$/.test(protocol) && search + hash + username + password === '';
+}
+
+export const receiver = z
+  .strictObject({
+    host: text.default('0.0.0.0').describe('The address to listen on; 0.0.0.0 is every one of this machine.'),
+    port: port.default(8080),
+    path: path.default('/callback').describe('The path of the URL that the service is given.'),
+    maxBodyBytes: whole(1024, 16_777_216).default(65_536).describe('Larger bodies are answered 413.'),
+    tls: tls.optional().describe('Answer HTTPS; without it a proxy in front must.'),
+    allowFrom: z
+      .array(addressRange)
+      .min(1)
+      .optional()
+      .describe('Peer addresses that may call; everybody when left out.'),
+    trustProxy: z
+      .union([z.literal(false), z.array(addressRange).min(1)], {
+        error: 'false, or a list of the addresses and CIDR ranges of your proxies, is expected',
+      })
+      .default(false)
+      .describe(
+        'The proxies whose X-Forwarded-For is believed: the right-most address that is not one of them is the peer.',
+      ),
+    otherCommands: z
+      .union([z.enum(['acknowledge', 'reject']), forward])
+      .default('acknowledge')
+      .describe(
+        'What a callback of another command is answered. "Before" commands are refused either way, since an OK would allow the action, unless they are forwarded.',
+      ),
+    allowBefore: z
+      .array(
+        z.string().refine(isBeforeCallback, {
+          error: 'a "before" command is expected, such as Group.CallbackBeforeSendMsg: others need no leave',
+        }),
+      )
+      .min(1)
+      .optional()
+      .describe('"Before" commands that are answered OK unseen: the service then allows every such action.'),
+    whenUnrecordable: z
+      .enum(['hold', 'fail'])
+      .default('hold')
+      .describe(
+        'When the journal cannot record: `hold` the answer past the service’s time-out of 2 s, which it may retry, or `fail` at once.',
+      ),
+    maxInFlight: whole(1, 1_000_000)
+      .default(2_000)
+      .describe(
+        'At most so many callbacks wait for their answer at once; further ones are answered 503 without delay.',
+      ),
+    maxConnections: whole(1, 1_000_000)
+      .default(10_000)
+      .describe('At most so many connections; a new one then takes the place of the one that has been idle longest.'),
+    keepAlive: duration
+      .prefault('620s')
+      .describe(
+        'How long an idle connection is kept: longer than load balancers do, so that they end it, not the bridge.',
+      ),
+  })
+  .refine(({ otherCommands, allowBefore }) => typeof otherCommands === 'string' || allowBefore === undefined, {
+    path: ['allowBefore'],
+    error: 'with otherCommands.forwardTo the handler answers "before" commands: leave one of the two out',
+  });
+
+export const DEFAULT_ADMIN_PORT = 8081;
+
+export const admin = z
+  .strictObject({
+    host: text
+      .default('127.0.0.1')
+      .describe('Where the admin server listens: any other than a loopback address needs a token.'),
+    port: port.default(DEFAULT_ADMIN_PORT),
+    token: z
+      .string()
+      .regex(/^([\x21-\x7e]{16,512})?$/, {
+        error: 'at least 16 characters without spaces are expected, such as `openssl rand -hex 24` prints',
+      })
+      .transform((text) => (text === '' ? undefined : text))
+      .optional()
+      .describe('Asked for by everything but /healthz and /readyz; empty counts as not given.'),
+  })
+  .refine(({ host, token }) => isLoopback(host) || token !== undefined, {
+    path: ['token'],
+    error:
+      'a token of at least 16 characters is needed, since admin.host is reachable by other machines: set it, or leave admin.host out to listen on 127.0.0.1 only',
+  });

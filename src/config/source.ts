@@ -1,0 +1,10 @@
+import type { z } from 'zod';
+import { source as kind } from '../../connectors/index.ts';
+
+/** What a worker reads; its schema is that of its kind. */
+export const source = kind.options;
+
+export type Source = z.output<typeof source>;
+
+/** Returns the topic that takes the events which a destination refuses for good. */
+export const deadLetterTopic = (source: Source): string => kind.describe(source).deadLetters;

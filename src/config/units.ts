@@ -1,0 +1,39 @@
+import { z } from 'zod';
+
+const UNIT_MS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+
+/** Reads milliseconds, written as a number of them or as `250ms`, `30s`, `5m`, `6h`, `7d`. */
+export const duration = z.union(
+  [
+    z.int().nonnegative(),
+    z
+      .string()
+      .regex(/^\d+(\.\d+)?(ms|s|m|h|d)$/)
+      .transform((text) => {
+        const [, amount = '0', unit = 'ms'] = /^([\d.]+)(\w+)$/.exec(text) ?? [];
+        return Math.round(Number(amount) * UNIT_MS[unit as keyof typeof UNIT_MS]);
+      }),
+  ],
+  { error: 'a duration is expected: milliseconds, or a number with ms, s, m, h or d, such as 30s' },
+);
+
+const UNIT_BYTES = { KiB: 1_024, MiB: 1_048_576, GiB: 1_073_741_824 } as const;
+
+/** Reads bytes, written as a number of them or as `512KiB`, `64MiB`, `10GiB`. */
+export const bytes = z.union(
+  [
+    z.int().min(UNIT_BYTES.MiB),
+    z
+      .string()
+      .regex(/^\d+(KiB|MiB|GiB)$/)
+      .transform((text) => Number.parseInt(text, 10) * UNIT_BYTES[text.slice(-3) as keyof typeof UNIT_BYTES])
+      .refine((size) => size >= UNIT_BYTES.MiB),
+  ],
+  { error: 'a size of at least 1MiB is expected: bytes, or a number with KiB, MiB or GiB, such as 10GiB' },
+);
+
+/** Reads text that is not empty. */
+export const text = z.string().min(1);
+
+/** Reads a whole number between two, both included. */
+export const whole = (least: number, most: number): z.ZodInt => z.int().min(least).max(most);

@@ -1,0 +1,95 @@
+import type { GroupSink, Outcomes, Sink } from '../../connectors/contract.ts';
+import type { Entry } from '../model/entry.ts';
+import { type Group, merge, newGroup } from '../model/group.ts';
+import type { Outcome } from '../model/outcome.ts';
+import type { Filter } from './filter.ts';
+
+/** The merged groups as far as they are known here. */
+export interface GroupStates {
+  /** At least as new as every entry that was given out; undefined where no state is kept of the group. */
+  get(groupId: string): Group | undefined;
+}
+
+/** Delivers a batch, whichever shape the sink has; the outcomes go by event id. */
+export function deliver(
+  sink: Sink,
+  batch: readonly Entry[],
+  groups: GroupStates,
+  filter: Filter,
+  signal: AbortSignal,
+): Promise<Outcomes> {
+  return sink.holds === 'events' ? sink.deliver(batch, signal) : deliverGroups(sink, batch, groups, filter, signal);
+}
+
+/** What a batch still holds for one group. */
+interface Part {
+  readonly groupId: string;
+  readonly entries: readonly Entry[];
+  /** The group's whole state, which holds all of the entries; undefined where the state is made of the entries alone. */
+  readonly whole: Group | undefined;
+}
+
+/** All entries of a group become one write: its state, which holds them all. */
+async function deliverGroups(
+  sink: GroupSink,
+  batch: readonly Entry[],
+  groups: GroupStates,
+  filter: Filter,
+  signal: AbortSignal,
+): Promise<Outcomes> {
+  const outcomes = new Map<string, Outcome>();
+  /** The first part of each group goes now, the others after it, in order. */
+  let queues = Array.from(
+    Map.groupBy(batch, ({ groupId }) => groupId),
+    ([groupId, entries]): Part[] => [{ groupId, entries, whole: groups.get(groupId) }],
+  );
+  while (queues.length > 0) {
+    const states = new Map(queues.map(([part]) => [part as Part, stateOf(part as Part, sink, filter)]));
+    const settled = await sink.put([...states.values()], 'join', signal);
+    for (const queue of queues) {
+      const part = queue.shift() as Part;
+      const outcome = settled.get(part.groupId);
+      const instead = outcome?.kind === 'dead' ? smaller(part, sink) : [];
+      queue.unshift(...instead);
+      if (instead.length > 0) continue;
+      note(part, outcome, states.get(part) as Group, outcomes);
+      if (outcome !== undefined && outcome.kind !== 'retry') continue;
+      // Invariant 2, order per group: what stands after an entry that is to be retried waits with it.
+      for (const later of queue.splice(0)) note(later, outcome, newGroup(part.groupId), outcomes);
+    }
+    queues = queues.filter((queue) => queue.length > 0);
+  }
+  return outcomes;
+}
+
+function stateOf({ groupId, entries, whole }: Part, sink: GroupSink, filter: Filter): Group {
+  // Invariant 3: joining the state is as good as merging the events one by one.
+  if (whole !== undefined) return filter.project(whole);
+  // Where a put replaces the copy, a state made of some events would put less over more.
+  if (sink.follow !== undefined) throw new TypeError(`the whole state of ${groupId} is not known`);
+  return filter.project(entries.reduce((state, { event }) => merge(state, event), newGroup(groupId)));
+}
+
+/** Returns what is tried in the place of a refused part: without what other events set, then its halves, to find the one event. */
+function smaller({ groupId, entries, whole }: Part, sink: GroupSink): Part[] {
+  if (sink.follow !== undefined) return [];
+  if (whole !== undefined) return [{ groupId, entries, whole: undefined }];
+  if (entries.length === 1) return [];
+  const middle = entries.length >> 1;
+  return [entries.slice(0, middle), entries.slice(middle)].map((half) => ({
+    groupId,
+    entries: half,
+    whole: undefined,
+  }));
+}
+
+function note({ entries }: Part, outcome: Outcome | undefined, state: Group, outcomes: Map<string, Outcome>): void {
+  if (outcome === undefined) return;
+  if (outcome.kind !== 'delivered') {
+    for (const { id } of entries) outcomes.set(id, outcome);
+    return;
+  }
+  // An event took effect if its id is among the versions of the state.
+  const effective = new Set(Object.values(state.versions).map(([, eventId]) => eventId));
+  for (const { id } of entries) outcomes.set(id, effective.has(id) ? outcome : { ...outcome, kind: 'superseded' });
+}

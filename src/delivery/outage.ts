@@ -1,0 +1,25 @@
+import type { Fault } from '../model/fault.ts';
+import { delayAfter, type RetrySettings } from './schedule.ts';
+
+/** The side of a lane that cannot be had. */
+export type Side = 'source' | 'destination';
+
+/** While one side of a lane cannot be had. */
+export interface Outage {
+  readonly side: Side;
+  readonly fault: Fault;
+  /** When it began, in milliseconds since 1970. */
+  readonly since: number;
+  readonly failures: number;
+}
+
+/** Returns the outage after one more failure. Trouble of the other side is counted anew, and yet is one time without delivery. */
+export function failed(outage: Outage | undefined, side: Side, fault: Fault, now: number): Outage {
+  const failures = outage?.side === side ? outage.failures + 1 : 1;
+  return { side, fault, failures, since: outage?.since ?? now };
+}
+
+/** Returns how long the side is left alone, in ms. */
+export function restAfter({ failures }: Outage, afterMs: number, retry: RetrySettings, random: () => number): number {
+  return Math.max(afterMs, delayAfter(failures, retry, random));
+}

@@ -1,0 +1,64 @@
+import { holdsOf, readsBack } from '../../connectors/index.ts';
+import { enabledOf } from '../config/diff.ts';
+import type { ConnectorConfig } from '../config/schema.ts';
+import type { JournalRoom } from '../journal/room.ts';
+import type { SignalBus } from '../model/signal.ts';
+import { createCopies } from './copies.ts';
+import { watchLanes } from './health.ts';
+import { createOperations } from './operations.ts';
+import { startDelivery } from './thread/host.ts';
+
+export interface DeliveryPorts {
+  /** The connectors of the configuration in effect. */
+  configured(): Readonly<Record<string, ConnectorConfig>>;
+  /** Names of the enabled ones. */
+  connectors(): readonly string[];
+  readonly journal: JournalRoom;
+  readonly signals: SignalBus;
+}
+
+export type DeliveryRoom = ReturnType<typeof startDeliveryRoom>;
+
+/** Starts the delivery thread, with all that the main thread knows and may ask of it. */
+export function startDeliveryRoom({ configured, connectors, journal: room, signals }: DeliveryPorts) {
+  const { file, journal, reader, groups, history, oldestOpen } = room;
+  const health = watchLanes(reader.cursor, signals);
+  const delivery = startDelivery({ journalFile: file, connectors: enabledOf(configured()) }, journal.settle, signals);
+  signals.on('journal.committed', ({ events }) => {
+    if (events > 0) delivery.wake();
+  });
+  signals.on('journal.merged', delivery.wake);
+  /** Whether a connector holds groups, and whether they can be read back. */
+  const destination = (name: string) => {
+    const found = configured()[name];
+    const holdsGroups = found !== undefined && holdsOf(found.kind, found) === 'groups';
+    return { holdsGroups, readsBack: holdsGroups && readsBack(found.kind) };
+  };
+  const copies = createCopies({
+    connectors,
+    holder(name) {
+      const found = configured()[name];
+      return found && { kind: found.kind, filter: found.filter, readsBack: destination(name).readsBack };
+    },
+    deliveries: reader,
+    groups,
+    history,
+    delivery,
+  });
+  const ports = { connectors, destination, journal, deliveries: reader, groups, delivery, signals, copies };
+  return {
+    operations: createOperations(ports),
+    exchange: delivery.exchange,
+    health,
+    destination,
+    /** Events recorded and not delivered yet, those that wait for a retry included. */
+    lag: (name: string) => Math.max(0, journal.head() - health(name).cursor) + reader.countWaiting(name),
+    /** When the oldest of them was received, in ms since 1970. */
+    openSince: (name: string) => oldestOpen(name, health(name).cursor),
+    /** Delivers what can be delivered within `ms`, then ends. */
+    async stop(ms: number): Promise<void> {
+      journal.flushGroups();
+      await delivery.stop(ms);
+    },
+  };
+}

@@ -1,0 +1,47 @@
+/** What the main thread and the delivery thread say to each other. */
+import type { ConnectorConfig } from '../../config/schema.ts';
+import type { JournalReport } from '../../journal/deliveries.ts';
+import type { SignalName, Signals } from '../../model/signal.ts';
+import type { ReadBack } from '../read-back.ts';
+import type { ResyncRequest } from '../resync.ts';
+import type { Question } from './questions.ts';
+
+export interface DeliveryData {
+  readonly journalFile: string;
+  /** The enabled ones. */
+  readonly connectors: Readonly<Record<string, ConnectorConfig>>;
+}
+
+export interface ThreadData extends DeliveryData {
+  /** Set to 0 when an 'appended' is looked at. */
+  readonly announced: Int32Array;
+}
+
+/** What a person asks of a connector's lane; see LaneRequest. Dead letters are named by seq. */
+export type DeliveryRequest =
+  | { readonly kind: 'pause' | 'resume' }
+  | { readonly kind: 'replay'; readonly cursor: number }
+  | ({ readonly kind: 'resync' } & ResyncRequest)
+  | { readonly kind: 'retry'; readonly seqs: readonly number[] };
+
+/**
+ * appended: there are new events. drain: deliver what can be delivered, then end. stop: end now. exchange: see Lanes;
+ * answered by 'done' when it is through. request: answered by 'done' when it was carried out. question: see Lane.
+ */
+export type ToThread =
+  | { readonly kind: 'appended' | 'drain' | 'stop' }
+  | {
+      readonly kind: 'exchange';
+      readonly id: number;
+      readonly ending: readonly string[];
+      readonly beginning: Readonly<Record<string, ConnectorConfig>>;
+    }
+  | { readonly kind: 'request'; readonly id: number; readonly connector: string; readonly request: DeliveryRequest }
+  | ({ readonly kind: 'question' } & Question);
+
+export type FromThread =
+  | { readonly kind: 'settled'; readonly report: JournalReport }
+  | { readonly kind: 'signal'; readonly name: SignalName; readonly payload: Signals[SignalName] }
+  | { readonly kind: 'done'; readonly id: number }
+  | { readonly kind: 'answered'; readonly id: number; readonly answer: ReadBack }
+  | { readonly kind: 'ended' };

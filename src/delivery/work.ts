@@ -1,0 +1,239 @@
+/** What one lane does in one step: opens, answers questions, brings a page of groups, delivers a batch, settles it. */
+import {
+  type Outcomes,
+  type Report,
+  Revoked,
+  type Sink,
+  type Source,
+  type Waiting,
+} from '../../connectors/contract.ts';
+import type { Clock } from '../model/clock.ts';
+import type { Entry } from '../model/entry.ts';
+import { type Fault, faultOf } from '../model/fault.ts';
+import { overloaded } from '../model/outcome.ts';
+import type { LaneState, SignalBus } from '../model/signal.ts';
+import { deliver } from './deliver.ts';
+import type { Filter } from './filter.ts';
+import { enter } from './lane-state.ts';
+import { failed, type Outage, restAfter, type Side } from './outage.ts';
+import type { ReadBacks } from './read-back.ts';
+import type { Rest } from './rest.ts';
+import type { GroupPages, Resync } from './resync.ts';
+import type { RetrySettings } from './schedule.ts';
+import { type Delivery, settleDelivery } from './settlement.ts';
+import type { WaitingEntries } from './waiting.ts';
+
+export interface LaneSettings {
+  readonly connector: string;
+  readonly batch: { readonly maxEvents: number; readonly maxWaitMs: number };
+  readonly retry: RetrySettings;
+  readonly filter: Filter;
+}
+
+export interface LanePorts {
+  readonly source: Source;
+  open(signal: AbortSignal): Promise<Sink>;
+  readonly groups: GroupPages;
+  /** Runs one delivery within the spans of its entries. */
+  trace?(connector: string, batch: readonly Entry[], work: () => Promise<Outcomes>): Promise<Outcomes>;
+  readonly clock: Clock;
+  readonly signals: Pick<SignalBus, 'emit'>;
+  readonly random: () => number;
+}
+
+/** A lane at work. */
+export interface LaneWork {
+  readonly settings: LaneSettings;
+  readonly ports: LanePorts;
+  /** Aborts when the lane must end at once. */
+  readonly signal: AbortSignal;
+  readonly rest: Rest;
+  readonly waiting: WaitingEntries;
+  readonly readBacks: ReadBacks;
+  state: LaneState;
+  ending: 'no' | 'drain' | 'finish';
+  /** Every entry up to this seq is settled or waits. */
+  cursor: number;
+  sink: Sink | undefined;
+  outage: Outage | undefined;
+  resync: Resync | undefined;
+  /** Whether the sink is at work. */
+  busy: boolean;
+  /** How long the latest delivery took, in ms. */
+  tookMs: number;
+}
+
+/** While more entries than this wait for a retry, nothing new is taken: memory stays bounded, the source keeps the rest. */
+const MAX_WAITING = 10_000;
+/**
+ * Under load a batch gathers for twice as long as the one before took, so that a lane is busy for a third of the time and
+ * makes fewer and fuller ones; at most so long. Where a group's entries become one write, time saves the most, and what is
+ * written there is seldom looked at within the second: four times as long.
+ */
+const MAX_GATHER_MS = 50;
+const MAX_COALESCE_MS = 1_000;
+
+export function become(lane: LaneWork, next: LaneState): void {
+  lane.state = enter(lane.state, next);
+  lane.ports.signals.emit('lane.state', { connector: lane.settings.connector, state: lane.state });
+}
+
+/** Waits because one side as a whole cannot be had, and charges nothing to any entry. */
+export async function backOff(lane: LaneWork, side: Side, fault: Fault, afterMs = 0): Promise<void> {
+  const { connector, retry } = lane.settings;
+  const { clock, signals, random } = lane.ports;
+  const outage = failed(lane.outage, side, fault, clock.now());
+  lane.outage = outage;
+  lane.readBacks.refuse(fault);
+  const retryInMs = restAfter(outage, afterMs, retry, random);
+  signals.emit('lane.unreachable', { connector, fault, attempt: outage.failures, retryInMs });
+  const retryAt = clock.now() + retryInMs;
+  if (lane.state.kind !== 'paused') become(lane, { kind: 'waiting', fault, since: outage.since, retryAt });
+  await lane.rest.until(retryInMs, false);
+}
+
+function reached(lane: LaneWork, side: Side): void {
+  const { outage, ports, settings } = lane;
+  if (outage?.side === side) {
+    ports.signals.emit('lane.recovered', { connector: settings.connector, downMs: ports.clock.now() - outage.since });
+    lane.outage = undefined;
+  }
+  const { kind } = lane.state;
+  if (lane.outage === undefined && kind !== 'running' && kind !== 'paused') become(lane, { kind: 'running' });
+}
+
+/** One step of a lane that is not paused; false when there was nothing to do. */
+export async function step(lane: LaneWork): Promise<boolean> {
+  // Opened before there is anything to deliver, so that trouble shows at the start.
+  lane.sink ??= await open(lane);
+  const { sink, signal, waiting, settings, ports } = lane;
+  await lane.readBacks.answer(sink, signal);
+  if (lane.resync !== undefined) await bringPage(lane, sink, lane.resync);
+  const retried = waiting.due(ports.clock.now(), settings.batch.maxEvents);
+  const taken = await take(lane, settings.batch.maxEvents - retried.length, sink);
+  if (signal.aborted) return false;
+  if (retried.length === 0 && taken.length === 0) return lane.resync !== undefined || lane.outage !== undefined;
+  await deliverBatch(lane, sink, retried, taken);
+  return true;
+}
+
+async function open(lane: LaneWork): Promise<Sink> {
+  const opened = await lane.ports.open(lane.signal);
+  lane.ports.signals.emit('lane.opened', { connector: lane.settings.connector });
+  reached(lane, 'destination');
+  return opened;
+}
+
+/** Lets the sink work: an end waits for it, and so does whoever is to have the entries next, each for a time. */
+async function atWork<T>(lane: LaneWork, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  lane.busy = true;
+  try {
+    const lease = lane.ports.source.lease?.();
+    return await work(lease === undefined ? lane.signal : AbortSignal.any([lane.signal, lease]));
+  } finally {
+    lane.busy = false;
+  }
+}
+
+/** One page of groups, between deliveries. */
+async function bringPage(lane: LaneWork, sink: Sink, resync: Resync): Promise<void> {
+  if (sink.holds === 'events') {
+    lane.resync = undefined;
+    return;
+  }
+  const progress = await atWork(lane, (signal) => resync.step(sink, signal));
+  reached(lane, 'destination');
+  if (progress.ended) lane.resync = undefined;
+  lane.ports.signals.emit('lane.resync', { connector: lane.settings.connector, ...progress });
+}
+
+async function take(lane: LaneWork, room: number, sink: Sink): Promise<readonly Entry[]> {
+  const { waiting, cursor, tookMs, signal, rest } = lane;
+  const { source } = lane.ports;
+  if (room <= 0 || waiting.size >= MAX_WAITING) return [];
+  const limit = Math.min(room, MAX_WAITING - waiting.size);
+  const there = source.available(cursor);
+  const gatherMs =
+    sink.holds === 'groups' ? Math.min(4 * tookMs, MAX_COALESCE_MS) : Math.min(2 * tookMs, MAX_GATHER_MS);
+  const patienceMs = Math.max(lane.settings.batch.maxWaitMs, gatherMs);
+  if (there > 0 && there < limit && patienceMs >= 1) await rest.until(patienceMs, false);
+  try {
+    const taken = await source.next(cursor, limit, signal);
+    reached(lane, 'source');
+    return taken;
+  } catch (thrown) {
+    if (signal.aborted || thrown instanceof Revoked) throw thrown;
+    await backOff(lane, 'source', faultOf(thrown, 'destination-unreachable'));
+    return [];
+  }
+}
+
+async function deliverBatch(
+  lane: LaneWork,
+  sink: Sink,
+  retried: readonly Waiting[],
+  taken: readonly Entry[],
+): Promise<void> {
+  const { waiting, readBacks } = lane;
+  const { connector, filter } = lane.settings;
+  const { groups, trace = untraced } = lane.ports;
+  const wanted = new Set(taken.filter(filter.matches));
+  // A group with a waiting entry is held back whole; its entries are only noted as waiting, too.
+  const passing = [...wanted].filter(({ groupId }) => !waiting.holdsBack(groupId));
+  const batch = [...retried.map(({ entry }) => entry), ...passing];
+  const start = performance.now();
+  let outcomes: Outcomes = new Map();
+  if (batch.length > 0) {
+    outcomes = await atWork(lane, (signal) =>
+      trace(connector, batch, () => deliver(sink, batch, groups, filter, signal)),
+    );
+    const overload = overloaded(batch.map(({ id }) => outcomes.get(id)));
+    if (overload !== undefined) return backOff(lane, 'destination', overload.fault, overload.afterMs);
+    reached(lane, 'destination');
+  }
+  if (!('read' in sink)) readBacks.remember(batch, ({ id }) => outcomes.get(id));
+  lane.tookMs = performance.now() - start;
+  await settle(lane, { retried, taken, wanted, outcomes });
+}
+
+async function untraced(
+  _connector: string,
+  _batch: readonly Entry[],
+  work: () => Promise<Outcomes>,
+): Promise<Outcomes> {
+  return work();
+}
+
+async function settle(lane: LaneWork, delivery: Delivery): Promise<void> {
+  const { connector, retry } = lane.settings;
+  const { clock, signals, random } = lane.ports;
+  const settlement = settleDelivery(delivery, lane.waiting, { now: clock.now(), retry, random });
+  const { waiting, dead, released, delivered, superseded, receivedAt } = settlement;
+  for (const { entry, attempts, fault } of dead) {
+    signals.emit('lane.dead-letter', { connector, eventId: entry.id, groupId: entry.groupId, attempts, fault });
+  }
+  for (const { waiting, retryInMs } of settlement.failed) {
+    const { entry, attempts, fault } = waiting;
+    signals.emit('lane.retry', { connector, eventId: entry.id, groupId: entry.groupId, attempts, retryInMs, fault });
+  }
+  const last = delivery.taken.at(-1);
+  lane.cursor = last?.seq ?? lane.cursor;
+  const { cursor } = lane;
+  await report(lane, { upTo: cursor, waiting, dead, released });
+  signals.emit('lane.delivered', { connector, delivered, superseded, ms: lane.tookMs, receivedAt });
+  signals.emit('lane.cursor', { connector, cursor, ...(last !== undefined && { receivedAt: last.receivedAt }) });
+}
+
+/** Tells the source what is settled, and insists: what it does not know would be delivered again. */
+export async function report(lane: LaneWork, settled: Report): Promise<void> {
+  const { source } = lane.ports;
+  for (;;) {
+    try {
+      return await source.settle(settled);
+    } catch (thrown) {
+      if (lane.signal.aborted || lane.ending !== 'no' || thrown instanceof Revoked) throw thrown;
+      await backOff(lane, 'source', faultOf(thrown, 'destination-unreachable'));
+      await source.alive?.();
+    }
+  }
+}

@@ -1,0 +1,116 @@
+import type { GroupSink, Host, Source, WorkerSource } from '../../connectors/contract.ts';
+import { openSink, source as sourceKind } from '../../connectors/index.ts';
+import type { ConnectorConfig } from '../config/schema.ts';
+import type { Source as SourceConfig } from '../config/source.ts';
+import { compileFilter } from '../delivery/filter.ts';
+import { type Lane, startLane } from '../delivery/lane.ts';
+import type { GroupPages } from '../delivery/resync.ts';
+import type { Clock } from '../model/clock.ts';
+import type { SignalBus } from '../model/signal.ts';
+import { traceDelivery } from '../telemetry/trace.ts';
+import { type FollowedGroups, openFollowedGroups } from './group-store.ts';
+
+/** One connector of a worker: a lane whose source is shared with the other workers. */
+export interface WorkerLane {
+  readonly lane: Lane;
+  readonly source: WorkerSource;
+  /** Lets what is with the sink come to its end within `ms`, then leaves the group. */
+  end(ms: number): Promise<void>;
+}
+
+export interface WorkerLaneSettings {
+  readonly connector: string;
+  readonly config: ConnectorConfig;
+  readonly source: SourceConfig;
+  /** Where merged groups are kept, if the sink needs whole ones. */
+  readonly groupsFile: string;
+}
+
+export function startWorkerLane(
+  { connector, config, source: options, groupsFile }: WorkerLaneSettings,
+  clock: Clock,
+  signals: SignalBus,
+): WorkerLane {
+  const stop = new AbortController();
+  const note = (message: string): void => signals.emit('lane.note', { connector, message });
+  const host: Host = { name: connector, clock, note, readerId: `${options.groupId}.${connector}` };
+  let lane: Lane | undefined;
+  const source = sourceKind.open(options, {
+    connector,
+    clock,
+    note,
+    wake: () => lane?.wake(),
+    interrupt: () => lane?.interrupt(),
+    assigned: (partitions) => signals.emit('worker.assigned', { connector, partitions }),
+    dead: (groupId, fault) => signals.emit('lane.dead-letter', { connector, eventId: '', groupId, attempts: 0, fault }),
+  });
+  let groups: FollowedGroups | undefined;
+  let sink: GroupSink | undefined;
+  const started = startLane(
+    { connector, batch: config.batch, retry: config.retry, filter: compileFilter(config.filter) },
+    {
+      source: followed(
+        source,
+        () => groups,
+        () => sink,
+      ),
+      async open(signal) {
+        const opened = await openSink(config.kind, config, host, signal);
+        sink = opened.holds === 'groups' && opened.follow !== undefined ? opened : undefined;
+        if (sink !== undefined) groups ??= openFollowedGroups(groupsFile, note);
+        return opened;
+      },
+      groups: partial(() => groups),
+      trace: traceDelivery,
+      clock,
+      signals,
+      random: Math.random,
+    },
+    { paused: false, from: { cursor: 0, waiting: [] } },
+    stop.signal,
+  );
+  lane = started;
+  return {
+    lane: started,
+    source,
+    async end(ms) {
+      started.end(ms);
+      await started.ended;
+      await source.close();
+      groups?.close();
+    },
+  };
+}
+
+/** Before anything of a new generation is given out, what other workers wrote is known; and what is given out is merged. */
+function followed(
+  source: WorkerSource,
+  groups: () => FollowedGroups | undefined,
+  sink: () => GroupSink | undefined,
+): Source {
+  let followedSink: GroupSink | undefined;
+  let generation: number | undefined;
+  return {
+    available: source.available,
+    settle: source.settle,
+    alive: source.alive,
+    lease: source.lease,
+    async next(after, limit, signal) {
+      const entries = await source.next(after, limit, signal);
+      const [store, current] = [groups(), sink()];
+      if (entries.length === 0 || store === undefined || current === undefined) return entries;
+      if (generation !== source.generation() || followedSink !== current) {
+        await store.follow(current, AbortSignal.any([signal, source.lease()]));
+        generation = source.generation();
+        followedSink = current;
+      }
+      store.merge(entries.map(({ event }) => event));
+      return entries;
+    },
+  };
+}
+
+/** A worker knows no more than it was given: nothing to bring to a destination page by page. */
+function partial(groups: () => FollowedGroups | undefined): GroupPages {
+  return { get: (groupId) => groups()?.get(groupId), page: () => [], count: () => 0 };
+}
