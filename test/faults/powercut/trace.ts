@@ -44,6 +44,7 @@ interface PageVersion {
 
 /** A file, as programs see it and as the disk has it. */
 interface File {
+  readonly isFolder: boolean;
   readonly cache: Map<number, PageVersion>;
   size: number;
   readonly disk: Map<number, PageVersion>;
@@ -52,6 +53,18 @@ interface File {
   readonly dirty: Set<number>;
   /** The least size that the file was cut to since the disk was told of it. */
   cutTo: number | undefined;
+}
+
+function newFile(isFolder: boolean): File {
+  return {
+    isFolder,
+    cache: new Map(),
+    size: 0,
+    disk: new Map(),
+    diskSize: 0,
+    dirty: new Set(),
+    cutTo: undefined,
+  };
 }
 
 interface Sync {
@@ -202,16 +215,9 @@ export function createDisk({ ignoreRewrites = false, random }: DiskOptions): Dis
       const known = inodes.get(inode);
       if (kind === 'S') syncs.clear();
       if (kind === 'P' || kind === 'D') folders.set(inode, text === '' ? '.' : text);
-      if (kind === 'C') {
-        const file: File = {
-          cache: new Map(),
-          size: 0,
-          disk: new Map(),
-          diskSize: 0,
-          dirty: new Set(),
-          cutTo: undefined,
-        };
-        inodes.set(inode, file);
+      if (kind === 'C' || kind === 'D') {
+        const file = newFile(kind === 'D');
+        if (kind === 'C') inodes.set(inode, file);
         rename(text, (names) => names.set(text, file));
       }
       if (kind === 'U') rename(text, (names) => names.delete(text));
@@ -248,7 +254,10 @@ export function createDisk({ ignoreRewrites = false, random }: DiskOptions): Dis
       const left = new Map(safe);
       const kept = how === 'drop' ? 0 : how === 'keep' ? naming.length : random.between(0, naming.length);
       for (const { apply } of naming.slice(0, kept)) apply(left);
+      // What is in a folder is lost with its name.
+      const isThere = (folder: string): boolean => folder === '.' || (left.has(folder) && isThere(dirname(folder)));
       for (const [name, file] of left) {
+        if (file.isFolder || !isThere(dirname(name))) continue;
         mkdirSync(join(folder, dirname(name)), { recursive: true });
         writeFileSync(join(folder, name), imageOf(file, how, random));
       }
