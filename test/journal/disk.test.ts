@@ -23,6 +23,7 @@ import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'v
 import { openJournal } from '../../src/journal/append.ts';
 import { openDatabase, openReader } from '../../src/journal/database.ts';
 import { createDeliveryReader } from '../../src/journal/deliveries.ts';
+import { journalDoubts } from '../../src/journal/volume.ts';
 import { systemClock } from '../../src/model/clock.ts';
 import { BridgeError } from '../../src/model/fault.ts';
 import { createSignals, type Signals } from '../../src/model/signal.ts';
@@ -354,6 +355,22 @@ describe('another program that has the journal locked', () => {
     await expect.poll(() => heard).toContain('journal.recovered');
     expect(await journal.record(madeEvent(2))).toBe('recorded');
     journal.close();
+  });
+});
+
+describe('what speaks against a place', () => {
+  test.skipIf(!existsSync('/dev/shm') || !LINUX)('memory, whose folder may not be there yet', () => {
+    expect(journalDoubts('/dev/shm/not/there/journal.db')).toEqual([
+      expect.stringMatching(/tmpfs.*gone with the machine/),
+    ]);
+  });
+
+  test('a folder that others may enter', () => {
+    const open = expect.stringMatching(/open to other users \(755\)/);
+    expect(journalDoubts(file)).not.toContainEqual(open);
+    chmodSync(folder, 0o755);
+    expect(journalDoubts(file)).toContainEqual(open);
+    chmodSync(folder, 0o700);
   });
 });
 
