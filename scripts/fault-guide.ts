@@ -62,8 +62,8 @@ export const FAULT_GUIDE: readonly Chapter[] = [
         'set `journal.file` to another file, or mend what the message names',
       ],
       'journal-unwritable': [
-        'the disk is full, `journal.maxBytes` is reached, or writing fails',
-        'make room or raise the limit; recording goes on by itself',
+        'the disk is full or refuses a write, `journal.maxBytes` is reached, another program has the journal locked, or its file was moved',
+        'make room, raise the limit, or do what the message says; recording goes on by itself',
       ],
       stopping: ['the bridge is stopping', 'none: the next start records again'],
     },

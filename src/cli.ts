@@ -67,6 +67,8 @@ function isRun(): boolean {
 }
 
 if (isRun()) {
+  // What the bridge writes holds what people wrote: it is its owner's alone.
+  process.umask(0o077);
   // kafkajs sets timers in the past, harmlessly, and Node 24 would say so each time; Node 22 calls its SQLite experimental.
   process.removeAllListeners('warning');
   process.on('warning', (warning) => {

@@ -5,6 +5,7 @@ import { isLoopback } from '../config/listeners.ts';
 import type { Config, ConnectorConfig } from '../config/schema.ts';
 import { deadLetterTopic, type Source } from '../config/source.ts';
 import { readCertificate } from '../http/certificate.ts';
+import { journalDoubts } from '../journal/volume.ts';
 import { systemClock } from '../model/clock.ts';
 import { BridgeError, describeFault, type Fault } from '../model/fault.ts';
 import { openTo, requireConfig } from './configuration.ts';
@@ -124,6 +125,7 @@ function meaningOf(config: Config): string[] {
       ? []
       : [`the certificate in ${tls?.certFile} is valid until ${new Date(certificate.notAfter).toISOString()}`]),
     `the admin server at http://${admin.host}:${admin.port} is ${openTo(admin)}`,
+    ...(source === undefined ? journalDoubts(journal.file).map(warn) : []),
     ...accessLines(config),
     ...(source === undefined ? otherCommandLines(receiver) : []),
   ];

@@ -2,7 +2,6 @@ import {
   chmodSync,
   closeSync,
   existsSync,
-  fsyncSync,
   lstatSync,
   mkdirSync,
   openSync,
@@ -18,6 +17,7 @@ import { checkIntegrity, Damaged, repairIndexes } from './integrity.ts';
 import { lockJournal, resultCode } from './lock.ts';
 import { type Log, openLog, rewriteLog } from './log.ts';
 import { MIGRATIONS } from './migrations.ts';
+import { createPlace, type Place, syncFolder } from './place.ts';
 
 /** Not imported: on Node 22 the warning that it is experimental would come before anybody could leave it out. */
 const sqlite = process.getBuiltinModule('node:sqlite');
@@ -35,8 +35,7 @@ export interface Database {
   transact<T>(work: () => T): T;
   /** Returns how much of `maxBytes` is in use, from 0 to 1; what was pruned counts as free. */
   fill(): number;
-  /** Throws a BridgeError when the file or its log no longer lies where the next start would look for it. */
-  verifyPlace(): void;
+  readonly place: Place;
   /** Closes the file and, unless it is to stay as it is, brings what the log holds into it. */
   close(options?: { readonly keepLog?: boolean }): void;
 }
@@ -102,7 +101,7 @@ function openLocked(path: string, file: string, options: DatabaseOptions, lock: 
     log,
     transact: createTransact(connection),
     fill: () => (number(pages.get()) - number(free.get())) / number(most.get()),
-    verifyPlace: createPlaceCheck(path, `${file}-wal`),
+    place: createPlace(path, file, connection),
     close({ keepLog = false } = {}) {
       log.close();
       // SQLite checkpoints when it closes the last connection and that one can write.
@@ -229,30 +228,6 @@ function createTransact(connection: DatabaseSync): Database['transact'] {
   };
 }
 
-/** A file that was unlinked or replaced is still written, and is lost when the process ends. */
-function createPlaceCheck(...paths: readonly string[]): () => void {
-  const places = paths.map((path) => ({ path, ...statSync(path) }));
-  return () => {
-    for (const { path, dev, ino } of places) {
-      let found: { dev: number; ino: number } | undefined;
-      try {
-        found = statSync(path, { throwIfNoEntry: false });
-      } catch {
-        // Its volume or folder cannot be reached.
-      }
-      if (found?.ino === ino && found.dev === dev) continue;
-      throw new BridgeError({
-        code: 'journal-unwritable',
-        path: 'journal.file',
-        message: `the callback cannot be recorded: ${path} was ${found === undefined ? 'removed' : 'replaced'} while it was open`,
-        suggestion:
-          'put back the very file that was there, and the bridge goes on by itself; or restart it with what is there now. ' +
-          'What it recorded before is still delivered as long as it runs',
-      });
-    }
-  };
-}
-
 function sizeOf(file: string): number {
   return statSync(file, { throwIfNoEntry: false })?.size ?? 0;
 }
@@ -271,18 +246,6 @@ function makeFolder(folder: string): void {
   const first = mkdirSync(folder, { recursive: true, mode: 0o700 });
   if (first === undefined) return;
   for (let made = folder; made.length >= first.length; made = dirname(made)) syncFolder(dirname(made));
-}
-
-function syncFolder(folder: string): void {
-  const descriptor = openSync(folder, 'r');
-  try {
-    fsyncSync(descriptor);
-  } catch (thrown) {
-    // Some file systems do not know how to sync a folder.
-    if ((thrown as NodeJS.ErrnoException).code === 'EIO') throw thrown;
-  } finally {
-    closeSync(descriptor);
-  }
 }
 
 /** A journal holds what people wrote; and whoever may read its files may lock them. */

@@ -49,9 +49,9 @@ export function createFailure(database: Database, checkpointer: Checkpointer, po
   const tryAgain = (): void => {
     timer = setTimeout(tryAgain, PROBE_MS);
     try {
-      database.verifyPlace();
+      database.place.verify();
     } catch {
-      saveLog();
+      saveRecorded();
       return;
     }
     try {
@@ -69,10 +69,9 @@ export function createFailure(database: Database, checkpointer: Checkpointer, po
     ports.recovered();
   };
 
-  /** The log may be missing where the file is in its place: then all of it can be saved into the file. */
-  const saveLog = (): void => {
+  const saveRecorded = (): void => {
     try {
-      checkpointer.mend();
+      database.place.save(checkpointer.mend);
     } catch {
       // It is tried again with the next look at the place.
     }

@@ -10,6 +10,13 @@ export interface RetentionSettings {
   readonly connectors: readonly string[];
 }
 
+export interface RetentionPorts {
+  readonly journal: Pick<Journal, 'fill' | 'prune'>;
+  readonly reader: Pick<DeliveryReader, 'cursor' | 'seqAt'>;
+  readonly clock: Clock;
+  readonly signals: SignalBus;
+}
+
 /** One step shares its commit with callbacks, so it must stay small beside them. */
 const STEP_EVENTS = 500;
 const STEP_PAUSE_MS = 50;
@@ -21,19 +28,18 @@ const FULL = 0.8;
 /** Prunes until `signal` aborts. Events that wait for a retry or are dead letters stay. Settings may change meanwhile. */
 export async function keepPruned(
   settings: () => RetentionSettings,
-  journal: Journal,
-  reader: DeliveryReader,
-  clock: Clock,
-  signals: SignalBus,
+  ports: RetentionPorts,
   signal: AbortSignal,
 ): Promise<void> {
+  const { journal, clock, signals } = ports;
   let last = Number.NEGATIVE_INFINITY;
   while (!signal.aborted) {
     const passMs = Math.min(PASS_MS, Math.max(LOOK_MS, settings().keepDelivered / 10));
     try {
-      if (journal.fill() > FULL || clock.now() - last >= passMs) {
-        last = clock.now();
-        const events = await prunePass(settings, journal, reader, clock, signal);
+      // The wall clock may be set back, which must not put off the next pass.
+      if (journal.fill() > FULL || performance.now() - last >= passMs) {
+        last = performance.now();
+        const events = await prunePass(settings, ports, signal);
         if (events > 0) signals.emit('journal.pruned', { events });
       }
     } catch {
@@ -43,12 +49,10 @@ export async function keepPruned(
   }
 }
 
-/** Resolves with how many events were pruned: those older than keepDelivered, and for room as many as that takes. */
+/** Prunes events older than keepDelivered, and for room as many as that takes; resolves with how many there were. */
 export async function prunePass(
   settings: () => RetentionSettings,
-  journal: Journal,
-  reader: DeliveryReader,
-  clock: Clock,
+  { journal, reader, clock }: Omit<RetentionPorts, 'signals'>,
   signal: AbortSignal,
 ): Promise<number> {
   // Invariant 2: nothing that an enabled connector has not taken is pruned. Asked for each step, within its transaction:
@@ -70,7 +74,7 @@ export async function prunePass(
     // What is not merged yet is not to be pruned: the next pass finds it.
     if (last <= after) return events;
     after = last;
-    // Callbacks are being refused, or soon are: no time to lose.
+    // Where callbacks are being refused, or soon are, there is no time to lose.
     if (!forRoom) await clock.sleep(STEP_PAUSE_MS, signal);
   }
 }

@@ -34,7 +34,7 @@ export function openJournalRoom({ settings, connectors, clock, signals, stopping
   const journal = openJournal(database, clock, signals);
   const reader = createDeliveryReader(database.connection);
   const retention = () => ({ keepDelivered: settings().keepDelivered, connectors: connectors() });
-  const pruning = keepPruned(retention, journal, reader, clock, signals, stopping.signal);
+  const pruning = keepPruned(retention, { journal, reader, clock, signals }, stopping.signal);
   return {
     file: database.file,
     maxBytes,

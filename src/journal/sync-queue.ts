@@ -37,7 +37,7 @@ export function createSyncQueue(database: Database, checkpointer: Checkpointer, 
   const settleAll = (covered: readonly Committed[]): void => {
     try {
       // What is written to a file that is not at its path any more is lost.
-      database.verifyPlace();
+      database.place.verify();
     } catch (thrown) {
       refuse(covered, 'place', thrown);
       return;

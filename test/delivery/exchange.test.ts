@@ -327,6 +327,6 @@ test('retention keeps for a connector that is added in the midst of a pass what 
     sleep: async () => void connectors.push('added'),
   };
   const settings = () => ({ keepDelivered: 1, connectors });
-  expect(await prunePass(settings, journal, reader, clock, new AbortController().signal)).toBe(500);
+  expect(await prunePass(settings, { journal, reader, clock }, new AbortController().signal)).toBe(500);
   expect(reader.read(0, 1)[0]?.seq).toBe(501);
 });

@@ -23,6 +23,7 @@ import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'v
 import { openJournal } from '../../src/journal/append.ts';
 import { openDatabase, openReader } from '../../src/journal/database.ts';
 import { createDeliveryReader } from '../../src/journal/deliveries.ts';
+import { journalDoubts } from '../../src/journal/volume.ts';
 import { systemClock } from '../../src/model/clock.ts';
 import { BridgeError } from '../../src/model/fault.ts';
 import { createSignals, type Signals } from '../../src/model/signal.ts';
@@ -214,6 +215,25 @@ describe('the path', () => {
     journal.close();
   });
 
+  test.each([['', '-wal'], ['']])(
+    'where %j%s is gone, what was answered OK is written there again, for the next start',
+    async (...gone) => {
+      const { journal } = open();
+      for (let n = 1; n <= 20; n++) await journal.record(madeEvent(n));
+      for (const suffix of gone) unlinkSync(file + suffix);
+      await expect(journal.record(madeEvent(21))).rejects.toMatchObject(sameFault);
+      await expect.poll(() => existsSync(file)).toBe(true);
+      await expect(journal.record(madeEvent(22))).rejects.toMatchObject(sameFault);
+      expect((statSync(file).mode & 0o777).toString(8)).toBe('600');
+      journal.close();
+      const again = open();
+      const recorded = new Set(again.reader.read(0, 100).map(({ event }) => event.id));
+      for (let n = 1; n <= 20; n++) expect(recorded).toContain(madeEvent(n).id);
+      expect(await again.journal.record(madeEvent(22))).toBe('recorded');
+      again.journal.close();
+    },
+  );
+
   test('one that was moved away and comes back: it goes on by itself, and nothing is lost', async () => {
     const { journal, heard } = open();
     await journal.record(madeEvent(1));
@@ -335,6 +355,22 @@ describe('another program that has the journal locked', () => {
     await expect.poll(() => heard).toContain('journal.recovered');
     expect(await journal.record(madeEvent(2))).toBe('recorded');
     journal.close();
+  });
+});
+
+describe('what speaks against a place', () => {
+  test.skipIf(!existsSync('/dev/shm') || !LINUX)('memory, whose folder may not be there yet', () => {
+    expect(journalDoubts('/dev/shm/not/there/journal.db')).toEqual([
+      expect.stringMatching(/tmpfs.*gone with the machine/),
+    ]);
+  });
+
+  test('a folder that others may enter', () => {
+    const open = expect.stringMatching(/open to other users \(755\)/);
+    expect(journalDoubts(file)).not.toContainEqual(open);
+    chmodSync(folder, 0o755);
+    expect(journalDoubts(file)).toContainEqual(open);
+    chmodSync(folder, 0o700);
   });
 });
 

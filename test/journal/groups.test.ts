@@ -155,7 +155,7 @@ describe('the journal keeps the merged state of each group', () => {
     journal.settle({ connector: 'c', upTo: 40, waiting: [], dead: [], released: [] });
     await expect.poll(() => reader.cursor('c')).toBe(40);
     const settings = () => ({ keepDelivered: 0, connectors: ['c'] });
-    expect(await prunePass(settings, journal, reader, systemClock, new AbortController().signal)).toBe(20);
+    expect(await prunePass(settings, { journal, reader, clock: systemClock }, new AbortController().signal)).toBe(20);
 
     connection.exec('DROP TRIGGER refuse');
     await expect.poll(reader.merged, { timeout: 30_000 }).toBe(40);

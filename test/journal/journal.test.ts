@@ -2,11 +2,12 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Journal, openJournal } from '../../src/journal/append.ts';
 import { type Database, openDatabase, openReader } from '../../src/journal/database.ts';
 import { createDeliveryReader, type JournalReport } from '../../src/journal/deliveries.ts';
-import { prunePass } from '../../src/journal/retention.ts';
+import { keepPruned, prunePass } from '../../src/journal/retention.ts';
 import { systemClock } from '../../src/model/clock.ts';
 import type { CanonicalEvent } from '../../src/model/event.ts';
 import { BridgeError } from '../../src/model/fault.ts';
@@ -415,9 +416,7 @@ describe('retention', () => {
     opened.journal.flushGroups();
     return prunePass(
       () => ({ keepDelivered: 100, connectors }),
-      opened.journal,
-      reader(opened.database),
-      { ...systemClock, now: () => now },
+      { journal: opened.journal, reader: reader(opened.database), clock: { ...systemClock, now: () => now } },
       new AbortController().signal,
     );
   };
@@ -463,6 +462,32 @@ describe('retention', () => {
     expect(opened.journal.fill()).toBeLessThan(0.8);
     expect(onDisk().slice(-5)).toEqual([4, 3, 2, 1, 0].map((back) => large(n - back)));
     expect(await prune(opened, ['c'], 0)).toBe(0);
+    opened.journal.close();
+  });
+
+  test('a clock that is set back does not put off the next pass', async () => {
+    const opened = open();
+    for (let n = 1; n <= 10; n++) await opened.journal.record(madeEvent(n));
+    opened.journal.flushGroups();
+    const HOUR_MS = 3_600_000;
+    let now = received(1) + 2 * HOUR_MS;
+    let looks = 0;
+    const clock = {
+      now: () => now,
+      sleep: async () => {
+        looks++;
+        await nextTurn();
+      },
+    };
+    const over = new AbortController();
+    const ports = { journal: opened.journal, reader: reader(opened.database), clock, signals: createSignals() };
+    const pruning = keepPruned(() => ({ keepDelivered: 100, connectors: ['c'] }), ports, over.signal);
+    await expect.poll(() => looks).toBeGreaterThan(0);
+    now -= HOUR_MS;
+    opened.journal.settle({ ...SETTLED, upTo: 10 });
+    await expect.poll(onDisk).toEqual([]);
+    over.abort();
+    await pruning;
     opened.journal.close();
   });
 

@@ -44,6 +44,7 @@ interface PageVersion {
 
 /** A file, as programs see it and as the disk has it. */
 interface File {
+  readonly isFolder: boolean;
   readonly cache: Map<number, PageVersion>;
   size: number;
   readonly disk: Map<number, PageVersion>;
@@ -54,9 +55,21 @@ interface File {
   cutTo: number | undefined;
 }
 
+function newFile(isFolder: boolean): File {
+  return {
+    isFolder,
+    cache: new Map(),
+    size: 0,
+    disk: new Map(),
+    diskSize: 0,
+    dirty: new Set(),
+    cutTo: undefined,
+  };
+}
+
 interface Sync {
   readonly file: File;
-  readonly pages: ReadonlyMap<number, PageVersion>;
+  readonly pages: Map<number, PageVersion>;
   readonly size: number;
   readonly cutTo: number | undefined;
 }
@@ -156,8 +169,12 @@ export function createDisk({ ignoreRewrites = false, random }: DiskOptions): Dis
     const share = status === 1 ? random.pick([1, 1, 0.5]) : 0;
     for (const [page, written] of pages) {
       if (file.cache.get(page) === written) file.dirty.delete(page);
-      if (random.next() < share || (file.disk.get(page)?.version ?? 0) > written.version) continue;
-      file.disk.set(page, written);
+      if (random.next() < share) {
+        // Another sync that is under way waits for the same writing, and writes nothing of it again.
+        for (const other of syncs.values()) if (other.pages.get(page) === written) other.pages.delete(page);
+      } else if ((file.disk.get(page)?.version ?? 0) <= written.version) {
+        file.disk.set(page, written);
+      }
     }
     file.diskSize = sync.size;
   };
@@ -198,16 +215,9 @@ export function createDisk({ ignoreRewrites = false, random }: DiskOptions): Dis
       const known = inodes.get(inode);
       if (kind === 'S') syncs.clear();
       if (kind === 'P' || kind === 'D') folders.set(inode, text === '' ? '.' : text);
-      if (kind === 'C') {
-        const file: File = {
-          cache: new Map(),
-          size: 0,
-          disk: new Map(),
-          diskSize: 0,
-          dirty: new Set(),
-          cutTo: undefined,
-        };
-        inodes.set(inode, file);
+      if (kind === 'C' || kind === 'D') {
+        const file = newFile(kind === 'D');
+        if (kind === 'C') inodes.set(inode, file);
         rename(text, (names) => names.set(text, file));
       }
       if (kind === 'U') rename(text, (names) => names.delete(text));
@@ -244,7 +254,10 @@ export function createDisk({ ignoreRewrites = false, random }: DiskOptions): Dis
       const left = new Map(safe);
       const kept = how === 'drop' ? 0 : how === 'keep' ? naming.length : random.between(0, naming.length);
       for (const { apply } of naming.slice(0, kept)) apply(left);
+      // What is in a folder is lost with its name.
+      const isThere = (folder: string): boolean => folder === '.' || (left.has(folder) && isThere(dirname(folder)));
       for (const [name, file] of left) {
+        if (file.isFolder || !isThere(dirname(name))) continue;
         mkdirSync(join(folder, dirname(name)), { recursive: true });
         writeFileSync(join(folder, name), imageOf(file, how, random));
       }
