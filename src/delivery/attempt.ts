@@ -1,49 +1,95 @@
-import type { Waiting } from '../../connectors/contract.ts';
+import type { Dead, Outcomes, Waiting } from '../../connectors/contract.ts';
 import type { Entry } from '../model/entry.ts';
 import type { Fault } from '../model/fault.ts';
 import type { Outcome } from '../model/outcome.ts';
-import { delayAfter, type RetrySettings } from './schedule.ts';
+import { delayAfter, type RetrySettings } from './outage.ts';
+import type { WaitingEntries } from './waiting.ts';
 
-/** What is decided of one entry after an attempt to deliver it. */
-export type Decision =
-  | { readonly kind: 'delivered' | 'superseded' }
-  | { readonly kind: 'dead'; readonly attempts: number; readonly fault: Fault }
-  | { readonly kind: 'waiting'; readonly waiting: Waiting; readonly retryInMs: number };
-
-export interface Attempt {
-  readonly entry: Entry;
-  /** How many attempts failed before this one. */
-  readonly earlier: number;
-  /** Undefined where the sink did not say what became of it. */
-  readonly outcome: Outcome | undefined;
+/** One delivery: what was tried again, what was taken anew, and what the sink said of it, by event id. */
+export interface Delivery {
+  readonly retried: readonly Waiting[];
+  readonly taken: readonly Entry[];
+  /** The entries of `taken` that the filter lets through. */
+  readonly wanted: ReadonlySet<Entry>;
+  readonly outcomes: Outcomes;
 }
 
-/** Decides by the outcome alone; the delay of a retry grows with the attempts. */
-export function decide(
-  { entry, earlier, outcome }: Attempt,
-  now: number,
-  retry: RetrySettings,
-  random: () => number,
-): Decision {
+export interface Settlement {
+  readonly waiting: Waiting[];
+  readonly dead: Dead[];
+  readonly released: number[];
+  /** Those of `waiting` whose attempt failed, with the delay in ms. */
+  readonly failed: { readonly waiting: Waiting; readonly retryInMs: number }[];
+  delivered: number;
+  superseded: number;
+  /** When the delivered and superseded entries were received, in ms since 1970. */
+  readonly receivedAt: number[];
+}
+
+export interface AttemptSettings {
+  readonly now: number;
+  readonly retry: RetrySettings;
+  readonly random: () => number;
+}
+
+/** Takes the outcomes of one delivery into `queue`, and says what became of each entry. */
+export function settleDelivery(
+  { retried, taken, wanted, outcomes }: Delivery,
+  queue: WaitingEntries,
+  settings: AttemptSettings,
+): Settlement {
+  const settlement: Settlement = {
+    ...{ waiting: [], dead: [], released: [], failed: [], receivedAt: [] },
+    ...{ delivered: 0, superseded: 0 },
+  };
+  for (const before of retried) {
+    const { entry } = before;
+    const still = decide(entry, before.attempts, outcomes.get(entry.id), settings, settlement);
+    if (still !== undefined) {
+      queue.update(still);
+      continue;
+    }
+    queue.release(before);
+    if (settlement.dead.at(-1)?.entry !== entry) settlement.released.push(entry.seq);
+  }
+  for (const entry of taken) {
+    if (!wanted.has(entry)) continue;
+    // Invariant 2, order per group: a group waits together with its first entry that waits.
+    const blocked = !outcomes.has(entry.id) && queue.holdsBack(entry.groupId);
+    if (blocked) settlement.waiting.push({ entry, attempts: 0, dueAt: settings.now, fault: HELD_BACK });
+    const held = blocked ? settlement.waiting.at(-1) : decide(entry, 0, outcomes.get(entry.id), settings, settlement);
+    if (held !== undefined) queue.hold(held);
+  }
+  return settlement;
+}
+
+/** Decides what becomes of an entry after one more attempt; returns it where it waits for the next. */
+function decide(
+  entry: Entry,
+  earlier: number,
+  outcome: Outcome = { kind: 'retry', fault: UNSETTLED },
+  { now, retry, random }: AttemptSettings,
+  settlement: Settlement,
+): Waiting | undefined {
   const attempts = earlier + 1;
-  switch (outcome?.kind) {
+  switch (outcome.kind) {
     case 'delivered':
     case 'superseded':
-      return { kind: outcome.kind };
+      settlement[outcome.kind]++;
+      settlement.receivedAt.push(entry.receivedAt);
+      return undefined;
     case 'dead':
-      return { kind: 'dead', attempts, fault: outcome.fault };
-    case 'retry':
-    case undefined: {
-      const fault = outcome?.fault ?? UNSETTLED;
-      const retryInMs = Math.max(outcome?.afterMs ?? 0, delayAfter(attempts, retry, random));
-      return { kind: 'waiting', retryInMs, waiting: { entry, attempts, dueAt: now + retryInMs, fault } };
+      settlement.dead.push({ entry, attempts, fault: outcome.fault });
+      return undefined;
+    case 'retry': {
+      const { fault, afterMs = 0 } = outcome;
+      const retryInMs = Math.max(afterMs, delayAfter(attempts, retry, random));
+      const waiting: Waiting = { entry, attempts, dueAt: now + retryInMs, fault };
+      settlement.failed.push({ waiting, retryInMs });
+      settlement.waiting.push(waiting);
+      return waiting;
     }
   }
-}
-
-/** An entry that must not overtake an earlier one of its group. */
-export function heldBack(entry: Entry, now: number): Waiting {
-  return { entry, attempts: 0, dueAt: now, fault: HELD_BACK };
 }
 
 /** A dead letter that a person asked to try again. */

@@ -2,26 +2,6 @@ import type { ConnectorConfig } from '../config/schema.ts';
 import type { Clock } from '../model/clock.ts';
 import type { AskedRequest, Lane, LanePosition, LaneRequest } from './lane.ts';
 
-/** The lanes of this thread, one for each enabled connector. They come and go while the others go on. */
-export interface Lanes {
-  /**
-   * Ends the lanes of these connectors and begins those, each by itself: a connector in both is one whose settings
-   * changed, and its next lane begins when the one before has ended, from where that left off. Resolves when all of it
-   * is done, within a bounded time whatever the sinks do.
-   */
-  exchange(ending: readonly string[], beginning: Readonly<Record<string, ConnectorConfig>>): Promise<void>;
-  /**
-   * Asks the connector's lane for something; its next one while it is exchanged. Resolves when that was carried out, or when
-   * there is no such lane any more.
-   */
-  ask(connector: string, request: LaneRequest): Promise<void>;
-  /** The connector's lane as it is now. */
-  running(connector: string): Lane | undefined;
-  wake(): void;
-  /** See Lane. Resolves when all lanes have ended, whatever brought that about. */
-  drain(): Promise<void>;
-}
-
 /** `heard` turns false when another lane has taken over: what this one still says then counts no more. */
 export type StartOne = (
   connector: string,
@@ -40,7 +20,8 @@ interface Running {
   readonly life: { state: 'running' | 'ending' | 'left' };
 }
 
-export function createLanes(startOne: StartOne, clock: Pick<Clock, 'sleep'>): Lanes {
+/** The lanes of this thread, one for each enabled connector. They come and go while the others go on. */
+export function createLanes(startOne: StartOne, clock: Pick<Clock, 'sleep'>) {
   const lanes = new Map<string, Running>();
   /** How far ended lanes were: should the connector come back, the journal may not say all of it yet. */
   const left = new Map<string, LanePosition>();
@@ -94,21 +75,32 @@ export function createLanes(startOne: StartOne, clock: Pick<Clock, 'sleep'>): La
   }
 
   return {
-    async exchange(ending, beginning) {
+    /**
+     * Ends the lanes of these connectors and begins those, each by itself: a connector in both is one whose settings
+     * changed, and its next lane begins when the one before has ended, from where that left off. Resolves when all of it
+     * is done, within a bounded time whatever the sinks do.
+     */
+    async exchange(ending: readonly string[], beginning: Readonly<Record<string, ConnectorConfig>>): Promise<void> {
       const connectors = [...new Set([...ending, ...Object.keys(beginning)])];
       exchanging = Promise.all(connectors.map((connector) => exchangeOne(connector, beginning[connector])));
       await exchanging;
     },
-    async ask(connector, request) {
+    /**
+     * Asks the connector's lane for something; its next one while it is exchanged. Resolves when that was carried out, or
+     * when there is no such lane any more.
+     */
+    async ask(connector: string, request: LaneRequest): Promise<void> {
       const asked = exchanged.get(connector);
       if (asked !== undefined) await new Promise<void>((done) => asked.push({ request, done }));
       else await lanes.get(connector)?.lane.ask(request);
     },
-    running: (connector) => lanes.get(connector)?.lane,
-    wake() {
+    /** Returns the connector's lane as it is now. */
+    running: (connector: string): Lane | undefined => lanes.get(connector)?.lane,
+    wake(): void {
       for (const { lane } of lanes.values()) lane.wake();
     },
-    async drain() {
+    /** See Lane. Resolves when all lanes have ended, whatever brought that about. */
+    async drain(): Promise<void> {
       draining = true;
       for (const { lane } of lanes.values()) lane.drain();
       await exchanging;

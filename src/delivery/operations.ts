@@ -5,33 +5,15 @@ import type { GroupReader } from '../journal/groups.ts';
 import { BridgeError } from '../model/fault.ts';
 import type { SignalBus } from '../model/signal.ts';
 import { nearest } from '../model/text.ts';
-import type { GroupCopy } from './copies.ts';
+import type { createCopies } from './copies.ts';
 import type { Delivery } from './thread/host.ts';
 
 /** Where a replay starts: a seq, a time of receipt in ms since 1970, or everything that is still in the journal. */
 export type ReplayFrom = 'beginning' | { readonly seq: number } | { readonly time: number };
 
-/** What a person may do with a connector. All of it is safe at any time; each throws a BridgeError for an unknown name. */
-export interface Operations {
-  pause(connector: string): Promise<void>;
-  resume(connector: string): Promise<void>;
-  /** Resolves with the first seq that comes again and how many events there are from it. */
-  replay(connector: string, from: ReplayFrom): { from: number; events: number };
-  /**
-   * Brings merged groups of the journal, all or those named, to a destination that holds groups, also those whose events
-   * were pruned. Returns how many there are.
-   */
-  resync(connector: string, how?: PutMode, groupIds?: readonly string[]): number;
-  deadLetters(connector: string, after: number, limit: number): DeadLetter[];
-  deadLetter(connector: string, seq: number): DeadLetter | undefined;
-  /** Tries the named dead letters again, or the oldest ones; how many were taken and how many are left. */
-  retry(connector: string, seqs?: readonly number[]): { taken: number; left: number };
-  discard(connector: string, seqs?: readonly number[]): Promise<number>;
-  /** How each connector's copy of a group stands; none for an unknown group. Answers within seconds. */
-  copies(groupId: string, signal: AbortSignal): Promise<GroupCopy[]>;
-}
+export type Operations = ReturnType<typeof createOperations>;
 
-/** At most so many dead letters are tried at once: the lane holds them in memory. */
+/** How many dead letters are tried at once, at most: the lane holds them in memory. */
 const RETRY_LIMIT = 5_000;
 
 export interface OperationsPorts {
@@ -46,10 +28,11 @@ export interface OperationsPorts {
   readonly groups: Pick<GroupReader, 'count'>;
   readonly delivery: Pick<Delivery, 'request'>;
   readonly signals: Pick<SignalBus, 'emit'>;
-  readonly copies: Operations['copies'];
+  readonly copies: ReturnType<typeof createCopies>;
 }
 
-export function createOperations(ports: OperationsPorts): Operations {
+/** What a person may do with a connector. All of it is safe at any time; each throws a BridgeError for an unknown name. */
+export function createOperations(ports: OperationsPorts) {
   const { connectors, destination, journal, deliveries, groups, delivery, signals } = ports;
   const known = (connector: string): void => {
     if (connectors().includes(connector)) return;
@@ -59,19 +42,17 @@ export function createOperations(ports: OperationsPorts): Operations {
       suggestion: whichConnector(connector, connectors()),
     });
   };
+  const setPaused = async (connector: string, paused: boolean): Promise<void> => {
+    known(connector);
+    await journal.setPaused(connector, paused);
+    delivery.request(connector, { kind: paused ? 'pause' : 'resume' });
+  };
 
   return {
-    async pause(connector) {
-      known(connector);
-      await journal.setPaused(connector, true);
-      delivery.request(connector, { kind: 'pause' });
-    },
-    async resume(connector) {
-      known(connector);
-      await journal.setPaused(connector, false);
-      delivery.request(connector, { kind: 'resume' });
-    },
-    replay(connector, from) {
+    pause: (connector: string) => setPaused(connector, true),
+    resume: (connector: string) => setPaused(connector, false),
+    /** Returns the first seq that comes again and how many events there are from it. */
+    replay(connector: string, from: ReplayFrom): { from: number; events: number } {
       known(connector);
       const oldest = deliveries.read(0, 1)[0]?.seq ?? journal.head() + 1;
       const asked = from === 'beginning' ? 1 : 'seq' in from ? from.seq : deliveries.seqAt(from.time);
@@ -79,7 +60,11 @@ export function createOperations(ports: OperationsPorts): Operations {
       delivery.request(connector, { kind: 'replay', cursor: first - 1 });
       return { from: first, events: Math.max(0, journal.head() - first + 1) };
     },
-    resync(connector, how = 'join', groupIds) {
+    /**
+     * Brings merged groups of the journal, all or those named, to a destination that holds groups, also those whose events
+     * were pruned. Returns how many there are.
+     */
+    resync(connector: string, how: PutMode = 'join', groupIds?: readonly string[]): number {
       known(connector);
       const { holdsGroups, readsBack } = destination(connector);
       if (!holdsGroups) {
@@ -107,15 +92,16 @@ export function createOperations(ports: OperationsPorts): Operations {
       delivery.request(connector, { kind: 'resync', how, groupIds });
       return total;
     },
-    deadLetters(connector, after, limit) {
+    deadLetters(connector: string, after: number, limit: number): DeadLetter[] {
       known(connector);
       return deliveries.deadLetters(connector, after, limit);
     },
-    deadLetter(connector, seq) {
+    deadLetter(connector: string, seq: number): DeadLetter | undefined {
       known(connector);
       return deliveries.deadLetter(connector, seq);
     },
-    retry(connector, seqs) {
+    /** Tries the named dead letters again, or the oldest ones; returns how many were taken and how many are left. */
+    retry(connector: string, seqs?: readonly number[]): { taken: number; left: number } {
       known(connector);
       const all = deliveries.countDeadLetters(connector);
       const found =
@@ -125,17 +111,18 @@ export function createOperations(ports: OperationsPorts): Operations {
       delivery.request(connector, { kind: 'retry', seqs: found });
       return { taken: found.length, left: all - found.length };
     },
-    async discard(connector, seqs) {
+    async discard(connector: string, seqs?: readonly number[]): Promise<number> {
       known(connector);
       const count = await journal.discard(connector, seqs);
       signals.emit('dead-letters.discarded', { connector, count });
       return count;
     },
+    /** The copy status of a group at each connector; none for an unknown group. Answers within seconds. */
     copies: ports.copies,
   };
 }
 
-/** Of a name that no connector has: the one that was probably meant, and which there are. */
+/** Says which connector was probably meant, and which there are. */
 function whichConnector(name: string, connectors: readonly string[]): string {
   const near = nearest(name, connectors);
   const these = `these do: ${connectors.join(', ')}`;

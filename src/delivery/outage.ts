@@ -1,5 +1,4 @@
 import type { Fault } from '../model/fault.ts';
-import { delayAfter, type RetrySettings } from './schedule.ts';
 
 /** The side of a lane that cannot be had. */
 export type Side = 'source' | 'destination';
@@ -22,4 +21,18 @@ export function failed(outage: Outage | undefined, side: Side, fault: Fault, now
 /** Returns how long the side is left alone, in ms. */
 export function restAfter({ failures }: Outage, afterMs: number, retry: RetrySettings, random: () => number): number {
   return Math.max(afterMs, delayAfter(failures, retry, random));
+}
+
+export interface RetrySettings {
+  readonly initialMs: number;
+  readonly maxMs: number;
+}
+
+/**
+ * Milliseconds to wait after the given attempt (1 = the first): exponential, with "equal jitter" (half of it is random),
+ * so that several bridges do not come back in step. There is no last attempt. `random` in [0, 1).
+ */
+export function delayAfter(attempt: number, { initialMs, maxMs }: RetrySettings, random: () => number): number {
+  const ceiling = Math.min(maxMs, initialMs * 2 ** Math.min(attempt - 1, 30));
+  return Math.round(ceiling / 2 + (random() * ceiling) / 2);
 }

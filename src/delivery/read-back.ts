@@ -14,19 +14,7 @@ export interface ReadBack {
   readonly fault?: Fault;
 }
 
-/** The questions to one lane that wait until its sink is free, and what it remembers for those whose sink reads nothing back. */
-export interface ReadBacks {
-  readonly waiting: number;
-  /** Remembers where deliveries went; what was dead or is to be retried went nowhere. */
-  remember(entries: readonly Entry[], outcomeOf: (entry: Entry) => Outcome | undefined): void;
-  /** Answers with what is remembered, at once. */
-  recall(groupId: string, fault?: Fault): ReadBack;
-  /** Resolves on `answer` or `refuse`. */
-  ask(group: Group, signal: AbortSignal): Promise<ReadBack>;
-  /** Answers all that wait, one after the other. Never rejects. */
-  answer(sink: Sink, signal: AbortSignal): Promise<void>;
-  refuse(fault: Fault): void;
-}
+export type ReadBacks = ReturnType<typeof createReadBacks>;
 
 /** Groups whose last receipt is remembered, about 2 MB; in memory only, so not over a restart. */
 const REMEMBERED = 10_000;
@@ -39,7 +27,8 @@ interface Question {
   resolve(answer: ReadBack): void;
 }
 
-export function createReadBacks(remembered = REMEMBERED): ReadBacks {
+/** The questions to one lane that wait until its sink is free, and what it remembers for those whose sink reads nothing back. */
+export function createReadBacks(remembered = REMEMBERED) {
   const receipts = new Map<string, string>();
   const questions: Question[] = [];
 
@@ -47,7 +36,6 @@ export function createReadBacks(remembered = REMEMBERED): ReadBacks {
     const receipt = receipts.get(groupId);
     return { ...(receipt !== undefined && { receipt }), ...(fault !== undefined && { fault }) };
   };
-  const take = (): Question[] => questions.splice(0);
 
   const answerOne = async (sink: Sink, { group, signal }: Question, stop: AbortSignal): Promise<ReadBack> => {
     if (sink.holds === 'events' || sink.read === undefined) return recall(group.groupId);
@@ -64,7 +52,8 @@ export function createReadBacks(remembered = REMEMBERED): ReadBacks {
     get waiting() {
       return questions.length;
     },
-    remember(entries, outcomeOf) {
+    /** Remembers where deliveries went; what was dead or is to be retried went nowhere. */
+    remember(entries: readonly Entry[], outcomeOf: (entry: Entry) => Outcome | undefined): void {
       for (const entry of entries) {
         const outcome = outcomeOf(entry);
         if (outcome?.kind !== 'delivered' && outcome?.kind !== 'superseded') continue;
@@ -77,16 +66,19 @@ export function createReadBacks(remembered = REMEMBERED): ReadBacks {
         receipts.delete(groupId);
       }
     },
+    /** Answers with what is remembered, at once. */
     recall,
-    ask(group, signal) {
+    /** Resolves on `answer` or `refuse`. */
+    ask(group: Group, signal: AbortSignal): Promise<ReadBack> {
       if (questions.length >= MOST) return Promise.resolve(recall(group.groupId, UNANSWERED));
       return new Promise((resolve) => questions.push({ group, signal, resolve }));
     },
-    async answer(sink, stop) {
-      for (const question of take()) question.resolve(await answerOne(sink, question, stop));
+    /** Answers all that wait, one after the other. Never rejects. */
+    async answer(sink: Sink, stop: AbortSignal): Promise<void> {
+      for (const question of questions.splice(0)) question.resolve(await answerOne(sink, question, stop));
     },
-    refuse(fault) {
-      for (const { group, resolve } of take()) resolve(recall(group.groupId, fault));
+    refuse(fault: Fault): void {
+      for (const { group, resolve } of questions.splice(0)) resolve(recall(group.groupId, fault));
     },
   };
 }

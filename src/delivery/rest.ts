@@ -1,20 +1,14 @@
 import type { Clock } from '../model/clock.ts';
 
-/** The waiting of one lane: for a time, unless there is something to do. */
-export interface Rest {
-  /** Resolves after `ms`, or earlier: at once when something is to be done, on `interrupt`, and when `wakeable` on `wake`. */
-  until(ms: number, wakeable: boolean): Promise<void>;
-  /** There may be new entries. */
-  wake(): void;
-  /** Something is to be done whatever the lane waits for. */
-  interrupt(): void;
-}
+export type Rest = ReturnType<typeof createRest>;
 
-export function createRest(clock: Pick<Clock, 'sleep'>, mustAct: () => boolean): Rest {
+/** The waiting of one lane: for a time, unless there is something to do. */
+export function createRest(clock: Pick<Clock, 'sleep'>, mustAct: () => boolean) {
   let woken = false;
   let sleep: { readonly controller: AbortController; readonly wakeable: boolean } | undefined;
   return {
-    async until(ms, wakeable) {
+    /** Resolves after `ms`, or earlier: at once when something is to be done, on `interrupt`, and when `wakeable` on `wake`. */
+    async until(ms: number, wakeable: boolean): Promise<void> {
       if (!mustAct() && !(wakeable && woken)) {
         sleep = { controller: new AbortController(), wakeable };
         await clock.sleep(ms, sleep.controller.signal);
@@ -22,10 +16,12 @@ export function createRest(clock: Pick<Clock, 'sleep'>, mustAct: () => boolean):
       }
       if (wakeable) woken = false;
     },
-    wake() {
+    /** There may be new entries. */
+    wake(): void {
       woken = true;
       if (sleep?.wakeable) sleep.controller.abort();
     },
-    interrupt: () => sleep?.controller.abort(),
+    /** Something is to be done whatever the lane waits for. */
+    interrupt: (): void => sleep?.controller.abort(),
   };
 }

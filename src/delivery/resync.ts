@@ -1,6 +1,7 @@
 import type { GroupSink, PutMode } from '../../connectors/contract.ts';
 import type { Fault } from '../model/fault.ts';
 import type { Group } from '../model/group.ts';
+import type { ResyncProgress } from '../model/signal.ts';
 import { UNSETTLED } from './attempt.ts';
 import type { Filter } from './filter.ts';
 
@@ -9,20 +10,6 @@ export interface ResyncRequest {
   readonly how: PutMode;
   /** All groups when none are named. */
   readonly groupIds?: readonly string[] | undefined;
-}
-
-/** How far a resync is. Counts are of groups. */
-export interface ResyncProgress {
-  readonly how: PutMode;
-  /** Whether only some groups were named. */
-  readonly named: boolean;
-  /** Looked at, those included that the connector's filter leaves out. */
-  readonly done: number;
-  readonly total: number;
-  /** Not in step before: brought, or with `compare` only found. */
-  readonly mended: number;
-  readonly failed: number;
-  readonly ended: boolean;
 }
 
 /** The merged groups, page by page. */

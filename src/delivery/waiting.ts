@@ -1,60 +1,48 @@
 import type { Waiting } from '../../connectors/contract.ts';
 
+export type WaitingEntries = ReturnType<typeof createWaitingEntries>;
+
 /**
  * The entries of one lane that wait for their retry, by group and in order. An entry that waits holds back its own group
  * only: of each group just the first is tried again, or the run of those that only waited because of an earlier one.
  */
-export interface WaitingEntries {
-  readonly size: number;
-  /** Whether an entry of this group waits, so that later ones of it must wait, too. */
-  holdsBack(groupId: string): boolean;
-  /** Takes an entry in; one that waits already stays as it is. */
-  hold(waiting: Waiting): void;
-  /** Replaces what is known of an entry after one more attempt failed. */
-  update(waiting: Waiting): void;
-  /** Forgets an entry that is delivered or dead. */
-  release(waiting: Waiting): void;
-  /** Forgets the entries after this seq; without one, all of them. */
-  forgetAfter(seq?: number): void;
-  /** Returns at most `limit` entries that may be tried at `now`. */
-  due(now: number, limit: number): Waiting[];
-  /** Returns when the next one is due, in ms since 1970; Infinity when nothing waits. */
-  nextDue(): number;
-  all(): Waiting[];
-}
-
-export function createWaitingEntries(): WaitingEntries {
+export function createWaitingEntries() {
   const queues = new Map<string, Waiting[]>();
   let size = 0;
+  const placeOf = (queue: readonly Waiting[], { entry }: Waiting): number =>
+    queue.findIndex((other) => other.entry.seq === entry.seq);
 
   return {
     get size() {
       return size;
     },
-    holdsBack: (groupId) => queues.has(groupId),
-    hold(waiting) {
+    /** Whether an entry of this group waits, so that later ones of it must wait, too. */
+    holdsBack: (groupId: string): boolean => queues.has(groupId),
+    /** Takes an entry in; one that waits already stays as it is. */
+    hold(waiting: Waiting): void {
       const { seq, groupId } = waiting.entry;
       const queue = queues.get(groupId) ?? [];
-      if (queue.some(({ entry }) => entry.seq === seq)) return;
+      if (placeOf(queue, waiting) >= 0) return;
       // Mostly at the end; a dead letter that is tried again may be older than others of its group.
       queue.splice(queue.findLastIndex(({ entry }) => entry.seq < seq) + 1, 0, waiting);
       queues.set(groupId, queue);
       size++;
     },
-    update(waiting) {
+    /** Replaces what is known of an entry after one more attempt failed. */
+    update(waiting: Waiting): void {
       const queue = queues.get(waiting.entry.groupId) ?? [];
-      queue[queue.findIndex(({ entry }) => entry.seq === waiting.entry.seq)] = waiting;
+      queue[placeOf(queue, waiting)] = waiting;
     },
-    release({ entry: { seq, groupId } }) {
+    /** Forgets an entry that is delivered or dead. */
+    release(waiting: Waiting): void {
+      const { groupId } = waiting.entry;
       const queue = queues.get(groupId) ?? [];
-      queue.splice(
-        queue.findIndex(({ entry }) => entry.seq === seq),
-        1,
-      );
+      queue.splice(placeOf(queue, waiting), 1);
       size--;
       if (queue.length === 0) queues.delete(groupId);
     },
-    forgetAfter(seq = Number.NEGATIVE_INFINITY) {
+    /** Forgets the entries after this seq; without one, all of them. */
+    forgetAfter(seq = Number.NEGATIVE_INFINITY): void {
       for (const [groupId, queue] of queues) {
         const kept = queue.filter(({ entry }) => entry.seq <= seq);
         size -= queue.length - kept.length;
@@ -62,7 +50,8 @@ export function createWaitingEntries(): WaitingEntries {
         else queues.set(groupId, kept);
       }
     },
-    due(now, limit) {
+    /** Returns at most `limit` entries that may be tried at `now`. */
+    due(now: number, limit: number): Waiting[] {
       const found: Waiting[] = [];
       for (const queue of queues.values()) {
         const [head] = queue;
@@ -74,11 +63,12 @@ export function createWaitingEntries(): WaitingEntries {
       }
       return found;
     },
-    nextDue() {
+    /** Returns when the next one is due, in ms since 1970; Infinity when nothing waits. */
+    nextDue(): number {
       let next = Number.POSITIVE_INFINITY;
       for (const [head] of queues.values()) next = Math.min(next, head?.dueAt ?? next);
       return next;
     },
-    all: () => [...queues.values()].flat(),
+    all: (): Waiting[] => [...queues.values()].flat(),
   };
 }

@@ -12,15 +12,14 @@ import type { Entry } from '../model/entry.ts';
 import { type Fault, faultOf } from '../model/fault.ts';
 import { overloaded } from '../model/outcome.ts';
 import type { LaneState, SignalBus } from '../model/signal.ts';
+import { type Delivery, settleDelivery } from './attempt.ts';
 import { deliver } from './deliver.ts';
 import type { Filter } from './filter.ts';
 import { enter } from './lane-state.ts';
-import { failed, type Outage, restAfter, type Side } from './outage.ts';
+import { failed, type Outage, type RetrySettings, restAfter, type Side } from './outage.ts';
 import type { ReadBacks } from './read-back.ts';
 import type { Rest } from './rest.ts';
 import type { GroupPages, Resync } from './resync.ts';
-import type { RetrySettings } from './schedule.ts';
-import { type Delivery, settleDelivery } from './settlement.ts';
 import type { WaitingEntries } from './waiting.ts';
 
 export interface LaneSettings {

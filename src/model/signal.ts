@@ -81,24 +81,28 @@ export interface Signals {
     fault: Fault;
   };
   'lane.dead-letter': { connector: string; eventId: string; groupId: string; attempts: number; fault: Fault };
-  /** A page of a resync is through; mended counts the groups that were not in step, failed those not taken. */
-  'lane.resync': {
-    connector: string;
-    how: 'join' | 'repair' | 'compare';
-    /** Whether only some groups were named. */
-    named: boolean;
-    done: number;
-    total: number;
-    mended: number;
-    failed: number;
-    ended: boolean;
-  };
+  /** A page of a resync is through. */
+  'lane.resync': { connector: string } & ResyncProgress;
   'lane.resync-failed': { connector: string; groupId: string; fault: Fault };
   'lane.state': { connector: string; state: LaneState };
   /** Of a worker: the partitions of the events topic that are its own now, for this connector. */
   'worker.assigned': { connector: string; partitions: readonly number[] };
   'lane.note': { connector: string; message: string };
   'relay.crashed': { fault: Fault; restartInMs: number };
+}
+
+/** How far a resync is. Counts are of groups. */
+export interface ResyncProgress {
+  readonly how: 'join' | 'repair' | 'compare';
+  /** Whether only some groups were named. */
+  readonly named: boolean;
+  /** Looked at, those included that the connector's filter leaves out. */
+  readonly done: number;
+  readonly total: number;
+  /** Not in step before: brought, or with `compare` only found. */
+  readonly mended: number;
+  readonly failed: number;
+  readonly ended: boolean;
 }
 
 export type LaneState =

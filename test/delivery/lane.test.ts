@@ -12,8 +12,8 @@ import {
 import { compileFilter, type FilterSettings } from '../../src/delivery/filter.ts';
 import { type Lane, startLane } from '../../src/delivery/lane.ts';
 import { enter } from '../../src/delivery/lane-state.ts';
+import { delayAfter } from '../../src/delivery/outage.ts';
 import { createReadBacks } from '../../src/delivery/read-back.ts';
-import { delayAfter } from '../../src/delivery/schedule.ts';
 import { createQuestions, type Question } from '../../src/delivery/thread/questions.ts';
 import { createJournalSource } from '../../src/journal/source.ts';
 import { type Entry, entryOf } from '../../src/model/entry.ts';

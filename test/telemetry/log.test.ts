@@ -1,4 +1,4 @@
-/** What anyone may bring about from outside does not fill the log. */
+/** What anyone may bring about from outside does not fill the log, and what is said is true. */
 import pino from 'pino';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { createSignals } from '../../src/model/signal.ts';
@@ -25,4 +25,23 @@ test('of what callers bring about, a line a kind in ten seconds says how many th
   refuse('sign-wrong');
   refuse('sign-wrong');
   expect(lines.slice(3)).toMatchObject([{ code: 'sign-wrong', since: 3, msg: 'refused a callback: sign-wrong' }]);
+});
+
+test('a resync says what it did: brought, mended, or only compared; all groups, or those that were named', () => {
+  const lines: Record<string, unknown>[] = [];
+  const signals = createSignals();
+  logSignals(signals, pino({}, { write: (line: string) => void lines.push(JSON.parse(line)) }));
+  const counts = { connector: 'index', done: 5, total: 5, mended: 2, failed: 0 };
+  signals.emit('lane.resync', { ...counts, how: 'join', named: false, ended: false });
+  expect(lines).toEqual([]);
+  signals.emit('lane.resync', { ...counts, how: 'join', named: false, ended: true });
+  signals.emit('lane.resync', { ...counts, how: 'repair', named: false, ended: true, failed: 1 });
+  signals.emit('lane.resync', { ...counts, how: 'compare', named: false, ended: true });
+  signals.emit('lane.resync', { ...counts, how: 'repair', named: true, done: 1, ended: true });
+  expect(lines.map(({ msg }) => msg)).toEqual([
+    'index: brought all 5 groups of the journal to it',
+    'index: compared with all 5 groups of the journal: 2 not in step and mended, 1 not taken',
+    'index: compared with all 5 groups of the journal, nothing was written: 2 not in step',
+    'index: compared with 1 named group: 2 not in step and mended',
+  ]);
 });

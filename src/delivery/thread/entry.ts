@@ -58,7 +58,6 @@ function startThread(port: MessagePort, { journalFile, connectors, announced }: 
   const lanes = createLanes(startOne, systemClock);
   void lanes.exchange([], connectors);
 
-  /** Undefined where nothing is left to do. */
   const toLane = (connector: string, request: DeliveryRequest): LaneRequest => {
     if (request.kind !== 'retry') return request;
     return { kind: 'retry', entries: request.seqs.flatMap((seq) => journal.deadLetterEntry(connector, seq) ?? []) };

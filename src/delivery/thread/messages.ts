@@ -2,8 +2,8 @@
 import type { ConnectorConfig } from '../../config/schema.ts';
 import type { JournalReport } from '../../journal/deliveries.ts';
 import type { SignalName, Signals } from '../../model/signal.ts';
+import type { LaneRequest } from '../lane.ts';
 import type { ReadBack } from '../read-back.ts';
-import type { ResyncRequest } from '../resync.ts';
 import type { Question } from './questions.ts';
 
 export interface DeliveryData {
@@ -19,9 +19,7 @@ export interface ThreadData extends DeliveryData {
 
 /** What a person asks of a connector's lane; see LaneRequest. Dead letters are named by seq. */
 export type DeliveryRequest =
-  | { readonly kind: 'pause' | 'resume' }
-  | { readonly kind: 'replay'; readonly cursor: number }
-  | ({ readonly kind: 'resync' } & ResyncRequest)
+  | Exclude<LaneRequest, { kind: 'retry' }>
   | { readonly kind: 'retry'; readonly seqs: readonly number[] };
 
 /**

@@ -11,21 +11,14 @@ export interface Question {
   readonly withinMs: number;
 }
 
-/** Questions that wait for the delivery thread. Each is answered: by it, by its loss, by the time-out or by its signal. */
-export interface Questions {
-  ask(connector: string, group: Group, signal: AbortSignal): Promise<ReadBack>;
-  answered(id: number, answer: ReadBack): void;
-  /** The thread is gone: nothing that was asked is answered any more. */
-  lost(fault: Fault): void;
-}
-
 const WITHIN_MS = 5_000;
 
-export function createQuestions(post: (question: Question) => void, withinMs = WITHIN_MS): Questions {
+/** Questions that wait for the delivery thread. Each is answered: by it, by its loss, by the time-out or by its signal. */
+export function createQuestions(post: (question: Question) => void, withinMs = WITHIN_MS) {
   const open = new Map<number, (answer: ReadBack) => void>();
   let last = 0;
   return {
-    ask: (connector, group, signal) =>
+    ask: (connector: string, group: Group, signal: AbortSignal): Promise<ReadBack> =>
       new Promise((resolve) => {
         const id = ++last;
         const settle = (answer: ReadBack): void => {
@@ -41,8 +34,9 @@ export function createQuestions(post: (question: Question) => void, withinMs = W
         if (signal.aborted) giveUp();
         else post({ id, connector, group, withinMs });
       }),
-    answered: (id, answer) => open.get(id)?.(answer),
-    lost(fault) {
+    answered: (id: number, answer: ReadBack): void => open.get(id)?.(answer),
+    /** The thread is gone: nothing that was asked is answered any more. */
+    lost(fault: Fault): void {
       for (const settle of [...open.values()]) settle({ fault });
     },
   };
