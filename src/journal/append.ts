@@ -45,44 +45,19 @@ export interface Journal {
 
 export function openJournal(database: Database, clock: Clock, signals: SignalBus): Journal {
   const { connection } = database;
-  const insert = connection.prepare(
-    `INSERT INTO events (seq, id, group_id, received_at, event, previous) VALUES (?, ?, ?, ?, ?, ?)
-     ON CONFLICT (id) DO NOTHING`,
-  );
-  const groupOf = connection.prepare(
-    'SELECT group_id FROM events NOT INDEXED WHERE seq = (SELECT seq FROM events WHERE id = ?)',
-  );
   const quarantine = connection.prepare(
     'INSERT INTO quarantine (received_at, search, body, fault) VALUES (?, ?, ?, ?)',
   );
   const release = connection.prepare('DELETE FROM quarantine WHERE id = ?');
-  const candidates = connection.prepare(
-    `SELECT seq FROM events WHERE seq > ? AND seq <= ?
-       AND NOT EXISTS (SELECT 1 FROM deliveries WHERE deliveries.seq = events.seq) ORDER BY seq LIMIT ?`,
-  );
-  const remove = connection.prepare('DELETE FROM events WHERE seq = ?');
   const deliveries = createDeliveryWriter(connection, clock);
   const groups = openGroupBuffer(database);
+  const events = createEventWriter(database, groups);
   const reconcile = createReconcileWriter(connection);
 
-  // The journal gives the seqs: SQLite's own would skip one for each duplicate, or give those of pruned events again.
-  const highest =
-    'SELECT max(coalesce((SELECT max(seq) FROM events), 0), coalesce((SELECT max(cursor) FROM lanes), 0)) AS seq';
-  let head = Number(connection.prepare(highest).get()?.seq);
-  let draft = head;
-  let duplicates = 0;
-  let recorded = 0;
-
   const committer = createCommitter(database, {
-    transact(work) {
-      draft = head;
-      duplicates = 0;
-      recorded = 0;
-      return groups.transact(work);
-    },
+    transact: events.transact,
     committed(writes) {
-      head = draft;
-      const counts = { events: recorded, duplicates, head };
+      const counts = events.committed();
       return (ms) => {
         if (writes > 0) signals.emit('journal.committed', { ...counts, ms });
       };
@@ -93,27 +68,11 @@ export function openJournal(database: Database, clock: Clock, signals: SignalBus
     flushed: () => signals.emit('journal.merged', { upTo: groups.watermark() }),
   });
 
-  /** Within a transaction. */
-  const append = (event: CanonicalEvent, json: string): 'recorded' | 'duplicate' => {
-    const { id, subject } = event;
-    const { changes } = insert.run(draft + 1, id, subject, event.data.receivedAt, json, groups.latest(subject));
-    if (changes === 0) {
-      // An index that names an event the table does not have would turn a loss into a duplicate.
-      if (groupOf.get(id)?.group_id !== subject) throw indexMismatch(database.file);
-      duplicates++;
-      return 'duplicate';
-    }
-    draft++;
-    recorded++;
-    groups.merge(event, draft);
-    return 'recorded';
-  };
-
   return {
     // Invariant 1: the promise resolves after the commit, and the answer waits for it.
     record(event) {
       const json = JSON.stringify(event);
-      return committer.write(() => append(event, json));
+      return committer.write(() => events.append(event, json));
     },
     quarantine: ({ receivedAt, search, body, fault }) =>
       committer.write(() => void quarantine.run(receivedAt, search, body, JSON.stringify(fault))),
@@ -123,27 +82,81 @@ export function openJournal(database: Database, clock: Clock, signals: SignalBus
     setPaused: (connector, paused) => committer.write(() => deliveries.setPaused(connector, paused)),
     discard: (connector, seqs) => committer.write(() => deliveries.discard(connector, seqs)),
     beginReconcile: (run) => committer.write(() => reconcile.begin(run)),
-    recordRead: (events, groupIds, run) =>
+    recordRead: (read, groupIds, run) =>
       committer.write(() => {
-        for (const event of events) append(event, JSON.stringify(event));
+        for (const event of read) events.append(event, JSON.stringify(event));
         if (run !== undefined) reconcile.note(run, groupIds);
       }),
-    prune: (after, upTo, limit) =>
-      committer.write(() => {
-        // Events after the watermark are merged again after a crash.
-        const end = Math.min(upTo(), groups.watermark());
-        const seqs = candidates.all(after, end, limit).map(({ seq }) => seq as number);
-        for (const seq of seqs) remove.run(seq);
-        return { pruned: seqs.length, last: seqs.length < limit ? end : (seqs.at(-1) ?? end) };
-      }),
+    prune: (after, upTo, limit) => committer.write(() => events.prune(after, upTo(), limit)),
     fill: database.fill,
-    head: () => head,
+    head: events.head,
     buffered: groups.buffered,
     flushGroups: committer.flush,
     close() {
       const isIntact = committer.close();
       database.close({ keepLog: !isIntact });
     },
+  };
+}
+
+/** The only writer of `events`. Its works run inside a transaction that `transact` begins. */
+function createEventWriter(database: Database, groups: GroupBuffer) {
+  const { connection } = database;
+  const insert = connection.prepare(
+    `INSERT INTO events (seq, id, group_id, received_at, event, previous) VALUES (?, ?, ?, ?, ?, ?)
+     ON CONFLICT (id) DO NOTHING`,
+  );
+  const groupOf = connection.prepare(
+    'SELECT group_id FROM events NOT INDEXED WHERE seq = (SELECT seq FROM events WHERE id = ?)',
+  );
+  const candidates = connection.prepare(
+    `SELECT seq FROM events WHERE seq > ? AND seq <= ?
+       AND NOT EXISTS (SELECT 1 FROM deliveries WHERE deliveries.seq = events.seq) ORDER BY seq LIMIT ?`,
+  );
+  const remove = connection.prepare('DELETE FROM events WHERE seq = ?');
+
+  // The journal gives the seqs: SQLite's own would skip one for each duplicate, or give those of pruned events again.
+  const highest =
+    'SELECT max(coalesce((SELECT max(seq) FROM events), 0), coalesce((SELECT max(cursor) FROM lanes), 0)) AS seq';
+  let head = Number(connection.prepare(highest).get()?.seq);
+  let draft = head;
+  let duplicates = 0;
+  let recorded = 0;
+
+  return {
+    transact<T>(work: () => T): T {
+      draft = head;
+      duplicates = 0;
+      recorded = 0;
+      return groups.transact(work);
+    },
+    /** Takes what the latest transaction did for committed. */
+    committed(): { events: number; duplicates: number; head: number } {
+      head = draft;
+      return { events: recorded, duplicates, head };
+    },
+    append(event: CanonicalEvent, json: string): 'recorded' | 'duplicate' {
+      const { id, subject } = event;
+      const { changes } = insert.run(draft + 1, id, subject, event.data.receivedAt, json, groups.latest(subject));
+      if (changes === 0) {
+        // An index that names an event the table does not have would turn a loss into a duplicate.
+        if (groupOf.get(id)?.group_id !== subject) throw indexMismatch(database.file);
+        duplicates++;
+        return 'duplicate';
+      }
+      draft++;
+      recorded++;
+      groups.merge(event, draft);
+      return 'recorded';
+    },
+    prune(after: number, upTo: number, limit: number): { pruned: number; last: number } {
+      // Events after the watermark are merged again after a crash.
+      const end = Math.min(upTo, groups.watermark());
+      const seqs = candidates.all(after, end, limit).map(({ seq }) => seq as number);
+      for (const seq of seqs) remove.run(seq);
+      return { pruned: seqs.length, last: seqs.length < limit ? end : (seqs.at(-1) ?? end) };
+    },
+    head: () => head,
   };
 }
 

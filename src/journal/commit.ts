@@ -1,7 +1,8 @@
 import { BridgeError, type Fault } from '../model/fault.ts';
 import { createCheckpointer } from './checkpoint.ts';
 import type { Database } from './database.ts';
-import { createFailure, type Write } from './failure.ts';
+import { createFailure } from './failure.ts';
+import { createGathering, type Gathered, type Work } from './gather.ts';
 import { isBusy, lockedFault } from './lock.ts';
 import { createSyncQueue } from './sync-queue.ts';
 import { createWriteBehind, type WriteBehindBuffer } from './write-behind.ts';
@@ -35,16 +36,6 @@ export interface CommitPorts {
   flushed(): void;
 }
 
-/** The most that deferred work waits for a transaction. */
-const DEFER_MS = 100;
-/** The time after which deferred work is tried again. */
-const RETRY_MS = 1_000;
-/** Another program's lock is waited for in steps, between which the thread goes on, and not for longer than this. */
-const LOCKED_STEP_MS = 25;
-const LOCKED_MS = 1_000;
-
-type Work = () => void;
-
 export function createCommitter(database: Database, ports: CommitPorts): Committer {
   const checkpointer = createCheckpointer(database);
   const failure = createFailure(database, checkpointer, ports);
@@ -56,73 +47,51 @@ export function createCommitter(database: Database, ports: CommitPorts): Committ
       if (!isBusy(thrown)) failure.refuse([], thrown);
     },
   });
-
-  let writes: Write[] = [];
-  let deferred: Work[] = [];
-  let turn: NodeJS.Immediate | undefined;
-  let deferTimer: NodeJS.Timeout | undefined;
-  /** Set while another program's lock is waited for; `since` is when it was met first. */
-  let locked: { readonly since: number; readonly timer: NodeJS.Timeout } | undefined;
   let closed = false;
 
-  /** Commits what has gathered. */
   const commit = (): void => {
-    turn = undefined;
-    clearTimeout(deferTimer);
-    deferTimer = undefined;
-    const taken = writes;
-    const late = deferred;
-    writes = [];
-    deferred = [];
-    if (taken.length === 0 && late.length === 0) return;
+    const gathered = gathering.take();
+    const { writes, deferred } = gathered;
+    if (writes.length === 0 && deferred.length === 0) return;
     const blocked = failure.blocked();
     if (blocked !== undefined) {
-      failure.refuse(taken, blocked.thrown);
-      keep(late);
+      failure.refuse(writes, blocked.thrown);
+      gathering.keep(deferred);
       return;
     }
     const start = performance.now();
     let results: unknown[];
     try {
-      results = ports.transact(() => [...taken.map(({ work }) => work), ...late].map((work) => work()));
+      results = ports.transact(() => [...writes.map(({ work }) => work), ...deferred].map((work) => work()));
     } catch (thrown) {
-      if (!isBusy(thrown)) refuse(taken, late, thrown);
-      else if (!waitForLock(taken, late)) {
-        const fault = lockedFault(database.file, thrown);
-        failure.block('lock', fault);
-        failure.refuse(taken, fault);
-        keep(late);
-      }
+      if (!isBusy(thrown) || !gathering.waitForLock(gathered)) refuse(gathered, thrown);
       return;
     }
-    locked = undefined;
-    const announce = ports.committed(taken.length);
+    gathering.unlocked();
+    const announce = ports.committed(writes.length);
     // Cursors alone may be lost at a power cut: they only repeat deliveries.
-    if (taken.length > 0) syncs.add({ writes: taken, results, start, announce });
+    if (writes.length > 0) syncs.add({ writes, results, start, announce });
     writeBehind.run();
   };
+  const gathering = createGathering(commit);
 
-  /** Returns false when the lock was waited for long enough. */
-  const waitForLock = (taken: readonly Write[], late: readonly Work[]): boolean => {
-    const since = locked?.since ?? performance.now();
-    locked = undefined;
-    if (closed || performance.now() - since > LOCKED_MS) return false;
-    writes = [...taken, ...writes];
-    deferred = [...late, ...deferred];
-    locked = { since, timer: setTimeout(commit, LOCKED_STEP_MS) };
-    return true;
-  };
-
-  const refuse = (taken: readonly Write[], late: readonly Work[], thrown: unknown): void => {
-    locked = undefined;
-    failure.refuse(taken, thrown);
-    if (late.length > 0 && !(taken.length > 0 && commitAlone(late))) keep(late);
+  const refuse = ({ writes, deferred }: Gathered, thrown: unknown): void => {
+    gathering.unlocked();
+    if (isBusy(thrown)) {
+      const fault = lockedFault(database.file, thrown);
+      failure.block('lock', fault);
+      failure.refuse(writes, fault);
+      gathering.keep(deferred);
+      return;
+    }
+    failure.refuse(writes, thrown);
+    if (deferred.length > 0 && !(writes.length > 0 && commitAlone(deferred))) gathering.keep(deferred);
   };
 
   /** Cursors have room where new events have none, so they are tried without those; false when that fails, too. */
-  const commitAlone = (late: readonly Work[]): boolean => {
+  const commitAlone = (deferred: readonly Work[]): boolean => {
     try {
-      ports.transact(() => late.map((work) => work()));
+      ports.transact(() => deferred.map((work) => work()));
     } catch {
       return false;
     }
@@ -131,37 +100,21 @@ export function createCommitter(database: Database, ports: CommitPorts): Committ
     return true;
   };
 
-  /** Nobody would bring these again. */
-  const keep = (late: readonly Work[]): void => {
-    if (late.length === 0) return;
-    deferred = [...late, ...deferred];
-    if (!closed) deferTimer ??= setTimeout(commit, RETRY_MS);
-  };
-
   return {
     write: <T>(work: () => T) =>
       new Promise<T>((resolve, reject) => {
-        if (closed) {
-          reject(new BridgeError({ code: 'stopping', message: 'the bridge is stopping' }));
-          return;
-        }
-        writes.push({ work, resolve: (result) => resolve(result as T), reject });
-        if (locked === undefined) turn ??= setImmediate(commit);
+        if (closed) reject(new BridgeError({ code: 'stopping', message: 'the bridge is stopping' }));
+        else gathering.add({ work, resolve: (result) => resolve(result as T), reject });
       }),
-    defer(work) {
-      deferred.push(work);
-      if (turn === undefined && locked === undefined) deferTimer ??= setTimeout(commit, DEFER_MS);
-    },
+    defer: gathering.defer,
     flush: writeBehind.flush,
     close() {
       closed = true;
-      clearImmediate(turn);
-      clearTimeout(locked?.timer);
+      gathering.close();
       commit();
       writeBehind.close();
       syncs.close();
       failure.close();
-      clearTimeout(deferTimer);
       return failure.blocked() === undefined;
     },
   };

@@ -62,8 +62,7 @@ interface Held extends GroupSnapshot {
 export function openGroupBuffer({ connection, transact }: Database): GroupBuffer {
   const table = createGroupTable(connection);
   const mark = connection.prepare('UPDATE merged SET seq = ?');
-  /** Mirrors the table. */
-  const cache = new Map<string, Held>();
+  const cache = createCache();
   /** Committed events are merged here, and the table does not have it yet. */
   const buffer = new Map<string, Held>();
   /** The groups and the head of the transaction that is open. */
@@ -119,24 +118,13 @@ export function openGroupBuffer({ connection, transact }: Database): GroupBuffer
     }
     mark.run(head);
   };
-  /** Takes what is in the table now out of the buffer; a Map keeps the order, so the first was written longest ago. */
-  const emptyBuffer = (): void => {
-    for (const [groupId, held] of buffer) {
-      cache.delete(groupId);
-      if (held.characters <= CACHE_CHARACTERS) cache.set(groupId, { ...held, changed: false });
-    }
-    buffer.clear();
-    for (const groupId of cache.keys()) {
-      if (cache.size <= CACHE_GROUPS) break;
-      cache.delete(groupId);
-    }
-  };
   const flush = (): void => {
     if (open !== undefined) throw new Error('the groups of an open transaction cannot be written');
     transact(write);
     flushedAt = performance.now();
     flushedGroups = buffer.size;
-    emptyBuffer();
+    for (const held of buffer.values()) cache.put(held);
+    buffer.clear();
     watermark = head;
   };
 
@@ -170,6 +158,23 @@ export function openGroupBuffer({ connection, transact }: Database): GroupBuffer
     },
     flush,
     watermark: () => watermark,
+  };
+}
+
+/** Mirrors a part of the table: the groups that were written last. */
+function createCache(): { get(groupId: string): Held | undefined; put(held: Held): void } {
+  const cache = new Map<string, Held>();
+  return {
+    get: (groupId) => cache.get(groupId),
+    put(held) {
+      const { groupId } = held.state;
+      cache.delete(groupId);
+      if (held.characters > CACHE_CHARACTERS) return;
+      cache.set(groupId, { ...held, changed: false });
+      // A Map keeps the order: the first was written longest ago.
+      const [oldest] = cache.size > CACHE_GROUPS ? cache.keys() : [];
+      if (oldest !== undefined) cache.delete(oldest);
+    },
   };
 }
 

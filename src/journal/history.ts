@@ -59,14 +59,6 @@ export function createHistoryReader(
   const linked = connection.prepare('SELECT seq, event, previous FROM events WHERE seq = ? AND group_id = ?');
   const byId = connection.prepare('SELECT seq, event FROM events WHERE id = ?');
   const latest = connection.prepare('SELECT last_seq FROM groups WHERE group_id = ?');
-  const state = connection.prepare('SELECT state FROM groups WHERE group_id = ?');
-  const prefixed = connection.prepare(
-    'SELECT group_id, state FROM groups WHERE group_id >= ? AND group_id < ? ORDER BY group_id',
-  );
-  const named = connection.prepare(
-    `SELECT group_id, json_extract(state, '$.name') AS name FROM groups WHERE group_id >= ? AND group_id < ?
-     ORDER BY group_id`,
-  );
 
   // This program wrote the rows from values of these types: they are not checked a second time.
   const entry = (row: Row): JournalEntry => ({
@@ -123,45 +115,61 @@ export function createHistoryReader(
       return row && entry(row);
     },
     latest: latestOf,
-    async search(text, limit, signal) {
-      const found = new Map<string, Group>();
-      let left = scanGroups;
-      /** Visits the groups from one id on, before another, in steps; false when it was cut short. */
-      const scan = async (groups: StatementSync, first: string, end: string, visit: (row: Row) => void) => {
-        for (let from: string | undefined = first; from !== undefined; ) {
-          await nextTurn();
-          // Closed: the bridge ended meanwhile.
-          if (signal.aborted || !connection.isOpen) return false;
-          const until = performance.now() + STEP_MS;
-          let next: string | undefined;
-          for (const row of groups.iterate(from, end)) {
-            // One more than asked for shows that there are more.
-            if (found.size > limit || left <= 0) return false;
-            left--;
-            visit(row);
-            if (performance.now() < until) continue;
-            next = `${row.group_id}\0`;
-            break;
-          }
-          from = next;
+    search: createGroupSearch(connection, buffered, scanGroups),
+  };
+}
+
+function createGroupSearch(
+  connection: DatabaseSync,
+  buffered: GroupBuffer['buffered'],
+  scanGroups: number,
+): HistoryReader['search'] {
+  const state = connection.prepare('SELECT state FROM groups WHERE group_id = ?');
+  const prefixed = connection.prepare(
+    'SELECT group_id, state FROM groups WHERE group_id >= ? AND group_id < ? ORDER BY group_id',
+  );
+  const named = connection.prepare(
+    `SELECT group_id, json_extract(state, '$.name') AS name FROM groups WHERE group_id >= ? AND group_id < ?
+     ORDER BY group_id`,
+  );
+  return async (text, limit, signal) => {
+    const found = new Map<string, Group>();
+    let left = scanGroups;
+    /** Visits the groups from one id on, before another, in steps; false when it was cut short. */
+    const scan = async (groups: StatementSync, first: string, end: string, visit: (row: Row) => void) => {
+      for (let from: string | undefined = first; from !== undefined; ) {
+        await nextTurn();
+        // Closed: the bridge ended meanwhile.
+        if (signal.aborted || !connection.isOpen) return false;
+        const until = performance.now() + STEP_MS;
+        let next: string | undefined;
+        for (const row of groups.iterate(from, end)) {
+          // One more than asked for shows that there are more.
+          if (found.size > limit || left <= 0) return false;
+          left--;
+          visit(row);
+          if (performance.now() < until) continue;
+          next = `${row.group_id}\0`;
+          break;
         }
-        return found.size <= limit;
-      };
-      const take = (row: Row): void => {
-        const group = JSON.parse(row.state as string) as Group;
-        found.set(group.groupId, buffered(group.groupId)?.state ?? group);
-      };
-      const wanted = text.toLowerCase();
-      const contains = (value: unknown): boolean => typeof value === 'string' && value.toLowerCase().includes(wanted);
-      const complete =
-        (await scan(prefixed, text, text + LAST_CHARACTER, take)) &&
-        (await scan(named, '', LAST_CHARACTER, ({ group_id: groupId, name }) => {
-          if (found.has(groupId as string) || !(contains(groupId) || contains(name))) return;
-          const row = state.get(groupId as string);
-          if (row !== undefined) take(row);
-        }));
-      return { groups: [...found.values()].slice(0, limit), complete };
-    },
+        from = next;
+      }
+      return found.size <= limit;
+    };
+    const take = (row: Row): void => {
+      const group = JSON.parse(row.state as string) as Group;
+      found.set(group.groupId, buffered(group.groupId)?.state ?? group);
+    };
+    const wanted = text.toLowerCase();
+    const contains = (value: unknown): boolean => typeof value === 'string' && value.toLowerCase().includes(wanted);
+    const complete =
+      (await scan(prefixed, text, text + LAST_CHARACTER, take)) &&
+      (await scan(named, '', LAST_CHARACTER, ({ group_id: groupId, name }) => {
+        if (found.has(groupId as string) || !(contains(groupId) || contains(name))) return;
+        const row = state.get(groupId as string);
+        if (row !== undefined) take(row);
+      }));
+    return { groups: [...found.values()].slice(0, limit), complete };
   };
 }
 

@@ -87,10 +87,62 @@ const FILTER = ['Type', 'Name', 'Introduction', 'Notification', 'FaceUrl', 'Owne
 
 type Called = { readonly code: number; readonly info: string; readonly body: unknown; readonly readAt: number };
 
+interface Caller {
+  call(pace: Pace, command: string, body: string, signal: AbortSignal): Promise<Called>;
+  refusal(code: FaultCode, what: string): Fault;
+}
+
 export function createGroupApi(settings: GroupApiSettings, clock: Clock): GroupApi {
-  const { sdkAppId, baseUrl, identifier, secretKey, callsPerSecond } = settings;
+  const { list, groups: perSecond } = settings.callsPerSecond;
+  const pace = { list: createPace(list, clock), groups: createPace(perSecond, clock) };
+  const { call, refusal } = createCaller(settings, clock);
+
+  async function groups(ids: readonly string[], signal: AbortSignal): Promise<GroupsRead> {
+    const body = JSON.stringify({ GroupIdList: ids, ResponseFilter: { GroupBaseInfoFilter: FILTER } });
+    const answer = await call(pace.groups, 'get_group_info', body, signal);
+    if (answer.code === TOO_LARGE && ids.length > 1) {
+      const middle = ids.length >> 1;
+      const halves = [await groups(ids.slice(0, middle), signal), await groups(ids.slice(middle), signal)];
+      return {
+        // The older moment is right for both halves.
+        readAt: Math.min(...halves.map(({ readAt }) => readAt)),
+        groups: halves.flatMap((half) => half.groups),
+        gone: halves.flatMap((half) => half.gone),
+        failed: halves.flatMap((half) => half.failed),
+      };
+    }
+    const info = described.safeParse(answer.body);
+    if (!info.success) {
+      const what = answer.code === 0 ? 'its answer holds no GroupInfo' : `${answer.code} ${answer.info}`;
+      throw new BridgeError(refusal('service-refused', what));
+    }
+    return { readAt: answer.readAt, ...sort(ids, info.data.GroupInfo) };
+  }
+
+  return {
+    async *groupIds(groupType, signal) {
+      let next = '0';
+      do {
+        // JSON.stringify would change the digits of Next.
+        const body = `{"Limit":${PAGE},"Next":${next},"GroupType":${JSON.stringify(groupType)}}`;
+        const answer = await call(pace.list, 'get_appid_group_list', body, signal);
+        const page = listed.safeParse(answer.body);
+        if (answer.code !== 0 || !page.success) {
+          const what = answer.code === 0 ? 'its answer is not that of this API' : `${answer.code} ${answer.info}`;
+          throw new BridgeError(refusal('service-refused', `no list of the groups of type ${groupType}: ${what}`));
+        }
+        yield { ids: page.data.GroupIdList.map(({ GroupId }) => GroupId), total: page.data.TotalCount };
+        next = page.data.Next;
+      } while (next !== '0');
+    },
+    groups,
+  };
+}
+
+/** Makes calls to the service, at the pace it allows. */
+function createCaller(settings: GroupApiSettings, clock: Clock): Caller {
+  const { sdkAppId, baseUrl, identifier, secretKey } = settings;
   const sigs = createUserSigs(sdkAppId, identifier, secretKey, clock);
-  const pace = { list: createPace(callsPerSecond.list, clock), groups: createPace(callsPerSecond.groups, clock) };
 
   /**
    * Makes one call, and tries again while that may help (own code, since some answers are tried again and others renew the
@@ -171,46 +223,7 @@ export function createGroupApi(settings: GroupApiSettings, clock: Clock): GroupA
     return { code, info, body: parsed.data, readAt: readAtOf(date, tookMs, sentAt) };
   }
 
-  async function groups(ids: readonly string[], signal: AbortSignal): Promise<GroupsRead> {
-    const body = JSON.stringify({ GroupIdList: ids, ResponseFilter: { GroupBaseInfoFilter: FILTER } });
-    const answer = await call(pace.groups, 'get_group_info', body, signal);
-    if (answer.code === TOO_LARGE && ids.length > 1) {
-      const middle = ids.length >> 1;
-      const halves = [await groups(ids.slice(0, middle), signal), await groups(ids.slice(middle), signal)];
-      return {
-        // The older moment is right for both halves.
-        readAt: Math.min(...halves.map(({ readAt }) => readAt)),
-        groups: halves.flatMap((half) => half.groups),
-        gone: halves.flatMap((half) => half.gone),
-        failed: halves.flatMap((half) => half.failed),
-      };
-    }
-    const info = described.safeParse(answer.body);
-    if (!info.success) {
-      const what = answer.code === 0 ? 'its answer holds no GroupInfo' : `${answer.code} ${answer.info}`;
-      throw new BridgeError(refusal('service-refused', what));
-    }
-    return { readAt: answer.readAt, ...sort(ids, info.data.GroupInfo) };
-  }
-
-  return {
-    async *groupIds(groupType, signal) {
-      let next = '0';
-      do {
-        // JSON.stringify would change the digits of Next.
-        const body = `{"Limit":${PAGE},"Next":${next},"GroupType":${JSON.stringify(groupType)}}`;
-        const answer = await call(pace.list, 'get_appid_group_list', body, signal);
-        const page = listed.safeParse(answer.body);
-        if (answer.code !== 0 || !page.success) {
-          const what = answer.code === 0 ? 'its answer is not that of this API' : `${answer.code} ${answer.info}`;
-          throw new BridgeError(refusal('service-refused', `no list of the groups of type ${groupType}: ${what}`));
-        }
-        yield { ids: page.data.GroupIdList.map(({ GroupId }) => GroupId), total: page.data.TotalCount };
-        next = page.data.Next;
-      } while (next !== '0');
-    },
-    groups,
-  };
+  return { call, refusal };
 
   function refusal(code: FaultCode, what: string): Fault {
     const { origin } = new URL(baseUrl);

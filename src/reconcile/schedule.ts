@@ -99,8 +99,6 @@ interface ReconcilerPorts extends Omit<ReconcilePorts, 'database' | 'stopping'> 
 const RESUME_WITHIN_MS = 86_400_000;
 /** The time after which a run that failed is tried again. */
 const RETRY_MS = 60_000;
-/** setTimeout takes no more. */
-const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
 function createReconciler(settings: ReconcilerSettings, ports: ReconcilerPorts, signal: AbortSignal): Reconciler {
   const { clock, signals, reader } = ports;
@@ -118,7 +116,6 @@ function createReconciler(settings: ReconcilerSettings, ports: ReconcilerPorts, 
       : undefined;
 
   const begin = (request: ReconcileRequest): void => {
-    // Only a run over everything that records can be resumed: the others leave no trace.
     const whole = request.groupIds === undefined && request.dryRun !== true;
     const resumed = whole ? interrupted() : undefined;
     const { stopped: _, ...before } = resumed ?? {
@@ -132,8 +129,9 @@ function createReconciler(settings: ReconcilerSettings, ports: ReconcilerPorts, 
     const run: ReconcileRun = { ...before, counts: { ...before.counts, failed: 0 }, failures: [] };
     const stop = new AbortController();
     const either = AbortSignal.any([signal, stop.signal]);
+    const planned = { run, groupIds: request.groupIds, whole, resumed: resumed !== undefined };
     signals.emit('reconcile.started', { resumed: resumed !== undefined, dryRun: run.dryRun });
-    const ended = work(request, run, { whole, resumed: resumed !== undefined }, either).finally(() => {
+    const ended = perform(planned, settings, ports, either).finally(() => {
       latest = whole || latest?.endedAt !== undefined || latest === undefined ? run : latest;
       current = undefined;
       plan();
@@ -141,63 +139,18 @@ function createReconciler(settings: ReconcilerSettings, ports: ReconcilerPorts, 
     current = { run, stop, ended };
   };
 
-  async function work(
-    { groupIds }: ReconcileRequest,
-    run: ReconcileRun,
-    { whole, resumed }: { readonly whole: boolean; readonly resumed: boolean },
-    either: AbortSignal,
-  ): Promise<void> {
-    try {
-      if (whole && !resumed) await ports.journal.beginReconcile(run);
-      await runReconcile(
-        { sdkAppId: settings.sdkAppId, groupTypes: settings.groupTypes, groupIds, dryRun: run.dryRun },
-        run,
-        {
-          api: ports.api,
-          now: clock.now,
-          group: ports.groups.get,
-          knownIds: ports.groups.livingIds,
-          isRead: (groupId) => resumed && reader.has(groupId),
-          record: (events, ids) => ports.journal.recordRead(events, ids, whole ? run : undefined),
-        },
-        either,
-      );
-      run.endedAt = clock.now();
-    } catch (thrown) {
-      run.stopped = either.aborted ? 'it was stopped' : describeFault(faultOf(thrown, 'internal'));
-      // Nothing can be resumed of it: it leaves no trace.
-      if (!whole) run.endedAt = clock.now();
-    }
-    // The journal may take no more: what is not noted is read again.
-    if (whole) await ports.journal.recordRead([], [], run).catch(() => {});
-    const { startedAt, dryRun, counts, stopped } = run;
-    signals.emit('reconcile.ended', {
-      ms: Math.max(0, clock.now() - startedAt),
-      dryRun,
-      counts,
-      ...(stopped !== undefined && { stopped }),
-    });
-  }
-
-  let timer: NodeJS.Timeout | undefined;
   /** Plans the next run; after a failure it comes before `every` is over. */
   const plan = (): void => {
-    clearTimeout(timer);
     if (settings.every === undefined || signal.aborted) return;
     const waitMs = waitBefore(settings.every, latest, clock.now());
     nextAt = clock.now() + waitMs;
-    startIn(waitMs);
+    timer.start(waitMs);
   };
-  const startIn = (waitMs: number): void => {
-    const partMs = Math.min(waitMs, MAX_TIMEOUT_MS);
-    timer = setTimeout(() => {
-      if (partMs < waitMs) startIn(waitMs - partMs);
-      else if (current === undefined) begin({});
-    }, partMs);
-    timer.unref();
-  };
+  const timer = createTimer(() => {
+    if (current === undefined) begin({});
+  });
   plan();
-  signal.addEventListener('abort', () => clearTimeout(timer), { once: true });
+  signal.addEventListener('abort', timer.stop, { once: true });
 
   const status = (): ReconcileStatus => {
     const run = current?.run ?? latest;
@@ -226,6 +179,68 @@ function createReconciler(settings: ReconcilerSettings, ports: ReconcilerPorts, 
       await current?.ended;
     },
   };
+}
+
+/** setTimeout takes no more. */
+const MAX_TIMEOUT_MS = 2 ** 31 - 1;
+
+/** A timer of any length, which keeps no process alive; a start takes the place of the one before. */
+function createTimer(over: () => void): { start(ms: number): void; stop(): void } {
+  let timer: NodeJS.Timeout | undefined;
+  const start = (ms: number): void => {
+    clearTimeout(timer);
+    const partMs = Math.min(ms, MAX_TIMEOUT_MS);
+    timer = setTimeout(() => (partMs < ms ? start(ms - partMs) : over()), partMs);
+    timer.unref();
+  };
+  return { start, stop: () => clearTimeout(timer) };
+}
+
+interface Planned {
+  readonly run: ReconcileRun;
+  readonly groupIds?: readonly string[] | undefined;
+  /** Only a run over everything that records can be resumed: the others leave no trace. */
+  readonly whole: boolean;
+  readonly resumed: boolean;
+}
+
+/** Performs the run and notes in it how it ended. */
+async function perform(
+  { run, groupIds, whole, resumed }: Planned,
+  settings: ReconcilerSettings,
+  ports: ReconcilerPorts,
+  signal: AbortSignal,
+): Promise<void> {
+  try {
+    if (whole && !resumed) await ports.journal.beginReconcile(run);
+    await runReconcile(
+      { sdkAppId: settings.sdkAppId, groupTypes: settings.groupTypes, groupIds, dryRun: run.dryRun },
+      run,
+      {
+        api: ports.api,
+        now: ports.clock.now,
+        group: ports.groups.get,
+        knownIds: ports.groups.livingIds,
+        isRead: (groupId) => resumed && ports.reader.has(groupId),
+        record: (events, ids) => ports.journal.recordRead(events, ids, whole ? run : undefined),
+      },
+      signal,
+    );
+    run.endedAt = ports.clock.now();
+  } catch (thrown) {
+    run.stopped = signal.aborted ? 'it was stopped' : describeFault(faultOf(thrown, 'internal'));
+    // Nothing can be resumed of it: it leaves no trace.
+    if (!whole) run.endedAt = ports.clock.now();
+  }
+  // The journal may take no more: what is not noted is read again.
+  if (whole) await ports.journal.recordRead([], [], run).catch(() => {});
+  const { startedAt, dryRun, counts, stopped } = run;
+  ports.signals.emit('reconcile.ended', {
+    ms: Math.max(0, ports.clock.now() - startedAt),
+    dryRun,
+    counts,
+    ...(stopped !== undefined && { stopped }),
+  });
 }
 
 /** Returns the milliseconds before the next run: after one that ended at most `every`, whatever the clock was set to since. */
