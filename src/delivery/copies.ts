@@ -1,6 +1,6 @@
-import type { DeliveryReader, JournalEntry } from '../journal/deliveries.ts';
 import type { GroupReader } from '../journal/groups.ts';
 import type { HistoryReader } from '../journal/history.ts';
+import type { DeliveryReader, JournalEntry } from '../journal/reads.ts';
 import type { Fault } from '../model/fault.ts';
 import type { Group } from '../model/group.ts';
 import { compileFilter, type Filter, type FilterSettings } from './filter.ts';

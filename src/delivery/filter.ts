@@ -20,8 +20,8 @@ export interface Filter {
 }
 
 export function compileFilter({ types, groupTypes, groupIds, changedFields }: FilterSettings): Filter {
-  const globs = groupIds?.map(toPattern);
-  const named = (groupId: string): boolean => globs?.some((glob) => glob.test(groupId)) ?? true;
+  const globs = groupIds?.map((glob) => [...glob]);
+  const named = (groupId: string): boolean => globs?.some((glob) => matchesGlob(glob, [...groupId])) ?? true;
   const left = changedFields && [...PROFILE_FIELDS, 'customFields'].filter((field) => !changedFields.includes(field));
   // Only a change of fields can be left out for its fields; that a group was created or destroyed, or who owns it,
   // concerns every copy.
@@ -40,11 +40,24 @@ export function compileFilter({ types, groupTypes, groupIds, changedFields }: Fi
   };
 }
 
-/** `*` stands for any characters, `?` for one; all others, also those of a path or a set, for themselves. */
-function toPattern(glob: string): RegExp {
-  const source = glob
-    .replaceAll(/[.+^${}()|[\]\\]/g, '\\$&')
-    .replaceAll('*', '[\\s\\S]*')
-    .replaceAll('?', '[\\s\\S]');
-  return new RegExp(`^${source}$`, 'u');
+/**
+ * `*` stands for any characters, `?` for one; all others, also those of a path or a set, for themselves. A star is tried
+ * again one character further on, and only the latest one: at most pattern × text steps, where a regular expression would
+ * try each star against each.
+ */
+function matchesGlob(pattern: readonly string[], text: readonly string[]): boolean {
+  let [at, star, resume] = [0, -1, 0];
+  for (let next = 0; next < text.length; ) {
+    if (pattern[at] === '*') {
+      star = at++;
+      resume = next;
+    } else if (pattern[at] === '?' || pattern[at] === text[next]) {
+      at++;
+      next++;
+    } else if (star >= 0) {
+      at = star + 1;
+      next = ++resume;
+    } else return false;
+  }
+  return pattern.slice(at).every((character) => character === '*');
 }

@@ -1,7 +1,7 @@
 import type { PutMode } from '../../connectors/contract.ts';
 import type { Journal } from '../journal/append.ts';
-import type { DeadLetter, DeliveryReader } from '../journal/deliveries.ts';
 import type { GroupReader } from '../journal/groups.ts';
+import type { DeadLetter, DeliveryReader } from '../journal/reads.ts';
 import { BridgeError } from '../model/fault.ts';
 import type { SignalBus } from '../model/signal.ts';
 import { nearest } from '../model/text.ts';

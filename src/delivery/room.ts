@@ -21,7 +21,7 @@ export type DeliveryRoom = ReturnType<typeof startDeliveryRoom>;
 
 /** Starts the delivery thread, with all that the main thread knows and may ask of it. */
 export function startDeliveryRoom({ configured, connectors, journal: room, signals }: DeliveryPorts) {
-  const { file, journal, reader, groups, history, oldestOpen } = room;
+  const { file, journal, reader, groups, history } = room;
   const health = watchLanes(reader.cursor, signals);
   const delivery = startDelivery({ journalFile: file, connectors: enabledOf(configured()) }, journal.settle, signals);
   signals.on('journal.committed', ({ events }) => {
@@ -54,7 +54,7 @@ export function startDeliveryRoom({ configured, connectors, journal: room, signa
     /** Events recorded and not delivered yet, those that wait for a retry included. */
     lag: (name: string) => Math.max(0, journal.head() - health(name).cursor) + reader.countWaiting(name),
     /** When the oldest of them was received, in ms since 1970. */
-    openSince: (name: string) => oldestOpen(name, health(name).cursor),
+    openSince: (name: string) => reader.openSince(name, health(name).cursor),
     /** Delivers what can be delivered within `ms`, then ends. */
     async stop(ms: number): Promise<void> {
       journal.flushGroups();

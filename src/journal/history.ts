@@ -2,8 +2,8 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { CanonicalEvent, EventId } from '../model/event.ts';
 import type { Group } from '../model/group.ts';
-import type { JournalEntry } from './deliveries.ts';
 import type { GroupBuffer } from './groups.ts';
+import type { JournalEntry } from './reads.ts';
 
 export interface FoundGroups {
   readonly groups: readonly Group[];

@@ -1,7 +1,7 @@
 import type { Clock } from '../model/clock.ts';
 import type { SignalBus } from '../model/signal.ts';
 import type { Journal } from './append.ts';
-import type { DeliveryReader } from './deliveries.ts';
+import type { DeliveryReader } from './reads.ts';
 
 export interface RetentionSettings {
   /** Milliseconds since the receipt after which a delivered event is pruned. */

@@ -3,9 +3,9 @@ import type { Clock } from '../model/clock.ts';
 import type { SignalBus } from '../model/signal.ts';
 import { openJournal } from './append.ts';
 import { openDatabase } from './database.ts';
-import { createDeliveryReader, createOpenSince } from './deliveries.ts';
 import { createGroupReader } from './groups.ts';
 import { createHistoryReader } from './history.ts';
+import { createDeliveryReader } from './reads.ts';
 import { keepPruned } from './retention.ts';
 
 export interface JournalPorts {
@@ -45,7 +45,6 @@ export function openJournalRoom({ settings, connectors, clock, signals, stopping
     reader,
     groups: createGroupReader(database.connection, journal.buffered),
     history: createHistoryReader(database.connection, { buffered: journal.buffered }),
-    oldestOpen: createOpenSince(database.connection),
     bytes: () => sizeOf(database.file) + sizeOf(`${database.file}-wal`),
     async close(): Promise<void> {
       await pruning;

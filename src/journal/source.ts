@@ -1,5 +1,6 @@
 import type { Holds, Report, Source } from '../../connectors/contract.ts';
-import type { DeliveryReader, JournalReport } from './deliveries.ts';
+import type { JournalReport } from './deliveries.ts';
+import type { DeliveryReader } from './reads.ts';
 
 /**
  * The journal as one lane reads it. Merged groups are written late, so that a lane whose sink holds groups is given each

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { fieldHistories } from '../../src/admin/console/field-history.ts';
-import type { JournalEntry } from '../../src/journal/deliveries.ts';
+import type { JournalEntry } from '../../src/journal/reads.ts';
 import type { CanonicalEvent, ChangedFields, EventType } from '../../src/model/event.ts';
 import { type Group, merge, newGroup } from '../../src/model/group.ts';
 import { madeEvent } from '../support/events.ts';

@@ -12,7 +12,7 @@ import { type ConnectorConfig, laneOptions } from '../../src/config/schema.ts';
 import { startDelivery } from '../../src/delivery/thread/host.ts';
 import { openJournal } from '../../src/journal/append.ts';
 import { openDatabase } from '../../src/journal/database.ts';
-import { createDeliveryReader } from '../../src/journal/deliveries.ts';
+import { createDeliveryReader } from '../../src/journal/reads.ts';
 import { systemClock } from '../../src/model/clock.ts';
 import { createSignals, type Signals } from '../../src/model/signal.ts';
 import { madeEvent } from '../support/events.ts';

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { compileFilter, type FilterSettings } from '../../src/delivery/filter.ts';
 import { entryOf } from '../../src/model/entry.ts';
@@ -34,6 +35,30 @@ describe('a connector has only the events that its filter names', () => {
     expect(passes({ groupIds: ['a?*'] }, odd)).toBe(true);
     expect(passes({ groupIds: ['a??b'] }, odd)).toBe(true);
     expect(passes({ groupIds: ['a?b'] }, odd)).toBe(false);
+  });
+
+  test('a glob means what the regular expression for it means', () => {
+    const text = fc.string({ unit: fc.constantFrom('a', 'b', '🎉'), maxLength: 8 });
+    const glob = fc.string({ unit: fc.constantFrom('a', 'b', '🎉', '*', '?'), maxLength: 8 });
+    fc.assert(
+      fc.property(glob, text, (pattern, id) => {
+        const source = pattern.replaceAll('*', '[\\s\\S]*').replaceAll('?', '[\\s\\S]');
+        fc.pre(id !== '');
+        expect(passes({ groupIds: [pattern] }, madeEvent(1, {}, id))).toBe(new RegExp(`^${source}$`, 'u').test(id));
+      }),
+    );
+  });
+
+  test('a pattern of many stars takes no longer than its length times that of the id', () => {
+    const [short, long] = [64, 512].map((length) => {
+      const filter = compileFilter({ groupIds: [`${'*a'.repeat(length / 2 - 1)}*b`] });
+      const entry = entryOf(1, madeEvent(1, {}, 'a'.repeat(length)));
+      const start = performance.now();
+      for (let n = 0; n < 20; n++) expect(filter.matches(entry)).toBe(false);
+      return performance.now() - start;
+    });
+    // Backtracking would take years.
+    expect(Math.max(short ?? 0, long ?? 0)).toBeLessThan(1_000);
   });
 
   test('that a group was created or destroyed, or has a new owner, is no matter of fields', () => {

@@ -8,7 +8,7 @@ import { malformedEnvelope } from '../../src/intake/envelope.ts';
 import { createReceiver, type ReceiverPorts, type ReceiverSettings } from '../../src/intake/receiver.ts';
 import { openJournal } from '../../src/journal/append.ts';
 import { openDatabase } from '../../src/journal/database.ts';
-import { createDeliveryReader } from '../../src/journal/deliveries.ts';
+import { createDeliveryReader } from '../../src/journal/reads.ts';
 import { systemClock } from '../../src/model/clock.ts';
 import type { CanonicalEvent } from '../../src/model/event.ts';
 import { createSignals, type SignalBus, type Signals } from '../../src/model/signal.ts';

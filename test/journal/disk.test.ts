@@ -22,7 +22,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { openJournal } from '../../src/journal/append.ts';
 import { openDatabase, openReader } from '../../src/journal/database.ts';
-import { createDeliveryReader } from '../../src/journal/deliveries.ts';
+import { createDeliveryReader } from '../../src/journal/reads.ts';
 import { journalDoubts } from '../../src/journal/volume.ts';
 import { systemClock } from '../../src/model/clock.ts';
 import { BridgeError } from '../../src/model/fault.ts';

@@ -1,5 +1,5 @@
 import { html } from 'hono/html';
-import type { DeadLetter } from '../../journal/deliveries.ts';
+import type { DeadLetter } from '../../journal/reads.ts';
 import { figure, plural } from '../../model/text.ts';
 import { faultLines } from './connectors.ts';
 import { changes, eventWords, groupLink, numberOf } from './events.ts';

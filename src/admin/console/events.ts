@@ -1,5 +1,5 @@
 import { html } from 'hono/html';
-import type { JournalEntry } from '../../journal/deliveries.ts';
+import type { JournalEntry } from '../../journal/reads.ts';
 import { type CanonicalEvent, type EventType, PROFILE_FIELDS } from '../../model/event.ts';
 import { pager } from './forms.ts';
 import type { Page } from './layout.ts';

@@ -1,4 +1,4 @@
-import type { JournalEntry } from '../../journal/deliveries.ts';
+import type { JournalEntry } from '../../journal/reads.ts';
 import { type CanonicalEvent, PROFILE_FIELDS } from '../../model/event.ts';
 import { type Group, merge, newGroup, type Version } from '../../model/group.ts';
 

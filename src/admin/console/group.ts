@@ -1,6 +1,6 @@
 import { html } from 'hono/html';
 import type { GroupCopy } from '../../delivery/copies.ts';
-import type { JournalEntry } from '../../journal/deliveries.ts';
+import type { JournalEntry } from '../../journal/reads.ts';
 import type { Group, Version } from '../../model/group.ts';
 import { plural } from '../../model/text.ts';
 import { faultLines } from './connectors.ts';

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { openJournal } from '../../../src/journal/append.ts';
 import { type Database, openDatabase, openReader } from '../../../src/journal/database.ts';
-import { createDeliveryReader } from '../../../src/journal/deliveries.ts';
+import { createDeliveryReader } from '../../../src/journal/reads.ts';
 import { systemClock } from '../../../src/model/clock.ts';
 import { createSignals } from '../../../src/model/signal.ts';
 import { createRandom } from '../random.ts';

@@ -1,0 +1,186 @@
+import type { DatabaseSync } from 'node:sqlite';
+import type { Waiting } from '../../connectors/contract.ts';
+import { type Entry, type EntryHead, lazyEntry } from '../model/entry.ts';
+import type { CanonicalEvent } from '../model/event.ts';
+import type { Fault } from '../model/fault.ts';
+import type { QuarantinedCallback } from '../model/quarantine.ts';
+
+/** An event of the journal as people look at it. */
+export interface JournalEntry {
+  readonly seq: number;
+  readonly event: CanonicalEvent;
+}
+
+/** A dead letter: an event that a destination refused for good. */
+export interface DeadLetter extends JournalEntry {
+  readonly attempts: number;
+  readonly fault: Fault;
+  /** When it was given up, in milliseconds since 1970. */
+  readonly deadAt: number;
+}
+
+/** What lanes and people read: any number of them, each on a connection of its own if it likes. */
+export function createDeliveryReader(connection: DatabaseSync) {
+  return {
+    ...readEntries(connection),
+    ...readLanes(connection),
+    ...readDeadLetters(connection),
+    ...readQuarantine(connection),
+  };
+}
+export type DeliveryReader = ReturnType<typeof createDeliveryReader>;
+
+/** A batch of the largest callbacks must not need more memory than one of ordinary ones. */
+const READ_CHARACTERS = 4 * 1_048_576;
+
+// Rows were written by this program from values of these types: they are not checked a second time.
+type Row = Record<string, unknown>;
+const headOf = (row: Row): EntryHead => ({
+  seq: row.seq as number,
+  id: row.id as string,
+  groupId: row.group_id as string,
+  receivedAt: row.received_at as number,
+});
+const entryOf = (row: Row): Entry => lazyEntry(headOf(row), row.event as string);
+const faultOf = (row: Row): Fault => JSON.parse(row.fault as string) as Fault;
+
+function readEntries(connection: DatabaseSync) {
+  const head = connection.prepare('SELECT coalesce(max(seq), 0) AS seq FROM events');
+  const merged = connection.prepare('SELECT seq FROM merged');
+  const columns = 'seq, id, group_id, received_at';
+  const range = 'FROM events WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?';
+  const whole = connection.prepare(`SELECT ${columns}, event ${range}`);
+  const heads = connection.prepare(`SELECT ${columns} ${range}`);
+  const text = connection.prepare('SELECT event FROM events WHERE seq = ?');
+  const receivedFrom = connection.prepare('SELECT seq, received_at FROM events WHERE seq >= ? ORDER BY seq LIMIT 1');
+  const headSeq = (): number => head.get()?.seq as number;
+  return {
+    /** Returns the seq of the newest event, 0 in an empty journal. */
+    head: headSeq,
+    /** Events up to this seq are in the merged groups that can be read. */
+    merged: () => merged.get()?.seq as number,
+    /**
+     * Returns at most `limit` entries after `after` and up to `upTo`, in journal order; fewer when they are large, at least
+     * one if there is any.
+     */
+    read(after: number, limit: number, upTo = Number.MAX_SAFE_INTEGER): Entry[] {
+      const entries: Entry[] = [];
+      let characters = 0;
+      for (const row of whole.iterate(after, upTo, limit)) {
+        entries.push(entryOf(row));
+        characters += (row.event as string).length;
+        if (characters >= READ_CHARACTERS) break;
+      }
+      return entries;
+    },
+    /** Does as `read`, but fetches the text of an event only when somebody looks inside: `limit` alone says how many. */
+    readHeads: (after: number, limit: number, upTo = Number.MAX_SAFE_INTEGER): Entry[] =>
+      heads.all(after, upTo, limit).map((row) => {
+        const head = headOf(row);
+        return lazyEntry(head, () => text.get(head.seq)?.event as string);
+      }),
+    /** Returns the first seq that was received at or after `time` (ms since 1970); head + 1 when there is none. */
+    seqAt(time: number): number {
+      // Seqs rise with the time of receipt, so halving finds it without an index of times.
+      let low = 1;
+      let high = headSeq() + 1;
+      while (low < high) {
+        const middle = Math.floor((low + high) / 2);
+        const row = receivedFrom.get(middle);
+        if (row !== undefined && (row.received_at as number) < time) low = (row.seq as number) + 1;
+        else high = middle;
+      }
+      return low;
+    },
+  };
+}
+
+function readLanes(connection: DatabaseSync) {
+  const lane = connection.prepare('SELECT cursor, paused FROM lanes WHERE connector = ?');
+  const waiting = connection.prepare(
+    `SELECT seq, id, group_id, received_at, event, attempts, due_at, fault FROM deliveries JOIN events USING (seq)
+     WHERE connector = ? AND state = 'waiting' ORDER BY seq`,
+  );
+  const count = connection.prepare('SELECT count(*) AS n FROM deliveries WHERE connector = ? AND state = ?');
+  const open = connection.prepare('SELECT state, fault FROM deliveries WHERE connector = ? AND seq = ?');
+  const oldestWaiting = connection.prepare(
+    `SELECT received_at FROM deliveries JOIN events USING (seq)
+     WHERE connector = ? AND state = 'waiting' ORDER BY seq LIMIT 1`,
+  );
+  const oldestPending = connection.prepare('SELECT received_at FROM events WHERE seq > ? ORDER BY seq LIMIT 1');
+  return {
+    cursor: (connector: string) => (lane.get(connector)?.cursor as number | undefined) ?? 0,
+    paused: (connector: string) => lane.get(connector)?.paused === 1,
+    waiting: (connector: string): Waiting[] =>
+      waiting.all(connector).map((row) => ({
+        entry: entryOf(row),
+        attempts: row.attempts as number,
+        dueAt: row.due_at as number,
+        fault: faultOf(row),
+      })),
+    countWaiting: (connector: string) => count.get(connector, 'waiting')?.n as number,
+    countDeadLetters: (connector: string) => count.get(connector, 'dead')?.n as number,
+    /** Says what stands in the way of one delivery; undefined for an event that is delivered or pending. */
+    openDelivery(connector: string, seq: number) {
+      const row = open.get(connector, seq);
+      return row && { state: row.state as 'waiting' | 'dead', fault: faultOf(row) };
+    },
+    /** Returns when the oldest event was received (ms since 1970) that waits or comes after the cursor, if there is any. */
+    openSince(connector: string, cursor: number): number | undefined {
+      const rows = [oldestWaiting.get(connector), oldestPending.get(cursor)];
+      const times = rows.flatMap((row) => (row === undefined ? [] : (row.received_at as number)));
+      return times.length === 0 ? undefined : Math.min(...times);
+    },
+  };
+}
+
+function readDeadLetters(connection: DatabaseSync) {
+  const dead = connection.prepare(
+    `SELECT seq, id, group_id, received_at, event, attempts, fault, changed_at FROM deliveries JOIN events USING (seq)
+     WHERE connector = ? AND state = 'dead' AND seq > ? ORDER BY seq LIMIT ?`,
+  );
+  const seqs = connection.prepare(
+    `SELECT seq FROM deliveries WHERE connector = ? AND state = 'dead' ORDER BY seq LIMIT ?`,
+  );
+  const one = (connector: string, seq: number): Row | undefined =>
+    dead.all(connector, seq - 1, 1).find((row) => row.seq === seq);
+  const deadLetter = (row: Row): DeadLetter => ({
+    seq: row.seq as number,
+    event: JSON.parse(row.event as string) as CanonicalEvent,
+    attempts: row.attempts as number,
+    fault: faultOf(row),
+    deadAt: row.changed_at as number,
+  });
+  return {
+    /** Returns at most `limit` dead letters after the seq `after`, in journal order. */
+    deadLetters: (connector: string, after: number, limit: number): DeadLetter[] =>
+      dead.all(connector, after, limit).map(deadLetter),
+    deadLetter(connector: string, seq: number): DeadLetter | undefined {
+      const row = one(connector, seq);
+      return row && deadLetter(row);
+    },
+    /** Returns the event of a dead letter, for another attempt. */
+    deadLetterEntry(connector: string, seq: number): Entry | undefined {
+      const row = one(connector, seq);
+      return row && entryOf(row);
+    },
+    /** Returns the seqs of the oldest `limit` dead letters, without reading their events. */
+    deadLetterSeqs: (connector: string, limit: number) => seqs.all(connector, limit).map(({ seq }) => seq as number),
+  };
+}
+
+function readQuarantine(connection: DatabaseSync) {
+  const count = connection.prepare('SELECT count(*) AS n FROM quarantine');
+  const page = connection.prepare('SELECT * FROM quarantine WHERE id > ? ORDER BY id LIMIT ?');
+  return {
+    countQuarantined: () => count.get()?.n as number,
+    quarantined: (after: number, limit: number): QuarantinedCallback[] =>
+      page.all(after, limit).map((row) => ({
+        id: row.id as number,
+        receivedAt: row.received_at as number,
+        search: row.search as string,
+        body: row.body as string,
+        fault: faultOf(row),
+      })),
+  };
+}
