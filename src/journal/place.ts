@@ -71,14 +71,15 @@ function moved(path: string, how: 'removed' | 'replaced'): BridgeError {
   });
 }
 
+/** Brings the names in a folder to the disk, where the file system knows how to do that. */
 export function syncFolder(folder: string): void {
-  const descriptor = openSync(folder, 'r');
+  let descriptor: number | undefined;
   try {
+    descriptor = openSync(folder, 'r');
     fsyncSync(descriptor);
   } catch (thrown) {
-    // Some file systems do not know how to sync a folder.
     if ((thrown as NodeJS.ErrnoException).code === 'EIO') throw thrown;
   } finally {
-    closeSync(descriptor);
+    if (descriptor !== undefined) closeSync(descriptor);
   }
 }
