@@ -1,31 +1,22 @@
 /** The part of the vendor's REST API that reads groups. */
 import { randomInt } from 'node:crypto';
 import { z } from 'zod';
+import type { Config } from '../config/schema.ts';
 import type { Clock } from '../model/clock.ts';
-import { BridgeError, type Fault, type FaultCode, messageOf } from '../model/fault.ts';
+import type { ProfileField } from '../model/event.ts';
+import { BridgeError, type Fault, messageOf } from '../model/fault.ts';
 import { createPace, type Pace } from './pace.ts';
 import { createUserSigs } from './usersig.ts';
 
-export interface GroupApiSettings {
-  readonly sdkAppId: string;
-  readonly baseUrl: string;
-  readonly identifier: string;
-  readonly secretKey: string;
-  /** The service's limits: 1 and 200. */
-  readonly callsPerSecond: { readonly list: number; readonly groups: number };
-}
+export type ReconcileSettings = NonNullable<Config['reconcile']> & { readonly sdkAppId: string };
+type GroupApiSettings = Pick<ReconcileSettings, 'sdkAppId'> & ReconcileSettings['api'];
 
 /** A group as the service describes it. */
-export interface RemoteGroup {
+export type RemoteGroup = { readonly [Field in ProfileField | 'owner']?: string | undefined } & {
   readonly groupId: string;
   readonly groupType: string;
-  readonly name?: string | undefined;
-  readonly introduction?: string | undefined;
-  readonly notification?: string | undefined;
-  readonly faceUrl?: string | undefined;
-  readonly owner?: string | undefined;
   readonly customFields?: Readonly<Record<string, string>> | undefined;
-}
+};
 
 export interface GroupsRead {
   /**
@@ -40,13 +31,6 @@ export interface GroupsRead {
   readonly failed: readonly { readonly groupId: string; readonly fault: Fault }[];
 }
 
-export interface GroupApi {
-  /** Yields all group ids of a type, in pages of up to 10,000. Throws a BridgeError when the service cannot be asked. */
-  groupIds(groupType: string, signal: AbortSignal): AsyncIterable<{ ids: readonly string[]; total: number }>;
-  /** Reads at most MAX_IDS groups. Throws a BridgeError when the service cannot be asked. */
-  groups(ids: readonly string[], signal: AbortSignal): Promise<GroupsRead>;
-}
-
 export const MAX_IDS = 50;
 const PAGE = 10_000;
 /** The service gives up after 3 s. */
@@ -58,7 +42,7 @@ const NO_DATE_MARGIN_MS = 60_000;
 
 const TOO_FAST = new Set([60_007, 60_011, 60_018, 60_019]);
 const SERVER_TIMEOUT = 60_008;
-const SIG_EXPIRED = new Set([70_001]);
+const SIG_EXPIRED = 70_001;
 const TOO_LARGE = 10_018;
 const GONE = 10_010;
 
@@ -85,18 +69,37 @@ const item = z.looseObject({
 
 const FILTER = ['Type', 'Name', 'Introduction', 'Notification', 'FaceUrl', 'Owner_Account'];
 
-type Called = { readonly code: number; readonly info: string; readonly body: unknown; readonly readAt: number };
+const HINTS = {
+  'service-credentials': [
+    'secretKey',
+    'compare identifier (an admin of the app) and secretKey with the console, and app.sdkAppId, too',
+  ],
+  'service-overloaded': ['callsPerSecond', 'lower it: the limit is the whole app’s, others call as well'],
+  'service-refused': ['baseUrl', 'is this the domain of your app’s region?'],
+  'service-unreachable': ['baseUrl', 'see that it can be reached from here; reconcile goes on where it stopped'],
+} as const;
 
-interface Caller {
-  call(pace: Pace, command: string, body: string, signal: AbortSignal): Promise<Called>;
-  refusal(code: FaultCode, what: string): Fault;
+interface Answer {
+  readonly code: number;
+  readonly info: string;
+  readonly body: unknown;
+  readonly readAt: number;
 }
 
-export function createGroupApi(settings: GroupApiSettings, clock: Clock): GroupApi {
+/** Why a call has no answer, and what may help: a call like it later, or one with a new signature. */
+interface Trouble {
+  readonly fault: Fault;
+  readonly again: 'no' | 'later' | 'renewed';
+}
+
+export type GroupApi = ReturnType<typeof createGroupApi>;
+
+export function createGroupApi(settings: GroupApiSettings, clock: Clock) {
   const { list, groups: perSecond } = settings.callsPerSecond;
   const pace = { list: createPace(list, clock), groups: createPace(perSecond, clock) };
   const { call, refusal } = createCaller(settings, clock);
 
+  /** Reads at most MAX_IDS groups. Throws a BridgeError when the service cannot be asked. */
   async function groups(ids: readonly string[], signal: AbortSignal): Promise<GroupsRead> {
     const body = JSON.stringify({ GroupIdList: ids, ResponseFilter: { GroupBaseInfoFilter: FILTER } });
     const answer = await call(pace.groups, 'get_group_info', body, signal);
@@ -119,69 +122,62 @@ export function createGroupApi(settings: GroupApiSettings, clock: Clock): GroupA
     return { readAt: answer.readAt, ...sort(ids, info.data.GroupInfo) };
   }
 
-  return {
-    async *groupIds(groupType, signal) {
-      let next = '0';
-      do {
-        // JSON.stringify would change the digits of Next.
-        const body = `{"Limit":${PAGE},"Next":${next},"GroupType":${JSON.stringify(groupType)}}`;
-        const answer = await call(pace.list, 'get_appid_group_list', body, signal);
-        const page = listed.safeParse(answer.body);
-        if (answer.code !== 0 || !page.success) {
-          const what = answer.code === 0 ? 'its answer is not that of this API' : `${answer.code} ${answer.info}`;
-          throw new BridgeError(refusal('service-refused', `no list of the groups of type ${groupType}: ${what}`));
-        }
-        yield { ids: page.data.GroupIdList.map(({ GroupId }) => GroupId), total: page.data.TotalCount };
-        next = page.data.Next;
-      } while (next !== '0');
-    },
-    groups,
-  };
+  /** Yields all group ids of a type, in pages of up to 10,000. Throws a BridgeError when the service cannot be asked. */
+  async function* groupIds(groupType: string, signal: AbortSignal) {
+    let next = '0';
+    do {
+      // JSON.stringify would change the digits of Next.
+      const body = `{"Limit":${PAGE},"Next":${next},"GroupType":${JSON.stringify(groupType)}}`;
+      const answer = await call(pace.list, 'get_appid_group_list', body, signal);
+      const page = listed.safeParse(answer.body);
+      if (answer.code !== 0 || !page.success) {
+        const what = answer.code === 0 ? 'its answer is not that of this API' : `${answer.code} ${answer.info}`;
+        throw new BridgeError(refusal('service-refused', `no list of the groups of type ${groupType}: ${what}`));
+      }
+      yield { ids: page.data.GroupIdList.map(({ GroupId }) => GroupId), total: page.data.TotalCount };
+      next = page.data.Next;
+    } while (next !== '0');
+  }
+
+  return { groups, groupIds };
 }
 
 /** Makes calls to the service, at the pace it allows. */
-function createCaller(settings: GroupApiSettings, clock: Clock): Caller {
-  const { sdkAppId, baseUrl, identifier, secretKey } = settings;
+function createCaller({ sdkAppId, baseUrl, identifier, secretKey }: GroupApiSettings, clock: Clock) {
   const sigs = createUserSigs(sdkAppId, identifier, secretKey, clock);
+  const { origin } = new URL(baseUrl);
 
-  /**
-   * Makes one call, and tries again while that may help (own code, since some answers are tried again and others renew the
-   * signature first). The answer's own code is the caller's, unless it concerns the call.
-   */
-  async function call(pace: Pace, command: string, body: string, signal: AbortSignal): Promise<Called> {
-    let fault: Fault = refusal('service-unreachable', 'nothing was answered');
+  function refusal(code: keyof typeof HINTS, what: string): Fault {
+    const [setting, suggestion] = HINTS[code];
+    return { code, message: `${origin}: ${what}`, path: `reconcile.api.${setting}`, suggestion };
+  }
+  const trouble = (code: keyof typeof HINTS, what: string, again: Trouble['again'] = 'later'): Trouble => ({
+    fault: refusal(code, what),
+    again,
+  });
+
+  /** Makes one call, and others like it while that may help. The answer's own code is the caller's, unless it concerns the call. */
+  async function call(pace: Pace, command: string, body: string, signal: AbortSignal): Promise<Answer> {
     let renewed = false;
-    for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+    for (let attempt = 1; ; attempt++) {
       await pace.turn(signal);
       const answer = await ask(command, body, signal);
-      if ('fault' in answer) {
-        fault = answer.fault;
-        if (!answer.again) throw new BridgeError(fault);
-      } else if (TOO_FAST.has(answer.code)) {
-        fault = refusal('service-overloaded', `it is asked too often (${answer.code})`);
-        pace.pause(delayOf(attempt));
-      } else if (answer.code === SERVER_TIMEOUT) {
-        fault = refusal('service-unreachable', `it timed out itself (${answer.code} ${answer.info})`);
-      } else if (answer.code >= 70_000 && answer.code < 80_000) {
-        fault = refusal('service-credentials', `it refuses the signature: ${answer.code} ${answer.info}`);
-        if (renewed || !SIG_EXPIRED.has(answer.code)) throw new BridgeError(fault);
+      if (!('fault' in answer)) return answer;
+      const { fault, again } = answer;
+      const delayMs = Math.min(FIRST_DELAY_MS * 2 ** (attempt - 1), MAX_DELAY_MS);
+      if (fault.code === 'service-overloaded') pace.pause(delayMs);
+      if (again === 'no' || (again === 'renewed' && renewed) || attempt === ATTEMPTS) throw new BridgeError(fault);
+      if (again === 'renewed') {
         renewed = true;
         sigs.renew();
-        continue;
       } else {
-        return answer;
+        await clock.sleep(delayMs, signal);
+        signal.throwIfAborted();
       }
-      if (attempt < ATTEMPTS) await clock.sleep(delayOf(attempt), signal);
-      signal.throwIfAborted();
     }
-    throw new BridgeError(fault);
   }
 
-  async function ask(
-    command: string,
-    body: string,
-    signal: AbortSignal,
-  ): Promise<Called | { readonly fault: Fault; readonly again: boolean }> {
+  async function ask(command: string, body: string, signal: AbortSignal): Promise<Answer | Trouble> {
     const query = new URLSearchParams({
       sdkappid: sdkAppId,
       identifier,
@@ -191,58 +187,38 @@ function createCaller(settings: GroupApiSettings, clock: Clock): Caller {
     });
     const sentAt = clock.now();
     const start = performance.now();
-    let status: number;
-    let date: string | null;
+    let response: Response;
     let text: string;
     try {
-      const response = await fetch(new URL(`/v4/group_open_http_svc/${command}?${query}`, baseUrl), {
+      response = await fetch(new URL(`/v4/group_open_http_svc/${command}?${query}`, baseUrl), {
         method: 'POST',
         body,
         headers: { 'content-type': 'application/json' },
         signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]),
       });
-      status = response.status;
-      date = response.headers.get('date');
       text = await response.text();
     } catch (thrown) {
       signal.throwIfAborted();
       const timedOut = thrown instanceof Error && thrown.name === 'TimeoutError';
-      const message = timedOut ? `no answer within ${TIMEOUT_MS / 1_000} s` : messageOf(thrown);
-      return { fault: refusal('service-unreachable', message), again: true };
+      return trouble('service-unreachable', timedOut ? `no answer within ${TIMEOUT_MS / 1_000} s` : messageOf(thrown));
     }
     const tookMs = performance.now() - start;
-    if (status >= 500 || status === 429) {
-      return { fault: refusal('service-unreachable', `it answers HTTP ${status}`), again: true };
-    }
+    const { status, headers } = response;
+    if (status >= 500 || status === 429) return trouble('service-unreachable', `it answers HTTP ${status}`);
+    if (status !== 200) return trouble('service-refused', `it answers HTTP ${status}`, 'no');
     const parsed = top.safeParse(parseJson(text));
-    if (status !== 200 || !parsed.success) {
-      const what = status === 200 ? 'its answer is not that of this API' : `it answers HTTP ${status}`;
-      return { fault: refusal('service-refused', what), again: status === 200 };
-    }
+    if (!parsed.success) return trouble('service-refused', 'its answer is not that of this API');
     const { ErrorCode: code, ErrorInfo: info } = parsed.data;
-    return { code, info, body: parsed.data, readAt: readAtOf(date, tookMs, sentAt) };
+    if (TOO_FAST.has(code)) return trouble('service-overloaded', `it is asked too often (${code})`);
+    if (code === SERVER_TIMEOUT) return trouble('service-unreachable', `it timed out itself (${code} ${info})`);
+    if (code >= 70_000 && code < 80_000) {
+      const again = code === SIG_EXPIRED ? 'renewed' : 'no';
+      return trouble('service-credentials', `it refuses the signature: ${code} ${info}`, again);
+    }
+    return { code, info, body: parsed.data, readAt: readAtOf(headers.get('date'), tookMs, sentAt) };
   }
 
   return { call, refusal };
-
-  function refusal(code: FaultCode, what: string): Fault {
-    const { origin } = new URL(baseUrl);
-    const hints: Partial<Record<FaultCode, [setting: string, suggestion: string]>> = {
-      'service-credentials': [
-        'secretKey',
-        'compare identifier (an admin of the app) and secretKey with the console, and app.sdkAppId, too',
-      ],
-      'service-overloaded': ['callsPerSecond', 'lower it: the limit is the whole app’s, others call as well'],
-      'service-refused': ['baseUrl', 'is this the domain of your app’s region?'],
-      'service-unreachable': ['baseUrl', 'see that it can be reached from here; reconcile goes on where it stopped'],
-    };
-    const [setting, suggestion] = hints[code] ?? ['baseUrl', ''];
-    return { code, message: `${origin}: ${what}`, path: `reconcile.api.${setting}`, suggestion };
-  }
-}
-
-function delayOf(attempt: number): number {
-  return Math.min(FIRST_DELAY_MS * 2 ** (attempt - 1), MAX_DELAY_MS);
 }
 
 /** See GroupsRead.readAt. */
@@ -253,56 +229,41 @@ export function readAtOf(date: string | null, tookMs: number, sentAt: number): n
 
 function parseJson(text: string): unknown {
   try {
-    // A reviver is slow, and only lists have a Next.
-    return text.includes('"Next"') ? JSON.parse(text, nextAsDigits as Reviver) : JSON.parse(text);
+    // JSON.parse would round a large Next. Within a string its quotes are escaped, so only the key is found.
+    return JSON.parse(text.replace(/"Next"\s*:\s*(\d+)/, '"Next":"$1"'));
   } catch {
     return undefined;
   }
 }
 
-type Reviver = (key: string, value: unknown) => unknown;
-
-/** Node 22 and later pass the third argument, which TypeScript's lib of ES2024 does not know yet. */
-function nextAsDigits(key: string, value: unknown, context?: { source?: string }): unknown {
-  return key === 'Next' && typeof value === 'number' ? (context?.source ?? String(value)) : value;
-}
-
-function sort(ids: readonly string[], items: readonly unknown[]): Omit<GroupsRead, 'readAt'> {
+function sort(ids: readonly string[], items: readonly { readonly GroupId: string }[]): Omit<GroupsRead, 'readAt'> {
   const groups: RemoteGroup[] = [];
   const gone: string[] = [];
   const failed: { groupId: string; fault: Fault }[] = [];
-  const open = new Set(ids);
-  for (const one of items) {
-    const groupId = String((one as { GroupId: unknown }).GroupId);
-    // Takes each group once, and none that was not asked for.
-    if (!open.delete(groupId)) continue;
+  const itemOf = new Map(items.map((one) => [one.GroupId, one]));
+  for (const groupId of new Set(ids)) {
+    const fail = (message: string) => failed.push({ groupId, fault: { code: 'service-refused', message } });
+    const one = itemOf.get(groupId);
     const parsed = item.safeParse(one);
-    if (!parsed.success) {
-      failed.push({ groupId, fault: unread(`its description is odd: ${z.prettifyError(parsed.error)}`) });
-    } else if (parsed.data.ErrorCode === GONE) {
-      gone.push(groupId);
-    } else if (parsed.data.ErrorCode !== 0) {
-      failed.push({ groupId, fault: unread(`${parsed.data.ErrorCode} ${parsed.data.ErrorInfo}`) });
-    } else if (parsed.data.Type === undefined) {
-      failed.push({ groupId, fault: unread('its description has no Type') });
-    } else {
-      const { Type, Name, Introduction, Notification, FaceUrl, Owner_Account, AppDefinedData } = parsed.data;
-      groups.push({
-        groupId,
-        groupType: Type,
-        name: Name,
-        introduction: Introduction,
-        notification: Notification,
-        faceUrl: FaceUrl,
-        owner: Owner_Account,
-        customFields: AppDefinedData && Object.fromEntries(AppDefinedData.map(({ Key, Value }) => [Key, Value])),
-      });
-    }
+    if (one === undefined) fail('the answer leaves it out');
+    else if (!parsed.success) fail(`its description is odd: ${z.prettifyError(parsed.error)}`);
+    else if (parsed.data.ErrorCode === GONE) gone.push(groupId);
+    else if (parsed.data.ErrorCode !== 0) fail(`${parsed.data.ErrorCode} ${parsed.data.ErrorInfo}`);
+    else if (parsed.data.Type === undefined) fail('its description has no Type');
+    else groups.push(toGroup(groupId, parsed.data.Type, parsed.data));
   }
-  for (const groupId of open) failed.push({ groupId, fault: unread('the answer leaves it out') });
   return { groups, gone, failed };
 }
 
-function unread(message: string): Fault {
-  return { code: 'service-refused', message };
+function toGroup(groupId: string, groupType: string, read: z.output<typeof item>): RemoteGroup {
+  return {
+    groupId,
+    groupType,
+    name: read.Name,
+    introduction: read.Introduction,
+    notification: read.Notification,
+    faceUrl: read.FaceUrl,
+    owner: read.Owner_Account,
+    customFields: read.AppDefinedData && Object.fromEntries(read.AppDefinedData.map(({ Key, Value }) => [Key, Value])),
+  };
 }

@@ -1,9 +1,18 @@
-import { type CanonicalEvent, type ChangedFields, eventId, groupEvent, PROFILE_FIELDS } from '../model/event.ts';
+import {
+  type CanonicalEvent,
+  type ChangedFields,
+  type EventData,
+  type EventType,
+  eventId,
+  groupEvent,
+  type Identity,
+  PROFILE_FIELDS,
+} from '../model/event.ts';
 import type { Group, Version } from '../model/group.ts';
 import type { RemoteGroup } from './api.ts';
 
 /** What differs between the merged state and what the service says. */
-export interface Drift {
+interface Drift {
   readonly changed: ChangedFields;
   readonly groupType?: string;
   readonly owner?: string;
@@ -54,7 +63,7 @@ function isNewer(version: Version | undefined, readAt: number): boolean {
   return version !== undefined && version[0] >= readAt;
 }
 
-export interface ReadContext {
+interface ReadContext {
   readonly sdkAppId: string;
   /** The version of what was read, by the service's clock. */
   readonly readAt: number;
@@ -63,51 +72,34 @@ export interface ReadContext {
 }
 
 /** Returns the event that repairs every copy. */
-export function readEvent(remote: RemoteGroup, drift: Drift, { sdkAppId, readAt, now }: ReadContext): CanonicalEvent {
-  const { changed, owner } = drift;
-  const { groupId, groupType } = remote;
-  const id = eventId({
-    sdkAppId,
-    command: 'reconcile',
-    groupId,
-    operator: undefined,
-    changed,
-    owners: [owner, drift.groupType],
-    extra: {},
-    moment: { eventTime: readAt },
-  });
-  return groupEvent('chat.group.info.read', sdkAppId, id, {
-    groupId,
-    groupType,
-    ...(owner !== undefined && { owner }),
-    changed,
-    occurredAt: readAt,
-    occurredAtFrom: 'read',
-    receivedAt: now,
-    origin: {},
-    extra: {},
-  });
+export function readEvent(
+  remote: RemoteGroup,
+  { changed, owner, groupType }: Drift,
+  context: ReadContext,
+): CanonicalEvent {
+  const data = { groupId: remote.groupId, groupType: remote.groupType, ...(owner !== undefined && { owner }), changed };
+  return eventOf('chat.group.info.read', data, { command: 'reconcile', owners: [owner, groupType] }, context);
 }
 
 /** Returns the event for a group that the service no longer has; undefined when it changes nothing, or something newer is known. */
 export function goneEvent(state: Group | undefined, context: ReadContext): CanonicalEvent | undefined {
-  const { sdkAppId, readAt, now } = context;
   if (state === undefined || state.destroyed) return undefined;
-  if (Object.values(state.versions).some((version) => isNewer(version, readAt))) return undefined;
-  const { groupId } = state;
-  const id = eventId({
-    sdkAppId,
-    command: 'reconcile gone',
-    groupId,
-    operator: undefined,
-    changed: {},
-    extra: {},
-    moment: { eventTime: readAt },
-  });
-  return groupEvent('chat.group.destroyed', sdkAppId, id, {
-    groupId,
-    groupType: state.groupType ?? '',
-    changed: {},
+  if (Object.values(state.versions).some((version) => isNewer(version, context.readAt))) return undefined;
+  const { groupId, groupType = '' } = state;
+  return eventOf('chat.group.destroyed', { groupId, groupType, changed: {} }, { command: 'reconcile gone' }, context);
+}
+
+function eventOf(
+  type: EventType,
+  data: Pick<EventData, 'groupId' | 'groupType' | 'owner' | 'changed'>,
+  identity: Pick<Identity, 'command' | 'owners'>,
+  { sdkAppId, readAt, now }: ReadContext,
+): CanonicalEvent {
+  const { groupId, changed } = data;
+  const moment = { eventTime: readAt };
+  const id = eventId({ ...identity, sdkAppId, groupId, operator: undefined, changed, extra: {}, moment });
+  return groupEvent(type, sdkAppId, id, {
+    ...data,
     occurredAt: readAt,
     occurredAtFrom: 'read',
     receivedAt: now,

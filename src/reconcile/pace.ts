@@ -2,20 +2,15 @@ import type { Clock } from '../model/clock.ts';
 
 // Own code, since p-throttle counts calls in windows of its own: the service's windows begin at another time.
 
-/** Keeps calls below a rate, evenly spaced: nobody knows when the windows begin in which the service counts them. */
-export interface Pace {
-  /** Resolves when the next call may go out. */
-  turn(signal: AbortSignal): Promise<void>;
-  /** Lets nobody call for this long: the service says that calls came too fast. */
-  pause(ms: number): void;
-}
-
 /** Keeps below the rate also where the network bunches calls together. */
 const MARGIN = 1.05;
 /** The most that a turn may catch up after timers or a busy machine made it late; more would eat up the margin. */
 const LATE_MS = 25;
 
-export function createPace(perSecond: number, clock: Clock): Pace {
+export type Pace = ReturnType<typeof createPace>;
+
+/** Keeps calls below a rate, evenly spaced: nobody knows when the windows begin in which the service counts them. */
+export function createPace(perSecond: number, clock: Clock) {
   const spacing = (1_000 / perSecond) * MARGIN;
   let next = 0;
   /** Turns come one after the other, so that those that wait are not all late together. */
@@ -31,12 +26,14 @@ export function createPace(perSecond: number, clock: Clock): Pace {
     next = Math.max(next, performance.now() - LATE_MS) + spacing;
   };
   return {
-    turn(signal) {
+    /** Resolves when the next call may go out. */
+    turn(signal: AbortSignal): Promise<void> {
       const turn = last.then(() => take(signal));
       last = turn.catch(() => {});
       return turn;
     },
-    pause(ms) {
+    /** Lets nobody call for this long: the service says that calls came too fast. */
+    pause(ms: number): void {
       next = Math.max(next, performance.now() + ms);
     },
   };

@@ -1,31 +1,32 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import type { Journal } from '../journal/append.ts';
+import type { GroupReader } from '../journal/groups.ts';
+import type { ReconcileReader } from '../journal/reconcile-run.ts';
+import type { Clock } from '../model/clock.ts';
 import type { CanonicalEvent } from '../model/event.ts';
-import { describeFault } from '../model/fault.ts';
-import type { Group } from '../model/group.ts';
+import { describeFault, faultOf } from '../model/fault.ts';
 import type { ReconcileCounts, ReconcileRun } from '../model/reconcile-run.ts';
-import { type GroupApi, type GroupsRead, MAX_IDS } from './api.ts';
+import type { SignalBus } from '../model/signal.ts';
+import { type GroupApi, type GroupsRead, MAX_IDS, type ReconcileSettings } from './api.ts';
 import { driftOf, goneEvent, readEvent } from './drift.ts';
 
-export interface RunPlan {
-  readonly sdkAppId: string;
-  /** The types of groups to list. */
-  readonly groupTypes: readonly string[];
+export interface PlannedRun {
+  /** It is filled meanwhile. */
+  readonly run: ReconcileRun;
   /** Reads only these groups, and lists nothing. */
-  readonly groupIds?: readonly string[] | undefined;
-  readonly dryRun: boolean;
+  readonly groupIds: readonly string[] | undefined;
+  /** Only a run over everything that records can be resumed: the others leave no trace. */
+  readonly whole: boolean;
+  readonly resumed: boolean;
 }
 
 export interface RunPorts {
   readonly api: GroupApi;
-  now(): number;
-  /** Returns the merged state as it is this moment. */
-  group(groupId: string): Group | undefined;
-  /** Returns ids of known groups that are not destroyed, after this one and in their order. */
-  knownIds(after: string, limit: number): readonly string[];
-  /** Returns whether this run read the group before it was stopped. */
-  isRead(groupId: string): boolean;
-  /** Resolves once the events are on disk, with the note that these groups are read. */
-  record(events: readonly CanonicalEvent[], groupIds: readonly string[]): Promise<void>;
+  readonly journal: Pick<Journal, 'beginReconcile' | 'recordRead'>;
+  readonly groups: GroupReader;
+  readonly reader: ReconcileReader;
+  readonly clock: Clock;
+  readonly signals: SignalBus;
 }
 
 /** The most calls under way at once: the service's rate binds, not its distance (200 calls a second at 150 ms each). */
@@ -39,27 +40,76 @@ export function newCounts(): ReconcileCounts {
   return { read: 0, inStep: 0, mended: 0, fields: {}, gone: 0, failed: 0 };
 }
 
-/**
- * Reads the groups and records what differs; fills `run` meanwhile. Asks last for groups that are known here and missing in
- * the service's lists: they are gone, or of a type that is not listed. Throws a BridgeError when the service cannot be asked
- * or the journal cannot record; the run is then resumed from there.
- */
-export async function runReconcile(
-  plan: RunPlan,
-  run: ReconcileRun,
+/** Performs the run and notes in it how it ended. One that the service, the journal or `signal` stopped is resumed from there. */
+export async function performRun(
+  planned: PlannedRun,
+  settings: ReconcileSettings,
   ports: RunPorts,
   signal: AbortSignal,
 ): Promise<void> {
-  const { counts } = run;
+  const { run, whole, resumed } = planned;
+  const { journal, clock, signals } = ports;
+  try {
+    if (whole && !resumed) await journal.beginReconcile(run);
+    await readGroups(planned, settings, ports, signal);
+    run.endedAt = clock.now();
+  } catch (thrown) {
+    run.stopped = signal.aborted ? 'it was stopped' : describeFault(faultOf(thrown, 'internal'));
+    // Nothing can be resumed of it: it leaves no trace.
+    if (!whole) run.endedAt = clock.now();
+  }
+  // The journal may take no more: what is not noted is read again.
+  if (whole) await journal.recordRead([], [], run).catch(() => {});
+  const { startedAt, dryRun, counts, stopped } = run;
+  signals.emit('reconcile.ended', {
+    ms: Math.max(0, clock.now() - startedAt),
+    dryRun,
+    counts,
+    ...(stopped !== undefined && { stopped }),
+  });
+}
 
-  const settle = async ({ readAt, groups, gone, failed }: GroupsRead): Promise<void> => {
-    const context = { sdkAppId: plan.sdkAppId, readAt, now: ports.now() };
+/** Reads the groups and records what differs. Throws when the service cannot be asked or the journal cannot record. */
+async function readGroups(
+  planned: PlannedRun,
+  settings: ReconcileSettings,
+  ports: RunPorts,
+  signal: AbortSignal,
+): Promise<void> {
+  const failed = new AbortController();
+  const either = AbortSignal.any([signal, failed.signal]);
+  const settle = createSettlement(planned, settings.sdkAppId, ports);
+  const batches = inBatches(idsToRead(planned, settings.groupTypes, ports, either));
+  const work = async (): Promise<void> => {
+    for (let next = await batches.next(); next.done !== true; next = await batches.next()) {
+      await settle(await ports.api.groups(next.value, either));
+    }
+  };
+  // The first failure ends the other calls, and is the one that is thrown.
+  await Promise.all(Array.from({ length: CALLS }, () => work().catch((thrown) => failed.abort(thrown))));
+  either.throwIfAborted();
+}
+
+/** Returns what counts the groups of an answer, and records what differs. */
+function createSettlement({ run, whole }: PlannedRun, sdkAppId: string, { groups, journal, clock }: RunPorts) {
+  const { counts } = run;
+  let found: CanonicalEvent[] = [];
+  let through: string[] = [];
+  let committing: Promise<void> | undefined;
+  const commit = async (): Promise<void> => {
+    await delay(GATHER_MS);
+    const [events, groupIds] = [found, through];
+    found = [];
+    through = [];
+    committing = undefined;
+    await journal.recordRead(events, groupIds, whole ? run : undefined);
+  };
+
+  return async ({ readAt, groups: remotes, gone, failed }: GroupsRead): Promise<void> => {
+    const context = { sdkAppId, readAt, now: clock.now() };
     const events: CanonicalEvent[] = [];
-    const through: string[] = [];
-    for (const remote of groups) {
-      through.push(remote.groupId);
-      counts.read++;
-      const drift = driftOf(ports.group(remote.groupId), remote, readAt);
+    for (const remote of remotes) {
+      const drift = driftOf(groups.get(remote.groupId), remote, readAt);
       if (drift === undefined) {
         counts.inStep++;
         continue;
@@ -69,136 +119,83 @@ export async function runReconcile(
       events.push(readEvent(remote, drift, context));
     }
     for (const groupId of gone) {
-      through.push(groupId);
-      counts.read++;
-      counts.gone++;
-      const event = goneEvent(ports.group(groupId), context);
+      const event = goneEvent(groups.get(groupId), context);
       if (event !== undefined) events.push(event);
     }
-    for (const { groupId, fault } of failed) {
-      counts.failed++;
-      if (run.failures.length < MAX_FAILURES) run.failures.push({ groupId, message: describeFault(fault) });
-    }
-    if (plan.dryRun) return;
+    counts.read += remotes.length + gone.length;
+    counts.gone += gone.length;
+    counts.failed += failed.length;
+    const told = failed.slice(0, MAX_FAILURES - run.failures.length);
+    run.failures.push(...told.map(({ groupId, fault }) => ({ groupId, message: describeFault(fault) })));
+    if (run.dryRun) return;
     found.push(...events);
-    done.push(...through);
+    through.push(...remotes.map(({ groupId }) => groupId), ...gone);
     committing ??= commit();
     await committing;
   };
+}
 
-  let found: CanonicalEvent[] = [];
-  let done: string[] = [];
-  let committing: Promise<void> | undefined;
-  const commit = async (): Promise<void> => {
-    await delay(GATHER_MS);
-    const [events, groupIds] = [found, done];
-    found = [];
-    done = [];
-    committing = undefined;
-    await ports.record(events, groupIds);
-  };
-
-  const calls = new Set<Promise<void>>();
-  const stop = new AbortController();
-  const either = AbortSignal.any([signal, stop.signal]);
-  let failure: unknown;
-  const ask = async (ids: readonly string[]): Promise<void> => {
-    while (calls.size >= CALLS) await Promise.race(calls);
-    if (failure !== undefined) throw failure;
-    const call = ports.api
-      .groups(ids, either)
-      .then(settle)
-      .catch((thrown: unknown) => {
-        failure ??= thrown;
-        stop.abort(thrown);
-      })
-      .finally(() => calls.delete(call));
-    calls.add(call);
-  };
-
-  let chunk: string[] = [];
-  const add = async (groupId: string): Promise<void> => {
-    chunk.push(groupId);
-    if (chunk.length < MAX_IDS) return;
-    const full = chunk;
-    chunk = [];
-    await ask(full);
-  };
-
-  try {
-    if (plan.groupIds !== undefined) {
-      run.total = plan.groupIds.length;
-      for (const groupId of plan.groupIds) await add(groupId);
-    } else {
-      await readAll(plan, run, ports, add, either);
+/**
+ * Yields what the service lists, then what is known here and was not in the lists: those groups are gone, or of a type that
+ * is not listed.
+ */
+async function* idsToRead(
+  { run, groupIds, resumed }: PlannedRun,
+  groupTypes: readonly string[],
+  { api, groups, reader }: RunPorts,
+  signal: AbortSignal,
+): AsyncGenerator<string> {
+  if (groupIds !== undefined) {
+    run.total = groupIds.length;
+    yield* groupIds;
+    return;
+  }
+  const isRead = (groupId: string): boolean => resumed && reader.has(groupId);
+  const before = run.counts.read + run.counts.failed;
+  const listed = new Set<string>();
+  for (const groupType of groupTypes) {
+    const ofOthers = listed.size;
+    // Lists have a rate of their own, so the next page is asked for while this one is read.
+    for await (const { ids, total } of prefetched(api.groupIds(groupType, signal))) {
+      run.total = Math.max(before, ofOthers + total);
+      for (const groupId of ids) {
+        if (listed.has(groupId)) continue;
+        listed.add(groupId);
+        if (!isRead(groupId)) yield groupId;
+      }
     }
-    if (chunk.length > 0) await ask(chunk);
-    await Promise.all(calls);
-    if (failure !== undefined) throw failure;
-    signal.throwIfAborted();
-  } finally {
-    stop.abort();
-    await Promise.all(calls);
+    run.total = Math.max(before, listed.size);
+  }
+  let known = groups.livingIds('', KNOWN_PAGE);
+  for (; known.length > 0; known = groups.livingIds(known.at(-1) ?? '', KNOWN_PAGE)) {
+    for (const groupId of known) {
+      if (listed.has(groupId) || isRead(groupId)) continue;
+      run.total++;
+      yield groupId;
+    }
   }
 }
 
-/** Adds what the service lists, then what is known here and was not in the lists. */
-async function readAll(
-  { groupTypes }: RunPlan,
-  run: ReconcileRun,
-  ports: RunPorts,
-  add: (groupId: string) => Promise<void>,
-  signal: AbortSignal,
-): Promise<void> {
-  const before = run.counts.read + run.counts.failed;
-  const listed = new Set<string>();
-  let total = 0;
-  for (const groupType of groupTypes) {
-    let told = 0;
-    let found = 0;
-    // Lists have a rate of their own, so the next page is asked for while this one is read.
-    for await (const page of prefetched(ports.api.groupIds(groupType, signal))) {
-      told = page.total;
-      run.total = Math.max(before, total + told);
-      for (const groupId of page.ids) {
-        if (listed.has(groupId)) continue;
-        listed.add(groupId);
-        found++;
-        if (!ports.isRead(groupId)) await add(groupId);
-      }
-    }
-    total += Math.max(found, 0);
-    run.total = Math.max(before, total);
+async function* inBatches(ids: AsyncIterable<string>): AsyncGenerator<string[]> {
+  let batch: string[] = [];
+  for await (const id of ids) {
+    batch.push(id);
+    if (batch.length < MAX_IDS) continue;
+    yield batch;
+    batch = [];
   }
-  let after = '';
-  for (;;) {
-    const known = ports.knownIds(after, KNOWN_PAGE);
-    const last = known.at(-1);
-    if (last === undefined) return;
-    after = last;
-    for (const groupId of known) {
-      if (listed.has(groupId) || ports.isRead(groupId)) continue;
-      run.total++;
-      await add(groupId);
-    }
-  }
+  if (batch.length > 0) yield batch;
 }
 
 /** Yields the same, and asks for the next one before the reader does. */
-async function* prefetched<T>(source: AsyncIterable<T>): AsyncGenerator<T> {
-  const iterator = source[Symbol.asyncIterator]();
-  let next = iterator.next();
-  // A failure that nobody waits for yet is not an unhandled rejection: whoever reads on gets it.
-  next.catch(() => {});
-  try {
-    for (;;) {
-      const result = await next;
-      if (result.done === true) return;
-      next = iterator.next();
-      next.catch(() => {});
-      yield result.value;
-    }
-  } finally {
-    await iterator.return?.().catch(() => {});
+async function* prefetched<T>(source: AsyncGenerator<T, void>): AsyncGenerator<T> {
+  let next = source.next();
+  for (;;) {
+    const result = await next;
+    if (result.done === true) return;
+    next = source.next();
+    // A failure that nobody waits for yet is not an unhandled rejection: whoever reads on gets it.
+    next.catch(() => {});
+    yield result.value;
   }
 }

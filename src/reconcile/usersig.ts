@@ -1,23 +1,17 @@
 import TLSSigAPIv2 from 'tls-sig-api-v2';
 import type { Clock } from '../model/clock.ts';
 
-/** Hands out a UserSig that stays valid for a while. */
-export interface UserSigs {
-  current(): string;
-  /** Forgets the current one, because the service says that it has expired. */
-  renew(): void;
-}
-
 const VALID_SECONDS = 86_400;
 /** The time after which it is renewed, well before its end, so that a wrong clock on either side does no harm. */
 const USED_MS = (VALID_SECONDS / 2) * 1_000;
 
-export function createUserSigs(sdkAppId: string, identifier: string, secretKey: string, clock: Clock): UserSigs {
+/** Hands out a UserSig that stays valid for a while. */
+export function createUserSigs(sdkAppId: string, identifier: string, secretKey: string, clock: Clock) {
   const api = new TLSSigAPIv2.Api(Number(sdkAppId), secretKey);
   let sig = '';
   let madeAt = Number.NEGATIVE_INFINITY;
   return {
-    current() {
+    current(): string {
       const now = clock.now();
       if (sig === '' || now - madeAt > USED_MS || now < madeAt) {
         sig = api.genUserSig(identifier, VALID_SECONDS);
@@ -25,7 +19,8 @@ export function createUserSigs(sdkAppId: string, identifier: string, secretKey: 
       }
       return sig;
     },
-    renew() {
+    /** Forgets the current one, because the service says that it has expired. */
+    renew(): void {
       sig = '';
     },
   };
