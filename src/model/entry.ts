@@ -17,9 +17,10 @@ export interface Entry {
 export type EntryHead = Pick<Entry, 'seq' | 'id' | 'groupId' | 'receivedAt'>;
 
 /** Makes an entry whose text is known, or is fetched when it is asked for. */
-export function lazyEntry({ seq, id, groupId, receivedAt }: EntryHead, source: string | (() => string)): Entry {
+export function lazyEntry(head: EntryHead, source: string | (() => string), known?: CanonicalEvent): Entry {
+  const { seq, id, groupId, receivedAt } = head;
   let text = typeof source === 'string' ? source : undefined;
-  let event: CanonicalEvent | undefined;
+  let event = known;
   return {
     seq,
     id,
@@ -39,17 +40,6 @@ export function lazyEntry({ seq, id, groupId, receivedAt }: EntryHead, source: s
 
 /** Makes an entry of an event that is at hand. */
 export function entryOf(seq: number, event: CanonicalEvent): Entry {
-  const { id, data } = event;
-  let text: string | undefined;
-  return {
-    seq,
-    id,
-    groupId: data.groupId,
-    receivedAt: data.receivedAt,
-    event,
-    get text() {
-      text ??= JSON.stringify(event);
-      return text;
-    },
-  };
+  const { groupId, receivedAt } = event.data;
+  return lazyEntry({ seq, id: event.id, groupId, receivedAt }, () => JSON.stringify(event), event);
 }

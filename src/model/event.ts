@@ -18,17 +18,17 @@ export type EventType = keyof typeof DATA_SCHEMAS;
 export const EVENT_TYPES = Object.keys(DATA_SCHEMAS) as EventType[];
 
 /** The profile fields, in the order in which they are shown. */
-export const PROFILE_FIELDS = ['name', 'introduction', 'notification', 'faceUrl'] as const;
-export type ProfileField = (typeof PROFILE_FIELDS)[number];
+export const profile = {
+  name: z.string().exactOptional(),
+  introduction: z.string().exactOptional(),
+  notification: z.string().exactOptional(),
+  faceUrl: z.string().exactOptional(),
+};
+export type ProfileField = keyof typeof profile;
+export const PROFILE_FIELDS = Object.keys(profile) as ProfileField[];
 
 const changedFields = z
-  .strictObject({
-    name: z.string().optional(),
-    introduction: z.string().optional(),
-    notification: z.string().optional(),
-    faceUrl: z.string().optional(),
-    customFields: z.record(z.string(), z.string()).optional(),
-  })
+  .strictObject({ ...profile, customFields: z.record(z.string(), z.string()).exactOptional() })
   .describe(
     'Exactly the fields the callback held, or that differed when the group was read: "" is a cleared field, an absent key is unchanged.',
   );
@@ -50,20 +50,20 @@ export const canonicalEvent = z
     traceparent: z
       .string()
       .min(1)
-      .optional()
+      .exactOptional()
       .describe('Of the span of the callback, where it was traced: the CloudEvents extension for distributed tracing.'),
-    tracestate: z.string().min(1).optional().describe('Beside traceparent, what tracing systems add to it.'),
+    tracestate: z.string().min(1).exactOptional().describe('Beside traceparent, what tracing systems add to it.'),
     data: z.strictObject({
       groupId: z.string().min(1),
       groupType: z.string().describe('Public, Private, ChatRoom, AVChatRoom, Community, …: an open set.'),
-      operator: z.string().optional().describe('Who did it; the service does not say who destroyed a group.'),
+      operator: z.string().exactOptional().describe('Who did it; the service does not say who destroyed a group.'),
       owner: z
         .string()
-        .optional()
+        .exactOptional()
         .describe(
           'Of created, destroyed, owner.changed and, where it differed, info.read: the owner, after a change the new one.',
         ),
-      previousOwner: z.string().optional().describe('Of owner.changed.'),
+      previousOwner: z.string().exactOptional().describe('Of owner.changed.'),
       changed: changedFields,
       occurredAt: z.int().nonnegative().describe('Milliseconds since 1970. Later wins; the id breaks ties.'),
       occurredAtFrom: z
@@ -73,9 +73,9 @@ export const canonicalEvent = z
         ),
       receivedAt: z.int().nonnegative().describe('Milliseconds since 1970.'),
       origin: z.strictObject({
-        platform: z.string().optional(),
-        clientIp: z.string().optional(),
-        requestId: z.string().optional(),
+        platform: z.string().exactOptional(),
+        clientIp: z.string().exactOptional(),
+        requestId: z.string().exactOptional(),
       }),
       extra: z
         .record(z.string(), z.unknown())
@@ -87,48 +87,13 @@ export const canonicalEvent = z
     description: 'Something happened to a chat group. CloudEvents 1.0, structured mode.',
   });
 
+export type CanonicalEvent = Readonly<z.output<typeof canonicalEvent>>;
 export type EventId = string;
-export type ChangedFields = {
-  -readonly [Field in ProfileField]?: string;
-} & { customFields?: Record<string, string> };
-
-export interface Origin {
-  platform?: string;
-  clientIp?: string;
-  requestId?: string;
-}
-
-export interface EventData {
-  readonly groupId: string;
-  readonly groupType: string;
-  readonly operator?: string;
-  readonly owner?: string;
-  readonly previousOwner?: string;
-  readonly changed: ChangedFields;
-  readonly occurredAt: number;
-  readonly occurredAtFrom: 'callback' | 'receipt' | 'read';
-  readonly receivedAt: number;
-  readonly origin: Origin;
-  readonly extra: Record<string, unknown>;
-}
-
+export type EventData = Readonly<CanonicalEvent['data']>;
+export type ChangedFields = EventData['changed'];
+export type Origin = EventData['origin'];
 /** The CloudEvents extension for distributed tracing, in the words of W3C Trace Context. */
-export interface TraceContext {
-  readonly traceparent?: string | undefined;
-  readonly tracestate?: string | undefined;
-}
-
-export interface CanonicalEvent extends TraceContext {
-  readonly specversion: '1.0';
-  readonly id: EventId;
-  readonly source: string;
-  readonly type: EventType;
-  readonly subject: string;
-  readonly time: string;
-  readonly datacontenttype: 'application/json';
-  readonly dataschema: string;
-  readonly data: EventData;
-}
+export type TraceContext = Pick<CanonicalEvent, 'traceparent' | 'tracestate'>;
 
 /** Wraps the data in its envelope. */
 export function groupEvent(type: EventType, sdkAppId: string, id: EventId, data: EventData): CanonicalEvent {

@@ -64,17 +64,18 @@ const known = {
   'address-in-use': { exit: 1 },
   'certificate-unusable': { exit: 2 },
   'command-failed': { exit: 1 },
-} as const satisfies Record<
-  string,
-  { status?: 400 | 401 | 403 | 404 | 405 | 413 | 503; admin?: 400 | 401 | 404 | 409 | 422 | 429; exit?: 1 | 2 }
->;
+} as const satisfies Record<string, Answers>;
+
+interface Answers {
+  readonly status?: 400 | 401 | 403 | 404 | 405 | 413 | 503;
+  readonly admin?: 400 | 401 | 404 | 409 | 422 | 429;
+  readonly exit?: 1 | 2;
+}
 
 export type FaultCode = keyof typeof known;
 
-/** Every code with its statuses and its exit, for the reference. */
-export const FAULTS: Readonly<
-  Record<FaultCode, { readonly status?: number; readonly admin?: number; readonly exit?: number }>
-> = known;
+/** Every code with its statuses and its exit. */
+export const FAULTS: Readonly<Record<FaultCode, Answers>> = known;
 
 /** A failure as a value: what went wrong, where, and what to do about it. */
 export interface Fault {
@@ -102,19 +103,9 @@ export type Checked<Value> =
 export const accepted = <Value>(value: Value): Checked<Value> => ({ ok: true, value });
 export const refused = (fault: HttpFault): { readonly ok: false; readonly fault: HttpFault } => ({ ok: false, fault });
 
-export function httpStatus(code: HttpFaultCode): 400 | 401 | 403 | 404 | 405 | 413 | 503 {
-  return known[code].status;
-}
-
-export function adminStatus(code: FaultCode): 400 | 401 | 404 | 409 | 422 | 429 | 503 {
-  const entry = known[code];
-  return 'admin' in entry ? entry.admin : 503;
-}
-
-export function exitCode(code: FaultCode): 1 | 2 {
-  const entry = known[code];
-  return 'exit' in entry ? entry.exit : 1;
-}
+export const httpStatus = (code: HttpFaultCode) => known[code].status;
+export const adminStatus = (code: FaultCode) => FAULTS[code].admin ?? 503;
+export const exitCode = (code: FaultCode) => FAULTS[code].exit ?? 1;
 
 /** A fault that the caller cannot decide about: it is thrown, and caught where answers or messages are made. */
 export class BridgeError extends Error {

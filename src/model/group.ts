@@ -1,55 +1,37 @@
 import { z } from 'zod';
-import type { CanonicalEvent, EventData, EventId } from './event.ts';
-import { PROFILE_FIELDS } from './event.ts';
+import { type CanonicalEvent, type EventData, type EventId, type EventType, PROFILE_FIELDS, profile } from './event.ts';
 
 /** The last change of a field: its time in milliseconds since 1970, and its event. */
-export type Version = readonly [occurredAt: number, eventId: EventId];
+export type Version = [occurredAt: number, eventId: EventId];
+
+const fields = {
+  groupId: z.string(),
+  groupType: z.string().exactOptional(),
+  ...profile,
+  customFields: z.record(z.string(), z.string()),
+  owner: z.string().exactOptional(),
+  lastOperator: z.string().exactOptional(),
+  updatedAt: z.iso.datetime().exactOptional().describe('When the latest change known of this group occurred.'),
+  destroyed: z.boolean(),
+  versions: z
+    .record(z.string(), z.tuple([z.int(), z.string()]))
+    .describe(
+      'For each field the [occurredAt, event id] of its last change; custom fields as customFields.<Key>, ' +
+        'and `created` for the creation, before which everything is forgotten.',
+    ),
+};
 
 /**
  * The merged state of one group: the Elasticsearch document of `content: groups`.
  * A field that no event has set is absent. Keys of other owners may stand beside these and are kept.
  */
-export const group = z
-  .looseObject({
-    groupId: z.string(),
-    groupType: z.string().optional(),
-    name: z.string().optional(),
-    introduction: z.string().optional(),
-    notification: z.string().optional(),
-    faceUrl: z.string().optional(),
-    customFields: z.record(z.string(), z.string()),
-    owner: z.string().optional(),
-    lastOperator: z.string().optional(),
-    updatedAt: z.iso.datetime().optional().describe('When the latest change known of this group occurred.'),
-    destroyed: z.boolean(),
-    versions: z
-      .record(z.string(), z.tuple([z.int(), z.string()]))
-      .describe(
-        'For each field the [occurredAt, event id] of its last change; custom fields as customFields.<Key>, ' +
-          'and `created` for the creation, before which everything is forgotten.',
-      ),
-  })
-  .meta({ title: 'group', description: 'The merged state of one chat group.' });
-
-export interface Group {
-  readonly groupId: string;
-  readonly groupType?: string;
-  readonly name?: string;
-  readonly introduction?: string;
-  readonly notification?: string;
-  readonly faceUrl?: string;
-  readonly customFields: Readonly<Record<string, string>>;
-  readonly owner?: string;
-  readonly lastOperator?: string;
-  readonly updatedAt?: string;
-  readonly destroyed: boolean;
-  readonly versions: Readonly<Record<string, Version>>;
-}
+export const group = z.looseObject(fields).meta({ title: 'group', description: 'The merged state of one chat group.' });
+export type Group = Readonly<z.output<z.ZodObject<typeof fields>>>;
 
 /** The parts of an event that a group is made of. */
-export interface GroupChange extends Pick<CanonicalEvent, 'id' | 'type' | 'time'> {
+type GroupChange = Pick<CanonicalEvent, 'id' | 'type' | 'time'> & {
   readonly data: Pick<EventData, 'groupType' | 'operator' | 'owner' | 'changed' | 'occurredAt'>;
-}
+};
 
 export function newGroup(groupId: string): Group {
   return { groupId, customFields: {}, destroyed: false, versions: {} };
@@ -72,38 +54,22 @@ export function merge(current: Group, event: GroupChange): Group {
   if (created !== undefined && isLater(created, version)) return current;
   const base = event.type === 'chat.group.created' && isLater(version, created) ? bornAt(current, version) : current;
 
-  const versions: Record<string, Version> = {};
-  const fields: Record<string, unknown> = {};
-  const customFields: [string, string][] = [];
-  const wins = (field: string): boolean => {
-    if (!isLater(version, base.versions[field])) return false;
-    versions[field] = version;
-    return true;
-  };
-  const set = (field: string, value: unknown): void => {
-    if (value !== undefined && wins(field)) fields[field] = value;
-  };
-
   const { changed, groupType, owner, operator } = event.data;
-  for (const field of PROFILE_FIELDS) set(field, changed[field]);
-  for (const [key, value] of Object.entries(changed.customFields ?? {})) {
-    if (wins(CUSTOM + key)) customFields.push([key, value]);
-  }
-  set('groupType', groupType);
-  if (event.type === 'chat.group.destroyed') set('destroyed', true);
-  else if (event.type === 'chat.group.created' || event.type === 'chat.group.info.read') set('destroyed', false);
-  // A destruction names the former owner, which is no change.
-  if (event.type !== 'chat.group.destroyed') set('owner', owner);
-  set('lastOperator', operator);
-  set('updatedAt', event.time);
-
-  if (base === current && Object.keys(versions).length === 0) return current;
-  return {
-    ...base,
-    ...fields,
-    ...(customFields.length > 0 && { customFields: { ...base.customFields, ...Object.fromEntries(customFields) } }),
-    versions: { ...base.versions, ...versions },
-  };
+  const told: Field[] = [
+    ...PROFILE_FIELDS.map((field): Field => [field, changed[field]]),
+    ...Object.entries(changed.customFields ?? {}).map(([key, value]): Field => [CUSTOM + key, value]),
+    ['groupType', groupType],
+    ['destroyed', DESTROYED.get(event.type)],
+    // A destruction names the former owner, which is no change.
+    ['owner', event.type === 'chat.group.destroyed' ? undefined : owner],
+    ['lastOperator', operator],
+    ['updatedAt', event.time],
+  ];
+  const news = told.filter(([field, value]) => value !== undefined && isLater(version, base.versions[field]));
+  if (base === current && news.length === 0) return current;
+  const versions: Group['versions'] = {};
+  for (const [field] of news) versions[field] = version;
+  return withFields(base, news, versions);
 }
 
 /**
@@ -119,19 +85,8 @@ export function join(current: Group, other: Group): Group {
       field !== 'created' && isLater(version, base.versions[field]) && (born === undefined || !isLater(born, version)),
   );
   if (base === current && news.length === 0) return current;
-
-  const fields: Record<string, unknown> = {};
-  const customFields: [string, string][] = [];
-  for (const [field] of news) {
-    if (!field.startsWith(CUSTOM)) fields[field] = other[field as keyof Group];
-    else customFields.push([field.slice(CUSTOM.length), other.customFields[field.slice(CUSTOM.length)] ?? '']);
-  }
-  return {
-    ...base,
-    ...fields,
-    customFields: { ...base.customFields, ...Object.fromEntries(customFields) },
-    versions: { ...base.versions, ...Object.fromEntries(news) },
-  };
+  const values = news.map(([field]): Field => [field, fieldOf(other, field)]);
+  return withFields(base, values, Object.fromEntries(news));
 }
 
 /**
@@ -140,22 +95,14 @@ export function join(current: Group, other: Group): Group {
  */
 export function repair(current: Group, other: Group): Group {
   const joined = join(current, other);
-  const fields: Record<string, unknown> = {};
-  const customFields: [string, string][] = [];
-  for (const [field, version] of Object.entries(other.versions)) {
-    const own = joined.versions[field];
-    if (field === 'created' || own === undefined || isLater(own, version)) continue;
-    if (!field.startsWith(CUSTOM)) {
-      const value = other[field as keyof Group];
-      if (joined[field as keyof Group] !== value) fields[field] = value;
-      continue;
-    }
-    const key = field.slice(CUSTOM.length);
-    const value = other.customFields[key];
-    if (value !== undefined && joined.customFields[key] !== value) customFields.push([key, value]);
-  }
-  if (Object.keys(fields).length === 0 && customFields.length === 0) return joined;
-  return { ...joined, ...fields, customFields: { ...joined.customFields, ...Object.fromEntries(customFields) } };
+  const values = Object.entries(other.versions)
+    .filter(([field, version]) => {
+      const own = joined.versions[field];
+      return field !== 'created' && own !== undefined && !isLater(own, version);
+    })
+    .map(([field]): Field => [field, fieldOf(other, field)])
+    .filter(([field, value]) => value !== fieldOf(joined, field) && (value !== undefined || !field.startsWith(CUSTOM)));
+  return values.length === 0 ? joined : withFields(joined, values, {});
 }
 
 /**
@@ -169,45 +116,69 @@ export function differences(copy: Group, state: Group): string[] {
     const there = copy.versions[field] ?? (own === undefined ? undefined : created);
     return there !== undefined && isLater(there, own);
   };
-  const registers = [...REGISTERS, 'destroyed'].filter(
-    (field) => (copy[field as keyof Group] ?? undefined) !== state[field as keyof Group] && !isAhead(field),
+  const custom = new Set([...Object.keys(state.customFields), ...Object.keys(copy.customFields)]);
+  return [...REGISTERS, 'destroyed', ...[...custom].map((key) => CUSTOM + key)].filter(
+    (field) => (fieldOf(copy, field) ?? undefined) !== fieldOf(state, field) && !isAhead(field),
   );
-  const keys = new Set([...Object.keys(state.customFields), ...Object.keys(copy.customFields)]);
-  const custom = [...keys].filter(
-    (key) => copy.customFields[key] !== state.customFields[key] && !isAhead(CUSTOM + key),
-  );
-  return [...registers, ...custom.map((key) => CUSTOM + key)];
 }
 
 /** Returns the group as if these fields had never been set, their versions included; `customFields` stands for all of them. */
 export function withoutFields(group: Group, fields: readonly string[]): Group {
-  const custom = fields.includes('customFields');
-  const goes = (field: string): boolean => fields.includes(field) || (custom && field.startsWith(CUSTOM));
-  const kept = Object.entries(group).filter(([field]) => field === 'customFields' || !fields.includes(field));
-  const versions = Object.entries(group.versions).filter(([field]) => !goes(field));
-  return {
-    ...(Object.fromEntries(kept) as unknown as Group),
-    customFields: custom ? {} : group.customFields,
-    versions: Object.fromEntries(versions),
-  };
+  const customGo = fields.includes('customFields');
+  return onlyFields(group, (field) => !(fields.includes(field) || (customGo && field.startsWith(CUSTOM))));
 }
-
-const CUSTOM = 'customFields.';
-const REGISTERS = [...PROFILE_FIELDS, 'groupType', 'owner', 'lastOperator', 'updatedAt'];
 
 /** Returns the group after a creation at `version`: only newer fields stay. `destroyed` and fields of others are kept. */
 function bornAt(current: Group, version: Version): Group {
-  const stands = (field: string): boolean => {
+  const newer = onlyFields(current, (field) => {
     const own = current.versions[field];
     return own !== undefined && isLater(own, version);
+  });
+  return { ...newer, versions: { ...newer.versions, created: version } };
+}
+
+const REGISTERS = [...PROFILE_FIELDS, 'groupType', 'owner', 'lastOperator', 'updatedAt'];
+const DESTROYED = new Map<EventType, boolean>([
+  ['chat.group.destroyed', true],
+  ['chat.group.created', false],
+  ['chat.group.info.read', false],
+]);
+
+/** A field with its value, in the words of `versions`: a custom field is `customFields.<Key>`. */
+type Field = [field: string, value: unknown];
+const CUSTOM = 'customFields.';
+
+function fieldOf(group: Group, field: string): unknown {
+  if (!field.startsWith(CUSTOM)) return group[field as keyof Group];
+  const key = field.slice(CUSTOM.length);
+  return Object.hasOwn(group.customFields, key) ? group.customFields[key] : undefined;
+}
+
+/** Returns the group with these values and, beside its own, these versions. */
+function withFields(base: Group, values: readonly Field[], versions: Group['versions']): Group {
+  const registers: Record<string, unknown> = {};
+  const custom: [key: string, value: string][] = [];
+  for (const [field, value] of values) {
+    if (!field.startsWith(CUSTOM)) registers[field] = value;
+    // A version without its value, as another's document may have it, stands for a cleared field.
+    else custom.push([field.slice(CUSTOM.length), (value ?? '') as string]);
+  }
+  return {
+    ...base,
+    ...registers,
+    ...(custom.length > 0 && { customFields: { ...base.customFields, ...Object.fromEntries(custom) } }),
+    versions: { ...base.versions, ...versions },
   };
-  const registers = new Set<string>(REGISTERS);
-  const kept = Object.entries(current).filter(([field]) => !registers.has(field) || stands(field));
-  const custom = Object.entries(current.customFields).filter(([key]) => stands(CUSTOM + key));
-  const versions = Object.entries(current.versions).filter(([field]) => stands(field));
+}
+
+/** Returns the group with those registers, custom fields and versions that `stays` keeps, and with all fields of others. */
+function onlyFields(group: Group, stays: (field: string) => boolean): Group {
+  const kept = Object.entries(group).filter(([field]) => !REGISTERS.includes(field) || stays(field));
+  const custom = Object.entries(group.customFields).filter(([key]) => stays(CUSTOM + key));
+  const versions = Object.entries(group.versions).filter(([field]) => stays(field));
   return {
     ...(Object.fromEntries(kept) as unknown as Group),
     customFields: Object.fromEntries(custom),
-    versions: { ...Object.fromEntries(versions), created: version },
+    versions: Object.fromEntries(versions),
   };
 }

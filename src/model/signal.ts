@@ -119,32 +119,29 @@ export type CallbackOutcome =
   | 'refused'
   | 'failed';
 export type SignalName = keyof Signals;
-type Listener = <Name extends SignalName>(name: Name, payload: Signals[Name]) => void;
+type Tap = <Name extends SignalName>(name: Name, payload: Signals[Name]) => void;
 
 export interface SignalBus {
-  emit<Name extends SignalName>(name: Name, payload: Signals[Name]): void;
-  /** Listens to one signal; returns what stops it. */
-  on<Name extends SignalName>(name: Name, listener: (payload: Signals[Name]) => void): () => void;
+  readonly emit: Tap;
+  /** Listens to one signal. */
+  on<Name extends SignalName>(name: Name, listener: (payload: Signals[Name]) => void): void;
   /** Listens to all of them. */
-  tap(listener: Listener): () => void;
+  tap(listener: Tap): void;
 }
 
 export function createSignals(): SignalBus {
-  const taps = new Set<Listener>();
-  const listeners = new Map<SignalName, Set<(payload: never) => void>>();
+  const taps: Tap[] = [];
+  const listeners = new Map<SignalName, ((payload: never) => void)[]>();
   return {
     emit(name, payload) {
       for (const listener of listeners.get(name) ?? []) listener(payload as never);
       for (const listener of taps) listener(name, payload);
     },
     on(name, listener) {
-      const others = listeners.get(name) ?? new Set();
-      listeners.set(name, others.add(listener));
-      return () => others.delete(listener);
+      listeners.set(name, [...(listeners.get(name) ?? []), listener]);
     },
     tap(listener) {
-      taps.add(listener);
-      return () => taps.delete(listener);
+      taps.push(listener);
     },
   };
 }
