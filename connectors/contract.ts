@@ -145,7 +145,7 @@ export interface Waiting {
   readonly entry: Entry;
   /** How many attempts failed; 0 where it only waits because an earlier event of its group does. */
   readonly attempts: number;
-  /** Milliseconds since 1970. */
+  /** By the clock that nobody sets: `Clock.elapsed`. */
   readonly dueAt: number;
   readonly fault: Fault;
 }

@@ -27,6 +27,7 @@ export interface Settlement {
 }
 
 export interface AttemptSettings {
+  /** By the clock that nobody sets. */
   readonly now: number;
   readonly retry: RetrySettings;
   readonly random: () => number;

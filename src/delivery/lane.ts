@@ -162,7 +162,7 @@ async function run(lane: LaneWork, requests: AskedRequest[]): Promise<void> {
     if (lane.ending === 'drain' && (!worked || lane.outage !== undefined || lane.resync !== undefined)) break;
     if (worked) continue;
     if (lane.state.kind === 'paused') await rest.until(MAX_REST_MS, false);
-    else await rest.until(Math.max(0, Math.min(waiting.nextDue() - ports.clock.now(), MAX_REST_MS)), true);
+    else await rest.until(Math.max(0, Math.min(waiting.nextDue() - ports.clock.elapsed(), MAX_REST_MS)), true);
   }
   lane.readBacks.refuse(ENDED);
   await lane.sink?.close();
@@ -223,7 +223,7 @@ async function rewind(lane: LaneWork, back: number): Promise<void> {
 }
 
 async function retryNow(lane: LaneWork, entries: readonly Entry[]): Promise<void> {
-  const now = lane.ports.clock.now();
+  const now = lane.ports.clock.elapsed();
   const again = entries.filter(({ seq }) => seq <= lane.cursor).map((entry) => triedAgain(entry, now));
   for (const held of again) lane.waiting.hold(held);
   await report(lane, { upTo: lane.cursor, waiting: again, dead: [], released: [] });

@@ -7,7 +7,7 @@ export type Side = 'source' | 'destination';
 export interface Outage {
   readonly side: Side;
   readonly fault: Fault;
-  /** When it began, in milliseconds since 1970. */
+  /** When it began, by the clock that nobody sets. */
   readonly since: number;
   readonly failures: number;
 }

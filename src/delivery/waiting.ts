@@ -63,7 +63,7 @@ export function createWaitingEntries() {
       }
       return found;
     },
-    /** Returns when the next one is due, in ms since 1970; Infinity when nothing waits. */
+    /** Returns when the next one is due; Infinity when nothing waits. */
     nextDue(): number {
       let next = Number.POSITIVE_INFINITY;
       for (const [head] of queues.values()) next = Math.min(next, head?.dueAt ?? next);

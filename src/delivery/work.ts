@@ -81,20 +81,24 @@ export function become(lane: LaneWork, next: LaneState): void {
 export async function backOff(lane: LaneWork, side: Side, fault: Fault, afterMs = 0): Promise<void> {
   const { connector, retry } = lane.settings;
   const { clock, signals, random } = lane.ports;
-  const outage = failed(lane.outage, side, fault, clock.now());
+  const outage = failed(lane.outage, side, fault, clock.elapsed());
   lane.outage = outage;
   lane.readBacks.refuse(fault);
   const retryInMs = restAfter(outage, afterMs, retry, random);
   signals.emit('lane.unreachable', { connector, fault, attempt: outage.failures, retryInMs });
-  const retryAt = clock.now() + retryInMs;
-  if (lane.state.kind !== 'paused') become(lane, { kind: 'waiting', fault, since: outage.since, retryAt });
+  const now = clock.now();
+  const since = now - (clock.elapsed() - outage.since);
+  if (lane.state.kind !== 'paused') become(lane, { kind: 'waiting', fault, since, retryAt: now + retryInMs });
   await lane.rest.until(retryInMs, false);
 }
 
 function reached(lane: LaneWork, side: Side): void {
   const { outage, ports, settings } = lane;
   if (outage?.side === side) {
-    ports.signals.emit('lane.recovered', { connector: settings.connector, downMs: ports.clock.now() - outage.since });
+    ports.signals.emit('lane.recovered', {
+      connector: settings.connector,
+      downMs: ports.clock.elapsed() - outage.since,
+    });
     lane.outage = undefined;
   }
   const { kind } = lane.state;
@@ -108,7 +112,7 @@ export async function step(lane: LaneWork): Promise<boolean> {
   const { sink, signal, waiting, settings, ports } = lane;
   await lane.readBacks.answer(sink, signal);
   if (lane.resync !== undefined) await bringPage(lane, sink, lane.resync);
-  const retried = waiting.due(ports.clock.now(), settings.batch.maxEvents);
+  const retried = waiting.due(ports.clock.elapsed(), settings.batch.maxEvents);
   const taken = await take(lane, settings.batch.maxEvents - retried.length, sink);
   if (signal.aborted) return false;
   if (retried.length === 0 && taken.length === 0) return lane.resync !== undefined || lane.outage !== undefined;
@@ -206,7 +210,7 @@ async function untraced(
 async function settle(lane: LaneWork, delivery: Delivery): Promise<void> {
   const { connector, retry } = lane.settings;
   const { clock, signals, random } = lane.ports;
-  const settlement = settleDelivery(delivery, lane.waiting, { now: clock.now(), retry, random });
+  const settlement = settleDelivery(delivery, lane.waiting, { now: clock.elapsed(), retry, random });
   const { waiting, dead, released, delivered, superseded, receivedAt } = settlement;
   for (const { entry, attempts, fault } of dead) {
     signals.emit('lane.dead-letter', { connector, eventId: entry.id, groupId: entry.groupId, attempts, fault });

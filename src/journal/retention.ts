@@ -13,7 +13,7 @@ export interface RetentionSettings {
 export interface RetentionPorts {
   readonly journal: Pick<Journal, 'fill' | 'prune'>;
   readonly reader: Pick<DeliveryReader, 'cursor' | 'seqAt'>;
-  readonly clock: Clock;
+  readonly clock: Pick<Clock, 'now' | 'sleep'>;
   readonly signals: SignalBus;
 }
 

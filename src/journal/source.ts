@@ -1,33 +1,56 @@
-import type { Holds, Report, Source } from '../../connectors/contract.ts';
+import type { Holds, Report, Source, Waiting } from '../../connectors/contract.ts';
+import type { Clock } from '../model/clock.ts';
 import type { JournalReport } from './deliveries.ts';
 import type { DeliveryReader } from './reads.ts';
+
+export interface JournalSourcePorts {
+  readonly reader: Pick<DeliveryReader, 'head' | 'merged' | 'read' | 'readHeads'>;
+  readonly clock: Pick<Clock, 'now' | 'elapsed'>;
+  post(report: JournalReport): void;
+}
 
 /**
  * The journal as one lane reads it. Merged groups are written late, so that a lane whose sink holds groups is given each
  * event only once the group that can be read holds it; and it is given no text that nobody looks into.
  */
-export function createJournalSource(
-  reader: Pick<DeliveryReader, 'head' | 'merged' | 'read' | 'readHeads'>,
-  connector: string,
-  holds: Holds,
-  post: (report: JournalReport) => void,
-): Source {
+export function createJournalSource(connector: string, holds: Holds, ports: JournalSourcePorts): Source {
+  const { reader, clock, post } = ports;
   const end = holds === 'groups' ? reader.merged : reader.head;
   const read = holds === 'groups' ? reader.readHeads : reader.read;
   return {
     available: (after) => end() - after,
     next: (after, limit) => read(after, limit, end()),
-    settle: (report) => post(toJournalReport(connector, report)),
+    settle: (report) => post(toJournalReport(connector, report, clock.now() - clock.elapsed())),
   };
 }
 
-/** Names entries by seq: the thread that writes has their events. */
-function toJournalReport(connector: string, { upTo, rewind, waiting, dead, released }: Report): JournalReport {
+/**
+ * Returns the entries that wait, by the clock that nobody sets. Rows hold the wall clock, which may have been set back
+ * since: nothing waits longer than `maxMs`.
+ */
+export function waitingEntries(
+  reader: Pick<DeliveryReader, 'waiting'>,
+  connector: string,
+  clock: Pick<Clock, 'now' | 'elapsed'>,
+  maxMs: number,
+): Waiting[] {
+  const [now, elapsed] = [clock.now(), clock.elapsed()];
+  return reader.waiting(connector).map((held) => ({ ...held, dueAt: elapsed + Math.min(held.dueAt - now, maxMs) }));
+}
+
+/** Names entries by seq: the thread that writes has their events. `epoch` makes wall-clock times of the lane's. */
+function toJournalReport(connector: string, report: Report, epoch: number): JournalReport {
+  const { upTo, rewind, waiting, dead, released } = report;
   return {
     connector,
     upTo,
     ...(rewind !== undefined && { rewind }),
-    waiting: waiting.map(({ entry, attempts, dueAt, fault }) => ({ seq: entry.seq, attempts, dueAt, fault })),
+    waiting: waiting.map(({ entry, attempts, dueAt, fault }) => ({
+      seq: entry.seq,
+      attempts,
+      dueAt: Math.round(dueAt + epoch),
+      fault,
+    })),
     dead: dead.map(({ entry, attempts, fault }) => ({ seq: entry.seq, attempts, fault })),
     released,
   };

@@ -50,7 +50,7 @@ const HOUR_SLOTS = 360;
 const slotOf = ({ at }: Snapshot): number => Math.floor(at / SLOT_MS);
 
 /** Takes snapshots until `signal` aborts. */
-export function keepStats(registry: Registry, clock: Clock, signal: AbortSignal): Stats {
+export function keepStats(registry: Registry, clock: Pick<Clock, 'now' | 'sleep'>, signal: AbortSignal): Stats {
   let snapshots: Snapshot[] = [];
   const keep = async (): Promise<void> => {
     while (!signal.aborted) {

@@ -16,7 +16,7 @@ import type { JournalReport } from '../../src/journal/deliveries.ts';
 import { createGroupReader } from '../../src/journal/groups.ts';
 import { createDeliveryReader } from '../../src/journal/reads.ts';
 import { prunePass } from '../../src/journal/retention.ts';
-import { createJournalSource } from '../../src/journal/source.ts';
+import { createJournalSource, waitingEntries } from '../../src/journal/source.ts';
 import { systemClock } from '../../src/model/clock.ts';
 import type { Entry } from '../../src/model/entry.ts';
 import type { Outcome } from '../../src/model/outcome.ts';
@@ -105,6 +105,7 @@ function lanesTo(destinations: Record<string, Destination>) {
   const stop = new AbortController();
   const clock = {
     now: Date.now,
+    elapsed: () => performance.now(),
     sleep: (ms: number, signal?: AbortSignal) =>
       new Promise<void>((resolve) => {
         sleeping.push({ ms, end: resolve });
@@ -116,8 +117,12 @@ function lanesTo(destinations: Record<string, Destination>) {
   };
   const lanes = createLanes((connector, config, from, heard) => {
     const place = destinations[config.path as string] as Destination;
-    const source = createJournalSource(opened.reader, connector, place.holds, (report) => {
-      if (heard()) reports.push(report);
+    const source = createJournalSource(connector, place.holds, {
+      reader: opened.reader,
+      clock,
+      post(report) {
+        if (heard()) reports.push(report);
+      },
     });
     return startLane(
       { connector, batch: config.batch, retry: config.retry, filter: compileFilter({}) },
@@ -136,7 +141,7 @@ function lanesTo(destinations: Record<string, Destination>) {
       },
       {
         paused: false,
-        from: from ?? { cursor: opened.reader.cursor(connector), waiting: opened.reader.waiting(connector) },
+        from: from ?? { cursor: opened.reader.cursor(connector), waiting: waitingEntries(opened.reader, connector, clock, 30_000) },
       },
       stop.signal,
     );

@@ -58,6 +58,7 @@ function harness(
   const seen: { name: string; payload: unknown }[] = [];
   const slept: number[] = [];
   let now = 1_000;
+  let skew = 0;
   let opens = 0;
   let closes = 0;
 
@@ -109,7 +110,11 @@ function harness(
     events.slice(after, Math.min(after + limit, upTo)).map((event, index) => entryOf(after + index + 1, event));
   const merged = options.merged ?? (() => events.length);
   const journal: Source = {
-    ...createJournalSource({ head: () => events.length, merged, read, readHeads: read }, 'c', sink.holds, () => {}),
+    ...createJournalSource('c', sink.holds, {
+      reader: { head: () => events.length, merged, read, readHeads: read },
+      clock: { now: () => now, elapsed: () => now },
+      post: () => {},
+    }),
     settle: (report) => void reports.push(report),
   };
   const stop = new AbortController();
@@ -123,6 +128,9 @@ function harness(
     seen,
     slept,
     stop,
+    setClock: (ms: number) => {
+      skew += ms;
+    },
     opened: () => opens,
     closed: () => closes,
     append(...more: CanonicalEvent[]) {
@@ -149,7 +157,9 @@ function harness(
             get: (wanted) => groups.find(({ groupId }) => groupId === wanted),
           },
           clock: {
-            now: () => now,
+            // Somebody may set it; delays are by the other.
+            now: () => now + skew,
+            elapsed: () => now,
             async sleep(ms, signal) {
               // A lane with nothing to do sleeps longest, and only until it is woken.
               if (ms >= 60_000) {
@@ -358,6 +368,17 @@ describe('one event', () => {
     expect(made.delivered).toEqual(ids(A2, B1));
     expect(made.reports[0]?.dead).toMatchObject([{ entry: { seq: 1 }, attempts: 1, fault: FAULT }]);
     expect(made.of('lane.dead-letter')).toMatchObject([{ eventId: A1.id, attempts: 1, fault: FAULT }]);
+  });
+
+  test('that waits for its retry does not wait longer when the clock is set back by an hour', async () => {
+    const made = harness((batch, call) => {
+      if (call === 1) made.setClock(-3_600_000);
+      return all(call === 1 ? RETRY : DELIVERED)(batch, call);
+    });
+    made.append(A1);
+    run(made);
+    await expect.poll(() => made.delivered).toEqual(ids(A1));
+    expect(made.slept).toEqual([50]);
   });
 
   test('that the connector forgot to settle is tried again', async () => {

@@ -34,7 +34,8 @@ export function walkThrough(
   const environment = { ...process.env, NO_COLOR: '1', ...env };
   const program = `'${process.execPath}' '${resolve('src/cli.ts')}'`;
   const shell = (commands: string): string[] => [
-    ...['-euo', 'pipefail', '-c'],
+    // With a socket for its input, bash would take itself for a remote shell and read a person's start-up file.
+    ...['--norc', '-euo', 'pipefail', '-c'],
     commands
       .replaceAll('npm run bridge --', program)
       .replaceAll(/npm start(?: --)?/g, `exec ${program} start`)

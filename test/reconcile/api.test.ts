@@ -22,6 +22,7 @@ function hastyClock(): Clock & { readonly slept: number[] } {
   return {
     slept,
     now: Date.now,
+    elapsed: () => performance.now(),
     sleep: (ms) => {
       slept.push(ms);
       return Promise.resolve();

@@ -11,7 +11,7 @@ const START = 1_700_000_000_000;
 async function kept() {
   let now = START;
   let wake = (): void => {};
-  const clock: Clock = {
+  const clock: Pick<Clock, 'now' | 'sleep'> = {
     now: () => now,
     sleep: () =>
       new Promise((resolve) => {

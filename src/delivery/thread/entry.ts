@@ -4,7 +4,7 @@ import { holdsOf, openSink } from '../../../connectors/index.ts';
 import { openReader } from '../../journal/database.ts';
 import { createGroupReader } from '../../journal/groups.ts';
 import { createDeliveryReader } from '../../journal/reads.ts';
-import { createJournalSource } from '../../journal/source.ts';
+import { createJournalSource, waitingEntries } from '../../journal/source.ts';
 import { systemClock } from '../../model/clock.ts';
 import { createSignals } from '../../model/signal.ts';
 import { flushTraces, traceDelivery } from '../../telemetry/trace.ts';
@@ -34,9 +34,14 @@ function startThread(port: MessagePort, { journalFile, connectors, announced }: 
       clock: systemClock,
       note: (message: string): void => emit('lane.note', { connector, message }),
     };
-    const source = createJournalSource(journal, connector, holdsOf(config.kind, config), (report) => {
-      if (heard()) post({ kind: 'settled', report });
+    const source = createJournalSource(connector, holdsOf(config.kind, config), {
+      reader: journal,
+      clock: systemClock,
+      post(report) {
+        if (heard()) post({ kind: 'settled', report });
+      },
     });
+    const waiting = () => waitingEntries(journal, connector, systemClock, config.retry.maxMs);
     return startLane(
       { connector, batch: config.batch, retry: config.retry, filter: compileFilter(config.filter) },
       {
@@ -50,7 +55,7 @@ function startThread(port: MessagePort, { journalFile, connectors, announced }: 
       },
       {
         paused: journal.paused(connector),
-        from: from ?? { cursor: journal.cursor(connector), waiting: journal.waiting(connector) },
+        from: from ?? { cursor: journal.cursor(connector), waiting: waiting() },
       },
       stop.signal,
     );
