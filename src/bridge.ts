@@ -191,7 +191,7 @@ function createReceiverRoom(base: Base, { journal, reader }: JournalRoom) {
       });
       limitConnections(server, maxConnections, signals);
       if (tls && certificate && 'setSecureContext' in server) {
-        keepCertificate(server, tls, certificate, signals, stopping.signal);
+        keepCertificate(server, certificate, signals, stopping.signal);
         signals.emit('tls.loaded', { file: tls.certFile, notAfter: certificate.notAfter });
       }
       origin = `${tls ? 'https' : 'http'}://${urlHost(host)}:${bound}`;

@@ -1,4 +1,4 @@
-import { createHash, X509Certificate } from 'node:crypto';
+import { hash, X509Certificate } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import type { Server } from 'node:https';
 import { createSecureContext, type SecureContextOptions } from 'node:tls';
@@ -14,31 +14,23 @@ export interface CertificateFiles {
   readonly clientCaFile?: string | undefined;
 }
 
-export interface Certificate {
-  readonly options: SecureContextOptions;
-  /** When the server's own certificate, the first in the file, expires; milliseconds since 1970. */
-  readonly notAfter: number;
-  /** Identifies the content of all files, so that a change can be told from a mere touch. */
-  readonly digest: string;
-}
+export type Certificate = ReturnType<typeof readCertificate>;
 
 /** Reads the files and tries whether they fit together. Throws a BridgeError (`certificate-unusable`) that names the setting. */
-export function readCertificate(files: CertificateFiles): Certificate {
+export function readCertificate(files: CertificateFiles) {
   const { certFile, keyFile, clientCaFile } = files;
-  const cert = tried('receiver.tls.certFile', certFile, () => readFileSync(certFile));
-  const notAfter = tried('receiver.tls.certFile', certFile, () => new X509Certificate(cert).validToDate.getTime());
-  const key = tried('receiver.tls.keyFile', keyFile, () => readFileSync(keyFile));
+  const cert = readAuthority('receiver.tls.certFile', certFile);
+  const key = tried('receiver.tls.keyFile', keyFile, () => readFileSync(keyFile, 'utf8'));
   const ca = clientCaFile && readAuthority('receiver.tls.clientCaFile', clientCaFile);
-  const options = { cert, key, ca, passphrase: files.keyPassphrase };
+  const options: SecureContextOptions = { cert, key, ca, passphrase: files.keyPassphrase };
   tried('receiver.tls.keyFile', keyFile, () => createSecureContext(options));
   return {
+    files,
     options,
-    notAfter,
-    digest: createHash('sha256')
-      .update(cert)
-      .update(key)
-      .update(ca ?? '')
-      .digest('hex'),
+    /** When the server's own certificate, the first in the file, expires; milliseconds since 1970. */
+    notAfter: new X509Certificate(cert).validToDate.getTime(),
+    /** Identifies the content of all files, so that a change can be told from a mere touch. */
+    digest: hash('sha256', [cert, key, ca].join('\n')),
   };
 }
 
@@ -72,8 +64,7 @@ const LOOK_MS = 1_000;
  */
 export function keepCertificate(
   server: Server,
-  files: CertificateFiles,
-  first: Certificate,
+  { files, ...first }: Certificate,
   signals: SignalBus,
   signal: AbortSignal,
 ): void {
@@ -100,10 +91,6 @@ export function keepCertificate(
 }
 
 function stamps(paths: readonly string[]): string {
-  return paths
-    .map((path) => {
-      const stat = statSync(path, { bigint: true, throwIfNoEntry: false });
-      return stat === undefined ? 'none' : `${stat.ino}-${stat.size}-${stat.mtimeNs}`;
-    })
-    .join(' ');
+  const stats = paths.map((path) => statSync(path, { bigint: true, throwIfNoEntry: false }));
+  return stats.map((stat) => `${stat?.ino}-${stat?.size}-${stat?.mtimeNs}`).join(' ');
 }

@@ -15,17 +15,15 @@ interface Connection {
  * alive between two requests. Only when all are busy is the new one turned away.
  */
 export function limitConnections(server: Server, most: number, signals: SignalBus): void {
-  // Kept in the order of their last request, the oldest first.
-  const connections = new Set<Connection>();
-  const connectionOf = new WeakMap<Socket, Connection>();
-  const byAddress = new Map<string, Connection>();
+  // By the addresses of both ends, since TLS requests come on a socket of their own on top of the connected one. In the order
+  // of their last request, the oldest first.
+  const connections = new Map<string, Connection>();
 
   const makeRoom = (): boolean => {
-    for (const connection of connections) {
-      const { socket, response } = connection;
+    for (const [addresses, { socket, response }] of connections) {
       const busy = response?.req.complete === true && !response.writableFinished && !response.destroyed;
       if (busy) continue;
-      connections.delete(connection);
+      connections.delete(addresses);
       socket.destroy();
       return true;
     }
@@ -41,35 +39,27 @@ export function limitConnections(server: Server, most: number, signals: SignalBu
         return;
       }
     }
+    const addresses = addressesOf(socket);
     const connection: Connection = { socket, response: undefined };
-    connections.add(connection);
-    connectionOf.set(socket, connection);
-    const address = addressOf(socket);
-    byAddress.set(address, connection);
+    connections.set(addresses, connection);
     socket.once('close', () => {
-      connections.delete(connection);
-      if (byAddress.get(address) === connection) byAddress.delete(address);
+      if (connections.get(addresses) === connection) connections.delete(addresses);
     });
   });
-  // TLS requests come on a socket of their own on top of the connected one; both have the same addresses.
-  server.on('secureConnection', (secured: Socket) => {
-    const connection = byAddress.get(addressOf(secured));
-    if (connection !== undefined) connectionOf.set(secured, connection);
-  });
-  const onClose = function (this: ServerResponse): void {
-    const connection = connectionOf.get(this.req.socket);
-    if (connection?.response === this) connection.response = undefined;
-  };
   server.on('request', ({ socket }: IncomingMessage, response: ServerResponse) => {
-    const connection = connectionOf.get(socket);
+    const addresses = addressesOf(socket);
+    const connection = connections.get(addresses);
     // It is missing if it was evicted meanwhile.
-    if (connection === undefined || !connections.delete(connection)) return;
+    if (connection === undefined) return;
+    connections.delete(addresses);
+    connections.set(addresses, connection);
     connection.response = response;
-    connections.add(connection);
-    response.on('close', onClose);
+    response.once('close', () => {
+      if (connection.response === response) connection.response = undefined;
+    });
   });
 }
 
-function addressOf({ remoteAddress, remotePort }: Socket): string {
-  return `${remoteAddress}|${remotePort}`;
+function addressesOf({ remoteAddress, remotePort, localAddress }: Socket): string {
+  return `${remoteAddress}|${remotePort}|${localAddress}`;
 }

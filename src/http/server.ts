@@ -1,4 +1,5 @@
-import { createServer, type RequestListener, type Server, type ServerOptions, type ServerResponse } from 'node:http';
+import { once } from 'node:events';
+import { createServer, type RequestListener, type Server, type ServerOptions } from 'node:http';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -19,6 +20,8 @@ const SERVER_OPTIONS: ServerOptions = {
   requireHostHeader: false,
 };
 const HANDSHAKE_MS = 10_000;
+/** Of the answer to what is no HTTP request. */
+const CLOSING = { 'content-type': 'application/json', connection: 'close' };
 
 export interface ListenOptions {
   readonly host: string;
@@ -34,64 +37,42 @@ export interface ListenOptions {
   onHandshakeFailed?(message: string): void;
 }
 
-/** A server that listens; `port` is the real one, also when 0 was asked for. */
-export interface Listening {
-  readonly server: Server | TlsServer;
-  readonly port: number;
-}
-
-/** Serves `fetch` by HTTP or HTTPS. Throws a BridgeError (`address-in-use`) when it cannot listen. */
-export function listen(fetch: Fetch, options: ListenOptions): Promise<Listening> {
-  const { host, port, malformedBody, onHandshakeFailed } = options;
+/** Serves `fetch` by HTTP or HTTPS; `port` is the real one, also when 0 was asked for. Throws a BridgeError (`address-in-use`). */
+export async function listen(
+  fetch: Fetch,
+  options: ListenOptions,
+): Promise<{ readonly server: Server | TlsServer; readonly port: number }> {
+  const { host, port, malformedBody, certificate, keepAliveMs = KEEP_ALIVE_MS } = options;
   const handle = getRequestListener(fetch, {
     hostname: host,
     errorHandler: (thrown) =>
-      new Response(malformedBody(`not a request: ${messageOf(thrown)}`), {
-        status: 400,
-        headers: { 'content-type': 'application/json', connection: 'close' },
-      }),
+      new Response(malformedBody(`not a request: ${messageOf(thrown)}`), { status: 400, headers: CLOSING }),
   });
   const listener: RequestListener = (request, response) => {
     if (request.headers.host === undefined && request.httpVersion === '1.1') {
-      endConnection(response, malformedBody('not an HTTP/1.1 request: Host is missing'));
+      const body = malformedBody('not an HTTP/1.1 request: Host is missing');
+      response.writeHead(400, { ...CLOSING, 'content-length': Buffer.byteLength(body) }).end(body);
     } else void handle(request, response);
   };
-  const server = createListener(options, listener);
+  const settings = { ...SERVER_OPTIONS, keepAliveTimeout: keepAliveMs };
+  const requestCert = certificate?.options.ca !== undefined;
+  const server = certificate
+    ? createTlsServer({ ...settings, ...certificate.options, handshakeTimeout: HANDSHAKE_MS, requestCert }, listener)
+    : createServer(settings, listener);
   // Some callers half-close their side after the request. By default Node would then close the other, before the answer.
   Object.assign(server, { httpAllowHalfOpen: true });
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => answerClientError(error, socket, malformedBody));
   // An unknown expectation need not be met (RFC 9110, 10.1.1); Node would answer 417 by itself.
   server.on('checkExpectation', listener);
-  server.on('tlsClientError', (error: Error) => onHandshakeFailed?.(error.message));
-  return new Promise((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      const message = `cannot listen on ${host}:${port}: ${error.message}`;
-      const suggestion = 'another process listens there, or the host is not one of this machine: choose another';
-      reject(new BridgeError({ code: 'address-in-use', message, suggestion }));
-    });
-    server.listen(port, host, () => {
-      server.removeAllListeners('error');
-      resolve({ server, port: (server.address() as AddressInfo).port });
-    });
-  });
-}
-
-function createListener(options: ListenOptions, listener: RequestListener): Server | TlsServer {
-  const { certificate, keepAliveMs = KEEP_ALIVE_MS } = options;
-  const settings = { ...SERVER_OPTIONS, keepAliveTimeout: keepAliveMs };
-  if (certificate === undefined) return createServer(settings, listener);
-  const requestCert = certificate.options.ca !== undefined;
-  const tls = { ...certificate.options, handshakeTimeout: HANDSHAKE_MS, requestCert };
-  return createTlsServer({ ...settings, ...tls }, listener);
-}
-
-function endConnection(response: ServerResponse, body: string): void {
-  response.writeHead(400, {
-    'content-type': 'application/json',
-    'content-length': Buffer.byteLength(body),
-    connection: 'close',
-  });
-  response.end(body);
+  server.on('tlsClientError', (error: Error) => options.onHandshakeFailed?.(error.message));
+  try {
+    await once(server.listen(port, host), 'listening');
+  } catch (thrown) {
+    const message = `cannot listen on ${host}:${port}: ${messageOf(thrown)}`;
+    const suggestion = 'another process listens there, or the host is not one of this machine: choose another';
+    throw new BridgeError({ code: 'address-in-use', message, suggestion });
+  }
+  return { server, port: (server.address() as AddressInfo).port };
 }
 
 /** Answers what Node's parser refuses: bad HTTP, headers that are too large or too slow. */
@@ -107,9 +88,9 @@ function answerClientError(
     return;
   }
   const body = malformedBody(`not an HTTP request: ${error.message}`);
-  socket.end(
-    `HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
-  );
+  const headers = Object.entries({ ...CLOSING, 'content-length': Buffer.byteLength(body) });
+  const lines = ['HTTP/1.1 400 Bad Request', ...headers.map(([name, value]) => `${name}: ${value}`)];
+  socket.end(`${lines.join('\r\n')}\r\n\r\n${body}`);
 }
 
 /** Takes no new connections, lets requests in flight end for at most `ms`, then cuts the remaining ones. */

@@ -12,12 +12,9 @@ export function callerOf(
   proxies: BlockList | undefined,
 ): string | undefined {
   if (proxies === undefined || forwardedFor === undefined || !contains(proxies, peer)) return peer;
-  let caller = peer;
-  for (const hop of forwardedFor.split(',').reverse()) {
-    caller = addressIn(hop.trim());
-    if (!contains(proxies, caller)) return caller;
-  }
-  return caller;
+  const hops = forwardedFor.split(',').map((hop) => addressIn(hop.trim()));
+  const nearest = hops.findLastIndex((hop) => !contains(proxies, hop));
+  return hops[Math.max(nearest, 0)];
 }
 
 /** Drops the port that some proxies add: `192.0.2.1:443`, `[2001:db8::1]:443`. */

@@ -1,17 +1,11 @@
 import { hash, timingSafeEqual } from 'node:crypto';
 import type { HttpFault } from '../model/fault.ts';
+import type { ReceiverSettings } from './context.ts';
 import type { CallbackQuery } from './query.ts';
 
 /** Returns the Sign of the vendor's protocol: lowercase hex SHA-256 of Token + RequestTime. */
 export function signOf(token: string, requestTime: string): string {
   return hash('sha256', token + requestTime, 'hex');
-}
-
-/** The settings of the check of a Sign. */
-export interface SignSettings {
-  readonly tokens: readonly string[];
-  /** The most that RequestTime may differ from this clock, in milliseconds. */
-  readonly windowMs: number;
 }
 
 /** Returns undefined when the callback is one of this app. */
@@ -28,7 +22,7 @@ export function checkApp({ sdkAppId }: CallbackQuery, own: string): HttpFault | 
 /** Returns undefined when the Sign is right for one of the tokens. `now` is in milliseconds. */
 export function checkSign(
   query: CallbackQuery,
-  { tokens, windowMs }: SignSettings,
+  { tokens, windowMs }: NonNullable<ReceiverSettings['sign']>,
   now: number,
 ): HttpFault | undefined {
   const { sign, requestTime } = query;
@@ -50,17 +44,15 @@ export function checkSign(
     };
   }
   const given = Buffer.from(sign.toLowerCase());
-  let right = false;
-  for (const token of tokens) {
+  // Tries every token, so that the time taken tells nothing.
+  const right = tokens.map((token) => {
     const wanted = Buffer.from(signOf(token, requestTime));
-    // Tries every token, so that the time taken tells nothing.
-    right = (given.length === wanted.length && timingSafeEqual(given, wanted)) || right;
-  }
-  return right
-    ? undefined
-    : {
-        code: 'sign-wrong',
-        message: 'Sign is wrong',
-        suggestion: 'compare app.callbackTokens with the token in the vendor’s console',
-      };
+    return given.length === wanted.length && timingSafeEqual(given, wanted);
+  });
+  if (right.includes(true)) return undefined;
+  return {
+    code: 'sign-wrong',
+    message: 'Sign is wrong',
+    suggestion: 'compare app.callbackTokens with the token in the vendor’s console',
+  };
 }

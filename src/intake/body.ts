@@ -1,21 +1,13 @@
 import { accepted, type Checked, refused } from '../model/fault.ts';
 
 /** Bounds the arrival of a body. The service itself gives up after 2 s. */
-export const BODY_TIMEOUT_MS = 5_000;
-
-interface Arriving {
-  readonly since: number;
-  giveUp(): void;
-}
-const LOOK_MS = 250;
+const BODY_TIMEOUT_MS = 5_000;
 
 /**
  * Creates a reader of whole bodies: at most `maxBytes`, within BODY_TIMEOUT_MS. It believes the Content-Length (`length`)
  * only when that is too much.
  */
-export function createBodyReader(
-  maxBytes: number,
-): (request: Request, length: string | undefined) => Promise<Checked<Uint8Array>> {
+export function createBodyReader(maxBytes: number) {
   const tooLarge = refused({
     code: 'body-too-large',
     message: `the body is larger than ${maxBytes} bytes`,
@@ -25,37 +17,22 @@ export function createBodyReader(
     code: 'body-incomplete',
     message: `the body did not arrive within ${BODY_TIMEOUT_MS / 1000} s`,
   });
-  // Oldest first. One timer looks at all of them: most bodies are there at once, and a timer for each would cost more than reading.
-  const arriving = new Set<Arriving>();
-  let looking: NodeJS.Timeout | undefined;
-  const look = (): void => {
-    const latest = performance.now() - BODY_TIMEOUT_MS;
-    for (const one of arriving) {
-      if (one.since > latest) break;
-      arriving.delete(one);
-      one.giveUp();
-    }
-    if (arriving.size > 0) return;
-    clearInterval(looking);
-    looking = undefined;
-  };
-
-  return (request, length) => {
-    if (length !== undefined && Number(length) > maxBytes) return Promise.resolve(tooLarge);
-    return new Promise((resolve) => {
-      const one: Arriving = { since: performance.now(), giveUp: () => resolve(tooSlow) };
-      arriving.add(one);
-      looking ??= setInterval(look, LOOK_MS).unref();
-      const settle = (read: Checked<Uint8Array>): void => {
-        arriving.delete(one);
-        resolve(read);
-      };
-      const broken = (thrown: unknown): void =>
-        settle(refused({ code: 'body-incomplete', message: `the body broke off: ${(thrown as Error).message}` }));
+  return async (request: Request, length: string | undefined): Promise<Checked<Uint8Array>> => {
+    if (Number(length) > maxBytes) return tooLarge;
+    const { promise: late, resolve } = Promise.withResolvers<Checked<never>>();
+    const timer = setTimeout(resolve, BODY_TIMEOUT_MS, tooSlow);
+    try {
       // HTTP framing enforces a length that fits; a chunked body is counted as it comes.
-      if (length === undefined) readChunked(request, maxBytes, tooLarge).then(settle, broken);
-      else request.arrayBuffer().then((whole) => settle(accepted(new Uint8Array(whole))), broken);
-    });
+      const whole =
+        length === undefined
+          ? readChunked(request, maxBytes, tooLarge)
+          : request.arrayBuffer().then((bytes) => accepted(new Uint8Array(bytes)));
+      return await Promise.race([whole, late]);
+    } catch (thrown) {
+      return refused({ code: 'body-incomplete', message: `the body broke off: ${(thrown as Error).message}` });
+    } finally {
+      clearTimeout(timer);
+    }
   };
 }
 

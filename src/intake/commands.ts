@@ -1,5 +1,11 @@
 import { z } from 'zod';
-import { type ChangedFields, type EventType, MAX_GROUP_ID_BYTES } from '../model/event.ts';
+import {
+  type ChangedFields,
+  type EventType,
+  MAX_GROUP_ID_BYTES,
+  PROFILE_FIELDS,
+  type ProfileField,
+} from '../model/event.ts';
 import { accepted, type Checked, refused } from '../model/fault.ts';
 
 /** The callback this bridge exists for. */
@@ -14,23 +20,7 @@ export interface Command {
 }
 
 /** A callback that its command's schema accepts, in the event's words. */
-export interface Callback extends Extracted {
-  readonly command: string;
-  readonly type: EventType;
-  readonly groupId: string;
-  readonly groupType: string;
-  readonly eventTime: number | string | undefined;
-  /** The fields of the body that the schema does not know, as they came. */
-  readonly extra: Readonly<Record<string, unknown>>;
-}
-
-/** The part of a callback that differs from command to command. */
-interface Extracted {
-  readonly operator?: string | undefined;
-  readonly owner?: string | undefined;
-  readonly previousOwner?: string | undefined;
-  readonly changed: ChangedFields;
-}
+export type Callback = ReturnType<typeof inEventWords>;
 
 const groupId = z
   .string()
@@ -60,29 +50,35 @@ const customFields = z
   .optional()
   .catch(undefined);
 
-function defineCommand<Shape extends z.ZodRawShape>(
-  command: string,
-  type: EventType,
-  shape: Shape,
-  extract: (fields: z.output<z.ZodObject<Shape>>) => Extracted,
-): readonly [string, Command] {
-  const schema = z.object({ ...common.shape, ...shape });
-  const read = (body: Body): Checked<Callback> => {
-    const parsed = schema.safeParse(body);
-    if (!parsed.success) return complain(body, parsed.error);
-    // The type of an extension by a generic shape forgets its parts; the schema does not.
-    const fields = parsed.data as z.output<typeof common> & z.output<z.ZodObject<Shape>>;
-    return accepted({
-      command,
-      type,
-      groupId: fields.GroupId,
-      groupType: fields.Type,
-      eventTime: fields.EventTime,
-      ...extract(fields),
-      extra: withoutKnown(body, fields),
-    });
+/** Every field that some command knows. A command's schema leaves out those that it does not know. */
+type Fields = z.output<typeof common> & {
+  readonly [Name in (typeof PROFILE)[ProfileField] | `${'Operator' | 'Owner' | 'OldOwner' | 'NewOwner'}_Account`]?:
+    | string
+    | undefined;
+} & { readonly UserDefinedDataList?: z.output<typeof customFields> };
+
+/** The profile fields in the service's words. */
+const PROFILE = {
+  name: 'Name',
+  introduction: 'Introduction',
+  notification: 'Notification',
+  faceUrl: 'FaceUrl',
+} as const;
+
+function inEventWords(type: EventType, body: Body, fields: Fields) {
+  return {
+    type,
+    command: fields.CallbackCommand,
+    groupId: fields.GroupId,
+    groupType: fields.Type,
+    eventTime: fields.EventTime,
+    operator: fields.Operator_Account,
+    owner: fields.NewOwner_Account ?? fields.Owner_Account,
+    previousOwner: fields.OldOwner_Account,
+    changed: changedFields(fields),
+    /** The fields of the body that the schema does not know, as they came. */
+    extra: withoutKnown(body, fields),
   };
-  return [command, { read }];
 }
 
 function complain(body: Body, { issues }: z.ZodError): Checked<never> {
@@ -91,11 +87,7 @@ function complain(body: Body, { issues }: z.ZodError): Checked<never> {
     return !(field in body) ? `${field} is missing` : `${field}: ${issue.message}`;
   });
   const path = issues[0]?.path.join('.');
-  return refused({
-    code: 'callback-invalid',
-    message: complaints.join('; '),
-    ...(path !== undefined && { path }),
-  });
+  return refused({ code: 'callback-invalid', message: complaints.join('; '), ...(path !== undefined && { path }) });
 }
 
 /** Own-property reads: zod leaves out a `__proto__` key, which is kept, as all that is unknown. */
@@ -104,67 +96,55 @@ function withoutKnown(body: Body, fields: Body): Record<string, unknown> {
   return Object.fromEntries(Object.entries(body).filter(([key]) => !known(key)));
 }
 
-interface Profile {
-  readonly Name?: string | undefined;
-  readonly Introduction?: string | undefined;
-  readonly Notification?: string | undefined;
-  readonly FaceUrl?: string | undefined;
-  readonly UserDefinedDataList?: readonly { Key: string; Value: string }[] | undefined;
-}
-
 /** `""` is a cleared field and stays; only an absent key is unchanged. */
-function changedFields({ Name, Introduction, Notification, FaceUrl, UserDefinedDataList }: Profile): ChangedFields {
-  const changed: { -readonly [Field in keyof ChangedFields]: ChangedFields[Field] } = {};
-  if (Name !== undefined) changed.name = Name;
-  if (Introduction !== undefined) changed.introduction = Introduction;
-  if (Notification !== undefined) changed.notification = Notification;
-  if (FaceUrl !== undefined) changed.faceUrl = FaceUrl;
-  if (UserDefinedDataList !== undefined) {
-    changed.customFields = Object.fromEntries(UserDefinedDataList.map(({ Key, Value }) => [Key, Value]));
+function changedFields(fields: Fields): ChangedFields {
+  const changed: ChangedFields = {};
+  for (const field of PROFILE_FIELDS) {
+    const value = fields[PROFILE[field]];
+    if (value !== undefined) changed[field] = value;
   }
+  const custom = fields.UserDefinedDataList?.map(({ Key, Value }) => [Key, Value]);
+  if (custom !== undefined) changed.customFields = Object.fromEntries(custom);
   return changed;
 }
 
-/** Commands that become events, by name. */
-export const COMMANDS: ReadonlyMap<string, Command> = new Map([
-  defineCommand(
-    GROUP_INFO_CHANGED,
+const SCHEMAS: Readonly<Record<string, readonly [EventType, z.ZodType<Fields>]>> = {
+  [GROUP_INFO_CHANGED]: [
     'chat.group.info.changed',
-    {
+    common.extend({
       Operator_Account: account,
       Name: text,
       Introduction: text,
       Notification: text,
       FaceUrl: text,
       UserDefinedDataList: customFields,
-    },
-    (fields) => ({ operator: fields.Operator_Account, changed: changedFields(fields) }),
-  ),
-  defineCommand(
-    'Group.CallbackAfterCreateGroup',
-    'chat.group.created',
-    { Operator_Account: account, Owner_Account: text, Name: text, UserDefinedDataList: customFields },
-    (fields) => ({ operator: fields.Operator_Account, owner: fields.Owner_Account, changed: changedFields(fields) }),
-  ),
-  defineCommand(
-    'Group.CallbackAfterGroupDestroyed',
-    'chat.group.destroyed',
-    // Name and member list describe the group at its end; they are no changes and stay in `extra`.
-    { Operator_Account: text, Owner_Account: text },
-    (fields) => ({ operator: fields.Operator_Account, owner: fields.Owner_Account, changed: {} }),
-  ),
-  defineCommand(
-    'Group.CallbackAfterChangeGroupOwner',
-    'chat.group.owner.changed',
-    { Operator_Account: account, OldOwner_Account: text, NewOwner_Account: account },
-    (fields) => ({
-      operator: fields.Operator_Account,
-      owner: fields.NewOwner_Account,
-      previousOwner: fields.OldOwner_Account,
-      changed: {},
     }),
-  ),
-]);
+  ],
+  'Group.CallbackAfterCreateGroup': [
+    'chat.group.created',
+    common.extend({ Operator_Account: account, Owner_Account: text, Name: text, UserDefinedDataList: customFields }),
+  ],
+  // Name and member list describe the group at its end; they are no changes and stay in `extra`.
+  'Group.CallbackAfterGroupDestroyed': [
+    'chat.group.destroyed',
+    common.extend({ Operator_Account: text, Owner_Account: text }),
+  ],
+  'Group.CallbackAfterChangeGroupOwner': [
+    'chat.group.owner.changed',
+    common.extend({ Operator_Account: account, OldOwner_Account: text, NewOwner_Account: account }),
+  ],
+};
+
+/** Commands that become events, by name. */
+export const COMMANDS: ReadonlyMap<string, Command> = new Map(
+  Object.entries(SCHEMAS).map(([name, [type, schema]]) => {
+    const read = (body: Body): Checked<Callback> => {
+      const { success, data, error } = schema.safeParse(body);
+      return success ? accepted(inEventWords(type, body, data)) : complain(body, error);
+    };
+    return [name, { read }];
+  }),
+);
 
 /** Commands that the vendor documents: a metric's label stays bounded, whatever is sent. */
 const DOCUMENTED = new Set([

@@ -1,12 +1,53 @@
-/** The values that the receiver's middlewares hand on with a request, and the answers they share. */
+/** What the steps of the receiver share: settings, ports, the values that go on with a request, and the answers. */
+import type { IncomingHttpHeaders } from 'node:http';
 import type { HttpBindings } from '@hono/node-server';
 import type { Context } from 'hono';
+import { toAddressList } from '../config/listeners.ts';
+import type { Config } from '../config/schema.ts';
+import type { Clock } from '../model/clock.ts';
 import type { CanonicalEvent } from '../model/event.ts';
-import { type Fault, type HttpFault, httpStatus } from '../model/fault.ts';
-import type { CallbackOutcome } from '../model/signal.ts';
+import { type Checked, type Fault, type HttpFault, httpStatus } from '../model/fault.ts';
+import type { RawCallback } from '../model/quarantine.ts';
+import type { CallbackOutcome, SignalBus } from '../model/signal.ts';
 import { failEnvelope, OK_ENVELOPE } from './envelope.ts';
-import type { HandlerAnswer } from './forward.ts';
-import type { CommandQuery } from './query.ts';
+import type { HandlerAnswer, ReceivedCallback } from './forward.ts';
+import type { CallbackQuery } from './query.ts';
+
+export type ReceiverConfig = Pick<Config, 'app' | 'receiver'>;
+export type ReceiverSettings = ReturnType<typeof receiverSettings>;
+
+export function receiverSettings({ app, receiver }: ReceiverConfig) {
+  const { path, maxBodyBytes, maxInFlight, whenUnrecordable, otherCommands, allowFrom, trustProxy } = receiver;
+  const other: 'acknowledge' | 'reject' | 'forward' = typeof otherCommands === 'string' ? otherCommands : 'forward';
+  return {
+    ...{ sdkAppId: app.sdkAppId, path, maxBodyBytes, maxInFlight, whenUnrecordable },
+    /** Without it no Sign is asked for. `windowMs` is the most that RequestTime may differ from this clock. */
+    sign: app.callbackTokens && { tokens: app.callbackTokens, windowMs: app.signWindow },
+    allowed: allowFrom && toAddressList(allowFrom),
+    /** The proxies whose X-Forwarded-For is believed. */
+    proxies: trustProxy === false ? undefined : toAddressList(trustProxy),
+    otherCommands: other,
+    /** Whether the recorded commands are forwarded, too. */
+    forwardAll: typeof otherCommands !== 'string' && otherCommands.forwardAll,
+    /** "Before" commands that are answered OK. */
+    allowBefore: new Set(receiver.allowBefore),
+  };
+}
+
+export interface ReceiverPorts {
+  /** Resolves once the event is on disk; throws a BridgeError when it cannot be. */
+  record(event: CanonicalEvent): Promise<'recorded' | 'duplicate'>;
+  /** Keeps a verified callback that cannot be mapped; resolves once it is on disk. */
+  quarantine(callback: RawCallback): Promise<void>;
+  /** Asks the upstream handler, if there is one. */
+  forward?(callback: ReceivedCallback): Promise<Checked<HandlerAnswer>>;
+  /** Starts the span of a callback; undefined when nothing traces. */
+  trace?(headers: IncomingHttpHeaders, route: string): CallbackTrace | undefined;
+  readonly clock: Clock;
+  readonly signals: SignalBus;
+  /** True from SIGTERM on. */
+  stopping(): boolean;
+}
 
 export interface ReceiverEnv {
   Bindings: HttpBindings;
@@ -18,8 +59,9 @@ export interface ReceiverEnv {
     target: string;
     /** The address of whoever calls, seen through our own proxies. */
     caller: string | undefined;
-    /** The query as parsed; it names a command. */
-    query: CommandQuery;
+    /** The query as parsed. */
+    query: CallbackQuery;
+    command: string;
     /** The body as received. */
     body: Uint8Array;
     outcome: CallbackOutcome;
@@ -57,9 +99,7 @@ export function refuse(context: ReceiverContext, fault: HttpFault): Response {
 /** Answers what the upstream handler said. */
 export function relay(context: ReceiverContext, outcome: CallbackOutcome, answer: HandlerAnswer): Response {
   context.set('outcome', outcome);
-  const { status, body } = answer;
-  const headers = new Headers();
-  for (const [name, value] of answer.headers) headers.append(name, value);
+  const { status, headers, body } = answer;
   const empty = status === 204 || status === 205 || status === 304;
   return new Response(empty ? null : new Uint8Array(body), { status, headers });
 }

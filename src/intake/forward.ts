@@ -18,26 +18,14 @@ export interface ForwardSettings {
 export interface ReceivedCallback {
   /** The request target, with its whole query. */
   readonly target: string;
-  /** Names and values in turn, as in `IncomingMessage.rawHeaders`. */
-  readonly headers: readonly string[];
+  readonly headers: IncomingMessage['headersDistinct'];
   readonly body: Uint8Array;
   /** The address that X-Forwarded-For names last. */
   readonly caller: string | undefined;
 }
 
 /** The upstream handler's answer, byte for byte. */
-export interface HandlerAnswer {
-  readonly status: number;
-  readonly headers: readonly (readonly [name: string, value: string])[];
-  readonly body: Buffer;
-}
-
-export interface Forwarder {
-  /** Never throws: no answer in time is a fault. */
-  forward(callback: ReceivedCallback): Promise<Checked<HandlerAnswer>>;
-  /** Closes idle connections now, and those of calls in flight once they are answered. */
-  close(): void;
-}
+export type HandlerAnswer = Awaited<ReturnType<typeof readAnswer>>;
 
 /** Headers that belong to one connection (RFC 9110, 7.6.1), and on the last line those that this hop sets itself. */
 const NOT_FORWARDED = new Set([
@@ -51,7 +39,7 @@ const MAX_ANSWER_BYTES = 1_048_576;
 const MAX_SOCKETS = 256;
 
 /** Sends callbacks to the upstream handler that answered them before the bridge was there, and returns its answers. */
-export function createForwarder({ forwardTo, timeoutMs, ca }: ForwardSettings): Forwarder {
+export function createForwarder({ forwardTo, timeoutMs, ca }: ForwardSettings) {
   const upstream = new URL(forwardTo);
   const secure = upstream.protocol === 'https:';
   const agent = secure
@@ -92,7 +80,8 @@ export function createForwarder({ forwardTo, timeoutMs, ca }: ForwardSettings): 
     });
 
   return {
-    async forward(callback) {
+    /** Never throws: no answer in time is a fault. */
+    async forward(callback: ReceivedCallback): Promise<Checked<HandlerAnswer>> {
       const signal = AbortSignal.timeout(timeoutMs);
       try {
         return accepted(await send(callback, signal));
@@ -102,31 +91,29 @@ export function createForwarder({ forwardTo, timeoutMs, ca }: ForwardSettings): 
         );
       }
     },
-    close() {
+    /** Closes idle connections now, and those of calls in flight once they are answered. */
+    close(): void {
       agent.maxFreeSockets = 0;
       for (const socket of Object.values(agent.freeSockets).flat()) socket?.destroy();
     },
   };
 }
 
-function headersFor(callback: ReceivedCallback, host: string): OutgoingHttpHeaders {
-  const headers: Record<string, string | string[]> = {};
-  for (const [name, value] of pairs(callback.headers)) {
-    const key = name.toLowerCase();
-    if (NOT_FORWARDED.has(key)) continue;
-    const before = headers[key];
-    headers[key] = before === undefined ? value : [before, value].flat();
-  }
-  const hops = [headers['x-forwarded-for'] ?? [], callback.caller ?? []].flat();
+function headersFor({ headers, caller, body }: ReceivedCallback, host: string): OutgoingHttpHeaders {
+  const hops = [...(headers['x-forwarded-for'] ?? []), ...(caller === undefined ? [] : [caller])];
   return {
-    ...headers,
+    ...Object.fromEntries(forwarded(headers)),
     host,
-    'content-length': callback.body.byteLength,
+    'content-length': body.byteLength,
     ...(hops.length > 0 && { 'x-forwarded-for': hops.join(', ') }),
   };
 }
 
-async function readAnswer(answer: IncomingMessage): Promise<HandlerAnswer> {
+function forwarded(headers: IncomingMessage['headersDistinct']): [name: string, values: string[]][] {
+  return Object.entries(headers).flatMap(([name, values = []]) => (NOT_FORWARDED.has(name) ? [] : [[name, values]]));
+}
+
+async function readAnswer(answer: IncomingMessage) {
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of answer as AsyncIterable<Buffer>) {
@@ -134,13 +121,9 @@ async function readAnswer(answer: IncomingMessage): Promise<HandlerAnswer> {
     if (size > MAX_ANSWER_BYTES) throw new Error(`its answer is larger than ${MAX_ANSWER_BYTES} bytes`);
     chunks.push(chunk);
   }
-  return {
-    status: answer.statusCode ?? 502,
-    headers: pairs(answer.rawHeaders).filter(([name]) => !NOT_FORWARDED.has(name.toLowerCase())),
-    body: Buffer.concat(chunks),
-  };
-}
-
-function pairs(raw: readonly string[]): [name: string, value: string][] {
-  return raw.flatMap((name, index) => (index % 2 === 0 ? [[name, raw[index + 1] ?? ''] as [string, string]] : []));
+  const headers = new Headers();
+  for (const [name, values] of forwarded(answer.headersDistinct)) {
+    for (const value of values) headers.append(name, value);
+  }
+  return { status: answer.statusCode ?? 502, headers, body: Buffer.concat(chunks) };
 }

@@ -1,11 +1,11 @@
-import { type CanonicalEvent, eventId, groupEvent, type Origin } from '../model/event.ts';
+import { type CanonicalEvent, eventId, groupEvent } from '../model/event.ts';
 import type { Callback } from './commands.ts';
 import type { CallbackQuery } from './query.ts';
 
 /** An EventTime further ahead of its receipt than this would win over every later change, so it is not believed. */
 export const MAX_AHEAD_MS = 600_000;
 
-export interface Receipt {
+interface Receipt {
   /** Milliseconds since 1970. */
   readonly at: number;
   /** Differs for each receipt: the identity of a callback that has neither EventTime nor RequestID. */
@@ -20,6 +20,7 @@ export function mapCallback(
   receipt: Receipt,
 ): CanonicalEvent {
   const { command, type, groupId, groupType, operator, owner, previousOwner, changed } = callback;
+  const { platform, clientIp, requestId } = query;
   const eventTime = callback.eventTime === undefined ? undefined : Math.trunc(Number(callback.eventTime));
   const believed = eventTime !== undefined && eventTime <= receipt.at + MAX_AHEAD_MS;
   const extra =
@@ -28,8 +29,8 @@ export function mapCallback(
   const moment =
     eventTime !== undefined
       ? { eventTime }
-      : query.requestId !== undefined
-        ? { requestId: query.requestId }
+      : requestId !== undefined
+        ? { requestId }
         : { receipt: `${receipt.at}/${receipt.nonce}` };
   const namesOwner = owner !== undefined || previousOwner !== undefined;
   const identity = { sdkAppId, command, groupId, operator, changed, extra, moment };
@@ -37,22 +38,19 @@ export function mapCallback(
   return groupEvent(type, sdkAppId, id, {
     groupId,
     groupType,
-    ...(operator !== undefined && { operator }),
-    ...(owner !== undefined && { owner }),
-    ...(previousOwner !== undefined && { previousOwner }),
+    ...present({ operator, owner, previousOwner }),
     changed,
     occurredAt: believed ? eventTime : receipt.at,
     occurredAtFrom: believed ? 'callback' : 'receipt',
     receivedAt: receipt.at,
-    origin: originOf(query),
+    origin: present({ platform, clientIp, requestId }),
     extra,
   });
 }
 
-function originOf({ platform, clientIp, requestId }: CallbackQuery): Origin {
-  const origin: Origin = {};
-  if (platform !== undefined) origin.platform = platform;
-  if (clientIp !== undefined) origin.clientIp = clientIp;
-  if (requestId !== undefined) origin.requestId = requestId;
-  return origin;
+/** Returns those that are there. */
+function present<Key extends string>(values: Record<Key, string | undefined>): { [Each in Key]?: string } {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as {
+    [Each in Key]?: string;
+  };
 }

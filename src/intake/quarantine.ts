@@ -6,7 +6,7 @@ import { COMMANDS } from './commands.ts';
 import { mapCallback } from './mapping.ts';
 import { readQuery } from './query.ts';
 
-export interface QuarantinePorts {
+interface QuarantinePorts {
   readonly journal: {
     record(event: CanonicalEvent): Promise<unknown>;
     releaseQuarantined(ids: readonly number[]): Promise<number>;
@@ -19,26 +19,36 @@ export interface QuarantinePorts {
   readonly signals: SignalBus;
 }
 
-/** The operations on the quarantine that a person may ask for. */
-export interface Quarantine {
-  /** Maps all callbacks again: an upgrade may have taught the bridge their shape. */
-  remap(): Promise<{ mapped: number; left: number }>;
-  /** Discards the callbacks with these ids, or all that there are now; resolves with how many there were. */
-  discard(ids?: readonly number[]): Promise<number>;
-}
-
 const PAGE = 100;
 
-export function createQuarantine(sdkAppId: string, { journal, reader, signals }: QuarantinePorts): Quarantine {
+/** The operations on the quarantine that a person may ask for. */
+export function createQuarantine(sdkAppId: string, { journal, reader, signals }: QuarantinePorts) {
+  /** Yields at most `most` callbacks, page by page. */
+  function* pages(most: number): Generator<readonly QuarantinedCallback[]> {
+    for (let after = 0, left = most; left > 0; ) {
+      const page = reader.quarantined(after, Math.min(left, PAGE));
+      if (page.length === 0) return;
+      after = page.at(-1)?.id ?? after;
+      left -= page.length;
+      yield page;
+    }
+  }
+
+  /** Leaves callbacks that arrive from now on: nobody has seen them yet. */
+  async function discardAll(): Promise<number> {
+    let count = 0;
+    for (const page of pages(reader.countQuarantined())) {
+      count += await journal.releaseQuarantined(page.map(({ id }) => id));
+    }
+    return count;
+  }
+
   return {
-    async remap() {
+    /** Maps all callbacks again: an upgrade may have taught the bridge their shape. */
+    async remap(): Promise<{ mapped: number; left: number }> {
       let mapped = 0;
-      let after = 0;
-      for (;;) {
-        const page = reader.quarantined(after, PAGE);
-        if (page.length === 0) break;
+      for (const page of pages(Number.POSITIVE_INFINITY)) {
         for (const callback of page) {
-          after = callback.id;
           const event = mapQuarantined(sdkAppId, callback);
           if (event === undefined) continue;
           // Recorded first: after a crash in between, it is mapped again, and its id makes it the same event.
@@ -51,25 +61,13 @@ export function createQuarantine(sdkAppId: string, { journal, reader, signals }:
       if (mapped > 0 || left > 0) signals.emit('quarantine.mapped', { mapped, left });
       return { mapped, left };
     },
-    async discard(ids) {
+    /** Discards the callbacks with these ids, or all that there are now; resolves with how many there were. */
+    async discard(ids?: readonly number[]): Promise<number> {
       const count = await (ids === undefined ? discardAll() : journal.releaseQuarantined(ids));
       if (count > 0) signals.emit('quarantine.discarded', { count });
       return count;
     },
   };
-
-  /** Leaves callbacks that arrive from now on: nobody has seen them yet. */
-  async function discardAll(): Promise<number> {
-    let count = 0;
-    for (let left = reader.countQuarantined(), after = 0; left > 0; ) {
-      const page = reader.quarantined(after, Math.min(left, PAGE));
-      if (page.length === 0) break;
-      after = page.at(-1)?.id ?? after;
-      left -= page.length;
-      count += await journal.releaseQuarantined(page.map(({ id }) => id));
-    }
-    return count;
-  }
 }
 
 /** Returns the event of a quarantined callback; undefined if the bridge still does not know its shape. */

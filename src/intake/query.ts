@@ -14,18 +14,12 @@ const NAMES = {
 /** The parameters of a callback's query that the bridge knows. */
 export type CallbackQuery = { readonly [Key in keyof typeof NAMES]?: string };
 
-export type CommandQuery = CallbackQuery & { readonly command: string };
-
-export function namesCommand(query: CallbackQuery): query is CommandQuery {
-  return query.command !== undefined && query.command !== '';
-}
-
 const KEYS = new Map(Object.entries(NAMES).map(([key, name]) => [name.toLowerCase(), key as keyof CallbackQuery]));
 
 /** Reads the part of the URL after `?`. Refuses a name that is given twice with different values: neither can be trusted. */
 export function readQuery(search: string): Checked<CallbackQuery> {
   const query: { -readonly [Key in keyof CallbackQuery]: string } = {};
-  for (const [name, value] of parametersOf(search)) {
+  for (const [name, value] of new URLSearchParams(search)) {
     const key = KEYS.get(name.toLowerCase());
     if (key === undefined) continue;
     if (query[key] !== undefined && query[key] !== value) {
@@ -44,17 +38,6 @@ export function readQuery(search: string): Checked<CallbackQuery> {
 export function splitTarget(target: string): { path: string; search: string } {
   const end = target.indexOf('?');
   return end < 0 ? { path: target, search: '' } : { path: target.slice(0, end), search: target.slice(end + 1) };
-}
-
-/** Matches a query without percent-encoding, which is nearly all that the service sends: it needs no decoding. */
-const PLAIN = /^[\w.~:/@&=-]*$/;
-
-function parametersOf(search: string): Iterable<readonly [name: string, value: string]> {
-  if (!PLAIN.test(search)) return new URLSearchParams(search);
-  return search.split('&').map((parameter) => {
-    const end = parameter.indexOf('=');
-    return end < 0 ? [parameter, ''] : [parameter.slice(0, end), parameter.slice(end + 1)];
-  });
 }
 
 /** Writes the query again, without Sign and RequestTime: kept, they would only be a secret to guard. */

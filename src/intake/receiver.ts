@@ -1,31 +1,13 @@
-import type { IncomingHttpHeaders } from 'node:http';
-import type { BlockList } from 'node:net';
 import { Hono, type MiddlewareHandler } from 'hono';
 import type { Clock } from '../model/clock.ts';
 import { BridgeError, type HttpFault, messageOf } from '../model/fault.ts';
 import { callerOf, checkAddress } from './address.ts';
-import { checkApp, checkSign, type SignSettings } from './authentication.ts';
+import { checkApp, checkSign } from './authentication.ts';
 import { createBodyReader } from './body.ts';
 import { commandLabel } from './commands.ts';
-import { type CallbackTrace, type ReceiverEnv, refuse } from './context.ts';
-import { type DispatchPorts, type DispatchSettings, dispatch } from './dispatch.ts';
-import { namesCommand, readQuery, splitTarget } from './query.ts';
-
-export interface ReceiverSettings extends Omit<DispatchSettings, 'verified'> {
-  /** Without it no Sign is asked for. */
-  readonly sign?: SignSettings | undefined;
-  readonly path: string;
-  readonly maxBodyBytes: number;
-  readonly maxInFlight: number;
-  readonly allowed?: BlockList | undefined;
-  /** The proxies whose X-Forwarded-For is believed. */
-  readonly proxies?: BlockList | undefined;
-}
-
-export interface ReceiverPorts extends DispatchPorts {
-  /** Starts the span of a callback; undefined when nothing traces. */
-  trace?(headers: IncomingHttpHeaders, route: string): CallbackTrace | undefined;
-}
+import { type ReceiverEnv, type ReceiverPorts, type ReceiverSettings, refuse } from './context.ts';
+import { dispatch } from './dispatch.ts';
+import { readQuery, splitTarget } from './query.ts';
 
 /** `POST {path}`: admit, authenticate, read, dispatch; each answers what it refuses (docs/decisions/0014). */
 export function createReceiver(settings: ReceiverSettings, ports: ReceiverPorts): Hono<ReceiverEnv> {
@@ -39,7 +21,7 @@ export function createReceiver(settings: ReceiverSettings, ports: ReceiverPorts)
     authenticate(settings, ports.clock),
     read(settings.maxBodyBytes),
     limitInFlight(settings.maxInFlight),
-    dispatch({ ...settings, verified: settings.sign !== undefined }, ports),
+    dispatch(settings, ports),
   );
   app.all(path, (context) => {
     context.header('allow', 'POST');
@@ -108,17 +90,16 @@ function authenticate({ sdkAppId, sign }: ReceiverSettings, clock: Clock): Middl
     context.set('label', commandLabel(query.value.command));
     const fault = checkApp(query.value, sdkAppId) ?? (sign && checkSign(query.value, sign, clock.now()));
     if (fault !== undefined) return refuse(context, fault);
-    if (!namesCommand(query.value)) return refuse(context, COMMAND_MISSING);
+    const { command = '' } = query.value;
+    if (command === '') {
+      const message = 'CallbackCommand is missing in the query';
+      return refuse(context, { code: 'query-invalid', path: 'CallbackCommand', message });
+    }
+    context.set('command', command);
     context.set('query', query.value);
     return next();
   };
 }
-
-const COMMAND_MISSING: HttpFault = {
-  code: 'query-invalid',
-  path: 'CallbackCommand',
-  message: 'CallbackCommand is missing in the query',
-};
 
 /** Reads the body whole, within bounds of size and time. */
 function read(maxBodyBytes: number): MiddlewareHandler<ReceiverEnv> {

@@ -1,75 +1,74 @@
 import { randomUUID } from 'node:crypto';
-import type { Clock } from '../model/clock.ts';
-import type { CanonicalEvent } from '../model/event.ts';
 import { accepted, type Checked, type HttpFault, refused } from '../model/fault.ts';
-import type { RawCallback } from '../model/quarantine.ts';
-import type { SignalBus } from '../model/signal.ts';
 import { parseBody } from './body.ts';
 import type { Command } from './commands.ts';
-import type { CallbackTrace } from './context.ts';
-import { createDeferral } from './deferred-answer.ts';
+import type { ReceiverContext, ReceiverPorts, ReceiverSettings } from './context.ts';
 import { mapCallback } from './mapping.ts';
-import { type CommandQuery, withoutSign } from './query.ts';
+import { withoutSign } from './query.ts';
 
-export interface RecordingSettings {
-  readonly sdkAppId: string;
-  /** True when every sender is verified: a callback of the service is kept even if it cannot be mapped. */
-  readonly verified: boolean;
-  /** Decides when the journal cannot record: hold the answer past the service's time-out, or fail at once. */
-  readonly whenUnrecordable: 'hold' | 'fail';
-}
-
-export interface RecordingPorts {
-  /** Resolves once the event is on disk; throws a BridgeError when it cannot be. */
-  record(event: CanonicalEvent): Promise<'recorded' | 'duplicate'>;
-  /** Keeps a verified callback that cannot be mapped; resolves once it is on disk. */
-  quarantine(callback: RawCallback): Promise<void>;
-  readonly clock: Clock;
-  readonly signals: SignalBus;
-  /** True from SIGTERM on. */
-  stopping(): boolean;
-}
-
-export type Recorded = Checked<'recorded' | 'duplicate' | 'quarantined'>;
-export type RecordCallback = (
-  command: Command,
-  query: CommandQuery,
-  bytes: Uint8Array,
-  trace: CallbackTrace | undefined,
-) => Promise<Recorded>;
+type Recorded = Checked<'recorded' | 'duplicate' | 'quarantined'>;
 
 /** Creates what records callbacks: parse, map, write. It throws what the journal throws. */
-export function createRecording(settings: RecordingSettings, ports: RecordingPorts): RecordCallback {
+export function createRecording(settings: ReceiverSettings, ports: ReceiverPorts) {
   const { clock, signals } = ports;
-  const recordOrDefer = createDeferral(settings.whenUnrecordable, ports);
+  const recordOrDefer = createDeferral(settings, ports);
   const run = randomUUID();
   let receipts = 0;
 
-  async function quarantine(query: CommandQuery, bytes: Uint8Array, fault: HttpFault): Promise<Recorded> {
-    const raw = { receivedAt: clock.now(), search: withoutSign(query), body: Buffer.from(bytes).toString(), fault };
+  async function quarantine(context: ReceiverContext, fault: HttpFault): Promise<Recorded> {
+    const body = Buffer.from(context.get('body')).toString();
+    const raw = { receivedAt: clock.now(), search: withoutSign(context.get('query')), body, fault };
     await recordOrDefer(() => ports.quarantine(raw));
     signals.emit('callback.quarantined', { fault });
     return accepted('quarantined');
   }
 
-  return async (command, query, bytes, trace) => {
-    const body = parseBody(bytes);
+  return async (context: ReceiverContext, command: Command): Promise<Recorded> => {
+    const body = parseBody(context.get('body'));
     if (!body.ok && body.fault.code === 'not-json') return body;
-    const mismatch = body.ok ? checkCommand(query.command, body.value) : undefined;
+    const mismatch = body.ok ? checkCommand(context.get('command'), body.value) : undefined;
     if (mismatch !== undefined) return refused(mismatch);
     const callback = body.ok ? command.read(body.value) : body;
     // A verified sender has changed the protocol: the callback is kept as it came.
-    if (!callback.ok) return settings.verified ? quarantine(query, bytes, callback.fault) : callback;
+    if (!callback.ok) return settings.sign === undefined ? callback : quarantine(context, callback.fault);
 
     const receipt = { at: clock.now(), nonce: `${run}/${++receipts}` };
-    const event = mapCallback(settings.sdkAppId, query, callback.value, receipt);
+    const event = mapCallback(settings.sdkAppId, context.get('query'), callback.value, receipt);
     const { groupId, extra } = event.data;
     if ('EventTime' in extra) {
       signals.emit('clock.skew', { groupId, aheadMs: Number(extra.EventTime) - receipt.at });
     }
-    const traced = trace?.carriedBy(event) ?? event;
+    const traced = context.get('trace')?.carriedBy(event) ?? event;
     // Invariant 1: OK is answered only once the event is on disk.
     return accepted(await recordOrDefer(() => ports.record(traced)));
+  };
+}
+
+/** Exceeds the service's time-out of 2 s. */
+const DEFER_MS = 2_500;
+const MAX_DEFERRED = 1_000;
+
+/**
+ * Creates what records, or else defers the answer past the service's time-out and tries once more, for a bounded number of
+ * callbacks: the service does not send a callback again after an error, but it does after a time-out, where the console's
+ * switch is on.
+ */
+function createDeferral({ whenUnrecordable }: ReceiverSettings, { clock, signals, stopping }: ReceiverPorts) {
+  let deferred = 0;
+  const count = (change: 1 | -1): void => {
+    deferred += change;
+    signals.emit('callback.held', { held: deferred });
+  };
+  return async function recordOrDefer<T>(record: () => Promise<T>): Promise<T> {
+    try {
+      return await record();
+    } catch (thrown) {
+      if (whenUnrecordable === 'fail' || deferred >= MAX_DEFERRED || stopping()) throw thrown;
+    }
+    count(1);
+    await clock.sleep(DEFER_MS);
+    count(-1);
+    return await record();
   };
 }
 

@@ -49,7 +49,7 @@ async function startSecure(files: CertificateFiles) {
         const listening = await listen(fetch, { ...options, certificate, onHandshakeFailed });
         keep = (signals) => {
           if (!('setSecureContext' in listening.server)) throw new Error('not a TLS server');
-          keepCertificate(listening.server, files, certificate, signals, stop.signal);
+          keepCertificate(listening.server, certificate, signals, stop.signal);
         };
         return listening;
       },

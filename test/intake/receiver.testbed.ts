@@ -4,8 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { closeServer, listen } from '../../src/http/server.ts';
+import type { ReceiverPorts, ReceiverSettings } from '../../src/intake/context.ts';
 import { malformedEnvelope } from '../../src/intake/envelope.ts';
-import { createReceiver, type ReceiverPorts, type ReceiverSettings } from '../../src/intake/receiver.ts';
+import { createReceiver } from '../../src/intake/receiver.ts';
 import { openJournal } from '../../src/journal/append.ts';
 import { openDatabase } from '../../src/journal/database.ts';
 import { createDeliveryReader } from '../../src/journal/reads.ts';
@@ -51,6 +52,9 @@ export async function startReceiver(
       path: '/callback',
       maxBodyBytes: 65_536,
       maxInFlight: 2_000,
+      sign: undefined,
+      allowed: undefined,
+      proxies: undefined,
       forwardAll: false,
       allowBefore: new Set(),
       otherCommands: 'acknowledge',
