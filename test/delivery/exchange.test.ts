@@ -141,7 +141,10 @@ function lanesTo(destinations: Record<string, Destination>) {
       },
       {
         paused: false,
-        from: from ?? { cursor: opened.reader.cursor(connector), waiting: waitingEntries(opened.reader, connector, clock, 30_000) },
+        from: from ?? {
+          cursor: opened.reader.cursor(connector),
+          waiting: waitingEntries(opened.reader, connector, clock, 30_000),
+        },
       },
       stop.signal,
     );
