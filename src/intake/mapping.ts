@@ -2,8 +2,12 @@ import { type CanonicalEvent, eventId, groupEvent } from '../model/event.ts';
 import type { Callback } from './commands.ts';
 import type { CallbackQuery } from './query.ts';
 
-/** An EventTime further ahead of its receipt than this would win over every later change, so it is not believed. */
-export const MAX_AHEAD_MS = 600_000;
+/** An EventTime further ahead of its receipt than this would win over later changes, so it is not believed. */
+export const MAX_AHEAD_MS = 2_000;
+/** Before 2014 there was no such service: an EventTime from then would lose against everything. */
+export const EARLIEST = Date.UTC(2014, 0, 1);
+/** Numbers of this size are seconds since 1970, not milliseconds: as a time in ms they lie in the seventies. */
+const SECONDS = { from: EARLIEST / 1_000, to: 100_000_000_000 };
 
 interface Receipt {
   /** Milliseconds since 1970. */
@@ -22,9 +26,9 @@ export function mapCallback(
   const { command, type, groupId, groupType, operator, owner, previousOwner, changed } = callback;
   const { platform, clientIp, requestId } = query;
   const eventTime = callback.eventTime === undefined ? undefined : Math.trunc(Number(callback.eventTime));
-  const believed = eventTime !== undefined && eventTime <= receipt.at + MAX_AHEAD_MS;
-  const extra =
-    eventTime === undefined || believed ? callback.extra : { ...callback.extra, EventTime: callback.eventTime };
+  const occurred = believable(eventTime, receipt.at);
+  // What was not taken as it came is kept.
+  const extra = occurred === eventTime ? callback.extra : { ...callback.extra, EventTime: callback.eventTime };
 
   const moment =
     eventTime !== undefined
@@ -33,24 +37,31 @@ export function mapCallback(
         ? { requestId }
         : { receipt: `${receipt.at}/${receipt.nonce}` };
   const namesOwner = owner !== undefined || previousOwner !== undefined;
-  const identity = { sdkAppId, command, groupId, operator, changed, extra, moment };
+  // Whether its time is believed depends on the receipt, and a redelivered callback is the same event all the same.
+  const identity = { sdkAppId, command, groupId, operator, changed, extra: callback.extra, moment };
   const id = eventId(namesOwner ? { ...identity, owners: [owner, previousOwner] } : identity);
   return groupEvent(type, sdkAppId, id, {
     groupId,
     groupType,
     ...present({ operator, owner, previousOwner }),
     changed,
-    occurredAt: believed ? eventTime : receipt.at,
-    occurredAtFrom: believed ? 'callback' : 'receipt',
+    occurredAt: occurred ?? receipt.at,
+    occurredAtFrom: occurred === undefined ? 'receipt' : 'callback',
     receivedAt: receipt.at,
     origin: present({ platform, clientIp, requestId }),
     extra,
   });
 }
 
+/** Returns the time in ms; undefined for one that no callback of the service, received now, can have. */
+function believable(eventTime: number | undefined, receivedAt: number): number | undefined {
+  if (eventTime === undefined) return undefined;
+  const inMs = eventTime >= SECONDS.from && eventTime < SECONDS.to ? eventTime * 1_000 : eventTime;
+  return inMs >= EARLIEST && inMs <= receivedAt + MAX_AHEAD_MS ? inMs : undefined;
+}
+
 /** Returns those that are there. */
 function present<Key extends string>(values: Record<Key, string | undefined>): { [Each in Key]?: string } {
-  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as {
-    [Each in Key]?: string;
-  };
+  const there = Object.entries(values).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(there) as { [Each in Key]?: string };
 }

@@ -2,9 +2,10 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { parseBody } from '../../src/intake/body.ts';
 import { type Callback, COMMANDS } from '../../src/intake/commands.ts';
-import { MAX_AHEAD_MS, mapCallback } from '../../src/intake/mapping.ts';
+import { EARLIEST, MAX_AHEAD_MS, mapCallback } from '../../src/intake/mapping.ts';
 import { type CallbackQuery, readQuery } from '../../src/intake/query.ts';
 import { type CanonicalEvent, canonicalEvent } from '../../src/model/event.ts';
+import { type Group, merge, newGroup } from '../../src/model/group.ts';
 import {
   body,
   CAPTURE_2022,
@@ -173,7 +174,7 @@ describe('when it occurred', () => {
     });
   });
 
-  test('up to 10 minutes ahead is believed; more would win over every later change', () => {
+  test('up to 2 s ahead is believed; more would win over later changes', () => {
     const edge = RECEIPT.at + MAX_AHEAD_MS;
     expect(map(body({ EventTime: edge })).data).toMatchObject({ occurredAt: edge, occurredAtFrom: 'callback' });
     for (const EventTime of [edge + 1, String(edge + 1), 8.64e15 + 1, 1e300, '9'.repeat(400)]) {
@@ -183,6 +184,49 @@ describe('when it occurred', () => {
         extra: { EventTime },
       });
     }
+  });
+});
+
+describe('a time that no callback of the service can have', () => {
+  test.each([0, 1, 999_999_999, EARLIEST / 1_000 - 1, EARLIEST - 1, '0'])(
+    '%s: the receipt, and it is kept',
+    (EventTime) => {
+      expect(map(body({ EventTime })).data).toMatchObject({
+        occurredAt: RECEIPT.at,
+        occurredAtFrom: 'receipt',
+        extra: { EventTime },
+      });
+    },
+  );
+
+  test('in seconds it is read as such, and kept', () => {
+    for (const EventTime of [1_657_389_765, '1657389765']) {
+      expect(map(body({ EventTime })).data).toMatchObject({
+        occurredAt: 1_657_389_765_000,
+        occurredAtFrom: 'callback',
+        extra: { EventTime },
+      });
+    }
+  });
+
+  test('one that is merely old goes on losing', () => {
+    const EventTime = RECEIPT.at - 90 * 86_400_000;
+    expect(map(body({ EventTime })).data).toMatchObject({ occurredAt: EventTime, extra: {} });
+  });
+
+  test('a change that comes 5 s after a forged one wins over it, whatever its type', () => {
+    const forged = map(body({ EventTime: RECEIPT.at + 594_000, Name: '' }));
+    const at = RECEIPT.at + 5_000;
+    const real = mapCallback('1400701118', {}, read(body({ EventTime: at, Name: 'real' })), { at, nonce: 'n2' });
+    expect([forged, real].reduce<Group>(merge, newGroup(real.subject)).name).toBe('real');
+    expect([real, forged].reduce<Group>(merge, newGroup(real.subject)).name).toBe('real');
+  });
+
+  test('whether it is believed changes nothing of the id: a redelivery later is the same event', () => {
+    const ahead = body({ EventTime: RECEIPT.at + 3_000 });
+    const again = mapCallback('1400701118', {}, read(ahead), { at: RECEIPT.at + 4_000, nonce: 'n2' });
+    expect(again.id).toBe(map(ahead).id);
+    expect([map(ahead).data.occurredAtFrom, again.data.occurredAtFrom]).toEqual(['receipt', 'callback']);
   });
 });
 

@@ -46,7 +46,7 @@ export function measureCallbacks(meter: Meter, signals: SignalBus, clock: Clock,
   signals.on('callback.held', (now) => held.set(now.held));
   const ahead = meter.counter(
     'bridge_event_time_ahead_total',
-    'Callbacks whose EventTime lay more than 10 minutes ahead of this clock.',
+    'Callbacks whose EventTime cannot be true: more than 2 s ahead of this clock, before 2014, or in seconds.',
   );
   signals.on('clock.skew', () => ahead.inc());
   const crashed = meter.counter('bridge_callback_crashes_total', 'Callbacks that met a fault of the bridge itself.');
