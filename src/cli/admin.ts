@@ -1,39 +1,17 @@
 import { hc } from 'hono/client';
-import { z } from 'zod';
+import type { z } from 'zod';
 import type { AdminApi } from '../admin/api.ts';
 import { type ConnectorStatus, refusal, type Status, status } from '../admin/contract.ts';
 import { BridgeError, messageOf } from '../model/fault.ts';
 import { nearest } from '../model/text.ts';
-import { reachable, requireConfig } from './configuration.ts';
-
-/** An answer without content: that it came says all. */
-export const noContent = z.object({});
+import { type AdminOptions, configUnlessAdmin, reachable, requireConfig } from './options.ts';
 
 type Api = ReturnType<typeof hc<AdminApi>>['api'];
+export type AdminClient = ReturnType<typeof adminClient>;
 
-/** The options of every command that speaks to a running bridge. */
-export interface AdminOptions {
-  readonly config?: string;
-  /** Without it, the configuration names the address. */
-  readonly admin?: URL;
-  readonly json?: boolean;
-}
-
-/** The admin API of a running bridge. What it refuses is thrown as the fault that it names. */
-export interface AdminClient {
-  readonly url: string;
-  /** Resolves with the checked answer. */
-  ask<Answer extends z.ZodType>(
-    answer: Answer,
-    request: (api: Api) => Promise<{ text(): Promise<string> }>,
-  ): Promise<z.output<Answer>>;
-  status(): Promise<Status>;
-  connector(name: string): Promise<ConnectorStatus>;
-}
-
-export function adminClient(options: AdminOptions): AdminClient {
-  const { url, token } =
-    options.admin === undefined ? configuredAdmin(options.config) : namedAdmin(options.admin, options.config);
+/** Returns a client of a running bridge. What the bridge refuses is thrown as the fault that it names. */
+export function adminClient(options: AdminOptions) {
+  const { url, token } = addressOf(options);
 
   const send: typeof fetch = async (...request) => {
     let response: Response;
@@ -52,8 +30,7 @@ export function adminClient(options: AdminOptions): AdminClient {
     if (response.ok) return new Response(text, { status: response.status });
     const refused = refusal.safeParse(parse(text, url));
     if (!refused.success) throw stranger(url, `HTTP ${response.status}`);
-    if (response.status === 401) throw unauthorized(token, options.admin !== undefined);
-    throw new BridgeError(refused.data.fault);
+    throw response.status === 401 ? unauthorized(token, options) : new BridgeError(refused.data.fault);
   };
   const { api } = hc<AdminApi>(url, {
     fetch: send,
@@ -61,31 +38,35 @@ export function adminClient(options: AdminOptions): AdminClient {
     headers: { 'content-type': 'application/json', ...(token !== undefined && { authorization: `Bearer ${token}` }) },
   });
 
-  const client: AdminClient = {
+  /** Resolves with the checked answer. */
+  const ask = async <Answer extends z.ZodType>(
+    answer: Answer,
+    request: (api: Api) => Promise<{ text(): Promise<string> }>,
+  ): Promise<z.output<Answer>> => answer.parse(parse(await (await request(api)).text(), url));
+  const readStatus = (): Promise<Status> => ask(status, (api) => api.status.$get());
+  return {
     url,
-    ask: async (answer, request) => answer.parse(parse(await (await request(api)).text(), url)),
-    status: () => client.ask(status, (api) => api.status.$get()),
-    connector: async (name) => {
-      const { connectors } = await client.status();
-      return connectors.find((one) => one.name === name) ?? unknownConnector(name, connectors);
+    ask,
+    status: readStatus,
+    /** Throws a fault where none has this name. */
+    async connector(name: string): Promise<ConnectorStatus> {
+      const { connectors } = await readStatus();
+      const found = connectors.find((one) => one.name === name);
+      if (found !== undefined) return found;
+      const names = connectors.map((one) => one.name);
+      const near = nearest(name, names);
+      throw new BridgeError({
+        code: 'connector-unknown',
+        message: `no connector called ${name} runs there`,
+        suggestion: `${near === undefined ? '' : `did you mean ${near}? `}these do: ${names.join(', ')}`,
+      });
     },
   };
-  return client;
 }
 
 /** Returns a connector's name as a parameter of a path: `hc` puts it there as it is. */
 export function inPath(name: string): { name: string } {
   return { name: encodeURIComponent(name) };
-}
-
-function unknownConnector(name: string, connectors: readonly ConnectorStatus[]): never {
-  const names = connectors.map((one) => one.name);
-  const near = nearest(name, names);
-  throw new BridgeError({
-    code: 'connector-unknown',
-    message: `no connector called ${name} runs there`,
-    suggestion: `${near === undefined ? '' : `did you mean ${near}? `}these do: ${names.join(', ')}`,
-  });
 }
 
 function parse(text: string, url: string): unknown {
@@ -105,39 +86,23 @@ function stranger(url: string, why: string): BridgeError {
   });
 }
 
-interface Address {
-  readonly url: string;
-  readonly token: string | undefined;
-}
-
-function configuredAdmin(config: string | undefined): Address {
-  const { host, port, token } = requireConfig(config).config.admin;
+/** The token is never an argument, which others on the machine can read: the configuration holds it, or ADMIN_TOKEN. */
+function addressOf(options: AdminOptions): { readonly url: string; readonly token: string | undefined } {
+  if (options.admin !== undefined) {
+    return { url: options.admin.origin, token: process.env.ADMIN_TOKEN || configUnlessAdmin(options)?.admin.token };
+  }
+  const { host, port, token } = requireConfig(options.config).config.admin;
   return { url: `http://${reachable(host)}:${port}`, token };
 }
 
-/** The token is never an argument, which others on the machine can read: the configuration holds it, or ADMIN_TOKEN. */
-function namedAdmin({ origin }: URL, config: string | undefined): Address {
-  return { url: origin, token: process.env.ADMIN_TOKEN || configuredToken(config) };
-}
-
-/** The address is known already: a configuration that cannot be read does not matter, unless it was named. */
-function configuredToken(config: string | undefined): string | undefined {
-  try {
-    return requireConfig(config).config.admin.token;
-  } catch (thrown) {
-    if (config !== undefined || !(thrown instanceof BridgeError)) throw thrown;
-    return undefined;
-  }
-}
-
-function unauthorized(token: string | undefined, named: boolean): BridgeError {
-  const suggestion = named
-    ? 'set admin.token in the configuration of this command, or ADMIN_TOKEN in its environment, to the token of that bridge'
-    : 'use the configuration that the bridge runs with; if admin.token changed in it, restart the bridge';
+function unauthorized(token: string | undefined, { admin }: AdminOptions): BridgeError {
   return new BridgeError({
     code: token === undefined ? 'token-missing' : 'token-wrong',
     path: 'admin.token',
     message: token === undefined ? 'the bridge asks for its admin.token' : 'the bridge has another admin.token',
-    suggestion,
+    suggestion:
+      admin === undefined
+        ? 'use the configuration that the bridge runs with; if admin.token changed in it, restart the bridge'
+        : 'set admin.token in the configuration of this command, or ADMIN_TOKEN in its environment, to the token of that bridge',
   });
 }

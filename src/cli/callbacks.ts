@@ -1,8 +1,8 @@
 /** Callbacks as the service would make them, and how they are posted. */
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
-import { Agent, type IncomingMessage, request } from 'node:http';
-import { type AgentOptions as SecureOptions, Agent as TlsAgent, request as tlsRequest } from 'node:https';
+import http from 'node:http';
+import https from 'node:https';
 import { text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import { checkServerIdentity, rootCertificates } from 'node:tls';
@@ -39,23 +39,6 @@ export function generatedSample(sdkAppId: string, index: number, groups: number,
   };
 }
 
-/** Returns the URL as the service would call it, signed when there is a token. `now` in milliseconds. */
-export function callbackUrl(
-  to: URL,
-  query: Readonly<Record<string, string>>,
-  token: string | undefined,
-  now: number,
-): URL {
-  const url = new URL(to);
-  url.search = new URLSearchParams(query).toString();
-  if (token !== undefined) {
-    const requestTime = String(Math.floor(now / 1000));
-    url.searchParams.set('Sign', signOf(token, requestTime));
-    url.searchParams.set('RequestTime', requestTime);
-  }
-  return url;
-}
-
 export interface SendPlan {
   readonly to: URL;
   readonly token?: string | undefined;
@@ -66,25 +49,16 @@ export interface SendPlan {
   /** Certificates in PEM, trusted beside the system's authorities, whatever name they are for. */
   readonly pinned?: string | undefined;
   sample(index: number): SampleCallback;
-  answered?(index: number, ok: boolean): void;
+  answered?(): void;
 }
 
-export interface SendResult {
-  readonly sent: number;
-  readonly ok: number;
-  readonly failed: number;
-  readonly seconds: number;
-  /** Milliseconds from the moment when each was due to its answer, so that a stall counts. */
-  readonly latency: { readonly p50: number; readonly p99: number; readonly max: number };
-  /** The number of times that each answer came that was not OK. */
-  readonly failures: ReadonlyMap<string, number>;
-}
+export type SendResult = Awaited<ReturnType<typeof send>>;
 
-export async function send(plan: SendPlan, signal: AbortSignal): Promise<SendResult> {
-  const agent =
-    plan.to.protocol === 'https:'
-      ? new TlsAgent({ keepAlive: true, maxSockets: plan.connections, ...(plan.pinned && pinning(plan.pinned)) })
-      : new Agent({ keepAlive: true, maxSockets: plan.connections });
+export async function send(plan: SendPlan, signal: AbortSignal) {
+  const { count, rate, connections, pinned } = plan;
+  const keep = { keepAlive: true, maxSockets: connections };
+  const secure = plan.to.protocol === 'https:';
+  const agent = secure ? new https.Agent({ ...keep, ...(pinned && pinning(pinned)) }) : new http.Agent(keep);
   const latencies: number[] = [];
   const failures = new Map<string, number>();
   let next = 0;
@@ -92,30 +66,32 @@ export async function send(plan: SendPlan, signal: AbortSignal): Promise<SendRes
   const start = performance.now();
 
   const connection = async (): Promise<void> => {
-    while (next < plan.count && !signal.aborted) {
+    while (next < count && !signal.aborted) {
       const index = next++;
-      const due = plan.rate > 0 ? start + (index * 1000) / plan.rate : performance.now();
+      const due = rate > 0 ? start + (index * 1000) / rate : performance.now();
       const early = due - performance.now();
       if (early > 0) await delay(early);
       const failure = await post(plan, agent, index);
       latencies.push(performance.now() - due);
       if (failure === undefined) ok++;
       else failures.set(failure, (failures.get(failure) ?? 0) + 1);
-      plan.answered?.(index, failure === undefined);
+      plan.answered?.();
     }
   };
-  await Promise.all(Array.from({ length: Math.min(plan.connections, plan.count) }, connection));
+  await Promise.all(Array.from({ length: Math.min(connections, count) }, connection));
   agent.destroy();
 
+  const sent = latencies.length;
   latencies.sort((a, b) => a - b);
-  const at = (share: number): number =>
-    latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * share))] ?? 0;
+  const at = (share: number): number => latencies[Math.min(sent - 1, Math.floor(sent * share))] ?? 0;
   return {
-    sent: latencies.length,
+    sent,
     ok,
-    failed: latencies.length - ok,
+    failed: sent - ok,
     seconds: (performance.now() - start) / 1000,
+    /** Milliseconds from the moment when each was due to its answer, so that a stall counts. */
     latency: { p50: at(0.5), p99: at(0.99), max: at(1) },
+    /** The number of times that each answer came that was not OK. */
     failures,
   };
 }
@@ -124,7 +100,7 @@ export async function send(plan: SendPlan, signal: AbortSignal): Promise<SendRes
  * Trusts the very certificate that the configuration names: it is for the name that the service calls, not for the
  * loopback address by which the bridge is reached here.
  */
-function pinning(pem: string): SecureOptions {
+function pinning(pem: string): https.AgentOptions {
   const own = new X509Certificate(pem).fingerprint256;
   return {
     ca: [...rootCertificates, pem],
@@ -133,14 +109,18 @@ function pinning(pem: string): SecureOptions {
   };
 }
 
-/** Resolves with what went wrong, undefined where it was answered OK. */
-async function post(plan: SendPlan, agent: Agent, index: number): Promise<string | undefined> {
+/** Posts a callback as the service would, signed when there is a token; resolves with what went wrong, if anything did. */
+async function post(plan: SendPlan, agent: http.Agent, index: number): Promise<string | undefined> {
   const { query, body } = plan.sample(index);
-  const url = callbackUrl(plan.to, query, plan.token, Date.now());
+  const url = new URL(plan.to);
+  const requestTime = String(Math.floor(Date.now() / 1000));
+  const signed = plan.token && { Sign: signOf(plan.token, requestTime), RequestTime: requestTime };
+  url.search = new URLSearchParams({ ...query, ...signed }).toString();
   const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) };
   try {
-    const call = (url.protocol === 'https:' ? tlsRequest : request)(url, { agent, method: 'POST', headers });
-    const [response] = (await once(call.end(body), 'response')) as [IncomingMessage];
+    const { request } = url.protocol === 'https:' ? https : http;
+    const call = request(url, { agent, method: 'POST', headers }).end(body);
+    const [response] = (await once(call, 'response')) as [http.IncomingMessage];
     const answer = await text(response);
     const acknowledged = response.statusCode === 200 && answer.includes('"ActionStatus":"OK"');
     return acknowledged ? undefined : `HTTP ${response.statusCode}: ${answer.slice(0, 300)}`;

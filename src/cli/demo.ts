@@ -3,25 +3,18 @@ import { pathToFileURL } from 'node:url';
 import type { Command } from 'commander';
 import { BridgeError } from '../model/fault.ts';
 import { isCheckout, packageFile } from './installation.ts';
-import { examples, wholeNumber } from './options.ts';
-
-interface DemoOptions {
-  readonly count: number;
-  readonly keep?: boolean;
-}
+import { addCommand, wholeNumber } from './options.ts';
 
 export function addDemo(program: Command): void {
-  program
-    .command('demo')
-    .description('start a real Kafka and Elasticsearch, send callbacks through the bridge and show what arrived')
+  const description = 'start a real Kafka and Elasticsearch, send callbacks through the bridge and show what arrived';
+  addCommand(program, 'demo', description, 'demo --count 200 --keep')
     .option('--count <n>', 'how many callbacks beside the documented sample', wholeNumber(1), 1000)
     .option('--keep', 'leave everything running until Ctrl-C')
-    .addHelpText('after', examples('demo --count 200 --keep'))
     .action(runDemo);
 }
 
 /** The demo is a script, since it starts the servers of the tests: only a checkout has both. */
-async function runDemo(options: DemoOptions): Promise<void> {
+async function runDemo(options: unknown): Promise<void> {
   const script = packageFile('scripts/demo.ts');
   if (!isCheckout || !existsSync(script)) {
     throw new BridgeError({
@@ -30,6 +23,6 @@ async function runDemo(options: DemoOptions): Promise<void> {
       suggestion: 'clone the repository and call npm run demo; here, start and send show the embedded default',
     });
   }
-  const { demo } = (await import(pathToFileURL(script).href)) as { demo(options: DemoOptions): Promise<void> };
+  const { demo } = (await import(pathToFileURL(script).href)) as { demo(options: unknown): Promise<void> };
   await demo(options);
 }

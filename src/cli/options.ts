@@ -1,21 +1,41 @@
+/** What the commands have in common: how they are declared, and the configuration that they name. */
+import { existsSync } from 'node:fs';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { DEFAULT_FILE } from './configuration.ts';
-import { commandLine } from './installation.ts';
+import { isLoopback } from '../config/listeners.ts';
+import { formatProblem, loadConfig } from '../config/load.ts';
+import type { Config } from '../config/schema.ts';
+import { urlHost } from '../http/server.ts';
+import { BridgeError } from '../model/fault.ts';
+import { plural } from '../model/text.ts';
+import { commandLine, packageFile } from './installation.ts';
+
+const DEFAULT_FILE = 'config/bridge.yaml';
 
 export const configOption = new Option('--config <file>', `the configuration (default: ${DEFAULT_FILE})`);
 
-/** Adds the options of a command that speaks to a running bridge: `AdminOptions`. */
+/** The options of every command that speaks to a running bridge. */
+export interface AdminOptions {
+  readonly config?: string;
+  /** Without it, the configuration names the address. */
+  readonly admin?: URL;
+  readonly json?: boolean;
+}
+
+/** Adds a command whose help closes with calls of it; the names and ids in them are made up. */
+export function addCommand(parent: Command, name: string, description: string, ...calls: string[]): Command {
+  const lines = calls.map((call) => `  ${commandLine(call)}`).join('\n');
+  return parent
+    .command(name)
+    .description(description)
+    .addHelpText('after', `\n${calls.length === 1 ? 'Example' : 'Examples'}:\n${lines}`);
+}
+
+/** Adds `AdminOptions` after those that the command has. */
 export function onRunningBridge(command: Command): Command {
   return command
     .addOption(configOption)
     .option('--admin <url>', 'its admin address (default: that of the configuration)', httpUrl)
     .option('--json', 'print JSON');
-}
-
-/** Closes the help of a command with calls of it; the names and ids in them are made up. */
-export function examples(...calls: readonly string[]): string {
-  const lines = calls.map((call) => `  ${commandLine(call)}`).join('\n');
-  return `\n${calls.length === 1 ? 'Example' : 'Examples'}:\n${lines}`;
 }
 
 export function wholeNumber(least: number): (text: string) => number {
@@ -27,14 +47,47 @@ export function wholeNumber(least: number): (text: string) => number {
 }
 
 export function httpUrl(text: string): URL {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url === undefined || !/^https?:$/.test(url.protocol)) {
-    throw new InvalidArgumentError('a URL is expected, such as http://127.0.0.1:8080/callback');
-  }
-  return url;
+  const url = URL.parse(text);
+  if (url !== null && /^https?:$/.test(url.protocol)) return url;
+  throw new InvalidArgumentError('a URL is expected, such as http://127.0.0.1:8080/callback');
 }
 
 /** Makes a parser of several values: commander hands them over one by one, with what it has so far. */
 export function listOf<Value>(parse: (text: string) => Value): (text: string, before?: Value[]) => Value[] {
   return (text, before = []) => [...before, parse(text)];
+}
+
+/**
+ * Reads the file that is named, else the one in the working directory, else the one that the bridge brings along. Throws a
+ * fault that holds every problem, a line each.
+ */
+export function requireConfig(named: string | undefined): { file: string; config: Config } {
+  const file = named ?? (existsSync(DEFAULT_FILE) ? DEFAULT_FILE : packageFile(DEFAULT_FILE));
+  const result = loadConfig(file, process.env);
+  if (result.ok) return { file, config: result.config };
+  const count = plural(result.problems.length, 'problem');
+  const message = [...result.problems.map(formatProblem), `${count} in ${file}`].join('\n');
+  throw new BridgeError({ code: 'config-invalid', message });
+}
+
+/** Returns the configuration; undefined where it cannot be read and nobody needs it, since --admin names the address. */
+export function configUnlessAdmin({ config, admin }: AdminOptions): Config | undefined {
+  try {
+    return requireConfig(config).config;
+  } catch (thrown) {
+    if (config !== undefined || admin === undefined || !(thrown instanceof BridgeError)) throw thrown;
+    return undefined;
+  }
+}
+
+/** Describes who may use the admin server. */
+export function openTo({ host, token }: Config['admin']): string {
+  if (token === undefined) return 'open to everybody on this machine';
+  return `open to ${isLoopback(host) ? 'this machine' : 'other machines, too,'} with admin.token`;
+}
+
+/** Returns the host of a URL by which this machine reaches what listens on `host`: loopback for every address. */
+export function reachable(host: string): string {
+  if (host === '0.0.0.0') return '127.0.0.1';
+  return urlHost(host === '::' ? '::1' : host);
 }

@@ -2,48 +2,36 @@ import type { Command } from 'commander';
 import { discardAnswer, quarantineAnswer, remapAnswer } from '../admin/contract.ts';
 import { BridgeError } from '../model/fault.ts';
 import { plural } from '../model/text.ts';
-import { type AdminOptions, adminClient } from './admin.ts';
-import { examples, listOf, onRunningBridge, wholeNumber } from './options.ts';
-import { print, table } from './terminal.ts';
+import { adminClient } from './admin.ts';
+import { type AdminOptions, addCommand, listOf, onRunningBridge, wholeNumber } from './options.ts';
+import { answer, tableLines } from './terminal.ts';
 
 export function addQuarantine(program: Command): void {
-  const quarantine = program.command('quarantine').description('verified callbacks that could not be mapped');
-  onRunningBridge(
-    quarantine.command('list').description('list them').addHelpText('after', examples('quarantine list')),
-  ).action(list);
-  onRunningBridge(
-    quarantine.command('retry').description('map them once more').addHelpText('after', examples('quarantine retry')),
-  ).action(retry);
-  onRunningBridge(
-    quarantine
-      .command('discard')
-      .description('give them up for good')
-      .argument('[ids...]', 'by id', listOf(wholeNumber(1)))
-      .addHelpText('after', examples('quarantine discard 7 8', 'quarantine discard --all')),
-  )
+  const parent = program.command('quarantine').description('verified callbacks that could not be mapped');
+  onRunningBridge(addCommand(parent, 'list', 'list them', 'quarantine list')).action(list);
+  onRunningBridge(addCommand(parent, 'retry', 'map them once more', 'quarantine retry')).action(retry);
+  const calls = ['quarantine discard 7 8', 'quarantine discard --all'];
+  onRunningBridge(addCommand(parent, 'discard', 'give them up for good', ...calls))
+    .argument('[ids...]', 'by id', listOf(wholeNumber(1)))
     .option('--all', 'all of them', false)
     .action(discard);
 }
 
 async function list(options: AdminOptions): Promise<void> {
-  const answer = await adminClient(options).ask(quarantineAnswer, (api) => api.quarantine.$get({ query: {} }));
-  if (options.json) return print(JSON.stringify(answer));
-  if (answer.quarantined.length === 0) return print('the quarantine is empty');
-  table(
-    ['id', 'received', 'why', 'body'],
-    answer.quarantined.map(({ id, receivedAt, fault, body }) => [
-      String(id),
-      new Date(receivedAt).toISOString(),
-      fault.message,
-      body.replaceAll(/\s+/g, ' ').slice(0, 80),
-    ]),
-  );
+  const found = await adminClient(options).ask(quarantineAnswer, (api) => api.quarantine.$get({ query: {} }));
+  const rows = found.quarantined.map(({ id, receivedAt, fault, body }) => [
+    String(id),
+    new Date(receivedAt).toISOString(),
+    fault.message,
+    body.replaceAll(/\s+/g, ' ').slice(0, 80),
+  ]);
+  const lines = rows.length === 0 ? ['the quarantine is empty'] : tableLines(['id', 'received', 'why', 'body'], rows);
+  answer(options, found, ...lines);
 }
 
 async function retry(options: AdminOptions): Promise<void> {
-  const answer = await adminClient(options).ask(remapAnswer, (api) => api.quarantine.retry.$post());
-  if (options.json) return print(JSON.stringify(answer));
-  print(`${answer.mapped} mapped, ${answer.left} left`);
+  const remapped = await adminClient(options).ask(remapAnswer, (api) => api.quarantine.retry.$post());
+  answer(options, remapped, `${remapped.mapped} mapped, ${remapped.left} left`);
 }
 
 async function discard(ids: number[] = [], options: AdminOptions & { readonly all: boolean }): Promise<void> {
@@ -51,9 +39,7 @@ async function discard(ids: number[] = [], options: AdminOptions & { readonly al
     const message = 'name the callbacks by id, or say --all: what is discarded never becomes an event';
     throw new BridgeError({ code: 'usage', message });
   }
-  const answer = await adminClient(options).ask(discardAnswer, (api) =>
-    api.quarantine.discard.$post({ json: ids.length > 0 ? { ids } : {} }),
-  );
-  if (options.json) return print(JSON.stringify(answer));
-  print(`discarded ${plural(answer.discarded, 'callback')} of the quarantine`);
+  const json = ids.length > 0 ? { ids } : {};
+  const gone = await adminClient(options).ask(discardAnswer, (api) => api.quarantine.discard.$post({ json }));
+  answer(options, gone, `discarded ${plural(gone.discarded, 'callback')} of the quarantine`);
 }

@@ -1,14 +1,12 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Command } from 'commander';
 import type { z } from 'zod';
 import { type ConnectorStatus, groupCount, reconcileStatus, type restoreStatus } from '../admin/contract.ts';
 import { type Bridge, startBridge } from '../bridge.ts';
 import { BridgeError } from '../model/fault.ts';
-import { type AdminClient, type AdminOptions, adminClient, inPath } from './admin.ts';
-import { requireConfig } from './configuration.ts';
-import { isDelivering, POLL_MS, untilGroupsAreThere } from './connectors.ts';
-import { examples, onRunningBridge } from './options.ts';
-import { paint, print, progress, table } from './terminal.ts';
+import { type AdminClient, adminClient, inPath } from './admin.ts';
+import { groupsDone, isDelivering } from './operate.ts';
+import { type AdminOptions, addCommand, onRunningBridge, requireConfig } from './options.ts';
+import { answer, follow, interruption, paint, print, tableLines } from './terminal.ts';
 
 interface ReconcileOptions extends AdminOptions {
   readonly group?: string[];
@@ -22,42 +20,39 @@ type Compared = z.output<typeof restoreStatus>;
 
 export function addReconcile(program: Command): void {
   onRunningBridge(
-    program
-      .command('reconcile')
-      .description('read groups by the vendor’s REST API and mend what the callbacks missed')
+    addCommand(
+      program,
+      'reconcile',
+      'read groups by the vendor’s REST API and mend what the callbacks missed',
+      'reconcile --dry-run --against group-index',
+      'reconcile --group @TGS#2J4SZEAEL',
+    )
       .option('--group <id...>', 'only these groups')
       .option('--dry-run', 'say what would be mended, and mend nothing')
-      .option('--against <name>', 'also compare the copy of this connector with the journal, and mend it')
-      .addHelpText(
-        'after',
-        '\nGoes through the running bridge or, when there is none, by itself. A run that was stopped goes on where it stopped.',
-      )
-      .addHelpText('after', examples('reconcile --dry-run --against group-index', 'reconcile --group @TGS#2J4SZEAEL')),
-  ).action(reconcile);
+      .option('--against <name>', 'also compare the copy of this connector with the journal, and mend it'),
+  )
+    .addHelpText('after', `\n${HOW}`)
+    .action(reconcile);
 }
 
+const HOW =
+  'Goes through the running bridge or, when there is none, by itself. A run that was stopped goes on where it stopped.';
+
 async function reconcile(options: ReconcileOptions): Promise<void> {
+  const { against, dryRun } = options;
   const { client, own } = await findBridge(options);
-  const stop = new AbortController();
-  const onSignal = (): void => stop.abort();
-  process.once('SIGINT', onSignal);
-  process.once('SIGTERM', onSignal);
+  const signal = interruption();
   try {
     const status = await client.status();
     const configured = 'reconcile' in status && status.reconcile !== undefined;
     // With --against alone, a bridge without the service's key can still be compared with its own journal.
-    const read =
-      !configured && options.against !== undefined ? undefined : await readGroups(client, options, stop.signal);
-    const compared =
-      options.against === undefined || read?.stopped !== undefined
-        ? undefined
-        : await compare(client, options.against, options, stop.signal);
-    const waiting = own === undefined || options.dryRun ? [] : await drain(client, stop.signal);
+    const read = configured || against === undefined ? await readGroups(client, options, signal) : undefined;
+    const isCompared = against !== undefined && read?.stopped === undefined;
+    const compared = isCompared ? await compare(client, against, options, signal) : undefined;
+    const waiting = own === undefined || dryRun ? [] : await drain(client, signal);
     report(options, read, compared, waiting);
     judge(read, compared, options);
   } finally {
-    process.off('SIGINT', onSignal);
-    process.off('SIGTERM', onSignal);
     await own?.stop('reconcile ended');
   }
 }
@@ -91,24 +86,23 @@ function selectionOf({ group: groupIds, dryRun }: ReconcileOptions): { groupIds?
   return { ...(groupIds && { groupIds }), ...(dryRun && { dryRun }) };
 }
 
-async function readGroups(client: AdminClient, options: ReconcileOptions, signal: AbortSignal): Promise<Run> {
+/** Resolves with the run when it has ended; `signal` has the bridge stop it. */
+async function readGroups(
+  client: AdminClient,
+  options: ReconcileOptions,
+  signal: AbortSignal,
+): Promise<Run | undefined> {
   await client.ask(reconcileStatus, (api) => api.reconcile.$post({ json: selectionOf(options) }));
-  const bar = progress('reading groups', options.group?.length ?? 0);
-  let asked = false;
-  for (;;) {
-    const { running, run } = await client.ask(reconcileStatus, (api) => api.reconcile.$get());
-    if (run !== undefined) bar.set(run.counts.read + run.counts.failed, run.total);
-    if (!running && run !== undefined) {
-      bar.end();
-      return run;
-    }
-    if (signal.aborted && !asked) {
-      asked = true;
-      await client.ask(reconcileStatus, (api) => api.reconcile.stop.$post());
-    } else {
-      await delay(POLL_MS, undefined, { signal }).catch(() => {});
-    }
-  }
+  const { run } = await follow(
+    'reading groups',
+    () => client.ask(reconcileStatus, (api) => (signal.aborted ? api.reconcile.stop.$post() : api.reconcile.$get())),
+    ({ running, run }) => ({
+      done: run === undefined ? 0 : run.counts.read + run.counts.failed,
+      total: run?.total ?? options.group?.length ?? 0,
+      over: !running && run !== undefined,
+    }),
+  );
+  return run;
 }
 
 async function compare(
@@ -122,7 +116,12 @@ async function compare(
   const { groups } = await client.ask(groupCount, (api) =>
     api.connectors[':name'].compare.$post({ param: inPath(name), json: selectionOf(options) }),
   );
-  const { restore, state } = await untilGroupsAreThere(client, name, `comparing ${name}`, groups, signal);
+  const { restore, state } = await follow(
+    `comparing ${name}`,
+    () => client.connector(name),
+    (connector) => groupsDone(connector, groups),
+    { signal },
+  );
   if (restore?.ended) return restore;
   const stuck = `${name} is ${state.kind}: ${state.kind === 'waiting' ? state.fault.message : 'resume it'}`;
   const why = signal.aborted ? 'it was stopped' : stuck;
@@ -131,62 +130,59 @@ async function compare(
 
 /** Waits until the connectors, or the one named, are in step; resolves with those that cannot be. */
 async function drain(client: AdminClient, signal: AbortSignal, name?: string): Promise<ConnectorStatus[]> {
-  const lagging = async (): Promise<ConnectorStatus[]> => {
-    const { connectors } = await client.status();
-    return connectors.filter((one) => (name === undefined || one.name === name) && one.lag > 0);
-  };
-  let behind = await lagging();
-  const most = () => Math.max(0, ...behind.map(({ lag }) => lag));
-  const total = most();
-  const bar = progress('delivering', total);
-  while (behind.some(isDelivering) && !signal.aborted) {
-    await delay(POLL_MS, undefined, { signal }).catch(() => {});
-    behind = await lagging();
-    bar.set(total - most());
-  }
-  bar.end();
-  return behind;
+  let total = 0;
+  return follow(
+    'delivering',
+    async () => {
+      const { connectors } = await client.status();
+      return connectors.filter((one) => (name === undefined || one.name === name) && one.lag > 0);
+    },
+    (lagging) => {
+      const most = Math.max(0, ...lagging.map(({ lag }) => lag));
+      total = Math.max(total, most);
+      return { done: total - most, total, over: !lagging.some(isDelivering) };
+    },
+    { signal },
+  );
 }
 
 function report(
-  { json, dryRun, against }: ReconcileOptions,
+  options: ReconcileOptions,
   read: Run | undefined,
   compared: Compared | undefined,
   waiting: readonly ConnectorStatus[],
 ): void {
-  if (json) {
-    const connectors = waiting.map(({ name, lag }) => ({ name, lag }));
-    print(JSON.stringify({ dryRun: dryRun === true, ...read, against: compared, waiting: connectors }));
-    return;
-  }
-  if (read !== undefined) reportRead(read, dryRun === true);
+  const { dryRun = false, against } = options;
+  const differed = dryRun ? 'would be mended' : 'mended';
+  const lines = read === undefined ? [] : readLines(read, differed);
   if (compared !== undefined) {
-    const differed = dryRun ? 'would be mended' : 'mended';
-    print(`${against}: ${compared.done} compared, ${compared.mended} ${differed}, ${compared.failed} failed`);
+    const { done, mended, failed } = compared;
+    lines.push(`${against}: ${done} compared, ${mended} ${differed}, ${failed} failed`);
   }
   for (const { name, lag, state } of waiting) {
     const why = state.kind === 'waiting' ? state.fault.message : state.kind;
-    print(paint('yellow', `${name}: ${lag} events wait in the journal for the next start (${why})`));
+    lines.push(paint('yellow', `${name}: ${lag} events wait in the journal for the next start (${why})`));
   }
+  const connectors = waiting.map(({ name, lag }) => ({ name, lag }));
+  answer(options, { dryRun, ...read, against: compared, waiting: connectors }, ...lines);
 }
 
-function reportRead({ counts, failures, startedAt, endedAt }: Run, dryRun: boolean): void {
+function readLines({ counts, failures, startedAt, endedAt }: Run, differed: string): string[] {
   const seconds = ((endedAt ?? Date.now()) - startedAt) / 1_000;
   const fields = Object.entries(counts.fields).sort(([, a], [, b]) => b - a);
-  table(
-    ['groups', ''],
-    [
-      ['read', `${counts.read} in ${seconds.toFixed(1)} s`],
-      ['in step', String(counts.inStep)],
-      [dryRun ? 'would be mended' : 'mended', String(counts.mended)],
-      ...fields.map(([field, number]) => [`  ${field}`, String(number)]),
-      ['gone', String(counts.gone)],
-      ['failed', String(counts.failed)],
-    ],
+  const rows = [
+    ['read', `${counts.read} in ${seconds.toFixed(1)} s`],
+    ['in step', String(counts.inStep)],
+    [differed, String(counts.mended)],
+    ...fields.map(([field, number]) => [`  ${field}`, String(number)]),
+    ['gone', String(counts.gone)],
+    ['failed', String(counts.failed)],
+  ];
+  const failed = failures.map(
+    ({ groupId, message }) => `${paint('red', 'not read')} ${JSON.stringify(groupId)}: ${message}`,
   );
-  for (const { groupId, message } of failures)
-    print(`${paint('red', 'not read')} ${JSON.stringify(groupId)}: ${message}`);
-  if (counts.failed > failures.length) print(`… and ${counts.failed - failures.length} more`);
+  const more = counts.failed - failures.length;
+  return [...tableLines(['groups', ''], rows), ...failed, ...(more > 0 ? [`… and ${more} more`] : [])];
 }
 
 /** Throws where not all was done. */

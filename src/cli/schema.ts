@@ -3,12 +3,18 @@ import { z } from 'zod';
 import { asyncApi } from '../../connectors/index.ts';
 import { receivedEvent } from '../client/event.ts';
 import { configJsonSchema } from '../config/json-schema.ts';
+import {
+  type CanonicalEvent,
+  EVENT_TYPES,
+  type EventData,
+  type EventType,
+  eventId,
+  groupEvent,
+} from '../model/event.ts';
 import { group } from '../model/group.ts';
 import { nearest } from '../model/text.ts';
-import { requireConfig } from './configuration.ts';
-import { exampleEvents } from './example-events.ts';
 import { version } from './installation.ts';
-import { examples } from './options.ts';
+import { addCommand, requireConfig } from './options.ts';
 import { print } from './terminal.ts';
 
 /** The schemas of all that others read or write, by name. */
@@ -17,22 +23,20 @@ const SCHEMAS: Readonly<Record<string, (configName: string | undefined) => unkno
   group: () => z.toJSONSchema(group),
   config: () => configJsonSchema(),
   asyncapi: (name) =>
-    asyncApi(version(), exampleEvents(), name === undefined ? undefined : requireConfig(name).config.connectors),
+    asyncApi(version(), examples(), name === undefined ? undefined : requireConfig(name).config.connectors),
 };
 const NAMES = Object.keys(SCHEMAS);
 
 export function addSchema(program: Command): void {
-  program
-    .command('schema')
-    .description(
-      'print the JSON Schema of the event, the group or the configuration, or the AsyncAPI document of the topics',
-    )
+  addCommand(
+    program,
+    'schema',
+    'print the JSON Schema of the event, the group or the configuration, or the AsyncAPI document of the topics',
+    'schema config > bridge.schema.json',
+    'schema asyncapi --config config/kafka-elasticsearch.yaml',
+  )
     .argument('<name>', NAMES.join(', '), parseName)
     .option('--config <file>', 'of asyncapi: describe the topics of this configuration instead of the default ones')
-    .addHelpText(
-      'after',
-      examples('schema config > bridge.schema.json', 'schema asyncapi --config config/kafka-elasticsearch.yaml'),
-    )
     .action((name: string, { config }: { config?: string }) => print(JSON.stringify(SCHEMAS[name]?.(config), null, 2)));
 }
 
@@ -41,4 +45,45 @@ function parseName(name: string): string {
   const near = nearest(name, NAMES);
   const hint = near === undefined ? '' : `\n(Did you mean ${near}?)`;
   throw new InvalidArgumentError(`one of ${NAMES.join(', ')} is expected${hint}`);
+}
+
+const SDK_APP_ID = '1400701118';
+const GROUP_ID = '@TGS#2J4SZEAEL';
+const PROFILE = {
+  name: 'MyFirstGroup',
+  introduction: 'TestIntroduction',
+  notification: 'TestNotification',
+  faceUrl: 'http://this.is.face.url',
+};
+
+/** The life of a group; the first is the sample of the vendor's documentation. */
+const EXAMPLES: Readonly<Record<EventType, Partial<EventData> & { readonly at: number }>> = {
+  'chat.group.info.changed': { at: 1_670_574_414_123, operator: 'leckie', changed: PROFILE },
+  'chat.group.created': { at: 1_670_574_400_000, operator: 'leckie', owner: 'leckie', changed: { name: 'MyGroup' } },
+  'chat.group.destroyed': { at: 1_670_660_000_000, owner: 'jared' },
+  'chat.group.owner.changed': { at: 1_670_574_500_000, operator: 'leckie', owner: 'jared', previousOwner: 'leckie' },
+  'chat.group.info.read': { at: 1_670_574_600_000, changed: { notification: '' }, occurredAtFrom: 'read', origin: {} },
+};
+
+/** Returns one event of each type, by type. */
+function examples(): Readonly<Record<EventType, CanonicalEvent>> {
+  return Object.fromEntries(EVENT_TYPES.map((type) => [type, exampleEvent(type)])) as Record<EventType, CanonicalEvent>;
+}
+
+function exampleEvent(type: EventType): CanonicalEvent {
+  const { at, ...given } = EXAMPLES[type];
+  const { operator, changed = {} } = given;
+  const moment = { eventTime: at };
+  const identity = { sdkAppId: SDK_APP_ID, command: type, groupId: GROUP_ID, operator, changed, extra: {}, moment };
+  return groupEvent(type, SDK_APP_ID, eventId(identity), {
+    groupId: GROUP_ID,
+    groupType: 'Public',
+    changed,
+    occurredAt: at,
+    occurredAtFrom: 'callback',
+    receivedAt: at + 222,
+    origin: { platform: 'RESTAPI', clientIp: '113.118.225.178' },
+    extra: {},
+    ...given,
+  });
 }

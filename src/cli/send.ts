@@ -1,11 +1,9 @@
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
-import type { Config } from '../config/schema.ts';
 import { BridgeError } from '../model/fault.ts';
 import { generatedSample, type SendResult, send } from './callbacks.ts';
-import { reachable, requireConfig } from './configuration.ts';
-import { configOption, examples, httpUrl, wholeNumber } from './options.ts';
-import { print, progress } from './terminal.ts';
+import { addCommand, configOption, httpUrl, reachable, requireConfig, wholeNumber } from './options.ts';
+import { answer, interruption, progress } from './terminal.ts';
 
 interface SendOptions {
   readonly config?: string;
@@ -18,9 +16,8 @@ interface SendOptions {
 }
 
 export function addSend(program: Command): void {
-  program
-    .command('send')
-    .description('post made-up callbacks to a running bridge')
+  const calls = ['send --count 1000 --rate 100 --groups 50', 'send --to https://chat.example.com/callback'];
+  addCommand(program, 'send', 'post made-up callbacks to a running bridge', ...calls)
     .addOption(configOption)
     .option('--to <url>', 'where to (default: the receiver of the configuration, on this machine)', httpUrl)
     .option('--count <n>', 'how many', wholeNumber(1), 10)
@@ -28,38 +25,32 @@ export function addSend(program: Command): void {
     .option('--groups <n>', 'over how many groups', wholeNumber(1), 100)
     .option('--connections <n>', 'how many at once', wholeNumber(1), 16)
     .option('--json', 'print the result as JSON')
-    .addHelpText(
-      'after',
-      examples('send --count 1000 --rate 100 --groups 50', 'send --to https://chat.example.com/callback'),
-    )
     .action(sendSamples);
 }
 
 async function sendSamples(options: SendOptions): Promise<void> {
   const { config } = requireConfig(options.config);
-  if (options.to === undefined && config.source !== undefined) {
+  const { app, receiver, source } = config;
+  if (options.to === undefined && source !== undefined) {
     const message = 'a worker receives no callbacks';
     throw new BridgeError({ code: 'usage', path: 'source', message, suggestion: 'name a receiver with --to' });
   }
-  const to = options.to ?? ownReceiver(config);
+  const { host, port, path, tls } = receiver;
+  const to = options.to ?? new URL(`${tls ? 'https' : 'http'}://${reachable(host)}:${port}${path}`);
   const at = Date.now();
-  const stop = new AbortController();
-  process.once('SIGINT', () => stop.abort());
   const bar = progress('sending', options.count);
-  const result = await send(
-    {
-      ...options,
-      to,
-      token: config.app.callbackTokens?.[0],
-      pinned: config.receiver.tls && readFileSync(config.receiver.tls.certFile, 'utf8'),
-      sample: (index) => generatedSample(config.app.sdkAppId, index, options.groups, at),
-      answered: bar.advance,
-    },
-    stop.signal,
-  );
+  const plan = {
+    ...options,
+    to,
+    token: app.callbackTokens?.[0],
+    pinned: tls && readFileSync(tls.certFile, 'utf8'),
+    sample: (index: number) => generatedSample(app.sdkAppId, index, options.groups, at),
+    answered: bar.advance,
+  };
+  const result = await send(plan, interruption());
   bar.end();
-  if (options.json) print(JSON.stringify({ to: to.href, ...result, failures: Object.fromEntries(result.failures) }));
-  else printResult(to, result);
+  const { failures, ...figures } = result;
+  answer(options, { to: to.href, ...figures, failures: Object.fromEntries(failures) }, ...resultLines(to, result));
   if (result.failed > 0) {
     throw new BridgeError({
       code: 'command-failed',
@@ -70,16 +61,11 @@ async function sendSamples(options: SendOptions): Promise<void> {
   }
 }
 
-function printResult(to: URL, { sent, ok, failed, seconds, latency, failures }: SendResult): void {
-  for (const [failure, count] of failures) print(`${count} × ${failure}`);
+function resultLines(to: URL, { sent, ok, failed, seconds, latency, failures }: SendResult): string[] {
   const ms = (value: number): string => `${value.toFixed(1)} ms`;
-  print(
-    `sent ${sent} to ${to.href} in ${seconds.toFixed(2)} s: ${ok} OK, ${failed} failed; ` +
-      `p50 ${ms(latency.p50)}, p99 ${ms(latency.p99)}, max ${ms(latency.max)}`,
-  );
-}
-
-/** Returns the URL by which this machine reaches the configured receiver. */
-function ownReceiver({ receiver: { host, port, path, tls } }: Config): URL {
-  return new URL(`${tls ? 'https' : 'http'}://${reachable(host)}:${port}${path}`);
+  const times = `p50 ${ms(latency.p50)}, p99 ${ms(latency.p99)}, max ${ms(latency.max)}`;
+  return [
+    ...Array.from(failures, ([failure, count]) => `${count} × ${failure}`),
+    `sent ${sent} to ${to.href} in ${seconds.toFixed(2)} s: ${ok} OK, ${failed} failed; ${times}`,
+  ];
 }

@@ -1,20 +1,23 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Command } from 'commander';
+import type { z } from 'zod';
+import type { ConnectorStatus, reconcileStatus, Status } from '../admin/contract.ts';
 import { BridgeError, describeFault, type Fault } from '../model/fault.ts';
-import { type AdminClient, type AdminOptions, adminClient } from './admin.ts';
-import { examples, onRunningBridge } from './options.ts';
-import { type Reading, ratesBetween, statusLine, statusLines } from './status-text.ts';
-import { paint, print } from './terminal.ts';
+import { rate as perSecond, size, span } from '../model/text.ts';
+import { type AdminClient, adminClient } from './admin.ts';
+import { type AdminOptions, addCommand, onRunningBridge } from './options.ts';
+import { answer, interruption, paint, tableLines, visible } from './terminal.ts';
 
 const EVERY_MS = 1_000;
 
 export function addStatus(program: Command): void {
+  const description = 'show a running bridge: its journal and how far each connector is';
+  const calls = ['status', 'status --watch', 'status --json --admin http://10.0.0.5:8081'];
   onRunningBridge(
-    program
-      .command('status')
-      .description('show a running bridge: its journal and how far each connector is')
-      .option('--watch', 'again each second, with what happens per second, until Ctrl-C')
-      .addHelpText('after', examples('status', 'status --watch', 'status --json --admin http://10.0.0.5:8081')),
+    addCommand(program, 'status', description, ...calls).option(
+      '--watch',
+      'again each second, with what happens per second, until Ctrl-C',
+    ),
   ).action(showStatus);
 }
 
@@ -22,47 +25,20 @@ async function showStatus(options: AdminOptions & { readonly watch?: boolean }):
   const client = adminClient(options);
   const first = await read(client);
   if (options.watch) return watch(client, first, options.json === true);
-  if (options.json) print(JSON.stringify(first.status));
-  else for (const line of statusLines(first)) print(line);
+  answer(options, first.status, ...statusLines(first));
 }
 
 async function read(client: AdminClient): Promise<Reading> {
   return { at: Date.now(), status: await client.status() };
 }
 
-/** Shows one reading a second until Ctrl-C: on a terminal in one place, elsewhere a line a change. */
-async function watch(client: AdminClient, first: Reading, json: boolean): Promise<void> {
-  const stop = new AbortController();
-  for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => stop.abort());
-  const onTerminal = process.stdout.isTTY && !json;
-  const show = onTerminal ? redraw(client.url) : printChanges(json);
-  if (onTerminal) process.stdout.write(SCREEN.enter);
+/** Resolves with a fault where a bridge is restarted meanwhile, or busy: it is waited for. */
+async function readAgain(client: AdminClient): Promise<Reading | Fault> {
   try {
-    let before: Reading | undefined;
-    for await (const next of readings(client, first, stop.signal)) {
-      show(next, before);
-      if (next.ok) before = next.reading;
-    }
-  } finally {
-    if (onTerminal) process.stdout.write(SCREEN.leave);
-  }
-}
-
-type Next = { readonly ok: true; readonly reading: Reading } | { readonly ok: false; readonly fault: Fault };
-type Show = (next: Next, before: Reading | undefined) => void;
-
-/** A bridge that is restarted meanwhile, or that is busy, is waited for. */
-async function* readings(client: AdminClient, first: Reading, signal: AbortSignal): AsyncGenerator<Next> {
-  yield { ok: true, reading: first };
-  for (;;) {
-    await delay(EVERY_MS, undefined, { signal }).catch(() => {});
-    if (signal.aborted) return;
-    try {
-      yield { ok: true, reading: await read(client) };
-    } catch (thrown) {
-      if (!(thrown instanceof BridgeError) || thrown.fault.code.startsWith('token-')) throw thrown;
-      yield { ok: false, fault: thrown.fault };
-    }
+    return await read(client);
+  } catch (thrown) {
+    if (!(thrown instanceof BridgeError) || thrown.fault.code.startsWith('token-')) throw thrown;
+    return thrown.fault;
   }
 }
 
@@ -70,37 +46,160 @@ async function* readings(client: AdminClient, first: Reading, signal: AbortSigna
 const SCREEN = { enter: '\x1b[?1049h\x1b[?25l\x1b[?7l', leave: '\x1b[?7h\x1b[?25h\x1b[?1049l', home: '\x1b[H' };
 const CLEAR = { line: '\x1b[K', below: '\x1b[J' };
 
-function redraw(url: string): Show {
+/** Shows one reading a second until Ctrl-C: on a terminal in one place, elsewhere a line a change. */
+async function watch(client: AdminClient, first: Reading, json: boolean): Promise<void> {
   const { stdout } = process;
-  return (next, before) => {
-    const lines = [paint('dim', `${url}  ${new Date().toLocaleTimeString()}  Ctrl-C ends`), ''];
-    if (next.ok) lines.push(...statusLines(next.reading, ratesBetween(before, next.reading)));
-    else lines.push(paint('red', describeFault(next.fault)));
-    if (!next.ok && before !== undefined) lines.push('', 'before that:', '', ...statusLines(before));
-    // A terminal that does not know its size says that it has 0 rows.
-    const shown = stdout.rows > 1 ? lines.slice(0, stdout.rows - 1) : lines;
-    stdout.write(`${SCREEN.home}${shown.map((line) => `${line}${CLEAR.line}\n`).join('')}${CLEAR.below}`);
-  };
+  const signal = interruption();
+  const onTerminal = stdout.isTTY && !json;
+  let before: Reading | undefined;
+  let last = '';
+  if (onTerminal) stdout.write(SCREEN.enter);
+  try {
+    for (let now: Reading | Fault = first; !signal.aborted; now = await readAgain(client)) {
+      if (onTerminal) redraw(client.url, now, before);
+      else {
+        const change = changeKey(now);
+        if (change !== last) printChange(json, now, before);
+        last = change;
+      }
+      if ('status' in now) before = now;
+      await delay(EVERY_MS, undefined, { signal }).catch(() => {});
+    }
+  } finally {
+    if (onTerminal) stdout.write(SCREEN.leave);
+  }
 }
 
-function printChanges(json: boolean): Show {
-  let last = '';
-  return (next, before) => {
-    const key = changeKey(next);
-    if (key === last) return;
-    last = key;
-    const at = new Date().toISOString();
-    if (next.ok && json) print(JSON.stringify(next.reading.status));
-    else if (next.ok) print(`${at} ${statusLine(next.reading, ratesBetween(before, next.reading))}`);
-    else if (json) print(JSON.stringify({ at, unreachable: describeFault(next.fault) }));
-    else print(`${at} ${describeFault(next.fault)}`);
-  };
+function redraw(url: string, now: Reading | Fault, before: Reading | undefined): void {
+  const { rows } = process.stdout;
+  const lines = [paint('dim', `${url}  ${new Date().toLocaleTimeString()}  Ctrl-C ends`), ''];
+  if ('status' in now) lines.push(...statusLines(now, ratesBetween(before, now)));
+  else
+    lines.push(paint('red', describeFault(now)), ...(before ? ['', 'before that:', '', ...statusLines(before)] : []));
+  // A terminal that does not know its size says that it has 0 rows.
+  const shown = rows > 1 ? lines.slice(0, rows - 1) : lines;
+  process.stdout.write(`${SCREEN.home}${shown.map((line) => `${line}${CLEAR.line}\n`).join('')}${CLEAR.below}`);
+}
+
+function printChange(json: boolean, now: Reading | Fault, before: Reading | undefined): void {
+  const at = new Date().toISOString();
+  if ('status' in now) answer({ json }, now.status, `${at} ${statusLine(now, ratesBetween(before, now))}`);
+  else answer({ json }, { at, unreachable: describeFault(now) }, `${at} ${describeFault(now)}`);
 }
 
 /** Rates alone are no change, nor is how long something has lasted. */
-function changeKey(next: Next): string {
-  if (!next.ok) return describeFault(next.fault);
-  const { ready, reason, connectors, ...rest } = next.reading.status;
-  const lanes = connectors.map(({ name, state, lag, deadLetters }) => [name, state.kind, lag, deadLetters]);
-  return JSON.stringify([ready, reason, 'callbacks' in rest ? rest.callbacks : undefined, lanes]);
+function changeKey(now: Reading | Fault): string {
+  if (!('status' in now)) return describeFault(now);
+  const callbacks = 'callbacks' in now.status ? now.status.callbacks : '';
+  return `${callbacks} ${statusLine(now, ratesBetween(undefined, now))}`;
+}
+
+export interface Reading {
+  /** Milliseconds since 1970. */
+  readonly at: number;
+  readonly status: Status;
+}
+
+type Rates = ReturnType<typeof ratesBetween>;
+
+/** Returns rates a second; undefined without an earlier reading, or where the bridge was started anew in between. */
+export function ratesBetween(before: Reading | undefined, now: Reading) {
+  const seconds = before === undefined ? 0 : (now.at - before.at) / 1_000;
+  const rate = (count: (reading: Reading) => number | undefined): number | undefined => {
+    const [from, to] = [before && count(before), count(now)];
+    return from === undefined || to === undefined || to < from || seconds <= 0 ? undefined : (to - from) / seconds;
+  };
+  return {
+    callbacks: rate(({ status }) => ('callbacks' in status ? status.callbacks : undefined)),
+    delivered: (connector: string) =>
+      rate(({ status }) => status.connectors.find(({ name }) => name === connector)?.delivered),
+  };
+}
+
+/** Returns the lines for people; with `rates` they also say what happens per second. */
+function statusLines({ at, status }: Reading, rates?: Rates): string[] {
+  const { ready, reason } = status;
+  return [
+    `${ready ? paint('green', 'ready') : paint('red', 'not ready')}${reason === undefined ? '' : `: ${reason}`}`,
+    ...originLines(status, rates),
+    '',
+    ...connectorTable(status, rates),
+    ...status.connectors.flatMap((connector) => waitingLines(connector, at)),
+  ];
+}
+
+/** Says where the events come from: the receiver and journal of a bridge, the topic of a worker. */
+function originLines(status: Status, rates: Rates | undefined): string[] {
+  if ('source' in status) {
+    const { topic, groupId, deadLetters } = status.source;
+    return [`source    ${topic}, as a member of ${groupId}`, `dead      ${deadLetters}`];
+  }
+  const { receiver, journal, reconcile } = status;
+  const receiving = receiver === '' ? 'callbacks are not received' : `callbacks at ${receiver}`;
+  return [
+    rates === undefined ? receiving : `${receiving}, ${rateText(rates.callbacks)}`,
+    `journal   ${journal.file}: ${journal.head} events, ${size(journal.bytes)}`,
+    ...(journal.quarantined > 0
+      ? [paint('red', `quarantine ${journal.quarantined} callbacks that could not be mapped`)]
+      : []),
+    ...(reconcile === undefined ? [] : [`reconcile ${reconcileText(reconcile)}`]),
+  ];
+}
+
+function connectorTable({ connectors }: Status, rates: Rates | undefined): string[] {
+  const columns: [head: string, cell: (one: Status['connectors'][number]) => string][] = [
+    ['connector', ({ name }) => name],
+    ['kind', ({ kind }) => kind],
+    ['state', ({ state }) => state.kind],
+    ['lag', ({ lag }) => String(lag)],
+    ['behind for', ({ lag, lagSeconds }) => (lag > 0 && lagSeconds > 0 ? span(lagSeconds) : '')],
+    ['dead letters', ({ deadLetters }) => String(deadLetters)],
+  ];
+  if (connectors.some((one) => 'partitions' in one)) {
+    columns.push(['partitions', (one) => ('partitions' in one && one.partitions.join(', ')) || 'none']);
+  }
+  if (rates !== undefined) columns.push(['delivered', ({ name }) => rateText(rates.delivered(name))]);
+  return tableLines(
+    columns.map(([head]) => head),
+    connectors.map((one) => columns.map(([, cell]) => cell(one))),
+    (index) => {
+      const { state, deadLetters } = connectors[index] ?? {};
+      if (state?.kind === 'waiting' || state?.kind === 'paused') return 'yellow';
+      return deadLetters ? 'red' : undefined;
+    },
+  );
+}
+
+/** Says why the destination as a whole is waited for, and since when. */
+function waitingLines({ name, state }: ConnectorStatus, at: number): string[] {
+  if (state.kind !== 'waiting') return [];
+  const { since, retryAt, fault } = state;
+  const next = retryAt <= at ? 'now' : `in ${span(Math.ceil((retryAt - at) / 1_000))}`;
+  const waits = `${name} waits since ${span((at - since) / 1_000)}, next try ${next}: ${visible(fault.message)}`;
+  return ['', paint('yellow', waits), ...(fault.suggestion === undefined ? [] : [`  ${visible(fault.suggestion)}`])];
+}
+
+/** Returns the status in one line, for a log of changes. */
+function statusLine({ status: { ready, reason, connectors } }: Reading, rates: Rates): string {
+  const lanes = connectors.map(
+    ({ name, state, lag, deadLetters }) =>
+      `${name} ${state.kind}, lag ${lag}, dead letters ${deadLetters}, ${rateText(rates.delivered(name))}`,
+  );
+  const head = ready ? 'ready' : `not ready${reason === undefined ? '' : ` (${reason})`}`;
+  return [`${head}, callbacks ${rateText(rates.callbacks)}`, ...lanes].join(' | ');
+}
+
+function rateText(rate: number | undefined): string {
+  return `${rate === undefined ? '…' : perSecond(rate)}/s`;
+}
+
+function reconcileText({ running, run, nextAt }: z.output<typeof reconcileStatus>): string {
+  const at = (ms: number): string => new Date(ms).toISOString();
+  const next = nextAt === undefined ? '' : `; next ${at(nextAt)}`;
+  if (run === undefined) return `not yet${next}`;
+  const { read, mended, gone, failed } = run.counts;
+  const found = `${read} read, ${mended} mended, ${gone} gone, ${failed} failed`;
+  if (running) return `runs since ${at(run.startedAt)}: ${read} of ${run.total} groups read, ${mended} mended`;
+  if (run.stopped !== undefined) return `${paint('yellow', `stopped: ${run.stopped}`)} (${found})${next}`;
+  return `ended ${at(run.endedAt ?? run.startedAt)}: ${found}${next}`;
 }

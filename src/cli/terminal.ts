@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { styleText } from 'node:util';
 import { SingleBar } from 'cli-progress';
 
@@ -8,8 +9,13 @@ export function paint(style: Style, text: string): string {
   return styleText(style, text, { stream: process.stdout });
 }
 
-export function print(line = ''): void {
-  process.stdout.write(`${line}\n`);
+export function print(...lines: readonly string[]): void {
+  for (const line of lines) process.stdout.write(`${line}\n`);
+}
+
+/** Prints an answer in words, or as JSON where that was asked for. */
+export function answer({ json }: { readonly json?: boolean }, value: unknown, ...words: readonly string[]): void {
+  print(...(json ? [JSON.stringify(value)] : words));
 }
 
 /** Shows control characters as such, which names and reasons from outside may hold: a terminal would obey them. */
@@ -21,12 +27,7 @@ function escaped(control: string): string {
   return `\\u${control.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }
 
-/** Prints columns that are as wide as their widest cell. */
-export function table(heads: readonly string[], rows: readonly (readonly string[])[]): void {
-  for (const line of tableLines(heads, rows)) print(line);
-}
-
-/** Returns the lines of a table; `styleOf` gives the rows that stand out their style. */
+/** Returns lines with columns as wide as their widest cell; `styleOf` gives the rows that stand out their style. */
 export function tableLines(
   heads: readonly string[],
   rows: readonly (readonly string[])[],
@@ -34,28 +35,15 @@ export function tableLines(
 ): string[] {
   const shown = rows.map((row) => row.map((cell) => cell.replaceAll(/\p{Cc}/gu, escaped)));
   const widths = heads.map((head, column) => Math.max(head.length, ...shown.map((row) => row[column]?.length ?? 0)));
-  const line = (cells: readonly string[]): string =>
-    cells
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join('  ')
-      .trimEnd();
-  const styled = (row: readonly string[], index: number): string => {
-    const style = styleOf(index);
-    return style === undefined ? line(row) : paint(style, line(row));
+  const line = (cells: readonly string[], style?: Style): string => {
+    const text = cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ');
+    return style === undefined ? text.trimEnd() : paint(style, text.trimEnd());
   };
-  return [paint('bold', line(heads)), ...shown.map(styled)];
-}
-
-export interface Progress {
-  advance(): void;
-  /** Takes a `total` where it has changed. */
-  set(done: number, total?: number): void;
-  end(): void;
+  return [line(heads, 'bold'), ...shown.map((row, index) => line(row, styleOf(index)))];
 }
 
 /** Shows a bar on standard error with rate and time left; nothing where that is not a terminal. */
-export function progress(label: string, total: number): Progress {
-  if (!process.stderr.isTTY) return { advance() {}, set() {}, end() {} };
+export function progress(label: string, total: number) {
   const bar = new SingleBar({
     format: `${label} {bar} {percentage}% | {value}/{total} | {rate}/s | {eta_formatted} left`,
     barCompleteChar: '█',
@@ -67,10 +55,39 @@ export function progress(label: string, total: number): Progress {
   const start = performance.now();
   bar.start(total, 0, { rate: 0 });
   let done = 0;
-  const set = (value: number, total?: number): void => {
+  const set = (value: number, total = bar.getTotal()): void => {
     done = value;
-    if (total !== undefined) bar.setTotal(total);
+    bar.setTotal(total);
     bar.update(done, { rate: Math.round((done * 1000) / (performance.now() - start)) });
   };
   return { advance: () => set(done + 1), set, end: () => bar.stop() };
+}
+
+/** Reads again and again until it is over, or until `signal`, and shows how far it is; resolves with the last reading. */
+export async function follow<Reading>(
+  label: string,
+  read: () => Promise<Reading>,
+  seen: (reading: Reading) => { readonly done: number; readonly total: number; readonly over: boolean },
+  options: { readonly everyMs?: number; readonly signal?: AbortSignal } = {},
+): Promise<Reading> {
+  const bar = progress(label, 0);
+  try {
+    for (;;) {
+      const reading = await read();
+      const { done, total, over } = seen(reading);
+      bar.set(Math.min(Math.max(done, 0), total), total);
+      if (over || options.signal?.aborted) return reading;
+      await delay(options.everyMs ?? 200, undefined, options).catch(() => {});
+    }
+  } finally {
+    bar.end();
+  }
+}
+
+/** Returns a signal that aborts, with its name as the reason, at the first SIGINT or SIGTERM; the second one ends the program. */
+export function interruption(): AbortSignal {
+  const stop = new AbortController();
+  const onSignal = (name: NodeJS.Signals): void => (stop.signal.aborted ? process.exit(1) : stop.abort(name));
+  process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
+  return stop.signal;
 }

@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { type Reading, ratesBetween } from '../../src/cli/status-text.ts';
+import { type Reading, ratesBetween } from '../../src/cli/status.ts';
 import { tableLines, visible } from '../../src/cli/terminal.ts';
 import { program } from '../../src/cli.ts';
 import { span } from '../../src/model/text.ts';
@@ -123,7 +123,7 @@ describe('status', () => {
       // exec: a shell between them would end of the Ctrl-C with 130, where sh is dash.
       const watch = watching(home, [], (command) => ['script', '-qefc', `exec ${command}`, '/dev/null']);
       await expect.poll(() => watch.said().split(`${ESC}[H`).length).toBeGreaterThan(3);
-      expect(watch.said()).toMatch(/audit +file +running +0 +0 +0\.0\/s/);
+      expect(watch.said()).toMatch(/audit +file +running +0 +0 +0\/s/);
       expect(watch.said().startsWith(`${ESC}[?1049h`)).toBe(true);
       // As the terminal would on Ctrl-C.
       watch.child.stdin?.write('\u0003');

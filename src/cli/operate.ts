@@ -1,0 +1,135 @@
+/** The commands that change what a running bridge does: reload, pause, resume, replay. */
+import { type Command, InvalidArgumentError } from 'commander';
+import { z } from 'zod';
+import { type ConnectorStatus, groupCount, reloadAnswer, replayAnswer, type replayRequest } from '../admin/contract.ts';
+import { BridgeError } from '../model/fault.ts';
+import { plural } from '../model/text.ts';
+import { adminClient, inPath } from './admin.ts';
+import { type AdminOptions, addCommand, onRunningBridge } from './options.ts';
+import { answer, follow, paint, visible } from './terminal.ts';
+
+/** The answer to pause and resume: that it came says all. */
+const noContent = z.object({});
+
+export function addOperations(program: Command): void {
+  const takeOver = 'have the running bridge read its configuration again and take over what changed';
+  onRunningBridge(addCommand(program, 'reload', takeOver, 'reload'))
+    .addHelpText('after', '\nSIGHUP does the same. A file with problems changes nothing.')
+    .action(reload);
+
+  const stop = 'stop delivering to a connector; callbacks go on being recorded';
+  onRunningBridge(addCommand(program, 'pause <name>', stop, 'pause group-index')).action(pause);
+  const goOn = 'go on delivering to a connector';
+  onRunningBridge(addCommand(program, 'resume <name>', goOn, 'resume group-index')).action(resume);
+
+  onRunningBridge(
+    addCommand(
+      program,
+      'replay <name>',
+      'deliver recorded events to a connector again; copies converge, so it is safe at any time',
+      'replay group-index --from groups',
+      'replay audit-file --from 2026-01-31T12:00:00Z',
+      'replay group-events --from 1200 --no-wait',
+    )
+      .requiredOption(
+        '--from <where>',
+        'beginning, a seq, a time such as 2026-01-31T12:00:00Z, or groups: the merged state of every group',
+        parseFrom,
+      )
+      .option('--no-wait', 'return at once'),
+  ).action((name: string, options: ReplayOptions) =>
+    options.from === 'groups' ? replayGroups(name, options) : replayEvents(name, options),
+  );
+}
+
+async function reload(options: AdminOptions): Promise<void> {
+  const reloaded = await adminClient(options).ask(reloadAnswer, (api) => api.reload.$post());
+  const parts: [title: string, names: readonly string[]][] = [
+    ['added', reloaded.added],
+    ['changed', reloaded.changed],
+    ['removed', reloaded.removed],
+    ['now in effect', reloaded.applied],
+    [paint('yellow', 'takes effect at the next start'), reloaded.needsRestart],
+  ];
+  const lines = parts.filter(([, names]) => names.length > 0).map(([title, names]) => `${title}: ${names.join(', ')}`);
+  answer(options, reloaded, ...(lines.length > 0 ? lines : ['nothing has changed']));
+}
+
+async function pause(name: string, options: AdminOptions): Promise<void> {
+  await adminClient(options).ask(noContent, (api) => api.connectors[':name'].pause.$post({ param: inPath(name) }));
+  const words = `${name} is paused, also over restarts, until it is resumed; callbacks go on being recorded`;
+  answer(options, { connector: name, paused: true }, words);
+}
+
+async function resume(name: string, options: AdminOptions): Promise<void> {
+  await adminClient(options).ask(noContent, (api) => api.connectors[':name'].resume.$post({ param: inPath(name) }));
+  answer(options, { connector: name, paused: false }, `${name} goes on`);
+}
+
+type From = z.input<typeof replayRequest>['from'];
+type ReplayOptions = AdminOptions & { readonly from: From; readonly wait: boolean };
+
+/** Reads `beginning`, `groups`, a seq, or a time as an ISO date, into the form that the API takes. */
+function parseFrom(text: string): From {
+  if (text === 'beginning' || text === 'groups') return text;
+  if (/^[1-9]\d*$/.test(text)) return { seq: Number(text) };
+  const time = /^\d{4}-\d{2}-\d{2}/.test(text) ? Date.parse(text) : Number.NaN;
+  if (!Number.isNaN(time)) return { time };
+  throw new InvalidArgumentError('beginning, groups, a seq, or a time such as 2026-01-31T12:00:00Z is expected');
+}
+
+async function replayEvents(name: string, options: ReplayOptions): Promise<void> {
+  const client = adminClient(options);
+  const { from, events } = await client.ask(replayAnswer, (api) =>
+    api.connectors[':name'].replay.$post({ param: inPath(name), json: { from: options.from } }),
+  );
+  const say = (text: string, done: boolean): void => answer(options, { connector: name, from, events, done }, text);
+  if (events === 0) return say('nothing to replay: the journal holds no event from there on', true);
+  const what = `${plural(events, 'event')} again, from seq ${from}`;
+  if (!options.wait) return say(`${name} delivers ${what}`, false);
+  const isDone = ({ cursor }: ConnectorStatus): boolean => cursor >= from + events - 1;
+  const connector = await follow(
+    `replaying to ${name}`,
+    () => client.connector(name),
+    (now) => ({ done: now.cursor - from + 1, total: events, over: isDone(now) || !isDelivering(now) }),
+  );
+  if (isDone(connector)) return say(`${name} delivered ${what}`, true);
+  say(`${whyStuck(connector)}; the replay goes on by itself when it can`, false);
+}
+
+async function replayGroups(name: string, options: ReplayOptions): Promise<void> {
+  const client = adminClient(options);
+  const { groups } = await client.ask(groupCount, (api) =>
+    api.connectors[':name'].replay.$post({ param: inPath(name), json: { from: 'groups' } }),
+  );
+  const say = (text: string, delivered: number, failed: number, done: boolean): void =>
+    answer(options, { connector: name, groups, delivered, failed, done }, text);
+  if (!options.wait) return say(`${name} is brought ${plural(groups, 'group')}`, 0, 0, false);
+  const connector = await follow(
+    `bringing groups to ${name}`,
+    () => client.connector(name),
+    (now) => groupsDone(now, groups),
+  );
+  const { done = 0, failed = 0, ended = false } = connector.restore ?? {};
+  const brought = done - failed;
+  if (!ended) return say(`${whyStuck(connector)}; the rest comes when it can`, brought, failed, false);
+  say(`${name} was brought ${plural(brought, 'group')}`, brought, failed, true);
+  if (failed === 0) return;
+  const message = `${plural(failed, 'group')} not taken: the bridge’s log says why`;
+  throw new BridgeError({ code: 'command-failed', message });
+}
+
+/** Says how many groups were brought to a connector, or compared with it; it is over, too, when this cannot go on. */
+export function groupsDone(connector: ConnectorStatus, total: number) {
+  const { done = 0, ended = false } = connector.restore ?? {};
+  return { done, total, over: ended || !isDelivering(connector) };
+}
+
+/** Says whether the connector gets on by itself. */
+export function isDelivering({ state }: ConnectorStatus): boolean {
+  return state.kind === 'running' || state.kind === 'connecting';
+}
+
+function whyStuck({ name, state }: ConnectorStatus): string {
+  return `${name} is ${state.kind}${state.kind === 'waiting' ? `: ${visible(state.fault.message)}` : ''}`;
+}
