@@ -16,6 +16,7 @@ import { createReloadableReceiver } from './intake/reloadable.ts';
 import { type JournalRoom, openJournalRoom } from './journal/room.ts';
 import { type Clock, systemClock } from './model/clock.ts';
 import { BridgeError } from './model/fault.ts';
+import { createServiceClock, type ServiceClock } from './model/service-clock.ts';
 import { createSignals, type SignalBus } from './model/signal.ts';
 import { createReconcileSchedule } from './reconcile/schedule.ts';
 import { watchLastFaults } from './telemetry/last-fault.ts';
@@ -103,6 +104,7 @@ interface Base {
   /** The configuration in effect: another after each reload. */
   config: Config;
   readonly clock: Clock;
+  readonly service: ServiceClock;
   readonly signals: SignalBus;
   readonly stopping: AbortController;
   /** Names of the enabled connectors, now. */
@@ -127,6 +129,7 @@ function createBase(config: Config, logLevel: LogLevel): Base {
   const base: Base = {
     config,
     clock: systemClock,
+    service: createServiceClock(systemClock),
     signals,
     stopping,
     connectors: () => Object.keys(enabledOf(base.config.connectors)),
@@ -153,6 +156,7 @@ function startReconcileRoom(base: Base, { journal, database, groups }: JournalRo
     database,
     groups,
     clock,
+    service: base.service,
     signals,
     stopping: stopping.signal,
   });
@@ -170,6 +174,7 @@ function createReceiverRoom(base: Base, { journal, reader }: JournalRoom) {
     quarantine: journal.quarantine,
     clock,
     signals,
+    service: base.service,
     stopping: () => stopping.signal.aborted,
     trace: traceCallback,
   });

@@ -1,4 +1,5 @@
 /** What the steps of the receiver share: settings, ports, the values that go on with a request, and the answers. */
+
 import type { IncomingHttpHeaders } from 'node:http';
 import type { HttpBindings } from '@hono/node-server';
 import type { Context } from 'hono';
@@ -8,6 +9,7 @@ import type { Clock } from '../model/clock.ts';
 import type { CanonicalEvent } from '../model/event.ts';
 import { type Checked, type Fault, type HttpFault, httpStatus } from '../model/fault.ts';
 import type { RawCallback } from '../model/quarantine.ts';
+import type { ServiceClock } from '../model/service-clock.ts';
 import type { CallbackOutcome, SignalBus } from '../model/signal.ts';
 import { failEnvelope, OK_ENVELOPE } from './envelope.ts';
 import type { HandlerAnswer, ReceivedCallback } from './forward.ts';
@@ -44,6 +46,8 @@ export interface ReceiverPorts {
   /** Starts the span of a callback; undefined when nothing traces. */
   trace?(headers: IncomingHttpHeaders, route: string): CallbackTrace | undefined;
   readonly clock: Clock;
+  /** The service's clock; without it, this machine's is taken for it. */
+  readonly service?: ServiceClock;
   readonly signals: SignalBus;
   /** True from SIGTERM on. */
   stopping(): boolean;

@@ -10,8 +10,10 @@ export const EARLIEST = Date.UTC(2014, 0, 1);
 const SECONDS = { from: EARLIEST / 1_000, to: 100_000_000_000 };
 
 interface Receipt {
-  /** Milliseconds since 1970. */
+  /** Milliseconds since 1970, by this machine's clock. */
   readonly at: number;
+  /** The same moment by the service's clock; without it, this machine's is taken for it. */
+  readonly serviceAt?: number;
   /** Differs for each receipt: the identity of a callback that has neither EventTime nor RequestID. */
   readonly nonce: string;
 }
@@ -26,7 +28,8 @@ export function mapCallback(
   const { command, type, groupId, groupType, operator, owner, previousOwner, changed } = callback;
   const { platform, clientIp, requestId } = query;
   const eventTime = callback.eventTime === undefined ? undefined : Math.trunc(Number(callback.eventTime));
-  const occurred = believable(eventTime, receipt.at);
+  const serviceAt = receipt.serviceAt ?? receipt.at;
+  const occurred = believable(eventTime, serviceAt);
   // What was not taken as it came is kept.
   const extra = occurred === eventTime ? callback.extra : { ...callback.extra, EventTime: callback.eventTime };
 
@@ -45,7 +48,7 @@ export function mapCallback(
     groupType,
     ...present({ operator, owner, previousOwner }),
     changed,
-    occurredAt: occurred ?? receipt.at,
+    occurredAt: occurred ?? Math.round(serviceAt),
     occurredAtFrom: occurred === undefined ? 'receipt' : 'callback',
     receivedAt: receipt.at,
     origin: present({ platform, clientIp, requestId }),

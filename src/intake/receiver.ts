@@ -1,5 +1,4 @@
 import { Hono, type MiddlewareHandler } from 'hono';
-import type { Clock } from '../model/clock.ts';
 import { BridgeError, type HttpFault, messageOf } from '../model/fault.ts';
 import { callerOf, checkAddress } from './address.ts';
 import { checkApp, checkSign } from './authentication.ts';
@@ -18,7 +17,7 @@ export function createReceiver(settings: ReceiverSettings, ports: ReceiverPorts)
     path,
     observe(path, ports),
     admit(settings),
-    authenticate(settings, ports.clock),
+    authenticate(settings, ports),
     read(settings.maxBodyBytes),
     limitInFlight(settings.maxInFlight),
     dispatch(settings, ports),
@@ -81,7 +80,10 @@ function admit({ allowed, proxies }: ReceiverSettings): MiddlewareHandler<Receiv
 }
 
 /** Lets in callbacks of this app, signed where a Sign is asked for. */
-function authenticate({ sdkAppId, sign }: ReceiverSettings, clock: Clock): MiddlewareHandler<ReceiverEnv> {
+function authenticate(
+  { sdkAppId, sign }: ReceiverSettings,
+  { clock, service }: ReceiverPorts,
+): MiddlewareHandler<ReceiverEnv> {
   return async (context, next) => {
     const target = context.env.incoming.url ?? '';
     context.set('target', target);
@@ -90,6 +92,8 @@ function authenticate({ sdkAppId, sign }: ReceiverSettings, clock: Clock): Middl
     context.set('label', commandLabel(query.value.command));
     const fault = checkApp(query.value, sdkAppId) ?? (sign && checkSign(query.value, sign, clock.now()));
     if (fault !== undefined) return refuse(context, fault);
+    // The Sign is right, so the service has said its time: whole seconds, cut off.
+    if (sign) service?.observe(Number(query.value.requestTime) * 1_000 + 500);
     const { command = '' } = query.value;
     if (command === '') {
       const message = 'CallbackCommand is missing in the query';

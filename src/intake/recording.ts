@@ -32,11 +32,12 @@ export function createRecording(settings: ReceiverSettings, ports: ReceiverPorts
     // A verified sender has changed the protocol: the callback is kept as it came.
     if (!callback.ok) return settings.sign === undefined ? callback : quarantine(context, callback.fault);
 
-    const receipt = { at: clock.now(), nonce: `${run}/${++receipts}` };
+    const at = clock.now();
+    const receipt = { at, serviceAt: ports.service?.now() ?? at, nonce: `${run}/${++receipts}` };
     const event = mapCallback(settings.sdkAppId, context.get('query'), callback.value, receipt);
     const { groupId, extra } = event.data;
     if ('EventTime' in extra) {
-      signals.emit('clock.skew', { groupId, aheadMs: Number(extra.EventTime) - receipt.at });
+      signals.emit('clock.skew', { groupId, aheadMs: Number(extra.EventTime) - receipt.serviceAt });
     }
     const traced = context.get('trace')?.carriedBy(event) ?? event;
     // Invariant 1: OK is answered only once the event is on disk.

@@ -5,6 +5,7 @@ import type { Config } from '../config/schema.ts';
 import type { Clock } from '../model/clock.ts';
 import type { ProfileField } from '../model/event.ts';
 import { BridgeError, type Fault, messageOf } from '../model/fault.ts';
+import { MAX_SKEW_MS } from '../model/service-clock.ts';
 import { createPace, type Pace } from './pace.ts';
 import { createUserSigs } from './usersig.ts';
 
@@ -22,7 +23,7 @@ export interface GroupsRead {
   /**
    * Milliseconds since 1970 by the service's clock, at or before the moment when it looked at its data, so that a callback
    * that is newer than the read always wins over it: the Date header, which is cut to whole seconds, less the time that the
-   * whole call took. Without a Date header it is this machine's clock less a minute.
+   * whole call took. Without a Date header that can be right it is this machine's clock less a minute.
    */
   readonly readAt: number;
   readonly groups: readonly RemoteGroup[];
@@ -94,10 +95,11 @@ interface Trouble {
 
 export type GroupApi = ReturnType<typeof createGroupApi>;
 
-export function createGroupApi(settings: GroupApiSettings, clock: Clock) {
+/** `observe` is told the service's time whenever an answer says it. */
+export function createGroupApi(settings: GroupApiSettings, clock: Clock, observe: (at: number) => void = () => {}) {
   const { list, groups: perSecond } = settings.callsPerSecond;
   const pace = { list: createPace(list, clock), groups: createPace(perSecond, clock) };
-  const { call, refusal } = createCaller(settings, clock);
+  const { call, refusal } = createCaller(settings, clock, observe);
 
   /** Reads at most MAX_IDS groups. Throws a BridgeError when the service cannot be asked. */
   async function groups(ids: readonly string[], signal: AbortSignal): Promise<GroupsRead> {
@@ -143,7 +145,8 @@ export function createGroupApi(settings: GroupApiSettings, clock: Clock) {
 }
 
 /** Makes calls to the service, at the pace it allows. */
-function createCaller({ sdkAppId, baseUrl, identifier, secretKey }: GroupApiSettings, clock: Clock) {
+function createCaller(settings: GroupApiSettings, clock: Clock, observe: (at: number) => void) {
+  const { sdkAppId, baseUrl, identifier, secretKey } = settings;
   const sigs = createUserSigs(sdkAppId, identifier, secretKey, clock);
   const { origin } = new URL(baseUrl);
 
@@ -203,6 +206,8 @@ function createCaller({ sdkAppId, baseUrl, identifier, secretKey }: GroupApiSett
       return trouble('service-unreachable', timedOut ? `no answer within ${TIMEOUT_MS / 1_000} s` : messageOf(thrown));
     }
     const tookMs = performance.now() - start;
+    const date = Date.parse(response.headers.get('date') ?? '');
+    if (!Number.isNaN(date)) observe(date + 500);
     const { status, headers } = response;
     if (status >= 500 || status === 429) return trouble('service-unreachable', `it answers HTTP ${status}`);
     if (status !== 200) return trouble('service-refused', `it answers HTTP ${status}`, 'no');
@@ -224,7 +229,9 @@ function createCaller({ sdkAppId, baseUrl, identifier, secretKey }: GroupApiSett
 /** See GroupsRead.readAt. */
 export function readAtOf(date: string | null, tookMs: number, sentAt: number): number {
   const served = date === null ? Number.NaN : Date.parse(date);
-  return Number.isNaN(served) ? sentAt - NO_DATE_MARGIN_MS : Math.floor(served - tookMs);
+  // A Date that is far off was written by another machine on the way, or lay in a cache.
+  const believed = Math.abs(served - sentAt) <= MAX_SKEW_MS;
+  return believed ? Math.floor(served - tookMs) : sentAt - NO_DATE_MARGIN_MS;
 }
 
 function parseJson(text: string): unknown {

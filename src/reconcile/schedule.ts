@@ -3,6 +3,7 @@ import type { Database } from '../journal/database.ts';
 import { createReconcileReader } from '../journal/reconcile-run.ts';
 import { BridgeError } from '../model/fault.ts';
 import { type ReconcileRun, reconcileRun } from '../model/reconcile-run.ts';
+import type { ServiceClock } from '../model/service-clock.ts';
 import { createGroupApi, type ReconcileSettings } from './api.ts';
 import { newCounts, performRun, type RunPorts } from './run.ts';
 
@@ -17,6 +18,8 @@ interface ReconcileRequest {
 
 interface SchedulePorts extends Omit<RunPorts, 'api' | 'reader'> {
   readonly database: Pick<Database, 'connection'>;
+  /** Learns the service's time from its answers. */
+  readonly service?: Pick<ServiceClock, 'observe'>;
   /** Aborts when the bridge stops. */
   readonly stopping: AbortSignal;
 }
@@ -28,7 +31,7 @@ export function createReconcileSchedule(config: ReconcileConfig, ports: Schedule
 
   const start = ({ app: { sdkAppId }, reconcile }: ReconcileConfig): Reconciler | undefined => {
     if (reconcile === undefined) return undefined;
-    const api = createGroupApi({ ...reconcile.api, sdkAppId }, ports.clock);
+    const api = createGroupApi({ ...reconcile.api, sdkAppId }, ports.clock, ports.service?.observe);
     const signal = AbortSignal.any([ports.stopping, ending.signal]);
     return createReconciler({ ...reconcile, sdkAppId }, { ...ports, api, reader }, signal);
   };

@@ -209,6 +209,14 @@ describe('a time that no callback of the service can have', () => {
     }
   });
 
+  test('is judged by the service’s clock, where that is known', () => {
+    const slow = { ...RECEIPT, serviceAt: RECEIPT.at + 40_000 };
+    const of = (EventTime: number) => mapCallback('1400701118', {}, read(body({ EventTime })), slow).data;
+    expect(of(RECEIPT.at + 40_000)).toMatchObject({ occurredAt: RECEIPT.at + 40_000, occurredAtFrom: 'callback' });
+    expect(of(RECEIPT.at + 43_000)).toMatchObject({ occurredAt: RECEIPT.at + 40_000, occurredAtFrom: 'receipt' });
+    expect(of(RECEIPT.at + 43_000).receivedAt).toBe(RECEIPT.at);
+  });
+
   test('one that is merely old goes on losing', () => {
     const EventTime = RECEIPT.at - 90 * 86_400_000;
     expect(map(body({ EventTime })).data).toMatchObject({ occurredAt: EventTime, extra: {} });

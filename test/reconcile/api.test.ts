@@ -3,6 +3,7 @@ import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { Clock } from '../../src/model/clock.ts';
 import { systemClock } from '../../src/model/clock.ts';
 import { BridgeError, type Fault } from '../../src/model/fault.ts';
+import { MAX_SKEW_MS } from '../../src/model/service-clock.ts';
 import { createGroupApi, type GroupApi, readAtOf } from '../../src/reconcile/api.ts';
 import { createUserSigs } from '../../src/reconcile/usersig.ts';
 import { SDK_APP_ID } from '../support/callbacks.ts';
@@ -224,12 +225,12 @@ test('the limits are kept: nothing is refused for its rate, at full speed', asyn
   expect(vendor.calls.connections).toBeLessThan(60);
 });
 
-test('whatever the clocks and the delays, a read is dated before the moment the data was looked at', () => {
+test('clocks up to ten minutes apart and whatever delays: a read is dated before the moment the data was looked at', () => {
   fc.assert(
     fc.property(
       fc.record({
         sentAt: fc.integer({ min: 1_600_000_000_000, max: 1_800_000_000_000 }),
-        skew: fc.integer({ min: -86_400_000, max: 86_400_000 }),
+        skew: fc.integer({ min: 20_000 - MAX_SKEW_MS, max: MAX_SKEW_MS - 20_000 }),
         before: fc.integer({ min: 0, max: 5_000 }),
         making: fc.integer({ min: 0, max: 5_000 }),
         after: fc.integer({ min: 0, max: 5_000 }),
@@ -244,4 +245,11 @@ test('whatever the clocks and the delays, a read is dated before the moment the 
       },
     ),
   );
+});
+
+test('a Date that is further off than any clock of the service is not believed', () => {
+  const sentAt = 1_700_000_000_000;
+  for (const off of [86_400_000, -3_600_000, MAX_SKEW_MS + 1_000]) {
+    expect(readAtOf(new Date(sentAt + off).toUTCString(), 100, sentAt)).toBe(readAtOf(null, 100, sentAt));
+  }
 });
