@@ -1,64 +1,276 @@
-import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import { type Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { Clock } from '../model/clock.ts';
-import type { SignalBus } from '../model/signal.ts';
-import { type CallbackSources, measureCallbacks, measureConnections } from './metrics/callbacks.ts';
-import { type JournalSources, measureJournal } from './metrics/journal.ts';
-import { type LaneSources, measureLanes } from './metrics/lanes.ts';
-import { createMeter, type Meter } from './metrics/meter.ts';
-import { measureReconcile, type ReconcileSources } from './metrics/reconcile.ts';
+import type { CallbackOutcome, LaneState, SignalBus } from '../model/signal.ts';
+import { BY_CONNECTOR, counter, gauge, histogram, type Metric, read, readEach } from './meter.ts';
 
-/** The numbers that gauges read at each scrape. */
-export interface MetricSources extends CallbackSources, JournalSources, LaneSources, ReconcileSources {
+/** The numbers of the connectors, read at each scrape. */
+export interface LaneSources {
   readonly version: string;
+  /** The names of the enabled connectors; they may come and go. */
+  connectors(): readonly string[];
+  /** Events recorded and not delivered yet, including those that wait for a retry. */
+  lag(connector: string): number;
+  /** When the oldest of them was received, in milliseconds since 1970; undefined when there is none. */
+  openSince(connector: string): number | undefined;
+  deadLetters(connector: string): number;
 }
 
-/** Returns everything on `GET /metrics`. Counters listen to signals; gauges are read at each scrape. */
+/** All numbers that are read at each scrape. */
+export interface MetricSources extends LaneSources {
+  /** The documented commands of the vendor. */
+  readonly commands: Iterable<string>;
+  quarantined(): number;
+  head(): number;
+  journalBytes(): number;
+  readonly journalMaxBytes: number;
+  /** True when the journal was found damaged at this start, before anybody could listen to signals. */
+  readonly setAside: boolean;
+  /** In milliseconds: how often it runs, 0 when nothing is scheduled, and the end of the latest run over all groups. */
+  reconcile(): { readonly every: number; readonly endedAt?: number | undefined };
+}
+
+/** Returns everything on `GET /metrics`. */
 export function createMetrics(signals: SignalBus, clock: Clock, sources: MetricSources): Registry {
-  return createRegistry(sources.version, (meter) => {
-    measureCallbacks(meter, signals, clock, sources);
-    measureConnections(meter, signals);
-    measureJournal(meter, signals, sources);
-    measureLanes(meter, signals, clock, sources);
-    measureReconcile(meter, signals, sources);
-    measureReloads(meter, signals);
-  });
+  const metrics = {
+    ...callbackMetrics(sources, clock),
+    ...journalMetrics(sources),
+    ...laneMetrics(sources, clock, signals),
+    ...reconcileMetrics(sources),
+  };
+  return createRegistry(metrics, signals, sources);
 }
 
 /** Returns the metrics of a worker: those of its connectors. */
-export function createWorkerMetrics(
-  signals: SignalBus,
-  clock: Clock,
-  sources: LaneSources & Pick<MetricSources, 'version'>,
-): Registry {
-  return createRegistry(sources.version, (meter) => measureLanes(meter, signals, clock, sources));
+export function createWorkerMetrics(signals: SignalBus, clock: Clock, sources: LaneSources): Registry {
+  return createRegistry(laneMetrics(sources, clock, signals), signals, sources);
 }
 
-function createRegistry(version: string, measure: (meter: Meter) => void): Registry {
+type Metrics = Readonly<Record<string, Metric>>;
+
+function createRegistry(metrics: Metrics, signals: SignalBus, { version, connectors }: LaneSources): Registry {
   const registry = new Registry();
   const info = { name: 'bridge_info', help: '1, with the version of the bridge as a label.' };
   new Gauge({ ...info, labelNames: ['version'], registers: [registry] }).set({ version }, 1);
-  measure(createMeter(registry));
+  for (const [name, register] of Object.entries(metrics)) register(name, { registry, signals, connectors });
   collectDefaultMetrics({ register: registry });
   return registry;
 }
 
-/** Measures how configurations are taken over by the running bridge. */
-function measureReloads(meter: Meter, signals: SignalBus): void {
-  const reloads = meter.counter('bridge_config_reloads_total', 'Configurations read anew. outcome: applied, refused.', [
-    'outcome',
-  ]);
-  const success = meter.gauge(
-    'bridge_config_last_reload_success',
-    '1 while the configuration that was read last is in effect, 0 when it was refused.',
-    1,
-  );
-  for (const outcome of ['applied', 'refused']) reloads.inc({ outcome }, 0);
-  signals.on('config.reloaded', () => {
-    reloads.inc({ outcome: 'applied' });
-    success.set(1);
+const count = (counter: Counter): void => counter.inc();
+const countConnector = (counter: Counter, { connector }: { readonly connector: string }): void =>
+  counter.inc({ connector });
+
+/** Outcomes that only the bridge's own commands have. */
+const OWN: ReadonlySet<CallbackOutcome> = new Set(['recorded', 'duplicate', 'quarantined']);
+
+/** Measures what callers send, how it is answered, the receiver's connections and its certificate. */
+function callbackMetrics({ commands, quarantined }: MetricSources, clock: Clock): Metrics {
+  return {
+    bridge_callbacks_total: counter(
+      'Callbacks answered. command: documented ones by name, else `other`, `none` without one. outcome: recorded, duplicate, quarantined, acknowledged, forwarded, refused, failed.',
+      { 'callback.answered': (counter, { command, outcome }) => counter.inc({ command, outcome }) },
+      { command: [...commands], outcome: [...OWN, 'refused', 'failed'] },
+    ),
+    bridge_ack_seconds: histogram(
+      'From a request to its answer. The service gives up after 2 s.',
+      // Close to the limit of 2 s there is one just below it; those beyond it are answers that were held.
+      [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 1.5, 1.9, 2, 2.5, 5],
+      { 'callback.answered': (histogram, { ms }) => histogram.observe(ms / 1000) },
+    ),
+    bridge_last_callback_timestamp_seconds: gauge(
+      'When the latest callback that becomes an event was answered OK, in seconds since 1970; 0 before the first since the start.',
+      { 'callback.answered': (gauge, { outcome }) => OWN.has(outcome) && gauge.set(clock.now() / 1000) },
+    ),
+    bridge_held_answers: gauge(
+      'Answers held past the service’s time-out just now, because the journal cannot record.',
+      { 'callback.held': (gauge, { held }) => gauge.set(held) },
+    ),
+    bridge_event_time_ahead_total: counter(
+      'Callbacks whose EventTime cannot be true: more than 2 s ahead of this clock, before 2014, or in seconds.',
+      {
+        'clock.skew': count,
+      },
+    ),
+    bridge_callback_crashes_total: counter('Callbacks that met a fault of the bridge itself.', {
+      'callback.crashed': count,
+    }),
+    bridge_unforwarded_total: counter(
+      'Callbacks to which the upstream handler (receiver.otherCommands.forwardTo) gave no answer in time.',
+      { 'forward.failed': (counter, { command }) => counter.inc({ command }) },
+      { command: [] },
+    ),
+    bridge_quarantined: read(
+      'Callbacks of a verified sender that could not be mapped and are kept as they came.',
+      quarantined,
+    ),
+    bridge_connections_crowded_total: counter(
+      'Connections beyond receiver.maxConnections. fate: evicted (an idle one made room), refused.',
+      { 'connection.limit': (counter, { evicted }) => counter.inc({ fate: evicted ? 'evicted' : 'refused' }) },
+      { fate: ['evicted', 'refused'] },
+    ),
+    bridge_tls_handshakes_failed_total: counter('TLS handshakes that callers did not complete.', {
+      'tls.handshake-failed': count,
+    }),
+    bridge_certificate_not_after_timestamp_seconds: gauge(
+      'When the certificate of receiver.tls expires, in seconds since 1970; 0 where the bridge has none.',
+      { 'tls.loaded': (gauge, { notAfter }) => gauge.set(notAfter / 1000) },
+    ),
+    bridge_certificate_failures_total: counter('Renewed certificates that could not be used: the one before stays.', {
+      'tls.failed': count,
+    }),
+  };
+}
+
+/** Measures the file in which events are recorded. */
+function journalMetrics({ head, journalBytes, journalMaxBytes, setAside }: MetricSources): Metrics {
+  return {
+    bridge_journal_events: read('Events recorded since the journal was created (the seq of the newest).', head),
+    bridge_journal_bytes: read('Size of the journal’s files.', journalBytes),
+    bridge_journal_max_bytes: read('journal.maxBytes: beyond it nothing can be recorded.', () => journalMaxBytes),
+    bridge_recordable: gauge(
+      '1 while callbacks can be recorded, 0 since one could not be.',
+      { 'journal.failed': (gauge) => gauge.set(0), 'journal.recovered': (gauge) => gauge.set(1) },
+      1,
+    ),
+    bridge_commit_seconds: histogram(
+      'Commits that answers wait for, each with its fsync.',
+      [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2],
+      { 'journal.committed': (histogram, { ms }) => histogram.observe(ms / 1000) },
+    ),
+    bridge_journal_set_aside: read(
+      '1 when the journal was found damaged at this start: it was set aside and a new one begun.',
+      () => Number(setAside),
+    ),
+    bridge_pruned_total: counter('Delivered events removed from the journal (journal.keepDelivered).', {
+      'journal.pruned': (counter, { events }) => counter.inc(events),
+    }),
+  };
+}
+
+/** Measures what becomes of events at each connector. */
+function laneMetrics({ lag, openSince, deadLetters }: LaneSources, clock: Clock, signals: SignalBus): Metrics {
+  const states = new Map<string, LaneState['kind']>();
+  signals.on('lane.state', ({ connector, state }) => states.set(connector, state.kind));
+  signals.on('config.reloaded', ({ removed }) => {
+    for (const connector of removed) states.delete(connector);
   });
-  signals.on('config.refused', () => {
-    reloads.inc({ outcome: 'refused' });
-    success.set(0);
-  });
+  signals.on('relay.crashed', () => states.clear());
+  const is = (kind: LaneState['kind']) => (connector: string) => Number(states.get(connector) === kind);
+  return {
+    bridge_connector_up: readEach(
+      '1 while the destination takes what there is; 0 while it cannot be had, or the connector is paused.',
+      is('running'),
+    ),
+    bridge_connector_paused: readEach('1 while a person has paused the connector.', is('paused')),
+    bridge_delivery_lag_events: readEach(
+      'Events recorded and not delivered yet, those that wait for a retry included.',
+      lag,
+    ),
+    bridge_delivery_lag_seconds: readEach(
+      'For how long the connector has not been in step; 0 when it is.',
+      (connector) => Math.max(0, clock.now() - (openSince(connector) ?? clock.now())) / 1000,
+    ),
+    bridge_dead_letters: readEach('Events that the connector’s destination refused for good.', deadLetters),
+    bridge_relay_restarts_total: counter('Times the relay’s thread ended by itself and was started again.', {
+      'relay.crashed': count,
+    }),
+    bridge_delivered_total: counter(
+      'Events delivered or superseded.',
+      {
+        'lane.delivered': (counter, { connector, delivered, superseded }) =>
+          counter.inc({ connector }, delivered + superseded),
+      },
+      BY_CONNECTOR,
+    ),
+    bridge_delivery_retries_total: counter(
+      'Deliveries that have to be tried again: of one event, or of a batch while the destination cannot be had.',
+      { 'lane.unreachable': countConnector, 'lane.retry': countConnector },
+      BY_CONNECTOR,
+    ),
+    bridge_dead_lettered_total: counter(
+      'Events that became dead letters, those since retried or discarded included.',
+      { 'lane.dead-letter': countConnector },
+      BY_CONNECTOR,
+    ),
+    bridge_restore_failures_total: counter(
+      'Groups that a restore (replay --from groups, reconcile --against) could not bring to the destination.',
+      { 'lane.resync-failed': countConnector },
+      BY_CONNECTOR,
+    ),
+    bridge_end_to_end_seconds: histogram(
+      'From the receipt of a callback to its delivery.',
+      [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600, 3600],
+      {
+        'lane.delivered': (histogram, { connector, receivedAt }) => {
+          const now = clock.now();
+          const series = histogram.labels({ connector });
+          for (const at of receivedAt) series.observe(Math.max(0, now - at) / 1000);
+        },
+      },
+      BY_CONNECTOR,
+    ),
+    bridge_delivery_seconds: histogram(
+      'How long the destination took for a batch.',
+      [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
+      { 'lane.delivered': (histogram, { connector, ms }) => histogram.observe({ connector }, ms / 1000) },
+      BY_CONNECTOR,
+    ),
+  };
+}
+
+/** Measures what reading the groups again brings to light (dry runs do not count), and how configurations are taken over. */
+function reconcileMetrics({ reconcile }: MetricSources): Metrics {
+  return {
+    bridge_reconcile_runs_total: counter(
+      'Runs of reconcile that recorded what they found. outcome: done, incomplete (some groups not read), stopped.',
+      {
+        'reconcile.ended': (counter, { dryRun, counts, stopped }) => {
+          const outcome = stopped !== undefined ? 'stopped' : counts.failed > 0 ? 'incomplete' : 'done';
+          if (!dryRun) counter.inc({ outcome });
+        },
+      },
+      { outcome: ['done', 'incomplete', 'stopped'] },
+    ),
+    bridge_reconcile_groups_total: counter(
+      'Groups read. result: in_step, mended, gone, failed.',
+      {
+        'reconcile.ended': (counter, { dryRun, counts: { inStep, mended, gone, failed } }) => {
+          const results = dryRun ? {} : { in_step: inStep, mended, gone, failed };
+          for (const [result, groups] of Object.entries(results)) counter.inc({ result }, groups);
+        },
+      },
+      { result: ['in_step', 'mended', 'gone', 'failed'] },
+    ),
+    bridge_reconcile_duration_seconds: gauge('How long the latest run took, from its begin to its end.', {
+      'reconcile.ended': (gauge, { ms, dryRun }) => !dryRun && gauge.set(ms / 1000),
+    }),
+    bridge_reconcile_last_end_timestamp_seconds: read(
+      'When the latest run over all groups came to its end, in seconds since 1970; 0 before the first.',
+      () => {
+        const { endedAt } = reconcile();
+        return endedAt === undefined ? undefined : endedAt / 1000;
+      },
+    ),
+    bridge_reconcile_interval_seconds: read(
+      'reconcile.every: how often it runs by itself; 0 when it does not.',
+      () => reconcile().every / 1000,
+    ),
+    bridge_reconcile_running: gauge('1 while a run is under way.', {
+      'reconcile.started': (gauge) => gauge.set(1),
+      'reconcile.ended': (gauge) => gauge.set(0),
+    }),
+    bridge_config_reloads_total: counter(
+      'Configurations read anew. outcome: applied, refused.',
+      {
+        'config.reloaded': (counter) => counter.inc({ outcome: 'applied' }),
+        'config.refused': (counter) => counter.inc({ outcome: 'refused' }),
+      },
+      { outcome: ['applied', 'refused'] },
+    ),
+    bridge_config_last_reload_success: gauge(
+      '1 while the configuration that was read last is in effect, 0 when it was refused.',
+      { 'config.reloaded': (gauge) => gauge.set(1), 'config.refused': (gauge) => gauge.set(0) },
+      1,
+    ),
+  };
 }

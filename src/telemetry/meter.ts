@@ -1,0 +1,94 @@
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import type { SignalBus, SignalName, Signals } from '../model/signal.ts';
+
+/** Where a metric is at home. */
+interface Scope {
+  readonly registry: Registry;
+  readonly signals: SignalBus;
+  connectors(): readonly string[];
+}
+
+/** One metric: it registers itself under its name, and is fed by signals or read at each scrape. */
+export type Metric = (name: string, scope: Scope) => void;
+type Feeds<Metric> = { readonly [Name in SignalName]?: (metric: Metric, payload: Signals[Name]) => unknown };
+
+/** The labels, each with the values that are known before anything happens: an increase needs a zero before it. */
+type Labels = Readonly<Record<string, readonly string[]>>;
+export const BY_CONNECTOR: Labels = { connector: [] };
+
+export const counter =
+  (help: string, feeds: Feeds<Counter>, labels: Labels = {}): Metric =>
+  (name, scope) => {
+    const metric = new Counter({ name, help, labelNames: Object.keys(labels), registers: [] });
+    for (const series of combine(labels)) metric.inc(series, 0);
+    feed(scope, metric, feeds);
+    if (labels === BY_CONNECTOR) followConnectors(scope, metric);
+  };
+
+export const histogram =
+  (help: string, buckets: number[], feeds: Feeds<Histogram>, labels: Labels = {}): Metric =>
+  (name, scope) => {
+    const metric = new Histogram({ name, help, buckets, labelNames: Object.keys(labels), registers: [] });
+    feed(scope, metric, feeds);
+    if (labels === BY_CONNECTOR) followConnectors(scope, metric);
+  };
+
+export const gauge =
+  (help: string, feeds: Feeds<Gauge>, initial = 0): Metric =>
+  (name, scope) => {
+    const metric = new Gauge({ name, help, registers: [] });
+    metric.set(initial);
+    feed(scope, metric, feeds);
+  };
+
+/** Where there is no value at a scrape, the one before stays. */
+export const read =
+  (help: string, value: () => number | undefined): Metric =>
+  (name, scope) => {
+    const collect = (): void => {
+      const now = value();
+      if (now !== undefined) metric.set(now);
+    };
+    const metric = new Gauge({ name, help, registers: [], collect });
+    feed(scope, metric, {});
+  };
+
+/** Reads a value for each connector that is there at the scrape. */
+export const readEach =
+  (help: string, value: (connector: string) => number): Metric =>
+  (name, scope) => {
+    const collect = (): void => {
+      metric.reset();
+      for (const connector of scope.connectors()) metric.set({ connector }, value(connector));
+    };
+    const metric = new Gauge({ name, help, labelNames: ['connector'], registers: [], collect });
+    feed(scope, metric, {});
+  };
+
+/** Returns every combination of the labels' values. */
+function combine(labels: Labels): Record<string, string>[] {
+  return Object.entries(labels).reduce<Record<string, string>[]>(
+    (series, [label, values]) => series.flatMap((one) => values.map((value) => ({ ...one, [label]: value }))),
+    [{}],
+  );
+}
+
+/** Registers a metric, and feeds it from now on. */
+function feed<M extends Counter | Gauge | Histogram>({ registry, signals }: Scope, metric: M, feeds: Feeds<M>): void {
+  registry.registerMetric(metric);
+  const follow = <Name extends SignalName>(name: Name) => signals.on(name, (payload) => feeds[name]?.(metric, payload));
+  for (const name of Object.keys(feeds)) follow(name as SignalName);
+}
+
+/** Drops the series of connectors that are removed, and begins those of counters with a zero. */
+function followConnectors({ signals, connectors }: Scope, metric: Counter | Histogram): void {
+  const begin = (connector: string): void => {
+    if (metric instanceof Counter) metric.inc({ connector }, 0);
+  };
+  connectors().forEach(begin);
+  signals.on('lane.state', ({ connector }) => begin(connector));
+  signals.on('config.reloaded', ({ added, removed }) => {
+    for (const connector of removed) metric.remove({ connector });
+    added.forEach(begin);
+  });
+}
