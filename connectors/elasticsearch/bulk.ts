@@ -1,5 +1,6 @@
 import type { estypes } from '@elastic/elasticsearch';
 import { type Fault, Unreachable } from '../../src/model/fault.ts';
+import type { Outcome } from '../../src/model/outcome.ts';
 import { ask, type Destination } from './client.ts';
 import { ensureIndex } from './ensure.ts';
 import { type Cause, causeIn, destinationFault, type Place, reasonOf, setting } from './fault.ts';
@@ -12,73 +13,60 @@ export interface Write {
   readonly document?: string;
 }
 
-/** What became of one document. */
-export type Verdict =
-  | { readonly kind: 'written'; readonly index: string; readonly seqNo: number }
-  /** Somebody else wrote it in between, or it was there already. */
-  | { readonly kind: 'conflict'; readonly index: string }
-  /** It will never be taken. */
-  | { readonly kind: 'refused'; readonly fault: Fault }
-  | { readonly kind: 'overloaded'; readonly fault: Fault };
-
-export const MAX_BULK_BYTES = 8 * 1024 * 1024;
-
-/** Failures that can only be the document's own. Of any other refusal the index may be the reason. */
+/** Failures that can only be the document's own. The index may be the reason of any other refusal. */
 const OWN_FAILURES = new Set([
   'document_parsing_exception',
   'mapper_parsing_exception',
   'strict_dynamic_mapping_exception',
 ]);
 
-/** Writes documents of distinct ids and settles each by its id; one that Elasticsearch did not answer is missing. */
+/**
+ * Writes documents of distinct ids and settles each by its id; one that Elasticsearch did not answer is missing, and one that
+ * somebody else wrote in between, or that was there already, is superseded.
+ */
 export async function bulk(
   destination: Destination,
   writes: readonly Write[],
   signal: AbortSignal,
-): Promise<Map<string, Verdict>> {
-  const verdicts = new Map<string, Verdict>();
+): Promise<Map<string, Outcome>> {
+  const outcomes = new Map<string, Outcome>();
   let suspicious = false;
-  const waiting = [...writes];
-  while (waiting.length > 0) {
-    const request = takeRequest(waiting, destination.maxBulkBytes);
+  const parts = [[...writes]];
+  for (let part = parts.pop(); part !== undefined; part = parts.pop()) {
+    const { request, bytes } = takeRequest(part, destination.maxBulkBytes);
+    if (part.length > 0) parts.push(part);
     const { statusCode, body } = await send(destination, request, signal);
     if (statusCode === 400 || statusCode === 413) {
-      // The request as a whole was refused, which says nothing of its other documents: halve it down to the culprit.
-      const [only] = request.writes;
-      if (only !== undefined && request.writes.length === 1) {
-        verdicts.set(only.id, { kind: 'refused', fault: wholeFault(statusCode, causeIn(body), request, destination) });
-      } else if (statusCode === 413) {
-        destination.maxBulkBytes = Math.ceil(request.bytes / 2);
-        waiting.unshift(...request.writes);
-      } else {
-        await ensureIndex(destination, signal);
-        const middle = request.writes.length >> 1;
-        for (const half of [request.writes.slice(0, middle), request.writes.slice(middle)]) {
-          for (const [id, verdict] of await bulk(destination, half, signal)) verdicts.set(id, verdict);
-        }
+      // The request as a whole was refused, which says nothing of its other documents: it is halved down to the culprit.
+      const [only, ...others] = request;
+      if (only !== undefined && others.length === 0) {
+        outcomes.set(only.id, { kind: 'dead', fault: wholeFault(statusCode, causeIn(body), bytes, destination) });
+        continue;
       }
+      if (statusCode === 413) destination.maxBulkBytes = Math.ceil(bytes / 2);
+      else await ensureIndex(destination, signal);
+      const middle = request.length >> 1;
+      parts.push(request.slice(middle), request.slice(0, middle));
       continue;
     }
     for (const item of body.items) {
       const answer = item.index ?? item.create ?? item.delete;
       if (answer?._id == null) continue;
-      const verdict = judge(answer, destination);
-      suspicious ||= verdict.kind === 'refused' && !OWN_FAILURES.has(answer.error?.type ?? '');
-      verdicts.set(answer._id, verdict);
+      const outcome = judge(answer, destination);
+      suspicious ||= outcome.kind === 'dead' && !OWN_FAILURES.has(answer.error?.type ?? '');
+      outcomes.set(answer._id, outcome);
     }
   }
   // An alias without a write index, for instance, is answered as if each document were wrong.
   if (suspicious) await ensureIndex(destination, signal);
-  return verdicts;
-}
-
-interface BulkRequest {
-  readonly writes: readonly Write[];
-  readonly bytes: number;
+  return outcomes;
 }
 
 /** Takes from the front what fits into one request, at least one. */
-function takeRequest(waiting: Write[], maxBytes: number): BulkRequest {
+function takeRequest(
+  waiting: Write[],
+  maxBytes: number,
+): { readonly request: readonly Write[]; readonly bytes: number } {
   let bytes = 0;
   let count = 0;
   for (const { action, document } of waiting) {
@@ -87,26 +75,21 @@ function takeRequest(waiting: Write[], maxBytes: number): BulkRequest {
     bytes += size;
     count++;
   }
-  return { writes: waiting.splice(0, count), bytes };
+  return { request: waiting.splice(0, count), bytes };
 }
 
-function send(destination: Destination, { writes }: BulkRequest, signal: AbortSignal) {
+function send(destination: Destination, writes: readonly Write[], signal: AbortSignal) {
   const { index, requestTimeoutMs } = destination.options;
+  // Strings go out as they are.
+  const operations = writes.flatMap(({ action, document }) => (document === undefined ? [action] : [action, document]));
+  // A shard that is down is waited for, but less long than we wait ourselves, so that the answer says so.
+  const timeout = `${Math.ceil(requestTimeoutMs * 0.8)}ms`;
   return ask(destination, signal, (client, options) =>
-    client.bulk<unknown, unknown>(
-      {
-        index,
-        // Strings go out as they are.
-        operations: writes.flatMap(({ action, document }) => (document === undefined ? [action] : [action, document])),
-        // For a shard that is down; shorter than our own patience, so that its answer says so.
-        timeout: `${Math.ceil(requestTimeoutMs * 0.8)}ms`,
-      },
-      { ...options, ignore: [400, 413], meta: true },
-    ),
+    client.bulk<unknown, unknown>({ index, operations, timeout }, { ...options, ignore: [400, 413], meta: true }),
   );
 }
 
-function wholeFault(status: number, cause: Cause, { bytes }: BulkRequest, place: Place): Fault {
+function wholeFault(status: number, cause: Cause, bytes: number, place: Place): Fault {
   const said = reasonOf(cause) || `HTTP status ${status}`;
   if (status === 400) return refusedFault(said, place);
   return {
@@ -127,17 +110,20 @@ function refusedFault(said: string, place: Place): Fault {
 }
 
 /** A 200 of `_bulk` says nothing: each item does, its status first, the type of its error second. */
-export function judge(item: estypes.BulkResponseItem, place: Place): Verdict {
-  const { status, error = {} as Cause } = item;
-  // Taken into a data stream's failure store, not into the stream.
-  if (item.failure_store === 'used')
-    return { kind: 'refused', fault: refusedFault(`it lies in its failure store, ${item._index}`, place) };
-  if (status >= 200 && status < 300) return { kind: 'written', index: item._index, seqNo: item._seq_no ?? -1 };
-  if (status === 409) return { kind: 'conflict', index: item._index };
+function judge(item: estypes.BulkResponseItem, place: Place): Outcome {
+  const { status, error = {} as Cause, _index, _id, _seq_no } = item;
+  const dead = (said: string): Outcome => ({ kind: 'dead', fault: refusedFault(said, place) });
+  // It was taken into a data stream's failure store, not into the stream.
+  if (item.failure_store === 'used') return dead(`it lies in its failure store, ${_index}`);
+  const receipt = `${_index}/${_id}`;
+  if (status === 409) return { kind: 'superseded', receipt };
+  if (status >= 200 && status < 300) {
+    return { kind: 'delivered', receipt: place.options.content === 'groups' ? `${receipt}@${_seq_no}` : receipt };
+  }
   const blocked = error.type === 'cluster_block_exception' || error.type === 'index_closed_exception';
   if (blocked || status === 401 || status === 403 || status === 404) {
     throw new Unreachable(destinationFault(status, error, place));
   }
-  if (status === 429 || status >= 500) return { kind: 'overloaded', fault: destinationFault(status, error, place) };
-  return { kind: 'refused', fault: refusedFault(reasonOf(error) || `HTTP status ${status}`, place) };
+  if (status === 429 || status >= 500) return { kind: 'retry', fault: destinationFault(status, error, place) };
+  return dead(reasonOf(error) || `HTTP status ${status}`);
 }

@@ -1,39 +1,24 @@
 import { Client, ClusterConnectionPool, errors, Serializer } from '@elastic/elasticsearch';
-import { Unreachable } from '../../src/model/fault.ts';
-import { type Endpoint, type SecureOptions, secureOptions, speaksTls, whyNoTls } from '../tls.ts';
-import {
-  causeIn,
-  destinationFault,
-  type Place,
-  setting,
-  strangerFault,
-  timeoutFault,
-  unreachableFault,
-} from './fault.ts';
+import { type Fault, messageOf, Unreachable } from '../../src/model/fault.ts';
+import type { Host } from '../contract.ts';
+import { type Endpoint, secureOptions, speaksTls, whyNoTls } from '../tls.ts';
+import type { ElasticsearchOptions } from './connector.ts';
+import { causeIn, destinationFault, misconfigured, nodesOf, type Place, setting, strangerFault } from './fault.ts';
+import { readNewIndex } from './new-index.ts';
+
+const MAX_BULK_BYTES = 8 * 1024 * 1024;
 
 /** The cluster and the index in it, as every file of this folder sees them. */
-export interface Destination extends Place {
-  readonly client: Client;
-  readonly secure?: SecureOptions;
-  /** The body that creates the index; absent when it must exist. */
-  readonly newIndex?: NewIndex;
-  /** Bytes of one bulk request. Lowered when something on the way takes less. */
-  maxBulkBytes: number;
-  note(message: string): void;
-}
+export type Destination = Awaited<ReturnType<typeof openDestination>>;
 
-export interface NewIndex {
-  readonly settings: Readonly<Record<string, unknown>>;
-  readonly mappings: Readonly<Record<string, unknown>>;
-}
-
-export async function createClient(place: Place, signal: AbortSignal): Promise<Opened> {
-  const { nodes, auth, tls = {}, requestTimeoutMs } = place.options;
-  const secured = nodes.filter((node) => /^https:/i.test(node));
+/** Reads the files that the options name, and asks nothing of the cluster yet. */
+export async function openDestination(options: ElasticsearchOptions, host: Host, signal: AbortSignal) {
+  const { nodes, auth, tls = {}, requestTimeoutMs } = options;
+  const place = { name: host.name, options };
+  const newIndex = await readNewIndex(place);
+  const secured = nodes.filter((node) => /^https:/i.test(node)).map(endpointOf);
   const secure =
-    secured.length === 0
-      ? undefined
-      : await secureOptions(tls, `connectors.${place.name}`, secured.map(endpointOf), signal);
+    secured.length === 0 ? undefined : await secureOptions(tls, `connectors.${host.name}`, secured, signal);
   const client = new Client({
     nodes: [...nodes],
     requestTimeout: requestTimeoutMs,
@@ -47,16 +32,19 @@ export async function createClient(place: Place, signal: AbortSignal): Promise<O
     resurrectStrategy: 'optimistic',
     Serializer: ExactSerializer,
   });
-  return { client, ...(secure !== undefined && { secure }) };
+  return {
+    ...place,
+    client,
+    /** How the client speaks TLS, since its own errors do not say what is wrong there. */
+    secure,
+    newIndex,
+    /** Bytes of one bulk request. They are lowered when something on the way takes less. */
+    maxBulkBytes: MAX_BULK_BYTES,
+    note: (message: string) => host.note(message),
+  };
 }
 
-/** A client, and how it speaks TLS: the client's own errors do not say what is wrong there. */
-export interface Opened {
-  readonly client: Client;
-  readonly secure?: SecureOptions;
-}
-
-/** What the header wants is what Elasticsearch calls `encoded`: base64 of id:api_key. */
+/** Returns what the header wants, which Elasticsearch calls `encoded`: base64 of id:api_key. */
 function encoded(apiKey: string): string {
   return apiKey.includes(':') ? Buffer.from(apiKey).toString('base64') : apiKey;
 }
@@ -66,7 +54,7 @@ function endpointOf(node: string): Endpoint {
   return { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port || 443) };
 }
 
-/** One request. Whatever fails concerns the destination: Unreachable, or the signal's reason when it was aborted. */
+/** Makes one request. Whatever fails concerns the destination: Unreachable, or the signal's reason when it was aborted. */
 export async function ask<T>(
   destination: Destination,
   signal: AbortSignal,
@@ -77,46 +65,51 @@ export async function ask<T>(
     return await request(destination.client, { signal });
   } catch (thrown) {
     signal.throwIfAborted();
-    throw (await tlsTrouble(thrown, destination)) ?? translated(thrown, destination);
+    if (!(thrown instanceof errors.ElasticsearchClientError)) throw thrown;
+    throw new Unreachable((await tlsFault(thrown, destination)) ?? clientFault(thrown, destination), thrown);
   }
 }
 
-/** A failed connection is tried once more, by a TLS handshake only, so that the fault can name the setting. */
-async function tlsTrouble(thrown: unknown, { name, options, secure }: Destination): Promise<Unreachable | undefined> {
+/** Tries a failed connection once more, by a TLS handshake only, so that the fault can name the setting. */
+async function tlsFault(thrown: Error, destination: Destination): Promise<Fault | undefined> {
+  const { name, options, secure } = destination;
   if (!(thrown instanceof errors.ConnectionError)) return undefined;
   for (const node of options.nodes) {
     const endpoint = endpointOf(node);
     if (secure !== undefined) {
       const fault = await whyNoTls(endpoint, secure, `connectors.${name}`);
-      if (fault !== undefined) return new Unreachable(fault, thrown);
+      if (fault !== undefined) return fault;
     } else if (new URL(node).port !== '' && (await speaksTls(endpoint, {})) === 'yes') {
       const message = `Elasticsearch cannot be reached at ${new URL(node).origin}: TLS is spoken on this port`;
-      const path = setting({ name, options }, 'nodes');
-      return new Unreachable(
-        { code: 'destination-misconfigured', message, path, suggestion: 'write https://' },
-        thrown,
-      );
+      return misconfigured(destination, 'nodes', message, 'write https://').fault;
     }
   }
   return undefined;
 }
 
-function translated(thrown: unknown, place: Place): unknown {
+function clientFault(thrown: Error, place: Place): Fault {
   if (thrown instanceof errors.ResponseError) {
-    return new Unreachable(destinationFault(thrown.statusCode ?? 0, causeIn(thrown.body), place), thrown);
+    return destinationFault(thrown.statusCode ?? 0, causeIn(thrown.body), place);
   }
-  if (thrown instanceof errors.TimeoutError) return new Unreachable(timeoutFault(place), thrown);
   if (thrown instanceof errors.ProductNotSupportedError || thrown instanceof errors.DeserializationError) {
-    return new Unreachable(strangerFault(thrown.message, place), thrown);
+    return strangerFault(thrown.message, place);
   }
-  return thrown instanceof errors.ElasticsearchClientError
-    ? new Unreachable(unreachableFault(thrown, place), thrown)
-    : thrown;
+  const late = thrown instanceof errors.TimeoutError;
+  return {
+    code: 'destination-unreachable',
+    message: late
+      ? `Elasticsearch at ${nodesOf(place)} did not answer within ${place.options.requestTimeoutMs} ms`
+      : `Elasticsearch cannot be reached at ${nodesOf(place)}: ${messageOf(thrown)}`,
+    path: setting(place, 'nodes'),
+    suggestion: late
+      ? 'look at the cluster’s health and the network; requestTimeoutMs sets how long to wait'
+      : 'see that it runs and that the address is right',
+  };
 }
 
-// Begun at the first digit only: otherwise each digit of a shorter number would be a try.
+// It begins at the first digit only: otherwise each digit of a shorter number would be a try.
 const BEYOND_DOUBLE = /(?<!\d)\d{16}|\d[eE][+-]?\d{3}/;
-// Of Node 22 and later, and not yet in TypeScript's lib of ES2024.
+// Node 22 and later have it, TypeScript's lib of ES2024 does not yet.
 const { rawJSON } = JSON as unknown as { rawJSON(source: string): unknown };
 const exactly = (_key: string, value: unknown, context?: { source?: string }): unknown =>
   typeof value === 'number' && context?.source !== undefined && String(value) !== context.source
@@ -125,15 +118,12 @@ const exactly = (_key: string, value: unknown, context?: { source?: string }): u
 
 /**
  * A document is read, merged and written as a whole: numbers of others in it that a double cannot hold, such as 64-bit
- * ids, must come out as they went in. (A class because the client asks for one.)
+ * ids, must come out as they went in. (This is a class because the client asks for one.)
  */
 class ExactSerializer extends Serializer {
   override deserialize<T = unknown>(json: string): T {
-    if (!BEYOND_DOUBLE.test(json)) return super.deserialize<T>(json);
-    try {
-      return JSON.parse(json, exactly);
-    } catch {
-      return super.deserialize<T>(json);
-    }
+    // What is no JSON is refused here, in the client's own words.
+    const parsed = super.deserialize<T>(json);
+    return BEYOND_DOUBLE.test(json) ? JSON.parse(json, exactly) : parsed;
   }
 }

@@ -1,5 +1,118 @@
+import { z } from 'zod';
 import type { Connector } from '../contract.ts';
-import { type ElasticsearchOptions, elasticsearchOptions } from './options.ts';
+import { tlsOptions } from '../tls.ts';
+
+const nodeUrl = z.string().refine(isHttpUrl, {
+  error: 'an http:// or https:// URL is expected, such as http://127.0.0.1:9200',
+});
+
+function isHttpUrl(text: string): boolean {
+  return /^https?:\/\//i.test(text) && URL.canParse(text);
+}
+
+const NODES_EXPECTED =
+  'http:// or https:// URLs are expected, as a list or comma-separated, such as ["http://127.0.0.1:9200"]';
+
+const nodes = z.union(
+  [
+    z.array(nodeUrl).min(1, { error: NODES_EXPECTED }),
+    z
+      .string()
+      .transform((text): string[] => text.split(',').flatMap((part) => part.trim() || []))
+      .refine((urls) => urls.length > 0 && urls.every(isHttpUrl), { error: NODES_EXPECTED }),
+  ],
+  { error: NODES_EXPECTED },
+);
+
+/** Elasticsearch's own rules, checked here so that the mistake is shown at start instead of in every answer. */
+function isIndexName(text: string): boolean {
+  const spelt = /^(?![-_+]|\.{1,2}$)[^\s\\/*?"<>|,#:]+$/.test(text);
+  return spelt && text === text.toLowerCase() && Buffer.byteLength(text) <= 255;
+}
+
+const createIndex = z.union(
+  [
+    z.literal(false),
+    z.strictObject({
+      shards: z.int().min(1).max(1024).default(1).describe('Primary shards of the new index.'),
+      replicas: z.int().min(0).max(100).default(1).describe('Replicas of each shard; 0 on a cluster of one node.'),
+      file: z
+        .string()
+        .min(1)
+        .optional()
+        .describe(
+          'A JSON file {"settings": …, "mappings": …}: what it holds replaces the built-in settings or mapping.',
+        ),
+    }),
+  ],
+  { error: 'false, or an object with shards, replicas and file, is expected' },
+);
+
+export const elasticsearchOptions = z
+  .strictObject({
+    nodes: nodes.describe(
+      'URLs of the cluster’s nodes, as a list or comma-separated. One that is down is left aside while another answers.',
+    ),
+    index: z
+      .string()
+      .refine(isIndexName, {
+        error:
+          'an index name is expected: lowercase, at most 255 bytes, no spaces and none of \\ / * ? " < > | , # :, not beginning with - _ or +',
+      })
+      .describe('The name of an index, or of an alias with a write index (for groups: of one index only).'),
+    content: z
+      .enum(['groups', 'events'])
+      .default('groups')
+      .describe('groups: one document a group, its merged state. events: history, one document an event.'),
+    onDestroyed: z
+      .enum(['mark', 'delete'])
+      .default('mark')
+      .describe('Of groups, what becomes of the document of a destroyed group: marked `destroyed: true`, or deleted.'),
+    dataStream: z
+      .boolean()
+      .default(false)
+      .describe('Of events only: `index` names a data stream, and each document gets an `@timestamp`.'),
+    createIndex: createIndex
+      .prefault({})
+      .describe('How to create the index when it is missing; false = it must exist.'),
+    auth: z
+      .union(
+        [
+          z.strictObject({ username: z.string().min(1), password: z.string().min(1) }),
+          z.strictObject({
+            apiKey: z
+              .string()
+              .regex(/^[\x21-\x7e]+$/, { error: 'an API key is expected, as `encoded` or as id:api_key' }),
+          }),
+        ],
+        { error: 'username and password, or apiKey, are expected' },
+      )
+      .optional()
+      .describe(
+        'Who asks: `username` and `password`, or `apiKey`, which is what Elasticsearch calls `encoded`, or `id:api_key`.',
+      ),
+    tls: tlsOptions.optional().describe('What the nodes with https:// are verified against, and what they are shown.'),
+    requestTimeoutMs: z
+      .int()
+      .min(100)
+      .max(600_000)
+      .default(30_000)
+      .describe('Milliseconds until a request without an answer counts as failed.'),
+  })
+  .refine(({ content, dataStream }) => content === 'events' || !dataStream, {
+    path: ['dataStream'],
+    error: 'a data stream only ever grows, so that no group can be kept up to date in it: it needs content: events',
+  })
+  .refine(({ tls, nodes }) => tls === undefined || nodes.every((node) => /^https:/i.test(node)), {
+    path: ['tls'],
+    error: 'tls is for https:// nodes: write the nodes so, or leave tls out',
+  })
+  .refine(({ auth, nodes }) => auth === undefined || nodes.every((node) => new URL(node).username === ''), {
+    path: ['auth'],
+    error: 'nodes holds a user name already: leave one of the two out',
+  });
+
+export type ElasticsearchOptions = z.output<typeof elasticsearchOptions>;
 
 export const elasticsearch: Connector<ElasticsearchOptions> = {
   kind: 'elasticsearch',

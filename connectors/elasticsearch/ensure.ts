@@ -1,66 +1,61 @@
-import { readFile } from 'node:fs/promises';
+/** The index, or the data stream, that everything is written to: whether it is there, what it is, and how it is created. */
 import type { estypes } from '@elastic/elasticsearch';
-import { z } from 'zod';
-import { messageOf, Unreachable } from '../../src/model/fault.ts';
-import { ask, type Destination, type NewIndex } from './client.ts';
-import { createDataStream, requireBackingIndices, requireDataStreams, writeBackingIndex } from './data-stream.ts';
-import {
-  causeIn,
-  destinationFault,
-  misconfiguredFault,
-  missingFault,
-  notCreatedFault,
-  type Place,
-  setting,
-} from './fault.ts';
-import { builtInMapping } from './mapping.ts';
+import { Unreachable } from '../../src/model/fault.ts';
+import { ask, type Destination } from './client.ts';
+import { causeIn, destinationFault, misconfigured, missingFault, type Place, reasonOf, sortOf } from './fault.ts';
 
-const indexFile = z.strictObject({
-  settings: z.record(z.string(), z.unknown()).optional(),
-  mappings: z.record(z.string(), z.unknown()).optional(),
-});
+type Found = Record<string, estypes.IndicesIndexState>;
 
-/** What a missing index is created with; undefined when it must exist. Reads createIndex.file. */
-export async function readNewIndex(place: Place): Promise<NewIndex | undefined> {
-  const { createIndex } = place.options;
-  if (createIndex === false) return undefined;
-  const { shards, replicas, file } = createIndex;
-  const own = file === undefined ? {} : await readIndexFile(file, place);
-  const settings: Record<string, unknown> = { ...own.settings };
-  if (!mentions(settings, 'number_of_shards')) settings['index.number_of_shards'] = shards;
-  if (!mentions(settings, 'number_of_replicas')) settings['index.number_of_replicas'] = replicas;
-  return { settings, mappings: own.mappings ?? builtInMapping(place.options) };
-}
-
-/** Elasticsearch refuses a setting that is given twice, however it is spelt. */
-function mentions(settings: Record<string, unknown>, key: string): boolean {
-  const { index } = settings;
-  return key in settings || `index.${key}` in settings || (typeof index === 'object' && index !== null && key in index);
-}
-
-async function readIndexFile(file: string, place: Place): Promise<z.output<typeof indexFile>> {
-  let wrong: string;
-  try {
-    const parsed = indexFile.safeParse(JSON.parse(await readFile(file, 'utf8')));
-    if (parsed.success) return parsed.data;
-    wrong = z.prettifyError(parsed.error);
-  } catch (thrown) {
-    wrong = messageOf(thrown);
-  }
-  throw new Unreachable({
-    code: 'destination-misconfigured',
-    message: `The index file ${file} cannot be used: ${wrong}`,
-    path: setting(place, 'createIndex.file'),
-    suggestion: 'a JSON file {"settings": …, "mappings": …} is expected; its path is relative to the working directory',
-  });
-}
+/** Lies above the templates that Elasticsearch brings along (at most 200), whose patterns may match the name as well. */
+const TEMPLATE_PRIORITY = 500;
 
 /** Sees to it that there is an index to write to. Throws Unreachable when there is none, or none that could take writes. */
 export async function ensureIndex(destination: Destination, signal: AbortSignal): Promise<void> {
-  if ((await findIndex(destination, signal)) === undefined) await createIndex(destination, signal);
+  if ((await findIndex(destination, signal)) !== undefined) return;
+  const { newIndex, options } = destination;
+  const { index, dataStream, content } = options;
+  if (newIndex === undefined) throw new Unreachable(missingFault(destination));
+  const template = dataStream && (await putTemplate(destination, newIndex, signal));
+  const created = await ask(destination, signal, (client, settings) => {
+    const how = { ...settings, ignore: [400, 405], meta: true as const };
+    return dataStream
+      ? client.indices.createDataStream({ name: index }, how)
+      : client.indices.create({ index, ...newIndex }, how);
+  });
+  // Another bridge was faster.
+  if (causeIn(created.body).type === 'resource_already_exists_exception') return;
+  requireTaken(created, destination);
+  destination.note(`created the ${sortOf(destination)} ${index}${template ? `, with ${template}` : ` for ${content}`}`);
 }
 
-/** The index that takes the writes, directly or behind an alias or a data stream; undefined when there is none. */
+/** Puts the template that all backing indices are made of, unless there is one of that name. Returns which one it is. */
+async function putTemplate(
+  destination: Destination,
+  template: NonNullable<Destination['newIndex']>,
+  signal: AbortSignal,
+): Promise<string> {
+  const { index } = destination.options;
+  const answer = await ask(destination, signal, (client, options) =>
+    client.indices.putIndexTemplate(
+      {
+        name: index,
+        // A template that is there already may be another's work: it stays as it is.
+        create: true,
+        index_patterns: [index],
+        data_stream: {},
+        priority: TEMPLATE_PRIORITY,
+        template,
+      },
+      { ...options, ignore: [400, 405], meta: true },
+    ),
+  );
+  const wasThere = answer.statusCode === 400 && /already exists/.test(causeIn(answer.body).reason ?? '');
+  if (wasThere) return 'the index template of that name that was there';
+  requireTaken(answer, destination);
+  return 'an index template of that name';
+}
+
+/** Returns the index that takes the writes, directly or behind an alias or a data stream; undefined when there is none. */
 export async function findIndex(
   destination: Destination,
   signal: AbortSignal,
@@ -69,72 +64,99 @@ export async function findIndex(
   const { statusCode, body } = await ask(destination, signal, (client, options) =>
     client.indices.get({ index }, { ...options, ignore: [404], meta: true }),
   );
-  if (statusCode !== 404) {
-    if (!dataStream) return writeIndex(body, destination);
-    requireBackingIndices(body, destination);
-    return writeBackingIndex(destination, body, signal);
-  }
+  if (statusCode !== 404) return dataStream ? backingIndex(destination, body, signal) : writeIndex(body, destination);
   const cause = causeIn(body);
   // A proxy, or a path in the node's URL, may answer 404 as well.
   if (cause.type !== 'index_not_found_exception') throw new Unreachable(destinationFault(404, cause, destination));
-  if (dataStream) await requireDataStreams(destination, signal);
+  if (dataStream) {
+    // A cluster that has no data streams is told before a template is left in it for nothing.
+    const answer = await ask(destination, signal, (client, options) =>
+      client.indices.getDataStream({ name: index }, { ...options, ignore: [400, 404, 405], meta: true }),
+    );
+    requireTaken(answer, destination);
+  }
   return undefined;
 }
 
-function writeIndex(found: Record<string, estypes.IndicesIndexState>, place: Place): estypes.IndicesIndexState {
+/** Throws when the cluster has no data streams, or does not create what it was asked for. */
+function requireTaken({ statusCode, body }: { statusCode: number | null; body: unknown }, place: Place): void {
+  if (statusCode !== 400 && statusCode !== 405) return;
+  const { index, dataStream, createIndex } = place.options;
+  const cause = causeIn(body);
+  const { reason } = cause;
+  // 405 and a text of its own is what 8.19 answers without the module; others do not know the path, or the field.
+  if (
+    dataStream &&
+    (statusCode === 405 || /no handler found|(unrecognized|unknown).*data_stream/i.test(reason ?? ''))
+  ) {
+    throw misconfigured(
+      place,
+      'dataStream',
+      `This cluster has no data streams${reason ? `: ${reason}` : ''}`,
+      'drop dataStream, so that events go to an index, or name a cluster with the module data-streams',
+    );
+  }
+  throw misconfigured(
+    place,
+    createIndex !== false && createIndex.file !== undefined ? 'createIndex.file' : 'createIndex',
+    `Elasticsearch does not create the ${sortOf(place)} ${index}: ${reasonOf(cause)}`,
+    `correct what it complains of, or create the ${sortOf(place)} yourself`,
+  );
+}
+
+function writeIndex(found: Found, place: Place): estypes.IndicesIndexState {
   const { index, content } = place.options;
   const states = Object.entries(found);
-  const misconfigured = (message: string, suggestion: string) =>
-    new Unreachable(misconfiguredFault(place, message, suggestion));
-
   if (states.some(([, state]) => state.data_stream !== undefined)) {
-    throw misconfigured(
-      `${index} is a data stream`,
+    const suggestion =
       content === 'events'
         ? 'set dataStream: true, or name an index or an alias'
-        : 'name an index or an alias: documents are written by their id',
-    );
+        : 'name an index or an alias: documents are written by their id';
+    throw misconfigured(place, 'index', `${index} is a data stream`, suggestion);
   }
-  const exact = found[index];
-  if (exact !== undefined) return exact;
+  const exact = states.find(([name]) => name === index);
+  if (exact !== undefined) return exact[1];
 
   // Without the flag, an alias of one index writes to it; `is_write_index: false` forbids even that.
-  const writable = states.filter(([, state]) => {
-    const flag = state.aliases?.[index]?.is_write_index;
-    return flag === true || (flag === undefined && states.length === 1);
-  });
-  const [only] = writable;
-  if (only === undefined || writable.length > 1) {
-    throw misconfigured(
-      `The alias ${index} has no write index`,
-      `set is_write_index: true on one of ${states.map(([name]) => name).join(', ')}`,
-    );
+  const [only, ...others] = states.filter(([, { aliases }]) => aliases?.[index]?.is_write_index ?? states.length === 1);
+  if (only === undefined || others.length > 0) {
+    const suggestion = `set is_write_index: true on one of ${states.map(([name]) => name).join(', ')}`;
+    throw misconfigured(place, 'index', `The alias ${index} has no write index`, suggestion);
   }
   if (content === 'groups' && states.length > 1) {
-    throw misconfigured(
-      `The alias ${index} stands for ${states.length} indices, so that a group cannot be read by its id`,
-      'let it stand for one index, or use content: events',
-    );
+    const message = `The alias ${index} stands for ${states.length} indices, so that a group cannot be read by its id`;
+    throw misconfigured(place, 'index', message, 'let it stand for one index, or use content: events');
   }
   return only[1];
 }
 
-async function createIndex(destination: Destination, signal: AbortSignal): Promise<void> {
-  const { newIndex, options } = destination;
-  if (newIndex === undefined) throw new Unreachable(missingFault(destination));
-  if (options.dataStream) return createDataStream(destination, newIndex, signal);
-  const { statusCode, body } = await ask(destination, signal, (client, settings) =>
-    client.indices.create(
-      { index: options.index, settings: newIndex.settings, mappings: newIndex.mappings },
-      { ...settings, ignore: [400], meta: true },
-    ),
-  );
-  if (statusCode !== 400) {
-    destination.note(`created the index ${options.index} for ${options.content}`);
-    return;
+/** Throws unless everything found under the name is a backing index of the stream of that name. */
+async function backingIndex(
+  destination: Destination,
+  found: Found,
+  signal: AbortSignal,
+): Promise<estypes.IndicesIndexState | undefined> {
+  const { index } = destination.options;
+  const states = Object.values(found);
+  const names = [...new Set(states.map((state) => state.data_stream))];
+  if (names[0] === undefined) {
+    throw misconfigured(
+      destination,
+      'dataStream',
+      `${index} is an ordinary index or an alias, and dataStream: true expects a data stream of that name`,
+      'name a data stream, move the index or alias away so that one can be created, or drop dataStream',
+    );
   }
-  const cause = causeIn(body);
-  // Another bridge was faster.
-  if (cause.type === 'resource_already_exists_exception') return;
-  throw new Unreachable(notCreatedFault(destination, cause));
+  if (names.length > 1 || names[0] !== index) {
+    const message = `${index} is an alias of the data stream ${names.join(', ')}`;
+    throw misconfigured(destination, 'index', message, 'name the data stream itself');
+  }
+  if (states.length === 1) return states[0];
+  // The last one takes the writes, which the names tell only by custom.
+  const { data_streams: streams } = await ask(destination, signal, (client, options) =>
+    client.indices.resolveIndex({ name: index }, options),
+  );
+  const last = streams.find(({ name }) => name === index)?.backing_indices.slice(-1)[0];
+  // It is missing when the stream rolled over in between: its predecessor was made of the same template.
+  return (last === undefined ? undefined : found[last]) ?? states.at(-1);
 }

@@ -1,63 +1,25 @@
 /** What deliveries rely on, looked at without writing anything. */
-import type { estypes } from '@elastic/elasticsearch';
-import { type Fault, Unreachable } from '../../src/model/fault.ts';
+import { Unreachable } from '../../src/model/fault.ts';
+import { newGroup } from '../../src/model/group.ts';
 import type { Finding, Host } from '../contract.ts';
-import { judge } from './bulk.ts';
-import { ask, type Destination } from './client.ts';
-import { destinationOf } from './destination.ts';
+import { bulk } from './bulk.ts';
+import { ask, type Destination, openDestination } from './client.ts';
+import type { ElasticsearchOptions } from './connector.ts';
 import { findIndex } from './ensure.ts';
-import { destinationFault, misconfiguredFault, missingFault } from './fault.ts';
-import { expectedFields } from './mapping.ts';
-import type { ElasticsearchOptions } from './options.ts';
+import { misconfigured, missingFault, sortOf } from './fault.ts';
+import { readDocuments } from './groups.ts';
+import { expectedFields } from './new-index.ts';
 
 const PROBE_ID = 'group-sync-bridge-check';
 
-/** Of an index that is there. */
-export function mappingFault(destination: Destination, state: estypes.IndicesIndexState): Fault | undefined {
-  const { index, content } = destination.options;
-  const mapped = state.mappings?.properties ?? {};
-  const unmapped = expectedFields(destination.options).filter((field) => !(field in mapped));
-  if (unmapped.length === 0) return undefined;
-  return misconfiguredFault(
-    destination,
-    `The mapping of ${index} lacks ${unmapped.join(', ')}`,
-    `add the fields, or move the index away and let createIndex create it for content: ${content}`,
-  );
-}
-
-/** The requests of a delivery, with a document that nobody can take. Throws Unreachable. */
-export async function tryRequests(destination: Destination, signal: AbortSignal): Promise<void> {
-  const { index, content } = destination.options;
-  if (content === 'groups') {
-    const { docs } = await ask(destination, signal, (client, settings) =>
-      client.mget({ index, ids: [PROBE_ID] }, settings),
-    );
-    for (const doc of docs) {
-      if (!('error' in doc)) continue;
-      const status = doc.error.type === 'security_exception' ? 403 : 400;
-      throw new Unreachable(destinationFault(status, doc.error, destination));
-    }
-  }
-  // Not JSON: refused only after permissions and blocks were looked at, and in any index, whatever its mapping.
-  const action = JSON.stringify({ [content === 'groups' ? 'index' : 'create']: { _id: PROBE_ID } });
-  const { items } = await ask(destination, signal, (client, settings) =>
-    client.bulk<unknown, unknown>({ index, operations: [action, '{]'] }, settings),
-  );
-  for (const item of items) {
-    const answer = item.index ?? item.create;
-    if (answer === undefined) continue;
-    const verdict = judge(answer, destination);
-    if (verdict.kind === 'overloaded') throw new Unreachable(verdict.fault);
-  }
-}
-
-/** What `check --connect` tells of an index. Nothing is created. */
+/** Tells for `check --connect` what is there. Nothing is created. */
 export async function* examineIndex(
   options: ElasticsearchOptions,
   host: Host,
   signal: AbortSignal,
 ): AsyncGenerator<Finding> {
-  const destination = await destinationOf(options, host, signal);
+  const destination = await openDestination(options, host, signal);
+  const { index, content } = options;
   try {
     yield await lookAtCluster(destination, signal);
     const state = await findIndex(destination, signal);
@@ -65,61 +27,67 @@ export async function* examineIndex(
       yield missing(destination);
       return;
     }
-    yield { step: 'index', state: 'well', says: described(options, state) };
-    const fault = mappingFault(destination, state);
-    if (fault !== undefined) yield { step: 'mapping', state: 'wrong', says: fault.message, fault };
-    else yield { step: 'mapping', state: 'well', says: `has every field of content: ${options.content}` };
+    const { settings, mappings } = state;
+    const {
+      number_of_shards = '?',
+      number_of_replicas = '?',
+      provided_name = index,
+    } = settings?.index ?? settings ?? {};
+    const name = provided_name === index ? index : `${index} (${provided_name})`;
+    yield { step: 'index', state: 'well', says: `${name}: shards ${number_of_shards}, replicas ${number_of_replicas}` };
+    const unmapped = expectedFields(options).filter((field) => !Object.hasOwn(mappings?.properties ?? {}, field));
+    if (unmapped.length > 0) {
+      const message = `The mapping of ${index} lacks ${unmapped.join(', ')}`;
+      const suggestion = `add the fields, or move the index away and let createIndex create it for content: ${content}`;
+      const { fault } = misconfigured(destination, 'index', message, suggestion);
+      yield { step: 'mapping', state: 'wrong', says: message, fault };
+    } else yield { step: 'mapping', state: 'well', says: `has every field of content: ${content}` };
     await tryRequests(destination, signal);
-    yield {
-      step: 'write permission',
-      state: 'well',
-      says: 'yes (a document that is no JSON was refused for that alone)',
-    };
+    const says = 'yes (a document that is no JSON was refused for that alone)';
+    yield { step: 'write permission', state: 'well', says };
   } finally {
     await destination.client.close();
   }
 }
 
+/** Makes the requests of a delivery, with a document that nobody can take. Throws Unreachable. */
+async function tryRequests(destination: Destination, signal: AbortSignal): Promise<void> {
+  const groups = destination.options.content === 'groups';
+  if (groups) {
+    const { documents } = await readDocuments(destination, [newGroup(PROBE_ID)], signal);
+    const stored = documents.get(PROBE_ID);
+    if (stored?.kind === 'unreadable') throw new Unreachable(stored.fault);
+  }
+  // What is not JSON is refused only after permissions and blocks were looked at, by any index, whatever its mapping.
+  const action = JSON.stringify({ [groups ? 'index' : 'create']: { _id: PROBE_ID } });
+  const outcomes = await bulk(destination, [{ id: PROBE_ID, action, document: '{]' }], signal);
+  const outcome = outcomes.get(PROBE_ID);
+  if (outcome?.kind === 'retry') throw new Unreachable(outcome.fault);
+}
+
 async function lookAtCluster(destination: Destination, signal: AbortSignal): Promise<Finding> {
-  const step = 'cluster';
   const { auth } = destination.options;
   const as = auth === undefined ? '' : 'username' in auth ? ` as ${auth.username}` : ' with the API key';
   const { statusCode, body } = await ask(destination, signal, (client, settings) =>
     client.cluster.health({}, { ...settings, ignore: [403], meta: true }),
   );
   if (statusCode === 403) {
-    return {
-      step,
-      state: 'note',
-      says: `reached${as}; this user may not see its health, which deliveries do not need`,
-    };
+    const says = `reached${as}; this user may not see its health, which deliveries do not need`;
+    return { step: 'cluster', state: 'note', says };
   }
-  const nodes = `${body.number_of_nodes} node${body.number_of_nodes === 1 ? '' : 's'}`;
-  const says = `reached${as}: ${body.cluster_name}, ${nodes}, ${body.status}`;
-  return { step, state: body.status === 'red' ? 'note' : 'well', says };
+  const { cluster_name: cluster, number_of_nodes: nodes, status } = body;
+  const says = `reached${as}: ${cluster}, ${nodes} node${nodes === 1 ? '' : 's'}, ${status}`;
+  return { step: 'cluster', state: status === 'red' ? 'note' : 'well', says };
 }
 
 function missing(destination: Destination): Finding {
-  const { index, dataStream, createIndex } = destination.options;
-  const kind = dataStream ? 'data stream' : 'index';
-  if (destination.newIndex === undefined || createIndex === false) {
+  const { index, createIndex } = destination.options;
+  const step = sortOf(destination);
+  if (createIndex === false) {
     const fault = missingFault(destination);
-    return { step: kind, state: 'wrong', says: fault.message, fault };
+    return { step, state: 'wrong', says: fault.message, fault };
   }
   const { shards, replicas } = createIndex;
-  return {
-    step: kind,
-    state: 'note',
-    says: `${index} does not exist: start creates it (shards ${shards}, replicas ${replicas})`,
-  };
-}
-
-function described({ index }: ElasticsearchOptions, { settings }: estypes.IndicesIndexState): string {
-  const {
-    number_of_shards: shards,
-    number_of_replicas: replicas,
-    provided_name: name,
-  } = settings?.index ?? settings ?? {};
-  const behind = name === undefined || name === index ? '' : ` (${name})`;
-  return `${index}${behind}: shards ${shards ?? '?'}, replicas ${replicas ?? '?'}`;
+  const says = `${index} does not exist: start creates it (shards ${shards}, replicas ${replicas})`;
+  return { step, state: 'note', says };
 }

@@ -1,21 +1,26 @@
+/** `content: groups`: read, merge, write unless changed in between. No scripts, any number of writers. */
 import { type Fault, Unreachable } from '../../src/model/fault.ts';
-import { differences, type Group, join, newGroup, repair } from '../../src/model/group.ts';
+import { differences, type Group, join, newGroup, repair, type Version } from '../../src/model/group.ts';
+import { isObject } from '../../src/model/json.ts';
 import type { Outcome } from '../../src/model/outcome.ts';
 import type { CopyStatus, Outcomes, PutMode } from '../contract.ts';
-import { bulk, type Verdict, type Write } from './bulk.ts';
-import type { Destination } from './client.ts';
+import { bulk, type Write } from './bulk.ts';
+import { ask, type Destination } from './client.ts';
 import { ensureIndex } from './ensure.ts';
-import { misconfiguredFault, setting } from './fault.ts';
-import { readDocuments, type Stored } from './stored.ts';
+import { type Cause, destinationFault, misconfigured, setting } from './fault.ts';
 
-/** Groups of one mget. */
+/** The number of groups in one mget. */
 const MAX_READ = 1_000;
 /** How often one group may be found changed by somebody else between its read and its write. */
 const MAX_CONFLICTS = 10;
 
-type Readable = Exclude<Stored, { kind: 'unreadable' }>;
+/** What lies under the id of a group. */
+type Stored = Readonly<
+  | { kind: 'found'; group: Group; index: string; seqNo: number; term: number }
+  | { kind: 'missing' }
+  | { kind: 'unreadable'; fault: Fault }
+>;
 
-/** `content: groups`: read, merge, write unless changed in between. No scripts, any number of writers. */
 export async function putGroups(
   destination: Destination,
   states: readonly Group[],
@@ -25,13 +30,17 @@ export async function putGroups(
   const outcomes = new Map<string, Outcome>();
   for (let start = 0; start < states.length; start += MAX_READ) {
     let left = states.slice(start, start + MAX_READ);
-    for (let conflicts = 0; left.length > 0; conflicts++) {
-      if (conflicts === MAX_CONFLICTS) {
-        for (const { groupId } of left)
-          outcomes.set(groupId, { kind: 'retry', fault: conflictFault(groupId, destination) });
-        break;
-      }
+    for (let conflicts = 0; left.length > 0 && conflicts < MAX_CONFLICTS; conflicts++) {
       left = await round(destination, left, how, signal, outcomes);
+    }
+    for (const { groupId } of left) {
+      const fault: Fault = {
+        code: 'event-conflict',
+        message: `The group ${groupId} was changed by others ${MAX_CONFLICTS} times between reading and writing it`,
+        path: setting(destination, 'index'),
+        suggestion: 'see who else writes to the index; the next attempt is on its way',
+      };
+      outcomes.set(groupId, { kind: 'retry', fault });
     }
   }
   return outcomes;
@@ -45,35 +54,34 @@ async function round(
   signal: AbortSignal,
   outcomes: Map<string, Outcome>,
 ): Promise<Group[]> {
-  const stored = await read(destination, states, signal);
+  const { documents, gone } = await readDocuments(destination, states, signal);
+  // The bulk would create it with a mapping of guesses.
+  if (gone) await ensureIndex(destination, signal);
   const writes: Write[] = [];
   for (const state of states) {
     const { groupId } = state;
-    const current = stored.get(groupId);
+    const current = documents.get(groupId);
     if (current === undefined) continue;
     if (current.kind === 'unreadable') {
       outcomes.set(groupId, { kind: 'retry', fault: current.fault });
       continue;
     }
-    const plan = planWrite(destination, state, current, how);
-    if (plan.write === undefined) outcomes.set(groupId, { kind: 'superseded', receipt: plan.receipt });
-    else if (how === 'compare') outcomes.set(groupId, { kind: 'delivered', receipt: plan.receipt });
-    else writes.push(plan.write);
+    const { write, receipt } = planWrite(destination, state, current, how);
+    if (write !== undefined && how !== 'compare') writes.push(write);
+    else outcomes.set(groupId, { kind: write === undefined ? 'superseded' : 'delivered', receipt });
   }
   if (writes.length === 0) return [];
-  const verdicts = await bulk(destination, writes, signal);
-  for (const { id } of writes) {
-    const outcome = toOutcome(id, verdicts.get(id));
-    if (outcome !== undefined) outcomes.set(id, outcome);
-  }
-  return states.filter(({ groupId }) => verdicts.get(groupId)?.kind === 'conflict');
+  const written = await bulk(destination, writes, signal);
+  // What was superseded while it was written is merged with, and comes again.
+  for (const [id, outcome] of written) if (outcome.kind !== 'superseded') outcomes.set(id, outcome);
+  return states.filter(({ groupId }) => written.get(groupId)?.kind === 'superseded');
 }
 
-/** What is to be written of a group, if anything, and where its copy lies or would lie. */
+/** Returns what is to be written of a group, if anything, and where its copy lies or would lie. */
 function planWrite(
   { options: { index, onDestroyed } }: Destination,
   state: Group,
-  current: Readable,
+  current: Exclude<Stored, { kind: 'unreadable' }>,
   how: PutMode,
 ): { readonly write?: Write; readonly receipt: string } {
   const { groupId: id } = state;
@@ -93,70 +101,100 @@ function planWrite(
   return { write: { id, action: JSON.stringify({ index: target }), document: JSON.stringify(merged) }, receipt };
 }
 
-/** Undefined where the group comes again: after a conflict in this call, without an answer in the next. */
-function toOutcome(groupId: string, verdict: Verdict | undefined): Outcome | undefined {
-  switch (verdict?.kind) {
-    case 'written':
-      return { kind: 'delivered', receipt: `${verdict.index}/${groupId}@${verdict.seqNo}` };
-    case 'refused':
-      return { kind: 'dead', fault: verdict.fault };
-    case 'overloaded':
-      return { kind: 'retry', fault: verdict.fault };
-    case 'conflict':
-    case undefined:
-      return undefined;
-  }
-}
-
-function conflictFault(groupId: string, destination: Destination): Fault {
-  return {
-    code: 'event-conflict',
-    message: `The group ${groupId} was changed by others ${MAX_CONFLICTS} times between reading and writing it`,
-    path: setting(destination, 'index'),
-    suggestion: 'see who else writes to the index; the next attempt is on its way',
-  };
-}
-
-async function read(
-  destination: Destination,
-  states: readonly Group[],
-  signal: AbortSignal,
-): Promise<ReadonlyMap<string, Stored>> {
-  const ids = states.map(({ groupId }) => groupId);
-  const { documents, gone } = await readDocuments(destination, ids, signal);
-  // The bulk would create it with a mapping of guesses.
-  if (gone) await ensureIndex(destination, signal);
-  return documents;
-}
-
 /** Compares the documents with these states and says where they lie. */
 export async function readCopies(
   destination: Destination,
   states: readonly Group[],
   signal: AbortSignal,
 ): Promise<ReadonlyMap<string, CopyStatus>> {
-  const ids = states.map(({ groupId }) => groupId);
-  const { documents } = await readDocuments(destination, ids, signal);
+  const { documents } = await readDocuments(destination, states, signal);
   return new Map(states.map((state) => [state.groupId, copyStatus(destination, state, documents.get(state.groupId))]));
 }
 
 function copyStatus(destination: Destination, state: Group, stored: Stored | undefined): CopyStatus {
   const { groupId } = state;
   const { index, onDestroyed } = destination.options;
+  if (stored === undefined) {
+    const message = `Elasticsearch said nothing of the document ${groupId}`;
+    throw misconfigured(destination, 'index', message, 'see what stands between');
+  }
+  if (stored.kind === 'unreadable') throw new Unreachable(stored.fault);
   const unwanted = onDestroyed === 'delete' && state.destroyed;
-  switch (stored?.kind) {
-    case 'found': {
-      const where = `${stored.index}/_doc/${groupId}`;
-      const differs = unwanted && stored.group.destroyed ? ['destroyed'] : differences(stored.group, state);
-      return differs.length === 0 ? { status: 'in-step', where } : { status: 'differs', where, differs };
-    }
-    case 'missing':
-      return { status: unwanted ? 'in-step' : 'missing', where: `${index}/_doc/${groupId}` };
-    case 'unreadable':
-      throw new Unreachable(stored.fault);
-    case undefined: {
-      const message = `Elasticsearch said nothing of the document ${groupId}`;
-      throw new Unreachable(misconfiguredFault(destination, message, 'see what stands between'));
+  if (stored.kind === 'missing') {
+    return { status: unwanted ? 'in-step' : 'missing', where: `${index}/_doc/${groupId}` };
+  }
+  const where = `${stored.index}/_doc/${groupId}`;
+  const differs = unwanted && stored.group.destroyed ? ['destroyed'] : differences(stored.group, state);
+  return differs.length === 0 ? { status: 'in-step', where } : { status: 'differs', where, differs };
+}
+
+/** Reads the documents of these groups; `gone` when there is no such index. Writes nothing. */
+export async function readDocuments(
+  destination: Destination,
+  groups: readonly Group[],
+  signal: AbortSignal,
+): Promise<{ documents: ReadonlyMap<string, Stored>; gone: boolean }> {
+  const { index } = destination.options;
+  const ids = groups.map(({ groupId }) => groupId);
+  const { docs } = await ask(destination, signal, (client, options) =>
+    client.mget<Record<string, unknown>>({ index, ids }, options),
+  );
+  const documents = new Map<string, Stored>();
+  let gone = false;
+  for (const doc of docs) {
+    const id = doc._id;
+    if ('error' in doc) {
+      gone ||= doc.error.type === 'index_not_found_exception';
+      documents.set(id, gone ? { kind: 'missing' } : await unreadable(doc.error, destination, signal));
+    } else if (!doc.found) {
+      documents.set(id, { kind: 'missing' });
+    } else if (doc._source === undefined) {
+      // Merging with nothing would overwrite what is there.
+      const message = `The index ${index} does not keep the source of its documents`;
+      throw misconfigured(destination, 'index', message, 'create it without _source: {enabled: false}');
+    } else {
+      const { _index, _source, _seq_no: seqNo = -1, _primary_term: term = -1 } = doc;
+      documents.set(id, { kind: 'found', group: toGroup(id, _source), index: _index, seqNo, term });
     }
   }
+  return { documents, gone };
+}
+
+/** Errors of one document for which the index as a whole is to blame, with the status that other requests answer then. */
+const BLAMED_ON_INDEX: ReadonlyMap<string | undefined, number> = new Map([
+  ['security_exception', 403],
+  ['cluster_block_exception', 403],
+  ['index_closed_exception', 400],
+  ['illegal_argument_exception', 400],
+]);
+
+/** Tells why one document cannot be read: its own shard is down, unless the index as a whole is to blame. */
+async function unreadable(cause: Cause, destination: Destination, signal: AbortSignal): Promise<Stored> {
+  const status = BLAMED_ON_INDEX.get(cause.type);
+  if (status === undefined) return { kind: 'unreadable', fault: destinationFault(503, cause, destination) };
+  // Where the name is an alias of several indices, this says so in better words.
+  if (cause.type === 'illegal_argument_exception') await ensureIndex(destination, signal);
+  throw new Unreachable(destinationFault(status, cause, destination));
+}
+
+/**
+ * Returns a document as the group it stands for. It may be another's work, without versions or with odd ones: what `merge`
+ * relies on is put right, every other field stays as it is.
+ */
+function toGroup(groupId: string, source: Readonly<Record<string, unknown>>): Group {
+  const { customFields, destroyed, versions } = source;
+  return {
+    ...source,
+    groupId,
+    customFields: (isObject(customFields) ? customFields : {}) as Group['customFields'],
+    destroyed: destroyed === true,
+    // A field without a usable version loses to any event.
+    versions: Object.fromEntries(isObject(versions) ? Object.entries(versions).filter(isVersioned) : []),
+  };
+}
+
+function isVersioned(entry: [field: string, version: unknown]): entry is [string, Version] {
+  const [, version] = entry;
+  if (!Array.isArray(version) || version.length !== 2) return false;
+  return Number.isSafeInteger(version[0]) && typeof version[1] === 'string';
 }

@@ -1,38 +1,38 @@
-import type { Host, Sink } from '../contract.ts';
-import { destinationOf } from './destination.ts';
+import type { Entry } from '../../src/model/entry.ts';
+import type { Host, Outcomes, Sink } from '../contract.ts';
+import { bulk } from './bulk.ts';
+import { ask, type Destination, openDestination } from './client.ts';
+import type { ElasticsearchOptions } from './connector.ts';
 import { ensureIndex } from './ensure.ts';
-import { deliverEvents } from './events.ts';
 import { putGroups, readCopies } from './groups.ts';
-import type { ElasticsearchOptions } from './options.ts';
 
 export async function openSink(options: ElasticsearchOptions, host: Host, signal: AbortSignal): Promise<Sink> {
-  const destination = await destinationOf(options, host, signal);
-  const { client } = destination;
+  const destination = await openDestination(options, host, signal);
+  const close = () => destination.client.close();
   try {
     await ensureIndex(destination, signal);
   } catch (thrown) {
-    await client.close();
+    await close();
     throw thrown;
   }
   let ensured = true;
 
   /** Whatever goes wrong may be the index: only a call that came through leaves it known. */
-  const ensuring = async <T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> => {
+  const ensuring = async (signal: AbortSignal, work: () => Promise<Outcomes>): Promise<Outcomes> => {
     signal.throwIfAborted();
     const known = ensured;
     ensured = false;
     if (!known) await ensureIndex(destination, signal);
-    const result = await work();
+    const outcomes = await work();
     ensured = true;
-    return result;
+    return outcomes;
   };
-  const close = () => client.close();
 
   if (options.content === 'events') {
     return {
       holds: 'events',
       deliver: async (batch, signal) =>
-        batch.length === 0 ? new Map() : ensuring(signal, () => deliverEvents(destination, batch, signal)),
+        batch.length === 0 ? new Map() : ensuring(signal, () => createEvents(destination, batch, signal)),
       close,
     };
   }
@@ -43,4 +43,20 @@ export async function openSink(options: ElasticsearchOptions, host: Host, signal
     read: (states, signal) => readCopies(destination, states, signal),
     close,
   };
+}
+
+/** Creates a document for each event, once. */
+async function createEvents(destination: Destination, batch: readonly Entry[], signal: AbortSignal): Promise<Outcomes> {
+  const { index, dataStream } = destination.options;
+  // An index that is gone would be created by the bulk itself, with a mapping of guesses.
+  const exists = await ask(destination, signal, (client, options) => client.indices.exists({ index }, options));
+  if (!exists) await ensureIndex(destination, signal);
+
+  const distinct = new Map(batch.map((entry) => [entry.id, entry]));
+  const writes = Array.from(distinct, ([id, { event, text }]) => ({
+    id,
+    action: JSON.stringify({ create: { _id: id } }),
+    document: dataStream ? `{"@timestamp":"${event.time}",${text.slice(1)}` : text,
+  }));
+  return bulk(destination, writes, signal);
 }

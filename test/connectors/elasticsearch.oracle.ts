@@ -6,8 +6,7 @@ import { randomUUID } from 'node:crypto';
 import { createServer, type Server } from 'node:http';
 import { expect, inject } from 'vitest';
 import type { Host } from '../../connectors/contract.ts';
-import { elasticsearch } from '../../connectors/elasticsearch/connector.ts';
-import { elasticsearchOptions } from '../../connectors/elasticsearch/options.ts';
+import { elasticsearch, elasticsearchOptions } from '../../connectors/elasticsearch/connector.ts';
 import type { CanonicalEvent } from '../../src/model/event.ts';
 import type { Group } from '../../src/model/group.ts';
 import {
