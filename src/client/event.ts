@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { type CanonicalEvent, canonicalEvent, DATA_SCHEMAS, type EventData, type EventType } from '../model/event.ts';
-import { headersOf, type IncomingMessage, invalid, isObject, jsonOf, type Unreadable, unreadable } from './message.ts';
+import { isObject } from '../model/json.ts';
+import { headersOf, type IncomingMessage, invalid, jsonOf, type Unreadable, unreadable } from './message.ts';
 
 const { data } = canonicalEvent.shape;
 const { changed, origin, occurredAtFrom } = data.shape;

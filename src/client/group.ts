@@ -1,5 +1,6 @@
 import { type Group, group as groupSchema } from '../model/group.ts';
-import { type IncomingMessage, invalid, isObject, jsonOf, textOf, type Unreadable, unreadable } from './message.ts';
+import { isObject } from '../model/json.ts';
+import { type IncomingMessage, invalid, jsonOf, textOf, type Unreadable, unreadable } from './message.ts';
 
 /** A state of one group, read from a topic; `group` is null when the group is destroyed. */
 export interface GroupState {

@@ -52,10 +52,6 @@ export function jsonOf(bytes: Bytes): Json {
   }
 }
 
-export function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
 /** Returns the first problem, which is enough to find the writer. */
 export function invalid(what: string, error: z.ZodError, suggestion?: string): Unreadable {
   const [issue] = error.issues;

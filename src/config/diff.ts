@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { isMapping } from './problems.ts';
+import { isObject } from '../model/json.ts';
 import type { Config, ConnectorConfig } from './schema.ts';
 
 /** Tells what a configuration that was read anew changes in the one in effect. Connectors are those that are enabled. */
@@ -61,7 +61,7 @@ function inEffect(before: Settings, after: Settings, prefix = '') {
     const path = prefix + key;
     const [old, wanted] = [before[key], after[key]];
     const exchangeable = EXCHANGEABLE.has(path);
-    if (!exchangeable && prefix === '' && isMapping(old) && isMapping(wanted)) {
+    if (!exchangeable && prefix === '' && isObject(old) && isObject(wanted)) {
       const section = inEffect(old, wanted, `${path}.`);
       settings[key] = section.settings;
       applied.push(...section.applied);

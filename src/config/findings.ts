@@ -1,9 +1,10 @@
 import type { z } from 'zod';
+import { isObject } from '../model/json.ts';
 import { nearest } from '../model/text.ts';
 import type { Finding, Place, Reading } from './document.ts';
 import { branchesAt, valueAt } from './guide.ts';
 import type { JsonSchema } from './json-schema.ts';
-import { formatPath, isMapping, type Path } from './problems.ts';
+import { formatPath, type Path } from './problems.ts';
 
 type Issue = z.core.$ZodIssue;
 
@@ -66,7 +67,7 @@ function unknownKeys(issue: Issue, reading: Reading, guide: JsonSchema): (Findin
 
 function isAbsent(data: unknown, path: Path): boolean {
   const owner = path.slice(0, -1).reduce(valueAt, data);
-  return isMapping(owner) && valueAt(owner, path.at(-1) ?? '') === undefined;
+  return isObject(owner) && valueAt(owner, path.at(-1) ?? '') === undefined;
 }
 
 function missing(issue: Issue, reading: Reading, guide: JsonSchema): Finding {

@@ -1,7 +1,8 @@
 /** Looks up what a schema says about the values of a document, in its JSON Schema. */
 import { z } from 'zod';
+import { isObject } from '../model/json.ts';
 import type { JsonSchema } from './json-schema.ts';
-import { isMapping, type Path } from './problems.ts';
+import type { Path } from './problems.ts';
 
 /** Returns a schema as the JSON Schema of its input, in which paths can be looked up. */
 export function guideOf(schema: z.ZodType): JsonSchema {
@@ -19,7 +20,7 @@ export function coerce(value: unknown, schemas: readonly JsonSchema[]): unknown 
     return branches.some((branch) => takesText(branch, value)) ? value : typed(value, takes);
   if (value === null) return takes('object') && !takes('null') ? {} : null;
   if (Array.isArray(value)) return value.map((item, index) => coerce(item, inside(branches, index)));
-  if (!isMapping(value)) return value;
+  if (!isObject(value)) return value;
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, coerce(inner, inside(branches, key))]));
 }
 
@@ -56,7 +57,7 @@ function inside(branches: readonly JsonSchema[], key: PropertyKey): JsonSchema[]
   return branches.flatMap(({ items, properties = {}, additionalProperties }) => {
     const own = Object.hasOwn(properties, key) ? properties[String(key)] : additionalProperties;
     const schema = typeof key === 'number' ? items : own;
-    return isMapping(schema) ? [schema as JsonSchema] : [];
+    return isObject(schema) ? [schema as JsonSchema] : [];
   });
 }
 
@@ -65,7 +66,7 @@ function branchesFor(schema: JsonSchema, value: unknown): JsonSchema[] {
   const contradicted = schema.required?.some((key) => {
     const property = schema.properties?.[key];
     const constant = typeof property === 'object' ? property.const : undefined;
-    return constant !== undefined && isMapping(value) && value[key] !== constant;
+    return constant !== undefined && isObject(value) && value[key] !== constant;
   });
   if (contradicted) return [];
   const inner = [...(schema.anyOf ?? []), ...(schema.oneOf ?? [])];

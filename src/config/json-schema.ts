@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { isMapping } from './problems.ts';
+import { isObject } from '../model/json.ts';
 import { configSchema } from './schema.ts';
 
 export type JsonSchema = z.core.JSONSchema.JSONSchema;
@@ -39,11 +39,11 @@ export function admitVariables(schema: JsonSchema): JsonSchema {
 }
 
 function inner<Inner>(schema: Inner): Inner | JsonSchema {
-  return isMapping(schema) ? admitVariables(schema) : schema;
+  return isObject(schema) ? admitVariables(schema) : schema;
 }
 
 function isClosedScalar(schema: unknown): boolean {
-  if (!isMapping(schema)) return false;
+  if (!isObject(schema)) return false;
   const { type, pattern, format, maxLength, enum: choices } = schema;
   if (type === 'number' || type === 'integer' || type === 'boolean') return true;
   // Not `const`: it tells connectors apart (`kind: kafka`), and open, it would make every branch fit.

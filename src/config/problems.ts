@@ -28,7 +28,3 @@ export function formatPath(path: Path): string {
     })
     .join('');
 }
-
-export function isMapping(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
