@@ -1,6 +1,6 @@
 import pino, { type Logger } from 'pino';
-import { describeFault } from '../model/fault.ts';
-import type { SignalBus, Signals } from '../model/signal.ts';
+import { describeFault, type Fault } from '../model/fault.ts';
+import type { SignalBus, SignalName, Signals } from '../model/signal.ts';
 import { plural } from '../model/text.ts';
 
 export type LogLevel = 'info' | 'warn' | 'error' | 'silent';
@@ -10,155 +10,122 @@ export function createLogger(level: LogLevel): Logger {
   return pino({ level, base: { name: 'group-sync-bridge' } }, pino.destination({ dest: 2, sync: true }));
 }
 
+type Level = 'info' | 'warn' | 'error';
+type Line = readonly [level: Level, sentence: string, fields?: object, limitedAs?: string];
+
 /**
  * Levels by consequence: error = a person is needed, warn = nothing is lost, info = the life of the bridge. Normal
  * operation logs nothing per event. No line holds a body, a token or a secret.
  */
 export function logSignals(signals: SignalBus, log: Logger): void {
-  logProcess(signals, log);
-  logCallers(signals, createRateLimit(log));
-  logCertificate(signals, log);
-  logJournal(signals, log);
-  logReconcile(signals, log);
-  logLanes(signals, log);
+  const since = createRateLimit();
+  signals.tap((name, payload) => {
+    const line = LINES[name]?.(payload);
+    if (line === undefined) return;
+    const [level, sentence, fields, limitedAs] = line;
+    if (limitedAs === undefined) return log[level](fields ?? {}, sentence);
+    const count = since(limitedAs);
+    if (count > 0) log[level]({ ...fields, since: count }, sentence);
+  });
 }
 
-function logProcess(signals: SignalBus, log: Logger): void {
-  signals.on('bridge.started', (started) => log.info(started, 'started'));
-  signals.on('config.reloaded', (reloaded) => {
+/** The line of each signal that has one. What others can bring about as often as they like is limited, by a kind. */
+const LINES: { readonly [Name in SignalName]?: (payload: Signals[Name]) => Line | undefined } = {
+  'bridge.started': (started) => ['info', 'started', started],
+  'bridge.stopping': (stopping) => ['info', 'stopping', stopping],
+  'bridge.stopped': () => ['info', 'stopped'],
+  'config.reloaded'(reloaded) {
     const later = reloaded.needsRestart.join(', ');
-    if (later === '') log.info(reloaded, 'the configuration was read again');
-    else log.warn(reloaded, `the configuration was read again; takes effect at the next start: ${later}`);
-  });
-  signals.on('config.refused', ({ file, fault, problems }) =>
-    log.error({ file, code: fault.code, problems }, `the configuration stays as it was: ${problems.join('; ')}`),
-  );
-  signals.on('bridge.stopping', ({ reason }) => log.info({ reason }, 'stopping'));
-  signals.on('bridge.stopped', () => log.info('stopped'));
-}
+    if (later === '') return ['info', 'the configuration was read again', reloaded];
+    return ['warn', `the configuration was read again; takes effect at the next start: ${later}`, reloaded];
+  },
+  'config.refused': ({ file, fault: { code }, problems }) => [
+    'error',
+    `the configuration stays as it was: ${problems.join('; ')}`,
+    { file, code, problems },
+  ],
 
-/** Logs what anyone may bring about from outside, as often as they like. */
-function logCallers(signals: SignalBus, rateLimited: RateLimited): void {
-  signals.on('callback.answered', ({ command, outcome, fault }) => {
+  'callback.answered'({ command, outcome, fault }) {
     // Why callbacks cannot be recorded is said once, by the journal.
-    if (fault === undefined || (outcome === 'failed' && fault.code !== 'overloaded')) return;
-    rateLimited('warn', fault.code, { command, ...fault }, `refused a callback: ${describeFault(fault)}`);
-  });
-  signals.on('callback.crashed', ({ message }) =>
-    rateLimited('error', message, { code: 'internal', message }, `a callback met a fault of the bridge: ${message}`),
-  );
-  signals.on('forward.failed', ({ command, fault }) =>
-    rateLimited('warn', fault.code, { command, ...fault }, `not forwarded: ${describeFault(fault)}`),
-  );
-  signals.on('connection.limit', (crowd) =>
-    rateLimited(
-      'warn',
-      `crowded-${crowd.evicted}`,
-      crowd,
-      crowd.evicted
-        ? 'receiver.maxConnections is reached: the longest idle connection made room for a new one'
-        : 'receiver.maxConnections is reached and all are busy: a connection was turned away',
-    ),
-  );
-  signals.on('tls.handshake-failed', ({ message }) =>
-    rateLimited('warn', 'tls-handshake', {}, `a TLS handshake failed: ${message}`),
-  );
-  signals.on('admin.token-wrong', ({ peer }) =>
-    rateLimited('warn', 'admin-token', { peer }, 'refused a wrong admin.token'),
-  );
-}
-
-function logCertificate(signals: SignalBus, log: Logger): void {
-  signals.on('tls.loaded', ({ file, notAfter }) => {
+    if (fault === undefined || (outcome === 'failed' && fault.code !== 'overloaded')) return undefined;
+    return [...withFault('warn', 'refused a callback')({ command, fault }), fault.code];
+  },
+  'callback.crashed'({ message }) {
+    const fields = { code: 'internal', message };
+    return ['error', `a callback met a fault of the bridge: ${message}`, fields, message];
+  },
+  'callback.quarantined': withFault('error', 'a verified callback could not be mapped and stands in the quarantine'),
+  'quarantine.mapped': (result) => ['info', 'mapped the quarantine again', result],
+  'quarantine.discarded': (discarded) => ['warn', 'callbacks in the quarantine were discarded', discarded],
+  'forward.failed': (failed) => [...withFault('warn', 'not forwarded')(failed), failed.fault.code],
+  'connection.limit'(crowd) {
+    const fate = crowd.evicted
+      ? 'receiver.maxConnections is reached: the longest idle connection made room for a new one'
+      : 'receiver.maxConnections is reached and all are busy: a connection was turned away';
+    return ['warn', fate, crowd, `crowded-${crowd.evicted}`];
+  },
+  'tls.handshake-failed': ({ message }) => ['warn', `a TLS handshake failed: ${message}`, {}, 'tls-handshake'],
+  'tls.loaded'({ file, notAfter }) {
     const expiry = { file, notAfter: new Date(notAfter).toISOString() };
-    if (notAfter < Date.now()) log.error(expiry, 'the certificate has expired: callers will turn away');
-    else log.info(expiry, 'showing this certificate to new connections');
-  });
-  signals.on('tls.failed', ({ fault }) =>
-    log.error(fault, `the renewed certificate cannot be used, the one before stays: ${describeFault(fault)}`),
-  );
-}
+    if (notAfter < Date.now()) return ['error', 'the certificate has expired: callers will turn away', expiry];
+    return ['info', 'showing this certificate to new connections', expiry];
+  },
+  'tls.failed': withFault('error', 'the renewed certificate cannot be used, the one before stays'),
+  'admin.token-wrong': (wrong) => ['warn', 'refused a wrong admin.token', wrong, 'admin-token'],
 
-function logJournal(signals: SignalBus, log: Logger): void {
-  signals.on('clock.skew', (ahead) =>
-    log.warn(ahead, 'EventTime is far ahead of this clock: the time of receipt is taken instead'),
-  );
-  signals.on('journal.failed', ({ fault }) =>
-    log.error(fault, `callbacks cannot be recorded: ${describeFault(fault)}`),
-  );
-  signals.on('journal.recovered', () => log.info('callbacks can be recorded again'));
-  signals.on('journal.damaged', (damage) =>
-    log.error(
-      damage,
-      `the journal was damaged (${damage.reason}): it was set aside as ${damage.setAside}, and a new one begun`,
-    ),
-  );
-  signals.on('journal.reindexed', (damage) =>
-    log.warn(damage, `an index of the journal did not match its table (${damage.reason}) and was made anew`),
-  );
-  signals.on('journal.pruned', (pruned) => log.info(pruned, 'pruned delivered events'));
-  signals.on('callback.quarantined', ({ fault }) =>
-    log.error(fault, `a verified callback could not be mapped and stands in the quarantine: ${describeFault(fault)}`),
-  );
-  signals.on('quarantine.mapped', (result) => log.info(result, 'mapped the quarantine again'));
-  signals.on('quarantine.discarded', (discarded) => log.warn(discarded, 'callbacks in the quarantine were discarded'));
-}
+  'clock.skew': (ahead) => ['warn', 'EventTime cannot be true: the time of receipt is taken instead', ahead],
+  'journal.failed': withFault('error', 'callbacks cannot be recorded'),
+  'journal.recovered': () => ['info', 'callbacks can be recorded again'],
+  'journal.damaged'(damage) {
+    const { reason, setAside } = damage;
+    const sentence = `the journal was damaged (${reason}): it was set aside as ${setAside}, and a new one begun`;
+    return ['error', sentence, damage];
+  },
+  'journal.reindexed'(damage) {
+    const sentence = `an index of the journal did not match its table (${damage.reason}) and was made anew`;
+    return ['warn', sentence, damage];
+  },
+  'journal.pruned': (pruned) => ['info', 'pruned delivered events', pruned],
 
-function logReconcile(signals: SignalBus, log: Logger): void {
-  signals.on('reconcile.started', (started) =>
-    log.info(started, started.resumed ? 'reconcile goes on where it stopped' : 'reconcile begins'),
-  );
-  signals.on('reconcile.ended', ({ ms, dryRun, counts, stopped }) => {
+  'reconcile.started'(started) {
+    return ['info', started.resumed ? 'reconcile goes on where it stopped' : 'reconcile begins', started];
+  },
+  'reconcile.ended'({ ms, dryRun, counts, stopped }) {
     const { read, inStep, mended, gone, failed } = counts;
     const about = { ms, dryRun, read, inStep, mended, gone, failed };
-    if (stopped !== undefined) log.warn({ ...about, stopped }, `reconcile stopped before its end: ${stopped}`);
-    else if (failed > 0) log.warn(about, 'reconcile ended; some groups could not be read');
-    else log.info(about, 'reconcile ended');
-  });
-}
+    if (stopped !== undefined) return ['warn', `reconcile stopped before its end: ${stopped}`, { ...about, stopped }];
+    if (failed > 0) return ['warn', 'reconcile ended; some groups could not be read', about];
+    return ['info', 'reconcile ended', about];
+  },
 
-function logLanes(signals: SignalBus, log: Logger): void {
-  signals.on('dead-letters.discarded', (discarded) => log.warn(discarded, 'dead letters were discarded'));
-  signals.on('lane.opened', ({ connector }) => log.info({ connector }, `${connector}: connected`));
-  signals.on('worker.assigned', ({ connector, partitions }) => {
-    const which = partitions.length === 0 ? 'none' : partitions.join(', ');
-    log.info({ connector, partitions }, `${connector}: its partitions of the source: ${which}`);
-  });
-  signals.on('lane.note', ({ connector, message }) => log.info({ connector }, `${connector}: ${message}`));
-  signals.on('lane.unreachable', ({ connector, fault, attempt, retryInMs }) =>
-    log.warn(
-      { connector, ...fault, attempt, retryInMs },
-      `${connector}: waiting, nothing is lost: ${describeFault(fault)}`,
-    ),
-  );
-  signals.on('lane.recovered', ({ connector, downMs }) =>
-    log.info({ connector, downMs }, `${connector}: delivering again`),
-  );
-  signals.on('lane.resync', ({ ended, ...resync }) => {
-    if (ended) log.info(resync, `${resync.connector}: ${describeResync(resync)}`);
-  });
-  signals.on('lane.resync-failed', ({ fault, ...about }) =>
-    log.error({ ...about, ...fault }, `${about.connector}: a group was not taken: ${describeFault(fault)}`),
-  );
-  signals.on('lane.retry', ({ fault, ...about }) =>
-    log.warn({ ...about, ...fault }, `${about.connector}: an event waits for its retry: ${describeFault(fault)}`),
-  );
-  signals.on('lane.dead-letter', ({ fault, ...about }) =>
-    log.error({ ...about, ...fault }, `${about.connector}: an event was refused for good: ${describeFault(fault)}`),
-  );
-  signals.on('relay.crashed', ({ fault, restartInMs }) =>
-    log.error({ ...fault, restartInMs }, `the relay’s thread ended and is started again: ${describeFault(fault)}`),
-  );
+  'dead-letters.discarded': (discarded) => ['warn', 'dead letters were discarded', discarded],
+  'lane.opened': ({ connector }) => ['info', `${connector}: connected`, { connector }],
+  'worker.assigned'(assigned) {
+    const which = assigned.partitions.join(', ') || 'none';
+    return ['info', `${assigned.connector}: its partitions of the source: ${which}`, assigned];
+  },
+  'lane.note': ({ connector, message }) => ['info', `${connector}: ${message}`, { connector }],
+  'lane.unreachable': withFault('warn', 'waiting, nothing is lost'),
+  'lane.recovered': (recovered) => ['info', `${recovered.connector}: delivering again`, recovered],
+  'lane.resync': ({ ended, ...resync }) =>
+    ended ? ['info', `${resync.connector}: ${describeResync(resync)}`, resync] : undefined,
+  'lane.resync-failed': withFault('error', 'a group was not taken'),
+  'lane.retry': withFault('warn', 'an event waits for its retry'),
+  'lane.dead-letter': withFault('error', 'an event was refused for good'),
+  'relay.crashed': withFault('error', 'the relay’s thread ended and is started again'),
+};
+
+/** Makes the line of a signal that carries a fault; where that is a connector's, the line begins with its name. */
+function withFault(level: Level, sentence: string) {
+  return ({ fault, ...about }: { readonly fault: Fault; readonly connector?: string; readonly command?: string }) => {
+    const who = about.connector === undefined ? '' : `${about.connector}: `;
+    return [level, `${who}${sentence}: ${describeFault(fault)}`, { ...about, ...fault }] as const;
+  };
 }
 
 /** Says what a resync did, and to how many groups. */
-function describeResync({
-  how,
-  named,
-  done,
-  mended,
-  failed,
-}: Omit<Signals['lane.resync'], 'connector' | 'ended'>): string {
+function describeResync(resync: Omit<Signals['lane.resync'], 'connector' | 'ended'>): string {
+  const { how, named, done, mended, failed } = resync;
   const groups = named ? `${plural(done, 'named group')}` : `all ${plural(done, 'group')} of the journal`;
   const refused = failed === 0 ? '' : `, ${failed} not taken`;
   switch (how) {
@@ -171,21 +138,22 @@ function describeResync({
   }
 }
 
-type RateLimited = (level: 'warn' | 'error', kind: string, fields: object, message: string) => void;
-
 const LINE_EVERY_MS = 10_000;
 
-/** Writes at most one line of a kind in ten seconds; its field `since` counts it and those suppressed since the last one. */
-function createRateLimit(log: Logger): RateLimited {
+/**
+ * Lets a line of a kind pass once in ten seconds: returns how many there were since the last one that passed, this one
+ * included, and 0 for one that does not pass.
+ */
+function createRateLimit(): (kind: string) => number {
   const kinds = new Map<string, { writtenAt: number; suppressed: number }>();
-  return (level, kind, fields, message) => {
+  return (kind) => {
     const last = kinds.get(kind);
     const now = performance.now();
     if (last !== undefined && now - last.writtenAt < LINE_EVERY_MS) {
       last.suppressed++;
-      return;
+      return 0;
     }
-    log[level]({ ...fields, since: 1 + (last?.suppressed ?? 0) }, message);
     kinds.set(kind, { writtenAt: now, suppressed: 0 });
+    return 1 + (last?.suppressed ?? 0);
   };
 }
