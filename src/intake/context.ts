@@ -7,10 +7,11 @@ import { toAddressList } from '../config/listeners.ts';
 import type { Config } from '../config/schema.ts';
 import type { Clock } from '../model/clock.ts';
 import type { CanonicalEvent } from '../model/event.ts';
-import { type Checked, type Fault, type HttpFault, httpStatus } from '../model/fault.ts';
+import { type Checked, type HttpFault, httpStatus } from '../model/fault.ts';
 import type { RawCallback } from '../model/quarantine.ts';
 import type { ServiceClock } from '../model/service-clock.ts';
 import type { CallbackOutcome, SignalBus } from '../model/signal.ts';
+import type { CallbackTrace } from '../model/trace.ts';
 import { failEnvelope, OK_ENVELOPE } from './envelope.ts';
 import type { HandlerAnswer, ReceivedCallback } from './forward.ts';
 import type { CallbackQuery } from './query.ts';
@@ -74,15 +75,6 @@ export interface ReceiverEnv {
   };
 }
 export type ReceiverContext = Context<ReceiverEnv>;
-
-/** The span of one callback. */
-export interface CallbackTrace {
-  /** Runs the work that belongs to the span. */
-  within<T>(work: () => T): T;
-  /** Returns the event with the context of the span in it; its id stays the same. */
-  carriedBy(event: CanonicalEvent): CanonicalEvent;
-  end(answered: { command: string; outcome: string; status: number; fault?: Fault | undefined }): void;
-}
 
 /** Answers OK. */
 export function acknowledge(context: ReceiverContext, outcome: CallbackOutcome): Response {

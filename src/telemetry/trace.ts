@@ -19,20 +19,9 @@ import type { Entry } from '../model/entry.ts';
 import type { CanonicalEvent, EventId, TraceContext } from '../model/event.ts';
 import type { Fault } from '../model/fault.ts';
 import type { Outcome } from '../model/outcome.ts';
+import type { CallbackTrace } from '../model/trace.ts';
 
 const tracer = trace.getTracer('group-sync-bridge');
-const SERVER = { kind: SpanKind.SERVER };
-const INTERNAL = { kind: SpanKind.INTERNAL };
-const PRODUCER = { kind: SpanKind.PRODUCER };
-
-/** The span of one callback. Its attributes hold ids and outcomes, nothing that people wrote. */
-export interface CallbackTrace {
-  /** Runs `work` with the span as the active one. */
-  within<T>(work: () => T): T;
-  /** Returns the event with the context of the span in it; its id stays the same. */
-  carriedBy(event: CanonicalEvent): CanonicalEvent;
-  end(answered: { command: string; outcome: string; status: number; fault?: Fault | undefined }): void;
-}
 
 /** Continues the trace that the headers name, if any. Returns undefined without an SDK. */
 export function traceCallback(headers: Readonly<Record<string, unknown>>, route: string): CallbackTrace | undefined {
@@ -41,7 +30,7 @@ export function traceCallback(headers: Readonly<Record<string, unknown>>, route:
   // An SDK that traces HTTP itself has started its server span already: this one becomes its child.
   const within = trace.getSpanContext(around) !== undefined;
   const parent = within ? around : propagation.extract(around, headers);
-  const span = tracer.startSpan('callback', within ? INTERNAL : SERVER, parent);
+  const span = tracer.startSpan('callback', { kind: within ? SpanKind.INTERNAL : SpanKind.SERVER }, parent);
   const own = span.spanContext();
   if (!isSpanContextValid(own)) return undefined;
   return {
@@ -57,11 +46,8 @@ export function traceCallback(headers: Readonly<Record<string, unknown>>, route:
         'http.route': route,
         'http.response.status_code': status,
         'bridge.command': command,
-        'bridge.outcome': outcome,
       });
-      if (fault !== undefined) span.setAttribute('bridge.fault', fault.code);
-      if (outcome === 'failed') span.setStatus({ code: SpanStatusCode.ERROR, ...(fault && { message: fault.code }) });
-      span.end();
+      endSpan(span, outcome, outcome === 'failed', fault);
     },
   };
 }
@@ -82,14 +68,15 @@ export async function traceDelivery(
   for (const span of spans.values()) if (span !== lead) span.addLink({ context: lead.spanContext() });
   try {
     const outcomes = await context.with(trace.setSpan(context.active(), lead), deliver);
-    for (const [id, span] of spans) endDelivery(span, outcomes.get(id));
+    for (const [id, span] of spans) {
+      const outcome = outcomes.get(id);
+      if (outcome && 'receipt' in outcome) span.setAttribute('bridge.receipt', outcome.receipt);
+      const fault = outcome && 'fault' in outcome ? outcome.fault : undefined;
+      endSpan(span, outcome?.kind ?? 'unsettled', fault !== undefined, fault);
+    }
     return outcomes;
   } catch (thrown) {
-    for (const span of spans.values()) {
-      span.setAttribute('bridge.outcome', 'unreachable');
-      span.setStatus({ code: SpanStatusCode.ERROR });
-      span.end();
-    }
+    for (const span of spans.values()) endSpan(span, 'unreachable', true);
     throw thrown;
   }
 }
@@ -108,28 +95,22 @@ function startDeliveries(connector: string, entries: readonly Entry[]): Map<Even
   if (!isOn()) return spans;
   for (const entry of entries) {
     // Most carry no trace, which their text tells without being parsed.
-    if (!entry.text.includes('"traceparent":')) continue;
-    const { event } = entry;
-    if (event.traceparent === undefined) continue;
-    const parent = toSpanContext(event.traceparent, event.tracestate);
+    const parent = entry.text.includes('"traceparent":') ? toSpanContext(entry.event) : undefined;
     if (parent === undefined) continue;
-    const span = tracer.startSpan(`deliver ${connector}`, PRODUCER, trace.setSpanContext(ROOT_CONTEXT, parent));
+    const around = trace.setSpanContext(ROOT_CONTEXT, parent);
+    const span = tracer.startSpan(`deliver ${connector}`, { kind: SpanKind.PRODUCER }, around);
     // A tracer that makes no spans gives back the parent itself.
     if (span.spanContext().spanId === parent.spanId) break;
-    span.setAttributes(attributesOf(event));
+    span.setAttributes(attributesOf(entry.event));
     span.setAttributes({ 'bridge.connector': connector, 'messaging.batch.message_count': entries.length });
-    spans.set(event.id, span);
+    spans.set(entry.event.id, span);
   }
   return spans;
 }
 
-function endDelivery(span: Span, outcome: Outcome | undefined): void {
-  span.setAttribute('bridge.outcome', outcome?.kind ?? 'unsettled');
-  if (outcome !== undefined && 'receipt' in outcome) span.setAttribute('bridge.receipt', outcome.receipt);
-  if (outcome !== undefined && 'fault' in outcome) {
-    span.setAttribute('bridge.fault', outcome.fault.code);
-    span.setStatus({ code: SpanStatusCode.ERROR, message: outcome.fault.code });
-  }
+function endSpan(span: Span, outcome: string, failed: boolean, fault?: Fault): void {
+  span.setAttributes({ 'bridge.outcome': outcome, 'bridge.fault': fault?.code });
+  if (failed) span.setStatus({ code: SpanStatusCode.ERROR, ...(fault && { message: fault.code }) });
   span.end();
 }
 
@@ -144,12 +125,11 @@ function toTraceContext({ traceId, spanId, traceFlags, traceState }: SpanContext
   return { traceparent, ...(tracestate !== '' && { tracestate }) };
 }
 
-function toSpanContext(traceparent: string, tracestate: string | undefined): SpanContext | undefined {
-  const [, traceId, spanId, flags] = traceparent.split('-');
-  if (traceId === undefined || spanId === undefined || flags === undefined) return undefined;
-  const found = { traceId, spanId, traceFlags: Number.parseInt(flags, 16), isRemote: true };
-  if (!isSpanContextValid(found)) return undefined;
-  return tracestate === undefined ? found : { ...found, traceState: createTraceState(tracestate) };
+function toSpanContext({ traceparent = '', tracestate }: TraceContext): SpanContext | undefined {
+  const [, traceId = '', spanId = '', flags = ''] = traceparent.split('-');
+  const state = tracestate !== undefined && { traceState: createTraceState(tracestate) };
+  const found = { traceId, spanId, traceFlags: Number.parseInt(flags, 16), isRemote: true, ...state };
+  return isSpanContextValid(found) ? found : undefined;
 }
 
 const FLUSH_MS = 2_000;
