@@ -25,7 +25,11 @@ export interface ReceivedCallback {
 }
 
 /** The upstream handler's answer, byte for byte. */
-export type HandlerAnswer = Awaited<ReturnType<typeof readAnswer>>;
+export interface HandlerAnswer {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly body: Buffer<ArrayBuffer>;
+}
 
 /** Headers that belong to one connection (RFC 9110, 7.6.1), and on the last line those that this hop sets itself. */
 const NOT_FORWARDED = new Set([
@@ -113,7 +117,7 @@ function forwarded(headers: IncomingMessage['headersDistinct']): [name: string, 
   return Object.entries(headers).flatMap(([name, values = []]) => (NOT_FORWARDED.has(name) ? [] : [[name, values]]));
 }
 
-async function readAnswer(answer: IncomingMessage) {
+async function readAnswer(answer: IncomingMessage): Promise<HandlerAnswer> {
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of answer as AsyncIterable<Buffer>) {
