@@ -106,8 +106,9 @@ function createReconciler(settings: ReconcileSettings, ports: RunPorts, signal: 
   /** Plans the next run; after a failure it comes before `every` is over. */
   const plan = (): void => {
     if (settings.every === undefined || signal.aborted) return;
-    const waitMs = waitBefore(settings.every, latest, clock.now());
-    nextAt = clock.now() + waitMs;
+    const now = clock.now();
+    const waitMs = waitBefore(settings.every, latest, now);
+    nextAt = now + waitMs;
     timer = setTimeout(() => (waitMs > MAX_TIMER_MS ? plan() : begin({})), Math.min(waitMs, MAX_TIMER_MS));
     timer.unref();
   };
