@@ -11,6 +11,7 @@ import { limitConnections } from './http/connections.ts';
 import { closeServer, listen, urlHost } from './http/server.ts';
 import { COMMANDS } from './intake/commands.ts';
 import { malformedEnvelope } from './intake/envelope.ts';
+import { hearAgain } from './intake/mapping.ts';
 import { createQuarantine } from './intake/quarantine.ts';
 import { createReloadableReceiver } from './intake/reloadable.ts';
 import { type JournalRoom, openJournalRoom } from './journal/room.ts';
@@ -46,6 +47,9 @@ export interface StartOptions {
   readonly version?: string;
 }
 
+/** So many of the latest events say, after a start, how far the service's clock usually is from this machine's. */
+const LATELY = 32;
+
 /** How long requests in flight may take to end once the bridge is told to stop; the service gives up after 2 s. */
 const IN_FLIGHT_MS = 2_500;
 
@@ -59,6 +63,10 @@ export async function startBridge(
   try {
     const journal = openJournalRoom({ ...base, settings: () => base.config.journal });
     base.onStop(journal.close);
+    hearAgain(
+      journal.history.recent(LATELY).map(({ event }) => event),
+      base.service,
+    );
     const delivery = startDeliveryRoom({ ...base, configured: () => base.config.connectors, journal });
     base.onStop(delivery.stop);
     const reconcile = startReconcileRoom(base, journal);
@@ -129,7 +137,7 @@ function createBase(config: Config, logLevel: LogLevel): Base {
   const base: Base = {
     config,
     clock: systemClock,
-    service: createServiceClock(systemClock),
+    service: createServiceClock(systemClock, (skewMs) => signals.emit('clock.disagreement', { skewMs })),
     signals,
     stopping,
     connectors: () => Object.keys(enabledOf(base.config.connectors)),
@@ -226,6 +234,7 @@ function createAdminRoom(base: Base, rooms: Rooms, version: string) {
     openSince: delivery.openSince,
     deadLetters: journal.reader.countDeadLetters,
     quarantined: journal.reader.countQuarantined,
+    clockDisagreement: base.service.disagreement,
     journalBytes: journal.bytes,
     journalMaxBytes: journal.maxBytes,
     setAside: journal.setAside,

@@ -72,6 +72,8 @@ const readiness = {
   ready: z.boolean(),
   /** Why it is not ready. */
   reason: z.string().exactOptional(),
+  /** What a person has to see to although callbacks are recorded, a sentence each. */
+  warnings: z.array(z.string()).exactOptional(),
 };
 
 export const bridgeStatus = z.object({

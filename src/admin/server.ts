@@ -32,8 +32,11 @@ export function createAdminServer({ metrics, status, access, clock, signals }: A
   app.onError(answerError);
   app.get('/healthz', (context) => context.json({ status: 'ok' }));
   app.get('/readyz', (context) => {
-    const { ready, reason } = status();
-    return ready ? context.json({ status: 'ready' }) : context.json({ status: 'not ready', reason }, 503);
+    const { ready, reason, warnings } = status();
+    // A warning is no reason to turn callbacks away: nobody would send them again.
+    return ready
+      ? context.json({ status: 'ready', warnings })
+      : context.json({ status: 'not ready', reason, warnings }, 503);
   });
   guardAccess(app, access, clock, signals);
   app.get('/metrics', async (context) =>

@@ -1,6 +1,7 @@
 import type { DeliveryRoom } from '../delivery/room.ts';
 import type { JournalRoom } from '../journal/room.ts';
 import { describeFault } from '../model/fault.ts';
+import { describeDisagreement, type ServiceClock } from '../model/service-clock.ts';
 import type { SignalBus } from '../model/signal.ts';
 import type { Reconciler } from '../reconcile/schedule.ts';
 import type { BridgeState } from './contract.ts';
@@ -8,6 +9,7 @@ import type { BridgeState } from './contract.ts';
 export interface StatusPorts {
   readonly signals: SignalBus;
   readonly stopping: AbortController;
+  readonly service: Pick<ServiceClock, 'disagreement'>;
   connectors(): readonly string[];
   kindOf(connector: string): string;
   readonly journal: Pick<JournalRoom, 'file' | 'bytes' | 'journal' | 'reader'>;
@@ -18,15 +20,17 @@ export interface StatusPorts {
 
 /** Returns what tells how the bridge is. */
 export function createStatus(ports: StatusPorts): () => BridgeState {
-  const { signals, stopping, connectors, kindOf, delivery, reconcile, receiver } = ports;
+  const { signals, stopping, service, connectors, kindOf, delivery, reconcile, receiver } = ports;
   const { file, bytes, journal, reader } = ports.journal;
   const trouble = watchTrouble(signals);
   return () => {
     const reconciler = reconcile.reconciler();
+    const skewMs = service.disagreement();
     const reason = stopping.signal.aborted ? 'the bridge is stopping' : trouble();
     return {
       ready: reason === undefined,
       ...(reason !== undefined && { reason }),
+      ...(skewMs !== 0 && { warnings: [describeDisagreement(skewMs)] }),
       receiver: receiver.url(),
       ...(reconciler !== undefined && { reconcile: reconciler.status() }),
       journal: { file, head: journal.head(), bytes: bytes(), quarantined: reader.countQuarantined() },

@@ -118,9 +118,10 @@ export function ratesBetween(before: Reading | undefined, now: Reading) {
 
 /** Returns the lines for people; with `rates` they also say what happens per second. */
 function statusLines({ at, status }: Reading, rates?: Rates): string[] {
-  const { ready, reason } = status;
+  const { ready, reason, warnings = [] } = status;
   return [
     `${ready ? paint('green', 'ready') : paint('red', 'not ready')}${reason === undefined ? '' : `: ${reason}`}`,
+    ...warnings.map((warning) => `${paint('yellow', 'warning')}   ${warning}`),
     ...originLines(status, rates),
     '',
     ...connectorTable(status, rates),

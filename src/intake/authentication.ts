@@ -19,11 +19,14 @@ export function checkApp({ sdkAppId }: CallbackQuery, own: string): HttpFault | 
   };
 }
 
-/** Returns undefined when the Sign is right for one of the tokens. `now` is in milliseconds. */
+/**
+ * Returns undefined when the Sign is right for one of the tokens, and its time near one of these (in milliseconds): this
+ * machine's and the service's, which may be known to differ.
+ */
 export function checkSign(
   query: CallbackQuery,
   { tokens, windowMs }: NonNullable<ReceiverSettings['sign']>,
-  now: number,
+  times: readonly number[],
 ): HttpFault | undefined {
   const { sign, requestTime } = query;
   if (sign === undefined || requestTime === undefined) {
@@ -36,7 +39,7 @@ export function checkSign(
   if (!/^\d{1,12}$/.test(requestTime)) {
     return { code: 'sign-stale', message: 'RequestTime is not a number of seconds since 1970' };
   }
-  if (Math.abs(now - Number(requestTime) * 1000) > windowMs) {
+  if (times.every((time) => Math.abs(time - Number(requestTime) * 1000) > windowMs)) {
     return {
       code: 'sign-stale',
       message: `RequestTime is more than ${windowMs / 1000} s away from this clock`,

@@ -1,4 +1,5 @@
 import { type CanonicalEvent, eventId, groupEvent } from '../model/event.ts';
+import type { ServiceClock } from '../model/service-clock.ts';
 import type { Callback } from './commands.ts';
 import type { CallbackQuery } from './query.ts';
 
@@ -29,7 +30,8 @@ export function mapCallback(
   const { platform, clientIp, requestId } = query;
   const eventTime = callback.eventTime === undefined ? undefined : Math.trunc(Number(callback.eventTime));
   const serviceAt = receipt.serviceAt ?? receipt.at;
-  const occurred = believable(eventTime, serviceAt);
+  const told = readEventTime(eventTime);
+  const occurred = told !== undefined && told <= serviceAt + MAX_AHEAD_MS ? told : undefined;
   // What was not taken as it came is kept.
   const extra = occurred === eventTime ? callback.extra : { ...callback.extra, EventTime: callback.eventTime };
 
@@ -56,11 +58,26 @@ export function mapCallback(
   });
 }
 
-/** Returns the time in ms; undefined for one that no callback of the service, received now, can have. */
-function believable(eventTime: number | undefined, receivedAt: number): number | undefined {
-  if (eventTime === undefined) return undefined;
-  const inMs = eventTime >= SECONDS.from && eventTime < SECONDS.to ? eventTime * 1_000 : eventTime;
-  return inMs >= EARLIEST && inMs <= receivedAt + MAX_AHEAD_MS ? inMs : undefined;
+/** Returns an EventTime in ms; undefined for one that no callback of the service can have. */
+export function readEventTime(eventTime: unknown): number | undefined {
+  const given = Math.trunc(Number(eventTime));
+  const inMs = given >= SECONDS.from && given < SECONDS.to ? given * 1_000 : given;
+  return inMs >= EARLIEST ? inMs : undefined;
+}
+
+/** Returns how far the EventTime of a recorded event was ahead of its receipt, in ms; undefined for one that has none. */
+function eventTimeDistance({ data }: CanonicalEvent): number | undefined {
+  if (data.occurredAtFrom === 'read') return undefined;
+  const told = data.occurredAtFrom === 'callback' ? data.occurredAt : readEventTime(data.extra.EventTime);
+  return told === undefined ? undefined : told - data.receivedAt;
+}
+
+/** Tells the service's clock what these recorded callbacks said, as if they had just come. */
+export function hearAgain(events: Iterable<CanonicalEvent>, service: ServiceClock): void {
+  for (const event of events) {
+    const distance = eventTimeDistance(event);
+    if (distance !== undefined) service.hear(event.data.groupId, distance);
+  }
 }
 
 /** Returns those that are there. */

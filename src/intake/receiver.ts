@@ -90,10 +90,11 @@ function authenticate(
     const query = readQuery(splitTarget(target).search);
     if (!query.ok) return refuse(context, query.fault);
     context.set('label', commandLabel(query.value.command));
-    const fault = checkApp(query.value, sdkAppId) ?? (sign && checkSign(query.value, sign, clock.now()));
+    const times = [clock.now(), service?.now() ?? clock.now()];
+    const fault = checkApp(query.value, sdkAppId) ?? (sign && checkSign(query.value, sign, times));
     if (fault !== undefined) return refuse(context, fault);
     // The Sign is right, so the service has said its time: whole seconds, cut off.
-    if (sign) service?.observe(Number(query.value.requestTime) * 1_000 + 500);
+    if (sign) service?.observe(Number(query.value.requestTime) * 1_000 + 500, true);
     const { command = '' } = query.value;
     if (command === '') {
       const message = 'CallbackCommand is missing in the query';

@@ -3,7 +3,7 @@ import { accepted, type Checked, type HttpFault, refused } from '../model/fault.
 import { parseBody } from './body.ts';
 import type { Command } from './commands.ts';
 import type { ReceiverContext, ReceiverPorts, ReceiverSettings } from './context.ts';
-import { mapCallback } from './mapping.ts';
+import { mapCallback, readEventTime } from './mapping.ts';
 import { withoutSign } from './query.ts';
 
 type Recorded = Checked<'recorded' | 'duplicate' | 'quarantined'>;
@@ -33,6 +33,8 @@ export function createRecording(settings: ReceiverSettings, ports: ReceiverPorts
     if (!callback.ok) return settings.sign === undefined ? callback : quarantine(context, callback.fault);
 
     const at = clock.now();
+    const told = readEventTime(callback.value.eventTime);
+    if (told !== undefined) ports.service?.hear(callback.value.groupId, told - at);
     const receipt = { at, serviceAt: ports.service?.now() ?? at, nonce: `${run}/${++receipts}` };
     const event = mapCallback(settings.sdkAppId, context.get('query'), callback.value, receipt);
     const { groupId, extra } = event.data;

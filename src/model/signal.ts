@@ -33,6 +33,8 @@ export interface Signals {
   /** The certificate on disk cannot be used: the one before stays. */
   'tls.failed': { fault: Fault };
   'clock.skew': { groupId: string; aheadMs: number };
+  /** This machine's clock and the service's begin to disagree, or agree again: skewMs is then 0. */
+  'clock.disagreement': { skewMs: number };
   'journal.committed': { events: number; duplicates: number; ms: number; head: number };
   /** The merged groups that can be read hold the events up to this seq. */
   'journal.merged': { upTo: number };

@@ -5,7 +5,7 @@ import type { Config } from '../config/schema.ts';
 import type { Clock } from '../model/clock.ts';
 import type { ProfileField } from '../model/event.ts';
 import { BridgeError, type Fault, messageOf } from '../model/fault.ts';
-import { MAX_SKEW_MS } from '../model/service-clock.ts';
+import { createServiceClock, MAX_SKEW_MS, type ServiceClock } from '../model/service-clock.ts';
 import { createPace, type Pace } from './pace.ts';
 import { createUserSigs } from './usersig.ts';
 
@@ -95,11 +95,11 @@ interface Trouble {
 
 export type GroupApi = ReturnType<typeof createGroupApi>;
 
-/** `observe` is told the service's time whenever an answer says it. */
-export function createGroupApi(settings: GroupApiSettings, clock: Clock, observe: (at: number) => void = () => {}) {
+/** `service` is told the service's time whenever an answer says it. */
+export function createGroupApi(settings: GroupApiSettings, clock: Clock, service = createServiceClock(clock)) {
   const { list, groups: perSecond } = settings.callsPerSecond;
   const pace = { list: createPace(list, clock), groups: createPace(perSecond, clock) };
-  const { call, refusal } = createCaller(settings, clock, observe);
+  const { call, refusal } = createCaller(settings, clock, service);
 
   /** Reads at most MAX_IDS groups. Throws a BridgeError when the service cannot be asked. */
   async function groups(ids: readonly string[], signal: AbortSignal): Promise<GroupsRead> {
@@ -145,7 +145,7 @@ export function createGroupApi(settings: GroupApiSettings, clock: Clock, observe
 }
 
 /** Makes calls to the service, at the pace it allows. */
-function createCaller(settings: GroupApiSettings, clock: Clock, observe: (at: number) => void) {
+function createCaller(settings: GroupApiSettings, clock: Clock, service: ServiceClock) {
   const { sdkAppId, baseUrl, identifier, secretKey } = settings;
   const sigs = createUserSigs(sdkAppId, identifier, secretKey, clock);
   const { origin } = new URL(baseUrl);
@@ -188,7 +188,7 @@ function createCaller(settings: GroupApiSettings, clock: Clock, observe: (at: nu
       random: String(randomInt(2 ** 32)),
       contenttype: 'json',
     });
-    const sentAt = clock.now();
+    const sentAt = service.now();
     const start = performance.now();
     let response: Response;
     let text: string;
@@ -207,7 +207,7 @@ function createCaller(settings: GroupApiSettings, clock: Clock, observe: (at: nu
     }
     const tookMs = performance.now() - start;
     const date = Date.parse(response.headers.get('date') ?? '');
-    if (!Number.isNaN(date)) observe(date + 500);
+    if (!Number.isNaN(date)) service.observe(date + 500);
     const { status, headers } = response;
     if (status >= 500 || status === 429) return trouble('service-unreachable', `it answers HTTP ${status}`);
     if (status !== 200) return trouble('service-refused', `it answers HTTP ${status}`, 'no');

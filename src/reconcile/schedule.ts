@@ -19,7 +19,7 @@ interface ReconcileRequest {
 interface SchedulePorts extends Omit<RunPorts, 'api' | 'reader'> {
   readonly database: Pick<Database, 'connection'>;
   /** Learns the service's time from its answers. */
-  readonly service?: Pick<ServiceClock, 'observe'>;
+  readonly service?: ServiceClock;
   /** Aborts when the bridge stops. */
   readonly stopping: AbortSignal;
 }
@@ -31,7 +31,7 @@ export function createReconcileSchedule(config: ReconcileConfig, ports: Schedule
 
   const start = ({ app: { sdkAppId }, reconcile }: ReconcileConfig): Reconciler | undefined => {
     if (reconcile === undefined) return undefined;
-    const api = createGroupApi({ ...reconcile.api, sdkAppId }, ports.clock, ports.service?.observe);
+    const api = createGroupApi({ ...reconcile.api, sdkAppId }, ports.clock, ports.service);
     const signal = AbortSignal.any([ports.stopping, ending.signal]);
     return createReconciler({ ...reconcile, sdkAppId }, { ...ports, api, reader }, signal);
   };

@@ -1,5 +1,6 @@
 import pino, { type Logger } from 'pino';
 import { describeFault, type Fault } from '../model/fault.ts';
+import { describeDisagreement } from '../model/service-clock.ts';
 import type { SignalBus, SignalName, Signals } from '../model/signal.ts';
 import { plural } from '../model/text.ts';
 
@@ -74,6 +75,10 @@ const LINES: { readonly [Name in SignalName]?: (payload: Signals[Name]) => Line 
   'admin.token-wrong': (wrong) => ['warn', 'refused a wrong admin.token', wrong, 'admin-token'],
 
   'clock.skew': (ahead) => ['warn', 'EventTime cannot be true: the time of receipt is taken instead', ahead],
+  'clock.disagreement': ({ skewMs }) =>
+    skewMs === 0
+      ? ['info', 'this machine’s clock and the service’s agree again']
+      : ['warn', describeDisagreement(skewMs), { skewMs }],
   'journal.failed': withFault('error', 'callbacks cannot be recorded'),
   'journal.recovered': () => ['info', 'callbacks can be recorded again'],
   'journal.damaged'(damage) {

@@ -20,6 +20,8 @@ export interface MetricSources extends LaneSources {
   /** The documented commands of the vendor. */
   readonly commands: Iterable<string>;
   quarantined(): number;
+  /** In milliseconds, see ServiceClock. */
+  clockDisagreement(): number;
   head(): number;
   journalBytes(): number;
   readonly journalMaxBytes: number;
@@ -64,7 +66,7 @@ const countConnector = (counter: Counter, { connector }: { readonly connector: s
 const OWN: ReadonlySet<CallbackOutcome> = new Set(['recorded', 'duplicate', 'quarantined']);
 
 /** Measures what callers send, how it is answered, the receiver's connections and its certificate. */
-function callbackMetrics({ commands, quarantined }: MetricSources, clock: Clock): Metrics {
+function callbackMetrics({ commands, quarantined, clockDisagreement }: MetricSources, clock: Clock): Metrics {
   return {
     bridge_callbacks_total: counter(
       'Callbacks answered. command: documented ones by name, else `other`, `none` without one. outcome: recorded, duplicate, quarantined, acknowledged, forwarded, refused, failed.',
@@ -90,6 +92,10 @@ function callbackMetrics({ commands, quarantined }: MetricSources, clock: Clock)
       {
         'clock.skew': count,
       },
+    ),
+    bridge_clock_skew_seconds: read(
+      'How far the service’s clock seems to be ahead of this machine’s; 0 as long as they agree within 30 s.',
+      () => clockDisagreement() / 1000,
     ),
     bridge_callback_crashes_total: counter('Callbacks that met a fault of the bridge itself.', {
       'callback.crashed': count,

@@ -55,6 +55,8 @@ const WELL: Series = {
   [lane('bridge_delivery_lag_events')]: flat(0),
   [lane('bridge_dead_letters')]: flat(0),
   bridge_quarantined: flat(0),
+  bridge_clock_skew_seconds: flat(0),
+  bridge_event_time_ahead_total: flat(0),
   bridge_certificate_not_after_timestamp_seconds: flat(0),
   bridge_certificate_failures_total: flat(0),
   [runs('done')]: flat(0),
@@ -237,6 +239,17 @@ const CASES: readonly Case[] = [
 
   { alert: 'BridgeQuarantine', when: 'a callback is kept', series: { bridge_quarantined: flat(1) } },
   { alert: 'BridgeQuarantine', when: 'it was mapped', series: { bridge_quarantined: blip(1, 5, 0) }, fires: [] },
+
+  { alert: 'BridgeClockDisagrees', when: 'it is an hour slow', series: { bridge_clock_skew_seconds: flat(3600) } },
+  { alert: 'BridgeClockDisagrees', when: 'it is two hours fast', series: { bridge_clock_skew_seconds: flat(-7200) } },
+  { alert: 'BridgeClockDisagrees', when: 'it was', series: { bridge_clock_skew_seconds: blip(3600, 5, 0) }, fires: [] },
+  { alert: 'BridgeEventTimeUntrue', when: 'one is', series: { bridge_event_time_ahead_total: onceAt(28) } },
+  {
+    alert: 'BridgeEventTimeUntrue',
+    when: 'it was long ago',
+    series: { bridge_event_time_ahead_total: onceAt(9) },
+    fires: [],
+  },
 
   { alert: 'BridgeCertificateExpires', when: 'it does in 13 days', series: certificate(13) },
   { alert: 'BridgeCertificateExpires', when: 'it does in 15 days', series: certificate(15), fires: [] },

@@ -88,7 +88,7 @@ const server = createServer(async (request, response) => {
 }).listen(0, '127.0.0.1', async () => {
   const settings = { sdkAppId: '1', identifier: 'a', secretKey: 'k', callsPerSecond: { list: 1e4, groups: 1e4 } };
   const baseUrl = 'http://127.0.0.1:' + server.address().port;
-  const api = createGroupApi({ ...settings, baseUrl }, { now: Date.now, sleep: async () => {} });
+  const api = createGroupApi({ ...settings, baseUrl }, { now: Date.now, elapsed: () => performance.now(), sleep: async () => {} });
   for await (const page of api.groupIds('Public', new AbortController().signal)) void page;
   console.log(asked[1], typeof JSON.rawJSON);
   server.close();

@@ -17,6 +17,7 @@ const registry = createMetrics(createSignals(), systemClock, {
   openSince: () => undefined,
   deadLetters: () => 0,
   quarantined: () => 0,
+  clockDisagreement: () => 0,
   journalBytes: () => 0,
   journalMaxBytes: 1,
   setAside: false,

@@ -13,13 +13,11 @@ export interface SignInLimit {
 
 export function createSignInLimit(clock: Clock): SignInLimit {
   const counts = new Map<string, number>();
-  let begun = clock.now();
+  let begun = clock.elapsed();
   const keyOf = (peer: string): string => (counts.has(peer) || counts.size < ADDRESSES ? peer : 'others');
   const forget = (): void => {
-    const now = clock.now();
-    // A clock that was set back must not keep anybody out for longer.
-    if (now - begun < WINDOW_MS && now >= begun) return;
-    begun = now;
+    if (clock.elapsed() - begun < WINDOW_MS) return;
+    begun = clock.elapsed();
     counts.clear();
   };
   return {
