@@ -1,10 +1,10 @@
 /** The report at the end of a run. */
 import type { Finding, RoundCount, Verdict } from './oracle.ts';
-import { FAULTS, type FaultName, type RoundReport, seconds } from './rounds.ts';
+import { type RoundReport, seconds } from './rounds.ts';
 import { mean, percentile, pooled } from './window.ts';
 
 export interface Round extends RoundReport {
-  readonly fault: FaultName;
+  readonly fault: string;
   /** The mark of its callbacks in the ledger. */
   readonly round: number;
 }
@@ -13,10 +13,13 @@ const INTEGER = new Intl.NumberFormat('en');
 
 /** One line a fault, and how everything ended. */
 export function closingTable(rounds: readonly Round[], main: Verdict): string {
-  const rows = FAULTS.flatMap((fault) => {
-    const of = rounds.filter((round) => round.fault === fault);
-    return of.length === 0 ? [] : [row(fault, of, main)];
-  });
+  const rows = faultsOf(rounds).map((fault) =>
+    row(
+      fault,
+      rounds.filter((round) => round.fault === fault),
+      main,
+    ),
+  );
   const quiet = main.rounds.get(0);
   rows.push(['(before the first)', '', quiet?.ok ?? 0, quiet?.lost ?? 0, quiet?.duplicates ?? 0, '', '']);
   const sum = (column: number): number => rows.reduce((total, cells) => total + Number(cells[column] || 0), 0);
@@ -25,9 +28,11 @@ export function closingTable(rounds: readonly Round[], main: Verdict): string {
   return table(titles, rows);
 }
 
+const faultsOf = (rounds: readonly Round[]): string[] => [...new Set(rounds.map(({ fault }) => fault))].sort();
+
 const NONE: RoundCount = { ok: 0, lost: 0, duplicates: 0 };
 
-function row(fault: FaultName, rounds: readonly Round[], main: Verdict): (string | number)[] {
+function row(fault: string, rounds: readonly Round[], main: Verdict): (string | number)[] {
   // A round with a list of its own has the callbacks of the other bridge beside it, too.
   const counts = rounds.flatMap(({ round, verdict }) => [
     main.rounds.get(round) ?? NONE,
@@ -49,7 +54,7 @@ function row(fault: FaultName, rounds: readonly Round[], main: Verdict): (string
 
 /** The receiver and Kafka's lag while Elasticsearch is away, against as long a time before it; undefined without such rounds. */
 export function windowTable(rounds: readonly Round[]): string | undefined {
-  const rows = FAULTS.flatMap((fault) => {
+  const rows = faultsOf(rounds).flatMap((fault) => {
     const windows = rounds.flatMap((round) => (round.fault === fault ? (round.windows ?? []) : []));
     if (windows.length === 0) return [];
     const before = pooled(windows.map((window) => window.before));

@@ -70,7 +70,7 @@ export function runRound(fault: FaultName, testbed: Testbed, random: Random, out
 }
 
 /** Everything that is recorded now is taken by both connectors; resolves with the milliseconds that took. */
-export async function recovery({ bridge }: Testbed): Promise<number> {
+export async function recovery({ bridge }: Pick<Testbed, 'bridge'>): Promise<number> {
   let head: number | undefined;
   return waitUntil(async () => {
     const metrics = await bridge.metrics();

@@ -1,11 +1,13 @@
 /**
- * `npm run test:faults -- [--minutes N] [--rounds bridge-kill=200,kafka-kill=20,…] [--seed S] [--rate R]`
+ * `npm run test:faults -- [--minutes N] [--rounds bridge-kill=200,kafka-kill=20,…] [--seed S] [--rate R]`, and
+ * `npm run test:faults -- --cluster [--rounds N] [--rate R]` for three brokers and three nodes, see cluster.ts.
  *
  * Rounds of faults under a steady load; ends with 1 when anything that was answered OK is missing, out of order or a
  * dead letter. Ctrl-C ends it after the current round, with the comparison; a second one at once.
  */
 import { parseArgs } from 'node:util';
 import { missingPrerequisite } from '../servers/index.ts';
+import { runCluster } from './cluster.ts';
 import { whyNoSmallDisk } from './disk.ts';
 import type { Verdict } from './oracle.ts';
 import { createRandom, type Random } from './random.ts';
@@ -17,6 +19,7 @@ import { waitUntil } from './wait.ts';
 
 const { values } = parseArgs({
   options: {
+    cluster: { type: 'boolean', default: false },
     minutes: { type: 'string' },
     rounds: { type: 'string' },
     seed: { type: 'string' },
@@ -49,7 +52,7 @@ const outages: Outages = {
   compare: true,
   bridgeToo: 0.25,
 };
-const asked = values.rounds === undefined ? undefined : readRounds(values.rounds);
+const asked = values.rounds === undefined || values.cluster ? undefined : readRounds(values.rounds);
 
 function readRounds(text: string): Partial<Record<FaultName, number>> {
   const pairs = text.split(',').map((pair) => {
@@ -139,6 +142,7 @@ async function main(): Promise<number> {
     print(`Kafka and Elasticsearch cannot be started: ${missing}`);
     return 2;
   }
+  if (values.cluster) return runCluster(Number(values.rounds ?? 60), Number(values.rate), print);
   print(`seed ${seed}, ${values.rate} callbacks a second`);
   const servers = await startFaultyServers(print);
   try {

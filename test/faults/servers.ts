@@ -10,7 +10,10 @@ import {
 import type { Copies } from './oracle.ts';
 import { startProxy, type TcpProxy } from './proxy.ts';
 
-export interface FaultyServers {
+export const KAFKA = 'group-events';
+export const ELASTICSEARCH = 'group-index';
+
+export interface FaultyServers extends Destinations {
   readonly kafka: KafkaServer;
   readonly elasticsearch: ElasticsearchServer;
   /** Kafka past the proxy; `kafka.brokers` is not it. */
@@ -43,10 +46,20 @@ export async function startFaultyServers(onProgress?: (line: string) => void): P
     kafka: await startProxy(kafkaProxy, Number(proxied)),
     elasticsearch: await startProxy(elasticsearchProxy, Number(new URL(elasticsearch.value.url).port)),
   };
+  const brokers = `127.0.0.1:${client}`;
+  const { url } = elasticsearch.value;
   return {
+    destinations: destinationsAt(
+      { brokers, elasticsearchUrl: url },
+      (proxied) => ({
+        brokers: [proxied ? `127.0.0.1:${proxies.kafka.port}` : brokers],
+        nodes: [proxied ? `http://127.0.0.1:${proxies.elasticsearch.port}` : url],
+      }),
+      { createIndex: { replicas: 0 } },
+    ),
     kafka: kafka.value,
     elasticsearch: elasticsearch.value,
-    brokers: `127.0.0.1:${client}`,
+    brokers,
     proxies,
     async stop() {
       await Promise.all([proxies.kafka.close(), proxies.elasticsearch.close()]);
@@ -55,33 +68,31 @@ export async function startFaultyServers(onProgress?: (line: string) => void): P
   };
 }
 
-export const KAFKA = 'group-events';
-export const ELASTICSEARCH = 'group-index';
-
 /** A topic and an index of their own, and the connectors that write to them, directly or through the proxies. */
-export function destinations(servers: FaultyServers, options: Readonly<Record<string, unknown>> = {}) {
-  const copies: Copies = {
-    brokers: servers.brokers,
-    topic: `faults.${randomUUID()}`,
-    elasticsearchUrl: servers.elasticsearch.url,
-    index: `faults-${randomUUID()}`,
+export interface Destinations {
+  destinations(options?: Readonly<Record<string, unknown>>): {
+    readonly copies: Copies;
+    readonly connectors: (proxied: boolean) => Readonly<Record<string, unknown>>;
   };
-  const { proxies } = servers;
-  const connectors = (proxied: boolean) => ({
-    [KAFKA]: {
-      kind: 'kafka',
-      brokers: [proxied ? `127.0.0.1:${proxies.kafka.port}` : servers.brokers],
-      topic: copies.topic,
-      createTopic: { partitions: 6 },
-      ...options,
-    },
-    [ELASTICSEARCH]: {
-      kind: 'elasticsearch',
-      nodes: [proxied ? `http://127.0.0.1:${proxies.elasticsearch.port}` : servers.elasticsearch.url],
-      index: copies.index,
-      createIndex: { replicas: 0 },
-      ...options,
-    },
-  });
-  return { copies, connectors };
+}
+
+/** `brokers` and `nodes` tell where each connector goes. */
+export function destinationsAt(
+  at: { readonly brokers: string; readonly elasticsearchUrl: string },
+  where: (proxied: boolean) => { readonly brokers: readonly string[]; readonly nodes: readonly string[] },
+  more: { readonly createTopic?: object; readonly createIndex: object },
+): Destinations['destinations'] {
+  return (options = {}) => {
+    const copies: Copies = { ...at, topic: `faults.${randomUUID()}`, index: `faults-${randomUUID()}` };
+    const connectors = (proxied: boolean) => {
+      const { brokers, nodes } = where(proxied);
+      const { createIndex } = more;
+      const createTopic = { partitions: 6, ...more.createTopic };
+      return {
+        [KAFKA]: { kind: 'kafka', brokers, topic: copies.topic, createTopic, ...options },
+        [ELASTICSEARCH]: { kind: 'elasticsearch', nodes, index: copies.index, createIndex, ...options },
+      };
+    };
+    return { copies, connectors };
+  };
 }

@@ -9,7 +9,7 @@ import { type BridgeMetrics, createFaultyBridge, type FaultyBridge } from './bri
 import { type Load, type LoadSettings, startLoad } from './load.ts';
 import { type Copies, judgeCopies, type Verdict } from './oracle.ts';
 import { startProxy, type TcpProxy } from './proxy.ts';
-import { destinations, type FaultyServers } from './servers.ts';
+import type { Destinations, FaultyServers } from './servers.ts';
 import { waitUntil } from './wait.ts';
 
 export interface TestbedSettings {
@@ -23,8 +23,8 @@ export interface TestbedSettings {
   readonly proxied?: boolean;
 }
 
-export interface Testbed {
-  readonly servers: FaultyServers;
+export interface Testbed<Servers extends Destinations = FaultyServers> {
+  readonly servers: Servers;
   readonly bridge: FaultyBridge;
   readonly load: Load;
   readonly copies: Copies;
@@ -37,8 +37,11 @@ export interface Testbed {
   close(): Promise<void>;
 }
 
-export async function createTestbed(servers: FaultyServers, settings: TestbedSettings): Promise<Testbed> {
-  const { copies, connectors } = destinations(servers, settings.connector);
+export async function createTestbed<Servers extends Destinations>(
+  servers: Servers,
+  settings: TestbedSettings,
+): Promise<Testbed<Servers>> {
+  const { copies, connectors } = servers.destinations(settings.connector);
   const ports = { receiver: await freePort(), admin: await freePort() };
   const folder = mkdtempSync(join(tmpdir(), 'bridge-faults-'));
   const removeFolder = (): void => rmSync(folder, { recursive: true, force: true });

@@ -22,7 +22,7 @@ const READ_WITHIN_MS = 600_000;
 export async function readTopic(brokers: string, topic: string, each: (record: TopicEvent) => void): Promise<number> {
   const kafka = new Kafka({
     clientId: 'fault-oracle',
-    brokers: [brokers],
+    brokers: brokers.split(','),
     logLevel: logLevel.NOTHING,
     retry: { retries: 30, initialRetryTime: 100, maxRetryTime: 500 },
   });

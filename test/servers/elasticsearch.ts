@@ -34,7 +34,7 @@ export interface ElasticsearchOptions extends ServerOptions {
 /** Starts an Elasticsearch of our own. */
 export async function startElasticsearch(options: ElasticsearchOptions = {}): Promise<ElasticsearchServer> {
   const [artifacts, java] = await Promise.all([fetchArtifacts(options.onProgress), requireJava()]);
-  const [port, transportPort] = [await freePort(), await freePort()];
+  const [port, transportPort] = options.ports ?? [await freePort(), await freePort()];
   const url = `${options.tls ? 'https' : 'http'}://127.0.0.1:${port}`;
   // Elasticsearch refuses to run as root.
   const owner = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : undefined;
@@ -45,7 +45,7 @@ export async function startElasticsearch(options: ElasticsearchOptions = {}): Pr
     within: canRead(owner, tmpdir()) ? tmpdir() : '/tmp',
     async prepare(folder: string): Promise<Command> {
       const settings = { ...defaults(folder, port, transportPort), ...options.settings };
-      await writeConfiguration(folder, settings, options.files);
+      await writeConfiguration(folder, settings, options);
       let home = artifacts.elasticsearch;
       if (!canRead(owner, join(home, 'lib'))) {
         home = join(folder, 'home');
@@ -97,14 +97,14 @@ function defaults(folder: string, port: number, transportPort: number): Record<s
 async function writeConfiguration(
   folder: string,
   settings: Record<string, string>,
-  more: Readonly<Record<string, string>> = {},
+  { files: more = {}, heapMb = 768 }: ElasticsearchOptions,
 ): Promise<void> {
   for (const name of ['config', 'data', 'logs', 'tmp']) await mkdir(join(folder, name));
   const files = {
     'elasticsearch.yml': Object.entries(settings).map(([key, value]) => `${key}: ${value}`),
     'jvm.options': [
-      '-Xms768m',
-      '-Xmx768m',
+      `-Xms${heapMb}m`,
+      `-Xmx${heapMb}m`,
       '-XX:+UseG1GC',
       '-XX:+ExitOnOutOfMemoryError',
       `-Djava.io.tmpdir=${join(folder, 'tmp')}`,

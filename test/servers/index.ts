@@ -3,6 +3,12 @@ import { type KafkaServer, startKafka } from './kafka.ts';
 
 export { artifactsArePresent, fetchArtifacts } from './artifacts.ts';
 export {
+  type ElasticsearchCluster,
+  type KafkaCluster,
+  startElasticsearchCluster,
+  startKafkaCluster,
+} from './cluster.ts';
+export {
   type ElasticsearchServer,
   elasticsearchReader,
   elasticsearchSecurity,

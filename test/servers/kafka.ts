@@ -40,7 +40,8 @@ export interface KafkaOptions extends ServerOptions {
 /** Starts a Kafka of our own. */
 export async function startKafka(options: KafkaOptions = {}): Promise<KafkaServer> {
   const [artifacts, java] = await Promise.all([fetchArtifacts(options.onProgress), requireJava()]);
-  const [port, controllerPort] = [await freePort(), await freePort()];
+  const [port, controllerPort] = options.ports ?? [await freePort(), await freePort()];
+  const { heapMb = 512 } = options;
   const brokers = `127.0.0.1:${port}`;
 
   const definition = {
@@ -73,7 +74,7 @@ export async function startKafka(options: KafkaOptions = {}): Promise<KafkaServe
         ]),
       );
       await runToEnd(command(['-Xmx128m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1'], ...format, ...scram));
-      return command(['-Xms512m', '-Xmx512m', '-Djava.awt.headless=true'], 'kafka.Kafka', properties);
+      return command([`-Xms${heapMb}m`, `-Xmx${heapMb}m`, '-Djava.awt.headless=true'], 'kafka.Kafka', properties);
     },
     // Only a plain listener can be asked; what others need in credentials is in the settings' own words.
     answers: async (folder: string) =>

@@ -12,6 +12,10 @@ export interface ServerOptions {
   readonly onProgress?: (line: string) => void;
   /** More lines for server.properties or elasticsearch.yml; they win over ours. */
   readonly settings?: Readonly<Record<string, string>>;
+  /** Where it is reached by clients and by its like; free ones when left out. */
+  readonly ports?: readonly [clients: number, peers: number];
+  /** Megabytes of heap, instead of what one server alone gets. */
+  readonly heapMb?: number;
 }
 
 /** Control over one running server. */
