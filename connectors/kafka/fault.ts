@@ -45,7 +45,6 @@ const REFUSALS: Readonly<Record<string, FaultCode>> = {
   MESSAGE_TOO_LARGE: 'event-too-large',
   RECORD_LIST_TOO_LARGE: 'event-too-large',
   INVALID_RECORD: 'event-refused',
-  INVALID_TIMESTAMP: 'event-refused',
 };
 
 export function judge(thrown: unknown, place: Place): Unreachable | Refused {
@@ -86,6 +85,13 @@ export function judge(thrown: unknown, place: Place): Unreachable | Refused {
     case 'INVALID_CONFIG':
     case 'POLICY_VIOLATION':
       return fault('destination-misconfigured', 'createTopic', 'the cluster refuses these settings for the topic');
+    case 'INVALID_TIMESTAMP':
+      // Records bear the time of sending, so this is never a fault of the event.
+      return fault(
+        'destination-misconfigured',
+        'topic',
+        `set the clock of this machine (NTP), or look at message.timestamp.before.max.ms and …after.max.ms of ${topic}`,
+      );
     case 'NOT_ENOUGH_REPLICAS':
     case 'NOT_ENOUGH_REPLICAS_AFTER_APPEND':
       return fault('destination-overloaded', 'topic', 'fewer replicas are in sync than min.insync.replicas asks for');

@@ -1,14 +1,9 @@
 /** A bridge on a machine whose clock is wrong. */
 import { expect, onTestFinished, test } from 'vitest';
-import { type BridgeHome, bridgeHome, startBridgeProcess } from '../support/bridge.process.ts';
+import { type BridgeHome, bridgeHome, startBridgeProcess, withClock } from '../support/bridge.process.ts';
 import { body, search } from '../support/callbacks.ts';
 
 const HOUR = 3_600_000;
-
-/** Starts Node with a clock that is so far off. */
-const shifted = (ms: number): Record<string, string> => ({
-  NODE_OPTIONS: `--import "data:text/javascript,const now=Date.now;Date.now=()=>now()+(${ms})"`,
-});
 
 function homeOf(): BridgeHome {
   const home = bridgeHome((folder) => ({ audit: { kind: 'file', path: `${folder}/events.ndjson` } }));
@@ -17,7 +12,7 @@ function homeOf(): BridgeHome {
 }
 
 async function start(home: BridgeHome, shift: number) {
-  const bridge = await startBridgeProcess(home, shifted(shift));
+  const bridge = await startBridgeProcess(home, withClock(shift));
   const get = async (path: string) => await (await fetch(bridge.adminUrl + path)).json();
   return {
     ...bridge,

@@ -69,6 +69,11 @@ export function startBridgeProcess(
   return spawnBridge(home, (child) => onTestFinished(() => void child.kill('SIGKILL')), env, nodeOptions);
 }
 
+/** The environment of a process whose clock is so far off. */
+export function withClock(shiftMs: number): Record<string, string> {
+  return { NODE_OPTIONS: `--import "data:text/javascript,const now=Date.now;Date.now=()=>now()+(${shiftMs})"` };
+}
+
 /** Another program than that of this checkout. */
 export interface Installed {
   readonly program?: readonly [file: string, ...args: string[]];
