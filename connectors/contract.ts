@@ -44,8 +44,8 @@ export interface Finding {
 }
 
 /**
- * One opened destination. It never retries, buffers or reorders: the engine does (kafkajs has 0 retries, Elasticsearch
- * maxRetries 0). Calls never overlap. Each call throws Unreachable when the destination as a whole cannot be had, and the
+ * One opened destination. It never retries, buffers or reorders, but for asking another member of a cluster: the engine
+ * does. Calls never overlap. Each call throws Unreachable when the destination as a whole cannot be had, and the
  * signal's reason when it aborts.
  */
 export type Sink = EventSink | GroupSink;

@@ -1,4 +1,4 @@
-import { Client, ClusterConnectionPool, errors, Serializer } from '@elastic/elasticsearch';
+import { Client, ClusterConnectionPool, errors, Serializer, Transport } from '@elastic/elasticsearch';
 import { type Fault, messageOf, Unreachable } from '../../src/model/fault.ts';
 import type { Host } from '../contract.ts';
 import { type Endpoint, secureOptions, speaksTls, whyNoTls } from '../tls.ts';
@@ -24,8 +24,10 @@ export async function openDestination(options: ElasticsearchOptions, host: Host,
     requestTimeout: requestTimeoutMs,
     ...(auth !== undefined && { auth: 'apiKey' in auth ? { apiKey: encoded(auth.apiKey) } : auth }),
     ...(secure !== undefined && { tls: secure }),
-    // Two stacked retry loops reorder: the lane retries.
-    maxRetries: 0,
+    // Another node is asked at once, each one time at most: a write that is done twice is a conflict, which is read and
+    // merged again. Whatever else fails is the lane's to retry.
+    maxRetries: nodes.length - 1,
+    Transport: PatientTransport,
     // The default, weighted pool finds "no living connection" for hundreds of calls after all of several nodes were
     // down; this one then tries the dead ones. 'optimistic' because the other strategies ask in the background.
     ConnectionPool: ClusterConnectionPool,
@@ -125,5 +127,12 @@ class ExactSerializer extends Serializer {
     // What is no JSON is refused here, in the client's own words.
     const parsed = super.deserialize<T>(json);
     return BEYOND_DOUBLE.test(json) ? JSON.parse(json, exactly) : parsed;
+  }
+}
+
+/** A node that hangs is left for another one, as one that refuses is; the client itself has no option for that. */
+class PatientTransport extends Transport {
+  constructor(options: ConstructorParameters<typeof Transport>[0]) {
+    super({ ...options, retryOnTimeout: true });
   }
 }

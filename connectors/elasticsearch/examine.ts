@@ -1,5 +1,5 @@
 /** What deliveries rely on, looked at without writing anything. */
-import { Unreachable } from '../../src/model/fault.ts';
+import { messageOf, Unreachable } from '../../src/model/fault.ts';
 import { newGroup } from '../../src/model/group.ts';
 import type { Finding, Host } from '../contract.ts';
 import { bulk } from './bulk.ts';
@@ -22,6 +22,7 @@ export async function* examineIndex(
   const { index, content } = options;
   try {
     yield await lookAtCluster(destination, signal);
+    yield* silentNodes(options, host, signal);
     const state = await findIndex(destination, signal);
     if (state === undefined) {
       yield missing(destination);
@@ -78,6 +79,28 @@ async function lookAtCluster(destination: Destination, signal: AbortSignal): Pro
   const { cluster_name: cluster, number_of_nodes: nodes, status } = body;
   const says = `reached${as}: ${cluster}, ${nodes} node${nodes === 1 ? '' : 's'}, ${status}`;
   return { step: 'cluster', state: status === 'red' ? 'note' : 'well', says };
+}
+
+/** Names the nodes of the list that do not answer; one that does is enough, and was found before. */
+async function* silentNodes(options: ElasticsearchOptions, host: Host, signal: AbortSignal): AsyncGenerator<Finding> {
+  if (options.nodes.length === 1) return;
+  const asked = options.nodes.map(async (node) => {
+    const destination = await openDestination({ ...options, nodes: [node] }, host, signal);
+    try {
+      await ask(destination, signal, (client, settings) => client.ping({}, settings));
+      return undefined;
+    } catch (thrown) {
+      signal.throwIfAborted();
+      return { node: new URL(node).origin, reason: messageOf(thrown) };
+    } finally {
+      await destination.client.close();
+    }
+  });
+  for (const silent of await Promise.all(asked)) {
+    if (silent === undefined) continue;
+    const says = `${silent.node} does not answer, which the others make up for (${silent.reason})`;
+    yield { step: 'nodes', state: 'note', says };
+  }
 }
 
 function missing(destination: Destination): Finding {

@@ -14,6 +14,7 @@ import { Unreachable } from '../../src/model/fault.ts';
 import type { SecureOptions } from '../tls.ts';
 import { explain, judge, type Place, protocolType } from './fault.ts';
 import { partitionOf } from './partition.ts';
+import { inOrder } from './seeds.ts';
 
 export interface ClientOptions extends Place {
   readonly clientId: string;
@@ -70,6 +71,8 @@ export interface KafkaClient {
   describe(): Promise<ClusterView>;
   /** Resolves with `topic/partition@offset` for each message, in their order, once all in-sync replicas have them. */
   send(messages: readonly OutgoingRecord[]): Promise<string[]>;
+  /** The partition that a key goes to, as far as the topic is known. */
+  partitionFor(key: string): number | undefined;
   /** Never rejects and never waits long: also used on a client that is beyond help. */
   close(): Promise<void>;
 }
@@ -82,7 +85,7 @@ const TOPIC_RESOURCE = 2;
 export function toCluster(options: ClientOptions, retries: number): Kafka {
   return new Kafka({
     clientId: options.clientId,
-    brokers: [...options.brokers],
+    brokers: inOrder(options.brokers),
     connectionTimeout: options.connectionTimeoutMs,
     requestTimeout: options.requestTimeoutMs,
     ...(options.secure !== undefined && { ssl: options.secure }),
@@ -94,74 +97,23 @@ export function toCluster(options: ClientOptions, retries: number): Kafka {
 
 /** Not connected yet. Throws Unreachable and Refused only. */
 export function createClient(options: ClientOptions): KafkaClient {
-  // Two stacked retry loops reorder: the lane retries, kafkajs never.
-  const kafka = toCluster(options, 0);
-
-  // The partitioner is asked once a message and in order, so it can note where each one goes.
-  const placed = new Map<Message, number>();
-  const createPartitioner = () => {
-    const spread = Partitioners.DefaultPartitioner();
-    return (args: PartitionerArgs) => {
-      const { key, partition: given } = args.message;
-      const partition =
-        given ?? (key === null || key === undefined ? spread(args) : partitionOf(key, args.partitionMetadata.length));
-      placed.set(args.message, partition);
-      return partition;
-    };
-  };
-
-  let producer: Producer | undefined;
-  let admin: Admin | undefined;
-
-  const judged = async <T>(work: () => Promise<T>): Promise<T> => {
-    try {
-      return await work();
-    } catch (thrown) {
-      const judgement = judge(thrown, options);
-      throw judgement instanceof Unreachable ? await explain(judgement, thrown, options) : judgement;
-    }
-  };
-
-  const administer = <T>(work: (admin: Admin) => Promise<T>): Promise<T> =>
-    judged(async () => {
-      admin = kafka.admin();
-      try {
-        await admin.connect();
-        return await work(admin);
-      } finally {
-        await settleWithin(admin.disconnect());
-        admin = undefined;
-      }
-    });
-
-  /** A leader that was just elected may refuse records for a moment: better waited for here than shown as an outage. */
-  const leadersAnswer = async (admin: Admin): Promise<void> => {
-    const end = Date.now() + options.requestTimeoutMs;
-    for (;;) {
-      try {
-        await admin.fetchTopicOffsets(options.topic);
-        return;
-      } catch (thrown) {
-        if (Date.now() > end) throw thrown;
-        await delay(50);
-      }
-    }
-  };
-
+  /** What is to be ended with the client. */
+  const open = new Set<Admin | Producer>();
+  /** The partitions of the topic, as it was seen last. */
+  const topic = { partitions: 0 };
+  const administer = createAdministration(options, open);
   return {
     findTopic: () =>
       administer(async (admin) => {
-        const partitions = await partitionsOf(admin, options.topic);
-        return partitions.length === 0 ? undefined : { partitions: partitions.length };
+        topic.partitions = (await partitionsOf(admin, options.topic)).length;
+        return topic.partitions === 0 ? undefined : { partitions: topic.partitions };
       }),
-
     describe: () =>
       administer(async (admin) => {
         const { brokers } = await admin.describeCluster();
         const topic = await describeTopic(admin, options.topic);
         return { brokers: brokers.length, ...(topic !== undefined && { topic }) };
       }),
-
     createTopic: ({ partitions, replicationFactor, config }) =>
       administer(async (admin) => {
         const configEntries = Object.entries(config).map(([name, value]) => ({ name, value }));
@@ -170,45 +122,111 @@ export function createClient(options: ClientOptions): KafkaClient {
           timeout: options.requestTimeoutMs,
           topics: [{ topic: options.topic, numPartitions: partitions, replicationFactor, configEntries }],
         });
-        await leadersAnswer(admin);
+        await leadersAnswer(admin, options);
+        topic.partitions = partitions;
         return created;
       }),
-
-    send: (messages) =>
-      judged(async () => {
-        if (producer === undefined) {
-          producer = kafka.producer({ createPartitioner, allowAutoTopicCreation: false });
-          await producer.connect();
-        }
-        placed.clear();
-        const records: Message[] = messages.map(({ key, value, headers, partition }) => ({
-          key,
-          value,
-          ...(partition !== undefined && { partition }),
-          headers: headers as NonNullable<Message['headers']>,
-        }));
-        const answers = await producer.send({
-          topic: options.topic,
-          acks: -1,
-          timeout: options.requestTimeoutMs,
-          messages: records,
-        });
-        const next = new Map(answers.map((answer) => [answer.partition, Number(answer.baseOffset ?? '-1')]));
-        return records.map((record) => {
-          const partition = placed.get(record) ?? -1;
-          const offset = next.get(partition) ?? -1;
-          next.set(partition, offset + 1);
-          return `${options.topic}/${partition}@${offset}`;
-        });
-      }),
-
+    send: createSender(options, topic, open),
+    partitionFor: (key) => (topic.partitions === 0 ? undefined : partitionOf(key, topic.partitions)),
     async close() {
-      const open = [producer, admin];
-      producer = undefined;
-      admin = undefined;
-      await Promise.all(open.map((client) => client && settleWithin(client.disconnect())));
+      const ending = [...open];
+      open.clear();
+      await Promise.all(ending.map((client) => settleWithin(client.disconnect())));
     },
   };
+}
+
+/** Does the work once, and again as long as it is a broker that does not answer and `others` are left. */
+async function judged<T>(options: ClientOptions, work: () => Promise<T>, others = 0): Promise<T> {
+  try {
+    return await work();
+  } catch (thrown) {
+    const judgement = judge(thrown, options);
+    if (!(judgement instanceof Unreachable)) throw judgement;
+    const silent = judgement.fault.code === 'destination-unreachable';
+    if (silent && others > 0) return judged(options, work, others - 1);
+    throw await explain(judgement, thrown, options);
+  }
+}
+
+/** Asks the cluster, by any of its brokers that answers: what is asked here may be asked twice. */
+function createAdministration(options: ClientOptions, open: Set<Admin | Producer>) {
+  const once = async <T>(work: (admin: Admin) => Promise<T>): Promise<T> => {
+    const admin = toCluster(options, 0).admin();
+    open.add(admin);
+    try {
+      await admin.connect();
+      return await work(admin);
+    } finally {
+      await settleWithin(admin.disconnect());
+      open.delete(admin);
+    }
+  };
+  return <T>(work: (admin: Admin) => Promise<T>): Promise<T> =>
+    judged(options, () => once(work), options.brokers.length - 1);
+}
+
+/** A leader that was just elected may refuse records for a moment: better waited for here than shown as an outage. */
+async function leadersAnswer(admin: Admin, { topic, requestTimeoutMs }: ClientOptions): Promise<void> {
+  const end = Date.now() + requestTimeoutMs;
+  for (;;) {
+    try {
+      await admin.fetchTopicOffsets(topic);
+      return;
+    } catch (thrown) {
+      if (Date.now() > end) throw thrown;
+      await delay(50);
+    }
+  }
+}
+
+function createSender(
+  options: ClientOptions,
+  topic: { partitions: number },
+  open: Set<Admin | Producer>,
+): KafkaClient['send'] {
+  /** The partitioner is asked once a message and in order, so it can note where each one goes. */
+  const placed = new WeakMap<Message, number>();
+  const createPartitioner = () => {
+    const spread = Partitioners.DefaultPartitioner();
+    return (args: PartitionerArgs) => {
+      const { key, partition: given } = args.message;
+      topic.partitions = args.partitionMetadata.length;
+      const partition =
+        given ?? (key === null || key === undefined ? spread(args) : partitionOf(key, topic.partitions));
+      placed.set(args.message, partition);
+      return partition;
+    };
+  };
+  const connect = async (): Promise<Producer> => {
+    // Two stacked retry loops reorder: the lane retries, kafkajs never.
+    const producer = toCluster(options, 0).producer({ createPartitioner, allowAutoTopicCreation: false });
+    open.add(producer);
+    await producer.connect();
+    return producer;
+  };
+  let connected: Promise<Producer> | undefined;
+
+  return (messages) =>
+    judged(options, async () => {
+      connected ??= connect();
+      const producer = await connected;
+      const records: Message[] = messages.map(({ key, value, headers, partition }) => ({
+        key,
+        value,
+        ...(partition !== undefined && { partition }),
+        headers: headers as NonNullable<Message['headers']>,
+      }));
+      const { topic, requestTimeoutMs: timeout } = options;
+      const answers = await producer.send({ topic, acks: -1, timeout, messages: records });
+      const next = new Map(answers.map((answer) => [answer.partition, Number(answer.baseOffset ?? '-1')]));
+      return records.map((record) => {
+        const partition = placed.get(record) ?? -1;
+        const offset = next.get(partition) ?? -1;
+        next.set(partition, offset + 1);
+        return `${topic}/${partition}@${offset}`;
+      });
+    });
 }
 
 /** None when there is no such topic. */

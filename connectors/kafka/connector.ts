@@ -1,6 +1,6 @@
 import type { Connector, Finding, Host } from '../contract.ts';
 import { createClient } from './client.ts';
-import { examineTopic } from './examine.ts';
+import { examineTopic, silentBrokers } from './examine.ts';
 import { clientOptions, type KafkaOptions, kafkaOptions } from './options.ts';
 import { openSink } from './sink.ts';
 
@@ -16,9 +16,11 @@ export const kafka: Connector<KafkaOptions> = {
 
 async function* examine(options: KafkaOptions, host: Host, signal: AbortSignal): AsyncGenerator<Finding> {
   const path = `connectors.${host.name}`;
-  const client = createClient(await clientOptions(options, path, signal));
+  const settings = await clientOptions(options, path, signal);
+  const client = createClient(settings);
   try {
     yield* examineTopic(client, { ...options, path, user: options.sasl?.username });
+    yield* silentBrokers(settings);
   } finally {
     await client.close();
   }

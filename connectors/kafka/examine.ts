@@ -1,6 +1,8 @@
 /** What `check --connect` tells of a topic. Nothing is created, and no record is written. */
+
+import { messageOf } from '../../src/model/fault.ts';
 import type { Finding } from '../contract.ts';
-import type { KafkaClient, NewTopic, TopicView } from './client.ts';
+import { type ClientOptions, createClient, type KafkaClient, type NewTopic, type TopicView } from './client.ts';
 import { Refused } from './fault.ts';
 
 export interface Expected {
@@ -37,6 +39,27 @@ export async function* examineTopic(client: KafkaClient, expected: Expected): As
   }
   yield* judgeSettings(expected, topic, settings);
   yield await tryToWrite(client, expected, settings.maxMessageBytes);
+}
+
+/** Names the brokers of the list that do not answer; one that does is enough, and was found before. */
+export async function* silentBrokers(options: ClientOptions): AsyncGenerator<Finding> {
+  if (options.brokers.length === 1) return;
+  const asked = options.brokers.map(async (broker) => {
+    const client = createClient({ ...options, brokers: [broker] });
+    try {
+      await client.findTopic();
+      return undefined;
+    } catch (thrown) {
+      return { broker, reason: messageOf(thrown) };
+    } finally {
+      await client.close();
+    }
+  });
+  for (const silent of await Promise.all(asked)) {
+    if (silent === undefined) continue;
+    const says = `${silent.broker} does not answer, which the others make up for (${silent.reason})`;
+    yield { step: 'brokers', state: 'note', says };
+  }
 }
 
 function missing({ path, topic, createTopic }: Expected): Finding {

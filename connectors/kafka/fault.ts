@@ -1,6 +1,7 @@
 /** What kafkajs throws, as faults that name the setting. Knows the names of its errors and nothing else of it. */
 import { type Fault, type FaultCode, messageOf, Unreachable } from '../../src/model/fault.ts';
 import { type Endpoint, isTlsError, type SecureOptions, speaksTls, tlsFault } from '../tls.ts';
+import { inOrder, setAside } from './seeds.ts';
 
 /** What a fault must know to name the settings concerned. */
 export interface Place {
@@ -95,8 +96,14 @@ export function judge(thrown: unknown, place: Place): Unreachable | Refused {
     case 'NOT_ENOUGH_REPLICAS':
     case 'NOT_ENOUGH_REPLICAS_AFTER_APPEND':
       return fault('destination-overloaded', 'topic', 'fewer replicas are in sync than min.insync.replicas asks for');
-    default:
-      return fault('destination-unreachable', 'brokers', `is Kafka running and reachable at ${brokers.join(', ')}?`);
+    default: {
+      const broker = brokerIn(error) ?? (inOrder(brokers)[0] as string);
+      setAside(brokers, broker);
+      const suggestion = brokers.includes(broker)
+        ? `is Kafka running and reachable at ${broker}?`
+        : `${brokers.join(', ')} sends its clients to ${broker} (advertised.listeners): can that be reached from here?`;
+      return fault('destination-unreachable', 'brokers', suggestion);
+    }
   }
 }
 
@@ -121,9 +128,13 @@ export function endpointOf(broker: string): Endpoint {
   return { host, port: Number(port) };
 }
 
-/** kafkajs says which broker it was. */
-function brokerOf(error: Error & { broker?: unknown }, { brokers }: Place): Endpoint {
-  return endpointOf(typeof error.broker === 'string' ? error.broker : (brokers[0] ?? ''));
+/** Returns the broker that kafkajs names. */
+function brokerIn(error: Error & { broker?: unknown }): string | undefined {
+  return typeof error.broker === 'string' ? error.broker : undefined;
+}
+
+function brokerOf(error: Error, { brokers }: Place): Endpoint {
+  return endpointOf(brokerIn(error) ?? brokers[0] ?? '');
 }
 
 /**

@@ -20,16 +20,32 @@ export async function openSink(options: KafkaOptions, host: Host, signal: AbortS
 
   const sendAll = (items: readonly Item[], signal: AbortSignal): Promise<Outcomes> =>
     topic.guarded(signal, async () => {
+      const client = await topic.client();
       const outcomes = new Map<string, Outcome>();
-      for (const request of requests(items, options.maxBatchBytes)) {
-        await send(await topic.client(), request, outcomes);
-      }
+      // A request is answered partition by partition, but kafkajs tells one answer only: each partition gets its own, so that
+      // trouble of one repeats no record of another.
+      const byPartition = [...Map.groupBy(items, ({ message }) => client.partitionFor(message.key)).values()];
+      const settled = await Promise.allSettled(
+        byPartition.map(async (items) => {
+          for (const request of requests(items, options.maxBatchBytes)) await send(client, request, outcomes);
+        }),
+      );
+      const troubles = settled.map((one) => (one.status === 'rejected' ? (one.reason as unknown) : undefined));
+      const trouble = troubles.find((one) => one !== undefined);
+      if (trouble === undefined) return outcomes;
+      if (outcomes.size === 0 || !troubles.every((one) => one === undefined || one instanceof Unreachable))
+        throw trouble;
+      byPartition.forEach((items, index) => {
+        const { fault } = (troubles[index] ?? trouble) as Unreachable;
+        for (const { id } of items) if (!outcomes.has(id)) outcomes.set(id, { kind: 'retry', fault });
+      });
+      await topic.drop();
       return outcomes;
     });
 
   if (options.content === 'events') {
     const toItem = (entry: Entry): Item => ({ id: entry.id, message: toMessage(entry, options.format) });
-    return { holds: 'events', deliver: (batch, signal) => sendAll(batch.map(toItem), signal), close: topic.close };
+    return { holds: 'events', deliver: (batch, signal) => sendAll(batch.map(toItem), signal), close: topic.drop };
   }
   return {
     holds: 'groups',
@@ -40,7 +56,7 @@ export async function openSink(options: KafkaOptions, host: Host, signal: AbortS
       return sendAll(items, signal);
     },
     follow: followGroups(options, `connectors.${host.name}`, host.readerId ?? options.clientId),
-    close: topic.close,
+    close: topic.drop,
   };
 }
 
@@ -107,7 +123,7 @@ function createTopicClient(options: KafkaOptions, host: Host) {
         signal.removeEventListener('abort', onAbort);
       }
     },
-    close: drop,
+    drop,
   };
 }
 
