@@ -14,7 +14,7 @@ import { Unreachable } from '../../src/model/fault.ts';
 import type { SecureOptions } from '../tls.ts';
 import { explain, judge, type Place, protocolType } from './fault.ts';
 import { partitionOf } from './partition.ts';
-import { inOrder } from './seeds.ts';
+import { inOrder, isProven, prove } from './seeds.ts';
 
 export interface ClientOptions extends Place {
   readonly clientId: string;
@@ -81,8 +81,8 @@ const CLOSE_MS = 2_000;
 /** kafkajs's ConfigResourceTypes.TOPIC, which an ES module cannot import by name. */
 const TOPIC_RESOURCE = 2;
 
-/** Connects to nothing yet. `retries` of its own for each request. */
-export function toCluster(options: ClientOptions, retries: number): Kafka {
+/** Connects to nothing yet. kafkajs itself makes `retries` for each request. */
+function toCluster(options: ClientOptions, retries: number): Kafka {
   return new Kafka({
     clientId: options.clientId,
     brokers: inOrder(options.brokers),
@@ -101,7 +101,7 @@ export function createClient(options: ClientOptions): KafkaClient {
   const open = new Set<Admin | Producer>();
   /** The partitions of the topic, as it was seen last. */
   const topic = { partitions: 0 };
-  const administer = createAdministration(options, open);
+  const administer = <T>(work: (admin: Admin) => Promise<T>) => askCluster(options, work, open);
   return {
     findTopic: () =>
       administer(async (admin) => {
@@ -149,9 +149,16 @@ async function judged<T>(options: ClientOptions, work: () => Promise<T>, others 
   }
 }
 
-/** Asks the cluster, by any of its brokers that answers: what is asked here may be asked twice. */
-function createAdministration(options: ClientOptions, open: Set<Admin | Producer>) {
-  const once = async <T>(work: (admin: Admin) => Promise<T>): Promise<T> => {
+/**
+ * Asks the cluster, by any of its brokers that answers: what is asked here may be asked twice. While it goes on, the client
+ * that asks is in `open`. Throws Unreachable.
+ */
+async function askCluster<T>(
+  options: ClientOptions,
+  work: (admin: Admin) => Promise<T>,
+  open: Set<Admin | Producer>,
+): Promise<T> {
+  const once = async (): Promise<T> => {
     const admin = toCluster(options, 0).admin();
     open.add(admin);
     try {
@@ -162,8 +169,18 @@ function createAdministration(options: ClientOptions, open: Set<Admin | Producer
       open.delete(admin);
     }
   };
-  return <T>(work: (admin: Admin) => Promise<T>): Promise<T> =>
-    judged(options, () => once(work), options.brokers.length - 1);
+  const answer = await judged(options, once, options.brokers.length - 1);
+  prove(options.brokers);
+  return answer;
+}
+
+/**
+ * A client that asks by itself `retries` times more, for what is only read: reading again reorders nothing, and a leader may
+ * just have moved. It begins with a broker that answers, since kafkajs would ask a silent one as often. Throws Unreachable.
+ */
+export async function toReadingCluster(options: ClientOptions, retries: number): Promise<Kafka> {
+  if (options.brokers.length > 1 && !isProven(options.brokers)) await askCluster(options, async () => {}, new Set());
+  return toCluster(options, retries);
 }
 
 /** A leader that was just elected may refuse records for a moment: better waited for here than shown as an outage. */

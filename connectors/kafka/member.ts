@@ -1,4 +1,4 @@
-import { type ClientOptions, settleWithin, toCluster } from './client.ts';
+import { type ClientOptions, settleWithin, toReadingCluster } from './client.ts';
 import { judge, protocolType } from './fault.ts';
 import { FETCH_MS, READ_RETRIES, type ReadRecord, toRecord } from './reader.ts';
 
@@ -50,7 +50,7 @@ export function isRejoined(thrown: unknown): boolean {
 /** Joins the group, from the beginning of the topic where it has committed nothing. Throws Unreachable. */
 export async function joinGroup(options: MemberOptions, ports: MemberPorts): Promise<Member> {
   const { topic, groupId, sessionTimeoutMs } = options;
-  const consumer = toCluster(options, READ_RETRIES).consumer({
+  const consumer = (await toReadingCluster(options, READ_RETRIES)).consumer({
     groupId,
     sessionTimeout: sessionTimeoutMs,
     heartbeatInterval: heartbeatEvery(options),

@@ -1,8 +1,8 @@
 /** Reading topics: what they hold, how far a group is, and once from their beginning to their end. */
 import { randomUUID } from 'node:crypto';
-import type { KafkaMessage as Received } from 'kafkajs';
+import type { Admin, KafkaMessage as Received } from 'kafkajs';
 import { Unreachable } from '../../src/model/fault.ts';
-import { type ClientOptions, settleWithin, toCluster } from './client.ts';
+import { type ClientOptions, settleWithin, toReadingCluster } from './client.ts';
 import { judge, protocolType } from './fault.ts';
 
 /** A record as it lies in a topic, byte for byte. */
@@ -51,11 +51,8 @@ export async function committedBy(options: ClientOptions, groupId: string): Prom
   });
 }
 
-async function ask<T>(
-  options: ClientOptions,
-  work: (admin: ReturnType<ReturnType<typeof toCluster>['admin']>) => Promise<T>,
-): Promise<T> {
-  const admin = toCluster(options, READ_RETRIES).admin();
+async function ask<T>(options: ClientOptions, work: (admin: Admin) => Promise<T>): Promise<T> {
+  const admin = (await toReadingCluster(options, READ_RETRIES)).admin();
   try {
     await admin.connect();
     return await work(admin);
@@ -92,7 +89,7 @@ export async function readToEnd(
   );
   if (left.size === 0) return;
 
-  const consumer = toCluster(options, READ_RETRIES).consumer({
+  const consumer = (await toReadingCluster(options, READ_RETRIES)).consumer({
     groupId: `${options.groupId}.reading.${randomUUID()}`,
     maxWaitTimeInMs: FETCH_MS,
     allowAutoTopicCreation: false,

@@ -1,24 +1,45 @@
-/** How long a broker that was in trouble is tried after all others. */
-const ASIDE_MS = 30_000;
+/** How long a broker that was in trouble is tried after all others, and one that answered is trusted. */
+const FRESH_MS = 30_000;
+
+interface Seeds {
+  /** When each was in trouble, by the clock that nobody sets. */
+  readonly troubles: Map<string, number>;
+  provenAt: number;
+}
 
 /**
  * By the list of the configuration, which outlives the clients: a client is thrown away after trouble, and the next one must
- * not begin with the broker that brought it, as kafkajs would. The times are of the clock that nobody sets.
+ * not begin with the broker that brought it, as kafkajs would.
  */
-const troubles = new WeakMap<readonly string[], Map<string, number>>();
+const known = new WeakMap<readonly string[], Seeds>();
+
+function seedsOf(brokers: readonly string[]): Seeds {
+  const seeds = known.get(brokers) ?? { troubles: new Map(), provenAt: Number.NEGATIVE_INFINITY };
+  known.set(brokers, seeds);
+  return seeds;
+}
+const isFresh = (at: number): boolean => performance.now() - at < FRESH_MS;
 
 /** Returns the brokers, those last that were in trouble lately: of them, the one that has rested for the longest goes first. */
 export function inOrder(brokers: readonly string[]): string[] {
-  const lately = troubles.get(brokers);
+  const { troubles } = seedsOf(brokers);
   const at = (broker: string): number => {
-    const trouble = lately?.get(broker);
-    return trouble === undefined || performance.now() - trouble > ASIDE_MS ? 0 : trouble;
+    const trouble = troubles.get(broker) ?? 0;
+    return isFresh(trouble) ? trouble : 0;
   };
   return brokers.toSorted((one, other) => at(one) - at(other));
 }
 
 /** Notes that this broker did not answer. */
 export function setAside(brokers: readonly string[], broker: string): void {
-  const lately = troubles.get(brokers) ?? new Map<string, number>();
-  troubles.set(brokers, lately.set(broker, performance.now()));
+  const seeds = seedsOf(brokers);
+  seeds.troubles.set(broker, performance.now());
+  seeds.provenAt = Number.NEGATIVE_INFINITY;
 }
+
+/** Notes that the first one in order answered. */
+export function prove(brokers: readonly string[]): void {
+  seedsOf(brokers).provenAt = performance.now();
+}
+
+export const isProven = (brokers: readonly string[]): boolean => isFresh(seedsOf(brokers).provenAt);

@@ -1,8 +1,12 @@
 /** Lists of brokers and nodes of which one is enough, whatever way the others have of not being there. */
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
+import { join } from 'node:path';
 import { describe, expect, inject, onTestFinished, test } from 'vitest';
+import { parse, stringify } from 'yaml';
 import { freePort } from '../servers/index.ts';
 import { type BridgeHome, bridgeHome, inStep, runCommand, startBridgeProcess } from '../support/bridge.process.ts';
 import { body, search } from '../support/callbacks.ts';
@@ -58,6 +62,31 @@ describe.skipIf(skipped)('one member that works is enough', () => {
     await inStep(bridge);
     expect(performance.now() - began).toBeLessThan(10_000 + REQUEST_TIMEOUT_MS);
     expect(await bridge.end('SIGTERM')).toBe(0);
+  });
+
+  test.each(Object.entries(ORDERS))('%s: a worker reads, too', async (_, order) => {
+    const members = await Promise.all(order.map((how) => (how === 'live' ? brokers : { dead, hung }[how]())));
+    const topic = `members.${randomUUID()}`;
+    const receiver = bridgeHome(() => ({
+      events: { kind: 'kafka', brokers, topic, createTopic: { partitions: 2 } },
+    }));
+    onTestFinished(receiver.remove);
+    const bridge = await startBridgeProcess(receiver);
+    expect((await bridge.post({ search: search(), body: body() })).status).toBe(200);
+    await inStep(bridge);
+    expect(await bridge.end('SIGTERM')).toBe(0);
+
+    const home = bridgeHome((folder) => ({ audit: { kind: 'file', path: join(folder, 'events.ndjson') } }));
+    onTestFinished(home.remove);
+    const source = { kind: 'kafka', brokers: members, topic, groupId: topic, requestTimeoutMs: REQUEST_TIMEOUT_MS };
+    const { app, admin, connectors } = parse(readFileSync(home.configFile, 'utf8'));
+    writeFileSync(home.configFile, stringify({ app, admin, connectors, source }));
+    const began = performance.now();
+    const worker = await startBridgeProcess(home);
+    const lines = async () => (await readFile(join(home.folder, 'events.ndjson'), 'utf8').catch(() => '')).split('\n');
+    await expect.poll(lines).toHaveLength(2);
+    expect(performance.now() - began).toBeLessThan(15_000 + REQUEST_TIMEOUT_MS);
+    expect(await worker.end('SIGTERM')).toBe(0);
   });
 
   test('check --connect is content, and names those that do not answer', async () => {
