@@ -7,19 +7,16 @@ import type { Outcome } from '../src/model/outcome.ts';
 
 /** A kind of destination. A configured one, under a name of the user's, is called a connector; an opened one is a sink. */
 export interface Connector<Options> {
-  /** The word in YAML. */
   readonly kind: string;
   /** One sentence, for the docs and the console. */
   readonly summary: string;
-  /** The default of `batch.maxWaitMs`: how long a batch may wait to fill, in ms. */
+  /** The default of `batch.maxWaitMs`: how long a batch may wait to fill. */
   readonly maxWaitMs?: number;
   /** The default of `batch.maxEvents`. */
   readonly maxEvents?: number;
-  /** The only schema: checks, defaults, docs. */
   readonly options: z.ZodType<Options> & z.ZodObject;
   /** Whether its group sinks have `read`. */
   readonly readsBack: boolean;
-  /** Returns which of the two shapes of sink `open` gives. */
   holds(options: Options): Holds;
   /** Throws Unreachable while the destination cannot be had; the engine tries again. */
   open(options: Options, host: Host, signal: AbortSignal): Promise<Sink>;
@@ -30,7 +27,8 @@ export interface Connector<Options> {
   examine(options: Options, host: Host, signal: AbortSignal): AsyncIterable<Finding>;
 }
 
-export type Holds = 'events' | 'groups';
+/** Which of the two shapes of sink a connector opens. */
+export type Holds = Sink['holds'];
 
 /** One step of an examination. */
 export interface Finding {
@@ -97,7 +95,7 @@ export interface CopyStatus {
 
 /** What a sink may ask of the bridge. */
 export interface Host {
-  /** The name that the user gave this connector in the YAML. */
+  /** The name that the user gave this connector. */
   readonly name: string;
   readonly clock: Clock;
   /** The name under which a worker may read what others wrote; Kafka's access lists know consumer groups by its beginning. */
@@ -159,7 +157,6 @@ export interface Dead {
 
 /** A kind of source that a worker takes its entries from, in the place of a receiver and a journal. */
 export interface SourceKind<Options> {
-  /** The word in YAML. */
   readonly kind: string;
   readonly options: z.ZodType<Options> & z.ZodObject;
   /** Connects to nothing yet: `next` does. */

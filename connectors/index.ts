@@ -3,7 +3,7 @@ import type { Connector, Finding, Holds, Host, Sink } from './contract.ts';
 import { elasticsearch } from './elasticsearch/connector.ts';
 import { file } from './file/connector.ts';
 import { kafka } from './kafka/connector.ts';
-import { kafkaSource } from './kafka/source-kind.ts';
+import { kafkaSource as source } from './kafka/source-kind.ts';
 
 /** Every kind of destination, by hand: a new connector adds its line here. */
 export const connectors = [kafka, elasticsearch, file] as const;
@@ -12,22 +12,17 @@ export const connectors = [kafka, elasticsearch, file] as const;
 export { asyncApi } from './kafka/asyncapi.ts';
 
 /** The kind of source that a worker reads; Kafka is the only one. */
-export const source = kafkaSource;
+export { source };
 
 /** Opens a sink of the given kind; `options` are what that connector's own schema gave. */
-export function openSink(kind: string, options: unknown, host: Host, signal: AbortSignal): Promise<Sink> {
-  return connectorOf(kind).open(options, host, signal);
-}
+export const openSink = (kind: string, options: unknown, host: Host, signal: AbortSignal): Promise<Sink> =>
+  connectorOf(kind).open(options, host, signal);
 
 /** Returns what a connector of the given kind holds with these options. */
-export function holdsOf(kind: string, options: unknown): Holds {
-  return connectorOf(kind).holds(options);
-}
+export const holdsOf = (kind: string, options: unknown): Holds => connectorOf(kind).holds(options);
 
 /** Returns whether group sinks of the given kind are read back. */
-export function readsBack(kind: string): boolean {
-  return connectorOf(kind).readsBack;
-}
+export const readsBack = (kind: string): boolean => connectorOf(kind).readsBack;
 
 /** Examines a destination of the given kind as its connector does; what is thrown there is its last finding. */
 export function examine(kind: string, options: unknown, host: Host, signal: AbortSignal): AsyncGenerator<Finding> {
@@ -35,12 +30,8 @@ export function examine(kind: string, options: unknown, host: Host, signal: Abor
 }
 
 /** Examines the source of a worker in the same way. */
-export function examineSource(
-  options: Parameters<typeof source.examine>[0],
-  signal: AbortSignal,
-): AsyncGenerator<Finding> {
-  return untilFault('topic', () => source.examine(options, signal));
-}
+export const examineSource: typeof source.examine = (options, signal) =>
+  untilFault('topic', () => source.examine(options, signal));
 
 async function* untilFault(step: string, findings: () => AsyncIterable<Finding>): AsyncGenerator<Finding> {
   try {

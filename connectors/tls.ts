@@ -2,15 +2,21 @@
 import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
-import { type ConnectionOptions, connect, createSecureContext, type PeerCertificate, type TLSSocket } from 'node:tls';
+import {
+  type ConnectionOptions,
+  connect,
+  createSecureContext,
+  type DetailedPeerCertificate,
+  type TLSSocket,
+} from 'node:tls';
 import { z } from 'zod';
 import { type Fault, messageOf, Unreachable } from '../src/model/fault.ts';
 
-const file = z.string().min(1);
+const text = z.string().min(1);
 
 export const tlsOptions = z
   .strictObject({
-    caFile: file
+    caFile: text
       .optional()
       .describe('PEM: the authority of the server’s certificate, when it is one of your own instead of the system’s.'),
     caFingerprint: z
@@ -21,12 +27,10 @@ export const tlsOptions = z
       })
       .optional()
       .describe('Instead of `caFile`: the SHA-256 fingerprint of that authority, which the server shows itself.'),
-    certFile: file.optional().describe('PEM: the client certificate, where the server asks for one.'),
-    keyFile: file.optional().describe('PEM: its private key.'),
-    keyPassphrase: z.string().min(1).optional().describe('When the key is encrypted.'),
-    serverName: z
-      .string()
-      .min(1)
+    certFile: text.optional().describe('PEM: the client certificate, where the server asks for one.'),
+    keyFile: text.optional().describe('PEM: its private key.'),
+    keyPassphrase: text.optional().describe('When the key is encrypted.'),
+    serverName: text
       .optional()
       .describe('The name to look for in the server’s certificate, when it is not that of the address.'),
   })
@@ -50,13 +54,10 @@ export interface Endpoint {
   readonly port: number;
 }
 
-/** What `node:tls` takes. */
 export type SecureOptions = Pick<
   ConnectionOptions,
   'ca' | 'cert' | 'key' | 'passphrase' | 'servername' | 'allowPartialTrustChain'
 >;
-
-const PROBE_MS = 3_000;
 
 /**
  * Reads the files, when a sink is opened: a renewed certificate is used with the next connection of the lane. `path` is
@@ -76,7 +77,13 @@ export async function secureOptions(
       check(pem);
       return pem;
     } catch (thrown) {
-      throw unusable(`${path}.tls.${key}`, `${name} cannot be used: ${messageOf(thrown)}`, thrown);
+      const message = `${name} cannot be used: ${messageOf(thrown)}`;
+      const suggestion =
+        key === 'keyFile'
+          ? 'it must hold the private key of certFile in PEM, and keyPassphrase what it is encrypted with'
+          : 'it must be a file in PEM that this user may read';
+      const fault = { code: 'destination-misconfigured', message, path: `${path}.tls.${key}`, suggestion } as const;
+      throw new Unreachable(fault, thrown);
     }
   };
   const { keyPassphrase: passphrase } = tls;
@@ -95,16 +102,9 @@ export async function secureOptions(
   return { ...options, ca: shown, allowPartialTrustChain: true };
 }
 
-function unusable(path: string, message: string, thrown?: unknown): Unreachable {
-  const suggestion = path.endsWith('keyFile')
-    ? 'it must hold the private key of certFile in PEM, and keyPassphrase what it is encrypted with'
-    : 'it must be a file in PEM that this user may read';
-  return new Unreachable({ code: 'destination-misconfigured', message, path, suggestion }, thrown);
-}
-
 /**
- * The certificate with this fingerprint among those that a server shows. That it is shown proves nothing, so it is only
- * taken as the authority against which the server then is verified.
+ * Returns the certificate with this fingerprint among those that a server shows. That it is shown proves nothing, so it is
+ * only taken as the authority against which the server then is verified.
  */
 async function authorityShown(
   fingerprint: string,
@@ -122,10 +122,14 @@ async function authorityShown(
       failure = tlsFault(socket, path, endpoint);
       continue;
     }
-    const chain = chainOf(socket);
+    let shown: DetailedPeerCertificate | undefined = socket.getPeerCertificate(true);
     socket.destroy();
-    const found = chain.find(({ fingerprint256 }) => fingerprint256.replaceAll(':', '') === fingerprint);
-    if (found !== undefined) return new X509Certificate(found.raw).toString();
+    while (shown?.raw !== undefined) {
+      if (shown.fingerprint256.replaceAll(':', '') === fingerprint) return new X509Certificate(shown.raw).toString();
+      const issuer: DetailedPeerCertificate = shown.issuerCertificate;
+      // The last one is its own issuer.
+      shown = issuer === shown ? undefined : issuer;
+    }
     throw new Unreachable({
       code: 'destination-credentials',
       path: setting,
@@ -139,18 +143,9 @@ async function authorityShown(
   );
 }
 
-function chainOf(socket: TLSSocket): PeerCertificate[] {
-  const chain: PeerCertificate[] = [];
-  let next = socket.getPeerCertificate(true);
-  // The last one is its own issuer.
-  while (next?.raw !== undefined && !chain.some(({ raw }) => raw.equals(next.raw))) {
-    chain.push(next);
-    next = next.issuerCertificate;
-  }
-  return chain;
-}
+const PROBE_MS = 3_000;
 
-/** A TLS handshake and nothing more. */
+/** Makes a TLS handshake and nothing more. */
 function shake({ host, port }: Endpoint, options: ConnectionOptions): Promise<TLSSocket | Error> {
   return new Promise((resolve) => {
     const servername = options.servername ?? (isIP(host) === 0 ? host : undefined);
@@ -167,10 +162,10 @@ function shake({ host, port }: Endpoint, options: ConnectionOptions): Promise<TL
   });
 }
 
-/** Why a TLS handshake with the server fails, or undefined when it does not, or for want of a connection. */
+/** Returns why a TLS handshake with the server fails; undefined when it does not, or for want of a connection. */
 export async function whyNoTls(endpoint: Endpoint, options: SecureOptions, path: string): Promise<Fault | undefined> {
   const socket = await shake(endpoint, options);
-  // TLS 1.3: whether a client certificate is missed comes to light only behind the handshake.
+  // With TLS 1.3, whether a client certificate is missed comes to light only after the handshake.
   const failure = socket instanceof Error ? socket : await lateAlert(socket);
   return failure !== undefined && isTlsError(failure) ? tlsFault(failure, path, endpoint) : undefined;
 }
@@ -192,7 +187,7 @@ function lateAlert(socket: TLSSocket): Promise<Error | undefined> {
   });
 }
 
-/** Whether TLS is spoken at the other end, whoever it may be. */
+/** Returns whether TLS is spoken at the other end, whoever it may be. */
 export async function speaksTls(endpoint: Endpoint, options: SecureOptions): Promise<'yes' | 'no' | 'no-connection'> {
   const socket = await shake(endpoint, { ...options, rejectUnauthorized: false });
   if (!(socket instanceof Error)) {
@@ -204,55 +199,48 @@ export async function speaksTls(endpoint: Endpoint, options: SecureOptions): Pro
   return isTlsError(socket) || codeOf(socket) === 'ECONNRESET' ? 'no' : 'no-connection';
 }
 
-/** OpenSSL's and Node's codes of a server that cannot be verified. */
-const UNKNOWN_AUTHORITY = new Set([
-  'DEPTH_ZERO_SELF_SIGNED_CERT',
-  'SELF_SIGNED_CERT_IN_CHAIN',
-  'UNABLE_TO_GET_ISSUER_CERT',
-  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
-  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
-  'CERT_SIGNATURE_FAILURE',
-]);
-
 function codeOf(thrown: unknown): string {
   const { code } = thrown as { code?: unknown };
   return typeof code === 'string' ? code : '';
 }
 
+/** Whether it is one of OpenSSL's and Node's errors of a handshake. */
 export function isTlsError(thrown: unknown): boolean {
   const code = codeOf(thrown);
-  return UNKNOWN_AUTHORITY.has(code) || /^(CERT_|ERR_TLS_|ERR_SSL_|EPROTO)/.test(code);
+  return UNKNOWN_AUTHORITY.test(code) || /^(CERT_|ERR_TLS_|ERR_SSL_|EPROTO)/.test(code);
 }
 
-/** What to look at, by the error's code. */
+const UNKNOWN_AUTHORITY = /SELF_SIGNED_CERT|^UNABLE_TO_(GET_ISSUER|VERIFY_LEAF)|^CERT_SIGNATURE_FAILURE/;
+
+/** What to look at, by the code of the error; the first that fits. */
+const REMEDIES: readonly (readonly [code: RegExp, setting: string, suggestion: string])[] = [
+  [UNKNOWN_AUTHORITY, 'tls.caFile', 'name the authority of its certificate by tls.caFile or tls.caFingerprint'],
+  [
+    /^CERT_(HAS_EXPIRED|NOT_YET_VALID)$/,
+    'tls',
+    'renew the server’s certificate; or is the clock of this machine wrong?',
+  ],
+  [
+    /^ERR_TLS_CERT_ALTNAME_INVALID$/,
+    'tls.serverName',
+    'use a name that its certificate holds, or say by tls.serverName which one to expect',
+  ],
+  [
+    /ALERT/,
+    'tls.certFile',
+    'the server turns this client away: does it ask for a client certificate, or know another authority?',
+  ],
+  [
+    /WRONG_VERSION_NUMBER|PACKET_LENGTH|HTTP_REQUEST/,
+    'tls',
+    'the server does not speak TLS on this port: leave tls out, or use its other port',
+  ],
+];
+
 export function tlsFault(thrown: unknown, path: string, { host, port }: Endpoint): Fault {
-  const code = codeOf(thrown);
-  const fault = (setting: string, suggestion: string): Fault => ({
-    code: 'destination-credentials',
-    path: `${path}.${setting}`,
-    message: `TLS with ${host}:${port} fails: ${messageOf(thrown)}`,
-    suggestion,
-  });
-  if (UNKNOWN_AUTHORITY.has(code)) {
-    return fault('tls.caFile', 'name the authority of its certificate by tls.caFile or tls.caFingerprint');
-  }
-  if (code === 'CERT_HAS_EXPIRED' || code === 'CERT_NOT_YET_VALID') {
-    return fault('tls', 'renew the server’s certificate; or is the clock of this machine wrong?');
-  }
-  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') {
-    return fault(
-      'tls.serverName',
-      'use a name that its certificate holds, or say by tls.serverName which one to expect',
-    );
-  }
-  if (/ALERT/.test(code)) {
-    return fault(
-      'tls.certFile',
-      'the server turns this client away: does it ask for a client certificate, or know another authority?',
-    );
-  }
-  if (/WRONG_VERSION_NUMBER|PACKET_LENGTH|HTTP_REQUEST/.test(code)) {
-    return fault('tls', 'the server does not speak TLS on this port: leave tls out, or use its other port');
-  }
-  return { ...fault('tls', 'see that the server speaks TLS on this port'), code: 'destination-unreachable' };
+  const message = `TLS with ${host}:${port} fails: ${messageOf(thrown)}`;
+  const remedy = REMEDIES.find(([code]) => code.test(codeOf(thrown)));
+  const [, setting, suggestion] = remedy ?? ['', 'tls', 'see that the server speaks TLS on this port'];
+  const code = remedy === undefined ? 'destination-unreachable' : 'destination-credentials';
+  return { code, path: `${path}.${setting}`, message, suggestion };
 }
