@@ -231,5 +231,7 @@ export interface WorkerDeadLetter {
   readonly fault: Fault;
   readonly key: Uint8Array | null;
   readonly value: Uint8Array | null;
+  /** Of a value that was too large to be kept: its bytes, and their SHA-256 in hex. */
+  readonly leftOut?: { readonly size: number; readonly sha256: string };
   readonly headers: Readonly<Record<string, Uint8Array | readonly Uint8Array[]>>;
 }

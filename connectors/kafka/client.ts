@@ -1,4 +1,4 @@
-/** With consumer.ts the only file that imports kafkajs: everything else sees plain values, Unreachable and Refused. */
+/** With codecs.ts the only file that imports kafkajs: everything else sees plain values, Unreachable and Refused. */
 import { setTimeout as delay } from 'node:timers/promises';
 import {
   type Admin,
@@ -12,6 +12,7 @@ import {
 } from 'kafkajs';
 import { Unreachable } from '../../src/model/fault.ts';
 import type { SecureOptions } from '../tls.ts';
+import { registerCodecs } from './codecs.ts';
 import { explain, judge, type Place, protocolType } from './fault.ts';
 import { partitionOf } from './partition.ts';
 import { inOrder, isProven, prove } from './seeds.ts';
@@ -76,6 +77,8 @@ export interface KafkaClient {
   /** Never rejects and never waits long: also used on a client that is beyond help. */
   close(): Promise<void>;
 }
+
+registerCodecs();
 
 const CLOSE_MS = 2_000;
 /** kafkajs's ConfigResourceTypes.TOPIC, which an ES module cannot import by name. */

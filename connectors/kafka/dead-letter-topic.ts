@@ -1,4 +1,4 @@
-import { Unreachable } from '../../src/model/fault.ts';
+import { BridgeError, type Fault, Unreachable } from '../../src/model/fault.ts';
 import type { DeadLetters } from '../contract.ts';
 import { createClient, type KafkaClient, type OutgoingRecord } from './client.ts';
 import {
@@ -8,7 +8,9 @@ import {
   toDeadLetter,
   toRetry,
   toTombstone,
+  withoutValue,
 } from './dead-letter.ts';
+import { Refused } from './fault.ts';
 import { clientOptions } from './options.ts';
 import { type ReadRecord, readToEnd } from './reader.ts';
 import { deadLetterTopic, type KafkaSourceOptions } from './source-options.ts';
@@ -76,8 +78,20 @@ export function openDeadLetterTopic(source: KafkaSourceOptions, note: (message: 
     for (const record of records) await topicClient.send([record]);
   };
 
+  /** A record that is too large to be buried would stop its partition for ever: then its value is left out. */
+  const publishAll = async (dead: readonly DeadLetterRecord[]): Promise<void> => {
+    for (const letter of dead) {
+      try {
+        await write([toDeadLetter(letter)]);
+      } catch (thrown) {
+        if (!(thrown instanceof Refused)) throw thrown;
+        await write([toDeadLetter(withoutValue(letter))]);
+      }
+    }
+  };
+
   return {
-    publish: (dead) => guarded(() => write(dead.map(toDeadLetter))),
+    publish: (dead) => guarded(() => publishAll(dead)),
     async read(take, signal) {
       const client = { ...(await clientOptions(options, 'source.deadLetters', signal)), groupId: source.groupId };
       await readToEnd(client, positions, take, signal);
@@ -86,6 +100,7 @@ export function openDeadLetterTopic(source: KafkaSourceOptions, note: (message: 
       guarded(async () => {
         sourceClient ??= createClient(await clientOptions(source, 'source', never));
         for (const letter of again) {
+          if (letter.leftOut !== undefined) throw new BridgeError(notKept(letter));
           // In this order: if the process ends in between, the record is tried twice, which changes nothing.
           await sourceClient.send([toRetry(letter)]);
           await write([toTombstone(letter)]);
@@ -93,6 +108,15 @@ export function openDeadLetterTopic(source: KafkaSourceOptions, note: (message: 
       }),
     discard: (given) => guarded(() => write(given.map(toTombstone))),
     close,
+  };
+}
+
+function notKept(letter: DeadLetterRecord): Fault {
+  const { topic, partition, offset } = letter.record;
+  return {
+    code: 'usage',
+    message: `${nameOf(letter)} cannot be tried again: its value of ${letter.leftOut?.size} bytes was too large to be kept`,
+    suggestion: `see ${topic}/${partition}@${offset}, and discard it`,
   };
 }
 
@@ -113,9 +137,10 @@ export async function readDeadLetters(
   const letters = new Map(found.of(connector).map((letter) => [nameOf(letter), letter]));
   const named = (names: readonly string[]) => names.flatMap((name) => letters.get(name) ?? []);
   return {
-    all: Array.from(letters, ([name, { record, fault, attempts, deadAt }]) => {
+    all: Array.from(letters, ([name, { record, fault, attempts, deadAt, leftOut }]) => {
       const { topic, partition, offset, key, value, headers } = record;
-      return { name, topic, partition, offset: String(offset), attempts, deadAt, fault, key, value, headers };
+      const place = { name, topic, partition, offset: String(offset) };
+      return { ...place, attempts, deadAt, fault, key, value, headers, ...(leftOut !== undefined && { leftOut }) };
     }),
     retry: (names) => topic.retry(named(names)),
     discard: (names) => topic.discard(named(names)),

@@ -2,6 +2,7 @@
  * A dead letter of a worker, as a record: the one that lay in the events topic, with headers of ours beside its own. In the
  * dead-letter topic, a compacted one, each has a key of its own and stands until a tombstone takes it away.
  */
+import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { Fault } from '../../src/model/fault.ts';
 import type { OutgoingRecord } from './client.ts';
@@ -16,12 +17,15 @@ export interface DeadLetterRecord {
   readonly attempts: number;
   /** Milliseconds since 1970. */
   readonly deadAt: number;
+  /** Of a value that was too large to be kept: its bytes, and their SHA-256 in hex. Then `record` has neither it nor its headers. */
+  readonly leftOut?: { readonly size: number; readonly sha256: string };
 }
 
 /** A record that is brought again to one connector only: the others pass over it. */
 export const RETRY_HEADER = 'retry_for';
 
 const PREFIX = 'dead_letter_';
+const MAX_KEY_BYTES = 1_024;
 
 /** Returns the name that people use: `3@1042`, the partition and offset in the events topic. */
 export function nameOf({ record }: DeadLetterRecord): string {
@@ -45,6 +49,7 @@ export function toDeadLetter(letter: DeadLetterRecord): OutgoingRecord {
     ...(record.key !== null && { key: record.key }),
     // Without a value it would be a tombstone.
     ...(record.value === null && { value: 'null' }),
+    ...(letter.leftOut && { left_out: JSON.stringify(letter.leftOut) }),
   };
   const headers = Object.entries(about).map(([name, value]) => [PREFIX + name, value] as const);
   return {
@@ -52,6 +57,15 @@ export function toDeadLetter(letter: DeadLetterRecord): OutgoingRecord {
     value: record.value ?? Buffer.alloc(0),
     headers: { ...record.headers, ...Object.fromEntries(headers) },
   };
+}
+
+/** Returns the dead letter without what may be too large, the value above all. */
+export function withoutValue(letter: DeadLetterRecord): DeadLetterRecord {
+  const { record } = letter;
+  const value = record.value ?? Buffer.alloc(0);
+  const leftOut = { size: value.length, sha256: createHash('sha256').update(value).digest('hex') };
+  const key = record.key !== null && record.key.length > MAX_KEY_BYTES ? null : record.key;
+  return { ...letter, record: { ...record, key, value: null, headers: {} }, leftOut };
 }
 
 /** Returns the record that takes a dead letter away. */
@@ -72,6 +86,7 @@ const about = z.object({
   offset: z.string().regex(/^\d+$/),
   at: z.iso.datetime(),
   attempts: z.coerce.number().int().nonnegative(),
+  leftOut: z.object({ size: z.int(), sha256: z.string() }).optional(),
   fault: z.object({
     code: z.string(),
     message: z.string(),
@@ -85,15 +100,18 @@ function fromRecord({ key, value, headers, timestamp }: ReadRecord): DeadLetterR
   if (key === null || value === null) return undefined;
   const of = (name: string): Buffer | undefined => [headers[PREFIX + name] ?? []].flat()[0];
   const fields = ['connector', 'topic', 'partition', 'offset', 'at', 'attempts'];
-  let fault: unknown;
+  let json: { fault: unknown; leftOut?: unknown };
   try {
-    fault = JSON.parse(String(of('fault')));
+    json = {
+      fault: JSON.parse(String(of('fault'))),
+      leftOut: JSON.parse(String(of('left_out') ?? 'null')) ?? undefined,
+    };
   } catch {
     return undefined;
   }
-  const read = about.safeParse({ ...Object.fromEntries(fields.map((name) => [name, of(name)?.toString()])), fault });
+  const read = about.safeParse({ ...Object.fromEntries(fields.map((name) => [name, of(name)?.toString()])), ...json });
   if (!read.success) return undefined;
-  const { connector, topic, partition, offset, at, attempts } = read.data;
+  const { connector, topic, partition, offset, at, attempts, leftOut } = read.data;
   const own = Object.entries(headers).filter(([name]) => !name.startsWith(PREFIX));
   const record: ReadRecord = {
     topic,
@@ -104,7 +122,8 @@ function fromRecord({ key, value, headers, timestamp }: ReadRecord): DeadLetterR
     value: of('value') === undefined ? value : null,
     headers: Object.fromEntries(own),
   };
-  return { connector, record, fault: read.data.fault as Fault, attempts, deadAt: Date.parse(at) };
+  const letter = { connector, record, fault: read.data.fault as Fault, attempts, deadAt: Date.parse(at) };
+  return { ...letter, ...(leftOut !== undefined && { leftOut }) };
 }
 
 /** Collects the dead letters that stand, from all records of the topic in their order. */

@@ -1,6 +1,7 @@
 /** What kafkajs throws, as faults that name the setting. Knows the names of its errors and nothing else of it. */
 import { type Fault, type FaultCode, messageOf, Unreachable } from '../../src/model/fault.ts';
 import { type Endpoint, isTlsError, type SecureOptions, speaksTls, tlsFault } from '../tls.ts';
+import { Unreadable } from './codecs.ts';
 import { inOrder, setAside } from './seeds.ts';
 
 /** What a fault must know to name the settings concerned. */
@@ -70,6 +71,7 @@ export function judge(thrown: unknown, place: Place): Unreachable | Refused {
 
   const fault = (code: FaultCode, setting: string, suggestion: string): Unreachable =>
     new Unreachable({ code, message: `Kafka: ${reason}`, path: `${path}.${setting}`, suggestion }, error);
+  if (error instanceof Unreadable) return fault('destination-misconfigured', 'topic', error.suggestion);
   if (place.secure !== undefined && isTlsError(error))
     return new Unreachable(tlsFault(error, path, brokerOf(error, place)));
   if (error.name === 'KafkaJSSASLAuthenticationError' || type === 'SASL_AUTHENTICATION_FAILED')

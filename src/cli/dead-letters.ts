@@ -247,7 +247,13 @@ function fromWorker({ headers, key, value, ...letter }: WorkerDeadLetter): DeadL
   const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString();
   const base64 = (bytes: Uint8Array | null): string | null => bytes && Buffer.from(bytes).toString('base64');
   const texts = Object.entries(headers).map(([header, values]) => [header, [values].flat().map(text)] as const);
-  const record = value === null ? 'no value' : (textOf(value) ?? `base64 ${base64(value)}`);
+  const { leftOut } = letter;
+  const record =
+    leftOut !== undefined
+      ? `not kept: ${leftOut.size} bytes, SHA-256 ${leftOut.sha256}`
+      : value === null
+        ? 'no value'
+        : (textOf(value) ?? `base64 ${base64(value)}`);
   return {
     name,
     deadAt,
