@@ -180,6 +180,8 @@ export interface SourceHost {
   interrupt(): void;
   /** These partitions are this worker's now. */
   assigned(partitions: readonly number[]): void;
+  /** The records of these offsets, both included, were removed from the source before they were read. */
+  gap(partition: number, from: string, to: string): void;
   /** A record that is no event became a dead letter. */
   dead(groupId: string, fault: Fault): void;
   note(message: string): void;
@@ -193,7 +195,7 @@ export interface WorkerSource extends Source {
   generation(): number;
   /** Undefined while the worker is no member of its group. */
   partitions(): readonly number[] | undefined;
-  /** Returns how many records of its partitions are not settled. */
+  /** Returns how many records of its partitions are not settled; of all partitions while it is no member of its group. */
   lag(): number;
   /** Returns when the oldest open record was written, in ms since 1970. */
   openSince(): number | undefined;

@@ -121,7 +121,8 @@ export function createClient(options: ClientOptions): KafkaClient {
       administer(async (admin) => {
         const configEntries = Object.entries(config).map(([name, value]) => ({ name, value }));
         const created = await admin.createTopics({
-          waitForLeaders: true,
+          // kafkajs's own wait gives up where the broker that it asks does not know the topic yet.
+          waitForLeaders: false,
           timeout: options.requestTimeoutMs,
           topics: [{ topic: options.topic, numPartitions: partitions, replicationFactor, configEntries }],
         });

@@ -47,6 +47,8 @@ export function isRejoined(thrown: unknown): boolean {
   return ['REBALANCE_IN_PROGRESS', 'ILLEGAL_GENERATION', 'UNKNOWN_MEMBER_ID'].includes(protocolType(thrown) ?? '');
 }
 
+const METADATA_MS = 10_000;
+
 /** Joins the group, from the beginning of the topic where it has committed nothing. Throws Unreachable. */
 export async function joinGroup(options: MemberOptions, ports: MemberPorts): Promise<Member> {
   const { topic, groupId, sessionTimeoutMs } = options;
@@ -55,6 +57,8 @@ export async function joinGroup(options: MemberOptions, ports: MemberPorts): Pro
     sessionTimeout: sessionTimeoutMs,
     heartbeatInterval: heartbeatEvery(options),
     maxWaitTimeInMs: FETCH_MS,
+    // Partitions that were added are found within this time; kafkajs would look every five minutes.
+    metadataMaxAge: METADATA_MS,
     allowAutoTopicCreation: false,
     retry: { retries: READ_RETRIES, restartOnFailure: async () => false },
   });

@@ -1,4 +1,5 @@
 import type { SourceHost } from '../contract.ts';
+import type { ClientOptions } from './client.ts';
 import { judge } from './fault.ts';
 import { type Batch, isRebalance, isRejoined, joinGroup, type Member } from './member.ts';
 import { clientOptions } from './options.ts';
@@ -38,6 +39,8 @@ interface Generation {
 
 export interface MembershipPorts {
   readonly host: Pick<SourceHost, 'interrupt' | 'assigned'>;
+  /** The group is about to be joined. */
+  entering(client: ClientOptions): Promise<void>;
   assigned(partitions: readonly number[]): void;
   take(batch: Batch): Promise<void>;
 }
@@ -45,7 +48,7 @@ export interface MembershipPorts {
 export function createMembership(
   options: KafkaSourceOptions,
   groupId: string,
-  { host, assigned: tell, take }: MembershipPorts,
+  { host, entering, assigned: tell, take }: MembershipPorts,
 ): Membership {
   let member: Member | undefined;
   /** Why the group must be left and joined anew. */
@@ -79,6 +82,7 @@ export function createMembership(
     const proven = Promise.withResolvers<void>();
     const client = await clientOptions(options, 'source', signal);
     const { sessionTimeoutMs } = options;
+    await entering(client);
     const joined = await joinGroup(
       { ...client, groupId, sessionTimeoutMs },
       {

@@ -5,6 +5,7 @@ import type { Fault } from '../../src/model/fault.ts';
 import { type Report, Revoked, type SourceHost, type WorkerSource } from '../contract.ts';
 import { type DeadLetterRecord, RETRY_HEADER } from './dead-letter.ts';
 import { openDeadLetterTopic } from './dead-letter-topic.ts';
+import { createGapWatch, max } from './gaps.ts';
 import { heartbeatEvery } from './member.ts';
 import { createMembership } from './membership.ts';
 import { createOffsets, type OpenRecord } from './offsets.ts';
@@ -43,14 +44,29 @@ export function openKafkaSource(options: KafkaSourceOptions, host: SourceHost): 
   const deadLetters = openDeadLetterTopic(options, host.note);
   const offsets = createOffsets();
   const ends = new Map<number, bigint>();
+  const gaps = createGapWatch(host.gap);
+  /** Of all records of the topic, those that the group has not committed, as they were counted last. */
+  let uncommitted = 0;
+  let lastCommitted: ReadonlyMap<number, bigint> = new Map();
   let current: Current | undefined;
   let lastSeq = 0;
+  let learned = Promise.resolve();
 
   const membership = createMembership(options, groupId, {
     host,
-    assigned: (partitions) => void learnPositions(partitions),
-    take: (batch) =>
-      new Promise((resolve, reject) => {
+    async entering(client) {
+      lastCommitted = await committedBy(client, groupId);
+    },
+    assigned(partitions) {
+      gaps.restart();
+      learned = learnPositions(partitions);
+    },
+    async take(batch) {
+      // What the group had committed before this batch tells whether something before it was removed.
+      await learned;
+      const ended = membership.ended();
+      if (ended !== undefined) throw ended;
+      await new Promise<void>((resolve, reject) => {
         const { open, entries, unreadable } = sort(batch.records, connector, () => ++lastSeq);
         const timer = setInterval(() => batch.heartbeat().catch(membership.troubled), heartbeatEvery(options));
         current = {
@@ -63,19 +79,27 @@ export function openKafkaSource(options: KafkaSourceOptions, host: SourceHost): 
           },
         };
         ends.set(batch.partition, batch.end);
+        void gaps.passed(batch, async () => extentsOf(await clientOptions(options, 'source', membership.lease())));
         offsets.add(batch.partition, open, batch.next);
         host.wake();
-      }),
+      });
+    },
   });
 
   /** Only the numbers shown depend on it, and each batch brings them, too. */
   const learnPositions = async (partitions: readonly number[]): Promise<void> => {
     try {
       const client = await clientOptions(options, 'source', membership.lease());
+      const before = lastCommitted;
       const [extents, committed] = await Promise.all([extentsOf(client), committedBy(client, groupId)]);
       for (const { partition, low, high } of extents) {
         ends.set(partition, high);
-        if (partitions.includes(partition)) offsets.begin(partition, committed.get(partition) ?? low);
+        if (!partitions.includes(partition)) continue;
+        // kafkajs forgets what was committed where that is no longer there.
+        const from = committed.get(partition) ?? before.get(partition);
+        offsets.begin(partition, from ?? low);
+        // A group that has committed nothing begins with what is there.
+        if (from !== undefined) gaps.compare(partition, from, low);
       }
     } catch {
       // the next batch tells
@@ -148,11 +172,21 @@ export function openKafkaSource(options: KafkaSourceOptions, host: SourceHost): 
     lease: membership.lease,
     generation: membership.generation,
     partitions: membership.partitions,
-    lag: () => offsets.lag(membership.partitions() ?? [], ends),
+    lag() {
+      const partitions = membership.partitions();
+      return partitions === undefined ? uncommitted : offsets.lag(partitions, ends);
+    },
     openSince: offsets.oldest,
     async learn() {
       const client = await clientOptions(options, 'source', new AbortController().signal);
-      for (const { partition, high } of await extentsOf(client)) ends.set(partition, high);
+      const [extents, committed] = await Promise.all([extentsOf(client), committedBy(client, groupId)]);
+      let sum = 0n;
+      for (const { partition, low, high } of extents) {
+        ends.set(partition, high);
+        sum += high - max(committed.get(partition) ?? low, low);
+      }
+      uncommitted = Number(max(sum, 0n));
+      lastCommitted = committed;
     },
     async close() {
       // Leaving waits for the batch under way, which is given back meanwhile.

@@ -89,6 +89,8 @@ export interface Signals {
   'lane.state': { connector: string; state: LaneState };
   /** Of a worker: the partitions of the events topic that are its own now, for this connector. */
   'worker.assigned': { connector: string; partitions: readonly number[] };
+  /** Of a worker: the topic removed these records, from one offset to the other, before this connector had read them. */
+  'source.gap': { connector: string; topic: string; partition: number; from: string; to: string };
   'lane.note': { connector: string; message: string };
   'relay.crashed': { fault: Fault; restartInMs: number };
 }

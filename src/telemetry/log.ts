@@ -109,6 +109,15 @@ const LINES: { readonly [Name in SignalName]?: (payload: Signals[Name]) => Line 
     const which = assigned.partitions.join(', ') || 'none';
     return ['info', `${assigned.connector}: its partitions of the source: ${which}`, assigned];
   },
+  'source.gap'(gap) {
+    const { connector, topic, partition, from, to } = gap;
+    const sentence = `${connector}: the records ${from} to ${to} of ${topic}, partition ${partition}, were removed before they were read`;
+    return [
+      'error',
+      `${sentence} — where callbacks are received, run reconcile, or replay what the journal still holds`,
+      gap,
+    ];
+  },
   'lane.note': ({ connector, message }) => ['info', `${connector}: ${message}`, { connector }],
   'lane.unreachable': withFault('warn', 'waiting, nothing is lost'),
   'lane.recovered': (recovered) => ['info', `${recovered.connector}: delivering again`, recovered],

@@ -203,6 +203,14 @@ function laneMetrics({ lag, openSince, deadLetters }: LaneSources, clock: Clock,
       { 'lane.resync-failed': countConnector },
       BY_CONNECTOR,
     ),
+    bridge_source_gap_records_total: counter(
+      'Of a worker: records that the topic removed before this connector had read them.',
+      {
+        'source.gap': (counter, { connector, from, to }) =>
+          counter.inc({ connector }, Number(BigInt(to) - BigInt(from)) + 1),
+      },
+      BY_CONNECTOR,
+    ),
     bridge_end_to_end_seconds: histogram(
       'From the receipt of a callback to its delivery.',
       [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600, 3600],

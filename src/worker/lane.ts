@@ -42,6 +42,7 @@ export function startWorkerLane(
     wake: () => lane?.wake(),
     interrupt: () => lane?.interrupt(),
     assigned: (partitions) => signals.emit('worker.assigned', { connector, partitions }),
+    gap: (partition, from, to) => signals.emit('source.gap', { connector, topic: options.topic, partition, from, to }),
     dead: (groupId, fault) => signals.emit('lane.dead-letter', { connector, eventId: '', groupId, attempts: 0, fault }),
   });
   let groups: FollowedGroups | undefined;

@@ -55,6 +55,7 @@ const WELL: Series = {
   [lane('bridge_delivery_lag_events')]: flat(0),
   [lane('bridge_dead_letters')]: flat(0),
   bridge_quarantined: flat(0),
+  [lane('bridge_source_gap_records_total')]: flat(0),
   bridge_clock_skew_seconds: flat(0),
   bridge_event_time_ahead_total: flat(0),
   bridge_certificate_not_after_timestamp_seconds: flat(0),
@@ -240,6 +241,19 @@ const CASES: readonly Case[] = [
   { alert: 'BridgeQuarantine', when: 'a callback is kept', series: { bridge_quarantined: flat(1) } },
   { alert: 'BridgeQuarantine', when: 'it was mapped', series: { bridge_quarantined: blip(1, 5, 0) }, fires: [] },
 
+  {
+    alert: 'BridgeSourceGap',
+    when: 'three records are gone',
+    series: { [lane('bridge_source_gap_records_total')]: onceAt(28) },
+    fires: ['BridgeSourceGap index'],
+  },
+  {
+    alert: 'BridgeSourceGap',
+    when: 'it was long ago',
+    series: { [lane('bridge_source_gap_records_total')]: onceAt(1) },
+    at: '70m',
+    fires: [],
+  },
   { alert: 'BridgeClockDisagrees', when: 'it is an hour slow', series: { bridge_clock_skew_seconds: flat(3600) } },
   { alert: 'BridgeClockDisagrees', when: 'it is two hours fast', series: { bridge_clock_skew_seconds: flat(-7200) } },
   { alert: 'BridgeClockDisagrees', when: 'it was', series: { bridge_clock_skew_seconds: blip(3600, 5, 0) }, fires: [] },

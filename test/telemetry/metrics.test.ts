@@ -74,6 +74,7 @@ const EXPECTED: { readonly [Name in SignalName]: Expected<Name> } = {
       'bridge_delivery_retries_total{connector="c"}': 0,
       'bridge_dead_lettered_total{connector="c"}': 0,
       'bridge_restore_failures_total{connector="c"}': 0,
+      'bridge_source_gap_records_total{connector="c"}': 0,
     },
   },
   'config.refused': {
@@ -161,6 +162,10 @@ const EXPECTED: { readonly [Name in SignalName]: Expected<Name> } = {
   'lane.state': {
     payload: { connector: 'a', state: { kind: 'running' } },
     changes: { 'bridge_connector_up{connector="a"}': 1 },
+  },
+  'source.gap': {
+    payload: { connector: 'a', topic: 't', partition: 0, from: '14', to: '16' },
+    changes: { 'bridge_source_gap_records_total{connector="a"}': 3 },
   },
   'worker.assigned': { none: 'GET /api/status of a worker says so, and its lag is that of these' },
   'lane.note': { none: 'for people' },
