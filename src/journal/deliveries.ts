@@ -27,13 +27,7 @@ export interface JournalReport extends Pick<Report, 'upTo' | 'rewind' | 'release
 }
 
 /** The only writer of `lanes` and `deliveries`. Its works run inside a transaction of the caller. */
-export interface DeliveryWriter {
-  settle(report: JournalReport): void;
-  setPaused(connector: string, paused: boolean): void;
-  discard(connector: string, seqs?: readonly number[]): number;
-}
-
-export function createDeliveryWriter(connection: DatabaseSync, clock: Clock): DeliveryWriter {
+export function createDeliveryWriter(connection: DatabaseSync, clock: Clock) {
   const advance = connection.prepare(
     `INSERT INTO lanes (connector, cursor) VALUES (?, ?)
      ON CONFLICT (connector) DO UPDATE SET cursor = max(cursor, excluded.cursor)`,
@@ -54,7 +48,7 @@ export function createDeliveryWriter(connection: DatabaseSync, clock: Clock): De
   );
 
   return {
-    settle({ connector, upTo: cursor, waiting, dead, released, rewind: back }) {
+    settle({ connector, upTo: cursor, waiting, dead, released, rewind: back }: JournalReport): void {
       const now = clock.now();
       if (back) {
         rewind.run(cursor, connector);
@@ -69,8 +63,8 @@ export function createDeliveryWriter(connection: DatabaseSync, clock: Clock): De
       for (const seq of released) remove.run(connector, seq);
       advance.run(connector, cursor);
     },
-    setPaused: (connector, paused) => void pause.run(connector, paused ? 1 : 0),
-    discard(connector, seqs) {
+    setPaused: (connector: string, paused: boolean) => void pause.run(connector, paused ? 1 : 0),
+    discard(connector: string, seqs?: readonly number[]): number {
       if (seqs === undefined) return Number(discardAll.run(connector).changes);
       return seqs.reduce((sum, seq) => sum + Number(discardOne.run(connector, seq).changes), 0);
     },

@@ -3,7 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { CanonicalEvent, EventId } from '../model/event.ts';
 import type { Group } from '../model/group.ts';
 import type { GroupBuffer } from './groups.ts';
-import type { JournalEntry } from './reads.ts';
+import { type JournalEntry, type Row, takePage } from './reads.ts';
 
 export interface FoundGroups {
   readonly groups: readonly Group[];
@@ -11,28 +11,6 @@ export interface FoundGroups {
   readonly complete: boolean;
 }
 
-/** Reads what people look up, on any connection; every call is short. */
-export interface HistoryReader {
-  /** Returns the newest events, newest first; with `before` only those of a smaller seq. Fewer than `limit` when they are large. */
-  recent(limit: number, before?: number): JournalEntry[];
-  /**
-   * Returns the events of one group, as `recent` does, by the chain that links them; it ends at the first one that was
-   * pruned, or was recorded before events were linked. `before` is the seq of one of them.
-   */
-  ofGroup(groupId: string, limit: number, before?: number): JournalEntry[];
-  /** Returns the event of this id, where it is still there. */
-  byId(id: EventId): JournalEntry | undefined;
-  /** Returns the seq of the group's latest event, also when that was pruned; undefined when it had none since events are linked. */
-  latest(groupId: string): number | undefined;
-  /**
-   * Finds first the groups whose id starts with the text, then those whose id or name contains it in whatever case, each in
-   * the order of ids. It works in small steps that let callbacks pass between.
-   */
-  search(text: string, limit: number, signal: AbortSignal): Promise<FoundGroups>;
-}
-
-/** A page of the largest events must not need more memory than one of ordinary ones. */
-const PAGE_CHARACTERS = 4 * 1_048_576;
 /** The most steps that `ofGroup` takes to find where to begin when `before` is no event of the group. */
 const MAX_STEPS = 10_000;
 
@@ -43,24 +21,23 @@ const SCAN_GROUPS = 200_000;
 /** No text sorts after it. */
 const LAST_CHARACTER = '\u{10FFFF}';
 
-export interface HistoryOptions {
-  /** Given on the thread that writes the file, see groups.ts. */
-  readonly buffered?: GroupBuffer['buffered'];
-  /** The most groups that a search looks at. */
-  readonly scanGroups?: number;
-}
+export type HistoryReader = ReturnType<typeof createHistoryReader>;
 
+/**
+ * Reads what people look up, on any connection; every call is short. `buffered` is given on the thread that writes the file,
+ * see groups.ts; `scanGroups` is the most groups that a search looks at.
+ */
 export function createHistoryReader(
   connection: DatabaseSync,
-  { buffered = () => undefined, scanGroups = SCAN_GROUPS }: HistoryOptions = {},
-): HistoryReader {
+  options: { readonly buffered?: GroupBuffer['buffered']; readonly scanGroups?: number } = {},
+) {
+  const { buffered = () => undefined, scanGroups = SCAN_GROUPS } = options;
   const newest = connection.prepare('SELECT seq, event FROM events WHERE seq < ? ORDER BY seq DESC LIMIT ?');
   const link = connection.prepare('SELECT seq, previous FROM events WHERE seq = ? AND group_id = ?');
   const linked = connection.prepare('SELECT seq, event, previous FROM events WHERE seq = ? AND group_id = ?');
   const byId = connection.prepare('SELECT seq, event FROM events WHERE id = ?');
   const latest = connection.prepare('SELECT last_seq FROM groups WHERE group_id = ?');
 
-  // This program wrote the rows from values of these types: they are not checked a second time.
   const entry = (row: Row): JournalEntry => ({
     seq: row.seq as number,
     event: JSON.parse(row.event as string) as CanonicalEvent,
@@ -73,7 +50,7 @@ export function createHistoryReader(
     return previous === null || previous >= (row.seq as number) ? undefined : previous;
   };
 
-  /** The seq to begin with. */
+  /** Returns the seq of the newest event of the group that is older than `before`. */
   const beginning = (groupId: string, before: number | undefined): number | undefined => {
     if (before === undefined) return latestOf(groupId);
     const known = link.get(before, groupId);
@@ -85,45 +62,42 @@ export function createHistoryReader(
     }
     return seq;
   };
+  function* chain(groupId: string, limit: number, before: number | undefined): Generator<Row> {
+    let seq = beginning(groupId, before);
+    for (let left = limit; seq !== undefined && left > 0; left--) {
+      const row = linked.get(seq, groupId);
+      if (row === undefined) return;
+      yield row;
+      seq = previousIn(row);
+    }
+  }
 
   return {
-    recent(limit, before = Number.MAX_SAFE_INTEGER) {
-      const entries: JournalEntry[] = [];
-      let characters = 0;
-      for (const row of newest.iterate(before, limit)) {
-        entries.push(entry(row));
-        characters += (row.event as string).length;
-        if (characters >= PAGE_CHARACTERS) break;
-      }
-      return entries;
-    },
-    ofGroup(groupId, limit, before) {
-      const entries: JournalEntry[] = [];
-      let characters = 0;
-      let seq = beginning(groupId, before);
-      while (seq !== undefined && entries.length < limit && characters < PAGE_CHARACTERS) {
-        const row = linked.get(seq, groupId);
-        if (row === undefined) break;
-        entries.push(entry(row));
-        characters += (row.event as string).length;
-        seq = previousIn(row);
-      }
-      return entries;
-    },
-    byId(id) {
+    /** Returns the newest events, newest first; with `before` only those of a smaller seq. Fewer than `limit` when they are large. */
+    recent: (limit: number, before = Number.MAX_SAFE_INTEGER): JournalEntry[] =>
+      takePage(newest.iterate(before, limit), entry),
+    /**
+     * Returns the events of one group, as `recent` does, by the chain that links them; it ends at the first one that was
+     * pruned, or was recorded before events were linked. `before` is the seq of one of them.
+     */
+    ofGroup: (groupId: string, limit: number, before?: number): JournalEntry[] =>
+      takePage(chain(groupId, limit, before), entry),
+    /** Returns the event of this id, where it is still there. */
+    byId(id: EventId): JournalEntry | undefined {
       const row = byId.get(id);
       return row && entry(row);
     },
+    /** Returns the seq of the group's latest event, also when that was pruned; undefined when it had none since events are linked. */
     latest: latestOf,
     search: createGroupSearch(connection, buffered, scanGroups),
   };
 }
 
-function createGroupSearch(
-  connection: DatabaseSync,
-  buffered: GroupBuffer['buffered'],
-  scanGroups: number,
-): HistoryReader['search'] {
+/**
+ * Finds first the groups whose id starts with the text, then those whose id or name contains it in whatever case, each in
+ * the order of ids. It works in small steps that let callbacks pass between.
+ */
+function createGroupSearch(connection: DatabaseSync, buffered: GroupBuffer['buffered'], scanGroups: number) {
   const state = connection.prepare('SELECT state FROM groups WHERE group_id = ?');
   const prefixed = connection.prepare(
     'SELECT group_id, state FROM groups WHERE group_id >= ? AND group_id < ? ORDER BY group_id',
@@ -132,7 +106,7 @@ function createGroupSearch(
     `SELECT group_id, json_extract(state, '$.name') AS name FROM groups WHERE group_id >= ? AND group_id < ?
      ORDER BY group_id`,
   );
-  return async (text, limit, signal) => {
+  return async (text: string, limit: number, signal: AbortSignal): Promise<FoundGroups> => {
     const found = new Map<string, Group>();
     let left = scanGroups;
     /** Visits the groups from one id on, before another, in steps; false when it was cut short. */
@@ -172,5 +146,3 @@ function createGroupSearch(
     return { groups: [...found.values()].slice(0, limit), complete };
   };
 }
-
-type Row = Record<string, unknown>;

@@ -30,11 +30,22 @@ export function createDeliveryReader(connection: DatabaseSync) {
 }
 export type DeliveryReader = ReturnType<typeof createDeliveryReader>;
 
-/** A batch of the largest callbacks must not need more memory than one of ordinary ones. */
-const READ_CHARACTERS = 4 * 1_048_576;
+/** A page of the largest callbacks must not need more memory than one of ordinary ones. */
+const PAGE_CHARACTERS = 4 * 1_048_576;
 
 // Rows were written by this program from values of these types: they are not checked a second time.
-type Row = Record<string, unknown>;
+export type Row = Record<string, unknown>;
+/** Takes rows of events until their texts are a page; at least one if there is any. */
+export function takePage<T>(rows: Iterable<Row>, toEntry: (row: Row) => T): T[] {
+  const page: T[] = [];
+  let characters = 0;
+  for (const row of rows) {
+    page.push(toEntry(row));
+    characters += (row.event as string).length;
+    if (characters >= PAGE_CHARACTERS) break;
+  }
+  return page;
+}
 const headOf = (row: Row): EntryHead => ({
   seq: row.seq as number,
   id: row.id as string,
@@ -59,20 +70,9 @@ function readEntries(connection: DatabaseSync) {
     head: headSeq,
     /** Events up to this seq are in the merged groups that can be read. */
     merged: () => merged.get()?.seq as number,
-    /**
-     * Returns at most `limit` entries after `after` and up to `upTo`, in journal order; fewer when they are large, at least
-     * one if there is any.
-     */
-    read(after: number, limit: number, upTo = Number.MAX_SAFE_INTEGER): Entry[] {
-      const entries: Entry[] = [];
-      let characters = 0;
-      for (const row of whole.iterate(after, upTo, limit)) {
-        entries.push(entryOf(row));
-        characters += (row.event as string).length;
-        if (characters >= READ_CHARACTERS) break;
-      }
-      return entries;
-    },
+    /** Returns at most `limit` entries after `after` and up to `upTo`, in journal order; fewer when they are large. */
+    read: (after: number, limit: number, upTo = Number.MAX_SAFE_INTEGER): Entry[] =>
+      takePage(whole.iterate(after, upTo, limit), entryOf),
     /** Does as `read`, but fetches the text of an event only when somebody looks inside: `limit` alone says how many. */
     readHeads: (after: number, limit: number, upTo = Number.MAX_SAFE_INTEGER): Entry[] =>
       heads.all(after, upTo, limit).map((row) => {
@@ -104,10 +104,10 @@ function readLanes(connection: DatabaseSync) {
   const count = connection.prepare('SELECT count(*) AS n FROM deliveries WHERE connector = ? AND state = ?');
   const open = connection.prepare('SELECT state, fault FROM deliveries WHERE connector = ? AND seq = ?');
   const oldestWaiting = connection.prepare(
-    `SELECT received_at FROM deliveries JOIN events USING (seq)
+    `SELECT received_at AS at FROM deliveries JOIN events USING (seq)
      WHERE connector = ? AND state = 'waiting' ORDER BY seq LIMIT 1`,
   );
-  const oldestPending = connection.prepare('SELECT received_at FROM events WHERE seq > ? ORDER BY seq LIMIT 1');
+  const oldestPending = connection.prepare('SELECT received_at AS at FROM events WHERE seq > ? ORDER BY seq LIMIT 1');
   return {
     cursor: (connector: string) => (lane.get(connector)?.cursor as number | undefined) ?? 0,
     paused: (connector: string) => lane.get(connector)?.paused === 1,
@@ -127,9 +127,8 @@ function readLanes(connection: DatabaseSync) {
     },
     /** Returns when the oldest event was received (ms since 1970) that waits or comes after the cursor, if there is any. */
     openSince(connector: string, cursor: number): number | undefined {
-      const rows = [oldestWaiting.get(connector), oldestPending.get(cursor)];
-      const times = rows.flatMap((row) => (row === undefined ? [] : (row.received_at as number)));
-      return times.length === 0 ? undefined : Math.min(...times);
+      const found = [oldestWaiting.get(connector), oldestPending.get(cursor)].filter((row) => row !== undefined);
+      return found.length === 0 ? undefined : Math.min(...found.map(({ at }) => at as number));
     },
   };
 }

@@ -1,26 +1,45 @@
-import type { Holds, Report, Source, Waiting } from '../../connectors/contract.ts';
+import type { Holds, Source, Waiting } from '../../connectors/contract.ts';
 import type { Clock } from '../model/clock.ts';
 import type { JournalReport } from './deliveries.ts';
 import type { DeliveryReader } from './reads.ts';
-
-export interface JournalSourcePorts {
-  readonly reader: Pick<DeliveryReader, 'head' | 'merged' | 'read' | 'readHeads'>;
-  readonly clock: Pick<Clock, 'now' | 'elapsed'>;
-  post(report: JournalReport): void;
-}
 
 /**
  * The journal as one lane reads it. Merged groups are written late, so that a lane whose sink holds groups is given each
  * event only once the group that can be read holds it; and it is given no text that nobody looks into.
  */
-export function createJournalSource(connector: string, holds: Holds, ports: JournalSourcePorts): Source {
-  const { reader, clock, post } = ports;
+export function createJournalSource(
+  connector: string,
+  holds: Holds,
+  {
+    reader,
+    clock,
+    post,
+  }: {
+    readonly reader: Pick<DeliveryReader, 'head' | 'merged' | 'read' | 'readHeads'>;
+    readonly clock: Pick<Clock, 'now' | 'elapsed'>;
+    post(report: JournalReport): void;
+  },
+): Source {
   const end = holds === 'groups' ? reader.merged : reader.head;
   const read = holds === 'groups' ? reader.readHeads : reader.read;
   return {
     available: (after) => end() - after,
     next: (after, limit) => read(after, limit, end()),
-    settle: (report) => post(toJournalReport(connector, report, clock.now() - clock.elapsed())),
+    /** Entries are named by seq, since the thread that writes has their events; rows hold the wall clock. */
+    settle({ waiting, dead, ...report }) {
+      const epoch = clock.now() - clock.elapsed();
+      post({
+        ...report,
+        connector,
+        waiting: waiting.map(({ entry: { seq }, dueAt, attempts, fault }) => ({
+          seq,
+          attempts,
+          dueAt: Math.round(dueAt + epoch),
+          fault,
+        })),
+        dead: dead.map(({ entry: { seq }, attempts, fault }) => ({ seq, attempts, fault })),
+      });
+    },
   };
 }
 
@@ -36,22 +55,4 @@ export function waitingEntries(
 ): Waiting[] {
   const [now, elapsed] = [clock.now(), clock.elapsed()];
   return reader.waiting(connector).map((held) => ({ ...held, dueAt: elapsed + Math.min(held.dueAt - now, maxMs) }));
-}
-
-/** Names entries by seq: the thread that writes has their events. `epoch` makes wall-clock times of the lane's. */
-function toJournalReport(connector: string, report: Report, epoch: number): JournalReport {
-  const { upTo, rewind, waiting, dead, released } = report;
-  return {
-    connector,
-    upTo,
-    ...(rewind !== undefined && { rewind }),
-    waiting: waiting.map(({ entry, attempts, dueAt, fault }) => ({
-      seq: entry.seq,
-      attempts,
-      dueAt: Math.round(dueAt + epoch),
-      fault,
-    })),
-    dead: dead.map(({ entry, attempts, fault }) => ({ seq: entry.seq, attempts, fault })),
-    released,
-  };
 }
