@@ -21,24 +21,6 @@ export interface GroupSnapshot {
   readonly latest: number | null;
 }
 
-/** The groups of a journal that is open for writing: the table, and before it the buffer of what is not written yet. */
-export interface GroupBuffer {
-  /** Runs `work` in one transaction. What it merges counts when that is committed, and never did when it throws. */
-  transact<T>(work: () => T): T;
-  /** Returns the seq of the group's latest event. Only within `transact`. */
-  latest(groupId: string): number | null;
-  /** Merges an event that was appended with this seq. Only within `transact`. */
-  merge(event: CanonicalEvent, seq: number): void;
-  /** Returns the group as the buffer holds it; undefined when the table is up to date. */
-  buffered(groupId: string): GroupSnapshot | undefined;
-  /** Returns after how many milliseconds the buffer is to be written; undefined when it is empty. */
-  dueInMs(): number | undefined;
-  /** Writes the buffer and the watermark in one transaction. */
-  flush(): void;
-  /** Events up to this seq are in the table. */
-  watermark(): number;
-}
-
 /** Reading and parsing is most of the cost, so this many written groups stay in memory unless they are larger than this. */
 const CACHE_GROUPS = 5_000;
 const CACHE_CHARACTERS = 4_096;
@@ -59,68 +41,26 @@ interface Held extends GroupSnapshot {
   readonly characters: number;
 }
 
-export function openGroupBuffer({ connection, transact }: Database): GroupBuffer {
+export type GroupBuffer = ReturnType<typeof openGroupBuffer>;
+
+/** Opens the groups of a journal that is open for writing: the table, and before it the buffer of what is not written yet. */
+export function openGroupBuffer({ connection, transact }: Database) {
   const table = createGroupTable(connection);
-  const mark = connection.prepare('UPDATE merged SET seq = ?');
   const cache = createCache();
-  /** Committed events are merged here, and the table does not have it yet. */
-  const buffer = new Map<string, Held>();
-  /** The groups and the head of the transaction that is open. */
-  let open: { readonly touched: Map<string, Held>; head: number } | undefined;
-  /** The group that was looked up last: `latest` comes right before `merge`. */
-  let found: Held | undefined;
+  const mark = connection.prepare('UPDATE merged SET seq = ?');
   let watermark = Number(connection.prepare('SELECT seq FROM merged').get()?.seq);
-  let head = watermark;
+  const merging = createMerging(watermark, (groupId) => cache.get(groupId) ?? table.read(groupId));
+  const { buffer } = merging;
   let flushedAt = Number.NEGATIVE_INFINITY;
   let flushedGroups = 0;
 
-  const opened = (): NonNullable<typeof open> => {
-    if (open === undefined) throw new Error('groups are merged within a transaction only');
-    return open;
-  };
-  const find = (groupId: string): Held => {
-    if (found?.state.groupId !== groupId) {
-      found = opened().touched.get(groupId) ?? buffer.get(groupId) ?? cache.get(groupId) ?? table.read(groupId);
-    }
-    return found;
-  };
-
-  const during = <T>(run: (work: () => T) => T, work: () => T): T => {
-    if (open !== undefined) throw new Error('a transaction that merges groups is open already');
-    open = { touched: new Map(), head };
-    found = undefined;
-    try {
-      const result = run(work);
-      for (const [groupId, held] of open.touched) buffer.set(groupId, held);
-      head = open.head;
-      return result;
-    } finally {
-      open = undefined;
-    }
-  };
-  const merged = (event: CanonicalEvent, seq: number): void => {
-    const transaction = opened();
-    const current = find(event.subject);
-    const state = merge(current.state, event);
-    const changed = current.changed || state !== current.state;
-    found = { state, latest: seq, changed, characters: current.characters };
-    transaction.touched.set(event.subject, found);
-    transaction.head = seq;
-  };
-
-  const write = (): void => {
-    for (const [groupId, { state, latest, changed }] of buffer) {
-      if (!changed) {
-        table.link(groupId, latest);
-        continue;
-      }
-      buffer.set(groupId, { state, latest, changed, characters: table.put(groupId, state, latest) });
-    }
-    mark.run(head);
-  };
   const flush = (): void => {
-    if (open !== undefined) throw new Error('the groups of an open transaction cannot be written');
-    transact(write);
+    if (merging.isOpen()) throw new Error('the groups of an open transaction cannot be written');
+    const head = merging.head();
+    transact(() => {
+      for (const [groupId, held] of buffer) buffer.set(groupId, table.write(held));
+      mark.run(head);
+    });
     flushedAt = performance.now();
     flushedGroups = buffer.size;
     for (const held of buffer.values()) cache.put(held);
@@ -129,12 +69,11 @@ export function openGroupBuffer({ connection, transact }: Database): GroupBuffer
   };
 
   const after = connection.prepare('SELECT seq, event FROM events WHERE seq > ? ORDER BY seq LIMIT ?');
-  for (let rows = after.all(head, PAGE); rows.length > 0; rows = after.all(head, PAGE)) {
+  for (let rows = after.all(watermark, PAGE); rows.length > 0; rows = after.all(merging.head(), PAGE)) {
     // This program wrote the rows from values of this type: they are not checked a second time.
-    const mergeAll = (): void => {
-      for (const { seq, event } of rows) merged(JSON.parse(event as string) as CanonicalEvent, seq as number);
-    };
-    during((work) => work(), mergeAll);
+    merging.during(() => {
+      for (const { seq, event } of rows) merging.merge(JSON.parse(event as string) as CanonicalEvent, seq as number);
+    });
     try {
       flush();
     } catch {
@@ -143,30 +82,89 @@ export function openGroupBuffer({ connection, transact }: Database): GroupBuffer
   }
 
   return {
-    transact: (work) => during(transact, work),
-    latest: (groupId) => {
-      opened();
-      return find(groupId).latest;
-    },
-    merge: merged,
-    buffered: (groupId) => buffer.get(groupId),
-    dueInMs() {
-      if (head === watermark) return undefined;
+    /** Runs `work` in one transaction. What it merges counts when that is committed, and never did when it throws. */
+    transact: <T>(work: () => T): T => merging.during(() => transact(work)),
+    latest: merging.latest,
+    merge: merging.merge,
+    /** Returns the group as the buffer holds it; undefined when the table is up to date. */
+    buffered: (groupId: string): GroupSnapshot | undefined => buffer.get(groupId),
+    /** Returns after how many milliseconds the buffer is to be written; undefined when it is empty. */
+    dueInMs(): number | undefined {
+      if (merging.head() === watermark) return undefined;
       if (buffer.size >= MAX_BUFFERED) return 0;
       const pauseMs = Math.min(Math.max(flushedGroups * PER_GROUP_MS, MIN_FLUSH_MS), MAX_FLUSH_MS);
       return Math.max(0, flushedAt + pauseMs - performance.now());
     },
+    /** Writes the buffer and the watermark in one transaction. */
     flush,
+    /** Events up to this seq are in the table. */
     watermark: () => watermark,
   };
 }
 
+/** Merges events after the seq `head` into a buffer, a transaction at a time; `read` gives groups that are not in it. */
+function createMerging(head: number, read: (groupId: string) => Held) {
+  /** Committed events are merged here, and the table does not have it yet. */
+  const buffer = new Map<string, Held>();
+  /** The groups and the head of the transaction that is open. */
+  let open: { readonly touched: Map<string, Held>; head: number } | undefined;
+  /** The group that was looked up last: `latest` comes right before `merge`. */
+  let found: Held | undefined;
+
+  const opened = (): NonNullable<typeof open> => {
+    if (open === undefined) throw new Error('groups are merged within a transaction only');
+    return open;
+  };
+  const find = (groupId: string): Held => {
+    const { touched } = opened();
+    if (found?.state.groupId !== groupId) found = touched.get(groupId) ?? buffer.get(groupId) ?? read(groupId);
+    return found;
+  };
+  return {
+    buffer,
+    isOpen: () => open !== undefined,
+    /** Returns the seq of the latest event that is merged and committed. */
+    head: () => head,
+    /** Runs one transaction. What it merges comes into the buffer unless it throws. */
+    during<T>(run: () => T): T {
+      if (open !== undefined) throw new Error('a transaction that merges groups is open already');
+      open = { touched: new Map(), head };
+      found = undefined;
+      try {
+        const result = run();
+        for (const [groupId, held] of open.touched) buffer.set(groupId, held);
+        head = open.head;
+        return result;
+      } finally {
+        open = undefined;
+      }
+    },
+    /** Returns the seq of the group's latest event. Only within a transaction. */
+    latest: (groupId: string): number | null => find(groupId).latest,
+    /** Merges an event that was appended with this seq. Only within a transaction. */
+    merge(event: CanonicalEvent, seq: number): void {
+      const transaction = opened();
+      const current = find(event.subject);
+      found = become(current, merge(current.state, event), seq);
+      transaction.touched.set(event.subject, found);
+      transaction.head = seq;
+    },
+  };
+}
+
+const become = (held: Held, state: Group, latest: number | null): Held => ({
+  state,
+  latest,
+  changed: held.changed || state !== held.state,
+  characters: held.characters,
+});
+
 /** Mirrors a part of the table: the groups that were written last. */
-function createCache(): { get(groupId: string): Held | undefined; put(held: Held): void } {
+function createCache() {
   const cache = new Map<string, Held>();
   return {
-    get: (groupId) => cache.get(groupId),
-    put(held) {
+    get: (groupId: string) => cache.get(groupId),
+    put(held: Held): void {
       const { groupId } = held.state;
       cache.delete(groupId);
       if (held.characters > CACHE_CHARACTERS) return;
@@ -178,44 +176,31 @@ function createCache(): { get(groupId: string): Held | undefined; put(held: Held
   };
 }
 
-/** Groups without a journal of events: each is written as soon as it changes. */
-export interface GroupStore {
-  get(groupId: string): Group | undefined;
-  /** Joins these states into what is there; `null` marks a group as destroyed. One transaction, all or none. */
-  join(states: Iterable<{ readonly groupId: string; readonly group: Group | null }>): void;
-  /** Merges these events into what is there. One transaction, all or none. */
-  merge(events: Iterable<CanonicalEvent>): void;
-}
-
-export function createGroupStore({ connection, transact }: Database): GroupStore {
+/** Groups without a journal of events: each call is one transaction, all or none. */
+export function createGroupStore({ connection, transact }: Database) {
   const table = createGroupTable(connection);
-  const reader = createGroupReader(connection);
-  const change = (changes: (groups: { get(id: string): Group; set(group: Group): void }) => void): void =>
+  const change = (changeAll: (update: (groupId: string, by: (current: Group) => Group) => void) => void): void =>
     transact(() => {
-      const before = new Map<string, Group>();
-      const now = new Map<string, Group>();
-      const get = (groupId: string): Group => {
-        const known = now.get(groupId);
-        if (known !== undefined) return known;
-        const { state } = table.read(groupId);
-        before.set(groupId, state);
-        return state;
-      };
-      changes({ get, set: (group) => void now.set(group.groupId, group) });
-      for (const [groupId, group] of now) if (group !== before.get(groupId)) table.put(groupId, group, null);
+      const groups = new Map<string, Held>();
+      changeAll((groupId, by) => {
+        const held = groups.get(groupId) ?? table.read(groupId);
+        groups.set(groupId, become(held, by(held.state), null));
+      });
+      for (const held of groups.values()) if (held.changed) table.write(held);
     });
   return {
-    get: reader.get,
-    join: (states) =>
-      change(({ get, set }) => {
+    get: createGroupReader(connection).get,
+    /** Joins these states into what is there; `null` marks a group as destroyed. */
+    join: (states: Iterable<{ readonly groupId: string; readonly group: Group | null }>): void =>
+      change((update) => {
         for (const { groupId, group } of states) {
-          const current = get(groupId);
-          set(group === null ? { ...current, destroyed: true } : join(current, group));
+          update(groupId, (current) => (group === null ? { ...current, destroyed: true } : join(current, group)));
         }
       }),
-    merge: (events) =>
-      change(({ get, set }) => {
-        for (const event of events) set(merge(get(event.subject), event));
+    /** Merges these events into what is there. */
+    merge: (events: Iterable<CanonicalEvent>): void =>
+      change((update) => {
+        for (const event of events) update(event.subject, (current) => merge(current, event));
       }),
   };
 }
@@ -236,34 +221,27 @@ function createGroupTable(connection: DatabaseSync) {
       const latest = row.last_seq as number | null;
       return { state: JSON.parse(json) as Group, latest, changed: false, characters: json.length };
     },
-    /** Returns the length of the JSON that was written. */
-    put(groupId: string, state: Group, latest: number | null): number {
+    /** Returns the group with the length that was written; it counts as changed until the transaction is committed. */
+    write(held: Held): Held {
+      const { state, latest, changed } = held;
+      if (!changed) {
+        link.run(latest, state.groupId);
+        return held;
+      }
       const json = JSON.stringify(state);
-      put.run(groupId, json, latest);
-      return json.length;
+      put.run(state.groupId, json, latest);
+      return { ...held, characters: json.length };
     },
-    link: (groupId: string, latest: number | null) => void link.run(latest, groupId),
   };
 }
 
-/** The merged states. */
-export interface GroupReader {
-  get(groupId: string): Group | undefined;
-  /** Returns at most `limit` groups after the id `after` ('' for the first), in the order of ids. */
-  page(after: string, limit: number): Group[];
-  /** Returns ids of groups that are not destroyed, paged like `page`. */
-  livingIds(after: string, limit: number): string[];
-  count(): number;
-}
+export type GroupReader = ReturnType<typeof createGroupReader>;
 
 /**
  * Reads the table and, on the thread that writes it, what is `buffered`. `page`, `livingIds` and `count` may lack a group
  * that had its first event within the last second.
  */
-export function createGroupReader(
-  connection: DatabaseSync,
-  buffered: GroupBuffer['buffered'] = () => undefined,
-): GroupReader {
+export function createGroupReader(connection: DatabaseSync, buffered: GroupBuffer['buffered'] = () => undefined) {
   const get = connection.prepare('SELECT state FROM groups WHERE group_id = ?');
   const page = connection.prepare('SELECT state FROM groups WHERE group_id > ? ORDER BY group_id LIMIT ?');
   const living = connection.prepare(
@@ -272,14 +250,16 @@ export function createGroupReader(
   const count = connection.prepare('SELECT count(*) AS n FROM groups');
   const state = (row: Record<string, unknown>): Group => JSON.parse(row.state as string) as Group;
   return {
-    get(groupId) {
+    get(groupId: string): Group | undefined {
       const newer = buffered(groupId);
       if (newer !== undefined) return newer.state;
       const row = get.get(groupId);
-      return row === undefined ? undefined : state(row);
+      return row && state(row);
     },
-    page: (after, limit) => page.all(after, limit).map(state),
-    livingIds: (after, limit) => living.all(after, limit).map(({ group_id }) => group_id as string),
+    /** Returns at most `limit` groups after the id `after` ('' for the first), in the order of ids. */
+    page: (after: string, limit: number): Group[] => page.all(after, limit).map(state),
+    /** Returns ids of groups that are not destroyed, paged like `page`. */
+    livingIds: (after: string, limit: number) => living.all(after, limit).map(({ group_id }) => group_id as string),
     count: () => count.get()?.n as number,
   };
 }
