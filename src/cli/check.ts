@@ -6,7 +6,7 @@ import { isLoopback } from '../config/listeners.ts';
 import type { Config, ConnectorConfig } from '../config/schema.ts';
 import { deadLetterTopic, type Source } from '../config/source.ts';
 import { readCertificate } from '../http/certificate.ts';
-import { journalDoubts } from '../journal/volume.ts';
+import { journalDoubts } from '../journal/place.ts';
 import { systemClock } from '../model/clock.ts';
 import { BridgeError, describeFault, type Fault } from '../model/fault.ts';
 import { addCommand, configOption, openTo, requireConfig } from './options.ts';

@@ -1,52 +1,28 @@
-import { BridgeError, type Fault } from '../model/fault.ts';
-import { createCheckpointer } from './checkpoint.ts';
+import { BridgeError } from '../model/fault.ts';
 import type { Database } from './database.ts';
-import { createFailure } from './failure.ts';
-import { createGathering, type Gathered, type Work } from './gather.ts';
-import { isBusy, lockedFault } from './lock.ts';
-import { createSyncQueue } from './sync-queue.ts';
-import { createWriteBehind, type WriteBehindBuffer } from './write-behind.ts';
+import { createFailure, type Failure, type FailurePorts, type Write } from './failure.ts';
+import type { GroupBuffer } from './groups.ts';
+import { lockedFault } from './lock.ts';
+import { isBusy } from './sqlite.ts';
+import { createSyncQueue } from './sync.ts';
 
-/**
- * Group commit: writes that gather within one turn of the event loop share one transaction, and transactions share syncs of
- * the log (see sync-queue.ts). The thread goes on meanwhile.
- */
-export interface Committer {
-  /** Runs `work` inside the next transaction; resolves with its result once that is on disk. Throws a BridgeError. */
-  write<T>(work: () => T): Promise<T>;
-  /** Runs `work` inside some transaction soon, with others' if there are any; kept and tried again while that fails. */
-  defer(work: () => void): void;
-  /** Writes the write-behind buffer now, if it can be written. */
-  flush(): void;
-  /** Writes what is still there; then refuses more. Returns false when the disk may have refused a part of the log. */
-  close(): boolean;
-}
-
-export interface CommitPorts {
-  /** Runs `work` in one transaction: all of it or nothing. */
-  transact<T>(work: () => T): T;
+export interface CommitPorts extends FailurePorts {
   /** Called after each commit; what it returns is called when the writes are on disk, with the time it took. */
   committed(writes: number): (ms: number) => void;
-  /** Writes fail from now on, until `recovered`. */
-  failed(fault: Fault): void;
-  /** After a failure, a write as large as a callback succeeded. */
-  recovered(): void;
-  readonly buffer: WriteBehindBuffer;
+  /** What may be written after a commit, in a transaction of its own, while the log is being synced: nobody waits for it. */
+  readonly buffer: Pick<GroupBuffer, 'dueInMs' | 'flush'>;
   /** The write-behind buffer is written. */
   flushed(): void;
 }
 
-export function createCommitter(database: Database, ports: CommitPorts): Committer {
-  const checkpointer = createCheckpointer(database);
-  const failure = createFailure(database, checkpointer, ports);
-  const syncs = createSyncQueue(database, checkpointer, failure);
-  const writeBehind = createWriteBehind(ports.buffer, {
-    blocked: () => failure.blocked() !== undefined,
-    flushed: ports.flushed,
-    failed: (thrown) => {
-      if (!isBusy(thrown)) failure.refuse([], thrown);
-    },
-  });
+/**
+ * Group commit: writes that gather within one turn of the event loop share one transaction, and transactions share syncs of
+ * the log (see sync.ts). The thread goes on meanwhile.
+ */
+export function createCommitter(database: Database, ports: CommitPorts) {
+  const failure = createFailure(database, ports);
+  const syncs = createSyncQueue(database, failure);
+  const writeBehind = createWriteBehind(ports, failure);
   let closed = false;
 
   const commit = (): void => {
@@ -89,7 +65,7 @@ export function createCommitter(database: Database, ports: CommitPorts): Committ
   };
 
   /** Cursors have room where new events have none, so they are tried without those; false when that fails, too. */
-  const commitAlone = (deferred: readonly Work[]): boolean => {
+  const commitAlone = (deferred: Gathered['deferred']): boolean => {
     try {
       ports.transact(() => deferred.map((work) => work()));
     } catch {
@@ -101,14 +77,18 @@ export function createCommitter(database: Database, ports: CommitPorts): Committ
   };
 
   return {
+    /** Runs `work` inside the next transaction; resolves with its result once that is on disk. Throws a BridgeError. */
     write: <T>(work: () => T) =>
       new Promise<T>((resolve, reject) => {
         if (closed) reject(new BridgeError({ code: 'stopping', message: 'the bridge is stopping' }));
         else gathering.add({ work, resolve: (result) => resolve(result as T), reject });
       }),
+    /** Runs `work` inside some transaction soon, with others' if there are any; kept and tried again while that fails. */
     defer: gathering.defer,
-    flush: writeBehind.flush,
-    close() {
+    /** Writes the write-behind buffer now, if it can be written. */
+    flush: () => writeBehind.run(true),
+    /** Writes what is still there; then refuses more. Returns false when the disk may have refused a part of the log. */
+    close(): boolean {
       closed = true;
       gathering.close();
       commit();
@@ -116,6 +96,118 @@ export function createCommitter(database: Database, ports: CommitPorts): Committ
       syncs.close();
       failure.close();
       return failure.blocked() === undefined;
+    },
+  };
+}
+
+interface Gathered {
+  /** Somebody waits for these. */
+  readonly writes: readonly Write[];
+  /** These may come late, but nobody would bring them again. */
+  readonly deferred: readonly (() => void)[];
+}
+
+/** The most that deferred work waits for a transaction. */
+const DEFER_MS = 100;
+/** The time after which what could not be written is tried again. */
+const RETRY_MS = 1_000;
+const LOCKED_STEP_MS = 25;
+const LOCKED_MS = 1_000;
+
+/** Gathers what is to be committed together, and says when: `commit` is to take it. */
+function createGathering(commit: () => void) {
+  let writes: Write[] = [];
+  let deferred: (() => void)[] = [];
+  let turn: NodeJS.Immediate | undefined;
+  let timer: NodeJS.Timeout | undefined;
+  /** When the lock was met that is waited for, and the next try. */
+  let locked: { readonly since: number; readonly timer: NodeJS.Timeout } | undefined;
+  let closed = false;
+
+  const clear = (): void => {
+    clearImmediate(turn);
+    clearTimeout(timer);
+    turn = undefined;
+    timer = undefined;
+  };
+  return {
+    add(write: Write): void {
+      writes.push(write);
+      if (locked === undefined) turn ??= setImmediate(commit);
+    },
+    defer(work: () => void): void {
+      deferred.push(work);
+      if (turn === undefined && locked === undefined && !closed) timer ??= setTimeout(commit, DEFER_MS);
+    },
+    take(): Gathered {
+      clear();
+      const gathered = { writes, deferred };
+      writes = [];
+      deferred = [];
+      return gathered;
+    },
+    /** Takes deferred work back, and tries again after a while. */
+    keep(late: Gathered['deferred']): void {
+      if (late.length === 0) return;
+      deferred = [...late, ...deferred];
+      if (!closed) timer ??= setTimeout(commit, RETRY_MS);
+    },
+    /**
+     * Takes everything back while another program has the journal locked, and tries again soon, for a second in all; then
+     * returns false. The thread goes on between the tries.
+     */
+    waitForLock(gathered: Gathered): boolean {
+      const since = locked?.since ?? performance.now();
+      if (closed || performance.now() - since > LOCKED_MS) return false;
+      writes = [...gathered.writes, ...writes];
+      deferred = [...gathered.deferred, ...deferred];
+      locked = { since, timer: setTimeout(commit, LOCKED_STEP_MS) };
+      return true;
+    },
+    /** The journal was not locked, or is not waited for any longer. */
+    unlocked(): void {
+      locked = undefined;
+    },
+    close(): void {
+      closed = true;
+      clear();
+      clearTimeout(locked?.timer);
+    },
+  };
+}
+
+function createWriteBehind({ buffer, flushed }: CommitPorts, failure: Failure) {
+  let timer: NodeJS.Timeout | undefined;
+  let closed = false;
+
+  const runIn = (ms: number): void => {
+    if (!closed) timer = setTimeout(run, ms);
+  };
+  /** Writes the buffer when that is due, or forced, and the journal can be written; else sets a timer for it. */
+  const run = (force = false): void => {
+    clearTimeout(timer);
+    const dueInMs = buffer.dueInMs();
+    if (dueInMs === undefined) return;
+    const blocked = failure.blocked() !== undefined;
+    if (blocked || (dueInMs > 0 && !force)) {
+      runIn(blocked ? RETRY_MS : dueInMs);
+      return;
+    }
+    try {
+      buffer.flush();
+    } catch (thrown) {
+      if (!isBusy(thrown)) failure.refuse([], thrown);
+      runIn(RETRY_MS);
+      return;
+    }
+    flushed();
+  };
+  return {
+    run,
+    /** Flushes; then sets no timer any more. */
+    close(): void {
+      closed = true;
+      run(true);
     },
   };
 }

@@ -1,26 +1,12 @@
-import {
-  chmodSync,
-  closeSync,
-  existsSync,
-  lstatSync,
-  mkdirSync,
-  openSync,
-  readlinkSync,
-  realpathSync,
-  renameSync,
-  statSync,
-} from 'node:fs';
-import { basename, dirname, join, resolve } from 'node:path';
+import { closeSync, existsSync, openSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import { BridgeError, messageOf } from '../model/fault.ts';
-import { checkIntegrity, Damaged, repairIndexes } from './integrity.ts';
-import { lockJournal, resultCode } from './lock.ts';
+import { lockJournal } from './lock.ts';
 import { type Log, openLog, rewriteLog } from './log.ts';
 import { MIGRATIONS } from './migrations.ts';
-import { createPlace, type Place, syncFolder } from './place.ts';
-
-/** Not imported: on Node 22 the warning that it is experimental would come before anybody could leave it out. */
-const sqlite = process.getBuiltinModule('node:sqlite');
+import { createPlace, moveAside, type Place, preparePlace, sizeOf, syncFolder } from './place.ts';
+import { isCorrupt, journalError, pragma, sqlite } from './sqlite.ts';
 
 /** The bridge's own number, so that another program's SQLite file is not taken for a journal ('gsbj'). */
 const APPLICATION_ID = 0x67_73_62_6a;
@@ -56,10 +42,7 @@ export interface DatabaseOptions {
 export function openDatabase(path: string, options: DatabaseOptions = {}): Database {
   let lock: { close(): void } | undefined;
   try {
-    makeFolder(dirname(resolve(path)));
-    const file = realPath(path);
-    makeFolder(dirname(file));
-    for (const suffix of ['', '-wal', '-shm', '.lock']) closeToOthers(file + suffix);
+    const file = preparePlace(path);
     lock = lockJournal(file);
     return openLocked(path, file, options, lock);
   } catch (thrown) {
@@ -83,24 +66,21 @@ function openLocked(path: string, file: string, options: DatabaseOptions, lock: 
   try {
     opened = connect(file, options);
   } catch (thrown) {
-    if (!isDamage(thrown)) throw thrown;
+    if (!(thrown instanceof Damaged || isCorrupt(thrown))) throw thrown;
     // `connect` has left the files as they were.
     setAside(messageOf(thrown));
     opened = connect(file, options);
   }
   const { connection, guard } = opened;
   syncFolder(dirname(file));
-  const pages = connection.prepare('PRAGMA page_count');
-  const free = connection.prepare('PRAGMA freelist_count');
-  const most = connection.prepare('PRAGMA max_page_count');
-  const number = (row: Record<string, unknown> | undefined): number => Number(Object.values(row ?? {})[0]);
+  const number = (name: string): number => Number(pragma(connection, name));
   const log = openLog(file);
   return {
     file,
     connection,
     log,
     transact: createTransact(connection),
-    fill: () => (number(pages.get()) - number(free.get())) / number(most.get()),
+    fill: () => (number('page_count') - number('freelist_count')) / number('max_page_count'),
     place: createPlace(path, file, connection),
     close({ keepLog = false } = {}) {
       log.close();
@@ -161,23 +141,6 @@ function rollBack(file: string): void {
   }
 }
 
-const SQLITE_CORRUPT = 11;
-const SQLITE_NOTADB = 26;
-
-function isDamage(thrown: unknown): boolean {
-  return thrown instanceof Damaged || [SQLITE_CORRUPT, SQLITE_NOTADB].includes(resultCode(thrown) ?? 0);
-}
-
-/** Renames the file and its log to a name that says when. */
-function moveAside(file: string): string {
-  const setAside = `${file}.damaged-${new Date().toISOString().replaceAll(':', '-')}`;
-  for (const suffix of ['', '-wal', '-shm', '-journal']) {
-    if (existsSync(file + suffix)) renameSync(file + suffix, setAside + suffix);
-  }
-  syncFolder(dirname(file));
-  return setAside;
-}
-
 /** Opens a connection that only reads: the relay's, beside the one that writes. */
 export function openReader(file: string): DatabaseSync {
   const connection = new sqlite.DatabaseSync(file, { readOnly: true });
@@ -197,12 +160,63 @@ function examine(connection: DatabaseSync, file: string): string | undefined {
   return tables.n === 0 ? undefined : checkIntegrity(connection, statSync(file).size);
 }
 
+class Damaged extends Error {}
+
+/** Larger files are checked only where the bridge reads and writes first: a start must not take minutes. */
+const WHOLE_CHECK_BYTES = 256 * 1_048_576;
+
+/** What SQLite says of an index whose tree is whole. */
+const OF_AN_INDEX =
+  /^(row .* missing from|wrong # of entries in|non-unique entry in|rowid not at end-of-record for .* of) index /;
+
+/**
+ * Throws where the file is damaged. Returns what is wrong when only an index does not match its table: that loses nothing, but
+ * a callback would be taken for a duplicate that is not there.
+ */
+function checkIntegrity(connection: DatabaseSync, bytes: number): string | undefined {
+  if (bytes <= WHOLE_CHECK_BYTES) {
+    const found = connection
+      .prepare('PRAGMA integrity_check')
+      .all()
+      .map((row) => String(Object.values(row)[0]));
+    const damage = found.find((line) => line !== 'ok' && !OF_AN_INDEX.test(line));
+    if (damage !== undefined) throw new Damaged(damage);
+    return found[0] === 'ok' ? undefined : found[0];
+  }
+  const count = (of: string): number => connection.prepare(`SELECT count(*) AS n FROM ${of}`).get()?.n as number;
+  for (const ends of ['ORDER BY seq LIMIT 1000', 'ORDER BY seq DESC LIMIT 1000']) {
+    connection.prepare(`SELECT sum(length(event)) FROM (SELECT event FROM events ${ends})`).get();
+    const lost = count(
+      `(SELECT seq, id FROM events NOT INDEXED ${ends}) AS newest
+       WHERE (SELECT seq FROM events WHERE id = newest.id) IS NOT newest.seq`,
+    );
+    if (lost > 0) return `${lost} events missing from the index of their ids`;
+  }
+  count('lanes');
+  // Counting a column that no index has reads the table itself.
+  const rows = connection.prepare('SELECT count(attempts) AS n FROM deliveries NOT INDEXED').get()?.n;
+  const indexed = count('deliveries INDEXED BY deliveries_by_seq');
+  return rows === indexed ? undefined : `${indexed} of ${rows} deliveries in the index of their events`;
+}
+
+/** Makes all indexes anew; throws where that does not help. */
+function repairIndexes(connection: DatabaseSync): void {
+  connection.exec('REINDEX');
+  const found = pragma(connection, 'quick_check(1)');
+  if (found !== 'ok') throw new Damaged(String(found));
+}
+
 function prepare(connection: DatabaseSync, file: string): void {
   // Invariant 1: with FULL each commit would sync the log itself, and block the thread meanwhile; with NORMAL it does not, and
   // commit.ts syncs it before anything is called recorded. Checkpoints sync either way, so the file is never inconsistent.
   connection.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY');
-  assert(connection, file, 'journal_mode', 'wal');
-  assert(connection, file, 'synchronous', 1);
+  for (const [name, wanted] of [
+    ['journal_mode', 'wal'],
+    ['synchronous', 1],
+  ] as const) {
+    const found = pragma(connection, name);
+    if (found !== wanted) throw unusable(file, `PRAGMA ${name} is ${String(found)}, not ${wanted}`);
+  }
   if (pragma(connection, 'application_id') !== APPLICATION_ID)
     connection.exec(`PRAGMA application_id = ${APPLICATION_ID}`);
   const version = Number(pragma(connection, 'user_version'));
@@ -228,52 +242,7 @@ function createTransact(connection: DatabaseSync): Database['transact'] {
   };
 }
 
-function sizeOf(file: string): number {
-  return statSync(file, { throwIfNoEntry: false })?.size ?? 0;
-}
-
-/** Where symbolic links lead, also when nothing is there yet. */
-function realPath(path: string): string {
-  const folder = realpathSync(dirname(resolve(path)));
-  const file = join(folder, basename(path));
-  const isLink = lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink() === true;
-  if (!isLink) return file;
-  return existsSync(file) ? realpathSync(file) : realPath(resolve(folder, readlinkSync(file)));
-}
-
-/** Makes the folder, and syncs each new one in its parent: a power cut would lose it with all that it holds. */
-function makeFolder(folder: string): void {
-  const first = mkdirSync(folder, { recursive: true, mode: 0o700 });
-  if (first === undefined) return;
-  for (let made = folder; made.length >= first.length; made = dirname(made)) syncFolder(dirname(made));
-}
-
-/** A journal holds what people wrote; and whoever may read its files may lock them. */
-function closeToOthers(file: string): void {
-  const found = statSync(file, { throwIfNoEntry: false });
-  if (found === undefined || (found.mode & 0o077) === 0) return;
-  try {
-    chmodSync(file, found.mode & 0o700);
-  } catch {
-    // It belongs to another user, who decides.
-  }
-}
-
 function unusable(file: string, reason: string): BridgeError {
-  return new BridgeError({
-    code: 'journal-unusable',
-    path: 'journal.file',
-    message: `the journal ${file} cannot be used: ${reason}`,
-    suggestion: 'nothing was changed in it; move it away or set journal.file to another file',
-  });
-}
-
-function pragma(connection: DatabaseSync, name: string): unknown {
-  const row = connection.prepare(`PRAGMA ${name}`).get();
-  return row === undefined ? undefined : Object.values(row)[0];
-}
-
-function assert(connection: DatabaseSync, file: string, name: string, wanted: unknown): void {
-  const found = pragma(connection, name);
-  if (found !== wanted) throw unusable(file, `PRAGMA ${name} is ${String(found)}, not ${String(wanted)}`);
+  const suggestion = 'nothing was changed in it; move it away or set journal.file to another file';
+  return journalError('journal-unusable', `the journal ${file} cannot be used: ${reason}`, suggestion);
 }

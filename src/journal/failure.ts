@@ -1,7 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { BridgeError, type Fault, messageOf } from '../model/fault.ts';
-import type { Checkpointer } from './checkpoint.ts';
 import type { Database } from './database.ts';
+import { journalError } from './sqlite.ts';
 
 /** Somebody waits for this work to be on disk. */
 export interface Write {
@@ -9,6 +9,21 @@ export interface Write {
   resolve(result: unknown): void;
   reject(reason: BridgeError): void;
 }
+
+export interface FailurePorts {
+  /** Runs `work` in one transaction: all of it or nothing. */
+  transact<T>(work: () => T): T;
+  /** Writes fail from now on, until `recovered`. */
+  failed(fault: Fault): void;
+  /** After a failure, a write as large as a callback succeeded. */
+  recovered(): void;
+}
+
+/** The time between two tries. */
+const PROBE_MS = 1_000;
+const PROBE_BYTES = 65_536;
+
+export type Failure = ReturnType<typeof createFailure>;
 
 /**
  * A journal that cannot write: from the first write that is refused until a probe as large as a callback succeeds. Three
@@ -18,44 +33,33 @@ export interface Write {
  * - place: the file is not at its path any more.
  * - lock: another program has it locked, and did not let go.
  */
-export interface Failure {
-  /** Rejects these writes and, unless that is said already, says that writes fail from now on. */
-  refuse(writes: readonly Write[], thrown: unknown): void;
-  block(why: Why, thrown: unknown): void;
-  /** Returns why nothing is to be committed; undefined when it may be tried. */
-  blocked(): { readonly thrown: unknown } | undefined;
-  close(): void;
-}
-
-type Why = 'log' | 'place' | 'lock';
-
-export interface FailurePorts {
-  transact<T>(work: () => T): T;
-  failed(fault: Fault): void;
-  recovered(): void;
-}
-
-/** The time between two tries. */
-const PROBE_MS = 1_000;
-const PROBE_BYTES = 65_536;
-
-export function createFailure(database: Database, checkpointer: Checkpointer, ports: FailurePorts): Failure {
-  const { log } = database;
-  const probe = createProbe(database.connection, ports.transact);
+export function createFailure({ connection, log, place }: Database, ports: FailurePorts) {
+  type Why = 'log' | 'place' | 'lock';
+  const probe = createProbe(connection, ports.transact);
+  const truncate = connection.prepare('PRAGMA wal_checkpoint(TRUNCATE)');
   let blocked: { readonly why: Why; readonly thrown: unknown } | undefined;
   let timer: NodeJS.Timeout | undefined;
   let closed = false;
 
+  /**
+   * Writes the log again, since the disk may have refused a part of it, then copies all of it and begins a new one. Returns
+   * false when a reader is in the way. Throws when the disk refuses.
+   */
+  const mend = (): boolean => {
+    log.rewrite();
+    return truncate.get()?.busy === 0;
+  };
+
   const tryAgain = (): void => {
     timer = setTimeout(tryAgain, PROBE_MS);
     try {
-      database.place.verify();
+      place.verify();
     } catch {
       saveRecorded();
       return;
     }
     try {
-      if (blocked?.why === 'log' && !checkpointer.mend()) return;
+      if (blocked?.why === 'log' && !mend()) return;
       if (blocked?.why !== 'lock') blocked = undefined;
       probe();
       log.syncNow();
@@ -71,26 +75,28 @@ export function createFailure(database: Database, checkpointer: Checkpointer, po
 
   const saveRecorded = (): void => {
     try {
-      database.place.save(checkpointer.mend);
+      place.save(mend);
     } catch {
       // It is tried again with the next look at the place.
     }
   };
 
   return {
-    refuse(writes, thrown) {
+    /** Rejects these writes and, unless that is said already, says that writes fail from now on. */
+    refuse(writes: readonly Write[], thrown: unknown): void {
       const error = thrown instanceof BridgeError ? thrown : unwritable(thrown);
       for (const { reject } of writes) reject(error);
       if (timer !== undefined || closed) return;
       timer = setTimeout(tryAgain, PROBE_MS);
       ports.failed(error.fault);
     },
-    block(why, thrown) {
+    block(why: Why, thrown: unknown): void {
       // A log that the disk refused has to be mended, whatever else comes.
       blocked = { why: blocked?.why === 'log' ? 'log' : why, thrown };
     },
+    /** Returns why nothing is to be committed; undefined when it may be tried. */
     blocked: () => blocked,
-    close() {
+    close(): void {
       closed = true;
       clearTimeout(timer);
     },
@@ -108,13 +114,6 @@ function createProbe(connection: DatabaseSync, transact: FailurePorts['transact'
 }
 
 function unwritable(thrown: unknown): BridgeError {
-  return new BridgeError(
-    {
-      code: 'journal-unwritable',
-      path: 'journal.file',
-      message: 'the callback cannot be recorded',
-      suggestion: `make room on the journal’s disk, or raise journal.maxBytes (${messageOf(thrown)})`,
-    },
-    thrown,
-  );
+  const suggestion = `make room on the journal’s disk, or raise journal.maxBytes (${messageOf(thrown)})`;
+  return journalError('journal-unwritable', 'the callback cannot be recorded', suggestion, thrown);
 }

@@ -1,9 +1,7 @@
 import { closeSync, openSync, readFileSync, statSync } from 'node:fs';
 import type { DatabaseSync } from 'node:sqlite';
-import { BridgeError } from '../model/fault.ts';
-
-/** Not imported: on Node 22 the warning that it is experimental would come before anybody could leave it out. */
-const sqlite = process.getBuiltinModule('node:sqlite');
+import type { BridgeError } from '../model/fault.ts';
+import { isBusy, journalError, sqlite } from './sqlite.ts';
 
 /**
  * Takes a lock that the system releases however the process ends: an open write transaction on a file beside the journal.
@@ -33,17 +31,11 @@ function refuseHardLinks(file: string): void {
   if (holder !== undefined) throw inUse(`process ${holder} has the journal ${file} open under another name`);
 }
 
-function inUse(message: string): BridgeError {
-  return new BridgeError({
-    code: 'journal-in-use',
-    path: 'journal.file',
-    message,
-    suggestion: 'stop it, or give this one a journal.file of its own',
-  });
-}
+const inUse = (message: string): BridgeError =>
+  journalError('journal-in-use', message, 'stop it, or give this one a journal.file of its own');
 
 /** Returns the processes that hold a lock on one of these files, as far as Linux tells. */
-export function lockHolders(...files: readonly string[]): number[] {
+function lockHolders(...files: readonly string[]): number[] {
   const inodes = files.flatMap((file) => statSync(file, { throwIfNoEntry: false })?.ino ?? []);
   let locks = '';
   try {
@@ -63,32 +55,7 @@ export function lockHolders(...files: readonly string[]): number[] {
 export function lockedFault(file: string, cause: unknown): BridgeError {
   const holders = lockHolders(file, `${file}-shm`);
   const who = holders.length > 0 ? `process ${holders.join(', ')}` : 'another program';
-  return new BridgeError(
-    {
-      code: 'journal-unwritable',
-      path: 'journal.file',
-      message: `the callback cannot be recorded: ${who} has the journal locked`,
-      suggestion: `end it, and the bridge goes on by itself (fuser ${file} ${file}-shm names it)`,
-    },
-    cause,
-  );
-}
-
-const SQLITE_BUSY = 5;
-const SQLITE_FULL = 13;
-
-/** Returns whether SQLite waited in vain for a lock that another connection holds. */
-export function isBusy(thrown: unknown): boolean {
-  return resultCode(thrown) === SQLITE_BUSY;
-}
-
-/** Returns whether there was no room, on the disk or below journal.maxBytes. */
-export function isFull(thrown: unknown): boolean {
-  return resultCode(thrown) === SQLITE_FULL;
-}
-
-/** Returns SQLite's primary result code. */
-export function resultCode(thrown: unknown): number | undefined {
-  const { errcode } = thrown as { errcode?: unknown };
-  return typeof errcode === 'number' ? errcode & 0xff : undefined;
+  const message = `the callback cannot be recorded: ${who} has the journal locked`;
+  const suggestion = `end it, and the bridge goes on by itself (fuser ${file} ${file}-shm names it)`;
+  return journalError('journal-unwritable', message, suggestion, cause);
 }

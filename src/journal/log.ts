@@ -1,61 +1,51 @@
 import { closeSync, fdatasync, fdatasyncSync, openSync, readSync, writeSync } from 'node:fs';
-import { endianness } from 'node:os';
-
-/**
- * SQLite's write-ahead log, synced beside the thread that commits. A commit has appended to the log; what was committed
- * before `sync` was called is on disk once it resolves. Syncs may overlap.
- */
-export interface Log {
-  /** Rejects when the disk refuses: nothing that waits for it may be called recorded. */
-  sync(): Promise<void>;
-  syncNow(): void;
-  /** Writes what the log holds again, and syncs it: see `rewriteLog`. */
-  rewrite(): void;
-  /** Returns whether the log, since it was last begun anew, has grown to this many pages. */
-  reaches(pages: number): boolean;
-  /** Returns a number that changes when the log is begun anew. */
-  generation(): number;
-  close(): void;
-}
 
 /** Syncs that may be under way at once: the next need not wait for the thread to see the end of the one before. */
 export const SYNCS = 2;
 
-/** The log must be there. SQLite holds no lock on the log itself, so that closing another descriptor of it releases none. */
-export function openLog(file: string): Log {
+export type Log = ReturnType<typeof openLog>;
+
+/**
+ * Opens SQLite's write-ahead log, which must be there, to sync it beside the thread that commits. SQLite holds no lock on the
+ * log itself, so that closing another descriptor of it releases none.
+ */
+export function openLog(file: string) {
   // The system tells each descriptor once that the disk has refused, so each sync that is under way has one of its own. All
   // are opened before anything is written: one that is opened after a failure is not told of it.
   const own = openSync(`${file}-wal`, 'r+');
   const idle = Array.from({ length: SYNCS }, () => openSync(`${file}-wal`, 'r+'));
-  const head = Buffer.alloc(HEADER_BYTES);
   let closed = false;
 
-  const giveBack = (descriptor: number): void => {
-    if (closed) closeSync(descriptor);
-    else idle.push(descriptor);
-  };
   return {
+    /**
+     * What was committed before the call is on disk once it resolves; syncs may overlap. Rejects when the disk refuses:
+     * nothing that waits for it may be called recorded.
+     */
     sync: () =>
-      new Promise((resolve, reject) => {
+      new Promise<void>((resolve, reject) => {
         const descriptor = idle.pop();
         if (descriptor === undefined) throw new Error(`more than ${SYNCS} syncs of the log are under way`);
         fdatasync(descriptor, (error) => {
-          giveBack(descriptor);
+          if (closed) closeSync(descriptor);
+          else idle.push(descriptor);
           if (error === null) resolve();
           else reject(error);
         });
       }),
     syncNow: () => fdatasyncSync(own),
-    rewrite: () => void rewrite(own),
-    reaches(pages) {
-      const header = readHeader(own, head);
+    /** Writes what the log holds again, and syncs it: see `rewriteLog`. */
+    rewrite: () => rewrite(own),
+    /** Returns whether the log, since it was last begun anew, has grown to this many pages. */
+    reaches(pages: number): boolean {
+      const header = readHeader(own);
       if (header === undefined) return false;
       const salts = Buffer.alloc(SALT_BYTES);
       const at = HEADER_BYTES + (pages - 1) * (FRAME_HEADER_BYTES + header.pageSize) + FRAME_SALTS;
       return readSync(own, salts, 0, SALT_BYTES, at) === SALT_BYTES && salts.equals(header.salts);
     },
-    generation: () => (readHeader(own, head) === undefined ? 0 : head.readUInt32BE(HEADER_SALTS)),
-    close() {
+    /** Returns a number that changes when the log is begun anew. */
+    generation: () => readHeader(own)?.salts.readUInt32BE() ?? 0,
+    close(): void {
       closed = true;
       for (const descriptor of [own, ...idle.splice(0)]) closeSync(descriptor);
     },
@@ -88,41 +78,35 @@ const MAGIC = 0x377f0682;
 /** The part of the log that is read at a time. */
 const CHUNK_BYTES = 4 * 1_048_576;
 
-interface Header {
-  readonly pageSize: number;
-  readonly salts: Buffer;
-  readonly bigEndian: boolean;
-}
-
-function readHeader(descriptor: number, header: Buffer): Header | undefined {
-  if (readSync(descriptor, header, 0, HEADER_BYTES, 0) < HEADER_BYTES) return undefined;
-  const magic = header.readUInt32BE(0);
+function readHeader(descriptor: number) {
+  const bytes = Buffer.alloc(HEADER_BYTES);
+  if (readSync(descriptor, bytes, 0, HEADER_BYTES, 0) < HEADER_BYTES) return undefined;
+  const magic = bytes.readUInt32BE(0);
   if ((magic & ~1) >>> 0 !== MAGIC) return undefined;
-  const salts = header.subarray(HEADER_SALTS, HEADER_SALTS + SALT_BYTES);
-  return { pageSize: header.readUInt32BE(8), salts, bigEndian: (magic & 1) === 1 };
+  const salts = bytes.subarray(HEADER_SALTS, HEADER_SALTS + SALT_BYTES);
+  return { bytes, salts, pageSize: bytes.readUInt32BE(8), bigEndian: (magic & 1) === 1 };
 }
 
-/** Returns the bytes of the log that it has written. */
-function rewrite(descriptor: number): number {
-  const head = Buffer.alloc(HEADER_BYTES);
-  const header = readHeader(descriptor, head);
+function rewrite(descriptor: number): void {
+  const header = readHeader(descriptor);
   const sum: Checksum = [0, 0];
-  if (header === undefined || header.pageSize < 512) return 0;
-  addTo(sum, head, 0, HEADER_BYTES - 8, header.bigEndian);
-  if (!isAt(sum, head, HEADER_BYTES - 8)) return 0;
+  if (header === undefined || header.pageSize < 512) return;
+  addTo(sum, header.bytes.subarray(0, HEADER_BYTES - 8), header.bigEndian);
+  if (!isAt(sum, header.bytes, HEADER_BYTES - 8)) return;
 
   const frameBytes = FRAME_HEADER_BYTES + header.pageSize;
   const chunk = Buffer.alloc(Math.max(1, Math.floor(CHUNK_BYTES / frameBytes)) * frameBytes);
   let position = HEADER_BYTES;
-  writeSync(descriptor, head, 0, HEADER_BYTES, 0);
+  writeSync(descriptor, header.bytes, 0, HEADER_BYTES, 0);
   for (let valid = true; valid; ) {
     const read = readSync(descriptor, chunk, 0, chunk.length, position);
     let end = 0;
     for (; valid && end + frameBytes <= read; ) {
-      addTo(sum, chunk, end, 8, header.bigEndian);
-      addTo(sum, chunk, end + FRAME_HEADER_BYTES, header.pageSize, header.bigEndian);
-      const salts = chunk.subarray(end + FRAME_SALTS, end + FRAME_SALTS + SALT_BYTES);
-      valid = salts.equals(header.salts) && isAt(sum, chunk, end + FRAME_SALTS + SALT_BYTES);
+      const frame = chunk.subarray(end, end + frameBytes);
+      addTo(sum, frame.subarray(0, FRAME_SALTS), header.bigEndian);
+      addTo(sum, frame.subarray(FRAME_HEADER_BYTES), header.bigEndian);
+      const salts = frame.subarray(FRAME_SALTS, FRAME_SALTS + SALT_BYTES);
+      valid = salts.equals(header.salts) && isAt(sum, frame, FRAME_SALTS + SALT_BYTES);
       if (valid) end += frameBytes;
     }
     for (let written = 0; written < end; ) {
@@ -132,26 +116,17 @@ function rewrite(descriptor: number): number {
     if (read < chunk.length) break;
   }
   fdatasyncSync(descriptor);
-  return position;
 }
 
 type Checksum = [number, number];
 
 /** Adds whole pairs of words, as SQLite's walChecksumBytes. */
-function addTo(sum: Checksum, bytes: Buffer, start: number, length: number, bigEndian: boolean): void {
+function addTo(sum: Checksum, bytes: Buffer, bigEndian: boolean): void {
   let [first, second] = sum;
-  if (bigEndian === (endianness() === 'BE') && (bytes.byteOffset + start) % 4 === 0) {
-    const words = new Uint32Array(bytes.buffer, bytes.byteOffset + start, length / 4);
-    for (let at = 0; at < words.length; at += 2) {
-      first = (first + (words[at] as number) + second) | 0;
-      second = (second + (words[at + 1] as number) + first) | 0;
-    }
-  } else {
-    const word = bigEndian ? bytes.readUInt32BE.bind(bytes) : bytes.readUInt32LE.bind(bytes);
-    for (let at = start; at < start + length; at += 8) {
-      first = (first + word(at) + second) | 0;
-      second = (second + word(at + 4) + first) | 0;
-    }
+  const words = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  for (let at = 0; at < bytes.length; at += 8) {
+    first = (first + words.getUint32(at, !bigEndian) + second) | 0;
+    second = (second + words.getUint32(at + 4, !bigEndian) + first) | 0;
   }
   sum[0] = first;
   sum[1] = second;

@@ -1,21 +1,93 @@
-import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, statSync } from 'node:fs';
-import { dirname } from 'node:path';
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  fsyncSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readlinkSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statfsSync,
+  statSync,
+} from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
-import { BridgeError } from '../model/fault.ts';
+import type { BridgeError } from '../model/fault.ts';
+import { journalError } from './sqlite.ts';
 
-/** Where the next start looks for the journal. A file that was unlinked or replaced is still written, and is lost at the end. */
-export interface Place {
-  /** Throws a BridgeError when the file or its log is not there any more. */
-  verify(): void;
-  /**
-   * Saves for the next start what the journal holds: where the log alone is missing into the file, where the file is missing
-   * into a new one. `emptyLog` brings what the log holds into the file, and returns whether it could.
-   */
-  save(emptyLog: () => boolean): void;
+/** Makes ready where the journal is to lie, and returns its real path: where symbolic links lead, also when nothing is there. */
+export function preparePlace(path: string): string {
+  makeFolder(dirname(resolve(path)));
+  const file = realPath(path);
+  makeFolder(dirname(file));
+  for (const suffix of ['', '-wal', '-shm', '.lock']) closeToOthers(file + suffix);
+  return file;
 }
 
-/** `path` may lead to `file` by symbolic links. */
-export function createPlace(path: string, file: string, connection: DatabaseSync): Place {
+function realPath(path: string): string {
+  const folder = realpathSync(dirname(resolve(path)));
+  const file = join(folder, basename(path));
+  const isLink = lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink() === true;
+  if (!isLink) return file;
+  return existsSync(file) ? realpathSync(file) : realPath(resolve(folder, readlinkSync(file)));
+}
+
+/** Makes the folder, and syncs each new one in its parent: a power cut would lose it with all that it holds. */
+function makeFolder(folder: string): void {
+  const first = mkdirSync(folder, { recursive: true, mode: 0o700 });
+  if (first === undefined) return;
+  for (let made = folder; made.length >= first.length; made = dirname(made)) syncFolder(dirname(made));
+}
+
+/** A journal holds what people wrote; and whoever may read its files may lock them. */
+function closeToOthers(file: string): void {
+  const found = statSync(file, { throwIfNoEntry: false });
+  if (found === undefined || (found.mode & 0o077) === 0) return;
+  try {
+    chmodSync(file, found.mode & 0o700);
+  } catch {
+    // It belongs to another user, who decides.
+  }
+}
+
+/** Brings the names in a folder to the disk, where the file system knows how to do that. */
+export function syncFolder(folder: string): void {
+  let descriptor: number | undefined;
+  try {
+    descriptor = openSync(folder, 'r');
+    fsyncSync(descriptor);
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code === 'EIO') throw thrown;
+  } finally {
+    if (descriptor !== undefined) closeSync(descriptor);
+  }
+}
+
+/** Renames the file and its log to a name that says when; returns it. */
+export function moveAside(file: string): string {
+  const setAside = `${file}.damaged-${new Date().toISOString().replaceAll(':', '-')}`;
+  for (const suffix of ['', '-wal', '-shm', '-journal']) {
+    if (existsSync(file + suffix)) renameSync(file + suffix, setAside + suffix);
+  }
+  syncFolder(dirname(file));
+  return setAside;
+}
+
+/** Returns 0 for a file that is not there. */
+export function sizeOf(file: string): number {
+  return statSync(file, { throwIfNoEntry: false })?.size ?? 0;
+}
+
+export type Place = ReturnType<typeof createPlace>;
+
+/**
+ * Watches where the next start looks for the journal: a file that was unlinked or replaced is still written, and is lost at
+ * the end. `path` may lead to `file` by symbolic links.
+ */
+export function createPlace(path: string, file: string, connection: DatabaseSync) {
   const log = `${file}-wal`;
   const own = { [path]: statSync(path), [file]: statSync(file), [log]: statSync(log) };
   const standing = (at: string): 'there' | 'removed' | 'replaced' => {
@@ -24,13 +96,18 @@ export function createPlace(path: string, file: string, connection: DatabaseSync
     return found.ino === own[at]?.ino && found.dev === own[at]?.dev ? 'there' : 'replaced';
   };
   return {
-    verify() {
+    /** Throws a BridgeError when the file or its log is not there any more. */
+    verify(): void {
       for (const at of [path, log]) {
         const found = standing(at);
         if (found !== 'there') throw moved(at, found);
       }
     },
-    save(emptyLog) {
+    /**
+     * Saves for the next start what the journal holds: where the log alone is missing into the file, where the file is
+     * missing into a new one. `emptyLog` brings what the log holds into the file, and returns whether it could.
+     */
+    save(emptyLog: () => boolean): void {
       const found = standing(file);
       if (found === 'there') emptyLog();
       // A log beside the file that is not of it would be taken for its own.
@@ -61,25 +138,38 @@ function look(path: string): { readonly dev: number; readonly ino: number } | un
 }
 
 function moved(path: string, how: 'removed' | 'replaced'): BridgeError {
-  return new BridgeError({
-    code: 'journal-unwritable',
-    path: 'journal.file',
-    message: `the callback cannot be recorded: ${path} was ${how} while it was open`,
-    suggestion:
-      'put back the very file that was there, and the bridge goes on by itself; or restart it with what is there then: ' +
-      'where nothing is, the bridge saves what it has recorded',
-  });
+  const message = `the callback cannot be recorded: ${path} was ${how} while it was open`;
+  const suggestion =
+    'put back the very file that was there, and the bridge goes on by itself; or restart it with what is there then: ' +
+    'where nothing is, the bridge saves what it has recorded';
+  return journalError('journal-unwritable', message, suggestion);
 }
 
-/** Brings the names in a folder to the disk, where the file system knows how to do that. */
-export function syncFolder(folder: string): void {
-  let descriptor: number | undefined;
-  try {
-    descriptor = openSync(folder, 'r');
-    fsyncSync(descriptor);
-  } catch (thrown) {
-    if ((thrown as NodeJS.ErrnoException).code === 'EIO') throw thrown;
-  } finally {
-    if (descriptor !== undefined) closeSync(descriptor);
+/** File systems by Linux's magic number that keep less than a local disk does, and what they lack. */
+const DOUBTFUL: ReadonlyMap<number, readonly [name: string, why: string]> = new Map([
+  [0x01021994, ['tmpfs', 'it is memory, and gone with the machine']],
+  [0x858458f6, ['ramfs', 'it is memory, and gone with the machine']],
+  [0x794c7630, ['overlay', 'it is gone with the container']],
+  [0x6969, ['NFS', 'its locks and syncs are the server’s']],
+  [0xff534d42, ['SMB', 'its locks and syncs are the server’s']],
+  [0xfe534d42, ['SMB', 'its locks and syncs are the server’s']],
+  [0x517b, ['SMB', 'its locks and syncs are the server’s']],
+  [0x65735546, ['FUSE', 'its program decides what a sync promises']],
+]);
+
+/** Returns what speaks against keeping a journal at this path, a sentence each. */
+export function journalDoubts(path: string): string[] {
+  const folder = dirname(resolve(path));
+  let nearest = folder;
+  while (!existsSync(nearest)) nearest = dirname(nearest);
+  const doubts: string[] = [];
+  const [name, why] = DOUBTFUL.get(statfsSync(nearest).type) ?? [];
+  if (name !== undefined) {
+    doubts.push(`the journal lies on ${name}: ${why}; what was answered OK outlives a power cut on a local disk only`);
   }
+  const mode = statSync(nearest).mode & 0o777;
+  if (nearest === folder && (mode & 0o077) !== 0) {
+    doubts.push(`the journal’s folder ${folder} is open to other users (${mode.toString(8)}): chmod 700 closes it`);
+  }
+  return doubts;
 }

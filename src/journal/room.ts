@@ -1,10 +1,10 @@
-import { statSync } from 'node:fs';
 import type { Clock } from '../model/clock.ts';
 import type { SignalBus } from '../model/signal.ts';
 import { openJournal } from './append.ts';
 import { openDatabase } from './database.ts';
 import { createGroupReader } from './groups.ts';
 import { createHistoryReader } from './history.ts';
+import { sizeOf } from './place.ts';
 import { createDeliveryReader } from './reads.ts';
 import { keepPruned } from './retention.ts';
 
@@ -44,15 +44,11 @@ export function openJournalRoom({ settings, connectors, clock, signals, stopping
     journal,
     reader,
     groups: createGroupReader(database.connection, journal.buffered),
-    history: createHistoryReader(database.connection, { buffered: journal.buffered }),
+    history: createHistoryReader(database.connection, journal),
     bytes: () => sizeOf(database.file) + sizeOf(`${database.file}-wal`),
     async close(): Promise<void> {
       await pruning;
       journal.close();
     },
   };
-}
-
-function sizeOf(file: string): number {
-  return statSync(file, { throwIfNoEntry: false })?.size ?? 0;
 }

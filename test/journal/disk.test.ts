@@ -23,7 +23,7 @@ import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'v
 import { openJournal } from '../../src/journal/append.ts';
 import { openDatabase, openReader } from '../../src/journal/database.ts';
 import { createDeliveryReader } from '../../src/journal/reads.ts';
-import { journalDoubts } from '../../src/journal/volume.ts';
+import { journalDoubts } from '../../src/journal/place.ts';
 import { systemClock } from '../../src/model/clock.ts';
 import { BridgeError } from '../../src/model/fault.ts';
 import { createSignals, type Signals } from '../../src/model/signal.ts';

@@ -1,10 +1,10 @@
-import { type Checkpointer, isLater } from './checkpoint.ts';
 import type { Database } from './database.ts';
 import type { Failure, Write } from './failure.ts';
 import { SYNCS } from './log.ts';
+import { isBusy, isFull } from './sqlite.ts';
 
-/** Writes that are committed, and not known to be on disk yet. */
-export interface Committed {
+/** A transaction that is committed, and not known to be on disk yet. */
+interface Committed {
   readonly writes: readonly Write[];
   readonly results: readonly unknown[];
   /** By performance.now(). */
@@ -13,15 +13,9 @@ export interface Committed {
 }
 
 /** Transactions that are committed while as many syncs as may be are under way share the next one. */
-export interface SyncQueue {
-  /** Takes a transaction that is committed; its writes are resolved when they are on disk, and rejected when that fails. */
-  add(committed: Committed): void;
-  /** Syncs what still waits, and takes nothing more. */
-  close(): void;
-}
-
-export function createSyncQueue(database: Database, checkpointer: Checkpointer, failure: Failure): SyncQueue {
-  const { log } = database;
+export function createSyncQueue(database: Database, failure: Failure) {
+  const { log, place } = database;
+  const checkpointWhenDue = createCheckpoints(database);
   /** Waits for the next sync. */
   let waiting: Committed[] = [];
   /** What those under way cover. */
@@ -37,7 +31,7 @@ export function createSyncQueue(database: Database, checkpointer: Checkpointer, 
   const settleAll = (covered: readonly Committed[]): void => {
     try {
       // What is written to a file that is not at its path any more is lost.
-      database.place.verify();
+      place.verify();
     } catch (thrown) {
       refuse(covered, 'place', thrown);
       return;
@@ -71,18 +65,21 @@ export function createSyncQueue(database: Database, checkpointer: Checkpointer, 
   const checkpoint = (): void => {
     if (failure.blocked() !== undefined) return;
     try {
-      checkpointer.runWhenDue();
+      checkpointWhenDue();
     } catch (thrown) {
-      if (!isLater(thrown)) refuse([], 'log', thrown);
+      // One that has no room, or meets a lock, can wait: the log still holds what is recorded.
+      if (!isFull(thrown) && !isBusy(thrown)) refuse([], 'log', thrown);
     }
   };
 
   return {
-    add(committed) {
+    /** Takes a transaction that is committed; its writes are resolved when they are on disk, and rejected when that fails. */
+    add(committed: Committed): void {
       waiting.push(committed);
       syncAll();
     },
-    close() {
+    /** Syncs what still waits, and takes nothing more. */
+    close(): void {
       const last = [...[...syncing].flat(), ...waiting];
       syncing.clear();
       waiting = [];
@@ -95,5 +92,31 @@ export function createSyncQueue(database: Database, checkpointer: Checkpointer, 
       }
       settleAll(last);
     },
+  };
+}
+
+/** SQLite's own default: a log of about 4 MB. */
+const DUE_PAGES = 1_000;
+/** What a log grows before the next try when a reader was in the way. */
+const RETRY_PAGES = 250;
+
+/**
+ * Returns what copies the log into the file when it has grown, so that it can begin anew; to be called after a good sync of
+ * the log. It throws when the disk refuses. SQLite would do so by itself, within a commit and without a word of that.
+ */
+function createCheckpoints({ connection, log }: Database): () => void {
+  connection.exec('PRAGMA wal_autocheckpoint = 0');
+  const passive = connection.prepare('PRAGMA wal_checkpoint(PASSIVE)');
+  let generation = 0;
+  let due = DUE_PAGES;
+  return () => {
+    if (!log.reaches(DUE_PAGES)) return;
+    if (generation !== log.generation()) {
+      generation = log.generation();
+      due = DUE_PAGES;
+    }
+    if (due > DUE_PAGES && !log.reaches(due)) return;
+    const row = passive.get() as { log: number };
+    due = Math.max(DUE_PAGES, row.log) + RETRY_PAGES;
   };
 }

@@ -1,0 +1,36 @@
+import type { DatabaseSync } from 'node:sqlite';
+import { BridgeError, type FaultCode } from '../model/fault.ts';
+
+/** Not imported: on Node 22 the warning that it is experimental would come before anybody could leave it out. */
+export const sqlite = process.getBuiltinModule('node:sqlite');
+
+/** Returns what a pragma that reads one value says. */
+export function pragma(connection: DatabaseSync, name: string): unknown {
+  return Object.values(connection.prepare(`PRAGMA ${name}`).get() ?? {})[0];
+}
+
+const SQLITE_BUSY = 5;
+const SQLITE_CORRUPT = 11;
+const SQLITE_FULL = 13;
+const SQLITE_NOTADB = 26;
+
+/** Returns SQLite's primary result code. */
+function resultCode(thrown: unknown): number | undefined {
+  const { errcode } = thrown as { errcode?: unknown };
+  return typeof errcode === 'number' ? errcode & 0xff : undefined;
+}
+
+/** Returns whether SQLite waited in vain for a lock that another connection holds. */
+export const isBusy = (thrown: unknown): boolean => resultCode(thrown) === SQLITE_BUSY;
+
+/** Returns whether there was no room, on the disk or below journal.maxBytes. */
+export const isFull = (thrown: unknown): boolean => resultCode(thrown) === SQLITE_FULL;
+
+/** Returns whether the file is damaged, or no file of SQLite's. */
+export const isCorrupt = (thrown: unknown): boolean =>
+  [SQLITE_CORRUPT, SQLITE_NOTADB].includes(resultCode(thrown) ?? 0);
+
+/** Makes an error that concerns the journal's file. */
+export function journalError(code: FaultCode, message: string, suggestion: string, cause?: unknown): BridgeError {
+  return new BridgeError({ code, path: 'journal.file', message, suggestion }, cause);
+}
