@@ -1,4 +1,4 @@
-/** With codecs.ts the only file that imports kafkajs: everything else sees plain values, Unreachable and Refused. */
+/** kafkajs behind plain values: what uses this sees Unreachable and Refused only. */
 import { setTimeout as delay } from 'node:timers/promises';
 import {
   type Admin,
@@ -11,50 +11,11 @@ import {
   type SASLOptions,
 } from 'kafkajs';
 import { Unreachable } from '../../src/model/fault.ts';
-import type { SecureOptions } from '../tls.ts';
 import { registerCodecs } from './codecs.ts';
-import { explain, judge, type Place, protocolType } from './fault.ts';
-import { partitionOf } from './partition.ts';
+import { explain, judge, protocolType } from './fault.ts';
+import { partitionOf } from './message.ts';
+import type { ClientOptions, NewTopic } from './options.ts';
 import { inOrder, isProven, prove } from './seeds.ts';
-
-export interface ClientOptions extends Place {
-  readonly clientId: string;
-  readonly connectionTimeoutMs: number;
-  readonly requestTimeoutMs: number;
-  readonly secure?: SecureOptions | undefined;
-  readonly sasl?: Sasl | undefined;
-}
-
-export interface Sasl {
-  readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512';
-  readonly username: string;
-  readonly password: string;
-}
-
-export interface Topic {
-  readonly partitions: number;
-}
-
-/** What an examination sees. */
-export interface ClusterView {
-  readonly brokers: number;
-  readonly topic?: TopicView;
-}
-
-export interface TopicView {
-  readonly partitions: number;
-  /** Of the partition that has the fewest. */
-  readonly replicas: number;
-  readonly inSync: number;
-  /** Undefined where this client may not see the topic's settings. */
-  readonly settings?: { readonly cleanupPolicy: string; readonly maxMessageBytes: number; readonly minInSync: number };
-}
-
-export interface NewTopic {
-  readonly partitions: number;
-  readonly replicationFactor: number;
-  readonly config: Readonly<Record<string, string>>;
-}
 
 /** A record to write: `KafkaMessage`, or one that is handed on byte by byte, to a partition of its own choice. */
 export interface OutgoingRecord {
@@ -64,25 +25,11 @@ export interface OutgoingRecord {
   readonly partition?: number;
 }
 
-export interface KafkaClient {
-  /** The topic as the brokers know it, or undefined when there is none. */
-  findTopic(): Promise<Topic | undefined>;
-  /** True when this call created it, false when it was there. */
-  createTopic(topic: NewTopic): Promise<boolean>;
-  describe(): Promise<ClusterView>;
-  /** Resolves with `topic/partition@offset` for each message, in their order, once all in-sync replicas have them. */
-  send(messages: readonly OutgoingRecord[]): Promise<string[]>;
-  /** The partition that a key goes to, as far as the topic is known. */
-  partitionFor(key: string): number | undefined;
-  /** Never rejects and never waits long: also used on a client that is beyond help. */
-  close(): Promise<void>;
-}
+export type KafkaClient = ReturnType<typeof createClient>;
 
 registerCodecs();
 
 const CLOSE_MS = 2_000;
-/** kafkajs's ConfigResourceTypes.TOPIC, which an ES module cannot import by name. */
-const TOPIC_RESOURCE = 2;
 
 /** Connects to nothing yet. kafkajs itself makes `retries` for each request. */
 function toCluster(options: ClientOptions, retries: number): Kafka {
@@ -99,25 +46,22 @@ function toCluster(options: ClientOptions, retries: number): Kafka {
 }
 
 /** Not connected yet. Throws Unreachable and Refused only. */
-export function createClient(options: ClientOptions): KafkaClient {
+export function createClient(options: ClientOptions) {
   /** What is to be ended with the client. */
   const open = new Set<Admin | Producer>();
-  /** The partitions of the topic, as it was seen last. */
-  const topic = { partitions: 0 };
+  /** The partitions of the topic, as it was seen last; 0 when it was not. */
+  const seen = { partitions: 0 };
   const administer = <T>(work: (admin: Admin) => Promise<T>) => askCluster(options, work, open);
   return {
+    administer,
+    /** Resolves with whether the brokers know the topic. */
     findTopic: () =>
       administer(async (admin) => {
-        topic.partitions = (await partitionsOf(admin, options.topic)).length;
-        return topic.partitions === 0 ? undefined : { partitions: topic.partitions };
+        seen.partitions = (await partitionsOf(admin, options.topic)).length;
+        return seen.partitions > 0;
       }),
-    describe: () =>
-      administer(async (admin) => {
-        const { brokers } = await admin.describeCluster();
-        const topic = await describeTopic(admin, options.topic);
-        return { brokers: brokers.length, ...(topic !== undefined && { topic }) };
-      }),
-    createTopic: ({ partitions, replicationFactor, config }) =>
+    /** Resolves with true when this call created it, false when it was there. */
+    createTopic: ({ partitions, replicationFactor, config }: NewTopic) =>
       administer(async (admin) => {
         const configEntries = Object.entries(config).map(([name, value]) => ({ name, value }));
         const created = await admin.createTopics({
@@ -127,12 +71,14 @@ export function createClient(options: ClientOptions): KafkaClient {
           topics: [{ topic: options.topic, numPartitions: partitions, replicationFactor, configEntries }],
         });
         await leadersAnswer(admin, options);
-        topic.partitions = partitions;
+        seen.partitions = partitions;
         return created;
       }),
-    send: createSender(options, topic, open),
-    partitionFor: (key) => (topic.partitions === 0 ? undefined : partitionOf(key, topic.partitions)),
-    async close() {
+    send: createSender(options, seen, open),
+    /** Returns the partition that a key goes to, as far as the topic is known. */
+    partitionFor: (key: string) => (seen.partitions === 0 ? undefined : partitionOf(key, seen.partitions)),
+    /** Never rejects and never waits long: also used on a client that is beyond help. */
+    async close(): Promise<void> {
       const ending = [...open];
       open.clear();
       await Promise.all(ending.map((client) => settleWithin(client.disconnect())));
@@ -201,20 +147,16 @@ async function leadersAnswer(admin: Admin, { topic, requestTimeoutMs }: ClientOp
   }
 }
 
-function createSender(
-  options: ClientOptions,
-  topic: { partitions: number },
-  open: Set<Admin | Producer>,
-): KafkaClient['send'] {
+/** What it returns resolves with `topic/partition@offset` for each record, in their order, once all in-sync replicas have them. */
+function createSender(options: ClientOptions, seen: { partitions: number }, open: Set<Admin | Producer>) {
   /** The partitioner is asked once a message and in order, so it can note where each one goes. */
   const placed = new WeakMap<Message, number>();
   const createPartitioner = () => {
     const spread = Partitioners.DefaultPartitioner();
     return (args: PartitionerArgs) => {
       const { key, partition: given } = args.message;
-      topic.partitions = args.partitionMetadata.length;
-      const partition =
-        given ?? (key === null || key === undefined ? spread(args) : partitionOf(key, topic.partitions));
+      seen.partitions = args.partitionMetadata.length;
+      const partition = given ?? (key === null || key === undefined ? spread(args) : partitionOf(key, seen.partitions));
       placed.set(args.message, partition);
       return partition;
     };
@@ -228,7 +170,7 @@ function createSender(
   };
   let connected: Promise<Producer> | undefined;
 
-  return (messages) =>
+  return (messages: readonly OutgoingRecord[]): Promise<string[]> =>
     judged(options, async () => {
       connected ??= connect();
       const producer = await connected;
@@ -250,41 +192,13 @@ function createSender(
     });
 }
 
-/** None when there is no such topic. */
-async function partitionsOf(admin: Admin, topic: string) {
+/** Resolves with none when there is no such topic. */
+export async function partitionsOf(admin: Admin, topic: string) {
   try {
     const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
     return topics.find(({ name }) => name === topic)?.partitions ?? [];
   } catch (thrown) {
     if (protocolType(thrown) === 'UNKNOWN_TOPIC_OR_PARTITION') return [];
-    throw thrown;
-  }
-}
-
-async function describeTopic(admin: Admin, topic: string): Promise<TopicView | undefined> {
-  const partitions = await partitionsOf(admin, topic);
-  if (partitions.length === 0) return undefined;
-  const settings = await settingsOf(admin, topic);
-  return {
-    partitions: partitions.length,
-    replicas: Math.min(...partitions.map(({ replicas }) => replicas.length)),
-    inSync: Math.min(...partitions.map(({ isr }) => isr.length)),
-    ...(settings !== undefined && { settings }),
-  };
-}
-
-async function settingsOf(admin: Admin, topic: string): Promise<TopicView['settings']> {
-  const names = ['cleanup.policy', 'max.message.bytes', 'min.insync.replicas'];
-  try {
-    const { resources } = await admin.describeConfigs({
-      includeSynonyms: false,
-      resources: [{ type: TOPIC_RESOURCE, name: topic, configNames: names }],
-    });
-    const values = new Map(resources[0]?.configEntries.map(({ configName, configValue }) => [configName, configValue]));
-    const [cleanupPolicy = '', maxMessageBytes, minInSync] = names.map((name) => values.get(name));
-    return { cleanupPolicy, maxMessageBytes: Number(maxMessageBytes), minInSync: Number(minInSync) };
-  } catch (thrown) {
-    if (protocolType(thrown) === 'TOPIC_AUTHORIZATION_FAILED') return undefined;
     throw thrown;
   }
 }

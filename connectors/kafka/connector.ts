@@ -1,8 +1,15 @@
-import type { Connector, Finding, Host } from '../contract.ts';
-import { createClient } from './client.ts';
-import { examineTopic, silentBrokers } from './examine.ts';
+import { parseGroup } from '../../src/client/group.ts';
+import { Unreachable } from '../../src/model/fault.ts';
+import type { Group } from '../../src/model/group.ts';
+import type { Outcome } from '../../src/model/outcome.ts';
+import type { Connector, GroupSink, Host, Outcomes, Sink } from '../contract.ts';
+import type { KafkaClient } from './client.ts';
+import { examine } from './examine.ts';
+import { Refused } from './fault.ts';
+import { type KafkaMessage, STATE_HEADER, sizeOf, toGroupMessage, toMessage } from './message.ts';
 import { clientOptions, type KafkaOptions, kafkaOptions } from './options.ts';
-import { openSink } from './sink.ts';
+import { type ReadRecord, readToEnd } from './reader.ts';
+import { openTopic } from './topic.ts';
 
 export const kafka: Connector<KafkaOptions> = {
   kind: 'kafka',
@@ -14,14 +21,131 @@ export const kafka: Connector<KafkaOptions> = {
   examine,
 };
 
-async function* examine(options: KafkaOptions, host: Host, signal: AbortSignal): AsyncGenerator<Finding> {
+/** One record, and the id by which it is settled. */
+interface Item {
+  readonly id: string;
+  readonly message: KafkaMessage;
+}
+
+async function openSink(options: KafkaOptions, host: Host, signal: AbortSignal): Promise<Sink> {
+  const { content, createTopic, format, maxBatchBytes } = options;
   const path = `connectors.${host.name}`;
-  const settings = await clientOptions(options, path, signal);
-  const client = createClient(settings);
-  try {
-    yield* examineTopic(client, { ...options, path, user: options.sasl?.username });
-    yield* silentBrokers(settings);
-  } finally {
-    await client.close();
+  const topic = openTopic({ options, path, createTopic, compacted: content === 'groups', note: host.note });
+  await topic.use(signal, async () => {});
+  const sendAll = (items: readonly Item[], signal: AbortSignal): Promise<Outcomes> =>
+    topic.use(signal, async (client) => {
+      const { outcomes, troubled } = await sendByPartition(client, items, maxBatchBytes);
+      if (troubled) await topic.drop();
+      return outcomes;
+    });
+  if (content === 'events') {
+    return {
+      holds: 'events',
+      deliver: (batch, signal) =>
+        sendAll(
+          batch.map((entry) => ({ id: entry.id, message: toMessage(entry, format) })),
+          signal,
+        ),
+      close: topic.drop,
+    };
   }
+  return {
+    holds: 'groups',
+    // Invariant 3: whole states, so that the last record of a key is right whatever the order in which its events came.
+    async put(states, how, signal) {
+      if (how !== 'join') throw new TypeError('a topic is not read back, so nothing can be compared with it');
+      const items = states.map((state) => ({ id: state.groupId, message: toGroupMessage(state) }));
+      return sendAll(items, signal);
+    },
+    follow: followGroups(options, path, host.readerId ?? options.clientId),
+    close: topic.drop,
+  };
+}
+
+/**
+ * A request is answered partition by partition, but kafkajs tells one answer only: each partition gets its own, so that
+ * trouble of one repeats no record of another. Throws the trouble where nothing was settled.
+ */
+async function sendByPartition(client: KafkaClient, items: readonly Item[], maxBytes: number) {
+  const outcomes = new Map<string, Outcome>();
+  const byPartition = [...Map.groupBy(items, ({ message }) => client.partitionFor(message.key)).values()];
+  const settled = await Promise.allSettled(
+    byPartition.map(async (items) => {
+      for (const request of requests(items, maxBytes)) await send(client, request, outcomes);
+    }),
+  );
+  const troubles = settled.map((one) => (one.status === 'rejected' ? (one.reason as unknown) : undefined));
+  const trouble = troubles.find((one) => one !== undefined);
+  if (trouble === undefined) return { outcomes, troubled: false };
+  if (outcomes.size === 0 || !troubles.every((one) => one === undefined || one instanceof Unreachable)) throw trouble;
+  byPartition.forEach((items, index) => {
+    const { fault } = (troubles[index] ?? trouble) as Unreachable;
+    for (const { id } of items) if (!outcomes.has(id)) outcomes.set(id, { kind: 'retry', fault });
+  });
+  return { outcomes, troubled: true };
+}
+
+/** Sends one request; when the broker refuses it, its halves, down to the one record that is refused. */
+async function send(client: KafkaClient, items: readonly Item[], outcomes: Map<string, Outcome>): Promise<void> {
+  try {
+    const receipts = await client.send(items.map(({ message }) => message));
+    items.forEach(({ id }, index) => {
+      outcomes.set(id, { kind: 'delivered', receipt: receipts[index] ?? '' });
+    });
+  } catch (thrown) {
+    if (!(thrown instanceof Refused)) throw thrown;
+    const [only, ...others] = items;
+    if (only !== undefined && others.length === 0) {
+      outcomes.set(only.id, { kind: 'dead', fault: thrown.fault });
+      return;
+    }
+    const middle = items.length >> 1;
+    await send(client, items.slice(0, middle), outcomes);
+    await send(client, items.slice(middle), outcomes);
+  }
+}
+
+/** In order, each within `maxBytes` unless a single item is larger. */
+function* requests(items: readonly Item[], maxBytes: number): Generator<Item[]> {
+  let request: Item[] = [];
+  let bytes = 0;
+  for (const item of items) {
+    const size = sizeOf(item.message);
+    if (request.length > 0 && bytes + size > maxBytes) {
+      yield request;
+      request = [];
+      bytes = 0;
+    }
+    request.push(item);
+    bytes += size;
+  }
+  if (request.length > 0) yield request;
+}
+
+/** Reads a compacted topic of groups on to its end, at each call from where the last one came to. */
+function followGroups(options: KafkaOptions, path: string, groupId: string): NonNullable<GroupSink['follow']> {
+  const positions = new Map<number, bigint>();
+  return async (take, signal) => {
+    const learn = (record: ReadRecord): void => {
+      const found = stateOf(record);
+      if (found !== undefined) take(found.groupId, found.group);
+    };
+    try {
+      await readToEnd({ ...(await clientOptions(options, path, signal)), groupId }, positions, learn, signal);
+    } catch (thrown) {
+      // What was not taken is to be read again.
+      positions.clear();
+      throw thrown;
+    }
+  };
+}
+
+/** Returns undefined where nothing can be learned from the record. A tombstone may carry the state that the group had. */
+function stateOf(record: ReadRecord): { groupId: string; group: Group | null } | undefined {
+  const read = parseGroup(record);
+  if (!read.ok) return undefined;
+  const [buried] = [record.headers[STATE_HEADER] ?? []].flat();
+  if (read.group !== null || buried === undefined) return read;
+  const state = parseGroup({ ...record, value: buried });
+  return state.ok ? state : read;
 }

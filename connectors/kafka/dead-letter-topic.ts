@@ -1,6 +1,6 @@
-import { BridgeError, type Fault, Unreachable } from '../../src/model/fault.ts';
+import { BridgeError, type Fault } from '../../src/model/fault.ts';
 import type { DeadLetters } from '../contract.ts';
-import { createClient, type KafkaClient, type OutgoingRecord } from './client.ts';
+import type { OutgoingRecord } from './client.ts';
 import {
   collectDeadLetters,
   type DeadLetterRecord,
@@ -11,9 +11,9 @@ import {
   withoutValue,
 } from './dead-letter.ts';
 import { Refused } from './fault.ts';
-import { clientOptions } from './options.ts';
+import { clientOptions, deadLetterTopic, type KafkaSourceOptions } from './options.ts';
 import { type ReadRecord, readToEnd } from './reader.ts';
-import { deadLetterTopic, type KafkaSourceOptions } from './source-options.ts';
+import { openTopic } from './topic.ts';
 
 /** The dead-letter topic of a source. Every call throws Unreachable, and then the same may be asked for again. */
 export interface DeadLetterTopic {
@@ -32,82 +32,45 @@ const MAX_BYTES = '2097152';
 
 export function openDeadLetterTopic(source: KafkaSourceOptions, note: (message: string) => void): DeadLetterTopic {
   const never = new AbortController().signal;
+  const path = 'source.deadLetters';
   const options = { ...source, topic: deadLetterTopic(source) };
-  let topicClient: KafkaClient | undefined;
-  let sourceClient: KafkaClient | undefined;
+  const { createTopic } = source.deadLetters;
+  const config = createTopic && { ...createTopic, config: { 'max.message.bytes': MAX_BYTES, ...createTopic.config } };
+  const topic = openTopic({ options, path, createTopic: config, compacted: true, note });
+  const events = openTopic({ options: source, path: 'source', createTopic: false, compacted: false, note });
   const positions = new Map<number, bigint>();
-
-  const openTopic = async (): Promise<KafkaClient> => {
-    const client = createClient(await clientOptions(options, 'source.deadLetters', never));
-    if ((await client.findTopic()) !== undefined) return client;
-    const { createTopic } = source.deadLetters;
-    if (createTopic === false) {
-      throw new Unreachable({
-        code: 'destination-missing',
-        message: `Kafka: the topic ${options.topic} for dead letters does not exist`,
-        path: 'source.deadLetters.topic',
-        suggestion: 'create it with cleanup.policy=compact, or set createTopic',
-      });
-    }
-    const { partitions, replicationFactor } = createTopic;
-    const config = { 'cleanup.policy': 'compact', 'max.message.bytes': MAX_BYTES, ...createTopic.config };
-    if (await client.createTopic({ ...createTopic, config })) {
-      note(`created the topic ${options.topic}: ${partitions} partitions, replication factor ${replicationFactor}`);
-    }
-    return client;
-  };
-
-  const close = async (): Promise<void> => {
-    const open = [topicClient, sourceClient];
-    topicClient = undefined;
-    sourceClient = undefined;
-    await Promise.all(open.map((client) => client?.close()));
-  };
-  /** Replaces the clients after any trouble. */
-  const guarded = async (work: () => Promise<void>): Promise<void> => {
-    try {
-      await work();
-    } catch (thrown) {
-      await close();
-      throw thrown;
-    }
-  };
-  /** Writes one by one: together they could be larger than a batch may be. */
-  const write = async (records: readonly OutgoingRecord[]): Promise<void> => {
-    topicClient ??= await openTopic();
-    for (const record of records) await topicClient.send([record]);
-  };
-
-  /** A record that is too large to be buried would stop its partition for ever: then its value is left out. */
-  const publishAll = async (dead: readonly DeadLetterRecord[]): Promise<void> => {
-    for (const letter of dead) {
-      try {
-        await write([toDeadLetter(letter)]);
-      } catch (thrown) {
-        if (!(thrown instanceof Refused)) throw thrown;
-        await write([toDeadLetter(withoutValue(letter))]);
-      }
-    }
-  };
-
+  const write = (record: OutgoingRecord) => topic.use(never, (client) => client.send([record]));
   return {
-    publish: (dead) => guarded(() => publishAll(dead)),
+    async publish(dead) {
+      // One by one: together they could be larger than a batch may be.
+      for (const letter of dead) {
+        try {
+          await write(toDeadLetter(letter));
+        } catch (thrown) {
+          if (!(thrown instanceof Refused)) throw thrown;
+          // A record that is too large to be buried would stop its partition for ever.
+          await write(toDeadLetter(withoutValue(letter)));
+        }
+      }
+    },
     async read(take, signal) {
-      const client = { ...(await clientOptions(options, 'source.deadLetters', signal)), groupId: source.groupId };
+      const client = { ...(await clientOptions(options, path, signal)), groupId: source.groupId };
       await readToEnd(client, positions, take, signal);
     },
-    retry: (again) =>
-      guarded(async () => {
-        sourceClient ??= createClient(await clientOptions(source, 'source', never));
-        for (const letter of again) {
-          if (letter.leftOut !== undefined) throw new BridgeError(notKept(letter));
-          // In this order: if the process ends in between, the record is tried twice, which changes nothing.
-          await sourceClient.send([toRetry(letter)]);
-          await write([toTombstone(letter)]);
-        }
-      }),
-    discard: (given) => guarded(() => write(given.map(toTombstone))),
-    close,
+    async retry(again) {
+      for (const letter of again) {
+        if (letter.leftOut !== undefined) throw new BridgeError(notKept(letter));
+        // In this order: if the process ends in between, the record is tried twice, which changes nothing.
+        await events.use(never, (client) => client.send([toRetry(letter)]));
+        await write(toTombstone(letter));
+      }
+    },
+    async discard(given) {
+      for (const letter of given) await write(toTombstone(letter));
+    },
+    async close() {
+      await Promise.all([topic.drop(), events.drop()]);
+    },
   };
 }
 

@@ -1,48 +1,78 @@
 /** What `check --connect` tells of a topic. Nothing is created, and no record is written. */
-
+import type { Admin } from 'kafkajs';
 import { messageOf } from '../../src/model/fault.ts';
-import type { Finding } from '../contract.ts';
-import { type ClientOptions, createClient, type KafkaClient, type NewTopic, type TopicView } from './client.ts';
-import { Refused } from './fault.ts';
+import type { Finding, Host } from '../contract.ts';
+import { createClient, type KafkaClient, partitionsOf } from './client.ts';
+import { protocolType, Refused } from './fault.ts';
+import { type ClientOptions, clientOptions, type KafkaOptions } from './options.ts';
+import { missingTopic } from './topic.ts';
 
-export interface Expected {
-  /** How the YAML names this connector: `connectors.group-events`. */
-  readonly path: string;
-  readonly topic: string;
-  readonly content: 'events' | 'groups';
-  readonly maxBatchBytes: number;
-  readonly createTopic: false | NewTopic;
-  readonly user: string | undefined;
+/** A record larger than this is not made to try whether it is refused. */
+const LARGEST_PROBE = 16 * 1_048_576;
+/** kafkajs's ConfigResourceTypes.TOPIC, which an ES module cannot import by name. */
+const TOPIC_RESOURCE = 2;
+
+export async function* examine(options: KafkaOptions, host: Host, signal: AbortSignal): AsyncGenerator<Finding> {
+  const path = `connectors.${host.name}`;
+  const reached = await clientOptions(options, path, signal);
+  const client = createClient(reached);
+  try {
+    yield* examineTopic(client, options, path);
+    yield* silentBrokers(reached);
+  } finally {
+    await client.close();
+  }
 }
 
-export async function* examineTopic(client: KafkaClient, expected: Expected): AsyncGenerator<Finding> {
-  const { brokers, topic } = await client.describe();
-  const as = expected.user === undefined ? '' : ` as ${expected.user}`;
+async function* examineTopic(client: KafkaClient, options: KafkaOptions, path: string): AsyncGenerator<Finding> {
+  const { topic, sasl } = options;
+  const { brokers, partitions, settings } = await client.administer((admin) => look(admin, topic));
+  const as = sasl === undefined ? '' : ` as ${sasl.username}`;
   yield { step: 'brokers', state: 'well', says: `reached${as}, ${brokers} in the cluster` };
-  if (topic === undefined) {
-    yield missing(expected);
+  if (partitions.length === 0) {
+    yield missing(options, path);
     return;
   }
-  const { partitions, replicas, settings } = topic;
-  yield {
-    step: 'topic',
-    state: 'well',
-    says: `${expected.topic}: ${counted(partitions, 'partition')}, replication factor ${replicas}`,
-  };
+  const replicas = Math.min(...partitions.map(({ replicas }) => replicas.length));
+  const found = `${topic}: ${counted(partitions.length, 'partition')}, replication factor ${replicas}`;
+  yield { step: 'topic', state: 'well', says: found };
   if (settings === undefined) {
-    yield {
-      step: 'settings',
-      state: 'note',
-      says: 'this user may not see them (DESCRIBE_CONFIGS), so they and the permission to write were not looked at',
-    };
+    const says =
+      'this user may not see them (DESCRIBE_CONFIGS), so they and the permission to write were not looked at';
+    yield { step: 'settings', state: 'note', says };
     return;
   }
-  yield* judgeSettings(expected, topic, settings);
-  yield await tryToWrite(client, expected, settings.maxMessageBytes);
+  const inSync = Math.min(...partitions.map(({ isr }) => isr.length));
+  yield* judgeSettings(options, path, { ...settings, inSync });
+  yield await tryToWrite(client, topic, settings.maxMessageBytes);
+}
+
+async function look(admin: Admin, topic: string) {
+  const { brokers } = await admin.describeCluster();
+  const partitions = await partitionsOf(admin, topic);
+  const settings = partitions.length === 0 ? undefined : await settingsOf(admin, topic);
+  return { brokers: brokers.length, partitions, settings };
+}
+
+/** Resolves with undefined where this client may not see the topic's settings. */
+async function settingsOf(admin: Admin, topic: string) {
+  const names = ['cleanup.policy', 'max.message.bytes', 'min.insync.replicas'];
+  try {
+    const { resources } = await admin.describeConfigs({
+      includeSynonyms: false,
+      resources: [{ type: TOPIC_RESOURCE, name: topic, configNames: names }],
+    });
+    const values = new Map(resources[0]?.configEntries.map(({ configName, configValue }) => [configName, configValue]));
+    const [cleanupPolicy = '', maxMessageBytes, minInSync] = names.map((name) => values.get(name));
+    return { cleanupPolicy, maxMessageBytes: Number(maxMessageBytes), minInSync: Number(minInSync) };
+  } catch (thrown) {
+    if (protocolType(thrown) === 'TOPIC_AUTHORIZATION_FAILED') return undefined;
+    throw thrown;
+  }
 }
 
 /** Names the brokers of the list that do not answer; one that does is enough, and was found before. */
-export async function* silentBrokers(options: ClientOptions): AsyncGenerator<Finding> {
+async function* silentBrokers(options: ClientOptions): AsyncGenerator<Finding> {
   if (options.brokers.length === 1) return;
   const asked = options.brokers.map(async (broker) => {
     const client = createClient({ ...options, brokers: [broker] });
@@ -50,47 +80,36 @@ export async function* silentBrokers(options: ClientOptions): AsyncGenerator<Fin
       await client.findTopic();
       return undefined;
     } catch (thrown) {
-      return { broker, reason: messageOf(thrown) };
+      return `${broker} does not answer, which the others make up for (${messageOf(thrown)})`;
     } finally {
       await client.close();
     }
   });
-  for (const silent of await Promise.all(asked)) {
-    if (silent === undefined) continue;
-    const says = `${silent.broker} does not answer, which the others make up for (${silent.reason})`;
-    yield { step: 'brokers', state: 'note', says };
+  for (const says of await Promise.all(asked)) {
+    if (says !== undefined) yield { step: 'brokers', state: 'note', says };
   }
 }
 
-function missing({ path, topic, createTopic }: Expected): Finding {
-  if (createTopic !== false) {
-    const { partitions, replicationFactor } = createTopic;
-    return {
-      step: 'topic',
-      state: 'note',
-      says: `${topic} does not exist: start creates it with ${counted(partitions, 'partition')}, replication factor ${replicationFactor}`,
-    };
+function missing({ topic, content, createTopic }: KafkaOptions, path: string): Finding {
+  const says = `${topic} does not exist`;
+  if (createTopic === false) {
+    return { step: 'topic', state: 'wrong', says, fault: missingTopic(topic, path, content === 'groups') };
   }
-  const message = `${topic} does not exist`;
-  const fault = {
-    code: 'destination-missing',
-    message,
-    path: `${path}.topic`,
-    suggestion: 'create it, or set createTopic',
-  } as const;
-  return { step: 'topic', state: 'wrong', says: message, fault };
+  const { partitions, replicationFactor } = createTopic;
+  const creation = `start creates it with ${counted(partitions, 'partition')}, replication factor ${replicationFactor}`;
+  return { step: 'topic', state: 'note', says: `${says}: ${creation}` };
 }
 
-type Settings = NonNullable<TopicView['settings']>;
+type Settings = NonNullable<Awaited<ReturnType<typeof settingsOf>>> & { readonly inSync: number };
 
-function* judgeSettings({ path, topic, content, maxBatchBytes }: Expected, view: TopicView, settings: Settings) {
-  const wrong = (step: string, message: string, suggestion: string, setting = 'topic'): Finding => ({
-    step,
-    state: 'wrong',
-    says: message,
-    fault: { code: 'destination-misconfigured', message, path: `${path}.${setting}`, suggestion },
-  });
-  const compacted = settings.cleanupPolicy.includes('compact');
+function* judgeSettings(options: KafkaOptions, path: string, settings: Settings): Generator<Finding> {
+  const { topic, content, maxBatchBytes } = options;
+  const { cleanupPolicy, inSync, minInSync, maxMessageBytes } = settings;
+  const wrong = (step: string, says: string, suggestion: string, setting = 'topic'): Finding => {
+    const fault = { code: 'destination-misconfigured', message: says, path: `${path}.${setting}`, suggestion } as const;
+    return { step, state: 'wrong', says, fault };
+  };
+  const compacted = cleanupPolicy.includes('compact');
   if (content === 'groups' && !compacted) {
     yield wrong(
       'cleanup.policy',
@@ -103,19 +122,19 @@ function* judgeSettings({ path, topic, content, maxBatchBytes }: Expected, view:
       `${topic} is compacted, so that only the last event of each group stays in it`,
       'set cleanup.policy=delete on the topic, or content: groups',
     );
-  } else yield { step: 'cleanup.policy', state: 'well', says: settings.cleanupPolicy } as Finding;
+  } else yield { step: 'cleanup.policy', state: 'well', says: cleanupPolicy };
 
-  if (view.inSync < settings.minInSync) {
+  if (inSync < minInSync) {
     yield wrong(
       'replicas',
-      `${counted(view.inSync, 'replica')} in sync, and min.insync.replicas asks for ${settings.minInSync}: no record is taken`,
+      `${counted(inSync, 'replica')} in sync, and min.insync.replicas asks for ${minInSync}: no record is taken`,
       'bring the missing brokers back, or lower min.insync.replicas of the topic',
     );
   }
-  if (settings.maxMessageBytes < maxBatchBytes) {
+  if (maxMessageBytes < maxBatchBytes) {
     yield wrong(
       'max.message.bytes',
-      `the topic takes ${settings.maxMessageBytes} bytes at once, and batches may have ${maxBatchBytes}`,
+      `the topic takes ${maxMessageBytes} bytes at once, and batches may have ${maxBatchBytes}`,
       'lower maxBatchBytes, or raise max.message.bytes of the topic',
       'maxBatchBytes',
     );
@@ -123,7 +142,7 @@ function* judgeSettings({ path, topic, content, maxBatchBytes }: Expected, view:
 }
 
 /** A broker looks at permissions first and at the size next: a record that is too large tells without being written. */
-async function tryToWrite(client: KafkaClient, { topic }: Expected, maxMessageBytes: number): Promise<Finding> {
+async function tryToWrite(client: KafkaClient, topic: string, maxMessageBytes: number): Promise<Finding> {
   const step = 'write permission';
   if (!(maxMessageBytes < LARGEST_PROBE)) {
     return { step, state: 'note', says: `not looked at: the topic takes records of ${maxMessageBytes} bytes` };
@@ -131,15 +150,11 @@ async function tryToWrite(client: KafkaClient, { topic }: Expected, maxMessageBy
   try {
     await client.send([{ key: 'group-sync-bridge-check', value: Buffer.alloc(maxMessageBytes + 1), headers: {} }]);
   } catch (thrown) {
-    if (thrown instanceof Refused && thrown.fault.code === 'event-too-large') {
-      return { step, state: 'well', says: 'yes (a record too large to be taken was refused for its size alone)' };
-    }
-    throw thrown;
+    if (!(thrown instanceof Refused) || thrown.fault.code !== 'event-too-large') throw thrown;
+    return { step, state: 'well', says: 'yes (a record too large to be taken was refused for its size alone)' };
   }
   return { step, state: 'note', says: `yes, and ${topic} took a record that was larger than it should take` };
 }
-
-const LARGEST_PROBE = 16 * 1_048_576;
 
 function counted(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? '' : 's'}`;

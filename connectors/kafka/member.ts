@@ -1,5 +1,6 @@
-import { type ClientOptions, settleWithin, toReadingCluster } from './client.ts';
+import { settleWithin, toReadingCluster } from './client.ts';
 import { judge, protocolType } from './fault.ts';
+import type { ClientOptions } from './options.ts';
 import { FETCH_MS, READ_RETRIES, type ReadRecord, toRecord } from './reader.ts';
 
 /** Some records of one partition, in the order of their offsets. */
@@ -14,10 +15,7 @@ export interface Batch {
   heartbeat(): Promise<void>;
 }
 
-export interface MemberOptions extends ClientOptions {
-  readonly groupId: string;
-  readonly sessionTimeoutMs: number;
-}
+export type MemberOptions = ClientOptions & { readonly groupId: string; readonly sessionTimeoutMs: number };
 
 export interface MemberPorts {
   /** This member has these partitions now, and reads them from what the group has committed; what it had before is void. */

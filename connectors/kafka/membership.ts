@@ -1,9 +1,8 @@
 import type { SourceHost } from '../contract.ts';
-import type { ClientOptions } from './client.ts';
 import { judge } from './fault.ts';
 import { type Batch, isRebalance, isRejoined, joinGroup, type Member } from './member.ts';
-import { clientOptions } from './options.ts';
-import type { KafkaSourceOptions } from './source-options.ts';
+import type { KafkaSourceOptions } from './options.ts';
+import { type ClientOptions, clientOptions } from './options.ts';
 
 /** How long work may go on after a rebalance began: the coordinator waits for its members for a minute. */
 const GRACE_MS = 15_000;
@@ -68,7 +67,7 @@ export function createMembership(
     host.interrupt();
   };
   const troubled = (thrown: unknown): void => {
-    if (!isRejoined(thrown)) lost ??= judge(thrown, { ...options, path: 'source' });
+    if (!isRejoined(thrown)) lost ??= judge(thrown, { ...options, path: 'source', secure: undefined });
     end(thrown, isRebalance(thrown) ? GRACE_MS : 0);
   };
   const leave = async (): Promise<void> => {

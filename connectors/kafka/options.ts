@@ -1,14 +1,41 @@
 import { z } from 'zod';
-import { secureOptions, tlsOptions } from '../tls.ts';
-import type { ClientOptions } from './client.ts';
-import { endpointOf } from './fault.ts';
+import { type Endpoint, secureOptions, tlsOptions } from '../tls.ts';
 import { FORMATS } from './message.ts';
 
 const broker = z.string().regex(/^(\[[0-9a-fA-F:]+\]|[^\s:,/]+):\d{1,5}$/, {
   error: 'a broker is expected as host:port, such as 127.0.0.1:9092',
 });
 
-export const kafkaOptions = z.strictObject({
+const topicName = z.string().regex(/^(?!\.{1,2}$)[a-zA-Z0-9._-]{1,249}$/, {
+  error: 'a topic name holds letters, digits, . _ and - only (at most 249)',
+});
+
+const text = z.string().min(1);
+
+/** How a topic is created when it is missing. */
+const creation = (partitions: z.ZodDefault<z.ZodInt>, config: string) =>
+  z
+    .union([
+      z.literal(false),
+      z.strictObject({
+        partitions,
+        replicationFactor: z
+          .int()
+          .min(1)
+          .max(32_767)
+          .default(1)
+          .describe('How many brokers keep it; 3 on a real cluster.'),
+        config: z
+          .record(z.string(), z.union([z.string(), z.number(), z.boolean()]).transform(String))
+          .default({})
+          .describe(config),
+      }),
+    ])
+    .prefault({})
+    .describe('How to create the topic when it is missing; false = it must exist.');
+
+/** The options by which a cluster is reached. */
+const cluster = {
   brokers: z
     .union([
       z.array(broker).min(1),
@@ -18,12 +45,28 @@ export const kafkaOptions = z.strictObject({
         .pipe(z.array(broker).min(1)),
     ])
     .describe('Bootstrap brokers as host:port, a list or one comma-separated string.'),
-  topic: z
-    .string()
-    .regex(/^(?!\.{1,2}$)[a-zA-Z0-9._-]{1,249}$/, {
-      error: 'a topic name holds letters, digits, . _ and - only (at most 249)',
+  tls: z
+    .union([z.boolean(), tlsOptions], { error: 'true, false, or an object with caFile and others is expected' })
+    .default(false)
+    .describe('TLS to the brokers; `true`: verified against the system’s authorities.'),
+  sasl: z
+    .strictObject({
+      mechanism: z.enum(['plain', 'scram-sha-256', 'scram-sha-512']).describe('As the listener has it enabled.'),
+      username: text.describe('As the brokers know it.'),
+      password: text.describe('Best from the environment or a secret file.'),
     })
-    .describe('The topic to write to.'),
+    .optional()
+    .describe('The user, where the brokers ask for one.'),
+  clientId: text.default('group-sync-bridge').describe('Shown in the brokers’ logs and quotas.'),
+  connectionTimeoutMs: z.int().min(100).default(3_000).describe('How long connecting to a broker may take.'),
+  requestTimeoutMs: z.int().min(100).default(15_000).describe('How long a broker may take to answer.'),
+};
+
+const { brokers, ...connection } = cluster;
+
+export const kafkaOptions = z.strictObject({
+  brokers,
+  topic: topicName.describe('The topic to write to.'),
   content: z
     .enum(['events', 'groups'])
     .default('events')
@@ -36,60 +79,73 @@ export const kafkaOptions = z.strictObject({
     .describe(
       'Of `events`, the CloudEvents mode: `structured` (value = the event) or `binary` (`ce_` headers, value = its data).',
     ),
-  createTopic: z
-    .union([
-      z.literal(false),
-      z.strictObject({
-        partitions: z.int().min(1).default(6),
-        replicationFactor: z.int().min(1).max(32_767).default(1),
-        config: z
-          .record(z.string(), z.union([z.string(), z.number(), z.boolean()]).transform(String))
-          .default({})
-          .describe(
-            'Topic settings, such as retention.ms. `groups` has cleanup.policy=compact unless this says otherwise.',
-          ),
-      }),
-    ])
-    .prefault({})
-    .describe('How to create the topic when it is missing; false = it must exist.'),
-  tls: z
-    .union([z.boolean(), tlsOptions], { error: 'true, false, or an object with caFile and others is expected' })
-    .default(false)
-    .describe('TLS to the brokers; `true`: verified against the system’s authorities.'),
-  sasl: z
-    .strictObject({
-      mechanism: z.enum(['plain', 'scram-sha-256', 'scram-sha-512']).describe('As the listener has it enabled.'),
-      username: z.string().min(1).describe('As the brokers know it.'),
-      password: z.string().min(1).describe('Best from the environment or a secret file.'),
-    })
-    .optional()
-    .describe('The user, where the brokers ask for one.'),
-  clientId: z.string().min(1).default('group-sync-bridge').describe('Shown in the brokers’ logs and quotas.'),
+  createTopic: creation(
+    z.int().min(1).default(6),
+    'Topic settings, such as retention.ms. `groups` has cleanup.policy=compact unless this says otherwise.',
+  ),
+  ...connection,
   maxBatchBytes: z
     .int()
     .min(1_000)
     .default(900_000)
     .describe('The most one request carries; keep it below the topic’s max.message.bytes (1,048,588 by default).'),
-  connectionTimeoutMs: z.int().min(100).default(3_000).describe('How long connecting to a broker may take.'),
-  requestTimeoutMs: z.int().min(100).default(15_000).describe('How long a broker may take to answer.'),
 });
 
 export type KafkaOptions = z.output<typeof kafkaOptions>;
+export type NewTopic = Exclude<KafkaOptions['createTopic'], false>;
 
-/** The options by which a cluster is reached, of a connector or of `source`. */
-export type ClusterOptions = Pick<
-  KafkaOptions,
-  'brokers' | 'topic' | 'tls' | 'sasl' | 'clientId' | 'connectionTimeoutMs' | 'requestTimeoutMs'
->;
+export const kafkaSourceOptions = z
+  .strictObject({
+    kind: z.literal('kafka').describe('Kafka is the only one.'),
+    ...cluster,
+    topic: topicName.describe('The topic with `content: events` to read, in either format.'),
+    groupId: text
+      .max(150)
+      .default('group-sync-bridge')
+      .describe(
+        'Workers with the same one share the partitions. Each connector reads as a group of its own: <groupId>.<name>.',
+      ),
+    sessionTimeoutMs: z
+      .int()
+      .min(6_000)
+      .max(300_000)
+      .default(30_000)
+      .describe('A worker that is silent for so long is taken for dead: others read its partitions.'),
+    deadLetters: z
+      .strictObject({
+        topic: topicName.optional().describe('<topic>.dead-letters when left out.'),
+        createTopic: creation(
+          z.int().min(1).default(1).describe('One is enough, since it is seldom written to.'),
+          'More settings of the topic. It is compacted unless this says otherwise.',
+        ),
+      })
+      .prefault({})
+      .describe('A compacted topic that takes the events which a destination refuses for good.'),
+  })
+  .describe('A topic of events to deliver, instead of callbacks: this process is a worker.');
 
-/** The files are read anew each time, so that what was renewed or mended there is used. Throws Unreachable. */
-export async function clientOptions(
-  options: ClusterOptions,
-  path: string,
-  signal: AbortSignal,
-): Promise<ClientOptions> {
+export type KafkaSourceOptions = z.output<typeof kafkaSourceOptions>;
+
+/** Returns the topic that takes the events which a destination refuses for good. */
+export function deadLetterTopic({ topic, deadLetters }: KafkaSourceOptions): string {
+  return deadLetters.topic ?? `${topic}.dead-letters`;
+}
+
+/** The options by which a topic is reached, of a connector or of `source`. */
+export type ClusterOptions = Pick<KafkaOptions, keyof typeof cluster | 'topic'>;
+
+/** What a client is made from; `path` is how the YAML names the connector: `connectors.group-events`. */
+export type ClientOptions = Awaited<ReturnType<typeof clientOptions>>;
+
+/** Reads the files anew each time, so that what was renewed or mended there is used. Throws Unreachable. */
+export async function clientOptions(options: ClusterOptions, path: string, signal: AbortSignal) {
   const { tls, brokers } = options;
   const secure =
     tls === false ? undefined : await secureOptions(tls === true ? {} : tls, path, brokers.map(endpointOf), signal);
   return { ...options, path, secure };
+}
+
+export function endpointOf(broker: string): Endpoint {
+  const [, host = '', port = ''] = /^\[?(.*?)\]?:(\d+)$/.exec(broker) ?? [];
+  return { host, port: Number(port) };
 }

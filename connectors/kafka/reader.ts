@@ -2,8 +2,9 @@
 import { randomUUID } from 'node:crypto';
 import type { Admin, KafkaMessage as Received } from 'kafkajs';
 import { Unreachable } from '../../src/model/fault.ts';
-import { type ClientOptions, settleWithin, toReadingCluster } from './client.ts';
+import { settleWithin, toReadingCluster } from './client.ts';
 import { judge, protocolType } from './fault.ts';
+import type { ClientOptions } from './options.ts';
 
 /** A record as it lies in a topic, byte for byte. */
 export interface ReadRecord {

@@ -2,10 +2,9 @@ import { Unreachable } from '../../src/model/fault.ts';
 import type { Finding, SourceKind } from '../contract.ts';
 import { countDeadLetters } from './dead-letter.ts';
 import { openDeadLetterTopic, readDeadLetters } from './dead-letter-topic.ts';
-import { clientOptions } from './options.ts';
+import { clientOptions, deadLetterTopic, type KafkaSourceOptions, kafkaSourceOptions } from './options.ts';
 import { extentsOf } from './reader.ts';
 import { openKafkaSource } from './source.ts';
-import { deadLetterTopic, type KafkaSourceOptions, kafkaSourceOptions } from './source-options.ts';
 
 export const kafkaSource: SourceKind<KafkaSourceOptions> = {
   kind: 'kafka',

@@ -9,9 +9,9 @@ import { createGapWatch, max } from './gaps.ts';
 import { heartbeatEvery } from './member.ts';
 import { createMembership } from './membership.ts';
 import { createOffsets, type OpenRecord } from './offsets.ts';
+import type { KafkaSourceOptions } from './options.ts';
 import { clientOptions } from './options.ts';
 import { committedBy, extentsOf, type ReadRecord } from './reader.ts';
-import type { KafkaSourceOptions } from './source-options.ts';
 
 /*
  * A topic of events, shared with the other members of a consumer group. Each connector is a group of its own, so that one

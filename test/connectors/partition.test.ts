@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { Partitioners } from 'kafkajs';
 import { expect, test } from 'vitest';
-import { partitionOf } from '../../connectors/kafka/partition.ts';
+import { partitionOf } from '../../connectors/kafka/message.ts';
 
 test('the partition of a key is the one that kafkajs’s own partitioner chooses, as Java’s does', () => {
   const choose = Partitioners.DefaultPartitioner();

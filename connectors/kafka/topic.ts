@@ -1,0 +1,70 @@
+import { type Fault, Unreachable } from '../../src/model/fault.ts';
+import { createClient, type KafkaClient } from './client.ts';
+import { type ClusterOptions, clientOptions, type NewTopic } from './options.ts';
+
+export interface TopicSettings {
+  readonly options: ClusterOptions;
+  /** How the YAML names what writes to it: `connectors.group-events`. */
+  readonly path: string;
+  readonly createTopic: false | NewTopic;
+  /** Whether only the last record of each key is to stay. */
+  readonly compacted: boolean;
+  note(message: string): void;
+}
+
+export type Topic = ReturnType<typeof openTopic>;
+
+/** A topic to write to, which is made when it is missing. Connects to nothing yet. */
+export function openTopic({ options, path, createTopic, compacted, note }: TopicSettings) {
+  const never = new AbortController().signal;
+  // A kafkajs client that has seen trouble may be beyond help (stale metadata, a dead producer): after any, a new one.
+  let client: KafkaClient | undefined;
+
+  const connect = async (): Promise<KafkaClient> => {
+    const fresh = createClient(await clientOptions(options, path, never));
+    client = fresh;
+    if (await fresh.findTopic()) return fresh;
+    if (createTopic === false) throw new Unreachable(missingTopic(options.topic, path, compacted));
+    const { partitions, replicationFactor } = createTopic;
+    const config = { ...(compacted && { 'cleanup.policy': 'compact' }), ...createTopic.config };
+    if (await fresh.createTopic({ partitions, replicationFactor, config })) {
+      note(`created the topic ${options.topic}: ${partitions} partitions, replication factor ${replicationFactor}`);
+    }
+    return fresh;
+  };
+  const drop = async (): Promise<void> => {
+    const dropped = client;
+    client = undefined;
+    await dropped?.close();
+  };
+  return {
+    /** Does the work with a client. kafkajs knows no signals: when this one aborts, the client is closed under the work. */
+    async use<T>(signal: AbortSignal, work: (client: KafkaClient) => Promise<T>): Promise<T> {
+      signal.throwIfAborted();
+      const aborted = Promise.withResolvers<never>();
+      const onAbort = (): void => aborted.reject(signal.reason);
+      signal.addEventListener('abort', onAbort, { once: true });
+      try {
+        const done = async (): Promise<T> => work(client ?? (await connect()));
+        return await Promise.race([done(), aborted.promise]);
+      } catch (thrown) {
+        await drop();
+        throw thrown;
+      } finally {
+        signal.removeEventListener('abort', onAbort);
+      }
+    },
+    /** Closes the client; the next use has a new one. */
+    drop,
+  };
+}
+
+export function missingTopic(topic: string, path: string, compacted: boolean): Fault {
+  const how = compacted ? 'create it with cleanup.policy=compact' : 'create it';
+  return {
+    code: 'destination-missing',
+    message: `Kafka: the topic ${topic} does not exist`,
+    path: `${path}.topic`,
+    suggestion: `${how}, or set createTopic`,
+  };
+}
