@@ -8,7 +8,7 @@ const broken = report.testResults.filter(
 ).length;
 const tests = report.testResults.flatMap(({ assertionResults }) => assertionResults);
 for (const { fullName, status, failureMessages } of tests) {
-  if (status === 'pending') console.log(`skipped: ${fullName}`);
+  if (status === 'pending' || status === 'skipped') console.log(`skipped: ${fullName}`);
   if (status !== 'passed' || failureMessages.length === 0) continue;
   console.log(`passed when tried again: ${fullName}\n  ${failureMessages[0].split('\n')[0]}`);
 }
