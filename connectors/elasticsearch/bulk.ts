@@ -3,7 +3,16 @@ import { type Fault, Unreachable } from '../../src/model/fault.ts';
 import type { Outcome } from '../../src/model/outcome.ts';
 import { ask, type Destination } from './client.ts';
 import { ensureIndex } from './ensure.ts';
-import { type Cause, causeIn, destinationFault, type Place, reasonOf, setting } from './fault.ts';
+import {
+  type Cause,
+  causeIn,
+  destinationFault,
+  misconfigured,
+  type Place,
+  reasonOf,
+  setting,
+  strangerFault,
+} from './fault.ts';
 
 /** One document to write. */
 export interface Write {
@@ -35,7 +44,7 @@ export async function bulk(
   for (let part = parts.pop(); part !== undefined; part = parts.pop()) {
     const { request, bytes } = takeRequest(part, destination.maxBulkBytes);
     if (part.length > 0) parts.push(part);
-    const { statusCode, body } = await send(destination, request, signal);
+    const { statusCode, body } = await send(destination, request, bytes, signal);
     if (statusCode === 400 || statusCode === 413) {
       // The request as a whole was refused, which says nothing of its other documents: it is halved down to the culprit.
       const [only, ...others] = request;
@@ -49,6 +58,8 @@ export async function bulk(
       parts.push(request.slice(middle), request.slice(0, middle));
       continue;
     }
+    if (!Array.isArray(body.items))
+      throw new Unreachable(strangerFault('its answer to _bulk has no items', destination));
     for (const item of body.items) {
       const answer = item.index ?? item.create ?? item.delete;
       if (answer?._id == null) continue;
@@ -57,9 +68,43 @@ export async function bulk(
       outcomes.set(answer._id, outcome);
     }
   }
-  // An alias without a write index, for instance, is answered as if each document were wrong.
-  if (suspicious) await ensureIndex(destination, signal);
+  // What would refuse any document (no write index, a pipeline that is missing) is answered as if each were wrong.
+  if (suspicious) {
+    await ensureIndex(destination, signal);
+    await probe(destination, signal);
+  }
   return outcomes;
+}
+
+export const PROBE_ID = 'group-sync-bridge-check';
+
+/**
+ * Writes a document that nobody can take: what is no JSON is refused only after permissions, blocks and pipelines were looked
+ * at, by any index, whatever its mapping. Throws Unreachable when it is refused for anything else.
+ */
+export async function probe(destination: Destination, signal: AbortSignal): Promise<void> {
+  const action = JSON.stringify({ [destination.options.content === 'groups' ? 'index' : 'create']: { _id: PROBE_ID } });
+  const write = { id: PROBE_ID, action, document: '{]' };
+  const { body } = await send(destination, [write], 0, signal);
+  const [item] = Array.isArray(body.items) ? body.items : [];
+  const answer = item?.index ?? item?.create;
+  if (answer === undefined) return;
+  const outcome = judge(answer, destination);
+  if (outcome.kind === 'retry') throw new Unreachable(outcome.fault);
+  const { error } = answer;
+  if (outcome.kind === 'dead' && error !== undefined && !OWN_FAILURES.has(error.type ?? '')) {
+    throw takesNone(error, destination);
+  }
+}
+
+/** Whether the reason lies in the settings of the index, whatever the document holds. */
+function refusesAll({ type, reason }: Cause): boolean {
+  return type === 'routing_missing_exception' || /pipeline with id \[.*\] does not exist/.test(reason ?? '');
+}
+
+function takesNone(cause: Cause, place: Place): Unreachable {
+  const message = `Elasticsearch takes no document into ${place.options.index}: ${reasonOf(cause)}`;
+  return misconfigured(place, 'index', message, 'look at the settings and the mapping of the index');
 }
 
 /** Takes from the front what fits into one request, at least one. */
@@ -78,15 +123,28 @@ function takeRequest(
   return { request: waiting.splice(0, count), bytes };
 }
 
-function send(destination: Destination, writes: readonly Write[], signal: AbortSignal) {
+/**
+ * Sends one request. When it comes to no answer twice in a row, although the index could be asked for in between, it may be
+ * too large for something on the way, and the next one is smaller.
+ */
+async function send(destination: Destination, writes: readonly Write[], bytes: number, signal: AbortSignal) {
   const { index, requestTimeoutMs } = destination.options;
   // Strings go out as they are.
   const operations = writes.flatMap(({ action, document }) => (document === undefined ? [action] : [action, document]));
   // A shard that is down is waited for, but less long than we wait ourselves, so that the answer says so.
   const timeout = `${Math.ceil(requestTimeoutMs * 0.8)}ms`;
-  return ask(destination, signal, (client, options) =>
-    client.bulk<unknown, unknown>({ index, operations, timeout }, { ...options, ignore: [400, 413], meta: true }),
-  );
+  try {
+    const answer = await ask(destination, signal, (client, options) =>
+      client.bulk<unknown, unknown>({ index, operations, timeout }, { ...options, ignore: [400, 413], meta: true }),
+    );
+    destination.cuts = 0;
+    return answer;
+  } catch (thrown) {
+    if (!(thrown instanceof Unreachable) || thrown.fault.code !== 'destination-unreachable') throw thrown;
+    if (++destination.cuts >= 2 && bytes > 1) destination.maxBulkBytes = Math.ceil(bytes / 2);
+    const message = `${thrown.fault.message} (a request of ${bytes} bytes)`;
+    throw new Unreachable({ ...thrown.fault, message }, thrown.cause);
+  }
 }
 
 function wholeFault(status: number, cause: Cause, bytes: number, place: Place): Fault {
@@ -124,6 +182,7 @@ function judge(item: estypes.BulkResponseItem, place: Place): Outcome {
   if (blocked || status === 401 || status === 403 || status === 404) {
     throw new Unreachable(destinationFault(status, error, place));
   }
+  if (refusesAll(error)) throw takesNone(error, place);
   if (status === 429 || status >= 500) return { kind: 'retry', fault: destinationFault(status, error, place) };
   return dead(reasonOf(error) || `HTTP status ${status}`);
 }

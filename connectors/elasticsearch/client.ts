@@ -1,5 +1,7 @@
+import type { TransportRequestOptions, TransportRequestParams } from '@elastic/elasticsearch';
 import { Client, ClusterConnectionPool, errors, Serializer, Transport } from '@elastic/elasticsearch';
 import { type Fault, messageOf, Unreachable } from '../../src/model/fault.ts';
+import { isObject } from '../../src/model/json.ts';
 import type { Host } from '../contract.ts';
 import { type Endpoint, secureOptions, speaksTls, whyNoTls } from '../tls.ts';
 import type { ElasticsearchOptions } from './connector.ts';
@@ -27,7 +29,7 @@ export async function openDestination(options: ElasticsearchOptions, host: Host,
     // Another node is asked at once, each one time at most: a write that is done twice is a conflict, which is read and
     // merged again. Whatever else fails is the lane's to retry.
     maxRetries: nodes.length - 1,
-    Transport: PatientTransport,
+    Transport: CarefulTransport,
     // The default, weighted pool finds "no living connection" for hundreds of calls after all of several nodes were
     // down; this one then tries the dead ones. 'optimistic' because the other strategies ask in the background.
     ConnectionPool: ClusterConnectionPool,
@@ -42,6 +44,8 @@ export async function openDestination(options: ElasticsearchOptions, host: Host,
     newIndex,
     /** Bytes of one bulk request. They are lowered when something on the way takes less. */
     maxBulkBytes: MAX_BULK_BYTES,
+    /** How many bulk requests in a row came to no answer. */
+    cuts: 0,
     note: (message: string) => host.note(message),
   };
 }
@@ -93,7 +97,8 @@ function clientFault(thrown: Error, place: Place): Fault {
   if (thrown instanceof errors.ResponseError) {
     return destinationFault(thrown.statusCode ?? 0, causeIn(thrown.body), place);
   }
-  if (thrown instanceof errors.ProductNotSupportedError || thrown instanceof errors.DeserializationError) {
+  const strange = [errors.ProductNotSupportedError, errors.DeserializationError, StrangeAnswer];
+  if (strange.some((kind) => thrown instanceof kind)) {
     return strangerFault(thrown.message, place);
   }
   const late = thrown instanceof errors.TimeoutError;
@@ -130,9 +135,24 @@ class ExactSerializer extends Serializer {
   }
 }
 
-/** A node that hangs is left for another one, as one that refuses is; the client itself has no option for that. */
-class PatientTransport extends Transport {
+/** An answer that is none of Elasticsearch's, whatever its status. */
+class StrangeAnswer extends errors.ElasticsearchClientError {}
+
+/** A node that hangs is left for another one, as one that refuses is, and no answer is taken for what it is not. */
+class CarefulTransport extends Transport {
   constructor(options: ConstructorParameters<typeof Transport>[0]) {
     super({ ...options, retryOnTimeout: true });
+  }
+  override async request(params: TransportRequestParams, options: TransportRequestOptions = {}): Promise<never> {
+    const result = await super.request(params, { ...options, meta: true });
+    const { statusCode, headers = {}, body } = result;
+    const status = statusCode ?? 0;
+    if (status < 200 || (status >= 300 && status < 400)) {
+      const where = headers.location === undefined ? '' : ` to ${headers.location}`;
+      throw new StrangeAnswer(`it answers ${status}${where}`);
+    }
+    if (status < 300 && params.method !== 'HEAD' && !isObject(body))
+      throw new StrangeAnswer('its answer is no JSON object');
+    return (options.meta === true ? result : body) as never;
   }
 }

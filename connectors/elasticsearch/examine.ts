@@ -2,15 +2,13 @@
 import { messageOf, Unreachable } from '../../src/model/fault.ts';
 import { newGroup } from '../../src/model/group.ts';
 import type { Finding, Host } from '../contract.ts';
-import { bulk } from './bulk.ts';
+import { PROBE_ID, probe } from './bulk.ts';
 import { ask, type Destination, openDestination } from './client.ts';
 import type { ElasticsearchOptions } from './connector.ts';
 import { findIndex } from './ensure.ts';
 import { misconfigured, missingFault, sortOf } from './fault.ts';
 import { readDocuments } from './groups.ts';
 import { expectedFields } from './new-index.ts';
-
-const PROBE_ID = 'group-sync-bridge-check';
 
 /** Tells for `check --connect` what is there. Nothing is created. */
 export async function* examineIndex(
@@ -59,11 +57,7 @@ async function tryRequests(destination: Destination, signal: AbortSignal): Promi
     const stored = documents.get(PROBE_ID);
     if (stored?.kind === 'unreadable') throw new Unreachable(stored.fault);
   }
-  // What is not JSON is refused only after permissions and blocks were looked at, by any index, whatever its mapping.
-  const action = JSON.stringify({ [groups ? 'index' : 'create']: { _id: PROBE_ID } });
-  const outcomes = await bulk(destination, [{ id: PROBE_ID, action, document: '{]' }], signal);
-  const outcome = outcomes.get(PROBE_ID);
-  if (outcome?.kind === 'retry') throw new Unreachable(outcome.fault);
+  await probe(destination, signal);
 }
 
 async function lookAtCluster(destination: Destination, signal: AbortSignal): Promise<Finding> {

@@ -108,5 +108,10 @@ export function missingFault(place: Place): Fault {
 /** Returns the fault of something that answers without being Elasticsearch. */
 export function strangerFault(said: string, place: Place): Fault {
   const message = `What answers at ${nodesOf(place)} is not Elasticsearch: ${said}`;
-  return misconfigured(place, 'nodes', message, 'correct the address, its port and its path').fault;
+  return misconfigured(
+    place,
+    'nodes',
+    message,
+    'correct the address, its port and its path, or see what stands between',
+  ).fault;
 }

@@ -1,0 +1,147 @@
+/** What stands around a real Elasticsearch: settings that refuse every document, proxies with limits and answers of their own. */
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer, request, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { describe, expect, inject, onTestFinished, test } from 'vitest';
+import { getDocuments } from '../servers/readback.ts';
+import { type BridgeProcess, bridgeHome, inStep, runCommand, startBridgeProcess } from '../support/bridge.process.ts';
+import { body, search } from '../support/callbacks.ts';
+
+const url = inject('elasticsearchUrl');
+
+async function must(method: string, path: string, content: object): Promise<void> {
+  const response = await fetch(url + path, {
+    method,
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(content),
+  });
+  expect(response.status, await response.text()).toBeLessThan(300);
+}
+
+/** A proxy before Elasticsearch; `instead` may answer a request itself, or break it off. */
+async function proxy(instead: (sent: { bytes: number; path: string }, answer: Answer) => boolean): Promise<string> {
+  const server: Server = createServer(async (incoming, answer) => {
+    const parts: Buffer[] = [];
+    for await (const part of incoming) parts.push(part as Buffer);
+    const sent = Buffer.concat(parts);
+    if (instead({ bytes: sent.length, path: incoming.url ?? '' }, answer)) return;
+    const { method, headers } = incoming;
+    const onward = request(url + incoming.url, { method, headers }, (response) => {
+      answer.writeHead(response.statusCode ?? 500, response.headers);
+      response.pipe(answer);
+    });
+    onward.end(sent);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+type Answer = Parameters<Parameters<typeof createServer>[1] & object>[1];
+
+async function start(nodes: string, more: object = {}) {
+  const index = `around-${randomUUID()}`;
+  const retry = { initialMs: 100, maxMs: 500 };
+  const home = bridgeHome(() => ({
+    copy: { kind: 'elasticsearch', nodes, index, createIndex: { replicas: 0 }, retry, ...more },
+  }));
+  onTestFinished(home.remove);
+  const bridge = await startBridgeProcess(home);
+  const send = async (GroupId: string, fields: object = { Name: GroupId }) =>
+    expect((await bridge.post({ search: search(), body: body({ GroupId, ...fields }) })).status).toBe(200);
+  const connector = async () =>
+    ((await (await fetch(`${bridge.adminUrl}/api/status`)).json()) as { connectors: object[] }).connectors[0];
+  return { bridge, home, index, send, connector };
+}
+
+async function end(bridge: BridgeProcess): Promise<void> {
+  expect(await bridge.end('SIGTERM')).toBe(0);
+}
+
+describe.skipIf(url === '')('around Elasticsearch', () => {
+  test.each(['groups', 'events'])(
+    'a setting that refuses every document is the index’s fault: %s wait',
+    async (content) => {
+      const { bridge, index, send, connector } = await start(url, { content });
+      await send('first');
+      await inStep(bridge);
+      await must('PUT', `/${index}/_settings`, { 'index.default_pipeline': 'no-such-pipeline' });
+      for (const id of ['a', 'b', 'c']) await send(id);
+      await expect.poll(connector).toMatchObject({
+        state: {
+          kind: 'waiting',
+          fault: {
+            code: 'destination-misconfigured',
+            message: expect.stringContaining('pipeline with id [no-such-pipeline] does not exist'),
+          },
+        },
+        deadLetters: 0,
+        lag: 3,
+      });
+      await must('PUT', `/${index}/_settings`, { 'index.default_pipeline': '_none' });
+      await inStep(bridge);
+      expect((await getDocuments(url, index)).size).toBe(4);
+      await end(bridge);
+    },
+  );
+
+  test('an index that asks for routing is the index’s fault', async () => {
+    const index = `routed-${randomUUID()}`;
+    await must('PUT', `/${index}`, { mappings: { _routing: { required: true } }, settings: { number_of_replicas: 0 } });
+    const { bridge, send, connector } = await start(url, { index, createIndex: false, content: 'events' });
+    await send('a');
+    await expect.poll(connector).toMatchObject({ state: { kind: 'waiting' }, deadLetters: 0 });
+    await end(bridge);
+  });
+
+  test('a proxy that redirects is told with where to, and delivery goes on without it', async () => {
+    let redirects = false;
+    const node = await proxy((_, answer) => {
+      if (redirects) answer.writeHead(302, { location: 'http://127.0.0.1:1/login' }).end();
+      return redirects;
+    });
+    const { bridge, home, send, connector } = await start(node);
+    await send('a');
+    await inStep(bridge);
+    redirects = true;
+    await send('b');
+    await expect.poll(connector).toMatchObject({
+      state: {
+        kind: 'waiting',
+        fault: { message: expect.stringContaining('302 to http://127.0.0.1:1/login'), path: 'connectors.copy.nodes' },
+      },
+    });
+    const checked = await runCommand(['check', '--config', home.configFile, '--connect']);
+    expect(checked.stdout).toMatch(/✗.*302 to http:\/\/127.0.0.1:1\/login/);
+    expect(checked.stdout).not.toContain('undefined');
+    expect(checked.code).not.toBe(0);
+    redirects = false;
+    await inStep(bridge);
+    await end(bridge);
+  });
+
+  test('a connection that breaks off large requests gets smaller ones', async () => {
+    const sizes: number[] = [];
+    const node = await proxy(({ bytes, path }, answer) => {
+      if (!path.includes('_bulk')) return false;
+      sizes.push(bytes);
+      if (bytes > 200_000) answer.socket?.resetAndDestroy();
+      return bytes > 200_000;
+    });
+    const { bridge, index, send, home } = await start(node);
+    await send('first');
+    await inStep(bridge);
+    const command = (name: string) => runCommand([name, 'copy', '--config', home.configFile, '--admin', bridge.adminUrl]);
+    expect((await command('pause')).code).toBe(0);
+    await Promise.all(Array.from({ length: 30 }, (_, n) => send(`g${n}`, { Notification: 'x'.repeat(20_000) })));
+    expect((await command('resume')).code).toBe(0);
+    await inStep(bridge);
+    expect((await getDocuments(url, index)).size).toBe(31);
+    expect(Math.max(...sizes)).toBeGreaterThan(200_000);
+    await end(bridge);
+  });
+});
