@@ -135,7 +135,8 @@ describe.skipIf(url === '')('around Elasticsearch', () => {
     const { bridge, index, send, home } = await start(node);
     await send('first');
     await inStep(bridge);
-    const command = (name: string) => runCommand([name, 'copy', '--config', home.configFile, '--admin', bridge.adminUrl]);
+    const command = (name: string) =>
+      runCommand([name, 'copy', '--config', home.configFile, '--admin', bridge.adminUrl]);
     expect((await command('pause')).code).toBe(0);
     await Promise.all(Array.from({ length: 30 }, (_, n) => send(`g${n}`, { Notification: 'x'.repeat(20_000) })));
     expect((await command('resume')).code).toBe(0);
