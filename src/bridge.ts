@@ -10,7 +10,7 @@ import { keepCertificate, readCertificate } from './http/certificate.ts';
 import { limitConnections } from './http/connections.ts';
 import { closeServer, listen, urlHost } from './http/server.ts';
 import { COMMANDS } from './intake/commands.ts';
-import { malformedEnvelope } from './intake/envelope.ts';
+import { malformedEnvelope } from './intake/context.ts';
 import { hearAgain } from './intake/mapping.ts';
 import { createQuarantine } from './intake/quarantine.ts';
 import { createReloadableReceiver } from './intake/reloadable.ts';

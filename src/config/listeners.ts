@@ -1,7 +1,7 @@
 /** The settings of the two servers: the receiver of callbacks and the admin server. */
 import { BlockList, isIPv4, isIPv6 } from 'node:net';
 import { z } from 'zod';
-import { isBeforeCallback } from '../model/command.ts';
+import { isBeforeCallback } from '../model/callback.ts';
 import { duration, text, whole } from './units.ts';
 
 const path = z

@@ -1,7 +1,7 @@
 import { hash, timingSafeEqual } from 'node:crypto';
 import type { HttpFault } from '../model/fault.ts';
 import type { ReceiverSettings } from './context.ts';
-import type { CallbackQuery } from './query.ts';
+import type { CallbackQuery } from './request.ts';
 
 /** Returns the Sign of the vendor's protocol: lowercase hex SHA-256 of Token + RequestTime. */
 export function signOf(token: string, requestTime: string): string {

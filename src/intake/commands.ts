@@ -13,12 +13,6 @@ export const GROUP_INFO_CHANGED = 'Group.CallbackAfterGroupInfoChanged';
 
 type Body = Readonly<Record<string, unknown>>;
 
-/** A command that becomes an event. */
-export interface Command {
-  /** Checks a body and says it in the event's words. A refusal names every field that is wrong. */
-  read(body: Body): Checked<Callback>;
-}
-
 /** A callback that its command's schema accepts, in the event's words. */
 export type Callback = ReturnType<typeof inEventWords>;
 
@@ -50,13 +44,6 @@ const customFields = z
   .optional()
   .catch(undefined);
 
-/** Every field that some command knows. A command's schema leaves out those that it does not know. */
-type Fields = z.output<typeof common> & {
-  readonly [Name in (typeof PROFILE)[ProfileField] | `${'Operator' | 'Owner' | 'OldOwner' | 'NewOwner'}_Account`]?:
-    | string
-    | undefined;
-} & { readonly UserDefinedDataList?: z.output<typeof customFields> };
-
 /** The profile fields in the service's words. */
 const PROFILE = {
   name: 'Name',
@@ -64,6 +51,13 @@ const PROFILE = {
   notification: 'Notification',
   faceUrl: 'FaceUrl',
 } as const;
+
+type Account = `${'Operator' | 'Owner' | 'OldOwner' | 'NewOwner'}_Account`;
+/** Every field that some command knows. A command's schema leaves out those that it does not know. */
+type Fields = z.output<typeof common> &
+  Partial<Record<(typeof PROFILE)[ProfileField] | Account, string | undefined>> & {
+    readonly UserDefinedDataList?: z.output<typeof customFields>;
+  };
 
 function inEventWords(type: EventType, body: Body, fields: Fields) {
   return {
@@ -103,8 +97,8 @@ function changedFields(fields: Fields): ChangedFields {
     const value = fields[PROFILE[field]];
     if (value !== undefined) changed[field] = value;
   }
-  const custom = fields.UserDefinedDataList?.map(({ Key, Value }) => [Key, Value]);
-  if (custom !== undefined) changed.customFields = Object.fromEntries(custom);
+  const custom = fields.UserDefinedDataList;
+  if (custom !== undefined) changed.customFields = Object.fromEntries(custom.map(({ Key, Value }) => [Key, Value]));
   return changed;
 }
 
@@ -136,8 +130,9 @@ const SCHEMAS: Readonly<Record<string, readonly [EventType, z.ZodType<Fields>]>>
 };
 
 /** Commands that become events, by name. */
-export const COMMANDS: ReadonlyMap<string, Command> = new Map(
+export const COMMANDS = new Map(
   Object.entries(SCHEMAS).map(([name, [type, schema]]) => {
+    /** Checks a body and says it in the event's words. A refusal names every field that is wrong. */
     const read = (body: Body): Checked<Callback> => {
       const { success, data, error } = schema.safeParse(body);
       return success ? accepted(inEventWords(type, body, data)) : complain(body, error);
@@ -145,6 +140,7 @@ export const COMMANDS: ReadonlyMap<string, Command> = new Map(
     return [name, { read }];
   }),
 );
+export type Command = NonNullable<ReturnType<typeof COMMANDS.get>>;
 
 /** Commands that the vendor documents: a metric's label stays bounded, whatever is sent. */
 const DOCUMENTED = new Set([

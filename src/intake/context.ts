@@ -5,16 +5,14 @@ import type { HttpBindings } from '@hono/node-server';
 import type { Context } from 'hono';
 import { toAddressList } from '../config/listeners.ts';
 import type { Config } from '../config/schema.ts';
+import type { CallbackTrace, RawCallback } from '../model/callback.ts';
 import type { Clock } from '../model/clock.ts';
 import type { CanonicalEvent } from '../model/event.ts';
-import { type Checked, type HttpFault, httpStatus } from '../model/fault.ts';
-import type { RawCallback } from '../model/quarantine.ts';
+import { type Checked, describeFault, type HttpFault, httpStatus } from '../model/fault.ts';
 import type { ServiceClock } from '../model/service-clock.ts';
 import type { CallbackOutcome, SignalBus } from '../model/signal.ts';
-import type { CallbackTrace } from '../model/trace.ts';
-import { failEnvelope, OK_ENVELOPE } from './envelope.ts';
 import type { HandlerAnswer, ReceivedCallback } from './forward.ts';
-import type { CallbackQuery } from './query.ts';
+import type { CallbackQuery } from './request.ts';
 
 export type ReceiverConfig = Pick<Config, 'app' | 'receiver'>;
 export type ReceiverSettings = ReturnType<typeof receiverSettings>;
@@ -75,6 +73,16 @@ export interface ReceiverEnv {
   };
 }
 export type ReceiverContext = Context<ReceiverEnv>;
+
+const OK_ENVELOPE = '{"ActionStatus":"OK","ErrorInfo":"","ErrorCode":0}';
+
+/** Returns the vendor's envelope of a refusal; ErrorCode is the HTTP status. */
+function failEnvelope(fault: HttpFault): string {
+  return JSON.stringify({ ActionStatus: 'FAIL', ErrorInfo: describeFault(fault), ErrorCode: httpStatus(fault.code) });
+}
+
+/** Returns the envelope for what is no HTTP request. */
+export const malformedEnvelope = (message: string) => failEnvelope({ code: 'query-invalid', message });
 
 /** Answers OK. */
 export function acknowledge(context: ReceiverContext, outcome: CallbackOutcome): Response {

@@ -1,9 +1,9 @@
 import { Agent, type ClientRequest, type IncomingMessage, type OutgoingHttpHeaders, request } from 'node:http';
 import { Agent as TlsAgent, request as tlsRequest } from 'node:https';
 import { accepted, type Checked, messageOf, refused } from '../model/fault.ts';
-import { splitTarget } from './query.ts';
+import { readAtMost, splitTarget } from './request.ts';
 
-/* node:http, not hono/proxy: that is fetch underneath, which unpacks a gzipped answer and merges header lines; both pass as they are here. */
+// This is node:http, not hono/proxy: fetch, underneath that, unpacks a gzipped answer and merges header lines.
 
 export interface ForwardSettings {
   /** A URL without a path takes that of the callback. */
@@ -46,9 +46,8 @@ const MAX_SOCKETS = 256;
 export function createForwarder({ forwardTo, timeoutMs, ca }: ForwardSettings) {
   const upstream = new URL(forwardTo);
   const secure = upstream.protocol === 'https:';
-  const agent = secure
-    ? new TlsAgent({ keepAlive: true, maxSockets: MAX_SOCKETS, ...(ca !== undefined && { ca }) })
-    : new Agent({ keepAlive: true, maxSockets: MAX_SOCKETS });
+  const sockets = { keepAlive: true, maxSockets: MAX_SOCKETS, ca };
+  const agent = secure ? new TlsAgent(sockets) : new Agent(sockets);
 
   const failed = (message: string) =>
     refused({
@@ -118,16 +117,11 @@ function forwarded(headers: IncomingMessage['headersDistinct']): [name: string, 
 }
 
 async function readAnswer(answer: IncomingMessage): Promise<HandlerAnswer> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of answer as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > MAX_ANSWER_BYTES) throw new Error(`its answer is larger than ${MAX_ANSWER_BYTES} bytes`);
-    chunks.push(chunk);
-  }
+  const body = await readAtMost(MAX_ANSWER_BYTES, answer);
+  if (body === undefined) throw new Error(`its answer is larger than ${MAX_ANSWER_BYTES} bytes`);
   const headers = new Headers();
   for (const [name, values] of forwarded(answer.headersDistinct)) {
     for (const value of values) headers.append(name, value);
   }
-  return { status: answer.statusCode ?? 502, headers, body: Buffer.concat(chunks) };
+  return { status: answer.statusCode ?? 502, headers, body };
 }

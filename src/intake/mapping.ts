@@ -1,7 +1,7 @@
 import { type CanonicalEvent, eventId, groupEvent } from '../model/event.ts';
 import type { ServiceClock } from '../model/service-clock.ts';
 import type { Callback } from './commands.ts';
-import type { CallbackQuery } from './query.ts';
+import type { CallbackQuery } from './request.ts';
 
 /** An EventTime further ahead of its receipt than this would win over later changes, so it is not believed. */
 export const MAX_AHEAD_MS = 2_000;

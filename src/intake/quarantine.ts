@@ -1,10 +1,9 @@
+import type { QuarantinedCallback } from '../model/callback.ts';
 import type { CanonicalEvent } from '../model/event.ts';
-import type { QuarantinedCallback } from '../model/quarantine.ts';
 import type { SignalBus } from '../model/signal.ts';
-import { parseBody } from './body.ts';
 import { COMMANDS } from './commands.ts';
 import { mapCallback } from './mapping.ts';
-import { readQuery } from './query.ts';
+import { parseBody, readQuery } from './request.ts';
 
 interface QuarantinePorts {
   readonly journal: {

@@ -2,11 +2,10 @@ import { Hono, type MiddlewareHandler } from 'hono';
 import { BridgeError, type HttpFault, messageOf } from '../model/fault.ts';
 import { callerOf, checkAddress } from './address.ts';
 import { checkApp, checkSign } from './authentication.ts';
-import { createBodyReader } from './body.ts';
 import { commandLabel } from './commands.ts';
 import { type ReceiverEnv, type ReceiverPorts, type ReceiverSettings, refuse } from './context.ts';
 import { dispatch } from './dispatch.ts';
-import { readQuery, splitTarget } from './query.ts';
+import { createBodyReader, readQuery, splitTarget } from './request.ts';
 
 /** `POST {path}`: admit, authenticate, read, dispatch; each answers what it refuses (docs/decisions/0014). */
 export function createReceiver(settings: ReceiverSettings, ports: ReceiverPorts): Hono<ReceiverEnv> {

@@ -1,7 +1,7 @@
+import type { RawCallback } from '../model/callback.ts';
 import type { Clock } from '../model/clock.ts';
 import type { CanonicalEvent } from '../model/event.ts';
 import { BridgeError } from '../model/fault.ts';
-import type { RawCallback } from '../model/quarantine.ts';
 import type { SignalBus } from '../model/signal.ts';
 import { createCommitter } from './commit.ts';
 import type { Database } from './database.ts';

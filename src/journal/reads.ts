@@ -1,9 +1,9 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { Waiting } from '../../connectors/contract.ts';
+import type { QuarantinedCallback } from '../model/callback.ts';
 import { type Entry, type EntryHead, lazyEntry } from '../model/entry.ts';
 import type { CanonicalEvent } from '../model/event.ts';
 import type { Fault } from '../model/fault.ts';
-import type { QuarantinedCallback } from '../model/quarantine.ts';
 
 /** An event of the journal as people look at it. */
 export interface JournalEntry {

@@ -15,11 +15,11 @@ import {
   SpanStatusCode,
   trace,
 } from '@opentelemetry/api';
+import type { CallbackTrace } from '../model/callback.ts';
 import type { Entry } from '../model/entry.ts';
 import type { CanonicalEvent, EventId, TraceContext } from '../model/event.ts';
 import type { Fault } from '../model/fault.ts';
 import type { Outcome } from '../model/outcome.ts';
-import type { CallbackTrace } from '../model/trace.ts';
 
 const tracer = trace.getTracer('group-sync-bridge');
 

@@ -6,8 +6,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
 import { readName } from '../../bench/load/callbacks.ts';
 import { runLoad } from '../../bench/load/generator.ts';
-import { parseBody } from '../../src/intake/body.ts';
 import { COMMANDS } from '../../src/intake/commands.ts';
+import { parseBody } from '../../src/intake/request.ts';
 import { COMMAND } from '../support/callbacks.ts';
 
 const OK = '{"ActionStatus":"OK","ErrorInfo":"","ErrorCode":0}';

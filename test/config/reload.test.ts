@@ -14,7 +14,7 @@ import { createReload } from '../../src/config/reload.ts';
 import { type Config, configSchema } from '../../src/config/schema.ts';
 import { closeServer, listen } from '../../src/http/server.ts';
 import { signOf } from '../../src/intake/authentication.ts';
-import { malformedEnvelope } from '../../src/intake/envelope.ts';
+import { malformedEnvelope } from '../../src/intake/context.ts';
 import { createReloadableReceiver } from '../../src/intake/reloadable.ts';
 import { systemClock } from '../../src/model/clock.ts';
 import type { CanonicalEvent } from '../../src/model/event.ts';

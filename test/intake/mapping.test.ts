@@ -1,9 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { parseBody } from '../../src/intake/body.ts';
 import { type Callback, COMMANDS } from '../../src/intake/commands.ts';
 import { EARLIEST, MAX_AHEAD_MS, mapCallback } from '../../src/intake/mapping.ts';
-import { type CallbackQuery, readQuery } from '../../src/intake/query.ts';
+import { type CallbackQuery, parseBody, readQuery } from '../../src/intake/request.ts';
 import { type CanonicalEvent, canonicalEvent } from '../../src/model/event.ts';
 import { type Group, merge, newGroup } from '../../src/model/group.ts';
 import {

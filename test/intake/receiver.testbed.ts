@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { expect } from 'vitest';
 import { closeServer, listen } from '../../src/http/server.ts';
 import type { ReceiverPorts, ReceiverSettings } from '../../src/intake/context.ts';
-import { malformedEnvelope } from '../../src/intake/envelope.ts';
+import { malformedEnvelope } from '../../src/intake/context.ts';
 import { createReceiver } from '../../src/intake/receiver.ts';
 import { openJournal } from '../../src/journal/append.ts';
 import { openDatabase } from '../../src/journal/database.ts';

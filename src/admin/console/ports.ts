@@ -1,7 +1,7 @@
 import type { Operations } from '../../delivery/operations.ts';
 import type { HistoryReader } from '../../journal/history.ts';
+import type { QuarantinedCallback } from '../../model/callback.ts';
 import type { Group } from '../../model/group.ts';
-import type { QuarantinedCallback } from '../../model/quarantine.ts';
 import type { Reconciler } from '../../reconcile/schedule.ts';
 import type { LastFault } from '../../telemetry/last-fault.ts';
 import type { Stats } from '../../telemetry/stats.ts';

@@ -1,5 +1,5 @@
 import { html } from 'hono/html';
-import type { QuarantinedCallback } from '../../model/quarantine.ts';
+import type { QuarantinedCallback } from '../../model/callback.ts';
 import { figure, plural } from '../../model/text.ts';
 import { faultLines } from './connectors.ts';
 import { numberOf } from './events.ts';
