@@ -3,7 +3,7 @@ import type { Connector, Finding, Holds, Host, Sink } from './contract.ts';
 import { elasticsearch } from './elasticsearch/connector.ts';
 import { file } from './file/connector.ts';
 import { kafka } from './kafka/connector.ts';
-import { kafkaSource as source } from './kafka/source-kind.ts';
+import { kafkaSource as source } from './kafka/source.ts';
 
 /** Every kind of destination, by hand: a new connector adds its line here. */
 export const connectors = [kafka, elasticsearch, file] as const;

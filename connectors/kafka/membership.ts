@@ -1,59 +1,64 @@
-import type { SourceHost } from '../contract.ts';
-import { judge } from './fault.ts';
-import { type Batch, isRebalance, isRejoined, joinGroup, type Member } from './member.ts';
-import type { KafkaSourceOptions } from './options.ts';
-import { type ClientOptions, clientOptions } from './options.ts';
+import type { Consumer } from 'kafkajs';
+import { settleWithin, toReadingCluster } from './client.ts';
+import { innermost, judge } from './fault.ts';
+import { type ClientOptions, clientOptions, type KafkaSourceOptions } from './options.ts';
+import { FETCH_MS, READ_RETRIES, type ReadRecord, toRecord } from './reader.ts';
 
 /** How long work may go on after a rebalance began: the coordinator waits for its members for a minute. */
 const GRACE_MS = 15_000;
+/** Partitions that were added are found within this time; kafkajs would look every five minutes. */
+const METADATA_MS = 10_000;
+/** The errors after which kafkajs joins the group anew by itself. */
+const REJOINED = ['REBALANCE_IN_PROGRESS', 'ILLEGAL_GENERATION', 'UNKNOWN_MEMBER_ID', 'NOT_COORDINATOR_FOR_GROUP'];
 
-/**
- * The consumer group as one connector of a worker is in it, over rebalances and losses. What Kafka hands over belongs to a
- * generation. When that ends, all of it is handed over again, here or elsewhere, from what the group has committed.
- */
-export interface Membership {
-  /** Joins the group where this worker is no member of it; resolves once the source has shown that it can be read. Throws Unreachable. */
-  join(signal: AbortSignal): Promise<void>;
-  /** Something went wrong with what was handed over: the generation ends. */
-  troubled(thrown: unknown): void;
-  /** Why the generation has ended; undefined while it goes on. */
-  ended(): unknown;
-  /** Begins a new generation after one that ended. */
-  begin(): void;
-  /** Rises with each generation. */
-  generation(): number;
-  /** Aborts when work on what was handed over must end. */
-  lease(): AbortSignal;
-  partitions(): readonly number[] | undefined;
-  /** Commits what is settled; a failure ends the generation. Resolves with whether it succeeded. */
-  commit(offsets: ReadonlyMap<number, bigint>): Promise<boolean>;
-  leave(): Promise<void>;
+/** Some records of one partition, in the order of their offsets. */
+export interface Batch {
+  readonly partition: number;
+  readonly records: readonly ReadRecord[];
+  /** The offset after the last record of the batch, markers of transactions included. */
+  readonly next: bigint;
+  /** The offset after the last record that the partition held when these were read. */
+  readonly end: bigint;
+}
+
+export interface MembershipPorts {
+  /** The group is about to be joined. */
+  entering(client: ClientOptions): Promise<void>;
+  /** This member has these partitions now, and reads them from what the group has committed; what it had before is void. */
+  assigned(partitions: readonly number[]): void;
+  /** Batches never overlap. The next one comes when this resolves; where it throws, the group is joined anew. */
+  take(batch: Batch): Promise<void>;
+  /** The generation has ended. */
+  interrupt(): void;
 }
 
 interface Generation {
   readonly number: number;
   readonly lease: AbortController;
+  /** Why it has ended; undefined while it goes on. */
   ended: unknown;
+  /** Settled when the next one begins. */
+  readonly passed: PromiseWithResolvers<void>;
 }
 
-export interface MembershipPorts {
-  readonly host: Pick<SourceHost, 'interrupt' | 'assigned'>;
-  /** The group is about to be joined. */
-  entering(client: ClientOptions): Promise<void>;
-  assigned(partitions: readonly number[]): void;
-  take(batch: Batch): Promise<void>;
-}
+const generationOf = (number: number): Generation => ({
+  number,
+  lease: new AbortController(),
+  ended: undefined,
+  passed: Promise.withResolvers(),
+});
 
-export function createMembership(
-  options: KafkaSourceOptions,
-  groupId: string,
-  { host, entering, assigned: tell, take }: MembershipPorts,
-): Membership {
-  let member: Member | undefined;
+/**
+ * The consumer group as one connector of a worker is in it, over rebalances and losses. What Kafka hands over belongs to a
+ * generation. When that ends, all of it is handed over again, here or elsewhere, from what the group has committed.
+ */
+export function createMembership(options: KafkaSourceOptions, groupId: string, ports: MembershipPorts) {
+  const { topic } = options;
+  let member: { readonly consumer: Consumer; readonly client: ClientOptions } | undefined;
   /** Why the group must be left and joined anew. */
   let lost: unknown;
   let partitions: readonly number[] | undefined;
-  let current: Generation = { number: 0, lease: new AbortController(), ended: undefined };
+  let current = generationOf(0);
   /** Why nothing may be taken; undefined once the group was joined, since when it reads from what is committed. */
   let closed: unknown = new Error('the group was not joined yet');
 
@@ -64,74 +69,91 @@ export function createMembership(
     current.ended = why;
     if (graceMs === 0) lease.abort(why);
     else setTimeout(() => lease.abort(why), graceMs).unref();
-    host.interrupt();
+    ports.interrupt();
   };
   const troubled = (thrown: unknown): void => {
-    if (!isRejoined(thrown)) lost ??= judge(thrown, { ...options, path: 'source', secure: undefined });
-    end(thrown, isRebalance(thrown) ? GRACE_MS : 0);
+    if (member === undefined) return;
+    // kafkajs knows an error by its type, which what it wraps around it has not.
+    const error = innermost(thrown);
+    if (!REJOINED.includes(error.type ?? '')) lost ??= judge(error, member.client);
+    end(error, error.type === 'REBALANCE_IN_PROGRESS' ? GRACE_MS : 0);
+  };
+  const crashed = (thrown: unknown): void => {
+    partitions = undefined;
+    if (member !== undefined) lost ??= judge(thrown, member.client);
+    end(thrown, 0);
+  };
+  const assigned = (ours: readonly number[]): void => {
+    // Where the rebalance was noticed before, the generation has ended, and nothing was taken since.
+    if (partitions !== undefined && closed === undefined) end(new Error('the partitions were shared out anew'), 0);
+    if (current.ended !== undefined) current.lease.abort(current.ended);
+    partitions = ours;
+    closed = undefined;
+    ports.assigned(ours);
+  };
+  const take = async (batch: Batch): Promise<void> => {
+    // What was given out before must be let go first.
+    if (closed === undefined && current.ended !== undefined) await current.passed.promise;
+    if (closed !== undefined) throw closed;
+    await ports.take(batch);
   };
   const leave = async (): Promise<void> => {
     const left = member;
     member = undefined;
     partitions = undefined;
-    await left?.leave();
+    closed ??= new Error('the group was left');
+    if (left !== undefined) await settleWithin(left.consumer.disconnect());
   };
 
   const enter = async (signal: AbortSignal): Promise<void> => {
-    const proven = Promise.withResolvers<void>();
     const client = await clientOptions(options, 'source', signal);
-    const { sessionTimeoutMs } = options;
-    await entering(client);
-    const joined = await joinGroup(
-      { ...client, groupId, sessionTimeoutMs },
-      {
-        assigned(ours) {
-          if (partitions !== undefined) end(new Error('the partitions were shared out anew'), 0);
-          partitions = ours;
-          closed = undefined;
-          host.assigned(ours);
-          tell(ours);
-          if (ours.length === 0) proven.resolve();
-        },
-        fetched: proven.resolve,
-        async take(batch) {
-          if (closed !== undefined || current.ended !== undefined) throw closed ?? current.ended;
-          await take(batch);
-        },
-      },
-    );
-    member = joined;
-    joined.failed.catch((thrown) => {
-      if (member !== joined) return;
-      partitions = undefined;
-      troubled(thrown);
-    });
-    await Promise.race([proven.promise, joined.failed, rejection(signal)]);
+    await ports.entering(client);
+    const consumer = await openConsumer(client, groupId, options.sessionTimeoutMs);
+    const entered = { consumer, client };
+    member = entered;
+    const handlers: Handlers = {
+      assigned: (ours) => member === entered && assigned(ours),
+      crashed: (thrown) => member === entered && crashed(thrown),
+      take,
+      troubled,
+    };
+    try {
+      await run(consumer, options, handlers, signal);
+    } catch (thrown) {
+      signal.throwIfAborted();
+      await leave();
+      throw judge(thrown, client);
+    }
   };
 
   return {
-    async join(signal) {
+    /** Joins the group where this worker is no member of it. Throws Unreachable. */
+    async join(signal: AbortSignal): Promise<void> {
+      if (member === undefined) return enter(signal);
+      if (lost === undefined) return;
       const reason = lost;
       lost = undefined;
-      if (reason !== undefined) {
-        await leave();
-        throw reason;
-      }
-      if (member === undefined) await enter(signal);
+      await leave();
+      throw reason;
     },
-    troubled,
+    /** Why the generation has ended; undefined while it goes on. */
     ended: () => current.ended,
-    begin() {
-      const { number, lease, ended } = current;
-      current = { number: number + 1, lease: new AbortController(), ended: undefined };
+    /** Begins a new generation after one that ended. */
+    begin(): void {
+      const { number, lease, ended, passed } = current;
+      current = generationOf(number + 1);
       lease.abort(ended);
+      passed.resolve();
     },
     generation: () => current.number,
+    /** Aborts when work on what was handed over must end. */
     lease: () => current.lease.signal,
     partitions: () => partitions,
-    async commit(offsets) {
+    /** Commits what is settled; a failure ends the generation. Resolves with whether it succeeded. */
+    async commit(offsets: ReadonlyMap<number, bigint>): Promise<boolean> {
+      const due = Array.from(offsets, ([partition, offset]) => ({ topic, partition, offset: String(offset) }));
       try {
-        await member?.commit(offsets);
+        if (due.length > 0) await member?.consumer.commitOffsets(due);
         return true;
       } catch (thrown) {
         // What was delivered is delivered again: here, or by whoever has the partitions now.
@@ -143,9 +165,72 @@ export function createMembership(
   };
 }
 
-function rejection(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    if (signal.aborted) reject(signal.reason);
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+async function openConsumer(client: ClientOptions, groupId: string, sessionTimeoutMs: number): Promise<Consumer> {
+  return (await toReadingCluster(client, READ_RETRIES)).consumer({
+    groupId,
+    sessionTimeout: sessionTimeoutMs,
+    heartbeatInterval: heartbeatEvery(sessionTimeoutMs),
+    maxWaitTimeInMs: FETCH_MS,
+    metadataMaxAge: METADATA_MS,
+    allowAutoTopicCreation: false,
+    retry: { retries: READ_RETRIES, restartOnFailure: async () => false },
   });
+}
+
+/** Returns an interval, in ms, of which several fit into the time after which a silent member is taken for dead. */
+const heartbeatEvery = (sessionTimeoutMs: number): number => Math.min(3_000, Math.floor(sessionTimeoutMs / 5));
+
+interface Handlers {
+  assigned(partitions: readonly number[]): void;
+  take(batch: Batch): Promise<void>;
+  troubled(thrown: unknown): void;
+  /** The group cannot be had any more. */
+  crashed(thrown: unknown): void;
+}
+
+/**
+ * Joins the group and reads on, from the beginning of the topic where it has committed nothing. Resolves once the source has
+ * shown that it can be read.
+ */
+async function run(
+  consumer: Consumer,
+  { topic, sessionTimeoutMs }: KafkaSourceOptions,
+  { assigned, take, troubled, crashed }: Handlers,
+  signal: AbortSignal,
+): Promise<void> {
+  const proven = Promise.withResolvers<void>();
+  let onCrash: (thrown: unknown) => void = proven.reject;
+  consumer.on(consumer.events.FETCH, () => proven.resolve());
+  consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
+    const ours = payload.memberAssignment[topic] ?? [];
+    assigned(ours);
+    if (ours.length === 0) proven.resolve();
+  });
+  consumer.on(consumer.events.CRASH, ({ payload }) => onCrash(payload.error));
+  const join = async (): Promise<void> => {
+    await consumer.connect();
+    await consumer.subscribe({ topic, fromBeginning: true });
+    await consumer.run({
+      autoCommit: false,
+      eachBatchAutoResolve: false,
+      eachBatch: async ({ batch, heartbeat, resolveOffset }) => {
+        const { partition } = batch;
+        const last = BigInt(batch.lastOffset());
+        const records = batch.messages.map((message) => toRecord(topic, partition, message));
+        // kafkajs passes over those that come too early for its own interval.
+        const timer = setInterval(() => heartbeat().catch(troubled), heartbeatEvery(sessionTimeoutMs) / 2);
+        try {
+          await take({ partition, records, next: last + 1n, end: BigInt(batch.highWatermark) });
+        } finally {
+          clearInterval(timer);
+        }
+        resolveOffset(String(last));
+      },
+    });
+  };
+  const onAbort = (): void => proven.reject(signal.reason);
+  signal.addEventListener('abort', onAbort, { once: true });
+  join().catch(proven.reject);
+  await proven.promise.finally(() => signal.removeEventListener('abort', onAbort));
+  onCrash = crashed;
 }

@@ -1,17 +1,54 @@
 import { parseEvent } from '../../src/client/event.ts';
 import { type Entry, entryOf } from '../../src/model/entry.ts';
 import type { CanonicalEvent } from '../../src/model/event.ts';
-import type { Fault } from '../../src/model/fault.ts';
-import { type Report, Revoked, type SourceHost, type WorkerSource } from '../contract.ts';
-import { type DeadLetterRecord, RETRY_HEADER } from './dead-letter.ts';
-import { openDeadLetterTopic } from './dead-letter-topic.ts';
-import { createGapWatch, max } from './gaps.ts';
-import { heartbeatEvery } from './member.ts';
+import { type Fault, Unreachable } from '../../src/model/fault.ts';
+import {
+  type Finding,
+  type Report,
+  Revoked,
+  type SourceHost,
+  type SourceKind,
+  type WorkerSource,
+} from '../contract.ts';
+import { countDeadLetters, type DeadLetterRecord, RETRY_HEADER } from './dead-letter.ts';
+import { openDeadLetterTopic, readDeadLetters } from './dead-letter-topic.ts';
 import { createMembership } from './membership.ts';
 import { createOffsets, type OpenRecord } from './offsets.ts';
-import type { KafkaSourceOptions } from './options.ts';
-import { clientOptions } from './options.ts';
-import { committedBy, extentsOf, type ReadRecord } from './reader.ts';
+import { clientOptions, deadLetterTopic, type KafkaSourceOptions, kafkaSourceOptions } from './options.ts';
+import { createProgress } from './progress.ts';
+import { extentsOf, type ReadRecord } from './reader.ts';
+
+export const kafkaSource: SourceKind<KafkaSourceOptions> = {
+  kind: 'kafka',
+  options: kafkaSourceOptions,
+  open: openSource,
+  countDeadLetters(options) {
+    const counts = countDeadLetters();
+    const topic = openDeadLetterTopic(options, () => {});
+    return { of: counts.of, learn: (signal) => topic.read(counts.take, signal), close: topic.close };
+  },
+  deadLetters: readDeadLetters,
+  describe: (options) => ({
+    topic: options.topic,
+    groupId: options.groupId,
+    deadLetters: deadLetterTopic(options),
+  }),
+  examine: examineSource,
+};
+
+/** Whether the events can be read; that the group lets this client in, only joining it tells. */
+async function* examineSource(options: KafkaSourceOptions, signal: AbortSignal): AsyncGenerator<Finding> {
+  const extents = await extentsOf(await clientOptions(options, 'source', signal));
+  if (extents.length === 0) {
+    throw new Unreachable({
+      code: 'destination-missing',
+      path: 'source.topic',
+      message: `the topic ${options.topic} does not exist`,
+      suggestion: 'a receiving bridge with a kafka connector creates it',
+    });
+  }
+  yield { step: 'topic', state: 'well', says: `${options.topic}: ${extents.length} partitions` };
+}
 
 /*
  * A topic of events, shared with the other members of a consumer group. Each connector is a group of its own, so that one
@@ -30,81 +67,47 @@ interface Current {
   readonly entries: readonly Entry[];
   /** Records that are no events, until they lie in the dead-letter topic. */
   unreadable: readonly Unreadable[];
-  /** Lets the next batch come; with a reason, the group is joined anew. */
-  end(why?: unknown): void;
+  /** Lets the next batch come. */
+  pass(): void;
+  /** Has the group joined anew. */
+  refuse(why: unknown): void;
 }
 
 interface Unreadable extends OpenRecord {
   readonly fault: Fault;
 }
 
-export function openKafkaSource(options: KafkaSourceOptions, host: SourceHost): WorkerSource {
+function openSource(options: KafkaSourceOptions, host: SourceHost): WorkerSource {
   const { connector, clock } = host;
   const groupId = `${options.groupId}.${connector}`;
   const deadLetters = openDeadLetterTopic(options, host.note);
   const offsets = createOffsets();
-  const ends = new Map<number, bigint>();
-  const gaps = createGapWatch(host.gap);
-  /** Of all records of the topic, those that the group has not committed, as they were counted last. */
-  let uncommitted = 0;
-  let lastCommitted: ReadonlyMap<number, bigint> = new Map();
+  const progress = createProgress(options, groupId, offsets, host.gap);
   let current: Current | undefined;
   let lastSeq = 0;
   let learned = Promise.resolve();
 
   const membership = createMembership(options, groupId, {
-    host,
-    async entering(client) {
-      lastCommitted = await committedBy(client, groupId);
-    },
+    entering: progress.entering,
+    interrupt: host.interrupt,
     assigned(partitions) {
-      gaps.restart();
-      learned = learnPositions(partitions);
+      host.assigned(partitions);
+      learned = progress.assigned(partitions, membership.lease());
     },
     async take(batch) {
       // What the group had committed before this batch tells whether something before it was removed.
       await learned;
       const ended = membership.ended();
       if (ended !== undefined) throw ended;
-      await new Promise<void>((resolve, reject) => {
-        const { open, entries, unreadable } = sort(batch.records, connector, () => ++lastSeq);
-        const timer = setInterval(() => batch.heartbeat().catch(membership.troubled), heartbeatEvery(options));
-        current = {
-          entries,
-          unreadable,
-          end(why) {
-            clearInterval(timer);
-            if (why === undefined) resolve();
-            else reject(why);
-          },
-        };
-        ends.set(batch.partition, batch.end);
-        void gaps.passed(batch, async () => extentsOf(await clientOptions(options, 'source', membership.lease())));
-        offsets.add(batch.partition, open, batch.next);
-        host.wake();
-      });
+      const { open, entries, unreadable } = sort(batch.records, connector, () => ++lastSeq);
+      const passed = Promise.withResolvers<void>();
+      current = { entries, unreadable, pass: passed.resolve, refuse: passed.reject };
+      progress.passed(batch, membership.lease());
+      offsets.add(batch.partition, open, batch.next);
+      host.wake();
+      await passed.promise;
     },
   });
-
-  /** Only the numbers shown depend on it, and each batch brings them, too. */
-  const learnPositions = async (partitions: readonly number[]): Promise<void> => {
-    try {
-      const client = await clientOptions(options, 'source', membership.lease());
-      const before = lastCommitted;
-      const [extents, committed] = await Promise.all([extentsOf(client), committedBy(client, groupId)]);
-      for (const { partition, low, high } of extents) {
-        ends.set(partition, high);
-        if (!partitions.includes(partition)) continue;
-        // kafkajs forgets what was committed where that is no longer there.
-        const from = committed.get(partition) ?? before.get(partition);
-        offsets.begin(partition, from ?? low);
-        // A group that has committed nothing begins with what is there.
-        if (from !== undefined) gaps.compare(partition, from, low);
-      }
-    } catch {
-      // the next batch tells
-    }
-  };
 
   const publish = async (letters: readonly Omit<DeadLetterRecord, 'connector' | 'deadAt'>[]): Promise<void> => {
     const deadAt = clock.now();
@@ -128,15 +131,30 @@ export function openKafkaSource(options: KafkaSourceOptions, host: SourceHost): 
     const done = current;
     current = undefined;
     await commit();
-    done?.end();
+    done?.pass();
   };
 
   /** Forgets what was given out. */
   const forget = (): void => {
-    current?.end(membership.ended() ?? new Error('the worker ends'));
+    current?.refuse(membership.ended() ?? new Error('the worker ends'));
     current = undefined;
     offsets.clear();
     membership.begin();
+  };
+
+  const settle = async ({ upTo, waiting, dead, released }: Report): Promise<void> => {
+    const letters = dead.map(({ entry, attempts, fault }) => ({
+      record: offsets.recordOf(entry.seq),
+      fault,
+      attempts,
+    }));
+    await publish(letters.flatMap(({ record, ...letter }) => (record === undefined ? [] : { record, ...letter })));
+    offsets.hold(waiting.map(({ entry }) => entry.seq));
+    offsets.settle([...released, ...dead.map(({ entry }) => entry.seq)]);
+    offsets.settleUpTo(upTo);
+    const last = current?.entries.at(-1);
+    if (last !== undefined && last.seq <= upTo) await passBatch();
+    else await commit();
   };
 
   return {
@@ -150,20 +168,7 @@ export function openKafkaSource(options: KafkaSourceOptions, host: SourceHost): 
       if (left.length === 0) await passBatch();
       return left.slice(0, limit);
     },
-    async settle({ upTo, waiting, dead, released }: Report) {
-      await publish(
-        dead.flatMap(({ entry, attempts, fault }) => {
-          const record = offsets.recordOf(entry.seq);
-          return record === undefined ? [] : [{ record, fault, attempts }];
-        }),
-      );
-      offsets.hold(waiting.map(({ entry }) => entry.seq));
-      offsets.settle([...released, ...dead.map(({ entry }) => entry.seq)]);
-      offsets.settleUpTo(upTo);
-      const last = current?.entries.at(-1);
-      if (last !== undefined && last.seq <= upTo) await passBatch();
-      else await commit();
-    },
+    settle,
     alive() {
       if (membership.ended() === undefined) return;
       forget();
@@ -172,22 +177,9 @@ export function openKafkaSource(options: KafkaSourceOptions, host: SourceHost): 
     lease: membership.lease,
     generation: membership.generation,
     partitions: membership.partitions,
-    lag() {
-      const partitions = membership.partitions();
-      return partitions === undefined ? uncommitted : offsets.lag(partitions, ends);
-    },
+    lag: () => progress.lag(membership.partitions()),
     openSince: offsets.oldest,
-    async learn() {
-      const client = await clientOptions(options, 'source', new AbortController().signal);
-      const [extents, committed] = await Promise.all([extentsOf(client), committedBy(client, groupId)]);
-      let sum = 0n;
-      for (const { partition, low, high } of extents) {
-        ends.set(partition, high);
-        sum += high - max(committed.get(partition) ?? low, low);
-      }
-      uncommitted = Number(max(sum, 0n));
-      lastCommitted = committed;
-    },
+    learn: progress.learn,
     async close() {
       // Leaving waits for the batch under way, which is given back meanwhile.
       const left = membership.leave();

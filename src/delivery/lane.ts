@@ -144,6 +144,7 @@ async function run(lane: LaneWork, requests: AskedRequest[]): Promise<void> {
   ports.signals.emit('lane.state', { connector: lane.settings.connector, state: lane.state });
   while (!signal.aborted && lane.ending !== 'finish') {
     let worked = false;
+    rest.looked();
     try {
       await ports.source.alive?.();
       await carryOutAll(lane, requests);

@@ -236,6 +236,7 @@ export async function report(lane: LaneWork, settled: Report): Promise<void> {
     } catch (thrown) {
       if (lane.signal.aborted || lane.ending !== 'no' || thrown instanceof Revoked) throw thrown;
       await backOff(lane, 'source', faultOf(thrown, 'destination-unreachable'));
+      lane.rest.looked();
       await source.alive?.();
     }
   }

@@ -751,11 +751,32 @@ describe('a source that is shared', () => {
         revoked = true;
         lease.abort(new Error('another has the partition'));
       },
+      /** The members are asked to let go of what they have; work may come to its end. */
+      recall() {
+        revoked = true;
+      },
       refuse(times: number) {
         refusals = times;
       },
     };
   }
+
+  test('a lane that is interrupted at work does not rest before it has looked: others wait for it', async () => {
+    const own = shared();
+    const made = harness(
+      (batch, call) => {
+        if (call > 1) return all(DELIVERED)(batch, call);
+        own.recall();
+        lane.interrupt();
+        throw DOWN;
+      },
+      { source: own.source },
+    );
+    made.append(A1);
+    const lane = run(made);
+    await expect.poll(() => made.delivered).toEqual(ids(A1));
+    expect(made.slept).toEqual([]);
+  });
 
   test('what waits is forgotten when it is revoked, and a delivery under way is aborted without an outage', async () => {
     const own = shared();
