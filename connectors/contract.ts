@@ -18,6 +18,8 @@ export interface Connector<Options> {
   /** Whether its group sinks have `read`. */
   readonly readsBack: boolean;
   holds(options: Options): Holds;
+  /** Where it writes, so that two connectors which would spoil each other's work are refused. */
+  places(options: Options): readonly Place[];
   /** Throws Unreachable while the destination cannot be had; the engine tries again. */
   open(options: Options, host: Host, signal: AbortSignal): Promise<Sink>;
   /**
@@ -25,6 +27,15 @@ export interface Connector<Options> {
    * nothing.
    */
   examine(options: Options, host: Host, signal: AbortSignal): AsyncIterable<Finding>;
+}
+
+/** A place that a connector writes to; the same place has the same name, however the options spell it. */
+export interface Place {
+  readonly name: string;
+  /** The option that names it. */
+  readonly option: string;
+  /** Connectors may share it where this is the same; without it, it is one connector's alone. */
+  readonly use?: string;
 }
 
 /** Which of the two shapes of sink a connector opens. */

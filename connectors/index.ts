@@ -1,5 +1,5 @@
 import { faultOf } from '../src/model/fault.ts';
-import type { Connector, Finding, Holds, Host, Sink } from './contract.ts';
+import type { Connector, Finding, Holds, Host, Place, Sink } from './contract.ts';
 import { elasticsearch } from './elasticsearch/connector.ts';
 import { file } from './file/connector.ts';
 import { kafka } from './kafka/connector.ts';
@@ -20,6 +20,9 @@ export const openSink = (kind: string, options: unknown, host: Host, signal: Abo
 
 /** Returns what a connector of the given kind holds with these options. */
 export const holdsOf = (kind: string, options: unknown): Holds => connectorOf(kind).holds(options);
+
+/** Returns where a connector of the given kind writes with these options. */
+export const placesOf = (kind: string, options: unknown): readonly Place[] => connectorOf(kind).places(options);
 
 /** Returns whether group sinks of the given kind are read back. */
 export const readsBack = (kind: string): boolean => connectorOf(kind).readsBack;

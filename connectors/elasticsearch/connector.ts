@@ -120,6 +120,11 @@ export const elasticsearch: Connector<ElasticsearchOptions> = {
   options: elasticsearchOptions,
   readsBack: true,
   holds: ({ content }) => content,
+  places: ({ nodes, index, content }) =>
+    nodes.map((node) => {
+      const { protocol, host, pathname } = new URL(node);
+      return { name: `index ${index} at ${protocol}//${host}${pathname}`, option: 'index', use: content };
+    }),
   // Its documents are searchable after a second anyway; a batch that gathers folds a busy group into far fewer writes.
   maxWaitMs: 50,
   maxEvents: 10_000,

@@ -1,6 +1,6 @@
-import { constants } from 'node:fs';
+import { constants, realpathSync } from 'node:fs';
 import { access, type FileHandle, mkdir, open, stat } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
 import { type FaultCode, messageOf, Unreachable } from '../../src/model/fault.ts';
 import { isObject } from '../../src/model/json.ts';
@@ -20,12 +20,23 @@ export const file: Connector<z.output<typeof options>> = {
   options,
   readsBack: false,
   holds: () => 'events',
+  places: ({ path }) => [{ name: `file ${canonical(path)}`, option: 'path' }],
   open: openSink,
   async *examine({ path }, { name }) {
     const there = await guarded(path, name, () => checkWritable(path, name));
     yield { step: 'file', state: 'well', says: there ? `${path} can be written` : `${path} can be created` };
   },
 };
+
+/** The one name of a file, whether it is there yet or not. */
+export function canonical(path: string): string {
+  const whole = resolve(path);
+  try {
+    return realpathSync(whole);
+  } catch {
+    return dirname(whole) === whole ? whole : join(canonical(dirname(whole)), basename(whole));
+  }
+}
 
 /** Opens what deliver would open, or finds that it could be created. Returns whether it is there. */
 async function checkWritable(path: string, name: string): Promise<boolean> {

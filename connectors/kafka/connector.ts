@@ -17,6 +17,12 @@ export const kafka: Connector<KafkaOptions> = {
   options: kafkaOptions,
   readsBack: false,
   holds: ({ content }) => content,
+  places: ({ brokers, topic, content, format }) =>
+    brokers.map((broker) => ({
+      name: `topic ${topic} at ${broker.toLowerCase()}`,
+      option: 'topic',
+      use: content === 'events' ? `events, ${format}` : content,
+    })),
   open: openSink,
   examine,
 };

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { connectors } from '../../connectors/index.ts';
+import { connectors, placesOf } from '../../connectors/index.ts';
 import { EVENT_TYPES, PROFILE_FIELDS } from '../model/event.ts';
 import { admin, DEFAULT_ADMIN_PORT, isLoopback, receiver } from './listeners.ts';
 import { deadLetterTopic, type Source, source } from './source.ts';
@@ -139,6 +139,7 @@ type Refuse = (path: string[], message: string) => void;
 /** Refuses settings that are right by themselves and cannot hold together. */
 function refuseClashes(config: Settings, context: z.RefinementCtx): void {
   const refuse: Refuse = (path, message) => context.addIssue({ code: 'custom', path, message });
+  refuseSharedPlace(config, refuse);
   if (config.source === undefined) refuseSharedPort(config, refuse);
   else refuseInWorker(config, config.source, refuse);
 }
@@ -151,6 +152,26 @@ function refuseSharedPort({ receiver, admin }: Settings, refuse: Refuse): void {
   const message = 'receiver and admin cannot listen on one port: choose another for one of the two';
   // The one that is left out has its default.
   refuse([admin.port === DEFAULT_ADMIN_PORT ? 'receiver' : 'admin', 'port'], message);
+}
+
+/** Two connectors may write to one place only where they write the same there, each its share. */
+function refuseSharedPlace({ connectors, journal }: Settings, refuse: Refuse): void {
+  const taken = new Map<string, { readonly by: string; readonly use?: string | undefined }>();
+  for (const { name } of placesOf('file', { path: journal.file })) taken.set(name, { by: 'journal.file' });
+  for (const [connector, options] of Object.entries(connectors)) {
+    if (!options.enabled) continue;
+    for (const { name, option, use } of placesOf(String(options.kind), options)) {
+      const { by, use: other } = taken.get(name) ?? {};
+      if (by === undefined) taken.set(name, { by: `connectors.${connector}`, use });
+      else if (by !== `connectors.${connector}` && (use === undefined || use !== other)) {
+        refuse(
+          ['connectors', connector, option],
+          `${by} writes to the ${name} already: choose another for one of the two`,
+        );
+        break;
+      }
+    }
+  }
 }
 
 /** A worker delivers what receiving bridges wrote: it has no use for what those do. */

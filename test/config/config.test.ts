@@ -701,6 +701,42 @@ connectors:
     expect(complaints(`${base}${servers}\n`, configSchema)).toEqual(place === undefined ? [] : [refused]);
   });
 
+  const kafka = (more: string) => `{kind: kafka, brokers: ["k1:9092", "k2:9092"], topic: t${more}}`;
+  const index = (more: string) => `{kind: elasticsearch, nodes: ["http://e:9200"], index: i${more}}`;
+  it.each([
+    [
+      '{kind: file, path: same.ndjson}',
+      '{kind: file, path: ./same.ndjson}',
+      'path',
+      'connectors.one writes to the file',
+    ],
+    [
+      '{kind: file, path: a.ndjson}',
+      '{kind: file, path: data/../data/journal.db}',
+      'path',
+      'journal.file writes to the',
+    ],
+    [
+      kafka(''),
+      '{kind: kafka, brokers: K2:9092, topic: t, content: groups}',
+      'topic',
+      'writes to the topic t at k2:9092',
+    ],
+    [kafka(''), kafka(', format: binary'), 'topic', 'connectors.one writes to the topic'],
+    [index(''), index(', content: events'), 'index', 'connectors.one writes to the index i at http://e:9200/'],
+    // Each its share of the same.
+    [kafka(', filter: {groupTypes: [Public]}'), kafka(', filter: {groupTypes: [Private]}'), undefined, ''],
+    [index(', filter: {groupTypes: [Public]}'), index(', filter: {groupTypes: [Private]}'), undefined, ''],
+    ['{kind: file, path: same.ndjson}', '{kind: file, path: same.ndjson, enabled: false}', undefined, ''],
+    ['{kind: file, path: one.ndjson}', '{kind: file, path: two.ndjson}', undefined, ''],
+  ])('refuses two connectors that spoil each other’s work: %s and %s', (one, two, option, says) => {
+    const found = complaints(`app: {sdkAppId: 1}\nconnectors:\n  one: ${one}\n  two: ${two}\n`, configSchema);
+    if (option === undefined) return expect(found).toEqual([]);
+    const line = new RegExp(`^c\\.yaml:4:\\d+ connectors\\.two\\.${option}: `);
+    expect(found).toEqual([expect.stringMatching(line)]);
+    expect(found[0]).toContain(says);
+  });
+
   it('explains an SDKAppID or a duration that is none', () => {
     const app = configSchema.shape.app;
     expect(complaints('sdkAppId: abc\n', app)[0]).toContain('the SDKAppID of your Chat app is expected');
