@@ -23,7 +23,7 @@ function addressIn(hop: string): string | undefined {
   return isIP(bare) === 0 ? undefined : bare;
 }
 
-/** BlockList knows IPv4 addresses in their IPv6 form (::ffff:1.2.3.4), too. */
+/** Knows IPv4 addresses in their IPv6 form (::ffff:1.2.3.4), too. */
 function contains(list: BlockList, address: string | undefined): boolean {
   // A zone (fe80::1%eth0) names the interface and is no part of the address.
   const [plain = ''] = address?.split('%') ?? [];

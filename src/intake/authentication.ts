@@ -30,11 +30,9 @@ export function checkSign(
 ): HttpFault | undefined {
   const { sign, requestTime } = query;
   if (sign === undefined || requestTime === undefined) {
-    return {
-      code: 'sign-missing',
-      message: `${sign === undefined ? 'Sign' : 'RequestTime'} is missing in the query`,
-      suggestion: 'switch authentication on in the vendor’s console, or leave app.callbackTokens out',
-    };
+    const message = `${sign === undefined ? 'Sign' : 'RequestTime'} is missing in the query`;
+    const suggestion = 'switch authentication on in the vendor’s console, or leave app.callbackTokens out';
+    return { code: 'sign-missing', message, suggestion };
   }
   if (!/^\d{1,12}$/.test(requestTime)) {
     return { code: 'sign-stale', message: 'RequestTime is not a number of seconds since 1970' };
@@ -53,9 +51,6 @@ export function checkSign(
     return given.length === wanted.length && timingSafeEqual(given, wanted);
   });
   if (right.includes(true)) return undefined;
-  return {
-    code: 'sign-wrong',
-    message: 'Sign is wrong',
-    suggestion: 'compare app.callbackTokens with the token in the vendor’s console',
-  };
+  const suggestion = 'compare app.callbackTokens with the token in the vendor’s console';
+  return { code: 'sign-wrong', message: 'Sign is wrong', suggestion };
 }

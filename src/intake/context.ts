@@ -1,5 +1,4 @@
 /** What the steps of the receiver share: settings, ports, the values that go on with a request, and the answers. */
-
 import type { IncomingHttpHeaders } from 'node:http';
 import type { HttpBindings } from '@hono/node-server';
 import type { Context } from 'hono';
@@ -19,15 +18,15 @@ export type ReceiverSettings = ReturnType<typeof receiverSettings>;
 
 export function receiverSettings({ app, receiver }: ReceiverConfig) {
   const { path, maxBodyBytes, maxInFlight, whenUnrecordable, otherCommands, allowFrom, trustProxy } = receiver;
-  const other: 'acknowledge' | 'reject' | 'forward' = typeof otherCommands === 'string' ? otherCommands : 'forward';
   return {
-    ...{ sdkAppId: app.sdkAppId, path, maxBodyBytes, maxInFlight, whenUnrecordable },
+    sdkAppId: app.sdkAppId,
+    ...{ path, maxBodyBytes, maxInFlight, whenUnrecordable },
     /** Without it no Sign is asked for. `windowMs` is the most that RequestTime may differ from this clock. */
     sign: app.callbackTokens && { tokens: app.callbackTokens, windowMs: app.signWindow },
     allowed: allowFrom && toAddressList(allowFrom),
     /** The proxies whose X-Forwarded-For is believed. */
     proxies: trustProxy === false ? undefined : toAddressList(trustProxy),
-    otherCommands: other,
+    otherCommands: typeof otherCommands === 'string' ? otherCommands : ('forward' as const),
     /** Whether the recorded commands are forwarded, too. */
     forwardAll: typeof otherCommands !== 'string' && otherCommands.forwardAll,
     /** "Before" commands that are answered OK. */
@@ -62,7 +61,6 @@ export interface ReceiverEnv {
     target: string;
     /** The address of whoever calls, seen through our own proxies. */
     caller: string | undefined;
-    /** The query as parsed. */
     query: CallbackQuery;
     command: string;
     /** The body as received. */

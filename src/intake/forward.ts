@@ -1,18 +1,13 @@
 import { Agent, type ClientRequest, type IncomingMessage, type OutgoingHttpHeaders, request } from 'node:http';
 import { Agent as TlsAgent, request as tlsRequest } from 'node:https';
+import type { Config } from '../config/schema.ts';
+import { readAuthority } from '../http/certificate.ts';
 import { accepted, type Checked, messageOf, refused } from '../model/fault.ts';
 import { readAtMost, splitTarget } from './request.ts';
 
 // This is node:http, not hono/proxy: fetch, underneath that, unpacks a gzipped answer and merges header lines.
 
-export interface ForwardSettings {
-  /** A URL without a path takes that of the callback. */
-  readonly forwardTo: string;
-  /** Bounds the whole exchange. */
-  readonly timeoutMs: number;
-  /** PEM: the authority of the upstream's certificate; by default those of the system. */
-  readonly ca?: string | undefined;
-}
+export type ForwardSettings = Omit<Exclude<Config['receiver']['otherCommands'], string>, 'forwardAll'>;
 
 /** A callback as received. */
 export interface ReceivedCallback {
@@ -43,19 +38,12 @@ const MAX_ANSWER_BYTES = 1_048_576;
 const MAX_SOCKETS = 256;
 
 /** Sends callbacks to the upstream handler that answered them before the bridge was there, and returns its answers. */
-export function createForwarder({ forwardTo, timeoutMs, ca }: ForwardSettings) {
+export function createForwarder({ forwardTo, timeoutMs, caFile }: ForwardSettings) {
   const upstream = new URL(forwardTo);
   const secure = upstream.protocol === 'https:';
+  const ca = caFile && readAuthority('receiver.otherCommands.caFile', caFile);
   const sockets = { keepAlive: true, maxSockets: MAX_SOCKETS, ca };
   const agent = secure ? new TlsAgent(sockets) : new Agent(sockets);
-
-  const failed = (message: string) =>
-    refused({
-      code: 'forward-failed',
-      path: 'receiver.otherCommands.forwardTo',
-      message: `the upstream handler ${message}`,
-      suggestion: 'see that it runs, and how long it takes',
-    });
 
   const send = (callback: ReceivedCallback, signal: AbortSignal): Promise<HandlerAnswer> =>
     new Promise((resolve, reject) => {
@@ -89,9 +77,13 @@ export function createForwarder({ forwardTo, timeoutMs, ca }: ForwardSettings) {
       try {
         return accepted(await send(callback, signal));
       } catch (thrown) {
-        return failed(
-          signal.aborted ? `did not answer within ${timeoutMs} ms` : `cannot be asked: ${messageOf(thrown)}`,
-        );
+        const what = signal.aborted ? `did not answer within ${timeoutMs} ms` : `cannot be asked: ${messageOf(thrown)}`;
+        return refused({
+          code: 'forward-failed',
+          path: 'receiver.otherCommands.forwardTo',
+          message: `the upstream handler ${what}`,
+          suggestion: 'see that it runs, and how long it takes',
+        });
       }
     },
     /** Closes idle connections now, and those of calls in flight once they are answered. */
@@ -103,24 +95,21 @@ export function createForwarder({ forwardTo, timeoutMs, ca }: ForwardSettings) {
 }
 
 function headersFor({ headers, caller, body }: ReceivedCallback, host: string): OutgoingHttpHeaders {
+  const sent: OutgoingHttpHeaders = { ...forwarded(headers), host, 'content-length': body.byteLength };
   const hops = [...(headers['x-forwarded-for'] ?? []), ...(caller === undefined ? [] : [caller])];
-  return {
-    ...Object.fromEntries(forwarded(headers)),
-    host,
-    'content-length': body.byteLength,
-    ...(hops.length > 0 && { 'x-forwarded-for': hops.join(', ') }),
-  };
+  if (hops.length > 0) sent['x-forwarded-for'] = hops.join(', ');
+  return sent;
 }
 
-function forwarded(headers: IncomingMessage['headersDistinct']): [name: string, values: string[]][] {
-  return Object.entries(headers).flatMap(([name, values = []]) => (NOT_FORWARDED.has(name) ? [] : [[name, values]]));
+function forwarded(headers: IncomingMessage['headersDistinct']): IncomingMessage['headersDistinct'] {
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => !NOT_FORWARDED.has(name)));
 }
 
 async function readAnswer(answer: IncomingMessage): Promise<HandlerAnswer> {
   const body = await readAtMost(MAX_ANSWER_BYTES, answer);
   if (body === undefined) throw new Error(`its answer is larger than ${MAX_ANSWER_BYTES} bytes`);
   const headers = new Headers();
-  for (const [name, values] of forwarded(answer.headersDistinct)) {
+  for (const [name, values = []] of Object.entries(forwarded(answer.headersDistinct))) {
     for (const value of values) headers.append(name, value);
   }
   return { status: answer.statusCode ?? 502, headers, body };

@@ -69,11 +69,8 @@ export function createQuarantine(sdkAppId: string, { journal, reader, signals }:
   };
 }
 
-/** Returns the event of a quarantined callback; undefined if the bridge still does not know its shape. */
-function mapQuarantined(
-  sdkAppId: string,
-  { id, receivedAt, search, body }: QuarantinedCallback,
-): CanonicalEvent | undefined {
+/** Returns undefined if the bridge still does not know the callback's shape. */
+function mapQuarantined(sdkAppId: string, { id, receivedAt, search, body }: QuarantinedCallback) {
   const query = readQuery(search);
   const parsed = parseBody(Buffer.from(body));
   if (!query.ok || !parsed.ok || query.value.command === undefined) return undefined;

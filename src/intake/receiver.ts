@@ -23,18 +23,13 @@ export function createReceiver(settings: ReceiverSettings, ports: ReceiverPorts)
   );
   app.all(path, (context) => {
     context.header('allow', 'POST');
-    return refuse(context, {
-      code: 'method-unknown',
-      message: `${context.req.method} is not answered here, POST is`,
-    });
+    const message = `${context.req.method} is not answered here, POST is`;
+    return refuse(context, { code: 'method-unknown', message });
   });
-  app.notFound((context) =>
-    refuse(context, {
-      code: 'path-unknown',
-      message: 'nothing is here',
-      suggestion: 'compare receiver.path with the callback URL in the vendor’s console',
-    }),
-  );
+  app.notFound((context) => {
+    const suggestion = 'compare receiver.path with the callback URL in the vendor’s console';
+    return refuse(context, { code: 'path-unknown', message: 'nothing is here', suggestion });
+  });
   app.onError((thrown, context) => {
     const fault = asHttpFault(thrown);
     if (fault.code === 'internal') ports.signals.emit('callback.crashed', { message: messageOf(thrown) });
@@ -118,15 +113,14 @@ function read(maxBodyBytes: number): MiddlewareHandler<ReceiverEnv> {
 
 /** Bounds how many callbacks wait for their answer. It comes after `read`: slow senders must not take the places. */
 function limitInFlight(most: number): MiddlewareHandler<ReceiverEnv> {
+  const overloaded: HttpFault = {
+    code: 'overloaded',
+    message: `${most} callbacks wait for their answer already`,
+    suggestion: 'look at the disk of journal.file; receiver.maxInFlight sets the limit',
+  };
   let inFlight = 0;
   return async (context, next) => {
-    if (inFlight >= most) {
-      return refuse(context, {
-        code: 'overloaded',
-        message: `${most} callbacks wait for their answer already`,
-        suggestion: 'look at the disk of journal.file; receiver.maxInFlight sets the limit',
-      });
-    }
+    if (inFlight >= most) return refuse(context, overloaded);
     inFlight++;
     try {
       await next();

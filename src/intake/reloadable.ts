@@ -1,4 +1,3 @@
-import { readAuthority } from '../http/certificate.ts';
 import { type ReceiverConfig, type ReceiverPorts, receiverSettings } from './context.ts';
 import { createForwarder } from './forward.ts';
 import { createReceiver } from './receiver.ts';
@@ -6,7 +5,8 @@ import { createReceiver } from './receiver.ts';
 /** Creates a receiver whose configuration can be exchanged while requests come in. */
 export function createReloadableReceiver(config: ReceiverConfig, ports: Omit<ReceiverPorts, 'forward'>) {
   const create = (config: ReceiverConfig) => {
-    const forwarder = forwarderOf(config);
+    const { otherCommands } = config.receiver;
+    const forwarder = typeof otherCommands === 'string' ? undefined : createForwarder(otherCommands);
     const { fetch } = createReceiver(receiverSettings(config), { ...ports, ...forwarder });
     return { fetch, close: () => forwarder?.close() };
   };
@@ -27,10 +27,4 @@ export function createReloadableReceiver(config: ReceiverConfig, ports: Omit<Rec
     /** Ends the connections to the upstream handler. */
     close: () => current.close(),
   };
-}
-
-function forwarderOf({ receiver: { otherCommands } }: ReceiverConfig) {
-  if (typeof otherCommands === 'string') return undefined;
-  const { caFile, ...settings } = otherCommands;
-  return createForwarder({ ...settings, ca: caFile && readAuthority('receiver.otherCommands.caFile', caFile) });
 }
