@@ -1,49 +1,17 @@
 import type { RawCallback } from '../model/callback.ts';
 import type { Clock } from '../model/clock.ts';
 import type { CanonicalEvent } from '../model/event.ts';
-import { BridgeError } from '../model/fault.ts';
 import type { SignalBus } from '../model/signal.ts';
 import { createCommitter } from './commit.ts';
 import type { Database } from './database.ts';
 import { createDeliveryWriter, type JournalReport } from './deliveries.ts';
 import { type GroupBuffer, openGroupBuffer } from './groups.ts';
-import { createReconcileWriter, type ReconcileRecord } from './reconcile-run.ts';
+import { unrecordable } from './sqlite.ts';
 
-export interface Journal {
-  /** Resolves once the event is on disk; 'duplicate' when its id was there already. Throws a BridgeError. */
-  record(event: CanonicalEvent): Promise<'recorded' | 'duplicate'>;
-  /** Keeps a callback that cannot be mapped; resolves once it is on disk. Throws a BridgeError. */
-  quarantine(callback: RawCallback): Promise<void>;
-  /** Removes what was mapped after all, or is not wanted. Resolves with how many there were. */
-  releaseQuarantined(ids: readonly number[]): Promise<number>;
-  /** Takes note of what a lane settled; it is written with the next commit, or soon when none comes. */
-  settle(report: JournalReport): void;
-  /** Remembers over restarts that a connector is paused. */
-  setPaused(connector: string, paused: boolean): Promise<void>;
-  /** Removes dead letters for good; all of them without `seqs`. Resolves with how many there were. */
-  discard(connector: string, seqs?: readonly number[]): Promise<number>;
-  /** Begins a run of reconcile: forgets the groups that an earlier one read. */
-  beginReconcile(run: ReconcileRecord): Promise<void>;
-  /** Records what the run found, which groups it has read and how far it is, in one transaction; without `run` only the events. */
-  recordRead(events: readonly CanonicalEvent[], groupIds: readonly string[], run?: ReconcileRecord): Promise<void>;
-  /**
-   * Removes at most `limit` events after `after` and up to `upTo` that have no open delivery and are in the written groups;
-   * `upTo` is asked within the transaction. Up to `last` nothing more is to be removed.
-   */
-  prune(after: number, upTo: () => number, limit: number): Promise<{ pruned: number; last: number }>;
-  /** Returns how much of journal.maxBytes is in use, from 0 to 1. */
-  fill(): number;
-  /** Returns the seq of the newest event on disk. */
-  head(): number;
-  /** Returns what of a group's merged state is not in the file yet, see groups.ts. */
-  readonly buffered: GroupBuffer['buffered'];
-  /** Writes the merged groups that are not in the file yet, if it can. */
-  flushGroups(): void;
-  /** Writes what is still noted and closes the file. */
-  close(): void;
-}
+export type Journal = ReturnType<typeof openJournal>;
 
-export function openJournal(database: Database, clock: Clock, signals: SignalBus): Journal {
+/** Opens what writes the journal. What resolves is on disk then; what cannot be written rejects with a BridgeError. */
+export function openJournal(database: Database, clock: Clock, signals: SignalBus) {
   const { connection } = database;
   const quarantine = connection.prepare(
     'INSERT INTO quarantine (received_at, search, body, fault) VALUES (?, ?, ?, ?)',
@@ -52,7 +20,11 @@ export function openJournal(database: Database, clock: Clock, signals: SignalBus
   const deliveries = createDeliveryWriter(connection, clock);
   const groups = openGroupBuffer(database);
   const events = createEventWriter(database, groups);
-  const reconcile = createReconcileWriter(connection);
+  const forgetRead = connection.prepare('DELETE FROM reconciled');
+  const putRead = connection.prepare('INSERT INTO reconciled (group_id) VALUES (?) ON CONFLICT DO NOTHING');
+  const putRun = connection.prepare(
+    'INSERT INTO reconcile (one, run) VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET run = excluded.run',
+  );
 
   const committer = createCommitter(database, {
     transact: events.transact,
@@ -69,30 +41,56 @@ export function openJournal(database: Database, clock: Clock, signals: SignalBus
   });
 
   return {
-    // Invariant 1: the promise resolves after the commit, and the answer waits for it.
-    record(event) {
+    /**
+     * Resolves with 'duplicate' when the event's id was there already.
+     * Invariant 1: the promise resolves after the commit, and the answer waits for it.
+     */
+    record(event: CanonicalEvent): Promise<'recorded' | 'duplicate'> {
       const json = JSON.stringify(event);
       return committer.write(() => events.append(event, json));
     },
-    quarantine: ({ receivedAt, search, body, fault }) =>
+    /** Keeps a callback that cannot be mapped. */
+    quarantine: ({ receivedAt, search, body, fault }: RawCallback): Promise<void> =>
       committer.write(() => void quarantine.run(receivedAt, search, body, JSON.stringify(fault))),
-    releaseQuarantined: (ids) =>
+    /** Removes what was mapped after all, or is not wanted. Resolves with how many there were. */
+    releaseQuarantined: (ids: readonly number[]): Promise<number> =>
       committer.write(() => ids.reduce((sum, id) => sum + Number(release.run(id).changes), 0)),
-    settle: (report) => committer.defer(() => deliveries.settle(report)),
-    setPaused: (connector, paused) => committer.write(() => deliveries.setPaused(connector, paused)),
-    discard: (connector, seqs) => committer.write(() => deliveries.discard(connector, seqs)),
-    beginReconcile: (run) => committer.write(() => reconcile.begin(run)),
-    recordRead: (read, groupIds, run) =>
+    /** Takes note of what a lane settled; it is written with the next commit, or soon when none comes. */
+    settle: (report: JournalReport) => committer.defer(() => deliveries.settle(report)),
+    /** Remembers over restarts that a connector is paused. */
+    setPaused: (connector: string, paused: boolean) => committer.write(() => deliveries.setPaused(connector, paused)),
+    /** Removes dead letters for good; all of them without `seqs`. Resolves with how many there were. */
+    discard: (connector: string, seqs?: readonly number[]) =>
+      committer.write(() => deliveries.discard(connector, seqs)),
+    /** Begins a run of reconcile, which is kept as JSON and not interpreted; forgets the groups that an earlier one read. */
+    beginReconcile: (record: object): Promise<void> =>
       committer.write(() => {
-        for (const event of read) events.append(event, JSON.stringify(event));
-        if (run !== undefined) reconcile.note(run, groupIds);
+        forgetRead.run();
+        putRun.run(JSON.stringify(record));
       }),
-    prune: (after, upTo, limit) => committer.write(() => events.prune(after, upTo(), limit)),
+    /** Records what a run found, which groups it has read and how far it is, in one transaction; else only the events. */
+    recordRead: (found: readonly CanonicalEvent[], groupIds: readonly string[], record?: object): Promise<void> =>
+      committer.write(() => {
+        for (const event of found) events.append(event, JSON.stringify(event));
+        if (record === undefined) return;
+        for (const groupId of groupIds) putRead.run(groupId);
+        putRun.run(JSON.stringify(record));
+      }),
+    /**
+     * Removes at most `limit` events after `after` and up to `upTo` that have no open delivery and are in the written groups;
+     * `upTo` is asked within the transaction. Up to `last` nothing more is to be removed.
+     */
+    prune: (after: number, upTo: () => number, limit: number) =>
+      committer.write(() => events.prune(after, upTo(), limit)),
     fill: database.fill,
+    /** Returns the seq of the newest event on disk. */
     head: events.head,
+    /** Returns what of a group's merged state is not in the file yet, see groups.ts. */
     buffered: groups.buffered,
+    /** Writes the merged groups that are not in the file yet, if it can. */
     flushGroups: committer.flush,
-    close() {
+    /** Writes what is still noted and closes the file. */
+    close(): void {
       const isIntact = committer.close();
       database.close({ keepLog: !isIntact });
     },
@@ -119,34 +117,34 @@ function createEventWriter(database: Database, groups: GroupBuffer) {
   const highest =
     'SELECT max(coalesce((SELECT max(seq) FROM events), 0), coalesce((SELECT max(cursor) FROM lanes), 0)) AS seq';
   let head = Number(connection.prepare(highest).get()?.seq);
-  let draft = head;
-  let duplicates = 0;
-  let recorded = 0;
+  /** What the latest transaction did. */
+  let latest = { events: 0, duplicates: 0, head };
 
   return {
     transact<T>(work: () => T): T {
-      draft = head;
-      duplicates = 0;
-      recorded = 0;
+      latest = { events: 0, duplicates: 0, head };
       return groups.transact(work);
     },
     /** Takes what the latest transaction did for committed. */
-    committed(): { events: number; duplicates: number; head: number } {
-      head = draft;
-      return { events: recorded, duplicates, head };
+    committed(): typeof latest {
+      head = latest.head;
+      return latest;
     },
     append(event: CanonicalEvent, json: string): 'recorded' | 'duplicate' {
       const { id, subject } = event;
-      const { changes } = insert.run(draft + 1, id, subject, event.data.receivedAt, json, groups.latest(subject));
+      const { changes } = insert.run(latest.head + 1, id, subject, event.data.receivedAt, json, groups.latest(subject));
       if (changes === 0) {
         // An index that names an event the table does not have would turn a loss into a duplicate.
-        if (groupOf.get(id)?.group_id !== subject) throw indexMismatch(database.file);
-        duplicates++;
+        if (groupOf.get(id)?.group_id !== subject) {
+          const advice = `stop the bridge, and make the index anew: sqlite3 ${database.file} REINDEX`;
+          throw unrecordable('the journal’s index of event ids does not match its table', advice);
+        }
+        latest.duplicates++;
         return 'duplicate';
       }
-      draft++;
-      recorded++;
-      groups.merge(event, draft);
+      latest.head++;
+      latest.events++;
+      groups.merge(event, latest.head);
       return 'recorded';
     },
     prune(after: number, upTo: number, limit: number): { pruned: number; last: number } {
@@ -158,13 +156,4 @@ function createEventWriter(database: Database, groups: GroupBuffer) {
     },
     head: () => head,
   };
-}
-
-function indexMismatch(file: string): BridgeError {
-  return new BridgeError({
-    code: 'journal-unwritable',
-    path: 'journal.file',
-    message: 'the callback cannot be recorded: the journal’s index of event ids does not match its table',
-    suggestion: `stop the bridge, and make the index anew: sqlite3 ${file} REINDEX`,
-  });
 }

@@ -22,8 +22,9 @@ export interface CommitPorts extends FailurePorts {
 export function createCommitter(database: Database, ports: CommitPorts) {
   const failure = createFailure(database, ports);
   const syncs = createSyncQueue(database, failure);
-  const writeBehind = createWriteBehind(ports, failure);
   let closed = false;
+  const isClosed = (): boolean => closed;
+  const writeBehind = createWriteBehind(ports, failure, isClosed);
 
   const commit = (): void => {
     const gathered = gathering.take();
@@ -47,21 +48,17 @@ export function createCommitter(database: Database, ports: CommitPorts) {
     const announce = ports.committed(writes.length);
     // Cursors alone may be lost at a power cut: they only repeat deliveries.
     if (writes.length > 0) syncs.add({ writes, results, start, announce });
-    writeBehind.run();
+    writeBehind();
   };
-  const gathering = createGathering(commit);
+  const gathering = createGathering(commit, isClosed);
 
   const refuse = ({ writes, deferred }: Gathered, thrown: unknown): void => {
     gathering.unlocked();
-    if (isBusy(thrown)) {
-      const fault = lockedFault(database.file, thrown);
-      failure.block('lock', fault);
-      failure.refuse(writes, fault);
-      gathering.keep(deferred);
-      return;
-    }
-    failure.refuse(writes, thrown);
-    if (deferred.length > 0 && !(writes.length > 0 && commitAlone(deferred))) gathering.keep(deferred);
+    const isLocked = isBusy(thrown);
+    const reason = isLocked ? lockedFault(database.file, thrown) : thrown;
+    failure.refuse(writes, reason, isLocked ? 'lock' : undefined);
+    if (deferred.length === 0) return;
+    if (isLocked || writes.length === 0 || !commitAlone(deferred)) gathering.keep(deferred);
   };
 
   /** Cursors have room where new events have none, so they are tried without those; false when that fails, too. */
@@ -72,7 +69,7 @@ export function createCommitter(database: Database, ports: CommitPorts) {
       return false;
     }
     ports.committed(0);
-    writeBehind.run();
+    writeBehind();
     return true;
   };
 
@@ -86,13 +83,13 @@ export function createCommitter(database: Database, ports: CommitPorts) {
     /** Runs `work` inside some transaction soon, with others' if there are any; kept and tried again while that fails. */
     defer: gathering.defer,
     /** Writes the write-behind buffer now, if it can be written. */
-    flush: () => writeBehind.run(true),
+    flush: () => writeBehind(true),
     /** Writes what is still there; then refuses more. Returns false when the disk may have refused a part of the log. */
     close(): boolean {
       closed = true;
-      gathering.close();
+      gathering.stop();
       commit();
-      writeBehind.close();
+      writeBehind(true);
       syncs.close();
       failure.close();
       return failure.blocked() === undefined;
@@ -115,14 +112,13 @@ const LOCKED_STEP_MS = 25;
 const LOCKED_MS = 1_000;
 
 /** Gathers what is to be committed together, and says when: `commit` is to take it. */
-function createGathering(commit: () => void) {
+function createGathering(commit: () => void, isClosed: () => boolean) {
   let writes: Write[] = [];
   let deferred: (() => void)[] = [];
   let turn: NodeJS.Immediate | undefined;
   let timer: NodeJS.Timeout | undefined;
   /** When the lock was met that is waited for, and the next try. */
   let locked: { readonly since: number; readonly timer: NodeJS.Timeout } | undefined;
-  let closed = false;
 
   const clear = (): void => {
     clearImmediate(turn);
@@ -137,7 +133,7 @@ function createGathering(commit: () => void) {
     },
     defer(work: () => void): void {
       deferred.push(work);
-      if (turn === undefined && locked === undefined && !closed) timer ??= setTimeout(commit, DEFER_MS);
+      if (turn === undefined && locked === undefined && !isClosed()) timer ??= setTimeout(commit, DEFER_MS);
     },
     take(): Gathered {
       clear();
@@ -150,7 +146,7 @@ function createGathering(commit: () => void) {
     keep(late: Gathered['deferred']): void {
       if (late.length === 0) return;
       deferred = [...late, ...deferred];
-      if (!closed) timer ??= setTimeout(commit, RETRY_MS);
+      if (!isClosed()) timer ??= setTimeout(commit, RETRY_MS);
     },
     /**
      * Takes everything back while another program has the journal locked, and tries again soon, for a second in all; then
@@ -158,7 +154,7 @@ function createGathering(commit: () => void) {
      */
     waitForLock(gathered: Gathered): boolean {
       const since = locked?.since ?? performance.now();
-      if (closed || performance.now() - since > LOCKED_MS) return false;
+      if (isClosed() || performance.now() - since > LOCKED_MS) return false;
       writes = [...gathered.writes, ...writes];
       deferred = [...gathered.deferred, ...deferred];
       locked = { since, timer: setTimeout(commit, LOCKED_STEP_MS) };
@@ -168,22 +164,19 @@ function createGathering(commit: () => void) {
     unlocked(): void {
       locked = undefined;
     },
-    close(): void {
-      closed = true;
+    stop(): void {
       clear();
       clearTimeout(locked?.timer);
     },
   };
 }
 
-function createWriteBehind({ buffer, flushed }: CommitPorts, failure: Failure) {
+/** Returns what writes the buffer when that is due, or forced, and the journal can be written; else it sets a timer. */
+function createWriteBehind({ buffer, flushed }: CommitPorts, failure: Failure, isClosed: () => boolean) {
   let timer: NodeJS.Timeout | undefined;
-  let closed = false;
-
   const runIn = (ms: number): void => {
-    if (!closed) timer = setTimeout(run, ms);
+    if (!isClosed()) timer = setTimeout(run, ms);
   };
-  /** Writes the buffer when that is due, or forced, and the journal can be written; else sets a timer for it. */
   const run = (force = false): void => {
     clearTimeout(timer);
     const dueInMs = buffer.dueInMs();
@@ -202,12 +195,5 @@ function createWriteBehind({ buffer, flushed }: CommitPorts, failure: Failure) {
     }
     flushed();
   };
-  return {
-    run,
-    /** Flushes; then sets no timer any more. */
-    close(): void {
-      closed = true;
-      run(true);
-    },
-  };
+  return run;
 }

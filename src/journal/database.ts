@@ -3,28 +3,15 @@ import { dirname } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import { BridgeError, messageOf } from '../model/fault.ts';
 import { lockJournal } from './lock.ts';
-import { type Log, openLog, rewriteLog } from './log.ts';
+import { openLog, rewriteLog } from './log.ts';
 import { MIGRATIONS } from './migrations.ts';
-import { createPlace, moveAside, type Place, preparePlace, sizeOf, syncFolder } from './place.ts';
+import { createPlace, moveAside, preparePlace, sizeOf, syncFolder } from './place.ts';
 import { isCorrupt, journalError, pragma, sqlite } from './sqlite.ts';
 
 /** The bridge's own number, so that another program's SQLite file is not taken for a journal ('gsbj'). */
 const APPLICATION_ID = 0x67_73_62_6a;
 
-export interface Database {
-  /** The real path of the file, to which symbolic links lead. */
-  readonly file: string;
-  /** The one connection that writes. */
-  readonly connection: DatabaseSync;
-  readonly log: Log;
-  /** Runs `work` in one transaction: all that it writes, or none of it where it, or the commit, throws. */
-  transact<T>(work: () => T): T;
-  /** Returns how much of `maxBytes` is in use, from 0 to 1; what was pruned counts as free. */
-  fill(): number;
-  readonly place: Place;
-  /** Closes the file and, unless it is to stay as it is, brings what the log holds into it. */
-  close(options?: { readonly keepLog?: boolean }): void;
-}
+export type Database = ReturnType<typeof openDatabase>;
 
 export interface DatabaseOptions {
   /** The most the file may grow to; SQLite itself refuses what would need more. */
@@ -39,7 +26,7 @@ export interface DatabaseOptions {
  * Opens (or creates) the journal for writing; refuses a file that another bridge has open. A damaged one is set aside as it
  * was found, never overwritten: callbacks that come in meanwhile would be lost for good, so the bridge goes on with a new one.
  */
-export function openDatabase(path: string, options: DatabaseOptions = {}): Database {
+export function openDatabase(path: string, options: DatabaseOptions = {}) {
   let lock: { close(): void } | undefined;
   try {
     const file = preparePlace(path);
@@ -52,7 +39,7 @@ export function openDatabase(path: string, options: DatabaseOptions = {}): Datab
   }
 }
 
-function openLocked(path: string, file: string, options: DatabaseOptions, lock: { close(): void }): Database {
+function openLocked(path: string, file: string, options: DatabaseOptions, lock: { close(): void }) {
   const setAside = (reason: string): void => {
     const to = moveAside(file);
     options.onDamaged?.({ file, setAside: existsSync(to) ? to : `${to}-wal`, reason });
@@ -76,13 +63,17 @@ function openLocked(path: string, file: string, options: DatabaseOptions, lock: 
   const number = (name: string): number => Number(pragma(connection, name));
   const log = openLog(file);
   return {
+    /** The real path of the file, to which symbolic links lead. */
     file,
+    /** The one connection that writes. */
     connection,
     log,
     transact: createTransact(connection),
+    /** Returns how much of `maxBytes` is in use, from 0 to 1; what was pruned counts as free. */
     fill: () => (number('page_count') - number('freelist_count')) / number('max_page_count'),
     place: createPlace(path, file, connection),
-    close({ keepLog = false } = {}) {
+    /** Closes the file and, unless it is to stay as it is, brings what the log holds into it. */
+    close({ keepLog = false }: { readonly keepLog?: boolean } = {}): void {
       log.close();
       // SQLite checkpoints when it closes the last connection and that one can write.
       for (const last of keepLog ? [connection, guard] : [guard, connection]) last.close();
@@ -141,7 +132,7 @@ function rollBack(file: string): void {
   }
 }
 
-/** Opens a connection that only reads: the relay's, beside the one that writes. */
+/** Opens a connection that only reads, beside the one that writes. */
 export function openReader(file: string): DatabaseSync {
   const connection = new sqlite.DatabaseSync(file, { readOnly: true });
   connection.exec(`${WAIT}; PRAGMA query_only = ON`);
@@ -175,10 +166,8 @@ const OF_AN_INDEX =
  */
 function checkIntegrity(connection: DatabaseSync, bytes: number): string | undefined {
   if (bytes <= WHOLE_CHECK_BYTES) {
-    const found = connection
-      .prepare('PRAGMA integrity_check')
-      .all()
-      .map((row) => String(Object.values(row)[0]));
+    const rows = connection.prepare('PRAGMA integrity_check').all();
+    const found = rows.map(({ integrity_check: line }) => String(line));
     const damage = found.find((line) => line !== 'ok' && !OF_AN_INDEX.test(line));
     if (damage !== undefined) throw new Damaged(damage);
     return found[0] === 'ok' ? undefined : found[0];
@@ -225,10 +214,11 @@ function prepare(connection: DatabaseSync, file: string): void {
   });
 }
 
-function createTransact(connection: DatabaseSync): Database['transact'] {
+/** Returns what runs `work` in one transaction: all that it writes, or none of it where it, or the commit, throws. */
+function createTransact(connection: DatabaseSync) {
   const begin = connection.prepare('BEGIN IMMEDIATE');
   const commit = connection.prepare('COMMIT');
-  return (work) => {
+  return <T>(work: () => T): T => {
     begin.run();
     try {
       const result = work();

@@ -1,7 +1,8 @@
 import type { DatabaseSync } from 'node:sqlite';
-import type { Report } from '../../connectors/contract.ts';
+import type { Holds, Report, Source, Waiting } from '../../connectors/contract.ts';
 import type { Clock } from '../model/clock.ts';
 import type { Fault } from '../model/fault.ts';
+import type { DeliveryReader } from './reads.ts';
 
 /*
  * The delivery of one event by one connector is in one of these states:
@@ -19,7 +20,7 @@ import type { Fault } from '../model/fault.ts';
  * They may be written late (a crash then repeats deliveries), and are: with the next append, see append.ts.
  */
 
-/** What a lane settled, as it goes to the thread that writes: events are named by seq. */
+/** What a lane settled, as it goes to the thread that writes: events are named by seq, since that thread has them. */
 export interface JournalReport extends Pick<Report, 'upTo' | 'rewind' | 'released'> {
   readonly connector: string;
   readonly waiting: readonly { seq: number; attempts: number; dueAt: number; fault: Fault }[];
@@ -69,4 +70,53 @@ export function createDeliveryWriter(connection: DatabaseSync, clock: Clock) {
       return seqs.reduce((sum, seq) => sum + Number(discardOne.run(connector, seq).changes), 0);
     },
   };
+}
+
+export interface JournalSourcePorts {
+  readonly reader: Pick<DeliveryReader, 'head' | 'merged' | 'read' | 'readHeads'>;
+  readonly clock: Pick<Clock, 'now' | 'elapsed'>;
+  post(report: JournalReport): void;
+}
+
+/**
+ * The journal as one lane reads it. Merged groups are written late, so that a lane whose sink holds groups is given each
+ * event only once the group that can be read holds it; and it is given no text that nobody looks into.
+ */
+export function createJournalSource(connector: string, holds: Holds, ports: JournalSourcePorts): Source {
+  const { reader, clock, post } = ports;
+  const end = holds === 'groups' ? reader.merged : reader.head;
+  const read = holds === 'groups' ? reader.readHeads : reader.read;
+  return {
+    available: (after) => end() - after,
+    next: (after, limit) => read(after, limit, end()),
+    settle({ waiting, dead, ...report }) {
+      // Rows hold the wall clock.
+      const epoch = clock.now() - clock.elapsed();
+      post({
+        ...report,
+        connector,
+        waiting: waiting.map(({ entry: { seq }, attempts, dueAt, fault }) => ({
+          seq,
+          attempts,
+          dueAt: Math.round(dueAt + epoch),
+          fault,
+        })),
+        dead: dead.map(({ entry: { seq }, attempts, fault }) => ({ seq, attempts, fault })),
+      });
+    },
+  };
+}
+
+/**
+ * Returns the entries that wait, by the clock that nobody sets. Rows hold the wall clock, which may have been set back
+ * since: nothing waits longer than `maxMs`.
+ */
+export function waitingEntries(
+  reader: Pick<DeliveryReader, 'waiting'>,
+  connector: string,
+  clock: Pick<Clock, 'now' | 'elapsed'>,
+  maxMs: number,
+): Waiting[] {
+  const [now, elapsed] = [clock.now(), clock.elapsed()];
+  return reader.waiting(connector).map((held) => ({ ...held, dueAt: elapsed + Math.min(held.dueAt - now, maxMs) }));
 }

@@ -1,4 +1,3 @@
-import type { DatabaseSync } from 'node:sqlite';
 import { BridgeError, type Fault, messageOf } from '../model/fault.ts';
 import type { Database } from './database.ts';
 import { journalError } from './sqlite.ts';
@@ -35,16 +34,14 @@ export type Failure = ReturnType<typeof createFailure>;
  */
 export function createFailure({ connection, log, place }: Database, ports: FailurePorts) {
   type Why = 'log' | 'place' | 'lock';
-  const probe = createProbe(connection, ports.transact);
+  const fill = connection.prepare('INSERT INTO probes (filling) VALUES (zeroblob(?))');
+  const clean = connection.prepare('DELETE FROM probes');
   const truncate = connection.prepare('PRAGMA wal_checkpoint(TRUNCATE)');
   let blocked: { readonly why: Why; readonly thrown: unknown } | undefined;
   let timer: NodeJS.Timeout | undefined;
   let closed = false;
 
-  /**
-   * Writes the log again, since the disk may have refused a part of it, then copies all of it and begins a new one. Returns
-   * false when a reader is in the way. Throws when the disk refuses.
-   */
+  /** Writes the log again, a part of which may be lost, and copies all of it. Returns false when a reader is in the way. */
   const mend = (): boolean => {
     log.rewrite();
     return truncate.get()?.busy === 0;
@@ -55,13 +52,19 @@ export function createFailure({ connection, log, place }: Database, ports: Failu
     try {
       place.verify();
     } catch {
-      saveRecorded();
+      try {
+        place.save(mend);
+      } catch {
+        // It is tried again with the next look at the place.
+      }
       return;
     }
     try {
       if (blocked?.why === 'log' && !mend()) return;
       if (blocked?.why !== 'lock') blocked = undefined;
-      probe();
+      // It writes as much as a callback would, and takes it away again.
+      ports.transact(() => fill.run(PROBE_BYTES));
+      ports.transact(() => clean.run());
       log.syncNow();
     } catch {
       // There is still no room: the next try is set.
@@ -73,26 +76,16 @@ export function createFailure({ connection, log, place }: Database, ports: Failu
     ports.recovered();
   };
 
-  const saveRecorded = (): void => {
-    try {
-      place.save(mend);
-    } catch {
-      // It is tried again with the next look at the place.
-    }
-  };
-
   return {
-    /** Rejects these writes and, unless that is said already, says that writes fail from now on. */
-    refuse(writes: readonly Write[], thrown: unknown): void {
+    /** Rejects these writes and, unless that is said already, says that writes fail; `why` is given when that blocks. */
+    refuse(writes: readonly Write[], thrown: unknown, why?: Why): void {
+      // A log that the disk refused has to be mended, whatever else comes.
+      if (why !== undefined) blocked = { why: blocked?.why === 'log' ? 'log' : why, thrown };
       const error = thrown instanceof BridgeError ? thrown : unwritable(thrown);
       for (const { reject } of writes) reject(error);
       if (timer !== undefined || closed) return;
       timer = setTimeout(tryAgain, PROBE_MS);
       ports.failed(error.fault);
-    },
-    block(why: Why, thrown: unknown): void {
-      // A log that the disk refused has to be mended, whatever else comes.
-      blocked = { why: blocked?.why === 'log' ? 'log' : why, thrown };
     },
     /** Returns why nothing is to be committed; undefined when it may be tried. */
     blocked: () => blocked,
@@ -103,17 +96,7 @@ export function createFailure({ connection, log, place }: Database, ports: Failu
   };
 }
 
-/** Returns what writes as much as a callback would, and takes it away again. */
-function createProbe(connection: DatabaseSync, transact: FailurePorts['transact']): () => void {
-  const fill = connection.prepare('INSERT INTO probes (filling) VALUES (zeroblob(?))');
-  const clean = connection.prepare('DELETE FROM probes');
-  return () => {
-    transact(() => fill.run(PROBE_BYTES));
-    transact(() => clean.run());
-  };
-}
-
 function unwritable(thrown: unknown): BridgeError {
-  const suggestion = `make room on the journal’s disk, or raise journal.maxBytes (${messageOf(thrown)})`;
-  return journalError('journal-unwritable', 'the callback cannot be recorded', suggestion, thrown);
+  const advice = `make room on the journal’s disk, or raise journal.maxBytes (${messageOf(thrown)})`;
+  return journalError('journal-unwritable', 'the callback cannot be recorded', advice, thrown);
 }

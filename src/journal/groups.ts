@@ -5,21 +5,13 @@ import type { Database } from './database.ts';
 
 /*
  * The merged state of every group that was ever recorded: what `content: groups` delivers. It outlives the pruning of the
- * events it was merged from. Each group's row also holds the seq of its latest event, which is the head of the chain that
- * leads from each event of the group to the one before.
+ * events it was merged from. Each row also holds the seq of the group's latest event: the head of the chain that leads from
+ * each event of the group to the one before.
  *
- * The journal writes the groups after the events they are made of, in transactions of their own: one row a group however
- * many events it had meanwhile, where a row with each event would be most of what is written. Nothing is lost by that. The
- * same transaction writes the watermark, the seq up to which events are in the groups; what lies after it is never pruned,
- * and is merged again when the journal is opened. Merging is by field and version, so merging twice changes nothing.
+ * Groups are written after the events they are made of, in transactions of their own: one row a group however many events it
+ * had meanwhile. The same transaction writes the watermark, the seq up to which events are in the groups; what lies after it
+ * is never pruned, and is merged again when the journal is opened. Merging is by field and version, so twice is once.
  */
-
-/** A group as it is after some event. */
-export interface GroupSnapshot {
-  readonly state: Group;
-  /** The seq of the group's latest event; null when it has none, or had none since events are linked. */
-  readonly latest: number | null;
-}
 
 /** Reading and parsing is most of the cost, so this many written groups stay in memory unless they are larger than this. */
 const CACHE_GROUPS = 5_000;
@@ -34,7 +26,11 @@ const MAX_BUFFERED = 2_500;
 /** The events that one transaction merges when the journal is opened. */
 const PAGE = 1_000;
 
-interface Held extends GroupSnapshot {
+/** A group as it is after some event. */
+interface Held {
+  readonly state: Group;
+  /** The seq of the group's latest event; null when it has none, or had none since events are linked. */
+  readonly latest: number | null;
   /** Whether the state, not only `latest`, differs from the table. */
   readonly changed: boolean;
   /** The length of the state as JSON, when it was last written. */
@@ -55,8 +51,7 @@ export function openGroupBuffer({ connection, transact }: Database) {
   let flushedGroups = 0;
 
   const flush = (): void => {
-    if (merging.isOpen()) throw new Error('the groups of an open transaction cannot be written');
-    const head = merging.head();
+    const head = merging.committed();
     transact(() => {
       for (const [groupId, held] of buffer) buffer.set(groupId, table.write(held));
       mark.run(head);
@@ -69,7 +64,7 @@ export function openGroupBuffer({ connection, transact }: Database) {
   };
 
   const after = connection.prepare('SELECT seq, event FROM events WHERE seq > ? ORDER BY seq LIMIT ?');
-  for (let rows = after.all(watermark, PAGE); rows.length > 0; rows = after.all(merging.head(), PAGE)) {
+  for (let rows = after.all(watermark, PAGE); rows.length > 0; rows = after.all(merging.committed(), PAGE)) {
     // This program wrote the rows from values of this type: they are not checked a second time.
     merging.during(() => {
       for (const { seq, event } of rows) merging.merge(JSON.parse(event as string) as CanonicalEvent, seq as number);
@@ -87,10 +82,10 @@ export function openGroupBuffer({ connection, transact }: Database) {
     latest: merging.latest,
     merge: merging.merge,
     /** Returns the group as the buffer holds it; undefined when the table is up to date. */
-    buffered: (groupId: string): GroupSnapshot | undefined => buffer.get(groupId),
+    buffered: (groupId: string): Held | undefined => buffer.get(groupId),
     /** Returns after how many milliseconds the buffer is to be written; undefined when it is empty. */
     dueInMs(): number | undefined {
-      if (merging.head() === watermark) return undefined;
+      if (merging.committed() === watermark) return undefined;
       if (buffer.size >= MAX_BUFFERED) return 0;
       const pauseMs = Math.min(Math.max(flushedGroups * PER_GROUP_MS, MIN_FLUSH_MS), MAX_FLUSH_MS);
       return Math.max(0, flushedAt + pauseMs - performance.now());
@@ -122,9 +117,11 @@ function createMerging(head: number, read: (groupId: string) => Held) {
   };
   return {
     buffer,
-    isOpen: () => open !== undefined,
-    /** Returns the seq of the latest event that is merged and committed. */
-    head: () => head,
+    /** Returns the seq of the latest event that is merged and committed. Never within a transaction. */
+    committed(): number {
+      if (open !== undefined) throw new Error('the groups of an open transaction cannot be written');
+      return head;
+    },
     /** Runs one transaction. What it merges comes into the buffer unless it throws. */
     during<T>(run: () => T): T {
       if (open !== undefined) throw new Error('a transaction that merges groups is open already');

@@ -1,15 +1,9 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { CanonicalEvent, EventId } from '../model/event.ts';
+import type { EventId } from '../model/event.ts';
 import type { Group } from '../model/group.ts';
 import type { GroupBuffer } from './groups.ts';
-import { type JournalEntry, type Row, takePage } from './reads.ts';
-
-export interface FoundGroups {
-  readonly groups: readonly Group[];
-  /** True when the search came to its end: it was not cut short by its limit, the most it scans, or its signal. */
-  readonly complete: boolean;
-}
+import { type JournalEntry, journalEntryOf, type Row, takePage } from './reads.ts';
 
 /** The most steps that `ofGroup` takes to find where to begin when `before` is no event of the group. */
 const MAX_STEPS = 10_000;
@@ -38,10 +32,6 @@ export function createHistoryReader(
   const byId = connection.prepare('SELECT seq, event FROM events WHERE id = ?');
   const latest = connection.prepare('SELECT last_seq FROM groups WHERE group_id = ?');
 
-  const entry = (row: Row): JournalEntry => ({
-    seq: row.seq as number,
-    event: JSON.parse(row.event as string) as CanonicalEvent,
-  });
   const latestOf = (groupId: string): number | undefined =>
     buffered(groupId)?.latest ?? (latest.get(groupId)?.last_seq as number | null | undefined) ?? undefined;
   /** A link leads back, whatever a file holds. */
@@ -73,21 +63,21 @@ export function createHistoryReader(
   }
 
   return {
-    /** Returns the newest events, newest first; with `before` only those of a smaller seq. Fewer than `limit` when they are large. */
+    /** Returns the newest events, or those before a seq, newest first; fewer than `limit` when they are large. */
     recent: (limit: number, before = Number.MAX_SAFE_INTEGER): JournalEntry[] =>
-      takePage(newest.iterate(before, limit), entry),
+      takePage(newest.iterate(before, limit), journalEntryOf),
     /**
      * Returns the events of one group, as `recent` does, by the chain that links them; it ends at the first one that was
      * pruned, or was recorded before events were linked. `before` is the seq of one of them.
      */
     ofGroup: (groupId: string, limit: number, before?: number): JournalEntry[] =>
-      takePage(chain(groupId, limit, before), entry),
+      takePage(chain(groupId, limit, before), journalEntryOf),
     /** Returns the event of this id, where it is still there. */
     byId(id: EventId): JournalEntry | undefined {
       const row = byId.get(id);
-      return row && entry(row);
+      return row && journalEntryOf(row);
     },
-    /** Returns the seq of the group's latest event, also when that was pruned; undefined when it had none since events are linked. */
+    /** Returns the seq of the group's latest event, pruned or not; undefined when it had none since events are linked. */
     latest: latestOf,
     search: createGroupSearch(connection, buffered, scanGroups),
   };
@@ -95,7 +85,8 @@ export function createHistoryReader(
 
 /**
  * Finds first the groups whose id starts with the text, then those whose id or name contains it in whatever case, each in
- * the order of ids. It works in small steps that let callbacks pass between.
+ * the order of ids. It works in small steps that let callbacks pass between. The search is complete when it was not cut short
+ * by its limit, the most it scans, or its signal.
  */
 function createGroupSearch(connection: DatabaseSync, buffered: GroupBuffer['buffered'], scanGroups: number) {
   const state = connection.prepare('SELECT state FROM groups WHERE group_id = ?');
@@ -106,7 +97,7 @@ function createGroupSearch(connection: DatabaseSync, buffered: GroupBuffer['buff
     `SELECT group_id, json_extract(state, '$.name') AS name FROM groups WHERE group_id >= ? AND group_id < ?
      ORDER BY group_id`,
   );
-  return async (text: string, limit: number, signal: AbortSignal): Promise<FoundGroups> => {
+  return async (text: string, limit: number, signal: AbortSignal): Promise<{ groups: Group[]; complete: boolean }> => {
     const found = new Map<string, Group>();
     let left = scanGroups;
     /** Visits the groups from one id on, before another, in steps; false when it was cut short. */

@@ -1,7 +1,6 @@
 import { closeSync, openSync, readFileSync, statSync } from 'node:fs';
-import type { DatabaseSync } from 'node:sqlite';
 import type { BridgeError } from '../model/fault.ts';
-import { isBusy, journalError, sqlite } from './sqlite.ts';
+import { isBusy, journalError, sqlite, unrecordable } from './sqlite.ts';
 
 /**
  * Takes a lock that the system releases however the process ends: an open write transaction on a file beside the journal.
@@ -10,23 +9,20 @@ import { isBusy, journalError, sqlite } from './sqlite.ts';
 export function lockJournal(file: string): { close(): void } {
   // SQLite would make it open to others.
   closeSync(openSync(`${file}.lock`, 'a', 0o600));
-  let lock: DatabaseSync | undefined;
+  const lock = new sqlite.DatabaseSync(`${file}.lock`);
   try {
-    lock = new sqlite.DatabaseSync(`${file}.lock`);
     lock.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE');
     refuseHardLinks(file);
   } catch (thrown) {
-    lock?.close();
+    lock.close();
     throw isBusy(thrown) ? inUse(`another bridge has the journal ${file} open`) : thrown;
   }
-  const held = lock;
-  return { close: () => held.close() };
+  return lock;
 }
 
 /** A hard link has a lock of its own name; but whoever has the file open through SQLite holds a lock on the file itself. */
 function refuseHardLinks(file: string): void {
-  const found = statSync(file, { throwIfNoEntry: false });
-  if (found === undefined || found.nlink < 2) return;
+  if ((statSync(file, { throwIfNoEntry: false })?.nlink ?? 0) < 2) return;
   const [holder] = lockHolders(file);
   if (holder !== undefined) throw inUse(`process ${holder} has the journal ${file} open under another name`);
 }
@@ -55,7 +51,6 @@ function lockHolders(...files: readonly string[]): number[] {
 export function lockedFault(file: string, cause: unknown): BridgeError {
   const holders = lockHolders(file, `${file}-shm`);
   const who = holders.length > 0 ? `process ${holders.join(', ')}` : 'another program';
-  const message = `the callback cannot be recorded: ${who} has the journal locked`;
-  const suggestion = `end it, and the bridge goes on by itself (fuser ${file} ${file}-shm names it)`;
-  return journalError('journal-unwritable', message, suggestion, cause);
+  const advice = `end it, and the bridge goes on by itself (fuser ${file} ${file}-shm names it)`;
+  return unrecordable(`${who} has the journal locked`, advice, cause);
 }

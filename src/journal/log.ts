@@ -3,8 +3,6 @@ import { closeSync, fdatasync, fdatasyncSync, openSync, readSync, writeSync } fr
 /** Syncs that may be under way at once: the next need not wait for the thread to see the end of the one before. */
 export const SYNCS = 2;
 
-export type Log = ReturnType<typeof openLog>;
-
 /**
  * Opens SQLite's write-ahead log, which must be there, to sync it beside the thread that commits. SQLite holds no lock on the
  * log itself, so that closing another descriptor of it releases none.

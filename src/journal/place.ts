@@ -15,10 +15,9 @@ import {
 } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
-import type { BridgeError } from '../model/fault.ts';
-import { journalError } from './sqlite.ts';
+import { unrecordable } from './sqlite.ts';
 
-/** Makes ready where the journal is to lie, and returns its real path: where symbolic links lead, also when nothing is there. */
+/** Makes ready where the journal is to lie, and returns its real path: where symbolic links lead, if to nothing yet. */
 export function preparePlace(path: string): string {
   makeFolder(dirname(resolve(path)));
   const file = realPath(path);
@@ -81,7 +80,9 @@ export function sizeOf(file: string): number {
   return statSync(file, { throwIfNoEntry: false })?.size ?? 0;
 }
 
-export type Place = ReturnType<typeof createPlace>;
+const PUT_BACK =
+  'put back the very file that was there, and the bridge goes on by itself; or restart it with what is there then: ' +
+  'where nothing is, the bridge saves what it has recorded';
 
 /**
  * Watches where the next start looks for the journal: a file that was unlinked or replaced is still written, and is lost at
@@ -91,16 +92,21 @@ export function createPlace(path: string, file: string, connection: DatabaseSync
   const log = `${file}-wal`;
   const own = { [path]: statSync(path), [file]: statSync(file), [log]: statSync(log) };
   const standing = (at: string): 'there' | 'removed' | 'replaced' => {
-    const found = look(at);
-    if (found === undefined) return 'removed';
-    return found.ino === own[at]?.ino && found.dev === own[at]?.dev ? 'there' : 'replaced';
+    try {
+      const found = statSync(at, { throwIfNoEntry: false });
+      if (found === undefined) return 'removed';
+      return found.ino === own[at]?.ino && found.dev === own[at]?.dev ? 'there' : 'replaced';
+    } catch {
+      // Its folder or volume cannot be reached.
+      return 'removed';
+    }
   };
   return {
     /** Throws a BridgeError when the file or its log is not there any more. */
     verify(): void {
       for (const at of [path, log]) {
         const found = standing(at);
-        if (found !== 'there') throw moved(at, found);
+        if (found !== 'there') throw unrecordable(`${at} was ${found} while it was open`, PUT_BACK);
       }
     },
     /**
@@ -126,23 +132,6 @@ export function createPlace(path: string, file: string, connection: DatabaseSync
       syncFolder(dirname(file));
     },
   };
-}
-
-function look(path: string): { readonly dev: number; readonly ino: number } | undefined {
-  try {
-    return statSync(path, { throwIfNoEntry: false });
-  } catch {
-    // Its folder or volume cannot be reached.
-    return undefined;
-  }
-}
-
-function moved(path: string, how: 'removed' | 'replaced'): BridgeError {
-  const message = `the callback cannot be recorded: ${path} was ${how} while it was open`;
-  const suggestion =
-    'put back the very file that was there, and the bridge goes on by itself; or restart it with what is there then: ' +
-    'where nothing is, the bridge saves what it has recorded';
-  return journalError('journal-unwritable', message, suggestion);
 }
 
 /** File systems by Linux's magic number that keep less than a local disk does, and what they lack. */

@@ -46,22 +46,21 @@ export function takePage<T>(rows: Iterable<Row>, toEntry: (row: Row) => T): T[] 
   }
   return page;
 }
-const headOf = (row: Row): EntryHead => ({
-  seq: row.seq as number,
-  id: row.id as string,
-  groupId: row.group_id as string,
-  receivedAt: row.received_at as number,
-});
+const HEAD = 'seq, id, group_id AS groupId, received_at AS receivedAt';
+const headOf = (row: Row): EntryHead => row as unknown as EntryHead;
 const entryOf = (row: Row): Entry => lazyEntry(headOf(row), row.event as string);
+export const journalEntryOf = (row: Row): JournalEntry => ({
+  seq: row.seq as number,
+  event: JSON.parse(row.event as string) as CanonicalEvent,
+});
 const faultOf = (row: Row): Fault => JSON.parse(row.fault as string) as Fault;
 
 function readEntries(connection: DatabaseSync) {
   const head = connection.prepare('SELECT coalesce(max(seq), 0) AS seq FROM events');
   const merged = connection.prepare('SELECT seq FROM merged');
-  const columns = 'seq, id, group_id, received_at';
   const range = 'FROM events WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?';
-  const whole = connection.prepare(`SELECT ${columns}, event ${range}`);
-  const heads = connection.prepare(`SELECT ${columns} ${range}`);
+  const whole = connection.prepare(`SELECT ${HEAD}, event ${range}`);
+  const heads = connection.prepare(`SELECT ${HEAD} ${range}`);
   const text = connection.prepare('SELECT event FROM events WHERE seq = ?');
   const receivedFrom = connection.prepare('SELECT seq, received_at FROM events WHERE seq >= ? ORDER BY seq LIMIT 1');
   const headSeq = (): number => head.get()?.seq as number;
@@ -98,7 +97,7 @@ function readEntries(connection: DatabaseSync) {
 function readLanes(connection: DatabaseSync) {
   const lane = connection.prepare('SELECT cursor, paused FROM lanes WHERE connector = ?');
   const waiting = connection.prepare(
-    `SELECT seq, id, group_id, received_at, event, attempts, due_at, fault FROM deliveries JOIN events USING (seq)
+    `SELECT ${HEAD}, event, attempts, due_at, fault FROM deliveries JOIN events USING (seq)
      WHERE connector = ? AND state = 'waiting' ORDER BY seq`,
   );
   const count = connection.prepare('SELECT count(*) AS n FROM deliveries WHERE connector = ? AND state = ?');
@@ -135,7 +134,7 @@ function readLanes(connection: DatabaseSync) {
 
 function readDeadLetters(connection: DatabaseSync) {
   const dead = connection.prepare(
-    `SELECT seq, id, group_id, received_at, event, attempts, fault, changed_at FROM deliveries JOIN events USING (seq)
+    `SELECT ${HEAD}, event, attempts, fault, changed_at FROM deliveries JOIN events USING (seq)
      WHERE connector = ? AND state = 'dead' AND seq > ? ORDER BY seq LIMIT ?`,
   );
   const seqs = connection.prepare(
@@ -144,8 +143,7 @@ function readDeadLetters(connection: DatabaseSync) {
   const one = (connector: string, seq: number): Row | undefined =>
     dead.all(connector, seq - 1, 1).find((row) => row.seq === seq);
   const deadLetter = (row: Row): DeadLetter => ({
-    seq: row.seq as number,
-    event: JSON.parse(row.event as string) as CanonicalEvent,
+    ...journalEntryOf(row),
     attempts: row.attempts as number,
     fault: faultOf(row),
     deadAt: row.changed_at as number,
@@ -170,16 +168,28 @@ function readDeadLetters(connection: DatabaseSync) {
 
 function readQuarantine(connection: DatabaseSync) {
   const count = connection.prepare('SELECT count(*) AS n FROM quarantine');
-  const page = connection.prepare('SELECT * FROM quarantine WHERE id > ? ORDER BY id LIMIT ?');
+  const page = connection.prepare(
+    'SELECT id, received_at AS receivedAt, search, body, fault FROM quarantine WHERE id > ? ORDER BY id LIMIT ?',
+  );
   return {
     countQuarantined: () => count.get()?.n as number,
     quarantined: (after: number, limit: number): QuarantinedCallback[] =>
-      page.all(after, limit).map((row) => ({
-        id: row.id as number,
-        receivedAt: row.received_at as number,
-        search: row.search as string,
-        body: row.body as string,
-        fault: faultOf(row),
-      })),
+      page.all(after, limit).map((row) => ({ ...(row as unknown as QuarantinedCallback), fault: faultOf(row) })),
+  };
+}
+
+export type ReconcileReader = ReturnType<typeof createReconcileReader>;
+
+export function createReconcileReader(connection: DatabaseSync) {
+  const get = connection.prepare('SELECT run FROM reconcile');
+  const has = connection.prepare('SELECT 1 FROM reconciled WHERE group_id = ?');
+  return {
+    /** Returns the latest run as it was noted, whether it ended or not. */
+    latest(): unknown {
+      const row = get.get();
+      return row === undefined ? undefined : JSON.parse(row.run as string);
+    },
+    /** Returns whether the latest run has read this group. */
+    has: (groupId: string) => has.get(groupId) !== undefined,
   };
 }

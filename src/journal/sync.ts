@@ -24,8 +24,7 @@ export function createSyncQueue(database: Database, failure: Failure) {
   const refuse = (covered: readonly Committed[], why: 'log' | 'place', thrown: unknown): void => {
     const refused = [...covered, ...waiting].flatMap(({ writes }) => writes);
     waiting = [];
-    failure.block(why, thrown);
-    failure.refuse(refused, thrown);
+    failure.refuse(refused, thrown, why);
   };
 
   const settleAll = (covered: readonly Committed[]): void => {

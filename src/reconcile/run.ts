@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Journal } from '../journal/append.ts';
 import type { GroupReader } from '../journal/groups.ts';
-import type { ReconcileReader } from '../journal/reconcile-run.ts';
+import type { ReconcileReader } from '../journal/reads.ts';
 import type { Clock } from '../model/clock.ts';
 import type { CanonicalEvent } from '../model/event.ts';
 import { describeFault, faultOf } from '../model/fault.ts';

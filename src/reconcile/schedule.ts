@@ -1,6 +1,6 @@
 import type { Config } from '../config/schema.ts';
 import type { Database } from '../journal/database.ts';
-import { createReconcileReader } from '../journal/reconcile-run.ts';
+import { createReconcileReader } from '../journal/reads.ts';
 import { BridgeError } from '../model/fault.ts';
 import { type ReconcileRun, reconcileRun } from '../model/reconcile-run.ts';
 import type { ServiceClock } from '../model/service-clock.ts';

@@ -15,7 +15,7 @@ import { enter } from '../../src/delivery/lane-state.ts';
 import { delayAfter } from '../../src/delivery/outage.ts';
 import { createReadBacks } from '../../src/delivery/read-back.ts';
 import { createQuestions, type Question } from '../../src/delivery/thread/questions.ts';
-import { createJournalSource } from '../../src/journal/source.ts';
+import { createJournalSource } from '../../src/journal/deliveries.ts';
 import { type Entry, entryOf } from '../../src/model/entry.ts';
 import type { CanonicalEvent, EventId } from '../../src/model/event.ts';
 import { type Fault, Unreachable } from '../../src/model/fault.ts';

@@ -2,9 +2,9 @@
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { holdsOf, openSink } from '../../../connectors/index.ts';
 import { openReader } from '../../journal/database.ts';
+import { createJournalSource, waitingEntries } from '../../journal/deliveries.ts';
 import { createGroupReader } from '../../journal/groups.ts';
 import { createDeliveryReader } from '../../journal/reads.ts';
-import { createJournalSource, waitingEntries } from '../../journal/source.ts';
 import { systemClock } from '../../model/clock.ts';
 import { createSignals } from '../../model/signal.ts';
 import { flushTraces, traceDelivery } from '../../telemetry/trace.ts';
