@@ -126,8 +126,7 @@ export interface Identity {
 
 /**
  * Returns 26 characters in the manner of a ULID: 10 of EventTime (zeros when there is none), 16 of a SHA-256 over the identity.
- * It is deterministic like a bare hash, but ids of one period are close together, so that the indexes of the journal and of
- * Elasticsearch stay cheap to write however many events they hold.
+ * Ids of one period are close together, so that indexes stay cheap to write however many events they hold.
  */
 export function eventId(identity: Identity): EventId {
   const { sdkAppId, command, groupId, operator, changed, owners, extra, moment } = identity;

@@ -1,8 +1,4 @@
-/**
- * Every failure the bridge can name. The code is stable: people search for it, alerts match it.
- * `status` is the answer of the receiver, `admin` that of the admin server (503 where it is left out), `exit` the exit code of
- * a command.
- */
+/** Every failure the bridge can name. The code is stable: people search for it, alerts match it. */
 const known = {
   // the caller of the receiver
   'not-json': { status: 400 },
@@ -67,14 +63,16 @@ const known = {
 } as const satisfies Record<string, Answers>;
 
 interface Answers {
+  /** The receiver's HTTP status. */
   readonly status?: 400 | 401 | 403 | 404 | 405 | 413 | 503;
+  /** The admin server's; 503 where it is left out. */
   readonly admin?: 400 | 401 | 404 | 409 | 422 | 429;
+  /** The exit code of a command; 1 where it is left out. */
   readonly exit?: 1 | 2;
 }
 
 export type FaultCode = keyof typeof known;
 
-/** Every code with its statuses and its exit. */
 export const FAULTS: Readonly<Record<FaultCode, Answers>> = known;
 
 /** A failure as a value: what went wrong, where, and what to do about it. */
@@ -86,14 +84,14 @@ export interface Fault {
   readonly suggestion?: string;
 }
 
-export type HttpFaultCode = {
+type HttpFaultCode = {
   [Code in FaultCode]: (typeof known)[Code] extends { status: number } ? Code : never;
 }[FaultCode];
 
+export type HttpFault = Fault & { readonly code: HttpFaultCode };
+
 /** The reasons for which a message cannot be read. */
 export type MessageFault = Fault & { readonly code: Extract<FaultCode, `message-${string}`> };
-
-export type HttpFault = Fault & { readonly code: HttpFaultCode };
 
 /** A value, or the fault that stands in its way. */
 export type Checked<Value> =

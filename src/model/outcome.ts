@@ -11,12 +11,11 @@ export type Outcome =
   /** No retry could help this event. */
   | { readonly kind: 'dead'; readonly fault: Fault };
 
-/** Every event of the batch refused because the destination is overloaded: that is the destination's state, not theirs. */
-export function overloaded(outcomes: readonly (Outcome | undefined)[]): { fault: Fault; afterMs?: number } | undefined {
-  let found: { fault: Fault; afterMs?: number } | undefined;
-  for (const outcome of outcomes) {
-    if (outcome?.kind !== 'retry' || outcome.fault.code !== 'destination-overloaded') return undefined;
-    found ??= { fault: outcome.fault, ...(outcome.afterMs !== undefined && { afterMs: outcome.afterMs }) };
-  }
-  return found;
+type Retry = Extract<Outcome, { kind: 'retry' }>;
+
+/** Returns the first if all events of a batch were refused for a destination's overload: that is its state, not theirs. */
+export function overloaded(outcomes: readonly (Outcome | undefined)[]): Retry | undefined {
+  const isOverload = (outcome: Outcome | undefined): outcome is Retry =>
+    outcome?.kind === 'retry' && outcome.fault.code === 'destination-overloaded';
+  return outcomes.every(isOverload) ? outcomes[0] : undefined;
 }

@@ -1,19 +1,5 @@
 import { z } from 'zod';
 
-const counts = z.object({
-  /** Groups that were read, or that the service said to be gone. */
-  read: z.int(),
-  inStep: z.int(),
-  /** Groups that an event was recorded for (in a dry run: would have been). */
-  mended: z.int(),
-  /** What differed in those, by field; `new` for groups that were not known. */
-  fields: z.record(z.string(), z.int()),
-  /** Groups that the service no longer has. */
-  gone: z.int(),
-  failed: z.int(),
-});
-export type ReconcileCounts = z.output<typeof counts>;
-
 /** One run of reconcile, as the journal keeps it. Times in milliseconds since 1970. */
 export const reconcileRun = z.object({
   startedAt: z.int(),
@@ -22,7 +8,18 @@ export const reconcileRun = z.object({
   dryRun: z.boolean(),
   /** The groups to read, as far as they are known yet. */
   total: z.int(),
-  counts,
+  counts: z.object({
+    /** Groups that were read, or that the service said to be gone. */
+    read: z.int(),
+    inStep: z.int(),
+    /** Groups that an event was recorded for (in a dry run: would have been). */
+    mended: z.int(),
+    /** What differed in those, by field; `new` for groups that were not known. */
+    fields: z.record(z.string(), z.int()),
+    /** Groups that the service no longer has. */
+    gone: z.int(),
+    failed: z.int(),
+  }),
   /** The first few that could not be read, and why. */
   failures: z.array(z.object({ groupId: z.string(), message: z.string() })),
   /** Why it stopped before its end. */

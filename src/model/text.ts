@@ -14,12 +14,8 @@ export function plural(number: number, one: string, many = `${one}s`): string {
 /** Writes a number of bytes: 3 KiB, 1.2 GiB. */
 export function size(bytes: number): string {
   const units = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'];
-  let unit = 0;
-  let number = bytes;
-  while (number >= 1024 && unit < units.length - 1) {
-    number /= 1024;
-    unit++;
-  }
+  const unit = bytes < 1 ? 0 : Math.min(Math.floor(Math.log2(bytes) / 10), units.length - 1);
+  const number = bytes / 1024 ** unit;
   return `${number.toLocaleString('en-US', { maximumFractionDigits: unit === 0 || number >= 100 ? 0 : 1 })} ${units[unit]}`;
 }
 
@@ -39,26 +35,26 @@ export function latency(ms: number): string {
 /** Writes a length of time in two units at most: 9 s, 3 min 20 s, 5 h 12 min, 2 d 4 h. */
 export function span(seconds: number): string {
   const whole = Math.max(0, Math.round(seconds));
-  const units = [
-    [86_400, 'd'],
-    [3_600, 'h'],
-    [60, 'min'],
-    [1, 's'],
-  ] as const;
-  const first = units.findIndex(([size]) => whole >= size);
-  if (first === -1) return '0 s';
-  const parts = units.slice(first, first + 2).map(([size, unit], index) => {
-    const amount = Math.floor((index === 0 ? whole : whole % (units[first]?.[0] ?? 1)) / size);
-    return amount === 0 ? '' : `${amount} ${unit}`;
-  });
-  return parts.filter((part) => part !== '').join(' ');
+  const amounts = [
+    `${Math.floor(whole / 86_400)} d`,
+    `${Math.floor(whole / 3_600) % 24} h`,
+    `${Math.floor(whole / 60) % 60} min`,
+    `${whole % 60} s`,
+  ];
+  const isThere = (amount: string): boolean => !amount.startsWith('0 ');
+  const first = amounts.findIndex(isThere);
+  return first === -1
+    ? '0 s'
+    : amounts
+        .slice(first, first + 2)
+        .filter(isThere)
+        .join(' ');
 }
 
 /** Returns the candidate that a person probably meant, if one is near; upper and lower case do not count. */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
-  const [best] = candidates
+  return candidates
     .map((candidate) => ({ candidate, away: distance(word.toLowerCase(), candidate.toLowerCase()) }))
     .filter(({ candidate, away }) => away <= Math.max(1, Math.min(3, Math.floor(candidate.length / 2.5))))
-    .sort((one, other) => one.away - other.away);
-  return best?.candidate;
+    .sort((one, other) => one.away - other.away)[0]?.candidate;
 }

@@ -5,7 +5,7 @@ import type { ReconcileReader } from '../journal/reads.ts';
 import type { Clock } from '../model/clock.ts';
 import type { CanonicalEvent } from '../model/event.ts';
 import { describeFault, faultOf } from '../model/fault.ts';
-import type { ReconcileCounts, ReconcileRun } from '../model/reconcile-run.ts';
+import type { ReconcileRun } from '../model/reconcile-run.ts';
 import type { SignalBus } from '../model/signal.ts';
 import { type GroupApi, type GroupsRead, MAX_IDS, type ReconcileSettings } from './api.ts';
 import { driftOf, goneEvent, readEvent } from './drift.ts';
@@ -36,7 +36,7 @@ const GATHER_MS = 10;
 const KNOWN_PAGE = 1_000;
 const MAX_FAILURES = 20;
 
-export function newCounts(): ReconcileCounts {
+export function newCounts(): ReconcileRun['counts'] {
   return { read: 0, inStep: 0, mended: 0, fields: {}, gone: 0, failed: 0 };
 }
 
