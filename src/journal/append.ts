@@ -62,7 +62,7 @@ export function openJournal(database: Database, clock: Clock, signals: SignalBus
     /** Removes dead letters for good; all of them without `seqs`. Resolves with how many there were. */
     discard: (connector: string, seqs?: readonly number[]) =>
       committer.write(() => deliveries.discard(connector, seqs)),
-    /** Begins a run of reconcile, which is kept as JSON and not interpreted; forgets the groups that an earlier one read. */
+    /** Begins a run of reconcile, kept as JSON and not interpreted; forgets the groups that an earlier one read. */
     beginReconcile: (record: object): Promise<void> =>
       committer.write(() => {
         forgetRead.run();

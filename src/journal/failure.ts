@@ -41,7 +41,7 @@ export function createFailure({ connection, log, place }: Database, ports: Failu
   let timer: NodeJS.Timeout | undefined;
   let closed = false;
 
-  /** Writes the log again, a part of which may be lost, and copies all of it. Returns false when a reader is in the way. */
+  /** Writes the log again, whose sync may have failed, and copies all of it. Returns false when a reader is in the way. */
   const mend = (): boolean => {
     log.rewrite();
     return truncate.get()?.busy === 0;
