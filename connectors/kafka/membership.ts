@@ -41,12 +41,34 @@ interface Generation {
   readonly passed: PromiseWithResolvers<void>;
 }
 
-const generationOf = (number: number): Generation => ({
-  number,
-  lease: new AbortController(),
-  ended: undefined,
-  passed: Promise.withResolvers(),
-});
+function createGenerations(interrupt: () => void) {
+  const make = (number: number): Generation => ({
+    number,
+    lease: new AbortController(),
+    ended: undefined,
+    passed: Promise.withResolvers(),
+  });
+  let current = make(0);
+  return {
+    current: () => current,
+    /** Ends the present one; work on what was handed over may go on for `graceMs`. */
+    end(why: unknown, graceMs: number): void {
+      if (current.ended !== undefined) return;
+      const { lease } = current;
+      current.ended = why;
+      if (graceMs === 0) lease.abort(why);
+      else setTimeout(() => lease.abort(why), graceMs).unref();
+      interrupt();
+    },
+    /** Begins the next one. */
+    begin(): void {
+      const { number, lease, ended, passed } = current;
+      current = make(number + 1);
+      lease.abort(ended);
+      passed.resolve();
+    },
+  };
+}
 
 /**
  * The consumer group as one connector of a worker is in it, over rebalances and losses. What Kafka hands over belongs to a
@@ -58,18 +80,13 @@ export function createMembership(options: KafkaSourceOptions, groupId: string, p
   /** Why the group must be left and joined anew. */
   let lost: unknown;
   let partitions: readonly number[] | undefined;
-  let current = generationOf(0);
+  const generations = createGenerations(ports.interrupt);
   /** Why nothing may be taken; undefined once the group was joined, since when it reads from what is committed. */
   let closed: unknown = new Error('the group was not joined yet');
 
   const end = (why: unknown, graceMs: number): void => {
     closed = why;
-    if (current.ended !== undefined) return;
-    const { lease } = current;
-    current.ended = why;
-    if (graceMs === 0) lease.abort(why);
-    else setTimeout(() => lease.abort(why), graceMs).unref();
-    ports.interrupt();
+    generations.end(why, graceMs);
   };
   const troubled = (thrown: unknown): void => {
     if (member === undefined) return;
@@ -78,22 +95,19 @@ export function createMembership(options: KafkaSourceOptions, groupId: string, p
     if (!REJOINED.includes(error.type ?? '')) lost ??= judge(error, member.client);
     end(error, error.type === 'REBALANCE_IN_PROGRESS' ? GRACE_MS : 0);
   };
-  const crashed = (thrown: unknown): void => {
-    partitions = undefined;
-    if (member !== undefined) lost ??= judge(thrown, member.client);
-    end(thrown, 0);
-  };
   const assigned = (ours: readonly number[]): void => {
     // Where the rebalance was noticed before, the generation has ended, and nothing was taken since.
     if (partitions !== undefined && closed === undefined) end(new Error('the partitions were shared out anew'), 0);
-    if (current.ended !== undefined) current.lease.abort(current.ended);
+    const { ended, lease } = generations.current();
+    if (ended !== undefined) lease.abort(ended);
     partitions = ours;
     closed = undefined;
     ports.assigned(ours);
   };
   const take = async (batch: Batch): Promise<void> => {
     // What was given out before must be let go first.
-    if (closed === undefined && current.ended !== undefined) await current.passed.promise;
+    const { ended, passed } = generations.current();
+    if (closed === undefined && ended !== undefined) await passed.promise;
     if (closed !== undefined) throw closed;
     await ports.take(batch);
   };
@@ -111,14 +125,15 @@ export function createMembership(options: KafkaSourceOptions, groupId: string, p
     const consumer = await openConsumer(client, groupId, options.sessionTimeoutMs);
     const entered = { consumer, client };
     member = entered;
-    const handlers: Handlers = {
-      assigned: (ours) => member === entered && assigned(ours),
-      crashed: (thrown) => member === entered && crashed(thrown),
-      take,
-      troubled,
+    const crashed = (thrown: unknown): void => {
+      if (member !== entered) return;
+      partitions = undefined;
+      lost ??= judge(thrown, client);
+      end(lost, 0);
     };
+    const ours = (found: readonly number[]) => member === entered && assigned(found);
     try {
-      await run(consumer, options, handlers, signal);
+      await run(consumer, options, { assigned: ours, take, troubled, crashed }, signal);
     } catch (thrown) {
       signal.throwIfAborted();
       await leave();
@@ -137,17 +152,12 @@ export function createMembership(options: KafkaSourceOptions, groupId: string, p
       throw reason;
     },
     /** Why the generation has ended; undefined while it goes on. */
-    ended: () => current.ended,
+    ended: () => generations.current().ended,
     /** Begins a new generation after one that ended. */
-    begin(): void {
-      const { number, lease, ended, passed } = current;
-      current = generationOf(number + 1);
-      lease.abort(ended);
-      passed.resolve();
-    },
-    generation: () => current.number,
+    begin: generations.begin,
+    generation: () => generations.current().number,
     /** Aborts when work on what was handed over must end. */
-    lease: () => current.lease.signal,
+    lease: () => generations.current().lease.signal,
     partitions: () => partitions,
     /** Commits what is settled; a failure ends the generation. Resolves with whether it succeeded. */
     async commit(offsets: ReadonlyMap<number, bigint>): Promise<boolean> {

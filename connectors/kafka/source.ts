@@ -3,6 +3,7 @@ import { type Entry, entryOf } from '../../src/model/entry.ts';
 import type { CanonicalEvent } from '../../src/model/event.ts';
 import { type Fault, Unreachable } from '../../src/model/fault.ts';
 import {
+  type Dead,
   type Finding,
   type Report,
   Revoked,
@@ -10,10 +11,15 @@ import {
   type SourceKind,
   type WorkerSource,
 } from '../contract.ts';
-import { countDeadLetters, type DeadLetterRecord, RETRY_HEADER } from './dead-letter.ts';
-import { openDeadLetterTopic, readDeadLetters } from './dead-letter-topic.ts';
+import {
+  countDeadLetters,
+  type DeadLetterRecord,
+  openDeadLetterTopic,
+  RETRY_HEADER,
+  readDeadLetters,
+} from './dead-letters.ts';
 import { createMembership } from './membership.ts';
-import { createOffsets, type OpenRecord } from './offsets.ts';
+import { createOffsets, type Offsets, type OpenRecord } from './offsets.ts';
 import { clientOptions, deadLetterTopic, type KafkaSourceOptions, kafkaSourceOptions } from './options.ts';
 import { createProgress } from './progress.ts';
 import { extentsOf, type ReadRecord } from './reader.ts';
@@ -22,11 +28,7 @@ export const kafkaSource: SourceKind<KafkaSourceOptions> = {
   kind: 'kafka',
   options: kafkaSourceOptions,
   open: openSource,
-  countDeadLetters(options) {
-    const counts = countDeadLetters();
-    const topic = openDeadLetterTopic(options, () => {});
-    return { of: counts.of, learn: (signal) => topic.read(counts.take, signal), close: topic.close };
-  },
+  countDeadLetters,
   deadLetters: readDeadLetters,
   describe: (options) => ({
     topic: options.topic,
@@ -78,10 +80,10 @@ interface Unreadable extends OpenRecord {
 }
 
 function openSource(options: KafkaSourceOptions, host: SourceHost): WorkerSource {
-  const { connector, clock } = host;
+  const { connector } = host;
   const groupId = `${options.groupId}.${connector}`;
-  const deadLetters = openDeadLetterTopic(options, host.note);
   const offsets = createOffsets();
+  const burial = openBurial(options, host, offsets);
   const progress = createProgress(options, groupId, offsets, host.gap);
   let current: Current | undefined;
   let lastSeq = 0;
@@ -109,19 +111,6 @@ function openSource(options: KafkaSourceOptions, host: SourceHost): WorkerSource
     },
   });
 
-  const publish = async (letters: readonly Omit<DeadLetterRecord, 'connector' | 'deadAt'>[]): Promise<void> => {
-    const deadAt = clock.now();
-    if (letters.length > 0) await deadLetters.publish(letters.map((letter) => ({ connector, deadAt, ...letter })));
-  };
-
-  /** Whatever is no event becomes a dead letter before anything of its batch is delivered. */
-  const publishUnreadable = async (batch: Current): Promise<void> => {
-    await publish(batch.unreadable.map(({ record, fault }) => ({ record, fault, attempts: 0 })));
-    for (const { record, fault } of batch.unreadable) host.dead(record.key?.toString() ?? '', fault);
-    offsets.settle(batch.unreadable.map(({ seq }) => seq));
-    batch.unreadable = [];
-  };
-
   const commit = async (): Promise<void> => {
     const due = offsets.due();
     if (await membership.commit(due)) offsets.committed(due);
@@ -143,14 +132,9 @@ function openSource(options: KafkaSourceOptions, host: SourceHost): WorkerSource
   };
 
   const settle = async ({ upTo, waiting, dead, released }: Report): Promise<void> => {
-    const letters = dead.map(({ entry, attempts, fault }) => ({
-      record: offsets.recordOf(entry.seq),
-      fault,
-      attempts,
-    }));
-    await publish(letters.flatMap(({ record, ...letter }) => (record === undefined ? [] : { record, ...letter })));
+    await burial.dead(dead);
     offsets.hold(waiting.map(({ entry }) => entry.seq));
-    offsets.settle([...released, ...dead.map(({ entry }) => entry.seq)]);
+    offsets.settle(released);
     offsets.settleUpTo(upTo);
     const last = current?.entries.at(-1);
     if (last !== undefined && last.seq <= upTo) await passBatch();
@@ -163,7 +147,7 @@ function openSource(options: KafkaSourceOptions, host: SourceHost): WorkerSource
       await membership.join(signal);
       const batch = current;
       if (batch === undefined || membership.ended() !== undefined) return [];
-      await publishUnreadable(batch);
+      await burial.unreadable(batch);
       const left = batch.entries.filter(({ seq }) => seq > after);
       if (left.length === 0) await passBatch();
       return left.slice(0, limit);
@@ -185,8 +169,36 @@ function openSource(options: KafkaSourceOptions, host: SourceHost): WorkerSource
       const left = membership.leave();
       forget();
       await left;
-      await deadLetters.close();
+      await burial.close();
     },
+  };
+}
+
+/** Brings records into the dead-letter topic, and settles them. */
+function openBurial(options: KafkaSourceOptions, { connector, clock, note, dead: tell }: SourceHost, offsets: Offsets) {
+  const topic = openDeadLetterTopic(options, note);
+  const publish = async (letters: readonly Omit<DeadLetterRecord, 'connector' | 'deadAt'>[]): Promise<void> => {
+    const deadAt = clock.now();
+    await topic.publish(letters.map((letter) => ({ connector, deadAt, ...letter })));
+  };
+  return {
+    /** Whatever is no event becomes a dead letter before anything of its batch is delivered. */
+    async unreadable(batch: Current): Promise<void> {
+      await publish(batch.unreadable.map(({ record, fault }) => ({ record, fault, attempts: 0 })));
+      for (const { record, fault } of batch.unreadable) tell(record.key?.toString() ?? '', fault);
+      offsets.settle(batch.unreadable.map(({ seq }) => seq));
+      batch.unreadable = [];
+    },
+    async dead(dead: readonly Dead[]): Promise<void> {
+      await publish(
+        dead.flatMap(({ entry, attempts, fault }) => {
+          const record = offsets.recordOf(entry.seq);
+          return record === undefined ? [] : [{ record, fault, attempts }];
+        }),
+      );
+      offsets.settle(dead.map(({ entry }) => entry.seq));
+    },
+    close: topic.close,
   };
 }
 

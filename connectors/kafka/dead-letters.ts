@@ -1,0 +1,244 @@
+/**
+ * A dead letter of a worker, as a record: the one that lay in the events topic, with headers of ours beside its own. In the
+ * dead-letter topic, a compacted one, each has a key of its own and stands until a tombstone takes it away.
+ */
+import { createHash } from 'node:crypto';
+import { z } from 'zod';
+import { BridgeError, type Fault } from '../../src/model/fault.ts';
+import type { DeadLetterCount, DeadLetters } from '../contract.ts';
+import type { OutgoingRecord } from './client.ts';
+import { Refused } from './fault.ts';
+import { clientOptions, deadLetterTopic, type KafkaSourceOptions } from './options.ts';
+import { type ReadRecord, readToEnd } from './reader.ts';
+import { openTopic } from './topic.ts';
+
+/** A record that one connector's destination refused for good, or that is no event. */
+export interface DeadLetterRecord {
+  readonly connector: string;
+  /** As it lay in the events topic, where its topic, partition and offset say. */
+  readonly record: ReadRecord;
+  readonly fault: Fault;
+  readonly attempts: number;
+  /** Milliseconds since 1970. */
+  readonly deadAt: number;
+  /** Of a value that was too large to be kept: its bytes, and their SHA-256 in hex. Then `record` has neither it nor its headers. */
+  readonly leftOut?: { readonly size: number; readonly sha256: string };
+}
+
+/** A record that is brought again to one connector only: the others pass over it. */
+export const RETRY_HEADER = 'retry_for';
+
+const PREFIX = 'dead_letter_';
+const MAX_KEY_BYTES = 1_024;
+
+/** Returns the name that people use: `3@1042`, the partition and offset in the events topic. */
+function nameOf({ record }: DeadLetterRecord): string {
+  return `${record.partition}@${record.offset}`;
+}
+
+function keyOf({ connector, record }: DeadLetterRecord): string {
+  return `${connector}/${record.topic}/${nameOf({ record } as DeadLetterRecord)}`;
+}
+
+function toDeadLetter(letter: DeadLetterRecord): OutgoingRecord {
+  const { connector, record, fault, attempts, deadAt } = letter;
+  const about = {
+    connector,
+    topic: record.topic,
+    partition: String(record.partition),
+    offset: String(record.offset),
+    at: new Date(deadAt).toISOString(),
+    attempts: String(attempts),
+    fault: JSON.stringify(fault),
+    ...(record.key !== null && { key: record.key }),
+    // Without a value it would be a tombstone.
+    ...(record.value === null && { value: 'null' }),
+    ...(letter.leftOut && { left_out: JSON.stringify(letter.leftOut) }),
+  };
+  const headers = Object.entries(about).map(([name, value]) => [PREFIX + name, value] as const);
+  return {
+    key: keyOf(letter),
+    value: record.value ?? Buffer.alloc(0),
+    headers: { ...record.headers, ...Object.fromEntries(headers) },
+  };
+}
+
+/** Returns the dead letter without what may be too large, the value above all. */
+function withoutValue(letter: DeadLetterRecord): DeadLetterRecord {
+  const { record } = letter;
+  const value = record.value ?? Buffer.alloc(0);
+  const leftOut = { size: value.length, sha256: createHash('sha256').update(value).digest('hex') };
+  const key = record.key !== null && record.key.length > MAX_KEY_BYTES ? null : record.key;
+  return { ...letter, record: { ...record, key, value: null, headers: {} }, leftOut };
+}
+
+/** Returns the record that takes a dead letter away. */
+function toTombstone(letter: DeadLetterRecord): OutgoingRecord {
+  return { key: keyOf(letter), value: null, headers: {} };
+}
+
+/** Returns the record as it was, for this connector only; in its own partition, so after whatever its group had since. */
+function toRetry({ connector, record }: DeadLetterRecord): OutgoingRecord {
+  const { key, value, partition, headers } = record;
+  return { key, value, partition, headers: { ...headers, [RETRY_HEADER]: connector } };
+}
+
+const about = z.object({
+  connector: z.string(),
+  topic: z.string(),
+  partition: z.coerce.number().int().nonnegative(),
+  offset: z.string().regex(/^\d+$/),
+  at: z.iso.datetime(),
+  attempts: z.coerce.number().int().nonnegative(),
+  leftOut: z.object({ size: z.int(), sha256: z.string() }).optional(),
+  fault: z.object({
+    code: z.string(),
+    message: z.string(),
+    path: z.string().optional(),
+    suggestion: z.string().optional(),
+  }),
+});
+
+/** Reads a dead letter; undefined for a tombstone, and for what somebody else wrote into the topic. */
+function fromRecord({ key, value, headers, timestamp }: ReadRecord): DeadLetterRecord | undefined {
+  if (key === null || value === null) return undefined;
+  const of = (name: string): Buffer | undefined => [headers[PREFIX + name] ?? []].flat()[0];
+  const fields = ['connector', 'topic', 'partition', 'offset', 'at', 'attempts'];
+  let json: { fault: unknown; leftOut?: unknown };
+  try {
+    json = {
+      fault: JSON.parse(String(of('fault'))),
+      leftOut: JSON.parse(String(of('left_out') ?? 'null')) ?? undefined,
+    };
+  } catch {
+    return undefined;
+  }
+  const read = about.safeParse({ ...Object.fromEntries(fields.map((name) => [name, of(name)?.toString()])), ...json });
+  if (!read.success) return undefined;
+  const { connector, topic, partition, offset, at, attempts, leftOut } = read.data;
+  const own = Object.entries(headers).filter(([name]) => !name.startsWith(PREFIX));
+  const record: ReadRecord = {
+    topic,
+    partition,
+    offset: BigInt(offset),
+    timestamp,
+    key: of('key') ?? null,
+    value: of('value') === undefined ? value : null,
+    headers: Object.fromEntries(own),
+  };
+  const letter = { connector, record, fault: read.data.fault as Fault, attempts, deadAt: Date.parse(at) };
+  return { ...letter, ...(leftOut !== undefined && { leftOut }) };
+}
+
+function byPlace({ record: one }: DeadLetterRecord, { record: other }: DeadLetterRecord): number {
+  return one.partition - other.partition || Number(one.offset - other.offset);
+}
+
+/** A dead letter is larger than the record it holds. */
+const MAX_BYTES = '2097152';
+
+/** The dead-letter topic of a source. Every call throws Unreachable, and then the same may be asked for again. */
+export function openDeadLetterTopic(source: KafkaSourceOptions, note: (message: string) => void) {
+  const never = new AbortController().signal;
+  const path = 'source.deadLetters';
+  const options = { ...source, topic: deadLetterTopic(source) };
+  const { createTopic } = source.deadLetters;
+  const config = createTopic && { ...createTopic, config: { 'max.message.bytes': MAX_BYTES, ...createTopic.config } };
+  const topic = openTopic({ options, path, createTopic: config, compacted: true, note });
+  const events = openTopic({ options: source, path: 'source', createTopic: false, compacted: false, note });
+  const positions = new Map<number, bigint>();
+  const write = (record: OutgoingRecord) => topic.use(never, (client) => client.send([record]));
+  return {
+    /** Resolves once all in-sync replicas have them. One that was there already is there once. */
+    async publish(dead: readonly DeadLetterRecord[]): Promise<void> {
+      // One by one: together they could be larger than a batch may be.
+      for (const letter of dead) {
+        try {
+          await write(toDeadLetter(letter));
+        } catch (thrown) {
+          if (!(thrown instanceof Refused)) throw thrown;
+          // A record that is too large to be buried would stop its partition for ever.
+          await write(toDeadLetter(withoutValue(letter)));
+        }
+      }
+    },
+    /** Reads on to the end of the topic, from where it came to before. */
+    async read(take: (record: ReadRecord) => void, signal: AbortSignal): Promise<void> {
+      const client = { ...(await clientOptions(options, path, signal)), groupId: source.groupId };
+      await readToEnd(client, positions, take, signal);
+    },
+    /** Puts the records into the events topic again, for their connector only, and takes the dead letters away. */
+    async retry(again: readonly DeadLetterRecord[]): Promise<void> {
+      for (const letter of again) {
+        if (letter.leftOut !== undefined) throw new BridgeError(notKept(letter));
+        // In this order: if the process ends in between, the record is tried twice, which changes nothing.
+        await events.use(never, (client) => client.send([toRetry(letter)]));
+        await write(toTombstone(letter));
+      }
+    },
+    async discard(given: readonly DeadLetterRecord[]): Promise<void> {
+      for (const letter of given) await write(toTombstone(letter));
+    },
+    async close(): Promise<void> {
+      await Promise.all([topic.drop(), events.drop()]);
+    },
+  };
+}
+
+function notKept(letter: DeadLetterRecord): Fault {
+  const { topic, partition, offset } = letter.record;
+  return {
+    code: 'usage',
+    message: `${nameOf(letter)} cannot be tried again: its value of ${letter.leftOut?.size} bytes was too large to be kept`,
+    suggestion: `see ${topic}/${partition}@${offset}, and discard it`,
+  };
+}
+
+/** The dead letters of one connector as people handle them: read once, at the time of the call. */
+export async function readDeadLetters(
+  source: KafkaSourceOptions,
+  connector: string,
+  signal: AbortSignal,
+): Promise<DeadLetters> {
+  const topic = openDeadLetterTopic(source, () => {});
+  const standing = new Map<string, DeadLetterRecord>();
+  const take = (record: ReadRecord): void => {
+    const letter = fromRecord(record);
+    if (letter !== undefined) standing.set(String(record.key), letter);
+    else if (record.value === null) standing.delete(String(record.key));
+  };
+  try {
+    await topic.read(take, signal);
+  } catch (thrown) {
+    await topic.close();
+    throw thrown;
+  }
+  const own = [...standing.values()].filter((letter) => letter.connector === connector).sort(byPlace);
+  const letters = new Map(own.map((letter) => [nameOf(letter), letter]));
+  const named = (names: readonly string[]) => names.flatMap((name) => letters.get(name) ?? []);
+  return {
+    all: Array.from(letters, ([name, { record, fault, attempts, deadAt, leftOut }]) => {
+      const { topic, partition, offset, key, value, headers } = record;
+      const place = { name, topic, partition, offset: String(offset) };
+      return { ...place, attempts, deadAt, fault, key, value, headers, ...(leftOut !== undefined && { leftOut }) };
+    }),
+    retry: (names) => topic.retry(named(names)),
+    discard: (names) => topic.discard(named(names)),
+    close: topic.close,
+  };
+}
+
+/** Counts the dead letters that stand, without keeping them: nobody knows how large they are. */
+export function countDeadLetters(source: KafkaSourceOptions): DeadLetterCount {
+  const topic = openDeadLetterTopic(source, () => {});
+  const standing = new Set<string>();
+  const take = ({ key, value }: ReadRecord): void => {
+    if (value === null) standing.delete(String(key));
+    else standing.add(String(key));
+  };
+  return {
+    of: (connector) => [...standing].filter((key) => key.startsWith(`${connector}/`)).length,
+    learn: (signal) => topic.read(take, signal),
+    close: topic.close,
+  };
+}
