@@ -200,6 +200,8 @@ function createReceiverRoom(base: Base, { journal, reader }: JournalRoom) {
         malformedBody: malformedEnvelope,
         keepAliveMs: keepAlive,
         certificate,
+        onMalformed: ({ peer, why }) =>
+          signals.emit('request.strayed', { peer, what: 'what a connection brought', why }),
         onHandshakeFailed: (message) => signals.emit('tls.handshake-failed', { message }),
       });
       limitConnections(server, maxConnections, signals);

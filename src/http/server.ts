@@ -23,6 +23,12 @@ const HANDSHAKE_MS = 10_000;
 /** Of the answer to what is no HTTP request. */
 const CLOSING = { 'content-type': 'application/json', connection: 'close' };
 
+export interface Malformed {
+  readonly peer: string;
+  /** Why it is no request, with what its first bytes tell. */
+  readonly why: string;
+}
+
 export interface ListenOptions {
   readonly host: string;
   /** With 0 the system chooses a free port. */
@@ -33,6 +39,8 @@ export interface ListenOptions {
   readonly keepAliveMs?: number;
   /** Serves HTTPS with this certificate; if it holds a `ca`, callers must show a certificate of their own. */
   readonly certificate?: Certificate | undefined;
+  /** Hears of what came to the port and is no HTTP request; anybody can cause that. */
+  onMalformed?(malformed: Malformed): void;
   /** Hears of each TLS handshake that failed; anybody can cause that. */
   onHandshakeFailed?(message: string): void;
 }
@@ -48,8 +56,11 @@ export async function listen(
     errorHandler: (thrown) =>
       new Response(malformedBody(`not a request: ${messageOf(thrown)}`), { status: 400, headers: CLOSING }),
   });
+  const tell = (socket: Duplex, why: string): void =>
+    options.onMalformed?.({ peer: ('remoteAddress' in socket && String(socket.remoteAddress)) || 'unknown', why });
   const listener: RequestListener = (request, response) => {
     if (request.headers.host === undefined && request.httpVersion === '1.1') {
+      tell(request.socket, 'not an HTTP/1.1 request: Host is missing');
       const body = malformedBody('not an HTTP/1.1 request: Host is missing');
       response.writeHead(400, { ...CLOSING, 'content-length': Buffer.byteLength(body) }).end(body);
     } else void handle(request, response);
@@ -61,7 +72,7 @@ export async function listen(
     : createServer(settings, listener);
   // Some callers half-close their side after the request. By default Node would then close the other, before the answer.
   Object.assign(server, { httpAllowHalfOpen: true });
-  server.on('clientError', (error: NodeJS.ErrnoException, socket) => answerClientError(error, socket, malformedBody));
+  server.on('clientError', (error: ClientError, socket) => answerClientError(error, socket, malformedBody, tell));
   // An unknown expectation need not be met (RFC 9110, 10.1.1); Node would answer 417 by itself.
   server.on('checkExpectation', listener);
   server.on('tlsClientError', (error: Error) => options.onHandshakeFailed?.(error.message));
@@ -75,11 +86,27 @@ export async function listen(
   return { server, port: (server.address() as AddressInfo).port };
 }
 
+/** What Node's parser refuses; where it read something, the packet in which it gave up. */
+type ClientError = NodeJS.ErrnoException & { readonly rawPacket?: Buffer };
+
+const PROXY_V2 = Buffer.from('\r\n\r\n\0\r\nQUIT\n', 'latin1');
+
+/** Says what the first bytes are, where they tell. */
+function recognize(packet: Buffer = Buffer.alloc(0)): string {
+  const begins = (text: string): boolean => packet.toString('latin1', 0, text.length) === text;
+  if (begins('PROXY ') || packet.subarray(0, PROXY_V2.length).equals(PROXY_V2))
+    return ' (it begins with the PROXY protocol: switch that off at the load balancer)';
+  if (begins('\x16\x03')) return ' (TLS is spoken to a plain port: set receiver.tls, or let the caller use http://)';
+  if (begins('PRI * HTTP/2')) return ' (HTTP/2 is spoken, and this is HTTP/1.1)';
+  return '';
+}
+
 /** Answers what Node's parser refuses: bad HTTP, headers that are too large or too slow. */
 function answerClientError(
-  error: NodeJS.ErrnoException,
+  error: ClientError,
   socket: Duplex,
   malformedBody: ListenOptions['malformedBody'],
+  tell: (socket: Duplex, why: string) => void,
 ): void {
   // A client that opened a connection ahead and never used it would take an answer for that of its first request.
   const unused = error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && 'bytesRead' in socket && socket.bytesRead === 0;
@@ -87,7 +114,9 @@ function answerClientError(
     socket.destroy();
     return;
   }
-  const body = malformedBody(`not an HTTP request: ${error.message}`);
+  const why = `not an HTTP request: ${error.message}`;
+  tell(socket, why + recognize(error.rawPacket));
+  const body = malformedBody(why);
   const headers = Object.entries({ ...CLOSING, 'content-length': Buffer.byteLength(body) });
   const lines = ['HTTP/1.1 400 Bad Request', ...headers.map(([name, value]) => `${name}: ${value}`)];
   socket.end(`${lines.join('\r\n')}\r\n\r\n${body}`);

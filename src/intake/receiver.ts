@@ -1,9 +1,15 @@
 import { Hono, type MiddlewareHandler } from 'hono';
-import { BridgeError, type HttpFault, messageOf } from '../model/fault.ts';
+import { BridgeError, describeFault, type HttpFault, messageOf } from '../model/fault.ts';
 import { callerOf, checkAddress } from './address.ts';
 import { checkApp, checkSign } from './authentication.ts';
 import { commandLabel } from './commands.ts';
-import { type ReceiverEnv, type ReceiverPorts, type ReceiverSettings, refuse } from './context.ts';
+import {
+  type ReceiverContext,
+  type ReceiverEnv,
+  type ReceiverPorts,
+  type ReceiverSettings,
+  refuse,
+} from './context.ts';
 import { dispatch } from './dispatch.ts';
 import { createBodyReader, readQuery, splitTarget } from './request.ts';
 
@@ -21,14 +27,20 @@ export function createReceiver(settings: ReceiverSettings, ports: ReceiverPorts)
     limitInFlight(settings.maxInFlight),
     dispatch(settings, ports),
   );
+  const refuseStrayed = (context: ReceiverContext, fault: HttpFault) => {
+    const { socket, url = '' } = context.env.incoming;
+    const what = `${context.req.method} ${shownTarget(url)}`;
+    ports.signals.emit('request.strayed', { peer: socket.remoteAddress ?? 'unknown', what, why: describeFault(fault) });
+    return refuse(context, fault);
+  };
   app.all(path, (context) => {
     context.header('allow', 'POST');
     const message = `${context.req.method} is not answered here, POST is`;
-    return refuse(context, { code: 'method-unknown', message });
+    return refuseStrayed(context, { code: 'method-unknown', message });
   });
   app.notFound((context) => {
     const suggestion = 'compare receiver.path with the callback URL in the vendor’s console';
-    return refuse(context, { code: 'path-unknown', message: 'nothing is here', suggestion });
+    return refuseStrayed(context, { code: 'path-unknown', message: 'nothing is here', suggestion });
   });
   app.onError((thrown, context) => {
     const fault = asHttpFault(thrown);
@@ -36,6 +48,12 @@ export function createReceiver(settings: ReceiverSettings, ports: ReceiverPorts)
     return refuse(context, fault);
   });
   return app;
+}
+
+/** Returns the path as a line of the log shows it: without the query, which may hold a Sign, and not too long. */
+function shownTarget(target: string): string {
+  const [path = ''] = target.split('?');
+  return path.length <= 200 ? path : `${path.slice(0, 200)}…`;
 }
 
 /** While the bridge stops, lets each answer end its connection. */

@@ -27,6 +27,8 @@ export interface Signals {
   'forward.failed': { command: string; fault: Fault };
   /** A connection beyond the most there may be: an idle one made room for it, or it was turned away. */
   'connection.limit': { most: number; evicted: boolean };
+  /** Something came to the receiver's port that is no callback: `what` came, and `why` it is none. */
+  'request.strayed': { peer: string; what: string; why: string };
   'tls.handshake-failed': { message: string };
   /** The certificate new connections are shown; notAfter in milliseconds since 1970. */
   'tls.loaded': { file: string; notAfter: number };

@@ -65,6 +65,7 @@ const LINES: { readonly [Name in SignalName]?: (payload: Signals[Name]) => Line 
       : 'receiver.maxConnections is reached and all are busy: a connection was turned away';
     return ['warn', fate, crowd, `crowded-${crowd.evicted}`];
   },
+  'request.strayed': (strayed) => ['warn', `${strayed.what} is no callback: ${strayed.why}`, strayed, 'strayed'],
   'tls.handshake-failed': ({ message }) => ['warn', `a TLS handshake failed: ${message}`, {}, 'tls-handshake'],
   'tls.loaded'({ file, notAfter }) {
     const expiry = { file, notAfter: new Date(notAfter).toISOString() };

@@ -70,7 +70,10 @@ function callbackMetrics({ commands, quarantined, clockDisagreement }: MetricSou
   return {
     bridge_callbacks_total: counter(
       'Callbacks answered. command: documented ones by name, else `other`, `none` without one. outcome: recorded, duplicate, quarantined, acknowledged, forwarded, refused, failed.',
-      { 'callback.answered': (counter, { command, outcome }) => counter.inc({ command, outcome }) },
+      {
+        'callback.answered': (counter, { command, outcome }) => counter.inc({ command, outcome }),
+        'request.strayed': (counter) => counter.inc({ command: 'none', outcome: 'refused' }),
+      },
       { command: [...commands], outcome: [...OWN, 'refused', 'failed'] },
     ),
     bridge_ack_seconds: histogram(

@@ -100,6 +100,10 @@ const EXPECTED: { readonly [Name in SignalName]: Expected<Name> } = {
     payload: { most: 5, evicted: false },
     changes: { 'bridge_connections_crowded_total{fate="refused"}': 1 },
   },
+  'request.strayed': {
+    payload: { peer: '::1', what: 'GET /', why: 'nothing is here' },
+    changes: { 'bridge_callbacks_total{command="none",outcome="refused"}': 1 },
+  },
   'tls.handshake-failed': { payload: { message: 'x' }, changes: { bridge_tls_handshakes_failed_total: 1 } },
   'tls.loaded': {
     payload: { file: 'x', notAfter: 1_800_000_000_000 },
