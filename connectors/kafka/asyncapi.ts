@@ -6,7 +6,6 @@ import { group, merge, newGroup } from '../../src/model/group.ts';
 import { FORMATS, type Format, toGroupMessage, toMessage } from './message.ts';
 import type { KafkaOptions } from './options.ts';
 
-/** An event of each type. */
 type Examples = Readonly<Record<EventType, CanonicalEvent>>;
 
 /** The part of a kafka connector that readers of its topic see. */
@@ -33,17 +32,13 @@ const DEFAULT_TOPICS: Readonly<Record<string, Topic>> = {
 
 const SECURITY = { plain: 'plain', 'scram-sha-256': 'scramSha256', 'scram-sha-512': 'scramSha512' } as const;
 
-/** A connector as it is configured. */
-interface Configured {
-  readonly kind: string;
-  readonly enabled: boolean;
-}
+type Configured = Readonly<Record<string, { readonly kind: string; readonly enabled: boolean }>>;
 
 /**
  * Returns the AsyncAPI 3.0 document of the topics: those of the enabled kafka connectors among these, else the default
  * ones.
  */
-export function asyncApi(version: string, examples: Examples, connectors?: Readonly<Record<string, Configured>>): Json {
+export function asyncApi(version: string, examples: Examples, connectors?: Configured): Json {
   const topics = connectors === undefined ? DEFAULT_TOPICS : topicsOf(connectors);
   const servers = serversOf(Object.values(topics));
   const mechanisms = new Set(Object.values(topics).flatMap(({ mechanism }) => mechanism ?? []));
@@ -64,14 +59,7 @@ export function asyncApi(version: string, examples: Examples, connectors?: Reado
     }),
     channels: mapEntries(topics, (topic) => channelOf(topic, servers)),
     operations: Object.fromEntries(
-      Object.entries(topics).map(([name, topic]) => [
-        `send-${name}`,
-        {
-          action: 'send',
-          channel: { $ref: `#/channels/${name}` },
-          messages: messagesOf(topic).map((message) => ({ $ref: `#/channels/${name}/messages/${message}` })),
-        },
-      ]),
+      Object.entries(topics).map(([name, topic]) => [`send-${name}`, sending(name, topic)]),
     ),
     components: {
       messages: { ...eventMessages(examples), ...groupMessages(examples) },
@@ -83,7 +71,13 @@ export function asyncApi(version: string, examples: Examples, connectors?: Reado
   };
 }
 
-function topicsOf(connectors: Readonly<Record<string, Configured>>): Record<string, Topic> {
+const sending = (name: string, topic: Topic): Json => ({
+  action: 'send',
+  channel: { $ref: `#/channels/${name}` },
+  messages: messagesOf(topic).map((message) => ({ $ref: `#/channels/${name}/messages/${message}` })),
+});
+
+function topicsOf(connectors: Configured): Record<string, Topic> {
   const enabled = Object.entries(connectors).filter(([, { kind, enabled }]) => kind === 'kafka' && enabled);
   return mapEntries(Object.fromEntries(enabled), (connector) => {
     const { topic, content, format, brokers, tls, sasl } = connector as unknown as KafkaOptions;

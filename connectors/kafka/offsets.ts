@@ -6,28 +6,7 @@ export interface OpenRecord {
   readonly record: ReadRecord;
 }
 
-/** Which records are settled, and so which offsets may be committed. */
-export interface Offsets {
-  /** Records of one partition were handed over; `next` is the offset after them. */
-  add(partition: number, records: readonly OpenRecord[], next: bigint): void;
-  /** Says where reading begins, unless something was handed over already. */
-  begin(partition: number, offset: bigint): void;
-  recordOf(seq: number): ReadRecord | undefined;
-  /** These wait for a retry: passing them does not settle them. */
-  hold(seqs: readonly number[]): void;
-  settle(seqs: readonly number[]): void;
-  /** Settles everything up to this seq that is not held. */
-  settleUpTo(seq: number): void;
-  /** Returns for each partition the offset before which everything is settled, where it is new. */
-  due(): ReadonlyMap<number, bigint>;
-  /** These offsets, which were due, are committed. */
-  committed(offsets: ReadonlyMap<number, bigint>): void;
-  /** Returns how many records of these partitions are not settled. */
-  lag(partitions: readonly number[], ends: ReadonlyMap<number, bigint>): number;
-  /** Returns when the oldest open record was written, in ms since 1970. */
-  oldest(): number | undefined;
-  clear(): void;
-}
+export type Offsets = ReturnType<typeof createOffsets>;
 
 interface Partition {
   /** By seq, in the order of offsets. */
@@ -36,7 +15,8 @@ interface Partition {
   committed: bigint;
 }
 
-export function createOffsets(): Offsets {
+/** Which records are settled, and so which offsets may be committed. */
+export function createOffsets() {
   const partitions = new Map<number, Partition>();
   const held = new Set<number>();
   const place = (partition: number, offset: bigint): Partition => {
@@ -50,29 +30,33 @@ export function createOffsets(): Offsets {
   };
 
   return {
-    add(partition, records, next) {
+    /** Records of one partition were handed over, in order; `next` is the offset after them. */
+    add(partition: number, records: readonly OpenRecord[], next: bigint): void {
       const kept = place(partition, records[0]?.record.offset ?? next);
-      for (const { seq, record } of [...records].sort((a, b) => a.seq - b.seq)) kept.open.set(seq, record);
+      for (const { seq, record } of records) kept.open.set(seq, record);
       kept.next = next;
     },
-    begin: (partition, offset) => void place(partition, offset),
-    recordOf(seq) {
+    /** Says where reading begins, unless something was handed over already. */
+    begin: (partition: number, offset: bigint) => void place(partition, offset),
+    recordOf(seq: number): ReadRecord | undefined {
       for (const { open } of partitions.values()) {
         const record = open.get(seq);
         if (record !== undefined) return record;
       }
       return undefined;
     },
-    hold(seqs) {
+    /** These wait for a retry: passing them does not settle them. */
+    hold(seqs: readonly number[]): void {
       for (const seq of seqs) held.add(seq);
     },
-    settle(seqs) {
+    settle(seqs: readonly number[]): void {
       for (const seq of seqs) {
         held.delete(seq);
         for (const { open } of partitions.values()) open.delete(seq);
       }
     },
-    settleUpTo(last) {
+    /** Settles everything up to this seq that is not held. */
+    settleUpTo(last: number): void {
       for (const { open } of partitions.values()) {
         for (const seq of open.keys()) {
           if (seq > last) break;
@@ -80,7 +64,8 @@ export function createOffsets(): Offsets {
         }
       }
     },
-    due() {
+    /** Returns for each partition the offset before which everything is settled, where it is new. */
+    due(): ReadonlyMap<number, bigint> {
       const offsets = new Map<number, bigint>();
       for (const [partition, kept] of partitions) {
         const offset = settledTo(kept);
@@ -88,10 +73,12 @@ export function createOffsets(): Offsets {
       }
       return offsets;
     },
-    committed(offsets) {
+    /** These offsets, which were due, are committed. */
+    committed(offsets: ReadonlyMap<number, bigint>): void {
       for (const [partition, offset] of offsets) place(partition, offset).committed = offset;
     },
-    lag(wanted, ends) {
+    /** Returns how many records of these partitions are not settled. */
+    lag(wanted: readonly number[], ends: ReadonlyMap<number, bigint>): number {
       let sum = 0n;
       for (const partition of wanted) {
         const left = (ends.get(partition) ?? 0n) - (partitions.get(partition)?.committed ?? 0n);
@@ -99,7 +86,8 @@ export function createOffsets(): Offsets {
       }
       return Number(sum);
     },
-    oldest() {
+    /** Returns when the oldest open record was written, in ms since 1970. */
+    oldest(): number | undefined {
       let oldest: number | undefined;
       for (const { open } of partitions.values()) {
         const [first] = open.values();
@@ -107,7 +95,7 @@ export function createOffsets(): Offsets {
       }
       return oldest;
     },
-    clear() {
+    clear(): void {
       partitions.clear();
       held.clear();
     },
