@@ -47,7 +47,8 @@ const SIG_EXPIRED = 70_001;
 const TOO_LARGE = 10_018;
 const GONE = 10_010;
 
-const top = z.looseObject({ ErrorCode: z.int().default(0), ErrorInfo: z.string().default('') });
+const verdict = { ErrorCode: z.int().default(0), ErrorInfo: z.string().default('') };
+const top = z.looseObject(verdict);
 /** `Next` is kept as its digits: it may be larger than 32 bits, and is only handed back. */
 const listed = z.looseObject({
   TotalCount: z.int().default(0),
@@ -55,20 +56,21 @@ const listed = z.looseObject({
   Next: z.string().regex(/^\d+$/).default('0'),
 });
 const described = z.looseObject({ GroupInfo: z.array(z.looseObject({ GroupId: z.string() })) });
+const maybe = z.string().optional();
+const asked = {
+  Type: maybe,
+  Name: maybe,
+  Introduction: maybe,
+  Notification: maybe,
+  FaceUrl: maybe,
+  Owner_Account: maybe,
+};
 const item = z.looseObject({
   GroupId: z.string().min(1),
-  ErrorCode: z.int().default(0),
-  ErrorInfo: z.string().default(''),
-  Type: z.string().optional(),
-  Name: z.string().optional(),
-  Introduction: z.string().optional(),
-  Notification: z.string().optional(),
-  FaceUrl: z.string().optional(),
-  Owner_Account: z.string().optional(),
+  ...verdict,
+  ...asked,
   AppDefinedData: z.array(z.object({ Key: z.string(), Value: z.string() })).optional(),
 });
-
-const FILTER = ['Type', 'Name', 'Introduction', 'Notification', 'FaceUrl', 'Owner_Account'];
 
 const HINTS = {
   'service-credentials': [
@@ -79,13 +81,6 @@ const HINTS = {
   'service-refused': ['baseUrl', 'is this the domain of your app’s region?'],
   'service-unreachable': ['baseUrl', 'see that it can be reached from here; reconcile goes on where it stopped'],
 } as const;
-
-interface Answer {
-  readonly code: number;
-  readonly info: string;
-  readonly body: unknown;
-  readonly readAt: number;
-}
 
 /** Why a call has no answer, and what may help: a call like it later, or one with a new signature. */
 interface Trouble {
@@ -103,7 +98,7 @@ export function createGroupApi(settings: GroupApiSettings, clock: Clock, service
 
   /** Reads at most MAX_IDS groups. Throws a BridgeError when the service cannot be asked. */
   async function groups(ids: readonly string[], signal: AbortSignal): Promise<GroupsRead> {
-    const body = JSON.stringify({ GroupIdList: ids, ResponseFilter: { GroupBaseInfoFilter: FILTER } });
+    const body = JSON.stringify({ GroupIdList: ids, ResponseFilter: { GroupBaseInfoFilter: Object.keys(asked) } });
     const answer = await call(pace.groups, 'get_group_info', body, signal);
     if (answer.code === TOO_LARGE && ids.length > 1) {
       const middle = ids.length >> 1;
@@ -121,7 +116,7 @@ export function createGroupApi(settings: GroupApiSettings, clock: Clock, service
       const what = answer.code === 0 ? 'its answer holds no GroupInfo' : `${answer.code} ${answer.info}`;
       throw new BridgeError(refusal('service-refused', what));
     }
-    return { readAt: answer.readAt, ...sort(ids, info.data.GroupInfo) };
+    return { readAt: answer.readAt, ...classify(ids, info.data.GroupInfo) };
   }
 
   /** Yields all group ids of a type, in pages of up to 10,000. Throws a BridgeError when the service cannot be asked. */
@@ -154,13 +149,12 @@ function createCaller(settings: GroupApiSettings, clock: Clock, service: Service
     const [setting, suggestion] = HINTS[code];
     return { code, message: `${origin}: ${what}`, path: `reconcile.api.${setting}`, suggestion };
   }
-  const trouble = (code: keyof typeof HINTS, what: string, again: Trouble['again'] = 'later'): Trouble => ({
-    fault: refusal(code, what),
-    again,
-  });
+  const trouble = (code: keyof typeof HINTS, what: string, again: Trouble['again'] = 'later'): Trouble => {
+    return { fault: refusal(code, what), again };
+  };
 
   /** Makes one call, and others like it while that may help. The answer's own code is the caller's, unless it concerns the call. */
-  async function call(pace: Pace, command: string, body: string, signal: AbortSignal): Promise<Answer> {
+  async function call(pace: Pace, command: string, body: string, signal: AbortSignal) {
     let renewed = false;
     for (let attempt = 1; ; attempt++) {
       await pace.turn(signal);
@@ -180,7 +174,7 @@ function createCaller(settings: GroupApiSettings, clock: Clock, service: Service
     }
   }
 
-  async function ask(command: string, body: string, signal: AbortSignal): Promise<Answer | Trouble> {
+  async function ask(command: string, body: string, signal: AbortSignal) {
     const query = new URLSearchParams({
       sdkappid: sdkAppId,
       identifier,
@@ -243,7 +237,8 @@ function parseJson(text: string): unknown {
   }
 }
 
-function sort(ids: readonly string[], items: readonly { readonly GroupId: string }[]): Omit<GroupsRead, 'readAt'> {
+/** Tells apart the groups that the service describes, those that it does not have, and those that it fails to describe. */
+function classify(ids: readonly string[], items: readonly { readonly GroupId: string }[]): Omit<GroupsRead, 'readAt'> {
   const groups: RemoteGroup[] = [];
   const gone: string[] = [];
   const failed: { groupId: string; fault: Fault }[] = [];

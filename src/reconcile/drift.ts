@@ -12,13 +12,7 @@ import type { Group, Version } from '../model/group.ts';
 import type { RemoteGroup } from './api.ts';
 
 /** What differs between the merged state and what the service says. */
-interface Drift {
-  readonly changed: ChangedFields;
-  readonly groupType?: string;
-  readonly owner?: string;
-  /** The names of what differs, for the report; `new` for a group that was not known. */
-  readonly fields: readonly string[];
-}
+type Drift = NonNullable<ReturnType<typeof driftOf>>;
 
 /**
  * Invariant 4: compares the merged state with what the service says, field by field; returns undefined when nothing differs.
@@ -26,7 +20,7 @@ interface Drift {
  * an empty one, so that a copy holds every field in the end. A group that is destroyed here and lives there was created anew,
  * and is taken whole.
  */
-export function driftOf(state: Group | undefined, remote: RemoteGroup, readAt: number): Drift | undefined {
+export function driftOf(state: Group | undefined, remote: RemoteGroup, readAt: number) {
   const versions = state?.versions ?? {};
   if (isNewer(versions.created, readAt)) return undefined;
   const revived = state?.destroyed === true;
@@ -54,6 +48,7 @@ export function driftOf(state: Group | undefined, remote: RemoteGroup, readAt: n
     changed,
     ...(groupType && { groupType: remote.groupType }),
     ...(owner && remote.owner !== undefined && { owner: remote.owner }),
+    /** The names of what differs, for the report. */
     fields: state === undefined ? ['new'] : revived ? ['destroyed'] : fields,
   };
 }
@@ -72,11 +67,7 @@ interface ReadContext {
 }
 
 /** Returns the event that repairs every copy. */
-export function readEvent(
-  remote: RemoteGroup,
-  { changed, owner, groupType }: Drift,
-  context: ReadContext,
-): CanonicalEvent {
+export function readEvent(remote: RemoteGroup, { changed, owner, groupType }: Drift, context: ReadContext) {
   const data = { groupId: remote.groupId, groupType: remote.groupType, ...(owner !== undefined && { owner }), changed };
   return eventOf('chat.group.info.read', data, { command: 'reconcile', owners: [owner, groupType] }, context);
 }

@@ -41,17 +41,12 @@ export function newCounts(): ReconcileRun['counts'] {
 }
 
 /** Performs the run and notes in it how it ended. One that the service, the journal or `signal` stopped is resumed from there. */
-export async function performRun(
-  planned: PlannedRun,
-  settings: ReconcileSettings,
-  ports: RunPorts,
-  signal: AbortSignal,
-): Promise<void> {
-  const { run, whole, resumed } = planned;
+export async function performRun(plan: PlannedRun, settings: ReconcileSettings, ports: RunPorts, signal: AbortSignal) {
+  const { run, whole, resumed } = plan;
   const { journal, clock, signals } = ports;
   try {
     if (whole && !resumed) await journal.beginReconcile(run);
-    await readGroups(planned, settings, ports, signal);
+    await readGroups(plan, settings, ports, signal);
     run.endedAt = clock.now();
   } catch (thrown) {
     run.stopped = signal.aborted ? 'it was stopped' : describeFault(faultOf(thrown, 'internal'));
@@ -61,25 +56,16 @@ export async function performRun(
   // The journal may take no more: what is not noted is read again.
   if (whole) await journal.recordRead([], [], run).catch(() => {});
   const { startedAt, dryRun, counts, stopped } = run;
-  signals.emit('reconcile.ended', {
-    ms: Math.max(0, clock.now() - startedAt),
-    dryRun,
-    counts,
-    ...(stopped !== undefined && { stopped }),
-  });
+  const ms = Math.max(0, clock.now() - startedAt);
+  signals.emit('reconcile.ended', { ms, dryRun, counts, ...(stopped !== undefined && { stopped }) });
 }
 
 /** Reads the groups and records what differs. Throws when the service cannot be asked or the journal cannot record. */
-async function readGroups(
-  planned: PlannedRun,
-  settings: ReconcileSettings,
-  ports: RunPorts,
-  signal: AbortSignal,
-): Promise<void> {
+async function readGroups(plan: PlannedRun, settings: ReconcileSettings, ports: RunPorts, signal: AbortSignal) {
   const failed = new AbortController();
   const either = AbortSignal.any([signal, failed.signal]);
-  const settle = createSettlement(planned, settings.sdkAppId, ports);
-  const batches = inBatches(idsToRead(planned, settings.groupTypes, ports, either));
+  const settle = createSettlement(plan, settings.sdkAppId, ports);
+  const batches = inBatches(idsToRead(plan, settings.groupTypes, ports, either));
   const work = async (): Promise<void> => {
     for (let next = await batches.next(); next.done !== true; next = await batches.next()) {
       await settle(await ports.api.groups(next.value, either));
@@ -93,16 +79,13 @@ async function readGroups(
 /** Returns what counts the groups of an answer, and records what differs. */
 function createSettlement({ run, whole }: PlannedRun, sdkAppId: string, { groups, journal, clock }: RunPorts) {
   const { counts } = run;
-  let found: CanonicalEvent[] = [];
-  let through: string[] = [];
+  const found: CanonicalEvent[] = [];
+  const through: string[] = [];
   let committing: Promise<void> | undefined;
   const commit = async (): Promise<void> => {
     await delay(GATHER_MS);
-    const [events, groupIds] = [found, through];
-    found = [];
-    through = [];
     committing = undefined;
-    await journal.recordRead(events, groupIds, whole ? run : undefined);
+    await journal.recordRead(found.splice(0), through.splice(0), whole ? run : undefined);
   };
 
   return async ({ readAt, groups: remotes, gone, failed }: GroupsRead): Promise<void> => {
@@ -177,12 +160,10 @@ async function* idsToRead(
 }
 
 async function* inBatches(ids: AsyncIterable<string>): AsyncGenerator<string[]> {
-  let batch: string[] = [];
+  const batch: string[] = [];
   for await (const id of ids) {
     batch.push(id);
-    if (batch.length < MAX_IDS) continue;
-    yield batch;
-    batch = [];
+    if (batch.length === MAX_IDS) yield batch.splice(0);
   }
   if (batch.length > 0) yield batch;
 }

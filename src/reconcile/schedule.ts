@@ -69,26 +69,18 @@ export type ReconcileStatus = ReturnType<Reconciler['status']>;
 /** Starts runs when asked and, where `every` is set, by itself. One run goes on at a time. */
 function createReconciler(settings: ReconcileSettings, ports: RunPorts, signal: AbortSignal) {
   const { clock, signals, reader } = ports;
-  const noted = reader.latest();
-  let latest = noted === undefined ? undefined : reconcileRun.parse(noted);
-  let current:
-    | { readonly run: ReconcileRun; readonly stop: AbortController; readonly ended: Promise<void> }
-    | undefined;
+  let latest = reconcileRun.optional().parse(reader.latest());
+  let current: { run: ReconcileRun; stop: AbortController; ended: Promise<void> } | undefined;
   let nextAt: number | undefined;
   let timer: NodeJS.Timeout | undefined;
 
-  /** Returns the run to go on with. */
-  const interrupted = (): ReconcileRun | undefined =>
-    latest !== undefined && latest.endedAt === undefined && clock.now() - latest.startedAt < RESUME_WITHIN_MS
-      ? latest
-      : undefined;
-
   const begin = ({ groupIds, dryRun = false }: ReconcileRequest): void => {
     const whole = groupIds === undefined && !dryRun;
-    const interruptedRun = whole ? interrupted() : undefined;
-    const resumed = interruptedRun !== undefined;
-    const fresh: ReconcileRun = { startedAt: clock.now(), dryRun, total: 0, counts: newCounts(), failures: [] };
-    const { stopped: _, ...before } = interruptedRun ?? fresh;
+    const now = clock.now();
+    const open = whole && latest?.endedAt === undefined ? latest : undefined;
+    const interrupted = open !== undefined && now - open.startedAt < RESUME_WITHIN_MS ? open : undefined;
+    const resumed = interrupted !== undefined;
+    const { stopped: _, ...before } = interrupted ?? { startedAt: now, dryRun, total: 0, counts: newCounts() };
     // What failed before is tried again.
     const run: ReconcileRun = { ...before, counts: { ...before.counts, failed: 0 }, failures: [] };
     const stop = new AbortController();
@@ -131,11 +123,8 @@ function createReconciler(settings: ReconcileSettings, ports: RunPorts, signal: 
     /** Begins a run, or goes on with one that was stopped before its end. Throws a BridgeError when one is running. */
     start(request: ReconcileRequest) {
       if (current !== undefined) {
-        throw new BridgeError({
-          code: 'reconcile-running',
-          message: 'a reconcile is running already',
-          suggestion: 'wait for its end: status shows how far it is',
-        });
+        const suggestion = 'wait for its end: status shows how far it is';
+        throw new BridgeError({ code: 'reconcile-running', message: 'a reconcile is running already', suggestion });
       }
       begin(request);
       return status();
