@@ -13,6 +13,12 @@ export const GROUP_INFO_CHANGED = 'Group.CallbackAfterGroupInfoChanged';
 
 type Body = Readonly<Record<string, unknown>>;
 
+/** A command that becomes an event. */
+export interface Command {
+  /** Checks a body and says it in the event's words. A refusal names every field that is wrong. */
+  read(body: Body): Checked<Callback>;
+}
+
 /** A callback that its command's schema accepts, in the event's words. */
 export type Callback = ReturnType<typeof inEventWords>;
 
@@ -130,9 +136,8 @@ const SCHEMAS: Readonly<Record<string, readonly [EventType, z.ZodType<Fields>]>>
 };
 
 /** Commands that become events, by name. */
-export const COMMANDS = new Map(
+export const COMMANDS: ReadonlyMap<string, Command> = new Map(
   Object.entries(SCHEMAS).map(([name, [type, schema]]) => {
-    /** Checks a body and says it in the event's words. A refusal names every field that is wrong. */
     const read = (body: Body): Checked<Callback> => {
       const { success, data, error } = schema.safeParse(body);
       return success ? accepted(inEventWords(type, body, data)) : complain(body, error);
@@ -140,8 +145,6 @@ export const COMMANDS = new Map(
     return [name, { read }];
   }),
 );
-export type Command = NonNullable<ReturnType<typeof COMMANDS.get>>;
-
 /** Commands that the vendor documents: a metric's label stays bounded, whatever is sent. */
 const DOCUMENTED = new Set([
   ...COMMANDS.keys(),

@@ -56,15 +56,8 @@ const listed = z.looseObject({
   Next: z.string().regex(/^\d+$/).default('0'),
 });
 const described = z.looseObject({ GroupInfo: z.array(z.looseObject({ GroupId: z.string() })) });
-const maybe = z.string().optional();
-const asked = {
-  Type: maybe,
-  Name: maybe,
-  Introduction: maybe,
-  Notification: maybe,
-  FaceUrl: maybe,
-  Owner_Account: maybe,
-};
+const text = z.string().optional();
+const asked = { Type: text, Name: text, Introduction: text, Notification: text, FaceUrl: text, Owner_Account: text };
 const item = z.looseObject({
   GroupId: z.string().min(1),
   ...verdict,
@@ -185,7 +178,7 @@ function createCaller(settings: GroupApiSettings, clock: Clock, service: Service
     const sentAt = service.now();
     const start = performance.now();
     let response: Response;
-    let text: string;
+    let json: string;
     try {
       response = await fetch(new URL(`/v4/group_open_http_svc/${command}?${query}`, baseUrl), {
         method: 'POST',
@@ -193,7 +186,7 @@ function createCaller(settings: GroupApiSettings, clock: Clock, service: Service
         headers: { 'content-type': 'application/json' },
         signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]),
       });
-      text = await response.text();
+      json = await response.text();
     } catch (thrown) {
       signal.throwIfAborted();
       const timedOut = thrown instanceof Error && thrown.name === 'TimeoutError';
@@ -205,7 +198,7 @@ function createCaller(settings: GroupApiSettings, clock: Clock, service: Service
     const { status, headers } = response;
     if (status >= 500 || status === 429) return trouble('service-unreachable', `it answers HTTP ${status}`);
     if (status !== 200) return trouble('service-refused', `it answers HTTP ${status}`, 'no');
-    const parsed = top.safeParse(parseJson(text));
+    const parsed = top.safeParse(parseJson(json));
     if (!parsed.success) return trouble('service-refused', 'its answer is not that of this API');
     const { ErrorCode: code, ErrorInfo: info } = parsed.data;
     if (TOO_FAST.has(code)) return trouble('service-overloaded', `it is asked too often (${code})`);
@@ -228,10 +221,10 @@ export function readAtOf(date: string | null, tookMs: number, sentAt: number): n
   return believed ? Math.floor(served - tookMs) : sentAt - NO_DATE_MARGIN_MS;
 }
 
-function parseJson(text: string): unknown {
+function parseJson(json: string): unknown {
   try {
     // JSON.parse would round a large Next. Within a string its quotes are escaped, so only the key is found.
-    return JSON.parse(text.replace(/"Next"\s*:\s*(\d+)/, '"Next":"$1"'));
+    return JSON.parse(json.replace(/"Next"\s*:\s*(\d+)/, '"Next":"$1"'));
   } catch {
     return undefined;
   }
