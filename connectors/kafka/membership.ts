@@ -157,7 +157,7 @@ export function createMembership(options: KafkaSourceOptions, groupId: string, p
     begin: generations.begin,
     generation: () => generations.current().number,
     /** Aborts when work on what was handed over must end. */
-    lease: () => generations.current().lease.signal,
+    lease: (): AbortSignal => generations.current().lease.signal,
     partitions: () => partitions,
     /** Commits what is settled; a failure ends the generation. Resolves with whether it succeeded. */
     async commit(offsets: ReadonlyMap<number, bigint>): Promise<boolean> {

@@ -27,7 +27,7 @@ const MAX_BUFFERED = 2_500;
 const PAGE = 1_000;
 
 /** A group as it is after some event. */
-interface Held {
+export interface Held {
   readonly state: Group;
   /** The seq of the group's latest event; null when it has none, or had none since events are linked. */
   readonly latest: number | null;
