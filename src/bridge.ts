@@ -10,7 +10,7 @@ import { keepCertificate, readCertificate } from './http/certificate.ts';
 import { limitConnections } from './http/connections.ts';
 import { closeServer, listen, urlHost } from './http/server.ts';
 import { COMMANDS } from './intake/commands.ts';
-import { malformedEnvelope } from './intake/context.ts';
+import { malformedEnvelope, receiverSettings } from './intake/context.ts';
 import { hearAgain } from './intake/mapping.ts';
 import { createQuarantine } from './intake/quarantine.ts';
 import { createReloadableReceiver } from './intake/reloadable.ts';
@@ -190,7 +190,7 @@ function createReceiverRoom(base: Base, { journal, reader }: JournalRoom) {
   let origin = '';
   return {
     prepare: receiver.prepare,
-    quarantine: createQuarantine(base.config.app.sdkAppId, { journal, reader, signals }),
+    quarantine: createQuarantine(receiverSettings(base.config), { journal, reader, signals }),
     url: () => (origin === '' ? '' : origin + base.config.receiver.path),
     async listen(): Promise<void> {
       const { host, port, keepAlive, maxConnections } = base.config.receiver;

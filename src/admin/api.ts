@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { type Env, Hono, type MiddlewareHandler } from 'hono';
 import type { z } from 'zod';
 import type { ReloadResult } from '../config/reload.ts';
@@ -167,11 +168,18 @@ function quarantineRoutes({ quarantined, remapQuarantine, discardQuarantined }: 
   return new Hono()
     .get('/', query(contract.pageQuery), (context) => {
       const { after, limit } = context.req.valid('query');
-      return context.json<Answer<typeof contract.quarantineAnswer>>({ quarantined: quarantined(after, limit) });
+      return context.json<Answer<typeof contract.quarantineAnswer>>({
+        quarantined: quarantined(after, limit).map(shown),
+      });
     })
     .post('/retry', async (context) => context.json<Answer<typeof contract.remapAnswer>>(await remapQuarantine()))
     .post('/discard', body(contract.quarantineSelection), async (context) => {
       const { ids } = context.req.valid('json');
       return context.json<Answer<typeof contract.discardAnswer>>({ discarded: await discardQuarantined(ids) });
     });
+}
+
+function shown({ body: bytes, ...callback }: QuarantinedCallback): Answer<typeof contract.quarantined> {
+  const body = Buffer.from(bytes);
+  return { ...callback, body: body.toString(), ...(!isUtf8(bytes) && { bodyBase64: body.toString('base64') }) };
 }

@@ -187,6 +187,8 @@ export const quarantined = z.object({
   /** The query of the callback. */
   search: z.string(),
   body: z.string(),
+  /** The bytes of a body that is no UTF-8; `body` shows it with losses then. */
+  bodyBase64: z.string().exactOptional(),
   fault,
 });
 export const quarantineAnswer = z.object({ quarantined: z.array(quarantined) });

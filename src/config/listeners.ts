@@ -80,7 +80,22 @@ export const receiver = z
     host: text.default('0.0.0.0').describe('The address to listen on; 0.0.0.0 is every one of this machine.'),
     port: port.default(8080),
     path: path.default('/callback').describe('The path of the URL that the service is given.'),
-    maxBodyBytes: whole(1024, 16_777_216).default(65_536).describe('Larger bodies are answered 413.'),
+    maxBodyBytes: whole(1024, 16_777_216)
+      .default(65_536)
+      .describe(
+        'Larger bodies are answered 413, after the fields in extra.drop were left out; of a verified sender what came first is kept in the quarantine.',
+      ),
+    extra: z
+      .strictObject({
+        drop: z
+          .array(text)
+          .default(['MemberList'])
+          .describe('Fields that the events do not carry: the service lists all members of a group that ends.'),
+      })
+      .prefault({})
+      .describe(
+        'What becomes of the fields of a callback that the bridge does not know: events carry them as `extra`.',
+      ),
     tls: tls.optional().describe('Answer HTTPS; without it a proxy in front must.'),
     allowFrom: z
       .array(addressRange)

@@ -13,10 +13,20 @@ export const GROUP_INFO_CHANGED = 'Group.CallbackAfterGroupInfoChanged';
 
 type Body = Readonly<Record<string, unknown>>;
 
+/** How a body is read. */
+export interface Reading {
+  /** Whether a change of the wrong type refuses the whole callback, rather than be left out; where it is kept, nothing is lost. */
+  readonly strict: boolean;
+  /** Unknown fields that are left out of the event. */
+  readonly drop: readonly string[];
+}
+
+const WHOLE: Reading = { strict: true, drop: [] };
+
 /** A command that becomes an event. */
 export interface Command {
   /** Checks a body and says it in the event's words. A refusal names every field that is wrong. */
-  read(body: Body): Checked<Callback>;
+  read(body: Body, reading?: Reading): Checked<Callback>;
 }
 
 /** A callback that its command's schema accepts, in the event's words. */
@@ -29,26 +39,24 @@ const groupId = z
     error: `it is longer than ${MAX_GROUP_ID_BYTES} bytes or not well-formed Unicode`,
   });
 
-const error = 'milliseconds since 1970 are expected, as a number or a string of digits';
-/** Milliseconds since 1970; callbacks before 2022 have none. */
-const eventTime = z.union([z.number({ error }).nonnegative({ error }), z.string().regex(/^\d+$/, { error })], {
-  error,
-});
+/** What only decorates: in another shape it counts as not given, and is kept as an unknown field. */
+const told = z.string().min(1).optional().catch(undefined);
+/** A field to change: `""` clears it, null says nothing of it. */
+const change = z.string().nullish();
 
 const common = z.object({
-  CallbackCommand: z.string(),
   GroupId: groupId,
-  Type: z.string(),
-  EventTime: eventTime.optional(),
+  Type: told,
+  /** Milliseconds since 1970; callbacks before 2022 have none. */
+  EventTime: z
+    .union([z.number().nonnegative(), z.string().regex(/^\d+$/)])
+    .optional()
+    .catch(undefined),
 });
 
-const account = z.string();
-const text = z.string().optional();
-/** Group custom fields, documented until 2020. Another shape under this key is treated as an unknown field. */
-const customFields = z
-  .array(z.object({ Key: z.string(), Value: z.string() }))
-  .optional()
-  .catch(undefined);
+const customField = z.object({ Key: z.string(), Value: z.string() });
+/** Group custom fields, documented until 2020. */
+const customFields = z.array(z.unknown()).optional().catch(undefined);
 
 /** The profile fields in the service's words. */
 const PROFILE = {
@@ -61,23 +69,24 @@ const PROFILE = {
 type Account = `${'Operator' | 'Owner' | 'OldOwner' | 'NewOwner'}_Account`;
 /** Every field that some command knows. A command's schema leaves out those that it does not know. */
 type Fields = z.output<typeof common> &
-  Partial<Record<(typeof PROFILE)[ProfileField] | Account, string | undefined>> & {
+  Partial<Record<(typeof PROFILE)[ProfileField] | Account, string | null | undefined>> & {
     readonly UserDefinedDataList?: z.output<typeof customFields>;
   };
 
-function inEventWords(type: EventType, body: Body, fields: Fields) {
+function inEventWords(type: EventType, command: string, body: Body, fields: Fields, drop: readonly string[]) {
+  const custom = fields.UserDefinedDataList?.flatMap((item) => customField.safeParse(item).data ?? []);
+  const isWhole = custom?.length === fields.UserDefinedDataList?.length;
   return {
     type,
-    command: fields.CallbackCommand,
+    command,
     groupId: fields.GroupId,
-    groupType: fields.Type,
+    groupType: fields.Type ?? '',
     eventTime: fields.EventTime,
-    operator: fields.Operator_Account,
-    owner: fields.NewOwner_Account ?? fields.Owner_Account,
-    previousOwner: fields.OldOwner_Account,
-    changed: changedFields(fields),
-    /** The fields of the body that the schema does not know, as they came. */
-    extra: withoutKnown(body, fields),
+    operator: fields.Operator_Account ?? undefined,
+    owner: fields.NewOwner_Account ?? fields.Owner_Account ?? undefined,
+    previousOwner: fields.OldOwner_Account ?? undefined,
+    changed: changedFields(fields, custom),
+    ...boundExtra(withoutKnown(body, isWhole ? fields : { ...fields, UserDefinedDataList: undefined }), drop),
   };
 }
 
@@ -92,18 +101,52 @@ function complain(body: Body, { issues }: z.ZodError): Checked<never> {
 
 /** Own-property reads: zod leaves out a `__proto__` key, which is kept, as all that is unknown. */
 function withoutKnown(body: Body, fields: Body): Record<string, unknown> {
-  const known = (key: string): boolean => Object.hasOwn(fields, key) && fields[key] !== undefined;
+  const known = (key: string): boolean =>
+    key === 'CallbackCommand' || (Object.hasOwn(fields, key) && fields[key] !== undefined && fields[key] !== null);
   return Object.fromEntries(Object.entries(body).filter(([key]) => !known(key)));
 }
 
+/** Unknown fields of more than this together could make an event larger than a destination takes (Kafka: 1 MB). */
+const MAX_EXTRA_BYTES = 262_144;
+/** Deeper values could overflow the stack of somebody who hashes, writes or reads them later. */
+const MAX_DEPTH = 500;
+
+/** Leaves out, largest first, what is too much, what is too deep and what is not wanted; `omitted` names it. */
+function boundExtra(fields: Record<string, unknown>, drop: readonly string[]) {
+  const sized = Object.entries(fields).map(([key, value]) => {
+    const isKept = !drop.includes(key) && !isDeeperThan(MAX_DEPTH, value);
+    return { key, value, bytes: isKept ? Buffer.byteLength(JSON.stringify(value)) : Number.POSITIVE_INFINITY };
+  });
+  let room = MAX_EXTRA_BYTES;
+  const kept = new Set<string>();
+  for (const { key, bytes } of sized.toSorted((a, b) => a.bytes - b.bytes)) {
+    room -= bytes + key.length;
+    if (room >= 0) kept.add(key);
+  }
+  const omitted = sized.filter(({ key }) => !kept.has(key)).map(({ key }) => key.slice(0, 100));
+  return {
+    /** The fields of the body that the schema does not know, as they came. */
+    extra: Object.fromEntries(sized.filter(({ key }) => kept.has(key)).map(({ key, value }) => [key, value])),
+    ...(omitted.length > 0 && { omitted: omitted.slice(0, 100) }),
+  };
+}
+
+function isDeeperThan(most: number, value: unknown): boolean {
+  let level: unknown[] = [value];
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > most) return true;
+    level = level.flatMap((one) => (typeof one === 'object' && one !== null ? Object.values(one) : []));
+  }
+  return false;
+}
+
 /** `""` is a cleared field and stays; only an absent key is unchanged. */
-function changedFields(fields: Fields): ChangedFields {
+function changedFields(fields: Fields, custom: z.output<typeof customField>[] | undefined): ChangedFields {
   const changed: ChangedFields = {};
   for (const field of PROFILE_FIELDS) {
     const value = fields[PROFILE[field]];
-    if (value !== undefined) changed[field] = value;
+    if (typeof value === 'string') changed[field] = value;
   }
-  const custom = fields.UserDefinedDataList;
   if (custom !== undefined) changed.customFields = Object.fromEntries(custom.map(({ Key, Value }) => [Key, Value]));
   return changed;
 }
@@ -112,39 +155,68 @@ const SCHEMAS: Readonly<Record<string, readonly [EventType, z.ZodType<Fields>]>>
   [GROUP_INFO_CHANGED]: [
     'chat.group.info.changed',
     common.extend({
-      Operator_Account: account,
-      Name: text,
-      Introduction: text,
-      Notification: text,
-      FaceUrl: text,
+      Operator_Account: told,
+      Name: change,
+      Introduction: change,
+      Notification: change,
+      FaceUrl: change,
       UserDefinedDataList: customFields,
     }),
   ],
   'Group.CallbackAfterCreateGroup': [
     'chat.group.created',
-    common.extend({ Operator_Account: account, Owner_Account: text, Name: text, UserDefinedDataList: customFields }),
+    common.extend({ Operator_Account: told, Owner_Account: told, Name: change, UserDefinedDataList: customFields }),
   ],
   // Name and member list describe the group at its end; they are no changes and stay in `extra`.
   'Group.CallbackAfterGroupDestroyed': [
     'chat.group.destroyed',
-    common.extend({ Operator_Account: text, Owner_Account: text }),
+    common.extend({ Operator_Account: told, Owner_Account: told }),
   ],
   'Group.CallbackAfterChangeGroupOwner': [
     'chat.group.owner.changed',
-    common.extend({ Operator_Account: account, OldOwner_Account: text, NewOwner_Account: account }),
+    common.extend({ Operator_Account: told, OldOwner_Account: told, NewOwner_Account: z.string() }),
   ],
 };
+
+/** The fields of which a change of a group's info consists. */
+const CHANGES = Object.values(PROFILE);
+
+/** Refuses an info change whose only changes say nothing: that is no callback of which something is known. */
+function checkChanges(body: Body, fields: Fields): Checked<Fields> {
+  const given = CHANGES.filter((name) => Object.hasOwn(body, name));
+  if (given.length === 0 || given.some((name) => typeof fields[name] === 'string')) return accepted(fields);
+  if (fields.UserDefinedDataList !== undefined) return accepted(fields);
+  const message = given.map((name) => `${name}: a text is expected`).join('; ');
+  return refused({ code: 'callback-invalid', path: given.join(', '), message });
+}
 
 /** Commands that become events, by name. */
 export const COMMANDS: ReadonlyMap<string, Command> = new Map(
   Object.entries(SCHEMAS).map(([name, [type, schema]]) => {
-    const read = (body: Body): Checked<Callback> => {
-      const { success, data, error } = schema.safeParse(body);
-      return success ? accepted(inEventWords(type, body, data)) : complain(body, error);
+    const check = (body: Body, strict: boolean): Checked<Fields> => {
+      const first = schema.safeParse(body);
+      if (first.success) return accepted(first.data);
+      const odd = new Set(first.error.issues.map(({ path }) => path[0]));
+      // A change of the wrong type is left out, and kept as an unknown field, where the callback would be lost otherwise.
+      const rest = Object.fromEntries(Object.entries(body).filter(([key]) => !(odd.has(key) && isChange(key))));
+      const second = strict ? first : schema.safeParse(rest);
+      return second.success ? accepted(second.data) : complain(body, first.error);
+    };
+    const read = (body: Body, { strict, drop }: Reading = WHOLE): Checked<Callback> => {
+      const checked = check(body, strict);
+      const whole = checked.ok && type === 'chat.group.info.changed' ? checkChanges(body, checked.value) : checked;
+      return whole.ok ? accepted(inEventWords(type, name, body, whole.value, drop)) : whole;
     };
     return [name, { read }];
   }),
 );
+const isChange = (name: string): boolean => CHANGES.some((change) => change === name);
+
+/** Tells whether a body is about a topic of a community: its profile is not the group's, and must never become it. */
+export function isAboutTopic({ TopicId }: Body): boolean {
+  return typeof TopicId === 'string' && TopicId !== '';
+}
+
 /** Commands that the vendor documents: a metric's label stays bounded, whatever is sent. */
 const DOCUMENTED = new Set([
   ...COMMANDS.keys(),

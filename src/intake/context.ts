@@ -10,6 +10,7 @@ import type { CanonicalEvent } from '../model/event.ts';
 import { type Checked, describeFault, type HttpFault, httpStatus } from '../model/fault.ts';
 import type { ServiceClock } from '../model/service-clock.ts';
 import type { CallbackOutcome, SignalBus } from '../model/signal.ts';
+import type { ReceivedBody } from './body.ts';
 import type { HandlerAnswer, ReceivedCallback } from './forward.ts';
 import type { CallbackQuery } from './request.ts';
 
@@ -21,6 +22,8 @@ export function receiverSettings({ app, receiver }: ReceiverConfig) {
   return {
     sdkAppId: app.sdkAppId,
     ...{ path, maxBodyBytes, maxInFlight, whenUnrecordable },
+    /** Unknown fields that are left out of the events. */
+    drop: receiver.extra.drop,
     /** Without it no Sign is asked for. `windowMs` is the most that RequestTime may differ from this clock. */
     sign: app.callbackTokens && { tokens: app.callbackTokens, windowMs: app.signWindow },
     allowed: allowFrom && toAddressList(allowFrom),
@@ -62,9 +65,9 @@ export interface ReceiverEnv {
     /** The address of whoever calls, seen through our own proxies. */
     caller: string | undefined;
     query: CallbackQuery;
+    /** Empty where the query of a verified sender names none. */
     command: string;
-    /** The body as received. */
-    body: Uint8Array;
+    body: ReceivedBody;
     outcome: CallbackOutcome;
     /** Set when the outcome is refused or failed. */
     fault?: HttpFault;
@@ -85,7 +88,13 @@ export const malformedEnvelope = (message: string) => failEnvelope({ code: 'quer
 /** Answers OK. */
 export function acknowledge(context: ReceiverContext, outcome: CallbackOutcome): Response {
   context.set('outcome', outcome);
+  endIncomplete(context);
   return new Response(OK_ENVELOPE, { status: 200, headers: { 'content-type': 'application/json' } });
+}
+
+/** Lets the answer end the connection where the rest of a body is unread: it would be taken for the next request. */
+function endIncomplete(context: ReceiverContext): void {
+  if (!context.env.incoming.complete) context.header('connection', 'close');
 }
 
 /** Answers with the fault in the envelope; the bridge's own trouble (503) counts as failed, all else as refused. */
@@ -93,8 +102,7 @@ export function refuse(context: ReceiverContext, fault: HttpFault): Response {
   const status = httpStatus(fault.code);
   context.set('outcome', status === 503 ? 'failed' : 'refused');
   context.set('fault', fault);
-  // An unread rest of the body would be taken for the next request.
-  if (!context.env.incoming.complete) context.header('connection', 'close');
+  endIncomplete(context);
   return context.body(failEnvelope(fault), status, { 'content-type': 'application/json' });
 }
 

@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto';
 import type { Handler } from 'hono';
 import { isBeforeCallback } from '../model/callback.ts';
 import { accepted, type Checked, type HttpFault, refused } from '../model/fault.ts';
-import { COMMANDS, type Command } from './commands.ts';
+import { checkCommand, checkTwice, parseBody } from './body.ts';
+import { type Callback, COMMANDS, type Command, isAboutTopic } from './commands.ts';
 import {
   acknowledge,
   type ReceiverContext,
@@ -14,28 +15,37 @@ import {
 } from './context.ts';
 import type { HandlerAnswer } from './forward.ts';
 import { mapCallback, readEventTime } from './mapping.ts';
-import { parseBody, withoutSign } from './request.ts';
+import { withoutSign } from './request.ts';
 
 /** Records the commands that become events; forwards, acknowledges or refuses all others. */
 export function dispatch(settings: ReceiverSettings, ports: ReceiverPorts): Handler<ReceiverEnv> {
-  const record = createRecording(settings, ports);
+  const { record, keep } = createRecording(settings, ports);
 
   async function forward(context: ReceiverContext): Promise<Checked<HandlerAnswer>> {
-    const [target, body, caller] = [context.get('target'), context.get('body'), context.get('caller')];
+    const [target, { bytes: body }, caller] = [context.get('target'), context.get('body'), context.get('caller')];
     const headers = context.env.incoming.headersDistinct;
     const answer = (await ports.forward?.({ target, headers, body, caller })) ?? NO_HANDLER;
     if (!answer.ok) ports.signals.emit('forward.failed', { command: context.get('label'), fault: answer.fault });
     return answer;
   }
 
-  return async (context) => {
-    const command = COMMANDS.get(context.get('command'));
-    if (command === undefined) {
-      if (settings.otherCommands !== 'forward') return answerOther(context, settings);
+  async function answerOther(context: ReceiverContext): Promise<Response> {
+    if (settings.otherCommands === 'forward') {
       const answer = await forward(context);
       return answer.ok ? relay(context, 'forwarded', answer.value) : refuse(context, answer.fault);
     }
-    const asked = settings.forwardAll ? forward(context) : undefined;
+    const fault = checkOther(context, settings);
+    if (fault === undefined) return acknowledge(context, 'acknowledged');
+    const isVerified = settings.sign !== undefined;
+    return isVerified && namesRecorded(context)
+      ? acknowledge(context, await keep(context, fault))
+      : refuse(context, fault);
+  }
+
+  return async (context) => {
+    const command = COMMANDS.get(context.get('command'));
+    if (command === undefined) return answerOther(context);
+    const asked = settings.forwardAll && context.get('body').fault === undefined ? forward(context) : undefined;
     const recorded = await record(context, command);
     const answer = asked && (await asked);
     if (!recorded.ok) return refuse(context, recorded.fault);
@@ -46,14 +56,23 @@ export function dispatch(settings: ReceiverSettings, ports: ReceiverPorts): Hand
 
 const NO_HANDLER = refused({ code: 'internal', message: 'there is no handler to forward to' });
 
-function answerOther(context: ReceiverContext, settings: ReceiverSettings): Response {
-  const command = context.get('command');
-  const body = parseBody(context.get('body'));
-  const fault = body.ok ? (checkCommand(command, body.value) ?? checkOther(command, settings)) : body.fault;
-  return fault === undefined ? acknowledge(context, 'acknowledged') : refuse(context, fault);
+/** Tells whether the body names a command that becomes an event, whatever the query says. */
+function namesRecorded(context: ReceiverContext): boolean {
+  const body = parseBody(context.get('body').bytes);
+  return body.ok && COMMANDS.has(String(body.value.fields.CallbackCommand));
 }
 
-function checkOther(command: string, { otherCommands, allowBefore }: ReceiverSettings): HttpFault | undefined {
+function checkOther(context: ReceiverContext, settings: ReceiverSettings): HttpFault | undefined {
+  const command = context.get('command');
+  if (command === '') {
+    return { code: 'query-invalid', path: 'CallbackCommand', message: 'CallbackCommand is missing in the query' };
+  }
+  const body = parseBody(context.get('body').bytes);
+  if (!body.ok) return body.fault;
+  return checkCommand(command, body.value.fields) ?? checkAllowed(command, settings);
+}
+
+function checkAllowed(command: string, { otherCommands, allowBefore }: ReceiverSettings): HttpFault | undefined {
   const refusal = { code: 'command-refused', path: 'CallbackCommand' } as const;
   if (isBeforeCallback(command)) {
     if (allowBefore.has(command)) return undefined;
@@ -72,52 +91,61 @@ function checkOther(command: string, { otherCommands, allowBefore }: ReceiverSet
   };
 }
 
-/** Refuses a body that names another command than the query: that is not the protocol. */
-function checkCommand(command: string, { CallbackCommand: named }: Record<string, unknown>): HttpFault | undefined {
-  if (named === undefined || named === command) return undefined;
-  const message = 'the query and the body name different commands';
-  return { code: 'command-mismatch', path: 'CallbackCommand', message };
-}
-
-type Recorded = Checked<'recorded' | 'duplicate' | 'quarantined'>;
+type Kept = 'recorded' | 'duplicate' | 'quarantined' | 'acknowledged';
 
 /** Creates what records callbacks: parse, map, write. It throws what the journal throws. */
 function createRecording(settings: ReceiverSettings, ports: ReceiverPorts) {
   const { clock, signals } = ports;
+  const { sdkAppId, drop, maxBodyBytes } = settings;
+  const isVerified = settings.sign !== undefined;
   const recordOrDefer = createDeferral(settings, ports);
   const run = randomUUID();
   let receipts = 0;
 
-  async function quarantine(context: ReceiverContext, fault: HttpFault): Promise<Recorded> {
-    const body = Buffer.from(context.get('body')).toString();
+  /** Keeps a callback of a verified sender as it came: nothing of it is lost, whatever is wrong with it. */
+  async function keep(context: ReceiverContext, fault: HttpFault): Promise<'quarantined'> {
+    const { bytes: body } = context.get('body');
     const raw = { receivedAt: clock.now(), search: withoutSign(context.get('query')), body, fault };
     await recordOrDefer(() => ports.quarantine(raw));
     signals.emit('callback.quarantined', { fault });
-    return accepted('quarantined');
+    return 'quarantined';
   }
 
-  return async (context: ReceiverContext, command: Command): Promise<Recorded> => {
-    const body = parseBody(context.get('body'));
-    if (!body.ok && body.fault.code === 'not-json') return body;
-    const mismatch = body.ok ? checkCommand(context.get('command'), body.value) : undefined;
-    if (mismatch !== undefined) return refused(mismatch);
-    const callback = body.ok ? command.read(body.value) : body;
-    // A verified sender has changed the protocol: the callback is kept as it came.
-    if (!callback.ok) return settings.sign === undefined ? callback : quarantine(context, callback.fault);
+  /** Reads a body as this command's; 'acknowledged' for what is about a topic of the group. */
+  function understand(context: ReceiverContext, command: Command): Checked<Callback | 'acknowledged'> {
+    const { bytes, fault } = context.get('body');
+    if (fault !== undefined) return refused(fault);
+    const body = parseBody(bytes, context.env.incoming.headers['content-type'], maxBodyBytes);
+    if (!body.ok) return body;
+    const { fields, lossy } = body.value;
+    const contradiction = checkCommand(context.get('command'), fields) ?? (isVerified ? checkTwice(bytes) : undefined);
+    if (contradiction !== undefined) return refused(contradiction);
+    if (isAboutTopic(fields)) return accepted('acknowledged');
+    const callback = command.read(fields, { strict: isVerified, drop });
+    if (callback.ok && lossy) signals.emit('callback.lossy', { groupId: callback.value.groupId });
+    return callback;
+  }
+
+  async function record(context: ReceiverContext, command: Command): Promise<Checked<Kept>> {
+    const understood = understand(context, command);
+    if (!understood.ok) return isVerified ? accepted(await keep(context, understood.fault)) : understood;
+    const callback = understood.value;
+    if (callback === 'acknowledged') return accepted(callback);
 
     const at = clock.now();
-    const told = readEventTime(callback.value.eventTime);
-    if (told !== undefined) ports.service?.hear(callback.value.groupId, told - at);
+    const told = readEventTime(callback.eventTime);
+    if (told !== undefined) ports.service?.hear(callback.groupId, told - at);
     const receipt = { at, serviceAt: ports.service?.now() ?? at, nonce: `${run}/${++receipts}` };
-    const event = mapCallback(settings.sdkAppId, context.get('query'), callback.value, receipt);
+    const event = mapCallback(sdkAppId, context.get('query'), callback, receipt);
     const { groupId, extra } = event.data;
-    if ('EventTime' in extra) {
+    if (extra.EventTime !== undefined && extra.EventTime !== null) {
       signals.emit('clock.skew', { groupId, aheadMs: Number(extra.EventTime) - receipt.serviceAt });
     }
     const traced = context.get('trace')?.carriedBy(event) ?? event;
     // Invariant 1: OK is answered only once the event is on disk.
     return accepted(await recordOrDefer(() => ports.record(traced)));
-  };
+  }
+  return { record, keep };
 }
 
 /** Exceeds the service's time-out of 2 s. */

@@ -55,6 +55,7 @@ export function mapCallback(
     receivedAt: receipt.at,
     origin: present({ platform, clientIp, requestId }),
     extra,
+    ...(callback.omitted !== undefined && { omitted: callback.omitted }),
   });
 }
 

@@ -1,9 +1,11 @@
 import type { QuarantinedCallback } from '../model/callback.ts';
 import type { CanonicalEvent } from '../model/event.ts';
 import type { SignalBus } from '../model/signal.ts';
-import { COMMANDS } from './commands.ts';
+import { checkCommand, checkTwice, parseBody } from './body.ts';
+import { COMMANDS, isAboutTopic } from './commands.ts';
+import type { ReceiverSettings } from './context.ts';
 import { mapCallback } from './mapping.ts';
-import { parseBody, readQuery } from './request.ts';
+import { readQuery } from './request.ts';
 
 interface QuarantinePorts {
   readonly journal: {
@@ -18,10 +20,12 @@ interface QuarantinePorts {
   readonly signals: SignalBus;
 }
 
+type MapSettings = Pick<ReceiverSettings, 'sdkAppId' | 'drop'>;
+
 const PAGE = 100;
 
 /** The operations on the quarantine that a person may ask for. */
-export function createQuarantine(sdkAppId: string, { journal, reader, signals }: QuarantinePorts) {
+export function createQuarantine({ sdkAppId, drop }: MapSettings, { journal, reader, signals }: QuarantinePorts) {
   /** Yields at most `most` callbacks, page by page. */
   function* pages(most: number): Generator<readonly QuarantinedCallback[]> {
     for (let after = 0, left = most; left > 0; ) {
@@ -48,7 +52,7 @@ export function createQuarantine(sdkAppId: string, { journal, reader, signals }:
       let mapped = 0;
       for (const page of pages(Number.POSITIVE_INFINITY)) {
         for (const callback of page) {
-          const event = mapQuarantined(sdkAppId, callback);
+          const event = mapQuarantined({ sdkAppId, drop }, callback);
           if (event === undefined) continue;
           // Recorded first: after a crash in between, it is mapped again, and its id makes it the same event.
           await journal.record(event);
@@ -70,11 +74,14 @@ export function createQuarantine(sdkAppId: string, { journal, reader, signals }:
 }
 
 /** Returns undefined if the bridge still does not know the callback's shape. */
-function mapQuarantined(sdkAppId: string, { id, receivedAt, search, body }: QuarantinedCallback) {
+function mapQuarantined({ sdkAppId, drop }: MapSettings, { id, receivedAt, search, body }: QuarantinedCallback) {
   const query = readQuery(search);
-  const parsed = parseBody(Buffer.from(body));
-  if (!query.ok || !parsed.ok || query.value.command === undefined) return undefined;
-  const callback = COMMANDS.get(query.value.command)?.read(parsed.value);
+  const parsed = parseBody(body);
+  if (!query.ok || !parsed.ok || isAboutTopic(parsed.value.fields)) return undefined;
+  const { command = '' } = query.value;
+  // What contradicts itself stays for a person to judge.
+  if (checkCommand(command, parsed.value.fields) ?? checkTwice(body)) return undefined;
+  const callback = COMMANDS.get(command)?.read(parsed.value.fields, { strict: true, drop });
   // The nonce is its id in the quarantine, so that mapping it twice gives the same event.
   const receipt = { at: receivedAt, nonce: `quarantine ${id}` };
   return callback?.ok ? mapCallback(sdkAppId, query.value, callback.value, receipt) : undefined;

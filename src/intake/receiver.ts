@@ -2,7 +2,8 @@ import { Hono, type MiddlewareHandler } from 'hono';
 import { BridgeError, describeFault, type HttpFault, messageOf } from '../model/fault.ts';
 import { callerOf, checkAddress } from './address.ts';
 import { checkApp, checkSign } from './authentication.ts';
-import { commandLabel } from './commands.ts';
+import { createBodyReader } from './body.ts';
+import { COMMANDS, commandLabel } from './commands.ts';
 import {
   type ReceiverContext,
   type ReceiverEnv,
@@ -11,7 +12,7 @@ import {
   refuse,
 } from './context.ts';
 import { dispatch } from './dispatch.ts';
-import { createBodyReader, readQuery, splitTarget } from './request.ts';
+import { readQuery, splitTarget } from './request.ts';
 
 /** `POST {path}`: admit, authenticate, read, dispatch; each answers what it refuses (docs/decisions/0014). */
 export function createReceiver(settings: ReceiverSettings, ports: ReceiverPorts): Hono<ReceiverEnv> {
@@ -23,7 +24,7 @@ export function createReceiver(settings: ReceiverSettings, ports: ReceiverPorts)
     observe(path, ports),
     admit(settings),
     authenticate(settings, ports),
-    read(settings.maxBodyBytes),
+    read(settings),
     limitInFlight(settings.maxInFlight),
     dispatch(settings, ports),
   );
@@ -108,7 +109,8 @@ function authenticate(
     // The Sign is right, so the service has said its time: whole seconds, cut off.
     if (sign) service?.observe(Number(query.value.requestTime) * 1_000 + 500, true);
     const { command = '' } = query.value;
-    if (command === '') {
+    // Of a verified sender nothing is lost: the body may name the command.
+    if (command === '' && sign === undefined) {
       const message = 'CallbackCommand is missing in the query';
       return refuse(context, { code: 'query-invalid', path: 'CallbackCommand', message });
     }
@@ -118,13 +120,14 @@ function authenticate(
   };
 }
 
-/** Reads the body whole, within bounds of size and time. */
-function read(maxBodyBytes: number): MiddlewareHandler<ReceiverEnv> {
-  const readBody = createBodyReader(maxBodyBytes);
+/** Reads the body, within bounds of size and time. What came of one that is too large is for `dispatch` to keep. */
+function read({ maxBodyBytes, drop, sign, forwardAll }: ReceiverSettings): MiddlewareHandler<ReceiverEnv> {
+  const readBody = createBodyReader(maxBodyBytes, forwardAll ? [] : drop);
   return async (context, next) => {
-    const body = await readBody(context.req.raw, context.env.incoming.headers['content-length']);
-    if (!body.ok) return refuse(context, body.fault);
-    context.set('body', body.value);
+    const isRecorded = COMMANDS.has(context.get('command'));
+    const body = await readBody(context.env.incoming, isRecorded);
+    if (body.fault !== undefined && !(isRecorded && sign !== undefined)) return refuse(context, body.fault);
+    context.set('body', body);
     return next();
   };
 }

@@ -60,4 +60,15 @@ export const MIGRATIONS: readonly string[] = [
      seq INTEGER NOT NULL
    ) STRICT;
    INSERT INTO merged SELECT 1, coalesce(max(seq), 0) FROM events;`,
+  // A quarantined body is kept to the byte, whatever its encoding.
+  `CREATE TABLE kept (
+     id INTEGER PRIMARY KEY AUTOINCREMENT,
+     received_at INTEGER NOT NULL,
+     search TEXT NOT NULL,
+     body BLOB NOT NULL,
+     fault TEXT NOT NULL
+   ) STRICT;
+   INSERT INTO kept SELECT id, received_at, search, CAST(body AS BLOB), fault FROM quarantine;
+   DROP TABLE quarantine;
+   ALTER TABLE kept RENAME TO quarantine;`,
 ];

@@ -14,7 +14,8 @@ export interface RawCallback {
   readonly receivedAt: number;
   /** The query, without Sign and RequestTime. */
   readonly search: string;
-  readonly body: string;
+  /** The body as it came, to the byte; of one that is too large what came first. */
+  readonly body: Uint8Array;
   /** Why it could not be mapped. */
   readonly fault: Fault;
 }

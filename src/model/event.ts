@@ -55,7 +55,11 @@ export const canonicalEvent = z
     tracestate: z.string().min(1).exactOptional().describe('Beside traceparent, what tracing systems add to it.'),
     data: z.strictObject({
       groupId: z.string().min(1),
-      groupType: z.string().describe('Public, Private, ChatRoom, AVChatRoom, Community, …: an open set.'),
+      groupType: z
+        .string()
+        .describe(
+          'Public, Private, ChatRoom, AVChatRoom, Community, …: an open set; "" where the callback did not say.',
+        ),
       operator: z.string().exactOptional().describe('Who did it; the service does not say who destroyed a group.'),
       owner: z
         .string()
@@ -80,6 +84,12 @@ export const canonicalEvent = z
       extra: z
         .record(z.string(), z.unknown())
         .describe('Fields of the callback that the bridge does not know, as they came.'),
+      omitted: z
+        .array(z.string())
+        .exactOptional()
+        .describe(
+          'Names of unknown fields that were left out of `extra`: too large, too deep, or in receiver.extra.drop.',
+        ),
     }),
   })
   .meta({

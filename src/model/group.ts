@@ -58,7 +58,7 @@ export function merge(current: Group, event: GroupChange): Group {
   const told: Field[] = [
     ...PROFILE_FIELDS.map((field): Field => [field, changed[field]]),
     ...Object.entries(changed.customFields ?? {}).map(([key, value]): Field => [CUSTOM + key, value]),
-    ['groupType', groupType],
+    ['groupType', groupType === '' ? undefined : groupType],
     ['destroyed', DESTROYED.get(event.type)],
     // A destruction names the former owner, which is no change.
     ['owner', event.type === 'chat.group.destroyed' ? undefined : owner],

@@ -49,6 +49,8 @@ export interface Signals {
   'journal.reindexed': { file: string; reason: string };
   'journal.pruned': { events: number };
   'callback.quarantined': { fault: Fault };
+  /** A body held bytes of no encoding that is known: U+FFFD stands for them in the event. */
+  'callback.lossy': { groupId: string };
   'quarantine.mapped': { mapped: number; left: number };
   'quarantine.discarded': { count: number };
   /** Somebody tried to use the admin server with a token that is not its own. */

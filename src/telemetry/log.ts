@@ -56,6 +56,12 @@ const LINES: { readonly [Name in SignalName]?: (payload: Signals[Name]) => Line 
     return ['error', `a callback met a fault of the bridge: ${message}`, fields, message];
   },
   'callback.quarantined': withFault('error', 'a verified callback could not be mapped and stands in the quarantine'),
+  'callback.lossy': (about) => [
+    'warn',
+    'a body is neither UTF-8 nor of the charset it names: what could not be read is U+FFFD in the event',
+    about,
+    'lossy',
+  ],
   'quarantine.mapped': (result) => ['info', 'mapped the quarantine again', result],
   'quarantine.discarded': (discarded) => ['warn', 'callbacks in the quarantine were discarded', discarded],
   'forward.failed': (failed) => [...withFault('warn', 'not forwarded')(failed), failed.fault.code],

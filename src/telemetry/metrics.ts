@@ -108,6 +108,12 @@ function callbackMetrics({ commands, quarantined, clockDisagreement }: MetricSou
       { 'forward.failed': (counter, { command }) => counter.inc({ command }) },
       { command: [] },
     ),
+    bridge_lossy_callbacks_total: counter(
+      'Callbacks whose text could be read with losses only: it is of no known encoding.',
+      {
+        'callback.lossy': count,
+      },
+    ),
     bridge_quarantined: read(
       'Callbacks of a verified sender that could not be mapped and are kept as they came.',
       quarantined,

@@ -6,8 +6,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
 import { readName } from '../../bench/load/callbacks.ts';
 import { runLoad } from '../../bench/load/generator.ts';
+import { parseBody } from '../../src/intake/body.ts';
 import { COMMANDS } from '../../src/intake/commands.ts';
-import { parseBody } from '../../src/intake/request.ts';
 import { COMMAND } from '../support/callbacks.ts';
 
 const OK = '{"ActionStatus":"OK","ErrorInfo":"","ErrorCode":0}';
@@ -38,7 +38,7 @@ test('each callback is one the bridge knows, and none is like another', async ()
   const groups = new Set<string>();
   for (const body of bodies) {
     const read = parseBody(Buffer.from(body));
-    const callback = read.ok ? COMMANDS.get(COMMAND)?.read(read.value) : read;
+    const callback = read.ok ? COMMANDS.get(COMMAND)?.read(read.value.fields) : read;
     if (!callback?.ok) throw new Error(callback?.fault.message);
     const { groupId, eventTime, changed } = callback.value;
     groups.add(groupId);

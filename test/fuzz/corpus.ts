@@ -83,7 +83,7 @@ export const CORPUS: readonly CorpusEntry[] = [
   entry(
     'a body too large does not set free what comes after it',
     head('content-length: 70000') + 'x'.repeat(500) + inner,
-    [413],
+    [400, 413],
   ),
   entry(
     'too many chunks do not set free what comes after them',
@@ -137,7 +137,7 @@ export const CORPUS: readonly CorpusEntry[] = [
     [200, 400],
   ),
   entry('expect: something else', plain('@TGS#C11', ['expect: 200-maybe']), [200]),
-  entry('a gzipped body', toRequest(target, ['content-encoding: gzip'], gzipSync(ok(SMUGGLED))), [400]),
+  entry('a gzipped body', toRequest(target, ['content-encoding: gzip'], gzipSync(ok('@TGS#C14'))), [200]),
   entry('a bomb', toRequest(target, ['content-encoding: deflate'], deflateRawSync(Buffer.alloc(20_000_000))), [400]),
   entry('bytes of no meaning', Buffer.from(Array.from({ length: 2_000 }, (_, i) => (i * 97 + 13) & 0xff)), [400]),
   entry('one byte', 'P'),

@@ -4,12 +4,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { closeServer, listen } from '../../src/http/server.ts';
+import { signOf } from '../../src/intake/authentication.ts';
 import type { ReceiverPorts, ReceiverSettings } from '../../src/intake/context.ts';
 import { malformedEnvelope } from '../../src/intake/context.ts';
 import { createReceiver } from '../../src/intake/receiver.ts';
 import { openJournal } from '../../src/journal/append.ts';
 import { openDatabase } from '../../src/journal/database.ts';
 import { createDeliveryReader } from '../../src/journal/reads.ts';
+import type { QuarantinedCallback } from '../../src/model/callback.ts';
 import { systemClock } from '../../src/model/clock.ts';
 import type { CanonicalEvent } from '../../src/model/event.ts';
 import { createSignals, type SignalBus, type Signals } from '../../src/model/signal.ts';
@@ -31,6 +33,8 @@ export interface Receiver {
   /** Every event on disk, in journal order. */
   recorded(): CanonicalEvent[];
   readonly answered: Signals['callback.answered'][];
+  /** Every callback in the quarantine, in the order of receipt. */
+  quarantined(): QuarantinedCallback[];
   close(): Promise<void>;
 }
 
@@ -52,6 +56,7 @@ export async function startReceiver(
       path: '/callback',
       maxBodyBytes: 65_536,
       maxInFlight: 2_000,
+      drop: ['MemberList'],
       sign: undefined,
       allowed: undefined,
       proxies: undefined,
@@ -83,6 +88,7 @@ export async function startReceiver(
       const response = await fetch(`${origin}/callback?${query}`, { method: 'POST', body: payload, headers });
       return { status: response.status, json: await response.json() };
     },
+    quarantined: () => reader.quarantined(0, 1_000),
     recorded: () => reader.read(0, 1_000).map(({ event }) => event),
     async close() {
       await closeServer(server, 100);
@@ -90,6 +96,14 @@ export async function startReceiver(
       rmSync(folder, { recursive: true });
     },
   };
+}
+
+export const SIGN = { tokens: ['xxxxyyyy'], windowMs: 60_000 };
+
+/** Returns a signed query. */
+export function signed(changes: Record<string, string | undefined> = {}): string {
+  const RequestTime = String(NOW / 1000);
+  return search({ Sign: signOf('xxxxyyyy', RequestTime), RequestTime, ...changes });
 }
 
 export const fail = (status: number, info: RegExp) => ({

@@ -148,7 +148,7 @@ describe('the events of a group are linked', () => {
     old.close();
 
     const upgraded = open();
-    expect(version(upgraded.database.connection)).toEqual({ user_version: 4 });
+    expect(version(upgraded.database.connection)).toEqual({ user_version: 5 });
     expect(upgraded.history.ofGroup('g0', 100)).toEqual([]);
     expect(upgraded.history.latest('g0')).toBeUndefined();
     expect(ids(upgraded.history.recent(100))).toEqual(ids(events.slice(0, 20).map((event) => ({ event }))).reverse());

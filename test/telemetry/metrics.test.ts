@@ -113,6 +113,7 @@ const EXPECTED: { readonly [Name in SignalName]: Expected<Name> } = {
   'clock.disagreement': { none: 'bridge_clock_skew_seconds is read' },
   'clock.skew': { payload: { groupId: 'g', aheadMs: 1 }, changes: { bridge_event_time_ahead_total: 1 } },
   'callback.quarantined': { none: 'bridge_callbacks_total counts the outcome, bridge_quarantined what is kept' },
+  'callback.lossy': { payload: { groupId: 'g' }, changes: { bridge_lossy_callbacks_total: 1 } },
   'quarantine.mapped': { none: 'bridge_quarantined' },
   'quarantine.discarded': { none: 'bridge_quarantined' },
   'admin.token-wrong': { none: 'it is logged, and answered 429 when it goes on' },

@@ -43,7 +43,8 @@ ${kept.map(callback)}
 ${pager('/quarantine', {}, kept.length === PAGE_CALLBACKS && { after: last.id }, after === 0)}`;
 }
 
-function callback({ id, receivedAt, search, body, fault }: QuarantinedCallback): Html {
+function callback({ id, receivedAt, search, body: bytes, fault }: QuarantinedCallback): Html {
+  const body = Buffer.from(bytes).toString();
   return html`<article class="panel stack" id="kept-${id}" aria-labelledby="kept-${id}-name"><div class="row spread">
 <h2 id="kept-${id}-name">Callback ${figure(id)}</h2><p class="quiet">received ${relative(receivedAt, 'ago')}</p></div>
 ${faultLines(fault, `kept-${id}`)}

@@ -1,0 +1,260 @@
+/** The body of a callback: how it arrives, is decoded and is understood. */
+import type { IncomingMessage } from 'node:http';
+import { unzipSync } from 'node:zlib';
+import { accepted, type Checked, type HttpFault, refused } from '../model/fault.ts';
+import { isObject } from '../model/json.ts';
+
+/** A body as it came, or the first part of it. */
+export interface ReceivedBody {
+  readonly bytes: Uint8Array;
+  /** Why the rest is missing. */
+  readonly fault?: HttpFault;
+  /** Whether dropped fields are missing in `bytes`. */
+  readonly cut?: boolean;
+}
+
+/** Bounds the arrival of a body. The service itself gives up after 2 s. */
+const BODY_TIMEOUT_MS = 5_000;
+/** Of a body whose dropped fields make it larger than `maxBytes`: a million members of a group take 54 MB. */
+const MAX_ARRIVING_BYTES = 64 * 1_048_576;
+
+const tooSlow: HttpFault = {
+  code: 'body-incomplete',
+  message: `the body did not arrive within ${BODY_TIMEOUT_MS / 1000} s`,
+};
+
+/**
+ * Creates a reader of bodies. `patient` reads a body that is larger than `maxBytes` as well, as long as the rest fits once
+ * the fields `drop` are left out; they are left out while it arrives, so that memory stays bounded by `maxBytes`.
+ */
+export function createBodyReader(maxBytes: number, drop: readonly string[]) {
+  const fault: HttpFault = {
+    code: 'body-too-large',
+    message: `the body is larger than ${maxBytes} bytes`,
+    suggestion: 'raise receiver.maxBodyBytes if the service really sends such',
+  };
+  return async (incoming: IncomingMessage, patient: boolean): Promise<ReceivedBody> => {
+    const isLarge = Number(incoming.headers['content-length']) > maxBytes;
+    if (isLarge && !patient) return { bytes: new Uint8Array(), fault };
+    const [head, rest] = [createBuffer(maxBytes), createBuffer(maxBytes)];
+    const isSmall = Number(incoming.headers['content-length']) <= maxBytes;
+    const dropper = patient && !isSmall ? createFieldDropper(drop) : undefined;
+    let arrived = 0;
+    const failure = await arrival(incoming, (chunk) => {
+      arrived += chunk.byteLength;
+      const fits = head.add(chunk);
+      if (dropper === undefined) return fits;
+      return rest.add(dropper.push(chunk)) && arrived <= MAX_ARRIVING_BYTES;
+    });
+    if (failure !== undefined) return { bytes: head.bytes(), fault: failure === 'enough' ? fault : failure };
+    return arrived <= maxBytes ? { bytes: head.bytes() } : { bytes: rest.bytes(), cut: true };
+  };
+}
+
+/** Collects at most `most` bytes; of a chunk that exceeds them what fits. */
+function createBuffer(most: number) {
+  const chunks: Uint8Array[] = [];
+  let left = most;
+  return {
+    /** Returns whether all of it fitted. */
+    add(chunk: Uint8Array): boolean {
+      const fits = chunk.byteLength <= left;
+      chunks.push(fits ? chunk : chunk.subarray(0, left));
+      left -= Math.min(chunk.byteLength, left);
+      return fits;
+    },
+    bytes: (): Uint8Array => (chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks)),
+  };
+}
+
+/** Resolves at the end of the body, with what ended it before its time: 'enough' when `take` returned false. */
+function arrival(
+  incoming: IncomingMessage,
+  take: (chunk: Buffer) => boolean,
+): Promise<HttpFault | 'enough' | undefined> {
+  return new Promise((resolve) => {
+    const end = (failure?: HttpFault | 'enough'): void => {
+      clearTimeout(timer);
+      incoming.off('data', onData).off('end', end).off('close', onClose).pause();
+      resolve(failure);
+    };
+    const onData = (chunk: Buffer): void => {
+      if (!take(chunk)) end('enough');
+    };
+    const onClose = (): void => end({ code: 'body-incomplete', message: 'the body broke off' });
+    const timer = setTimeout(end, BODY_TIMEOUT_MS, tooSlow);
+    incoming.on('end', end).on('close', onClose).on('error', onClose).on('data', onData);
+  });
+}
+
+const [QUOTE, BACKSLASH, COLON, COMMA] = [0x22, 0x5c, 0x3a, 0x2c];
+const [OPEN_OBJECT, OPEN_LIST, CLOSE_OBJECT, CLOSE_LIST] = [0x7b, 0x5b, 0x7d, 0x5d];
+const NULL = Buffer.from('null');
+
+/** Replaces the values of these top-level fields of a JSON object by null, chunk by chunk, and counts how often each stands there. */
+export function createFieldDropper(names: readonly string[]) {
+  const seen = new Map<string, number>();
+  const longest = Math.max(0, ...names.map((name) => name.length));
+  let [depth, inString, escaped, dropping] = [0, false, false, false];
+  /** The string that may be a key of the top level, as far as it was read. */
+  let key: string | undefined;
+  let isKeyNext = false;
+
+  /** Reads one byte; returns 'drop' after the colon before a dropped value, 'keep' at the byte that follows it. */
+  function step(byte: number): 'drop' | 'keep' | undefined {
+    if (inString) {
+      if (escaped) escaped = false;
+      else if (byte === BACKSLASH) escaped = true;
+      else if (byte === QUOTE) inString = false;
+      if (inString && key !== undefined && key.length <= longest) key += String.fromCharCode(byte);
+      return undefined;
+    }
+    if (byte === QUOTE) {
+      inString = true;
+      key = depth === 1 && isKeyNext ? '' : undefined;
+      return undefined;
+    }
+    if (byte === COLON && depth === 1) {
+      isKeyNext = false;
+      if (key === undefined || !names.includes(key)) return undefined;
+      seen.set(key, (seen.get(key) ?? 0) + 1);
+      key = undefined;
+      dropping = true;
+      return 'drop';
+    }
+    const ends = dropping && depth === 1 && (byte === COMMA || byte === CLOSE_OBJECT);
+    if (ends) dropping = false;
+    if (byte === OPEN_OBJECT || byte === OPEN_LIST) depth++;
+    else if (byte === CLOSE_OBJECT || byte === CLOSE_LIST) depth--;
+    if (depth === 1 && (byte === COMMA || byte === OPEN_OBJECT)) isKeyNext = true;
+    return ends ? 'keep' : undefined;
+  }
+
+  return {
+    seen,
+    /** Returns what is kept of the chunk. */
+    push(chunk: Uint8Array): Uint8Array {
+      const kept: Uint8Array[] = [];
+      let from = dropping ? chunk.length : 0;
+      for (let at = 0; at < chunk.length; at++) {
+        const change = step(chunk[at] as number);
+        if (change === 'drop') {
+          kept.push(chunk.subarray(from, at + 1), NULL);
+          from = chunk.length;
+        } else if (change === 'keep') from = at;
+      }
+      kept.push(chunk.subarray(from));
+      return kept.length === 1 ? (kept[0] as Uint8Array) : Buffer.concat(kept);
+    },
+  };
+}
+
+/** A body that was understood. */
+export interface UnderstoodBody {
+  readonly fields: Readonly<Record<string, unknown>>;
+  /** Whether bytes were of no encoding that is known, and stand as U+FFFD now. */
+  readonly lossy: boolean;
+}
+
+const notJson = (message: string) => refused({ code: 'not-json', message });
+
+/**
+ * Reads a body as a JSON object. A sender's small mistakes, which leave one thing that it can mean, do not cost the change:
+ * compression that no header announces, another encoding, raw control characters, NULs at the end.
+ *
+ * @param type The Content-Type, whose charset is tried for what is no UTF-8.
+ */
+export function parseBody(bytes: Uint8Array, type = '', maxBytes = 1_048_576): Checked<UnderstoodBody> {
+  if (bytes.byteLength === 0) return notJson('the body is empty, a JSON object is expected');
+  let text: string;
+  let lossy = false;
+  let fields: unknown;
+  try {
+    [text, lossy] = decode(inflated(bytes, maxBytes), type);
+    fields = parsed(text);
+  } catch (thrown) {
+    return notJson(`the body is not JSON: ${(thrown as Error).message}`);
+  }
+  if (!isObject(fields)) return notJson('the body is JSON, but not an object');
+  return accepted({ fields, lossy });
+}
+
+/** Knows gzip and zlib by their first bytes, which begin no JSON. */
+function inflated(bytes: Uint8Array, maxOutputLength: number): Uint8Array {
+  const [first = 0, second = 0] = bytes;
+  const isGzip = first === 0x1f && second === 0x8b;
+  const isZlib = first === 0x78 && (first * 256 + second) % 31 === 0;
+  return isGzip || isZlib ? unzipSync(bytes, { maxOutputLength }) : bytes;
+}
+
+const strictly = new TextDecoder('utf-8', { fatal: true });
+
+function decode(bytes: Uint8Array, type: string): [text: string, lossy: boolean] {
+  try {
+    return [strictly.decode(bytes), false];
+  } catch {
+    const mark =
+      bytes[0] === 0xff && bytes[1] === 0xfe ? 'utf-16le' : bytes[0] === 0xfe && bytes[1] === 0xff ? 'utf-16be' : '';
+    const named = mark || (/charset="?([\w:.-]{1,40})/i.exec(type)?.[1] ?? '');
+    try {
+      if (named !== '') return [new TextDecoder(named, { fatal: true }).decode(bytes), false];
+    } catch {
+      // Not that encoding, or none that is known.
+    }
+    // A name cut inside a character must not cost the whole change.
+    return [new TextDecoder().decode(bytes), true];
+  }
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (thrown) {
+    const plain = withoutControls(text);
+    if (plain === text) throw thrown;
+    return JSON.parse(plain);
+  }
+}
+
+/** Escapes raw control characters inside of strings, and leaves NULs at the end out. One pass: the text is anybody's. */
+function withoutControls(text: string): string {
+  let end = text.length;
+  while (text[end - 1] === '\0') end--;
+  let [plain, from, inString] = ['', 0, false];
+  for (let at = 0; at < end; at++) {
+    const code = text.charCodeAt(at);
+    if (code === QUOTE) inString = !inString;
+    else if (code === BACKSLASH && inString) at++;
+    else if (code < 0x20 && inString) {
+      plain += `${text.slice(from, at)}\\u${code.toString(16).padStart(4, '0')}`;
+      from = at + 1;
+    }
+  }
+  return plain + text.slice(from, end);
+}
+
+/** Refuses a body that names another command than the query: that is not the protocol. */
+export function checkCommand(
+  command: string,
+  { CallbackCommand: named }: Readonly<Record<string, unknown>>,
+): HttpFault | undefined {
+  if (named === undefined || named === null || named === '' || named === command) return undefined;
+  const message = 'the query and the body name different commands';
+  return { code: 'command-mismatch', path: 'CallbackCommand', message };
+}
+
+/** A field of these that stands in the body twice has two readings, of which none is taken. */
+const DECISIVE = ['CallbackCommand', 'GroupId', 'EventTime', 'Name', 'Introduction', 'Notification', 'FaceUrl'];
+
+/** Refuses a body in which a field stands twice that decides what the event says. */
+export function checkTwice(bytes: Uint8Array): HttpFault | undefined {
+  const body = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const suspects = DECISIVE.filter((name) => body.indexOf(`"${name}"`) !== body.lastIndexOf(`"${name}"`));
+  if (suspects.length === 0) return undefined;
+  const fields = createFieldDropper(suspects);
+  fields.push(body);
+  const path = suspects.find((name) => (fields.seen.get(name) ?? 0) > 1);
+  return path === undefined
+    ? undefined
+    : { code: 'callback-invalid', path, message: `${path} stands in the body twice` };
+}
