@@ -11,6 +11,7 @@ import {
 } from 'node:tls';
 import { z } from 'zod';
 import { type Fault, messageOf, Unreachable } from '../src/model/fault.ts';
+import { password } from '../src/model/secret.ts';
 
 const text = z.string().min(1);
 
@@ -29,7 +30,7 @@ export const tlsOptions = z
       .describe('Instead of `caFile`: the SHA-256 fingerprint of that authority, which the server shows itself.'),
     certFile: text.optional().describe('PEM: the client certificate, where the server asks for one.'),
     keyFile: text.optional().describe('PEM: its private key.'),
-    keyPassphrase: text.optional().describe('When the key is encrypted.'),
+    keyPassphrase: password.optional().describe('When the key is encrypted.'),
     serverName: text
       .optional()
       .describe('The name to look for in the server’s certificate, when it is not that of the address.'),

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { password } from '../../src/model/secret.ts';
 import type { Connector } from '../contract.ts';
 import { tlsOptions } from '../tls.ts';
 
@@ -78,7 +79,7 @@ export const elasticsearchOptions = z
     auth: z
       .union(
         [
-          z.strictObject({ username: z.string().min(1), password: z.string().min(1) }),
+          z.strictObject({ username: z.string().min(1), password }),
           z.strictObject({
             apiKey: z
               .string()

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { password } from '../../src/model/secret.ts';
 import { type Endpoint, secureOptions, tlsOptions } from '../tls.ts';
 import { FORMATS } from './message.ts';
 
@@ -53,7 +54,7 @@ const cluster = {
     .strictObject({
       mechanism: z.enum(['plain', 'scram-sha-256', 'scram-sha-512']).describe('As the listener has it enabled.'),
       username: text.describe('As the brokers know it.'),
-      password: text.describe('Best from the environment or a secret file.'),
+      password: password.describe('Best from the environment or a secret file.'),
     })
     .optional()
     .describe('The user, where the brokers ask for one.'),

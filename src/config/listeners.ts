@@ -2,6 +2,7 @@
 import { BlockList, isIPv4, isIPv6 } from 'node:net';
 import { z } from 'zod';
 import { isBeforeCallback } from '../model/callback.ts';
+import { password } from '../model/secret.ts';
 import { duration, text, whole } from './units.ts';
 
 const path = z
@@ -48,7 +49,7 @@ const tls = z.strictObject({
     'PEM: the certificate, followed by those of the authorities between. Read again when it changes.',
   ),
   keyFile: text.describe('PEM: its private key.'),
-  keyPassphrase: text.optional().describe('When the key is encrypted.'),
+  keyPassphrase: password.optional().describe('When the key is encrypted.'),
   clientCaFile: text
     .optional()
     .describe('PEM: when given, callers must show a certificate of one of these authorities.'),

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { connectors, placesOf } from '../../connectors/index.ts';
-import { EVENT_TYPES, PROFILE_FIELDS } from '../model/event.ts';
+import { EVENT_TYPES, PROFILE_FIELDS, wireType } from '../model/event.ts';
+import { vendorSecret } from '../model/secret.ts';
 import { admin, DEFAULT_ADMIN_PORT, isLoopback, receiver } from './listeners.ts';
 import { deadLetterTopic, type Source, source } from './source.ts';
 import { bytes, duration, text, whole } from './units.ts';
@@ -15,7 +16,7 @@ const app = z.strictObject({
     .transform(String)
     .describe('Compared with SdkAppid in the query of each callback.'),
   callbackTokens: z
-    .array(z.string().min(1, { error: 'the token is empty: leave the key out to run without authentication' }))
+    .array(vendorSecret)
     .min(1)
     .optional()
     .describe(
@@ -50,13 +51,21 @@ const batch = (maxWaitMs: number, maxEvents = 1_000) =>
     .prefault({})
     .describe('How many events go together.');
 
+/** Types of groups by any of their names. */
+const groupTypes = z
+  .array(text)
+  .min(1)
+  .transform((types) => [...new Set(types.map(wireType))]);
+
 /** Every connector takes these beside its own options. */
 export const laneOptions = z.strictObject({
   enabled: z.boolean().default(true).describe('false: it is checked, and nothing is delivered to it.'),
   filter: z
     .strictObject({
       types: z.array(z.enum(EVENT_TYPES)).min(1).optional().describe('Types of events.'),
-      groupTypes: z.array(z.string()).min(1).optional().describe('Public, Private, ChatRoom, AVChatRoom, Community, …'),
+      groupTypes: groupTypes
+        .optional()
+        .describe('Public, Private (Work), ChatRoom (Meeting), AVChatRoom, Community, …'),
       groupIds: z.array(text).min(1).optional().describe('Group ids; * stands for any characters, ? for one.'),
       changedFields: z
         .array(z.enum([...PROFILE_FIELDS, 'customFields']))
@@ -105,8 +114,8 @@ const reconcile = z.strictObject({
     baseUrl: restUrl
       .default('https://console.tim.qq.com')
       .describe('The domain of the app’s region: console.tim.qq.com, adminapisgp.im.qcloud.com, adminapiusa…, ….'),
-    identifier: text.default('administrator').describe('An admin account of the app.'),
-    secretKey: text.describe('The app’s key in the vendor’s console; signs each call.'),
+    identifier: vendorSecret.default('administrator').describe('An admin account of the app.'),
+    secretKey: vendorSecret.describe('The app’s key in the vendor’s console; signs each call.'),
     callsPerSecond: z
       .strictObject({
         list: z.number().positive().max(100_000).default(1).describe('For lists of groups; the service allows 1.'),
@@ -124,9 +133,7 @@ const reconcile = z.strictObject({
     .refine((ms) => ms >= 60_000, { error: 'at least 1m is expected' })
     .optional()
     .describe('Time from the end of one run to the next; without it only the command runs it.'),
-  groupTypes: z
-    .array(text)
-    .min(1)
+  groupTypes: groupTypes
     .default(['Public', 'Private', 'ChatRoom', 'Community'])
     .describe('Types of groups to list. Groups known by callbacks are read whatever their type.'),
 });

@@ -1,5 +1,5 @@
 import type { Entry } from '../model/entry.ts';
-import { PROFILE_FIELDS } from '../model/event.ts';
+import { PROFILE_FIELDS, wireType } from '../model/event.ts';
 import { type Group, withoutFields } from '../model/group.ts';
 
 export interface FilterSettings {
@@ -32,10 +32,10 @@ export function compileFilter({ types, groupTypes, groupIds, changedFields }: Fi
     matches: (entry) =>
       named(entry.groupId) &&
       (types?.includes(entry.event.type) ?? true) &&
-      (groupTypes?.includes(entry.event.data.groupType) ?? true) &&
+      (groupTypes?.includes(wireType(entry.event.data.groupType)) ?? true) &&
       (changedFields === undefined || hasWantedField(entry)),
     concerns: ({ groupId, groupType }) =>
-      (groupType === undefined || (groupTypes?.includes(groupType) ?? true)) && named(groupId),
+      (groupType === undefined || (groupTypes?.includes(wireType(groupType)) ?? true)) && named(groupId),
     project: (group) => (left === undefined ? group : withoutFields(group, left)),
   };
 }

@@ -1,4 +1,4 @@
-import { type CanonicalEvent, eventId, groupEvent } from '../model/event.ts';
+import { type CanonicalEvent, eventId, groupEvent, wireType } from '../model/event.ts';
 import type { ServiceClock } from '../model/service-clock.ts';
 import type { Callback } from './commands.ts';
 import type { CallbackQuery } from './request.ts';
@@ -47,7 +47,7 @@ export function mapCallback(
   const id = eventId(namesOwner ? { ...identity, owners: [owner, previousOwner] } : identity);
   return groupEvent(type, sdkAppId, id, {
     groupId,
-    groupType,
+    groupType: wireType(groupType),
     ...present({ operator, owner, previousOwner }),
     changed,
     occurredAt: occurred ?? Math.round(serviceAt),

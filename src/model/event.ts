@@ -17,6 +17,18 @@ export const DATA_SCHEMAS = {
 export type EventType = keyof typeof DATA_SCHEMAS;
 export const EVENT_TYPES = Object.keys(DATA_SCHEMAS) as EventType[];
 
+/** Types of groups have two names in the vendor's pages, of which the wire carries the older one. */
+const WIRE_TYPES = new Map(
+  ['Public', 'Private', 'ChatRoom', 'AVChatRoom', 'Community', 'BChatRoom'].map((type) => [type.toLowerCase(), type]),
+)
+  .set('work', 'Private')
+  .set('meeting', 'ChatRoom');
+
+/** Returns the name of a group type that the wire carries, whatever its case; one that is not known as it is. */
+export function wireType(type: string): string {
+  return WIRE_TYPES.get(type.trim().toLowerCase()) ?? type;
+}
+
 /** The profile fields, in the order in which they are shown. */
 export const profile = {
   name: z.string().exactOptional(),

@@ -3,7 +3,7 @@ import { randomInt } from 'node:crypto';
 import { z } from 'zod';
 import type { Config } from '../config/schema.ts';
 import type { Clock } from '../model/clock.ts';
-import type { ProfileField } from '../model/event.ts';
+import { type ProfileField, wireType } from '../model/event.ts';
 import { BridgeError, type Fault, messageOf } from '../model/fault.ts';
 import { createServiceClock, MAX_SKEW_MS, type ServiceClock } from '../model/service-clock.ts';
 import { createPace, type Pace } from './pace.ts';
@@ -253,7 +253,7 @@ function classify(ids: readonly string[], items: readonly { readonly GroupId: st
 function toGroup(groupId: string, groupType: string, read: z.output<typeof item>): RemoteGroup {
   return {
     groupId,
-    groupType,
+    groupType: wireType(groupType),
     name: read.Name,
     introduction: read.Introduction,
     notification: read.Notification,

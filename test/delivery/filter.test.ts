@@ -1,8 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { laneOptions } from '../../src/config/schema.ts';
 import { compileFilter, type FilterSettings } from '../../src/delivery/filter.ts';
 import { entryOf } from '../../src/model/entry.ts';
 import { type CanonicalEvent, type EventType, groupEvent } from '../../src/model/event.ts';
+import { newGroup } from '../../src/model/group.ts';
 import { madeEvent } from '../support/events.ts';
 
 const change = madeEvent(1, { name: 'x' }, '@TGS#a/b');
@@ -28,6 +30,19 @@ describe('a connector has only the events that its filter names', () => {
     [{ groupIds: ['@TGS#[a]/b', '.*', '@TGS#(a|c)/b'] }, false],
   ])('%j: %s', (filter, wanted) => {
     expect(passes(filter, change)).toBe(wanted);
+  });
+
+  test('a type of groups has two names in the vendor’s pages, in whatever case', () => {
+    const names = { Work: 'Private', work: 'Private', Meeting: 'ChatRoom', public: 'Public', Own: 'Own' };
+    for (const [name, onTheWire] of Object.entries(names)) {
+      const { filter } = laneOptions.parse({ filter: { groupTypes: [name] } });
+      for (const groupType of [name, onTheWire]) {
+        const event = { ...change, data: { ...change.data, groupType } };
+        expect(passes(filter, event), `${name}, ${groupType}`).toBe(true);
+        expect(compileFilter(filter).concerns({ ...newGroup('g'), groupType })).toBe(true);
+      }
+      expect(passes(filter, { ...change, data: { ...change.data, groupType: 'Community' } })).toBe(false);
+    }
   });
 
   test('? is one character, also one beyond 16 bits; * also line ends', () => {

@@ -58,6 +58,12 @@ describe('the canonical event', () => {
     });
   });
 
+  test('a type has the name that the wire has always carried', () => {
+    expect(map(body({ Type: 'Work' })).data.groupType).toBe('Private');
+    expect(map(body({ Type: 'Meeting' })).data.groupType).toBe('ChatRoom');
+    expect(map(body({ Type: 'Something' })).data.groupType).toBe('Something');
+  });
+
   test('"" is a cleared field, an absent key is unchanged', () => {
     expect(map(body({ Name: '', Introduction: undefined, FaceUrl: '' })).data.changed).toEqual({
       name: '',

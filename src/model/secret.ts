@@ -1,0 +1,44 @@
+/** Secrets as settings: what consoles, editors and secret stores add unseen is found before another program refuses it. */
+import { z } from 'zod';
+
+const NAMES: Readonly<Record<string, string>> = {
+  ' ': 'a space',
+  '\t': 'a tab',
+  '\n': 'a line end',
+  '\r': 'a line end',
+  '\ufeff': 'a byte order mark',
+  '\u00a0': 'a no-break space',
+  '\u200b': 'a space of no width',
+};
+
+/** Returns a sentence about the first character that cannot be seen, without a word of the secret itself. */
+function complaintOf(text: string, unseen: RegExp): string | undefined {
+  const match = unseen.exec(text);
+  if (match === null) return undefined;
+  const character = String.fromCodePoint(match[0].codePointAt(0) ?? 0);
+  const code = `U+${character.codePointAt(0)?.toString(16).toUpperCase().padStart(4, '0')}`;
+  const place =
+    match.index === 0 ? 'at its beginning' : match.index + match[0].length === text.length ? 'at its end' : 'inside';
+  const name = NAMES[character] ?? 'a character that cannot be part of it';
+  return `it holds ${name} (${code}) ${place}: copy it once more, without what was added`;
+}
+
+function checked(complain: (text: string) => string | undefined) {
+  return z
+    .string()
+    .min(1, { error: 'it is empty' })
+    .superRefine((text, context) => {
+      const message = complain(text);
+      if (message !== undefined) context.addIssue({ code: 'custom', message });
+    });
+}
+
+const QUOTED = /^(["'`]).*\1$|^[“”‘’«].*[“”‘’»]$/s;
+
+/** Reads a secret of the vendor's: visible ASCII, and not in quotes, which some programs keep of an env file. */
+export const vendorSecret = checked((text) =>
+  QUOTED.test(text) ? 'quotes stand around it: leave them out' : complaintOf(text, /[^\x21-\x7e]/u),
+);
+
+/** Reads any other secret: blanks may stand inside, but neither around it nor what no person types. */
+export const password = checked((text) => complaintOf(text, /^\s|\s$|[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u));
