@@ -178,7 +178,8 @@ export interface SourceKind<Options> {
   deadLetters(options: Options, connector: string, signal: AbortSignal): Promise<DeadLetters>;
   /** Says in a sentence where the entries come from and where dead letters go. */
   describe(options: Options): { readonly topic: string; readonly groupId: string; readonly deadLetters: string };
-  examine(options: Options, signal: AbortSignal): AsyncIterable<Finding>;
+  /** Examines what a worker with connectors of these names needs. */
+  examine(options: Options, connectors: readonly string[], signal: AbortSignal): AsyncIterable<Finding>;
 }
 
 /** What a source may ask of the worker. */

@@ -33,8 +33,8 @@ export function examine(kind: string, options: unknown, host: Host, signal: Abor
 }
 
 /** Examines the source of a worker in the same way. */
-export const examineSource: typeof source.examine = (options, signal) =>
-  untilFault('topic', () => source.examine(options, signal));
+export const examineSource: typeof source.examine = (options, connectors, signal) =>
+  untilFault('source', () => source.examine(options, connectors, signal));
 
 async function* untilFault(step: string, findings: () => AsyncIterable<Finding>): AsyncGenerator<Finding> {
   try {

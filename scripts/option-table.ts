@@ -11,6 +11,8 @@ export interface Schema {
   readonly properties?: Readonly<Record<string, Schema>>;
   readonly required?: readonly string[];
   readonly anyOf?: readonly Schema[];
+  /** One of several, told apart by a property. */
+  readonly oneOf?: readonly Schema[];
   readonly items?: Schema;
   readonly additionalProperties?: Schema | boolean;
 }
@@ -32,7 +34,7 @@ export function settingTable(schema: Schema, prefix = ''): string {
 function rows(schema: Schema, prefix: string): string[] {
   return Object.entries(schema.properties ?? {}).flatMap(([key, property]) => {
     const required = schema.required?.includes(key) ?? false;
-    const inner = [property, ...(property.anyOf ?? [])].find(({ properties }) => properties !== undefined);
+    const inner = merged(variantsOf(property).filter(({ properties }) => properties !== undefined));
     const fallback = required
       ? '**required**'
       : isEmpty(property.default)
@@ -44,6 +46,21 @@ function rows(schema: Schema, prefix: string): string[] {
       ...(inner ? rows(inner, `${prefix}${key}.`) : []),
     ];
   });
+}
+
+const variantsOf = (schema: Schema): Schema[] => [schema, ...(schema.anyOf ?? []), ...(schema.oneOf ?? [])];
+
+/** Returns what several objects may hold, as one; undefined for none. */
+function merged([first, ...others]: readonly Schema[]): Schema | undefined {
+  return others.reduce<Schema | undefined>((all, { properties = {}, required = [] }) => {
+    const both = { ...all?.properties };
+    for (const [key, property] of Object.entries(properties)) {
+      const { [key]: known = property } = both;
+      const either = typeOf(known) === typeOf(property) ? known : { ...known, anyOf: [known, property] };
+      both[key] = either;
+    }
+    return { properties: both, required: [...(all?.required ?? []), ...required] };
+  }, first);
 }
 
 function isEmpty(value: unknown): boolean {
@@ -59,7 +76,8 @@ const MEASURES: Readonly<Record<string, string>> = {
 function typeOf(schema: Schema): string {
   const measure = schema.anyOf?.map(({ pattern = '' }) => MEASURES[pattern]).find((name) => name !== undefined);
   if (measure) return measure;
-  if (schema.anyOf) return [...new Set(schema.anyOf.map(typeOf))].join(' or ');
+  const either = schema.anyOf ?? schema.oneOf;
+  if (either) return [...new Set(either.map(typeOf))].join(' or ');
   if (schema.const !== undefined) return `\`${String(schema.const)}\``;
   if (schema.enum) return schema.enum.map((one) => `\`${String(one)}\``).join(', ');
   if (schema.type === 'array') return `list of ${schema.items ? typeOf(schema.items) : 'anything'}`;

@@ -1,7 +1,8 @@
 /** What deliveries rely on, looked at without writing anything. */
-import { messageOf, Unreachable } from '../../src/model/fault.ts';
+import { Unreachable } from '../../src/model/fault.ts';
 import { newGroup } from '../../src/model/group.ts';
 import type { Finding, Host } from '../contract.ts';
+import { silentMembers } from '../members.ts';
 import { PROBE_ID, probe } from './bulk.ts';
 import { ask, type Destination, openDestination } from './client.ts';
 import type { ElasticsearchOptions } from './connector.ts';
@@ -20,7 +21,9 @@ export async function* examineIndex(
   const { index, content } = options;
   try {
     yield await lookAtCluster(destination, signal);
-    yield* silentNodes(options, host, signal);
+    const originOf = (node: string): string => new URL(node).origin;
+    yield* silentMembers('nodes', options.nodes, (node) => askNode(node, options, host, signal), originOf);
+    signal.throwIfAborted();
     const state = await findIndex(destination, signal);
     if (state === undefined) {
       yield missing(destination);
@@ -75,25 +78,12 @@ async function lookAtCluster(destination: Destination, signal: AbortSignal): Pro
   return { step: 'cluster', state: status === 'red' ? 'note' : 'well', says };
 }
 
-/** Names the nodes of the list that do not answer; one that does is enough, and was found before. */
-async function* silentNodes(options: ElasticsearchOptions, host: Host, signal: AbortSignal): AsyncGenerator<Finding> {
-  if (options.nodes.length === 1) return;
-  const asked = options.nodes.map(async (node) => {
-    const destination = await openDestination({ ...options, nodes: [node] }, host, signal);
-    try {
-      await ask(destination, signal, (client, settings) => client.ping({}, settings));
-      return undefined;
-    } catch (thrown) {
-      signal.throwIfAborted();
-      return { node: new URL(node).origin, reason: messageOf(thrown) };
-    } finally {
-      await destination.client.close();
-    }
-  });
-  for (const silent of await Promise.all(asked)) {
-    if (silent === undefined) continue;
-    const says = `${silent.node} does not answer, which the others make up for (${silent.reason})`;
-    yield { step: 'nodes', state: 'note', says };
+async function askNode(node: string, options: ElasticsearchOptions, host: Host, signal: AbortSignal): Promise<void> {
+  const destination = await openDestination({ ...options, nodes: [node] }, host, signal);
+  try {
+    await ask(destination, signal, (client, settings) => client.ping({}, settings));
+  } finally {
+    await destination.client.close();
   }
 }
 

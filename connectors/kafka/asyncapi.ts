@@ -4,7 +4,7 @@ import { entryOf } from '../../src/model/entry.ts';
 import { type CanonicalEvent, canonicalEvent, type EventType } from '../../src/model/event.ts';
 import { group, merge, newGroup } from '../../src/model/group.ts';
 import { FORMATS, type Format, toGroupMessage, toMessage } from './message.ts';
-import type { KafkaOptions } from './options.ts';
+import type { KafkaOptions, SaslOptions } from './options.ts';
 
 type Examples = Readonly<Record<EventType, CanonicalEvent>>;
 
@@ -13,7 +13,7 @@ type Topic = Pick<KafkaOptions, 'topic' | 'content'> & {
   readonly formats: readonly Format[];
   readonly brokers: readonly string[];
   readonly protocol: 'kafka' | 'kafka-secure';
-  readonly mechanism?: NonNullable<KafkaOptions['sasl']>['mechanism'];
+  readonly sasl?: SaslOptions | undefined;
 };
 
 type Json = Readonly<Record<string, unknown>>;
@@ -32,6 +32,14 @@ const DEFAULT_TOPICS: Readonly<Record<string, Topic>> = {
 
 const SECURITY = { plain: 'plain', 'scram-sha-256': 'scramSha256', 'scram-sha-512': 'scramSha512' } as const;
 
+function schemeOf(sasl: SaslOptions): Json {
+  if (sasl.mechanism !== 'oauthbearer') return { type: SECURITY[sasl.mechanism] };
+  const { tokenEndpoint: tokenUrl, scope = '' } = sasl;
+  const scopes = scope.split(' ').filter(Boolean);
+  const availableScopes = Object.fromEntries(scopes.map((one) => [one, 'asked for by the bridge']));
+  return { type: 'oauth2', flows: { clientCredentials: { tokenUrl, availableScopes } } };
+}
+
 type Configured = Readonly<Record<string, { readonly kind: string; readonly enabled: boolean }>>;
 
 /**
@@ -41,7 +49,7 @@ type Configured = Readonly<Record<string, { readonly kind: string; readonly enab
 export function asyncApi(version: string, examples: Examples, connectors?: Configured): Json {
   const topics = connectors === undefined ? DEFAULT_TOPICS : topicsOf(connectors);
   const servers = serversOf(Object.values(topics));
-  const mechanisms = new Set(Object.values(topics).flatMap(({ mechanism }) => mechanism ?? []));
+  const schemes = Object.values(topics).flatMap(({ sasl }) => (sasl ? [[sasl.mechanism, schemeOf(sasl)]] : []));
   return {
     asyncapi: '3.0.0',
     info: {
@@ -64,9 +72,7 @@ export function asyncApi(version: string, examples: Examples, connectors?: Confi
     components: {
       messages: { ...eventMessages(examples), ...groupMessages(examples) },
       schemas: schemas(),
-      ...(mechanisms.size > 0 && {
-        securitySchemes: Object.fromEntries([...mechanisms].map((one) => [one, { type: SECURITY[one] }])),
-      }),
+      ...(schemes.length > 0 && { securitySchemes: Object.fromEntries(schemes) }),
     },
   };
 }
@@ -83,13 +89,13 @@ function topicsOf(connectors: Configured): Record<string, Topic> {
     const { topic, content, format, brokers, tls, sasl } = connector as unknown as KafkaOptions;
     const formats = content === 'events' ? [format] : [];
     const protocol = tls === false ? 'kafka' : 'kafka-secure';
-    return { topic, content, formats, brokers, protocol, ...(sasl && { mechanism: sasl.mechanism }) };
+    return { topic, content, formats, brokers, protocol, sasl };
   });
 }
 
 type Servers = ReadonlyMap<string, { readonly name: string; readonly server: Json }>;
 
-const placeOf = (broker: string, { protocol, mechanism }: Topic): string => `${protocol} ${mechanism} ${broker}`;
+const placeOf = (broker: string, { protocol, sasl }: Topic): string => `${protocol} ${sasl?.mechanism} ${broker}`;
 
 /** Returns each broker once for each way to reach it. */
 function serversOf(topics: readonly Topic[]): Servers {
@@ -98,8 +104,8 @@ function serversOf(topics: readonly Topic[]): Servers {
     for (const host of topic.brokers) {
       const place = placeOf(host, topic);
       if (servers.has(place)) continue;
-      const { protocol, mechanism } = topic;
-      const security = mechanism && { security: [{ $ref: `#/components/securitySchemes/${mechanism}` }] };
+      const { protocol, sasl } = topic;
+      const security = sasl && { security: [{ $ref: `#/components/securitySchemes/${sasl.mechanism}` }] };
       servers.set(place, { name: `broker-${servers.size + 1}`, server: { host, protocol, ...security } });
     }
   }

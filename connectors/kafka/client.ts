@@ -1,20 +1,12 @@
 /** kafkajs behind plain values: what uses this sees Unreachable and Refused only. */
 import { setTimeout as delay } from 'node:timers/promises';
-import {
-  type Admin,
-  Kafka,
-  logLevel,
-  type Message,
-  type PartitionerArgs,
-  Partitioners,
-  type Producer,
-  type SASLOptions,
-} from 'kafkajs';
+import { type Admin, Kafka, logLevel, type Message, type PartitionerArgs, Partitioners, type Producer } from 'kafkajs';
 import { Unreachable } from '../../src/model/fault.ts';
-import { registerCodecs } from './codecs.ts';
-import { explain, judge, protocolType } from './fault.ts';
+import { registerCodecs, typeOfCodec } from './codecs.ts';
+import { explain, hear, judge, keepSentences, protocolType, tooOld } from './fault.ts';
 import { partitionOf } from './message.ts';
 import type { ClientOptions, NewTopic } from './options.ts';
+import { saslOf } from './sasl.ts';
 import { inOrder, isProven, prove } from './seeds.ts';
 
 /** A record to write: `KafkaMessage`, or one that is handed on byte by byte, to a partition of its own choice. */
@@ -28,20 +20,31 @@ export interface OutgoingRecord {
 export type KafkaClient = ReturnType<typeof createClient>;
 
 registerCodecs();
+keepSentences();
 
 const CLOSE_MS = 2_000;
 
+/** Since 0.11, a broker knows this version of the request for metadata. */
+const METADATA_OF_0_11 = 3;
+
 /** Connects to nothing yet. kafkajs itself makes `retries` for each request. */
 function toCluster(options: ClientOptions, retries: number): Kafka {
+  const sasl = saslOf(options);
   return new Kafka({
     clientId: options.clientId,
     brokers: inOrder(options.brokers),
     connectionTimeout: options.connectionTimeoutMs,
     requestTimeout: options.requestTimeoutMs,
     ...(options.secure !== undefined && { ssl: options.secure }),
-    ...(options.sasl !== undefined && { sasl: options.sasl as SASLOptions }),
+    ...(sasl !== undefined && { sasl }),
     retry: { retries },
-    logLevel: logLevel.NOTHING,
+    // What brokers answer about coordinators is only logged; a producer asks for none.
+    logLevel: retries > 0 ? logLevel.DEBUG : logLevel.NOTHING,
+    logCreator:
+      () =>
+      ({ log }) => {
+        if (log.message === 'Tried to find group coordinator' && log.error instanceof Error) hear(options, log.error);
+      },
   });
 }
 
@@ -51,27 +54,23 @@ export function createClient(options: ClientOptions) {
   const open = new Set<Admin | Producer>();
   /** The partitions of the topic, as it was seen last; 0 when it was not. */
   const seen = { partitions: 0 };
-  const administer = <T>(work: (admin: Admin) => Promise<T>) => askCluster(options, work, open);
+  const ask = <T>(work: (admin: Admin) => Promise<T>) => askCluster(options, work, open);
   return {
-    administer,
+    ask,
     /** Resolves with whether the brokers know the topic. */
     findTopic: () =>
-      administer(async (admin) => {
+      ask(async (admin) => {
         seen.partitions = (await partitionsOf(admin, options.topic)).length;
         return seen.partitions > 0;
       }),
+    /** Has the cluster say whether it would create the topic. */
+    tryToCreateTopic: (how: NewTopic) => ask((admin) => createTopic(admin, options, how, true)),
     /** Resolves with true when this call created it, false when it was there. */
-    createTopic: ({ partitions, replicationFactor, config }: NewTopic) =>
-      administer(async (admin) => {
-        const configEntries = Object.entries(config).map(([name, value]) => ({ name, value }));
-        const created = await admin.createTopics({
-          // kafkajs's own wait gives up where the broker that it asks does not know the topic yet.
-          waitForLeaders: false,
-          timeout: options.requestTimeoutMs,
-          topics: [{ topic: options.topic, numPartitions: partitions, replicationFactor, configEntries }],
-        });
+    createTopic: (how: NewTopic) =>
+      ask(async (admin) => {
+        const created = await createTopic(admin, options, how, false);
         await leadersAnswer(admin, options);
-        seen.partitions = partitions;
+        seen.partitions = how.partitions;
         return created;
       }),
     send: createSender(options, seen, open),
@@ -108,40 +107,73 @@ async function askCluster<T>(
   work: (admin: Admin) => Promise<T>,
   open: Set<Admin | Producer>,
 ): Promise<T> {
-  const once = async (): Promise<T> => {
-    const admin = toCluster(options, 0).admin();
-    open.add(admin);
-    try {
-      await admin.connect();
-      return await work(admin);
-    } finally {
-      await settleWithin(admin.disconnect());
-      open.delete(admin);
-    }
-  };
+  const once = () => administer(options, toCluster(options, 0), work, open);
   const answer = await judged(options, once, options.brokers.length - 1);
   prove(options.brokers);
   return answer;
 }
 
+async function administer<T>(
+  options: ClientOptions,
+  cluster: Kafka,
+  work: (admin: Admin) => Promise<T>,
+  open: Set<Admin | Producer>,
+): Promise<T> {
+  const admin = cluster.admin();
+  open.add(admin);
+  let old = false;
+  admin.on(admin.events.REQUEST, ({ payload: { apiName, apiVersion } }) => {
+    if (apiName === 'Metadata' && apiVersion < METADATA_OF_0_11) old = true;
+  });
+  try {
+    await admin.connect();
+    const answer = await work(admin);
+    if (old) throw tooOld(options);
+    return answer;
+  } finally {
+    await settleWithin(admin.disconnect());
+    open.delete(admin);
+  }
+}
+
+/** How many times kafkajs asks by itself what is only read. */
+export const READ_RETRIES = 3;
+
+/** Asks the cluster for what is only read. Throws Unreachable. */
+export function read<T>(options: ClientOptions, work: (admin: Admin) => Promise<T>): Promise<T> {
+  return judged(options, async () => administer(options, await toReadingCluster(options), work, new Set()));
+}
+
 /**
- * A client that asks by itself `retries` times more, for what is only read: reading again reorders nothing, and a leader may
- * just have moved. It begins with a broker that answers, since kafkajs would ask a silent one as often. Throws Unreachable.
+ * A client that asks by itself several times, for what is only read: reading again reorders nothing, and a leader may just
+ * have moved. It begins with a broker that answers, since kafkajs would ask a silent one as often. Throws Unreachable.
  */
-export async function toReadingCluster(options: ClientOptions, retries: number): Promise<Kafka> {
+export async function toReadingCluster(options: ClientOptions): Promise<Kafka> {
   if (options.brokers.length > 1 && !isProven(options.brokers)) await askCluster(options, async () => {}, new Set());
-  return toCluster(options, retries);
+  return toCluster(options, READ_RETRIES);
+}
+
+async function createTopic(
+  admin: Admin,
+  { topic, requestTimeoutMs: timeout }: ClientOptions,
+  { partitions: numPartitions, replicationFactor, config }: NewTopic,
+  validateOnly: boolean,
+): Promise<boolean> {
+  const configEntries = Object.entries(config).map(([name, value]) => ({ name, value }));
+  const topics = [{ topic, numPartitions, replicationFactor, configEntries }];
+  // kafkajs's own wait for leaders gives up where the broker that it asks does not know the topic yet.
+  return admin.createTopics({ topics, validateOnly, timeout, waitForLeaders: false });
 }
 
 /** A leader that was just elected may refuse records for a moment: better waited for here than shown as an outage. */
 async function leadersAnswer(admin: Admin, { topic, requestTimeoutMs }: ClientOptions): Promise<void> {
-  const end = Date.now() + requestTimeoutMs;
+  const end = performance.now() + requestTimeoutMs;
   for (;;) {
     try {
       await admin.fetchTopicOffsets(topic);
       return;
     } catch (thrown) {
-      if (Date.now() > end) throw thrown;
+      if (performance.now() > end) throw thrown;
       await delay(50);
     }
   }
@@ -154,9 +186,14 @@ function createSender(options: ClientOptions, seen: { partitions: number }, open
   const createPartitioner = () => {
     const spread = Partitioners.DefaultPartitioner();
     return (args: PartitionerArgs) => {
-      const { key, partition: given } = args.message;
+      const { key, partition: given = -1 } = args.message;
       seen.partitions = args.partitionMetadata.length;
-      const partition = given ?? (key === null || key === undefined ? spread(args) : partitionOf(key, seen.partitions));
+      const isThere = given >= 0 && given < seen.partitions;
+      const partition = isThere
+        ? given
+        : key === null || key === undefined
+          ? spread(args)
+          : partitionOf(key, seen.partitions);
       placed.set(args.message, partition);
       return partition;
     };
@@ -180,16 +217,28 @@ function createSender(options: ClientOptions, seen: { partitions: number }, open
         ...(partition !== undefined && { partition }),
         headers: headers as NonNullable<Message['headers']>,
       }));
-      const { topic, requestTimeoutMs: timeout } = options;
-      const answers = await producer.send({ topic, acks: -1, timeout, messages: records });
+      const { topic, requestTimeoutMs: timeout, compression } = options;
+      const codec = compression && { compression: typeOfCodec(compression) };
+      const answers = await producer.send({ topic, acks: -1, timeout, messages: records, ...codec });
       const next = new Map(answers.map((answer) => [answer.partition, Number(answer.baseOffset ?? '-1')]));
       return records.map((record) => {
         const partition = placed.get(record) ?? -1;
-        const offset = next.get(partition) ?? -1;
+        const offset = next.get(partition);
+        // kafkajs leaves out records of a partition that it knows no leader of, and says nothing.
+        if (offset === undefined) throw leaderless(options, partition);
         next.set(partition, offset + 1);
         return `${topic}/${partition}@${offset}`;
       });
     });
+}
+
+function leaderless({ path, topic }: ClientOptions, partition: number): Unreachable {
+  return new Unreachable({
+    code: 'destination-overloaded',
+    message: `Kafka: partition ${partition} of ${topic} has no leader`,
+    path: `${path}.topic`,
+    suggestion: 'bring the brokers that have it back',
+  });
 }
 
 /** Resolves with none when there is no such topic. */

@@ -1,4 +1,5 @@
 /** The codecs of record batches that kafkajs lacks, and a bound on what a batch may unpack to. */
+import { createHash } from 'node:crypto';
 import { promisify } from 'node:util';
 import * as zlib from 'node:zlib';
 import kafkajs from 'kafkajs';
@@ -20,50 +21,127 @@ const { CompressionCodecs, CompressionTypes } = kafkajs;
 const bound = { maxOutputLength: MAX_BYTES };
 const gzip = promisify(zlib.gzip);
 const unzip = promisify(zlib.unzip) as (data: Buffer, options: object) => Promise<Buffer>;
-// Node has it from 22.15 on.
-const unzstd = 'zstdDecompress' in zlib ? promisify(zlib.zstdDecompress) : undefined;
+
+interface Codec {
+  pack(data: Buffer): Promise<Buffer>;
+  unpack(data: Buffer): Promise<Buffer>;
+}
 
 const codecs = {
-  [CompressionTypes.GZIP]: codec('gzip', (data) => unzip(data, bound)),
-  [CompressionTypes.ZSTD]: codec('zstd', (data) => {
-    if (unzstd === undefined) throw new Unreadable('this Node knows no zstd', 'run Node 22.15 or newer');
-    return unzstd(data, bound);
-  }),
-  [CompressionTypes.LZ4]: codec('lz4', async (data) => {
-    const { decompressFrame } = await optional('lz4-napi', () => import('lz4-napi'));
-    if (lz4Bound(data) > MAX_BYTES) throw tooLarge();
-    return decompressFrame(data);
-  }),
-  [CompressionTypes.Snappy]: codec('snappy', async (data) => {
-    const { uncompress } = await optional('snappy', () => import('snappy'));
-    const blocks = snappyBlocks(data);
-    if (blocks.reduce((sum, block) => sum + varint(block), 0) > MAX_BYTES) throw tooLarge();
-    return Buffer.concat(await Promise.all(blocks.map(async (block) => Buffer.from(await uncompress(block)))));
-  }),
-};
+  gzip: { pack: (data) => gzip(data), unpack: (data) => unzip(data, bound) },
+  zstd: {
+    pack: async (data) => promisify(zstd().zstdCompress)(data),
+    unpack: async (data) => promisify(zstd().zstdDecompress)(data, bound),
+  },
+  lz4: {
+    pack: async (data) => (await lz4()).compressFrame(data),
+    async unpack(data) {
+      const { decompressFrame } = await lz4();
+      if (lz4Bound(data) > MAX_BYTES) throw new TooLarge();
+      return decompressFrame(data);
+    },
+  },
+  snappy: {
+    pack: async (data) => (await snappy()).compress(data),
+    async unpack(data) {
+      const { uncompress } = await snappy();
+      const blocks = snappyBlocks(data);
+      if (blocks.reduce((sum, block) => sum + varint(block), 0) > MAX_BYTES) throw new TooLarge();
+      return Buffer.concat(await Promise.all(blocks.map(async (block) => Buffer.from(await uncompress(block)))));
+    },
+  },
+} satisfies Record<string, Codec>;
+
+export type CodecName = keyof typeof codecs;
+export const CODECS = Object.keys(codecs) as [CodecName, ...CodecName[]];
+
+/** By name, what kafkajs and the protocol call them. */
+const TYPES = {
+  gzip: CompressionTypes.GZIP,
+  zstd: CompressionTypes.ZSTD,
+  lz4: CompressionTypes.LZ4,
+  snappy: CompressionTypes.Snappy,
+} as const satisfies Record<CodecName, number>;
+
+export const typeOfCodec = (name: CodecName): number => TYPES[name];
 
 /** Lets kafkajs read what other producers and brokers compress. */
 export function registerCodecs(): void {
-  Object.assign(CompressionCodecs, codecs);
+  for (const name of CODECS) {
+    CompressionCodecs[TYPES[name]] = () => ({
+      compress: ({ buffer }: { readonly buffer: Buffer }) => codecs[name].pack(buffer),
+      decompress: (data: Buffer) => unpackOrReplace(name, data),
+    });
+  }
 }
 
-function codec(name: string, decompress: (data: Buffer) => Promise<Buffer>) {
-  return () => ({
-    compress: ({ buffer }: { readonly buffer: Buffer }) => gzip(buffer),
-    async decompress(data: Buffer): Promise<Buffer> {
-      try {
-        return await decompress(data);
-      } catch (thrown) {
-        if (thrown instanceof Unreadable) throw thrown;
-        if ((thrown as { code?: unknown }).code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge();
-        throw new Unreadable(`a batch is no ${name}`, 'look at what writes to the topic');
-      }
-    },
-  });
+/** Throws Unreadable where this process lacks the codec. */
+export async function tryCodec(name: CodecName): Promise<void> {
+  await codecs[name].pack(Buffer.from('x'));
 }
 
-const tooLarge = (): Unreadable =>
-  new Unreadable(`a batch unpacks to more than ${MAX_BYTES / 1_048_576} MiB`, 'look at what writes to the topic');
+class TooLarge extends Error {}
+
+async function unpackOrReplace(name: CodecName, data: Buffer): Promise<Buffer> {
+  try {
+    return await codecs[name].unpack(data);
+  } catch (thrown) {
+    if (thrown instanceof Unreadable) throw thrown;
+    const large = thrown instanceof TooLarge || (thrown as { code?: unknown }).code === 'ERR_BUFFER_TOO_LARGE';
+    const what = large ? `unpacks to more than ${MAX_BYTES / 1_048_576} MiB` : `is no ${name}`;
+    const sha256 = createHash('sha256').update(data).digest('hex');
+    return replacement({ reason: `a batch of ${data.length} bytes ${what}`, size: data.length, sha256 });
+  }
+}
+
+/** A batch that could not be unpacked: why, and its bytes as they lie in the topic. */
+export interface Unread {
+  readonly reason: string;
+  readonly size: number;
+  readonly sha256: string;
+}
+
+const replaced = new WeakMap<ArrayBufferLike, Unread>();
+
+/** Returns the batch in the place of which this record stands, if it is such a one. */
+export const unreadOf = (value: Buffer | null): Unread | undefined => (value ? replaced.get(value.buffer) : undefined);
+
+/** The most records that a batch may have which is replaced. */
+const MAX_REPLACED = 200_000;
+
+/**
+ * Returns records without content in the place of those that cannot be unpacked, so that their partition goes on after them:
+ * kafkajs takes as many of them as the batch has.
+ */
+function replacement(unread: Unread): Buffer {
+  const records = Buffer.alloc(MAX_REPLACED * 9);
+  let at = 0;
+  for (let number = 0; number < MAX_REPLACED; number++) {
+    const delta = zigZag(number);
+    // Length, attributes, timestamp, number, no key, an empty value, no headers.
+    const record = [...zigZag(5 + delta.length), 0, 0, ...delta, 1, 0, 0];
+    records.set(record, at);
+    at += record.length;
+  }
+  replaced.set(records.buffer, unread);
+  return records;
+}
+
+/** Encodes a number that is not negative as records do. */
+function zigZag(value: number): number[] {
+  const bytes: number[] = [];
+  let rest = 2 * value;
+  for (; rest > 0x7f; rest >>>= 7) bytes.push((rest & 0x7f) | 0x80);
+  return [...bytes, rest];
+}
+
+const lz4 = () => optional('lz4-napi', () => import('lz4-napi'));
+const snappy = () => optional('snappy', () => import('snappy'));
+
+function zstd() {
+  if (!('zstdDecompress' in zlib)) throw new Unreadable('this Node knows no zstd', 'run Node 22.15 or newer');
+  return zlib;
+}
 
 async function optional<Module>(name: string, load: () => Promise<Module>): Promise<Module> {
   try {

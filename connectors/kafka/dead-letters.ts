@@ -8,7 +8,7 @@ import { BridgeError, type Fault } from '../../src/model/fault.ts';
 import type { DeadLetterCount, DeadLetters } from '../contract.ts';
 import type { OutgoingRecord } from './client.ts';
 import { Refused } from './fault.ts';
-import { clientOptions, deadLetterTopic, type KafkaSourceOptions } from './options.ts';
+import { clientOptions, deadLetterTopic, groupOf, type KafkaSourceOptions } from './options.ts';
 import { type ReadRecord, readToEnd } from './reader.ts';
 import { openTopic } from './topic.ts';
 
@@ -21,8 +21,13 @@ export interface DeadLetterRecord {
   readonly attempts: number;
   /** Milliseconds since 1970. */
   readonly deadAt: number;
-  /** Of a value that was too large to be kept: its bytes, and their SHA-256 in hex. Then `record` has neither it nor its headers. */
+  /** Of a value that was too large to be kept, or of a batch that could not be unpacked: its bytes, and their SHA-256 in hex. */
   readonly leftOut?: { readonly size: number; readonly sha256: string };
+}
+
+/** One that stands in the dead-letter topic, under the key that it has there, whoever wrote it. */
+interface StandingLetter extends DeadLetterRecord {
+  readonly key: Buffer;
 }
 
 /** A record that is brought again to one connector only: the others pass over it. */
@@ -36,8 +41,8 @@ function nameOf({ record }: DeadLetterRecord): string {
   return `${record.partition}@${record.offset}`;
 }
 
-function keyOf({ connector, record }: DeadLetterRecord): string {
-  return `${connector}/${record.topic}/${nameOf({ record } as DeadLetterRecord)}`;
+function keyOf(letter: DeadLetterRecord): string {
+  return `${letter.connector}/${letter.record.topic}/${nameOf(letter)}`;
 }
 
 function toDeadLetter(letter: DeadLetterRecord): OutgoingRecord {
@@ -73,8 +78,8 @@ function withoutValue(letter: DeadLetterRecord): DeadLetterRecord {
 }
 
 /** Returns the record that takes a dead letter away. */
-function toTombstone(letter: DeadLetterRecord): OutgoingRecord {
-  return { key: keyOf(letter), value: null, headers: {} };
+function toTombstone({ key }: StandingLetter): OutgoingRecord {
+  return { key, value: null, headers: {} };
 }
 
 /** Returns the record as it was, for this connector only; in its own partition, so after whatever its group had since. */
@@ -86,8 +91,12 @@ function toRetry({ connector, record }: DeadLetterRecord): OutgoingRecord {
 const about = z.object({
   connector: z.string(),
   topic: z.string(),
-  partition: z.coerce.number().int().nonnegative(),
-  offset: z.string().regex(/^\d+$/),
+  partition: z.coerce
+    .number()
+    .int()
+    .nonnegative()
+    .max(2 ** 31 - 1),
+  offset: z.string().regex(/^\d{1,19}$/),
   at: z.iso.datetime(),
   attempts: z.coerce.number().int().nonnegative(),
   leftOut: z.object({ size: z.int(), sha256: z.string() }).optional(),
@@ -100,7 +109,7 @@ const about = z.object({
 });
 
 /** Reads a dead letter; undefined for a tombstone, and for what somebody else wrote into the topic. */
-function fromRecord({ key, value, headers, timestamp }: ReadRecord): DeadLetterRecord | undefined {
+function fromRecord({ key, value, headers, timestamp }: ReadRecord): StandingLetter | undefined {
   if (key === null || value === null) return undefined;
   const of = (name: string): Buffer | undefined => [headers[PREFIX + name] ?? []].flat()[0];
   const fields = ['connector', 'topic', 'partition', 'offset', 'at', 'attempts'];
@@ -126,7 +135,7 @@ function fromRecord({ key, value, headers, timestamp }: ReadRecord): DeadLetterR
     value: of('value') === undefined ? value : null,
     headers: Object.fromEntries(own),
   };
-  const letter = { connector, record, fault: read.data.fault as Fault, attempts, deadAt: Date.parse(at) };
+  const letter = { key, connector, record, fault: read.data.fault as Fault, attempts, deadAt: Date.parse(at) };
   return { ...letter, ...(leftOut !== undefined && { leftOut }) };
 }
 
@@ -137,14 +146,22 @@ function byPlace({ record: one }: DeadLetterRecord, { record: other }: DeadLette
 /** A dead letter is larger than the record it holds. */
 const MAX_BYTES = '2097152';
 
+/** Returns what is written to, and how it is created. */
+export function deadLetterSettings(source: KafkaSourceOptions) {
+  const { createTopic } = source.deadLetters;
+  return {
+    options: { ...source, topic: deadLetterTopic(source), groupId: groupOf(source) },
+    path: 'source.deadLetters',
+    createTopic: createTopic && { ...createTopic, config: { 'max.message.bytes': MAX_BYTES, ...createTopic.config } },
+    compacted: true,
+  };
+}
+
 /** The dead-letter topic of a source. Every call throws Unreachable, and then the same may be asked for again. */
 export function openDeadLetterTopic(source: KafkaSourceOptions, note: (message: string) => void) {
   const never = new AbortController().signal;
-  const path = 'source.deadLetters';
-  const options = { ...source, topic: deadLetterTopic(source) };
-  const { createTopic } = source.deadLetters;
-  const config = createTopic && { ...createTopic, config: { 'max.message.bytes': MAX_BYTES, ...createTopic.config } };
-  const topic = openTopic({ options, path, createTopic: config, compacted: true, note });
+  const settings = deadLetterSettings(source);
+  const topic = openTopic({ ...settings, note });
   const events = openTopic({ options: source, path: 'source', createTopic: false, compacted: false, note });
   const positions = new Map<number, bigint>();
   const write = (record: OutgoingRecord) => topic.use(never, (client) => client.send([record]));
@@ -164,19 +181,21 @@ export function openDeadLetterTopic(source: KafkaSourceOptions, note: (message: 
     },
     /** Reads on to the end of the topic, from where it came to before. */
     async read(take: (record: ReadRecord) => void, signal: AbortSignal): Promise<void> {
-      const client = { ...(await clientOptions(options, path, signal)), groupId: source.groupId };
+      const { options, path } = settings;
+      const client = { ...(await clientOptions(options, path, signal)), groupId: options.groupId };
       await readToEnd(client, positions, take, signal);
     },
     /** Puts the records into the events topic again, for their connector only, and takes the dead letters away. */
-    async retry(again: readonly DeadLetterRecord[]): Promise<void> {
+    async retry(again: readonly StandingLetter[]): Promise<void> {
+      const kept = again.find(({ leftOut }) => leftOut !== undefined);
+      if (kept !== undefined) throw new BridgeError(notKept(kept));
       for (const letter of again) {
-        if (letter.leftOut !== undefined) throw new BridgeError(notKept(letter));
         // In this order: if the process ends in between, the record is tried twice, which changes nothing.
         await events.use(never, (client) => client.send([toRetry(letter)]));
         await write(toTombstone(letter));
       }
     },
-    async discard(given: readonly DeadLetterRecord[]): Promise<void> {
+    async discard(given: readonly StandingLetter[]): Promise<void> {
       for (const letter of given) await write(toTombstone(letter));
     },
     async close(): Promise<void> {
@@ -189,7 +208,7 @@ function notKept(letter: DeadLetterRecord): Fault {
   const { topic, partition, offset } = letter.record;
   return {
     code: 'usage',
-    message: `${nameOf(letter)} cannot be tried again: its value of ${letter.leftOut?.size} bytes was too large to be kept`,
+    message: `${nameOf(letter)} cannot be tried again: its value of ${letter.leftOut?.size} bytes was not kept`,
     suggestion: `see ${topic}/${partition}@${offset}, and discard it`,
   };
 }
@@ -201,25 +220,23 @@ export async function readDeadLetters(
   signal: AbortSignal,
 ): Promise<DeadLetters> {
   const topic = openDeadLetterTopic(source, () => {});
-  const standing = new Map<string, DeadLetterRecord>();
-  const take = (record: ReadRecord): void => {
-    const letter = fromRecord(record);
-    if (letter !== undefined) standing.set(String(record.key), letter);
-    else if (record.value === null) standing.delete(String(record.key));
-  };
+  const standing = foldLetters((letter) => letter);
   try {
-    await topic.read(take, signal);
+    await topic.read(standing.take, signal);
   } catch (thrown) {
     await topic.close();
     throw thrown;
   }
-  const own = [...standing.values()].filter((letter) => letter.connector === connector).sort(byPlace);
-  const letters = new Map(own.map((letter) => [nameOf(letter), letter]));
-  const named = (names: readonly string[]) => names.flatMap((name) => letters.get(name) ?? []);
+  const own = standing
+    .all()
+    .filter((letter) => letter.connector === connector)
+    .sort(byPlace);
+  const named = (names: readonly string[]) => own.filter((letter) => names.includes(nameOf(letter)));
   return {
-    all: Array.from(letters, ([name, { record, fault, attempts, deadAt, leftOut }]) => {
+    all: own.map((letter) => {
+      const { record, fault, attempts, deadAt, leftOut } = letter;
       const { topic, partition, offset, key, value, headers } = record;
-      const place = { name, topic, partition, offset: String(offset) };
+      const place = { name: nameOf(letter), topic, partition, offset: String(offset) };
       return { ...place, attempts, deadAt, fault, key, value, headers, ...(leftOut !== undefined && { leftOut }) };
     }),
     retry: (names) => topic.retry(named(names)),
@@ -231,14 +248,24 @@ export async function readDeadLetters(
 /** Counts the dead letters that stand, without keeping them: nobody knows how large they are. */
 export function countDeadLetters(source: KafkaSourceOptions): DeadLetterCount {
   const topic = openDeadLetterTopic(source, () => {});
-  const standing = new Set<string>();
-  const take = ({ key, value }: ReadRecord): void => {
-    if (value === null) standing.delete(String(key));
-    else standing.add(String(key));
-  };
+  const standing = foldLetters(({ connector }) => connector);
   return {
-    of: (connector) => [...standing].filter((key) => key.startsWith(`${connector}/`)).length,
-    learn: (signal) => topic.read(take, signal),
+    of: (connector) => standing.all().filter((one) => one === connector).length,
+    learn: (signal) => topic.read(standing.take, signal),
     close: topic.close,
+  };
+}
+
+/** Keeps something of each letter that stands. */
+function foldLetters<Kept>(keep: (letter: StandingLetter) => Kept) {
+  const standing = new Map<string, Kept>();
+  return {
+    take(record: ReadRecord): void {
+      const key = String(record.key?.toString('latin1'));
+      const letter = fromRecord(record);
+      if (letter !== undefined) standing.set(key, keep(letter));
+      else if (record.value === null) standing.delete(key);
+    },
+    all: () => [...standing.values()],
   };
 }

@@ -1,11 +1,14 @@
 /** What `check --connect` tells of a topic. Nothing is created, and no record is written. */
 import type { Admin } from 'kafkajs';
-import { messageOf } from '../../src/model/fault.ts';
 import type { Finding, Host } from '../contract.ts';
+import { silentMembers } from '../members.ts';
 import { createClient, type KafkaClient, partitionsOf } from './client.ts';
-import { protocolType, Refused } from './fault.ts';
+import { tryCodec } from './codecs.ts';
+import { judge, protocolType, Refused } from './fault.ts';
 import { type ClientOptions, clientOptions, type KafkaOptions } from './options.ts';
-import { missingTopic } from './topic.ts';
+import { asCreated, missingTopic, type TopicSettings } from './topic.ts';
+
+type Wanted = Omit<TopicSettings, 'note'>;
 
 /** A record larger than this is not made to try whether it is refused. */
 const LARGEST_PROBE = 16 * 1_048_576;
@@ -15,8 +18,11 @@ const TOPIC_RESOURCE = 2;
 export async function* examine(options: KafkaOptions, host: Host, signal: AbortSignal): AsyncGenerator<Finding> {
   const path = `connectors.${host.name}`;
   const reached = await clientOptions(options, path, signal);
-  const client = createClient(reached);
+  // The probe that is too large must stay so.
+  const client = createClient({ ...reached, compression: undefined });
   try {
+    if (options.compression)
+      await tryCodec(options.compression).catch((thrown) => Promise.reject(judge(thrown, reached)));
     yield* examineTopic(client, options, path);
     yield* silentBrokers(reached);
   } finally {
@@ -26,11 +32,12 @@ export async function* examine(options: KafkaOptions, host: Host, signal: AbortS
 
 async function* examineTopic(client: KafkaClient, options: KafkaOptions, path: string): AsyncGenerator<Finding> {
   const { topic, sasl } = options;
-  const { brokers, partitions, settings } = await client.administer((admin) => look(admin, topic));
-  const as = sasl === undefined ? '' : ` as ${sasl.username}`;
+  const { brokers, partitions, settings } = await client.ask((admin) => look(admin, topic));
+  const as = sasl === undefined ? '' : ` as ${'username' in sasl ? sasl.username : sasl.clientId}`;
   yield { step: 'brokers', state: 'well', says: `reached${as}, ${brokers} in the cluster` };
   if (partitions.length === 0) {
-    yield missing(options, path);
+    const compacted = options.content === 'groups';
+    yield await missing(client, { options, path, createTopic: options.createTopic, compacted });
     return;
   }
   const replicas = Math.min(...partitions.map(({ replicas }) => replicas.length));
@@ -55,46 +62,44 @@ async function look(admin: Admin, topic: string) {
 }
 
 /** Resolves with undefined where this client may not see the topic's settings. */
-async function settingsOf(admin: Admin, topic: string) {
-  const names = ['cleanup.policy', 'max.message.bytes', 'min.insync.replicas'];
+export async function settingsOf(admin: Admin, topic: string) {
+  const names = ['cleanup.policy', 'compression.type', 'max.message.bytes', 'min.insync.replicas'];
   try {
     const { resources } = await admin.describeConfigs({
       includeSynonyms: false,
       resources: [{ type: TOPIC_RESOURCE, name: topic, configNames: names }],
     });
     const values = new Map(resources[0]?.configEntries.map(({ configName, configValue }) => [configName, configValue]));
-    const [cleanupPolicy = '', maxMessageBytes, minInSync] = names.map((name) => values.get(name));
-    return { cleanupPolicy, maxMessageBytes: Number(maxMessageBytes), minInSync: Number(minInSync) };
+    const [cleanupPolicy = '', codec = '', maxMessageBytes, minInSync] = names.map((name) => values.get(name));
+    return { cleanupPolicy, codec, maxMessageBytes: Number(maxMessageBytes), minInSync: Number(minInSync) };
   } catch (thrown) {
     if (protocolType(thrown) === 'TOPIC_AUTHORIZATION_FAILED') return undefined;
     throw thrown;
   }
 }
 
-/** Names the brokers of the list that do not answer; one that does is enough, and was found before. */
-async function* silentBrokers(options: ClientOptions): AsyncGenerator<Finding> {
-  if (options.brokers.length === 1) return;
-  const asked = options.brokers.map(async (broker) => {
-    const client = createClient({ ...options, brokers: [broker] });
-    try {
-      await client.findTopic();
-      return undefined;
-    } catch (thrown) {
-      return `${broker} does not answer, which the others make up for (${messageOf(thrown)})`;
-    } finally {
-      await client.close();
-    }
-  });
-  for (const says of await Promise.all(asked)) {
-    if (says !== undefined) yield { step: 'brokers', state: 'note', says };
+async function askBroker(broker: string, options: ClientOptions): Promise<void> {
+  const client = createClient({ ...options, brokers: [broker] });
+  try {
+    await client.findTopic();
+  } finally {
+    await client.close();
   }
 }
 
-function missing({ topic, content, createTopic }: KafkaOptions, path: string): Finding {
-  const says = `${topic} does not exist`;
+export const silentBrokers = (options: ClientOptions): AsyncGenerator<Finding> =>
+  silentMembers('brokers', options.brokers, (broker) => askBroker(broker, options));
+
+/** Tells of a topic that is missing, and whether the cluster would create it. Throws Unreachable. */
+export async function missing(
+  client: KafkaClient,
+  { options, path, createTopic, compacted }: Wanted,
+): Promise<Finding> {
+  const says = `${options.topic} does not exist`;
   if (createTopic === false) {
-    return { step: 'topic', state: 'wrong', says, fault: missingTopic(topic, path, content === 'groups') };
+    return { step: 'topic', state: 'wrong', says, fault: missingTopic(options.topic, path, compacted) };
   }
+  await client.tryToCreateTopic(asCreated(createTopic, compacted));
   const { partitions, replicationFactor } = createTopic;
   const creation = `start creates it with ${counted(partitions, 'partition')}, replication factor ${replicationFactor}`;
   return { step: 'topic', state: 'note', says: `${says}: ${creation}` };
@@ -142,7 +147,7 @@ function* judgeSettings(options: KafkaOptions, path: string, settings: Settings)
 }
 
 /** A broker looks at permissions first and at the size next: a record that is too large tells without being written. */
-async function tryToWrite(client: KafkaClient, topic: string, maxMessageBytes: number): Promise<Finding> {
+export async function tryToWrite(client: KafkaClient, topic: string, maxMessageBytes: number): Promise<Finding> {
   const step = 'write permission';
   if (!(maxMessageBytes < LARGEST_PROBE)) {
     return { step, state: 'note', says: `not looked at: the topic takes records of ${maxMessageBytes} bytes` };
@@ -156,6 +161,6 @@ async function tryToWrite(client: KafkaClient, topic: string, maxMessageBytes: n
   return { step, state: 'note', says: `yes, and ${topic} took a record that was larger than it should take` };
 }
 
-function counted(number: number, noun: string): string {
+export function counted(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? '' : 's'}`;
 }

@@ -1,4 +1,5 @@
-/** What kafkajs throws, as faults that name the setting. Knows the names of its errors and nothing else of it. */
+/** What kafkajs throws, as faults that name the setting. */
+import { createRequire } from 'node:module';
 import { type Fault, type FaultCode, messageOf, Unreachable } from '../../src/model/fault.ts';
 import { type Endpoint, isTlsError, speaksTls, tlsFault } from '../tls.ts';
 import { Unreadable } from './codecs.ts';
@@ -33,11 +34,18 @@ export function protocolType(thrown: unknown): string | undefined {
   return typeof type === 'string' ? type : undefined;
 }
 
+/** The errors by which kafkajs says that a broker does not answer. */
+const SILENT = /^KafkaJS(Connection|RequestTimeout|Timeout|LockTimeout|BrokerNotFound)/;
+
 type Remedy = readonly [code: FaultCode, setting: string, suggestion: string];
 
-/** Returns what to do about an error that the protocol names; one with an `event-` code refuses records, not the producer. */
-function remedyOf(error: Error & { type?: string }, topic: string): Remedy | undefined {
+/** Returns what to do about an error; one with an `event-` code refuses records, not the producer. */
+function remedyOf(error: Error & { type?: string; retriable?: boolean }, place: ClientOptions): Remedy {
+  const { topic, path, groupId, sasl } = place;
   if (error instanceof Unreadable) return ['destination-misconfigured', 'topic', error.suggestion];
+  if (error.name === 'KafkaJSServerDoesNotSupportApiKey') return TOO_OLD;
+  if (error.type === undefined && (SILENT.test(error.name) || 'code' in error)) return notReached(error, place);
+  const group = path === 'source' ? 'groupId' : 'topic';
   switch (error.type) {
     case 'MESSAGE_TOO_LARGE':
     case 'RECORD_LIST_TOO_LARGE':
@@ -48,13 +56,36 @@ function remedyOf(error: Error & { type?: string }, topic: string): Remedy | und
       return ['destination-missing', 'topic', `the topic ${topic} is gone: create it, or set createTopic`];
     case 'TOPIC_AUTHORIZATION_FAILED':
     case 'CLUSTER_AUTHORIZATION_FAILED':
-      return ['destination-credentials', 'topic', `allow this client to describe, create and write ${topic}`];
+      return [
+        'destination-credentials',
+        'topic',
+        `allow this client to describe${path === 'source' ? ' and read' : ', create and write'} ${topic}`,
+      ];
+    case 'GROUP_AUTHORIZATION_FAILED':
+      return [
+        'destination-credentials',
+        group,
+        `allow this client to read with groups whose names begin with ${groupId}`,
+      ];
+    case 'INCONSISTENT_GROUP_PROTOCOL':
+      return [
+        'destination-misconfigured',
+        group,
+        `another program uses this group: choose another name than ${groupId}`,
+      ];
     case 'INVALID_TOPIC_EXCEPTION':
     case 'INVALID_PARTITIONS':
     case 'INVALID_REPLICATION_FACTOR':
+    case 'INVALID_REPLICA_ASSIGNMENT':
     case 'INVALID_CONFIG':
+    case 'INVALID_REQUEST':
     case 'POLICY_VIOLATION':
       return ['destination-misconfigured', 'createTopic', 'the cluster refuses these settings for the topic'];
+    case 'ILLEGAL_SASL_STATE': {
+      const how = sasl === undefined ? 'set sasl' : 'leave sasl out';
+      const asks = sasl === undefined ? 'asks for a user' : 'asks for no user';
+      return ['destination-misconfigured', 'sasl', `this port ${asks}: ${how}, or use its other port`];
+    }
     case 'INVALID_TIMESTAMP': {
       // Records bear the time of sending, so this is never a fault of the event.
       const limits = `message.timestamp.before.max.ms and …after.max.ms of ${topic}`;
@@ -64,13 +95,58 @@ function remedyOf(error: Error & { type?: string }, topic: string): Remedy | und
     case 'NOT_ENOUGH_REPLICAS_AFTER_APPEND':
       return ['destination-overloaded', 'topic', 'fewer replicas are in sync than min.insync.replicas asks for'];
   }
-  return undefined;
+  // The broker has answered, and is told as such.
+  return error.retriable === false
+    ? ['destination-misconfigured', 'brokers', 'see what the log of the broker says of it']
+    : [
+        'destination-unreachable',
+        'brokers',
+        'the cluster is busy with itself, as in an election: see its log if this lasts',
+      ];
+}
+
+const TOO_OLD: Remedy = ['destination-misconfigured', 'brokers', 'run Kafka 0.11 or newer, which keeps headers'];
+
+/** A broker before 0.11 drops the headers of records without a word. */
+export function tooOld({ path }: ClientOptions): Unreachable {
+  const [code, setting, suggestion] = TOO_OLD;
+  const message = 'Kafka: the brokers speak a version before 0.11';
+  return new Unreachable({ code, message, path: `${path}.${setting}`, suggestion });
+}
+
+/** What a client heard from the brokers while kafkajs looked for a coordinator, which kafkajs drops. */
+const heard = new WeakMap<ClientOptions, Error>();
+
+export const hear = (place: ClientOptions, error: Error): void => void heard.set(place, error);
+
+interface CreateTopicsAnswer {
+  readonly topicErrors: readonly { readonly topic: string; readonly errorMessage: string | null }[];
+}
+
+/** Has kafkajs keep the broker's own sentence about a topic that is not created: it reads and drops it. */
+export function keepSentences(): void {
+  const load = createRequire(import.meta.url);
+  for (const version of [1, 2, 3]) {
+    const response: { parse(answer: CreateTopicsAnswer): Promise<unknown> } = load(
+      `kafkajs/src/protocol/requests/createTopics/v${version}/response`,
+    );
+    const { parse } = response;
+    response.parse = (answer) =>
+      parse(answer).catch((thrown: Error & { errors?: (Error & { topic: string })[] }) => {
+        for (const error of thrown.errors ?? []) {
+          const said = answer.topicErrors.find(({ topic }) => topic === error.topic)?.errorMessage;
+          if (said) error.message = said;
+        }
+        throw thrown;
+      });
+  }
 }
 
 export function judge(thrown: unknown, place: ClientOptions): Unreachable | Refused {
-  if (thrown instanceof Unreachable || thrown instanceof Refused) return thrown;
-  const { path, topic } = place;
-  const error = innermost(thrown);
+  const { path } = place;
+  const found = innermost(thrown);
+  const error = found.name === 'KafkaJSGroupCoordinatorNotFound' ? innermost(heard.get(place) ?? found) : found;
+  if (error instanceof Unreachable || error instanceof Refused) return error;
   const type = protocolType(error);
   if (place.secure !== undefined && isTlsError(error)) {
     return new Unreachable(tlsFault(error, path, brokerOf(error, place)));
@@ -78,7 +154,7 @@ export function judge(thrown: unknown, place: ClientOptions): Unreachable | Refu
   if (error.name === 'KafkaJSSASLAuthenticationError' || type === 'SASL_AUTHENTICATION_FAILED') {
     return noEntry(place, error);
   }
-  const [code, setting, suggestion] = remedyOf(error, topic) ?? notReached(error, place);
+  const [code, setting, suggestion] = remedyOf(error, place);
   const reason = type === undefined ? messageOf(error) : `${type}: ${error.message}`;
   const refused = code.startsWith('event-');
   const message = refused ? `Kafka refused the record: ${reason}` : `Kafka: ${reason}`;
@@ -99,14 +175,16 @@ function notReached(error: Error, { brokers }: ClientOptions): Remedy {
 function noEntry({ path, sasl }: ClientOptions, error: Error & { type?: string }): Unreachable {
   // The broker says nothing of what is wrong, on purpose; of a mechanism it does not have, kafkajs does.
   const unsupported = error.type === undefined && error.message.includes('not supported');
+  const wrong =
+    sasl !== undefined && 'username' in sasl
+      ? `correct sasl.username and sasl.password, or is the user kept under another mechanism than ${sasl.mechanism}?`
+      : 'see that the brokers trust what issues its token, and what its log says';
   return new Unreachable(
     {
       code: 'destination-credentials',
       message: `Kafka does not let this client in: ${error.message}`,
       path: `${path}.sasl${unsupported ? '.mechanism' : ''}`,
-      suggestion: unsupported
-        ? 'choose a mechanism that the listener has enabled'
-        : `correct sasl.username and sasl.password, or is the user kept under another mechanism than ${sasl?.mechanism}?`,
+      suggestion: unsupported ? 'choose a mechanism that the listener has enabled' : wrong,
     },
     error,
   );
@@ -130,7 +208,8 @@ export async function explain(unreachable: Unreachable, thrown: unknown, place: 
   const refusedAtOnce = /^(ECONNREFUSED|ENOTFOUND|EHOSTUNREACH|ENETUNREACH|EAI_AGAIN)$/.test(
     String((error as { code?: unknown }).code),
   );
-  if (unreachable.fault.code !== 'destination-unreachable' || refusedAtOnce) return unreachable;
+  if (!SILENT.test(error.name) || refusedAtOnce || unreachable.fault.code !== 'destination-unreachable')
+    return unreachable;
   const endpoint = brokerOf(error, place);
   const said = (setting: string, suggestion: string): Unreachable =>
     new Unreachable({ ...unreachable.fault, path: `${place.path}.${setting}`, suggestion }, error);

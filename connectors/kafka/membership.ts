@@ -1,8 +1,8 @@
 import type { Consumer } from 'kafkajs';
-import { settleWithin, toReadingCluster } from './client.ts';
+import { READ_RETRIES, settleWithin, toReadingCluster } from './client.ts';
 import { innermost, judge } from './fault.ts';
-import { type ClientOptions, clientOptions, type KafkaSourceOptions } from './options.ts';
-import { FETCH_MS, READ_RETRIES, type ReadRecord, toRecord } from './reader.ts';
+import { type ClientOptions, type KafkaSourceOptions, sourceClient } from './options.ts';
+import { FETCH_MS, type ReadRecord, toRecord } from './reader.ts';
 
 /** How long work may go on after a rebalance began: the coordinator waits for its members for a minute. */
 const GRACE_MS = 15_000;
@@ -120,7 +120,7 @@ export function createMembership(options: KafkaSourceOptions, groupId: string, p
   };
 
   const enter = async (signal: AbortSignal): Promise<void> => {
-    const client = await clientOptions(options, 'source', signal);
+    const client = await sourceClient(options, signal);
     await ports.entering(client);
     const consumer = await openConsumer(client, groupId, options.sessionTimeoutMs);
     const entered = { consumer, client };
@@ -171,12 +171,14 @@ export function createMembership(options: KafkaSourceOptions, groupId: string, p
         return false;
       }
     },
+    /** Has the group left and joined anew. */
+    lose: troubled,
     leave,
   };
 }
 
 async function openConsumer(client: ClientOptions, groupId: string, sessionTimeoutMs: number): Promise<Consumer> {
-  return (await toReadingCluster(client, READ_RETRIES)).consumer({
+  return (await toReadingCluster(client)).consumer({
     groupId,
     sessionTimeout: sessionTimeoutMs,
     heartbeatInterval: heartbeatEvery(sessionTimeoutMs),

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { password } from '../../src/model/secret.ts';
 import { type Endpoint, secureOptions, tlsOptions } from '../tls.ts';
+import { CODECS } from './codecs.ts';
 import { FORMATS } from './message.ts';
 
 const broker = z.string().regex(/^(\[[0-9a-fA-F:]+\]|[^\s:,/]+):\d{1,5}$/, {
@@ -35,6 +36,30 @@ const creation = (partitions: z.ZodDefault<z.ZodInt>, config: string) =>
     .prefault({})
     .describe('How to create the topic when it is missing; false = it must exist.');
 
+const byPassword = z.strictObject({
+  mechanism: z.enum(['plain', 'scram-sha-256', 'scram-sha-512']).describe('As the listener has it enabled.'),
+  username: text.describe('With `plain` and `scram-…`: as the brokers know it.'),
+  password: password.describe('With these, too; best from the environment or a secret file.'),
+});
+
+const byToken = z.strictObject({
+  mechanism: z.literal('oauthbearer').describe('As the listener has it enabled.'),
+  tokenEndpoint: z
+    .string()
+    .refine((value) => URL.canParse(value) && /^https?:$/.test(new URL(value).protocol), {
+      error: 'an https:// URL is expected, such as https://login.example.com/oauth2/token',
+    })
+    .describe('With `oauthbearer`: where tokens are asked for, by the client credentials grant of OAuth 2.'),
+  clientId: text.describe('As the token endpoint knows this client.'),
+  clientSecret: password.describe('Best from the environment or a secret file.'),
+  scope: text.optional().describe('What the token is to allow, separated by blanks.'),
+  parameters: z.record(z.string(), z.string()).default({}).describe('More of the token request, such as `audience`.'),
+  extensions: z
+    .record(z.string().regex(/^(?!auth$)[a-zA-Z]+$/), z.string().regex(/^[\x20-\x7e\t\r\n]*$/))
+    .default({})
+    .describe('SASL extensions that the brokers ask for, such as `logicalCluster`.'),
+});
+
 /** The options by which a cluster is reached. */
 const cluster = {
   brokers: z
@@ -51,11 +76,7 @@ const cluster = {
     .default(false)
     .describe('TLS to the brokers; `true`: verified against the system’s authorities.'),
   sasl: z
-    .strictObject({
-      mechanism: z.enum(['plain', 'scram-sha-256', 'scram-sha-512']).describe('As the listener has it enabled.'),
-      username: text.describe('As the brokers know it.'),
-      password: password.describe('Best from the environment or a secret file.'),
-    })
+    .discriminatedUnion('mechanism', [byPassword, byToken])
     .optional()
     .describe('The user, where the brokers ask for one.'),
   clientId: text.default('group-sync-bridge').describe('Shown in the brokers’ logs and quotas.'),
@@ -85,11 +106,17 @@ export const kafkaOptions = z.strictObject({
     'Topic settings, such as retention.ms. `groups` has cleanup.policy=compact unless this says otherwise.',
   ),
   ...connection,
+  compression: z
+    .enum(CODECS)
+    .optional()
+    .describe('How batches are compressed; lz4 and snappy need a package of that name (lz4-napi, snappy).'),
   maxBatchBytes: z
     .int()
     .min(1_000)
     .default(900_000)
-    .describe('The most one request carries; keep it below the topic’s max.message.bytes (1,048,588 by default).'),
+    .describe(
+      'The most one request carries, before it is compressed; keep it below the topic’s max.message.bytes (1,048,588 by default).',
+    ),
 });
 
 export type KafkaOptions = z.output<typeof kafkaOptions>;
@@ -102,9 +129,9 @@ export const kafkaSourceOptions = z
     topic: topicName.describe('The topic with `content: events` to read, in either format.'),
     groupId: text
       .max(150)
-      .default('group-sync-bridge')
+      .optional()
       .describe(
-        'Workers with the same one share the partitions. Each connector reads as a group of its own: <groupId>.<name>.',
+        'Workers with the same one share the partitions; group-sync-bridge.<topic> when left out. Each connector reads as a group of its own: <groupId>.<name>.',
       ),
     sessionTimeoutMs: z
       .int()
@@ -132,8 +159,22 @@ export function deadLetterTopic({ topic, deadLetters }: KafkaSourceOptions): str
   return deadLetters.topic ?? `${topic}.dead-letters`;
 }
 
+/** What the name of the default group begins with; formerly all of it. */
+export const FORMER_GROUP = 'group-sync-bridge';
+
+/** Returns what the names of the source's groups begin with. */
+export function groupOf({ groupId, topic }: KafkaSourceOptions): string {
+  return groupId ?? `${FORMER_GROUP}.${topic}`;
+}
+
 /** The options by which a topic is reached, of a connector or of `source`. */
-export type ClusterOptions = Pick<KafkaOptions, keyof typeof cluster | 'topic'>;
+export type ClusterOptions = Pick<KafkaOptions, keyof typeof cluster | 'topic'> & {
+  /** What the names of groups begin with that are read as. */
+  readonly groupId?: string | undefined;
+  readonly compression?: KafkaOptions['compression'];
+};
+export type OauthOptions = z.output<typeof byToken>;
+export type SaslOptions = NonNullable<ClusterOptions['sasl']>;
 
 /** What a client is made from; `path` is how the YAML names the connector: `connectors.group-events`. */
 export type ClientOptions = Awaited<ReturnType<typeof clientOptions>>;
@@ -144,6 +185,11 @@ export async function clientOptions(options: ClusterOptions, path: string, signa
   const secure =
     tls === false ? undefined : await secureOptions(tls === true ? {} : tls, path, brokers.map(endpointOf), signal);
   return { ...options, path, secure };
+}
+
+/** As `clientOptions`, of a worker's source. */
+export async function sourceClient(options: KafkaSourceOptions, signal: AbortSignal): Promise<ClientOptions> {
+  return { ...(await clientOptions(options, 'source', signal)), groupId: groupOf(options) };
 }
 
 export function endpointOf(broker: string): Endpoint {

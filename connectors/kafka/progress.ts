@@ -1,30 +1,42 @@
+import { Unreachable } from '../../src/model/fault.ts';
 import type { SourceHost } from '../contract.ts';
+import { refuseStrangers, takeOver } from './group.ts';
 import type { Batch } from './membership.ts';
 import type { Offsets } from './offsets.ts';
-import { type ClientOptions, clientOptions, type KafkaSourceOptions } from './options.ts';
+import { type ClientOptions, FORMER_GROUP, groupOf, type KafkaSourceOptions, sourceClient } from './options.ts';
 import { committedBy, type Extent, extentsOf } from './reader.ts';
 
 /** How far the group is in what the topic holds, and whether something was removed before it was read. */
-export function createProgress(options: KafkaSourceOptions, groupId: string, offsets: Offsets, gap: SourceHost['gap']) {
+export function createProgress(
+  options: KafkaSourceOptions,
+  connector: string,
+  offsets: Offsets,
+  gap: SourceHost['gap'],
+) {
+  const groupId = `${groupOf(options)}.${connector}`;
   const ends = new Map<number, bigint>();
   const gaps = createGapWatch(gap);
   /** Of all records of the topic, those that the group has not committed, as they were counted last. */
   let uncommitted = 0;
   let lastCommitted: ReadonlyMap<number, bigint> = new Map();
-  const ask = async (signal: AbortSignal) => {
-    const client = await clientOptions(options, 'source', signal);
-    return Promise.all([extentsOf(client), committedBy(client, groupId)]);
-  };
+  const ask = (client: ClientOptions) => Promise.all([extentsOf(client), committedBy(client, groupId)]);
   return {
     async entering(client: ClientOptions): Promise<void> {
+      await refuseStrangers(client, groupId);
+      if (options.groupId === undefined) await takeOver(client, `${FORMER_GROUP}.${connector}`, groupId);
       lastCommitted = await committedBy(client, groupId);
     },
-    /** Learns where these partitions begin; where that fails, the next batch tells. */
+    /**
+     * Learns where these partitions begin; where Kafka cannot be asked, a gap shows at the next start. Throws Unreachable
+     * where the group is not this topic's alone.
+     */
     async assigned(partitions: readonly number[], signal: AbortSignal): Promise<void> {
       gaps.restart();
       const before = lastCommitted;
       try {
-        const [extents, committed] = await ask(signal);
+        const client = await sourceClient(options, signal);
+        await refuseStrangers(client, groupId);
+        const [extents, committed] = await ask(client);
         for (const { partition, low, high } of extents) {
           ends.set(partition, high);
           if (!partitions.includes(partition)) continue;
@@ -34,17 +46,17 @@ export function createProgress(options: KafkaSourceOptions, groupId: string, off
           // A group that has committed nothing begins with what is there.
           if (from !== undefined) gaps.compare(partition, from, low);
         }
-      } catch {
-        // Only the numbers shown depend on it.
+      } catch (thrown) {
+        if (thrown instanceof Unreachable && thrown.fault.code === 'destination-misconfigured') throw thrown;
       }
     },
     passed(batch: Batch, signal: AbortSignal): void {
       ends.set(batch.partition, batch.end);
-      void gaps.passed(batch, async () => extentsOf(await clientOptions(options, 'source', signal)));
+      void gaps.passed(batch, async () => extentsOf(await sourceClient(options, signal)));
     },
     /** Asks what the topic holds now. Throws Unreachable. */
     async learn(): Promise<void> {
-      const [extents, committed] = await ask(new AbortController().signal);
+      const [extents, committed] = await ask(await sourceClient(options, new AbortController().signal));
       let sum = 0n;
       for (const { partition, low, high } of extents) {
         ends.set(partition, high);

@@ -1,8 +1,9 @@
 /** Reading topics: what they hold, how far a group is, and once from their beginning to their end. */
 import { randomUUID } from 'node:crypto';
-import type { Admin, KafkaMessage as Received } from 'kafkajs';
+import type { KafkaMessage as Received } from 'kafkajs';
 import { Unreachable } from '../../src/model/fault.ts';
-import { settleWithin, toReadingCluster } from './client.ts';
+import { READ_RETRIES, read, settleWithin, toReadingCluster } from './client.ts';
+import { type Unread, unreadOf } from './codecs.ts';
 import { judge, protocolType } from './fault.ts';
 import type { ClientOptions } from './options.ts';
 
@@ -16,10 +17,10 @@ export interface ReadRecord {
   readonly key: Buffer | null;
   readonly value: Buffer | null;
   readonly headers: Readonly<Record<string, Buffer | readonly Buffer[]>>;
+  /** The batch that it lay in and that could not be unpacked; then neither key, value nor headers are known. */
+  readonly unread?: Unread;
 }
 
-/** How many times kafkajs asks by itself: reading again reorders nothing, and a leader may just have moved. */
-export const READ_RETRIES = 3;
 /** How long a fetch waits for records, which is also how long leaving may take. */
 export const FETCH_MS = 500;
 
@@ -32,7 +33,7 @@ export interface Extent {
 
 /** None when there is no such topic. Throws Unreachable. */
 export async function extentsOf(options: ClientOptions): Promise<Extent[]> {
-  return ask(options, async (admin) => {
+  return read(options, async (admin) => {
     try {
       const found = await admin.fetchTopicOffsets(options.topic);
       return found.map(({ partition, low, high }) => ({ partition, low: BigInt(low), high: BigInt(high) }));
@@ -45,23 +46,11 @@ export async function extentsOf(options: ClientOptions): Promise<Extent[]> {
 
 /** How far the group is, by partition; the ones of which it has committed nothing are missing. Throws Unreachable. */
 export async function committedBy(options: ClientOptions, groupId: string): Promise<Map<number, bigint>> {
-  return ask(options, async (admin) => {
+  return read(options, async (admin) => {
     const [found] = await admin.fetchOffsets({ groupId, topics: [options.topic] });
     const known = (found?.partitions ?? []).filter(({ offset }) => BigInt(offset) >= 0n);
     return new Map(known.map(({ partition, offset }) => [partition, BigInt(offset)]));
   });
-}
-
-async function ask<T>(options: ClientOptions, work: (admin: Admin) => Promise<T>): Promise<T> {
-  const admin = (await toReadingCluster(options, READ_RETRIES)).admin();
-  try {
-    await admin.connect();
-    return await work(admin);
-  } catch (thrown) {
-    throw judge(thrown, options);
-  } finally {
-    await settleWithin(admin.disconnect());
-  }
 }
 
 /** How long nothing may come while a topic is read to its end. */
@@ -90,7 +79,7 @@ export async function readToEnd(
   );
   if (left.size === 0) return;
 
-  const consumer = (await toReadingCluster(options, READ_RETRIES)).consumer({
+  const consumer = (await toReadingCluster(options)).consumer({
     groupId: `${options.groupId}.reading.${randomUUID()}`,
     maxWaitTimeInMs: FETCH_MS,
     allowAutoTopicCreation: false,
@@ -150,13 +139,15 @@ export function toRecord(topic: string, partition: number, message: Received): R
     if (value === undefined) continue;
     headers[name] = Array.isArray(value) ? value.map((one) => Buffer.from(one)) : Buffer.from(value);
   }
+  const unread = unreadOf(message.value);
   return {
     topic,
     partition,
     offset: BigInt(message.offset),
     timestamp: Number(message.timestamp),
-    key: message.key,
-    value: message.value,
+    key: unread ? null : message.key,
+    value: unread ? null : message.value,
     headers,
+    ...(unread !== undefined && { unread }),
   };
 }

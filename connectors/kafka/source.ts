@@ -1,16 +1,10 @@
 import { parseEvent } from '../../src/client/event.ts';
+import { unreadable } from '../../src/client/message.ts';
 import { type Entry, entryOf } from '../../src/model/entry.ts';
 import type { CanonicalEvent } from '../../src/model/event.ts';
-import { type Fault, Unreachable } from '../../src/model/fault.ts';
-import {
-  type Dead,
-  type Finding,
-  type Report,
-  Revoked,
-  type SourceHost,
-  type SourceKind,
-  type WorkerSource,
-} from '../contract.ts';
+import type { Fault } from '../../src/model/fault.ts';
+import { type Dead, type Report, Revoked, type SourceHost, type SourceKind, type WorkerSource } from '../contract.ts';
+import type { Unread } from './codecs.ts';
 import {
   countDeadLetters,
   type DeadLetterRecord,
@@ -18,11 +12,12 @@ import {
   RETRY_HEADER,
   readDeadLetters,
 } from './dead-letters.ts';
+import { examineSource } from './examine-source.ts';
 import { createMembership } from './membership.ts';
 import { createOffsets, type Offsets, type OpenRecord } from './offsets.ts';
-import { clientOptions, deadLetterTopic, type KafkaSourceOptions, kafkaSourceOptions } from './options.ts';
+import { deadLetterTopic, groupOf, type KafkaSourceOptions, kafkaSourceOptions } from './options.ts';
 import { createProgress } from './progress.ts';
-import { extentsOf, type ReadRecord } from './reader.ts';
+import type { ReadRecord } from './reader.ts';
 
 export const kafkaSource: SourceKind<KafkaSourceOptions> = {
   kind: 'kafka',
@@ -32,25 +27,11 @@ export const kafkaSource: SourceKind<KafkaSourceOptions> = {
   deadLetters: readDeadLetters,
   describe: (options) => ({
     topic: options.topic,
-    groupId: options.groupId,
+    groupId: groupOf(options),
     deadLetters: deadLetterTopic(options),
   }),
   examine: examineSource,
 };
-
-/** Whether the events can be read; that the group lets this client in, only joining it tells. */
-async function* examineSource(options: KafkaSourceOptions, signal: AbortSignal): AsyncGenerator<Finding> {
-  const extents = await extentsOf(await clientOptions(options, 'source', signal));
-  if (extents.length === 0) {
-    throw new Unreachable({
-      code: 'destination-missing',
-      path: 'source.topic',
-      message: `the topic ${options.topic} does not exist`,
-      suggestion: 'a receiving bridge with a kafka connector creates it',
-    });
-  }
-  yield { step: 'topic', state: 'well', says: `${options.topic}: ${extents.length} partitions` };
-}
 
 /*
  * A topic of events, shared with the other members of a consumer group. Each connector is a group of its own, so that one
@@ -81,10 +62,10 @@ interface Unreadable extends OpenRecord {
 
 function openSource(options: KafkaSourceOptions, host: SourceHost): WorkerSource {
   const { connector } = host;
-  const groupId = `${options.groupId}.${connector}`;
+  const groupId = `${groupOf(options)}.${connector}`;
   const offsets = createOffsets();
   const burial = openBurial(options, host, offsets);
-  const progress = createProgress(options, groupId, offsets, host.gap);
+  const progress = createProgress(options, connector, offsets, host.gap);
   let current: Current | undefined;
   let lastSeq = 0;
   let learned = Promise.resolve();
@@ -94,7 +75,7 @@ function openSource(options: KafkaSourceOptions, host: SourceHost): WorkerSource
     interrupt: host.interrupt,
     assigned(partitions) {
       host.assigned(partitions);
-      learned = progress.assigned(partitions, membership.lease());
+      learned = progress.assigned(partitions, membership.lease()).catch(membership.lose);
     },
     async take(batch) {
       // What the group had committed before this batch tells whether something before it was removed.
@@ -184,7 +165,12 @@ function openBurial(options: KafkaSourceOptions, { connector, clock, note, dead:
   return {
     /** Whatever is no event becomes a dead letter before anything of its batch is delivered. */
     async unreadable(batch: Current): Promise<void> {
-      await publish(batch.unreadable.map(({ record, fault }) => ({ record, fault, attempts: 0 })));
+      await publish(
+        batch.unreadable.map(({ record, fault }) => ({
+          ...{ record, fault, attempts: 0 },
+          ...(record.unread && { leftOut: record.unread }),
+        })),
+      );
       for (const { record, fault } of batch.unreadable) tell(record.key?.toString() ?? '', fault);
       offsets.settle(batch.unreadable.map(({ seq }) => seq));
       batch.unreadable = [];
@@ -202,6 +188,8 @@ function openBurial(options: KafkaSourceOptions, { connector, clock, note, dead:
   };
 }
 
+const notUnpacked = ({ reason: message }: Unread) => unreadable({ code: 'message-invalid', message });
+
 /** Tells events from what is none; passes over what is for another connector, and what two receivers recorded. */
 function sort(records: readonly ReadRecord[], connector: string, nextSeq: () => number) {
   const open: OpenRecord[] = [];
@@ -211,7 +199,7 @@ function sort(records: readonly ReadRecord[], connector: string, nextSeq: () => 
   for (const record of records) {
     const retriedFor = record.headers[RETRY_HEADER];
     if (retriedFor !== undefined && String(retriedFor) !== connector) continue;
-    const read = parseEvent(record);
+    const read = record.unread ? notUnpacked(record.unread) : parseEvent(record);
     if (read.ok && seen.has(read.event.id)) continue;
     const seq = nextSeq();
     open.push({ seq, record });

@@ -26,8 +26,7 @@ export function openTopic({ options, path, createTopic, compacted, note }: Topic
     if (await fresh.findTopic()) return fresh;
     if (createTopic === false) throw new Unreachable(missingTopic(options.topic, path, compacted));
     const { partitions, replicationFactor } = createTopic;
-    const config = { ...(compacted && { 'cleanup.policy': 'compact' }), ...createTopic.config };
-    if (await fresh.createTopic({ partitions, replicationFactor, config })) {
+    if (await fresh.createTopic(asCreated(createTopic, compacted))) {
       note(`created the topic ${options.topic}: ${partitions} partitions, replication factor ${replicationFactor}`);
     }
     return fresh;
@@ -57,6 +56,11 @@ export function openTopic({ options, path, createTopic, compacted, note }: Topic
     /** Closes the client; the next use has a new one. */
     drop,
   };
+}
+
+/** Returns the settings with which a topic is created. */
+export function asCreated(createTopic: NewTopic, compacted: boolean): NewTopic {
+  return { ...createTopic, config: { ...(compacted && { 'cleanup.policy': 'compact' }), ...createTopic.config } };
 }
 
 export function missingTopic(topic: string, path: string, compacted: boolean): Fault {

@@ -1,7 +1,8 @@
 import { once } from 'node:events';
 import type { Command } from 'commander';
 import type { Finding } from '../../connectors/contract.ts';
-import { examine, examineSource } from '../../connectors/index.ts';
+import { examine, examineSource, source as sourceKind } from '../../connectors/index.ts';
+import { enabledOf } from '../config/diff.ts';
 import { isLoopback } from '../config/listeners.ts';
 import type { Config, ConnectorConfig } from '../config/schema.ts';
 import { deadLetterTopic, type Source } from '../config/source.ts';
@@ -52,8 +53,7 @@ async function check(options: CheckOptions): Promise<void> {
   const meaning = meaningOf(config);
   say(`${file}: ${paint('green', 'valid')}`, ...meaning.map((line) => `  ${line}`));
 
-  const source = options.connect && config.source ? await sourceFinding(config.source) : undefined;
-  if (source !== undefined) say('  source (kafka):', `    ${shown(source)}`);
+  const source = options.connect && config.source ? await sourceFinding(config, config.source, say) : undefined;
   const connectors: Examined[] = [];
   for (const [name, connector] of Object.entries(config.connectors)) {
     connectors.push(await examineConnector(name, connector, options.connect === true, say));
@@ -104,11 +104,20 @@ async function* findingsOf(name: string, kind: string, options: object): AsyncGe
   }
 }
 
-/** Resolves with the finding that ends the examination of a worker's source. */
-async function sourceFinding(source: Source): Promise<Finding | undefined> {
-  let last: Finding | undefined;
-  for await (const finding of examineSource(source, AbortSignal.timeout(EXAMINE_MS))) last = finding;
-  return last;
+/** Resolves with what is wrong with a worker's source, else with the last that was found. */
+async function sourceFinding(
+  config: Config,
+  source: Source,
+  say: (line: string) => void,
+): Promise<Finding | undefined> {
+  say(`  source (${source.kind}):`);
+  let told: Finding | undefined;
+  const connectors = Object.keys(enabledOf(config.connectors));
+  for await (const finding of examineSource(source, connectors, AbortSignal.timeout(EXAMINE_MS))) {
+    say(`    ${shown(finding)}`);
+    if (told?.state !== 'wrong') told = finding;
+  }
+  return told;
 }
 
 /** Returns the fault that the command ends with, the first of those found. */
@@ -141,7 +150,7 @@ function meaningOf({ app, receiver, journal, admin, source }: Config): string[] 
   const lines = [
     source === undefined
       ? `callbacks of SDKAppID ${app.sdkAppId} at ${tls ? 'https' : 'http'}://${host}:${port}${path}, journal in ${journal.file}`
-      : `a worker: events of ${source.topic}, as a member of ${source.groupId}, dead letters to ${deadLetterTopic(source)}`,
+      : `a worker: events of ${source.topic}, as a member of ${sourceKind.describe(source).groupId}, dead letters to ${deadLetterTopic(source)}`,
     tls && `the certificate in ${tls.certFile} is valid until ${validUntil}`,
     `the admin server at http://${admin.host}:${admin.port} is ${openTo(admin)}`,
     ...(source === undefined ? journalDoubts(journal.file).map(warn) : []),

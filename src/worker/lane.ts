@@ -33,7 +33,7 @@ export function startWorkerLane(
 ): WorkerLane {
   const stop = new AbortController();
   const note = (message: string): void => signals.emit('lane.note', { connector, message });
-  const host: Host = { name: connector, clock, note, readerId: `${options.groupId}.${connector}` };
+  const host: Host = { name: connector, clock, note, readerId: `${sourceKind.describe(options).groupId}.${connector}` };
   let lane: Lane | undefined;
   const source = sourceKind.open(options, {
     connector,

@@ -3,7 +3,7 @@ import kafkajs from 'kafkajs';
 import { compressFrameSync } from 'lz4-napi';
 import { compressSync } from 'snappy';
 import { describe, expect, test } from 'vitest';
-import { registerCodecs } from '../../connectors/kafka/codecs.ts';
+import { registerCodecs, unreadOf } from '../../connectors/kafka/codecs.ts';
 
 registerCodecs();
 const { CompressionCodecs, CompressionTypes } = kafkajs;
@@ -37,11 +37,10 @@ describe.each([
 ])('%s', (_, type, packed, packedBomb) => {
   test('is read', async () => expect((await unpack(type, packed)).equals(text)).toBe(true));
   test.skipIf(packedBomb === undefined)('unpacks to 64 MiB at most', async () => {
-    await expect(unpack(type, packedBomb as Buffer)).rejects.toThrow('unpacks to more than 64 MiB');
+    expect(unreadOf(await unpack(type, packedBomb as Buffer))?.reason).toContain('unpacks to more than 64 MiB');
   });
   test('what is something else is told as such', async () => {
-    await expect(unpack(type, Buffer.from('no such thing at all, whatever it says'))).rejects.toThrow(
-      /is no |more than/,
-    );
+    const unread = unreadOf(await unpack(type, Buffer.from('no such thing at all, whatever it says')));
+    expect(unread?.reason).toMatch(/is no |more than/);
   });
 });

@@ -1,7 +1,11 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: the configuration's own
-/** A broker that asks who comes: SASL over TLS on one port, client certificates on another, both real. */
+/** A broker that asks who comes: SASL over TLS on one port, client certificates on another, tokens on a third, all real. */
 import { randomUUID, X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
+import { createServer, type RequestListener } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { Kafka, logLevel } from 'kafkajs';
 import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test } from 'vitest';
 import { kafka } from '../../connectors/kafka/connector.ts';
@@ -24,7 +28,7 @@ const path = 'connectors.under-test';
 
 let pems: PemFolder;
 let server: KafkaServer;
-let ports: { sasl: number; mutual: number };
+let ports: { sasl: number; mutual: number; token: number };
 let authority: Authority;
 let stranger: Authority;
 let client: Issued;
@@ -43,7 +47,7 @@ beforeAll(async () => {
     authority.issue({ commonName: 'bridge' }),
   ]);
   client = issued;
-  ports = { sasl: await freePort(), mutual: await freePort() };
+  ports = { sasl: await freePort(), mutual: await freePort(), token: await freePort() };
   expired = await freePort();
   elsewhere = await freePort();
   const named = await authority.issue({ names: ['kafka.example'] });
@@ -51,10 +55,12 @@ beforeAll(async () => {
     [`listener.name.${listener}.ssl.keystore.type`]: 'PEM',
     [`listener.name.${listener}.ssl.keystore.location`]: keystore,
   });
+  const oauthbearer = 'org.apache.kafka.common.security.oauthbearer';
   const plain = 'org.apache.kafka.common.security.plain.PlainLoginModule required';
   server = await startKafka({
     listeners: {
       SECURE: { protocol: 'SASL_SSL', port: ports.sasl },
+      TOKEN: { protocol: 'SASL_PLAINTEXT', port: ports.token },
       MUTUAL: { protocol: 'SSL', port: ports.mutual },
       EXPIRED: { protocol: 'SSL', port: expired },
       ELSEWHERE: { protocol: 'SSL', port: elsewhere },
@@ -77,6 +83,9 @@ beforeAll(async () => {
       'listener.name.mutual.ssl.client.auth': 'required',
       'listener.name.mutual.ssl.truststore.type': 'PEM',
       'listener.name.mutual.ssl.truststore.location': 'authority.pem',
+      'listener.name.token.sasl.enabled.mechanisms': 'OAUTHBEARER',
+      'listener.name.token.oauthbearer.sasl.jaas.config': `${oauthbearer}.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub="broker";`,
+      'listener.name.token.oauthbearer.sasl.server.callback.handler.class': `${oauthbearer}.internals.unsecured.OAuthBearerUnsecuredValidatorCallbackHandler`,
       'listener.name.secure.sasl.enabled.mechanisms': 'PLAIN,SCRAM-SHA-256,SCRAM-SHA-512',
       'listener.name.secure.plain.sasl.jaas.config': `${plain} user_${user.username}="${user.password}";`,
       'listener.name.secure.scram-sha-256.sasl.jaas.config':
@@ -91,6 +100,42 @@ let elsewhere: number;
 afterAll(async () => {
   await server?.stop();
   pems?.remove();
+});
+
+interface TokenEndpoint {
+  readonly url: string;
+  /** The client, its secret and the form of each request. */
+  readonly requests: readonly Record<string, string | undefined>[];
+  /** How long the next tokens are valid for, in seconds. */
+  lifetime: number;
+}
+
+/** Gives unsecured tokens, which the broker believes, to whoever knows the secret. */
+async function tokenEndpoint(): Promise<TokenEndpoint> {
+  const requests: Record<string, string | undefined>[] = [];
+  const endpoint = { url: '', requests, lifetime: 300 };
+  const { url } = await elsewhereAt(async (request, response) => {
+    const [kind, encoded = ''] = request.headers.authorization?.split(' ') ?? [];
+    const [id, secret] = Buffer.from(encoded, 'base64').toString().split(':').map(decodeURIComponent);
+    requests.push({ ...{ kind, id, secret }, ...Object.fromEntries(new URLSearchParams(await text(request))) });
+    const right = secret === user.password;
+    const now = Math.floor(Date.now() / 1_000);
+    const parts = [{ alg: 'none' }, { sub: id, iat: now, exp: now + endpoint.lifetime }];
+    const token = `${parts.map((part) => Buffer.from(JSON.stringify(part)).toString('base64url')).join('.')}.`;
+    const answer = right
+      ? { access_token: token, token_type: 'bearer', expires_in: endpoint.lifetime }
+      : { error: 'invalid_client', error_description: 'this client is not known' };
+    response.writeHead(right ? 200 : 401, { 'content-type': 'application/json' }).end(JSON.stringify(answer));
+  });
+  return Object.assign(endpoint, { url: `${url}/token` });
+}
+
+const oauth = (tokenEndpoint: string, more = {}) => ({
+  mechanism: 'oauthbearer',
+  tokenEndpoint,
+  clientId: 'the bridge: one',
+  clientSecret: user.password,
+  ...more,
 });
 
 const options = (port: number, more: Record<string, unknown>) => ({
@@ -133,6 +178,74 @@ describe.skipIf(skip)('events arrive', () => {
   });
 });
 
+describe.skipIf(skip)('a token of an endpoint (OAUTHBEARER)', () => {
+  test('lets events in; it is asked for once, and anew before its time is over', async () => {
+    const endpoint = await tokenEndpoint();
+    const given = options(ports.token, {
+      sasl: oauth(endpoint.url, { scope: 'a b', parameters: { audience: 'kafka' }, extensions: { traceId: 'one' } }),
+    });
+    const sink = await openDriven(kafka, kafka.options.parse(given), testHost());
+    const event = makeEvent({ name: 'by token' });
+    expect((await sink.deliver([event], never())).get(event.id)?.kind).toBe('delivered');
+    expect(endpoint.requests).toEqual([
+      {
+        ...{ kind: 'Basic', id: 'the bridge: one', secret: user.password },
+        ...{ grant_type: 'client_credentials', scope: 'a b', audience: 'kafka' },
+      },
+    ]);
+    await sink.close();
+
+    // The broker wants to be shown a new one when this one ends.
+    endpoint.lifetime = 12;
+    const short = await openDriven(kafka, kafka.options.parse(given), testHost());
+    const delivered = async () => (await short.deliver([event], never())).get(event.id)?.kind;
+    await expect.poll(async () => [await delivered(), endpoint.requests.length > 4]).toEqual(['delivered', true]);
+    await short.close();
+  });
+
+  test.each<[string, () => Promise<Record<string, unknown>>, object]>([
+    [
+      'a wrong secret',
+      async () => oauth((await tokenEndpoint()).url, { clientSecret: 'wrong-4711' }),
+      { code: 'destination-credentials', path: `${path}.sasl`, message: /invalid_client: this client is not known/ },
+    ],
+    [
+      'an endpoint that is not there',
+      async () => oauth(`http://127.0.0.1:${await freePort()}/token`),
+      { code: 'destination-unreachable', path: `${path}.sasl.tokenEndpoint`, message: /ECONNREFUSED/ },
+    ],
+    [
+      'an endpoint that is something else',
+      async () => oauth((await elsewhereAt((_, response) => response.end('<html>'))).url),
+      { code: 'destination-misconfigured', path: `${path}.sasl.tokenEndpoint`, message: /answers 200/ },
+    ],
+    [
+      'a token that the broker does not take',
+      async () =>
+        oauth(
+          (
+            await elsewhereAt((_, response) =>
+              response.end('{"access_token":"eyJhbGciOiJub25lIn0.e30.","expires_in":60}'),
+            )
+          ).url,
+        ),
+      { code: 'destination-credentials', path: `${path}.sasl`, message: /refuse the token: .*invalid_token/ },
+    ],
+  ])('is told: %s', async (_, given, { message, ...expected }: { message?: RegExp }) => {
+    const fault = await faultOf(options(ports.token, { sasl: await given() }));
+    expect(fault).toMatchObject({ ...expected, message: expect.stringMatching(message ?? '') });
+    expect(JSON.stringify(fault)).not.toMatch(/4711/);
+  });
+});
+
+async function elsewhereAt(answer: RequestListener): Promise<{ url: string }> {
+  const server = createServer(answer);
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  onTestFinished(() => void server.close());
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
+}
+
 function fingerprint({ certificate }: { certificate: string }) {
   return { caFingerprint: new X509Certificate(certificate).fingerprint256 };
 }
@@ -156,7 +269,7 @@ describe.skipIf(skip)('whoever is not let in is told which setting to look at', 
           tls: { ...ca(), certFile: file(client.certificate), keyFile: file(client.key) },
           sasl: sasl(),
         }),
-      { code: 'destination-unreachable', path: 'sasl', suggestion: /expect a user/ },
+      { code: 'destination-misconfigured', path: 'sasl', suggestion: /asks for no user: leave sasl out/ },
     ],
     [
       'no user',

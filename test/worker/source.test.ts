@@ -1,6 +1,6 @@
 /** What others make of a topic: every codec, records of any size, records removed, partitions added. */
 import { createHash, randomUUID } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Admin, CompressionTypes, Kafka, logLevel } from 'kafkajs';
@@ -81,6 +81,28 @@ async function startWorker(topic: string, home = newHome()) {
   return { worker, home, lines, letters, metric, lag };
 }
 
+function letterHeaders(topic: string, place: { partition: string; offset: string }): Record<string, string> {
+  const about = { connector: 'audit', topic, ...place, at: new Date().toISOString(), attempts: '1', key: 'g' };
+  const fault = JSON.stringify({ code: 'event-refused', message: 'by hand' });
+  return Object.fromEntries(Object.entries({ ...about, fault }).map(([name, value]) => [`dead_letter_${name}`, value]));
+}
+
+/** Writes what looks like a dead letter; false while there is no topic for it. */
+async function written(topic: string, value: string, headers: Record<string, string>, key: string | Buffer) {
+  const letters = `${topic}.dead-letters`;
+  const config = [{ name: 'cleanup.policy', value: 'compact' }];
+  await administer((admin) => admin.createTopics({ topics: [{ topic: letters, configEntries: config }] }));
+  return produce(letters, [value], { key, headers }).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** The most memory that the process has had, in MB. */
+function peakMemory({ child }: BridgeProcess): number {
+  return Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))?.[1]) / 1_024;
+}
+
 describe.skipIf(brokers === '')('a worker', () => {
   test.each(['gzip', 'lz4', 'snappy', 'zstd'])('reads a topic of %s', async (codec) => {
     const topic = await createTopic({ 'compression.type': codec });
@@ -105,10 +127,75 @@ describe.skipIf(brokers === '')('a worker', () => {
     ]);
     expect(await letters('retry', 'audit', '0@0')).toMatchObject({
       code: expect.not.stringMatching(/^0$/),
-      stderr: expect.stringMatching(/0@0 cannot be tried again: its value of 3145728 bytes/),
+      stderr: expect.stringMatching(/0@0 cannot be tried again: its value of 3145728 bytes was not kept/),
     });
     expect((await letters('discard', 'audit', '0@0')).code).toBe(0);
     expect(await list()).toEqual([]);
+    expect(await worker.end('SIGTERM')).toBe(0);
+  });
+
+  test.each([
+    ['one record', [' '.repeat(100 * 1_048_576)]],
+    ['several', Array.from({ length: 80 }, () => ' '.repeat(1_000_000))],
+  ])('buries a batch that unpacks to too much by its offsets, and goes on, in bounded memory: %s', async (_, bomb) => {
+    const topic = await createTopic();
+    await produce(topic, events(1));
+    await produce(topic, bomb, { compression: CompressionTypes.GZIP });
+    await produce(topic, events(5).slice(1));
+    const { worker, lines, letters } = await startWorker(topic);
+    await expect.poll(lines).toBe(5);
+    const list = async () => JSON.parse((await letters('list', 'audit', '--json')).stdout).deadLetters;
+    await expect.poll(list).toHaveLength(bomb.length);
+    const found = await list();
+    expect(found.map(({ name }: { name: string }) => name)).toEqual(bomb.map((_, n) => `0@${n + 1}`));
+    expect(found.at(-1)).toMatchObject({
+      value: null,
+      leftOut: { size: expect.any(Number) },
+      fault: { message: expect.stringMatching(/a batch of \d+ bytes unpacks to more than 64 MiB/) },
+    });
+    expect(peakMemory(worker)).toBeLessThan(500);
+    const retried = await letters('retry', 'audit', '0@1');
+    expect(retried).toMatchObject({
+      code: expect.not.stringMatching(/^0$/),
+      stderr: expect.stringMatching(/not kept/),
+    });
+    expect(await letters('discard', 'audit', '--all')).toMatchObject({ code: 0 });
+    expect(await list()).toEqual([]);
+    expect(await worker.end('SIGTERM')).toBe(0);
+  });
+
+  test('brings a dead letter of a partition that the topic does not have to the one of its key', async () => {
+    const topic = await createTopic();
+    const { worker, lines, letters } = await startWorker(topic);
+    const [event] = events(1) as [string];
+    const headers = letterHeaders(topic, { partition: '77', offset: '12' });
+    await expect.poll(() => written(topic, event, headers, `audit/${topic}/77@12`)).toBe(true);
+    const list = async () => JSON.parse((await letters('list', 'audit', '--json')).stdout).deadLetters;
+    await expect.poll(list).toHaveLength(1);
+    expect(await letters('retry', 'audit', '77@12')).toMatchObject({ code: 0 });
+    await expect.poll(lines).toBe(1);
+    expect(await list()).toEqual([]);
+    expect(await worker.end('SIGTERM')).toBe(0);
+  });
+
+  test('discards what stands in the dead-letter topic under whatever key, and counts what it lists', async () => {
+    const topic = await createTopic();
+    const { worker, letters, metric } = await startWorker(topic);
+    const [event] = events(1) as [string];
+    const right = letterHeaders(topic, { partition: '0', offset: '5' });
+    await expect.poll(() => written(topic, event, right, `audit/${topic}/0@5`)).toBe(true);
+    const keys = ['forged', Buffer.from([0xff, 0x01]), Buffer.from([0xfe, 0x01])];
+    for (const key of keys) await written(topic, event, right, key);
+    // Neither of these is a dead letter.
+    await written(topic, event, letterHeaders(topic, { partition: '9999999999', offset: '5' }), 'audit/a');
+    await written(topic, event, letterHeaders(topic, { partition: '0', offset: '9'.repeat(30) }), 'audit/b');
+    await written(topic, event, {}, 'audit/c');
+    const list = async () => JSON.parse((await letters('list', 'audit', '--json')).stdout).deadLetters;
+    await expect.poll(list).toHaveLength(4);
+    await expect.poll(() => metric('bridge_dead_letters')).toBe(4);
+    expect(await letters('discard', 'audit', '0@5')).toMatchObject({ code: 0 });
+    expect(await list()).toEqual([]);
+    await expect.poll(() => metric('bridge_dead_letters')).toBe(0);
     expect(await worker.end('SIGTERM')).toBe(0);
   });
 

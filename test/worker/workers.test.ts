@@ -344,7 +344,7 @@ ${more === 'loop' ? '' : more}`;
   };
 
   test('what a worker has no use for is refused, and says why', () => {
-    expect(load('')).toMatchObject({ source: { groupId: 'group-sync-bridge' } });
+    expect(load('')).toMatchObject({ source: { topic: 'events' } });
     expect(load('receiver: {}')).toEqual([expect.stringMatching(/^receiver: a worker receives no callbacks/)]);
     expect(load('receiver: { port: 1 }')).toEqual([expect.stringMatching(/^receiver: a worker receives no callbacks/)]);
     expect(load('reconcile: { api: { secretKey: x } }')).toEqual([

@@ -1,0 +1,63 @@
+import { Unreachable } from '../../src/model/fault.ts';
+import type { Finding } from '../contract.ts';
+import { createClient, partitionsOf } from './client.ts';
+import { CODECS, tryCodec } from './codecs.ts';
+import { deadLetterSettings } from './dead-letters.ts';
+import { counted, missing, settingsOf, silentBrokers, tryToWrite } from './examine.ts';
+import { judge } from './fault.ts';
+import { refuseStrangers } from './group.ts';
+import { clientOptions, groupOf, type KafkaSourceOptions, sourceClient } from './options.ts';
+
+/** Tells whether these connectors can read the events, and bury those that are refused. Throws Unreachable. */
+export async function* examineSource(
+  options: KafkaSourceOptions,
+  connectors: readonly string[],
+  signal: AbortSignal,
+): AsyncGenerator<Finding> {
+  const reached = await sourceClient(options, signal);
+  const events = createClient(reached);
+  const { topic } = options;
+  const [partitions, settings] = await events.ask(async (admin) => {
+    const found = await partitionsOf(admin, topic);
+    return [found.length, found.length === 0 ? undefined : await settingsOf(admin, topic)] as const;
+  });
+  if (partitions === 0) {
+    throw new Unreachable({
+      code: 'destination-missing',
+      path: 'source.topic',
+      message: `the topic ${topic} does not exist`,
+      suggestion: 'a receiving bridge with a kafka connector creates it',
+    });
+  }
+  yield { step: 'topic', state: 'well', says: `${topic}: ${counted(partitions, 'partition')}` };
+  const codec = CODECS.find((name) => name === settings?.codec);
+  if (codec !== undefined) {
+    await tryCodec(codec).catch((thrown) => Promise.reject(judge(thrown, reached)));
+    yield { step: 'compression', state: 'well', says: codec };
+  }
+  for (const connector of connectors) {
+    const group = `${groupOf(options)}.${connector}`;
+    yield {
+      step: 'group',
+      state: 'well',
+      says: `${group}: ${counted(await refuseStrangers(reached, group), 'member')}`,
+    };
+  }
+  yield* examineDeadLetters(options, signal);
+  yield* silentBrokers(reached);
+}
+
+async function* examineDeadLetters(source: KafkaSourceOptions, signal: AbortSignal): AsyncGenerator<Finding> {
+  const wanted = deadLetterSettings(source);
+  const { options, path } = wanted;
+  const client = createClient(await clientOptions(options, path, signal));
+  try {
+    const found = await client.ask(async (admin) =>
+      (await partitionsOf(admin, options.topic)).length === 0 ? 'no topic' : settingsOf(admin, options.topic),
+    );
+    if (found === 'no topic') yield await missing(client, wanted);
+    else if (found !== undefined) yield await tryToWrite(client, options.topic, found.maxMessageBytes);
+  } finally {
+    await client.close();
+  }
+}

@@ -1,0 +1,32 @@
+/** A consumer group as others may use it, too. */
+import kafkajs from 'kafkajs';
+import { Unreachable } from '../../src/model/fault.ts';
+import { read } from './client.ts';
+import type { ClientOptions } from './options.ts';
+import { committedBy } from './reader.ts';
+
+/** Resolves with how many members the group has. Throws Unreachable where one of them reads another topic. */
+export async function refuseStrangers(client: ClientOptions, groupId: string): Promise<number> {
+  const { groups } = await read(client, (admin) => admin.describeGroups([groupId]));
+  const members = groups.flatMap(({ members }) => members);
+  // Members are described once the group is stable; a rebalance brings this question again.
+  const topics = members.flatMap(({ memberMetadata: data }) =>
+    data.length === 0 ? [] : (kafkajs.AssignerProtocol.MemberMetadata.decode(data)?.topics ?? []),
+  );
+  const other = topics.find((topic) => topic !== client.topic);
+  if (other === undefined) return members.length;
+  throw new Unreachable({
+    code: 'destination-misconfigured',
+    path: `${client.path}.groupId`,
+    message: `the group ${groupId} reads ${other}, too: its members would take partitions that they do not read`,
+    suggestion: `choose a groupId that is used for ${client.topic} only`,
+  });
+}
+
+/** Continues where a group of another name came to, unless this one has committed something. Throws Unreachable. */
+export async function takeOver(client: ClientOptions, from: string, to: string): Promise<void> {
+  const [before, now] = await Promise.all([committedBy(client, from), committedBy(client, to)]);
+  if (before.size === 0 || now.size > 0) return;
+  const partitions = Array.from(before, ([partition, offset]) => ({ partition, offset: String(offset) }));
+  await read(client, (admin) => admin.setOffsets({ groupId: to, topic: client.topic, partitions }));
+}

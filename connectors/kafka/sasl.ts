@@ -1,0 +1,119 @@
+/** How a client shows who it is. kafkajs does it with a password; of a token it does not see that a broker refuses it. */
+import type { Mechanism, SASLOptions } from 'kafkajs';
+import { z } from 'zod';
+import { type FaultCode, messageOf, Unreachable } from '../../src/model/fault.ts';
+import type { ClientOptions, OauthOptions, SaslOptions } from './options.ts';
+
+export function saslOf(place: ClientOptions): SASLOptions | Mechanism | undefined {
+  const { sasl } = place;
+  if (sasl?.mechanism !== 'oauthbearer') return sasl as SASLOptions | undefined;
+  return {
+    mechanism: sasl.mechanism,
+    authenticationProvider: ({ saslAuthenticate }) => ({
+      async authenticate(): Promise<void> {
+        const message = firstMessage(await tokenFor(sasl, place), sasl.extensions);
+        const said = await saslAuthenticate({
+          request: { encode: () => withLength(message) },
+          response: { decode: (data: Buffer) => data, parse: (data: Buffer) => data.subarray(4).toString() },
+        });
+        if (said)
+          throw trouble(place, 'destination-credentials', '', `the brokers refuse the token: ${said}`, AT_BROKER);
+      },
+    }),
+  };
+}
+
+const AT_BROKER = 'see that the brokers trust its issuer, and take its audience and scope';
+
+/** RFC 7628: the first message of a client, in which U+0001 stands between the fields. */
+function firstMessage(token: string, extensions: Readonly<Record<string, string>>): string {
+  const fields = [`auth=Bearer ${token}`, ...Object.entries(extensions).map((field) => field.join('='))];
+  return `n,,\u0001${fields.join('\u0001')}\u0001\u0001`;
+}
+
+function withLength(text: string): Buffer {
+  const bytes = Buffer.from(text);
+  const length = Buffer.alloc(4);
+  length.writeInt32BE(bytes.length);
+  return Buffer.concat([length, bytes]);
+}
+
+interface Token {
+  readonly value: string;
+  /** By the clock that nobody sets. */
+  readonly freshUntil: number;
+}
+
+/** By the settings, which outlive the clients. */
+const tokens = new WeakMap<SaslOptions, Token>();
+
+/** Asks for a new token when a fifth of its time is left, and half a minute at least: a broker may ask again before it ends. */
+async function tokenFor(sasl: OauthOptions, place: ClientOptions): Promise<string> {
+  const known = tokens.get(sasl);
+  if (known !== undefined && performance.now() < known.freshUntil) return known.value;
+  const asked = performance.now();
+  const { access_token: value, expires_in: seconds } = await askForToken(sasl, place);
+  tokens.set(sasl, { value, freshUntil: asked + Math.min(seconds * 0.8, seconds - 30) * 1_000 });
+  return value;
+}
+
+const granted = z.object({ access_token: z.string().min(1), expires_in: z.coerce.number().default(0) });
+const denied = z.object({ error: z.string(), error_description: z.string().optional() });
+
+async function askForToken(sasl: OauthOptions, place: ClientOptions): Promise<z.output<typeof granted>> {
+  const { tokenEndpoint, clientId, clientSecret, scope, parameters } = sasl;
+  const fail = (code: FaultCode, message: string, suggestion: string, setting = '.tokenEndpoint') =>
+    trouble(place, code, setting, `${new URL(tokenEndpoint).origin} ${message}`, suggestion);
+  const user = [clientId, clientSecret].map(encodeURIComponent).join(':');
+  let status: number;
+  let text: string;
+  try {
+    const answer = await fetch(tokenEndpoint, {
+      method: 'POST',
+      headers: { authorization: `Basic ${Buffer.from(user).toString('base64')}`, accept: 'application/json' },
+      body: new URLSearchParams({ grant_type: 'client_credentials', ...(scope && { scope }), ...parameters }),
+      redirect: 'manual',
+      signal: AbortSignal.timeout(place.requestTimeoutMs),
+    });
+    ({ status } = answer);
+    text = await answer.text();
+  } catch (thrown) {
+    const { cause } = thrown as Error;
+    throw fail(
+      'destination-unreachable',
+      `gives no token: ${messageOf(cause ?? thrown)}`,
+      'can it be reached from here?',
+    );
+  }
+  const body = parsed(text);
+  const token = granted.safeParse(body);
+  if (status === 200 && token.success) return token.data;
+  if (status === 429 || status >= 500) {
+    throw fail('destination-unreachable', `gives no token: it answers ${status}`, 'this goes on by itself');
+  }
+  const { data } = denied.safeParse(body);
+  if (data === undefined) {
+    const suggestion = 'compare the address: a token endpoint answers with JSON that holds access_token';
+    throw fail('destination-misconfigured', `gives no token: it answers ${status}`, suggestion);
+  }
+  const said = [data.error, data.error_description].filter(Boolean).join(': ');
+  throw fail('destination-credentials', `gives no token: ${said}`, 'correct clientId, clientSecret or scope', '');
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function trouble(
+  { path }: ClientOptions,
+  code: FaultCode,
+  setting: string,
+  message: string,
+  suggestion: string,
+): Unreachable {
+  return new Unreachable({ code, message, path: `${path}.sasl${setting}`, suggestion });
+}
