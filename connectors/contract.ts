@@ -117,6 +117,8 @@ export interface Host {
 
 /** Where a lane takes its entries from, and where it is remembered that they are settled. Calls never overlap. */
 export interface Source {
+  /** How many entries may wait for a retry; more where their contents can be released and fetched again. */
+  readonly maxWaiting?: number;
   /** Returns how many entries there are after `after`, as far as that is known without asking anybody. */
   available(after: number): number;
   /**

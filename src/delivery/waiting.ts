@@ -22,7 +22,9 @@ export function createWaitingEntries() {
     hold(waiting: Waiting): void {
       const { seq, groupId } = waiting.entry;
       const queue = queues.get(groupId) ?? [];
-      if (placeOf(queue, waiting) >= 0) return;
+      if (seq <= (queue.at(-1)?.entry.seq ?? -1) && placeOf(queue, waiting) >= 0) return;
+      // Many may wait for long.
+      waiting.entry.release?.();
       // Mostly at the end; a dead letter that is tried again may be older than others of its group.
       queue.splice(queue.findLastIndex(({ entry }) => entry.seq < seq) + 1, 0, waiting);
       queues.set(groupId, queue);
@@ -32,6 +34,7 @@ export function createWaitingEntries() {
     update(waiting: Waiting): void {
       const queue = queues.get(waiting.entry.groupId) ?? [];
       queue[placeOf(queue, waiting)] = waiting;
+      waiting.entry.release?.();
     },
     /** Forgets an entry that is delivered or dead. */
     release(waiting: Waiting): void {

@@ -62,7 +62,7 @@ export interface LaneWork {
   tookMs: number;
 }
 
-/** While more entries than this wait for a retry, nothing new is taken: memory stays bounded, the source keeps the rest. */
+/** While more entries than this wait for a retry, nothing new is taken, unless the source allows more: memory stays bounded. */
 const MAX_WAITING = 10_000;
 /**
  * Under load a batch gathers for twice as long as the one before took, so that a lane is busy for a third of the time and
@@ -153,8 +153,9 @@ async function bringPage(lane: LaneWork, sink: Sink, resync: Resync): Promise<vo
 async function take(lane: LaneWork, room: number, sink: Sink): Promise<readonly Entry[]> {
   const { waiting, cursor, tookMs, signal, rest } = lane;
   const { source } = lane.ports;
-  if (room <= 0 || waiting.size >= MAX_WAITING) return [];
-  const limit = Math.min(room, MAX_WAITING - waiting.size);
+  const { maxWaiting = MAX_WAITING } = source;
+  if (room <= 0 || waiting.size >= maxWaiting) return [];
+  const limit = Math.min(room, maxWaiting - waiting.size);
   const there = source.available(cursor);
   const gatherMs =
     sink.holds === 'groups' ? Math.min(4 * tookMs, MAX_COALESCE_MS) : Math.min(2 * tookMs, MAX_GATHER_MS);

@@ -72,6 +72,9 @@ export function createDeliveryWriter(connection: DatabaseSync, clock: Clock) {
   };
 }
 
+/** About 50 MB, without their contents. */
+const MAX_WAITING = 100_000;
+
 export interface JournalSourcePorts {
   readonly reader: Pick<DeliveryReader, 'head' | 'merged' | 'read' | 'readHeads'>;
   readonly clock: Pick<Clock, 'now' | 'elapsed'>;
@@ -87,6 +90,7 @@ export function createJournalSource(connector: string, holds: Holds, ports: Jour
   const end = holds === 'groups' ? reader.merged : reader.head;
   const read = holds === 'groups' ? reader.readHeads : reader.read;
   return {
+    maxWaiting: MAX_WAITING,
     available: (after) => end() - after,
     next: (after, limit) => read(after, limit, end()),
     settle({ waiting, dead, ...report }) {

@@ -48,7 +48,16 @@ export function takePage<T>(rows: Iterable<Row>, toEntry: (row: Row) => T): T[] 
 }
 const HEAD = 'seq, id, group_id AS groupId, received_at AS receivedAt';
 const headOf = (row: Row): EntryHead => row as unknown as EntryHead;
-const entryOf = (row: Row): Entry => lazyEntry(headOf(row), row.event as string);
+/** Returns what makes an entry of a row; where the row lacks the text, it is fetched when somebody looks inside. */
+function entryMaker(connection: DatabaseSync): (row: Row) => Entry {
+  const text = connection.prepare('SELECT event FROM events WHERE seq = ?');
+  return (row) => {
+    const head = headOf(row);
+    const { seq } = head;
+    const known = row.event === undefined ? {} : { text: row.event as string };
+    return lazyEntry(head, () => text.get(seq)?.event as string, known);
+  };
+}
 export const journalEntryOf = (row: Row): JournalEntry => ({
   seq: row.seq as number,
   event: JSON.parse(row.event as string) as CanonicalEvent,
@@ -61,7 +70,7 @@ function readEntries(connection: DatabaseSync) {
   const range = 'FROM events WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?';
   const whole = connection.prepare(`SELECT ${HEAD}, event ${range}`);
   const heads = connection.prepare(`SELECT ${HEAD} ${range}`);
-  const text = connection.prepare('SELECT event FROM events WHERE seq = ?');
+  const entryOf = entryMaker(connection);
   const receivedFrom = connection.prepare('SELECT seq, received_at FROM events WHERE seq >= ? ORDER BY seq LIMIT 1');
   const headSeq = (): number => head.get()?.seq as number;
   return {
@@ -74,10 +83,7 @@ function readEntries(connection: DatabaseSync) {
       takePage(whole.iterate(after, upTo, limit), entryOf),
     /** Does as `read`, but fetches the text of an event only when somebody looks inside: `limit` alone says how many. */
     readHeads: (after: number, limit: number, upTo = Number.MAX_SAFE_INTEGER): Entry[] =>
-      heads.all(after, upTo, limit).map((row) => {
-        const head = headOf(row);
-        return lazyEntry(head, () => text.get(head.seq)?.event as string);
-      }),
+      heads.all(after, upTo, limit).map(entryOf),
     /** Returns the first seq that was received at or after `time` (ms since 1970); head + 1 when there is none. */
     seqAt(time: number): number {
       // Seqs rise with the time of receipt, so halving finds it without an index of times.
@@ -97,9 +103,10 @@ function readEntries(connection: DatabaseSync) {
 function readLanes(connection: DatabaseSync) {
   const lane = connection.prepare('SELECT cursor, paused FROM lanes WHERE connector = ?');
   const waiting = connection.prepare(
-    `SELECT ${HEAD}, event, attempts, due_at, fault FROM deliveries JOIN events USING (seq)
+    `SELECT ${HEAD}, attempts, due_at, fault FROM deliveries JOIN events USING (seq)
      WHERE connector = ? AND state = 'waiting' ORDER BY seq`,
   );
+  const entryOf = entryMaker(connection);
   const count = connection.prepare('SELECT count(*) AS n FROM deliveries WHERE connector = ? AND state = ?');
   const open = connection.prepare('SELECT state, fault FROM deliveries WHERE connector = ? AND seq = ?');
   const oldestWaiting = connection.prepare(
@@ -133,6 +140,7 @@ function readLanes(connection: DatabaseSync) {
 }
 
 function readDeadLetters(connection: DatabaseSync) {
+  const entryOf = entryMaker(connection);
   const dead = connection.prepare(
     `SELECT ${HEAD}, event, attempts, fault, changed_at FROM deliveries JOIN events USING (seq)
      WHERE connector = ? AND state = 'dead' AND seq > ? ORDER BY seq LIMIT ?`,

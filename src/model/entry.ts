@@ -11,23 +11,29 @@ export interface Entry {
   /** The event as JSON, exactly as it was recorded. */
   readonly text: string;
   readonly event: CanonicalEvent;
+  /** Forgets what can be fetched again. */
+  release?(): void;
 }
 
 /** What is known of an entry without its text. */
 export type EntryHead = Pick<Entry, 'seq' | 'id' | 'groupId' | 'receivedAt'>;
 
-/** Makes an entry whose text is known, or is fetched when it is asked for. */
-export function lazyEntry(head: EntryHead, source: string | (() => string), known?: CanonicalEvent): Entry {
+/** Makes an entry whose text is fetched when it is asked for, unless it is known. */
+export function lazyEntry(
+  head: EntryHead,
+  fetch: () => string,
+  known: { readonly text?: string; readonly event?: CanonicalEvent } = {},
+): Entry {
   const { seq, id, groupId, receivedAt } = head;
-  let text = typeof source === 'string' ? source : undefined;
-  let event = known;
+  let { text, event } = known;
+  const atHand = event;
   return {
     seq,
     id,
     groupId,
     receivedAt,
     get text() {
-      text ??= (source as () => string)();
+      text ??= fetch();
       return text;
     },
     get event() {
@@ -35,11 +41,15 @@ export function lazyEntry(head: EntryHead, source: string | (() => string), know
       event ??= JSON.parse(this.text) as CanonicalEvent;
       return event;
     },
+    release() {
+      text = undefined;
+      event = atHand;
+    },
   };
 }
 
 /** Makes an entry of an event that is at hand. */
 export function entryOf(seq: number, event: CanonicalEvent): Entry {
   const { groupId, receivedAt } = event.data;
-  return lazyEntry({ seq, id: event.id, groupId, receivedAt }, () => JSON.stringify(event), event);
+  return lazyEntry({ seq, id: event.id, groupId, receivedAt }, () => JSON.stringify(event), { event });
 }

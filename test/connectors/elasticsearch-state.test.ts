@@ -37,7 +37,7 @@ describe('an entry', () => {
   const text = JSON.stringify(event);
 
   test('holds what was recorded, and its text is handed on as it is', () => {
-    const entry = lazyEntry(headOf(event, 7), text);
+    const entry = lazyEntry(headOf(event, 7), () => text);
     expect(entry.text).toBe(text);
     expect(entry.event).toEqual(event);
     expect([entry.seq, entry.id, entry.groupId, entry.receivedAt]).toEqual([

@@ -358,6 +358,21 @@ describe('one event', () => {
     expect(made.of('lane.retry').map(({ attempts }) => attempts)).toEqual([1, 2, 3]);
   });
 
+  test('that waits with many more of its group lets other groups pass, and all come in order', async () => {
+    const many = Array.from({ length: 30_000 }, (_, n) => madeEvent(n + 10, {}, 'A'));
+    let held = true;
+    const made = harness(
+      (batch) => new Map(batch.map(({ id, subject }) => [id, held && subject === 'A' ? RETRY : DELIVERED])),
+      { maxEvents: 1_000 },
+    );
+    made.append(...many, B1);
+    run(made);
+    await expect.poll(() => made.delivered).toEqual(ids(B1));
+    held = false;
+    await expect.poll(() => made.delivered.length).toBe(many.length + 1);
+    expect(made.delivered.slice(1)).toEqual(ids(...many));
+  });
+
   test('refused for good becomes a dead letter with its reason, the next one passes', async () => {
     const made = harness(
       (batch) => new Map(batch.map(({ id }) => [id, id === A1.id ? { kind: 'dead', fault: FAULT } : DELIVERED])),
