@@ -33,7 +33,8 @@ const DEFAULT_TOPICS: Readonly<Record<string, Topic>> = {
 const SECURITY = { plain: 'plain', 'scram-sha-256': 'scramSha256', 'scram-sha-512': 'scramSha512' } as const;
 
 function schemeOf(sasl: SaslOptions): Json {
-  if (sasl.mechanism !== 'oauthbearer') return { type: SECURITY[sasl.mechanism] };
+  if ('username' in sasl) return { type: SECURITY[sasl.mechanism] };
+  if ('region' in sasl) return { type: 'http', scheme: 'AWS4-HMAC-SHA256' };
   const { tokenEndpoint: tokenUrl, scope = '' } = sasl;
   const scopes = scope.split(' ').filter(Boolean);
   const availableScopes = Object.fromEntries(scopes.map((one) => [one, 'asked for by the bridge']));

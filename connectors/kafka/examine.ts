@@ -6,6 +6,7 @@ import { createClient, type KafkaClient, partitionsOf } from './client.ts';
 import { tryCodec } from './codecs.ts';
 import { judge, protocolType, Refused } from './fault.ts';
 import { type ClientOptions, clientOptions, type KafkaOptions } from './options.ts';
+import { userOf } from './sasl.ts';
 import { asCreated, missingTopic, type TopicSettings } from './topic.ts';
 
 type Wanted = Omit<TopicSettings, 'note'>;
@@ -33,7 +34,7 @@ export async function* examine(options: KafkaOptions, host: Host, signal: AbortS
 async function* examineTopic(client: KafkaClient, options: KafkaOptions, path: string): AsyncGenerator<Finding> {
   const { topic, sasl } = options;
   const { brokers, partitions, settings } = await client.ask((admin) => look(admin, topic));
-  const as = sasl === undefined ? '' : ` as ${'username' in sasl ? sasl.username : sasl.clientId}`;
+  const as = sasl === undefined ? '' : ` as ${userOf(sasl)}`;
   yield { step: 'brokers', state: 'well', says: `reached${as}, ${brokers} in the cluster` };
   if (partitions.length === 0) {
     const compacted = options.content === 'groups';

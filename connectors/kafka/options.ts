@@ -60,6 +60,25 @@ const byToken = z.strictObject({
     .describe('SASL extensions that the brokers ask for, such as `logicalCluster`.'),
 });
 
+const byAws = z
+  .strictObject({
+    mechanism: z.literal('aws-msk-iam').describe('As the listener has it enabled.'),
+    region: z
+      .string()
+      .regex(/^[a-z0-9-]+$/, { error: 'a region is expected, such as eu-central-1' })
+      .describe('With `aws-msk-iam`: where the Amazon MSK cluster is.'),
+    accessKeyId: text
+      .optional()
+      .describe(
+        'Without it the credentials are those of the environment, by the package @aws-sdk/credential-provider-node.',
+      ),
+    secretAccessKey: password.optional().describe('Of that key; best from the environment or a secret file.'),
+    sessionToken: password.optional().describe('Where the key is a temporary one.'),
+  })
+  .refine(({ accessKeyId, secretAccessKey }) => (accessKeyId === undefined) === (secretAccessKey === undefined), {
+    error: 'accessKeyId and secretAccessKey belong together',
+  });
+
 /** The options by which a cluster is reached. */
 const cluster = {
   brokers: z
@@ -76,7 +95,7 @@ const cluster = {
     .default(false)
     .describe('TLS to the brokers; `true`: verified against the system’s authorities.'),
   sasl: z
-    .discriminatedUnion('mechanism', [byPassword, byToken])
+    .discriminatedUnion('mechanism', [byPassword, byToken, byAws])
     .optional()
     .describe('The user, where the brokers ask for one.'),
   clientId: text.default('group-sync-bridge').describe('Shown in the brokers’ logs and quotas.'),
@@ -174,6 +193,7 @@ export type ClusterOptions = Pick<KafkaOptions, keyof typeof cluster | 'topic'> 
   readonly compression?: KafkaOptions['compression'];
 };
 export type OauthOptions = z.output<typeof byToken>;
+export type AwsOptions = z.output<typeof byAws>;
 export type SaslOptions = NonNullable<ClusterOptions['sasl']>;
 
 /** What a client is made from; `path` is how the YAML names the connector: `connectors.group-events`. */

@@ -2,16 +2,23 @@
 import type { Mechanism, SASLOptions } from 'kafkajs';
 import { z } from 'zod';
 import { type FaultCode, messageOf, Unreachable } from '../../src/model/fault.ts';
-import type { ClientOptions, OauthOptions, SaslOptions } from './options.ts';
+import { type AwsCredentials, MSK_TOKEN_SECONDS, mskToken } from './msk.ts';
+import type { AwsOptions, ClientOptions, OauthOptions, SaslOptions } from './options.ts';
+
+/** Returns whom the brokers let in. */
+export function userOf(sasl: SaslOptions): string {
+  if ('username' in sasl) return sasl.username;
+  return 'clientId' in sasl ? sasl.clientId : (sasl.accessKeyId ?? 'the AWS role of this environment');
+}
 
 export function saslOf(place: ClientOptions): SASLOptions | Mechanism | undefined {
   const { sasl } = place;
-  if (sasl?.mechanism !== 'oauthbearer') return sasl as SASLOptions | undefined;
+  if (sasl === undefined || 'username' in sasl) return sasl as SASLOptions | undefined;
   return {
-    mechanism: sasl.mechanism,
+    mechanism: 'oauthbearer',
     authenticationProvider: ({ saslAuthenticate }) => ({
       async authenticate(): Promise<void> {
-        const message = firstMessage(await tokenFor(sasl, place), sasl.extensions);
+        const message = firstMessage(await tokenFor(sasl, place), 'extensions' in sasl ? sasl.extensions : {});
         const said = await saslAuthenticate({
           request: { encode: () => withLength(message) },
           response: { decode: (data: Buffer) => data, parse: (data: Buffer) => data.subarray(4).toString() },
@@ -23,7 +30,7 @@ export function saslOf(place: ClientOptions): SASLOptions | Mechanism | undefine
   };
 }
 
-const AT_BROKER = 'see that the brokers trust its issuer, and take its audience and scope';
+const AT_BROKER = 'see whom the brokers trust, for what, and that the clock of this machine is right';
 
 /** RFC 7628: the first message of a client, in which U+0001 stands between the fields. */
 function firstMessage(token: string, extensions: Readonly<Record<string, string>>): string {
@@ -48,11 +55,12 @@ interface Token {
 const tokens = new WeakMap<SaslOptions, Token>();
 
 /** Asks for a new token when a fifth of its time is left, and half a minute at least: a broker may ask again before it ends. */
-async function tokenFor(sasl: OauthOptions, place: ClientOptions): Promise<string> {
+async function tokenFor(sasl: OauthOptions | AwsOptions, place: ClientOptions): Promise<string> {
   const known = tokens.get(sasl);
   if (known !== undefined && performance.now() < known.freshUntil) return known.value;
   const asked = performance.now();
-  const { access_token: value, expires_in: seconds } = await askForToken(sasl, place);
+  const { access_token: value, expires_in: seconds } =
+    'region' in sasl ? await signToken(sasl, place) : await askForToken(sasl, place);
   tokens.set(sasl, { value, freshUntil: asked + Math.min(seconds * 0.8, seconds - 30) * 1_000 });
   return value;
 }
@@ -98,6 +106,32 @@ async function askForToken(sasl: OauthOptions, place: ClientOptions): Promise<z.
   }
   const said = [data.error, data.error_description].filter(Boolean).join(': ');
   throw fail('destination-credentials', `gives no token: ${said}`, 'correct clientId, clientSecret or scope', '');
+}
+
+async function signToken(sasl: AwsOptions, place: ClientOptions): Promise<z.output<typeof granted>> {
+  const { region, accessKeyId, secretAccessKey, sessionToken } = sasl;
+  const given = accessKeyId !== undefined && secretAccessKey !== undefined;
+  const credentials = given ? { accessKeyId, secretAccessKey, sessionToken } : await ofEnvironment(place);
+  return { access_token: mskToken(region, credentials, Date.now()), expires_in: MSK_TOKEN_SECONDS };
+}
+
+const CHAIN = '@aws-sdk/credential-provider-node';
+
+/** AWS's own ways, many and heavy, are in a package that few need. */
+async function ofEnvironment(place: ClientOptions): Promise<AwsCredentials> {
+  let chain: { defaultProvider(): () => Promise<AwsCredentials> };
+  try {
+    chain = await import(CHAIN);
+  } catch {
+    const suggestion = `npm install ${CHAIN}, or give accessKeyId and secretAccessKey`;
+    throw trouble(place, 'destination-misconfigured', '', `the package ${CHAIN} is not installed`, suggestion);
+  }
+  try {
+    return await chain.defaultProvider()();
+  } catch (thrown) {
+    const suggestion = 'give this machine a role, or set accessKeyId and secretAccessKey';
+    throw trouble(place, 'destination-credentials', '', `AWS: ${messageOf(thrown)}`, suggestion);
+  }
 }
 
 function parsed(text: string): unknown {

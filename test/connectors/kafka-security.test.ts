@@ -178,8 +178,10 @@ describe.skipIf(skip)('events arrive', () => {
   });
 });
 
-describe.skipIf(skip)('a token of an endpoint (OAUTHBEARER)', () => {
-  test('lets events in; it is asked for once, and anew before its time is over', async () => {
+const msk = { mechanism: 'aws-msk-iam', region: 'eu-central-1' };
+
+describe.skipIf(skip)('a token (OAUTHBEARER)', () => {
+  test('of an endpoint lets events in; it is asked for once, and anew before its time is over', async () => {
     const endpoint = await tokenEndpoint();
     const given = options(ports.token, {
       sasl: oauth(endpoint.url, { scope: 'a b', parameters: { audience: 'kafka' }, extensions: { traceId: 'one' } }),
@@ -230,6 +232,16 @@ describe.skipIf(skip)('a token of an endpoint (OAUTHBEARER)', () => {
           ).url,
         ),
       { code: 'destination-credentials', path: `${path}.sasl`, message: /refuse the token: .*invalid_token/ },
+    ],
+    [
+      'one of AWS, at a broker that is none of theirs',
+      async () => ({ ...msk, accessKeyId: 'AKIDEXAMPLE', secretAccessKey: 'wrong-4711' }),
+      { code: 'destination-credentials', path: `${path}.sasl`, message: /refuse the token: .*invalid_token/ },
+    ],
+    [
+      'the role of this machine, without the package that asks for it',
+      async () => msk,
+      { code: 'destination-misconfigured', path: `${path}.sasl`, message: /credential-provider-node is not installed/ },
     ],
   ])('is told: %s', async (_, given, { message, ...expected }: { message?: RegExp }) => {
     const fault = await faultOf(options(ports.token, { sasl: await given() }));
