@@ -32,6 +32,8 @@ export function startKafkaCluster(options: Pick<ServerOptions, 'onProgress' | 's
           'offsets.topic.num.partitions': '3',
           // A replica that hangs is left out after this time; 30 s by default.
           'replica.lag.time.max.ms': '5000',
+          // Of a small heap, the 128 MB of the default are too much.
+          'log.cleaner.dedupe.buffer.size': '8388608',
           ...options.settings,
         },
       }),
