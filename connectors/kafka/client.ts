@@ -1,8 +1,18 @@
 /** kafkajs behind plain values: what uses this sees Unreachable and Refused only. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Admin, Kafka, logLevel, type Message, type PartitionerArgs, Partitioners, type Producer } from 'kafkajs';
+import {
+  type Admin,
+  type Consumer,
+  type ConsumerConfig,
+  Kafka,
+  logLevel,
+  type Message,
+  type PartitionerArgs,
+  Partitioners,
+  type Producer,
+} from 'kafkajs';
 import { Unreachable } from '../../src/model/fault.ts';
-import { registerCodecs, typeOfCodec } from './codecs.ts';
+import { beginFetch, registerCodecs, typeOfCodec } from './codecs.ts';
 import { explain, hear, judge, keepSentences, protocolType, tooOld } from './fault.ts';
 import { partitionOf } from './message.ts';
 import type { ClientOptions, NewTopic } from './options.ts';
@@ -137,7 +147,9 @@ async function administer<T>(
 }
 
 /** How many times kafkajs asks by itself what is only read. */
-export const READ_RETRIES = 3;
+const READ_RETRIES = 3;
+/** How long a fetch waits for records, which is also how long leaving may take. */
+const FETCH_MS = 500;
 
 /** Asks the cluster for what is only read. Throws Unreachable. */
 export function read<T>(options: ClientOptions, work: (admin: Admin) => Promise<T>): Promise<T> {
@@ -148,9 +160,21 @@ export function read<T>(options: ClientOptions, work: (admin: Admin) => Promise<
  * A client that asks by itself several times, for what is only read: reading again reorders nothing, and a leader may just
  * have moved. It begins with a broker that answers, since kafkajs would ask a silent one as often. Throws Unreachable.
  */
-export async function toReadingCluster(options: ClientOptions): Promise<Kafka> {
+async function toReadingCluster(options: ClientOptions): Promise<Kafka> {
   if (options.brokers.length > 1 && !isProven(options.brokers)) await askCluster(options, async () => {}, new Set());
   return toCluster(options, READ_RETRIES);
+}
+
+/** Not connected yet. Throws Unreachable. */
+export async function createConsumer(options: ClientOptions, settings: ConsumerConfig): Promise<Consumer> {
+  const consumer = (await toReadingCluster(options)).consumer({
+    maxWaitTimeInMs: FETCH_MS,
+    allowAutoTopicCreation: false,
+    retry: { retries: READ_RETRIES, restartOnFailure: async () => false },
+    ...settings,
+  });
+  consumer.on(consumer.events.FETCH_START, beginFetch);
+  return consumer;
 }
 
 async function createTopic(

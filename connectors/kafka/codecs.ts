@@ -1,11 +1,23 @@
 /** The codecs of record batches that kafkajs lacks, and a bound on what a batch may unpack to. */
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { createHash } from 'node:crypto';
 import { promisify } from 'node:util';
 import * as zlib from 'node:zlib';
 import kafkajs from 'kafkajs';
 
-/** A few kilobytes can unpack to gigabytes; a batch of the largest callbacks stays far below this. */
+/** A few kilobytes can unpack to gigabytes. A batch of the largest callbacks stays far below this, and so does a fetch. */
 const MAX_BYTES = 64 * 1_048_576;
+
+/** How much was unpacked of what one request has fetched. */
+const fetches = new AsyncLocalStorage<{ bytes: number }>();
+
+/** A fetch begins in the present asynchronous context. */
+export const beginFetch = (): void => fetches.enterWith({ bytes: 0 });
+
+/** Tells kafkajs to take what it has of a partition, and to fetch the rest with the next request. */
+class Enough extends Error {
+  override readonly name = 'KafkaJSPartialMessageError';
+}
 
 /** A batch that this process cannot unpack. */
 export class Unreadable extends Error {
@@ -83,8 +95,12 @@ export async function tryCodec(name: CodecName): Promise<void> {
 class TooLarge extends Error {}
 
 async function unpackOrReplace(name: CodecName, data: Buffer): Promise<Buffer> {
+  const fetch = fetches.getStore() ?? { bytes: 0 };
+  if (fetch.bytes >= MAX_BYTES) throw new Enough();
   try {
-    return await codecs[name].unpack(data);
+    const unpacked = await codecs[name].unpack(data);
+    fetch.bytes += unpacked.length;
+    return unpacked;
   } catch (thrown) {
     if (thrown instanceof Unreadable) throw thrown;
     const large = thrown instanceof TooLarge || (thrown as { code?: unknown }).code === 'ERR_BUFFER_TOO_LARGE';

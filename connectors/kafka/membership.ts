@@ -1,8 +1,8 @@
 import type { Consumer } from 'kafkajs';
-import { READ_RETRIES, settleWithin, toReadingCluster } from './client.ts';
+import { createConsumer, settleWithin } from './client.ts';
 import { innermost, judge } from './fault.ts';
 import { type ClientOptions, type KafkaSourceOptions, sourceClient } from './options.ts';
-import { FETCH_MS, type ReadRecord, toRecord } from './reader.ts';
+import { type ReadRecord, toRecord } from './reader.ts';
 
 /** How long work may go on after a rebalance began: the coordinator waits for its members for a minute. */
 const GRACE_MS = 15_000;
@@ -122,7 +122,10 @@ export function createMembership(options: KafkaSourceOptions, groupId: string, p
   const enter = async (signal: AbortSignal): Promise<void> => {
     const client = await sourceClient(options, signal);
     await ports.entering(client);
-    const consumer = await openConsumer(client, groupId, options.sessionTimeoutMs);
+    const { sessionTimeoutMs: sessionTimeout } = options;
+    const heartbeatInterval = heartbeatEvery(sessionTimeout);
+    const timing = { sessionTimeout, heartbeatInterval, metadataMaxAge: METADATA_MS };
+    const consumer = await createConsumer(client, { groupId, ...timing });
     const entered = { consumer, client };
     member = entered;
     const crashed = (thrown: unknown): void => {
@@ -175,18 +178,6 @@ export function createMembership(options: KafkaSourceOptions, groupId: string, p
     lose: troubled,
     leave,
   };
-}
-
-async function openConsumer(client: ClientOptions, groupId: string, sessionTimeoutMs: number): Promise<Consumer> {
-  return (await toReadingCluster(client)).consumer({
-    groupId,
-    sessionTimeout: sessionTimeoutMs,
-    heartbeatInterval: heartbeatEvery(sessionTimeoutMs),
-    maxWaitTimeInMs: FETCH_MS,
-    metadataMaxAge: METADATA_MS,
-    allowAutoTopicCreation: false,
-    retry: { retries: READ_RETRIES, restartOnFailure: async () => false },
-  });
 }
 
 /** Returns an interval, in ms, of which several fit into the time after which a silent member is taken for dead. */

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import type { KafkaMessage as Received } from 'kafkajs';
 import { Unreachable } from '../../src/model/fault.ts';
-import { READ_RETRIES, read, settleWithin, toReadingCluster } from './client.ts';
+import { createConsumer, read, settleWithin } from './client.ts';
 import { type Unread, unreadOf } from './codecs.ts';
 import { judge, protocolType } from './fault.ts';
 import type { ClientOptions } from './options.ts';
@@ -20,9 +20,6 @@ export interface ReadRecord {
   /** The batch that it lay in and that could not be unpacked; then neither key, value nor headers are known. */
   readonly unread?: Unread;
 }
-
-/** How long a fetch waits for records, which is also how long leaving may take. */
-export const FETCH_MS = 500;
 
 /** The first offset that a partition holds, and the one after its last. */
 export interface Extent {
@@ -79,12 +76,7 @@ export async function readToEnd(
   );
   if (left.size === 0) return;
 
-  const consumer = (await toReadingCluster(options)).consumer({
-    groupId: `${options.groupId}.reading.${randomUUID()}`,
-    maxWaitTimeInMs: FETCH_MS,
-    allowAutoTopicCreation: false,
-    retry: { retries: READ_RETRIES, restartOnFailure: async () => false },
-  });
+  const consumer = await createConsumer(options, { groupId: `${options.groupId}.reading.${randomUUID()}` });
   const done = Promise.withResolvers<void>();
   done.promise.catch(() => {});
   const silent = () =>

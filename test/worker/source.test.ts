@@ -164,6 +164,24 @@ describe.skipIf(brokers === '')('a worker', () => {
     expect(await worker.end('SIGTERM')).toBe(0);
   });
 
+  test('unpacks no more at once than it has room for, and misses nothing', async () => {
+    const topic = await createTopic();
+    const large = ' '.repeat(3 * 1_048_576);
+    const producer = kafka.producer();
+    await producer.connect();
+    for (let n = 0; n < 150; n++) {
+      const messages = [{ key: 'g', value: large }];
+      await producer.send({ topic, messages, compression: CompressionTypes.GZIP });
+    }
+    await producer.disconnect();
+    await produce(topic, events(5));
+    const { worker, lines, metric } = await startWorker(topic);
+    await expect.poll(lines, { timeout: 90_000 }).toBe(5);
+    expect(await metric('bridge_dead_lettered_total')).toBe(150);
+    expect(peakMemory(worker)).toBeLessThan(500);
+    expect(await worker.end('SIGTERM')).toBe(0);
+  }, 120_000);
+
   test('brings a dead letter of a partition that the topic does not have to the one of its key', async () => {
     const topic = await createTopic();
     const { worker, lines, letters } = await startWorker(topic);
