@@ -29,6 +29,9 @@ def new_group(group_id):
 
 def merge(group, event):
     """Field by field the later (occurredAt, id) wins, so that order and duplicates do not matter."""
+    # A group of another app is another group, whatever its id.
+    if group.setdefault("source", event["source"]) != event["source"]:
+        return
     kind, data, versions = event["type"], event["data"], group["versions"]
     changed = data["changed"]
     version = [data["occurredAt"], event["id"]]
@@ -52,7 +55,8 @@ def merge(group, event):
             versions[field] = version
 
     told = {field: changed[field] for field in PROFILE if field in changed}
-    told["groupType"] = data["groupType"]
+    if data["groupType"]:
+        told["groupType"] = data["groupType"]
     # Only a creation, or the service saying that the group is there, brings a destroyed group back.
     if kind == "chat.group.destroyed":
         told["destroyed"] = True

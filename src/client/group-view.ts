@@ -1,4 +1,4 @@
-import { type Group, join, merge, newGroup } from '../model/group.ts';
+import { type Group, isForeign, join, merge, newGroup } from '../model/group.ts';
 import type { GroupEvent } from './event.ts';
 import type { GroupState } from './group.ts';
 
@@ -16,19 +16,30 @@ export interface GroupView {
   apply(event: GroupEvent): Group;
   /** Merges one state of a topic with `content: groups`. Returns the resulting group; undefined for one that is destroyed and was never seen. */
   applyState(state: GroupState): Group | undefined;
-  get(groupId: string): Group | undefined;
-  /** Group id and group, in the order in which they were first seen. */
+  /** Returns the group of the app with this `source`; without one, of whichever app was first seen with a group of this id. */
+  get(groupId: string, source?: string): Group | undefined;
+  /** Group id and group, in the order in which they were first seen; an id may come once for each app. */
   entries(): IterableIterator<[string, Group]>;
   /** The number of groups, destroyed ones included. */
   readonly size: number;
 }
 
 export function createGroupView(options: GroupViewOptions = {}): GroupView {
-  const groups = new Map<string, Group>();
+  /** By id, then by app: groups of two apps may have the same id, and are never merged. */
+  const groups = new Map<string, Group[]>();
+  let size = 0;
+
+  const find = (groupId: string, source: string | undefined): Group | undefined =>
+    groups.get(groupId)?.find((group) => !isForeign(group, source));
 
   const hold = (groupId: string, before: Group | undefined, after: Group, event?: GroupEvent): Group => {
     if (after === before) return after;
-    groups.set(groupId, after);
+    const held = groups.get(groupId) ?? [];
+    groups.set(
+      groupId,
+      before === undefined ? [...held, after] : held.map((group) => (group === before ? after : group)),
+    );
+    if (before === undefined) size++;
     options.onChange?.(before, after, event);
     return after;
   };
@@ -36,21 +47,23 @@ export function createGroupView(options: GroupViewOptions = {}): GroupView {
   return {
     apply(event) {
       const groupId = event.subject;
-      const before = groups.get(groupId);
+      const before = find(groupId, event.source);
       return hold(groupId, before, merge(before ?? newGroup(groupId), event), event);
     },
     applyState({ groupId, group }) {
-      const before = groups.get(groupId);
+      const before = find(groupId, group?.source);
       if (group !== null) return hold(groupId, before, before === undefined ? group : join(before, group));
       if (before === undefined || before.destroyed) return before;
       // A tombstone carries no version, so the earlier versions stay: an older change still changes nothing, and only
       // a newer one, such as a creation, brings the group back.
       return hold(groupId, before, { ...before, destroyed: true });
     },
-    get: (groupId) => groups.get(groupId),
-    entries: () => groups.entries(),
+    get: find,
+    *entries() {
+      for (const [groupId, held] of groups) for (const group of held) yield [groupId, group];
+    },
     get size() {
-      return groups.size;
+      return size;
     },
   };
 }

@@ -117,12 +117,15 @@ export type Origin = EventData['origin'];
 /** The CloudEvents extension for distributed tracing, in the words of W3C Trace Context. */
 export type TraceContext = Pick<CanonicalEvent, 'traceparent' | 'tracestate'>;
 
+/** Returns the `source` of all events and groups of an app. */
+export const sourceOf = (sdkAppId: string): string => `urn:tencent-chat:app:${sdkAppId}`;
+
 /** Wraps the data in its envelope. */
 export function groupEvent(type: EventType, sdkAppId: string, id: EventId, data: EventData): CanonicalEvent {
   return {
     specversion: '1.0',
     id,
-    source: `urn:tencent-chat:app:${sdkAppId}`,
+    source: sourceOf(sdkAppId),
     type,
     subject: data.groupId,
     time: new Date(data.occurredAt).toISOString(),

@@ -6,6 +6,10 @@ export type Version = [occurredAt: number, eventId: EventId];
 
 const fields = {
   groupId: z.string(),
+  source: z
+    .string()
+    .exactOptional()
+    .describe('urn:tencent-chat:app:<SDKAppID>: groups of another app are other groups, whatever their ids.'),
   groupType: z.string().exactOptional(),
   ...profile,
   customFields: z.record(z.string(), z.string()),
@@ -29,12 +33,17 @@ export const group = z.looseObject(fields).meta({ title: 'group', description: '
 export type Group = Readonly<z.output<z.ZodObject<typeof fields>>>;
 
 /** The parts of an event that a group is made of. */
-type GroupChange = Pick<CanonicalEvent, 'id' | 'type' | 'time'> & {
+type GroupChange = Pick<CanonicalEvent, 'id' | 'source' | 'type' | 'time'> & {
   readonly data: Pick<EventData, 'groupType' | 'operator' | 'owner' | 'changed' | 'occurredAt'>;
 };
 
 export function newGroup(groupId: string): Group {
   return { groupId, customFields: {}, destroyed: false, versions: {} };
+}
+
+/** Tells whether both are known to be of different apps: what has the same id is then not the same group. */
+export function isForeign(group: Pick<Group, 'source'>, source: string | undefined): boolean {
+  return group.source !== undefined && source !== undefined && group.source !== source;
 }
 
 /** Tells whether `a` is a later version than `b`; the id breaks ties. */
@@ -46,9 +55,11 @@ export function isLater(a: Version, b: Version | undefined): boolean {
  * Invariant 3: each field is a last-writer-wins register on (occurredAt, event id), so that any order, duplicates and
  * several writers end in the same group. A creation writes all of them: older changes belong to an earlier group of the same
  * id. `destroyed` is such a register, too. A destruction sets it, and only a creation clears it, or the service saying that the
- * group is there, so that a late change does not bring a group back. Returns the same object when the event changes nothing.
+ * group is there, so that a late change does not bring a group back. Returns the same object when the event changes nothing,
+ * and for one of another app.
  */
 export function merge(current: Group, event: GroupChange): Group {
+  if (isForeign(current, event.source)) return current;
   const version: Version = [event.data.occurredAt, event.id];
   const { created } = current.versions;
   if (created !== undefined && isLater(created, version)) return current;
@@ -69,14 +80,16 @@ export function merge(current: Group, event: GroupChange): Group {
   if (base === current && news.length === 0) return current;
   const versions: Group['versions'] = {};
   for (const [field] of news) versions[field] = version;
-  return withFields(base, news, versions);
+  return withFields(base, [['source', event.source], ...news], versions);
 }
 
 /**
  * Merges two states of one group, each made from some of its events, into the state made from all of them: the later version
- * of each field wins. Returns `current` itself when `other` adds nothing. Fields without a version stay `current`'s.
+ * of each field wins. Returns `current` itself when `other` adds nothing, or is of another app. Fields without a version stay
+ * `current`'s.
  */
 export function join(current: Group, other: Group): Group {
+  if (isForeign(current, other.source)) return current;
   const { created } = other.versions;
   const base = created !== undefined && isLater(created, current.versions.created) ? bornAt(current, created) : current;
   const born = base.versions.created;
@@ -86,7 +99,8 @@ export function join(current: Group, other: Group): Group {
   );
   if (base === current && news.length === 0) return current;
   const values = news.map(([field]): Field => [field, fieldOf(other, field)]);
-  return withFields(base, values, Object.fromEntries(news));
+  const source: Field[] = other.source === undefined ? [] : [['source', other.source]];
+  return withFields(base, [...source, ...values], Object.fromEntries(news));
 }
 
 /**

@@ -3,7 +3,8 @@
  * src/model/group.ts: it puts them in order and lets each overwrite.
  */
 import { createHash } from 'node:crypto';
-import { COMMAND } from '../support/callbacks.ts';
+import { sourceOf } from '../../src/model/event.ts';
+import { COMMAND, SDK_APP_ID } from '../support/callbacks.ts';
 
 export interface Sent {
   readonly command: string;
@@ -75,7 +76,7 @@ export function oracle(all: readonly Sent[]): Map<string, Record<string, unknown
   for (const { command, body } of [...all].sort((a, b) => a.body.EventTime - b.body.EventTime)) {
     const before = command === COMMANDS.created ? undefined : groups.get(body.GroupId);
     const group: Record<string, unknown> = {
-      ...(before ?? { groupId: body.GroupId, customFields: {}, destroyed: false }),
+      ...(before ?? { groupId: body.GroupId, source: sourceOf(SDK_APP_ID), customFields: {}, destroyed: false }),
     };
     group.groupType = body.Type;
     group.updatedAt = new Date(body.EventTime).toISOString();

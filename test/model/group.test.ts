@@ -93,7 +93,8 @@ function oracle(events: readonly CanonicalEvent[]) {
     if (data.operator !== undefined) fields.set('lastOperator', data.operator);
     fields.set('groupType', data.groupType).set('updatedAt', time);
   }
-  return { ...Object.fromEntries(fields), destroyed, customFields: Object.fromEntries(custom) };
+  const { source } = events[0] as CanonicalEvent;
+  return { ...Object.fromEntries(fields), source, destroyed, customFields: Object.fromEntries(custom) };
 }
 
 const delivered = redelivered(history);

@@ -59,6 +59,9 @@ public final class Groups {
 
   /** Field by field the later (occurredAt, id) wins, so that order and duplicates do not matter. */
   static void merge(ObjectNode group, ObjectNode event) {
+    // A group of another app is another group, whatever its id.
+    if (!group.has("source")) group.set("source", event.get("source"));
+    if (!group.get("source").equals(event.get("source"))) return;
     String type = event.path("type").asText();
     JsonNode data = event.path("data");
     JsonNode changed = data.path("changed");
@@ -84,7 +87,7 @@ public final class Groups {
 
     Map<String, JsonNode> told = new LinkedHashMap<>();
     for (String field : PROFILE) told.put(field, changed.get(field));
-    told.put("groupType", data.get("groupType"));
+    if (!data.path("groupType").asText().isEmpty()) told.put("groupType", data.get("groupType"));
     // Only a creation, or the service saying that the group is there, brings a destroyed group back.
     if (type.equals("chat.group.destroyed")) told.put("destroyed", JSON.getNodeFactory().booleanNode(true));
     else if (type.equals("chat.group.created") || type.equals("chat.group.info.read"))
