@@ -109,6 +109,8 @@ export interface Host {
   /** The name that the user gave this connector. */
   readonly name: string;
   readonly clock: Clock;
+  /** The `source` of this app's events and groups: a destination that holds groups of another app is not this one's. */
+  readonly source: string;
   /** The name under which a worker may read what others wrote; Kafka's access lists know consumer groups by its beginning. */
   readonly readerId?: string;
   /** Says something a person may want to know and need not act on: a topic was created. */
@@ -187,6 +189,8 @@ export interface SourceKind<Options> {
 /** What a source may ask of the worker. */
 export interface SourceHost {
   readonly connector: string;
+  /** Given where the connector holds groups: events of another app are not for it, and become dead letters. */
+  readonly app?: string;
   readonly clock: Clock;
   /** There is something to take. */
   wake(): void;

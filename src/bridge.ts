@@ -16,6 +16,7 @@ import { createQuarantine } from './intake/quarantine.ts';
 import { createReloadableReceiver } from './intake/reloadable.ts';
 import { type JournalRoom, openJournalRoom } from './journal/room.ts';
 import { type Clock, systemClock } from './model/clock.ts';
+import { sourceOf } from './model/event.ts';
 import { BridgeError } from './model/fault.ts';
 import { createServiceClock, type ServiceClock } from './model/service-clock.ts';
 import { createSignals, type SignalBus } from './model/signal.ts';
@@ -61,13 +62,19 @@ export async function startBridge(
 ): Promise<Bridge> {
   const base = createBase(initial, logLevel);
   try {
-    const journal = openJournalRoom({ ...base, settings: () => base.config.journal });
+    const source = sourceOf(initial.app.sdkAppId);
+    const journal = openJournalRoom({ ...base, source, settings: () => base.config.journal });
     base.onStop(journal.close);
     hearAgain(
       journal.history.recent(LATELY).map(({ event }) => event),
       base.service,
     );
-    const delivery = startDeliveryRoom({ ...base, configured: () => base.config.connectors, journal });
+    const delivery = startDeliveryRoom({
+      ...base,
+      configured: () => base.config.connectors,
+      source,
+      journal,
+    });
     base.onStop(delivery.stop);
     const reconcile = startReconcileRoom(base, journal);
     const receiver = createReceiverRoom(base, journal);

@@ -17,7 +17,7 @@ export type Destination = Awaited<ReturnType<typeof openDestination>>;
 export async function openDestination(options: ElasticsearchOptions, host: Host, signal: AbortSignal) {
   const { nodes, auth, tls = {}, requestTimeoutMs } = options;
   const place = { name: host.name, options };
-  const newIndex = await readNewIndex(place);
+  const newIndex = await readNewIndex(place, host.source);
   const secured = nodes.filter((node) => /^https:/i.test(node)).map(endpointOf);
   const secure =
     secured.length === 0 ? undefined : await secureOptions(tls, `connectors.${host.name}`, secured, signal);
@@ -42,6 +42,7 @@ export async function openDestination(options: ElasticsearchOptions, host: Host,
     /** How the client speaks TLS, since its own errors do not say what is wrong there. */
     secure,
     newIndex,
+    source: host.source,
     /** Bytes of one bulk request. They are lowered when something on the way takes less. */
     maxBulkBytes: MAX_BULK_BYTES,
     /** How many bulk requests in a row came to no answer. */

@@ -8,7 +8,7 @@ import { ask, type Destination, openDestination } from './client.ts';
 import type { ElasticsearchOptions } from './connector.ts';
 import { findIndex } from './ensure.ts';
 import { misconfigured, missingFault, sortOf } from './fault.ts';
-import { readDocuments } from './groups.ts';
+import { readDocuments, refuseForeign } from './groups.ts';
 import { expectedFields } from './new-index.ts';
 
 /** Tells for `check --connect` what is there. Nothing is created. */
@@ -56,6 +56,7 @@ export async function* examineIndex(
 async function tryRequests(destination: Destination, signal: AbortSignal): Promise<void> {
   const groups = destination.options.content === 'groups';
   if (groups) {
+    await refuseForeign(destination, signal);
     const { documents } = await readDocuments(destination, [newGroup(PROBE_ID)], signal);
     const stored = documents.get(PROBE_ID);
     if (stored?.kind === 'unreadable') throw new Unreachable(stored.fault);

@@ -1,12 +1,12 @@
 /** `content: groups`: read, merge, write unless changed in between. No scripts, any number of writers. */
 import { type Fault, Unreachable } from '../../src/model/fault.ts';
-import { differences, type Group, join, newGroup, repair, type Version } from '../../src/model/group.ts';
+import { differences, type Group, isForeign, join, newGroup, repair, type Version } from '../../src/model/group.ts';
 import { isObject } from '../../src/model/json.ts';
 import type { Outcome } from '../../src/model/outcome.ts';
 import type { CopyStatus, Outcomes, PutMode } from '../contract.ts';
 import { bulk, type Write } from './bulk.ts';
 import { ask, type Destination } from './client.ts';
-import { ensureIndex } from './ensure.ts';
+import { ensureIndex, findIndex } from './ensure.ts';
 import { type Cause, destinationFault, misconfigured, setting } from './fault.ts';
 
 /** The number of groups in one mget. */
@@ -79,13 +79,15 @@ async function round(
 
 /** Returns what is to be written of a group, if anything, and where its copy lies or would lie. */
 function planWrite(
-  { options: { index, onDestroyed } }: Destination,
+  destination: Destination,
   state: Group,
   current: Exclude<Stored, { kind: 'unreadable' }>,
   how: PutMode,
 ): { readonly write?: Write; readonly receipt: string } {
+  const { index, onDestroyed } = destination.options;
   const { groupId: id } = state;
   const before = current.kind === 'found' ? current.group : newGroup(id);
+  if (isForeign(before, state.source)) throw ofAnotherApp(destination, before.source);
   const merged = how === 'join' ? join(before, state) : repair(before, state);
   const unwanted = onDestroyed === 'delete' && merged.destroyed;
   if (current.kind === 'missing') {
@@ -99,6 +101,28 @@ function planWrite(
   if (unwanted) return { write: { id, action: JSON.stringify({ delete: target }) }, receipt };
   if (merged === before) return { receipt };
   return { write: { id, action: JSON.stringify({ index: target }), document: JSON.stringify(merged) }, receipt };
+}
+
+/** The documents that are looked at to tell whose groups an index holds: all of them are of one app. */
+const SAMPLE = 10;
+
+/** Throws Unreachable where the index is known to hold groups of another app: groups of one id would be merged. */
+export async function refuseForeign(destination: Destination, signal: AbortSignal): Promise<void> {
+  const { source, options } = destination;
+  const { index } = options;
+  const { mappings } = (await findIndex(destination, signal)) ?? {};
+  const told = (mappings?._meta?.groupSyncBridge as { readonly source?: string } | undefined)?.source;
+  if (told !== undefined && told !== source) throw ofAnotherApp(destination, told);
+  const { hits } = await ask(destination, signal, (client, settings) =>
+    client.search<{ source?: string }>({ index, size: SAMPLE, _source: ['source'] }, settings),
+  );
+  const foreign = hits.hits.find(({ _source: held }) => held?.source !== undefined && held.source !== source);
+  if (foreign !== undefined) throw ofAnotherApp(destination, foreign._source?.source);
+}
+
+function ofAnotherApp(destination: Destination, source: string | undefined): Unreachable {
+  const message = `The index ${destination.options.index} holds groups of ${source}, and this bridge is that of ${destination.source}`;
+  return misconfigured(destination, 'index', message, 'give each app an index of its own, or correct app.sdkAppId');
 }
 
 /** Compares the documents with these states and says where they lie. */
@@ -124,6 +148,7 @@ function copyStatus(destination: Destination, state: Group, stored: Stored | und
     return { status: unwanted ? 'in-step' : 'missing', where: `${index}/_doc/${groupId}` };
   }
   const where = `${stored.index}/_doc/${groupId}`;
+  if (isForeign(stored.group, state.source)) return { status: 'differs', where, differs: ['source'] };
   const differs = unwanted && stored.group.destroyed ? ['destroyed'] : differences(stored.group, state);
   return differs.length === 0 ? { status: 'in-step', where } : { status: 'differs', where, differs };
 }

@@ -6,7 +6,7 @@ import type { ElasticsearchOptions } from './connector.ts';
 import { misconfigured, type Place } from './fault.ts';
 
 /** Raised whenever the built-in mapping changes. */
-const MAPPING_VERSION = 2;
+const MAPPING_VERSION = 3;
 
 /** 8191 characters are at most 32764 bytes of UTF-8; Lucene refuses a term of more than 32766 with its whole document. */
 const keyword = { type: 'keyword', ignore_above: 8191 };
@@ -19,6 +19,7 @@ const profile = { name: text, introduction: text, notification: text, faceUrl: k
 
 const groups = {
   groupId: keyword,
+  source: keyword,
   groupType: keyword,
   ...profile,
   owner: keyword,
@@ -48,6 +49,7 @@ const events = {
       receivedAt: moment,
       origin: { properties: { platform: keyword, clientIp: keyword, requestId: keyword } },
       extra: unindexed,
+      omitted: keyword,
     },
   },
 };
@@ -57,16 +59,21 @@ function properties({ content, dataStream }: ElasticsearchOptions): Record<strin
   return dataStream ? { '@timestamp': { type: 'date' }, ...events } : events;
 }
 
-/** Returns the fields that a search may count on, at the top of a document; indexes of version 1 have no traceparent. */
+/** Fields that came with a later version of the mapping: an index does without. */
+const LATER = new Set(['traceparent']);
+
+/** Returns the fields that a search may count on, at the top of a document. */
 export function expectedFields(options: ElasticsearchOptions): string[] {
-  return Object.keys(properties(options)).filter((field) => field !== 'traceparent');
+  const later = options.content === 'groups' ? new Set(['source']) : LATER;
+  return Object.keys(properties(options)).filter((field) => !later.has(field));
 }
 
 /** It is `dynamic: false` because `extra` and foreign fields hold whatever others put there: guessing types would refuse documents. */
-function builtInMapping(options: ElasticsearchOptions): Record<string, unknown> {
+function builtInMapping(options: ElasticsearchOptions, source: string): Record<string, unknown> {
+  const { content } = options;
   return {
     dynamic: false,
-    _meta: { groupSyncBridge: { mapping: MAPPING_VERSION, content: options.content } },
+    _meta: { groupSyncBridge: { mapping: MAPPING_VERSION, content, ...(content === 'groups' && { source }) } },
     properties: properties(options),
   };
 }
@@ -75,7 +82,7 @@ const record = z.record(z.string(), z.unknown()).optional();
 const indexFile = z.strictObject({ settings: record, mappings: record });
 
 /** Returns what a missing index is created with; undefined when it must exist. Reads createIndex.file. */
-export async function readNewIndex(place: Place) {
+export async function readNewIndex(place: Place, source: string) {
   const { createIndex } = place.options;
   if (createIndex === false) return undefined;
   const { shards, replicas, file } = createIndex;
@@ -83,7 +90,7 @@ export async function readNewIndex(place: Place) {
   const settings: Record<string, unknown> = { ...own.settings };
   if (!mentions(settings, 'number_of_shards')) settings['index.number_of_shards'] = shards;
   if (!mentions(settings, 'number_of_replicas')) settings['index.number_of_replicas'] = replicas;
-  return { settings, mappings: own.mappings ?? builtInMapping(place.options) };
+  return { settings, mappings: own.mappings ?? builtInMapping(place.options, source) };
 }
 
 /** Elasticsearch refuses a setting that is given twice, however it is spelt. */

@@ -4,13 +4,14 @@ import { bulk } from './bulk.ts';
 import { ask, type Destination, openDestination } from './client.ts';
 import type { ElasticsearchOptions } from './connector.ts';
 import { ensureIndex } from './ensure.ts';
-import { putGroups, readCopies } from './groups.ts';
+import { putGroups, readCopies, refuseForeign } from './groups.ts';
 
 export async function openSink(options: ElasticsearchOptions, host: Host, signal: AbortSignal): Promise<Sink> {
   const destination = await openDestination(options, host, signal);
   const close = () => destination.client.close();
   try {
     await ensureIndex(destination, signal);
+    if (options.content === 'groups') await refuseForeign(destination, signal);
   } catch (thrown) {
     await close();
     throw thrown;

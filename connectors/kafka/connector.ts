@@ -1,14 +1,12 @@
-import { parseGroup } from '../../src/client/group.ts';
 import { Unreachable } from '../../src/model/fault.ts';
-import type { Group } from '../../src/model/group.ts';
 import type { Outcome } from '../../src/model/outcome.ts';
-import type { Connector, GroupSink, Host, Outcomes, Sink } from '../contract.ts';
+import type { Connector, Host, Outcomes, Sink } from '../contract.ts';
 import type { KafkaClient } from './client.ts';
 import { examine } from './examine.ts';
 import { Refused } from './fault.ts';
-import { type KafkaMessage, STATE_HEADER, sizeOf, toGroupMessage, toMessage } from './message.ts';
-import { clientOptions, type KafkaOptions, kafkaOptions } from './options.ts';
-import { type ReadRecord, readToEnd } from './reader.ts';
+import { followGroups, refuseForeign } from './groups.ts';
+import { type KafkaMessage, sizeOf, toGroupMessage, toMessage } from './message.ts';
+import { type KafkaOptions, kafkaOptions } from './options.ts';
 import { openTopic } from './topic.ts';
 
 export const kafka: Connector<KafkaOptions> = {
@@ -38,6 +36,7 @@ async function openSink(options: KafkaOptions, host: Host, signal: AbortSignal):
   const path = `connectors.${host.name}`;
   const topic = openTopic({ options, path, createTopic, compacted: content === 'groups', note: host.note });
   await topic.use(signal, async () => {});
+  if (content === 'groups') await refuseForeign(options, host, signal);
   const sendAll = (items: readonly Item[], signal: AbortSignal): Promise<Outcomes> =>
     topic.use(signal, async (client) => {
       const { outcomes, troubled } = await sendByPartition(client, items, maxBatchBytes);
@@ -63,7 +62,7 @@ async function openSink(options: KafkaOptions, host: Host, signal: AbortSignal):
       const items = states.map((state) => ({ id: state.groupId, message: toGroupMessage(state) }));
       return sendAll(items, signal);
     },
-    follow: followGroups(options, path, host.readerId ?? options.clientId),
+    follow: followGroups(options, host),
     close: topic.drop,
   };
 }
@@ -126,32 +125,4 @@ function* requests(items: readonly Item[], maxBytes: number): Generator<Item[]> 
     bytes += size;
   }
   if (request.length > 0) yield request;
-}
-
-/** Reads a compacted topic of groups on to its end, at each call from where the last one came to. */
-function followGroups(options: KafkaOptions, path: string, groupId: string): NonNullable<GroupSink['follow']> {
-  const positions = new Map<number, bigint>();
-  return async (take, signal) => {
-    const learn = (record: ReadRecord): void => {
-      const found = stateOf(record);
-      if (found !== undefined) take(found.groupId, found.group);
-    };
-    try {
-      await readToEnd({ ...(await clientOptions(options, path, signal)), groupId }, positions, learn, signal);
-    } catch (thrown) {
-      // What was not taken is to be read again.
-      positions.clear();
-      throw thrown;
-    }
-  };
-}
-
-/** Returns undefined where nothing can be learned from the record. A tombstone may carry the state that the group had. */
-function stateOf(record: ReadRecord): { groupId: string; group: Group | null } | undefined {
-  const read = parseGroup(record);
-  if (!read.ok) return undefined;
-  const [buried] = [record.headers[STATE_HEADER] ?? []].flat();
-  if (read.group !== null || buried === undefined) return read;
-  const state = parseGroup({ ...record, value: buried });
-  return state.ok ? state : read;
 }

@@ -5,6 +5,7 @@ import { silentMembers } from '../members.ts';
 import { createClient, type KafkaClient, partitionsOf } from './client.ts';
 import { tryCodec } from './codecs.ts';
 import { judge, protocolType, Refused } from './fault.ts';
+import { refuseForeign } from './groups.ts';
 import { type ClientOptions, clientOptions, type KafkaOptions } from './options.ts';
 import { userOf } from './sasl.ts';
 import { asCreated, missingTopic, type TopicSettings } from './topic.ts';
@@ -26,6 +27,7 @@ export async function* examine(options: KafkaOptions, host: Host, signal: AbortS
       await tryCodec(options.compression).catch((thrown) => Promise.reject(judge(thrown, reached)));
     yield* examineTopic(client, options, path);
     yield* silentBrokers(reached);
+    if (options.content === 'groups') await refuseForeign(options, host, signal);
   } finally {
     await client.close();
   }

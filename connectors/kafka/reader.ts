@@ -90,7 +90,11 @@ export async function readToEnd(
   let timer = setTimeout(silent, SILENCE_MS);
   const aborted = (): void => done.reject(signal.reason);
   signal.addEventListener('abort', aborted, { once: true });
-  consumer.on(consumer.events.CRASH, ({ payload }) => done.reject(judge(payload.error, options)));
+  let crash: Error | undefined;
+  consumer.on(consumer.events.CRASH, ({ payload }) => {
+    crash = judge(payload.error, options);
+    done.reject(crash);
+  });
   // Also told of batches that hold nothing but markers, which are never handed over.
   consumer.on(consumer.events.END_BATCH_PROCESS, ({ payload: { partition, lastOffset } }) => {
     clearTimeout(timer);
@@ -117,7 +121,8 @@ export async function readToEnd(
     await done.promise;
   } catch (thrown) {
     if (signal.aborted) throw signal.reason;
-    throw judge(thrown, options);
+    // What is asked of a consumer that has crashed fails as well, and says less.
+    throw crash ?? judge(thrown, options);
   } finally {
     clearTimeout(timer);
     signal.removeEventListener('abort', aborted);

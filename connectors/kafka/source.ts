@@ -82,7 +82,7 @@ function openSource(options: KafkaSourceOptions, host: SourceHost): WorkerSource
       await learned;
       const ended = membership.ended();
       if (ended !== undefined) throw ended;
-      const { open, entries, unreadable } = sort(batch.records, connector, () => ++lastSeq);
+      const { open, entries, unreadable } = sort(batch.records, host, () => ++lastSeq);
       const passed = Promise.withResolvers<void>();
       current = { entries, unreadable, pass: passed.resolve, refuse: passed.reject };
       progress.passed(batch, membership.lease());
@@ -191,7 +191,7 @@ function openBurial(options: KafkaSourceOptions, { connector, clock, note, dead:
 const notUnpacked = ({ reason: message }: Unread) => unreadable({ code: 'message-invalid', message });
 
 /** Tells events from what is none; passes over what is for another connector, and what two receivers recorded. */
-function sort(records: readonly ReadRecord[], connector: string, nextSeq: () => number) {
+function sort(records: readonly ReadRecord[], { connector, app }: SourceHost, nextSeq: () => number) {
   const open: OpenRecord[] = [];
   const entries: Entry[] = [];
   const unreadable: Unreadable[] = [];
@@ -203,10 +203,21 @@ function sort(records: readonly ReadRecord[], connector: string, nextSeq: () => 
     if (read.ok && seen.has(read.event.id)) continue;
     const seq = nextSeq();
     open.push({ seq, record });
-    if (read.ok) {
+    if (read.ok && app !== undefined && read.event.source !== app) {
+      unreadable.push({ seq, record, fault: foreign(read.event.source, app) });
+    } else if (read.ok) {
       seen.add(read.event.id);
       entries.push(entryOf(seq, read.event as CanonicalEvent));
     } else unreadable.push({ seq, record, fault: read.fault });
   }
   return { open, entries, unreadable };
+}
+
+function foreign(source: string, app: string): Fault {
+  return {
+    code: 'event-refused',
+    message: `this event is of ${source}, and this worker keeps groups of ${app}`,
+    path: 'app.sdkAppId',
+    suggestion: 'give each app a topic of its own, or correct app.sdkAppId and retry',
+  };
 }

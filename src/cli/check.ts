@@ -9,6 +9,7 @@ import { deadLetterTopic, type Source } from '../config/source.ts';
 import { readCertificate } from '../http/certificate.ts';
 import { journalDoubts } from '../journal/place.ts';
 import { systemClock } from '../model/clock.ts';
+import { sourceOf } from '../model/event.ts';
 import { BridgeError, describeFault, type Fault } from '../model/fault.ts';
 import { addCommand, configOption, openTo, requireConfig } from './options.ts';
 import { type SelfTested, selfTest } from './self-test.ts';
@@ -55,8 +56,9 @@ async function check(options: CheckOptions): Promise<void> {
 
   const source = options.connect && config.source ? await sourceFinding(config, config.source, say) : undefined;
   const connectors: Examined[] = [];
+  const app = sourceOf(config.app.sdkAppId);
   for (const [name, connector] of Object.entries(config.connectors)) {
-    connectors.push(await examineConnector(name, connector, options.connect === true, say));
+    connectors.push(await examineConnector(name, connector, options.connect === true, app, say));
   }
   const tested = options.selfTest ? await selfTest(config) : undefined;
   if (tested !== undefined)
@@ -74,13 +76,14 @@ async function examineConnector(
   name: string,
   { kind, enabled, ...options }: ConnectorConfig,
   connect: boolean,
+  source: string,
   say: (line: string) => void,
 ): Promise<Examined> {
   const findings: Finding[] = [];
   const examined = enabled && connect;
   say(`  ${name} (${kind}):${enabled ? (examined ? '' : ' enabled') : ` ${paint('dim', 'disabled')}`}`);
   if (examined) {
-    for await (const finding of findingsOf(name, kind, options)) {
+    for await (const finding of findingsOf(name, kind, options, source)) {
       say(`    ${shown(finding)}`);
       findings.push(finding);
     }
@@ -89,9 +92,9 @@ async function examineConnector(
 }
 
 /** Yields the findings about a destination; one that hangs ends its own examination, not the command. */
-async function* findingsOf(name: string, kind: string, options: object): AsyncGenerator<Finding> {
+async function* findingsOf(name: string, kind: string, options: object, source: string): AsyncGenerator<Finding> {
   const signal = AbortSignal.timeout(EXAMINE_MS);
-  const findings = examine(kind, options, { name, clock: systemClock, note: () => {} }, signal);
+  const findings = examine(kind, options, { name, clock: systemClock, source, note: () => {} }, signal);
   const says = `no answer within ${EXAMINE_MS / 1_000} s`;
   const fault: Fault = { code: 'destination-unreachable', message: says, path: `connectors.${name}` };
   const hanging = { done: false, value: { step: 'destination', state: 'wrong', says, fault } } as const;

@@ -13,6 +13,8 @@ export interface DeliveryPorts {
   configured(): Readonly<Record<string, ConnectorConfig>>;
   /** Names of the enabled ones. */
   connectors(): readonly string[];
+  /** The `source` of this app. */
+  readonly source: string;
   readonly journal: JournalRoom;
   readonly signals: SignalBus;
 }
@@ -20,10 +22,14 @@ export interface DeliveryPorts {
 export type DeliveryRoom = ReturnType<typeof startDeliveryRoom>;
 
 /** Starts the delivery thread, with all that the main thread knows and may ask of it. */
-export function startDeliveryRoom({ configured, connectors, journal: room, signals }: DeliveryPorts) {
+export function startDeliveryRoom({ configured, connectors, source, journal: room, signals }: DeliveryPorts) {
   const { file, journal, reader, groups, history } = room;
   const health = watchLanes(reader.cursor, signals);
-  const delivery = startDelivery({ journalFile: file, connectors: enabledOf(configured()) }, journal.settle, signals);
+  const delivery = startDelivery(
+    { journalFile: file, source, connectors: enabledOf(configured()) },
+    journal.settle,
+    signals,
+  );
   signals.on('journal.committed', ({ events }) => {
     if (events > 0) delivery.wake();
   });

@@ -1,7 +1,9 @@
 import type { Clock } from '../model/clock.ts';
+import { BridgeError } from '../model/fault.ts';
+import type { Group } from '../model/group.ts';
 import type { SignalBus } from '../model/signal.ts';
 import { openJournal } from './append.ts';
-import { openDatabase } from './database.ts';
+import { type Database, openDatabase } from './database.ts';
 import { createGroupReader } from './groups.ts';
 import { createHistoryReader } from './history.ts';
 import { sizeOf } from './place.ts';
@@ -11,6 +13,8 @@ import { keepPruned } from './retention.ts';
 export interface JournalPorts {
   /** The settings in effect. */
   settings(): { readonly file: string; readonly maxBytes: number; readonly keepDelivered: number };
+  /** The `source` of this app: a journal is one app's. */
+  readonly source: string;
   connectors(): readonly string[];
   readonly clock: Clock;
   readonly signals: SignalBus;
@@ -20,7 +24,7 @@ export interface JournalPorts {
 export type JournalRoom = ReturnType<typeof openJournalRoom>;
 
 /** Opens the journal for the thread that writes it, with all that is read on that thread. Throws a BridgeError. */
-export function openJournalRoom({ settings, connectors, clock, signals, stopping }: JournalPorts) {
+export function openJournalRoom({ settings, source, connectors, clock, signals, stopping }: JournalPorts) {
   const { file, maxBytes } = settings();
   let setAside = false;
   const database = openDatabase(file, {
@@ -31,6 +35,7 @@ export function openJournalRoom({ settings, connectors, clock, signals, stopping
     },
     onReindexed: (damage) => signals.emit('journal.reindexed', damage),
   });
+  refuseForeign(database, source);
   const journal = openJournal(database, clock, signals);
   const reader = createDeliveryReader(database.connection);
   const retention = () => ({ keepDelivered: settings().keepDelivered, connectors: connectors() });
@@ -51,4 +56,19 @@ export function openJournalRoom({ settings, connectors, clock, signals, stopping
       journal.close();
     },
   };
+}
+
+/** Throws where the journal was written for another app: its groups would be taken for this one's. */
+function refuseForeign({ file, connection, close }: Database, source: string): void {
+  const latest = connection.prepare('SELECT event AS text FROM events ORDER BY seq DESC LIMIT 1').get();
+  const row = latest ?? connection.prepare('SELECT state AS text FROM groups LIMIT 1').get();
+  const held = row === undefined ? source : (JSON.parse(row.text as string) as Pick<Group, 'source'>).source;
+  if (held === undefined || held === source) return;
+  close();
+  throw new BridgeError({
+    code: 'journal-unusable',
+    path: 'journal.file',
+    message: `the journal ${file} is that of ${held}, and app.sdkAppId makes this bridge that of ${source}`,
+    suggestion: 'correct app.sdkAppId, or give each app a journal.file of its own',
+  });
 }

@@ -1,5 +1,5 @@
 import type { GroupSink, Host, Source, WorkerSource } from '../../connectors/contract.ts';
-import { openSink, source as sourceKind } from '../../connectors/index.ts';
+import { holdsOf, openSink, source as sourceKind } from '../../connectors/index.ts';
 import type { ConnectorConfig } from '../config/schema.ts';
 import type { Source as SourceConfig } from '../config/source.ts';
 import { compileFilter } from '../delivery/filter.ts';
@@ -21,22 +21,26 @@ export interface WorkerLane {
 export interface WorkerLaneSettings {
   readonly connector: string;
   readonly config: ConnectorConfig;
+  /** The `source` of this app. */
+  readonly app: string;
   readonly source: SourceConfig;
   /** Where merged groups are kept, if the sink needs whole ones. */
   readonly groupsFile: string;
 }
 
 export function startWorkerLane(
-  { connector, config, source: options, groupsFile }: WorkerLaneSettings,
+  { connector, config, app, source: options, groupsFile }: WorkerLaneSettings,
   clock: Clock,
   signals: SignalBus,
 ): WorkerLane {
   const stop = new AbortController();
   const note = (message: string): void => signals.emit('lane.note', { connector, message });
-  const host: Host = { name: connector, clock, note, readerId: `${sourceKind.describe(options).groupId}.${connector}` };
+  const readerId = `${sourceKind.describe(options).groupId}.${connector}`;
+  const host: Host = { name: connector, clock, source: app, note, readerId };
   let lane: Lane | undefined;
   const source = sourceKind.open(options, {
     connector,
+    ...(holdsOf(config.kind, config) === 'groups' && { app }),
     clock,
     note,
     wake: () => lane?.wake(),

@@ -9,6 +9,7 @@ import type { Source } from '../config/source.ts';
 import { watchLanes } from '../delivery/health.ts';
 import { closeServer, listen, urlHost } from '../http/server.ts';
 import { systemClock } from '../model/clock.ts';
+import { sourceOf } from '../model/event.ts';
 import { BridgeError } from '../model/fault.ts';
 import { createSignals } from '../model/signal.ts';
 import { createLogger, type LogLevel, logSignals } from '../telemetry/log.ts';
@@ -63,7 +64,14 @@ export async function startWorker(
 
   for (const [connector, its] of Object.entries(enabled)) {
     const groupsFile = `${config.journal.file}.${connector}`;
-    lanes.set(connector, startWorkerLane({ connector, config: its, source, groupsFile }, clock, signals));
+    lanes.set(
+      connector,
+      startWorkerLane(
+        { connector, config: its, app: sourceOf(config.app.sdkAppId), source, groupsFile },
+        clock,
+        signals,
+      ),
+    );
   }
   signals.emit('bridge.started', { receiver: '', admin: adminUrl, connectors, journal: '' });
 

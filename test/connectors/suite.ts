@@ -17,10 +17,12 @@ import {
   type EventId,
   groupEvent,
   PROFILE_FIELDS,
+  sourceOf,
 } from '../../src/model/event.ts';
 import { type Fault, Unreachable } from '../../src/model/fault.ts';
 import { type Group, merge, newGroup } from '../../src/model/group.ts';
 import type { Outcome } from '../../src/model/outcome.ts';
+import { SDK_APP_ID } from '../support/callbacks.ts';
 
 /** What the destination holds of one event. */
 export interface Found {
@@ -79,7 +81,7 @@ export const HOST_NAME = 'under-test';
 export function testHost(): Host & { readonly notes: string[] } {
   const notes: string[] = [];
   const note = (message: string) => void notes.push(message);
-  return { name: HOST_NAME, clock: systemClock, notes, note };
+  return { name: HOST_NAME, clock: systemClock, source: sourceOf(SDK_APP_ID), notes, note };
 }
 
 /** A sink as the engine drives it: events go in, outcomes come by event id. */

@@ -429,7 +429,11 @@ describe('from the rows of the journal', () => {
 test('delivery whose thread is gone answers that it is', async () => {
   const signals = createSignals();
   const crashed = new Promise<Fault>((resolve) => signals.on('relay.crashed', (crash) => resolve(crash.fault)));
-  const delivery = startDelivery({ journalFile: join(tmpdir(), name(), 'none'), connectors: {} }, () => {}, signals);
+  const delivery = startDelivery(
+    { journalFile: join(tmpdir(), name(), 'none'), source: 'none', connectors: {} },
+    () => {},
+    signals,
+  );
   const asked = delivery.readBack('c', newGroup('g'), new AbortController().signal);
   await crashed;
   const answer = { fault: { code: 'copy-unknown', message: expect.stringMatching(/delivery does not run: .*open/) } };

@@ -32,7 +32,11 @@ function started(connectors: (folder: string) => Record<string, ConnectorConfig>
   const resyncs: Signals['lane.resync'][] = [];
   signals.on('lane.resync', (progress) => resyncs.push(progress));
   const running = connectors(folder);
-  const delivery = startDelivery({ journalFile: file, connectors: running }, journal.settle, signals);
+  const delivery = startDelivery(
+    { journalFile: file, source: 'urn:tencent-chat:app:1400701118', connectors: running },
+    journal.settle,
+    signals,
+  );
   signals.on('journal.committed', () => delivery.wake());
   signals.on('journal.merged', () => delivery.wake());
   onTestFinished(async () => {

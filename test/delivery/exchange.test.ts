@@ -294,7 +294,11 @@ describe('the delivery thread', () => {
     signals.on('journal.committed', () => delivery.wake());
     const file1 = { first: to(join(folder, 'first')) };
     const both = { second: to(join(folder, 'second')), third: to(join(folder, 'third')) };
-    const delivery = startDelivery({ journalFile: file, connectors: file1 }, journal.settle, signals);
+    const delivery = startDelivery(
+      { journalFile: file, source: 'urn:tencent-chat:app:1400701118', connectors: file1 },
+      journal.settle,
+      signals,
+    );
     onTestFinished(() => delivery.stop(0));
     await record(1, 1);
     await expect.poll(() => written('first')).toEqual(['1']);
@@ -315,7 +319,11 @@ describe('the delivery thread', () => {
     const { folder, file, signals, journal, record } = openedJournal();
     const crashes: unknown[] = [];
     signals.on('relay.crashed', (crash) => crashes.push(crash));
-    const delivery = startDelivery({ journalFile: file, connectors: {} }, journal.settle, signals);
+    const delivery = startDelivery(
+      { journalFile: file, source: 'urn:tencent-chat:app:1400701118', connectors: {} },
+      journal.settle,
+      signals,
+    );
     await record(1, 1);
     await delivery.exchange({ first: to(join(folder, 'first')) }, [], ['first']);
     await expect.poll(() => readFile(join(folder, 'first'), 'utf8').catch(() => '')).toContain('"name":"1"');

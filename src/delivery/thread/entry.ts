@@ -15,7 +15,7 @@ import { ENDED } from '../read-back.ts';
 import type { DeliveryRequest, FromThread, ThreadData, ToThread } from './messages.ts';
 import { lowerThreadPriority } from './priority.ts';
 
-function startThread(port: MessagePort, { journalFile, connectors, announced }: ThreadData): void {
+function startThread(port: MessagePort, { journalFile, source: app, connectors, announced }: ThreadData): void {
   lowerThreadPriority();
   const post = (message: FromThread): void => port.postMessage(message);
   const signals = createSignals();
@@ -32,6 +32,7 @@ function startThread(port: MessagePort, { journalFile, connectors, announced }: 
     const host = {
       name: connector,
       clock: systemClock,
+      source: app,
       note: (message: string): void => emit('lane.note', { connector, message }),
     };
     const source = createJournalSource(connector, holdsOf(config.kind, config), {

@@ -8,6 +8,8 @@ import type { Question } from './questions.ts';
 
 export interface DeliveryData {
   readonly journalFile: string;
+  /** The `source` of this app. */
+  readonly source: string;
   /** The enabled ones. */
   readonly connectors: Readonly<Record<string, ConnectorConfig>>;
 }

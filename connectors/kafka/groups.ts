@@ -1,0 +1,79 @@
+/** What a compacted topic of groups holds: read back by workers, and looked at for groups of another app. */
+import { parseGroup } from '../../src/client/group.ts';
+import { Unreachable } from '../../src/model/fault.ts';
+import { type Group, isForeign } from '../../src/model/group.ts';
+import type { GroupSink, Host } from '../contract.ts';
+import { STATE_HEADER } from './message.ts';
+import { clientOptions, type KafkaOptions } from './options.ts';
+import { extentsOf, type ReadRecord, readToEnd } from './reader.ts';
+
+/** Reads a compacted topic of groups on to its end, at each call from where the last one came to. */
+export function followGroups(options: KafkaOptions, host: Host): NonNullable<GroupSink['follow']> {
+  const positions = new Map<number, bigint>();
+  return async (take, signal) => {
+    let foreign: string | undefined;
+    const learn = (record: ReadRecord): void => {
+      const found = stateOf(record);
+      if (found === undefined) return;
+      if (found.group && isForeign(found.group, host.source)) foreign = found.group.source;
+      else take(found.groupId, found.group);
+    };
+    try {
+      await readToEnd(await readerOptions(options, host, signal), positions, learn, signal);
+      if (foreign !== undefined) throw ofAnotherApp(foreign, options, host);
+    } catch (thrown) {
+      // What was not taken is to be read again.
+      positions.clear();
+      throw thrown;
+    }
+  };
+}
+
+/** Returns undefined where nothing can be learned from the record. A tombstone may carry the state that the group had. */
+function stateOf(record: ReadRecord): { groupId: string; group: Group | null } | undefined {
+  const read = parseGroup(record);
+  if (!read.ok) return undefined;
+  const [buried] = [record.headers[STATE_HEADER] ?? []].flat();
+  if (read.group !== null || buried === undefined) return read;
+  const state = parseGroup({ ...record, value: buried });
+  return state.ok ? state : read;
+}
+
+async function readerOptions(options: KafkaOptions, { name, readerId = options.clientId }: Host, signal: AbortSignal) {
+  return { ...(await clientOptions(options, `connectors.${name}`, signal)), groupId: readerId };
+}
+
+/** The records at the end of each partition that are looked at to tell whose groups a topic holds. */
+const SAMPLE = 10n;
+/** Looking takes some seconds, since kafkajs reads as a consumer group only: once is enough for one lane. */
+const looked = new WeakSet<Host>();
+
+/** Throws Unreachable where the topic is known to hold groups of another app: those of one id would replace each other. */
+export async function refuseForeign(options: KafkaOptions, host: Host, signal: AbortSignal): Promise<void> {
+  if (looked.has(host)) return;
+  try {
+    const reader = await readerOptions(options, host, signal);
+    const ends = (await extentsOf(reader)).map(({ partition, high }) => [partition, high - SAMPLE] as const);
+    let foreign: string | undefined;
+    const look = (record: ReadRecord): void => {
+      const group = stateOf(record)?.group;
+      if (group && isForeign(group, host.source)) foreign = group.source;
+    };
+    await readToEnd(reader, new Map(ends), look, signal);
+    if (foreign !== undefined) throw ofAnotherApp(foreign, options, host);
+  } catch (thrown) {
+    if (!(thrown instanceof Unreachable) || thrown.fault.code !== 'destination-credentials') throw thrown;
+    // Writing needs no right to read.
+    host.note(`whether ${options.topic} holds groups of another app may not be read: ${thrown.fault.message}`);
+  }
+  looked.add(host);
+}
+
+function ofAnotherApp(found: string, { topic }: KafkaOptions, { name, source }: Host): Unreachable {
+  return new Unreachable({
+    code: 'destination-misconfigured',
+    path: `connectors.${name}.topic`,
+    message: `The topic ${topic} holds groups of ${found}, and this bridge is that of ${source}`,
+    suggestion: 'give each app a topic of its own, or correct app.sdkAppId',
+  });
+}
