@@ -43,6 +43,8 @@ export async function openDestination(options: ElasticsearchOptions, host: Host,
     secure,
     newIndex,
     source: host.source,
+    /** Whether the documents may hold `source`: a strict mapping from before it refuses them else. */
+    keepsSource: true,
     /** Bytes of one bulk request. They are lowered when something on the way takes less. */
     maxBulkBytes: MAX_BULK_BYTES,
     /** How many bulk requests in a row came to no answer. */

@@ -90,9 +90,10 @@ function planWrite(
   if (isForeign(before, state.source)) throw ofAnotherApp(destination, before.source);
   const merged = how === 'join' ? join(before, state) : repair(before, state);
   const unwanted = onDestroyed === 'delete' && merged.destroyed;
+  const document = JSON.stringify(destination.keepsSource ? merged : { ...merged, source: undefined });
   if (current.kind === 'missing') {
     if (unwanted) return { receipt: `${index}/${id} (deleted)` };
-    const write = { id, action: JSON.stringify({ create: { _id: id } }), document: JSON.stringify(merged) };
+    const write = { id, action: JSON.stringify({ create: { _id: id } }), document };
     return { write, receipt: `${index}/${id} (missing)` };
   }
   const receipt = `${current.index}/${id}@${current.seqNo}`;
@@ -100,23 +101,24 @@ function planWrite(
   const target = { _id: id, if_seq_no: current.seqNo, if_primary_term: current.term };
   if (unwanted) return { write: { id, action: JSON.stringify({ delete: target }) }, receipt };
   if (merged === before) return { receipt };
-  return { write: { id, action: JSON.stringify({ index: target }), document: JSON.stringify(merged) }, receipt };
+  return { write: { id, action: JSON.stringify({ index: target }), document }, receipt };
 }
 
 /** The documents that are looked at to tell whose groups an index holds: all of them are of one app. */
 const SAMPLE = 10;
 
-/** Throws Unreachable where the index is known to hold groups of another app: groups of one id would be merged. */
+/** Throws Unreachable where the index is known to hold groups of another app, since groups of one id would be merged. */
 export async function refuseForeign(destination: Destination, signal: AbortSignal): Promise<void> {
   const { source, options } = destination;
   const { index } = options;
   const { mappings } = (await findIndex(destination, signal)) ?? {};
+  destination.keepsSource = mappings?.dynamic !== 'strict' || Object.hasOwn(mappings.properties ?? {}, 'source');
   const told = (mappings?._meta?.groupSyncBridge as { readonly source?: string } | undefined)?.source;
   if (told !== undefined && told !== source) throw ofAnotherApp(destination, told);
-  const { hits } = await ask(destination, signal, (client, settings) =>
+  const found = await ask(destination, signal, (client, settings) =>
     client.search<{ source?: string }>({ index, size: SAMPLE, _source: ['source'] }, settings),
   );
-  const foreign = hits.hits.find(({ _source: held }) => held?.source !== undefined && held.source !== source);
+  const foreign = found.hits?.hits?.find(({ _source: held }) => held?.source !== undefined && held.source !== source);
   if (foreign !== undefined) throw ofAnotherApp(destination, foreign._source?.source);
 }
 

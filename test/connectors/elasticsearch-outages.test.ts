@@ -188,13 +188,16 @@ describe('an answer that concerns the destination pauses it and charges no event
   });
 
   test('an index that another bridge creates at the same moment is as good as one’s own', async () => {
-    const node = await scriptedNode(({ method }) =>
-      method === 'GET'
-        ? { status: 404, body: error('index_not_found_exception') }
-        : { status: 400, body: error('resource_already_exists_exception') },
-    );
+    let there = false;
+    const node = await scriptedNode(({ method }) => {
+      if (method === 'POST') return { status: 200, body: { hits: { hits: [] } } };
+      if (method === 'GET')
+        return there ? { status: 200, body: { i: {} } } : { status: 404, body: error('index_not_found_exception') };
+      there = true;
+      return { status: 400, body: error('resource_already_exists_exception') };
+    });
     await sinkOn(node.url);
-    expect(node.asked.map(({ method }) => method)).toEqual(['GET', 'PUT']);
+    expect(node.asked.map(({ method }) => method)).toEqual(['GET', 'PUT', 'GET', 'POST']);
   });
 
   test('something else than Elasticsearch answers', async () => {

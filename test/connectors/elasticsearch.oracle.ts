@@ -7,8 +7,9 @@ import { createServer, type Server } from 'node:http';
 import { expect, inject } from 'vitest';
 import type { Host } from '../../connectors/contract.ts';
 import { elasticsearch, elasticsearchOptions } from '../../connectors/elasticsearch/connector.ts';
-import type { CanonicalEvent } from '../../src/model/event.ts';
+import { type CanonicalEvent, sourceOf } from '../../src/model/event.ts';
 import type { Group } from '../../src/model/group.ts';
+import { SDK_APP_ID } from '../support/callbacks.ts';
 import {
   type Copies,
   type Driven,
@@ -176,10 +177,11 @@ const profile = {
 export const MAPPINGS = {
   groups: {
     dynamic: 'false',
-    _meta: { groupSyncBridge: { mapping: 2, content: 'groups' } },
+    _meta: { groupSyncBridge: { mapping: 3, content: 'groups', source: sourceOf(SDK_APP_ID) } },
     properties: {
       ...profile,
       groupId: keyword,
+      source: keyword,
       groupType: keyword,
       owner: keyword,
       lastOperator: keyword,
@@ -190,7 +192,7 @@ export const MAPPINGS = {
   },
   events: {
     dynamic: 'false',
-    _meta: { groupSyncBridge: { mapping: 2, content: 'events' } },
+    _meta: { groupSyncBridge: { mapping: 3, content: 'events' } },
     properties: {
       id: keyword,
       source: keyword,
@@ -209,6 +211,7 @@ export const MAPPINGS = {
           receivedAt: millis,
           origin: { properties: { platform: keyword, clientIp: keyword, requestId: keyword } },
           extra: { type: 'object', enabled: false },
+          omitted: keyword,
         },
       },
     },

@@ -2,10 +2,13 @@
 import { randomUUID } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { Kafka, logLevel } from 'kafkajs';
 import { describe, expect, inject, onTestFinished, test } from 'vitest';
+import { stringify } from 'yaml';
 import { followTopic, getDocuments } from '../servers/readback.ts';
 import { type BridgeProcess, bridgeHome, inStep, runCommand, startBridgeProcess } from '../support/bridge.process.ts';
 import { body, SDK_APP_ID, search } from '../support/callbacks.ts';
+import { madeEvent } from '../support/events.ts';
 
 const OTHER = '1400000002';
 const source = (app: string) => `urn:tencent-chat:app:${app}`;
@@ -126,4 +129,46 @@ test('a journal is one app’s: another app does not start on it', async () => {
   const { code, stderr } = await runCommand(['start', '--config', one.home.configFile]);
   expect(code).toBe(1);
   expect(stderr).toContain(`is that of ${source(SDK_APP_ID)}`);
+});
+
+test('a worker on a topic of two apps: events of the other never reach a copy of groups, and stand in its dead letters', async () => {
+  const brokers = inject('kafkaBrokers');
+  const topic = `apps.${randomUUID()}`;
+  const kafka = new Kafka({ brokers: [brokers], logLevel: logLevel.NOTHING });
+  const admin = kafka.admin();
+  await admin.connect();
+  await admin.createTopics({ topics: [{ topic, numPartitions: 1 }] });
+  await admin.disconnect();
+  const producer = kafka.producer();
+  await producer.connect();
+  const own = madeEvent(1, { name: 'of the first' });
+  const foreign = { ...madeEvent(2, { name: 'of the second' }), source: source(OTHER) };
+  await producer.send({ topic, messages: [own, foreign].map((event) => ({ key: 'g', value: JSON.stringify(event) })) });
+  await producer.disconnect();
+
+  const groups = destinations.elasticsearch();
+  const home = bridgeHome(() => ({}));
+  onTestFinished(home.remove);
+  const file = join(home.folder, 'events.ndjson');
+  const connectors = { groups, all: { kind: 'file', path: file } };
+  const config = {
+    app: { sdkAppId: SDK_APP_ID },
+    admin: { port: 0 },
+    source: { kind: 'kafka', brokers, topic },
+    connectors,
+  };
+  writeFileSync(home.configFile, stringify(config));
+  await startBridgeProcess(home);
+  const list = async (name: string) =>
+    JSON.parse((await runCommand(['dead-letters', 'list', name, '--json', '--config', home.configFile])).stdout)
+      .deadLetters;
+  await expect
+    .poll(() => list('groups'), { timeout: 20_000 })
+    .toMatchObject([
+      { name: '0@1', fault: { code: 'event-refused', message: expect.stringContaining(source(OTHER)) } },
+    ]);
+  await expect.poll(() => readFileSync(file, 'utf8').split('\n').length).toBe(3);
+  expect(await list('all')).toEqual([]);
+  const held = await getDocuments(inject('elasticsearchUrl'), groups.index);
+  expect([...held.values()]).toMatchObject([{ source: source(SDK_APP_ID), name: 'of the first' }]);
 });

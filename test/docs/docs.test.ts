@@ -46,6 +46,8 @@ describe('every YAML block of the documents can be loaded', () => {
     const env = {
       SDK_APP_ID: '1400701118',
       CALLBACK_TOKEN: 'token',
+      TOKEN_A: 'a',
+      TOKEN_B: 'b',
       NEXT_CALLBACK_TOKEN: 'next',
       TENCENT_SECRET_KEY: 'key',
       ADMIN_TOKEN: 'a-token-of-16-or-more',

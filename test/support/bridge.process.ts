@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished } from 'vitest';
 import { stringify } from 'yaml';
-import { type Callback, SDK_APP_ID } from './callbacks.ts';
+import { SDK_APP_ID } from './callbacks.ts';
 
 export interface BridgeHome {
   readonly folder: string;
@@ -40,7 +40,7 @@ export interface BridgeProcess {
   /** Everything it printed so far. */
   stdout(): string;
   stderr(): string;
-  post(callback: Callback): Promise<{ status: number; text: string }>;
+  post(callback: { search: string; body: string | Buffer<ArrayBuffer> }): Promise<{ status: number; text: string }>;
   /** Sends the signal and resolves with the exit code (null when the signal killed it). */
   end(signal: NodeJS.Signals): Promise<number | null>;
 }
