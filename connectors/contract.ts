@@ -213,8 +213,11 @@ export interface WorkerSource extends Source {
   generation(): number;
   /** Undefined while the worker is no member of its group. */
   partitions(): readonly number[] | undefined;
-  /** Returns how many records of its partitions are not settled; of all partitions while it is no member of its group. */
-  lag(): number;
+  /**
+   * Returns how many records of its partitions are not settled; of all partitions while it is no member of its group.
+   * Undefined as long as nobody could be asked.
+   */
+  lag(): number | undefined;
   /** Returns when the oldest open record was written, in ms since 1970. */
   openSince(): number | undefined;
   /** Asks what the partitions hold now. Throws Unreachable. */

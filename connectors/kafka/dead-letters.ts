@@ -162,7 +162,13 @@ export function openDeadLetterTopic(source: KafkaSourceOptions, note: (message: 
   const never = new AbortController().signal;
   const settings = deadLetterSettings(source);
   const topic = openTopic({ ...settings, note });
-  const events = openTopic({ options: source, path: 'source', createTopic: false, compacted: false, note });
+  const events = openTopic({
+    options: { ...source, groupId: undefined },
+    path: 'source',
+    createTopic: false,
+    compacted: false,
+    note,
+  });
   const positions = new Map<number, bigint>();
   const write = (record: OutgoingRecord) => topic.use(never, (client) => client.send([record]));
   return {

@@ -55,12 +55,11 @@ function remedyOf(error: Error & { type?: string; retriable?: boolean }, place: 
     case 'UNKNOWN_TOPIC_OR_PARTITION':
       return ['destination-missing', 'topic', `the topic ${topic} is gone: create it, or set createTopic`];
     case 'TOPIC_AUTHORIZATION_FAILED':
-    case 'CLUSTER_AUTHORIZATION_FAILED':
-      return [
-        'destination-credentials',
-        'topic',
-        `allow this client to describe${path === 'source' ? ' and read' : ', create and write'} ${topic}`,
-      ];
+    case 'CLUSTER_AUTHORIZATION_FAILED': {
+      const reads = path === 'source' ? 'describe and read' : 'describe, create, read and write';
+      const rights = groupId === undefined ? 'describe, create and write' : reads;
+      return ['destination-credentials', 'topic', `allow this client to ${rights} ${topic}`];
+    }
     case 'GROUP_AUTHORIZATION_FAILED':
       return [
         'destination-credentials',

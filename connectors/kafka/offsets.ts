@@ -77,11 +77,13 @@ export function createOffsets() {
     committed(offsets: ReadonlyMap<number, bigint>): void {
       for (const [partition, offset] of offsets) place(partition, offset).committed = offset;
     },
-    /** Returns how many records of these partitions are not settled. */
-    lag(wanted: readonly number[], ends: ReadonlyMap<number, bigint>): number {
+    /** Returns how many records of these partitions are not settled; undefined where the end of one is not known. */
+    lag(wanted: readonly number[], ends: ReadonlyMap<number, bigint>): number | undefined {
       let sum = 0n;
       for (const partition of wanted) {
-        const left = (ends.get(partition) ?? 0n) - (partitions.get(partition)?.committed ?? 0n);
+        const end = ends.get(partition);
+        if (end === undefined) return undefined;
+        const left = end - (partitions.get(partition)?.committed ?? 0n);
         if (left > 0n) sum += left;
       }
       return Number(sum);

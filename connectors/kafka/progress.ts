@@ -17,7 +17,7 @@ export function createProgress(
   const ends = new Map<number, bigint>();
   const gaps = createGapWatch(gap);
   /** Of all records of the topic, those that the group has not committed, as they were counted last. */
-  let uncommitted = 0;
+  let uncommitted: number | undefined;
   let lastCommitted: ReadonlyMap<number, bigint> = new Map();
   const ask = (client: ClientOptions) => Promise.all([extentsOf(client), committedBy(client, groupId)]);
   return {
@@ -66,7 +66,7 @@ export function createProgress(
       lastCommitted = committed;
     },
     /** Returns how many records of these partitions are not settled; of all of them where these are undefined. */
-    lag: (partitions: readonly number[] | undefined): number =>
+    lag: (partitions: readonly number[] | undefined): number | undefined =>
       partitions === undefined ? uncommitted : offsets.lag(partitions, ends),
   };
 }

@@ -50,8 +50,8 @@ export const connectorStatus = z.object({
   state: laneState,
   /** Everything up to this seq is settled. */
   cursor: z.int(),
-  /** Events recorded and not delivered yet, including those that wait for a retry. */
-  lag: count,
+  /** Events recorded and not delivered yet, including those that wait for a retry; null as long as it is not known. */
+  lag: count.nullable(),
   /** The time since the receipt of the oldest of them; 0 when there is none. */
   lagSeconds: z.number().nonnegative(),
   /** Events delivered or superseded since the start. */
@@ -102,10 +102,10 @@ export const status = z.union([bridgeStatus, workerStatus]);
 export type Status = z.output<typeof status>;
 
 /** The status without what the metrics measure; see `withMeasures` in server.ts. */
-export type ConnectorState = Omit<ConnectorStatus, 'delivered' | 'lagSeconds'>;
+export type ConnectorState = Omit<ConnectorStatus, 'delivered' | 'lagSeconds'> & { readonly lag: number };
 export type BridgeState = Omit<BridgeStatus, 'callbacks' | 'connectors'> & { connectors: ConnectorState[] };
 export type WorkerState = Omit<WorkerStatus, 'connectors'> & {
-  connectors: (ConnectorState & { readonly partitions: readonly number[] })[];
+  connectors: Omit<WorkerStatus['connectors'][number], 'delivered' | 'lagSeconds'>[];
 };
 
 // Connectors

@@ -135,10 +135,10 @@ async function drain(client: AdminClient, signal: AbortSignal, name?: string): P
     'delivering',
     async () => {
       const { connectors } = await client.status();
-      return connectors.filter((one) => (name === undefined || one.name === name) && one.lag > 0);
+      return connectors.filter((one) => (name === undefined || one.name === name) && one.lag !== 0);
     },
     (lagging) => {
-      const most = Math.max(0, ...lagging.map(({ lag }) => lag));
+      const most = Math.max(0, ...lagging.map(({ lag }) => lag ?? 0));
       total = Math.max(total, most);
       return { done: total - most, total, over: !lagging.some(isDelivering) };
     },

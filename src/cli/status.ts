@@ -152,8 +152,8 @@ function connectorTable({ connectors }: Status, rates: Rates | undefined): strin
     ['connector', ({ name }) => name],
     ['kind', ({ kind }) => kind],
     ['state', ({ state }) => state.kind],
-    ['lag', ({ lag }) => String(lag)],
-    ['behind for', ({ lag, lagSeconds }) => (lag > 0 && lagSeconds > 0 ? span(lagSeconds) : '')],
+    ['lag', ({ lag }) => String(lag ?? 'unknown')],
+    ['behind for', ({ lag, lagSeconds }) => (lag !== 0 && lagSeconds > 0 ? span(lagSeconds) : '')],
     ['dead letters', ({ deadLetters }) => String(deadLetters)],
   ];
   if (connectors.some((one) => 'partitions' in one)) {
@@ -184,7 +184,7 @@ function waitingLines({ name, state }: ConnectorStatus, at: number): string[] {
 function statusLine({ status: { ready, reason, connectors } }: Reading, rates: Rates): string {
   const lanes = connectors.map(
     ({ name, state, lag, deadLetters }) =>
-      `${name} ${state.kind}, lag ${lag}, dead letters ${deadLetters}, ${rateText(rates.delivered(name))}`,
+      `${name} ${state.kind}, lag ${lag ?? 'unknown'}, dead letters ${deadLetters}, ${rateText(rates.delivered(name))}`,
   );
   const head = ready ? 'ready' : `not ready${reason === undefined ? '' : ` (${reason})`}`;
   return [`${head}, callbacks ${rateText(rates.callbacks)}`, ...lanes].join(' | ');

@@ -55,11 +55,14 @@ export const read =
 
 /** Reads a value for each connector that is there at the scrape. */
 export const readEach =
-  (help: string, value: (connector: string) => number): Metric =>
+  (help: string, value: (connector: string) => number | undefined): Metric =>
   (name, scope) => {
     const collect = (): void => {
       metric.reset();
-      for (const connector of scope.connectors()) metric.set({ connector }, value(connector));
+      for (const connector of scope.connectors()) {
+        const known = value(connector);
+        if (known !== undefined) metric.set({ connector }, known);
+      }
     };
     const metric = new Gauge({ name, help, labelNames: ['connector'], registers: [], collect });
     feed(scope, metric, {});

@@ -9,7 +9,7 @@ export interface LaneSources {
   /** The names of the enabled connectors; they may come and go. */
   connectors(): readonly string[];
   /** Events recorded and not delivered yet, including those that wait for a retry. */
-  lag(connector: string): number;
+  lag(connector: string): number | undefined;
   /** When the oldest of them was received, in milliseconds since 1970; undefined when there is none. */
   openSince(connector: string): number | undefined;
   deadLetters(connector: string): number;

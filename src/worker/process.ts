@@ -54,7 +54,7 @@ export async function startWorker(
   const metrics = createWorkerMetrics(signals, clock, {
     version,
     connectors: () => connectors,
-    lag: (name) => lanes.get(name)?.source.lag() ?? 0,
+    lag: (name) => lanes.get(name)?.source.lag(),
     openSince: (name) => lanes.get(name)?.source.openSince(),
     deadLetters: deadLetters.of,
   });
@@ -146,13 +146,13 @@ function createState(
       ...(reason !== undefined && { reason }),
       source: sourceKind.describe(source),
       connectors: connectors.map((name) => {
-        const lag = lanes.get(name)?.source.lag() ?? 0;
+        const lag = lanes.get(name)?.source.lag() ?? null;
         return {
           name,
           kind: config.connectors[name]?.kind ?? '',
           ...health(name),
           // Counted from the end of the topic, since there is no cursor over all partitions.
-          cursor: 0 - lag,
+          cursor: 0 - (lag ?? 0),
           lag,
           deadLetters: deadLetters(name),
           partitions: lanes.get(name)?.source.partitions() ?? [],

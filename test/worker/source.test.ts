@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { type Admin, CompressionTypes, Kafka, logLevel } from 'kafkajs';
 import { describe, expect, inject, onTestFinished, test } from 'vitest';
 import { stringify } from 'yaml';
+import { freePort } from '../servers/index.ts';
 import {
   type BridgeHome,
   type BridgeProcess,
@@ -63,8 +64,8 @@ function newHome(): BridgeHome {
   return home;
 }
 
-async function startWorker(topic: string, home = newHome()) {
-  const source = { kind: 'kafka', brokers, topic, groupId: topic };
+async function startWorker(topic: string, home = newHome(), members = brokers) {
+  const source = { kind: 'kafka', brokers: members, topic, groupId: topic };
   const connectors = { audit: { kind: 'file', path: join(home.folder, 'events.ndjson') } };
   writeFileSync(home.configFile, stringify({ app: { sdkAppId: SDK_APP_ID }, admin: { port: 0 }, source, connectors }));
   const worker: BridgeProcess = await startBridgeProcess(home);
@@ -214,6 +215,14 @@ describe.skipIf(brokers === '')('a worker', () => {
     expect(await letters('discard', 'audit', '0@5')).toMatchObject({ code: 0 });
     expect(await list()).toEqual([]);
     await expect.poll(() => metric('bridge_dead_letters')).toBe(0);
+    expect(await worker.end('SIGTERM')).toBe(0);
+  });
+
+  test('does not say 0 for a lag that it cannot know', async () => {
+    const { worker, lag, metric } = await startWorker('any', newHome(), `127.0.0.1:${await freePort()}`);
+    expect(await lag()).toBe(null);
+    expect(await metric('bridge_delivery_lag_events')).toBe(Number.NaN);
+    expect((await runCommand(['status', '--admin', worker.adminUrl])).stdout).toMatch(/audit +file +\w+ +unknown/);
     expect(await worker.end('SIGTERM')).toBe(0);
   });
 
