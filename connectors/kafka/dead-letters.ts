@@ -88,6 +88,16 @@ function toRetry({ connector, record }: DeadLetterRecord): OutgoingRecord {
   return { key, value, partition, headers: { ...headers, [RETRY_HEADER]: connector } };
 }
 
+const json = z.string().transform((text, context) => {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    context.addIssue({ code: 'custom', message: 'no JSON' });
+    return z.NEVER;
+  }
+});
+
+/** The headers of ours, without what their names begin with; `key` and `value` are bytes. */
 const about = z.object({
   connector: z.string(),
   topic: z.string(),
@@ -99,32 +109,25 @@ const about = z.object({
   offset: z.string().regex(/^\d{1,19}$/),
   at: z.iso.datetime(),
   attempts: z.coerce.number().int().nonnegative(),
-  leftOut: z.object({ size: z.int(), sha256: z.string() }).optional(),
-  fault: z.object({
-    code: z.string(),
-    message: z.string(),
-    path: z.string().optional(),
-    suggestion: z.string().optional(),
-  }),
+  left_out: json.pipe(z.object({ size: z.int(), sha256: z.string() })).optional(),
+  fault: json.pipe(
+    z.object({
+      code: z.string(),
+      message: z.string(),
+      path: z.string().optional(),
+      suggestion: z.string().optional(),
+    }),
+  ),
 });
 
 /** Reads a dead letter; undefined for a tombstone, and for what somebody else wrote into the topic. */
 function fromRecord({ key, value, headers, timestamp }: ReadRecord): StandingLetter | undefined {
   if (key === null || value === null) return undefined;
   const of = (name: string): Buffer | undefined => [headers[PREFIX + name] ?? []].flat()[0];
-  const fields = ['connector', 'topic', 'partition', 'offset', 'at', 'attempts'];
-  let json: { fault: unknown; leftOut?: unknown };
-  try {
-    json = {
-      fault: JSON.parse(String(of('fault'))),
-      leftOut: JSON.parse(String(of('left_out') ?? 'null')) ?? undefined,
-    };
-  } catch {
-    return undefined;
-  }
-  const read = about.safeParse({ ...Object.fromEntries(fields.map((name) => [name, of(name)?.toString()])), ...json });
+  const texts = Object.keys(about.shape).map((name) => [name, of(name)?.toString()]);
+  const read = about.safeParse(Object.fromEntries(texts));
   if (!read.success) return undefined;
-  const { connector, topic, partition, offset, at, attempts, leftOut } = read.data;
+  const { connector, topic, partition, offset, at, attempts, fault, left_out: leftOut } = read.data;
   const own = Object.entries(headers).filter(([name]) => !name.startsWith(PREFIX));
   const record: ReadRecord = {
     topic,
@@ -135,7 +138,7 @@ function fromRecord({ key, value, headers, timestamp }: ReadRecord): StandingLet
     value: of('value') === undefined ? value : null,
     headers: Object.fromEntries(own),
   };
-  const letter = { key, connector, record, fault: read.data.fault as Fault, attempts, deadAt: Date.parse(at) };
+  const letter = { key, connector, record, fault: fault as Fault, attempts, deadAt: Date.parse(at) };
   return { ...letter, ...(leftOut !== undefined && { leftOut }) };
 }
 

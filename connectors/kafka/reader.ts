@@ -87,7 +87,7 @@ export async function readToEnd(
         path: `${options.path}.topic`,
       }),
     );
-  let timer = setTimeout(silent, SILENCE_MS);
+  const timer = setTimeout(silent, SILENCE_MS);
   const aborted = (): void => done.reject(signal.reason);
   signal.addEventListener('abort', aborted, { once: true });
   let crash: Error | undefined;
@@ -97,8 +97,7 @@ export async function readToEnd(
   });
   // Also told of batches that hold nothing but markers, which are never handed over.
   consumer.on(consumer.events.END_BATCH_PROCESS, ({ payload: { partition, lastOffset } }) => {
-    clearTimeout(timer);
-    timer = setTimeout(silent, SILENCE_MS);
+    timer.refresh();
     const position = BigInt(lastOffset) + 1n;
     if (position > (positions.get(partition) ?? 0n)) positions.set(partition, position);
     if (position >= (left.get(partition) ?? 0n)) left.delete(partition);
