@@ -12,25 +12,51 @@ export function createLogger(level: LogLevel): Logger {
 }
 
 type Level = 'info' | 'warn' | 'error';
-type Line = readonly [level: Level, sentence: string, fields?: object, limitedAs?: string];
+type Line = readonly [level: Level, sentence: string, fields?: object];
 
 /**
  * Levels by consequence: error = a person is needed, warn = nothing is lost, info = the life of the bridge. Normal
  * operation logs nothing per event. No line holds a body, a token or a secret.
  */
 export function logSignals(signals: SignalBus, log: Logger): void {
-  const since = createRateLimit();
+  const limited = createRateLimit(([level, sentence, fields], since) => log[level]({ ...fields, since }, sentence));
   signals.tap((name, payload) => {
     const line = LINES[name]?.(payload);
+    const limit = LIMITS[name];
     if (line === undefined) return;
-    const [level, sentence, fields, limitedAs] = line;
-    if (limitedAs === undefined) return log[level](fields ?? {}, sentence);
-    const count = since(limitedAs);
-    if (count > 0) log[level]({ ...fields, since: count }, sentence);
+    if (limit !== undefined) return limited.write(`${name} ${limit(payload)}`, line);
+    const [level, sentence, fields] = line;
+    if (name === 'bridge.stopped') limited.flush();
+    log[level](fields ?? {}, sentence);
   });
 }
 
-/** The line of each signal that has one. What others can bring about as often as they like is limited, by a kind. */
+/** What others can bring about as often as they like, and how it is told apart: a bounded number of kinds. */
+const LIMITS: { readonly [Name in SignalName]?: (payload: Signals[Name]) => string } = {
+  'callback.answered': ({ fault }) => fault?.code ?? '',
+  'callback.crashed': () => '',
+  'callback.quarantined': ({ fault }) => fault.code,
+  'callback.lossy': () => '',
+  'forward.failed': ({ fault }) => fault.code,
+  'connection.limit': ({ evicted }) => String(evicted),
+  'request.strayed': () => '',
+  'tls.handshake-failed': () => '',
+  'admin.token-wrong': () => '',
+  'clock.skew': () => '',
+  'clock.disagreement': () => '',
+  'journal.failed': ({ fault }) => fault.code,
+  'journal.recovered': () => '',
+  'journal.pruned': () => '',
+  'lane.opened': ({ connector }) => connector,
+  'lane.unreachable': ({ connector, fault }) => `${connector} ${fault.code}`,
+  'lane.recovered': ({ connector }) => connector,
+  'lane.retry': ({ connector, fault }) => `${connector} ${fault.code}`,
+  'lane.dead-letter': ({ connector, fault }) => `${connector} ${fault.code}`,
+  'lane.resync-failed': ({ connector, fault }) => `${connector} ${fault.code}`,
+  'relay.crashed': ({ fault }) => fault.code,
+};
+
+/** The line of each signal that has one. */
 const LINES: { readonly [Name in SignalName]?: (payload: Signals[Name]) => Line | undefined } = {
   'bridge.started': (started) => ['info', 'started', started],
   'bridge.stopping': (stopping) => ['info', 'stopping', stopping],
@@ -49,37 +75,35 @@ const LINES: { readonly [Name in SignalName]?: (payload: Signals[Name]) => Line 
   'callback.answered'({ command, outcome, fault }) {
     // Why callbacks cannot be recorded is said once, by the journal.
     if (fault === undefined || (outcome === 'failed' && fault.code !== 'overloaded')) return undefined;
-    return [...withFault('warn', 'refused a callback')({ command, fault }), fault.code];
+    return withFault('warn', 'refused a callback')({ command, fault });
   },
   'callback.crashed'({ message }) {
-    const fields = { code: 'internal', message };
-    return ['error', `a callback met a fault of the bridge: ${message}`, fields, message];
+    return ['error', `a callback met a fault of the bridge: ${message}`, { code: 'internal', message }];
   },
   'callback.quarantined': withFault('error', 'a verified callback could not be mapped and stands in the quarantine'),
   'callback.lossy': (about) => [
     'warn',
     'a body is neither UTF-8 nor of the charset it names: what could not be read is U+FFFD in the event',
     about,
-    'lossy',
   ],
   'quarantine.mapped': (result) => ['info', 'mapped the quarantine again', result],
   'quarantine.discarded': (discarded) => ['warn', 'callbacks in the quarantine were discarded', discarded],
-  'forward.failed': (failed) => [...withFault('warn', 'not forwarded')(failed), failed.fault.code],
+  'forward.failed': withFault('warn', 'not forwarded'),
   'connection.limit'(crowd) {
     const fate = crowd.evicted
       ? 'receiver.maxConnections is reached: the longest idle connection made room for a new one'
       : 'receiver.maxConnections is reached and all are busy: a connection was turned away';
-    return ['warn', fate, crowd, `crowded-${crowd.evicted}`];
+    return ['warn', fate, crowd];
   },
-  'request.strayed': (strayed) => ['warn', `${strayed.what} is no callback: ${strayed.why}`, strayed, 'strayed'],
-  'tls.handshake-failed': ({ message }) => ['warn', `a TLS handshake failed: ${message}`, {}, 'tls-handshake'],
+  'request.strayed': (strayed) => ['warn', `${strayed.what} is no callback: ${strayed.why}`, strayed],
+  'tls.handshake-failed': ({ message }) => ['warn', `a TLS handshake failed: ${message}`],
   'tls.loaded'({ file, notAfter }) {
     const expiry = { file, notAfter: new Date(notAfter).toISOString() };
     if (notAfter < Date.now()) return ['error', 'the certificate has expired: callers will turn away', expiry];
     return ['info', 'showing this certificate to new connections', expiry];
   },
   'tls.failed': withFault('error', 'the renewed certificate cannot be used, the one before stays'),
-  'admin.token-wrong': (wrong) => ['warn', 'refused a wrong admin.token', wrong, 'admin-token'],
+  'admin.token-wrong': (wrong) => ['warn', 'refused a wrong admin.token', wrong],
 
   'clock.skew': (ahead) => ['warn', 'EventTime cannot be true: the time of receipt is taken instead', ahead],
   'clock.disagreement': ({ skewMs }) =>
@@ -162,19 +186,33 @@ function describeResync(resync: Omit<Signals['lane.resync'], 'connector' | 'ende
 const LINE_EVERY_MS = 10_000;
 
 /**
- * Lets a line of a kind pass once in ten seconds: returns how many there were since the last one that passed, this one
- * included, and 0 for one that does not pass.
+ * Writes a line of a kind at once, and the latest of those that come within ten seconds after it at their end: `since` says how
+ * many there were since the last one written. `flush` writes what still waits.
  */
-function createRateLimit(): (kind: string) => number {
-  const kinds = new Map<string, { writtenAt: number; suppressed: number }>();
-  return (kind) => {
-    const last = kinds.get(kind);
-    const now = performance.now();
-    if (last !== undefined && now - last.writtenAt < LINE_EVERY_MS) {
-      last.suppressed++;
-      return 0;
-    }
-    kinds.set(kind, { writtenAt: now, suppressed: 0 });
-    return 1 + (last?.suppressed ?? 0);
+function createRateLimit(write: (line: Line, since: number) => void) {
+  const kinds = new Map<string, { timer: NodeJS.Timeout; latest?: Line; count: number }>();
+  const begin = (kind: string): void => {
+    kinds.set(kind, { timer: setTimeout(end, LINE_EVERY_MS, kind).unref(), count: 0 });
+  };
+  const end = (kind: string): void => {
+    const { timer, latest, count } = kinds.get(kind) ?? {};
+    clearTimeout(timer);
+    kinds.delete(kind);
+    if (latest === undefined) return;
+    write(latest, count ?? 1);
+    begin(kind);
+  };
+  return {
+    write(kind: string, line: Line): void {
+      const current = kinds.get(kind);
+      if (current !== undefined) {
+        current.latest = line;
+        current.count++;
+        return;
+      }
+      begin(kind);
+      write(line, 1);
+    },
+    flush: () => [...kinds.keys()].forEach(end),
   };
 }

@@ -1,18 +1,119 @@
 /** What anyone may bring about from outside does not fill the log, and what is said is true. */
 import pino from 'pino';
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { createSignals } from '../../src/model/signal.ts';
+import type { Fault } from '../../src/model/fault.ts';
+import { createSignals, type SignalName, type Signals } from '../../src/model/signal.ts';
 import { logSignals } from '../../src/telemetry/log.ts';
 
-test('of what callers bring about, a line a kind in ten seconds says how many there were', () => {
-  vi.useFakeTimers({ toFake: ['performance'] });
+const FAULT: Fault = { code: 'internal', message: 'x' };
+const PAYLOADS: Signals = {
+  'bridge.started': { receiver: '', admin: '', connectors: [], journal: '' },
+  'bridge.stopping': { reason: '' },
+  'bridge.stopped': {},
+  'config.reloaded': { file: '', added: [], changed: [], removed: [], unchanged: 0, applied: [], needsRestart: [] },
+  'config.refused': { file: '', fault: FAULT, problems: [] },
+  'callback.answered': { command: 'other', outcome: 'refused', ms: 1, fault: FAULT },
+  'callback.crashed': { message: 'x' },
+  'callback.held': { held: 1 },
+  'forward.failed': { command: 'other', fault: FAULT },
+  'connection.limit': { most: 1, evicted: true },
+  'request.strayed': { peer: '', what: '', why: '' },
+  'tls.handshake-failed': { message: '' },
+  'tls.loaded': { file: '', notAfter: 0 },
+  'tls.failed': { fault: FAULT },
+  'clock.skew': { groupId: 'g', aheadMs: 1 },
+  'clock.disagreement': { skewMs: 1 },
+  'journal.committed': { events: 1, duplicates: 0, ms: 1, head: 1 },
+  'journal.merged': { upTo: 1 },
+  'journal.failed': { fault: FAULT },
+  'journal.recovered': {},
+  'journal.damaged': { file: '', setAside: '', reason: '' },
+  'journal.reindexed': { file: '', reason: '' },
+  'journal.pruned': { events: 1 },
+  'callback.quarantined': { fault: FAULT },
+  'callback.lossy': { groupId: 'g' },
+  'quarantine.mapped': { mapped: 1, left: 0 },
+  'quarantine.discarded': { count: 1 },
+  'admin.token-wrong': { peer: '' },
+  'reconcile.started': { resumed: false, dryRun: false },
+  'reconcile.ended': { ms: 1, dryRun: false, counts: { read: 0, inStep: 0, mended: 0, gone: 0, failed: 0 } },
+  'dead-letters.discarded': { connector: 'a', count: 1 },
+  'lane.opened': { connector: 'a' },
+  'lane.delivered': { connector: 'a', delivered: 1, superseded: 0, ms: 1, receivedAt: [] },
+  'lane.cursor': { connector: 'a', cursor: 1 },
+  'lane.unreachable': { connector: 'a', fault: FAULT, attempt: 1, retryInMs: 1 },
+  'lane.recovered': { connector: 'a', downMs: 1 },
+  'lane.retry': { connector: 'a', eventId: '', groupId: '', attempts: 1, retryInMs: 1, fault: FAULT },
+  'lane.dead-letter': { connector: 'a', eventId: '', groupId: '', attempts: 1, fault: FAULT },
+  'lane.resync': { connector: 'a', how: 'join', named: false, done: 0, total: 0, mended: 0, failed: 0, ended: true },
+  'lane.resync-failed': { connector: 'a', groupId: '', fault: FAULT },
+  'lane.state': { connector: 'a', state: { kind: 'running' } },
+  'worker.assigned': { connector: 'a', partitions: [] },
+  'source.gap': { connector: 'a', topic: '', partition: 0, from: '', to: '' },
+  'lane.note': { connector: 'a', message: '' },
+  'relay.crashed': { fault: FAULT, restartInMs: 1 },
+};
+
+/** Why these may be logged each time: no callback and no event brings them about. */
+const UNLIMITED: Partial<Record<SignalName, string>> = {
+  'bridge.started': 'once a process',
+  'bridge.stopping': 'once a process',
+  'bridge.stopped': 'once a process',
+  'config.reloaded': 'a person asks for it',
+  'config.refused': 'a person asks for it',
+  'tls.loaded': 'a file changed',
+  'tls.failed': 'a file changed',
+  'journal.damaged': 'once a start',
+  'journal.reindexed': 'once a start',
+  'quarantine.mapped': 'a person asks for it',
+  'quarantine.discarded': 'a person asks for it',
+  'reconcile.started': 'a person or the schedule asks for it',
+  'reconcile.ended': 'a person or the schedule asks for it',
+  'dead-letters.discarded': 'a person asks for it',
+  'lane.resync': 'a person asks for it',
+  'worker.assigned': 'a worker comes or goes',
+  'lane.note': 'a destination is opened',
+  'source.gap': 'a topic removed records for good: each is one loss',
+};
+
+function listen() {
+  vi.useFakeTimers({ toFake: ['performance', 'setTimeout', 'clearTimeout'] });
   onTestFinished(() => void vi.useRealTimers());
   const lines: Record<string, unknown>[] = [];
   const signals = createSignals();
   logSignals(signals, pino({}, { write: (line: string) => void lines.push(JSON.parse(line)) }));
+  return { lines, signals };
+}
+
+test.each(Object.keys(PAYLOADS) as SignalName[])(
+  '%s: 250 times give two lines in ten seconds, or nobody outside brings it about',
+  (name) => {
+    const { lines, signals } = listen();
+    for (let n = 0; n < 250; n++) signals.emit(name, PAYLOADS[name]);
+    vi.advanceTimersByTime(10_000);
+    expect(lines.length <= 2).toBe(UNLIMITED[name] === undefined);
+    if (lines.length === 2) expect(lines).toMatchObject([{ since: 1 }, { since: 249 }]);
+  },
+);
+
+test.each(['callback.crashed', 'request.strayed', 'tls.handshake-failed', 'callback.lossy'] as const)(
+  '%s: texts of others make no kinds of their own',
+  (name) => {
+    const { lines, signals } = listen();
+    for (let n = 0; n < 250; n++) {
+      signals.emit(name, {
+        ...PAYLOADS[name],
+        ...Object.fromEntries(Object.keys(PAYLOADS[name]).map((key) => [key, `${n}`])),
+      });
+    }
+    expect(lines).toHaveLength(1);
+  },
+);
+
+test('kinds are told apart, and the end of a burst is told, at the latest when the bridge stops', () => {
+  const { lines, signals } = listen();
   const refuse = (code: 'sign-wrong' | 'not-json') =>
     signals.emit('callback.answered', { command: 'other', outcome: 'refused', ms: 1, fault: { code, message: code } });
-
   for (let i = 0; i < 3; i++) refuse('sign-wrong');
   refuse('not-json');
   signals.emit('admin.token-wrong', { peer: '192.0.2.1' });
@@ -24,7 +125,9 @@ test('of what callers bring about, a line a kind in ten seconds says how many th
   vi.advanceTimersByTime(10_000);
   refuse('sign-wrong');
   refuse('sign-wrong');
-  expect(lines.slice(3)).toMatchObject([{ code: 'sign-wrong', since: 3, msg: 'refused a callback: sign-wrong' }]);
+  signals.emit('bridge.stopped', {});
+  const refused = { code: 'sign-wrong', since: 2, msg: 'refused a callback: sign-wrong' };
+  expect(lines.slice(3)).toMatchObject([refused, refused, { msg: 'stopped' }]);
 });
 
 test('a resync says what it did: brought, mended, or only compared; all groups, or those that were named', () => {
