@@ -276,6 +276,7 @@ function createAdminRoom(base: Base, rooms: Rooms, version: string) {
       keepDelivered: () => base.config.journal.keepDelivered,
     },
     group: journal.groups.get,
+    groupName: journal.groups.nameOf,
     stopping: stopping.signal,
   });
   const access = { token: admin.token };

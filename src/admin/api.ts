@@ -70,6 +70,10 @@ function query<S extends z.ZodType<object>>(
   };
 }
 
+/** Says where a list goes on behind its last item, where `from` finds something there. */
+const next = (last: number | undefined, from: (last: number) => readonly unknown[]): { next?: number } =>
+  last !== undefined && from(last).length > 0 ? { next: last } : {};
+
 function connectorRoutes({ operations }: ApiPorts) {
   return new Hono()
     .post('/:name/pause', async (context) => {
@@ -98,7 +102,10 @@ function deadLetterRoutes({ operations }: ApiPorts) {
     .get('/:name/dead-letters', query(contract.pageQuery), (context) => {
       const { after, limit } = context.req.valid('query');
       const deadLetters = operations.deadLetters(context.req.param('name'), after, limit);
-      return context.json<Answer<typeof contract.deadLettersAnswer>>({ deadLetters });
+      return context.json<Answer<typeof contract.deadLettersAnswer>>({
+        deadLetters,
+        ...next(deadLetters.at(-1)?.seq, (seq) => operations.deadLetters(context.req.param('name'), seq, 1)),
+      });
     })
     .get('/:name/dead-letters/:seq{\\d+}', (context) => {
       const found = operations.deadLetter(context.req.param('name'), Number(context.req.param('seq')));
@@ -144,12 +151,15 @@ function historyRoutes({ history, groups, operations }: ApiPorts) {
   return new Hono()
     .get('/events', query(contract.eventsQuery), (context) => {
       const { limit, before, group } = context.req.valid('query');
-      const events = group === undefined ? history.recent(limit, before) : history.ofGroup(group, limit, before);
-      return context.json<Answer<typeof contract.eventsAnswer>>({ events });
+      const read = (limit: number, before: number | undefined) =>
+        group === undefined ? history.recent(limit, before) : history.ofGroup(group, limit, before);
+      const events = read(limit, before);
+      const more = next(events.at(-1)?.seq, (seq) => read(1, seq));
+      return context.json<Answer<typeof contract.eventsAnswer>>({ events, ...more });
     })
     .get('/groups', query(contract.groupsQuery), async (context) => {
-      const { search, limit } = context.req.valid('query');
-      const found = await history.search(search, limit, context.req.raw.signal);
+      const { search, limit, after } = context.req.valid('query');
+      const found = await history.search(search, limit, context.req.raw.signal, after);
       return context.json<Answer<typeof contract.groupsPage>>(found);
     })
     .get('/group', query(contract.groupQuery), async (context) => {
@@ -160,7 +170,12 @@ function historyRoutes({ history, groups, operations }: ApiPorts) {
       }
       const events = history.ofGroup(id, limit);
       const copies = await operations.copies(id, context.req.raw.signal);
-      return context.json<Answer<typeof contract.groupAnswer>>({ group, events, copies });
+      return context.json<Answer<typeof contract.groupAnswer>>({
+        group,
+        events,
+        ...next(events.at(-1)?.seq, (seq) => history.ofGroup(id, 1, seq)),
+        copies,
+      });
     });
 }
 
@@ -168,8 +183,10 @@ function quarantineRoutes({ quarantined, remapQuarantine, discardQuarantined }: 
   return new Hono()
     .get('/', query(contract.pageQuery), (context) => {
       const { after, limit } = context.req.valid('query');
+      const found = quarantined(after, limit);
       return context.json<Answer<typeof contract.quarantineAnswer>>({
-        quarantined: quarantined(after, limit).map(shown),
+        quarantined: found.map(shown),
+        ...next(found.at(-1)?.id, (id) => quarantined(id, 1)),
       });
     })
     .post('/retry', async (context) => context.json<Answer<typeof contract.remapAnswer>>(await remapQuarantine()))

@@ -150,14 +150,27 @@ export const eventsQuery = z.object({
   before: z.coerce.number().int().positive().optional(),
   group: groupId.optional(),
 });
-export const groupsQuery = z.object({ limit, search: z.string().max(MAX_GROUP_ID_BYTES).default('') });
+export const groupsQuery = z.object({
+  limit,
+  search: z.string().max(MAX_GROUP_ID_BYTES).default(''),
+  after: z
+    .string()
+    .max(MAX_GROUP_ID_BYTES + 2)
+    .default(''),
+});
 export const groupQuery = z.object({ limit, id: groupId });
 
 const entry = z.object({ seq, event });
+/** Where a list goes on that an answer of some MiB does not hold to its end: to be given as `before`, or as `after`. */
+const next = z.int().exactOptional();
 /** The newest first. */
-export const eventsAnswer = z.object({ events: z.array(entry) });
-/** `complete` is false where a limit cut the search short. */
-export const groupsPage = z.object({ groups: z.array(group).readonly(), complete: z.boolean() });
+export const eventsAnswer = z.object({ events: z.array(entry), next });
+/** `complete` is false where a limit cut the search short; it goes on with `next` as `after`. */
+export const groupsPage = z.object({
+  groups: z.array(group).readonly(),
+  complete: z.boolean(),
+  next: z.string().exactOptional(),
+});
 
 /** One connector's copy of a group, compared with the journal. */
 const groupCopy = z.object({
@@ -170,12 +183,12 @@ const groupCopy = z.object({
   /** Why the copy cannot be read, or why an event waits or is dead. */
   fault: fault.exactOptional(),
 });
-export const groupAnswer = z.object({ group, events: z.array(entry), copies: z.array(groupCopy) });
+export const groupAnswer = z.object({ group, events: z.array(entry), next, copies: z.array(groupCopy) });
 
 // Dead letters and quarantine
 
 export const deadLetter = entry.extend({ attempts: count, fault, deadAt: z.number() });
-export const deadLettersAnswer = z.object({ deadLetters: z.array(deadLetter) });
+export const deadLettersAnswer = z.object({ deadLetters: z.array(deadLetter), next });
 /** Dead letters by seq; all of them where none are named. */
 export const deadLetterSelection = z.strictObject({ seqs: z.array(seq).max(10_000).optional() });
 export const retryAnswer = z.object({ taken: count, left: count });
@@ -191,7 +204,7 @@ export const quarantined = z.object({
   bodyBase64: z.string().exactOptional(),
   fault,
 });
-export const quarantineAnswer = z.object({ quarantined: z.array(quarantined) });
+export const quarantineAnswer = z.object({ quarantined: z.array(quarantined), next });
 /** Quarantined callbacks by id; all of them where none are named. */
 export const quarantineSelection = z.strictObject({ ids: z.array(z.int().positive()).min(1).max(10_000).optional() });
 /** The numbers of callbacks that became events, and of those left. */

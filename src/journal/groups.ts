@@ -232,6 +232,9 @@ function createGroupTable(connection: DatabaseSync) {
   };
 }
 
+/** Lists show the names of many groups at once; larger ones go without, since all of their state would be read. */
+const MOST_FOR_NAME = 65_536;
+
 export type GroupReader = ReturnType<typeof createGroupReader>;
 
 /**
@@ -245,6 +248,9 @@ export function createGroupReader(connection: DatabaseSync, buffered: GroupBuffe
     `SELECT group_id FROM groups WHERE group_id > ? AND NOT json_extract(state, '$.destroyed') ORDER BY group_id LIMIT ?`,
   );
   const count = connection.prepare('SELECT count(*) AS n FROM groups');
+  const name = connection.prepare(
+    `SELECT json_extract(state, '$.name') AS name FROM groups WHERE group_id = ? AND octet_length(state) < ${MOST_FOR_NAME}`,
+  );
   const state = (row: Record<string, unknown>): Group => JSON.parse(row.state as string) as Group;
   return {
     get(groupId: string): Group | undefined {
@@ -253,6 +259,9 @@ export function createGroupReader(connection: DatabaseSync, buffered: GroupBuffe
       const row = get.get(groupId);
       return row && state(row);
     },
+    /** Returns the name alone, without reading large groups. */
+    nameOf: (groupId: string): string | undefined =>
+      buffered(groupId)?.state.name ?? (name.get(groupId)?.name as string | null | undefined) ?? undefined,
     /** Returns at most `limit` groups after the id `after` ('' for the first), in the order of ids. */
     page: (after: string, limit: number): Group[] => page.all(after, limit).map(state),
     /** Returns ids of groups that are not destroyed, paged like `page`. */

@@ -3,7 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { EventId } from '../model/event.ts';
 import type { Group } from '../model/group.ts';
 import type { GroupBuffer } from './groups.ts';
-import { type JournalEntry, journalEntryOf, type Row, takePage } from './reads.ts';
+import { eventBytes, type JournalEntry, journalEntryOf, LOOK_BYTES, type Row, takePage } from './reads.ts';
 
 /** The most steps that `ofGroup` takes to find where to begin when `before` is no event of the group. */
 const MAX_STEPS = 10_000;
@@ -14,6 +14,8 @@ const STEP_MS = 2;
 const SCAN_GROUPS = 200_000;
 /** No text sorts after it. */
 const LAST_CHARACTER = '\u{10FFFF}';
+
+const pageOf = (rows: Iterable<Row>): JournalEntry[] => takePage(rows, journalEntryOf, eventBytes, LOOK_BYTES);
 
 export type HistoryReader = ReturnType<typeof createHistoryReader>;
 
@@ -64,14 +66,12 @@ export function createHistoryReader(
 
   return {
     /** Returns the newest events, or those before a seq, newest first; fewer than `limit` when they are large. */
-    recent: (limit: number, before = Number.MAX_SAFE_INTEGER): JournalEntry[] =>
-      takePage(newest.iterate(before, limit), journalEntryOf),
+    recent: (limit: number, before = Number.MAX_SAFE_INTEGER): JournalEntry[] => pageOf(newest.iterate(before, limit)),
     /**
      * Returns the events of one group, as `recent` does, by the chain that links them; it ends at the first one that was
      * pruned, or was recorded before events were linked. `before` is the seq of one of them.
      */
-    ofGroup: (groupId: string, limit: number, before?: number): JournalEntry[] =>
-      takePage(chain(groupId, limit, before), journalEntryOf),
+    ofGroup: (groupId: string, limit: number, before?: number): JournalEntry[] => pageOf(chain(groupId, limit, before)),
     /** Returns the event of this id, where it is still there. */
     byId(id: EventId): JournalEntry | undefined {
       const row = byId.get(id);
@@ -86,7 +86,7 @@ export function createHistoryReader(
 /**
  * Finds first the groups whose id starts with the text, then those whose id or name contains it in whatever case, each in
  * the order of ids. It works in small steps that let callbacks pass between. The search is complete when it was not cut short
- * by its limit, the most it scans, or its signal.
+ * by its limit, by the size of what it found, by the most it scans, or by its signal; else it goes on `after` its `next`.
  */
 function createGroupSearch(connection: DatabaseSync, buffered: GroupBuffer['buffered'], scanGroups: number) {
   const state = connection.prepare('SELECT state FROM groups WHERE group_id = ?');
@@ -97,9 +97,11 @@ function createGroupSearch(connection: DatabaseSync, buffered: GroupBuffer['buff
     `SELECT group_id, json_extract(state, '$.name') AS name FROM groups WHERE group_id >= ? AND group_id < ?
      ORDER BY group_id`,
   );
-  return async (text: string, limit: number, signal: AbortSignal): Promise<{ groups: Group[]; complete: boolean }> => {
-    const found = new Map<string, Group>();
+  return async (text: string, limit: number, signal: AbortSignal, after = ''): Promise<FoundGroups> => {
+    const found: { readonly group: Group; readonly at: string }[] = [];
     let left = scanGroups;
+    let room = LOOK_BYTES;
+    let last = after;
     /** Visits the groups from one id on, before another, in steps; false when it was cut short. */
     const scan = async (groups: StatementSync, first: string, end: string, visit: (row: Row) => void) => {
       for (let from: string | undefined = first; from !== undefined; ) {
@@ -110,7 +112,7 @@ function createGroupSearch(connection: DatabaseSync, buffered: GroupBuffer['buff
         let next: string | undefined;
         for (const row of groups.iterate(from, end)) {
           // One more than asked for shows that there are more.
-          if (found.size > limit || left <= 0) return false;
+          if (found.length > limit || left <= 0 || room <= 0) return false;
           left--;
           visit(row);
           if (performance.now() < until) continue;
@@ -119,21 +121,41 @@ function createGroupSearch(connection: DatabaseSync, buffered: GroupBuffer['buff
         }
         from = next;
       }
-      return found.size <= limit;
+      return found.length <= limit;
     };
     const take = (row: Row): void => {
-      const group = JSON.parse(row.state as string) as Group;
-      found.set(group.groupId, buffered(group.groupId)?.state ?? group);
+      const json = row.state as string;
+      const group = JSON.parse(json) as Group;
+      room -= Buffer.byteLength(json);
+      found.push({ group: buffered(group.groupId)?.state ?? group, at: last });
     };
     const wanted = text.toLowerCase();
     const contains = (value: unknown): boolean => typeof value === 'string' && value.toLowerCase().includes(wanted);
+    const [, pass = '0', id = ''] = /^([01])(.*)$/s.exec(after) ?? [];
+    const behind = (id: string, first: string): string => (id === '' ? first : `${id}\0`);
+    const byPrefix = async (): Promise<boolean> =>
+      await scan(prefixed, behind(id, text), text + LAST_CHARACTER, (row) => {
+        last = `0${row.group_id}`;
+        take(row);
+      });
     const complete =
-      (await scan(prefixed, text, text + LAST_CHARACTER, take)) &&
-      (await scan(named, '', LAST_CHARACTER, ({ group_id: groupId, name }) => {
-        if (found.has(groupId as string) || !(contains(groupId) || contains(name))) return;
-        const row = state.get(groupId as string);
+      (pass === '1' || (await byPrefix())) &&
+      (await scan(named, pass === '1' ? behind(id, '') : '', LAST_CHARACTER, ({ group_id, name }) => {
+        const groupId = group_id as string;
+        last = `1${groupId}`;
+        if (groupId.startsWith(text) || !(contains(groupId) || contains(name))) return;
+        const row = state.get(groupId);
         if (row !== undefined) take(row);
       }));
-    return { groups: [...found.values()].slice(0, limit), complete };
+    const shown = found.slice(0, limit);
+    const next = found.length > limit ? shown.at(-1)?.at : last;
+    return { groups: shown.map(({ group }) => group), complete, ...(!complete && next !== undefined && { next }) };
   };
+}
+
+export interface FoundGroups {
+  readonly groups: Group[];
+  /** False where it was cut short: it goes on behind `next`. */
+  readonly complete: boolean;
+  readonly next?: string;
 }

@@ -35,14 +35,23 @@ const PAGE_CHARACTERS = 4 * 1_048_576;
 
 // Rows were written by this program from values of these types: they are not checked a second time.
 export type Row = Record<string, unknown>;
-/** Takes rows of events until their texts are a page; at least one if there is any. */
-export function takePage<T>(rows: Iterable<Row>, toEntry: (row: Row) => T): T[] {
+/** What people look up is read, parsed and written on the thread that receives callbacks. */
+export const LOOK_BYTES = 1_048_576;
+export const eventSize = (row: Row): number => (row.event as string).length;
+export const eventBytes = (row: Row): number => Buffer.byteLength(row.event as string);
+/** Takes rows until they are a page; at least one if there is any. */
+export function takePage<T>(
+  rows: Iterable<Row>,
+  toEntry: (row: Row) => T,
+  sizeOf = eventSize,
+  most = PAGE_CHARACTERS,
+): T[] {
   const page: T[] = [];
-  let characters = 0;
+  let size = 0;
   for (const row of rows) {
     page.push(toEntry(row));
-    characters += (row.event as string).length;
-    if (characters >= PAGE_CHARACTERS) break;
+    size += sizeOf(row);
+    if (size >= most) break;
   }
   return page;
 }
@@ -157,9 +166,9 @@ function readDeadLetters(connection: DatabaseSync) {
     deadAt: row.changed_at as number,
   });
   return {
-    /** Returns at most `limit` dead letters after the seq `after`, in journal order. */
+    /** Returns at most `limit` dead letters after the seq `after`, in journal order; fewer when they are large. */
     deadLetters: (connector: string, after: number, limit: number): DeadLetter[] =>
-      dead.all(connector, after, limit).map(deadLetter),
+      takePage(dead.iterate(connector, after, limit), deadLetter, eventBytes, LOOK_BYTES),
     deadLetter(connector: string, seq: number): DeadLetter | undefined {
       const row = one(connector, seq);
       return row && deadLetter(row);
@@ -174,6 +183,9 @@ function readDeadLetters(connection: DatabaseSync) {
   };
 }
 
+/** In an answer as JSON a byte may become six, and stands there once more in base64 where it is no text. */
+const QUARANTINE_BYTES = LOOK_BYTES / 2;
+
 function readQuarantine(connection: DatabaseSync) {
   const count = connection.prepare('SELECT count(*) AS n FROM quarantine');
   const page = connection.prepare(
@@ -181,8 +193,14 @@ function readQuarantine(connection: DatabaseSync) {
   );
   return {
     countQuarantined: () => count.get()?.n as number,
+    /** Returns at most `limit` callbacks after the id `after`, in order; fewer when they are large. */
     quarantined: (after: number, limit: number): QuarantinedCallback[] =>
-      page.all(after, limit).map((row) => ({ ...(row as unknown as QuarantinedCallback), fault: faultOf(row) })),
+      takePage(
+        page.iterate(after, limit),
+        (row) => ({ ...(row as unknown as QuarantinedCallback), fault: faultOf(row) }),
+        (row) => (row.body as Uint8Array).length,
+        QUARANTINE_BYTES,
+      ),
   };
 }
 

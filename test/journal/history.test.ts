@@ -179,9 +179,10 @@ describe('pages', () => {
     const large = Array.from({ length: 90 }, (_, n) => madeEvent(n, { introduction: 'x'.repeat(60_000) }, 'g'));
     await Promise.all(large.map(journal.record));
     for (const read of [history.recent, (...page: [number, number?]) => history.ofGroup('g', ...page)]) {
-      const first = read(1_000);
-      expect(first.length).toBeLessThan(80);
-      expect(ids([...first, ...read(1_000, first.at(-1)?.seq)])).toEqual(wanted('g', large));
+      const all = read(1_000);
+      expect(all.length).toBeLessThan(20);
+      for (let page = all; page.length > 0; all.push(...page)) page = read(1_000, all.at(-1)?.seq);
+      expect(ids(all)).toEqual(wanted('g', large));
     }
   });
 
@@ -266,9 +267,9 @@ describe('search', () => {
     expect((await history.search('named', 7, never)).complete).toBe(false);
     expect((await history.search('', 19, never)).complete).toBe(true);
     expect((await history.search('', 18, never)).complete).toBe(false);
-    expect(await history.search('named', 50, AbortSignal.abort())).toEqual({ groups: [], complete: false });
+    expect(await history.search('named', 50, AbortSignal.abort())).toMatchObject({ groups: [], complete: false });
     const short = createHistoryReader(database.connection, { scanGroups: 5 });
-    expect(await short.search('nothing has this', 50, never)).toEqual({ groups: [], complete: false });
+    expect(await short.search('nothing has this', 50, never)).toMatchObject({ groups: [], complete: false });
   });
 
   test('many groups: callbacks pass between, and the end of the journal ends it', async () => {
@@ -287,7 +288,7 @@ describe('search', () => {
     expect(turns).toBeGreaterThan(3);
     const ended = history.search('nothing has this', 10, never);
     close();
-    expect(await ended).toEqual({ groups: [], complete: false });
+    expect(await ended).toMatchObject({ groups: [], complete: false });
     clearImmediate(turning);
   });
 });

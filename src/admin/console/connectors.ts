@@ -85,7 +85,7 @@ const SETTING = /^(app|receiver|journal|admin|connectors|reconcile)\b/;
 
 /** Says what went wrong, what to do, and which setting or field it concerns. `id` must be unique on the page. */
 export function faultLines({ message, path, suggestion, code: name }: Fault, id: string): Html {
-  return html`<div class="fault">${value(message, `${id}-message`, 240)} ${small(name)}${
+  return html`<div class="fault">${value(message, { id: `${id}-message`, most: 240 })} ${small(name)}${
     suggestion !== undefined && html`<p><span class="quiet" aria-hidden="true">→</span> ${shown(suggestion)}</p>`
   }${path !== undefined && html`<p class="quiet">${SETTING.test(path) ? 'Setting' : 'Field'} ${small(path)}</p>`}</div>`;
 }

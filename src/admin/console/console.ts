@@ -17,6 +17,7 @@ import { quarantinePage } from './quarantine.ts';
 import { reconcilePage } from './reconcile.ts';
 import { empty } from './table.ts';
 import { type Html, href } from './text.ts';
+import { wholePage } from './whole.ts';
 
 /*
  * The operator's console. The server renders everything: whole pages, and the same parts again by themselves while somebody
@@ -34,6 +35,7 @@ const PAGES: Readonly<Record<string, MakePage>> = {
   '/dead-letters': deadLettersPage,
   '/quarantine': quarantinePage,
   '/reconcile': reconcilePage,
+  '/whole': wholePage,
 };
 
 /** No other origin and no inline script or style: text from outside could do nothing even if it became markup. */
@@ -81,7 +83,7 @@ export function createConsole(ports: ConsolePorts): Hono {
     if (at === undefined || make === undefined) return context.text('nothing is here', 404);
     const page = make(ports, at.searchParams, context.req.raw.signal);
     const parts = [navigation(ports.status, page.section), ...page.parts];
-    return live.watch(context, parts, async (part) => String(await safely(part)));
+    return live.watch(context, at.pathname + at.search, parts, async (part) => String(await safely(part)));
   });
 
   for (const { name, type, body } of ASSETS) {

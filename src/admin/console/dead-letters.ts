@@ -6,7 +6,7 @@ import { changes, eventWords, groupLink, numberOf } from './events.ts';
 import { askDiscard, button, pager } from './forms.ts';
 import { count, type Page } from './layout.ts';
 import type { ConsolePorts } from './ports.ts';
-import { empty, type Row, table } from './table.ts';
+import { empty, fitting, type Row, table } from './table.ts';
 import { code, type Html, href, relative } from './text.ts';
 
 const PAGE_LETTERS = 50;
@@ -51,7 +51,8 @@ export function deadLettersPage(ports: ConsolePorts, query: URLSearchParams): Pa
 function letters(ports: ConsolePorts, connector: string, total: number, after: number): Html {
   const found = ports.operations.deadLetters(connector, after, PAGE_LETTERS);
   const back = href('/dead-letters', { connector });
-  const last = found.at(-1);
+  const rows = fitting(found, (letter) => letterRow(letter, connector, back, ports));
+  const last = found[rows.length - 1];
   if (last === undefined) {
     return empty(
       after > 0
@@ -82,8 +83,8 @@ ${table(
     { head: 'Given up' },
     { head: 'Actions' },
   ],
-  found.map((letter) => letterRow(letter, connector, back, ports)),
-)}${pager('/dead-letters', { connector }, found.length === PAGE_LETTERS && { after: last.seq }, after === 0)}`;
+  rows,
+)}${pager('/dead-letters', { connector }, ports.operations.deadLetters(connector, last.seq, 1).length > 0 && { after: last.seq }, after === 0)}`;
 }
 
 function letterRow(letter: DeadLetter, connector: string, back: string, ports: ConsolePorts): Row {
@@ -93,8 +94,8 @@ function letterRow(letter: DeadLetter, connector: string, back: string, ports: C
     id: `letter-${connector}-${seq}`,
     cells: [
       seq,
-      groupLink(event.subject, ports.group(event.subject)?.name),
-      html`<details id="letter-${seq}-event"><summary>${eventWords(event)}</summary>${changes(event, `letter-${seq}`)}<p class="quiet">${code(event.id)}</p></details>`,
+      groupLink(event.subject, ports.groupName(event.subject)),
+      html`<details id="letter-${seq}-event"><summary>${eventWords(event)}</summary>${changes(event, seq, `letter-${seq}`)}<p class="quiet">${code(event.id)}</p></details>`,
       faultLines(fault, `letter-${seq}-fault`),
       html`${relative(deadAt, 'ago')}<p class="quiet">${plural(attempts, 'attempt')}</p>`,
       html`<div class="row acts">${button('retry', { connector, seq, back }, 'Retry', about)}${askDiscard(

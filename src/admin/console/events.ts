@@ -4,8 +4,8 @@ import { type CanonicalEvent, type EventType, PROFILE_FIELDS } from '../../model
 import { pager } from './forms.ts';
 import type { Page } from './layout.ts';
 import type { ConsolePorts } from './ports.ts';
-import { empty, table } from './table.ts';
-import { brief, code, type Html, href, moment, shown, upTo, value } from './text.ts';
+import { empty, fitting, leftOut, type Row, table } from './table.ts';
+import { brief, code, type Html, href, moment, value } from './text.ts';
 
 const PAGE_EVENTS = 50;
 
@@ -17,20 +17,21 @@ export function eventsPage(ports: ConsolePorts, query: URLSearchParams): Page {
     const read = (limit: number, from: number | undefined): JournalEntry[] =>
       groupId === undefined ? ports.history.recent(limit, from) : ports.history.ofGroup(groupId, limit, from);
     const entries = read(PAGE_EVENTS, before);
-    const last = entries.at(-1)?.seq;
+    const rows = fitting(entries, eventRow(ports, groupId !== undefined && 'of one group'));
+    const last = entries[rows.length - 1]?.seq;
     const nothing =
       before !== undefined
         ? 'There are no older events in the journal.'
         : groupId === undefined
           ? 'Nothing has been recorded yet.'
-          : html`The journal holds no event of ${code(upTo(groupId, 200))}: none was recorded, or all were pruned.`;
+          : html`The journal holds no event of ${code(groupId)}: none was recorded, or all were pruned.`;
     return html`${
-      entries.length === 0
+      last === undefined
         ? empty(nothing)
         : eventTable(
-            ports,
-            entries,
+            rows,
             groupId === undefined ? 'Events, newest first' : 'Events of the group, newest first',
+            groupId,
           )
     }${pager(
       '/events',
@@ -68,35 +69,52 @@ export function eventWords({ type }: CanonicalEvent): string {
   return WORDS[type];
 }
 
-export function eventTable(
-  ports: Pick<ConsolePorts, 'group' | 'now'>,
+/** Lists events, as many as fit; `all` leads to the others. */
+export function eventList(
+  ports: EventPorts,
   entries: readonly JournalEntry[],
   caption: string,
-  ofOneGroup = false,
+  all: string,
+  ofGroup?: string,
 ): Html {
+  const rows = fitting(entries, eventRow(ports, ofGroup !== undefined && 'of one group'));
+  const others = html`<a href="${all}">All of them</a>`;
+  return html`${eventTable(rows, caption, ofGroup)}${leftOut(entries.length - rows.length, others)}`;
+}
+
+type EventPorts = Pick<ConsolePorts, 'groupName' | 'now'>;
+
+function eventTable(rows: readonly Row[], caption: string, ofGroup: string | undefined): Html {
   return table(
     caption,
     [
       { head: 'Seq', kind: 'figure' },
       { head: 'Occurred (UTC)' },
       { head: 'Event' },
-      ...(ofOneGroup ? [] : [{ head: 'Group', kind: 'name' as const }]),
+      ...(ofGroup === undefined ? [{ head: 'Group', kind: 'name' as const }] : []),
       { head: 'By' },
       { head: 'What changed', kind: 'wide' },
     ],
-    entries.map(({ seq, event }) => ({
-      id: `e-${seq}`,
-      cells: [
-        seq,
-        occurred(event, ports.now()),
-        eventWords(event),
-        ...(ofOneGroup ? [] : [groupLink(event.subject, ports.group(event.subject)?.name)]),
-        operator(event),
-        changes(event, `e-${seq}`),
-      ],
-    })),
+    rows,
   );
 }
+
+const eventRow =
+  (ports: EventPorts, ofOneGroup: 'of one group' | false) =>
+  ({ seq, event }: JournalEntry): Row => ({
+    id: `e-${seq}`,
+    cells: [
+      html`<a href="${eventHref(seq)}">${seq}</a>`,
+      occurred(event, ports.now()),
+      eventWords(event),
+      ...(ofOneGroup ? [] : [groupLink(event.subject, ports.groupName(event.subject))]),
+      operator(event),
+      changes(event, seq, `e-${seq}`),
+    ],
+  });
+
+/** The address of the page that has all of an event. */
+export const eventHref = (seq: number): string => href('/whole', { event: seq });
 
 function occurred({ data: { occurredAt, occurredAtFrom } }: CanonicalEvent, now: number): Html {
   const note = { callback: '', receipt: 'time of receipt', read: 'time of the read' }[occurredAtFrom];
@@ -114,16 +132,23 @@ export function operator({ type, data: { operator: who } }: CanonicalEvent): Htm
   return html`<span class="quiet">${type === 'chat.group.info.read' ? 'the service' : 'not stated'}</span>`;
 }
 
-/** Lists what the event says about the group, a field a line. */
-export function changes({ type, data }: CanonicalEvent, id: string): Html {
+const MOST_CUSTOM = 12;
+
+/** Lists what the event says about the group, a field a line; the page of the event has all of it. */
+export function changes({ type, data }: CanonicalEvent, seq: number, id: string): Html {
+  const rest = eventHref(seq);
   const lines: [string, Html][] = [];
   for (const field of PROFILE_FIELDS) {
     const text = data.changed[field];
-    if (text !== undefined) lines.push([field, value(text, `${id}-${field}`)]);
+    if (text !== undefined) lines.push([field, value(text, { id: `${id}-${field}`, rest })]);
   }
-  Object.entries(data.changed.customFields ?? {}).forEach(([key, text], index) => {
-    lines.push([`customFields.${key}`, value(text, `${id}-custom${index}`)]);
+  const custom = Object.entries(data.changed.customFields ?? {});
+  custom.slice(0, MOST_CUSTOM).forEach(([key, text], index) => {
+    lines.push([`customFields.${key}`, value(text, { id: `${id}-custom${index}`, rest })]);
   });
+  if (custom.length > MOST_CUSTOM) {
+    lines.push(['customFields', html`<a href="${rest}">${custom.length - MOST_CUSTOM} more</a>`]);
+  }
   if (data.owner !== undefined && type !== 'chat.group.destroyed') {
     lines.push([
       'owner',
@@ -134,10 +159,10 @@ export function changes({ type, data }: CanonicalEvent, id: string): Html {
   }
   const extra = Object.keys(data.extra);
   if (extra.length > 0) {
-    lines.push(['extra', value(JSON.stringify(data.extra), `${id}-extra`, 60)]);
+    lines.push(['extra', value(JSON.stringify(data.extra), { id: `${id}-extra`, rest, most: 60 })]);
   }
   if (lines.length === 0) return html`<span class="quiet">no field that the bridge knows</span>`;
-  return html`<dl class="changes">${lines.map(([field, text]) => html`<div><dt>${shown(field)}</dt><dd>${text}</dd></div>`)}</dl>`;
+  return html`<dl class="changes">${lines.map(([field, text]) => html`<div><dt>${brief(field, 160)}</dt><dd>${text}</dd></div>`)}</dl>`;
 }
 
 /** Reads a positive whole number from a query. */

@@ -4,16 +4,18 @@ import type { JournalEntry } from '../../journal/reads.ts';
 import type { Group, Version } from '../../model/group.ts';
 import { plural } from '../../model/text.ts';
 import { faultLines } from './connectors.ts';
-import { eventTable, eventWords, operator } from './events.ts';
+import { eventHref, eventList, eventWords, operator } from './events.ts';
 import { type FieldChange, type FieldHistory, fieldHistories } from './field-history.ts';
 import { badge, type Page, type Tone } from './layout.ts';
 import type { ConsolePorts } from './ports.ts';
-import { empty, table } from './table.ts';
-import { brief, code, type Html, href, moment, optional, plain, relative, shown, upTo, value } from './text.ts';
+import { empty, fitting, leftOut, table } from './table.ts';
+import { brief, code, type Html, href, moment, optional, plain, relative, upTo, value } from './text.ts';
 
 /** The history of the fields is made from at most this many events. */
 const MOST_EVENTS = 200;
 const SHOWN_EVENTS = 20;
+/** The markup of one field and its changes. */
+const FIELD_CHARACTERS = 12_288;
 /** More changes of a field than these have to be opened. */
 const RECENT_CHANGES = 4;
 /** Copies are read back from their destinations, which costs those something. */
@@ -62,38 +64,39 @@ function stateOf(group: Group): Html {
 
 function historyOf(group: Group, entries: readonly JournalEntry[], now: number): Html {
   const histories = fieldHistories(group, entries);
-  const source =
-    entries.length === MOST_EVENTS
-      ? `From the group’s newest ${MOST_EVENTS} events.`
-      : `From ${plural(entries.length, 'event')} that the journal still holds.`;
+  const [all, first] = [wholeGroup(group.groupId), entries.at(-1)];
+  const list = fitting(histories, (history, index) => fieldHistory(history, `field-${index}`, now, all));
   return html`<section aria-labelledby="history-head"><h2 id="history-head">Fields and their history</h2>
-<p class="quiet">${source} The change that occurred latest wins, whenever it arrived.</p>
-<div class="panel list">${histories.map((history, index) => fieldHistory(history, `field-${index}`, now))}</div></section>`;
+<p class="quiet">From the group’s newest ${plural(entries.length, 'event')}${first !== undefined && `, since seq ${first.seq}`}. The change that occurred latest wins, whenever it arrived.</p>
+<div class="panel list">${list}</div>${leftOut(histories.length - list.length, html`<a href="${all}">the whole group</a>`)}</section>`;
 }
 
-function fieldHistory({ field, value: current, changes }: FieldHistory, id: string, now: number): Html {
+const wholeGroup = (groupId: string): string => href('/whole', { group: groupId });
+
+function fieldHistory({ field, value: current, changes }: FieldHistory, id: string, now: number, rest: string): Html {
   const line = (change: FieldChange, index: number): Html =>
     changeLine(change, `${id}-${change.seq}`, now, index === 0);
-  const [recent, earlier] = [changes.slice(0, RECENT_CHANGES), changes.slice(RECENT_CHANGES)];
+  const recent = fitting(changes.slice(0, RECENT_CHANGES), line, FIELD_CHARACTERS);
+  const others = changes.slice(recent.length);
+  const earlier = fitting(others, (change) => line(change, -1), FIELD_CHARACTERS);
   return html`<article class="field" id="${id}" aria-labelledby="${id}-name">
-<h3 id="${id}-name">${shown(field)}</h3><div>${
-    current === undefined ? html`<span class="quiet">never set</span>` : value(current, `${id}-now`, 400)
-  }${
-    recent.length > 0 &&
-    html`<ol class="past" aria-label="Changes of ${plain(field)}, newest first">${recent.map(line)}</ol>`
-  }${
-    earlier.length > 0 &&
-    html`<details id="${id}-earlier"><summary class="quiet">${plural(earlier.length, 'earlier change')}</summary><ol class="past" aria-label="Earlier changes of ${plain(
+<h3 id="${id}-name">${brief(field, 160)}</h3><div>${
+    current === undefined
+      ? html`<span class="quiet">never set</span>`
+      : value(current, { id: `${id}-now`, rest, most: 400 })
+  }${recent.length > 0 && html`<ol class="past" aria-label="Changes of ${plain(field)}, newest first">${recent}</ol>`}${
+    others.length > 0 &&
+    html`<details id="${id}-earlier"><summary class="quiet">${plural(others.length, 'earlier change')}</summary><ol class="past" aria-label="Earlier changes of ${plain(
       field,
-    )}">${earlier.map((change) => line(change, -1))}</ol></details>`
+    )}">${earlier}</ol>${leftOut(others.length - earlier.length, 'see the events')}</details>`
   }</div></article>`;
 }
 
 function changeLine(change: FieldChange, id: string, now: number, newest: boolean): Html {
   const { event, before, after, supersededBy, seq } = change;
   const late = supersededBy !== undefined;
-  const old = before === undefined ? html`<span class="quiet">nothing known</span>` : value(before, `${id}-b`);
-  const fresh = value(after, `${id}-a`);
+  const old = before === undefined ? html`<span class="quiet">nothing known</span>` : value(before, { id: `${id}-b` });
+  const fresh = value(after, { id: `${id}-a`, rest: eventHref(seq) });
   return html`<li id="${id}" class="${late ? 'late' : newest ? 'current' : ''}"><p>${moment(event.data.occurredAt, now)} ${operator(
     event,
   )} <span class="quiet">${eventWords(event)}, seq ${seq}</span>${late && html` ${lateBadge(supersededBy, now)}`}</p>
@@ -144,7 +147,8 @@ async function copiesOf(ports: ConsolePorts, groupId: string): Promise<Html> {
 function copyDetail({ connector, standing, where, differs = [], fault }: GroupCopy): Html {
   if (where === undefined && differs.length === 0 && fault === undefined) return optional(undefined);
   return html`${where !== undefined && html`<p>${code(where)}</p>`}${
-    differs.length > 0 && html`<p>Differs in ${differs.map((field, at) => html`${at > 0 && ', '}${code(field)}`)}</p>`
+    differs.length > 0 &&
+    html`<p>Differs in ${differs.slice(0, 20).map((field, at) => html`${at > 0 && ', '}${code(field)}`)}${differs.length > 20 && `, and ${differs.length - 20} more`}</p>`
   }${fault !== undefined && faultLines(fault, `copy-${connector}`)}${
     standing === 'dead' && html`<p><a href="${href('/dead-letters', { connector })}">See the dead letters</a></p>`
   }`;
@@ -156,6 +160,12 @@ function eventsOf(ports: ConsolePorts, groupId: string, entries: readonly Journa
   }</div>${
     entries.length === 0
       ? empty('They were all pruned: the merged state outlives them.')
-      : eventTable(ports, entries.slice(0, SHOWN_EVENTS), 'Events of this group, newest first', true)
+      : eventList(
+          ports,
+          entries.slice(0, SHOWN_EVENTS),
+          'Events of this group, newest first',
+          href('/events', { group: groupId }),
+          groupId,
+        )
   }</section>`;
 }

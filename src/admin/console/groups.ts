@@ -4,7 +4,7 @@ import { plural } from '../../model/text.ts';
 import { groupLink } from './events.ts';
 import type { Page } from './layout.ts';
 import type { ConsolePorts } from './ports.ts';
-import { empty, table } from './table.ts';
+import { empty, fitting, type Row, table } from './table.ts';
 import { brief, type Html, moment, optional } from './text.ts';
 
 const MOST = 100;
@@ -19,9 +19,11 @@ export function groupsPage(ports: ConsolePorts, query: URLSearchParams, signal: 
         ? empty('No group is known yet: the first callback of a group makes it known.')
         : empty(html`No group has ${brief(text)} in its id or name.`);
     }
+    const rows = fitting(groups, groupRow(ports.now()));
+    const all = complete && rows.length === groups.length;
     return html`<p class="quiet" role="status">${
-      complete ? `${plural(groups.length, 'group')}.` : `The first ${groups.length}: a longer text narrows the search.`
-    }</p>${groupTable(groups, ports.now(), text === '' ? 'Groups, by id' : 'Groups found')}`;
+      all ? `${plural(groups.length, 'group')}.` : `The first ${rows.length}: a longer text narrows the search.`
+    }</p>${groupTable(rows, text === '' ? 'Groups, by id' : 'Groups found')}`;
   };
   return {
     title: 'Groups',
@@ -38,19 +40,23 @@ export function groupsPage(ports: ConsolePorts, query: URLSearchParams, signal: 
   };
 }
 
-function groupTable(groups: readonly Group[], now: number, caption: string): Html {
+function groupTable(rows: readonly Row[], caption: string): Html {
   return table(
     caption,
     [{ head: 'Group', kind: 'wide' }, { head: 'Type' }, { head: 'Owner' }, { head: 'Changed (UTC)' }, { head: 'By' }],
-    groups.map((group, index) => ({
-      id: `group-${index}`,
-      cells: [
-        html`${groupLink(group.groupId, group.name)}${group.destroyed && html` <span class="badge warn">destroyed</span>`}`,
-        optional(group.groupType),
-        optional(group.owner),
-        group.updatedAt === undefined ? optional(undefined) : moment(Date.parse(group.updatedAt), now),
-        optional(group.lastOperator),
-      ],
-    })),
+    rows,
   );
 }
+
+const groupRow =
+  (now: number) =>
+  ({ groupId, name, destroyed, groupType, owner, updatedAt, lastOperator }: Group, index: number): Row => ({
+    id: `group-${index}`,
+    cells: [
+      html`${groupLink(groupId, name)}${destroyed && html` <span class="badge warn">destroyed</span>`}`,
+      optional(groupType),
+      optional(owner),
+      updatedAt === undefined ? optional(undefined) : moment(Date.parse(updatedAt), now),
+      optional(lastOperator),
+    ],
+  });

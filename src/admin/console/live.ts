@@ -6,18 +6,42 @@ import type { Part } from './layout.ts';
 const EVERY_MS = 1_000;
 /** Lets both sides notice that the other is gone, and keeps the page's clock to the bridge's. */
 const TIME_MS = 10_000;
-/** Pages are rendered on the thread that receives callbacks. */
 const MOST_WATCHERS = 24;
+/** Live parts are rendered on the thread that receives callbacks: after each it is left alone so many times as long. */
+const REST = 9;
+/** What changes on one page does not go to a browser faster than this, so that no more is rendered than is looked at. */
+const CHARACTERS_PER_MS = 64;
 
 export interface Live {
   /** Sends each live part whenever it has changed, while the caller looks; answers 503 beyond the most that may look at once. */
-  watch(context: Context, parts: readonly Part[], rendered: (part: Part) => Promise<string>): Response;
+  watch(context: Context, at: string, parts: readonly Part[], rendered: (part: Part) => Promise<string>): Response;
 }
 
 export function createLive(now: () => number, stopping: AbortSignal): Live {
   let watchers = 0;
+  /** The latest rendering of each part that is watched: all who watch it share it. */
+  const latest = new Map<string, { readonly at: number; readonly html: Promise<string> }>();
+  let turn: Promise<unknown> = Promise.resolve();
+  const inTurn = (render: () => Promise<string>): Promise<string> => {
+    const begun = turn.then(() => {
+      const start = performance.now();
+      const html = render();
+      return { html, restMs: (performance.now() - start) * REST };
+    });
+    turn = begun.then(({ restMs }) => systemClock.sleep(restMs, stopping));
+    return begun.then(({ html }) => html);
+  };
+  const shared = (key: string, everyMs: number, render: () => Promise<string>): Promise<string> => {
+    const known = latest.get(key);
+    const at = performance.now();
+    // Two watchers never tick at quite the same moment.
+    if (known !== undefined && at - known.at < everyMs * 0.9) return known.html;
+    const html = inTurn(render);
+    latest.set(key, { at, html });
+    return html;
+  };
   return {
-    watch(context, parts, rendered) {
+    watch(context, at, parts, rendered) {
       if (watchers >= MOST_WATCHERS) return context.text('too many pages are being watched', 503);
       watchers++;
       const response = streamSSE(context, async (stream) => {
@@ -33,19 +57,24 @@ export function createLive(now: () => number, stopping: AbortSignal): Live {
           while (await until(TIME_MS));
         };
         const follow = async (part: Part): Promise<void> => {
+          const everyMs = part.every ?? EVERY_MS;
           let sent = '';
+          let restMs = 0;
           do {
-            const html = await rendered(part);
+            const html = await shared(`${at}#${part.id}`, everyMs, () => rendered(part));
+            restMs = 0;
             if (html !== sent && !over.aborted) {
               await stream.writeSSE({ event: 'part', data: JSON.stringify({ id: part.id, html }) });
+              restMs = html.length / CHARACTERS_PER_MS;
             }
             sent = html;
-          } while (await until(part.every ?? EVERY_MS));
+          } while (await until(Math.max(everyMs, restMs)));
         };
         try {
           await Promise.all([time(), ...parts.filter(({ id }) => id !== undefined).map(follow)]);
         } finally {
           watchers--;
+          for (const { id } of parts) latest.delete(`${at}#${id}`);
         }
       });
       response.headers.set('cache-control', 'no-store');

@@ -2,7 +2,7 @@ import { html } from 'hono/html';
 import { figure, latency, plural, rate, size, span } from '../../model/text.ts';
 import type { BridgeState } from '../contract.ts';
 import { connectorList } from './connectors.ts';
-import { eventTable } from './events.ts';
+import { eventList } from './events.ts';
 import { badge, icon, type Page } from './layout.ts';
 import { hourTable, latencyPlot, ratePlot } from './plots.ts';
 import type { ConsolePorts } from './ports.ts';
@@ -121,6 +121,6 @@ function recent(ports: ConsolePorts): Html {
   return html`<section aria-labelledby="recent-head"><div class="row spread"><h2 id="recent-head">Recent events</h2><a href="/events">All events</a></div>${
     entries.length === 0
       ? empty('Nothing has been recorded yet. The first callback shows here by itself.')
-      : eventTable(ports, entries, 'The newest events')
+      : eventList(ports, entries, 'The newest events', '/events')
   }</section>`;
 }

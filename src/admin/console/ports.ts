@@ -30,6 +30,8 @@ export interface ConsolePorts {
   };
   readonly history: HistoryReader;
   group(groupId: string): Group | undefined;
+  /** Returns the name alone, for lists; undefined where there is none, or the group is large. */
+  groupName(groupId: string): string | undefined;
   quarantined(after: number, limit: number): QuarantinedCallback[];
   remapQuarantine(): Promise<{ mapped: number; left: number }>;
   /** Resolves with how many there were. */

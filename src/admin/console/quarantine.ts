@@ -6,8 +6,8 @@ import { numberOf } from './events.ts';
 import { askDiscard, button, pager } from './forms.ts';
 import type { Page } from './layout.ts';
 import type { ConsolePorts } from './ports.ts';
-import { empty } from './table.ts';
-import { block, code, type Html, relative } from './text.ts';
+import { empty, fitting } from './table.ts';
+import { block, code, type Html, href, relative } from './text.ts';
 
 const PAGE_CALLBACKS = 20;
 
@@ -30,7 +30,8 @@ export function quarantinePage(ports: ConsolePorts, query: URLSearchParams): Pag
 function callbacks(ports: ConsolePorts, after: number): Html {
   const total = ports.status().journal.quarantined;
   const kept = ports.quarantined(after, PAGE_CALLBACKS);
-  const last = kept.at(-1);
+  const list = fitting(kept, callback);
+  const last = kept[list.length - 1];
   if (last === undefined) {
     return empty(
       after > 0
@@ -39,8 +40,8 @@ function callbacks(ports: ConsolePorts, after: number): Html {
     );
   }
   return html`<div class="row acts"><p><b>${plural(total, 'callback')}</b></p>${button('map', { back: '/quarantine' }, total === 1 ? 'Map it again' : 'Map all again')}</div>
-${kept.map(callback)}
-${pager('/quarantine', {}, kept.length === PAGE_CALLBACKS && { after: last.id }, after === 0)}`;
+${list}
+${pager('/quarantine', {}, ports.quarantined(last.id, 1).length > 0 && { after: last.id }, after === 0)}`;
 }
 
 function callback({ id, receivedAt, search, body: bytes, fault }: QuarantinedCallback): Html {
@@ -49,7 +50,7 @@ function callback({ id, receivedAt, search, body: bytes, fault }: QuarantinedCal
 <h2 id="kept-${id}-name">Callback ${figure(id)}</h2><p class="quiet">received ${relative(receivedAt, 'ago')}</p></div>
 ${faultLines(fault, `kept-${id}`)}
 <p><span class="quiet">Query</span> ${code(search)}</p>
-<details id="kept-${id}-body"><summary>Body, ${plural(body.length, 'character')}</summary><div class="raw">${block(body)}</div></details>
+<details id="kept-${id}-body"><summary>Body, ${plural(body.length, 'character')}</summary><div class="raw">${block(body, href('/whole', { kept: id }))}</div></details>
 <div class="row acts">${askDiscard(
     `discard-kept-${id}`,
     {

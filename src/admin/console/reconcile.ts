@@ -6,7 +6,7 @@ import { groupLink } from './events.ts';
 import { button } from './forms.ts';
 import { badge, type Page } from './layout.ts';
 import type { ConsolePorts } from './ports.ts';
-import { empty, table } from './table.ts';
+import { empty, fitting, leftOut, type Row, table } from './table.ts';
 import { type Html, relative, shown } from './text.ts';
 
 /** `/reconcile`: the run that goes on, or the last one. */
@@ -56,6 +56,20 @@ function standing(ports: ConsolePorts, { running, run, nextAt }: ReconcileStatus
 function runOf(ports: ConsolePorts, run: ReconcileRun, running: boolean): Html {
   const { counts, total, startedAt, endedAt, stopped, dryRun, failures } = run;
   const fields = Object.entries(counts.fields).sort(([, a], [, b]) => b - a);
+  const differed = fitting(
+    fields,
+    ([field, count], index): Row => ({
+      id: `differed-${index}`,
+      cells: [field === 'new' ? 'new: not known before' : shown(field), figure(count)],
+    }),
+  );
+  const failed = fitting(
+    failures,
+    ({ groupId, message }, index): Row => ({
+      id: `failure-${index}`,
+      cells: [groupLink(groupId, ports.groupName(groupId)), shown(message)],
+    }),
+  );
   return html`<section aria-labelledby="run-head"><h2 id="run-head">${running ? 'The current run' : 'The last run'}${dryRun && ', a dry run'}</h2>
 <p>${
     running
@@ -77,24 +91,10 @@ ${running && html`<p><progress max="${Math.max(1, total)}" value="${counts.read}
 </dl>
 ${
   fields.length > 0 &&
-  table(
-    'What differed, by field',
-    [{ head: 'Field' }, { head: 'Groups', kind: 'figure' }],
-    fields.map(([field, count], index) => ({
-      id: `differed-${index}`,
-      cells: [field === 'new' ? 'new: not known before' : shown(field), figure(count)],
-    })),
-  )
-}
+  table('What differed, by field', [{ head: 'Field' }, { head: 'Groups', kind: 'figure' }], differed)
+}${leftOut(fields.length - differed.length, 'see /api/reconcile')}
 ${
   failures.length > 0 &&
-  table(
-    `Not read: the first ${failures.length}`,
-    [{ head: 'Group' }, { head: 'Why', kind: 'wide' }],
-    failures.map(({ groupId, message }, index) => ({
-      id: `failure-${index}`,
-      cells: [groupLink(groupId, ports.group(groupId)?.name), shown(message)],
-    })),
-  )
+  table(`Not read: the first ${failed.length}`, [{ head: 'Group' }, { head: 'Why', kind: 'wide' }], failed)
 }</section>`;
 }

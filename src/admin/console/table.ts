@@ -1,4 +1,5 @@
 import { html } from 'hono/html';
+import { figure } from '../../model/text.ts';
 import type { Html } from './text.ts';
 
 export interface Column {
@@ -12,6 +13,34 @@ export interface Row {
   readonly id: string;
   /** One for each column; the first names the row. */
   readonly cells: readonly (Html | string | number)[];
+}
+
+/** The markup of one list, and so about the time it takes: pages are rendered on the thread that receives callbacks. */
+const LIST_CHARACTERS = 98_304;
+
+const sizeOf = (item: Row | Html): number =>
+  'cells' in item ? item.cells.reduce((sum: number, cell) => sum + String(cell).length, 0) : String(item).length;
+
+/** Renders items in their order until a list is full, at least one: whoever calls says where the others are. */
+export function fitting<Item, Shown extends Row | Html>(
+  items: readonly Item[],
+  render: (item: Item, index: number) => Shown,
+  most = LIST_CHARACTERS,
+): Shown[] {
+  const fit: Shown[] = [];
+  let room = most;
+  for (const [index, item] of items.entries()) {
+    if (room < 0) break;
+    const made = render(item, index);
+    room -= sizeOf(made);
+    fit.push(made);
+  }
+  return fit;
+}
+
+/** Says how many of a list did not fit. */
+export function leftOut(count: number, where: string | Html): Html | '' {
+  return count === 0 ? '' : html`<p class="quiet">${figure(count)} more, too large for this page: ${where}</p>`;
 }
 
 /** On a narrow screen each row becomes a block of its own; the roles keep it a table for screen readers. */

@@ -42,40 +42,54 @@ const NAMES: Readonly<Record<string, string>> = {
 const codeOf = (character: string): string =>
   `U+${(character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, '0')}`;
 
+/** A run of one such character becomes one mark: a byte from outside must not become dozens of bytes of markup. */
+const RUNS = new RegExp(`(${UNSEEN.source})\\1*`, 'gu');
+const RUNS_AND_BREAKS = new RegExp(`(${UNSEEN.source}|\n)\\1*`, 'gu');
+
+const times = (count: number): string => (count === 1 ? '' : ` ×${figure(count)}`);
+
 /** Shows a text in attributes and titles, where no element can stand. */
-export function plain(text: string): string {
-  return text.replaceAll(UNSEEN, (character) => `⟨${codeOf(character)}⟩`).replaceAll('\n', ' ⏎ ');
+export function plain(text: string, most = 160): string {
+  const found = upTo(text, most).replaceAll(RUNS_AND_BREAKS, (run, one: string) =>
+    one === '\n' ? ' ⏎ ' : `⟨${codeOf(one)}${times(run.length / one.length)}⟩`,
+  );
+  return found + (text.length > most ? '…' : '');
 }
 
-function mark(character: string): Html {
+function mark(character: string, count: number): Html {
+  if (character === '\n') return html` <span class="quiet" title="line break">⏎${times(count)}</span> `;
   const code = codeOf(character);
   const name = NAMES[character];
-  return html`<span class="unseen warn" title="${name === undefined ? code : `${code} ${name}`}">${code}</span>`;
+  return html`<span class="unseen warn" title="${name === undefined ? code : `${code} ${name}`}">${code}${times(count)}</span>`;
 }
 
-function pieces(text: string, lines: boolean): (string | Html)[] {
+/** Returns the text with its marks, of which there are no more than fit into `most` characters of markup, and where it ends. */
+function pieces(
+  text: string,
+  lines: boolean,
+  most: number,
+): { readonly found: (string | Html)[]; readonly end: number } {
   const found: (string | Html)[] = [];
   let from = 0;
-  for (const match of text.matchAll(UNSEEN)) {
-    found.push(text.slice(from, match.index), mark(match[0]));
-    from = match.index + match[0].length;
+  let room = most;
+  for (const { 0: run, 1: one = '', index } of text.matchAll(lines ? RUNS : RUNS_AND_BREAKS)) {
+    const marked = mark(one, run.length / one.length);
+    room -= String(marked).length;
+    if (room < 0) return { found: [...found, text.slice(from, index)], end: index };
+    found.push(text.slice(from, index), marked);
+    from = index + run.length;
   }
-  found.push(text.slice(from));
-  if (lines) return found;
-  return found.flatMap((piece) =>
-    typeof piece !== 'string'
-      ? piece
-      : piece
-          .split('\n')
-          .flatMap((line, index) =>
-            index === 0 ? line : [html` <span class="quiet" title="line break">⏎</span> `, line],
-          ),
-  );
+  return { found: [...found, text.slice(from)], end: text.length };
 }
 
-/** Shows a text in one line. */
+/** What stands in a list or a heading: its source, and its markup. */
+const MOST = 1_024;
+const MOST_MARKUP = 2_048;
+
+/** Shows a text in one line, cut to what may stand in a list. */
 export function shown(text: string): Html {
-  return html`<bdi>${pieces(text, false)}</bdi>`;
+  const { found, end } = pieces(upTo(text, MOST), false, MOST_MARKUP);
+  return html`<bdi>${found}${end < text.length && '…'}</bdi>`;
 }
 
 /** Shows the beginning of a text in one line, such as a name that only identifies. */
@@ -90,28 +104,50 @@ export function optional(text: string | undefined): Html {
 
 /** Shows an id, a path or a code in a typeface that tells l from 1. */
 export function code(text: string): Html {
-  return html`<code><bdi>${pieces(text, false)}</bdi></code>`;
+  return html`<code>${shown(text)}</code>`;
 }
 
-/** Shows a text with its lines. */
-export function block(text: string): Html {
-  const cut = upTo(text, MOST);
-  return html`<div class="block" dir="auto" tabindex="0" role="group" aria-label="The whole text">${pieces(cut, true)}${
-    cut.length < text.length && html`<p class="quiet">${figure(text.length - cut.length)} more characters</p>`
-  }</div>`;
+/** The part of a text that a page of its own shows at a time: its source, and its marks. */
+const PART = 32_768;
+const PART_MARKUP = 131_072;
+
+/** Shows a text with its lines from a character on, and says where that part of it ends. */
+export function blockFrom(text: string, from: number): { readonly block: Html; readonly end: number } {
+  const { found, end } = pieces(upTo(text.slice(from), PART), true, PART_MARKUP);
+  return { block: blockOf(found), end: from + end };
 }
 
-/** Longer ones are cut even where all is shown: a page must stay one that a browser can hold. */
-const MOST = 65_536;
+/** Shows the beginning of a text with its lines; `rest` is the address of a page that has all of it. */
+export function block(text: string, rest?: string): Html {
+  const { found, end } = pieces(upTo(text, MOST), true, MOST_MARKUP);
+  const left = `${figure(text.length - end)} more characters`;
+  return blockOf([
+    ...found,
+    end < text.length && html`<p class="quiet">${rest === undefined ? left : html`<a href="${rest}">${left}</a>`}</p>`,
+  ]);
+}
+
+function blockOf(content: readonly (string | Html | false)[]): Html {
+  return html`<div class="block" dir="auto" tabindex="0" role="group" aria-label="The text">${content}</div>`;
+}
+
 const EXCERPT = 90;
 
-/** Shows the value of a field: whole when short, else its beginning with the rest to open. `id` must be unique on the page. */
-export function value(text: string | undefined, id: string, most = EXCERPT): Html {
+/** Where a value stands: its id, unique on the page, and the address of a page that has all of it. */
+export interface Place {
+  readonly id: string;
+  readonly rest?: string;
+  /** Longer ones have to be opened. */
+  readonly most?: number;
+}
+
+/** Shows the value of a field: whole when short, else its beginning with more of it to open. */
+export function value(text: string | undefined, { id, rest, most = EXCERPT }: Place): Html {
   if (text === undefined) return html`<span class="quiet">not known</span>`;
   if (text === '') return html`<span class="quiet">empty</span>`;
   if (text.length <= most) return html`<span class="value">${shown(text)}</span>`;
   return html`<details class="long" id="${id}"><summary><span class="value">${shown(upTo(text, most))}…</span> <span
-    class="quiet">${figure(text.length)} characters</span></summary>${block(text)}</details>`;
+    class="quiet">${figure(text.length)} characters</span></summary>${block(text, rest)}</details>`;
 }
 
 /** Returns at most `most` characters and cuts no pair of surrogates in two. */

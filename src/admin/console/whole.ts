@@ -1,0 +1,44 @@
+import { html } from 'hono/html';
+import { figure } from '../../model/text.ts';
+import { numberOf } from './events.ts';
+import type { Page } from './layout.ts';
+import type { ConsolePorts } from './ports.ts';
+import { empty } from './table.ts';
+import { blockFrom, type Html, href, upTo } from './text.ts';
+
+/** `/whole?event=`, `?group=` or `?kept=`, and `from=`: all that is kept of one thing, a part at a time. */
+export function wholePage(ports: ConsolePorts, query: URLSearchParams): Page {
+  const { words, text } = textOf(ports, query) ?? { words: 'Nothing' };
+  const render = (): Html => {
+    const head = html`<h1>${words}</h1>`;
+    if (text === undefined) return html`${head}${empty('Nothing is here: it was never recorded, or is gone.')}`;
+    const from = Math.min(numberOf(query.get('from')) ?? 0, text.length);
+    const { block, end } = blockFrom(text, from);
+    const part = (from: number): string =>
+      href('/whole', { ...Object.fromEntries(query), from: from === 0 ? undefined : from });
+    return html`${head}<p class="quiet">Characters ${figure(from + 1)} to ${figure(end)} of ${figure(text.length)}.</p>${block}
+<nav class="row" aria-label="More of it">${from > 0 && html`<a href="${part(0)}">The beginning</a>`}${
+      end < text.length && html`<a href="${part(end)}">The next part</a>`
+    }</nav>`;
+  };
+  return {
+    title: words,
+    section: query.has('kept') ? 'quarantine' : query.has('group') ? 'groups' : 'events',
+    parts: [{ render }],
+    ...(text === undefined && { status: 404 }),
+  };
+}
+
+function textOf(ports: ConsolePorts, query: URLSearchParams): { words: string; text: string | undefined } | undefined {
+  const [seq, kept, groupId] = [numberOf(query.get('event')), numberOf(query.get('kept')), query.get('group')];
+  const json = (found: unknown) => (found === undefined ? undefined : JSON.stringify(found, null, 2));
+  if (seq !== undefined) {
+    const event = ports.history.recent(1, seq + 1).find((entry) => entry.seq === seq)?.event;
+    return { words: `Event ${figure(seq)}`, text: json(event) };
+  }
+  if (kept !== undefined) {
+    const callback = ports.quarantined(kept - 1, 1).find(({ id }) => id === kept);
+    return { words: `Callback ${figure(kept)}`, text: callback && Buffer.from(callback.body).toString() };
+  }
+  return groupId === null ? undefined : { words: `Group ${upTo(groupId, 80)}`, text: json(ports.group(groupId)) };
+}
