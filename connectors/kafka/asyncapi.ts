@@ -19,15 +19,10 @@ type Topic = Pick<KafkaOptions, 'topic' | 'content'> & {
 type Json = Readonly<Record<string, unknown>>;
 
 /** The topics where no configuration names them. */
+const ANYWHERE = { brokers: [], protocol: 'kafka' } as const;
 const DEFAULT_TOPICS: Readonly<Record<string, Topic>> = {
-  'group-events': {
-    topic: 'chat.group-info.events',
-    content: 'events',
-    formats: FORMATS,
-    brokers: [],
-    protocol: 'kafka',
-  },
-  'group-states': { topic: 'chat.group-info.groups', content: 'groups', formats: [], brokers: [], protocol: 'kafka' },
+  'group-events': { topic: 'chat.group-info.events', content: 'events', formats: FORMATS, ...ANYWHERE },
+  'group-states': { topic: 'chat.group-info.groups', content: 'groups', formats: [], ...ANYWHERE },
 };
 
 const SECURITY = { plain: 'plain', 'scram-sha-256': 'scramSha256', 'scram-sha-512': 'scramSha512' } as const;
@@ -113,10 +108,8 @@ function serversOf(topics: readonly Topic[]): Servers {
   return servers;
 }
 
-const EVENT_MESSAGE = { structured: 'event-structured', binary: 'event-binary' } as const;
-
 function messagesOf({ content, formats }: Topic): string[] {
-  return content === 'groups' ? ['group', 'group-destroyed'] : formats.map((format) => EVENT_MESSAGE[format]);
+  return content === 'groups' ? ['group', 'group-destroyed'] : formats.map((format) => `event-${format}`);
 }
 
 function channelOf(topic: Topic, servers: Servers): Json {
@@ -162,10 +155,11 @@ function eventMessages(events: Examples): Json {
       return { name: event.type, headers, payload: JSON.parse(String(value)) };
     });
     const { title, payload } = modes[format];
+    const name = `event-${format}`;
     return [
-      EVENT_MESSAGE[format],
+      name,
       {
-        name: EVENT_MESSAGE[format],
+        name,
         title,
         contentType: examples[0]?.headers['content-type'],
         headers: headersOf(examples[0]?.headers ?? {}),

@@ -37,6 +37,10 @@ export function protocolType(thrown: unknown): string | undefined {
 /** The errors by which kafkajs says that a broker does not answer. */
 const SILENT = /^KafkaJS(Connection|RequestTimeout|Timeout|LockTimeout|BrokerNotFound)/;
 
+/** Whether it says that a broker does not answer, in the words of kafkajs or of the system. */
+const isSilence = (error: Error & { code?: unknown }): boolean =>
+  SILENT.test(error.name) || /^E[A-Z]+$/.test(String(error.code));
+
 type Remedy = readonly [code: FaultCode, setting: string, suggestion: string];
 
 /** Returns what to do about an error; one with an `event-` code refuses records, not the producer. */
@@ -44,7 +48,7 @@ function remedyOf(error: Error & { type?: string; retriable?: boolean }, place: 
   const { topic, path, groupId, sasl } = place;
   if (error instanceof Unreadable) return ['destination-misconfigured', 'topic', error.suggestion];
   if (error.name === 'KafkaJSServerDoesNotSupportApiKey') return TOO_OLD;
-  if (error.type === undefined && (SILENT.test(error.name) || 'code' in error)) return notReached(error, place);
+  if (error.type === undefined && isSilence(error)) return notReached(error, place);
   const group = path === 'source' ? 'groupId' : 'topic';
   switch (error.type) {
     case 'MESSAGE_TOO_LARGE':

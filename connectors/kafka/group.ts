@@ -9,18 +9,23 @@ import { committedBy } from './reader.ts';
 export async function refuseStrangers(client: ClientOptions, groupId: string): Promise<number> {
   const { groups } = await read(client, (admin) => admin.describeGroups([groupId]));
   const members = groups.flatMap(({ members }) => members);
+  const kind = groups.find(({ protocolType }) => !['', 'consumer'].includes(protocolType))?.protocolType;
+  if (kind !== undefined) throw strange(client, `the group ${groupId} is one of ${kind}, not of consumers`);
   // Members are described once the group is stable; a rebalance brings this question again.
   const topics = members.flatMap(({ memberMetadata: data }) =>
     data.length === 0 ? [] : (kafkajs.AssignerProtocol.MemberMetadata.decode(data)?.topics ?? []),
   );
   const other = topics.find((topic) => topic !== client.topic);
   if (other === undefined) return members.length;
-  throw new Unreachable({
-    code: 'destination-misconfigured',
-    path: `${client.path}.groupId`,
-    message: `the group ${groupId} reads ${other}, too: its members would take partitions that they do not read`,
-    suggestion: `choose a groupId that is used for ${client.topic} only`,
-  });
+  throw strange(
+    client,
+    `the group ${groupId} reads ${other}, too: its members would take partitions that they do not read`,
+  );
+}
+
+function strange({ path, topic }: ClientOptions, message: string): Unreachable {
+  const suggestion = `choose a groupId that is used for ${topic} only`;
+  return new Unreachable({ code: 'destination-misconfigured', path: `${path}.groupId`, message, suggestion });
 }
 
 /** Continues where a group of another name came to, unless this one has committed something. Throws Unreachable. */

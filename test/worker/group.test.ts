@@ -1,7 +1,9 @@
 /** The consumer group of a worker's connector: whose it is, what it is called, and what others do with it. */
 import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { type Admin, Kafka, logLevel } from 'kafkajs';
 import { describe, expect, inject, onTestFinished, test } from 'vitest';
@@ -128,6 +130,37 @@ describe.skipIf(shared === '')('a group that is used for another topic, too', ()
     expect(await worker.end('SIGTERM')).toBe(0);
   });
 });
+
+describe.skipIf(shared === '')('a group of another kind', () => {
+  test('is refused', async () => {
+    const groupId = `test.${randomUUID()}`;
+    await joinAs('connect', `${groupId}.audit`);
+    const home = workerHome({ topic: await newTopic(), groupId });
+    expect(await check(home)).toMatchObject({
+      code: 1,
+      stdout: expect.stringMatching(/✗ .*is one of connect, not of consumers .*source\.groupId.*choose a groupId/),
+    });
+  });
+});
+
+/** Joins a group as a program of another kind does, which kafkajs cannot: the bytes of a JoinGroup request, version 2. */
+async function joinAs(kind: string, group: string): Promise<void> {
+  const int = (size: 2 | 4, value: number): Buffer => {
+    const bytes = Buffer.alloc(size);
+    bytes.writeIntBE(value, 0, size);
+    return bytes;
+  };
+  const text = (value: string) => Buffer.concat([int(2, value.length), Buffer.from(value)]);
+  const header = [int(2, 11), int(2, 2), int(4, 1), text('test')];
+  const timeouts = [int(4, 30_000), int(4, 30_000)];
+  const protocols = [int(4, 1), text('any'), int(4, 1), Buffer.from([1])];
+  const request = Buffer.concat([...header, text(group), ...timeouts, text(''), text(kind), ...protocols]);
+  const [host, port] = shared.split(':');
+  const socket = connect(Number(port), host);
+  onTestFinished(() => void socket.destroy());
+  socket.write(Buffer.concat([int(4, request.length), request]));
+  await once(socket, 'data');
+}
 
 describe.skipIf(shared === '')('a group that is not named', () => {
   test('is called after the topic, and continues where the one of the former name came to', async () => {
