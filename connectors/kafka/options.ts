@@ -38,8 +38,8 @@ const creation = (partitions: z.ZodDefault<z.ZodInt>, config: string) =>
 
 const byPassword = z.strictObject({
   mechanism: z.enum(['plain', 'scram-sha-256', 'scram-sha-512']).describe('As the listener has it enabled.'),
-  username: text.describe('With `plain` and `scram-…`: as the brokers know it.'),
-  password: password.describe('With these, too; best from the environment or a secret file.'),
+  username: text.describe('As the brokers know it, with `plain` and `scram-…`.'),
+  password: password.describe('Best from the environment or a secret file.'),
 });
 
 const byToken = z.strictObject({
@@ -49,7 +49,7 @@ const byToken = z.strictObject({
     .refine((value) => URL.canParse(value) && /^https?:$/.test(new URL(value).protocol), {
       error: 'an https:// URL is expected, such as https://login.example.com/oauth2/token',
     })
-    .describe('With `oauthbearer`: where tokens are asked for, by the client credentials grant of OAuth 2.'),
+    .describe('Where tokens are asked for, by the client credentials grant of OAuth 2; with `oauthbearer`.'),
   clientId: text.describe('As the token endpoint knows this client.'),
   clientSecret: password.describe('Best from the environment or a secret file.'),
   scope: text.optional().describe('What the token is to allow, separated by blanks.'),
@@ -66,13 +66,13 @@ const byAws = z
     region: z
       .string()
       .regex(/^[a-z0-9-]+$/, { error: 'a region is expected, such as eu-central-1' })
-      .describe('With `aws-msk-iam`: where the Amazon MSK cluster is.'),
+      .describe('Where the Amazon MSK cluster is; with `aws-msk-iam`.'),
     accessKeyId: text
       .optional()
       .describe(
         'Without it the credentials are those of the environment, by the package @aws-sdk/credential-provider-node.',
       ),
-    secretAccessKey: password.optional().describe('Of that key; best from the environment or a secret file.'),
+    secretAccessKey: password.optional().describe('Its secret; best from the environment or a secret file.'),
     sessionToken: password.optional().describe('Where the key is a temporary one.'),
   })
   .refine(({ accessKeyId, secretAccessKey }) => (accessKeyId === undefined) === (secretAccessKey === undefined), {

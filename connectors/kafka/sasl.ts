@@ -18,13 +18,16 @@ export function saslOf(place: ClientOptions): SASLOptions | Mechanism | undefine
     mechanism: 'oauthbearer',
     authenticationProvider: ({ saslAuthenticate }) => ({
       async authenticate(): Promise<void> {
-        const message = firstMessage(await tokenFor(sasl, place), 'extensions' in sasl ? sasl.extensions : {});
+        const token = await tokenFor(sasl, place);
+        const message = firstMessage(token.value, 'extensions' in sasl ? sasl.extensions : {});
+        // Unless it is taken, the next attempt has another one.
+        tokens.delete(sasl);
         const said = await saslAuthenticate({
           request: { encode: () => withLength(message) },
           response: { decode: (data: Buffer) => data, parse: (data: Buffer) => data.subarray(4).toString() },
         });
-        if (said)
-          throw trouble(place, 'destination-credentials', '', `the brokers refuse the token: ${said}`, AT_BROKER);
+        if (said) throw trouble(place, 'destination-credentials', '', `the token is refused: ${said}`, AT_BROKER);
+        tokens.set(sasl, token);
       },
     }),
   };
@@ -55,14 +58,13 @@ interface Token {
 const tokens = new WeakMap<SaslOptions, Token>();
 
 /** Asks for a new token when a fifth of its time is left, and half a minute at least: a broker may ask again before it ends. */
-async function tokenFor(sasl: OauthOptions | AwsOptions, place: ClientOptions): Promise<string> {
+async function tokenFor(sasl: OauthOptions | AwsOptions, place: ClientOptions): Promise<Token> {
   const known = tokens.get(sasl);
-  if (known !== undefined && performance.now() < known.freshUntil) return known.value;
+  if (known !== undefined && performance.now() < known.freshUntil) return known;
   const asked = performance.now();
   const { access_token: value, expires_in: seconds } =
     'region' in sasl ? await signToken(sasl, place) : await askForToken(sasl, place);
-  tokens.set(sasl, { value, freshUntil: asked + Math.min(seconds * 0.8, seconds - 30) * 1_000 });
-  return value;
+  return { value, freshUntil: asked + Math.min(seconds * 0.8, seconds - 30) * 1_000 };
 }
 
 const granted = z.object({ access_token: z.string().min(1), expires_in: z.coerce.number().default(0) });

@@ -205,6 +205,26 @@ describe.skipIf(skip)('a token (OAUTHBEARER)', () => {
     await short.close();
   });
 
+  test('that is refused is not shown again', async () => {
+    const right = await tokenEndpoint();
+    let first = true;
+    const { url } = await elsewhereAt(async (request, response) => {
+      const wrong = { access_token: 'eyJhbGciOiJub25lIn0.e30.', expires_in: 300 };
+      if (first) response.end(JSON.stringify(wrong));
+      else {
+        const { authorization = '' } = request.headers;
+        const body = await text(request);
+        response.end(await (await fetch(right.url, { method: 'POST', headers: { authorization }, body })).text());
+      }
+      first = false;
+    });
+    const given = kafka.options.parse(options(ports.token, { sasl: oauth(url) }));
+    expect(await unreachableBy(() => kafka.open(given, testHost(), never()))).toMatchObject({
+      code: 'destination-credentials',
+    });
+    await (await kafka.open(given, testHost(), never())).close();
+  });
+
   test.each<[string, () => Promise<Record<string, unknown>>, object]>([
     [
       'a wrong secret',
@@ -231,12 +251,12 @@ describe.skipIf(skip)('a token (OAUTHBEARER)', () => {
             )
           ).url,
         ),
-      { code: 'destination-credentials', path: `${path}.sasl`, message: /refuse the token: .*invalid_token/ },
+      { code: 'destination-credentials', path: `${path}.sasl`, message: /token is refused: .*invalid_token/ },
     ],
     [
       'one of AWS, at a broker that is none of theirs',
       async () => ({ ...msk, accessKeyId: 'AKIDEXAMPLE', secretAccessKey: 'wrong-4711' }),
-      { code: 'destination-credentials', path: `${path}.sasl`, message: /refuse the token: .*invalid_token/ },
+      { code: 'destination-credentials', path: `${path}.sasl`, message: /token is refused: .*invalid_token/ },
     ],
     [
       'the role of this machine, without the package that asks for it',
