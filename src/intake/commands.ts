@@ -7,6 +7,7 @@ import {
   type ProfileField,
 } from '../model/event.ts';
 import { accepted, type Checked, refused } from '../model/fault.ts';
+import { boundCustom, fits } from '../model/group.ts';
 
 /** The callback this bridge exists for. */
 export const GROUP_INFO_CHANGED = 'Group.CallbackAfterGroupInfoChanged';
@@ -39,8 +40,11 @@ const groupId = z
     error: `it is longer than ${MAX_GROUP_ID_BYTES} bytes or not well-formed Unicode`,
   });
 
+/** Accounts and types; the service’s own have 32 bytes. */
+const MOST_ACCOUNT = 512;
+
 /** What only decorates: in another shape it counts as not given, and is kept as an unknown field. */
-const told = z.string().min(1).optional().catch(undefined);
+const told = z.string().min(1).max(MOST_ACCOUNT).optional().catch(undefined);
 /** A field to change: `""` clears it, null says nothing of it. */
 const change = z.string().nullish();
 
@@ -74,8 +78,14 @@ type Fields = z.output<typeof common> &
   };
 
 function inEventWords(type: EventType, command: string, body: Body, fields: Fields, drop: readonly string[]) {
-  const custom = fields.UserDefinedDataList?.flatMap((item) => customField.safeParse(item).data ?? []);
-  const isWhole = custom?.length === fields.UserDefinedDataList?.length;
+  const read = fields.UserDefinedDataList?.flatMap((item) => customField.safeParse(item).data ?? []);
+  const given = new Map(read?.map(({ Key, Value }) => [Key, Value]));
+  const custom = boundCustom([...given].filter(([key, value]) => fits([`customFields.${key}`, value])));
+  const long = PROFILE_FIELDS.filter((field) => !fits([field, fields[PROFILE[field]]]));
+  // What is more than a group holds stays where all is that the bridge does not know.
+  const isWhole = read?.length === fields.UserDefinedDataList?.length && custom.length === given.size;
+  const left = [...long.map((field) => PROFILE[field]), ...(isWhole ? [] : ['UserDefinedDataList'])];
+  const known = { ...fields, ...Object.fromEntries(left.map((name) => [name, undefined])) };
   return {
     type,
     command,
@@ -85,8 +95,10 @@ function inEventWords(type: EventType, command: string, body: Body, fields: Fiel
     operator: fields.Operator_Account ?? undefined,
     owner: fields.NewOwner_Account ?? fields.Owner_Account ?? undefined,
     previousOwner: fields.OldOwner_Account ?? undefined,
-    changed: changedFields(fields, custom),
-    ...boundExtra(withoutKnown(body, isWhole ? fields : { ...fields, UserDefinedDataList: undefined }), drop),
+    changed: changedFields(known, read && custom),
+    /** Fields that a group does not hold: too many, or too long. */
+    beyond: long.length + given.size - custom.length,
+    ...boundExtra(withoutKnown(body, known), drop),
   };
 }
 
@@ -141,13 +153,13 @@ function isDeeperThan(most: number, value: unknown): boolean {
 }
 
 /** `""` is a cleared field and stays; only an absent key is unchanged. */
-function changedFields(fields: Fields, custom: z.output<typeof customField>[] | undefined): ChangedFields {
+function changedFields(fields: Fields, custom: ReturnType<typeof boundCustom> | undefined): ChangedFields {
   const changed: ChangedFields = {};
   for (const field of PROFILE_FIELDS) {
     const value = fields[PROFILE[field]];
     if (typeof value === 'string') changed[field] = value;
   }
-  if (custom !== undefined) changed.customFields = Object.fromEntries(custom.map(({ Key, Value }) => [Key, Value]));
+  if (custom !== undefined) changed.customFields = Object.fromEntries(custom);
   return changed;
 }
 
@@ -174,7 +186,7 @@ const SCHEMAS: Readonly<Record<string, readonly [EventType, z.ZodType<Fields>]>>
   ],
   'Group.CallbackAfterChangeGroupOwner': [
     'chat.group.owner.changed',
-    common.extend({ Operator_Account: told, OldOwner_Account: told, NewOwner_Account: z.string() }),
+    common.extend({ Operator_Account: told, OldOwner_Account: told, NewOwner_Account: z.string().max(MOST_ACCOUNT) }),
   ],
 };
 

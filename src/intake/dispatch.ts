@@ -132,6 +132,7 @@ function createRecording(settings: ReceiverSettings, ports: ReceiverPorts) {
     const callback = understood.value;
     if (callback === 'acknowledged') return accepted(callback);
 
+    if (callback.beyond > 0) signals.emit('callback.bounded', { groupId: callback.groupId, fields: callback.beyond });
     const at = clock.now();
     const told = readEventTime(callback.eventTime);
     if (told !== undefined) ports.service?.hear(callback.groupId, told - at);

@@ -76,7 +76,7 @@ export function merge(current: Group, event: GroupChange): Group {
     ['lastOperator', operator],
     ['updatedAt', event.time],
   ];
-  const news = told.filter(([field, value]) => value !== undefined && isLater(version, base.versions[field]));
+  const news = told.filter((one) => one[1] !== undefined && fits(one) && isLater(version, base.versions[one[0]]));
   if (base === current && news.length === 0) return current;
   const versions: Group['versions'] = {};
   for (const [field] of news) versions[field] = version;
@@ -95,7 +95,10 @@ export function join(current: Group, other: Group): Group {
   const born = base.versions.created;
   const news = Object.entries(other.versions).filter(
     ([field, version]) =>
-      field !== 'created' && isLater(version, base.versions[field]) && (born === undefined || !isLater(born, version)),
+      field !== 'created' &&
+      fits([field, fieldOf(other, field)]) &&
+      isLater(version, base.versions[field]) &&
+      (born === undefined || !isLater(born, version)),
   );
   if (base === current && news.length === 0) return current;
   const values = news.map(([field]): Field => [field, fieldOf(other, field)]);
@@ -162,6 +165,56 @@ const DESTROYED = new Map<EventType, boolean>([
 type Field = [field: string, value: unknown];
 const CUSTOM = 'customFields.';
 
+/*
+ * What outsiders send of one group must not grow without a bound: each value has one, and of the custom fields those stay that
+ * were changed last, so that any order still ends in the same group. The service allows 10 of 16 and 512 bytes.
+ */
+const MOST_CUSTOM = 100;
+const MOST_KEY_BYTES = 128;
+const MOST_VALUE_BYTES = 4_096;
+const MOST_CUSTOM_BYTES = 196_608;
+const MOST_PROFILE_BYTES = 65_536;
+
+/** Bytes as they stand in JSON, where a control character takes six. */
+const bytesOf = (text: string): number => Buffer.byteLength(JSON.stringify(text)) - 2;
+
+/** Tells whether a field, in the words of `versions`, is no longer than a group holds. */
+export function fits([field, value]: readonly [field: string, value: unknown]): boolean {
+  if (typeof value !== 'string') return true;
+  const most = PROFILE_FIELDS.some((one) => one === field) ? MOST_PROFILE_BYTES : MOST_VALUE_BYTES;
+  const key = field.startsWith(CUSTOM) ? field.slice(CUSTOM.length) : '';
+  return bytesOf(value) <= most && bytesOf(key) <= MOST_KEY_BYTES;
+}
+
+/** Returns those of these custom fields that one group holds, the first ones first. */
+export function boundCustom(fields: readonly (readonly [key: string, value: string])[]): typeof fields {
+  let room = MOST_CUSTOM_BYTES;
+  const fit = fields.slice(0, MOST_CUSTOM).findIndex(([key, value]) => {
+    room -= bytesOf(key) + bytesOf(value);
+    return room < 0;
+  });
+  return fields.slice(0, fit < 0 ? MOST_CUSTOM : fit);
+}
+
+/** So few are within the bound, whatever they hold. */
+const FEW = Math.floor(MOST_CUSTOM_BYTES / (MOST_KEY_BYTES + MOST_VALUE_BYTES));
+
+/** Returns the group with those custom fields that were changed last. */
+function bounded(group: Group): Group {
+  const fields = Object.entries(group.customFields);
+  if (fields.length <= FEW) return group;
+  const versionOf = (key: string): Version => group.versions[CUSTOM + key] ?? [0, ''];
+  const latest = fields
+    .filter(([key, value]) => fits([CUSTOM + key, value]))
+    .sort(([a], [b]) => {
+      const [one, other] = [versionOf(a), versionOf(b)];
+      return other[0] - one[0] || (other[1] === one[1] ? (a < b ? -1 : 1) : other[1] < one[1] ? -1 : 1);
+    });
+  const kept = new Set(boundCustom(latest).map(([key]) => CUSTOM + key));
+  if (kept.size === fields.length) return group;
+  return onlyFields(group, (field) => !field.startsWith(CUSTOM) || kept.has(field));
+}
+
 function fieldOf(group: Group, field: string): unknown {
   if (!field.startsWith(CUSTOM)) return group[field as keyof Group];
   const key = field.slice(CUSTOM.length);
@@ -177,12 +230,12 @@ function withFields(base: Group, values: readonly Field[], versions: Group['vers
     // A version without its value, as another's document may have it, stands for a cleared field.
     else custom.push([field.slice(CUSTOM.length), (value ?? '') as string]);
   }
-  return {
+  return bounded({
     ...base,
     ...registers,
     ...(custom.length > 0 && { customFields: { ...base.customFields, ...Object.fromEntries(custom) } }),
     versions: { ...base.versions, ...versions },
-  };
+  });
 }
 
 /** Returns the group with those registers, custom fields and versions that `stays` keeps, and with all fields of others. */

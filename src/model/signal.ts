@@ -51,6 +51,8 @@ export interface Signals {
   'callback.quarantined': { fault: Fault };
   /** A body held bytes of no encoding that is known: U+FFFD stands for them in the event. */
   'callback.lossy': { groupId: string };
+  /** Fields that are more than a group holds: they stand in the event's `extra` and are not merged. */
+  'callback.bounded': { groupId: string; fields: number };
   'quarantine.mapped': { mapped: number; left: number };
   'quarantine.discarded': { count: number };
   /** Somebody tried to use the admin server with a token that is not its own. */

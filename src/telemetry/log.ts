@@ -37,6 +37,7 @@ const LIMITS: { readonly [Name in SignalName]?: (payload: Signals[Name]) => stri
   'callback.crashed': () => '',
   'callback.quarantined': ({ fault }) => fault.code,
   'callback.lossy': () => '',
+  'callback.bounded': () => '',
   'forward.failed': ({ fault }) => fault.code,
   'connection.limit': ({ evicted }) => String(evicted),
   'request.strayed': () => '',
@@ -84,6 +85,11 @@ const LINES: { readonly [Name in SignalName]?: (payload: Signals[Name]) => Line 
   'callback.lossy': (about) => [
     'warn',
     'a body is neither UTF-8 nor of the charset it names: what could not be read is U+FFFD in the event',
+    about,
+  ],
+  'callback.bounded': (about) => [
+    'warn',
+    'fields that are more than a group holds, or too long, were not merged: they stand in the event’s extra',
     about,
   ],
   'quarantine.mapped': (result) => ['info', 'mapped the quarantine again', result],

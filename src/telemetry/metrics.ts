@@ -114,6 +114,10 @@ function callbackMetrics({ commands, quarantined, clockDisagreement }: MetricSou
         'callback.lossy': count,
       },
     ),
+    bridge_bounded_callbacks_total: counter(
+      'Callbacks with fields that are more than a group holds, or too long: they are in the event’s extra, not merged.',
+      { 'callback.bounded': count },
+    ),
     bridge_quarantined: read(
       'Callbacks of a verified sender that could not be mapped and are kept as they came.',
       quarantined,

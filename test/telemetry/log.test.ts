@@ -32,6 +32,7 @@ const PAYLOADS: Signals = {
   'journal.pruned': { events: 1 },
   'callback.quarantined': { fault: FAULT },
   'callback.lossy': { groupId: 'g' },
+  'callback.bounded': { groupId: 'g', fields: 1 },
   'quarantine.mapped': { mapped: 1, left: 0 },
   'quarantine.discarded': { count: 1 },
   'admin.token-wrong': { peer: '' },

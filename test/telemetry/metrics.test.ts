@@ -114,6 +114,7 @@ const EXPECTED: { readonly [Name in SignalName]: Expected<Name> } = {
   'clock.skew': { payload: { groupId: 'g', aheadMs: 1 }, changes: { bridge_event_time_ahead_total: 1 } },
   'callback.quarantined': { none: 'bridge_callbacks_total counts the outcome, bridge_quarantined what is kept' },
   'callback.lossy': { payload: { groupId: 'g' }, changes: { bridge_lossy_callbacks_total: 1 } },
+  'callback.bounded': { payload: { groupId: 'g', fields: 2 }, changes: { bridge_bounded_callbacks_total: 1 } },
   'quarantine.mapped': { none: 'bridge_quarantined' },
   'quarantine.discarded': { none: 'bridge_quarantined' },
   'admin.token-wrong': { none: 'it is logged, and answered 429 when it goes on' },
