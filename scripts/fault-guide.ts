@@ -65,6 +65,14 @@ export const FAULT_GUIDE: readonly Chapter[] = [
         'the disk is full or refuses a write, `journal.maxBytes` is reached, another program has the journal locked, or its file was moved',
         'make room, raise the limit, or do what the message says; recording goes on by itself',
       ],
+      'journal-groups-full': [
+        'a callback of a new group, while the groups take half of `journal.maxBytes`: those known are still recorded',
+        'keep strangers out (`app.callbackTokens`, `receiver.allowFrom`), or raise `journal.maxBytes`',
+      ],
+      'quarantine-full': [
+        'the quarantine holds 10,000 callbacks, or a tenth of `journal.maxBytes`',
+        '`quarantine list` says why they cannot be mapped; then `quarantine retry` or `discard`',
+      ],
       stopping: ['the bridge is stopping', 'none: the next start records again'],
     },
   },

@@ -18,6 +18,9 @@ export interface StatusPorts {
   readonly receiver: { url(): string };
 }
 
+const GROUPS_FULL =
+  'groups take half of journal.maxBytes: callbacks of new ones are refused; set app.callbackTokens or receiver.allowFrom, or raise it';
+
 /** Returns what tells how the bridge is. */
 export function createStatus(ports: StatusPorts): () => BridgeState {
   const { signals, stopping, service, connectors, kindOf, delivery, reconcile, receiver } = ports;
@@ -26,11 +29,15 @@ export function createStatus(ports: StatusPorts): () => BridgeState {
   return () => {
     const reconciler = reconcile.reconciler();
     const skewMs = service.disagreement();
+    const warnings = [
+      ...(skewMs === 0 ? [] : [describeDisagreement(skewMs)]),
+      ...(journal.groupsFull() ? [GROUPS_FULL] : []),
+    ];
     const reason = stopping.signal.aborted ? 'the bridge is stopping' : trouble();
     return {
       ready: reason === undefined,
       ...(reason !== undefined && { reason }),
-      ...(skewMs !== 0 && { warnings: [describeDisagreement(skewMs)] }),
+      ...(warnings.length > 0 && { warnings }),
       receiver: receiver.url(),
       ...(reconciler !== undefined && { reconcile: reconciler.status() }),
       journal: { file, head: journal.head(), bytes: bytes(), quarantined: reader.countQuarantined() },

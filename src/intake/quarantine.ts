@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { QuarantinedCallback } from '../model/callback.ts';
 import type { CanonicalEvent } from '../model/event.ts';
 import type { SignalBus } from '../model/signal.ts';
@@ -23,6 +24,8 @@ interface QuarantinePorts {
 type MapSettings = Pick<ReceiverSettings, 'sdkAppId' | 'drop'>;
 
 const PAGE = 100;
+/** The most that mapping holds the thread that receives callbacks, beside one of them. */
+const STEP_MS = 20;
 
 /** The operations on the quarantine that a person may ask for. */
 export function createQuarantine({ sdkAppId, drop }: MapSettings, { journal, reader, signals }: QuarantinePorts) {
@@ -50,8 +53,13 @@ export function createQuarantine({ sdkAppId, drop }: MapSettings, { journal, rea
     /** Maps all callbacks again: an upgrade may have taught the bridge their shape. */
     async remap(): Promise<{ mapped: number; left: number }> {
       let mapped = 0;
+      let since = performance.now();
       for (const page of pages(Number.POSITIVE_INFINITY)) {
         for (const callback of page) {
+          if (performance.now() - since > STEP_MS) {
+            await nextTurn();
+            since = performance.now();
+          }
           const event = mapQuarantined({ sdkAppId, drop }, callback);
           if (event === undefined) continue;
           // Recorded first: after a crash in between, it is mapped again, and its id makes it the same event.

@@ -1,12 +1,13 @@
 import type { RawCallback } from '../model/callback.ts';
 import type { Clock } from '../model/clock.ts';
 import type { CanonicalEvent } from '../model/event.ts';
+import type { BridgeError } from '../model/fault.ts';
 import type { SignalBus } from '../model/signal.ts';
 import { createCommitter } from './commit.ts';
 import type { Database } from './database.ts';
 import { createDeliveryWriter, type JournalReport } from './deliveries.ts';
 import { type GroupBuffer, openGroupBuffer } from './groups.ts';
-import { unrecordable } from './sqlite.ts';
+import { journalError, unrecordable } from './sqlite.ts';
 
 export type Journal = ReturnType<typeof openJournal>;
 
@@ -15,6 +16,9 @@ export function openJournal(database: Database, clock: Clock, signals: SignalBus
   const { connection } = database;
   const quarantine = connection.prepare(
     'INSERT INTO quarantine (received_at, search, body, fault) VALUES (?, ?, ?, ?)',
+  );
+  const keptNow = connection.prepare(
+    'SELECT count(*) AS count, coalesce(sum(length(body)), 0) AS bytes FROM quarantine',
   );
   const release = connection.prepare('DELETE FROM quarantine WHERE id = ?');
   const deliveries = createDeliveryWriter(connection, clock);
@@ -26,8 +30,16 @@ export function openJournal(database: Database, clock: Clock, signals: SignalBus
     'INSERT INTO reconcile (one, run) VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET run = excluded.run',
   );
 
+  const room = createRoom(database, groups);
   const committer = createCommitter(database, {
-    transact: events.transact,
+    transact: (work) => {
+      room.changed();
+      return events.transact(work);
+    },
+    hasRoom: () => {
+      room.changed();
+      return room.refusal(0) === undefined;
+    },
     committed(writes) {
       const counts = events.committed();
       return (ms) => {
@@ -40,6 +52,14 @@ export function openJournal(database: Database, clock: Clock, signals: SignalBus
     flushed: () => signals.emit('journal.merged', { upTo: groups.watermark() }),
   });
 
+  /** Runs `work` as `committer.write` does, unless what it adds has no room. */
+  const add = <T>(bytes: number, work: () => T): Promise<T> => {
+    const refusal = room.refusal(bytes);
+    if (refusal === undefined) return committer.write(work);
+    committer.refuse(refusal);
+    return Promise.reject(refusal);
+  };
+
   return {
     /**
      * Resolves with 'duplicate' when the event's id was there already.
@@ -47,11 +67,17 @@ export function openJournal(database: Database, clock: Clock, signals: SignalBus
      */
     record(event: CanonicalEvent): Promise<'recorded' | 'duplicate'> {
       const json = JSON.stringify(event);
-      return committer.write(() => events.append(event, json));
+      if (room.groupsFull() && !groups.knows(event.subject)) return Promise.reject(tooManyGroups());
+      return add(json.length, () => events.append(event, json));
     },
+    /** Returns whether the groups take all of their share, so that new ones are refused. */
+    groupsFull: room.groupsFull,
     /** Keeps a callback that cannot be mapped. */
-    quarantine: ({ receivedAt, search, body, fault }: RawCallback): Promise<void> =>
-      committer.write(() => void quarantine.run(receivedAt, search, body, JSON.stringify(fault))),
+    quarantine({ receivedAt, search, body, fault }: RawCallback): Promise<void> {
+      const { count, bytes } = keptNow.get() as { count: number; bytes: number };
+      if (count >= MOST_KEPT || bytes > database.maxBytes * KEPT_SHARE) return Promise.reject(quarantineFull());
+      return add(body.length, () => void quarantine.run(receivedAt, search, body, JSON.stringify(fault)));
+    },
     /** Removes what was mapped after all, or is not wanted. Resolves with how many there were. */
     releaseQuarantined: (ids: readonly number[]): Promise<number> =>
       committer.write(() => ids.reduce((sum, id) => sum + Number(release.run(id).changes), 0)),
@@ -96,6 +122,54 @@ export function openJournal(database: Database, clock: Clock, signals: SignalBus
     },
   };
 }
+
+/** This share of journal.maxBytes is left to merging, pruning and cursors, without which a full journal would stay full. */
+const RESERVE = 0.05;
+/** Groups are kept for ever: beyond this share new ones are refused, so that those known are still recorded. */
+const GROUPS_SHARE = 0.5;
+/** What the quarantine may hold. */
+const MOST_KEPT = 10_000;
+const KEPT_SHARE = 0.1;
+
+/** Says what has no room below journal.maxBytes. It is measured once a transaction. */
+function createRoom(database: Database, groups: GroupBuffer) {
+  let used: number | undefined;
+  let added = 0;
+  const groupsFull = (): boolean => groups.bytes() > database.maxBytes * GROUPS_SHARE;
+  return {
+    groupsFull,
+    changed(): void {
+      used = undefined;
+      added = 0;
+    },
+    /** Returns why so many bytes more cannot be recorded; undefined when they can. */
+    refusal(bytes: number): BridgeError | undefined {
+      // A journal that is closed says so itself.
+      if (!database.connection.isOpen) return undefined;
+      used ??= database.fill() * database.maxBytes;
+      if (used + added + bytes > database.maxBytes * (1 - RESERVE)) {
+        const what = groupsFull() ? 'groups' : 'events that are not delivered and pruned yet';
+        const advice = `make room on the journal’s disk, or raise journal.maxBytes: it is full of ${what}`;
+        return journalError('journal-unwritable', 'the callback cannot be recorded', advice);
+      }
+      added += bytes;
+      return undefined;
+    },
+  };
+}
+
+const tooManyGroups = (): BridgeError =>
+  journalError(
+    'journal-groups-full',
+    'the callback cannot be recorded: it is of a new group, and the journal holds too many',
+    'set app.callbackTokens or receiver.allowFrom, so that strangers add none; raise journal.maxBytes',
+  );
+const quarantineFull = (): BridgeError =>
+  journalError(
+    'quarantine-full',
+    'the callback cannot be kept: the quarantine is full',
+    'see why callbacks cannot be mapped (quarantine list), then quarantine retry or discard',
+  );
 
 /** The only writer of `events`. Its works run inside a transaction that `transact` begins. */
 function createEventWriter(database: Database, groups: GroupBuffer) {

@@ -10,7 +10,7 @@ export interface CommitPorts extends FailurePorts {
   /** Called after each commit; what it returns is called when the writes are on disk, with the time it took. */
   committed(writes: number): (ms: number) => void;
   /** What may be written after a commit, in a transaction of its own, while the log is being synced: nobody waits for it. */
-  readonly buffer: Pick<GroupBuffer, 'dueInMs' | 'flush'>;
+  readonly buffer: Pick<GroupBuffer, 'dueInMs' | 'step'>;
   /** The write-behind buffer is written. */
   flushed(): void;
 }
@@ -82,6 +82,8 @@ export function createCommitter(database: Database, ports: CommitPorts) {
       }),
     /** Runs `work` inside some transaction soon, with others' if there are any; kept and tried again while that fails. */
     defer: gathering.defer,
+    /** Says that nothing can be recorded, until there is room. */
+    refuse: (error: BridgeError): void => failure.refuse([], error),
     /** Writes the write-behind buffer now, if it can be written. */
     flush: () => writeBehind(true),
     /** Writes what is still there; then refuses more. Returns false when the disk may have refused a part of the log. */
@@ -186,14 +188,17 @@ function createWriteBehind({ buffer, flushed }: CommitPorts, failure: Failure, i
       runIn(blocked ? RETRY_MS : dueInMs);
       return;
     }
+    let left: boolean;
     try {
-      buffer.flush();
+      do left = buffer.step();
+      while (left && force);
     } catch (thrown) {
       if (!isBusy(thrown)) failure.refuse([], thrown);
       runIn(RETRY_MS);
       return;
     }
     flushed();
+    if (left) runIn(0);
   };
   return run;
 }

@@ -60,7 +60,9 @@ function openLocked(path: string, file: string, options: DatabaseOptions, lock: 
   }
   const { connection, guard } = opened;
   syncFolder(dirname(file));
-  const number = (name: string): number => Number(pragma(connection, name));
+  const statement = (name: string) => connection.prepare(`PRAGMA ${name}`);
+  const [pages, free] = [statement('page_count'), statement('freelist_count')];
+  const most = Number(pragma(connection, 'max_page_count'));
   const log = openLog(file);
   return {
     /** The real path of the file, to which symbolic links lead. */
@@ -70,7 +72,8 @@ function openLocked(path: string, file: string, options: DatabaseOptions, lock: 
     log,
     transact: createTransact(connection),
     /** Returns how much of `maxBytes` is in use, from 0 to 1; what was pruned counts as free. */
-    fill: () => (number('page_count') - number('freelist_count')) / number('max_page_count'),
+    fill: (): number => (Number(pages.get()?.page_count) - Number(free.get()?.freelist_count)) / most,
+    maxBytes: most * Number(pragma(connection, 'page_size')),
     place: createPlace(path, file, connection),
     /** Closes the file and, unless it is to stay as it is, brings what the log holds into it. */
     close({ keepLog = false }: { readonly keepLog?: boolean } = {}): void {

@@ -12,6 +12,8 @@ export interface Write {
 export interface FailurePorts {
   /** Runs `work` in one transaction: all of it or nothing. */
   transact<T>(work: () => T): T;
+  /** Returns whether there is room for new events below journal.maxBytes. */
+  hasRoom(): boolean;
   /** Writes fail from now on, until `recovered`. */
   failed(fault: Fault): void;
   /** After a failure, a write as large as a callback succeeded. */
@@ -62,6 +64,7 @@ export function createFailure({ connection, log, place }: Database, ports: Failu
     try {
       if (blocked?.why === 'log' && !mend()) return;
       if (blocked?.why !== 'lock') blocked = undefined;
+      if (!ports.hasRoom()) return;
       // It writes as much as a callback would, and takes it away again.
       ports.transact(() => fill.run(PROBE_BYTES));
       ports.transact(() => clean.run());

@@ -21,8 +21,14 @@ const PER_GROUP_MS = 1.5;
 /** The least and the most between two flushes: some connectors wait for them. */
 const MIN_FLUSH_MS = 10;
 const MAX_FLUSH_MS = 500;
-/** A larger buffer is written at once: callbacks wait while it is. */
+/** A larger buffer is written without a pause. */
 const MAX_BUFFERED = 2_500;
+/** One transaction writes so much: callbacks wait while it does, and a full journal has little room for it. */
+const STEP_CHARACTERS = 262_144;
+const STEP_GROUPS = 256;
+/** What a group that is not written yet takes, at a guess; and what pages take of which a part is empty. */
+const PENDING_BYTES = 1_024;
+const PAGE_SHARE = 1.6;
 /** The events that one transaction merges when the journal is opened. */
 const PAGE = 1_000;
 
@@ -31,9 +37,11 @@ export interface Held {
   readonly state: Group;
   /** The seq of the group's latest event; null when it has none, or had none since events are linked. */
   readonly latest: number | null;
+  /** The seq of the earliest event that is merged here and not in the table. */
+  readonly since: number;
   /** Whether the state, not only `latest`, differs from the table. */
   readonly changed: boolean;
-  /** The length of the state as JSON, when it was last written. */
+  /** The bytes of the state as JSON, when it was last written. */
   readonly characters: number;
 }
 
@@ -50,17 +58,41 @@ export function openGroupBuffer({ connection, transact }: Database) {
   let flushedAt = Number.NEGATIVE_INFINITY;
   let flushedGroups = 0;
 
-  const flush = (): void => {
+  const sized = connection.prepare(
+    'SELECT coalesce(sum(octet_length(state) + octet_length(group_id)), 0) AS n FROM groups',
+  );
+  let bytes = Number(sized.get()?.n);
+
+  /** Writes the groups that wait longest, which lets what is merged be pruned behind them; returns whether some are left. */
+  const step = (): boolean => {
     const head = merging.committed();
+    const written = new Map<string, Held>();
+    let room = STEP_CHARACTERS;
+    let upTo = head;
     transact(() => {
-      for (const [groupId, held] of buffer) buffer.set(groupId, table.write(held));
-      mark.run(head);
+      for (const [groupId, held] of buffer) {
+        if (room <= 0) {
+          upTo = held.since - 1;
+          break;
+        }
+        const now = table.write(held);
+        written.set(groupId, now);
+        room -= now.characters + STEP_CHARACTERS / STEP_GROUPS;
+      }
+      mark.run(upTo);
     });
     flushedAt = performance.now();
-    flushedGroups = buffer.size;
-    for (const held of buffer.values()) cache.put(held);
-    buffer.clear();
-    watermark = head;
+    flushedGroups = written.size;
+    for (const [groupId, held] of written) {
+      bytes += held.characters - (buffer.get(groupId)?.characters ?? 0);
+      buffer.delete(groupId);
+      cache.put(held);
+    }
+    watermark = upTo;
+    return buffer.size > 0;
+  };
+  const flush = (): void => {
+    while (step());
   };
 
   const after = connection.prepare('SELECT seq, event FROM events WHERE seq > ? ORDER BY seq LIMIT ?');
@@ -90,8 +122,15 @@ export function openGroupBuffer({ connection, transact }: Database) {
       const pauseMs = Math.min(Math.max(flushedGroups * PER_GROUP_MS, MIN_FLUSH_MS), MAX_FLUSH_MS);
       return Math.max(0, flushedAt + pauseMs - performance.now());
     },
-    /** Writes the buffer and the watermark in one transaction. */
+    /** Writes a part of the buffer and the watermark in one transaction; returns whether some is left. */
+    step,
+    /** Writes all of the buffer, a step at a time. */
     flush,
+    /** Returns about how many bytes the groups take, those included that are not written yet. */
+    bytes: (): number => (bytes + buffer.size * PENDING_BYTES) * PAGE_SHARE,
+    /** Returns whether the journal holds the group. */
+    knows: (groupId: string): boolean =>
+      buffer.has(groupId) || Object.keys(table.read(groupId).state.versions).length > 0,
     /** Events up to this seq are in the table. */
     watermark: () => watermark,
   };
@@ -142,16 +181,17 @@ function createMerging(head: number, read: (groupId: string) => Held) {
     merge(event: CanonicalEvent, seq: number): void {
       const transaction = opened();
       const current = find(event.subject);
-      found = become(current, merge(current.state, event), seq);
+      found = become(current, merge(current.state, event), seq, seq);
       transaction.touched.set(event.subject, found);
       transaction.head = seq;
     },
   };
 }
 
-const become = (held: Held, state: Group, latest: number | null): Held => ({
+const become = (held: Held, state: Group, latest: number | null, since = 0): Held => ({
   state,
   latest,
+  since: held.since || since,
   changed: held.changed || state !== held.state,
   characters: held.characters,
 });
@@ -165,7 +205,7 @@ function createCache() {
       const { groupId } = held.state;
       cache.delete(groupId);
       if (held.characters > CACHE_CHARACTERS) return;
-      cache.set(groupId, { ...held, changed: false });
+      cache.set(groupId, { ...held, since: 0, changed: false });
       // A Map keeps the order: the first was written longest ago.
       const [oldest] = cache.size > CACHE_GROUPS ? cache.keys() : [];
       if (oldest !== undefined) cache.delete(oldest);
@@ -213,10 +253,16 @@ function createGroupTable(connection: DatabaseSync) {
   return {
     read(groupId: string): Held {
       const row = get.get(groupId);
-      if (row === undefined) return { state: newGroup(groupId), latest: null, changed: false, characters: 0 };
+      if (row === undefined) return { state: newGroup(groupId), latest: null, since: 0, changed: false, characters: 0 };
       const json = row.state as string;
       const latest = row.last_seq as number | null;
-      return { state: JSON.parse(json) as Group, latest, changed: false, characters: json.length };
+      return {
+        state: JSON.parse(json) as Group,
+        latest,
+        since: 0,
+        changed: false,
+        characters: Buffer.byteLength(json),
+      };
     },
     /** Returns the group with the length that was written; it counts as changed until the transaction is committed. */
     write(held: Held): Held {
@@ -227,7 +273,7 @@ function createGroupTable(connection: DatabaseSync) {
       }
       const json = JSON.stringify(state);
       put.run(state.groupId, json, latest);
-      return { ...held, characters: json.length };
+      return { ...held, characters: Buffer.byteLength(json) };
     },
   };
 }

@@ -22,6 +22,8 @@ const known = {
   'journal-in-use': { status: 503, exit: 1 },
   'journal-unusable': { status: 503, exit: 1 },
   'journal-unwritable': { status: 503, exit: 1 },
+  'journal-groups-full': { status: 503, exit: 1 },
+  'quarantine-full': { status: 503, exit: 1 },
   stopping: { status: 503 },
   // a destination as a whole: its lane waits, no event is charged
   'destination-unreachable': { exit: 1 },

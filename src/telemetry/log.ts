@@ -57,6 +57,9 @@ const LIMITS: { readonly [Name in SignalName]?: (payload: Signals[Name]) => stri
   'relay.crashed': ({ fault }) => fault.code,
 };
 
+/** Why callbacks fail although the journal can record others. */
+const OWN_REASONS = new Set(['overloaded', 'journal-groups-full', 'quarantine-full']);
+
 /** The line of each signal that has one. */
 const LINES: { readonly [Name in SignalName]?: (payload: Signals[Name]) => Line | undefined } = {
   'bridge.started': (started) => ['info', 'started', started],
@@ -75,7 +78,7 @@ const LINES: { readonly [Name in SignalName]?: (payload: Signals[Name]) => Line 
 
   'callback.answered'({ command, outcome, fault }) {
     // Why callbacks cannot be recorded is said once, by the journal.
-    if (fault === undefined || (outcome === 'failed' && fault.code !== 'overloaded')) return undefined;
+    if (fault === undefined || (outcome === 'failed' && !OWN_REASONS.has(fault.code))) return undefined;
     return withFault('warn', 'refused a callback')({ command, fault });
   },
   'callback.crashed'({ message }) {

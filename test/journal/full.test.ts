@@ -1,0 +1,43 @@
+/** A journal that strangers filled with groups: what was known goes on, without a restart. */
+import { expect, onTestFinished, test } from 'vitest';
+import { bridgeHome, inStep, startBridgeProcess } from '../support/bridge.process.ts';
+import { body, OK, search } from '../support/callbacks.ts';
+
+test.each([
+  ['many groups', 2_000],
+  ['large groups', 30_000],
+])(
+  '%s: afterwards known groups are recorded and the bridge is ready; new ones have a fault of their own',
+  async (_, size) => {
+    const home = bridgeHome((folder) => ({ audit: { kind: 'file', path: `${folder}/events.ndjson` } }), {
+      receiver: { host: '127.0.0.1', port: 0, whenUnrecordable: 'fail' },
+      journal: { maxBytes: '4MiB', keepDelivered: '1s' },
+    });
+    onTestFinished(home.remove);
+    const bridge = await startBridgeProcess(home);
+    const post = (GroupId: string, fields: Record<string, unknown>) =>
+      bridge.post({ search: search(), body: body({ GroupId, EventTime: Date.now(), ...fields }) });
+    expect(await post('known', { Name: 'before' })).toEqual(OK);
+    let [sent, refused] = [0, 0];
+    const flood = async (): Promise<void> => {
+      while (sent < 3_000) {
+        const answer = await post(`g${++sent}`, { Introduction: 'x'.repeat(size) });
+        if (answer.status !== 200) refused++;
+      }
+    };
+    await Promise.all(Array.from({ length: 8 }, flood));
+    await inStep(bridge);
+    const ready = async () => (await fetch(`${bridge.adminUrl}/readyz`)).status;
+    await expect.poll(ready, { timeout: 15_000 }).toBe(200);
+    for (let n = 0; n < 50; n++)
+      expect(await post('known', { Name: `after ${n}`, Introduction: 'y'.repeat(2_000) })).toEqual(OK);
+    expect(refused).toBeGreaterThan(0);
+    expect((await post('a stranger', { Name: 'x' })).status).toBe(503);
+    await expect.poll(bridge.stderr).toContain('it is of a new group');
+    expect(await (await fetch(`${bridge.adminUrl}/readyz`)).text()).toContain('callbacks of new ones are refused');
+    const group = (await (await fetch(`${bridge.adminUrl}/api/group?id=known`)).json()) as { group: { name: string } };
+    expect(group.group.name).toBe('after 49');
+    expect(await bridge.end('SIGTERM')).toBe(0);
+  },
+  120_000,
+);
