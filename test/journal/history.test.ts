@@ -276,6 +276,7 @@ describe('search', () => {
     const { journal, history, close } = open();
     const many = Array.from({ length: 20_000 }, (_, n) => madeEvent(n, { name: `name ${n}` }, `group ${n}`));
     await Promise.all(many.map(journal.record));
+    journal.flushGroups();
     let turns = 0;
     const count = () => {
       turns++;
