@@ -20,6 +20,8 @@ export function openJournal(database: Database, clock: Clock, signals: SignalBus
   const keptNow = connection.prepare(
     'SELECT count(*) AS count, coalesce(sum(length(body)), 0) AS bytes FROM quarantine',
   );
+  /** What the quarantine holds; counted again after some were released. */
+  let kept: { readonly count: number; readonly bytes: number } | undefined;
   const release = connection.prepare('DELETE FROM quarantine WHERE id = ?');
   const deliveries = createDeliveryWriter(connection, clock);
   const groups = openGroupBuffer(database);
@@ -74,13 +76,18 @@ export function openJournal(database: Database, clock: Clock, signals: SignalBus
     groupsFull: room.groupsFull,
     /** Keeps a callback that cannot be mapped. */
     quarantine({ receivedAt, search, body, fault }: RawCallback): Promise<void> {
-      const { count, bytes } = keptNow.get() as { count: number; bytes: number };
-      if (count >= MOST_KEPT || bytes > database.maxBytes * KEPT_SHARE) return Promise.reject(quarantineFull());
+      kept ??= keptNow.get() as { count: number; bytes: number };
+      if (kept.count >= MOST_KEPT || kept.bytes > database.maxBytes * KEPT_SHARE)
+        return Promise.reject(quarantineFull());
+      kept = { count: kept.count + 1, bytes: kept.bytes + body.length };
       return add(body.length, () => void quarantine.run(receivedAt, search, body, JSON.stringify(fault)));
     },
     /** Removes what was mapped after all, or is not wanted. Resolves with how many there were. */
     releaseQuarantined: (ids: readonly number[]): Promise<number> =>
-      committer.write(() => ids.reduce((sum, id) => sum + Number(release.run(id).changes), 0)),
+      committer.write(() => {
+        kept = undefined;
+        return ids.reduce((sum, id) => sum + Number(release.run(id).changes), 0);
+      }),
     /** Takes note of what a lane settled; it is written with the next commit, or soon when none comes. */
     settle: (report: JournalReport) => committer.defer(() => deliveries.settle(report)),
     /** Remembers over restarts that a connector is paused. */
