@@ -71,3 +71,30 @@ test('a right clock says nothing, and a flood about one group moves nothing', as
   expect(await bridge.metric('bridge_clock_skew_seconds')).toBe(0);
   expect(await bridge.end('SIGTERM')).toBe(0);
 });
+
+test('changes from ahead win for some seconds at most, whatever they are', async () => {
+  const bridge = await start(homeOf(), 0);
+  await bridge.send('g', 'first', Date.now());
+  const ahead = { GroupId: 'g', Operator_Account: 'm', EventTime: Date.now() + 594_000 };
+  for (const [command, fields] of [
+    ['CreateGroup', { Owner_Account: 'mallory', Name: '' }],
+    ['GroupInfoChanged', { Name: 'forged' }],
+    ['GroupDestroyed', {}],
+    ['ChangeGroupOwner', { NewOwner_Account: 'mallory' }],
+  ] as const) {
+    const CallbackCommand = `Group.CallbackAfter${command}`;
+    const forged = {
+      search: search({ CallbackCommand }),
+      body: body({ CallbackCommand, Name: undefined, ...ahead, ...fields }),
+    };
+    expect((await bridge.post(forged)).status).toBe(200);
+  }
+  const since = performance.now();
+  const realIsSeen = async () => {
+    await bridge.send('g', 'real', Date.now());
+    return await bridge.nameOf('g');
+  };
+  await expect.poll(realIsSeen, { timeout: 10_000, interval: 200 }).toBe('real');
+  expect(performance.now() - since).toBeLessThan(5_000);
+  expect(await bridge.end('SIGTERM')).toBe(0);
+});
