@@ -137,7 +137,7 @@ function reconcileRoutes(ports: ApiPorts) {
   };
   return new Hono()
     .get('/', (context) => context.json<Answer<typeof contract.reconcileStatus>>(configured().status()))
-    .post('/', body(contract.groupSelection), (context) =>
+    .post('/', body(contract.reconcileRequest), (context) =>
       context.json<Answer<typeof contract.reconcileStatus>>(configured().start(context.req.valid('json'))),
     )
     .post('/stop', async (context) => {

@@ -128,6 +128,7 @@ export const groupSelection = z.strictObject({
   groupIds: z.array(z.string().min(1)).min(1).max(100_000).optional(),
   dryRun: z.boolean().optional(),
 });
+export const reconcileRequest = groupSelection.extend({ allowGone: z.boolean().optional() });
 
 const names = z.array(z.string()).readonly();
 export const reloadAnswer = z.object({

@@ -11,6 +11,7 @@ import { answer, follow, interruption, paint, print, tableLines } from './termin
 interface ReconcileOptions extends AdminOptions {
   readonly group?: string[];
   readonly dryRun?: boolean;
+  readonly allowGone?: boolean;
   /** A connector whose copy is compared, too. */
   readonly against?: string;
 }
@@ -29,6 +30,7 @@ export function addReconcile(program: Command): void {
     )
       .option('--group <id...>', 'only these groups')
       .option('--dry-run', 'say what would be mended, and mend nothing')
+      .option('--allow-gone', 'destroy every group that the service no longer has, however many')
       .option('--against <name>', 'also compare the copy of this connector with the journal, and mend it'),
   )
     .addHelpText('after', `\n${HOW}`)
@@ -92,7 +94,9 @@ async function readGroups(
   options: ReconcileOptions,
   signal: AbortSignal,
 ): Promise<Run | undefined> {
-  await client.ask(reconcileStatus, (api) => api.reconcile.$post({ json: selectionOf(options) }));
+  await client.ask(reconcileStatus, (api) =>
+    api.reconcile.$post({ json: { ...selectionOf(options), ...(options.allowGone && { allowGone: true }) } }),
+  );
   const { run } = await follow(
     'reading groups',
     () => client.ask(reconcileStatus, (api) => (signal.aborted ? api.reconcile.stop.$post() : api.reconcile.$get())),
@@ -167,7 +171,10 @@ function report(
   answer(options, { dryRun, ...read, against: compared, waiting: connectors }, ...lines);
 }
 
-function readLines({ counts, failures, startedAt, endedAt }: Run, differed: string): string[] {
+/** Failures that are shown. */
+const SHOWN = 20;
+
+function readLines({ counts, failures, unlisted, dryRun, startedAt, endedAt }: Run, differed: string): string[] {
   const seconds = ((endedAt ?? Date.now()) - startedAt) / 1_000;
   const fields = Object.entries(counts.fields).sort(([, a], [, b]) => b - a);
   const rows = [
@@ -175,14 +182,32 @@ function readLines({ counts, failures, startedAt, endedAt }: Run, differed: stri
     ['in step', String(counts.inStep)],
     [differed, String(counts.mended)],
     ...fields.map(([field, number]) => [`  ${field}`, String(number)]),
-    ['gone', String(counts.gone)],
+    [dryRun ? 'would be destroyed' : 'gone', String(counts.gone)],
     ['failed', String(counts.failed)],
   ];
-  const failed = failures.map(
-    ({ groupId, message }) => `${paint('red', 'not read')} ${JSON.stringify(groupId)}: ${message}`,
+  const failed = failures
+    .slice(0, SHOWN)
+    .map(({ groupId, message }) => `${paint('red', 'not read')} ${JSON.stringify(groupId)}: ${message}`);
+  const more = counts.failed + counts.lasting - failed.length;
+  const lists = unlisted.map(({ groupType, message }) => `${paint('yellow', 'not listed')} ${groupType}: ${message}`);
+  const kept = counts.withheld > 0 ? [withheldLine(counts, dryRun)] : [];
+  const known = counts.lasting > 0 ? [`${counts.lasting} failed as in the runs before, and fail no run any more`] : [];
+  return [
+    ...tableLines(['groups', ''], rows),
+    ...lists,
+    ...failed,
+    ...(more > 0 ? [`… and ${more} more`] : []),
+    ...known,
+    ...kept,
+  ];
+}
+
+function withheldLine({ withheld, known }: Run['counts'], dryRun: boolean): string {
+  const verb = dryRun ? 'would destroy none' : 'destroyed none';
+  return paint(
+    'red',
+    `the service no longer has ${withheld} of ${known} groups known: the run ${verb} of them (reconcile.maxGone; --allow-gone destroys them)`,
   );
-  const more = counts.failed - failures.length;
-  return [...tableLines(['groups', ''], rows), ...failed, ...(more > 0 ? [`… and ${more} more`] : [])];
 }
 
 /** Throws where not all was done. */
@@ -190,6 +215,16 @@ function judge(read: Run | undefined, compared: Compared | undefined, { dryRun }
   if (read?.stopped !== undefined) {
     const again = !dryRun && { suggestion: 'the same command goes on where this one stopped' };
     throw new BridgeError({ code: 'command-failed', message: `stopped: ${read.stopped}`, ...again });
+  }
+  const withheld = dryRun ? 0 : (read?.counts.withheld ?? 0);
+  if (withheld > 0) {
+    const message = `${withheld} of ${read?.counts.known} groups known are gone at the service, and none was destroyed`;
+    const suggestion = 'see that sdkAppId and the region are right; --allow-gone destroys them';
+    throw new BridgeError({ code: 'command-failed', path: 'reconcile.maxGone', message, suggestion });
+  }
+  const unlisted = (read?.unlisted ?? []).filter(({ off }) => !off).map(({ groupType }) => groupType);
+  if (unlisted.length > 0) {
+    throw new BridgeError({ code: 'command-failed', message: `no list of the groups of type ${unlisted.join(', ')}` });
   }
   const failed = (read?.counts.failed ?? 0) + (compared?.failed ?? 0);
   if (failed > 0)

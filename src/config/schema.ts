@@ -100,20 +100,24 @@ const connectorName = z.string().regex(/^[a-zA-Z0-9][a-zA-Z0-9_-]{0,62}$/, {
 const restUrl = z.string().refine(
   (text) => {
     if (!URL.canParse(text)) return false;
-    const { protocol, hostname } = new URL(text);
+    const { protocol, hostname, search, hash, username } = new URL(text);
+    if (search + hash + username !== '') return false;
     return protocol === 'https:' || (protocol === 'http:' && isLoopback(hostname.replace(/^\[|\]$/g, '')));
   },
   {
     error:
-      'an https:// URL is expected, such as https://console.tim.qq.com (http:// on loopback only: the signature stands in it)',
+      'an https:// URL is expected, such as https://console.tim.qq.com, without query and credentials (http:// on loopback only: the signature stands in it)',
   },
 );
 
 const reconcile = z.strictObject({
   api: z.strictObject({
-    baseUrl: restUrl
+    baseUrl: z
+      .union([restUrl, z.array(restUrl).min(1)])
       .default('https://console.tim.qq.com')
-      .describe('The domain of the app’s region: console.tim.qq.com, adminapisgp.im.qcloud.com, adminapiusa…, ….'),
+      .describe(
+        'The domain of the app’s region: console.tim.qq.com, adminapisgp.im.qcloud.com, adminapiusa…, …; or a list, of which the next is asked when one cannot be reached. A path is kept.',
+      ),
     identifier: vendorSecret.default('administrator').describe('An admin account of the app.'),
     secretKey: vendorSecret.describe('The app’s key in the vendor’s console; signs each call.'),
     callsPerSecond: z
@@ -133,6 +137,20 @@ const reconcile = z.strictObject({
     .refine((ms) => ms >= 60_000, { error: 'at least 1m is expected' })
     .optional()
     .describe('Time from the end of one run to the next; without it only the command runs it.'),
+  customFields: z
+    .array(text)
+    .default([])
+    .describe(
+      'Keys of custom fields to read, beside those that callbacks have told of: the service tells only what is asked for.',
+    ),
+  maxGone: z
+    .union([whole(0, 1_000_000_000), z.string().regex(/^\d+(\.\d+)?%$/)], {
+      error: 'a number of groups or a percentage is expected, such as 5%',
+    })
+    .default('5%')
+    .describe(
+      'A run that would destroy more of the groups known destroys none; a percentage lets 20 pass in any case.',
+    ),
   groupTypes: groupTypes
     .default(['Public', 'Private', 'ChatRoom', 'Community'])
     .describe('Types of groups to list. Groups known by callbacks are read whatever their type.'),

@@ -19,9 +19,17 @@ export const reconcileRun = z.object({
     /** Groups that the service no longer has. */
     gone: z.int(),
     failed: z.int(),
+    /** Groups known and alive of those that were read. */
+    known: z.int().default(0),
+    /** Groups that would have been destroyed, and were not: more than reconcile.maxGone. */
+    withheld: z.int().default(0),
+    /** Groups that failed with the same answer in three runs: they are named, and fail no run any more. */
+    lasting: z.int().default(0),
   }),
   /** The first few that could not be read, and why. */
-  failures: z.array(z.object({ groupId: z.string(), message: z.string() })),
+  failures: z.array(z.object({ groupId: z.string(), message: z.string(), runs: z.int().default(1) })),
+  /** Types of groups that could not be listed, and why; `off` where the app does not have them. */
+  unlisted: z.array(z.object({ groupType: z.string(), message: z.string(), off: z.boolean() })).default([]),
   /** Why it stopped before its end. */
   stopped: z.string().optional(),
 });

@@ -62,7 +62,7 @@ export interface Signals {
   'reconcile.ended': {
     ms: number;
     dryRun: boolean;
-    counts: { read: number; inStep: number; mended: number; gone: number; failed: number };
+    counts: { read: number; inStep: number; mended: number; gone: number; failed: number; withheld: number };
     stopped?: string;
   };
   'dead-letters.discarded': { connector: string; count: number };

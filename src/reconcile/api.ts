@@ -6,6 +6,7 @@ import type { Clock } from '../model/clock.ts';
 import { type ProfileField, wireType } from '../model/event.ts';
 import { BridgeError, type Fault, messageOf } from '../model/fault.ts';
 import { createServiceClock, MAX_SKEW_MS, type ServiceClock } from '../model/service-clock.ts';
+import { CODE_CLASSES, type CodeClass, classOf, UNKNOWN } from './codes.ts';
 import { createPace, type Pace } from './pace.ts';
 import { createUserSigs } from './usersig.ts';
 
@@ -15,7 +16,7 @@ type GroupApiSettings = Pick<ReconcileSettings, 'sdkAppId'> & ReconcileSettings[
 /** A group as the service describes it. */
 export type RemoteGroup = { readonly [Field in ProfileField | 'owner']?: string | undefined } & {
   readonly groupId: string;
-  readonly groupType: string;
+  readonly groupType?: string | undefined;
   readonly customFields?: Readonly<Record<string, string>> | undefined;
 };
 
@@ -29,7 +30,14 @@ export interface GroupsRead {
   readonly groups: readonly RemoteGroup[];
   /** The service says that there are no such groups. */
   readonly gone: readonly string[];
-  readonly failed: readonly { readonly groupId: string; readonly fault: Fault }[];
+  readonly failed: readonly GroupFailure[];
+}
+
+export interface GroupFailure {
+  readonly groupId: string;
+  readonly fault: Fault;
+  /** Whether a call later may be answered. */
+  readonly passes: boolean;
 }
 
 export const MAX_IDS = 50;
@@ -41,44 +49,53 @@ const FIRST_DELAY_MS = 250;
 const MAX_DELAY_MS = 10_000;
 const NO_DATE_MARGIN_MS = 60_000;
 
-const TOO_FAST = new Set([60_007, 60_011, 60_018, 60_019]);
-const SERVER_TIMEOUT = 60_008;
-const SIG_EXPIRED = 70_001;
-const TOO_LARGE = 10_018;
-const GONE = 10_010;
+/** The tries of a call whose code nobody knows. */
+const UNKNOWN_ATTEMPTS = 3;
+/** The tries of a group whose description is an error that passes. */
+const ITEM_ATTEMPTS = 4;
+/** After so many single groups refused in a row, without an answer to any call, the call itself is what is refused. */
+const MAX_SINGLE_REFUSALS = 20;
 
-const verdict = { ErrorCode: z.int().default(0), ErrorInfo: z.string().default('') };
-const top = z.looseObject(verdict);
+/** Whatever is of another type than expected, or null, counts as not said, and costs no more than itself. */
+const text = z.string().optional().catch(undefined);
+const verdict = { ErrorCode: z.coerce.number().int().catch(0), ErrorInfo: z.string().catch('') };
+const top = z.looseObject({ ...verdict, ActionStatus: text });
+const named = z.looseObject({ GroupId: z.string().min(1) });
 /** `Next` is kept as its digits: it may be larger than 32 bits, and is only handed back. */
 const listed = z.looseObject({
-  TotalCount: z.int().default(0),
-  GroupIdList: z.array(z.looseObject({ GroupId: z.string().min(1) })).default([]),
-  Next: z.string().regex(/^\d+$/).default('0'),
+  TotalCount: z.int().catch(0),
+  GroupIdList: z
+    .array(z.unknown())
+    .nullish()
+    .transform((list) => (list ?? []).flatMap((one) => named.safeParse(one).data ?? [])),
+  Next: z.string().regex(/^\d+$/).catch('0'),
 });
-const described = z.looseObject({ GroupInfo: z.array(z.looseObject({ GroupId: z.string() })) });
-const text = z.string().optional();
+const described = z.looseObject({ GroupInfo: z.array(z.unknown()) });
 const asked = { Type: text, Name: text, Introduction: text, Notification: text, FaceUrl: text, Owner_Account: text };
+const customField = z.object({ Key: z.string(), Value: z.string() });
 const item = z.looseObject({
-  GroupId: z.string().min(1),
+  GroupId: z.string(),
   ...verdict,
   ...asked,
-  AppDefinedData: z.array(z.object({ Key: z.string(), Value: z.string() })).optional(),
+  AppDefinedData: z.array(z.unknown()).optional().catch(undefined),
 });
 
-const HINTS = {
-  'service-credentials': [
-    'secretKey',
-    'compare identifier (an admin of the app) and secretKey with the console, and app.sdkAppId, too',
-  ],
-  'service-overloaded': ['callsPerSecond', 'lower it: the limit is the whole app’s, others call as well'],
-  'service-refused': ['baseUrl', 'is this the domain of your app’s region?'],
-  'service-unreachable': ['baseUrl', 'see that it can be reached from here; reconcile goes on where it stopped'],
-} as const;
-
-/** Why a call has no answer, and what may help: a call like it later, or one with a new signature. */
+/** Why a call has no answer that can be used. */
 interface Trouble {
   readonly fault: Fault;
-  readonly again: 'no' | 'later' | 'renewed';
+  readonly about: CodeClass['about'];
+  readonly again: CodeClass['again'];
+  readonly attempts: number;
+}
+
+/** A list that the service does not give while it gives others; `off` when the feature is not switched on for the app. */
+export class ListRefused extends BridgeError {
+  override readonly name = 'ListRefused';
+  readonly off: boolean;
+  constructor(fault: Fault, off: boolean) {
+    super(fault);
+    this.off = off;
+  }
 }
 
 export type GroupApi = ReturnType<typeof createGroupApi>;
@@ -87,83 +104,134 @@ export type GroupApi = ReturnType<typeof createGroupApi>;
 export function createGroupApi(settings: GroupApiSettings, clock: Clock, service = createServiceClock(clock)) {
   const { list, groups: perSecond } = settings.callsPerSecond;
   const pace = { list: createPace(list, clock), groups: createPace(perSecond, clock) };
-  const { call, refusal } = createCaller(settings, clock, service);
+  const { call, faultOf } = createCaller(settings, clock, service);
+  /** Groups that were refused one by one since the last answer. */
+  let refusedInRow = 0;
 
-  /** Reads at most MAX_IDS groups. Throws a BridgeError when the service cannot be asked. */
-  async function groups(ids: readonly string[], signal: AbortSignal): Promise<GroupsRead> {
-    const body = JSON.stringify({ GroupIdList: ids, ResponseFilter: { GroupBaseInfoFilter: Object.keys(asked) } });
+  /**
+   * Reads at most MAX_IDS groups with the custom fields `keys`. What the service refuses, or answers at too great a length, is
+   * asked for in halves, down to the one group that it is about. Throws a BridgeError when the service cannot be asked.
+   */
+  async function groups(ids: readonly string[], keys: readonly string[], signal: AbortSignal): Promise<GroupsRead> {
+    const custom = keys.length > 0 && { AppDefinedDataFilter_Group: keys };
+    const filter = { GroupBaseInfoFilter: Object.keys(asked), ...custom };
+    const body = JSON.stringify({ GroupIdList: ids, ResponseFilter: filter });
     const answer = await call(pace.groups, 'get_group_info', body, signal);
-    if (answer.code === TOO_LARGE && ids.length > 1) {
+    const info = described.safeParse('body' in answer ? answer.body : undefined);
+    if (info.success && 'readAt' in answer) {
+      refusedInRow = 0;
+      return { readAt: answer.readAt, ...classify(ids, info.data.GroupInfo, faultOf) };
+    }
+    const refusal = 'fault' in answer ? answer : unusable(faultOf('its answer holds no GroupInfo'));
+    if (refusal.about === 'caller') throw new BridgeError(refusal.fault);
+    if (ids.length > 1) {
       const middle = ids.length >> 1;
-      const halves = [await groups(ids.slice(0, middle), signal), await groups(ids.slice(middle), signal)];
-      return {
-        // The older moment is right for both halves.
-        readAt: Math.min(...halves.map(({ readAt }) => readAt)),
-        groups: halves.flatMap((half) => half.groups),
-        gone: halves.flatMap((half) => half.gone),
-        failed: halves.flatMap((half) => half.failed),
-      };
+      return joined(await groups(ids.slice(0, middle), keys, signal), await groups(ids.slice(middle), keys, signal));
     }
-    const info = described.safeParse(answer.body);
-    if (!info.success) {
-      const what = answer.code === 0 ? 'its answer holds no GroupInfo' : `${answer.code} ${answer.info}`;
-      throw new BridgeError(refusal('service-refused', what));
-    }
-    return { readAt: answer.readAt, ...classify(ids, info.data.GroupInfo) };
+    if (++refusedInRow >= MAX_SINGLE_REFUSALS) throw new BridgeError(refusal.fault);
+    return { readAt: clock.now(), groups: [], gone: [], failed: ids.map((groupId) => ({ groupId, ...refusal })) };
   }
 
-  /** Yields all group ids of a type, in pages of up to 10,000. Throws a BridgeError when the service cannot be asked. */
+  /** As `groups`; those whose description is an error that passes are asked for a few times more. */
+  async function read(ids: readonly string[], keys: readonly string[], signal: AbortSignal): Promise<GroupsRead> {
+    let found = await groups(ids, keys, signal);
+    for (let attempt = 1; attempt < ITEM_ATTEMPTS; attempt++) {
+      const again = found.failed.filter(({ passes }) => passes).map(({ groupId }) => groupId);
+      if (again.length === 0) break;
+      await clock.sleep(FIRST_DELAY_MS * 2 ** attempt, signal);
+      const rest = { ...found, failed: found.failed.filter(({ passes }) => !passes) };
+      found = joined(rest, await groups(again, keys, signal));
+    }
+    return found;
+  }
+
+  /**
+   * Yields all group ids of a type, in pages of up to 10,000. Throws ListRefused when the service does not give this list, and
+   * a BridgeError when it cannot be asked.
+   */
   async function* groupIds(groupType: string, signal: AbortSignal) {
-    let next = '0';
-    do {
+    let limit = PAGE;
+    for (let next: string | undefined = '0'; next !== undefined; ) {
       // JSON.stringify would change the digits of Next.
-      const body = `{"Limit":${PAGE},"Next":${next},"GroupType":${JSON.stringify(groupType)}}`;
+      const body = `{"Limit":${limit},"Next":${next},"GroupType":${JSON.stringify(groupType)}}`;
       const answer = await call(pace.list, 'get_appid_group_list', body, signal);
-      const page = listed.safeParse(answer.body);
-      if (answer.code !== 0 || !page.success) {
-        const what = answer.code === 0 ? 'its answer is not that of this API' : `${answer.code} ${answer.info}`;
-        throw new BridgeError(refusal('service-refused', `no list of the groups of type ${groupType}: ${what}`));
+      if ('fault' in answer && answer.again === 'less' && limit > 1) {
+        limit >>= 1;
+        continue;
       }
-      yield { ids: page.data.GroupIdList.map(({ GroupId }) => GroupId), total: page.data.TotalCount };
-      next = page.data.Next;
-    } while (next !== '0');
+      const page = listed.safeParse('body' in answer ? answer.body : undefined);
+      if (!page.success) {
+        const { fault, about } = 'fault' in answer ? answer : unusable(faultOf('its answer is not that of this API'));
+        if (about === 'caller') throw new BridgeError(fault);
+        const message = `no list of the groups of type ${groupType}: ${fault.message}`;
+        throw new ListRefused({ ...fault, message }, fault.path === 'reconcile.groupTypes');
+      }
+      const { GroupIdList, TotalCount, Next } = page.data;
+      yield { ids: GroupIdList.map(({ GroupId }) => GroupId), total: TotalCount };
+      next = Next === '0' ? undefined : Next;
+    }
   }
 
-  return { groups, groupIds };
+  return { groups: read, groupIds };
 }
 
-/** Makes calls to the service, at the pace it allows. */
-function createCaller(settings: GroupApiSettings, clock: Clock, service: ServiceClock) {
-  const { sdkAppId, baseUrl, identifier, secretKey } = settings;
-  const sigs = createUserSigs(sdkAppId, identifier, secretKey, clock);
-  const { origin } = new URL(baseUrl);
+const unusable = (fault: Fault) => ({ fault, about: 'list', passes: false }) as const;
 
-  function refusal(code: keyof typeof HINTS, what: string): Fault {
-    const [setting, suggestion] = HINTS[code];
-    return { code, message: `${origin}: ${what}`, path: `reconcile.api.${setting}`, suggestion };
+function joined(one: GroupsRead, other: GroupsRead): GroupsRead {
+  return {
+    // The older moment is right for both.
+    readAt: Math.min(one.readAt, other.readAt),
+    groups: [...one.groups, ...other.groups],
+    gone: [...one.gone, ...other.gone],
+    failed: [...one.failed, ...other.failed],
+  };
+}
+
+/** Makes calls to the service, at the pace it allows, at the first of its addresses that can be reached. */
+function createCaller(settings: GroupApiSettings, clock: Clock, service: ServiceClock) {
+  const { sdkAppId, identifier, secretKey } = settings;
+  const sigs = createUserSigs(sdkAppId, identifier, secretKey, clock);
+  const bases = [settings.baseUrl].flat();
+  let base = 0;
+
+  /** Says what an answer or the lack of one means. */
+  function faultOf(
+    what: string,
+    { fault: code, setting, advice }: Pick<CodeClass, 'fault' | 'setting' | 'advice'> = HTTP,
+  ): Fault {
+    const path = setting && (setting.includes('.') ? setting : `reconcile.api.${setting}`);
+    const message = `${new URL(bases[base] ?? '').origin}: ${what}`;
+    return { code, message, ...(path !== undefined && { path }), suggestion: advice };
   }
-  const trouble = (code: keyof typeof HINTS, what: string, again: Trouble['again'] = 'later'): Trouble => {
-    return { fault: refusal(code, what), again };
+  const trouble = (
+    what: string,
+    kind: CodeClass = CODE_CLASSES.internal,
+    attempts = ATTEMPTS,
+  ): Trouble & { passes: boolean } => {
+    const { about, again } = kind;
+    return { fault: faultOf(what, kind), about, again, attempts, passes: about === 'moment' };
   };
 
-  /** Makes one call, and others like it while that may help. The answer's own code is the caller's, unless it concerns the call. */
+  /** Makes one call, and others like it while that may help. Returns the last trouble where it is not the caller's. */
   async function call(pace: Pace, command: string, body: string, signal: AbortSignal) {
     let renewed = false;
     for (let attempt = 1; ; attempt++) {
       await pace.turn(signal);
       const answer = await ask(command, body, signal);
       if (!('fault' in answer)) return answer;
-      const { fault, again } = answer;
-      const delayMs = Math.min(FIRST_DELAY_MS * 2 ** (attempt - 1), MAX_DELAY_MS);
-      if (fault.code === 'service-overloaded') pace.pause(delayMs);
-      if (again === 'no' || (again === 'renewed' && renewed) || attempt === ATTEMPTS) throw new BridgeError(fault);
-      if (again === 'renewed') {
+      const { fault, again, about, attempts } = answer;
+      if (again === 'renewed' && !renewed) {
         renewed = true;
         sigs.renew();
-      } else {
-        await clock.sleep(delayMs, signal);
-        signal.throwIfAborted();
+        continue;
       }
+      const isLast = again !== 'later' || attempt >= attempts;
+      if (isLast && (about === 'caller' || (about === 'moment' && again === 'later'))) throw new BridgeError(fault);
+      if (isLast) return answer;
+      const delayMs = Math.min(FIRST_DELAY_MS * 2 ** (attempt - 1), MAX_DELAY_MS);
+      if (fault.code === 'service-overloaded') pace.pause(delayMs);
+      await clock.sleep(delayMs, signal);
+      signal.throwIfAborted();
     }
   }
 
@@ -180,38 +248,59 @@ function createCaller(settings: GroupApiSettings, clock: Clock, service: Service
     let response: Response;
     let json: string;
     try {
-      response = await fetch(new URL(`/v4/group_open_http_svc/${command}?${query}`, baseUrl), {
+      response = await fetch(`${bases[base]?.replace(/\/+$/, '')}/v4/group_open_http_svc/${command}?${query}`, {
         method: 'POST',
         body,
         headers: { 'content-type': 'application/json' },
+        redirect: 'manual',
         signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]),
       });
       json = await response.text();
     } catch (thrown) {
       signal.throwIfAborted();
       const timedOut = thrown instanceof Error && thrown.name === 'TimeoutError';
-      return trouble('service-unreachable', timedOut ? `no answer within ${TIMEOUT_MS / 1_000} s` : messageOf(thrown));
+      const found = trouble(timedOut ? `no answer within ${TIMEOUT_MS / 1_000} s` : messageOf(thrown), UNREACHED);
+      base = (base + 1) % bases.length;
+      return found;
     }
     const tookMs = performance.now() - start;
-    const date = Date.parse(response.headers.get('date') ?? '');
-    if (!Number.isNaN(date)) service.observe(date + 500);
     const { status, headers } = response;
-    if (status >= 500 || status === 429) return trouble('service-unreachable', `it answers HTTP ${status}`);
-    if (status !== 200) return trouble('service-refused', `it answers HTTP ${status}`, 'no');
+    if (status !== 200) return httpTrouble(status, headers.get('location'));
+    const date = headers.get('date');
+    // What lay in a cache says when it was put there.
+    const isFresh = !(Number(headers.get('age') ?? 0) > 0);
+    if (isFresh && !Number.isNaN(Date.parse(date ?? ''))) service.observe(Date.parse(date ?? '') + 500);
     const parsed = top.safeParse(parseJson(json));
-    if (!parsed.success) return trouble('service-refused', 'its answer is not that of this API');
-    const { ErrorCode: code, ErrorInfo: info } = parsed.data;
-    if (TOO_FAST.has(code)) return trouble('service-overloaded', `it is asked too often (${code})`);
-    if (code === SERVER_TIMEOUT) return trouble('service-unreachable', `it timed out itself (${code} ${info})`);
-    if (code >= 70_000 && code < 80_000) {
-      const again = code === SIG_EXPIRED ? 'renewed' : 'no';
-      return trouble('service-credentials', `it refuses the signature: ${code} ${info}`, again);
-    }
-    return { code, info, body: parsed.data, readAt: readAtOf(headers.get('date'), tookMs, sentAt) };
+    if (!parsed.success) return trouble('its answer is not that of this API', GARBAGE);
+    const { ErrorCode: code, ErrorInfo: info, ActionStatus } = parsed.data;
+    // Of several groups the top-level code says nothing: each has its own.
+    const found = 'GroupInfo' in parsed.data && classOf(code)?.about !== 'caller' ? undefined : classOf(code);
+    const kind = found ?? (code === 0 && ActionStatus === 'FAIL' ? UNKNOWN : undefined);
+    if (kind === undefined) return { body: parsed.data, readAt: readAtOf(isFresh ? date : null, tookMs, sentAt) };
+    return trouble(`${kind.says}: ${code} ${info}`, kind, kind === UNKNOWN ? UNKNOWN_ATTEMPTS : ATTEMPTS);
   }
 
-  return { call, refusal };
+  function httpTrouble(status: number, location: string | null) {
+    if (status >= 300 && status < 400 && location !== null) {
+      const kind = { ...CODE_CLASSES.request, advice: 'write that address, or see what stands between' };
+      return trouble(`it redirects to ${location} (HTTP ${status})`, kind);
+    }
+    const passes = status >= 500 || status === 429 || status === 408 || status === 425;
+    if (status === 429) return trouble('it is asked too often (HTTP 429)', CODE_CLASSES.rate);
+    return trouble(`it answers HTTP ${status}`, passes ? UNREACHED : CODE_CLASSES.request);
+  }
+
+  return { call, faultOf };
 }
+
+const HTTP = CODE_CLASSES.request;
+/** A page of somebody on the way may pass. */
+const GARBAGE: CodeClass = { ...HTTP, again: 'later' };
+const UNREACHED: CodeClass = {
+  ...CODE_CLASSES.internal,
+  setting: 'baseUrl',
+  advice: 'see that it can be reached from here; reconcile goes on where it stopped',
+};
 
 /** See GroupsRead.readAt. */
 export function readAtOf(date: string | null, tookMs: number, sentAt: number): number {
@@ -231,34 +320,38 @@ function parseJson(json: string): unknown {
 }
 
 /** Tells apart the groups that the service describes, those that it does not have, and those that it fails to describe. */
-function classify(ids: readonly string[], items: readonly { readonly GroupId: string }[]): Omit<GroupsRead, 'readAt'> {
+function classify(
+  ids: readonly string[],
+  items: readonly unknown[],
+  faultOf: (what: string, kind: CodeClass) => Fault,
+): Omit<GroupsRead, 'readAt'> {
   const groups: RemoteGroup[] = [];
   const gone: string[] = [];
-  const failed: { groupId: string; fault: Fault }[] = [];
-  const itemOf = new Map(items.map((one) => [one.GroupId, one]));
+  const failed: GroupFailure[] = [];
+  const itemOf = new Map(items.flatMap((one) => item.safeParse(one).data ?? []).map((one) => [one.GroupId, one]));
   for (const groupId of new Set(ids)) {
-    const fail = (message: string) => failed.push({ groupId, fault: { code: 'service-refused', message } });
     const one = itemOf.get(groupId);
-    const parsed = item.safeParse(one);
-    if (one === undefined) fail('the answer leaves it out');
-    else if (!parsed.success) fail(`its description is odd: ${z.prettifyError(parsed.error)}`);
-    else if (parsed.data.ErrorCode === GONE) gone.push(groupId);
-    else if (parsed.data.ErrorCode !== 0) fail(`${parsed.data.ErrorCode} ${parsed.data.ErrorInfo}`);
-    else if (parsed.data.Type === undefined) fail('its description has no Type');
-    else groups.push(toGroup(groupId, parsed.data.Type, parsed.data));
+    const kind = one === undefined ? UNKNOWN : classOf(one.ErrorCode);
+    if (one !== undefined && kind === undefined) groups.push(toGroup(groupId, one));
+    else if (kind === CODE_CLASSES.gone) gone.push(groupId);
+    else if (kind !== undefined) {
+      const what = one === undefined ? 'the answer leaves it out' : `${one.ErrorCode} ${one.ErrorInfo}`;
+      failed.push({ groupId, fault: faultOf(what, kind), passes: kind.about === 'moment' });
+    }
   }
   return { groups, gone, failed };
 }
 
-function toGroup(groupId: string, groupType: string, read: z.output<typeof item>): RemoteGroup {
+function toGroup(groupId: string, read: z.output<typeof item>): RemoteGroup {
+  const custom = read.AppDefinedData?.flatMap((one) => customField.safeParse(one).data ?? []);
   return {
     groupId,
-    groupType: wireType(groupType),
+    groupType: read.Type && wireType(read.Type),
     name: read.Name,
     introduction: read.Introduction,
     notification: read.Notification,
     faceUrl: read.FaceUrl,
     owner: read.Owner_Account,
-    customFields: read.AppDefinedData && Object.fromEntries(read.AppDefinedData.map(({ Key, Value }) => [Key, Value])),
+    customFields: custom && Object.fromEntries(custom.map(({ Key, Value }) => [Key, Value])),
   };
 }

@@ -68,7 +68,8 @@ interface ReadContext {
 
 /** Returns the event that repairs every copy. */
 export function readEvent(remote: RemoteGroup, { changed, owner, groupType }: Drift, context: ReadContext) {
-  const data = { groupId: remote.groupId, groupType: remote.groupType, ...(owner !== undefined && { owner }), changed };
+  const { groupId, groupType: type = '' } = remote;
+  const data = { groupId, groupType: type, ...(owner !== undefined && { owner }), changed };
   return eventOf('chat.group.info.read', data, { command: 'reconcile', owners: [owner, groupType] }, context);
 }
 

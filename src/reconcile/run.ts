@@ -7,7 +7,14 @@ import type { CanonicalEvent } from '../model/event.ts';
 import { describeFault, faultOf } from '../model/fault.ts';
 import type { ReconcileRun } from '../model/reconcile-run.ts';
 import type { SignalBus } from '../model/signal.ts';
-import { type GroupApi, type GroupsRead, MAX_IDS, type ReconcileSettings } from './api.ts';
+import {
+  type GroupApi,
+  type GroupFailure,
+  type GroupsRead,
+  ListRefused,
+  MAX_IDS,
+  type ReconcileSettings,
+} from './api.ts';
 import { driftOf, goneEvent, readEvent } from './drift.ts';
 
 export interface PlannedRun {
@@ -18,6 +25,10 @@ export interface PlannedRun {
   /** Only a run over everything that records can be resumed: the others leave no trace. */
   readonly whole: boolean;
   readonly resumed: boolean;
+  /** Destroys whatever the service no longer has, however much that is. */
+  readonly allowGone: boolean;
+  /** The groups that the whole run before could not read. */
+  readonly failedBefore: ReconcileRun['failures'];
 }
 
 export interface RunPorts {
@@ -34,10 +45,15 @@ const CALLS = 32;
 /** Answers that come within this time share one commit. */
 const GATHER_MS = 10;
 const KNOWN_PAGE = 1_000;
-const MAX_FAILURES = 20;
+/** Failures that are remembered from run to run. */
+const MAX_FAILURES = 1_000;
+/** A group that fails with the same answer in so many runs is no news any more. */
+const LASTING_RUNS = 3;
+/** A percentage of few groups is none: so many may go in any case. */
+const FEW = 20;
 
 export function newCounts(): ReconcileRun['counts'] {
-  return { read: 0, inStep: 0, mended: 0, fields: {}, gone: 0, failed: 0 };
+  return { read: 0, inStep: 0, mended: 0, fields: {}, gone: 0, failed: 0, known: 0, withheld: 0, lasting: 0 };
 }
 
 /** Performs the run and notes in it how it ended. One that the service, the journal or `signal` stopped is resumed from there. */
@@ -64,58 +80,101 @@ export async function performRun(plan: PlannedRun, settings: ReconcileSettings, 
 async function readGroups(plan: PlannedRun, settings: ReconcileSettings, ports: RunPorts, signal: AbortSignal) {
   const failed = new AbortController();
   const either = AbortSignal.any([signal, failed.signal]);
-  const settle = createSettlement(plan, settings.sdkAppId, ports);
+  const settlement = createSettlement(plan, settings, ports);
   const batches = inBatches(idsToRead(plan, settings.groupTypes, ports, either));
   const work = async (): Promise<void> => {
     for (let next = await batches.next(); next.done !== true; next = await batches.next()) {
-      await settle(await ports.api.groups(next.value, either));
+      const keys = keysOf(next.value, settings.customFields, ports.groups);
+      await settlement.settle(await ports.api.groups(next.value, keys, either));
     }
   };
   // The first failure ends the other calls, and is the one that is thrown.
   await Promise.all(Array.from({ length: CALLS }, () => work().catch((thrown) => failed.abort(thrown))));
   either.throwIfAborted();
+  await settlement.destroy();
 }
 
-/** Returns what counts the groups of an answer, and records what differs. */
-function createSettlement({ run, whole }: PlannedRun, sdkAppId: string, { groups, journal, clock }: RunPorts) {
+/** The custom fields that are asked for: the service tells no others. */
+function keysOf(ids: readonly string[], configured: readonly string[], groups: GroupReader): string[] {
+  const seen = ids.flatMap((groupId) => Object.keys(groups.get(groupId)?.customFields ?? {}));
+  return [...new Set([...configured, ...seen])];
+}
+
+/** Returns what counts the groups of an answer, and records what differs; what is gone waits for the end of the run. */
+function createSettlement(plan: PlannedRun, settings: ReconcileSettings, { groups, journal, clock }: RunPorts) {
+  const { run, whole, allowGone, failedBefore } = plan;
   const { counts } = run;
+  const { sdkAppId } = settings;
   const found: CanonicalEvent[] = [];
   const through: string[] = [];
+  /** Groups known that the service does not have, each with the moment of its read. */
+  const gone: { groupId: string; readAt: number }[] = [];
+  const before = new Map(failedBefore.map(({ groupId, message, runs }) => [groupId, { message, runs }]));
   let committing: Promise<void> | undefined;
   const commit = async (): Promise<void> => {
     await delay(GATHER_MS);
     committing = undefined;
     await journal.recordRead(found.splice(0), through.splice(0), whole ? run : undefined);
   };
-
-  return async ({ readAt, groups: remotes, gone, failed }: GroupsRead): Promise<void> => {
-    const context = { sdkAppId, readAt, now: clock.now() };
-    const events: CanonicalEvent[] = [];
-    for (const remote of remotes) {
-      const drift = driftOf(groups.get(remote.groupId), remote, readAt);
-      if (drift === undefined) {
-        counts.inStep++;
-        continue;
-      }
-      counts.mended++;
-      for (const field of drift.fields) counts.fields[field] = (counts.fields[field] ?? 0) + 1;
-      events.push(readEvent(remote, drift, context));
-    }
-    for (const groupId of gone) {
-      const event = goneEvent(groups.get(groupId), context);
-      if (event !== undefined) events.push(event);
-    }
-    counts.read += remotes.length + gone.length;
-    counts.gone += gone.length;
-    counts.failed += failed.length;
-    const told = failed.slice(0, MAX_FAILURES - run.failures.length);
-    run.failures.push(...told.map(({ groupId, fault }) => ({ groupId, message: describeFault(fault) })));
-    if (run.dryRun) return;
-    found.push(...events);
-    through.push(...remotes.map(({ groupId }) => groupId), ...gone);
-    committing ??= commit();
-    await committing;
+  const fail = ({ groupId, fault, passes }: GroupFailure): void => {
+    const message = describeFault(fault);
+    const last = before.get(groupId);
+    const runs = last?.message === message ? last.runs + 1 : 1;
+    if (!passes && runs >= LASTING_RUNS) counts.lasting++;
+    else counts.failed++;
+    if (run.failures.length < MAX_FAILURES) run.failures.push({ groupId, message, runs });
   };
+
+  return {
+    async settle({ readAt, groups: remotes, gone: missing, failed }: GroupsRead): Promise<void> {
+      const context = { sdkAppId, readAt, now: clock.now() };
+      const isKnown = (groupId: string): boolean => groups.get(groupId)?.destroyed === false;
+      counts.known += [...remotes.map(({ groupId }) => groupId), ...missing].filter(isKnown).length;
+      const events: CanonicalEvent[] = [];
+      for (const remote of remotes) {
+        const state = groups.get(remote.groupId);
+        const { groupType = state?.groupType } = remote;
+        const drift = driftOf(state, remote, readAt);
+        if (drift === undefined) {
+          counts.inStep++;
+          continue;
+        }
+        counts.mended++;
+        for (const field of drift.fields) counts.fields[field] = (counts.fields[field] ?? 0) + 1;
+        events.push(readEvent({ ...remote, groupType }, drift, context));
+      }
+      gone.push(...missing.map((groupId) => ({ groupId, readAt })));
+      counts.read += remotes.length + missing.length;
+      counts.gone += missing.length;
+      for (const one of failed) fail(one);
+      if (run.dryRun) return;
+      found.push(...events);
+      through.push(...remotes.map(({ groupId }) => groupId));
+      committing ??= commit();
+      await committing;
+    },
+    /** Invariant 4: never destroys by surprise. What is gone is recorded at the end, unless it is too much of what is known. */
+    async destroy(): Promise<void> {
+      const context = { sdkAppId, now: clock.now() };
+      const events = gone.flatMap(
+        ({ groupId, readAt }) => goneEvent(groups.get(groupId), { ...context, readAt }) ?? [],
+      );
+      if (!allowGone && events.length > mostGone(settings.maxGone, counts.known)) {
+        counts.withheld = events.length;
+        return;
+      }
+      if (run.dryRun) return;
+      found.push(...events);
+      through.push(...gone.map(({ groupId }) => groupId));
+      committing ??= commit();
+      await committing;
+    },
+  };
+}
+
+/** Returns how many of the groups known one run may destroy. */
+export function mostGone(maxGone: number | string, known: number): number {
+  return typeof maxGone === 'number' ? maxGone : Math.max(FEW, (Number.parseFloat(maxGone) / 100) * known);
 }
 
 /**
@@ -138,14 +197,20 @@ async function* idsToRead(
   const listed = new Set<string>();
   for (const groupType of groupTypes) {
     const ofOthers = listed.size;
-    // Lists have a rate of their own, so the next page is asked for while this one is read.
-    for await (const { ids, total } of prefetched(api.groupIds(groupType, signal))) {
-      run.total = Math.max(before, ofOthers + total);
-      for (const groupId of ids) {
-        if (listed.has(groupId)) continue;
-        listed.add(groupId);
-        if (!isRead(groupId)) yield groupId;
+    try {
+      // Lists have a rate of their own, so the next page is asked for while this one is read.
+      for await (const { ids, total } of prefetched(api.groupIds(groupType, signal))) {
+        run.total = Math.max(before, ofOthers + total);
+        for (const groupId of ids) {
+          if (listed.has(groupId)) continue;
+          listed.add(groupId);
+          if (!isRead(groupId)) yield groupId;
+        }
       }
+    } catch (thrown) {
+      // One list's refusal does not void the others.
+      if (!(thrown instanceof ListRefused)) throw thrown;
+      run.unlisted.push({ groupType, message: describeFault(thrown.fault), off: thrown.off });
     }
     run.total = Math.max(before, listed.size);
   }

@@ -14,6 +14,8 @@ interface ReconcileRequest {
   readonly groupIds?: readonly string[] | undefined;
   /** Reads and counts, records nothing. */
   readonly dryRun?: boolean | undefined;
+  /** Destroys whatever the service no longer has, however much that is. */
+  readonly allowGone?: boolean | undefined;
 }
 
 interface SchedulePorts extends Omit<RunPorts, 'api' | 'reader'> {
@@ -74,7 +76,7 @@ function createReconciler(settings: ReconcileSettings, ports: RunPorts, signal: 
   let nextAt: number | undefined;
   let timer: NodeJS.Timeout | undefined;
 
-  const begin = ({ groupIds, dryRun = false }: ReconcileRequest): void => {
+  const begin = ({ groupIds, dryRun = false, allowGone = false }: ReconcileRequest): void => {
     const whole = groupIds === undefined && !dryRun;
     const now = clock.now();
     const open = whole && latest?.endedAt === undefined ? latest : undefined;
@@ -82,12 +84,19 @@ function createReconciler(settings: ReconcileSettings, ports: RunPorts, signal: 
     const resumed = interrupted !== undefined;
     const { stopped: _, ...before } = interrupted ?? { startedAt: now, dryRun, total: 0, counts: newCounts() };
     // What failed before is tried again.
-    const run: ReconcileRun = { ...before, counts: { ...before.counts, failed: 0 }, failures: [] };
+    const fresh = { failed: 0, withheld: 0, lasting: 0 };
+    const run: ReconcileRun = { ...before, counts: { ...before.counts, ...fresh }, failures: [], unlisted: [] };
+    const failedBefore = whole ? (latest?.failures ?? []) : [];
     const stop = new AbortController();
     const either = AbortSignal.any([signal, stop.signal]);
     clearTimeout(timer);
     signals.emit('reconcile.started', { resumed, dryRun });
-    const ended = performRun({ run, groupIds, whole, resumed }, settings, ports, either).finally(() => {
+    const ended = performRun(
+      { run, groupIds, whole, resumed, allowGone, failedBefore },
+      settings,
+      ports,
+      either,
+    ).finally(() => {
       latest = whole || latest?.endedAt !== undefined || latest === undefined ? run : latest;
       current = undefined;
       plan();

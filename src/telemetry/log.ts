@@ -136,9 +136,13 @@ const LINES: { readonly [Name in SignalName]?: (payload: Signals[Name]) => Line 
     return ['info', started.resumed ? 'reconcile goes on where it stopped' : 'reconcile begins', started];
   },
   'reconcile.ended'({ ms, dryRun, counts, stopped }) {
-    const { read, inStep, mended, gone, failed } = counts;
+    const { read, inStep, mended, gone, failed, withheld } = counts;
     const about = { ms, dryRun, read, inStep, mended, gone, failed };
     if (stopped !== undefined) return ['warn', `reconcile stopped before its end: ${stopped}`, { ...about, stopped }];
+    if (withheld > 0) {
+      const sentence = `reconcile destroyed none of ${withheld} groups that the service no longer has: more than reconcile.maxGone`;
+      return [dryRun ? 'info' : 'error', sentence, { ...about, withheld }];
+    }
     if (failed > 0) return ['warn', 'reconcile ended; some groups could not be read', about];
     return ['info', 'reconcile ended', about];
   },

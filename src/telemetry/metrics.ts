@@ -249,14 +249,15 @@ function laneMetrics({ lag, openSince, deadLetters }: LaneSources, clock: Clock,
 function reconcileMetrics({ reconcile }: MetricSources): Metrics {
   return {
     bridge_reconcile_runs_total: counter(
-      'Runs of reconcile that recorded what they found. outcome: done, incomplete (some groups not read), stopped.',
+      'Runs of reconcile that recorded what they found. outcome: done, incomplete (some groups not read), withheld (more groups gone than reconcile.maxGone), stopped.',
       {
         'reconcile.ended': (counter, { dryRun, counts, stopped }) => {
-          const outcome = stopped !== undefined ? 'stopped' : counts.failed > 0 ? 'incomplete' : 'done';
+          const ended = counts.withheld > 0 ? 'withheld' : counts.failed > 0 ? 'incomplete' : 'done';
+          const outcome = stopped !== undefined ? 'stopped' : ended;
           if (!dryRun) counter.inc({ outcome });
         },
       },
-      { outcome: ['done', 'incomplete', 'stopped'] },
+      { outcome: ['done', 'incomplete', 'withheld', 'stopped'] },
     ),
     bridge_reconcile_groups_total: counter(
       'Groups read. result: in_step, mended, gone, failed.',

@@ -63,6 +63,7 @@ const WELL: Series = {
   [runs('done')]: flat(0),
   [runs('incomplete')]: flat(0),
   [runs('stopped')]: flat(0),
+  [runs('withheld')]: flat(0),
   bridge_reconcile_last_end_timestamp_seconds: flat(0),
   bridge_reconcile_interval_seconds: flat(0),
   bridge_journal_bytes: flat(100),
@@ -301,6 +302,8 @@ const CASES: readonly Case[] = [
 
   { alert: 'BridgeReconcileFailed', when: 'a run was stopped', series: { [runs('stopped')]: onceAt(20) } },
   { alert: 'BridgeReconcileFailed', when: 'groups were not read', series: { [runs('incomplete')]: onceAt(20) } },
+  { alert: 'BridgeReconcileWithheld', when: 'too many are gone', series: { [runs('withheld')]: onceAt(20) } },
+  { alert: 'BridgeReconcileWithheld', when: 'all is read', series: { [runs('done')]: onceAt(20) }, fires: [] },
   { alert: 'BridgeReconcileFailed', when: 'all is read', series: { [runs('done')]: onceAt(20) }, fires: [] },
 
   {

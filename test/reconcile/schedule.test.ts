@@ -11,6 +11,7 @@ const run = (more: Partial<ReconcileRun>): ReconcileRun => ({
   total: 0,
   counts: newCounts(),
   failures: [],
+  unlisted: [],
   ...more,
 });
 

@@ -58,7 +58,7 @@ type Expected<Name extends SignalName> =
   | { readonly payload: Signals[Name]; readonly changes: Readonly<Record<string, number>> }
   | { readonly none: string };
 
-const counts = { read: 10, inStep: 4, mended: 3, gone: 2, failed: 1 };
+const counts = { read: 10, inStep: 4, mended: 3, gone: 2, failed: 1, withheld: 0 };
 const about = { connector: 'a', eventId: 'e', groupId: 'g', attempts: 1, fault };
 
 /** A new signal needs a line: what it brings, or why it brings nothing. */

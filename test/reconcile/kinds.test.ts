@@ -1,0 +1,369 @@
+/**
+ * What the service's answers mean for a run: codes, lists that are refused, ids that spoil a call, odd and missing fields,
+ * redirects, everything gone. The double is a server that says what a test wants; the oracle is what the command prints and
+ * what the file of events holds.
+ */
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import type { CanonicalEvent } from '../../src/model/event.ts';
+import { describeFault, faultOf } from '../../src/model/fault.ts';
+import { createGroupApi } from '../../src/reconcile/api.ts';
+import { CODE_CLASSES, classOf } from '../../src/reconcile/codes.ts';
+import { mostGone } from '../../src/reconcile/run.ts';
+import { bridgeHome, runCommand } from '../support/bridge.process.ts';
+import { SDK_APP_ID } from '../support/callbacks.ts';
+import { IDENTIFIER, SECRET_KEY } from '../vendor/stand-in.ts';
+
+interface Asked {
+  readonly command: string;
+  readonly path: string;
+  readonly body: {
+    readonly GroupType?: string;
+    readonly Limit?: number;
+    readonly Next?: number;
+    readonly GroupIdList: readonly string[];
+    readonly ResponseFilter: { readonly AppDefinedDataFilter_Group?: readonly string[] };
+  };
+}
+/** Says what is answered; undefined is answered well. */
+type Script = (asked: Asked, incoming: IncomingMessage, response: ServerResponse) => object | undefined | 'answered';
+
+const FINE = { ActionStatus: 'OK', ErrorInfo: '', ErrorCode: 0 };
+const fail = (ErrorCode: number) => ({ ActionStatus: 'FAIL', ErrorInfo: 'because', ErrorCode });
+const described = (GroupId: string, more: object = {}) => ({
+  ...{ GroupId, ErrorCode: 0, ErrorInfo: '', Type: 'Public', Name: `name of ${GroupId}` },
+  ...{ Introduction: '', Notification: '', FaceUrl: '', Owner_Account: 'o', ...more },
+});
+
+/** A service with these groups, by type, that answers as the script says; and a bridge without one that runs. */
+async function start(groups: Readonly<Record<string, readonly string[]>>, more: object = {}) {
+  let script: Script = () => undefined;
+  const asked: Asked[] = [];
+  const server = createServer(async (incoming, response) => {
+    const { pathname } = new URL(incoming.url ?? '', 'http://x');
+    const one = {
+      command: pathname.split('/').at(-1) ?? '',
+      path: pathname,
+      body: JSON.parse((await text(incoming)) || '{}'),
+    };
+    asked.push(one);
+    const scripted = script(one, incoming, response);
+    if (scripted === 'answered') return;
+    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(scripted ?? well(one)));
+  });
+  const well = ({ command, body }: Asked): object => {
+    if (command === 'get_group_info') return { ...FINE, GroupInfo: body.GroupIdList.map((id) => described(id)) };
+    const ids = groups[body.GroupType ?? ''] ?? [];
+    const [from, limit] = [body.Next ?? 0, body.Limit ?? 10_000];
+    const page = ids.slice(from, from + limit);
+    const Next = from + limit < ids.length ? from + limit : 0;
+    return { ...FINE, TotalCount: ids.length, GroupIdList: page.map((GroupId) => ({ GroupId })), Next };
+  };
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const callsPerSecond = { list: 100_000, groups: 100_000 };
+  const api = { baseUrl: origin, identifier: IDENTIFIER, secretKey: SECRET_KEY, callsPerSecond, ...more };
+  const home = bridgeHome((folder) => ({ file: { kind: 'file', path: join(folder, 'events.ndjson') } }), {
+    reconcile: { api },
+  });
+  onTestFinished(home.remove);
+  const events = (): CanonicalEvent[] =>
+    readFileSync(join(home.folder, 'events.ndjson'), 'utf8')
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => JSON.parse(line));
+  return {
+    origin,
+    asked,
+    events,
+    named: () =>
+      events()
+        .map(({ subject }) => subject)
+        .sort(),
+    answer: (next: Script) => {
+      script = next;
+    },
+    /** Asks in this process, and waits for nothing; resolves with what went wrong. */
+    async ask(): Promise<string> {
+      const clock = { now: Date.now, elapsed: () => performance.now(), sleep: () => Promise.resolve() };
+      const settings = { ...api, sdkAppId: SDK_APP_ID };
+      const asking = createGroupApi(settings, clock).groups(['a'], [], new AbortController().signal);
+      return asking.then(
+        ({ groups }) => groups.map(({ groupId }) => groupId).join(),
+        (thrown: unknown) => describeFault(faultOf(thrown, 'internal')),
+      );
+    },
+    async reconcile(...args: string[]) {
+      const { code, stdout, stderr } = await runCommand(['reconcile', '--config', home.configFile, ...args]);
+      return { code, said: stdout + stderr };
+    },
+  };
+}
+
+const isList = ({ command }: Asked): boolean => command === 'get_appid_group_list';
+
+describe('a code that passes is tried again', () => {
+  const passing = [...CODE_CLASSES.internal.codes, ...CODE_CLASSES.rate.codes, 70_299, 12_345];
+  test('each of the table', async () => {
+    const service = await start({});
+    for (const code of passing) {
+      let left = 2;
+      service.answer(() => (left-- > 0 ? fail(code) : undefined));
+      expect(await service.ask(), String(code)).toBe('a');
+    }
+    expect(passing.map((one) => classOf(one)?.again)).toEqual(passing.map(() => 'later'));
+  });
+
+  test('for one group of an answer, too', async () => {
+    const service = await start({ Public: ['a', 'b'] });
+    let left = 2;
+    service.answer(({ command, body }) =>
+      command === 'get_group_info' && left-- > 0
+        ? {
+            ...FINE,
+            GroupInfo: body.GroupIdList.map((id) => (id === 'a' ? { GroupId: id, ...fail(10_002) } : described(id))),
+          }
+        : undefined,
+    );
+    expect((await service.reconcile()).code).toBe(0);
+    expect(service.named()).toEqual(['a', 'b']);
+  });
+});
+
+describe('a code that lasts ends the run at once, and says what to change and nothing else', () => {
+  test.each<[string, number, RegExp, RegExp]>([
+    ['region', 70_020, /baseUrl/, /secretKey|identifier/],
+    ['region', 60_026, /baseUrl/, /secretKey|identifier/],
+    ['identifier', 60_010, /identifier/, /region|baseUrl|secretKey/],
+    ['identifier', 70_403, /identifier/, /region|baseUrl|secretKey/],
+    ['plan', 60_016, /plan|stopped/, /region|baseUrl|secretKey|identifier/],
+    ['plan', 60_028, /trial/, /region|baseUrl|secretKey|identifier/],
+    ['address', 60_021, /IP address/, /region|baseUrl|secretKey|identifier/],
+    ['signature', 70_009, /secretKey/, /region|baseUrl/],
+  ])('%s: %i', async (_, code, right, wrong) => {
+    const service = await start({});
+    service.answer(() => fail(code));
+    const said = await service.ask();
+    expect(said).toMatch(right);
+    expect(said).not.toMatch(wrong);
+    expect(service.asked.length).toBeLessThanOrEqual(2);
+  });
+
+  test('no code stands in two classes', () => {
+    const codes = Object.values(CODE_CLASSES).flatMap((one) => [...one.codes]);
+    expect(new Set(codes).size).toBe(codes.length);
+  });
+});
+
+describe('one list’s refusal does not void the others', () => {
+  test.each([
+    ['communities that are not switched on', 11_000, 0],
+    ['a code that nobody knows', 12_345, 1],
+  ])('%s', async (_, code, exit) => {
+    const service = await start({ Public: ['a'], Private: ['b'], ChatRoom: ['c'] });
+    service.answer(({ command, body }) =>
+      command !== 'get_group_info' && body.GroupType === 'Community' ? fail(code) : undefined,
+    );
+    const run = await service.reconcile();
+    expect(run.code, run.said).toBe(exit);
+    expect(run.said).toMatch(new RegExp(`not listed Community: .*${code}`));
+    expect(service.named()).toEqual(['a', 'b', 'c']);
+  });
+
+  test('one that is too large is asked for with a smaller limit, from where it was', async () => {
+    const ids = Array.from({ length: 30 }, (_, n) => `g${n}`);
+    const service = await start({ Public: ids });
+    service.answer(({ command, body }) =>
+      command !== 'get_group_info' && (body.Limit ?? 0) > 7 ? fail(10_018) : undefined,
+    );
+    expect((await service.reconcile()).code).toBe(0);
+    expect(service.named()).toEqual([...ids].sort());
+  });
+});
+
+describe('a group that the service refuses', () => {
+  test('10015 where it was known to live: gone; the others are read', async () => {
+    const service = await start({ Public: ['a', 'b'] });
+    await service.reconcile();
+    service.answer(({ command, body }) =>
+      command === 'get_group_info'
+        ? {
+            ...FINE,
+            GroupInfo: body.GroupIdList.map((id) => (id === 'a' ? { GroupId: id, ...fail(10_015) } : described(id))),
+          }
+        : undefined,
+    );
+    expect((await service.reconcile()).code).toBe(0);
+    expect(service.events().at(-1)).toMatchObject({ subject: 'a', type: 'chat.group.destroyed' });
+  });
+
+  test('with another answer that lasts: it is named, and fails no run from the third on', async () => {
+    const service = await start({ Public: ['a', 'b'] });
+    service.answer(({ command, body }) =>
+      command === 'get_group_info'
+        ? {
+            ...FINE,
+            GroupInfo: body.GroupIdList.map((id) => (id === 'a' ? { GroupId: id, ...fail(10_007) } : described(id))),
+          }
+        : undefined,
+    );
+    const codes = [];
+    for (let run = 0; run < 4; run++) codes.push((await service.reconcile()).code);
+    expect(codes).toEqual([1, 1, 0, 0]);
+    expect((await service.reconcile()).said).toMatch(/not read "a"/);
+  }, 60_000);
+
+  test('one id that voids the whole call is found, and all others are read', async () => {
+    const bad = new Set(['bad id', 'g40', 'g77']);
+    const ids = [...Array.from({ length: 120 }, (_, n) => `g${n}`), 'bad id'];
+    const service = await start({ Public: ids });
+    service.answer(({ command, body }) =>
+      command === 'get_group_info' && body.GroupIdList.some((id) => bad.has(id)) ? fail(10_004) : undefined,
+    );
+    const { code, said } = await service.reconcile();
+    expect(code).toBe(1);
+    for (const id of bad) expect(said).toContain(`not read ${JSON.stringify(id)}`);
+    expect(service.named()).toEqual(ids.filter((id) => !bad.has(id)).sort());
+    expect(service.asked.filter((one) => !isList(one)).length).toBeLessThan(50);
+  });
+
+  test('where every call is refused the run ends, rather than ask for each group', async () => {
+    const service = await start({ Public: Array.from({ length: 500 }, (_, n) => `g${n}`) });
+    service.answer((asked) => (isList(asked) ? undefined : fail(10_004)));
+    expect((await service.reconcile()).code).toBe(1);
+    expect(service.asked.length).toBeLessThan(400);
+  });
+});
+
+describe('custom fields', () => {
+  const AppDefinedData = [{ Key: 'Level', Value: 'silver' }];
+  const only = (keys: readonly string[] | undefined) => AppDefinedData.filter(({ Key }) => keys?.includes(Key));
+
+  test('those that were seen are asked for and mended', async () => {
+    const service = await start({ Public: ['g'] });
+    service.answer(({ command, body }) =>
+      command === 'get_group_info'
+        ? { ...FINE, GroupInfo: body.GroupIdList.map((id) => described(id, { AppDefinedData: [...AppDefinedData] })) }
+        : undefined,
+    );
+    await service.reconcile();
+    expect(service.events()[0]?.data.changed.customFields).toEqual({ Level: 'silver' });
+    service.answer(({ command, body }) => {
+      if (command !== 'get_group_info') return undefined;
+      const keys = body.ResponseFilter.AppDefinedDataFilter_Group;
+      const gold = only(keys).map((one) => ({ ...one, Value: 'gold' }));
+      return { ...FINE, GroupInfo: body.GroupIdList.map((id) => described(id, { AppDefinedData: gold })) };
+    });
+    await service.reconcile();
+    expect(service.events().at(-1)?.data.changed.customFields).toEqual({ Level: 'gold' });
+  });
+});
+
+describe('answers that are merely odd', () => {
+  test.each([301, 302, 303, 307, 308])('a redirect (%i) is refused at once, with its target', async (status) => {
+    const service = await start({ Public: ['a'] });
+    service.answer((_, __, response) => {
+      response.writeHead(status, { location: 'https://elsewhere.example/login' }).end();
+      return 'answered';
+    });
+    const said = await service.ask();
+    expect(said).toMatch(/redirects to https:\/\/elsewhere\.example\/login/);
+    expect(service.asked).toHaveLength(1);
+  });
+
+  test('null and odd types cost themselves only', async () => {
+    const service = await start({ Public: ['a'] });
+    const odd = {
+      Introduction: null,
+      Notification: 7,
+      Owner_Account: {},
+      AppDefinedData: [null, { Key: 'k', Value: 'v' }],
+      Type: null,
+    };
+    service.answer(({ command, body }) => {
+      if (command === 'get_group_info')
+        return { ErrorCode: 0, GroupInfo: [null, ...body.GroupIdList.map((id) => described(id, odd))] };
+      const GroupIdList = body.GroupType === 'Public' ? [{ GroupId: 'a' }, null, { GroupId: 7 }] : null;
+      return { ActionStatus: 'OK', ErrorInfo: null, ErrorCode: 0, TotalCount: null, GroupIdList, Next: null };
+    });
+    const { code, said } = await service.reconcile();
+    expect(code, said).toBe(0);
+    expect(service.events()).toMatchObject([
+      { subject: 'a', data: { groupType: '', changed: { name: 'name of a', faceUrl: '', customFields: { k: 'v' } } } },
+    ]);
+    expect(service.events()[0]?.data.changed).not.toHaveProperty('introduction');
+  });
+
+  test.each(['/tim-proxy', '/tim-proxy/', '/a/b//'])('the path of baseUrl is kept: %s', async (path) => {
+    const service = await start({ Public: ['a'] });
+    const below = await start({}, { baseUrl: service.origin + path });
+    expect(await below.ask()).toBe('a');
+    const kept = path.replace(/\/+$/, '');
+    expect(new Set(service.asked.map(({ path }) => path.startsWith(`${kept}/v4/group_open_http_svc/`)))).toEqual(
+      new Set([true]),
+    );
+  });
+
+  test('of several addresses the next is asked when one cannot be reached', async () => {
+    const service = await start({ Public: ['a'] });
+    const both = await start({}, { baseUrl: ['http://127.0.0.1:1', service.origin] });
+    expect(await both.ask()).toBe('a');
+  });
+});
+
+describe('everything is gone', () => {
+  const ids = Array.from({ length: 30 }, (_, n) => `g${n}`);
+  const without =
+    (gone: readonly string[]): Script =>
+    ({ command, body }) =>
+      command === 'get_group_info'
+        ? {
+            ...FINE,
+            GroupInfo: body.GroupIdList.map((id) =>
+              gone.includes(id) ? { GroupId: id, ...fail(10_010) } : described(id),
+            ),
+          }
+        : { ...FINE, TotalCount: 0, GroupIdList: [], Next: 0 };
+  const destroyed = (events: CanonicalEvent[]) =>
+    events.filter(({ type }) => type === 'chat.group.destroyed').map(({ subject }) => subject);
+
+  test('and is not believed: none is destroyed, exit 1, and --allow-gone goes on', async () => {
+    const service = await start({ Public: ids });
+    await service.reconcile();
+    service.answer(without(ids));
+    const dry = await service.reconcile('--dry-run');
+    expect(dry.code, dry.said).toBe(0);
+    expect(dry.said).toMatch(/no longer has 30 of 30 groups known: the run would destroy none/);
+    const run = await service.reconcile();
+    expect(run.code).toBe(1);
+    expect(run.said).toMatch(/30 of 30 groups known[\s\S]*--allow-gone/);
+    expect(destroyed(service.events())).toEqual([]);
+    // The next run asks again, and is stopped again.
+    expect((await service.reconcile()).code).toBe(1);
+    expect(destroyed(service.events())).toEqual([]);
+    expect((await service.reconcile('--allow-gone')).code).toBe(0);
+    expect(destroyed(service.events()).sort()).toEqual([...ids].sort());
+  }, 60_000);
+
+  test('one of thirty is destroyed without a question', async () => {
+    const service = await start({ Public: ids });
+    await service.reconcile();
+    service.answer(without(['g7']));
+    expect((await service.reconcile()).code).toBe(0);
+    expect(destroyed(service.events())).toEqual(['g7']);
+  });
+
+  test('what is too much', () => {
+    expect([mostGone('5%', 30), mostGone('5%', 1_000), mostGone('0%', 9), mostGone(3, 1_000)]).toEqual([20, 50, 20, 3]);
+  });
+});
