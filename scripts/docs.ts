@@ -6,6 +6,7 @@ import { commandPage } from './command-reference.ts';
 import { configurationPage } from './configuration-reference.ts';
 import { errorPage } from './error-reference.ts';
 import { optionTable } from './option-table.ts';
+import { serviceCodePage } from './service-codes.ts';
 
 const NOTE = '<!-- Made by `npm run docs` from the sources: change it there. -->';
 
@@ -25,6 +26,7 @@ const made: [file: string, text: string][] = [
   ['docs/reference/configuration.md', page(configurationPage())],
   ['docs/reference/commands.md', page(commandPage())],
   ['docs/reference/errors.md', page(errorPage())],
+  ['docs/reference/service-codes.md', page(serviceCodePage())],
   ['config/bridge.schema.json', `${JSON.stringify(configJsonSchema(), null, 2)}\n`],
   ...connectors.map(withOptions),
 ];
