@@ -20,6 +20,7 @@ import { sourceOf } from './model/event.ts';
 import { BridgeError } from './model/fault.ts';
 import { createServiceClock, type ServiceClock } from './model/service-clock.ts';
 import { createSignals, type SignalBus } from './model/signal.ts';
+import { keepServiceAddresses, type ServiceAddresses } from './reconcile/addresses.ts';
 import { createReconcileSchedule } from './reconcile/schedule.ts';
 import { watchLastFaults } from './telemetry/last-fault.ts';
 import { createLogger, type LogLevel, logSignals } from './telemetry/log.ts';
@@ -180,16 +181,18 @@ function startReconcileRoom(base: Base, { journal, database, groups }: JournalRo
 }
 type ReconcileRoom = ReturnType<typeof startReconcileRoom>;
 
-function createReceiverRoom(base: Base, { journal, reader }: JournalRoom) {
+function createReceiverRoom(base: Base, { file, journal, reader }: JournalRoom) {
   const { clock, signals, stopping } = base;
   const { tls } = base.config.receiver;
   const certificate = tls && readCertificate(tls);
+  let addresses: ServiceAddresses | undefined;
   const receiver = createReloadableReceiver(base.config, {
     record: journal.record,
     quarantine: journal.quarantine,
     clock,
     signals,
     service: base.service,
+    serviceAddresses: () => addresses?.current(),
     stopping: () => stopping.signal.aborted,
     trace: traceCallback,
   });
@@ -199,7 +202,15 @@ function createReceiverRoom(base: Base, { journal, reader }: JournalRoom) {
     prepare: receiver.prepare,
     quarantine: createQuarantine(receiverSettings(base.config), { journal, reader, signals }),
     url: () => (origin === '' ? '' : origin + base.config.receiver.path),
+    /** What a person has to see to although callbacks are recorded. */
+    warning: () => addresses?.warning(),
     async listen(): Promise<void> {
+      addresses = keepServiceAddresses({
+        ...base,
+        settings: () => base.config,
+        file: `${file}.addresses.json`,
+        stopping: stopping.signal,
+      });
       const { host, port, keepAlive, maxConnections } = base.config.receiver;
       const { server, port: bound } = await serve(base, 'receiver.port', receiver.fetch, {
         host,

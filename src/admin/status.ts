@@ -15,7 +15,7 @@ export interface StatusPorts {
   readonly journal: Pick<JournalRoom, 'file' | 'bytes' | 'journal' | 'reader'>;
   readonly delivery: Pick<DeliveryRoom, 'health' | 'lag'>;
   readonly reconcile: { reconciler(): Reconciler | undefined };
-  readonly receiver: { url(): string };
+  readonly receiver: { url(): string; warning(): string | undefined };
 }
 
 const GROUPS_FULL =
@@ -30,9 +30,10 @@ export function createStatus(ports: StatusPorts): () => BridgeState {
     const reconciler = reconcile.reconciler();
     const skewMs = service.disagreement();
     const warnings = [
-      ...(skewMs === 0 ? [] : [describeDisagreement(skewMs)]),
-      ...(journal.groupsFull() ? [GROUPS_FULL] : []),
-    ];
+      skewMs !== 0 && describeDisagreement(skewMs),
+      journal.groupsFull() && GROUPS_FULL,
+      receiver.warning(),
+    ].filter((one) => typeof one === 'string');
     const reason = stopping.signal.aborted ? 'the bridge is stopping' : trouble();
     return {
       ready: reason === undefined,

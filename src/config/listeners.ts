@@ -16,6 +16,8 @@ const addressRange = z.string().refine((text) => parseRange(text) !== undefined,
   error: 'an IP address or a CIDR range is expected, such as 183.192.202.0/25',
 });
 
+export const isAddressRange = (text: string): boolean => parseRange(text) !== undefined;
+
 function parseRange(text: string): { address: string; prefix?: number; family: 'ipv4' | 'ipv6' } | undefined {
   const [address = '', prefix, ...rest] = text.split('/');
   const family = isIPv4(address) ? 'ipv4' : isIPv6(address) ? 'ipv6' : undefined;
@@ -99,10 +101,18 @@ export const receiver = z
       ),
     tls: tls.optional().describe('Answer HTTPS; without it a proxy in front must.'),
     allowFrom: z
-      .array(addressRange)
-      .min(1)
+      .union([
+        z.literal('service').transform(() => ['service']),
+        z.array(z.union([z.literal('service'), addressRange])).min(1),
+      ])
       .optional()
-      .describe('Peer addresses that may call; everybody when left out.'),
+      .describe(
+        'Peer addresses that may call; everybody when left out. `service`, alone or in the list, stands for the addresses that the service calls from: they are asked for each hour with the credentials of reconcile.api.',
+      ),
+    refreshAddresses: duration
+      .refine((ms) => ms >= 1_000, { error: 'at least 1s is expected' })
+      .prefault('1h')
+      .describe('How often the addresses of the service are asked for, with allowFrom: service.'),
     trustProxy: z
       .union([z.literal(false), z.array(addressRange).min(1)], {
         error: 'false, or a list of the addresses and CIDR ranges of your proxies, is expected',

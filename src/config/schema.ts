@@ -165,6 +165,12 @@ type Refuse = (path: string[], message: string) => void;
 function refuseClashes(config: Settings, context: z.RefinementCtx): void {
   const refuse: Refuse = (path, message) => context.addIssue({ code: 'custom', path, message });
   refuseSharedPlace(config, refuse);
+  if (config.receiver.allowFrom?.includes('service') && config.reconcile === undefined) {
+    refuse(
+      ['receiver', 'allowFrom'],
+      'reconcile.api is needed: with its credentials the service is asked for its addresses',
+    );
+  }
   if (config.source === undefined) refuseSharedPort(config, refuse);
   else refuseInWorker(config, config.source, refuse);
 }

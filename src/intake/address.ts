@@ -31,8 +31,13 @@ function contains(list: BlockList, address: string | undefined): boolean {
 }
 
 /** Returns undefined when the caller may call. */
-export function checkAddress(caller: string | undefined, allowed: BlockList | undefined): HttpFault | undefined {
+export function checkAddress(
+  caller: string | undefined,
+  allowed: BlockList | undefined,
+  service?: BlockList,
+): HttpFault | undefined {
   if (allowed === undefined || contains(allowed, caller)) return undefined;
+  if (service !== undefined && contains(service, caller)) return undefined;
   return {
     code: 'address-refused',
     message: `${caller ?? 'this address'} may not call`,

@@ -1,5 +1,6 @@
 /** What the steps of the receiver share: settings, ports, the values that go on with a request, and the answers. */
 import type { IncomingHttpHeaders } from 'node:http';
+import type { BlockList } from 'node:net';
 import type { HttpBindings } from '@hono/node-server';
 import type { Context } from 'hono';
 import { toAddressList } from '../config/listeners.ts';
@@ -27,6 +28,8 @@ export function receiverSettings({ app, receiver }: ReceiverConfig) {
     /** Without it no Sign is asked for. `windowMs` is the most that RequestTime may differ from this clock. */
     sign: app.callbackTokens && { tokens: app.callbackTokens, windowMs: app.signWindow },
     allowed: allowFrom && toAddressList(allowFrom),
+    /** Whether the addresses that the service tells may call, too. */
+    allowService: allowFrom?.includes('service') ?? false,
     /** The proxies whose X-Forwarded-For is believed. */
     proxies: trustProxy === false ? undefined : toAddressList(trustProxy),
     otherCommands: typeof otherCommands === 'string' ? otherCommands : ('forward' as const),
@@ -50,6 +53,8 @@ export interface ReceiverPorts {
   /** The service's clock; without it, this machine's is taken for it. */
   readonly service?: ServiceClock;
   readonly signals: SignalBus;
+  /** The addresses that the service calls from; undefined while they are not known. */
+  serviceAddresses?(): BlockList | undefined;
   /** True from SIGTERM on. */
   stopping(): boolean;
 }

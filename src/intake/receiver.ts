@@ -22,7 +22,7 @@ export function createReceiver(settings: ReceiverSettings, ports: ReceiverPorts)
   app.post(
     path,
     observe(path, ports),
-    admit(settings),
+    admit(settings, ports),
     authenticate(settings, ports),
     read(settings),
     limitInFlight(settings.maxInFlight),
@@ -81,11 +81,15 @@ function observe(path: string, { signals, trace }: ReceiverPorts): MiddlewareHan
 }
 
 /** Lets in whoever may call, by address. */
-function admit({ allowed, proxies }: ReceiverSettings): MiddlewareHandler<ReceiverEnv> {
+function admit(
+  { allowed, allowService, proxies }: ReceiverSettings,
+  { serviceAddresses }: ReceiverPorts,
+): MiddlewareHandler<ReceiverEnv> {
   return async (context, next) => {
     const { socket, headers } = context.env.incoming;
     const caller = callerOf(socket.remoteAddress, headers['x-forwarded-for']?.toString(), proxies);
-    const fault = checkAddress(caller, allowed);
+    const service = allowService ? serviceAddresses?.() : undefined;
+    const fault = checkAddress(caller, allowService && !service ? undefined : allowed, service);
     if (fault !== undefined) return refuse(context, fault);
     context.set('caller', caller);
     return next();

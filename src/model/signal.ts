@@ -27,6 +27,10 @@ export interface Signals {
   'forward.failed': { command: string; fault: Fault };
   /** A connection beyond the most there may be: an idle one made room for it, or it was turned away. */
   'connection.limit': { most: number; evicted: boolean };
+  /** The addresses that the service calls from have changed. */
+  'addresses.changed': { count: number };
+  /** They could not be read: those known before stay. */
+  'addresses.failed': { fault: Fault; known: number };
   /** Something came to the receiver's port that is no callback: `what` came, and `why` it is none. */
   'request.strayed': { peer: string; what: string; why: string };
   'tls.handshake-failed': { message: string };

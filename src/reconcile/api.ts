@@ -41,6 +41,7 @@ export interface GroupFailure {
 }
 
 export const MAX_IDS = 50;
+const GROUPS = 'group_open_http_svc/';
 const PAGE = 10_000;
 /** The service gives up after 3 s. */
 const TIMEOUT_MS = 5_000;
@@ -69,6 +70,12 @@ const listed = z.looseObject({
     .nullish()
     .transform((list) => (list ?? []).flatMap((one) => named.safeParse(one).data ?? [])),
   Next: z.string().regex(/^\d+$/).catch('0'),
+});
+const addressList = z.looseObject({
+  IPList: z
+    .array(z.unknown())
+    .nullish()
+    .transform((list) => (list ?? []).filter((one) => typeof one === 'string')),
 });
 const described = z.looseObject({ GroupInfo: z.array(z.unknown()) });
 const asked = { Type: text, Name: text, Introduction: text, Notification: text, FaceUrl: text, Owner_Account: text };
@@ -116,7 +123,7 @@ export function createGroupApi(settings: GroupApiSettings, clock: Clock, service
     const custom = keys.length > 0 && { AppDefinedDataFilter_Group: keys };
     const filter = { GroupBaseInfoFilter: Object.keys(asked), ...custom };
     const body = JSON.stringify({ GroupIdList: ids, ResponseFilter: filter });
-    const answer = await call(pace.groups, 'get_group_info', body, signal);
+    const answer = await call(pace.groups, `${GROUPS}get_group_info`, body, signal);
     const info = described.safeParse('body' in answer ? answer.body : undefined);
     if (info.success && 'readAt' in answer) {
       refusedInRow = 0;
@@ -154,7 +161,7 @@ export function createGroupApi(settings: GroupApiSettings, clock: Clock, service
     for (let next: string | undefined = '0'; next !== undefined; ) {
       // JSON.stringify would change the digits of Next.
       const body = `{"Limit":${limit},"Next":${next},"GroupType":${JSON.stringify(groupType)}}`;
-      const answer = await call(pace.list, 'get_appid_group_list', body, signal);
+      const answer = await call(pace.list, `${GROUPS}get_appid_group_list`, body, signal);
       if ('fault' in answer && answer.again === 'less' && limit > 1) {
         limit >>= 1;
         continue;
@@ -172,7 +179,18 @@ export function createGroupApi(settings: GroupApiSettings, clock: Clock, service
     }
   }
 
-  return { groups: read, groupIds };
+  /** Returns the addresses that callbacks come from, to receivers in China and elsewhere. Throws a BridgeError. */
+  async function addresses(signal: AbortSignal): Promise<string[]> {
+    const found: string[] = [];
+    for (const nettype of ['5', '6']) {
+      const answer = await call(pace.groups, 'ConfigSvc/GetIPList', '{}', signal, { nettype });
+      if ('fault' in answer) throw new BridgeError(answer.fault);
+      found.push(...addressList.parse(answer.body).IPList);
+    }
+    return [...new Set(found)];
+  }
+
+  return { groups: read, groupIds, addresses };
 }
 
 const unusable = (fault: Fault) => ({ fault, about: 'list', passes: false }) as const;
@@ -213,11 +231,17 @@ function createCaller(settings: GroupApiSettings, clock: Clock, service: Service
   };
 
   /** Makes one call, and others like it while that may help. Returns the last trouble where it is not the caller's. */
-  async function call(pace: Pace, command: string, body: string, signal: AbortSignal) {
+  async function call(
+    pace: Pace,
+    command: string,
+    body: string,
+    signal: AbortSignal,
+    more: Record<string, string> = {},
+  ) {
     let renewed = false;
     for (let attempt = 1; ; attempt++) {
       await pace.turn(signal);
-      const answer = await ask(command, body, signal);
+      const answer = await ask(command, body, signal, more);
       if (!('fault' in answer)) return answer;
       const { fault, again, about, attempts } = answer;
       if (again === 'renewed' && !renewed) {
@@ -235,20 +259,21 @@ function createCaller(settings: GroupApiSettings, clock: Clock, service: Service
     }
   }
 
-  async function ask(command: string, body: string, signal: AbortSignal) {
+  async function ask(command: string, body: string, signal: AbortSignal, more: Record<string, string>) {
     const query = new URLSearchParams({
       sdkappid: sdkAppId,
       identifier,
       usersig: sigs.current(),
       random: String(randomInt(2 ** 32)),
       contenttype: 'json',
+      ...more,
     });
     const sentAt = service.now();
     const start = performance.now();
     let response: Response;
     let json: string;
     try {
-      response = await fetch(`${bases[base]?.replace(/\/+$/, '')}/v4/group_open_http_svc/${command}?${query}`, {
+      response = await fetch(`${bases[base]?.replace(/\/+$/, '')}/v4/${command}?${query}`, {
         method: 'POST',
         body,
         headers: { 'content-type': 'application/json' },

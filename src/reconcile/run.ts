@@ -128,11 +128,10 @@ function createSettlement(plan: PlannedRun, settings: ReconcileSettings, { group
   return {
     async settle({ readAt, groups: remotes, gone: missing, failed }: GroupsRead): Promise<void> {
       const context = { sdkAppId, readAt, now: clock.now() };
-      const isKnown = (groupId: string): boolean => groups.get(groupId)?.destroyed === false;
-      counts.known += [...remotes.map(({ groupId }) => groupId), ...missing].filter(isKnown).length;
       const events: CanonicalEvent[] = [];
       for (const remote of remotes) {
         const state = groups.get(remote.groupId);
+        if (state?.destroyed === false) counts.known++;
         const { groupType = state?.groupType } = remote;
         const drift = driftOf(state, remote, readAt);
         if (drift === undefined) {
@@ -143,7 +142,10 @@ function createSettlement(plan: PlannedRun, settings: ReconcileSettings, { group
         for (const field of drift.fields) counts.fields[field] = (counts.fields[field] ?? 0) + 1;
         events.push(readEvent({ ...remote, groupType }, drift, context));
       }
-      gone.push(...missing.map((groupId) => ({ groupId, readAt })));
+      for (const groupId of missing) {
+        if (groups.get(groupId)?.destroyed === false) counts.known++;
+        gone.push({ groupId, readAt });
+      }
       counts.read += remotes.length + missing.length;
       counts.gone += missing.length;
       for (const one of failed) fail(one);

@@ -111,6 +111,8 @@ const LINES: { readonly [Name in SignalName]?: (payload: Signals[Name]) => Line 
     if (notAfter < Date.now()) return ['error', 'the certificate has expired: callers will turn away', expiry];
     return ['info', 'showing this certificate to new connections', expiry];
   },
+  'addresses.changed': (changed) => ['info', 'the addresses that the service calls from have changed', changed],
+  'addresses.failed': withFault('warn', 'the service’s addresses cannot be read, those known before stay'),
   'tls.failed': withFault('error', 'the renewed certificate cannot be used, the one before stays'),
   'admin.token-wrong': (wrong) => ['warn', 'refused a wrong admin.token', wrong],
 

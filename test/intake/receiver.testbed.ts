@@ -59,6 +59,7 @@ export async function startReceiver(
       drop: ['MemberList'],
       sign: undefined,
       allowed: undefined,
+      allowService: false,
       proxies: undefined,
       forwardAll: false,
       allowBefore: new Set(),

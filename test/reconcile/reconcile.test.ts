@@ -284,6 +284,9 @@ describe('the command', () => {
       fields: { name: 1 },
       gone: 1,
       failed: 0,
+      known: 120,
+      withheld: 0,
+      lasting: 0,
     });
     expect(
       written(home)

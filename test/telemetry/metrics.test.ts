@@ -109,6 +109,8 @@ const EXPECTED: { readonly [Name in SignalName]: Expected<Name> } = {
     payload: { file: 'x', notAfter: 1_800_000_000_000 },
     changes: { bridge_certificate_not_after_timestamp_seconds: 1_800_000_000 },
   },
+  'addresses.changed': { none: 'it is logged' },
+  'addresses.failed': { none: 'it is logged; while none are known /readyz has a warning' },
   'tls.failed': { payload: { fault }, changes: { bridge_certificate_failures_total: 1 } },
   'clock.disagreement': { none: 'bridge_clock_skew_seconds is read' },
   'clock.skew': { payload: { groupId: 'g', aheadMs: 1 }, changes: { bridge_event_time_ahead_total: 1 } },
