@@ -136,6 +136,12 @@ export const receiver = z
       .min(1)
       .optional()
       .describe('"Before" commands that are answered OK unseen: the service then allows every such action.'),
+    refuseBefore: z
+      .union([z.literal(403), z.literal('errorCode')], { error: '403 or errorCode is expected' })
+      .default(403)
+      .describe(
+        'How a "before" command is refused: by HTTP 403, which the service takes for a failed webhook and treats as the console says, or by `errorCode`: 200 with ErrorCode 1, which forbids the action.',
+      ),
     whenUnrecordable: z
       .enum(['hold', 'fail'])
       .default('hold')

@@ -37,6 +37,7 @@ export function receiverSettings({ app, receiver }: ReceiverConfig) {
     forwardAll: typeof otherCommands !== 'string' && otherCommands.forwardAll,
     /** "Before" commands that are answered OK. */
     allowBefore: new Set(receiver.allowBefore),
+    refuseBefore: receiver.refuseBefore,
   };
 }
 
@@ -109,6 +110,13 @@ export function refuse(context: ReceiverContext, fault: HttpFault): Response {
   context.set('fault', fault);
   endIncomplete(context);
   return context.body(failEnvelope(fault), status, { 'content-type': 'application/json' });
+}
+
+/** Forbids the action that a "before" command asks about, in the service's own words. */
+export function forbid(context: ReceiverContext, fault: HttpFault): Response {
+  context.set('outcome', 'refused');
+  context.set('fault', fault);
+  return context.json({ ActionStatus: 'OK', ErrorInfo: describeFault(fault), ErrorCode: 1 });
 }
 
 /** Answers what the upstream handler said. */

@@ -6,6 +6,7 @@ import { checkCommand, checkTwice, parseBody } from './body.ts';
 import { type Callback, COMMANDS, type Command, isAboutTopic } from './commands.ts';
 import {
   acknowledge,
+  forbid,
   type ReceiverContext,
   type ReceiverEnv,
   type ReceiverPorts,
@@ -36,6 +37,7 @@ export function dispatch(settings: ReceiverSettings, ports: ReceiverPorts): Hand
     }
     const fault = checkOther(context, settings);
     if (fault === undefined) return acknowledge(context, 'acknowledged');
+    if (fault.code === 'command-refused' && settings.refuseBefore === 'errorCode') return forbid(context, fault);
     const isVerified = settings.sign !== undefined;
     return isVerified && namesRecorded(context)
       ? acknowledge(context, await keep(context, fault))

@@ -18,9 +18,20 @@ import { readQuery, splitTarget } from './request.ts';
 export function createReceiver(settings: ReceiverSettings, ports: ReceiverPorts): Hono<ReceiverEnv> {
   const { path } = settings;
   const app = new Hono<ReceiverEnv>();
+  const refuseStrayed = (context: ReceiverContext, fault: HttpFault) => {
+    const { socket, url = '' } = context.env.incoming;
+    const what = `${context.req.method} ${shownTarget(url)}`;
+    ports.signals.emit('request.strayed', { peer: socket.remoteAddress ?? 'unknown', what, why: describeFault(fault) });
+    return refuse(context, fault);
+  };
   app.use(endConnections(ports));
+  // What is compared is what is forwarded: the target as it came, not as a router reads it.
+  app.use(async (context, next) => {
+    const target = targetOf(context.env.incoming.url);
+    return isAt(path, splitTarget(target).path) ? next() : refuseStrayed(context, NOTHING_HERE);
+  });
   app.post(
-    path,
+    '*',
     observe(path, ports),
     admit(settings, ports),
     authenticate(settings, ports),
@@ -28,20 +39,10 @@ export function createReceiver(settings: ReceiverSettings, ports: ReceiverPorts)
     limitInFlight(settings.maxInFlight),
     dispatch(settings, ports),
   );
-  const refuseStrayed = (context: ReceiverContext, fault: HttpFault) => {
-    const { socket, url = '' } = context.env.incoming;
-    const what = `${context.req.method} ${shownTarget(url)}`;
-    ports.signals.emit('request.strayed', { peer: socket.remoteAddress ?? 'unknown', what, why: describeFault(fault) });
-    return refuse(context, fault);
-  };
-  app.all(path, (context) => {
+  app.all('*', (context) => {
     context.header('allow', 'POST');
     const message = `${context.req.method} is not answered here, POST is`;
     return refuseStrayed(context, { code: 'method-unknown', message });
-  });
-  app.notFound((context) => {
-    const suggestion = 'compare receiver.path with the callback URL in the vendor’s console';
-    return refuseStrayed(context, { code: 'path-unknown', message: 'nothing is here', suggestion });
   });
   app.onError((thrown, context) => {
     const fault = asHttpFault(thrown);
@@ -49,6 +50,23 @@ export function createReceiver(settings: ReceiverSettings, ports: ReceiverPorts)
     return refuse(context, fault);
   });
   return app;
+}
+
+const NOTHING_HERE: HttpFault = {
+  code: 'path-unknown',
+  message: 'nothing is here',
+  suggestion: 'compare receiver.path with the callback URL in the vendor’s console',
+};
+
+/** Returns the target of a request without the origin that a proxy may put before it. */
+function targetOf(url = ''): string {
+  return url.replace(/^https?:\/\/[^/?#]*/i, '');
+}
+
+/** One slash at the end is a common slip in the console's URL, and the same path. */
+function isAt(path: string, asked: string): boolean {
+  const own = [path, encodeURI(path)];
+  return own.includes(asked) || (path !== '/' && own.includes(asked.replace(/\/$/, '')));
 }
 
 /** Returns the path as a line of the log shows it: without the query, which may hold a Sign, and not too long. */
@@ -98,13 +116,13 @@ function admit(
 
 /** Lets in callbacks of this app, signed where a Sign is asked for. */
 function authenticate(
-  { sdkAppId, sign }: ReceiverSettings,
+  { path, sdkAppId, sign }: ReceiverSettings,
   { clock, service }: ReceiverPorts,
 ): MiddlewareHandler<ReceiverEnv> {
   return async (context, next) => {
-    const target = context.env.incoming.url ?? '';
-    context.set('target', target);
-    const query = readQuery(splitTarget(target).search);
+    const { search } = splitTarget(targetOf(context.env.incoming.url));
+    context.set('target', search === '' ? path : `${path}?${search}`);
+    const query = readQuery(search);
     if (!query.ok) return refuse(context, query.fault);
     context.set('label', commandLabel(query.value.command));
     const times = [clock.now(), service?.now() ?? clock.now()];

@@ -7,6 +7,10 @@ import { BridgeError } from '../../src/model/fault.ts';
 import { body, COMMAND, ODD_GROUP_IDS, ODD_TEXTS, SDK_APP_ID, search } from '../support/callbacks.ts';
 import { fail, NOW, OK, type Receiver, startReceiver } from './receiver.testbed.ts';
 
+/** A callback to any target, byte for byte. */
+const requestFor = (target: string): string =>
+  `POST ${target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: ${Buffer.byteLength(body())}\r\n\r\n${body()}`;
+
 describe('the status table', () => {
   let receiver: Receiver;
   beforeAll(async () => {
@@ -82,6 +86,27 @@ describe('the status table', () => {
     const response = await fetch(`${receiver.origin}/elsewhere`, { method: 'POST', body: body() });
     expect({ status: response.status, json: await response.json() }).toEqual(fail(404, /receiver\.path/));
   });
+
+  test.each([
+    '/x/%2e%2e/callback',
+    '//callback',
+    '/callback/x',
+    '/callback%2f',
+    '/callback;x',
+    '/CALLBACK',
+    '/call%62ack',
+  ])('404: another target that a router might take for the same: %s', async (target) => {
+    const answer = text(connect(receiver.port, '127.0.0.1').end(requestFor(`${target}?${search()}`)));
+    expect(await answer).toMatch(/^HTTP\/1\.1 404 /);
+  });
+
+  test.each(['/callback/', 'http://anything.example/callback', 'https://x:1/callback/'])(
+    '200: %s is the path itself',
+    async (target) => {
+      const answer = text(connect(receiver.port, '127.0.0.1').end(requestFor(`${target}?${search()}`)));
+      expect(await answer).toMatch(/^HTTP\/1\.1 200 /);
+    },
+  );
 
   test('405: another method', async () => {
     const response = await fetch(`${receiver.origin}/callback?${search()}`);
@@ -257,6 +282,18 @@ describe('other commands', () => {
       await receiver.close();
     },
   );
+});
+
+test('refuseBefore: errorCode forbids the action in the service’s own words', async () => {
+  const receiver = await startReceiver({ refuseBefore: 'errorCode' });
+  const command = 'Group.CallbackBeforeSendMsg';
+  const asked = { search: search({ CallbackCommand: command }), body: body({ CallbackCommand: command }) };
+  expect(await receiver.post(asked)).toEqual({
+    status: 200,
+    json: { ActionStatus: 'OK', ErrorCode: 1, ErrorInfo: expect.stringMatching(/asks for leave/) },
+  });
+  expect(receiver.answered).toMatchObject([{ outcome: 'refused', fault: { code: 'command-refused' } }]);
+  await receiver.close();
 });
 
 describe('a "before" command that the configuration allows', () => {

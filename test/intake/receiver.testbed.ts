@@ -60,6 +60,7 @@ export async function startReceiver(
       sign: undefined,
       allowed: undefined,
       allowService: false,
+      refuseBefore: 403,
       proxies: undefined,
       forwardAll: false,
       allowBefore: new Set(),

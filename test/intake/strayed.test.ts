@@ -54,7 +54,8 @@ test.each([
 
 test.each([
   ['another path', 'POST', '/callbacks?Sign=secret', /POST \/callbacks is no callback.*compare receiver.path/],
-  ['a slash more', 'POST', '/callback/', /POST \/callback\/ is no callback/],
+  ['two slashes more', 'POST', '/callback//', /POST \/callback\/\/ is no callback/],
+  ['a path of another spelling', 'POST', '/%63allback', /POST \/%63allback is no callback/],
   ['another method', 'GET', '/callback', /GET \/callback is no callback.*POST is/],
 ])('%s', async (_, method, target, says) => {
   const bridge = await start();
