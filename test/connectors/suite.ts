@@ -345,7 +345,11 @@ export function connectorSuite<Options>(target: Target<Options>): void {
       await withSink(connector, place, async (sink) => {
         const batch = [
           makeEvent({ name: 'healthy' }),
-          makeEvent({ name: text, introduction: text, notification: text, faceUrl: text, customFields: { key: text } }),
+          // A value of a custom field is merged up to 4 KB.
+          makeEvent({
+            ...{ name: text, introduction: text, notification: text, faceUrl: text },
+            customFields: { key: text.slice(0, 1_000) },
+          }),
           makeEvent({ name: 'healthy too' }),
         ];
         expectFound(batch, await sink.deliver(batch, never()), await place.readBack());
