@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, inject, test } from 'vitest';
-import type { CanonicalEvent } from '../src/model/event.ts';
+import { type CanonicalEvent, sourceOf } from '../src/model/event.ts';
 import { eventually, followTopic, getDocument } from './servers/readback.ts';
 import { bridgeHome, startBridgeProcess } from './support/bridge.process.ts';
 import {
@@ -71,6 +71,7 @@ describe.skipIf(skip !== '')(`a callback reaches Kafka and Elasticsearch${skip}`
     const capturedVersion = [1_657_389_765_743, captured.id];
     expect(captureDocument).toEqual({
       groupId: 'e6a954aa-2419-4743-b968-a971f8077bf1',
+      source: sourceOf(SDK_APP_ID),
       groupType: 'AVChatRoom',
       name: 'test update',
       introduction: 'test update group',

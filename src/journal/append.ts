@@ -6,6 +6,7 @@ import type { SignalBus } from '../model/signal.ts';
 import { createCommitter } from './commit.ts';
 import type { Database } from './database.ts';
 import { createDeliveryWriter, type JournalReport } from './deliveries.ts';
+import { PROBE_BYTES } from './failure.ts';
 import { type GroupBuffer, openGroupBuffer } from './groups.ts';
 import { journalError, unrecordable } from './sqlite.ts';
 
@@ -40,7 +41,10 @@ export function openJournal(database: Database, clock: Clock, signals: SignalBus
     },
     hasRoom: () => {
       room.changed();
-      return room.refusal(0) === undefined;
+      // As much as the probe writes: with less, the next callback might be refused again.
+      const hasRoom = room.refusal(PROBE_BYTES) === undefined;
+      room.changed();
+      return hasRoom;
     },
     committed(writes) {
       const counts = events.committed();

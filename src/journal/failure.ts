@@ -22,7 +22,8 @@ export interface FailurePorts {
 
 /** The time between two tries. */
 const PROBE_MS = 1_000;
-const PROBE_BYTES = 65_536;
+/** As large as a callback may be. */
+export const PROBE_BYTES = 65_536;
 
 export type Failure = ReturnType<typeof createFailure>;
 

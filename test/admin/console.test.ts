@@ -273,8 +273,8 @@ describe('whatever the callbacks hold', () => {
 
   test('nothing of a callback becomes markup or a script; what cannot be seen is made visible', async () => {
     await hostileCallbacks();
-    // Kept raw: the operator is missing.
-    await bridge.change({ GroupId: groupId, Operator_Account: undefined, Name: HOSTILE.element });
+    // Kept raw: the introduction is no text.
+    await bridge.change({ GroupId: groupId, Introduction: 7, Name: HOSTILE.element });
 
     const { page, complaints } = await openWatched(browser);
     const search = (text: string): string => link(bridge.admin(), '/groups', { search: text });
@@ -321,10 +321,10 @@ describe('whatever the callbacks hold', () => {
     await page.goto(bridge.admin());
     await page.getByRole('link', { name: '1 callback to review' }).click();
     const kept = page.getByRole('article', { name: 'Callback 1' });
-    expect(await kept.textContent()).toContain('Operator_Account is missing');
+    expect(await kept.textContent()).toContain('Introduction: Invalid input');
     await kept.getByText(/^Body/).click();
     expect(await kept.locator('.block').textContent()).toBe(
-      body({ GroupId: groupId, Operator_Account: undefined, Name: HOSTILE.element }),
+      body({ GroupId: groupId, Introduction: 7, Name: HOSTILE.element }),
     );
     await page.getByRole('button', { name: 'Map it again' }).click();
     await page.getByText('None could be mapped').waitFor();
@@ -351,7 +351,7 @@ describe('whatever the callbacks hold', () => {
     const group = link(bridge.admin(), '/group', { id: groupId });
     const long = link(bridge.admin(), '/group', { id: '@TGS#LONG' });
     // Something is in quarantine, so that there is something to discard.
-    await bridge.change({ GroupId: groupId, Operator_Account: undefined, Name: String(width) });
+    await bridge.change({ GroupId: groupId, Introduction: 7, Name: String(width) });
     const asking = new Map<string, number>();
     for (const url of [
       ...PATHS.map((path) => bridge.admin() + path),
