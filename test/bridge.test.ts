@@ -13,6 +13,7 @@ import {
   ODD_GROUP_IDS,
   ODD_TEXTS,
   OK,
+  SDK_APP_ID,
   search,
 } from './support/callbacks.ts';
 
