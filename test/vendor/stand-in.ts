@@ -11,6 +11,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { inflateSync } from 'node:zlib';
+import { CODE_CLASSES } from '../../src/reconcile/codes.ts';
 import { type Callback, COMMAND, SDK_APP_ID, search } from '../support/callbacks.ts';
 
 export const SECRET_KEY = '5bd2850fff3ecb11d7c805251c51ee463a25727bddc2385f3fa8bfee1bb93b5e';
@@ -46,6 +47,8 @@ export interface VendorOptions {
   readonly limits?: { readonly list: number; readonly groups: number };
   /** How far the service's clock is ahead of this one. */
   readonly skewMs?: number;
+  /** This share of the calls is answered with a code that passes, each of the table in turn. */
+  readonly transient?: number;
   /** How long each call takes, until the data is read and from then on. */
   readonly latency?: () => { readonly beforeMs: number; readonly afterMs: number };
 }
@@ -67,12 +70,14 @@ export interface Vendor {
 }
 
 const TYPES = ['Public', 'Private', 'ChatRoom', 'Community'];
+const PASSING = [...CODE_CLASSES.internal.codes, ...CODE_CLASSES.rate.codes];
 /** Beyond 32 bits. */
 const NEXT_BASE = 4_454_685_361;
 const MAX_ANSWER = 1_000_000;
 
 export async function startVendor(options: VendorOptions = {}): Promise<Vendor> {
-  const { limits = { list: 1, groups: 200 }, skewMs = 0, latency } = options;
+  const { limits = { list: 1, groups: 200 }, skewMs = 0, latency, transient = 0 } = options;
+  let passed = 0;
   const groups = new Map<string, VendorGroup>();
   /** In the order of creation: a page goes on behind the place where the last one ended, whatever happened since. */
   const order: string[] = [];
@@ -126,7 +131,13 @@ export async function startVendor(options: VendorOptions = {}): Promise<Vendor> 
     if (trouble?.kind === 'reset') return void incoming.socket.destroy();
     if (trouble?.kind === 'http') return void response.writeHead(trouble.value ?? 500).end('<html>no</html>');
     if (trouble?.kind === 'garbage') return void answer(response, 'no JSON');
-    const refused = trouble?.kind === 'code' ? failure(trouble.value ?? 0, 'injected') : refuse(incoming, url, body);
+    const passing = Math.random() < transient ? PASSING[passed++ % PASSING.length] : undefined;
+    const refused =
+      passing !== undefined
+        ? failure(passing, 'injected')
+        : trouble?.kind === 'code'
+          ? failure(trouble.value ?? 0, 'injected')
+          : refuse(incoming, url, body);
     const result = refused ?? (isList ? list(body) : describe(command, body));
     // The data is read here; the answer is made, and dated, later.
     const json = JSON.stringify(result, (key, value) => (key === 'Next' ? JSON_RAW(String(value)) : value));
