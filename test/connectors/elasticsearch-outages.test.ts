@@ -349,7 +349,7 @@ describe('requests are as large as what is on the way takes', () => {
   test('8 MB at most, unless one document is larger', async () => {
     const node = await scriptedNode();
     const batch = Array.from({ length: 20 }, (_, i) => event(`g${i}`, '长'.repeat(350_000)));
-    const outcomes = await deliver(await sinkOn(node.url), ...batch);
+    const outcomes = await deliver(await sinkOn(node.url, { content: 'events' }), ...batch);
     expect([...outcomes.values()].filter(({ kind }) => kind === 'delivered')).toHaveLength(20);
     expect(Math.max(...sizes(node.asked))).toBeLessThanOrEqual(8 * 1024 * 1024);
     expect(sizes(node.asked)).toHaveLength(3);

@@ -22,7 +22,6 @@ import {
 import { type Fault, Unreachable } from '../../src/model/fault.ts';
 import { type Group, merge, newGroup } from '../../src/model/group.ts';
 import type { Outcome } from '../../src/model/outcome.ts';
-import { SDK_APP_ID } from '../support/callbacks.ts';
 
 /** What the destination holds of one event. */
 export interface Found {
@@ -81,7 +80,7 @@ export const HOST_NAME = 'under-test';
 export function testHost(): Host & { readonly notes: string[] } {
   const notes: string[] = [];
   const note = (message: string) => void notes.push(message);
-  return { name: HOST_NAME, clock: systemClock, source: sourceOf(SDK_APP_ID), notes, note };
+  return { name: HOST_NAME, clock: systemClock, source: sourceOf('1400701118'), notes, note };
 }
 
 /** A sink as the engine drives it: events go in, outcomes come by event id. */
