@@ -116,7 +116,11 @@ const LINES: { readonly [Name in SignalName]?: (payload: Signals[Name]) => Line 
   'tls.failed': withFault('error', 'the renewed certificate cannot be used, the one before stays'),
   'admin.token-wrong': (wrong) => ['warn', 'refused a wrong admin.token', wrong],
 
-  'clock.skew': (ahead) => ['warn', 'EventTime cannot be true: the time of receipt is taken instead', ahead],
+  'clock.skew': (ahead) => [
+    'warn',
+    'EventTime cannot be true as it came: it is read as seconds, or the time of receipt is taken',
+    ahead,
+  ],
   'clock.disagreement': ({ skewMs }) =>
     skewMs === 0
       ? ['info', 'this machine’s clock and the service’s agree again']
