@@ -1,17 +1,15 @@
 /** The part of the vendor's REST API that reads groups. */
-import { randomInt } from 'node:crypto';
 import { z } from 'zod';
 import type { Config } from '../config/schema.ts';
 import type { Clock } from '../model/clock.ts';
 import { type ProfileField, wireType } from '../model/event.ts';
-import { BridgeError, type Fault, messageOf } from '../model/fault.ts';
-import { createServiceClock, MAX_SKEW_MS, type ServiceClock } from '../model/service-clock.ts';
+import { BridgeError, type Fault } from '../model/fault.ts';
+import { createServiceClock } from '../model/service-clock.ts';
+import { type ApiSettings, createCaller, FIRST_DELAY_MS, text, verdict } from './call.ts';
 import { CODE_CLASSES, type CodeClass, classOf, UNKNOWN } from './codes.ts';
-import { createPace, type Pace } from './pace.ts';
-import { createUserSigs } from './usersig.ts';
+import { createPace } from './pace.ts';
 
 export type ReconcileSettings = NonNullable<Config['reconcile']> & { readonly sdkAppId: string };
-type GroupApiSettings = Pick<ReconcileSettings, 'sdkAppId'> & ReconcileSettings['api'];
 
 /** A group as the service describes it. */
 export type RemoteGroup = { readonly [Field in ProfileField | 'owner']?: string | undefined } & {
@@ -43,24 +41,11 @@ export interface GroupFailure {
 export const MAX_IDS = 50;
 const GROUPS = 'group_open_http_svc/';
 const PAGE = 10_000;
-/** The service gives up after 3 s. */
-const TIMEOUT_MS = 5_000;
-const ATTEMPTS = 8;
-const FIRST_DELAY_MS = 250;
-const MAX_DELAY_MS = 10_000;
-const NO_DATE_MARGIN_MS = 60_000;
-
-/** The tries of a call whose code nobody knows. */
-const UNKNOWN_ATTEMPTS = 3;
 /** The tries of a group whose description is an error that passes. */
 const ITEM_ATTEMPTS = 4;
 /** After so many single groups refused in a row, without an answer to any call, the call itself is what is refused. */
 const MAX_SINGLE_REFUSALS = 20;
 
-/** Whatever is of another type than expected, or null, counts as not said, and costs no more than itself. */
-const text = z.string().optional().catch(undefined);
-const verdict = { ErrorCode: z.coerce.number().int().catch(0), ErrorInfo: z.string().catch('') };
-const top = z.looseObject({ ...verdict, ActionStatus: text });
 const named = z.looseObject({ GroupId: z.string().min(1) });
 /** `Next` is kept as its digits: it may be larger than 32 bits, and is only handed back. */
 const listed = z.looseObject({
@@ -87,14 +72,6 @@ const item = z.looseObject({
   AppDefinedData: z.array(z.unknown()).optional().catch(undefined),
 });
 
-/** Why a call has no answer that can be used. */
-interface Trouble {
-  readonly fault: Fault;
-  readonly about: CodeClass['about'];
-  readonly again: CodeClass['again'];
-  readonly attempts: number;
-}
-
 /** A list that the service does not give while it gives others; `off` when the feature is not switched on for the app. */
 export class ListRefused extends BridgeError {
   override readonly name = 'ListRefused';
@@ -108,7 +85,7 @@ export class ListRefused extends BridgeError {
 export type GroupApi = ReturnType<typeof createGroupApi>;
 
 /** `service` is told the service's time whenever an answer says it. */
-export function createGroupApi(settings: GroupApiSettings, clock: Clock, service = createServiceClock(clock)) {
+export function createGroupApi(settings: ApiSettings, clock: Clock, service = createServiceClock(clock)) {
   const { list, groups: perSecond } = settings.callsPerSecond;
   const pace = { list: createPace(list, clock), groups: createPace(perSecond, clock) };
   const { call, faultOf } = createCaller(settings, clock, service);
@@ -203,145 +180,6 @@ function joined(one: GroupsRead, other: GroupsRead): GroupsRead {
     gone: [...one.gone, ...other.gone],
     failed: [...one.failed, ...other.failed],
   };
-}
-
-/** Makes calls to the service, at the pace it allows, at the first of its addresses that can be reached. */
-function createCaller(settings: GroupApiSettings, clock: Clock, service: ServiceClock) {
-  const { sdkAppId, identifier, secretKey } = settings;
-  const sigs = createUserSigs(sdkAppId, identifier, secretKey, clock);
-  const bases = [settings.baseUrl].flat();
-  let base = 0;
-
-  /** Says what an answer or the lack of one means. */
-  function faultOf(
-    what: string,
-    { fault: code, setting, advice }: Pick<CodeClass, 'fault' | 'setting' | 'advice'> = HTTP,
-  ): Fault {
-    const path = setting && (setting.includes('.') ? setting : `reconcile.api.${setting}`);
-    const message = `${new URL(bases[base] ?? '').origin}: ${what}`;
-    return { code, message, ...(path !== undefined && { path }), suggestion: advice };
-  }
-  const trouble = (
-    what: string,
-    kind: CodeClass = CODE_CLASSES.internal,
-    attempts = ATTEMPTS,
-  ): Trouble & { passes: boolean } => {
-    const { about, again } = kind;
-    return { fault: faultOf(what, kind), about, again, attempts, passes: about === 'moment' };
-  };
-
-  /** Makes one call, and others like it while that may help. Returns the last trouble where it is not the caller's. */
-  async function call(
-    pace: Pace,
-    command: string,
-    body: string,
-    signal: AbortSignal,
-    more: Record<string, string> = {},
-  ) {
-    let renewed = false;
-    for (let attempt = 1; ; attempt++) {
-      await pace.turn(signal);
-      const answer = await ask(command, body, signal, more);
-      if (!('fault' in answer)) return answer;
-      const { fault, again, about, attempts } = answer;
-      if (again === 'renewed' && !renewed) {
-        renewed = true;
-        sigs.renew();
-        continue;
-      }
-      const isLast = again !== 'later' || attempt >= attempts;
-      if (isLast && (about === 'caller' || (about === 'moment' && again === 'later'))) throw new BridgeError(fault);
-      if (isLast) return answer;
-      const delayMs = Math.min(FIRST_DELAY_MS * 2 ** (attempt - 1), MAX_DELAY_MS);
-      if (fault.code === 'service-overloaded') pace.pause(delayMs);
-      await clock.sleep(delayMs, signal);
-      signal.throwIfAborted();
-    }
-  }
-
-  async function ask(command: string, body: string, signal: AbortSignal, more: Record<string, string>) {
-    const query = new URLSearchParams({
-      sdkappid: sdkAppId,
-      identifier,
-      usersig: sigs.current(),
-      random: String(randomInt(2 ** 32)),
-      contenttype: 'json',
-      ...more,
-    });
-    const sentAt = service.now();
-    const start = performance.now();
-    let response: Response;
-    let json: string;
-    try {
-      response = await fetch(`${bases[base]?.replace(/\/+$/, '')}/v4/${command}?${query}`, {
-        method: 'POST',
-        body,
-        headers: { 'content-type': 'application/json' },
-        redirect: 'manual',
-        signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]),
-      });
-      json = await response.text();
-    } catch (thrown) {
-      signal.throwIfAborted();
-      const timedOut = thrown instanceof Error && thrown.name === 'TimeoutError';
-      const found = trouble(timedOut ? `no answer within ${TIMEOUT_MS / 1_000} s` : messageOf(thrown), UNREACHED);
-      base = (base + 1) % bases.length;
-      return found;
-    }
-    const tookMs = performance.now() - start;
-    const { status, headers } = response;
-    if (status !== 200) return httpTrouble(status, headers.get('location'));
-    const date = headers.get('date');
-    // What lay in a cache says when it was put there.
-    const isFresh = !(Number(headers.get('age') ?? 0) > 0);
-    if (isFresh && !Number.isNaN(Date.parse(date ?? ''))) service.observe(Date.parse(date ?? '') + 500);
-    const parsed = top.safeParse(parseJson(json));
-    if (!parsed.success) return trouble('its answer is not that of this API', GARBAGE);
-    const { ErrorCode: code, ErrorInfo: info, ActionStatus } = parsed.data;
-    // Of several groups the top-level code says nothing: each has its own.
-    const found = 'GroupInfo' in parsed.data && classOf(code)?.about !== 'caller' ? undefined : classOf(code);
-    const kind = found ?? (code === 0 && ActionStatus === 'FAIL' ? UNKNOWN : undefined);
-    if (kind === undefined) return { body: parsed.data, readAt: readAtOf(isFresh ? date : null, tookMs, sentAt) };
-    return trouble(`${kind.says}: ${code} ${info}`, kind, kind === UNKNOWN ? UNKNOWN_ATTEMPTS : ATTEMPTS);
-  }
-
-  function httpTrouble(status: number, location: string | null) {
-    if (status >= 300 && status < 400 && location !== null) {
-      const kind = { ...CODE_CLASSES.request, advice: 'write that address, or see what stands between' };
-      return trouble(`it redirects to ${location} (HTTP ${status})`, kind);
-    }
-    const passes = status >= 500 || status === 429 || status === 408 || status === 425;
-    if (status === 429) return trouble('it is asked too often (HTTP 429)', CODE_CLASSES.rate);
-    return trouble(`it answers HTTP ${status}`, passes ? UNREACHED : CODE_CLASSES.request);
-  }
-
-  return { call, faultOf };
-}
-
-const HTTP = CODE_CLASSES.request;
-/** A page of somebody on the way may pass. */
-const GARBAGE: CodeClass = { ...HTTP, again: 'later' };
-const UNREACHED: CodeClass = {
-  ...CODE_CLASSES.internal,
-  setting: 'baseUrl',
-  advice: 'see that it can be reached from here; reconcile goes on where it stopped',
-};
-
-/** See GroupsRead.readAt. */
-export function readAtOf(date: string | null, tookMs: number, sentAt: number): number {
-  const served = date === null ? Number.NaN : Date.parse(date);
-  // A Date that is far off was written by another machine on the way, or lay in a cache.
-  const believed = Math.abs(served - sentAt) <= MAX_SKEW_MS;
-  return believed ? Math.floor(served - tookMs) : sentAt - NO_DATE_MARGIN_MS;
-}
-
-function parseJson(json: string): unknown {
-  try {
-    // JSON.parse would round a large Next. Within a string its quotes are escaped, so only the key is found.
-    return JSON.parse(json.replace(/"Next"\s*:\s*(\d+)/, '"Next":"$1"'));
-  } catch {
-    return undefined;
-  }
 }
 
 /** Tells apart the groups that the service describes, those that it does not have, and those that it fails to describe. */

@@ -4,7 +4,8 @@ import type { Clock } from '../../src/model/clock.ts';
 import { systemClock } from '../../src/model/clock.ts';
 import { BridgeError, type Fault } from '../../src/model/fault.ts';
 import { MAX_SKEW_MS } from '../../src/model/service-clock.ts';
-import { createGroupApi, type GroupApi, readAtOf } from '../../src/reconcile/api.ts';
+import { createGroupApi, type GroupApi } from '../../src/reconcile/api.ts';
+import { readAtOf } from '../../src/reconcile/call.ts';
 import { createUserSigs } from '../../src/reconcile/usersig.ts';
 import { SDK_APP_ID } from '../support/callbacks.ts';
 import {
