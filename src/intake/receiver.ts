@@ -1,5 +1,5 @@
 import { Hono, type MiddlewareHandler } from 'hono';
-import { BridgeError, describeFault, type HttpFault, messageOf } from '../model/fault.ts';
+import { BridgeError, describeFault, type FaultCode, type HttpFault, messageOf } from '../model/fault.ts';
 import { callerOf, checkAddress } from './address.ts';
 import { checkApp, checkSign } from './authentication.ts';
 import { createBodyReader } from './body.ts';
@@ -173,11 +173,18 @@ function limitInFlight(most: number): MiddlewareHandler<ReceiverEnv> {
   };
 }
 
+const KNOWN_TROUBLE = [
+  ...(['journal-unwritable', 'journal-unusable', 'journal-groups-full', 'quarantine-full'] as const),
+  'stopping',
+] as const;
+const isKnownTrouble = (code: FaultCode): code is (typeof KNOWN_TROUBLE)[number] =>
+  KNOWN_TROUBLE.some((known) => known === code);
+
 /** Tells the caller the code and message of a known trouble only: paths of this machine are no business of theirs. */
 function asHttpFault(thrown: unknown): HttpFault {
   if (thrown instanceof BridgeError) {
     const { code, message } = thrown.fault;
-    if (code === 'journal-unwritable' || code === 'journal-unusable' || code === 'stopping') return { code, message };
+    if (isKnownTrouble(code)) return { code, message };
   }
   return { code: 'internal', message: 'the callback could not be handled' };
 }

@@ -1,3 +1,4 @@
+import type { DatabaseSync } from 'node:sqlite';
 import type { RawCallback } from '../model/callback.ts';
 import type { Clock } from '../model/clock.ts';
 import type { CanonicalEvent } from '../model/event.ts';
@@ -15,24 +16,9 @@ export type Journal = ReturnType<typeof openJournal>;
 /** Opens what writes the journal. What resolves is on disk then; what cannot be written rejects with a BridgeError. */
 export function openJournal(database: Database, clock: Clock, signals: SignalBus) {
   const { connection } = database;
-  const quarantine = connection.prepare(
-    'INSERT INTO quarantine (received_at, search, body, fault) VALUES (?, ?, ?, ?)',
-  );
-  const keptNow = connection.prepare(
-    'SELECT count(*) AS count, coalesce(sum(length(body)), 0) AS bytes FROM quarantine',
-  );
-  /** What the quarantine holds; counted again after some were released. */
-  let kept: { readonly count: number; readonly bytes: number } | undefined;
-  const release = connection.prepare('DELETE FROM quarantine WHERE id = ?');
   const deliveries = createDeliveryWriter(connection, clock);
   const groups = openGroupBuffer(database);
   const events = createEventWriter(database, groups);
-  const forgetRead = connection.prepare('DELETE FROM reconciled');
-  const putRead = connection.prepare('INSERT INTO reconciled (group_id) VALUES (?) ON CONFLICT DO NOTHING');
-  const putRun = connection.prepare(
-    'INSERT INTO reconcile (one, run) VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET run = excluded.run',
-  );
-
   const room = createRoom(database, groups);
   const committer = createCommitter(database, {
     transact: (work) => {
@@ -78,20 +64,8 @@ export function openJournal(database: Database, clock: Clock, signals: SignalBus
     },
     /** Returns whether the groups take all of their share, so that new ones are refused. */
     groupsFull: room.groupsFull,
-    /** Keeps a callback that cannot be mapped. */
-    quarantine({ receivedAt, search, body, fault }: RawCallback): Promise<void> {
-      kept ??= keptNow.get() as { count: number; bytes: number };
-      if (kept.count >= MOST_KEPT || kept.bytes > database.maxBytes * KEPT_SHARE)
-        return Promise.reject(quarantineFull());
-      kept = { count: kept.count + 1, bytes: kept.bytes + body.length };
-      return add(body.length, () => void quarantine.run(receivedAt, search, body, JSON.stringify(fault)));
-    },
-    /** Removes what was mapped after all, or is not wanted. Resolves with how many there were. */
-    releaseQuarantined: (ids: readonly number[]): Promise<number> =>
-      committer.write(() => {
-        kept = undefined;
-        return ids.reduce((sum, id) => sum + Number(release.run(id).changes), 0);
-      }),
+    ...createQuarantineWriter(database, add, committer),
+    ...createReconcileWriter(connection, events, committer),
     /** Takes note of what a lane settled; it is written with the next commit, or soon when none comes. */
     settle: (report: JournalReport) => committer.defer(() => deliveries.settle(report)),
     /** Remembers over restarts that a connector is paused. */
@@ -99,20 +73,6 @@ export function openJournal(database: Database, clock: Clock, signals: SignalBus
     /** Removes dead letters for good; all of them without `seqs`. Resolves with how many there were. */
     discard: (connector: string, seqs?: readonly number[]) =>
       committer.write(() => deliveries.discard(connector, seqs)),
-    /** Begins a run of reconcile, kept as JSON and not interpreted; forgets the groups that an earlier one read. */
-    beginReconcile: (record: object): Promise<void> =>
-      committer.write(() => {
-        forgetRead.run();
-        putRun.run(JSON.stringify(record));
-      }),
-    /** Records what a run found, which groups it has read and how far it is, in one transaction; else only the events. */
-    recordRead: (found: readonly CanonicalEvent[], groupIds: readonly string[], record?: object): Promise<void> =>
-      committer.write(() => {
-        for (const event of found) events.append(event, JSON.stringify(event));
-        if (record === undefined) return;
-        for (const groupId of groupIds) putRead.run(groupId);
-        putRun.run(JSON.stringify(record));
-      }),
     /**
      * Removes at most `limit` events after `after` and up to `upTo` that have no open delivery and are in the written groups;
      * `upTo` is asked within the transaction. Up to `last` nothing more is to be removed.
@@ -131,6 +91,58 @@ export function openJournal(database: Database, clock: Clock, signals: SignalBus
       const isIntact = committer.close();
       database.close({ keepLog: !isIntact });
     },
+  };
+}
+
+type Add = <T>(bytes: number, work: () => T) => Promise<T>;
+type Write = Pick<ReturnType<typeof createCommitter>, 'write'>;
+
+/** Writes the quarantine, within its bound. */
+function createQuarantineWriter({ connection, maxBytes }: Database, add: Add, { write }: Write) {
+  const put = connection.prepare('INSERT INTO quarantine (received_at, search, body, fault) VALUES (?, ?, ?, ?)');
+  const count = connection.prepare('SELECT count(*) AS count, coalesce(sum(length(body)), 0) AS bytes FROM quarantine');
+  const release = connection.prepare('DELETE FROM quarantine WHERE id = ?');
+  /** What the quarantine holds; counted again after some were released. */
+  let kept: { readonly count: number; readonly bytes: number } | undefined;
+  return {
+    /** Keeps a callback that cannot be mapped. */
+    quarantine({ receivedAt, search, body, fault }: RawCallback): Promise<void> {
+      kept ??= count.get() as { count: number; bytes: number };
+      if (kept.count >= MOST_KEPT || kept.bytes > maxBytes * KEPT_SHARE) return Promise.reject(quarantineFull());
+      kept = { count: kept.count + 1, bytes: kept.bytes + body.length };
+      return add(body.length, () => void put.run(receivedAt, search, body, JSON.stringify(fault)));
+    },
+    /** Removes what was mapped after all, or is not wanted. Resolves with how many there were. */
+    releaseQuarantined: (ids: readonly number[]): Promise<number> =>
+      write(() => {
+        kept = undefined;
+        return ids.reduce((sum, id) => sum + Number(release.run(id).changes), 0);
+      }),
+  };
+}
+
+/** Writes what a run of reconcile found, and how far it is. */
+function createReconcileWriter(connection: DatabaseSync, events: EventWriter, { write }: Write) {
+  const forgetRead = connection.prepare('DELETE FROM reconciled');
+  const putRead = connection.prepare('INSERT INTO reconciled (group_id) VALUES (?) ON CONFLICT DO NOTHING');
+  const putRun = connection.prepare(
+    'INSERT INTO reconcile (one, run) VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET run = excluded.run',
+  );
+  return {
+    /** Begins a run of reconcile, kept as JSON and not interpreted; forgets the groups that an earlier one read. */
+    beginReconcile: (record: object): Promise<void> =>
+      write(() => {
+        forgetRead.run();
+        putRun.run(JSON.stringify(record));
+      }),
+    /** Records what a run found, which groups it has read and how far it is, in one transaction; else only the events. */
+    recordRead: (found: readonly CanonicalEvent[], groupIds: readonly string[], record?: object): Promise<void> =>
+      write(() => {
+        for (const event of found) events.append(event, JSON.stringify(event));
+        if (record === undefined) return;
+        for (const groupId of groupIds) putRead.run(groupId);
+        putRun.run(JSON.stringify(record));
+      }),
   };
 }
 
@@ -181,6 +193,8 @@ const quarantineFull = (): BridgeError =>
     'the callback cannot be kept: the quarantine is full',
     'see why callbacks cannot be mapped (quarantine list), then quarantine retry or discard',
   );
+
+type EventWriter = ReturnType<typeof createEventWriter>;
 
 /** The only writer of `events`. Its works run inside a transaction that `transact` begins. */
 function createEventWriter(database: Database, groups: GroupBuffer) {

@@ -418,6 +418,17 @@ describe('the process is unharmed', () => {
     await receiver.close();
   });
 
+  test.each(['journal-groups-full', 'quarantine-full', 'journal-unusable'] as const)(
+    '503: %s is told as what it is',
+    async (code) => {
+      const record = () => Promise.reject(new BridgeError({ code, message: 'no room', suggestion: 'secret' }));
+      const receiver = await startReceiver({}, { record });
+      expect(await receiver.post()).toEqual(fail(503, /^no room$/));
+      expect(receiver.answered).toMatchObject([{ outcome: 'failed', fault: { code } }]);
+      await receiver.close();
+    },
+  );
+
   test('hold: the answer comes after the service’s time-out, and OK if there is room again by then', async () => {
     let attempts = 0;
     const receiver = await startReceiver(
