@@ -42,6 +42,10 @@ export const FAULT_GUIDE: readonly Chapter[] = [
       'path-unknown': ['another path than `receiver.path`', 'compare the URL in the console with it'],
       'method-unknown': ['not POST', 'see who calls'],
       'body-too-large': ['the body is larger than `receiver.maxBodyBytes`', 'raise it, where such callbacks are real'],
+      'rate-limited': [
+        'one address sent more callbacks than `receiver.rateLimit`',
+        'set `app.callbackTokens`, with a proxy also `receiver.trustProxy`, or raise the limit',
+      ],
       internal: ['a fault of the bridge itself', 'report it with the line of the log; nothing was answered OK'],
       overloaded: [
         'more callbacks in flight than `receiver.maxInFlight`',

@@ -1,13 +1,14 @@
 import { createApi } from './admin/api.ts';
 import { createConsole } from './admin/console/console.ts';
-import { malformedBody } from './admin/refusal.ts';
+import { ADMIN_SERVER } from './admin/server.ts';
 import { createStatus } from './admin/status.ts';
 import { type Change, enabledOf } from './config/diff.ts';
+import { opennessOf } from './config/listeners.ts';
 import { type ConfigSource, createReload, type ReloadResult } from './config/reload.ts';
 import type { Config } from './config/schema.ts';
 import { type DeliveryRoom, startDeliveryRoom } from './delivery/room.ts';
 import { keepCertificate, readCertificate } from './http/certificate.ts';
-import { limitConnections } from './http/connections.ts';
+import { shareDescriptors } from './http/descriptors.ts';
 import { closeServer, listen, urlHost } from './http/server.ts';
 import { COMMANDS } from './intake/commands.ts';
 import { malformedEnvelope, receiverSettings } from './intake/context.ts';
@@ -17,7 +18,6 @@ import { createReloadableReceiver } from './intake/reloadable.ts';
 import { type JournalRoom, openJournalRoom } from './journal/room.ts';
 import { type Clock, systemClock } from './model/clock.ts';
 import { sourceOf } from './model/event.ts';
-import { BridgeError } from './model/fault.ts';
 import { createServiceClock, type ServiceClock } from './model/service-clock.ts';
 import { createSignals, type SignalBus } from './model/signal.ts';
 import { keepServiceAddresses, type ServiceAddresses } from './reconcile/addresses.ts';
@@ -123,6 +123,8 @@ interface Base {
   readonly service: ServiceClock;
   readonly signals: SignalBus;
   readonly stopping: AbortController;
+  /** What each server may have of the open files. */
+  readonly share: ReturnType<typeof shareDescriptors>;
   /** Names of the enabled connectors, now. */
   connectors(): readonly string[];
   /** Stops a room, before those that were built earlier. What it delivers still may take `ms`. */
@@ -148,6 +150,7 @@ function createBase(config: Config, logLevel: LogLevel): Base {
     service: createServiceClock(systemClock, (skewMs) => signals.emit('clock.disagreement', { skewMs })),
     signals,
     stopping,
+    share: shareDescriptors(config.receiver.maxConnections),
     connectors: () => Object.keys(enabledOf(base.config.connectors)),
     onStop: (stop) => void stops.push(stop),
     stop(reason) {
@@ -211,22 +214,29 @@ function createReceiverRoom(base: Base, { file, journal, reader }: JournalRoom) 
         file: `${file}.addresses.json`,
         stopping: stopping.signal,
       });
-      const { host, port, keepAlive, maxConnections } = base.config.receiver;
-      const { server, port: bound } = await serve(base, 'receiver.port', receiver.fetch, {
+      const { host, port, keepAlive, maxConnections: wanted } = base.config.receiver;
+      const { share } = base;
+      if (share.receiver < wanted)
+        signals.emit('descriptors.few', { limit: share.limit, wanted, most: share.receiver });
+      const { server, port: bound } = await serve(base, receiver.fetch, {
+        section: 'receiver',
         host,
         port,
         malformedBody: malformedEnvelope,
+        maxConnections: share.receiver,
+        signals,
         keepAliveMs: keepAlive,
         certificate,
         onMalformed: ({ peer, why }) =>
           signals.emit('request.strayed', { peer, what: 'what a connection brought', why }),
         onHandshakeFailed: (message) => signals.emit('tls.handshake-failed', { message }),
       });
-      limitConnections(server, maxConnections, signals);
       if (tls && certificate && 'setSecureContext' in server) {
         keepCertificate(server, certificate, signals, stopping.signal);
         signals.emit('tls.loaded', { file: tls.certFile, notAfter: certificate.notAfter });
       }
+      const open = opennessOf(base.config);
+      if (open !== undefined) signals.emit('receiver.open', { message: open });
       origin = `${tls ? 'https' : 'http'}://${urlHost(host)}:${bound}`;
     },
   };
@@ -275,6 +285,7 @@ function createAdminRoom(base: Base, rooms: Rooms, version: string) {
   const console = createConsole({
     ...shared,
     sdkAppId: app.sdkAppId,
+    openness: () => opennessOf(base.config),
     signedIn: admin.token !== undefined,
     now: clock.now,
     holdsGroups: (name) => delivery.destination(name).holdsGroups,
@@ -304,7 +315,8 @@ function createAdminRoom(base: Base, rooms: Rooms, version: string) {
   return {
     async listen(): Promise<string> {
       const { host, port } = admin;
-      const { port: bound } = await serve(base, 'admin.port', api.fetch, { host, port, malformedBody });
+      const { admin: maxConnections } = base.share;
+      const { port: bound } = await serve(base, api.fetch, { ...ADMIN_SERVER, host, port, maxConnections, signals });
       return `http://${urlHost(host)}:${bound}`;
     },
   };
@@ -327,13 +339,9 @@ function prepareChange(
   };
 }
 
-/** Listens; a port that cannot be had is told by its setting. */
-async function serve(base: Base, setting: string, ...given: Parameters<typeof listen>): ReturnType<typeof listen> {
-  try {
-    const listening = await listen(...given);
-    base.onStop(() => closeServer(listening.server, IN_FLIGHT_MS));
-    return listening;
-  } catch (thrown) {
-    throw thrown instanceof BridgeError ? new BridgeError({ ...thrown.fault, path: setting }, thrown) : thrown;
-  }
+/** Listens until the bridge stops. */
+async function serve(base: Base, ...given: Parameters<typeof listen>): ReturnType<typeof listen> {
+  const listening = await listen(...given);
+  base.onStop(() => closeServer(listening.server, IN_FLIGHT_MS));
+  return listening;
 }

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { adminStatus, BridgeError, type Fault, messageOf } from '../model/fault.ts';
 
 /** Answers with a fault; without a status, with that of its code. */
-export function refuse(context: Context, fault: Fault, status?: 403 | 404 | 415 | 500) {
+export function refuse(context: Context, fault: Fault, status?: 403 | 404 | 413 | 415 | 500) {
   return context.json({ fault }, status ?? adminStatus(fault.code));
 }
 

@@ -3,9 +3,9 @@ import type { Registry } from 'prom-client';
 import type { Clock } from '../model/clock.ts';
 import type { Fault } from '../model/fault.ts';
 import type { SignalBus } from '../model/signal.ts';
-import { type AccessSettings, guardAccess } from './access/guard.ts';
+import { type AccessSettings, guardAccess, guardRequests } from './access/guard.ts';
 import type { BridgeState, Status, WorkerState } from './contract.ts';
-import { answerError, refuse } from './refusal.ts';
+import { answerError, malformedBody, refuse } from './refusal.ts';
 
 export interface AdminPorts {
   readonly metrics: Registry;
@@ -14,6 +14,15 @@ export interface AdminPorts {
   readonly clock: Clock;
   readonly signals: SignalBus;
 }
+
+/** What an admin server listens with: it must not take from the receiver what that needs. */
+export const ADMIN_SERVER = {
+  section: 'admin',
+  malformedBody,
+  // A kept connection is closed a second after this.
+  keepAliveMs: 55_000,
+  stalledMs: 60_000,
+} as const;
 
 const NOTHING_HERE: Fault = { code: 'usage', message: 'nothing is here' };
 const NOT_OF_A_WORKER: Fault = {
@@ -30,6 +39,7 @@ export function createAdminServer({ metrics, status, access, clock, signals }: A
   const app = new Hono();
   app.notFound((context) => refuse(context, 'source' in status() ? NOT_OF_A_WORKER : NOTHING_HERE, 404));
   app.onError(answerError);
+  guardRequests(app);
   app.get('/healthz', (context) => context.json({ status: 'ok' }));
   app.get('/readyz', (context) => {
     const { ready, reason, warnings } = status();

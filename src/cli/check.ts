@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import type { Finding } from '../../connectors/contract.ts';
 import { examine, examineSource, source as sourceKind } from '../../connectors/index.ts';
 import { enabledOf } from '../config/diff.ts';
-import { isLoopback } from '../config/listeners.ts';
+import { isLoopback, opennessOf } from '../config/listeners.ts';
 import type { Config, ConnectorConfig } from '../config/schema.ts';
 import { deadLetterTopic, type Source } from '../config/source.ts';
 import { readCertificate } from '../http/certificate.ts';
@@ -149,7 +149,6 @@ function shown({ step, state, says, fault }: Finding): string {
 function meaningOf({ app, receiver, journal, admin, source }: Config): string[] {
   const { host, port, path, tls, allowFrom, trustProxy } = receiver;
   const validUntil = tls && new Date(readCertificate(tls).notAfter).toISOString();
-  const callers = allowFrom === undefined ? 'whoever reaches this port' : 'whoever calls from receiver.allowFrom';
   const lines = [
     source === undefined
       ? `callbacks of SDKAppID ${app.sdkAppId} at ${tls ? 'https' : 'http'}://${host}:${port}${path}, journal in ${journal.file}`
@@ -157,9 +156,7 @@ function meaningOf({ app, receiver, journal, admin, source }: Config): string[] 
     tls && `the certificate in ${tls.certFile} is valid until ${validUntil}`,
     `the admin server at http://${admin.host}:${admin.port} is ${openTo(admin)}`,
     ...(source === undefined ? journalDoubts(journal.file).map(warn) : []),
-    app.callbackTokens === undefined &&
-      source === undefined &&
-      `${warn('no app.callbackTokens')}: ${callers} and knows the SDKAppID can send callbacks`,
+    source === undefined && app.callbackTokens === undefined && warn(opennessOf({ app, receiver }) ?? UNSIGNED),
     trustProxy !== false &&
       allowFrom === undefined &&
       `${warn('receiver.trustProxy without receiver.allowFrom')}: every caller is let in, proxy or not`,
@@ -169,6 +166,9 @@ function meaningOf({ app, receiver, journal, admin, source }: Config): string[] 
   ];
   return lines.filter((line) => typeof line === 'string');
 }
+
+const UNSIGNED =
+  'no app.callbackTokens: whoever calls from receiver.allowFrom and knows the SDKAppID can send callbacks';
 
 const warn = (text: string): string => paint('yellow', text);
 

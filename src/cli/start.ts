@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { setFlagsFromString } from 'node:v8';
 import type { Command } from 'commander';
 import { type Bridge, startBridge } from '../bridge.ts';
+import { opennessOf } from '../config/listeners.ts';
 import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { deadLetterTopic, type Source } from '../config/source.ts';
@@ -41,11 +42,13 @@ async function receive(file: string, config: Config, again: string): Promise<Bri
   const bridge = await startBridge(config, 'info', { version: version(), source });
   starting.resolve(bridge);
   const { app, connectors, journal, admin } = config;
+  const open = opennessOf(config);
   print(
     `${paint('bold', `group-sync-bridge ${version()}`)} runs on ${file}`,
     `  callbacks   ${bridge.receiverUrl} (SDKAppID ${app.sdkAppId}${app.callbackTokens ? ', signed' : ''})`,
     ...bridge.connectors.map((name) => `  connector   ${name} (${connectors[name]?.kind})`),
     `  journal     ${journal.file}`,
+    ...(open === undefined ? [] : [`  ${paint('yellow', 'warning')}     ${open}`]),
     `  admin       ${bridge.adminUrl}/ (the console; also /readyz and /metrics), ${openTo(admin)}`,
     `  try         ${commandLine(`send --count 10${again}`)}`,
   );

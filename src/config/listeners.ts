@@ -142,6 +142,22 @@ export const receiver = z
       .describe(
         'How a "before" command is refused: by HTTP 403, which the service takes for a failed webhook and treats as the console says, or by `errorCode`: 200 with ErrorCode 1, which forbids the action.',
       ),
+    rateLimit: z
+      .union(
+        [
+          z.literal(false),
+          z.strictObject({
+            perSecond: whole(1, 1_000_000).describe('The most of one sender, as a mean over ten seconds.'),
+          }),
+        ],
+        {
+          error: 'false, or the most callbacks of one sender such as { perSecond: 1000 }, is expected',
+        },
+      )
+      .optional()
+      .describe(
+        'The most callbacks of one address (of IPv6, one /64); further ones are answered 429. Left out, it is 1,000 a second as long as app.callbackTokens is not set, and this machine’s own addresses are not counted; false is no limit.',
+      ),
     whenUnrecordable: z
       .enum(['hold', 'fail'])
       .default('hold')
@@ -166,6 +182,18 @@ export const receiver = z
     path: ['allowBefore'],
     error: 'with otherCommands.forwardTo the handler answers "before" commands: leave one of the two out',
   });
+
+/** Says who may send callbacks where that is anybody; else returns undefined. */
+export function opennessOf({
+  app,
+  receiver,
+}: {
+  readonly app: { readonly callbackTokens?: readonly string[] | undefined };
+  readonly receiver: { readonly allowFrom?: readonly string[] | undefined };
+}): string | undefined {
+  if (app.callbackTokens !== undefined || receiver.allowFrom !== undefined) return undefined;
+  return 'no app.callbackTokens, no receiver.allowFrom: whoever reaches the receiver can send callbacks, and fill the journal';
+}
 
 export const DEFAULT_ADMIN_PORT = 8081;
 

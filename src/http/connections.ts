@@ -1,6 +1,6 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import type { SignalBus } from '../model/signal.ts';
+import type { Signals } from '../model/signal.ts';
 
 interface Connection {
   readonly socket: Socket;
@@ -14,7 +14,11 @@ interface Connection {
  * for its answer, and idle otherwise: before its TLS handshake, half-open, sending headers or body byte by byte, or kept
  * alive between two requests. Only when all are busy is the new one turned away.
  */
-export function limitConnections(server: Server, most: number, signals: SignalBus): void {
+export function limitConnections(
+  server: Server,
+  most: number,
+  tell: (limit: Omit<Signals['connection.limit'], 'section'>) => void,
+): void {
   // By the addresses of both ends, since TLS requests come on a socket of their own on top of the connected one. In the order
   // of their last request, the oldest first.
   const connections = new Map<string, Connection>();
@@ -33,7 +37,7 @@ export function limitConnections(server: Server, most: number, signals: SignalBu
   server.on('connection', (socket: Socket) => {
     if (connections.size >= most) {
       const evicted = makeRoom();
-      signals.emit('connection.limit', { most, evicted });
+      tell({ most, evicted });
       if (!evicted) {
         socket.destroy();
         return;

@@ -1,11 +1,13 @@
 import { once } from 'node:events';
-import { createServer, type RequestListener, type Server, type ServerOptions } from 'node:http';
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerOptions } from 'node:http';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { getRequestListener } from '@hono/node-server';
 import { BridgeError, messageOf } from '../model/fault.ts';
+import type { SignalBus } from '../model/signal.ts';
 import type { Certificate } from './certificate.ts';
+import { limitConnections } from './connections.ts';
 
 type Fetch = Parameters<typeof getRequestListener>[0];
 
@@ -21,7 +23,12 @@ const SERVER_OPTIONS: ServerOptions = {
 };
 const HANDSHAKE_MS = 10_000;
 /** Of the answer to what is no HTTP request. */
-const CLOSING = { 'content-type': 'application/json', connection: 'close' };
+const CLOSING = {
+  'content-type': 'application/json',
+  'x-content-type-options': 'nosniff',
+  'cache-control': 'no-store',
+  connection: 'close',
+};
 
 export interface Malformed {
   readonly peer: string;
@@ -30,13 +37,20 @@ export interface Malformed {
 }
 
 export interface ListenOptions {
+  /** The section of the configuration that this server has: faults and limits are told by its settings. */
+  readonly section: 'receiver' | 'admin';
   readonly host: string;
   /** With 0 the system chooses a free port. */
   readonly port: number;
   /** Returns the JSON body of the 400 that answers what is no HTTP request; `why` is a sentence for people. */
   malformedBody(why: string): string;
+  /** A new connection beyond these takes the place of the one that has been idle longest. */
+  readonly maxConnections: number;
   /** Milliseconds after which an idle connection is closed. */
   readonly keepAliveMs?: number;
+  /** Milliseconds after which a connection is closed whose client takes no more of an answer; without it, never. */
+  readonly stalledMs?: number;
+  readonly signals: SignalBus;
   /** Serves HTTPS with this certificate; if it holds a `ca`, callers must show a certificate of their own. */
   readonly certificate?: Certificate | undefined;
   /** Hears of what came to the port and is no HTTP request; anybody can cause that. */
@@ -50,7 +64,7 @@ export async function listen(
   fetch: Fetch,
   options: ListenOptions,
 ): Promise<{ readonly server: Server | TlsServer; readonly port: number }> {
-  const { host, port, malformedBody, certificate, keepAliveMs = KEEP_ALIVE_MS } = options;
+  const { section, host, port, malformedBody, certificate, keepAliveMs = KEEP_ALIVE_MS, signals } = options;
   const handle = getRequestListener(fetch, {
     hostname: host,
     errorHandler: (thrown) =>
@@ -58,11 +72,16 @@ export async function listen(
   });
   const tell = (socket: Duplex, why: string): void =>
     options.onMalformed?.({ peer: ('remoteAddress' in socket && String(socket.remoteAddress)) || 'unknown', why });
+  const refused = new WeakSet<Duplex>();
   const listener: RequestListener = (request, response) => {
-    if (request.headers.host === undefined && request.httpVersion === '1.1') {
-      tell(request.socket, 'not an HTTP/1.1 request: Host is missing');
-      const body = malformedBody('not an HTTP/1.1 request: Host is missing');
+    const trouble = misreadable(request);
+    if (trouble !== undefined) {
+      const why = `not an HTTP request: ${trouble}`;
+      tell(request.socket, why);
+      const body = malformedBody(why);
       response.writeHead(400, { ...CLOSING, 'content-length': Buffer.byteLength(body) }).end(body);
+      // What follows on this connection may be anything, and gets no answer of its own.
+      refused.add(request.socket);
     } else void handle(request, response);
   };
   const settings = { ...SERVER_OPTIONS, keepAliveTimeout: keepAliveMs };
@@ -72,18 +91,38 @@ export async function listen(
     : createServer(settings, listener);
   // Some callers half-close their side after the request. By default Node would then close the other, before the answer.
   Object.assign(server, { httpAllowHalfOpen: true });
-  server.on('clientError', (error: ClientError, socket) => answerClientError(error, socket, malformedBody, tell));
+  server.on('clientError', (error: ClientError, socket) => {
+    if (!refused.has(socket)) answerClientError(error, socket, malformedBody, tell);
+  });
   // An unknown expectation need not be met (RFC 9110, 10.1.1); Node would answer 417 by itself.
   server.on('checkExpectation', listener);
   server.on('tlsClientError', (error: Error) => options.onHandshakeFailed?.(error.message));
+  limitConnections(server, options.maxConnections, (limit) => signals.emit('connection.limit', { section, ...limit }));
+  if (options.stalledMs !== undefined) server.setTimeout(options.stalledMs);
   try {
     await once(server.listen(port, host), 'listening');
   } catch (thrown) {
     const message = `cannot listen on ${host}:${port}: ${messageOf(thrown)}`;
     const suggestion = 'another process listens there, or the host is not one of this machine: choose another';
-    throw new BridgeError({ code: 'address-in-use', message, suggestion });
+    throw new BridgeError({ code: 'address-in-use', path: `${section}.port`, message, suggestion });
   }
   return { server, port: (server.address() as AddressInfo).port };
+}
+
+/**
+ * Says why a request must be refused although Node's parser takes it (RFC 9112, 3.2 and 6.1): a proxy before this server may
+ * have read it in another way.
+ */
+function misreadable({ httpVersion, headersDistinct }: IncomingMessage): string | undefined {
+  const { host: hosts = [], 'transfer-encoding': codings } = headersDistinct;
+  if (httpVersion !== '1.0' && httpVersion !== '1.1') return 'this server speaks 1.1';
+  if (hosts.length === 0 && httpVersion === '1.1') return 'Host is missing';
+  if (hosts.length > 1) return 'Host stands there twice';
+  // Empty is what a target without an authority brings.
+  if (!/^([\w.~!$&'()*+;=%-]*|\[[\da-f:.]+\])(:\d*)?$/i.test(hosts[0] ?? '')) return 'Host is no host';
+  if (codings === undefined) return undefined;
+  if (httpVersion === '1.0') return 'Transfer-Encoding is not of this version';
+  return codings.join().trim().toLowerCase() === 'chunked' ? undefined : 'its Transfer-Encoding is not chunked alone';
 }
 
 /** What Node's parser refuses; where it read something, the packet in which it gave up. */

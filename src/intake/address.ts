@@ -1,4 +1,5 @@
 import { type BlockList, isIP, isIPv6 } from 'node:net';
+import { toAddressList } from '../config/listeners.ts';
 import type { HttpFault } from '../model/fault.ts';
 
 /**
@@ -28,6 +29,20 @@ function contains(list: BlockList, address: string | undefined): boolean {
   // A zone (fe80::1%eth0) names the interface and is no part of the address.
   const [plain = ''] = address?.split('%') ?? [];
   return isIP(plain) !== 0 && list.check(plain, isIPv6(plain) ? 'ipv6' : 'ipv4');
+}
+
+const THIS_MACHINE = toAddressList(['127.0.0.0/8', '::1']);
+
+/** Says whether the caller is on this machine. */
+export const isLocal = (caller: string | undefined): boolean => contains(THIS_MACHINE, caller);
+
+/** Returns whom a caller counts as: of IPv6, a /64 is one sender's. */
+export function senderOf(caller = 'unknown'): string {
+  const plain = caller.replace(/^::ffff:(?=[\d.]+$)/i, '').replace(/%.*/, '');
+  if (!isIPv6(plain)) return plain;
+  const [head = [], tail] = plain.split('::').map((part) => part.split(':').filter((group) => group !== ''));
+  const zeros = tail === undefined ? 0 : 8 - head.length - tail.length;
+  return [...head, ...Array<string>(zeros).fill('0'), ...(tail ?? [])].slice(0, 4).join(':');
 }
 
 /** Returns undefined when the caller may call. */

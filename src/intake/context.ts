@@ -28,6 +28,7 @@ export function receiverSettings({ app, receiver }: ReceiverConfig) {
     /** Without it no Sign is asked for. `windowMs` is the most that RequestTime may differ from this clock. */
     sign: app.callbackTokens && { tokens: app.callbackTokens, windowMs: app.signWindow },
     allowed: allowFrom && toAddressList(allowFrom),
+    rate: rateOf({ app, receiver }),
     /** Whether the addresses that the service tells may call, too. */
     allowService: allowFrom?.includes('service') ?? false,
     /** The proxies whose X-Forwarded-For is believed. */
@@ -39,6 +40,17 @@ export function receiverSettings({ app, receiver }: ReceiverConfig) {
     allowBefore: new Set(receiver.allowBefore),
     refuseBefore: receiver.refuseBefore,
   };
+}
+
+/** A sender's bound. Where nobody set one, and no token protects, that of strangers: what comes from this machine is known. */
+function rateOf({
+  app,
+  receiver,
+}: ReceiverConfig): { readonly perSecond: number; readonly local: boolean } | undefined {
+  const { rateLimit } = receiver;
+  if (rateLimit === false) return undefined;
+  if (rateLimit !== undefined) return { ...rateLimit, local: true };
+  return app.callbackTokens === undefined ? { perSecond: 1_000, local: false } : undefined;
 }
 
 export interface ReceiverPorts {
@@ -103,13 +115,20 @@ function endIncomplete(context: ReceiverContext): void {
   if (!context.env.incoming.complete) context.header('connection', 'close');
 }
 
-/** Answers with the fault in the envelope; the bridge's own trouble (503) counts as failed, all else as refused. */
+/**
+ * Answers with the fault in the envelope; the bridge's own trouble (503) counts as failed, all else as refused. What to do about
+ * it is told to those alone who were let in: the log has it for the operator.
+ */
 export function refuse(context: ReceiverContext, fault: HttpFault): Response {
   const status = httpStatus(fault.code);
   context.set('outcome', status === 503 ? 'failed' : 'refused');
   context.set('fault', fault);
   endIncomplete(context);
-  return context.body(failEnvelope(fault), status, { 'content-type': 'application/json' });
+  const { code, message } = fault;
+  const isLetIn = context.get('query') !== undefined;
+  return context.body(failEnvelope(isLetIn ? fault : { code, message }), status, {
+    'content-type': 'application/json',
+  });
 }
 
 /** Forbids the action that a "before" command asks about, in the service's own words. */

@@ -58,14 +58,26 @@ export function createForwarder({ forwardTo, timeoutMs, caFile }: ForwardSetting
         path: search === '' ? pathname : `${pathname}?${search}`,
         headers: headersFor(callback, upstream.host),
       };
+      // Node ends some exchanges without a word: the time-out counts whatever becomes of this one.
+      signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+      let goesOn = false;
       const call: ClientRequest = (secure ? tlsRequest : request)(options, (answer) => {
+        goesOn = true;
         readAnswer(answer).then(resolve, reject);
+      });
+      call.on('upgrade', (_, socket) => {
+        socket.destroy();
+        reject(new Error('it answers 101, and nothing was to be upgraded'));
+      });
+      call.on('close', () => {
+        if (!goesOn) reject(new Error('it ended the connection without an answer'));
       });
       call.on('error', (error: NodeJS.ErrnoException) => {
         // The upstream ended a kept connection just when it was used again: it handled nothing.
-        const again = call.reusedSocket && error.code === 'ECONNRESET' && !signal.aborted;
-        if (again) send(callback, signal).then(resolve, reject);
-        else reject(error);
+        const again = call.reusedSocket && error.code === 'ECONNRESET' && !goesOn && !signal.aborted;
+        if (!again) return reject(error);
+        goesOn = true;
+        send(callback, signal).then(resolve, reject);
       });
       call.end(callback.body);
     });
@@ -106,13 +118,18 @@ function forwarded(headers: IncomingMessage['headersDistinct']): IncomingMessage
 }
 
 async function readAnswer(answer: IncomingMessage): Promise<HandlerAnswer> {
+  const { statusCode: status = 0 } = answer;
+  if (status < 200 || status > 599) {
+    answer.destroy();
+    throw new Error(`it answers with the status ${status}`);
+  }
   const body = await readAtMost(MAX_ANSWER_BYTES, answer);
   if (body === undefined) throw new Error(`its answer is larger than ${MAX_ANSWER_BYTES} bytes`);
   const headers = new Headers();
   for (const [name, values = []] of Object.entries(forwarded(answer.headersDistinct))) {
     for (const value of values) headers.append(name, value);
   }
-  return { status: answer.statusCode ?? 502, headers, body };
+  return { status, headers, body };
 }
 
 /** Resolves with undefined as soon as there are more than `most` bytes. */

@@ -1,6 +1,7 @@
 import { Hono, type MiddlewareHandler } from 'hono';
+import { createRateLimit } from '../http/rate-limit.ts';
 import { BridgeError, describeFault, type FaultCode, type HttpFault, messageOf } from '../model/fault.ts';
-import { callerOf, checkAddress } from './address.ts';
+import { callerOf, checkAddress, isLocal, senderOf } from './address.ts';
 import { checkApp, checkSign } from './authentication.ts';
 import { createBodyReader } from './body.ts';
 import { COMMANDS, commandLabel } from './commands.ts';
@@ -34,6 +35,7 @@ export function createReceiver(settings: ReceiverSettings, ports: ReceiverPorts)
     '*',
     observe(path, ports),
     admit(settings, ports),
+    limitRate(settings, ports),
     authenticate(settings, ports),
     read(settings),
     limitInFlight(settings.maxInFlight),
@@ -114,6 +116,24 @@ function admit(
   };
 }
 
+const RATE_WINDOW_S = 10;
+
+/** Bounds what one sender may send, so that who floods the receiver does not take the room of all others. */
+function limitRate({ rate }: ReceiverSettings, { clock }: ReceiverPorts): MiddlewareHandler<ReceiverEnv> {
+  if (rate === undefined) return (_, next) => next();
+  const { perSecond, local } = rate;
+  const limit = createRateLimit(clock, perSecond * RATE_WINDOW_S, RATE_WINDOW_S * 1_000);
+  return async (context, next) => {
+    const caller = context.get('caller');
+    if ((!local && isLocal(caller)) || limit.take(senderOf(caller))) return next();
+    context.header('retry-after', String(RATE_WINDOW_S));
+    const suggestion =
+      'set app.callbackTokens, and receiver.trustProxy where a proxy stands before the bridge; receiver.rateLimit is the limit';
+    const message = `more than ${perSecond} callbacks a second came from this address`;
+    return refuse(context, { code: 'rate-limited', message, suggestion });
+  };
+}
+
 /** Lets in callbacks of this app, signed where a Sign is asked for. */
 function authenticate(
   { path, sdkAppId, sign }: ReceiverSettings,
@@ -126,7 +146,8 @@ function authenticate(
     if (!query.ok) return refuse(context, query.fault);
     context.set('label', commandLabel(query.value.command));
     const times = [clock.now(), service?.now() ?? clock.now()];
-    const fault = checkApp(query.value, sdkAppId) ?? (sign && checkSign(query.value, sign, times));
+    // The Sign comes first: whoever has none does not learn whose app this is.
+    const fault = (sign && checkSign(query.value, sign, times)) ?? checkApp(query.value, sdkAppId);
     if (fault !== undefined) return refuse(context, fault);
     // The Sign is right, so the service has said its time: whole seconds, cut off.
     if (sign) service?.observe(Number(query.value.requestTime) * 1_000 + 500, true);

@@ -15,6 +15,7 @@ const known = {
   'path-unknown': { status: 404 },
   'method-unknown': { status: 405 },
   'body-too-large': { status: 413 },
+  'rate-limited': { status: 429 },
   internal: { status: 503 },
   overloaded: { status: 503 },
   'forward-failed': { status: 503 },
@@ -66,7 +67,7 @@ const known = {
 
 interface Answers {
   /** The receiver's HTTP status. */
-  readonly status?: 400 | 401 | 403 | 404 | 405 | 413 | 503;
+  readonly status?: 400 | 401 | 403 | 404 | 405 | 413 | 429 | 503;
   /** The admin server's; 503 where it is left out. */
   readonly admin?: 400 | 401 | 404 | 409 | 422 | 429;
   /** The exit code of a command; 1 where it is left out. */

@@ -26,7 +26,11 @@ export interface Signals {
   /** The upstream handler gave no answer in time. */
   'forward.failed': { command: string; fault: Fault };
   /** A connection beyond the most there may be: an idle one made room for it, or it was turned away. */
-  'connection.limit': { most: number; evicted: boolean };
+  'connection.limit': { section: 'receiver' | 'admin'; most: number; evicted: boolean };
+  /** Anybody may send callbacks. */
+  'receiver.open': { message: string };
+  /** The system allows fewer open files than the configured connections need. */
+  'descriptors.few': { limit: number; wanted: number; most: number };
   /** The addresses that the service calls from have changed. */
   'addresses.changed': { count: number };
   /** They could not be read: those known before stay. */

@@ -39,7 +39,7 @@ const LIMITS: { readonly [Name in SignalName]?: (payload: Signals[Name]) => stri
   'callback.lossy': () => '',
   'callback.bounded': () => '',
   'forward.failed': ({ fault }) => fault.code,
-  'connection.limit': ({ evicted }) => String(evicted),
+  'connection.limit': ({ section, evicted }) => `${section} ${evicted}`,
   'request.strayed': () => '',
   'tls.handshake-failed': () => '',
   'admin.token-wrong': () => '',
@@ -99,11 +99,21 @@ const LINES: { readonly [Name in SignalName]?: (payload: Signals[Name]) => Line 
   'quarantine.discarded': (discarded) => ['warn', 'callbacks in the quarantine were discarded', discarded],
   'forward.failed': withFault('warn', 'not forwarded'),
   'connection.limit'(crowd) {
+    const full =
+      crowd.section === 'receiver'
+        ? `${crowd.most} connections are open (receiver.maxConnections, or what the limit of open files leaves)`
+        : `${crowd.most} connections to the admin server are open`;
     const fate = crowd.evicted
-      ? 'receiver.maxConnections is reached: the longest idle connection made room for a new one'
-      : 'receiver.maxConnections is reached and all are busy: a connection was turned away';
-    return ['warn', fate, crowd];
+      ? 'the longest idle one made room for a new one'
+      : 'all of them are busy: a new one was turned away';
+    return ['warn', `${full}: ${fate}`, crowd];
   },
+  'receiver.open': ({ message }) => ['warn', message],
+  'descriptors.few': (few) => [
+    'warn',
+    `this process may open ${few.limit} files: the receiver takes at most ${few.most} connections, not the ${few.wanted} of receiver.maxConnections (raise the limit, ulimit -n, or lower the setting)`,
+    few,
+  ],
   'request.strayed': (strayed) => ['warn', `${strayed.what} is no callback: ${strayed.why}`, strayed],
   'tls.handshake-failed': ({ message }) => ['warn', `a TLS handshake failed: ${message}`],
   'tls.loaded'({ file, notAfter }) {

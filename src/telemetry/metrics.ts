@@ -123,9 +123,12 @@ function callbackMetrics({ commands, quarantined, clockDisagreement }: MetricSou
       quarantined,
     ),
     bridge_connections_crowded_total: counter(
-      'Connections beyond receiver.maxConnections. fate: evicted (an idle one made room), refused.',
-      { 'connection.limit': (counter, { evicted }) => counter.inc({ fate: evicted ? 'evicted' : 'refused' }) },
-      { fate: ['evicted', 'refused'] },
+      'Connections beyond the most that a server takes. server: receiver (receiver.maxConnections), admin; fate: evicted (an idle one made room), refused.',
+      {
+        'connection.limit': (counter, { section, evicted }) =>
+          counter.inc({ server: section, fate: evicted ? 'evicted' : 'refused' }),
+      },
+      { server: ['receiver', 'admin'], fate: ['evicted', 'refused'] },
     ),
     bridge_tls_handshakes_failed_total: counter('TLS handshakes that callers did not complete.', {
       'tls.handshake-failed': count,

@@ -1,16 +1,14 @@
-import type { Server } from 'node:http';
 import { source as sourceKind } from '../../connectors/index.ts';
 import type { WorkerState } from '../admin/contract.ts';
-import { malformedBody } from '../admin/refusal.ts';
-import { createAdminServer } from '../admin/server.ts';
+import { ADMIN_SERVER, createAdminServer } from '../admin/server.ts';
 import { enabledOf } from '../config/diff.ts';
 import type { Config } from '../config/schema.ts';
 import type { Source } from '../config/source.ts';
 import { watchLanes } from '../delivery/health.ts';
+import { shareDescriptors } from '../http/descriptors.ts';
 import { closeServer, listen, urlHost } from '../http/server.ts';
 import { systemClock } from '../model/clock.ts';
 import { sourceOf } from '../model/event.ts';
-import { BridgeError } from '../model/fault.ts';
 import { createSignals } from '../model/signal.ts';
 import { createLogger, type LogLevel, logSignals } from '../telemetry/log.ts';
 import { createWorkerMetrics } from '../telemetry/metrics.ts';
@@ -60,7 +58,10 @@ export async function startWorker(
   });
   const access = { token: config.admin.token };
   const admin = addWorkerRoutes(createAdminServer({ metrics, status: state, access, clock, signals }), lanes);
-  const { server, adminUrl } = await serve(config, admin.fetch);
+  const { host, port } = config.admin;
+  const { admin: maxConnections } = shareDescriptors(0);
+  const { server, port: bound } = await listen(admin.fetch, { ...ADMIN_SERVER, host, port, maxConnections, signals });
+  const adminUrl = `http://${urlHost(host)}:${bound}`;
 
   for (const [connector, its] of Object.entries(enabled)) {
     const groupsFile = `${config.journal.file}.${connector}`;
@@ -108,19 +109,6 @@ export async function startWorker(
       return ended;
     },
   };
-}
-
-async function serve(
-  config: Config,
-  fetch: Parameters<typeof listen>[0],
-): Promise<{ server: Server; adminUrl: string }> {
-  const { host, port } = config.admin;
-  try {
-    const listening = await listen(fetch, { host, port, malformedBody });
-    return { server: listening.server, adminUrl: `http://${urlHost(host)}:${listening.port}` };
-  } catch (thrown) {
-    throw thrown instanceof BridgeError ? new BridgeError({ ...thrown.fault, path: 'admin.port' }, thrown) : thrown;
-  }
 }
 
 interface StateSources {

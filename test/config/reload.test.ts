@@ -371,6 +371,9 @@ describe('the receiver', () => {
     const ports = { record: none, quarantine: none, clock: systemClock, signals, stopping: () => false };
     const intake = createReloadableReceiver(forwarding(before), ports);
     const { server, port } = await listen(intake.fetch, {
+      section: 'receiver',
+      maxConnections: 100,
+      signals,
       host: '127.0.0.1',
       port: 0,
       malformedBody: malformedEnvelope,

@@ -63,6 +63,18 @@ const MALFORMED = {
   'a length that is no number': 'POST /healthz HTTP/1.1\r\nhost: localhost\r\ncontent-length: x\r\n\r\n',
   'two framings of one body':
     'POST /healthz HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n',
+  'two Hosts': 'GET /healthz HTTP/1.1\r\nhost: localhost\r\nhost: evil.example\r\n\r\n',
+  'two Hosts that are one': 'GET /healthz HTTP/1.0\r\nhost: localhost\r\nhost: localhost\r\n\r\n',
+  'a list of Hosts': 'GET /healthz HTTP/1.1\r\nhost: localhost, evil.example\r\n\r\n',
+  'a Host with a user': 'GET /healthz HTTP/1.1\r\nhost: a@localhost\r\n\r\n',
+  'another version': 'GET /healthz HTTP/2.0\r\nhost: localhost\r\n\r\n',
+  'chunks in HTTP/1.0': 'POST /healthz HTTP/1.0\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n',
+  'a coding before the chunks':
+    'POST /healthz HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n',
+  'a coding that is none': 'POST /healthz HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: xchunked\r\n\r\n0\r\n\r\n',
+  'lengths that agree': 'POST /healthz HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\ncontent-length: 0\r\n\r\n',
+  'a line that is folded': 'GET /healthz HTTP/1.1\r\nhost: localhost\r\nx: a\r\n b\r\n\r\n',
+  'line feeds alone': 'GET /healthz HTTP/1.1\nhost: localhost\n\n',
   'rubbish after a good request': `${healthy}RUBBISH\r\n\r\n`,
 };
 
@@ -71,6 +83,7 @@ describe.each(['receiver', 'admin server of a bridge', 'admin server of a worker
     const { head, body } = await lastAnswer(ports[server] ?? 0, bytes);
     expect(head).toMatch(/^HTTP\/1\.1 400 .*\r\ncontent-type: application\/json\r\n/is);
     expect(head).toMatch(/connection: close/i);
+    expect(head).toMatch(/x-content-type-options: nosniff\r\ncache-control: no-store/i);
     const message = expect.stringMatching(/^not an? (HTTP(\/1\.1)? )?request: ./);
     expect(JSON.parse(body)).toEqual(
       server === 'receiver'

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import { gzipSync } from 'node:zlib';
 import { expect, onTestFinished, test } from 'vitest';
@@ -231,3 +231,64 @@ test('a handler that ends a kept connection just as it is used again is asked on
   }
   expect(handler.asked).toHaveLength(5);
 });
+
+/** A handler that writes these bytes to each connection that asks something. */
+async function startRaw(say: (socket: Socket) => void): Promise<string> {
+  const server = createTcpServer((socket) => {
+    socket.on('error', () => {});
+    socket.once('data', () => say(socket));
+    onTestFinished(() => void socket.destroy());
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  onTestFinished(() => void server.close());
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+const says = (bytes: string) => (socket: Socket) => void socket.write(bytes);
+const ODD: Record<string, (socket: Socket) => void> = {
+  'an upgrade': says('HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n'),
+  'an upgrade, and then the end': (socket) =>
+    void socket.end('HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n'),
+  'a status of 99': says('HTTP/1.1 099 Odd\r\nContent-Length: 2\r\n\r\n{}'),
+  'a status of 199': says('HTTP/1.1 199 Odd\r\nContent-Length: 2\r\n\r\n{}'),
+  'a status of 600': says('HTTP/1.1 600 Odd\r\nContent-Length: 2\r\n\r\n{}'),
+  'a status of 999': says('HTTP/1.1 999 Odd\r\nContent-Length: 2\r\n\r\n{}'),
+  'a status of four figures': says('HTTP/1.1 2000 Odd\r\nContent-Length: 2\r\n\r\n{}'),
+  'no HTTP': says('hello\r\n\r\n'),
+  nothing: () => {},
+  'half a header': says('HTTP/1.1 200 OK\r\nContent-Le'),
+  'half a body': says('HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n{}'),
+  'half a body, and then the end': (socket) => void socket.end('HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n{}'),
+  'a body in chunks without an end': says('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n'),
+  'the end': (socket) => void socket.end(),
+  'a reset': (socket) => void socket.resetAndDestroy(),
+  'headers without an end': (socket) => {
+    const writing = setInterval(() => socket.write(`x-${'y'.repeat(100)}: z\r\n`), 5);
+    socket.write('HTTP/1.1 200 OK\r\n');
+    socket.once('close', () => clearInterval(writing));
+  },
+  'hints without an end': (socket) => {
+    const writing = setInterval(() => socket.write('HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n'), 5);
+    socket.once('close', () => clearInterval(writing));
+  },
+  'a body of more than it may hold': says(`HTTP/1.1 200 OK\r\nContent-Length: 2000000\r\n\r\n${' '.repeat(2_000_000)}`),
+};
+
+test.each(Object.entries(ODD))(
+  'whatever the handler says, the caller hears of it in time, and its place is free: %s',
+  async (_, say) => {
+    const forwarder = createForwarder({ timeoutMs: 400, forwardTo: await startRaw(say) });
+    const receiver = await startReceiver({ otherCommands: 'forward', maxInFlight: 5 }, { forward: forwarder.forward });
+    onTestFinished(async () => {
+      forwarder.close();
+      await receiver.close();
+    });
+    const start = performance.now();
+    const answers = await Promise.all(
+      Array.from({ length: 5 }, () => receiver.post({ search: search({ CallbackCommand: OTHER }), body: '{}' })),
+    );
+    expect(performance.now() - start).toBeLessThan(400 + 500);
+    for (const answer of answers) expect(answer).toEqual(fail(503, /^the upstream handler /));
+    expect(await receiver.post()).toEqual({ status: 200, json: OK });
+  },
+);

@@ -2,30 +2,20 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { expect, onTestFinished, test } from 'vitest';
-import { limitConnections } from '../../src/http/connections.ts';
 import { listen } from '../../src/http/server.ts';
 import type { Signals } from '../../src/model/signal.ts';
 import { body, search } from '../support/callbacks.ts';
-import { fail, OK, type Receiver, startReceiver } from './receiver.testbed.ts';
+import { fail, OK, startReceiver } from './receiver.testbed.ts';
 
 const MOST = 20;
 const REQUEST = `POST /callback?${search()} HTTP/1.1\r\nhost: x\r\ncontent-length: ${Buffer.byteLength(body())}\r\n\r\n`;
 
 /** A receiver that takes at most MOST connections. */
 async function startCrowded(ports: Parameters<typeof startReceiver>[1] = {}) {
-  let limit: (receiver: Receiver) => void = () => {};
   const receiver = await startReceiver(
     {},
-    {
-      ...ports,
-      serve: async (...args) => {
-        const listening = await listen(...args);
-        limit = ({ signals }) => limitConnections(listening.server, MOST, signals);
-        return listening;
-      },
-    },
+    { ...ports, serve: (fetch, options) => listen(fetch, { ...options, maxConnections: MOST }) },
   );
-  limit(receiver);
   const crowded: Signals['connection.limit'][] = [];
   receiver.signals.on('connection.limit', (payload) => crowded.push(payload));
   onTestFinished(() => receiver.close());
@@ -83,7 +73,7 @@ test('whoever waits for an answer is not cut off: with every connection busy, th
 
   const late = await receiver.open(REQUEST + body());
   expect(await text(late).catch(() => '')).toBe('');
-  expect(receiver.crowded).toEqual([{ most: MOST, evicted: false }]);
+  expect(receiver.crowded).toEqual([{ section: 'receiver', most: MOST, evicted: false }]);
 
   const answers = busy.map(async (socket) => String((await once(socket, 'data'))[0]));
   for (const resolve of waiting) resolve();

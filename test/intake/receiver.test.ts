@@ -84,7 +84,7 @@ describe('the status table', () => {
 
   test('404: another path', async () => {
     const response = await fetch(`${receiver.origin}/elsewhere`, { method: 'POST', body: body() });
-    expect({ status: response.status, json: await response.json() }).toEqual(fail(404, /receiver\.path/));
+    expect({ status: response.status, json: await response.json() }).toEqual(fail(404, /^nothing is here$/));
   });
 
   test.each([
@@ -179,7 +179,9 @@ describe('authentication', () => {
   test('the window is that of the configuration', async () => {
     const narrow = await startReceiver({ sign: { tokens: ['xxxxyyyy'], windowMs: 5_000 } });
     expect(await narrow.post({ search: signed('xxxxyyyy', now - 5) })).toEqual({ status: 200, json: OK });
-    expect(await narrow.post({ search: signed('xxxxyyyy', now - 6) })).toEqual(fail(401, /5 s.*app\.signWindow/));
+    expect(await narrow.post({ search: signed('xxxxyyyy', now - 6) })).toEqual(
+      fail(401, /^RequestTime is more than 5 s away from this clock$/),
+    );
     await narrow.close();
   });
 
@@ -201,7 +203,7 @@ describe('authentication', () => {
 describe('who may call', () => {
   test('403: an address that is not in allowFrom', async () => {
     const receiver = await startReceiver({ allowed: toAddressList(['183.192.202.0/25', '2001:db8::/32']) });
-    expect(await receiver.post()).toEqual(fail(403, /127\.0\.0\.1 may not call.*receiver\.allowFrom/));
+    expect(await receiver.post()).toEqual(fail(403, /^127\.0\.0\.1 may not call$/));
     await receiver.close();
   });
 

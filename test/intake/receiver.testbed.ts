@@ -59,6 +59,7 @@ export async function startReceiver(
       drop: ['MemberList'],
       sign: undefined,
       allowed: undefined,
+      rate: undefined,
       allowService: false,
       refuseBefore: 403,
       proxies: undefined,
@@ -78,7 +79,14 @@ export async function startReceiver(
       ...ports,
     },
   );
-  const { server, port } = await serve(app.fetch, { host: '127.0.0.1', port: 0, malformedBody: malformedEnvelope });
+  const { server, port } = await serve(app.fetch, {
+    section: 'receiver',
+    host: '127.0.0.1',
+    port: 0,
+    maxConnections: 1_000,
+    signals,
+    malformedBody: malformedEnvelope,
+  });
   const origin = `http://127.0.0.1:${port}`;
   const reader = createDeliveryReader(database.connection);
   return {

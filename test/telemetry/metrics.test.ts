@@ -63,6 +63,8 @@ const about = { connector: 'a', eventId: 'e', groupId: 'g', attempts: 1, fault }
 
 /** A new signal needs a line: what it brings, or why it brings nothing. */
 const EXPECTED: { readonly [Name in SignalName]: Expected<Name> } = {
+  'receiver.open': { none: 'a line of the log at the start' },
+  'descriptors.few': { none: 'a line of the log at the start' },
   'bridge.started': { none: 'bridge_info and process_start_time_seconds say so' },
   'bridge.stopping': { none: 'the scrape fails' },
   'bridge.stopped': { none: 'the scrape fails' },
@@ -97,8 +99,8 @@ const EXPECTED: { readonly [Name in SignalName]: Expected<Name> } = {
     changes: { 'bridge_unforwarded_total{command="other"}': 1 },
   },
   'connection.limit': {
-    payload: { most: 5, evicted: false },
-    changes: { 'bridge_connections_crowded_total{fate="refused"}': 1 },
+    payload: { section: 'admin', most: 5, evicted: false },
+    changes: { 'bridge_connections_crowded_total{server="admin",fate="refused"}': 1 },
   },
   'request.strayed': {
     payload: { peer: '::1', what: 'GET /', why: 'nothing is here' },

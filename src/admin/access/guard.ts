@@ -3,10 +3,11 @@ import { getConnInfo } from '@hono/node-server/conninfo';
 import type { Context, Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { deleteCookie, getSignedCookie, setSignedCookie } from 'hono/cookie';
+import { createRateLimit } from '../../http/rate-limit.ts';
 import type { Clock } from '../../model/clock.ts';
+import type { Fault } from '../../model/fault.ts';
 import type { SignalBus } from '../../model/signal.ts';
 import { refuse } from '../refusal.ts';
-import { createSignInLimit } from './limit.ts';
 import { bearerOf, cameByHttps, localPath, refuseForeign } from './origin.ts';
 import { SIGN_IN_HEADERS, signInPage } from './sign-in-page.ts';
 
@@ -20,20 +21,45 @@ export interface AccessSettings {
   readonly token?: string | undefined;
 }
 
+/** From one address, a minute. */
+const WRONG_TOKENS = 10;
 const SESSION_S = 12 * 3_600;
 const COOKIE = 'group-sync-bridge';
 const LOOPBACK_HOST = /^(127(\.\d{1,3}){3}|\[::1\]|localhost)(:\d+)?$/i;
+/** No request holds more: who may not come in yet must not fill the memory. */
+const MAX_BODY_BYTES = 1_048_576;
+const TOO_LARGE: Fault = { code: 'usage', message: `a request holds at most ${MAX_BODY_BYTES} bytes` };
+
+/** What every answer carries, whatever its status: it is what it says, and nobody keeps it. */
+const HEADERS: Readonly<Record<string, string>> = {
+  'x-content-type-options': 'nosniff',
+  'cross-origin-resource-policy': 'same-origin',
+};
+
+/** Guards every path that is added to `app` afterwards, for whoever asks: what it refuses costs next to nothing. */
+export function guardRequests(app: Hono): void {
+  app.use(async (context, next) => {
+    await next();
+    const { headers } = context.res;
+    for (const [name, text] of Object.entries(HEADERS)) headers.set(name, text);
+    if (!headers.has('cache-control')) headers.set('cache-control', 'no-store');
+  });
+  app.use(async (context, next) => refuseForeign(context) ?? next());
+  app.use(bodyLimit({ maxSize: MAX_BODY_BYTES, onError: (context) => refuse(context, TOO_LARGE, 413) }));
+}
 
 /** Guards every path that is added to `app` afterwards, and with a token adds /signin and /signout. */
 export function guardAccess(app: Hono, { token }: AccessSettings, clock: Clock, signals: SignalBus): void {
-  app.use(async (context, next) => {
-    if (token === undefined && !LOOPBACK_HOST.test(context.req.header('host') ?? '')) {
+  if (token === undefined) {
+    app.use(async (context, next) => {
+      // A target may name a host, too, and that one counts.
+      const hosts = [context.req.header('host') ?? '', new URL(context.req.url).host];
+      if (hosts.every((host) => LOOPBACK_HOST.test(host))) return next();
       const suggestion = 'without admin.token only requests to 127.0.0.1, [::1] and localhost are answered';
       const message = 'this host is not served';
       return refuse(context, { code: 'usage', path: 'admin.token', message, suggestion }, 403);
-    }
-    return refuseForeign(context) ?? next();
-  });
+    });
+  }
   if (token === undefined) return;
   const judge = createJudge(token, clock, signals);
   const session = createSession(token, clock);
@@ -49,7 +75,6 @@ export function guardAccess(app: Hono, { token }: AccessSettings, clock: Clock, 
     if (await session.isOpen(context)) return next();
     const { pathname, search } = new URL(context.req.url);
     const to = context.req.method === 'GET' ? localPath(pathname + search) : '/';
-    context.header('cache-control', 'no-store');
     return context.redirect(to === '/' ? '/signin' : `/signin?${new URLSearchParams({ to })}`, 303);
   });
   app.post('/signout', (context) => {
@@ -62,13 +87,14 @@ type Judge = (context: Context, given: string) => 'right' | 'wrong' | 'slowed';
 
 /** Judges tokens by their hashes, so that the time taken says nothing about the right one or its length. */
 function createJudge(token: string, clock: Clock, signals: SignalBus): Judge {
-  const limit = createSignInLimit(clock);
+  const limit = createRateLimit(clock, WRONG_TOKENS, 60_000);
   const wanted = hash('sha256', token, 'buffer');
   return (context, given) => {
-    const peer = getConnInfo(context).remote.address ?? '';
-    if (limit.exhausted(peer)) return 'slowed';
+    // The right one is served whatever came before: behind a proxy all share one address. Guessing a token of 16 characters
+    // is hopeless at any speed; what is slowed down are those who try.
     if (timingSafeEqual(hash('sha256', given, 'buffer'), wanted)) return 'right';
-    limit.countWrong(peer);
+    const peer = getConnInfo(context).remote.address ?? '';
+    if (!limit.take(peer)) return 'slowed';
     signals.emit('admin.token-wrong', { peer });
     return 'wrong';
   };
@@ -103,19 +129,21 @@ function addSignIn(app: Hono, judge: Judge, session: Session): void {
     if (await session.isOpen(context)) return context.redirect(to, 303);
     return context.html(signInPage(to), 200, SIGN_IN_HEADERS);
   });
-  // Whoever may not come in yet must not fill the memory.
-  app.post('/signin', bodyLimit({ maxSize: 16_384 }), async (context) => {
-    const form = await context.req.parseBody();
-    const to = localPath(form.to);
-    const verdict = judge(context, typeof form.token === 'string' ? form.token.trim() : '');
-    if (verdict !== 'right') {
-      if (verdict === 'slowed') context.header('retry-after', '60');
-      return context.html(signInPage(to, verdict), verdict === 'slowed' ? 429 : 401, SIGN_IN_HEADERS);
-    }
-    await session.open(context);
-    context.header('cache-control', 'no-store');
-    return context.redirect(to, 303);
-  });
+  app.post(
+    '/signin',
+    bodyLimit({ maxSize: 16_384, onError: (context) => refuse(context, TOO_LARGE, 413) }),
+    async (context) => {
+      const form = await context.req.parseBody();
+      const to = localPath(form.to);
+      const verdict = judge(context, typeof form.token === 'string' ? form.token.trim() : '');
+      if (verdict !== 'right') {
+        if (verdict === 'slowed') context.header('retry-after', '60');
+        return context.html(signInPage(to, verdict), verdict === 'slowed' ? 429 : 401, SIGN_IN_HEADERS);
+      }
+      await session.open(context);
+      return context.redirect(to, 303);
+    },
+  );
 }
 
 const TOKEN_MESSAGES = {

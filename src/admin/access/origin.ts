@@ -9,18 +9,28 @@ export function bearerOf(context: Context): string | undefined {
 /** Refuses what another site's page may have made a browser send; returns undefined for everything else. */
 export function refuseForeign(context: Context): Response | undefined {
   const { method, path } = context.req;
-  if (method === 'GET' || method === 'HEAD') return undefined;
+  if (method === 'GET' || method === 'HEAD') return isOfAnotherSite(context) ? foreign(context) : undefined;
   const sameOrigin = isSameOrigin(context);
   if (path.startsWith('/api/')) {
     // A page of another origin is not allowed to say that it sends JSON.
-    if (!/^application\/json\b/.test(context.req.header('content-type') ?? '')) {
+    if (!/^application\/json *(;|$)/i.test(context.req.header('content-type') ?? '')) {
       return refuse(context, { code: 'usage', message: 'content-type: application/json is expected' }, 415);
     }
     if (sameOrigin !== false) return undefined;
   } else if (sameOrigin ?? bearerOf(context) !== undefined) {
     return undefined;
   }
-  return refuse(context, { code: 'usage', message: 'this was sent by a page of another site' }, 403);
+  return foreign(context);
+}
+
+const foreign = (context: Context): Response =>
+  refuse(context, { code: 'usage', message: 'this was sent by a page of another site' }, 403);
+
+/** Says whether another site's page asks for something to show within itself; a person may follow a link from there. */
+function isOfAnotherSite({ req }: Context): boolean {
+  const site = req.header('sec-fetch-site') ?? 'none';
+  if (site === 'none' || site === 'same-origin') return false;
+  return req.header('sec-fetch-mode') !== 'navigate' || req.header('sec-fetch-dest') !== 'document';
 }
 
 /**
@@ -39,7 +49,7 @@ function isSameOrigin(context: Context): boolean | undefined {
 /** Trusts the proxy or the browser's own Origin; who forges them only keeps their own cookie from plain HTTP. */
 export function cameByHttps(context: Context): boolean {
   const { 'x-forwarded-proto': proto = '', origin = '' } = context.req.header();
-  return /^https\b/i.test(proto) || origin.startsWith('https://');
+  return /^https *(,|$)/i.test(proto) || origin.startsWith('https://');
 }
 
 /** Returns the page of this server that the text leads to, or the first page if it leads elsewhere. */

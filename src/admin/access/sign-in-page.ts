@@ -28,9 +28,7 @@ button { margin-top: 16px; border-color: var(--accent); background: var(--accent
 /** Allows no script, and this style only. The referrer policy lets browsers name the Origin of the form. */
 export const SIGN_IN_HEADERS: Readonly<Record<string, string>> = {
   'content-security-policy': `default-src 'none'; style-src 'sha256-${hash('sha256', STYLE, 'base64')}'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'`,
-  'x-content-type-options': 'nosniff',
   'referrer-policy': 'same-origin',
-  'cache-control': 'no-store',
 };
 
 const TROUBLE = {

@@ -1,4 +1,4 @@
-import { type Context, Hono } from 'hono';
+import { Hono } from 'hono';
 import { html } from 'hono/html';
 import { faultOf } from '../../model/fault.ts';
 import { act } from './actions.ts';
@@ -42,25 +42,22 @@ const PAGES: Readonly<Record<string, MakePage>> = {
 const HEADERS: Readonly<Record<string, string>> = {
   'content-security-policy':
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
-  'x-content-type-options': 'nosniff',
   // With no-referrer browsers would not even say that a form is of this server.
   'referrer-policy': 'same-origin',
   'cross-origin-opener-policy': 'same-origin',
-  'cross-origin-resource-policy': 'same-origin',
 };
 
 export function createConsole(ports: ConsolePorts): Hono {
   const app = new Hono();
   const live = createLive(ports.now, ports.stopping);
 
-  const secure = (context: Context, cache = 'no-store'): void => {
+  app.use(async (context, next) => {
     for (const [name, text] of Object.entries(HEADERS)) context.header(name, text);
-    context.header('cache-control', cache);
-  };
+    await next();
+  });
 
   for (const [path, make] of Object.entries(PAGES)) {
     app.get(path, async (context) => {
-      secure(context);
       const url = new URL(context.req.url);
       const notice = noticeOf(url.searchParams);
       for (const name of ['notice', 'n']) url.searchParams.delete(name);
@@ -77,7 +74,6 @@ export function createConsole(ports: ConsolePorts): Hono {
   }
 
   app.get('/live', (context) => {
-    secure(context);
     const at = within(context.req.query('at'));
     const make = at === undefined ? undefined : PAGES[at.pathname];
     if (at === undefined || make === undefined) return context.text('nothing is here', 404);
@@ -88,13 +84,12 @@ export function createConsole(ports: ConsolePorts): Hono {
 
   for (const { name, type, body } of ASSETS) {
     app.get(`/assets/${name}`, (context) => {
-      secure(context, 'public, max-age=31536000, immutable');
+      context.header('cache-control', 'public, max-age=31536000, immutable');
       return context.body(body, 200, { 'content-type': type });
     });
   }
 
   app.post('/actions/:action', async (context) => {
-    secure(context);
     const form = await context.req.parseBody();
     const result = await act(ports, context.req.param('action'), form);
     if (result === undefined) return context.text('nothing is here', 404);

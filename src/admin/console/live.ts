@@ -1,3 +1,4 @@
+import type { HttpBindings } from '@hono/node-server';
 import type { Context } from 'hono';
 import { streamSSE } from 'hono/streaming';
 import { systemClock } from '../../model/clock.ts';
@@ -18,7 +19,8 @@ export interface Live {
 }
 
 export function createLive(now: () => number, stopping: AbortSignal): Live {
-  let watchers = 0;
+  /** The connections that follow a page: one each, since the answers to a pipeline wait for one another. */
+  const watchers = new Set<HttpBindings['incoming']['socket']>();
   /** The latest rendering of each part that is watched: all who watch it share it. */
   const latest = new Map<string, { readonly at: number; readonly html: Promise<string> }>();
   let turn: Promise<unknown> = Promise.resolve();
@@ -42,11 +44,21 @@ export function createLive(now: () => number, stopping: AbortSignal): Live {
   };
   return {
     watch(context, at, parts, rendered) {
-      if (watchers >= MOST_WATCHERS) return context.text('too many pages are being watched', 503);
-      watchers++;
+      const { socket } = (context.env as HttpBindings).incoming;
+      if (context.req.method === 'HEAD') return context.body(null);
+      if (watchers.size >= MOST_WATCHERS || watchers.has(socket)) {
+        return context.text('too many pages are being watched', 503);
+      }
+      watchers.add(socket);
+      const left = new AbortController();
+      const leave = (): void => {
+        left.abort();
+        watchers.delete(socket);
+      };
+      // The server lets clients end their side first: for a stream that means that nobody is there any more.
+      socket.once('end', () => socket.destroy()).once('close', leave);
       const response = streamSSE(context, async (stream) => {
-        const left = new AbortController();
-        stream.onAbort(() => left.abort());
+        stream.onAbort(leave);
         const over = AbortSignal.any([left.signal, stopping]);
         const until = async (ms: number): Promise<boolean> => {
           await systemClock.sleep(ms, over);
@@ -73,7 +85,7 @@ export function createLive(now: () => number, stopping: AbortSignal): Live {
         try {
           await Promise.all([time(), ...parts.filter(({ id }) => id !== undefined).map(follow)]);
         } finally {
-          watchers--;
+          leave();
           for (const { id } of parts) latest.delete(`${at}#${id}`);
         }
       });

@@ -32,11 +32,12 @@ export function overviewPage(ports: ConsolePorts): Page {
 
 async function headline(ports: ConsolePorts): Promise<Html> {
   const { ready, reason, warnings = [], receiver, connectors } = ports.status();
+  const open = receiver === '' ? undefined : ports.openness();
   const { total, seconds, p99 } = await ports.stats.current();
   const behind = Math.max(0, ...connectors.map(({ lag }) => lag));
   const down = connectors.filter(({ state }) => state.kind === 'waiting').length;
   return html`<h1 class="aside">Overview</h1>
-${warnings.map((warning) => html`<p class="panel row" role="alert">${icon('warn')} ${shown(warning)}</p>`)}
+${[...warnings, ...(open === undefined ? [] : [open])].map((warning) => html`<p class="panel row" role="alert">${icon('warn')} ${shown(warning)}</p>`)}
 <div class="panel row spread"><div class="row">${icon(ready ? 'ok' : 'bad', 28)}<div>
 <h2>${ready ? 'Callbacks are recorded' : 'Callbacks are not recorded'}</h2>
 <p class="quiet">${

@@ -10,6 +10,8 @@ import type { BridgeState } from '../contract.ts';
 /** All that the console needs from the bridge. Connectors may come and go, so nothing is kept from one rendering to the next. */
 export interface ConsolePorts {
   readonly sdkAppId: string;
+  /** Who may send callbacks, where that is anybody. */
+  openness(): string | undefined;
   /** True where people sign in, so that they can sign out. */
   readonly signedIn: boolean;
   readonly now: () => number;
