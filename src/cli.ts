@@ -14,7 +14,7 @@ import { addSchema } from './cli/schema.ts';
 import { addSend } from './cli/send.ts';
 import { addStart } from './cli/start.ts';
 import { addStatus } from './cli/status.ts';
-import { visible } from './cli/terminal.ts';
+import { write } from './cli/terminal.ts';
 import { BridgeError, describeFault, exitCode, messageOf } from './model/fault.ts';
 
 /** Exported for the documentation of the commands, which keeps their order. */
@@ -22,6 +22,10 @@ export const program = new Command('group-sync-bridge')
   .description('Keeps other systems’ copies of Tencent Cloud Chat group info in sync.')
   .version(version())
   .showHelpAfterError('(add --help for what there is)')
+  .configureOutput({
+    writeOut: (text) => write(process.stdout, text),
+    writeErr: (text) => write(process.stderr, text),
+  })
   .exitOverride();
 
 addStart(program);
@@ -43,7 +47,7 @@ async function main(): Promise<number> {
     // commander has said it already; its own code for --help and --version is 0.
     if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 2;
     const { text, code } = saidOf(thrown);
-    process.stderr.write(`${visible(text)}\n`);
+    write(process.stderr, `${text}\n`);
     return code;
   }
 }
@@ -71,7 +75,7 @@ if (isRun()) {
   process.removeAllListeners('warning');
   process.on('warning', (warning) => {
     if (!['TimeoutNegativeWarning', 'ExperimentalWarning'].includes(warning.name))
-      process.stderr.write(`${warning.name}: ${warning.message}\n`);
+      write(process.stderr, `${warning.name}: ${warning.message}\n`);
   });
 
   // `… | head` closes the pipe: nobody reads on, and that is no failure.

@@ -11,7 +11,7 @@ import { BridgeError, type Fault } from '../model/fault.ts';
 import { plural } from '../model/text.ts';
 import { adminClient, inPath } from './admin.ts';
 import { type AdminOptions, addCommand, configUnlessAdmin, listOf, onRunningBridge, wholeNumber } from './options.ts';
-import { answer, follow, tableLines, visible } from './terminal.ts';
+import { answer, follow, tableLines } from './terminal.ts';
 
 /** The dead letters of one connector, wherever they are kept. */
 interface DeadLetters {
@@ -114,7 +114,7 @@ function show(connector: string, which: string, options: AdminOptions): Promise<
       ...(fault.suggestion === undefined ? [] : [['what to do', fault.suggestion] as const]),
       ...content,
     ];
-    answer(options, json, ...lines.map(([label, text]) => `${label.padEnd(10)} ${visible(text)}`));
+    answer(options, json, ...lines.map(([label, text]) => `${label.padEnd(10)} ${text}`));
   });
 }
 

@@ -6,7 +6,7 @@ import { BridgeError } from '../model/fault.ts';
 import { plural } from '../model/text.ts';
 import { adminClient, inPath } from './admin.ts';
 import { type AdminOptions, addCommand, onRunningBridge } from './options.ts';
-import { answer, follow, paint, visible } from './terminal.ts';
+import { answer, follow, paint } from './terminal.ts';
 
 /** The answer to pause and resume: that it came says all. */
 const noContent = z.object({});
@@ -131,5 +131,5 @@ export function isDelivering({ state }: ConnectorStatus): boolean {
 }
 
 function whyStuck({ name, state }: ConnectorStatus): string {
-  return `${name} is ${state.kind}${state.kind === 'waiting' ? `: ${visible(state.fault.message)}` : ''}`;
+  return `${name} is ${state.kind}${state.kind === 'waiting' ? `: ${state.fault.message}` : ''}`;
 }

@@ -6,7 +6,7 @@ import { BridgeError, describeFault, type Fault } from '../model/fault.ts';
 import { rate as perSecond, size, span } from '../model/text.ts';
 import { type AdminClient, adminClient } from './admin.ts';
 import { type AdminOptions, addCommand, onRunningBridge } from './options.ts';
-import { answer, interruption, paint, tableLines, visible } from './terminal.ts';
+import { answer, interruption, paint, sequence, tableLines, write } from './terminal.ts';
 
 const EVERY_MS = 1_000;
 
@@ -43,8 +43,12 @@ async function readAgain(client: AdminClient): Promise<Reading | Fault> {
 }
 
 /** The terminal's other screen, so that what stood on the first one comes back; lines that are too long are cut. */
-const SCREEN = { enter: '\x1b[?1049h\x1b[?25l\x1b[?7l', leave: '\x1b[?7h\x1b[?25h\x1b[?1049l', home: '\x1b[H' };
-const CLEAR = { line: '\x1b[K', below: '\x1b[J' };
+const SCREEN = {
+  enter: sequence('\x1b[?1049h\x1b[?25l\x1b[?7l'),
+  leave: sequence('\x1b[?7h\x1b[?25h\x1b[?1049l'),
+  home: sequence('\x1b[H'),
+};
+const CLEAR = { line: sequence('\x1b[K'), below: sequence('\x1b[J') };
 
 /** Shows one reading a second until Ctrl-C: on a terminal in one place, elsewhere a line a change. */
 async function watch(client: AdminClient, first: Reading, json: boolean): Promise<void> {
@@ -53,7 +57,7 @@ async function watch(client: AdminClient, first: Reading, json: boolean): Promis
   const onTerminal = stdout.isTTY && !json;
   let before: Reading | undefined;
   let last = '';
-  if (onTerminal) stdout.write(SCREEN.enter);
+  if (onTerminal) write(stdout, SCREEN.enter);
   try {
     for (let now: Reading | Fault = first; !signal.aborted; now = await readAgain(client)) {
       if (onTerminal) redraw(client.url, now, before);
@@ -66,7 +70,7 @@ async function watch(client: AdminClient, first: Reading, json: boolean): Promis
       await delay(EVERY_MS, undefined, { signal }).catch(() => {});
     }
   } finally {
-    if (onTerminal) stdout.write(SCREEN.leave);
+    if (onTerminal) write(stdout, SCREEN.leave);
   }
 }
 
@@ -78,7 +82,7 @@ function redraw(url: string, now: Reading | Fault, before: Reading | undefined):
     lines.push(paint('red', describeFault(now)), ...(before ? ['', 'before that:', '', ...statusLines(before)] : []));
   // A terminal that does not know its size says that it has 0 rows.
   const shown = rows > 1 ? lines.slice(0, rows - 1) : lines;
-  process.stdout.write(`${SCREEN.home}${shown.map((line) => `${line}${CLEAR.line}\n`).join('')}${CLEAR.below}`);
+  write(process.stdout, `${SCREEN.home}${shown.map((line) => `${line}${CLEAR.line}\n`).join('')}${CLEAR.below}`);
 }
 
 function printChange(json: boolean, now: Reading | Fault, before: Reading | undefined): void {
@@ -176,8 +180,8 @@ function waitingLines({ name, state }: ConnectorStatus, at: number): string[] {
   if (state.kind !== 'waiting') return [];
   const { since, retryAt, fault } = state;
   const next = retryAt <= at ? 'now' : `in ${span(Math.ceil((retryAt - at) / 1_000))}`;
-  const waits = `${name} waits since ${span((at - since) / 1_000)}, next try ${next}: ${visible(fault.message)}`;
-  return ['', paint('yellow', waits), ...(fault.suggestion === undefined ? [] : [`  ${visible(fault.suggestion)}`])];
+  const waits = `${name} waits since ${span((at - since) / 1_000)}, next try ${next}: ${fault.message}`;
+  return ['', paint('yellow', waits), ...(fault.suggestion === undefined ? [] : [`  ${fault.suggestion}`])];
 }
 
 /** Returns the status in one line, for a log of changes. */

@@ -1,30 +1,37 @@
+import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { styleText } from 'node:util';
 import { SingleBar } from 'cli-progress';
+import { visible } from '../model/text.ts';
 
 type Style = Parameters<typeof styleText>[0];
 
+/** Stands for the escape of this program's own sequences until they are written: nobody outside can know it. */
+const OWN = `<${randomUUID()}>`;
+
+/** Marks a sequence of this program's own. */
+export const sequence = (text: string): string => text.replaceAll('\x1b', OWN);
+
 /** Adds colours on a terminal that wants them. */
 export function paint(style: Style, text: string): string {
-  return styleText(style, text, { stream: process.stdout });
+  return sequence(styleText(style, visible(text), { stream: process.stdout }));
+}
+
+/**
+ * Writes text; everything that is written to people goes through here. What a terminal would obey is shown as such, wherever it
+ * comes from: only this program's own sequences reach it.
+ */
+export function write(stream: NodeJS.WriteStream, text: string): void {
+  stream.write(text.split(OWN).map(visible).join('\x1b'));
 }
 
 export function print(...lines: readonly string[]): void {
-  for (const line of lines) process.stdout.write(`${line}\n`);
+  for (const line of lines) write(process.stdout, `${line}\n`);
 }
 
 /** Prints an answer in words, or as JSON where that was asked for. */
 export function answer({ json }: { readonly json?: boolean }, value: unknown, ...words: readonly string[]): void {
   print(...(json ? [JSON.stringify(value)] : words));
-}
-
-/** Shows control characters as such, which names and reasons from outside may hold: a terminal would obey them. */
-export function visible(text: string): string {
-  return text.replaceAll(/[^\P{Cc}\n]/gu, escaped);
-}
-
-function escaped(control: string): string {
-  return `\\u${control.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }
 
 /** Returns lines with columns as wide as their widest cell; `styleOf` gives the rows that stand out their style. */
@@ -33,7 +40,7 @@ export function tableLines(
   rows: readonly (readonly string[])[],
   styleOf: (row: number) => Style | undefined = () => undefined,
 ): string[] {
-  const shown = rows.map((row) => row.map((cell) => cell.replaceAll(/\p{Cc}/gu, escaped)));
+  const shown = rows.map((row) => row.map((cell) => visible(cell).replaceAll('\n', '\\u000a')));
   const widths = heads.map((head, column) => Math.max(head.length, ...shown.map((row) => row[column]?.length ?? 0)));
   const line = (cells: readonly string[], style?: Style): string => {
     const text = cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ');
@@ -45,7 +52,7 @@ export function tableLines(
 /** Shows a bar on standard error with rate and time left; nothing where that is not a terminal. */
 export function progress(label: string, total: number) {
   const bar = new SingleBar({
-    format: `${label} {bar} {percentage}% | {value}/{total} | {rate}/s | {eta_formatted} left`,
+    format: `${visible(label)} {bar} {percentage}% | {value}/{total} | {rate}/s | {eta_formatted} left`,
     barCompleteChar: '█',
     barIncompleteChar: '░',
     hideCursor: true,

@@ -1,6 +1,18 @@
 /** Wording that is shared by the console, the command line and messages. */
 import { distance } from 'fastest-levenshtein';
 
+/** Matches a character that a terminal or a page would obey, hide, or reorder its neighbours by, line feeds included. */
+export const UNSEEN = /(?:[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}\u115f\u1160\u2800\u3164\uffa0]|\u034f|\u17b4|\u17b5)/u;
+
+const UNSEEN_IN_LINES = new RegExp(`(?!\n)${UNSEEN.source}`, 'gu');
+
+/** Writes such characters, line feeds excepted, as JSON does: of text in JSON nothing changes its meaning. */
+export function visible(text: string): string {
+  return text.replaceAll(UNSEEN_IN_LINES, (found) => found.split('').map(escaped).join(''));
+}
+
+const escaped = (unit: string): string => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;
+
 /** Writes a whole number with separators: 1,234. */
 export function figure(number: number): string {
   return number.toLocaleString('en-US', { maximumFractionDigits: 0 });

@@ -2,13 +2,14 @@ import pino, { type Logger } from 'pino';
 import { describeFault, type Fault } from '../model/fault.ts';
 import { describeDisagreement } from '../model/service-clock.ts';
 import type { SignalBus, SignalName, Signals } from '../model/signal.ts';
-import { plural } from '../model/text.ts';
+import { plural, visible } from '../model/text.ts';
 
 export type LogLevel = 'info' | 'warn' | 'error' | 'silent';
 
-/** JSON lines on standard error; standard output is for people. */
+/** JSON lines on standard error; standard output is for people. Who looks at them on a terminal is safe, too. */
 export function createLogger(level: LogLevel): Logger {
-  return pino({ level, base: { name: 'group-sync-bridge' } }, pino.destination({ dest: 2, sync: true }));
+  const stderr = pino.destination({ dest: 2, sync: true });
+  return pino({ level, base: { name: 'group-sync-bridge' } }, { write: (line) => stderr.write(visible(line)) });
 }
 
 type Level = 'info' | 'warn' | 'error';

@@ -7,9 +7,9 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { type Reading, ratesBetween } from '../../src/cli/status.ts';
-import { tableLines, visible } from '../../src/cli/terminal.ts';
+import { tableLines } from '../../src/cli/terminal.ts';
 import { program } from '../../src/cli.ts';
-import { span } from '../../src/model/text.ts';
+import { span, visible } from '../../src/model/text.ts';
 import { freePort } from '../servers/index.ts';
 import {
   type BridgeHome,

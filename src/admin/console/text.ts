@@ -1,6 +1,6 @@
 import { html } from 'hono/html';
 import type { HtmlEscapedString } from 'hono/utils/html';
-import { figure } from '../../model/text.ts';
+import { figure, UNSEEN as UNSEEN_ANYWHERE } from '../../model/text.ts';
 
 /*
  * Everything from outside is shown through this file: names, ids, operators, errors, raw bodies. Markup is escaped by `html`;
@@ -11,8 +11,9 @@ import { figure } from '../../model/text.ts';
 export type Html = HtmlEscapedString | Promise<HtmlEscapedString>;
 
 /** Joiners between letters or emoji have their use, and so have Arabic number signs. Line breaks are up to the caller. */
-const UNSEEN =
-  /(?![\n\u0600-\u0605\u06dd\u070f\u08e2])(?:(?!(?<=[\p{L}\p{M}\p{Extended_Pictographic}\p{Emoji_Modifier}])[\u200c\u200d](?=[\p{L}\p{Extended_Pictographic}]))[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}]|[\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0])/gu;
+const USED =
+  /[\n\u0600-\u0605\u06dd\u070f\u08e2]|(?<=[\p{L}\p{M}\p{Extended_Pictographic}\p{Emoji_Modifier}])[\u200c\u200d](?=[\p{L}\p{Extended_Pictographic}])/u;
+const UNSEEN = new RegExp(`(?!${USED.source})${UNSEEN_ANYWHERE.source}`, 'gu');
 
 const NAMES: Readonly<Record<string, string>> = {
   '\u0000': 'NUL',
