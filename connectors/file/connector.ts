@@ -12,6 +12,15 @@ const options = z.strictObject({
     .string()
     .min(1, { error: 'the path of a file is expected, such as data/events.ndjson' })
     .describe('The file events are appended to; relative to the working directory. Its folder is created.'),
+  mode: z
+    .union([z.string(), z.number()])
+    .transform(String)
+    .pipe(z.string().regex(/^0?6[046][046]$/, { error: 'octal permissions are expected, such as "0640"' }))
+    .transform((digits) => Number.parseInt(digits, 8))
+    .prefault('0600')
+    .describe(
+      'Who may read and write the file, as chmod takes it: others than the bridge’s user are let in by "0640" or "0644". It is set whenever the file is opened; a folder that the bridge makes is 0700.',
+    ),
 });
 
 export const file: Connector<z.output<typeof options>> = {
@@ -59,7 +68,7 @@ const CHUNK = 64 * 1024;
 /** Longer than any event: what has no newline for so long was not written here. */
 const MAX_TAIL = 64 * 1024 * 1024;
 
-async function openSink({ path }: { path: string }, host: Host, signal: AbortSignal): Promise<EventSink> {
+async function openSink({ path, mode }: z.output<typeof options>, host: Host, signal: AbortSignal): Promise<EventSink> {
   let file: FileHandle | undefined;
   /** Set while what stands after this byte is not known to be good: the write or its sync failed. */
   let goodSize: number | undefined;
@@ -74,12 +83,14 @@ async function openSink({ path }: { path: string }, host: Host, signal: AbortSig
   };
 
   const acquire = async (): Promise<FileHandle> => {
-    await mkdir(dirname(path), { recursive: true });
-    const opened = await open(path, constants.O_RDWR | constants.O_APPEND | constants.O_CREAT, 0o644);
-    await mendTail(opened, path, host).catch(async (thrown) => {
-      await opened.close();
-      throw thrown;
-    });
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    const opened = await open(path, constants.O_RDWR | constants.O_APPEND | constants.O_CREAT, mode);
+    await mendTail(opened, path, host)
+      .then(() => permit(opened, mode))
+      .catch(async (thrown) => {
+        await opened.close();
+        throw thrown;
+      });
     file = opened;
     return opened;
   };
@@ -129,6 +140,13 @@ async function openSink({ path }: { path: string }, host: Host, signal: AbortSig
     deliver: (batch, signal) => guarded(path, host.name, () => deliver(batch, signal)),
     close: () => guarded(path, host.name, release),
   };
+}
+
+/** Sets the permissions of a file of ours: one that was made by another program, or under another umask, may have others. */
+async function permit(file: FileHandle, mode: number): Promise<void> {
+  const state = await file.stat();
+  if ((state.mode & 0o777) === mode || state.uid !== process.geteuid?.()) return;
+  await file.chmod(mode);
 }
 
 /** A line that a crash cut short was never settled, so that its event comes again. */

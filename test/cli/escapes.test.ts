@@ -14,7 +14,12 @@ const HOSTILE =
 const UNPRINTED = /(?!\n)(?:[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}\u3164\u2800]|\u034f)/u;
 const h = (text: string): string => text + HOSTILE;
 const fault = { code: 'event-refused', message: h('reason'), path: h('path'), suggestion: h('what to do') };
-const event = { id: h('id'), subject: h('g'), data: { groupId: h('g'), changed: { name: h('name') } }, [h('key')]: h('value') };
+const event = {
+  id: h('id'),
+  subject: h('g'),
+  data: { groupId: h('g'), changed: { name: h('name') } },
+  [h('key')]: h('value'),
+};
 const letter = { seq: 7, event, attempts: 2, fault, deadAt: 1_670_574_414_123 };
 const run = {
   ...{ startedAt: 1, endedAt: 2, dryRun: false, total: 2, stopped: h('why') },

@@ -15,7 +15,7 @@ import {
 } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { file } from '../../connectors/file/connector.ts';
 import type { CanonicalEvent } from '../../src/model/event.ts';
 import {
@@ -176,7 +176,7 @@ describe('the file connector', () => {
   test('leaves a file alone that is not its own', async () => {
     const text = 'listen: 8080\n# no newline at the end';
     const chosen = await placeWith(text);
-    const fault = await unreachableBy(() => file.open({ path: chosen.path }, testHost(), never()));
+    const fault = await unreachableBy(() => file.open({ path: chosen.path, mode: 0o600 }, testHost(), never()));
     expect(fault.code).toBe('destination-misconfigured');
     expect(await readFile(chosen.path, 'utf8')).toBe(text);
   });
@@ -238,7 +238,7 @@ describe('the file connector', () => {
   });
 
   test('names the path and what to do when it is a folder', async () => {
-    const fault = await unreachableBy(() => file.open({ path: folder }, testHost(), never()));
+    const fault = await unreachableBy(() => file.open({ path: folder, mode: 0o600 }, testHost(), never()));
     expect(fault).toMatchObject({ code: 'destination-misconfigured', path: 'connectors.under-test.path' });
     expect(fault.message).toContain(folder);
     expect(fault.suggestion).toContain('folder');
@@ -250,10 +250,35 @@ describe('the file connector', () => {
       const locked = join(folder, 'locked');
       await mkdir(locked);
       await chmod(locked, 0o500);
-      const fault = await unreachableBy(() => file.open({ path: join(locked, 'events.ndjson') }, testHost(), never()));
+      const fault = await unreachableBy(() =>
+        file.open({ path: join(locked, 'events.ndjson'), mode: 0o600 }, testHost(), never()),
+      );
       expect(fault).toMatchObject({ code: 'destination-misconfigured', suggestion: expect.stringContaining('user') });
     },
   );
+
+  test.each([
+    ['nobody else’s by default', undefined, 0o600],
+    ['the group’s, too, where that is asked for', '0640', 0o640],
+    ['written without its nought', 644, 0o644],
+  ])('the file is %s, whatever the umask and whoever made it', async (_, mode, wanted) => {
+    const deliver = (place: Place & { readonly path: string }) =>
+      withSink(file, { ...place, options: { path: place.path, ...(mode !== undefined && { mode }) } }, (sink) =>
+        sink.deliver([makeEvent({ name: 'x' })], never()),
+      );
+    const fresh = place();
+    const before = process.umask(0o000);
+    onTestFinished(() => void process.umask(before));
+    await deliver(fresh);
+    expect((await stat(fresh.path)).mode & 0o777).toBe(wanted);
+    expect((await stat(dirname(fresh.path))).mode & 0o777).toBe(0o700);
+    const old = await placeWith('');
+    await chmod(old.path, 0o666);
+    await deliver(old);
+    expect((await stat(old.path)).mode & 0o777).toBe(wanted);
+    expect(file.options.safeParse({ path: 'x', mode: '0o640' }).success).toBe(false);
+    expect(file.options.safeParse({ path: 'x', mode: 0o640 }).success).toBe(false);
+  });
 
   test('check finds out about a file that is gone without creating it, and about a folder in its place', async () => {
     const chosen = place();
