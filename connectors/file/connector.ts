@@ -7,15 +7,16 @@ import { isObject } from '../../src/model/json.ts';
 import type { Outcome } from '../../src/model/outcome.ts';
 import type { Connector, EventSink, Host } from '../contract.ts';
 
+const QUOTED_MODE = 'octal permissions in quotes are expected, such as "0640"';
+
 const options = z.strictObject({
   path: z
     .string()
     .min(1, { error: 'the path of a file is expected, such as data/events.ndjson' })
     .describe('The file events are appended to; relative to the working directory. Its folder is created.'),
   mode: z
-    .union([z.string(), z.number()])
-    .transform(String)
-    .pipe(z.string().regex(/^0?6[046][046]$/, { error: 'octal permissions are expected, such as "0640"' }))
+    .string({ error: QUOTED_MODE })
+    .regex(/^0?6[046][046]$/, { error: QUOTED_MODE })
     .transform((digits) => Number.parseInt(digits, 8))
     .prefault('0600')
     .describe(
