@@ -215,7 +215,8 @@ function bounded(group: Group): Group {
   return onlyFields(group, (field) => !field.startsWith(CUSTOM) || kept.has(field));
 }
 
-function fieldOf(group: Group, field: string): unknown {
+/** Returns a field, in the words of `versions`; undefined where the group does not have it, whatever it is called. */
+export function fieldOf(group: Group, field: string): unknown {
   if (!field.startsWith(CUSTOM)) return group[field as keyof Group];
   const key = field.slice(CUSTOM.length);
   return Object.hasOwn(group.customFields, key) ? group.customFields[key] : undefined;

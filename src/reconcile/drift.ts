@@ -8,7 +8,7 @@ import {
   type Identity,
   PROFILE_FIELDS,
 } from '../model/event.ts';
-import type { Group, Version } from '../model/group.ts';
+import { fieldOf, type Group, type Version } from '../model/group.ts';
 import type { RemoteGroup } from './api.ts';
 
 /** What differs between the merged state and what the service says. */
@@ -38,7 +38,7 @@ export function driftOf(state: Group | undefined, remote: RemoteGroup, readAt: n
     if (differs(field, state?.[field], there) && there !== undefined) changed[field] = there;
   }
   const custom = Object.entries(remote.customFields ?? {}).filter(([key, value]) =>
-    differs(`customFields.${key}`, state?.customFields[key], value),
+    differs(`customFields.${key}`, state && fieldOf(state, `customFields.${key}`), value),
   );
   if (custom.length > 0) changed.customFields = Object.fromEntries(custom);
   const groupType = differs('groupType', state?.groupType, remote.groupType);

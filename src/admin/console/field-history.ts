@@ -1,6 +1,6 @@
 import type { JournalEntry } from '../../journal/reads.ts';
 import { type CanonicalEvent, PROFILE_FIELDS } from '../../model/event.ts';
-import { type Group, merge, newGroup, type Version } from '../../model/group.ts';
+import { fieldOf, type Group, merge, newGroup, type Version } from '../../model/group.ts';
 
 /** The effect of one event on one field. */
 export interface FieldChange {
@@ -87,8 +87,7 @@ function fieldsOf({ type, data }: CanonicalEvent): [string, string][] {
 }
 
 function fieldText(group: Group, field: string): string | undefined {
-  if (field.startsWith(CUSTOM)) return group.customFields[field.slice(CUSTOM.length)];
   if (field === 'destroyed') return group.versions.destroyed === undefined ? undefined : String(group.destroyed);
-  const found = group[field as keyof Group];
+  const found = fieldOf(group, field);
   return typeof found === 'string' ? found : undefined;
 }
