@@ -58,6 +58,19 @@ function isNewer(version: Version | undefined, readAt: number): boolean {
   return version !== undefined && version[0] >= readAt;
 }
 
+/** More than a call takes, and than an EventTime may lie ahead of the service's clock. */
+const AHEAD_MS = 10_000;
+
+/**
+ * Returns the fields that differ, and whose last change lies ahead of the service's clock: what was read cannot win over them,
+ * so that the group is not in step. `remote` is undefined for a group that the service no longer has.
+ */
+export function fieldsAhead(state: Group, remote: RemoteGroup | undefined, readAt: number): string[] {
+  const isAhead = (field: string): boolean => isNewer(state.versions[field], readAt + AHEAD_MS);
+  const fields = remote === undefined ? Object.keys(state.versions) : driftOf(state, remote, Infinity)?.fields;
+  return (fields ?? []).filter((field) => isAhead(field) || isAhead('created'));
+}
+
 interface ReadContext {
   readonly sdkAppId: string;
   /** The version of what was read, by the service's clock. */

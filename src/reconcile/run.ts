@@ -15,7 +15,7 @@ import {
   MAX_IDS,
   type ReconcileSettings,
 } from './api.ts';
-import { driftOf, goneEvent, readEvent } from './drift.ts';
+import { driftOf, fieldsAhead, goneEvent, readEvent } from './drift.ts';
 
 export interface PlannedRun {
   /** It is filled meanwhile. */
@@ -125,6 +125,18 @@ function createSettlement(plan: PlannedRun, settings: ReconcileSettings, { group
     if (run.failures.length < MAX_FAILURES) run.failures.push({ groupId, message, runs });
   };
 
+  const failAhead = (groupId: string, ahead: readonly string[]): void =>
+    fail({
+      groupId,
+      fault: {
+        code: 'event-conflict',
+        message: `the last change of ${ahead.join(', ')} lies ahead of the service’s clock, so that what it says cannot win`,
+        suggestion:
+          'see the group’s history, and the clock of whoever sent it; reconcile again once that time has come',
+      },
+      passes: true,
+    });
+
   return {
     async settle({ readAt, groups: remotes, gone: missing, failed }: GroupsRead): Promise<void> {
       const context = { sdkAppId, readAt, now: clock.now() };
@@ -134,11 +146,11 @@ function createSettlement(plan: PlannedRun, settings: ReconcileSettings, { group
         if (state?.destroyed === false) counts.known++;
         const { groupType = state?.groupType } = remote;
         const drift = driftOf(state, remote, readAt);
-        if (drift === undefined) {
-          counts.inStep++;
-          continue;
-        }
-        counts.mended++;
+        const ahead = state === undefined ? [] : fieldsAhead(state, remote, readAt);
+        if (ahead.length > 0) failAhead(remote.groupId, ahead);
+        else if (drift === undefined) counts.inStep++;
+        else counts.mended++;
+        if (drift === undefined) continue;
         for (const field of drift.fields) counts.fields[field] = (counts.fields[field] ?? 0) + 1;
         events.push(readEvent({ ...remote, groupType }, drift, context));
       }
@@ -158,9 +170,12 @@ function createSettlement(plan: PlannedRun, settings: ReconcileSettings, { group
     /** Invariant 4: never destroys by surprise. What is gone is recorded at the end, unless it is too much of what is known. */
     async destroy(): Promise<void> {
       const context = { sdkAppId, now: clock.now() };
-      const events = gone.flatMap(
-        ({ groupId, readAt }) => goneEvent(groups.get(groupId), { ...context, readAt }) ?? [],
-      );
+      const events = gone.flatMap(({ groupId, readAt }) => {
+        const state = groups.get(groupId);
+        const ahead = state === undefined || state.destroyed ? [] : fieldsAhead(state, undefined, readAt);
+        if (ahead.length > 0) failAhead(groupId, ahead);
+        return goneEvent(state, { ...context, readAt }) ?? [];
+      });
       if (!allowGone && events.length > mostGone(settings.maxGone, counts.known)) {
         counts.withheld = events.length;
         return;

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { type CanonicalEvent, groupEvent } from '../../src/model/event.ts';
 import { type Group, join, merge, newGroup, repair } from '../../src/model/group.ts';
 import type { RemoteGroup } from '../../src/reconcile/api.ts';
-import { driftOf, goneEvent, readEvent } from '../../src/reconcile/drift.ts';
+import { driftOf, fieldsAhead, goneEvent, readEvent } from '../../src/reconcile/drift.ts';
 
 const APP = '1400701118';
 const FIELDS = ['name', 'introduction', 'notification', 'faceUrl'] as const;
@@ -204,5 +204,26 @@ describe('properties', () => {
         if (!newer) expect(repair(lost as Group, journal)[spoilt]).toBe(journal[spoilt]);
       }),
     );
+  });
+});
+
+describe('a change that lies ahead of the service’s clock', () => {
+  const LATER = 594_000;
+  const CREATED = 'chat.group.created';
+
+  test('is named where it differs; what it says as the service does is in step', () => {
+    const ahead = state(changed(LATER, { name: 'forged', introduction: '' }));
+    expect(fieldsAhead(ahead, remote({ notification: 'x' }), 100)).toEqual(['name']);
+    expect(fieldsAhead(ahead, remote({ name: 'forged' }), 100)).toEqual([]);
+    // A callback that came while the service was asked is none.
+    expect(fieldsAhead(state(changed(105, { name: 'new' })), remote(), 100)).toEqual([]);
+  });
+
+  test('a creation holds back all of it, a destruction the group, a change that it is gone', () => {
+    const created = state(changed(LATER, {}, CREATED));
+    expect(fieldsAhead(created, remote(), 100)).toEqual(expect.arrayContaining(['name', 'introduction']));
+    expect(fieldsAhead(state(changed(LATER, {}, 'chat.group.destroyed')), remote(), 100)).toEqual(['destroyed']);
+    expect(fieldsAhead(state(changed(LATER, { name: 'n' })), undefined, 100)).toContain('name');
+    expect(fieldsAhead(state(changed(50, { name: 'n' })), undefined, 100)).toEqual([]);
   });
 });

@@ -10,8 +10,12 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import type { CanonicalEvent } from '../../src/model/event.ts';
+import { openJournal } from '../../src/journal/append.ts';
+import { openDatabase } from '../../src/journal/database.ts';
+import { systemClock } from '../../src/model/clock.ts';
+import { type CanonicalEvent, groupEvent } from '../../src/model/event.ts';
 import { describeFault, faultOf } from '../../src/model/fault.ts';
+import { createSignals } from '../../src/model/signal.ts';
 import { createGroupApi } from '../../src/reconcile/api.ts';
 import { CODE_CLASSES, classOf } from '../../src/reconcile/codes.ts';
 import { mostGone } from '../../src/reconcile/run.ts';
@@ -86,6 +90,7 @@ async function start(groups: Readonly<Record<string, readonly string[]>>, more: 
     origin,
     asked,
     events,
+    journalFile: join(home.folder, 'journal.db'),
     named: () =>
       events()
         .map(({ subject }) => subject)
@@ -320,6 +325,31 @@ describe('answers that are merely odd', () => {
     const both = await start({}, { baseUrl: ['http://127.0.0.1:1', service.origin] });
     expect(await both.ask()).toBe('a');
   });
+});
+
+test('a group whose change lies ahead of the service’s clock is no group in step: it fails, by name', async () => {
+  const service = await start({ Public: ['ahead', 'fine'] });
+  const database = openDatabase(service.journalFile);
+  const journal = openJournal(database, systemClock, createSignals());
+  const occurredAt = Date.now() + 594_000;
+  const data = { groupType: 'Public', operator: 'm', occurredAt, occurredAtFrom: 'callback', receivedAt: 1 } as const;
+  for (const groupId of ['ahead', 'gone']) {
+    const forged = { ...data, groupId, changed: { name: 'forged' }, origin: {}, extra: {} };
+    await journal.record(groupEvent('chat.group.info.changed', SDK_APP_ID, `id of ${groupId}`, forged));
+  }
+  journal.close();
+  service.answer(({ command, body }) =>
+    command === 'get_group_info'
+      ? {
+          ...FINE,
+          GroupInfo: body.GroupIdList.map((id) => (id === 'gone' ? { GroupId: id, ...fail(10_010) } : described(id))),
+        }
+      : undefined,
+  );
+  const { code, said } = await service.reconcile();
+  expect(code).toBe(1);
+  expect(said).toMatch(/"ahead": the last change of name lies ahead of the service’s clock/);
+  expect(said).toMatch(/"gone": the last change of .*name.* lies ahead/);
 });
 
 describe('everything is gone', () => {
