@@ -164,7 +164,9 @@ type Refuse = (path: string[], message: string) => void;
 /** Refuses settings that are right by themselves and cannot hold together. */
 function refuseClashes(config: Settings, context: z.RefinementCtx): void {
   const refuse: Refuse = (path, message) => context.addIssue({ code: 'custom', path, message });
-  refuseSharedPlace(config, refuse);
+  // What is wrong by itself says nothing about where it leads.
+  const wrong = new Set(context.issues.map(({ path = [] }) => path.slice(0, 2).join('.')));
+  refuseSharedPlace(config, (connector) => wrong.has(`connectors.${connector}`), refuse);
   if (config.receiver.allowFrom?.includes('service') && config.reconcile === undefined) {
     refuse(
       ['receiver', 'allowFrom'],
@@ -186,11 +188,15 @@ function refuseSharedPort({ receiver, admin }: Settings, refuse: Refuse): void {
 }
 
 /** Two connectors may write to one place only where they write the same there, each its share. */
-function refuseSharedPlace({ connectors, journal }: Settings, refuse: Refuse): void {
+function refuseSharedPlace(
+  { connectors, journal }: Settings,
+  isWrong: (connector: string) => boolean,
+  refuse: Refuse,
+): void {
   const taken = new Map<string, { readonly by: string; readonly use?: string | undefined }>();
   for (const { name } of placesOf('file', { path: journal.file })) taken.set(name, { by: 'journal.file' });
   for (const [connector, options] of Object.entries(connectors)) {
-    if (!options.enabled) continue;
+    if (!options.enabled || isWrong(connector)) continue;
     for (const { name, option, use } of placesOf(String(options.kind), options)) {
       const { by, use: other } = taken.get(name) ?? {};
       if (by === undefined) taken.set(name, { by: `connectors.${connector}`, use });

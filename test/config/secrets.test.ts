@@ -3,6 +3,8 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
+import { parseConfig } from '../../src/config/load.ts';
+import { configSchema } from '../../src/config/schema.ts';
 import { signOf } from '../../src/intake/authentication.ts';
 import { createAuthority } from '../servers/certificates.ts';
 import { freePort } from '../servers/index.ts';
@@ -128,4 +130,36 @@ test('no secret is printed, logged, answered or kept, whatever goes wrong', asyn
   expect(all).not.toContain(sign);
   expect(all).not.toContain('PRIVATE KEY');
   expect(readFileSync(join(home.folder, 'journal.db'), 'latin1')).not.toContain(sign);
+});
+
+test.each([
+  '"http://u:S3CR3T word@h:x"',
+  '"http://u:S3CR3T@h/ x"',
+  '"http//u:S3CR3T@h"',
+  '"u:S3CR3T@h"',
+  '[["http://S3CR3T@h"]]',
+  '{ "http://u:S3CR3T@h": 1 }',
+  '"https://h/?token=S3CR3T x"',
+  `"http://S3CR3T@${'/'.repeat(65_536)} "`,
+])('an address that is none is told as a problem, in no time, and never quoted: %#', (address) => {
+  const text = `app: { sdkAppId: 1 }
+connectors:
+  e: { kind: elasticsearch, nodes: [${address}], index: x }
+  k: { kind: kafka, brokers: ${address}, topic: "S3CR3T x", tls: { caFile: ${address} } }
+receiver: { otherCommands: { forwardTo: ${address} }, host: ${address}, allowFrom: [${address}] }
+reconcile: { api: { baseUrl: ${address} } }
+`;
+  const start = performance.now();
+  const result = parseConfig(text, { file: 'c.yaml', env: {}, schema: configSchema });
+  expect(performance.now() - start).toBeLessThan(1_000);
+  if (result.ok) throw new Error('it was taken');
+  expect(JSON.stringify(result.problems)).not.toContain('S3CR3T');
+});
+
+test('a single wrong address is a problem like any other', () => {
+  const text =
+    'app: { sdkAppId: 1 }\nconnectors:\n  e: { kind: elasticsearch, nodes: ["http://u:S3CR3T word@h:x"], index: x }\n';
+  const result = parseConfig(text, { file: 'c.yaml', env: {}, schema: configSchema });
+  expect(result).toMatchObject({ ok: false, problems: [{ path: 'connectors.e.nodes[0]' }] });
+  expect(JSON.stringify(result)).not.toContain('S3CR3T');
 });
