@@ -71,7 +71,7 @@ export const FAULT_GUIDE: readonly Chapter[] = [
       ],
       'journal-groups-full': [
         'a callback of a new group, while the groups take half of `journal.maxBytes`: those known are still recorded',
-        'keep strangers out (`app.callbackTokens`, `receiver.allowFrom`), or raise `journal.maxBytes`',
+        'keep strangers out (`app.callbackTokens`, `receiver.allowFrom`); `groups forget` and `groups prune` make room, or a larger `journal.maxBytes`',
       ],
       'quarantine-full': [
         'the quarantine holds 10,000 callbacks, or a tenth of `journal.maxBytes`',
@@ -128,6 +128,16 @@ export const FAULT_GUIDE: readonly Chapter[] = [
       'service-refused': ['it refuses the call, or is not that API', 'compare `baseUrl` with your app’s region'],
       'reconcile-running': ['a run is under way', 'wait for its end: `status` shows it'],
       'reconcile-unconfigured': ['there is no `reconcile:` in the configuration', 'add it'],
+    },
+  },
+  {
+    title: 'Groups',
+    faults: {
+      'group-unknown': ['the journal keeps no such group', 'see its id in the console'],
+      'group-unsettled': [
+        'a group cannot be forgotten: a connector still needs its events',
+        'wait, resume the connector, or retry or discard its dead letters',
+      ],
     },
   },
   {

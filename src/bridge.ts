@@ -306,6 +306,7 @@ function createAdminRoom(base: Base, rooms: Rooms, version: string) {
     ...shared,
     metrics,
     groups: journal.groups,
+    forgetting: journal.journal,
     reload: rooms.reload,
     access,
     clock,

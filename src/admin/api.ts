@@ -3,6 +3,7 @@ import { type Env, Hono, type MiddlewareHandler } from 'hono';
 import type { z } from 'zod';
 import type { ReloadResult } from '../config/reload.ts';
 import type { Operations } from '../delivery/operations.ts';
+import type { Journal } from '../journal/append.ts';
 import type { GroupReader } from '../journal/groups.ts';
 import type { HistoryReader } from '../journal/history.ts';
 import type { QuarantinedCallback } from '../model/callback.ts';
@@ -14,7 +15,8 @@ import { type AdminPorts, createAdminServer } from './server.ts';
 
 export interface ApiPorts extends AdminPorts {
   readonly operations: Operations;
-  readonly groups: Pick<GroupReader, 'get'>;
+  readonly groups: Pick<GroupReader, 'get' | 'count'>;
+  readonly forgetting: Pick<Journal, 'forget' | 'destroyed'>;
   readonly history: Pick<HistoryReader, 'recent' | 'ofGroup' | 'search'>;
   status(): contract.BridgeState;
   quarantined(after: number, limit: number): QuarantinedCallback[];
@@ -41,6 +43,7 @@ export function createApi(ports: ApiPorts) {
     .route('/api/connectors', deadLetterRoutes(ports))
     .route('/api/reconcile', reconcileRoutes(ports))
     .route('/api', historyRoutes(ports))
+    .route('/api/groups', forgetRoutes(ports))
     .route('/api/quarantine', quarantineRoutes(ports))
     .route('/', ports.console);
 }
@@ -178,6 +181,47 @@ function historyRoutes({ history, groups, operations }: ApiPorts) {
       });
     });
 }
+
+/** The most groups of one answer, and the time after which a step answers: who asks goes on from there. */
+const STEP_GROUPS = 1_000;
+const STEP_MS = 1_000;
+
+function forgetRoutes({ groups, forgetting, clock }: ApiPorts) {
+  type Kept = Answer<typeof contract.forgetAnswer>['kept'];
+  const forget = async (groupId: string, kept: Kept): Promise<boolean> => {
+    const fault = await forgetting.forget(groupId);
+    if (fault !== undefined) kept.push({ groupId, fault });
+    return fault === undefined;
+  };
+  return new Hono()
+    .post('/forget', body(contract.forgetRequest), async (context) => {
+      const kept: Kept = [];
+      let forgotten = 0;
+      for (const groupId of context.req.valid('json').groupIds) if (await forget(groupId, kept)) forgotten++;
+      return context.json<Answer<typeof contract.forgetAnswer>>({ forgotten, kept });
+    })
+    .post('/prune', body(contract.pruneRequest), async (context) => {
+      const { olderMs, after, dryRun } = context.req.valid('json');
+      const total = groups.count();
+      const kept: Kept = [];
+      const groupIds: string[] = [];
+      let looked = 0;
+      const end = clock.elapsed() + STEP_MS;
+      for (let last: string | undefined = after; ; ) {
+        const page = forgetting.destroyed(last, olderMs);
+        for (const groupId of page.groupIds) if (dryRun || (await forget(groupId, kept))) groupIds.push(groupId);
+        looked += page.looked;
+        last = page.last;
+        if (last === undefined) return context.json<Pruned>({ groupIds, kept, looked, total });
+        if (groupIds.length + kept.length >= STEP_GROUPS || clock.elapsed() > end) {
+          return context.json<Pruned>({ groupIds, kept, looked, total, next: last });
+        }
+        // Callbacks come first.
+        await clock.sleep(0);
+      }
+    });
+}
+type Pruned = Answer<typeof contract.pruneAnswer>;
 
 function quarantineRoutes({ quarantined, remapQuarantine, discardQuarantined }: ApiPorts) {
   return new Hono()

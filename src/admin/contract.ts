@@ -186,6 +186,24 @@ const groupCopy = z.object({
 });
 export const groupAnswer = z.object({ group, events: z.array(entry), next, copies: z.array(groupCopy) });
 
+/** Groups are forgotten by name. */
+export const forgetRequest = z.strictObject({ groupIds: z.array(groupId).min(1).max(10_000) });
+/** `kept` are those that could not be forgotten, with the reason. */
+export const forgetAnswer = z.object({ forgotten: count, kept: z.array(z.object({ groupId: z.string(), fault })) });
+/** A step over all groups from `after` on: those destroyed longer ago than `olderMs` are forgotten; in a dry run, named. */
+export const pruneRequest = z.strictObject({
+  olderMs: z.int().nonnegative(),
+  after: z.string().max(MAX_GROUP_ID_BYTES).default(''),
+  dryRun: z.boolean().default(false),
+});
+/** `groupIds` are those that were, or would be, forgotten; it goes on with `next` as `after`. */
+export const pruneAnswer = forgetAnswer.omit({ forgotten: true }).extend({
+  groupIds: z.array(z.string()).readonly(),
+  looked: count,
+  total: count,
+  next: z.string().exactOptional(),
+});
+
 // Dead letters and quarantine
 
 export const deadLetter = entry.extend({ attempts: count, fault, deadAt: z.number() });

@@ -19,7 +19,7 @@ export interface StatusPorts {
 }
 
 const GROUPS_FULL =
-  'groups take half of journal.maxBytes: callbacks of new ones are refused; set app.callbackTokens or receiver.allowFrom, or raise it';
+  'groups take half of journal.maxBytes: callbacks of new ones are refused; set app.callbackTokens or receiver.allowFrom; groups forget and groups prune make room, as does a larger one';
 
 /** Returns what tells how the bridge is. */
 export function createStatus(ports: StatusPorts): () => BridgeState {

@@ -8,13 +8,22 @@ import { createCommitter } from './commit.ts';
 import type { Database } from './database.ts';
 import { createDeliveryWriter, type JournalReport } from './deliveries.ts';
 import { PROBE_BYTES } from './failure.ts';
+import { createForgetting } from './forget.ts';
 import { type GroupBuffer, openGroupBuffer } from './groups.ts';
 import { journalError, unrecordable } from './sqlite.ts';
 
 export type Journal = ReturnType<typeof openJournal>;
 
-/** Opens what writes the journal. What resolves is on disk then; what cannot be written rejects with a BridgeError. */
-export function openJournal(database: Database, clock: Clock, signals: SignalBus) {
+/**
+ * Opens what writes the journal. What resolves is on disk then; what cannot be written rejects with a BridgeError. `connectors`
+ * are those enabled: a group whose events one of them has not taken is not forgotten.
+ */
+export function openJournal(
+  database: Database,
+  clock: Clock,
+  signals: SignalBus,
+  connectors: () => readonly string[] = () => [],
+) {
   const { connection } = database;
   const deliveries = createDeliveryWriter(connection, clock);
   const groups = openGroupBuffer(database);
@@ -66,6 +75,7 @@ export function openJournal(database: Database, clock: Clock, signals: SignalBus
     groupsFull: room.groupsFull,
     ...createQuarantineWriter(database, add, committer),
     ...createReconcileWriter(connection, events, committer),
+    ...createForgetting(database, groups, committer, { connectors, clock }),
     /** Takes note of what a lane settled; it is written with the next commit, or soon when none comes. */
     settle: (report: JournalReport) => committer.defer(() => deliveries.settle(report)),
     /** Remembers over restarts that a connector is paused. */
@@ -185,7 +195,7 @@ const tooManyGroups = (): BridgeError =>
   journalError(
     'journal-groups-full',
     'the callback cannot be recorded: it is of a new group, and the journal holds too many',
-    'set app.callbackTokens or receiver.allowFrom, so that strangers add none; raise journal.maxBytes',
+    'set app.callbackTokens or receiver.allowFrom, so that strangers add none; groups forget and groups prune make room, as does a larger journal.maxBytes',
   );
 const quarantineFull = (): BridgeError =>
   journalError(

@@ -131,6 +131,12 @@ export function openGroupBuffer({ connection, transact }: Database) {
     /** Returns whether the journal holds the group. */
     knows: (groupId: string): boolean =>
       buffer.has(groupId) || Object.keys(table.read(groupId).state.versions).length > 0,
+    /** Removes a group that neither the buffer nor this transaction has changed. Only within a transaction. */
+    forget(groupId: string): void {
+      cache.delete(groupId);
+      merging.lookAgain();
+      bytes -= table.remove(groupId);
+    },
     /** Events up to this seq are in the table. */
     watermark: () => watermark,
   };
@@ -177,6 +183,10 @@ function createMerging(head: number, read: (groupId: string) => Held) {
     },
     /** Returns the seq of the group's latest event. Only within a transaction. */
     latest: (groupId: string): number | null => find(groupId).latest,
+    /** Forgets what was looked up last: the table has changed. */
+    lookAgain(): void {
+      found = undefined;
+    },
     /** Merges an event that was appended with this seq. Only within a transaction. */
     merge(event: CanonicalEvent, seq: number): void {
       const transaction = opened();
@@ -201,6 +211,7 @@ function createCache() {
   const cache = new Map<string, Held>();
   return {
     get: (groupId: string) => cache.get(groupId),
+    delete: (groupId: string) => void cache.delete(groupId),
     put(held: Held): void {
       const { groupId } = held.state;
       cache.delete(groupId);
@@ -250,7 +261,12 @@ function createGroupTable(connection: DatabaseSync) {
      ON CONFLICT (group_id) DO UPDATE SET state = excluded.state, last_seq = excluded.last_seq`,
   );
   const link = connection.prepare('UPDATE groups SET last_seq = ? WHERE group_id = ?');
+  const remove = connection.prepare(
+    'DELETE FROM groups WHERE group_id = ? RETURNING octet_length(state) + octet_length(group_id) AS n',
+  );
   return {
+    /** Returns the bytes that it held. */
+    remove: (groupId: string): number => Number(remove.get(groupId)?.n ?? 0),
     read(groupId: string): Held {
       const row = get.get(groupId);
       if (row === undefined) return { state: newGroup(groupId), latest: null, since: 0, changed: false, characters: 0 };

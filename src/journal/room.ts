@@ -36,7 +36,7 @@ export function openJournalRoom({ settings, source, connectors, clock, signals, 
     onReindexed: (damage) => signals.emit('journal.reindexed', damage),
   });
   refuseForeign(database, source);
-  const journal = openJournal(database, clock, signals);
+  const journal = openJournal(database, clock, signals, connectors);
   const reader = createDeliveryReader(database.connection);
   const retention = () => ({ keepDelivered: settings().keepDelivered, connectors: connectors() });
   const pruning = keepPruned(retention, { journal, reader, clock, signals }, stopping.signal);

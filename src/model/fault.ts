@@ -51,6 +51,9 @@ const known = {
   'service-refused': { exit: 1 },
   'reconcile-running': { admin: 409, exit: 1 },
   'reconcile-unconfigured': { admin: 409, exit: 2 },
+  // what a person asks of groups
+  'group-unknown': { admin: 404, exit: 1 },
+  'group-unsettled': { admin: 409, exit: 1 },
   // the admin server
   'token-missing': { admin: 401, exit: 2 },
   'token-wrong': { admin: 401, exit: 2 },

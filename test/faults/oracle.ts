@@ -50,10 +50,17 @@ interface Sighting {
   highest: number;
 }
 
-/** Reads both copies back whole. */
-export async function judgeCopies(ledger: Ledger, copies: Copies, deadLetters: number): Promise<Verdict> {
+/** Reads both copies back whole; `withOthers` looks at the groups of the list alone. */
+export async function judgeCopies(
+  ledger: Ledger,
+  copies: Copies,
+  deadLetters: number,
+  withOthers = false,
+): Promise<Verdict> {
   const topic = watchTopic(ledger);
-  await readTopic(copies.brokers, copies.topic, topic.take);
+  await readTopic(copies.brokers, copies.topic, (one) => {
+    if (!withOthers || ledger.groups.has(one.key)) topic.take(one);
+  });
   const documents = await readDocuments(copies, [...ledger.groups.keys()]);
   return topic.verdict(documents, deadLetters);
 }

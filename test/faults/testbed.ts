@@ -17,6 +17,9 @@ export interface TestbedSettings {
   /** Options of both connectors in the bridge's configuration. */
   readonly connector?: Readonly<Record<string, unknown>>;
   readonly journal?: Readonly<Record<string, unknown>>;
+  readonly receiver?: Readonly<Record<string, unknown>>;
+  /** Others send callbacks, too: what is not in the list is nobody's concern. */
+  readonly withOthers?: boolean;
   /** The folder of the journal; a temporary one when left out. */
   readonly journalFolder?: string;
   /** Whether the connectors go through the proxies at first. */
@@ -51,7 +54,7 @@ export async function createTestbed<Servers extends Destinations>(
     const file = join(folder, proxied ? 'proxied.yaml' : 'direct.yaml');
     const config = {
       app: { sdkAppId: SDK_APP_ID },
-      receiver: { host: '127.0.0.1', port: ports.receiver },
+      receiver: { ...settings.receiver, host: '127.0.0.1', port: ports.receiver },
       admin: { port: ports.admin },
       journal: { ...settings.journal, file: join(settings.journalFolder ?? folder, 'journal.db') },
       connectors: connectors(proxied),
@@ -85,7 +88,7 @@ export async function createTestbed<Servers extends Destinations>(
       await load.pause();
       try {
         await waitUntil(async () => isInStep(await bridge.metrics()), 'both connectors are in step', SETTLED_WITHIN_MS);
-        return await judgeSettled(bridge, load, copies);
+        return await judgeSettled(bridge, load, copies, settings.withOthers === true);
       } finally {
         load.resume();
       }
@@ -105,11 +108,11 @@ const SETTLED_WITHIN_MS = 120_000;
 const MISSING_FOR_MS = 45_000;
 
 /** Single events before the cursor may still wait for their retry: what is missing must stay missing. */
-async function judgeSettled(bridge: FaultyBridge, load: Load, copies: Copies): Promise<Verdict> {
+async function judgeSettled(bridge: FaultyBridge, load: Load, copies: Copies, withOthers: boolean): Promise<Verdict> {
   const end = performance.now() + MISSING_FOR_MS;
   for (;;) {
     const { deadLetters } = await bridge.metrics();
-    const verdict = await judgeCopies(load.ledger, copies, deadLetters);
+    const verdict = await judgeCopies(load.ledger, copies, deadLetters, withOthers);
     const mayHeal = verdict.findings.some(({ kind }) => kind.startsWith('missing') || kind === 'copies differ');
     if (!mayHeal || performance.now() > end) return verdict;
   }

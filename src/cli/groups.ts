@@ -1,0 +1,101 @@
+/** The commands about groups that the journal keeps: the way out for those that strangers made, or that are long gone. */
+import { type Command, InvalidArgumentError } from 'commander';
+import type { z } from 'zod';
+import { forgetAnswer, pruneAnswer, type pruneRequest } from '../admin/contract.ts';
+import { duration } from '../config/units.ts';
+import { BridgeError, describeFault } from '../model/fault.ts';
+import { figure, plural } from '../model/text.ts';
+import { adminClient } from './admin.ts';
+import { type AdminOptions, addCommand, onRunningBridge } from './options.ts';
+import { answer, progress } from './terminal.ts';
+
+const MEANING =
+  '\nCopies keep what they hold of a group that is forgotten; its next change begins a new state, which is merged into them\n(in a compacted topic it takes the place of the old one, until reconcile has read the rest).';
+
+export function addGroups(program: Command): void {
+  const parent = program.command('groups').description('the merged groups that the journal keeps');
+  onRunningBridge(
+    addCommand(parent, 'forget', 'forget groups, and their delivered events', 'groups forget @TGS#1 @TGS#2'),
+  )
+    .argument('<ids...>', 'by id')
+    .addHelpText('after', MEANING)
+    .action(forget);
+  onRunningBridge(
+    addCommand(
+      parent,
+      'prune',
+      'forget all groups that were destroyed long ago',
+      'groups prune --destroyed --older 30d',
+      'groups prune --destroyed --older 30d --dry-run',
+    ),
+  )
+    .requiredOption('--destroyed', 'those that were destroyed: no others are pruned')
+    .requiredOption('--older <duration>', 'and that so long ago, such as 30d', parseDuration)
+    .option('--dry-run', 'say which, and forget none', false)
+    .addHelpText('after', MEANING)
+    .action(prune);
+}
+
+function parseDuration(text: string): number {
+  const read = duration.safeParse(text);
+  if (read.success) return read.data;
+  throw new InvalidArgumentError('a number with ms, s, m, h or d is expected, such as 30d');
+}
+
+type Kept = ReturnType<typeof forgetAnswer.parse>['kept'];
+const keptLines = (kept: Kept): string[] =>
+  kept.map(({ groupId, fault }) => `kept ${JSON.stringify(groupId)}: ${describeFault(fault)}`);
+
+function failIf(kept: Kept): void {
+  if (kept.length === 0) return;
+  throw new BridgeError({ code: 'command-failed', message: `${plural(kept.length, 'group')} could not be forgotten` });
+}
+
+async function forget(groupIds: string[], options: AdminOptions): Promise<void> {
+  const json = { groupIds };
+  const { forgotten, kept } = await adminClient(options).ask(forgetAnswer, (api) => api.groups.forget.$post({ json }));
+  answer(options, { forgotten, kept }, `forgot ${plural(forgotten, 'group')}`, ...keptLines(kept));
+  failIf(kept);
+}
+
+interface PruneOptions extends AdminOptions {
+  readonly older: number;
+  readonly dryRun: boolean;
+}
+
+async function prune(options: PruneOptions): Promise<void> {
+  const client = adminClient(options);
+  const { older: olderMs, dryRun } = options;
+  const groupIds: string[] = [];
+  const kept: Kept = [];
+  let looked = 0;
+  let total = 0;
+  const bar = progress('groups', 0);
+  try {
+    let after: string | undefined = '';
+    while (after !== undefined) {
+      const json: z.input<typeof pruneRequest> = { olderMs, after, dryRun };
+      const step: z.output<typeof pruneAnswer> = await client.ask(pruneAnswer, (api) =>
+        api.groups.prune.$post({ json }),
+      );
+      groupIds.push(...step.groupIds);
+      kept.push(...step.kept);
+      looked += step.looked;
+      // What was forgotten is counted no more.
+      total = Math.max(total, looked, step.total);
+      bar.set(looked, total);
+      after = step.next;
+    }
+  } finally {
+    bar.end();
+  }
+  const of = `of ${figure(looked)}`;
+  const lines = dryRun
+    ? [
+        `would forget ${plural(groupIds.length, 'group')} ${of}`,
+        ...groupIds.map((groupId) => `  ${JSON.stringify(groupId)}`),
+      ]
+    : [`forgot ${plural(groupIds.length, 'group')} ${of}`];
+  answer(options, { groupIds, kept, looked, dryRun }, ...lines, ...keptLines(kept));
+  failIf(kept);
+}

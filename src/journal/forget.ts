@@ -1,0 +1,139 @@
+import { setImmediate as turn } from 'node:timers/promises';
+import type { Clock } from '../model/clock.ts';
+import type { Fault } from '../model/fault.ts';
+import type { createCommitter } from './commit.ts';
+import type { Database } from './database.ts';
+import type { GroupBuffer } from './groups.ts';
+
+/*
+ * The way out for groups, which are kept for ever otherwise: whoever reaches the receiver can add to them. What is forgotten
+ * are the merged state and the delivered events it was merged from, so that nothing in the journal speaks of the group any
+ * more; copies keep what they hold, and its next change begins a new state. All of it goes in small steps between callbacks,
+ * each a transaction: what a crash leaves is a group some of whose events are pruned.
+ */
+
+/** Events that one transaction removes, or that are looked at without a pause. */
+const STEP_EVENTS = 500;
+/** Rows that one step of `destroyed` looks at; a group is up to 512 KB. */
+const STEP_GROUPS = 64;
+
+export interface ForgetPorts {
+  /** The enabled connectors: what one of them has not taken yet is not forgotten. */
+  connectors(): readonly string[];
+  readonly clock: Pick<Clock, 'now'>;
+}
+
+/** A page of groups that were destroyed long enough ago. */
+export interface DestroyedPage {
+  readonly groupIds: readonly string[];
+  /** How many groups were looked at. */
+  readonly looked: number;
+  /** The last id that was looked at; undefined at the end. */
+  readonly last: string | undefined;
+}
+
+export function createForgetting(
+  { connection }: Database,
+  groups: GroupBuffer,
+  { write, flush }: Pick<ReturnType<typeof createCommitter>, 'write' | 'flush'>,
+  { connectors, clock }: ForgetPorts,
+) {
+  const latestOf = connection.prepare('SELECT last_seq FROM groups WHERE group_id = ?');
+  const previousOf = connection.prepare('SELECT previous FROM events WHERE seq = ? AND group_id = ?');
+  const openOf = connection.prepare('SELECT connector, state FROM deliveries WHERE seq = ?');
+  const cursorOf = connection.prepare('SELECT cursor FROM lanes WHERE connector = ?');
+  const removeEvent = connection.prepare('DELETE FROM events WHERE seq = ?');
+  const removeOpen = connection.prepare('DELETE FROM deliveries WHERE seq = ?');
+  const page = connection.prepare(
+    `SELECT group_id AS groupId, json_extract(state, '$.destroyed') AS destroyed,
+       json_extract(state, '$.versions.destroyed[0]') AS at
+     FROM groups WHERE group_id > ? ORDER BY group_id LIMIT ${STEP_GROUPS}`,
+  );
+
+  const latest = (groupId: string): number | undefined => {
+    const row = latestOf.get(groupId);
+    return row && Number(row.last_seq ?? 0);
+  };
+  /** Returns why an enabled connector still needs what is recorded of the group up to this event. */
+  const needed = (last: number): Fault | undefined => {
+    for (const connector of connectors()) {
+      if (Number(cursorOf.get(connector)?.cursor ?? 0) < last)
+        return unsettled(`${connector} has not taken its events`);
+    }
+    return undefined;
+  };
+  const held = (seq: number): Fault | undefined => {
+    for (const { connector, state } of openOf.all(seq) as { connector: string; state: string }[]) {
+      if (!connectors().includes(connector)) continue;
+      const what = state === 'dead' ? 'a dead letter of it stands' : 'an event of it waits for its retry';
+      return unsettled(`${what} at ${connector} (seq ${seq})`);
+    }
+    return undefined;
+  };
+
+  /** Returns the seqs of the group's events, the oldest first; or why they are needed. */
+  const chainOf = async (groupId: string, last: number): Promise<number[] | Fault> => {
+    const seqs: number[] = [];
+    for (let seq: number | undefined = last || undefined; seq !== undefined; ) {
+      const row = previousOf.get(seq, groupId);
+      if (row === undefined) break;
+      const fault = held(seq);
+      if (fault !== undefined) return fault;
+      seqs.push(seq);
+      seq = row.previous === null ? undefined : Number(row.previous);
+      if (seqs.length % STEP_EVENTS === 0) await turn();
+    }
+    return seqs.reverse();
+  };
+  const remove = (seqs: readonly number[]): void => {
+    for (const seq of seqs) {
+      removeOpen.run(seq);
+      removeEvent.run(seq);
+    }
+  };
+
+  return {
+    /** Forgets one group. Resolves with why it cannot be; throws a BridgeError when the journal cannot be written. */
+    async forget(groupId: string): Promise<Fault | undefined> {
+      // What lanes settled is written with the next transaction.
+      await write(() => {});
+      flush();
+      const last = latest(groupId);
+      if (last === undefined) return { code: 'group-unknown', message: 'no such group is kept' };
+      const fault = needed(last);
+      if (fault !== undefined) return fault;
+      const seqs = await chainOf(groupId, last);
+      if (!Array.isArray(seqs)) return seqs as Fault;
+      while (seqs.length > STEP_EVENTS) {
+        const step = seqs.splice(0, STEP_EVENTS);
+        await write(() => remove(step));
+      }
+      return write(() => {
+        // A callback of the group may have come meanwhile, or stand before this in the same transaction.
+        if (groups.buffered(groupId) !== undefined || (groups.latest(groupId) ?? 0) !== last) {
+          return unsettled('it has just changed');
+        }
+        remove(seqs);
+        groups.forget(groupId);
+        return undefined;
+      });
+    },
+    /** Returns a step of the groups after `after` ('' for the first) that were destroyed at least `olderMs` ago. */
+    destroyed(after: string, olderMs: number): DestroyedPage {
+      const rows = page.all(after) as { groupId: string; destroyed: number; at: number | null }[];
+      const until = clock.now() - olderMs;
+      return {
+        groupIds: rows.filter((row) => row.destroyed === 1 && (row.at ?? 0) <= until).map((row) => row.groupId),
+        looked: rows.length,
+        last: rows.length < STEP_GROUPS ? undefined : rows.at(-1)?.groupId,
+      };
+    },
+  };
+}
+
+const unsettled = (message: string): Fault => ({
+  code: 'group-unsettled',
+  message,
+  suggestion:
+    'wait until it is delivered, resume the connector, retry or discard its dead letters; then forget it again',
+});
