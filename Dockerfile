@@ -5,7 +5,10 @@
 #   docker run --read-only -p 8080:8080 -v bridge-data:/data -v ./bridge.yaml:/etc/group-sync-bridge/bridge.yaml:ro group-sync-bridge
 # Nothing is written outside of /data. It ends by SIGTERM itself and starts no processes, so that no --init is needed.
 
-FROM node:24-slim AS build
+# By digest it is the same image in each build: --build-arg NODE_IMAGE=node@sha256:…, as `docker buildx imagetools inspect` tells it.
+ARG NODE_IMAGE=node:24.21.0-slim
+
+FROM ${NODE_IMAGE} AS build
 WORKDIR /app
 COPY package.json package-lock.json ./
 # The package `node` is for machines with an older one; this image has it already, so no install script is needed.
@@ -16,7 +19,7 @@ COPY connectors connectors
 COPY src src
 RUN npm run build && npm prune --omit=dev --ignore-scripts
 
-FROM node:24-slim
+FROM ${NODE_IMAGE}
 ENV NODE_ENV=production \
     HEALTH_URL=http://127.0.0.1:8081/healthz
 COPY --from=build /app/package.json /app/package.json
