@@ -74,13 +74,14 @@ export async function listen(
     options.onMalformed?.({ peer: ('remoteAddress' in socket && String(socket.remoteAddress)) || 'unknown', why });
   const refused = new WeakSet<Duplex>();
   const listener: RequestListener = (request, response) => {
+    // What follows a refused request may have been read in another way before it came here: it is nothing to answer.
+    if (refused.has(request.socket)) return;
     const trouble = misreadable(request);
     if (trouble !== undefined) {
       const why = `not an HTTP request: ${trouble}`;
       tell(request.socket, why);
       const body = malformedBody(why);
       response.writeHead(400, { ...CLOSING, 'content-length': Buffer.byteLength(body) }).end(body);
-      // What follows on this connection may be anything, and gets no answer of its own.
       refused.add(request.socket);
     } else void handle(request, response);
   };

@@ -106,7 +106,26 @@ export const CORPUS: readonly CorpusEntry[] = [
   entry('HTTP/9.9', plain(SMUGGLED).replace('HTTP/1.1', 'HTTP/9.9'), [400]),
   entry('TLS', Buffer.from('16030100c8010000c40303', 'hex'), [400]),
   entry('no host', plain(SMUGGLED).replace('host: x\r\n', ''), [400]),
-  entry('two hosts', plain('@TGS#C6', ['host: y']), [200, 400]),
+  entry('two hosts', plain(SMUGGLED, ['host: y']), [400]),
+  entry('two hosts that are one', plain(SMUGGLED, ['host: x']), [400]),
+  entry('a list of hosts', plain(SMUGGLED).replace('host: x', 'host: x, y'), [400]),
+  entry('a host with a path', plain(SMUGGLED).replace('host: x', 'host: x/callback'), [400]),
+  entry(
+    'chunks in HTTP/1.0',
+    `${head('transfer-encoding: chunked').replace('1.1', '1.0')}${inner.length.toString(16)}\r\n${inner}\r\n0\r\n\r\n`,
+    [400],
+  ),
+  entry('an encoding before the chunks', `${head('transfer-encoding: gzip, chunked')}0\r\n\r\n${inner}`, [400]),
+  entry('HTTP/2.0 in the words of 1.1', plain(SMUGGLED).replace('HTTP/1.1', 'HTTP/2.0'), [400]),
+  ...[
+    '/x/%2e%2e/callback',
+    '/x/../callback',
+    '/%63allback',
+    '//callback',
+    '/callback/.',
+    '/callback%2f',
+    '/callback;x',
+  ].map((path) => entry(`another spelling of the path: ${path}`, plain(SMUGGLED).replace('/callback', path), [404])),
   entry('a lower-case method', plain(SMUGGLED).replace('POST', 'post'), [400]),
   entry('an unknown method', plain(SMUGGLED).replace('POST', 'FROB'), [400]),
   entry('CONNECT', 'CONNECT x:1 HTTP/1.1\r\nhost: x\r\n\r\n'),
@@ -153,6 +172,25 @@ export const CORPUS: readonly CorpusEntry[] = [
       ),
     ),
     [200],
+  ),
+  ...[
+    ['what is fifty times as long when it is shown', { Introduction: '\x7f'.repeat(60_000) }],
+    ['markup', { Name: '<script>'.repeat(1_000), FaceUrl: '\u202e"><img src=x>' }],
+    [
+      '1,500 custom fields',
+      { UserDefinedDataList: Array.from({ length: 1_500 }, (_, k) => ({ Key: `${k}`, Value: '' })) },
+    ],
+    [
+      'names of Object.prototype',
+      { UserDefinedDataList: Object.getOwnPropertyNames(Object.prototype).map((Key) => ({ Key, Value: 'x' })) },
+    ],
+    ['an EventTime of tomorrow', { EventTime: Date.now() + 86_400_000 }],
+  ].map(([name, fields]) =>
+    entry(
+      `a callback with ${name}`,
+      toRequest(target, [], Buffer.from(body({ GroupId: '@TGS#C15', ...(fields as object) }))),
+      [200],
+    ),
   ),
   entry('60,000 brackets', toRequest(target, [], Buffer.from(`{"a":${'['.repeat(60_000)}`)), [400]),
   entry(
