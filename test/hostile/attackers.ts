@@ -1,10 +1,10 @@
-/** Those who attack at once, in a process of their own: `node attackers.ts RECEIVER ADMIN HANDLER_PORT`, until it is ended. */
+/** Those who attack at once, in a process of their own: `node attackers.ts RECEIVER ADMIN HANDLER_PORT [NAMES]`, until it is ended. */
 import { Agent, request } from 'node:http';
 import { connect, createServer, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { search } from '../support/callbacks.ts';
 
-const [receiver = '', admin = '', handlerPort = ''] = process.argv.slice(2);
+const [receiver = '', admin = '', handlerPort = '', only = ''] = process.argv.slice(2);
 const counts: Record<string, number> = {};
 const count = (what: string): void => {
   counts[what] = (counts[what] ?? 0) + 1;
@@ -73,10 +73,10 @@ function open(url: string): Socket {
 }
 
 /** Sends a request byte by byte, for ever. */
-async function dribble(name: string, url: string): Promise<void> {
+async function dribble(url: string): Promise<void> {
   for (;;) {
     const socket = open(url);
-    socket.on('connect', () => count(`slow clients at the ${name}`));
+    socket.on('connect', () => count(`slow clients at the ${url === admin ? 'admin server' : 'receiver'}`));
     socket.write('POST /callback HTTP/1.1\r\nhost: 127.0.0.1\r\nx-slow: ');
     while (!socket.destroyed) {
       socket.write('a');
@@ -186,18 +186,17 @@ createServer((socket) => {
 const other = () =>
   ask('odd handler', `${receiver}?${search({ CallbackCommand: 'Group.CallbackAfterNewMemberJoin' })}`, { body: '{}' });
 
-const attacks = [
-  each(5, amplify),
-  each(2, poison),
-  each(100, flood),
-  each(20, ahead),
-  each(20, breakOff),
-  each(1, pour),
-  each(10, other),
-  ...Array.from({ length: 6 }, foreignPage),
-  ...[0, 3, 6].map(onlooker),
-  ...Array.from({ length: 12 }, (_, n) => watch(n)),
-  ...Array.from({ length: 300 }, () => dribble('receiver', receiver)),
-  ...Array.from({ length: 300 }, () => dribble('admin server', admin)),
-];
-await Promise.all(attacks);
+/** By name, so that one of them can be looked at alone. */
+const ATTACKS: Readonly<Record<string, () => readonly Promise<void>[]>> = {
+  amplifying: () => [each(5, amplify)],
+  fields: () => [each(2, poison)],
+  groups: () => [each(100, flood)],
+  clocks: () => [each(20, ahead)],
+  broken: () => [each(20, breakOff), each(1, pour)],
+  handler: () => [each(10, other)],
+  foreign: () => Array.from({ length: 6 }, foreignPage),
+  looking: () => [...[0, 3, 6].map(onlooker), ...Array.from({ length: 12 }, (_, n) => watch(n))],
+  slow: () => [receiver, admin].flatMap((url) => Array.from({ length: 300 }, () => dribble(url))),
+};
+const chosen = only === '' ? Object.keys(ATTACKS) : only.split(',');
+await Promise.all(chosen.flatMap((name) => ATTACKS[name]?.() ?? []));

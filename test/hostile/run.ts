@@ -1,5 +1,5 @@
 /**
- * `npm run test:hostile [-- --minutes 10] [--rate 200]`: the worst of what is known at once, by a process of its own on
+ * `npm run test:hostile [-- --minutes 10] [--rate 200] [--only amplifying,looking]`: the worst of what is known at once, by a process of its own on
  * loopback, while honest callbacks come; see attackers.ts. It ends with 1 where one of those was answered after 2 s or not
  * OK, is missing in a copy, or where memory grows.
  */
@@ -15,7 +15,11 @@ import { waitUntil } from '../faults/wait.ts';
 import { freePort, missingPrerequisite } from '../servers/index.ts';
 
 const { values } = parseArgs({
-  options: { minutes: { type: 'string', default: '10' }, rate: { type: 'string', default: '200' } },
+  options: {
+    minutes: { type: 'string', default: '10' },
+    rate: { type: 'string', default: '200' },
+    only: { type: 'string', default: '' },
+  },
 });
 const minutes = Number(values.minutes);
 
@@ -67,9 +71,13 @@ async function main(): Promise<number> {
       load.failures();
 
       const program = fileURLToPath(new URL('attackers.ts', import.meta.url));
-      const attackers = spawn(process.execPath, [program, bridge.receiverUrl, bridge.adminUrl, String(handlerPort)], {
-        stdio: ['ignore', 'pipe', 'inherit'],
-      });
+      const attackers = spawn(
+        process.execPath,
+        [program, bridge.receiverUrl, bridge.adminUrl, String(handlerPort), values.only],
+        {
+          stdio: ['ignore', 'pipe', 'inherit'],
+        },
+      );
       process.once('exit', () => attackers.kill('SIGKILL'));
       let counted = '';
       attackers.stdout.setEncoding('utf8').on('data', (text: string) => {
