@@ -11,7 +11,7 @@ import { keepCertificate, readCertificate } from './http/certificate.ts';
 import { shareDescriptors } from './http/descriptors.ts';
 import { closeServer, listen, urlHost } from './http/server.ts';
 import { COMMANDS } from './intake/commands.ts';
-import { malformedEnvelope, receiverSettings } from './intake/context.ts';
+import { malformedEnvelope, type ReceiverPorts, receiverSettings } from './intake/context.ts';
 import { hearAgain } from './intake/mapping.ts';
 import { createQuarantine } from './intake/quarantine.ts';
 import { createReloadableReceiver } from './intake/reloadable.ts';
@@ -189,6 +189,7 @@ function createReceiverRoom(base: Base, { file, journal, reader }: JournalRoom) 
   const { tls } = base.config.receiver;
   const certificate = tls && readCertificate(tls);
   let addresses: ServiceAddresses | undefined;
+  let peerOf: ReceiverPorts['peerOf'];
   const receiver = createReloadableReceiver(base.config, {
     record: journal.record,
     quarantine: journal.quarantine,
@@ -197,6 +198,7 @@ function createReceiverRoom(base: Base, { file, journal, reader }: JournalRoom) 
     service: base.service,
     serviceAddresses: () => addresses?.current(),
     stopping: () => stopping.signal.aborted,
+    peerOf: (socket) => peerOf?.(socket),
     trace: traceCallback,
   });
   base.onStop(receiver.close);
@@ -214,11 +216,15 @@ function createReceiverRoom(base: Base, { file, journal, reader }: JournalRoom) 
         file: `${file}.addresses.json`,
         stopping: stopping.signal,
       });
-      const { host, port, keepAlive, maxConnections: wanted } = base.config.receiver;
+      const { host, port, keepAlive, proxyProtocol, maxConnections: wanted } = base.config.receiver;
       const { share } = base;
       if (share.receiver < wanted)
         signals.emit('descriptors.few', { limit: share.limit, wanted, most: share.receiver });
-      const { server, port: bound } = await serve(base, receiver.fetch, {
+      const {
+        server,
+        port: bound,
+        ...listening
+      } = await serve(base, receiver.fetch, {
         section: 'receiver',
         host,
         port,
@@ -226,11 +232,13 @@ function createReceiverRoom(base: Base, { file, journal, reader }: JournalRoom) 
         maxConnections: share.receiver,
         signals,
         keepAliveMs: keepAlive,
+        isProxy: proxyProtocol ? receiver.isProxy : undefined,
         certificate,
         onMalformed: ({ peer, why }) =>
           signals.emit('request.strayed', { peer, what: 'what a connection brought', why }),
         onHandshakeFailed: (message) => signals.emit('tls.handshake-failed', { message }),
       });
+      peerOf = listening.peerOf;
       if (tls && certificate && 'setSecureContext' in server) {
         keepCertificate(server, certificate, signals, stopping.signal);
         signals.emit('tls.loaded', { file: tls.certFile, notAfter: certificate.notAfter });

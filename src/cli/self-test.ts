@@ -49,6 +49,7 @@ function isolated({ reconcile: _, ...config }: Config, folder: string, path: str
       host: '127.0.0.1',
       port: 0,
       trustProxy: false,
+      proxyProtocol: false,
       otherCommands: 'acknowledge',
     },
     admin: { ...config.admin, host: '127.0.0.1', port: 0 },

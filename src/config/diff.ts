@@ -22,7 +22,7 @@ export interface Change {
 const EXCHANGEABLE: ReadonlySet<string> = new Set([
   ...['app.callbackTokens', 'app.signWindow'],
   ...['receiver.path', 'receiver.maxBodyBytes', 'receiver.maxInFlight', 'receiver.allowFrom', 'receiver.trustProxy'],
-  ...['receiver.refreshAddresses', 'receiver.refuseBefore'],
+  ...['receiver.refreshAddresses', 'receiver.refuseBefore', 'receiver.rateLimit', 'receiver.healthPath'],
   ...['receiver.extra', 'receiver.otherCommands', 'receiver.allowBefore', 'receiver.whenUnrecordable'],
   ...['journal.keepDelivered', 'shutdownMs', 'reconcile'],
 ]);

@@ -121,6 +121,17 @@ export const receiver = z
       .describe(
         'The proxies whose X-Forwarded-For is believed: the right-most address that is not one of them is the peer.',
       ),
+    proxyProtocol: z
+      .boolean()
+      .default(false)
+      .describe(
+        'Whether the proxies in trustProxy begin each connection with a PROXY header (version 1 or 2), which says who calls. One that does not is closed; other peers send none.',
+      ),
+    healthPath: path
+      .optional()
+      .describe(
+        'A path on this port for load balancers that can ask no other: GET is answered 200 while callbacks can be recorded, else 503.',
+      ),
     otherCommands: z
       .union([z.enum(['acknowledge', 'reject']), forward])
       .default('acknowledge')
@@ -181,6 +192,15 @@ export const receiver = z
   .refine(({ otherCommands, allowBefore }) => typeof otherCommands === 'string' || allowBefore === undefined, {
     path: ['allowBefore'],
     error: 'with otherCommands.forwardTo the handler answers "before" commands: leave one of the two out',
+  })
+  .refine(({ proxyProtocol, trustProxy }) => !proxyProtocol || trustProxy !== false, {
+    path: ['trustProxy'],
+    error:
+      'the addresses of the load balancers are needed, since proxyProtocol is on: anybody else could say who they are',
+  })
+  .refine(({ path, healthPath }) => path !== healthPath, {
+    path: ['healthPath'],
+    error: 'another path than receiver.path is expected',
   });
 
 /** Says who may send callbacks where that is anybody; else returns undefined. */

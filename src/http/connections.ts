@@ -1,6 +1,7 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Signals } from '../model/signal.ts';
+import { endsOf } from './proxy-protocol.ts';
 
 interface Connection {
   readonly socket: Socket;
@@ -43,7 +44,7 @@ export function limitConnections(
         return;
       }
     }
-    const addresses = addressesOf(socket);
+    const addresses = endsOf(socket);
     const connection: Connection = { socket, response: undefined };
     connections.set(addresses, connection);
     socket.once('close', () => {
@@ -51,7 +52,7 @@ export function limitConnections(
     });
   });
   server.on('request', ({ socket }: IncomingMessage, response: ServerResponse) => {
-    const addresses = addressesOf(socket);
+    const addresses = endsOf(socket);
     const connection = connections.get(addresses);
     // It is missing if it was evicted meanwhile.
     if (connection === undefined) return;
@@ -62,8 +63,4 @@ export function limitConnections(
       if (connection.response === response) connection.response = undefined;
     });
   });
-}
-
-function addressesOf({ remoteAddress, remotePort, localAddress }: Socket): string {
-  return `${remoteAddress}|${remotePort}|${localAddress}`;
 }

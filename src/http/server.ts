@@ -1,13 +1,14 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerOptions } from 'node:http';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { getRequestListener } from '@hono/node-server';
 import { BridgeError, messageOf } from '../model/fault.ts';
 import type { SignalBus } from '../model/signal.ts';
 import type { Certificate } from './certificate.ts';
 import { limitConnections } from './connections.ts';
+import { expectProxyHeaders, V2 } from './proxy-protocol.ts';
 
 type Fetch = Parameters<typeof getRequestListener>[0];
 
@@ -51,6 +52,8 @@ export interface ListenOptions {
   /** Milliseconds after which a connection is closed whose client takes no more of an answer; without it, never. */
   readonly stalledMs?: number;
   readonly signals: SignalBus;
+  /** Which addresses are load balancers that begin each connection with a PROXY header; without it, none does. */
+  readonly isProxy?: ((address: string | undefined) => boolean) | undefined;
   /** Serves HTTPS with this certificate; if it holds a `ca`, callers must show a certificate of their own. */
   readonly certificate?: Certificate | undefined;
   /** Hears of what came to the port and is no HTTP request; anybody can cause that. */
@@ -63,7 +66,7 @@ export interface ListenOptions {
 export async function listen(
   fetch: Fetch,
   options: ListenOptions,
-): Promise<{ readonly server: Server | TlsServer; readonly port: number }> {
+): Promise<{ readonly server: Server | TlsServer; readonly port: number; peerOf(socket: Socket): string | undefined }> {
   const { section, host, port, malformedBody, certificate, keepAliveMs = KEEP_ALIVE_MS, signals } = options;
   const handle = getRequestListener(fetch, {
     hostname: host,
@@ -100,6 +103,11 @@ export async function listen(
   server.on('tlsClientError', (error: Error) => options.onHandshakeFailed?.(error.message));
   limitConnections(server, options.maxConnections, (limit) => signals.emit('connection.limit', { section, ...limit }));
   if (options.stalledMs !== undefined) server.setTimeout(options.stalledMs);
+  let peerOf = (socket: Socket): string | undefined => socket.remoteAddress;
+  if (options.isProxy !== undefined) {
+    const missing = 'no PROXY header came first, which receiver.proxyProtocol expects of this address';
+    ({ peerOf } = expectProxyHeaders(server, options.isProxy, (socket) => tell(socket, missing)));
+  }
   try {
     await once(server.listen(port, host), 'listening');
   } catch (thrown) {
@@ -107,7 +115,7 @@ export async function listen(
     const suggestion = 'another process listens there, or the host is not one of this machine: choose another';
     throw new BridgeError({ code: 'address-in-use', path: `${section}.port`, message, suggestion });
   }
-  return { server, port: (server.address() as AddressInfo).port };
+  return { server, port: (server.address() as AddressInfo).port, peerOf };
 }
 
 /**
@@ -129,13 +137,11 @@ function misreadable({ httpVersion, headersDistinct }: IncomingMessage): string 
 /** What Node's parser refuses; where it read something, the packet in which it gave up. */
 type ClientError = NodeJS.ErrnoException & { readonly rawPacket?: Buffer };
 
-const PROXY_V2 = Buffer.from('\r\n\r\n\0\r\nQUIT\n', 'latin1');
-
 /** Says what the first bytes are, where they tell. */
 function recognize(packet: Buffer = Buffer.alloc(0)): string {
   const begins = (text: string): boolean => packet.toString('latin1', 0, text.length) === text;
-  if (begins('PROXY ') || packet.subarray(0, PROXY_V2.length).equals(PROXY_V2))
-    return ' (it begins with the PROXY protocol: switch that off at the load balancer)';
+  if (begins('PROXY ') || packet.subarray(0, V2.length).equals(V2))
+    return ' (it begins with the PROXY protocol: switch it off at the load balancer, or set receiver.proxyProtocol)';
   if (begins('\x16\x03')) return ' (TLS is spoken to a plain port: set receiver.tls, or let the caller use http://)';
   if (begins('PRI * HTTP/2')) return ' (HTTP/2 is spoken, and this is HTTP/1.1)';
   return '';

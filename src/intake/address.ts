@@ -25,7 +25,7 @@ function addressIn(hop: string): string | undefined {
 }
 
 /** Knows IPv4 addresses in their IPv6 form (::ffff:1.2.3.4), too. */
-function contains(list: BlockList, address: string | undefined): boolean {
+export function contains(list: BlockList, address: string | undefined): boolean {
   // A zone (fe80::1%eth0) names the interface and is no part of the address.
   const [plain = ''] = address?.split('%') ?? [];
   return isIP(plain) !== 0 && list.check(plain, isIPv6(plain) ? 'ipv6' : 'ipv4');

@@ -1,6 +1,6 @@
 /** What the steps of the receiver share: settings, ports, the values that go on with a request, and the answers. */
 import type { IncomingHttpHeaders } from 'node:http';
-import type { BlockList } from 'node:net';
+import type { BlockList, Socket } from 'node:net';
 import type { HttpBindings } from '@hono/node-server';
 import type { Context } from 'hono';
 import { toAddressList } from '../config/listeners.ts';
@@ -19,10 +19,11 @@ export type ReceiverConfig = Pick<Config, 'app' | 'receiver'>;
 export type ReceiverSettings = ReturnType<typeof receiverSettings>;
 
 export function receiverSettings({ app, receiver }: ReceiverConfig) {
-  const { path, maxBodyBytes, maxInFlight, whenUnrecordable, otherCommands, allowFrom, trustProxy } = receiver;
+  const { path, maxBodyBytes, maxInFlight, whenUnrecordable, otherCommands, allowFrom, trustProxy, healthPath } =
+    receiver;
   return {
     sdkAppId: app.sdkAppId,
-    ...{ path, maxBodyBytes, maxInFlight, whenUnrecordable },
+    ...{ path, healthPath, maxBodyBytes, maxInFlight, whenUnrecordable },
     /** Unknown fields that are left out of the events. */
     drop: receiver.extra.drop,
     /** Without it no Sign is asked for. `windowMs` is the most that RequestTime may differ from this clock. */
@@ -68,6 +69,10 @@ export interface ReceiverPorts {
   readonly signals: SignalBus;
   /** The addresses that the service calls from; undefined while they are not known. */
   serviceAddresses?(): BlockList | undefined;
+  /** Returns the address of whoever opened the connection, as a load balancer told it; without it, the peer's is taken. */
+  peerOf?(socket: Socket): string | undefined;
+  /** Whether callbacks can be recorded just now. */
+  recording?(): boolean;
   /** True from SIGTERM on. */
   stopping(): boolean;
 }

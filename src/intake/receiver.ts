@@ -17,19 +17,25 @@ import { readQuery, splitTarget } from './request.ts';
 
 /** `POST {path}`: admit, authenticate, read, dispatch; each answers what it refuses (docs/decisions/0014). */
 export function createReceiver(settings: ReceiverSettings, ports: ReceiverPorts): Hono<ReceiverEnv> {
-  const { path } = settings;
+  const { path, healthPath } = settings;
   const app = new Hono<ReceiverEnv>();
   const refuseStrayed = (context: ReceiverContext, fault: HttpFault) => {
-    const { socket, url = '' } = context.env.incoming;
+    const { url = '' } = context.env.incoming;
     const what = `${context.req.method} ${shownTarget(url)}`;
-    ports.signals.emit('request.strayed', { peer: socket.remoteAddress ?? 'unknown', what, why: describeFault(fault) });
+    ports.signals.emit('request.strayed', {
+      peer: peerOf(context, ports) ?? 'unknown',
+      what,
+      why: describeFault(fault),
+    });
     return refuse(context, fault);
   };
   app.use(endConnections(ports));
   // What is compared is what is forwarded: the target as it came, not as a router reads it.
   app.use(async (context, next) => {
     const target = targetOf(context.env.incoming.url);
-    return isAt(path, splitTarget(target).path) ? next() : refuseStrayed(context, NOTHING_HERE);
+    const asked = splitTarget(target).path;
+    if (asked === healthPath && /^(GET|HEAD)$/.test(context.req.method)) return answerHealth(context, ports);
+    return isAt(path, asked) ? next() : refuseStrayed(context, NOTHING_HERE);
   });
   app.post(
     '*',
@@ -77,6 +83,17 @@ function shownTarget(target: string): string {
   return path.length <= 200 ? path : `${path.slice(0, 200)}…`;
 }
 
+/** Tells a load balancer whether to send callbacks here; who asks may be anybody. */
+function answerHealth(context: ReceiverContext, { stopping, recording = () => true }: ReceiverPorts): Response {
+  const well = !stopping() && recording();
+  return context.json({ status: well ? 'ok' : 'not ready' }, well ? 200 : 503, { 'cache-control': 'no-store' });
+}
+
+const peerOf = (context: ReceiverContext, ports: ReceiverPorts): string | undefined => {
+  const { socket } = context.env.incoming;
+  return ports.peerOf?.(socket) ?? socket.remoteAddress;
+};
+
 /** While the bridge stops, lets each answer end its connection. */
 function endConnections({ stopping }: ReceiverPorts): MiddlewareHandler<ReceiverEnv> {
   return async (context, next) => {
@@ -103,11 +120,12 @@ function observe(path: string, { signals, trace }: ReceiverPorts): MiddlewareHan
 /** Lets in whoever may call, by address. */
 function admit(
   { allowed, allowService, proxies }: ReceiverSettings,
-  { serviceAddresses }: ReceiverPorts,
+  ports: ReceiverPorts,
 ): MiddlewareHandler<ReceiverEnv> {
+  const { serviceAddresses } = ports;
   return async (context, next) => {
-    const { socket, headers } = context.env.incoming;
-    const caller = callerOf(socket.remoteAddress, headers['x-forwarded-for']?.toString(), proxies);
+    const { headers } = context.env.incoming;
+    const caller = callerOf(peerOf(context, ports), headers['x-forwarded-for']?.toString(), proxies);
     const service = allowService ? serviceAddresses?.() : undefined;
     const fault = checkAddress(caller, allowService && !service ? undefined : allowed, service);
     if (fault !== undefined) return refuse(context, fault);

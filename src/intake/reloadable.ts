@@ -1,17 +1,29 @@
+import { contains } from './address.ts';
 import { type ReceiverConfig, type ReceiverPorts, receiverSettings } from './context.ts';
 import { createForwarder } from './forward.ts';
 import { createReceiver } from './receiver.ts';
 
 /** Creates a receiver whose configuration can be exchanged while requests come in. */
-export function createReloadableReceiver(config: ReceiverConfig, ports: Omit<ReceiverPorts, 'forward'>) {
+export function createReloadableReceiver(config: ReceiverConfig, ports: Omit<ReceiverPorts, 'forward' | 'recording'>) {
+  let recording = true;
+  ports.signals.on('journal.failed', () => {
+    recording = false;
+  });
+  ports.signals.on('journal.recovered', () => {
+    recording = true;
+  });
   const create = (config: ReceiverConfig) => {
+    const settings = receiverSettings(config);
     const { otherCommands } = config.receiver;
     const forwarder = typeof otherCommands === 'string' ? undefined : createForwarder(otherCommands);
-    const { fetch } = createReceiver(receiverSettings(config), { ...ports, ...forwarder });
-    return { fetch, close: () => forwarder?.close() };
+    const { fetch } = createReceiver(settings, { ...ports, ...forwarder, recording: () => recording });
+    return { fetch, proxies: settings.proxies, close: () => forwarder?.close() };
   };
   let current = create(config);
   return {
+    /** Whether the address is one of the proxies that are trusted now. */
+    isProxy: (address: string | undefined): boolean =>
+      current.proxies !== undefined && contains(current.proxies, address),
     fetch: (request: Request, bindings: object) => current.fetch(request, bindings),
     /**
      * Makes another receiver ready; throws a BridgeError when a file it needs cannot be used. Calling what is returned puts

@@ -60,6 +60,7 @@ export async function startReceiver(
       sign: undefined,
       allowed: undefined,
       rate: undefined,
+      healthPath: undefined,
       allowService: false,
       refuseBefore: 403,
       proxies: undefined,

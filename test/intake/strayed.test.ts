@@ -30,8 +30,8 @@ async function say({ url }: BridgeProcess, bytes: string | undefined): Promise<v
 const PROXY_V1 = 'PROXY TCP4 192.0.2.1 127.0.0.1 5555 443\r\nPOST /callback HTTP/1.1\r\nHost: x\r\n\r\n';
 
 test.each([
-  ['the PROXY protocol', PROXY_V1, /PROXY protocol: switch that off/],
-  ['its second version', '\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c', /PROXY protocol: switch that off/],
+  ['the PROXY protocol', PROXY_V1, /PROXY protocol: switch it off/],
+  ['its second version', '\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c', /PROXY protocol: switch it off/],
   ['TLS', '\x16\x03\x01\0\xf1\x01\0\0\xed\x03\x03', /TLS is spoken to a plain port: set receiver.tls/],
   ['HTTP/2', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', /HTTP\/2 is spoken/],
   ['no Host', 'POST /callback HTTP/1.1\r\n\r\n', /Host is missing/],

@@ -1,0 +1,113 @@
+/** The PROXY protocol, versions 1 and 2: a load balancer says before the first byte of a connection who is behind it. */
+import type { Server } from 'node:http';
+import { isIP, type Socket } from 'node:net';
+
+/** A header is one packet; whoever takes longer is cut off. */
+const HEADER_MS = 10_000;
+const V1 = Buffer.from('PROXY ', 'latin1');
+/** Of version 1, its line end included (the protocol, 2.1). */
+const V1_BYTES = 107;
+export const V2 = Buffer.from('\r\n\r\n\0\r\nQUIT\n', 'latin1');
+const V2_HEAD = 16;
+/** Addresses and what load balancers add to them take some hundred bytes. */
+const V2_BYTES = 4_096;
+
+/** What a header says: who is behind the proxy (undefined: the proxy speaks for itself), and how many bytes it takes. */
+export interface ProxyHeader {
+  readonly caller: string | undefined;
+  readonly bytes: number;
+}
+
+/** Reads the header at the beginning of a connection; undefined as long as it is not whole, 'none' for what is no header. */
+export function readProxyHeader(begun: Buffer): ProxyHeader | 'none' | undefined {
+  const beginsWith = (text: Buffer): boolean =>
+    begun.subarray(0, text.length).equals(text.subarray(0, Math.min(text.length, begun.length)));
+  if (begun.length > 0 && beginsWith(V1)) return readVersion1(begun);
+  return beginsWith(V2) ? readVersion2(begun) : 'none';
+}
+
+function readVersion1(begun: Buffer): ProxyHeader | 'none' | undefined {
+  const end = begun.subarray(0, V1_BYTES).indexOf('\r\n');
+  if (end < 0) return begun.length >= V1_BYTES ? 'none' : undefined;
+  const [, family, from = ''] = begun.toString('latin1', 0, end).split(' ');
+  const bytes = end + 2;
+  if (family === 'UNKNOWN') return { caller: undefined, bytes };
+  return isIP(from) === (family === 'TCP4' ? 4 : family === 'TCP6' ? 6 : -1) ? { caller: from, bytes } : 'none';
+}
+
+function readVersion2(begun: Buffer): ProxyHeader | 'none' | undefined {
+  if (begun.length < V2_HEAD) return undefined;
+  const [command, family, length] = [begun.readUInt8(12), begun.readUInt8(13) >> 4, begun.readUInt16BE(14)];
+  if (command >> 4 !== 2 || length > V2_BYTES) return 'none';
+  const bytes = V2_HEAD + length;
+  if (begun.length < bytes) return undefined;
+  const from = begun.subarray(V2_HEAD, bytes);
+  // LOCAL: a health check of the load balancer itself.
+  if ((command & 0xf) === 0) return { caller: undefined, bytes };
+  if ((command & 0xf) !== 1) return 'none';
+  if (family === 1 && length >= 12) return { caller: from.subarray(0, 4).join('.'), bytes };
+  if (family === 2 && length >= 36) {
+    const groups = Array.from({ length: 8 }, (_, n) => from.readUInt16BE(n * 2).toString(16));
+    return { caller: groups.join(':'), bytes };
+  }
+  return { caller: undefined, bytes };
+}
+
+/** Who is behind each open connection. */
+export interface ProxiedCallers {
+  /** Returns the address of whoever opened the connection, as the load balancer told it where there is one. */
+  peerOf(socket: Socket): string | undefined;
+}
+
+/**
+ * Has the server read a header first on each connection from a proxy, as `isProxy` tells by the address; on others none is
+ * expected. A connection that does not begin with one is told to `onMissing` and closed: nobody could say whose it is.
+ */
+export function expectProxyHeaders(
+  server: Server,
+  isProxy: (address: string | undefined) => boolean,
+  onMissing: (socket: Socket) => void,
+): ProxiedCallers {
+  // By the addresses of both ends, since TLS requests come on a socket of their own on top of the connected one.
+  const callers = new Map<string, string>();
+  const begin = server.listeners('connection') as ((socket: Socket) => void)[];
+  server.removeAllListeners('connection');
+  const goOn = (socket: Socket): void => {
+    for (const listener of begin) listener.call(server, socket);
+  };
+  server.on('connection', (socket: Socket) => {
+    if (!isProxy(socket.remoteAddress)) return goOn(socket);
+    let begun: Buffer = Buffer.alloc(0);
+    const timer = setTimeout(() => socket.destroy(), HEADER_MS);
+    const end = (): void => {
+      clearTimeout(timer);
+      socket.off('readable', read).off('error', end).off('close', end);
+    };
+    const read = (): void => {
+      for (let chunk = socket.read(); chunk !== null; chunk = socket.read())
+        begun = Buffer.concat([begun, chunk as Buffer]);
+      const header = readProxyHeader(begun);
+      if (header === undefined) return;
+      end();
+      if (header === 'none') {
+        onMissing(socket);
+        socket.destroy();
+        return;
+      }
+      if (header.caller !== undefined) {
+        const key = endsOf(socket);
+        callers.set(key, header.caller);
+        socket.once('close', () => callers.delete(key));
+      }
+      if (begun.length > header.bytes) socket.unshift(begun.subarray(header.bytes));
+      goOn(socket);
+    };
+    socket.on('readable', read).on('error', end).on('close', end);
+  });
+  return { peerOf: (socket) => callers.get(endsOf(socket)) ?? socket.remoteAddress };
+}
+
+/** Names a connection by the addresses of both its ends. */
+export function endsOf({ remoteAddress, remotePort, localAddress }: Socket): string {
+  return `${remoteAddress}|${remotePort}|${localAddress}`;
+}
