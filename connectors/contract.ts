@@ -113,8 +113,10 @@ export interface Host {
   readonly source: string;
   /** The name under which a worker may read what others wrote; Kafka's access lists know consumer groups by its beginning. */
   readonly readerId?: string;
-  /** Says something a person may want to know and need not act on: a topic was created. */
+  /** Says something a person may want to know and need not act on. */
   note(message: string): void;
+  /** Says that the destination was made just now, and with which settings: whatever it held before is gone. */
+  created(message: string): void;
 }
 
 /** Where a lane takes its entries from, and where it is remembered that they are settled. Calls never overlap. */

@@ -34,7 +34,7 @@ interface Item {
 async function openSink(options: KafkaOptions, host: Host, signal: AbortSignal): Promise<Sink> {
   const { content, createTopic, format, maxBatchBytes } = options;
   const path = `connectors.${host.name}`;
-  const topic = openTopic({ options, path, createTopic, compacted: content === 'groups', note: host.note });
+  const topic = openTopic({ options, path, createTopic, compacted: content === 'groups', created: host.created });
   await topic.use(signal, async () => {});
   if (content === 'groups') await refuseForeign(options, host, signal);
   const sendAll = (items: readonly Item[], signal: AbortSignal): Promise<Outcomes> =>

@@ -164,13 +164,13 @@ export function deadLetterSettings(source: KafkaSourceOptions) {
 export function openDeadLetterTopic(source: KafkaSourceOptions, note: (message: string) => void) {
   const never = new AbortController().signal;
   const settings = deadLetterSettings(source);
-  const topic = openTopic({ ...settings, note });
+  const topic = openTopic({ ...settings, created: note });
   const events = openTopic({
     options: { ...source, groupId: undefined },
     path: 'source',
     createTopic: false,
     compacted: false,
-    note,
+    created: note,
   });
   const positions = new Map<number, bigint>();
   const write = (record: OutgoingRecord) => topic.use(never, (client) => client.send([record]));

@@ -10,7 +10,7 @@ import { type ClientOptions, clientOptions, type KafkaOptions } from './options.
 import { userOf } from './sasl.ts';
 import { asCreated, missingTopic, type TopicSettings } from './topic.ts';
 
-type Wanted = Omit<TopicSettings, 'note'>;
+type Wanted = Omit<TopicSettings, 'created'>;
 
 /** A record larger than this is not made to try whether it is refused. */
 const LARGEST_PROBE = 16 * 1_048_576;

@@ -9,13 +9,14 @@ export interface TopicSettings {
   readonly createTopic: false | NewTopic;
   /** Whether only the last record of each key is to stay. */
   readonly compacted: boolean;
-  note(message: string): void;
+  /** Hears that the topic was made, and how. */
+  created(message: string): void;
 }
 
 export type Topic = ReturnType<typeof openTopic>;
 
 /** A topic to write to, which is made when it is missing. Connects to nothing yet. */
-export function openTopic({ options, path, createTopic, compacted, note }: TopicSettings) {
+export function openTopic({ options, path, createTopic, compacted, created }: TopicSettings) {
   const never = new AbortController().signal;
   // A kafkajs client that has seen trouble may be beyond help (stale metadata, a dead producer): after any, a new one.
   let client: KafkaClient | undefined;
@@ -27,7 +28,7 @@ export function openTopic({ options, path, createTopic, compacted, note }: Topic
     if (createTopic === false) throw new Unreachable(missingTopic(options.topic, path, compacted));
     const { partitions, replicationFactor } = createTopic;
     if (await fresh.createTopic(asCreated(createTopic, compacted))) {
-      note(`created the topic ${options.topic}: ${partitions} partitions, replication factor ${replicationFactor}`);
+      created(`created the topic ${options.topic}: ${partitions} partitions, replication factor ${replicationFactor}`);
     }
     return fresh;
   };

@@ -94,7 +94,12 @@ async function examineConnector(
 /** Yields the findings about a destination; one that hangs ends its own examination, not the command. */
 async function* findingsOf(name: string, kind: string, options: object, source: string): AsyncGenerator<Finding> {
   const signal = AbortSignal.timeout(EXAMINE_MS);
-  const findings = examine(kind, options, { name, clock: systemClock, source, note: () => {} }, signal);
+  const findings = examine(
+    kind,
+    options,
+    { name, clock: systemClock, source, note: () => {}, created: () => {} },
+    signal,
+  );
   const says = `no answer within ${EXAMINE_MS / 1_000} s`;
   const fault: Fault = { code: 'destination-unreachable', message: says, path: `connectors.${name}` };
   const hanging = { done: false, value: { step: 'destination', state: 'wrong', says, fault } } as const;

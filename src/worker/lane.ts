@@ -36,7 +36,7 @@ export function startWorkerLane(
   const stop = new AbortController();
   const note = (message: string): void => signals.emit('lane.note', { connector, message });
   const readerId = `${sourceKind.describe(options).groupId}.${connector}`;
-  const host: Host = { name: connector, clock, source: app, note, readerId };
+  const host: Host = { name: connector, clock, source: app, note, created: note, readerId };
   let lane: Lane | undefined;
   const source = sourceKind.open(options, {
     connector,

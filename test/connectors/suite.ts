@@ -80,7 +80,7 @@ export const HOST_NAME = 'under-test';
 export function testHost(): Host & { readonly notes: string[] } {
   const notes: string[] = [];
   const note = (message: string) => void notes.push(message);
-  return { name: HOST_NAME, clock: systemClock, source: sourceOf('1400701118'), notes, note };
+  return { name: HOST_NAME, clock: systemClock, source: sourceOf('1400701118'), notes, note, created: note };
 }
 
 /** A sink as the engine drives it: events go in, outcomes come by event id. */

@@ -9,7 +9,7 @@ import { systemClock } from '../../model/clock.ts';
 import { createSignals } from '../../model/signal.ts';
 import { flushTraces, traceDelivery } from '../../telemetry/trace.ts';
 import { compileFilter } from '../filter.ts';
-import { type LaneRequest, startLane } from '../lane.ts';
+import { type Lane, type LaneRequest, startLane } from '../lane.ts';
 import { createLanes, type StartOne } from '../lanes.ts';
 import { ENDED } from '../read-back.ts';
 import type { DeliveryRequest, FromThread, ThreadData, ToThread } from './messages.ts';
@@ -29,13 +29,22 @@ function startThread(port: MessagePort, { journalFile, source: app, connectors, 
     const emit: typeof signals.emit = (name, payload) => {
       if (heard()) signals.emit(name, payload);
     };
+    let lane: Lane | undefined;
+    const holds = holdsOf(config.kind, config);
+    const note = (message: string): void => emit('lane.note', { connector, message });
     const host = {
       name: connector,
       clock: systemClock,
       source: app,
-      note: (message: string): void => emit('lane.note', { connector, message }),
+      note,
+      created(message: string): void {
+        const isRefilled = holds === 'groups' && journal.cursor(connector) > 0;
+        // What it was given before is gone; the merged groups hold it all, also what was pruned.
+        if (isRefilled) void lane?.ask({ kind: 'resync', how: 'join' });
+        note(isRefilled ? `${message}; it was there before, so that all groups are brought to it` : message);
+      },
     };
-    const source = createJournalSource(connector, holdsOf(config.kind, config), {
+    const source = createJournalSource(connector, holds, {
       reader: journal,
       clock: systemClock,
       post(report) {
@@ -43,7 +52,7 @@ function startThread(port: MessagePort, { journalFile, source: app, connectors, 
       },
     });
     const waiting = () => waitingEntries(journal, connector, systemClock, config.retry.maxMs);
-    return startLane(
+    lane = startLane(
       { connector, batch: config.batch, retry: config.retry, filter: compileFilter(config.filter) },
       {
         source,
@@ -60,6 +69,7 @@ function startThread(port: MessagePort, { journalFile, source: app, connectors, 
       },
       stop.signal,
     );
+    return lane;
   };
   const lanes = createLanes(startOne, systemClock);
   void lanes.exchange([], connectors);
