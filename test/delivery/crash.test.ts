@@ -19,7 +19,7 @@ import { madeEvent } from '../support/events.ts';
 
 const elasticsearchUrl = inject('elasticsearchUrl');
 
-const toFile = (path: string): ConnectorConfig => ({ ...laneOptions.parse({}), kind: 'file', path });
+const toFile = (path: string): ConnectorConfig => ({ ...laneOptions.parse({}), kind: 'file', path, mode: 0o600 });
 /** No configuration is so wrong that the schema would let it through and the thread could not live with it; this one is. */
 const DEADLY = { ...toFile(''), filter: { groupIds: 1 } } as unknown as ConnectorConfig;
 

@@ -153,7 +153,7 @@ function lanesTo(destinations: Record<string, Destination>) {
   return { ...opened, lanes, reports, sleeping, stop };
 }
 
-const to = (path: string): ConnectorConfig => ({ ...laneOptions.parse({}), kind: 'file', path });
+const to = (path: string): ConnectorConfig => ({ ...laneOptions.parse({}), kind: 'file', path, mode: 0o600 });
 
 test('the batch in flight is settled, the sink closed, then the next lane goes on behind it, whatever the journal says', async () => {
   const [before, after] = [destination(), destination()];
