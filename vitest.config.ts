@@ -1,5 +1,5 @@
 import { defineConfig } from 'vitest/config';
-import { lanes } from './test/servers/lanes.ts';
+import { lanes, WITH_OPENSEARCH } from './test/servers/lanes.ts';
 
 const { withServers, without } = lanes();
 
@@ -9,6 +9,10 @@ export default defineConfig({
     projects: [
       { extends: true, test: { name: 'own', include: without } },
       { extends: true, test: { name: 'servers', include: withServers, globalSetup: ['test/servers/global-setup.ts'] } },
+      {
+        extends: true,
+        test: { name: 'opensearch', include: [WITH_OPENSEARCH], globalSetup: ['test/servers/opensearch-setup.ts'] },
+      },
     ],
     setupFiles: ['test/support/properties.setup.ts'],
     testTimeout: 60_000,

@@ -1,18 +1,9 @@
-import type { estypes } from '@elastic/elasticsearch';
 import { type Fault, Unreachable } from '../../src/model/fault.ts';
 import type { Outcome } from '../../src/model/outcome.ts';
+import { type WrittenItem, writeMany } from './api.ts';
 import { ask, type Destination } from './client.ts';
 import { ensureIndex } from './ensure.ts';
-import {
-  type Cause,
-  causeIn,
-  destinationFault,
-  misconfigured,
-  type Place,
-  reasonOf,
-  setting,
-  strangerFault,
-} from './fault.ts';
+import { type Cause, causeIn, destinationFault, misconfigured, type Place, reasonOf, setting } from './fault.ts';
 
 /** One document to write. */
 export interface Write {
@@ -30,7 +21,7 @@ const OWN_FAILURES = new Set([
 ]);
 
 /**
- * Writes documents of distinct ids and settles each by its id; one that Elasticsearch did not answer is missing, and one that
+ * Writes documents of distinct ids and settles each by its id; one that was not answered is missing, and one that
  * somebody else wrote in between, or that was there already, is superseded.
  */
 export async function bulk(
@@ -58,8 +49,6 @@ export async function bulk(
       parts.push(request.slice(middle), request.slice(0, middle));
       continue;
     }
-    if (!Array.isArray(body.items))
-      throw new Unreachable(strangerFault('its answer to _bulk has no items', destination));
     for (const item of body.items) {
       const answer = item.index ?? item.create ?? item.delete;
       if (answer?._id == null) continue;
@@ -86,7 +75,7 @@ export async function probe(destination: Destination, signal: AbortSignal): Prom
   const action = JSON.stringify({ [destination.options.content === 'groups' ? 'index' : 'create']: { _id: PROBE_ID } });
   const write = { id: PROBE_ID, action, document: '{]' };
   const { body } = await send(destination, [write], 0, signal);
-  const [item] = Array.isArray(body.items) ? body.items : [];
+  const [item] = body.items ?? [];
   const answer = item?.index ?? item?.create;
   if (answer === undefined) return;
   const outcome = judge(answer, destination);
@@ -103,7 +92,7 @@ function refusesAll({ type, reason }: Cause): boolean {
 }
 
 function takesNone(cause: Cause, place: Place): Unreachable {
-  const message = `Elasticsearch takes no document into ${place.options.index}: ${reasonOf(cause)}`;
+  const message = `${place.product} takes no document into ${place.options.index}: ${reasonOf(cause)}`;
   return misconfigured(place, 'index', message, 'look at the settings and the mapping of the index');
 }
 
@@ -129,14 +118,11 @@ function takeRequest(
  */
 async function send(destination: Destination, writes: readonly Write[], bytes: number, signal: AbortSignal) {
   const { index, requestTimeoutMs } = destination.options;
-  // Strings go out as they are.
-  const operations = writes.flatMap(({ action, document }) => (document === undefined ? [action] : [action, document]));
+  const lines = writes.flatMap(({ action, document }) => (document === undefined ? [action] : [action, document]));
   // A shard that is down is waited for, but less long than we wait ourselves, so that the answer says so.
   const timeout = `${Math.ceil(requestTimeoutMs * 0.8)}ms`;
   try {
-    const answer = await ask(destination, signal, (client, options) =>
-      client.bulk<unknown, unknown>({ index, operations, timeout }, { ...options, ignore: [400, 413], meta: true }),
-    );
+    const answer = await ask(destination, signal, writeMany(index, lines, timeout));
     destination.cuts = 0;
     return answer;
   } catch (thrown) {
@@ -152,7 +138,7 @@ function wholeFault(status: number, cause: Cause, bytes: number, place: Place): 
   if (status === 400) return refusedFault(said, place);
   return {
     code: 'event-too-large',
-    message: `Elasticsearch, or a proxy before it, takes no request of ${bytes} bytes: ${said}`,
+    message: `${place.product}, or a proxy before it, takes no request of ${bytes} bytes: ${said}`,
     path: setting(place, 'nodes'),
     suggestion: 'raise http.max_content_length or the proxy’s limit of the body',
   };
@@ -161,15 +147,15 @@ function wholeFault(status: number, cause: Cause, bytes: number, place: Place): 
 function refusedFault(said: string, place: Place): Fault {
   return {
     code: 'event-refused',
-    message: `Elasticsearch refused the document: ${said}`,
+    message: `${place.product} refused the document: ${said}`,
     path: setting(place, 'index'),
     suggestion: 'compare the document with the mapping of the index',
   };
 }
 
 /** A 200 of `_bulk` says nothing: each item does, its status first, the type of its error second. */
-function judge(item: estypes.BulkResponseItem, place: Place): Outcome {
-  const { status, error = {} as Cause, _index, _id, _seq_no } = item;
+function judge(item: WrittenItem, place: Place): Outcome {
+  const { status, error = {}, _index, _id, _seq_no } = item;
   const dead = (said: string): Outcome => ({ kind: 'dead', fault: refusedFault(said, place) });
   // It was taken into a data stream's failure store, not into the stream.
   if (item.failure_store === 'used') return dead(`it lies in its failure store, ${_index}`);

@@ -1,9 +1,9 @@
-import type { TransportRequestOptions, TransportRequestParams } from '@elastic/elasticsearch';
 import { Client, ClusterConnectionPool, errors, Serializer, Transport } from '@elastic/elasticsearch';
 import { type Fault, messageOf, Unreachable } from '../../src/model/fault.ts';
 import { isObject } from '../../src/model/json.ts';
 import type { Host } from '../contract.ts';
 import { type Endpoint, secureOptions, speaksTls, whyNoTls } from '../tls.ts';
+import { type Call, root } from './api.ts';
 import type { ElasticsearchOptions } from './connector.ts';
 import { causeIn, destinationFault, misconfigured, nodesOf, type Place, setting, strangerFault } from './fault.ts';
 import { readNewIndex } from './new-index.ts';
@@ -15,30 +15,15 @@ export type Destination = Awaited<ReturnType<typeof openDestination>>;
 
 /** Reads the files that the options name, and asks nothing of the cluster yet. */
 export async function openDestination(options: ElasticsearchOptions, host: Host, signal: AbortSignal) {
-  const { nodes, auth, tls = {}, requestTimeoutMs } = options;
-  const place = { name: host.name, options };
+  const { nodes, tls = {} } = options;
+  const place = { name: host.name, options, product: 'Elasticsearch' };
   const newIndex = await readNewIndex(place, host.source);
   const secured = nodes.filter((node) => /^https:/i.test(node)).map(endpointOf);
   const secure =
     secured.length === 0 ? undefined : await secureOptions(tls, `connectors.${host.name}`, secured, signal);
-  const client = new Client({
-    nodes: [...nodes],
-    requestTimeout: requestTimeoutMs,
-    ...(auth !== undefined && { auth: 'apiKey' in auth ? { apiKey: encoded(auth.apiKey) } : auth }),
-    ...(secure !== undefined && { tls: secure }),
-    // Another node is asked at once, each one time at most: a write that is done twice is a conflict, which is read and
-    // merged again. Whatever else fails is the lane's to retry.
-    maxRetries: nodes.length - 1,
-    Transport: CarefulTransport,
-    // The default, weighted pool finds "no living connection" for hundreds of calls after all of several nodes were
-    // down; this one then tries the dead ones. 'optimistic' because the other strategies ask in the background.
-    ConnectionPool: ClusterConnectionPool,
-    resurrectStrategy: 'optimistic',
-    Serializer: ExactSerializer,
-  });
   return {
     ...place,
-    client,
+    ...connect(options, secure),
     /** How the client speaks TLS, since its own errors do not say what is wrong there. */
     secure,
     newIndex,
@@ -53,6 +38,39 @@ export async function openDestination(options: ElasticsearchOptions, host: Host,
   };
 }
 
+type Secure = Awaited<ReturnType<typeof secureOptions>>;
+
+/** Makes the vendor's client, and gives its transport: what is asked stands in api.ts, for every server alike. */
+function connect({ nodes, auth, requestTimeoutMs }: ElasticsearchOptions, secure: Secure | undefined) {
+  const client = new Client({
+    nodes: [...nodes],
+    requestTimeout: requestTimeoutMs,
+    ...(auth !== undefined && { auth: 'apiKey' in auth ? { apiKey: encoded(auth.apiKey) } : auth }),
+    ...(secure !== undefined && { tls: secure }),
+    // Another node is asked at once, each one time at most, when one refuses or hangs: a write that is done twice is a
+    // conflict, which is read and merged again. Whatever else fails is the lane's to retry.
+    maxRetries: nodes.length - 1,
+    Transport: PlainTransport,
+    // The default, weighted pool finds "no living connection" for hundreds of calls after all of several nodes were
+    // down; this one then tries the dead ones. 'optimistic' because the other strategies ask in the background.
+    ConnectionPool: ClusterConnectionPool,
+    resurrectStrategy: 'optimistic',
+    Serializer: ExactSerializer,
+  });
+  return { transport: client.transport, close: () => client.close() };
+}
+
+/**
+ * The client refuses every server that is not Elasticsearch 7.14 or newer, and OpenSearch refuses its media types: this one
+ * neither looks for the product's header nor asks for JSON in a version of its own. A node that hangs is left for another one,
+ * as one that refuses is.
+ */
+class PlainTransport extends Transport {
+  constructor({ productCheck: _, vendoredHeaders: __, ...options }: ConstructorParameters<typeof Transport>[0]) {
+    super({ ...options, retryOnTimeout: true });
+  }
+}
+
 /** Returns what the header wants, which Elasticsearch calls `encoded`: base64 of id:api_key. */
 function encoded(apiKey: string): string {
   return apiKey.includes(':') ? Buffer.from(apiKey).toString('base64') : apiKey;
@@ -63,20 +81,59 @@ function endpointOf(node: string): Endpoint {
   return { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port || 443) };
 }
 
+interface Answer<Body> {
+  readonly statusCode: number;
+  readonly body: Body;
+}
+
 /** Makes one request. Whatever fails concerns the destination: Unreachable, or the signal's reason when it was aborted. */
-export async function ask<T>(
+export async function ask<Body>(
   destination: Destination,
   signal: AbortSignal,
-  request: (client: Client, options: { signal: AbortSignal }) => Promise<T>,
-): Promise<T> {
+  { name, method, path, index, query, body, lines, ignore = [], fits }: Call<Body>,
+): Promise<Answer<Body>> {
   signal.throwIfAborted();
+  const params = {
+    method,
+    path,
+    ...(query !== undefined && { querystring: query }),
+    ...(body !== undefined && { body }),
+    ...(lines !== undefined && { bulkBody: [...lines] }),
+    meta: { name, ...(index !== undefined && { pathParts: { index } }) },
+  };
   try {
-    return await request(destination.client, { signal });
+    const answer = await destination.transport.request(params, { signal, ignore: [...ignore], meta: true });
+    const { statusCode = 0, headers = {} } = answer;
+    const status = statusCode ?? 0;
+    if (status < 200 || (status >= 300 && status < 400)) {
+      const where = headers.location === undefined ? '' : ` to ${headers.location}`;
+      throw new Unreachable(strangerFault(`it answers ${status}${where}`, destination));
+    }
+    if (status < 300 && !fits(answer.body)) {
+      const what = isObject(answer.body) ? `is none to ${method} ${path}` : 'is no JSON object';
+      throw new Unreachable(strangerFault(`its answer ${what}`, destination));
+    }
+    return { statusCode: status, body: answer.body as Body };
   } catch (thrown) {
     signal.throwIfAborted();
     if (!(thrown instanceof errors.ElasticsearchClientError)) throw thrown;
     throw new Unreachable((await tlsFault(thrown, destination)) ?? clientFault(thrown, destination), thrown);
   }
+}
+
+/** The oldest major version that knows what this connector asks for. */
+const OLDEST = 7;
+
+/** Learns which product answers here, for the words of faults. Returns its version if it is told at `/`. */
+export async function identify(destination: Destination, signal: AbortSignal): Promise<string | undefined> {
+  const { body } = await ask(destination, signal, root());
+  const { distribution, number } = isObject(body) && isObject(body.version) ? body.version : {};
+  if (distribution === 'opensearch') destination.product = 'OpenSearch';
+  else if (typeof number === 'string' && Number.parseInt(number, 10) < OLDEST) {
+    const suggestion = 'Elasticsearch 7.10 or newer is needed, or OpenSearch';
+    throw misconfigured(destination, 'nodes', `Elasticsearch ${number} is too old`, suggestion);
+  }
+  return typeof number === 'string' ? number : undefined;
 }
 
 /** Tries a failed connection once more, by a TLS handshake only, so that the fault can name the setting. */
@@ -89,7 +146,7 @@ async function tlsFault(thrown: Error, destination: Destination): Promise<Fault 
       const fault = await whyNoTls(endpoint, secure, `connectors.${name}`);
       if (fault !== undefined) return fault;
     } else if (new URL(node).port !== '' && (await speaksTls(endpoint, {})) === 'yes') {
-      const message = `Elasticsearch cannot be reached at ${new URL(node).origin}: TLS is spoken on this port`;
+      const message = `${destination.product} cannot be reached at ${new URL(node).origin}: TLS is spoken on this port`;
       return misconfigured(destination, 'nodes', message, 'write https://').fault;
     }
   }
@@ -100,16 +157,13 @@ function clientFault(thrown: Error, place: Place): Fault {
   if (thrown instanceof errors.ResponseError) {
     return destinationFault(thrown.statusCode ?? 0, causeIn(thrown.body), place);
   }
-  const strange = [errors.ProductNotSupportedError, errors.DeserializationError, StrangeAnswer];
-  if (strange.some((kind) => thrown instanceof kind)) {
-    return strangerFault(thrown.message, place);
-  }
+  if (thrown instanceof errors.DeserializationError) return strangerFault(thrown.message, place);
   const late = thrown instanceof errors.TimeoutError;
   return {
     code: 'destination-unreachable',
     message: late
-      ? `Elasticsearch at ${nodesOf(place)} did not answer within ${place.options.requestTimeoutMs} ms`
-      : `Elasticsearch cannot be reached at ${nodesOf(place)}: ${messageOf(thrown)}`,
+      ? `${place.product} at ${nodesOf(place)} did not answer within ${place.options.requestTimeoutMs} ms`
+      : `${place.product} cannot be reached at ${nodesOf(place)}: ${messageOf(thrown)}`,
     path: setting(place, 'nodes'),
     suggestion: late
       ? 'look at the cluster’s health and the network; requestTimeoutMs sets how long to wait'
@@ -135,27 +189,5 @@ class ExactSerializer extends Serializer {
     // What is no JSON is refused here, in the client's own words.
     const parsed = super.deserialize<T>(json);
     return BEYOND_DOUBLE.test(json) ? JSON.parse(json, exactly) : parsed;
-  }
-}
-
-/** An answer that is none of Elasticsearch's, whatever its status. */
-class StrangeAnswer extends errors.ElasticsearchClientError {}
-
-/** A node that hangs is left for another one, as one that refuses is, and no answer is taken for what it is not. */
-class CarefulTransport extends Transport {
-  constructor(options: ConstructorParameters<typeof Transport>[0]) {
-    super({ ...options, retryOnTimeout: true });
-  }
-  override async request(params: TransportRequestParams, options: TransportRequestOptions = {}): Promise<never> {
-    const result = await super.request(params, { ...options, meta: true });
-    const { statusCode, headers = {}, body } = result;
-    const status = statusCode ?? 0;
-    if (status < 200 || (status >= 300 && status < 400)) {
-      const where = headers.location === undefined ? '' : ` to ${headers.location}`;
-      throw new StrangeAnswer(`it answers ${status}${where}`);
-    }
-    if (status < 300 && params.method !== 'HEAD' && !isObject(body))
-      throw new StrangeAnswer('its answer is no JSON object');
-    return (options.meta === true ? result : body) as never;
   }
 }

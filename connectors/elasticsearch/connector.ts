@@ -117,7 +117,7 @@ export type ElasticsearchOptions = z.output<typeof elasticsearchOptions>;
 
 export const elasticsearch: Connector<ElasticsearchOptions> = {
   kind: 'elasticsearch',
-  summary: 'Keeps one document per group, or a history of events, in an Elasticsearch index.',
+  summary: 'Keeps one document per group, or a history of events, in an index of Elasticsearch or OpenSearch.',
   options: elasticsearchOptions,
   readsBack: true,
   holds: ({ content }) => content,

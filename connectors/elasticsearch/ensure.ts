@@ -1,10 +1,20 @@
 /** The index, or the data stream, that everything is written to: whether it is there, what it is, and how it is created. */
-import type { estypes } from '@elastic/elasticsearch';
 import { Unreachable } from '../../src/model/fault.ts';
+import {
+  type Call,
+  createDataStream,
+  createIndex,
+  getDataStream,
+  getIndex,
+  type IndexState,
+  putTemplate,
+  resolveIndex,
+} from './api.ts';
 import { ask, type Destination } from './client.ts';
 import { causeIn, destinationFault, misconfigured, missingFault, type Place, reasonOf, sortOf } from './fault.ts';
 
-type Found = Record<string, estypes.IndicesIndexState>;
+type NewIndex = NonNullable<Destination['newIndex']>;
+type Found = Readonly<Record<string, IndexState>>;
 
 /** Lies above the templates that Elasticsearch brings along (at most 200), whose patterns may match the name as well. */
 const TEMPLATE_PRIORITY = 500;
@@ -15,71 +25,69 @@ export async function ensureIndex(destination: Destination, signal: AbortSignal)
   const { newIndex, options } = destination;
   const { index, dataStream, content } = options;
   if (newIndex === undefined) throw new Unreachable(missingFault(destination));
-  const template = dataStream && (await putTemplate(destination, newIndex, signal));
-  const created = await ask(destination, signal, (client, settings) => {
-    const how = { ...settings, ignore: [400, 405], meta: true as const };
-    return dataStream
-      ? client.indices.createDataStream({ name: index }, how)
-      : client.indices.create({ index, ...newIndex }, how);
-  });
+  const template = dataStream ? await ensureTemplate(destination, newIndex, signal) : undefined;
+  const { answer: created, as } =
+    template !== undefined
+      ? { answer: await ask(destination, signal, createDataStream(index)), as: template }
+      : await create(destination, newIndex, (body) => createIndex(index, body), signal);
   // Another bridge was faster.
   if (causeIn(created.body).type === 'resource_already_exists_exception') return;
   requireTaken(created, destination);
-  destination.note(`created the ${sortOf(destination)} ${index}${template ? `, with ${template}` : ` for ${content}`}`);
+  destination.note(`created the ${sortOf(destination)} ${index} for ${content}${as}`);
 }
 
-/** Puts the template that all backing indices are made of, unless there is one of that name. Returns which one it is. */
-async function putTemplate(
+/**
+ * Creates something with a new index's settings and mapping. OpenSearch, and Elasticsearch without its licensed part, do
+ * not know the type `flattened`: custom fields are kept there, and not indexed.
+ */
+async function create(
   destination: Destination,
-  template: NonNullable<Destination['newIndex']>,
+  { unindexed, ...newIndex }: NewIndex,
+  callOf: (body: Omit<NewIndex, 'unindexed'>) => Call<unknown>,
   signal: AbortSignal,
-): Promise<string> {
+) {
+  const answer = await ask(destination, signal, callOf(newIndex));
+  const lacksType = answer.statusCode === 400 && /\[flattened\]/.test(reasonOf(causeIn(answer.body)));
+  if (!lacksType || unindexed === undefined) return { answer, as: '' };
+  return {
+    answer: await ask(destination, signal, callOf({ ...newIndex, mappings: unindexed })),
+    as: `; ${destination.product} has no type flattened here: custom fields are kept, and not searchable`,
+  };
+}
+
+/** Puts the template that all backing indices are made of, unless there is one of that name. Returns which one it is, for the note. */
+async function ensureTemplate(destination: Destination, newIndex: NewIndex, signal: AbortSignal): Promise<string> {
   const { index } = destination.options;
-  const answer = await ask(destination, signal, (client, options) =>
-    client.indices.putIndexTemplate(
-      {
-        name: index,
-        // A template that is there already may be another's work: it stays as it is.
-        create: true,
-        index_patterns: [index],
-        data_stream: {},
-        priority: TEMPLATE_PRIORITY,
-        template,
-      },
-      { ...options, ignore: [400, 405], meta: true },
-    ),
+  const shape = { index_patterns: [index], data_stream: {}, priority: TEMPLATE_PRIORITY };
+  const { answer, as } = await create(
+    destination,
+    newIndex,
+    (template) => putTemplate(index, { ...shape, template }),
+    signal,
   );
   const wasThere = answer.statusCode === 400 && /already exists/.test(causeIn(answer.body).reason ?? '');
-  if (wasThere) return 'the index template of that name that was there';
+  if (wasThere) return ', with the index template of that name that was there';
   requireTaken(answer, destination);
-  return 'an index template of that name';
+  return `, with an index template of that name${as}`;
 }
 
 /** Returns the index that takes the writes, directly or behind an alias or a data stream; undefined when there is none. */
-export async function findIndex(
-  destination: Destination,
-  signal: AbortSignal,
-): Promise<estypes.IndicesIndexState | undefined> {
+export async function findIndex(destination: Destination, signal: AbortSignal): Promise<IndexState | undefined> {
   const { index, dataStream } = destination.options;
-  const { statusCode, body } = await ask(destination, signal, (client, options) =>
-    client.indices.get({ index }, { ...options, ignore: [404], meta: true }),
-  );
+  const { statusCode, body } = await ask(destination, signal, getIndex(index));
   if (statusCode !== 404) return dataStream ? backingIndex(destination, body, signal) : writeIndex(body, destination);
   const cause = causeIn(body);
   // A proxy, or a path in the node's URL, may answer 404 as well.
   if (cause.type !== 'index_not_found_exception') throw new Unreachable(destinationFault(404, cause, destination));
   if (dataStream) {
     // A cluster that has no data streams is told before a template is left in it for nothing.
-    const answer = await ask(destination, signal, (client, options) =>
-      client.indices.getDataStream({ name: index }, { ...options, ignore: [400, 404, 405], meta: true }),
-    );
-    requireTaken(answer, destination);
+    requireTaken(await ask(destination, signal, getDataStream(index)), destination);
   }
   return undefined;
 }
 
 /** Throws when the cluster has no data streams, or does not create what it was asked for. */
-function requireTaken({ statusCode, body }: { statusCode: number | null; body: unknown }, place: Place): void {
+function requireTaken({ statusCode, body }: { statusCode: number; body: unknown }, place: Place): void {
   if (statusCode !== 400 && statusCode !== 405) return;
   const { index, dataStream, createIndex } = place.options;
   const cause = causeIn(body);
@@ -99,12 +107,12 @@ function requireTaken({ statusCode, body }: { statusCode: number | null; body: u
   throw misconfigured(
     place,
     createIndex !== false && createIndex.file !== undefined ? 'createIndex.file' : 'createIndex',
-    `Elasticsearch does not create the ${sortOf(place)} ${index}: ${reasonOf(cause)}`,
+    `${place.product} does not create the ${sortOf(place)} ${index}: ${reasonOf(cause)}`,
     `correct what it complains of, or create the ${sortOf(place)} yourself`,
   );
 }
 
-function writeIndex(found: Found, place: Place): estypes.IndicesIndexState {
+function writeIndex(found: Found, place: Place): IndexState {
   const { index, content } = place.options;
   const states = Object.entries(found);
   if (states.some(([, state]) => state.data_stream !== undefined)) {
@@ -135,7 +143,7 @@ async function backingIndex(
   destination: Destination,
   found: Found,
   signal: AbortSignal,
-): Promise<estypes.IndicesIndexState | undefined> {
+): Promise<IndexState | undefined> {
   const { index } = destination.options;
   const states = Object.values(found);
   const names = [...new Set(states.map((state) => state.data_stream))];
@@ -153,10 +161,8 @@ async function backingIndex(
   }
   if (states.length === 1) return states[0];
   // The last one takes the writes, which the names tell only by custom.
-  const { data_streams: streams } = await ask(destination, signal, (client, options) =>
-    client.indices.resolveIndex({ name: index }, options),
-  );
-  const last = streams.find(({ name }) => name === index)?.backing_indices.slice(-1)[0];
+  const { body } = await ask(destination, signal, resolveIndex(index));
+  const last = body.data_streams.find(({ name }) => name === index)?.backing_indices.slice(-1)[0];
   // It is missing when the stream rolled over in between: its predecessor was made of the same template.
   return (last === undefined ? undefined : found[last]) ?? states.at(-1);
 }

@@ -3,8 +3,9 @@ import { Unreachable } from '../../src/model/fault.ts';
 import { newGroup } from '../../src/model/group.ts';
 import type { Finding, Host } from '../contract.ts';
 import { silentMembers } from '../members.ts';
+import { health, localNode, ping } from './api.ts';
 import { PROBE_ID, probe } from './bulk.ts';
-import { ask, type Destination, openDestination } from './client.ts';
+import { ask, type Destination, identify, openDestination } from './client.ts';
 import type { ElasticsearchOptions } from './connector.ts';
 import { findIndex } from './ensure.ts';
 import { misconfigured, missingFault, sortOf } from './fault.ts';
@@ -30,11 +31,7 @@ export async function* examineIndex(
       return;
     }
     const { settings, mappings } = state;
-    const {
-      number_of_shards = '?',
-      number_of_replicas = '?',
-      provided_name = index,
-    } = settings?.index ?? settings ?? {};
+    const { number_of_shards = '?', number_of_replicas = '?', provided_name = index } = settings?.index ?? {};
     const name = provided_name === index ? index : `${index} (${provided_name})`;
     yield { step: 'index', state: 'well', says: `${name}: shards ${number_of_shards}, replicas ${number_of_replicas}` };
     const unmapped = expectedFields(options).filter((field) => !Object.hasOwn(mappings?.properties ?? {}, field));
@@ -48,7 +45,7 @@ export async function* examineIndex(
     const says = 'yes (a document that is no JSON was refused for that alone)';
     yield { step: 'write permission', state: 'well', says };
   } finally {
-    await destination.client.close();
+    await destination.close();
   }
 }
 
@@ -67,24 +64,30 @@ async function tryRequests(destination: Destination, signal: AbortSignal): Promi
 async function lookAtCluster(destination: Destination, signal: AbortSignal): Promise<Finding> {
   const { auth } = destination.options;
   const as = auth === undefined ? '' : 'username' in auth ? ` as ${auth.username}` : ' with the API key';
-  const { statusCode, body } = await ask(destination, signal, (client, settings) =>
-    client.cluster.health({}, { ...settings, ignore: [403], meta: true }),
-  );
-  if (statusCode === 403) {
-    const says = `reached${as}; this user may not see its health, which deliveries do not need`;
+  const version = (await identify(destination, signal)) ?? (await versionOfNode(destination, signal));
+  const reached = `reached${as}${version === undefined ? '' : `: ${destination.product} ${version}`}`;
+  const { statusCode, body } = await ask(destination, signal, health());
+  if (statusCode >= 400) {
+    const says = `${reached}; this user may not see its health, which deliveries do not need`;
     return { step: 'cluster', state: 'note', says };
   }
   const { cluster_name: cluster, number_of_nodes: nodes, status } = body;
-  const says = `reached${as}: ${cluster}, ${nodes} node${nodes === 1 ? '' : 's'}, ${status}`;
+  const says = `${reached}${version === undefined ? ':' : ','} ${cluster}, ${nodes} node${nodes === 1 ? '' : 's'}, ${status}`;
   return { step: 'cluster', state: status === 'red' ? 'note' : 'well', says };
+}
+
+/** Some servers do not serve `/`. */
+async function versionOfNode(destination: Destination, signal: AbortSignal): Promise<string | undefined> {
+  const { body } = await ask(destination, signal, localNode());
+  return Object.values(body.nodes ?? {})[0]?.version;
 }
 
 async function askNode(node: string, options: ElasticsearchOptions, host: Host, signal: AbortSignal): Promise<void> {
   const destination = await openDestination({ ...options, nodes: [node] }, host, signal);
   try {
-    await ask(destination, signal, (client, settings) => client.ping({}, settings));
+    await ask(destination, signal, ping());
   } finally {
-    await destination.client.close();
+    await destination.close();
   }
 }
 

@@ -14,6 +14,8 @@ export interface Place {
   /** The name that the user gave this connector in the YAML. */
   readonly name: string;
   readonly options: ElasticsearchOptions;
+  /** What the other side is called. */
+  readonly product: string;
 }
 
 const MAX_REASON = 1_000;
@@ -60,7 +62,7 @@ export function destinationFault(status: number, cause: Cause, place: Place): Fa
     return cause.type === 'index_not_found_exception' ? missingFault(place) : strangerFault(said, place);
   }
   const [code, key, what, suggestion] = judge(status, cause, place.options);
-  return { code, message: `Elasticsearch ${what}: ${said}`, path: setting(place, key), suggestion };
+  return { code, message: `${place.product} ${what}: ${said}`, path: setting(place, key), suggestion };
 }
 
 function judge(
@@ -99,7 +101,7 @@ function judge(
 export function missingFault(place: Place): Fault {
   return {
     code: 'destination-missing',
-    message: `Elasticsearch has no ${sortOf(place)} ${place.options.index}`,
+    message: `${place.product} has no ${sortOf(place)} ${place.options.index}`,
     path: setting(place, 'index'),
     suggestion: 'create it, correct its name, or let createIndex create it',
   };
@@ -107,7 +109,7 @@ export function missingFault(place: Place): Fault {
 
 /** Returns the fault of something that answers without being Elasticsearch. */
 export function strangerFault(said: string, place: Place): Fault {
-  const message = `What answers at ${nodesOf(place)} is not Elasticsearch: ${said}`;
+  const message = `What answers at ${nodesOf(place)} is not Elasticsearch or OpenSearch: ${said}`;
   return misconfigured(
     place,
     'nodes',

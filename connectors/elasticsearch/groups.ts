@@ -4,6 +4,7 @@ import { differences, type Group, isForeign, join, newGroup, repair, type Versio
 import { isObject } from '../../src/model/json.ts';
 import type { Outcome } from '../../src/model/outcome.ts';
 import type { CopyStatus, Outcomes, PutMode } from '../contract.ts';
+import { readMany, search } from './api.ts';
 import { bulk, type Write } from './bulk.ts';
 import { ask, type Destination } from './client.ts';
 import { ensureIndex, findIndex } from './ensure.ts';
@@ -115,10 +116,10 @@ export async function refuseForeign(destination: Destination, signal: AbortSigna
   destination.keepsSource = mappings?.dynamic !== 'strict' || Object.hasOwn(mappings.properties ?? {}, 'source');
   const told = (mappings?._meta?.groupSyncBridge as { readonly source?: string } | undefined)?.source;
   if (told !== undefined && told !== source) throw ofAnotherApp(destination, told);
-  const found = await ask(destination, signal, (client, settings) =>
-    client.search<{ source?: string }>({ index, size: SAMPLE, _source: ['source'] }, settings),
+  const found = await ask(destination, signal, search(index, { size: SAMPLE, _source: ['source'] }));
+  const foreign = found.body.hits?.hits?.find(
+    ({ _source: held }) => held?.source !== undefined && held.source !== source,
   );
-  const foreign = found.hits?.hits?.find(({ _source: held }) => held?.source !== undefined && held.source !== source);
   if (foreign !== undefined) throw ofAnotherApp(destination, foreign._source?.source);
 }
 
@@ -141,7 +142,7 @@ function copyStatus(destination: Destination, state: Group, stored: Stored | und
   const { groupId } = state;
   const { index, onDestroyed } = destination.options;
   if (stored === undefined) {
-    const message = `Elasticsearch said nothing of the document ${groupId}`;
+    const message = `${destination.product} said nothing of the document ${groupId}`;
     throw misconfigured(destination, 'index', message, 'see what stands between');
   }
   if (stored.kind === 'unreadable') throw new Unreachable(stored.fault);
@@ -163,14 +164,12 @@ export async function readDocuments(
 ): Promise<{ documents: ReadonlyMap<string, Stored>; gone: boolean }> {
   const { index } = destination.options;
   const ids = groups.map(({ groupId }) => groupId);
-  const { docs } = await ask(destination, signal, (client, options) =>
-    client.mget<Record<string, unknown>>({ index, ids }, options),
-  );
+  const { body } = await ask(destination, signal, readMany(index, ids));
   const documents = new Map<string, Stored>();
   let gone = false;
-  for (const doc of docs) {
+  for (const doc of body.docs) {
     const id = doc._id;
-    if ('error' in doc) {
+    if (doc.error !== undefined) {
       gone ||= doc.error.type === 'index_not_found_exception';
       documents.set(id, gone ? { kind: 'missing' } : await unreadable(doc.error, destination, signal));
     } else if (!doc.found) {

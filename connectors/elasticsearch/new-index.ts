@@ -78,6 +78,10 @@ function builtInMapping(options: ElasticsearchOptions, source: string): Record<s
   };
 }
 
+function withoutFlattened(mappings: Record<string, unknown>): Record<string, unknown> {
+  return JSON.parse(JSON.stringify(mappings, (_key, value) => (value === flattened ? unindexed : value)));
+}
+
 const record = z.record(z.string(), z.unknown()).optional();
 const indexFile = z.strictObject({ settings: record, mappings: record });
 
@@ -90,7 +94,9 @@ export async function readNewIndex(place: Place, source: string) {
   const settings: Record<string, unknown> = { ...own.settings };
   if (!mentions(settings, 'number_of_shards')) settings['index.number_of_shards'] = shards;
   if (!mentions(settings, 'number_of_replicas')) settings['index.number_of_replicas'] = replicas;
-  return { settings, mappings: own.mappings ?? builtInMapping(place.options, source) };
+  if (own.mappings !== undefined) return { settings, mappings: own.mappings };
+  const mappings = builtInMapping(place.options, source);
+  return { settings, mappings, unindexed: withoutFlattened(mappings) };
 }
 
 /** Elasticsearch refuses a setting that is given twice, however it is spelt. */

@@ -1,15 +1,17 @@
 import type { Entry } from '../../src/model/entry.ts';
 import type { Host, Outcomes, Sink } from '../contract.ts';
+import { indexExists } from './api.ts';
 import { bulk } from './bulk.ts';
-import { ask, type Destination, openDestination } from './client.ts';
+import { ask, type Destination, identify, openDestination } from './client.ts';
 import type { ElasticsearchOptions } from './connector.ts';
 import { ensureIndex } from './ensure.ts';
 import { putGroups, readCopies, refuseForeign } from './groups.ts';
 
 export async function openSink(options: ElasticsearchOptions, host: Host, signal: AbortSignal): Promise<Sink> {
   const destination = await openDestination(options, host, signal);
-  const close = () => destination.client.close();
+  const { close } = destination;
   try {
+    await identify(destination, signal);
     await ensureIndex(destination, signal);
     if (options.content === 'groups') await refuseForeign(destination, signal);
   } catch (thrown) {
@@ -50,8 +52,8 @@ export async function openSink(options: ElasticsearchOptions, host: Host, signal
 async function createEvents(destination: Destination, batch: readonly Entry[], signal: AbortSignal): Promise<Outcomes> {
   const { index, dataStream } = destination.options;
   // An index that is gone would be created by the bulk itself, with a mapping of guesses.
-  const exists = await ask(destination, signal, (client, options) => client.indices.exists({ index }, options));
-  if (!exists) await ensureIndex(destination, signal);
+  const { statusCode } = await ask(destination, signal, indexExists(index));
+  if (statusCode === 404) await ensureIndex(destination, signal);
 
   const distinct = new Map(batch.map((entry) => [entry.id, entry]));
   const writes = Array.from(distinct, ([id, { event, text }]) => ({

@@ -197,7 +197,8 @@ describe('an answer that concerns the destination pauses it and charges no event
       return { status: 400, body: error('resource_already_exists_exception') };
     });
     await sinkOn(node.url);
-    expect(node.asked.map(({ method }) => method)).toEqual(['GET', 'PUT', 'GET', 'POST']);
+    const asked = node.asked.filter(({ path }) => path !== '/');
+    expect(asked.map(({ method }) => method)).toEqual(['GET', 'PUT', 'GET', 'POST']);
   });
 
   test('something else than Elasticsearch answers', async () => {
@@ -205,6 +206,44 @@ describe('an answer that concerns the destination pauses it and charges no event
     const fault = await unreachableBy(() => open({ nodes: node.url, index: 'i' }));
     expect(fault).toMatchObject({ code: 'destination-misconfigured', path: 'connectors.under-test.nodes' });
     expect(fault.message).toContain('not Elasticsearch');
+  });
+
+  test.each([{}, { ok: true }, { error: null }, [], 'pong', { i: 'here' }])(
+    'something else than a server answers all with 200 %j',
+    async (body) => {
+      const stranger = { status: 200, body, product: '' };
+      const node = await scriptedNode(() => stranger);
+      const works: (() => Promise<unknown>)[] = [() => open({ nodes: node.url, index: 'i' })];
+      node.script = () => undefined;
+      const sinks = [await sinkOn(node.url), await sinkOn(node.url, { content: 'events' })];
+      for (const sink of sinks) works.push(() => deliver(sink, event('g')));
+      node.script = () => stranger;
+      for (const work of works) {
+        const fault = await unreachableBy(work);
+        expect(fault).toMatchObject({ code: 'destination-misconfigured', path: 'connectors.under-test.nodes' });
+        expect(fault.message).toContain('not Elasticsearch or OpenSearch');
+      }
+    },
+  );
+
+  test.each([
+    [{ version: { number: '7.10.2' } }, undefined],
+    [{ version: { number: '10.0.0' } }, undefined],
+    [{ version: { number: '1.0.0', distribution: 'opensearch' } }, undefined],
+    [{ version: { number: 7 } }, undefined],
+    ['a page of a proxy', undefined],
+    [{ version: { number: '6.8.23' } }, 'Elasticsearch 6.8.23 is too old'],
+  ])('what `/` says of the version: %j', async (body, refused) => {
+    const node = await scriptedNode(({ path }) => (path === '/' ? { status: 200, body, product: '' } : undefined));
+    if (refused === undefined) return void (await sinkOn(node.url));
+    const fault = await unreachableBy(() => open({ nodes: node.url, index: 'i' }));
+    expect(fault).toMatchObject({ code: 'destination-misconfigured', message: refused });
+  });
+
+  test.each([401, 403, 404, 405])('`/` may be refused: %i', async (status) => {
+    const node = await scriptedNode(({ path }) => (path === '/' ? { status, body: {} } : undefined));
+    const [sink, once] = [await sinkOn(node.url), event('g')];
+    expect((await deliver(sink, once)).get(once.id)?.kind).toBe('delivered');
   });
 
   test('no answer within requestTimeoutMs', async () => {

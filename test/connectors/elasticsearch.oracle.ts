@@ -166,14 +166,20 @@ export const keyword = { type: 'keyword', ignore_above: 8191 };
 export const text = { type: 'text', fields: { keyword } };
 const date = { type: 'date' };
 const millis = { type: 'date', format: 'epoch_millis' };
+const flattened = { type: 'flattened', ignore_above: 4096 };
+/** Whether the server knows the type `flattened`, so that custom fields can be searched. */
+export const searchable = skip !== '' || (await knows(flattened));
+async function knows(type: object): Promise<boolean> {
+  return (await request('PUT', `/${newIndex()}`, { mappings: { properties: { field: type } } })).status === 200;
+}
 const profile = {
   name: text,
   introduction: text,
   notification: text,
   faceUrl: keyword,
-  customFields: { type: 'flattened', ignore_above: 4096 },
+  customFields: searchable ? flattened : { type: 'object', enabled: false },
 };
-/** The README's table, as Elasticsearch says it. */
+/** The README's table, as the server says it. */
 export const MAPPINGS = {
   groups: {
     dynamic: 'false',

@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, test } from 'vitest';
-import { elasticsearch } from '../../connectors/elasticsearch/connector.ts';
+import { elasticsearch, elasticsearchOptions } from '../../connectors/elasticsearch/connector.ts';
 import { PROFILE_FIELDS } from '../../src/model/event.ts';
 import { type Group, merge, newGroup } from '../../src/model/group.ts';
 import {
@@ -15,12 +15,12 @@ import {
   skipped,
   url,
 } from './elasticsearch.oracle.ts';
-import { connectorSuite, makeEvent, never, type Poison, unreachableBy, withSink } from './suite.ts';
+import { connectorSuite, makeEvent, never, type Poison, testHost, unreachableBy, withSink } from './suite.ts';
 
 /** An index in which a name must be a date: any other name is refused. */
 function poison(content: Content): Poison {
   return {
-    reason: /document_parsing_exception.*failed to parse field \[(data\.changed\.)?name\] of type \[date\]/,
+    reason: /(document|mapper)_parsing_exception.*failed to parse field \[(data\.changed\.)?name\] of type \[date\]/,
     event: (groupId) => makeEvent({ name: 'no date' }, { groupId }),
     async place() {
       const chosen = place(content);
@@ -45,6 +45,18 @@ for (const content of ['groups', 'events'] as const) {
     poison: poison(content),
   });
 }
+
+test.skipIf(skip !== '')(`check names the product and its version${skipped}`, async () => {
+  const { nodes } = await must<{ nodes: Record<string, { version: string }> }>('GET', '/_nodes');
+  const findings = elasticsearch.examine(elasticsearchOptions.parse(place('groups').options), testHost(), never());
+  const { value } = await findings[Symbol.asyncIterator]().next();
+  const version = Object.values(nodes)[0]?.version ?? '';
+  expect(value).toMatchObject({
+    step: 'cluster',
+    says: expect.stringMatching(/reached: (Elasticsearch|OpenSearch) \d/),
+  });
+  expect(value?.says).toContain(` ${version}, `);
+});
 
 describe.skipIf(skip !== '')(`copies in Elasticsearch converge${skipped}`, () => {
   test('a group that another writer changes between read and write is read and merged again', async () => {

@@ -12,6 +12,12 @@ export interface Artifacts {
   readonly elasticsearch: string;
 }
 
+/** A version of Elasticsearch or OpenSearch. */
+export interface Distribution {
+  readonly product: 'elasticsearch' | 'opensearch';
+  readonly version: string;
+}
+
 const pom = fileURLToPath(new URL('pom.xml', import.meta.url));
 const store = fileURLToPath(new URL('.artifacts', import.meta.url));
 const fetching = 'fetching-';
@@ -27,16 +33,39 @@ export function fetchArtifacts(onProgress: (line: string) => void = () => {}): P
   return found;
 }
 
-/** Tells whether fetchArtifacts has no need of mvn. */
-export async function artifactsArePresent(): Promise<boolean> {
-  return exists(await stampedFolder());
+/** Tells whether there is no need of mvn. */
+export async function artifactsArePresent(distribution?: Distribution): Promise<boolean> {
+  return exists(distribution === undefined ? await stampedFolder() : folderOf(distribution));
+}
+
+/** Fetches one version by mvn, once. Returns its home. */
+export async function fetchDistribution(
+  distribution: Distribution,
+  onProgress: (line: string) => void = () => {},
+): Promise<string> {
+  const { product, version } = distribution;
+  const folder = folderOf(distribution);
+  if (!(await exists(folder))) {
+    onProgress(`Fetching ${product} ${version} with mvn, this first time only`);
+    const artifact = `org.${product}.distribution.integ-test-zip:${product}:${version}:zip`;
+    await fetch(folder, (temporary) => [
+      'org.apache.maven.plugins:maven-dependency-plugin:3.8.1:unpack',
+      `-Dartifact=${artifact}`,
+      `-DoutputDirectory=${temporary}`,
+    ]);
+  }
+  return join(folder, `${product}-${version}`);
+}
+
+function folderOf({ product, version }: Distribution): string {
+  return join(store, `${product}-${version}`);
 }
 
 async function findOrFetch(onProgress: (line: string) => void): Promise<Artifacts> {
   const folder = await stampedFolder();
   if (!(await exists(folder))) {
     onProgress('Fetching Kafka and Elasticsearch with mvn, this first time only');
-    await fetch(folder);
+    await fetch(folder, (temporary) => ['--file', pom, `-Dartifacts.directory=${temporary}`, 'generate-resources']);
   }
   const [home] = await readdir(join(folder, 'elasticsearch'));
   return { kafka: join(folder, 'kafka'), elasticsearch: join(folder, 'elasticsearch', home ?? '') };
@@ -50,13 +79,13 @@ async function stampedFolder(): Promise<string> {
   return join(store, stamp);
 }
 
-async function fetch(folder: string): Promise<void> {
+async function fetch(folder: string, goals: (temporary: string) => readonly string[]): Promise<void> {
   await mkdir(store, { recursive: true });
   await removeAbandoned();
   // Fetched beside and then renamed: another run sees all of it or nothing.
   const temporary = await mkdtemp(join(store, `${fetching}${process.pid}-`));
   try {
-    await runMaven(temporary);
+    await runMaven(temporary, goals(temporary));
     await openToAll(temporary);
     await rename(temporary, folder).catch(async (error) => {
       // Another run was faster; its copy is as good.
@@ -67,10 +96,12 @@ async function fetch(folder: string): Promise<void> {
   }
 }
 
-function runMaven(folder: string): Promise<void> {
-  const args = ['--batch-mode', '--no-transfer-progress', '--file', pom, `-Dartifacts.directory=${folder}`];
+function runMaven(cwd: string, goals: readonly string[]): Promise<void> {
   return new Promise((resolve, reject) => {
-    const child = spawn('mvn', [...args, 'generate-resources'], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn('mvn', ['--batch-mode', '--no-transfer-progress', ...goals], {
+      cwd,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     let output = '';
     const keep = (chunk: Buffer) => {
       output = (output + chunk).slice(-4_000);

@@ -1,10 +1,11 @@
 import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { chown, cp, mkdir, readdir, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { request as tlsRequest } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fetchArtifacts } from './artifacts.ts';
+import { type Distribution, fetchArtifacts, fetchDistribution } from './artifacts.ts';
 import { javaEnvironment, requireJava } from './java.ts';
 import { freePort } from './port.ts';
 import { logFile, type ServerHandle, type ServerOptions, startServer } from './process.ts';
@@ -21,10 +22,15 @@ export const elasticsearchUser = { username: 'bridge', password: 'bridge-test' }
 export const elasticsearchReader = { username: 'reader', password: elasticsearchUser.password } as const;
 const passwordHash = '$2a$10$4XF3UKvApno8ngL.C3fuV.PI7e5ckvKOyypYTw6QoqO612TGcY9AK';
 
+/** The OpenSearch of the tests. */
+export const OPENSEARCH: Distribution = { product: 'opensearch', version: '2.19.6' };
+
 /** Settings for an Elasticsearch that asks its clients for name and password. */
 export const elasticsearchSecurity: Readonly<Record<string, string>> = { 'xpack.security.enabled': 'true' };
 
 export interface ElasticsearchOptions extends ServerOptions {
+  /** Another version, or OpenSearch, instead of the Elasticsearch of pom.xml. */
+  readonly distribution?: Distribution;
   /** Files beside elasticsearch.yml, which may name them. */
   readonly files?: Readonly<Record<string, string>>;
   /** With TLS in the settings: what to reach it with, to see that it answers. */
@@ -33,26 +39,34 @@ export interface ElasticsearchOptions extends ServerOptions {
 
 /** Starts an Elasticsearch of our own. */
 export async function startElasticsearch(options: ElasticsearchOptions = {}): Promise<ElasticsearchServer> {
-  const [artifacts, java] = await Promise.all([fetchArtifacts(options.onProgress), requireJava()]);
+  const { distribution, onProgress } = options;
+  const [software, java] = await Promise.all([
+    distribution
+      ? fetchDistribution(distribution, onProgress)
+      : fetchArtifacts(onProgress).then(({ elasticsearch }) => elasticsearch),
+    requireJava(distribution && oldestJavaOf(distribution)),
+  ]);
   const [port, transportPort] = options.ports ?? [await freePort(), await freePort()];
   const url = `${options.tls ? 'https' : 'http'}://127.0.0.1:${port}`;
   // Elasticsearch refuses to run as root.
   const owner = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : undefined;
 
   const definition = {
-    name: 'Elasticsearch',
+    name: distribution?.product === 'opensearch' ? 'OpenSearch' : 'Elasticsearch',
     owner,
     within: canRead(owner, tmpdir()) ? tmpdir() : '/tmp',
     async prepare(folder: string): Promise<Command> {
-      const settings = { ...defaults(folder, port, transportPort), ...options.settings };
+      const secure = existsSync(join(software, 'modules', 'x-pack-security'));
+      const settings = { ...defaults(folder, port, transportPort, secure), ...options.settings };
       await writeConfiguration(folder, settings, options);
-      let home = artifacts.elasticsearch;
+      let home = software;
       if (!canRead(owner, join(home, 'lib'))) {
         home = join(folder, 'home');
-        await cp(artifacts.elasticsearch, home, { recursive: true });
+        await cp(software, home, { recursive: true });
       }
       if (owner) await give(folder, owner);
-      return launcher(java, home, folder, owner);
+      const launch = existsSync(join(home, 'lib', 'cli-launcher')) ? launcher : directly;
+      return { ...launch(java, home, folder, options), cwd: home, owner, log: logFile(folder) };
     },
     async answers(): Promise<boolean> {
       const { username, password } = elasticsearchUser;
@@ -63,7 +77,7 @@ export async function startElasticsearch(options: ElasticsearchOptions = {}): Pr
       return (await statusOf(`${url}${path}`, headers, options.tls)) === 200;
     },
   };
-  return Object.assign(await startServer(definition, options.onProgress), { url });
+  return Object.assign(await startServer(definition, onProgress), { url });
 }
 
 /** Asks by node:https, since fetch knows no other authorities than the system's. */
@@ -80,7 +94,12 @@ function statusOf(url: string, headers: Record<string, string>, tls: Elasticsear
   });
 }
 
-function defaults(folder: string, port: number, transportPort: number): Record<string, string> {
+/** The newest of each need Java 21. */
+function oldestJavaOf({ product, version }: Distribution): number {
+  return Number.parseInt(version, 10) >= (product === 'opensearch' ? 3 : 9) ? 21 : 17;
+}
+
+function defaults(folder: string, port: number, transportPort: number, secure: boolean): Record<string, string> {
   return {
     'network.host': '127.0.0.1',
     'http.port': String(port),
@@ -88,7 +107,7 @@ function defaults(folder: string, port: number, transportPort: number): Record<s
     'discovery.type': 'single-node',
     'path.data': join(folder, 'data'),
     'path.logs': join(folder, 'logs'),
-    'xpack.security.enabled': 'false',
+    ...(secure && { 'xpack.security.enabled': 'false' }),
     // A fuller disk than the watermarks allow would make every index read-only.
     'cluster.routing.allocation.disk.threshold_enabled': 'false',
   };
@@ -97,11 +116,13 @@ function defaults(folder: string, port: number, transportPort: number): Record<s
 async function writeConfiguration(
   folder: string,
   settings: Record<string, string>,
-  { files: more = {}, heapMb = 768 }: ElasticsearchOptions,
+  { distribution, files: more = {}, heapMb = 768 }: ElasticsearchOptions,
 ): Promise<void> {
   for (const name of ['config', 'data', 'logs', 'tmp']) await mkdir(join(folder, name));
   const files = {
-    'elasticsearch.yml': Object.entries(settings).map(([key, value]) => `${key}: ${value}`),
+    [`${distribution?.product ?? 'elasticsearch'}.yml`]: Object.entries(settings).map(
+      ([key, value]) => `${key}: ${value}`,
+    ),
     'jvm.options': [
       `-Xms${heapMb}m`,
       `-Xmx${heapMb}m`,
@@ -130,8 +151,10 @@ async function writeConfiguration(
   for (const [name, content] of Object.entries(more)) await writeFile(join(folder, 'config', name), content);
 }
 
-/** Returns the command that bin/elasticsearch runs, without the shell and with the Java that was found. */
-function launcher(java: string, home: string, folder: string, owner: Owner | undefined): Command {
+type Launch = Pick<Command, 'file' | 'args' | 'env' | 'pidFile'>;
+
+/** Returns the command that bin/elasticsearch of 8 and later runs, without the shell and with the Java that was found. */
+function launcher(java: string, home: string, folder: string): Launch {
   const pidFile = join(folder, 'pid');
   const properties = {
     'cli.name': 'server',
@@ -150,10 +173,34 @@ function launcher(java: string, home: string, folder: string, owner: Owner | und
       ...['org.elasticsearch.launcher.CliToolLauncher', '--pidfile', pidFile],
     ],
     env: javaEnvironment({ ES_TMPDIR: join(folder, 'tmp') }),
-    cwd: home,
-    owner,
-    log: logFile(folder),
     pidFile,
+  };
+}
+
+/** As `launcher`, of OpenSearch and of Elasticsearch 7: the server itself, which has no launcher between. */
+function directly(
+  java: string,
+  home: string,
+  folder: string,
+  { distribution, heapMb = 768 }: ElasticsearchOptions,
+): Launch {
+  const opensearch = distribution?.product === 'opensearch';
+  const prefix = opensearch ? 'opensearch' : 'es';
+  const agent = join(home, 'agent', 'opensearch-agent.jar');
+  return {
+    file: java,
+    args: [
+      ...[`-Xms${heapMb}m`, `-Xmx${heapMb}m`, '-XX:+UseG1GC', '-XX:+ExitOnOutOfMemoryError'],
+      `-Djava.io.tmpdir=${join(folder, 'tmp')}`,
+      // OpenSearch 3 has an agent instead of Java's security manager.
+      existsSync(agent) ? `-javaagent:${agent}` : '-Djava.security.manager=allow',
+      ...['-Dlog4j2.disable.jmx=true', '-Dlog4j.shutdownHookEnabled=false'],
+      ...[`-D${prefix}.path.home=${home}`, `-D${prefix}.path.conf=${join(folder, 'config')}`],
+      ...[`-D${prefix}.distribution.type=zip`, `-D${prefix}.distribution.flavor=oss`, `-D${prefix}.bundled_jdk=false`],
+      ...['-cp', join(home, 'lib', '*')],
+      opensearch ? 'org.opensearch.bootstrap.OpenSearch' : 'org.elasticsearch.bootstrap.Elasticsearch',
+    ],
+    env: javaEnvironment({ LIBFFI_TMPDIR: join(folder, 'tmp') }),
   };
 }
 

@@ -16,38 +16,44 @@ export default async function setup(project: TestProject): Promise<() => Promise
     project.provide('kafkaBrokers', kafkaBrokers);
     project.provide('elasticsearchUrl', elasticsearchUrl);
   };
-  const mustRun = process.env.CI === 'true';
   const { KAFKA_BROKERS: brokers = '', ELASTICSEARCH_URL: url = '' } = process.env;
-
-  if (process.env.BRIDGE_TEST_SERVERS === 'off') {
-    if (mustRun)
-      throw new Error('BRIDGE_TEST_SERVERS=off is refused with CI=true: the tests that need servers must run');
-    process.stderr.write('BRIDGE_TEST_SERVERS=off: the tests that need Kafka or Elasticsearch are skipped\n');
-    provide('', '');
+  const given = brokers !== '' && url !== '';
+  const why = await whyNone('Kafka and Elasticsearch', given ? undefined : await missingPrerequisite());
+  if (why !== undefined) {
+    const off = why === 'off';
+    provide(off ? '' : brokers, off ? '' : url);
     return async () => {};
   }
-
-  const missing = brokers && url ? undefined : await missingPrerequisite();
-  if (missing !== undefined) {
-    if (mustRun) throw new Error(`Kafka and Elasticsearch cannot be started for the tests: ${missing}`);
-    process.stderr.write(notice(missing));
-    provide(brokers, url);
-    return async () => {};
-  }
-
-  const servers = await startServers({ onProgress: (line) => process.stderr.write(`${line}\n`) });
+  const servers = await startServers({ onProgress: progress });
   provide(servers.kafka.brokers, servers.elasticsearch.url);
   return () => servers.stop();
 }
 
-function notice(missing: string): string {
+export const progress = (line: string): void => void process.stderr.write(`${line}\n`);
+
+/** Tells why these servers are not to be had, loudly: with CI=true it throws. */
+export async function whyNone(servers: string, missing: string | undefined): Promise<'off' | 'missing' | undefined> {
+  const mustRun = process.env.CI === 'true';
+  if (process.env.BRIDGE_TEST_SERVERS === 'off') {
+    if (mustRun)
+      throw new Error('BRIDGE_TEST_SERVERS=off is refused with CI=true: the tests that need servers must run');
+    progress(`BRIDGE_TEST_SERVERS=off: the tests that need ${servers} are skipped`);
+    return 'off';
+  }
+  if (missing === undefined) return undefined;
+  if (mustRun) throw new Error(`${servers} cannot be started for the tests: ${missing}`);
+  process.stderr.write(notice(servers, missing));
+  return 'missing';
+}
+
+function notice(servers: string, missing: string): string {
   const rule = '!'.repeat(100);
   return [
     '',
     rule,
-    '  SKIPPED: every test that needs a real Kafka or Elasticsearch. They cannot be started here:',
+    `  SKIPPED: every test that needs a real server. ${servers} cannot be started here:`,
     `  ${missing}`,
-    '  Or name running ones with KAFKA_BROKERS and ELASTICSEARCH_URL.',
+    '  Or name running ones with KAFKA_BROKERS, ELASTICSEARCH_URL and OPENSEARCH_URL.',
     rule,
     '',
     '',

@@ -1,7 +1,7 @@
 import { type ElasticsearchServer, startElasticsearch } from './elasticsearch.ts';
 import { type KafkaServer, startKafka } from './kafka.ts';
 
-export { artifactsArePresent, fetchArtifacts } from './artifacts.ts';
+export { artifactsArePresent, type Distribution, fetchArtifacts } from './artifacts.ts';
 export {
   type ElasticsearchCluster,
   type KafkaCluster,

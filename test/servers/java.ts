@@ -1,40 +1,42 @@
 import { execFile } from 'node:child_process';
-import { constants } from 'node:fs';
+import { constants, globSync } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
-import { artifactsArePresent } from './artifacts.ts';
+import { artifactsArePresent, type Distribution } from './artifacts.ts';
 
 const oldestJava = 17;
 
 /** Returns why servers cannot be started here, with the one command that would help; undefined when they can. */
-export async function missingPrerequisite(): Promise<string | undefined> {
+export async function missingPrerequisite(distribution?: Distribution): Promise<string | undefined> {
   const java = await findJava();
-  const mvn = (await artifactsArePresent()) || (await onPath('mvn')) !== undefined;
+  const mvn = (await artifactsArePresent(distribution)) || (await onPath('mvn')) !== undefined;
   if (java && mvn) return undefined;
   const missing = [java ? undefined : `Java ${oldestJava} or newer`, mvn ? undefined : 'mvn (Apache Maven)'];
   const named = missing.filter((name) => name !== undefined);
   return `${named.join(' and ')} ${named.length > 1 ? 'are' : 'is'} missing; this would help: ${await remedy(!java, !mvn)}`;
 }
 
-/** Returns the Java to run servers with: JAVA_HOME's, else the PATH's. */
-export async function findJava(): Promise<string | undefined> {
+/** Returns the Java to run servers with: JAVA_HOME's, else the PATH's, else one where Linux keeps them. */
+export async function findJava(oldest = oldestJava): Promise<string | undefined> {
   const home = process.env.JAVA_HOME;
-  for (const candidate of [home ? join(home, 'bin', 'java') : undefined, await onPath('java')]) {
-    if (candidate !== undefined && (await javaVersion(candidate)) >= oldestJava) return candidate;
+  const others = oldest > oldestJava ? globSync('/usr/lib/jvm/*/bin/java') : [];
+  for (const candidate of [home ? join(home, 'bin', 'java') : undefined, await onPath('java'), ...others]) {
+    if (candidate !== undefined && (await javaVersion(candidate)) >= oldest) return candidate;
   }
   return undefined;
 }
 
 /** Returns the Java to run servers with, and throws when there is none. */
-export async function requireJava(): Promise<string> {
-  const java = await findJava();
-  if (java === undefined) throw new Error(await missingPrerequisite());
+export async function requireJava(oldest = oldestJava): Promise<string> {
+  const java = await findJava(oldest);
+  if (java === undefined) throw new Error((await missingPrerequisite()) ?? `Java ${oldest} or newer is missing`);
   return java;
 }
 
 /** Returns the environment for the servers, without the variables that would change how Java or Elasticsearch runs. */
 export function javaEnvironment(extra: Record<string, string> = {}): Record<string, string> {
-  const dropped = /^(JAVA_TOOL_OPTIONS|_JAVA_OPTIONS|JDK_JAVA_OPTIONS|NODE_.*|ES_.*|CLI_JAVA_OPTS|KAFKA_.*)$/;
+  const dropped =
+    /^(JAVA_TOOL_OPTIONS|_JAVA_OPTIONS|JDK_JAVA_OPTIONS|NODE_.*|ES_.*|OPENSEARCH_.*|CLI_JAVA_OPTS|KAFKA_.*)$/;
   const kept = Object.entries(process.env).filter((entry): entry is [string, string] => {
     return entry[1] !== undefined && !dropped.test(entry[0]);
   });

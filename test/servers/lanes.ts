@@ -7,9 +7,12 @@ export interface Lanes {
   readonly without: string[];
 }
 
+/** The tests that another server answers, whatever they ask for. */
+export const WITH_OPENSEARCH = 'test/connectors/opensearch.test.ts';
+
 /** Sorts the files of tests by whether they, or what they import of test/, ask for servers with vitest's `inject`. */
 export function lanes(): Lanes {
-  const files = globSync('test/**/*.test.ts');
+  const files = globSync('test/**/*.test.ts').filter((file) => file !== WITH_OPENSEARCH);
   const [withServers, without] = [true, false].map((wanted) => files.filter((file) => asks(file) === wanted));
   return { withServers: withServers ?? [], without: without ?? [] };
 }

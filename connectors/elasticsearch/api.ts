@@ -1,0 +1,198 @@
+/** The calls that this connector makes. Elasticsearch since 7.10 and every OpenSearch take them as they stand here. */
+import { isObject } from '../../src/model/json.ts';
+import type { Cause } from './fault.ts';
+
+export interface Call<Answer> {
+  /** As the vendors' clients name it; spans of traces are called so. */
+  readonly name: string;
+  readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT';
+  readonly path: string;
+  readonly index?: string;
+  readonly query?: Readonly<Record<string, string>>;
+  readonly body?: Readonly<Record<string, unknown>>;
+  /** Lines of JSON, in the place of `body`. */
+  readonly lines?: readonly string[];
+  /** Statuses that are answers, beside those of success. */
+  readonly ignore?: readonly number[];
+  /** What the body of a success must have, so that nothing else is taken for the server. */
+  readonly fits: (body: unknown) => body is Answer;
+}
+
+export interface IndexState {
+  readonly aliases?: Readonly<Record<string, { readonly is_write_index?: boolean }>>;
+  readonly mappings?: {
+    readonly dynamic?: unknown;
+    readonly properties?: Readonly<Record<string, unknown>>;
+    readonly _meta?: Readonly<Record<string, unknown>>;
+  };
+  readonly settings?: { readonly index?: Readonly<Record<string, string>> };
+  readonly data_stream?: string;
+}
+
+interface Acknowledged {
+  readonly acknowledged: boolean;
+}
+
+export interface ReadDocument {
+  readonly _index: string;
+  readonly _id: string;
+  readonly found?: boolean;
+  readonly _source?: Readonly<Record<string, unknown>>;
+  readonly _seq_no?: number;
+  readonly _primary_term?: number;
+  readonly error?: Cause;
+}
+
+export interface WrittenItem {
+  readonly _index: string;
+  readonly _id?: string | null;
+  readonly status: number;
+  readonly _seq_no?: number;
+  readonly failure_store?: string;
+  readonly error?: Cause;
+}
+
+export interface Health {
+  readonly cluster_name?: string;
+  readonly number_of_nodes?: number;
+  readonly status?: string;
+}
+
+function having<Answer>(...keys: (keyof Answer & string)[]) {
+  return (body: unknown): body is Answer => isObject(body) && keys.every((key) => key in body);
+}
+const anything = (_body: unknown): _body is unknown => true;
+const statesOfIndices = (body: unknown): body is Record<string, IndexState> =>
+  isObject(body) && Object.keys(body).length > 0 && Object.values(body).every(isObject);
+
+const pathOf = (name: string): string => `/${encodeURIComponent(name)}`;
+
+/** Any success fits: a proxy may have a page of its own there. */
+export const root = (): Call<unknown> => ({ name: 'info', method: 'GET', path: '/', ignore: REFUSALS, fits: anything });
+const REFUSALS = [401, 403, 404, 405];
+
+/** Tells the version where `/` is not served. */
+export const localNode = (): Call<{ readonly nodes?: Readonly<Record<string, { readonly version?: string }>> }> => ({
+  name: 'nodes.info',
+  method: 'GET',
+  path: '/_nodes/_local',
+  query: { filter_path: 'nodes.*.version' },
+  ignore: REFUSALS,
+  fits: having(),
+});
+
+export const ping = (): Call<unknown> => ({ name: 'ping', method: 'HEAD', path: '/', fits: anything });
+
+export const health = (): Call<Health> => ({
+  name: 'cluster.health',
+  method: 'GET',
+  path: '/_cluster/health',
+  ignore: [403, 404],
+  fits: having<Health>(),
+});
+
+export const getIndex = (index: string): Call<Record<string, IndexState>> => ({
+  name: 'indices.get',
+  method: 'GET',
+  path: pathOf(index),
+  index,
+  ignore: [404],
+  fits: statesOfIndices,
+});
+
+export const indexExists = (index: string): Call<unknown> => ({
+  name: 'indices.exists',
+  method: 'HEAD',
+  path: pathOf(index),
+  index,
+  fits: anything,
+});
+
+export const createIndex = (index: string, body: Readonly<Record<string, unknown>>): Call<Acknowledged> => ({
+  name: 'indices.create',
+  method: 'PUT',
+  path: pathOf(index),
+  index,
+  body,
+  ignore: [400, 405],
+  fits: having<Acknowledged>('acknowledged'),
+});
+
+export const createDataStream = (name: string): Call<Acknowledged> => ({
+  name: 'indices.create_data_stream',
+  method: 'PUT',
+  path: `/_data_stream${pathOf(name)}`,
+  index: name,
+  ignore: [400, 405],
+  fits: having<Acknowledged>('acknowledged'),
+});
+
+export const getDataStream = (name: string): Call<object> => ({
+  name: 'indices.get_data_stream',
+  method: 'GET',
+  path: `/_data_stream${pathOf(name)}`,
+  index: name,
+  ignore: [400, 404, 405],
+  fits: having<object>(),
+});
+
+/** A template that is there already may be another's work: it stays as it is. */
+export const putTemplate = (name: string, body: Readonly<Record<string, unknown>>): Call<Acknowledged> => ({
+  name: 'indices.put_index_template',
+  method: 'PUT',
+  path: `/_index_template${pathOf(name)}`,
+  index: name,
+  query: { create: 'true' },
+  body,
+  ignore: [400, 405],
+  fits: having<Acknowledged>('acknowledged'),
+});
+
+interface Resolved {
+  readonly data_streams: readonly { readonly name: string; readonly backing_indices: readonly string[] }[];
+}
+export const resolveIndex = (name: string): Call<Resolved> => ({
+  name: 'indices.resolve_index',
+  method: 'GET',
+  path: `/_resolve/index${pathOf(name)}`,
+  index: name,
+  fits: having<Resolved>('data_streams'),
+});
+
+interface Hits {
+  readonly hits?: { readonly hits?: readonly { readonly _source?: { readonly source?: string } }[] };
+}
+export const search = (index: string, body: Readonly<Record<string, unknown>>): Call<Hits> => ({
+  name: 'search',
+  method: 'POST',
+  path: `${pathOf(index)}/_search`,
+  index,
+  body,
+  fits: having<Hits>(),
+});
+
+interface Documents {
+  readonly docs: readonly ReadDocument[];
+}
+export const readMany = (index: string, ids: readonly string[]): Call<Documents> => ({
+  name: 'mget',
+  method: 'POST',
+  path: `${pathOf(index)}/_mget`,
+  index,
+  body: { ids },
+  fits: (answer): answer is Documents => having<Documents>('docs')(answer) && Array.isArray(answer.docs),
+});
+
+interface Written {
+  readonly items: readonly Partial<Record<'index' | 'create' | 'delete', WrittenItem>>[];
+}
+export const writeMany = (index: string, lines: readonly string[], timeout: string): Call<Written> => ({
+  name: 'bulk',
+  method: 'POST',
+  path: `${pathOf(index)}/_bulk`,
+  index,
+  query: { timeout },
+  lines,
+  ignore: [400, 413],
+  fits: (answer): answer is Written => having<Written>('items')(answer) && Array.isArray(answer.items),
+});
