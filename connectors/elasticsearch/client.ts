@@ -34,7 +34,7 @@ export async function openDestination(options: ElasticsearchOptions, host: Host,
     maxBulkBytes: MAX_BULK_BYTES,
     /** How many bulk requests in a row came to no answer. */
     cuts: 0,
-    note: (message: string) => host.note(message),
+    created: (message: string) => host.created(message),
   };
 }
 

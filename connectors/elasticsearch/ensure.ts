@@ -33,7 +33,7 @@ export async function ensureIndex(destination: Destination, signal: AbortSignal)
   // Another bridge was faster.
   if (causeIn(created.body).type === 'resource_already_exists_exception') return;
   requireTaken(created, destination);
-  destination.note(`created the ${sortOf(destination)} ${index} for ${content}${as}`);
+  destination.created(`created the ${sortOf(destination)} ${index} for ${content}${as}`);
 }
 
 /**

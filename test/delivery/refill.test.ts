@@ -2,12 +2,13 @@
 import { randomUUID } from 'node:crypto';
 import { Kafka, logLevel } from 'kafkajs';
 import { describe, expect, inject, onTestFinished, test } from 'vitest';
-import { followTopic } from '../servers/readback.ts';
+import { followTopic, getDocuments } from '../servers/readback.ts';
 import { type BridgeProcess, bridgeHome, inStep, startBridgeProcess } from '../support/bridge.process.ts';
 import { body, OK, search } from '../support/callbacks.ts';
 
 const brokers = inject('kafkaBrokers');
-const skip = brokers === '' ? ' (skipped: no Kafka in this run)' : '';
+const elasticsearchUrl = inject('elasticsearchUrl');
+const skip = brokers === '' || elasticsearchUrl === '' ? ' (skipped: no Kafka or Elasticsearch in this run)' : '';
 
 interface Copy {
   readonly connector: object;
@@ -39,8 +40,20 @@ function inKafka(): Copy {
   };
 }
 
+function inElasticsearch(): Copy {
+  const index = `test-${randomUUID()}`;
+  return {
+    connector: { kind: 'elasticsearch', nodes: elasticsearchUrl, index, createIndex: { replicas: 0 } },
+    remove: async () => void (await fetch(`${elasticsearchUrl}/${index}`, { method: 'DELETE' })),
+    groups: async () => [...(await getDocuments(elasticsearchUrl, index)).keys()].sort(),
+  };
+}
+
 describe.skipIf(skip !== '')(`a destination of groups that is made anew${skip}`, () => {
-  test.each([['a compacted topic', inKafka]])(
+  test.each([
+    ['a compacted topic', inKafka],
+    ['an index', inElasticsearch],
+  ])(
     '%s is filled again by itself, at its first creation it is not',
     async (_, make) => {
       const copy = make();
