@@ -14,13 +14,21 @@ import type { GroupBuffer } from './groups.ts';
 
 /** Events that one transaction removes, or that are looked at without a pause. */
 const STEP_EVENTS = 500;
-/** Rows that one step of `destroyed` looks at; a group is up to 512 KB. */
+/** What one step of `destroyed` reads at most, but for its last row: a group is up to 512 KB, an old one may be more. */
 const STEP_GROUPS = 64;
+const STEP_BYTES = 1_048_576;
 
 export interface ForgetPorts {
   /** The enabled connectors: what one of them has not taken yet is not forgotten. */
   connectors(): readonly string[];
   readonly clock: Pick<Clock, 'now'>;
+}
+
+interface DestroyedRow {
+  readonly groupId: string;
+  readonly size: number;
+  readonly destroyed: number;
+  readonly at: number | null;
 }
 
 /** A page of groups that were destroyed long enough ago. */
@@ -45,7 +53,7 @@ export function createForgetting(
   const removeEvent = connection.prepare('DELETE FROM events WHERE seq = ?');
   const removeOpen = connection.prepare('DELETE FROM deliveries WHERE seq = ?');
   const page = connection.prepare(
-    `SELECT group_id AS groupId, json_extract(state, '$.destroyed') AS destroyed,
+    `SELECT group_id AS groupId, octet_length(state) AS size, json_extract(state, '$.destroyed') AS destroyed,
        json_extract(state, '$.versions.destroyed[0]') AS at
      FROM groups WHERE group_id > ? ORDER BY group_id LIMIT ${STEP_GROUPS}`,
   );
@@ -120,13 +128,17 @@ export function createForgetting(
     },
     /** Returns a step of the groups after `after` ('' for the first) that were destroyed at least `olderMs` ago. */
     destroyed(after: string, olderMs: number): DestroyedPage {
-      const rows = page.all(after) as { groupId: string; destroyed: number; at: number | null }[];
       const until = clock.now() - olderMs;
-      return {
-        groupIds: rows.filter((row) => row.destroyed === 1 && (row.at ?? 0) <= until).map((row) => row.groupId),
-        looked: rows.length,
-        last: rows.length < STEP_GROUPS ? undefined : rows.at(-1)?.groupId,
-      };
+      const groupIds: string[] = [];
+      let looked = 0;
+      let bytes = 0;
+      for (const row of page.iterate(after) as Iterable<DestroyedRow>) {
+        looked++;
+        bytes += row.size;
+        if (row.destroyed === 1 && (row.at ?? 0) <= until) groupIds.push(row.groupId);
+        if (looked === STEP_GROUPS || bytes >= STEP_BYTES) return { groupIds, looked, last: row.groupId };
+      }
+      return { groupIds, looked, last: undefined };
     },
   };
 }
