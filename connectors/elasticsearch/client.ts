@@ -8,8 +8,6 @@ import type { ElasticsearchOptions } from './connector.ts';
 import { causeIn, destinationFault, misconfigured, nodesOf, type Place, setting, strangerFault } from './fault.ts';
 import { readNewIndex } from './new-index.ts';
 
-const MAX_BULK_BYTES = 8 * 1024 * 1024;
-
 /** The cluster and the index in it, as every file of this folder sees them. */
 export type Destination = Awaited<ReturnType<typeof openDestination>>;
 
@@ -31,7 +29,7 @@ export async function openDestination(options: ElasticsearchOptions, host: Host,
     /** Whether the documents may hold `source`: a strict mapping from before it refuses them else. */
     keepsSource: true,
     /** Bytes of one bulk request. They are lowered when something on the way takes less. */
-    maxBulkBytes: MAX_BULK_BYTES,
+    maxBulkBytes: options.batch.maxBytes,
     /** How many bulk requests in a row came to no answer. */
     cuts: 0,
     created: (message: string) => host.created(message),

@@ -99,6 +99,17 @@ export const elasticsearchOptions = z
       .max(600_000)
       .default(30_000)
       .describe('Milliseconds until a request without an answer counts as failed.'),
+    batch: z
+      .object({
+        maxBytes: z
+          .int()
+          .min(1_000)
+          .max(100_000_000)
+          .default(8 * 1024 * 1024)
+          .describe('At most this many bytes in one bulk request, unless one document is larger.'),
+      })
+      .prefault({})
+      .describe('How much goes in one request.'),
   })
   .refine(({ content, dataStream }) => content === 'events' || !dataStream, {
     path: ['dataStream'],

@@ -38,7 +38,7 @@ const shutdown = duration
   .prefault('10s')
   .describe('How long deliveries may go on after SIGTERM; what is left goes on at the next start.');
 
-const batch = (maxWaitMs: number, maxEvents = 1_000) =>
+const batch = (maxWaitMs: number, maxEvents = 1_000, own: z.ZodRawShape = {}) =>
   z
     .strictObject({
       maxEvents: whole(1, 100_000).default(maxEvents).describe('At most this many events in one delivery.'),
@@ -47,6 +47,7 @@ const batch = (maxWaitMs: number, maxEvents = 1_000) =>
         .describe(
           'How long to wait for a batch to fill. When deliveries take long, the lane waits longer by itself: twice as long as the one before took, at most 50 ms; where the events of a group become one write, four times as long, at most 1 s.',
         ),
+      ...own,
     })
     .prefault({})
     .describe('How many events go together.');
@@ -88,8 +89,19 @@ export const laneOptions = z.strictObject({
 export type LaneOptions = z.output<typeof laneOptions>;
 
 const [first, ...others] = connectors.map(({ kind, options, maxWaitMs = 0, maxEvents }: (typeof connectors)[number]) =>
-  options.safeExtend({ ...laneOptions.shape, batch: batch(maxWaitMs, maxEvents), kind: z.literal(kind) }),
+  options.safeExtend({
+    ...laneOptions.shape,
+    batch: batch(maxWaitMs, maxEvents, batchOf(options.shape.batch)),
+    kind: z.literal(kind),
+  }),
 );
+
+/** Returns what a connector has in `batch` beside what every lane has there. */
+function batchOf(own: unknown): z.ZodRawShape {
+  const object = own instanceof z.ZodPrefault ? own.unwrap() : undefined;
+  return object instanceof z.ZodObject ? object.shape : {};
+}
+
 // biome-ignore lint/style/noNonNullAssertion: the list of connectors is not empty
 const connector = z.discriminatedUnion('kind', [first!, ...others]);
 

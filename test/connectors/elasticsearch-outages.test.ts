@@ -4,6 +4,7 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { afterEach, describe, expect, test } from 'vitest';
+import { configSchema } from '../../src/config/schema.ts';
 import type { CanonicalEvent } from '../../src/model/event.ts';
 import { listening, MAPPINGS, open } from './elasticsearch.oracle.ts';
 import { type Driven, makeEvent, never, unreachableBy } from './suite.ts';
@@ -392,6 +393,34 @@ describe('requests are as large as what is on the way takes', () => {
     expect([...outcomes.values()].filter(({ kind }) => kind === 'delivered')).toHaveLength(20);
     expect(Math.max(...sizes(node.asked))).toBeLessThanOrEqual(8 * 1024 * 1024);
     expect(sizes(node.asked)).toHaveLength(3);
+  });
+
+  test.each(['groups', 'events'])(
+    'batch.maxBytes at most, unless one document is larger: content %s',
+    async (content) => {
+      const maxBytes = 10_000;
+      const node = await scriptedNode();
+      const sink = await sinkOn(node.url, { content, batch: { maxBytes } });
+      const batch = Array.from({ length: 40 }, (_, i) => event(`g${i}`, 'x'.repeat(i === 7 ? 2 * maxBytes : 1_000)));
+      const outcomes = await deliver(sink, ...batch);
+      expect(batch.filter(({ id }) => outcomes.get(id)?.kind !== 'delivered')).toEqual([]);
+      const [largest = 0, ...others] = sizes(node.asked).sort((a, b) => b - a);
+      expect(largest).toBeGreaterThan(2 * maxBytes);
+      expect(Math.max(...others)).toBeLessThanOrEqual(maxBytes);
+      expect(others.length, 'each as full as it may be').toBeLessThan(15);
+    },
+  );
+
+  test('batch.maxBytes is an option beside those of every lane, in a whole configuration', () => {
+    const parse = (batch: object, given: object = { kind: 'elasticsearch', nodes: 'http://a', index: 'i' }) =>
+      configSchema.safeParse({ app: { sdkAppId: 1 }, connectors: { c: { ...given, batch } } });
+    expect(parse({ maxBytes: 2_000_000, maxEvents: 5 }).data?.connectors.c?.batch).toEqual({
+      ...{ maxBytes: 2_000_000, maxEvents: 5, maxWaitMs: 50 },
+    });
+    expect(parse({}).data?.connectors.c?.batch).toEqual({ maxBytes: 8_388_608, maxEvents: 10_000, maxWaitMs: 50 });
+    for (const maxBytes of [0, 1.5, -1, '8MB', 2 ** 40]) expect(parse({ maxBytes }).success, `${maxBytes}`).toBe(false);
+    const file = parse({ maxBytes: 2_000_000 }, { kind: 'file', path: 'f' });
+    expect(file.error?.message).toContain('maxBytes');
   });
 
   test.each(['groups', 'events'])(
