@@ -135,7 +135,8 @@ export function createForgetting(
       for (const row of page.iterate(after) as Iterable<DestroyedRow>) {
         looked++;
         bytes += row.size;
-        if (row.destroyed === 1 && (row.at ?? 0) <= until) groupIds.push(row.groupId);
+        // Nobody knows how old a destruction without a time is.
+        if (row.destroyed === 1 && row.at !== null && row.at <= until) groupIds.push(row.groupId);
         if (looked === STEP_GROUPS || bytes >= STEP_BYTES) return { groupIds, looked, last: row.groupId };
       }
       return { groupIds, looked, last: undefined };
