@@ -67,6 +67,9 @@ export interface EventSink {
   readonly holds: 'events';
   /** Settles each entry by its event id. Entries of one group stand in order and must not land in another. */
   deliver(batch: readonly Entry[], signal: AbortSignal): Promise<Outcomes>;
+  identify?: Identify;
+  /** Tells which of these events do not lie there. Writes nothing. */
+  lacks?(ids: readonly string[], signal: AbortSignal): Promise<readonly string[]>;
   close(): Promise<void>;
 }
 
@@ -85,8 +88,20 @@ export interface GroupSink {
    * last call that succeeded, from the beginning at first. A group that is null was destroyed.
    */
   follow?(take: (groupId: string, state: Group | null) => void, signal: AbortSignal): Promise<void>;
+  /** Gives all that lies there, the last state of a group last; only where there is no `read`. May overlap other calls. */
+  scan?(take: (groupId: string, state: Group | null) => void, signal: AbortSignal): Promise<void>;
+  identify?: Identify;
   close(): Promise<void>;
 }
+
+/**
+ * Says which destination this is. `before` is what it was called last; `lost` is there when what was delivered then is not
+ * here any more, and says so in a sentence. Creates what is missing, as deliveries do.
+ */
+export type Identify = (
+  before: string | undefined,
+  signal: AbortSignal,
+) => Promise<{ readonly identity: string; readonly lost?: string }>;
 
 /**
  * join: the later version of each field wins. repair: where the versions are the same and the values are not, somebody

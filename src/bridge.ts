@@ -271,6 +271,7 @@ function createAdminRoom(base: Base, rooms: Rooms, version: string) {
     lag: delivery.lag,
     openSince: delivery.openSince,
     deadLetters: journal.reader.countDeadLetters,
+    copy: (name) => delivery.health(name).copy,
     quarantined: journal.reader.countQuarantined,
     clockDisagreement: base.service.disagreement,
     journalBytes: journal.bytes,

@@ -160,7 +160,9 @@ export const resolveIndex = (name: string): Call<Resolved> => ({
 });
 
 interface Hits {
-  readonly hits?: { readonly hits?: readonly { readonly _source?: { readonly source?: string } }[] };
+  readonly hits?: {
+    readonly hits?: readonly { readonly _id: string; readonly _source?: { readonly source?: string } }[];
+  };
 }
 export const search = (index: string, body: Readonly<Record<string, unknown>>): Call<Hits> => ({
   name: 'search',

@@ -71,6 +71,21 @@ async function ensureTemplate(destination: Destination, newIndex: NewIndex, sign
   return `, with an index template of that name${as}`;
 }
 
+/**
+ * Names the indices by their uuids: all that stand behind an alias or a data stream, of which some come and go. The
+ * destination is another one when none of them is left.
+ */
+export async function identifyIndex(destination: Destination, before: string | undefined, signal: AbortSignal) {
+  const { index } = destination.options;
+  await ensureIndex(destination, signal);
+  const { body } = await ask(destination, signal, getIndex(index));
+  const uuids = Object.values(body).map(({ settings }) => settings?.index?.uuid ?? '');
+  const known = before?.split(',') ?? [];
+  const isLost = known.length > 0 && !known.some((uuid) => uuids.includes(uuid));
+  const lost = `the ${sortOf(destination)} ${index} is not the one that was written to before: it was deleted or replaced`;
+  return { identity: uuids.sort().join(','), ...(isLost && { lost }) };
+}
+
 /** Returns the index that takes the writes, directly or behind an alias or a data stream; undefined when there is none. */
 export async function findIndex(destination: Destination, signal: AbortSignal): Promise<IndexState | undefined> {
   const { index, dataStream } = destination.options;

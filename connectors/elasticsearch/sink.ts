@@ -1,10 +1,10 @@
 import type { Entry } from '../../src/model/entry.ts';
-import type { Host, Outcomes, Sink } from '../contract.ts';
-import { indexExists } from './api.ts';
+import type { Host, Identify, Outcomes, Sink } from '../contract.ts';
+import { indexExists, search } from './api.ts';
 import { bulk } from './bulk.ts';
 import { ask, type Destination, identify, openDestination } from './client.ts';
 import type { ElasticsearchOptions } from './connector.ts';
-import { ensureIndex } from './ensure.ts';
+import { ensureIndex, identifyIndex } from './ensure.ts';
 import { putGroups, readCopies, refuseForeign } from './groups.ts';
 
 export async function openSink(options: ElasticsearchOptions, host: Host, signal: AbortSignal): Promise<Sink> {
@@ -31,11 +31,20 @@ export async function openSink(options: ElasticsearchOptions, host: Host, signal
     return outcomes;
   };
 
+  const identity: Identify = (before, signal) => identifyIndex(destination, before, signal);
   if (options.content === 'events') {
     return {
       holds: 'events',
       deliver: async (batch, signal) =>
         batch.length === 0 ? new Map() : ensuring(signal, () => createEvents(destination, batch, signal)),
+      identify: identity,
+      async lacks(ids, signal) {
+        // All indices behind an alias or a data stream are looked into, which is what a search does.
+        const query = { size: ids.length, _source: false, query: { ids: { values: ids } } };
+        const { body } = await ask(destination, signal, search(options.index, query));
+        const there = new Set(body.hits?.hits?.map(({ _id }) => _id));
+        return ids.filter((id) => !there.has(id));
+      },
       close,
     };
   }
@@ -44,6 +53,7 @@ export async function openSink(options: ElasticsearchOptions, host: Host, signal
     put: async (states, how, signal) =>
       states.length === 0 ? new Map() : ensuring(signal, () => putGroups(destination, states, how, signal)),
     read: (states, signal) => readCopies(destination, states, signal),
+    identify: identity,
     close,
   };
 }

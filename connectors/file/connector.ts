@@ -1,11 +1,11 @@
-import { constants, realpathSync } from 'node:fs';
-import { access, type FileHandle, mkdir, open, stat } from 'node:fs/promises';
+import { type BigIntStats, constants, realpathSync } from 'node:fs';
+import { access, type FileHandle, mkdir, open, readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
 import { type FaultCode, messageOf, Unreachable } from '../../src/model/fault.ts';
 import { isObject } from '../../src/model/json.ts';
 import type { Outcome } from '../../src/model/outcome.ts';
-import type { Connector, EventSink, Host } from '../contract.ts';
+import type { Connector, EventSink, Host, Identify } from '../contract.ts';
 
 const QUOTED_MODE = 'octal permissions in quotes are expected, such as "0640"';
 
@@ -134,13 +134,38 @@ async function openSink({ path, mode }: z.output<typeof options>, host: Host, si
     return outcomes;
   };
 
+  const identify: Identify = async (before) => {
+    const { ino, birthtimeNs } = await (await current()).stat({ bigint: true });
+    const beside = await rotatedBeside(path);
+    const newest = beside.reduce((latest, one) => (one.birthtimeNs > latest ? one.birthtimeNs : latest), 0n);
+    // A number that is free may be given again, but not with the same time of birth.
+    const identity = `${ino} ${birthtimeNs} ${newest} ${path}`;
+    const [known = '', born, newestThen = '0', ...name] = before?.split(' ') ?? [];
+    const isSame = before === undefined || (known === String(ino) && born === String(birthtimeNs));
+    const isRotated =
+      name.join(' ') === path &&
+      beside.some((one) => String(one.ino) === known || one.birthtimeNs > BigInt(newestThen));
+    if (isSame || isRotated) return { identity };
+    return { identity, lost: `the file ${path} is not the one that was written to before: it was deleted or replaced` };
+  };
+
   signal.throwIfAborted();
   await guarded(path, host.name, acquire);
   return {
     holds: 'events',
     deliver: (batch, signal) => guarded(path, host.name, () => deliver(batch, signal)),
+    identify: (before, signal) => guarded(path, host.name, () => identify(before, signal)),
     close: () => guarded(path, host.name, release),
   };
+}
+
+/** Returns the files whose names begin as this one's does: a rotation leaves the old file there, or makes another of it. */
+async function rotatedBeside(path: string): Promise<BigIntStats[]> {
+  const names = (await readdir(dirname(path))).filter(
+    (one) => one.startsWith(basename(path)) && one !== basename(path),
+  );
+  const states = names.map((one) => stat(join(dirname(path), one), { bigint: true }).catch(orAbsent));
+  return (await Promise.all(states)).filter((one) => one !== undefined);
 }
 
 /** Sets the permissions of a file of ours: one that was made by another program, or under another umask, may have others. */

@@ -1,12 +1,14 @@
 import { Unreachable } from '../../src/model/fault.ts';
 import type { Outcome } from '../../src/model/outcome.ts';
-import type { Connector, Host, Outcomes, Sink } from '../contract.ts';
+import type { Connector, Host, Identify, Outcomes, Sink } from '../contract.ts';
 import type { KafkaClient } from './client.ts';
 import { examine } from './examine.ts';
 import { Refused } from './fault.ts';
 import { followGroups, refuseForeign } from './groups.ts';
+import { watchEnds } from './identity.ts';
 import { type KafkaMessage, sizeOf, toGroupMessage, toMessage } from './message.ts';
-import { type KafkaOptions, kafkaOptions } from './options.ts';
+import { clientOptions, type KafkaOptions, kafkaOptions } from './options.ts';
+import { extentsOf } from './reader.ts';
 import { openTopic } from './topic.ts';
 
 export const kafka: Connector<KafkaOptions> = {
@@ -37,12 +39,23 @@ async function openSink(options: KafkaOptions, host: Host, signal: AbortSignal):
   const topic = openTopic({ options, path, createTopic, compacted: content === 'groups', created: host.created });
   await topic.use(signal, async () => {});
   if (content === 'groups') await refuseForeign(options, host, signal);
+  const ends = watchEnds(options.topic);
   const sendAll = (items: readonly Item[], signal: AbortSignal): Promise<Outcomes> =>
     topic.use(signal, async (client) => {
       const { outcomes, troubled } = await sendByPartition(client, items, maxBatchBytes);
       if (troubled) await topic.drop();
+      for (const outcome of outcomes.values()) if (outcome.kind === 'delivered') ends.written(outcome.receipt);
       return outcomes;
     });
+  const identify: Identify = async (before, signal) => {
+    const clients = await clientOptions(options, path, signal);
+    const found = await ends.compare(before, () => extentsOf(clients), signal);
+    // The next use creates a topic that is gone.
+    if (found !== undefined) return found;
+    await topic.drop();
+    await topic.use(signal, async () => {});
+    return (await ends.compare(before, () => extentsOf(clients), signal)) ?? { identity: before ?? '' };
+  };
   if (content === 'events') {
     return {
       holds: 'events',
@@ -51,6 +64,7 @@ async function openSink(options: KafkaOptions, host: Host, signal: AbortSignal):
           batch.map((entry) => ({ id: entry.id, message: toMessage(entry, format) })),
           signal,
         ),
+      identify,
       close: topic.drop,
     };
   }
@@ -63,6 +77,9 @@ async function openSink(options: KafkaOptions, host: Host, signal: AbortSignal):
       return sendAll(items, signal);
     },
     follow: followGroups(options, host),
+    // From the beginning at each call.
+    scan: (take, signal) => followGroups(options, host)(take, signal),
+    identify,
     close: topic.drop,
   };
 }

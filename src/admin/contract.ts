@@ -44,6 +44,18 @@ export const restoreStatus = z.object({
   ended: z.boolean(),
 });
 
+/** What is known of a copy as a whole. */
+const copyState = z.object({
+  /** When the latest comparison with all of it ended; absent before the first. */
+  verifiedAt: z.number().exactOptional(),
+  /** Groups or events that it found missing or different and that are not mended. */
+  differing: count,
+  /** What was delivered is not there any more, until all that is known was brought again. */
+  incomplete: z.object({ since: z.number(), reason: z.string() }).exactOptional(),
+  /** Events that a copy lacks since, because they had been pruned: those received before `before`. */
+  lacking: z.object({ events: count, before: z.number() }).exactOptional(),
+});
+
 export const connectorStatus = z.object({
   name: z.string(),
   kind: z.string(),
@@ -57,6 +69,8 @@ export const connectorStatus = z.object({
   /** Events delivered or superseded since the start. */
   delivered: count,
   deadLetters: count,
+  /** Absent in a worker, which does not know what the copy should hold. */
+  copy: copyState.exactOptional(),
   restore: restoreStatus.exactOptional(),
 });
 export type ConnectorStatus = z.output<typeof connectorStatus>;

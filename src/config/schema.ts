@@ -85,6 +85,31 @@ export const laneOptions = z.strictObject({
     .refine((retry) => retry.initialMs <= retry.maxMs, { error: 'initialMs is larger than maxMs' })
     .prefault({})
     .describe('How a delivery that failed is tried again.'),
+  verify: z
+    .union(
+      [
+        z.literal(false),
+        z.strictObject({
+          every: duration
+            .refine((ms) => ms >= 1_000 && ms <= 604_800_000, { error: 'between 1s and 7d is expected' })
+            .prefault('1h')
+            .describe('From the beginning of one comparison with the whole copy to the next.'),
+          groupsPerSecond: whole(1, 100_000)
+            .default(200)
+            .describe('How many groups are compared in a second, at most.'),
+          mend: z.boolean().default(true).describe('Whether what is missing or different is brought again.'),
+        }),
+      ],
+      { error: 'false, or an object with every, groupsPerSecond and mend, is expected' },
+    )
+    .prefault({})
+    .describe('Compares the copy with the merged groups, all the time and slowly; false: it is never compared.'),
+  restore: z
+    .enum(['auto', 'ask'])
+    .default('auto')
+    .describe(
+      'When the destination was deleted or replaced: auto brings again what is known, ask waits for a `replay`.',
+    ),
 });
 export type LaneOptions = z.output<typeof laneOptions>;
 

@@ -15,6 +15,8 @@ export interface Filter {
   matches(entry: Pick<Entry, 'groupId' | 'event'>): boolean;
   /** Whether any event of this group may be for this connector, as far as its state can tell. */
   concerns(group: Group): boolean;
+  /** Whether the copy must hold this group, as its state alone tells: some event of it was for this connector. */
+  requires(group: Group): boolean;
   /** Returns the state without the fields that `changedFields` leaves out; the same object where none is. */
   project(group: Group): Group;
 }
@@ -36,6 +38,11 @@ export function compileFilter({ types, groupTypes, groupIds, changedFields }: Fi
       (changedFields === undefined || hasWantedField(entry)),
     concerns: ({ groupId, groupType }) =>
       (groupType === undefined || (groupTypes?.includes(wireType(groupType)) ?? true)) && named(groupId),
+    requires: ({ groupId, groupType, versions }) =>
+      types === undefined &&
+      named(groupId) &&
+      (groupTypes === undefined || (groupType !== undefined && groupTypes.includes(wireType(groupType)))) &&
+      (changedFields?.some((field) => Object.keys(versions).some((one) => one.split('.')[0] === field)) ?? true),
     project: (group) => (left === undefined ? group : withoutFields(group, left)),
   };
 }

@@ -1,3 +1,4 @@
+import { type CopyState, UNSEEN_COPY } from '../model/copy.ts';
 import type { LaneState, ResyncProgress, SignalBus } from '../model/signal.ts';
 
 export interface LaneHealth {
@@ -5,23 +6,30 @@ export interface LaneHealth {
   /** Everything up to here is settled. */
   readonly cursor: number;
   /** How far the latest resync is, since the bridge started. */
+  /** What is known of its copy as a whole. */
+  readonly copy: CopyState;
   readonly restore?: Omit<ResyncProgress, 'how' | 'named'>;
 }
 
-/** Returns what each lane last said of itself; `cursorOf` is what the journal says of one that has said nothing yet. */
-export function watchLanes(cursorOf: (connector: string) => number, signals: SignalBus) {
+/** Returns what each lane last said of itself; `journal` tells of one that has said nothing yet. */
+export function watchLanes(
+  journal: { cursor(connector: string): number; copy(connector: string): CopyState },
+  signals: SignalBus,
+) {
   const said = new Map<string, Partial<LaneHealth>>();
   const note = (connector: string, news: Partial<LaneHealth>): void =>
     void said.set(connector, { ...said.get(connector), ...news });
   signals.on('lane.state', ({ connector, state }) => note(connector, { state }));
   signals.on('lane.cursor', ({ connector, cursor }) => note(connector, { cursor }));
   signals.on('lane.resync', ({ connector, how: _, named: __, ...restore }) => note(connector, { restore }));
+  signals.on('copy.state', ({ connector, copy }) => note(connector, { copy }));
   signals.on('config.reloaded', ({ removed }) => {
     for (const connector of removed) said.delete(connector);
   });
   return (connector: string): LaneHealth => ({
     state: { kind: 'connecting' },
-    cursor: cursorOf(connector),
+    cursor: journal.cursor(connector),
+    copy: journal.copy(connector),
     ...said.get(connector),
   });
 }

@@ -2,12 +2,21 @@ import { Revoked, type Waiting } from '../../connectors/contract.ts';
 import type { Entry } from '../model/entry.ts';
 import { faultOf } from '../model/fault.ts';
 import type { Group } from '../model/group.ts';
-import { triedAgain } from './attempt.ts';
 import { createReadBacks, ENDED, type ReadBack, UNOPENED } from './read-back.ts';
 import { createRest } from './rest.ts';
-import { type ResyncRequest, startResync } from './resync.ts';
+import type { ResyncRequest } from './resync.ts';
 import { createWaitingEntries } from './waiting.ts';
-import { backOff, become, type LanePorts, type LaneSettings, type LaneWork, report, step } from './work.ts';
+import {
+  backOff,
+  become,
+  beginResync,
+  type LanePorts,
+  type LaneSettings,
+  type LaneWork,
+  retryNow,
+  rewind,
+  step,
+} from './work.ts';
 
 /*
  * One lane carries entries from one source to one sink, one delivery at a time. Its states are told in lane-state.ts, its
@@ -163,7 +172,10 @@ async function run(lane: LaneWork, requests: AskedRequest[]): Promise<void> {
     if (lane.ending === 'drain' && (!worked || lane.outage !== undefined || lane.resync !== undefined)) break;
     if (worked) continue;
     if (lane.state.kind === 'paused') await rest.until(MAX_REST_MS, false);
-    else await rest.until(Math.max(0, Math.min(waiting.nextDue() - ports.clock.elapsed(), MAX_REST_MS)), true);
+    else {
+      const dueAt = Math.min(waiting.nextDue(), ports.upkeep?.dueAt() ?? Number.POSITIVE_INFINITY);
+      await rest.until(Math.max(0, Math.min(dueAt - ports.clock.elapsed(), MAX_REST_MS)), true);
+    }
   }
   lane.readBacks.refuse(ENDED);
   await lane.sink?.close();
@@ -212,27 +224,4 @@ async function carryOut(lane: LaneWork, request: LaneRequest): Promise<void> {
     case 'retry':
       return retryNow(lane, request.entries);
   }
-}
-
-/** Everything after `back` is to come again. */
-async function rewind(lane: LaneWork, back: number): Promise<void> {
-  if (back >= lane.cursor) return;
-  lane.cursor = back;
-  lane.waiting.forgetAfter(back);
-  await report(lane, { upTo: back, rewind: true, waiting: [], dead: [], released: [] });
-  lane.ports.signals.emit('lane.cursor', { connector: lane.settings.connector, cursor: back });
-}
-
-async function retryNow(lane: LaneWork, entries: readonly Entry[]): Promise<void> {
-  const now = lane.ports.clock.elapsed();
-  const again = entries.filter(({ seq }) => seq <= lane.cursor).map((entry) => triedAgain(entry, now));
-  for (const held of again) lane.waiting.hold(held);
-  await report(lane, { upTo: lane.cursor, waiting: again, dead: [], released: [] });
-}
-
-function beginResync(lane: LaneWork, request: ResyncRequest): void {
-  const { connector, filter } = lane.settings;
-  lane.resync = startResync(request, lane.ports.groups, filter, (groupId, fault) =>
-    lane.ports.signals.emit('lane.resync-failed', { connector, groupId, fault }),
-  );
 }

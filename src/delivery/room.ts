@@ -24,12 +24,8 @@ export type DeliveryRoom = ReturnType<typeof startDeliveryRoom>;
 /** Starts the delivery thread, with all that the main thread knows and may ask of it. */
 export function startDeliveryRoom({ configured, connectors, source, journal: room, signals }: DeliveryPorts) {
   const { file, journal, reader, groups, history } = room;
-  const health = watchLanes(reader.cursor, signals);
-  const delivery = startDelivery(
-    { journalFile: file, source, connectors: enabledOf(configured()) },
-    journal.settle,
-    signals,
-  );
+  const health = watchLanes(reader, signals);
+  const delivery = startDelivery({ journalFile: file, source, connectors: enabledOf(configured()) }, journal, signals);
   signals.on('journal.committed', ({ events }) => {
     if (events > 0) delivery.wake();
   });

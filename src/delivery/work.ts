@@ -12,14 +12,15 @@ import type { Entry } from '../model/entry.ts';
 import { type Fault, faultOf } from '../model/fault.ts';
 import { overloaded } from '../model/outcome.ts';
 import type { LaneState, SignalBus } from '../model/signal.ts';
-import { type Delivery, settleDelivery } from './attempt.ts';
+import { type Delivery, settleDelivery, triedAgain } from './attempt.ts';
 import { deliver } from './deliver.ts';
 import type { Filter } from './filter.ts';
 import { enter } from './lane-state.ts';
 import { failed, type Outage, type RetrySettings, restAfter, type Side } from './outage.ts';
 import type { ReadBacks } from './read-back.ts';
 import type { Rest } from './rest.ts';
-import type { GroupPages, Resync } from './resync.ts';
+import { type GroupPages, type Resync, type ResyncRequest, startResync } from './resync.ts';
+import type { Upkeep } from './upkeep.ts';
 import type { WaitingEntries } from './waiting.ts';
 
 export interface LaneSettings {
@@ -33,6 +34,8 @@ export interface LanePorts {
   readonly source: Source;
   open(signal: AbortSignal): Promise<Sink>;
   readonly groups: GroupPages;
+  /** Without it the copy is not looked after. */
+  readonly upkeep?: Upkeep;
   /** Runs one delivery within the spans of its entries. */
   trace?(connector: string, batch: readonly Entry[], work: () => Promise<Outcomes>): Promise<Outcomes>;
   readonly clock: Clock;
@@ -111,6 +114,7 @@ export async function step(lane: LaneWork): Promise<boolean> {
   lane.sink ??= await open(lane);
   const { sink, signal, waiting, settings, ports } = lane;
   await lane.readBacks.answer(sink, signal);
+  await ports.upkeep?.step(lane, sink);
   if (lane.resync !== undefined) await bringPage(lane, sink, lane.resync);
   const retried = waiting.due(ports.clock.elapsed(), settings.batch.maxEvents);
   const taken = await take(lane, settings.batch.maxEvents - retried.length, sink);
@@ -148,6 +152,7 @@ async function bringPage(lane: LaneWork, sink: Sink, resync: Resync): Promise<vo
   reached(lane, 'destination');
   if (progress.ended) lane.resync = undefined;
   lane.ports.signals.emit('lane.resync', { connector: lane.settings.connector, ...progress });
+  lane.ports.upkeep?.resynced(lane, progress);
 }
 
 async function take(lane: LaneWork, room: number, sink: Sink): Promise<readonly Entry[]> {
@@ -241,4 +246,28 @@ export async function report(lane: LaneWork, settled: Report): Promise<void> {
       await source.alive?.();
     }
   }
+}
+
+/** Everything after `back` is to come again. */
+export async function rewind(lane: LaneWork, back: number): Promise<void> {
+  if (back >= lane.cursor) return;
+  lane.cursor = back;
+  lane.waiting.forgetAfter(back);
+  await report(lane, { upTo: back, rewind: true, waiting: [], dead: [], released: [] });
+  lane.ports.signals.emit('lane.cursor', { connector: lane.settings.connector, cursor: back });
+  lane.ports.upkeep?.rewound(back);
+}
+
+export async function retryNow(lane: LaneWork, entries: readonly Entry[]): Promise<void> {
+  const now = lane.ports.clock.elapsed();
+  const again = entries.filter(({ seq }) => seq <= lane.cursor).map((entry) => triedAgain(entry, now));
+  for (const held of again) lane.waiting.hold(held);
+  await report(lane, { upTo: lane.cursor, waiting: again, dead: [], released: [] });
+}
+
+export function beginResync(lane: LaneWork, request: ResyncRequest): void {
+  const { connector, filter } = lane.settings;
+  lane.resync = startResync(request, lane.ports.groups, filter, (groupId, fault) =>
+    lane.ports.signals.emit('lane.resync-failed', { connector, groupId, fault }),
+  );
 }

@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { RawCallback } from '../model/callback.ts';
 import type { Clock } from '../model/clock.ts';
+import type { CopyState } from '../model/copy.ts';
 import type { CanonicalEvent } from '../model/event.ts';
 import type { BridgeError } from '../model/fault.ts';
 import type { SignalBus } from '../model/signal.ts';
@@ -78,6 +79,8 @@ export function openJournal(
     ...createForgetting(database, groups, committer, { connectors, clock }),
     /** Takes note of what a lane settled; it is written with the next commit, or soon when none comes. */
     settle: (report: JournalReport) => committer.defer(() => deliveries.settle(report)),
+    /** Takes note of what is known of a connector's copy, as `settle` does. */
+    keepCopy: (connector: string, state: CopyState) => committer.defer(() => deliveries.setCopy(connector, state)),
     /** Remembers over restarts that a connector is paused. */
     setPaused: (connector: string, paused: boolean) => committer.write(() => deliveries.setPaused(connector, paused)),
     /** Removes dead letters for good; all of them without `seqs`. Resolves with how many there were. */

@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { Holds, Report, Source, Waiting } from '../../connectors/contract.ts';
 import type { Clock } from '../model/clock.ts';
+import type { CopyState } from '../model/copy.ts';
 import type { Fault } from '../model/fault.ts';
 import type { DeliveryReader } from './reads.ts';
 
@@ -27,7 +28,7 @@ export interface JournalReport extends Pick<Report, 'upTo' | 'rewind' | 'release
   readonly dead: readonly { seq: number; attempts: number; fault: Fault }[];
 }
 
-/** The only writer of `lanes` and `deliveries`. Its works run inside a transaction of the caller. */
+/** The only writer of `lanes`, `deliveries` and `copies`. Its works run inside a transaction of the caller. */
 export function createDeliveryWriter(connection: DatabaseSync, clock: Clock) {
   const advance = connection.prepare(
     `INSERT INTO lanes (connector, cursor) VALUES (?, ?)
@@ -47,6 +48,9 @@ export function createDeliveryWriter(connection: DatabaseSync, clock: Clock) {
     `INSERT INTO lanes (connector, cursor, paused) VALUES (?, 0, ?)
      ON CONFLICT (connector) DO UPDATE SET paused = excluded.paused`,
   );
+  const copy = connection.prepare(
+    'INSERT INTO copies (connector, state) VALUES (?, ?) ON CONFLICT (connector) DO UPDATE SET state = excluded.state',
+  );
 
   return {
     settle({ connector, upTo: cursor, waiting, dead, released, rewind: back }: JournalReport): void {
@@ -65,6 +69,7 @@ export function createDeliveryWriter(connection: DatabaseSync, clock: Clock) {
       advance.run(connector, cursor);
     },
     setPaused: (connector: string, paused: boolean) => void pause.run(connector, paused ? 1 : 0),
+    setCopy: (connector: string, state: CopyState) => void copy.run(connector, JSON.stringify(state)),
     discard(connector: string, seqs?: readonly number[]): number {
       if (seqs === undefined) return Number(discardAll.run(connector).changes);
       return seqs.reduce((sum, seq) => sum + Number(discardOne.run(connector, seq).changes), 0);

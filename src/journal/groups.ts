@@ -310,6 +310,7 @@ export function createGroupReader(connection: DatabaseSync, buffered: GroupBuffe
     `SELECT group_id FROM groups WHERE group_id > ? AND NOT json_extract(state, '$.destroyed') ORDER BY group_id LIMIT ?`,
   );
   const count = connection.prepare('SELECT count(*) AS n FROM groups');
+  const latest = connection.prepare('SELECT last_seq AS seq FROM groups WHERE group_id = ?');
   const name = connection.prepare(
     `SELECT json_extract(state, '$.name') AS name FROM groups WHERE group_id = ? AND octet_length(state) < ${MOST_FOR_NAME}`,
   );
@@ -329,5 +330,7 @@ export function createGroupReader(connection: DatabaseSync, buffered: GroupBuffe
     /** Returns ids of groups that are not destroyed, paged like `page`. */
     livingIds: (after: string, limit: number) => living.all(after, limit).map(({ group_id }) => group_id as string),
     count: () => count.get()?.n as number,
+    /** Returns the seq of the latest event of the group that the table holds; 0 where it is not known. */
+    latest: (groupId: string) => (latest.get(groupId)?.seq as number | null | undefined) ?? 0,
   };
 }

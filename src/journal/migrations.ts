@@ -7,6 +7,7 @@
  * - groups: the merged state of each group. merged: the seq up to which events are in it, in the one row there is.
  * - quarantine: callbacks of verified senders that could not be mapped.
  * - probes: always empty; written to find out whether there is room again.
+ * - copies: what is known of each connector's copy as a whole, as JSON.
  * - reconcile: the latest run, as JSON, in the one row there is. reconciled: the groups it has read so far.
  * - events.previous: the seq of the event before in the same group; groups.last_seq: that of its latest event. They are null
  *   for what was recorded before there were such links. An index of events by group would cost each append a random write.
@@ -71,4 +72,5 @@ export const MIGRATIONS: readonly string[] = [
    INSERT INTO kept SELECT id, received_at, search, CAST(body AS BLOB), fault FROM quarantine;
    DROP TABLE quarantine;
    ALTER TABLE kept RENAME TO quarantine;`,
+  `CREATE TABLE copies (connector TEXT PRIMARY KEY, state TEXT NOT NULL) STRICT, WITHOUT ROWID;`,
 ];

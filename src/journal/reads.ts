@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { Waiting } from '../../connectors/contract.ts';
 import type { QuarantinedCallback } from '../model/callback.ts';
+import { type CopyState, UNSEEN_COPY } from '../model/copy.ts';
 import { type Entry, type EntryHead, lazyEntry } from '../model/entry.ts';
 import type { CanonicalEvent } from '../model/event.ts';
 import type { Fault } from '../model/fault.ts';
@@ -82,7 +83,10 @@ function readEntries(connection: DatabaseSync) {
   const entryOf = entryMaker(connection);
   const receivedFrom = connection.prepare('SELECT seq, received_at FROM events WHERE seq >= ? ORDER BY seq LIMIT 1');
   const headSeq = (): number => head.get()?.seq as number;
+  const oldest = connection.prepare('SELECT seq, received_at AS receivedAt FROM events ORDER BY seq LIMIT 1');
   return {
+    /** Returns where the journal begins; undefined when it holds no event. */
+    oldest: () => oldest.get() as { readonly seq: number; readonly receivedAt: number } | undefined,
     /** Returns the seq of the newest event, 0 in an empty journal. */
     head: headSeq,
     /** Events up to this seq are in the merged groups that can be read. */
@@ -111,6 +115,7 @@ function readEntries(connection: DatabaseSync) {
 
 function readLanes(connection: DatabaseSync) {
   const lane = connection.prepare('SELECT cursor, paused FROM lanes WHERE connector = ?');
+  const copy = connection.prepare('SELECT state FROM copies WHERE connector = ?');
   const waiting = connection.prepare(
     `SELECT ${HEAD}, attempts, due_at, fault FROM deliveries JOIN events USING (seq)
      WHERE connector = ? AND state = 'waiting' ORDER BY seq`,
@@ -126,6 +131,10 @@ function readLanes(connection: DatabaseSync) {
   return {
     cursor: (connector: string) => (lane.get(connector)?.cursor as number | undefined) ?? 0,
     paused: (connector: string) => lane.get(connector)?.paused === 1,
+    copy(connector: string): CopyState {
+      const row = copy.get(connector);
+      return row === undefined ? UNSEEN_COPY : (JSON.parse(row.state as string) as CopyState);
+    },
     waiting: (connector: string): Waiting[] =>
       waiting.all(connector).map((row) => ({
         entry: entryOf(row),

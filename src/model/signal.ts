@@ -1,3 +1,4 @@
+import type { CopyState } from './copy.ts';
 import type { Fault } from './fault.ts';
 
 /** Everything that happens, by name. Logs and metrics listen to this map and to nothing else. */
@@ -97,6 +98,16 @@ export interface Signals {
     fault: Fault;
   };
   'lane.dead-letter': { connector: string; eventId: string; groupId: string; attempts: number; fault: Fault };
+  /** What is known of a connector's copy as a whole has changed. */
+  'copy.state': { connector: string; copy: CopyState };
+  /** What was delivered to a destination is not there any more; `restores` where it is brought again by itself. */
+  'copy.lost': { connector: string; reason: string; restores: boolean };
+  /** All that is known was brought again. `lacking` events were pruned, which had been received before `before`. */
+  'copy.restored': { connector: string; brought: number; lacking: number; before: number };
+  /** Groups or events that were missing or different were brought again. */
+  'copy.mended': { connector: string; count: number };
+  /** A whole comparison ended; counts are of groups, or of the events that were looked at. */
+  'copy.verified': { connector: string; looked: number; found: number; mended: number; ms: number };
   /** A page of a resync is through. */
   'lane.resync': { connector: string } & ResyncProgress;
   'lane.resync-failed': { connector: string; groupId: string; fault: Fault };

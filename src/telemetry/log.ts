@@ -185,6 +185,26 @@ const LINES: { readonly [Name in SignalName]?: (payload: Signals[Name]) => Line 
   'lane.resync': ({ ended, ...resync }) =>
     ended ? ['info', `${resync.connector}: ${describeResync(resync)}`, resync] : undefined,
   'lane.resync-failed': withFault('error', 'a group was not taken'),
+  'copy.lost'({ connector, reason, restores }) {
+    const next = restores
+      ? 'all that is known is brought again'
+      : `replay it, from groups or from the beginning (connectors.${connector}.restore is ask)`;
+    return ['error', `${connector}: incomplete: ${reason} — ${next}`, { connector, reason }];
+  },
+  'copy.restored'(restored) {
+    const { connector, brought, lacking, before } = restored;
+    const gone = `; ${plural(lacking, 'event')} received before ${new Date(before).toISOString()} had been pruned and cannot be`;
+    return ['info', `${connector}: complete again: ${brought} brought${lacking > 0 ? gone : ''}`, restored];
+  },
+  'copy.verified'(verified) {
+    const { connector, looked, found, mended } = verified;
+    if (found === 0) return undefined;
+    return [
+      'warn',
+      `${connector}: ${found} of ${looked} that were compared were missing or different, ${mended} were mended`,
+      verified,
+    ];
+  },
   'lane.retry': withFault('warn', 'an event waits for its retry'),
   'lane.dead-letter': withFault('error', 'an event was refused for good'),
   'relay.crashed': withFault('error', 'the relay’s thread ended and is started again'),

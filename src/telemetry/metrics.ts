@@ -1,5 +1,6 @@
 import { type Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { Clock } from '../model/clock.ts';
+import type { CopyState } from '../model/copy.ts';
 import type { CallbackOutcome, LaneState, SignalBus } from '../model/signal.ts';
 import { BY_CONNECTOR, counter, gauge, histogram, type Metric, read, readEach } from './meter.ts';
 
@@ -13,6 +14,8 @@ export interface LaneSources {
   /** When the oldest of them was received, in milliseconds since 1970; undefined when there is none. */
   openSince(connector: string): number | undefined;
   deadLetters(connector: string): number;
+  /** What is known of the copy as a whole; a worker knows nothing of it. */
+  copy?(connector: string): CopyState | undefined;
 }
 
 /** All numbers that are read at each scrape. */
@@ -37,6 +40,7 @@ export function createMetrics(signals: SignalBus, clock: Clock, sources: MetricS
     ...callbackMetrics(sources, clock),
     ...journalMetrics(sources),
     ...laneMetrics(sources, clock, signals),
+    ...copyMetrics(sources),
     ...reconcileMetrics(sources),
   };
   return createRegistry(metrics, signals, sources);
@@ -170,7 +174,8 @@ function journalMetrics({ head, journalBytes, journalMaxBytes, setAside }: Metri
 }
 
 /** Measures what becomes of events at each connector. */
-function laneMetrics({ lag, openSince, deadLetters }: LaneSources, clock: Clock, signals: SignalBus): Metrics {
+function laneMetrics(sources: LaneSources, clock: Clock, signals: SignalBus): Metrics {
+  const { lag, openSince, deadLetters } = sources;
   const states = new Map<string, LaneState['kind']>();
   signals.on('lane.state', ({ connector, state }) => states.set(connector, state.kind));
   signals.on('config.reloaded', ({ removed }) => {
@@ -243,6 +248,29 @@ function laneMetrics({ lag, openSince, deadLetters }: LaneSources, clock: Clock,
       'How long the destination took for a batch.',
       [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
       { 'lane.delivered': (histogram, { connector, ms }) => histogram.observe({ connector }, ms / 1000) },
+      BY_CONNECTOR,
+    ),
+  };
+}
+
+/** Measures what the copies hold, compared with what they should hold. */
+function copyMetrics({ copy }: LaneSources): Metrics {
+  return {
+    bridge_copy_verified_timestamp_seconds: readEach(
+      'When the latest comparison with the whole copy ended, in seconds since 1970; 0 before the first.',
+      (connector) => (copy?.(connector)?.verifiedAt ?? 0) / 1000,
+    ),
+    bridge_copy_differing_groups: readEach(
+      'Groups, of content: events events, that the latest comparison found missing or different and that are not mended.',
+      (connector) => copy?.(connector)?.differing,
+    ),
+    bridge_copy_incomplete: readEach(
+      '1 since the destination was deleted or replaced, until all that is known was brought again.',
+      (connector) => Number(copy?.(connector)?.incomplete !== undefined),
+    ),
+    bridge_copy_mended_total: counter(
+      'Groups, or events, that were brought again because they were missing or different.',
+      { 'copy.mended': (counter, { connector, count }) => counter.inc({ connector }, count) },
       BY_CONNECTOR,
     ),
   };

@@ -8,6 +8,7 @@ import { watchLanes } from '../delivery/health.ts';
 import { shareDescriptors } from '../http/descriptors.ts';
 import { closeServer, listen, urlHost } from '../http/server.ts';
 import { systemClock } from '../model/clock.ts';
+import { UNSEEN_COPY } from '../model/copy.ts';
 import { sourceOf } from '../model/event.ts';
 import { createSignals } from '../model/signal.ts';
 import { createLogger, type LogLevel, logSignals } from '../telemetry/log.ts';
@@ -124,7 +125,7 @@ function createState(
   signals: Parameters<typeof watchLanes>[1],
   { connectors, lanes, deadLetters, stopping }: StateSources,
 ): () => WorkerState {
-  const health = watchLanes(() => 0, signals);
+  const health = watchLanes({ cursor: () => 0, copy: () => UNSEEN_COPY }, signals);
   return () => {
     const outside = connectors.filter((name) => lanes.get(name)?.source.partitions() === undefined);
     const waitsFor = outside.length > 0 ? `not a member of its group: ${outside.join(', ')}` : undefined;

@@ -431,7 +431,7 @@ test('delivery whose thread is gone answers that it is', async () => {
   const crashed = new Promise<Fault>((resolve) => signals.on('relay.crashed', (crash) => resolve(crash.fault)));
   const delivery = startDelivery(
     { journalFile: join(tmpdir(), name(), 'none'), source: 'none', connectors: {} },
-    () => {},
+    { settle() {}, keepCopy() {} },
     signals,
   );
   const asked = delivery.readBack('c', newGroup('g'), new AbortController().signal);

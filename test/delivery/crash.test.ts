@@ -34,7 +34,7 @@ function started(connectors: (folder: string) => Record<string, ConnectorConfig>
   const running = connectors(folder);
   const delivery = startDelivery(
     { journalFile: file, source: 'urn:tencent-chat:app:1400701118', connectors: running },
-    journal.settle,
+    journal,
     signals,
   );
   signals.on('journal.committed', () => delivery.wake());

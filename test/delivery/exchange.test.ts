@@ -296,7 +296,7 @@ describe('the delivery thread', () => {
     const both = { second: to(join(folder, 'second')), third: to(join(folder, 'third')) };
     const delivery = startDelivery(
       { journalFile: file, source: 'urn:tencent-chat:app:1400701118', connectors: file1 },
-      journal.settle,
+      journal,
       signals,
     );
     onTestFinished(() => delivery.stop(0));
@@ -321,7 +321,7 @@ describe('the delivery thread', () => {
     signals.on('relay.crashed', (crash) => crashes.push(crash));
     const delivery = startDelivery(
       { journalFile: file, source: 'urn:tencent-chat:app:1400701118', connectors: {} },
-      journal.settle,
+      journal,
       signals,
     );
     await record(1, 1);

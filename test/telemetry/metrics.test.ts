@@ -77,6 +77,7 @@ const EXPECTED: { readonly [Name in SignalName]: Expected<Name> } = {
       'bridge_dead_lettered_total{connector="c"}': 0,
       'bridge_restore_failures_total{connector="c"}': 0,
       'bridge_source_gap_records_total{connector="c"}': 0,
+      'bridge_copy_mended_total{connector="c"}': 0,
     },
   },
   'config.refused': {
@@ -164,6 +165,14 @@ const EXPECTED: { readonly [Name in SignalName]: Expected<Name> } = {
   'lane.recovered': { none: 'lane.state follows' },
   'lane.retry': { payload: { ...about, retryInMs: 1 }, changes: { 'bridge_delivery_retries_total{connector="a"}': 1 } },
   'lane.dead-letter': { payload: about, changes: { 'bridge_dead_lettered_total{connector="a"}': 1 } },
+  'copy.state': { none: 'bridge_copy_* are read at each scrape' },
+  'copy.lost': { none: 'bridge_copy_incomplete says so' },
+  'copy.restored': { none: 'bridge_copy_incomplete says so' },
+  'copy.mended': {
+    payload: { connector: 'a', count: 3 },
+    changes: { 'bridge_copy_mended_total{connector="a"}': 3 },
+  },
+  'copy.verified': { none: 'bridge_copy_verified_timestamp_seconds says so' },
   'lane.resync': { none: 'shown by status' },
   'lane.resync-failed': {
     payload: { connector: 'a', groupId: 'g', fault },

@@ -6,12 +6,14 @@ import { createJournalSource, waitingEntries } from '../../journal/deliveries.ts
 import { createGroupReader } from '../../journal/groups.ts';
 import { createDeliveryReader } from '../../journal/reads.ts';
 import { systemClock } from '../../model/clock.ts';
+import type { CopyState } from '../../model/copy.ts';
 import { createSignals } from '../../model/signal.ts';
 import { flushTraces, traceDelivery } from '../../telemetry/trace.ts';
 import { compileFilter } from '../filter.ts';
-import { type Lane, type LaneRequest, startLane } from '../lane.ts';
+import { type LaneRequest, startLane } from '../lane.ts';
 import { createLanes, type StartOne } from '../lanes.ts';
 import { ENDED } from '../read-back.ts';
+import { createUpkeep } from '../upkeep.ts';
 import type { DeliveryRequest, FromThread, ThreadData, ToThread } from './messages.ts';
 import { lowerThreadPriority } from './priority.ts';
 
@@ -24,24 +26,34 @@ function startThread(port: MessagePort, { journalFile, source: app, connectors, 
   const journal = createDeliveryReader(connection);
   const groups = createGroupReader(connection);
   const stop = new AbortController();
+  /** What lanes found out, newer than the journal. */
+  const copies = new Map<string, CopyState>();
 
   const startOne: StartOne = (connector, config, from, heard) => {
     const emit: typeof signals.emit = (name, payload) => {
       if (heard()) signals.emit(name, payload);
     };
-    let lane: Lane | undefined;
     const holds = holdsOf(config.kind, config);
     const note = (message: string): void => emit('lane.note', { connector, message });
+    const upkeep = createUpkeep(config, {
+      load: () => copies.get(connector) ?? journal.copy(connector),
+      save(state) {
+        if (!heard()) return;
+        copies.set(connector, state);
+        post({ kind: 'copy', connector, state });
+      },
+      groups,
+      events: { ...journal, isOpen: (seq) => journal.openDelivery(connector, seq) !== undefined },
+      note,
+    });
     const host = {
       name: connector,
       clock: systemClock,
       source: app,
       note,
       created(message: string): void {
-        const isRefilled = holds === 'groups' && journal.cursor(connector) > 0;
-        // What it was given before is gone; the merged groups hold it all, also what was pruned.
-        if (isRefilled) void lane?.ask({ kind: 'resync', how: 'join' });
-        note(isRefilled ? `${message}; it was there before, so that all groups are brought to it` : message);
+        note(message);
+        upkeep.made(message);
       },
     };
     const source = createJournalSource(connector, holds, {
@@ -52,12 +64,13 @@ function startThread(port: MessagePort, { journalFile, source: app, connectors, 
       },
     });
     const waiting = () => waitingEntries(journal, connector, systemClock, config.retry.maxMs);
-    lane = startLane(
+    return startLane(
       { connector, batch: config.batch, retry: config.retry, filter: compileFilter(config.filter) },
       {
         source,
         open: (signal) => openSink(config.kind, config, host, signal),
         groups,
+        upkeep,
         trace: traceDelivery,
         clock: systemClock,
         signals: { emit },
@@ -69,7 +82,6 @@ function startThread(port: MessagePort, { journalFile, source: app, connectors, 
       },
       stop.signal,
     );
-    return lane;
   };
   const lanes = createLanes(startOne, systemClock);
   void lanes.exchange([], connectors);

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
-import type { JournalReport } from '../../journal/deliveries.ts';
+import type { Journal } from '../../journal/append.ts';
 import { type Fault, messageOf } from '../../model/fault.ts';
 import type { Group } from '../../model/group.ts';
 import type { SignalBus } from '../../model/signal.ts';
@@ -42,7 +42,7 @@ const STOP_MS = 3_000;
 
 export function startDelivery(
   data: DeliveryData,
-  settle: (report: JournalReport) => void,
+  journal: Pick<Journal, 'settle' | 'keepCopy'>,
   signals: SignalBus,
 ): Delivery {
   /** 1 while the thread has a message that there are new events, and has not looked at it: one is enough. */
@@ -64,7 +64,10 @@ export function startDelivery(
   const hear = (message: FromThread): void => {
     switch (message.kind) {
       case 'settled':
-        settle(message.report);
+        journal.settle(message.report);
+        break;
+      case 'copy':
+        journal.keepCopy(message.connector, message.state);
         break;
       case 'signal':
         signals.emit(message.name, message.payload);

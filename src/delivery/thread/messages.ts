@@ -1,6 +1,7 @@
 /** What the main thread and the delivery thread say to each other. */
 import type { ConnectorConfig } from '../../config/schema.ts';
 import type { JournalReport } from '../../journal/deliveries.ts';
+import type { CopyState } from '../../model/copy.ts';
 import type { SignalName, Signals } from '../../model/signal.ts';
 import type { LaneRequest } from '../lane.ts';
 import type { ReadBack } from '../read-back.ts';
@@ -41,6 +42,7 @@ export type ToThread =
 
 export type FromThread =
   | { readonly kind: 'settled'; readonly report: JournalReport }
+  | { readonly kind: 'copy'; readonly connector: string; readonly state: CopyState }
   | { readonly kind: 'signal'; readonly name: SignalName; readonly payload: Signals[SignalName] }
   | { readonly kind: 'done'; readonly id: number }
   | { readonly kind: 'answered'; readonly id: number; readonly answer: ReadBack }

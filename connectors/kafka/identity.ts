@@ -1,0 +1,51 @@
+/**
+ * kafkajs does not tell a topic's id. What was written to it says the same: a partition that ends before an offset that was
+ * acknowledged is not the one that acknowledged it.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Extent } from './reader.ts';
+
+/** A leader that was just elected may not know the end yet. */
+const LOOKS = 3;
+const LOOK_AGAIN_MS = 1_000;
+
+/** Remembers how far each partition of the topic was written. */
+export function watchEnds(topic: string) {
+  const ends = new Map<number, bigint>();
+  const reach = (partition: number, end: bigint): void => {
+    if (end > (ends.get(partition) ?? 0n)) ends.set(partition, end);
+  };
+  const isShorter = (extents: readonly Extent[]): boolean =>
+    [...ends].some(([partition, end]) => (extents.find((one) => one.partition === partition)?.high ?? 0n) < end);
+
+  return {
+    /** Takes in where a record lies: `topic/partition@offset`. */
+    written(receipt: string): void {
+      const [, partition, offset] = /\/(\d+)@(\d+)$/.exec(receipt) ?? [];
+      if (offset !== undefined) reach(Number(partition), BigInt(offset) + 1n);
+    },
+    /** Resolves with undefined where there is no such topic. What `before` says is `topic 0:1042 1:998`. */
+    async compare(before: string | undefined, look: () => Promise<readonly Extent[]>, signal: AbortSignal) {
+      const [name, ...known] = before?.split(' ') ?? [topic];
+      for (const one of name === topic ? known : []) {
+        const [partition = 0, end = 0] = one.split(':');
+        reach(Number(partition), BigInt(end));
+      }
+      let extents = await look();
+      for (let looks = 1; looks < LOOKS && extents.length > 0 && isShorter(extents); looks++) {
+        await delay(LOOK_AGAIN_MS, undefined, { signal });
+        extents = await look();
+      }
+      if (extents.length === 0) return undefined;
+      const lost =
+        name !== topic
+          ? `the topic is ${topic} now, and was ${name} before`
+          : isShorter(extents) &&
+            `the topic ${topic} ends before what was written to it: it was deleted, or lost its newest records`;
+      if (lost) ends.clear();
+      for (const { partition, high } of extents) reach(partition, high);
+      const identity = [topic, ...[...ends].sort(([a], [b]) => a - b).map(([partition, end]) => `${partition}:${end}`)];
+      return { identity: identity.join(' '), ...(lost && { lost }) };
+    },
+  };
+}

@@ -1,0 +1,189 @@
+/**
+ * Keeps one lane's copy whole: notices a destination that was deleted or replaced, has brought again what it held, and
+ * compares it with what it should hold, between deliveries.
+ */
+import type { Sink } from '../../connectors/contract.ts';
+import type { CopyState } from '../model/copy.ts';
+import type { Entry } from '../model/entry.ts';
+import type { ResyncProgress } from '../model/signal.ts';
+import { type Comparison, type ComparisonPorts, startComparison } from './verify.ts';
+import { beginResync, type LaneWork, retryNow, rewind } from './work.ts';
+
+export interface UpkeepSettings {
+  /** `every` in ms. */
+  readonly verify: false | { readonly every: number; readonly groupsPerSecond: number; readonly mend: boolean };
+  readonly restore: 'auto' | 'ask';
+}
+
+/** What a lane needs for it, beside what it has for its deliveries. */
+export interface UpkeepPorts {
+  load(): CopyState;
+  save(state: CopyState): void;
+  readonly groups: ComparisonPorts['groups'];
+  readonly events: Omit<ComparisonPorts['events'], 'oldest'> & {
+    oldest(): { readonly seq: number; readonly receivedAt: number } | undefined;
+  };
+  note(message: string): void;
+}
+
+/** How often the destination is asked which one it is, at least. */
+const IDENTIFY_MS = 30_000;
+const MAX_PAGE = 500;
+
+type News = { readonly [Key in keyof CopyState]?: CopyState[Key] | undefined };
+
+interface Pass {
+  readonly comparison: Comparison;
+  readonly begun: number;
+  looked: number;
+  found: number;
+  mended: number;
+  left: number;
+}
+
+export interface Upkeep {
+  /** The destination was made just now, which its next look at it has to know. */
+  made(message: string): void;
+  /** Does what is due. Throws Unreachable. */
+  step(lane: LaneWork, sink: Sink): Promise<void>;
+  /** A page of groups was brought. */
+  resynced(lane: LaneWork, progress: ResyncProgress): void;
+  /** The lane went back to this seq. */
+  rewound(cursor: number): void;
+  /** When the next step is due, in ms by the clock that nobody sets. */
+  dueAt(): number;
+}
+
+export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepPorts): Upkeep {
+  const { events } = ports;
+  let state = ports.load();
+  let made: string | undefined;
+  let identifyAt = 0;
+  /** When the next page is due; unknown before the first step. */
+  let pageAt: number | undefined;
+  let pass: Pass | undefined;
+  /** Whether the events of an incomplete copy are on their way again. */
+  let restoring = false;
+
+  const keep = ({ settings, ports: { signals } }: LaneWork, news: News): void => {
+    state = Object.fromEntries(
+      Object.entries({ ...state, ...news }).filter(([, value]) => value !== undefined),
+    ) as unknown as CopyState;
+    ports.save(state);
+    signals.emit('copy.state', { connector: settings.connector, copy: state });
+  };
+
+  const lose = (lane: LaneWork, reason: string, identity = state.identity): void => {
+    const { settings, ports: its, cursor } = lane;
+    const incomplete = { since: its.clock.now(), reason, upTo: cursor };
+    pass = undefined;
+    restoring = false;
+    keep(lane, { ...(identity !== undefined && { identity }), incomplete });
+    its.signals.emit('copy.lost', { connector: settings.connector, reason, restores: restore === 'auto' });
+  };
+
+  const identify = async (lane: LaneWork, sink: Sink): Promise<void> => {
+    const found = await sink.identify?.(state.identity, lane.signal);
+    if (found === undefined) return;
+    const { identity, lost } = found;
+    // What was called so last may be of before the latest deliveries, or not known at all.
+    const reason = lost ?? (lane.cursor > 0 ? made : undefined);
+    made = undefined;
+    if (reason !== undefined) lose(lane, reason, identity);
+    else if (identity !== state.identity) keep(lane, { identity });
+    identifyAt = lane.ports.clock.elapsed() + (verify === false ? IDENTIFY_MS : Math.min(IDENTIFY_MS, verify.every));
+  };
+
+  const restored = (lane: LaneWork, brought: number): void => {
+    const oldest = events.oldest();
+    const isShort = oldest !== undefined && oldest.seq > 1 && lane.sink?.holds === 'events';
+    const lacking = isShort ? { events: oldest.seq - 1, before: oldest.receivedAt } : undefined;
+    keep(lane, { incomplete: undefined, lacking });
+    const { connector } = lane.settings;
+    const { events: missing = 0, before = 0 } = lacking ?? {};
+    lane.ports.signals.emit('copy.restored', { connector, brought, lacking: missing, before });
+    pageAt = 0;
+  };
+
+  /** An incomplete copy is brought all that is known, unless a person is to ask for it. */
+  const bringAgain = async (lane: LaneWork, sink: Sink, upTo: number): Promise<void> => {
+    if (sink.holds === 'groups') {
+      if (restore === 'auto' && lane.resync === undefined) beginResync(lane, { how: 'join' });
+      return;
+    }
+    // Gone back already, before a restart.
+    if (lane.cursor < upTo) restoring = true;
+    if (restoring && lane.cursor >= upTo) return restored(lane, upTo - (events.oldest()?.seq ?? upTo + 1) + 1);
+    if (restoring || restore === 'ask') return;
+    await rewind(lane, 0);
+    restoring = true;
+  };
+
+  const begin = (lane: LaneWork, sink: Sink, rate: number, mend: boolean): Pass => {
+    const { settings, ports: its, waiting, signal } = lane;
+    const comparing: ComparisonPorts = {
+      ...ports,
+      filter: settings.filter,
+      cursor: () => lane.cursor,
+      isWaiting: waiting.holdsBack,
+      bring: (entries: readonly Entry[]) => retryNow(lane, entries),
+      now: its.clock.now,
+      random: its.random,
+    };
+    const comparison = startComparison(sink, comparing, { page: Math.min(rate, MAX_PAGE), mend }, signal);
+    return { comparison, begun: its.clock.elapsed(), looked: 0, found: 0, mended: 0, left: 0 };
+  };
+
+  const compare = async (lane: LaneWork, sink: Sink, settings: UpkeepSettings['verify'] & object): Promise<void> => {
+    const { every, groupsPerSecond, mend } = settings;
+    const { clock, signals } = lane.ports;
+    const { connector } = lane.settings;
+    pass ??= begin(lane, sink, groupsPerSecond, mend);
+    const current = pass;
+    let page: Awaited<ReturnType<Comparison['step']>>;
+    try {
+      page = await current.comparison.step(lane.signal);
+    } catch (thrown) {
+      // A scan that broke off begins again; pages are read once more.
+      if (sink.holds === 'groups' && sink.read === undefined) pass = undefined;
+      throw thrown;
+    }
+    if (page.nothing) return lose(lane, `none of ${page.looked} events that were delivered lies there`);
+    for (const key of ['looked', 'found', 'mended', 'left'] as const) current[key] += page[key];
+    if (page.mended > 0) signals.emit('copy.mended', { connector, count: page.mended });
+    pageAt = clock.elapsed() + (Math.min(groupsPerSecond, MAX_PAGE) / groupsPerSecond) * 1_000;
+    if (!page.ended) {
+      if (current.left > state.differing) keep(lane, { differing: current.left });
+      return;
+    }
+    const { looked, found, mended, left, begun } = current;
+    pass = undefined;
+    pageAt = Math.max(begun + every, pageAt);
+    keep(lane, { verifiedAt: clock.now(), differing: left });
+    signals.emit('copy.verified', { connector, looked, found, mended, ms: clock.elapsed() - begun });
+  };
+
+  return {
+    made(message) {
+      made = message;
+      identifyAt = 0;
+    },
+    async step(lane, sink) {
+      if (lane.ending !== 'no') return;
+      const { elapsed, now } = lane.ports.clock;
+      if (elapsed() >= identifyAt) await identify(lane, sink);
+      if (state.incomplete !== undefined) return bringAgain(lane, sink, state.incomplete.upTo);
+      if (verify === false) return;
+      const { every } = verify;
+      pageAt ??= elapsed() + Math.min(every, Math.max(0, (state.verifiedAt ?? 0) + every - now()));
+      if (elapsed() >= pageAt) await compare(lane, sink, verify);
+    },
+    resynced(lane, { how, named, ended, done }) {
+      if (ended && how === 'join' && !named && state.incomplete !== undefined) restored(lane, done);
+    },
+    rewound(cursor) {
+      if (cursor < (events.oldest()?.seq ?? 1)) restoring = true;
+    },
+    dueAt: () => Math.min(identifyAt, verify === false || state.incomplete ? Number.POSITIVE_INFINITY : (pageAt ?? 0)),
+  };
+}

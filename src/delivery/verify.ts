@@ -1,0 +1,200 @@
+/** Invariant 5: compares a copy with what it should hold, a page at a time. */
+import type { EventSink, GroupSink, PutMode, Sink } from '../../connectors/contract.ts';
+import type { Entry } from '../model/entry.ts';
+import { faultOf } from '../model/fault.ts';
+import { type Group, isLater } from '../model/group.ts';
+import type { Filter } from './filter.ts';
+import type { GroupPages } from './resync.ts';
+
+/** What one page of a comparison found. `left` are those that are still missing or different. */
+export interface Found {
+  readonly looked: number;
+  readonly found: number;
+  readonly mended: number;
+  readonly left: number;
+  readonly ended: boolean;
+  /** All that was looked at is missing. */
+  readonly nothing?: boolean;
+}
+
+export interface Comparison {
+  /** Throws Unreachable, and then the same page is compared again. */
+  step(signal: AbortSignal): Promise<Found>;
+}
+
+export interface ComparisonPorts {
+  readonly groups: GroupPages & {
+    /** Returns the seq of the group's latest event. */
+    latest(groupId: string): number;
+  };
+  readonly events: {
+    oldest(): { readonly seq: number } | undefined;
+    read(after: number, limit: number): readonly Entry[];
+    /** Whether the event waits for a retry, or is a dead letter. */
+    isOpen(seq: number): boolean;
+  };
+  readonly filter: Filter;
+  /** Everything up to here is settled. */
+  cursor(): number;
+  isWaiting(groupId: string): boolean;
+  /** Has these events delivered again. */
+  bring(entries: readonly Entry[]): Promise<void>;
+  note(message: string): void;
+  readonly now: () => number;
+  readonly random: () => number;
+}
+
+export interface ComparisonSettings {
+  /** Groups in a page. */
+  readonly page: number;
+  readonly mend: boolean;
+}
+
+/** Begins to compare all that lies in the sink; what it can compare depends on its kind. */
+export function startComparison(
+  sink: Sink,
+  ports: ComparisonPorts,
+  settings: ComparisonSettings,
+  signal: AbortSignal,
+): Comparison {
+  if (sink.holds === 'events') return sink.lacks ? sampleEvents(sink, ports, settings) : NOTHING_TO_COMPARE;
+  if (sink.read !== undefined) return comparePages(sink, readStatus(sink), 'repair', ports, settings);
+  return sink.scan === undefined ? NOTHING_TO_COMPARE : compareScan(sink, ports, settings, signal);
+}
+
+/** The destination was identified, and that is all that can be told of it. */
+const NOTHING_TO_COMPARE: Comparison = {
+  step: async () => ({ looked: 0, found: 0, mended: 0, left: 0, ended: true }),
+};
+
+/** Returns which of these states the copy does not hold. */
+type Lacking = (states: readonly Group[], signal: AbortSignal) => Promise<readonly Group[]>;
+
+function readStatus(sink: GroupSink): Lacking {
+  return async (states, signal) => {
+    const copies = await sink.read?.(states, signal);
+    return states.filter(({ groupId }) => (copies?.get(groupId)?.status ?? 'in-step') !== 'in-step');
+  };
+}
+
+function comparePages(
+  sink: GroupSink,
+  lacking: Lacking,
+  how: PutMode,
+  { groups, filter, cursor, isWaiting }: ComparisonPorts,
+  { page: size, mend }: ComparisonSettings,
+): Comparison {
+  let after = '';
+  return {
+    async step(signal) {
+      const page = groups.page(after, size);
+      const states = page.filter(filter.requires).map(filter.project);
+      const found = states.length === 0 ? [] : await lacking(states, signal);
+      // What is not delivered yet is on its way.
+      const settled = found.filter(({ groupId }) => groups.latest(groupId) <= cursor() && !isWaiting(groupId));
+      let [mended, left] = [0, mend ? 0 : settled.length];
+      if (mend && settled.length > 0) {
+        const outcomes = await sink.put(settled, how, signal);
+        for (const { groupId } of settled) {
+          const kind = outcomes.get(groupId)?.kind;
+          if (kind === 'delivered') mended++;
+          else if (kind !== 'superseded') left++;
+        }
+      }
+      after = page.at(-1)?.groupId ?? after;
+      return { looked: states.length, found: settled.length, mended, left, ended: page.length < size };
+    },
+  };
+}
+
+/** Reads all that lies there once, beside the deliveries, then compares it page by page. */
+function compareScan(
+  sink: GroupSink,
+  ports: ComparisonPorts,
+  settings: ComparisonSettings,
+  signal: AbortSignal,
+): Comparison {
+  const { groups, filter, cursor } = ports;
+  const begun = cursor();
+  /** By group id, whether the last record of it holds all that is known of the group. */
+  const held = new Map<string, boolean>();
+  const take = (groupId: string, copy: Group | null): void => {
+    const state = groups.get(groupId);
+    if (state !== undefined) held.set(groupId, holds(copy, filter.project(state)));
+  };
+  let scanned: 'running' | 'done' | 'refused' | { readonly thrown: unknown } = 'running';
+  const scan = async (): Promise<void> => {
+    try {
+      await sink.scan?.(take, signal);
+      scanned = 'done';
+    } catch (thrown) {
+      const fault = faultOf(thrown, 'destination-unreachable');
+      scanned = fault.code === 'destination-credentials' ? 'refused' : { thrown };
+      // Writing needs no right to read.
+      if (scanned === 'refused') ports.note(`what lies there may not be read, so it is not compared: ${fault.message}`);
+    }
+  };
+  void scan();
+  const lacking: Lacking = async (states) =>
+    states.filter((state) => groups.latest(state.groupId) <= begun && !(held.get(state.groupId) ?? state.destroyed));
+  const pages = comparePages(sink, lacking, 'join', ports, settings);
+  return {
+    async step(signal) {
+      if (typeof scanned === 'object') throw scanned.thrown;
+      if (scanned === 'running') return { looked: 0, found: 0, mended: 0, left: 0, ended: false };
+      return scanned === 'refused' ? NOTHING_TO_COMPARE.step(signal) : pages.step(signal);
+    },
+  };
+}
+
+/** Whether a copy holds the state, as the versions of its fields tell; `null` stands for a group that is gone. */
+function holds(copy: Group | null, state: Group): boolean {
+  if (copy === null) return state.destroyed;
+  return Object.entries(state.versions).every(([field, version]) => !isLater(version, copy.versions[field]));
+}
+
+/** Events that are looked at of the newest, and as many of all others. */
+const SAMPLE = 100;
+/** What was written within this time may not be searchable yet. */
+const FRESH_MS = 60_000;
+
+/** Looks for the newest events and for some others. What is older than all that are found was removed by a retention of its own. */
+function sampleEvents(
+  sink: EventSink,
+  { events, filter, cursor, bring, now, random }: ComparisonPorts,
+  { mend }: ComparisonSettings,
+): Comparison {
+  return {
+    async step(signal) {
+      const last = cursor();
+      const first = events.oldest()?.seq ?? last + 1;
+      const others = Array.from({ length: SAMPLE }, () => first - 1 + Math.floor(random() * (last - first + 1)));
+      const sampled = [
+        ...events.read(Math.max(first - 1, last - SAMPLE), SAMPLE),
+        ...others.flatMap((after) => events.read(after, 1)),
+      ];
+      const bySeq = new Map(sampled.map((entry) => [entry.seq, entry]));
+      const looked = [...bySeq.values()].filter(
+        (entry) =>
+          entry.seq <= last &&
+          entry.receivedAt < now() - FRESH_MS &&
+          filter.matches(entry) &&
+          !events.isOpen(entry.seq),
+      );
+      const ids = new Set(
+        looked.length === 0
+          ? []
+          : await sink.lacks?.(
+              looked.map(({ id }) => id),
+              signal,
+            ),
+      );
+      const oldest = Math.min(...looked.filter(({ id }) => !ids.has(id)).map(({ seq }) => seq));
+      const found = looked.filter(({ id, seq }) => ids.has(id) && seq > oldest);
+      if (mend && found.length > 0) await bring(found);
+      const [mended, left] = mend ? [found.length, 0] : [0, found.length];
+      const nothing = looked.length > 0 && ids.size === looked.length;
+      return { looked: looked.length, found: found.length, mended, left, ended: true, nothing };
+    },
+  };
+}
