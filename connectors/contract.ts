@@ -96,12 +96,13 @@ export interface GroupSink {
 
 /**
  * Says which destination this is. `before` is what it was called last; `lost` is there when what was delivered then is not
- * here any more, and says so in a sentence. Creates what is missing, as deliveries do.
+ * here any more, and says so in a sentence; `moved` when that is so because the options name another. Creates what is
+ * missing, as deliveries do.
  */
 export type Identify = (
   before: string | undefined,
   signal: AbortSignal,
-) => Promise<{ readonly identity: string; readonly lost?: string }>;
+) => Promise<{ readonly identity: string; readonly lost?: string; readonly moved?: boolean }>;
 
 /**
  * join: the later version of each field wins. repair: where the versions are the same and the values are not, somebody

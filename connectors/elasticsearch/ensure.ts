@@ -80,10 +80,12 @@ export async function identifyIndex(destination: Destination, before: string | u
   await ensureIndex(destination, signal);
   const { body } = await ask(destination, signal, getIndex(index));
   const uuids = Object.values(body).map(({ settings }) => settings?.index?.uuid ?? '');
-  const known = before?.split(',') ?? [];
-  const isLost = known.length > 0 && !known.some((uuid) => uuids.includes(uuid));
+  const [name = index, ...known] = before?.split(' ') ?? [];
+  const identity = [index, ...uuids.sort()].join(' ');
+  if (name !== index) return { identity, moved: true, lost: `the index is ${index} now, and was ${name} before` };
+  if (known.length === 0 || known.some((uuid) => uuids.includes(uuid))) return { identity };
   const lost = `the ${sortOf(destination)} ${index} is not the one that was written to before: it was deleted or replaced`;
-  return { identity: uuids.sort().join(','), ...(isLost && { lost }) };
+  return { identity, lost };
 }
 
 /** Returns the index that takes the writes, directly or behind an alias or a data stream; undefined when there is none. */

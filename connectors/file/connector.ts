@@ -141,11 +141,10 @@ async function openSink({ path, mode }: z.output<typeof options>, host: Host, si
     // A number that is free may be given again, but not with the same time of birth.
     const identity = `${ino} ${birthtimeNs} ${newest} ${path}`;
     const [known = '', born, newestThen = '0', ...name] = before?.split(' ') ?? [];
-    const isSame = before === undefined || (known === String(ino) && born === String(birthtimeNs));
-    const isRotated =
-      name.join(' ') === path &&
-      beside.some((one) => String(one.ino) === known || one.birthtimeNs > BigInt(newestThen));
-    if (isSame || isRotated) return { identity };
+    if (before === undefined || (known === String(ino) && born === String(birthtimeNs))) return { identity };
+    const was = name.join(' ');
+    if (was !== path) return { identity, moved: true, lost: `the file is ${path} now, and was ${was} before` };
+    if (beside.some((one) => String(one.ino) === known || one.birthtimeNs > BigInt(newestThen))) return { identity };
     return { identity, lost: `the file ${path} is not the one that was written to before: it was deleted or replaced` };
   };
 

@@ -37,15 +37,14 @@ export function watchEnds(topic: string) {
         extents = await look();
       }
       if (extents.length === 0) return undefined;
-      const lost =
-        name !== topic
-          ? `the topic is ${topic} now, and was ${name} before`
-          : isShorter(extents) &&
-            `the topic ${topic} ends before what was written to it: it was deleted, or lost its newest records`;
+      const moved = name !== topic;
+      const lost = moved
+        ? `the topic is ${topic} now, and was ${name} before`
+        : isShorter(extents) && `the topic ${topic} ends before what was written to it: it was deleted or cut short`;
       if (lost) ends.clear();
       for (const { partition, high } of extents) reach(partition, high);
       const identity = [topic, ...[...ends].sort(([a], [b]) => a - b).map(([partition, end]) => `${partition}:${end}`)];
-      return { identity: identity.join(' '), ...(lost && { lost }) };
+      return { identity: identity.join(' '), ...(lost && { lost, moved }) };
     },
   };
 }

@@ -1,4 +1,4 @@
-import { type CopyState, UNSEEN_COPY } from '../model/copy.ts';
+import type { CopyState } from '../model/copy.ts';
 import type { LaneState, ResyncProgress, SignalBus } from '../model/signal.ts';
 
 export interface LaneHealth {

@@ -85,9 +85,11 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
   const identify = async (lane: LaneWork, sink: Sink): Promise<void> => {
     const found = await sink.identify?.(state.identity, lane.signal);
     if (found === undefined) return;
-    const { identity, lost } = found;
+    const { identity, lost, moved } = found;
     // What was called so last may be of before the latest deliveries, or not known at all.
-    const reason = lost ?? (lane.cursor > 0 ? made : undefined);
+    const noticed = lost ?? (lane.cursor > 0 ? made : undefined);
+    // Events go on where they were when a person names another destination; groups are a whole.
+    const reason = moved && sink.holds === 'events' ? undefined : noticed;
     made = undefined;
     if (reason !== undefined) lose(lane, reason, identity);
     else if (identity !== state.identity) keep(lane, { identity });

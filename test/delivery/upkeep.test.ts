@@ -140,7 +140,8 @@ describe.skipIf(skip !== '')(`a copy${skip}`, () => {
 
     for (const copy of Object.values(copies)) await copy.remove();
     await whole(bridge, copies);
-    for (const name of Object.keys(copies)) expect(bridge.stderr()).toMatch(new RegExp(`${name}: incomplete: (the|created)`));
+    for (const name of Object.keys(copies))
+      expect(bridge.stderr()).toMatch(new RegExp(`${name}: incomplete: (the|created)`));
 
     expect(await bridge.end('SIGTERM')).toBe(0);
     for (const copy of Object.values(copies)) await copy.remove();

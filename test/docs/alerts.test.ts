@@ -54,6 +54,9 @@ const WELL: Series = {
   [lane('bridge_delivery_lag_seconds')]: flat(0),
   [lane('bridge_delivery_lag_events')]: flat(0),
   [lane('bridge_dead_letters')]: flat(0),
+  [lane('bridge_copy_incomplete')]: flat(0),
+  [lane('bridge_copy_differing_groups')]: flat(0),
+  [lane('bridge_copy_verified_timestamp_seconds')]: rising(60),
   bridge_quarantined: flat(0),
   [lane('bridge_source_gap_records_total')]: flat(0),
   bridge_clock_skew_seconds: flat(0),
@@ -241,6 +244,46 @@ const CASES: readonly Case[] = [
 
   { alert: 'BridgeQuarantine', when: 'a callback is kept', series: { bridge_quarantined: flat(1) } },
   { alert: 'BridgeQuarantine', when: 'it was mapped', series: { bridge_quarantined: blip(1, 5, 0) }, fires: [] },
+
+  {
+    alert: 'BridgeCopyIncomplete',
+    when: 'it is for 6 minutes',
+    series: { [lane('bridge_copy_incomplete')]: flat(1) },
+    fires: ['BridgeCopyIncomplete index'],
+  },
+  {
+    alert: 'BridgeCopyIncomplete',
+    when: 'it was whole again after 4 minutes',
+    series: { [lane('bridge_copy_incomplete')]: blip(1, 4, 0) },
+    at: '14m',
+    fires: [],
+  },
+  {
+    alert: 'BridgeCopyDiffers',
+    when: 'a group is not mended',
+    series: { [lane('bridge_copy_differing_groups')]: flat(1) },
+    fires: ['BridgeCopyDiffers index'],
+  },
+  {
+    alert: 'BridgeCopyDiffers',
+    when: 'it was, for a while',
+    series: { [lane('bridge_copy_differing_groups')]: blip(1, 10, 0) },
+    fires: [],
+  },
+  {
+    alert: 'BridgeCopyUnverified',
+    when: 'the latest comparison ended more than 6 hours ago',
+    series: { [lane('bridge_copy_verified_timestamp_seconds')]: flat(60) },
+    at: '6h10m',
+    fires: ['BridgeCopyUnverified index'],
+  },
+  {
+    alert: 'BridgeCopyUnverified',
+    when: 'copies are not compared',
+    series: { [lane('bridge_copy_verified_timestamp_seconds')]: flat(0) },
+    at: '7h',
+    fires: [],
+  },
 
   {
     alert: 'BridgeSourceGap',
