@@ -141,7 +141,15 @@ describe('the dashboard', () => {
       ['instance', 'query'],
       ['connector', 'query'],
     ]);
-    expect(rows).toEqual(['Callbacks and answers', 'Journal', 'Connectors', 'Trouble', 'Copies', 'Reconcile', 'Process']);
+    expect(rows).toEqual([
+      'Callbacks and answers',
+      'Journal',
+      'Connectors',
+      'Trouble',
+      'Copies',
+      'Reconcile',
+      'Process',
+    ]);
     for (const { expr } of dashboard.annotations.list) if (expr !== undefined) expect(problems(expr)).toEqual([]);
   });
 
