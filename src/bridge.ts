@@ -168,12 +168,13 @@ function createBase(config: Config, logLevel: LogLevel): Base {
   return base;
 }
 
-function startReconcileRoom(base: Base, { journal, database, groups }: JournalRoom) {
+function startReconcileRoom(base: Base, { file, journal, database, groups }: JournalRoom) {
   const { clock, signals, stopping } = base;
   const schedule = createReconcileSchedule(base.config, {
     journal,
     database,
     groups,
+    findingsFile: `${file}.dry-run.ndjson`,
     clock,
     service: base.service,
     signals,

@@ -143,6 +143,10 @@ function reconcileRoutes(ports: ApiPorts) {
     .post('/', body(contract.reconcileRequest), (context) =>
       context.json<Answer<typeof contract.reconcileStatus>>(configured().start(context.req.valid('json'))),
     )
+    .get('/findings', query(contract.pageQuery), async (context) => {
+      const { after, limit } = context.req.valid('query');
+      return context.json<Answer<typeof contract.findingsAnswer>>(await configured().findings(after, limit));
+    })
     .post('/stop', async (context) => {
       const reconciler = configured();
       await reconciler.stop();

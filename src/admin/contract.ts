@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { type CanonicalEvent, MAX_GROUP_ID_BYTES } from '../model/event.ts';
 import { FAULTS, type FaultCode } from '../model/fault.ts';
 import type { Group } from '../model/group.ts';
-import { reconcileRun } from '../model/reconcile-run.ts';
+import { reconcileFinding, reconcileRun } from '../model/reconcile-run.ts';
 
 /*
  * The admin API, declared once: what requests may hold and what answers hold, for the server and for its clients. Readers of
@@ -81,6 +81,8 @@ export const reconcileStatus = z.object({
   run: reconcileRun.exactOptional(),
   nextAt: z.number().exactOptional(),
 });
+/** What the latest dry run found, which goes on with `next` as `after`. */
+export const findingsAnswer = z.object({ findings: z.array(reconcileFinding), next: z.int().exactOptional() });
 
 const readiness = {
   ready: z.boolean(),

@@ -1,8 +1,15 @@
 import type { Command } from 'commander';
 import type { z } from 'zod';
-import { type ConnectorStatus, groupCount, reconcileStatus, type restoreStatus } from '../admin/contract.ts';
+import {
+  type ConnectorStatus,
+  findingsAnswer,
+  groupCount,
+  reconcileStatus,
+  type restoreStatus,
+} from '../admin/contract.ts';
 import { type Bridge, startBridge } from '../bridge.ts';
 import { BridgeError } from '../model/fault.ts';
+import type { ReconcileFinding } from '../model/reconcile-run.ts';
 import { type AdminClient, adminClient, inPath } from './admin.ts';
 import { groupsDone, isDelivering } from './operate.ts';
 import { type AdminOptions, addCommand, onRunningBridge, requireConfig } from './options.ts';
@@ -29,7 +36,7 @@ export function addReconcile(program: Command): void {
       'reconcile --group @TGS#2J4SZEAEL',
     )
       .option('--group <id...>', 'only these groups')
-      .option('--dry-run', 'say what would be mended, and mend nothing')
+      .option('--dry-run', 'say what would be mended and destroyed, group by group, and do nothing')
       .option('--allow-gone', 'destroy every group that the service no longer has, however many')
       .option('--against <name>', 'also compare the copy of this connector with the journal, and mend it'),
   )
@@ -52,7 +59,7 @@ async function reconcile(options: ReconcileOptions): Promise<void> {
     const isCompared = against !== undefined && read?.stopped === undefined;
     const compared = isCompared ? await compare(client, against, options, signal) : undefined;
     const waiting = own === undefined || dryRun ? [] : await drain(client, signal);
-    report(options, read, compared, waiting);
+    await report(options, read, compared, waiting, read?.dryRun ? findingsOf(client) : []);
     judge(read, compared, options);
   } finally {
     await own?.stop('reconcile ended');
@@ -150,12 +157,25 @@ async function drain(client: AdminClient, signal: AbortSignal, name?: string): P
   );
 }
 
-function report(
+/** Yields what the dry run found; it may be every group there is. */
+async function* findingsOf(client: AdminClient): AsyncGenerator<ReconcileFinding> {
+  for (let after: number | undefined = 0; after !== undefined; ) {
+    const query = { after: String(after), limit: '1000' };
+    const page: z.output<typeof findingsAnswer> = await client.ask(findingsAnswer, (api) =>
+      api.reconcile.findings.$get({ query }),
+    );
+    yield* page.findings;
+    after = page.next;
+  }
+}
+
+async function report(
   options: ReconcileOptions,
   read: Run | undefined,
   compared: Compared | undefined,
   waiting: readonly ConnectorStatus[],
-): void {
+  findings: AsyncIterable<ReconcileFinding> | Iterable<ReconcileFinding>,
+): Promise<void> {
   const { dryRun = false, against } = options;
   const differed = dryRun ? 'would be mended' : 'mended';
   const lines = read === undefined ? [] : readLines(read, differed);
@@ -168,7 +188,30 @@ function report(
     lines.push(paint('yellow', `${name}: ${lag} events wait in the journal for the next start (${why})`));
   }
   const connectors = waiting.map(({ name, lag }) => ({ name, lag }));
-  answer(options, { dryRun, ...read, against: compared, waiting: connectors }, ...lines);
+  const value = { dryRun, ...read, against: compared, waiting: connectors };
+  if (!dryRun || read === undefined) return answer(options, value, ...lines);
+  if (!options.json) {
+    for await (const one of findings) print(...findingLines(one));
+    return print(...lines);
+  }
+  // One document, written as it is read: a line for each group.
+  print(`${JSON.stringify(value).slice(0, -1)},"groups":[`);
+  let last: string | undefined;
+  for await (const one of findings) {
+    if (last !== undefined) print(`${last},`);
+    last = JSON.stringify(one);
+  }
+  print(`${last ?? ''}]}`);
+}
+
+function findingLines({ groupId, name, would, fields }: ReconcileFinding): string[] {
+  const title = `${JSON.stringify(groupId)}${name ? ` ${JSON.stringify(name)}` : ''}`;
+  if (would === 'destroy') return [paint('red', `would be destroyed ${title}`)];
+  const said = (text: string | undefined) => (text === undefined ? 'nothing known' : JSON.stringify(text));
+  return [
+    `would be mended ${title}`,
+    ...fields.map(({ field, before, after }) => `  ${field}: ${said(before)} → ${said(after)}`),
+  ];
 }
 
 /** Failures that are shown. */
@@ -182,7 +225,8 @@ function readLines({ counts, failures, unlisted, dryRun, startedAt, endedAt }: R
     ['in step', String(counts.inStep)],
     [differed, String(counts.mended)],
     ...fields.map(([field, number]) => [`  ${field}`, String(number)]),
-    [dryRun ? 'would be destroyed' : 'gone', String(counts.gone)],
+    ['gone', String(counts.gone)],
+    [dryRun ? 'would be destroyed' : 'destroyed', `${counts.destroyed} of ${counts.known} known`],
     ['failed', String(counts.failed)],
   ];
   const failed = failures
@@ -203,10 +247,10 @@ function readLines({ counts, failures, unlisted, dryRun, startedAt, endedAt }: R
 }
 
 function withheldLine({ withheld, known }: Run['counts'], dryRun: boolean): string {
-  const verb = dryRun ? 'would destroy none' : 'destroyed none';
+  const verb = dryRun ? 'a run would stop here and destroy none' : 'the run destroyed none';
   return paint(
     'red',
-    `the service no longer has ${withheld} of ${known} groups known: the run ${verb} of them (reconcile.maxGone; --allow-gone destroys them)`,
+    `the service no longer has ${withheld} of ${known} groups known: ${verb} of them (reconcile.maxGone; --allow-gone destroys them)`,
   );
 }
 

@@ -117,6 +117,11 @@ export type Origin = EventData['origin'];
 /** The CloudEvents extension for distributed tracing, in the words of W3C Trace Context. */
 export type TraceContext = Pick<CanonicalEvent, 'traceparent' | 'tracestate'>;
 
+/** Returns who did it: a person, or the bridge's own reconcile; undefined where the service does not say. */
+export function actorOf({ data: { operator, occurredAtFrom } }: CanonicalEvent): string | undefined {
+  return occurredAtFrom === 'read' ? 'reconcile' : operator;
+}
+
 /** Returns the `source` of all events and groups of an app. */
 export const sourceOf = (sdkAppId: string): string => `urn:tencent-chat:app:${sdkAppId}`;
 

@@ -41,6 +41,14 @@ export function newGroup(groupId: string): Group {
   return { groupId, customFields: {}, destroyed: false, versions: {} };
 }
 
+/** Returns the event of the latest change that is known of the group. */
+export const latestEvent = ({ versions }: Group): EventId | undefined => versions.updatedAt?.[1];
+
+/** Returns whose the latest change is; undefined where that change does not say, whoever made one before it. */
+export function operatorOf(group: Group): string | undefined {
+  return group.versions.lastOperator?.[1] === latestEvent(group) ? group.lastOperator : undefined;
+}
+
 /** Tells whether both are known to be of different apps: what has the same id is then not the same group. */
 export function isForeign(group: Pick<Group, 'source'>, source: string | undefined): boolean {
   return group.source !== undefined && source !== undefined && group.source !== source;

@@ -18,6 +18,8 @@ export const reconcileRun = z.object({
     fields: z.record(z.string(), z.int()),
     /** Groups that the service no longer has. */
     gone: z.int(),
+    /** Of those, groups that an event was recorded for (in a dry run: would have been), since they were known and alive. */
+    destroyed: z.int().default(0),
     failed: z.int(),
     /** Groups known and alive of those that were read. */
     known: z.int().default(0),
@@ -34,3 +36,12 @@ export const reconcileRun = z.object({
   stopped: z.string().optional(),
 });
 export type ReconcileRun = z.output<typeof reconcileRun>;
+
+/** What a dry run found of one group: what a run would write, field by field. `before` is absent where nothing is known. */
+export const reconcileFinding = z.object({
+  groupId: z.string(),
+  name: z.string().exactOptional(),
+  would: z.enum(['mend', 'destroy']),
+  fields: z.array(z.object({ field: z.string(), before: z.string().exactOptional(), after: z.string() })),
+});
+export type ReconcileFinding = z.output<typeof reconcileFinding>;

@@ -5,7 +5,7 @@ import type { ReconcileReader } from '../journal/reads.ts';
 import type { Clock } from '../model/clock.ts';
 import type { CanonicalEvent } from '../model/event.ts';
 import { describeFault, faultOf } from '../model/fault.ts';
-import type { ReconcileRun } from '../model/reconcile-run.ts';
+import type { ReconcileFinding, ReconcileRun } from '../model/reconcile-run.ts';
 import type { SignalBus } from '../model/signal.ts';
 import {
   type GroupApi,
@@ -16,6 +16,7 @@ import {
   type ReconcileSettings,
 } from './api.ts';
 import { driftOf, fieldsAhead, goneEvent, readEvent } from './drift.ts';
+import { type Findings, findingOf } from './findings.ts';
 
 export interface PlannedRun {
   /** It is filled meanwhile. */
@@ -38,6 +39,8 @@ export interface RunPorts {
   readonly reader: ReconcileReader;
   readonly clock: Clock;
   readonly signals: SignalBus;
+  /** Where a dry run writes what it finds. */
+  readonly findings: Findings;
 }
 
 /** The most calls under way at once: the service's rate binds, not its distance (200 calls a second at 150 ms each). */
@@ -49,11 +52,24 @@ const KNOWN_PAGE = 1_000;
 const MAX_FAILURES = 1_000;
 /** A group that fails with the same answer in so many runs is no news any more. */
 const LASTING_RUNS = 3;
+/** Findings that are written at a time. */
+const LISTED = 1_000;
 /** A percentage of few groups is none: so many may go in any case. */
 const FEW = 20;
 
 export function newCounts(): ReconcileRun['counts'] {
-  return { read: 0, inStep: 0, mended: 0, fields: {}, gone: 0, failed: 0, known: 0, withheld: 0, lasting: 0 };
+  return {
+    read: 0,
+    inStep: 0,
+    mended: 0,
+    fields: {},
+    gone: 0,
+    failed: 0,
+    known: 0,
+    destroyed: 0,
+    withheld: 0,
+    lasting: 0,
+  };
 }
 
 /** Performs the run and notes in it how it ended. One that the service, the journal or `signal` stopped is resumed from there. */
@@ -62,6 +78,7 @@ export async function performRun(plan: PlannedRun, settings: ReconcileSettings, 
   const { journal, clock, signals } = ports;
   try {
     if (whole && !resumed) await journal.beginReconcile(run);
+    if (run.dryRun) await ports.findings.begin();
     await readGroups(plan, settings, ports, signal);
     run.endedAt = clock.now();
   } catch (thrown) {
@@ -101,7 +118,8 @@ function keysOf(ids: readonly string[], configured: readonly string[], groups: G
 }
 
 /** Returns what counts the groups of an answer, and records what differs; what is gone waits for the end of the run. */
-function createSettlement(plan: PlannedRun, settings: ReconcileSettings, { groups, journal, clock }: RunPorts) {
+function createSettlement(plan: PlannedRun, settings: ReconcileSettings, ports: RunPorts) {
+  const { groups, journal, clock, findings } = ports;
   const { run, whole, allowGone, failedBefore } = plan;
   const { counts } = run;
   const { sdkAppId } = settings;
@@ -161,7 +179,7 @@ function createSettlement(plan: PlannedRun, settings: ReconcileSettings, { group
       counts.read += remotes.length + missing.length;
       counts.gone += missing.length;
       for (const one of failed) fail(one);
-      if (run.dryRun) return;
+      if (run.dryRun) return findings.add(events.map((event) => findingOf(groups.get(event.subject), event)));
       found.push(...events);
       through.push(...remotes.map(({ groupId }) => groupId));
       committing ??= commit();
@@ -170,16 +188,25 @@ function createSettlement(plan: PlannedRun, settings: ReconcileSettings, { group
     /** Invariant 4: never destroys by surprise. What is gone is recorded at the end, unless it is too much of what is known. */
     async destroy(): Promise<void> {
       const context = { sdkAppId, now: clock.now() };
-      const events = gone.flatMap(({ groupId, readAt }) => {
+      const events: CanonicalEvent[] = [];
+      const listed: ReconcileFinding[] = [];
+      let count = 0;
+      for (const { groupId, readAt } of gone) {
         const state = groups.get(groupId);
         const ahead = state === undefined || state.destroyed ? [] : fieldsAhead(state, undefined, readAt);
         if (ahead.length > 0) failAhead(groupId, ahead);
-        return goneEvent(state, { ...context, readAt }) ?? [];
-      });
-      if (!allowGone && events.length > mostGone(settings.maxGone, counts.known)) {
-        counts.withheld = events.length;
+        const event = goneEvent(state, { ...context, readAt });
+        if (event === undefined) continue;
+        count++;
+        if (!run.dryRun) events.push(event);
+        else if (listed.push(findingOf(state, event)) === LISTED) await findings.add(listed.splice(0));
+      }
+      if (run.dryRun) await findings.add(listed);
+      if (!allowGone && count > mostGone(settings.maxGone, counts.known)) {
+        counts.withheld = count;
         return;
       }
+      counts.destroyed = count;
       if (run.dryRun) return;
       found.push(...events);
       through.push(...gone.map(({ groupId }) => groupId));

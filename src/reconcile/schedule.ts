@@ -5,6 +5,7 @@ import { BridgeError } from '../model/fault.ts';
 import { type ReconcileRun, reconcileRun } from '../model/reconcile-run.ts';
 import type { ServiceClock } from '../model/service-clock.ts';
 import { createGroupApi, type ReconcileSettings } from './api.ts';
+import { keepFindings } from './findings.ts';
 import { newCounts, performRun, type RunPorts } from './run.ts';
 
 type ReconcileConfig = Pick<Config, 'app' | 'reconcile'>;
@@ -18,7 +19,9 @@ interface ReconcileRequest {
   readonly allowGone?: boolean | undefined;
 }
 
-interface SchedulePorts extends Omit<RunPorts, 'api' | 'reader'> {
+interface SchedulePorts extends Omit<RunPorts, 'api' | 'reader' | 'findings'> {
+  /** What the latest dry run found is kept there. */
+  readonly findingsFile: string;
   readonly database: Pick<Database, 'connection'>;
   /** Learns the service's time from its answers. */
   readonly service?: ServiceClock;
@@ -29,13 +32,14 @@ interface SchedulePorts extends Omit<RunPorts, 'api' | 'reader'> {
 /** Keeps the reconciler, if one is configured; another can take its place. */
 export function createReconcileSchedule(config: ReconcileConfig, ports: SchedulePorts) {
   const reader = createReconcileReader(ports.database.connection);
+  const findings = keepFindings(ports.findingsFile);
   let ending = new AbortController();
 
   const start = ({ app: { sdkAppId }, reconcile }: ReconcileConfig): Reconciler | undefined => {
     if (reconcile === undefined) return undefined;
     const api = createGroupApi({ ...reconcile.api, sdkAppId }, ports.clock, ports.service);
     const signal = AbortSignal.any([ports.stopping, ending.signal]);
-    return createReconciler({ ...reconcile, sdkAppId }, { ...ports, api, reader }, signal);
+    return createReconciler({ ...reconcile, sdkAppId }, { ...ports, api, reader, findings }, signal);
   };
   let reconciler = start(config);
 
@@ -70,8 +74,9 @@ export type ReconcileStatus = ReturnType<Reconciler['status']>;
 
 /** Starts runs when asked and, where `every` is set, by itself. One run goes on at a time. */
 function createReconciler(settings: ReconcileSettings, ports: RunPorts, signal: AbortSignal) {
-  const { clock, signals, reader } = ports;
+  const { clock, signals, reader, findings } = ports;
   let latest = reconcileRun.optional().parse(reader.latest());
+  let lastDryRun: ReconcileRun | undefined;
   let current: { run: ReconcileRun; stop: AbortController; ended: Promise<void> } | undefined;
   let nextAt: number | undefined;
   let timer: NodeJS.Timeout | undefined;
@@ -84,12 +89,13 @@ function createReconciler(settings: ReconcileSettings, ports: RunPorts, signal: 
     const resumed = interrupted !== undefined;
     const { stopped: _, ...before } = interrupted ?? { startedAt: now, dryRun, total: 0, counts: newCounts() };
     // What failed before is tried again.
-    const fresh = { failed: 0, withheld: 0, lasting: 0 };
+    const fresh = { failed: 0, destroyed: 0, withheld: 0, lasting: 0 };
     const run: ReconcileRun = { ...before, counts: { ...before.counts, ...fresh }, failures: [], unlisted: [] };
     const failedBefore = whole ? (latest?.failures ?? []) : [];
     const stop = new AbortController();
     const either = AbortSignal.any([signal, stop.signal]);
     clearTimeout(timer);
+    lastDryRun = undefined;
     signals.emit('reconcile.started', { resumed, dryRun });
     const ended = performRun(
       { run, groupIds, whole, resumed, allowGone, failedBefore },
@@ -98,6 +104,7 @@ function createReconciler(settings: ReconcileSettings, ports: RunPorts, signal: 
       either,
     ).finally(() => {
       latest = whole || latest?.endedAt !== undefined || latest === undefined ? run : latest;
+      if (dryRun) lastDryRun = run;
       current = undefined;
       plan();
     });
@@ -129,6 +136,10 @@ function createReconciler(settings: ReconcileSettings, ports: RunPorts, signal: 
 
   return {
     status,
+    /** The latest dry run, unless something was read since. */
+    lastDryRun: () => lastDryRun,
+    /** Returns what the latest dry run found, a page at a time; `next` leads to the next one. */
+    findings: findings.page,
     /** Begins a run, or goes on with one that was stopped before its end. Throws a BridgeError when one is running. */
     start(request: ReconcileRequest) {
       if (current !== undefined) {

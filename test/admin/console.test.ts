@@ -476,12 +476,36 @@ describe('reconcile', () => {
     await expect
       .poll(() => run.textContent())
       .toMatch(/The last run, a dry run.*Ended.*Read3.*In step0.*Differ3.*Gone0.*Failed0/s);
-    await page.getByRole('button', { name: 'Start' }).click();
+    await expect
+      .poll(() => page.locator('#part-findings').textContent())
+      .toMatch(/of @TGS#R1.*mended.*namenothing known → of @TGS#R1/s);
+    await page.locator('summary', { hasText: 'Start' }).click();
+    await page.getByText(/3 groups will be mended, and 0 of 0 known destroyed/).waitFor();
+    await page.getByRole('button', { name: 'Read, and mend what differs' }).click();
     await expect
       .poll(() => run.textContent())
       .toMatch(/The last run(?!, a dry run).*Mended3.*What differed, by field.*new/s);
     await page.getByRole('link', { name: 'Overview' }).click();
     await expect.poll(() => page.locator('#part-stores').textContent()).toMatch(/3 groups mended, 0 in step/);
+    // Who mended is never a person.
+    await page.goto(`${bridge.adminUrl}/group?id=${encodeURIComponent('@TGS#R1')}`);
+    await expect.poll(() => page.locator('#part-state').textContent()).toMatch(/By\s*reconcile/);
+    vendor.destroy('@TGS#R1');
+    expect(await bridge.post(vendor.change('@TGS#R2', { Name: 'by a person' }))).toMatchObject({ status: 200 });
+    vendor.destroy('@TGS#R2');
+    // A read is dated to the second, and the callback is to be older.
+    const readBy = vendor.now();
+    await expect.poll(() => vendor.now(), { timeout: 5_000 }).toBeGreaterThan(readBy + 2_000);
+    await page.goto(`${bridge.adminUrl}/reconcile`);
+    await page.locator('summary', { hasText: 'Start' }).click();
+    await page.getByRole('button', { name: 'Read, and mend what differs' }).click();
+    await expect.poll(() => run.textContent(), { timeout: 10_000 }).toMatch(/Destroyed2 of 3 known/);
+    await page.locator('summary', { hasText: 'Start' }).click();
+    await page.getByText('There was no dry run since').waitFor();
+    await page.goto(`${bridge.adminUrl}/groups`);
+    for (const groupId of ['@TGS#R1', '@TGS#R2']) {
+      expect(await row(page, groupId).textContent()).toMatch(/destroyed.*reconcile$/s);
+    }
     expect(await barriers(page)).toEqual([]);
     expect(complaints).toEqual([]);
     await page.context().close();

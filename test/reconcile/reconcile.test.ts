@@ -57,6 +57,7 @@ interface Report {
   };
   readonly against?: { done: number; mended: number; failed: number };
   readonly waiting: unknown[];
+  readonly groups?: readonly object[];
 }
 
 /** The command, through the running bridge when one is given. */
@@ -268,7 +269,9 @@ describe('the command', () => {
     const first = await reconcile(home);
     expect(first).toMatchObject({ code: 0, stderr: '' });
     expect(first.stdout).toMatch(/no bridge runs at/);
-    expect(first.stdout).toMatch(/read +120 in [\d.]+ s\nin step +0\nmended +120\n +new +120\ngone +0\nfailed +0/);
+    expect(first.stdout).toMatch(
+      /read +120 in [\d.]+ s\nin step +0\nmended +120\n +new +120\ngone +0\ndestroyed +0 of 0 known\nfailed +0/,
+    );
     expect(written(home).map(({ type }) => type)).toEqual(Array(120).fill('chat.group.info.read'));
 
     // Reads are dated to the second: one that is to be newer than another has to be in a later one.
@@ -285,6 +288,7 @@ describe('the command', () => {
       gone: 1,
       failed: 0,
       known: 120,
+      destroyed: 1,
       withheld: 0,
       lasting: 0,
     });
@@ -315,6 +319,36 @@ describe('the command', () => {
         .sort(),
     ).toEqual(['@TGS#G1', '@TGS#G2']);
     expect(vendor.calls.groups).toBe(4 + 1 - 2);
+  });
+
+  test('a dry run names each group that would be mended, field by field, and each that would be destroyed', async () => {
+    const vendor = await startService({ groups: 2_300 });
+    const home = homeOf(vendor, fileOnly);
+    const first = await reconcile(home, undefined, '--dry-run', '--json');
+    // More than a page.
+    expect(first.report?.groups).toHaveLength(2_300);
+    expect((await reconcile(home)).code).toBe(0);
+    const readBy = vendor.now();
+    await expect.poll(() => vendor.now(), { timeout: 5_000 }).toBeGreaterThan(readBy + 2_000);
+    const name = vendor.groups.get('@TGS#G1')?.Name;
+    vendor.change('@TGS#G1', { Name: 'line\nfeed' });
+    vendor.destroy('@TGS#G2');
+    const dry = await reconcile(home, undefined, '--dry-run', '--json');
+    expect(dry).toMatchObject({ code: 0, report: { counts: { mended: 1, destroyed: 1, known: 2_300 } } });
+    expect(dry.report?.groups).toEqual([
+      {
+        groupId: '@TGS#G1',
+        name: 'line\nfeed',
+        would: 'mend',
+        fields: [{ field: 'name', before: name, after: 'line\nfeed' }],
+      },
+      expect.objectContaining({ groupId: '@TGS#G2', would: 'destroy' }),
+    ]);
+    const said = await reconcile(home, undefined, '--dry-run');
+    expect(said.stdout).toMatch(
+      /would be mended "@TGS#G1".*\n {2}name: ".*" → "line\\nfeed"\nwould be destroyed "@TGS#G2" "group 2"\n/,
+    );
+    expect(written(home)).toHaveLength(2_300);
   });
 
   test('stopped half-way it goes on where it stopped, and groups that fail are named, exit 1', async () => {

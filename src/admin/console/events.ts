@@ -1,11 +1,12 @@
 import { html } from 'hono/html';
 import type { JournalEntry } from '../../journal/reads.ts';
-import { type CanonicalEvent, type EventType, PROFILE_FIELDS } from '../../model/event.ts';
+import { actorOf, type CanonicalEvent, type EventType, PROFILE_FIELDS } from '../../model/event.ts';
+import { type Group, latestEvent, operatorOf } from '../../model/group.ts';
 import { pager } from './forms.ts';
 import type { Page } from './layout.ts';
 import type { ConsolePorts } from './ports.ts';
 import { empty, fitting, leftOut, type Row, table } from './table.ts';
-import { brief, code, type Html, href, moment, value } from './text.ts';
+import { brief, code, type Html, href, moment, optional, value } from './text.ts';
 
 const PAGE_EVENTS = 50;
 
@@ -127,9 +128,18 @@ export function groupLink(groupId: string, name?: string): Html {
   return html`<a class="group" href="${to}">${brief(name, 48)}<br><span class="quiet">${code(groupId)}</span></a>`;
 }
 
-export function operator({ type, data: { operator: who } }: CanonicalEvent): Html {
+export function operator(event: CanonicalEvent): Html {
+  if (event.data.occurredAtFrom === 'read') return html`<span class="quiet">reconcile</span>`;
+  const who = actorOf(event);
+  return who === undefined ? html`<span class="quiet">not stated</span>` : brief(who, 32);
+}
+
+/** Whose the latest change of a group is: never the person's who made one before it. */
+export function lastBy({ history }: Pick<ConsolePorts, 'history'>, group: Group): Html {
+  const who = operatorOf(group);
   if (who !== undefined) return brief(who, 32);
-  return html`<span class="quiet">${type === 'chat.group.info.read' ? 'the service' : 'not stated'}</span>`;
+  const latest = history.byId(latestEvent(group) ?? '');
+  return latest === undefined ? optional(undefined) : operator(latest.event);
 }
 
 const MOST_CUSTOM = 12;

@@ -1,6 +1,7 @@
 import type { JournalEntry } from '../../journal/reads.ts';
 import { type CanonicalEvent, PROFILE_FIELDS } from '../../model/event.ts';
-import { fieldOf, type Group, merge, newGroup, type Version } from '../../model/group.ts';
+import { CUSTOM, fieldsOf, fieldText } from '../../model/field-change.ts';
+import { type Group, merge, newGroup, type Version } from '../../model/group.ts';
 
 /** The effect of one event on one field. */
 export interface FieldChange {
@@ -20,8 +21,6 @@ export interface FieldHistory {
   /** Newest first, in the order in which they were recorded. */
   readonly changes: readonly FieldChange[];
 }
-
-const CUSTOM = 'customFields.';
 
 /** Fields that events carry along whether they changed or not. */
 const CARRIED = new Set(['groupType', 'destroyed', 'owner']);
@@ -70,24 +69,4 @@ function stateBefore(group: Group, ids: ReadonlySet<string>): Group {
     customFields: Object.fromEntries(Object.entries(group.customFields).filter(([key]) => earlier(CUSTOM + key))),
     versions,
   };
-}
-
-/** Returns the fields that an event names, as texts. */
-function fieldsOf({ type, data }: CanonicalEvent): [string, string][] {
-  const custom = Object.entries(data.changed.customFields ?? {});
-  const fields: [string, string | undefined][] = [
-    ...PROFILE_FIELDS.map((field): [string, string | undefined] => [field, data.changed[field]]),
-    ...custom.map(([key, text]): [string, string] => [CUSTOM + key, text]),
-    ['groupType', data.groupType],
-  ];
-  if (type === 'chat.group.destroyed') fields.push(['destroyed', 'true']);
-  else fields.push(['owner', data.owner]);
-  if (type === 'chat.group.created' || type === 'chat.group.info.read') fields.push(['destroyed', 'false']);
-  return fields.filter((entry): entry is [string, string] => entry[1] !== undefined);
-}
-
-function fieldText(group: Group, field: string): string | undefined {
-  if (field === 'destroyed') return group.versions.destroyed === undefined ? undefined : String(group.destroyed);
-  const found = fieldOf(group, field);
-  return typeof found === 'string' ? found : undefined;
 }

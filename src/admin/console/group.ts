@@ -4,7 +4,7 @@ import type { JournalEntry } from '../../journal/reads.ts';
 import type { Group, Version } from '../../model/group.ts';
 import { plural } from '../../model/text.ts';
 import { faultLines } from './connectors.ts';
-import { eventHref, eventList, eventWords, operator } from './events.ts';
+import { eventHref, eventList, eventWords, lastBy, operator } from './events.ts';
 import { type FieldChange, type FieldHistory, fieldHistories } from './field-history.ts';
 import { badge, type Page, type Tone } from './layout.ts';
 import type { ConsolePorts } from './ports.ts';
@@ -41,7 +41,7 @@ export function groupPage(ports: ConsolePorts, query: URLSearchParams): Page {
     title: upTo(known.name || groupId, 80),
     section: 'groups',
     parts: [
-      { id: 'state', render: () => stateOf(current()) },
+      { id: 'state', render: () => stateOf(ports, current()) },
       { id: 'copies', every: COPIES_EVERY_MS, render: () => copiesOf(ports, groupId) },
       { id: 'history', render: () => historyOf(current(), entries(), ports.now()) },
       { id: 'events', render: () => eventsOf(ports, groupId, entries()) },
@@ -49,8 +49,8 @@ export function groupPage(ports: ConsolePorts, query: URLSearchParams): Page {
   };
 }
 
-function stateOf(group: Group): Html {
-  const { groupId, name, groupType, owner, lastOperator, updatedAt, destroyed } = group;
+function stateOf(ports: ConsolePorts, group: Group): Html {
+  const { groupId, name, groupType, owner, updatedAt, destroyed } = group;
   return html`<div><p class="quiet"><a href="/groups">Groups</a> /</p>
 <h1>${name ? brief(name, 160) : code(groupId)}</h1>
 <p>${code(groupId)}${destroyed && html` ${badge('warn', 'Destroyed')}`}</p></div>
@@ -58,7 +58,7 @@ function stateOf(group: Group): Html {
 <div><dt>Type</dt><dd>${optional(groupType)}</dd></div>
 <div><dt>Owner</dt><dd>${optional(owner)}</dd></div>
 <div><dt>Last changed</dt><dd>${updatedAt === undefined ? optional(undefined) : relative(Date.parse(updatedAt), 'ago')}</dd></div>
-<div><dt>By</dt><dd>${optional(lastOperator)}</dd></div>
+<div><dt>By</dt><dd>${lastBy(ports, group)}</dd></div>
 </dl>`;
 }
 

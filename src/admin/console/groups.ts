@@ -1,7 +1,7 @@
 import { html } from 'hono/html';
 import type { Group } from '../../model/group.ts';
 import { plural } from '../../model/text.ts';
-import { groupLink } from './events.ts';
+import { groupLink, lastBy } from './events.ts';
 import type { Page } from './layout.ts';
 import type { ConsolePorts } from './ports.ts';
 import { empty, fitting, type Row, table } from './table.ts';
@@ -19,7 +19,7 @@ export function groupsPage(ports: ConsolePorts, query: URLSearchParams, signal: 
         ? empty('No group is known yet: the first callback of a group makes it known.')
         : empty(html`No group has ${brief(text)} in its id or name.`);
     }
-    const rows = fitting(groups, groupRow(ports.now()));
+    const rows = fitting(groups, groupRow(ports, ports.now()));
     const all = complete && rows.length === groups.length;
     return html`<p class="quiet" role="status">${
       all ? `${plural(groups.length, 'group')}.` : `The first ${rows.length}: a longer text narrows the search.`
@@ -49,14 +49,17 @@ function groupTable(rows: readonly Row[], caption: string): Html {
 }
 
 const groupRow =
-  (now: number) =>
-  ({ groupId, name, destroyed, groupType, owner, updatedAt, lastOperator }: Group, index: number): Row => ({
-    id: `group-${index}`,
-    cells: [
-      html`${groupLink(groupId, name)}${destroyed && html` <span class="badge warn">destroyed</span>`}`,
-      optional(groupType),
-      optional(owner),
-      updatedAt === undefined ? optional(undefined) : moment(Date.parse(updatedAt), now),
-      optional(lastOperator),
-    ],
-  });
+  (ports: ConsolePorts, now: number) =>
+  (group: Group, index: number): Row => {
+    const { groupId, name, destroyed, groupType, owner, updatedAt } = group;
+    return {
+      id: `group-${index}`,
+      cells: [
+        html`${groupLink(groupId, name)}${destroyed && html` <span class="badge warn">destroyed</span>`}`,
+        optional(groupType),
+        optional(owner),
+        updatedAt === undefined ? optional(undefined) : moment(Date.parse(updatedAt), now),
+        lastBy(ports, group),
+      ],
+    };
+  };
