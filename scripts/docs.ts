@@ -4,6 +4,7 @@ import { connectors } from '../connectors/index.ts';
 import { configJsonSchema } from '../src/config/json-schema.ts';
 import { commandPage } from './command-reference.ts';
 import { configurationPage } from './configuration-reference.ts';
+import { consumerTypes } from './consumer-types.ts';
 import { errorPage } from './error-reference.ts';
 import { optionTable } from './option-table.ts';
 import { serviceCodePage } from './service-codes.ts';
@@ -27,6 +28,7 @@ const made: [file: string, text: string][] = [
   ['docs/reference/commands.md', page(commandPage())],
   ['docs/reference/errors.md', page(errorPage())],
   ['docs/reference/service-codes.md', page(serviceCodePage())],
+  ['src/client/types.ts', consumerTypes()],
   ['config/bridge.schema.json', `${JSON.stringify(configJsonSchema(), null, 2)}\n`],
   ...connectors.map(withOptions),
 ];

@@ -3,14 +3,8 @@ import { z } from 'zod';
 import { asyncApi } from '../../connectors/index.ts';
 import { receivedEvent } from '../client/event.ts';
 import { configJsonSchema } from '../config/json-schema.ts';
-import {
-  type CanonicalEvent,
-  EVENT_TYPES,
-  type EventData,
-  type EventType,
-  eventId,
-  groupEvent,
-} from '../model/event.ts';
+import { type CanonicalEvent, EVENT_TYPES, type EventData, type EventType, groupEvent } from '../model/event.ts';
+import { eventId } from '../model/event-id.ts';
 import { group } from '../model/group.ts';
 import { nearest } from '../model/text.ts';
 import { version } from './installation.ts';

@@ -1,7 +1,8 @@
 import { z } from 'zod';
-import { type CanonicalEvent, canonicalEvent, DATA_SCHEMAS, type EventData, type EventType } from '../model/event.ts';
+import { canonicalEvent, DATA_SCHEMAS, EVENT_TYPES, type EventType } from '../model/event.ts';
 import { isObject } from '../model/json.ts';
 import { headersOf, type IncomingMessage, invalid, jsonOf, type Unreadable, unreadable } from './message.ts';
+import type { GroupEvent } from './types.ts';
 
 const { data } = canonicalEvent.shape;
 const { changed, origin, occurredAtFrom } = data.shape;
@@ -15,20 +16,26 @@ export const receivedEvent = canonicalEvent
     data: data
       .extend({
         changed: changed.loose().describe(changed.description ?? ''),
-        origin: origin.loose(),
+        origin: origin.loose().describe(origin.description ?? ''),
         occurredAtFrom: z.string().describe(`${occurredAtFrom.options.join(', ')}. ${occurredAtFrom.description}`),
       })
-      .loose(),
+      .loose()
+      .describe(data.description ?? ''),
   })
   .loose()
   .meta(canonicalEvent.meta() ?? {});
 
-/** An event that was read. It keeps fields that this version does not know, untyped. */
-export interface GroupEvent extends Omit<CanonicalEvent, 'data'> {
-  readonly data: Omit<EventData, 'occurredAtFrom'> & {
-    /** `callback`, `receipt`, `read`, or a value of a later bridge. */
-    readonly occurredAtFrom: string;
-  };
+/** The schema of each type: what is always there in its events is required. */
+export const receivedEvents = Object.fromEntries(
+  EVENT_TYPES.map((type): [EventType, z.ZodType] => [
+    type,
+    receivedEvent.extend({ type: z.literal(type), data: dataOf(type) }),
+  ]),
+) as Record<EventType, z.ZodType>;
+
+function dataOf(type: EventType): z.ZodType {
+  const { data } = receivedEvent.shape;
+  return type === 'chat.group.owner.changed' ? data.required({ owner: true }) : data;
 }
 
 export type ParsedEvent = { readonly ok: true; readonly event: GroupEvent } | Unreadable;
@@ -63,6 +70,7 @@ function fromHeaders(headers: ReadonlyMap<string, string>, data: unknown): unkno
 }
 
 function readEvent(value: unknown): ParsedEvent {
+  let schema: z.ZodType = receivedEvent;
   if (isObject(value) && typeof value.type === 'string' && value.specversion !== undefined) {
     const known = Object.hasOwn(DATA_SCHEMAS, value.type) ? DATA_SCHEMAS[value.type as EventType] : undefined;
     if (known === undefined) {
@@ -81,8 +89,9 @@ function readEvent(value: unknown): ParsedEvent {
         suggestion: 'update group-sync-bridge',
       });
     }
+    schema = receivedEvents[value.type as EventType];
   }
-  const checked = receivedEvent.safeParse(value);
+  const checked = schema.safeParse(value);
   // Returns the value itself and not the schema's output, which would lack what a later bridge added.
   if (checked.success) return { ok: true, event: value as GroupEvent };
   const isGroup = isObject(value) && 'versions' in value;

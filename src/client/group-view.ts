@@ -1,13 +1,20 @@
-import { type Group, isForeign, join, merge, newGroup } from '../model/group.ts';
-import type { GroupEvent } from './event.ts';
+import { type ChangedField, changedFields, isForeign, join } from '../model/group.ts';
 import type { GroupState } from './group.ts';
+import { merge } from './merge.ts';
+import type { Group, GroupEvent } from './types.ts';
 
 export interface GroupViewOptions {
   /**
    * After each change of what is held: `before` is undefined for a group seen first, `event` when a state brought it.
-   * Not called for what was known or is older.
+   * `changedFields` names what differs; it is empty where only who changed it and when is new. Not called for what was known
+   * or is older.
    */
-  readonly onChange?: (before: Group | undefined, after: Group, event: GroupEvent | undefined) => void;
+  readonly onChange?: (
+    before: Group | undefined,
+    after: Group,
+    event: GroupEvent | undefined,
+    changedFields: readonly ChangedField[],
+  ) => void;
 }
 
 /** A merged copy of the groups. Destroyed groups stay in it, with `destroyed: true`, so that late changes cannot bring them back. */
@@ -40,7 +47,7 @@ export function createGroupView(options: GroupViewOptions = {}): GroupView {
       before === undefined ? [...held, after] : held.map((group) => (group === before ? after : group)),
     );
     if (before === undefined) size++;
-    options.onChange?.(before, after, event);
+    options.onChange?.(before, after, event, changedFields(before, after));
     return after;
   };
 
@@ -48,7 +55,7 @@ export function createGroupView(options: GroupViewOptions = {}): GroupView {
     apply(event) {
       const groupId = event.subject;
       const before = find(groupId, event.source);
-      return hold(groupId, before, merge(before ?? newGroup(groupId), event), event);
+      return hold(groupId, before, merge(before, event), event);
     },
     applyState({ groupId, group }) {
       const before = find(groupId, group?.source);

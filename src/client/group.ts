@@ -1,10 +1,13 @@
-import { type Group, group as groupSchema } from '../model/group.ts';
+import { group as groupSchema } from '../model/group.ts';
 import { isObject } from '../model/json.ts';
 import { type IncomingMessage, invalid, jsonOf, textOf, type Unreadable, unreadable } from './message.ts';
+import type { Group } from './types.ts';
 
 /** A state of one group, read from a topic; `group` is null when the group is destroyed. */
 export interface GroupState {
+  /** The group id. */
   readonly groupId: string;
+  /** The merged state; null where the group is destroyed. */
   readonly group: Group | null;
 }
 

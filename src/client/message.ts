@@ -5,9 +5,11 @@ type Bytes = Uint8Array | string;
 
 /** A Kafka message in the form that kafkajs and others have. */
 export interface IncomingMessage {
+  /** The group id. */
   readonly key?: Bytes | null | undefined;
   /** null is a tombstone. */
   readonly value: Bytes | null;
+  /** With `format: binary`, the attributes of the event. */
   readonly headers?: Readonly<Record<string, Bytes | readonly Bytes[] | undefined>> | undefined;
 }
 

@@ -1,4 +1,5 @@
-import { type CanonicalEvent, eventId, groupEvent, wireType } from '../model/event.ts';
+import { type CanonicalEvent, groupEvent, wireType } from '../model/event.ts';
+import { eventId } from '../model/event-id.ts';
 import type { ServiceClock } from '../model/service-clock.ts';
 import type { Callback } from './commands.ts';
 import type { CallbackQuery } from './request.ts';

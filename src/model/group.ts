@@ -1,22 +1,30 @@
 import { z } from 'zod';
-import { type CanonicalEvent, type EventData, type EventId, type EventType, PROFILE_FIELDS, profile } from './event.ts';
+import {
+  type CanonicalEvent,
+  type EventData,
+  type EventId,
+  type EventType,
+  PROFILE_FIELDS,
+  type ProfileField,
+  profile,
+} from './event.ts';
 
 /** The last change of a field: its time in milliseconds since 1970, and its event. */
 export type Version = [occurredAt: number, eventId: EventId];
 
 const fields = {
-  groupId: z.string(),
+  groupId: z.string().describe('The group id.'),
   source: z
     .string()
     .exactOptional()
     .describe('urn:tencent-chat:app:<SDKAppID>: groups of another app are other groups, whatever their ids.'),
-  groupType: z.string().exactOptional(),
+  groupType: z.string().exactOptional().describe('Public, Private, ChatRoom, AVChatRoom, Community, …: an open set.'),
   ...profile,
-  customFields: z.record(z.string(), z.string()),
-  owner: z.string().exactOptional(),
-  lastOperator: z.string().exactOptional(),
+  customFields: z.record(z.string(), z.string()).describe('The custom fields, by key; "" where one was cleared.'),
+  owner: z.string().exactOptional().describe('The owner, where it is known.'),
+  lastOperator: z.string().exactOptional().describe('Who made the latest change whose author is known.'),
   updatedAt: z.iso.datetime().exactOptional().describe('When the latest change known of this group occurred.'),
-  destroyed: z.boolean(),
+  destroyed: z.boolean().describe('Whether the group is gone; its last state is kept.'),
   versions: z
     .record(z.string(), z.tuple([z.int(), z.string()]))
     .describe(
@@ -141,10 +149,24 @@ export function differences(copy: Group, state: Group): string[] {
     const there = copy.versions[field] ?? (own === undefined ? undefined : created);
     return there !== undefined && isLater(there, own);
   };
-  const custom = new Set([...Object.keys(state.customFields), ...Object.keys(copy.customFields)]);
+  return unlike(copy, state).filter((field) => !isAhead(field));
+}
+
+/** Returns the fields, in the words of `versions`, whose values are not the same. */
+function unlike(one: Group, other: Group): string[] {
+  const custom = new Set([...Object.keys(other.customFields), ...Object.keys(one.customFields)]);
   return [...REGISTERS, 'destroyed', ...[...custom].map((key) => CUSTOM + key)].filter(
-    (field) => (fieldOf(copy, field) ?? undefined) !== fieldOf(state, field) && !isAhead(field),
+    (field) => (fieldOf(one, field) ?? undefined) !== (fieldOf(other, field) ?? undefined),
   );
+}
+
+/** A field of a group that a change can be about. */
+export type ChangedField = ProfileField | 'groupType' | 'owner' | 'destroyed' | `customFields.${string}`;
+
+/** Returns what differs after a change, but for who made it and when, which every change sets. */
+export function changedFields(before: Group | undefined, after: Group): ChangedField[] {
+  const fields = unlike(before ?? newGroup(after.groupId), after);
+  return fields.filter((field) => field !== 'lastOperator' && field !== 'updatedAt') as ChangedField[];
 }
 
 /** Returns the group as if these fields had never been set, their versions included; `customFields` stands for all of them. */

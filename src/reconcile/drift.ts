@@ -3,11 +3,10 @@ import {
   type ChangedFields,
   type EventData,
   type EventType,
-  eventId,
   groupEvent,
-  type Identity,
   PROFILE_FIELDS,
 } from '../model/event.ts';
+import { eventId, type Identity } from '../model/event-id.ts';
 import { fieldOf, type Group, type Version } from '../model/group.ts';
 import type { RemoteGroup } from './api.ts';
 

@@ -148,12 +148,27 @@ describe('groups', () => {
   });
 });
 
+/** Names what differs but the author and the time, field by field. */
+function unlikeFields(before: Group | undefined, after: Group): string[] {
+  const { customFields: custom = {}, ...old } = before ?? { destroyed: false };
+  const { customFields, ...now } = after;
+  const fields = ['name', 'introduction', 'notification', 'faceUrl', 'groupType', 'owner', 'destroyed'] as const;
+  const valuesOf = (held: Record<string, string>, key: string) => (Object.hasOwn(held, key) ? held[key] : undefined);
+  const keys = new Set([...Object.keys(customFields), ...Object.keys(custom)]);
+  return [
+    ...fields.filter((field) => (old as Partial<Group>)[field] !== now[field]),
+    ...[...keys]
+      .filter((key) => valuesOf(custom, key) !== valuesOf(customFields, key))
+      .map((key) => `customFields.${key}`),
+  ];
+}
+
 describe('the view', () => {
   test('holds what the bridge holds, whatever the order and however often', () => {
     fc.assert(
       fc.property(delivered, ([events, shuffled]) => {
         const view = createGroupView();
-        for (const event of shuffled) view.apply(event);
+        for (const event of shuffled) view.apply(event as GroupEvent);
         const expected = mergedGroups(events);
         expect(new Map(view.entries())).toEqual(expected);
         expect(view.size).toBe(expected.size);
@@ -167,17 +182,18 @@ describe('the view', () => {
       fc.property(delivered, ([, shuffled]) => {
         const told = new Map<string, Group>();
         const view = createGroupView({
-          onChange(before, after, event) {
+          onChange(before, after, event, changedFields) {
             expect(before).toBe(told.get(after.groupId));
+            expect(changedFields).toEqual(unlikeFields(before, after));
             expect(after).toBe(view.get(after.groupId));
             expect(event?.subject).toBe(after.groupId);
             told.set(after.groupId, after);
           },
         });
-        for (const event of shuffled) expect(view.apply(event)).toBe(told.get(event.subject));
+        for (const event of shuffled) expect(view.apply(event as GroupEvent)).toBe(told.get(event.subject));
         const known = told.size;
         told.clear();
-        for (const event of shuffled) view.apply(event);
+        for (const event of shuffled) view.apply(event as GroupEvent);
         expect([known, told.size]).toEqual([view.size, 0]);
       }),
     );
@@ -223,7 +239,7 @@ describe('the view', () => {
     view.applyState({ groupId, group: alive });
     view.applyState({ groupId, group: null });
     view.applyState({ groupId, group: alive });
-    view.apply(madeEvent(1));
+    view.apply(madeEvent(1) as GroupEvent);
     expect(view.get(groupId)).toEqual({ ...alive, destroyed: true });
   });
 });

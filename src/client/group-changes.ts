@@ -1,0 +1,156 @@
+import type { MessageFault } from '../model/fault.ts';
+import { type ChangedField, changedFields } from '../model/group.ts';
+import { parseEvent } from './event.ts';
+import { createHandover, type Handover } from './handover.ts';
+import type { Batch, KafkaClient } from './kafka-client.ts';
+import { merge } from './merge.ts';
+import type { IncomingMessage } from './message.ts';
+import type { Group, GroupEvent } from './types.ts';
+
+/** One change of one group. */
+export interface GroupChange {
+  /** The group before; undefined where it was not seen before. */
+  readonly before: Group | undefined;
+  /** The group after. */
+  readonly after: Group;
+  /** What differs, such as `name` or `customFields.level`; empty where only who changed it and when is new. */
+  readonly fields: readonly ChangedField[];
+  /** What changed it. */
+  readonly event: GroupEvent;
+}
+
+/** Where groups are kept between runs, and for several processes of one consumer group: a table, a Redis. */
+export interface GroupStore {
+  /** Returns the group, or undefined where it is not there. */
+  get(groupId: string, source: string): Promise<Group | undefined>;
+  /**
+   * Sets the group to `change(group)`, in a transaction or by comparing: after a rebalance two processes may change one group
+   * at the same moment, and none may overwrite what the other wrote.
+   */
+  update(groupId: string, source: string, change: (group: Group | undefined) => Group): Promise<unknown>;
+}
+
+/** A message that is no event, or one of a later bridge. */
+export interface PassedOver {
+  /** Why it could not be read. */
+  readonly fault: MessageFault;
+  /** Where it lies. */
+  readonly partition: number;
+  /** Where it lies in the partition. */
+  readonly offset: string;
+  /** The message as it came. */
+  readonly message: IncomingMessage;
+}
+
+export interface GroupChangesOptions {
+  /** `new Kafka({ brokers })` of kafkajs. */
+  readonly kafka: KafkaClient;
+  /** A topic with `content: events`, in either format. It is read from its beginning, later from what was committed. */
+  readonly topic: string;
+  /** The consumer group: processes of one group share the partitions. */
+  readonly groupId: string;
+  /** Without it groups are kept in memory, and after a restart `before` is what this process has seen since. */
+  readonly store?: GroupStore;
+  /** Ends the iteration when it aborts, as `break` does. */
+  readonly signal?: AbortSignal;
+  /** Is told of messages that cannot be read; without it they are warned of on the console. They never stop the others. */
+  readonly onPassedOver?: (message: PassedOver) => void;
+}
+
+/** A message and where it lies. */
+type Placed = Omit<PassedOver, 'fault'>;
+
+/**
+ * Yields each change of a group, one after the other; the next one is taken when your code has awaited what it does. Only then
+ * the change is stored and its offset committed, so nothing is lost when the process dies or the group rebalances: a change that
+ * was not done with comes again. Ends with `break`, `return`, or the signal, having committed what was done with.
+ */
+export function groupChanges(options: GroupChangesOptions): AsyncGenerator<GroupChange, void, undefined> {
+  const handover = createHandover<Placed>();
+  const end = (): void => handover.end();
+  const changes = read(options, handover);
+  options.signal?.addEventListener('abort', end, { once: true });
+  if (options.signal?.aborted) end();
+  // Also somebody who waits for the next change may be told to stop; the generator alone would wait for it first.
+  return Object.assign(Object.create(changes) as typeof changes, {
+    next: () => changes.next(),
+    return: () => {
+      end();
+      return changes.return();
+    },
+    throw: (thrown: unknown) => {
+      end();
+      return changes.throw(thrown);
+    },
+  });
+}
+
+async function* read(options: GroupChangesOptions, handover: Handover<Placed>): ReturnType<typeof groupChanges> {
+  const { kafka, topic, groupId, store = memory(), onPassedOver = warn(topic) } = options;
+  if (handover.ended) return;
+  // A member that waits for messages notices only after this time that it is to end.
+  const consumer = kafka.consumer({ groupId, maxWaitTimeInMs: 500 });
+  consumer.on('consumer.crash', ({ payload }) => {
+    if (!payload.restart) handover.end(payload.error);
+  });
+  try {
+    await consumer.connect();
+    await consumer.subscribe({ topic, fromBeginning: true });
+    const eachBatch = (batch: Batch): Promise<void> => offer(batch, handover);
+    await consumer.run({ eachBatchAutoResolve: false, autoCommitInterval: 1_000, eachBatch });
+    for (;;) {
+      const placed = await handover.take();
+      if (placed === undefined) return;
+      const parsed = parseEvent(placed.message);
+      if (!parsed.ok) {
+        onPassedOver({ ...placed, fault: parsed.fault });
+        continue;
+      }
+      const { event } = parsed;
+      const before = await store.get(event.subject, event.source);
+      const after = merge(before, event);
+      if (after === before) continue;
+      yield { before, after, fields: changedFields(before, after), event };
+      await store.update(event.subject, event.source, (group) => merge(group, event));
+    }
+  } finally {
+    handover.close();
+    await consumer.disconnect();
+  }
+}
+
+/** Hands over the messages of a batch one by one. What was not done with is not resolved, and so never committed. */
+async function offer(payload: Batch, handover: Handover<Placed>): Promise<void> {
+  const { batch, resolveOffset, heartbeat, commitOffsetsIfNecessary, isRunning, isStale } = payload;
+  // While somebody takes long over a change, the member stays in its group. A rebalance is for the heartbeat below to tell.
+  const beat = setInterval(() => void heartbeat().catch(() => {}), 1_000);
+  try {
+    for (const message of batch.messages) {
+      if (!isRunning() || isStale()) return;
+      const { partition } = batch;
+      if (!(await handover.offer({ partition, offset: message.offset, message }))) return;
+      resolveOffset(message.offset);
+      await commitOffsetsIfNecessary();
+      await heartbeat();
+    }
+  } finally {
+    clearInterval(beat);
+  }
+}
+
+function memory(): GroupStore {
+  const groups = new Map<string, Group>();
+  const keyOf = (groupId: string, source: string): string => `${source} ${groupId}`;
+  return {
+    get: async (groupId, source) => groups.get(keyOf(groupId, source)),
+    update: async (groupId, source, change) => {
+      const key = keyOf(groupId, source);
+      groups.set(key, change(groups.get(key)));
+    },
+  };
+}
+
+const warn =
+  (topic: string) =>
+  ({ fault, partition, offset }: PassedOver): void =>
+    console.warn(`passed over ${topic}/${partition}@${offset}: ${fault.message}`);

@@ -1,0 +1,62 @@
+/** Hands values from one to another, who has done with a value when he takes the next. */
+export interface Handover<Value> {
+  /** Resolves with true once the taker is done with the value, with false when it ended before. */
+  offer(value: Value): Promise<boolean>;
+  /** Is done with the value taken before, and waits for the next one; undefined after the end. */
+  take(): Promise<Value | undefined>;
+  /** Nothing more is taken; with a reason, `take` throws it. */
+  end(reason?: Error): void;
+  /** Ends, and the value that was taken last was not done with. */
+  close(): void;
+  readonly ended: boolean;
+}
+
+interface Offer<Value> {
+  readonly value: Value;
+  settle(done: boolean): void;
+}
+
+export function createHandover<Value>(): Handover<Value> {
+  const offers: Offer<Value>[] = [];
+  let current: Offer<Value> | undefined;
+  let wake = (): void => {};
+  let ended = false;
+  let failure: Error | undefined;
+
+  const end = (reason?: Error): void => {
+    failure ??= ended ? undefined : reason;
+    ended = true;
+    for (const { settle } of offers.splice(0)) settle(false);
+    wake();
+  };
+
+  return {
+    end,
+    close() {
+      end();
+      current?.settle(false);
+    },
+    get ended() {
+      return ended;
+    },
+    offer(value) {
+      if (ended) return Promise.resolve(false);
+      return new Promise((settle) => {
+        offers.push({ value, settle });
+        wake();
+      });
+    },
+    async take() {
+      current?.settle(true);
+      current = undefined;
+      while (!ended && offers.length === 0) {
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      }
+      if (failure !== undefined) throw failure;
+      current = ended ? undefined : offers.shift();
+      return current?.value;
+    },
+  };
+}

@@ -1,0 +1,129 @@
+/** The iterator on a real Kafka: what is committed, and how it ends. */
+import { randomUUID } from 'node:crypto';
+import { Kafka, logLevel } from 'kafkajs';
+import { describe, expect, inject, onTestFinished, test } from 'vitest';
+import { toMessage } from '../../connectors/kafka/message.ts';
+import { type GroupChange, type GroupChangesOptions, groupChanges } from '../../src/client/index.ts';
+import { entryOf } from '../../src/model/entry.ts';
+import { madeEvent } from '../support/events.ts';
+
+const brokers = inject('kafkaBrokers');
+const kafka = new Kafka({ brokers: brokers.split(','), logLevel: logLevel.NOTHING });
+
+type Message = { key: string; value: Buffer | string | null };
+
+const changeOf = (n: number): Message => toMessage(entryOf(n, madeEvent(n)), 'structured');
+
+/** A topic with these messages, and how to read it. */
+async function topicOf(messages: readonly Message[]) {
+  const topic = `test.${randomUUID()}`;
+  const admin = kafka.admin();
+  await admin.connect();
+  await admin.createTopics({ waitForLeaders: true, topics: [{ topic, numPartitions: 1 }] });
+  onTestFinished(() => admin.disconnect());
+  const write = async (more: readonly Message[]): Promise<void> => {
+    const producer = kafka.producer();
+    await producer.connect();
+    await producer.send({ topic, messages: [...more] });
+    await producer.disconnect();
+  };
+  await write(messages);
+  const options: GroupChangesOptions = { kafka, topic, groupId: topic };
+  const committed = async (): Promise<number> => {
+    const [found] = await admin.fetchOffsets({ groupId: topic, topics: [topic] });
+    return Number(found?.partitions[0]?.offset);
+  };
+  return { options, write, committed };
+}
+
+const nameOf = (change: IteratorResult<GroupChange, void>) => change.value?.after.name;
+
+describe.skipIf(brokers === '')('groupChanges', () => {
+  test('tells before, after and fields, and commits a change when the next one is asked for', async () => {
+    const { options, committed } = await topicOf([changeOf(1), changeOf(2), changeOf(1), changeOf(3)]);
+    const told: unknown[] = [];
+    for await (const { before, after, fields, event } of groupChanges(options)) {
+      told.push([before?.name, after.name, [...fields].sort(), event.id === after.versions.name?.[1]]);
+      // To leave in the middle of a change, or to throw there, is not to be done with it.
+      if (after.name === 'name 3') break;
+    }
+    expect(told).toEqual([
+      [undefined, 'name 1', ['groupType', 'name'], true],
+      ['name 1', 'name 2', ['name'], true],
+      ['name 2', 'name 3', ['name'], true],
+    ]);
+    expect(await committed()).toBe(3);
+    const again = groupChanges(options);
+    expect(nameOf(await again.next())).toBe('name 3');
+    await again.return();
+    expect(await committed()).toBe(3);
+  });
+
+  test('what cannot be read is passed over, and told', async () => {
+    const poison: Message[] = [
+      { key: 'x', value: 'hello' },
+      { key: 'x', value: null },
+    ];
+    const { options, committed } = await topicOf([...poison, changeOf(1), ...poison, changeOf(2)]);
+    const passedOver: string[] = [];
+    const onPassedOver: GroupChangesOptions['onPassedOver'] = ({ fault, partition, offset }) =>
+      passedOver.push(`${fault.code} ${partition}@${offset}`);
+    const changes = groupChanges({ ...options, onPassedOver });
+    expect(nameOf(await changes.next())).toBe('name 1');
+    expect(nameOf(await changes.next())).toBe('name 2');
+    await changes.return();
+    expect(passedOver).toEqual([
+      ...['message-not-json 0@0', 'message-empty 0@1', 'message-not-json 0@3', 'message-empty 0@4'],
+    ]);
+    expect(await committed()).toBe(5);
+  });
+
+  test('ends where it waits, by the signal and by return, with what was done committed', async () => {
+    for (const way of ['signal', 'return'] as const) {
+      const { options, committed } = await topicOf([changeOf(1)]);
+      const abort = new AbortController();
+      const changes = groupChanges({ ...options, signal: abort.signal });
+      expect(nameOf(await changes.next())).toBe('name 1');
+      const waiting = changes.next();
+      await expect.poll(committed).toBe(1);
+      if (way === 'signal') abort.abort();
+      else await changes.return();
+      expect(await waiting).toEqual({ done: true, value: undefined });
+      expect(await changes.next()).toEqual({ done: true, value: undefined });
+    }
+  });
+
+  test('a signal that has aborted before lets nothing begin', async () => {
+    const never = { consumer: () => expect.fail('a consumer was made') };
+    const changes = groupChanges({ kafka: never, topic: 'x', groupId: 'x', signal: AbortSignal.abort() });
+    expect(await changes.next()).toEqual({ done: true, value: undefined });
+  });
+
+  test('a store that fails ends it with its error, and nothing is committed', async () => {
+    const { options, committed } = await topicOf([changeOf(1)]);
+    const failing = {
+      get: async () => undefined,
+      update: async () => Promise.reject(new Error('the table is full')),
+    };
+    const changes = groupChanges({ ...options, store: failing });
+    expect(nameOf(await changes.next())).toBe('name 1');
+    await expect(changes.next()).rejects.toThrow('the table is full');
+    expect(await committed()).toBe(-1);
+  });
+
+  test('a member that takes long stays in its group, and one that leaves hands its change on', {
+    timeout: 90_000,
+  }, async () => {
+    const { options, write } = await topicOf([changeOf(1)]);
+    const first = groupChanges(options);
+    expect(nameOf(await first.next())).toBe('name 1');
+    // The second asks to join while the first is busy: the partition comes to it once the first is gone.
+    const second = groupChanges(options);
+    const handedOn = second.next();
+    await write([changeOf(2)]);
+    await first.return();
+    expect(nameOf(await handedOn)).toBe('name 1');
+    expect(nameOf(await second.next())).toBe('name 2');
+    await second.return();
+  });
+});
