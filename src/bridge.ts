@@ -25,6 +25,7 @@ import { createReconcileSchedule } from './reconcile/schedule.ts';
 import { watchLastFaults } from './telemetry/last-fault.ts';
 import { createLogger, type LogLevel, logSignals } from './telemetry/log.ts';
 import { createMetrics } from './telemetry/metrics.ts';
+import { watchRefusals } from './telemetry/refusals.ts';
 import { keepStats } from './telemetry/stats.ts';
 import { flushTraces, traceCallback } from './telemetry/trace.ts';
 
@@ -236,7 +237,7 @@ function createReceiverRoom(base: Base, { file, journal, reader }: JournalRoom) 
         isProxy: proxyProtocol ? receiver.isProxy : undefined,
         certificate,
         onMalformed: ({ peer, why }) =>
-          signals.emit('request.strayed', { peer, what: 'what a connection brought', why }),
+          signals.emit('request.strayed', { peer, what: 'what a connection brought', why, code: 'query-invalid' }),
         onHandshakeFailed: (message) => signals.emit('tls.handshake-failed', { message }),
       });
       peerOf = listening.peerOf;
@@ -300,6 +301,7 @@ function createAdminRoom(base: Base, rooms: Rooms, version: string) {
     now: clock.now,
     holdsGroups: (name) => delivery.destination(name).holdsGroups,
     lastFault: watchLastFaults(signals, clock),
+    refusals: watchRefusals(signals, clock),
     behindSince: delivery.openSince,
     stats: keepStats(metrics, clock, stopping.signal),
     journal: {

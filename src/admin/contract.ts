@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { type CanonicalEvent, MAX_GROUP_ID_BYTES } from '../model/event.ts';
-import { FAULTS, type FaultCode } from '../model/fault.ts';
+import { FAULT_CODES } from '../model/fault.ts';
 import type { Group } from '../model/group.ts';
 import { reconcileFinding, reconcileRun } from '../model/reconcile-run.ts';
 
@@ -18,7 +18,7 @@ const group = z.custom<Group>(isObject);
 
 export const fault = z.object({
   /** A bridge of another version may have codes that are unknown here. */
-  code: z.enum(Object.keys(FAULTS) as FaultCode[]).catch('command-failed'),
+  code: z.enum(FAULT_CODES).catch('command-failed'),
   message: z.string(),
   path: z.string().exactOptional(),
   suggestion: z.string().exactOptional(),

@@ -26,6 +26,7 @@ export function createReceiver(settings: ReceiverSettings, ports: ReceiverPorts)
       peer: peerOf(context, ports) ?? 'unknown',
       what,
       why: describeFault(fault),
+      code: fault.code,
     });
     return refuse(context, fault);
   };
@@ -39,7 +40,7 @@ export function createReceiver(settings: ReceiverSettings, ports: ReceiverPorts)
   });
   app.post(
     '*',
-    observe(path, ports),
+    observe(settings, ports),
     admit(settings, ports),
     limitRate(settings, ports),
     authenticate(settings, ports),
@@ -103,34 +104,32 @@ function endConnections({ stopping }: ReceiverPorts): MiddlewareHandler<Receiver
 }
 
 /** Tells log, metrics and traces how each callback was answered. */
-function observe(path: string, { signals, trace }: ReceiverPorts): MiddlewareHandler<ReceiverEnv> {
+function observe({ path, proxies }: ReceiverSettings, ports: ReceiverPorts): MiddlewareHandler<ReceiverEnv> {
+  const { signals, trace } = ports;
   return async (context, next) => {
     const start = performance.now();
-    const span = trace?.(context.env.incoming.headers, path);
+    const { headers } = context.env.incoming;
+    const span = trace?.(headers, path);
     context.set('trace', span);
+    context.set('caller', callerOf(peerOf(context, ports), headers['x-forwarded-for']?.toString(), proxies));
     context.set('label', commandLabel(undefined));
     await (span === undefined ? next() : span.within(next));
     const [command, outcome, fault] = [context.get('label'), context.get('outcome'), context.get('fault')];
     const ms = performance.now() - start;
-    signals.emit('callback.answered', { command, outcome, ms, ...(fault !== undefined && { fault }) });
+    const refused = fault !== undefined && { fault, sender: context.get('caller') ?? 'unknown' };
+    signals.emit('callback.answered', { command, outcome, ms, ...refused });
     span?.end({ command, outcome, status: context.res.status, fault });
   };
 }
 
 /** Lets in whoever may call, by address. */
-function admit(
-  { allowed, allowService, proxies }: ReceiverSettings,
-  ports: ReceiverPorts,
-): MiddlewareHandler<ReceiverEnv> {
+function admit({ allowed, allowService }: ReceiverSettings, ports: ReceiverPorts): MiddlewareHandler<ReceiverEnv> {
   const { serviceAddresses } = ports;
   return async (context, next) => {
-    const { headers } = context.env.incoming;
-    const caller = callerOf(peerOf(context, ports), headers['x-forwarded-for']?.toString(), proxies);
+    const caller = context.get('caller');
     const service = allowService ? serviceAddresses?.() : undefined;
     const fault = checkAddress(caller, allowService && !service ? undefined : allowed, service);
-    if (fault !== undefined) return refuse(context, fault);
-    context.set('caller', caller);
-    return next();
+    return fault === undefined ? next() : refuse(context, fault);
   };
 }
 

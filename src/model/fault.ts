@@ -80,6 +80,7 @@ interface Answers {
 export type FaultCode = keyof typeof known;
 
 export const FAULTS: Readonly<Record<FaultCode, Answers>> = known;
+export const FAULT_CODES = Object.keys(known) as FaultCode[];
 
 /** A failure as a value: what went wrong, where, and what to do about it. */
 export interface Fault {

@@ -1,5 +1,5 @@
 import type { CopyState } from './copy.ts';
-import type { Fault } from './fault.ts';
+import type { Fault, FaultCode } from './fault.ts';
 
 /** Everything that happens, by name. Logs and metrics listen to this map and to nothing else. */
 export interface Signals {
@@ -18,8 +18,11 @@ export interface Signals {
   };
   /** It was read anew and changed nothing; `problems` a line each. */
   'config.refused': { file: string; fault: Fault; problems: readonly string[] };
-  /** One callback was answered. `command` is bounded: commands that the vendor does not document are 'other'. */
-  'callback.answered': { command: string; outcome: CallbackOutcome; ms: number; fault?: Fault };
+  /**
+   * One callback was answered. `command` is bounded: commands that the vendor does not document are 'other'. A fault says why it
+   * was not accepted, and `sender` whose it was.
+   */
+  'callback.answered': { command: string; outcome: CallbackOutcome; ms: number; fault?: Fault; sender?: string };
   /** Something unforeseen: a fault of the bridge itself. */
   'callback.crashed': { message: string };
   /** An answer begins to be held past the service's time-out, or is held no longer; `held` is how many there are now. */
@@ -37,7 +40,7 @@ export interface Signals {
   /** They could not be read: those known before stay. */
   'addresses.failed': { fault: Fault; known: number };
   /** Something came to the receiver's port that is no callback: `what` came, and `why` it is none. */
-  'request.strayed': { peer: string; what: string; why: string };
+  'request.strayed': { peer: string; what: string; why: string; code: FaultCode };
   'tls.handshake-failed': { message: string };
   /** The certificate new connections are shown; notAfter in milliseconds since 1970. */
   'tls.loaded': { file: string; notAfter: number };

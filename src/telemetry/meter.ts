@@ -16,11 +16,12 @@ type Feeds<Metric> = { readonly [Name in SignalName]?: (metric: Metric, payload:
 type Labels = Readonly<Record<string, readonly string[]>>;
 export const BY_CONNECTOR: Labels = { connector: [] };
 
+/** `more` are other series of the same labels that are known from the beginning. */
 export const counter =
-  (help: string, feeds: Feeds<Counter>, labels: Labels = {}): Metric =>
+  (help: string, feeds: Feeds<Counter>, labels: Labels = {}, ...more: readonly Labels[]): Metric =>
   (name, scope) => {
     const metric = new Counter({ name, help, labelNames: Object.keys(labels), registers: [] });
-    for (const series of combine(labels)) metric.inc(series, 0);
+    for (const series of [labels, ...more].flatMap(combine)) metric.inc(series, 0);
     feed(scope, metric, feeds);
     if (labels === BY_CONNECTOR) followConnectors(scope, metric);
   };

@@ -1,6 +1,7 @@
 import { type Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { Clock } from '../model/clock.ts';
 import type { CopyState } from '../model/copy.ts';
+import { FAULT_CODES, FAULTS, type FaultCode } from '../model/fault.ts';
 import type { CallbackOutcome, LaneState, SignalBus } from '../model/signal.ts';
 import { BY_CONNECTOR, counter, gauge, histogram, type Metric, read, readEach } from './meter.ts';
 
@@ -69,16 +70,23 @@ const countConnector = (counter: Counter, { connector }: { readonly connector: s
 /** Outcomes that only the bridge's own commands have. */
 const OWN: ReadonlySet<CallbackOutcome> = new Set(['recorded', 'duplicate', 'quarantined']);
 
+/** The codes that a callback may be answered with. */
+const receiverCodes = (when: (status: number) => boolean): FaultCode[] =>
+  FAULT_CODES.filter((code) => when(FAULTS[code].status ?? NaN));
+
 /** Measures what callers send, how it is answered, the receiver's connections and its certificate. */
 function callbackMetrics({ commands, quarantined, clockDisagreement }: MetricSources, clock: Clock): Metrics {
   return {
     bridge_callbacks_total: counter(
-      'Callbacks answered. command: documented ones by name, else `other`, `none` without one. outcome: recorded, duplicate, quarantined, acknowledged, forwarded, refused, failed.',
+      'Callbacks answered. command: documented ones by name, else `other`, `none` without one. outcome: recorded, duplicate, quarantined, acknowledged, forwarded, refused, failed. fault: why it was refused or failed, a code of docs/reference/errors.md, else empty.',
       {
-        'callback.answered': (counter, { command, outcome }) => counter.inc({ command, outcome }),
-        'request.strayed': (counter) => counter.inc({ command: 'none', outcome: 'refused' }),
+        'callback.answered': (counter, { command, outcome, fault }) =>
+          counter.inc({ command, outcome, fault: fault?.code ?? '' }),
+        'request.strayed': (counter, { code: fault }) => counter.inc({ command: 'none', outcome: 'refused', fault }),
       },
-      { command: [...commands], outcome: [...OWN, 'refused', 'failed'] },
+      { command: [...commands], outcome: [...OWN], fault: [''] },
+      { command: [...commands], outcome: ['refused'], fault: receiverCodes((status) => status !== 503) },
+      { command: [...commands], outcome: ['failed'], fault: receiverCodes((status) => status === 503) },
     ),
     bridge_ack_seconds: histogram(
       'From a request to its answer. The service gives up after 2 s.',

@@ -50,6 +50,8 @@ function bridgeOf(connectors: (folder: string) => Record<string, unknown>) {
   return {
     home: () => home,
     admin: () => bridge.adminUrl,
+    /** One callback that is refused: it is not signed. */
+    unsigned: () => bridge.post({ search: search(), body: body() }),
     /** One change, answered OK; fields as in callbacks.ts. */
     async change(fields: Record<string, unknown>): Promise<void> {
       expect(await bridge.post({ search: signed(), body: body(fields) })).toEqual(OK);
@@ -388,6 +390,11 @@ describe('whatever the callbacks hold', () => {
       .toMatch(
         /Unreachable.*Behind\d+ events, for .*destination-unreachable.*is Kafka running.*Setting connectors\.down\.brokers.*next try (in \d+ s|now)/s,
       );
+    // So does the door.
+    await bridge.unsigned();
+    await expect
+      .poll(() => page.locator('#part-refusals').textContent())
+      .toMatch(/1 × sign-missing from .*127\.0\.0\.1, last .*Sign is missing.*switch authentication on/s);
     expect(complaints).toEqual([]);
     await page.context().close();
   });

@@ -30,7 +30,7 @@ const blip = (value: number, minutes: number, otherwise: number): string =>
 const onceAt = (minute: number): string => `0x${minute - 1} 1x${ON}`;
 
 const callbacks = (outcome: string, command = COMMAND): string =>
-  `bridge_callbacks_total{command="${command}",outcome="${outcome}"}`;
+  `bridge_callbacks_total{command="${command}",outcome="${outcome}",fault="${outcome === 'recorded' ? '' : 'sign-wrong'}"}`;
 const runs = (outcome: string): string => `bridge_reconcile_runs_total{outcome="${outcome}"}`;
 const ack = (le: string): string => `bridge_ack_seconds_bucket{le="${le}"}`;
 const lane = (name: string): string => `${name}{connector="index"}`;

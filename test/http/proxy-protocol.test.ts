@@ -165,7 +165,7 @@ test('healthPath: a load balancer that can ask this port alone is told whether t
   expect((await fetch(health, { method: 'POST' })).status).toBe(404);
   expect((await fetch(`${health}/`)).status).toBe(404);
   expect(await (await fetch(`${bridge.adminUrl}/metrics`)).text()).toContain(
-    'bridge_callbacks_total{command="none",outcome="refused"} 2',
+    'bridge_callbacks_total{command="none",outcome="refused",fault="path-unknown"} 2',
   );
   const plain = await start({});
   expect((await fetch(new URL('/health', plain.url))).status).toBe(404);

@@ -10,12 +10,11 @@ async function start(): Promise<BridgeProcess> {
   return startBridgeProcess(home);
 }
 
-const refused = async ({ adminUrl }: BridgeProcess): Promise<number> =>
-  Number(
-    /bridge_callbacks_total\{command="none",outcome="refused"\} (\d+)/.exec(
-      await (await fetch(`${adminUrl}/metrics`)).text(),
-    )?.[1] ?? 0,
-  );
+const refused = async ({ adminUrl }: BridgeProcess): Promise<number> => {
+  const metrics = await (await fetch(`${adminUrl}/metrics`)).text();
+  const counts = metrics.matchAll(/bridge_callbacks_total\{command="none",outcome="refused",fault="[a-z-]+"\} (\d+)/g);
+  return [...counts].reduce((sum, [, count]) => sum + Number(count), 0);
+};
 
 /** Writes the bytes to the port, and waits until it is closed. */
 async function say({ url }: BridgeProcess, bytes: string | undefined): Promise<void> {

@@ -19,7 +19,7 @@ const PAYLOADS: Signals = {
   'connection.limit': { section: 'receiver', most: 1, evicted: true },
   'receiver.open': { message: '' },
   'descriptors.few': { limit: 1, wanted: 1, most: 1 },
-  'request.strayed': { peer: '', what: '', why: '' },
+  'request.strayed': { peer: '', what: '', why: '', code: 'path-unknown' },
   'tls.handshake-failed': { message: '' },
   'tls.loaded': { file: '', notAfter: 0 },
   'addresses.changed': { count: 1 },

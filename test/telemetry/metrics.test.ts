@@ -87,7 +87,7 @@ const EXPECTED: { readonly [Name in SignalName]: Expected<Name> } = {
   'callback.answered': {
     payload: { command: COMMAND, outcome: 'duplicate', ms: 1500 },
     changes: {
-      [`bridge_callbacks_total{command="${COMMAND}",outcome="duplicate"}`]: 1,
+      [`bridge_callbacks_total{command="${COMMAND}",outcome="duplicate",fault=""}`]: 1,
       bridge_ack_seconds_sum: 1.5,
       bridge_ack_seconds_count: 1,
       bridge_last_callback_timestamp_seconds: NOW / 1000,
@@ -104,8 +104,8 @@ const EXPECTED: { readonly [Name in SignalName]: Expected<Name> } = {
     changes: { 'bridge_connections_crowded_total{server="admin",fate="refused"}': 1 },
   },
   'request.strayed': {
-    payload: { peer: '::1', what: 'GET /', why: 'nothing is here' },
-    changes: { 'bridge_callbacks_total{command="none",outcome="refused"}': 1 },
+    payload: { peer: '::1', what: 'GET /', why: 'nothing is here', code: 'path-unknown' },
+    changes: { 'bridge_callbacks_total{command="none",outcome="refused",fault="path-unknown"}': 1 },
   },
   'tls.handshake-failed': { payload: { message: 'x' }, changes: { bridge_tls_handshakes_failed_total: 1 } },
   'tls.loaded': {
@@ -310,13 +310,14 @@ describe('each way of a callback is counted', () => {
   const SIGN = { Sign: '17773bc39a671d7b9aa835458704d2a6db81360a5940292b587d6d760d484061', RequestTime: '1669872112' };
 
   test.each([
-    { way: 'recorded', settings: {}, callback: {}, command: COMMAND, outcome: 'recorded' },
+    { way: 'recorded', settings: {}, callback: {}, command: COMMAND, outcome: 'recorded', fault: '' },
     {
       way: 'of another app',
       settings: {},
       callback: { search: search({ SdkAppid: '1' }) },
       command: COMMAND,
       outcome: 'refused',
+      fault: 'app-mismatch',
     },
     {
       way: 'of a verified sender that does not fit',
@@ -324,6 +325,7 @@ describe('each way of a callback is counted', () => {
       callback: { search: search(SIGN), body: body({ Name: 7 }) },
       command: COMMAND,
       outcome: 'quarantined',
+      fault: '',
     },
     {
       way: 'another command',
@@ -334,6 +336,7 @@ describe('each way of a callback is counted', () => {
       },
       command: 'State.StateChange',
       outcome: 'acknowledged',
+      fault: '',
     },
     {
       way: 'an unknown one',
@@ -341,6 +344,7 @@ describe('each way of a callback is counted', () => {
       callback: { search: search({ CallbackCommand: 'X' }), body: '{}' },
       command: 'other',
       outcome: 'acknowledged',
+      fault: '',
     },
     {
       way: 'that cannot be recorded',
@@ -349,6 +353,7 @@ describe('each way of a callback is counted', () => {
       ports: { record: full },
       command: COMMAND,
       outcome: 'failed',
+      fault: 'journal-unwritable',
     },
     {
       way: 'that meets a fault of ours',
@@ -357,8 +362,9 @@ describe('each way of a callback is counted', () => {
       ports: { record: () => Promise.reject(new TypeError('ours')) },
       command: COMMAND,
       outcome: 'failed',
+      fault: 'internal',
     },
-  ])('$way', async ({ settings, callback, ports = {}, command, outcome }) => {
+  ])('$way', async ({ settings, callback, ports = {}, command, outcome, fault }) => {
     const receiver = await startReceiver(settings, ports);
     try {
       const registry = createMetrics(receiver.signals, clock, sources());
@@ -367,7 +373,7 @@ describe('each way of a callback is counted', () => {
       const own = ['recorded', 'quarantined'].includes(outcome);
       const crash = 'record' in ports && ports.record !== full;
       expect(changes(before, await samples(registry))).toEqual({
-        [`bridge_callbacks_total{command="${command}",outcome="${outcome}"}`]: 1,
+        [`bridge_callbacks_total{command="${command}",outcome="${outcome}",fault="${fault}"}`]: 1,
         bridge_ack_seconds_count: 1,
         bridge_ack_seconds_sum: expect.any(Number),
         ...(own && { bridge_last_callback_timestamp_seconds: NOW / 1000 }),

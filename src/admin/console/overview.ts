@@ -1,7 +1,8 @@
 import { html } from 'hono/html';
 import { figure, latency, plural, rate, size, span } from '../../model/text.ts';
+import type { Refusal } from '../../telemetry/refusals.ts';
 import type { BridgeState } from '../contract.ts';
-import { connectorList } from './connectors.ts';
+import { connectorList, faultLines } from './connectors.ts';
 import { eventList } from './events.ts';
 import { badge, icon, type Page } from './layout.ts';
 import { hourTable, latencyPlot, ratePlot } from './plots.ts';
@@ -22,6 +23,7 @@ export function overviewPage(ports: ConsolePorts): Page {
     section: 'overview',
     parts: [
       { id: 'headline', render: () => headline(ports) },
+      { id: 'refusals', render: () => refusals(ports) },
       { id: 'plots', every: PLOTS_EVERY_MS, render: () => plots(ports) },
       { id: 'connectors', render: () => connectorList(ports) },
       { id: 'stores', render: () => html`<div class="grid">${stores(ports)}</div>` },
@@ -57,6 +59,18 @@ ${[...warnings, ...(open === undefined ? [] : [open])].map((warning) => html`<p 
       : html`<b>${connectors.length}</b> <span class="quiet">reachable</span>`
   }</dd></div>
 </dl></div>`;
+}
+
+/** Reasons that are shown; the metrics have all of them. */
+const REASONS = 3;
+
+function refusals(ports: ConsolePorts): Html {
+  const found = ports.refusals().slice(0, REASONS);
+  if (found.length === 0) return html``;
+  const line = ({ count, fault, sender, at }: Refusal): Html =>
+    html`<li><b>${figure(count)} × ${code(fault.code)}</b>${sender !== undefined && html` from ${code(sender)}`}, last ${relative(at, 'ago')}${faultLines(fault, `refusal-${fault.code}`)}</li>`;
+  return html`<section class="panel" aria-labelledby="refusals-head"><h2 id="refusals-head">Callbacks that were not accepted</h2>
+<ul>${found.map(line)}</ul></section>`;
 }
 
 function plots({ stats }: ConsolePorts): Html {

@@ -4,6 +4,7 @@ import type { QuarantinedCallback } from '../../model/callback.ts';
 import type { Group } from '../../model/group.ts';
 import type { Reconciler } from '../../reconcile/schedule.ts';
 import type { LastFault } from '../../telemetry/last-fault.ts';
+import type { Refusal } from '../../telemetry/refusals.ts';
 import type { Stats } from '../../telemetry/stats.ts';
 import type { BridgeState } from '../contract.ts';
 
@@ -20,6 +21,8 @@ export interface ConsolePorts {
   /** Returns true where the connector's destination holds merged groups. */
   holdsGroups(connector: string): boolean;
   lastFault(connector: string): LastFault | undefined;
+  /** Why callbacks were not accepted lately, the most frequent reason first. */
+  refusals(): Refusal[];
   /** When the oldest event was received that the connector has not settled, in ms since 1970; undefined in step. */
   behindSince(connector: string): number | undefined;
   readonly stats: Stats;
