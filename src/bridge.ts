@@ -2,6 +2,7 @@ import { createApi } from './admin/api.ts';
 import { createConsole } from './admin/console/console.ts';
 import { ADMIN_SERVER } from './admin/server.ts';
 import { createStatus } from './admin/status.ts';
+import { watchVerdict } from './admin/verdict.ts';
 import { type Change, enabledOf } from './config/diff.ts';
 import { opennessOf } from './config/listeners.ts';
 import { type ConfigSource, createReload, type ReloadResult } from './config/reload.ts';
@@ -25,6 +26,7 @@ import { createReconcileSchedule } from './reconcile/schedule.ts';
 import { watchLastFaults } from './telemetry/last-fault.ts';
 import { createLogger, type LogLevel, logSignals } from './telemetry/log.ts';
 import { createMetrics } from './telemetry/metrics.ts';
+import { keepNotifying } from './telemetry/notify.ts';
 import { watchRefusals } from './telemetry/refusals.ts';
 import { keepStats } from './telemetry/stats.ts';
 import { flushTraces, traceCallback } from './telemetry/trace.ts';
@@ -265,8 +267,13 @@ function createAdminRoom(base: Base, rooms: Rooms, version: string) {
   const { clock, signals, stopping, connectors } = base;
   const { journal, delivery, reconcile, receiver } = rooms;
   const { admin, app } = base.config;
+  const status = createStatus({ ...base, ...rooms, configured: (name) => base.config.connectors[name] });
+  const verdict = () => status().verdict;
+  void watchVerdict(verdict, clock, signals, stopping.signal);
+  keepNotifying({ ...base, settings: () => base.config.notify, sdkAppId: app.sdkAppId, journalFile: journal.file });
   const metrics = createMetrics(signals, clock, {
     version,
+    verdict,
     commands: COMMANDS.keys(),
     connectors,
     head: journal.journal.head,
@@ -287,7 +294,7 @@ function createAdminRoom(base: Base, rooms: Rooms, version: string) {
   const shared = {
     operations: delivery.operations,
     history: journal.history,
-    status: createStatus({ ...base, ...rooms, kindOf: (name) => base.config.connectors[name]?.kind ?? '' }),
+    status,
     quarantined: journal.reader.quarantined,
     remapQuarantine: receiver.quarantine.remap,
     discardQuarantined: receiver.quarantine.discard,

@@ -44,7 +44,8 @@ addDemo(program);
 async function main(): Promise<number> {
   try {
     await program.parseAsync();
-    return 0;
+    // What a command found may be a failure without being a fault.
+    return Number(process.exitCode ?? 0);
   } catch (thrown) {
     // commander has said it already; its own code for --help and --version is 0.
     if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 2;

@@ -3,6 +3,7 @@ import { type CanonicalEvent, MAX_GROUP_ID_BYTES } from '../model/event.ts';
 import { FAULT_CODES } from '../model/fault.ts';
 import type { Group } from '../model/group.ts';
 import { reconcileFinding, reconcileRun } from '../model/reconcile-run.ts';
+import { TONES, TROUBLES } from '../model/verdict.ts';
 
 /*
  * The admin API, declared once: what requests may hold and what answers hold, for the server and for its clients. Readers of
@@ -44,6 +45,22 @@ export const restoreStatus = z.object({
   ended: z.boolean(),
 });
 
+const tone = z.enum(TONES);
+/** Two sentences: whether callbacks are recorded, and whether the copies are in step. */
+const verdict = z.object({
+  recording: z.object({ tone, says: z.string() }),
+  copies: z.object({
+    tone,
+    says: z.string(),
+    /** What keeps it from being green, by connector. */
+    troubles: z
+      .array(
+        z.object({ connector: z.string(), kind: z.enum(TROUBLES), tone: tone.exclude(['green']), says: z.string() }),
+      )
+      .readonly(),
+  }),
+});
+
 /** What is known of a copy as a whole. */
 const copyState = z.object({
   /** When the latest comparison with all of it ended; absent before the first. */
@@ -71,6 +88,8 @@ export const connectorStatus = z.object({
   deadLetters: count,
   /** Absent in a worker, which does not know what the copy should hold. */
   copy: copyState.exactOptional(),
+  /** How often the copy is compared, in ms; absent where it is not. */
+  verifyEvery: count.exactOptional(),
   restore: restoreStatus.exactOptional(),
 });
 export type ConnectorStatus = z.output<typeof connectorStatus>;
@@ -85,6 +104,7 @@ export const reconcileStatus = z.object({
 export const findingsAnswer = z.object({ findings: z.array(reconcileFinding), next: z.int().exactOptional() });
 
 const readiness = {
+  verdict,
   ready: z.boolean(),
   /** Why it is not ready. */
   reason: z.string().exactOptional(),
@@ -118,10 +138,10 @@ export const status = z.union([bridgeStatus, workerStatus]);
 export type Status = z.output<typeof status>;
 
 /** The status without what the metrics measure; see `withMeasures` in server.ts. */
-export type ConnectorState = Omit<ConnectorStatus, 'delivered' | 'lagSeconds'> & { readonly lag: number };
+export type ConnectorState = Omit<ConnectorStatus, 'delivered'> & { readonly lag: number };
 export type BridgeState = Omit<BridgeStatus, 'callbacks' | 'connectors'> & { connectors: ConnectorState[] };
 export type WorkerState = Omit<WorkerStatus, 'connectors'> & {
-  connectors: Omit<WorkerStatus['connectors'][number], 'delivered' | 'lagSeconds'>[];
+  connectors: Omit<WorkerStatus['connectors'][number], 'delivered'>[];
 };
 
 // Connectors

@@ -61,12 +61,10 @@ async function withMeasures(state: BridgeState | WorkerState, metrics: Registry)
   const byConnector = async (name: string) =>
     new Map((await samples(name)).map(({ labels, value }) => [labels.connector, value]));
   const delivered = await byConnector('bridge_delivered_total');
-  const lagSeconds = await byConnector('bridge_delivery_lag_seconds');
   const measured = <Connector extends { name: string }>(connectors: readonly Connector[]) =>
     connectors.map((connector) => ({
       ...connector,
       delivered: delivered.get(connector.name) ?? 0,
-      lagSeconds: lagSeconds.get(connector.name) ?? 0,
     }));
   if ('source' in state) return { ...state, connectors: measured(state.connectors) };
   const answered = await samples('bridge_callbacks_total');

@@ -1,8 +1,11 @@
+import type { ConnectorConfig } from '../config/schema.ts';
 import type { DeliveryRoom } from '../delivery/room.ts';
 import type { JournalRoom } from '../journal/room.ts';
+import type { Clock } from '../model/clock.ts';
 import { describeFault } from '../model/fault.ts';
 import { describeDisagreement, type ServiceClock } from '../model/service-clock.ts';
 import type { SignalBus } from '../model/signal.ts';
+import { judge, type Sentence } from '../model/verdict.ts';
 import type { Reconciler } from '../reconcile/schedule.ts';
 import type { BridgeState } from './contract.ts';
 
@@ -11,9 +14,11 @@ export interface StatusPorts {
   readonly stopping: AbortController;
   readonly service: Pick<ServiceClock, 'disagreement'>;
   connectors(): readonly string[];
-  kindOf(connector: string): string;
+  readonly clock: Pick<Clock, 'now'>;
+  /** Returns the settings of a connector. */
+  configured(connector: string): ConnectorConfig | undefined;
   readonly journal: Pick<JournalRoom, 'file' | 'bytes' | 'journal' | 'reader'>;
-  readonly delivery: Pick<DeliveryRoom, 'health' | 'lag'>;
+  readonly delivery: Pick<DeliveryRoom, 'health' | 'lag' | 'openSince'>;
   readonly reconcile: { reconciler(): Reconciler | undefined };
   readonly receiver: { url(): string; warning(): string | undefined };
 }
@@ -23,7 +28,7 @@ const GROUPS_FULL =
 
 /** Returns what tells how the bridge is. */
 export function createStatus(ports: StatusPorts): () => BridgeState {
-  const { signals, stopping, service, connectors, kindOf, delivery, reconcile, receiver } = ports;
+  const { signals, stopping, service, connectors, configured, delivery, reconcile, receiver, clock } = ports;
   const { file, bytes, journal, reader } = ports.journal;
   const trouble = watchTrouble(signals);
   return () => {
@@ -35,22 +40,39 @@ export function createStatus(ports: StatusPorts): () => BridgeState {
       receiver.warning(),
     ].filter((one) => typeof one === 'string');
     const reason = stopping.signal.aborted ? 'the bridge is stopping' : trouble();
+    const now = clock.now();
+    const standing = connectors().map((name) => {
+      const { kind = '', verify = false } = configured(name) ?? {};
+      const { copy, ...health } = delivery.health(name);
+      // What a connector calls its destination is its own affair.
+      const { identity: _, ...known } = copy;
+      return {
+        name,
+        kind,
+        ...health,
+        copy: known,
+        lag: delivery.lag(name),
+        lagSeconds: Math.max(0, now - (delivery.openSince(name) ?? now)) / 1_000,
+        deadLetters: reader.countDeadLetters(name),
+        ...(verify && { verifyEvery: verify.every }),
+      };
+    });
     return {
       ready: reason === undefined,
       ...(reason !== undefined && { reason }),
       ...(warnings.length > 0 && { warnings }),
+      verdict: judge(recordingOf(reason, receiver.url()), standing, now),
       receiver: receiver.url(),
       ...(reconciler !== undefined && { reconcile: reconciler.status() }),
       journal: { file, head: journal.head(), bytes: bytes(), quarantined: reader.countQuarantined() },
-      connectors: connectors().map((name) => ({
-        name,
-        kind: kindOf(name),
-        ...delivery.health(name),
-        lag: delivery.lag(name),
-        deadLetters: reader.countDeadLetters(name),
-      })),
+      connectors: standing,
     };
   };
+}
+
+function recordingOf(reason: string | undefined, receiver: string): Sentence {
+  if (reason !== undefined) return { tone: 'red', says: `Callbacks are not recorded: ${reason}` };
+  return { tone: 'green', says: receiver === '' ? 'This bridge receives no callbacks' : 'Callbacks are recorded' };
 }
 
 /** Returns why callbacks cannot be recorded just now, if so. */

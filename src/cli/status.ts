@@ -1,9 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { z } from 'zod';
 import type { ConnectorStatus, reconcileStatus, Status } from '../admin/contract.ts';
+import { duration as durationSchema } from '../config/units.ts';
 import { BridgeError, describeFault, type Fault } from '../model/fault.ts';
 import { rate as perSecond, size, span } from '../model/text.ts';
+import { TROUBLES } from '../model/verdict.ts';
 import { type AdminClient, adminClient } from './admin.ts';
 import { type AdminOptions, addCommand, onRunningBridge } from './options.ts';
 import { answer, interruption, paint, sequence, tableLines, write } from './terminal.ts';
@@ -12,20 +14,78 @@ const EVERY_MS = 1_000;
 
 export function addStatus(program: Command): void {
   const description = 'show a running bridge: its journal and how far each connector is';
-  const calls = ['status', 'status --watch', 'status --json --admin http://10.0.0.5:8081'];
+  const calls = [
+    'status',
+    'status --watch',
+    'status --check --allow paused,unverified',
+    'status --wait in-step --timeout 60s',
+    'status --json --admin http://10.0.0.5:8081',
+  ];
   onRunningBridge(
-    addCommand(program, 'status', description, ...calls).option(
-      '--watch',
-      'again each second, with what happens per second, until Ctrl-C',
-    ),
+    addCommand(program, 'status', description, ...calls)
+      .option('--watch', 'again each second, with what happens per second, until Ctrl-C')
+      .option('--check', 'exit with 1 unless callbacks are recorded and every copy is in step, verified and complete')
+      .option('--allow <troubles>', `with --check, troubles to pass over: ${TROUBLES.join(', ')}`, troubleList)
+      .addOption(new Option('--wait <state>', 'until every copy is in step and complete').choices(['in-step']))
+      .option('--timeout <time>', 'with --wait, how long: 60s, 5m; exit with 1 after it', duration, 60_000),
   ).action(showStatus);
 }
 
-async function showStatus(options: AdminOptions & { readonly watch?: boolean }): Promise<void> {
+interface StatusOptions extends AdminOptions {
+  readonly watch?: boolean;
+  readonly check?: boolean;
+  readonly allow?: readonly string[];
+  readonly wait?: string;
+  /** In ms. */
+  readonly timeout: number;
+}
+
+function troubleList(text: string): readonly string[] {
+  const named = text.split(',').map((one) => one.trim());
+  const unknown = named.find((one) => !TROUBLES.some((trouble) => trouble === one));
+  if (unknown === undefined) return named;
+  throw new InvalidArgumentError(`${unknown} is none of ${TROUBLES.join(', ')}`);
+}
+
+function duration(text: string): number {
+  const parsed = durationSchema.safeParse(/^\d+$/.test(text) ? Number(text) : text);
+  if (parsed.success) return parsed.data;
+  throw new InvalidArgumentError('a time such as 60s or 5m is expected');
+}
+
+/** What copies that are in step may still have. */
+const NOT_WAITED_FOR = ['unverified', 'dead-letters'];
+
+async function showStatus(options: StatusOptions): Promise<void> {
   const client = adminClient(options);
+  if (options.wait !== undefined) return waitInStep(client, options);
   const first = await read(client);
   if (options.watch) return watch(client, first, options.json === true);
   answer(options, first.status, ...statusLines(first));
+  if (options.check && !isWell(first.status, options.allow)) process.exitCode = 1;
+}
+
+function isWell({ verdict: { recording, copies } }: Status, allow: readonly string[] = []): boolean {
+  return recording.tone === 'green' && copies.troubles.every(({ kind }) => allow.includes(kind));
+}
+
+async function waitInStep(client: AdminClient, options: StatusOptions): Promise<void> {
+  const end = Date.now() + options.timeout;
+  for (;;) {
+    const reading = await readAgain(client);
+    const isThere =
+      'status' in reading &&
+      isWell(reading.status, NOT_WAITED_FOR) &&
+      reading.status.connectors.every(({ lag }) => lag === 0);
+    if (!isThere && Date.now() < end) {
+      await delay(200);
+      continue;
+    }
+    if (!('status' in reading)) throw new BridgeError(reading);
+    answer(options, reading.status, ...statusLines(reading));
+    if (!isThere) process.exitCode = 1;
+    return;
+  }
 }
 
 async function read(client: AdminClient): Promise<Reading> {
@@ -120,11 +180,13 @@ export function ratesBetween(before: Reading | undefined, now: Reading) {
   };
 }
 
+const PAINTS = { green: 'green', amber: 'yellow', red: 'red' } as const;
+
 /** Returns the lines for people; with `rates` they also say what happens per second. */
 function statusLines({ at, status }: Reading, rates?: Rates): string[] {
-  const { ready, reason, warnings = [] } = status;
+  const { verdict, warnings = [] } = status;
   return [
-    `${ready ? paint('green', 'ready') : paint('red', 'not ready')}${reason === undefined ? '' : `: ${reason}`}`,
+    ...[verdict.recording, verdict.copies].map(({ tone, says }) => paint(PAINTS[tone], says)),
     ...warnings.map((warning) => `${paint('yellow', 'warning')}   ${warning}`),
     ...originLines(status, rates),
     '',

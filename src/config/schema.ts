@@ -3,6 +3,7 @@ import { connectors, placesOf } from '../../connectors/index.ts';
 import { EVENT_TYPES, PROFILE_FIELDS, wireType } from '../model/event.ts';
 import { vendorSecret } from '../model/secret.ts';
 import { admin, DEFAULT_ADMIN_PORT, isLoopback, receiver } from './listeners.ts';
+import { notify } from './notify.ts';
 import { deadLetterTopic, type Source, source } from './source.ts';
 import { bytes, duration, text, whole } from './units.ts';
 
@@ -273,6 +274,10 @@ const settings = z.strictObject({
   journal: journal.prefault({}),
   admin: admin.prefault({}),
   shutdownMs: shutdown,
+  notify: z
+    .array(notify)
+    .default([])
+    .describe('Addresses that are told when the verdict changes, at most once a minute each.'),
   reconcile: reconcile.optional().describe('Reads groups by the vendor’s REST API and mends the copies.'),
   connectors: z
     .record(connectorName, connector)

@@ -1,5 +1,6 @@
 import type { CopyState } from './copy.ts';
 import type { Fault, FaultCode } from './fault.ts';
+import type { Sentence } from './verdict.ts';
 
 /** Everything that happens, by name. Logs and metrics listen to this map and to nothing else. */
 export interface Signals {
@@ -69,6 +70,10 @@ export interface Signals {
   'quarantine.discarded': { count: number };
   /** Somebody tried to use the admin server with a token that is not its own. */
   'admin.token-wrong': { peer: string };
+  /** What people are told of the whole has changed. */
+  'verdict.changed': { recording: Sentence; copies: Sentence };
+  /** Somebody who is to be told of it could not be reached; it is tried again. */
+  'notify.failed': { to: string; message: string };
   'reconcile.started': { resumed: boolean; dryRun: boolean };
   /** `ms` since it began, pauses included; `stopped` says why it did not come to its end. */
   'reconcile.ended': {

@@ -149,6 +149,15 @@ const LINES: { readonly [Name in SignalName]?: (payload: Signals[Name]) => Line 
   },
   'journal.pruned': (pruned) => ['info', 'pruned delivered events', pruned],
 
+  'verdict.changed'({ recording, copies: { tone, says } }) {
+    const level = recording.tone === 'red' || tone === 'red' ? 'error' : tone === 'amber' ? 'warn' : 'info';
+    return [level, `${recording.says}. ${says}.`, { recording: recording.tone, copies: tone }];
+  },
+  'notify.failed': ({ to, message }) => [
+    'warn',
+    `${to} could not be told of the verdict, and will be: ${message}`,
+    { to },
+  ],
   'reconcile.started'(started) {
     return ['info', started.resumed ? 'reconcile goes on where it stopped' : 'reconcile begins', started];
   },

@@ -10,6 +10,8 @@ interface Scope {
 
 /** One metric: it registers itself under its name, and is fed by signals or read at each scrape. */
 export type Metric = (name: string, scope: Scope) => void;
+/** By name. */
+export type Metrics = Readonly<Record<string, Metric>>;
 type Feeds<Metric> = { readonly [Name in SignalName]?: (metric: Metric, payload: Signals[Name]) => unknown };
 
 /** The labels, each with the values that are known before anything happens: an increase needs a zero before it. */

@@ -3,7 +3,9 @@ import type { Clock } from '../model/clock.ts';
 import type { CopyState } from '../model/copy.ts';
 import { FAULT_CODES, FAULTS, type FaultCode } from '../model/fault.ts';
 import type { CallbackOutcome, LaneState, SignalBus } from '../model/signal.ts';
-import { BY_CONNECTOR, counter, gauge, histogram, type Metric, read, readEach } from './meter.ts';
+import type { Verdict } from '../model/verdict.ts';
+import { copyMetrics, verdictMetrics } from './copies.ts';
+import { BY_CONNECTOR, counter, gauge, histogram, type Metrics, read, readEach } from './meter.ts';
 
 /** The numbers of the connectors, read at each scrape. */
 export interface LaneSources {
@@ -23,6 +25,8 @@ export interface LaneSources {
 export interface MetricSources extends LaneSources {
   /** The documented commands of the vendor. */
   readonly commands: Iterable<string>;
+  /** How it stands, as people are told. */
+  verdict(): Verdict;
   quarantined(): number;
   /** In milliseconds, see ServiceClock. */
   clockDisagreement(): number;
@@ -42,6 +46,7 @@ export function createMetrics(signals: SignalBus, clock: Clock, sources: MetricS
     ...journalMetrics(sources),
     ...laneMetrics(sources, clock, signals),
     ...copyMetrics(sources),
+    ...verdictMetrics(sources),
     ...reconcileMetrics(sources),
   };
   return createRegistry(metrics, signals, sources);
@@ -51,8 +56,6 @@ export function createMetrics(signals: SignalBus, clock: Clock, sources: MetricS
 export function createWorkerMetrics(signals: SignalBus, clock: Clock, sources: LaneSources): Registry {
   return createRegistry(laneMetrics(sources, clock, signals), signals, sources);
 }
-
-type Metrics = Readonly<Record<string, Metric>>;
 
 function createRegistry(metrics: Metrics, signals: SignalBus, { version, connectors }: LaneSources): Registry {
   const registry = new Registry();
@@ -256,29 +259,6 @@ function laneMetrics(sources: LaneSources, clock: Clock, signals: SignalBus): Me
       'How long the destination took for a batch.',
       [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
       { 'lane.delivered': (histogram, { connector, ms }) => histogram.observe({ connector }, ms / 1000) },
-      BY_CONNECTOR,
-    ),
-  };
-}
-
-/** Measures what the copies hold, compared with what they should hold. */
-function copyMetrics({ copy }: LaneSources): Metrics {
-  return {
-    bridge_copy_verified_timestamp_seconds: readEach(
-      'When the latest comparison with the whole copy ended, in seconds since 1970; 0 before the first.',
-      (connector) => (copy?.(connector)?.verifiedAt ?? 0) / 1000,
-    ),
-    bridge_copy_differing_groups: readEach(
-      'Groups, of content: events events, that the latest comparison found missing or different and that are not mended.',
-      (connector) => copy?.(connector)?.differing,
-    ),
-    bridge_copy_incomplete: readEach(
-      '1 since the destination was deleted or replaced, until all that is known was brought again.',
-      (connector) => Number(copy?.(connector)?.incomplete !== undefined),
-    ),
-    bridge_copy_mended_total: counter(
-      'Groups, or events, that were brought again because they were missing or different.',
-      { 'copy.mended': (counter, { connector, count }) => counter.inc({ connector }, count) },
       BY_CONNECTOR,
     ),
   };

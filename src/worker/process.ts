@@ -11,6 +11,7 @@ import { systemClock } from '../model/clock.ts';
 import { UNSEEN_COPY } from '../model/copy.ts';
 import { sourceOf } from '../model/event.ts';
 import { createSignals } from '../model/signal.ts';
+import { judge } from '../model/verdict.ts';
 import { createLogger, type LogLevel, logSignals } from '../telemetry/log.ts';
 import { createWorkerMetrics } from '../telemetry/metrics.ts';
 import { flushTraces } from '../telemetry/trace.ts';
@@ -130,23 +131,32 @@ function createState(
     const outside = connectors.filter((name) => lanes.get(name)?.source.partitions() === undefined);
     const waitsFor = outside.length > 0 ? `not a member of its group: ${outside.join(', ')}` : undefined;
     const reason = stopping.aborted ? 'the worker is stopping' : waitsFor;
+    const now = systemClock.now();
+    const { topic, groupId, deadLetters: dead } = sourceKind.describe(source);
+    const standing = connectors.map((name) => {
+      const its = lanes.get(name)?.source;
+      const lag = its?.lag() ?? null;
+      const { copy: _, ...known } = health(name);
+      return {
+        name,
+        kind: config.connectors[name]?.kind ?? '',
+        ...known,
+        // Counted from the end of the topic, since there is no cursor over all partitions.
+        cursor: 0 - (lag ?? 0),
+        lag,
+        lagSeconds: Math.max(0, now - (its?.openSince() ?? now)) / 1_000,
+        deadLetters: deadLetters(name),
+        partitions: its?.partitions() ?? [],
+      };
+    });
+    const taking =
+      reason === undefined ? `Events of ${topic} are taken` : `Events of ${topic} are not taken: ${reason}`;
     return {
       ready: reason === undefined,
       ...(reason !== undefined && { reason }),
-      source: sourceKind.describe(source),
-      connectors: connectors.map((name) => {
-        const lag = lanes.get(name)?.source.lag() ?? null;
-        return {
-          name,
-          kind: config.connectors[name]?.kind ?? '',
-          ...health(name),
-          // Counted from the end of the topic, since there is no cursor over all partitions.
-          cursor: 0 - (lag ?? 0),
-          lag,
-          deadLetters: deadLetters(name),
-          partitions: lanes.get(name)?.source.partitions() ?? [],
-        };
-      }),
+      verdict: judge({ tone: reason === undefined ? 'green' : 'red', says: taking }, standing, now),
+      source: { topic, groupId, deadLetters: dead },
+      connectors: standing,
     };
   };
 }

@@ -534,8 +534,14 @@ describe('a page that is being watched', () => {
     await first.end('SIGTERM');
     await page.locator('#liveness[data-state="lost"]').waitFor();
     expect(await page.locator('#liveness').textContent()).toContain('the bridge does not answer');
+    expect(await page.locator('#lost').textContent()).toMatch(
+      /The bridge does not answer\. What you see is as of \d\d:\d\d:\d\d UTC/,
+    );
+    await page.getByRole('button', { name: /^Pause/ }).click();
+    await page.locator('#lost').getByText('Nothing was done.').waitFor();
     const second = await startBridgeProcess(home);
     await live(page);
+    expect(await page.locator('#lost').isHidden()).toBe(true);
     expect(await second.post({ search: search(), body: body({ Name: 'after the restart' }) })).toEqual(OK);
     await row(page, 'after the restart').waitFor();
     await page.context().close();

@@ -33,6 +33,10 @@ const connector = {
 };
 const status = {
   ...{ ready: false, reason: h('reason'), warnings: [h('warning')], receiver: h('http://x'), callbacks: 0 },
+  verdict: {
+    recording: { tone: 'red', says: h('recording') },
+    copies: { tone: 'red', says: h('copies'), troubles: [] },
+  },
   journal: { file: h('file'), head: 1, bytes: 1, quarantined: 1 },
   connectors: [connector],
   reconcile: { running: false, run },

@@ -1,6 +1,7 @@
 /** What the command line says of a running bridge: what it is doing, for people, for programs, and as long as they look. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
+import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -21,6 +22,7 @@ import {
 import { body, search } from '../support/callbacks.ts';
 
 const ESC = '\u001b';
+const JSON_TYPE = { 'content-type': 'application/json' };
 
 /** On a fixed admin port, so that it is found again after a restart. */
 async function watchedHome(): Promise<BridgeHome> {
@@ -77,6 +79,32 @@ describe('status', () => {
         { name: 'down', lag: 2, delivered: 0, lagSeconds: expect.any(Number), state: { retryAt: expect.any(Number) } },
       ],
     });
+    await bridge.end('SIGTERM');
+  });
+
+  test('--check exits with 1 unless all is well, but for what is allowed; --wait in-step waits for it', async () => {
+    const home = await watchedHome();
+    const bridge = await startBridgeProcess(home);
+    await post(bridge, 1);
+    const status = (...args: string[]) => runCommand(['status', ...args, '--config', home.configFile]);
+    expect(await status('--check')).toMatchObject({
+      code: 1,
+      stdout: expect.stringMatching(/^Callbacks are recorded\n1 of 2 copies in step, verified .*; down is /),
+    });
+    expect(await status('--check', '--allow', 'unreachable,connecting')).toMatchObject({ code: 0 });
+    expect(await status('--check', '--allow', 'nonsense')).toMatchObject({ code: 2 });
+    expect(await status('--wait', 'in-step', '--timeout', '1s')).toMatchObject({ code: 1 });
+    // Once nothing waits for it any more, the rest is in step.
+    const without = home.configFile.replace('bridge.yaml', 'without.yaml');
+    writeFileSync(without, readFileSync(home.configFile, 'utf8').replace('retry:', 'enabled: false\n    retry:'));
+    copyFileSync(without, home.configFile);
+    const waiting = status('--wait', 'in-step', '--timeout', '60s', '--json');
+    await bridge.post({ search: search(), body: body({ Name: 'more' }) });
+    expect((await fetch(`${bridge.adminUrl}/api/reload`, { method: 'POST', headers: JSON_TYPE })).status).toBe(200);
+    const waited = await waiting;
+    expect(waited).toMatchObject({ code: 0, stderr: '' });
+    expect(JSON.parse(waited.stdout).verdict.copies).toMatchObject({ tone: 'green', troubles: [] });
+    expect(await status('--check')).toMatchObject({ code: 0 });
     await bridge.end('SIGTERM');
   });
 

@@ -1,4 +1,5 @@
 /** The dashboard, the alert rules and the list of metrics speak of what is really on /metrics. */
+
 import { readFileSync, writeFileSync } from 'node:fs';
 import { parser } from '@prometheus-io/lezer-promql';
 import { describe, expect, test } from 'vitest';
@@ -6,6 +7,7 @@ import { parse } from 'yaml';
 import { metricTable } from '../../scripts/metric-table.ts';
 import { systemClock } from '../../src/model/clock.ts';
 import { createSignals } from '../../src/model/signal.ts';
+import { judge } from '../../src/model/verdict.ts';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
 
 const registry = createMetrics(createSignals(), systemClock, {
@@ -16,6 +18,7 @@ const registry = createMetrics(createSignals(), systemClock, {
   lag: () => 0,
   openSince: () => undefined,
   deadLetters: () => 0,
+  verdict: () => judge({ tone: 'green', says: '' }, [], 0),
   quarantined: () => 0,
   clockDisagreement: () => 0,
   journalBytes: () => 0,

@@ -1,4 +1,5 @@
 /** Every signal brings exactly what it must on /metrics, and every way of a callback emits its signals. */
+
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Registry } from 'prom-client';
@@ -7,6 +8,7 @@ import { COMMANDS } from '../../src/intake/commands.ts';
 import { systemClock } from '../../src/model/clock.ts';
 import { BridgeError } from '../../src/model/fault.ts';
 import { createSignals, type SignalBus, type SignalName, type Signals } from '../../src/model/signal.ts';
+import { judge } from '../../src/model/verdict.ts';
 import { createMetrics, type MetricSources } from '../../src/telemetry/metrics.ts';
 import { NOW, startReceiver } from '../intake/receiver.testbed.ts';
 import { bridgeHome, startBridgeProcess } from '../support/bridge.process.ts';
@@ -24,6 +26,7 @@ function sources(changes: Partial<MetricSources> = {}): MetricSources {
     lag: () => 0,
     openSince: () => undefined,
     deadLetters: () => 0,
+    verdict: () => judge({ tone: 'green', says: '' }, [], 0),
     quarantined: () => 0,
     clockDisagreement: () => 0,
     journalBytes: () => 4096,
@@ -165,6 +168,8 @@ const EXPECTED: { readonly [Name in SignalName]: Expected<Name> } = {
   'lane.recovered': { none: 'lane.state follows' },
   'lane.retry': { payload: { ...about, retryInMs: 1 }, changes: { 'bridge_delivery_retries_total{connector="a"}': 1 } },
   'lane.dead-letter': { payload: about, changes: { 'bridge_dead_lettered_total{connector="a"}': 1 } },
+  'verdict.changed': { none: 'bridge_verdict_* are read at each scrape' },
+  'notify.failed': { none: 'a line of the log' },
   'copy.state': { none: 'bridge_copy_* are read at each scrape' },
   'copy.lost': { none: 'bridge_copy_incomplete says so' },
   'copy.restored': { none: 'bridge_copy_incomplete says so' },

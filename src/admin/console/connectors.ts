@@ -1,12 +1,12 @@
 import { html } from 'hono/html';
 import type { Fault } from '../../model/fault.ts';
-import { figure, rate } from '../../model/text.ts';
+import { figure, plural, rate } from '../../model/text.ts';
 import type { LastFault } from '../../telemetry/last-fault.ts';
 import type { ConnectorState } from '../contract.ts';
 import { ask, button, form } from './forms.ts';
 import { badge, type Tone } from './layout.ts';
 import type { ConsolePorts } from './ports.ts';
-import { code, type Html, href, relative, shown, value } from './text.ts';
+import { code, type Html, href, relative, shown, stamp, value } from './text.ts';
 
 /** Shows all connectors: their state, their progress, and what can be done with them. */
 export async function connectorList(ports: ConsolePorts): Promise<Html> {
@@ -38,7 +38,7 @@ function connectorCard(ports: ConsolePorts, connector: ConnectorState, perSecond
 </dl>
 <div class="acts row">${button(toggle, { connector: name, back: '/' }, toggle === 'pause' ? 'Pause' : 'Resume', name)}
 ${ask(`replay-${name}`, 'Replay…', name, replayForm(ports, name))}</div>
-${trouble(connector, ports.lastFault(name))}${resync(connector)}</article>`;
+${trouble(connector, ports.lastFault(name))}${copyLines(connector)}${resync(connector)}</article>`;
 }
 
 const SCOPES: Readonly<Record<LastFault['scope'], string>> = {
@@ -58,6 +58,19 @@ function trouble({ name, state }: ConnectorState, last: LastFault | undefined): 
   }</summary>${faultLines(last.fault, `fault-${name}`)}</details>`;
 }
 
+/** Says what is known of the copy as a whole. */
+function copyLines({ copy, verifyEvery }: ConnectorState): Html | '' {
+  if (copy === undefined) return '';
+  const { incomplete, lacking, differing, verifiedAt } = copy;
+  const verified = verifiedAt === undefined ? 'Not verified yet' : html`Verified ${relative(verifiedAt, 'ago')}`;
+  return html`${incomplete && html`<p class="trouble callout bad">Incomplete ${relative(incomplete.since, 'for')}: ${shown(incomplete.reason)}</p>`}${
+    lacking &&
+    html`<p class="trouble quiet">${plural(lacking.events, 'event')} received before ${stamp(lacking.before)} UTC had been pruned when it was restored.</p>`
+  }<p class="trouble quiet">${verifyEvery === undefined ? 'Not compared (verify is off)' : verified}${
+    differing > 0 && html`: <b class="bad">${plural(differing, 'difference')}</b> not mended`
+  }</p>`;
+}
+
 function resync({ name, restore }: ConnectorState): Html | '' {
   if (restore === undefined) return '';
   const { ended, total, done, mended, failed } = restore;
@@ -69,14 +82,18 @@ function resync({ name, restore }: ConnectorState): Html | '' {
   }</p>`;
 }
 
+/** What is delivered within this time was never behind. */
+const BEHIND_SECONDS = 2;
+
 /** Says the state in words, with what it means for the events. */
-function stateBadge({ state, lag }: ConnectorState): Html {
+function stateBadge({ state, lagSeconds, copy }: ConnectorState): Html {
+  if (copy?.incomplete !== undefined) return badge('bad', 'Incomplete');
   const states: Readonly<Record<typeof state.kind, readonly [Tone, string]>> = {
     waiting: ['bad', 'Unreachable'],
     paused: ['held', 'Paused'],
     connecting: ['busy', 'Connecting'],
     ended: ['held', 'Ended'],
-    running: lag === 0 ? ['ok', 'In step'] : ['busy', 'Delivering'],
+    running: lagSeconds < BEHIND_SECONDS ? ['ok', 'In step'] : ['busy', 'Delivering'],
   };
   return badge(...states[state.kind]);
 }

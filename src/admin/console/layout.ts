@@ -1,5 +1,6 @@
 import { html } from 'hono/html';
 import { figure } from '../../model/text.ts';
+import type { Sentence } from '../../model/verdict.ts';
 import type { BridgeState } from '../contract.ts';
 import { asset } from './assets.ts';
 import { type Html, plain, shown } from './text.ts';
@@ -33,12 +34,12 @@ const SECTIONS = {
 
 export type Section = keyof typeof SECTIONS;
 
-/** The part that each page has: the navigation with its counts, and whether callbacks are being recorded. */
+/** The part that each page has: the navigation with its counts, and the verdict. */
 export function navigation(status: () => BridgeState, current: Section): Part {
   return {
     id: 'navigation',
     render() {
-      const { connectors, journal, ready } = status();
+      const { connectors, journal, verdict } = status();
       const counts: Partial<Record<Section, number>> = {
         'dead-letters': connectors.reduce((sum, { deadLetters }) => sum + deadLetters, 0),
         quarantine: journal.quarantined,
@@ -47,11 +48,21 @@ export function navigation(status: () => BridgeState, current: Section): Part {
         ([section, [path, words]]) =>
           html`<li><a href="${path}" ${section === current && html`aria-current="page"`}>${words}${count(counts[section as Section])}</a></li>`,
       );
-      const tone = ready ? 'ok' : 'bad';
       return html`<nav aria-label="Pages"><ul class="row">${entries}</ul></nav>
-<p class="readiness ${tone} row">${icon(tone)}<b>${ready ? 'Ready' : 'Not ready'}</b></p>`;
+<p class="verdict row">${[verdict.recording, verdict.copies].map(sentence)}</p>`;
     },
   };
+}
+
+const TONES: Readonly<Record<Sentence['tone'], Tone>> = { green: 'ok', amber: 'warn', red: 'bad' };
+
+/** Shows one sentence of the verdict; its beginning suffices where there is no room for all of it. */
+function sentence({ tone, says }: Sentence): Html {
+  return html`<span class="${TONES[tone]}" data-tone="${tone}" title="${plain(says, 1_000)}">${icon(TONES[tone])} ${shown(says)}</span>`;
+}
+
+export function toned({ tone, says }: Sentence): Html {
+  return html`${icon(TONES[tone], 20)} ${shown(says)}`;
 }
 
 /** Returns a badge with the number of things that wait for a person, unless there are none. */
@@ -100,6 +111,7 @@ export function document(
 <header class="row">
 <p><a class="brand" href="/"><b>group-sync-bridge</b></a> <span class="quiet small">app ${shown(context.sdkAppId)}</span></p>
 ${wrapped(header)}
+<p id="lost" class="callout bad" role="alert" hidden></p>
 </header>
 <main id="main" tabindex="-1">
 ${notice && html`<p class="callout ${notice.tone} row" role="status" id="notice" tabindex="-1">${icon(notice.tone)}<span>${notice.text}</span></p>`}

@@ -4,7 +4,7 @@ import type { Refusal } from '../../telemetry/refusals.ts';
 import type { BridgeState } from '../contract.ts';
 import { connectorList, faultLines } from './connectors.ts';
 import { eventList } from './events.ts';
-import { badge, icon, type Page } from './layout.ts';
+import { badge, icon, type Page, toned } from './layout.ts';
 import { hourTable, latencyPlot, ratePlot } from './plots.ts';
 import type { ConsolePorts } from './ports.ts';
 import { empty } from './table.ts';
@@ -33,22 +33,17 @@ export function overviewPage(ports: ConsolePorts): Page {
 }
 
 async function headline(ports: ConsolePorts): Promise<Html> {
-  const { ready, reason, warnings = [], receiver, connectors } = ports.status();
+  const { verdict, warnings = [], receiver, connectors } = ports.status();
   const open = receiver === '' ? undefined : ports.openness();
   const { total, seconds, p99 } = await ports.stats.current();
   const behind = Math.max(0, ...connectors.map(({ lag }) => lag));
   const down = connectors.filter(({ state }) => state.kind === 'waiting').length;
   return html`<h1 class="aside">Overview</h1>
 ${[...warnings, ...(open === undefined ? [] : [open])].map((warning) => html`<p class="panel row" role="alert">${icon('warn')} ${shown(warning)}</p>`)}
-<div class="panel row spread"><div class="row">${icon(ready ? 'ok' : 'bad', 28)}<div>
-<h2>${ready ? 'Callbacks are recorded' : 'Callbacks are not recorded'}</h2>
-<p class="quiet">${
-    reason !== undefined
-      ? shown(reason)
-      : receiver === ''
-        ? 'This bridge receives none itself.'
-        : html`at ${code(receiver)}`
-  }</p></div></div>
+<div class="panel row spread"><div class="stack">
+<h2>${toned(verdict.recording)}</h2>${
+    receiver === '' ? '' : html`<p class="quiet">at ${code(receiver)}</p>`
+  }<h2>${toned(verdict.copies)}</h2></div>
 <dl class="figures row">
 <div><dt>Callbacks</dt><dd><b>${rate(total / seconds)}</b> <span class="quiet">a second</span></dd></div>
 <div><dt>Answered within</dt><dd><b>${p99 === undefined ? '–' : latency(p99)}</b> <span class="quiet">p99</span></dd></div>

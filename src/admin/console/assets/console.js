@@ -43,12 +43,32 @@
 
   // The stream of parts, while somebody looks.
   let source;
+  let leaving = false;
   let again;
   const say = (state, text) => {
     if (liveness.dataset.state === state) return;
     liveness.textContent = text;
     liveness.dataset.state = state;
   };
+  // A page whose bridge is gone must not look well, and its buttons must not lead to an error of the browser.
+  const lost = document.getElementById('lost');
+  const answers = () =>
+    fetch('/healthz').then(
+      ({ ok }) => ok,
+      () => false,
+    );
+  const cutOff = (then) => {
+    say('lost', 'Not connected: the bridge does not answer. Trying again…');
+    const asOf = new Date(Date.now() + ahead).toISOString().slice(11, 19);
+    if (lost.hidden) lost.dataset.asOf = asOf;
+    lost.textContent = `The bridge does not answer. What you see is as of ${lost.dataset.asOf} UTC. ${then}`;
+    lost.hidden = false;
+  };
+  document.addEventListener('submit', (event) => {
+    if (lost.hidden) return;
+    event.preventDefault();
+    cutOff('Nothing was done.');
+  });
   const close = () => {
     clearTimeout(again);
     source?.close();
@@ -58,21 +78,32 @@
     if (document.hidden) return close();
     if (source !== undefined) return;
     source = new EventSource(document.body.dataset.live);
-    source.addEventListener('open', () => say('live', 'Live'));
+    source.addEventListener('open', () => {
+      say('live', 'Live');
+      lost.hidden = true;
+    });
     source.addEventListener('part', ({ data }) => place(JSON.parse(data)));
     source.addEventListener('time', ({ data }) => {
       ahead = Number(data) - Date.now();
       tick();
     });
-    source.addEventListener('error', () => {
-      say('lost', 'Not connected: the bridge does not answer. Trying again…');
+    source.addEventListener('error', async () => {
       close();
+      if (leaving) return;
+      if (await answers()) say('crowded', 'Not live: too many pages are being watched. Trying again…');
+      else if (!document.hidden) cutOff('Trying again…');
       again = setTimeout(look, 2000);
     });
   };
   document.addEventListener('visibilitychange', look);
+  window.addEventListener('beforeunload', () => {
+    leaving = true;
+  });
   window.addEventListener('pagehide', close);
-  window.addEventListener('pageshow', look);
+  window.addEventListener('pageshow', () => {
+    leaving = false;
+    look();
+  });
 
   // A notice belongs to the action just done: it is read out, and gone after a reload.
   document.getElementById('notice')?.focus();

@@ -1,0 +1,27 @@
+import type { Clock } from '../model/clock.ts';
+import type { SignalBus } from '../model/signal.ts';
+import type { Verdict } from '../model/verdict.ts';
+
+const LOOK_MS = 5_000;
+
+/** Says when the verdict has changed; what is seen once only may be gone before anybody has read of it. */
+export async function watchVerdict(
+  verdict: () => Verdict,
+  clock: Clock,
+  signals: Pick<SignalBus, 'emit'>,
+  stopping: AbortSignal,
+): Promise<void> {
+  let [told, seen] = ['', ''];
+  for (;;) {
+    await clock.sleep(LOOK_MS, stopping);
+    if (stopping.aborted) return;
+    const { recording, copies } = verdict();
+    const troubles = copies.troubles.map(({ connector, kind, tone }) => `${connector} ${kind} ${tone}`);
+    const key = [recording.tone, copies.tone, ...troubles].join('; ');
+    if (key === seen && key !== told) {
+      told = key;
+      signals.emit('verdict.changed', { recording, copies });
+    }
+    seen = key;
+  }
+}

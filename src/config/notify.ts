@@ -1,0 +1,18 @@
+import { z } from 'zod';
+import { TONES } from '../model/verdict.ts';
+
+export const notify = z.strictObject({
+  url: z
+    .string()
+    .refine((text) => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol), {
+      error: 'an https:// or http:// URL is expected, such as that of a Slack webhook',
+    })
+    .describe(
+      'Where a JSON object is posted: `text` for people, as Slack’s webhooks take it, and the verdict beside it.',
+    ),
+  on: z
+    .array(z.enum(TONES))
+    .min(1)
+    .default([...TONES])
+    .describe('Which verdicts are told: green, amber, red.'),
+});

@@ -1,0 +1,38 @@
+import { TONES } from '../model/verdict.ts';
+import { BY_CONNECTOR, counter, type Metrics, read, readEach } from './meter.ts';
+import type { LaneSources, MetricSources } from './metrics.ts';
+
+/** Measures what the copies hold, compared with what they should hold. */
+export function copyMetrics({ copy }: Pick<LaneSources, 'copy'>): Metrics {
+  return {
+    bridge_copy_verified_timestamp_seconds: readEach(
+      'When the latest comparison with the whole copy ended, in seconds since 1970; 0 before the first.',
+      (connector) => (copy?.(connector)?.verifiedAt ?? 0) / 1000,
+    ),
+    bridge_copy_differing_groups: readEach(
+      'Groups, of content: events events, that the latest comparison found missing or different and that are not mended.',
+      (connector) => copy?.(connector)?.differing,
+    ),
+    bridge_copy_incomplete: readEach(
+      '1 since the destination was deleted or replaced, until all that is known was brought again.',
+      (connector) => Number(copy?.(connector)?.incomplete !== undefined),
+    ),
+    bridge_copy_mended_total: counter(
+      'Groups, or events, that were brought again because they were missing or different.',
+      { 'copy.mended': (counter, { connector, count }) => counter.inc({ connector }, count) },
+      BY_CONNECTOR,
+    ),
+  };
+}
+
+/** Says what people are told. */
+export function verdictMetrics({ verdict }: Pick<MetricSources, 'verdict'>): Metrics {
+  return {
+    bridge_verdict_recording: read('Whether callbacks are recorded: 0 green, 2 red.', () =>
+      TONES.indexOf(verdict().recording.tone),
+    ),
+    bridge_verdict_copies: read('Whether the copies are in step: 0 green, 1 amber, 2 red.', () =>
+      TONES.indexOf(verdict().copies.tone),
+    ),
+  };
+}

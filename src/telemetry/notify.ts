@@ -1,0 +1,93 @@
+/** Tells people of the verdict where no Prometheus does: a POST with what a Slack webhook takes, and the verdict beside it. */
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { z } from 'zod';
+import type { Clock } from '../model/clock.ts';
+import { messageOf } from '../model/fault.ts';
+import type { SignalBus, Signals } from '../model/signal.ts';
+import { TONES, type Tone } from '../model/verdict.ts';
+
+/** At most one is sent to each address in this time: what changes meanwhile is told by the last of it. */
+const EVERY_MS = 60_000;
+const ANSWER_MS = 10_000;
+
+const sentence = z.object({ tone: z.enum(TONES), says: z.string() });
+const message = z.object({ text: z.string(), at: z.string(), app: z.string(), recording: sentence, copies: sentence });
+/** By address, what is still to be sent there. */
+const outbox = z.record(z.string(), message);
+
+export interface NotifyPorts {
+  /** Who is to be told of which verdicts, now. */
+  settings(): readonly { readonly url: string; readonly on: readonly Tone[] }[];
+  readonly sdkAppId: string;
+  /** Beside it stands what could not be sent yet, over restarts. */
+  readonly journalFile: string;
+  readonly clock: Clock;
+  readonly signals: SignalBus;
+  readonly stopping: AbortController;
+}
+
+export function keepNotifying(ports: NotifyPorts): void {
+  const { settings, sdkAppId, clock, signals } = ports;
+  const stopping = ports.stopping.signal;
+  const file = `${ports.journalFile}.notify.json`;
+  const waiting = new Map(Object.entries(readOutbox(file)));
+  const wanted = (): Set<string> => new Set(settings().map(({ url }) => url));
+  const keep = (): void => {
+    writeFileSync(`${file}.new`, JSON.stringify(Object.fromEntries(waiting)), { mode: 0o600 });
+    renameSync(`${file}.new`, file);
+  };
+  const sending = new Set<string>();
+
+  const send = async (url: string): Promise<void> => {
+    if (sending.has(url)) return;
+    sending.add(url);
+    for (let next = waiting.get(url); next !== undefined && !stopping.aborted; next = waiting.get(url)) {
+      if (!wanted().has(url)) waiting.delete(url);
+      else if ((await post(url, next)) && waiting.get(url) === next) waiting.delete(url);
+      keep();
+      await clock.sleep(EVERY_MS, stopping);
+    }
+    sending.delete(url);
+  };
+  const post = async (url: string, body: z.output<typeof message>): Promise<boolean> => {
+    try {
+      const signal = AbortSignal.any([AbortSignal.timeout(ANSWER_MS), stopping]);
+      const headers = { 'content-type': 'application/json' };
+      const answer = await fetch(url, { method: 'POST', headers, body: JSON.stringify(body), signal });
+      await answer.body?.cancel();
+      if (answer.ok) return true;
+      throw new Error(`it answers ${answer.status}`);
+    } catch (thrown) {
+      // The rest of an address may be a secret.
+      if (!stopping.aborted) signals.emit('notify.failed', { to: new URL(url).origin, message: messageOf(thrown) });
+      return false;
+    }
+  };
+
+  signals.on('verdict.changed', ({ recording, copies }) => {
+    const tone = TONES[Math.max(TONES.indexOf(recording.tone), TONES.indexOf(copies.tone))] ?? 'red';
+    const told = settings().filter(({ on }) => on.includes(tone));
+    for (const { url } of told) waiting.set(url, toMessage(recording, copies, sdkAppId, clock.now()));
+    if (told.length > 0) keep();
+    for (const { url } of told) void send(url);
+  });
+  for (const url of waiting.keys()) void send(url);
+}
+
+function toMessage(
+  recording: Signals['verdict.changed']['recording'],
+  { tone, says }: Signals['verdict.changed']['copies'],
+  app: string,
+  now: number,
+): z.output<typeof message> {
+  const text = `group-sync-bridge, app ${app}: ${recording.says}. ${says}.`;
+  return { text, at: new Date(now).toISOString(), app, recording, copies: { tone, says } };
+}
+
+function readOutbox(file: string): z.output<typeof outbox> {
+  try {
+    return outbox.parse(JSON.parse(readFileSync(file, 'utf8')));
+  } catch {
+    return {};
+  }
+}
