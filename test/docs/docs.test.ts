@@ -66,13 +66,16 @@ const PROGRAMS_OF_OTHERS = [
   'curl',
   'docker',
   'export',
+  'go',
   'grep',
   'jq',
   'kcat',
   'kubectl',
   'mvn',
   'node',
+  'npx',
   'openssl',
+  'psql',
 ];
 
 describe('every command of the documents is one', () => {

@@ -52,3 +52,14 @@ export async function javaExample(): Promise<Example> {
   if (compiled.code !== 0) throw new Error(`examples/java:\n${compiled.stdout}${compiled.stderr}`);
   return { run: (args) => runProgram(bin('java'), [...small, '-cp', `${classes}:${jars}`, 'Groups', ...args]) };
 }
+
+export async function goExample(): Promise<Example> {
+  if ((await runProgram('go', ['version'])).code !== 0)
+    return { missing: 'go is missing; this would help: apt-get install -y golang' };
+  const folder = mkdtempSync(join(tmpdir(), 'go-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const program = join(folder, 'groups');
+  const built = await runProgram('go', ['build', '-o', program, '.'], { cwd: 'examples/go' });
+  if (built.code !== 0) throw new Error(`examples/go:\n${built.stdout}${built.stderr}`);
+  return { run: (args) => runProgram(program, args) };
+}

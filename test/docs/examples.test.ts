@@ -8,7 +8,7 @@ import type { Group } from '../../src/model/group.ts';
 import { never, openDriven, testHost } from '../connectors/suite.ts';
 import { madeEvent } from '../support/events.ts';
 import { delivered, mergedGroups } from '../support/histories.ts';
-import { javaExample, pythonExample, typescriptExample } from './example-programs.ts';
+import { goExample, javaExample, pythonExample, typescriptExample } from './example-programs.ts';
 
 const brokers = inject('kafkaBrokers');
 const topic = `test.${randomUUID()}`;
@@ -61,7 +61,7 @@ describe.skipIf(brokers === '')('the examples keep the copy that the bridge keep
     expected = mergedGroups([...events, taken]);
   });
 
-  const examples = { typescript: typescriptExample, python: pythonExample, java: javaExample };
+  const examples = { typescript: typescriptExample, python: pythonExample, java: javaExample, go: goExample };
   for (const [name, prepare] of Object.entries(examples)) {
     // The first run of a machine fetches what the example needs.
     test(`examples/${name}`, { timeout: 180_000 }, async ({ skip }) => {
