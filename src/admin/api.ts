@@ -5,9 +5,9 @@ import type { ReloadResult } from '../config/reload.ts';
 import type { Operations } from '../delivery/operations.ts';
 import type { Journal } from '../journal/append.ts';
 import type { GroupReader } from '../journal/groups.ts';
-import type { HistoryReader } from '../journal/history.ts';
+import { findEvent, type HistoryReader } from '../journal/history.ts';
 import type { QuarantinedCallback } from '../model/callback.ts';
-import { BridgeError } from '../model/fault.ts';
+import { BridgeError, type Fault } from '../model/fault.ts';
 import type { Reconciler } from '../reconcile/schedule.ts';
 import * as contract from './contract.ts';
 import { refuse } from './refusal.ts';
@@ -17,7 +17,10 @@ export interface ApiPorts extends AdminPorts {
   readonly operations: Operations;
   readonly groups: Pick<GroupReader, 'get' | 'count'>;
   readonly forgetting: Pick<Journal, 'forget' | 'destroyed'>;
-  readonly history: Pick<HistoryReader, 'recent' | 'ofGroup' | 'search'>;
+  readonly history: Pick<
+    HistoryReader,
+    'recent' | 'ofGroup' | 'search' | 'find' | 'at' | 'byId' | 'ofRequest' | 'latest'
+  >;
   status(): contract.BridgeState;
   quarantined(after: number, limit: number): QuarantinedCallback[];
   /** Maps what was kept once more; resolves with how many became events and how many are left. */
@@ -156,18 +159,29 @@ function reconcileRoutes(ports: ApiPorts) {
 
 function historyRoutes({ history, groups, operations }: ApiPorts) {
   return new Hono()
-    .get('/events', query(contract.eventsQuery), (context) => {
-      const { limit, before, group } = context.req.valid('query');
+    .get('/events', query(contract.eventsQuery), async (context) => {
+      const { limit, before, group, ...filter } = context.req.valid('query');
+      const isWhole = group === undefined || history.latest(group) !== undefined;
+      if (!isWhole || Object.values(filter).some((one) => one !== undefined)) {
+        const found = await history.find({ group, ...filter }, limit, context.req.raw.signal, before);
+        return context.json<Answer<typeof contract.eventsAnswer>>(found);
+      }
       const read = (limit: number, before: number | undefined) =>
         group === undefined ? history.recent(limit, before) : history.ofGroup(group, limit, before);
       const events = read(limit, before);
       const more = next(events.at(-1)?.seq, (seq) => read(1, seq));
       return context.json<Answer<typeof contract.eventsAnswer>>({ events, ...more });
     })
+    .get('/events/:id', async (context) => {
+      const entry = await findEvent(history, context.req.param('id'), context.req.raw.signal);
+      if (entry === undefined) return refuse(context, NO_EVENT, 404);
+      const copies = await operations.eventCopies(entry, context.req.raw.signal);
+      return context.json<Answer<typeof contract.eventAnswer>>({ ...entry, copies });
+    })
     .get('/groups', query(contract.groupsQuery), async (context) => {
       const { search, limit, after } = context.req.valid('query');
       const found = await history.search(search, limit, context.req.raw.signal, after);
-      return context.json<Answer<typeof contract.groupsPage>>(found);
+      return context.json<Answer<typeof contract.groupsPage>>({ ...found, total: groups.count() });
     })
     .get('/group', query(contract.groupQuery), async (context) => {
       const { id, limit } = context.req.valid('query');
@@ -185,6 +199,12 @@ function historyRoutes({ history, groups, operations }: ApiPorts) {
       });
     });
 }
+
+const NO_EVENT: Fault = {
+  code: 'usage',
+  message: 'no event has this id, seq or RequestID: none was recorded, or it was pruned',
+  suggestion: 'events --group lists those of a group',
+};
 
 /** The most groups of one answer, and the time after which a step answers: who asks goes on from there. */
 const STEP_GROUPS = 1_000;

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type CanonicalEvent, MAX_GROUP_ID_BYTES } from '../model/event.ts';
+import { type CanonicalEvent, EVENT_TYPES, MAX_GROUP_ID_BYTES } from '../model/event.ts';
 import { FAULT_CODES } from '../model/fault.ts';
 import type { Group } from '../model/group.ts';
 import { reconcileFinding, reconcileRun } from '../model/reconcile-run.ts';
@@ -182,10 +182,23 @@ const limit = z.coerce.number().int().min(1).max(1_000).default(100);
 const groupId = z.string().min(1).max(MAX_GROUP_ID_BYTES);
 /** A page in ascending order, after a seq or an id. */
 export const pageQuery = z.object({ after: z.coerce.number().int().nonnegative().default(0), limit });
+const time = z.coerce.number().int().nonnegative().optional();
+/** Times are of receipt; `operator` is whoever did it, `reconcile` for what reconcile found. */
+const eventFilter = {
+  type: z.enum(EVENT_TYPES).optional(),
+  operator: z.string().min(1).max(MAX_GROUP_ID_BYTES).optional(),
+  field: z.string().min(1).max(MAX_GROUP_ID_BYTES).optional(),
+  since: time,
+  until: time,
+  /** Only later ones than this seq. */
+  after: time,
+};
 export const eventsQuery = z.object({
   limit,
   before: z.coerce.number().int().positive().optional(),
+  /** A group's id; the filters below take a part of one, too. */
   group: groupId.optional(),
+  ...eventFilter,
 });
 export const groupsQuery = z.object({
   limit,
@@ -206,6 +219,8 @@ export const eventsAnswer = z.object({ events: z.array(entry), next });
 export const groupsPage = z.object({
   groups: z.array(group).readonly(),
   complete: z.boolean(),
+  /** All groups that are known, whatever is looked for. */
+  total: count.default(0),
   next: z.string().exactOptional(),
 });
 
@@ -220,6 +235,20 @@ const groupCopy = z.object({
   /** Why the copy cannot be read, or why an event waits or is dead. */
   fault: fault.exactOptional(),
 });
+/** One connector's delivery of an event. */
+const eventCopy = z.object({
+  connector: z.string(),
+  kind: z.string(),
+  standing: z.enum(['delivered', 'superseded', 'behind', 'waiting', 'dead', 'filtered']),
+  /** Where it lies; absent where the bridge does not remember it. */
+  where: z.string().exactOptional(),
+  /** When it was delivered. */
+  at: z.number().exactOptional(),
+  attempts: count.exactOptional(),
+  /** Why it does not lie there yet. */
+  fault: fault.exactOptional(),
+});
+export const eventAnswer = entry.extend({ copies: z.array(eventCopy) });
 export const groupAnswer = z.object({ group, events: z.array(entry), next, copies: z.array(groupCopy) });
 
 /** Groups are forgotten by name. */

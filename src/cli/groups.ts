@@ -1,19 +1,27 @@
 /** The commands about groups that the journal keeps: the way out for those that strangers made, or that are long gone. */
 import { type Command, InvalidArgumentError } from 'commander';
 import type { z } from 'zod';
-import { forgetAnswer, pruneAnswer, type pruneRequest } from '../admin/contract.ts';
+import { forgetAnswer, groupsPage, pruneAnswer, type pruneRequest } from '../admin/contract.ts';
 import { duration } from '../config/units.ts';
 import { BridgeError, describeFault } from '../model/fault.ts';
+import type { Group } from '../model/group.ts';
 import { figure, plural } from '../model/text.ts';
 import { adminClient } from './admin.ts';
-import { type AdminOptions, addCommand, onRunningBridge } from './options.ts';
-import { answer, progress } from './terminal.ts';
+import { lastBy } from './events.ts';
+import { type AdminOptions, addCommand, onRunningBridge, wholeNumber } from './options.ts';
+import { answer, progress, tableLines } from './terminal.ts';
 
 const MEANING =
   '\nCopies keep what they hold of a group that is forgotten; its next change begins a new state, which is merged into them\n(in a compacted topic it takes the place of the old one, until reconcile has read the rest).';
 
 export function addGroups(program: Command): void {
   const parent = program.command('groups').description('the merged groups that the journal keeps');
+  onRunningBridge(
+    addCommand(parent, 'list', 'list them, by a part of an id or of a name', 'groups list', 'groups list NOTICE --json')
+      .argument('[text]', 'a part of an id or a name', '')
+      .option('--after <place>', 'go on from there, as the list before said')
+      .option('--limit <number>', 'so many at most', wholeNumber(1), 100),
+  ).action(list);
   onRunningBridge(
     addCommand(parent, 'forget', 'forget groups, and their delivered events', 'groups forget @TGS#1 @TGS#2'),
   )
@@ -34,6 +42,36 @@ export function addGroups(program: Command): void {
     .option('--dry-run', 'say which, and forget none', false)
     .addHelpText('after', MEANING)
     .action(prune);
+}
+
+interface ListOptions extends AdminOptions {
+  readonly after?: string;
+  readonly limit: number;
+}
+
+async function list(search: string, { after, limit, ...options }: ListOptions): Promise<void> {
+  const client = adminClient(options);
+  const groups: Group[] = [];
+  let total = 0;
+  let next = after;
+  do {
+    const query = { search, limit: String(Math.min(limit - groups.length, 1_000)), ...(next && { after: next }) };
+    const page: z.output<typeof groupsPage> = await client.ask(groupsPage, (api) => api.groups.$get({ query }));
+    groups.push(...page.groups);
+    ({ total, next } = page);
+  } while (next !== undefined && groups.length < limit);
+  const rows = groups.map((group) => [
+    group.groupId,
+    group.name ?? '',
+    group.groupType ?? '',
+    group.updatedAt ?? '',
+    lastBy(group),
+    group.destroyed ? 'destroyed' : '',
+  ]);
+  const of = search === '' ? ` of ${figure(total)}` : '';
+  const more = next === undefined ? '' : `; more: --after ${JSON.stringify(next)}`;
+  const lines = tableLines(['group', 'name', 'type', 'changed', 'by', ''], rows);
+  answer(options, { groups, total, next }, ...lines, `${figure(groups.length)}${of}${more}`);
 }
 
 function parseDuration(text: string): number {

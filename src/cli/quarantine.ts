@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { discardAnswer, quarantineAnswer, remapAnswer } from '../admin/contract.ts';
-import { BridgeError } from '../model/fault.ts';
+import { BridgeError, describeFault } from '../model/fault.ts';
 import { plural } from '../model/text.ts';
 import { adminClient } from './admin.ts';
 import { type AdminOptions, addCommand, listOf, onRunningBridge, wholeNumber } from './options.ts';
@@ -9,6 +9,9 @@ import { answer, tableLines } from './terminal.ts';
 export function addQuarantine(program: Command): void {
   const parent = program.command('quarantine').description('verified callbacks that could not be mapped');
   onRunningBridge(addCommand(parent, 'list', 'list them', 'quarantine list')).action(list);
+  onRunningBridge(addCommand(parent, 'show', 'show one with its whole body', 'quarantine show 7'))
+    .argument('<id>', 'by id', wholeNumber(1))
+    .action(show);
   onRunningBridge(addCommand(parent, 'retry', 'map them once more', 'quarantine retry')).action(retry);
   const calls = ['quarantine discard 7 8', 'quarantine discard --all'];
   onRunningBridge(addCommand(parent, 'discard', 'give them up for good', ...calls))
@@ -27,6 +30,19 @@ async function list(options: AdminOptions): Promise<void> {
   ]);
   const lines = rows.length === 0 ? ['the quarantine is empty'] : tableLines(['id', 'received', 'why', 'body'], rows);
   answer(options, found, ...lines);
+}
+
+async function show(id: number, options: AdminOptions): Promise<void> {
+  const query = { after: String(id - 1), limit: '1' };
+  const { quarantined } = await adminClient(options).ask(quarantineAnswer, (api) => api.quarantine.$get({ query }));
+  const found = quarantined.find((one) => one.id === id);
+  if (found === undefined) {
+    const suggestion = 'quarantine list says which there are';
+    throw new BridgeError({ code: 'usage', message: `no callback ${id} is in the quarantine`, suggestion });
+  }
+  const { receivedAt, search, fault, body } = found;
+  const about = [`received ${new Date(receivedAt).toISOString()}`, `why ${describeFault(fault)}`, `query ${search}`];
+  answer(options, found, ...about, '', body);
 }
 
 async function retry(options: AdminOptions): Promise<void> {

@@ -1,8 +1,9 @@
 import { Revoked, type Waiting } from '../../connectors/contract.ts';
 import type { Entry } from '../model/entry.ts';
-import { faultOf } from '../model/fault.ts';
+import { type Fault, faultOf } from '../model/fault.ts';
 import type { Group } from '../model/group.ts';
-import { createReadBacks, ENDED, type ReadBack, UNOPENED } from './read-back.ts';
+import type { LaneState } from '../model/signal.ts';
+import { createReadBacks, ENDED, PAUSED, type ReadBack, UNOPENED } from './read-back.ts';
 import { createRest } from './rest.ts';
 import type { ResyncRequest } from './resync.ts';
 import { createWaitingEntries } from './waiting.ts';
@@ -64,6 +65,8 @@ export interface Lane {
    * the destination needs. Never rejects.
    */
   readBack(group: Group, signal: AbortSignal): Promise<ReadBack>;
+  /** Says what is remembered of the delivery of an event, and why none is delivered just now. */
+  recall(eventId: string): ReadBack;
   /** Delivers what is there, then ends instead of going idle; a lane that waits or is paused ends at once. */
   drain(): void;
   /** Takes nothing more and ends: a batch that is with the sink may take `ms` still, then it is aborted. */
@@ -128,6 +131,8 @@ export function startLane(
         lane.rest.interrupt();
       }),
     readBack: (group, asked) => readBack(lane, group, asked),
+    recall: (eventId) =>
+      readBacks.recallEvent(eventId, lane.state.kind === 'waiting' ? lane.state.fault : REST_OF[lane.state.kind]),
     drain() {
       if (lane.ending === 'no') lane.ending = 'drain';
       lane.rest.interrupt();
@@ -147,6 +152,9 @@ export function startLane(
     ended,
   };
 }
+
+/** Why a lane in this state delivers nothing. */
+const REST_OF: { readonly [Kind in LaneState['kind']]?: Fault } = { paused: PAUSED, ended: ENDED };
 
 async function run(lane: LaneWork, requests: AskedRequest[]): Promise<void> {
   const { signal, rest, waiting, ports } = lane;

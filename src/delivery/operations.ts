@@ -6,6 +6,7 @@ import { BridgeError } from '../model/fault.ts';
 import type { SignalBus } from '../model/signal.ts';
 import { nearest } from '../model/text.ts';
 import type { createCopies } from './copies.ts';
+import type { createEventCopies } from './event-copies.ts';
 import type { Delivery } from './thread/host.ts';
 
 /** Where a replay starts: a seq, a time of receipt in ms since 1970, or everything that is still in the journal. */
@@ -29,6 +30,7 @@ export interface OperationsPorts {
   readonly delivery: Pick<Delivery, 'request'>;
   readonly signals: Pick<SignalBus, 'emit'>;
   readonly copies: ReturnType<typeof createCopies>;
+  readonly eventCopies: ReturnType<typeof createEventCopies>;
 }
 
 /** What a person may do with a connector. All of it is safe at any time; each throws a BridgeError for an unknown name. */
@@ -119,6 +121,8 @@ export function createOperations(ports: OperationsPorts) {
     },
     /** The copy status of a group at each connector; none for an unknown group. Answers within seconds. */
     copies: ports.copies,
+    /** What became of an event at each connector. Answers within seconds. */
+    eventCopies: ports.eventCopies,
   };
 }
 

@@ -1,4 +1,4 @@
-import type { CopyStatus, Sink } from '../../connectors/contract.ts';
+import type { CopyStatus, Outcomes, Sink } from '../../connectors/contract.ts';
 import type { Entry } from '../model/entry.ts';
 import { type Fault, faultOf } from '../model/fault.ts';
 import type { Group } from '../model/group.ts';
@@ -10,13 +10,24 @@ export interface ReadBack {
   readonly copy?: CopyStatus;
   /** Where the group's last delivery went, as far as this lane remembers. */
   readonly receipt?: string;
+  /** The delivery of the event that was asked for, as far as this lane remembers. */
+  readonly event?: EventReceipt;
   /** Why it cannot be told, or why nothing is delivered just now. */
   readonly fault?: Fault;
 }
 
+/** When and where an event was delivered, and the attempts that it took. */
+export interface EventReceipt {
+  readonly kind: 'delivered' | 'superseded';
+  readonly receipt: string;
+  /** Milliseconds since 1970. */
+  readonly at: number;
+  readonly attempts: number;
+}
+
 export type ReadBacks = ReturnType<typeof createReadBacks>;
 
-/** Groups whose last receipt is remembered, about 2 MB; in memory only, so not over a restart. */
+/** Groups, and events, whose last receipt is remembered, about 2 MB each; in memory only, so not over a restart. */
 const REMEMBERED = 10_000;
 /** Questions that may wait. */
 const MOST = 100;
@@ -30,6 +41,7 @@ interface Question {
 /** The questions to one lane that wait until its sink is free, and what it remembers for those whose sink reads nothing back. */
 export function createReadBacks(remembered = REMEMBERED) {
   const receipts = new Map<string, string>();
+  const events = new Map<string, EventReceipt>();
   const questions: Question[] = [];
 
   const recall = (groupId: string, fault?: Fault): ReadBack => {
@@ -52,6 +64,21 @@ export function createReadBacks(remembered = REMEMBERED) {
     get waiting() {
       return questions.length;
     },
+    /** Remembers where and when events went. */
+    note(entries: readonly Entry[], outcomes: Outcomes, at: number, attemptsOf: (entry: Entry) => number): void {
+      for (const entry of entries.slice(-remembered)) {
+        const outcome = outcomes.get(entry.id);
+        if (outcome?.kind !== 'delivered' && outcome?.kind !== 'superseded') continue;
+        const { kind, receipt } = outcome;
+        events.delete(entry.id);
+        events.set(entry.id, { kind, receipt, at, attempts: attemptsOf(entry) });
+      }
+      forgetOldest(events, remembered);
+    },
+    recallEvent(eventId: string, fault?: Fault): ReadBack {
+      const event = events.get(eventId);
+      return { ...(event !== undefined && { event }), ...(fault !== undefined && { fault }) };
+    },
     /** Remembers where deliveries went; what was dead or is to be retried went nowhere. */
     remember(entries: readonly Entry[], outcomeOf: (entry: Entry) => Outcome | undefined): void {
       for (const entry of entries) {
@@ -61,10 +88,7 @@ export function createReadBacks(remembered = REMEMBERED) {
         receipts.delete(entry.groupId);
         receipts.set(entry.groupId, outcome.receipt);
       }
-      for (const groupId of receipts.keys()) {
-        if (receipts.size <= remembered) break;
-        receipts.delete(groupId);
-      }
+      forgetOldest(receipts, remembered);
     },
     /** Answers with what is remembered, at once. */
     recall,
@@ -83,6 +107,13 @@ export function createReadBacks(remembered = REMEMBERED) {
   };
 }
 
+function forgetOldest(map: Map<string, unknown>, most: number): void {
+  for (const key of map.keys()) {
+    if (map.size <= most) break;
+    map.delete(key);
+  }
+}
+
 export const UNANSWERED: Fault = {
   code: 'copy-unknown',
   message: 'the connector did not answer in time',
@@ -91,6 +122,11 @@ export const UNANSWERED: Fault = {
 export const UNOPENED: Fault = {
   code: 'copy-unknown',
   message: 'the connector has been paused since the bridge started, so that its destination was never opened',
+  suggestion: 'resume it',
+};
+export const PAUSED: Fault = {
+  code: 'copy-unknown',
+  message: 'the connector is paused',
   suggestion: 'resume it',
 };
 export const ENDED: Fault = { code: 'copy-unknown', message: 'the connector does not run any more' };

@@ -4,6 +4,7 @@ import type { ConnectorConfig } from '../config/schema.ts';
 import type { JournalRoom } from '../journal/room.ts';
 import type { SignalBus } from '../model/signal.ts';
 import { createCopies } from './copies.ts';
+import { createEventCopies } from './event-copies.ts';
 import { watchLanes } from './health.ts';
 import { createOperations } from './operations.ts';
 import { startDelivery } from './thread/host.ts';
@@ -36,18 +37,28 @@ export function startDeliveryRoom({ configured, connectors, source, journal: roo
     const holdsGroups = found !== undefined && holdsOf(found.kind, found) === 'groups';
     return { holdsGroups, readsBack: holdsGroups && readsBack(found.kind) };
   };
-  const copies = createCopies({
+  const looked = {
     connectors,
-    holder(name) {
+    holder(name: string) {
       const found = configured()[name];
       return found && { kind: found.kind, filter: found.filter, readsBack: destination(name).readsBack };
     },
     deliveries: reader,
-    groups,
-    history,
     delivery,
-  });
-  const ports = { connectors, destination, journal, deliveries: reader, groups, delivery, signals, copies };
+  };
+  const copies = createCopies({ ...looked, groups, history });
+  const eventCopies = createEventCopies(looked);
+  const ports = {
+    connectors,
+    destination,
+    journal,
+    deliveries: reader,
+    groups,
+    delivery,
+    signals,
+    copies,
+    eventCopies,
+  };
   return {
     operations: createOperations(ports),
     exchange: delivery.exchange,

@@ -201,6 +201,10 @@ async function deliverBatch(
     reached(lane, 'destination');
   }
   if (!('read' in sink)) readBacks.remember(batch, ({ id }) => outcomes.get(id));
+  if (batch.length > 0) {
+    const before = new Map(retried.map(({ entry, attempts }) => [entry, attempts]));
+    readBacks.note(batch, outcomes, lane.ports.clock.now(), (entry) => 1 + (before.get(entry) ?? 0));
+  }
   lane.tookMs = performance.now() - start;
   await settle(lane, { retried, taken, wanted, outcomes });
 }

@@ -2,8 +2,9 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { EventId } from '../model/event.ts';
 import type { Group } from '../model/group.ts';
+import { createEventSearch } from './event-search.ts';
 import type { GroupBuffer } from './groups.ts';
-import { eventBytes, type JournalEntry, journalEntryOf, LOOK_BYTES, type Row, takePage } from './reads.ts';
+import { createSeqAt, eventBytes, type JournalEntry, journalEntryOf, LOOK_BYTES, type Row, takePage } from './reads.ts';
 
 /** The most steps that `ofGroup` takes to find where to begin when `before` is no event of the group. */
 const MAX_STEPS = 10_000;
@@ -64,7 +65,13 @@ export function createHistoryReader(
     }
   }
 
+  const events = createEventSearch(connection, createSeqAt(connection));
+
   return {
+    ...events,
+    /** Returns the event of this seq, where it is still there. */
+    at: (seq: number): JournalEntry | undefined =>
+      pageOf(newest.iterate(seq + 1, 1)).find((entry) => entry.seq === seq),
     /** Returns the newest events, or those before a seq, newest first; fewer than `limit` when they are large. */
     recent: (limit: number, before = Number.MAX_SAFE_INTEGER): JournalEntry[] => pageOf(newest.iterate(before, limit)),
     /**
@@ -158,4 +165,14 @@ export interface FoundGroups {
   /** False where it was cut short: it goes on behind `next`. */
   readonly complete: boolean;
   readonly next?: string;
+}
+
+/** Returns an event by its id, its seq, or the RequestID of its callback. */
+export async function findEvent(
+  { byId, at, ofRequest }: Pick<HistoryReader, 'byId' | 'at' | 'ofRequest'>,
+  id: string,
+  signal: AbortSignal,
+): Promise<JournalEntry | undefined> {
+  const seq = /^[1-9]\d{0,14}$/.test(id) ? Number(id) : undefined;
+  return byId(id) ?? (seq === undefined ? undefined : at(seq)) ?? (await ofRequest(id, signal));
 }

@@ -81,7 +81,6 @@ function readEntries(connection: DatabaseSync) {
   const whole = connection.prepare(`SELECT ${HEAD}, event ${range}`);
   const heads = connection.prepare(`SELECT ${HEAD} ${range}`);
   const entryOf = entryMaker(connection);
-  const receivedFrom = connection.prepare('SELECT seq, received_at FROM events WHERE seq >= ? ORDER BY seq LIMIT 1');
   const headSeq = (): number => head.get()?.seq as number;
   const oldest = connection.prepare('SELECT seq, received_at AS receivedAt FROM events ORDER BY seq LIMIT 1');
   return {
@@ -97,19 +96,25 @@ function readEntries(connection: DatabaseSync) {
     /** Does as `read`, but fetches the text of an event only when somebody looks inside: `limit` alone says how many. */
     readHeads: (after: number, limit: number, upTo = Number.MAX_SAFE_INTEGER): Entry[] =>
       heads.all(after, upTo, limit).map(entryOf),
-    /** Returns the first seq that was received at or after `time` (ms since 1970); head + 1 when there is none. */
-    seqAt(time: number): number {
-      // Seqs rise with the time of receipt, so halving finds it without an index of times.
-      let low = 1;
-      let high = headSeq() + 1;
-      while (low < high) {
-        const middle = Math.floor((low + high) / 2);
-        const row = receivedFrom.get(middle);
-        if (row !== undefined && (row.received_at as number) < time) low = (row.seq as number) + 1;
-        else high = middle;
-      }
-      return low;
-    },
+    seqAt: createSeqAt(connection),
+  };
+}
+
+/** Finds the first seq that was received at or after a time (ms since 1970); head + 1 when there is none. */
+export function createSeqAt(connection: DatabaseSync): (time: number) => number {
+  const head = connection.prepare('SELECT coalesce(max(seq), 0) AS seq FROM events');
+  const receivedFrom = connection.prepare('SELECT seq, received_at FROM events WHERE seq >= ? ORDER BY seq LIMIT 1');
+  return (time) => {
+    // Seqs rise with the time of receipt, so halving finds it without an index of times.
+    let low = 1;
+    let high = (head.get()?.seq as number) + 1;
+    while (low < high) {
+      const middle = Math.floor((low + high) / 2);
+      const row = receivedFrom.get(middle);
+      if (row !== undefined && (row.received_at as number) < time) low = (row.seq as number) + 1;
+      else high = middle;
+    }
+    return low;
   };
 }
 
@@ -122,7 +127,7 @@ function readLanes(connection: DatabaseSync) {
   );
   const entryOf = entryMaker(connection);
   const count = connection.prepare('SELECT count(*) AS n FROM deliveries WHERE connector = ? AND state = ?');
-  const open = connection.prepare('SELECT state, fault FROM deliveries WHERE connector = ? AND seq = ?');
+  const open = connection.prepare('SELECT state, fault, attempts FROM deliveries WHERE connector = ? AND seq = ?');
   const oldestWaiting = connection.prepare(
     `SELECT received_at AS at FROM deliveries JOIN events USING (seq)
      WHERE connector = ? AND state = 'waiting' ORDER BY seq LIMIT 1`,
@@ -147,7 +152,8 @@ function readLanes(connection: DatabaseSync) {
     /** Says what stands in the way of one delivery; undefined for an event that is delivered or pending. */
     openDelivery(connector: string, seq: number) {
       const row = open.get(connector, seq);
-      return row && { state: row.state as 'waiting' | 'dead', fault: faultOf(row) };
+      if (row === undefined) return undefined;
+      return { state: row.state as 'waiting' | 'dead', fault: faultOf(row), attempts: row.attempts as number };
     },
     /** Returns when the oldest event was received (ms since 1970) that waits or comes after the cursor, if there is any. */
     openSince(connector: string, cursor: number): number | undefined {

@@ -722,8 +722,8 @@ describe('a question to the delivery thread is always answered', () => {
     const answered = questions.ask('c', newGroup('A'), never);
     const late = questions.ask('c', newGroup('B'), never);
     expect(posted).toMatchObject([
-      { id: 1, connector: 'c', group: { groupId: 'A' } },
-      { id: 2, connector: 'c', group: { groupId: 'B' } },
+      { id: 1, connector: 'c', about: { groupId: 'A' } },
+      { id: 2, connector: 'c', about: { groupId: 'B' } },
     ]);
     questions.answered(1, { receipt: 'r' });
     expect(await answered).toEqual({ receipt: 'r' });

@@ -119,8 +119,12 @@ function startThread(port: MessagePort, { journalFile, source: app, connectors, 
         return;
       }
       case 'question': {
-        const { id, connector, group, withinMs } = message;
-        const asked = lanes.running(connector)?.readBack(group, AbortSignal.timeout(withinMs));
+        const { id, connector, about, withinMs } = message;
+        const lane = lanes.running(connector);
+        const asked =
+          typeof about === 'string'
+            ? lane && Promise.resolve(lane.recall(about))
+            : lane?.readBack(about, AbortSignal.timeout(withinMs));
         void (asked ?? Promise.resolve({ fault: ENDED })).then((answer) => post({ kind: 'answered', id, answer }));
         return;
       }

@@ -29,6 +29,8 @@ export interface Delivery {
   ): Promise<void>;
   /** Says where a connector's copy of a group lies, compared with this state. Always answers, after seconds at most. */
   readBack(connector: string, group: Group, signal: AbortSignal): Promise<ReadBack>;
+  /** Says what a connector's lane remembers of the delivery of an event, by its id. Always answers, as `readBack` does. */
+  recall(connector: string, eventId: string, signal: AbortSignal): Promise<ReadBack>;
   /** Delivers what can be delivered within `ms`, then ends; resolves when the thread is gone. */
   stop(ms: number): Promise<void>;
 }
@@ -60,6 +62,8 @@ export function startDelivery(
 
   const tell = (message: ToThread): void => thread?.postMessage(message);
   const questions = createQuestions((question) => tell({ kind: 'question', ...question }));
+  const ask = (connector: string, about: Group | string, signal: AbortSignal): Promise<ReadBack> =>
+    down === undefined ? questions.ask(connector, about, signal) : Promise.resolve({ fault: down });
 
   const hear = (message: FromThread): void => {
     switch (message.kind) {
@@ -127,8 +131,8 @@ export function startDelivery(
       await Promise.race([done, gone]);
       exchanges.delete(id);
     },
-    readBack: (connector, group, signal) =>
-      down === undefined ? questions.ask(connector, group, signal) : Promise.resolve({ fault: down }),
+    readBack: ask,
+    recall: ask,
     async stop(ms) {
       stopping = true;
       clearTimeout(restart);

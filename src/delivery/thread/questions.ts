@@ -6,7 +6,8 @@ import { type ReadBack, UNANSWERED } from '../read-back.ts';
 export interface Question {
   readonly id: number;
   readonly connector: string;
-  readonly group: Group;
+  /** The group that is read back or, by its id, the event whose delivery is recalled. */
+  readonly about: Group | string;
   /** How long the answer is waited for. */
   readonly withinMs: number;
 }
@@ -18,7 +19,7 @@ export function createQuestions(post: (question: Question) => void, withinMs = W
   const open = new Map<number, (answer: ReadBack) => void>();
   let last = 0;
   return {
-    ask: (connector: string, group: Group, signal: AbortSignal): Promise<ReadBack> =>
+    ask: (connector: string, about: Group | string, signal: AbortSignal): Promise<ReadBack> =>
       new Promise((resolve) => {
         const id = ++last;
         const settle = (answer: ReadBack): void => {
@@ -32,7 +33,7 @@ export function createQuestions(post: (question: Question) => void, withinMs = W
         signal.addEventListener('abort', giveUp);
         open.set(id, settle);
         if (signal.aborted) giveUp();
-        else post({ id, connector, group, withinMs });
+        else post({ id, connector, about, withinMs });
       }),
     answered: (id: number, answer: ReadBack): void => open.get(id)?.(answer),
     /** The thread is gone: nothing that was asked is answered any more. */

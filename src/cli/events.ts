@@ -1,0 +1,221 @@
+/** The commands about what was recorded: the same as the console's pages of events and groups. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { type Command, InvalidArgumentError } from 'commander';
+import type { z } from 'zod';
+import { eventAnswer, eventsAnswer, groupAnswer } from '../admin/contract.ts';
+import { duration } from '../config/units.ts';
+import { actorOf, EVENT_TYPES, type EventType } from '../model/event.ts';
+import { describeFault } from '../model/fault.ts';
+import { fieldsOf } from '../model/field-change.ts';
+import { type Group, latestEvent, operatorOf } from '../model/group.ts';
+import { type AdminClient, adminClient } from './admin.ts';
+import { type AdminOptions, addCommand, onRunningBridge, wholeNumber } from './options.ts';
+import { answer, interruption, paint, print, tableLines } from './terminal.ts';
+
+interface Filters {
+  readonly group?: string;
+  readonly type?: EventType;
+  readonly operator?: string;
+  readonly field?: string;
+}
+
+interface ListOptions extends AdminOptions, Filters {
+  readonly since?: number;
+  readonly until?: number;
+  readonly before?: number;
+  readonly limit: number;
+}
+
+type Entry = z.output<typeof eventsAnswer>['events'][number];
+type EventCopy = z.output<typeof eventAnswer>['copies'][number];
+
+export function addEvents(program: Command): void {
+  const calls = ['events --group @TGS#2J4SZEAEL --field notification', 'events --operator reconcile --since 1d --json'];
+  onRunningBridge(
+    filtered(addCommand(program, 'events', 'list what was recorded, the newest first', ...calls))
+      .option('--since <time>', 'received from then on: 2026-11-27T04:00Z, or an age such as 2h', moment)
+      .option('--until <time>', 'received before then', moment)
+      .option('--before <seq>', 'recorded before this one', wholeNumber(1))
+      .option('--limit <number>', 'so many at most', wholeNumber(1), 100),
+  ).action(list);
+  onRunningBridge(addCommand(program, 'event', 'follow one event to each copy', 'event 01m0zk9q8ymvq2n3r0w1t5h6bc'))
+    .argument('<id>', 'its id, its seq, or the RequestID of its callback')
+    .action(showEvent);
+  onRunningBridge(
+    filtered(addCommand(program, 'tail', 'print events as they are recorded, until Ctrl-C', 'tail', 'tail --json')),
+  ).action(tail);
+  onRunningBridge(
+    addCommand(program, 'group', 'show a group: its state, its copies, its events', 'group @TGS#2J4SZEAEL'),
+  )
+    .argument('<id>', 'its id')
+    .action(showGroup);
+}
+
+function filtered(command: Command): Command {
+  return command
+    .option('--group <id>', 'of the group with this id, or of those with this part of an id')
+    .option('--type <type>', `of this type, such as owner.changed`, eventType)
+    .option('--operator <who>', 'by this operator; reconcile for what reconcile found')
+    .option('--field <field>', 'that name this field, such as notification or customFields.level');
+}
+
+const PREFIX = 'chat.group.';
+
+function eventType(text: string): EventType {
+  const found = EVENT_TYPES.find((type) => type === text || type === PREFIX + text);
+  if (found !== undefined) return found;
+  throw new InvalidArgumentError(`one of these is expected: ${EVENT_TYPES.map(short).join(', ')}`);
+}
+
+const short = (type: EventType): string => type.slice(PREFIX.length);
+
+function moment(text: string): number {
+  const age = duration.safeParse(text);
+  if (age.success) return Date.now() - age.data;
+  const time = Date.parse(text);
+  if (!Number.isNaN(time)) return time;
+  throw new InvalidArgumentError('a time is expected, such as 2026-11-27T04:00Z, or an age, such as 2h');
+}
+
+/** Yields events that the filters let through, the newest first. */
+async function* eventsOf(
+  client: AdminClient,
+  filters: Filters & { readonly since?: number; readonly until?: number; readonly after?: number },
+  start?: number,
+): AsyncGenerator<Entry> {
+  const { group, type, operator, field, since, until, after } = filters;
+  const given = Object.entries({ group, type, operator, field, since, until, after }).flatMap(([name, value]) =>
+    value === undefined ? [] : [[name, String(value)]],
+  );
+  let before = start;
+  do {
+    const query = {
+      ...Object.fromEntries(given),
+      limit: '1000',
+      ...(before !== undefined && { before: String(before) }),
+    };
+    const page: z.output<typeof eventsAnswer> = await client.ask(eventsAnswer, (api) => api.events.$get({ query }));
+    yield* page.events;
+    before = page.next;
+  } while (before !== undefined);
+}
+
+async function list({ limit, before, ...options }: ListOptions): Promise<void> {
+  const events: Entry[] = [];
+  let more = false;
+  for await (const entry of eventsOf(adminClient(options), options, before)) {
+    more = events.length === limit;
+    if (more) break;
+    events.push(entry);
+  }
+  const last = events.at(-1)?.seq;
+  const rest = more && last !== undefined ? [`more: --before ${last}`] : [];
+  const none = 'no such event is in the journal';
+  answer(
+    options,
+    { events, ...(more && { next: last }) },
+    ...(last === undefined ? [none] : eventLines(events)),
+    ...rest,
+  );
+}
+
+const eventLines = (events: readonly Entry[]): string[] =>
+  tableLines(['seq', 'occurred', 'event', 'group', 'by', 'fields'], events.map(cellsOf));
+
+function cellsOf({ seq, event }: Entry): string[] {
+  const { subject, time, type } = event;
+  const fields = fieldsOf(event).filter(
+    ([field, text]) => !['groupType', 'destroyed'].includes(field) && text !== undefined,
+  );
+  const told = fields.map(([field, text]) => `${field}=${JSON.stringify(upTo(text, 40))}`).join(' ');
+  return [String(seq), time, short(type), subject, actorOf(event) ?? '', told];
+}
+
+const upTo = (text: string, most: number): string => (text.length <= most ? text : `${text.slice(0, most)}…`);
+
+const EVERY_MS = 500;
+
+async function tail(options: AdminOptions & Filters): Promise<void> {
+  const client = adminClient(options);
+  const signal = interruption();
+  const [newest] = (await client.ask(eventsAnswer, (api) => api.events.$get({ query: { limit: '1' } }))).events;
+  let after = newest?.seq ?? 0;
+  while (!signal.aborted) {
+    const events: Entry[] = [];
+    for await (const entry of eventsOf(client, { ...options, after })) events.push(entry);
+    for (const entry of events.reverse()) {
+      print(options.json ? JSON.stringify(entry) : cellsOf(entry).join('  ').replaceAll('\n', '\\u000a'));
+      after = entry.seq;
+    }
+    await delay(EVERY_MS, undefined, { signal }).catch(() => {});
+  }
+}
+
+async function showEvent(id: string, options: AdminOptions): Promise<void> {
+  const param = { id: encodeURIComponent(id) };
+  const found = await adminClient(options).ask(eventAnswer, (api) => api.events[':id'].$get({ param }));
+  const { seq, event, copies } = found;
+  const { receivedAt, origin } = event.data;
+  const about = [
+    ['id', event.id],
+    ['seq', String(seq)],
+    ['event', event.type],
+    ['group', event.subject],
+    ['by', actorOf(event) ?? 'not stated'],
+    ['occurred', event.time],
+    ['received', new Date(receivedAt).toISOString()],
+    ...(origin.requestId === undefined ? [] : [['RequestID', origin.requestId]]),
+    ...fieldsOf(event).map(([field, text]) => [field, JSON.stringify(text)]),
+  ];
+  const rows = copies.map((copy) => [copy.connector, copy.standing, ...placeOf(copy)]);
+  answer(options, found, ...tableLines(['', ''], about).slice(1), '', ...tableLines(COPY_HEADS, rows));
+}
+
+const COPY_HEADS = ['copy', 'status', 'where', 'when', 'attempts', 'why'];
+
+function placeOf({ standing, where, at, attempts, fault }: EventCopy): string[] {
+  const isThere = standing === 'delivered' || standing === 'superseded';
+  return [
+    where ?? (isThere ? 'not remembered' : ''),
+    at === undefined ? '' : new Date(at).toISOString(),
+    attempts === undefined ? '' : String(attempts),
+    fault === undefined ? '' : describeFault(fault),
+  ];
+}
+
+/** Whose the latest change of a group is, by the events of it that are known. */
+export function lastBy(group: Group, events: readonly Entry[] = []): string {
+  const latest = events.find(({ event }) => event.id === latestEvent(group));
+  return operatorOf(group) ?? (latest === undefined ? '' : (actorOf(latest.event) ?? ''));
+}
+
+async function showGroup(id: string, options: AdminOptions): Promise<void> {
+  const found = await adminClient(options).ask(groupAnswer, (api) => api.group.$get({ query: { id } }));
+  const { group, copies, events } = found;
+  const { groupId, customFields, destroyed, updatedAt, versions: _, lastOperator: __, source: ___, ...fields } = group;
+  const custom = Object.entries(customFields).map(([key, text]) => [`customFields.${key}`, text]);
+  const about = [
+    ['group', groupId + (destroyed ? ' (destroyed)' : '')],
+    ...[...Object.entries(fields), ...custom].map(([field = '', text]) => [field, JSON.stringify(text)]),
+    ['last changed', updatedAt ?? ''],
+    ['by', lastBy(group, events)],
+  ];
+  const rows = copies.map(({ connector, standing, where, differs = [], fault }) => [
+    connector,
+    standing,
+    where ?? '',
+    [...differs, ...(fault === undefined ? [] : [describeFault(fault)])].join(', '),
+  ]);
+  const styleOf = (row: number) => (copies[row]?.standing === 'in-step' ? undefined : ('yellow' as const));
+  const none =
+    events.length === 0 ? [paint('yellow', 'its events were all pruned: the merged state outlives them')] : [];
+  answer(
+    options,
+    found,
+    ...tableLines(['', ''], about).slice(1),
+    '',
+    ...tableLines(['copy', 'status', 'where', 'differs in, or why'], rows, styleOf),
+    '',
+    ...(events.length > 0 ? eventLines(events) : none),
+  );
+}

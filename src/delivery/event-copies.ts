@@ -1,0 +1,50 @@
+import type { DeliveryReader, JournalEntry } from '../journal/reads.ts';
+import type { Fault } from '../model/fault.ts';
+import type { CopiesPorts } from './copies.ts';
+import { compileFilter } from './filter.ts';
+import type { Delivery } from './thread/host.ts';
+
+/** What became of one event at one connector. */
+export interface EventCopy {
+  readonly connector: string;
+  readonly kind: string;
+  /**
+   * - delivered; superseded: something newer was there already.
+   * - behind: it was not tried yet. waiting: for its retry, or for an earlier event of its group. dead: it is a dead letter.
+   * - filtered: it is not for this connector.
+   */
+  readonly standing: 'delivered' | 'superseded' | 'behind' | 'waiting' | 'dead' | 'filtered';
+  /** Where it lies and when it was delivered, in milliseconds since 1970; absent where that is no longer remembered. */
+  readonly where?: string;
+  readonly at?: number;
+  readonly attempts?: number;
+  /** Why it does not lie there yet. */
+  readonly fault?: Fault;
+}
+
+interface EventCopiesPorts extends Pick<CopiesPorts, 'connectors' | 'holder'> {
+  readonly deliveries: Pick<DeliveryReader, 'cursor' | 'openDelivery'>;
+  readonly delivery: Pick<Delivery, 'recall'>;
+}
+
+/** Returns what became of an event, by connector. Answers within seconds. */
+export function createEventCopies({ connectors, holder, deliveries, delivery }: EventCopiesPorts) {
+  const copyOf = async (connector: string, { seq, event }: JournalEntry, signal: AbortSignal) => {
+    const found = holder(connector);
+    if (found === undefined) return [];
+    const about = { connector, kind: found.kind };
+    const of = (rest: Omit<EventCopy, 'connector' | 'kind'>): EventCopy[] => [{ ...about, ...rest }];
+    if (!compileFilter(found.filter).matches({ groupId: event.subject, event })) return of({ standing: 'filtered' });
+    const open = deliveries.openDelivery(connector, seq);
+    const isBehind = seq > deliveries.cursor(connector);
+    if (open !== undefined) return of({ standing: open.state, attempts: open.attempts, fault: open.fault });
+    const { event: known, fault } = await delivery.recall(connector, event.id, signal);
+    // A replay brings it again: what is known of it was before.
+    if (isBehind && known === undefined) return of({ standing: 'behind', ...(fault !== undefined && { fault }) });
+    if (known === undefined) return of({ standing: 'delivered' });
+    const { kind: standing, receipt: where, at, attempts } = known;
+    return of({ standing, where, at, attempts });
+  };
+  return async (entry: JournalEntry, signal: AbortSignal): Promise<EventCopy[]> =>
+    (await Promise.all(connectors().map((connector) => copyOf(connector, entry, signal)))).flat();
+}

@@ -1,0 +1,112 @@
+import type { DatabaseSync } from 'node:sqlite';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { CanonicalEvent, EventType } from '../model/event.ts';
+import { actorOf } from '../model/event.ts';
+import { fieldsOf } from '../model/field-change.ts';
+import { eventBytes, type JournalEntry, journalEntryOf, LOOK_BYTES, type Row } from './reads.ts';
+
+/** What is looked for; whatever is left out may be anything. Times are of receipt, in milliseconds since 1970. */
+export interface EventFilter {
+  /** A group's id, or a part of it. */
+  readonly group?: string | undefined;
+  readonly type?: EventType | undefined;
+  /** As people read it: `reconcile` for what reconcile found. */
+  readonly operator?: string | undefined;
+  /** A field that the event names, in the words of `versions`. */
+  readonly field?: string | undefined;
+  readonly since?: number | undefined;
+  readonly until?: number | undefined;
+  /** Only later ones than this seq. */
+  readonly after?: number | undefined;
+}
+
+export interface FoundEvents {
+  /** The newest first. */
+  readonly events: JournalEntry[];
+  /** It was cut short there: it goes on before this seq. */
+  readonly next?: number;
+}
+
+/** The most that a search holds the event loop at a time. */
+const STEP_MS = 2;
+/** Some seconds' work on a common machine. */
+const SCAN_EVENTS = 200_000;
+
+/** Finds events from the newest to the oldest, in small steps that let callbacks pass between. */
+export function createEventSearch(connection: DatabaseSync, seqAt: (time: number) => number) {
+  const range = connection.prepare('SELECT seq, event FROM events WHERE seq < ? AND seq > ? ORDER BY seq DESC');
+
+  /** Visits events before `before` until `visit` returns false; returns the seq where it was cut short, if it was. */
+  const scan = async (from: number, low: number, signal: AbortSignal, visit: (row: Row) => boolean) => {
+    let left = SCAN_EVENTS;
+    for (let before: number | undefined = from; before !== undefined; ) {
+      await nextTurn();
+      // Closed: the bridge ended meanwhile.
+      if (signal.aborted || !connection.isOpen) return before;
+      const end = performance.now() + STEP_MS;
+      let next: number | undefined;
+      for (const row of range.iterate(before, low)) {
+        next = row.seq as number;
+        if (!visit(row) || --left <= 0) return next;
+        if (performance.now() > end) break;
+        next = undefined;
+      }
+      before = next;
+    }
+    return undefined;
+  };
+
+  /** Returns at most `limit` of them, fewer when they are large. */
+  async function find(filter: EventFilter, limit: number, signal: AbortSignal, before?: number): Promise<FoundEvents> {
+    const matches = matcherOf(filter);
+    const { since, until, after = 0 } = filter;
+    const from = Math.min(before ?? Infinity, until === undefined ? Infinity : seqAt(until), Number.MAX_SAFE_INTEGER);
+    const low = Math.max(after, since === undefined ? 0 : seqAt(since) - 1);
+    const events: JournalEntry[] = [];
+    let room = LOOK_BYTES;
+    const next = await scan(from, low, signal, (row) => {
+      const entry = matches(row);
+      if (entry === undefined) return true;
+      events.push(entry);
+      room -= eventBytes(row);
+      return events.length < limit && room > 0;
+    });
+    return { events, ...(next !== undefined && { next }) };
+  }
+
+  /** Returns the newest event of a request of the service, among the newest that are looked at. */
+  async function ofRequest(requestId: string, signal: AbortSignal): Promise<JournalEntry | undefined> {
+    const needle = `"requestId":${JSON.stringify(requestId)}`;
+    let found: JournalEntry | undefined;
+    await scan(Number.MAX_SAFE_INTEGER, 0, signal, (row) => {
+      if (!(row.event as string).includes(needle)) return true;
+      const entry = journalEntryOf(row);
+      if (entry.event.data.origin.requestId === requestId) found = entry;
+      return found === undefined;
+    });
+    return found;
+  }
+
+  return { find, ofRequest };
+}
+
+/** Returns what makes an entry of a row that is looked for; most rows are told apart by their text alone. */
+function matcherOf({ group, type, operator, field }: EventFilter): (row: Row) => JournalEntry | undefined {
+  const part = group?.toLowerCase();
+  const key = field?.replace(/^customFields\./, '');
+  const needles = [type, operator === 'reconcile' ? undefined : operator].flatMap((text) =>
+    text === undefined ? [] : [JSON.stringify(text)],
+  );
+  if (key !== undefined && key !== 'destroyed') needles.push(`${JSON.stringify(key)}:`);
+  const isWanted = (event: CanonicalEvent): boolean =>
+    (part === undefined || event.subject.toLowerCase().includes(part)) &&
+    (type === undefined || event.type === type) &&
+    (operator === undefined || actorOf(event) === operator) &&
+    (field === undefined || fieldsOf(event).some(([one]) => one === field));
+  return (row) => {
+    const text = row.event as string;
+    if (!needles.every((needle) => text.includes(needle))) return undefined;
+    const entry = journalEntryOf(row);
+    return isWanted(entry.event) ? entry : undefined;
+  };
+}

@@ -1,0 +1,157 @@
+/** What was recorded, by the command line: groups, one group, events by filters, one event to each copy, the quarantine. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { signOf } from '../../src/intake/authentication.ts';
+import type { CanonicalEvent } from '../../src/model/event.ts';
+import { type BridgeHome, type BridgeProcess, bridgeHome, runCommand, spawnBridge } from '../support/bridge.process.ts';
+import { body, OK, search } from '../support/callbacks.ts';
+
+const TOKEN = 'xxxxyyyy';
+const DOWN = 'http://127.0.0.1:1';
+const signed = (more: Record<string, string>): string => {
+  const RequestTime = String(Math.floor(Date.now() / 1000));
+  return search({ Sign: signOf(TOKEN, RequestTime), RequestTime, ...more });
+};
+
+let home: BridgeHome;
+let bridge: BridgeProcess;
+beforeAll(async () => {
+  home = bridgeHome(
+    (folder) => ({
+      audit: { kind: 'file', path: join(folder, 'events.ndjson') },
+      renamed: { kind: 'file', path: join(folder, 'renamed.ndjson'), filter: { groupTypes: ['Private'] } },
+      down: { kind: 'elasticsearch', nodes: [DOWN], index: 'none' },
+    }),
+    { app: { sdkAppId: '1400701118', callbackTokens: [TOKEN] } },
+  );
+  bridge = await spawnBridge(home);
+  const post = async (RequestID: string, fields: Record<string, unknown>) =>
+    expect(await bridge.post({ search: signed({ RequestID }), body: body({ Type: 'Public', ...fields }) })).toEqual(OK);
+  for (let n = 0; n < 12; n++)
+    await post(`r-${n}`, { GroupId: `@TGS#G${n}`, Name: `name ${n}`, Operator_Account: n % 2 ? 'odd' : 'even' });
+  await post('r-notice', {
+    GroupId: '@TGS#NOTICE',
+    Name: undefined,
+    Notification: 'read "me"',
+    Operator_Account: 'odd',
+  });
+  expect(await bridge.post({ search: signed({}), body: body({ Name: 7 }) })).toEqual(OK);
+});
+afterAll(async () => {
+  await bridge.end('SIGTERM');
+  home.remove();
+});
+
+const run = (...args: string[]) => runCommand([...args, '--config', home.configFile, '--admin', bridge.adminUrl]);
+interface Listed {
+  readonly events: { seq: number; event: CanonicalEvent }[];
+  readonly next?: number;
+}
+const events = async (...args: string[]): Promise<Listed> =>
+  JSON.parse((await run('events', '--json', ...args)).stdout);
+
+describe('groups', () => {
+  test('are listed with their number, a page at a time, and found by a part of an id or a name', async () => {
+    const first = await run('groups', 'list', '--limit', '5');
+    expect(first.stdout).toMatch(
+      /^group +name .*\n@TGS#G0 +name 0 +Public +\S+ +even\n[\s\S]*\n5 of 13; more: --after "0@TGS#G2"\n$/,
+    );
+    const rest = await run('groups', 'list', '--after', '0@TGS#G2', '--json');
+    expect(JSON.parse(rest.stdout)).toMatchObject({ total: 13, groups: { length: 8 } });
+    expect((await run('groups', 'list', 'notice')).stdout).toMatch(/@TGS#NOTICE.*\n1\n$/);
+    expect((await run('groups', 'list', 'AME 7')).stdout).toMatch(/@TGS#G7 .*\n1\n$/);
+  });
+
+  test('one is shown with its copies and its events', async () => {
+    await expect
+      .poll(async () => (await run('group', '@TGS#NOTICE')).stdout)
+      .toMatch(
+        /notification +"read \\"me\\""[\s\S]*by +odd[\s\S]*audit +in-step[\s\S]*renamed +filtered[\s\S]*down +behind.*127\.0\.0\.1:1[\s\S]*13 .*info\.changed +@TGS#NOTICE/,
+      );
+    expect((await run('group', 'nobody')).code).toBe(2);
+  });
+});
+
+describe('events', () => {
+  test('by group or a part of its id, type, operator, field and time of receipt', async () => {
+    const found = async (query: Record<string, string>): Promise<Listed> =>
+      (await fetch(`${bridge.adminUrl}/api/events?${new URLSearchParams(query)}`)).json() as Promise<Listed>;
+    const seqs = async (query: Record<string, string>) => (await found(query)).events.map(({ seq }) => seq);
+    expect(await seqs({ group: '@TGS#NOTICE' })).toEqual([13]);
+    expect(await seqs({ group: 'tice' })).toEqual([13]);
+    expect(await seqs({ field: 'notification' })).toEqual([13]);
+    expect(await seqs({ operator: 'odd', field: 'name' })).toEqual([12, 10, 8, 6, 4, 2]);
+    expect(await seqs({ type: 'chat.group.created' })).toEqual([]);
+    expect(await seqs({ type: 'chat.group.info.changed', group: 'tgs#g1' })).toEqual([12, 11, 2]);
+    expect(await seqs({ after: '11' })).toEqual([13, 12]);
+    const { events: all } = await found({});
+    const at = all.find(({ seq }) => seq === 6)?.event.data.receivedAt ?? 0;
+    const isSince = ({ event }: Listed['events'][number]): boolean => event.data.receivedAt >= at;
+    expect((await found({ since: String(at) })).events).toEqual(all.filter(isSince));
+    expect((await found({ until: String(at) })).events).toEqual(all.filter((one) => !isSince(one)));
+    expect(await events('--operator', 'odd', '--type', 'info.changed', '--since', '1h', '--limit', '2')).toMatchObject({
+      events: [{ seq: 13 }, { seq: 12 }],
+      next: 12,
+    });
+    expect((await run('events', '--operator', 'odd', '--before', '12', '--limit', '1')).stdout).toMatch(
+      /^seq .*\n10 +\S+ +info\.changed +@TGS#G9 +odd +name="name 9"\nmore: --before 10\n$/,
+    );
+    expect((await run('events', '--type', 'renamed')).stderr).toMatch(/info\.changed, created/);
+  });
+
+  test('one is followed to each copy, by its id, its seq or the RequestID of its callback', async () => {
+    const [
+      {
+        event: { id },
+      } = { event: { id: '' } },
+    ] = (await events('--group', '@TGS#NOTICE')).events;
+    for (const name of [id, '13', 'r-notice']) {
+      await expect
+        .poll(async () => (await run('event', name)).stdout)
+        .toMatch(
+          new RegExp(
+            `id +${id}\\nseq +13\\n[\\s\\S]*RequestID +r-notice[\\s\\S]*audit +delivered +\\S+events\\.ndjson:\\d+ +\\d{4}-\\S+ +1\\nrenamed +filtered\\ndown +behind .*cannot be reached`,
+          ),
+        );
+    }
+    const { copies } = JSON.parse((await run('event', id, '--json')).stdout);
+    expect(copies[0]).toMatchObject({ connector: 'audit', standing: 'delivered', attempts: 1, at: expect.any(Number) });
+    expect(await run('event', 'none')).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/no event has this id/),
+    });
+  });
+
+  test('tail prints those that are recorded from now on, a line each', async () => {
+    const args = ['tail', '--json', '--field', 'introduction', '--config', home.configFile, '--admin', bridge.adminUrl];
+    const child = spawn(process.execPath, ['src/cli.ts', ...args]);
+    let said = '';
+    child.stdout.on('data', (chunk) => {
+      said += chunk;
+    });
+    const told = async (n: number) => {
+      expect(await bridge.post({ search: signed({}), body: body({ Introduction: `told ${n}` }) })).toEqual(OK);
+      return said;
+    };
+    let n = 0;
+    await expect.poll(() => told(n++), { interval: 300, timeout: 20_000 }).toMatch(/^\{"seq":\d+,"event":.*\n/);
+    const shown = said
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line).event.data.changed.introduction);
+    expect(shown).toEqual(shown.map((_, at) => `told ${Number(shown[0]?.slice(5)) + at}`));
+    child.kill('SIGINT');
+    expect(await once(child, 'close')).toEqual([0, null]);
+  });
+});
+
+test('a callback of the quarantine is shown whole', async () => {
+  const shown = await run('quarantine', 'show', '1');
+  expect(shown.stdout).toContain(`\n\n${body({ Name: 7 })}\n`);
+  expect(await run('quarantine', 'show', '2')).toMatchObject({
+    code: 2,
+    stderr: expect.stringMatching(/no callback 2/),
+  });
+});
