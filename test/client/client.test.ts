@@ -102,6 +102,16 @@ describe('what cannot be read is told as a value', () => {
       { code: 'message-invalid', path: 'data.changed.name' },
     ],
     [
+      'a change of owner that does not name one',
+      structured(
+        changedTo({
+          type: 'chat.group.owner.changed',
+          dataschema: 'urn:group-sync-bridge:event:group-owner-changed:1',
+        }),
+      ),
+      { code: 'message-invalid', path: 'data.owner' },
+    ],
+    [
       'a group',
       received(toGroupMessage([...mergedGroups([madeEvent(1)]).values()][0] as Group)),
       { code: 'message-invalid', suggestion: expect.stringMatching(/parseGroup/) },

@@ -19,7 +19,7 @@ async function topicOf(messages: readonly Message[]) {
   const topic = `test.${randomUUID()}`;
   const admin = kafka.admin();
   await admin.connect();
-  await admin.createTopics({ waitForLeaders: true, topics: [{ topic, numPartitions: 1 }] });
+  await admin.createTopics({ waitForLeaders: false, topics: [{ topic, numPartitions: 1 }] });
   onTestFinished(() => admin.disconnect());
   const write = async (more: readonly Message[]): Promise<void> => {
     const producer = kafka.producer();
@@ -93,6 +93,18 @@ describe.skipIf(brokers === '')('groupChanges', () => {
     }
   });
 
+  test('told to stop in the middle of a change, it takes no other, and that one is committed', async () => {
+    const { options, committed } = await topicOf([changeOf(1), changeOf(2), changeOf(3)]);
+    const abort = new AbortController();
+    const told: unknown[] = [];
+    for await (const { after } of groupChanges({ ...options, signal: abort.signal })) {
+      told.push(after.name);
+      if (after.name === 'name 2') abort.abort();
+    }
+    expect(told).toEqual(['name 1', 'name 2']);
+    expect(await committed()).toBe(2);
+  });
+
   test('a signal that has aborted before lets nothing begin', async () => {
     const never = { consumer: () => expect.fail('a consumer was made') };
     const changes = groupChanges({ kafka: never, topic: 'x', groupId: 'x', signal: AbortSignal.abort() });
@@ -111,7 +123,7 @@ describe.skipIf(brokers === '')('groupChanges', () => {
     expect(await committed()).toBe(-1);
   });
 
-  test('a member that takes long stays in its group, and one that leaves hands its change on', {
+  test('a member that leaves hands the change it was busy with on to another', {
     timeout: 90_000,
   }, async () => {
     const { options, write } = await topicOf([changeOf(1)]);
