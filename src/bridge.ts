@@ -317,6 +317,7 @@ function createAdminRoom(base: Base, rooms: Rooms, version: string) {
       keepDelivered: () => base.config.journal.keepDelivered,
     },
     group: journal.groups.get,
+    groupCount: journal.groups.count,
     groupName: journal.groups.nameOf,
     stopping: stopping.signal,
   });

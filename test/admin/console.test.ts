@@ -243,7 +243,16 @@ describe('whatever the callbacks hold', () => {
     'audit-file': { kind: 'file', path: join(folder, 'events.ndjson') },
     down: { kind: 'kafka', brokers: '127.0.0.1:1', topic: 'none' },
   }));
-  const PATHS = ['/', '/events', '/groups', '/dead-letters', '/quarantine', '/reconcile'];
+  const PATHS = [
+    '/',
+    '/events',
+    '/events?operator=nobody',
+    '/event?id=none',
+    '/groups',
+    '/dead-letters',
+    '/quarantine',
+    '/reconcile',
+  ];
   const groupId = `@TGS#${HOSTILE.attribute}`.slice(0, 40);
 
   /** The same at each call, so recorded once. */
@@ -359,6 +368,7 @@ describe('whatever the callbacks hold', () => {
       ...PATHS.map((path) => bridge.admin() + path),
       group,
       long,
+      `${bridge.admin()}/event?id=1`,
       `${bridge.admin()}/?notice=invalid`,
     ]) {
       await page.goto(url);
@@ -395,6 +405,32 @@ describe('whatever the callbacks hold', () => {
     await expect
       .poll(() => page.locator('#part-refusals').textContent())
       .toMatch(/1 × sign-missing from .*127\.0\.0\.1, last .*Sign is missing.*switch authentication on/s);
+    expect(complaints).toEqual([]);
+    await page.context().close();
+  });
+
+  test('an event is searched for and followed to each copy; groups come by the page', async () => {
+    for (let n = 0; n < 101; n++)
+      await bridge.change({ GroupId: `@TGS#P${n}`, Name: 'paged', Operator_Account: 'pat' });
+    const { page, complaints } = await openWatched(browser);
+    await page.goto(`${bridge.admin()}/events`);
+    await page.getByLabel('By', { exact: true }).fill('pat');
+    await page.getByLabel('Group id').fill('p100');
+    await page.getByRole('button', { name: 'Show' }).click();
+    await page.getByRole('link', { name: 'All events' }).waitFor();
+    expect(await page.locator('tbody tr').count()).toBe(1);
+    await row(page, '@TGS#P100').getByRole('rowheader').getByRole('link').click();
+    await page.getByRole('heading', { name: /^Event \d+: changed$/ }).waitFor();
+    await expect
+      .poll(() => row(page, 'audit-file').textContent())
+      .toMatch(/Delivered.*events\.ndjson:\d+.*1 attempt, .* ago/s);
+    expect(await row(page, 'down').textContent()).toMatch(/Behind.*is Kafka running/s);
+    await page.goto(`${bridge.admin()}/groups?search=paged`);
+    await page.getByText('100 groups of those found.').waitFor();
+    await page.getByRole('link', { name: 'More groups' }).click();
+    expect(await page.locator('tbody tr').count()).toBe(1);
+    await page.goto(`${bridge.admin()}/groups`);
+    await page.getByText(/^100 groups of 1\d\d\.$/).waitFor();
     expect(complaints).toEqual([]);
     await page.context().close();
   });

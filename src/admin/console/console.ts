@@ -5,6 +5,7 @@ import { act } from './actions.ts';
 import { ASSETS } from './assets.ts';
 import { faultLines } from './connectors.ts';
 import { deadLettersPage } from './dead-letters.ts';
+import { eventPage } from './event.ts';
 import { eventsPage } from './events.ts';
 import { groupPage } from './group.ts';
 import { groupsPage } from './groups.ts';
@@ -30,6 +31,7 @@ type MakePage = (ports: ConsolePorts, query: URLSearchParams, signal: AbortSigna
 const PAGES: Readonly<Record<string, MakePage>> = {
   '/': overviewPage,
   '/events': eventsPage,
+  '/event': eventPage,
   '/groups': groupsPage,
   '/group': groupPage,
   '/dead-letters': deadLettersPage,

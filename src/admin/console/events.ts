@@ -1,6 +1,6 @@
 import { html } from 'hono/html';
 import type { JournalEntry } from '../../journal/reads.ts';
-import { actorOf, type CanonicalEvent, type EventType, PROFILE_FIELDS } from '../../model/event.ts';
+import { actorOf, type CanonicalEvent, EVENT_TYPES, type EventType, PROFILE_FIELDS } from '../../model/event.ts';
 import { type Group, latestEvent, operatorOf } from '../../model/group.ts';
 import { pager } from './forms.ts';
 import type { Page } from './layout.ts';
@@ -10,52 +10,92 @@ import { brief, code, type Html, href, moment, optional, value } from './text.ts
 
 const PAGE_EVENTS = 50;
 
-/** `/events?before=&group=`: newest first. */
-export function eventsPage(ports: ConsolePorts, query: URLSearchParams): Page {
+/** What the form of the page asks for; a group by its id or a part of it. */
+const FILTERS = ['group', 'type', 'operator', 'field'] as const;
+type Filters = Readonly<Record<(typeof FILTERS)[number], string | undefined>>;
+
+/** `/events?before=&group=&type=&operator=&field=`: newest first. */
+export function eventsPage(ports: ConsolePorts, query: URLSearchParams, signal: AbortSignal): Page {
   const before = numberOf(query.get('before'));
-  const groupId = query.get('group') || undefined;
-  const list = (): Html => {
-    const read = (limit: number, from: number | undefined): JournalEntry[] =>
-      groupId === undefined ? ports.history.recent(limit, from) : ports.history.ofGroup(groupId, limit, from);
-    const entries = read(PAGE_EVENTS, before);
-    const rows = fitting(entries, eventRow(ports, groupId !== undefined && 'of one group'));
-    const last = entries[rows.length - 1]?.seq;
-    const nothing =
-      before !== undefined
-        ? 'There are no older events in the journal.'
-        : groupId === undefined
-          ? 'Nothing has been recorded yet.'
-          : html`The journal holds no event of ${code(groupId)}: none was recorded, or all were pruned.`;
-    return html`${
-      last === undefined
-        ? empty(nothing)
-        : eventTable(
-            rows,
-            groupId === undefined ? 'Events, newest first' : 'Events of the group, newest first',
-            groupId,
-          )
-    }${pager(
-      '/events',
-      { group: groupId },
-      last !== undefined && read(1, last).length > 0 && { before: last },
-      before === undefined,
-      { next: 'Older events', first: 'Newest events' },
-    )}`;
-  };
+  const filters = Object.fromEntries(FILTERS.map((name) => [name, query.get(name) || undefined])) as Filters;
+  const isFiltered = FILTERS.some((name) => filters[name] !== undefined);
   const newest = before === undefined;
   return {
     title: 'Events',
     section: 'events',
     parts: [
+      { render: () => html`<h1>Events</h1>${filterForm(filters, isFiltered)}` },
+      // A search looks at many events: it is done once.
       {
-        render: () => html`<div class="row spread"><h1>Events</h1>
-<form class="row" method="get" action="/events" role="search"><label for="group">Group id</label>
-<input id="group" name="group" type="search" value="${groupId ?? ''}" autocomplete="off" spellcheck="false">
-<button type="submit">Show</button>${groupId !== undefined && html`<a href="/events">All groups</a>`}</form></div>`,
+        ...(newest && !isSearch(ports, filters) && { id: 'events' }),
+        render: () => listOf(ports, filters, before, signal),
       },
-      { ...(newest && { id: 'events' }), render: list },
     ],
   };
+}
+
+function filterForm({ group, type, operator, field }: Filters, isFiltered: boolean): Html {
+  const input = (name: keyof Filters, words: string, text: string | undefined): Html =>
+    html`<span class="row"><label for="${name}">${words}</label>
+<input id="${name}" name="${name}" type="search" value="${text ?? ''}" autocomplete="off" spellcheck="false"></span>`;
+  const option = (one: EventType): Html =>
+    html`<option value="${one}" ${one === type && html`selected`}>${WORDS[one]}</option>`;
+  return html`<form class="row" method="get" action="/events" role="search">${input('group', 'Group id', group)}
+<span class="row"><label for="type">Event</label><select id="type" name="type"><option value="">any</option>${EVENT_TYPES.map(option)}</select></span>
+${input('operator', 'By', operator)}${input('field', 'Field', field)}
+<button type="submit">Show</button>${isFiltered && html`<a href="/events">All events</a>`}</form>
+<form class="row" method="get" action="/event" role="search" aria-label="One event"><label for="id">Event id, seq or RequestID</label>
+<input id="id" name="id" type="search" required autocomplete="off" spellcheck="false"><button type="submit">Follow</button></form>`;
+}
+
+/** Says whether events have to be looked through; those of one group are linked. */
+const isSearch = ({ history }: ConsolePorts, { group, type, operator, field }: Filters): boolean =>
+  (type ?? operator ?? field) !== undefined || (group !== undefined && history.latest(group) === undefined);
+
+/** Reads a page; `next` says where it goes on, also where a search was cut short. */
+async function read(ports: ConsolePorts, filters: Filters, before: number | undefined, signal: AbortSignal) {
+  const { history } = ports;
+  const { group, type: typed, operator, field } = filters;
+  if (isSearch(ports, filters)) {
+    const type = EVENT_TYPES.find((one) => one === typed);
+    return history.find({ group, type, operator, field }, PAGE_EVENTS, signal, before);
+  }
+  const page = (limit: number, from: number | undefined): JournalEntry[] =>
+    group === undefined ? history.recent(limit, from) : history.ofGroup(group, limit, from);
+  const events = page(PAGE_EVENTS, before);
+  const last = events.at(-1)?.seq;
+  return { events, ...(last !== undefined && page(1, last).length > 0 && { next: last }) };
+}
+
+async function listOf(
+  ports: ConsolePorts,
+  filters: Filters,
+  before: number | undefined,
+  signal: AbortSignal,
+): Promise<Html> {
+  const { events, next } = await read(ports, filters, before, signal);
+  const { group } = filters;
+  const ofGroup = group !== undefined && ports.history.latest(group) !== undefined ? group : undefined;
+  const rows = fitting(events, eventRow(ports, ofGroup !== undefined && 'of one group'));
+  const isCut = rows.length < events.length;
+  const following = isCut ? events[rows.length - 1]?.seq : next;
+  const isFiltered = FILTERS.some((name) => filters[name] !== undefined);
+  const nothing =
+    before !== undefined || next !== undefined
+      ? 'There are no such events among those that were looked at.'
+      : group !== undefined
+        ? html`The journal holds no such event of ${code(group)}: none was recorded, or all were pruned.`
+        : isFiltered
+          ? 'The journal holds no such event: none was recorded, or all were pruned.'
+          : 'Nothing has been recorded yet.';
+  const caption = ofGroup === undefined ? 'Events, newest first' : 'Events of the group, newest first';
+  return html`${events.length === 0 ? empty(nothing) : eventTable(rows, caption, ofGroup)}${pager(
+    '/events',
+    filters,
+    following !== undefined && { before: following },
+    before === undefined,
+    { next: 'Older events', first: 'Newest events' },
+  )}`;
 }
 
 const WORDS: Readonly<Record<EventType, string>> = {
@@ -105,7 +145,7 @@ const eventRow =
   ({ seq, event }: JournalEntry): Row => ({
     id: `e-${seq}`,
     cells: [
-      html`<a href="${eventHref(seq)}">${seq}</a>`,
+      html`<a href="${href('/event', { id: seq })}">${seq}</a>`,
       occurred(event, ports.now()),
       eventWords(event),
       ...(ofOneGroup ? [] : [groupLink(event.subject, ports.groupName(event.subject))]),

@@ -99,7 +99,7 @@ function changeLine(change: FieldChange, id: string, now: number, newest: boolea
   const fresh = value(after, { id: `${id}-a`, rest: eventHref(seq) });
   return html`<li id="${id}" class="${late ? 'late' : newest ? 'current' : ''}"><p>${moment(event.data.occurredAt, now)} ${operator(
     event,
-  )} <span class="quiet">${eventWords(event)}, seq ${seq}</span>${late && html` ${lateBadge(supersededBy, now)}`}</p>
+  )} <span class="quiet">${eventWords(event)}, seq <a href="${href('/event', { id: seq })}">${seq}</a></span>${late && html` ${lateBadge(supersededBy, now)}`}</p>
 <div class="fromto"><div><span class="aside">before: </span>${
     late || before === undefined ? old : html`<del class="bad">${old}</del>`
   }</div><span class="quiet" aria-hidden="true">→</span><div><span class="aside">after: </span>${

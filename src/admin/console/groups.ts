@@ -1,29 +1,45 @@
 import { html } from 'hono/html';
 import type { Group } from '../../model/group.ts';
-import { plural } from '../../model/text.ts';
+import { figure, plural } from '../../model/text.ts';
 import { groupLink, lastBy } from './events.ts';
+import { pager } from './forms.ts';
 import type { Page } from './layout.ts';
 import type { ConsolePorts } from './ports.ts';
 import { empty, fitting, type Row, table } from './table.ts';
 import { brief, type Html, moment, optional } from './text.ts';
 
-const MOST = 100;
+const PAGE_GROUPS = 100;
 
-/** `/groups?search=`: by id or name. */
+/** `/groups?search=&after=`: by id or name. */
 export function groupsPage(ports: ConsolePorts, query: URLSearchParams, signal: AbortSignal): Page {
   const text = query.get('search') ?? '';
+  const after = query.get('after') ?? '';
   const found = async (): Promise<Html> => {
-    const { groups, complete } = await ports.history.search(text, MOST, signal);
-    if (groups.length === 0) {
+    const { groups, complete, next } = await ports.history.search(text, PAGE_GROUPS, signal, after);
+    if (groups.length === 0 && complete) {
+      if (after !== '') return empty('There are no more groups.');
       return text === ''
         ? empty('No group is known yet: the first callback of a group makes it known.')
         : empty(html`No group has ${brief(text)} in its id or name.`);
     }
     const rows = fitting(groups, groupRow(ports, ports.now()));
-    const all = complete && rows.length === groups.length;
-    return html`<p class="quiet" role="status">${
-      all ? `${plural(groups.length, 'group')}.` : `The first ${rows.length}: a longer text narrows the search.`
-    }</p>${groupTable(rows, text === '' ? 'Groups, by id' : 'Groups found')}`;
+    const fit = rows.length === groups.length;
+    // The place of a group in the list, as the search gives it.
+    const last = groups[rows.length - 1];
+    const following = fit ? (complete ? undefined : next) : last && `${placeOf(last.groupId, text)}${last.groupId}`;
+    const of = text === '' ? ` of ${figure(ports.groupCount())}` : complete && after === '' ? '' : ' of those found';
+    return html`<p class="quiet" role="status">${plural(rows.length, 'group')}${of}.</p>${
+      rows.length > 0 && groupTable(rows, text === '' ? 'Groups, by id' : 'Groups found')
+    }${pager(
+      '/groups',
+      { search: text === '' ? undefined : text },
+      following !== undefined && { after: following },
+      after === '',
+      {
+        next: 'More groups',
+        first: 'The first ones',
+      },
+    )}`;
   };
   return {
     title: 'Groups',
@@ -39,6 +55,9 @@ export function groupsPage(ports: ConsolePorts, query: URLSearchParams, signal: 
     ],
   };
 }
+
+/** Groups whose id begins with the text come first. */
+const placeOf = (groupId: string, text: string): '0' | '1' => (groupId.startsWith(text) ? '0' : '1');
 
 function groupTable(rows: readonly Row[], caption: string): Html {
   return table(

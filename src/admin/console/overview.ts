@@ -2,7 +2,7 @@ import { html } from 'hono/html';
 import { figure, latency, plural, rate, size, span } from '../../model/text.ts';
 import type { Refusal } from '../../telemetry/refusals.ts';
 import type { BridgeState } from '../contract.ts';
-import { connectorList, faultLines } from './connectors.ts';
+import { connectorList } from './connectors.ts';
 import { eventList } from './events.ts';
 import { badge, icon, type Page, toned } from './layout.ts';
 import { hourTable, latencyPlot, ratePlot } from './plots.ts';
@@ -63,7 +63,7 @@ function refusals(ports: ConsolePorts): Html {
   const found = ports.refusals().slice(0, REASONS);
   if (found.length === 0) return html``;
   const line = ({ count, fault, sender, at }: Refusal): Html =>
-    html`<li><b>${figure(count)} × ${code(fault.code)}</b>${sender !== undefined && html` from ${code(sender)}`}, last ${relative(at, 'ago')}${faultLines(fault, `refusal-${fault.code}`)}</li>`;
+    html`<li><b>${figure(count)} × ${code(fault.code)}</b>${sender !== undefined && html` from ${code(sender)}`}, last ${relative(at, 'ago')}<p>${shown(fault.message)}${fault.suggestion !== undefined && html` <span class="quiet" aria-hidden="true">→</span> ${shown(fault.suggestion)}`}</p></li>`;
   return html`<section class="panel" aria-labelledby="refusals-head"><h2 id="refusals-head">Callbacks that were not accepted</h2>
 <ul>${found.map(line)}</ul></section>`;
 }

@@ -35,6 +35,7 @@ export interface ConsolePorts {
   };
   readonly history: HistoryReader;
   group(groupId: string): Group | undefined;
+  groupCount(): number;
   /** Returns the name alone, for lists; undefined where there is none, or the group is large. */
   groupName(groupId: string): string | undefined;
   quarantined(after: number, limit: number): QuarantinedCallback[];

@@ -105,10 +105,12 @@ function findingRow({ groupId, name, would, fields }: ReconcileFinding, index: n
     cells: [
       groupLink(groupId, name),
       would === 'destroy' ? badge('bad', 'destroyed') : 'mended',
-      html`<dl class="changes">${fields.map(
-        ({ field, before, after }, at) =>
-          html`<div><dt>${shown(field)}</dt><dd>${text(before, `b${at}`)} <span class="quiet">→</span> ${text(after, `a${at}`)}</dd></div>`,
-      )}</dl>`,
+      would === 'destroy'
+        ? ''
+        : html`<dl class="changes">${fields.map(
+            ({ field, before, after }, at) =>
+              html`<div><dt>${shown(field)}</dt><dd>${text(before, `b${at}`)} <span class="quiet">→</span> ${text(after, `a${at}`)}</dd></div>`,
+          )}</dl>`,
     ],
   };
 }
