@@ -5,8 +5,18 @@ import type { Host } from '../contract.ts';
 import { type Endpoint, secureOptions, speaksTls, whyNoTls } from '../tls.ts';
 import { type Call, root } from './api.ts';
 import type { ElasticsearchOptions } from './connector.ts';
-import { causeIn, destinationFault, misconfigured, nodesOf, type Place, setting, strangerFault } from './fault.ts';
+import {
+  causeIn,
+  destinationFault,
+  isRefusedByAws,
+  misconfigured,
+  nodesOf,
+  type Place,
+  setting,
+  strangerFault,
+} from './fault.ts';
 import { readNewIndex } from './new-index.ts';
+import { signingConnection } from './signing.ts';
 
 /** The cluster and the index in it, as every file of this folder sees them. */
 export type Destination = Awaited<ReturnType<typeof openDestination>>;
@@ -21,7 +31,7 @@ export async function openDestination(options: ElasticsearchOptions, host: Host,
     secured.length === 0 ? undefined : await secureOptions(tls, `connectors.${host.name}`, secured, signal);
   return {
     ...place,
-    ...connect(options, secure),
+    ...connect(options, secure, `connectors.${host.name}.auth.aws`),
     /** How the client speaks TLS, since its own errors do not say what is wrong there. */
     secure,
     newIndex,
@@ -39,11 +49,11 @@ export async function openDestination(options: ElasticsearchOptions, host: Host,
 type Secure = Awaited<ReturnType<typeof secureOptions>>;
 
 /** Makes the vendor's client, and gives its transport: what is asked stands in api.ts, for every server alike. */
-function connect({ nodes, auth, requestTimeoutMs }: ElasticsearchOptions, secure: Secure | undefined) {
+function connect({ nodes, auth, requestTimeoutMs }: ElasticsearchOptions, secure: Secure | undefined, setting: string) {
   const client = new Client({
     nodes: [...nodes],
     requestTimeout: requestTimeoutMs,
-    ...(auth !== undefined && { auth: 'apiKey' in auth ? { apiKey: encoded(auth.apiKey) } : auth }),
+    ...(auth !== undefined && authOf(auth, setting)),
     ...(secure !== undefined && { tls: secure }),
     // Another node is asked at once, each one time at most, when one refuses or hangs: a write that is done twice is a
     // conflict, which is read and merged again. Whatever else fails is the lane's to retry.
@@ -56,6 +66,11 @@ function connect({ nodes, auth, requestTimeoutMs }: ElasticsearchOptions, secure
     Serializer: ExactSerializer,
   });
   return { transport: client.transport, close: () => client.close() };
+}
+
+function authOf(auth: NonNullable<ElasticsearchOptions['auth']>, setting: string) {
+  if ('aws' in auth) return { Connection: signingConnection(auth.aws, setting) };
+  return { auth: 'apiKey' in auth ? { apiKey: encoded(auth.apiKey) } : auth };
 }
 
 /**
@@ -106,6 +121,11 @@ export async function ask<Body>(
     if (status < 200 || (status >= 300 && status < 400)) {
       const where = headers.location === undefined ? '' : ` to ${headers.location}`;
       throw new Unreachable(strangerFault(`it answers ${status}${where}`, destination));
+    }
+    const cause = causeIn(answer.body);
+    // Even where a refusal is an answer, as it says nothing of what was asked.
+    if (isRefusedByAws(status, cause, destination.options)) {
+      throw new Unreachable(destinationFault(status, cause, destination));
     }
     if (status < 300 && !fits(answer.body)) {
       const what = isObject(answer.body) ? `is none to ${method} ${path}` : 'is no JSON object';

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { password } from '../../src/model/secret.ts';
+import { awsKey, isWholeKey, WHOLE_KEY } from '../aws.ts';
 import type { Connector } from '../contract.ts';
 import { tlsOptions } from '../tls.ts';
 
@@ -49,6 +50,24 @@ const createIndex = z.union(
   { error: 'false, or an object with shards, replicas and file, is expected' },
 );
 
+const aws = z
+  .strictObject({
+    ...awsKey,
+    region: awsKey.region.describe('Where the domain of Amazon OpenSearch Service or the collection is.'),
+    service: z
+      .enum(['es', 'aoss'])
+      .default('es')
+      .describe('`es`: a domain. `aoss`: a collection of OpenSearch Serverless.'),
+  })
+  .refine(isWholeKey, WHOLE_KEY)
+  .describe('Each request is signed for AWS (Signature Version 4).');
+
+/** Whether what is sent there cannot be read on the way. */
+function isPrivate(node: string): boolean {
+  const { protocol, hostname } = new URL(node);
+  return protocol === 'https:' || /^(127(\.\d+){3}|\[::1\]|localhost)$/.test(hostname);
+}
+
 export const elasticsearchOptions = z
   .strictObject({
     nodes: nodes.describe(
@@ -85,12 +104,13 @@ export const elasticsearchOptions = z
               .string()
               .regex(/^[\x21-\x7e]+$/, { error: 'an API key is expected, as `encoded` or as id:api_key' }),
           }),
+          z.strictObject({ aws }),
         ],
-        { error: 'username and password, or apiKey, are expected' },
+        { error: 'username and password, or apiKey, or aws with its region, are expected' },
       )
       .optional()
       .describe(
-        'Who asks: `username` and `password`, or `apiKey`, which is what Elasticsearch calls `encoded`, or `id:api_key`.',
+        'Who asks: `username` and `password`, or `apiKey`, which is what Elasticsearch calls `encoded`, or `id:api_key`; or `aws`.',
       ),
     tls: tlsOptions.optional().describe('What the nodes with https:// are verified against, and what they are shown.'),
     requestTimeoutMs: z
@@ -122,6 +142,10 @@ export const elasticsearchOptions = z
   .refine(({ auth, nodes }) => auth === undefined || nodes.every((node) => new URL(node).username === ''), {
     path: ['auth'],
     error: 'nodes holds a user name already: leave one of the two out',
+  })
+  .refine(({ auth, nodes }) => auth === undefined || !('aws' in auth) || nodes.every(isPrivate), {
+    path: ['nodes'],
+    error: 'what is signed for AWS goes to https:// nodes (http:// on loopback only): write the nodes so',
   });
 
 export type ElasticsearchOptions = z.output<typeof elasticsearchOptions>;

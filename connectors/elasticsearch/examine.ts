@@ -1,6 +1,7 @@
 /** What deliveries rely on, looked at without writing anything. */
 import { Unreachable } from '../../src/model/fault.ts';
 import { newGroup } from '../../src/model/group.ts';
+import { awsUser } from '../aws.ts';
 import type { Finding, Host } from '../contract.ts';
 import { silentMembers } from '../members.ts';
 import { health, localNode, ping } from './api.ts';
@@ -61,9 +62,14 @@ async function tryRequests(destination: Destination, signal: AbortSignal): Promi
   await probe(destination, signal);
 }
 
+function userOf({ auth }: ElasticsearchOptions): string {
+  if (auth === undefined) return '';
+  if ('aws' in auth) return ` as ${awsUser(auth.aws)}`;
+  return 'username' in auth ? ` as ${auth.username}` : ' with the API key';
+}
+
 async function lookAtCluster(destination: Destination, signal: AbortSignal): Promise<Finding> {
-  const { auth } = destination.options;
-  const as = auth === undefined ? '' : 'username' in auth ? ` as ${auth.username}` : ' with the API key';
+  const as = userOf(destination.options);
   const version = (await identify(destination, signal)) ?? (await versionOfNode(destination, signal));
   const reached = `reached${as}${version === undefined ? '' : `: ${destination.product} ${version}`}`;
   const { statusCode, body } = await ask(destination, signal, health());

@@ -31,7 +31,9 @@ export function reasonOf({ type, reason, caused_by }: Cause): string {
 /** Returns the error of an answer, whatever shape a proxy may have given it. */
 export function causeIn(body: unknown): Cause {
   if (!isObject(body)) return typeof body === 'string' ? { reason: body.slice(0, 200) } : {};
-  const { error } = body;
+  const { error, message = body.Message } = body;
+  // As the gates of AWS say it, which stand before the cluster.
+  if (error === undefined && typeof message === 'string') return { reason: message.slice(0, MAX_REASON) };
   return isObject(error) ? error : error === undefined ? {} : { reason: String(error) };
 }
 
@@ -65,15 +67,35 @@ export function destinationFault(status: number, cause: Cause, place: Place): Fa
   return { code, message: `${place.product} ${what}: ${said}`, path: setting(place, key), suggestion };
 }
 
+const WRONG_TIME = /signature (expired|not yet current)|date in credential scope/i;
+const WRONG_KEY = /request signature we calculated|security token included|credential should be|authentication token/i;
+
+/** Whether the gate of AWS refuses who asks, whatever the request is about. */
+export function isRefusedByAws(status: number, { type, reason }: Cause, { auth }: ElasticsearchOptions): boolean {
+  if (auth === undefined || !('aws' in auth) || status !== 403 || type !== undefined) return false;
+  return WRONG_TIME.test(reason ?? '') || WRONG_KEY.test(reason ?? '');
+}
+
+function suggestionForAws({ reason }: Cause): string {
+  return WRONG_TIME.test(reason ?? '')
+    ? 'set the clock of this machine: AWS refuses a signature that is minutes old or from the future'
+    : 'correct accessKeyId, secretAccessKey and sessionToken of auth.aws, or its region and service; temporary keys expire';
+}
+
 function judge(
   status: number,
-  { type }: Cause,
-  { index, auth, dataStream }: ElasticsearchOptions,
+  cause: Cause,
+  options: ElasticsearchOptions,
 ): readonly [code: FaultCode, key: Setting, what: string, suggestion: string] {
+  const { type } = cause;
+  const { index, auth, dataStream } = options;
   if (type === 'cluster_block_exception') {
     const code = status === 403 ? 'destination-misconfigured' : 'destination-overloaded';
     const suggestion = 'free disk space on its nodes or lift the block (the index settings index.blocks.*)';
     return [code, 'index', `blocks the index ${index}`, suggestion];
+  }
+  if (isRefusedByAws(status, cause, options)) {
+    return ['destination-credentials', 'auth', 'does not take the signature', suggestionForAws(cause)];
   }
   if (status === 401) {
     const suggestion =
@@ -81,12 +103,18 @@ function judge(
         ? 'it asks for a user: set auth (username and password, or apiKey), or correct the one in nodes'
         : 'apiKey' in auth
           ? 'correct auth.apiKey; an expired or revoked key is answered so, too'
-          : 'correct auth.username and auth.password';
+          : 'aws' in auth
+            ? 'map this AWS role or user in the access control of the domain'
+            : 'correct auth.username and auth.password';
     return ['destination-credentials', 'auth', 'does not know who asks', suggestion];
   }
   if (status === 403) {
     const more = dataStream ? ', and manage_index_templates where it is to create the data stream' : '';
-    const suggestion = `grant this user read, write, create_index and view_index_metadata on ${index}${more}`;
+    const policy =
+      auth !== undefined && 'aws' in auth
+        ? 'let this AWS role or user in by the policy (es:ESHttp* or aoss:APIAccessAll), and '
+        : '';
+    const suggestion = `${policy}grant this user read, write, create_index and view_index_metadata on ${index}${more}`;
     return ['destination-credentials', 'index', 'does not permit it', suggestion];
   }
   if (status === 429 || (status >= 502 && status <= 504)) {

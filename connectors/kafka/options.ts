@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { password } from '../../src/model/secret.ts';
+import { awsKey, isWholeKey, WHOLE_KEY } from '../aws.ts';
 import { type Endpoint, secureOptions, tlsOptions } from '../tls.ts';
 import { CODECS } from './codecs.ts';
 import { FORMATS } from './message.ts';
@@ -63,21 +64,10 @@ const byToken = z.strictObject({
 const byAws = z
   .strictObject({
     mechanism: z.literal('aws-msk-iam').describe('As the listener has it enabled.'),
-    region: z
-      .string()
-      .regex(/^[a-z0-9-]+$/, { error: 'a region is expected, such as eu-central-1' })
-      .describe('Where the Amazon MSK cluster is; with `aws-msk-iam`.'),
-    accessKeyId: text
-      .optional()
-      .describe(
-        'Without it the credentials are those of the environment, by the package @aws-sdk/credential-provider-node.',
-      ),
-    secretAccessKey: password.optional().describe('Its secret; best from the environment or a secret file.'),
-    sessionToken: password.optional().describe('Where the key is a temporary one.'),
+    ...awsKey,
+    region: awsKey.region.describe('Where the Amazon MSK cluster is; with `aws-msk-iam`.'),
   })
-  .refine(({ accessKeyId, secretAccessKey }) => (accessKeyId === undefined) === (secretAccessKey === undefined), {
-    error: 'accessKeyId and secretAccessKey belong together',
-  });
+  .refine(isWholeKey, WHOLE_KEY);
 
 /** The options by which a cluster is reached. */
 const cluster = {

@@ -2,13 +2,14 @@
 import type { Mechanism, SASLOptions } from 'kafkajs';
 import { z } from 'zod';
 import { type FaultCode, messageOf, Unreachable } from '../../src/model/fault.ts';
-import { type AwsCredentials, MSK_TOKEN_SECONDS, mskToken } from './msk.ts';
+import { awsUser, credentialsOf } from '../aws.ts';
+import { MSK_TOKEN_SECONDS, mskToken } from './msk.ts';
 import type { AwsOptions, ClientOptions, OauthOptions, SaslOptions } from './options.ts';
 
 /** Returns whom the brokers let in. */
 export function userOf(sasl: SaslOptions): string {
   if ('username' in sasl) return sasl.username;
-  return 'clientId' in sasl ? sasl.clientId : (sasl.accessKeyId ?? 'the AWS role of this environment');
+  return 'clientId' in sasl ? sasl.clientId : awsUser(sasl);
 }
 
 export function saslOf(place: ClientOptions): SASLOptions | Mechanism | undefined {
@@ -110,30 +111,9 @@ async function askForToken(sasl: OauthOptions, place: ClientOptions): Promise<z.
   throw fail('destination-credentials', `gives no token: ${said}`, 'correct clientId, clientSecret or scope', '');
 }
 
-async function signToken(sasl: AwsOptions, place: ClientOptions): Promise<z.output<typeof granted>> {
-  const { region, accessKeyId, secretAccessKey, sessionToken } = sasl;
-  const given = accessKeyId !== undefined && secretAccessKey !== undefined;
-  const credentials = given ? { accessKeyId, secretAccessKey, sessionToken } : await ofEnvironment(place);
-  return { access_token: mskToken(region, credentials, Date.now()), expires_in: MSK_TOKEN_SECONDS };
-}
-
-const CHAIN = '@aws-sdk/credential-provider-node';
-
-/** AWS's own ways, many and heavy, are in a package that few need. */
-async function ofEnvironment(place: ClientOptions): Promise<AwsCredentials> {
-  let chain: { defaultProvider(): () => Promise<AwsCredentials> };
-  try {
-    chain = await import(CHAIN);
-  } catch {
-    const suggestion = `npm install ${CHAIN}, or give accessKeyId and secretAccessKey`;
-    throw trouble(place, 'destination-misconfigured', '', `the package ${CHAIN} is not installed`, suggestion);
-  }
-  try {
-    return await chain.defaultProvider()();
-  } catch (thrown) {
-    const suggestion = 'give this machine a role, or set accessKeyId and secretAccessKey';
-    throw trouble(place, 'destination-credentials', '', `AWS: ${messageOf(thrown)}`, suggestion);
-  }
+async function signToken(sasl: AwsOptions, { path }: ClientOptions): Promise<z.output<typeof granted>> {
+  const credentials = await credentialsOf(sasl, `${path}.sasl`);
+  return { access_token: mskToken(sasl.region, credentials, Date.now()), expires_in: MSK_TOKEN_SECONDS };
 }
 
 function parsed(text: string): unknown {

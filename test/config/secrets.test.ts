@@ -18,6 +18,8 @@ const env = {
   KAFKA_PASSWORD: secret('kafka'),
   ES_PASSWORD: secret('elasticsearch'),
   ES_KEY: secret('api-key'),
+  AWS_SECRET: secret('aws'),
+  AWS_SESSION: secret('session'),
   ADMIN_TOKEN: secret('token-of-the-admin-server'),
 };
 
@@ -50,6 +52,14 @@ test('no secret is printed, logged, answered or kept, whatever goes wrong', asyn
           nodes: [`http://127.0.0.1:${closed}`],
           index: 'x',
           auth: { apiKey: '${ES_KEY}' },
+        },
+        signed: {
+          kind: 'elasticsearch',
+          nodes: [`http://127.0.0.1:${closed}`],
+          index: 'x',
+          auth: {
+            aws: { region: 'r', accessKeyId: 'k', secretAccessKey: '${AWS_SECRET}', sessionToken: '${AWS_SESSION}' },
+          },
         },
         inUrl: { kind: 'elasticsearch', nodes: [`http://u:\${ES_PASSWORD}@127.0.0.1:${closed}`], index: 'x' },
         file: { kind: 'file', path: join(folder, 'events.ndjson') },

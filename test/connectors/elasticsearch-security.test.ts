@@ -265,6 +265,11 @@ describe('settings that do not fit together', () => {
     [`{ ${es}, nodes: "http://e:9200", tls: { caFile: x } }`, /^connectors\.c\.tls: tls is for https:/],
     [`{ ${es}, nodes: "https://u:p@e:9200", auth: { username: u, password: p } }`, /^connectors\.c\.auth: nodes holds/],
     [`{ ${es}, nodes: "https://e", auth: { username: u } }`, /^connectors\.c\.auth/],
+    [`{ ${es}, nodes: "https://e", auth: { aws: {} } }`, /^connectors\.c\.auth\.aws\.region: this key is missing/],
+    [`{ ${es}, nodes: "https://e", auth: { apiKey: k, aws: { region: r } } }`, /^connectors\.c\.auth: /],
+    [`{ ${es}, nodes: "https://e", auth: { aws: { region: r, accessKeyId: k } } }`, /accessKeyId and secretAccessKey/],
+    [`{ ${es}, nodes: "https://e", auth: { aws: { region: r, sessionToken: k } } }`, /sessionToken to them/],
+    [`{ ${es}, nodes: "http://e:9200", auth: { aws: { region: r } } }`, /^connectors\.c\.nodes: .*https:/],
     [
       `{ ${es}, nodes: "https://e", tls: { certFile: x } }`,
       /^connectors\.c\.tls\.keyFile: certFile and keyFile belong/,
