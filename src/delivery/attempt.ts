@@ -93,9 +93,14 @@ function decide(
   }
 }
 
-/** A dead letter that a person asked to try again. */
-export function triedAgain(entry: Entry, now: number): Waiting {
-  return { entry, attempts: 0, dueAt: now, fault: AGAIN };
+/** A dead letter that is tried again: because a person asked for it, or for another reason. */
+export function triedAgain(entry: Entry, now: number, fault = AGAIN): Waiting {
+  return { entry, attempts: 0, dueAt: now, fault };
+}
+
+/** Also after a restart, where the fault was read from the journal. */
+export function isAskedFor({ fault }: Waiting): boolean {
+  return fault.message === AGAIN.message;
 }
 
 export const UNSETTLED: Fault = { code: 'event-unsettled', message: 'the connector did not say what became of it' };

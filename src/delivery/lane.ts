@@ -3,6 +3,7 @@ import type { Entry } from '../model/entry.ts';
 import { type Fault, faultOf } from '../model/fault.ts';
 import type { Group } from '../model/group.ts';
 import type { LaneState } from '../model/signal.ts';
+import { createDoubt } from './doubt.ts';
 import { createReadBacks, ENDED, PAUSED, type ReadBack, UNOPENED } from './read-back.ts';
 import { createRest } from './rest.ts';
 import type { ResyncRequest } from './resync.ts';
@@ -39,7 +40,10 @@ export interface LanePosition {
 
 /** What is carried out between two deliveries; a rest of any kind ends for it. */
 export type LaneRequest =
-  /** Take nothing more until resumed; a batch that is with the sink is settled. */
+  /**
+   * Take nothing more until resumed; a batch that is with the sink is settled. Resuming a lane that is not paused lets events
+   * that are refused alike become dead letters.
+   */
   | { readonly kind: 'pause' | 'resume' }
   /** Go back to the entry after `cursor`, and forget what waits or is dead after it: it comes again. */
   | { readonly kind: 'replay'; readonly cursor: number }
@@ -112,6 +116,7 @@ export function startLane(
     cursor: from.cursor,
     sink: undefined,
     outage: undefined,
+    doubt: createDoubt(),
     resync: undefined,
     busy: false,
     tookMs: 0,
@@ -224,6 +229,8 @@ async function carryOut(lane: LaneWork, request: LaneRequest): Promise<void> {
       return become(lane, { kind: 'paused' });
     case 'resume':
       if (lane.state.kind === 'paused') become(lane, { kind: lane.sink === undefined ? 'connecting' : 'running' });
+      // Whoever resumes a lane that waits for its refusals to end has looked at them.
+      else lane.doubt.trust();
       return;
     case 'replay':
       return rewind(lane, request.cursor);

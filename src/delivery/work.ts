@@ -12,8 +12,9 @@ import type { Entry } from '../model/entry.ts';
 import { type Fault, faultOf } from '../model/fault.ts';
 import { overloaded } from '../model/outcome.ts';
 import type { LaneState, SignalBus } from '../model/signal.ts';
-import { type Delivery, settleDelivery, triedAgain } from './attempt.ts';
+import { type Delivery, isAskedFor, settleDelivery, triedAgain } from './attempt.ts';
 import { deliver } from './deliver.ts';
+import type { Doubt } from './doubt.ts';
 import type { Filter } from './filter.ts';
 import { enter } from './lane-state.ts';
 import { failed, type Outage, type RetrySettings, restAfter, type Side } from './outage.ts';
@@ -58,6 +59,7 @@ export interface LaneWork {
   cursor: number;
   sink: Sink | undefined;
   outage: Outage | undefined;
+  readonly doubt: Doubt;
   resync: Resync | undefined;
   /** Whether the sink is at work. */
   busy: boolean;
@@ -198,6 +200,7 @@ async function deliverBatch(
     );
     const overload = overloaded(batch.map(({ id }) => outcomes.get(id)));
     if (overload !== undefined) return backOff(lane, 'destination', overload.fault, overload.afterMs);
+    if (await doubts(lane, retried, batch, outcomes)) return;
     reached(lane, 'destination');
   }
   if (!('read' in sink)) readBacks.remember(batch, ({ id }) => outcomes.get(id));
@@ -207,6 +210,28 @@ async function deliverBatch(
   }
   lane.tookMs = performance.now() - start;
   await settle(lane, { retried, taken, wanted, outcomes });
+}
+
+/** Waits where the destination is at fault, although it refused events one by one; see doubt.ts. */
+async function doubts(
+  lane: LaneWork,
+  retried: readonly Waiting[],
+  batch: readonly Entry[],
+  outcomes: Outcomes,
+): Promise<boolean> {
+  const { connector } = lane.settings;
+  // What a person asked for never stops the lane.
+  const asked = new Set(retried.filter(isAskedFor).map(({ entry }) => entry));
+  const found = lane.doubt.look(
+    batch.filter((entry) => !asked.has(entry)),
+    outcomes,
+    connector,
+  );
+  if (found === undefined) return false;
+  const { fault, earlier } = found;
+  if (lane.ports.source.takesBack && earlier.length > 0) await holdAgain(lane, earlier, fault);
+  await backOff(lane, 'destination', fault);
+  return true;
 }
 
 async function untraced(
@@ -263,8 +288,16 @@ export async function rewind(lane: LaneWork, back: number): Promise<void> {
 }
 
 export async function retryNow(lane: LaneWork, entries: readonly Entry[]): Promise<void> {
+  await holdAgain(
+    lane,
+    entries.filter(({ seq }) => seq <= lane.cursor),
+  );
+}
+
+/** Makes dead letters entries that wait, and are due; without a fault of theirs, a person asked for it. */
+async function holdAgain(lane: LaneWork, entries: readonly Entry[], fault?: Fault): Promise<void> {
   const now = lane.ports.clock.elapsed();
-  const again = entries.filter(({ seq }) => seq <= lane.cursor).map((entry) => triedAgain(entry, now));
+  const again = entries.map((entry) => triedAgain(entry, now, fault));
   for (const held of again) lane.waiting.hold(held);
   await report(lane, { upTo: lane.cursor, waiting: again, dead: [], released: [] });
 }

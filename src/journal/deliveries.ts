@@ -96,6 +96,7 @@ export function createJournalSource(connector: string, holds: Holds, ports: Jour
   const read = holds === 'groups' ? reader.readHeads : reader.read;
   return {
     maxWaiting: MAX_WAITING,
+    takesBack: true,
     available: (after) => end() - after,
     next: (after, limit) => read(after, limit, end()),
     settle({ waiting, dead, ...report }) {

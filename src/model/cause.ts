@@ -1,0 +1,27 @@
+import { createHash } from 'node:crypto';
+import type { Fault, FaultCode } from './fault.ts';
+
+/** What refusals have in common that differ by the event only. */
+export interface Cause {
+  /** The same for the same code and reason, in every process. */
+  readonly id: string;
+  readonly code: FaultCode;
+  /** The fault's message without what differs from event to event. */
+  readonly reason: string;
+}
+
+/** What a message says of one event alone: its values, its ids, its numbers. */
+const OWN: readonly [RegExp, string][] = [
+  // The apostrophe of this sentence would pair with a quote.
+  [/Preview of field's value: '.*'/gs, 'Preview of the value: …'],
+  [/@TGS#[^\s'"\],;:]+/g, '…'],
+  [/'[^']*'|"[^"]*"|‘[^’]*’|“[^”]*”|`[^`]*`/g, '…'],
+  [/\b(?=[A-Za-z_-]*\d)[\w-]{16,}\b/g, '…'],
+  [/\d+(?:[.,:_]\d+)*/g, '#'],
+];
+
+export function causeOf({ code, message }: Fault): Cause {
+  const reason = OWN.reduce((text, [own, instead]) => text.replace(own, instead), message);
+  const id = createHash('sha256').update(`${code} ${reason}`).digest('hex').slice(0, 12);
+  return { id, code, reason };
+}
