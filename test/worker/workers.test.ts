@@ -262,7 +262,9 @@ describe.skipIf(skip !== '')(`workers${skip}`, () => {
     expect(metrics).toMatch(/bridge_dead_lettered_total\{connector="index"\} 4/);
     expect(metrics).toMatch(/bridge_delivered_total\{connector="audit"\} 3/);
     const shown = await runCommand(['status', '--admin', worker.adminUrl]);
-    expect(shown.stdout).toMatch(/^ready\nsource .*\n[\s\S]*index +elasticsearch +running +0 +\d +0, 1, 2, 3\n/m);
+    expect(shown.stdout).toMatch(
+      /^Events of .* are taken\n.*\nsource .*\n[\s\S]*index +elasticsearch +running +0 +\d +0, 1, 2, 3\n/m,
+    );
     const lines = (await readFile(join(tmpdir(), `${topic}.ndjson`), 'utf8')).trim().split('\n');
     expect(lines.filter((line) => line.includes('http://face'))).toHaveLength(1);
     expect(lines).toHaveLength(3);
