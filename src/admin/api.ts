@@ -105,14 +105,19 @@ function connectorRoutes({ operations }: ApiPorts) {
 
 function deadLetterRoutes({ operations }: ApiPorts) {
   return new Hono()
-    .get('/:name/dead-letters', query(contract.pageQuery), (context) => {
-      const { after, limit } = context.req.valid('query');
-      const deadLetters = operations.deadLetters(context.req.param('name'), after, limit);
+    .get('/:name/dead-letters', query(contract.deadLettersQuery), (context) => {
+      const { after, limit, ...filter } = context.req.valid('query');
+      const deadLetters = operations.deadLetters(context.req.param('name'), after, limit, filter);
       return context.json<Answer<typeof contract.deadLettersAnswer>>({
         deadLetters,
-        ...next(deadLetters.at(-1)?.seq, (seq) => operations.deadLetters(context.req.param('name'), seq, 1)),
+        ...next(deadLetters.at(-1)?.seq, (seq) => operations.deadLetters(context.req.param('name'), seq, 1, filter)),
       });
     })
+    .get('/:name/dead-letters/causes', (context) =>
+      context.json<Answer<typeof contract.deadLetterCausesAnswer>>({
+        causes: operations.deadLetterCauses(context.req.param('name')),
+      }),
+    )
     .get('/:name/dead-letters/:seq{\\d+}', (context) => {
       const found = operations.deadLetter(context.req.param('name'), Number(context.req.param('seq')));
       return found === undefined
@@ -120,12 +125,11 @@ function deadLetterRoutes({ operations }: ApiPorts) {
         : context.json<Answer<typeof contract.deadLetter>>(found);
     })
     .post('/:name/dead-letters/retry', body(contract.deadLetterSelection), (context) => {
-      const { seqs } = context.req.valid('json');
-      return context.json<Answer<typeof contract.retryAnswer>>(operations.retry(context.req.param('name'), seqs));
+      const choice = context.req.valid('json');
+      return context.json<Answer<typeof contract.retryAnswer>>(operations.retry(context.req.param('name'), choice));
     })
     .post('/:name/dead-letters/discard', body(contract.deadLetterSelection), async (context) => {
-      const { seqs } = context.req.valid('json');
-      const discarded = await operations.discard(context.req.param('name'), seqs);
+      const discarded = await operations.discard(context.req.param('name'), context.req.valid('json'));
       return context.json<Answer<typeof contract.discardAnswer>>({ discarded });
     });
 }

@@ -86,6 +86,8 @@ export const connectorStatus = z.object({
   /** Events delivered or superseded since the start. */
   delivered: count,
   deadLetters: count,
+  /** What became of the dead letters that were tried again last, since the start. */
+  retried: z.object({ taken: count, delivered: count, refused: count }).exactOptional(),
   /** Absent in a worker, which does not know what the copy should hold. */
   copy: copyState.exactOptional(),
   /** How often the copy is compared, in ms; absent where it is not. */
@@ -274,8 +276,26 @@ export const pruneAnswer = forgetAnswer.omit({ forgotten: true }).extend({
 export const deadLetter = entry.extend({ attempts: count, fault, deadAt: z.number() });
 export const deadLettersAnswer = z.object({ deadLetters: z.array(deadLetter), next });
 /** Dead letters by seq; all of them where none are named. */
-export const deadLetterSelection = z.strictObject({ seqs: z.array(seq).max(10_000).optional() });
-export const retryAnswer = z.object({ taken: count, left: count });
+const deadLetterFilter = { cause: z.string().max(64).optional(), groupId: groupId.optional() };
+export const deadLettersQuery = pageQuery.extend(deadLetterFilter);
+export const deadLetterSelection = z.strictObject({
+  seqs: z.array(seq).max(10_000).optional(),
+  ...deadLetterFilter,
+  after: z.int().nonnegative().optional(),
+});
+/** Where some are left, it goes on with `next` as `after`; what became of those taken is told by the status. */
+export const retryAnswer = z.object({ taken: count, left: count, next: z.int() });
+/** Letters that were refused alike; the sample is the newest. */
+export const deadLetterCause = z.object({
+  cause: z.string(),
+  code: fault.shape.code,
+  reason: z.string(),
+  count,
+  firstAt: z.number(),
+  lastAt: z.number(),
+  sample: deadLetter,
+});
+export const deadLetterCausesAnswer = z.object({ causes: z.array(deadLetterCause) });
 export const discardAnswer = z.object({ discarded: count });
 
 export const quarantined = z.object({

@@ -18,7 +18,7 @@ export interface StatusPorts {
   /** Returns the settings of a connector. */
   configured(connector: string): ConnectorConfig | undefined;
   readonly journal: Pick<JournalRoom, 'file' | 'bytes' | 'journal' | 'reader'>;
-  readonly delivery: Pick<DeliveryRoom, 'health' | 'lag' | 'openSince'>;
+  readonly delivery: Pick<DeliveryRoom, 'health' | 'lag' | 'openSince' | 'retried'>;
   readonly reconcile: { reconciler(): Reconciler | undefined };
   readonly receiver: { url(): string; warning(): string | undefined };
 }
@@ -44,6 +44,7 @@ export function createStatus(ports: StatusPorts): () => BridgeState {
     const standing = connectors().map((name) => {
       const { kind = '', verify = false } = configured(name) ?? {};
       const { copy, ...health } = delivery.health(name);
+      const retried = delivery.retried(name);
       // What a connector calls its destination is its own affair.
       const { identity: _, ...known } = copy;
       return {
@@ -54,6 +55,7 @@ export function createStatus(ports: StatusPorts): () => BridgeState {
         lag: delivery.lag(name),
         lagSeconds: Math.max(0, now - (delivery.openSince(name) ?? now)) / 1_000,
         deadLetters: reader.countDeadLetters(name),
+        ...(retried !== undefined && { retried }),
         ...(verify && { verifyEvery: verify.every }),
       };
     });

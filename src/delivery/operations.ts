@@ -1,7 +1,7 @@
 import type { PutMode } from '../../connectors/contract.ts';
 import type { Journal } from '../journal/append.ts';
 import type { GroupReader } from '../journal/groups.ts';
-import type { DeadLetter, DeliveryReader } from '../journal/reads.ts';
+import type { DeadLetter, DeadLetterCause, DeadLetterFilter, DeliveryReader } from '../journal/reads.ts';
 import { BridgeError } from '../model/fault.ts';
 import type { SignalBus } from '../model/signal.ts';
 import { nearest } from '../model/text.ts';
@@ -11,6 +11,15 @@ import type { Delivery } from './thread/host.ts';
 
 /** Where a replay starts: a seq, a time of receipt in ms since 1970, or everything that is still in the journal. */
 export type ReplayFrom = 'beginning' | { readonly seq: number } | { readonly time: number };
+
+/** Dead letters by seq, or those of a cause, of a group or all, after a seq. */
+export interface DeadLetterChoice extends DeadLetterFilter {
+  readonly seqs?: readonly number[] | undefined;
+  readonly after?: number | undefined;
+}
+
+const isAll = ({ seqs, cause, groupId }: DeadLetterChoice): boolean =>
+  seqs === undefined && cause === undefined && groupId === undefined;
 
 export type Operations = ReturnType<typeof createOperations>;
 
@@ -24,11 +33,13 @@ export interface OperationsPorts {
   readonly journal: Pick<Journal, 'setPaused' | 'discard' | 'head' | 'flushGroups'>;
   readonly deliveries: Pick<
     DeliveryReader,
-    'read' | 'seqAt' | 'deadLetters' | 'deadLetter' | 'deadLetterSeqs' | 'countDeadLetters'
+    'read' | 'seqAt' | 'deadLetters' | 'deadLetter' | 'deadLetterCauses' | 'deadLetterSeqs'
   >;
   readonly groups: Pick<GroupReader, 'count'>;
   readonly delivery: Pick<Delivery, 'request'>;
   readonly signals: Pick<SignalBus, 'emit'>;
+  /** Notes which dead letters are tried again. */
+  retried(connector: string, seqs: readonly number[]): void;
   readonly copies: ReturnType<typeof createCopies>;
   readonly eventCopies: ReturnType<typeof createEventCopies>;
 }
@@ -49,6 +60,11 @@ export function createOperations(ports: OperationsPorts) {
     await journal.setPaused(connector, paused);
     delivery.request(connector, { kind: paused ? 'pause' : 'resume' });
   };
+
+  const chosen = (connector: string, { seqs, after, ...filter }: DeadLetterChoice): number[] =>
+    seqs === undefined
+      ? deliveries.deadLetterSeqs(connector, Number.MAX_SAFE_INTEGER, filter, after)
+      : seqs.filter((seq) => deliveries.deadLetter(connector, seq) !== undefined);
 
   return {
     pause: (connector: string) => setPaused(connector, true),
@@ -94,28 +110,30 @@ export function createOperations(ports: OperationsPorts) {
       delivery.request(connector, { kind: 'resync', how, groupIds });
       return total;
     },
-    deadLetters(connector: string, after: number, limit: number): DeadLetter[] {
+    deadLetters(connector: string, after: number, limit: number, filter: DeadLetterFilter = {}): DeadLetter[] {
       known(connector);
-      return deliveries.deadLetters(connector, after, limit);
+      return deliveries.deadLetters(connector, after, limit, filter);
+    },
+    deadLetterCauses(connector: string): DeadLetterCause[] {
+      known(connector);
+      return deliveries.deadLetterCauses(connector);
     },
     deadLetter(connector: string, seq: number): DeadLetter | undefined {
       known(connector);
       return deliveries.deadLetter(connector, seq);
     },
-    /** Tries the named dead letters again, or the oldest ones; returns how many were taken and how many are left. */
-    retry(connector: string, seqs?: readonly number[]): { taken: number; left: number } {
+    /** Tries dead letters again, of many the oldest; those that are left come after the seq `next`. */
+    retry(connector: string, choice: DeadLetterChoice = {}): { taken: number; left: number; next: number } {
       known(connector);
-      const all = deliveries.countDeadLetters(connector);
-      const found =
-        seqs === undefined
-          ? deliveries.deadLetterSeqs(connector, RETRY_LIMIT)
-          : seqs.slice(0, RETRY_LIMIT).filter((seq) => deliveries.deadLetter(connector, seq) !== undefined);
+      const all = chosen(connector, choice);
+      const found = all.slice(0, RETRY_LIMIT);
+      ports.retried(connector, found);
       delivery.request(connector, { kind: 'retry', seqs: found });
-      return { taken: found.length, left: all - found.length };
+      return { taken: found.length, left: all.length - found.length, next: found.at(-1) ?? 0 };
     },
-    async discard(connector: string, seqs?: readonly number[]): Promise<number> {
+    async discard(connector: string, choice: DeadLetterChoice = {}): Promise<number> {
       known(connector);
-      const count = await journal.discard(connector, seqs);
+      const count = await journal.discard(connector, isAll(choice) ? undefined : chosen(connector, choice));
       signals.emit('dead-letters.discarded', { connector, count });
       return count;
     },

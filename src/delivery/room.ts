@@ -7,6 +7,7 @@ import { createCopies } from './copies.ts';
 import { createEventCopies } from './event-copies.ts';
 import { watchLanes } from './health.ts';
 import { createOperations } from './operations.ts';
+import { watchRetries } from './retries.ts';
 import { startDelivery } from './thread/host.ts';
 
 export interface DeliveryPorts {
@@ -26,7 +27,18 @@ export type DeliveryRoom = ReturnType<typeof startDeliveryRoom>;
 export function startDeliveryRoom({ configured, connectors, source, journal: room, signals }: DeliveryPorts) {
   const { file, journal, reader, groups, history } = room;
   const health = watchLanes(reader, signals);
-  const delivery = startDelivery({ journalFile: file, source, connectors: enabledOf(configured()) }, journal, signals);
+  const retries = watchRetries();
+  const delivery = startDelivery(
+    { journalFile: file, source, connectors: enabledOf(configured()) },
+    {
+      ...journal,
+      settle(report) {
+        retries.settled(report);
+        journal.settle(report);
+      },
+    },
+    signals,
+  );
   signals.on('journal.committed', ({ events }) => {
     if (events > 0) delivery.wake();
   });
@@ -58,10 +70,13 @@ export function startDeliveryRoom({ configured, connectors, source, journal: roo
     signals,
     copies,
     eventCopies,
+    retried: retries.begin,
   };
   return {
     operations: createOperations(ports),
     exchange: delivery.exchange,
+    /** What became of the dead letters that were tried again last. */
+    retried: retries.of,
     health,
     destination,
     /** Events recorded and not delivered yet, those that wait for a retry included. */

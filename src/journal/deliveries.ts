@@ -1,5 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { Holds, Report, Source, Waiting } from '../../connectors/contract.ts';
+import { causeOf } from '../model/cause.ts';
 import type { Clock } from '../model/clock.ts';
 import type { CopyState } from '../model/copy.ts';
 import type { Fault } from '../model/fault.ts';
@@ -37,9 +38,10 @@ export function createDeliveryWriter(connection: DatabaseSync, clock: Clock) {
   const rewind = connection.prepare('UPDATE lanes SET cursor = ? WHERE connector = ?');
   const forget = connection.prepare('DELETE FROM deliveries WHERE connector = ? AND seq > ?');
   const put = connection.prepare(
-    `INSERT INTO deliveries (connector, seq, state, attempts, due_at, fault, changed_at) VALUES (?, ?, ?, ?, ?, ?, ?)
+    `INSERT INTO deliveries (connector, seq, state, attempts, due_at, fault, changed_at, cause) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
      ON CONFLICT (connector, seq) DO UPDATE SET state = excluded.state, attempts = excluded.attempts,
-       due_at = excluded.due_at, fault = excluded.fault, changed_at = excluded.changed_at`,
+       earlier = earlier + iif(deliveries.state = 'dead' AND excluded.state = 'waiting', deliveries.attempts, 0),
+       due_at = excluded.due_at, fault = excluded.fault, changed_at = excluded.changed_at, cause = excluded.cause`,
   );
   const remove = connection.prepare('DELETE FROM deliveries WHERE connector = ? AND seq = ?');
   const discardOne = connection.prepare(`DELETE FROM deliveries WHERE connector = ? AND seq = ? AND state = 'dead'`);
@@ -60,10 +62,10 @@ export function createDeliveryWriter(connection: DatabaseSync, clock: Clock) {
         forget.run(connector, cursor);
       }
       for (const { seq, attempts, dueAt, fault } of waiting) {
-        put.run(connector, seq, 'waiting', attempts, dueAt, JSON.stringify(fault), now);
+        put.run(connector, seq, 'waiting', attempts, dueAt, JSON.stringify(fault), now, null);
       }
       for (const { seq, attempts, fault } of dead) {
-        put.run(connector, seq, 'dead', attempts, null, JSON.stringify(fault), now);
+        put.run(connector, seq, 'dead', attempts, null, JSON.stringify(fault), now, causeOf(fault).id);
       }
       for (const seq of released) remove.run(connector, seq);
       advance.run(connector, cursor);

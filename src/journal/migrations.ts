@@ -73,4 +73,8 @@ export const MIGRATIONS: readonly string[] = [
    DROP TABLE quarantine;
    ALTER TABLE kept RENAME TO quarantine;`,
   `CREATE TABLE copies (connector TEXT PRIMARY KEY, state TEXT NOT NULL) STRICT, WITHOUT ROWID;`,
+  // cause: see model/cause.ts; null for letters from before it. earlier: attempts before a retry that was asked for.
+  `ALTER TABLE deliveries ADD COLUMN cause TEXT;
+   ALTER TABLE deliveries ADD COLUMN earlier INTEGER NOT NULL DEFAULT 0;
+   CREATE INDEX deliveries_by_cause ON deliveries (connector, coalesce(cause, 'earlier'), changed_at) WHERE state = 'dead';`,
 ];

@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { Waiting } from '../../connectors/contract.ts';
 import type { QuarantinedCallback } from '../model/callback.ts';
+import { type Cause, causeOf } from '../model/cause.ts';
 import { type CopyState, UNSEEN_COPY } from '../model/copy.ts';
 import { type Entry, type EntryHead, lazyEntry } from '../model/entry.ts';
 import type { CanonicalEvent } from '../model/event.ts';
@@ -18,6 +19,23 @@ export interface DeadLetter extends JournalEntry {
   readonly fault: Fault;
   /** When it was given up, in milliseconds since 1970. */
   readonly deadAt: number;
+}
+
+/** Which dead letters of a connector are meant: those of a cause, of a group, or all. */
+export interface DeadLetterFilter {
+  readonly cause?: string | undefined;
+  readonly groupId?: string | undefined;
+}
+
+/** Dead letters that were refused alike. */
+export interface DeadLetterCause extends Omit<Cause, 'id'> {
+  /** Its id; `earlier` for letters from before causes were kept. */
+  readonly cause: string;
+  readonly count: number;
+  /** When the first and the last of them were given up, in milliseconds since 1970. */
+  readonly firstAt: number;
+  readonly lastAt: number;
+  readonly sample: DeadLetter;
 }
 
 /** What lanes and people read: any number of them, each on a connection of its own if it likes. */
@@ -163,17 +181,26 @@ function readLanes(connection: DatabaseSync) {
   };
 }
 
+const CHOSEN = `FROM deliveries JOIN events USING (seq) WHERE connector = ? AND state = 'dead' AND seq > ?
+  AND (? IS NULL OR coalesce(cause, 'earlier') = ?) AND (? IS NULL OR group_id = ?)`;
+const MOST_CAUSES = 100;
+
 function readDeadLetters(connection: DatabaseSync) {
   const entryOf = entryMaker(connection);
   const dead = connection.prepare(
-    `SELECT ${HEAD}, event, attempts, fault, changed_at FROM deliveries JOIN events USING (seq)
-     WHERE connector = ? AND state = 'dead' AND seq > ? ORDER BY seq LIMIT ?`,
+    `SELECT ${HEAD}, event, attempts + earlier AS attempts, fault, changed_at ${CHOSEN} ORDER BY seq LIMIT ?`,
   );
-  const seqs = connection.prepare(
-    `SELECT seq FROM deliveries WHERE connector = ? AND state = 'dead' ORDER BY seq LIMIT ?`,
+  const seqs = connection.prepare(`SELECT seq ${CHOSEN} ORDER BY seq LIMIT ?`);
+  const causes = connection.prepare(
+    `SELECT coalesce(cause, 'earlier') AS cause, count(*) AS count, min(changed_at) AS firstAt, max(changed_at) AS lastAt,
+       max(seq) AS sample FROM deliveries WHERE connector = ? AND state = 'dead' GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT ?`,
   );
+  const page = (connector: string, after: number, { cause, groupId }: DeadLetterFilter, limit: number) => {
+    const [alike, of] = [cause ?? null, groupId ?? null];
+    return [connector, after, alike, alike, of, of, limit] as const;
+  };
   const one = (connector: string, seq: number): Row | undefined =>
-    dead.all(connector, seq - 1, 1).find((row) => row.seq === seq);
+    dead.all(...page(connector, seq - 1, {}, 1)).find((row) => row.seq === seq);
   const deadLetter = (row: Row): DeadLetter => ({
     ...journalEntryOf(row),
     attempts: row.attempts as number,
@@ -182,8 +209,25 @@ function readDeadLetters(connection: DatabaseSync) {
   });
   return {
     /** Returns at most `limit` dead letters after the seq `after`, in journal order; fewer when they are large. */
-    deadLetters: (connector: string, after: number, limit: number): DeadLetter[] =>
-      takePage(dead.iterate(connector, after, limit), deadLetter, eventBytes, LOOK_BYTES),
+    deadLetters: (connector: string, after: number, limit: number, filter: DeadLetterFilter = {}): DeadLetter[] =>
+      takePage(dead.iterate(...page(connector, after, filter, limit)), deadLetter, eventBytes, LOOK_BYTES),
+    /** Returns the causes of a connector's dead letters, the most frequent first, each with its newest letter. */
+    deadLetterCauses: (connector: string): DeadLetterCause[] =>
+      takePage(
+        causes.iterate(connector, MOST_CAUSES),
+        ({ sample, ...row }) => {
+          const letter = deadLetter(one(connector, sample as number) as Row);
+          const { code, reason } = causeOf(letter.fault);
+          return {
+            ...(row as Pick<DeadLetterCause, 'cause' | 'count' | 'firstAt' | 'lastAt'>),
+            code,
+            reason,
+            sample: letter,
+          };
+        },
+        ({ sample }) => JSON.stringify(sample).length,
+        LOOK_BYTES,
+      ),
     deadLetter(connector: string, seq: number): DeadLetter | undefined {
       const row = one(connector, seq);
       return row && deadLetter(row);
@@ -193,8 +237,9 @@ function readDeadLetters(connection: DatabaseSync) {
       const row = one(connector, seq);
       return row && entryOf(row);
     },
-    /** Returns the seqs of the oldest `limit` dead letters, without reading their events. */
-    deadLetterSeqs: (connector: string, limit: number) => seqs.all(connector, limit).map(({ seq }) => seq as number),
+    /** Returns the seqs of the oldest `limit` dead letters after `after`, without reading their events. */
+    deadLetterSeqs: (connector: string, limit: number, filter: DeadLetterFilter = {}, after = 0) =>
+      seqs.all(...page(connector, after, filter, limit)).map(({ seq }) => seq as number),
   };
 }
 

@@ -138,6 +138,7 @@ describe('the events of a group are linked', () => {
     // What the migrations added, taken away again.
     database.connection.exec(
       'ALTER TABLE events DROP COLUMN previous; ALTER TABLE groups DROP COLUMN last_seq; DROP TABLE merged; DROP TABLE copies; ' +
+        'DROP INDEX deliveries_by_cause; ALTER TABLE deliveries DROP COLUMN cause; ALTER TABLE deliveries DROP COLUMN earlier; ' +
         'PRAGMA user_version = 2',
     );
     close();
@@ -148,7 +149,7 @@ describe('the events of a group are linked', () => {
     old.close();
 
     const upgraded = open();
-    expect(version(upgraded.database.connection)).toEqual({ user_version: 6 });
+    expect(version(upgraded.database.connection)).toEqual({ user_version: 7 });
     expect(upgraded.history.ofGroup('g0', 100)).toEqual([]);
     expect(upgraded.history.latest('g0')).toBeUndefined();
     expect(ids(upgraded.history.recent(100))).toEqual(ids(events.slice(0, 20).map((event) => ({ event }))).reverse());

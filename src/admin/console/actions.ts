@@ -11,7 +11,12 @@ const seq = z
   .regex(/^[1-9]\d{0,14}$/)
   .transform(Number);
 const connector = z.object({ connector: z.string().min(1) });
-const some = z.object({ connector: z.string().min(1), seq: seq.optional() });
+const some = z
+  .object({ connector: z.string().min(1), seq: seq.optional(), cause: z.string().max(64).optional() })
+  .transform(({ connector, seq, cause }) => ({
+    connector,
+    choice: { cause, ...(seq !== undefined && { seqs: [seq] }) },
+  }));
 const replay = z.discriminatedUnion('from', [
   z.object({ connector: z.string().min(1), from: z.enum(['beginning', 'groups']) }),
   z.object({ connector: z.string().min(1), from: z.literal('seq'), seq }),
@@ -50,11 +55,11 @@ const ACTIONS: Readonly<
   },
   async retry({ operations }, form) {
     const asked = some.parse(form);
-    return ['retried', operations.retry(asked.connector, asked.seq === undefined ? undefined : [asked.seq]).taken];
+    return ['retried', operations.retry(asked.connector, asked.choice).taken];
   },
   async discard({ operations }, form) {
     const asked = some.parse(form);
-    return ['discarded', await operations.discard(asked.connector, asked.seq === undefined ? undefined : [asked.seq])];
+    return ['discarded', await operations.discard(asked.connector, asked.choice)];
   },
   async map({ remapQuarantine }) {
     return ['mapped', (await remapQuarantine()).mapped];

@@ -1,6 +1,7 @@
 import { html } from 'hono/html';
 import type { DeadLetter } from '../../journal/reads.ts';
 import { figure, plural } from '../../model/text.ts';
+import type { ConnectorState } from '../contract.ts';
 import { faultLines } from './connectors.ts';
 import { changes, eventWords, groupLink, numberOf } from './events.ts';
 import { askDiscard, button, pager } from './forms.ts';
@@ -14,6 +15,7 @@ const PAGE_LETTERS = 50;
 /** `/dead-letters?connector=&after=`; without a connector, those of the first that has some. */
 export function deadLettersPage(ports: ConsolePorts, query: URLSearchParams): Page {
   const after = numberOf(query.get('after')) ?? 0;
+  const cause = query.get('cause') || undefined;
   const asked = query.get('connector') || undefined;
   return {
     title: 'Dead letters',
@@ -40,7 +42,7 @@ export function deadLettersPage(ports: ConsolePorts, query: URLSearchParams): Pa
           return html`<nav class="tabs" aria-label="Connectors"><ul class="row">${tabs}</ul></nav>${
             chosen === undefined
               ? empty(html`No connector called ${code(asked ?? '')} runs here.`)
-              : letters(ports, chosen.name, chosen.deadLetters, after)
+              : standing(ports, chosen, cause, after)
           }`;
         },
       },
@@ -48,8 +50,76 @@ export function deadLettersPage(ports: ConsolePorts, query: URLSearchParams): Pa
   };
 }
 
-function letters(ports: ConsolePorts, connector: string, total: number, after: number): Html {
-  const found = ports.operations.deadLetters(connector, after, PAGE_LETTERS);
+/** Several letters are shown by their causes first; a cause leads to its letters. */
+function standing(ports: ConsolePorts, state: ConnectorState, cause: string | undefined, after: number): Html {
+  const { name, deadLetters, retried } = state;
+  const open = retried && retried.taken - retried.delivered - retried.refused;
+  const result =
+    retried &&
+    html`<p class="callout row ${retried.refused > 0 ? 'bad' : open ? 'busy' : 'ok'}">${plural(retried.taken, 'dead letter')} tried again: ${figure(retried.delivered)} delivered, ${figure(retried.refused)} refused again${open ? html`, ${figure(open)} under way` : ''}.</p>`;
+  const list =
+    deadLetters > 1 && cause === undefined && after === 0
+      ? causesOf(ports, name, deadLetters)
+      : letters(ports, name, cause, after);
+  return html`${result ?? ''}${list}`;
+}
+
+function causesOf(ports: ConsolePorts, connector: string, total: number): Html {
+  const back = href('/dead-letters', { connector });
+  const rows = fitting(ports.operations.deadLetterCauses(connector), (found): Row => {
+    const { cause, count, firstAt, lastAt, sample } = found;
+    const acts = html`<div class="row acts">${button('retry', { connector, cause, back }, 'Retry these', `cause ${cause}`)}${askDiscard(
+      `discard-${cause}`,
+      {
+        open: 'Discard these…',
+        about: `cause ${cause}`,
+        warning: html`<p>Removes ${plural(count, 'dead letter')} for good: ${connector} will never have these events, unless a replay brings them again.</p>`,
+        confirm: `Discard ${figure(count)}`,
+      },
+      'discard',
+      { connector, cause, back },
+    )}<a href="${href('/dead-letters', { connector, cause })}">See them</a></div>`;
+    return {
+      id: `cause-${connector}-${cause}`,
+      cells: [
+        figure(count),
+        html`${faultLines({ ...sample.fault, message: found.reason }, `cause-${cause}`)}<p class="quiet">cause ${code(cause)}</p>`,
+        html`first ${relative(firstAt, 'ago')}<br>last ${relative(lastAt, 'ago')}`,
+        html`${groupLink(sample.event.subject, ports.groupName(sample.event.subject))} seq ${sample.seq}`,
+        acts,
+      ],
+    };
+  });
+  return html`<div class="row acts"><p><b>${plural(total, 'dead letter')}</b> of ${connector}, by cause</p>
+${button('retry', { connector, back }, 'Retry all')}
+${askDiscard(
+  'discard-all',
+  {
+    open: 'Discard all…',
+    warning: html`<p>Removes all ${figure(total)} for good: ${connector} will never have these events, unless a replay brings them again.</p>`,
+    confirm: 'Discard all for good',
+  },
+  'discard',
+  { connector, back },
+)}</div>
+${table(
+  `Dead letters of ${connector}, by cause`,
+  [
+    { head: 'Letters', kind: 'figure' },
+    { head: 'Why they were refused', kind: 'wide' },
+    { head: 'Given up' },
+    { head: 'Newest', kind: 'name' },
+    { head: 'Actions' },
+  ],
+  rows,
+)}`;
+}
+
+function letters(ports: ConsolePorts, connector: string, cause: string | undefined, after: number): Html {
+  const found = ports.operations.deadLetters(connector, after, PAGE_LETTERS, { cause });
+  const total = ports.operations
+    .deadLetterCauses(connector)
+    .reduce((sum, one) => sum + (cause === undefined || one.cause === cause ? one.count : 0), 0);
   const back = href('/dead-letters', { connector });
   const rows = fitting(found, (letter) => letterRow(letter, connector, back, ports));
   const last = found[rows.length - 1];
@@ -62,7 +132,7 @@ function letters(ports: ConsolePorts, connector: string, total: number, after: n
   }
   const [it, all] = total === 1 ? ['it', 'this event'] : ['them', 'these events'];
   return html`<div class="row acts"><p><b>${plural(total, 'dead letter')}</b> of ${connector}</p>
-${button('retry', { connector, back }, total === 1 ? 'Retry it' : 'Retry all')}
+${button('retry', { connector, cause, back }, total === 1 ? 'Retry it' : 'Retry all')}
 ${askDiscard(
   'discard-all',
   {
@@ -71,7 +141,7 @@ ${askDiscard(
     confirm: `Discard ${total === 1 ? 'it' : 'all'} for good`,
   },
   'discard',
-  { connector, back },
+  { connector, cause, back },
 )}</div>
 ${table(
   `Dead letters of ${connector}, oldest first`,
@@ -84,7 +154,7 @@ ${table(
     { head: 'Actions' },
   ],
   rows,
-)}${pager('/dead-letters', { connector }, ports.operations.deadLetters(connector, last.seq, 1).length > 0 && { after: last.seq }, after === 0)}`;
+)}${pager('/dead-letters', { connector, cause }, ports.operations.deadLetters(connector, last.seq, 1, { cause }).length > 0 && { after: last.seq }, after === 0)}`;
 }
 
 function letterRow(letter: DeadLetter, connector: string, back: string, ports: ConsolePorts): Row {

@@ -8,8 +8,11 @@ const NOTICES = {
   replaying: (n) => ok(`${plural(n, 'event')} will be delivered again.`),
   'nothing-to-replay': () => ok('Nothing to replay: no event was recorded from there on.'),
   restoring: (n) => ok(`${plural(n, 'group')} will be resynced to the destination.`),
-  retried: (n) => ok(`${plural(n, 'dead letter')} will be tried again.`),
-  discarded: (n) => ok(`${plural(n, 'dead letter')} discarded.`),
+  retried: (n) => ok(`${plural(n, 'dead letter')} will be tried again; the page says what became of them.`),
+  discarded: (n) =>
+    n === 0
+      ? bad('Nothing was discarded: there was no such dead letter.')
+      : ok(`${plural(n, 'dead letter')} discarded.`),
   mapped: (n) =>
     ok(n === 0 ? 'None could be mapped: the bridge does not know this shape yet.' : `${figure(n)} mapped.`),
   'quarantine-discarded': (n) => ok(`${plural(n, 'callback')} discarded.`),

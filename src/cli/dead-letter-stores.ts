@@ -1,0 +1,259 @@
+/** Where dead letters are kept: in a bridge's journal, or in a worker's topic. */
+import type { z } from 'zod';
+import type { WorkerDeadLetter } from '../../connectors/contract.ts';
+import { source as sourceKind } from '../../connectors/index.ts';
+import {
+  deadLetter,
+  type deadLetterCause,
+  deadLetterCausesAnswer,
+  deadLettersAnswer,
+  discardAnswer,
+  retryAnswer,
+} from '../admin/contract.ts';
+import { textOf } from '../client/message.ts';
+import type { Config } from '../config/schema.ts';
+import type { Source } from '../config/source.ts';
+import { causeOf } from '../model/cause.ts';
+import { BridgeError, type Fault } from '../model/fault.ts';
+import { adminClient, inPath } from './admin.ts';
+import { type AdminOptions, configUnlessAdmin } from './options.ts';
+import { follow } from './terminal.ts';
+
+/** The dead letters of one connector, wherever they are kept. */
+export interface DeadLetters {
+  /** The head of the column with the names. */
+  readonly naming: 'seq' | 'letter';
+  /** Resolves with at most `limit` of those that are meant, after this one. */
+  list(limit: number, filter: Filter, after?: string): Promise<readonly DeadLetter[]>;
+  /** Resolves with all of them by cause, the most frequent first, as --json prints it. */
+  causes(): Promise<readonly Cause[]>;
+  /** Resolves with how many there are in all. */
+  count(): Promise<number>;
+  /** Throws a fault where there is none of this name. */
+  show(name: string): Promise<DeadLetter>;
+  /** Takes all that are meant unless some are named; the result is there where it can be known. */
+  retry(
+    names: readonly string[],
+    filter: Filter,
+  ): Promise<{ readonly taken: number; readonly left: number; readonly delivered?: number; readonly refused?: number }>;
+  /** Takes all that are meant unless some are named. */
+  discard(names: readonly string[], filter: Filter): Promise<{ readonly discarded: number }>;
+  close(): Promise<void>;
+}
+
+export interface Filter {
+  readonly cause?: string;
+  readonly group?: string;
+}
+
+export type Cause = Omit<z.output<typeof deadLetterCause>, 'sample'> & { readonly sample: unknown };
+
+export interface DeadLetter {
+  /** The seq in a bridge's journal; in a worker's topic partition and offset, such as `3@1042`. */
+  readonly name: string;
+  /** Milliseconds since 1970. */
+  readonly deadAt: number;
+  readonly attempts: number;
+  readonly groupId: string;
+  readonly fault: Fault;
+  /** The place it comes from, where the name does not say it. */
+  readonly origin?: string;
+  /** The refused event or record, by label. */
+  readonly content: readonly (readonly [label: string, text: string])[];
+  /** The dead letter as --json prints it. */
+  readonly json: unknown;
+}
+
+/** Asks the running bridge, unless the configuration is that of a worker, which need not run: its topic holds them. */
+export async function withDeadLetters(
+  connector: string,
+  options: AdminOptions,
+  work: (deadLetters: DeadLetters) => Promise<void>,
+): Promise<void> {
+  const { source, connectors } = configUnlessAdmin(options) ?? {};
+  const deadLetters =
+    source === undefined || connectors === undefined
+      ? deadLettersOfBridge(connector, options)
+      : await deadLettersOfWorker(connector, source, connectors);
+  try {
+    await work(deadLetters);
+  } finally {
+    await deadLetters.close();
+  }
+}
+
+/** How long a retry is waited for that makes no progress: its destination may be down. */
+const PATIENCE_MS = 10_000;
+
+/** The dead letters in the journal of a running bridge, by its admin API. */
+function deadLettersOfBridge(connector: string, options: AdminOptions): DeadLetters {
+  const client = adminClient(options);
+  const param = inPath(connector);
+  /** The API takes all that are meant where no `seqs` are given. */
+  const selection = (names: readonly string[], { cause, group }: Filter) => ({
+    ...(names.length > 0 && { seqs: names.map(seqOf) }),
+    ...(cause !== undefined && { cause }),
+    ...(group !== undefined && { groupId: group }),
+  });
+  const retryOnce = (names: readonly string[], filter: Filter, after: number) =>
+    client.ask(retryAnswer, (api) =>
+      api.connectors[':name']['dead-letters'].retry.$post({ param, json: { ...selection(names, filter), after } }),
+    );
+  /** Resolves with what became of those that are tried now. */
+  const settled = async (taken: number): Promise<{ delivered: number; refused: number }> => {
+    let [seen, at] = [-1, Date.now()];
+    const read = async () => (await client.connector(connector)).retried ?? { taken, delivered: 0, refused: 0 };
+    return follow(`retrying for ${connector}`, read, ({ delivered, refused, taken: total }) => {
+      const done = delivered + refused;
+      if (done !== seen) [seen, at] = [done, Date.now()];
+      return { done, total, over: done >= total || Date.now() - at > PATIENCE_MS };
+    });
+  };
+  return {
+    naming: 'seq',
+    async list(limit, { cause, group }, after = '0') {
+      const query = { limit: String(limit), after, ...(cause && { cause }), ...(group && { groupId: group }) };
+      const found = await client.ask(deadLettersAnswer, (api) =>
+        api.connectors[':name']['dead-letters'].$get({ param, query }),
+      );
+      return found.deadLetters.map(fromBridge);
+    },
+    causes: async () =>
+      (
+        await client.ask(deadLetterCausesAnswer, (api) =>
+          api.connectors[':name']['dead-letters'].causes.$get({ param }),
+        )
+      ).causes,
+    count: async () => (await client.connector(connector)).deadLetters,
+    async show(name) {
+      const seq = String(seqOf(name));
+      const found = await client.ask(deadLetter, (api) =>
+        api.connectors[':name']['dead-letters'][':seq{\\d+}'].$get({ param: { ...param, seq } }),
+      );
+      return fromBridge(found);
+    },
+    async retry(names, filter) {
+      const sum = { taken: 0, left: 0, delivered: 0, refused: 0 };
+      for (let after = 0; ; ) {
+        const { taken, left, next } = await retryOnce(names, filter, after);
+        const { delivered, refused } = taken === 0 ? sum : await settled(taken);
+        sum.taken += taken;
+        sum.left = left;
+        if (taken > 0) {
+          sum.delivered += delivered;
+          sum.refused += refused;
+        }
+        // The bridge holds a limited number in memory: the next come when these are settled.
+        if (taken === 0 || left === 0 || delivered + refused < taken) return sum;
+        after = next;
+      }
+    },
+    discard: (names, filter) =>
+      client.ask(discardAnswer, (api) =>
+        api.connectors[':name']['dead-letters'].discard.$post({ param, json: selection(names, filter) }),
+      ),
+    async close() {},
+  };
+}
+
+function seqOf(name: string): number {
+  if (!name.includes('@')) return Number(name);
+  const message = `${name} names a dead letter of a worker, and this is a bridge`;
+  throw new BridgeError({ code: 'usage', message });
+}
+
+function fromBridge(json: z.output<typeof deadLetter>): DeadLetter {
+  const { seq, deadAt, attempts, fault, event } = json;
+  const content = [['event', JSON.stringify(event, null, 2)]] as const;
+  return { name: String(seq), deadAt, attempts, groupId: event.subject, fault, content, json };
+}
+
+async function deadLettersOfWorker(
+  name: string,
+  source: Source,
+  connectors: Config['connectors'],
+): Promise<DeadLetters> {
+  if (!Object.hasOwn(connectors, name)) {
+    const suggestion = `known: ${Object.keys(connectors).join(', ')}`;
+    throw new BridgeError({ code: 'connector-unknown', message: `no connector is called ${name}`, suggestion });
+  }
+  const found = await sourceKind.deadLetters(source, name, new AbortController().signal);
+  const letterOf = (named: string): WorkerDeadLetter => {
+    const letter = found.all.find((one) => one.name === named);
+    if (letter !== undefined) return letter;
+    const suggestion = '`dead-letters list` shows them, by partition and offset such as 3@1042';
+    throw new BridgeError({ code: 'usage', message: `there is no dead letter ${named}`, suggestion });
+  };
+  const meant = ({ cause, group }: Filter): WorkerDeadLetter[] =>
+    found.all.filter(
+      ({ fault, key }) =>
+        (cause === undefined || causeOf(fault).id === cause) &&
+        (group === undefined || (key !== null && Buffer.from(key).toString() === group)),
+    );
+  const chosen = (names: readonly string[], filter: Filter): string[] =>
+    (names.length === 0 ? meant(filter) : names.map(letterOf)).map((letter) => letter.name);
+  return {
+    naming: 'letter',
+    async list(limit, filter, after) {
+      const those = meant(filter);
+      const from = after === undefined ? 0 : those.findIndex(({ name }) => name === after) + 1;
+      return those.slice(from, from + limit).map(fromWorker);
+    },
+    causes: async () => causesOf(found.all),
+    count: async () => found.all.length,
+    show: async (named) => fromWorker(letterOf(named)),
+    /** They go the way of every event: through the topic, to whichever worker has the partition. */
+    async retry(names, filter) {
+      const tried = chosen(names, filter);
+      if (tried.length > 0) await found.retry(tried);
+      return { taken: tried.length, left: found.all.length - tried.length };
+    },
+    async discard(names, filter) {
+      const gone = chosen(names, filter);
+      await found.discard(gone);
+      return { discarded: gone.length };
+    },
+    close: () => found.close(),
+  };
+}
+
+/** Groups the dead letters of a worker, which its topic cannot do. */
+function causesOf(letters: readonly WorkerDeadLetter[]): Cause[] {
+  const groups = Map.groupBy(letters, ({ fault }) => causeOf(fault).id);
+  const causes = Array.from(groups, ([cause, those]): Cause => {
+    const sample = those.at(-1) as WorkerDeadLetter;
+    const { code, reason } = causeOf(sample.fault);
+    const times = those.map(({ deadAt }) => deadAt);
+    const [firstAt, lastAt] = [Math.min(...times), Math.max(...times)];
+    return { cause, code, reason, count: those.length, firstAt, lastAt, sample: fromWorker(sample).json };
+  });
+  return causes.sort((one, other) => other.count - one.count);
+}
+
+function fromWorker({ headers, key, value, ...letter }: WorkerDeadLetter): DeadLetter {
+  const { name, topic, partition, offset, fault, attempts, deadAt } = letter;
+  const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString();
+  const base64 = (bytes: Uint8Array | null): string | null => bytes && Buffer.from(bytes).toString('base64');
+  const texts = Object.entries(headers).map(([header, values]) => [header, [values].flat().map(text)] as const);
+  const { leftOut } = letter;
+  const record =
+    leftOut !== undefined
+      ? `not kept: ${leftOut.size} bytes, SHA-256 ${leftOut.sha256}`
+      : value === null
+        ? 'no value'
+        : (textOf(value) ?? `base64 ${base64(value)}`);
+  return {
+    name,
+    deadAt,
+    attempts,
+    groupId: key === null ? '' : text(key),
+    fault,
+    origin: `from ${topic}, partition ${partition}, offset ${offset}`,
+    content: [
+      ...texts.map(([header, values]) => ['header', `${header}: ${values.join(', ')}`] as const),
+      ['record', record],
+    ],
+    // Key and value may hold any bytes.
+    json: { ...letter, key: base64(key), value: base64(value), headers: Object.fromEntries(texts) },
+  };
+}

@@ -1,0 +1,34 @@
+import type { JournalReport } from '../journal/deliveries.ts';
+
+/** What became of the dead letters of a connector that were tried again last, since the start. */
+export interface RetryResult {
+  readonly taken: number;
+  readonly delivered: number;
+  readonly refused: number;
+}
+
+/** Follows dead letters that a person has tried again until each is delivered or dead once more. */
+export function watchRetries() {
+  const runs = new Map<string, { readonly open: Set<number>; taken: number; delivered: number; refused: number }>();
+  return {
+    /** Adds to the retry under way, if there is one. */
+    begin(connector: string, seqs: readonly number[]): void {
+      const running = runs.get(connector);
+      const run =
+        running && running.open.size > 0 ? running : { open: new Set<number>(), taken: 0, delivered: 0, refused: 0 };
+      for (const seq of seqs) run.open.add(seq);
+      run.taken = run.open.size + run.delivered + run.refused;
+      runs.set(connector, run);
+    },
+    settled({ connector, released, dead }: JournalReport): void {
+      const run = runs.get(connector);
+      if (run === undefined) return;
+      for (const seq of released) if (run.open.delete(seq)) run.delivered++;
+      for (const { seq } of dead) if (run.open.delete(seq)) run.refused++;
+    },
+    of(connector: string): RetryResult | undefined {
+      const run = runs.get(connector);
+      return run && { taken: run.taken, delivered: run.delivered, refused: run.refused };
+    },
+  };
+}
