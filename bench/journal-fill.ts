@@ -1,6 +1,6 @@
 /**
  * Fills a journal with events that both connectors have taken, through the journal's own code:
- * `node bench/journal-fill.ts FOLDER EVENTS [CONNECTOR…]`. Prints the bytes of the file at the end.
+ * `node bench/journal-fill.ts FOLDER EVENTS [CONNECTOR…]`, of FILL_GROUPS groups. Prints the bytes of the file at the end.
  */
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -14,6 +14,7 @@ import { GROUPS } from './load/load.ts';
 
 const [folder = '', count = '', ...connectors] = process.argv.slice(2);
 const events = Number(count);
+const groups = Number(process.env.FILL_GROUPS ?? GROUPS);
 const SDK_APP_ID = '1400701118';
 const COMMAND = 'Group.CallbackAfterGroupInfoChanged';
 /** Each commit holds so many. */
@@ -33,7 +34,7 @@ for (let number = 0; number < events; ) {
     const callback = COMMANDS.get(COMMAND)?.read({
       CallbackCommand: COMMAND,
       EventTime: first + number,
-      GroupId: `@TGS#BENCH${String(number % GROUPS).padStart(6, '0')}`,
+      GroupId: `@TGS#BENCH${String(number % groups).padStart(6, '0')}`,
       Introduction: 'What this group is about, as its owner put it',
       Name: `filled ${number}`,
       Operator_Account: 'administrator',

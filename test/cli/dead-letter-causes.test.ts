@@ -44,7 +44,7 @@ test.skipIf(skip !== '')(
       await post('Notification');
       if (n < 8) await post('Introduction');
     }
-    const run = async (...args: string[]) => runCommand(['dead-letters', ...args, '--config', home.configFile]);
+    const run = async (...args: string[]) => runCommand(['dead-letters', ...args, '--admin', bridge.adminUrl]);
     const causes = async (): Promise<
       { cause: string; count: number; reason: string; sample: { attempts: number } }[]
     > => JSON.parse((await run('list', 'history', '--by', 'cause', '--json')).stdout);
