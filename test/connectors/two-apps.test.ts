@@ -99,7 +99,9 @@ test('an index that knows nothing of apps is told by what it holds, document by 
     const headers = { 'content-type': 'application/json' };
     expect((await fetch(url + path, { method: 'PUT', headers, body: JSON.stringify(content) })).ok).toBe(true);
   };
-  await put('', { settings: { number_of_replicas: 0 } });
+  // Without a mapping of theirs, the versions would be refused: a time and an id are no values of one field.
+  const mappings = { properties: { versions: { enabled: false } } };
+  await put('', { settings: { number_of_replicas: 0 }, mappings });
   const two = await start(OTHER, { copy });
   await two.send('own', 'of the second');
   await inStep(two.bridge);
