@@ -47,7 +47,10 @@ function list(connector: string, options: ListOptions): Promise<void> {
   return withDeadLetters(connector, options, async (deadLetters) => {
     if (options.by !== undefined) return listCauses(connector, await deadLetters.causes(), options);
     const found = await deadLetters.list(options.limit, options);
-    const total = await deadLetters.count();
+    const { cause, group } = options;
+    const alike = cause === undefined ? [] : (await deadLetters.causes()).filter((one) => one.cause === cause);
+    const all = await deadLetters.count();
+    const total = cause === undefined ? all : alike.reduce((sum, { count }) => sum + count, 0);
     const rows = found.map(({ name, deadAt, groupId, attempts, fault }) => [
       name,
       new Date(deadAt).toISOString(),
@@ -56,9 +59,12 @@ function list(connector: string, options: ListOptions): Promise<void> {
       fault.message,
     ]);
     const heads = [deadLetters.naming, 'given up at', 'group', 'attempts', 'reason'];
-    const isWhole = found.length >= total || options.cause !== undefined || options.group !== undefined;
-    const rest = isWhole ? [] : [`${figure(found.length)} of ${figure(total)}: raise --limit, or see them --by cause`];
-    const none = `${connector} has no ${total > 0 ? 'such ' : ''}dead letters`;
+    // How many a group has is not counted.
+    const isWhole = found.length >= total || (group !== undefined && found.length < options.limit);
+    const shown =
+      group === undefined ? `${figure(found.length)} of ${figure(total)}` : `the first ${figure(found.length)}`;
+    const rest = isWhole ? [] : [`${shown}: raise --limit, or see them --by cause`];
+    const none = `${connector} has no ${all > 0 ? 'such ' : ''}dead letters`;
     const lines = rows.length === 0 ? [none] : [...tableLines(heads, rows), ...rest];
     answer(options, { deadLetters: found.map(({ json }) => json) }, ...lines);
   });

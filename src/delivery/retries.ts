@@ -20,11 +20,14 @@ export function watchRetries() {
       run.taken = run.open.size + run.delivered + run.refused;
       runs.set(connector, run);
     },
-    settled({ connector, released, dead }: JournalReport): void {
+    settled({ connector, upTo, rewind, released, dead }: JournalReport): void {
       const run = runs.get(connector);
       if (run === undefined) return;
+      // What a replay brings anew is no retry any more.
+      if (rewind) for (const seq of run.open) if (seq > upTo) run.open.delete(seq);
       for (const seq of released) if (run.open.delete(seq)) run.delivered++;
       for (const { seq } of dead) if (run.open.delete(seq)) run.refused++;
+      run.taken = run.open.size + run.delivered + run.refused;
     },
     of(connector: string): RetryResult | undefined {
       const run = runs.get(connector);

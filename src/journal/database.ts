@@ -1,6 +1,7 @@
 import { closeSync, existsSync, openSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
+import { causeOf } from '../model/cause.ts';
 import { BridgeError, messageOf } from '../model/fault.ts';
 import { lockJournal } from './lock.ts';
 import { openLog, rewriteLog } from './log.ts';
@@ -212,6 +213,7 @@ function prepare(connection: DatabaseSync, file: string): void {
   if (pragma(connection, 'application_id') !== APPLICATION_ID)
     connection.exec(`PRAGMA application_id = ${APPLICATION_ID}`);
   const version = Number(pragma(connection, 'user_version'));
+  connection.function('cause_of', (fault) => causeOf(JSON.parse(String(fault))).id);
   MIGRATIONS.slice(version).forEach((migration, index) => {
     connection.exec(`BEGIN IMMEDIATE; ${migration} PRAGMA user_version = ${version + index + 1}; COMMIT`);
   });

@@ -73,8 +73,9 @@ export const MIGRATIONS: readonly string[] = [
    DROP TABLE quarantine;
    ALTER TABLE kept RENAME TO quarantine;`,
   `CREATE TABLE copies (connector TEXT PRIMARY KEY, state TEXT NOT NULL) STRICT, WITHOUT ROWID;`,
-  // cause: see model/cause.ts; null for letters from before it. earlier: attempts before a retry that was asked for.
+  // cause: see model/cause.ts; null for what waits. cause_of: see database.ts. earlier: attempts before a retry that was asked for.
   `ALTER TABLE deliveries ADD COLUMN cause TEXT;
    ALTER TABLE deliveries ADD COLUMN earlier INTEGER NOT NULL DEFAULT 0;
+   UPDATE deliveries SET cause = cause_of(fault) WHERE state = 'dead';
    CREATE INDEX deliveries_by_cause ON deliveries (connector, coalesce(cause, 'earlier'), changed_at) WHERE state = 'dead';`,
 ];

@@ -15,7 +15,7 @@ const OWN: readonly [RegExp, string][] = [
   // The apostrophe of this sentence would pair with a quote.
   [/Preview of field's value: '.*'/gs, 'Preview of the value: …'],
   [/@TGS#[^\s'"\],;:]+/g, '…'],
-  [/'[^']*'|"[^"]*"|‘[^’]*’|“[^”]*”|`[^`]*`/g, '…'],
+  [/(?<!\w)'[^']*'(?!\w)|"[^"]*"|‘[^’]*’|“[^”]*”|`[^`]*`/g, '…'],
   [/\b(?=[A-Za-z_-]*\d)[\w-]{16,}\b/g, '…'],
   [/\d+(?:[.,:_]\d+)*/g, '#'],
 ];

@@ -1,4 +1,5 @@
 import pino, { type Logger } from 'pino';
+import { causeOf } from '../model/cause.ts';
 import { describeFault, type Fault } from '../model/fault.ts';
 import { describeDisagreement } from '../model/service-clock.ts';
 import type { SignalBus, SignalName, Signals } from '../model/signal.ts';
@@ -25,7 +26,7 @@ export function logSignals(signals: SignalBus, log: Logger): void {
     const line = LINES[name]?.(payload);
     const limit = LIMITS[name];
     if (line === undefined) return;
-    if (limit !== undefined) return limited.write(`${name} ${limit(payload)}`, line);
+    if (limit !== undefined) return limited.write(name, limit(payload), line);
     const [level, sentence, fields] = line;
     if (name === 'bridge.stopped') limited.flush();
     log[level](fields ?? {}, sentence);
@@ -53,7 +54,7 @@ const LIMITS: { readonly [Name in SignalName]?: (payload: Signals[Name]) => stri
   'lane.unreachable': ({ connector, fault }) => `${connector} ${fault.code}`,
   'lane.recovered': ({ connector }) => connector,
   'lane.retry': ({ connector, fault }) => `${connector} ${fault.code}`,
-  'lane.dead-letter': ({ connector, fault }) => `${connector} ${fault.code}`,
+  'lane.dead-letter': ({ connector, fault }) => `${connector} ${causeOf(fault).id}`,
   'lane.resync-failed': ({ connector, fault }) => `${connector} ${fault.code}`,
   'relay.crashed': ({ fault }) => fault.code,
 };
@@ -243,6 +244,8 @@ function describeResync(resync: Omit<Signals['lane.resync'], 'connector' | 'ende
 }
 
 const LINE_EVERY_MS = 10_000;
+/** A destination's reason may hold what others wrote: of more kinds than these, those of a signal are one. */
+const MOST_KINDS = 100;
 
 /**
  * Writes a line of a kind at once, and the latest of those that come within ten seconds after it at their end: `since` says how
@@ -262,7 +265,9 @@ function createRateLimit(write: (line: Line, since: number) => void) {
     begin(kind);
   };
   return {
-    write(kind: string, line: Line): void {
+    write(name: SignalName, detail: string, line: Line): void {
+      const wanted = `${name} ${detail}`;
+      const kind = kinds.has(wanted) || kinds.size < MOST_KINDS ? wanted : name;
       const current = kinds.get(kind);
       if (current !== undefined) {
         current.latest = line;

@@ -5,7 +5,10 @@ import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openJournal } from '../../src/journal/append.ts';
 import { openDatabase } from '../../src/journal/database.ts';
+import { createDeliveryWriter } from '../../src/journal/deliveries.ts';
 import { createHistoryReader } from '../../src/journal/history.ts';
+import { createDeliveryReader } from '../../src/journal/reads.ts';
+import { causeOf } from '../../src/model/cause.ts';
 import { systemClock } from '../../src/model/clock.ts';
 import type { CanonicalEvent } from '../../src/model/event.ts';
 import { createSignals } from '../../src/model/signal.ts';
@@ -135,6 +138,16 @@ describe('the events of a group are linked', () => {
     const { journal, close, database } = open();
     await Promise.all(events.slice(0, 20).map(journal.record));
     journal.flushGroups();
+    const refused = (name: string, n: number) =>
+      ({ code: 'event-refused', message: `[${name}] cannot hold '${n}'` }) as const;
+    const dead = [1, 2, 3].map((seq) => ({ seq, attempts: 1, fault: refused(seq < 3 ? 'name' : 'introduction', seq) }));
+    createDeliveryWriter(database.connection, systemClock).settle({
+      connector: 'a',
+      upTo: 3,
+      waiting: [],
+      released: [],
+      dead,
+    });
     // What the migrations added, taken away again.
     database.connection.exec(
       'ALTER TABLE events DROP COLUMN previous; ALTER TABLE groups DROP COLUMN last_seq; DROP TABLE merged; DROP TABLE copies; ' +
@@ -150,6 +163,12 @@ describe('the events of a group are linked', () => {
 
     const upgraded = open();
     expect(version(upgraded.database.connection)).toEqual({ user_version: 7 });
+    const causes = createDeliveryReader(upgraded.database.connection).deadLetterCauses('a');
+    const id = (name: string) => causeOf(refused(name, 0)).id;
+    expect(causes.map(({ cause, count }) => [cause, count])).toEqual([
+      [id('name'), 2],
+      [id('introduction'), 1],
+    ]);
     expect(upgraded.history.ofGroup('g0', 100)).toEqual([]);
     expect(upgraded.history.latest('g0')).toBeUndefined();
     expect(ids(upgraded.history.recent(100))).toEqual(ids(events.slice(0, 20).map((event) => ({ event }))).reverse());

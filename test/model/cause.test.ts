@@ -17,6 +17,7 @@ test.each([
     (_: string, value: string) => `Kafka takes no record of ${value.length} bytes`,
     'Kafka takes no record of # bytes',
   ],
+  ['what stands in quotes after an apostrophe', (id: string) => `it doesn't fit '${id}'`, "it doesn't fit …"],
   ['a group', (id: string) => `The group @TGS#${id} was changed by others`, 'The group … was changed by others'],
 ])('%s makes no cause of its own', (_, message, reason) => {
   const id = fc.stringMatching(/^[a-z0-9]{20}$/);

@@ -155,6 +155,20 @@ test('kinds are told apart, and the end of a burst is told, at the latest when t
   expect(lines.slice(3)).toMatchObject([refused, refused, { msg: 'stopped' }]);
 });
 
+test('each cause of dead letters has a line of its own, up to a number of causes', () => {
+  const { lines, signals } = listen();
+  const refuse = (message: string) =>
+    signals.emit('lane.dead-letter', { ...PAYLOADS['lane.dead-letter'], fault: { code: 'event-refused', message } });
+  for (let n = 0; n < 250; n++) {
+    refuse(`[name] cannot hold '${n}'`);
+    refuse(`[introduction] cannot hold '${n}'`);
+  }
+  expect(lines).toHaveLength(2);
+  const letters = (n: number) => [...String(n)].map((digit) => 'abcdefghij'[Number(digit)]).join('');
+  for (let n = 0; n < 250; n++) refuse(`[${letters(n)}] is not known`);
+  expect(lines).toHaveLength(101);
+});
+
 test('a resync says what it did: brought, mended, or only compared; all groups, or those that were named', () => {
   const lines: Record<string, unknown>[] = [];
   const signals = createSignals();

@@ -78,7 +78,8 @@ function causesOf(ports: ConsolePorts, connector: string, total: number): Html {
       },
       'discard',
       { connector, cause, back },
-    )}<a href="${href('/dead-letters', { connector, cause })}">See them</a></div>`;
+    )}<a href="${href('/dead-letters', { connector, cause })}">See them</a>
+<a href="${href(`/api/connectors/${encodeURIComponent(connector)}/dead-letters`, { cause, limit: 1_000 })}" download="dead-letters-${cause}.json">Export</a></div>`;
     return {
       id: `cause-${connector}-${cause}`,
       cells: [
