@@ -196,7 +196,7 @@ describe.skipIf(skip !== '')(`a day of an operator, on real Kafka and Elasticsea
     // Not mended: refused once more, and the page says so by itself.
     const givenUp = await letter.locator('time').getAttribute('datetime');
     await letter.getByRole('button', { name: /Retry/ }).click();
-    await page.getByText('1 dead letter will be tried again.').waitFor();
+    await page.getByText('1 dead letter will be tried again; the page says what became of them.').waitFor();
     await expect.poll(() => letter.locator('time').getAttribute('datetime')).not.toBe(givenUp);
 
     // A later number makes the document one that the index takes, whatever the dead event said.
