@@ -160,9 +160,9 @@ async function openSink({ path, mode }: z.output<typeof options>, host: Host, si
 
 /** Returns the files whose names begin as this one's does: a rotation leaves the old file there, or makes another of it. */
 async function rotatedBeside(path: string): Promise<BigIntStats[]> {
-  const names = (await readdir(dirname(path))).filter(
-    (one) => one.startsWith(basename(path)) && one !== basename(path),
-  );
+  // A folder that may not be listed shows no rotation: at worst events are brought again.
+  const listed = await readdir(dirname(path)).catch((): string[] => []);
+  const names = listed.filter((one) => one.startsWith(basename(path)) && one !== basename(path));
   const states = names.map((one) => stat(join(dirname(path), one), { bigint: true }).catch(orAbsent));
   return (await Promise.all(states)).filter((one) => one !== undefined);
 }

@@ -110,6 +110,10 @@ export function createOperations(ports: OperationsPorts) {
       delivery.request(connector, { kind: 'resync', how, groupIds });
       return total;
     },
+    /** Brings one group again; where the copy can be compared, what somebody changed in it is undone. */
+    bring(connector: string, groupId: string): void {
+      this.resync(connector, destination(connector).readsBack ? 'repair' : 'join', [groupId]);
+    },
     deadLetters(connector: string, after: number, limit: number, filter: DeadLetterFilter = {}): DeadLetter[] {
       known(connector);
       return deliveries.deadLetters(connector, after, limit, filter);

@@ -5,6 +5,7 @@
 import type { Sink } from '../../connectors/contract.ts';
 import type { CopyState } from '../model/copy.ts';
 import type { Entry } from '../model/entry.ts';
+import { faultOf } from '../model/fault.ts';
 import type { ResyncProgress } from '../model/signal.ts';
 import { type Comparison, type ComparisonPorts, startComparison } from './verify.ts';
 import { beginResync, type LaneWork, retryNow, rewind } from './work.ts';
@@ -148,7 +149,15 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
     } catch (thrown) {
       // A scan that broke off begins again; pages are read once more.
       if (sink.holds === 'groups' && sink.read === undefined) pass = undefined;
-      throw thrown;
+      const { code, message } = faultOf(thrown, 'destination-unreachable');
+      if (code !== 'destination-credentials') throw thrown;
+      // Writing needs no right to read. Whether the copy is in step is not known then, which the verdict says.
+      pass = undefined;
+      pageAt = clock.elapsed() + every;
+      ports.note(
+        `what lies there may not be read, so that it is not compared: ${message} — allow it, or set verify: false`,
+      );
+      return;
     }
     if (page.nothing) return lose(lane, `none of ${page.looked} events that were delivered lies there`);
     for (const key of ['looked', 'found', 'mended', 'left'] as const) current[key] += page[key];

@@ -1,7 +1,6 @@
 /** Invariant 5: compares a copy with what it should hold, a page at a time. */
 import type { EventSink, GroupSink, PutMode, Sink } from '../../connectors/contract.ts';
 import type { Entry } from '../model/entry.ts';
-import { faultOf } from '../model/fault.ts';
 import { type Group, isLater } from '../model/group.ts';
 import type { Filter } from './filter.ts';
 import type { GroupPages } from './resync.ts';
@@ -39,7 +38,6 @@ export interface ComparisonPorts {
   isWaiting(groupId: string): boolean;
   /** Has these events delivered again. */
   bring(entries: readonly Entry[]): Promise<void>;
-  note(message: string): void;
   readonly now: () => number;
   readonly random: () => number;
 }
@@ -122,16 +120,13 @@ function compareScan(
     const state = groups.get(groupId);
     if (state !== undefined) held.set(groupId, holds(copy, filter.project(state)));
   };
-  let scanned: 'running' | 'done' | 'refused' | { readonly thrown: unknown } = 'running';
+  let scanned: 'running' | 'done' | { readonly thrown: unknown } = 'running';
   const scan = async (): Promise<void> => {
     try {
       await sink.scan?.(take, signal);
       scanned = 'done';
     } catch (thrown) {
-      const fault = faultOf(thrown, 'destination-unreachable');
-      scanned = fault.code === 'destination-credentials' ? 'refused' : { thrown };
-      // Writing needs no right to read.
-      if (scanned === 'refused') ports.note(`what lies there may not be read, so it is not compared: ${fault.message}`);
+      scanned = { thrown };
     }
   };
   void scan();
@@ -142,7 +137,7 @@ function compareScan(
     async step(signal) {
       if (typeof scanned === 'object') throw scanned.thrown;
       if (scanned === 'running') return { looked: 0, found: 0, mended: 0, left: 0, ended: false };
-      return scanned === 'refused' ? NOTHING_TO_COMPARE.step(signal) : pages.step(signal);
+      return pages.step(signal);
     },
   };
 }

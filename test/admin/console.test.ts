@@ -154,6 +154,21 @@ describe.skipIf(skip !== '')(`a day of an operator, on real Kafka and Elasticsea
       body: JSON.stringify({ doc: { name: 'by hand' } }),
     });
     await expect.poll(() => copy('group-index')).toMatch(/Differs.*Differs in name/);
+    await page.getByRole('button', { name: 'Bring this group again' }).click();
+    await page.getByText('The group is brought to 1 copy again.').waitFor();
+    await expect.poll(() => copy('group-index'), { timeout: 20_000 }).toContain('In step');
+    // One box on every page finds groups and events.
+    const find = async (text: string): Promise<void> => {
+      await page.getByLabel('Find a group or an event').fill(text);
+      await page.keyboard.press('Enter');
+    };
+    await find('1');
+    await expect.poll(() => page.url()).toContain('/event?id=1');
+    await find('équipe');
+    await expect.poll(() => page.url()).toContain('/groups?search=');
+    await page.getByRole('link', { name: 'Équipe 西方' }).waitFor();
+    await find(GroupId);
+    await expect.poll(() => page.url()).toContain('/group?id=');
     expect(complaints).toEqual([]);
     await page.context().close();
   });

@@ -209,7 +209,7 @@ describe('every command that acts on a running bridge', () => {
     ]);
     expect(again).toEqual({ connector: 'audit', from: 1, events: 2, done: true });
     expect(nothing).toMatchObject({ events: 0, done: true });
-    expect(retried).toEqual({ taken: 0, left: 0 });
+    expect(retried).toEqual({ taken: 0, left: 0, delivered: 0, refused: 0 });
     expect(listed).toEqual({ deadLetters: [] });
     expect(mapped).toEqual({ mapped: 0, left: 0 });
     for (const refused of unknown) {

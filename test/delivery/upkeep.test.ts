@@ -24,6 +24,8 @@ interface Copy {
   remove(): Promise<void>;
   /** The ids of groups that lie there. */
   groups(): Promise<string[]>;
+  /** Makes it, where the bridge is not to. */
+  make?(): Promise<void>;
 }
 const sorted = (ids: Iterable<string>): string[] => [...new Set(ids)].sort();
 
@@ -51,8 +53,10 @@ function inKafka(content: 'groups' | 'events'): Copy {
   };
 }
 
-function inElasticsearch(content: 'groups' | 'events'): Copy & { readonly index: string } {
-  const index = `test-${randomUUID()}`;
+function inElasticsearch(
+  content: 'groups' | 'events',
+  index = `test-${randomUUID()}`,
+): Copy & { readonly index: string } {
   return {
     index,
     connector: { kind: 'elasticsearch', nodes: elasticsearchUrl, index, content, createIndex: { replicas: 0 } },
@@ -61,6 +65,29 @@ function inElasticsearch(content: 'groups' | 'events'): Copy & { readonly index:
       const found = [...(await getDocuments(elasticsearchUrl, index)).values()];
       return sorted(found.map(({ groupId, subject }) => String(groupId ?? subject)));
     },
+  };
+}
+
+/** An alias of one index, which is deleted beneath it and made anew, empty, by somebody else. */
+function behindAlias(): Copy {
+  const alias = `test-${randomUUID()}`;
+  let generation = 0;
+  const { groups } = inElasticsearch('groups', alias);
+  const make = async (): Promise<void> => {
+    const headers = { 'content-type': 'application/json' };
+    const mappings = { properties: { versions: { enabled: false } } };
+    const wanted = { settings: { number_of_replicas: 0 }, mappings, aliases: { [alias]: {} } };
+    const request = { method: 'PUT', headers, body: JSON.stringify(wanted) };
+    expect((await fetch(`${elasticsearchUrl}/${alias}-${++generation}`, request)).status).toBe(200);
+  };
+  return {
+    connector: { kind: 'elasticsearch', nodes: elasticsearchUrl, index: alias, createIndex: false },
+    async remove() {
+      await make();
+      await fetch(`${elasticsearchUrl}/${alias}-${generation - 1}`, { method: 'DELETE' });
+    },
+    groups,
+    make,
   };
 }
 
@@ -97,7 +124,7 @@ const FAST = { every: '1s', groupsPerSecond: 10_000 };
 const GROUPS = ['g1', 'g2', 'g3'];
 
 describe.skipIf(skip !== '')(`a copy${skip}`, () => {
-  function fiveCopies(restore: 'auto' | 'ask' = 'auto'): { home: BridgeHome; copies: Record<string, Copy> } {
+  function sixCopies(restore: 'auto' | 'ask' = 'auto'): { home: BridgeHome; copies: Record<string, Copy> } {
     let folder = '';
     const file = inFile(() => join(folder, 'events.ndjson'));
     const copies: Record<string, Copy> = {
@@ -105,6 +132,7 @@ describe.skipIf(skip !== '')(`a copy${skip}`, () => {
       eventTopic: inKafka('events'),
       groupIndex: inElasticsearch('groups'),
       eventIndex: inElasticsearch('events'),
+      aliased: behindAlias(),
       file,
     };
     const home = bridgeHome((its) => {
@@ -129,7 +157,8 @@ describe.skipIf(skip !== '')(`a copy${skip}`, () => {
   };
 
   test('that is deleted, under a bridge that runs and under one that does not, is made whole by itself', async () => {
-    const { home, copies } = fiveCopies();
+    const { home, copies } = sixCopies();
+    for (const { make } of Object.values(copies)) await make?.();
     let bridge = await startBridgeProcess(home);
     for (const id of GROUPS) await post(bridge, id, 'before');
     await inStep(bridge);
@@ -151,7 +180,8 @@ describe.skipIf(skip !== '')(`a copy${skip}`, () => {
   }, 240_000);
 
   test('that is deleted stays incomplete with `restore: ask`, until a person replays it', async () => {
-    const { home, copies } = fiveCopies('ask');
+    const { home, copies } = sixCopies('ask');
+    for (const { make } of Object.values(copies)) await make?.();
     const bridge = await startBridgeProcess(home);
     for (const id of GROUPS) await post(bridge, id, 'before');
     await inStep(bridge);
@@ -182,11 +212,13 @@ describe.skipIf(skip !== '')(`a copy${skip}`, () => {
     );
     onTestFinished(home.remove);
     const bridge = await startBridgeProcess(home);
-    const ids = Array.from({ length: 300 }, (_, number) => `g${String(number).padStart(3, '0')}`);
-    await Promise.all(ids.map((id) => post(bridge, id, `name of ${id}`)));
+    const ids = Array.from({ length: 3_000 }, (_, number) => `g${String(number).padStart(4, '0')}`);
+    for (let at = 0; at < ids.length; at += 100) {
+      await Promise.all(ids.slice(at, at + 100).map((id) => post(bridge, id, `name of ${id}`)));
+    }
     await inStep(bridge);
     const versions = async (): Promise<Map<string, number>> => {
-      const url = `${elasticsearchUrl}/${index.index}/_search?size=1000&seq_no_primary_term=true&_source=false`;
+      const url = `${elasticsearchUrl}/${index.index}/_search?size=10000&seq_no_primary_term=true&_source=false`;
       await fetch(`${elasticsearchUrl}/${index.index}/_refresh`, { method: 'POST' });
       const { hits } = (await (await fetch(url)).json()) as { hits: { hits: { _id: string; _seq_no: number }[] } };
       return new Map(hits.hits.map(({ _id, _seq_no }) => [_id, _seq_no]));
@@ -202,7 +234,7 @@ describe.skipIf(skip !== '')(`a copy${skip}`, () => {
     const producer = new Kafka({ brokers: brokers.split(','), logLevel: logLevel.NOTHING }).producer();
     await producer.connect();
     const { topic: name } = topic.connector as { topic: string };
-    await producer.send({ topic: name, messages: [{ key: 'g000', value: null }] });
+    await producer.send({ topic: name, messages: [{ key: 'g0000', value: null }] });
     await producer.disconnect();
 
     await expect.poll(bridge.stderr, { timeout: 40_000 }).toMatch(/index: \d+ of \d+ that were compared were missing/);
@@ -215,9 +247,9 @@ describe.skipIf(skip !== '')(`a copy${skip}`, () => {
       if (number % 3 === 2) expect(after.get(id)).toBe(before.get(id));
       else expect(after.get(id)).not.toBe(before.get(id));
     }
-    await expect.poll(bridge.stderr, { timeout: 40_000 }).toMatch(/topic: 1 of 300 that were compared were missing/);
+    await expect.poll(bridge.stderr, { timeout: 40_000 }).toMatch(/topic: 1 of 3000 that were compared were missing/);
     const metrics = await (await fetch(`${bridge.adminUrl}/metrics`)).text();
-    expect(metrics).toMatch(/bridge_copy_mended_total\{connector="index"\} 200/);
+    expect(metrics).toMatch(/bridge_copy_mended_total\{connector="index"\} 2000/);
     expect(metrics).toMatch(/bridge_copy_differing_groups\{connector="index"\} 0/);
     expect(await bridge.end('SIGTERM')).toBe(0);
   }, 120_000);

@@ -31,6 +31,7 @@ const replay = z.discriminatedUnion('from', [
       .pipe(z.int().nonnegative()),
   }),
 ]);
+const asked = z.object({ group: z.string().min(1) });
 const kept = z.object({ id: seq });
 const run = z.object({ dryRun: z.literal('yes').optional() });
 
@@ -52,6 +53,12 @@ const ACTIONS: Readonly<
     const from = asked.from === 'seq' ? { seq: asked.seq } : asked.from === 'time' ? { time: asked.time } : asked.from;
     const { events } = operations.replay(asked.connector, from);
     return events === 0 ? ['nothing-to-replay'] : ['replaying', events];
+  },
+  async bring({ operations, holdsGroups, status }, form) {
+    const { group } = asked.parse(form);
+    const holding = status().connectors.filter(({ name }) => holdsGroups(name));
+    for (const { name } of holding) operations.bring(name, group);
+    return ['brought', holding.length];
   },
   async retry({ operations }, form) {
     const asked = some.parse(form);

@@ -1,5 +1,6 @@
 import { Hono } from 'hono';
 import { html } from 'hono/html';
+import { findEvent } from '../../journal/history.ts';
 import { faultOf } from '../../model/fault.ts';
 import { act } from './actions.ts';
 import { ASSETS } from './assets.ts';
@@ -74,6 +75,14 @@ export function createConsole(ports: ConsolePorts): Hono {
       );
     });
   }
+
+  // One box for whatever somebody has at hand: an event's id, its RequestID, a group's id, a part of a name.
+  app.get('/search', async (context) => {
+    const text = (context.req.query('q') ?? '').trim();
+    if (ports.group(text) !== undefined) return context.redirect(href('/group', { id: text }));
+    const event = text === '' ? undefined : await findEvent(ports.history, text, context.req.raw.signal);
+    return context.redirect(event === undefined ? href('/groups', { search: text }) : href('/event', { id: text }));
+  });
 
   app.get('/live', (context) => {
     const at = within(context.req.query('at'));

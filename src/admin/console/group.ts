@@ -6,6 +6,7 @@ import { plural } from '../../model/text.ts';
 import { faultLines } from './connectors.ts';
 import { eventHref, eventList, eventWords, lastBy, operator } from './events.ts';
 import { type FieldChange, type FieldHistory, fieldHistories } from './field-history.ts';
+import { button } from './forms.ts';
 import { badge, type Page, type Tone } from './layout.ts';
 import type { ConsolePorts } from './ports.ts';
 import { empty, fitting, leftOut, table } from './table.ts';
@@ -59,7 +60,11 @@ function stateOf(ports: ConsolePorts, group: Group): Html {
 <div><dt>Owner</dt><dd>${optional(owner)}</dd></div>
 <div><dt>Last changed</dt><dd>${updatedAt === undefined ? optional(undefined) : relative(Date.parse(updatedAt), 'ago')}</dd></div>
 <div><dt>By</dt><dd>${lastBy(ports, group)}</dd></div>
-</dl>`;
+</dl>${
+    ports.status().connectors.some(({ name }) => ports.holdsGroups(name)) &&
+    html`<div class="acts row">${button('bring', { group: groupId, back: href('/group', { id: groupId }) }, 'Bring this group again')}
+<p class="quiet">Its merged state goes to each copy of groups once more; what somebody changed there is undone.</p></div>`
+  }`;
 }
 
 function historyOf(group: Group, entries: readonly JournalEntry[], now: number): Html {

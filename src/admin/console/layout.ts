@@ -110,6 +110,7 @@ export function document(
 <a class="skip" href="#main">Skip to the content</a>
 <header class="row">
 <p><a class="brand" href="/"><b>group-sync-bridge</b></a> <span class="quiet small">app ${shown(context.sdkAppId)}</span></p>
+<form action="/search" role="search" class="search"><input type="search" name="q" aria-label="Find a group or an event" placeholder="Group, event, RequestID" autocomplete="off" spellcheck="false" required></form>
 ${wrapped(header)}
 <p id="lost" class="callout bad" role="alert" hidden></p>
 </header>

@@ -8,6 +8,7 @@ const NOTICES = {
   replaying: (n) => ok(`${plural(n, 'event')} will be delivered again.`),
   'nothing-to-replay': () => ok('Nothing to replay: no event was recorded from there on.'),
   restoring: (n) => ok(`${plural(n, 'group')} will be resynced to the destination.`),
+  brought: (n) => ok(`The group is brought to ${plural(n, 'copy', 'copies')} again.`),
   retried: (n) => ok(`${plural(n, 'dead letter')} will be tried again; the page says what became of them.`),
   discarded: (n) =>
     n === 0
