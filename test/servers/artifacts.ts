@@ -19,6 +19,7 @@ export interface Distribution {
 }
 
 const pom = fileURLToPath(new URL('pom.xml', import.meta.url));
+const kafkaPom = fileURLToPath(new URL('kafka.pom.xml', import.meta.url));
 const store = fileURLToPath(new URL('.artifacts', import.meta.url));
 const fetching = 'fetching-';
 
@@ -55,6 +56,35 @@ export async function fetchDistribution(
     ]);
   }
   return join(folder, `${product}-${version}`);
+}
+
+/** Fetches one version of Kafka by mvn, once. Returns the folder of its jars. */
+export async function fetchKafka(version: string, onProgress: (line: string) => void = () => {}): Promise<string> {
+  const folder = join(store, `kafka-${version}`);
+  if (!(await exists(folder))) {
+    onProgress(`Fetching Kafka ${version} with mvn, this first time only`);
+    // Kafka's own dependencies bind no log: before 4.0 it wants log4j 1, since then log4j 2.
+    const [scala, binding] = isBefore(version, '2.4')
+      ? ['2.12', 'org.slf4j:slf4j-log4j12:1.7.21']
+      : [
+          '2.13',
+          isBefore(version, '4.0')
+            ? 'org.slf4j:slf4j-log4j12:1.7.21'
+            : 'org.apache.logging.log4j:log4j-slf4j-impl:2.24.3',
+        ];
+    const [group, artifact, bindingVersion] = binding.split(':');
+    await fetch(folder, (temporary) => [
+      ...['--file', kafkaPom, `-DoutputDirectory=${temporary}`, `-Dscala=${scala}`, `-Dkafka=${version}`],
+      ...[`-Dbinding.group=${group}`, `-Dbinding.artifact=${artifact}`, `-Dbinding.version=${bindingVersion}`],
+      'org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies',
+    ]);
+  }
+  return folder;
+}
+
+/** Tells which of two versions is the older one, number by number. */
+export function isBefore(version: string, other: string): boolean {
+  return version.localeCompare(other, 'en', { numeric: true }) < 0;
 }
 
 function folderOf({ product, version }: Distribution): string {

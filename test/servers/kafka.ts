@@ -1,13 +1,14 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Kafka, logLevel } from 'kafkajs';
-import { fetchArtifacts } from './artifacts.ts';
+import { fetchArtifacts, fetchKafka, isBefore } from './artifacts.ts';
 import { javaEnvironment, requireJava } from './java.ts';
 import { freePort } from './port.ts';
 import { logFile, type ServerHandle, type ServerOptions, startServer } from './process.ts';
 import type { Command } from './watchdog.ts';
+import { log4j, startZooKeeper } from './zookeeper.ts';
 
-/** A running Kafka: one process, broker and controller. */
+/** A running Kafka: one process, broker and controller; before 3.3 with a ZooKeeper of its own. */
 export interface KafkaServer extends ServerHandle {
   /** 'host:port' */
   readonly brokers: string;
@@ -29,6 +30,8 @@ export const kafkaSecurity: Readonly<Record<string, string>> = {
 };
 
 export interface KafkaOptions extends ServerOptions {
+  /** Another version than that of pom.xml. */
+  readonly version?: string;
   /** Listeners beside the plain one, by name in capitals: their protocol (SASL_SSL, SSL, …) and port. */
   readonly listeners?: Readonly<Record<string, { readonly protocol: string; readonly port: number }>>;
   /** Users that SCRAM knows from the beginning, with both of its mechanisms. */
@@ -39,7 +42,11 @@ export interface KafkaOptions extends ServerOptions {
 
 /** Starts a Kafka of our own. */
 export async function startKafka(options: KafkaOptions = {}): Promise<KafkaServer> {
-  const [artifacts, java] = await Promise.all([fetchArtifacts(options.onProgress), requireJava()]);
+  const { version, onProgress } = options;
+  const fetched =
+    version === undefined ? fetchArtifacts(onProgress).then(({ kafka }) => kafka) : fetchKafka(version, onProgress);
+  const [jars, java] = await Promise.all([fetched, requireJava()]);
+  const zooKeeper = version !== undefined && isBefore(version, '3.3') ? await startZooKeeper(jars, java) : undefined;
   const [port, controllerPort] = options.ports ?? [await freePort(), await freePort()];
   const { heapMb = 512 } = options;
   const brokers = `127.0.0.1:${port}`;
@@ -48,7 +55,11 @@ export async function startKafka(options: KafkaOptions = {}): Promise<KafkaServe
     name: 'Kafka',
     async prepare(folder: string, runToEnd: (command: Command) => Promise<void>): Promise<Command> {
       const properties = join(folder, 'server.properties');
-      const settings: Record<string, string> = { ...defaults(folder, port, controllerPort), ...options.settings };
+      const settings: Record<string, string> = {
+        ...(zooKeeper ? withZooKeeper(zooKeeper.port, port) : withController(port, controllerPort)),
+        ...defaults(folder),
+        ...options.settings,
+      };
       for (const [name, { protocol, port }] of Object.entries(options.listeners ?? {})) {
         const listener = `,${name}://127.0.0.1:${port}`;
         settings.listeners += listener;
@@ -60,11 +71,13 @@ export async function startKafka(options: KafkaOptions = {}): Promise<KafkaServe
       await writeFile(properties, `${lines.join('\n')}\n`);
       const command = (jvm: string[], ...rest: string[]): Command => ({
         file: java,
-        args: [...jvm, '-Dlog4j2.level=INFO', '-cp', join(artifacts.kafka, '*'), ...rest],
+        args: [...jvm, '-Dlog4j2.level=INFO', log4j, '-cp', join(jars, '*'), ...rest],
         env: javaEnvironment(),
         cwd: folder,
         log: logFile(folder),
       });
+      const run = command([`-Xms${heapMb}m`, `-Xmx${heapMb}m`, '-Djava.awt.headless=true'], 'kafka.Kafka', properties);
+      if (zooKeeper !== undefined) return run;
       const clusterId = 'Z3JvdXAtc3luYy1icmlkZw';
       const format = ['kafka.tools.StorageTool', 'format', '--cluster-id', clusterId, '--config', properties];
       const scram = (options.scramUsers ?? []).flatMap(({ username, password }) =>
@@ -74,17 +87,25 @@ export async function startKafka(options: KafkaOptions = {}): Promise<KafkaServe
         ]),
       );
       await runToEnd(command(['-Xmx128m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1'], ...format, ...scram));
-      return command([`-Xms${heapMb}m`, `-Xmx${heapMb}m`, '-Djava.awt.headless=true'], 'kafka.Kafka', properties);
+      return run;
     },
     // Only a plain listener can be asked; what others need in credentials is in the settings' own words.
     answers: async (folder: string) =>
-      (await readFile(logFile(folder), 'utf8')).includes('Kafka Server started') &&
+      /Kafka ?Server.* started/.test(await readFile(logFile(folder), 'utf8')) &&
       (options.settings?.[protocols] !== undefined || (await hasBroker(brokers))),
   };
-  return Object.assign(await startServer(definition, options.onProgress), { brokers });
+  try {
+    const server = await startServer(definition, onProgress);
+    const end = server.stop.bind(server);
+    return Object.assign(server, { brokers }, zooKeeper && { stop: () => end().then(() => zooKeeper.stop()) });
+  } catch (error) {
+    await zooKeeper?.stop();
+    throw error;
+  }
 }
 
-function defaults(folder: string, port: number, controllerPort: number): Record<string, string> {
+/** Broker and controller in one process. */
+function withController(port: number, controllerPort: number): Record<string, string> {
   return {
     'process.roles': 'broker,controller',
     'node.id': '1',
@@ -92,12 +113,28 @@ function defaults(folder: string, port: number, controllerPort: number): Record<
     'controller.listener.names': 'CONTROLLER',
     listeners: `CLIENT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}`,
     'advertised.listeners': `CLIENT://127.0.0.1:${port}`,
-    'inter.broker.listener.name': 'CLIENT',
     [protocols]: 'CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT',
-    'log.dirs': join(folder, 'data'),
     // A killed broker is let in again only when its session has run out; 9 s by default.
     'broker.session.timeout.ms': '3000',
     'broker.heartbeat.interval.ms': '500',
+  };
+}
+
+function withZooKeeper(zooKeeperPort: number, port: number): Record<string, string> {
+  return {
+    'broker.id': '1',
+    'zookeeper.connect': `127.0.0.1:${zooKeeperPort}`,
+    'zookeeper.session.timeout.ms': '3000',
+    listeners: `CLIENT://127.0.0.1:${port}`,
+    'advertised.listeners': `CLIENT://127.0.0.1:${port}`,
+    [protocols]: 'CLIENT:PLAINTEXT',
+  };
+}
+
+function defaults(folder: string): Record<string, string> {
+  return {
+    'inter.broker.listener.name': 'CLIENT',
+    'log.dirs': join(folder, 'data'),
     'auto.create.topics.enable': 'false',
     'group.initial.rebalance.delay.ms': '0',
     'offsets.topic.replication.factor': '1',
