@@ -45,7 +45,7 @@ type Remedy = readonly [code: FaultCode, setting: string, suggestion: string];
 
 /** Returns what to do about an error; one with an `event-` code refuses records, not the producer. */
 function remedyOf(error: Error & { type?: string; retriable?: boolean }, place: ClientOptions): Remedy {
-  const { topic, path, groupId, sasl } = place;
+  const { topic, path, groupId, sasl, compression } = place;
   if (error instanceof Unreadable) return ['destination-misconfigured', 'topic', error.suggestion];
   if (error.name === 'KafkaJSServerDoesNotSupportApiKey') return TOO_OLD;
   if (error.type === undefined && isSilence(error)) return notReached(error, place);
@@ -83,7 +83,7 @@ function remedyOf(error: Error & { type?: string; retriable?: boolean }, place: 
     case 'INVALID_CONFIG':
     case 'INVALID_REQUEST':
     case 'POLICY_VIOLATION':
-      return ['destination-misconfigured', 'createTopic', 'the cluster refuses these settings for the topic'];
+      return REFUSED_TOPIC;
     case 'ILLEGAL_SASL_STATE': {
       const how = sasl === undefined ? 'set sasl' : 'leave sasl out';
       const asks = sasl === undefined ? 'asks for a user' : 'asks for no user';
@@ -98,6 +98,9 @@ function remedyOf(error: Error & { type?: string; retriable?: boolean }, place: 
     case 'NOT_ENOUGH_REPLICAS_AFTER_APPEND':
       return ['destination-overloaded', 'topic', 'fewer replicas are in sync than min.insync.replicas asks for'];
   }
+  // Older brokers have no name for these.
+  if (error.type === 'UNKNOWN' && error.name === 'KafkaJSCreateTopicError') return REFUSED_TOPIC;
+  if (error.type === 'UNKNOWN' && compression === 'zstd') return NO_ZSTD;
   // The broker has answered, and is told as such.
   return error.retriable === false
     ? ['destination-misconfigured', 'brokers', 'see what the log of the broker says of it']
@@ -108,6 +111,16 @@ function remedyOf(error: Error & { type?: string; retriable?: boolean }, place: 
       ];
 }
 
+const REFUSED_TOPIC: Remedy = [
+  'destination-misconfigured',
+  'createTopic',
+  'the cluster refuses these settings for the topic',
+];
+const NO_ZSTD: Remedy = [
+  'destination-misconfigured',
+  'compression',
+  'choose another codec if the brokers are older than 2.1, which know no zstd; else see their log',
+];
 const TOO_OLD: Remedy = ['destination-misconfigured', 'brokers', 'run Kafka 0.11 or newer, which keeps headers'];
 
 /** A broker before 0.11 drops the headers of records without a word. */

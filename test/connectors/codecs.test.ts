@@ -4,6 +4,9 @@ import { compressFrameSync } from 'lz4-napi';
 import { compressSync } from 'snappy';
 import { describe, expect, test } from 'vitest';
 import { registerCodecs, unreadOf } from '../../connectors/kafka/codecs.ts';
+import { kafka } from '../../connectors/kafka/connector.ts';
+import { judge } from '../../connectors/kafka/fault.ts';
+import { clientOptions } from '../../connectors/kafka/options.ts';
 
 registerCodecs();
 const { CompressionCodecs, CompressionTypes } = kafkajs;
@@ -42,5 +45,19 @@ describe.each([
   test('what is something else is told as such', async () => {
     const unread = unreadOf(await unpack(type, Buffer.from('no such thing at all, whatever it says')));
     expect(unread?.reason).toMatch(/is no |more than/);
+  });
+});
+
+test.each([
+  ['a batch of zstd, before 2.1', 'KafkaJSProtocolError', 'compression', /older than 2\.1/],
+  ['a setting of a new topic, such as 1.1', 'KafkaJSCreateTopicError', 'createTopic', /refuses these settings/],
+])('what old brokers refuse as UNKNOWN has advice: %s', async (_, name, setting, suggestion) => {
+  const given = kafka.options.parse({ brokers: 'a:1', topic: 't', compression: 'zstd' });
+  const options = await clientOptions(given, 'connectors.events', new AbortController().signal);
+  const error = Object.assign(new Error('as kafkajs puts it'), { name, type: 'UNKNOWN', retriable: false });
+  expect(judge(error, options).fault).toMatchObject({
+    code: 'destination-misconfigured',
+    path: `connectors.events.${setting}`,
+    suggestion: expect.stringMatching(suggestion),
   });
 });
