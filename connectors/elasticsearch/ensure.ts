@@ -72,7 +72,7 @@ async function ensureTemplate(destination: Destination, newIndex: NewIndex, sign
 }
 
 /**
- * Names the indices by their uuids: all that stand behind an alias or a data stream, of which some come and go. The
+ * Names the indices by their uuids: all that an alias or a data stream stands for, of which some come and go. The
  * destination is another one when none of them is left.
  */
 export async function identifyIndex(destination: Destination, before: string | undefined, signal: AbortSignal) {

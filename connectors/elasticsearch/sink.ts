@@ -39,7 +39,7 @@ export async function openSink(options: ElasticsearchOptions, host: Host, signal
         batch.length === 0 ? new Map() : ensuring(signal, () => createEvents(destination, batch, signal)),
       identify: identity,
       async lacks(ids, signal) {
-        // All indices behind an alias or a data stream are looked into, which is what a search does.
+        // All indices that an alias or a data stream stands for are looked into, which is what a search does.
         const query = { size: ids.length, _source: false, query: { ids: { values: ids } } };
         const { body } = await ask(destination, signal, search(options.index, query));
         const there = new Set(body.hits?.hits?.map(({ _id }) => _id));

@@ -136,15 +136,14 @@ function deadLettersOfBridge(connector: string, options: AdminOptions): DeadLett
       const sum = { taken: 0, left: 0, delivered: 0, refused: 0 };
       for (let after = 0; ; ) {
         const { taken, left, next } = await retryOnce(names, filter, after);
-        const { delivered, refused } = taken === 0 ? sum : await settled(taken);
-        sum.taken += taken;
         sum.left = left;
-        if (taken > 0) {
-          sum.delivered += delivered;
-          sum.refused += refused;
-        }
+        if (taken === 0) return sum;
+        const { delivered, refused } = await settled(taken);
+        sum.taken += taken;
+        sum.delivered += delivered;
+        sum.refused += refused;
         // The bridge holds a limited number in memory: the next come when these are settled.
-        if (taken === 0 || left === 0 || delivered + refused < taken) return sum;
+        if (left === 0 || delivered + refused < taken) return sum;
         after = next;
       }
     },

@@ -77,5 +77,5 @@ export const MIGRATIONS: readonly string[] = [
   `ALTER TABLE deliveries ADD COLUMN cause TEXT;
    ALTER TABLE deliveries ADD COLUMN earlier INTEGER NOT NULL DEFAULT 0;
    UPDATE deliveries SET cause = cause_of(fault) WHERE state = 'dead';
-   CREATE INDEX deliveries_by_cause ON deliveries (connector, coalesce(cause, 'earlier'), changed_at) WHERE state = 'dead';`,
+   CREATE INDEX deliveries_by_cause ON deliveries (connector, cause, changed_at) WHERE state = 'dead';`,
 ];

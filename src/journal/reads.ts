@@ -29,7 +29,7 @@ export interface DeadLetterFilter {
 
 /** Dead letters that were refused alike. */
 export interface DeadLetterCause extends Omit<Cause, 'id'> {
-  /** Its id; `earlier` for letters from before causes were kept. */
+  /** Its id. */
   readonly cause: string;
   readonly count: number;
   /** When the first and the last of them were given up, in milliseconds since 1970. */
@@ -182,7 +182,7 @@ function readLanes(connection: DatabaseSync) {
 }
 
 const CHOSEN = `FROM deliveries JOIN events USING (seq) WHERE connector = ? AND state = 'dead' AND seq > ?
-  AND (? IS NULL OR coalesce(cause, 'earlier') = ?) AND (? IS NULL OR group_id = ?)`;
+  AND (? IS NULL OR cause = ?) AND (? IS NULL OR group_id = ?)`;
 const MOST_CAUSES = 100;
 
 function readDeadLetters(connection: DatabaseSync) {
@@ -192,7 +192,7 @@ function readDeadLetters(connection: DatabaseSync) {
   );
   const seqs = connection.prepare(`SELECT seq ${CHOSEN} ORDER BY seq LIMIT ?`);
   const causes = connection.prepare(
-    `SELECT coalesce(cause, 'earlier') AS cause, count(*) AS count, min(changed_at) AS firstAt, max(changed_at) AS lastAt,
+    `SELECT cause, count(*) AS count, min(changed_at) AS firstAt, max(changed_at) AS lastAt,
        max(seq) AS sample FROM deliveries WHERE connector = ? AND state = 'dead' GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT ?`,
   );
   const page = (connector: string, after: number, { cause, groupId }: DeadLetterFilter, limit: number) => {

@@ -52,7 +52,7 @@ export interface Standing {
 }
 
 /** What is delivered within this time was never behind: every event is for a moment. */
-const BEHIND_SECONDS = 2;
+export const BEHIND_SECONDS = 2;
 /** A destination that is restarted is back within this time. */
 const UNREACHABLE_MS = 60_000;
 /** A comparison of a million groups takes longer than `every`. */

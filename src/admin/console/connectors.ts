@@ -1,6 +1,7 @@
 import { html } from 'hono/html';
 import type { Fault } from '../../model/fault.ts';
 import { figure, plural, rate } from '../../model/text.ts';
+import { BEHIND_SECONDS } from '../../model/verdict.ts';
 import type { LastFault } from '../../telemetry/last-fault.ts';
 import type { ConnectorState } from '../contract.ts';
 import { ask, button, form } from './forms.ts';
@@ -81,9 +82,6 @@ function resync({ name, restore }: ConnectorState): Html | '' {
     failed > 0 && html`, <b class="bad">${figure(failed)} failed</b>`
   }</p>`;
 }
-
-/** What is delivered within this time was never behind. */
-const BEHIND_SECONDS = 2;
 
 /** Says the state in words, with what it means for the events. */
 function stateBadge({ state, lagSeconds, copy }: ConnectorState): Html {

@@ -60,7 +60,7 @@ function standing(ports: ConsolePorts, state: ConnectorState, cause: string | un
   const list =
     deadLetters > 1 && cause === undefined && after === 0
       ? causesOf(ports, name, deadLetters)
-      : letters(ports, name, cause, after);
+      : letters(ports, state, cause, after);
   return html`${result ?? ''}${list}`;
 }
 
@@ -91,18 +91,7 @@ function causesOf(ports: ConsolePorts, connector: string, total: number): Html {
       ],
     };
   });
-  return html`<div class="row acts"><p><b>${plural(total, 'dead letter')}</b> of ${connector}, by cause</p>
-${button('retry', { connector, back }, 'Retry all')}
-${askDiscard(
-  'discard-all',
-  {
-    open: 'Discard all…',
-    warning: html`<p>Removes all ${figure(total)} for good: ${connector} will never have these events, unless a replay brings them again.</p>`,
-    confirm: 'Discard all for good',
-  },
-  'discard',
-  { connector, back },
-)}</div>
+  return html`${actsOnAll({ connector, total, back }, ', by cause')}
 ${table(
   `Dead letters of ${connector}, by cause`,
   [
@@ -116,11 +105,37 @@ ${table(
 )}`;
 }
 
-function letters(ports: ConsolePorts, connector: string, cause: string | undefined, after: number): Html {
+/** What can be done with all letters that are meant, below how many they are. */
+function actsOnAll(
+  { total, ...meant }: { connector: string; cause?: string | undefined; total: number; back: string },
+  how = '',
+): Html {
+  const { connector } = meant;
+  const [it, all] = total === 1 ? ['it', 'this event'] : ['them', 'these events'];
+  return html`<div class="row acts"><p><b>${plural(total, 'dead letter')}</b> of ${connector}${how}</p>
+${button('retry', meant, total === 1 ? 'Retry it' : 'Retry all')}
+${askDiscard(
+  'discard-all',
+  {
+    open: total === 1 ? 'Discard it…' : 'Discard all…',
+    warning: html`<p>Removes ${total === 1 ? 'it' : `all ${figure(total)}`} for good: ${connector} will never have ${all}, unless a replay brings ${it} again.</p>`,
+    confirm: `Discard ${total === 1 ? 'it' : 'all'} for good`,
+  },
+  'discard',
+  meant,
+)}</div>`;
+}
+
+function letters(
+  ports: ConsolePorts,
+  { name: connector, deadLetters }: ConnectorState,
+  cause: string | undefined,
+  after: number,
+): Html {
   const found = ports.operations.deadLetters(connector, after, PAGE_LETTERS, { cause });
-  const total = ports.operations
-    .deadLetterCauses(connector)
-    .reduce((sum, one) => sum + (cause === undefined || one.cause === cause ? one.count : 0), 0);
+  const ofCause = (): number =>
+    ports.operations.deadLetterCauses(connector).find((one) => one.cause === cause)?.count ?? 0;
+  const total = cause === undefined ? deadLetters : ofCause();
   const back = href('/dead-letters', { connector });
   const rows = fitting(found, (letter) => letterRow(letter, connector, back, ports));
   const last = found[rows.length - 1];
@@ -131,19 +146,7 @@ function letters(ports: ConsolePorts, connector: string, cause: string | undefin
         : `${connector} has no dead letters: its destination took every event.`,
     );
   }
-  const [it, all] = total === 1 ? ['it', 'this event'] : ['them', 'these events'];
-  return html`<div class="row acts"><p><b>${plural(total, 'dead letter')}</b> of ${connector}</p>
-${button('retry', { connector, cause, back }, total === 1 ? 'Retry it' : 'Retry all')}
-${askDiscard(
-  'discard-all',
-  {
-    open: total === 1 ? 'Discard it…' : 'Discard all…',
-    warning: html`<p>Removes ${total === 1 ? 'it' : `all ${figure(total)}`} for good: ${connector} will never have ${all}, unless a replay brings ${it} again.</p>`,
-    confirm: `Discard ${total === 1 ? 'it' : 'all'} for good`,
-  },
-  'discard',
-  { connector, cause, back },
-)}</div>
+  return html`${actsOnAll({ connector, cause, total, back })}
 ${table(
   `Dead letters of ${connector}, oldest first`,
   [
