@@ -12,10 +12,20 @@ export async function watchVerdict(
   stopping: AbortSignal,
 ): Promise<void> {
   let [told, seen] = ['', ''];
+  const seenNow = (): Verdict | undefined => {
+    try {
+      return verdict();
+    } catch {
+      // A journal that cannot be read just now says so where it is needed; looking at it must not end the bridge.
+      return undefined;
+    }
+  };
   for (;;) {
     await clock.sleep(LOOK_MS, stopping);
     if (stopping.aborted) return;
-    const { recording, copies } = verdict();
+    const now = seenNow();
+    if (now === undefined) continue;
+    const { recording, copies } = now;
     const troubles = copies.troubles.map(({ connector, kind, tone }) => `${connector} ${kind} ${tone}`);
     const key = [recording.tone, copies.tone, ...troubles].join('; ');
     if (key === seen && key !== told) {

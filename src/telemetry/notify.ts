@@ -33,8 +33,12 @@ export function keepNotifying(ports: NotifyPorts): void {
   const waiting = new Map(Object.entries(readOutbox(file)));
   const wanted = (): Set<string> => new Set(settings().map(({ url }) => url));
   const keep = (): void => {
-    writeFileSync(`${file}.new`, JSON.stringify(Object.fromEntries(waiting)), { mode: 0o600 });
-    renameSync(`${file}.new`, file);
+    try {
+      writeFileSync(`${file}.new`, JSON.stringify(Object.fromEntries(waiting)), { mode: 0o600 });
+      renameSync(`${file}.new`, file);
+    } catch {
+      // On a full disk it is told all the same, unless there is a restart in between: that must not end the bridge.
+    }
   };
   const sending = new Set<string>();
 

@@ -94,3 +94,10 @@ test('what could not be told is told later, also after a restart, and names no s
   await expect.poll(() => got.map(({ copies }) => copies.tone)).toEqual(['red']);
   await expect.poll(() => existsSync(`${file}.notify.json`) && readFileSync(`${file}.notify.json`, 'utf8')).toBe('{}');
 });
+
+test('a disk that takes nothing does not keep it from being told', async () => {
+  const { url, got } = await hook();
+  const it = notifying(url, join(journal(), 'no', 'such', 'folder'));
+  it.say('red', 'the disk is full');
+  await expect.poll(() => got.map(({ copies }) => copies.tone)).toEqual(['red']);
+});
