@@ -5,8 +5,22 @@ import type { Fault } from '../src/model/fault.ts';
 import type { Group } from '../src/model/group.ts';
 import type { Outcome } from '../src/model/outcome.ts';
 
+/** What is asked of the schema of options: a strict object of zod 4, of whichever copy of it. */
+export interface OptionsSchema<Options> {
+  safeParse(
+    given: unknown,
+  ):
+    | { readonly success: true; readonly data: Options }
+    | { readonly success: false; readonly error: { readonly issues: readonly OptionsIssue[] } };
+}
+
+export interface OptionsIssue {
+  readonly path: readonly PropertyKey[];
+  readonly message: string;
+}
+
 /** A kind of destination. A configured one, under a name of the user's, is called a connector; an opened one is a sink. */
-export interface Connector<Options> {
+export interface ConnectorContract<Options> {
   readonly kind: string;
   /** One sentence, for the docs and the console. */
   readonly summary: string;
@@ -14,7 +28,7 @@ export interface Connector<Options> {
   readonly maxWaitMs?: number;
   /** The default of `batch.maxEvents`. */
   readonly maxEvents?: number;
-  readonly options: z.ZodType<Options> & z.ZodObject;
+  readonly options: OptionsSchema<Options>;
   /** Whether its group sinks have `read`. */
   readonly readsBack: boolean;
   holds(options: Options): Holds;
@@ -27,6 +41,11 @@ export interface Connector<Options> {
    * nothing.
    */
   examine(options: Options, host: Host, signal: AbortSignal): AsyncIterable<Finding>;
+}
+
+/** A connector that the bridge brings along: its options are of the bridge's own zod. */
+export interface Connector<Options> extends ConnectorContract<Options> {
+  readonly options: z.ZodType<Options> & z.ZodObject;
 }
 
 /** A place that a connector writes to; the same place has the same name, however the options spell it. */

@@ -20,6 +20,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'connectors/aws.ts': ['src/model/'],
   'connectors/contract.ts': ['src/model/'],
   'connectors/members.ts': ['src/model/', 'connectors/contract.ts'],
+  'connectors/options.ts': ['connectors/contract.ts'],
   'connectors/tls.ts': ['src/model/'],
   ...Object.fromEntries(kinds),
   'connectors/kafka/': [...KIND, 'src/client/'],
@@ -29,6 +30,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'src/intake/': ['src/model/', 'src/config/', 'src/http/'],
   'src/journal/': ['src/model/', 'connectors/contract.ts'],
   'src/delivery/': ['src/model/', 'src/config/', 'src/journal/', 'connectors/contract.ts', 'connectors/index.ts'],
+  'src/kit/': ['src/model/', 'src/delivery/', 'connectors/contract.ts', 'connectors/options.ts'],
   'src/reconcile/': ['src/model/', 'src/config/', 'src/journal/'],
   'src/telemetry/': ['src/model/'],
   'src/admin/': [

@@ -1,5 +1,5 @@
 /** The connector that CONTRIBUTING.md works through is compiled, listed and run as it stands there. */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
@@ -13,7 +13,7 @@ const blocks = [...readFileSync('CONTRIBUTING.md', 'utf8').matchAll(/^```ts\n([\
 const tree = mkdtempSync(join(tmpdir(), 'contributed-'));
 afterAll(() => rmSync(tree, { recursive: true }));
 for (const folder of ['connectors/http', 'test/connectors']) mkdirSync(join(tree, folder), { recursive: true });
-for (const path of ['src', 'node_modules', 'package.json', 'connectors/contract.ts', 'test/connectors/suite.ts'])
+for (const path of ['src', 'node_modules', 'package.json', 'test/connectors/suite.ts', ...globSync('connectors/*.ts')])
   symlinkSync(resolve(path), join(tree, path));
 for (const block of blocks) {
   const [, file] = /^\/\/ (\S+\.ts)\n/.exec(block) ?? [];

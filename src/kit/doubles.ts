@@ -1,0 +1,146 @@
+/** What the suite puts in the place of the bridge: a host that remembers its notes, events, and the engine's way to a sink. */
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import type { ConnectorContract, Host, Outcomes, Sink } from '../../connectors/contract.ts';
+import { deliver } from '../delivery/deliver.ts';
+import { compileFilter, type FilterSettings } from '../delivery/filter.ts';
+import { systemClock } from '../model/clock.ts';
+import { entryOf } from '../model/entry.ts';
+import { type CanonicalEvent, type ChangedFields, groupEvent, PROFILE_FIELDS, sourceOf } from '../model/event.ts';
+import { type Fault, Unreachable } from '../model/fault.ts';
+import { type Group, merge, newGroup } from '../model/group.ts';
+import type { Found, Place } from './target.ts';
+
+export const HOST_NAME = 'under-test';
+
+export function testHost(): Host & { readonly notes: string[] } {
+  const notes: string[] = [];
+  const note = (message: string) => void notes.push(message);
+  return { name: HOST_NAME, clock: systemClock, source: sourceOf('1400701118'), notes, note, created: note };
+}
+
+/** Returns the options as the connector takes them; throws when its schema refuses them. */
+export function optionsOf<Options>({ options }: ConnectorContract<Options>, given: unknown): Options {
+  const parsed = options.safeParse(given);
+  if (parsed.success) return parsed.data;
+  assert.fail(`the options are refused: ${parsed.error.issues.map(({ message }) => message).join(', ')}`);
+}
+
+/** A sink as the engine drives it: events go in, outcomes come by event id. */
+export interface Driven {
+  readonly sink: Sink;
+  deliver(batch: readonly CanonicalEvent[], signal: AbortSignal): Promise<Outcomes>;
+  /** Does as the doctor, and throws the first fault that it finds. */
+  check(signal: AbortSignal): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface DrivenSettings {
+  /** The merged state of a group. Without it, states are made of a batch alone where the sink allows that. */
+  group?(groupId: string): Group | undefined;
+  readonly filter?: FilterSettings;
+}
+
+export async function openDriven<Options>(
+  connector: ConnectorContract<Options>,
+  options: Options,
+  host: Host,
+  { group, filter = {} }: DrivenSettings = {},
+): Promise<Driven> {
+  const sink = await connector.open(options, host, never());
+  const known = new Map<string, Group>();
+  const whole = sink.holds === 'groups' && sink.follow !== undefined;
+  return {
+    sink,
+    deliver(batch, signal) {
+      if (whole)
+        for (const event of batch)
+          known.set(event.subject, merge(known.get(event.subject) ?? newGroup(event.subject), event));
+      const groups = { get: group ?? ((groupId: string) => known.get(groupId)) };
+      const entries = batch.map((event, index) => entryOf(index, event));
+      return deliver(sink, entries, groups, compileFilter(filter), signal);
+    },
+    async check(signal) {
+      signal.throwIfAborted();
+      for await (const { state, fault } of connector.examine(options, host, signal)) {
+        if (state === 'wrong' && fault !== undefined) throw new Unreachable(fault);
+      }
+    },
+    close: () => sink.close(),
+  };
+}
+
+let lastMoment = 1_670_574_414_123;
+
+/** An event later than all before it, in a group of its own unless one is named. Ids have no order. */
+export function makeEvent(
+  changed: ChangedFields,
+  given: { groupId?: string; id?: string; at?: number } = {},
+): CanonicalEvent {
+  const occurredAt = given.at ?? ++lastMoment;
+  return groupEvent('chat.group.info.changed', '1400701118', given.id ?? randomUUID(), {
+    groupId: given.groupId ?? `@TGS#${randomUUID()}`,
+    groupType: 'Public',
+    operator: 'leckie',
+    changed,
+    occurredAt,
+    occurredAtFrom: 'callback',
+    receivedAt: occurredAt + 222,
+    origin: { platform: 'RESTAPI', clientIp: '113.118.225.178', requestId: 'request' },
+    extra: { Unknown: [1, { deep: null }] },
+  });
+}
+
+export const never = (): AbortSignal => new AbortController().signal;
+
+/** Opens, works, closes and disposes, whatever happens. */
+export async function withSink<Options, T>(
+  connector: ConnectorContract<Options>,
+  place: Place,
+  work: (sink: Driven, host: ReturnType<typeof testHost>) => Promise<T>,
+  settings: DrivenSettings = {},
+): Promise<T> {
+  const host = testHost();
+  try {
+    const sink = await openDriven(connector, optionsOf(connector, place.options), host, settings);
+    try {
+      return await work(sink, host);
+    } finally {
+      await sink.close();
+    }
+  } finally {
+    await place.dispose?.();
+  }
+}
+
+/** A fault names a setting of this connector and something to do. */
+export function expectUsable(fault: Fault): void {
+  assert.match(fault.path ?? '', new RegExp(`^connectors\\.${HOST_NAME}\\.\\w`), 'the path names a setting');
+  assert.match(fault.suggestion ?? '', /\w{3}/, 'the suggestion says something');
+}
+
+/** The fault that `work` throws. */
+export async function unreachableBy(work: () => Promise<unknown>): Promise<Fault> {
+  const thrown = await work().then(
+    (value) => assert.fail(`it went through: ${JSON.stringify(value)}`),
+    (reason: unknown) => reason,
+  );
+  if (!(thrown instanceof Unreachable)) throw thrown;
+  expectUsable(thrown.fault);
+  return thrown.fault;
+}
+
+/** The events whose version stands in a group, each with the values that it set. */
+export function foundInGroup(group: Group, receipt: string): Found[] {
+  const ids = new Set(Object.values(group.versions).map(([, id]) => id));
+  return Array.from(ids, (id) => {
+    const set = (field: string) => group.versions[field]?.[1] === id;
+    const fields = PROFILE_FIELDS.filter(set).map((field) => [field, group[field]]);
+    const custom = Object.entries(group.customFields).filter(([key]) => set(`customFields.${key}`));
+    const changed = {
+      ...Object.fromEntries(fields),
+      ...(custom.length > 0 && { customFields: Object.fromEntries(custom) }),
+    };
+    return { id, groupId: group.groupId, changed, receipt };
+  });
+}

@@ -1,0 +1,118 @@
+/** What a connector holds that keeps merged groups: filters, reading back, comparing and mending. */
+import assert from 'node:assert/strict';
+import type { GroupSink, Outcomes } from '../../connectors/contract.ts';
+import { type Group, merge, newGroup } from '../model/group.ts';
+import { makeEvent, never, withSink } from './doubles.ts';
+import type { Case } from './suite.ts';
+import type { Place, Target } from './target.ts';
+
+export function groupCases<Options>(target: Target<Options>): Case[] {
+  return [
+    { name: 'what is written of a group is what the filter leaves', run: () => filtered(target) },
+    {
+      name: 'read tells copies in step, that differ and that are missing, and writes nothing',
+      run: () => onThreeGroups(target, reads),
+    },
+    {
+      name: 'compare tells which copies are not in step, and writes nothing',
+      run: () => onThreeGroups(target, compares),
+    },
+    {
+      name: 'repair mends a copy that was changed by hand, which join does not see',
+      run: () => onThreeGroups(target, repairs),
+    },
+  ];
+}
+
+const HOLDS_EVENTS = 'it holds events';
+
+async function filtered<Options>({ connector, place: newPlace }: Target<Options>): Promise<unknown> {
+  const place = await newPlace();
+  const { copies } = place;
+  if (copies === undefined) return HOLDS_EVENTS;
+  const groupId = '@TGS#filtered';
+  const batch = [{ name: 'wanted', introduction: 'beside it' }, { introduction: 'alone' }].map((changed) =>
+    makeEvent(changed, { groupId }),
+  );
+  await withSink(
+    connector,
+    place,
+    async (sink) => {
+      await sink.deliver(batch, never());
+      const state = await copies.state(groupId);
+      assert.equal(state?.name, 'wanted');
+      assert.equal(state.introduction, undefined);
+      assert.equal(state.versions.introduction, undefined);
+    },
+    { filter: { changedFields: ['name'] } },
+  );
+}
+
+interface ThreeGroups {
+  readonly sink: GroupSink & Required<Pick<GroupSink, 'read'>>;
+  readonly inStep: Group;
+  readonly changed: Group;
+  readonly missing: Group;
+  readonly place: Place & Required<Pick<Place, 'copies'>>;
+}
+
+/** Three groups at a sink that reads back: a copy that is in step, one that was changed by hand, one that is missing. */
+async function onThreeGroups<Options>(
+  { connector, place: newPlace }: Target<Options>,
+  work: (groups: ThreeGroups) => Promise<void>,
+): Promise<unknown> {
+  const place = await newPlace();
+  const { copies } = place;
+  if (copies === undefined) return HOLDS_EVENTS;
+  if (!connector.readsBack) return 'it is not read back';
+  await withSink(connector, place, async ({ sink }) => {
+    if (sink.holds !== 'groups' || sink.read === undefined) assert.fail('it cannot be read back');
+    const made = (groupId: string) =>
+      merge(newGroup(groupId), makeEvent({ name: 'right', customFields: { k: 'right' } }, { groupId }));
+    const states = { inStep: made('in-step'), changed: made('changed'), missing: made('missing') };
+    await sink.put(Object.values(states), 'join', never());
+    await copies.overwrite('changed', { ...states.changed, name: 'wrong', customFields: { k: 'wrong' } });
+    await copies.overwrite('missing', undefined);
+    await work({ sink: { ...sink, read: sink.read }, ...states, place: { ...place, copies } });
+  });
+}
+
+/** Whatever `work` does, it writes nothing. */
+async function writingNothing<T>({ readBack }: Place, work: () => Promise<T>): Promise<T> {
+  const before = await readBack();
+  const result = await work();
+  // With their receipts, which a write would change.
+  assert.deepEqual(await readBack(), before);
+  return result;
+}
+
+async function reads({ sink, inStep, changed, missing, place }: ThreeGroups): Promise<void> {
+  const { where } = place.copies;
+  const found = await writingNothing(place, () => sink.read([inStep, changed, missing], never()));
+  assert.deepEqual(plain(Object.fromEntries(found)), {
+    'in-step': { status: 'in-step', where: where('in-step') },
+    changed: { status: 'differs', where: where('changed'), differs: ['name', 'customFields.k'] },
+    missing: { status: 'missing', where: where('missing') },
+  });
+}
+
+const WRITTEN = { 'in-step': 'superseded', changed: 'delivered', missing: 'delivered' };
+
+async function compares({ sink, inStep, changed, missing, place }: ThreeGroups): Promise<void> {
+  const outcomes = await writingNothing(place, () => sink.put([inStep, changed, missing], 'compare', never()));
+  assert.deepEqual(kindsById(outcomes), WRITTEN);
+}
+
+async function repairs({ sink, inStep, changed, missing, place: { copies } }: ThreeGroups): Promise<void> {
+  assert.deepEqual(kindsById(await sink.put([changed], 'join', never())), { changed: 'superseded' });
+  assert.equal((await copies.state('changed'))?.name, 'wrong');
+  const outcomes = await sink.put([inStep, changed, missing], 'repair', never());
+  assert.deepEqual(kindsById(outcomes), WRITTEN);
+  for (const state of [inStep, changed, missing])
+    assert.deepEqual(plain(await copies.state(state.groupId)), plain(state));
+}
+
+const kindsById = (outcomes: Outcomes) => Object.fromEntries(Array.from(outcomes, ([id, { kind }]) => [id, kind]));
+
+/** As JSON has it: a key without a value is no key, and objects have one prototype. */
+const plain = (value: unknown): unknown => value && JSON.parse(JSON.stringify(value));
