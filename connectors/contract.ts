@@ -87,8 +87,8 @@ export interface EventSink {
   /** Settles each entry by its event id. Entries of one group stand in order and must not land in another. */
   deliver(batch: readonly Entry[], signal: AbortSignal): Promise<Outcomes>;
   identify?: Identify;
-  /** Tells which of these events do not lie there. Writes nothing. */
-  lacks?(ids: readonly string[], signal: AbortSignal): Promise<readonly string[]>;
+  /** Says by id where those of these events lie that lie there. Writes nothing. */
+  find?(ids: readonly string[], signal: AbortSignal): Promise<ReadonlyMap<string, string>>;
   close(): Promise<void>;
 }
 
@@ -200,6 +200,8 @@ export interface Waiting {
   /** By the clock that nobody sets: `Clock.elapsed`. */
   readonly dueAt: number;
   readonly fault: Fault;
+  /** A person asked for it, and it has failed since, for another reason than a refusal. */
+  readonly asked?: boolean;
 }
 
 /** An entry that the destination refused for good. */

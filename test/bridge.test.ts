@@ -2,6 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, inject, test } from 'vitest';
+import type { z } from 'zod';
+import type { eventAnswer } from '../src/admin/contract.ts';
 import { type CanonicalEvent, sourceOf } from '../src/model/event.ts';
 import { eventually, followTopic, getDocument } from './servers/readback.ts';
 import { bridgeHome, startBridgeProcess } from './support/bridge.process.ts';
@@ -20,6 +22,8 @@ import {
 const brokers = inject('kafkaBrokers');
 const elasticsearchUrl = inject('elasticsearchUrl');
 const skip = brokers === '' || elasticsearchUrl === '' ? ' (skipped: no Kafka or Elasticsearch in this run)' : '';
+
+type EventAnswer = z.output<typeof eventAnswer>;
 
 /** A topic and an index of one test alone. */
 function destinations() {
@@ -104,8 +108,18 @@ describe.skipIf(skip !== '')(`a callback reaches Kafka and Elasticsearch${skip}`
       expect(await getDocument(elasticsearchUrl, history, documented.id)).toEqual(documented);
     }, 'the documents of both');
     expect(await bridge.end('SIGTERM')).toBe(0);
+    // Nothing is remembered over a restart: the indices themselves say where an event lies.
+    const again = await startBridgeProcess(home);
+    const placeOf = async (connector: string): Promise<string | undefined> => {
+      const followed = await (await fetch(`${again.adminUrl}/api/events/${documented.id}`)).json();
+      return (followed as EventAnswer).copies.find((copy) => copy.connector === connector)?.where;
+    };
+    await expect.poll(() => placeOf('event-index'), { timeout: 15_000 }).toBe(`${history}/${documented.id}`);
+    await expect.poll(() => placeOf('group-index')).toMatch(`${index}/@TGS#2J4SZEAEL`);
+    expect(await placeOf('group-events')).toBeUndefined();
+    expect(await again.end('SIGTERM')).toBe(0);
     home.remove();
-  });
+  }, 120_000);
 
   test('odd group ids and texts come through to both', async () => {
     const { topic, index, connectors } = destinations();

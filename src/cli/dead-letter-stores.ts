@@ -189,8 +189,10 @@ async function deadLettersOfWorker(
         (cause === undefined || causeOf(fault).id === cause) &&
         (group === undefined || (key !== null && Buffer.from(key).toString() === group)),
     );
-  const chosen = (names: readonly string[], filter: Filter): string[] =>
-    (names.length === 0 ? meant(filter) : names.map(letterOf)).map((letter) => letter.name);
+  const chosen = (names: readonly string[], filter: Filter): string[] => {
+    const named = new Set(names.map(letterOf));
+    return meant(filter).flatMap((letter) => (names.length === 0 || named.has(letter) ? [letter.name] : []));
+  };
   return {
     naming: 'letter',
     async list(limit, filter, after) {

@@ -136,7 +136,7 @@ async function watch(client: AdminClient, first: Reading, json: boolean): Promis
 
 function redraw(url: string, now: Reading | Fault, before: Reading | undefined): void {
   const { rows } = process.stdout;
-  const lines = [paint('dim', `${url}  ${new Date().toLocaleTimeString()}  Ctrl-C ends`), ''];
+  const lines = [paint('dim', `${url}  ${new Date().toISOString()}  Ctrl-C ends`), ''];
   if ('status' in now) lines.push(...statusLines(now, ratesBetween(before, now)));
   else
     lines.push(paint('red', describeFault(now)), ...(before ? ['', 'before that:', '', ...statusLines(before)] : []));

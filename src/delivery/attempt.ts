@@ -47,7 +47,7 @@ export function settleDelivery(
     const { entry } = before;
     const still = decide(entry, before.attempts, outcomes.get(entry.id), settings, settlement);
     if (still !== undefined) {
-      queue.update(still);
+      queue.update(isAskedFor(before) ? { ...still, asked: true } : still);
       continue;
     }
     queue.release(before);
@@ -99,8 +99,8 @@ export function triedAgain(entry: Entry, now: number, fault = AGAIN): Waiting {
 }
 
 /** Also after a restart, where the fault was read from the journal. */
-export function isAskedFor({ fault }: Waiting): boolean {
-  return fault.message === AGAIN.message;
+export function isAskedFor({ fault, asked }: Waiting): boolean {
+  return asked === true || fault.message === AGAIN.message;
 }
 
 export const UNSETTLED: Fault = { code: 'event-unsettled', message: 'the connector did not say what became of it' };

@@ -1,8 +1,7 @@
-import type { DeliveryReader, JournalEntry } from '../journal/reads.ts';
+import type { JournalEntry } from '../journal/reads.ts';
 import type { Fault } from '../model/fault.ts';
 import type { CopiesPorts } from './copies.ts';
 import { compileFilter } from './filter.ts';
-import type { Delivery } from './thread/host.ts';
 
 /** What became of one event at one connector. */
 export interface EventCopy {
@@ -22,13 +21,16 @@ export interface EventCopy {
   readonly fault?: Fault;
 }
 
-interface EventCopiesPorts extends Pick<CopiesPorts, 'connectors' | 'holder'> {
-  readonly deliveries: Pick<DeliveryReader, 'cursor' | 'openDelivery'>;
-  readonly delivery: Pick<Delivery, 'recall'>;
-}
+type EventCopiesPorts = Pick<CopiesPorts, 'connectors' | 'holder' | 'deliveries' | 'groups' | 'delivery'>;
 
 /** Returns what became of an event, by connector. Answers within seconds. */
-export function createEventCopies({ connectors, holder, deliveries, delivery }: EventCopiesPorts) {
+export function createEventCopies({ connectors, holder, deliveries, groups, delivery }: EventCopiesPorts) {
+  /** Where the copy of its group lies, which holds what the event changed. */
+  const placeOf = async (connector: string, groupId: string, signal: AbortSignal): Promise<string | undefined> => {
+    const group = holder(connector)?.readsBack ? groups.get(groupId) : undefined;
+    return group && (await delivery.readBack(connector, group, signal)).copy?.where;
+  };
+
   const copyOf = async (connector: string, { seq, event }: JournalEntry, signal: AbortSignal) => {
     const found = holder(connector);
     if (found === undefined) return [];
@@ -38,12 +40,15 @@ export function createEventCopies({ connectors, holder, deliveries, delivery }: 
     const open = deliveries.openDelivery(connector, seq);
     const isBehind = seq > deliveries.cursor(connector);
     if (open !== undefined) return of({ standing: open.state, attempts: open.attempts, fault: open.fault });
-    const { event: known, fault } = await delivery.recall(connector, event.id, signal);
+    const { event: known, fault } = await delivery.readBack(connector, event.id, signal);
     // A replay brings it again: what is known of it was before.
     if (isBehind && known === undefined) return of({ standing: 'behind', ...(fault !== undefined && { fault }) });
-    if (known === undefined) return of({ standing: 'delivered' });
-    const { kind: standing, receipt: where, at, attempts } = known;
-    return of({ standing, where, at, attempts });
+    if (known !== undefined) {
+      const { kind: standing, receipt: where, ...rest } = known;
+      return of({ standing, where, ...rest });
+    }
+    const where = await placeOf(connector, event.subject, signal);
+    return of({ standing: 'delivered', ...(where !== undefined && { where }) });
   };
   return async (entry: JournalEntry, signal: AbortSignal): Promise<EventCopy[]> =>
     (await Promise.all(connectors().map((connector) => copyOf(connector, entry, signal)))).flat();

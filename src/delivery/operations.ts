@@ -12,7 +12,7 @@ import type { Delivery } from './thread/host.ts';
 /** Where a replay starts: a seq, a time of receipt in ms since 1970, or everything that is still in the journal. */
 export type ReplayFrom = 'beginning' | { readonly seq: number } | { readonly time: number };
 
-/** Dead letters by seq, or those of a cause, of a group or all, after a seq. */
+/** Dead letters by seq, of a cause, of a group and after a seq; all where nothing is given. */
 export interface DeadLetterChoice extends DeadLetterFilter {
   readonly seqs?: readonly number[] | undefined;
   readonly after?: number | undefined;
@@ -38,8 +38,8 @@ export interface OperationsPorts {
   readonly groups: Pick<GroupReader, 'count'>;
   readonly delivery: Pick<Delivery, 'request'>;
   readonly signals: Pick<SignalBus, 'emit'>;
-  /** Notes which dead letters are tried again. */
-  retried(connector: string, seqs: readonly number[]): void;
+  /** Notes which dead letters are tried again, and what takes the next ones when these are settled. */
+  retried(connector: string, seqs: readonly number[], more?: () => void): void;
   readonly copies: ReturnType<typeof createCopies>;
   readonly eventCopies: ReturnType<typeof createEventCopies>;
 }
@@ -61,10 +61,25 @@ export function createOperations(ports: OperationsPorts) {
     delivery.request(connector, { kind: paused ? 'pause' : 'resume' });
   };
 
-  const chosen = (connector: string, { seqs, after, ...filter }: DeadLetterChoice): number[] =>
-    seqs === undefined
-      ? deliveries.deadLetterSeqs(connector, Number.MAX_SAFE_INTEGER, filter, after)
-      : seqs.filter((seq) => deliveries.deadLetter(connector, seq) !== undefined);
+  const chosen = (connector: string, { seqs, after, ...filter }: DeadLetterChoice): number[] => {
+    const meant = deliveries.deadLetterSeqs(connector, Number.MAX_SAFE_INTEGER, filter, after);
+    if (seqs === undefined) return meant;
+    const those = new Set(meant);
+    return seqs.filter((seq) => those.has(seq));
+  };
+  const tryAgain = (connector: string, choice: DeadLetterChoice, which: 'some' | 'all') => {
+    const meant = chosen(connector, choice);
+    const found = meant.slice(0, RETRY_LIMIT);
+    const [left, next] = [meant.length - found.length, found.at(-1) ?? 0];
+    const others = left > 0 && which === 'all';
+    ports.retried(
+      connector,
+      found,
+      others ? () => void tryAgain(connector, { ...choice, after: next }, 'all') : undefined,
+    );
+    delivery.request(connector, { kind: 'retry', seqs: found });
+    return { taken: found.length, left, next };
+  };
 
   return {
     pause: (connector: string) => setPaused(connector, true),
@@ -129,11 +144,13 @@ export function createOperations(ports: OperationsPorts) {
     /** Tries dead letters again, of many the oldest; those that are left come after the seq `next`. */
     retry(connector: string, choice: DeadLetterChoice = {}): { taken: number; left: number; next: number } {
       known(connector);
-      const all = chosen(connector, choice);
-      const found = all.slice(0, RETRY_LIMIT);
-      ports.retried(connector, found);
-      delivery.request(connector, { kind: 'retry', seqs: found });
-      return { taken: found.length, left: all.length - found.length, next: found.at(-1) ?? 0 };
+      return tryAgain(connector, choice, 'some');
+    },
+    /** Tries all of them again, of many the oldest first. Returns how many they are. */
+    retryAll(connector: string, choice: DeadLetterChoice = {}): number {
+      known(connector);
+      const { taken, left } = tryAgain(connector, choice, 'all');
+      return taken + left;
     },
     async discard(connector: string, choice: DeadLetterChoice = {}): Promise<number> {
       known(connector);

@@ -20,10 +20,13 @@ export interface ReadBack {
 export interface EventReceipt {
   readonly kind: 'delivered' | 'superseded';
   readonly receipt: string;
-  /** Milliseconds since 1970. */
-  readonly at: number;
-  readonly attempts: number;
+  /** Milliseconds since 1970; only what is remembered says when, and after how many attempts. */
+  readonly at?: number;
+  readonly attempts?: number;
 }
+
+/** A group, whose copy is compared with this state of it; or an event, by its id. */
+export type Asked = Group | string;
 
 export type ReadBacks = ReturnType<typeof createReadBacks>;
 
@@ -33,7 +36,7 @@ const REMEMBERED = 10_000;
 const MOST = 100;
 
 interface Question {
-  readonly group: Group;
+  readonly about: Asked;
   readonly signal: AbortSignal;
   resolve(answer: ReadBack): void;
 }
@@ -44,17 +47,21 @@ export function createReadBacks(remembered = REMEMBERED) {
   const events = new Map<string, EventReceipt>();
   const questions: Question[] = [];
 
-  const recall = (groupId: string, fault?: Fault): ReadBack => {
-    const receipt = receipts.get(groupId);
-    return { ...(receipt !== undefined && { receipt }), ...(fault !== undefined && { fault }) };
+  const recall = (about: Asked, fault?: Fault): ReadBack => {
+    const why = fault !== undefined && { fault };
+    if (typeof about === 'string') {
+      const event = events.get(about);
+      return { ...(event !== undefined && { event }), ...why };
+    }
+    const receipt = receipts.get(about.groupId);
+    return { ...(receipt !== undefined && { receipt }), ...why };
   };
 
-  const answerOne = async (sink: Sink, { group, signal }: Question, stop: AbortSignal): Promise<ReadBack> => {
-    if (sink.holds === 'events' || sink.read === undefined) return recall(group.groupId);
+  const answerOne = async (sink: Sink, { about, signal }: Question, stop: AbortSignal): Promise<ReadBack> => {
+    if (!isToldBy(sink, about)) return recall(about);
     if (signal.aborted) return { fault: UNANSWERED };
     try {
-      const copy = (await sink.read([group], AbortSignal.any([signal, stop]))).get(group.groupId);
-      return copy === undefined ? { fault: UNANSWERED } : { copy };
+      return await askSink(sink, about, AbortSignal.any([signal, stop]));
     } catch (thrown) {
       return { fault: stop.aborted ? ENDED : signal.aborted ? UNANSWERED : faultOf(thrown, 'copy-unknown') };
     }
@@ -75,10 +82,6 @@ export function createReadBacks(remembered = REMEMBERED) {
       }
       forgetOldest(events, remembered);
     },
-    recallEvent(eventId: string, fault?: Fault): ReadBack {
-      const event = events.get(eventId);
-      return { ...(event !== undefined && { event }), ...(fault !== undefined && { fault }) };
-    },
     /** Remembers where deliveries went; what was dead or is to be retried went nowhere. */
     remember(entries: readonly Entry[], outcomeOf: (entry: Entry) => Outcome | undefined): void {
       for (const entry of entries) {
@@ -93,18 +96,33 @@ export function createReadBacks(remembered = REMEMBERED) {
     /** Answers with what is remembered, at once. */
     recall,
     /** Resolves on `answer` or `refuse`. */
-    ask(group: Group, signal: AbortSignal): Promise<ReadBack> {
-      if (questions.length >= MOST) return Promise.resolve(recall(group.groupId, UNANSWERED));
-      return new Promise((resolve) => questions.push({ group, signal, resolve }));
+    ask(about: Asked, signal: AbortSignal): Promise<ReadBack> {
+      if (questions.length >= MOST) return Promise.resolve(recall(about, UNANSWERED));
+      return new Promise((resolve) => questions.push({ about, signal, resolve }));
     },
     /** Answers all that wait, one after the other. Never rejects. */
     async answer(sink: Sink, stop: AbortSignal): Promise<void> {
       for (const question of questions.splice(0)) question.resolve(await answerOne(sink, question, stop));
     },
     refuse(fault: Fault): void {
-      for (const { group, resolve } of questions.splice(0)) resolve(recall(group.groupId, fault));
+      for (const { about, resolve } of questions.splice(0)) resolve(recall(about, fault));
     },
   };
+}
+
+/** Whether the destination itself can be asked. */
+export function isToldBy(sink: Sink, about: Asked): boolean {
+  return sink.holds === 'events' ? typeof about === 'string' && sink.find !== undefined : sink.read !== undefined;
+}
+
+/** Throws what the sink throws. */
+async function askSink(sink: Sink, about: Asked, signal: AbortSignal): Promise<ReadBack> {
+  if (typeof about !== 'string') {
+    const copy = sink.holds === 'groups' ? (await sink.read?.([about], signal))?.get(about.groupId) : undefined;
+    return copy === undefined ? { fault: UNANSWERED } : { copy };
+  }
+  const receipt = sink.holds === 'events' ? (await sink.find?.([about], signal))?.get(about) : undefined;
+  return receipt === undefined ? {} : { event: { kind: 'delivered', receipt } };
 }
 
 function forgetOldest(map: Map<string, unknown>, most: number): void {

@@ -7,15 +7,23 @@ export interface RetryResult {
   readonly refused: number;
 }
 
+interface Run extends Mutable<RetryResult> {
+  readonly open: Set<number>;
+  /** Takes the next ones, once those that are open are settled. */
+  more: (() => void) | undefined;
+}
+type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
+
 /** Follows dead letters that a person has tried again until each is delivered or dead once more. */
 export function watchRetries() {
-  const runs = new Map<string, { readonly open: Set<number>; taken: number; delivered: number; refused: number }>();
+  const runs = new Map<string, Run>();
   return {
-    /** Adds to the retry under way, if there is one. */
-    begin(connector: string, seqs: readonly number[]): void {
+    /** Adds to the retry under way, if there is one; `more` takes those that are left over. */
+    begin(connector: string, seqs: readonly number[], more?: () => void): void {
       const running = runs.get(connector);
-      const run =
-        running && running.open.size > 0 ? running : { open: new Set<number>(), taken: 0, delivered: 0, refused: 0 };
+      const isUnderWay = running !== undefined && (running.open.size > 0 || running.more !== undefined);
+      const run = isUnderWay ? running : { open: new Set<number>(), taken: 0, delivered: 0, refused: 0, more };
+      run.more = more ?? run.more;
       for (const seq of seqs) run.open.add(seq);
       run.taken = run.open.size + run.delivered + run.refused;
       runs.set(connector, run);
@@ -28,6 +36,10 @@ export function watchRetries() {
       for (const seq of released) if (run.open.delete(seq)) run.delivered++;
       for (const { seq } of dead) if (run.open.delete(seq)) run.refused++;
       run.taken = run.open.size + run.delivered + run.refused;
+      const { more } = run;
+      if (run.open.size > 0 || more === undefined) return;
+      more();
+      if (run.more === more) run.more = undefined;
     },
     of(connector: string): RetryResult | undefined {
       const run = runs.get(connector);

@@ -59,7 +59,7 @@ export function startDeliveryRoom({ configured, connectors, source, journal: roo
     delivery,
   };
   const copies = createCopies({ ...looked, groups, history });
-  const eventCopies = createEventCopies(looked);
+  const eventCopies = createEventCopies({ ...looked, groups });
   const ports = {
     connectors,
     destination,

@@ -463,6 +463,7 @@ describe('whatever the callbacks hold', () => {
       })
       .toMatch(/Paused/);
     await page.locator('#connector-audit-file').getByText('Replay…').click();
+    await page.locator('#connector-audit-file').getByLabel('the beginning').check();
     await page.locator('#connector-audit-file').getByRole('button', { name: 'Replay', exact: true }).click();
     await page.getByText(/events will be delivered again/).waitFor();
     await page.getByRole('button', { name: 'Resume audit-file' }).click();

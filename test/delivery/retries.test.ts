@@ -1,5 +1,9 @@
 import { expect, test } from 'vitest';
+import { isAskedFor, settleDelivery, triedAgain } from '../../src/delivery/attempt.ts';
 import { watchRetries } from '../../src/delivery/retries.ts';
+import { createWaitingEntries } from '../../src/delivery/waiting.ts';
+import { entryOf } from '../../src/model/entry.ts';
+import { madeEvent } from '../support/events.ts';
 
 test('what a replay brings anew is not awaited as a retry any more', () => {
   const retries = watchRetries();
@@ -11,4 +15,39 @@ test('what a replay brings anew is not awaited as a retry any more', () => {
   retries.begin('a', [7]);
   retries.settled({ ...report, dead: [{ seq: 7, attempts: 1, fault: { code: 'event-refused', message: '' } }] });
   expect(retries.of('a')).toEqual({ taken: 1, delivered: 0, refused: 1 });
+});
+
+test('those that are left over follow when the ones before are settled, in one count', () => {
+  const retries = watchRetries();
+  const report = { connector: 'a', upTo: 9, waiting: [], dead: [], released: [] };
+  const begun: number[] = [];
+  const begin = (seq: number): void => {
+    begun.push(seq);
+    retries.begin('a', [seq], seq < 3 ? () => begin(seq + 1) : undefined);
+  };
+  begin(1);
+  retries.settled({ ...report, released: [7] });
+  expect(begun).toEqual([1]);
+  for (const seq of [1, 2]) retries.settled({ ...report, released: [seq] });
+  expect(begun).toEqual([1, 2, 3]);
+  expect(retries.of('a')).toEqual({ taken: 3, delivered: 2, refused: 0 });
+  retries.settled({ ...report, released: [3] });
+  expect(retries.of('a')).toEqual({ taken: 3, delivered: 3, refused: 0 });
+});
+
+test('a retry that a person asked for stays one when it fails for another reason first', () => {
+  const entry = entryOf(1, madeEvent(1));
+  const queue = createWaitingEntries();
+  const asked = triedAgain(entry, 0);
+  queue.hold(asked);
+  const outcomes = new Map([
+    [entry.id, { kind: 'retry', fault: { code: 'destination-overloaded', message: '' } }],
+  ] as const);
+  const retry = { initialMs: 1, maxMs: 1 };
+  settleDelivery({ retried: [asked], taken: [], wanted: new Set(), outcomes }, queue, {
+    now: 0,
+    retry,
+    random: () => 1,
+  });
+  expect(queue.all().map(isAskedFor)).toEqual([true]);
 });

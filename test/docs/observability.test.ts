@@ -130,6 +130,7 @@ describe('the dashboard', () => {
     readonly schemaVersion: number;
     readonly panels: readonly Panel[];
     readonly annotations: { readonly list: readonly { readonly expr?: string }[] };
+    readonly links: readonly unknown[];
     readonly templating: { readonly list: readonly { readonly name: string; readonly type: string }[] };
   };
   const rows = dashboard.panels.filter(({ type }) => type === 'row').map(({ title }) => title);
@@ -143,7 +144,9 @@ describe('the dashboard', () => {
       ['datasource', 'datasource'],
       ['instance', 'query'],
       ['connector', 'query'],
+      ['console', 'textbox'],
     ]);
+    expect(dashboard.links).toMatchObject([{ title: 'Console', url: expect.stringContaining('{console}') }]);
     expect(rows).toEqual([
       'Callbacks and answers',
       'Journal',

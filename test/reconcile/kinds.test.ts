@@ -19,7 +19,7 @@ import { createSignals } from '../../src/model/signal.ts';
 import { createGroupApi } from '../../src/reconcile/api.ts';
 import { CODE_CLASSES, classOf } from '../../src/reconcile/codes.ts';
 import { mostGone } from '../../src/reconcile/run.ts';
-import { bridgeHome, runCommand } from '../support/bridge.process.ts';
+import { bridgeHome, runCommand, startBridgeProcess, withClock } from '../support/bridge.process.ts';
 import { SDK_APP_ID } from '../support/callbacks.ts';
 import { IDENTIFIER, SECRET_KEY } from '../vendor/stand-in.ts';
 
@@ -45,7 +45,7 @@ const described = (GroupId: string, more: object = {}) => ({
 });
 
 /** A service with these groups, by type, that answers as the script says; and a bridge without one that runs. */
-async function start(groups: Readonly<Record<string, readonly string[]>>, more: object = {}) {
+async function start(groups: Readonly<Record<string, readonly string[]>>, more: object = {}, settings: object = {}) {
   let script: Script = () => undefined;
   const asked: Asked[] = [];
   const server = createServer(async (incoming, response) => {
@@ -78,7 +78,7 @@ async function start(groups: Readonly<Record<string, readonly string[]>>, more: 
   const callsPerSecond = { list: 100_000, groups: 100_000 };
   const api = { baseUrl: origin, identifier: IDENTIFIER, secretKey: SECRET_KEY, callsPerSecond, ...more };
   const home = bridgeHome((folder) => ({ file: { kind: 'file', path: join(folder, 'events.ndjson') } }), {
-    reconcile: { api },
+    reconcile: { api, ...settings },
   });
   onTestFinished(home.remove);
   const events = (): CanonicalEvent[] =>
@@ -89,6 +89,7 @@ async function start(groups: Readonly<Record<string, readonly string[]>>, more: 
   return {
     origin,
     asked,
+    home,
     events,
     journalFile: join(home.folder, 'journal.db'),
     named: () =>
@@ -386,6 +387,17 @@ describe('everything is gone', () => {
     expect((await service.reconcile('--allow-gone')).code).toBe(0);
     expect(destroyed(service.events()).sort()).toEqual([...ids].sort());
   }, 60_000);
+
+  test('nor is it by a run that comes by itself, which says so in the metrics', async () => {
+    const service = await start({ Public: ids }, {}, { every: '1h' });
+    await service.reconcile();
+    service.answer(without(ids.slice(10)));
+    const bridge = await startBridgeProcess(service.home, withClock(2 * 3_600_000));
+    const metrics = async () => (await fetch(`${bridge.adminUrl}/metrics`)).text();
+    await expect.poll(metrics, { timeout: 60_000 }).toContain('bridge_reconcile_runs_total{outcome="withheld"} 1');
+    expect(destroyed(service.events())).toEqual([]);
+    expect(bridge.stderr()).toMatch(/no longer has 20 of 30 groups known/);
+  }, 120_000);
 
   test('one of thirty is destroyed without a question', async () => {
     const service = await start({ Public: ids });

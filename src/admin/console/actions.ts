@@ -62,7 +62,7 @@ const ACTIONS: Readonly<
   },
   async retry({ operations }, form) {
     const asked = some.parse(form);
-    return ['retried', operations.retry(asked.connector, asked.choice).taken];
+    return ['retried', operations.retryAll(asked.connector, asked.choice)];
   },
   async discard({ operations }, form) {
     const asked = some.parse(form);

@@ -111,9 +111,7 @@ function replayForm(ports: ConsolePorts, name: string): Html {
   const { head } = ports.status().journal;
   const choice = (from: string, words: string, field: Html | '' = ''): Html => {
     const id = `replay-${name}-${from}`;
-    return html`<p class="choice row"><label for="${id}"><input type="radio" name="from" value="${from}" id="${id}" ${
-      from === 'beginning' && html`checked`
-    }> ${words}</label> ${field}</p>`;
+    return html`<p class="choice row"><label for="${id}"><input type="radio" name="from" value="${from}" id="${id}" required> ${words}</label> ${field}</p>`;
   };
   return form(
     'replay',

@@ -10,11 +10,11 @@ import { brief, code, type Html, href, moment, optional, value } from './text.ts
 
 const PAGE_EVENTS = 50;
 
-/** What the form of the page asks for; a group by its id or a part of it. */
-const FILTERS = ['group', 'type', 'operator', 'field'] as const;
+/** What the form of the page asks for: a group by its id or a part of it, times of receipt in UTC. */
+const FILTERS = ['group', 'type', 'operator', 'field', 'since', 'until'] as const;
 type Filters = Readonly<Record<(typeof FILTERS)[number], string | undefined>>;
 
-/** `/events?before=&group=&type=&operator=&field=`: newest first. */
+/** `/events?before=&group=&type=&operator=&field=&since=&until=`: newest first. */
 export function eventsPage(ports: ConsolePorts, query: URLSearchParams, signal: AbortSignal): Page {
   const before = numberOf(query.get('before'));
   const filters = Object.fromEntries(FILTERS.map((name) => [name, query.get(name) || undefined])) as Filters;
@@ -34,31 +34,37 @@ export function eventsPage(ports: ConsolePorts, query: URLSearchParams, signal: 
   };
 }
 
-function filterForm({ group, type, operator, field }: Filters, isFiltered: boolean): Html {
-  const input = (name: keyof Filters, words: string, text: string | undefined): Html =>
+function filterForm({ group, type, operator, field, since, until }: Filters, isFiltered: boolean): Html {
+  const input = (name: keyof Filters, words: string, text = '', kind = 'search'): Html =>
     html`<span class="row"><label for="${name}">${words}</label>
-<input id="${name}" name="${name}" type="search" value="${text ?? ''}" autocomplete="off" spellcheck="false"></span>`;
+<input id="${name}" name="${name}" type="${kind}" value="${text}" autocomplete="off" spellcheck="false"></span>`;
   const option = (one: EventType): Html =>
     html`<option value="${one}" ${one === type && html`selected`}>${WORDS[one]}</option>`;
   return html`<form class="row" method="get" action="/events" role="search">${input('group', 'Group id', group)}
 <span class="row"><label for="type">Event</label><select id="type" name="type"><option value="">any</option>${EVENT_TYPES.map(option)}</select></span>
 ${input('operator', 'By', operator)}${input('field', 'Field', field)}
+${input('since', 'Received since (UTC)', since, 'datetime-local')}${input('until', 'until', until, 'datetime-local')}
 <button type="submit">Show</button>${isFiltered && html`<a href="/events">All events</a>`}</form>
 <form class="row" method="get" action="/event" role="search" aria-label="One event"><label for="id">Event id, seq or RequestID</label>
 <input id="id" name="id" type="search" required autocomplete="off" spellcheck="false"><button type="submit">Follow</button></form>`;
 }
 
 /** Says whether events have to be looked through; those of one group are linked. */
-const isSearch = ({ history }: ConsolePorts, { group, type, operator, field }: Filters): boolean =>
-  (type ?? operator ?? field) !== undefined || (group !== undefined && history.latest(group) === undefined);
+const isSearch = ({ history }: ConsolePorts, { group, type, operator, field, since, until }: Filters): boolean =>
+  (type ?? operator ?? field ?? since ?? until) !== undefined ||
+  (group !== undefined && history.latest(group) === undefined);
+
+/** The browser's own field for a time gives no zone; the form says that it is UTC. */
+const timeOf = (text: string | undefined): number | undefined => Date.parse(`${text}Z`) || undefined;
 
 /** Reads a page; `next` says where it goes on, also where a search was cut short. */
 async function read(ports: ConsolePorts, filters: Filters, before: number | undefined, signal: AbortSignal) {
   const { history } = ports;
-  const { group, type: typed, operator, field } = filters;
+  const { group, type: typed, operator, field, since, until } = filters;
   if (isSearch(ports, filters)) {
     const type = EVENT_TYPES.find((one) => one === typed);
-    return history.find({ group, type, operator, field }, PAGE_EVENTS, signal, before);
+    const times = { since: timeOf(since), until: timeOf(until) };
+    return history.find({ group, type, operator, field, ...times }, PAGE_EVENTS, signal, before);
   }
   const page = (limit: number, from: number | undefined): JournalEntry[] =>
     group === undefined ? history.recent(limit, from) : history.ofGroup(group, limit, from);

@@ -120,11 +120,7 @@ function startThread(port: MessagePort, { journalFile, source: app, connectors, 
       }
       case 'question': {
         const { id, connector, about, withinMs } = message;
-        const lane = lanes.running(connector);
-        const asked =
-          typeof about === 'string'
-            ? lane && Promise.resolve(lane.recall(about))
-            : lane?.readBack(about, AbortSignal.timeout(withinMs));
+        const asked = lanes.running(connector)?.readBack(about, AbortSignal.timeout(withinMs));
         void (asked ?? Promise.resolve({ fault: ENDED })).then((answer) => post({ kind: 'answered', id, answer }));
         return;
       }
