@@ -305,7 +305,7 @@ function createAdminRoom(base: Base, rooms: Rooms, version: string) {
     sdkAppId: app.sdkAppId,
     openness: () => opennessOf(base.config),
     signedIn: admin.token !== undefined,
-    now: clock.now,
+    now: () => clock.now(),
     holdsGroups: (name) => delivery.destination(name).holdsGroups,
     lastFault: watchLastFaults(signals, clock),
     refusals: watchRefusals(signals, clock),

@@ -5,7 +5,7 @@ import type { Clock } from '../model/clock.ts';
 import { describeFault } from '../model/fault.ts';
 import { describeDisagreement, type ServiceClock } from '../model/service-clock.ts';
 import type { SignalBus } from '../model/signal.ts';
-import { judge, type Sentence } from '../model/verdict.ts';
+import { judge, judgeRecording } from '../model/verdict.ts';
 import type { Reconciler } from '../reconcile/schedule.ts';
 import type { BridgeState } from './contract.ts';
 
@@ -63,18 +63,13 @@ export function createStatus(ports: StatusPorts): () => BridgeState {
       ready: reason === undefined,
       ...(reason !== undefined && { reason }),
       ...(warnings.length > 0 && { warnings }),
-      verdict: judge(recordingOf(reason, receiver.url()), standing, now),
+      verdict: judge(judgeRecording(reason, receiver.url()), standing, now),
       receiver: receiver.url(),
       ...(reconciler !== undefined && { reconcile: reconciler.status() }),
       journal: { file, head: journal.head(), bytes: bytes(), quarantined: reader.countQuarantined() },
       connectors: standing,
     };
   };
-}
-
-function recordingOf(reason: string | undefined, receiver: string): Sentence {
-  if (reason !== undefined) return { tone: 'red', says: `Callbacks are not recorded: ${reason}` };
-  return { tone: 'green', says: receiver === '' ? 'This bridge receives no callbacks' : 'Callbacks are recorded' };
 }
 
 /** Returns why callbacks cannot be recorded just now, if so. */

@@ -45,18 +45,18 @@ export function latency(ms: number): string {
 }
 
 /** Writes a length of time in two units at most: 9 s, 3 min 20 s, 5 h 12 min, 2 d 4 h. */
-export function span(seconds: number): string {
+export function span(seconds: number, [d, h, min, s]: readonly string[] = ['d', 'h', 'min', 's']): string {
   const whole = Math.max(0, Math.round(seconds));
   const amounts = [
-    `${Math.floor(whole / 86_400)} d`,
-    `${Math.floor(whole / 3_600) % 24} h`,
-    `${Math.floor(whole / 60) % 60} min`,
-    `${whole % 60} s`,
+    `${Math.floor(whole / 86_400)} ${d}`,
+    `${Math.floor(whole / 3_600) % 24} ${h}`,
+    `${Math.floor(whole / 60) % 60} ${min}`,
+    `${whole % 60} ${s}`,
   ];
   const isThere = (amount: string): boolean => !amount.startsWith('0 ');
   const first = amounts.findIndex(isThere);
   return first === -1
-    ? '0 s'
+    ? `0 ${s}`
     : amounts
         .slice(first, first + 2)
         .filter(isThere)

@@ -46,7 +46,7 @@ export interface Standing {
   readonly lag: number | null;
   readonly lagSeconds: number;
   readonly deadLetters: number;
-  readonly copy?: Pick<CopyState, 'verifiedAt' | 'differing' | 'incomplete'>;
+  readonly copy?: Pick<CopyState, 'verifiedAt' | 'differing'> & { readonly incomplete?: { readonly reason: string } };
   /** How often it is compared, in ms; absent where it is not. */
   readonly verifyEvery?: number;
 }
@@ -58,61 +58,111 @@ const UNREACHABLE_MS = 60_000;
 /** A comparison of a million groups takes longer than `every`. */
 const VERIFIED_MS = 24 * 3_600_000;
 
+/** How a language says it; what is given as `behind` was said by `behind`. */
+export interface VerdictWords {
+  readonly recorded: string;
+  readonly receivesNothing: string;
+  notRecorded(reason: string): string;
+  copies(inStep: number, all: number, verifiedSeconds: number | undefined): string;
+  trouble(connector: string, says: string): string;
+  /** Stands between what is said of all copies and of each connector. */
+  readonly between: string;
+  behind(events: number | null, seconds: number): string;
+  unreachable(seconds: number, behind: string | undefined): string;
+  paused(behind: string | undefined): string;
+  readonly connecting: string;
+  readonly ended: string;
+  incomplete(reason: string): string;
+  deadLetters(count: number): string;
+  differs(count: number): string;
+  readonly neverVerified: string;
+  lastVerified(seconds: number): string;
+}
+
+export const ENGLISH: VerdictWords = {
+  recorded: 'Callbacks are recorded',
+  receivesNothing: 'This bridge receives no callbacks',
+  notRecorded: (reason) => `Callbacks are not recorded: ${reason}`,
+  copies(inStep, all, verified) {
+    const copies = plural(all, 'copy', 'copies');
+    const when = verified === undefined ? '' : `, verified ${span(verified)} ago`;
+    if (inStep < all) return `${inStep} of ${copies} in step${when}`;
+    return `${all === 1 ? 'The copy is' : `All ${copies} are`} in step${when}`;
+  },
+  trouble: (connector, says) => `${connector} ${says}`,
+  between: '; ',
+  behind: (events, seconds) =>
+    events === null
+      ? 'is behind by an unknown number of events'
+      : `is ${plural(events, 'event')} behind${seconds > 0 ? ` for ${span(seconds)}` : ''}`,
+  unreachable: (seconds, behind) => `${behind === undefined ? 'is' : `${behind}:`} unreachable for ${span(seconds)}`,
+  paused: (behind) => (behind === undefined ? 'is paused' : `is paused, and ${behind}`),
+  connecting: 'is connecting',
+  ended: 'has ended',
+  incomplete: (reason) => `is incomplete: ${reason}`,
+  deadLetters: (count) => `has ${plural(count, 'dead letter')}`,
+  differs: (count) => `differs in ${count} that were not mended`,
+  neverVerified: 'is not verified yet',
+  lastVerified: (seconds) => `was last verified ${span(seconds)} ago`,
+};
+
 /** Returns how both stand at the time `now`, in milliseconds since 1970. */
-export function judge(recording: Sentence, connectors: readonly Standing[], now: number): Verdict {
-  const troubles = connectors.flatMap((connector) => troublesOf(connector, now));
+export function judge(
+  recording: Sentence,
+  connectors: readonly Standing[],
+  now: number,
+  words: VerdictWords = ENGLISH,
+): Verdict {
+  const troubles = connectors.flatMap((connector) => troublesOf(connector, now, words));
   const troubled = new Set(troubles.map(({ connector }) => connector));
   const verified = connectors.flatMap(({ verifyEvery, copy }) => (verifyEvery && copy?.verifiedAt) || []);
-  const all = plural(connectors.length, 'copy', 'copies');
-  const inStep =
-    troubled.size === 0
-      ? `${connectors.length === 1 ? 'The copy is' : `All ${all} are`} in step`
-      : `${connectors.length - troubled.size} of ${all} in step`;
-  const when = verified.length === 0 ? '' : `, verified ${span((now - Math.min(...verified)) / 1_000)} ago`;
+  const verifiedSeconds = verified.length === 0 ? undefined : (now - Math.min(...verified)) / 1_000;
   const tone = troubles.some((one) => one.tone === 'red') ? 'red' : troubles.length > 0 ? 'amber' : 'green';
-  const says = [`${inStep}${when}`, ...troubles.map((one) => `${one.connector} ${one.says}`)].join('; ');
+  const says = [
+    words.copies(connectors.length - troubled.size, connectors.length, verifiedSeconds),
+    ...troubles.map((one) => words.trouble(one.connector, one.says)),
+  ].join(words.between);
   return { recording, copies: { tone, says, troubles } };
 }
 
-function troublesOf(connector: Standing, now: number): Trouble[] {
-  const troubles = [...troublesAtWork(connector, now)];
-  // Where nothing is delivered nothing is compared either, which goes without saying.
-  return troubles.length > 0 ? troubles : [...unverified(connector, now)];
+/** Says whether callbacks are recorded; `receiver` is the URL, empty where none are received. */
+export function judgeRecording(reason: string | undefined, receiver: string, words = ENGLISH): Sentence {
+  if (reason !== undefined) return { tone: 'red', says: words.notRecorded(reason) };
+  return { tone: 'green', says: receiver === '' ? words.receivesNothing : words.recorded };
 }
 
-function* troublesAtWork(connector: Standing, now: number): Generator<Trouble> {
+function troublesOf(connector: Standing, now: number, words: VerdictWords): Trouble[] {
+  const troubles = [...troublesAtWork(connector, now, words)];
+  // Where nothing is delivered nothing is compared either, which goes without saying.
+  return troubles.length > 0 ? troubles : [...unverified(connector, now, words)];
+}
+
+function* troublesAtWork(connector: Standing, now: number, words: VerdictWords): Generator<Trouble> {
   const { name, state, lag, lagSeconds, deadLetters, copy } = connector;
   const trouble = troubleOf(name);
-  const behind =
-    lag === null
-      ? 'is behind by an unknown number of events'
-      : `is ${plural(lag, 'event')} behind${lagSeconds > 0 ? ` for ${span(lagSeconds)}` : ''}`;
-  const isBehind = lag !== 0 && (lag === null || lagSeconds >= BEHIND_SECONDS);
+  const behind = lag === 0 ? undefined : words.behind(lag, lagSeconds);
+  const isBehind = lag === null || lagSeconds >= BEHIND_SECONDS;
   if (state.kind === 'waiting') {
     const long = now - state.since >= UNREACHABLE_MS;
-    const since = span((now - state.since) / 1_000);
-    const says = lag === 0 ? `is unreachable for ${since}` : `${behind}: unreachable for ${since}`;
-    yield trouble('unreachable', long ? 'red' : 'amber', says);
+    yield trouble('unreachable', long ? 'red' : 'amber', words.unreachable((now - state.since) / 1_000, behind));
   } else if (state.kind === 'paused') {
-    yield trouble('paused', 'amber', lag === 0 ? 'is paused' : `is paused, and ${behind}`);
+    yield trouble('paused', 'amber', words.paused(behind));
   } else if (state.kind !== 'running') {
-    yield trouble('connecting', 'amber', state.kind === 'ended' ? 'has ended' : 'is connecting');
-  } else if (isBehind) {
+    yield trouble('connecting', 'amber', state.kind === 'ended' ? words.ended : words.connecting);
+  } else if (behind !== undefined && isBehind) {
     yield trouble('behind', 'amber', behind);
   }
-  if (copy?.incomplete !== undefined) yield trouble('incomplete', 'red', `is incomplete: ${copy.incomplete.reason}`);
-  if (deadLetters > 0) yield trouble('dead-letters', 'red', `has ${plural(deadLetters, 'dead letter')}`);
-  if (copy !== undefined && copy.differing > 0) {
-    yield trouble('differs', 'amber', `differs in ${copy.differing} that were not mended`);
-  }
+  if (copy?.incomplete !== undefined) yield trouble('incomplete', 'red', words.incomplete(copy.incomplete.reason));
+  if (deadLetters > 0) yield trouble('dead-letters', 'red', words.deadLetters(deadLetters));
+  if (copy !== undefined && copy.differing > 0) yield trouble('differs', 'amber', words.differs(copy.differing));
 }
 
-function* unverified({ name, copy, verifyEvery }: Standing, now: number): Generator<Trouble> {
+function* unverified({ name, copy, verifyEvery }: Standing, now: number, words: VerdictWords): Generator<Trouble> {
   if (copy === undefined || verifyEvery === undefined) return;
   const trouble = troubleOf(name);
-  if (copy.verifiedAt === undefined) yield trouble('unverified', 'amber', 'is not verified yet');
+  if (copy.verifiedAt === undefined) yield trouble('unverified', 'amber', words.neverVerified);
   else if (now - copy.verifiedAt > Math.max(VERIFIED_MS, 3 * verifyEvery)) {
-    yield trouble('unverified', 'amber', `was last verified ${span((now - copy.verifiedAt) / 1_000)} ago`);
+    yield trouble('unverified', 'amber', words.lastVerified((now - copy.verifiedAt) / 1_000));
   }
 }
 

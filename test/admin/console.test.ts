@@ -62,6 +62,17 @@ function bridgeOf(connectors: (folder: string) => Record<string, unknown>) {
 const link = (admin: string, path: string, query: Record<string, string>): string =>
   `${admin}${path}?${new URLSearchParams(query)}`;
 
+/** Returns what stands on a page in English, beside what is data: two words at least, in text or in attributes. */
+const englishIn = (page: Page): Promise<string[]> =>
+  page.evaluate(`(() => {
+    const shown = document.documentElement.cloneNode(true);
+    for (const data of shown.querySelectorAll('code, pre, bdi, [lang=en], script')) data.remove();
+    const texts = [shown.textContent];
+    for (const one of shown.querySelectorAll('*'))
+      for (const name of ['aria-label', 'title', 'placeholder', 'data-head', 'data-texts']) texts.push(one.getAttribute(name) ?? '');
+    return texts.flatMap((text) => text.match(/[a-z]{2,} [a-z]{2,}/g) ?? []);
+  })()`);
+
 const row = (page: Page, text: string) => page.locator('tbody tr', { hasText: text });
 
 describe.skipIf(skip !== '')(`a day of an operator, on real Kafka and Elasticsearch${skip}`, () => {
@@ -293,6 +304,26 @@ describe('whatever the callbacks hold', () => {
       await page.locator('main').waitFor();
       expect(await barriers(page), path).toEqual([]);
     }
+    expect(complaints).toEqual([]);
+    await page.context().close();
+  });
+
+  test('in the language of whoever looks, with nothing left in English, live parts included', async () => {
+    const { page, complaints } = await openWatched(browser, { locale: 'zh-CN' });
+    for (const path of PATHS) {
+      const response = await page.goto(bridge.admin() + path);
+      expect(response?.headers()).toMatchObject({ vary: 'Accept-Language' });
+      expect(await page.locator('html').getAttribute('lang')).toBe('zh-CN');
+      expect(await englishIn(page), path).toEqual([]);
+      if (['/events', '/quarantine'].includes(path)) expect(await barriers(page), path).toEqual([]);
+    }
+    await page.goto(`${bridge.admin()}/events`);
+    await live(page);
+    expect(await page.locator('#liveness').textContent()).toBe('实时更新中');
+    await bridge.change({ GroupId: '@TGS#ZH', Name: '群名称', EventTime: 1_670_574_414_123 });
+    await row(page, '@TGS#ZH').waitFor();
+    expect(await row(page, '@TGS#ZH').textContent()).toMatch(/2022\/12\/09 08:26:54.*修改/s);
+    await expect.poll(() => page.locator('.verdict').textContent()).toMatch(/回调正常记录.*down 已有 .*无法连接/s);
     expect(complaints).toEqual([]);
     await page.context().close();
   });

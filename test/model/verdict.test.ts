@@ -38,7 +38,7 @@ const CASES: readonly [what: string, change: Partial<Standing>, kind: Trouble['k
   ['dead letters', { deadLetters: 765 }, 'dead-letters', 'red', 'has 765 dead letters'],
   [
     'incomplete',
-    { copy: { verifiedAt: NOW, differing: 0, incomplete: { since: NOW, reason: 'it is gone', upTo: 1 } } },
+    { copy: { verifiedAt: NOW, differing: 0, incomplete: { reason: 'it is gone' } } },
     'incomplete',
     'red',
     'is incomplete: it is gone',

@@ -7,6 +7,7 @@ import { createRateLimit } from '../../http/rate-limit.ts';
 import type { Clock } from '../../model/clock.ts';
 import type { Fault } from '../../model/fault.ts';
 import type { SignalBus } from '../../model/signal.ts';
+import { type Texts, textsFor } from '../console/texts/index.ts';
 import { refuse } from '../refusal.ts';
 import { bearerOf, cameByHttps, localPath, refuseForeign } from './origin.ts';
 import { SIGN_IN_HEADERS, signInPage } from './sign-in-page.ts';
@@ -123,11 +124,13 @@ function createSession(token: string, clock: Clock): Session {
   };
 }
 
+const textsOf = (context: Context): Texts => textsFor(context.req.header('accept-language'));
+
 function addSignIn(app: Hono, judge: Judge, session: Session): void {
   app.get('/signin', async (context) => {
     const to = localPath(context.req.query('to'));
     if (await session.isOpen(context)) return context.redirect(to, 303);
-    return context.html(signInPage(to), 200, SIGN_IN_HEADERS);
+    return context.html(signInPage(textsOf(context), to), 200, SIGN_IN_HEADERS);
   });
   app.post(
     '/signin',
@@ -138,7 +141,11 @@ function addSignIn(app: Hono, judge: Judge, session: Session): void {
       const verdict = judge(context, typeof form.token === 'string' ? form.token.trim() : '');
       if (verdict !== 'right') {
         if (verdict === 'slowed') context.header('retry-after', '60');
-        return context.html(signInPage(to, verdict), verdict === 'slowed' ? 429 : 401, SIGN_IN_HEADERS);
+        return context.html(
+          signInPage(textsOf(context), to, verdict),
+          verdict === 'slowed' ? 429 : 401,
+          SIGN_IN_HEADERS,
+        );
       }
       await session.open(context);
       return context.redirect(to, 303);

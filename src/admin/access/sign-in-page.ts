@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
 import { html, raw } from 'hono/html';
+import type { Texts } from '../console/texts/index.ts';
 
 /*
  * The sign-in page. It needs no other file: nothing else of the admin server is served before a sign-in.
@@ -29,36 +30,32 @@ button { margin-top: 16px; border-color: var(--accent); background: var(--accent
 export const SIGN_IN_HEADERS: Readonly<Record<string, string>> = {
   'content-security-policy': `default-src 'none'; style-src 'sha256-${hash('sha256', STYLE, 'base64')}'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'`,
   'referrer-policy': 'same-origin',
+  vary: 'Accept-Language',
 };
 
-const TROUBLE = {
-  wrong: 'This is not the token of this bridge.',
-  slowed: 'Too many wrong tokens came from your address. Wait a minute, then try again.',
-} as const;
-
 /** Returns the page; `to` is the one that was asked for. */
-export function signInPage(to: string, trouble?: keyof typeof TROUBLE) {
+export function signInPage({ lang, signIn }: Texts, to: string, trouble?: 'wrong' | 'slowed') {
   return html`<!doctype html>
-<html lang="en">
+<html lang="${lang}">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<title>${trouble && 'Not signed in · '}Sign in · group-sync-bridge</title>
+<title>${trouble && `${signIn.notSignedIn} · `}${signIn.title} · group-sync-bridge</title>
 <style>${raw(STYLE)}</style>
 </head>
 <body>
 <main>
-<h1>Sign in</h1>
-<p class="quiet">to the admin server of group-sync-bridge</p>
-${trouble && html`<p class="bad" role="alert" id="trouble">${TROUBLE[trouble]}</p>`}
+<h1>${signIn.title}</h1>
+<p class="quiet">${signIn.where}</p>
+${trouble && html`<p class="bad" role="alert" id="trouble">${signIn[trouble]}</p>`}
 <form method="post" action="/signin">
 <input type="hidden" name="to" value="${to}">
-<label for="token">Token</label>
+<label for="token">${signIn.token}</label>
 <input type="password" id="token" name="token" required autofocus autocomplete="current-password" aria-describedby="${trouble && 'trouble '}where"${trouble === 'wrong' && raw(' aria-invalid="true"')}>
-<button type="submit">Sign in</button>
+<button type="submit">${signIn.title}</button>
 </form>
-<p class="quiet" id="where">It is <code>admin.token</code> in the bridge’s configuration.</p>
+<p class="quiet" id="where">${signIn.hint}</p>
 </main>
 </body>
 </html>`;

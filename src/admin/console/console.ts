@@ -1,4 +1,4 @@
-import { Hono } from 'hono';
+import { type Context, Hono } from 'hono';
 import { html } from 'hono/html';
 import { findEvent } from '../../journal/history.ts';
 import { faultOf } from '../../model/fault.ts';
@@ -14,11 +14,12 @@ import { document, navigation, type Page, type Part } from './layout.ts';
 import { createLive } from './live.ts';
 import { noticeOf } from './notices.ts';
 import { overviewPage } from './overview.ts';
-import type { ConsolePorts } from './ports.ts';
+import type { ConsolePorts, View } from './ports.ts';
 import { quarantinePage } from './quarantine.ts';
 import { reconcilePage } from './reconcile.ts';
 import { empty } from './table.ts';
 import { type Html, href } from './text.ts';
+import { textsFor } from './texts/index.ts';
 import { wholePage } from './whole.ts';
 
 /*
@@ -27,7 +28,7 @@ import { wholePage } from './whole.ts';
  * page they came from with a notice.
  */
 
-type MakePage = (ports: ConsolePorts, query: URLSearchParams, signal: AbortSignal) => Page;
+type MakePage = (view: View, query: URLSearchParams, signal: AbortSignal) => Page;
 
 const PAGES: Readonly<Record<string, MakePage>> = {
   '/': overviewPage,
@@ -52,6 +53,7 @@ const HEADERS: Readonly<Record<string, string>> = {
 
 export function createConsole(ports: ConsolePorts): Hono {
   const app = new Hono();
+  const viewOf = (context: Context): View => ({ ...ports, t: textsFor(context.req.header('accept-language')) });
   const live = createLive(ports.now, ports.stopping);
 
   app.use(async (context, next) => {
@@ -61,16 +63,23 @@ export function createConsole(ports: ConsolePorts): Hono {
 
   for (const [path, make] of Object.entries(PAGES)) {
     app.get(path, async (context) => {
+      const view = viewOf(context);
       const url = new URL(context.req.url);
-      const notice = noticeOf(url.searchParams);
+      const notice = noticeOf(view.t, url.searchParams);
       for (const name of ['notice', 'n']) url.searchParams.delete(name);
-      const page = make(ports, url.searchParams, context.req.raw.signal);
-      const head = navigation(ports.status, page.section);
-      const rendered = async (part: Part) => ({ part, html: await safely(part) });
+      const page = make(view, url.searchParams, context.req.raw.signal);
+      const head = navigation(view, page.section);
+      const rendered = async (part: Part) => ({ part, html: await safely(view, part) });
       const [header, ...body] = await Promise.all([rendered(head), ...page.parts.map(rendered)]);
       const watched = href('/live', { at: path + url.search });
+      context.header('vary', 'Accept-Language');
       return context.html(
-        document(page, header, body, { live: watched, notice, sdkAppId: ports.sdkAppId, signedIn: ports.signedIn }),
+        document(view.t, page, header, body, {
+          live: watched,
+          notice,
+          sdkAppId: ports.sdkAppId,
+          signedIn: ports.signedIn,
+        }),
         page.status ?? 200,
       );
     });
@@ -88,9 +97,12 @@ export function createConsole(ports: ConsolePorts): Hono {
     const at = within(context.req.query('at'));
     const make = at === undefined ? undefined : PAGES[at.pathname];
     if (at === undefined || make === undefined) return context.text('nothing is here', 404);
-    const page = make(ports, at.searchParams, context.req.raw.signal);
-    const parts = [navigation(ports.status, page.section), ...page.parts];
-    return live.watch(context, at.pathname + at.search, parts, async (part) => String(await safely(part)));
+    const view = viewOf(context);
+    const page = make(view, at.searchParams, context.req.raw.signal);
+    const parts = [navigation(view, page.section), ...page.parts];
+    return live.watch(context, `${view.t.lang} ${at.pathname}${at.search}`, parts, async (part) =>
+      String(await safely(view, part)),
+    );
   });
 
   for (const { name, type, body } of ASSETS) {
@@ -115,11 +127,11 @@ export function createConsole(ports: ConsolePorts): Hono {
 }
 
 /** Renders a part; one that fails says so in its place, and the others are shown. */
-async function safely(part: Part): Promise<Html> {
+async function safely({ t }: View, part: Part): Promise<Html> {
   try {
     return await part.render();
   } catch (thrown) {
-    return html`<div class="callout bad">${empty('This part cannot be shown just now.')}${faultLines(faultOf(thrown, 'internal'), `failed-${part.id ?? 'part'}`)}</div>`;
+    return html`<div class="callout bad">${empty(t.frame.broken)}${faultLines(t, faultOf(thrown, 'internal'), `failed-${part.id ?? 'part'}`)}</div>`;
   }
 }
 

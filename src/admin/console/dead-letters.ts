@@ -1,29 +1,30 @@
 import { html } from 'hono/html';
 import type { DeadLetter } from '../../journal/reads.ts';
-import { figure, plural } from '../../model/text.ts';
+import { figure } from '../../model/text.ts';
 import type { ConnectorState } from '../contract.ts';
 import { faultLines } from './connectors.ts';
-import { changes, eventWords, groupLink, numberOf } from './events.ts';
+import { changes, groupLink, numberOf } from './events.ts';
 import { askDiscard, button, pager } from './forms.ts';
 import { count, type Page } from './layout.ts';
-import type { ConsolePorts } from './ports.ts';
+import type { View } from './ports.ts';
 import { empty, fitting, type Row, table } from './table.ts';
 import { code, type Html, href, relative } from './text.ts';
 
 const PAGE_LETTERS = 50;
 
 /** `/dead-letters?connector=&after=`; without a connector, those of the first that has some. */
-export function deadLettersPage(ports: ConsolePorts, query: URLSearchParams): Page {
+export function deadLettersPage(ports: View, query: URLSearchParams): Page {
+  const { t } = ports;
   const after = numberOf(query.get('after')) ?? 0;
   const cause = query.get('cause') || undefined;
   const asked = query.get('connector') || undefined;
   return {
-    title: 'Dead letters',
+    title: t.sections['dead-letters'],
     section: 'dead-letters',
     parts: [
       {
-        render: () => html`<h1>Dead letters</h1>
-<p class="lead quiet">Events that a destination refused for good. Later events were delivered all the same. Each stays here until it is retried or discarded.</p>`,
+        render: () => html`<h1>${t.sections['dead-letters']}</h1>
+<p class="lead quiet">${t.deadLetters.lead}</p>`,
       },
       {
         id: 'letters',
@@ -39,9 +40,9 @@ export function deadLettersPage(ports: ConsolePorts, query: URLSearchParams): Pa
                 name === chosen?.name && html`aria-current="page"`
               }>${name}${count(deadLetters)}</a></li>`,
           );
-          return html`<nav class="tabs" aria-label="Connectors"><ul class="row">${tabs}</ul></nav>${
+          return html`<nav class="tabs" aria-label="${t.connectors.title}"><ul class="row">${tabs}</ul></nav>${
             chosen === undefined
-              ? empty(html`No connector called ${code(asked ?? '')} runs here.`)
+              ? empty(t.deadLetters.unknown(code(asked ?? '')))
               : standing(ports, chosen, cause, after)
           }`;
         },
@@ -51,12 +52,12 @@ export function deadLettersPage(ports: ConsolePorts, query: URLSearchParams): Pa
 }
 
 /** Several letters are shown by their causes first; a cause leads to its letters. */
-function standing(ports: ConsolePorts, state: ConnectorState, cause: string | undefined, after: number): Html {
+function standing(ports: View, state: ConnectorState, cause: string | undefined, after: number): Html {
   const { name, deadLetters, retried } = state;
-  const open = retried && retried.taken - retried.delivered - retried.refused;
+  const open = retried === undefined ? 0 : retried.taken - retried.delivered - retried.refused;
   const result =
     retried &&
-    html`<p class="callout row ${retried.refused > 0 ? 'bad' : open ? 'busy' : 'ok'}">${plural(retried.taken, 'dead letter')} tried again: ${figure(retried.delivered)} delivered, ${figure(retried.refused)} refused again${open ? html`, ${figure(open)} under way` : ''}.</p>`;
+    html`<p class="callout row ${retried.refused > 0 ? 'bad' : open > 0 ? 'busy' : 'ok'}">${ports.t.deadLetters.triedAgain(retried.taken, retried.delivered, retried.refused, open)}</p>`;
   const list =
     deadLetters > 1 && cause === undefined && after === 0
       ? causesOf(ports, name, deadLetters)
@@ -64,42 +65,43 @@ function standing(ports: ConsolePorts, state: ConnectorState, cause: string | un
   return html`${result ?? ''}${list}`;
 }
 
-function causesOf(ports: ConsolePorts, connector: string, total: number): Html {
+function causesOf(ports: View, connector: string, total: number): Html {
+  const { t } = ports;
   const back = href('/dead-letters', { connector });
   const rows = fitting(ports.operations.deadLetterCauses(connector), (found): Row => {
     const { cause, count, firstAt, lastAt, sample } = found;
-    const acts = html`<div class="row acts">${button('retry', { connector, cause, back }, 'Retry these', `cause ${cause}`)}${askDiscard(
+    const acts = html`<div class="row acts">${button('retry', { connector, cause, back }, t.deadLetters.retryThese, t.deadLetters.cause(cause))}${askDiscard(
       `discard-${cause}`,
       {
-        open: 'Discard these…',
-        about: `cause ${cause}`,
-        warning: html`<p>Removes ${plural(count, 'dead letter')} for good: ${connector} will never have these events, unless a replay brings them again.</p>`,
-        confirm: `Discard ${figure(count)}`,
+        open: t.deadLetters.discardThese,
+        about: t.deadLetters.cause(cause),
+        warning: html`<p>${t.deadLetters.warnThese(count, connector)}</p>`,
+        confirm: t.deadLetters.confirmThese(count),
       },
       'discard',
       { connector, cause, back },
-    )}<a href="${href('/dead-letters', { connector, cause })}">See them</a>
-<a href="${href(`/api/connectors/${encodeURIComponent(connector)}/dead-letters`, { cause, limit: 1_000 })}" download="dead-letters-${cause}.json">Export</a></div>`;
+    )}<a href="${href('/dead-letters', { connector, cause })}">${t.deadLetters.see}</a>
+<a href="${href(`/api/connectors/${encodeURIComponent(connector)}/dead-letters`, { cause, limit: 1_000 })}" download="dead-letters-${cause}.json">${t.deadLetters.export}</a></div>`;
     return {
       id: `cause-${connector}-${cause}`,
       cells: [
         figure(count),
-        html`${faultLines({ ...sample.fault, message: found.reason }, `cause-${cause}`)}<p class="quiet">cause ${code(cause)}</p>`,
-        html`first ${relative(firstAt, 'ago')}<br>last ${relative(lastAt, 'ago')}`,
+        html`${faultLines(t, { ...sample.fault, message: found.reason }, `cause-${cause}`)}<p class="quiet">${t.deadLetters.cause(code(cause))}</p>`,
+        html`${t.deadLetters.first(relative(t, firstAt, 'ago'))}<br>${t.deadLetters.last(relative(t, lastAt, 'ago'))}`,
         html`${groupLink(sample.event.subject, ports.groupName(sample.event.subject))} seq ${sample.seq}`,
         acts,
       ],
     };
   });
-  return html`${actsOnAll({ connector, total, back }, ', by cause')}
+  return html`${actsOnAll(t, { connector, total, back }, 'by cause')}
 ${table(
-  `Dead letters of ${connector}, by cause`,
+  t.deadLetters.byCause(connector),
   [
-    { head: 'Letters', kind: 'figure' },
-    { head: 'Why they were refused', kind: 'wide' },
-    { head: 'Given up' },
-    { head: 'Newest', kind: 'name' },
-    { head: 'Actions' },
+    { head: t.deadLetters.letters, kind: 'figure' },
+    { head: t.deadLetters.whyThese, kind: 'wide' },
+    { head: t.deadLetters.givenUp },
+    { head: t.deadLetters.newest, kind: 'name' },
+    { head: t.deadLetters.actions },
   ],
   rows,
 )}`;
@@ -107,19 +109,19 @@ ${table(
 
 /** What can be done with all letters that are meant, below how many they are. */
 function actsOnAll(
+  t: View['t'],
   { total, ...meant }: { connector: string; cause?: string | undefined; total: number; back: string },
-  how = '',
+  how?: 'by cause',
 ): Html {
   const { connector } = meant;
-  const [it, all] = total === 1 ? ['it', 'this event'] : ['them', 'these events'];
-  return html`<div class="row acts"><p><b>${plural(total, 'dead letter')}</b> of ${connector}${how}</p>
-${button('retry', meant, total === 1 ? 'Retry it' : 'Retry all')}
+  return html`<div class="row acts"><p>${t.deadLetters[how === undefined ? 'total' : 'totalByCause'](total, connector)}</p>
+${button('retry', meant, t.deadLetters.retryAll(total))}
 ${askDiscard(
   'discard-all',
   {
-    open: total === 1 ? 'Discard it…' : 'Discard all…',
-    warning: html`<p>Removes ${total === 1 ? 'it' : `all ${figure(total)}`} for good: ${connector} will never have ${all}, unless a replay brings ${it} again.</p>`,
-    confirm: `Discard ${total === 1 ? 'it' : 'all'} for good`,
+    open: t.deadLetters.discardAll(total),
+    warning: html`<p>${t.deadLetters.warnAll(total, connector)}</p>`,
+    confirm: t.deadLetters.confirmAll(total),
   },
   'discard',
   meant,
@@ -127,11 +129,12 @@ ${askDiscard(
 }
 
 function letters(
-  ports: ConsolePorts,
+  ports: View,
   { name: connector, deadLetters }: ConnectorState,
   cause: string | undefined,
   after: number,
 ): Html {
+  const { t } = ports;
   const found = ports.operations.deadLetters(connector, after, PAGE_LETTERS, { cause });
   const ofCause = (): number =>
     ports.operations.deadLetterCauses(connector).find((one) => one.cause === cause)?.count ?? 0;
@@ -142,39 +145,45 @@ function letters(
   if (last === undefined) {
     return empty(
       after > 0
-        ? html`There are no more after these. <a href="${back}">Back to the oldest</a>`
-        : `${connector} has no dead letters: its destination took every event.`,
+        ? html`${t.deadLetters.noMore} <a href="${back}">${t.deadLetters.back}</a>`
+        : t.deadLetters.none(connector),
     );
   }
-  return html`${actsOnAll({ connector, cause, total, back })}
+  return html`${actsOnAll(t, { connector, cause, total, back })}
 ${table(
-  `Dead letters of ${connector}, oldest first`,
+  t.deadLetters.oldestFirst(connector),
   [
-    { head: 'Seq', kind: 'figure' },
-    { head: 'Group', kind: 'name' },
-    { head: 'Event' },
-    { head: 'Why it was refused', kind: 'wide' },
-    { head: 'Given up' },
-    { head: 'Actions' },
+    { head: t.events.seq, kind: 'figure' },
+    { head: t.event.group, kind: 'name' },
+    { head: t.events.type },
+    { head: t.deadLetters.why, kind: 'wide' },
+    { head: t.deadLetters.givenUp },
+    { head: t.deadLetters.actions },
   ],
   rows,
-)}${pager('/dead-letters', { connector, cause }, ports.operations.deadLetters(connector, last.seq, 1, { cause }).length > 0 && { after: last.seq }, after === 0)}`;
+)}${pager(t, '/dead-letters', { connector, cause }, ports.operations.deadLetters(connector, last.seq, 1, { cause }).length > 0 && { after: last.seq }, after === 0)}`;
 }
 
-function letterRow(letter: DeadLetter, connector: string, back: string, ports: ConsolePorts): Row {
+function letterRow(letter: DeadLetter, connector: string, back: string, ports: View): Row {
   const { seq, event, fault, attempts, deadAt } = letter;
+  const { t } = ports;
   const about = `seq ${seq}`;
   return {
     id: `letter-${connector}-${seq}`,
     cells: [
       seq,
       groupLink(event.subject, ports.groupName(event.subject)),
-      html`<details id="letter-${seq}-event"><summary>${eventWords(event)}</summary>${changes(event, seq, `letter-${seq}`)}<p class="quiet">${code(event.id)}</p></details>`,
-      faultLines(fault, `letter-${seq}-fault`),
-      html`${relative(deadAt, 'ago')}<p class="quiet">${plural(attempts, 'attempt')}</p>`,
-      html`<div class="row acts">${button('retry', { connector, seq, back }, 'Retry', about)}${askDiscard(
+      html`<details id="letter-${seq}-event"><summary>${t.events.types[event.type]}</summary>${changes(t, event, seq, `letter-${seq}`)}<p class="quiet">${code(event.id)}</p></details>`,
+      faultLines(t, fault, `letter-${seq}-fault`),
+      html`${relative(t, deadAt, 'ago')}<p class="quiet">${t.event.attempts(attempts)}</p>`,
+      html`<div class="row acts">${button('retry', { connector, seq, back }, t.deadLetters.retry, about)}${askDiscard(
         `discard-${seq}`,
-        { open: 'Discard…', about, warning: html`<p>For good?</p>`, confirm: `Discard seq ${seq}` },
+        {
+          open: t.deadLetters.discard,
+          about,
+          warning: html`<p>${t.deadLetters.forGood}</p>`,
+          confirm: t.deadLetters.confirm(seq),
+        },
         'discard',
         { connector, seq, back },
       )}</div>`,

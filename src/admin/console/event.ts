@@ -2,11 +2,10 @@ import { html } from 'hono/html';
 import type { EventCopy } from '../../delivery/event-copies.ts';
 import { findEvent } from '../../journal/history.ts';
 import type { JournalEntry } from '../../journal/reads.ts';
-import { plural } from '../../model/text.ts';
 import { faultLines } from './connectors.ts';
-import { changes, eventHref, eventWords, groupLink, operator } from './events.ts';
-import { badge, type Page, type Tone } from './layout.ts';
-import type { ConsolePorts } from './ports.ts';
+import { changes, eventHref, groupLink, operator } from './events.ts';
+import { badge, type Page, STANDINGS } from './layout.ts';
+import type { View } from './ports.ts';
 import { empty, table } from './table.ts';
 import { code, type Html, optional, relative, upTo } from './text.ts';
 
@@ -14,13 +13,13 @@ const COPIES_EVERY_MS = 2_000;
 const COPIES_WITHIN_MS = 3_000;
 
 /** `/event?id=`: one event by its id, its seq or the RequestID of its callback, and what became of it at each connector. */
-export function eventPage(ports: ConsolePorts, query: URLSearchParams, signal: AbortSignal): Page {
+export function eventPage(ports: View, query: URLSearchParams, signal: AbortSignal): Page {
   const id = query.get('id') ?? '';
   let found: Promise<JournalEntry | undefined> | undefined;
   // An event never changes: it is looked for once, also where the page is watched.
   const entry = (): Promise<JournalEntry | undefined> => (found ??= findEvent(ports.history, id, signal));
   return {
-    title: `Event ${upTo(id, 40)}`,
+    title: ports.t.event.title(upTo(id, 40)),
     section: 'events',
     parts: [
       { render: async () => eventOf(ports, id, await entry()) },
@@ -29,65 +28,58 @@ export function eventPage(ports: ConsolePorts, query: URLSearchParams, signal: A
   };
 }
 
-function eventOf(ports: ConsolePorts, id: string, entry: JournalEntry | undefined): Html {
+function eventOf(ports: View, id: string, entry: JournalEntry | undefined): Html {
+  const { t } = ports;
   if (entry === undefined) {
-    const nothing = html`No event has the id, the seq or the RequestID ${code(id)}: none was recorded, or it was pruned. <a href="/events">All events</a>`;
-    return html`<h1>Unknown event</h1>${empty(nothing)}`;
+    const nothing = html`${t.event.nothing(code(id))} <a href="/events">${t.events.all}</a>`;
+    return html`<h1>${t.event.unknown}</h1>${empty(nothing)}`;
   }
   const { seq, event } = entry;
   const { occurredAt, receivedAt, origin } = event.data;
-  return html`<div><p class="quiet"><a href="/events">Events</a> /</p>
-<h1>Event ${seq}: ${eventWords(event)}</h1><p>${code(event.id)}</p></div>
+  return html`<div><p class="quiet"><a href="/events">${t.sections.events}</a> /</p>
+<h1>${t.event.head(seq, t.events.types[event.type])}</h1><p>${code(event.id)}</p></div>
 <dl class="panel figures row">
-<div><dt>Group</dt><dd>${groupLink(event.subject, ports.groupName(event.subject))}</dd></div>
-<div><dt>By</dt><dd>${operator(event)}</dd></div>
-<div><dt>Occurred</dt><dd>${relative(occurredAt, 'ago')}</dd></div>
-<div><dt>Received</dt><dd>${relative(receivedAt, 'ago')}</dd></div>
+<div><dt>${t.event.group}</dt><dd>${groupLink(event.subject, ports.groupName(event.subject))}</dd></div>
+<div><dt>${t.events.by}</dt><dd>${operator(t, event)}</dd></div>
+<div><dt>${t.event.occurred}</dt><dd>${relative(t, occurredAt, 'ago')}</dd></div>
+<div><dt>${t.event.received}</dt><dd>${relative(t, receivedAt, 'ago')}</dd></div>
 <div><dt>RequestID</dt><dd>${optional(origin.requestId)}</dd></div>
 </dl>
-<section class="panel" aria-labelledby="changes-head"><h2 id="changes-head">What it says</h2>${changes(event, seq, 'event')}
-<p><a href="${eventHref(seq)}">All of it, as JSON</a></p></section>`;
+<section class="panel" aria-labelledby="changes-head"><h2 id="changes-head">${t.event.says}</h2>${changes(t, event, seq, 'event')}
+<p><a href="${eventHref(seq)}">${t.event.json}</a></p></section>`;
 }
 
-const STANDINGS: Readonly<Record<EventCopy['standing'], readonly [Tone, string]>> = {
-  delivered: ['ok', 'Delivered'],
-  superseded: ['ok', 'Superseded by something newer'],
-  behind: ['busy', 'Behind'],
-  waiting: ['busy', 'Waiting for a retry'],
-  dead: ['bad', 'Dead letter'],
-  filtered: ['held', 'Filtered out'],
-};
-
-async function copiesOf(ports: ConsolePorts, entry: JournalEntry | undefined): Promise<Html> {
+async function copiesOf(ports: View, entry: JournalEntry | undefined): Promise<Html> {
   if (entry === undefined) return html``;
+  const { t } = ports;
   const within = AbortSignal.any([ports.stopping, AbortSignal.timeout(COPIES_WITHIN_MS)]);
   const copies = await ports.operations.eventCopies(entry, within);
   const rows = copies.map((copy) => ({
     id: `copy-${copy.connector}`,
     cells: [
       html`${copy.connector} <span class="quiet">${copy.kind}</span>`,
-      badge(...STANDINGS[copy.standing]),
-      detail(copy),
+      badge(STANDINGS[copy.standing], t.standings[copy.standing]),
+      detail(t, copy),
     ],
   }));
-  return html`<section aria-labelledby="copies-head"><h2 id="copies-head">Copies</h2>${
+  return html`<section aria-labelledby="copies-head"><h2 id="copies-head">${t.group.copies}</h2>${
     copies.length === 0
-      ? empty('No connector runs.')
+      ? empty(t.group.noConnector)
       : table(
-          'What became of the event at each connector',
-          [{ head: 'Connector' }, { head: 'Status', kind: 'wide' }, { head: 'Where, when, or why not', kind: 'wide' }],
+          t.event.copies,
+          [{ head: t.group.connector }, { head: t.group.status, kind: 'wide' }, { head: t.event.detail, kind: 'wide' }],
           rows,
         )
   }</section>`;
 }
 
-function detail({ connector, standing, where, at, attempts, fault }: EventCopy): Html {
+function detail(t: View['t'], { connector, standing, where, at, attempts, fault }: EventCopy): Html {
   if (standing === 'delivered' && where === undefined) {
-    return html`<span class="quiet">where and when is not remembered any more</span>`;
+    return html`<span class="quiet">${t.event.forgotten}</span>`;
   }
   if (where === undefined && attempts === undefined && fault === undefined) return optional(undefined);
   return html`${where !== undefined && html`<p>${code(where)}</p>`}${
     attempts !== undefined &&
-    html`<p class="quiet">${plural(attempts, 'attempt')}${at !== undefined && html`, ${relative(at, 'ago')}`}</p>`
-  }${fault !== undefined && faultLines(fault, `copy-${connector}`)}`;
+    html`<p class="quiet">${at === undefined ? t.event.attempts(attempts) : t.event.attemptsAgo(attempts, relative(t, at, 'ago'))}</p>`
+  }${fault !== undefined && faultLines(t, fault, `copy-${connector}`)}`;
 }

@@ -4,9 +4,10 @@ import { actorOf, type CanonicalEvent, EVENT_TYPES, type EventType, PROFILE_FIEL
 import { type Group, latestEvent, operatorOf } from '../../model/group.ts';
 import { pager } from './forms.ts';
 import type { Page } from './layout.ts';
-import type { ConsolePorts } from './ports.ts';
+import type { View } from './ports.ts';
 import { empty, fitting, leftOut, type Row, table } from './table.ts';
 import { brief, code, type Html, href, moment, optional, value } from './text.ts';
+import type { Texts } from './texts/index.ts';
 
 const PAGE_EVENTS = 50;
 
@@ -15,16 +16,17 @@ const FILTERS = ['group', 'type', 'operator', 'field', 'since', 'until'] as cons
 type Filters = Readonly<Record<(typeof FILTERS)[number], string | undefined>>;
 
 /** `/events?before=&group=&type=&operator=&field=&since=&until=`: newest first. */
-export function eventsPage(ports: ConsolePorts, query: URLSearchParams, signal: AbortSignal): Page {
+export function eventsPage(ports: View, query: URLSearchParams, signal: AbortSignal): Page {
+  const { t } = ports;
   const before = numberOf(query.get('before'));
   const filters = Object.fromEntries(FILTERS.map((name) => [name, query.get(name) || undefined])) as Filters;
   const isFiltered = FILTERS.some((name) => filters[name] !== undefined);
   const newest = before === undefined;
   return {
-    title: 'Events',
+    title: t.sections.events,
     section: 'events',
     parts: [
-      { render: () => html`<h1>Events</h1>${filterForm(filters, isFiltered)}` },
+      { render: () => html`<h1>${t.sections.events}</h1>${filterForm(t, filters, isFiltered)}` },
       // A search looks at many events: it is done once.
       {
         ...(newest && !isSearch(ports, filters) && { id: 'events' }),
@@ -34,23 +36,23 @@ export function eventsPage(ports: ConsolePorts, query: URLSearchParams, signal: 
   };
 }
 
-function filterForm({ group, type, operator, field, since, until }: Filters, isFiltered: boolean): Html {
+function filterForm(t: Texts, { group, type, operator, field, since, until }: Filters, isFiltered: boolean): Html {
   const input = (name: keyof Filters, words: string, text = '', kind = 'search'): Html =>
     html`<span class="row"><label for="${name}">${words}</label>
 <input id="${name}" name="${name}" type="${kind}" value="${text}" autocomplete="off" spellcheck="false"></span>`;
   const option = (one: EventType): Html =>
-    html`<option value="${one}" ${one === type && html`selected`}>${WORDS[one]}</option>`;
-  return html`<form class="row" method="get" action="/events" role="search">${input('group', 'Group id', group)}
-<span class="row"><label for="type">Event</label><select id="type" name="type"><option value="">any</option>${EVENT_TYPES.map(option)}</select></span>
-${input('operator', 'By', operator)}${input('field', 'Field', field)}
-${input('since', 'Received since (UTC)', since, 'datetime-local')}${input('until', 'until', until, 'datetime-local')}
-<button type="submit">Show</button>${isFiltered && html`<a href="/events">All events</a>`}</form>
-<form class="row" method="get" action="/event" role="search" aria-label="One event"><label for="id">Event id, seq or RequestID</label>
-<input id="id" name="id" type="search" required autocomplete="off" spellcheck="false"><button type="submit">Follow</button></form>`;
+    html`<option value="${one}" ${one === type && html`selected`}>${t.events.types[one]}</option>`;
+  return html`<form class="row" method="get" action="/events" role="search">${input('group', t.events.group, group)}
+<span class="row"><label for="type">${t.events.type}</label><select id="type" name="type"><option value="">${t.events.any}</option>${EVENT_TYPES.map(option)}</select></span>
+${input('operator', t.events.by, operator)}${input('field', t.events.field, field)}
+${input('since', t.events.since, since, 'datetime-local')}${input('until', t.events.until, until, 'datetime-local')}
+<button type="submit">${t.events.show}</button>${isFiltered && html`<a href="/events">${t.events.all}</a>`}</form>
+<form class="row" method="get" action="/event" role="search" aria-label="${t.events.one}"><label for="id">${t.events.id}</label>
+<input id="id" name="id" type="search" required autocomplete="off" spellcheck="false"><button type="submit">${t.events.follow}</button></form>`;
 }
 
 /** Says whether events have to be looked through; those of one group are linked. */
-const isSearch = ({ history }: ConsolePorts, { group, type, operator, field, since, until }: Filters): boolean =>
+const isSearch = ({ history }: View, { group, type, operator, field, since, until }: Filters): boolean =>
   (type ?? operator ?? field ?? since ?? until) !== undefined ||
   (group !== undefined && history.latest(group) === undefined);
 
@@ -58,7 +60,7 @@ const isSearch = ({ history }: ConsolePorts, { group, type, operator, field, sin
 const timeOf = (text: string | undefined): number | undefined => Date.parse(`${text}Z`) || undefined;
 
 /** Reads a page; `next` says where it goes on, also where a search was cut short. */
-async function read(ports: ConsolePorts, filters: Filters, before: number | undefined, signal: AbortSignal) {
+async function read(ports: View, filters: Filters, before: number | undefined, signal: AbortSignal) {
   const { history } = ports;
   const { group, type: typed, operator, field, since, until } = filters;
   if (isSearch(ports, filters)) {
@@ -73,12 +75,8 @@ async function read(ports: ConsolePorts, filters: Filters, before: number | unde
   return { events, ...(last !== undefined && page(1, last).length > 0 && { next: last }) };
 }
 
-async function listOf(
-  ports: ConsolePorts,
-  filters: Filters,
-  before: number | undefined,
-  signal: AbortSignal,
-): Promise<Html> {
+async function listOf(ports: View, filters: Filters, before: number | undefined, signal: AbortSignal): Promise<Html> {
+  const { t } = ports;
   const { events, next } = await read(ports, filters, before, signal);
   const { group } = filters;
   const ofGroup = group !== undefined && ports.history.latest(group) !== undefined ? group : undefined;
@@ -88,32 +86,21 @@ async function listOf(
   const isFiltered = FILTERS.some((name) => filters[name] !== undefined);
   const nothing =
     before !== undefined || next !== undefined
-      ? 'There are no such events among those that were looked at.'
+      ? t.events.noneLookedAt
       : group !== undefined
-        ? html`The journal holds no such event of ${code(group)}: none was recorded, or all were pruned.`
+        ? t.events.noneOfGroup(code(group))
         : isFiltered
-          ? 'The journal holds no such event: none was recorded, or all were pruned.'
-          : 'Nothing has been recorded yet.';
-  const caption = ofGroup === undefined ? 'Events, newest first' : 'Events of the group, newest first';
-  return html`${events.length === 0 ? empty(nothing) : eventTable(rows, caption, ofGroup)}${pager(
+          ? t.events.noneSuch
+          : t.events.none;
+  const caption = ofGroup === undefined ? t.events.newestFirst : t.events.ofGroup;
+  return html`${events.length === 0 ? empty(nothing) : eventTable(t, rows, caption, ofGroup)}${pager(
+    t,
     '/events',
     filters,
     following !== undefined && { before: following },
     before === undefined,
-    { next: 'Older events', first: 'Newest events' },
+    { next: t.events.older, first: t.events.newest },
   )}`;
-}
-
-const WORDS: Readonly<Record<EventType, string>> = {
-  'chat.group.info.changed': 'changed',
-  'chat.group.created': 'created',
-  'chat.group.destroyed': 'destroyed',
-  'chat.group.owner.changed': 'owner changed',
-  'chat.group.info.read': 'read by reconcile',
-};
-
-export function eventWords({ type }: CanonicalEvent): string {
-  return WORDS[type];
 }
 
 /** Lists events, as many as fit; `all` leads to the others. */
@@ -125,22 +112,22 @@ export function eventList(
   ofGroup?: string,
 ): Html {
   const rows = fitting(entries, eventRow(ports, ofGroup !== undefined && 'of one group'));
-  const others = html`<a href="${all}">All of them</a>`;
-  return html`${eventTable(rows, caption, ofGroup)}${leftOut(entries.length - rows.length, others)}`;
+  const others = html`<a href="${all}">${ports.t.events.allOfThem}</a>`;
+  return html`${eventTable(ports.t, rows, caption, ofGroup)}${leftOut(ports.t, entries.length - rows.length, others)}`;
 }
 
-type EventPorts = Pick<ConsolePorts, 'groupName' | 'now'>;
+type EventPorts = Pick<View, 'groupName' | 'now' | 't'>;
 
-function eventTable(rows: readonly Row[], caption: string, ofGroup: string | undefined): Html {
+function eventTable(t: Texts, rows: readonly Row[], caption: string, ofGroup: string | undefined): Html {
   return table(
     caption,
     [
-      { head: 'Seq', kind: 'figure' },
-      { head: 'Occurred (UTC)' },
-      { head: 'Event' },
-      ...(ofGroup === undefined ? [{ head: 'Group', kind: 'name' as const }] : []),
-      { head: 'By' },
-      { head: 'What changed', kind: 'wide' },
+      { head: t.events.seq, kind: 'figure' },
+      { head: t.events.occurred },
+      { head: t.events.type },
+      ...(ofGroup === undefined ? [{ head: t.event.group, kind: 'name' as const }] : []),
+      { head: t.events.by },
+      { head: t.events.what, kind: 'wide' },
     ],
     rows,
   );
@@ -152,20 +139,20 @@ const eventRow =
     id: `e-${seq}`,
     cells: [
       html`<a href="${href('/event', { id: seq })}">${seq}</a>`,
-      occurred(event, ports.now()),
-      eventWords(event),
+      occurred(ports.t, event, ports.now()),
+      ports.t.events.types[event.type],
       ...(ofOneGroup ? [] : [groupLink(event.subject, ports.groupName(event.subject))]),
-      operator(event),
-      changes(event, seq, `e-${seq}`),
+      operator(ports.t, event),
+      changes(ports.t, event, seq, `e-${seq}`),
     ],
   });
 
 /** The address of the page that has all of an event. */
 export const eventHref = (seq: number): string => href('/whole', { event: seq });
 
-function occurred({ data: { occurredAt, occurredAtFrom } }: CanonicalEvent, now: number): Html {
-  const note = { callback: '', receipt: 'time of receipt', read: 'time of the read' }[occurredAtFrom];
-  return html`${moment(occurredAt, now)}${note !== '' && html` <span class="quiet">${note}</span>`}`;
+function occurred(t: Texts, { data: { occurredAt, occurredAtFrom } }: CanonicalEvent, now: number): Html {
+  const note = t.events.times[occurredAtFrom];
+  return html`${moment(t, occurredAt, now)}${note !== '' && html` <span class="quiet">${note}</span>`}`;
 }
 
 export function groupLink(groupId: string, name?: string): Html {
@@ -174,36 +161,36 @@ export function groupLink(groupId: string, name?: string): Html {
   return html`<a class="group" href="${to}">${brief(name, 48)}<br><span class="quiet">${code(groupId)}</span></a>`;
 }
 
-export function operator(event: CanonicalEvent): Html {
-  if (event.data.occurredAtFrom === 'read') return html`<span class="quiet">reconcile</span>`;
+export function operator(t: Texts, event: CanonicalEvent): Html {
+  if (event.data.occurredAtFrom === 'read') return html`<span class="quiet">${t.events.reconcile}</span>`;
   const who = actorOf(event);
-  return who === undefined ? html`<span class="quiet">not stated</span>` : brief(who, 32);
+  return who === undefined ? html`<span class="quiet">${t.events.notStated}</span>` : brief(who, 32);
 }
 
 /** Whose the latest change of a group is: never the person's who made one before it. */
-export function lastBy({ history }: Pick<ConsolePorts, 'history'>, group: Group): Html {
+export function lastBy({ history, t }: Pick<View, 'history' | 't'>, group: Group): Html {
   const who = operatorOf(group);
   if (who !== undefined) return brief(who, 32);
   const latest = history.byId(latestEvent(group) ?? '');
-  return latest === undefined ? optional(undefined) : operator(latest.event);
+  return latest === undefined ? optional(undefined) : operator(t, latest.event);
 }
 
 const MOST_CUSTOM = 12;
 
 /** Lists what the event says about the group, a field a line; the page of the event has all of it. */
-export function changes({ type, data }: CanonicalEvent, seq: number, id: string): Html {
+export function changes(t: Texts, { type, data }: CanonicalEvent, seq: number, id: string): Html {
   const rest = eventHref(seq);
   const lines: [string, Html][] = [];
   for (const field of PROFILE_FIELDS) {
     const text = data.changed[field];
-    if (text !== undefined) lines.push([field, value(text, { id: `${id}-${field}`, rest })]);
+    if (text !== undefined) lines.push([field, value(t, text, { id: `${id}-${field}`, rest })]);
   }
   const custom = Object.entries(data.changed.customFields ?? {});
   custom.slice(0, MOST_CUSTOM).forEach(([key, text], index) => {
-    lines.push([`customFields.${key}`, value(text, { id: `${id}-custom${index}`, rest })]);
+    lines.push([`customFields.${key}`, value(t, text, { id: `${id}-custom${index}`, rest })]);
   });
   if (custom.length > MOST_CUSTOM) {
-    lines.push(['customFields', html`<a href="${rest}">${custom.length - MOST_CUSTOM} more</a>`]);
+    lines.push(['customFields', html`<a href="${rest}">${t.events.more(custom.length - MOST_CUSTOM)}</a>`]);
   }
   if (data.owner !== undefined && type !== 'chat.group.destroyed') {
     lines.push([
@@ -215,9 +202,9 @@ export function changes({ type, data }: CanonicalEvent, seq: number, id: string)
   }
   const extra = Object.keys(data.extra);
   if (extra.length > 0) {
-    lines.push(['extra', value(JSON.stringify(data.extra), { id: `${id}-extra`, rest, most: 60 })]);
+    lines.push(['extra', value(t, JSON.stringify(data.extra), { id: `${id}-extra`, rest, most: 60 })]);
   }
-  if (lines.length === 0) return html`<span class="quiet">no field that the bridge knows</span>`;
+  if (lines.length === 0) return html`<span class="quiet">${t.events.noField}</span>`;
   return html`<dl class="changes">${lines.map(([field, text]) => html`<div><dt>${brief(field, 160)}</dt><dd>${text}</dd></div>`)}</dl>`;
 }
 

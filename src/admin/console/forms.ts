@@ -1,5 +1,6 @@
 import { html } from 'hono/html';
 import { type Html, href } from './text.ts';
+import type { Texts } from './texts/index.ts';
 
 type Fields = Readonly<Record<string, string | number | undefined>>;
 
@@ -12,7 +13,7 @@ export function form(action: string, fields: Fields, content: Html): Html {
 }
 
 /** A form that is nothing but its button. `about` names the thing concerned, where the words alone do not. */
-export function button(action: string, fields: Fields, words: string, about?: string): Html {
+export function button(action: string, fields: Fields, words: string, about?: string | Html): Html {
   return form(action, fields, html`<button type="submit">${words}${aside(about)}</button>`);
 }
 
@@ -20,7 +21,7 @@ export function button(action: string, fields: Fields, words: string, about?: st
 export function ask(
   id: string,
   words: string,
-  about: string | undefined,
+  about: string | Html | undefined,
   content: Html,
   tone: 'plain' | 'grave' = 'plain',
 ): Html {
@@ -30,7 +31,7 @@ export function ask(
 /** Asks before something is discarded. */
 export function askDiscard(
   id: string,
-  words: { readonly open: string; readonly about?: string; readonly warning: Html; readonly confirm: string },
+  words: { readonly open: string; readonly about?: string | Html; readonly warning: Html; readonly confirm: string },
   action: string,
   fields: Fields,
 ): Html {
@@ -38,19 +39,20 @@ export function askDiscard(
   return ask(id, words.open, words.about, html`${words.warning}${confirm}`, 'grave');
 }
 
-const aside = (about: string | undefined): Html | false =>
+const aside = (about: string | Html | undefined): Html | false =>
   about !== undefined && html`<span class="aside"> ${about}</span>`;
 
 /** Links to the next page, `next` being its query, and back to the first. */
 export function pager(
+  t: Texts,
   path: string,
   query: Fields,
   next: Readonly<Record<string, string | number>> | false,
   first: boolean,
-  words: { readonly next: string; readonly first: string } = { next: 'Later ones', first: 'The oldest' },
+  words: { readonly next: string; readonly first: string } = { next: t.text.later, first: t.text.oldest },
 ): Html | '' {
   if (first && next === false) return '';
-  return html`<nav class="row" aria-label="More entries">${
+  return html`<nav class="row" aria-label="${t.text.pager}">${
     !first && html`<a href="${href(path, query)}">${words.first}</a>`
   }${next !== false && html`<a href="${href(path, { ...query, ...next })}">${words.next}</a>`}</nav>`;
 }

@@ -1,55 +1,57 @@
 import { html } from 'hono/html';
 import type { Group } from '../../model/group.ts';
-import { figure, plural } from '../../model/text.ts';
 import { groupLink, lastBy } from './events.ts';
 import { pager } from './forms.ts';
 import type { Page } from './layout.ts';
-import type { ConsolePorts } from './ports.ts';
+import type { View } from './ports.ts';
 import { empty, fitting, type Row, table } from './table.ts';
 import { brief, type Html, moment, optional } from './text.ts';
+import type { Texts } from './texts/index.ts';
 
 const PAGE_GROUPS = 100;
 
 /** `/groups?search=&after=`: by id or name. */
-export function groupsPage(ports: ConsolePorts, query: URLSearchParams, signal: AbortSignal): Page {
+export function groupsPage(ports: View, query: URLSearchParams, signal: AbortSignal): Page {
+  const { t } = ports;
   const text = query.get('search') ?? '';
   const after = query.get('after') ?? '';
   const found = async (): Promise<Html> => {
     const { groups, complete, next } = await ports.history.search(text, PAGE_GROUPS, signal, after);
     if (groups.length === 0 && complete) {
-      if (after !== '') return empty('There are no more groups.');
-      return text === ''
-        ? empty('No group is known yet: the first callback of a group makes it known.')
-        : empty(html`No group has ${brief(text)} in its id or name.`);
+      if (after !== '') return empty(t.groups.noMore);
+      return text === '' ? empty(t.groups.none) : empty(t.groups.notFound(brief(text)));
     }
     const rows = fitting(groups, groupRow(ports, ports.now()));
     const fit = rows.length === groups.length;
     // The place of a group in the list, as the search gives it.
     const last = groups[rows.length - 1];
     const following = fit ? (complete ? undefined : next) : last && `${placeOf(last.groupId, text)}${last.groupId}`;
-    const of = text === '' ? ` of ${figure(ports.groupCount())}` : complete && after === '' ? '' : ' of those found';
-    return html`<p class="quiet" role="status">${plural(rows.length, 'group')}${of}.</p>${
-      rows.length > 0 && groupTable(rows, text === '' ? 'Groups, by id' : 'Groups found')
+    const isAll = complete && after === '';
+    const count =
+      text === '' ? t.groups.of(rows.length, ports.groupCount()) : t.groups[isAll ? 'found' : 'ofFound'](rows.length);
+    return html`<p class="quiet" role="status">${count}</p>${
+      rows.length > 0 && groupTable(t, rows, text === '' ? t.groups.byId : t.groups.results)
     }${pager(
+      t,
       '/groups',
       { search: text === '' ? undefined : text },
       following !== undefined && { after: following },
       after === '',
       {
-        next: 'More groups',
-        first: 'The first ones',
+        next: t.groups.more,
+        first: t.groups.first,
       },
     )}`;
   };
   return {
-    title: 'Groups',
+    title: t.sections.groups,
     section: 'groups',
     parts: [
       {
-        render: () => html`<div class="row spread"><h1>Groups</h1>
-<form class="row" method="get" action="/groups" role="search"><label for="search">Id or name</label>
+        render: () => html`<div class="row spread"><h1>${t.sections.groups}</h1>
+<form class="row" method="get" action="/groups" role="search"><label for="search">${t.groups.search}</label>
 <input id="search" name="search" type="search" value="${text}" autocomplete="off" spellcheck="false">
-<button type="submit">Search</button></form></div>`,
+<button type="submit">${t.group.search}</button></form></div>`,
       },
       { render: found },
     ],
@@ -59,25 +61,31 @@ export function groupsPage(ports: ConsolePorts, query: URLSearchParams, signal: 
 /** Groups whose id begins with the text come first. */
 const placeOf = (groupId: string, text: string): '0' | '1' => (groupId.startsWith(text) ? '0' : '1');
 
-function groupTable(rows: readonly Row[], caption: string): Html {
+function groupTable(t: Texts, rows: readonly Row[], caption: string): Html {
   return table(
     caption,
-    [{ head: 'Group', kind: 'wide' }, { head: 'Type' }, { head: 'Owner' }, { head: 'Changed (UTC)' }, { head: 'By' }],
+    [
+      { head: t.event.group, kind: 'wide' },
+      { head: t.group.type },
+      { head: t.group.owner },
+      { head: t.groups.changed },
+      { head: t.events.by },
+    ],
     rows,
   );
 }
 
 const groupRow =
-  (ports: ConsolePorts, now: number) =>
+  (ports: View, now: number) =>
   (group: Group, index: number): Row => {
     const { groupId, name, destroyed, groupType, owner, updatedAt } = group;
     return {
       id: `group-${index}`,
       cells: [
-        html`${groupLink(groupId, name)}${destroyed && html` <span class="badge warn">destroyed</span>`}`,
+        html`${groupLink(groupId, name)}${destroyed && html` <span class="badge warn">${ports.t.groups.destroyed}</span>`}`,
         optional(groupType),
         optional(owner),
-        updatedAt === undefined ? optional(undefined) : moment(Date.parse(updatedAt), now),
+        updatedAt === undefined ? optional(undefined) : moment(ports.t, Date.parse(updatedAt), now),
         lastBy(ports, group),
       ],
     };

@@ -1,9 +1,12 @@
 import { html } from 'hono/html';
+import type { GroupCopy } from '../../delivery/copies.ts';
+import type { EventCopy } from '../../delivery/event-copies.ts';
 import { figure } from '../../model/text.ts';
-import type { Sentence } from '../../model/verdict.ts';
-import type { BridgeState } from '../contract.ts';
+import { judge, judgeRecording, type Sentence, type Verdict } from '../../model/verdict.ts';
 import { asset } from './assets.ts';
+import type { View } from './ports.ts';
 import { type Html, plain, shown } from './text.ts';
+import type { Texts } from './texts/index.ts';
 
 /** One part of a page. A live part is rendered again while somebody looks, and sent when it has changed. */
 export interface Part {
@@ -23,35 +26,36 @@ export interface Page {
   readonly status?: 200 | 404;
 }
 
-const SECTIONS = {
-  overview: ['/', 'Overview'],
-  events: ['/events', 'Events'],
-  groups: ['/groups', 'Groups'],
-  'dead-letters': ['/dead-letters', 'Dead letters'],
-  quarantine: ['/quarantine', 'Quarantine'],
-  reconcile: ['/reconcile', 'Reconcile'],
-} as const;
+export type Section = keyof Texts['sections'];
 
-export type Section = keyof typeof SECTIONS;
+const SECTIONS: readonly Section[] = ['overview', 'events', 'groups', 'dead-letters', 'quarantine', 'reconcile'];
 
 /** The part that each page has: the navigation with its counts, and the verdict. */
-export function navigation(status: () => BridgeState, current: Section): Part {
+export function navigation(view: View, current: Section): Part {
+  const { t } = view;
   return {
     id: 'navigation',
     render() {
-      const { connectors, journal, verdict } = status();
+      const { connectors, journal } = view.status();
+      const verdict = verdictOf(view);
       const counts: Partial<Record<Section, number>> = {
         'dead-letters': connectors.reduce((sum, { deadLetters }) => sum + deadLetters, 0),
         quarantine: journal.quarantined,
       };
-      const entries = Object.entries(SECTIONS).map(
-        ([section, [path, words]]) =>
-          html`<li><a href="${path}" ${section === current && html`aria-current="page"`}>${words}${count(counts[section as Section])}</a></li>`,
-      );
-      return html`<nav aria-label="Pages"><ul class="row">${entries}</ul></nav>
+      const entries = SECTIONS.map((section) => {
+        const path = section === 'overview' ? '/' : `/${section}`;
+        return html`<li><a href="${path}" ${section === current && html`aria-current="page"`}>${t.sections[section]}${count(counts[section])}</a></li>`;
+      });
+      return html`<nav aria-label="${t.frame.pages}"><ul class="row">${entries}</ul></nav>
 <p class="verdict row">${[verdict.recording, verdict.copies].map(sentence)}</p>`;
     },
   };
+}
+
+/** Judges once more, in the words of the reader: what the status says is for the command line and the log, too. */
+export function verdictOf({ t, now, status }: View): Verdict {
+  const { connectors, reason, receiver } = status();
+  return judge(judgeRecording(reason, receiver, t.verdict), connectors, now(), t.verdict);
 }
 
 const TONES: Readonly<Record<Sentence['tone'], Tone>> = { green: 'ok', amber: 'warn', red: 'bad' };
@@ -83,6 +87,7 @@ export interface Rendered {
 
 /** Returns the whole document. `live` is the address of the stream of changed parts. */
 export function document(
+  t: Texts,
   page: Page,
   header: Rendered,
   body: readonly Rendered[],
@@ -95,7 +100,7 @@ export function document(
 ): Html {
   const { notice } = context;
   return html`<!doctype html>
-<html lang="en">
+<html lang="${t.lang}">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -106,11 +111,11 @@ export function document(
 <script src="${asset('idiomorph.js')}" defer></script>
 <script src="${asset('console.js')}" defer></script>
 </head>
-<body data-live="${context.live}">
-<a class="skip" href="#main">Skip to the content</a>
+<body data-live="${context.live}" data-texts="${JSON.stringify(t.script)}">
+<a class="skip" href="#main">${t.frame.skip}</a>
 <header class="row">
-<p><a class="brand" href="/"><b>group-sync-bridge</b></a> <span class="quiet small">app ${shown(context.sdkAppId)}</span></p>
-<form action="/search" role="search" class="search"><input type="search" name="q" aria-label="Find a group or an event" placeholder="Group, event, RequestID" autocomplete="off" spellcheck="false" required></form>
+<p><a class="brand" href="/"><b>group-sync-bridge</b></a> <span class="quiet small">${t.frame.app(shown(context.sdkAppId))}</span></p>
+<form action="/search" role="search" class="search"><input type="search" name="q" aria-label="${t.frame.find}" placeholder="${t.frame.findHint}" autocomplete="off" spellcheck="false" required></form>
 ${wrapped(header)}
 <p id="lost" class="callout bad" role="alert" hidden></p>
 </header>
@@ -118,9 +123,9 @@ ${wrapped(header)}
 ${notice && html`<p class="callout ${notice.tone} row" role="status" id="notice" tabindex="-1">${icon(notice.tone)}<span>${notice.text}</span></p>`}
 ${body.map(wrapped)}
 </main>
-<footer class="row spread"><p>Times are UTC.</p>${
-    context.signedIn && html`<form method="post" action="/signout"><button>Sign out</button></form>`
-  }<p id="liveness" role="status">Reload the page for newer figures.</p></footer>
+<footer class="row spread"><p>${t.frame.utc}</p>${
+    context.signedIn && html`<form method="post" action="/signout"><button>${t.frame.signOut}</button></form>`
+  }<p id="liveness" role="status">${t.frame.reload}</p></footer>
 </body>
 </html>`;
 }
@@ -130,6 +135,20 @@ function wrapped({ part, html: content }: Rendered): Html {
 }
 
 export type Tone = 'ok' | 'busy' | 'held' | 'warn' | 'bad';
+
+/** How each status of a copy looks. */
+export const STANDINGS: Readonly<Record<EventCopy['standing'] | GroupCopy['standing'], Tone>> = {
+  delivered: 'ok',
+  superseded: 'ok',
+  'in-step': 'ok',
+  differs: 'warn',
+  missing: 'warn',
+  behind: 'busy',
+  waiting: 'busy',
+  dead: 'bad',
+  filtered: 'held',
+  unknown: 'held',
+};
 
 /** A shape for each tone, so that none is told by its colour alone, and the mark upon it. */
 const SHAPES: Readonly<Record<Tone, readonly [shape: Html, mark: string]>> = {

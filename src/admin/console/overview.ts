@@ -1,14 +1,15 @@
 import { html } from 'hono/html';
-import { figure, latency, plural, rate, size, span } from '../../model/text.ts';
+import { figure, latency, rate } from '../../model/text.ts';
 import type { Refusal } from '../../telemetry/refusals.ts';
 import type { BridgeState } from '../contract.ts';
 import { connectorList } from './connectors.ts';
 import { eventList } from './events.ts';
-import { badge, icon, type Page, toned } from './layout.ts';
+import { badge, icon, type Page, toned, verdictOf } from './layout.ts';
 import { hourTable, latencyPlot, ratePlot } from './plots.ts';
-import type { ConsolePorts } from './ports.ts';
+import type { View } from './ports.ts';
 import { empty } from './table.ts';
 import { code, type Html, relative, shown } from './text.ts';
+import type { Texts } from './texts/index.ts';
 
 const RECENT_EVENTS = 12;
 /** Half a minute a column: 120 of them can be told apart on a phone, too. */
@@ -17,9 +18,9 @@ const ROW_SECONDS = 300;
 /** The hour changes with each snapshot. */
 const PLOTS_EVERY_MS = 10_000;
 
-export function overviewPage(ports: ConsolePorts): Page {
+export function overviewPage(ports: View): Page {
   return {
-    title: 'Overview',
+    title: ports.t.sections.overview,
     section: 'overview',
     parts: [
       { id: 'headline', render: () => headline(ports) },
@@ -32,26 +33,26 @@ export function overviewPage(ports: ConsolePorts): Page {
   };
 }
 
-async function headline(ports: ConsolePorts): Promise<Html> {
-  const { verdict, warnings = [], receiver, connectors } = ports.status();
-  const open = receiver === '' ? undefined : ports.openness();
+async function headline(ports: View): Promise<Html> {
+  const { t } = ports;
+  const { warnings = [], receiver, connectors } = ports.status();
+  const verdict = verdictOf(ports);
+  const open = receiver !== '' && ports.openness() !== undefined ? [t.overview.open] : [];
   const { total, seconds, p99 } = await ports.stats.current();
   const behind = Math.max(0, ...connectors.map(({ lag }) => lag));
   const down = connectors.filter(({ state }) => state.kind === 'waiting').length;
-  return html`<h1 class="aside">Overview</h1>
-${[...warnings, ...(open === undefined ? [] : [open])].map((warning) => html`<p class="panel row" role="alert">${icon('warn')} ${shown(warning)}</p>`)}
+  return html`<h1 class="aside">${t.sections.overview}</h1>
+${[...warnings, ...open].map((warning) => html`<p class="panel row" role="alert">${icon('warn')} ${shown(warning)}</p>`)}
 <div class="panel row spread"><div class="stack">
 <h2>${toned(verdict.recording)}</h2>${
-    receiver === '' ? '' : html`<p class="quiet">at ${code(receiver)}</p>`
+    receiver === '' ? '' : html`<p class="quiet">${t.overview.receiver(code(receiver))}</p>`
   }<h2>${toned(verdict.copies)}</h2></div>
 <dl class="figures row">
-<div><dt>Callbacks</dt><dd><b>${rate(total / seconds)}</b> <span class="quiet">a second</span></dd></div>
-<div><dt>Answered within</dt><dd><b>${p99 === undefined ? '–' : latency(p99)}</b> <span class="quiet">p99</span></dd></div>
-<div><dt>Most behind</dt><dd><b>${figure(behind)}</b> <span class="quiet">${behind === 1 ? 'event' : 'events'}</span></dd></div>
-<div><dt>Connectors</dt><dd>${
-    down > 0
-      ? html`<b class="bad">${down} of ${connectors.length}</b> <span class="quiet">unreachable</span>`
-      : html`<b>${connectors.length}</b> <span class="quiet">reachable</span>`
+<div><dt>${t.overview.callbacks}</dt><dd><b>${rate(total / seconds)}</b> <span class="quiet">${t.overview.perSecond}</span></dd></div>
+<div><dt>${t.overview.answered}</dt><dd><b>${p99 === undefined ? '–' : latency(p99)}</b> <span class="quiet">p99</span></dd></div>
+<div><dt>${t.overview.mostBehind}</dt><dd><b>${figure(behind)}</b> <span class="quiet">${t.overview.events(behind)}</span></dd></div>
+<div><dt>${t.overview.connectors}</dt><dd>${
+    down > 0 ? t.overview.unreachable(down, connectors.length) : t.overview.reachable(connectors.length)
   }</dd></div>
 </dl></div>`;
 }
@@ -59,66 +60,76 @@ ${[...warnings, ...(open === undefined ? [] : [open])].map((warning) => html`<p 
 /** Reasons that are shown; the metrics have all of them. */
 const REASONS = 3;
 
-function refusals(ports: ConsolePorts): Html {
+function refusals(ports: View): Html {
+  const { t } = ports;
   const found = ports.refusals().slice(0, REASONS);
   if (found.length === 0) return html``;
   const line = ({ count, fault, sender, at }: Refusal): Html =>
-    html`<li><b>${figure(count)} × ${code(fault.code)}</b>${sender !== undefined && html` from ${code(sender)}`}, last ${relative(at, 'ago')}<p>${shown(fault.message)}${fault.suggestion !== undefined && html` <span class="quiet" aria-hidden="true">→</span> ${shown(fault.suggestion)}`}</p></li>`;
-  return html`<section class="panel" aria-labelledby="refusals-head"><h2 id="refusals-head">Callbacks that were not accepted</h2>
+    html`<li>${t.overview.refusal(
+      html`${figure(count)} × ${code(fault.code)}`,
+      sender === undefined ? undefined : code(sender),
+      relative(t, at, 'ago'),
+    )}<p>${shown(fault.message)}${fault.suggestion !== undefined && html` <span class="quiet" aria-hidden="true">→</span> ${shown(fault.suggestion)}`}</p></li>`;
+  return html`<section class="panel" aria-labelledby="refusals-head"><h2 id="refusals-head">${t.overview.refusals}</h2>
 <ul>${found.map(line)}</ul></section>`;
 }
 
-function plots({ stats }: ConsolePorts): Html {
+function plots({ stats, t }: View): Html {
   const columns = stats.hour(COLUMN_SECONDS);
-  return html`<section aria-labelledby="hour-head"><h2 id="hour-head">The last hour</h2>
-<div class="grid">${ratePlot(columns)}${latencyPlot(columns)}</div>
-<details id="hour-table"><summary class="quiet">The same in figures</summary>${hourTable(stats.hour(ROW_SECONDS))}</details></section>`;
+  return html`<section aria-labelledby="hour-head"><h2 id="hour-head">${t.overview.hour}</h2>
+<div class="grid">${ratePlot(t, columns)}${latencyPlot(t, columns)}</div>
+<details id="hour-table"><summary class="quiet">${t.overview.figures}</summary>${hourTable(t, stats.hour(ROW_SECONDS))}</details></section>`;
 }
 
-function stores(ports: ConsolePorts): Html[] {
+function stores(ports: View): Html[] {
+  const { t } = ports;
   const { journal, reconcile } = ports.status();
   const fill = ports.journal.fill();
   return [
     store(
-      'Journal',
-      html`<p><b>${figure(journal.head)}</b> ${journal.head === 1 ? 'event' : 'events'} recorded so far, ${size(journal.bytes)} on disk</p>
-<p><meter min="0" max="1" high="0.8" optimum="0" value="${fill.toFixed(4)}" aria-label="How full the journal is"></meter> ${percent(fill)} of ${size(
-        ports.journal.maxBytes,
-      )} in use${fill > 0.8 && html` ${badge('warn', 'delivered events are pruned early')}`}</p>
-<p class="quiet">Delivered events stay for ${span(ports.journal.keepDelivered() / 1_000)}. ${code(journal.file)}</p>`,
+      'journal',
+      t.overview.journal,
+      html`<p>${t.overview.recorded(journal.head, journal.bytes)}</p>
+<p><meter min="0" max="1" high="0.8" optimum="0" value="${fill.toFixed(4)}" aria-label="${t.overview.fill}"></meter> ${t.overview.used(percent(fill), ports.journal.maxBytes)}${fill > 0.8 && html` ${badge('warn', t.overview.prunedEarly)}`}</p>
+<p class="quiet">${t.overview.kept(ports.journal.keepDelivered() / 1_000)} ${code(journal.file)}</p>`,
     ),
     store(
-      'Quarantine',
+      'quarantine',
+      t.sections.quarantine,
       html`<p>${
         journal.quarantined === 0
-          ? html`<b>0</b> callbacks`
-          : html`<a class="alert" href="/quarantine"><b>${figure(journal.quarantined)}</b> ${journal.quarantined === 1 ? 'callback' : 'callbacks'} to review</a>`
-      }</p><p class="quiet">Callbacks of the service that could not be mapped, kept as they came.</p>`,
+          ? t.overview.quarantined(0)
+          : html`<a class="alert" href="/quarantine">${t.overview.toReview(journal.quarantined)}</a>`
+      }</p><p class="quiet">${t.overview.quarantine}</p>`,
     ),
-    store('Reconcile', reconcileWords(reconcile)),
+    store('reconcile', t.sections.reconcile, reconcileWords(t, reconcile)),
   ];
 }
 
-function store(name: string, content: Html): Html {
-  const id = `${name.toLowerCase()}-head`;
+function store(key: string, name: string, content: Html): Html {
+  const id = `${key}-head`;
   return html`<section class="panel" aria-labelledby="${id}"><h2 id="${id}">${name}</h2>${content}</section>`;
 }
 
-function reconcileWords(reconcile: BridgeState['reconcile']): Html {
+function reconcileWords(t: Texts, reconcile: BridgeState['reconcile']): Html {
   if (reconcile === undefined) {
-    return html`<p class="quiet">Not configured: changes that webhooks missed are not looked for. <a href="/reconcile">How to configure it</a></p>`;
+    return html`<p class="quiet">${t.overview.reconcileOff} <a href="/reconcile">${t.overview.howTo}</a></p>`;
   }
   const { running, run } = reconcile;
-  if (run === undefined) return html`<p>It has not run yet. <a href="/reconcile">Details</a></p>`;
+  if (run === undefined) return html`<p>${t.overview.neverRan} <a href="/reconcile">${t.overview.details}</a></p>`;
+  const ago = (at: number): Html => relative(t, at, 'ago');
   const { counts, total, dryRun, stopped, endedAt, startedAt } = run;
   return html`<p>${
     running
-      ? `Running: ${figure(counts.read)} of ${figure(total)} read`
-      : html`${stopped !== undefined ? 'Stopped' : 'Ended'} ${relative(endedAt ?? startedAt, 'ago')}`
-  }${dryRun && ' (dry run)'}</p>
-<p>${plural(counts.mended, 'group')} ${dryRun ? 'differ' : 'mended'}, ${figure(counts.inStep)} in step${
-    counts.failed > 0 && html`, <b class="bad">${figure(counts.failed)} failed</b>`
-  }. <a href="/reconcile">Details</a></p>`;
+      ? t.overview.running(counts.read, total)
+      : t.overview[stopped !== undefined ? 'stopped' : 'ended'](ago(endedAt ?? startedAt))
+  }${dryRun && t.overview.dryRun}</p>
+<p>${t.overview.result(
+    dryRun,
+    counts.mended,
+    counts.inStep,
+    counts.failed > 0 ? html`<b class="bad">${t.overview.failed(counts.failed)}</b>` : undefined,
+  )} <a href="/reconcile">${t.overview.details}</a></p>`;
 }
 
 function percent(share: number): string {
@@ -126,11 +137,10 @@ function percent(share: number): string {
   return points > 0 && points < 0.1 ? '< 0.1%' : `${points.toFixed(points < 10 ? 1 : 0)}%`;
 }
 
-function recent(ports: ConsolePorts): Html {
+function recent(ports: View): Html {
+  const { t } = ports;
   const entries = ports.history.recent(RECENT_EVENTS);
-  return html`<section aria-labelledby="recent-head"><div class="row spread"><h2 id="recent-head">Recent events</h2><a href="/events">All events</a></div>${
-    entries.length === 0
-      ? empty('Nothing has been recorded yet. The first callback shows here by itself.')
-      : eventList(ports, entries, 'The newest events', '/events')
+  return html`<section aria-labelledby="recent-head"><div class="row spread"><h2 id="recent-head">${t.overview.recent}</h2><a href="/events">${t.overview.allEvents}</a></div>${
+    entries.length === 0 ? empty(t.overview.nothing) : eventList(ports, entries, t.overview.newest, '/events')
   }</section>`;
 }

@@ -1,8 +1,9 @@
 import { html } from 'hono/html';
-import { figure, latency, plural, rate } from '../../model/text.ts';
+import { figure, latency, rate } from '../../model/text.ts';
 import { type Bucket, OUTCOMES } from '../../telemetry/stats.ts';
 import { empty, table } from './table.ts';
 import { type Html, stamp } from './text.ts';
+import type { Texts } from './texts/index.ts';
 
 /*
  * Two plots of the last hour as SVG. Shapes stretch with the page (an inner svg without an aspect ratio), texts do not (the outer
@@ -19,7 +20,7 @@ const LIMIT_MS = 2_000;
 const SERIES = [
   { name: 'recorded', outcomes: ['recorded'] },
   { name: 'duplicate', outcomes: ['duplicate'] },
-  { name: 'passed on', outcomes: ['acknowledged', 'forwarded'] },
+  { name: 'passed-on', outcomes: ['acknowledged', 'forwarded'] },
   { name: 'quarantined', outcomes: ['quarantined'] },
   { name: 'refused', outcomes: ['refused'] },
   { name: 'failed', outcomes: ['failed'] },
@@ -30,7 +31,6 @@ type Series = (typeof SERIES)[number];
 const sum = <Value>(values: readonly Value[], of: (value: Value) => number): number =>
   values.reduce((total, value) => total + of(value), 0);
 const countOf = ({ outcomes }: Series, { counts }: Bucket): number => sum(outcomes, (outcome) => counts[outcome]);
-const classOf = ({ name }: Series): string => `${name.replace(' ', '-')}`;
 const round = (number: number): number => Math.round(number * 100) / 100;
 
 interface Plot {
@@ -47,7 +47,7 @@ interface Plot {
 }
 
 /** Callbacks per second, by what became of them. */
-export function ratePlot(buckets: readonly Bucket[]): Html {
+export function ratePlot(t: Texts, buckets: readonly Bucket[]): Html {
   const highest = Math.max(0, ...buckets.map(({ total, seconds }) => total / seconds));
   const top = niceTop(highest);
   const y = (perSecond: number): number => round(FLOOR - (perSecond / top) * (FLOOR - 8));
@@ -61,29 +61,35 @@ export function ratePlot(buckets: readonly Bucket[]): Html {
       const from = y(stacked / bucket.seconds);
       stacked += count;
       const to = y(stacked / bucket.seconds);
-      return html`<rect class="${classOf(series)}" x="${index + 0.06}" width="0.88" y="${to}" height="${round(Math.max(0.6, from - to))}"/>`;
+      return html`<rect class="${series.name}" x="${index + 0.06}" width="0.88" y="${to}" height="${round(Math.max(0.6, from - to))}"/>`;
     });
   };
-  const parts = shown.map(({ series, total }) => `${figure(total)} ${series.name}`).join(', ');
-  return plot(buckets, {
+  const parts = shown.map(({ series, total }) => t.plots.part(total, t.plots.outcomes[series.name]));
+  return plot(t, buckets, {
     id: 'plot-rate',
-    title: 'Callbacks a second',
-    summary: `${plural(
+    title: t.plots.rate,
+    summary: t.plots.rateSummary(
       sum(buckets, ({ total }) => total),
-      'callback',
-    )} in the last hour: ${parts}. At most ${rate(highest)} a second.`,
-    legend: shown.map(({ series, total }) => ({ mark: classOf(series), words: series.name, value: figure(total) })),
+      parts,
+      highest,
+    ),
+    legend: shown.map(({ series, total }) => ({
+      mark: series.name,
+      words: t.plots.outcomes[series.name],
+      value: figure(total),
+    })),
     rules: [top, top / 2, 0].map((at) => ({ y: y(at), words: at === 0 ? '0' : `${rate(at)}/s` })),
     shapes: html`${buckets.map(column)}`,
     titleOf({ counts, total, seconds }) {
-      const each = OUTCOMES.filter((outcome) => counts[outcome] > 0).map((key) => `${figure(counts[key])} ${key}`);
-      return total === 0 ? 'no callbacks' : `${rate(total / seconds)}/s: ${each.join(', ')}`;
+      const each = OUTCOMES.filter((outcome) => counts[outcome] > 0);
+      const parts = each.map((outcome) => t.plots.part(counts[outcome], t.plots.outcomes[outcome]));
+      return total === 0 ? t.plots.none : t.plots.column(total / seconds, parts);
     },
   });
 }
 
 /** The time until the answer: median and 99th percentile, on a logarithmic scale that reaches beyond the service's limit. */
-export function latencyPlot(buckets: readonly Bucket[]): Html {
+export function latencyPlot(t: Texts, buckets: readonly Bucket[]): Html {
   const [low, high] = [0.1, 5_000];
   const y = (ms: number): number => {
     const share = Math.log10(Math.min(Math.max(ms, low), high) / low) / Math.log10(high / low);
@@ -101,22 +107,19 @@ export function latencyPlot(buckets: readonly Bucket[]): Html {
   const worst = Math.max(0, ...answered.map(({ p99 = 0 }) => p99));
   const typical = answered.map(({ p50 = 0 }) => p50).sort((a, b) => a - b)[answered.length >> 1] ?? 0;
   const shown = (ms: number): string => (answered.length === 0 ? '–' : latency(ms));
-  return plot(buckets, {
+  return plot(t, buckets, {
     id: 'plot-latency',
-    title: 'Time to the answer',
-    summary:
-      answered.length === 0
-        ? 'Nothing was answered in the last hour.'
-        : `Typically ${latency(typical)} (median), at worst ${latency(worst)} (99th percentile of half a minute); the service gives up after 2 s.`,
+    title: t.plots.latency,
+    summary: answered.length === 0 ? t.plots.latencyNone : t.plots.latencySummary(typical, worst),
     legend: [
       { mark: 'p50', words: 'p50', value: shown(typical) },
-      { mark: 'p99', words: 'p99, at worst', value: shown(worst) },
+      { mark: 'p99', words: t.plots.worst, value: shown(worst) },
     ],
     rules: [1, 10, 100].map((ms) => ({ y: y(ms), words: `${ms} ms` })),
     shapes: html`${path('limit', `M0 ${y(LIMIT_MS)}H${buckets.length}`, 1.5, '5 4')}${line('p50')}${line('p99')}`,
-    labels: html`<text class="bad" x="100%" y="${y(LIMIT_MS) - 4}" text-anchor="end">2 s: the service gives up</text>`,
+    labels: html`<text class="bad" x="100%" y="${y(LIMIT_MS) - 4}" text-anchor="end">${t.plots.limit}</text>`,
     titleOf: ({ p50, p99 }) =>
-      p50 === undefined || p99 === undefined ? 'no callbacks' : `p50 ${latency(p50)}, p99 ${latency(p99)}`,
+      p50 === undefined || p99 === undefined ? t.plots.none : `p50 ${latency(p50)}, p99 ${latency(p99)}`,
   });
 }
 
@@ -126,17 +129,17 @@ function path(name: string, d: string, width: number, dashes = 'none'): Html {
 }
 
 /** The same in figures. */
-export function hourTable(buckets: readonly Bucket[]): Html {
-  if (buckets.every(({ total }) => total === 0)) return empty('No callback was answered in the last hour.');
+export function hourTable(t: Texts, buckets: readonly Bucket[]): Html {
+  if (buckets.every(({ total }) => total === 0)) return empty(t.plots.tableNone);
   const quantile = (ms: number | undefined): string => (ms === undefined ? '–' : latency(ms));
-  const heads = [...SERIES.map(({ name }) => name), 'p50', 'p99'];
+  const heads = [...SERIES.map(({ name }) => t.plots.outcomes[name]), 'p50', 'p99'];
   return table(
-    'Callbacks of the last hour, five minutes a row; newest first',
-    [{ head: 'From (UTC)' }, ...heads.map((head) => ({ head, kind: 'figure' as const }))],
+    t.plots.table,
+    [{ head: t.plots.from }, ...heads.map((head) => ({ head, kind: 'figure' as const }))],
     buckets.toReversed().map((bucket) => ({
       id: `hour-${bucket.from}`,
       cells: [
-        timeOf(bucket.from),
+        timeOf(t, bucket.from),
         ...SERIES.map((series) => figure(countOf(series, bucket))),
         quantile(bucket.p50),
         quantile(bucket.p99),
@@ -145,17 +148,23 @@ export function hourTable(buckets: readonly Bucket[]): Html {
   );
 }
 
-function plot(buckets: readonly Bucket[], { id, title, summary, legend, rules, shapes, labels, titleOf }: Plot): Html {
+function plot(
+  t: Texts,
+  buckets: readonly Bucket[],
+  { id, title, summary, legend, rules, shapes, labels, titleOf }: Plot,
+): Html {
   const begin = buckets[0]?.from ?? 0;
   const length = sum(buckets, ({ seconds }) => seconds * 1_000);
   const quarters = Array.from({ length: 5 }, (_, index) => (Math.ceil(begin / QUARTER_MS) + index) * QUARTER_MS)
-    .map((at) => ({ x: round(((at - begin) / length) * 100), words: timeOf(at) }))
+    .map((at) => ({ x: round(((at - begin) / length) * 100), words: timeOf(t, at) }))
     // Not where the words would be cut off, or lie on those of the end.
     .filter(({ x }) => x > 3 && x < 91);
   const hover = (bucket: Bucket, index: number): Html =>
-    html`<rect class="hit" x="${index}" width="1" y="0" height="${FLOOR}"><title>${timeOf(bucket.from)}–${timeOf(
-      bucket.from + bucket.seconds * 1_000,
-    )} UTC: ${titleOf(bucket)}</title></rect>`;
+    html`<rect class="hit" x="${index}" width="1" y="0" height="${FLOOR}"><title>${t.plots.hover(
+      timeOf(t, bucket.from),
+      timeOf(t, bucket.from + bucket.seconds * 1_000),
+      titleOf(bucket),
+    )}</title></rect>`;
   return html`<figure class="panel" id="${id}">
 <figcaption class="row spread"><h3>${title}</h3><ul class="legend row small">${legend.map(
     ({ mark, words, value }) =>
@@ -175,13 +184,13 @@ ${quarters.map(
   ({ x, words }) => html`<line x1="${x}%" x2="${x}%" y1="${FLOOR}" y2="${FLOOR + 4}"/>
 <text x="${x}%" y="${HEIGHT - 3}" text-anchor="middle">${words}</text>`,
 )}
-<text x="100%" y="${HEIGHT - 3}" text-anchor="end">now</text>
+<text x="100%" y="${HEIGHT - 3}" text-anchor="end">${t.plots.now}</text>
 </svg></div></figure>`;
 }
 
 /** 21:17, with seconds where they are not zero. */
-function timeOf(ms: number): string {
-  return stamp(ms).slice(11).replace(/:00$/, '');
+function timeOf(t: Texts, ms: number): string {
+  return stamp(t, ms).slice(11).replace(/:00$/, '');
 }
 
 /** The next round number whose half is round as well. */

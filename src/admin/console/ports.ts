@@ -7,6 +7,7 @@ import type { LastFault } from '../../telemetry/last-fault.ts';
 import type { Refusal } from '../../telemetry/refusals.ts';
 import type { Stats } from '../../telemetry/stats.ts';
 import type { BridgeState } from '../contract.ts';
+import type { Texts } from './texts/index.ts';
 
 /** All that the console needs from the bridge. Connectors may come and go, so nothing is kept from one rendering to the next. */
 export interface ConsolePorts {
@@ -46,4 +47,9 @@ export interface ConsolePorts {
   reconciler(): Reconciler | undefined;
   /** Aborts when the bridge stops: pages that are being watched end. */
   readonly stopping: AbortSignal;
+}
+
+/** What a page is made from: the bridge, and the texts in the language of whoever looks. */
+export interface View extends ConsolePorts {
+  readonly t: Texts;
 }

@@ -1,6 +1,6 @@
 import { html } from 'hono/html';
-import { figure } from '../../model/text.ts';
 import type { Html } from './text.ts';
+import type { Texts } from './texts/index.ts';
 
 export interface Column {
   readonly head: string;
@@ -39,8 +39,8 @@ export function fitting<Item, Shown extends Row | Html>(
 }
 
 /** Says how many of a list did not fit. */
-export function leftOut(count: number, where: string | Html): Html | '' {
-  return count === 0 ? '' : html`<p class="quiet">${figure(count)} more, too large for this page: ${where}</p>`;
+export function leftOut(t: Texts, count: number, where: string | Html): Html | '' {
+  return count === 0 ? '' : html`<p class="quiet">${t.text.tooLarge(count, where)}</p>`;
 }
 
 /** On a narrow screen each row becomes a block of its own; the roles keep it a table for screen readers. */

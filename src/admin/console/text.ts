@@ -1,6 +1,7 @@
 import { html } from 'hono/html';
 import type { HtmlEscapedString } from 'hono/utils/html';
 import { figure, UNSEEN as UNSEEN_ANYWHERE } from '../../model/text.ts';
+import type { Texts } from './texts/index.ts';
 
 /*
  * Everything from outside is shown through this file: names, ids, operators, errors, raw bodies. Markup is escaped by `html`;
@@ -113,23 +114,23 @@ const PART = 32_768;
 const PART_MARKUP = 131_072;
 
 /** Shows a text with its lines from a character on, and says where that part of it ends. */
-export function blockFrom(text: string, from: number): { readonly block: Html; readonly end: number } {
+export function blockFrom(t: Texts, text: string, from: number): { readonly block: Html; readonly end: number } {
   const { found, end } = pieces(upTo(text.slice(from), PART), true, PART_MARKUP);
-  return { block: blockOf(found), end: from + end };
+  return { block: blockOf(t, found), end: from + end };
 }
 
 /** Shows the beginning of a text with its lines; `rest` is the address of a page that has all of it. */
-export function block(text: string, rest?: string): Html {
+export function block(t: Texts, text: string, rest?: string): Html {
   const { found, end } = pieces(upTo(text, MOST), true, MOST_MARKUP);
-  const left = `${figure(text.length - end)} more characters`;
-  return blockOf([
+  const left = t.text.more(text.length - end);
+  return blockOf(t, [
     ...found,
     end < text.length && html`<p class="quiet">${rest === undefined ? left : html`<a href="${rest}">${left}</a>`}</p>`,
   ]);
 }
 
-function blockOf(content: readonly (string | Html | false)[]): Html {
-  return html`<div class="block" dir="auto" tabindex="0" role="group" aria-label="The text">${content}</div>`;
+function blockOf(t: Texts, content: readonly (string | Html | false)[]): Html {
+  return html`<div class="block" dir="auto" tabindex="0" role="group" aria-label="${t.text.label}">${content}</div>`;
 }
 
 const EXCERPT = 90;
@@ -143,12 +144,12 @@ export interface Place {
 }
 
 /** Shows the value of a field: whole when short, else its beginning with more of it to open. */
-export function value(text: string | undefined, { id, rest, most = EXCERPT }: Place): Html {
-  if (text === undefined) return html`<span class="quiet">not known</span>`;
-  if (text === '') return html`<span class="quiet">empty</span>`;
+export function value(t: Texts, text: string | undefined, { id, rest, most = EXCERPT }: Place): Html {
+  if (text === undefined) return html`<span class="quiet">${t.text.unknown}</span>`;
+  if (text === '') return html`<span class="quiet">${t.text.empty}</span>`;
   if (text.length <= most) return html`<span class="value">${shown(text)}</span>`;
   return html`<details class="long" id="${id}"><summary><span class="value">${shown(upTo(text, most))}…</span> <span
-    class="quiet">${figure(text.length)} characters</span></summary>${block(text, rest)}</details>`;
+    class="quiet">${t.text.length(text.length)}</span></summary>${block(t, text, rest)}</details>`;
 }
 
 /** Returns at most `most` characters and cuts no pair of surrogates in two. */
@@ -158,10 +159,22 @@ export function upTo(text: string, most: number): string {
   return text.slice(0, last >= 0xd800 && last < 0xdc00 ? most - 1 : most);
 }
 
-/** 2026-11-24 21:17:03; times on the page are in UTC. */
-export function stamp(ms: number): string {
+const formats = new Map<string, Intl.DateTimeFormat>();
+
+function formatOf(locale: string): Intl.DateTimeFormat {
+  const known = formats.get(locale);
+  if (known !== undefined) return known;
+  const [year, two] = ['numeric', '2-digit'] as const;
+  const fields = { year, month: two, day: two, hour: two, minute: two, second: two } as const;
+  const made = new Intl.DateTimeFormat(locale, { ...fields, hourCycle: 'h23', timeZone: 'UTC' });
+  formats.set(locale, made);
+  return made;
+}
+
+/** 2026-11-24 21:17:03, a day and a time; times on the page are in UTC. */
+export function stamp({ dates }: Texts, ms: number): string {
   const time = new Date(ms);
-  return Number.isNaN(time.getTime()) ? String(ms) : time.toISOString().slice(0, 19).replace('T', ' ');
+  return Number.isNaN(time.getTime()) ? String(ms) : formatOf(dates).format(time);
 }
 
 const iso = (ms: number): string => {
@@ -170,10 +183,10 @@ const iso = (ms: number): string => {
 };
 
 /** Shows a moment: the time, and the day unless it is today. */
-export function moment(ms: number, now: number): Html {
-  const [day = '', time] = stamp(ms).split(' ');
+export function moment(t: Texts, ms: number, now: number): Html {
+  const [day = '', time] = stamp(t, ms).split(' ');
   return html`<time datetime="${iso(ms)}" title="${day} ${time} UTC">${
-    stamp(now).startsWith(day) ? '' : html`<span class="quiet">${day}</span> `
+    stamp(t, now).startsWith(day) ? '' : html`<span class="quiet">${day}</span> `
   }${time}</time>`;
 }
 
@@ -181,9 +194,9 @@ export function moment(ms: number, now: number): Html {
  * A moment seen from now: `ago` 12 s ago, `for` for 12 s (since then), `in` in 4 s. The script counts; what the server writes
  * is the moment itself, so that it is the same at each rendering.
  */
-export function relative(ms: number, tick: 'ago' | 'for' | 'in'): Html {
-  const before = { ago: '', for: 'since ', in: 'at ' }[tick];
-  return html`<time datetime="${iso(ms)}" data-tick="${tick}" title="${stamp(ms)} UTC">${before}${stamp(ms)} UTC</time>`;
+export function relative(t: Texts, ms: number, tick: keyof Texts['moments']): Html {
+  const at = `${stamp(t, ms)} UTC`;
+  return html`<time datetime="${iso(ms)}" data-tick="${tick}" title="${at}">${t.moments[tick](at)}</time>`;
 }
 
 /** Returns a link within the console; values may be anything. */

@@ -1,24 +1,24 @@
 import { html } from 'hono/html';
-import { figure } from '../../model/text.ts';
 import { numberOf } from './events.ts';
 import type { Page } from './layout.ts';
-import type { ConsolePorts } from './ports.ts';
+import type { View } from './ports.ts';
 import { empty } from './table.ts';
 import { blockFrom, type Html, href, upTo } from './text.ts';
 
 /** `/whole?event=`, `?group=` or `?kept=`, and `from=`: all that is kept of one thing, a part at a time. */
-export function wholePage(ports: ConsolePorts, query: URLSearchParams): Page {
-  const { words, text } = textOf(ports, query) ?? { words: 'Nothing' };
+export function wholePage(ports: View, query: URLSearchParams): Page {
+  const { t } = ports;
+  const { words, text } = textOf(ports, query) ?? { words: t.whole.nothing };
   const render = (): Html => {
     const head = html`<h1>${words}</h1>`;
-    if (text === undefined) return html`${head}${empty('Nothing is here: it was never recorded, or is gone.')}`;
+    if (text === undefined) return html`${head}${empty(t.whole.gone)}`;
     const from = Math.min(numberOf(query.get('from')) ?? 0, text.length);
-    const { block, end } = blockFrom(text, from);
+    const { block, end } = blockFrom(t, text, from);
     const part = (from: number): string =>
       href('/whole', { ...Object.fromEntries(query), from: from === 0 ? undefined : from });
-    return html`${head}<p class="quiet">Characters ${figure(from + 1)} to ${figure(end)} of ${figure(text.length)}.</p>${block}
-<nav class="row" aria-label="More of it">${from > 0 && html`<a href="${part(0)}">The beginning</a>`}${
-      end < text.length && html`<a href="${part(end)}">The next part</a>`
+    return html`${head}<p class="quiet">${t.whole.part(from + 1, end, text.length)}</p>${block}
+<nav class="row" aria-label="${t.whole.more}">${from > 0 && html`<a href="${part(0)}">${t.whole.beginning}</a>`}${
+      end < text.length && html`<a href="${part(end)}">${t.whole.next}</a>`
     }</nav>`;
   };
   return {
@@ -29,16 +29,17 @@ export function wholePage(ports: ConsolePorts, query: URLSearchParams): Page {
   };
 }
 
-function textOf(ports: ConsolePorts, query: URLSearchParams): { words: string; text: string | undefined } | undefined {
+function textOf(ports: View, query: URLSearchParams): { words: string; text: string | undefined } | undefined {
+  const { t } = ports;
   const [seq, kept, groupId] = [numberOf(query.get('event')), numberOf(query.get('kept')), query.get('group')];
   const json = (found: unknown) => (found === undefined ? undefined : JSON.stringify(found, null, 2));
   if (seq !== undefined) {
     const event = ports.history.recent(1, seq + 1).find((entry) => entry.seq === seq)?.event;
-    return { words: `Event ${figure(seq)}`, text: json(event) };
+    return { words: t.whole.event(seq), text: json(event) };
   }
   if (kept !== undefined) {
     const callback = ports.quarantined(kept - 1, 1).find(({ id }) => id === kept);
-    return { words: `Callback ${figure(kept)}`, text: callback && Buffer.from(callback.body).toString() };
+    return { words: t.whole.callback(kept), text: callback && Buffer.from(callback.body).toString() };
   }
-  return groupId === null ? undefined : { words: `Group ${upTo(groupId, 80)}`, text: json(ports.group(groupId)) };
+  return groupId === null ? undefined : { words: t.whole.group(upTo(groupId, 80)), text: json(ports.group(groupId)) };
 }

@@ -3,20 +3,23 @@
 (() => {
   const liveness = document.getElementById('liveness');
   let ahead = 0; // the bridge's clock, in ms ahead of this one
+  const texts = JSON.parse(document.body.dataset.texts);
+  const filled = (text, what) => text.replace('{}', what);
 
   // Times: "12 s ago", "for 3 min", "in 4 s".
+  const [d, h, min, s] = texts.units;
   const span = (seconds) => {
-    if (seconds < 60) return `${Math.max(0, seconds)} s`;
+    if (seconds < 60) return `${Math.max(0, seconds)} ${s}`;
     const minutes = Math.floor(seconds / 60);
-    if (minutes < 60) return `${minutes} min`;
+    if (minutes < 60) return `${minutes} ${min}`;
     const hours = Math.floor(minutes / 60);
-    if (hours < 48) return minutes % 60 === 0 ? `${hours} h` : `${hours} h ${minutes % 60} min`;
-    return `${Math.floor(hours / 24)} d`;
+    if (hours < 48) return minutes % 60 === 0 ? `${hours} ${h}` : `${hours} ${h} ${minutes % 60} ${min}`;
+    return `${Math.floor(hours / 24)} ${d}`;
   };
   const words = {
-    ago: (seconds) => `${span(seconds)} ago`,
-    for: (seconds) => `for ${span(seconds)}`,
-    in: (seconds) => (seconds >= 0 ? 'now' : `in ${span(-seconds)}`),
+    ago: (seconds) => filled(texts.ago, span(seconds)),
+    for: (seconds) => filled(texts.for, span(seconds)),
+    in: (seconds) => (seconds >= 0 ? texts.now : filled(texts.in, span(-seconds))),
   };
   const tick = () => {
     const now = Date.now() + ahead;
@@ -58,16 +61,16 @@
       () => false,
     );
   const cutOff = (then) => {
-    say('lost', 'Not connected: the bridge does not answer. Trying again…');
+    say('lost', texts.lost);
     const asOf = new Date(Date.now() + ahead).toISOString().slice(11, 19);
     if (lost.hidden) lost.dataset.asOf = asOf;
-    lost.textContent = `The bridge does not answer. What you see is as of ${lost.dataset.asOf} UTC. ${then}`;
+    lost.textContent = `${filled(texts.asOf, lost.dataset.asOf)} ${then}`;
     lost.hidden = false;
   };
   document.addEventListener('submit', (event) => {
     if (lost.hidden) return;
     event.preventDefault();
-    cutOff('Nothing was done.');
+    cutOff(texts.undone);
   });
   const close = () => {
     clearTimeout(again);
@@ -79,7 +82,7 @@
     if (source !== undefined) return;
     source = new EventSource(document.body.dataset.live);
     source.addEventListener('open', () => {
-      say('live', 'Live');
+      say('live', texts.live);
       lost.hidden = true;
     });
     source.addEventListener('part', ({ data }) => place(JSON.parse(data)));
@@ -90,8 +93,8 @@
     source.addEventListener('error', async () => {
       close();
       if (leaving) return;
-      if (await answers()) say('crowded', 'Not live: too many pages are being watched. Trying again…');
-      else if (!document.hidden) cutOff('Trying again…');
+      if (await answers()) say('crowded', texts.crowded);
+      else if (!document.hidden) cutOff(texts.again);
       again = setTimeout(look, 2000);
     });
   };
