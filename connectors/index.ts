@@ -1,9 +1,13 @@
 import { faultOf } from '../src/model/fault.ts';
-import type { Connector, Finding, Holds, Host, Place, Sink } from './contract.ts';
+import type { Connector, ConnectorContract, Finding, Holds, Host, Place, Sink } from './contract.ts';
 import { elasticsearch } from './elasticsearch/connector.ts';
 import { file } from './file/connector.ts';
 import { kafka } from './kafka/connector.ts';
 import { kafkaSource as source } from './kafka/source.ts';
+import { ownAt } from './own.ts';
+
+export { inputSchemaOf } from './options.ts';
+export { findOwn } from './own.ts';
 
 /** Every kind of destination, by hand: a new connector adds its line here. */
 export const connectors = [kafka, elasticsearch, file] as const;
@@ -14,22 +18,27 @@ export { asyncApi } from './kafka/asyncapi.ts';
 /** The kind of source that a worker reads; Kafka is the only one. */
 export { source };
 
-/** Opens a sink of the given kind; `options` are what that connector's own schema gave. */
-export const openSink = (kind: string, options: unknown, host: Host, signal: AbortSignal): Promise<Sink> =>
-  connectorOf(kind).open(options, host, signal);
+/** A configured connector: its options, as its schema gave them, and what says whose they are. */
+export interface Configured {
+  readonly kind: string;
+  /** The file of a connector that the bridge did not bring along. */
+  readonly module?: string | undefined;
+}
 
-/** Returns what a connector of the given kind holds with these options. */
-export const holdsOf = (kind: string, options: unknown): Holds => connectorOf(kind).holds(options);
+export const openSink = (configured: Configured, host: Host, signal: AbortSignal): Promise<Sink> =>
+  connectorOf(configured).open(configured, host, signal);
 
-/** Returns where a connector of the given kind writes with these options. */
-export const placesOf = (kind: string, options: unknown): readonly Place[] => connectorOf(kind).places(options);
+export const holdsOf = (configured: Configured): Holds => connectorOf(configured).holds(configured);
 
-/** Returns whether group sinks of the given kind are read back. */
-export const readsBack = (kind: string): boolean => connectorOf(kind).readsBack;
+/** Returns where it writes. */
+export const placesOf = (configured: Configured): readonly Place[] => connectorOf(configured).places(configured);
 
-/** Examines a destination of the given kind as its connector does; what is thrown there is its last finding. */
-export function examine(kind: string, options: unknown, host: Host, signal: AbortSignal): AsyncGenerator<Finding> {
-  return untilFault('destination', () => connectorOf(kind).examine(options, host, signal));
+/** Returns whether group sinks of its kind are read back. */
+export const readsBack = (configured: Configured): boolean => connectorOf(configured).readsBack;
+
+/** Examines a destination as its connector does; what is thrown there is its last finding. */
+export function examine(configured: Configured, host: Host, signal: AbortSignal): AsyncGenerator<Finding> {
+  return untilFault('destination', () => connectorOf(configured).examine(configured, host, signal));
 }
 
 /** Examines the source of a worker in the same way. */
@@ -45,7 +54,8 @@ async function* untilFault(step: string, findings: () => AsyncIterable<Finding>)
   }
 }
 
-function connectorOf(kind: string): Connector<unknown> {
+function connectorOf({ kind, module }: Configured): ConnectorContract<unknown> {
+  if (module !== undefined) return ownAt(module);
   const connector = connectors.find((one) => one.kind === kind) as Connector<unknown> | undefined;
   if (connector === undefined) throw new TypeError(`no connector is called ${kind}`);
   return connector;

@@ -74,16 +74,17 @@ async function check(options: CheckOptions): Promise<void> {
 
 async function examineConnector(
   name: string,
-  { kind, enabled, ...options }: ConnectorConfig,
+  connector: ConnectorConfig,
   connect: boolean,
   source: string,
   say: (line: string) => void,
 ): Promise<Examined> {
+  const { kind, enabled } = connector;
   const findings: Finding[] = [];
   const examined = enabled && connect;
   say(`  ${name} (${kind}):${enabled ? (examined ? '' : ' enabled') : ` ${paint('dim', 'disabled')}`}`);
   if (examined) {
-    for await (const finding of findingsOf(name, kind, options, source)) {
+    for await (const finding of findingsOf(name, connector, source)) {
       say(`    ${shown(finding)}`);
       findings.push(finding);
     }
@@ -92,14 +93,9 @@ async function examineConnector(
 }
 
 /** Yields the findings about a destination; one that hangs ends its own examination, not the command. */
-async function* findingsOf(name: string, kind: string, options: object, source: string): AsyncGenerator<Finding> {
+async function* findingsOf(name: string, connector: ConnectorConfig, source: string): AsyncGenerator<Finding> {
   const signal = AbortSignal.timeout(EXAMINE_MS);
-  const findings = examine(
-    kind,
-    options,
-    { name, clock: systemClock, source, note: () => {}, created: () => {} },
-    signal,
-  );
+  const findings = examine(connector, { name, clock: systemClock, source, note: () => {}, created: () => {} }, signal);
   const says = `no answer within ${EXAMINE_MS / 1_000} s`;
   const fault: Fault = { code: 'destination-unreachable', message: says, path: `connectors.${name}` };
   const hanging = { done: false, value: { step: 'destination', state: 'wrong', says, fault } } as const;

@@ -124,7 +124,7 @@ function placeOf({ places }: Reading, path: Path): { place: Place; exact: boolea
   throw new Error('a document without a root');
 }
 
-function offsetOf(reading: Reading, path: Path, onKey = false): number {
+export function offsetOf(reading: Reading, path: Path, onKey = false): number {
   const { place, exact } = placeOf(reading, path);
   // A key missing from the file as a whole has nothing better to point at than its beginning.
   if (!exact && place === reading.places.get('')) return 0;

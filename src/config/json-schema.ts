@@ -1,12 +1,31 @@
 import { z } from 'zod';
 import { isObject } from '../model/json.ts';
-import { configSchema } from './schema.ts';
+import { configSchema, laneOptions } from './schema.ts';
 
 export type JsonSchema = z.core.JSONSchema.JSONSchema;
+
 /** Returns the JSON Schema (draft 7, which editors speak) of the text as it is written: with `${…}` where a scalar stands. */
 export function configJsonSchema(): JsonSchema {
-  const { $schema, ...schema } = z.toJSONSchema(configSchema, { io: 'input', target: 'draft-7' });
+  const { $schema, ...schema } = z.toJSONSchema(configSchema, {
+    io: 'input',
+    target: 'draft-7',
+    override({ jsonSchema: { oneOf }, path }) {
+      if (path.join('.') === 'properties.connectors.additionalProperties') oneOf?.push(ownConnector());
+    },
+  });
   return { ...($schema !== undefined && { $schema }), $id: 'urn:group-sync-bridge:config', ...admitVariables(schema) };
+}
+
+/** A connector of one's own, whose options only its module knows. What a name of a kind may be misspelt as is none. */
+function ownConnector(): z.core.JSONSchema.BaseSchema {
+  const lane = z.toJSONSchema(laneOptions, { io: 'input', target: 'draft-7' });
+  const description =
+    'The path of a module, relative to this file, or the name of a package that is installed beside it.';
+  return {
+    type: 'object',
+    properties: { ...lane.properties, kind: { type: 'string', pattern: '[./@-]', description } },
+    required: ['kind'],
+  };
 }
 
 const VARIABLE: JsonSchema = { type: 'string', pattern: '\\$\\{' };

@@ -1,12 +1,14 @@
 import { readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import type { z } from 'zod';
 import { messageOf } from '../model/fault.ts';
 import { type Finding, type Reading, readDocument } from './document.ts';
 import type { Environment } from './environment.ts';
-import { findingsOf } from './findings.ts';
+import { findingsOf, offsetOf } from './findings.ts';
 import { coerce, guideOf } from './guide.ts';
+import { schemaOf } from './own.ts';
 import { formatPath, formatProblem, type Problem } from './problems.ts';
-import { type Config, configSchema } from './schema.ts';
+import type { Config } from './schema.ts';
 
 export { type Environment, formatProblem, type Problem };
 
@@ -18,8 +20,14 @@ export interface ParseOptions<Settings> {
   /** The name of the file, for the problems. */
   readonly file: string;
   readonly env: Environment;
-  readonly schema: z.ZodType<Settings>;
+  readonly schema: z.ZodType<Settings> | SchemaOf<Settings>;
 }
+
+/** Makes the schema of what is written, and says what stands in its way. */
+export type SchemaOf<Settings> = (data: unknown) => {
+  readonly schema: z.ZodType<Settings>;
+  readonly problems: readonly Pick<Finding, 'path' | 'message' | 'suggestion'>[];
+};
 
 /** Reads the configuration of the bridge. Never throws; tells all problems at once. */
 export function loadConfig(file: string, env: Environment): ConfigResult<Config> {
@@ -39,8 +47,9 @@ export function loadConfig(file: string, env: Environment): ConfigResult<Config>
   } catch {
     return refused('the file is not UTF-8', 'save it as UTF-8');
   }
+  const schema = (data: unknown) => schemaOf(data, dirname(file));
   // What all connectors have in common is lost in the inferred type, not in the schema.
-  return parseConfig(text, { file, env, schema: configSchema }) as ConfigResult<Config>;
+  return parseConfig(text, { file, env, schema }) as ConfigResult<Config>;
 }
 
 function unreadable(thrown: unknown): string {
@@ -54,7 +63,7 @@ function unreadable(thrown: unknown): string {
 /** Reads text as YAML, expands `${…}` and applies the schema. Never throws; tells all problems at once, in the order of the text. */
 export function parseConfig<Settings>(
   text: string,
-  { file, env, schema }: ParseOptions<Settings>,
+  { file, env, schema: given }: ParseOptions<Settings>,
 ): ConfigResult<Settings> {
   let reading: Reading;
   try {
@@ -73,6 +82,8 @@ export function parseConfig<Settings>(
     findings.push({ offset: 0, path: [], message: 'the file holds no settings', suggestion });
     return refused();
   }
+  const { schema, problems } = typeof given === 'function' ? given(reading.data) : { schema: given, problems: [] };
+  findings.push(...problems.map((problem) => ({ ...problem, offset: offsetOf(reading, problem.path) })));
   const guide = guideOf(schema);
   const data = coerce(reading.data, [guide]);
   const result = schema.safeParse(data);

@@ -1,6 +1,8 @@
 import { z } from 'zod';
-import { connectors, placesOf } from '../../connectors/index.ts';
+import type { ConnectorContract } from '../../connectors/contract.ts';
+import { type Configured, connectors, inputSchemaOf, placesOf } from '../../connectors/index.ts';
 import { EVENT_TYPES, PROFILE_FIELDS, wireType } from '../model/event.ts';
+import { messageOf } from '../model/fault.ts';
 import { vendorSecret } from '../model/secret.ts';
 import { admin, DEFAULT_ADMIN_PORT, isLoopback, receiver } from './listeners.ts';
 import { notify } from './notify.ts';
@@ -128,8 +130,66 @@ function batchOf(own: unknown): z.ZodRawShape {
   return object instanceof z.ZodObject ? object.shape : {};
 }
 
-// biome-ignore lint/style/noNonNullAssertion: the list of connectors is not empty
-const connector = z.discriminatedUnion('kind', [first!, ...others]);
+/** A connector that the bridge did not bring along, as a configuration names it. */
+export interface OwnKind {
+  readonly kind: string;
+  /** Undefined where it cannot be used, which is said of its kind: nothing is said of its settings. */
+  readonly loaded: { readonly file: string; readonly connector: ConnectorContract<unknown> } | undefined;
+}
+
+/** What a connector of one's own cannot call an option. */
+const RESERVED = [...Object.keys(laneOptions.shape), 'kind', 'module'];
+
+/** Returns which of its options have names that every connector has, or that say which it is. */
+export function clashesOf({ options }: ConnectorContract<unknown>): string[] {
+  return Object.keys(inputSchemaOf(options).properties ?? {}).filter((key) => RESERVED.includes(key));
+}
+
+/**
+ * Its options are checked by its own schema, which may be of another copy of zod: it is asked, and not taken apart. What may be
+ * written stands in the JSON Schema, by which mistakes are explained.
+ */
+function ownSchema({ kind, loaded }: OwnKind) {
+  const known = z.looseObject({ kind: z.literal(kind) });
+  if (loaded === undefined) return known;
+  const { connector, file } = loaded;
+  const lane = laneOptions.extend({ batch: batch(connector.maxWaitMs ?? 0, connector.maxEvents) });
+  const [own, ours] = [inputSchemaOf(connector.options), inputSchemaOf(lane)];
+  return known
+    .meta({
+      properties: { ...own.properties, ...ours.properties, kind: { const: kind } },
+      required: [...(own.required ?? []), 'kind'],
+      additionalProperties: false,
+    })
+    .transform((given, context) => {
+      const keys = Object.entries(given).filter(([key]) => key !== 'kind');
+      const isOurs = ([key]: readonly [string, unknown]): boolean => Object.hasOwn(lane.shape, key);
+      const parsedLane = lane.safeParse(Object.fromEntries(keys.filter(isOurs)));
+      const parsed = asked(connector, Object.fromEntries(keys.filter((entry) => !isOurs(entry))));
+      const issues = [...(parsedLane.error?.issues ?? []), ...('issues' in parsed ? parsed.issues : [])];
+      // Issues of zod 4 have one form, whichever copy made them.
+      context.issues.push(...issues.map((issue) => ({ ...issue, input: given }) as z.core.$ZodRawIssue));
+      return { ...parsedLane.data, ...('data' in parsed && parsed.data), kind, module: file };
+    });
+}
+
+/** What all connectors have in common is lost in the type that is inferred, so that these are typed as the others. */
+const ownSchemas = (own: readonly OwnKind[]) => own.map(ownSchema) as unknown as typeof others;
+
+/** Asks a schema that may do anything. What it gives must be usable without asking again, here and in the delivery thread. */
+function asked({ options, holds, places }: ConnectorContract<unknown>, given: object) {
+  try {
+    const parsed = options.safeParse(given);
+    if (!parsed.success) return { issues: parsed.error.issues };
+    const data = structuredClone(parsed.data) as object;
+    holds(data);
+    places(data);
+    return { data };
+  } catch (thrown) {
+    const message = `the module of this kind cannot take these options: ${messageOf(thrown)}`;
+    return { issues: [{ code: 'custom', path: ['kind'], message }] };
+  }
+}
 
 const connectorName = z.string().regex(/^[a-zA-Z0-9][a-zA-Z0-9_-]{0,62}$/, {
   error: 'a connector’s name holds letters, digits, - and _ only (at most 63)',
@@ -232,10 +292,11 @@ function refuseSharedPlace(
   refuse: Refuse,
 ): void {
   const taken = new Map<string, { readonly by: string; readonly use?: string | undefined }>();
-  for (const { name } of placesOf('file', { path: journal.file })) taken.set(name, { by: 'journal.file' });
+  for (const { name } of placesOf({ kind: 'file', path: journal.file } as Configured))
+    taken.set(name, { by: 'journal.file' });
   for (const [connector, options] of Object.entries(connectors)) {
     if (!options.enabled || isWrong(connector)) continue;
-    for (const { name, option, use } of placesOf(String(options.kind), options)) {
+    for (const { name, option, use } of placesOf(options as unknown as Configured)) {
       const { by, use: other } = taken.get(name) ?? {};
       if (by === undefined) taken.set(name, { by: `connectors.${connector}`, use });
       else if (by !== `connectors.${connector}` && (use === undefined || use !== other)) {
@@ -267,29 +328,35 @@ function refuseInWorker({ receiver, reconcile, connectors }: Settings, source: S
   }
 }
 
-const settings = z.strictObject({
-  app,
-  source: source.optional(),
-  receiver: receiver.default(() => NO_RECEIVER),
-  journal: journal.prefault({}),
-  admin: admin.prefault({}),
-  shutdownMs: shutdown,
-  notify: z
-    .array(notify)
-    .default([])
-    .describe('Addresses that are told when the verdict changes, at most once a minute each.'),
-  reconcile: reconcile.optional().describe('Reads groups by the vendor’s REST API and mends the copies.'),
-  connectors: z
-    .record(connectorName, connector)
-    .refine((all) => Object.keys(all).length > 0, { error: 'at least one connector is expected' })
-    .describe('Any number of destinations, keyed by a name of yours.'),
-});
-type Settings = z.output<typeof settings>;
+const settings = (own: readonly OwnKind[]) =>
+  z.strictObject({
+    app,
+    source: source.optional(),
+    receiver: receiver.default(() => NO_RECEIVER),
+    journal: journal.prefault({}),
+    admin: admin.prefault({}),
+    shutdownMs: shutdown,
+    notify: z
+      .array(notify)
+      .default([])
+      .describe('Addresses that are told when the verdict changes, at most once a minute each.'),
+    reconcile: reconcile.optional().describe('Reads groups by the vendor’s REST API and mends the copies.'),
+    connectors: z
+      // biome-ignore lint/style/noNonNullAssertion: the list of connectors is not empty
+      .record(connectorName, z.discriminatedUnion('kind', [first!, ...others, ...ownSchemas(own)]))
+      .refine((all) => Object.keys(all).length > 0, { error: 'at least one connector is expected' })
+      .describe('Any number of destinations, keyed by a name of yours.'),
+  });
+type Settings = z.output<ReturnType<typeof settings>>;
 
-export const configSchema = settings.superRefine(refuseClashes).meta({ title: 'group-sync-bridge configuration' });
+/** Returns the schema of a configuration that names these connectors of its own. */
+export const configSchemaWith = (own: readonly OwnKind[]) =>
+  settings(own).superRefine(refuseClashes).meta({ title: 'group-sync-bridge configuration' });
+
+export const configSchema = configSchemaWith([]);
 
 /** Holds a connector's settings: those of every lane, and the options of its kind, checked by that connector's own schema. */
-export type ConnectorConfig = LaneOptions & { readonly kind: string } & Readonly<Record<string, unknown>>;
+export type ConnectorConfig = LaneOptions & Configured & Readonly<Record<string, unknown>>;
 
 export type Config = Omit<z.output<typeof configSchema>, 'connectors'> & {
   readonly connectors: Readonly<Record<string, ConnectorConfig>>;

@@ -46,8 +46,8 @@ export function startDeliveryRoom({ configured, connectors, source, journal: roo
   /** Whether a connector holds groups, and whether they can be read back. */
   const destination = (name: string) => {
     const found = configured()[name];
-    const holdsGroups = found !== undefined && holdsOf(found.kind, found) === 'groups';
-    return { holdsGroups, readsBack: holdsGroups && readsBack(found.kind) };
+    const holdsGroups = found !== undefined && holdsOf(found) === 'groups';
+    return { holdsGroups, readsBack: holdsGroups && readsBack(found) };
   };
   const looked = {
     connectors,

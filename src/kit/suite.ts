@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readlinkSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
+import { guarded } from '../../connectors/guard.ts';
 import { inputSchemaOf } from '../../connectors/options.ts';
 import type { CanonicalEvent, ChangedFields, EventId } from '../model/event.ts';
 import type { Outcome } from '../model/outcome.ts';
@@ -16,7 +17,9 @@ export interface Case {
 }
 
 /** Returns the cases of a connector, each with places of its own; they may run one after another in any order. */
-export function connectorCases<Options>(target: Target<Options>): Case[] {
+export function connectorCases<Options>(given: Target<Options>): Case[] {
+  // As the bridge takes it: what it gives is checked, too.
+  const target = { ...given, connector: guarded(given.connector) };
   return [...destinationCases(target), ...optionCases(target)];
 }
 

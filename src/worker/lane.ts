@@ -40,7 +40,7 @@ export function startWorkerLane(
   let lane: Lane | undefined;
   const source = sourceKind.open(options, {
     connector,
-    ...(holdsOf(config.kind, config) === 'groups' && { app }),
+    ...(holdsOf(config) === 'groups' && { app }),
     clock,
     note,
     wake: () => lane?.wake(),
@@ -60,7 +60,7 @@ export function startWorkerLane(
         () => sink,
       ),
       async open(signal) {
-        const opened = await openSink(config.kind, config, host, signal);
+        const opened = await openSink(config, host, signal);
         sink = opened.holds === 'groups' && opened.follow !== undefined ? opened : undefined;
         if (sink !== undefined) groups ??= openFollowedGroups(groupsFile, note);
         return opened;

@@ -27,7 +27,8 @@ afterAll(deleteIndices);
 async function findings(connector: Record<string, unknown>): Promise<string[]> {
   const parsed = configSchema.parse({ app: { sdkAppId: '1' }, connectors: { it: connector } });
   const found: Finding[] = [];
-  for await (const one of examine(String(connector.kind), parsed.connectors.it, testHost(), never())) found.push(one);
+  const configured = { kind: '', ...parsed.connectors.it };
+  for await (const one of examine(configured, testHost(), never())) found.push(one);
   for (const { state, fault } of found) {
     expect(fault === undefined).toBe(state !== 'wrong');
     if (fault !== undefined) expect(fault).toMatchObject({ path: expect.any(String), suggestion: expect.any(String) });

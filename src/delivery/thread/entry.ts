@@ -33,7 +33,7 @@ function startThread(port: MessagePort, { journalFile, source: app, connectors, 
     const emit: typeof signals.emit = (name, payload) => {
       if (heard()) signals.emit(name, payload);
     };
-    const holds = holdsOf(config.kind, config);
+    const holds = holdsOf(config);
     const note = (message: string): void => emit('lane.note', { connector, message });
     const upkeep = createUpkeep(config, {
       load: () => copies.get(connector) ?? journal.copy(connector),
@@ -68,7 +68,7 @@ function startThread(port: MessagePort, { journalFile, source: app, connectors, 
       { connector, batch: config.batch, retry: config.retry, filter: compileFilter(config.filter) },
       {
         source,
-        open: (signal) => openSink(config.kind, config, host, signal),
+        open: (signal) => openSink(config, host, signal),
         groups,
         upkeep,
         trace: traceDelivery,

@@ -1,0 +1,187 @@
+/** A connector that the bridge did not bring along, held to the contract: what it gives is checked before anybody relies on it. */
+import { z } from 'zod';
+import { FAULT_CODES, type Fault, messageOf, Unreachable } from '../src/model/fault.ts';
+import type { ConnectorContract, EventSink, GroupSink, Host, Sink } from './contract.ts';
+
+const fault = z.object({
+  code: z.enum(FAULT_CODES),
+  message: z.string(),
+  path: z.string().exactOptional(),
+  suggestion: z.string().exactOptional(),
+});
+const receipt = z.string();
+const outcomes = z.map(
+  z.string(),
+  z.discriminatedUnion('kind', [
+    z.object({ kind: z.literal('delivered'), receipt }),
+    z.object({ kind: z.literal('superseded'), receipt }),
+    z.object({ kind: z.literal('retry'), fault, afterMs: z.number().nonnegative().exactOptional() }),
+    z.object({ kind: z.literal('dead'), fault }),
+  ]),
+);
+const copies = z.map(
+  z.string(),
+  z.object({
+    status: z.enum(['in-step', 'differs', 'missing']),
+    where: z.string(),
+    differs: z.array(z.string()).exactOptional(),
+  }),
+);
+const identified = z.object({
+  identity: z.string(),
+  lost: z.string().exactOptional(),
+  moved: z.boolean().exactOptional(),
+});
+const finding = z.object({
+  step: z.string(),
+  state: z.enum(['well', 'note', 'wrong']),
+  says: z.string(),
+  fault: fault.exactOptional(),
+});
+
+const isFunction = z.custom<(...given: never[]) => unknown>((given) => typeof given === 'function', {
+  error: 'a function is expected',
+});
+const maybe = isFunction.exactOptional();
+const common = { identify: maybe, close: isFunction };
+const sink = z.discriminatedUnion('holds', [
+  z.looseObject({ holds: z.literal('events'), deliver: isFunction, find: maybe, ...common }),
+  z.looseObject({ holds: z.literal('groups'), put: isFunction, read: maybe, follow: maybe, scan: maybe, ...common }),
+]);
+
+/** What can be told of a default export before it is used. */
+export const contract = z.looseObject({
+  kind: z.string().min(1),
+  summary: z.string().min(1),
+  maxWaitMs: z.int().min(0).max(60_000).exactOptional(),
+  maxEvents: z.int().min(1).max(100_000).exactOptional(),
+  readsBack: z.boolean(),
+  holds: isFunction,
+  places: isFunction,
+  open: isFunction,
+  examine: isFunction,
+});
+
+/** Returns the connector as others may use it: it throws Unreachable where it breaks the contract, so that its lane waits. */
+export function guarded<Options>(connector: ConnectorContract<Options>): ConnectorContract<Options> {
+  const { kind, summary, maxWaitMs, maxEvents, options, readsBack } = connector;
+  return {
+    ...{ kind, summary, options, readsBack },
+    ...(maxWaitMs !== undefined && { maxWaitMs }),
+    ...(maxEvents !== undefined && { maxEvents }),
+    holds: (given) => z.enum(['events', 'groups']).parse(connector.holds(given)),
+    places: (given) => [...connector.places(given)],
+    async open(given, host, signal) {
+      const opened = await ours(() => connector.open(given, host, signal));
+      checked(sink, opened, 'open', host);
+      const lacksRead = opened.holds === 'groups' && readsBack && opened.read === undefined;
+      if (opened.holds !== connector.holds(given) || lacksRead) {
+        throw broken('open gave a sink that `holds` and `readsBack` do not announce', host);
+      }
+      return opened.holds === 'events' ? guardedEvents(opened, host) : guardedGroups(opened, host);
+    },
+    async *examine(given, host, signal) {
+      const findings = connector.examine(given, host, signal)[Symbol.asyncIterator]();
+      try {
+        for (;;) {
+          const { done, value } = await ours(() => findings.next());
+          if (done) return;
+          yield checked(finding, value, 'examine', host);
+        }
+      } finally {
+        await findings.return?.();
+      }
+    },
+  };
+}
+
+function guardedEvents(opened: EventSink, host: Host): EventSink {
+  const { find } = opened;
+  return {
+    holds: 'events',
+    deliver: async (...given) => checked(outcomes, await ours(() => opened.deliver(...given)), 'deliver', host),
+    ...(find && {
+      find: async (...given) =>
+        checked(z.map(z.string(), z.string()), await ours(() => find.call(opened, ...given)), 'find', host),
+    }),
+    ...guardedBoth(opened, host),
+  };
+}
+
+function guardedGroups(opened: GroupSink, host: Host): GroupSink {
+  const { read, follow, scan } = opened;
+  return {
+    holds: 'groups',
+    put: async (...given) => checked(outcomes, await ours(() => opened.put(...given)), 'put', host),
+    ...(read && {
+      read: async (...given) => checked(copies, await ours(() => read.call(opened, ...given)), 'read', host),
+    }),
+    ...(follow && { follow: (...given) => ours(() => follow.call(opened, ...given)) }),
+    ...(scan && { scan: (...given) => ours(() => scan.call(opened, ...given)) }),
+    ...guardedBoth(opened, host),
+  };
+}
+
+function guardedBoth(opened: Sink, host: Host): Pick<Sink, 'identify' | 'close'> {
+  const { identify } = opened;
+  return {
+    ...(identify && {
+      identify: async (...given) =>
+        checked(identified, await ours(() => identify.call(opened, ...given)), 'identify', host),
+    }),
+    close: () => ours(() => opened.close()),
+  };
+}
+
+/** An Unreachable of another copy of this package is one of ours. */
+async function ours<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (thrown) {
+    if (!(thrown instanceof Error) || thrown instanceof Unreachable || thrown.name !== 'Unreachable') throw thrown;
+    const carried = fault.safeParse((thrown as Error & { fault?: Fault }).fault);
+    throw carried.success ? new Unreachable(carried.data, thrown) : thrown;
+  }
+}
+
+function checked<Value>(schema: z.ZodType<Value>, given: unknown, from: string, host: Host): Value {
+  const parsed = schema.safeParse(given);
+  if (parsed.success) return parsed.data;
+  throw broken(`${from} gave what it may not: ${issuesOf(parsed.error)}`, host);
+}
+
+/** Returns what is wrong in one line: `open: a function is expected`. */
+export function issuesOf({ issues }: z.ZodError): string {
+  return issues
+    .map(({ path, message }) => [path.join('.'), message].filter((part) => part !== '').join(': '))
+    .join('; ');
+}
+
+function broken(message: string, { name }: Host): Unreachable {
+  return new Unreachable({
+    code: 'destination-misconfigured',
+    message: `The connector’s module breaks its contract: ${message}`,
+    path: `connectors.${name}.kind`,
+    suggestion: 'run it through the suite of group-sync-bridge/connector',
+  });
+}
+
+/** Stands in for a connector that was loaded once, and cannot be now: its lane waits. */
+export function unusable(kind: string, thrown: unknown): ConnectorContract<unknown> {
+  const options = z.looseObject({});
+  const trouble = ({ name }: Host): Unreachable =>
+    new Unreachable({
+      code: 'destination-misconfigured',
+      message: `The connector’s module cannot be loaded: ${messageOf(thrown)}`,
+      path: `connectors.${name}.kind`,
+      suggestion: 'run check, then start the bridge anew',
+    });
+  return {
+    ...{ kind, summary: '', options, readsBack: false, holds: () => 'events', places: () => [] },
+    open: async (_, host) => Promise.reject(trouble(host)),
+    // biome-ignore lint/correctness/useYield: there is nothing to find
+    async *examine(_, host) {
+      throw trouble(host);
+    },
+  };
+}
