@@ -1,25 +1,24 @@
 /** The demo, which `group-sync-bridge demo` runs in a checkout: it starts the real servers of the tests and reads them back. */
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
-import { type Bridge, startBridge } from '../src/bridge.ts';
-import { generatedSample, type SampleCallback, type SendResult, send } from '../src/cli/callbacks.ts';
-import { commandLine, packageFile } from '../src/cli/installation.ts';
-import { paint, print, progress } from '../src/cli/terminal.ts';
-import { formatProblem, loadConfig } from '../src/config/load.ts';
-import type { Config } from '../src/config/schema.ts';
+import { startBridge } from '../src/bridge.ts';
+import { generatedSample, type SampleCallback } from '../src/cli/callbacks.ts';
+import {
+  type DemoOptions,
+  embeddedDemo,
+  expectedGroups,
+  inEventWords,
+  loadDemoConfig,
+  post,
+  sayWhere,
+  untilInterrupted,
+} from '../src/cli/embedded-demo.ts';
+import { commandLine } from '../src/cli/installation.ts';
+import { paint, print } from '../src/cli/terminal.ts';
 import type { CanonicalEvent } from '../src/model/event.ts';
-import { BridgeError } from '../src/model/fault.ts';
 import { missingPrerequisite, startServers } from '../test/servers/index.ts';
 import { eventually, followTopic, getDocument, type TopicRecord } from '../test/servers/readback.ts';
-
-export interface DemoOptions {
-  /** The number of callbacks beside the documented sample. */
-  readonly count: number;
-  /** Leaves everything running until Ctrl-C. */
-  readonly keep?: boolean;
-}
 
 const GROUPS = 100;
 const READ_MS = 60_000;
@@ -31,8 +30,8 @@ export async function demo({ count, keep = false }: DemoOptions): Promise<void> 
   try {
     if (missing === undefined) return await onRealServers(folder, count, keep);
     print(paint('yellow', `No Kafka and Elasticsearch here: ${missing}`));
-    print('The embedded default (journal and file connector) is shown instead.\n');
-    await embedded(folder, count, keep);
+    print('What needs none is shown instead.\n');
+    await embeddedDemo({ count, keep }, folder);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
@@ -51,8 +50,10 @@ async function onRealServers(folder: string, count: number, keep: boolean): Prom
     });
     const bridge = await startBridge(config, 'warn');
     try {
-      print(`Bridge at ${bridge.receiverUrl} on config/kafka-elasticsearch.yaml (${clock()})`);
-      const { plan, result } = await post(bridge, config, count);
+      sayWhere(bridge);
+      print(`on config/kafka-elasticsearch.yaml (${clock()})`);
+      const plan = plannedCallbacks(config.app.sdkAppId, count);
+      const result = await post(bridge, config, plan);
       print(`Posted the documented sample and ${count} more: ${result.ok} of ${plan.length} answered OK (${clock()})`);
       const topic = String(config.connectors['group-events']?.topic);
       const index = String(config.connectors['group-index']?.index);
@@ -98,6 +99,7 @@ async function onRealServers(folder: string, count: number, keep: boolean): Prom
       print(JSON.stringify(await getDocument(elasticsearch.url, index, wanted.sampleGroup), null, 2));
       print(`\n${paint('green', 'Both hold every callback.')}`);
       if (keep) await untilInterrupted(bridge);
+      else print(`To look around in its console and in both: ${commandLine('demo --keep')}`);
     } finally {
       await bridge.stop('the demo is over');
     }
@@ -106,89 +108,11 @@ async function onRealServers(folder: string, count: number, keep: boolean): Prom
   }
 }
 
-/** Without servers: the file connector's NDJSON is what there is to read. */
-async function embedded(folder: string, count: number, keep: boolean): Promise<void> {
-  const clock = stopwatch();
-  const config = loadDemoConfig('config/bridge.yaml', folder, {});
-  const bridge = await startBridge(config, 'warn');
-  try {
-    print(`Bridge at ${bridge.receiverUrl} on config/bridge.yaml (${clock()})`);
-    const { plan, result } = await post(bridge, config, count);
-    print(`Posted the documented sample and ${count} more: ${result.ok} of ${plan.length} answered OK (${clock()})`);
-    const file = String(config.connectors['audit-file']?.path);
-    const wanted = expectations(plan);
-    const found = await untilInFile(file, wanted.events);
-    print(`The file holds all ${wanted.events.size} (${clock()})`);
-    print(`\n${paint('bold', 'The documented sample in the file')}`);
-    print(JSON.stringify(JSON.parse(found.get(wanted.sample) ?? 'null'), null, 2));
-    if (keep) await untilInterrupted(bridge);
-  } finally {
-    await bridge.stop('the demo is over');
-  }
-}
-
-/** The shipped file as it is, but for free ports and files of its own. */
-function loadDemoConfig(name: string, folder: string, env: Readonly<Record<string, string>>): Config {
-  const result = loadConfig(packageFile(name), { ...process.env, ...env });
-  if (!result.ok)
-    throw new BridgeError({ code: 'config-invalid', message: result.problems.map(formatProblem).join('\n') });
-  const { config } = result;
-  const connectors = Object.entries(config.connectors).map(([key, connector]) =>
-    connector.kind === 'file' ? [key, { ...connector, path: join(folder, 'events.ndjson') }] : [key, connector],
-  );
-  return {
-    ...config,
-    receiver: { ...config.receiver, host: '127.0.0.1', port: 0 },
-    admin: { ...config.admin, port: 0 },
-    journal: { ...config.journal, file: join(folder, 'journal.db') },
-    connectors: Object.fromEntries(connectors),
-  };
-}
-
-async function post(
-  bridge: Bridge,
-  config: Config,
-  count: number,
-): Promise<{ plan: SampleCallback[]; result: SendResult }> {
-  const { sdkAppId, callbackTokens } = config.app;
+/** The documented sample, and made-up callbacks, per group in the order of their EventTime. */
+function plannedCallbacks(sdkAppId: string, count: number): SampleCallback[] {
   const at = Date.now() - count;
-  const plan = [
-    documentedSample(sdkAppId),
-    ...Array.from({ length: count }, (_, index) => generatedSample(sdkAppId, index, GROUPS, at)),
-  ];
-  const bar = progress('posting', plan.length);
-  const to = new URL(bridge.receiverUrl);
-  const sample = (index: number): SampleCallback => plan[index] ?? documentedSample(sdkAppId);
-  const result = await send(
-    { to, token: callbackTokens?.[0], count: plan.length, rate: 0, connections: 16, sample, answered: bar.advance },
-    new AbortController().signal,
-  );
-  bar.end();
-  if (result.failed > 0) {
-    const [failure] = result.failures.keys();
-    throw new BridgeError({
-      code: 'command-failed',
-      message: `${result.failed} callbacks were not answered OK: ${failure}`,
-    });
-  }
-  return { plan, result };
-}
-
-/** The lines by signature, once there is one for each of `events`. */
-async function untilInFile(file: string, events: ReadonlyMap<string, unknown>): Promise<Map<string, string>> {
-  const end = performance.now() + READ_MS;
-  for (;;) {
-    const lines = (await readFile(file, 'utf8').catch(() => '')).split('\n').filter((line) => line !== '');
-    const found = new Map(lines.map((line) => [signatureOf(line), line]));
-    if ([...events.keys()].every((signature) => found.has(signature))) return found;
-    if (performance.now() > end) {
-      throw new BridgeError({
-        code: 'command-failed',
-        message: `${file} holds ${found.size} of ${events.size} callbacks`,
-      });
-    }
-    await delay(20);
-  }
+  const made = (_: unknown, index: number) => generatedSample(sdkAppId, index, GROUPS, at + Math.floor(index / GROUPS));
+  return [documentedSample(sdkAppId), ...Array.from({ length: count }, made)];
 }
 
 /** The sample of the vendor's documentation, without its comments. */
@@ -210,27 +134,14 @@ function documentedSample(sdkAppId: string): SampleCallback {
   };
 }
 
-const FIELDS = {
-  Name: 'name',
-  Introduction: 'introduction',
-  Notification: 'notification',
-  FaceUrl: 'faceUrl',
-} as const;
-
 /** Works out what both sides must hold from the callbacks alone, without the bridge's own mapping and merge. */
 function expectations(plan: readonly SampleCallback[]) {
   const events = new Map<string, SampleCallback>();
-  const groups = new Map<string, Record<string, string>>();
   for (const callback of plan) {
-    // Per group the callbacks are made in the order of their EventTime, so the last one of a field wins.
     const body = JSON.parse(callback.body) as Record<string, string>;
-    const groupId = String(body.GroupId);
-    const changed = Object.entries(FIELDS).flatMap(([from, to]) =>
-      body[from] === undefined ? [] : [[to, body[from]]],
-    );
-    events.set(JSON.stringify([groupId, Number(body.EventTime), Object.fromEntries(changed)]), callback);
-    groups.set(groupId, { ...groups.get(groupId), ...Object.fromEntries(changed) });
+    events.set(JSON.stringify([body.GroupId, Number(body.EventTime), inEventWords(body)]), callback);
   }
+  const groups = expectedGroups(plan);
   const [sample = ''] = events.keys();
   const [sampleGroup = ''] = groups.keys();
   return { events, groups, sample, sampleGroup };
@@ -240,15 +151,6 @@ function signatureOf(json: string): string {
   const { subject, data } = JSON.parse(json) as CanonicalEvent;
   const { name, introduction, notification, faceUrl } = data.changed;
   return JSON.stringify([subject, data.occurredAt, { name, introduction, notification, faceUrl }]);
-}
-
-async function untilInterrupted(bridge: Bridge): Promise<void> {
-  print(`\nEverything goes on running. Try: ${commandLine(`send --to ${bridge.receiverUrl}`)}`);
-  print('Ctrl-C ends it.');
-  await new Promise<void>((resolve) => {
-    process.once('SIGINT', () => resolve());
-    process.once('SIGTERM', () => resolve());
-  });
 }
 
 function stopwatch(): () => string {

@@ -16,6 +16,7 @@ import { malformedEnvelope, type ReceiverPorts, receiverSettings } from './intak
 import { hearAgain } from './intake/mapping.ts';
 import { createQuarantine } from './intake/quarantine.ts';
 import { createReloadableReceiver } from './intake/reloadable.ts';
+import type { JournalEntry } from './journal/reads.ts';
 import { type JournalRoom, openJournalRoom } from './journal/room.ts';
 import { type Clock, systemClock } from './model/clock.ts';
 import { sourceOf } from './model/event.ts';
@@ -24,11 +25,12 @@ import { createSignals, type SignalBus } from './model/signal.ts';
 import { keepServiceAddresses, type ServiceAddresses } from './reconcile/addresses.ts';
 import { createReconcileSchedule } from './reconcile/schedule.ts';
 import { watchLastFaults } from './telemetry/last-fault.ts';
-import { createLogger, type LogLevel, logSignals } from './telemetry/log.ts';
+import { createLogger, type LogFormat, type LogLevel, logSignals } from './telemetry/log.ts';
 import { createMetrics } from './telemetry/metrics.ts';
 import { keepNotifying } from './telemetry/notify.ts';
 import { watchRefusals } from './telemetry/refusals.ts';
 import { keepStats } from './telemetry/stats.ts';
+import { type CallbackPorts, logCallbacks } from './telemetry/terminal-log.ts';
 import { flushTraces, traceCallback } from './telemetry/trace.ts';
 
 export interface Bridge {
@@ -50,6 +52,8 @@ export interface StartOptions {
   readonly source?: ConfigSource;
   /** Of the bridge, for `bridge_info`. */
   readonly version?: string;
+  /** For whom the log is: programs, unless it is for people on a terminal. */
+  readonly log?: LogFormat;
 }
 
 /** So many of the latest events say, after a start, how far the service's clock usually is from this machine's. */
@@ -64,7 +68,7 @@ export async function startBridge(
   logLevel: LogLevel = 'info',
   options: StartOptions = {},
 ): Promise<Bridge> {
-  const base = createBase(initial, logLevel);
+  const base = createBase(initial, logLevel, options.log);
   try {
     const source = sourceOf(initial.app.sdkAppId);
     const journal = openJournalRoom({ ...base, source, settings: () => base.config.journal });
@@ -80,6 +84,7 @@ export async function startBridge(
       journal,
     });
     base.onStop(delivery.stop);
+    base.logCallbacks({ find: journal.history.byId, copies: delivery.operations.eventCopies });
     const reconcile = startReconcileRoom(base, journal);
     const receiver = createReceiverRoom(base, journal);
     const reload = createReload({
@@ -128,6 +133,8 @@ interface Base {
   readonly stopping: AbortController;
   /** What each server may have of the open files. */
   readonly share: ReturnType<typeof shareDescriptors>;
+  /** Has each callback logged where the log is for people. */
+  logCallbacks(ports: Omit<CallbackPorts<JournalEntry>, 'stopping'>): void;
   /** Names of the enabled connectors, now. */
   connectors(): readonly string[];
   /** Stops a room, before those that were built earlier. What it delivers still may take `ms`. */
@@ -137,9 +144,10 @@ interface Base {
   abandon(): Promise<void>;
 }
 
-function createBase(config: Config, logLevel: LogLevel): Base {
+function createBase(config: Config, logLevel: LogLevel, format: LogFormat = 'json'): Base {
   const signals = createSignals();
-  logSignals(signals, createLogger(logLevel));
+  const log = createLogger(logLevel, format);
+  logSignals(signals, log, new Set(format === 'text' ? ['callback.answered'] : []));
   const stopping = new AbortController();
   const stops: ((ms: number) => void | Promise<void>)[] = [];
   let stopped: Promise<void> | undefined;
@@ -149,6 +157,8 @@ function createBase(config: Config, logLevel: LogLevel): Base {
   };
   const base: Base = {
     config,
+    logCallbacks: (ports) =>
+      void (format === 'text' && logCallbacks(signals, log, { ...ports, stopping: stopping.signal })),
     clock: systemClock,
     service: createServiceClock(systemClock, (skewMs) => signals.emit('clock.disagreement', { skewMs })),
     signals,

@@ -8,6 +8,7 @@ import { addDeadLetters } from './cli/dead-letters.ts';
 import { addDemo } from './cli/demo.ts';
 import { addEvents } from './cli/events.ts';
 import { addGroups } from './cli/groups.ts';
+import { addInit } from './cli/init.ts';
 import { version } from './cli/installation.ts';
 import { addOperations } from './cli/operate.ts';
 import { addQuarantine } from './cli/quarantine.ts';
@@ -31,6 +32,7 @@ export const program = new Command('group-sync-bridge')
   .exitOverride();
 
 addStart(program);
+addInit(program);
 addCheck(program);
 addSend(program);
 addStatus(program);

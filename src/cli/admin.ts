@@ -3,7 +3,7 @@ import type { z } from 'zod';
 import type { AdminApi } from '../admin/api.ts';
 import { type ConnectorStatus, refusal, type Status, status } from '../admin/contract.ts';
 import { BridgeError, messageOf } from '../model/fault.ts';
-import { nearest } from '../model/text.ts';
+import { whichConnector } from '../model/text.ts';
 import { type AdminOptions, configUnlessAdmin, reachable, requireConfig } from './options.ts';
 
 type Api = ReturnType<typeof hc<AdminApi>>['api'];
@@ -54,11 +54,10 @@ export function adminClient(options: AdminOptions) {
       const found = connectors.find((one) => one.name === name);
       if (found !== undefined) return found;
       const names = connectors.map((one) => one.name);
-      const near = nearest(name, names);
       throw new BridgeError({
         code: 'connector-unknown',
         message: `no connector called ${name} runs there`,
-        suggestion: `${near === undefined ? '' : `did you mean ${near}? `}these do: ${names.join(', ')}`,
+        suggestion: whichConnector(name, names),
       });
     },
   };

@@ -15,7 +15,7 @@ export interface SampleCallback {
   readonly body: string;
 }
 
-/** Makes the `index`-th of a run of callbacks over `groups` groups; no two are the same event. `at` in ms since 1970. */
+/** Makes the `index`-th of a run of callbacks over `groups` groups; no two are the same event. `at` is when it happened, in ms since 1970. */
 export function generatedSample(sdkAppId: string, index: number, groups: number, at: number): SampleCallback {
   const turn = Math.floor(index / groups);
   const field = ['Name', 'Introduction', 'Notification', 'FaceUrl'][turn % 4] ?? 'Name';
@@ -30,7 +30,7 @@ export function generatedSample(sdkAppId: string, index: number, groups: number,
     },
     body: JSON.stringify({
       CallbackCommand: GROUP_INFO_CHANGED,
-      EventTime: at + turn,
+      EventTime: at,
       [field]: value,
       GroupId: `@TGS#SAMPLE${index % groups}`,
       Operator_Account: 'administrator',

@@ -1,28 +1,45 @@
-import { existsSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Command } from 'commander';
 import { BridgeError } from '../model/fault.ts';
-import { isCheckout, packageFile } from './installation.ts';
+import { type DemoOptions, embeddedDemo } from './embedded-demo.ts';
+import { commandLine, isCheckout, packageFile } from './installation.ts';
 import { addCommand, wholeNumber } from './options.ts';
 
 export function addDemo(program: Command): void {
   const description = 'start a real Kafka and Elasticsearch, send callbacks through the bridge and show what arrived';
-  addCommand(program, 'demo', description, 'demo --count 200 --keep')
-    .option('--count <n>', 'how many callbacks beside the documented sample', wholeNumber(1), 1000)
+  addCommand(program, 'demo', description, 'demo --embedded', 'demo --count 200 --keep')
+    .option('--embedded', 'in seconds, with nothing but Node: events go to a file, and a reader follows it', false)
+    .option('--count <n>', 'how many callbacks beside the sample (default: 1000, embedded 200)', wholeNumber(1))
     .option('--keep', 'leave everything running until Ctrl-C')
     .action(runDemo);
 }
 
-/** The demo is a script, since it starts the servers of the tests: only a checkout has both. */
-async function runDemo(options: unknown): Promise<void> {
-  const script = packageFile('scripts/demo.ts');
-  if (!isCheckout || !existsSync(script)) {
-    throw new BridgeError({
-      code: 'command-failed',
-      message: 'the demo needs a checkout of the source: its servers are those of the tests',
-      suggestion: 'clone the repository and call npm run demo; here, start and send show the embedded default',
-    });
+interface Options extends Partial<DemoOptions> {
+  readonly embedded: boolean;
+}
+
+async function runDemo({ embedded, count = embedded ? 200 : 1_000, keep = false }: Options): Promise<void> {
+  if (!embedded) return (await serversDemo())({ count, keep });
+  const folder = mkdtempSync(join(tmpdir(), 'group-sync-bridge-demo-'));
+  try {
+    await embeddedDemo({ count, keep }, folder);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
   }
-  const { demo } = (await import(pathToFileURL(script).href)) as { demo(options: unknown): Promise<void> };
-  await demo(options);
+}
+
+/** The demo on servers is a script, since it starts those of the tests: only a checkout has both. */
+async function serversDemo(): Promise<(options: DemoOptions) => Promise<void>> {
+  const script = packageFile('scripts/demo.ts');
+  if (isCheckout && existsSync(script)) {
+    return ((await import(pathToFileURL(script).href)) as { demo: (options: DemoOptions) => Promise<void> }).demo;
+  }
+  throw new BridgeError({
+    code: 'command-failed',
+    message: 'the demo needs a checkout of the source: its servers are those of the tests',
+    suggestion: `clone the repository and call npm run demo; here, ${commandLine('demo --embedded')} needs no servers`,
+  });
 }

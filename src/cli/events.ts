@@ -4,7 +4,7 @@ import { type Command, InvalidArgumentError } from 'commander';
 import type { z } from 'zod';
 import { eventAnswer, eventsAnswer, groupAnswer } from '../admin/contract.ts';
 import { duration } from '../config/units.ts';
-import { actorOf, EVENT_TYPES, type EventType } from '../model/event.ts';
+import { actorOf, EVENT_TYPES, type EventType, shortType } from '../model/event.ts';
 import { describeFault } from '../model/fault.ts';
 import { fieldsOf } from '../model/field-change.ts';
 import { type Group, latestEvent, operatorOf } from '../model/group.ts';
@@ -59,15 +59,11 @@ function filtered(command: Command): Command {
     .option('--field <field>', 'that name this field, such as notification or customFields.level');
 }
 
-const PREFIX = 'chat.group.';
-
 function eventType(text: string): EventType {
-  const found = EVENT_TYPES.find((type) => type === text || type === PREFIX + text);
+  const found = EVENT_TYPES.find((type) => type === text || shortType(type) === text);
   if (found !== undefined) return found;
-  throw new InvalidArgumentError(`one of these is expected: ${EVENT_TYPES.map(short).join(', ')}`);
+  throw new InvalidArgumentError(`one of these is expected: ${EVENT_TYPES.map(shortType).join(', ')}`);
 }
-
-const short = (type: EventType): string => type.slice(PREFIX.length);
 
 function moment(text: string): number {
   const age = duration.safeParse(text);
@@ -128,7 +124,7 @@ function cellsOf({ seq, event }: Entry): string[] {
     ([field, text]) => !['groupType', 'destroyed'].includes(field) && text !== undefined,
   );
   const told = fields.map(([field, text]) => `${field}=${JSON.stringify(upTo(text, 40))}`).join(' ');
-  return [String(seq), time, short(type), subject, actorOf(event) ?? '', told];
+  return [String(seq), time, shortType(type), subject, actorOf(event) ?? '', told];
 }
 
 const upTo = (text: string, most: number): string => (text.length <= most ? text : `${text.slice(0, most)}…`);

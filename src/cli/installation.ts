@@ -17,7 +17,11 @@ export function version(): string {
   return (JSON.parse(readFileSync(packageFile('package.json'), 'utf8')) as { version: string }).version;
 }
 
-/** Returns how to call this program from here: a checkout goes through npm, which puts Node 24 on the path. */
+/**
+ * Returns how to call this program from here: a checkout goes through npm, which puts Node 24 on the path, and must not add its
+ * own lines to what other programs read.
+ */
 export function commandLine(args: string): string {
-  return isCheckout ? `npm run bridge -- ${args}` : `npx group-sync-bridge ${args}`;
+  if (!isCheckout) return `npx group-sync-bridge ${args}`;
+  return `npm run ${/--json|[|>]/.test(args) ? '-s ' : ''}bridge -- ${args}`;
 }

@@ -6,7 +6,7 @@ import { configJsonSchema } from '../config/json-schema.ts';
 import { type CanonicalEvent, EVENT_TYPES, type EventData, type EventType, groupEvent } from '../model/event.ts';
 import { eventId } from '../model/event-id.ts';
 import { group } from '../model/group.ts';
-import { nearest } from '../model/text.ts';
+import { didYouMean } from '../model/text.ts';
 import { version } from './installation.ts';
 import { addCommand, requireConfig } from './options.ts';
 import { print } from './terminal.ts';
@@ -36,9 +36,8 @@ export function addSchema(program: Command): void {
 
 function parseName(name: string): string {
   if (NAMES.includes(name)) return name;
-  const near = nearest(name, NAMES);
-  const hint = near === undefined ? '' : `\n(Did you mean ${near}?)`;
-  throw new InvalidArgumentError(`one of ${NAMES.join(', ')} is expected${hint}`);
+  const meant = didYouMean(name, NAMES);
+  throw new InvalidArgumentError(`one of ${NAMES.join(', ')} is expected${meant === undefined ? '' : `; ${meant}`}`);
 }
 
 const SDK_APP_ID = '1400701118';

@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
+import { enabledOf } from '../config/diff.ts';
+import type { Config } from '../config/schema.ts';
 import { BridgeError } from '../model/fault.ts';
 import { generatedSample, type SendResult, send } from './callbacks.ts';
 import { addCommand, configOption, httpUrl, reachable, requireConfig, wholeNumber } from './options.ts';
@@ -37,20 +39,24 @@ async function sendSamples(options: SendOptions): Promise<void> {
   }
   const { host, port, path, tls } = receiver;
   const to = options.to ?? new URL(`${tls ? 'https' : 'http'}://${reachable(host)}:${port}${path}`);
-  const at = Date.now();
   const bar = progress('sending', options.count);
   const plan = {
     ...options,
     to,
     token: app.callbackTokens?.[0],
     pinned: tls && readFileSync(tls.certFile, 'utf8'),
-    sample: (index: number) => generatedSample(app.sdkAppId, index, options.groups, at),
+    sample: (index: number) => generatedSample(app.sdkAppId, index, options.groups, Date.now()),
     answered: bar.advance,
   };
   const result = await send(plan, interruption());
   bar.end();
   const { failures, ...figures } = result;
-  answer(options, { to: to.href, ...figures, failures: Object.fromEntries(failures) }, ...resultLines(to, result));
+  answer(
+    options,
+    { to: to.href, ...figures, failures: Object.fromEntries(failures) },
+    ...resultLines(to, result),
+    ...(options.to === undefined && result.ok > 0 ? lookLines(config) : []),
+  );
   if (result.failed > 0) {
     throw new BridgeError({
       code: 'command-failed',
@@ -59,6 +65,16 @@ async function sendSamples(options: SendOptions): Promise<void> {
         result.ok === 0 ? `is a bridge listening at ${to.href}? --to names another address` : 'see the answers above',
     });
   }
+}
+
+/** Says where what was sent can be seen. */
+function lookLines({ admin, connectors }: Config): string[] {
+  const pages = admin.port === 0 ? [] : [`http://${reachable(admin.host)}:${admin.port}/events`];
+  const files = Object.values(enabledOf(connectors)).flatMap(({ kind, path }) =>
+    kind === 'file' ? [String(path)] : [],
+  );
+  const places = [...pages, ...files];
+  return places.length === 0 ? [] : [`see them: ${places.join(' and ')}`];
 }
 
 function resultLines(to: URL, { sent, ok, failed, seconds, latency, failures }: SendResult): string[] {

@@ -1,14 +1,16 @@
 import { once } from 'node:events';
 import { setFlagsFromString } from 'node:v8';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { type Bridge, startBridge } from '../bridge.ts';
 import { opennessOf } from '../config/listeners.ts';
 import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { deadLetterTopic, type Source } from '../config/source.ts';
+import { GROUP_INFO_CHANGED } from '../intake/commands.ts';
+import type { LogFormat } from '../telemetry/log.ts';
 import { startWorker } from '../worker/process.ts';
 import { commandLine, version } from './installation.ts';
-import { addCommand, configOption, openTo, requireConfig } from './options.ts';
+import { addCommand, configOption, openTo, reachable, requireConfig } from './options.ts';
 import { interruption, paint, print } from './terminal.ts';
 
 /** Has V8 collect garbage when a heap has grown to twice, not four times, what was left; this holds for both threads. */
@@ -18,15 +20,26 @@ export function addStart(program: Command): void {
   const description = 'receive callbacks and deliver them until SIGTERM';
   addCommand(program, 'start', description, 'start --config config/kafka-elasticsearch.yaml')
     .addOption(configOption)
+    .addOption(
+      new Option('--log <format>', 'on standard error: text, a line a callback, or json; text on a terminal').choices([
+        'text',
+        'json',
+      ]),
+    )
     .action(start);
 }
 
+interface StartOptions {
+  readonly config?: string;
+  readonly log?: LogFormat;
+}
+
 /** Runs until SIGTERM or SIGINT; a second signal ends at once. */
-async function start({ config: named }: { config?: string }): Promise<void> {
+async function start({ config: named, log = process.stderr.isTTY ? 'text' : 'json' }: StartOptions): Promise<void> {
   const { file, config } = requireConfig(named);
   const again = named === undefined ? '' : ` --config ${named}`;
   const { source } = config;
-  const running = source === undefined ? receive(file, config, again) : work(file, config, source, again);
+  const running = source === undefined ? receive(file, config, again, log) : work(file, config, source, again, log);
   const { stop } = await running;
   const told = interruption();
   await once(told, 'abort');
@@ -34,12 +47,12 @@ async function start({ config: named }: { config?: string }): Promise<void> {
 }
 
 /** Starts a bridge; SIGHUP has it read its file again. */
-async function receive(file: string, config: Config, again: string): Promise<Bridge> {
+async function receive(file: string, config: Config, again: string, log: LogFormat): Promise<Bridge> {
   const starting = Promise.withResolvers<Bridge>();
   // A SIGHUP that nobody listens to ends the process. The log says what came of the reload.
   process.on('SIGHUP', () => void starting.promise.then((bridge) => bridge.reload()).catch(() => {}));
   const source = { file, load: () => loadConfig(file, process.env) };
-  const bridge = await startBridge(config, 'info', { version: version(), source });
+  const bridge = await startBridge(config, 'info', { version: version(), source, log });
   starting.resolve(bridge);
   const { app, connectors, journal, admin } = config;
   const open = opennessOf(config);
@@ -49,16 +62,32 @@ async function receive(file: string, config: Config, again: string): Promise<Bri
     ...bridge.connectors.map((name) => `  connector   ${name} (${connectors[name]?.kind})`),
     `  journal     ${journal.file}`,
     ...(open === undefined ? [] : [`  ${paint('yellow', 'warning')}     ${open}`]),
-    `  admin       ${bridge.adminUrl}/ (the console; also /readyz and /metrics), ${openTo(admin)}`,
+    `  console     ${bridge.adminUrl}/ (also /readyz and /metrics), ${openTo(admin)}`,
     `  try         ${commandLine(`send --count 10${again}`)}`,
+    ...curlLines(config, bridge.receiverUrl),
   );
   return bridge;
 }
 
+/** Returns a callback that a person can send without a tool of ours: none where it must be signed. */
+function curlLines({ app, receiver }: Config, receiverUrl: string): string[] {
+  if (app.callbackTokens !== undefined || receiver.tls !== undefined) return [];
+  const { port, pathname } = new URL(receiverUrl);
+  const to = `http://${reachable(receiver.host)}:${port}${pathname}`;
+  const query = new URLSearchParams({ SdkAppid: app.sdkAppId, CallbackCommand: GROUP_INFO_CHANGED });
+  const body = {
+    CallbackCommand: GROUP_INFO_CHANGED,
+    GroupId: '@TGS#2J4SZEAEL',
+    Type: 'Public',
+    Name: 'MyFirstGroup',
+  };
+  return [`  or          curl '${to}?${query}' -d '${JSON.stringify(body)}'`];
+}
+
 /** Starts a worker; it takes a changed file at its next start, since others have its partitions meanwhile, so SIGHUP is ignored. */
-async function work(file: string, config: Config, source: Source, again: string) {
+async function work(file: string, config: Config, source: Source, again: string, log: LogFormat) {
   process.on('SIGHUP', () => {});
-  const worker = await startWorker(config, source, 'info', version());
+  const worker = await startWorker(config, source, 'info', version(), log);
   print(
     `${paint('bold', `group-sync-bridge ${version()}`)} works on ${file}`,
     `  source      ${source.topic}, as a member of ${source.groupId}`,

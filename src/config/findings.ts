@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import { isObject } from '../model/json.ts';
-import { nearest } from '../model/text.ts';
+import { didYouMean, nearest } from '../model/text.ts';
 import type { Finding, Place, Reading } from './document.ts';
 import { branchesAt, valueAt } from './guide.ts';
 import type { JsonSchema } from './json-schema.ts';
@@ -59,7 +59,7 @@ function unknownKeys(issue: Issue, reading: Reading, guide: JsonSchema): (Findin
     const at = { offset: offsetOf(reading, path, true), path, message: 'unknown key' };
     const near = nearest(key, known);
     if (near !== undefined) {
-      return { ...at, suggestion: `did you mean "${near}"?`, meant: formatPath([...issue.path, near]) };
+      return { ...at, suggestion: didYouMean(key, known), meant: formatPath([...issue.path, near]) };
     }
     return known.length === 0 ? at : { ...at, suggestion: `known here: ${known.join(', ')}` };
   });
@@ -91,12 +91,11 @@ function refused(issue: Issue, reading: Reading): Finding {
   const { place, exact } = placeOf(reading, path);
   const value = path.reduce(valueAt, reading.data);
   const origin = exact && place.variables.length > 0 ? ` (from ${variablesOf(place)})` : '';
-  const near = typeof value === 'string' ? nearest(value, choicesOf(issue)) : undefined;
   return {
     offset: offsetOf(reading, path, issue.code === 'invalid_key'),
     path,
     message: `${messageOf(issue)}${origin}`,
-    suggestion: near === undefined ? undefined : `did you mean "${near}"?`,
+    suggestion: typeof value === 'string' ? didYouMean(value, choicesOf(issue)) : undefined,
   };
 }
 

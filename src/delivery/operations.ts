@@ -4,7 +4,7 @@ import type { GroupReader } from '../journal/groups.ts';
 import type { DeadLetter, DeadLetterCause, DeadLetterFilter, DeliveryReader } from '../journal/reads.ts';
 import { BridgeError } from '../model/fault.ts';
 import type { SignalBus } from '../model/signal.ts';
-import { nearest } from '../model/text.ts';
+import { whichConnector } from '../model/text.ts';
 import type { createCopies } from './copies.ts';
 import type { createEventCopies } from './event-copies.ts';
 import type { Delivery } from './thread/host.ts';
@@ -163,11 +163,4 @@ export function createOperations(ports: OperationsPorts) {
     /** What became of an event at each connector. Answers within seconds. */
     eventCopies: ports.eventCopies,
   };
-}
-
-/** Says which connector was probably meant, and which there are. */
-function whichConnector(name: string, connectors: readonly string[]): string {
-  const near = nearest(name, connectors);
-  const these = `these do: ${connectors.join(', ')}`;
-  return near === undefined ? these : `did you mean ${near}? ${these}`;
 }

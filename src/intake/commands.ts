@@ -8,6 +8,7 @@ import {
 } from '../model/event.ts';
 import { accepted, type Checked, refused } from '../model/fault.ts';
 import { boundCustom, fits } from '../model/group.ts';
+import { didYouMean } from '../model/text.ts';
 
 /** The callback this bridge exists for. */
 export const GROUP_INFO_CHANGED = 'Group.CallbackAfterGroupInfoChanged';
@@ -163,7 +164,7 @@ function changedFields(fields: Fields, custom: ReturnType<typeof boundCustom> | 
   return changed;
 }
 
-const SCHEMAS: Readonly<Record<string, readonly [EventType, z.ZodType<Fields>]>> = {
+const SCHEMAS: Readonly<Record<string, readonly [EventType, z.ZodType<Fields> & { readonly shape: object }]>> = {
   [GROUP_INFO_CHANGED]: [
     'chat.group.info.changed',
     common.extend({
@@ -189,6 +190,26 @@ const SCHEMAS: Readonly<Record<string, readonly [EventType, z.ZodType<Fields>]>>
     common.extend({ Operator_Account: told, OldOwner_Account: told, NewOwner_Account: z.string().max(MOST_ACCOUNT) }),
   ],
 };
+
+/** Every field that some command knows. */
+const FIELDS = [...new Set(Object.values(SCHEMAS).flatMap(([, schema]) => Object.keys(schema.shape)))];
+
+/** What people put before the name of a field that is about a group anyway. */
+const plainName = (field: string): string => field.replaceAll('_', '').replace(/^(?:group|new)(?!id$)/i, '');
+/** So many unknown fields are looked at, and names up to this length. */
+const MOST_LOOKED_AT = 20;
+const LONGEST_NAME = 40;
+
+/** Names the unknown fields of a callback that look like known ones: who sends them is left without the change. */
+export function misnamedIn(extra: Body): string[] {
+  return Object.keys(extra)
+    .slice(0, MOST_LOOKED_AT)
+    .filter((field) => field.length <= LONGEST_NAME && !FIELDS.includes(field))
+    .flatMap((field) => {
+      const meant = didYouMean(plainName(field), FIELDS);
+      return meant === undefined ? [] : [`${field} (${meant})`];
+    });
+}
 
 /** The fields of which a change of a group's info consists. */
 const CHANGES = Object.values(PROFILE);

@@ -92,6 +92,8 @@ export interface ReceiverEnv {
     command: string;
     body: ReceivedBody;
     outcome: CallbackOutcome;
+    /** What it became, once that is recorded. */
+    event?: CanonicalEvent;
     /** Set when the outcome is refused or failed. */
     fault?: HttpFault;
   };

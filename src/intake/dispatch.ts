@@ -146,7 +146,9 @@ function createRecording(settings: ReceiverSettings, ports: ReceiverPorts) {
     }
     const traced = context.get('trace')?.carriedBy(event) ?? event;
     // Invariant 1: OK is answered only once the event is on disk.
-    return accepted(await recordOrDefer(() => ports.record(traced)));
+    const recorded = await recordOrDefer(() => ports.record(traced));
+    context.set('event', traced);
+    return accepted(recorded);
   }
   return { record, keep };
 }

@@ -4,7 +4,7 @@ import { BridgeError, describeFault, type FaultCode, type HttpFault, messageOf }
 import { callerOf, checkAddress, isLocal, senderOf } from './address.ts';
 import { checkApp, checkSign } from './authentication.ts';
 import { createBodyReader } from './body.ts';
-import { COMMANDS, commandLabel } from './commands.ts';
+import { COMMANDS, commandLabel, misnamedIn } from './commands.ts';
 import {
   type ReceiverContext,
   type ReceiverEnv,
@@ -117,8 +117,12 @@ function observe({ path, proxies }: ReceiverSettings, ports: ReceiverPorts): Mid
     const [command, outcome, fault] = [context.get('label'), context.get('outcome'), context.get('fault')];
     const ms = performance.now() - start;
     const refused = fault !== undefined && { fault, sender: context.get('caller') ?? 'unknown' };
-    signals.emit('callback.answered', { command, outcome, ms, ...refused });
-    span?.end({ command, outcome, status: context.res.status, fault });
+    const { status } = context.res;
+    const event = context.get('event');
+    const misnamed = event === undefined ? [] : misnamedIn(event.data.extra);
+    const became = event !== undefined && { event, ...(misnamed.length > 0 && { misnamed }) };
+    signals.emit('callback.answered', { command, outcome, status, ms, ...refused, ...became });
+    span?.end({ command, outcome, status, fault });
   };
 }
 

@@ -125,6 +125,10 @@ export const canonicalEvent = z
 
 export type CanonicalEvent = Readonly<z.output<typeof canonicalEvent>>;
 export type EventId = string;
+
+const PREFIX = 'chat.group.';
+/** Returns the name of a type as lists show it: `info.changed`. */
+export const shortType = (type: EventType): string => type.slice(PREFIX.length);
 export type EventData = Readonly<CanonicalEvent['data']>;
 export type ChangedFields = EventData['changed'];
 export type Origin = EventData['origin'];

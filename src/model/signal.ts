@@ -1,4 +1,5 @@
 import type { CopyState } from './copy.ts';
+import type { CanonicalEvent } from './event.ts';
 import type { Fault, FaultCode } from './fault.ts';
 import type { Sentence } from './verdict.ts';
 
@@ -21,9 +22,19 @@ export interface Signals {
   'config.refused': { file: string; fault: Fault; problems: readonly string[] };
   /**
    * One callback was answered. `command` is bounded: commands that the vendor does not document are 'other'. A fault says why it
-   * was not accepted, and `sender` whose it was.
+   * was not accepted, and `sender` whose it was; `event` is what it became, and `misnamed` says which of its fields are unknown
+   * and look like known ones.
    */
-  'callback.answered': { command: string; outcome: CallbackOutcome; ms: number; fault?: Fault; sender?: string };
+  'callback.answered': {
+    command: string;
+    outcome: CallbackOutcome;
+    status: number;
+    ms: number;
+    fault?: Fault;
+    sender?: string;
+    event?: CanonicalEvent;
+    misnamed?: readonly string[];
+  };
   /** Something unforeseen: a fault of the bridge itself. */
   'callback.crashed': { message: string };
   /** An answer begins to be held past the service's time-out, or is held no longer; `held` is how many there are now. */

@@ -63,6 +63,18 @@ export function span(seconds: number, [d, h, min, s]: readonly string[] = ['d', 
         .join(' ');
 }
 
+/** Asks whether a candidate that is near was meant; undefined where none is. */
+export function didYouMean(word: string, candidates: readonly string[]): string | undefined {
+  const near = nearest(word, candidates);
+  return near === undefined ? undefined : `did you mean "${near}"?`;
+}
+
+/** Says which connector was probably meant, and which there are. */
+export function whichConnector(name: string, connectors: readonly string[]): string {
+  const these = `these do: ${connectors.join(', ')}`;
+  return [didYouMean(name, connectors), these].filter((part) => part !== undefined).join(' ');
+}
+
 /** Returns the candidate that a person probably meant, if one is near; upper and lower case do not count. */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
   return candidates

@@ -4,13 +4,18 @@ import { describeFault, type Fault } from '../model/fault.ts';
 import { describeDisagreement } from '../model/service-clock.ts';
 import type { SignalBus, SignalName, Signals } from '../model/signal.ts';
 import { plural, visible } from '../model/text.ts';
+import { sentenceOf } from './terminal-log.ts';
 
 export type LogLevel = 'info' | 'warn' | 'error' | 'silent';
 
-/** JSON lines on standard error; standard output is for people. Who looks at them on a terminal is safe, too. */
-export function createLogger(level: LogLevel): Logger {
+/** Lines of JSON for programs, or sentences for people. */
+export type LogFormat = 'json' | 'text';
+
+/** Writes lines on standard error; what comes from outside is shown in them, never obeyed by a terminal. */
+export function createLogger(level: LogLevel, format: LogFormat = 'json'): Logger {
   const stderr = pino.destination({ dest: 2, sync: true });
-  return pino({ level, base: { name: 'group-sync-bridge' } }, { write: (line) => stderr.write(visible(line)) });
+  const shown = format === 'json' ? visible : sentenceOf;
+  return pino({ level, base: { name: 'group-sync-bridge' } }, { write: (line) => stderr.write(shown(line)) });
 }
 
 type Level = 'info' | 'warn' | 'error';
@@ -18,12 +23,12 @@ type Line = readonly [level: Level, sentence: string, fields?: object];
 
 /**
  * Levels by consequence: error = a person is needed, warn = nothing is lost, info = the life of the bridge. Normal
- * operation logs nothing per event. No line holds a body, a token or a secret.
+ * operation logs nothing per event. No line holds a body, a token or a secret. Signals `without` a line here have one elsewhere.
  */
-export function logSignals(signals: SignalBus, log: Logger): void {
+export function logSignals(signals: SignalBus, log: Logger, without: ReadonlySet<SignalName> = new Set()): void {
   const limited = createRateLimit(([level, sentence, fields], since) => log[level]({ ...fields, since }, sentence));
   signals.tap((name, payload) => {
-    const line = LINES[name]?.(payload);
+    const line = without.has(name) ? undefined : LINES[name]?.(payload);
     const limit = LIMITS[name];
     if (line === undefined) return;
     if (limit !== undefined) return limited.write(name, limit(payload), line);
@@ -35,7 +40,7 @@ export function logSignals(signals: SignalBus, log: Logger): void {
 
 /** What others can bring about as often as they like, and how it is told apart: a bounded number of kinds. */
 const LIMITS: { readonly [Name in SignalName]?: (payload: Signals[Name]) => string } = {
-  'callback.answered': ({ fault }) => fault?.code ?? '',
+  'callback.answered': ({ fault, misnamed }) => fault?.code ?? (misnamed === undefined ? '' : 'misnamed'),
   'callback.crashed': () => '',
   'callback.quarantined': ({ fault }) => fault.code,
   'callback.lossy': () => '',
@@ -78,7 +83,11 @@ const LINES: { readonly [Name in SignalName]?: (payload: Signals[Name]) => Line 
     { file, code, problems },
   ],
 
-  'callback.answered'({ command, outcome, fault }) {
+  'callback.answered'({ command, outcome, fault, event, misnamed }) {
+    if (misnamed !== undefined) {
+      const sentence = `a callback was recorded with fields that are unknown, which changed nothing: ${misnamed.join(', ')}`;
+      return ['warn', sentence, { command, eventId: event?.id, groupId: event?.subject }];
+    }
     // Why callbacks cannot be recorded is said once, by the journal.
     if (fault === undefined || (outcome === 'failed' && !OWN_REASONS.has(fault.code))) return undefined;
     return withFault('warn', 'refused a callback')({ command, fault });

@@ -12,7 +12,7 @@ import { UNSEEN_COPY } from '../model/copy.ts';
 import { sourceOf } from '../model/event.ts';
 import { createSignals } from '../model/signal.ts';
 import { judge } from '../model/verdict.ts';
-import { createLogger, type LogLevel, logSignals } from '../telemetry/log.ts';
+import { createLogger, type LogFormat, type LogLevel, logSignals } from '../telemetry/log.ts';
 import { createWorkerMetrics } from '../telemetry/metrics.ts';
 import { flushTraces } from '../telemetry/trace.ts';
 import { startWorkerLane, type WorkerLane } from './lane.ts';
@@ -35,10 +35,11 @@ export async function startWorker(
   source: Source,
   logLevel: LogLevel = 'info',
   version = 'unknown',
+  log: LogFormat = 'json',
 ): Promise<Worker> {
   const clock = systemClock;
   const signals = createSignals();
-  logSignals(signals, createLogger(logLevel));
+  logSignals(signals, createLogger(logLevel, log));
   const stopping = new AbortController();
   const enabled = enabledOf(config.connectors);
   const connectors = Object.keys(enabled);

@@ -1,6 +1,6 @@
 import type { Hono } from 'hono';
 import { BridgeError } from '../model/fault.ts';
-import { nearest } from '../model/text.ts';
+import { whichConnector } from '../model/text.ts';
 import type { WorkerLane } from './lane.ts';
 
 /** Adds what a person may ask of a worker's connectors. A pause lasts until the worker ends. */
@@ -21,11 +21,9 @@ export function addWorkerRoutes<App extends Pick<Hono, 'post' | 'fetch'>>(
 }
 
 function unknownConnector(name: string, known: readonly string[]): BridgeError {
-  const near = nearest(name, known);
-  const these = `these do: ${known.join(', ')}`;
   return new BridgeError({
     code: 'connector-unknown',
     message: `no connector called ${name} runs here`,
-    suggestion: near === undefined ? these : `did you mean ${near}? ${these}`,
+    suggestion: whichConnector(name, known),
   });
 }

@@ -216,7 +216,7 @@ describe('every command that acts on a running bridge', () => {
       expect(refused).toMatchObject({
         code: 2,
         stdout: '',
-        stderr: expect.stringMatching(/^no connector called adit .*did you mean audit\? these do: audit, down\n$/),
+        stderr: expect.stringMatching(/^no connector called adit .*did you mean "audit"\? these do: audit, down\n$/),
       });
     }
     await bridge.end('SIGTERM');

@@ -68,7 +68,7 @@ describe('pause and resume', () => {
     const bridge = await startBridgeProcess(home);
     const { code, stderr } = await command(bridge, 'pause', 'adit');
     expect(code).toBe(2);
-    expect(stderr).toMatch(/no connector called adit runs here — did you mean audit\? these do: audit/);
+    expect(stderr).toMatch(/no connector called adit runs here — did you mean "audit"\? these do: audit/);
     await bridge.end('SIGTERM');
     home.remove();
   });

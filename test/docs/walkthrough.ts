@@ -15,7 +15,7 @@ export interface Walkthrough {
   /** Runs commands in a shell to their end. */
   run(commands: string): Promise<Ran>;
   /** Starts a command that goes on running; it is killed when the test ends. */
-  start(command: string): { readonly child: ChildProcess; stdout(): string };
+  start(command: string): { readonly child: ChildProcess; stdout(): string; stderr(): string };
   /** Returns the number of blocks of this language that were not asked for yet. */
   left(language: string): number;
 }
@@ -37,7 +37,8 @@ export function walkThrough(
     // With a socket for its input, bash would take itself for a remote shell and read a person's start-up file.
     ...['--norc', '-euo', 'pipefail', '-c'],
     commands
-      .replaceAll('npm run bridge --', program)
+      .replaceAll(/npm run (?:-s )?bridge --/g, program)
+      .replaceAll(/npm run demo(?: --)?/g, `${program} demo`)
       .replaceAll(/npm start(?: --)?/g, `exec ${program} start`)
       // The checkout is installed already.
       .replaceAll('npm ci && ', ''),
@@ -54,11 +55,13 @@ export function walkThrough(
     start(command) {
       const child = spawn('bash', shell(command), { cwd: folder, env: environment });
       onTestFinished(() => void child.kill('SIGKILL'));
-      let stdout = '';
-      child.stdout.on('data', (text) => {
-        stdout += text;
-      });
-      return { child, stdout: () => stdout };
+      const said = { stdout: '', stderr: '' };
+      for (const name of ['stdout', 'stderr'] as const) {
+        child[name].on('data', (text) => {
+          said[name] += text;
+        });
+      }
+      return { child, stdout: () => said.stdout, stderr: () => said.stderr };
     },
     left: (language) => blocks.filter((block) => block.language === language).length,
   };

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { parseBody } from '../../src/intake/body.ts';
-import { type Callback, COMMANDS } from '../../src/intake/commands.ts';
+import { type Callback, COMMANDS, misnamedIn } from '../../src/intake/commands.ts';
 import { EARLIEST, MAX_AHEAD_MS, mapCallback } from '../../src/intake/mapping.ts';
 import { type CallbackQuery, readQuery } from '../../src/intake/request.ts';
 import { type CanonicalEvent, canonicalEvent } from '../../src/model/event.ts';
@@ -30,6 +30,21 @@ function read(text: string): Callback {
 function map(text: string, query: CallbackQuery = {}, receipt = RECEIPT): CanonicalEvent {
   return mapCallback(SDK_APP_ID, query, read(text), receipt);
 }
+
+test('unknown fields that look like known ones are told apart from others', () => {
+  const told = misnamedIn({
+    GroupName: 1,
+    notifcation: 1,
+    group_id: 1,
+    new_face_url: 1,
+    GroupType: 1,
+    owner_account: 1,
+  });
+  const meant = ['Name', 'Notification', 'GroupId', 'FaceUrl', 'Type', 'Owner_Account'];
+  expect(told.map((one) => /"(.*)"/.exec(one)?.[1])).toEqual(meant);
+  // Of another command's fields, and of those that nobody knows, nothing is said.
+  expect(misnamedIn({ Name: 1, MemberList: [], TopicId: '', Remark: 1, ['Name'.repeat(20)]: 1 })).toEqual([]);
+});
 
 describe('the canonical event', () => {
   test('of the 2022 capture, whole', () => {

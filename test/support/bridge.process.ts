@@ -109,7 +109,7 @@ export async function spawnBridge(
     ended.then(([code]) => reject(new Error(`the bridge ended with ${code}: ${stdout}${stderr}`)));
   });
   const url = /callbacks +(\S+)/.exec(stdout)?.[1] ?? '';
-  const adminUrl = /admin +(http:\/\/[^/\s]+)/.exec(stdout)?.[1] ?? '';
+  const adminUrl = /(?:console|admin) +(http:\/\/[^/\s]+)/.exec(stdout)?.[1] ?? '';
   return {
     child,
     url,

@@ -12,7 +12,7 @@ const PAYLOADS: Signals = {
   'bridge.stopped': {},
   'config.reloaded': { file: '', added: [], changed: [], removed: [], unchanged: 0, applied: [], needsRestart: [] },
   'config.refused': { file: '', fault: FAULT, problems: [] },
-  'callback.answered': { command: 'other', outcome: 'refused', ms: 1, fault: FAULT },
+  'callback.answered': { command: 'other', outcome: 'refused', status: 400, ms: 1, fault: FAULT },
   'callback.crashed': { message: 'x' },
   'callback.held': { held: 1 },
   'forward.failed': { command: 'other', fault: FAULT },
@@ -138,7 +138,10 @@ test.each(['callback.crashed', 'request.strayed', 'tls.handshake-failed', 'callb
 test('kinds are told apart, and the end of a burst is told, at the latest when the bridge stops', () => {
   const { lines, signals } = listen();
   const refuse = (code: 'sign-wrong' | 'not-json') =>
-    signals.emit('callback.answered', { command: 'other', outcome: 'refused', ms: 1, fault: { code, message: code } });
+    signals.emit('callback.answered', {
+      ...{ command: 'other', outcome: 'refused', status: 400, ms: 1 },
+      fault: { code, message: code },
+    });
   for (let i = 0; i < 3; i++) refuse('sign-wrong');
   refuse('not-json');
   signals.emit('admin.token-wrong', { peer: '192.0.2.1' });
@@ -153,6 +156,13 @@ test('kinds are told apart, and the end of a burst is told, at the latest when t
   signals.emit('bridge.stopped', {});
   const refused = { code: 'sign-wrong', since: 2, msg: 'refused a callback: sign-wrong' };
   expect(lines.slice(3)).toMatchObject([refused, refused, { msg: 'stopped' }]);
+});
+
+test('fields that look like known ones are a warning, although the callback was recorded', () => {
+  const { lines, signals } = listen();
+  const misnamed = ['GroupName (did you mean "Name"?)'];
+  signals.emit('callback.answered', { command: 'c', outcome: 'recorded', status: 200, ms: 1, misnamed });
+  expect(lines).toMatchObject([{ level: 40, command: 'c', msg: expect.stringContaining('GroupName (did you mean') }]);
 });
 
 test('each cause of dead letters has a line of its own, up to a number of causes', () => {

@@ -88,7 +88,7 @@ const EXPECTED: { readonly [Name in SignalName]: Expected<Name> } = {
     changes: { 'bridge_config_reloads_total{outcome="refused"}': 1, bridge_config_last_reload_success: 0 },
   },
   'callback.answered': {
-    payload: { command: COMMAND, outcome: 'duplicate', ms: 1500 },
+    payload: { command: COMMAND, outcome: 'duplicate', status: 200, ms: 1500 },
     changes: {
       [`bridge_callbacks_total{command="${COMMAND}",outcome="duplicate",fault=""}`]: 1,
       bridge_ack_seconds_sum: 1.5,

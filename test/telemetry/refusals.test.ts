@@ -9,9 +9,9 @@ test('refusals by reason, the most frequent first, with the latest sender; forgo
   const refusals = watchRefusals(signals, { now: () => now });
   const refuse = (code: FaultCode, sender: string, message: string = code): void => {
     const fault: Fault = { code, message };
-    signals.emit('callback.answered', { command: 'other', outcome: 'refused', ms: 1, fault, sender });
+    signals.emit('callback.answered', { command: 'other', outcome: 'refused', status: 400, ms: 1, fault, sender });
   };
-  signals.emit('callback.answered', { command: 'other', outcome: 'recorded', ms: 1 });
+  signals.emit('callback.answered', { command: 'other', outcome: 'recorded', status: 200, ms: 1 });
   signals.emit('request.strayed', { peer: '::1', what: 'GET /', why: 'nothing is here', code: 'path-unknown' });
   refuse('sign-wrong', '192.0.2.1', 'Sign is wrong');
   now = 60_000;

@@ -1,0 +1,224 @@
+/** The demo without servers: a bridge whose events go to a file, and a reader of that file. */
+import { type FileHandle, open } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { type Bridge, startBridge } from '../bridge.ts';
+import { createGroupView, type GroupEvent, parseEvent } from '../client/index.ts';
+import { formatProblem, loadConfig } from '../config/load.ts';
+import type { Config } from '../config/schema.ts';
+import { BridgeError } from '../model/fault.ts';
+import { plural } from '../model/text.ts';
+import { generatedSample, type SampleCallback, send } from './callbacks.ts';
+import { commandLine, packageFile } from './installation.ts';
+import { interruption, paint, print, progress } from './terminal.ts';
+
+export interface DemoOptions {
+  /** The number of callbacks beside the sample. */
+  readonly count: number;
+  /** Leaves everything running until Ctrl-C. */
+  readonly keep?: boolean;
+}
+
+const GROUPS = 20;
+const READ_MS = 60_000;
+
+/** Sends callbacks late, twice and in a random order, and shows what a reader makes of their events. */
+export async function embeddedDemo({ count, keep = false }: DemoOptions, folder: string): Promise<void> {
+  const start = performance.now();
+  const config = loadDemoConfig('config/bridge.yaml', folder, {});
+  const bridge = await startBridge(config, 'error', { log: 'text' });
+  try {
+    sayWhere(bridge);
+    const reader = await readFile(String(config.connectors['audit-file']?.path));
+    try {
+      await tellOutOfOrder(bridge, config, reader);
+      await tellMany(bridge, config, reader, count);
+    } finally {
+      await reader.close();
+    }
+    print(paint('green', `\nDone in ${((performance.now() - start) / 1_000).toFixed(1)} s.`));
+    if (keep) await untilInterrupted(bridge);
+    else print(`Look around in its console: ${commandLine('demo --embedded --keep')}. A bridge of your own: npm start`);
+  } finally {
+    await bridge.stop('the demo is over');
+  }
+}
+
+/** Opens a demo with the place to look at. */
+export function sayWhere({ adminUrl, receiverUrl }: Bridge): void {
+  print(`Console  ${paint('bold', `${adminUrl}/`)}`, `Bridge   ${receiverUrl}`);
+}
+
+/** The shipped file as it is, but for free ports and files of its own. */
+export function loadDemoConfig(name: string, folder: string, env: Readonly<Record<string, string>>): Config {
+  const result = loadConfig(packageFile(name), { ...process.env, ...env });
+  if (!result.ok)
+    throw new BridgeError({ code: 'config-invalid', message: result.problems.map(formatProblem).join('\n') });
+  const { config } = result;
+  const connectors = Object.entries(config.connectors).map(([key, connector]) =>
+    connector.kind === 'file' ? [key, { ...connector, path: join(folder, 'events.ndjson') }] : [key, connector],
+  );
+  return {
+    ...config,
+    receiver: { ...config.receiver, host: '127.0.0.1', port: 0 },
+    admin: { ...config.admin, port: 0 },
+    journal: { ...config.journal, file: join(folder, 'journal.db') },
+    connectors: Object.fromEntries(connectors),
+  };
+}
+
+/** Posts callbacks, in this order unless there are many connections; throws where one is not answered OK. */
+export async function post(bridge: Bridge, config: Config, plan: readonly SampleCallback[], connections = 16) {
+  const bar = progress('posting', plan.length);
+  const to = new URL(bridge.receiverUrl);
+  const token = config.app.callbackTokens?.[0];
+  const sample = (index: number): SampleCallback => plan[index] as SampleCallback;
+  const result = await send(
+    { to, token, count: plan.length, rate: 0, connections, sample, answered: bar.advance },
+    new AbortController().signal,
+  );
+  bar.end();
+  if (result.failed === 0) return result;
+  const [failure] = result.failures.keys();
+  const message = `${plural(result.failed, 'callback was', 'callbacks were')} not answered OK: ${failure}`;
+  throw new BridgeError({ code: 'command-failed', message });
+}
+
+/** A callback with these fields instead of the generated one. */
+function callback(config: Config, at: number, fields: Readonly<Record<string, string>>): SampleCallback {
+  const { query, body } = generatedSample(config.app.sdkAppId, 0, 1, at);
+  const { Name: _, ...rest } = JSON.parse(body) as Record<string, unknown>;
+  return { query, body: JSON.stringify({ ...rest, GroupId: '@TGS#DEMO', ...fields }) };
+}
+
+type Reader = Awaited<ReturnType<typeof readFile>>;
+
+/** Tells of one group in a wrong order, a callback at a time, and what the reader does with each. */
+async function tellOutOfOrder(bridge: Bridge, config: Config, reader: Reader): Promise<void> {
+  const base = Math.floor(Date.now() / 60_000 - 1) * 60_000;
+  const told: [at: number, fields: Record<string, string>][] = [
+    [base, { Name: 'Tea club' }],
+    [base + 2_000, { Name: 'Tea house', Notification: 'Closed on Monday' }],
+    [base + 1_000, { Name: 'Tea room', FaceUrl: 'https://faces.example/tea.png' }],
+  ];
+  print('\nOne group, told in a wrong order, and what a reader of the events does (src/client, the consumer kit):');
+  for (const [at, fields] of told) {
+    await post(bridge, config, [callback(config, at, fields)], 1);
+    const [took = ''] = await reader.take(1);
+    print(`  ${new Date(at).toISOString().slice(11, 19)} ${JSON.stringify(fields)}\n           ${took}`);
+  }
+  const [, again] = told;
+  if (again !== undefined) await post(bridge, config, [callback(config, ...again)], 1);
+  print('  the second one once more\n           answered OK, and no second event');
+  const { name, notification, faceUrl } = reader.groups.get('@TGS#DEMO') ?? {};
+  print(`  now      ${paint('bold', JSON.stringify({ name, notification, faceUrl }))}`);
+}
+
+/** Sends many callbacks in a random order, every tenth twice, and compares what the reader holds in the end. */
+async function tellMany(bridge: Bridge, config: Config, reader: Reader, count: number): Promise<void> {
+  const base = Date.now() - count * 1_000;
+  const plan = Array.from({ length: count }, (_, index) =>
+    generatedSample(config.app.sdkAppId, index, GROUPS, base + index * 1_000),
+  );
+  const twice = plan.filter((_, index) => index % 10 === 0);
+  const shuffled = [...plan, ...twice]
+    .map((one) => ({ one, place: Math.random() }))
+    .toSorted((a, b) => a.place - b.place);
+  const { ok } = await post(
+    bridge,
+    config,
+    shuffled.map(({ one }) => one),
+  );
+  await reader.take(count);
+  const groups = expectedGroups(plan);
+  const wrong = [...groups].filter(([groupId, fields]) => {
+    const group: Readonly<Record<string, unknown>> = { ...reader.groups.get(groupId) };
+    return Object.entries(fields).some(([field, text]) => group[field] !== text);
+  });
+  if (wrong.length > 0) {
+    const message = `the reader holds other values of ${wrong.map(([groupId]) => groupId).join(', ')}`;
+    throw new BridgeError({ code: 'command-failed', message });
+  }
+  print(
+    `\n${plural(count, 'more callback')} in a random order, every tenth twice: ${ok} answered OK, ${plural(count, 'event')}.`,
+    `All ${groups.size} groups of the reader have the values that were said last.`,
+  );
+}
+
+const FIELDS = { Name: 'name', Introduction: 'introduction', Notification: 'notification', FaceUrl: 'faceUrl' };
+
+/** Works out what was said last of each group from callbacks in the order of their EventTime, without the bridge's merge. */
+export function expectedGroups(plan: readonly SampleCallback[]): Map<string, Record<string, string>> {
+  const groups = new Map<string, Record<string, string>>();
+  for (const { body } of plan) {
+    const { GroupId = '', ...said } = JSON.parse(body) as Record<string, string>;
+    groups.set(GroupId, { ...groups.get(GroupId), ...inEventWords(said) });
+  }
+  return groups;
+}
+
+/** Returns the profile fields of a callback, by the names that they have in events. */
+export function inEventWords(said: Readonly<Record<string, string>>): Record<string, string> {
+  const named = Object.entries(FIELDS).map(([from, to]) => [to, said[from]]);
+  return Object.fromEntries(named.filter(([, text]) => text !== undefined));
+}
+
+/** Reads the events of a file as they come into a view of the groups. */
+async function readFile(path: string) {
+  let file: FileHandle | undefined;
+  let rest = '';
+  let change = '';
+  const groups = createGroupView({
+    onChange: (_before, after, _event, fields) => {
+      const values = fields.map((field) => [field, { ...after }[field as 'name']]);
+      change = `sets ${values.map(([field, value]) => `${field} to ${JSON.stringify(value)}`).join(', ')}`;
+    },
+  });
+  const applied = (event: GroupEvent): string => {
+    change = '';
+    const group: Readonly<Record<string, unknown>> = { ...groups.apply(event) };
+    const late = Object.entries(event.data.changed).filter(([field, value]) => group[field] !== value);
+    const left = late.map(([field]) => `leaves ${field} as it is: a later one is known`);
+    return [change, ...left].filter((part) => part !== '').join('; ');
+  };
+  async function nextLines(): Promise<string[]> {
+    file ??= await open(path).catch(() => undefined);
+    const { buffer, bytesRead } = (await file?.read(Buffer.alloc(1 << 20))) ?? {
+      buffer: Buffer.alloc(0),
+      bytesRead: 0,
+    };
+    const lines = (rest + buffer.toString('utf8', 0, bytesRead)).split('\n');
+    rest = lines.pop() ?? '';
+    return lines;
+  }
+  return {
+    groups,
+    /** Applies so many more events; resolves with what each did. */
+    async take(count: number): Promise<string[]> {
+      const told: string[] = [];
+      const end = performance.now() + READ_MS;
+      while (told.length < count) {
+        for (const value of await nextLines()) {
+          const parsed = parseEvent({ value });
+          if (!parsed.ok) throw new BridgeError(parsed.fault);
+          told.push(applied(parsed.event));
+        }
+        if (told.length < count) await delay(20);
+        if (performance.now() < end) continue;
+        throw new BridgeError({ code: 'command-failed', message: `${path} lacks ${count - told.length} events` });
+      }
+      return told;
+    },
+    close: async () => file?.close(),
+  };
+}
+
+/** Says where to look, until Ctrl-C. */
+export async function untilInterrupted({ adminUrl, receiverUrl }: Bridge): Promise<void> {
+  print(
+    `\nEverything goes on running. Look at ${adminUrl}/, and send more: ${commandLine(`send --to ${receiverUrl}`)}`,
+    'Ctrl-C ends it.',
+  );
+  const told = interruption();
+  await new Promise((resolve) => told.addEventListener('abort', resolve));
+}

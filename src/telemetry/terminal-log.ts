@@ -1,0 +1,112 @@
+/** The log as people read it on a terminal: its sentences, and a line for each callback. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { styleText } from 'node:util';
+import type { Logger } from 'pino';
+import { type CanonicalEvent, type EventId, shortType } from '../model/event.ts';
+import { describeFault } from '../model/fault.ts';
+import { fieldsOf } from '../model/field-change.ts';
+import type { SignalBus, Signals } from '../model/signal.ts';
+import { latency, plural, visible } from '../model/text.ts';
+
+interface Line {
+  readonly level: number;
+  readonly time: number;
+  readonly msg: string;
+}
+
+/** Returns a line of JSON as `04:12:03Z sentence`; trouble has its colour. */
+export function sentenceOf(json: string): string {
+  const { level, time, msg } = JSON.parse(json) as Line;
+  const at = styleText('dim', `${new Date(time).toISOString().slice(11, 19)}Z`, TO);
+  const text = visible(msg).replaceAll('\n', '\\u000a');
+  return `${at} ${level < 40 ? text : styleText(level < 50 ? 'yellow' : 'red', text, TO)}\n`;
+}
+
+const TO = { stream: process.stderr } as const;
+
+interface Recorded {
+  readonly seq: number;
+}
+
+/** What became of an event at one connector. */
+interface Delivered {
+  readonly connector: string;
+  readonly standing: string;
+  readonly at?: number;
+}
+
+export interface CallbackPorts<Entry extends Recorded> {
+  find(id: EventId): Entry | undefined;
+  copies(entry: Entry, signal: AbortSignal): Promise<readonly Delivered[]>;
+  readonly stopping: AbortSignal;
+}
+
+type Answered = Signals['callback.answered'];
+
+/** More than a person can read: of the others in that second, only the number is said. */
+const LINES_A_SECOND = 20;
+/** A destination that takes longer is said to be behind. */
+const LOOKS_MS = [10, 20, 40, 80, 150, 300, 400, 1_000];
+
+/** Writes a line for each callback, once it is known where its event went. */
+export function logCallbacks<Entry extends Recorded>(
+  signals: SignalBus,
+  log: Logger,
+  ports: CallbackPorts<Entry>,
+): void {
+  let written = 0;
+  let more = 0;
+  const beginSecond = (): void => {
+    if (more > 0) log.info(`${plural(more, 'more callback')} in this second`);
+    written = more = 0;
+  };
+  signals.on('callback.answered', (answered) => {
+    if (written === 0) setTimeout(beginSecond, 1_000).unref();
+    if (written === LINES_A_SECOND) {
+      more++;
+      return;
+    }
+    written++;
+    const level = answered.outcome === 'failed' ? 'error' : isOdd(answered) ? 'warn' : 'info';
+    void placesOf(answered.event, ports).then((places) => log[level](lineOf(answered, places)));
+  });
+}
+
+const isOdd = ({ fault, misnamed, outcome }: Answered): boolean =>
+  fault !== undefined || misnamed !== undefined || outcome === 'quarantined';
+
+/** Resolves with the seq of an event and where it lies, after a while in which it is delivered if nothing is wrong. */
+async function placesOf<Entry extends Recorded>(event: CanonicalEvent | undefined, ports: CallbackPorts<Entry>) {
+  const { find, copies, stopping } = ports;
+  const entry = event && find(event.id);
+  if (event === undefined || entry === undefined) return undefined;
+  let found: readonly Delivered[] = [];
+  for (const ms of LOOKS_MS) {
+    await delay(ms, undefined, { signal: stopping }).catch(() => {});
+    found = await copies(entry, stopping).catch(() => []);
+    if (stopping.aborted || found.every(({ standing }) => standing !== 'behind')) break;
+  }
+  const told = found
+    .filter(({ standing }) => standing !== 'filtered')
+    .map(({ connector, standing, at }) => {
+      const took = at === undefined ? '' : ` ${latency(Math.max(0, at - event.data.receivedAt))}`;
+      return `${connector}${took}${standing === 'delivered' ? '' : ` (${standing})`}`;
+    });
+  return { seq: entry.seq, where: told.join(', ') || 'nowhere: every filter leaves it out' };
+}
+
+function lineOf(answered: Answered, places: Awaited<ReturnType<typeof placesOf>>): string {
+  const { command, outcome, status, ms, fault, event, misnamed } = answered;
+  const told = event === undefined ? [command] : [places && `seq ${places.seq}`, event.subject, whatOf(event)];
+  const words = [status, outcome, ...told, latency(ms), places && `→ ${places.where}`];
+  const line = words.filter((word) => word !== undefined && word !== '').join(' ');
+  const unknown = misnamed && `unknown fields: ${misnamed.join(', ')}`;
+  return [line, fault && describeFault(fault), unknown].filter((part) => part !== undefined).join('; ');
+}
+
+/** Names what an event is about: its type, unless that is a change of info, and its fields. */
+function whatOf(event: CanonicalEvent): string {
+  const fields = fieldsOf(event).map(([field]) => field);
+  const type = event.type === 'chat.group.info.changed' ? [] : [shortType(event.type)];
+  return [...type, ...fields.filter((field) => field !== 'groupType' && field !== 'destroyed')].join(', ');
+}

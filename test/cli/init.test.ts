@@ -1,0 +1,54 @@
+/** `init` writes a configuration that a bridge starts on, and never over one that is there. */
+import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { answersOf, yamlOf } from '../../src/cli/init.ts';
+import { parseConfig } from '../../src/config/load.ts';
+import { configSchema } from '../../src/config/schema.ts';
+import { runCommand } from '../support/bridge.process.ts';
+
+test('what no option gives is asked for, until it is right', async () => {
+  const said = ['12x', '1400701118', ' t0ken ', '', 'http://a:9200'];
+  const asked: string[] = [];
+  const ask = async (question: string) => {
+    asked.push(question);
+    return said.shift() ?? '';
+  };
+  expect(await answersOf({ brokers: 'a:9092, b:9092' }, undefined, ask)).toEqual({
+    sdkAppId: '1400701118',
+    token: 't0ken',
+    brokers: 'a:9092, b:9092',
+    elasticsearch: '',
+  });
+  expect(asked.map((question) => question.split(' ')[0])).toEqual(['SDKAppID', 'These', 'Token', 'Elasticsearch']);
+  await expect(answersOf({}, undefined, undefined)).rejects.toThrow(/an SDKAppID of digits is needed/);
+});
+
+test.each([
+  [{ token: '', brokers: '', elasticsearch: '' }, ['events-file']],
+  [{ token: 't', brokers: 'a:9092, b:9092', elasticsearch: 'http://a:9200' }, ['group-events', 'group-index']],
+])('%j is a valid configuration', (given, connectors) => {
+  const text = yamlOf({ sdkAppId: '1400701118', ...given }, 'CALLBACK_TOKEN');
+  const env = { CALLBACK_TOKEN: 'a-"quoted"-token' };
+  const result = parseConfig(text, { file: 'x', env, schema: configSchema });
+  if (!result.ok) throw new Error(JSON.stringify(result.problems));
+  expect(Object.keys(result.config.connectors)).toEqual(connectors);
+  expect(result.config.app.callbackTokens).toEqual(given.token === '' ? undefined : [env.CALLBACK_TOKEN]);
+});
+
+test('the file is examined, the next step said, and nothing written over', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'init-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const file = join(folder, 'new/bridge.yaml');
+  const args = ['init', '--sdk-app-id', '1400701118', '--config', file];
+  const written = await runCommand([...args, '--brokers', '127.0.0.1:1'], { CALLBACK_TOKEN: 'secret' });
+  expect(written.code).toBe(1);
+  expect(written.stderr).toMatch(/cannot be used as configured: group-events/);
+  expect(written.stdout).toMatch(/written: .*valid.*✗ .*\n\nnext: .*start --config .*console is http:\/\/127/s);
+  expect(statSync(file).mode & 0o777).toBe(0o600);
+  const before = readFileSync(file, 'utf8');
+  expect(before).not.toContain('secret');
+  expect(await runCommand(args)).toMatchObject({ code: 1, stderr: expect.stringContaining('is there already') });
+  expect(readFileSync(file, 'utf8')).toBe(before);
+});
