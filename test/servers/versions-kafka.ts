@@ -54,10 +54,22 @@ export async function checkKafka(server: KafkaServer): Promise<string> {
     }
     const twice = verdicts.map(({ duplicates }) => duplicates).join(' and ');
     return `${ledger.answeredOk} callbacks right in 4 copies (${twice} twice), dead letters with headers`;
+  } catch (thrown) {
+    for (const bridge of running) process.stderr.write(`${await lastWords(bridge)}\n`);
+    throw thrown;
   } finally {
     for (const bridge of running) bridge.child.kill('SIGKILL');
     for (const home of [receiving, working]) home.remove();
   }
+}
+
+/** What a bridge says of itself, and its log, for whoever looks for the cause. */
+async function lastWords({ adminUrl, stdout, stderr }: BridgeProcess): Promise<string> {
+  const status = await fetch(`${adminUrl}/api/status`).then(
+    (answer) => answer.text(),
+    (thrown: unknown) => String(thrown),
+  );
+  return [status, stdout(), stderr()].join('\n');
 }
 
 /** Kills the broker after a third of the callbacks, and starts it again after the second. */
