@@ -87,8 +87,8 @@ export interface EventSink {
   /** Settles each entry by its event id. Entries of one group stand in order and must not land in another. */
   deliver(batch: readonly Entry[], signal: AbortSignal): Promise<Outcomes>;
   identify?: Identify;
-  /** Says by id where those of these events lie that lie there. Writes nothing. */
-  find?(ids: readonly string[], signal: AbortSignal): Promise<ReadonlyMap<string, string>>;
+  /** Tells which of these events do not lie there. Writes nothing. */
+  lacks?(ids: readonly string[], signal: AbortSignal): Promise<readonly string[]>;
   close(): Promise<void>;
 }
 
@@ -190,6 +190,16 @@ export interface Report {
   readonly dead: readonly Dead[];
   /** Seqs of entries that waited and are settled now. */
   readonly released: readonly number[];
+  /** What was brought to the destination, for a source that remembers it. */
+  readonly brought?: readonly Brought[];
+}
+
+/** An entry that lies at the destination, or that something newer has superseded there. */
+export interface Brought {
+  readonly entry: Entry;
+  readonly kind: 'delivered' | 'superseded';
+  readonly receipt: string;
+  readonly attempts: number;
 }
 
 /** An entry that waits for its next attempt. */

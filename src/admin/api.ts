@@ -179,7 +179,7 @@ function historyRoutes({ history, groups, operations }: ApiPorts) {
     .get('/events/:id', async (context) => {
       const entry = await findEvent(history, context.req.param('id'), context.req.raw.signal);
       if (entry === undefined) return refuse(context, NO_EVENT, 404);
-      const copies = await operations.eventCopies(entry, context.req.raw.signal);
+      const copies = operations.eventCopies(entry);
       return context.json<Answer<typeof contract.eventAnswer>>({ ...entry, copies });
     })
     .get('/groups', query(contract.groupsQuery), async (context) => {

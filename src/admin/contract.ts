@@ -242,7 +242,7 @@ const eventCopy = z.object({
   connector: z.string(),
   kind: z.string(),
   standing: z.enum(['delivered', 'superseded', 'behind', 'waiting', 'dead', 'filtered']),
-  /** Where it lies; absent where the bridge does not remember it. */
+  /** Where it lies; absent where the bridge does not know it. */
   where: z.string().exactOptional(),
   /** When it was delivered. */
   at: z.number().exactOptional(),

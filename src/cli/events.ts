@@ -172,7 +172,7 @@ const COPY_HEADS = ['copy', 'status', 'where', 'when', 'attempts', 'why'];
 function placeOf({ standing, where, at, attempts, fault }: EventCopy): string[] {
   const isThere = standing === 'delivered' || standing === 'superseded';
   return [
-    where ?? (isThere ? 'not remembered' : ''),
+    where ?? (isThere ? 'not known' : ''),
     at === undefined ? '' : new Date(at).toISOString(),
     attempts === undefined ? '' : String(attempts),
     fault === undefined ? '' : describeFault(fault),

@@ -1,4 +1,4 @@
-import type { Dead, Outcomes, Waiting } from '../../connectors/contract.ts';
+import type { Brought, Dead, Outcomes, Waiting } from '../../connectors/contract.ts';
 import type { Entry } from '../model/entry.ts';
 import type { Fault } from '../model/fault.ts';
 import type { Outcome } from '../model/outcome.ts';
@@ -20,10 +20,7 @@ export interface Settlement {
   readonly released: number[];
   /** Those of `waiting` whose attempt failed, with the delay in ms. */
   readonly failed: { readonly waiting: Waiting; readonly retryInMs: number }[];
-  delivered: number;
-  superseded: number;
-  /** When the delivered and superseded entries were received, in ms since 1970. */
-  readonly receivedAt: number[];
+  readonly brought: Brought[];
 }
 
 export interface AttemptSettings {
@@ -40,8 +37,7 @@ export function settleDelivery(
   settings: AttemptSettings,
 ): Settlement {
   const settlement: Settlement = {
-    ...{ waiting: [], dead: [], released: [], failed: [], receivedAt: [] },
-    ...{ delivered: 0, superseded: 0 },
+    ...{ waiting: [], dead: [], released: [], failed: [], brought: [] },
   };
   for (const before of retried) {
     const { entry } = before;
@@ -76,8 +72,7 @@ function decide(
   switch (outcome.kind) {
     case 'delivered':
     case 'superseded':
-      settlement[outcome.kind]++;
-      settlement.receivedAt.push(entry.receivedAt);
+      settlement.brought.push({ entry, attempts, ...outcome });
       return undefined;
     case 'dead':
       settlement.dead.push({ entry, attempts, fault: outcome.fault });

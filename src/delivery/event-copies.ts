@@ -1,7 +1,9 @@
-import type { JournalEntry } from '../journal/reads.ts';
+import type { DeliveryReader, JournalEntry } from '../journal/reads.ts';
 import type { Fault } from '../model/fault.ts';
+import type { LaneState } from '../model/signal.ts';
 import type { CopiesPorts } from './copies.ts';
 import { compileFilter } from './filter.ts';
+import type { LaneHealth } from './health.ts';
 
 /** What became of one event at one connector. */
 export interface EventCopy {
@@ -13,7 +15,7 @@ export interface EventCopy {
    * - filtered: it is not for this connector.
    */
   readonly standing: 'delivered' | 'superseded' | 'behind' | 'waiting' | 'dead' | 'filtered';
-  /** Where it lies and when it was delivered, in milliseconds since 1970; absent where that is no longer remembered. */
+  /** Where it lies and when it was delivered, in milliseconds since 1970; absent where that is not known. */
   readonly where?: string;
   readonly at?: number;
   readonly attempts?: number;
@@ -21,35 +23,32 @@ export interface EventCopy {
   readonly fault?: Fault;
 }
 
-type EventCopiesPorts = Pick<CopiesPorts, 'connectors' | 'holder' | 'deliveries' | 'groups' | 'delivery'>;
+interface EventCopiesPorts extends Pick<CopiesPorts, 'connectors' | 'holder'> {
+  readonly deliveries: Pick<DeliveryReader, 'cursor' | 'openDelivery' | 'receipt'>;
+  health(connector: string): Pick<LaneHealth, 'state'>;
+}
 
-/** Returns what became of an event, by connector. Answers within seconds. */
-export function createEventCopies({ connectors, holder, deliveries, groups, delivery }: EventCopiesPorts) {
-  /** Where the copy of its group lies, which holds what the event changed. */
-  const placeOf = async (connector: string, groupId: string, signal: AbortSignal): Promise<string | undefined> => {
-    const group = holder(connector)?.readsBack ? groups.get(groupId) : undefined;
-    return group && (await delivery.readBack(connector, group, signal)).copy?.where;
-  };
-
-  const copyOf = async (connector: string, { seq, event }: JournalEntry, signal: AbortSignal) => {
+/** Returns what became of an event, by connector. */
+export function createEventCopies({ connectors, holder, deliveries, health }: EventCopiesPorts) {
+  const copyOf = (connector: string, { seq, event }: JournalEntry): EventCopy[] => {
     const found = holder(connector);
     if (found === undefined) return [];
     const about = { connector, kind: found.kind };
     const of = (rest: Omit<EventCopy, 'connector' | 'kind'>): EventCopy[] => [{ ...about, ...rest }];
     if (!compileFilter(found.filter).matches({ groupId: event.subject, event })) return of({ standing: 'filtered' });
     const open = deliveries.openDelivery(connector, seq);
-    const isBehind = seq > deliveries.cursor(connector);
     if (open !== undefined) return of({ standing: open.state, attempts: open.attempts, fault: open.fault });
-    const { event: known, fault } = await delivery.readBack(connector, event.id, signal);
-    // A replay brings it again: what is known of it was before.
-    if (isBehind && known === undefined) return of({ standing: 'behind', ...(fault !== undefined && { fault }) });
-    if (known !== undefined) {
-      const { kind: standing, receipt: where, ...rest } = known;
-      return of({ standing, where, ...rest });
-    }
-    const where = await placeOf(connector, event.subject, signal);
-    return of({ standing: 'delivered', ...(where !== undefined && { where }) });
+    const fault = whyNothing(health(connector).state);
+    if (seq > deliveries.cursor(connector)) return of({ standing: 'behind', ...(fault !== undefined && { fault }) });
+    const { kind: standing, receipt: where, ...rest } = deliveries.receipt(connector, seq) ?? { kind: 'delivered' };
+    return of({ standing, ...(where !== undefined && { where }), ...rest });
   };
-  return async (entry: JournalEntry, signal: AbortSignal): Promise<EventCopy[]> =>
-    (await Promise.all(connectors().map((connector) => copyOf(connector, entry, signal)))).flat();
+  return (entry: JournalEntry): EventCopy[] => connectors().flatMap((connector) => copyOf(connector, entry));
+}
+
+const PAUSED: Fault = { code: 'copy-unknown', message: 'the connector is paused', suggestion: 'resume it' };
+
+function whyNothing(state: LaneState): Fault | undefined {
+  if (state.kind === 'waiting') return state.fault;
+  return state.kind === 'paused' ? PAUSED : undefined;
 }

@@ -1,8 +1,9 @@
 import { Revoked, type Waiting } from '../../connectors/contract.ts';
 import type { Entry } from '../model/entry.ts';
 import { faultOf } from '../model/fault.ts';
+import type { Group } from '../model/group.ts';
 import { createDoubt } from './doubt.ts';
-import { type Asked, createReadBacks, ENDED, isToldBy, PAUSED, type ReadBack, UNOPENED } from './read-back.ts';
+import { createReadBacks, ENDED, type ReadBack, UNOPENED } from './read-back.ts';
 import { createRest } from './rest.ts';
 import type { ResyncRequest } from './resync.ts';
 import { createWaitingEntries } from './waiting.ts';
@@ -63,10 +64,10 @@ export interface Lane {
   /** Resolves when the request was carried out; for a resync, when it has begun. */
   ask(request: LaneRequest): Promise<void>;
   /**
-   * Says where the copy of a group lies, compared with this state of it, or where an event lies; between deliveries, without
-   * ending a rest that the destination needs. Never rejects.
+   * Says where the copy of a group lies, compared with this state of it; between deliveries, without ending a rest that
+   * the destination needs. Never rejects.
    */
-  readBack(about: Asked, signal: AbortSignal): Promise<ReadBack>;
+  readBack(group: Group, signal: AbortSignal): Promise<ReadBack>;
   /** Delivers what is there, then ends instead of going idle; a lane that waits or is paused ends at once. */
   drain(): void;
   /** Takes nothing more and ends: a batch that is with the sink may take `ms` still, then it is aborted. */
@@ -131,7 +132,7 @@ export function startLane(
         requests.push({ request, done });
         lane.rest.interrupt();
       }),
-    readBack: (about, asked) => readBack(lane, about, asked),
+    readBack: (group, asked) => readBack(lane, group, asked),
     drain() {
       if (lane.ending === 'no') lane.ending = 'drain';
       lane.rest.interrupt();
@@ -193,20 +194,17 @@ async function answerPaused({ sink, readBacks, outage, signal }: LaneWork): Prom
 
 async function readBack(
   { state, sink, readBacks, rest }: LaneWork,
-  about: Asked,
+  group: Group,
   asked: AbortSignal,
 ): Promise<ReadBack> {
-  const isEvent = typeof about === 'string';
-  const known = readBacks.recall(about, state.kind === 'paused' && isEvent ? PAUSED : undefined);
-  if (known.event !== undefined) return known;
-  if (state.kind === 'ended') return { ...known, fault: ENDED };
+  const { groupId } = group;
+  if (state.kind === 'ended') return readBacks.recall(groupId, ENDED);
   // A destination that rests is left alone: its rest ends when it is due.
-  if (state.kind === 'waiting') return { ...known, fault: state.fault };
-  // Of events only what is remembered is told before the sink is there.
-  if (sink === undefined ? isEvent : !isToldBy(sink, about)) return known;
-  const answer = readBacks.ask(about, asked);
+  if (state.kind === 'waiting') return readBacks.recall(groupId, state.fault);
+  if (sink !== undefined && !('read' in sink)) return readBacks.recall(groupId);
+  const answer = readBacks.ask(group, asked);
   rest.interrupt();
-  return isEvent ? { ...known, ...(await answer) } : answer;
+  return answer;
 }
 
 async function carryOutAll(lane: LaneWork, requests: AskedRequest[]): Promise<void> {

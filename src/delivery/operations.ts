@@ -160,7 +160,7 @@ export function createOperations(ports: OperationsPorts) {
     },
     /** The copy status of a group at each connector; none for an unknown group. Answers within seconds. */
     copies: ports.copies,
-    /** What became of an event at each connector. Answers within seconds. */
+    /** What became of an event at each connector. */
     eventCopies: ports.eventCopies,
   };
 }

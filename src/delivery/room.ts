@@ -59,7 +59,7 @@ export function startDeliveryRoom({ configured, connectors, source, journal: roo
     delivery,
   };
   const copies = createCopies({ ...looked, groups, history });
-  const eventCopies = createEventCopies({ ...looked, groups });
+  const eventCopies = createEventCopies({ ...looked, health });
   const ports = {
     connectors,
     destination,

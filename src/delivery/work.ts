@@ -204,10 +204,6 @@ async function deliverBatch(
     reached(lane, 'destination');
   }
   if (!('read' in sink)) readBacks.remember(batch, ({ id }) => outcomes.get(id));
-  if (batch.length > 0) {
-    const before = new Map(retried.map(({ entry, attempts }) => [entry, attempts]));
-    readBacks.note(batch, outcomes, lane.ports.clock.now(), (entry) => 1 + (before.get(entry) ?? 0));
-  }
   lane.tookMs = performance.now() - start;
   await settle(lane, { retried, taken, wanted, outcomes });
 }
@@ -246,7 +242,7 @@ async function settle(lane: LaneWork, delivery: Delivery): Promise<void> {
   const { connector, retry } = lane.settings;
   const { clock, signals, random } = lane.ports;
   const settlement = settleDelivery(delivery, lane.waiting, { now: clock.elapsed(), retry, random });
-  const { waiting, dead, released, delivered, superseded, receivedAt } = settlement;
+  const { waiting, dead, released, brought } = settlement;
   for (const { entry, attempts, fault } of dead) {
     signals.emit('lane.dead-letter', { connector, eventId: entry.id, groupId: entry.groupId, attempts, fault });
   }
@@ -257,7 +253,10 @@ async function settle(lane: LaneWork, delivery: Delivery): Promise<void> {
   const last = delivery.taken.at(-1);
   lane.cursor = last?.seq ?? lane.cursor;
   const { cursor } = lane;
-  await report(lane, { upTo: cursor, waiting, dead, released });
+  await report(lane, { upTo: cursor, waiting, dead, released, brought });
+  const superseded = brought.filter(({ kind }) => kind === 'superseded').length;
+  const receivedAt = brought.map(({ entry }) => entry.receivedAt);
+  const delivered = brought.length - superseded;
   signals.emit('lane.delivered', { connector, delivered, superseded, ms: lane.tookMs, receivedAt });
   signals.emit('lane.cursor', { connector, cursor, ...(last !== undefined && { receivedAt: last.receivedAt }) });
 }

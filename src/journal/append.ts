@@ -224,6 +224,7 @@ function createEventWriter(database: Database, groups: GroupBuffer) {
        AND NOT EXISTS (SELECT 1 FROM deliveries WHERE deliveries.seq = events.seq) ORDER BY seq LIMIT ?`,
   );
   const remove = connection.prepare('DELETE FROM events WHERE seq = ?');
+  const forgetReceipts = connection.prepare('DELETE FROM receipts WHERE up_to <= ?');
 
   // The journal gives the seqs: SQLite's own would skip one for each duplicate, or give those of pruned events again.
   const highest =
@@ -264,7 +265,9 @@ function createEventWriter(database: Database, groups: GroupBuffer) {
       const end = Math.min(upTo, groups.watermark());
       const seqs = candidates.all(after, end, limit).map(({ seq }) => seq as number);
       for (const seq of seqs) remove.run(seq);
-      return { pruned: seqs.length, last: seqs.length < limit ? end : (seqs.at(-1) ?? end) };
+      const last = seqs.length < limit ? end : (seqs.at(-1) ?? end);
+      forgetReceipts.run(last);
+      return { pruned: seqs.length, last };
     },
     head: () => head,
   };

@@ -1,5 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite';
-import type { Holds, Report, Source, Waiting } from '../../connectors/contract.ts';
+import type { Brought, Holds, Report, Source, Waiting } from '../../connectors/contract.ts';
 import { causeOf } from '../model/cause.ts';
 import type { Clock } from '../model/clock.ts';
 import type { CopyState } from '../model/copy.ts';
@@ -25,11 +25,23 @@ import type { DeliveryReader } from './reads.ts';
 /** What a lane settled, as it goes to the thread that writes: events are named by seq, since that thread has them. */
 export interface JournalReport extends Pick<Report, 'upTo' | 'rewind' | 'released'> {
   readonly connector: string;
+  readonly receipts?: readonly Receipts[];
   readonly waiting: readonly { seq: number; attempts: number; dueAt: number; fault: Fault }[];
   readonly dead: readonly { seq: number; attempts: number; fault: Fault }[];
 }
 
-/** The only writer of `lanes`, `deliveries` and `copies`. Its works run inside a transaction of the caller. */
+/** Where events went, as one row holds it: those of a batch, or one that had waited. */
+export interface Receipts {
+  readonly from: number;
+  readonly upTo: number;
+  /** JSON, see Told. */
+  readonly told: string;
+}
+
+/** One event of a row; the attempts are left out where it was one, the last is there where something newer lay there. */
+export type Told = readonly [seq: number, receipt: string, attempts?: number | null, superseded?: 1];
+
+/** The only writer of `lanes`, `deliveries`, `receipts` and `copies`. Its works run inside a transaction of the caller. */
 export function createDeliveryWriter(connection: DatabaseSync, clock: Clock) {
   const advance = connection.prepare(
     `INSERT INTO lanes (connector, cursor) VALUES (?, ?)
@@ -44,6 +56,10 @@ export function createDeliveryWriter(connection: DatabaseSync, clock: Clock) {
        due_at = excluded.due_at, fault = excluded.fault, changed_at = excluded.changed_at, cause = excluded.cause`,
   );
   const remove = connection.prepare('DELETE FROM deliveries WHERE connector = ? AND seq = ?');
+  const remember = connection.prepare(
+    'INSERT OR REPLACE INTO receipts (from_seq, up_to, connector, at, told) VALUES (?, ?, ?, ?, ?)',
+  );
+  const forgetReceipts = connection.prepare('DELETE FROM receipts WHERE connector = ? AND up_to > ?');
   const discardOne = connection.prepare(`DELETE FROM deliveries WHERE connector = ? AND seq = ? AND state = 'dead'`);
   const discardAll = connection.prepare(`DELETE FROM deliveries WHERE connector = ? AND state = 'dead'`);
   const pause = connection.prepare(
@@ -55,11 +71,12 @@ export function createDeliveryWriter(connection: DatabaseSync, clock: Clock) {
   );
 
   return {
-    settle({ connector, upTo: cursor, waiting, dead, released, rewind: back }: JournalReport): void {
+    settle({ connector, upTo: cursor, waiting, dead, released, receipts = [], rewind: back }: JournalReport): void {
       const now = clock.now();
       if (back) {
         rewind.run(cursor, connector);
         forget.run(connector, cursor);
+        forgetReceipts.run(connector, cursor);
       }
       for (const { seq, attempts, dueAt, fault } of waiting) {
         put.run(connector, seq, 'waiting', attempts, dueAt, JSON.stringify(fault), now, null);
@@ -68,6 +85,7 @@ export function createDeliveryWriter(connection: DatabaseSync, clock: Clock) {
         put.run(connector, seq, 'dead', attempts, null, JSON.stringify(fault), now, causeOf(fault).id);
       }
       for (const seq of released) remove.run(connector, seq);
+      for (const { from, upTo, told } of receipts) remember.run(from, upTo, connector, now, told);
       advance.run(connector, cursor);
     },
     setPaused: (connector: string, paused: boolean) => void pause.run(connector, paused ? 1 : 0),
@@ -101,12 +119,13 @@ export function createJournalSource(connector: string, holds: Holds, ports: Jour
     takesBack: true,
     available: (after) => end() - after,
     next: (after, limit) => read(after, limit, end()),
-    settle({ waiting, dead, ...report }) {
+    settle({ waiting, dead, brought = [], ...report }) {
       // Rows hold the wall clock.
       const epoch = clock.now() - clock.elapsed();
       post({
         ...report,
         connector,
+        receipts: receiptsOf(brought),
         waiting: waiting.map(({ entry: { seq }, attempts, dueAt, fault }) => ({
           seq,
           attempts,
@@ -117,6 +136,21 @@ export function createJournalSource(connector: string, holds: Holds, ports: Jour
       });
     },
   };
+}
+
+/** One row for all that came by for the first time, and one for each that had waited, which is older. */
+function receiptsOf(brought: readonly Brought[]): Receipts[] {
+  const first = brought.filter(({ attempts }) => attempts === 1);
+  const again = brought.filter(({ attempts }) => attempts > 1).map((one) => [one]);
+  return [first, ...again].flatMap((those) => {
+    const [from, upTo] = [those[0]?.entry.seq, those.at(-1)?.entry.seq];
+    return from === undefined || upTo === undefined ? [] : [{ from, upTo, told: JSON.stringify(those.map(tell)) }];
+  });
+}
+
+function tell({ entry: { seq }, receipt, attempts, kind }: Brought): Told {
+  if (kind === 'superseded') return [seq, receipt, attempts, 1];
+  return attempts > 1 ? [seq, receipt, attempts] : [seq, receipt];
 }
 
 /**

@@ -7,6 +7,7 @@
  * - groups: the merged state of each group. merged: the seq up to which events are in it, in the one row there is.
  * - quarantine: callbacks of verified senders that could not be mapped.
  * - probes: always empty; written to find out whether there is room again.
+ * - receipts: where events went, a row for the events of a batch, or for one that had waited.
  * - copies: what is known of each connector's copy as a whole, as JSON.
  * - reconcile: the latest run, as JSON, in the one row there is. reconciled: the groups it has read so far.
  * - events.previous: the seq of the event before in the same group; groups.last_seq: that of its latest event. They are null
@@ -78,4 +79,12 @@ export const MIGRATIONS: readonly string[] = [
    ALTER TABLE deliveries ADD COLUMN earlier INTEGER NOT NULL DEFAULT 0;
    UPDATE deliveries SET cause = cause_of(fault) WHERE state = 'dead';
    CREATE INDEX deliveries_by_cause ON deliveries (connector, cause, changed_at) WHERE state = 'dead';`,
+  `CREATE TABLE receipts (
+     from_seq INTEGER NOT NULL,
+     up_to INTEGER NOT NULL,
+     connector TEXT NOT NULL,
+     at INTEGER NOT NULL,
+     told TEXT NOT NULL
+   ) STRICT;
+   CREATE UNIQUE INDEX receipts_by_seq ON receipts (up_to, connector);`,
 ];

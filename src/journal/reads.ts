@@ -6,6 +6,7 @@ import { type CopyState, UNSEEN_COPY } from '../model/copy.ts';
 import { type Entry, type EntryHead, lazyEntry } from '../model/entry.ts';
 import type { CanonicalEvent } from '../model/event.ts';
 import type { Fault } from '../model/fault.ts';
+import type { Told } from './deliveries.ts';
 
 /** An event of the journal as people look at it. */
 export interface JournalEntry {
@@ -136,9 +137,22 @@ export function createSeqAt(connection: DatabaseSync): (time: number) => number 
   };
 }
 
+/** When and where an event was delivered, and the attempts that it took. */
+export interface EventReceipt {
+  readonly kind: 'delivered' | 'superseded';
+  readonly receipt: string;
+  /** Milliseconds since 1970. */
+  readonly at: number;
+  readonly attempts: number;
+}
+
 function readLanes(connection: DatabaseSync) {
   const lane = connection.prepare('SELECT cursor, paused FROM lanes WHERE connector = ?');
   const copy = connection.prepare('SELECT state FROM copies WHERE connector = ?');
+  // The row of its batch, and one of its own where it was tried again.
+  const receipts = connection.prepare(
+    'SELECT at, told FROM receipts WHERE up_to >= ? AND from_seq <= ? AND connector = ? ORDER BY up_to LIMIT 2',
+  );
   const waiting = connection.prepare(
     `SELECT ${HEAD}, attempts, due_at, fault FROM deliveries JOIN events USING (seq)
      WHERE connector = ? AND state = 'waiting' ORDER BY seq`,
@@ -165,6 +179,17 @@ function readLanes(connection: DatabaseSync) {
         dueAt: row.due_at as number,
         fault: faultOf(row),
       })),
+    /** Where an event went, as far as that is known; the latest of its deliveries. */
+    receipt(connector: string, seq: number): EventReceipt | undefined {
+      const found = receipts.all(seq, seq, connector).flatMap(({ at, told }) => {
+        const one = (JSON.parse(told as string) as Told[]).find(([its]) => its === seq);
+        return one === undefined ? [] : [{ at: at as number, one }];
+      });
+      const latest = found.sort((a, b) => b.at - a.at)[0];
+      if (latest === undefined) return undefined;
+      const [, receipt, attempts, superseded] = latest.one;
+      return { kind: superseded ? 'superseded' : 'delivered', receipt, at: latest.at, attempts: attempts ?? 1 };
+    },
     countWaiting: (connector: string) => count.get(connector, 'waiting')?.n as number,
     countDeadLetters: (connector: string) => count.get(connector, 'dead')?.n as number,
     /** Says what stands in the way of one delivery; undefined for an event that is delivered or pending. */

@@ -3,9 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { Brought } from '../../connectors/contract.ts';
 import { openJournal } from '../../src/journal/append.ts';
 import { openDatabase } from '../../src/journal/database.ts';
-import { createDeliveryWriter } from '../../src/journal/deliveries.ts';
+import { createDeliveryWriter, createJournalSource } from '../../src/journal/deliveries.ts';
 import { createHistoryReader } from '../../src/journal/history.ts';
 import { createDeliveryReader } from '../../src/journal/reads.ts';
 import { causeOf } from '../../src/model/cause.ts';
@@ -150,7 +151,7 @@ describe('the events of a group are linked', () => {
     });
     // What the migrations added, taken away again.
     database.connection.exec(
-      'ALTER TABLE events DROP COLUMN previous; ALTER TABLE groups DROP COLUMN last_seq; DROP TABLE merged; DROP TABLE copies; ' +
+      'ALTER TABLE events DROP COLUMN previous; ALTER TABLE groups DROP COLUMN last_seq; DROP TABLE merged; DROP TABLE copies; DROP TABLE receipts; ' +
         'DROP INDEX deliveries_by_cause; ALTER TABLE deliveries DROP COLUMN cause; ALTER TABLE deliveries DROP COLUMN earlier; ' +
         'PRAGMA user_version = 2',
     );
@@ -162,7 +163,7 @@ describe('the events of a group are linked', () => {
     old.close();
 
     const upgraded = open();
-    expect(version(upgraded.database.connection)).toEqual({ user_version: 7 });
+    expect(version(upgraded.database.connection)).toEqual({ user_version: 8 });
     const causes = createDeliveryReader(upgraded.database.connection).deadLetterCauses('a');
     const id = (name: string) => causeOf(refused(name, 0)).id;
     expect(causes.map(({ cause, count }) => [cause, count])).toEqual([
@@ -312,4 +313,36 @@ describe('search', () => {
     expect(await ended).toMatchObject({ groups: [], complete: false });
     clearImmediate(turning);
   });
+});
+
+test('where an event went: of its batch, of its retry, of a replay; forgotten with the event', async () => {
+  const { journal, database } = open();
+  await Promise.all(events.slice(0, 10).map(journal.record));
+  journal.flushGroups();
+  const reader = createDeliveryReader(database.connection);
+  const writer = createDeliveryWriter(database.connection, systemClock);
+  const source = createJournalSource('c', 'events', { reader, clock: systemClock, post: writer.settle });
+  const [nothing, entries] = [{ waiting: [], dead: [], released: [] }, reader.read(0, 100)];
+  const brought = (seqs: readonly number[], more: Partial<Brought> = {}) =>
+    entries
+      .filter(({ seq }) => seqs.includes(seq))
+      .map((entry): Brought => ({ entry, kind: 'delivered', receipt: `t/0@${entry.seq}`, attempts: 1, ...more }));
+  source.settle({ ...nothing, upTo: 4, brought: brought([1, 2, 3]) });
+  source.settle({ ...nothing, upTo: 9, brought: brought([6, 7, 8, 9]) });
+  source.settle({ ...nothing, upTo: 9, brought: [...brought([4], { attempts: 3 }), ...brought([5], { attempts: 2 })] });
+  const told = () =>
+    entries.map(({ seq }) => {
+      const { receipt, kind, attempts } = reader.receipt('c', seq) ?? {};
+      return receipt && `${receipt} ${kind} ${attempts}`;
+    });
+  const first = ['t/0@1', 't/0@2', 't/0@3'].map((receipt) => `${receipt} delivered 1`);
+  const last = ['t/0@6', 't/0@7', 't/0@8', 't/0@9'].map((receipt) => `${receipt} delivered 1`);
+  expect(told()).toEqual([...first, 't/0@4 delivered 3', 't/0@5 delivered 2', ...last, undefined]);
+  expect(reader.receipt('another', 1)).toBeUndefined();
+  source.settle({ ...nothing, upTo: 3, rewind: true });
+  expect(told()).toEqual([...first, ...Array(7)]);
+  source.settle({ ...nothing, upTo: 10, brought: brought([4, 5, 6, 7, 8, 9, 10], { kind: 'superseded' }) });
+  expect(told().slice(3)).toEqual(entries.slice(3).map(({ seq }) => `t/0@${seq} superseded 1`));
+  await journal.prune(0, () => 3, 100);
+  expect(told().map((one) => one !== undefined)).toEqual([...Array(3).fill(false), ...Array(7).fill(true)]);
 });

@@ -10,7 +10,6 @@ import { empty, table } from './table.ts';
 import { code, type Html, optional, relative, upTo } from './text.ts';
 
 const COPIES_EVERY_MS = 2_000;
-const COPIES_WITHIN_MS = 3_000;
 
 /** `/event?id=`: one event by its id, its seq or the RequestID of its callback, and what became of it at each connector. */
 export function eventPage(ports: View, query: URLSearchParams, signal: AbortSignal): Page {
@@ -49,11 +48,10 @@ function eventOf(ports: View, id: string, entry: JournalEntry | undefined): Html
 <p><a href="${eventHref(seq)}">${t.event.json}</a></p></section>`;
 }
 
-async function copiesOf(ports: View, entry: JournalEntry | undefined): Promise<Html> {
+function copiesOf(ports: View, entry: JournalEntry | undefined): Html {
   if (entry === undefined) return html``;
   const { t } = ports;
-  const within = AbortSignal.any([ports.stopping, AbortSignal.timeout(COPIES_WITHIN_MS)]);
-  const copies = await ports.operations.eventCopies(entry, within);
+  const copies = ports.operations.eventCopies(entry);
   const rows = copies.map((copy) => ({
     id: `copy-${copy.connector}`,
     cells: [
@@ -75,7 +73,7 @@ async function copiesOf(ports: View, entry: JournalEntry | undefined): Promise<H
 
 function detail(t: View['t'], { connector, standing, where, at, attempts, fault }: EventCopy): Html {
   if (standing === 'delivered' && where === undefined) {
-    return html`<span class="quiet">${t.event.forgotten}</span>`;
+    return html`<span class="quiet">${t.event.unplaced}</span>`;
   }
   if (where === undefined && attempts === undefined && fault === undefined) return optional(undefined);
   return html`${where !== undefined && html`<p>${code(where)}</p>`}${

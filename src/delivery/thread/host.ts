@@ -2,8 +2,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import type { Journal } from '../../journal/append.ts';
 import { type Fault, messageOf } from '../../model/fault.ts';
+import type { Group } from '../../model/group.ts';
 import type { SignalBus } from '../../model/signal.ts';
-import type { Asked, ReadBack } from '../read-back.ts';
+import type { ReadBack } from '../read-back.ts';
 import type { DeliveryData, DeliveryRequest, FromThread, ThreadData, ToThread } from './messages.ts';
 import { beginThreadPool } from './priority.ts';
 import { createQuestions } from './questions.ts';
@@ -26,11 +27,8 @@ export interface Delivery {
     ending: readonly string[],
     beginning: readonly string[],
   ): Promise<void>;
-  /**
-   * Says where a connector's copy of a group lies, compared with this state, or where an event lies. Always answers, after
-   * seconds at most.
-   */
-  readBack(connector: string, about: Asked, signal: AbortSignal): Promise<ReadBack>;
+  /** Says where a connector's copy of a group lies, compared with this state. Always answers, after seconds at most. */
+  readBack(connector: string, group: Group, signal: AbortSignal): Promise<ReadBack>;
   /** Delivers what can be delivered within `ms`, then ends; resolves when the thread is gone. */
   stop(ms: number): Promise<void>;
 }
@@ -62,7 +60,7 @@ export function startDelivery(
 
   const tell = (message: ToThread): void => thread?.postMessage(message);
   const questions = createQuestions((question) => tell({ kind: 'question', ...question }));
-  const ask = (connector: string, about: Asked, signal: AbortSignal): Promise<ReadBack> =>
+  const ask = (connector: string, about: Group, signal: AbortSignal): Promise<ReadBack> =>
     down === undefined ? questions.ask(connector, about, signal) : Promise.resolve({ fault: down });
 
   const hear = (message: FromThread): void => {

@@ -1,11 +1,13 @@
 import type { Fault } from '../../model/fault.ts';
-import { type Asked, type ReadBack, UNANSWERED } from '../read-back.ts';
+import type { Group } from '../../model/group.ts';
+import { type ReadBack, UNANSWERED } from '../read-back.ts';
 
 /** One question to a lane, as it goes to the delivery thread. */
 export interface Question {
   readonly id: number;
   readonly connector: string;
-  readonly about: Asked;
+  /** The group that is read back. */
+  readonly about: Group;
   /** How long the answer is waited for. */
   readonly withinMs: number;
 }
@@ -17,7 +19,7 @@ export function createQuestions(post: (question: Question) => void, withinMs = W
   const open = new Map<number, (answer: ReadBack) => void>();
   let last = 0;
   return {
-    ask: (connector: string, about: Asked, signal: AbortSignal): Promise<ReadBack> =>
+    ask: (connector: string, about: Group, signal: AbortSignal): Promise<ReadBack> =>
       new Promise((resolve) => {
         const id = ++last;
         const settle = (answer: ReadBack): void => {

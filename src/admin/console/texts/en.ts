@@ -260,7 +260,7 @@ export const en = {
     json: 'All of it, as JSON',
     copies: 'What became of the event at each connector',
     detail: 'Where, when, or why not',
-    forgotten: 'where and when is not remembered any more',
+    unplaced: 'where and when is not known',
     attempts: (count: number) => plural(count, 'attempt'),
     attemptsAgo: (count: number, ago: Html) => html`${plural(count, 'attempt')}, ${ago}`,
   },

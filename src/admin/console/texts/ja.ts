@@ -286,7 +286,7 @@ export const ja = {
     json: 'すべてを JSON で表示',
     copies: '各コネクタでのイベントの状況',
     detail: '場所、時刻、または理由',
-    forgotten: '場所と時刻の記録はもう残っていません',
+    unplaced: '場所と時刻は分かりません',
     attempts: (count) => `試行 ${figure(count)} 回`,
     attemptsAgo: (count, ago) => html`試行 ${figure(count)} 回、${ago}`,
   },

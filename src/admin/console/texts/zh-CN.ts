@@ -275,7 +275,7 @@ export const zhCN = {
     json: '查看完整 JSON',
     copies: '该事件在各连接器的处理结果',
     detail: '位置、时间或原因',
-    forgotten: '位置和时间的记录已不再保留',
+    unplaced: '位置和时间未知',
     attempts: (count) => `尝试 ${figure(count)} 次`,
     attemptsAgo: (count, ago) => html`尝试 ${figure(count)} 次，${ago}`,
   },
