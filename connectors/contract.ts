@@ -87,8 +87,8 @@ export interface EventSink {
   /** Settles each entry by its event id. Entries of one group stand in order and must not land in another. */
   deliver(batch: readonly Entry[], signal: AbortSignal): Promise<Outcomes>;
   identify?: Identify;
-  /** Tells which of these events do not lie there. Writes nothing. */
-  lacks?(ids: readonly string[], signal: AbortSignal): Promise<readonly string[]>;
+  /** Says by id where those of these events lie that lie there. Writes nothing. */
+  find?(ids: readonly string[], signal: AbortSignal): Promise<ReadonlyMap<string, string>>;
   close(): Promise<void>;
 }
 

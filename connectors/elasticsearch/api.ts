@@ -161,7 +161,11 @@ export const resolveIndex = (name: string): Call<Resolved> => ({
 
 interface Hits {
   readonly hits?: {
-    readonly hits?: readonly { readonly _id: string; readonly _source?: { readonly source?: string } }[];
+    readonly hits?: readonly {
+      readonly _index: string;
+      readonly _id: string;
+      readonly _source?: { readonly source?: string };
+    }[];
   };
 }
 export const search = (index: string, body: Readonly<Record<string, unknown>>): Call<Hits> => ({

@@ -38,12 +38,11 @@ export async function openSink(options: ElasticsearchOptions, host: Host, signal
       deliver: async (batch, signal) =>
         batch.length === 0 ? new Map() : ensuring(signal, () => createEvents(destination, batch, signal)),
       identify: identity,
-      async lacks(ids, signal) {
+      async find(ids, signal) {
         // All indices that an alias or a data stream stands for are looked into, which is what a search does.
         const query = { size: ids.length, _source: false, query: { ids: { values: ids } } };
         const { body } = await ask(destination, signal, search(options.index, query));
-        const there = new Set(body.hits?.hits?.map(({ _id }) => _id));
-        return ids.filter((id) => !there.has(id));
+        return new Map(body.hits?.hits?.map(({ _index, _id }) => [_id, `${_index}/${_id}`]));
       },
       close,
     };

@@ -55,7 +55,7 @@ export function startComparison(
   settings: ComparisonSettings,
   signal: AbortSignal,
 ): Comparison {
-  if (sink.holds === 'events') return sink.lacks ? sampleEvents(sink, ports, settings) : NOTHING_TO_COMPARE;
+  if (sink.holds === 'events') return sink.find ? sampleEvents(sink, ports, settings) : NOTHING_TO_COMPARE;
   if (sink.read !== undefined) return comparePages(sink, readStatus(sink), 'repair', ports, settings);
   return sink.scan === undefined ? NOTHING_TO_COMPARE : compareScan(sink, ports, settings, signal);
 }
@@ -176,19 +176,13 @@ function sampleEvents(
           filter.matches(entry) &&
           !events.isOpen(entry.seq),
       );
-      const ids = new Set(
-        looked.length === 0
-          ? []
-          : await sink.lacks?.(
-              looked.map(({ id }) => id),
-              signal,
-            ),
-      );
-      const oldest = Math.min(...looked.filter(({ id }) => !ids.has(id)).map(({ seq }) => seq));
-      const found = looked.filter(({ id, seq }) => ids.has(id) && seq > oldest);
+      const ids = looked.map(({ id }) => id);
+      const there = (ids.length > 0 && (await sink.find?.(ids, signal))) || new Map<string, string>();
+      const oldest = Math.min(...looked.filter(({ id }) => there.has(id)).map(({ seq }) => seq));
+      const found = looked.filter(({ id, seq }) => !there.has(id) && seq > oldest);
       if (mend && found.length > 0) await bring(found);
       const [mended, left] = mend ? [found.length, 0] : [0, found.length];
-      const nothing = looked.length > 0 && ids.size === looked.length;
+      const nothing = looked.length > 0 && there.size === 0;
       return { looked: looked.length, found: found.length, mended, left, ended: true, nothing };
     },
   };
