@@ -34,6 +34,8 @@ export interface JournalReport extends Pick<Report, 'upTo' | 'rewind' | 'release
 export interface Receipts {
   readonly from: number;
   readonly upTo: number;
+  /** Milliseconds since 1970. */
+  readonly at: number;
   /** JSON, see Told. */
   readonly told: string;
 }
@@ -85,7 +87,7 @@ export function createDeliveryWriter(connection: DatabaseSync, clock: Clock) {
         put.run(connector, seq, 'dead', attempts, null, JSON.stringify(fault), now, causeOf(fault).id);
       }
       for (const seq of released) remove.run(connector, seq);
-      for (const { from, upTo, told } of receipts) remember.run(from, upTo, connector, now, told);
+      for (const { from, upTo, at, told } of receipts) remember.run(from, upTo, connector, at, told);
       advance.run(connector, cursor);
     },
     setPaused: (connector: string, paused: boolean) => void pause.run(connector, paused ? 1 : 0),
@@ -125,7 +127,7 @@ export function createJournalSource(connector: string, holds: Holds, ports: Jour
       post({
         ...report,
         connector,
-        receipts: receiptsOf(brought),
+        receipts: receiptsOf(brought, clock.now()),
         waiting: waiting.map(({ entry: { seq }, attempts, dueAt, fault }) => ({
           seq,
           attempts,
@@ -139,12 +141,12 @@ export function createJournalSource(connector: string, holds: Holds, ports: Jour
 }
 
 /** One row for all that came by for the first time, and one for each that had waited, which is older. */
-function receiptsOf(brought: readonly Brought[]): Receipts[] {
+function receiptsOf(brought: readonly Brought[], at: number): Receipts[] {
   const first = brought.filter(({ attempts }) => attempts === 1);
   const again = brought.filter(({ attempts }) => attempts > 1).map((one) => [one]);
   return [first, ...again].flatMap((those) => {
     const [from, upTo] = [those[0]?.entry.seq, those.at(-1)?.entry.seq];
-    return from === undefined || upTo === undefined ? [] : [{ from, upTo, told: JSON.stringify(those.map(tell)) }];
+    return from === undefined || upTo === undefined ? [] : [{ from, upTo, at, told: JSON.stringify(those.map(tell)) }];
   });
 }
 

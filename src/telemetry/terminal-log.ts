@@ -37,7 +37,7 @@ interface Delivered {
 
 export interface CallbackPorts<Entry extends Recorded> {
   find(id: EventId): Entry | undefined;
-  copies(entry: Entry, signal: AbortSignal): Promise<readonly Delivered[]>;
+  copies(entry: Entry): readonly Delivered[];
   readonly stopping: AbortSignal;
 }
 
@@ -83,8 +83,9 @@ async function placesOf<Entry extends Recorded>(event: CanonicalEvent | undefine
   let found: readonly Delivered[] = [];
   for (const ms of LOOKS_MS) {
     await delay(ms, undefined, { signal: stopping }).catch(() => {});
-    found = await copies(entry, stopping).catch(() => []);
-    if (stopping.aborted || found.every(({ standing }) => standing !== 'behind')) break;
+    if (stopping.aborted) break;
+    found = whereNow(entry, copies);
+    if (found.every(({ standing }) => standing !== 'behind')) break;
   }
   const told = found
     .filter(({ standing }) => standing !== 'filtered')
@@ -93,6 +94,15 @@ async function placesOf<Entry extends Recorded>(event: CanonicalEvent | undefine
       return `${connector}${took}${standing === 'delivered' ? '' : ` (${standing})`}`;
     });
   return { seq: entry.seq, where: told.join(', ') || 'nowhere: every filter leaves it out' };
+}
+
+/** A journal that cannot be read just now costs the line its places. */
+function whereNow<Entry>(entry: Entry, copies: (entry: Entry) => readonly Delivered[]): readonly Delivered[] {
+  try {
+    return copies(entry);
+  } catch {
+    return [];
+  }
 }
 
 function lineOf(answered: Answered, places: Awaited<ReturnType<typeof placesOf>>): string {

@@ -22,7 +22,7 @@ function listen(looks: readonly (readonly (readonly [connector: string, standing
   onTestFinished(() => stopping.abort());
   logCallbacks(signals, log, {
     find: () => ({ seq: 7 }),
-    copies: async () => {
+    copies: () => {
       const found = (left.length > 1 ? left.shift() : left[0]) ?? [];
       return found.map(([connector, standing]) => ({ connector, standing, at: EVENT.data.receivedAt + 12 }));
     },
