@@ -14,7 +14,8 @@ import type { Group } from '../../src/model/group.ts';
 import { createRandom } from '../faults/random.ts';
 import { waitUntil } from '../faults/wait.ts';
 import { startKafka } from '../servers/index.ts';
-import { type StoreServer, startPostgresql, startRedis } from '../servers/stores.ts';
+import { type StoreServer, startPostgresql } from '../servers/postgresql.ts';
+import { startRedis } from '../servers/stores.ts';
 import { delivered, mergedGroups } from '../support/histories.ts';
 import { generates } from './codegen.ts';
 import { installStores, succeed } from './project.ts';
@@ -27,7 +28,7 @@ const print = (line: string): void => void process.stdout.write(`${line}\n`);
 /** How the program of a recipe is called, its consumer group, and what makes its place and reads its groups back as JSON. */
 const STORES = {
   PostgreSQL: {
-    start: startPostgresql,
+    start: () => startPostgresql(print),
     prepare: `import { readFileSync } from 'node:fs'; import { Client } from 'pg'; const client = new Client();
       await client.connect(); await client.query(readFileSync('group-table.sql', 'utf8')); await client.end();`,
     program: 'postgresql.ts',
