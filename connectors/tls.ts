@@ -1,7 +1,8 @@
 /** TLS towards a destination: one shape of settings, and one way to say what is wrong with them, for all connectors. */
 import { X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
-import { isIP } from 'node:net';
+import { connect as connectPlain, isIP, type Socket } from 'node:net';
 import {
   type ConnectionOptions,
   connect,
@@ -53,6 +54,8 @@ export type TlsOptions = z.output<typeof tlsOptions>;
 export interface Endpoint {
   readonly host: string;
   readonly port: number;
+  /** Where TLS begins in the midst of a protocol: brings a new connection there. */
+  readonly begin?: (socket: Socket) => Promise<void>;
 }
 
 export type SecureOptions = Pick<
@@ -147,7 +150,24 @@ async function authorityShown(
 const PROBE_MS = 3_000;
 
 /** Makes a TLS handshake and nothing more. */
-function shake({ host, port }: Endpoint, options: ConnectionOptions): Promise<TLSSocket | Error> {
+async function shake(endpoint: Endpoint, options: ConnectionOptions): Promise<TLSSocket | Error> {
+  const { begin } = endpoint;
+  if (begin === undefined) return handshake(endpoint, options);
+  const socket = connectPlain(endpoint);
+  const timer = setTimeout(() => socket.destroy(new Error(`no answer within ${PROBE_MS} ms`)), PROBE_MS);
+  try {
+    await once(socket, 'connect');
+    await begin(socket);
+    return await handshake(endpoint, { ...options, socket });
+  } catch (thrown) {
+    socket.destroy();
+    return thrown as Error;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function handshake({ host, port }: Endpoint, options: ConnectionOptions): Promise<TLSSocket | Error> {
   return new Promise((resolve) => {
     const servername = options.servername ?? (isIP(host) === 0 ? host : undefined);
     const socket = connect({ ...options, host, port, ...(servername !== undefined && { servername }) });
