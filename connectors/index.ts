@@ -5,12 +5,13 @@ import { file } from './file/connector.ts';
 import { kafka } from './kafka/connector.ts';
 import { kafkaSource as source } from './kafka/source.ts';
 import { ownAt } from './own.ts';
+import { postgres } from './postgres/connector.ts';
 
 export { inputSchemaOf } from './options.ts';
 export { findOwn } from './own.ts';
 
 /** Every kind of destination, by hand: a new connector adds its line here. */
-export const connectors = [kafka, elasticsearch, file] as const;
+export const connectors = [kafka, elasticsearch, postgres, file] as const;
 
 /** The AsyncAPI document of what Kafka connectors write. */
 export { asyncApi } from './kafka/asyncapi.ts';

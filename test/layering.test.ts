@@ -123,10 +123,11 @@ describe('the tree reads as the way of an event', () => {
     expect(files.filter((file) => /\b(utils?|helpers?|common|misc)\b/i.test(file))).toEqual([]);
   });
 
-  test('kafkajs and the Elasticsearch client are known to their connector’s folder only', () => {
+  test('kafkajs and the clients of Elasticsearch and PostgreSQL are known to their connector’s folder only', () => {
     const knowing = (name: string): string[] =>
       files.filter((file) => readFileSync(file, 'utf8').includes(`from '${name}'`)).map(dirname);
     expect(new Set(knowing('kafkajs'))).toEqual(new Set(['connectors/kafka']));
     expect(new Set(knowing('@elastic/elasticsearch'))).toEqual(new Set(['connectors/elasticsearch']));
+    expect(new Set(knowing('pg'))).toEqual(new Set(['connectors/postgres']));
   });
 });

@@ -229,6 +229,15 @@ export function boundCustom(fields: readonly (readonly [key: string, value: stri
 /** So few are within the bound, whatever they hold. */
 const FEW = Math.floor(MOST_CUSTOM_BYTES / (MOST_KEY_BYTES + MOST_VALUE_BYTES));
 
+/** The bounds of custom fields, for those who merge elsewhere. */
+export const CUSTOM_BOUNDS = {
+  few: FEW,
+  most: MOST_CUSTOM,
+  keyBytes: MOST_KEY_BYTES,
+  valueBytes: MOST_VALUE_BYTES,
+  allBytes: MOST_CUSTOM_BYTES,
+} as const;
+
 /** Returns the group with those custom fields that were changed last. */
 function bounded(group: Group): Group {
   const fields = Object.entries(group.customFields);

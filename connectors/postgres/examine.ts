@@ -1,0 +1,122 @@
+/** What deliveries rely on, looked at without writing anything. */
+import type { Unreachable } from '../../src/model/fault.ts';
+import type { Finding, Host } from '../contract.ts';
+import { type Destination, openDestination } from './client.ts';
+import { columnsOf, tableName } from './columns.ts';
+import { addressOf, type PostgresOptions } from './connector.ts';
+import { faultAt, misconfigured, missingTable } from './fault.ts';
+import { upsert } from './merge.ts';
+import { insertion } from './sink.ts';
+import { findTable, refuseForeign } from './table.ts';
+
+/** Tells for `check --connect` what is there. Nothing is created. */
+export async function* examineTable(
+  options: PostgresOptions,
+  host: Host,
+  signal: AbortSignal,
+): AsyncGenerator<Finding> {
+  const destination = await openDestination(options, host);
+  try {
+    yield* lookAtServer(destination, signal);
+    const oid = await findTable(destination, signal);
+    if (oid === undefined) {
+      yield await missing(destination, signal);
+      return;
+    }
+    const columns = await lookAtColumns(destination, oid, signal);
+    yield columns;
+    if (columns.state === 'wrong') return;
+    if (options.content === 'groups') await refuseForeign(destination, signal);
+    // What a delivery asks for is planned, which needs its rights, and not run.
+    const statement = options.content === 'groups' ? upsert(options, 'repair') : insertion(options);
+    await destination.query(`EXPLAIN ${statement}`, ['[]'], signal);
+    yield { step: 'write permission', state: 'well', says: 'yes (a delivery was planned, and not run)' };
+  } finally {
+    await destination.close();
+  }
+}
+
+interface Server {
+  readonly version: string;
+  readonly encoding: string;
+  readonly readonly: string;
+}
+
+const SERVER = `SELECT current_setting('server_version') AS version, current_setting('server_encoding') AS encoding,
+  current_setting('transaction_read_only') AS readonly`;
+
+async function* lookAtServer(destination: Destination, signal: AbortSignal): AsyncGenerator<Finding> {
+  const { user, database } = addressOf(destination.options);
+  const [server] = await destination.query<Server>(SERVER, [], signal);
+  const { version = '?', encoding = '?', readonly = 'off' } = server ?? {};
+  yield { step: 'server', state: 'well', says: `reached as ${user}: PostgreSQL ${version}, database ${database}` };
+  if (readonly === 'on') {
+    const suggestion = 'name the primary server: this one is a standby, or set to be read only';
+    throw misconfigured(destination, 'url', 'PostgreSQL takes no writes here', suggestion);
+  }
+  if (encoding === 'UTF8') return;
+  const says = `the database is encoded in ${encoding}: texts that it cannot hold become dead letters`;
+  yield { step: 'encoding', state: 'note', says };
+}
+
+async function missing(destination: Destination, signal: AbortSignal): Promise<Finding> {
+  const { table, createTable } = destination.options;
+  const step = 'table';
+  const wrong = ({ fault }: Unreachable): Finding => ({
+    step,
+    state: 'wrong',
+    says: fault.message,
+    fault,
+  });
+  if (!createTable) return wrong(missingTable(destination));
+  const schema = table.includes('.') ? table.slice(0, table.indexOf('.')) : null;
+  const text = `SELECT name, has_schema_privilege(name, 'CREATE') AS may FROM (SELECT coalesce($1::name, current_schema())) s(name)`;
+  const [found] = await destination.query<{ name: string | null; may: boolean }>(text, [schema], signal);
+  if (found?.name === null || found?.may === false) {
+    const message = `${table} does not exist, and this user may not create it`;
+    return wrong(
+      misconfigured(destination, 'table', message, 'grant this user CREATE on the schema, or create the table'),
+    );
+  }
+  return { step, state: 'note', says: `${table} does not exist: start creates it` };
+}
+
+interface Present {
+  readonly name: string;
+  readonly type: string;
+  /** Nobody but its owner fills it in, and it may not be empty. */
+  readonly needed: boolean;
+}
+
+async function lookAtColumns(destination: Destination, oid: string, signal: AbortSignal): Promise<Finding> {
+  const { options } = destination;
+  const { table, content } = options;
+  const text = `SELECT attname AS name, format_type(atttypid, atttypmod) AS type,
+    attnotnull AND NOT atthasdef AND attidentity = '' AS needed
+    FROM pg_attribute WHERE attrelid = $1::oid AND attnum > 0 AND NOT attisdropped`;
+  const present = await destination.query<Present>(text, [oid], signal);
+  const columns = columnsOf(options);
+  const lacking = columns.filter(({ name }) => !present.some((one) => one.name === name));
+  const foreign = present.filter(({ name }) => !columns.some((one) => one.name === name));
+  const needed = foreign.filter(({ needed }) => needed).map(({ name }) => name);
+  const complaint =
+    lacking.length > 0
+      ? `The table ${table} lacks ${lacking.map(({ name, type }) => `${name} (${type})`).join(', ')}`
+      : needed.length > 0
+        ? `The table ${table} asks for a value of ${needed.join(', ')}, which a bridge does not know`
+        : undefined;
+  if (complaint !== undefined) {
+    const suggestion =
+      lacking.length > 0
+        ? `add the columns, or name a table that is to be created for content: ${content}`
+        : 'give these columns a default, or let them be null';
+    const fault = faultAt(destination, 'destination-misconfigured', 'table', complaint, suggestion);
+    return { step: 'table', state: 'wrong', says: complaint, fault };
+  }
+  const others = foreign.length === 0 ? '' : `; ${foreign.length} more of its own, which stay as they are`;
+  return {
+    step: 'table',
+    state: 'well',
+    says: `${tableName(options)} has every column of content: ${content}${others}`,
+  };
+}

@@ -1,0 +1,188 @@
+import { type Fault, type FaultCode, messageOf, Unreachable } from '../../src/model/fault.ts';
+import { isTlsError, tlsFault } from '../tls.ts';
+import { addressOf, type PostgresOptions } from './connector.ts';
+
+/** What a fault must know to name the settings concerned. */
+export interface Place {
+  /** The name that the user gave this connector in the YAML. */
+  readonly name: string;
+  readonly options: PostgresOptions;
+}
+
+export type Setting = 'kind' | 'url' | 'auth' | 'tls' | 'table' | 'createTable' | 'statementTimeoutMs';
+
+export const setting = (place: Place, key: Setting): string => `connectors.${place.name}.${key}`;
+
+export function faultAt(place: Place, code: FaultCode, key: Setting, message: string, suggestion: string): Fault {
+  return { code, message, path: setting(place, key), suggestion };
+}
+
+export const misconfigured = (place: Place, key: Setting, message: string, suggestion: string): Unreachable =>
+  new Unreachable(faultAt(place, 'destination-misconfigured', key, message, suggestion));
+
+export const missingTable = (place: Place): Unreachable =>
+  new Unreachable(
+    faultAt(
+      place,
+      'destination-missing',
+      'table',
+      `There is no table ${place.options.table}`,
+      'create it, correct its name, or let createTable create it',
+    ),
+  );
+
+/** What PostgreSQL says of a failure. */
+export interface Refusal {
+  /** https://www.postgresql.org/docs/current/errcodes-appendix.html */
+  readonly sqlState: string;
+  readonly message: string;
+}
+
+/** Returns what PostgreSQL itself said; undefined where the failure is the connection's. */
+export function refusalOf(thrown: unknown): Refusal | undefined {
+  const { code, message, detail, severity } = thrown as Readonly<Record<string, unknown>>;
+  if (typeof code !== 'string' || !/^[0-9A-Z]{5}$/.test(code) || typeof severity !== 'string') return undefined;
+  const said = `${message}${typeof detail === 'string' ? ` (${detail})` : ''}`;
+  return { sqlState: code, message: `${said.slice(0, MAX_SAID).toWellFormed()} [${code}]` };
+}
+
+const MAX_SAID = 1_000;
+
+/**
+ * Whether the failure is of a row, and others may pass: its data (22), a constraint (23), a check of a view (44), a size (54), or
+ * what a trigger of the user's raised (P0).
+ */
+export const isOfARow = ({ sqlState }: Refusal): boolean => /^(22|23|44|54|P0)/.test(sqlState);
+
+/** Whether the same statement may go through a moment later: another writer was in between. */
+export const isOfTheMoment = ({ sqlState }: Refusal): boolean => sqlState.startsWith('40');
+
+type Verdict = readonly [state: RegExp, code: FaultCode, key: Setting, what: string, suggestion: string];
+
+/** What concerns the destination as a whole, by SQLSTATE; the first that fits. */
+const VERDICTS: readonly Verdict[] = [
+  [
+    /^28/,
+    'destination-credentials',
+    'auth',
+    'does not let this user in',
+    'correct auth, or pg_hba.conf of the server; does it ask for tls?',
+  ],
+  [
+    /^42501/,
+    'destination-credentials',
+    'table',
+    'does not permit it',
+    'grant this user SELECT, INSERT and UPDATE on the table (for events SELECT and INSERT), USAGE on its schema, and CREATE there where it is to create the table',
+  ],
+  [
+    /^42P01/,
+    'destination-missing',
+    'table',
+    'has no such table',
+    'create it, correct its name, or let createTable create it',
+  ],
+  [/^3D000/, 'destination-misconfigured', 'url', 'has no such database', 'create it, or correct the name in url'],
+  [
+    /^3F000/,
+    'destination-misconfigured',
+    'table',
+    'has no such schema',
+    'create the schema, or correct its name in table',
+  ],
+  [
+    /^42P10/,
+    'destination-misconfigured',
+    'table',
+    'has no unique index to tell rows apart by',
+    'make the column of the group id, or of the event id, the primary key',
+  ],
+  [
+    /^25006/,
+    'destination-misconfigured',
+    'url',
+    'takes no writes',
+    'name the primary server: this one is a standby, or set to be read only',
+  ],
+  [
+    /^57014/,
+    'destination-overloaded',
+    'statementTimeoutMs',
+    'did not come to an end in time',
+    'see what holds the table locked, or raise statementTimeoutMs',
+  ],
+  [
+    /^(53|55)/,
+    'destination-overloaded',
+    'url',
+    'takes no more for now',
+    'look at its connections, memory and disk space',
+  ],
+  [/^(08|57|58|XX)/, 'destination-unreachable', 'url', 'cannot be had', 'look at its log; the lane goes on by itself'],
+];
+
+const OTHERWISE = [
+  'destination-misconfigured',
+  'table',
+  'refuses the statement',
+  'compare the columns of the table with those in the README of this connector',
+] as const;
+
+/** Returns the fault of what PostgreSQL refuses as a whole. */
+export function refusalFault({ sqlState, message }: Refusal, place: Place): Fault {
+  const [, code, key, what, suggestion] = VERDICTS.find(([state]) => state.test(sqlState)) ?? ['', ...OTHERWISE];
+  return faultAt(place, code, key, `PostgreSQL ${what}: ${message}`, suggestion);
+}
+
+/** Judges whatever a connection or a statement failed with, where it concerns the destination as a whole. */
+export function destinationFault(thrown: unknown, place: Place): Fault {
+  const refusal = refusalOf(thrown);
+  if (refusal !== undefined) return refusalFault(refusal, place);
+  const { host, port } = addressOf(place.options);
+  if (isTlsError(thrown)) return tlsFault(thrown, `connectors.${place.name}`, { host, port });
+  const message = messageOf(thrown);
+  if (/^SASL|password/i.test(message)) {
+    return faultAt(
+      place,
+      'destination-credentials',
+      'auth',
+      `${host}:${port} asks for another password: ${message}`,
+      'set auth.password, or correct it',
+    );
+  }
+  if (/SSL/.test(message)) {
+    return faultAt(
+      place,
+      'destination-misconfigured',
+      'tls',
+      `TLS with ${host}:${port} fails: ${message}`,
+      'turn ssl on in postgresql.conf, or leave tls out',
+    );
+  }
+  return faultAt(
+    place,
+    'destination-unreachable',
+    'url',
+    `PostgreSQL at ${host}:${port} cannot be had: ${message}`,
+    'see that it runs, and that it can be reached from here',
+  );
+}
+
+/** Returns why one event is a dead letter. */
+export const eventFault = (refusal: Refusal, place: Place): Fault =>
+  faultAt(
+    place,
+    'event-refused',
+    'table',
+    `PostgreSQL refuses the row: ${refusal.message}`,
+    'change the constraint, the trigger or the column that it breaks, then: dead-letters retry',
+  );
+
+export const conflictFault = (refusal: Refusal, place: Place): Fault =>
+  faultAt(
+    place,
+    'event-conflict',
+    'table',
+    `Others wrote to ${place.options.table} at the same time: ${refusal.message}`,
+    'see who else writes to the table; the next attempt is on its way',
+  );

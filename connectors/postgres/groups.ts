@@ -1,0 +1,123 @@
+/** `content: groups`: PostgreSQL merges what lies there with what comes, field by field. */
+import { differences, type Group, isForeign, join, newGroup, repair, type Version } from '../../src/model/group.ts';
+import { isObject } from '../../src/model/json.ts';
+import type { Outcome } from '../../src/model/outcome.ts';
+import type { CopyStatus, Outcomes, PutMode } from '../contract.ts';
+import type { Destination } from './client.ts';
+import { type Column, columnsOf, nameOf, quoted, tableName } from './columns.ts';
+import { upsert } from './merge.ts';
+import { writeRows } from './statement.ts';
+import { restored, storable, storableText } from './stored-text.ts';
+import { ofAnotherApp } from './table.ts';
+
+export async function putGroups(
+  destination: Destination,
+  states: readonly Group[],
+  how: PutMode,
+  signal: AbortSignal,
+): Promise<Outcomes> {
+  if (how === 'compare') return compareGroups(destination, states, signal);
+  const columns = columnsOf(destination.options);
+  const rows = states.map((state) => ({ id: state.groupId, json: storable(rowOf(state, columns)) }));
+  const outcomes = await writeRows(destination, upsert(destination.options, how), rows, signal);
+  const there = states.filter(({ groupId }) => outcomes.get(groupId)?.kind === 'superseded');
+  if (there.length > 0) await refuseForeignRows(destination, there, signal);
+  return outcomes;
+}
+
+async function compareGroups(
+  destination: Destination,
+  states: readonly Group[],
+  signal: AbortSignal,
+): Promise<Outcomes> {
+  const { table } = destination.options;
+  const copies = await readGroups(destination, states, signal);
+  return new Map(
+    states.map((state): [string, Outcome] => {
+      const copy = copies.get(state.groupId);
+      if (copy !== undefined && isForeign(copy, state.source)) throw ofAnotherApp(destination, copy.source);
+      const inStep = copy !== undefined && repair(copy, asStored(state)) === copy;
+      return [state.groupId, { kind: inStep ? 'superseded' : 'delivered', receipt: `${table}/${state.groupId}` }];
+    }),
+  );
+}
+
+/** The statement leaves rows of another app as they are, without a word. */
+async function refuseForeignRows(
+  destination: Destination,
+  states: readonly Group[],
+  signal: AbortSignal,
+): Promise<void> {
+  const { options, source } = destination;
+  const [id, of] = ['groupId', 'source'].map((field) => nameOf(columnsOf(options), field));
+  const text = `SELECT ${of} AS source FROM ${tableName(options)} WHERE ${id} = ANY($1::text[]) AND ${of} <> $2 LIMIT 1`;
+  const [foreign] = await destination.query<{ source: string }>(text, [idsOf(states), source], signal);
+  if (foreign !== undefined) throw ofAnotherApp(destination, foreign.source);
+}
+
+/** Compares the rows with these states and says where they lie. */
+export async function readCopies(
+  destination: Destination,
+  states: readonly Group[],
+  signal: AbortSignal,
+): Promise<ReadonlyMap<string, CopyStatus>> {
+  const copies = await readGroups(destination, states, signal);
+  const statusOf = (state: Group): CopyStatus => {
+    const where = `${destination.options.table}/${state.groupId}`;
+    const copy = copies.get(state.groupId);
+    if (copy === undefined) return { status: 'missing', where };
+    const differs = isForeign(copy, state.source) ? ['source'] : differences(copy, asStored(state));
+    return differs.length === 0 ? { status: 'in-step', where } : { status: 'differs', where, differs };
+  };
+  return new Map(states.map((state) => [state.groupId, statusOf(state)]));
+}
+
+const idsOf = (states: readonly Group[]): string[] => states.map(({ groupId }) => storableText(groupId));
+
+/** Reads the rows of these groups, by group id. */
+export async function readGroups(destination: Destination, states: readonly Group[], signal: AbortSignal) {
+  const columns = columnsOf(destination.options);
+  const fields = columns.map(
+    ({ field, name, type }) => `'${field}', ${type === 'timestamptz' ? millis(name) : quoted(name)}`,
+  );
+  const id = nameOf(columns, 'groupId');
+  const text = `SELECT jsonb_build_object(${fields.join(', ')})::text AS json FROM ${tableName(destination.options)} WHERE ${id} = ANY($1::text[])`;
+  const rows = await destination.query<{ json: string }>(text, [idsOf(states)], signal);
+  const groups = rows.map(({ json }) => toGroup(JSON.parse(restored(json)) as Record<string, unknown>));
+  return new Map(groups.map((group) => [group.groupId, group]));
+}
+
+const millis = (name: string): string => `round(extract(epoch FROM ${quoted(name)}) * 1000)::text`;
+
+/** Returns the state as it is read back: times have milliseconds there, however they were spelt. */
+function asStored(state: Group): Group {
+  const at = Date.parse(state.updatedAt ?? '');
+  return Number.isNaN(at) ? state : { ...state, updatedAt: new Date(at).toISOString() };
+}
+
+/** Returns the row of a state as JSON: what has a version, and nothing else, as joining it with an empty group gives it. */
+function rowOf(state: Group, columns: readonly Column[]): string {
+  const group = join(newGroup(state.groupId), state);
+  return JSON.stringify(Object.fromEntries(columns.map(({ field, name }) => [name, group[field as keyof Group]])));
+}
+
+/** Returns a row as the group it stands for. Somebody else may have written it: what `merge` relies on is put right. */
+function toGroup(row: Readonly<Record<string, unknown>>): Group {
+  const { customFields, destroyed, versions, updatedAt, ...others } = row;
+  const told = Object.fromEntries(Object.entries(others).filter(([, value]) => value !== null));
+  const at = new Date(Number(updatedAt ?? Number.NaN));
+  return {
+    ...(told as unknown as Group),
+    customFields: (isObject(customFields) ? customFields : {}) as Group['customFields'],
+    ...(!Number.isNaN(at.getTime()) && { updatedAt: at.toISOString() }),
+    destroyed: destroyed === true,
+    versions: Object.fromEntries(isObject(versions) ? Object.entries(versions).filter(isVersioned) : []),
+  };
+}
+
+/** A field without a usable version loses to any event. */
+function isVersioned(entry: [field: string, version: unknown]): entry is [string, Version] {
+  const [, version] = entry;
+  if (!Array.isArray(version) || version.length !== 2) return false;
+  return Number.isSafeInteger(version[0]) && typeof version[1] === 'string';
+}

@@ -1,0 +1,79 @@
+import type { Entry } from '../../src/model/entry.ts';
+import type { Host, Identify, Outcomes, Sink } from '../contract.ts';
+import { type Destination, openDestination } from './client.ts';
+import { columnsOf, nameOf, quoted, tableName } from './columns.ts';
+import type { PostgresOptions } from './connector.ts';
+import { putGroups, readCopies } from './groups.ts';
+import { writeRows } from './statement.ts';
+import { storable, storableText } from './stored-text.ts';
+import { ensureTable, identifyTable, refuseForeign } from './table.ts';
+
+export async function openSink(options: PostgresOptions, host: Host, signal: AbortSignal): Promise<Sink> {
+  const destination = await openDestination(options, host);
+  const { close } = destination;
+  try {
+    await ensureTable(destination, signal);
+    if (options.content === 'groups') await refuseForeign(destination, signal);
+  } catch (thrown) {
+    await close();
+    throw thrown;
+  }
+  let ensured = true;
+
+  /** Whatever goes wrong may be the table: only a call that came through leaves it known. */
+  const ensuring = async (signal: AbortSignal, work: () => Promise<Outcomes>): Promise<Outcomes> => {
+    signal.throwIfAborted();
+    const known = ensured;
+    ensured = false;
+    if (!known) await ensureTable(destination, signal);
+    const outcomes = await work();
+    ensured = true;
+    return outcomes;
+  };
+
+  const identify: Identify = (before, signal) => identifyTable(destination, before, signal);
+  if (options.content === 'events') {
+    return {
+      holds: 'events',
+      deliver: async (batch, signal) =>
+        batch.length === 0 ? new Map() : ensuring(signal, () => insertEvents(destination, batch, signal)),
+      identify,
+      find: (ids, signal) => findEvents(destination, ids, signal),
+      close,
+    };
+  }
+  return {
+    holds: 'groups',
+    put: async (states, how, signal) =>
+      states.length === 0 ? new Map() : ensuring(signal, () => putGroups(destination, states, how, signal)),
+    read: (states, signal) => readCopies(destination, states, signal),
+    identify,
+    close,
+  };
+}
+
+/** Returns the statement that inserts the events of `$1`, a JSON array, and leaves those that are there. */
+export function insertion(options: PostgresOptions): string {
+  const columns = columnsOf(options);
+  const names = columns.map(({ name }) => quoted(name)).join(', ');
+  const values = columns.map(({ field, type }) => (field === 'event' ? 'event' : `(event->>'${field}')::${type}`));
+  const id = nameOf(columns, 'id');
+  return `INSERT INTO ${tableName(options)} (${names})
+SELECT ${values.join(', ')} FROM jsonb_array_elements($1::jsonb) event
+ON CONFLICT (${id}) DO NOTHING RETURNING ${id} AS id`;
+}
+
+function insertEvents(destination: Destination, batch: readonly Entry[], signal: AbortSignal): Promise<Outcomes> {
+  const distinct = new Map(batch.map((entry) => [entry.id, entry]));
+  const rows = Array.from(distinct, ([id, { text }]) => ({ id, json: storable(text) }));
+  return writeRows(destination, insertion(destination.options), rows, signal);
+}
+
+async function findEvents(destination: Destination, ids: readonly string[], signal: AbortSignal) {
+  const { options } = destination;
+  const column = nameOf(columnsOf(options), 'id');
+  const text = `SELECT ${column} AS id FROM ${tableName(options)} WHERE ${column} = ANY($1::text[])`;
+  const found = await destination.query<{ id: string }>(text, [ids.map(storableText)], signal);
+  const there = new Set(found.map(({ id }) => id));
+  return new Map(ids.filter((id) => there.has(storableText(id))).map((id) => [id, `${options.table}/${id}`]));
+}

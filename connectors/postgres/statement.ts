@@ -1,0 +1,69 @@
+/** One statement for many rows; where it is refused for one of them, the others go without it. */
+import type { Outcome } from '../../src/model/outcome.ts';
+import type { Outcomes } from '../contract.ts';
+import { type Destination, Failure } from './client.ts';
+import { conflictFault, eventFault, isOfARow, isOfTheMoment, refusalOf } from './fault.ts';
+import { storableText } from './stored-text.ts';
+
+/** The most that one statement carries, unless one row is larger. */
+const MAX_BYTES = 8 * 1024 * 1024;
+
+/** A row on its way. */
+export interface Row {
+  /** The id of its event or its group. */
+  readonly id: string;
+  /** What the statement takes of it, as JSON. */
+  readonly json: string;
+}
+
+/** Runs a statement that takes a JSON array as `$1` and returns the `id` of each row that it wrote; the others were there. */
+export async function writeRows(destination: Destination, text: string, rows: readonly Row[], signal: AbortSignal) {
+  const outcomes = new Map<string, Outcome>();
+  for (const portion of portions(rows)) {
+    for (const [id, outcome] of await write(destination, text, portion, signal)) outcomes.set(id, outcome);
+  }
+  return outcomes;
+}
+
+function* portions(rows: readonly Row[]): Generator<readonly Row[]> {
+  let portion: Row[] = [];
+  let size = 0;
+  for (const row of rows) {
+    size += row.json.length;
+    if (size > MAX_BYTES && portion.length > 0) {
+      yield portion;
+      portion = [];
+      size = row.json.length;
+    }
+    portion.push(row);
+  }
+  if (portion.length > 0) yield portion;
+}
+
+async function write(
+  destination: Destination,
+  text: string,
+  rows: readonly Row[],
+  signal: AbortSignal,
+): Promise<Outcomes> {
+  const { table } = destination.options;
+  try {
+    const parameter = `[${rows.map(({ json }) => json).join()}]`;
+    const written = await destination.query<{ id: string }>(text, [parameter], signal);
+    const ids = new Set(written.map(({ id }) => id));
+    const kindOf = (id: string) => (ids.has(storableText(id)) ? 'delivered' : 'superseded');
+    return new Map(rows.map(({ id }) => [id, { kind: kindOf(id), receipt: `${table}/${id}` }]));
+  } catch (thrown) {
+    const refusal = thrown instanceof Failure ? refusalOf(thrown.cause) : undefined;
+    const settled = (outcome: Outcome): Outcomes => new Map(rows.map(({ id }) => [id, outcome]));
+    if (refusal !== undefined && isOfTheMoment(refusal)) {
+      return settled({ kind: 'retry', fault: conflictFault(refusal, destination) });
+    }
+    if (refusal === undefined || !isOfARow(refusal)) throw thrown;
+    if (rows.length === 1) return settled({ kind: 'dead', fault: eventFault(refusal, destination) });
+    // Nothing was written: a statement is taken as a whole, or not at all.
+    const middle = rows.length >> 1;
+    const first = await write(destination, text, rows.slice(0, middle), signal);
+    return new Map([...first, ...(await write(destination, text, rows.slice(middle), signal))]);
+  }
+}

@@ -1,0 +1,91 @@
+/** The table that everything is written to: whether it is there, which one it is, and how it is made. */
+
+import type { Destination } from './client.ts';
+import { Failure } from './client.ts';
+import { columnsOf, creation, nameOf, tableName } from './columns.ts';
+import { misconfigured, missingTable, refusalOf } from './fault.ts';
+
+/** Tables and what stands for one, such as a partitioned or a foreign table, or a view that takes writes. */
+const KINDS = 'rpfv';
+
+/** Returns the oid of the table; undefined when there is none. */
+export async function findTable(destination: Destination, signal: AbortSignal): Promise<string | undefined> {
+  const { table } = destination.options;
+  const text = 'SELECT oid::text, relkind::text AS kind FROM pg_class WHERE oid = to_regclass($1)';
+  const [found] = await destination.query<{ oid: string; kind: string }>(
+    text,
+    [tableName(destination.options)],
+    signal,
+  );
+  if (found !== undefined && !KINDS.includes(found.kind)) {
+    throw misconfigured(destination, 'table', `${table} is no table`, 'name a table, or a name that is free');
+  }
+  return found?.oid;
+}
+
+/** Sees to it that there is a table. Throws Unreachable when there is none. */
+export async function ensureTable(destination: Destination, signal: AbortSignal): Promise<void> {
+  const { options, created } = destination;
+  if ((await findTable(destination, signal)) !== undefined) return;
+  if (!options.createTable) throw missingTable(destination);
+  try {
+    await destination.query(creation(options), [], signal);
+  } catch (thrown) {
+    // Another bridge was faster: PostgreSQL says so in one of two ways.
+    if (['42P07', '23505'].includes(stateOf(thrown))) return;
+    throw thrown;
+  }
+  created(`created the table ${options.table} for ${options.content}`);
+}
+
+export const stateOf = (thrown: unknown): string =>
+  thrown instanceof Failure ? (refusalOf(thrown.cause)?.sqlState ?? '') : '';
+
+/**
+ * Names the table by its oid and its server by the number that it got when it was set up, which its standbys share and a
+ * dump does not.
+ */
+export async function identifyTable(destination: Destination, before: string | undefined, signal: AbortSignal) {
+  const { table } = destination.options;
+  await ensureTable(destination, signal);
+  const oid = await findTable(destination, signal);
+  const database = 'SELECT oid::text FROM pg_database WHERE datname = current_database()';
+  const [{ oid: home } = { oid: '' }] = await destination.query<{ oid: string }>(database, [], signal);
+  const identity = `${table} ${await systemOf(destination, signal)}/${home}/${oid}`;
+  const name = before?.slice(0, before.lastIndexOf(' '));
+  if (before === undefined || before === identity) return { identity };
+  if (name !== table) return { identity, moved: true, lost: `the table is ${table} now, and was ${name} before` };
+  const lost = `the table ${table} is not the one that was written to before: it was dropped, replaced or restored from a dump`;
+  return { identity, lost };
+}
+
+/** Returns the number of the server; some that speak like PostgreSQL have none, or keep it to themselves. */
+async function systemOf(destination: Destination, signal: AbortSignal): Promise<string> {
+  try {
+    const text = 'SELECT system_identifier::text AS id FROM pg_control_system()';
+    const [found] = await destination.query<{ id: string }>(text, [], signal);
+    return found?.id ?? '';
+  } catch (thrown) {
+    if (/^(42|0A)/.test(stateOf(thrown))) return '';
+    throw thrown;
+  }
+}
+
+/** The rows that are looked at to tell whose groups a table holds: all of them are of one app. */
+const SAMPLE = 10;
+
+/** Throws Unreachable where the table is known to hold groups of another app, since groups of one id would be merged. */
+export async function refuseForeign(destination: Destination, signal: AbortSignal): Promise<void> {
+  const { options, source } = destination;
+  const column = nameOf(columnsOf(options), 'source');
+  const sample = `SELECT ${column} AS source FROM ${tableName(options)} LIMIT ${SAMPLE}`;
+  const text = `SELECT source FROM (${sample}) sample WHERE source <> $1 LIMIT 1`;
+  const [foreign] = await destination.query<{ source: string }>(text, [source], signal);
+  if (foreign !== undefined) throw ofAnotherApp(destination, foreign.source);
+}
+
+export function ofAnotherApp(destination: Destination, source: string | undefined) {
+  const { options, source: own } = destination;
+  const message = `The table ${options.table} holds groups of ${source}, and this bridge is that of ${own}`;
+  return misconfigured(destination, 'table', message, 'give each app a table of its own, or correct app.sdkAppId');
+}
