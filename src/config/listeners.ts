@@ -1,6 +1,6 @@
 /** The settings of the two servers: the receiver of callbacks and the admin server. */
-import { BlockList, isIPv4, isIPv6 } from 'node:net';
 import { z } from 'zod';
+import { isAddressRange } from '../model/address.ts';
 import { isBeforeCallback } from '../model/callback.ts';
 import { password } from '../model/secret.ts';
 import { duration, text, whole } from './units.ts';
@@ -12,32 +12,9 @@ const path = z
 const port = whole(0, 65535).describe('0 takes any free port.');
 
 /** Reads an IP address or a CIDR range, of both families. */
-const addressRange = z.string().refine((text) => parseRange(text) !== undefined, {
+const addressRange = z.string().refine(isAddressRange, {
   error: 'an IP address or a CIDR range is expected, such as 183.192.202.0/25',
 });
-
-export const isAddressRange = (text: string): boolean => parseRange(text) !== undefined;
-
-function parseRange(text: string): { address: string; prefix?: number; family: 'ipv4' | 'ipv6' } | undefined {
-  const [address = '', prefix, ...rest] = text.split('/');
-  const family = isIPv4(address) ? 'ipv4' : isIPv6(address) ? 'ipv6' : undefined;
-  if (family === undefined || rest.length > 0) return undefined;
-  if (prefix === undefined) return { address, family };
-  if (!/^\d{1,3}$/.test(prefix) || Number(prefix) > (family === 'ipv4' ? 32 : 128)) return undefined;
-  return { address, prefix: Number(prefix), family };
-}
-
-/** Puts addresses and ranges into Node's BlockList, which here lists those let in. */
-export function toAddressList(ranges: readonly string[]): BlockList {
-  const list = new BlockList();
-  for (const text of ranges) {
-    const range = parseRange(text);
-    if (range === undefined) continue;
-    if (range.prefix === undefined) list.addAddress(range.address, range.family);
-    else list.addSubnet(range.address, range.prefix, range.family);
-  }
-  return list;
-}
 
 const LOOPBACK = /^(127(\.\d{1,3}){3}|::1|localhost)$/;
 

@@ -1,5 +1,5 @@
 import { type BlockList, isIP, isIPv6 } from 'node:net';
-import { toAddressList } from '../config/listeners.ts';
+import { contains, toAddressList } from '../model/address.ts';
 import type { HttpFault } from '../model/fault.ts';
 
 /**
@@ -22,13 +22,6 @@ export function callerOf(
 function addressIn(hop: string): string | undefined {
   const [, bare = hop] = /^\[(.+)\](?::\d+)?$/.exec(hop) ?? /^([\d.]+):\d+$/.exec(hop) ?? [];
   return isIP(bare) === 0 ? undefined : bare;
-}
-
-/** Knows IPv4 addresses in their IPv6 form (::ffff:1.2.3.4), too. */
-export function contains(list: BlockList, address: string | undefined): boolean {
-  // A zone (fe80::1%eth0) names the interface and is no part of the address.
-  const [plain = ''] = address?.split('%') ?? [];
-  return isIP(plain) !== 0 && list.check(plain, isIPv6(plain) ? 'ipv6' : 'ipv4');
 }
 
 const THIS_MACHINE = toAddressList(['127.0.0.0/8', '::1']);

@@ -1,4 +1,4 @@
-import { contains } from './address.ts';
+import { contains } from '../model/address.ts';
 import { type ReceiverConfig, type ReceiverPorts, receiverSettings } from './context.ts';
 import { createForwarder } from './forward.ts';
 import { createReceiver } from './receiver.ts';

@@ -2,8 +2,8 @@
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import type { BlockList } from 'node:net';
 import { z } from 'zod';
-import { isAddressRange, toAddressList } from '../config/listeners.ts';
 import type { Config } from '../config/schema.ts';
+import { isAddressRange, toAddressList } from '../model/address.ts';
 import type { Clock } from '../model/clock.ts';
 import { faultOf } from '../model/fault.ts';
 import type { ServiceClock } from '../model/service-clock.ts';

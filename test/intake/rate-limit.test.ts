@@ -1,9 +1,9 @@
 /** What one sender may send, and what those learn who are not let in. */
 import { expect, onTestFinished, test } from 'vitest';
-import { toAddressList } from '../../src/config/listeners.ts';
 import { configSchema } from '../../src/config/schema.ts';
 import { senderOf } from '../../src/intake/address.ts';
 import { receiverSettings } from '../../src/intake/context.ts';
+import { toAddressList } from '../../src/model/address.ts';
 import { search } from '../support/callbacks.ts';
 import { OK, SIGN, signed, startReceiver } from './receiver.testbed.ts';
 

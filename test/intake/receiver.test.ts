@@ -1,7 +1,7 @@
 import { connect, type Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { toAddressList } from '../../src/config/listeners.ts';
 import { signOf } from '../../src/intake/authentication.ts';
+import { toAddressList } from '../../src/model/address.ts';
 import type { CanonicalEvent } from '../../src/model/event.ts';
 import { BridgeError } from '../../src/model/fault.ts';
 import { body, COMMAND, ODD_GROUP_IDS, ODD_TEXTS, SDK_APP_ID, search } from '../support/callbacks.ts';
