@@ -81,10 +81,26 @@ export type Sink = EventSink | GroupSink;
 /** Settles by id; what is missing is tried again. */
 export type Outcomes = ReadonlyMap<string, Outcome>;
 
+/**
+ * A delivery ended before its batch did. What is settled stays so; the rest is charged nothing and comes again. The cause
+ * is what would have been thrown if nothing had been settled: Unreachable, or the signal's reason.
+ */
+export class Interrupted extends Error {
+  override readonly name = 'Interrupted';
+  readonly settled: Outcomes;
+  constructor(settled: Outcomes, cause: unknown) {
+    super('the delivery ended early', { cause });
+    this.settled = settled;
+  }
+}
+
 /** A destination that holds every event. */
 export interface EventSink {
   readonly holds: 'events';
-  /** Settles each entry by its event id. Entries of one group stand in order and must not land in another. */
+  /**
+   * Settles each entry by its event id. Entries of one group stand in order and must not land in another. Where it ends
+   * early, and must not do again what it did, it throws Interrupted.
+   */
   deliver(batch: readonly Entry[], signal: AbortSignal): Promise<Outcomes>;
   identify?: Identify;
   /** Says by id where those of these events lie that lie there. Writes nothing. */

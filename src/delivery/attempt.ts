@@ -12,6 +12,8 @@ export interface Delivery {
   /** The entries of `taken` that the filter lets through. */
   readonly wanted: ReadonlySet<Entry>;
   readonly outcomes: Outcomes;
+  /** Why the delivery ended before its batch did: what it settled nothing of waits, and is charged nothing. */
+  readonly cut?: Fault;
 }
 
 export interface Settlement {
@@ -32,7 +34,7 @@ export interface AttemptSettings {
 
 /** Takes the outcomes of one delivery into `queue`, and says what became of each entry. */
 export function settleDelivery(
-  { retried, taken, wanted, outcomes }: Delivery,
+  { retried, taken, wanted, outcomes, cut }: Delivery,
   queue: WaitingEntries,
   settings: AttemptSettings,
 ): Settlement {
@@ -41,6 +43,7 @@ export function settleDelivery(
   };
   for (const before of retried) {
     const { entry } = before;
+    if (cut !== undefined && !outcomes.has(entry.id)) continue;
     const still = decide(entry, before.attempts, outcomes.get(entry.id), settings, settlement);
     if (still !== undefined) {
       queue.update(isAskedFor(before) ? { ...still, asked: true } : still);
@@ -52,9 +55,12 @@ export function settleDelivery(
   for (const entry of taken) {
     if (!wanted.has(entry)) continue;
     // Invariant 2, order per group: a group waits together with its first entry that waits.
-    const blocked = !outcomes.has(entry.id) && queue.holdsBack(entry.groupId);
-    if (blocked) settlement.waiting.push({ entry, attempts: 0, dueAt: settings.now, fault: HELD_BACK });
-    const held = blocked ? settlement.waiting.at(-1) : decide(entry, 0, outcomes.get(entry.id), settings, settlement);
+    const uncharged = outcomes.has(entry.id) ? undefined : queue.holdsBack(entry.groupId) ? HELD_BACK : cut;
+    if (uncharged !== undefined) settlement.waiting.push(triedAgain(entry, settings.now, uncharged));
+    const held =
+      uncharged === undefined
+        ? decide(entry, 0, outcomes.get(entry.id), settings, settlement)
+        : settlement.waiting.at(-1);
     if (held !== undefined) queue.hold(held);
   }
   return settlement;
@@ -88,7 +94,7 @@ function decide(
   }
 }
 
-/** A dead letter that is tried again: because a person asked for it, or for another reason. */
+/** An entry that is charged nothing and is due: a dead letter that a person asked for, or for another reason. */
 export function triedAgain(entry: Entry, now: number, fault = AGAIN): Waiting {
   return { entry, attempts: 0, dueAt: now, fault };
 }

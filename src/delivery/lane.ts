@@ -1,6 +1,6 @@
 import { Revoked, type Waiting } from '../../connectors/contract.ts';
 import type { Entry } from '../model/entry.ts';
-import { faultOf } from '../model/fault.ts';
+import { faultOf, Unreachable } from '../model/fault.ts';
 import type { Group } from '../model/group.ts';
 import { createDoubt } from './doubt.ts';
 import { createReadBacks, ENDED, type ReadBack, UNOPENED } from './read-back.ts';
@@ -170,7 +170,8 @@ async function run(lane: LaneWork, requests: AskedRequest[]): Promise<void> {
       if (thrown instanceof Revoked) waiting.forgetAfter();
       if (thrown instanceof Revoked || ports.source.lease?.().aborted) continue;
       // Whatever a sink throws, nothing is lost: the same entries are taken again.
-      await backOff(lane, 'destination', faultOf(thrown, 'destination-unreachable'));
+      const afterMs = thrown instanceof Unreachable ? thrown.afterMs : 0;
+      await backOff(lane, 'destination', faultOf(thrown, 'destination-unreachable'), afterMs);
       worked = true;
     }
     // A drain ends with the entries; a resync is asked for again.

@@ -1,5 +1,6 @@
 /** What one lane does in one step: opens, answers questions, brings a page of groups, delivers a batch, settles it. */
 import {
+  Interrupted,
   type Outcomes,
   type Report,
   Revoked,
@@ -194,9 +195,16 @@ async function deliverBatch(
   const batch = [...retried.map(({ entry }) => entry), ...passing];
   const start = performance.now();
   let outcomes: Outcomes = new Map();
+  let interrupted: Interrupted | undefined;
   if (batch.length > 0) {
     outcomes = await atWork(lane, (signal) =>
-      trace(connector, batch, () => deliver(sink, batch, groups, filter, signal)),
+      trace(connector, batch, () =>
+        deliver(sink, batch, groups, filter, signal).catch((thrown) => {
+          if (!(thrown instanceof Interrupted)) throw thrown;
+          interrupted = thrown;
+          return thrown.settled;
+        }),
+      ),
     );
     const overload = overloaded(batch.map(({ id }) => outcomes.get(id)));
     if (overload !== undefined) return backOff(lane, 'destination', overload.fault, overload.afterMs);
@@ -205,7 +213,9 @@ async function deliverBatch(
   }
   if (!('read' in sink)) readBacks.remember(batch, ({ id }) => outcomes.get(id));
   lane.tookMs = performance.now() - start;
-  await settle(lane, { retried, taken, wanted, outcomes });
+  const cut = interrupted && faultOf(interrupted.cause, 'destination-unreachable');
+  await settle(lane, { retried, taken, wanted, outcomes, ...(cut && { cut }) });
+  if (interrupted !== undefined) throw interrupted.cause;
 }
 
 /** Waits where the destination is at fault, although it refused events one by one; see doubt.ts. */

@@ -128,6 +128,12 @@ export class BridgeError extends Error {
  */
 export class Unreachable extends BridgeError {
   override readonly name = 'Unreachable';
+  /** How long it asks to be left alone, in ms. */
+  readonly afterMs: number;
+  constructor(fault: Fault, cause?: unknown, afterMs = 0) {
+    super(fault, cause);
+    this.afterMs = afterMs;
+  }
 }
 
 /** Returns one line for people: message, setting, what to do. */

@@ -3,6 +3,7 @@ import {
   type CopyStatus,
   type EventSink,
   type GroupSink,
+  Interrupted,
   type Report,
   Revoked,
   type Sink,
@@ -327,6 +328,47 @@ describe('the destination as a whole', () => {
     await expect.poll(made.cursor).toBe(2);
     expect(made.slept).toEqual([700]);
     expect(made.reports.flatMap(({ waiting }) => waiting)).toEqual([]);
+  });
+
+  test('asks to be left alone for a time, and is', async () => {
+    const asks = new Unreachable({ code: 'destination-overloaded', message: '429' }, undefined, 40_000);
+    const made = harness((batch, call) => {
+      if (call === 1) throw asks;
+      return all(DELIVERED)(batch, call);
+    });
+    made.append(A1);
+    run(made);
+    await expect.poll(made.cursor).toBe(1);
+    expect(made.slept).toEqual([40_000]);
+  });
+
+  test('is gone in the middle of a batch: what was settled stays so, the rest is charged nothing and comes again, in order', async () => {
+    const made = harness((batch, call) => {
+      if (call > 2) return all(DELIVERED)(batch, call);
+      const settled = call === 1 ? [A1, B1] : [A2];
+      throw new Interrupted(new Map(settled.map(({ id }) => [id, DELIVERED])), DOWN);
+    });
+    made.append(A1, A2, A3, B1, C1);
+    run(made);
+    await expect.poll(() => made.reports.flatMap(({ released }) => released)).toEqual([2, 3, 5]);
+    expect(made.given).toEqual([ids(A1, A2, A3, B1, C1), ids(A2, A3, C1), ids(A3, C1)]);
+    expect(made.reports[0]?.waiting.map(({ entry, attempts }) => [entry.id, attempts])).toEqual(
+      ids(A2, A3, C1).map((id) => [id, 0]),
+    );
+    expect(made.of('lane.retry')).toEqual([]);
+    // Something was delivered each time, so that each is an outage of its own.
+    expect(made.of('lane.unreachable').map(({ attempt }) => attempt)).toEqual([1, 1]);
+  });
+
+  test('stopped in the middle of a batch: what was settled is reported before the lane ends', async () => {
+    const made = harness(() => {
+      made.stop.abort();
+      throw new Interrupted(new Map([[A1.id, DELIVERED]]), made.stop.signal.reason);
+    });
+    made.append(A1, B1);
+    await run(made).ended;
+    expect(made.reports).toMatchObject([{ upTo: 2, waiting: [{ entry: { id: B1.id }, attempts: 0 }], dead: [] }]);
+    expect(made.of('lane.unreachable')).toEqual([]);
   });
 
   test('what comes in meanwhile is delivered after it, in order', async () => {
