@@ -31,6 +31,8 @@ export interface ConnectorContract<Options> {
   readonly options: OptionsSchema<Options>;
   /** Whether its group sinks have `read`. */
   readonly readsBack: boolean;
+  /** false: nobody can tell what lies there, so that `verify` cannot be set. */
+  readonly verifiable?: boolean;
   holds(options: Options): Holds;
   /** Where it writes, so that two connectors which would spoil each other's work are refused. */
   places(options: Options): readonly Place[];

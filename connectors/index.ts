@@ -2,6 +2,7 @@ import { faultOf } from '../src/model/fault.ts';
 import type { Connector, ConnectorContract, Finding, Holds, Host, Place, Sink } from './contract.ts';
 import { elasticsearch } from './elasticsearch/connector.ts';
 import { file } from './file/connector.ts';
+import { http } from './http/connector.ts';
 import { kafka } from './kafka/connector.ts';
 import { kafkaSource as source } from './kafka/source.ts';
 import { ownAt } from './own.ts';
@@ -11,7 +12,7 @@ export { inputSchemaOf } from './options.ts';
 export { findOwn } from './own.ts';
 
 /** Every kind of destination, by hand: a new connector adds its line here. */
-export const connectors = [kafka, elasticsearch, postgres, file] as const;
+export const connectors = [kafka, elasticsearch, postgres, file, http] as const;
 
 /** The AsyncAPI document of what Kafka connectors write. */
 export { asyncApi } from './kafka/asyncapi.ts';

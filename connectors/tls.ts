@@ -2,7 +2,7 @@
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
-import { connect as connectPlain, isIP, type Socket } from 'node:net';
+import { connect as connectPlain, isIP, type LookupFunction, type Socket } from 'node:net';
 import {
   type ConnectionOptions,
   connect,
@@ -56,6 +56,8 @@ export interface Endpoint {
   readonly port: number;
   /** Where TLS begins in the midst of a protocol: brings a new connection there. */
   readonly begin?: (socket: Socket) => Promise<void>;
+  /** How its addresses are found, where that is not the system's way. */
+  readonly lookup?: LookupFunction;
 }
 
 export type SecureOptions = Pick<
@@ -167,10 +169,11 @@ async function shake(endpoint: Endpoint, options: ConnectionOptions): Promise<TL
   }
 }
 
-function handshake({ host, port }: Endpoint, options: ConnectionOptions): Promise<TLSSocket | Error> {
+function handshake({ host, port, lookup }: Endpoint, options: ConnectionOptions): Promise<TLSSocket | Error> {
   return new Promise((resolve) => {
     const servername = options.servername ?? (isIP(host) === 0 ? host : undefined);
-    const socket = connect({ ...options, host, port, ...(servername !== undefined && { servername }) });
+    const found = { ...(lookup && { lookup }), ...(servername !== undefined && { servername }) };
+    const socket = connect({ ...options, host, port, ...found });
     const end = (result: TLSSocket | Error): void => {
       socket.setTimeout(0);
       socket.on('error', () => {});

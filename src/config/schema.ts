@@ -116,12 +116,19 @@ export const laneOptions = z.strictObject({
 });
 export type LaneOptions = z.output<typeof laneOptions>;
 
-const [first, ...others] = connectors.map(({ kind, options, maxWaitMs = 0, maxEvents }: (typeof connectors)[number]) =>
-  options.safeExtend({
-    ...laneOptions.shape,
-    batch: batch(maxWaitMs, maxEvents, batchOf(options.shape.batch)),
-    kind: z.literal(kind),
-  }),
+const neverVerified = z
+  .literal(false, { error: 'nobody can tell what such a destination holds: leave verify out' })
+  .default(false)
+  .describe('Only false: nobody can tell what such a destination holds.');
+
+const [first, ...others] = connectors.map(
+  ({ kind, options, maxWaitMs = 0, maxEvents, verifiable = true }: (typeof connectors)[number]) =>
+    options.safeExtend({
+      ...laneOptions.shape,
+      ...(!verifiable && { verify: neverVerified }),
+      batch: batch(maxWaitMs, maxEvents, batchOf(options.shape.batch)),
+      kind: z.literal(kind),
+    }),
 );
 
 /** Returns what a connector has in `batch` beside what every lane has there. */

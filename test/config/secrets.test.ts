@@ -20,6 +20,8 @@ const env = {
   ES_KEY: secret('api-key'),
   AWS_SECRET: secret('aws'),
   AWS_SESSION: secret('session'),
+  WEBHOOK_SECRET: `whsec_${MARK}${'a'.repeat(26)}`,
+  WEBHOOK_KEY: secret('webhook'),
   ADMIN_TOKEN: secret('token-of-the-admin-server'),
 };
 
@@ -62,6 +64,13 @@ test('no secret is printed, logged, answered or kept, whatever goes wrong', asyn
           },
         },
         inUrl: { kind: 'elasticsearch', nodes: [`http://u:\${ES_PASSWORD}@127.0.0.1:${closed}`], index: 'x' },
+        hook: {
+          kind: 'http',
+          url: `http://127.0.0.1:${closed}/\${WEBHOOK_KEY}`,
+          allowPrivate: true,
+          secrets: ['${WEBHOOK_SECRET}'],
+          headers: { authorization: '${WEBHOOK_KEY}' },
+        },
         file: { kind: 'file', path: join(folder, 'events.ndjson') },
       };
     },
@@ -107,6 +116,7 @@ test('no secret is printed, logged, answered or kept, whatever goes wrong', asyn
   expect(await post({ Sign: sign, RequestTime: now }, '{')).toBe(200);
   await expect.poll(() => bridge.stderr()).toMatch(/inUrl: waiting/);
   await expect.poll(() => bridge.stderr()).toMatch(/keyed: waiting/);
+  await expect.poll(() => bridge.stderr()).toMatch(/hook: waiting/);
   for (const path of ['/api/status', '/api/quarantine', '/metrics', '/readyz']) {
     for (const authorization of [`Bearer ${env.ADMIN_TOKEN}`, `Bearer ${env.ADMIN_TOKEN}x`, '']) {
       said.push(await (await fetch(`${bridge.adminUrl}${path}`, { headers: { authorization } })).text());
@@ -156,6 +166,7 @@ test.each([
 connectors:
   e: { kind: elasticsearch, nodes: [${address}], index: x }
   k: { kind: kafka, brokers: ${address}, topic: "S3CR3T x", tls: { caFile: ${address} } }
+  h: { kind: http, url: ${address} }
 receiver: { otherCommands: { forwardTo: ${address} }, host: ${address}, allowFrom: [${address}] }
 reconcile: { api: { baseUrl: ${address} } }
 `;

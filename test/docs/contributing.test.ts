@@ -12,7 +12,7 @@ const blocks = [...readFileSync('CONTRIBUTING.md', 'utf8').matchAll(/^```ts\n([\
 /** A tree beside this one that differs from it in what the document adds. */
 const tree = mkdtempSync(join(tmpdir(), 'contributed-'));
 afterAll(() => rmSync(tree, { recursive: true }));
-for (const folder of ['connectors/http', 'test/connectors']) mkdirSync(join(tree, folder), { recursive: true });
+for (const folder of ['connectors/post', 'test/connectors']) mkdirSync(join(tree, folder), { recursive: true });
 for (const path of ['src', 'node_modules', 'package.json', 'test/connectors/suite.ts', ...globSync('connectors/*.ts')])
   symlinkSync(resolve(path), join(tree, path));
 for (const block of blocks) {
@@ -27,7 +27,7 @@ test('the connector and its test compile', async () => {
     join(tree, 'tsconfig.json'),
     JSON.stringify({
       compilerOptions: options,
-      files: ['connectors/http/connector.ts', 'test/connectors/http.test.ts'],
+      files: ['connectors/post/connector.ts', 'test/connectors/post.test.ts'],
     }),
   );
   const { code, stdout } = await runProgram(process.execPath, [
@@ -40,8 +40,8 @@ test('its line in the list is that of the others and itself', () => {
   const [, listed = ''] = /^export const connectors = \[(.*)\] as const;$/m.exec(
     readFileSync('connectors/index.ts', 'utf8'),
   ) ?? [''];
-  expect(blocks).toContain(`export const connectors = [${listed}, http] as const;\n`);
+  expect(blocks).toContain(`export const connectors = [${listed}, post] as const;\n`);
 });
 
 // Registers the suite's tests here.
-await import(join(tree, 'test/connectors/http.test.ts'));
+await import(join(tree, 'test/connectors/post.test.ts'));

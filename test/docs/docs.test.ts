@@ -51,6 +51,7 @@ describe('every YAML block of the documents can be loaded', () => {
       NEXT_CALLBACK_TOKEN: 'next',
       TENCENT_SECRET_KEY: 'key',
       ADMIN_TOKEN: 'a-token-of-16-or-more',
+      WEBHOOK_SECRET: `whsec_${'A'.repeat(32)}`,
       KAFKA_BROKERS: '127.0.0.1:9092',
       ELASTICSEARCH_URL: 'http://127.0.0.1:9200',
     };

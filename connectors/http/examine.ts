@@ -1,0 +1,15 @@
+/** What deliveries rely on, looked at without sending an event. */
+import type { Finding, Host } from '../contract.ts';
+import type { HttpOptions } from './connector.ts';
+import { openEndpoint } from './endpoint.ts';
+
+export async function* examineEndpoint(options: HttpOptions, host: Host, signal: AbortSignal): AsyncGenerator<Finding> {
+  const endpoint = await openEndpoint(options, host, signal);
+  endpoint.close();
+  const { origin, address } = endpoint;
+  yield { step: 'endpoint', state: 'well', says: `${origin} is reached at ${address}; nothing was sent` };
+  const { length } = options.secrets ?? [];
+  yield length === 0
+    ? { step: 'signature', state: 'note', says: 'none: without secrets the endpoint cannot tell who sends' }
+    : { step: 'signature', state: 'well', says: `by ${length === 1 ? 'one secret' : `${length} secrets`}` };
+}
