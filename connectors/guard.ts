@@ -1,7 +1,14 @@
 /** A connector that the bridge did not bring along, held to the contract: what it gives is checked before anybody relies on it. */
 import { z } from 'zod';
-import { FAULT_CODES, type Fault, messageOf, Unreachable } from '../src/model/fault.ts';
-import type { ConnectorContract, EventSink, GroupSink, Host, Sink } from './contract.ts';
+import { FAULT_CODES, messageOf, Unreachable } from '../src/model/fault.ts';
+import {
+  type ConnectorContract,
+  type EventSink,
+  type GroupSink,
+  type Host,
+  Interrupted,
+  type Sink,
+} from './contract.ts';
 
 const fault = z.object({
   code: z.enum(FAULT_CODES),
@@ -56,6 +63,7 @@ export const contract = z.looseObject({
   maxWaitMs: z.int().min(0).max(60_000).exactOptional(),
   maxEvents: z.int().min(1).max(100_000).exactOptional(),
   readsBack: z.boolean(),
+  verifiable: z.boolean().exactOptional(),
   holds: isFunction,
   places: isFunction,
   open: isFunction,
@@ -64,11 +72,12 @@ export const contract = z.looseObject({
 
 /** Returns the connector as others may use it: it throws Unreachable where it breaks the contract, so that its lane waits. */
 export function guarded<Options>(connector: ConnectorContract<Options>): ConnectorContract<Options> {
-  const { kind, summary, maxWaitMs, maxEvents, options, readsBack } = connector;
+  const { kind, summary, maxWaitMs, maxEvents, options, readsBack, verifiable } = connector;
   return {
     ...{ kind, summary, options, readsBack },
     ...(maxWaitMs !== undefined && { maxWaitMs }),
     ...(maxEvents !== undefined && { maxEvents }),
+    ...(verifiable !== undefined && { verifiable }),
     holds: (given) => z.enum(['events', 'groups']).parse(connector.holds(given)),
     places: (given) => [...connector.places(given)],
     async open(given, host, signal) {
@@ -133,15 +142,25 @@ function guardedBoth(opened: Sink, host: Host): Pick<Sink, 'identify' | 'close'>
   };
 }
 
-/** An Unreachable of another copy of this package is one of ours. */
+/** What is thrown by another copy of this package is one of ours. */
 async function ours<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (thrown) {
-    if (!(thrown instanceof Error) || thrown instanceof Unreachable || thrown.name !== 'Unreachable') throw thrown;
-    const carried = fault.safeParse((thrown as Error & { fault?: Fault }).fault);
-    throw carried.success ? new Unreachable(carried.data, thrown) : thrown;
+    throw carried(thrown);
   }
+}
+
+function carried(thrown: unknown): unknown {
+  if (!(thrown instanceof Error) || thrown instanceof Unreachable) return thrown;
+  const { fault: given, afterMs, settled } = thrown as Error & Partial<Unreachable & Interrupted>;
+  if (thrown.name === 'Interrupted') {
+    const parsed = outcomes.safeParse(settled);
+    return parsed.success ? new Interrupted(parsed.data, carried(thrown.cause)) : carried(thrown.cause);
+  }
+  const parsed = fault.safeParse(given);
+  const isOurs = thrown.name === 'Unreachable' && parsed.success;
+  return isOurs ? new Unreachable(parsed.data, thrown, Number(afterMs) || 0) : thrown;
 }
 
 function checked<Value>(schema: z.ZodType<Value>, given: unknown, from: string, host: Host): Value {

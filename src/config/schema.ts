@@ -160,7 +160,10 @@ function ownSchema({ kind, loaded }: OwnKind) {
   const known = z.looseObject({ kind: z.literal(kind) });
   if (loaded === undefined) return known;
   const { connector, file } = loaded;
-  const lane = laneOptions.extend({ batch: batch(connector.maxWaitMs ?? 0, connector.maxEvents) });
+  const lane = laneOptions.extend({
+    batch: batch(connector.maxWaitMs ?? 0, connector.maxEvents),
+    ...(connector.verifiable === false && { verify: neverVerified }),
+  });
   const [own, ours] = [inputSchemaOf(connector.options), inputSchemaOf(lane)];
   return known
     .meta({

@@ -16,6 +16,7 @@ export type {
   PutMode,
   Sink,
 } from '../../connectors/contract.ts';
+export { Interrupted } from '../../connectors/contract.ts';
 export type { Clock } from '../model/clock.ts';
 export type { Entry } from '../model/entry.ts';
 export type { CanonicalEvent, ChangedFields } from '../model/event.ts';

@@ -3,9 +3,11 @@ import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
+import { type EventSink, Interrupted } from '../../connectors/contract.ts';
 import { ownAt } from '../../connectors/own.ts';
 import { formatProblem, loadConfig } from '../../src/config/load.ts';
-import { never, testHost, unreachableBy } from '../connectors/suite.ts';
+import { entryOf } from '../../src/model/entry.ts';
+import { makeEvent, never, testHost, unreachableBy } from '../connectors/suite.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'own-connectors-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -123,6 +125,27 @@ test('its schema may be of another copy of zod', () => {
   ]);
 });
 
+test('it may leave out verify, and keeps what it settled when a delivery ends early', async () => {
+  const deliver = `async (batch) => {
+    const outcome = { kind: 'delivered', receipt: batch[0].id };
+    const fault = { code: 'destination-overloaded', message: 'wait', path: 'connectors.mine.target', suggestion: 'wait' };
+    throw new Interrupted(new Map([[batch[0].id, outcome]]), new Unreachable(fault, undefined, 700));
+  }`;
+  const open = `open: async () => ({ holds: 'events', deliver: ${deliver}, close: async () => {} }), verifiable: false,`;
+  const imports = "import { Interrupted, Unreachable } from 'group-sync-bridge/connector';";
+  const file = write('webhook.mjs', imports + moduleOf(open));
+  expect(connectorOf('{ kind: ./webhook.mjs, target: xy }')).toMatchObject({ verify: false });
+  expect(problemsOf('    kind: ./webhook.mjs\n    target: xy\n    verify: {}\n')).toEqual([
+    expect.stringMatching(/^6:5 connectors\.mine\.verify: .*leave verify out/),
+  ]);
+  const sink = await ownAt(file).open({}, testHost(), never());
+  const event = makeEvent({ name: 'x' });
+  const thrown = await (sink as EventSink).deliver([entryOf(1, event)], never()).catch((reason: unknown) => reason);
+  expect(thrown).toBeInstanceOf(Interrupted);
+  expect([...(thrown as Interrupted).settled.keys()]).toEqual([event.id]);
+  expect((thrown as Interrupted).cause).toMatchObject({ name: 'Unreachable', afterMs: 700 });
+});
+
 test('two connectors that write to one place are refused, whoever made them', () => {
   write('mine.mjs', moduleOf());
   const one = 'kind: ./mine.mjs, target: xy';
@@ -170,9 +193,9 @@ test.each(Object.entries(unusable))(
 
 test.each([
   ['./nowhere.mjs', 'there is no such file — its path is relative to the folder of the configuration'],
-  ['nowhere', /^unknown kind, one of kafka, .*file is expected — or the path of a module of your own, such as/],
+  ['nowhere', /^unknown kind, one of kafka, .* is expected — or the path of a module of your own, such as/],
   ['fs', /^unknown kind, one of kafka, /],
-  ['kafak', /^unknown kind, one of kafka, .*file is expected — did you mean "kafka"\?$/],
+  ['kafak', /^unknown kind, one of kafka, .* is expected — did you mean "kafka"\?$/],
 ])('what cannot be found is a problem, too: kind: %s', (kind, problem) => {
   const [said = '', ...others] = problemsOf(`    kind: ${kind}\n    path: x\n`);
   expect(others).toEqual([]);
