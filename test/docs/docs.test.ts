@@ -144,6 +144,22 @@ function leaves(command: Command): Command[] {
   return command.commands.length === 0 ? [command] : command.commands.flatMap(leaves);
 }
 
+test('every script answers --help with what it is for', async () => {
+  const { scripts } = JSON.parse(readFileSync('package.json', 'utf8')) as { scripts: Record<string, string> };
+  // The bench answers by itself; what `docs` is made of and vitest do, too.
+  const ours = Object.entries(scripts).filter(
+    ([name, command]) => /^node .*(test|bench|scripts)\/[\w/-]+\.ts$/.test(command) && name !== 'bench',
+  );
+  expect(ours.length).toBeGreaterThan(10);
+  for (const [name, command] of ours) {
+    expect(command, name).toMatch(/^node --import \.\/scripts\/help\.ts /);
+    expect(readFileSync(command.split(' ').at(-1) ?? '', 'utf8'), name).toMatch(/^\/\*\*/);
+  }
+  const [, ...args] = scripts['test:powercut']?.split(' ') ?? [];
+  const { code, stdout } = await runProgram(process.execPath, [...args, '--help']);
+  expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringMatching(/^`npm run test:powercut .*\n\nRecords/) });
+});
+
 describe('every link of the documents leads somewhere', () => {
   /** Returns the anchors of a document, made in GitHub's way. */
   const anchors = (file: string): string[] =>
