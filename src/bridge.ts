@@ -1,8 +1,5 @@
-import { createApi } from './admin/api.ts';
-import { createConsole } from './admin/console/console.ts';
+import { createAdminRoom } from './admin/room.ts';
 import { ADMIN_SERVER } from './admin/server.ts';
-import { createStatus } from './admin/status.ts';
-import { watchVerdict } from './admin/verdict.ts';
 import { type Change, enabledOf } from './config/diff.ts';
 import { opennessOf } from './config/listeners.ts';
 import { type ConfigSource, createReload, type ReloadResult } from './config/reload.ts';
@@ -24,12 +21,7 @@ import { createServiceClock, type ServiceClock } from './model/service-clock.ts'
 import { createSignals, type SignalBus } from './model/signal.ts';
 import { keepServiceAddresses, type ServiceAddresses } from './reconcile/addresses.ts';
 import { createReconcileSchedule } from './reconcile/schedule.ts';
-import { watchLastFaults } from './telemetry/last-fault.ts';
 import { createLogger, type LogFormat, type LogLevel, logSignals } from './telemetry/log.ts';
-import { createMetrics } from './telemetry/metrics.ts';
-import { keepNotifying } from './telemetry/notify.ts';
-import { watchRefusals } from './telemetry/refusals.ts';
-import { keepStats } from './telemetry/stats.ts';
 import { type CallbackPorts, logCallbacks } from './telemetry/terminal-log.ts';
 import { flushTraces, traceCallback } from './telemetry/trace.ts';
 
@@ -95,9 +87,11 @@ export async function startBridge(
       stopping: () => base.stopping.signal.aborted,
     });
     const rooms = { journal, delivery, reconcile, receiver, reload };
-    const admin = createAdminRoom(base, rooms, options.version ?? 'unknown');
+    const settings = () => base.config;
+    const version = options.version ?? 'unknown';
+    const admin = createAdminRoom({ ...base, ...rooms, settings, commands: COMMANDS.keys(), version });
     if (options.receive !== false) await receiver.listen();
-    const adminUrl = await admin.listen();
+    const adminUrl = await listenForAdmin(base, admin.fetch);
     base.signals.emit('bridge.started', {
       receiver: receiver.url(),
       admin: adminUrl,
@@ -265,98 +259,23 @@ function createReceiverRoom(base: Base, { file, journal, reader }: JournalRoom) 
 }
 type ReceiverRoom = ReturnType<typeof createReceiverRoom>;
 
-interface Rooms {
-  readonly journal: JournalRoom;
-  readonly delivery: DeliveryRoom;
-  readonly reconcile: ReconcileRoom;
-  readonly receiver: ReceiverRoom;
-  reload(): Promise<ReloadResult>;
-}
-
-function createAdminRoom(base: Base, rooms: Rooms, version: string) {
-  const { clock, signals, stopping, connectors } = base;
-  const { journal, delivery, reconcile, receiver } = rooms;
-  const { admin, app } = base.config;
-  const status = createStatus({ ...base, ...rooms, configured: (name) => base.config.connectors[name] });
-  const verdict = () => status().verdict;
-  void watchVerdict(verdict, clock, signals, stopping.signal);
-  keepNotifying({ ...base, settings: () => base.config.notify, sdkAppId: app.sdkAppId, journalFile: journal.file });
-  const metrics = createMetrics(signals, clock, {
-    version,
-    verdict,
-    commands: COMMANDS.keys(),
-    connectors,
-    head: journal.journal.head,
-    lag: delivery.lag,
-    openSince: delivery.openSince,
-    deadLetters: journal.reader.countDeadLetters,
-    copy: (name) => delivery.health(name).copy,
-    quarantined: journal.reader.countQuarantined,
-    clockDisagreement: base.service.disagreement,
-    journalBytes: journal.bytes,
-    journalMaxBytes: journal.maxBytes,
-    setAside: journal.setAside,
-    reconcile: () => ({
-      every: base.config.reconcile?.every ?? 0,
-      endedAt: reconcile.reconciler()?.status().run?.endedAt,
-    }),
+async function listenForAdmin(base: Base, fetch: Parameters<typeof listen>[0]): Promise<string> {
+  const { host, port } = base.config.admin;
+  const { admin: maxConnections } = base.share;
+  const { port: bound } = await serve(base, fetch, {
+    ...ADMIN_SERVER,
+    host,
+    port,
+    maxConnections,
+    signals: base.signals,
   });
-  const shared = {
-    operations: delivery.operations,
-    history: journal.history,
-    status,
-    quarantined: journal.reader.quarantined,
-    remapQuarantine: receiver.quarantine.remap,
-    discardQuarantined: receiver.quarantine.discard,
-    reconciler: reconcile.reconciler,
-  };
-  const console = createConsole({
-    ...shared,
-    sdkAppId: app.sdkAppId,
-    openness: () => opennessOf(base.config),
-    signedIn: admin.token !== undefined,
-    now: () => clock.now(),
-    holdsGroups: (name) => delivery.destination(name).holdsGroups,
-    lastFault: watchLastFaults(signals, clock),
-    refusals: watchRefusals(signals, clock),
-    behindSince: delivery.openSince,
-    stats: keepStats(metrics, clock, stopping.signal),
-    journal: {
-      fill: journal.journal.fill,
-      maxBytes: journal.maxBytes,
-      keepDelivered: () => base.config.journal.keepDelivered,
-    },
-    group: journal.groups.get,
-    groupCount: journal.groups.count,
-    groupName: journal.groups.nameOf,
-    stopping: stopping.signal,
-  });
-  const access = { token: admin.token };
-  const api = createApi({
-    ...shared,
-    metrics,
-    groups: journal.groups,
-    forgetting: journal.journal,
-    reload: rooms.reload,
-    access,
-    clock,
-    signals,
-    console,
-  });
-  return {
-    async listen(): Promise<string> {
-      const { host, port } = admin;
-      const { admin: maxConnections } = base.share;
-      const { port: bound } = await serve(base, api.fetch, { ...ADMIN_SERVER, host, port, maxConnections, signals });
-      return `http://${urlHost(host)}:${bound}`;
-    },
-  };
+  return `http://${urlHost(host)}:${bound}`;
 }
 
 /** Makes ready for another configuration; what it returns takes it into effect. Throws where a file it needs is unusable. */
 function prepareChange(
   base: Base,
-  { receiver, delivery, reconcile }: Pick<Rooms, 'receiver' | 'delivery' | 'reconcile'>,
+  { receiver, delivery, reconcile }: { receiver: ReceiverRoom; delivery: DeliveryRoom; reconcile: ReconcileRoom },
   change: Change,
 ): () => Promise<void> {
   const exchangeReceiver = receiver.prepare(change.config);
