@@ -70,55 +70,71 @@ function createGenerations(interrupt: () => void) {
   };
 }
 
+/** What this member holds: its partitions, and a generation of what Kafka hands over of them. */
+function createHolding(ports: MembershipPorts) {
+  let partitions: readonly number[] | undefined;
+  const generations = createGenerations(ports.interrupt);
+  /** Why nothing may be taken; undefined once the group was joined, since when it reads from what is committed. */
+  let closed: unknown = new Error('the group was not joined yet');
+  const end = (why: unknown, graceMs: number): void => {
+    closed = why;
+    generations.end(why, graceMs);
+  };
+  return {
+    generations,
+    end,
+    partitions: () => partitions,
+    assigned(ours: readonly number[]): void {
+      // Where the rebalance was noticed before, the generation has ended, and nothing was taken since.
+      if (partitions !== undefined && closed === undefined) end(new Error('the partitions were shared out anew'), 0);
+      const { ended, lease } = generations.current();
+      if (ended !== undefined) lease.abort(ended);
+      partitions = ours;
+      closed = undefined;
+      ports.assigned(ours);
+    },
+    async take(batch: Batch): Promise<void> {
+      // What was given out before must be let go first.
+      const { ended, passed } = generations.current();
+      if (closed === undefined && ended !== undefined) await passed.promise;
+      if (closed !== undefined) throw closed;
+      await ports.take(batch);
+    },
+    crashed(why: unknown): void {
+      partitions = undefined;
+      end(why, 0);
+    },
+    left(): void {
+      partitions = undefined;
+      closed ??= new Error('the group was left');
+    },
+  };
+}
+
 /**
  * The consumer group as one connector of a worker is in it, over rebalances and losses. What Kafka hands over belongs to a
  * generation. When that ends, all of it is handed over again, here or elsewhere, from what the group has committed.
  */
 export function createMembership(options: KafkaSourceOptions, groupId: string, ports: MembershipPorts) {
-  const { topic } = options;
   let member: { readonly consumer: Consumer; readonly client: ClientOptions } | undefined;
   /** Why the group must be left and joined anew. */
   let lost: unknown;
-  let partitions: readonly number[] | undefined;
-  const generations = createGenerations(ports.interrupt);
-  /** Why nothing may be taken; undefined once the group was joined, since when it reads from what is committed. */
-  let closed: unknown = new Error('the group was not joined yet');
+  const holding = createHolding(ports);
+  const { current, begin } = holding.generations;
 
-  const end = (why: unknown, graceMs: number): void => {
-    closed = why;
-    generations.end(why, graceMs);
-  };
   const troubled = (thrown: unknown): void => {
     if (member === undefined) return;
     // kafkajs knows an error by its type, which what it wraps around it has not.
     const error = innermost(thrown);
     if (!REJOINED.includes(error.type ?? '')) lost ??= judge(error, member.client);
-    end(error, error.type === 'REBALANCE_IN_PROGRESS' ? GRACE_MS : 0);
-  };
-  const assigned = (ours: readonly number[]): void => {
-    // Where the rebalance was noticed before, the generation has ended, and nothing was taken since.
-    if (partitions !== undefined && closed === undefined) end(new Error('the partitions were shared out anew'), 0);
-    const { ended, lease } = generations.current();
-    if (ended !== undefined) lease.abort(ended);
-    partitions = ours;
-    closed = undefined;
-    ports.assigned(ours);
-  };
-  const take = async (batch: Batch): Promise<void> => {
-    // What was given out before must be let go first.
-    const { ended, passed } = generations.current();
-    if (closed === undefined && ended !== undefined) await passed.promise;
-    if (closed !== undefined) throw closed;
-    await ports.take(batch);
+    holding.end(error, error.type === 'REBALANCE_IN_PROGRESS' ? GRACE_MS : 0);
   };
   const leave = async (): Promise<void> => {
     const left = member;
     member = undefined;
-    partitions = undefined;
-    closed ??= new Error('the group was left');
+    holding.left();
     if (left !== undefined) await settleWithin(left.consumer.disconnect());
   };
-
   const enter = async (signal: AbortSignal): Promise<void> => {
     const client = await sourceClient(options, signal);
     await ports.entering(client);
@@ -130,13 +146,12 @@ export function createMembership(options: KafkaSourceOptions, groupId: string, p
     member = entered;
     const crashed = (thrown: unknown): void => {
       if (member !== entered) return;
-      partitions = undefined;
       lost ??= judge(thrown, client);
-      end(lost, 0);
+      holding.crashed(lost);
     };
-    const ours = (found: readonly number[]) => member === entered && assigned(found);
+    const assigned = (ours: readonly number[]) => member === entered && holding.assigned(ours);
     try {
-      await run(consumer, options, { assigned: ours, take, troubled, crashed }, signal);
+      await run(consumer, options, { assigned, take: holding.take, troubled, crashed }, signal);
     } catch (thrown) {
       signal.throwIfAborted();
       await leave();
@@ -155,15 +170,16 @@ export function createMembership(options: KafkaSourceOptions, groupId: string, p
       throw reason;
     },
     /** Why the generation has ended; undefined while it goes on. */
-    ended: () => generations.current().ended,
+    ended: () => current().ended,
     /** Begins a new generation after one that ended. */
-    begin: generations.begin,
-    generation: () => generations.current().number,
+    begin,
+    generation: () => current().number,
     /** Aborts when work on what was handed over must end. */
-    lease: (): AbortSignal => generations.current().lease.signal,
-    partitions: () => partitions,
+    lease: (): AbortSignal => current().lease.signal,
+    partitions: holding.partitions,
     /** Commits what is settled; a failure ends the generation. Resolves with whether it succeeded. */
     async commit(offsets: ReadonlyMap<number, bigint>): Promise<boolean> {
+      const { topic } = options;
       const due = Array.from(offsets, ([partition, offset]) => ({ topic, partition, offset: String(offset) }));
       try {
         if (due.length > 0) await member?.consumer.commitOffsets(due);
