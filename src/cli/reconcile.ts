@@ -7,7 +7,7 @@ import {
   reconcileStatus,
   type restoreStatus,
 } from '../admin/contract.ts';
-import { type Bridge, startBridge } from '../bridge.ts';
+import type { Bridge } from '../bridge.ts';
 import { BridgeError } from '../model/fault.ts';
 import type { ReconcileFinding } from '../model/reconcile-run.ts';
 import { type AdminClient, adminClient, inPath } from './admin.ts';
@@ -86,6 +86,7 @@ async function findBridge(options: ReconcileOptions): Promise<{ client: AdminCli
     // Nobody else needs to reach it.
     admin: { ...config.admin, host: '127.0.0.1', port: 0 },
   };
+  const { startBridge } = await import('../bridge.ts');
   const own = await startBridge(alone, 'warn', { receive: false });
   const named = options.config !== undefined && { config: options.config };
   return { client: adminClient({ admin: new URL(own.adminUrl), ...named }), own };

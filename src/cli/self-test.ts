@@ -3,7 +3,6 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { startBridge } from '../bridge.ts';
 import { type Config, configSchema } from '../config/schema.ts';
 import { BridgeError, type Fault, faultOf } from '../model/fault.ts';
 import { generatedSample, send } from './callbacks.ts';
@@ -24,6 +23,7 @@ export async function selfTest(config: Config): Promise<SelfTested> {
   const folder = mkdtempSync(join(tmpdir(), 'group-sync-bridge-self-test-'));
   try {
     const path = join(folder, 'events.ndjson');
+    const { startBridge } = await import('../bridge.ts');
     const bridge = await startBridge(isolated(config, folder, path), 'silent');
     try {
       return { says: await deliverSample(config, bridge.receiverUrl, path) };

@@ -1,14 +1,13 @@
 import { once } from 'node:events';
 import { setFlagsFromString } from 'node:v8';
 import { type Command, Option } from 'commander';
-import { type Bridge, startBridge } from '../bridge.ts';
+import type { Bridge } from '../bridge.ts';
 import { opennessOf } from '../config/listeners.ts';
 import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { deadLetterTopic, type Source } from '../config/source.ts';
 import { GROUP_INFO_CHANGED } from '../intake/commands.ts';
 import type { LogFormat } from '../telemetry/log.ts';
-import { startWorker } from '../worker/process.ts';
 import { commandLine, version } from './installation.ts';
 import { addCommand, configOption, openTo, reachable, requireConfig } from './options.ts';
 import { interruption, paint, print } from './terminal.ts';
@@ -52,6 +51,8 @@ async function receive(file: string, config: Config, again: string, log: LogForm
   // A SIGHUP that nobody listens to ends the process. The log says what came of the reload.
   process.on('SIGHUP', () => void starting.promise.then((bridge) => bridge.reload()).catch(() => {}));
   const source = { file, load: () => loadConfig(file, process.env) };
+  // Other commands need not load it.
+  const { startBridge } = await import('../bridge.ts');
   const bridge = await startBridge(config, 'info', { version: version(), source, log });
   starting.resolve(bridge);
   const { app, connectors, journal, admin } = config;
@@ -87,6 +88,7 @@ function curlLines({ app, receiver }: Config, receiverUrl: string): string[] {
 /** Starts a worker; it takes a changed file at its next start, since others have its partitions meanwhile, so SIGHUP is ignored. */
 async function work(file: string, config: Config, source: Source, again: string, log: LogFormat) {
   process.on('SIGHUP', () => {});
+  const { startWorker } = await import('../worker/process.ts');
   const worker = await startWorker(config, source, 'info', version(), log);
   print(
     `${paint('bold', `group-sync-bridge ${version()}`)} works on ${file}`,
