@@ -3,7 +3,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Admin, CompressionTypes, Kafka, logLevel } from 'kafkajs';
+import { type Admin, CompressionTypes, ConfigResourceTypes, Kafka, logLevel } from 'kafkajs';
 import { describe, expect, inject, onTestFinished, test } from 'vitest';
 import { stringify } from 'yaml';
 import { freePort } from '../servers/index.ts';
@@ -31,12 +31,9 @@ async function administer<T>(work: (admin: Admin) => Promise<T>): Promise<T> {
   }
 }
 
-async function createTopic(config: Readonly<Record<string, string>> = {}): Promise<string> {
+async function createTopic(): Promise<string> {
   const topic = `test.${randomUUID()}`;
-  const configEntries = Object.entries(config).map(([name, value]) => ({ name, value }));
-  await administer((admin) =>
-    admin.createTopics({ waitForLeaders: true, topics: [{ topic, numPartitions: 1, configEntries }] }),
-  );
+  await administer((admin) => admin.createTopics({ waitForLeaders: true, topics: [{ topic, numPartitions: 1 }] }));
   return topic;
 }
 
@@ -105,9 +102,17 @@ function peakMemory({ child }: BridgeProcess): number {
 }
 
 describe.skipIf(brokers === '')('a worker', () => {
-  test.each(['gzip', 'lz4', 'snappy', 'zstd'])('reads a topic of %s', async (codec) => {
-    const topic = await createTopic({ 'compression.type': codec });
-    await produce(topic, events(200));
+  test('reads a topic of every codec', async () => {
+    const codecs = ['gzip', 'lz4', 'snappy', 'zstd'];
+    const topic = await createTopic();
+    const all = events(200);
+    for (const [n, codec] of codecs.entries()) {
+      // What is written from here on lies there so, whatever it came as.
+      const configEntries = [{ name: 'compression.type', value: codec }];
+      const resources = [{ type: ConfigResourceTypes.TOPIC, name: topic, configEntries }];
+      await administer((admin) => admin.alterConfigs({ validateOnly: false, resources }));
+      await produce(topic, all.slice(50 * n, 50 * (n + 1)));
+    }
     const { worker, lines } = await startWorker(topic);
     await expect.poll(lines).toBe(200);
     expect(await worker.end('SIGTERM')).toBe(0);
@@ -121,7 +126,6 @@ describe.skipIf(brokers === '')('a worker', () => {
     const { worker, lines, letters } = await startWorker(topic);
     await expect.poll(lines).toBe(5);
     const list = async () => JSON.parse((await letters('list', 'audit', '--json')).stdout).deadLetters;
-    await expect.poll(list).toHaveLength(1);
     const sha256 = createHash('sha256').update(blanks).digest('hex');
     expect(await list()).toEqual([
       expect.objectContaining({ name: '0@0', topic, value: null, leftOut: { size: blanks.length, sha256 } }),
@@ -135,25 +139,23 @@ describe.skipIf(brokers === '')('a worker', () => {
     expect(await worker.end('SIGTERM')).toBe(0);
   });
 
-  test.each([
-    ['one record', [' '.repeat(100 * 1_048_576)]],
-    ['several', Array.from({ length: 80 }, () => ' '.repeat(1_000_000))],
-  ])('buries a batch that unpacks to too much by its offsets, and goes on, in bounded memory: %s', async (_, bomb) => {
+  test('buries batches of one record and of several that unpack to too much by their offsets, and goes on, in bounded memory', async () => {
     const topic = await createTopic();
+    const bombs = [[' '.repeat(100 * 1_048_576)], Array.from({ length: 80 }, () => ' '.repeat(1_000_000))];
     await produce(topic, events(1));
-    await produce(topic, bomb, { compression: CompressionTypes.GZIP });
+    for (const bomb of bombs) await produce(topic, bomb, { compression: CompressionTypes.GZIP });
     await produce(topic, events(5).slice(1));
     const { worker, lines, letters } = await startWorker(topic);
     await expect.poll(lines).toBe(5);
     const list = async () => JSON.parse((await letters('list', 'audit', '--json')).stdout).deadLetters;
-    await expect.poll(list).toHaveLength(bomb.length);
     const found = await list();
-    expect(found.map(({ name }: { name: string }) => name)).toEqual(bomb.map((_, n) => `0@${n + 1}`));
-    expect(found.at(-1)).toMatchObject({
-      value: null,
-      leftOut: { size: expect.any(Number) },
-      fault: { message: expect.stringMatching(/a batch of \d+ bytes unpacks to more than 64 MiB/) },
-    });
+    expect(found.map(({ name }: { name: string }) => name)).toEqual(Array.from({ length: 81 }, (_, n) => `0@${n + 1}`));
+    for (const one of [found[0], found.at(-1)])
+      expect(one).toMatchObject({
+        value: null,
+        leftOut: { size: expect.any(Number) },
+        fault: { message: expect.stringMatching(/a batch of \d+ bytes unpacks to more than 64 MiB/) },
+      });
     expect(peakMemory(worker)).toBeLessThan(500);
     const retried = await letters('retry', 'audit', '0@1');
     expect(retried).toMatchObject({
@@ -190,7 +192,7 @@ describe.skipIf(brokers === '')('a worker', () => {
     const headers = letterHeaders(topic, { partition: '77', offset: '12' });
     await expect.poll(() => written(topic, event, headers, `audit/${topic}/77@12`)).toBe(true);
     const list = async () => JSON.parse((await letters('list', 'audit', '--json')).stdout).deadLetters;
-    await expect.poll(list).toHaveLength(1);
+    expect(await list()).toHaveLength(1);
     expect(await letters('retry', 'audit', '77@12')).toMatchObject({ code: 0 });
     await expect.poll(lines).toBe(1);
     expect(await list()).toEqual([]);
@@ -210,7 +212,7 @@ describe.skipIf(brokers === '')('a worker', () => {
     await written(topic, event, letterHeaders(topic, { partition: '0', offset: '9'.repeat(30) }), 'audit/b');
     await written(topic, event, {}, 'audit/c');
     const list = async () => JSON.parse((await letters('list', 'audit', '--json')).stdout).deadLetters;
-    await expect.poll(list).toHaveLength(4);
+    expect(await list()).toHaveLength(4);
     await expect.poll(() => metric('bridge_dead_letters')).toBe(4);
     expect(await letters('discard', 'audit', '0@5')).toMatchObject({ code: 0 });
     expect(await list()).toEqual([]);
