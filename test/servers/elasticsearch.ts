@@ -126,7 +126,8 @@ async function writeConfiguration(
     'jvm.options': [
       `-Xms${heapMb}m`,
       `-Xmx${heapMb}m`,
-      '-XX:+UseG1GC',
+      '-XX:TieredStopAtLevel=1',
+      '-XX:+UseSerialGC',
       '-XX:+ExitOnOutOfMemoryError',
       `-Djava.io.tmpdir=${join(folder, 'tmp')}`,
     ],

@@ -76,7 +76,11 @@ export async function startKafka(options: KafkaOptions = {}): Promise<KafkaServe
         cwd: folder,
         log: logFile(folder),
       });
-      const run = command([`-Xms${heapMb}m`, `-Xmx${heapMb}m`, '-Djava.awt.headless=true'], 'kafka.Kafka', properties);
+      const run = command(
+        [`-Xms${heapMb}m`, `-Xmx${heapMb}m`, '-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC', '-Djava.awt.headless=true'],
+        'kafka.Kafka',
+        properties,
+      );
       if (zooKeeper !== undefined) return run;
       const clusterId = 'Z3JvdXAtc3luYy1icmlkZw';
       const format = ['kafka.tools.StorageTool', 'format', '--cluster-id', clusterId, '--config', properties];
