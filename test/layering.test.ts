@@ -115,6 +115,21 @@ describe('the tree reads as the way of an event', () => {
     expect(missing).toEqual([]);
   });
 
+  test('no command loads the bridge before it starts one', () => {
+    const loaded = new Set<string>();
+    const load = (file: string): void => {
+      if (loaded.has(file)) return;
+      loaded.add(file);
+      for (const { moduleRequest, entries } of parseSync(file, readFileSync(file, 'utf8')).module.staticImports) {
+        const isLoaded = entries.length === 0 || entries.some(({ isType }) => !isType);
+        if (isLoaded && moduleRequest.value.startsWith('.')) load(normalize(join(dirname(file), moduleRequest.value)));
+      }
+    };
+    load('src/cli.ts');
+    expect(loaded).toContain('src/cli/start.ts');
+    expect(['src/bridge.ts', 'src/worker/process.ts'].filter((file) => loaded.has(file))).toEqual([]);
+  });
+
   test('no line is left of a room that is gone', () => {
     expect(Object.keys({ ...ROOMS, ...COMPOSITIONS }).filter((room) => !existsSync(room))).toEqual([]);
   });

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Command } from 'commander';
 import { BridgeError } from '../model/fault.ts';
-import { type DemoOptions, embeddedDemo } from './embedded-demo.ts';
+import type { DemoOptions } from './embedded-demo.ts';
 import { commandLine, isCheckout, packageFile } from './installation.ts';
 import { addCommand, wholeNumber } from './options.ts';
 
@@ -23,6 +23,7 @@ interface Options extends Partial<DemoOptions> {
 
 async function runDemo({ embedded, count = embedded ? 200 : 1_000, keep = false }: Options): Promise<void> {
   if (!embedded) return (await serversDemo())({ count, keep });
+  const { embeddedDemo } = await import('./embedded-demo.ts');
   const folder = mkdtempSync(join(tmpdir(), 'group-sync-bridge-demo-'));
   try {
     await embeddedDemo({ count, keep }, folder);
