@@ -69,7 +69,7 @@ async function main(): Promise<number> {
   const start = performance.now();
   const startedAt = new Date();
   print('Starting Kafka and Elasticsearch');
-  const servers = await startServers({ onProgress: print });
+  const servers = await startServers({ onProgress: print, lasts: true });
   closing.add(servers.stop);
   const load = startLoadGenerator();
   closing.add(load.close);

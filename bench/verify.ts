@@ -45,7 +45,7 @@ const side = (verify: Side['verify']): Side => ({ verify, p99: [], cpu: [], memo
 const sides = { 'verify: false': side(false), 'by default': side({}) };
 
 try {
-  const server = await startElasticsearch({ heapMb: 1_024, onProgress: print });
+  const server = await startElasticsearch({ heapMb: 1_024, lasts: true, onProgress: print });
   closing.add(() => server.stop());
   process.env.FILL_GROUPS = String(groups);
   const journal = await fillJournal({ closing }, groups, ['index']);

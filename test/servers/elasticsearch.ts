@@ -6,7 +6,7 @@ import { request as tlsRequest } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Distribution, fetchArtifacts, fetchDistribution } from './artifacts.ts';
-import { javaEnvironment, requireJava } from './java.ts';
+import { javaEnvironment, javaOptions, requireJava } from './java.ts';
 import { freePort } from './port.ts';
 import { logFile, type ServerHandle, type ServerOptions, startServer } from './process.ts';
 import type { Command, Owner } from './watchdog.ts';
@@ -116,7 +116,7 @@ function defaults(folder: string, port: number, transportPort: number, secure: b
 async function writeConfiguration(
   folder: string,
   settings: Record<string, string>,
-  { distribution, files: more = {}, heapMb = 768 }: ElasticsearchOptions,
+  { distribution, files: more = {}, heapMb = 768, lasts }: ElasticsearchOptions,
 ): Promise<void> {
   for (const name of ['config', 'data', 'logs', 'tmp']) await mkdir(join(folder, name));
   const files = {
@@ -124,10 +124,7 @@ async function writeConfiguration(
       ([key, value]) => `${key}: ${value}`,
     ),
     'jvm.options': [
-      `-Xms${heapMb}m`,
-      `-Xmx${heapMb}m`,
-      '-XX:TieredStopAtLevel=1',
-      '-XX:+UseSerialGC',
+      ...javaOptions(heapMb, lasts),
       '-XX:+ExitOnOutOfMemoryError',
       `-Djava.io.tmpdir=${join(folder, 'tmp')}`,
     ],
@@ -183,7 +180,7 @@ function directly(
   java: string,
   home: string,
   folder: string,
-  { distribution, heapMb = 768 }: ElasticsearchOptions,
+  { distribution, heapMb = 768, lasts }: ElasticsearchOptions,
 ): Launch {
   const opensearch = distribution?.product === 'opensearch';
   const prefix = opensearch ? 'opensearch' : 'es';
@@ -191,7 +188,7 @@ function directly(
   return {
     file: java,
     args: [
-      ...[`-Xms${heapMb}m`, `-Xmx${heapMb}m`, '-XX:+UseG1GC', '-XX:+ExitOnOutOfMemoryError'],
+      ...[...javaOptions(heapMb, lasts), '-XX:+ExitOnOutOfMemoryError'],
       `-Djava.io.tmpdir=${join(folder, 'tmp')}`,
       // OpenSearch 3 has an agent instead of Java's security manager.
       existsSync(agent) ? `-javaagent:${agent}` : '-Djava.security.manager=allow',

@@ -33,6 +33,15 @@ export async function requireJava(oldest = oldestJava): Promise<string> {
   return java;
 }
 
+/**
+ * Returns how Java runs a server. One of the tests lives for minutes: compiled quickly, not best, and with the simplest
+ * collector it starts with a third less of the processor. One that is measured `lasts`.
+ */
+export function javaOptions(heapMb: number, lasts = false): string[] {
+  return [`-Xms${heapMb}m`, `-Xmx${heapMb}m`, ...(lasts ? ['-XX:+UseG1GC'] : QUICK)];
+}
+const QUICK = ['-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC'];
+
 /** Returns the environment for the servers, without the variables that would change how Java or Elasticsearch runs. */
 export function javaEnvironment(extra: Record<string, string> = {}): Record<string, string> {
   const dropped =

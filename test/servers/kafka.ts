@@ -2,7 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Kafka, logLevel } from 'kafkajs';
 import { fetchArtifacts, fetchKafka, isBefore } from './artifacts.ts';
-import { javaEnvironment, requireJava } from './java.ts';
+import { javaEnvironment, javaOptions, requireJava } from './java.ts';
 import { freePort } from './port.ts';
 import { logFile, type ServerHandle, type ServerOptions, startServer } from './process.ts';
 import type { Command } from './watchdog.ts';
@@ -48,7 +48,7 @@ export async function startKafka(options: KafkaOptions = {}): Promise<KafkaServe
   const [jars, java] = await Promise.all([fetched, requireJava()]);
   const zooKeeper = version !== undefined && isBefore(version, '3.3') ? await startZooKeeper(jars, java) : undefined;
   const [port, controllerPort] = options.ports ?? [await freePort(), await freePort()];
-  const { heapMb = 512 } = options;
+  const { heapMb = 512, lasts } = options;
   const brokers = `127.0.0.1:${port}`;
 
   const definition = {
@@ -76,11 +76,7 @@ export async function startKafka(options: KafkaOptions = {}): Promise<KafkaServe
         cwd: folder,
         log: logFile(folder),
       });
-      const run = command(
-        [`-Xms${heapMb}m`, `-Xmx${heapMb}m`, '-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC', '-Djava.awt.headless=true'],
-        'kafka.Kafka',
-        properties,
-      );
+      const run = command([...javaOptions(heapMb, lasts), '-Djava.awt.headless=true'], 'kafka.Kafka', properties);
       if (zooKeeper !== undefined) return run;
       const clusterId = 'Z3JvdXAtc3luYy1icmlkZw';
       const format = ['kafka.tools.StorageTool', 'format', '--cluster-id', clusterId, '--config', properties];

@@ -16,6 +16,8 @@ export interface ServerOptions {
   readonly ports?: readonly [clients: number, peers: number];
   /** Megabytes of heap, instead of what one server alone gets. */
   readonly heapMb?: number;
+  /** It is measured, and must be as quick as it can. */
+  readonly lasts?: boolean;
 }
 
 /** Control over one running server. */
