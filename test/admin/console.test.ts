@@ -323,7 +323,7 @@ describe('whatever the callbacks hold', () => {
     await bridge.change({ GroupId: '@TGS#ZH', Name: '群名称', EventTime: 1_670_574_414_123 });
     await row(page, '@TGS#ZH').waitFor();
     expect(await row(page, '@TGS#ZH').textContent()).toMatch(/2022\/12\/09 08:26:54.*修改/s);
-    await expect.poll(() => page.locator('.verdict').textContent()).toMatch(/回调正常记录.*down 已有 .*无法连接/s);
+    await expect.poll(() => page.locator('.verdict').textContent()).toMatch(/回调记录正常.*down 已有 .*无法连接/s);
     expect(complaints).toEqual([]);
     await page.context().close();
   });

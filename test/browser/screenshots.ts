@@ -1,16 +1,20 @@
 /**
  * `npm run screenshots`: the console's pictures in docs/images, taken of a bridge on real servers with an hour of made-up
- * traffic. The hour is lived through in seconds: this process's clock is moved. Other folder: `-- FOLDER`.
+ * traffic. The hour is lived through in seconds: this process's clock is moved. `-- FOLDER` takes every page there instead, in
+ * each language, light, dark and on a phone, and fails where axe finds a barrier, something sticks out or is cut off.
  */
+import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import type { Page } from 'playwright-core';
 import type { Config } from '../../src/config/schema.ts';
 import { signOf } from '../../src/intake/authentication.ts';
 import { startServers } from '../servers/index.ts';
+import { IDENTIFIER, SECRET_KEY, startVendor } from '../vendor/stand-in.ts';
 import { launchBrowser } from './browser.ts';
+import { LOOKS, lookAtAll } from './looks.ts';
 import { createDice, type Made, makeTraffic } from './traffic.ts';
+import { live as isLive } from './watched.ts';
 
 const realNow = Date.now;
 let shift = -3_600_000;
@@ -36,7 +40,14 @@ function moveClock(ms: number): void {
 }
 
 const folder = resolve(process.argv[2] ?? 'docs/images');
-/** In a folder of one's own: pages for looking at while working on them, too. */
+for (const language of ['ja', 'zh-cn', 'hi']) {
+  // Without a font every picture would be full of boxes.
+  if (spawnSync('fc-list', [`:lang=${language}`]).stdout?.length === 0) {
+    throw new Error(
+      `no font here has ${language}: apt-get install -y fonts-noto-core fonts-noto-cjk fonts-noto-color-emoji`,
+    );
+  }
+}
 const everything = process.argv[2] !== undefined;
 mkdirSync(folder, { recursive: true });
 const home = mkdtempSync(join(tmpdir(), 'bridge-pictures-'));
@@ -52,6 +63,7 @@ const run = `chat-${realNow().toString(36).slice(-5)}`;
 const token = 'a-token-of-the-pictures';
 
 await makeStrictIndex(`${nodes}/${run}-search`);
+const vendor = await startVendor({ limits: { list: 100_000, groups: 100_000 } });
 
 const config = configSchema.parse({
   app: { sdkAppId: '1400701118', callbackTokens: [token] },
@@ -65,6 +77,9 @@ const config = configSchema.parse({
     analytics: { kind: 'kafka', brokers: '127.0.0.1:1', topic: 'analytics.groups', content: 'groups' },
     'audit-file': { kind: 'file', path: 'data/events.ndjson' },
   },
+  ...(everything && {
+    reconcile: { api: { baseUrl: vendor.url, identifier: IDENTIFIER, secretKey: SECRET_KEY }, groupTypes: ['Public'] },
+  }),
 });
 const bridge = await startBridge(config as Config, 'silent');
 const dice = createDice(2026);
@@ -109,6 +124,7 @@ try {
   await pictures(told.id);
 } finally {
   await bridge.stop('the pictures are taken');
+  await vendor.stop();
   await servers?.stop();
   for (const index of ['groups', 'search']) await fetch(`${nodes}/${run}-${index}`, { method: 'DELETE' });
   rmSync(home, { recursive: true, force: true });
@@ -128,6 +144,7 @@ async function oddities(): Promise<void> {
     );
   }
   await post(made({ GroupId: told.id, Name: 'renamed', EventTime: Date.now() }));
+  await post(made({ GroupId: told.id, Introduction: 7, EventTime: Date.now() }));
 }
 
 /** Changes one group: a rename, a notice of two lines, and a rename that arrives ten minutes late. */
@@ -151,46 +168,39 @@ function made(body: Record<string, unknown>): Made {
 
 async function pictures(groupId: string): Promise<void> {
   const browser = await launchBrowser();
-  const take = async (
-    name: string,
-    path: string,
-    options: { dark?: boolean; phone?: boolean; full?: boolean; ready?(page: Page): Promise<void> } = {},
-  ) => {
-    const page = await browser.newPage({
-      viewport: options.phone ? { width: 390, height: 844 } : { width: 1280, height: 1000 },
-      deviceScaleFactor: options.phone && !options.full ? 2 : 1,
-      colorScheme: options.dark ? 'dark' : 'light',
-    });
-    await page.goto(bridge.adminUrl + path);
-    await page.getByText('Live', { exact: true }).waitFor();
-    await options.ready?.(page);
-    await page.screenshot({ path: join(folder, `${name}.png`), fullPage: options.full ?? false });
-    await page.close();
-    print(`${name}.png`);
-  };
   await settled();
-  await take('console-light', '/');
-  await take('console-dark', '/', { dark: true });
-  await take('console-phone', '/', { phone: true });
-  await take('console-group', `/group?id=${encodeURIComponent(groupId)}`);
   if (everything) {
-    const full = true;
-    await take('phone', '/', { phone: true, full });
-    await take('full', '/', { full });
-    await take('events', '/events', { full });
-    await take('events-phone', '/events', { phone: true });
-    await take('groups', '/groups?search=a');
-    await take('group-dark', `/group?id=${encodeURIComponent(groupId)}`, { dark: true });
-    await take('group-phone', `/group?id=${encodeURIComponent(groupId)}`, { phone: true, full });
-    await take('dead', '/dead-letters', { ready: async (page) => page.getByText(/Discard (all|it)…/).click() });
-    await take('dead-phone', '/dead-letters', { phone: true });
-    await take('quarantine', '/quarantine', { ready: async (page) => page.getByText(/^Body/).first().click() });
-    await take('reconcile', '/reconcile', { dark: true });
-    await take('replay', '/', { dark: true, ready: async (page) => page.getByText('Replay…').nth(3).click() });
-    await take('table', '/', { full, ready: async (page) => page.getByText('The same in figures').click() });
-    await take('notice', '/?notice=paused');
+    await dryRun();
+    const complaints = await lookAtAll(browser, bridge.adminUrl, folder, groupId, 1);
+    for (const complaint of complaints) print(complaint);
+    if (complaints.length > 0) process.exitCode = 1;
+  } else {
+    const take = async (name: string, look: keyof typeof LOOKS, path = '/'): Promise<void> => {
+      const page = await browser.newPage(LOOKS[look]);
+      await page.goto(bridge.adminUrl + path);
+      await isLive(page);
+      await page.screenshot({ path: join(folder, `${name}.png`) });
+      await page.close();
+      print(`${name}.png`);
+    };
+    await take('console-light', 'light');
+    await take('console-dark', 'dark');
+    await take('console-phone', 'phone');
+    await take('console-group', 'light', `/group?id=${encodeURIComponent(groupId)}`);
   }
   await browser.close();
+}
+
+/** Some groups are called otherwise at the service, some are new to the bridge, many are gone. */
+async function dryRun(): Promise<void> {
+  const known = traffic.groups.filter(({ type }) => type === 'Public');
+  for (const { id, name } of known.slice(0, 5)) vendor.create({ GroupId: id, Name: `${name} ✓` });
+  for (let n = 0; n < 3; n++) vendor.create({ GroupId: `@TGS#NEW${n}`, Name: `新しいグループ ${n}` });
+  await fetch(`${bridge.adminUrl}/actions/reconcile`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/x-www-form-urlencoded', origin: bridge.adminUrl },
+    body: 'dryRun=yes',
+  });
 }
 
 /** Until the connectors that can be reached have taken everything. */

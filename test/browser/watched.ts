@@ -57,12 +57,15 @@ export async function barriers(page: Page): Promise<string[]> {
 
 /** Nothing sticks out to the side: no page needs scrolling across. */
 export async function expectNoOverflow(page: Page): Promise<void> {
-  const outside = await page.evaluate(`(() => {
+  expect(await stickingOut(page), page.url()).toEqual([]);
+}
+
+export function stickingOut(page: Page): Promise<string[]> {
+  return page.evaluate(`(() => {
     const { scrollWidth, clientWidth } = document.documentElement;
     if (scrollWidth <= clientWidth) return [];
     return [...document.querySelectorAll('body *')]
       .filter((element) => element.getBoundingClientRect().right > clientWidth)
       .map((element) => element.cloneNode(false).outerHTML);
   })()`);
-  expect(outside, page.url()).toEqual([]);
 }

@@ -14,7 +14,7 @@ export const ja = {
     skip: '本文へ移動',
     app: (id) => html`アプリ ${id}`,
     find: 'グループまたはイベントを検索',
-    findHint: 'グループ、イベント、RequestID',
+    findHint: 'グループまたはイベント',
     pages: 'ページ',
     utc: '時刻は UTC です。',
     signOut: 'サインアウト',
@@ -65,7 +65,7 @@ export const ja = {
       return verified === undefined ? how : `${how}（${span(verified)}前に検証）`;
     },
     trouble: (connector, says) => `${connector}：${says}`,
-    between: '、',
+    between: ' ／ ',
     behind: (events, seconds) => {
       const how = events === null ? '遅れの件数は不明' : `${times(events)}の遅れ`;
       return seconds > 0 ? `${how}（${span(seconds)}）` : how;
@@ -92,7 +92,7 @@ export const ja = {
     tooLarge: (count, where) => html`ほか ${times(count)}は大きすぎるため、ここには表示できません：${where}`,
     pager: 'ページ送り',
     later: '次へ',
-    oldest: '最も古いもの',
+    oldest: '最も古いものへ',
   },
   fault: { setting: '設定項目', field: 'フィールド' },
 
@@ -247,7 +247,7 @@ export const ja = {
     none: 'まだ何も記録されていません。',
     newestFirst: 'イベント（新しい順）',
     ofGroup: 'グループのイベント（新しい順）',
-    older: '前のイベント',
+    older: 'さらに古いイベント',
     newest: '最新のイベント',
     allOfThem: 'すべて表示',
     seq: 'Seq',

@@ -51,7 +51,7 @@ export const zhCN = {
     slowed: '你的地址尝试了过多错误的令牌。请等待一分钟后再试。',
   },
   verdict: {
-    recorded: '回调正常记录',
+    recorded: '回调记录正常',
     receivesNothing: '本服务不接收回调',
     notRecorded: (reason) => `回调无法记录：${reason}`,
     copies: (inStep, all, verified) => {
@@ -201,10 +201,10 @@ export const zhCN = {
       inStep: '已同步',
       delivering: '投递中',
     },
-    replayFrom: (name) => `向 ${name} 重新投递，起点`,
-    fromBeginning: '最早：事件日志中的全部事件',
-    fromSeq: '指定的 seq',
-    fromTime: '指定的接收时间 (UTC)',
+    replayFrom: (name) => `向 ${name} 重新投递的范围`,
+    fromBeginning: '全部：事件日志中的所有事件',
+    fromSeq: '指定的 seq 及之后',
+    fromTime: '指定的接收时间 (UTC) 及之后',
     timeLabel: '接收时间 (UTC)',
     fromGroups: '群组：所有已记录群组合并后的状态',
     replaySafe: '重放是安全的：事件 ID 不变，副本最终一致；代价是重复投递。',
@@ -401,7 +401,7 @@ export const zhCN = {
     noDryRun:
       '自上次运行或本服务启动以来没有试运行过，无法预知有多少群组会被修复、多少会被标记为已解散。试运行可以给出答案。',
     foretold: (when, cut, mended, destroyed, known) =>
-      html`根据${when}的试运行${cut && '（未完成）'}：将修复 ${figure(mended)} 个群组，并在所有副本中将<b class="${destroyed > 0 ? 'bad' : ''}">已知 ${figure(known)} 个中的 ${figure(destroyed)} 个</b>标记为已解散。`,
+      html`根据 ${when}的试运行${cut && '（未完成）'}：将修复 ${figure(mended)} 个群组，并在所有副本中将<b class="${destroyed > 0 ? 'bad' : ''}">已知 ${figure(known)} 个中的 ${figure(destroyed)} 个</b>标记为已解散。`,
     held: (withheld, known, what) =>
       html`已知的 ${figure(known)} 个群组中有 ${figure(withheld)} 个在 Chat 中已不存在，超过了 <code>reconcile.maxGone</code>。${what}：请确认 app.sdkAppId 和地域是否正确。若确实要标记为已解散，请使用 <code>reconcile --allow-gone</code>。`,
     willFail: '运行时不会解散其中任何一个，并以失败结束',
