@@ -279,7 +279,7 @@ function withFields(base: Group, values: readonly Field[], versions: Group['vers
 }
 
 /** Returns the group with those registers, custom fields and versions that `stays` keeps, and with all fields of others. */
-function onlyFields(group: Group, stays: (field: string) => boolean): Group {
+export function onlyFields(group: Group, stays: (field: string) => boolean): Group {
   const kept = Object.entries(group).filter(([field]) => !REGISTERS.includes(field) || stays(field));
   const custom = Object.entries(group.customFields).filter(([key]) => stays(CUSTOM + key));
   const versions = Object.entries(group.versions).filter(([field]) => stays(field));

@@ -1,0 +1,319 @@
+/**
+ * The shape in which a connector writes an event or a group, and reads the latter back. Each field is called by its own name,
+ * wherever it lies: `name` is `data.changed.name` of an event.
+ */
+import { z } from 'zod';
+import { canonicalEvent } from './event.ts';
+import { type Group, group, onlyFields } from './group.ts';
+import { isObject } from './json.ts';
+import { namingProblem } from './template.ts';
+
+const path = z.string().regex(/^(?!(.*\.)?__proto__(\.|$))[^.\s]+(\.[^.\s]+)*$/, {
+  error: 'a path is expected: names with a full stop between, such as notice.text',
+});
+const text = z.string().min(1);
+
+export const shapeSettings = z
+  .strictObject({
+    fields: z
+      .record(text, path)
+      .default({})
+      .describe(
+        'Where a field is to lie, by its name: `{ name: group_name, notification: notice.text }`; a custom field is `customFields.<Key>`. Others keep their place.',
+      ),
+    omit: z.array(text).default([]).describe('Names of fields that are left out.'),
+    constants: z
+      .record(path, z.union([z.string(), z.number(), z.boolean()]))
+      .default({})
+      .describe('Values that stand in each, by their path.'),
+    id: text
+      .optional()
+      .describe('Of elasticsearch, the `_id`: `tim-{groupId}`, of events with {id}; {source} is the app.'),
+    key: text.optional().describe('Of kafka, the key of a record: `{source}/{groupId}`.'),
+    times: z
+      .enum(['iso', 'epochMillis', 'epochSeconds'])
+      .optional()
+      .describe('How moments are written; left out, as the event and the group have them.'),
+    versions: path.optional().describe('Of groups, where the versions of the fields lie, such as `_sync`.'),
+    transform: text
+      .optional()
+      .describe(
+        'Of events: a module, relative to this file, whose default export is a function of the event that returns what is written. Instead of the other settings.',
+      ),
+    transformMs: z.int().min(1).max(10_000).default(100).describe('How long that function may take for one event.'),
+  })
+  .describe('The shape of what is written, where others expect one of their own.');
+export type ShapeSettings = z.output<typeof shapeSettings>;
+
+/** A field of an event or a group, and where it lies in either form; without `to` it is left out. */
+export interface ShapedField {
+  readonly name: string;
+  readonly from: readonly string[];
+  readonly to: readonly string[] | undefined;
+}
+
+type Json = Readonly<Record<string, unknown>>;
+type Content = 'events' | 'groups';
+
+export interface Shape {
+  readonly fields: readonly ShapedField[];
+  readonly constants: ShapeSettings['constants'];
+  /** Whether what comes out of an event is a CloudEvent still. */
+  readonly isCloudEvent: boolean;
+  /** Returns an event or a group in this shape; put into `held`, whose other fields stay as they are. */
+  out(document: Json, held?: Json): Json;
+  /** Returns what was put in, but for what is left out. */
+  back(shaped: Json): Json;
+  /** Returns the group as if what is left out had never been set; the same object where nothing is. */
+  project(group: Group): Group;
+  /** Returns the paths of constants that do not stand there. */
+  lacks(shaped: Json): readonly string[];
+}
+
+const CUSTOM = 'customFields';
+
+/** Returns the fields of an event or a group, containers before what they hold, each with its path. */
+function pathsOf(schema: z.ZodObject, above: readonly string[] = []): (readonly string[])[] {
+  return Object.entries(schema.shape).flatMap(([name, inner]) => {
+    const here = [...above, name];
+    return inner instanceof z.ZodObject ? [here, ...pathsOf(inner, here)] : [here];
+  });
+}
+
+const PATHS = { events: pathsOf(canonicalEvent), groups: pathsOf(group) };
+const nameOf = (path: readonly string[]): string => path.at(-1) ?? '';
+const isPrefix = (one: readonly string[], other: readonly string[]): boolean =>
+  one.every((name, index) => other[index] === name);
+
+const isCustom = (name: string): boolean => name.startsWith(`${CUSTOM}.`) && name.length > CUSTOM.length + 1;
+
+/** Returns each field with where it goes; a custom field only where the settings name it. */
+export function shapedFields({ fields, omit, versions }: ShapeSettings, content: Content): ShapedField[] {
+  const named = new Map(Object.entries({ ...fields, ...(versions !== undefined && { versions }) }));
+  const targetOf = (from: readonly string[]): readonly string[] | undefined => {
+    for (let length = from.length; length > 0; length--) {
+      const name = from[length - 1] ?? '';
+      const target = named.get(name);
+      if (target !== undefined) return [...target.split('.'), ...from.slice(length)];
+      if (omit.includes(name)) return undefined;
+    }
+    return from;
+  };
+  const paths = PATHS[content];
+  const leaves = paths.filter((one) => !paths.some((other) => other.length > one.length && isPrefix(one, other)));
+  const custom = leaves.find((leaf) => nameOf(leaf) === CUSTOM) ?? [];
+  const keys = [...named.keys(), ...omit].filter(isCustom);
+  return [
+    ...leaves.map((from) => ({ name: nameOf(from), from, to: targetOf(from) })),
+    ...keys.map((name) => ({
+      name,
+      from: [...custom, name.slice(CUSTOM.length + 1)],
+      to: named.get(name)?.split('.'),
+    })),
+  ];
+}
+
+/** Makes the pure functions of a shape, which `shapeProblems` has nothing against. */
+export function compileShape(settings: ShapeSettings, content: Content): Shape {
+  const fields = shapedFields(settings, content);
+  const { constants, times } = settings;
+  const fixed = Object.entries(constants).map(([path, value]) => [path.split('.'), value] as const);
+  const kept = fields.flatMap((field) => (field.to === undefined ? [] : [{ ...field, to: field.to }]));
+  const placeOf = (name: string) => kept.find((field) => field.name === name)?.to ?? [];
+  /** Custom fields that do not lie with the others. */
+  const apart = new Set(fields.filter(({ name }) => isCustom(name)).map(({ from }) => nameOf(from)));
+  const omitted = new Set(fields.filter(({ to }) => to === undefined).map(({ name }) => name));
+  const named = new Set(kept.map(({ name }) => name));
+  const stays = (field: string): boolean =>
+    !omitted.has(field) && (!isCustom(field) || !omitted.has(CUSTOM) || named.has(field));
+
+  return {
+    fields,
+    constants,
+    isCloudEvent: ATTRIBUTES.every((name) => placeOf(name).join('.') === name),
+    out(document, held = {}) {
+      let shaped = held;
+      for (const { name, from, to } of kept) {
+        const value = valueAt(document, from);
+        shaped = put(shaped, to, name === CUSTOM ? without(value, apart) : momentOut(name, value, times));
+      }
+      for (const [path, value] of fixed) shaped = put(shaped, path, value);
+      return shaped;
+    },
+    back(shaped) {
+      const latest = versionAt(shaped, placeOf('versions'));
+      let document: Json = {};
+      for (const container of containersOf(content)) document = put(document, container, {});
+      for (const { name, from, to } of kept) {
+        const value = valueAt(shaped, to);
+        if (value === undefined) continue;
+        document = put(
+          document,
+          from,
+          name === CUSTOM ? without(value, apart) : momentBack(name, value, times, latest),
+        );
+      }
+      return document;
+    },
+    project: (group) => (omitted.size === 0 ? group : onlyFields(group, stays)),
+    lacks: (shaped) => fixed.filter(([path, value]) => valueAt(shaped, path) !== value).map(([path]) => path.join('.')),
+  };
+}
+
+/** What makes a JSON object a CloudEvent. */
+const ATTRIBUTES = ['specversion', 'id', 'source', 'type'];
+
+const containersOf = (content: Content): readonly (readonly string[])[] =>
+  PATHS[content].filter((one) => PATHS[content].some((other) => other.length > one.length && isPrefix(one, other)));
+
+/** Returns what lies at a path; documents of others may hold a path as one name, with full stops in it. */
+export function valueAt(object: unknown, path: readonly string[]): unknown {
+  if (!isObject(object)) return undefined;
+  const whole = path.join('.');
+  if (Object.hasOwn(object, whole)) return object[whole];
+  const [head = '', ...rest] = path;
+  return rest.length > 0 && Object.hasOwn(object, head) ? valueAt(object[head], rest) : undefined;
+}
+
+/** Returns the object with this value at the path, where it lies already if it does; without it where it is undefined. */
+function put(object: Json, path: readonly string[], value: unknown): Json {
+  const whole = path.join('.');
+  const [head = '', ...rest] = path;
+  if (rest.length === 0 || Object.hasOwn(object, whole)) {
+    if (value !== undefined) return { ...object, [whole]: value };
+    return Object.hasOwn(object, whole) ? (without(object, new Set([whole])) as Json) : object;
+  }
+  const inner = Object.hasOwn(object, head) ? object[head] : undefined;
+  if (value === undefined && !isObject(inner)) return object;
+  return { ...object, [head]: put(isObject(inner) ? inner : {}, rest, value) };
+}
+
+/** Nothing is left where all of it was taken away, so that a custom field which lies apart brings no empty rest along. */
+function without(value: unknown, names: ReadonlySet<string>): unknown {
+  if (!isObject(value)) return value;
+  const entries = Object.entries(value);
+  const left = entries.filter(([name]) => !names.has(name));
+  return left.length === entries.length ? value : left.length === 0 ? undefined : Object.fromEntries(left);
+}
+
+/** Moments, and whether the event or the group has them as text. */
+const MOMENTS: Readonly<Record<string, 'iso' | 'epochMillis'>> = {
+  time: 'iso',
+  updatedAt: 'iso',
+  occurredAt: 'epochMillis',
+  receivedAt: 'epochMillis',
+};
+
+/** The last moment that a Date can hold. */
+const LAST = 8.64e15;
+
+function written(ms: number, times: ShapeSettings['times'], otherwise: unknown): unknown {
+  if (!(Math.abs(ms) <= LAST)) return otherwise;
+  return times === 'iso' ? new Date(ms).toISOString() : times === 'epochSeconds' ? Math.floor(ms / 1_000) : ms;
+}
+
+const millisOf = (value: unknown): number =>
+  typeof value === 'number' ? value : typeof value === 'string' ? Date.parse(value) : Number.NaN;
+
+function momentOut(name: string, value: unknown, times: ShapeSettings['times']): unknown {
+  if (times === undefined || !Object.hasOwn(MOMENTS, name)) return value;
+  return written(millisOf(value), times, value);
+}
+
+/** Of `updatedAt` the version has the milliseconds, which a number of seconds lacks. */
+function momentBack(name: string, value: unknown, times: ShapeSettings['times'], latest: number): unknown {
+  const native = MOMENTS[name];
+  if (times === undefined || native === undefined) return value;
+  if (times !== 'epochSeconds' || typeof value !== 'number') return written(millisOf(value), native, value);
+  const exact = name === 'updatedAt' && Math.floor(latest / 1_000) === value ? latest : value * 1_000;
+  return written(exact, native, value);
+}
+
+function versionAt(shaped: Json, path: readonly string[]): number {
+  const version = valueAt(shaped, [...path, 'updatedAt']);
+  return Array.isArray(version) ? Number(version[0]) : Number.NaN;
+}
+
+/** What is wrong with a shape, and which of its settings says so. */
+export interface ShapeProblem {
+  readonly path: readonly string[];
+  readonly message: string;
+}
+
+/** The groups of every connector are read back: to be merged with, to be verified, or by workers. */
+const NEEDED = ['versions', 'destroyed'];
+
+/** Returns what keeps a shape from being written, or the copies of groups from being read back as they were. */
+export function shapeProblems(settings: ShapeSettings, content: Content): ShapeProblem[] {
+  const { fields, omit, constants, id, key, transform } = settings;
+  const variable = content === 'groups' ? 'groupId' : 'id';
+  const known = new Set(PATHS[content].map(nameOf));
+  const isKnown = (name: string): boolean => known.has(name) || isCustom(name);
+  const unknown = `no field of ${content === 'groups' ? 'a group' : 'an event'} is called so: ${[...known].join(', ')}, customFields.<Key>`;
+  const problem = (message: string | undefined, ...path: string[]): ShapeProblem[] =>
+    message === undefined ? [] : [{ path, message }];
+  const given = [Object.keys(fields), omit, Object.keys(constants)].some((names) => names.length > 0);
+  return [
+    ...Object.keys(fields).flatMap((name) => (isKnown(name) ? [] : problem(unknown, 'fields', name))),
+    ...omit.flatMap((name, index) => {
+      const at = ['omit', String(index)];
+      if (!isKnown(name)) return problem(unknown, ...at);
+      if (Object.hasOwn(fields, name)) return problem('it has a place in `fields`: leave out one of the two', ...at);
+      if (content === 'events' || !NEEDED.includes(name)) return [];
+      return problem('copies are merged by it, so that it cannot be left out', ...at);
+    }),
+    ...problem(id && namingProblem(id, variable), 'id'),
+    ...problem(key && namingProblem(key, 'groupId'), 'key'),
+    ...problem(
+      settings.versions !== undefined && content === 'events' ? 'an event has no versions' : undefined,
+      'versions',
+    ),
+    ...problem(
+      settings.versions !== undefined && Object.hasOwn(fields, 'versions') ? '`fields` tells of it, too' : undefined,
+      'versions',
+    ),
+    ...problem(
+      transform === undefined || content === 'events'
+        ? undefined
+        : 'copies of groups are read back, which no function can undo: use fields, omit and constants',
+      'transform',
+    ),
+    ...problem(
+      transform !== undefined && (given || settings.times !== undefined)
+        ? 'it makes the whole of what is written: leave out fields, omit, constants and times'
+        : undefined,
+      'transform',
+    ),
+    ...collisions(settings, content),
+  ];
+}
+
+/** Two that lie at one place, or one within another: the one that was written there would be lost. */
+function collisions(settings: ShapeSettings, content: Content): ShapeProblem[] {
+  const places = [
+    ...shapedFields(settings, content).flatMap(({ name, from, to }) =>
+      to === undefined ? [] : [{ name, to, set: whereSet(settings, name, from) }],
+    ),
+    ...Object.keys(settings.constants).map((path) => ({
+      name: `the constant ${path}`,
+      to: path.split('.'),
+      set: ['constants', path],
+    })),
+  ];
+  return places.flatMap((one, index) =>
+    places.slice(index + 1).flatMap((other) => {
+      if (!isPrefix(one.to, other.to) && !isPrefix(other.to, one.to)) return [];
+      const [told, found] = other.set === undefined ? [one, other] : [other, one];
+      const where = found.to.length === told.to.length ? 'lies there' : `lies at ${found.to.join('.')}`;
+      return [{ path: told.set ?? [], message: `${found.name} ${where}, too: one of the two would be lost` }];
+    }),
+  );
+}
+
+/** Returns the setting that says where a field lies; undefined where it keeps its place. */
+function whereSet({ fields, versions }: ShapeSettings, name: string, from: readonly string[]): string[] | undefined {
+  if (isCustom(name)) return ['fields', name];
+  if (name === 'versions' && versions !== undefined) return ['versions'];
+  const named = from.findLast((one) => Object.hasOwn(fields, one));
+  return named === undefined ? undefined : ['fields', named];
+}

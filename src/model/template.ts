@@ -1,0 +1,38 @@
+/** Text with words in braces that stand for values: `tim-{groupId}`. */
+
+const WORD = /\{([^{}]*)\}/g;
+
+/** Returns the words of a template, in their order. */
+export const wordsOf = (template: string): string[] => Array.from(template.matchAll(WORD), ([, word = '']) => word);
+
+export const fill = (template: string, values: Readonly<Record<string, string>>): string =>
+  template.replace(WORD, (_, word) => values[word] ?? '');
+
+/** What names of one kind are made by: `name` is the only word that varies, so that no two get the same name. */
+export interface Naming {
+  of(name: string): string;
+  /** Undefined where the text was not made here. */
+  back(text: string): string | undefined;
+}
+
+export function namingOf(template: string, variable: 'groupId' | 'id', source: string): Naming {
+  const [before = '', after = ''] = template.split(`{${variable}}`).map((part) => fill(part, { source }));
+  return {
+    of: (name) => before + name + after,
+    back: (text) =>
+      text.length >= before.length + after.length && text.startsWith(before) && text.endsWith(after)
+        ? text.slice(before.length, text.length - after.length)
+        : undefined,
+  };
+}
+
+/** Says what is wrong with a template of names; undefined where two of them can never be the same. */
+export function namingProblem(template: string, variable: 'groupId' | 'id'): string | undefined {
+  const words = wordsOf(template);
+  const stranger = words.find((word) => word !== variable && word !== 'source');
+  if (stranger !== undefined) return `{${stranger}} cannot stand here, only {${variable}} and {source}`;
+  if (words.filter((word) => word === variable).length !== 1) {
+    return `{${variable}} must stand in it once, or two would get one name`;
+  }
+  return template.includes('}{') ? 'something must stand between two words in braces' : undefined;
+}
