@@ -4,6 +4,7 @@ import type { Entry } from '../src/model/entry.ts';
 import type { Fault } from '../src/model/fault.ts';
 import type { Group } from '../src/model/group.ts';
 import type { Outcome } from '../src/model/outcome.ts';
+import type { Shape } from '../src/model/shape.ts';
 
 /** What is asked of the schema of options: a strict object of zod 4, of whichever copy of it. */
 export interface OptionsSchema<Options> {
@@ -33,6 +34,8 @@ export interface ConnectorContract<Options> {
   readonly readsBack: boolean;
   /** false: nobody can tell what lies there, so that `verify` cannot be set. */
   readonly verifiable?: boolean;
+  /** What it has of its own that `shape` may tell of. Without it, its group sinks know nothing of `Host.shape`. */
+  readonly shapes?: readonly ('id' | 'key')[];
   holds(options: Options): Holds;
   /** Where it writes, so that two connectors which would spoil each other's work are refused. */
   places(options: Options): readonly Place[];
@@ -166,6 +169,11 @@ export interface Host {
   readonly source: string;
   /** The name under which a worker may read what others wrote; Kafka's access lists know consumer groups by its beginning. */
   readonly readerId?: string;
+  /**
+   * The shape of what is written, where the settings ask for one. Entries come in it; a sink of groups has it applied to
+   * what it writes and reads. Fields that a shape leaves out are not in the states that it is given.
+   */
+  readonly shape?: Shape;
   /** Says something a person may want to know and need not act on. */
   note(message: string): void;
   /** Says that the destination was made just now, and with which settings: whatever it held before is gone. */

@@ -1,3 +1,4 @@
+import type { CanonicalEvent } from '../src/model/event.ts';
 import { faultOf } from '../src/model/fault.ts';
 import type { Connector, ConnectorContract, Finding, Holds, Host, Place, Sink } from './contract.ts';
 import { elasticsearch } from './elasticsearch/connector.ts';
@@ -7,6 +8,7 @@ import { kafka } from './kafka/connector.ts';
 import { kafkaSource as source } from './kafka/source.ts';
 import { ownAt } from './own.ts';
 import { postgres } from './postgres/connector.ts';
+import { shapedSink, shapingOf } from './shaping.ts';
 
 export { inputSchemaOf } from './options.ts';
 export { findOwn } from './own.ts';
@@ -27,8 +29,16 @@ export interface Configured {
   readonly module?: string | undefined;
 }
 
-export const openSink = (configured: Configured, host: Host, signal: AbortSignal): Promise<Sink> =>
-  connectorOf(configured).open(configured, host, signal);
+/** Opens its sink. What it writes has the shape that its settings ask for. */
+export async function openSink(configured: Configured, host: Host, signal: AbortSignal): Promise<Sink> {
+  const connector = connectorOf(configured);
+  const shaping = shapingOf(configured, connector.holds(configured), host);
+  if (shaping === undefined) return connector.open(configured, host, signal);
+  // A function that is not there shows at once.
+  await shaping.texts([]);
+  const sink = await connector.open(configured, { ...host, shape: shaping.shape }, signal);
+  return sink.holds === 'events' ? shapedSink(sink, shaping.texts) : sink;
+}
 
 export const holdsOf = (configured: Configured): Holds => connectorOf(configured).holds(configured);
 
@@ -38,9 +48,35 @@ export const placesOf = (configured: Configured): readonly Place[] => connectorO
 /** Returns whether group sinks of its kind are read back. */
 export const readsBack = (configured: Configured): boolean => connectorOf(configured).readsBack;
 
+/** Returns what a connector of its kind has of its own that a shape may tell of. */
+export const shapesOf = (configured: Configured): readonly string[] | undefined => connectorOf(configured).shapes;
+
 /** Examines a destination as its connector does; what is thrown there is its last finding. */
 export function examine(configured: Configured, host: Host, signal: AbortSignal): AsyncGenerator<Finding> {
-  return untilFault('destination', () => connectorOf(configured).examine(configured, host, signal));
+  const connector = connectorOf(configured);
+  const shape = shapingOf(configured, connector.holds(configured), host)?.shape;
+  return untilFault('destination', () => connector.examine(configured, { ...host, ...(shape && { shape }) }, signal));
+}
+
+/** Has the function of `shape.transform` make something of these events; nothing where there is none. */
+export async function* tryTransform(
+  configured: Configured,
+  host: Host,
+  events: readonly CanonicalEvent[],
+): AsyncGenerator<Finding> {
+  const shaping = shapingOf(configured, holdsOf(configured), host);
+  if (!shaping?.transform) return;
+  yield* untilFault('transform', async function* () {
+    const made = await shaping.texts(events.map((event) => ({ text: JSON.stringify(event) })));
+    for (const [index, one] of made.entries()) {
+      if (!('fault' in one)) continue;
+      const says = `${events[index]?.type}: ${one.fault.message}`;
+      yield { step: 'transform', state: 'wrong', says, fault: { ...one.fault, message: says } };
+    }
+    if (made.every((one) => 'text' in one)) {
+      yield { step: 'transform', state: 'well', says: 'makes something of an event of each type' };
+    }
+  });
 }
 
 /** Examines the source of a worker in the same way. */

@@ -101,6 +101,10 @@ export const FAULT_GUIDE: readonly Chapter[] = [
         'the destination refuses it for good',
         'change what refuses it (a mapping, a validation), then `dead-letters retry`',
       ],
+      'event-unshaped': [
+        'the function of `shape.transform` threw, took too long, or returned no object',
+        'mend the function, then `dead-letters retry`',
+      ],
       'event-conflict': ['others kept writing the same document', 'none: it is tried again'],
       'event-unsettled': [
         'it waits for an earlier event of its group, or the destination said nothing about it',

@@ -30,6 +30,8 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'connectors/options.ts',
   ],
   'connectors/tls.ts': ['src/model/'],
+  'connectors/shaping.ts': ['src/model/', 'connectors/contract.ts', 'connectors/transform.ts'],
+  'connectors/transform.ts': ['src/model/'],
   ...Object.fromEntries(kinds),
   'connectors/kafka/': [...KIND, 'src/client/'],
   'connectors/index.ts': ['src/model/', 'connectors/'],

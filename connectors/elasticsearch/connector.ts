@@ -155,6 +155,7 @@ export const elasticsearch: Connector<ElasticsearchOptions> = {
   summary: 'Keeps one document per group, or a history of events, in an index of Elasticsearch or OpenSearch.',
   options: elasticsearchOptions,
   readsBack: true,
+  shapes: ['id'],
   holds: ({ content }) => content,
   places: ({ nodes, index, content }) =>
     nodes.map((node) => {

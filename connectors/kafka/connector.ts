@@ -16,6 +16,7 @@ export const kafka: Connector<KafkaOptions> = {
   summary: 'Writes events, as CloudEvents, or the merged groups to a Kafka topic, keyed by group id.',
   options: kafkaOptions,
   readsBack: false,
+  shapes: ['key'],
   holds: ({ content }) => content,
   places: ({ brokers, topic, content, format }) =>
     brokers.map((broker) => ({

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import type { Command } from 'commander';
-import type { Finding } from '../../connectors/contract.ts';
-import { examine, examineSource, source as sourceKind } from '../../connectors/index.ts';
+import type { Finding, Host } from '../../connectors/contract.ts';
+import { examine, examineSource, source as sourceKind, tryTransform } from '../../connectors/index.ts';
 import { enabledOf } from '../config/diff.ts';
 import { isLoopback, opennessOf } from '../config/listeners.ts';
 import type { Config, ConnectorConfig } from '../config/schema.ts';
@@ -12,6 +12,7 @@ import { systemClock } from '../model/clock.ts';
 import { sourceOf } from '../model/event.ts';
 import { BridgeError, describeFault, type Fault } from '../model/fault.ts';
 import { addCommand, configOption, openTo, requireConfig } from './options.ts';
+import { examples } from './schema.ts';
 import { type SelfTested, selfTest } from './self-test.ts';
 import { paint, print } from './terminal.ts';
 
@@ -83,21 +84,22 @@ async function examineConnector(
   const findings: Finding[] = [];
   const examined = enabled && connect;
   say(`  ${name} (${kind}):${enabled ? (examined ? '' : ' enabled') : ` ${paint('dim', 'disabled')}`}`);
-  if (examined) {
-    for await (const finding of findingsOf(name, connector, source)) {
-      say(`    ${shown(finding)}`);
-      findings.push(finding);
-    }
-  }
+  const host = { name, clock: systemClock, source, note: () => {}, created: () => {} };
+  const note = (finding: Finding): void => {
+    say(`    ${shown(finding)}`);
+    findings.push(finding);
+  };
+  if (enabled) for await (const one of tryTransform(connector, host, Object.values(examples()))) note(one);
+  if (examined) for await (const one of findingsOf(host, connector)) note(one);
   return { name, kind, enabled, findings };
 }
 
 /** Yields the findings about a destination; one that hangs ends its own examination, not the command. */
-async function* findingsOf(name: string, connector: ConnectorConfig, source: string): AsyncGenerator<Finding> {
+async function* findingsOf(host: Host, connector: ConnectorConfig): AsyncGenerator<Finding> {
   const signal = AbortSignal.timeout(EXAMINE_MS);
-  const findings = examine(connector, { name, clock: systemClock, source, note: () => {}, created: () => {} }, signal);
+  const findings = examine(connector, host, signal);
   const says = `no answer within ${EXAMINE_MS / 1_000} s`;
-  const fault: Fault = { code: 'destination-unreachable', message: says, path: `connectors.${name}` };
+  const fault: Fault = { code: 'destination-unreachable', message: says, path: `connectors.${host.name}` };
   const hanging = { done: false, value: { step: 'destination', state: 'wrong', says, fault } } as const;
   const late = once(signal, 'abort').then(() => hanging);
   for (;;) {

@@ -59,7 +59,7 @@ const EXAMPLES: Readonly<Record<EventType, Partial<EventData> & { readonly at: n
 };
 
 /** Returns one event of each type, by type. */
-function examples(): Readonly<Record<EventType, CanonicalEvent>> {
+export function examples(): Readonly<Record<EventType, CanonicalEvent>> {
   return Object.fromEntries(EVENT_TYPES.map((type) => [type, exampleEvent(type)])) as Record<EventType, CanonicalEvent>;
 }
 

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import type { z } from 'zod';
 import { messageOf } from '../model/fault.ts';
 import { type Finding, type Reading, readDocument } from './document.ts';
@@ -49,7 +49,18 @@ export function loadConfig(file: string, env: Environment): ConfigResult<Config>
   }
   const schema = (data: unknown) => schemaOf(data, dirname(file));
   // What all connectors have in common is lost in the inferred type, not in the schema.
-  return parseConfig(text, { file, env, schema }) as ConfigResult<Config>;
+  const result = parseConfig(text, { file, env, schema }) as ConfigResult<Config>;
+  return result.ok ? { ok: true, config: withModules(result.config, dirname(file)) } : result;
+}
+
+/** Gives the modules that the file names their whole paths. */
+function withModules(config: Config, folder: string): Config {
+  const connectors = Object.entries(config.connectors).map(([name, connector]) => {
+    const { shape } = connector;
+    if (shape?.transform === undefined) return [name, connector];
+    return [name, { ...connector, shape: { ...shape, transform: resolve(folder, shape.transform) } }];
+  });
+  return { ...config, connectors: Object.fromEntries(connectors) };
 }
 
 function unreadable(thrown: unknown): string {

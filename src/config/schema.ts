@@ -1,9 +1,10 @@
 import { z } from 'zod';
 import type { ConnectorContract } from '../../connectors/contract.ts';
-import { type Configured, connectors, inputSchemaOf, placesOf } from '../../connectors/index.ts';
+import { type Configured, connectors, holdsOf, inputSchemaOf, placesOf, shapesOf } from '../../connectors/index.ts';
 import { EVENT_TYPES, PROFILE_FIELDS, wireType } from '../model/event.ts';
 import { messageOf } from '../model/fault.ts';
 import { vendorSecret } from '../model/secret.ts';
+import { shapeProblems, shapeSettings } from '../model/shape.ts';
 import { admin, DEFAULT_ADMIN_PORT, isLoopback, receiver } from './listeners.ts';
 import { notify } from './notify.ts';
 import { deadLetterTopic, type Source, source } from './source.ts';
@@ -113,6 +114,7 @@ export const laneOptions = z.strictObject({
     .describe(
       'When the destination was deleted or replaced: auto brings again what is known, ask waits for a `replay`.',
     ),
+  shape: shapeSettings.optional(),
 });
 export type LaneOptions = z.output<typeof laneOptions>;
 
@@ -267,14 +269,19 @@ const reconcile = z.strictObject({
 /** Stands for a receiver that was not given, as one and the same object: so the refinement below can tell. */
 const NO_RECEIVER = receiver.parse({});
 
-type Refuse = (path: string[], message: string) => void;
+type Refuse = (path: (string | number)[], message: string) => void;
 
 /** Refuses settings that are right by themselves and cannot hold together. */
 function refuseClashes(config: Settings, context: z.RefinementCtx): void {
   const refuse: Refuse = (path, message) => context.addIssue({ code: 'custom', path, message });
   // What is wrong by itself says nothing about where it leads.
   const wrong = new Set(context.issues.map(({ path = [] }) => path.slice(0, 2).join('.')));
-  refuseSharedPlace(config, (connector) => wrong.has(`connectors.${connector}`), refuse);
+  const isWrong = (connector: string): boolean => wrong.has(`connectors.${connector}`);
+  refuseSharedPlace(config, isWrong, refuse);
+  for (const [name, connector] of Object.entries(config.connectors)) {
+    if (!isWrong(name) && connector.shape)
+      refuseShape(name, connector as unknown as Configured, connector.shape, refuse);
+  }
   if (config.receiver.allowFrom?.includes('service') && config.reconcile === undefined) {
     refuse(
       ['receiver', 'allowFrom'],
@@ -283,6 +290,23 @@ function refuseClashes(config: Settings, context: z.RefinementCtx): void {
   }
   if (config.source === undefined) refuseSharedPort(config, refuse);
   else refuseInWorker(config, config.source, refuse);
+}
+
+/** A shape that would lose something is told where it stands: a copy that cannot be read back is never right again. */
+function refuseShape(name: string, connector: Configured, given: unknown, refuse: Refuse): void {
+  // What all connectors have in common is lost in the inferred type.
+  const shape = shapeSettings.parse(given);
+  const at = (path: readonly (string | number)[]) => ['connectors', name, 'shape', ...path];
+  const [holds, parts] = [holdsOf(connector), shapesOf(connector)];
+  if (holds === 'groups' && parts === undefined) {
+    refuse(at([]), `what a connector of kind ${connector.kind} writes of groups has the shape that it gives them`);
+    return;
+  }
+  for (const { path, message } of shapeProblems(shape, holds)) refuse(at(path), message);
+  for (const part of ['id', 'key'] as const) {
+    if (shape[part] === undefined || parts?.includes(part)) continue;
+    refuse(at([part]), `what a connector of kind ${connector.kind} writes has no ${part} of its own: leave it out`);
+  }
 }
 
 function refuseSharedPort({ receiver, admin }: Settings, refuse: Refuse): void {
@@ -308,8 +332,9 @@ function refuseSharedPlace(
     if (!options.enabled || isWrong(connector)) continue;
     for (const { name, option, use } of placesOf(options as unknown as Configured)) {
       const { by, use: other } = taken.get(name) ?? {};
-      if (by === undefined) taken.set(name, { by: `connectors.${connector}`, use });
-      else if (by !== `connectors.${connector}` && (use === undefined || use !== other)) {
+      const own = use && use + JSON.stringify(options.shape ?? '');
+      if (by === undefined) taken.set(name, { by: `connectors.${connector}`, use: own });
+      else if (by !== `connectors.${connector}` && (own === undefined || own !== other)) {
         refuse(
           ['connectors', connector, option],
           `${by} writes to the ${name} already: choose another for one of the two`,

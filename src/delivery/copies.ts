@@ -3,6 +3,7 @@ import type { HistoryReader } from '../journal/history.ts';
 import type { DeliveryReader, JournalEntry } from '../journal/reads.ts';
 import type { Fault } from '../model/fault.ts';
 import type { Group } from '../model/group.ts';
+import type { ShapeSettings } from '../model/shape.ts';
 import { compileFilter, type Filter, type FilterSettings } from './filter.ts';
 import type { Delivery } from './thread/host.ts';
 
@@ -30,6 +31,7 @@ export interface GroupCopy {
 export interface CopyHolder {
   readonly kind: string;
   readonly filter: FilterSettings;
+  readonly shape?: ShapeSettings | undefined;
   /** Whether its copies of groups are read back. */
   readonly readsBack: boolean;
 }
@@ -85,9 +87,9 @@ export function createCopies(ports: CopiesPorts): (groupId: string, signal: Abor
   ): Promise<GroupCopy | undefined> => {
     const holder = ports.holder(connector);
     if (holder === undefined) return undefined;
-    const { kind, filter, readsBack } = holder;
+    const { kind, filter, shape, readsBack } = holder;
     const about = { connector, kind };
-    const compiled = compileFilter(filter);
+    const compiled = compileFilter(filter, shape);
     const wanted = entries
       .filter(({ event }) => compiled.matches({ groupId: group.groupId, event }))
       .map(({ seq }) => seq);

@@ -1,6 +1,7 @@
 import type { Entry } from '../model/entry.ts';
 import { PROFILE_FIELDS, wireType } from '../model/event.ts';
 import { type Group, withoutFields } from '../model/group.ts';
+import { compileShape, type ShapeSettings } from '../model/shape.ts';
 
 export interface FilterSettings {
   readonly types?: readonly string[] | undefined;
@@ -17,11 +18,16 @@ export interface Filter {
   concerns(group: Group): boolean;
   /** Whether the copy must hold this group, as its state alone tells: some event of it was for this connector. */
   requires(group: Group): boolean;
-  /** Returns the state without the fields that `changedFields` leaves out; the same object where none is. */
+  /** Returns the state without the fields that `changedFields` or the shape leaves out; the same object where none is. */
   project(group: Group): Group;
 }
 
-export function compileFilter({ types, groupTypes, groupIds, changedFields }: FilterSettings): Filter {
+export function compileFilter(
+  { types, groupTypes, groupIds, changedFields }: FilterSettings,
+  shape?: ShapeSettings,
+): Filter {
+  // What a copy leaves out is no difference, and nothing to merge by.
+  const { project } = shape === undefined ? { project: undefined } : compileShape(shape, 'groups');
   const globs = groupIds?.map((glob) => [...glob]);
   const named = (groupId: string): boolean => globs?.some((glob) => matchesGlob(glob, [...groupId])) ?? true;
   const left = changedFields && [...PROFILE_FIELDS, 'customFields'].filter((field) => !changedFields.includes(field));
@@ -43,7 +49,10 @@ export function compileFilter({ types, groupTypes, groupIds, changedFields }: Fi
       named(groupId) &&
       (groupTypes === undefined || (groupType !== undefined && groupTypes.includes(wireType(groupType)))) &&
       (changedFields?.some((field) => Object.keys(versions).some((one) => one.split('.')[0] === field)) ?? true),
-    project: (group) => (left === undefined ? group : withoutFields(group, left)),
+    project(group) {
+      const filtered = left === undefined ? group : withoutFields(group, left);
+      return project?.(filtered) ?? filtered;
+    },
   };
 }
 

@@ -53,7 +53,9 @@ export function startDeliveryRoom({ configured, connectors, source, journal: roo
     connectors,
     holder(name: string) {
       const found = configured()[name];
-      return found && { kind: found.kind, filter: found.filter, readsBack: destination(name).readsBack };
+      if (found === undefined) return undefined;
+      const { kind, filter, shape } = found;
+      return { kind, filter, shape, readsBack: destination(name).readsBack };
     },
     deliveries: reader,
     delivery,

@@ -35,6 +35,7 @@ const known = {
   // one event at one destination
   'event-too-large': {},
   'event-refused': {},
+  'event-unshaped': {},
   'event-conflict': {},
   'event-unsettled': {},
   // one message of a topic, for its readers

@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { canonicalEvent } from './event.ts';
 import { type Group, group, onlyFields } from './group.ts';
 import { isObject } from './json.ts';
-import { namingProblem } from './template.ts';
+import { type Naming, namingOf, namingProblem } from './template.ts';
 
 const path = z.string().regex(/^(?!(.*\.)?__proto__(\.|$))[^.\s]+(\.[^.\s]+)*$/, {
   error: 'a path is expected: names with a full stop between, such as notice.text',
@@ -38,7 +38,7 @@ export const shapeSettings = z
     transform: text
       .optional()
       .describe(
-        'Of events: a module, relative to this file, whose default export is a function of the event that returns what is written. Instead of the other settings.',
+        'Of events: a module, its path relative to this file, whose default export is a function of the event that returns what is written. Instead of the other settings.',
       ),
     transformMs: z.int().min(1).max(10_000).default(100).describe('How long that function may take for one event.'),
   })
@@ -68,6 +68,10 @@ export interface Shape {
   project(group: Group): Group;
   /** Returns the paths of constants that do not stand there. */
   lacks(shaped: Json): readonly string[];
+  /** Names of documents: of groups by their id, of events by theirs. */
+  readonly id: Naming;
+  /** Keys of records, by the group id. */
+  readonly key: Naming;
 }
 
 const CUSTOM = 'customFields';
@@ -114,7 +118,7 @@ export function shapedFields({ fields, omit, versions }: ShapeSettings, content:
 }
 
 /** Makes the pure functions of a shape, which `shapeProblems` has nothing against. */
-export function compileShape(settings: ShapeSettings, content: Content): Shape {
+export function compileShape(settings: ShapeSettings, content: Content, source = ''): Shape {
   const fields = shapedFields(settings, content);
   const { constants, times } = settings;
   const fixed = Object.entries(constants).map(([path, value]) => [path.split('.'), value] as const);
@@ -127,10 +131,13 @@ export function compileShape(settings: ShapeSettings, content: Content): Shape {
   const stays = (field: string): boolean =>
     !omitted.has(field) && (!isCustom(field) || !omitted.has(CUSTOM) || named.has(field));
 
+  const { id = `{${variableOf(content)}}`, key = '{groupId}' } = settings;
   return {
     fields,
     constants,
-    isCloudEvent: ATTRIBUTES.every((name) => placeOf(name).join('.') === name),
+    id: namingOf(id, variableOf(content), source),
+    key: namingOf(key, 'groupId', source),
+    isCloudEvent: settings.transform === undefined && ATTRIBUTES.every((name) => placeOf(name).join('.') === name),
     out(document, held = {}) {
       let shaped = held;
       for (const { name, from, to } of kept) {
@@ -159,6 +166,9 @@ export function compileShape(settings: ShapeSettings, content: Content): Shape {
     lacks: (shaped) => fixed.filter(([path, value]) => valueAt(shaped, path) !== value).map(([path]) => path.join('.')),
   };
 }
+
+/** What names of its documents are made by. */
+const variableOf = (content: Content) => (content === 'groups' ? 'groupId' : 'id');
 
 /** What makes a JSON object a CloudEvent. */
 const ATTRIBUTES = ['specversion', 'id', 'source', 'type'];
@@ -236,7 +246,7 @@ function versionAt(shaped: Json, path: readonly string[]): number {
 
 /** What is wrong with a shape, and which of its settings says so. */
 export interface ShapeProblem {
-  readonly path: readonly string[];
+  readonly path: readonly (string | number)[];
   readonly message: string;
 }
 
@@ -246,23 +256,22 @@ const NEEDED = ['versions', 'destroyed'];
 /** Returns what keeps a shape from being written, or the copies of groups from being read back as they were. */
 export function shapeProblems(settings: ShapeSettings, content: Content): ShapeProblem[] {
   const { fields, omit, constants, id, key, transform } = settings;
-  const variable = content === 'groups' ? 'groupId' : 'id';
   const known = new Set(PATHS[content].map(nameOf));
   const isKnown = (name: string): boolean => known.has(name) || isCustom(name);
   const unknown = `no field of ${content === 'groups' ? 'a group' : 'an event'} is called so: ${[...known].join(', ')}, customFields.<Key>`;
-  const problem = (message: string | undefined, ...path: string[]): ShapeProblem[] =>
+  const problem = (message: string | undefined, ...path: (string | number)[]): ShapeProblem[] =>
     message === undefined ? [] : [{ path, message }];
   const given = [Object.keys(fields), omit, Object.keys(constants)].some((names) => names.length > 0);
   return [
     ...Object.keys(fields).flatMap((name) => (isKnown(name) ? [] : problem(unknown, 'fields', name))),
     ...omit.flatMap((name, index) => {
-      const at = ['omit', String(index)];
+      const at = ['omit', index];
       if (!isKnown(name)) return problem(unknown, ...at);
       if (Object.hasOwn(fields, name)) return problem('it has a place in `fields`: leave out one of the two', ...at);
       if (content === 'events' || !NEEDED.includes(name)) return [];
       return problem('copies are merged by it, so that it cannot be left out', ...at);
     }),
-    ...problem(id && namingProblem(id, variable), 'id'),
+    ...problem(id && namingProblem(id, variableOf(content)), 'id'),
     ...problem(key && namingProblem(key, 'groupId'), 'key'),
     ...problem(
       settings.versions !== undefined && content === 'events' ? 'an event has no versions' : undefined,

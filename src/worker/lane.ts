@@ -52,7 +52,7 @@ export function startWorkerLane(
   let groups: FollowedGroups | undefined;
   let sink: GroupSink | undefined;
   const started = startLane(
-    { connector, batch: config.batch, retry: config.retry, filter: compileFilter(config.filter) },
+    { connector, batch: config.batch, retry: config.retry, filter: compileFilter(config.filter, config.shape) },
     {
       source: followed(
         source,

@@ -65,7 +65,7 @@ function startThread(port: MessagePort, { journalFile, source: app, connectors, 
     });
     const waiting = () => waitingEntries(journal, connector, systemClock, config.retry.maxMs);
     return startLane(
-      { connector, batch: config.batch, retry: config.retry, filter: compileFilter(config.filter) },
+      { connector, batch: config.batch, retry: config.retry, filter: compileFilter(config.filter, config.shape) },
       {
         source,
         open: (signal) => openSink(config, host, signal),

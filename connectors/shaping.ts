@@ -1,0 +1,61 @@
+/** Gives a connector the shape that its settings ask for: a sink of events takes them as they are to be written. */
+import { z } from 'zod';
+import type { Entry } from '../src/model/entry.ts';
+import type { Outcome } from '../src/model/outcome.ts';
+import { compileShape, type Shape, shapeSettings } from '../src/model/shape.ts';
+import type { EventSink, Holds, Host } from './contract.ts';
+import { createTransform, type MakeTexts } from './transform.ts';
+
+const given = z.looseObject({ shape: shapeSettings.optional() });
+
+/** What `shape` among the options of a connector means. */
+export interface Shaping {
+  readonly shape: Shape;
+  /** Only of events. */
+  readonly texts: MakeTexts;
+  readonly transform: boolean;
+}
+
+/** Returns undefined where the options ask for no shape. */
+export function shapingOf(options: unknown, holds: Holds, { name, source }: Pick<Host, 'name' | 'source'>) {
+  const { shape: settings } = given.parse(options);
+  if (settings === undefined) return undefined;
+  const shape = compileShape(settings, holds, source);
+  const { transform: file, transformMs: ms } = settings;
+  const texts: MakeTexts =
+    file === undefined
+      ? async (events) => events.map(({ text }) => ({ text: JSON.stringify(shape.out(JSON.parse(text))) }))
+      : createTransform({ file, ms, path: `connectors.${name}.shape.transform` });
+  return { shape, texts, transform: file !== undefined } satisfies Shaping;
+}
+
+/** Returns the sink with each event in its shape; one that has none is a dead letter. */
+export function shapedSink(sink: EventSink, texts: MakeTexts): EventSink {
+  return {
+    ...sink,
+    async deliver(batch, signal) {
+      const outcomes = new Map<string, Outcome>();
+      const entries: Entry[] = [];
+      const made = await texts(batch);
+      for (const [index, entry] of batch.entries()) {
+        const one = made[index];
+        if (one === undefined) continue;
+        if ('text' in one) entries.push(withText(entry, one.text));
+        else outcomes.set(entry.id, { kind: 'dead', fault: one.fault });
+      }
+      const delivered = entries.length === 0 ? [] : await sink.deliver(entries, signal);
+      return new Map([...outcomes, ...delivered]);
+    },
+  };
+}
+
+/** The event stays what it was: only what is written of it is another. */
+function withText(entry: Entry, text: string): Entry {
+  const { seq, id, groupId, receivedAt } = entry;
+  return {
+    ...{ seq, id, groupId, receivedAt, text },
+    get event() {
+      return entry.event;
+    },
+  };
+}

@@ -1,0 +1,91 @@
+/** `shape.transform`: a function of the user's own, run under a time limit. */
+import { stat } from 'node:fs/promises';
+import { pathToFileURL } from 'node:url';
+import vm from 'node:vm';
+import type { Entry } from '../src/model/entry.ts';
+import { type Fault, messageOf, Unreachable } from '../src/model/fault.ts';
+import { isObject } from '../src/model/json.ts';
+
+/** What was made of an event, or why nothing was. */
+export type Made = { readonly text: string } | { readonly fault: Fault };
+export type MakeTexts = (events: readonly Pick<Entry, 'text'>[]) => Promise<readonly Made[]>;
+
+interface TransformSettings {
+  /** The module's whole path. */
+  readonly file: string;
+  readonly ms: number;
+  /** How the YAML names it: `connectors.copy.shape.transform`. */
+  readonly path: string;
+}
+
+/** Loads the module, and again once it has changed. What it returns throws Unreachable while there is no such function. */
+export function createTransform({ file, ms, path }: TransformSettings): MakeTexts {
+  let loaded: { readonly changedAt: number; readonly make: (value: unknown) => unknown } | undefined;
+  const load = async () => {
+    try {
+      const { mtimeMs } = await stat(file);
+      if (loaded?.changedAt === mtimeMs) return loaded.make;
+      // A module that was imported stays as it was, unless its name is another.
+      const { default: make } = (await import(`${pathToFileURL(file)}?changed=${mtimeMs}`)) as { default: unknown };
+      if (typeof make !== 'function') throw new TypeError('its default export is no function');
+      loaded = { changedAt: mtimeMs, make: (value) => make(value) };
+      return loaded.make;
+    } catch (thrown) {
+      const message = `The module ${file} cannot be used: ${messageOf(thrown)}`;
+      const suggestion = 'let it export a function by default: export default (event) => ({ … })';
+      throw new Unreachable({ code: 'destination-misconfigured', message, path, suggestion }, thrown);
+    }
+  };
+  const refused = (why: string): Made => ({
+    fault: {
+      code: 'event-unshaped',
+      message: `The transform made nothing of the event: ${why}`,
+      path,
+      suggestion: 'mend the function, then retry the dead letter',
+    },
+  });
+  return async (events) => {
+    const make = await load();
+    const made: Made[] = [];
+    const rest = (): void => {
+      for (const { text } of events.slice(made.length)) {
+        try {
+          made.push(textOf(make(JSON.parse(text)), refused));
+        } catch (thrown) {
+          made.push(refused(messageOf(thrown)));
+        }
+      }
+    };
+    while (made.length < events.length) {
+      const before = made.length;
+      if (within(ms, rest)) break;
+      // Only one that had the whole time to itself is to blame.
+      if (made.length === before) made.push(refused(`it took longer than ${ms} ms`));
+    }
+    return made;
+  };
+}
+
+function textOf(value: unknown, refused: (why: string) => Made): Made {
+  if (value instanceof Promise) return refused('it returned a promise, and a value is expected');
+  if (!isObject(value)) return refused('it returned no object');
+  return { text: JSON.stringify(value) };
+}
+
+const context = vm.createContext({ work: undefined });
+const call = new vm.Script('work()');
+
+/** Does the work unless it takes longer; nothing but this can end a loop that does not end. */
+function within(ms: number, work: () => void): boolean {
+  context.work = work;
+  try {
+    call.runInContext(context, { timeout: ms });
+    return true;
+  } catch (thrown) {
+    // It is an Error of that context, not of this one.
+    if (isObject(thrown) && thrown.code === 'ERR_SCRIPT_EXECUTION_TIMEOUT') return false;
+    throw thrown;
+  } finally {
+    context.work = undefined;
+  }
+}
