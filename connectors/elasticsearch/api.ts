@@ -118,6 +118,16 @@ export const createIndex = (index: string, body: Readonly<Record<string, unknown
   fits: having<Acknowledged>('acknowledged'),
 });
 
+export const putMapping = (index: string, properties: Readonly<Record<string, unknown>>): Call<Acknowledged> => ({
+  name: 'indices.put_mapping',
+  method: 'PUT',
+  path: `${pathOf(index)}/_mapping`,
+  index,
+  body: { properties },
+  ignore: [400],
+  fits: having<Acknowledged>('acknowledged'),
+});
+
 export const createDataStream = (name: string): Call<Acknowledged> => ({
   name: 'indices.create_data_stream',
   method: 'PUT',
@@ -164,7 +174,7 @@ interface Hits {
     readonly hits?: readonly {
       readonly _index: string;
       readonly _id: string;
-      readonly _source?: { readonly source?: string };
+      readonly _source?: Readonly<Record<string, unknown>>;
     }[];
   };
 }

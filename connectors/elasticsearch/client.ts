@@ -1,6 +1,7 @@
 import { Client, ClusterConnectionPool, errors, Serializer, Transport } from '@elastic/elasticsearch';
 import { type Fault, messageOf, Unreachable } from '../../src/model/fault.ts';
 import { isObject } from '../../src/model/json.ts';
+import { plainShape } from '../../src/model/shape.ts';
 import type { Host } from '../contract.ts';
 import { type Endpoint, secureOptions, speaksTls, whyNoTls } from '../tls.ts';
 import { type Call, root } from './api.ts';
@@ -25,7 +26,8 @@ export type Destination = Awaited<ReturnType<typeof openDestination>>;
 export async function openDestination(options: ElasticsearchOptions, host: Host, signal: AbortSignal) {
   const { nodes, tls = {} } = options;
   const place = { name: host.name, options, product: 'Elasticsearch' };
-  const newIndex = await readNewIndex(place, host.source);
+  const shape = host.shape ?? plainShape(options.content);
+  const newIndex = await readNewIndex(place, host.source, shape);
   const secured = nodes.filter((node) => /^https:/i.test(node)).map(endpointOf);
   const secure =
     secured.length === 0 ? undefined : await secureOptions(tls, `connectors.${host.name}`, secured, signal);
@@ -36,6 +38,9 @@ export async function openDestination(options: ElasticsearchOptions, host: Host,
     secure,
     newIndex,
     source: host.source,
+    shape,
+    /** Whether the settings ask for a shape, so that the index may be another's. */
+    isShaped: host.shape !== undefined,
     /** Whether the documents may hold `source`: a strict mapping from before it refuses them else. */
     keepsSource: true,
     /** Bytes of one bulk request. They are lowered when something on the way takes less. */

@@ -7,11 +7,13 @@ import {
   getDataStream,
   getIndex,
   type IndexState,
+  putMapping,
   putTemplate,
   resolveIndex,
 } from './api.ts';
 import { ask, type Destination } from './client.ts';
 import { causeIn, destinationFault, misconfigured, missingFault, type Place, reasonOf, sortOf } from './fault.ts';
+import { lackingFields, withoutFlattened } from './new-index.ts';
 
 type NewIndex = NonNullable<Destination['newIndex']>;
 type Found = Readonly<Record<string, IndexState>>;
@@ -21,7 +23,8 @@ const TEMPLATE_PRIORITY = 500;
 
 /** Sees to it that there is an index to write to. Throws Unreachable when there is none, or none that could take writes. */
 export async function ensureIndex(destination: Destination, signal: AbortSignal): Promise<void> {
-  if ((await findIndex(destination, signal)) !== undefined) return;
+  const found = await findIndex(destination, signal);
+  if (found !== undefined) return addFields(destination, found, signal);
   const { newIndex, options } = destination;
   const { index, dataStream, content } = options;
   if (newIndex === undefined) throw new Unreachable(missingFault(destination));
@@ -34,6 +37,25 @@ export async function ensureIndex(destination: Destination, signal: AbortSignal)
   if (causeIn(created.body).type === 'resource_already_exists_exception') return;
   requireTaken(created, destination);
   destination.created(`created the ${sortOf(destination)} ${index} for ${content}${as}`);
+}
+
+/**
+ * Adds to the mapping of an index of others what it lacks: left to itself, Elasticsearch would make a field of each version
+ * and each custom field.
+ */
+async function addFields(destination: Destination, { mappings }: IndexState, signal: AbortSignal): Promise<void> {
+  const { options, shape, isShaped } = destination;
+  const lacking = isShaped && options.content === 'groups' ? lackingFields(options, shape, mappings) : undefined;
+  if (lacking === undefined) return;
+  const { answer } = await create(
+    destination,
+    { settings: {}, mappings: lacking, unindexed: withoutFlattened(lacking) },
+    (body) => putMapping(options.index, body.mappings),
+    signal,
+  );
+  if (answer.statusCode !== 400) return;
+  const message = `The mapping of ${options.index} takes no ${Object.keys(lacking).join(', ')}: ${reasonOf(causeIn(answer.body))}`;
+  throw misconfigured(destination, 'index', message, 'let `shape` put the fields where the index has room for them');
 }
 
 /**

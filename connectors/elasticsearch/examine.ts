@@ -35,8 +35,13 @@ export async function* examineIndex(
     const { number_of_shards = '?', number_of_replicas = '?', provided_name = index } = settings?.index ?? {};
     const name = provided_name === index ? index : `${index} (${provided_name})`;
     yield { step: 'index', state: 'well', says: `${name}: shards ${number_of_shards}, replicas ${number_of_replicas}` };
-    const unmapped = expectedFields(options).filter((field) => !Object.hasOwn(mappings?.properties ?? {}, field));
-    if (unmapped.length > 0) {
+    const { shape, isShaped } = destination;
+    const unmapped = expectedFields(options, shape).filter(
+      (field) => !Object.hasOwn(mappings?.properties ?? {}, field),
+    );
+    if (unmapped.length > 0 && isShaped && content === 'groups') {
+      yield { step: 'mapping', state: 'note', says: `start adds to it: ${unmapped.join(', ')}` };
+    } else if (unmapped.length > 0) {
       const message = `The mapping of ${index} lacks ${unmapped.join(', ')}`;
       const suggestion = `add the fields, or move the index away and let createIndex create it for content: ${content}`;
       const { fault } = misconfigured(destination, 'index', message, suggestion);

@@ -3,12 +3,14 @@ import { type Fault, Unreachable } from '../../src/model/fault.ts';
 import { differences, type Group, isForeign, join, newGroup, repair, type Version } from '../../src/model/group.ts';
 import { isObject } from '../../src/model/json.ts';
 import type { Outcome } from '../../src/model/outcome.ts';
+import { valueAt } from '../../src/model/shape.ts';
 import type { CopyStatus, Outcomes, PutMode } from '../contract.ts';
 import { readMany, search } from './api.ts';
 import { bulk, type Write } from './bulk.ts';
 import { ask, type Destination } from './client.ts';
 import { ensureIndex, findIndex } from './ensure.ts';
 import { type Cause, destinationFault, misconfigured, setting } from './fault.ts';
+import { isMapped } from './new-index.ts';
 
 /** The number of groups in one mget. */
 const MAX_READ = 1_000;
@@ -17,7 +19,14 @@ const MAX_CONFLICTS = 10;
 
 /** What lies under the id of a group. */
 type Stored = Readonly<
-  | { kind: 'found'; group: Group; index: string; seqNo: number; term: number }
+  | {
+      kind: 'found';
+      group: Group;
+      document: Readonly<Record<string, unknown>>;
+      index: string;
+      seqNo: number;
+      term: number;
+    }
   | { kind: 'missing' }
   | { kind: 'unreadable'; fault: Fault }
 >;
@@ -73,9 +82,13 @@ async function round(
   }
   if (writes.length === 0) return [];
   const written = await bulk(destination, writes, signal);
-  // What was superseded while it was written is merged with, and comes again.
-  for (const [id, outcome] of written) if (outcome.kind !== 'superseded') outcomes.set(id, outcome);
-  return states.filter(({ groupId }) => written.get(groupId)?.kind === 'superseded');
+  const { of } = destination.shape.id;
+  for (const { groupId } of states) {
+    const outcome = written.get(of(groupId));
+    // What was superseded while it was written is merged with, and comes again.
+    if (outcome !== undefined && outcome.kind !== 'superseded') outcomes.set(groupId, outcome);
+  }
+  return states.filter(({ groupId }) => written.get(of(groupId))?.kind === 'superseded');
 }
 
 /** Returns what is to be written of a group, if anything, and where its copy lies or would lie. */
@@ -86,12 +99,15 @@ function planWrite(
   how: PutMode,
 ): { readonly write?: Write; readonly receipt: string } {
   const { index, onDestroyed } = destination.options;
-  const { groupId: id } = state;
-  const before = current.kind === 'found' ? current.group : newGroup(id);
+  const { shape } = destination;
+  const id = shape.id.of(state.groupId);
+  const before = current.kind === 'found' ? current.group : newGroup(state.groupId);
   if (isForeign(before, state.source)) throw ofAnotherApp(destination, before.source);
   const merged = how === 'join' ? join(before, state) : repair(before, state);
   const unwanted = onDestroyed === 'delete' && merged.destroyed;
-  const document = JSON.stringify(destination.keepsSource ? merged : { ...merged, source: undefined });
+  const held = current.kind === 'found' ? current.document : {};
+  const shaped = shape.out(destination.keepsSource ? merged : { ...merged, source: undefined }, held);
+  const document = JSON.stringify(shaped);
   if (current.kind === 'missing') {
     if (unwanted) return { receipt: `${index}/${id} (deleted)` };
     const write = { id, action: JSON.stringify({ create: { _id: id } }), document };
@@ -101,7 +117,7 @@ function planWrite(
   // Invariant 3: the write is taken only if the document is still the one that was merged with.
   const target = { _id: id, if_seq_no: current.seqNo, if_primary_term: current.term };
   if (unwanted) return { write: { id, action: JSON.stringify({ delete: target }) }, receipt };
-  if (merged === before) return { receipt };
+  if (merged === before && shape.lacks(held).length === 0) return { receipt };
   return { write: { id, action: JSON.stringify({ index: target }), document }, receipt };
 }
 
@@ -110,17 +126,19 @@ const SAMPLE = 10;
 
 /** Throws Unreachable where the index is known to hold groups of another app, since groups of one id would be merged. */
 export async function refuseForeign(destination: Destination, signal: AbortSignal): Promise<void> {
-  const { source, options } = destination;
+  const { source, options, shape } = destination;
   const { index } = options;
   const { mappings } = (await findIndex(destination, signal)) ?? {};
-  destination.keepsSource = mappings?.dynamic !== 'strict' || Object.hasOwn(mappings.properties ?? {}, 'source');
+  const path = shape.fields.find(({ name }) => name === 'source')?.to;
+  destination.keepsSource = mappings?.dynamic !== 'strict' || isMapped(mappings.properties, path ?? []);
+  if (shape.id.perApp) return;
   const told = (mappings?._meta?.groupSyncBridge as { readonly source?: string } | undefined)?.source;
   if (told !== undefined && told !== source) throw ofAnotherApp(destination, told);
-  const found = await ask(destination, signal, search(index, { size: SAMPLE, _source: ['source'] }));
-  const foreign = found.body.hits?.hits?.find(
-    ({ _source: held }) => held?.source !== undefined && held.source !== source,
-  );
-  if (foreign !== undefined) throw ofAnotherApp(destination, foreign._source?.source);
+  if (path === undefined) return;
+  const found = await ask(destination, signal, search(index, { size: SAMPLE, _source: [path.join('.')] }));
+  const held = found.body.hits?.hits?.map(({ _source }) => valueAt(_source, path)) ?? [];
+  const foreign = held.find((one) => one !== undefined && one !== source);
+  if (foreign !== undefined) throw ofAnotherApp(destination, String(foreign));
 }
 
 function ofAnotherApp(destination: Destination, source: string | undefined): Unreachable {
@@ -141,18 +159,23 @@ export async function readCopies(
 function copyStatus(destination: Destination, state: Group, stored: Stored | undefined): CopyStatus {
   const { groupId } = state;
   const { index, onDestroyed } = destination.options;
+  const { shape } = destination;
+  const id = shape.id.of(groupId);
   if (stored === undefined) {
-    const message = `${destination.product} said nothing of the document ${groupId}`;
+    const message = `${destination.product} said nothing of the document ${id}`;
     throw misconfigured(destination, 'index', message, 'see what stands between');
   }
   if (stored.kind === 'unreadable') throw new Unreachable(stored.fault);
   const unwanted = onDestroyed === 'delete' && state.destroyed;
   if (stored.kind === 'missing') {
-    return { status: unwanted ? 'in-step' : 'missing', where: `${index}/_doc/${groupId}` };
+    return { status: unwanted ? 'in-step' : 'missing', where: `${index}/_doc/${id}` };
   }
-  const where = `${stored.index}/_doc/${groupId}`;
+  const where = `${stored.index}/_doc/${id}`;
   if (isForeign(stored.group, state.source)) return { status: 'differs', where, differs: ['source'] };
-  const differs = unwanted && stored.group.destroyed ? ['destroyed'] : differences(stored.group, state);
+  const differs =
+    unwanted && stored.group.destroyed
+      ? ['destroyed']
+      : [...differences(stored.group, state), ...shape.lacks(stored.document)];
   return differs.length === 0 ? { status: 'in-step', where } : { status: 'differs', where, differs };
 }
 
@@ -163,12 +186,13 @@ export async function readDocuments(
   signal: AbortSignal,
 ): Promise<{ documents: ReadonlyMap<string, Stored>; gone: boolean }> {
   const { index } = destination.options;
-  const ids = groups.map(({ groupId }) => groupId);
-  const { body } = await ask(destination, signal, readMany(index, ids));
+  const { shape } = destination;
+  const groupIds = new Map(groups.map(({ groupId }) => [shape.id.of(groupId), groupId]));
+  const { body } = await ask(destination, signal, readMany(index, [...groupIds.keys()]));
   const documents = new Map<string, Stored>();
   let gone = false;
   for (const doc of body.docs) {
-    const id = doc._id;
+    const id = groupIds.get(doc._id) ?? doc._id;
     if (doc.error !== undefined) {
       gone ||= doc.error.type === 'index_not_found_exception';
       documents.set(id, gone ? { kind: 'missing' } : await unreadable(doc.error, destination, signal));
@@ -180,7 +204,8 @@ export async function readDocuments(
       throw misconfigured(destination, 'index', message, 'create it without _source: {enabled: false}');
     } else {
       const { _index, _source, _seq_no: seqNo = -1, _primary_term: term = -1 } = doc;
-      documents.set(id, { kind: 'found', group: toGroup(id, _source), index: _index, seqNo, term });
+      const group = toGroup(id, shape.back(_source));
+      documents.set(id, { kind: 'found', group, document: _source, index: _index, seqNo, term });
     }
   }
   return { documents, gone };
@@ -203,10 +228,7 @@ async function unreadable(cause: Cause, destination: Destination, signal: AbortS
   throw new Unreachable(destinationFault(status, cause, destination));
 }
 
-/**
- * Returns a document as the group it stands for. It may be another's work, without versions or with odd ones: what `merge`
- * relies on is put right, every other field stays as it is.
- */
+/** What a document holds of a group may be another's work, without versions or with odd ones: what `merge` relies on is put right. */
 function toGroup(groupId: string, source: Readonly<Record<string, unknown>>): Group {
   const { customFields, destroyed, versions } = source;
   return {

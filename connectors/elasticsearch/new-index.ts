@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { messageOf } from '../../src/model/fault.ts';
 import { isObject } from '../../src/model/json.ts';
+import type { Shape } from '../../src/model/shape.ts';
 import type { ElasticsearchOptions } from './connector.ts';
 import { misconfigured, type Place } from './fault.ts';
 
@@ -54,31 +55,91 @@ const events = {
   },
 };
 
-function properties({ content, dataStream }: ElasticsearchOptions): Record<string, unknown> {
-  if (content === 'groups') return groups;
-  return dataStream ? { '@timestamp': { type: 'date' }, ...events } : events;
+type Mapped = Readonly<Record<string, unknown>>;
+
+/** As each moment is written: `date` takes the text of a moment, too. */
+const MOMENTS = { iso: { type: 'date' }, epochMillis: moment, epochSeconds: { type: 'date', format: 'epoch_second' } };
+
+/** Returns what a field is mapped to; undefined for one that nobody searches. */
+function mappingOf(mapped: unknown, [head = '', ...rest]: readonly string[]): Mapped | undefined {
+  const { [head]: inner } = (isObject(mapped) ? mapped : {}) as Readonly<Record<string, Mapped | undefined>>;
+  if (inner === flattened && rest.length > 0) return keyword;
+  return rest.length === 0 || inner === undefined ? inner : mappingOf(inner.properties, rest);
+}
+
+function constantMapping(value: string | number | boolean): Mapped {
+  if (typeof value === 'string') return keyword;
+  return { type: typeof value === 'boolean' ? 'boolean' : 'double' };
+}
+
+/** Returns the fields that a search may count on, each with its path in the document and its mapping. */
+function mappedFields(content: ElasticsearchOptions['content'], shape: Shape): [path: readonly string[], Mapped][] {
+  const built = content === 'groups' ? groups : events;
+  const fields = shape.fields.flatMap(({ from, to }): [readonly string[], Mapped][] => {
+    const mapping = mappingOf(built, from);
+    if (mapping === undefined || to === undefined) return [];
+    return [[to, mapping.type === 'date' && shape.times !== undefined ? MOMENTS[shape.times] : mapping]];
+  });
+  const constants = Object.entries(shape.constants);
+  return [...fields, ...constants.map(([path, value]) => [path.split('.'), constantMapping(value)] as const)].map(
+    ([path, mapping]) => [path, mapping],
+  );
+}
+
+/** Returns the mapping with one more field. */
+function withField(properties: Mapped, [head = '', ...rest]: readonly string[], mapping: Mapped): Mapped {
+  if (rest.length === 0) return { ...properties, [head]: mapping };
+  const { [head]: held } = properties as Readonly<Record<string, { readonly properties?: Mapped } | undefined>>;
+  return { ...properties, [head]: { properties: withField(held?.properties ?? {}, rest, mapping) } };
+}
+
+const treeOf = (fields: readonly (readonly [path: readonly string[], Mapped])[]): Mapped =>
+  fields.reduce<Mapped>((tree, [path, mapping]) => withField(tree, path, mapping), {});
+
+/** Whether a mapping has the field, or holds all that lies there as it is. */
+export function isMapped(properties: unknown, [head = '', ...rest]: readonly string[]): boolean {
+  if (!isObject(properties) || !Object.hasOwn(properties, head)) return false;
+  const inner = properties[head];
+  return rest.length === 0 || (isObject(inner) && (inner.enabled === false || isMapped(inner.properties, rest)));
+}
+
+/** Returns the mapping of those fields that an index lacks; undefined where it has all. */
+export function lackingFields({ content }: ElasticsearchOptions, shape: Shape, mappings: unknown): Mapped | undefined {
+  const there = isObject(mappings) ? mappings.properties : undefined;
+  const lacking = mappedFields(content, shape).filter(([path]) => !isMapped(there, path));
+  return lacking.length === 0 ? undefined : treeOf(lacking);
 }
 
 /** Fields that came with a later version of the mapping: an index does without. */
-const LATER = new Set(['traceparent']);
+const LATER = { groups: 'source', events: 'traceparent' };
 
 /** Returns the fields that a search may count on, at the top of a document. */
-export function expectedFields(options: ElasticsearchOptions): string[] {
-  const later = options.content === 'groups' ? new Set(['source']) : LATER;
-  return Object.keys(properties(options)).filter((field) => !later.has(field));
+export function expectedFields({ content, dataStream }: ElasticsearchOptions, shape: Shape): string[] {
+  const later = shape.fields.find(({ name }) => name === LATER[content])?.to?.[0];
+  const names = mappedFields(content, shape).map(([[head = '']]) => head);
+  return [...(dataStream ? ['@timestamp'] : []), ...new Set(names)].filter((field) => field !== later);
 }
 
-/** It is `dynamic: false` because `extra` and foreign fields hold whatever others put there: guessing types would refuse documents. */
-function builtInMapping(options: ElasticsearchOptions, source: string): Record<string, unknown> {
-  const { content } = options;
+/**
+ * It is `dynamic: false` because `extra` and foreign fields hold whatever others put there: guessing types would refuse
+ * documents. Of what a function makes, Elasticsearch alone can tell the types.
+ */
+function builtInMapping(options: ElasticsearchOptions, source: string, shape: Shape): Record<string, unknown> {
+  const { content, dataStream } = options;
   return {
-    dynamic: false,
-    _meta: { groupSyncBridge: { mapping: MAPPING_VERSION, content, ...(content === 'groups' && { source }) } },
-    properties: properties(options),
+    dynamic: shape.fields.length === 0,
+    _meta: {
+      groupSyncBridge: {
+        mapping: MAPPING_VERSION,
+        content,
+        ...(content === 'groups' && !shape.id.perApp && { source }),
+      },
+    },
+    properties: { ...(dataStream && { '@timestamp': { type: 'date' } }), ...treeOf(mappedFields(content, shape)) },
   };
 }
 
-function withoutFlattened(mappings: Record<string, unknown>): Record<string, unknown> {
+export function withoutFlattened(mappings: Mapped): Record<string, unknown> {
   return JSON.parse(JSON.stringify(mappings, (_key, value) => (value === flattened ? unindexed : value)));
 }
 
@@ -86,7 +147,7 @@ const record = z.record(z.string(), z.unknown()).optional();
 const indexFile = z.strictObject({ settings: record, mappings: record });
 
 /** Returns what a missing index is created with; undefined when it must exist. Reads createIndex.file. */
-export async function readNewIndex(place: Place, source: string) {
+export async function readNewIndex(place: Place, source: string, shape: Shape) {
   const { createIndex } = place.options;
   if (createIndex === false) return undefined;
   const { shards, replicas, file } = createIndex;
@@ -95,7 +156,7 @@ export async function readNewIndex(place: Place, source: string) {
   if (!mentions(settings, 'number_of_shards')) settings['index.number_of_shards'] = shards;
   if (!mentions(settings, 'number_of_replicas')) settings['index.number_of_replicas'] = replicas;
   if (own.mappings !== undefined) return { settings, mappings: own.mappings };
-  const mappings = builtInMapping(place.options, source);
+  const mappings = builtInMapping(place.options, source, shape);
   return { settings, mappings, unindexed: withoutFlattened(mappings) };
 }
 

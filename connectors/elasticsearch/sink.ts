@@ -40,9 +40,10 @@ export async function openSink(options: ElasticsearchOptions, host: Host, signal
       identify: identity,
       async find(ids, signal) {
         // All indices that an alias or a data stream stands for are looked into, which is what a search does.
-        const query = { size: ids.length, _source: false, query: { ids: { values: ids } } };
+        const { of, back } = destination.shape.id;
+        const query = { size: ids.length, _source: false, query: { ids: { values: ids.map(of) } } };
         const { body } = await ask(destination, signal, search(options.index, query));
-        return new Map(body.hits?.hits?.map(({ _index, _id }) => [_id, `${_index}/${_id}`]));
+        return new Map(body.hits?.hits?.map(({ _index, _id }) => [back(_id) ?? _id, `${_index}/${_id}`]));
       },
       close,
     };
@@ -64,11 +65,13 @@ async function createEvents(destination: Destination, batch: readonly Entry[], s
   const { statusCode } = await ask(destination, signal, indexExists(index));
   if (statusCode === 404) await ensureIndex(destination, signal);
 
-  const distinct = new Map(batch.map((entry) => [entry.id, entry]));
+  const { of } = destination.shape.id;
+  const distinct = new Map(batch.map((entry) => [of(entry.id), entry]));
   const writes = Array.from(distinct, ([id, { event, text }]) => ({
     id,
     action: JSON.stringify({ create: { _id: id } }),
-    document: dataStream ? `{"@timestamp":"${event.time}",${text.slice(1)}` : text,
+    document: dataStream ? `{"@timestamp":"${event.time}"${text === '{}' ? '}' : `,${text.slice(1)}`}` : text,
   }));
-  return bulk(destination, writes, signal);
+  const outcomes = await bulk(destination, writes, signal);
+  return new Map(Array.from(outcomes, ([id, outcome]) => [distinct.get(id)?.id ?? id, outcome]));
 }

@@ -62,7 +62,7 @@ async function openSink(options: KafkaOptions, host: Host, signal: AbortSignal):
       holds: 'events',
       deliver: (batch, signal) =>
         sendAll(
-          batch.map((entry) => ({ id: entry.id, message: toMessage(entry, format) })),
+          batch.map((entry) => ({ id: entry.id, message: toMessage(entry, format, host.shape) })),
           signal,
         ),
       identify,
@@ -74,7 +74,7 @@ async function openSink(options: KafkaOptions, host: Host, signal: AbortSignal):
     // Invariant 3: whole states, so that the last record of a key is right whatever the order in which its events came.
     async put(states, how, signal) {
       if (how !== 'join') throw new TypeError('a topic is not read back, so nothing can be compared with it');
-      const items = states.map((state) => ({ id: state.groupId, message: toGroupMessage(state) }));
+      const items = states.map((state) => ({ id: state.groupId, message: toGroupMessage(state, host.shape) }));
       return sendAll(items, signal);
     },
     follow: followGroups(options, host),

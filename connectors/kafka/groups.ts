@@ -2,6 +2,7 @@
 import { parseGroup } from '../../src/client/group.ts';
 import { Unreachable } from '../../src/model/fault.ts';
 import { type Group, isForeign } from '../../src/model/group.ts';
+import type { Shape } from '../../src/model/shape.ts';
 import type { GroupSink, Host } from '../contract.ts';
 import { STATE_HEADER } from './message.ts';
 import { clientOptions, type KafkaOptions } from './options.ts';
@@ -13,7 +14,7 @@ export function followGroups(options: KafkaOptions, host: Host): NonNullable<Gro
   return async (take, signal) => {
     let foreign: string | undefined;
     const learn = (record: ReadRecord): void => {
-      const found = stateOf(record);
+      const found = stateOf(record, host.shape);
       if (found === undefined) return;
       if (found.group && isForeign(found.group, host.source)) foreign = found.group.source;
       else take(found.groupId, found.group);
@@ -30,13 +31,29 @@ export function followGroups(options: KafkaOptions, host: Host): NonNullable<Gro
 }
 
 /** Returns undefined where nothing can be learned from the record. A tombstone may carry the state that the group had. */
-function stateOf(record: ReadRecord): { groupId: string; group: Group | null } | undefined {
+function stateOf(found: ReadRecord, shape: Shape | undefined): { groupId: string; group: Group | null } | undefined {
+  const record = shape === undefined ? found : unshaped(found, shape);
+  if (record === undefined) return undefined;
   const read = parseGroup(record);
   if (!read.ok) return undefined;
   const [buried] = [record.headers[STATE_HEADER] ?? []].flat();
   if (read.group !== null || buried === undefined) return read;
   const state = parseGroup({ ...record, value: buried });
   return state.ok ? state : read;
+}
+
+/** Returns the record as it would be without a shape; undefined for one that was not written in it. */
+function unshaped(record: ReadRecord, shape: Shape): ReadRecord | undefined {
+  const groupId = shape.key.back(String(record.key ?? ''));
+  if (!groupId) return undefined;
+  const key = Buffer.from(groupId);
+  if (record.value === null) return { ...record, key };
+  try {
+    const value = { customFields: {}, ...shape.back(JSON.parse(String(record.value))), groupId };
+    return { ...record, key, value: Buffer.from(JSON.stringify(value)) };
+  } catch {
+    return undefined;
+  }
 }
 
 async function readerOptions(options: KafkaOptions, { name, readerId = options.clientId }: Host, signal: AbortSignal) {
@@ -56,7 +73,7 @@ export async function refuseForeign(options: KafkaOptions, host: Host, signal: A
     const ends = (await extentsOf(reader)).map(({ partition, high }) => [partition, high - SAMPLE] as const);
     let foreign: string | undefined;
     const look = (record: ReadRecord): void => {
-      const group = stateOf(record)?.group;
+      const group = stateOf(record, host.shape)?.group;
       if (group && isForeign(group, host.source)) foreign = group.source;
     };
     await readToEnd(reader, new Map(ends), look, signal);

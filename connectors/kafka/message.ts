@@ -1,6 +1,7 @@
 import type { Entry } from '../../src/model/entry.ts';
 import type { TraceContext } from '../../src/model/event.ts';
 import type { Group } from '../../src/model/group.ts';
+import type { Shape } from '../../src/model/shape.ts';
 
 export const FORMATS = ['structured', 'binary'] as const;
 export type Format = (typeof FORMATS)[number];
@@ -16,18 +17,26 @@ const STRUCTURED = { 'content-type': 'application/cloudevents+json; charset=UTF-
 
 /**
  * The CloudEvents Kafka protocol binding 1.0: the whole event as the value, or its attributes as `ce_` headers. An entry
- * in structured mode is not parsed, unless its text shows that it carries a trace.
+ * in structured mode is not parsed, unless its text shows that it carries a trace. An entry that has a shape is the value
+ * in either mode.
  */
-export function toMessage(entry: Pick<Entry, 'groupId' | 'text' | 'event'>, format: Format): KafkaMessage {
-  const key = entry.groupId;
-  const trace = entry.text.includes('"traceparent":') ? traceOf(entry.event) : undefined;
+export function toMessage(
+  entry: Pick<Entry, 'groupId' | 'text' | 'event'>,
+  format: Format,
+  shape?: Shape,
+): KafkaMessage {
+  const key = shape?.key.of(entry.groupId) ?? entry.groupId;
+  // A shape may have moved it: the event itself was read for it anyway.
+  const traced = shape !== undefined || entry.text.includes('"traceparent":');
+  const trace = traced ? traceOf(entry.event) : undefined;
   if (format === 'structured') {
-    return { key, value: Buffer.from(entry.text), headers: trace ? { ...STRUCTURED, ...trace } : STRUCTURED };
+    const type = shape?.isCloudEvent === false ? JSON_TYPE : STRUCTURED;
+    return { key, value: Buffer.from(entry.text), headers: trace ? { ...type, ...trace } : type };
   }
   const { event } = entry;
   return {
     key,
-    value: Buffer.from(JSON.stringify(event.data)),
+    value: Buffer.from(shape === undefined ? JSON.stringify(event.data) : entry.text),
     headers: {
       'content-type': event.datacontenttype,
       ce_specversion: event.specversion,
@@ -53,13 +62,14 @@ function traceOf({ traceparent, tracestate }: TraceContext): Record<string, stri
 export const STATE_HEADER = 'group_state';
 
 /** The merged state of a group under its id; a tombstone when it is destroyed. */
-export function toGroupMessage(group: Group): KafkaMessage {
-  const json = JSON.stringify(group);
-  if (group.destroyed) return { key: group.groupId, value: null, headers: { [STATE_HEADER]: json } };
-  return { key: group.groupId, value: Buffer.from(json), headers: GROUP_HEADERS };
+export function toGroupMessage(group: Group, shape?: Shape): KafkaMessage {
+  const key = shape?.key.of(group.groupId) ?? group.groupId;
+  // The header is read by workers alone: it has the shape that they know.
+  if (group.destroyed) return { key, value: null, headers: { [STATE_HEADER]: JSON.stringify(group) } };
+  return { key, value: Buffer.from(JSON.stringify(shape?.out(group) ?? group)), headers: JSON_TYPE };
 }
 
-const GROUP_HEADERS = { 'content-type': 'application/json' };
+const JSON_TYPE = { 'content-type': 'application/json' };
 
 /** Returns at least the bytes that a message has in a record batch: key, value, headers and what the record format adds. */
 export function sizeOf(message: KafkaMessage): number {

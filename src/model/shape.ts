@@ -56,8 +56,10 @@ type Json = Readonly<Record<string, unknown>>;
 type Content = 'events' | 'groups';
 
 export interface Shape {
+  /** None where a function makes what is written. */
   readonly fields: readonly ShapedField[];
   readonly constants: ShapeSettings['constants'];
+  readonly times: ShapeSettings['times'];
   /** Whether what comes out of an event is a CloudEvent still. */
   readonly isCloudEvent: boolean;
   /** Returns an event or a group in this shape; put into `held`, whose other fields stay as they are. */
@@ -119,7 +121,7 @@ export function shapedFields({ fields, omit, versions }: ShapeSettings, content:
 
 /** Makes the pure functions of a shape, which `shapeProblems` has nothing against. */
 export function compileShape(settings: ShapeSettings, content: Content, source = ''): Shape {
-  const fields = shapedFields(settings, content);
+  const fields = settings.transform === undefined ? shapedFields(settings, content) : [];
   const { constants, times } = settings;
   const fixed = Object.entries(constants).map(([path, value]) => [path.split('.'), value] as const);
   const kept = fields.flatMap((field) => (field.to === undefined ? [] : [{ ...field, to: field.to }]));
@@ -135,9 +137,10 @@ export function compileShape(settings: ShapeSettings, content: Content, source =
   return {
     fields,
     constants,
+    times,
     id: namingOf(id, variableOf(content), source),
     key: namingOf(key, 'groupId', source),
-    isCloudEvent: settings.transform === undefined && ATTRIBUTES.every((name) => placeOf(name).join('.') === name),
+    isCloudEvent: ATTRIBUTES.every((name) => placeOf(name).join('.') === name),
     out(document, held = {}) {
       let shaped = held;
       for (const { name, from, to } of kept) {
@@ -243,6 +246,9 @@ function versionAt(shaped: Json, path: readonly string[]): number {
   const version = valueAt(shaped, [...path, 'updatedAt']);
   return Array.isArray(version) ? Number(version[0]) : Number.NaN;
 }
+
+/** What is written where no other shape is asked for. */
+export const plainShape = (content: Content): Shape => compileShape(shapeSettings.parse({}), content);
 
 /** What is wrong with a shape, and which of its settings says so. */
 export interface ShapeProblem {

@@ -13,11 +13,14 @@ export interface Naming {
   of(name: string): string;
   /** Undefined where the text was not made here. */
   back(text: string): string | undefined;
+  /** Whether what two apps call alike has two names. */
+  readonly perApp: boolean;
 }
 
 export function namingOf(template: string, variable: 'groupId' | 'id', source: string): Naming {
   const [before = '', after = ''] = template.split(`{${variable}}`).map((part) => fill(part, { source }));
   return {
+    perApp: wordsOf(template).includes('source'),
     of: (name) => before + name + after,
     back: (text) =>
       text.length >= before.length + after.length && text.startsWith(before) && text.endsWith(after)

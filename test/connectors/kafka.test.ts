@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { Kafka, logLevel } from 'kafkajs';
 import { describe, expect, inject, test } from 'vitest';
+import { openSink } from '../../connectors/index.ts';
 import { kafka } from '../../connectors/kafka/connector.ts';
-import type { CanonicalEvent, ChangedFields } from '../../src/model/event.ts';
-import type { Group } from '../../src/model/group.ts';
+import { type CanonicalEvent, type ChangedFields, sourceOf } from '../../src/model/event.ts';
+import { type Group, merge, newGroup } from '../../src/model/group.ts';
+import { shapeSettings } from '../../src/model/shape.ts';
 import { freePort } from '../servers/index.ts';
 import { followTopic, type TopicRecord } from '../servers/readback.ts';
 import {
@@ -149,6 +151,25 @@ describe.skipIf(skip !== '')('kafka', () => {
     });
     expect(record?.key).toBe('@TGS#群');
     expect(JSON.parse(record?.value ?? '')).toEqual(event.data);
+  });
+
+  test('groups in a shape, under keys of another form, are read back as they are', async () => {
+    const { topic, options } = place({ content: 'groups', createTopic: { partitions: 1 } });
+    const shape = shapeSettings.parse({ fields: { name: 'title' }, key: '{source}/{groupId}', times: 'epochMillis' });
+    const sink = await openSink('kafka', { ...kafka.options.parse(options), shape }, testHost(), never());
+    if (sink.holds !== 'groups') throw new TypeError('groups are expected');
+    const [one, gone] = ['one', 'gone'].map((groupId) =>
+      merge(newGroup(groupId), makeEvent({ name: groupId }, { groupId })),
+    );
+    const states = [one as Group, { ...(gone as Group), destroyed: true }];
+    await sink.put(states, 'join', never());
+    const found = new Map<string, Group | null>();
+    await sink.scan?.((groupId, state) => void found.set(groupId, state), never());
+    await sink.close();
+    expect(Object.fromEntries(found)).toEqual({ one: states[0], gone: states[1] });
+    const record = (await lastRecords(topic)).get(`${sourceOf('1400701118')}/one`);
+    const updatedAt = Date.parse(states[0]?.updatedAt ?? '');
+    expect(JSON.parse(record?.value ?? '')).toMatchObject({ title: 'one', updatedAt });
   });
 
   test('partitions are those that Java’s default partitioner chooses', async () => {
