@@ -1,7 +1,8 @@
 import { Unreachable } from '../../src/model/fault.ts';
 import type { Outcome } from '../../src/model/outcome.ts';
+import { wordsOf } from '../../src/model/template.ts';
 import type { Connector, Host, Identify, Outcomes, Sink } from '../contract.ts';
-import type { KafkaClient } from './client.ts';
+import { createClient, type KafkaClient } from './client.ts';
 import { examine } from './examine.ts';
 import { Refused } from './fault.ts';
 import { followGroups, refuseForeign } from './groups.ts';
@@ -9,7 +10,7 @@ import { watchEnds } from './identity.ts';
 import { type KafkaMessage, sizeOf, toGroupMessage, toMessage } from './message.ts';
 import { clientOptions, type KafkaOptions, kafkaOptions } from './options.ts';
 import { extentsOf } from './reader.ts';
-import { openTopic } from './topic.ts';
+import { openTopic, topicOf } from './topic.ts';
 
 export const kafka: Connector<KafkaOptions> = {
   kind: 'kafka',
@@ -32,57 +33,150 @@ export const kafka: Connector<KafkaOptions> = {
 interface Item {
   readonly id: string;
   readonly message: KafkaMessage;
+  /** Where the name of the topic is a template. */
+  readonly topic?: string;
 }
 
 async function openSink(options: KafkaOptions, host: Host, signal: AbortSignal): Promise<Sink> {
-  const { content, createTopic, format, maxBatchBytes } = options;
-  const path = `connectors.${host.name}`;
-  const topic = openTopic({ options, path, createTopic, compacted: content === 'groups', created: host.created });
-  await topic.use(signal, async () => {});
-  if (content === 'groups') await refuseForeign(options, host, signal);
-  const ends = watchEnds(options.topic);
-  const sendAll = (items: readonly Item[], signal: AbortSignal): Promise<Outcomes> =>
-    topic.use(signal, async (client) => {
-      const { outcomes, troubled } = await sendByPartition(client, items, maxBatchBytes);
-      if (troubled) await topic.drop();
-      for (const outcome of outcomes.values()) if (outcome.kind === 'delivered') ends.written(outcome.receipt);
-      return outcomes;
-    });
-  const identify: Identify = async (before, signal) => {
-    const clients = await clientOptions(options, path, signal);
-    const found = await ends.compare(before, () => extentsOf(clients), signal);
-    // The next use creates a topic that is gone.
-    if (found !== undefined) return found;
-    await topic.drop();
-    await topic.use(signal, async () => {});
-    return (await ends.compare(before, () => extentsOf(clients), signal)) ?? { identity: before ?? '' };
-  };
+  const { content, format, headers, topic } = options;
+  const { shape } = host;
   if (content === 'events') {
+    const named = wordsOf(topic).length === 0;
+    const target = named ? openTarget(options, host) : openTargets(options, host);
+    await target.open(signal);
     return {
       holds: 'events',
-      deliver: (batch, signal) =>
-        sendAll(
-          batch.map((entry) => ({ id: entry.id, message: toMessage(entry, format, host.shape) })),
-          signal,
-        ),
-      identify,
-      close: topic.drop,
+      async deliver(batch, signal) {
+        const items = batch.map((entry): Item => {
+          const message = toMessage(entry, format, shape, headers);
+          return { id: entry.id, message, ...(!named && { topic: topicOf(topic, entry.event) }) };
+        });
+        return target.send(items, signal);
+      },
+      identify: target.identify,
+      close: target.close,
     };
   }
+  const target = openTarget(options, host);
+  await target.open(signal);
+  await refuseForeign(options, host, signal);
   return {
     holds: 'groups',
     // Invariant 3: whole states, so that the last record of a key is right whatever the order in which its events came.
     async put(states, how, signal) {
       if (how !== 'join') throw new TypeError('a topic is not read back, so nothing can be compared with it');
-      const items = states.map((state) => ({ id: state.groupId, message: toGroupMessage(state, host.shape) }));
-      return sendAll(items, signal);
+      const items = states.map((state) => ({ id: state.groupId, message: toGroupMessage(state, shape, headers) }));
+      return target.send(items, signal);
     },
     follow: followGroups(options, host),
     // From the beginning at each call.
     scan: (take, signal) => followGroups(options, host)(take, signal),
-    identify,
+    identify: target.identify,
+    close: target.close,
+  };
+}
+
+/** Where records are sent to. */
+export interface Target {
+  /** Throws Unreachable while nothing could be sent. */
+  open(signal: AbortSignal): Promise<void>;
+  send(items: readonly Item[], signal: AbortSignal): Promise<Outcomes>;
+  readonly identify: Identify;
+  close(): Promise<void>;
+}
+
+/** One topic. */
+function openTarget(options: KafkaOptions, host: Host): Target {
+  const { content, createTopic, maxBatchBytes } = options;
+  const path = `connectors.${host.name}`;
+  const topic = openTopic({ options, path, createTopic, compacted: content === 'groups', created: host.created });
+  const ends = watchEnds(options.topic);
+  return {
+    open: (signal) => topic.use(signal, async () => {}),
+    send: (items, signal) =>
+      topic.use(signal, async (client) => {
+        const { outcomes, troubled } = await sendByPartition(client, items, maxBatchBytes);
+        if (troubled) await topic.drop();
+        for (const outcome of outcomes.values()) if (outcome.kind === 'delivered') ends.written(outcome.receipt);
+        return outcomes;
+      }),
+    async identify(before, signal) {
+      const clients = await clientOptions(options, path, signal);
+      const found = await ends.compare(before, () => extentsOf(clients), signal);
+      // The next use creates a topic that is gone.
+      if (found !== undefined) return found;
+      await topic.drop();
+      await topic.use(signal, async () => {});
+      return (await ends.compare(before, () => extentsOf(clients), signal)) ?? { identity: before ?? '' };
+    },
     close: topic.drop,
   };
+}
+
+/** The topics that a template stands for: each is opened when the first event is for it. */
+function openTargets(options: KafkaOptions, host: Host): Target {
+  const open = new Map<string, Target>();
+  const targetOf = (topic: string): Target | undefined => {
+    const target = open.get(topic) ?? (open.size < MOST_TOPICS ? openTarget({ ...options, topic }, host) : undefined);
+    if (target !== undefined) open.set(topic, target);
+    return target;
+  };
+  return {
+    async open(signal) {
+      const client = createClient(await clientOptions(options, `connectors.${host.name}`, signal));
+      await client.ask((admin) => admin.describeCluster()).finally(() => client.close());
+    },
+    async send(items, signal) {
+      const outcomes = new Map<string, Outcome>();
+      let trouble: Unreachable | undefined;
+      for (const [topic = '', its] of Map.groupBy(items, (item) => item.topic)) {
+        try {
+          const settled = await targetOf(topic)?.send(its, signal);
+          for (const { id } of its) {
+            const outcome = settled === undefined ? tooMany(topic, host) : settled.get(id);
+            if (outcome !== undefined) outcomes.set(id, outcome);
+          }
+        } catch (thrown) {
+          if (!(thrown instanceof Unreachable)) throw thrown;
+          trouble = thrown;
+          for (const { id } of its) outcomes.set(id, { kind: 'retry', fault: thrown.fault });
+        }
+      }
+      const settled = [...outcomes.values()].some(({ kind }) => kind !== 'retry');
+      if (trouble !== undefined && !settled) throw trouble;
+      return outcomes;
+    },
+    identify: (before, signal) => identifyAll(options.topic, targetOf, open, before, signal),
+    close: async () => void (await Promise.all([...open.values()].map((target) => target.close()))),
+  };
+}
+
+/** Types of groups are an open set, and each topic costs a connection. */
+const MOST_TOPICS = 50;
+
+function tooMany(topic: string, { name }: Host): Outcome {
+  const message = `Kafka: ${topic} would be one topic more than the ${MOST_TOPICS} that a template may stand for`;
+  return { kind: 'dead', fault: { code: 'event-refused', message, path: `connectors.${name}.topic` } };
+}
+
+/** What `before` says is the template, then each topic as it says who it is, with | between. */
+async function identifyAll(
+  template: string,
+  targetOf: (topic: string) => Target | undefined,
+  open: ReadonlyMap<string, Target>,
+  before: string | undefined,
+  signal: AbortSignal,
+): ReturnType<Identify> {
+  const [was = template, ...known] = before?.split('|') ?? [];
+  const moved = was !== template;
+  const each = new Map((moved ? [] : known).map((one) => [one.split(' ')[0] ?? '', one]));
+  for (const topic of each.keys()) targetOf(topic);
+  const found = [];
+  for (const [topic, target] of open) found.push(await target.identify(each.get(topic), signal));
+  const identity = [template, ...found.map((one) => one.identity)].join('|');
+  if (moved) return { identity, moved, lost: `the topics are ${template} now, and were ${was.split(' ')[0]} before` };
+  const lost = found.find((one) => one.lost !== undefined)?.lost;
+  return { identity, ...(lost !== undefined && { lost }) };
 }
 
 /**

@@ -1,11 +1,13 @@
 /** What `check --connect` tells of a topic. Nothing is created, and no record is written. */
 import type { Admin } from 'kafkajs';
+import { fill } from '../../src/model/template.ts';
 import type { Finding, Host } from '../contract.ts';
 import { silentMembers } from '../members.ts';
 import { createClient, type KafkaClient, partitionsOf } from './client.ts';
 import { tryCodec } from './codecs.ts';
 import { judge, protocolType, Refused } from './fault.ts';
 import { refuseForeign } from './groups.ts';
+import { appOf } from './message.ts';
 import { type ClientOptions, clientOptions, type KafkaOptions } from './options.ts';
 import { userOf } from './sasl.ts';
 import { asCreated, missingTopic, type TopicSettings } from './topic.ts';
@@ -17,8 +19,13 @@ const LARGEST_PROBE = 16 * 1_048_576;
 /** kafkajs's ConfigResourceTypes.TOPIC, which an ES module cannot import by name. */
 const TOPIC_RESOURCE = 2;
 
-export async function* examine(options: KafkaOptions, host: Host, signal: AbortSignal): AsyncGenerator<Finding> {
+export async function* examine(given: KafkaOptions, host: Host, signal: AbortSignal): AsyncGenerator<Finding> {
   const path = `connectors.${host.name}`;
+  const words = { groupType: 'Public', type: 'chat.group.info.changed', app: appOf(host.source) };
+  const options = { ...given, topic: fill(given.topic, words) };
+  if (options.topic !== given.topic) {
+    yield { step: 'topic', state: 'note', says: `${given.topic} is a template: ${options.topic} is looked at` };
+  }
   const reached = await clientOptions(options, path, signal);
   // The probe that is too large must stay so.
   const client = createClient({ ...reached, compression: undefined });

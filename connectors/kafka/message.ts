@@ -1,7 +1,8 @@
 import type { Entry } from '../../src/model/entry.ts';
-import type { TraceContext } from '../../src/model/event.ts';
+import type { CanonicalEvent, TraceContext } from '../../src/model/event.ts';
 import type { Group } from '../../src/model/group.ts';
 import type { Shape } from '../../src/model/shape.ts';
+import { fill } from '../../src/model/template.ts';
 
 export const FORMATS = ['structured', 'binary'] as const;
 export type Format = (typeof FORMATS)[number];
@@ -24,14 +25,16 @@ export function toMessage(
   entry: Pick<Entry, 'groupId' | 'text' | 'event'>,
   format: Format,
   shape?: Shape,
+  given: Headers = {},
 ): KafkaMessage {
   const key = shape?.key.of(entry.groupId) ?? entry.groupId;
+  const own = Object.keys(given).length === 0 ? undefined : filled(given, () => wordsOfEvent(entry.event));
   // A shape may have moved it: the event itself was read for it anyway.
   const traced = shape !== undefined || entry.text.includes('"traceparent":');
   const trace = traced ? traceOf(entry.event) : undefined;
   if (format === 'structured') {
     const type = shape?.isCloudEvent === false ? JSON_TYPE : STRUCTURED;
-    return { key, value: Buffer.from(entry.text), headers: trace ? { ...type, ...trace } : type };
+    return { key, value: Buffer.from(entry.text), headers: trace || own ? { ...type, ...trace, ...own } : type };
   }
   const { event } = entry;
   return {
@@ -48,9 +51,28 @@ export function toMessage(
       ce_dataschema: event.dataschema,
       ...Object.fromEntries(Object.entries(trace ?? {}).map(([name, value]) => [`ce_${name}`, value])),
       ...trace,
+      ...own,
     },
   };
 }
+
+type Headers = Readonly<Record<string, string>>;
+type Words = Readonly<Record<string, string>>;
+
+/** The event is not parsed for headers that are always the same. */
+function filled(headers: Headers, words: () => Words): Headers {
+  const entries = Object.entries(headers);
+  if (!entries.some(([, value]) => value.includes('{'))) return headers;
+  const its = words();
+  return Object.fromEntries(entries.map(([name, value]) => [name, fill(value, its)]));
+}
+
+/** What stands for the words of headers and of a topic's name. */
+export function wordsOfEvent({ id, type, source, data: { groupId, groupType } }: CanonicalEvent): Words {
+  return { id, type, source, groupId, groupType, app: appOf(source) };
+}
+
+export const appOf = (source: string): string => source.slice(source.lastIndexOf(':') + 1);
 
 /** The headers by which tracing clients pass a context on, beside what CloudEvents makes of it. */
 function traceOf({ traceparent, tracestate }: TraceContext): Record<string, string> | undefined {
@@ -62,11 +84,13 @@ function traceOf({ traceparent, tracestate }: TraceContext): Record<string, stri
 export const STATE_HEADER = 'group_state';
 
 /** The merged state of a group under its id; a tombstone when it is destroyed. */
-export function toGroupMessage(group: Group, shape?: Shape): KafkaMessage {
-  const key = shape?.key.of(group.groupId) ?? group.groupId;
+export function toGroupMessage(group: Group, shape?: Shape, given: Headers = {}): KafkaMessage {
+  const { groupId, groupType = '', source = '' } = group;
+  const key = shape?.key.of(groupId) ?? groupId;
+  const own = filled(given, () => ({ groupId, groupType, source, app: appOf(source) }));
   // The header is read by workers alone: it has the shape that they know.
-  if (group.destroyed) return { key, value: null, headers: { [STATE_HEADER]: JSON.stringify(group) } };
-  return { key, value: Buffer.from(JSON.stringify(shape?.out(group) ?? group)), headers: JSON_TYPE };
+  if (group.destroyed) return { key, value: null, headers: { ...own, [STATE_HEADER]: JSON.stringify(group) } };
+  return { key, value: Buffer.from(JSON.stringify(shape?.out(group) ?? group)), headers: { ...JSON_TYPE, ...own } };
 }
 
 const JSON_TYPE = { 'content-type': 'application/json' };

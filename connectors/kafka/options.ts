@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { password } from '../../src/model/secret.ts';
+import { wordsOf } from '../../src/model/template.ts';
 import { awsKey, isWholeKey, WHOLE_KEY } from '../aws.ts';
 import { type Endpoint, secureOptions, tlsOptions } from '../tls.ts';
 import { CODECS } from './codecs.ts';
@@ -12,6 +13,25 @@ const broker = z.string().regex(/^(\[[0-9a-fA-F:]+\]|[^\s:,/]+):\d{1,5}$/, {
 const topicName = z.string().regex(/^(?!\.{1,2}$)[a-zA-Z0-9._-]{1,249}$/, {
   error: 'a topic name holds letters, digits, . _ and - only (at most 249)',
 });
+
+/** Words of a topic's name: they have few values, each of which is a topic of its own. */
+const TOPIC_WORDS = ['groupType', 'type', 'app'];
+const topicTemplate = z
+  .string()
+  .regex(new RegExp(`^(?!\\.{1,2}$)([a-zA-Z0-9._-]|\\{(${TOPIC_WORDS.join('|')})\\}){1,249}$`), {
+    error: `a topic name holds letters, digits, . _ and - only (at most 249), and {${TOPIC_WORDS.join('}, {')}}`,
+  });
+
+/** Headers that the bridge sets itself. */
+const OWN_HEADER = /^(ce_.*|content-type|traceparent|tracestate|group_state)$/i;
+const headerName = z.string().refine((name) => /^[\x21-\x7e]+$/.test(name) && !OWN_HEADER.test(name), {
+  error: 'the name of a header is expected that the bridge does not set itself',
+});
+/** Words of a header's value, by what the record holds. */
+const HEADER_WORDS = {
+  events: ['groupId', 'groupType', 'type', 'id', 'source', 'app'],
+  groups: ['groupId', 'groupType', 'source', 'app'],
+};
 
 const text = z.string().min(1);
 
@@ -95,9 +115,11 @@ const cluster = {
 
 const { brokers, ...connection } = cluster;
 
-export const kafkaOptions = z.strictObject({
+const options = z.strictObject({
   brokers,
-  topic: topicName.describe('The topic to write to.'),
+  topic: topicTemplate.describe(
+    'The topic to write to; of events also a template, such as chat.{groupType}.events, with {type} and {app} (the SDKAppID).',
+  ),
   content: z
     .enum(['events', 'groups'])
     .default('events')
@@ -109,6 +131,12 @@ export const kafkaOptions = z.strictObject({
     .default('structured')
     .describe(
       'Of `events`, the CloudEvents mode: `structured` (value = the event) or `binary` (`ce_` headers, value = its data).',
+    ),
+  headers: z
+    .record(headerName, z.string())
+    .default({})
+    .describe(
+      'Headers of each record, beside the bridge’s own: text in which {groupId}, {groupType}, {type}, {id}, {source} and {app} stand for what the event has.',
     ),
   createTopic: creation(
     z.int().min(1).default(6),
@@ -126,6 +154,18 @@ export const kafkaOptions = z.strictObject({
     .describe(
       'The most one request carries, before it is compressed; keep it below the topic’s max.message.bytes (1,048,588 by default).',
     ),
+});
+
+export const kafkaOptions = options.superRefine(({ topic, content, headers }, context) => {
+  const refuse = (path: string[], message: string) => context.addIssue({ code: 'custom', path, message });
+  if (content === 'groups' && wordsOf(topic).length > 0) {
+    refuse(['topic'], 'a group whose type becomes known would lie in two topics: a template is for content: events');
+  }
+  for (const [name, value] of Object.entries(headers)) {
+    const stranger = wordsOf(value).find((word) => !HEADER_WORDS[content].includes(word));
+    const known = HEADER_WORDS[content].join('}, {');
+    if (stranger !== undefined) refuse(['headers', name], `{${stranger}} is not known here, {${known}} are`);
+  }
 });
 
 export type KafkaOptions = z.output<typeof kafkaOptions>;

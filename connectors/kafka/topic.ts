@@ -1,5 +1,8 @@
+import type { CanonicalEvent } from '../../src/model/event.ts';
 import { type Fault, Unreachable } from '../../src/model/fault.ts';
+import { fill } from '../../src/model/template.ts';
 import { createClient, type KafkaClient } from './client.ts';
+import { wordsOfEvent } from './message.ts';
 import { type ClusterOptions, clientOptions, type NewTopic } from './options.ts';
 
 export interface TopicSettings {
@@ -72,4 +75,12 @@ export function missingTopic(topic: string, path: string, compacted: boolean): F
     path: `${path}.topic`,
     suggestion: `${how}, or set createTopic`,
   };
+}
+
+/** Returns the topic that a template stands for; what Kafka takes in no name is an underscore. */
+export function topicOf(template: string, event: CanonicalEvent): string {
+  const { groupType, type, app } = wordsOfEvent(event);
+  const legal = (word = ''): string => word.replace(/[^a-zA-Z0-9._-]/g, '_').slice(0, 100);
+  const named = fill(template, { groupType: legal(groupType || 'unknown'), type: legal(type), app: legal(app) });
+  return named.slice(0, 249);
 }

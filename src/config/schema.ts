@@ -5,6 +5,7 @@ import { EVENT_TYPES, PROFILE_FIELDS, wireType } from '../model/event.ts';
 import { messageOf } from '../model/fault.ts';
 import { vendorSecret } from '../model/secret.ts';
 import { shapeProblems, shapeSettings } from '../model/shape.ts';
+import { mayBe } from '../model/template.ts';
 import { admin, DEFAULT_ADMIN_PORT, isLoopback, receiver } from './listeners.ts';
 import { notify } from './notify.ts';
 import { deadLetterTopic, type Source, source } from './source.ts';
@@ -357,7 +358,7 @@ function refuseInWorker({ receiver, reconcile, connectors }: Settings, source: S
   for (const [name, one] of Object.entries(connectors)) {
     const brokers = (one as { brokers?: readonly string[] }).brokers ?? [];
     if (one.kind !== 'kafka' || !brokers.some((broker) => source.brokers.includes(broker))) continue;
-    if (one.topic === source.topic || one.topic === deadLetterTopic(source)) {
+    if (mayBe(String(one.topic), source.topic) || mayBe(String(one.topic), deadLetterTopic(source))) {
       refuse(['connectors', name, 'topic'], 'the worker would read what it writes: choose a topic of its own');
     }
   }

@@ -8,6 +8,12 @@ export const wordsOf = (template: string): string[] => Array.from(template.match
 export const fill = (template: string, values: Readonly<Record<string, string>>): string =>
   template.replace(WORD, (_, word) => values[word] ?? '');
 
+/** Whether a template may be filled so that it is this text. */
+export function mayBe(template: string, text: string): boolean {
+  const parts = template.split(/\{[^{}]*\}/).map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
+  return new RegExp(`^${parts.join('.*')}$`, 's').test(text);
+}
+
 /** What names of one kind are made by: `name` is the only word that varies, so that no two get the same name. */
 export interface Naming {
   of(name: string): string;

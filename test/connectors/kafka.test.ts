@@ -172,6 +172,32 @@ describe.skipIf(skip !== '')('kafka', () => {
     expect(JSON.parse(record?.value ?? '')).toMatchObject({ title: 'one', updatedAt });
   });
 
+  test('a topic for each type of group, made when the first event is for it; headers of one’s own', async () => {
+    const base = newTopic();
+    const headers = { 'x-tenant': 'acme', 'x-group': '{groupType}/{groupId}' };
+    const options = { brokers, topic: `${base}.{groupType}`, createTopic: { partitions: 1 }, headers };
+    await withSink(kafka, { options, readBack: async () => [] }, async ({ sink, deliver }, host) => {
+      expect(host.notes).toEqual([]);
+      const [one, two, odd] = ['Public', 'Community', 'a b?'].map((groupType) => {
+        const event = makeEvent({ name: groupType }, { groupId: 'g' });
+        return { ...event, data: { ...event.data, groupType } };
+      }) as [CanonicalEvent, CanonicalEvent, CanonicalEvent];
+      const outcomes = await deliver([one, two, odd], never());
+      const topics = ['Public', 'Community', 'a_b_'].map((type) => `${base}.${type}`);
+      expect([one, two, odd].map(({ id }) => outcomes.get(id))).toEqual(
+        topics.map((topic) => ({ kind: 'delivered', receipt: `${topic}/0@0` })),
+      );
+      const [record] = await readAll(topics[1] ?? '');
+      expect(record?.headers).toMatchObject({ 'x-tenant': 'acme', 'x-group': 'Community/g' });
+      const { identity = '' } = (await sink.identify?.(undefined, never())) ?? {};
+      expect(identity).toBe([options.topic, ...topics.map((topic) => `${topic} 0:1`)].join('|'));
+      await administer((admin) => admin.deleteTopics({ topics: [topics[0] ?? ''] }));
+      await expect.poll(async () => (await sink.identify?.(identity, never()))?.lost).toContain(`${base}.Public ends`);
+      const moved = identity.replaceAll('{groupType}', '{type}');
+      expect(await sink.identify?.(moved, never())).toMatchObject({ moved: true });
+    });
+  });
+
   test('partitions are those that Java’s default partitioner chooses', async () => {
     const { topic, options } = place({ createTopic: { partitions: 6 } });
     // Computed with org.apache.kafka.common.utils.Utils: toPositive(murmur2(key)) % 6.
@@ -249,6 +275,16 @@ describe.skipIf(skip !== '')('kafka', () => {
       expect((await readBack()).map(({ id }) => id)).toEqual(batch.map(({ id }) => id));
     });
   });
+});
+
+test('a template of topics is for events, with words that have few values; a header has a name and words of its own', () => {
+  const issues = (given: object) =>
+    kafka.options.safeParse({ brokers: 'a:1', topic: 't', ...given }).error?.issues.map(({ path }) => path.join('.'));
+  expect(issues({ topic: 'chat.{groupType}.{type}.{app}', headers: { 'x-id': '{id}' } })).toBeUndefined();
+  expect(issues({ topic: 'chat.{groupId}' })).toEqual(['topic']);
+  expect(issues({ topic: 'chat.{groupType}', content: 'groups' })).toEqual(['topic']);
+  expect(issues({ headers: { ce_id: 'x' } })).toEqual(['headers.ce_id']);
+  expect(issues({ headers: { 'x-id': '{id}' }, content: 'groups' })).toEqual(['headers.x-id']);
 });
 
 describe('brokers', () => {

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { type CanonicalEvent, EVENT_TYPES, type EventData, groupEvent } from '../../src/model/event.ts';
 import { type Group, merge, newGroup } from '../../src/model/group.ts';
 import { compileShape, type ShapeSettings, shapeProblems, shapeSettings } from '../../src/model/shape.ts';
-import { namingOf, namingProblem } from '../../src/model/template.ts';
+import { mayBe, namingOf, namingProblem } from '../../src/model/template.ts';
 
 /** As it is once it was sent: without a negative zero. */
 const json = <T>(value: T): T => JSON.parse(JSON.stringify(value)) as T;
@@ -135,5 +135,7 @@ describe('the check says which shapes would lose something', () => {
       }),
     );
     expect(namingOf('tim-{groupId}', 'groupId', '').back('other')).toBeUndefined();
+    expect(mayBe('chat.{groupType}.events', 'chat.Public.events')).toBe(true);
+    expect(mayBe('chat.{groupType}.events', 'chatxPublic.events')).toBe(false);
   });
 });
