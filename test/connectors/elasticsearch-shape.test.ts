@@ -3,7 +3,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import type { GroupSink } from '../../connectors/contract.ts';
 import { elasticsearchOptions } from '../../connectors/elasticsearch/connector.ts';
 import { readNewIndex } from '../../connectors/elasticsearch/new-index.ts';
-import { openSink } from '../../connectors/index.ts';
+import { type Configured, openSink } from '../../connectors/index.ts';
 import { deliver } from '../../src/delivery/deliver.ts';
 import { compileFilter } from '../../src/delivery/filter.ts';
 import { entryOf } from '../../src/model/entry.ts';
@@ -44,7 +44,7 @@ async function indexOfOthers(): Promise<string> {
 async function open(index: string): Promise<GroupSink> {
   const options = { nodes: [url], index, content: 'groups', createIndex: false, onDestroyed: 'mark', shape };
   const parsed = { ...options, dataStream: false, requestTimeoutMs: 30_000, batch: { maxBytes: 8_000_000 } };
-  const sink = await openSink('elasticsearch', parsed, testHost(), never());
+  const sink = await openSink({ kind: 'elasticsearch', ...parsed } as Configured, testHost(), never());
   if (sink.holds !== 'groups') throw new TypeError('groups are expected');
   return sink;
 }

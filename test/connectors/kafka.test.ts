@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Kafka, logLevel } from 'kafkajs';
 import { describe, expect, inject, test } from 'vitest';
-import { openSink } from '../../connectors/index.ts';
+import { type Configured, openSink } from '../../connectors/index.ts';
 import { kafka } from '../../connectors/kafka/connector.ts';
 import { type CanonicalEvent, type ChangedFields, sourceOf } from '../../src/model/event.ts';
 import { type Group, merge, newGroup } from '../../src/model/group.ts';
@@ -156,7 +156,11 @@ describe.skipIf(skip !== '')('kafka', () => {
   test('groups in a shape, under keys of another form, are read back as they are', async () => {
     const { topic, options } = place({ content: 'groups', createTopic: { partitions: 1 } });
     const shape = shapeSettings.parse({ fields: { name: 'title' }, key: '{source}/{groupId}', times: 'epochMillis' });
-    const sink = await openSink('kafka', { ...kafka.options.parse(options), shape }, testHost(), never());
+    const sink = await openSink(
+      { kind: 'kafka', ...kafka.options.parse(options), shape } as Configured,
+      testHost(),
+      never(),
+    );
     if (sink.holds !== 'groups') throw new TypeError('groups are expected');
     const [one, gone] = ['one', 'gone'].map((groupId) =>
       merge(newGroup(groupId), makeEvent({ name: groupId }, { groupId })),

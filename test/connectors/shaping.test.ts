@@ -64,7 +64,9 @@ describe('a sink of events writes them in the shape that is asked for', () => {
     const path = 'connectors.under-test.shape.transform';
     expect(bad).toMatchObject({ kind: 'dead', fault: { message: expect.stringContaining('no such tenant'), path } });
     expect(endless).toMatchObject({ kind: 'dead', fault: { message: expect.stringContaining('longer than 200 ms') } });
-    const found = tryTransform({ kind: 'file', shape: { transform: module } } as Configured, testHost(), [events[1] as CanonicalEvent]);
+    const found = tryTransform({ kind: 'file', shape: { transform: module } } as Configured, testHost(), [
+      events[1] as CanonicalEvent,
+    ]);
     const { value } = await found.next();
     expect(value).toMatchObject({ state: 'wrong', says: expect.stringContaining('no such tenant') });
   });
