@@ -75,7 +75,8 @@ function isRun(): boolean {
   return [named, `${named}.js`].some((file) => existsSync(file) && realpathSync(file) === own);
 }
 
-if (isRun()) {
+/** Runs the command that the process was called with, to its end. */
+export async function run(): Promise<void> {
   // What the bridge writes holds what people wrote: it is its owner's alone.
   process.umask(0o077);
   // kafkajs sets timers in the past, harmlessly, and Node 24 would say so each time; Node 22 calls its SQLite experimental.
@@ -93,3 +94,5 @@ if (isRun()) {
 
   process.exitCode = await main();
 }
+
+if (isRun()) await run();

@@ -56,6 +56,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'src/bridge.ts': ['src/', 'connectors/contract.ts', 'connectors/index.ts'],
   'src/cli/': ['src/', 'connectors/contract.ts', 'connectors/index.ts'],
   'src/cli.ts': ['src/'],
+  'src/bin.ts': ['src/cli.ts'],
 };
 
 /** Files that put rooms together, beside those named above. */

@@ -19,10 +19,11 @@ export interface ApiPorts extends AdminPorts {
   readonly forgetting: Pick<Journal, 'forget' | 'destroyed'>;
   readonly history: Pick<
     HistoryReader,
-    'recent' | 'ofGroup' | 'search' | 'find' | 'at' | 'byId' | 'ofRequest' | 'latest'
+    'recent' | 'ofGroup' | 'search' | 'find' | 'at' | 'byId' | 'ofRequest' | 'latest' | 'count'
   >;
   status(): contract.BridgeState;
   quarantined(after: number, limit: number): QuarantinedCallback[];
+  countQuarantined(): number;
   /** Maps what was kept once more; resolves with how many became events and how many are left. */
   remapQuarantine(): Promise<{ mapped: number; left: number }>;
   /** Gives up what was kept, all of it unless some are named by id; resolves with how many there were. */
@@ -174,7 +175,9 @@ function historyRoutes({ history, groups, operations }: ApiPorts) {
         group === undefined ? history.recent(limit, before) : history.ofGroup(group, limit, before);
       const events = read(limit, before);
       const more = next(events.at(-1)?.seq, (seq) => read(1, seq));
-      return context.json<Answer<typeof contract.eventsAnswer>>({ events, ...more });
+      const total = group === undefined ? history.count(MOST_COUNTED + 1) : undefined;
+      const counted = total !== undefined && total <= MOST_COUNTED && { total };
+      return context.json<Answer<typeof contract.eventsAnswer>>({ events, ...more, ...counted });
     })
     .get('/events/:id', async (context) => {
       const entry = await findEvent(history, context.req.param('id'), context.req.raw.signal);
@@ -203,6 +206,9 @@ function historyRoutes({ history, groups, operations }: ApiPorts) {
       });
     });
 }
+
+/** To count more would take longer than a callback should wait. */
+const MOST_COUNTED = 100_000;
 
 const NO_EVENT: Fault = {
   code: 'usage',
@@ -251,7 +257,7 @@ function forgetRoutes({ groups, forgetting, clock }: ApiPorts) {
 }
 type Pruned = Answer<typeof contract.pruneAnswer>;
 
-function quarantineRoutes({ quarantined, remapQuarantine, discardQuarantined }: ApiPorts) {
+function quarantineRoutes({ quarantined, countQuarantined, remapQuarantine, discardQuarantined }: ApiPorts) {
   return new Hono()
     .get('/', query(contract.pageQuery), (context) => {
       const { after, limit } = context.req.valid('query');
@@ -259,6 +265,7 @@ function quarantineRoutes({ quarantined, remapQuarantine, discardQuarantined }: 
       return context.json<Answer<typeof contract.quarantineAnswer>>({
         quarantined: found.map(shown),
         ...next(found.at(-1)?.id, (id) => quarantined(id, 1)),
+        total: countQuarantined(),
       });
     })
     .post('/retry', async (context) => context.json<Answer<typeof contract.remapAnswer>>(await remapQuarantine()))

@@ -88,6 +88,8 @@ export const connectorStatus = z.object({
   deadLetters: count,
   /** What became of the dead letters that were tried again last, since the start. */
   retried: z.object({ taken: count, delivered: count, refused: count }).exactOptional(),
+  /** What became of the latest replay of events, since the start: `events` of them came again, from the seq `from` on. */
+  replayed: z.object({ from: seq, events: count, refused: count, waiting: count }).exactOptional(),
   /** Absent in a worker, which does not know what the copy should hold. */
   copy: copyState.exactOptional(),
   /** How often the copy is compared, in ms; absent where it is not. */
@@ -215,8 +217,8 @@ export const groupQuery = z.object({ limit, id: groupId });
 const entry = z.object({ seq, event });
 /** Where a list goes on that an answer of some MiB does not hold to its end: to be given as `before`, or as `after`. */
 const next = z.int().exactOptional();
-/** The newest first. */
-export const eventsAnswer = z.object({ events: z.array(entry), next });
+/** The newest first; `total` are all of the journal, where none are filtered and they can be counted at once. */
+export const eventsAnswer = z.object({ events: z.array(entry), next, total: count.exactOptional() });
 /** `complete` is false where a limit cut the search short; it goes on with `next` as `after`. */
 export const groupsPage = z.object({
   groups: z.array(group).readonly(),
@@ -308,7 +310,7 @@ export const quarantined = z.object({
   bodyBase64: z.string().exactOptional(),
   fault,
 });
-export const quarantineAnswer = z.object({ quarantined: z.array(quarantined), next });
+export const quarantineAnswer = z.object({ quarantined: z.array(quarantined), next, total: count.exactOptional() });
 /** Quarantined callbacks by id; all of them where none are named. */
 export const quarantineSelection = z.strictObject({ ids: z.array(z.int().positive()).min(1).max(10_000).optional() });
 /** The numbers of callbacks that became events, and of those left. */

@@ -40,6 +40,7 @@ export function createAdminRoom(ports: AdminRoomPorts) {
     history: journal.history,
     status,
     quarantined: journal.reader.quarantined,
+    countQuarantined: journal.reader.countQuarantined,
     remapQuarantine: receiver.quarantine.remap,
     discardQuarantined: receiver.quarantine.discard,
     reconciler: reconcile.reconciler,

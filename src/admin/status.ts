@@ -18,7 +18,7 @@ export interface StatusPorts {
   /** Returns the settings of a connector. */
   configured(connector: string): ConnectorConfig | undefined;
   readonly journal: Pick<JournalRoom, 'file' | 'bytes' | 'journal' | 'reader'>;
-  readonly delivery: Pick<DeliveryRoom, 'health' | 'lag' | 'openSince' | 'retried'>;
+  readonly delivery: Pick<DeliveryRoom, 'health' | 'lag' | 'openSince' | 'retried' | 'replayed'>;
   readonly reconcile: { reconciler(): Reconciler | undefined };
   readonly receiver: { url(): string; warning(): string | undefined };
 }
@@ -44,7 +44,7 @@ export function createStatus(ports: StatusPorts): () => BridgeState {
     const standing = connectors().map((name) => {
       const { kind = '', verify = false } = configured(name) ?? {};
       const { copy, ...health } = delivery.health(name);
-      const retried = delivery.retried(name);
+      const [retried, replayed] = [delivery.retried(name), delivery.replayed(name)];
       // What a connector calls its destination is its own affair.
       const { identity: _, ...known } = copy;
       return {
@@ -56,6 +56,7 @@ export function createStatus(ports: StatusPorts): () => BridgeState {
         lagSeconds: Math.max(0, now - (delivery.openSince(name) ?? now)) / 1_000,
         deadLetters: reader.countDeadLetters(name),
         ...(retried !== undefined && { retried }),
+        ...(replayed !== undefined && { replayed }),
         ...(verify && { verifyEvery: verify.every }),
       };
     });

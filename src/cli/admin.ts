@@ -4,7 +4,7 @@ import type { AdminApi } from '../admin/api.ts';
 import { type ConnectorStatus, refusal, type Status, status } from '../admin/contract.ts';
 import { BridgeError, messageOf } from '../model/fault.ts';
 import { whichConnector } from '../model/text.ts';
-import { type AdminOptions, configUnlessAdmin, reachable, requireConfig } from './options.ts';
+import { type AdminOptions, clientConfig, reachable } from './options.ts';
 
 type Api = ReturnType<typeof hc<AdminApi>>['api'];
 export type AdminClient = ReturnType<typeof adminClient>;
@@ -88,9 +88,10 @@ function stranger(url: string, why: string): BridgeError {
 /** The token is never an argument, which others on the machine can read: the configuration holds it, or ADMIN_TOKEN. */
 function addressOf(options: AdminOptions): { readonly url: string; readonly token: string | undefined } {
   if (options.admin !== undefined) {
-    return { url: options.admin.origin, token: process.env.ADMIN_TOKEN || configUnlessAdmin(options)?.admin.token };
+    return { url: options.admin.origin, token: process.env.ADMIN_TOKEN || clientConfig(options)?.admin.token };
   }
-  const { host, port, token } = requireConfig(options.config).config.admin;
+  // Without --admin it throws where it knows none.
+  const { host = '', port = 0, token } = clientConfig(options)?.admin ?? {};
   return { url: `http://${reachable(host)}:${port}`, token };
 }
 

@@ -10,7 +10,8 @@ import { readCertificate } from '../http/certificate.ts';
 import { journalDoubts } from '../journal/place.ts';
 import { systemClock } from '../model/clock.ts';
 import { sourceOf } from '../model/event.ts';
-import { BridgeError, describeFault, type Fault } from '../model/fault.ts';
+import { BridgeError, describeFault, type Fault, faultOf } from '../model/fault.ts';
+import { plural } from '../model/text.ts';
 import { addCommand, configOption, openTo, requireConfig } from './options.ts';
 import { examples } from './schema.ts';
 import { type SelfTested, selfTest } from './self-test.ts';
@@ -38,7 +39,10 @@ export function addCheck(program: Command): void {
   const description = 'read the configuration and name every problem in it';
   addCommand(program, 'check', description, 'check --connect --config config/kafka-elasticsearch.yaml')
     .addOption(configOption)
-    .option('--connect', 'also examine every enabled connector: reached, let in, topic or index, permission to write')
+    .option(
+      '--connect',
+      'also examine every enabled connector (reached, let in, topic or index, permission to write), and the API of reconcile',
+    )
     .option('--self-test', 'also send a signed sample callback through a bridge of its own, apart from your connectors')
     .option('--json', 'print the result as JSON')
     .action(check);
@@ -56,6 +60,7 @@ export async function check(options: CheckOptions): Promise<void> {
   say(`${file}: ${paint('green', 'valid')}`, ...meaning.map((line) => `  ${line}`));
 
   const source = options.connect && config.source ? await sourceFinding(config, config.source, say) : undefined;
+  const reconcile = options.connect ? await reconcileFinding(config, say) : undefined;
   const connectors: Examined[] = [];
   const app = sourceOf(config.app.sdkAppId);
   for (const [name, connector] of Object.entries(config.connectors)) {
@@ -65,9 +70,9 @@ export async function check(options: CheckOptions): Promise<void> {
   if (tested !== undefined)
     say(`  self-test: ${tested.fault === undefined ? tested.says : paint('red', describeFault(tested.fault))}`);
 
-  const fault = faultIn(source, connectors, tested);
+  const fault = faultIn([source, reconcile], connectors, tested);
   if (options.json) {
-    const beside = { ...(source && { source }), ...(tested && { selfTest: tested }) };
+    const beside = { ...(source && { source }), ...(reconcile && { reconcile }), ...(tested && { selfTest: tested }) };
     print(JSON.stringify({ file, ok: fault === undefined, connectors, ...beside }));
   }
   if (fault !== undefined) throw new BridgeError(fault);
@@ -126,13 +131,35 @@ async function sourceFinding(
   return told;
 }
 
+/** Resolves with what one signed call of the service's REST API says; undefined where reconcile is not configured. */
+async function reconcileFinding({ app, reconcile }: Config, say: (line: string) => void): Promise<Finding | undefined> {
+  if (reconcile === undefined) return undefined;
+  const { api } = reconcile;
+  const step = 'signed call';
+  const { createGroupApi } = await import('../reconcile/api.ts');
+  let finding: Finding;
+  try {
+    const groups = await createGroupApi({ ...api, sdkAppId: app.sdkAppId }, systemClock).examine(
+      AbortSignal.timeout(EXAMINE_MS),
+    );
+    finding = { step, state: 'well', says: `answered: the app has ${plural(groups, 'group')}` };
+  } catch (thrown) {
+    const fault = faultOf(thrown, 'service-unreachable');
+    finding = { step, state: 'wrong', says: fault.message, fault };
+  }
+  say(`  reconcile (${[api.baseUrl].flat().join(', ')}):`);
+  say(`    ${shown(finding)}`);
+  return finding;
+}
+
 /** Returns the fault that the command ends with, the first of those found. */
 function faultIn(
-  source: Finding | undefined,
+  others: readonly (Finding | undefined)[],
   connectors: readonly Examined[],
   tested: SelfTested | undefined,
 ): Fault | undefined {
-  if (source?.fault !== undefined) return source.fault;
+  const other = others.find((finding) => finding?.fault !== undefined);
+  if (other?.fault !== undefined) return other.fault;
   const broken = connectors.filter(({ findings }) => findings.some(({ state }) => state === 'wrong'));
   if (broken.length > 0) {
     const names = broken.map(({ name }) => name).join(', ');

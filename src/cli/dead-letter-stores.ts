@@ -16,7 +16,7 @@ import type { Source } from '../config/source.ts';
 import { causeOf } from '../model/cause.ts';
 import { BridgeError, type Fault } from '../model/fault.ts';
 import { adminClient, inPath } from './admin.ts';
-import { type AdminOptions, configUnlessAdmin } from './options.ts';
+import { type AdminOptions, clientConfig, requireConfig } from './options.ts';
 import { follow } from './terminal.ts';
 
 /** The dead letters of one connector, wherever they are kept. */
@@ -70,9 +70,10 @@ export async function withDeadLetters(
   options: AdminOptions,
   work: (deadLetters: DeadLetters) => Promise<void>,
 ): Promise<void> {
-  const { source, connectors } = configUnlessAdmin(options) ?? {};
+  const isWorker = clientConfig(options)?.source !== undefined;
+  const { source, connectors = {} } = isWorker ? requireConfig(options.config).config : {};
   const deadLetters =
-    source === undefined || connectors === undefined
+    source === undefined
       ? deadLettersOfBridge(connector, options)
       : await deadLettersOfWorker(connector, source, connectors);
   try {

@@ -8,6 +8,7 @@ import { actorOf, EVENT_TYPES, type EventType, shortType } from '../model/event.
 import { describeFault } from '../model/fault.ts';
 import { fieldsOf } from '../model/field-change.ts';
 import { type Group, latestEvent, operatorOf } from '../model/group.ts';
+import { figure } from '../model/text.ts';
 import { type AdminClient, adminClient } from './admin.ts';
 import { type AdminOptions, addCommand, onRunningBridge, wholeNumber } from './options.ts';
 import { answer, interruption, paint, print, tableLines } from './terminal.ts';
@@ -97,15 +98,17 @@ async function* eventsOf(
 }
 
 async function list({ limit, before, ...options }: ListOptions): Promise<void> {
+  const client = adminClient(options);
   const events: Entry[] = [];
   let more = false;
-  for await (const entry of eventsOf(adminClient(options), options, before)) {
+  for await (const entry of eventsOf(client, options, before)) {
     more = events.length === limit;
     if (more) break;
     events.push(entry);
   }
   const last = events.at(-1)?.seq;
-  const rest = more && last !== undefined ? [`more: --before ${last}`] : [];
+  const of = more && !isFiltered(options) ? await totalOf(client) : '';
+  const rest = more && last !== undefined ? [`${figure(limit)}${of}; more: --before ${last}`] : [];
   const none = 'no such event is in the journal';
   answer(
     options,
@@ -113,6 +116,15 @@ async function list({ limit, before, ...options }: ListOptions): Promise<void> {
     ...(last === undefined ? [none] : eventLines(events)),
     ...rest,
   );
+}
+
+const isFiltered = ({ group, type, operator, field, since, until }: Omit<ListOptions, 'limit'>): boolean =>
+  [group, type, operator, field, since, until].some((one) => one !== undefined);
+
+/** Resolves with how many events the journal holds, as the end of a sentence: nothing where they are too many to count. */
+async function totalOf(client: AdminClient): Promise<string> {
+  const { total } = await client.ask(eventsAnswer, (api) => api.events.$get({ query: { limit: '1' } }));
+  return total === undefined ? '' : ` of ${figure(total)}`;
 }
 
 const eventLines = (events: readonly Entry[]): string[] =>

@@ -3,7 +3,7 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { z } from 'zod';
 import { type ConnectorStatus, groupCount, reloadAnswer, replayAnswer, type replayRequest } from '../admin/contract.ts';
 import { BridgeError } from '../model/fault.ts';
-import { plural } from '../model/text.ts';
+import { figure, plural } from '../model/text.ts';
 import { adminClient, inPath } from './admin.ts';
 import { type AdminOptions, addCommand, onRunningBridge } from './options.ts';
 import { answer, follow, paint } from './terminal.ts';
@@ -83,7 +83,8 @@ async function replayEvents(name: string, options: ReplayOptions): Promise<void>
   const { from, events } = await client.ask(replayAnswer, (api) =>
     api.connectors[':name'].replay.$post({ param: inPath(name), json: { from: options.from } }),
   );
-  const say = (text: string, done: boolean): void => answer(options, { connector: name, from, events, done }, text);
+  const say = (text: string, done: boolean, rest: { delivered?: number; refused?: number } = {}): void =>
+    answer(options, { connector: name, from, events, done, ...rest }, text);
   if (events === 0) return say('nothing to replay: the journal holds no event from there on', true);
   const what = `${plural(events, 'event')} again, from seq ${from}`;
   if (!options.wait) return say(`${name} delivers ${what}`, false);
@@ -93,7 +94,17 @@ async function replayEvents(name: string, options: ReplayOptions): Promise<void>
     () => client.connector(name),
     (now) => ({ done: now.cursor - from + 1, total: events, over: isDone(now) || !isDelivering(now) }),
   );
-  if (isDone(connector)) return say(`${name} delivered ${what}`, true);
+  if (isDone(connector)) {
+    const { refused = 0, waiting = 0 } = connector.replayed ?? {};
+    const delivered = events - refused - waiting;
+    const left = waiting === 0 ? '' : `, ${figure(waiting)} still tried`;
+    const became = `${figure(delivered)} delivered, ${figure(refused)} refused${left}`;
+    const isWhole = refused + waiting === 0;
+    say(isWhole ? `${name} delivered ${what}` : `${name} was given ${what}: ${became}`, true, { delivered, refused });
+    if (refused === 0) return;
+    const suggestion = `dead-letters list ${name} --by cause says why`;
+    throw new BridgeError({ code: 'command-failed', message: `${plural(refused, 'event')} refused`, suggestion });
+  }
   say(`${whyStuck(connector)}; the replay goes on by itself when it can`, false);
 }
 

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { isLoopback } from '../config/listeners.ts';
-import { formatProblem, loadConfig } from '../config/load.ts';
+import { type ConfigResult, type Environment, formatProblem, loadClientConfig, loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { urlHost } from '../http/server.ts';
 import { BridgeError } from '../model/fault.ts';
@@ -62,18 +62,31 @@ export function listOf<Value>(parse: (text: string) => Value): (text: string, be
  * fault that holds every problem, a line each.
  */
 export function requireConfig(named: string | undefined): { file: string; config: Config } {
+  return required(named, loadConfig);
+}
+
+function required<Settings>(
+  named: string | undefined,
+  load: (file: string, env: Environment) => ConfigResult<Settings>,
+): { file: string; config: Settings } {
   const file = named ?? (existsSync(DEFAULT_FILE) ? DEFAULT_FILE : packageFile(DEFAULT_FILE));
-  const result = loadConfig(file, process.env);
+  const result = load(file, process.env);
   if (result.ok) return { file, config: result.config };
   const count = plural(result.problems.length, 'problem');
   const message = [...result.problems.map(formatProblem), `${count} in ${file}`].join('\n');
   throw new BridgeError({ code: 'config-invalid', message });
 }
 
-/** Returns the configuration; undefined where it cannot be read and nobody needs it, since --admin names the address. */
-export function configUnlessAdmin({ config, admin }: AdminOptions): Config | undefined {
+/**
+ * Returns what a client of a running bridge must know, which are none of the secrets that the bridge was started with; undefined
+ * where it cannot be read and nobody needs it, since --admin names the address.
+ */
+export function clientConfig({
+  config,
+  admin,
+}: AdminOptions): (Pick<Config, 'admin'> & { source?: unknown }) | undefined {
   try {
-    return requireConfig(config).config;
+    return required(config, loadClientConfig).config;
   } catch (thrown) {
     if (config !== undefined || admin === undefined || !(thrown instanceof BridgeError)) throw thrown;
     return undefined;

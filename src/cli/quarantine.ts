@@ -1,14 +1,17 @@
 import type { Command } from 'commander';
 import { discardAnswer, quarantineAnswer, remapAnswer } from '../admin/contract.ts';
 import { BridgeError, describeFault } from '../model/fault.ts';
-import { plural } from '../model/text.ts';
+import { figure, plural } from '../model/text.ts';
 import { adminClient } from './admin.ts';
 import { type AdminOptions, addCommand, listOf, onRunningBridge, wholeNumber } from './options.ts';
 import { answer, tableLines } from './terminal.ts';
 
 export function addQuarantine(program: Command): void {
   const parent = program.command('quarantine').description('verified callbacks that could not be mapped');
-  onRunningBridge(addCommand(parent, 'list', 'list them', 'quarantine list')).action(list);
+  onRunningBridge(addCommand(parent, 'list', 'list them', 'quarantine list'))
+    .option('--after <id>', 'those after this one', wholeNumber(0), 0)
+    .option('--limit <number>', 'so many at most', wholeNumber(1), 100)
+    .action(list);
   onRunningBridge(addCommand(parent, 'show', 'show one with its whole body', 'quarantine show 7'))
     .argument('<id>', 'by id', wholeNumber(1))
     .action(show);
@@ -20,8 +23,14 @@ export function addQuarantine(program: Command): void {
     .action(discard);
 }
 
-async function list(options: AdminOptions): Promise<void> {
-  const found = await adminClient(options).ask(quarantineAnswer, (api) => api.quarantine.$get({ query: {} }));
+interface ListOptions extends AdminOptions {
+  readonly after: number;
+  readonly limit: number;
+}
+
+async function list({ after, limit, ...options }: ListOptions): Promise<void> {
+  const query = { after: String(after), limit: String(Math.min(limit, 1_000)) };
+  const found = await adminClient(options).ask(quarantineAnswer, (api) => api.quarantine.$get({ query }));
   const rows = found.quarantined.map(({ id, receivedAt, fault, body }) => [
     String(id),
     new Date(receivedAt).toISOString(),
@@ -29,7 +38,10 @@ async function list(options: AdminOptions): Promise<void> {
     body.replaceAll(/\s+/g, ' ').slice(0, 80),
   ]);
   const lines = rows.length === 0 ? ['the quarantine is empty'] : tableLines(['id', 'received', 'why', 'body'], rows);
-  answer(options, found, ...lines);
+  const { next, total, quarantined } = found;
+  const of = total === undefined ? '' : ` of ${figure(total)}`;
+  const more = next === undefined ? [] : [`${figure(quarantined.length)}${of}; more: --after ${next}`];
+  answer(options, found, ...lines, ...more);
 }
 
 async function show(id: number, options: AdminOptions): Promise<void> {

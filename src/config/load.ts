@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import type { z } from 'zod';
+import { z } from 'zod';
 import { messageOf } from '../model/fault.ts';
 import { type Finding, type Reading, readDocument } from './document.ts';
 import type { Environment } from './environment.ts';
@@ -8,7 +8,7 @@ import { findingsOf, offsetOf } from './findings.ts';
 import { coerce, guideOf } from './guide.ts';
 import { schemaOf } from './own.ts';
 import { formatPath, formatProblem, type Problem } from './problems.ts';
-import type { Config } from './schema.ts';
+import { type Config, configSchema } from './schema.ts';
 
 export { type Environment, formatProblem, type Problem };
 
@@ -21,6 +21,8 @@ export interface ParseOptions<Settings> {
   readonly file: string;
   readonly env: Environment;
   readonly schema: z.ZodType<Settings> | SchemaOf<Settings>;
+  /** The sections that are needed: what is wrong with others does not matter. Without it, all of them. */
+  readonly only?: readonly string[];
 }
 
 /** Makes the schema of what is written, and says what stands in its way. */
@@ -31,7 +33,22 @@ export type SchemaOf<Settings> = (data: unknown) => {
 
 /** Reads the configuration of the bridge. Never throws; tells all problems at once. */
 export function loadConfig(file: string, env: Environment): ConfigResult<Config> {
-  const refused = (message: string, suggestion: string): ConfigResult<Config> => ({
+  const schema = (data: unknown) => schemaOf(data, dirname(file));
+  // What all connectors have in common is lost in the inferred type, not in the schema.
+  const result = load(file, { env, schema }) as ConfigResult<Config>;
+  return result.ok ? { ok: true, config: withModules(result.config, dirname(file)) } : result;
+}
+
+/** What a client of a running bridge or worker must know. */
+const clientSchema = z.looseObject({ admin: configSchema.shape.admin, source: z.unknown().optional() });
+
+/** Reads what a client must know, so that it needs none of the secrets that the bridge itself was started with. */
+export function loadClientConfig(file: string, env: Environment): ConfigResult<z.output<typeof clientSchema>> {
+  return load(file, { env, schema: clientSchema, only: ['admin'] });
+}
+
+function load<Settings>(file: string, options: Omit<ParseOptions<Settings>, 'file'>): ConfigResult<Settings> {
+  const refused = (message: string, suggestion: string): ConfigResult<Settings> => ({
     ok: false,
     problems: [{ file, path: '', message, suggestion }],
   });
@@ -47,10 +64,7 @@ export function loadConfig(file: string, env: Environment): ConfigResult<Config>
   } catch {
     return refused('the file is not UTF-8', 'save it as UTF-8');
   }
-  const schema = (data: unknown) => schemaOf(data, dirname(file));
-  // What all connectors have in common is lost in the inferred type, not in the schema.
-  const result = parseConfig(text, { file, env, schema }) as ConfigResult<Config>;
-  return result.ok ? { ok: true, config: withModules(result.config, dirname(file)) } : result;
+  return parseConfig(text, { file, ...options });
 }
 
 /** Gives the modules that the file names their whole paths. */
@@ -74,7 +88,7 @@ function unreadable(thrown: unknown): string {
 /** Reads text as YAML, expands `${…}` and applies the schema. Never throws; tells all problems at once, in the order of the text. */
 export function parseConfig<Settings>(
   text: string,
-  { file, env, schema: given }: ParseOptions<Settings>,
+  { file, env, schema: given, only }: ParseOptions<Settings>,
 ): ConfigResult<Settings> {
   let reading: Reading;
   try {
@@ -84,7 +98,9 @@ export function parseConfig<Settings>(
     if (!(thrown instanceof RangeError)) throw thrown;
     return { ok: false, problems: [{ file, path: '', message: 'the file is nested too deeply' }] };
   }
-  const findings = [...reading.findings];
+  const matters = ({ path: [section] }: Finding): boolean =>
+    section === undefined || (only?.includes(String(section)) ?? true);
+  const findings = reading.findings.filter(matters);
   const refused = (): ConfigResult<Settings> => ({ ok: false, problems: problemsOf(findings, reading, file) });
   // What the schema says about half a document would only distract from what broke it.
   if (!reading.wellFormed) return refused();
@@ -98,7 +114,7 @@ export function parseConfig<Settings>(
   const guide = guideOf(schema);
   const data = coerce(reading.data, [guide]);
   const result = schema.safeParse(data);
-  if (!result.success) findings.push(...findingsOf(result.error.issues, { ...reading, data }, guide));
+  if (!result.success) findings.push(...findingsOf(result.error.issues, { ...reading, data }, guide).filter(matters));
   return result.success && findings.length === 0 ? { ok: true, config: result.data } : refused();
 }
 

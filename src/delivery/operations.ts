@@ -40,6 +40,8 @@ export interface OperationsPorts {
   readonly signals: Pick<SignalBus, 'emit'>;
   /** Notes which dead letters are tried again, and what takes the next ones when these are settled. */
   retried(connector: string, seqs: readonly number[], more?: () => void): void;
+  /** Told of events that come again: so many from a seq on. */
+  replayed(connector: string, from: number, events: number): void;
   readonly copies: ReturnType<typeof createCopies>;
   readonly eventCopies: ReturnType<typeof createEventCopies>;
 }
@@ -90,8 +92,10 @@ export function createOperations(ports: OperationsPorts) {
       const oldest = deliveries.read(0, 1)[0]?.seq ?? journal.head() + 1;
       const asked = from === 'beginning' ? 1 : 'seq' in from ? from.seq : deliveries.seqAt(from.time);
       const first = Math.max(asked, oldest);
+      const events = Math.max(0, journal.head() - first + 1);
+      ports.replayed(connector, first, events);
       delivery.request(connector, { kind: 'replay', cursor: first - 1 });
-      return { from: first, events: Math.max(0, journal.head() - first + 1) };
+      return { from: first, events };
     },
     /**
      * Brings merged groups of the journal, all or those named, to a destination that holds groups, also those whose events

@@ -7,6 +7,41 @@ export interface RetryResult {
   readonly refused: number;
 }
 
+/** What became of the latest replay of a connector, since the start: `events` from the seq `from` on came again. */
+export interface ReplayResult {
+  readonly from: number;
+  readonly events: number;
+  readonly refused: number;
+  /** Those that wait for a retry now. */
+  readonly waiting: number;
+}
+
+/** Follows the events that a person has a connector given again. */
+export function watchReplays() {
+  const runs = new Map<string, { from: number; events: number; refused: Set<number>; waiting: Set<number> }>();
+  return {
+    begin: (connector: string, from: number, events: number): void =>
+      void runs.set(connector, { from, events, refused: new Set(), waiting: new Set() }),
+    settled({ connector, rewind, released, waiting, dead }: JournalReport): void {
+      const run = runs.get(connector);
+      if (run === undefined) return;
+      // What was refused before the lane went back does not count.
+      if (rewind) for (const some of [run.refused, run.waiting]) some.clear();
+      for (const seq of released) for (const some of [run.refused, run.waiting]) some.delete(seq);
+      const isOfRun = ({ seq }: { readonly seq: number }): boolean => seq >= run.from && seq < run.from + run.events;
+      for (const { seq } of waiting.filter(isOfRun)) run.waiting.add(seq);
+      for (const { seq } of dead.filter(isOfRun)) {
+        run.waiting.delete(seq);
+        run.refused.add(seq);
+      }
+    },
+    of(connector: string): ReplayResult | undefined {
+      const run = runs.get(connector);
+      return run && { ...run, refused: run.refused.size, waiting: run.waiting.size };
+    },
+  };
+}
+
 interface Run extends Mutable<RetryResult> {
   readonly open: Set<number>;
   /** Takes the next ones, once those that are open are settled. */

@@ -7,7 +7,7 @@ import { createCopies } from './copies.ts';
 import { createEventCopies } from './event-copies.ts';
 import { watchLanes } from './health.ts';
 import { createOperations } from './operations.ts';
-import { watchRetries } from './retries.ts';
+import { watchReplays, watchRetries } from './retries.ts';
 import { startDelivery } from './thread/host.ts';
 
 export interface DeliveryPorts {
@@ -28,12 +28,14 @@ export function startDeliveryRoom({ configured, connectors, source, journal: roo
   const { file, journal, reader, groups, history } = room;
   const health = watchLanes(reader, signals);
   const retries = watchRetries();
+  const replays = watchReplays();
   const delivery = startDelivery(
     { journalFile: file, source, connectors: enabledOf(configured()) },
     {
       ...journal,
       settle(report) {
         retries.settled(report);
+        replays.settled(report);
         journal.settle(report);
       },
     },
@@ -73,12 +75,15 @@ export function startDeliveryRoom({ configured, connectors, source, journal: roo
     copies,
     eventCopies,
     retried: retries.begin,
+    replayed: replays.begin,
   };
   return {
     operations: createOperations(ports),
     exchange: delivery.exchange,
     /** What became of the dead letters that were tried again last. */
     retried: retries.of,
+    /** What became of the latest replay. */
+    replayed: replays.of,
     health,
     destination,
     /** Events recorded and not delivered yet, those that wait for a retry included. */

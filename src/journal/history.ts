@@ -33,6 +33,7 @@ export function createHistoryReader(
   const link = connection.prepare('SELECT seq, previous FROM events WHERE seq = ? AND group_id = ?');
   const linked = connection.prepare('SELECT seq, event, previous FROM events WHERE seq = ? AND group_id = ?');
   const byId = connection.prepare('SELECT seq, event FROM events WHERE id = ?');
+  const counted = connection.prepare('SELECT count(*) AS n FROM (SELECT 1 FROM events LIMIT ?)');
   const latest = connection.prepare('SELECT last_seq FROM groups WHERE group_id = ?');
 
   const latestOf = (groupId: string): number | undefined =>
@@ -84,6 +85,8 @@ export function createHistoryReader(
       const row = byId.get(id);
       return row && journalEntryOf(row);
     },
+    /** Counts the events, at most so many. */
+    count: (most: number): number => Number(counted.get(most)?.n),
     /** Returns the seq of the group's latest event, pruned or not; undefined when it had none since events are linked. */
     latest: latestOf,
     search: createGroupSearch(connection, buffered, scanGroups),

@@ -88,7 +88,7 @@ export type GroupApi = ReturnType<typeof createGroupApi>;
 export function createGroupApi(settings: ApiSettings, clock: Clock, service = createServiceClock(clock)) {
   const { list, groups: perSecond } = settings.callsPerSecond;
   const pace = { list: createPace(list, clock), groups: createPace(perSecond, clock) };
-  const { call, faultOf } = createCaller(settings, clock, service);
+  const { call, once, faultOf } = createCaller(settings, clock, service);
   /** Groups that were refused one by one since the last answer. */
   let refusedInRow = 0;
 
@@ -167,7 +167,15 @@ export function createGroupApi(settings: ApiSettings, clock: Clock, service = cr
     return [...new Set(found)];
   }
 
-  return { groups: read, groupIds, addresses };
+  /** Makes one cheap, signed call. Resolves with the number of the app's groups; throws a BridgeError that says what is wrong. */
+  async function examine(signal: AbortSignal): Promise<number> {
+    const answer = await once(`${GROUPS}get_appid_group_list`, '{"Limit":1,"Next":0}', signal);
+    const page = listed.safeParse('body' in answer ? answer.body : undefined);
+    if (page.success) return page.data.TotalCount;
+    throw new BridgeError('fault' in answer ? answer.fault : faultOf('its answer is not that of this API'));
+  }
+
+  return { groups: read, groupIds, addresses, examine };
 }
 
 const unusable = (fault: Fault) => ({ fault, about: 'list', passes: false }) as const;

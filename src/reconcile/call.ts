@@ -150,7 +150,15 @@ export function createCaller(settings: ApiSettings, clock: Clock, service: Servi
     return trouble(`${kind.says}: ${code} ${info}`, kind, kind === UNKNOWN ? UNKNOWN_ATTEMPTS : ATTEMPTS);
   }
 
-  return { call, faultOf };
+  /** Makes one call without patience, at each address until one can be reached: a person waits for it. */
+  async function once(command: string, body: string, signal: AbortSignal) {
+    for (let left = bases.length; ; left--) {
+      const answer = await ask(command, body, signal, {});
+      if (!('fault' in answer) || answer.about !== 'moment' || left <= 1) return answer;
+    }
+  }
+
+  return { call, once, faultOf };
 }
 
 const HTTP = CODE_CLASSES.request;

@@ -76,6 +76,12 @@ test.skipIf(skip !== '')(
     expect(page.match(/<tr role="row" id="cause-/g)).toHaveLength(2);
     expect(page).toContain('Retry these');
 
+    const replay = async (...args: string[]) =>
+      runCommand(['replay', 'history', '--from', 'beginning', '--admin', bridge.adminUrl, ...args]);
+    const replayed = await replay();
+    expect(replayed).toMatchObject({ code: 1, stderr: expect.stringContaining('20 events refused') });
+    expect(replayed.stdout).toMatch(/was given 32 events again, from seq 1: 12 delivered, 20 refused\n/);
+
     await put('/_mapping', changed({ name: text }));
     const retried = await run('retry', 'history', '--cause', names?.cause ?? '');
     expect(retried).toMatchObject({ code: 0, stdout: expect.stringContaining('12 delivered, 0 refused again') });
@@ -90,5 +96,5 @@ test.skipIf(skip !== '')(
     expect((await getDocuments(elasticsearchUrl, index)).size).toBe(24);
     expect(await bridge.end('SIGTERM')).toBe(0);
   },
-  90_000,
+  180_000,
 );

@@ -1,12 +1,15 @@
 /** What was recorded, by the command line: groups, one group, events by filters, one event to each copy, the quarantine. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { stringify } from 'yaml';
 import { signOf } from '../../src/intake/authentication.ts';
 import type { CanonicalEvent } from '../../src/model/event.ts';
 import { type BridgeHome, type BridgeProcess, bridgeHome, runCommand, spawnBridge } from '../support/bridge.process.ts';
 import { body, OK, search } from '../support/callbacks.ts';
+import { runProgram } from '../support/program.ts';
 
 const TOKEN = 'xxxxyyyy';
 const DOWN = 'http://127.0.0.1:1';
@@ -52,6 +55,26 @@ interface Listed {
 const events = async (...args: string[]): Promise<Listed> =>
   JSON.parse((await run('events', '--json', ...args)).stdout);
 
+test('a command needs none of the secrets that the bridge was started with, and what it prints as JSON can be piped', async () => {
+  const file = join(home.folder, 'without-secrets.yaml');
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: a variable of the YAML file, which is not set
+  const secret = '${SUCH_A_SECRET_IS_NOT_SET}';
+  const config = {
+    app: { sdkAppId: secret, callbackTokens: [secret] },
+    admin: { port: Number(new URL(bridge.adminUrl).port) },
+    connectors: { audit: { kind: 'kafka', password: secret } },
+  };
+  writeFileSync(file, stringify(config));
+  const status = await runProgram('npm', ['run', '-s', 'bridge', '--', 'status', '--json', '--config', file]);
+  expect(status).toMatchObject({ code: 0, stderr: '' });
+  expect(JSON.parse(status.stdout)).toMatchObject({ journal: { head: 13 } });
+  expect(await runCommand(['dead-letters', 'list', 'audit', '--config', file])).toMatchObject({ code: 0 });
+  writeFileSync(file, stringify({ ...config, admin: { ...config.admin, token: secret } }));
+  const { code, stderr } = await runCommand(['status', '--config', file]);
+  expect(code).toBe(2);
+  expect(stderr).toMatch(/ admin\.token: .*\n1 problem in /);
+});
+
 describe('groups', () => {
   test('are listed with their number, a page at a time, and found by a part of an id or a name', async () => {
     const first = await run('groups', 'list', '--limit', '5');
@@ -96,8 +119,9 @@ describe('events', () => {
       next: 12,
     });
     expect((await run('events', '--operator', 'odd', '--before', '12', '--limit', '1')).stdout).toMatch(
-      /^seq .*\n10 +\S+ +info\.changed +@TGS#G9 +odd +name="name 9"\nmore: --before 10\n$/,
+      /^seq .*\n10 +\S+ +info\.changed +@TGS#G9 +odd +name="name 9"\n1; more: --before 10\n$/,
     );
+    expect((await run('events', '--limit', '2')).stdout).toMatch(/\n2 of 13; more: --before 12\n$/);
     expect((await run('events', '--type', 'renamed')).stderr).toMatch(/info\.changed, created/);
   });
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { isAskedFor, settleDelivery, triedAgain } from '../../src/delivery/attempt.ts';
-import { watchRetries } from '../../src/delivery/retries.ts';
+import { watchReplays, watchRetries } from '../../src/delivery/retries.ts';
 import { createWaitingEntries } from '../../src/delivery/waiting.ts';
 import { entryOf } from '../../src/model/entry.ts';
 import { madeEvent } from '../support/events.ts';
@@ -50,4 +50,20 @@ test('a retry that a person asked for stays one when it fails for another reason
     random: () => 1,
   });
   expect(queue.all().map(isAskedFor)).toEqual([true]);
+});
+
+test('a replay tells those refused and those that wait, of its own events alone', () => {
+  const replays = watchReplays();
+  const report = { connector: 'a', upTo: 9, waiting: [], dead: [], released: [] };
+  const refused = (seq: number) => ({ seq, attempts: 1, fault: { code: 'event-refused', message: '' } as const });
+  const waits = (seq: number) => ({ ...refused(seq), dueAt: 0 });
+  replays.begin('a', 3, 4);
+  // What was refused on the way here comes again.
+  replays.settled({ ...report, dead: [refused(4)] });
+  replays.settled({ ...report, upTo: 2, rewind: true });
+  replays.settled({ ...report, dead: [refused(3), refused(7)], waiting: [waits(5), waits(6)] });
+  expect(replays.of('a')).toEqual({ from: 3, events: 4, refused: 1, waiting: 2 });
+  replays.settled({ ...report, dead: [refused(5)], released: [6] });
+  expect(replays.of('a')).toEqual({ from: 3, events: 4, refused: 2, waiting: 0 });
+  expect(replays.of('b')).toBeUndefined();
 });

@@ -122,6 +122,21 @@ describe('the packed package', () => {
     await keepsDigits(node.file);
   });
 
+  test('says which Node it needs on one that is too old', async ({ skip }) => {
+    const node = await olderNode();
+    const { stdout } = await runProgram(node ?? 'none', ['--version']);
+    if (node === undefined || /^v2[2-9]/.test(stdout)) return skip('no Node before 22 is on the path');
+    const bin = join(installed, 'node_modules/.bin/group-sync-bridge');
+    const said = `Node ${oldestNode()} or newer is needed, this is ${stdout.trim().slice(1)}\n`;
+    expect(await runProgram(node, [bin, 'start'])).toEqual({ code: 1, stdout: '', stderr: said });
+  });
+
+  test('has the demo that needs no servers', async () => {
+    const bin = join(installed, 'node_modules/.bin/group-sync-bridge');
+    const { code, stdout } = await runProgram(process.execPath, [bin, 'demo', '--embedded', '--count', '20']);
+    expect({ code, stdout }).toMatchObject({ code: 0, stdout: expect.stringMatching(/^Console .*\nDone in /s) });
+  });
+
   test('says that its demo needs a checkout', async () => {
     const bin = join(installed, 'node_modules/.bin/group-sync-bridge');
     const { code, stderr } = await runProgram(process.execPath, [bin, 'demo'], { cwd: installed });

@@ -56,7 +56,7 @@ test('the first minute of README.md', async () => {
 
   bridge.child.kill('SIGINT');
   expect(await once(bridge.child, 'exit')).toEqual([0, null]);
-});
+}, 120_000);
 
 test('is short', () => {
   expect(readFileSync('README.md', 'utf8').split('\n').length - 1).toBeLessThanOrEqual(150);

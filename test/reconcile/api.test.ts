@@ -114,6 +114,19 @@ describe('lists', () => {
   });
 });
 
+describe('the doctor’s call', () => {
+  test('counts the groups, is made once, and says what is wrong', async () => {
+    const { vendor, api } = await start({ groups: 7 });
+    expect(await api.examine(never())).toBe(7);
+    expect(vendor.calls).toMatchObject({ list: 1, groups: 0 });
+    const wrong = await faultOf(apiOf(vendor, { secretKey: 'wrong' }).examine(never()));
+    expect(wrong).toMatchObject({ code: 'service-credentials', path: 'reconcile.api.secretKey' });
+    const nowhere = await faultOf(apiOf(vendor, { baseUrl: 'http://127.0.0.1:1' }).examine(never()));
+    expect(nowhere).toMatchObject({ code: 'service-unreachable', path: 'reconcile.api.baseUrl' });
+    expect(await apiOf(vendor, { baseUrl: ['http://127.0.0.1:1', vendor.url] }).examine(never())).toBe(7);
+  });
+});
+
 describe('descriptions', () => {
   test('every field, empty ones as "", and what is gone or refused by its own code', async () => {
     const { vendor, api } = await start();
