@@ -3,7 +3,6 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startBridge } from '../src/bridge.ts';
-import { generatedSample, type SampleCallback } from '../src/cli/callbacks.ts';
 import {
   type DemoOptions,
   embeddedDemo,
@@ -16,6 +15,7 @@ import {
 } from '../src/cli/embedded-demo.ts';
 import { commandLine } from '../src/cli/installation.ts';
 import { paint, print } from '../src/cli/terminal.ts';
+import { generatedSample, type SampleCallback } from '../src/intake/sample.ts';
 import type { CanonicalEvent } from '../src/model/event.ts';
 import { missingPrerequisite, startServers } from '../test/servers/index.ts';
 import { eventually, followTopic, getDocument, type TopicRecord } from '../test/servers/readback.ts';

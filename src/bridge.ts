@@ -13,6 +13,7 @@ import { malformedEnvelope, type ReceiverPorts, receiverSettings } from './intak
 import { hearAgain } from './intake/mapping.ts';
 import { createQuarantine } from './intake/quarantine.ts';
 import { createReloadableReceiver } from './intake/reloadable.ts';
+import { sampleSender } from './intake/sample.ts';
 import type { JournalEntry } from './journal/reads.ts';
 import { type JournalRoom, openJournalRoom } from './journal/room.ts';
 import { type Clock, systemClock } from './model/clock.ts';
@@ -215,6 +216,8 @@ function createReceiverRoom(base: Base, { file, journal, reader }: JournalRoom) 
     prepare: receiver.prepare,
     quarantine: createQuarantine(receiverSettings(base.config), { journal, reader, signals }),
     url: () => (origin === '' ? '' : origin + base.config.receiver.path),
+    /** What posts a made-up callback, where that is possible from here. */
+    sampler: () => (origin === '' ? undefined : sampleSender(base.config, new URL(origin + base.config.receiver.path))),
     /** What a person has to see to although callbacks are recorded. */
     warning: () => addresses?.warning(),
     async listen(): Promise<void> {

@@ -10,6 +10,7 @@ import { watchRefusals } from '../telemetry/refusals.ts';
 import { keepStats } from '../telemetry/stats.ts';
 import { type ApiPorts, createApi } from './api.ts';
 import { createConsole } from './console/console.ts';
+import type { ConsolePorts } from './console/ports.ts';
 import { createStatus, type StatusPorts } from './status.ts';
 import { watchVerdict } from './verdict.ts';
 
@@ -22,6 +23,7 @@ export interface AdminRoomPorts extends Omit<StatusPorts, 'configured' | 'clock'
   readonly journal: JournalRoom;
   readonly delivery: DeliveryRoom;
   readonly receiver: StatusPorts['receiver'] & {
+    sampler: ConsolePorts['sampler'];
     readonly quarantine: { remap: ApiPorts['remapQuarantine']; discard: ApiPorts['discardQuarantined'] };
   };
 }
@@ -64,6 +66,7 @@ export function createAdminRoom(ports: AdminRoomPorts) {
     group: journal.groups.get,
     groupCount: journal.groups.count,
     groupName: journal.groups.nameOf,
+    sampler: receiver.sampler,
     stopping: stopping.signal,
   });
   const { groups, journal: forgetting } = journal;

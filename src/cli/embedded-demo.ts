@@ -6,9 +6,9 @@ import { type Bridge, startBridge } from '../bridge.ts';
 import { createGroupView, type GroupEvent, parseEvent } from '../client/index.ts';
 import { formatProblem, loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
+import { generatedSample, type SampleCallback, send } from '../intake/sample.ts';
 import { BridgeError } from '../model/fault.ts';
 import { plural } from '../model/text.ts';
-import { generatedSample, type SampleCallback, send } from './callbacks.ts';
 import { commandLine, packageFile } from './installation.ts';
 import { interruption, paint, print, progress } from './terminal.ts';
 

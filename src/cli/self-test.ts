@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Config, configSchema } from '../config/schema.ts';
+import { generatedSample, send } from '../intake/sample.ts';
 import { BridgeError, type Fault, faultOf } from '../model/fault.ts';
-import { generatedSample, send } from './callbacks.ts';
 
 export interface SelfTested {
   readonly says: string;

@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { enabledOf } from '../config/diff.ts';
 import type { Config } from '../config/schema.ts';
+import { generatedSample, type SendResult, send } from '../intake/sample.ts';
 import { BridgeError } from '../model/fault.ts';
-import { generatedSample, type SendResult, send } from './callbacks.ts';
 import { addCommand, configOption, httpUrl, reachable, requireConfig, wholeNumber } from './options.ts';
 import { answer, interruption, progress } from './terminal.ts';
 

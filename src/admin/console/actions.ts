@@ -81,6 +81,13 @@ const ACTIONS: Readonly<
     configured.start({ dryRun: dryRun === 'yes' });
     return ['reconcile-started'];
   },
+  async sample({ sampler, status }) {
+    const sendSample = sampler();
+    // What copies hold is other people's: a made-up group goes to them only while there is nothing else.
+    if (sendSample === undefined || status().journal.head > 0) return ['invalid'];
+    await sendSample();
+    return ['sample-sent'];
+  },
   async 'reconcile-stop'({ reconciler }) {
     await reconciler()?.stop();
     return ['reconcile-stopped'];

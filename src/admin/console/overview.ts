@@ -4,6 +4,7 @@ import type { Refusal } from '../../telemetry/refusals.ts';
 import type { BridgeState } from '../contract.ts';
 import { connectorList } from './connectors.ts';
 import { eventList } from './events.ts';
+import { button } from './forms.ts';
 import { badge, icon, type Page, toned, verdictOf } from './layout.ts';
 import { hourTable, latencyPlot, ratePlot } from './plots.ts';
 import type { View } from './ports.ts';
@@ -132,6 +133,12 @@ function reconcileWords(t: Texts, reconcile: BridgeState['reconcile']): Html {
   )} <a href="/reconcile">${t.overview.details}</a></p>`;
 }
 
+/** Offers a first callback as long as there was none. */
+function sample({ t, sampler, status }: View): Html | false {
+  if (sampler() === undefined || status().journal.head > 0) return false;
+  return html`<div class="row">${button('sample', {}, t.overview.sample)}<span class="quiet">${t.overview.sampleIs}</span></div>`;
+}
+
 function percent(share: number): string {
   const points = share * 100;
   return points > 0 && points < 0.1 ? '< 0.1%' : `${points.toFixed(points < 10 ? 1 : 0)}%`;
@@ -141,6 +148,8 @@ function recent(ports: View): Html {
   const { t } = ports;
   const entries = ports.history.recent(RECENT_EVENTS);
   return html`<section aria-labelledby="recent-head"><div class="row spread"><h2 id="recent-head">${t.overview.recent}</h2><a href="/events">${t.overview.allEvents}</a></div>${
-    entries.length === 0 ? empty(t.overview.nothing) : eventList(ports, entries, t.overview.newest, '/events')
+    entries.length === 0
+      ? html`${empty(t.overview.nothing)}${sample(ports)}`
+      : eventList(ports, entries, t.overview.newest, '/events')
   }</section>`;
 }

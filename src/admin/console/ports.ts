@@ -45,6 +45,8 @@ export interface ConsolePorts {
   discardQuarantined(ids: readonly number[]): Promise<number>;
   /** Returns undefined where reconcile is not configured. */
   reconciler(): Reconciler | undefined;
+  /** Returns what posts a made-up callback to the receiver, and throws a BridgeError when it is refused; undefined where that is not possible. */
+  sampler(): (() => Promise<void>) | undefined;
   /** Aborts when the bridge stops: pages that are being watched end. */
   readonly stopping: AbortSignal;
 }

@@ -109,6 +109,8 @@ export const en = {
     failed: (count: number) => `${figure(count)} failed`,
     recent: 'Recent events',
     allEvents: 'All events',
+    sample: 'Send a sample',
+    sampleIs: 'A made-up callback goes to the receiver, and as an event of @TGS#SAMPLE0 to every connector.',
     nothing: 'Nothing has been recorded yet. The first callback shows here by itself.',
     newest: 'The newest events',
   },
@@ -459,6 +461,7 @@ export const en = {
     mapped: (n: number) =>
       n === 0 ? 'None could be mapped: the bridge does not know this shape yet.' : `${figure(n)} mapped.`,
     'quarantine-discarded': (n: number) => `${plural(n, 'callback')} discarded.`,
+    'sample-sent': () => 'The sample was recorded: it shows below, with where it went.',
     'reconcile-started': () => 'Reconcile has started.',
     'reconcile-stopped': () => 'Reconcile was stopped. What it has read stays read.',
     'reconcile-running': () => 'Not started: a reconcile is running already.',

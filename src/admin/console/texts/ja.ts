@@ -135,6 +135,9 @@ export const ja = {
     failed: (count) => `失敗 ${times(count)}`,
     recent: '最近のイベント',
     allEvents: 'すべてのイベント',
+    sample: 'サンプルを送信',
+    sampleIs:
+      '架空のコールバックをレシーバーに送ります。グループ @TGS#SAMPLE0 のイベントとして、すべてのコネクタに配信されます。',
     nothing: 'まだ何も記録されていません。最初のコールバックが届くと、自動的にここに表示されます。',
     newest: '最新のイベント',
   },
@@ -486,6 +489,7 @@ export const ja = {
         ? '変換できたものはありません。このブリッジはまだこの形式に対応していません。'
         : `${times(n)}を変換しました。`,
     'quarantine-discarded': (n) => `コールバック ${times(n)}を破棄しました。`,
+    'sample-sent': () => 'サンプルを記録しました。配信先とともに下に表示されます。',
     'reconcile-started': () => '照合を開始しました。',
     'reconcile-stopped': () => '照合を停止しました。読み取り済みの内容は保持されます。',
     'reconcile-running': () => '開始しませんでした。照合はすでに実行中です。',

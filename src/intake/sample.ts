@@ -1,14 +1,16 @@
 /** Callbacks as the service would make them, and how they are posted. */
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
 import { text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import { checkServerIdentity, rootCertificates } from 'node:tls';
-import { signOf } from '../intake/authentication.ts';
-import { GROUP_INFO_CHANGED } from '../intake/commands.ts';
-import { messageOf } from '../model/fault.ts';
+import { BridgeError, messageOf } from '../model/fault.ts';
+import { signOf } from './authentication.ts';
+import { GROUP_INFO_CHANGED } from './commands.ts';
+import type { ReceiverConfig } from './context.ts';
 
 export interface SampleCallback {
   readonly query: Readonly<Record<string, string>>;
@@ -127,4 +129,23 @@ async function post(plan: SendPlan, agent: http.Agent, index: number): Promise<s
   } catch (thrown) {
     return messageOf(thrown);
   }
+}
+
+/** How long a sample may take: an answer that is held comes after the service's 2 s. */
+const SAMPLE_MS = 5_000;
+
+/** Returns what posts one made-up callback to the bridge's own receiver, as the service does; undefined where that asks for more. */
+export function sampleSender({ app, receiver }: ReceiverConfig, to: URL): (() => Promise<void>) | undefined {
+  const { tls, proxyProtocol } = receiver;
+  if (proxyProtocol || tls?.clientCaFile !== undefined) return undefined;
+  if (to.hostname === '0.0.0.0') to.hostname = '127.0.0.1';
+  if (to.hostname === '[::]') to.hostname = '[::1]';
+  return async () => {
+    const sample = () => generatedSample(app.sdkAppId, 0, 1, Date.now());
+    const pinned = tls && readFileSync(tls.certFile, 'utf8');
+    const plan = { to, token: app.callbackTokens?.[0], count: 1, rate: 0, connections: 1, pinned, sample };
+    const { failures } = await send(plan, AbortSignal.timeout(SAMPLE_MS));
+    const [message] = failures.keys();
+    if (message !== undefined) throw new BridgeError({ code: 'command-failed', message });
+  };
 }
