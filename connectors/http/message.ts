@@ -2,6 +2,7 @@
 import { createHmac } from 'node:crypto';
 import type { Entry } from '../../src/model/entry.ts';
 import type { CanonicalEvent } from '../../src/model/event.ts';
+import type { Shape } from '../../src/model/shape.ts';
 
 export const FORMATS = ['structured', 'binary'] as const;
 
@@ -10,18 +11,25 @@ export interface Message {
   readonly body: Buffer;
 }
 
-/** The CloudEvents HTTP binding 1.0: the whole event as the body, or its attributes as `ce-` headers. */
-export function toMessage({ text, event }: Pick<Entry, 'text' | 'event'>, format: (typeof FORMATS)[number]): Message {
+/**
+ * The CloudEvents HTTP binding 1.0: the whole event as the body, or its attributes as `ce-` headers. What has a shape is the
+ * body in either.
+ */
+export function toMessage(
+  { text, event }: Pick<Entry, 'text' | 'event'>,
+  format: (typeof FORMATS)[number],
+  shape?: Pick<Shape, 'isCloudEvent'>,
+): Message {
   const trace = traceOf(event);
   if (format === 'structured') {
-    const headers = { 'content-type': 'application/cloudevents+json; charset=UTF-8', ...trace };
-    return { headers, body: Buffer.from(text) };
+    const type = shape?.isCloudEvent === false ? 'application/json' : 'application/cloudevents+json; charset=UTF-8';
+    return { headers: { 'content-type': type, ...trace }, body: Buffer.from(text) };
   }
   const { data, datacontenttype, ...attributes } = event;
   const headers = Object.entries(attributes).map(([name, value]) => [`ce-${name}`, encode(value)]);
   return {
     headers: { 'content-type': datacontenttype, ...Object.fromEntries(headers), ...trace },
-    body: Buffer.from(JSON.stringify(data)),
+    body: Buffer.from(shape === undefined ? JSON.stringify(data) : text),
   };
 }
 

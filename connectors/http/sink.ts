@@ -30,11 +30,11 @@ export async function openSink(options: HttpOptions, host: Host, signal: AbortSi
 async function postOne(
   endpoint: Endpoint,
   { format, secrets = [] }: HttpOptions,
-  { clock }: Host,
+  { clock, shape }: Host,
   entry: Entry,
   signal: AbortSignal,
 ): Promise<Judgement> {
-  const { headers, body } = toMessage(entry, format);
+  const { headers, body } = toMessage(entry, format, shape);
   const signed = { ...headers, ...webhookHeaders(entry.id, body, secrets, clock.now()) };
   try {
     return judge(endpoint, await endpoint.send(signed, body, signal), entry.id, clock.now());

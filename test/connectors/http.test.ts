@@ -9,15 +9,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { Interrupted } from '../../connectors/contract.ts';
+import { type EventSink, Interrupted } from '../../connectors/contract.ts';
 import { isPrivate, PrivateAddress, publicLookup } from '../../connectors/http/addresses.ts';
 import { judge } from '../../connectors/http/answer.ts';
 import { type HttpOptions, http } from '../../connectors/http/connector.ts';
 import { openEndpoint } from '../../connectors/http/endpoint.ts';
 import { webhookHeaders } from '../../connectors/http/message.ts';
+import { type Configured, openSink } from '../../connectors/index.ts';
 import { configSchema } from '../../src/config/schema.ts';
+import { entryOf } from '../../src/model/entry.ts';
 import type { CanonicalEvent } from '../../src/model/event.ts';
 import { Unreachable } from '../../src/model/fault.ts';
+import { compileShape, shapeSettings } from '../../src/model/shape.ts';
 import { createAuthority } from '../servers/certificates.ts';
 import {
   connectorSuite,
@@ -210,6 +213,23 @@ describe('a request', () => {
       'ce-subject': '@TGS#Euro%20%E2%82%AC%20%22%F0%9F%98%80%22%20100%25',
     });
   });
+});
+
+test.each([
+  ['structured', 'data.title', 'application/cloudevents+json; charset=UTF-8'],
+  ['structured', 'event_id', 'application/json'],
+  ['binary', 'title', 'application/json'],
+])('in a shape of others the body is what the shape makes (%s, %s)', async (format, to, type) => {
+  const shape = shapeSettings.parse({ fields: { [to === 'event_id' ? 'id' : 'name']: to } });
+  const asked = endpoint(accept, { format });
+  const configured = { ...http.options.parse(asked.options), kind: 'http', shape } as Configured;
+  const sink = await openSink(configured, testHost(), never());
+  onTestFinished(() => sink.close());
+  const one = event('A', 'moved');
+  await (sink as EventSink).deliver([entryOf(1, one)], never());
+  const [{ request, body } = expect.unreachable()] = asked.arrived;
+  expect(request.headers).toMatchObject({ 'content-type': type, 'webhook-id': one.id });
+  expect(JSON.parse(body.toString())).toEqual(compileShape(shape, 'events').out(JSON.parse(JSON.stringify(one))));
 });
 
 describe('an answer', () => {
