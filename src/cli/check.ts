@@ -70,7 +70,7 @@ export async function check(options: CheckOptions): Promise<void> {
   if (tested !== undefined)
     say(`  self-test: ${tested.fault === undefined ? tested.says : paint('red', describeFault(tested.fault))}`);
 
-  const fault = faultIn([source, reconcile], connectors, tested);
+  const fault = faultIn(source, connectors, reconcile, tested);
   if (options.json) {
     const beside = { ...(source && { source }), ...(reconcile && { reconcile }), ...(tested && { selfTest: tested }) };
     print(JSON.stringify({ file, ok: fault === undefined, connectors, ...beside }));
@@ -154,18 +154,19 @@ async function reconcileFinding({ app, reconcile }: Config, say: (line: string) 
 
 /** Returns the fault that the command ends with, the first of those found. */
 function faultIn(
-  others: readonly (Finding | undefined)[],
+  source: Finding | undefined,
   connectors: readonly Examined[],
+  reconcile: Finding | undefined,
   tested: SelfTested | undefined,
 ): Fault | undefined {
-  const other = others.find((finding) => finding?.fault !== undefined);
-  if (other?.fault !== undefined) return other.fault;
+  if (source?.fault !== undefined) return source.fault;
   const broken = connectors.filter(({ findings }) => findings.some(({ state }) => state === 'wrong'));
   if (broken.length > 0) {
     const names = broken.map(({ name }) => name).join(', ');
     const message = `${broken.length} of the connectors cannot be used as configured: ${names}`;
     return { code: 'destination-unreachable', message };
   }
+  if (reconcile?.fault !== undefined) return reconcile.fault;
   return tested?.fault === undefined ? undefined : { code: 'command-failed', message: 'the self-test failed' };
 }
 

@@ -42,14 +42,16 @@ describe('check', () => {
 
   test('--connect says which connector cannot be had and which setting to look at, exit 1', async () => {
     const file = yaml(
-      `app: { sdkAppId: 1 }\nconnectors:\n  events: { kind: kafka, brokers: 127.0.0.1:1, topic: t }\n  audit: { kind: file, path: ${folder}/e.ndjson }\nreconcile: { api: { baseUrl: http://127.0.0.1:1, secretKey: k } }\n`,
+      `app: { sdkAppId: 1 }\nconnectors:\n  events: { kind: kafka, brokers: 127.0.0.1:1, topic: t }\n  audit: { kind: file, path: ${folder}/e.ndjson }\nreconcile: { api: { baseUrl: http://127.0.0.1:2, secretKey: k } }\n`,
     );
     const { code, stdout, stderr } = await runCommand(['check', '--connect', '--config', file]);
     expect(code).toBe(1);
     expect(stdout).toMatch(/events \(kafka\):\n +✗ .*connectors\.events\.brokers.*127\.0\.0\.1:1/);
     expect(stdout).toMatch(/audit \(file\):\n +✓ file: .*can be created/);
-    expect(stdout).toMatch(/reconcile \(http:\/\/127.0.0.1:1\):\n +✗ signed call: .*reconcile\.api\.baseUrl/);
-    expect(stderr).toMatch(/ECONNREFUSED 127\.0\.0\.1:1/);
+    expect(stdout).toMatch(
+      /reconcile \(.*:2\):\n +✗ signed call: .*ECONNREFUSED 127\.0\.0\.1:2.*reconcile\.api\.baseUrl/,
+    );
+    expect(stderr).toMatch(/^1 of the connectors cannot be used/);
   });
 });
 

@@ -18,6 +18,8 @@ test('the first minute of README.md', async () => {
   const bridge = readme.start(`${readme.next('sh', 'npm ci && npm start').trim()} -- --log text`);
   const banner = readme.next('text');
   await expect.poll(() => bridge.stdout()).toBe(banner);
+  // On a busy machine the file may be opened later than the line of a callback waits for its event.
+  await expect.poll(() => bridge.stderr()).toContain('audit-file: connected');
 
   expect((await readme.run(readme.next('sh', 'curl'))).stdout).toBe(readme.next('json').trim());
   const event = JSON.parse(readme.next('json'));
