@@ -4,7 +4,7 @@ import type { Entry } from '../src/model/entry.ts';
 import type { Fault } from '../src/model/fault.ts';
 import type { Group } from '../src/model/group.ts';
 import type { Outcome } from '../src/model/outcome.ts';
-import type { Shape } from '../src/model/shape.ts';
+import type { Shape, ShapeProblem, ShapeSettings } from '../src/model/shape.ts';
 
 /** What is asked of the schema of options: a strict object of zod 4, of whichever copy of it. */
 export interface OptionsSchema<Options> {
@@ -36,6 +36,8 @@ export interface ConnectorContract<Options> {
   readonly verifiable?: boolean;
   /** What it has of its own that `shape` may tell of. Without it, its group sinks know nothing of `Host.shape`. */
   readonly shapes?: readonly ('id' | 'key')[];
+  /** Returns what it cannot do of a shape that is right by itself. */
+  shapeProblems?(options: Options, shape: ShapeSettings): readonly ShapeProblem[];
   holds(options: Options): Holds;
   /** Where it writes, so that two connectors which would spoil each other's work are refused. */
   places(options: Options): readonly Place[];

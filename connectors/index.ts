@@ -1,5 +1,6 @@
 import type { CanonicalEvent } from '../src/model/event.ts';
 import { faultOf } from '../src/model/fault.ts';
+import type { ShapeProblem, ShapeSettings } from '../src/model/shape.ts';
 import type { Connector, ConnectorContract, Finding, Holds, Host, Place, Sink } from './contract.ts';
 import { elasticsearch } from './elasticsearch/connector.ts';
 import { file } from './file/connector.ts';
@@ -47,6 +48,10 @@ export const placesOf = (configured: Configured): readonly Place[] => connectorO
 
 /** Returns whether group sinks of its kind are read back. */
 export const readsBack = (configured: Configured): boolean => connectorOf(configured).readsBack;
+
+/** Returns what a connector of its kind cannot do of a shape. */
+export const shapeRefusalsOf = (configured: Configured, shape: ShapeSettings): readonly ShapeProblem[] =>
+  connectorOf(configured).shapeProblems?.(configured, shape) ?? [];
 
 /** Returns what a connector of its kind has of its own that a shape may tell of. */
 export const shapesOf = (configured: Configured): readonly string[] | undefined => connectorOf(configured).shapes;

@@ -5,6 +5,7 @@ import type { Client } from 'pg';
 import { Unreachable } from '../../src/model/fault.ts';
 import type { Host } from '../contract.ts';
 import { secureOptions } from '../tls.ts';
+import { shaped, type TableOptions } from './columns.ts';
 import { addressOf, type PostgresOptions } from './connector.ts';
 import { destinationFault, type Place, refusalOf } from './fault.ts';
 
@@ -15,6 +16,7 @@ const CLOSE_MS = 1_000;
 
 /** The table, as every file of this folder sees it. */
 export interface Destination extends Place {
+  readonly options: TableOptions;
   readonly source: string;
   /** Throws what PostgreSQL said where that may concern one row only, else Unreachable, or the signal's reason. */
   query<Row extends object>(text: string, values: readonly unknown[], signal: AbortSignal): Promise<readonly Row[]>;
@@ -40,7 +42,7 @@ interface Connection {
 
 /** Asks nothing of the server yet. */
 export async function openDestination(options: PostgresOptions, host: Host): Promise<Destination> {
-  const place = { name: host.name, options };
+  const place = { name: host.name, options: shaped(options, host.shape) };
   const { default: pg } = await loadDriver(host.name, () => import('pg'));
   let open: Connection | undefined;
 

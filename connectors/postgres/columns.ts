@@ -1,4 +1,5 @@
-/** Which column holds what. A mapping of another kind only has to return other columns from `columnsOf`. */
+/** Which column holds what. */
+import type { Shape, ShapeProblem, ShapeSettings } from '../../src/model/shape.ts';
 import type { PostgresOptions } from './connector.ts';
 
 export interface Column {
@@ -39,8 +40,50 @@ const COLUMNS = {
   ],
 } as const satisfies Record<PostgresOptions['content'], readonly Column[]>;
 
+/** The options, and the columns where they are not the usual ones. */
+export interface TableOptions extends PostgresOptions {
+  readonly columns?: readonly Column[];
+}
+
 /** Returns the columns that are written; all others of the table are somebody else's and never touched. */
-export const columnsOf = ({ content }: PostgresOptions): readonly Column[] => COLUMNS[content];
+export const columnsOf = ({ content, columns }: TableOptions): readonly Column[] => columns ?? COLUMNS[content];
+
+/** Gives the columns of groups the names of a shape; one that it leaves out is not written. An event has its shape already. */
+export function shaped(options: PostgresOptions, shape: Shape | undefined): TableOptions {
+  if (shape === undefined || options.content === 'events') return options;
+  const columns = COLUMNS.groups.flatMap((column): Column[] => {
+    const [to] = shape.fields.find(({ name }) => name === column.field)?.to ?? [];
+    if (to === undefined) return [];
+    return [to === column.field ? column : { ...column, name: to }];
+  });
+  return { ...options, columns };
+}
+
+/** What the statement that merges cannot do without. */
+const MERGED_BY = ['groupId', 'source', 'customFields'];
+
+/** Returns what a shape asks for that columns cannot give. */
+export function columnProblems({ fields, omit, constants, times, versions }: ShapeSettings): ShapeProblem[] {
+  const named = [
+    ...Object.entries(fields).map(([field, to]) => ({ field, to, path: ['fields', field] })),
+    ...(versions === undefined ? [] : [{ field: 'versions', to: versions, path: ['versions'] }]),
+  ];
+  return [
+    ...named.flatMap(({ field, to, path }) => {
+      if (field.startsWith('customFields.')) return [{ path, message: 'custom fields lie in one column' }];
+      if (to.includes('.') || Buffer.byteLength(to) > 63)
+        return [{ path, message: 'the name of a column is expected, of at most 63 bytes and without full stops' }];
+      return [];
+    }),
+    ...omit.flatMap((field, index) =>
+      MERGED_BY.includes(field)
+        ? [{ path: ['omit', index], message: 'rows are merged by it, so that it cannot be left out' }]
+        : [],
+    ),
+    ...(Object.keys(constants).length === 0 ? [] : [{ path: ['constants'], message: 'give the column a default' }]),
+    ...(times === undefined ? [] : [{ path: ['times'], message: 'columns have types of their own' }]),
+  ];
+}
 
 /** Returns a name as SQL takes it, whatever it is made of. */
 export const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`;
@@ -55,7 +98,13 @@ export function nameOf(columns: readonly Column[], field: string): string {
   return quoted(column.name);
 }
 
-export function creation(options: PostgresOptions): string {
-  const columns = columnsOf(options).map(({ name, type, made = '' }) => `${quoted(name)} ${type} ${made}`.trim());
+export function creation(options: TableOptions): string {
+  const columns = columnsOf(options).map(definition);
   return `CREATE TABLE ${tableName(options)} (${columns.join(', ')})`;
 }
+
+/** Returns the statement that adds what a table of others lacks. */
+export const addition = (options: TableOptions, lacking: readonly Column[]): string =>
+  `ALTER TABLE ${tableName(options)} ${lacking.map((column) => `ADD COLUMN IF NOT EXISTS ${definition(column)}`).join(', ')}`;
+
+const definition = ({ name, type, made = '' }: Column): string => `${quoted(name)} ${type} ${made}`.trim();

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { password } from '../../src/model/secret.ts';
 import type { Connector } from '../contract.ts';
 import { tlsOptions } from '../tls.ts';
+import { columnProblems } from './columns.ts';
 
 const URL_EXPECTED =
   'a URL is expected with a host and a database and nothing after them, such as postgresql://127.0.0.1:5432/chat';
@@ -100,6 +101,8 @@ export const postgres: Connector<PostgresOptions> = {
   summary: 'Keeps one row per group, or a history of events, in a table of PostgreSQL.',
   options: postgresOptions,
   readsBack: true,
+  shapes: [],
+  shapeProblems: ({ content }, shape) => (content === 'groups' ? columnProblems(shape) : []),
   holds: ({ content }) => content,
   places(options) {
     const { host, port, database } = addressOf(options);

@@ -96,7 +96,9 @@ async function lookAtColumns(destination: Destination, oid: string, signal: Abor
     FROM pg_attribute WHERE attrelid = $1::oid AND attnum > 0 AND NOT attisdropped`;
   const present = await destination.query<Present>(text, [oid], signal);
   const columns = columnsOf(options);
-  const lacking = columns.filter(({ name }) => !present.some((one) => one.name === name));
+  // Those that a shape names are added at the start.
+  const isAdded = options.columns !== undefined && options.createTable;
+  const lacking = isAdded ? [] : columns.filter(({ name }) => !present.some((one) => one.name === name));
   const foreign = present.filter(({ name }) => !columns.some((one) => one.name === name));
   const needed = foreign.filter(({ needed }) => needed).map(({ name }) => name);
   const complaint =

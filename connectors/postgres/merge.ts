@@ -1,7 +1,6 @@
 /** The rules of src/model/group.ts in SQL: one statement inserts the groups and merges those that are there. */
 import { CUSTOM_BOUNDS } from '../../src/model/group.ts';
-import { columnsOf, nameOf, quoted, tableName } from './columns.ts';
-import type { PostgresOptions } from './connector.ts';
+import { columnsOf, nameOf, quoted, type TableOptions, tableName } from './columns.ts';
 
 /** Tells whether one version is later; the id breaks ties. Ids are ASCII, so that their bytes are in the order of JavaScript. */
 const later = (one: string, other: string): string =>
@@ -52,7 +51,7 @@ function bounded(custom: string, versions: string): string {
  * and written in one go, so that any number of writers converge without reading first. It returns the ids of those that
  * were written; rows of another app are left as they are.
  */
-export function upsert(options: PostgresOptions, how: 'join' | 'repair'): string {
+export function upsert(options: TableOptions, how: 'join' | 'repair'): string {
   const columns = columnsOf(options);
   const [id, source, custom, versions] = ['groupId', 'source', 'customFields', 'versions'].map((field) =>
     nameOf(columns, field),

@@ -1,7 +1,7 @@
 import type { Entry } from '../../src/model/entry.ts';
 import type { Host, Identify, Outcomes, Sink } from '../contract.ts';
 import { type Destination, openDestination } from './client.ts';
-import { columnsOf, nameOf, quoted, tableName } from './columns.ts';
+import { columnsOf, nameOf, quoted, type TableOptions, tableName } from './columns.ts';
 import type { PostgresOptions } from './connector.ts';
 import { putGroups, readCopies } from './groups.ts';
 import { writeRows } from './statement.ts';
@@ -52,20 +52,35 @@ export async function openSink(options: PostgresOptions, host: Host, signal: Abo
   };
 }
 
-/** Returns the statement that inserts the events of `$1`, a JSON array, and leaves those that are there. */
-export function insertion(options: PostgresOptions): string {
+/** Returns the statement that inserts the rows of `$1`, a JSON array, and leaves those that are there. */
+export function insertion(options: TableOptions): string {
   const columns = columnsOf(options);
   const names = columns.map(({ name }) => quoted(name)).join(', ');
-  const values = columns.map(({ field, type }) => (field === 'event' ? 'event' : `(event->>'${field}')::${type}`));
+  const values = columns.map(({ field, type }) =>
+    type === 'jsonb' ? `given->'${field}'` : `(given->>'${field}')::${type}`,
+  );
   const id = nameOf(columns, 'id');
   return `INSERT INTO ${tableName(options)} (${names})
-SELECT ${values.join(', ')} FROM jsonb_array_elements($1::jsonb) event
+SELECT ${values.join(', ')} FROM jsonb_array_elements($1::jsonb) given
 ON CONFLICT (${id}) DO NOTHING RETURNING ${id} AS id`;
 }
 
 function insertEvents(destination: Destination, batch: readonly Entry[], signal: AbortSignal): Promise<Outcomes> {
   const distinct = new Map(batch.map((entry) => [entry.id, entry]));
-  const rows = Array.from(distinct, ([id, { text }]) => ({ id, json: storable(text) }));
+  const rows = Array.from(
+    distinct,
+    ([
+      id,
+      {
+        text,
+        event: { subject, source, type, time },
+      },
+    ]) => {
+      // The text may have a shape in which none of these is found.
+      const head = JSON.stringify({ id, subject, source, type, time });
+      return { id, json: storable(`${head.slice(0, -1)},"event":${text}}`) };
+    },
+  );
   return writeRows(destination, insertion(destination.options), rows, signal);
 }
 

@@ -2,7 +2,7 @@
 
 import type { Destination } from './client.ts';
 import { Failure } from './client.ts';
-import { columnsOf, creation, nameOf, tableName } from './columns.ts';
+import { addition, columnsOf, creation, nameOf, tableName } from './columns.ts';
 import { misconfigured, missingTable, refusalOf } from './fault.ts';
 
 /** Tables and what stands for one, such as a partitioned or a foreign table, or a view that takes writes. */
@@ -26,7 +26,11 @@ export async function findTable(destination: Destination, signal: AbortSignal): 
 /** Sees to it that there is a table. Throws Unreachable when there is none. */
 export async function ensureTable(destination: Destination, signal: AbortSignal): Promise<void> {
   const { options, created } = destination;
-  if ((await findTable(destination, signal)) !== undefined) return;
+  const oid = await findTable(destination, signal);
+  if (oid !== undefined) {
+    if (options.columns !== undefined && options.createTable) await addColumns(destination, oid, signal);
+    return;
+  }
   if (!options.createTable) throw missingTable(destination);
   try {
     await destination.query(creation(options), [], signal);
@@ -36,6 +40,15 @@ export async function ensureTable(destination: Destination, signal: AbortSignal)
     throw thrown;
   }
   created(`created the table ${options.table} for ${options.content}`);
+}
+
+/** A table of others is given the columns that a shape names and it lacks, such as that of the versions. */
+async function addColumns(destination: Destination, oid: string, signal: AbortSignal): Promise<void> {
+  const { options } = destination;
+  const text = 'SELECT attname AS name FROM pg_attribute WHERE attrelid = $1::oid AND attnum > 0 AND NOT attisdropped';
+  const present = new Set((await destination.query<{ name: string }>(text, [oid], signal)).map(({ name }) => name));
+  const lacking = columnsOf(options).filter(({ name }) => !present.has(name));
+  if (lacking.length > 0) await destination.query(addition(options, lacking), [], signal);
 }
 
 export const stateOf = (thrown: unknown): string =>

@@ -1,6 +1,14 @@
 import { z } from 'zod';
 import type { ConnectorContract } from '../../connectors/contract.ts';
-import { type Configured, connectors, holdsOf, inputSchemaOf, placesOf, shapesOf } from '../../connectors/index.ts';
+import {
+  type Configured,
+  connectors,
+  holdsOf,
+  inputSchemaOf,
+  placesOf,
+  shapeRefusalsOf,
+  shapesOf,
+} from '../../connectors/index.ts';
 import { EVENT_TYPES, PROFILE_FIELDS, wireType } from '../model/event.ts';
 import { messageOf } from '../model/fault.ts';
 import { vendorSecret } from '../model/secret.ts';
@@ -303,7 +311,8 @@ function refuseShape(name: string, connector: Configured, given: unknown, refuse
     refuse(at([]), `what a connector of kind ${connector.kind} writes of groups has the shape that it gives them`);
     return;
   }
-  for (const { path, message } of shapeProblems(shape, holds)) refuse(at(path), message);
+  const problems = [...shapeProblems(shape, holds), ...shapeRefusalsOf(connector, shape)];
+  for (const { path, message } of problems) refuse(at(path), message);
   for (const part of ['id', 'key'] as const) {
     if (shape[part] === undefined || parts?.includes(part)) continue;
     refuse(at([part]), `what a connector of kind ${connector.kind} writes has no ${part} of its own: leave it out`);

@@ -11,6 +11,7 @@ import { restored, storable, storableText } from '../../connectors/postgres/stor
 import type { CanonicalEvent } from '../../src/model/event.ts';
 import { Unreachable } from '../../src/model/fault.ts';
 import { CUSTOM_BOUNDS, type Group, join as joined, merge, newGroup, repair } from '../../src/model/group.ts';
+import { compileShape, shapeSettings } from '../../src/model/shape.ts';
 import { createAuthority, createPemFolder } from '../servers/certificates.ts';
 import { delivered, mergedGroups } from '../support/histories.ts';
 import {
@@ -536,4 +537,64 @@ test('the options say what is wrong with a URL, a table and a user', () => {
     expect(complaints({ table })).toEqual(['table']);
   expect(complaints({ auth: { username: 'u' } })).toEqual(['auth']);
   expect(complaints({ url: 'postgres://h/d' })).toEqual(['auth']);
+});
+
+describe.skipIf(skip !== '')(`a table that was there before, with other names${skipped}`, () => {
+  const settings = shapeSettings.parse({
+    fields: { groupId: 'room', name: 'group_name', notification: 'notice', groupType: 'kind' },
+    versions: '_sync',
+  });
+  const host = { ...testHost(), shape: compileShape(settings, 'groups') };
+
+  test('two bridges at once keep it in step, and leave the columns and rows of others alone', async () => {
+    const table = newTable();
+    onTestFinished(async () => void (await sql(`DROP TABLE "${table}"`)));
+    await sql(`CREATE TABLE "${table}" (room varchar(80) UNIQUE NOT NULL, group_name varchar(400), notice text,
+      members int NOT NULL DEFAULT 7, note text)`);
+    await sql(
+      `INSERT INTO "${table}" VALUES ('g0', 'of before', NULL, 3, 'kept'), ('theirs', 'no group', NULL, 1, NULL)`,
+    );
+    const options = { url: url(), table };
+    const [one, other] = await Promise.all([open(options, {}, host), open(options, {}, host)]);
+    const events = Array.from({ length: 60 }, (_, n) =>
+      makeEvent(
+        n % 2 === 0 ? { name: `name ${n}` } : { notification: `notice ${n}`, customFields: { level: `${n}` } },
+        { groupId: `g${n % 5}` },
+      ),
+    );
+    const shuffled = events.toSorted((a, b) => (a.id < b.id ? -1 : 1));
+    await Promise.all([
+      one.deliver(shuffled.slice(0, 40), never()),
+      other.deliver(shuffled.slice(20).toReversed(), never()),
+    ]);
+    const expected = mergedGroups(events);
+    type Row = { room: string; group_name: string; notice: string; members: number; note: string; _sync: unknown };
+    const rows = new Map((await sql<Row>(`SELECT * FROM "${table}"`)).map((row) => [row.room, row]));
+    for (const [groupId, { name, notification, versions, customFields }] of expected) {
+      const theirs = groupId === 'g0' ? { members: 3, note: 'kept' } : { members: 7, note: null };
+      const ours = { group_name: name, notice: notification, _sync: versions, custom_fields: customFields };
+      expect(rows.get(groupId)).toMatchObject({ ...ours, ...theirs });
+    }
+    expect(rows.get('theirs')).toMatchObject({ group_name: 'no group', members: 1 });
+    expect(rows.size).toBe(6);
+    const copies = await groupSink(one).read([...expected.values()], never());
+    expect([...copies.values()].map(({ status }) => status)).toEqual([...expected.values()].map(() => 'in-step'));
+    await Promise.all([one.close(), other.close()]);
+  });
+
+  test('what columns cannot give is refused, by its setting', () => {
+    const asked = {
+      fields: { name: 'a.b', 'customFields.x': 'x' },
+      omit: ['source'],
+      constants: { a: 1 },
+      times: 'iso',
+    };
+    const found = postgres.shapeProblems?.(
+      postgresOptions.parse({ url: 'postgresql://u@h/d', table: 't' }),
+      shapeSettings.parse(asked),
+    );
+    expect(found?.map(({ path }) => path.join('.'))).toEqual([
+      ...['fields.name', 'fields.customFields.x', 'omit.0', 'constants', 'times'],
+    ]);
+  });
 });
