@@ -39,7 +39,7 @@ export const file: Connector<z.output<typeof options>> = {
 };
 
 /** The one name of a file, whether it is there yet or not. */
-export function canonical(path: string): string {
+function canonical(path: string): string {
   const whole = resolve(path);
   try {
     return realpathSync(whole);

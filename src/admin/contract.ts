@@ -17,7 +17,7 @@ const isObject = (value: unknown): boolean => typeof value === 'object' && value
 const event = z.custom<CanonicalEvent>(isObject);
 const group = z.custom<Group>(isObject);
 
-export const fault = z.object({
+const fault = z.object({
   /** A bridge of another version may have codes that are unknown here. */
   code: z.enum(FAULT_CODES).catch('command-failed'),
   message: z.string(),
@@ -129,7 +129,7 @@ export const bridgeStatus = z.object({
 });
 export type BridgeStatus = z.output<typeof bridgeStatus>;
 
-export const workerStatus = z.object({
+const workerStatus = z.object({
   ...readiness,
   source: z.object({ topic: z.string(), groupId: z.string(), deadLetters: z.string() }),
   /** `cursor` counts from the end of the partitions that are assigned to this worker. */

@@ -57,7 +57,7 @@ const PAGE_CHARACTERS = 4 * 1_048_576;
 export type Row = Record<string, unknown>;
 /** What people look up is read, parsed and written on the thread that receives callbacks. */
 export const LOOK_BYTES = 1_048_576;
-export const eventSize = (row: Row): number => (row.event as string).length;
+const eventSize = (row: Row): number => (row.event as string).length;
 export const eventBytes = (row: Row): number => Buffer.byteLength(row.event as string);
 /** Takes rows until they are a page; at least one if there is any. */
 export function takePage<T>(

@@ -4,7 +4,7 @@ import { span } from './text.ts';
 /** A single witness that is further away than this is no better than a wrong clock of whoever made it: a proxy, a cache. */
 export const MAX_SKEW_MS = 600_000;
 /** From this distance on the two clocks are said to disagree. */
-export const DISAGREE_MS = 30_000;
+const DISAGREE_MS = 30_000;
 const WINDOW_MS = 300_000;
 /** So many of the latest callbacks are weighed, half of them to begin with, of several groups: one group is easily one sender. */
 const WEIGHED = 32;

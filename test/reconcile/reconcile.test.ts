@@ -42,8 +42,9 @@ function homeOf(
 }
 
 const fileOnly = (folder: string) => ({ file: { kind: 'file', path: join(folder, 'events.ndjson') } });
+// Not verified by the bridge itself, which would mend what these tests want to find.
 const indexOnly = (index: string) => () => ({
-  copy: { kind: 'elasticsearch', nodes: [url], index, createIndex: { replicas: 0 } },
+  copy: { kind: 'elasticsearch', nodes: [url], index, createIndex: { replicas: 0 }, verify: false },
 });
 
 interface Report {
