@@ -32,6 +32,7 @@ export function configurationPage(): string {
     '## connectors (required)',
     `${properties.connectors?.description ?? ''} \`kind\` says which of these it is:`,
     connectors.map(({ kind, summary }) => `- [${kind}](../../connectors/${kind}/README.md): ${summary}`).join('\n'),
+    'It may also be the path of a module, relative to this file, such as `./my-connector.mjs`, or the name of a package: [a connector of your own](../how-to/own-connector.md).',
     'Each kind has options of its own, listed on its page. Every connector takes these as well:',
     settingTable(schemaOf(laneOptions), 'connectors.NAME.'),
   ].join('\n\n');

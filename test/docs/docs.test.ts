@@ -6,6 +6,7 @@ import { FAULT_GUIDE } from '../../scripts/fault-guide.ts';
 import { type Schema, schemaOf } from '../../scripts/option-table.ts';
 import { program } from '../../src/cli.ts';
 import { parseConfig } from '../../src/config/load.ts';
+import { schemaOf as schemaOfConfig } from '../../src/config/own.ts';
 import { configSchema, laneOptions } from '../../src/config/schema.ts';
 import { FAULTS } from '../../src/model/fault.ts';
 import { runCommand } from '../support/bridge.process.ts';
@@ -55,7 +56,9 @@ describe('every YAML block of the documents can be loaded', () => {
       KAFKA_BROKERS: '127.0.0.1:9092',
       ELASTICSEARCH_URL: 'http://127.0.0.1:9200',
     };
-    const result = parseConfig(`${app}${rest}${text}`, { file, env, schema: configSchema });
+    // Connectors of one's own are those of the example.
+    const schema = (data: unknown) => schemaOfConfig(data, 'examples/connector');
+    const result = parseConfig<unknown>(`${app}${rest}${text}`, { file, env, schema });
     expect(result.ok ? [] : result.problems).toEqual([]);
   });
 });

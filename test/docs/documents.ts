@@ -8,7 +8,7 @@ export const documents = [
   'SECURITY.md',
   ...globSync('connectors/*/README.md'),
   ...globSync('docs/**/*.md'),
-  ...globSync('{examples,observability,bench}/*.md'),
+  ...globSync('{examples,examples/connector,observability,bench}/*.md'),
 ].sort();
 
 export interface Block {

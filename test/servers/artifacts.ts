@@ -82,6 +82,24 @@ export async function fetchKafka(version: string, onProgress: (line: string) => 
   return folder;
 }
 
+/** The jar that holds a Redis for each system, and which of them are for Linux. */
+const REDIS = 'com.github.codemonstur:embedded-redis:1.4.3:jar';
+const REDIS_BUILDS: Readonly<Record<string, string>> = { x64: '6.2.6-v5-linux-amd64', arm64: '6.2.7-linux-arm64' };
+
+/** Fetches a Redis by mvn, once. Returns its program. */
+export async function fetchRedis(): Promise<string> {
+  const folder = join(store, 'redis');
+  if (!(await exists(folder))) {
+    await fetch(folder, (temporary) => [
+      'org.apache.maven.plugins:maven-dependency-plugin:3.8.1:unpack',
+      ...[`-Dartifact=${REDIS}`, `-DoutputDirectory=${temporary}`, '-Dmdep.unpack.includes=redis-server-*-linux-*'],
+    ]);
+  }
+  const program = join(folder, `redis-server-${REDIS_BUILDS[process.arch]}`);
+  await chmod(program, 0o755);
+  return program;
+}
+
 /** Tells which of two versions is the older one, number by number. */
 export function isBefore(version: string, other: string): boolean {
   return version.localeCompare(other, 'en', { numeric: true }) < 0;
