@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { type Installed, spawnBridge } from '../support/bridge.process.ts';
 import { DOCUMENTED, SDK_APP_ID } from '../support/callbacks.ts';
 import { runProgram } from '../support/program.ts';
+import { blocksOf } from './documents.ts';
 import { nodeOf, olderNode, oldestNode } from './node-versions.ts';
 
 const own: { version: string; pkg: Record<string, unknown> } = (() => {
@@ -29,17 +30,19 @@ beforeAll(async () => {
 }, 300_000);
 afterAll(() => rmSync(installed, { recursive: true }));
 
-/** A folder with a YAML file alone. */
+/** A folder with a YAML file, and the connector of its own that the how-to page has. */
 function emptyFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'empty-'));
   onTestFinished(() => rmSync(folder, { recursive: true }));
+  const [lines] = blocksOf('docs/how-to/own-connector.md').filter(({ language }) => language === 'js');
+  writeFileSync(join(folder, 'lines.mjs'), lines?.text ?? '');
   writeFileSync(
     join(folder, 'bridge.yaml'),
     [
       `app: { sdkAppId: ${SDK_APP_ID} }`,
       'receiver: { host: 127.0.0.1, port: 0 }',
       'admin: { port: 0 }',
-      'connectors: { audit-file: { kind: file, path: data/events.ndjson } }',
+      'connectors: { audit-file: { kind: file, path: data/events.ndjson }, own: { kind: ./lines.mjs, path: lines.ndjson } }',
       '',
     ].join('\n'),
   );
@@ -64,6 +67,8 @@ async function runs(node: string): Promise<void> {
   expect(await bridge.post(DOCUMENTED)).toMatchObject({ status: 200 });
   const file = join(cwd, 'data/events.ndjson');
   await expect.poll(() => existsSync(file) && readFileSync(file, 'utf8')).toMatch(/"name":"MyFirstGroup"/);
+  const lines = join(cwd, 'lines.ndjson');
+  await expect.poll(() => existsSync(lines) && readFileSync(lines, 'utf8')).toMatch(/"name":"MyFirstGroup"/);
   const status = await runProgram(node, [bin, 'status', '--admin', bridge.adminUrl, '--config', 'bridge.yaml'], {
     cwd,
   });
