@@ -57,8 +57,9 @@ const external = process.env.KAFKA_BROKERS !== undefined && process.env.ELASTICS
 const servers = external ? undefined : await startServers({ onProgress: print });
 const brokers = process.env.KAFKA_BROKERS ?? servers?.kafka.brokers;
 const nodes = process.env.ELASTICSEARCH_URL ?? servers?.elasticsearch.url;
-// Pictures show relative paths.
+// Pictures show relative paths. What was preloaded by one is not found by the bridge's thread any more, nor needed.
 process.chdir(home);
+process.execArgv = [];
 const run = `chat-${realNow().toString(36).slice(-5)}`;
 const token = 'a-token-of-the-pictures';
 
