@@ -3,6 +3,7 @@ import { receivedEvent } from '../../src/client/event.ts';
 import { entryOf } from '../../src/model/entry.ts';
 import { type CanonicalEvent, canonicalEvent, type EventType } from '../../src/model/event.ts';
 import { group, merge, newGroup } from '../../src/model/group.ts';
+import { wordsOf } from '../../src/model/template.ts';
 import { FORMATS, type Format, toGroupMessage, toMessage } from './message.ts';
 import type { KafkaOptions, SaslOptions } from './options.ts';
 
@@ -11,6 +12,8 @@ type Examples = Readonly<Record<EventType, CanonicalEvent>>;
 /** The part of a kafka connector that readers of its topic see. */
 type Topic = Pick<KafkaOptions, 'topic' | 'content'> & {
   readonly formats: readonly Format[];
+  /** Whether the settings give it a shape of its own. */
+  readonly shaped: boolean;
   readonly brokers: readonly string[];
   readonly protocol: 'kafka' | 'kafka-secure';
   readonly sasl?: SaslOptions | undefined;
@@ -19,7 +22,7 @@ type Topic = Pick<KafkaOptions, 'topic' | 'content'> & {
 type Json = Readonly<Record<string, unknown>>;
 
 /** The topics where no configuration names them. */
-const ANYWHERE = { brokers: [], protocol: 'kafka' } as const;
+const ANYWHERE = { brokers: [], protocol: 'kafka', shaped: false } as const;
 const DEFAULT_TOPICS: Readonly<Record<string, Topic>> = {
   'group-events': { topic: 'chat.group-info.events', content: 'events', formats: FORMATS, ...ANYWHERE },
   'group-states': { topic: 'chat.group-info.groups', content: 'groups', formats: [], ...ANYWHERE },
@@ -66,7 +69,11 @@ export function asyncApi(version: string, examples: Examples, connectors?: Confi
       Object.entries(topics).map(([name, topic]) => [`send-${name}`, sending(name, topic)]),
     ),
     components: {
-      messages: { ...eventMessages(examples), ...groupMessages(examples) },
+      messages: {
+        ...eventMessages(examples),
+        ...groupMessages(examples),
+        ...(Object.values(topics).some(({ shaped }) => shaped) && { shaped: SHAPED }),
+      },
       schemas: schemas(),
       ...(schemes.length > 0 && { securitySchemes: Object.fromEntries(schemes) }),
     },
@@ -82,10 +89,12 @@ const sending = (name: string, topic: Topic): Json => ({
 function topicsOf(connectors: Configured): Record<string, Topic> {
   const enabled = Object.entries(connectors).filter(([, { kind, enabled }]) => kind === 'kafka' && enabled);
   return mapEntries(Object.fromEntries(enabled), (connector) => {
-    const { topic, content, format, brokers, tls, sasl } = connector as unknown as KafkaOptions;
+    const { topic, content, format, brokers, tls, sasl, shape } = connector as unknown as KafkaOptions & {
+      shape?: unknown;
+    };
     const formats = content === 'events' ? [format] : [];
     const protocol = tls === false ? 'kafka' : 'kafka-secure';
-    return { topic, content, formats, brokers, protocol, sasl };
+    return { topic, content, formats, shaped: shape !== undefined, brokers, protocol, sasl };
   });
 }
 
@@ -108,15 +117,23 @@ function serversOf(topics: readonly Topic[]): Servers {
   return servers;
 }
 
-function messagesOf({ content, formats }: Topic): string[] {
+/** Its schema is not worked out here. */
+const SHAPED = { name: 'shaped', title: 'what the shape of the connector makes of it', payload: {} };
+
+function messagesOf({ content, formats, shaped }: Topic): string[] {
+  if (shaped) return ['shaped'];
   return content === 'groups' ? ['group', 'group-destroyed'] : formats.map((format) => `event-${format}`);
 }
 
 function channelOf(topic: Topic, servers: Servers): Json {
   const compacted = { topicConfiguration: { 'cleanup.policy': ['compact'] } };
+  const words = wordsOf(topic.topic);
   const names = topic.brokers.map((broker) => servers.get(placeOf(broker, topic))?.name);
   return {
     address: topic.topic,
+    ...(words.length > 0 && {
+      parameters: Object.fromEntries(words.map((word) => [word, { description: `The ${word} of the event.` }])),
+    }),
     description:
       topic.content === 'events'
         ? 'Every event, those of one group in the order in which they were recorded.'

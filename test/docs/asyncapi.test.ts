@@ -154,6 +154,21 @@ connectors:
     expect(text).not.toMatch(/hush|someone/);
   });
 
+  test('a topic that is a template has parameters; what has a shape of its own is not told to be an event', async () => {
+    const file = join(folder, 'shaped.yaml');
+    const topic = '"chat.{groupType}.events", shape: { fields: { name: title } }';
+    writeFileSync(file, `app: { sdkAppId: 1 }\nconnectors: { a: { kind: kafka, brokers: "k:1", topic: ${topic} } }\n`);
+    const [channel] = (await printed('--config', file)).document.channels().all();
+    expect(channel?.address()).toBe('chat.{groupType}.events');
+    expect(Object.keys(channel?.json().parameters ?? {})).toEqual(['groupType']);
+    expect(
+      channel
+        ?.messages()
+        .all()
+        .map((one) => one.name()),
+    ).toEqual(['shaped']);
+  });
+
   test('of a configuration with problems names them, exit 2', async () => {
     const file = join(folder, 'wrong.yaml');
     writeFileSync(file, 'app: {}\n');
