@@ -64,6 +64,7 @@ export const contract = z.looseObject({
   maxEvents: z.int().min(1).max(100_000).exactOptional(),
   readsBack: z.boolean(),
   verifiable: z.boolean().exactOptional(),
+  shapes: z.array(z.enum(['id', 'key'])).exactOptional(),
   holds: isFunction,
   places: isFunction,
   open: isFunction,
@@ -72,12 +73,13 @@ export const contract = z.looseObject({
 
 /** Returns the connector as others may use it: it throws Unreachable where it breaks the contract, so that its lane waits. */
 export function guarded<Options>(connector: ConnectorContract<Options>): ConnectorContract<Options> {
-  const { kind, summary, maxWaitMs, maxEvents, options, readsBack, verifiable } = connector;
+  const { kind, summary, maxWaitMs, maxEvents, options, readsBack, verifiable, shapes } = connector;
   return {
     ...{ kind, summary, options, readsBack },
     ...(maxWaitMs !== undefined && { maxWaitMs }),
     ...(maxEvents !== undefined && { maxEvents }),
     ...(verifiable !== undefined && { verifiable }),
+    ...(shapes !== undefined && { shapes }),
     holds: (given) => z.enum(['events', 'groups']).parse(connector.holds(given)),
     places: (given) => [...connector.places(given)],
     async open(given, host, signal) {

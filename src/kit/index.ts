@@ -23,6 +23,7 @@ export type { CanonicalEvent, ChangedFields } from '../model/event.ts';
 export { type Fault, type FaultCode, messageOf, Unreachable } from '../model/fault.ts';
 export { differences, type Group, isForeign, join, merge, newGroup, repair, type Version } from '../model/group.ts';
 export type { Outcome } from '../model/outcome.ts';
+export type { Shape } from '../model/shape.ts';
 export { foundInGroup, makeEvent } from './doubles.ts';
 export { type Case, connectorCases } from './suite.ts';
 export type { Copies, Found, Place as TestPlace, Poison, Target } from './target.ts';

@@ -146,6 +146,16 @@ test('it may leave out verify, and keeps what it settled when a delivery ends ea
   expect((thrown as Interrupted).cause).toMatchObject({ name: 'Unreachable', afterMs: 700 });
 });
 
+test('groups in a shape are for those that say they give it to them', () => {
+  write('plain.mjs', moduleOf("holds: () => 'groups',"));
+  write('shaping.mjs', moduleOf("holds: () => 'groups', shapes: ['id'],"));
+  const options = 'target: xy\n    shape: { fields: { name: title } }\n';
+  expect(problemsOf(`    kind: ./plain.mjs\n    ${options}`)).toEqual([
+    expect.stringMatching(/^6:\d+ connectors\.mine\.shape: /),
+  ]);
+  expect(problemsOf(`    kind: ./shaping.mjs\n    ${options}`)).toEqual([]);
+});
+
 test('two connectors that write to one place are refused, whoever made them', () => {
   write('mine.mjs', moduleOf());
   const one = 'kind: ./mine.mjs, target: xy';
