@@ -207,7 +207,7 @@ describe('every command that acts on a running bridge', () => {
       run('dead-letters', 'retry', 'adit'),
       run('replay', 'adit', '--from', 'groups'),
     ]);
-    expect(again).toEqual({ connector: 'audit', from: 1, events: 2, done: true });
+    expect(again).toEqual({ connector: 'audit', from: 1, events: 2, done: true, delivered: 2, refused: 0 });
     expect(nothing).toMatchObject({ events: 0, done: true });
     expect(retried).toEqual({ taken: 0, left: 0, delivered: 0, refused: 0 });
     expect(listed).toEqual({ deadLetters: [] });
