@@ -3,6 +3,8 @@ import { receivedEvent } from '../../src/client/event.ts';
 import { entryOf } from '../../src/model/entry.ts';
 import { type CanonicalEvent, canonicalEvent, type EventType } from '../../src/model/event.ts';
 import { group, merge, newGroup } from '../../src/model/group.ts';
+import { compileShape, type ShapeSettings } from '../../src/model/shape.ts';
+import { shapedSchema } from '../../src/model/shape-schema.ts';
 import { wordsOf } from '../../src/model/template.ts';
 import { FORMATS, type Format, toGroupMessage, toMessage } from './message.ts';
 import type { KafkaOptions, SaslOptions } from './options.ts';
@@ -12,8 +14,8 @@ type Examples = Readonly<Record<EventType, CanonicalEvent>>;
 /** The part of a kafka connector that readers of its topic see. */
 type Topic = Pick<KafkaOptions, 'topic' | 'content'> & {
   readonly formats: readonly Format[];
-  /** Whether the settings give it a shape of its own. */
-  readonly shaped: boolean;
+  /** The message of a topic whose settings give it a shape of its own. */
+  readonly shaped?: Json & { readonly name: string };
   readonly brokers: readonly string[];
   readonly protocol: 'kafka' | 'kafka-secure';
   readonly sasl?: SaslOptions | undefined;
@@ -22,7 +24,7 @@ type Topic = Pick<KafkaOptions, 'topic' | 'content'> & {
 type Json = Readonly<Record<string, unknown>>;
 
 /** The topics where no configuration names them. */
-const ANYWHERE = { brokers: [], protocol: 'kafka', shaped: false } as const;
+const ANYWHERE = { brokers: [], protocol: 'kafka' } as const;
 const DEFAULT_TOPICS: Readonly<Record<string, Topic>> = {
   'group-events': { topic: 'chat.group-info.events', content: 'events', formats: FORMATS, ...ANYWHERE },
   'group-states': { topic: 'chat.group-info.groups', content: 'groups', formats: [], ...ANYWHERE },
@@ -72,7 +74,9 @@ export function asyncApi(version: string, examples: Examples, connectors?: Confi
       messages: {
         ...eventMessages(examples),
         ...groupMessages(examples),
-        ...(Object.values(topics).some(({ shaped }) => shaped) && { shaped: SHAPED }),
+        ...Object.fromEntries(
+          Object.values(topics).flatMap(({ shaped }) => (shaped === undefined ? [] : [[shaped.name, shaped]])),
+        ),
       },
       schemas: schemas(),
       ...(schemes.length > 0 && { securitySchemes: Object.fromEntries(schemes) }),
@@ -88,14 +92,16 @@ const sending = (name: string, topic: Topic): Json => ({
 
 function topicsOf(connectors: Configured): Record<string, Topic> {
   const enabled = Object.entries(connectors).filter(([, { kind, enabled }]) => kind === 'kafka' && enabled);
-  return mapEntries(Object.fromEntries(enabled), (connector) => {
+  const described = enabled.map(([name, connector]): [string, Topic] => {
     const { topic, content, format, brokers, tls, sasl, shape } = connector as unknown as KafkaOptions & {
-      shape?: unknown;
+      shape?: ShapeSettings;
     };
     const formats = content === 'events' ? [format] : [];
     const protocol = tls === false ? 'kafka' : 'kafka-secure';
-    return { topic, content, formats, shaped: shape !== undefined, brokers, protocol, sasl };
+    const shaped = shape && { shaped: shapedMessage(`shaped-${name}`, content, shape) };
+    return [name, { topic, content, formats, ...shaped, brokers, protocol, sasl }];
   });
+  return Object.fromEntries(described);
 }
 
 type Servers = ReadonlyMap<string, { readonly name: string; readonly server: Json }>;
@@ -117,11 +123,13 @@ function serversOf(topics: readonly Topic[]): Servers {
   return servers;
 }
 
-/** Its schema is not worked out here. */
-const SHAPED = { name: 'shaped', title: 'what the shape of the connector makes of it', payload: {} };
+function shapedMessage(name: string, content: KafkaOptions['content'], shape: ShapeSettings) {
+  const payload = shapedSchema(schemaOf(content === 'events' ? receivedEvent : group), compileShape(shape, content));
+  return { name, title: 'what the shape of the connector makes of it', payload };
+}
 
 function messagesOf({ content, formats, shaped }: Topic): string[] {
-  if (shaped) return ['shaped'];
+  if (shaped !== undefined) return [shaped.name];
   return content === 'groups' ? ['group', 'group-destroyed'] : formats.map((format) => `event-${format}`);
 }
 

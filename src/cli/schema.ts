@@ -1,20 +1,24 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { z } from 'zod';
-import { asyncApi } from '../../connectors/index.ts';
+import type { Holds } from '../../connectors/contract.ts';
+import { asyncApi, holdsOf } from '../../connectors/index.ts';
 import { receivedEvent } from '../client/event.ts';
 import { configJsonSchema } from '../config/json-schema.ts';
 import { type CanonicalEvent, EVENT_TYPES, type EventData, type EventType, groupEvent } from '../model/event.ts';
 import { eventId } from '../model/event-id.ts';
+import { BridgeError } from '../model/fault.ts';
 import { group } from '../model/group.ts';
+import { compileShape } from '../model/shape.ts';
+import { shapedSchema } from '../model/shape-schema.ts';
 import { didYouMean } from '../model/text.ts';
 import { version } from './installation.ts';
 import { addCommand, requireConfig } from './options.ts';
 import { print } from './terminal.ts';
 
 /** The schemas of all that others read or write, by name. */
-const SCHEMAS: Readonly<Record<string, (configName: string | undefined) => unknown>> = {
-  event: () => z.toJSONSchema(receivedEvent),
-  group: () => z.toJSONSchema(group),
+const SCHEMAS: Readonly<Record<string, (configName: string | undefined, connector: string | undefined) => unknown>> = {
+  event: (...named) => inShape(z.toJSONSchema(receivedEvent), 'events', ...named),
+  group: (...named) => inShape(z.toJSONSchema(group), 'groups', ...named),
   config: () => configJsonSchema(),
   asyncapi: (name) =>
     asyncApi(version(), examples(), name === undefined ? undefined : requireConfig(name).config.connectors),
@@ -28,11 +32,39 @@ export function addSchema(program: Command): void {
     'print the JSON Schema of the event, the group or the configuration, or the AsyncAPI document of the topics',
     'schema config > bridge.schema.json',
     'schema asyncapi --config config/kafka-elasticsearch.yaml',
+    'schema event --config bridge.yaml --connector group-events',
   )
     .argument('<name>', NAMES.join(', '), parseName)
     .option('--config <file>', 'of asyncapi: describe the topics of this configuration instead of the default ones')
-    .action((name: string, { config }: { config?: string }) => print(JSON.stringify(SCHEMAS[name]?.(config), null, 2)));
+    .option('--connector <name>', 'of event and group: in the shape that this connector of the configuration writes')
+    .action((name: string, { config, connector }: { config?: string; connector?: string }) =>
+      print(JSON.stringify(SCHEMAS[name]?.(config, connector), null, 2)),
+    );
 }
+
+/** Returns the schema in the shape of a connector, where one is named. */
+function inShape(
+  schema: object,
+  content: Holds,
+  configName: string | undefined,
+  connector: string | undefined,
+): object {
+  if (connector === undefined) return schema;
+  const { connectors } = requireConfig(configName).config;
+  const configured = connectors[connector];
+  if (configured === undefined) {
+    const suggestion = `known: ${Object.keys(connectors).join(', ')}`;
+    throw new BridgeError({ code: 'connector-unknown', message: `no connector is called ${connector}`, suggestion });
+  }
+  if (holdsOf(configured) !== content) {
+    const message = `${connector} holds ${holdsOf(configured)}: ask for the schema of ${content === 'groups' ? 'an event' : 'a group'}`;
+    throw new BridgeError({ code: 'usage', message });
+  }
+  const { shape } = configured;
+  return shape === undefined ? schema : shapedSchema(schema as Json, compileShape(shape, content));
+}
+
+type Json = Readonly<Record<string, unknown>>;
 
 function parseName(name: string): string {
   if (NAMES.includes(name)) return name;

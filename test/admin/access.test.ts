@@ -326,7 +326,7 @@ test('a bridge with a token: start and check say whom it lets in, commands bring
   expect(check?.stdout).toMatch(/plain HTTP.*HTTPS/);
 
   const bridge = await startBridgeProcess(home, { ADMIN_TOKEN: TOKEN });
-  expect(bridge.stdout()).toMatch(/admin .*open to other machines, too, with admin\.token/);
+  expect(bridge.stdout()).toMatch(/console .*open to other machines, too, with admin\.token/);
   const admin = bridge.adminUrl.replace('0.0.0.0', '127.0.0.1');
   for (const path of ['/api/status', '/metrics', '/api/quarantine', '/api/connectors/audit/dead-letters']) {
     expect((await send(admin + path)).status, path).toBe(401);

@@ -275,6 +275,7 @@ describe('whatever the callbacks hold', () => {
     '/events?operator=nobody',
     '/event?id=none',
     '/groups',
+    '/groups?order=lately',
     '/dead-letters',
     '/quarantine',
     '/reconcile',
@@ -477,6 +478,9 @@ describe('whatever the callbacks hold', () => {
     expect(await page.locator('tbody tr').count()).toBe(1);
     await page.goto(`${bridge.admin()}/groups`);
     await page.getByText(/^100 groups of 1\d\d\.$/).waitFor();
+    await page.getByRole('link', { name: 'Groups, changed lately' }).click();
+    await page.getByText(/in the newest \d+ events/).waitFor();
+    expect(await page.locator('tbody tr').first().textContent()).toContain('@TGS#P100');
     expect(complaints).toEqual([]);
     await page.context().close();
   });

@@ -166,7 +166,9 @@ connectors:
         ?.messages()
         .all()
         .map((one) => one.name()),
-    ).toEqual(['shaped']);
+    ).toEqual(['shaped-a']);
+    const [message] = channel?.messages().all() ?? [];
+    expect(message?.payload()?.json()).toMatchObject({ properties: { title: { type: 'string' }, type: {} } });
   });
 
   test('of a configuration with problems names them, exit 2', async () => {

@@ -1,8 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import { type CanonicalEvent, EVENT_TYPES, type EventData, groupEvent } from '../../src/model/event.ts';
-import { type Group, merge, newGroup } from '../../src/model/group.ts';
+import { type Group, group, merge, newGroup } from '../../src/model/group.ts';
 import { compileShape, type ShapeSettings, shapeProblems, shapeSettings } from '../../src/model/shape.ts';
+import { shapedSchema } from '../../src/model/shape-schema.ts';
 import { mayBe, namingOf, namingProblem } from '../../src/model/template.ts';
 
 /** As it is once it was sent: without a negative zero. */
@@ -138,4 +140,28 @@ describe('the check says which shapes would lose something', () => {
     expect(mayBe('chat.{groupType}.events', 'chat.Public.events')).toBe(true);
     expect(mayBe('chat.{groupType}.events', 'chatxPublic.events')).toBe(false);
   });
+});
+
+test('the schema of what comes out: fields where they lie, required as they were, constants and moments as written', () => {
+  const settings = shapeSettings.parse({
+    fields: { name: 'room.title', groupId: 'room.id', 'customFields.color': 'colour' },
+    omit: ['introduction'],
+    constants: { tenant: 'acme' },
+    times: 'epochMillis',
+    versions: '_sync',
+  });
+  const schema = shapedSchema(z.toJSONSchema(group), compileShape(settings, 'groups'));
+  expect(schema).toMatchObject({
+    type: 'object',
+    required: expect.arrayContaining(['room', 'destroyed', '_sync', 'tenant']),
+    properties: {
+      room: { type: 'object', properties: { title: { type: 'string' }, id: { type: 'string' } }, required: ['id'] },
+      colour: { type: 'string' },
+      updatedAt: { type: 'integer' },
+      tenant: { const: 'acme' },
+      _sync: { type: 'object' },
+    },
+  });
+  expect(schema.properties).not.toHaveProperty('introduction');
+  expect(schema.properties).not.toHaveProperty('name');
 });

@@ -9,12 +9,24 @@ import { brief, type Html, moment, optional } from './text.ts';
 import type { Texts } from './texts/index.ts';
 
 const PAGE_GROUPS = 100;
+/** Among so many events those are looked for that were changed lately; a journal keeps no list of them. */
+const LATE_EVENTS = 1_000;
+const LATELY_EVERY_MS = 5_000;
 
-/** `/groups?search=&after=`: by id or name. */
+/** `/groups?search=&after=&order=`: by id or name, or those that were changed lately. */
 export function groupsPage(ports: View, query: URLSearchParams, signal: AbortSignal): Page {
   const { t } = ports;
   const text = query.get('search') ?? '';
   const after = query.get('after') ?? '';
+  const isLately = query.get('order') === 'lately' && text === '';
+  const lately = (): Html => {
+    const events = ports.history.recent(LATE_EVENTS);
+    const ids = [...new Set(events.map(({ event }) => event.subject))].slice(0, PAGE_GROUPS);
+    const groups = ids.flatMap((groupId) => ports.group(groupId) ?? []);
+    if (groups.length === 0) return empty(t.groups.none);
+    const rows = fitting(groups, groupRow(ports, ports.now()));
+    return html`<p class="quiet" role="status">${t.groups.latelyOf(rows.length, events.length)}</p>${groupTable(t, rows, t.groups.lately)}`;
+  };
   const found = async (): Promise<Html> => {
     const { groups, complete, next } = await ports.history.search(text, PAGE_GROUPS, signal, after);
     if (groups.length === 0 && complete) {
@@ -53,9 +65,20 @@ export function groupsPage(ports: View, query: URLSearchParams, signal: AbortSig
 <input id="search" name="search" type="search" value="${text}" autocomplete="off" spellcheck="false">
 <button type="submit">${t.group.search}</button></form></div>`,
       },
-      { render: found },
+      { render: () => orders(t, isLately) },
+      isLately ? { id: 'groups', every: LATELY_EVERY_MS, render: lately } : { render: found },
     ],
   };
+}
+
+function orders(t: Texts, isLately: boolean): Html {
+  const order = (to: string, words: string, isCurrent: boolean): Html =>
+    html`<li><a href="${to}" ${isCurrent && html`aria-current="page"`}>${words}</a></li>`;
+  return html`<nav class="tabs" aria-label="${t.groups.orders}"><ul class="row">${order('/groups', t.groups.byId, !isLately)}${order(
+    '/groups?order=lately',
+    t.groups.lately,
+    isLately,
+  )}</ul></nav>`;
 }
 
 /** Groups whose id begins with the text come first. */

@@ -313,7 +313,11 @@ export const en = {
     of: (count: number, all: number) => `${plural(count, 'group')} of ${figure(all)}.`,
     found: (count: number) => `${plural(count, 'group')}.`,
     ofFound: (count: number) => `${plural(count, 'group')} of those found.`,
+    orders: 'Order',
     byId: 'Groups, by id',
+    lately: 'Groups, changed lately',
+    latelyOf: (count: number, events: number) =>
+      `${plural(count, 'group')} in the newest ${plural(events, 'event')}, the one recorded last first.`,
     results: 'Groups found',
     more: 'More groups',
     first: 'The first ones',

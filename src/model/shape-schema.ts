@@ -1,0 +1,47 @@
+/** The JSON Schema of what a shape makes of an event or a group. */
+import { isObject } from './json.ts';
+import type { Shape } from './shape.ts';
+
+type Json = Readonly<Record<string, unknown>>;
+
+/** The forms of a moment where the shape names one; else it stays as it was. */
+const MOMENTS = {
+  iso: { type: 'string', format: 'date-time' },
+  epochMillis: { type: 'integer', description: 'Milliseconds since 1970.' },
+  epochSeconds: { type: 'integer', description: 'Seconds since 1970.' },
+} as const;
+const MOMENT_FIELDS = ['time', 'updatedAt', 'occurredAt', 'receivedAt'];
+
+/** Returns the schema of the shape's outcome, from the schema of what goes in. A function may make anything. */
+export function shapedSchema(schema: Json, { fields, constants, times }: Shape): Json {
+  const { $schema } = schema;
+  let shaped: Json = { ...($schema !== undefined && { $schema }), type: 'object' };
+  for (const { name, from, to } of fields) {
+    const found = to && schemaAt(schema, from);
+    if (to === undefined || found === undefined) continue;
+    const moment = times !== undefined && MOMENT_FIELDS.includes(name);
+    shaped = place(shaped, to, moment ? MOMENTS[times] : found.schema, found.isRequired);
+  }
+  for (const [path, value] of Object.entries(constants))
+    shaped = place(shaped, path.split('.'), { const: value }, true);
+  return shaped;
+}
+
+/** A field of an object with any fields has the schema of each of them. */
+function schemaAt(schema: Json, path: readonly string[]): { schema: Json; isRequired: boolean } | undefined {
+  const [head, ...rest] = path;
+  if (head === undefined) return { schema, isRequired: true };
+  const { properties, additionalProperties, required } = schema;
+  const inner = isObject(properties) && Object.hasOwn(properties, head) ? properties[head] : additionalProperties;
+  const found = isObject(inner) ? schemaAt(inner, rest) : undefined;
+  return found && { ...found, isRequired: found.isRequired && Array.isArray(required) && required.includes(head) };
+}
+
+function place(into: Json, path: readonly string[], schema: Json, isRequired: boolean): Json {
+  const [head = '', ...rest] = path;
+  const { properties = {}, required = [], ...others } = into as { properties?: Json; required?: readonly string[] };
+  const held = isObject(properties[head]) ? properties[head] : { type: 'object' };
+  const inner = rest.length === 0 ? schema : place(held, rest, schema, isRequired);
+  const names = isRequired && !required.includes(head) ? [...required, head] : required;
+  return { ...others, properties: { ...properties, [head]: inner }, ...(names.length > 0 && { required: names }) };
+}
