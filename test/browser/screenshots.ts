@@ -126,8 +126,8 @@ try {
 } finally {
   await bridge.stop('the pictures are taken');
   await vendor.stop();
-  await servers?.stop();
   for (const index of ['groups', 'search']) await fetch(`${nodes}/${run}-${index}`, { method: 'DELETE' });
+  await servers?.stop();
   rmSync(home, { recursive: true, force: true });
 }
 
