@@ -8,6 +8,7 @@ const KIND = [
   'src/model/',
   'connectors/aws.ts',
   'connectors/contract.ts',
+  'connectors/ensuring.ts',
   'connectors/members.ts',
   'connectors/tls.ts',
 ];
@@ -19,6 +20,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'src/client/': ['src/model/'],
   'connectors/aws.ts': ['src/model/'],
   'connectors/contract.ts': ['src/model/'],
+  'connectors/ensuring.ts': ['connectors/contract.ts'],
   'connectors/members.ts': ['src/model/', 'connectors/contract.ts'],
   'connectors/guard.ts': ['src/model/', 'connectors/contract.ts'],
   'connectors/options.ts': ['connectors/contract.ts'],

@@ -1,7 +1,6 @@
 /** `content: groups`: read, merge, write unless changed in between. No scripts, any number of writers. */
 import { type Fault, Unreachable } from '../../src/model/fault.ts';
-import { differences, type Group, isForeign, join, newGroup, repair, type Version } from '../../src/model/group.ts';
-import { isObject } from '../../src/model/json.ts';
+import { differences, type Group, isForeign, join, newGroup, putRight, repair } from '../../src/model/group.ts';
 import type { Outcome } from '../../src/model/outcome.ts';
 import { valueAt } from '../../src/model/shape.ts';
 import type { CopyStatus, Outcomes, PutMode } from '../contract.ts';
@@ -234,15 +233,6 @@ function toGroup(groupId: string, source: Readonly<Record<string, unknown>>): Gr
   return {
     ...source,
     groupId,
-    customFields: (isObject(customFields) ? customFields : {}) as Group['customFields'],
-    destroyed: destroyed === true,
-    // A field without a usable version loses to any event.
-    versions: Object.fromEntries(isObject(versions) ? Object.entries(versions).filter(isVersioned) : []),
+    ...putRight({ customFields, destroyed, versions }),
   };
-}
-
-function isVersioned(entry: [field: string, version: unknown]): entry is [string, Version] {
-  const [, version] = entry;
-  if (!Array.isArray(version) || version.length !== 2) return false;
-  return Number.isSafeInteger(version[0]) && typeof version[1] === 'string';
 }

@@ -1,5 +1,6 @@
 import type { Entry } from '../../src/model/entry.ts';
 import type { Host, Identify, Outcomes, Sink } from '../contract.ts';
+import { createEnsuring } from '../ensuring.ts';
 import { indexExists, search } from './api.ts';
 import { bulk } from './bulk.ts';
 import { ask, type Destination, identify, openDestination } from './client.ts';
@@ -18,18 +19,7 @@ export async function openSink(options: ElasticsearchOptions, host: Host, signal
     await close();
     throw thrown;
   }
-  let ensured = true;
-
-  /** Whatever goes wrong may be the index: only a call that came through leaves it known. */
-  const ensuring = async (signal: AbortSignal, work: () => Promise<Outcomes>): Promise<Outcomes> => {
-    signal.throwIfAborted();
-    const known = ensured;
-    ensured = false;
-    if (!known) await ensureIndex(destination, signal);
-    const outcomes = await work();
-    ensured = true;
-    return outcomes;
-  };
+  const ensuring = createEnsuring((signal) => ensureIndex(destination, signal));
 
   const identity: Identify = (before, signal) => identifyIndex(destination, before, signal);
   if (options.content === 'events') {

@@ -1,6 +1,5 @@
 /** `content: groups`: PostgreSQL merges what lies there with what comes, field by field. */
-import { differences, type Group, isForeign, join, newGroup, repair, type Version } from '../../src/model/group.ts';
-import { isObject } from '../../src/model/json.ts';
+import { differences, type Group, isForeign, join, newGroup, putRight, repair } from '../../src/model/group.ts';
 import type { Outcome } from '../../src/model/outcome.ts';
 import type { CopyStatus, Outcomes, PutMode } from '../contract.ts';
 import type { Destination } from './client.ts';
@@ -108,16 +107,7 @@ function toGroup(row: Readonly<Record<string, unknown>>): Group {
   const at = new Date(Number(updatedAt ?? Number.NaN));
   return {
     ...(told as unknown as Group),
-    customFields: (isObject(customFields) ? customFields : {}) as Group['customFields'],
     ...(!Number.isNaN(at.getTime()) && { updatedAt: at.toISOString() }),
-    destroyed: destroyed === true,
-    versions: Object.fromEntries(isObject(versions) ? Object.entries(versions).filter(isVersioned) : []),
+    ...putRight({ customFields, destroyed, versions }),
   };
-}
-
-/** A field without a usable version loses to any event. */
-function isVersioned(entry: [field: string, version: unknown]): entry is [string, Version] {
-  const [, version] = entry;
-  if (!Array.isArray(version) || version.length !== 2) return false;
-  return Number.isSafeInteger(version[0]) && typeof version[1] === 'string';
 }

@@ -1,5 +1,6 @@
 import type { Entry } from '../../src/model/entry.ts';
 import type { Host, Identify, Outcomes, Sink } from '../contract.ts';
+import { createEnsuring } from '../ensuring.ts';
 import { type Destination, openDestination } from './client.ts';
 import { columnsOf, nameOf, quoted, type TableOptions, tableName } from './columns.ts';
 import type { PostgresOptions } from './connector.ts';
@@ -18,18 +19,7 @@ export async function openSink(options: PostgresOptions, host: Host, signal: Abo
     await close();
     throw thrown;
   }
-  let ensured = true;
-
-  /** Whatever goes wrong may be the table: only a call that came through leaves it known. */
-  const ensuring = async (signal: AbortSignal, work: () => Promise<Outcomes>): Promise<Outcomes> => {
-    signal.throwIfAborted();
-    const known = ensured;
-    ensured = false;
-    if (!known) await ensureTable(destination, signal);
-    const outcomes = await work();
-    ensured = true;
-    return outcomes;
-  };
+  const ensuring = createEnsuring((signal) => ensureTable(destination, signal));
 
   const identify: Identify = (before, signal) => identifyTable(destination, before, signal);
   if (options.content === 'events') {

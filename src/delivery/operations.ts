@@ -63,11 +63,10 @@ export function createOperations(ports: OperationsPorts) {
     delivery.request(connector, { kind: paused ? 'pause' : 'resume' });
   };
 
-  const chosen = (connector: string, { seqs, after, ...filter }: DeadLetterChoice): number[] => {
-    const meant = deliveries.deadLetterSeqs(connector, Number.MAX_SAFE_INTEGER, filter, after);
-    if (seqs === undefined) return meant;
-    const those = new Set(meant);
-    return seqs.filter((seq) => those.has(seq));
+  const chosen = (connector: string, { seqs, after = 0, ...filter }: DeadLetterChoice): number[] => {
+    if (seqs === undefined) return deliveries.deadLetterSeqs(connector, Number.MAX_SAFE_INTEGER, filter, after);
+    const isMeant = (seq: number): boolean => deliveries.deadLetterSeqs(connector, 1, filter, seq - 1)[0] === seq;
+    return seqs.filter((seq) => seq > after && isMeant(seq));
   };
   const tryAgain = (connector: string, choice: DeadLetterChoice, which: 'some' | 'all') => {
     const meant = chosen(connector, choice);

@@ -8,6 +8,7 @@ import {
   type ProfileField,
   profile,
 } from './event.ts';
+import { isObject } from './json.ts';
 
 /** The last change of a field: its time in milliseconds since 1970, and its event. */
 export type Version = [occurredAt: number, eventId: EventId];
@@ -288,4 +289,25 @@ export function onlyFields(group: Group, stays: (field: string) => boolean): Gro
     customFields: Object.fromEntries(custom),
     versions: Object.fromEntries(versions),
   };
+}
+
+/** Returns what merging relies on, of a copy that others may have written: without versions, or with odd ones. */
+export function putRight(
+  held: {
+    readonly [Part in 'customFields' | 'destroyed' | 'versions']?: unknown;
+  },
+): Pick<Group, 'customFields' | 'destroyed' | 'versions'> {
+  const { customFields, destroyed, versions } = held;
+  return {
+    customFields: (isObject(customFields) ? customFields : {}) as Group['customFields'],
+    destroyed: destroyed === true,
+    // A field without a usable version loses to any event.
+    versions: Object.fromEntries(isObject(versions) ? Object.entries(versions).filter(isVersioned) : []),
+  };
+}
+
+function isVersioned(entry: [field: string, version: unknown]): entry is [string, Version] {
+  const [, version] = entry;
+  if (!Array.isArray(version) || version.length !== 2) return false;
+  return Number.isSafeInteger(version[0]) && typeof version[1] === 'string';
 }
