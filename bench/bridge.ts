@@ -20,6 +20,8 @@ export interface BenchBridge {
   readonly index: string;
   readonly journalFile: string;
   metrics(): Promise<BridgeMetrics>;
+  /** Returns the value of one series of its metrics, by its name and labels. */
+  count(series: string): Promise<number>;
   /** Events recorded and not yet at each connector's cursor. */
   lags(): Promise<Readonly<Record<string, number>>>;
   /** Resolves with the ms it took until both copies hold everything, Infinity when that is longer than `withinMs`. */
@@ -129,6 +131,11 @@ export async function startBenchBridge(bench: BridgeHost, settings: BridgeSettin
     index,
     journalFile,
     metrics: bridge.metrics,
+    async count(series) {
+      const text = await (await fetch(`${bridge.adminUrl}/metrics`)).text();
+      const line = text.split('\n').find((one) => one.startsWith(`${series} `));
+      return Number(line?.slice(series.length + 1));
+    },
     lags,
     async inStep(withinMs) {
       const start = performance.now();

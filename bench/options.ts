@@ -6,7 +6,7 @@ export const PHASES = [
   'maximum',
   'turns',
   'sustained',
-  'latency',
+  'cost',
   'delivery',
   'outages',
   'backlog',

@@ -11,8 +11,8 @@ import { startLoadGenerator } from './load/load.ts';
 import { type Options, type PhaseName, readOptions, USAGE } from './options.ts';
 import { measureBacklog } from './phases/backlog.ts';
 import { measureBare } from './phases/bare.ts';
+import { measureCost } from './phases/cost.ts';
 import { measureDelivery } from './phases/delivery.ts';
-import { measureLatency } from './phases/latency.ts';
 import { measureMaximum } from './phases/maximum.ts';
 import { measureOutages } from './phases/outages.ts';
 import { measurePeers } from './phases/peers.ts';
@@ -27,7 +27,7 @@ const PHASE: Readonly<Record<PhaseName, (bench: Bench) => Promise<void>>> = {
   maximum: measureMaximum,
   turns: measureInTurn,
   sustained: measureSustained,
-  latency: measureLatency,
+  cost: measureCost,
   delivery: measureDelivery,
   outages: measureOutages,
   backlog: measureBacklog,
@@ -36,7 +36,7 @@ const PHASE: Readonly<Record<PhaseName, (bench: Bench) => Promise<void>>> = {
 };
 
 /** Those that put the servers under full load. */
-const LOADING: readonly PhaseName[] = ['maximum', 'turns', 'sustained', 'latency', 'delivery', 'backlog', 'peers'];
+const LOADING: readonly PhaseName[] = ['maximum', 'turns', 'sustained', 'cost', 'delivery', 'backlog', 'peers'];
 
 const closing = createClosing();
 const interrupted = closeOnSignals(closing);

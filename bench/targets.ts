@@ -1,6 +1,6 @@
 import { FDATASYNC } from './bare/index.ts';
 import { ACKNOWLEDGED, BRIDGE, compared, type Figures, SUSTAINED } from './figures.ts';
-import { atRate, LOW_RATE } from './phases/latency.ts';
+import { atRate, cpuAtRate, FULL_LOAD, JUST_STARTED, LOW_RATE } from './phases/cost.ts';
 
 export interface Target {
   readonly wanted: string;
@@ -48,12 +48,23 @@ export function targets(figures: Figures): Target[] {
       met: ratio <= 1.3,
     });
   }
-  const kafka = bridge('readable in Kafka p99');
-  if (kafka !== undefined)
-    found.push({
-      wanted: 'readable in Kafka p99 ≤ 100 ms at 500/s',
-      reached: `${kafka.toFixed(1)} ms`,
-      met: kafka <= 100,
-    });
+  const atMost = (name: string, most: number, unit: string): void => {
+    const reached = bridge(name);
+    if (reached === undefined) return;
+    found.push({ wanted: `${name} ≤ ${most} ${unit}`, reached: `${reached.toFixed(1)} ${unit}`, met: reached <= most });
+  };
+  const full = bridge(FULL_LOAD);
+  for (const rate of full === undefined ? [] : [LOW_RATE, 2_000]) {
+    const ratio = (bridge(cpuAtRate(rate)) ?? Number.NaN) / (full ?? Number.NaN);
+    const wanted = `${cpuAtRate(rate)} ≤ 2 × at full load`;
+    found.push({ wanted, reached: `${ratio.toFixed(2)} ×`, met: ratio <= 2 });
+  }
+  atMost(`${atRate(2_000)} p99`, 8, 'ms');
+  atMost(`${atRate(5_000)} p99`, 15, 'ms');
+  atMost(`CPU at rest, ${JUST_STARTED}`, 0.5, '%');
+  atMost(`memory at rest, ${JUST_STARTED}`, 110, 'MB');
+  atMost('memory at most', 256, 'MB');
+  atMost('memory at most, draining it', 256, 'MB');
+  atMost('readable in Kafka p99', 100, 'ms');
   return found;
 }

@@ -2,14 +2,13 @@ import { BARE, startBareServer } from '../bare/index.ts';
 import type { Bench } from '../context.ts';
 import { ACKNOWLEDGED } from '../figures.ts';
 import { cpuMs } from '../processes.ts';
-import { atRate, LOW_RATE } from './latency.ts';
 import { noteFailures } from './measure.ts';
 
-/** Each bare server in turn: how much it takes, and how fast it answers little. */
+/** Each bare server in turn: how much it takes. */
 export async function measureBare(bench: Bench): Promise<void> {
   const { load, options, figures, closing, print } = bench;
   for (const kind of BARE) {
-    print(`${kind.name}: closed loop, then ${LOW_RATE}/s`);
+    print(`${kind.name}: closed loop`);
     const server = await startBareServer(kind);
     const close = closing.add(server.close);
     const { ms, warmUpMs } = options;
@@ -22,9 +21,6 @@ export async function measureBare(bench: Bench): Promise<void> {
     figures.addLatency(kind.name, 'at most', most, 'answer under that load, from when it was sent');
     const perThousand = 'user and system time of its process per 1,000 callbacks under that load';
     figures.add({ subject: kind.name, name: 'CPU per 1,000 at most', value: cpu, unit: 'ms', means: perThousand });
-    const few = await load.load({ url: server.url, ms, warmUpMs, rate: LOW_RATE });
-    noteFailures(bench, kind.name, few);
-    figures.addLatency(kind.name, atRate(LOW_RATE), few, 'answer, from when the callback was due');
     await close();
   }
 }

@@ -3,7 +3,7 @@ import type { Bench } from '../context.ts';
 import { BRIDGE } from '../figures.ts';
 import { GROUPS } from '../load/load.ts';
 import { startReadback } from '../readback/readback.ts';
-import { LOW_RATE } from './latency.ts';
+import { LOW_RATE } from './cost.ts';
 import { noteFailures, SETTLED_WITHIN_MS } from './measure.ts';
 
 const SHORT_REFRESH = '100ms';

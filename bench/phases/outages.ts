@@ -1,7 +1,7 @@
 import { startBenchBridge } from '../bridge.ts';
 import type { Bench } from '../context.ts';
 import { BRIDGE } from '../figures.ts';
-import { atRate, LOW_RATE } from './latency.ts';
+import { atRate, LOW_RATE } from './cost.ts';
 import { noteFailures, SETTLED_WITHIN_MS } from './measure.ts';
 
 /** Open loop at a low rate while one destination, then the other, is stopped: an answer must not depend on either. */

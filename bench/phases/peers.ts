@@ -5,7 +5,7 @@ import { ACKNOWLEDGED } from '../figures.ts';
 import { GROUPS } from '../load/load.ts';
 import { PEERS } from '../peers/index.ts';
 import { cpuMs, memoryMb } from '../processes.ts';
-import { atRate, LOW_RATE } from './latency.ts';
+import { atRate, LOW_RATE } from './cost.ts';
 import { noteFailures } from './measure.ts';
 
 /** Other ways to write both copies, under the same load on the same servers. */
