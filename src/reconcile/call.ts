@@ -85,8 +85,8 @@ export function createCaller(settings: ApiSettings, clock: Clock, service: Servi
   ) {
     let renewed = false;
     for (let attempt = 1; ; attempt++) {
-      await pace.turn(signal);
-      const answer = await ask(command, body, signal, more);
+      const answered = await pace.turn(signal);
+      const answer = await ask(command, body, signal, more).finally(answered);
       if (!('fault' in answer)) return answer;
       const { fault, again, about, attempts } = answer;
       if (again === 'renewed' && !renewed) {

@@ -1,13 +1,13 @@
 import fc from 'fast-check';
 import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
-import type { Clock } from '../../src/model/clock.ts';
-import { systemClock } from '../../src/model/clock.ts';
+import { type Clock, systemClock } from '../../src/model/clock.ts';
 import { BridgeError, type Fault } from '../../src/model/fault.ts';
 import { MAX_SKEW_MS } from '../../src/model/service-clock.ts';
 import { createGroupApi, type GroupApi } from '../../src/reconcile/api.ts';
 import { readAtOf } from '../../src/reconcile/call.ts';
 import { createUserSigs } from '../../src/reconcile/usersig.ts';
 import { SDK_APP_ID } from '../support/callbacks.ts';
+import { hastyClock } from '../support/clock.ts';
 import {
   IDENTIFIER,
   SECRET_KEY,
@@ -18,19 +18,6 @@ import {
 } from '../vendor/stand-in.ts';
 
 const never = (): AbortSignal => new AbortController().signal;
-/** Waits are noted, not waited for. */
-function hastyClock(): Clock & { readonly slept: number[] } {
-  const slept: number[] = [];
-  return {
-    slept,
-    now: Date.now,
-    elapsed: () => performance.now(),
-    sleep: (ms) => {
-      slept.push(ms);
-      return Promise.resolve();
-    },
-  };
-}
 const FAST = { list: 100_000, groups: 100_000 };
 
 async function start(options: VendorOptions = {}, more = {}): Promise<{ vendor: Vendor; api: GroupApi }> {
@@ -229,8 +216,10 @@ describe('trouble', () => {
   });
 });
 
-test('the limits are kept: nothing is refused for its rate, at full speed', async () => {
-  const vendor = await startVendor({ groups: 100, limits: { list: 5, groups: 100 } });
+test('the limits are kept: nothing is refused for its rate, at full speed, however late calls arrive', async () => {
+  let call = 0;
+  const latency = () => ({ beforeMs: (call++ % 3) * 80, afterMs: 0 });
+  const vendor = await startVendor({ groups: 100, limits: { list: 5, groups: 100 }, latency });
   onTestFinished(() => vendor.stop());
   const api = apiOf(vendor, { callsPerSecond: { list: 5, groups: 100 } }, systemClock);
   const calls = Array.from({ length: 250 }, () => api.groups(['@TGS#G0'], [], never()));

@@ -24,6 +24,7 @@ import { CODE_CLASSES, classOf } from '../../src/reconcile/codes.ts';
 import { mostGone } from '../../src/reconcile/run.ts';
 import { bridgeHome, runCommand, startBridgeProcess, withClock } from '../support/bridge.process.ts';
 import { SDK_APP_ID } from '../support/callbacks.ts';
+import { hastyClock } from '../support/clock.ts';
 import { IDENTIFIER, SECRET_KEY } from '../vendor/stand-in.ts';
 
 interface Asked {
@@ -104,9 +105,8 @@ async function start(groups: Readonly<Record<string, readonly string[]>>, more: 
     },
     /** Asks in this process, and waits for nothing; resolves with what went wrong. */
     async ask(): Promise<string> {
-      const clock = { now: Date.now, elapsed: () => performance.now(), sleep: () => Promise.resolve() };
       const settings = { ...api, sdkAppId: SDK_APP_ID };
-      const asking = createGroupApi(settings, clock).groups(['a'], [], new AbortController().signal);
+      const asking = createGroupApi(settings, hastyClock()).groups(['a'], [], new AbortController().signal);
       return asking.then(
         ({ groups }) => groups.map(({ groupId }) => groupId).join(),
         (thrown: unknown) => describeFault(faultOf(thrown, 'internal')),
