@@ -253,14 +253,20 @@ export interface Dead {
 export interface SourceKind<Options> {
   readonly kind: string;
   readonly options: z.ZodType<Options> & z.ZodObject;
+  /** Says in a sentence where the entries come from and where dead letters go. */
+  describe(options: Options): { readonly topic: string; readonly groupId: string; readonly deadLetters: string };
+  /** Loads what works with it. */
+  load(): Promise<SourceWork<Options>>;
+}
+
+/** What is done with a source of one kind. */
+export interface SourceWork<Options> {
   /** Connects to nothing yet: `next` does. */
   open(options: Options, host: SourceHost): WorkerSource;
   /** Counts the dead letters of each connector; `learn` brings the counts up to date. */
   countDeadLetters(options: Options): DeadLetterCount;
   /** Reads the dead letters of one connector. Throws Unreachable. */
   deadLetters(options: Options, connector: string, signal: AbortSignal): Promise<DeadLetters>;
-  /** Says in a sentence where the entries come from and where dead letters go. */
-  describe(options: Options): { readonly topic: string; readonly groupId: string; readonly deadLetters: string };
   /** Examines what a worker with connectors of these names needs. */
   examine(options: Options, connectors: readonly string[], signal: AbortSignal): AsyncIterable<Finding>;
 }

@@ -1,12 +1,12 @@
+import type { z } from 'zod';
 import type { CanonicalEvent } from '../src/model/event.ts';
 import { faultOf } from '../src/model/fault.ts';
 import type { ShapeProblem, ShapeSettings } from '../src/model/shape.ts';
-import type { Connector, ConnectorContract, Finding, Holds, Host, Place, Sink } from './contract.ts';
+import type { Connector, ConnectorContract, Finding, Holds, Host, Place, Sink, SourceWork } from './contract.ts';
 import { elasticsearch } from './elasticsearch/connector.ts';
 import { file } from './file/connector.ts';
 import { http } from './http/connector.ts';
-import { kafka } from './kafka/connector.ts';
-import { kafkaSource as source } from './kafka/source.ts';
+import { kafka, kafkaSource as source } from './kafka/connector.ts';
 import { ownAt } from './own.ts';
 import { postgres } from './postgres/connector.ts';
 import { shapedSink, shapingOf } from './shaping.ts';
@@ -85,8 +85,11 @@ export async function* tryTransform(
 }
 
 /** Examines the source of a worker in the same way. */
-export const examineSource: typeof source.examine = (options, connectors, signal) =>
-  untilFault('source', () => source.examine(options, connectors, signal));
+export const examineSource: SourceWork<SourceOptions>['examine'] = (options, connectors, signal) =>
+  untilFault('source', async function* () {
+    yield* (await source.load()).examine(options, connectors, signal);
+  });
+type SourceOptions = z.output<typeof source.options>;
 
 async function* untilFault(step: string, findings: () => AsyncIterable<Finding>): AsyncGenerator<Finding> {
   try {

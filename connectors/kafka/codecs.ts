@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { promisify } from 'node:util';
 import * as zlib from 'node:zlib';
 import kafkajs from 'kafkajs';
+import { CODECS, type CodecName } from './options.ts';
 
 /** A few kilobytes can unpack to gigabytes. A batch of the largest callbacks stays far below this, and so does a fetch. */
 const MAX_BYTES = 64 * 1_048_576;
@@ -62,10 +63,7 @@ const codecs = {
       return Buffer.concat(await Promise.all(blocks.map(async (block) => Buffer.from(await uncompress(block)))));
     },
   },
-} satisfies Record<string, Codec>;
-
-export type CodecName = keyof typeof codecs;
-export const CODECS = Object.keys(codecs) as [CodecName, ...CodecName[]];
+} satisfies Record<CodecName, Codec>;
 
 /** By name, what kafkajs and the protocol call them. */
 const TYPES = {

@@ -1,12 +1,12 @@
 import { Unreachable } from '../../src/model/fault.ts';
 import type { Finding } from '../contract.ts';
 import { createClient, partitionsOf } from './client.ts';
-import { CODECS, tryCodec } from './codecs.ts';
+import { tryCodec } from './codecs.ts';
 import { deadLetterSettings } from './dead-letters.ts';
 import { counted, missing, settingsOf, silentBrokers, tryToWrite } from './examine.ts';
 import { judge } from './fault.ts';
 import { refuseStrangers } from './group.ts';
-import { clientOptions, groupOf, type KafkaSourceOptions, sourceClient } from './options.ts';
+import { CODECS, clientOptions, groupOf, type KafkaSourceOptions, sourceClient } from './options.ts';
 
 /** Tells whether these connectors can read the events, and bury those that are refused. Throws Unreachable. */
 export async function* examineSource(

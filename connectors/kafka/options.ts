@@ -3,8 +3,10 @@ import { password } from '../../src/model/secret.ts';
 import { wordsOf } from '../../src/model/template.ts';
 import { awsKey, isWholeKey, WHOLE_KEY } from '../aws.ts';
 import { type Endpoint, secureOptions, tlsOptions } from '../tls.ts';
-import { CODECS } from './codecs.ts';
 import { FORMATS } from './message.ts';
+
+export const CODECS = ['gzip', 'zstd', 'lz4', 'snappy'] as const;
+export type CodecName = (typeof CODECS)[number];
 
 const broker = z.string().regex(/^(\[[0-9a-fA-F:]+\]|[^\s:,/]+):\d{1,5}$/, {
   error: 'a broker is expected as host:port, such as 127.0.0.1:9092',

@@ -3,7 +3,7 @@ import { unreadable } from '../../src/client/message.ts';
 import { type Entry, entryOf } from '../../src/model/entry.ts';
 import type { CanonicalEvent } from '../../src/model/event.ts';
 import type { Fault } from '../../src/model/fault.ts';
-import { type Dead, type Report, Revoked, type SourceHost, type SourceKind, type WorkerSource } from '../contract.ts';
+import { type Dead, type Report, Revoked, type SourceHost, type SourceWork, type WorkerSource } from '../contract.ts';
 import type { Unread } from './codecs.ts';
 import {
   countDeadLetters,
@@ -15,21 +15,14 @@ import {
 import { examineSource } from './examine-source.ts';
 import { createMembership } from './membership.ts';
 import { createOffsets, type Offsets, type OpenRecord } from './offsets.ts';
-import { deadLetterTopic, groupOf, type KafkaSourceOptions, kafkaSourceOptions } from './options.ts';
+import { groupOf, type KafkaSourceOptions } from './options.ts';
 import { createProgress } from './progress.ts';
 import type { ReadRecord } from './reader.ts';
 
-export const kafkaSource: SourceKind<KafkaSourceOptions> = {
-  kind: 'kafka',
-  options: kafkaSourceOptions,
+export const kafkaSourceWork: SourceWork<KafkaSourceOptions> = {
   open: openSource,
   countDeadLetters,
   deadLetters: readDeadLetters,
-  describe: (options) => ({
-    topic: options.topic,
-    groupId: groupOf(options),
-    deadLetters: deadLetterTopic(options),
-  }),
   examine: examineSource,
 };
 

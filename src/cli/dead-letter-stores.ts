@@ -177,7 +177,7 @@ async function deadLettersOfWorker(
     const suggestion = `known: ${Object.keys(connectors).join(', ')}`;
     throw new BridgeError({ code: 'connector-unknown', message: `no connector is called ${name}`, suggestion });
   }
-  const found = await sourceKind.deadLetters(source, name, new AbortController().signal);
+  const found = await (await sourceKind.load()).deadLetters(source, name, new AbortController().signal);
   const letterOf = (named: string): WorkerDeadLetter => {
     const letter = found.all.find((one) => one.name === named);
     if (letter !== undefined) return letter;

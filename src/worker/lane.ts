@@ -1,4 +1,4 @@
-import type { GroupSink, Host, Source, WorkerSource } from '../../connectors/contract.ts';
+import type { GroupSink, Host, Source, SourceWork, WorkerSource } from '../../connectors/contract.ts';
 import { holdsOf, openSink, source as sourceKind } from '../../connectors/index.ts';
 import type { ConnectorConfig } from '../config/schema.ts';
 import type { Source as SourceConfig } from '../config/source.ts';
@@ -24,12 +24,13 @@ export interface WorkerLaneSettings {
   /** The `source` of this app. */
   readonly app: string;
   readonly source: SourceConfig;
+  readonly open: SourceWork<SourceConfig>['open'];
   /** Where merged groups are kept, if the sink needs whole ones. */
   readonly groupsFile: string;
 }
 
 export function startWorkerLane(
-  { connector, config, app, source: options, groupsFile }: WorkerLaneSettings,
+  { connector, config, app, source: options, open, groupsFile }: WorkerLaneSettings,
   clock: Clock,
   signals: SignalBus,
 ): WorkerLane {
@@ -38,7 +39,7 @@ export function startWorkerLane(
   const readerId = `${sourceKind.describe(options).groupId}.${connector}`;
   const host: Host = { name: connector, clock, source: app, note, created: note, readerId };
   let lane: Lane | undefined;
-  const source = sourceKind.open(options, {
+  const source = open(options, {
     connector,
     ...(holdsOf(config) === 'groups' && { app }),
     clock,

@@ -43,7 +43,8 @@ export async function startWorker(
   const stopping = new AbortController();
   const enabled = enabledOf(config.connectors);
   const connectors = Object.keys(enabled);
-  const deadLetters = sourceKind.countDeadLetters(source);
+  const { countDeadLetters, open } = await sourceKind.load();
+  const deadLetters = countDeadLetters(source);
   const lanes = new Map<string, WorkerLane>();
 
   const state = createState(config, source, signals, {
@@ -71,7 +72,7 @@ export async function startWorker(
     lanes.set(
       connector,
       startWorkerLane(
-        { connector, config: its, app: sourceOf(config.app.sdkAppId), source, groupsFile },
+        { connector, config: its, app: sourceOf(config.app.sdkAppId), source, open, groupsFile },
         clock,
         signals,
       ),

@@ -21,7 +21,7 @@ async function examined(given: ReturnType<typeof options>): Promise<Finding | un
 }
 
 async function examinedSource(given: ReturnType<typeof source.options.parse>): Promise<void> {
-  for await (const _ of source.examine(given, ['audit'], never()));
+  for await (const _ of (await source.load()).examine(given, ['audit'], never()));
 }
 
 describe.skipIf(brokers === '')('a topic that the cluster does not create', () => {
