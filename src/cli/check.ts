@@ -14,7 +14,7 @@ import { BridgeError, describeFault, type Fault, faultOf } from '../model/fault.
 import { plural } from '../model/text.ts';
 import { addCommand, configOption, openTo, requireConfig } from './options.ts';
 import { examples } from './schema.ts';
-import { type SelfTested, selfTest } from './self-test.ts';
+import type { SelfTested } from './self-test.ts';
 import { paint, print } from './terminal.ts';
 
 interface CheckOptions {
@@ -66,7 +66,7 @@ export async function check(options: CheckOptions): Promise<void> {
   for (const [name, connector] of Object.entries(config.connectors)) {
     connectors.push(await examineConnector(name, connector, options.connect === true, app, say));
   }
-  const tested = options.selfTest ? await selfTest(config) : undefined;
+  const tested = options.selfTest ? await (await import('./self-test.ts')).selfTest(config) : undefined;
   if (tested !== undefined)
     say(`  self-test: ${tested.fault === undefined ? tested.says : paint('red', describeFault(tested.fault))}`);
 

@@ -69,7 +69,7 @@ export function loadDemoConfig(name: string, folder: string, env: Readonly<Recor
 
 /** Posts callbacks, in this order unless there are many connections; throws where one is not answered OK. */
 export async function post(bridge: Bridge, config: Config, plan: readonly SampleCallback[], connections = 16) {
-  const bar = progress('posting', plan.length);
+  const bar = await progress('posting', plan.length);
   const to = new URL(bridge.receiverUrl);
   const token = config.app.callbackTokens?.[0];
   const sample = (index: number): SampleCallback => plan[index] as SampleCallback;

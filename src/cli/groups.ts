@@ -108,7 +108,7 @@ async function prune(options: PruneOptions): Promise<void> {
   const kept: Kept = [];
   let looked = 0;
   let total = 0;
-  const bar = progress('groups', 0);
+  const bar = await progress('groups', 0);
   try {
     let after: string | undefined = '';
     while (after !== undefined) {

@@ -4,7 +4,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { isLoopback } from '../config/listeners.ts';
 import { type ConfigResult, type Environment, formatProblem, loadClientConfig, loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
-import { urlHost } from '../http/server.ts';
+import { urlHost } from '../model/address.ts';
 import { BridgeError } from '../model/fault.ts';
 import { plural } from '../model/text.ts';
 import { commandLine, packageFile } from './installation.ts';

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { enabledOf } from '../config/diff.ts';
 import type { Config } from '../config/schema.ts';
-import { generatedSample, type SendResult, send } from '../intake/sample.ts';
+import type { SendResult } from '../intake/sample.ts';
 import { BridgeError } from '../model/fault.ts';
 import { addCommand, configOption, httpUrl, reachable, requireConfig, wholeNumber } from './options.ts';
 import { answer, interruption, progress } from './terminal.ts';
@@ -39,7 +39,8 @@ async function sendSamples(options: SendOptions): Promise<void> {
   }
   const { host, port, path, tls } = receiver;
   const to = options.to ?? new URL(`${tls ? 'https' : 'http'}://${reachable(host)}:${port}${path}`);
-  const bar = progress('sending', options.count);
+  const { generatedSample, send } = await import('../intake/sample.ts');
+  const bar = await progress('sending', options.count);
   const plan = {
     ...options,
     to,

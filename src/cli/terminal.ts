@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { styleText } from 'node:util';
-import { SingleBar } from 'cli-progress';
 import { visible } from '../model/text.ts';
 
 type Style = Parameters<typeof styleText>[0];
@@ -50,7 +49,8 @@ export function tableLines(
 }
 
 /** Shows a bar on standard error with rate and time left; nothing where that is not a terminal. */
-export function progress(label: string, total: number) {
+export async function progress(label: string, total: number) {
+  const { SingleBar } = (await import('cli-progress')).default;
   const bar = new SingleBar({
     format: `${visible(label)} {bar} {percentage}% | {value}/{total} | {rate}/s | {eta_formatted} left`,
     barCompleteChar: '█',
@@ -77,7 +77,7 @@ export async function follow<Reading>(
   seen: (reading: Reading) => { readonly done: number; readonly total: number; readonly over: boolean },
   options: { readonly everyMs?: number; readonly signal?: AbortSignal } = {},
 ): Promise<Reading> {
-  const bar = progress(label, 0);
+  const bar = await progress(label, 0);
   try {
     for (;;) {
       const reading = await read();

@@ -178,8 +178,3 @@ export function closeServer(server: Server, ms: number): Promise<void> {
     });
   });
 }
-
-/** Returns an address or name in the form that URLs use. */
-export function urlHost(host: string): string {
-  return host.includes(':') ? `[${host}]` : host;
-}

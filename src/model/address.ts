@@ -30,3 +30,8 @@ export function contains(list: BlockList, address: string | undefined): boolean 
   const [plain = ''] = address?.split('%') ?? [];
   return isIP(plain) !== 0 && list.check(plain, isIPv6(plain) ? 'ipv6' : 'ipv4');
 }
+
+/** Returns an address or name in the form that URLs use. */
+export function urlHost(host: string): string {
+  return host.includes(':') ? `[${host}]` : host;
+}

@@ -48,7 +48,7 @@ for (const entry of CORPUS) {
 
 const start = performance.now();
 let early = residentMiB(pid);
-const bar = progress('fuzzing', count);
+const bar = await progress('fuzzing', count);
 for (let done = 0; done < count && complaints.length < 10; done += BATCH) {
   const requests = fc.sample(fuzzRequest, { numRuns: Math.min(BATCH, count - done), seed: seed + done });
   let next = 0;
