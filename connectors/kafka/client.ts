@@ -13,7 +13,18 @@ import {
 } from 'kafkajs';
 import { Unreachable } from '../../src/model/fault.ts';
 import { beginFetch, registerCodecs, typeOfCodec } from './codecs.ts';
-import { explain, hear, judge, keepSentences, protocolType, tooOld } from './fault.ts';
+import {
+  answersIn,
+  errorOf,
+  explain,
+  hear,
+  judge,
+  keepAnswers,
+  keepSentences,
+  protocolType,
+  type Refused,
+  tooOld,
+} from './fault.ts';
 import { partitionOf } from './message.ts';
 import type { ClientOptions, NewTopic } from './options.ts';
 import { saslOf } from './sasl.ts';
@@ -31,6 +42,7 @@ export type KafkaClient = ReturnType<typeof createClient>;
 
 registerCodecs();
 keepSentences();
+keepAnswers();
 
 const CLOSE_MS = 2_000;
 
@@ -62,16 +74,16 @@ function toCluster(options: ClientOptions, retries: number): Kafka {
 export function createClient(options: ClientOptions) {
   /** What is to be ended with the client. */
   const open = new Set<Admin | Producer>();
-  /** The partitions of the topic, as it was seen last; 0 when it was not. */
-  const seen = { partitions: 0 };
+  const seen = createSight();
+  const sendEach = createSender(options, seen, open);
   const ask = <T>(work: (admin: Admin) => Promise<T>) => askCluster(options, work, open);
   return {
     ask,
     /** Resolves with whether the brokers know the topic. */
     findTopic: () =>
       ask(async (admin) => {
-        seen.partitions = (await partitionsOf(admin, options.topic)).length;
-        return seen.partitions > 0;
+        seen.look(await partitionsOf(admin, options.topic));
+        return seen.partitions() > 0;
       }),
     /** Has the cluster say whether it would create the topic. */
     tryToCreateTopic: (how: NewTopic) => ask((admin) => createTopic(admin, options, how, true)),
@@ -80,18 +92,47 @@ export function createClient(options: ClientOptions) {
       ask(async (admin) => {
         const created = await createTopic(admin, options, how, false);
         await leadersAnswer(admin, options);
-        seen.partitions = how.partitions;
+        seen.look(await partitionsOf(admin, options.topic));
         return created;
       }),
-    send: createSender(options, seen, open),
+    /** Says of each record what became of it; throws where nothing was said of any. */
+    sendEach,
+    /** Resolves once all in-sync replicas have all of them. */
+    async send(messages: readonly OutgoingRecord[]): Promise<void> {
+      const trouble = (await sendEach(messages)).find((sent) => typeof sent !== 'string');
+      if (trouble !== undefined) throw trouble;
+    },
     /** Returns the partition that a key goes to, as far as the topic is known. */
-    partitionFor: (key: string) => (seen.partitions === 0 ? undefined : partitionOf(key, seen.partitions)),
+    partitionFor: seen.partitionFor,
+    /** Returns the broker that a key goes to. */
+    leaderFor: (key: string) => seen.leaders().get(seen.partitionFor(key) ?? -1),
     /** Never rejects and never waits long: also used on a client that is beyond help. */
     async close(): Promise<void> {
       const ending = [...open];
       open.clear();
       await Promise.all(ending.map((client) => settleWithin(client.disconnect())));
     },
+  };
+}
+
+/** Where a record lies, `topic/partition@offset`, or why it was not taken. */
+export type Sent = string | Unreachable | Refused;
+
+type Partitions = readonly { readonly partitionId: number; readonly leader: number }[];
+
+/** The partitions of the topic, as it was seen last, and who leads them; none when it was not. */
+function createSight() {
+  let seen: Partitions = [];
+  let leaders: ReadonlyMap<number, number> = new Map();
+  return {
+    look(partitions: Partitions): void {
+      if (partitions === seen) return;
+      seen = partitions;
+      leaders = new Map(partitions.map(({ partitionId, leader }) => [partitionId, leader]));
+    },
+    partitions: () => seen.length,
+    leaders: () => leaders,
+    partitionFor: (key: string) => (seen.length === 0 ? undefined : partitionOf(key, seen.length)),
   };
 }
 
@@ -203,21 +244,22 @@ async function leadersAnswer(admin: Admin, { topic, requestTimeoutMs }: ClientOp
   }
 }
 
-/** What it returns resolves with `topic/partition@offset` for each record, in their order, once all in-sync replicas have them. */
-function createSender(options: ClientOptions, seen: { partitions: number }, open: Set<Admin | Producer>) {
+/** What it returns resolves with what became of each record, in their order, once all in-sync replicas have those taken. */
+function createSender(options: ClientOptions, seen: ReturnType<typeof createSight>, open: Set<Admin | Producer>) {
   /** The partitioner is asked once a message and in order, so it can note where each one goes. */
   const placed = new WeakMap<Message, number>();
   const createPartitioner = () => {
     const spread = Partitioners.DefaultPartitioner();
     return (args: PartitionerArgs) => {
       const { key, partition: given = -1 } = args.message;
-      seen.partitions = args.partitionMetadata.length;
-      const isThere = given >= 0 && given < seen.partitions;
+      seen.look(args.partitionMetadata);
+      const partitions = seen.partitions();
+      const isThere = given >= 0 && given < partitions;
       const partition = isThere
         ? given
         : key === null || key === undefined
           ? spread(args)
-          : partitionOf(key, seen.partitions);
+          : partitionOf(key, partitions);
       placed.set(args.message, partition);
       return partition;
     };
@@ -231,7 +273,7 @@ function createSender(options: ClientOptions, seen: { partitions: number }, open
   };
   let connected: Promise<Producer> | undefined;
 
-  return (messages: readonly OutgoingRecord[]): Promise<string[]> =>
+  return (messages: readonly OutgoingRecord[]): Promise<Sent[]> =>
     judged(options, async () => {
       connected ??= connect();
       const producer = await connected;
@@ -243,15 +285,20 @@ function createSender(options: ClientOptions, seen: { partitions: number }, open
       }));
       const { topic, requestTimeoutMs: timeout, compression } = options;
       const codec = compression && { compression: typeOfCodec(compression) };
-      const answers = await producer.send({ topic, acks: -1, timeout, messages: records, ...codec });
-      const next = new Map(answers.map((answer) => [answer.partition, Number(answer.baseOffset ?? '-1')]));
+      const answers = await producer.send({ topic, acks: -1, timeout, messages: records, ...codec }).catch(answersIn);
+      const next = new Map(answers.map(({ partition, baseOffset }) => [partition, Number(baseOffset ?? '-1')]));
+      const refusals = new Map(
+        answers
+          .filter(({ errorCode }) => errorCode !== 0)
+          .map(({ partition, errorCode }) => [partition, judge(errorOf(errorCode), options)]),
+      );
       return records.map((record) => {
         const partition = placed.get(record) ?? -1;
         const offset = next.get(partition);
         // kafkajs leaves out records of a partition that it knows no leader of, and says nothing.
-        if (offset === undefined) throw leaderless(options, partition);
+        if (offset === undefined) return leaderless(options, partition);
         next.set(partition, offset + 1);
-        return `${topic}/${partition}@${offset}`;
+        return refusals.get(partition) ?? `${topic}/${partition}@${offset}`;
       });
     });
 }

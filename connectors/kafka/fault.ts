@@ -6,6 +6,9 @@ import { Unreadable } from './codecs.ts';
 import { type ClientOptions, endpointOf } from './options.ts';
 import { inOrder, setAside } from './seeds.ts';
 
+const load = createRequire(import.meta.url);
+const { createErrorFromCode } = load('kafkajs/src/protocol/error') as { createErrorFromCode(code: number): Error };
+
 /** The broker refused these records for good; with several of them, it does not say which one. */
 export class Refused extends Error {
   override readonly name = 'Refused';
@@ -141,7 +144,6 @@ interface CreateTopicsAnswer {
 
 /** Has kafkajs keep the broker's own sentence about a topic that is not created: it reads and drops it. */
 export function keepSentences(): void {
-  const load = createRequire(import.meta.url);
   for (const version of [1, 2, 3]) {
     const response: { parse(answer: CreateTopicsAnswer): Promise<unknown> } = load(
       `kafkajs/src/protocol/requests/createTopics/v${version}/response`,
@@ -157,6 +159,38 @@ export function keepSentences(): void {
       });
   }
 }
+
+/** What a broker said of the records for one partition; 0 is no error. */
+interface PartitionAnswer {
+  readonly partition: number;
+  readonly errorCode: number;
+  readonly baseOffset?: string;
+}
+
+/** Has kafkajs keep with its error what the other partitions of the request answered: it reads and drops it. */
+export function keepAnswers(): void {
+  type Answer = { readonly topics: readonly { readonly partitions: readonly PartitionAnswer[] }[] };
+  for (const version of [0, 1, 2, 3, 4, 5, 6, 7]) {
+    const response: { parse(answer: Answer): Promise<unknown> } = load(
+      `kafkajs/src/protocol/requests/produce/v${version}/response`,
+    );
+    const { parse } = response;
+    response.parse = (answer) =>
+      parse(answer).catch((thrown: Error) => {
+        throw Object.assign(thrown, { answers: answer.topics.flatMap(({ partitions }) => partitions) });
+      });
+  }
+}
+
+/** Returns what each partition answered, where that is what went wrong; else throws it. */
+export function answersIn(thrown: unknown): readonly PartitionAnswer[] {
+  const { answers } = innermost(thrown) as { readonly answers?: readonly PartitionAnswer[] };
+  if (answers === undefined) throw thrown;
+  return answers;
+}
+
+/** Returns the error that stands for a code of the protocol. */
+export const errorOf = (code: number): Error => createErrorFromCode(code);
 
 export function judge(thrown: unknown, place: ClientOptions): Unreachable | Refused {
   const { path } = place;

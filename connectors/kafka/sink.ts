@@ -2,22 +2,14 @@ import { Unreachable } from '../../src/model/fault.ts';
 import type { Outcome } from '../../src/model/outcome.ts';
 import { wordsOf } from '../../src/model/template.ts';
 import type { Host, Identify, Outcomes, Sink } from '../contract.ts';
-import { createClient, type KafkaClient } from './client.ts';
-import { Refused } from './fault.ts';
+import { createClient } from './client.ts';
 import { followGroups, refuseForeign } from './groups.ts';
 import { watchEnds } from './identity.ts';
-import { type KafkaMessage, sizeOf, toGroupMessage, toMessage } from './message.ts';
+import { toGroupMessage, toMessage } from './message.ts';
 import { clientOptions, type KafkaOptions } from './options.ts';
 import { extentsOf } from './reader.ts';
+import { type Item, sendByLeader } from './sending.ts';
 import { openTopic, topicOf } from './topic.ts';
-
-/** One record, and the id by which it is settled. */
-interface Item {
-  readonly id: string;
-  readonly message: KafkaMessage;
-  /** Where the name of the topic is a template. */
-  readonly topic?: string;
-}
 
 export async function openSink(options: KafkaOptions, host: Host, signal: AbortSignal): Promise<Sink> {
   const { content, format, headers, topic } = options;
@@ -77,7 +69,7 @@ function openTarget(options: KafkaOptions, host: Host): Target {
     open: (signal) => topic.use(signal, async () => {}),
     send: (items, signal) =>
       topic.use(signal, async (client) => {
-        const { outcomes, troubled } = await sendByPartition(client, items, maxBatchBytes);
+        const { outcomes, troubled } = await sendByLeader(client, items, maxBatchBytes);
         if (troubled) await topic.drop();
         for (const outcome of outcomes.values()) if (outcome.kind === 'delivered') ends.written(outcome.receipt);
         return outcomes;
@@ -159,64 +151,4 @@ async function identifyAll(
   if (moved) return { identity, moved, lost: `the topics are ${template} now, and were ${was.split(' ')[0]} before` };
   const lost = found.find((one) => one.lost !== undefined)?.lost;
   return { identity, ...(lost !== undefined && { lost }) };
-}
-
-/**
- * A request is answered partition by partition, but kafkajs tells one answer only: each partition gets its own, so that
- * trouble of one repeats no record of another. Throws the trouble where nothing was settled.
- */
-async function sendByPartition(client: KafkaClient, items: readonly Item[], maxBytes: number) {
-  const outcomes = new Map<string, Outcome>();
-  const byPartition = [...Map.groupBy(items, ({ message }) => client.partitionFor(message.key)).values()];
-  const settled = await Promise.allSettled(
-    byPartition.map(async (items) => {
-      for (const request of requests(items, maxBytes)) await send(client, request, outcomes);
-    }),
-  );
-  const troubles = settled.map((one) => (one.status === 'rejected' ? (one.reason as unknown) : undefined));
-  const trouble = troubles.find((one) => one !== undefined);
-  if (trouble === undefined) return { outcomes, troubled: false };
-  if (outcomes.size === 0 || !troubles.every((one) => one === undefined || one instanceof Unreachable)) throw trouble;
-  byPartition.forEach((items, index) => {
-    const { fault } = (troubles[index] ?? trouble) as Unreachable;
-    for (const { id } of items) if (!outcomes.has(id)) outcomes.set(id, { kind: 'retry', fault });
-  });
-  return { outcomes, troubled: true };
-}
-
-/** Sends one request; when the broker refuses it, its halves, down to the one record that is refused. */
-async function send(client: KafkaClient, items: readonly Item[], outcomes: Map<string, Outcome>): Promise<void> {
-  try {
-    const receipts = await client.send(items.map(({ message }) => message));
-    items.forEach(({ id }, index) => {
-      outcomes.set(id, { kind: 'delivered', receipt: receipts[index] ?? '' });
-    });
-  } catch (thrown) {
-    if (!(thrown instanceof Refused)) throw thrown;
-    const [only, ...others] = items;
-    if (only !== undefined && others.length === 0) {
-      outcomes.set(only.id, { kind: 'dead', fault: thrown.fault });
-      return;
-    }
-    const middle = items.length >> 1;
-    await send(client, items.slice(0, middle), outcomes);
-    await send(client, items.slice(middle), outcomes);
-  }
-}
-
-/** In order, each within `maxBytes` unless a single item is larger. */
-function* requests(items: readonly Item[], maxBytes: number): Generator<Item[]> {
-  let request: Item[] = [];
-  let bytes = 0;
-  for (const item of items) {
-    const size = sizeOf(item.message);
-    if (request.length > 0 && bytes + size > maxBytes) {
-      yield request;
-      request = [];
-      bytes = 0;
-    }
-    request.push(item);
-    bytes += size;
-  }
-  if (request.length > 0) yield request;
 }
