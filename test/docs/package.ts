@@ -17,7 +17,8 @@ export async function projectWithPackage(others: readonly string[]): Promise<Pro
   mkdirSync(home, { recursive: true });
   cpSync('package.json', join(home, 'package.json'));
   const { code, stdout } = await runProgram(process.execPath, [
-    ...['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json', '--outDir', join(home, 'dist')],
+    // Its types are checked by `npm run types`.
+    ...['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json', '--noCheck', '--outDir', join(home, 'dist')],
   ]);
   if (code !== 0) throw new Error(`the package cannot be built:\n${stdout}`);
   for (const name of ['zod', ...others]) {
