@@ -11,8 +11,6 @@ import { entryOf } from '../../src/model/entry.ts';
 import { type CanonicalEvent, canonicalEvent } from '../../src/model/event.ts';
 import { BridgeError, Unreachable } from '../../src/model/fault.ts';
 import type { Outcome } from '../../src/model/outcome.ts';
-import { traceDelivery } from '../../src/telemetry/trace.ts';
-import { startReceiver } from '../intake/receiver.testbed.ts';
 import { followTopic, type TopicRecord } from '../servers/readback.ts';
 import { bridgeHome, startBridgeProcess } from '../support/bridge.process.ts';
 import { body, search } from '../support/callbacks.ts';
@@ -129,10 +127,14 @@ describe('a bridge started without one', () => {
   });
 });
 
+// As with `--import`, the SDK is there before what looks for it.
+const exporter = new InMemorySpanExporter();
+const provider = new NodeTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] });
+provider.register();
+const { traceDelivery } = await import('../../src/telemetry/trace.ts');
+const { startReceiver } = await import('../intake/receiver.testbed.ts');
+
 describe('with an SDK in this process', () => {
-  const exporter = new InMemorySpanExporter();
-  const provider = new NodeTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] });
-  provider.register();
   beforeEach(() => exporter.reset());
   afterAll(() => provider.shutdown());
 
