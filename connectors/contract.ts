@@ -58,6 +58,8 @@ export interface Connector<Options> extends ConnectorContract<Options> {
 /** A place that a connector writes to; the same place has the same name, however the options spell it. */
 export interface Place {
   readonly name: string;
+  /** Whether `name` is a template: a word in braces stands for any text. */
+  readonly template?: boolean;
   /** The option that names it. */
   readonly option: string;
   /** Connectors may share it where this is the same; without it, it is one connector's alone. */

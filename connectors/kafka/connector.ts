@@ -1,3 +1,4 @@
+import { wordsOf } from '../../src/model/template.ts';
 import type { Connector, SourceKind } from '../contract.ts';
 import {
   deadLetterTopic,
@@ -20,6 +21,7 @@ export const kafka: Connector<KafkaOptions> = {
   places: ({ brokers, topic, content, format }) =>
     brokers.map((broker) => ({
       name: `topic ${topic} at ${broker.toLowerCase()}`,
+      template: wordsOf(topic).length > 0,
       option: 'topic',
       use: content === 'events' ? `events, ${format}` : content,
     })),

@@ -13,7 +13,7 @@ import { EVENT_TYPES, PROFILE_FIELDS, wireType } from '../model/event.ts';
 import { messageOf } from '../model/fault.ts';
 import { vendorSecret } from '../model/secret.ts';
 import { shapeProblems, shapeSettings } from '../model/shape.ts';
-import { mayBe } from '../model/template.ts';
+import { mayBe, mayMeet } from '../model/template.ts';
 import { admin, DEFAULT_ADMIN_PORT, isLoopback, receiver } from './listeners.ts';
 import { notify } from './notify.ts';
 import { deadLetterTopic, type Source, source } from './source.ts';
@@ -335,25 +335,41 @@ function refuseSharedPlace(
   isWrong: (connector: string) => boolean,
   refuse: Refuse,
 ): void {
-  const taken = new Map<string, { readonly by: string; readonly use?: string | undefined }>();
-  for (const { name } of placesOf({ kind: 'file', path: journal.file } as Configured))
-    taken.set(name, { by: 'journal.file' });
+  const taken = placesOf({ kind: 'file', path: journal.file } as Configured).map(
+    ({ name }): Taken => ({ name, by: 'journal.file', use: undefined }),
+  );
   for (const [connector, options] of Object.entries(connectors)) {
     if (!options.enabled || isWrong(connector)) continue;
-    for (const { name, option, use } of placesOf(options as unknown as Configured)) {
-      const { by, use: other } = taken.get(name) ?? {};
-      const own = use && use + JSON.stringify(options.shape ?? '');
-      if (by === undefined) taken.set(name, { by: `connectors.${connector}`, use: own });
-      else if (by !== `connectors.${connector}` && (own === undefined || own !== other)) {
-        refuse(
-          ['connectors', connector, option],
-          `${by} writes to the ${name} already: choose another for one of the two`,
-        );
-        break;
-      }
-    }
+    const by = `connectors.${connector}`;
+    const places = placesOf(options as unknown as Configured).map(({ use, ...place }) => ({
+      ...place,
+      by,
+      use: use && use + JSON.stringify(options.shape ?? ''),
+    }));
+    const clashOf = (place: Taken): Taken | undefined =>
+      taken.find((one) => isOnePlace(one, place) && (place.use === undefined || place.use !== one.use));
+    const clash = places.map((place) => ({ place, other: clashOf(place) })).find(({ other }) => other !== undefined);
+    taken.push(...places);
+    if (clash?.other === undefined) continue;
+    const { place, other } = clash;
+    const what = other.name === place.name ? place.name : `${other.name}, which may be the ${place.name},`;
+    refuse(
+      ['connectors', connector, place.option],
+      `${other.by} writes to the ${what} already: choose another for one of the two`,
+    );
   }
 }
+
+/** A place, and who writes there. */
+interface Taken {
+  readonly name: string;
+  readonly template?: boolean;
+  readonly by: string;
+  readonly use: string | undefined;
+}
+
+const isOnePlace = (one: Taken, other: Taken): boolean =>
+  one.template || other.template ? mayMeet(one.name, other.name) : one.name === other.name;
 
 /** A worker delivers what receiving bridges wrote: it has no use for what those do. */
 function refuseInWorker({ receiver, reconcile, connectors }: Settings, source: Source, refuse: Refuse): void {

@@ -1,6 +1,8 @@
 /** Text with words in braces that stand for values: `tim-{groupId}`. */
 
 const WORD = /\{([^{}]*)\}/g;
+/** Without the group, so that `split` leaves the word out. */
+const WORD_ALONE = /\{[^{}]*\}/;
 
 /** Returns the words of a template, in their order. */
 export const wordsOf = (template: string): string[] => Array.from(template.matchAll(WORD), ([, word = '']) => word);
@@ -10,8 +12,23 @@ export const fill = (template: string, values: Readonly<Record<string, string>>)
 
 /** Whether a template may be filled so that it is this text. */
 export function mayBe(template: string, text: string): boolean {
-  const parts = template.split(/\{[^{}]*\}/).map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
+  const parts = template.split(WORD_ALONE).map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
   return new RegExp(`^${parts.join('.*')}$`, 's').test(text);
+}
+
+/** Whether two templates may be filled so that they are one text. */
+export function mayMeet(one: string, other: string): boolean {
+  if (wordsOf(one).length === 0) return mayBe(other, one);
+  if (wordsOf(other).length === 0) return mayBe(one, other);
+  const [[begin = '', end = ''], [otherBegin = '', otherEnd = '']] = [endsOf(one), endsOf(other)];
+  // What stands between can stand in one text, one after the other: only the ends keep two templates apart.
+  const begins = begin.startsWith(otherBegin) || otherBegin.startsWith(begin);
+  return begins && (end.endsWith(otherEnd) || otherEnd.endsWith(end));
+}
+
+function endsOf(template: string): readonly string[] {
+  const parts = template.split(WORD_ALONE);
+  return [parts.at(0) ?? '', parts.at(-1) ?? ''];
 }
 
 /** What names of one kind are made by: `name` is the only word that varies, so that no two get the same name. */

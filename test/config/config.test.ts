@@ -702,6 +702,8 @@ connectors:
   });
 
   const kafka = (more: string) => `{kind: kafka, brokers: ["k1:9092", "k2:9092"], topic: t${more}}`;
+  const template = (topic: string, format = 'structured') =>
+    `{kind: kafka, brokers: ["k1:9092"], topic: "${topic}", format: ${format}}`;
   const index = (more: string) => `{kind: elasticsearch, nodes: ["http://e:9200"], index: i${more}}`;
   it.each([
     [
@@ -724,7 +726,12 @@ connectors:
     ],
     [kafka(''), kafka(', format: binary'), 'topic', 'connectors.one writes to the topic'],
     [index(''), index(', content: events'), 'index', 'connectors.one writes to the index i at http://e:9200/'],
+    [template('t.{groupType}'), kafka('.Public, format: binary'), 'topic', 't.{groupType} at k1:9092, which may be'],
+    [kafka('.Public'), template('{type}.Public', 'binary'), 'topic', 't.Public at k1:9092, which may be'],
+    [template('t.{groupType}'), template('{app}.{type}', 'binary'), 'topic', 't.{groupType} at k1:9092, which may be'],
     // Each its share of the same.
+    [template('t.{groupType}'), kafka('.Public'), undefined, ''],
+    [template('t.{groupType}.a'), template('{type}.b', 'binary'), undefined, ''],
     [kafka(', filter: {groupTypes: [Public]}'), kafka(', filter: {groupTypes: [Private]}'), undefined, ''],
     [index(', filter: {groupTypes: [Public]}'), index(', filter: {groupTypes: [Private]}'), undefined, ''],
     ['{kind: file, path: same.ndjson}', '{kind: file, path: same.ndjson, enabled: false}', undefined, ''],
