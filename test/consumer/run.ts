@@ -15,7 +15,7 @@ import { createRandom } from '../faults/random.ts';
 import { waitUntil } from '../faults/wait.ts';
 import { startKafka } from '../servers/index.ts';
 import { type StoreServer, startPostgresql } from '../servers/postgresql.ts';
-import { startRedis } from '../servers/stores.ts';
+import { startRedis } from '../servers/redis.ts';
 import { delivered, mergedGroups } from '../support/histories.ts';
 import { generates } from './codegen.ts';
 import { installStores, succeed } from './project.ts';
@@ -38,7 +38,10 @@ const STORES = {
       console.log(JSON.stringify(rows.map(({ state }) => state)));`,
   },
   Redis: {
-    start: startRedis,
+    start: async (): Promise<StoreServer> => {
+      const { server, url } = await startRedis();
+      return { server, env: { REDIS_URL: url } };
+    },
     prepare: '',
     program: 'redis.ts',
     groupId: 'group-keys',

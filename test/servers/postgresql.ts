@@ -49,7 +49,7 @@ export async function startPostgresql(onProgress: (line: string) => void = () =>
   return { server: await startServer(definition, onProgress), env };
 }
 
-export async function requireProgram(file: string, debianPackage: string): Promise<void> {
+async function requireProgram(file: string, debianPackage: string): Promise<void> {
   if ((await runProgram(file, ['--version'])).code !== 0)
     throw new Error(`${file} is missing; this would help: apt-get install -y ${debianPackage}`);
 }
