@@ -35,12 +35,12 @@ export interface ConnectorContract<Options> {
   /** false: nobody can tell what lies there, so that `verify` cannot be set. */
   readonly verifiable?: boolean;
   /** What it has of its own that `shape` may tell of. Without it, its group sinks know nothing of `Host.shape`. */
-  readonly shapes?: readonly ('id' | 'key')[];
+  readonly shapes?: readonly ShapePart[];
   /** Returns what it cannot do of a shape that is right by itself. */
   shapeProblems?(options: Options, shape: ShapeSettings): readonly ShapeProblem[];
   holds(options: Options): Holds;
   /** Where it writes, so that two connectors which would spoil each other's work are refused. */
-  places(options: Options): readonly Place[];
+  places(options: Options, shape?: ShapeSettings): readonly Place[];
   /** Throws Unreachable while the destination cannot be had; the engine tries again. */
   open(options: Options, host: Host, signal: AbortSignal): Promise<Sink>;
   /**
@@ -55,12 +55,16 @@ export interface Connector<Options> extends ConnectorContract<Options> {
   readonly options: z.ZodType<Options> & z.ZodObject;
 }
 
+/** What only some kinds of destinations have. */
+export const SHAPE_PARTS = ['id', 'key', 'versionsIndex'] as const;
+export type ShapePart = (typeof SHAPE_PARTS)[number];
+
 /** A place that a connector writes to; the same place has the same name, however the options spell it. */
 export interface Place {
   readonly name: string;
   /** Whether `name` is a template: a word in braces stands for any text. */
   readonly template?: boolean;
-  /** The option that names it. */
+  /** The option that names it; with full stops where it lies within another. */
   readonly option: string;
   /** Connectors may share it where this is the same; without it, it is one connector's alone. */
   readonly use?: string;
@@ -149,7 +153,7 @@ export type Identify = (
 ) => Promise<{ readonly identity: string; readonly lost?: string; readonly moved?: boolean }>;
 
 /**
- * join: the later version of each field wins. repair: where the versions are the same and the values are not, somebody
+ * join: the later version of each field wins; a sink may mend what somebody changed. repair: where the versions are the same and the values are not, somebody
  * changed the copy, and the given value wins. compare: as repair, but nothing is written.
  */
 export type PutMode = 'join' | 'repair' | 'compare';

@@ -7,6 +7,7 @@ import {
   type GroupSink,
   type Host,
   Interrupted,
+  SHAPE_PARTS,
   type Sink,
 } from './contract.ts';
 
@@ -64,7 +65,7 @@ export const contract = z.looseObject({
   maxEvents: z.int().min(1).max(100_000).exactOptional(),
   readsBack: z.boolean(),
   verifiable: z.boolean().exactOptional(),
-  shapes: z.array(z.enum(['id', 'key'])).exactOptional(),
+  shapes: z.array(z.enum(SHAPE_PARTS)).exactOptional(),
   holds: isFunction,
   places: isFunction,
   open: isFunction,
@@ -81,7 +82,7 @@ export function guarded<Options>(connector: ConnectorContract<Options>): Connect
     ...(verifiable !== undefined && { verifiable }),
     ...(shapes !== undefined && { shapes }),
     holds: (given) => z.enum(['events', 'groups']).parse(connector.holds(given)),
-    places: (given) => [...connector.places(given)],
+    places: (...given) => [...connector.places(...given)],
     async open(given, host, signal) {
       const opened = await ours(() => connector.open(given, host, signal));
       checked(sink, opened, 'open', host);

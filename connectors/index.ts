@@ -2,7 +2,17 @@ import type { z } from 'zod';
 import type { CanonicalEvent } from '../src/model/event.ts';
 import { faultOf } from '../src/model/fault.ts';
 import type { ShapeProblem, ShapeSettings } from '../src/model/shape.ts';
-import type { Connector, ConnectorContract, Finding, Holds, Host, Place, Sink, SourceWork } from './contract.ts';
+import type {
+  Connector,
+  ConnectorContract,
+  Finding,
+  Holds,
+  Host,
+  Place,
+  ShapePart,
+  Sink,
+  SourceWork,
+} from './contract.ts';
 import { elasticsearch } from './elasticsearch/connector.ts';
 import { file } from './file/connector.ts';
 import { http } from './http/connector.ts';
@@ -11,6 +21,7 @@ import { ownAt } from './own.ts';
 import { postgres } from './postgres/connector.ts';
 import { shapedSink, shapingOf } from './shaping.ts';
 
+export { SHAPE_PARTS } from './contract.ts';
 export { inputSchemaOf } from './options.ts';
 export { findOwn } from './own.ts';
 
@@ -44,7 +55,8 @@ export async function openSink(configured: Configured, host: Host, signal: Abort
 export const holdsOf = (configured: Configured): Holds => connectorOf(configured).holds(configured);
 
 /** Returns where it writes. */
-export const placesOf = (configured: Configured): readonly Place[] => connectorOf(configured).places(configured);
+export const placesOf = (configured: Configured, shape?: ShapeSettings): readonly Place[] =>
+  connectorOf(configured).places(configured, shape);
 
 /** Returns whether group sinks of its kind are read back. */
 export const readsBack = (configured: Configured): boolean => connectorOf(configured).readsBack;
@@ -54,7 +66,7 @@ export const shapeRefusalsOf = (configured: Configured, shape: ShapeSettings): r
   connectorOf(configured).shapeProblems?.(configured, shape) ?? [];
 
 /** Returns what a connector of its kind has of its own that a shape may tell of. */
-export const shapesOf = (configured: Configured): readonly string[] | undefined => connectorOf(configured).shapes;
+export const shapesOf = (configured: Configured): readonly ShapePart[] | undefined => connectorOf(configured).shapes;
 
 /** Examines a destination as its connector does; what is thrown there is its last finding. */
 export function examine(configured: Configured, host: Host, signal: AbortSignal): AsyncGenerator<Finding> {

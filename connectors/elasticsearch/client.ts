@@ -25,7 +25,7 @@ export type Destination = Awaited<ReturnType<typeof openDestination>>;
 /** Reads the files that the options name, and asks nothing of the cluster yet. */
 export async function openDestination(options: ElasticsearchOptions, host: Host, signal: AbortSignal) {
   const { nodes, tls = {} } = options;
-  const place = { name: host.name, options, product: 'Elasticsearch' };
+  const place: Place = { name: host.name, options, product: 'Elasticsearch' };
   const shape = host.shape ?? plainShape(options.content);
   const newIndex = await readNewIndex(place, host.source, shape);
   const secured = nodes.filter((node) => /^https:/i.test(node)).map(endpointOf);

@@ -32,6 +32,10 @@ function isIndexName(text: string): boolean {
   return spelt && text === text.toLowerCase() && Buffer.byteLength(text) <= 255;
 }
 
+const INDEX_EXPECTED =
+  'an index name is expected: lowercase, at most 255 bytes, no spaces and none of \\ / * ? " < > | , # :, not beginning with - _ or +';
+const SAME_INDEX = 'it is the index of the groups: name another, or let `versions` say where they lie in its documents';
+
 const createIndex = z.union(
   [
     z.literal(false),
@@ -75,10 +79,7 @@ export const elasticsearchOptions = z
     ),
     index: z
       .string()
-      .refine(isIndexName, {
-        error:
-          'an index name is expected: lowercase, at most 255 bytes, no spaces and none of \\ / * ? " < > | , # :, not beginning with - _ or +',
-      })
+      .refine(isIndexName, { error: INDEX_EXPECTED })
       .describe('The name of an index, or of an alias with a write index (for groups: of one index only).'),
     content: z
       .enum(['groups', 'events'])
@@ -155,13 +156,23 @@ export const elasticsearch: Connector<ElasticsearchOptions> = {
   summary: 'Keeps one document per group, or a history of events, in an index of Elasticsearch or OpenSearch.',
   options: elasticsearchOptions,
   readsBack: true,
-  shapes: ['id'],
+  shapes: ['id', 'versionsIndex'],
+  shapeProblems: ({ index }, { versionsIndex }) =>
+    versionsIndex === undefined || (isIndexName(versionsIndex) && versionsIndex !== index)
+      ? []
+      : [{ path: ['versionsIndex'], message: versionsIndex === index ? SAME_INDEX : INDEX_EXPECTED }],
   holds: ({ content }) => content,
-  places: ({ nodes, index, content }) =>
-    nodes.map((node) => {
+  places({ nodes, index, content }, shape) {
+    const indices = [{ name: index, option: 'index', use: content as string }];
+    const beside = shape?.versionsIndex;
+    if (beside !== undefined) {
+      indices.push({ name: beside, option: 'shape.versionsIndex', use: `the versions of ${index}` });
+    }
+    return nodes.flatMap((node) => {
       const { protocol, host, pathname } = new URL(node);
-      return { name: `index ${index} at ${protocol}//${host}${pathname}`, option: 'index', use: content };
-    }),
+      return indices.map((one) => ({ ...one, name: `index ${one.name} at ${protocol}//${host}${pathname}` }));
+    });
+  },
   // Its documents are searchable after a second anyway; a batch that gathers folds a busy group into far fewer writes.
   maxWaitMs: 50,
   maxEvents: 10_000,

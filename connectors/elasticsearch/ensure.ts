@@ -1,5 +1,6 @@
 /** The index, or the data stream, that everything is written to: whether it is there, what it is, and how it is created. */
 import { Unreachable } from '../../src/model/fault.ts';
+import type { Identify } from '../contract.ts';
 import {
   type Call,
   createDataStream,
@@ -25,7 +26,7 @@ const TEMPLATE_PRIORITY = 500;
 export async function ensureIndex(destination: Destination, signal: AbortSignal): Promise<void> {
   const found = await findIndex(destination, signal);
   if (found !== undefined) return addFields(destination, found, signal);
-  const { newIndex, options } = destination;
+  const { newIndex, options, versionsOf } = destination;
   const { index, dataStream, content } = options;
   if (newIndex === undefined) throw new Unreachable(missingFault(destination));
   const template = dataStream ? await ensureTemplate(destination, newIndex, signal) : undefined;
@@ -36,7 +37,8 @@ export async function ensureIndex(destination: Destination, signal: AbortSignal)
   // Another bridge was faster.
   if (causeIn(created.body).type === 'resource_already_exists_exception') return;
   requireTaken(created, destination);
-  destination.created(`created the ${sortOf(destination)} ${index} for ${content}${as}`);
+  const what = versionsOf === undefined ? content : `the versions of ${versionsOf}`;
+  destination.created(`created the ${sortOf(destination)} ${index} for ${what}${as}`);
 }
 
 /**
@@ -97,7 +99,7 @@ async function ensureTemplate(destination: Destination, newIndex: NewIndex, sign
  * Names the indices by their uuids: all that an alias or a data stream stands for, of which some come and go. The
  * destination is another one when none of them is left.
  */
-export async function identifyIndex(destination: Destination, before: string | undefined, signal: AbortSignal) {
+async function identifyIndex(destination: Destination, before: string | undefined, signal: AbortSignal) {
   const { index } = destination.options;
   await ensureIndex(destination, signal);
   const { body } = await ask(destination, signal, getIndex(index));
@@ -108,6 +110,23 @@ export async function identifyIndex(destination: Destination, before: string | u
   if (known.length === 0 || known.some((uuid) => uuids.includes(uuid))) return { identity };
   const lost = `the ${sortOf(destination)} ${index} is not the one that was written to before: it was deleted or replaced`;
   return { identity, lost };
+}
+
+/** Where the versions lie in an index of their own, that one tells as much as the other: the copy is lost without either. */
+export async function identifyIndices(
+  destination: Destination,
+  beside: Destination | undefined,
+  before: string | undefined,
+  signal: AbortSignal,
+): ReturnType<Identify> {
+  const [own, versions] = before?.split('|') ?? [];
+  const found = await identifyIndex(destination, own, signal);
+  const other = beside && (await identifyIndex(beside, versions, signal));
+  const identity = other === undefined ? found.identity : `${found.identity}|${other.identity}`;
+  if (own !== undefined && (versions === undefined) !== (other === undefined)) {
+    return { identity, moved: true, lost: `the versions lie in ${beside?.options.index ?? 'the documents'} now` };
+  }
+  return { ...(found.lost === undefined ? other : found), identity };
 }
 
 /** Returns the index that takes the writes, directly or behind an alias or a data stream; undefined when there is none. */

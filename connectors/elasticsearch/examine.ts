@@ -5,6 +5,7 @@ import { awsUser } from '../aws.ts';
 import type { Finding, Host } from '../contract.ts';
 import { silentMembers } from '../members.ts';
 import { health, localNode, ping } from './api.ts';
+import { besideOf, refuseIndexing } from './beside.ts';
 import { PROBE_ID, probe } from './bulk.ts';
 import { ask, type Destination, identify, openDestination } from './client.ts';
 import type { ElasticsearchOptions } from './connector.ts';
@@ -20,39 +21,54 @@ export async function* examineIndex(
   signal: AbortSignal,
 ): AsyncGenerator<Finding> {
   const destination = await openDestination(options, host, signal);
-  const { index, content } = options;
   try {
     yield await lookAtCluster(destination, signal);
     const originOf = (node: string): string => new URL(node).origin;
     yield* silentMembers('nodes', options.nodes, (node) => askNode(node, options, host, signal), originOf);
     signal.throwIfAborted();
-    const state = await findIndex(destination, signal);
-    if (state === undefined) {
-      yield missing(destination);
-      return;
-    }
-    const { settings, mappings } = state;
-    const { number_of_shards = '?', number_of_replicas = '?', provided_name = index } = settings?.index ?? {};
-    const name = provided_name === index ? index : `${index} (${provided_name})`;
-    yield { step: 'index', state: 'well', says: `${name}: shards ${number_of_shards}, replicas ${number_of_replicas}` };
-    const { shape, isShaped } = destination;
-    const unmapped = expectedFields(options, shape).filter(
-      (field) => !Object.hasOwn(mappings?.properties ?? {}, field),
-    );
-    if (unmapped.length > 0 && isShaped && content === 'groups') {
-      yield { step: 'mapping', state: 'note', says: `start adds to it: ${unmapped.join(', ')}` };
-    } else if (unmapped.length > 0) {
-      const message = `The mapping of ${index} lacks ${unmapped.join(', ')}`;
-      const suggestion = `add the fields, or move the index away and let createIndex create it for content: ${content}`;
-      const { fault } = misconfigured(destination, 'index', message, suggestion);
-      yield { step: 'mapping', state: 'wrong', says: message, fault };
-    } else yield { step: 'mapping', state: 'well', says: `has every field of content: ${content}` };
-    await tryRequests(destination, signal);
-    const says = 'yes (a document that is no JSON was refused for that alone)';
-    yield { step: 'write permission', state: 'well', says };
+    yield* lookAtIndex(destination, signal);
+    const beside = besideOf(destination);
+    if (beside !== undefined) yield await lookAtVersions(beside, signal);
   } finally {
     await destination.close();
   }
+}
+
+async function* lookAtIndex(destination: Destination, signal: AbortSignal): AsyncGenerator<Finding> {
+  const { options } = destination;
+  const { index, content } = options;
+  const state = await findIndex(destination, signal);
+  if (state === undefined) {
+    yield missing(destination);
+    return;
+  }
+  const { settings, mappings } = state;
+  const { number_of_shards = '?', number_of_replicas = '?', provided_name = index } = settings?.index ?? {};
+  const name = provided_name === index ? index : `${index} (${provided_name})`;
+  yield { step: 'index', state: 'well', says: `${name}: shards ${number_of_shards}, replicas ${number_of_replicas}` };
+  const { shape, isShaped } = destination;
+  const unmapped = expectedFields(options, shape).filter((field) => !Object.hasOwn(mappings?.properties ?? {}, field));
+  if (unmapped.length > 0 && isShaped && content === 'groups') {
+    yield { step: 'mapping', state: 'note', says: `start adds to it: ${unmapped.join(', ')}` };
+  } else if (unmapped.length > 0) {
+    const message = `The mapping of ${index} lacks ${unmapped.join(', ')}`;
+    const suggestion = `add the fields, or move the index away and let createIndex create it for content: ${content}`;
+    const { fault } = misconfigured(destination, 'index', message, suggestion);
+    yield { step: 'mapping', state: 'wrong', says: message, fault };
+  } else yield { step: 'mapping', state: 'well', says: `has every field of content: ${content}` };
+  await tryRequests(destination, signal);
+  const says = 'yes (a document that is no JSON was refused for that alone)';
+  yield { step: 'write permission', state: 'well', says };
+}
+
+/** Like the index of the groups, but that nobody searches it. */
+async function lookAtVersions(beside: Destination, signal: AbortSignal): Promise<Finding> {
+  const { index } = beside.options;
+  if (!(await refuseIndexing(beside, signal))) {
+    return { step: 'versions', state: 'note', says: `${index} does not exist: start creates it` };
+  }
+  await tryRequests(beside, signal);
+  return { step: 'versions', state: 'well', says: `${index} takes them` };
 }
 
 /** Makes the requests of a delivery, with a document that nobody can take. Throws Unreachable. */

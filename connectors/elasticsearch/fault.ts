@@ -16,6 +16,8 @@ export interface Place {
   readonly options: ElasticsearchOptions;
   /** What the other side is called. */
   readonly product: string;
+  /** Of an index of versions, the index of the groups: another setting names it. */
+  readonly versionsOf?: string;
 }
 
 const MAX_REASON = 1_000;
@@ -45,7 +47,8 @@ export function nodesOf({ options }: Place): string {
 type Setting = 'nodes' | 'auth' | 'index' | 'dataStream' | 'createIndex' | 'createIndex.file';
 
 export function setting(place: Place, key: Setting): string {
-  return `connectors.${place.name}.${key}`;
+  const isBeside = place.versionsOf !== undefined && key !== 'nodes' && key !== 'auth';
+  return `connectors.${place.name}.${isBeside ? 'shape.versionsIndex' : key}`;
 }
 
 /** Names what is to be created: a data stream or an index. */

@@ -17,7 +17,7 @@ const MAX_READ = 1_000;
 const MAX_CONFLICTS = 10;
 
 /** What lies under the id of a group. */
-type Stored = Readonly<
+export type Stored = Readonly<
   | {
       kind: 'found';
       group: Group;
@@ -30,17 +30,24 @@ type Stored = Readonly<
   | { kind: 'unreadable'; fault: Fault }
 >;
 
+/** Settles what it can, and returns those groups that are to be read and merged again. */
+export type Round = (states: readonly Group[], outcomes: Map<string, Outcome>) => Promise<Group[]>;
+
 export async function putGroups(
   destination: Destination,
   states: readonly Group[],
   how: PutMode,
   signal: AbortSignal,
 ): Promise<Outcomes> {
+  return inRounds(destination, states, (left, outcomes) => round(destination, left, how, signal, outcomes));
+}
+
+export async function inRounds(destination: Destination, states: readonly Group[], round: Round): Promise<Outcomes> {
   const outcomes = new Map<string, Outcome>();
   for (let start = 0; start < states.length; start += MAX_READ) {
     let left = states.slice(start, start + MAX_READ);
     for (let conflicts = 0; left.length > 0 && conflicts < MAX_CONFLICTS; conflicts++) {
-      left = await round(destination, left, how, signal, outcomes);
+      left = await round(left, outcomes);
     }
     for (const { groupId } of left) {
       const fault: Fault = {
@@ -140,7 +147,7 @@ export async function refuseForeign(destination: Destination, signal: AbortSigna
   if (foreign !== undefined) throw ofAnotherApp(destination, String(foreign));
 }
 
-function ofAnotherApp(destination: Destination, source: string | undefined): Unreachable {
+export function ofAnotherApp(destination: Destination, source: string | undefined): Unreachable {
   const message = `The index ${destination.options.index} holds groups of ${source}, and this bridge is that of ${destination.source}`;
   return misconfigured(destination, 'index', message, 'give each app an index of its own, or correct app.sdkAppId');
 }
@@ -160,11 +167,7 @@ function copyStatus(destination: Destination, state: Group, stored: Stored | und
   const { index, onDestroyed } = destination.options;
   const { shape } = destination;
   const id = shape.id.of(groupId);
-  if (stored === undefined) {
-    const message = `${destination.product} said nothing of the document ${id}`;
-    throw misconfigured(destination, 'index', message, 'see what stands between');
-  }
-  if (stored.kind === 'unreadable') throw new Unreachable(stored.fault);
+  requireRead(destination, id, stored);
   const unwanted = onDestroyed === 'delete' && state.destroyed;
   if (stored.kind === 'missing') {
     return { status: unwanted ? 'in-step' : 'missing', where: `${index}/_doc/${id}` };
@@ -176,6 +179,18 @@ function copyStatus(destination: Destination, state: Group, stored: Stored | und
       ? ['destroyed']
       : [...differences(stored.group, state), ...shape.lacks(stored.document)];
   return differs.length === 0 ? { status: 'in-step', where } : { status: 'differs', where, differs };
+}
+
+export function requireRead(
+  destination: Destination,
+  id: string,
+  stored: Stored | undefined,
+): asserts stored is Exclude<Stored, { kind: 'unreadable' }> {
+  if (stored === undefined) {
+    const message = `${destination.product} said nothing of the document ${id}`;
+    throw misconfigured(destination, 'index', message, 'see what stands between');
+  }
+  if (stored.kind === 'unreadable') throw new Unreachable(stored.fault);
 }
 
 /** Reads the documents of these groups; `gone` when there is no such index. Writes nothing. */
@@ -228,7 +243,7 @@ async function unreadable(cause: Cause, destination: Destination, signal: AbortS
 }
 
 /** What a document holds of a group may be another's work, without versions or with odd ones: what `merge` relies on is put right. */
-function toGroup(groupId: string, source: Readonly<Record<string, unknown>>): Group {
+export function toGroup(groupId: string, source: Readonly<Record<string, unknown>>): Group {
   const { customFields, destroyed, versions } = source;
   return {
     ...source,

@@ -128,16 +128,23 @@ function builtInMapping(options: ElasticsearchOptions, source: string, shape: Sh
   const { content, dataStream } = options;
   return {
     dynamic: shape.fields.length === 0,
-    _meta: {
-      groupSyncBridge: {
-        mapping: MAPPING_VERSION,
-        content,
-        ...(content === 'groups' && !shape.id.perApp && { source }),
-      },
-    },
+    _meta: metaOf(content, source, shape.id.perApp),
     properties: { ...(dataStream && { '@timestamp': { type: 'date' } }), ...treeOf(mappedFields(content, shape)) },
   };
 }
+
+/** Nothing in it is ever searched, and it takes a field of any name. */
+export function newVersionsIndex(source: string, { id }: Shape) {
+  return {
+    // On one node as on several.
+    settings: { 'index.number_of_shards': 1, 'index.auto_expand_replicas': '0-1' },
+    mappings: { enabled: false, _meta: metaOf('versions', source, id.perApp) },
+  };
+}
+
+const metaOf = (content: 'groups' | 'events' | 'versions', source: string, perApp: boolean) => ({
+  groupSyncBridge: { mapping: MAPPING_VERSION, content, ...(content !== 'events' && !perApp && { source }) },
+});
 
 export function withoutFlattened(mappings: Mapped): Record<string, unknown> {
   return JSON.parse(JSON.stringify(mappings, (_key, value) => (value === flattened ? unindexed : value)));

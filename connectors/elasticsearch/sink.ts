@@ -1,27 +1,43 @@
 import type { Entry } from '../../src/model/entry.ts';
-import type { Host, Identify, Outcomes, Sink } from '../contract.ts';
+import type { GroupSink, Host, Identify, Outcomes, Sink } from '../contract.ts';
 import { createEnsuring } from '../ensuring.ts';
 import { indexExists, search } from './api.ts';
+import { besideOf, putBeside, readCopiesBeside, refuseIndexing } from './beside.ts';
 import { bulk } from './bulk.ts';
 import { ask, type Destination, identify, openDestination } from './client.ts';
 import type { ElasticsearchOptions } from './connector.ts';
-import { ensureIndex, identifyIndex } from './ensure.ts';
+import { ensureIndex, identifyIndices } from './ensure.ts';
 import { putGroups, readCopies, refuseForeign } from './groups.ts';
 
 export async function openSink(options: ElasticsearchOptions, host: Host, signal: AbortSignal): Promise<Sink> {
   const destination = await openDestination(options, host, signal);
-  const { close } = destination;
   try {
     await identify(destination, signal);
-    await ensureIndex(destination, signal);
-    if (options.content === 'groups') await refuseForeign(destination, signal);
+    return await openIndices(destination, besideOf(destination), signal);
   } catch (thrown) {
-    await close();
+    await destination.close();
     throw thrown;
   }
-  const ensuring = createEnsuring((signal) => ensureIndex(destination, signal));
+}
 
-  const identity: Identify = (before, signal) => identifyIndex(destination, before, signal);
+async function openIndices(
+  destination: Destination,
+  beside: Destination | undefined,
+  signal: AbortSignal,
+): Promise<Sink> {
+  const { options, close } = destination;
+  const ensure = async (signal: AbortSignal): Promise<void> => {
+    await ensureIndex(destination, signal);
+    if (beside !== undefined) await ensureIndex(beside, signal);
+  };
+  await ensure(signal);
+  if (options.content === 'groups') await refuseForeign(destination, signal);
+  if (beside !== undefined) {
+    await refuseIndexing(beside, signal);
+    await refuseForeign(beside, signal);
+  }
+  const ensuring = createEnsuring(ensure);
+  const identity: Identify = (before, signal) => identifyIndices(destination, beside, before, signal);
   if (options.content === 'events') {
     return {
       holds: 'events',
@@ -38,11 +54,14 @@ export async function openSink(options: ElasticsearchOptions, host: Host, signal
       close,
     };
   }
+  const places = beside && { documents: destination, beside };
+  const put: GroupSink['put'] = (...given) =>
+    places === undefined ? putGroups(destination, ...given) : putBeside(places, ...given);
   return {
     holds: 'groups',
     put: async (states, how, signal) =>
-      states.length === 0 ? new Map() : ensuring(signal, () => putGroups(destination, states, how, signal)),
-    read: (states, signal) => readCopies(destination, states, signal),
+      states.length === 0 ? new Map() : ensuring(signal, () => put(states, how, signal)),
+    read: (...given) => (places === undefined ? readCopies(destination, ...given) : readCopiesBeside(places, ...given)),
     identify: identity,
     close,
   };

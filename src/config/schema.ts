@@ -6,6 +6,7 @@ import {
   holdsOf,
   inputSchemaOf,
   placesOf,
+  SHAPE_PARTS,
   shapeRefusalsOf,
   shapesOf,
 } from '../../connectors/index.ts';
@@ -313,8 +314,8 @@ function refuseShape(name: string, connector: Configured, given: unknown, refuse
   }
   const problems = [...shapeProblems(shape, holds), ...shapeRefusalsOf(connector, shape)];
   for (const { path, message } of problems) refuse(at(path), message);
-  for (const part of ['id', 'key'] as const) {
-    if (shape[part] === undefined || parts?.includes(part)) continue;
+  for (const part of SHAPE_PARTS) {
+    if (shape[part] === undefined || parts?.includes(part) || problems.some(({ path }) => path[0] === part)) continue;
     refuse(at([part]), `what a connector of kind ${connector.kind} writes has no ${part} of its own: leave it out`);
   }
 }
@@ -341,11 +342,13 @@ function refuseSharedPlace(
   for (const [connector, options] of Object.entries(connectors)) {
     if (!options.enabled || isWrong(connector)) continue;
     const by = `connectors.${connector}`;
-    const places = placesOf(options as unknown as Configured).map(({ use, ...place }) => ({
-      ...place,
-      by,
-      use: use && use + JSON.stringify(options.shape ?? ''),
-    }));
+    const places = placesOf(options as unknown as Configured, shapeSettings.optional().parse(options.shape)).map(
+      ({ use, ...place }) => ({
+        ...place,
+        by,
+        use: use && use + JSON.stringify(options.shape ?? ''),
+      }),
+    );
     const clashOf = (place: Taken): Taken | undefined =>
       taken.find((one) => isOnePlace(one, place) && (place.use === undefined || place.use !== one.use));
     const clash = places.map((place) => ({ place, other: clashOf(place) })).find(({ other }) => other !== undefined);
@@ -354,7 +357,7 @@ function refuseSharedPlace(
     const { place, other } = clash;
     const what = other.name === place.name ? place.name : `${other.name}, which may be the ${place.name},`;
     refuse(
-      ['connectors', connector, place.option],
+      ['connectors', connector, ...place.option.split('.')],
       `${other.by} writes to the ${what} already: choose another for one of the two`,
     );
   }

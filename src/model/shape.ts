@@ -35,6 +35,11 @@ export const shapeSettings = z
       .optional()
       .describe('How moments are written; left out, as the event and the group have them.'),
     versions: path.optional().describe('Of groups, where the versions of the fields lie, such as `_sync`.'),
+    versionsIndex: text
+      .optional()
+      .describe(
+        'Of elasticsearch, instead of `versions`: an index of the bridge’s own in which they lie, for documents that take no foreign field. It is made when it is missing.',
+      ),
     transform: text
       .optional()
       .describe(
@@ -74,6 +79,8 @@ export interface Shape {
   readonly id: Naming;
   /** Keys of records, by the group id. */
   readonly key: Naming;
+  /** Where versions lie that are not part of what comes out. */
+  readonly versionsIndex?: string | undefined;
 }
 
 const CUSTOM = 'customFields';
@@ -94,7 +101,9 @@ const isPrefix = (one: readonly string[], other: readonly string[]): boolean =>
 const isCustom = (name: string): boolean => name.startsWith(`${CUSTOM}.`) && name.length > CUSTOM.length + 1;
 
 /** Returns each field with where it goes; a custom field only where the settings name it. */
-export function shapedFields({ fields, omit, versions }: ShapeSettings, content: Content): ShapedField[] {
+export function shapedFields(settings: ShapeSettings, content: Content): ShapedField[] {
+  const { fields, versions, versionsIndex } = settings;
+  const omit = versionsIndex === undefined ? settings.omit : [...settings.omit, 'versions'];
   const named = new Map(Object.entries({ ...fields, ...(versions !== undefined && { versions }) }));
   const targetOf = (from: readonly string[]): readonly string[] | undefined => {
     for (let length = from.length; length > 0; length--) {
@@ -128,7 +137,7 @@ export function compileShape(settings: ShapeSettings, content: Content, source =
   const placeOf = (name: string) => kept.find((field) => field.name === name)?.to ?? [];
   /** Custom fields that do not lie with the others. */
   const apart = new Set(fields.filter(({ name }) => isCustom(name)).map(({ from }) => nameOf(from)));
-  const omitted = new Set(fields.filter(({ to }) => to === undefined).map(({ name }) => name));
+  const omitted = new Set(fields.flatMap(({ name, to }) => (to === undefined && !NEEDED.includes(name) ? name : [])));
   const named = new Set(kept.map(({ name }) => name));
   const stays = (field: string): boolean =>
     !omitted.has(field) && (!isCustom(field) || !omitted.has(CUSTOM) || named.has(field));
@@ -140,6 +149,7 @@ export function compileShape(settings: ShapeSettings, content: Content, source =
     times,
     id: namingOf(id, variableOf(content), source),
     key: namingOf(key, 'groupId', source),
+    versionsIndex: settings.versionsIndex,
     isCloudEvent: ATTRIBUTES.every((name) => placeOf(name).join('.') === name),
     out(document, held = {}) {
       let shaped = held;
@@ -258,15 +268,16 @@ export interface ShapeProblem {
 
 /** The groups of every connector are read back: to be merged with, to be verified, or by workers. */
 const NEEDED = ['versions', 'destroyed'];
+const NO_VERSIONS = 'an event has no versions: leave it out';
 
 /** Returns what keeps a shape from being written, or the copies of groups from being read back as they were. */
 export function shapeProblems(settings: ShapeSettings, content: Content): ShapeProblem[] {
-  const { fields, omit, constants, id, key, transform } = settings;
+  const { fields, omit, constants, id, key, transform, versions, versionsIndex } = settings;
   const known = new Set(PATHS[content].map(nameOf));
   const isKnown = (name: string): boolean => known.has(name) || isCustom(name);
   const unknown = `no field of ${content === 'groups' ? 'a group' : 'an event'} is called so: ${[...known].join(', ')}, customFields.<Key>`;
-  const problem = (message: string | undefined, ...path: (string | number)[]): ShapeProblem[] =>
-    message === undefined ? [] : [{ path, message }];
+  const problem = (message: string | false | undefined, ...path: (string | number)[]): ShapeProblem[] =>
+    message === undefined || message === false ? [] : [{ path, message }];
   const given = [Object.keys(fields), omit, Object.keys(constants)].some((names) => names.length > 0);
   return [
     ...Object.keys(fields).flatMap((name) => (isKnown(name) ? [] : problem(unknown, 'fields', name))),
@@ -274,18 +285,19 @@ export function shapeProblems(settings: ShapeSettings, content: Content): ShapeP
       const at = ['omit', index];
       if (!isKnown(name)) return problem(unknown, ...at);
       if (Object.hasOwn(fields, name)) return problem('it has a place in `fields`: leave out one of the two', ...at);
-      if (content === 'events' || !NEEDED.includes(name)) return [];
+      if (content === 'events' || versionsIndex !== undefined || !NEEDED.includes(name)) return [];
       return problem('copies are merged by it, so that it cannot be left out', ...at);
     }),
     ...problem(id && namingProblem(id, variableOf(content)), 'id'),
     ...problem(key && namingProblem(key, 'groupId'), 'key'),
+    ...problem(versions !== undefined && content === 'events' && NO_VERSIONS, 'versions'),
+    ...problem(versions !== undefined && Object.hasOwn(fields, 'versions') && '`fields` tells of it, too', 'versions'),
+    ...problem(versionsIndex !== undefined && content === 'events' && NO_VERSIONS, 'versionsIndex'),
     ...problem(
-      settings.versions !== undefined && content === 'events' ? 'an event has no versions' : undefined,
-      'versions',
-    ),
-    ...problem(
-      settings.versions !== undefined && Object.hasOwn(fields, 'versions') ? '`fields` tells of it, too' : undefined,
-      'versions',
+      versionsIndex !== undefined &&
+        (versions ?? fields.versions) !== undefined &&
+        'the versions are to lie in the documents, too: leave out one of the two',
+      'versionsIndex',
     ),
     ...problem(
       transform === undefined || content === 'events'

@@ -42,6 +42,38 @@ test('two connectors may share a place only in one shape', () => {
   ]);
 });
 
+test('versions lie in one place, in an index of their own, where there is one', () => {
+  const elsewhere = (more: string) => complaints(`${INDEX}    shape: { ${more} } }\n`);
+  const at = 'c.yaml:4:29 connectors.copy.shape.versionsIndex: ';
+  expect(elsewhere('versionsIndex: v, omit: [destroyed, groupId]')).toEqual([]);
+  expect(elsewhere('versionsIndex: v, versions: _sync')).toEqual([
+    `${at}the versions are to lie in the documents, too: leave out one of the two`,
+  ]);
+  expect(elsewhere('versionsIndex: i')).toEqual([
+    `${at}it is the index of the groups: name another, or let \`versions\` say where they lie in its documents`,
+  ]);
+  expect(elsewhere('versionsIndex: Not An Index')).toEqual([expect.stringContaining(`${at}an index name is expected`)]);
+  expect(elsewhere('versionsIndex: v }, content: events, batch: { maxEvents: 1')).toEqual([
+    `${at}an event has no versions: leave it out`,
+  ]);
+  expect(
+    complaints('  t: { kind: postgres, url: "postgresql://u@h/d", table: t, shape: { versionsIndex: v } }\n'),
+  ).toEqual([
+    'c.yaml:3:85 connectors.t.shape.versionsIndex: what a connector of kind postgres writes has no versionsIndex of its own: leave it out',
+  ]);
+  const other = (index: string) =>
+    complaints(
+      `${INDEX}    shape: { versionsIndex: v } }\n  other: { kind: elasticsearch, nodes: "http://h:9200", ${index} }\n`,
+    );
+  expect(other('index: v')).toEqual([
+    'c.yaml:5:64 connectors.other.index: connectors.copy writes to the index v at http://h:9200/ already: choose another for one of the two',
+  ]);
+  expect(other('index: j, shape: { versionsIndex: v }')).toEqual([
+    expect.stringMatching(/:5:.*other\.shape\.versionsIndex: connectors\.copy writes to the index v/),
+  ]);
+  expect(other('index: i, shape: { versionsIndex: v }')).toEqual([]);
+});
+
 test('a module is found beside the file that names it', () => {
   const result = load('  log: { kind: file, path: x, shape: { transform: ./mine/shape.mjs } }\n');
   expect(result.ok && result.config.connectors.log?.shape?.transform).toBe(join(folder, 'mine/shape.mjs'));

@@ -10,6 +10,7 @@ import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test } f
 import { elasticsearch } from '../../connectors/elasticsearch/connector.ts';
 import { parseConfig } from '../../src/config/load.ts';
 import { configSchema } from '../../src/config/schema.ts';
+import { compileShape, shapeSettings } from '../../src/model/shape.ts';
 import {
   type Authority,
   createAuthority,
@@ -227,6 +228,20 @@ describe.skipIf(skip)('whoever is not let in is told which setting to look at', 
     expect(stdout).toMatch(/✓ cluster: reached as reader/);
     expect(stdout).toMatch(/✓ mapping/);
     expect(stdout).toMatch(/✗ .*\[reader\].*\(connectors\.index\.index\) — grant this user read, write/);
+  });
+
+  test('who may write the groups, and not their versions, is told so', async () => {
+    const [index, versionsIndex] = [`theirs-${randomUUID()}`, `versions-${randomUUID()}`];
+    const shape = compileShape(shapeSettings.parse({ versionsIndex }), 'groups');
+    const given = options({ tls: { ...ca(), ...own() }, index, auth: elasticsearchReader });
+    const fault = await unreachableBy(() =>
+      elasticsearch.open(elasticsearch.options.parse(given), { ...testHost(), shape }, never()),
+    );
+    expect(fault).toMatchObject({
+      code: 'destination-credentials',
+      path: `${path}.shape.versionsIndex`,
+      suggestion: `grant this user read, write, create_index and view_index_metadata on ${versionsIndex}`,
+    });
   });
 });
 

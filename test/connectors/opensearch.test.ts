@@ -4,6 +4,7 @@ import './elasticsearch.test.ts';
 import './elasticsearch-datastream.test.ts';
 import './elasticsearch-index.test.ts';
 import './elasticsearch-state.test.ts';
+import './elasticsearch-versions.test.ts';
 import { must, open, place, searchable, skip, skipped } from './elasticsearch.oracle.ts';
 import { makeEvent, never, testHost, unreachableBy } from './suite.ts';
 

@@ -18,7 +18,7 @@ export interface ElasticsearchServer extends ServerHandle {
 
 /** The superuser that Elasticsearch asks for when started with `elasticsearchSecurity`. */
 export const elasticsearchUser = { username: 'bridge', password: 'bridge-test' } as const;
-/** A user who may read and not write. */
+/** A user who may read and not write, but for indices that begin with `theirs-`. */
 export const elasticsearchReader = { username: 'reader', password: elasticsearchUser.password } as const;
 const passwordHash = '$2a$10$4XF3UKvApno8ngL.C3fuV.PI7e5ckvKOyypYTw6QoqO612TGcY9AK';
 
@@ -141,7 +141,9 @@ async function writeConfiguration(
     'roles.yml': [
       'looker:',
       '  cluster: [monitor]',
-      "  indices: [{ names: ['*'], privileges: [read, view_index_metadata, monitor] }]",
+      '  indices:',
+      "    - { names: ['*'], privileges: [read, view_index_metadata, monitor] }",
+      "    - { names: ['theirs-*'], privileges: [all] }",
     ],
   };
   for (const [name, lines] of Object.entries(files))
