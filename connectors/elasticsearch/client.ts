@@ -1,4 +1,3 @@
-import { Client, ClusterConnectionPool, errors, Serializer, Transport } from '@elastic/elasticsearch';
 import { type Fault, messageOf, Unreachable } from '../../src/model/fault.ts';
 import { isObject } from '../../src/model/json.ts';
 import { plainShape } from '../../src/model/shape.ts';
@@ -6,6 +5,7 @@ import type { Host } from '../contract.ts';
 import { type Endpoint, secureOptions, speaksTls, whyNoTls } from '../tls.ts';
 import { type Call, root } from './api.ts';
 import type { ElasticsearchOptions } from './connector.ts';
+import { Client, ClusterConnectionPool, errors, HttpConnection, Serializer, Transport } from './elastic.ts';
 import {
   causeIn,
   destinationFault,
@@ -58,6 +58,7 @@ function connect({ nodes, auth, requestTimeoutMs }: ElasticsearchOptions, secure
   const client = new Client({
     nodes: [...nodes],
     requestTimeout: requestTimeoutMs,
+    Connection: HttpConnection,
     ...(auth !== undefined && authOf(auth, setting)),
     ...(secure !== undefined && { tls: secure }),
     // Another node is asked at once, each one time at most, when one refuses or hangs: a write that is done twice is a

@@ -1,20 +1,20 @@
 /** Requests that are signed for AWS as the last thing before each is sent: another node gets a signature of its own. */
-import {
-  type ConnectionRequestOptions,
-  type ConnectionRequestOptionsAsStream,
-  type ConnectionRequestParams,
-  type ConnectionRequestResponse,
-  type ConnectionRequestResponseAsStream,
-  UndiciConnection,
+import type {
+  ConnectionRequestOptions,
+  ConnectionRequestOptionsAsStream,
+  ConnectionRequestParams,
+  ConnectionRequestResponse,
+  ConnectionRequestResponseAsStream,
 } from '@elastic/elasticsearch';
 import { ALGORITHM, credentialsOf, encode, scopeOf, sha256, signatureOf } from '../aws.ts';
 import type { ElasticsearchOptions } from './connector.ts';
+import { HttpConnection } from './elastic.ts';
 
 type Aws = Extract<ElasticsearchOptions['auth'], { aws: unknown }>['aws'];
 
 /** Returns the client's own connection, with a signature on each request. `setting` is how the YAML names `aws`. */
-export function signingConnection(aws: Aws, setting: string): typeof UndiciConnection {
-  return class extends UndiciConnection {
+export function signingConnection(aws: Aws, setting: string): typeof HttpConnection {
+  return class extends HttpConnection {
     override request(
       params: ConnectionRequestParams,
       options: ConnectionRequestOptions,
