@@ -1,6 +1,7 @@
 /** docs/reference/configuration.md: every key with type, default and description, from the schemas. */
 import { connectors } from '../connectors/index.ts';
-import { configSchema, laneOptions } from '../src/config/schema.ts';
+import { laneOptions } from '../src/config/connectors.ts';
+import { configSchema } from '../src/config/schema.ts';
 import { type Schema, schemaOf, settingTable } from './option-table.ts';
 
 const LEAD = `One YAML file. Unknown keys are errors; all problems are told at once, each with line and column, by

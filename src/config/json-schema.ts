@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { isObject } from '../model/json.ts';
-import { configSchema, laneOptions } from './schema.ts';
+import { laneOptions } from './connectors.ts';
+import { configSchema } from './schema.ts';
 
 export type JsonSchema = z.core.JSONSchema.JSONSchema;
 

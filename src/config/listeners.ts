@@ -214,3 +214,6 @@ export const admin = z
     error:
       'a token of at least 16 characters is needed, since admin.host is reachable by other machines: set it, or leave admin.host out to listen on 127.0.0.1 only',
   });
+
+/** Stands for a receiver that was not given, as one and the same object: so that it can be told. */
+export const NO_RECEIVER = receiver.parse({});

@@ -1,8 +1,9 @@
 import { connectors, findOwn } from '../../connectors/index.ts';
 import { isObject } from '../model/json.ts';
 import { nearest } from '../model/text.ts';
+import { clashesOf, type OwnKind } from './connectors.ts';
 import type { Finding } from './document.ts';
-import { clashesOf, configSchemaWith, type OwnKind } from './schema.ts';
+import { configSchemaWith } from './schema.ts';
 
 type Said = Pick<Finding, 'message' | 'suggestion'>;
 

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { wireType } from '../model/event.ts';
 
 const UNIT_MS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
@@ -37,3 +38,9 @@ export const text = z.string().min(1);
 
 /** Reads a whole number between two, both included. */
 export const whole = (least: number, most: number): z.ZodInt => z.int().min(least).max(most);
+
+/** Types of groups by any of their names. */
+export const groupTypes = z
+  .array(text)
+  .min(1)
+  .transform((types) => [...new Set(types.map(wireType))]);

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { laneOptions } from '../../src/config/schema.ts';
+import { laneOptions } from '../../src/config/connectors.ts';
 import { compileFilter, type FilterSettings } from '../../src/delivery/filter.ts';
 import { entryOf } from '../../src/model/entry.ts';
 import { type CanonicalEvent, type EventType, groupEvent } from '../../src/model/event.ts';

@@ -1,0 +1,173 @@
+import { z } from 'zod';
+import type { ConnectorContract } from '../../connectors/contract.ts';
+import { inputSchemaOf, connectors as kinds } from '../../connectors/index.ts';
+import { EVENT_TYPES, PROFILE_FIELDS } from '../model/event.ts';
+import { messageOf } from '../model/fault.ts';
+import { shapeSettings } from '../model/shape.ts';
+import { duration, groupTypes, text, whole } from './units.ts';
+
+const batch = (maxWaitMs: number, maxEvents = 1_000, own: z.ZodRawShape = {}) =>
+  z
+    .strictObject({
+      maxEvents: whole(1, 100_000).default(maxEvents).describe('At most this many events in one delivery.'),
+      maxWaitMs: whole(0, 60_000)
+        .default(maxWaitMs)
+        .describe(
+          'How long to wait for a batch to fill. When deliveries take long, the lane waits longer by itself: twice as long as the one before took, at most 50 ms; where the events of a group become one write, four times as long, at most 1 s.',
+        ),
+      ...own,
+    })
+    .prefault({})
+    .describe('How many events go together.');
+
+/** Every connector takes these beside its own options. */
+export const laneOptions = z.strictObject({
+  enabled: z.boolean().default(true).describe('false: it is checked, and nothing is delivered to it.'),
+  filter: z
+    .strictObject({
+      types: z.array(z.enum(EVENT_TYPES)).min(1).optional().describe('Types of events.'),
+      groupTypes: groupTypes
+        .optional()
+        .describe('Public, Private (Work), ChatRoom (Meeting), AVChatRoom, Community, …'),
+      groupIds: z.array(text).min(1).optional().describe('Group ids; * stands for any characters, ? for one.'),
+      changedFields: z
+        .array(z.enum([...PROFILE_FIELDS, 'customFields']))
+        .min(1)
+        .optional()
+        .describe('Only info changes of one of these fields.'),
+    })
+    .prefault({})
+    .describe('Only these events reach the connector: each criterion that is given must hold.'),
+  batch: batch(0),
+  retry: z
+    .strictObject({
+      initialMs: whole(1, 60_000).default(200).describe('The first delay; it doubles with each attempt.'),
+      maxMs: whole(1, 3_600_000).default(10_000).describe('The longest delay. There is no last attempt.'),
+    })
+    .refine((retry) => retry.initialMs <= retry.maxMs, { error: 'initialMs is larger than maxMs' })
+    .prefault({})
+    .describe('How a delivery that failed is tried again.'),
+  verify: z
+    .union(
+      [
+        z.literal(false),
+        z.strictObject({
+          every: duration
+            .refine((ms) => ms >= 1_000 && ms <= 604_800_000, { error: 'between 1s and 7d is expected' })
+            .prefault('1h')
+            .describe('From the beginning of one comparison with the whole copy to the next.'),
+          groupsPerSecond: whole(1, 100_000)
+            .default(200)
+            .describe('How many groups are compared in a second, at most.'),
+          mend: z.boolean().default(true).describe('Whether what is missing or different is brought again.'),
+        }),
+      ],
+      { error: 'false, or an object with every, groupsPerSecond and mend, is expected' },
+    )
+    .prefault({})
+    .describe('Compares the copy with the merged groups, all the time and slowly; false: it is never compared.'),
+  restore: z
+    .enum(['auto', 'ask'])
+    .default('auto')
+    .describe(
+      'When the destination was deleted or replaced: auto brings again what is known, ask waits for a `replay`.',
+    ),
+  shape: shapeSettings.optional(),
+});
+export type LaneOptions = z.output<typeof laneOptions>;
+
+const neverVerified = z
+  .literal(false, { error: 'nobody can tell what such a destination holds: leave verify out' })
+  .default(false)
+  .describe('Only false: nobody can tell what such a destination holds.');
+
+const [first, ...others] = kinds.map(
+  ({ kind, options, maxWaitMs = 0, maxEvents, verifiable = true }: (typeof kinds)[number]) =>
+    options.safeExtend({
+      ...laneOptions.shape,
+      ...(!verifiable && { verify: neverVerified }),
+      batch: batch(maxWaitMs, maxEvents, batchOf(options.shape.batch)),
+      kind: z.literal(kind),
+    }),
+);
+
+/** Returns what a connector has in `batch` beside what every lane has there. */
+function batchOf(own: unknown): z.ZodRawShape {
+  const object = own instanceof z.ZodPrefault ? own.unwrap() : undefined;
+  return object instanceof z.ZodObject ? object.shape : {};
+}
+
+/** A connector that the bridge did not bring along, as a configuration names it. */
+export interface OwnKind {
+  readonly kind: string;
+  /** Undefined where it cannot be used, which is said of its kind: nothing is said of its settings. */
+  readonly loaded: { readonly file: string; readonly connector: ConnectorContract<unknown> } | undefined;
+}
+
+/** What a connector of one's own cannot call an option. */
+const RESERVED = [...Object.keys(laneOptions.shape), 'kind', 'module'];
+
+/** Returns which of its options have names that every connector has, or that say which it is. */
+export function clashesOf({ options }: ConnectorContract<unknown>): string[] {
+  return Object.keys(inputSchemaOf(options).properties ?? {}).filter((key) => RESERVED.includes(key));
+}
+
+/**
+ * Its options are checked by its own schema, which may be of another copy of zod: it is asked, and not taken apart. What may be
+ * written stands in the JSON Schema, by which mistakes are explained.
+ */
+function ownSchema({ kind, loaded }: OwnKind) {
+  const known = z.looseObject({ kind: z.literal(kind) });
+  if (loaded === undefined) return known;
+  const { connector, file } = loaded;
+  const lane = laneOptions.extend({
+    batch: batch(connector.maxWaitMs ?? 0, connector.maxEvents),
+    ...(connector.verifiable === false && { verify: neverVerified }),
+  });
+  const [own, ours] = [inputSchemaOf(connector.options), inputSchemaOf(lane)];
+  return known
+    .meta({
+      properties: { ...own.properties, ...ours.properties, kind: { const: kind } },
+      required: [...(own.required ?? []), 'kind'],
+      additionalProperties: false,
+    })
+    .transform((given, context) => {
+      const keys = Object.entries(given).filter(([key]) => key !== 'kind');
+      const isOurs = ([key]: readonly [string, unknown]): boolean => Object.hasOwn(lane.shape, key);
+      const parsedLane = lane.safeParse(Object.fromEntries(keys.filter(isOurs)));
+      const parsed = asked(connector, Object.fromEntries(keys.filter((entry) => !isOurs(entry))));
+      const issues = [...(parsedLane.error?.issues ?? []), ...('issues' in parsed ? parsed.issues : [])];
+      // Issues of zod 4 have one form, whichever copy made them.
+      context.issues.push(...issues.map((issue) => ({ ...issue, input: given }) as z.core.$ZodRawIssue));
+      return { ...parsedLane.data, ...('data' in parsed && parsed.data), kind, module: file };
+    });
+}
+
+/** Asks a schema that may do anything. What it gives must be usable without asking again, here and in the delivery thread. */
+function asked({ options, holds, places }: ConnectorContract<unknown>, given: object) {
+  try {
+    const parsed = options.safeParse(given);
+    if (!parsed.success) return { issues: parsed.error.issues };
+    const data = structuredClone(parsed.data) as object;
+    holds(data);
+    places(data);
+    return { data };
+  } catch (thrown) {
+    const message = `the module of this kind cannot take these options: ${messageOf(thrown)}`;
+    return { issues: [{ code: 'custom', path: ['kind'], message }] };
+  }
+}
+
+const connectorName = z.string().regex(/^[a-zA-Z0-9][a-zA-Z0-9_-]{0,62}$/, {
+  error: 'a connector’s name holds letters, digits, - and _ only (at most 63)',
+});
+
+/** What all connectors have in common is lost in the type that is inferred, so that those of one's own are typed as the others. */
+const ownSchemas = (own: readonly OwnKind[]) => own.map(ownSchema) as unknown as typeof others;
+
+export const connectors = (own: readonly OwnKind[]) =>
+  z
+    // biome-ignore lint/style/noNonNullAssertion: the list of connectors is not empty
+    .record(connectorName, z.discriminatedUnion('kind', [first!, ...others, ...ownSchemas(own)]))
+    .refine((all) => Object.keys(all).length > 0, { error: 'at least one connector is expected' })
+    .describe('Any number of destinations, keyed by a name of yours.');

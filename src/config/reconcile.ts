@@ -1,0 +1,63 @@
+import { z } from 'zod';
+import { vendorSecret } from '../model/secret.ts';
+import { isLoopback } from './listeners.ts';
+import { duration, groupTypes, text, whole } from './units.ts';
+
+const restUrl = z.string().refine(
+  (text) => {
+    if (!URL.canParse(text)) return false;
+    const { protocol, hostname, search, hash, username } = new URL(text);
+    if (search + hash + username !== '') return false;
+    return protocol === 'https:' || (protocol === 'http:' && isLoopback(hostname.replace(/^\[|\]$/g, '')));
+  },
+  {
+    error:
+      'an https:// URL is expected, such as https://console.tim.qq.com, without query and credentials (http:// on loopback only: the signature stands in it)',
+  },
+);
+
+export const reconcile = z.strictObject({
+  api: z.strictObject({
+    baseUrl: z
+      .union([restUrl, z.array(restUrl).min(1)])
+      .default('https://console.tim.qq.com')
+      .describe(
+        'The domain of the app’s region: console.tim.qq.com, adminapisgp.im.qcloud.com, adminapiusa…, …; or a list, of which the next is asked when one cannot be reached. A path is kept.',
+      ),
+    identifier: vendorSecret.default('administrator').describe('An admin account of the app.'),
+    secretKey: vendorSecret.describe('The app’s key in the vendor’s console; signs each call.'),
+    callsPerSecond: z
+      .strictObject({
+        list: z.number().positive().max(100_000).default(1).describe('For lists of groups; the service allows 1.'),
+        groups: z
+          .number()
+          .positive()
+          .max(100_000)
+          .default(200)
+          .describe('For 50 groups at once; the service allows 200.'),
+      })
+      .prefault({})
+      .describe('The service’s limits hold for the whole app: lower them where others call as well.'),
+  }),
+  every: duration
+    .refine((ms) => ms >= 60_000, { error: 'at least 1m is expected' })
+    .optional()
+    .describe('Time from the end of one run to the next; without it only the command runs it.'),
+  customFields: z
+    .array(text)
+    .default([])
+    .describe(
+      'Keys of custom fields to read, beside those that callbacks have told of: the service tells only what is asked for.',
+    ),
+  maxGone: z
+    .union([whole(0, 1_000_000_000), z.string().regex(/^\d+(\.\d+)?%$/)], {
+      error: 'a number of groups or a percentage is expected, such as 5%',
+    })
+    .default('5%')
+    .describe(
+      'A run that would destroy more of the groups known destroys none; a percentage lets 20 pass in any case.',
+    ),
+  groupTypes: groupTypes
+    .default(['Public', 'Private', 'ChatRoom', 'Community'])
+    .describe('Types of groups to list. Groups known by callbacks are read whatever their type.'),
+});
