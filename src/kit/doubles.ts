@@ -6,9 +6,17 @@ import { deliver } from '../delivery/deliver.ts';
 import { compileFilter, type FilterSettings } from '../delivery/filter.ts';
 import { systemClock } from '../model/clock.ts';
 import { entryOf } from '../model/entry.ts';
-import { type CanonicalEvent, type ChangedFields, groupEvent, PROFILE_FIELDS, sourceOf } from '../model/event.ts';
+import {
+  type CanonicalEvent,
+  type ChangedFields,
+  type EventId,
+  groupEvent,
+  PROFILE_FIELDS,
+  sourceOf,
+} from '../model/event.ts';
 import { type Fault, Unreachable } from '../model/fault.ts';
 import { type Group, merge, newGroup } from '../model/group.ts';
+import type { Outcome } from '../model/outcome.ts';
 import type { Found, Place } from './target.ts';
 
 export const HOST_NAME = 'under-test';
@@ -143,4 +151,38 @@ export function foundInGroup(group: Group, receipt: string): Found[] {
     };
     return { id, groupId: group.groupId, changed, receipt };
   });
+}
+
+/** Each event settled as one of `allowed`, and found with its values where its receipt says. */
+export function expectFound(
+  batch: readonly CanonicalEvent[],
+  outcomes: ReadonlyMap<EventId, Outcome>,
+  found: readonly Found[],
+  allowed: readonly Outcome['kind'][] = ['delivered'],
+): void {
+  assert.deepEqual([...outcomes.keys()].sort(), batch.map((event) => event.id).sort());
+  for (const event of batch) {
+    const outcome = outcomes.get(event.id);
+    assert.ok(
+      allowed.some((kind) => kind === outcome?.kind),
+      `${allowed.join(' or ')}: ${JSON.stringify(outcome)}`,
+    );
+    const copies = found.filter((copy) => copy.id === event.id);
+    const receipt = outcome !== undefined && 'receipt' in outcome ? outcome.receipt : undefined;
+    const receipts = copies.map((copy) => copy.receipt);
+    assert.ok(
+      receipts.some((one) => one === receipt),
+      `found at ${receipts.join(', ')}, and the receipt says ${receipt}`,
+    );
+    for (const copy of copies) {
+      assert.equal(copy.groupId, event.data.groupId);
+      assert.deepEqual(entriesOf(copy.changed), entriesOf(event.data.changed));
+    }
+  }
+}
+
+/** As entries, because comparisons of objects overlook a `__proto__` key. */
+function entriesOf(changed: ChangedFields): unknown {
+  const { customFields, ...fields } = changed;
+  return [Object.entries(fields).sort(), customFields && Object.entries(customFields).sort()];
 }

@@ -170,9 +170,10 @@ connectors:
 receiver: { otherCommands: { forwardTo: ${address} }, host: ${address}, allowFrom: [${address}] }
 reconcile: { api: { baseUrl: ${address} } }
 `;
-  const start = performance.now();
+  // Of the processor, which others may keep busy meanwhile.
+  const before = process.cpuUsage();
   const result = parseConfig(text, { file: 'c.yaml', env: {}, schema: configSchema });
-  expect(performance.now() - start).toBeLessThan(1_000);
+  expect(process.cpuUsage(before).user).toBeLessThan(1_000_000);
   if (result.ok) throw new Error('it was taken');
   expect(JSON.stringify(result.problems)).not.toContain('S3CR3T');
 });

@@ -1,7 +1,8 @@
 /** The suite that every connector passes, in vitest. A connector's test gives a Target; see src/kit/suite.ts. */
 import { describe, test } from 'vitest';
 import type { Connector } from '../../connectors/contract.ts';
-import { type Case, destinationCases, optionCases } from '../../src/kit/suite.ts';
+import { optionCases } from '../../src/kit/life-cases.ts';
+import { type Case, destinationCases } from '../../src/kit/suite.ts';
 import type * as Kit from '../../src/kit/target.ts';
 
 export * from '../../src/kit/doubles.ts';
