@@ -143,9 +143,8 @@ export interface GroupSink {
 }
 
 /**
- * Says which destination this is. `before` is what it was called last; `lost` is there when what was delivered then is not
- * here any more, and says so in a sentence; `moved` when that is so because the options name another. Creates what is
- * missing, as deliveries do.
+ * Says which destination this is, and creates what is missing. `before` is what it was called last; `lost`, a sentence, is there
+ * when what was delivered then is not here any more; `moved` when that is so because the options name another.
  */
 export type Identify = (
   before: string | undefined,
@@ -153,8 +152,8 @@ export type Identify = (
 ) => Promise<{ readonly identity: string; readonly lost?: string; readonly moved?: boolean }>;
 
 /**
- * join: the later version of each field wins; a sink may mend what somebody changed. repair: where the versions are the same and the values are not, somebody
- * changed the copy, and the given value wins. compare: as repair, but nothing is written.
+ * join: the later version of each field wins; a sink may mend what somebody changed. repair: where the versions are the same and
+ * the values are not, somebody changed the copy, and the given value wins. compare: as repair, but nothing is written.
  */
 export type PutMode = 'join' | 'repair' | 'compare';
 

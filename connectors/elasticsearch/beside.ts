@@ -31,7 +31,11 @@ export function besideOf(destination: Destination): Destination | undefined {
   if (index === undefined) return undefined;
   return {
     ...destination,
-    options: { ...options, index, createIndex: { shards: 1, replicas: 1 } },
+    options: {
+      ...options,
+      index,
+      createIndex: { shards: 1, replicas: options.createIndex ? options.createIndex.replicas : 1 },
+    },
     versionsOf: options.index,
     newIndex: newVersionsIndex(source, shape),
     shape: { ...plainShape('groups'), id: shape.id },
