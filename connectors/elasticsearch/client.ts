@@ -195,8 +195,8 @@ function clientFault(thrown: Error, place: Place): Fault {
   };
 }
 
-// It begins at the first digit only: otherwise each digit of a shorter number would be a try.
-const BEYOND_DOUBLE = /(?<!\d)\d{16}|\d[eE][+-]?\d{3}/;
+// It begins where a number may stand, not within a text, where long digits are common: a second look takes long.
+const BEYOND_DOUBLE = /[[:,]\s*-?(?:\d{16}|\d+\.\d{16}|\d+(?:\.\d+)?[eE][+-]?\d{3})/;
 // Node 22 and later have it, TypeScript's lib of ES2024 does not yet.
 const { rawJSON } = JSON as unknown as { rawJSON(source: string): unknown };
 const exactly = (_key: string, value: unknown, context?: { source?: string }): unknown =>

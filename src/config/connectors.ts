@@ -13,7 +13,7 @@ const batch = (maxWaitMs: number, maxEvents = 1_000, own: z.ZodRawShape = {}) =>
       maxWaitMs: whole(0, 60_000)
         .default(maxWaitMs)
         .describe(
-          'How long to wait for a batch to fill. When deliveries take long, the lane waits longer by itself: twice as long as the one before took, at most 50 ms; where the events of a group become one write, four times as long, at most 1 s.',
+          'How long to wait for a batch to fill. Soon after another delivery a batch gathers by itself, until 40 ms after its end; where the events of a group become one write, until four times as long after it as it took, or as is set here, at most 1 s.',
         ),
       ...own,
     })

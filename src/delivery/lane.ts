@@ -105,6 +105,7 @@ export function startLane(
     rest: createRest(
       clock,
       () => signal.aborted || lane.ending !== 'no' || requests.length > 0 || readBacks.waiting > 0,
+      ports.woken,
     ),
     waiting: createWaitingEntries(),
     readBacks,
@@ -116,7 +117,7 @@ export function startLane(
     doubt: createDoubt(),
     resync: undefined,
     busy: false,
-    tookMs: 0,
+    latest: { tookMs: 0, endedAt: Number.NEGATIVE_INFINITY },
   };
   for (const held of from.waiting) lane.waiting.hold(held);
   if (from.resync !== undefined) beginResync(lane, from.resync);

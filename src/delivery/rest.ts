@@ -2,9 +2,10 @@ import type { Clock } from '../model/clock.ts';
 
 export type Rest = ReturnType<typeof createRest>;
 
-/** The waiting of one lane: for a time, unless there is something to do. */
-export function createRest(clock: Pick<Clock, 'sleep'>, mustAct: () => boolean) {
-  let woken = false;
+/** The waiting of one lane: for a time, unless there is something to do. `heard` is called when it has been woken, before it looks. */
+export function createRest(clock: Pick<Clock, 'sleep'>, mustAct: () => boolean, heard?: () => void) {
+  // Nobody tells a lane that begins what it was too late to be told: it looks twice.
+  let woken = true;
   let interrupted = false;
   let sleep: { readonly controller: AbortController; readonly wakeable: boolean } | undefined;
   return {
@@ -15,7 +16,9 @@ export function createRest(clock: Pick<Clock, 'sleep'>, mustAct: () => boolean) 
         await clock.sleep(ms, sleep.controller.signal);
         sleep = undefined;
       }
-      if (wakeable) woken = false;
+      if (!wakeable) return;
+      woken = false;
+      heard?.();
     },
     /** There may be new entries. */
     wake(): void {

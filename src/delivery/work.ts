@@ -38,6 +38,8 @@ export interface LanePorts {
   readonly groups: GroupPages;
   /** Without it the copy is not looked after. */
   readonly upkeep?: Upkeep;
+  /** The lane is about to look at its source, because it was woken. */
+  woken?(): void;
   /** Runs one delivery within the spans of its entries. */
   trace?(connector: string, batch: readonly Entry[], work: () => Promise<Outcomes>): Promise<Outcomes>;
   readonly clock: Clock;
@@ -64,18 +66,22 @@ export interface LaneWork {
   resync: Resync | undefined;
   /** Whether the sink is at work. */
   busy: boolean;
-  /** How long the latest delivery took, in ms. */
-  tookMs: number;
+  /** How long the latest delivery took, in ms, and when it ended. */
+  latest: { readonly tookMs: number; readonly endedAt: number };
 }
 
 /** While more entries than this wait for a retry, nothing new is taken, unless the source allows more: memory stays bounded. */
 const MAX_WAITING = 10_000;
 /**
- * Under load a batch gathers for twice as long as the one before took, so that a lane is busy for a third of the time and
- * makes fewer and fuller ones; at most so long. Where a group's entries become one write, time saves the most, and what is
- * written there is seldom looked at within the second: four times as long.
+ * A batch that comes soon after the one before gathers, so that there are fewer and fuller ones: one costs the bridge and the
+ * destination as much as dozens of its events. An event that comes after a quiet while goes at once.
  */
-const MAX_GATHER_MS = 50;
+const GATHER_MS = 40;
+/**
+ * Where a group's entries become one write, time saves the most, and what is written there is seldom looked at within the
+ * second: so many times as long as a delivery took, or as a batch may wait to fill anyway; at most this long.
+ */
+const COALESCE = 4;
 const MAX_COALESCE_MS = 1_000;
 
 export function become(lane: LaneWork, next: LaneState): void {
@@ -159,15 +165,13 @@ async function bringPage(lane: LaneWork, sink: Sink, resync: Resync): Promise<vo
 }
 
 async function take(lane: LaneWork, room: number, sink: Sink): Promise<readonly Entry[]> {
-  const { waiting, cursor, tookMs, signal, rest } = lane;
+  const { waiting, cursor, signal, rest } = lane;
   const { source } = lane.ports;
   const { maxWaiting = MAX_WAITING } = source;
   if (room <= 0 || waiting.size >= maxWaiting) return [];
   const limit = Math.min(room, maxWaiting - waiting.size);
   const there = source.available(cursor);
-  const gatherMs =
-    sink.holds === 'groups' ? Math.min(4 * tookMs, MAX_COALESCE_MS) : Math.min(2 * tookMs, MAX_GATHER_MS);
-  const patienceMs = Math.max(lane.settings.batch.maxWaitMs, gatherMs);
+  const patienceMs = patience(lane, sink);
   if (there > 0 && there < limit && patienceMs >= 1) await rest.until(patienceMs, false);
   try {
     const taken = await source.next(cursor, limit, signal);
@@ -178,6 +182,14 @@ async function take(lane: LaneWork, room: number, sink: Sink): Promise<readonly 
     await backOff(lane, 'source', faultOf(thrown, 'destination-unreachable'));
     return [];
   }
+}
+
+/** Returns how long a batch is to gather, from now on. */
+function patience({ settings, latest: { tookMs, endedAt }, ports }: LaneWork, sink: Sink): number {
+  const { maxWaitMs } = settings.batch;
+  const coalesceMs = sink.holds === 'groups' ? Math.min(COALESCE * Math.max(tookMs, maxWaitMs), MAX_COALESCE_MS) : 0;
+  const sinceMs = ports.clock.elapsed() - endedAt;
+  return Math.max(maxWaitMs, Math.max(GATHER_MS, coalesceMs) - sinceMs);
 }
 
 async function deliverBatch(
@@ -193,7 +205,8 @@ async function deliverBatch(
   // A group with a waiting entry is held back whole; its entries are only noted as waiting, too.
   const passing = [...wanted].filter(({ groupId }) => !waiting.holdsBack(groupId));
   const batch = [...retried.map(({ entry }) => entry), ...passing];
-  const start = performance.now();
+  const { clock } = lane.ports;
+  const start = clock.elapsed();
   let outcomes: Outcomes = new Map();
   let interrupted: Interrupted | undefined;
   if (batch.length > 0) {
@@ -212,7 +225,8 @@ async function deliverBatch(
     reached(lane, 'destination');
   }
   if (!('read' in sink)) readBacks.remember(batch, ({ id }) => outcomes.get(id));
-  lane.tookMs = performance.now() - start;
+  const endedAt = clock.elapsed();
+  lane.latest = { tookMs: endedAt - start, endedAt };
   const cut = interrupted && faultOf(interrupted.cause, 'destination-unreachable');
   await settle(lane, { retried, taken, wanted, outcomes, ...(cut && { cut }) });
   if (interrupted !== undefined) throw interrupted.cause;
@@ -267,7 +281,7 @@ async function settle(lane: LaneWork, delivery: Delivery): Promise<void> {
   const superseded = brought.filter(({ kind }) => kind === 'superseded').length;
   const receivedAt = brought.map(({ entry }) => entry.receivedAt);
   const delivered = brought.length - superseded;
-  signals.emit('lane.delivered', { connector, delivered, superseded, ms: lane.tookMs, receivedAt });
+  signals.emit('lane.delivered', { connector, delivered, superseded, ms: lane.latest.tookMs, receivedAt });
   signals.emit('lane.cursor', { connector, cursor, ...(last !== undefined && { receivedAt: last.receivedAt }) });
 }
 

@@ -16,8 +16,8 @@ export interface CommitPorts extends FailurePorts {
 }
 
 /**
- * Group commit: writes that gather within one turn of the event loop share one transaction, and transactions share syncs of
- * the log (see sync.ts). The thread goes on meanwhile.
+ * Group commit: writes that come soon after each other share one transaction, and transactions share syncs of the log (see
+ * sync.ts). The thread goes on meanwhile.
  */
 export function createCommitter(database: Database, ports: CommitPorts) {
   const failure = createFailure(database, ports);
@@ -106,6 +106,34 @@ interface Gathered {
   readonly deferred: readonly (() => void)[];
 }
 
+/**
+ * A transaction and its sync cost as much as receiving several callbacks. So the next one begins so long after the one before,
+ * unless enough has gathered; the first after a quiet while, with the turn of the event loop.
+ */
+const GATHER_MS = 5;
+const ENOUGH = 8;
+/** Where nothing else came meanwhile, whoever writes one thing after the other waits for nothing: so often it is let be. */
+const LET_BE = 32;
+
+/** Says how long the next transaction is to gather. */
+function createPatience() {
+  let last = Number.NEGATIVE_INFINITY;
+  let letBe = 0;
+  return {
+    /** Returns how long writes wait for others, in ms; 0 when they are to be committed with this turn. */
+    forMs(writes: number): number {
+      if (writes >= ENOUGH || letBe > 0) return 0;
+      return Math.max(0, Math.ceil(last + GATHER_MS - performance.now()));
+    },
+    /** A transaction begins; `waited` when its writes have waited for others. */
+    began(writes: number, waited: boolean): void {
+      last = performance.now();
+      if (letBe > 0) letBe--;
+      else if (waited && writes <= 1) letBe = LET_BE;
+    },
+  };
+}
+
 /** The most that deferred work waits for a transaction. */
 const DEFER_MS = 100;
 /** The time after which what could not be written is tried again. */
@@ -117,27 +145,37 @@ const LOCKED_MS = 1_000;
 function createGathering(commit: () => void, isClosed: () => boolean) {
   let writes: Write[] = [];
   let deferred: (() => void)[] = [];
+  const patience = createPatience();
   let turn: NodeJS.Immediate | undefined;
+  let soon: NodeJS.Timeout | undefined;
   let timer: NodeJS.Timeout | undefined;
   /** When the lock was met that is waited for, and the next try. */
   let locked: { readonly since: number; readonly timer: NodeJS.Timeout } | undefined;
 
   const clear = (): void => {
     clearImmediate(turn);
+    clearTimeout(soon);
     clearTimeout(timer);
     turn = undefined;
+    soon = undefined;
     timer = undefined;
   };
   return {
     add(write: Write): void {
       writes.push(write);
-      if (locked === undefined) turn ??= setImmediate(commit);
+      if (locked !== undefined || turn !== undefined) return;
+      const ms = patience.forMs(writes.length);
+      if (ms <= 0) turn = setImmediate(commit);
+      else soon ??= setTimeout(commit, ms);
     },
     defer(work: () => void): void {
       deferred.push(work);
-      if (turn === undefined && locked === undefined && !isClosed()) timer ??= setTimeout(commit, DEFER_MS);
+      if (turn === undefined && soon === undefined && locked === undefined && !isClosed()) {
+        timer ??= setTimeout(commit, DEFER_MS);
+      }
     },
     take(): Gathered {
+      if (writes.length > 0) patience.began(writes.length, soon !== undefined);
       clear();
       const gathered = { writes, deferred };
       writes = [];

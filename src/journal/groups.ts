@@ -18,8 +18,8 @@ const CACHE_GROUPS = 5_000;
 const CACHE_CHARACTERS = 4_096;
 /** The time between two flushes for each group of the last: at some microseconds a group, they take half a percent of it. */
 const PER_GROUP_MS = 1.5;
-/** The least and the most between two flushes: some connectors wait for them. */
-const MIN_FLUSH_MS = 10;
+/** The least and the most between two flushes: some connectors wait for them, and gather for about as long themselves. */
+const MIN_FLUSH_MS = 40;
 const MAX_FLUSH_MS = 500;
 /** A larger buffer is written without a pause. */
 const MAX_BUFFERED = 2_500;

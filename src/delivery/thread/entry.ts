@@ -71,6 +71,8 @@ function startThread(port: MessagePort, { journalFile, source: app, connectors, 
         open: (signal) => openSink(config, host, signal),
         groups,
         upkeep,
+        // Before a lane looks: what comes after it is announced again. Until then each lane knows that it is to look.
+        woken: () => void Atomics.store(announced, 0, 0),
         trace: traceDelivery,
         clock: systemClock,
         signals: { emit },
@@ -94,8 +96,6 @@ function startThread(port: MessagePort, { journalFile, source: app, connectors, 
   port.on('message', (message: ToThread) => {
     switch (message.kind) {
       case 'appended':
-        // Before the lanes look: what comes after it is announced again.
-        Atomics.store(announced, 0, 0);
         return lanes.wake();
       case 'drain':
         // Without any lane the thread stays all the same until it is asked to end: connectors may be added.

@@ -45,7 +45,7 @@ export function startDelivery(
   journal: Pick<Journal, 'settle' | 'keepCopy'>,
   signals: SignalBus,
 ): Delivery {
-  /** 1 while the thread has a message that there are new events, and has not looked at it: one is enough. */
+  /** 1 while the thread has a message that there are new events, and no lane has looked because of it: one is enough. */
   const announced = new Int32Array(new SharedArrayBuffer(4));
   const unfinished = createUnfinished(signals);
   const exchanges = new Map<number, () => void>();

@@ -16,7 +16,7 @@ export interface DeliveryData {
 }
 
 export interface ThreadData extends DeliveryData {
-  /** Set to 0 when an 'appended' is looked at. */
+  /** Set to 0 when a lane looks because of an 'appended'. */
   readonly announced: Int32Array;
 }
 
