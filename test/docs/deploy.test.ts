@@ -66,7 +66,10 @@ describe('Dockerfile', () => {
     expect(entry[0]).toBe('node');
     const { bin } = JSON.parse(readFileSync('package.json', 'utf8'));
     expect(entry[1]).toBe(join('/app', Object.values<string>(bin)[0] ?? ''));
-    expect(existsSync(join(app, entry[1]?.replace('/app', '') ?? ''))).toBe(true);
+    const file = join(app, entry[1]?.replace('/app', '') ?? '');
+    expect(
+      await runProgram(process.execPath, [file, 'check', '--config', resolve('config/bridge.yaml')]),
+    ).toMatchObject({ code: 0 });
   });
 
   test('the bridge is not root in it, and writes into its volume alone', () => {
