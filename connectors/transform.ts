@@ -67,9 +67,14 @@ export function createTransform({ file, ms, path }: TransformSettings): MakeText
 }
 
 function textOf(value: unknown, refused: (why: string) => Made): Made {
-  if (value instanceof Promise) return refused('it returned a promise, and a value is expected');
-  if (!isObject(value)) return refused('it returned no object');
-  return { text: JSON.stringify(value) };
+  if (value instanceof Promise) {
+    // A rejection that nobody takes would end the thread, and all lanes with it.
+    value.catch(() => {});
+    return refused('it returned a promise, and a value is expected');
+  }
+  // A Date is an object, and no object once it is written.
+  const text: string | undefined = isObject(value) ? JSON.stringify(value) : undefined;
+  return text?.startsWith('{') ? { text } : refused('it returned no object');
 }
 
 const context = vm.createContext({ work: undefined });

@@ -82,6 +82,13 @@ describe('a sink of events writes them in the shape that is asked for', () => {
     const deliver = async () =>
       sink.holds === 'events' ? (await sink.deliver([entryOf(1, event)], never())).get(event.id) : undefined;
     expect(await deliver()).toMatchObject({ kind: 'dead', fault: { message: expect.stringContaining('no object') } });
+    writeFileSync(module, 'export default () => new Date();');
+    utimesSync(module, 3, 3);
+    expect(await deliver()).toMatchObject({ kind: 'dead', fault: { message: expect.stringContaining('no object') } });
+    // Vitest fails where a rejection is nobody's.
+    writeFileSync(module, 'export default async () => { throw new Error("late"); };');
+    utimesSync(module, 2, 2);
+    expect(await deliver()).toMatchObject({ kind: 'dead', fault: { message: expect.stringContaining('a promise') } });
     writeFileSync(module, 'export default ({ id }) => ({ id });');
     utimesSync(module, 1, 1);
     expect(await deliver()).toMatchObject({ kind: 'delivered' });
