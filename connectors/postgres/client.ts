@@ -53,8 +53,9 @@ export async function openDestination(options: PostgresOptions, host: Host): Pro
     client.on('error', () => socket.destroy());
     await cutBy(signal, socket, async () => {
       await client.connect();
-      // Compiling the statement would take longer than running it.
-      await client.query(`SET statement_timeout = ${options.statementTimeoutMs}; SET jit = off`);
+      // Compiling the statement would take longer than running it; a timestamp without a zone is read back as UTC.
+      const limits = `SET statement_timeout = ${options.statementTimeoutMs}`;
+      await client.query(`${limits}; SET jit = off; SET TimeZone = 'UTC'`);
     });
     return { client, socket };
   };

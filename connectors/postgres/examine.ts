@@ -7,7 +7,7 @@ import { addressOf, type PostgresOptions } from './connector.ts';
 import { faultAt, misconfigured, missingTable } from './fault.ts';
 import { upsert } from './merge.ts';
 import { insertion } from './sink.ts';
-import { findTable, refuseForeign } from './table.ts';
+import { addsColumns, findTable, lackingColumns, presentColumns, refuseForeign, refuseLossy } from './table.ts';
 
 /** Tells for `check --connect` what is there. Nothing is created. */
 export async function* examineTable(
@@ -25,10 +25,11 @@ export async function* examineTable(
     }
     const columns = await lookAtColumns(destination, oid, signal);
     yield columns;
-    if (columns.state === 'wrong') return;
-    if (options.content === 'groups') await refuseForeign(destination, signal);
+    // A statement that names columns which the start adds cannot be planned yet.
+    if (columns.state !== 'well') return;
     // What a delivery asks for is planned, which needs its rights, and not run.
-    const statement = options.content === 'groups' ? upsert(options, 'repair') : insertion(options);
+    const { options: shaped } = destination;
+    const statement = shaped.content === 'groups' ? upsert(shaped, 'repair') : insertion(shaped);
     await destination.query(`EXPLAIN ${statement}`, ['[]'], signal);
     yield { step: 'write permission', state: 'well', says: 'yes (a delivery was planned, and not run)' };
   } finally {
@@ -81,24 +82,15 @@ async function missing(destination: Destination, signal: AbortSignal): Promise<F
   return { step, state: 'note', says: `${table} does not exist: start creates it` };
 }
 
-interface Present {
-  readonly name: string;
-  readonly type: string;
-  /** Nobody but its owner fills it in, and it may not be empty. */
-  readonly needed: boolean;
-}
-
 async function lookAtColumns(destination: Destination, oid: string, signal: AbortSignal): Promise<Finding> {
   const { options } = destination;
   const { table, content } = options;
-  const text = `SELECT attname AS name, format_type(atttypid, atttypmod) AS type,
-    attnotnull AND NOT atthasdef AND attidentity = '' AS needed
-    FROM pg_attribute WHERE attrelid = $1::oid AND attnum > 0 AND NOT attisdropped`;
-  const present = await destination.query<Present>(text, [oid], signal);
+  const present = await presentColumns(destination, oid, signal);
+  refuseLossy(destination, present);
   const columns = columnsOf(options);
-  // Those that a shape names are added at the start.
-  const isAdded = options.columns !== undefined && options.createTable;
-  const lacking = isAdded ? [] : columns.filter(({ name }) => !present.some((one) => one.name === name));
+  const absent = lackingColumns(options, present);
+  const isAdded = addsColumns(options) && (await mayAlter(destination, oid, signal));
+  const lacking = isAdded ? [] : absent;
   const foreign = present.filter(({ name }) => !columns.some((one) => one.name === name));
   const needed = foreign.filter(({ needed }) => needed).map(({ name }) => name);
   const complaint =
@@ -115,10 +107,22 @@ async function lookAtColumns(destination: Destination, oid: string, signal: Abor
     const fault = faultAt(destination, 'destination-misconfigured', 'table', complaint, suggestion);
     return { step: 'table', state: 'wrong', says: complaint, fault };
   }
+  if (content === 'groups' && !absent.some(({ field }) => field === 'source')) await refuseForeign(destination, signal);
+  if (absent.length > 0) {
+    const says = `start adds to ${table}: ${absent.map(({ name, type }) => `${name} (${type})`).join(', ')}`;
+    return { step: 'table', state: 'note', says };
+  }
   const others = foreign.length === 0 ? '' : `; ${foreign.length} more of its own, which stay as they are`;
   return {
     step: 'table',
     state: 'well',
     says: `${tableName(options)} has every column of content: ${content}${others}`,
   };
+}
+
+/** Only the owner of a table adds columns to it. */
+async function mayAlter(destination: Destination, oid: string, signal: AbortSignal): Promise<boolean> {
+  const text = "SELECT pg_has_role(relowner, 'USAGE') AND relkind <> 'v' AS may FROM pg_class WHERE oid = $1::oid";
+  const [found] = await destination.query<{ may: boolean }>(text, [oid], signal);
+  return found?.may === true;
 }

@@ -2,7 +2,7 @@
 
 import type { Destination } from './client.ts';
 import { Failure } from './client.ts';
-import { addition, columnsOf, creation, nameOf, tableName } from './columns.ts';
+import { addition, type Column, columnsOf, creation, nameOf, type TableOptions, tableName } from './columns.ts';
 import { misconfigured, missingTable, refusalOf } from './fault.ts';
 
 /** Tables and what stands for one, such as a partitioned or a foreign table, or a view that takes writes. */
@@ -28,7 +28,9 @@ export async function ensureTable(destination: Destination, signal: AbortSignal)
   const { options, created } = destination;
   const oid = await findTable(destination, signal);
   if (oid !== undefined) {
-    if (options.columns !== undefined && options.createTable) await addColumns(destination, oid, signal);
+    const present = await presentColumns(destination, oid, signal);
+    refuseLossy(destination, present);
+    if (addsColumns(options)) await addColumns(destination, present, signal);
     return;
   }
   if (!options.createTable) throw missingTable(destination);
@@ -42,12 +44,45 @@ export async function ensureTable(destination: Destination, signal: AbortSignal)
   created(`created the table ${options.table} for ${options.content}`);
 }
 
-/** A table of others is given the columns that a shape names and it lacks, such as that of the versions. */
-async function addColumns(destination: Destination, oid: string, signal: AbortSignal): Promise<void> {
+export interface Present {
+  readonly name: string;
+  readonly type: string;
+  /** Nobody but its owner fills it in, and it may not be empty. */
+  readonly needed: boolean;
+}
+
+export async function presentColumns(destination: Destination, oid: string, signal: AbortSignal) {
+  const text = `SELECT attname AS name, format_type(atttypid, atttypmod) AS type,
+    attnotnull AND NOT atthasdef AND attidentity = '' AS needed
+    FROM pg_attribute WHERE attrelid = $1::oid AND attnum > 0 AND NOT attisdropped`;
+  return destination.query<Present>(text, [oid], signal);
+}
+
+/** Throws Unreachable where a column gives back another value than it was given: no copy would ever be in step. */
+export function refuseLossy(destination: Destination, present: readonly Present[]): void {
   const { options } = destination;
-  const text = 'SELECT attname AS name FROM pg_attribute WHERE attrelid = $1::oid AND attnum > 0 AND NOT attisdropped';
-  const present = new Set((await destination.query<{ name: string }>(text, [oid], signal)).map(({ name }) => name));
-  const lacking = columnsOf(options).filter(({ name }) => !present.has(name));
+  if (options.content !== 'groups') return;
+  for (const { name, type } of columnsOf(options)) {
+    const there = present.find((one) => one.name === name)?.type;
+    const isKept = type === 'timestamptz' ? KEEPS_MILLIS : /^(?!character\()/;
+    if (there === undefined || isKept.test(there)) continue;
+    const message = `The column ${name} of ${options.table} is ${there}, which does not give back what is written`;
+    throw misconfigured(destination, 'table', message, `make it ${type}, or let shape name another column`);
+  }
+}
+
+const KEEPS_MILLIS = /^timestamp(\([3-6]\))? with/;
+
+/** A table of others is given the columns that a shape names and it lacks, such as that of the versions. */
+export const addsColumns = (options: TableOptions): boolean => options.columns !== undefined && options.createTable;
+
+export function lackingColumns(options: TableOptions, present: readonly Present[]): Column[] {
+  return columnsOf(options).filter(({ name }) => !present.some((one) => one.name === name));
+}
+
+async function addColumns(destination: Destination, present: readonly Present[], signal: AbortSignal): Promise<void> {
+  const { options } = destination;
+  const lacking = lackingColumns(options, present);
   if (lacking.length > 0) await destination.query(addition(options, lacking), [], signal);
 }
 

@@ -11,7 +11,7 @@ import { restored, storable, storableText } from '../../connectors/postgres/stor
 import type { CanonicalEvent } from '../../src/model/event.ts';
 import { Unreachable } from '../../src/model/fault.ts';
 import { CUSTOM_BOUNDS, type Group, join as joined, merge, newGroup, repair } from '../../src/model/group.ts';
-import { compileShape, shapeSettings } from '../../src/model/shape.ts';
+import { compileShape, type ShapeSettings, shapeSettings } from '../../src/model/shape.ts';
 import { createAuthority, createPemFolder } from '../servers/certificates.ts';
 import { delivered, mergedGroups } from '../support/histories.ts';
 import {
@@ -334,9 +334,9 @@ describe.skipIf(skip !== '')(`the table of another's${skipped}`, () => {
 });
 
 /** What the doctor finds, step by step. */
-async function findings(options: Record<string, unknown>): Promise<string[]> {
+async function findings(options: Record<string, unknown>, shape?: ShapeSettings): Promise<string[]> {
   const found: string[] = [];
-  const configured = { kind: postgres.kind, ...postgresOptions.parse(options) };
+  const configured = { kind: postgres.kind, ...postgresOptions.parse(options), ...(shape && { shape }) };
   for await (const { step, state, says } of examine(configured, testHost(), never())) {
     found.push(`${step} ${state}: ${says}`);
   }
@@ -580,6 +580,30 @@ describe.skipIf(skip !== '')(`a table that was there before, with other names${s
     const copies = await groupSink(one).read([...expected.values()], never());
     expect([...copies.values()].map(({ status }) => status)).toEqual([...expected.values()].map(() => 'in-step'));
     await Promise.all([one.close(), other.close()]);
+  });
+
+  test('the doctor says what the start adds, and what would never be in step; a timestamp without a zone is UTC', async () => {
+    const table = newTable();
+    onTestFinished(async () => void (await sql(`DROP TABLE "${table}"; ALTER ROLE postgres RESET timezone`)));
+    await sql("ALTER ROLE postgres SET timezone = 'Asia/Tokyo'");
+    await sql(`CREATE TABLE "${table}" (room text PRIMARY KEY, group_name text, updated_at timestamp)`);
+    const options = { url: url(), table };
+    expect((await findings(options, settings)).at(-1)).toMatch(
+      new RegExp(`^table note: start adds to ${table}: source \\(text\\), .*_sync \\(jsonb\\)$`),
+    );
+    const sink = await open(options, {}, host);
+    const event = makeEvent({ name: 'one' });
+    await sink.deliver([event], never());
+    const copies = await groupSink(sink).read([...mergedGroups([event]).values()], never());
+    expect([...copies.values()]).toMatchObject([{ status: 'in-step' }]);
+    await sink.close();
+    expect((await findings(options, settings)).at(-1)).toMatch(/^write permission well/);
+    for (const [column, type] of Object.entries({ updated_at: 'timestamptz(0)', group_name: 'char(9)' })) {
+      await sql(`ALTER TABLE "${table}" ALTER "${column}" TYPE ${type}`);
+      expect((await findings(options, settings)).at(-1)).toMatch(`destination wrong: The column ${column} of ${table}`);
+      expect((await unreachableBy(() => open(options, {}, host))).message).toContain(column);
+      await sql(`ALTER TABLE "${table}" ALTER "${column}" TYPE ${column === 'updated_at' ? 'timestamptz' : 'text'}`);
+    }
   });
 
   test('what columns cannot give is refused, by its setting', () => {
