@@ -5,7 +5,7 @@
 import type { Sink } from '../../connectors/contract.ts';
 import type { CopyState } from '../model/copy.ts';
 import type { Entry } from '../model/entry.ts';
-import { faultOf } from '../model/fault.ts';
+import { type Fault, faultOf } from '../model/fault.ts';
 import type { ResyncProgress } from '../model/signal.ts';
 import { type Comparison, type ComparisonPorts, startComparison } from './verify.ts';
 import { beginResync, type LaneWork, retryNow, rewind } from './work.ts';
@@ -40,6 +40,7 @@ interface Pass {
   found: number;
   mended: number;
   left: number;
+  why: Fault | undefined;
 }
 
 export interface Upkeep {
@@ -134,7 +135,7 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
       random: its.random,
     };
     const comparison = startComparison(sink, comparing, { page: Math.min(rate, MAX_PAGE), mend }, signal);
-    return { comparison, begun: its.clock.elapsed(), looked: 0, found: 0, mended: 0, left: 0 };
+    return { comparison, begun: its.clock.elapsed(), looked: 0, found: 0, mended: 0, left: 0, why: undefined };
   };
 
   const compare = async (lane: LaneWork, sink: Sink, settings: UpkeepSettings['verify'] & object): Promise<void> => {
@@ -161,17 +162,18 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
     }
     if (page.nothing) return lose(lane, `none of ${page.looked} events that were delivered lies there`);
     for (const key of ['looked', 'found', 'mended', 'left'] as const) current[key] += page[key];
+    current.why ??= page.why;
     if (page.mended > 0) signals.emit('copy.mended', { connector, count: page.mended });
     pageAt = clock.elapsed() + (Math.min(groupsPerSecond, MAX_PAGE) / groupsPerSecond) * 1_000;
     if (!page.ended) {
       if (current.left > state.differing) keep(lane, { differing: current.left });
       return;
     }
-    const { looked, found, mended, left, begun } = current;
+    const { looked, found, mended, left, why, begun } = current;
     pass = undefined;
     pageAt = Math.max(begun + every, pageAt);
     keep(lane, { verifiedAt: clock.now(), differing: left });
-    signals.emit('copy.verified', { connector, looked, found, mended, ms: clock.elapsed() - begun });
+    signals.emit('copy.verified', { connector, looked, found, mended, why, ms: clock.elapsed() - begun });
   };
 
   return {

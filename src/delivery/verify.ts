@@ -1,6 +1,7 @@
 /** Invariant 5: compares a copy with what it should hold, a page at a time. */
 import type { EventSink, GroupSink, PutMode, Sink } from '../../connectors/contract.ts';
 import type { Entry } from '../model/entry.ts';
+import type { Fault } from '../model/fault.ts';
 import { type Group, isLater } from '../model/group.ts';
 import type { Filter } from './filter.ts';
 import type { GroupPages } from './resync.ts';
@@ -11,6 +12,8 @@ export interface Found {
   readonly found: number;
   readonly mended: number;
   readonly left: number;
+  /** Why one of them could not be mended. */
+  readonly why?: Fault | undefined;
   readonly ended: boolean;
   /** All that was looked at is missing. */
   readonly nothing?: boolean;
@@ -91,16 +94,20 @@ function comparePages(
       // What is not delivered yet is on its way.
       const settled = found.filter(({ groupId }) => groups.latest(groupId) <= cursor() && !isWaiting(groupId));
       let [mended, left] = [0, mend ? 0 : settled.length];
+      let why: Fault | undefined;
       if (mend && settled.length > 0) {
         const outcomes = await sink.put(settled, how, signal);
         for (const { groupId } of settled) {
-          const kind = outcomes.get(groupId)?.kind;
-          if (kind === 'delivered') mended++;
-          else if (kind !== 'superseded') left++;
+          const outcome = outcomes.get(groupId);
+          if (outcome?.kind === 'delivered') mended++;
+          else if (outcome?.kind !== 'superseded') {
+            left++;
+            why ??= outcome?.fault;
+          }
         }
       }
       after = page.at(-1)?.groupId ?? after;
-      return { looked: states.length, found: settled.length, mended, left, ended: page.length < size };
+      return { looked: states.length, found: settled.length, mended, left, why, ended: page.length < size };
     },
   };
 }

@@ -126,7 +126,15 @@ export interface Signals {
   /** Groups or events that were missing or different were brought again. */
   'copy.mended': { connector: string; count: number };
   /** A whole comparison ended; counts are of groups, or of the events that were looked at. */
-  'copy.verified': { connector: string; looked: number; found: number; mended: number; ms: number };
+  'copy.verified': {
+    connector: string;
+    looked: number;
+    found: number;
+    mended: number;
+    /** Why one of those that were found could not be mended. */
+    why?: Fault | undefined;
+    ms: number;
+  };
   /** A page of a resync is through. */
   'lane.resync': { connector: string } & ResyncProgress;
   'lane.resync-failed': { connector: string; groupId: string; fault: Fault };

@@ -215,13 +215,14 @@ const LINES: { readonly [Name in SignalName]?: (payload: Signals[Name]) => Line 
     const gone = `; ${plural(lacking, 'event')} received before ${new Date(before).toISOString()} had been pruned and cannot be`;
     return ['info', `${connector}: complete again: ${brought} brought${lacking > 0 ? gone : ''}`, restored];
   },
-  'copy.verified'(verified) {
+  'copy.verified'({ why, ...verified }) {
     const { connector, looked, found, mended } = verified;
+    const because = why === undefined ? '' : `; why not all: ${describeFault(why)}`;
     if (found === 0) return undefined;
     return [
       'warn',
-      `${connector}: ${found} of ${looked} that were compared were missing or different, ${mended} were mended`,
-      verified,
+      `${connector}: ${found} of ${looked} that were compared were missing or different, ${mended} were mended${because}`,
+      { ...verified, ...why },
     ];
   },
   'lane.retry': withFault('warn', 'an event waits for its retry'),
