@@ -51,6 +51,8 @@ export interface BridgeHost {
   readonly servers?: Servers;
   /** The folder in which each of its threads leaves a CPU profile when it ends. */
   readonly profileFolder?: string | undefined;
+  /** The file that is started; the sources when left out. */
+  readonly entry?: string | undefined;
 }
 
 export async function startBenchBridge(bench: BridgeHost, settings: BridgeSettings = {}): Promise<BenchBridge> {
@@ -74,7 +76,7 @@ export async function startBenchBridge(bench: BridgeHost, settings: BridgeSettin
     connectors: connectors?.(folder) ?? (servers && pair(servers, topic, index)),
   };
   writeFileSync(configFile, stringify(config));
-  const bridge = createFaultyBridge(ports, configFile);
+  const bridge = createFaultyBridge(ports, configFile, bench.entry);
 
   const lags = async (): Promise<Record<string, number>> => {
     const { head, cursors } = await bridge.metrics();

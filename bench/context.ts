@@ -11,6 +11,7 @@ export interface Bench {
   readonly figures: Figures;
   readonly closing: Closing;
   readonly profileFolder?: string | undefined;
+  readonly entry?: string | undefined;
   print(line: string): void;
 }
 

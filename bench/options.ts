@@ -31,6 +31,7 @@ export interface Options {
   readonly peers: readonly string[];
   readonly json: boolean;
   readonly profile: boolean;
+  readonly built: boolean;
   readonly quick: boolean;
 }
 
@@ -43,6 +44,7 @@ export const USAGE = `npm run bench -- [options]
   --journal N           events of the large journal that a bridge is started on (1000000)
   --peers a,b           peers that run beside it: node-red, camel, vector, fluent-bit
   --profile             each bridge leaves its CPU profiles in bench/results/profiles/ (slower: not for figures)
+  --built               the built package, as in a container, instead of the sources
   --json                prints the results as JSON instead of the table
 `;
 
@@ -59,11 +61,12 @@ export function readOptions(args: readonly string[]): Options | 'help' {
       peers: { type: 'string', default: '' },
       json: { type: 'boolean', default: false },
       profile: { type: 'boolean', default: false },
+      built: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
   });
   if (values.help) return 'help';
-  const { quick, json, profile } = values;
+  const { quick, json, profile, built } = values;
   const number = (name: 'seconds' | 'backlog' | 'journal', otherwise: number): number => {
     const given = values[name];
     if (given === undefined) return otherwise;
@@ -85,6 +88,7 @@ export function readOptions(args: readonly string[]): Options | 'help' {
     peers: list(values.peers),
     json,
     profile,
+    built,
     quick,
   };
 }

@@ -75,7 +75,8 @@ async function main(): Promise<number> {
   closing.add(load.close);
   const figures = createFigures(print);
   const profileFolder = options.profile ? fileURLToPath(new URL('results/profiles', import.meta.url)) : undefined;
-  const bench: Bench = { servers, load, options, figures, closing, profileFolder, print };
+  const entry = options.built ? 'dist/src/bin.js' : undefined;
+  const bench: Bench = { servers, load, options, figures, closing, profileFolder, entry, print };
   const failed: string[] = [];
   const since = (): string => `[${((performance.now() - start) / 1_000).toFixed(0)} s]`;
   if (LOADING.some((name) => options.only.has(name)) && options.serversWarmUpMs > 0) {

@@ -57,12 +57,15 @@ export function createWorkerMetrics(signals: SignalBus, clock: Clock, sources: L
   return createRegistry(laneMetrics(sources, clock, signals), signals, sources);
 }
 
+const LOOP_MS = 100;
+
 function createRegistry(metrics: Metrics, signals: SignalBus, { version, connectors }: LaneSources): Registry {
   const registry = new Registry();
   const info = { name: 'bridge_info', help: '1, with the version of the bridge as a label.' };
   new Gauge({ ...info, labelNames: ['version'], registers: [registry] }).set({ version }, 1);
   for (const [name, register] of Object.entries(metrics)) register(name, { registry, signals, connectors });
-  collectDefaultMetrics({ register: registry });
+  // Each look at the event loop wakes the thread, a hundred times a second unless it is told otherwise.
+  collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: LOOP_MS });
   return registry;
 }
 

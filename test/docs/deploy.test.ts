@@ -65,8 +65,8 @@ describe('Dockerfile', () => {
     const entry = z.array(z.string()).parse(JSON.parse(wordsOf('ENTRYPOINT')[0] ?? ''));
     expect(entry[0]).toBe('node');
     const { bin } = JSON.parse(readFileSync('package.json', 'utf8'));
-    expect(entry[1]).toBe(join('/app', Object.values<string>(bin)[0] ?? ''));
-    const file = join(app, entry[1]?.replace('/app', '') ?? '');
+    expect(entry.at(-1)).toBe(join('/app', Object.values<string>(bin)[0] ?? ''));
+    const file = join(app, entry.at(-1)?.replace('/app', '') ?? '');
     expect(
       await runProgram(process.execPath, [file, 'check', '--config', resolve('config/bridge.yaml')]),
     ).toMatchObject({ code: 0 });

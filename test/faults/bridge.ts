@@ -42,7 +42,7 @@ export interface BridgePorts {
   readonly admin: number;
 }
 
-export function createFaultyBridge(ports: BridgePorts, configFile: string): FaultyBridge {
+export function createFaultyBridge(ports: BridgePorts, configFile: string, entry = 'src/cli.ts'): FaultyBridge {
   const receiverUrl = `http://127.0.0.1:${ports.receiver}/callback`;
   const adminUrl = `http://127.0.0.1:${ports.admin}`;
   const errors = new Set<string>();
@@ -51,13 +51,17 @@ export function createFaultyBridge(ports: BridgePorts, configFile: string): Faul
 
   const launch = (): void => {
     log = [];
-    const launched = spawn(process.execPath, ['src/cli.ts', 'start', '--config', bridge.configFile], {
-      cwd: ROOT,
-      stdio: ['ignore', 'ignore', 'pipe'],
-      // A group of its own: Ctrl-C is for this process, which ends the bridge when it is done.
-      detached: true,
-      env: { ...process.env, NO_COLOR: '1' },
-    });
+    const launched = spawn(
+      process.execPath,
+      ['--max-semi-space-size=16', entry, 'start', '--config', bridge.configFile],
+      {
+        cwd: ROOT,
+        stdio: ['ignore', 'ignore', 'pipe'],
+        // A group of its own: Ctrl-C is for this process, which ends the bridge when it is done.
+        detached: true,
+        env: { ...process.env, NO_COLOR: '1' },
+      },
+    );
     child = launched;
     // However this process ends, the bridge does not outlive it.
     const endIt = (): void => void launched.kill('SIGKILL');

@@ -95,6 +95,22 @@ describe('recorded means on disk', () => {
     journal.close();
   });
 
+  test('so do those of turns soon after a commit', async () => {
+    const { journal, commits } = open();
+    let made = 0;
+    // A machine that stands still meanwhile has each of them come after a quiet while.
+    while (!commits.some(({ events }) => events === 3)) {
+      await journal.record(madeEvent(made++));
+      const soon: Promise<unknown>[] = [];
+      for (let turn = 0; turn < 3; turn++) {
+        soon.push(journal.record(madeEvent(made++)));
+        await nextTurn();
+      }
+      await Promise.all(soon);
+    }
+    journal.close();
+  });
+
   test('an id is recorded once: in one commit, in a later one, after a restart', async () => {
     const first = open();
     expect(await Promise.all([madeEvent(1), madeEvent(1)].map(first.journal.record))).toEqual([
