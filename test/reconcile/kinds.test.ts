@@ -51,6 +51,8 @@ const described = (GroupId: string, more: object = {}) => ({
 /** A service with these groups, by type, that answers as the script says; and a bridge without one that runs. */
 async function start(groups: Readonly<Record<string, readonly string[]>>, more: object = {}, settings: object = {}) {
   let script: Script = () => undefined;
+  /** The service’s clock goes on by much more than a call takes from run to run, since its Date tells whole seconds. */
+  let runs = 0;
   const asked: Asked[] = [];
   const server = createServer(async (incoming, response) => {
     const { pathname } = new URL(incoming.url ?? '', 'http://x');
@@ -60,6 +62,7 @@ async function start(groups: Readonly<Record<string, readonly string[]>>, more: 
       body: JSON.parse((await text(incoming)) || '{}'),
     };
     asked.push(one);
+    response.setHeader('date', new Date(Date.now() + runs * 20_000).toUTCString());
     const scripted = script(one, incoming, response);
     if (scripted === 'answered') return;
     response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(scripted ?? well(one)));
@@ -114,6 +117,7 @@ async function start(groups: Readonly<Record<string, readonly string[]>>, more: 
     },
     /** A run as the command has it, in this process. */
     async run() {
+      runs++;
       const loaded = loadConfig(home.configFile, process.env);
       if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems));
       const bridge = await startBridge(loaded.config, 'silent', { receive: false });
@@ -133,6 +137,7 @@ async function start(groups: Readonly<Record<string, readonly string[]>>, more: 
       }
     },
     async reconcile(...args: string[]) {
+      runs++;
       const { code, stdout, stderr } = await runCommand(['reconcile', '--config', home.configFile, ...args]);
       return { code, said: stdout + stderr };
     },
