@@ -123,12 +123,12 @@ describe.skipIf(skip !== '')(`copies converge${skip}`, () => {
     }));
     const bridge = await startBridgeProcess(home);
     const start = Date.now() - 1_000_000;
-    const hot = Array.from({ length: 10_000 }, (_, n) =>
+    const hot = Array.from({ length: 4_000 }, (_, n) =>
       sent(COMMAND, { GroupId: 'hot', EventTime: start + n, Type: 'Public', Operator_Account: 'x', Name: `${n}` }),
     );
     expect(await post(bridge, hot)).toEqual([]);
     await inStep(bridge);
-    expect(await getDocument(elasticsearchUrl, index, 'hot')).toMatchObject({ name: '9999' });
+    expect(await getDocument(elasticsearchUrl, index, 'hot')).toMatchObject({ name: '3999' });
     const { _version: writes } = (await (await fetch(`${elasticsearchUrl}/${index}/_doc/hot`)).json()) as {
       _version: number;
     };

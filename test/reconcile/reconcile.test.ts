@@ -380,6 +380,7 @@ describe('the command', () => {
     expect(rest.code).toBe(1);
     expect(rest.report?.counts).toMatchObject({ read: 3_999, failed: 1 });
     expect(vendor.calls.groups - before).toBe(Math.ceil((4_000 - read) / 50));
+    await inStep(again);
     expect(new Set(written(home).map(({ subject }) => subject)).size).toBe(3_999);
     const last = await reconcile(home, again);
     expect(last).toMatchObject({ code: 0, stdout: expect.stringMatching(/mended +1/) });
