@@ -49,6 +49,8 @@ interface File {
   size: number;
   readonly disk: Map<number, PageVersion>;
   diskSize: number;
+  /** The sync that told the disk of its size: one that began before it and ends late does not bring back an earlier size. */
+  sizedBy: number;
   /** Pages that are to be written to the disk. */
   readonly dirty: Set<number>;
   /** The least size that the file was cut to since the disk was told of it. */
@@ -62,12 +64,15 @@ function newFile(isFolder: boolean): File {
     size: 0,
     disk: new Map(),
     diskSize: 0,
+    sizedBy: 0,
     dirty: new Set(),
     cutTo: undefined,
   };
 }
 
 interface Sync {
+  /** In the order in which they began. */
+  readonly number: number;
   readonly file: File;
   readonly pages: Map<number, PageVersion>;
   readonly size: number;
@@ -103,6 +108,7 @@ export function createDisk({ ignoreRewrites = false, random }: DiskOptions): Dis
   const safe = new Map<string, File>();
   let naming: Naming[] = [];
   let version = 0;
+  let begun = 0;
 
   const rename = (name: string, apply: (names: Map<string, File>) => void): void => {
     apply(names);
@@ -153,7 +159,7 @@ export function createDisk({ ignoreRewrites = false, random }: DiskOptions): Dis
       const found = file.cache.get(page);
       if (found !== undefined) pages.set(page, found);
     }
-    syncs.set(id, { file, pages, size: file.size, cutTo: file.cutTo });
+    syncs.set(id, { number: ++begun, file, pages, size: file.size, cutTo: file.cutTo });
   };
 
   const end = (id: string, status: number): void => {
@@ -176,7 +182,10 @@ export function createDisk({ ignoreRewrites = false, random }: DiskOptions): Dis
         file.disk.set(page, written);
       }
     }
-    file.diskSize = sync.size;
+    if (sync.number > file.sizedBy) {
+      file.diskSize = sync.size;
+      file.sizedBy = sync.number;
+    }
   };
 
   /** A page as a power cut in the middle of its writing may leave it. */
