@@ -42,6 +42,8 @@ export const restoreStatus = z.object({
   total: count,
   mended: count,
   failed: count,
+  /** Of a comparison that writes nothing: the first hundred groups that are not in step. */
+  differing: z.array(z.string()).readonly().exactOptional(),
   ended: z.boolean(),
 });
 

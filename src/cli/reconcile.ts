@@ -3,6 +3,7 @@ import type { z } from 'zod';
 import {
   type ConnectorStatus,
   findingsAnswer,
+  groupAnswer,
   groupCount,
   reconcileStatus,
   type restoreStatus,
@@ -24,7 +25,11 @@ interface ReconcileOptions extends AdminOptions {
 }
 
 type Run = NonNullable<z.output<typeof reconcileStatus>['run']>;
-type Compared = z.output<typeof restoreStatus>;
+type Copy = z.output<typeof groupAnswer>['copies'][number];
+/** Of a comparison that wrote nothing, the first groups that are not in step, and how their copies stand. */
+type Compared = Omit<z.output<typeof restoreStatus>, 'differing'> & {
+  readonly differing?: readonly (Pick<Copy, 'standing' | 'differs'> & { readonly groupId: string })[];
+};
 
 export function addReconcile(program: Command): void {
   onRunningBridge(
@@ -134,10 +139,24 @@ async function compare(
     (connector) => groupsDone(connector, groups),
     { signal },
   );
-  if (restore?.ended) return restore;
+  if (restore?.ended) return withCopies(client, name, restore);
   const stuck = `${name} is ${state.kind}: ${state.kind === 'waiting' ? state.fault.message : 'resume it'}`;
   const why = signal.aborted ? 'it was stopped' : stuck;
   throw new BridgeError({ code: 'command-failed', message: `${name} could not be compared: ${why}` });
+}
+
+async function withCopies(client: AdminClient, connector: string, restore: z.output<typeof restoreStatus>) {
+  const { differing: groupIds, ...counts } = restore;
+  if (groupIds === undefined) return counts;
+  const differing = [];
+  for (const groupId of groupIds) {
+    const { copies } = await client.ask(groupAnswer, (api) => api.group.$get({ query: { id: groupId } }));
+    const { standing, differs } = copies.find((copy) => copy.connector === connector) ?? {
+      standing: 'unknown' as const,
+    };
+    differing.push({ groupId, standing, ...(differs !== undefined && { differs }) });
+  }
+  return { ...counts, differing };
 }
 
 /** Waits until the connectors, or the one named, are in step; resolves with those that cannot be. */
@@ -181,8 +200,15 @@ async function report(
   const differed = dryRun ? 'would be mended' : 'mended';
   const lines = read === undefined ? [] : readLines(read, differed);
   if (compared !== undefined) {
-    const { done, mended, failed } = compared;
-    lines.push(`${against}: ${done} compared, ${mended} ${differed}, ${failed} failed`);
+    const { done, mended, failed, differing = [] } = compared;
+    const more = dryRun ? mended - differing.length : 0;
+    lines.push(
+      `${against}: ${done} compared, ${mended} ${differed}, ${failed} failed`,
+      ...differing.map(
+        (one) => `  would be mended ${JSON.stringify(one.groupId)}: ${(one.differs ?? [one.standing]).join(', ')}`,
+      ),
+      ...(more > 0 ? [`  … and ${more} more`] : []),
+    );
   }
   for (const { name, lag, state } of waiting) {
     const why = state.kind === 'waiting' ? state.fault.message : state.kind;

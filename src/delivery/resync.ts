@@ -26,6 +26,8 @@ export interface Resync {
 }
 
 const PAGE = 500;
+/** Groups not in step that a comparison names. */
+const MOST_NAMED = 100;
 
 /** Begins a resync; `refused` is told of each group that was not taken. */
 export function startResync(
@@ -40,27 +42,31 @@ export function startResync(
   let done = 0;
   let mended = 0;
   let failed = 0;
+  const differing: string[] = [];
 
   return {
     request,
     async step(sink, signal) {
-      const named = groupIds?.slice(done, done + PAGE);
-      const page = named?.flatMap((groupId) => groups.get(groupId) ?? []) ?? groups.page(after, PAGE);
+      const ids = groupIds?.slice(done, done + PAGE);
+      const page = ids?.flatMap((groupId) => groups.get(groupId) ?? []) ?? groups.page(after, PAGE);
       const states = page.filter(filter.concerns).map(filter.project);
       if (states.length > 0) {
         const outcomes = await sink.put(states, how, signal);
         for (const { groupId } of states) {
           const outcome = outcomes.get(groupId) ?? { kind: 'retry', fault: UNSETTLED };
           if (outcome.kind === 'delivered') mended++;
+          if (outcome.kind === 'delivered' && how === 'compare' && differing.length < MOST_NAMED)
+            differing.push(groupId);
           if (outcome.kind !== 'dead' && outcome.kind !== 'retry') continue;
           failed++;
           refused(groupId, outcome.fault);
         }
       }
       after = page.at(-1)?.groupId ?? after;
-      const taken = (named ?? page).length;
+      const taken = (ids ?? page).length;
       done += taken;
-      return { how, named: groupIds !== undefined, done, total, mended, failed, ended: taken < PAGE };
+      const named = groupIds !== undefined;
+      return { how, named, done, total, mended, failed, ...(how === 'compare' && { differing }), ended: taken < PAGE };
     },
   };
 }

@@ -158,6 +158,8 @@ export interface ResyncProgress {
   /** Not in step before: brought, or with `compare` only found. */
   readonly mended: number;
   readonly failed: number;
+  /** With `compare`, the first of those that are not in step. */
+  readonly differing?: readonly string[];
   readonly ended: boolean;
 }
 

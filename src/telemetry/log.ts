@@ -201,7 +201,7 @@ const LINES: { readonly [Name in SignalName]?: (payload: Signals[Name]) => Line 
   'lane.note': ({ connector, message }) => ['info', `${connector}: ${message}`, { connector }],
   'lane.unreachable': withFault('warn', 'waiting, nothing is lost'),
   'lane.recovered': (recovered) => ['info', `${recovered.connector}: delivering again`, recovered],
-  'lane.resync': ({ ended, ...resync }) =>
+  'lane.resync': ({ ended, differing: _, ...resync }) =>
     ended ? ['info', `${resync.connector}: ${describeResync(resync)}`, resync] : undefined,
   'lane.resync-failed': withFault('error', 'a group was not taken'),
   'copy.lost'({ connector, reason, restores }) {

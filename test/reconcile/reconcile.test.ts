@@ -56,7 +56,7 @@ interface Report {
     failed: number;
     fields: Record<string, number>;
   };
-  readonly against?: { done: number; mended: number; failed: number };
+  readonly against?: { done: number; mended: number; failed: number; differing?: readonly { groupId: string }[] };
   readonly waiting: unknown[];
   readonly groups?: readonly object[];
 }
@@ -249,6 +249,15 @@ describe.skipIf(skip)('drift', () => {
       report: { counts: { mended: 0 }, against: { done: 1_200, mended: 3, failed: 0 } },
     });
     expect(differences(vendor, await documents(index))).toHaveLength(3);
+
+    const byName = (one: { groupId: string }, other: { groupId: string }) => one.groupId.localeCompare(other.groupId);
+    expect([...(dry.report?.against?.differing ?? [])].sort(byName)).toEqual([
+      { groupId: '@TGS#G1', standing: 'differs', differs: ['name'] },
+      { groupId: '@TGS#G2', standing: 'missing' },
+      { groupId: '@TGS#G3', standing: 'differs', differs: expect.arrayContaining(['name', 'owner']) },
+    ]);
+    const told = await reconcile(home, bridge, '--against', 'copy', '--dry-run', '--group', '@TGS#G1', '@TGS#G2');
+    expect(told.stdout).toMatch(/would be mended "@TGS#G1": name\n +would be mended "@TGS#G2": missing\n/);
 
     const some = await reconcile(home, bridge, '--against', 'copy', '--group', '@TGS#G1', '@TGS#G9');
     expect(some.stdout).toMatch(/copy: 2 compared, 1 mended, 0 failed/);
