@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { password } from '../../src/model/secret.ts';
+import type { ShapeProblem, ShapeSettings } from '../../src/model/shape.ts';
 import { awsKey, isWholeKey, WHOLE_KEY } from '../aws.ts';
 import type { Connector } from '../contract.ts';
 import { tlsOptions } from '../tls.ts';
@@ -35,6 +36,32 @@ function isIndexName(text: string): boolean {
 const INDEX_EXPECTED =
   'an index name is expected: lowercase, at most 255 bytes, no spaces and none of \\ / * ? " < > | , # :, not beginning with - _ or +';
 const SAME_INDEX = 'it is the index of the groups: name another, or let `versions` say where they lie in its documents';
+
+function versionsIndexProblems(index: string, { versionsIndex }: ShapeSettings): ShapeProblem[] {
+  if (versionsIndex === undefined || (isIndexName(versionsIndex) && versionsIndex !== index)) return [];
+  return [{ path: ['versionsIndex'], message: versionsIndex === index ? SAME_INDEX : INDEX_EXPECTED }];
+}
+
+/** The fields that servers of some version keep of a document themselves, and take in none. */
+const METADATA = new Set(
+  (
+    '_id _index _source _routing _type _field_names _ignored _ignored_source _nested_path _seq_no _version _tier ' +
+    '_doc_count _data_stream_timestamp'
+  ).split(' '),
+);
+
+/** Each document would be refused. */
+function metadataProblems({ fields, versions, constants }: ShapeSettings): ShapeProblem[] {
+  const places = [
+    ...Object.entries(fields).map(([name, to]) => ({ path: ['fields', name], to })),
+    ...(versions === undefined ? [] : [{ path: ['versions'], to: versions }]),
+    ...Object.keys(constants).map((to) => ({ path: ['constants', to], to })),
+  ];
+  return places.flatMap(({ path, to }) => {
+    const [top = ''] = to.split('.');
+    return METADATA.has(top) ? [{ path, message: `${top} is Elasticsearch’s own, and no document may hold it` }] : [];
+  });
+}
 
 const createIndex = z.union(
   [
@@ -157,10 +184,7 @@ export const elasticsearch: Connector<ElasticsearchOptions> = {
   options: elasticsearchOptions,
   readsBack: true,
   shapes: ['id', 'versionsIndex'],
-  shapeProblems: ({ index }, { versionsIndex }) =>
-    versionsIndex === undefined || (isIndexName(versionsIndex) && versionsIndex !== index)
-      ? []
-      : [{ path: ['versionsIndex'], message: versionsIndex === index ? SAME_INDEX : INDEX_EXPECTED }],
+  shapeProblems: ({ index }, shape) => [...metadataProblems(shape), ...versionsIndexProblems(index, shape)],
   holds: ({ content }) => content,
   places({ nodes, index, content }, shape) {
     const indices = [{ name: index, option: 'index', use: content as string }];

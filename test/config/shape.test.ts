@@ -34,6 +34,19 @@ test('a shape that would lose something is told at its line', () => {
   ]);
 });
 
+test('what Elasticsearch keeps of a document itself is the place of nothing', () => {
+  const at = 'c.yaml:4:';
+  expect(
+    complaints(
+      `${INDEX}    shape: { fields: { name: _id, owner: _mine.owner }, versions: _source.v, constants: { _type: x } } }\n`,
+    ),
+  ).toEqual([
+    `${at}30 connectors.copy.shape.fields.name: _id is Elasticsearch’s own, and no document may hold it`,
+    `${at}67 connectors.copy.shape.versions: _source is Elasticsearch’s own, and no document may hold it`,
+    `${at}98 connectors.copy.shape.constants._type: _type is Elasticsearch’s own, and no document may hold it`,
+  ]);
+});
+
 test('two connectors may share a place only in one shape', () => {
   const other = (shape: string) => `${INDEX}  }\n${INDEX.replace('copy', 'other')}    ${shape} }\n`;
   expect(complaints(other(''))).toEqual([]);
