@@ -8,17 +8,18 @@ const { withServers, without } = lanes();
 // Some hundred processes are started, most of them the same program: each takes half as long where it finds it compiled.
 process.env.NODE_COMPILE_CACHE ??= resolve('node_modules/.cache/compiled');
 
-/** Vitest begins with the largest file. That of OpenSearch is small and runs four others: the last one, it would run alone. */
+/** Vitest begins with the largest file. These are small and take long: as the last ones they would run alone. */
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const sorted = await super.sort(files);
-    const opensearch = sorted.findIndex(({ moduleId }) => moduleId.endsWith(WITH_OPENSEARCH));
-    // Not the very first: its server is starting.
-    if (opensearch > START) sorted.splice(START, 0, ...sorted.splice(opensearch, 1));
-    return sorted;
+    const isLong = ({ moduleId }: TestSpecification): boolean => LONG.some((file) => moduleId.endsWith(file));
+    const [long, others] = [sorted.filter(isLong), sorted.filter((file) => !isLong(file))];
+    // Not the very first: the server of OpenSearch is starting.
+    return [...others.slice(0, START), ...long, ...others.slice(START)];
   }
 }
 const START = 8;
+const LONG = [WITH_OPENSEARCH, 'connectors/members.test.ts', 'docs/examples.test.ts', 'servers/servers.test.ts'];
 
 export default defineConfig({
   test: {
