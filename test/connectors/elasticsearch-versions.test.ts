@@ -212,7 +212,7 @@ describe.skipIf(skip !== '')(`an index of others with the versions beside it${sk
         await front.close();
       }),
     );
-    expect(ended).toBeGreaterThan(3);
+    expect(ended).toBeGreaterThan(0);
     const [held, records] = [await documents(index), await documents(besideOf(index))];
     for (const groupId of new Set(events.map(({ subject }) => subject))) {
       const { name, customFields, versions } = stateOf(groupId, events);

@@ -71,6 +71,15 @@ describe('a sink of events writes them in the shape that is asked for', () => {
     expect(value).toMatchObject({ state: 'wrong', says: expect.stringContaining('no such tenant') });
   });
 
+  test('a machine that stalls is no fault of the event', async () => {
+    const module = join(folder, 'stalls.mjs');
+    const stall = 'if (calls++ === 0) { const end = Date.now() + 300; while (Date.now() < end); }';
+    writeFileSync(module, `let calls = 0; export default ({ id }) => { ${stall} return { id }; };`);
+    const { lines, outcomes } = await write({ transform: module, transformMs: 100 }, [makeEvent({ name: 'a' })]);
+    expect([...(outcomes[0]?.values() ?? [])].map(({ kind }) => kind)).toEqual(['delivered']);
+    expect(lines).toHaveLength(1);
+  });
+
   test('a module that was mended is taken up; one that is missing is the destination’s trouble', async () => {
     const module = join(folder, 'mended.mjs');
     const options = { kind: 'file', path: join(folder, 'mended.ndjson'), mode: 0o600, shape: { transform: module } };
