@@ -41,6 +41,8 @@ export default defineConfig({
     testTimeout: 60_000,
     // On a busy machine what is waited for comes late; vitest's own second is too short for that.
     expect: { poll: { timeout: 30_000 } },
+    // What a run elsewhere failed on is in its log alone: whole values, not "{ events: 'in-step', …(4) }".
+    chaiConfig: { truncateThreshold: 2_000 },
     hookTimeout: 120_000,
     teardownTimeout: 30_000,
     // One more than the cores that there are at least: much of a test's time is waiting.
