@@ -121,7 +121,9 @@ export async function ask<Body>(
     meta: { name, ...(index !== undefined && { pathParts: { index } }) },
   };
   try {
-    const answer = await destination.transport.request(params, { signal, ignore: [...ignore], meta: true });
+    const { requestTimeoutMs, nodes } = destination.options;
+    const asked = destination.transport.request(params, { signal, ignore: [...ignore], meta: true });
+    const answer = await within(asked, requestTimeoutMs * nodes.length + GRACE_MS, signal);
     const { statusCode = 0, headers = {} } = answer;
     const status = statusCode ?? 0;
     if (status < 200 || (status >= 300 && status < 400)) {
@@ -142,6 +144,24 @@ export async function ask<Body>(
     signal.throwIfAborted();
     if (!(thrown instanceof errors.ElasticsearchClientError)) throw thrown;
     throw new Unreachable((await tlsFault(thrown, destination)) ?? clientFault(thrown, destination), thrown);
+  }
+}
+
+/** So that the client's own time-out comes first. */
+const GRACE_MS = 1_000;
+
+/** The client heeds neither time nor signal once an answer has begun: one that stalls in the middle would hold up the lane for ever. */
+async function within<T>(asked: Promise<T>, ms: number, signal: AbortSignal): Promise<T> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => late.reject(new errors.TimeoutError('the answer stalled')), ms);
+  const aborted = (): void => late.reject(signal.reason);
+  signal.addEventListener('abort', aborted, { once: true });
+  try {
+    return await Promise.race([asked, late.promise]);
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener('abort', aborted);
+    asked.catch(() => {});
   }
 }
 

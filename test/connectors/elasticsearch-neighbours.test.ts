@@ -124,6 +124,20 @@ describe.skipIf(url === '')('around Elasticsearch', () => {
     await end(bridge);
   });
 
+  test('an answer that stalls in the middle costs one time-out', async () => {
+    let stalled = 0;
+    const nodes = await proxy(({ path }, answer) => {
+      if (!path.includes('_bulk') || stalled++ > 0) return false;
+      answer.writeHead(200, { 'content-type': 'application/json', 'content-length': '100' }).write('{"took":');
+      return true;
+    });
+    const { bridge, send } = await start(nodes, { requestTimeoutMs: 1_000 });
+    await send('g1');
+    await inStep(bridge, 20_000);
+    expect(stalled).toBeGreaterThan(1);
+    expect(bridge.stderr()).toMatch(/did not answer within 1000 ms/);
+  });
+
   test('a connection that breaks off large requests gets smaller ones', async () => {
     const sizes: number[] = [];
     const node = await proxy(({ bytes, path }, answer) => {
