@@ -188,7 +188,7 @@ describe.skipIf(skip !== '')(`an index of others with the versions beside it${sk
         let stop = new AbortController();
         const front = await frontNode(async (path) => {
           await new Promise((resolve) => setTimeout(resolve, random.between(0, 3)));
-          if (!/_(mget|bulk)/.test(path) || random.between(1, 12) > 1) return;
+          if (!/_(mget|bulk)/.test(path) || random.between(1, 5) > 1) return;
           stop.abort(new Error(`ended before ${path}`));
           // What was asked for arrives late, or never.
           if (random.between(0, 1) === 1) await forever;
@@ -212,7 +212,7 @@ describe.skipIf(skip !== '')(`an index of others with the versions beside it${sk
         await front.close();
       }),
     );
-    expect(ended).toBeGreaterThan(0);
+    expect(ended).toBeGreaterThan(3);
     const [held, records] = [await documents(index), await documents(besideOf(index))];
     for (const groupId of new Set(events.map(({ subject }) => subject))) {
       const { name, customFields, versions } = stateOf(groupId, events);
