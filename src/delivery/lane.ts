@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import { Revoked, type Waiting } from '../../connectors/contract.ts';
 import type { Entry } from '../model/entry.ts';
 import { faultOf, Unreachable } from '../model/fault.ts';
@@ -159,6 +160,8 @@ async function run(lane: LaneWork, requests: AskedRequest[]): Promise<void> {
   ports.signals.emit('lane.state', { connector: lane.settings.connector, state: lane.state });
   while (!signal.aborted && lane.ending !== 'finish') {
     let worked = false;
+    // Some steps wait for nothing; whatever a lane does, the others of this thread have their turn.
+    await turn();
     rest.looked();
     try {
       await ports.source.alive?.();

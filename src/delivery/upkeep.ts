@@ -46,8 +46,8 @@ interface Pass {
 export interface Upkeep {
   /** The destination was made just now, which its next look at it has to know. */
   made(message: string): void;
-  /** Does what is due. Throws Unreachable. */
-  step(lane: LaneWork, sink: Sink): Promise<void>;
+  /** Does what is due; resolves with whether the destination has answered. Throws Unreachable. */
+  step(lane: LaneWork, sink: Sink): Promise<boolean>;
   /** A page of groups was brought. */
   resynced(lane: LaneWork, progress: ResyncProgress): void;
   /** The lane went back to this seq. */
@@ -86,6 +86,8 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
 
   const identify = async (lane: LaneWork, sink: Sink): Promise<void> => {
     const found = await sink.identify?.(state.identity, lane.signal);
+    // Also where it cannot tell: what is always due would never let the lane rest.
+    identifyAt = lane.ports.clock.elapsed() + (verify === false ? IDENTIFY_MS : Math.min(IDENTIFY_MS, verify.every));
     if (found === undefined) return;
     const { identity, lost, moved } = found;
     // What was called so last may be of before the latest deliveries, or not known at all.
@@ -95,7 +97,6 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
     made = undefined;
     if (reason !== undefined) lose(lane, reason, identity);
     else if (identity !== state.identity) keep(lane, { identity });
-    identifyAt = lane.ports.clock.elapsed() + (verify === false ? IDENTIFY_MS : Math.min(IDENTIFY_MS, verify.every));
   };
 
   const restored = (lane: LaneWork, brought: number): void => {
@@ -138,7 +139,7 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
     return { comparison, begun: its.clock.elapsed(), looked: 0, found: 0, mended: 0, left: 0, why: undefined };
   };
 
-  const compare = async (lane: LaneWork, sink: Sink, settings: UpkeepSettings['verify'] & object): Promise<void> => {
+  const compare = async (lane: LaneWork, sink: Sink, settings: UpkeepSettings['verify'] & object): Promise<boolean> => {
     const { every, groupsPerSecond, mend } = settings;
     const { clock, signals } = lane.ports;
     const { connector } = lane.settings;
@@ -158,22 +159,27 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
       ports.note(
         `what lies there may not be read, so that it is not compared: ${message} — allow it, or set verify: false`,
       );
-      return;
+      return true;
     }
-    if (page.nothing) return lose(lane, `none of ${page.looked} events that were delivered lies there`);
+    if (page.nothing) {
+      lose(lane, `none of ${page.looked} events that were delivered lies there`);
+      return true;
+    }
     for (const key of ['looked', 'found', 'mended', 'left'] as const) current[key] += page[key];
     current.why ??= page.why;
     if (page.mended > 0) signals.emit('copy.mended', { connector, count: page.mended });
     pageAt = clock.elapsed() + (Math.min(groupsPerSecond, MAX_PAGE) / groupsPerSecond) * 1_000;
     if (!page.ended) {
       if (current.left > state.differing) keep(lane, { differing: current.left });
-      return;
+      // A scan that is under way has no answer yet.
+      return page.looked > 0;
     }
     const { looked, found, mended, left, why, begun } = current;
     pass = undefined;
     pageAt = Math.max(begun + every, pageAt);
     keep(lane, { verifiedAt: clock.now(), differing: left });
     signals.emit('copy.verified', { connector, looked, found, mended, why, ms: clock.elapsed() - begun });
+    return true;
   };
 
   return {
@@ -182,14 +188,18 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
       identifyAt = 0;
     },
     async step(lane, sink) {
-      if (lane.ending !== 'no') return;
+      if (lane.ending !== 'no') return false;
       const { elapsed, now } = lane.ports.clock;
-      if (elapsed() >= identifyAt) await identify(lane, sink);
-      if (state.incomplete !== undefined) return bringAgain(lane, sink, state.incomplete.upTo);
-      if (verify === false) return;
+      const identifies = elapsed() >= identifyAt;
+      if (identifies) await identify(lane, sink);
+      if (state.incomplete !== undefined) {
+        await bringAgain(lane, sink, state.incomplete.upTo);
+        return identifies;
+      }
+      if (verify === false) return identifies;
       const { every } = verify;
       pageAt ??= elapsed() + Math.min(every, Math.max(0, (state.verifiedAt ?? 0) + every - now()));
-      if (elapsed() >= pageAt) await compare(lane, sink, verify);
+      return elapsed() >= pageAt ? compare(lane, sink, verify) : identifies;
     },
     resynced(lane, { how, named, ended, done }) {
       if (ended && how === 'join' && !named && state.incomplete !== undefined) restored(lane, done);

@@ -123,13 +123,17 @@ export async function step(lane: LaneWork): Promise<boolean> {
   lane.sink ??= await open(lane);
   const { sink, signal, waiting, settings, ports } = lane;
   await lane.readBacks.answer(sink, signal);
-  await ports.upkeep?.step(lane, sink);
+  const answered = await ports.upkeep?.step(lane, sink);
   if (lane.resync !== undefined) await bringPage(lane, sink, lane.resync);
   const retried = waiting.due(ports.clock.elapsed(), settings.batch.maxEvents);
   const taken = await take(lane, settings.batch.maxEvents - retried.length, sink);
   if (signal.aborted) return false;
-  if (retried.length === 0 && taken.length === 0) return lane.resync !== undefined || lane.outage !== undefined;
-  await deliverBatch(lane, sink, retried, taken);
+  if (retried.length === 0 && !taken?.length) {
+    // With nothing to deliver, it is the upkeep that finds the destination well again.
+    if (answered) reached(lane, 'destination');
+    return lane.resync !== undefined || taken === undefined;
+  }
+  await deliverBatch(lane, sink, retried, taken ?? []);
   return true;
 }
 
@@ -164,7 +168,8 @@ async function bringPage(lane: LaneWork, sink: Sink, resync: Resync): Promise<vo
   lane.ports.upkeep?.resynced(lane, progress);
 }
 
-async function take(lane: LaneWork, room: number, sink: Sink): Promise<readonly Entry[]> {
+/** Returns undefined when the source could not be had, and has been waited for. */
+async function take(lane: LaneWork, room: number, sink: Sink): Promise<readonly Entry[] | undefined> {
   const { waiting, cursor, signal, rest } = lane;
   const { source } = lane.ports;
   const { maxWaiting = MAX_WAITING } = source;
@@ -180,7 +185,7 @@ async function take(lane: LaneWork, room: number, sink: Sink): Promise<readonly 
   } catch (thrown) {
     if (signal.aborted || thrown instanceof Revoked) throw thrown;
     await backOff(lane, 'source', faultOf(thrown, 'destination-unreachable'));
-    return [];
+    return undefined;
   }
 }
 
@@ -285,6 +290,9 @@ async function settle(lane: LaneWork, delivery: Delivery): Promise<void> {
   signals.emit('lane.cursor', { connector, cursor, ...(last !== undefined && { receivedAt: last.receivedAt }) });
 }
 
+/** The least time between two tries to tell the source what is settled. */
+const INSIST_MS = 100;
+
 /** Tells the source what is settled, and insists: what it does not know would be delivered again. */
 export async function report(lane: LaneWork, settled: Report): Promise<void> {
   const { source } = lane.ports;
@@ -294,6 +302,8 @@ export async function report(lane: LaneWork, settled: Report): Promise<void> {
     } catch (thrown) {
       if (lane.signal.aborted || lane.ending !== 'no' || thrown instanceof Revoked) throw thrown;
       await backOff(lane, 'source', faultOf(thrown, 'destination-unreachable'));
+      // What is asked of the lane ends every rest of it, and is not carried out before this is.
+      await lane.ports.clock.sleep(INSIST_MS, lane.signal);
       lane.rest.looked();
       await source.alive?.();
     }

@@ -1,0 +1,132 @@
+import { describe, expect, test } from 'vitest';
+import type { GroupSink, Sink, Source } from '../../connectors/contract.ts';
+import { compileFilter } from '../../src/delivery/filter.ts';
+import { startLane } from '../../src/delivery/lane.ts';
+import { createUpkeep, type UpkeepSettings } from '../../src/delivery/upkeep.ts';
+import { Unreachable } from '../../src/model/fault.ts';
+import { createSignals, type LaneState } from '../../src/model/signal.ts';
+
+/*
+ * A lane that has nothing to deliver, looks after its copy, and must leave the thread to the others. Its clock jumps to the
+ * end of each sleep, and ends the lane after some; one that never sleeps is ended after many looks at its source.
+ */
+
+const DOWN = new Unreachable({ code: 'destination-unreachable', message: 'the coordinator is loading' });
+const HOUR = 3_600_000;
+const SLEEPS = 30;
+const MOST_LOOKS = 2_000;
+
+const group = (more: Partial<GroupSink>): GroupSink => ({
+  holds: 'groups',
+  put: async () => new Map(),
+  close: async () => {},
+  ...more,
+});
+
+function start(sink: Sink, verify: UpkeepSettings['verify'], source: Partial<Source> = {}) {
+  const stop = new AbortController();
+  const states: LaneState['kind'][] = [];
+  const slept: number[] = [];
+  let looks = 0;
+  let now = 1_000;
+  const signals = createSignals();
+  signals.on('lane.state', ({ state }) => void states.push(state.kind));
+  const none = { page: () => [], get: () => undefined, count: () => 0, latest: () => 0 };
+  const upkeep = createUpkeep(
+    { verify, restore: 'auto' },
+    {
+      load: () => ({ differing: 0 }),
+      save: () => {},
+      groups: none,
+      events: { oldest: () => undefined, read: () => [], isOpen: () => false },
+      note: () => {},
+    },
+  );
+  const lane = startLane(
+    {
+      connector: 'c',
+      batch: { maxEvents: 100, maxWaitMs: 0 },
+      retry: { initialMs: 100, maxMs: 1_000 },
+      filter: compileFilter({}),
+    },
+    {
+      open: async () => sink,
+      source: {
+        available: () => 0,
+        next() {
+          if (++looks >= MOST_LOOKS) stop.abort();
+          return [];
+        },
+        settle: () => {},
+        ...source,
+      },
+      groups: none,
+      upkeep,
+      clock: {
+        now: () => 1_700_000_000_000 + now,
+        elapsed: () => now,
+        async sleep(ms) {
+          slept.push(ms);
+          now += ms;
+          if (slept.length === SLEEPS) stop.abort();
+          await new Promise((resolve) => setImmediate(resolve));
+        },
+      },
+      signals,
+      random: () => 0,
+    },
+    { paused: false, from: { cursor: 0, waiting: [] } },
+    stop.signal,
+  );
+  return { lane, states, slept, looks: () => looks };
+}
+
+describe('a lane with nothing to deliver', () => {
+  test('whose comparison met a destination that could not be had goes on when that can be had', async () => {
+    let scans = 0;
+    const sink = group({
+      async scan() {
+        if (++scans === 1) throw DOWN;
+      },
+      identify: async () => ({ identity: 'one' }),
+    });
+    const made = start(sink, { every: HOUR, groupsPerSecond: 500, mend: true });
+    await made.lane.ended;
+    expect(made.states).toEqual(['connecting', 'running', 'waiting', 'running', 'ended']);
+    expect(scans).toBe(2);
+    // One look for each sleep, the first and the one that broke off besides.
+    expect(made.looks()).toBeLessThanOrEqual(made.slept.length + 2);
+  });
+
+  test('whose destination could not be identified goes on when it can', async () => {
+    let asked = 0;
+    const sink = group({
+      async identify() {
+        if (++asked === 2) throw DOWN;
+        return { identity: 'one' };
+      },
+    });
+    const made = start(sink, false);
+    await made.lane.ended;
+    expect(made.states).toEqual(['connecting', 'running', 'waiting', 'running', 'ended']);
+    expect(made.looks()).toBeLessThanOrEqual(made.slept.length + 2);
+  });
+
+  test('and cannot identify its destination rests between two looks', async () => {
+    const made = start({ holds: 'events', deliver: async () => new Map(), close: async () => {} }, false);
+    await made.lane.ended;
+    expect(Math.min(...made.slept.slice(1))).toBeGreaterThan(1_000);
+  });
+});
+
+test('a report that the source does not take is not told again at once, whatever the lane is asked for meanwhile', async () => {
+  let tries = 0;
+  const made = start(group({}), false, {
+    settle() {
+      if (++tries < 4) throw DOWN;
+    },
+  });
+  await Promise.all([made.lane.ask({ kind: 'replay', cursor: -1 }), made.lane.ask({ kind: 'pause' })]);
+  expect(tries).toBe(4);
+  expect(made.slept.filter((ms) => ms > 0).length).toBeGreaterThanOrEqual(3);
+});
