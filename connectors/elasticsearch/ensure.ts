@@ -103,6 +103,8 @@ async function identifyIndex(destination: Destination, before: string | undefine
   const { index } = destination.options;
   await ensureIndex(destination, signal);
   const { body } = await ask(destination, signal, getIndex(index));
+  // Groups lie in one index: of a second one, which an alias is just given, it would be taken that they lie there, too.
+  if (destination.options.content === 'groups') writeIndex(body, destination);
   const uuids = Object.values(body).map(({ settings }) => settings?.index?.uuid ?? '');
   const [name = index, ...known] = before?.split(' ') ?? [];
   const identity = [index, ...uuids.sort()].join(' ');

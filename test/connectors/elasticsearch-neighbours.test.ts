@@ -4,9 +4,12 @@ import { once } from 'node:events';
 import { createServer, request, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, inject, onTestFinished, test } from 'vitest';
+import { elasticsearchOptions } from '../../connectors/elasticsearch/connector.ts';
+import { type Configured, openSink } from '../../connectors/index.ts';
 import { getDocuments } from '../servers/readback.ts';
 import { type BridgeProcess, bridgeHome, inStep, runCommand, startBridgeProcess } from '../support/bridge.process.ts';
 import { body, search } from '../support/callbacks.ts';
+import { never, testHost } from './suite.ts';
 
 const url = inject('elasticsearchUrl');
 
@@ -33,6 +36,11 @@ async function proxy(instead: (sent: { bytes: number; path: string }, answer: An
     });
     onward.end(sent);
   });
+  return listening(server);
+}
+type Answer = Parameters<Parameters<typeof createServer>[1] & object>[1];
+
+async function listening(server: Server): Promise<string> {
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   onTestFinished(() => {
@@ -41,7 +49,6 @@ async function proxy(instead: (sent: { bytes: number; path: string }, answer: An
   });
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
-type Answer = Parameters<Parameters<typeof createServer>[1] & object>[1];
 
 async function start(nodes: string, more: object = {}) {
   const index = `around-${randomUUID()}`;
@@ -159,4 +166,22 @@ describe.skipIf(url === '')('around Elasticsearch', () => {
     expect(Math.max(...sizes)).toBeGreaterThan(200_000);
     await end(bridge);
   });
+});
+
+test('an alias that is given a second index while it is looked at is not taken for both', async () => {
+  const [one, both] = [['one'], ['one', 'two']].map((names) =>
+    Object.fromEntries(names.map((name) => [name, { aliases: { copy: {} }, settings: { index: { uuid: name } } }])),
+  );
+  /** What the alias stands for, each time it is asked. */
+  const stands = [one, one, one, both, one, one];
+  const server = createServer((incoming, answer) => {
+    const found = incoming.url === '/copy' ? stands.shift() : { version: { number: '8.19.0' }, hits: { hits: [] } };
+    answer.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(found));
+  });
+  const nodes = await listening(server);
+  const options = elasticsearchOptions.parse({ nodes, index: 'copy', createIndex: false });
+  const sink = await openSink({ kind: 'elasticsearch', ...options } as Configured, testHost(), never());
+  onTestFinished(sink.close);
+  await expect(sink.identify?.('copy one', never())).rejects.toThrow(/The alias copy has no write index/);
+  expect(await sink.identify?.('copy one', never())).toEqual({ identity: 'copy one' });
 });
