@@ -5,7 +5,7 @@ import type { ConnectorState } from '../contract.ts';
 import { faultLines } from './connectors.ts';
 import { changes, groupLink, numberOf } from './events.ts';
 import { askDiscard, button, pager } from './forms.ts';
-import { count, type Page } from './layout.ts';
+import { count, lead, type Page } from './layout.ts';
 import type { View } from './ports.ts';
 import { empty, fitting, type Row, table } from './table.ts';
 import { code, type Html, href, relative } from './text.ts';
@@ -22,10 +22,7 @@ export function deadLettersPage(ports: View, query: URLSearchParams): Page {
     title: t.sections['dead-letters'],
     section: 'dead-letters',
     parts: [
-      {
-        render: () => html`<h1>${t.sections['dead-letters']}</h1>
-<p class="lead quiet">${t.deadLetters.lead}</p>`,
-      },
+      lead(t.sections['dead-letters'], t.deadLetters.lead),
       {
         id: 'letters',
         render() {

@@ -1,7 +1,7 @@
 import { html } from 'hono/html';
 import type { GroupCopy } from '../../delivery/copies.ts';
 import type { JournalEntry } from '../../journal/reads.ts';
-import type { Group, Version } from '../../model/group.ts';
+import type { Group } from '../../model/group.ts';
 import { faultLines } from './connectors.ts';
 import { eventHref, eventList, lastBy, operator } from './events.ts';
 import { type FieldChange, type FieldHistory, fieldHistories } from './field-history.ts';
@@ -106,10 +106,7 @@ function fieldHistory(
 function changeLine(t: Texts, change: FieldChange, id: string, now: number, newest: boolean): Html {
   const { event, before, after, supersededBy, seq } = change;
   const late = supersededBy !== undefined;
-  const old =
-    before === undefined
-      ? html`<span class="quiet">${t.group.nothingKnown}</span>`
-      : value(t, before, { id: `${id}-b` });
+  const old = value(t, before, { id: `${id}-b` });
   const fresh = value(t, after, { id: `${id}-a`, rest: eventHref(seq) });
   return html`<li id="${id}" class="${late ? 'late' : newest ? 'current' : ''}"><p>${moment(t, event.data.occurredAt, now)} ${operator(
     t,
@@ -117,16 +114,12 @@ function changeLine(t: Texts, change: FieldChange, id: string, now: number, newe
   )} <span class="quiet">${t.group.change(
     t.events.types[event.type],
     html`<a href="${href('/event', { id: seq })}">${seq}</a>`,
-  )}</span>${late && html` ${lateBadge(t, supersededBy, now)}`}</p>
+  )}</span>${late && html` ${badge('held', t.group.late(moment(t, supersededBy[0], now)))}`}</p>
 <div class="fromto"><div><span class="aside">${t.group.before}</span>${
     late || before === undefined ? old : html`<del class="bad">${old}</del>`
   }</div><span class="quiet" aria-hidden="true">→</span><div><span class="aside">${t.group.after}</span>${
     late ? html`<s class="quiet">${fresh}</s>` : html`<ins class="ok">${fresh}</ins>`
   }</div></div></li>`;
-}
-
-function lateBadge(t: Texts, [occurredAt]: Version, now: number): Html {
-  return badge('held', t.group.late(moment(t, occurredAt, now)));
 }
 
 async function copiesOf(ports: View, groupId: string): Promise<Html> {

@@ -52,6 +52,12 @@ export function navigation(view: View, current: Section): Part {
   };
 }
 
+/** The beginning of a page: its title, and what it is about. */
+export const lead = (title: string, words: string): Part => ({
+  render: () => html`<h1>${title}</h1>
+<p class="lead quiet">${words}</p>`,
+});
+
 /** Judges once more, in the words of the reader: what the status says is for the command line and the log, too. */
 export function verdictOf({ t, now, status }: View): Verdict {
   const { connectors, reason, receiver } = status();

@@ -3,7 +3,7 @@ import type { QuarantinedCallback } from '../../model/callback.ts';
 import { faultLines } from './connectors.ts';
 import { numberOf } from './events.ts';
 import { askDiscard, button, pager } from './forms.ts';
-import type { Page } from './layout.ts';
+import { lead, type Page } from './layout.ts';
 import type { View } from './ports.ts';
 import { empty, fitting } from './table.ts';
 import { block, code, type Html, href, relative } from './text.ts';
@@ -18,13 +18,7 @@ export function quarantinePage(ports: View, query: URLSearchParams): Page {
   return {
     title: t.sections.quarantine,
     section: 'quarantine',
-    parts: [
-      {
-        render: () => html`<h1>${t.sections.quarantine}</h1>
-<p class="lead quiet">${t.quarantine.lead}</p>`,
-      },
-      { id: 'callbacks', render: () => callbacks(ports, after) },
-    ],
+    parts: [lead(t.sections.quarantine, t.quarantine.lead), { id: 'callbacks', render: () => callbacks(ports, after) }],
   };
 }
 

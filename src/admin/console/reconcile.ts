@@ -4,7 +4,7 @@ import { figure } from '../../model/text.ts';
 import type { Reconciler } from '../../reconcile/schedule.ts';
 import { groupLink } from './events.ts';
 import { ask, button, form } from './forms.ts';
-import { badge, type Page } from './layout.ts';
+import { badge, lead, type Page } from './layout.ts';
 import type { View } from './ports.ts';
 import { empty, fitting, leftOut, type Row, table } from './table.ts';
 import { type Html, relative, shown, value } from './text.ts';
@@ -20,10 +20,7 @@ export function reconcilePage(ports: View): Page {
     title: t.sections.reconcile,
     section: 'reconcile',
     parts: [
-      {
-        render: () => html`<h1>${t.sections.reconcile}</h1>
-<p class="lead quiet">${t.reconcile.lead}</p>`,
-      },
+      lead(t.sections.reconcile, t.reconcile.lead),
       {
         id: 'run',
         render() {
@@ -99,10 +96,7 @@ const findingRow =
   (t: Texts) =>
   ({ groupId, name, would, fields }: ReconcileFinding, index: number): Row => {
     const id = `finding-${index}`;
-    const text = (found: string | undefined, which: string): Html =>
-      found === undefined
-        ? html`<span class="quiet">${t.group.nothingKnown}</span>`
-        : value(t, found, { id: `${id}-${which}` });
+    const text = (found: string | undefined, which: string): Html => value(t, found, { id: `${id}-${which}` });
     return {
       id,
       cells: [

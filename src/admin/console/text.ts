@@ -143,9 +143,9 @@ export interface Place {
   readonly most?: number;
 }
 
-/** Shows the value of a field: whole when short, else its beginning with more of it to open. */
+/** Shows the value of a field, where it is known: whole when short, else its beginning with more of it to open. */
 export function value(t: Texts, text: string | undefined, { id, rest, most = EXCERPT }: Place): Html {
-  if (text === undefined) return html`<span class="quiet">${t.text.unknown}</span>`;
+  if (text === undefined) return html`<span class="quiet">${t.text.nothingKnown}</span>`;
   if (text === '') return html`<span class="quiet">${t.text.empty}</span>`;
   if (text.length <= most) return html`<span class="value">${shown(text)}</span>`;
   return html`<details class="long" id="${id}"><summary><span class="value">${shown(upTo(text, most))}…</span> <span

@@ -55,11 +55,10 @@ export const en = {
 
   /** Before the script counts. */
   moments: { ago: (at: string) => at, for: (at: string) => `since ${at}`, in: (at: string) => `at ${at}` },
-  span: (seconds: number) => span(seconds),
   text: {
     more: (count: number) => `${figure(count)} more characters`,
     label: 'The text',
-    unknown: 'not known',
+    nothingKnown: 'nothing known',
     empty: 'empty',
     length: (count: number) => plural(count, 'character'),
     tooLarge: (count: number, where: string | Html) => html`${figure(count)} more, too large for this page: ${where}`,
@@ -286,7 +285,6 @@ export const en = {
     earlier: (count: number) => plural(count, 'earlier change'),
     earlierChanges: (field: string) => `Earlier changes of ${field}`,
     seeEvents: 'see the events',
-    nothingKnown: 'nothing known',
     change: (what: string, seq: Html) => html`${what}, seq ${seq}`,
     before: 'before: ',
     after: 'after: ',

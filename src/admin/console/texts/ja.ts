@@ -82,11 +82,10 @@ export const ja = {
   },
 
   moments: { ago: (at) => at, for: (at) => `${at} から`, in: (at) => at },
-  span,
   text: {
     more: (count) => `残り ${figure(count)} 文字`,
     label: 'テキスト',
-    unknown: '不明',
+    nothingKnown: '不明',
     empty: '空',
     length: (count) => `${figure(count)} 文字`,
     tooLarge: (count, where) => html`ほか ${times(count)}は大きすぎるため、ここには表示できません：${where}`,
@@ -314,7 +313,6 @@ export const ja = {
     earlier: (count) => `以前の変更 ${times(count)}`,
     earlierChanges: (field) => `${field} の以前の変更`,
     seeEvents: 'イベントを参照',
-    nothingKnown: '不明',
     change: (what, seq) => html`${what}、seq ${seq}`,
     before: '変更前：',
     after: '変更後：',

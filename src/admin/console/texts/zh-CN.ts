@@ -77,11 +77,10 @@ export const zhCN = {
   },
 
   moments: { ago: (at) => at, for: (at) => `自 ${at}`, in: (at) => at },
-  span,
   text: {
     more: (count) => `其余 ${figure(count)} 个字符`,
     label: '文本',
-    unknown: '未知',
+    nothingKnown: '未知',
     empty: '空',
     length: (count) => `${figure(count)} 个字符`,
     tooLarge: (count, where) => html`另有 ${figure(count)} 项内容过大，无法在此页显示：${where}`,
@@ -301,7 +300,6 @@ export const zhCN = {
     earlier: (count) => `更早的 ${figure(count)} 次变更`,
     earlierChanges: (field) => `${field} 更早的变更`,
     seeEvents: '请查看事件',
-    nothingKnown: '未知',
     change: (what, seq) => html`${what}，seq ${seq}`,
     before: '变更前：',
     after: '变更后：',
