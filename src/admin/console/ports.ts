@@ -1,24 +1,23 @@
-import type { Operations } from '../../delivery/operations.ts';
 import type { HistoryReader } from '../../journal/history.ts';
-import type { QuarantinedCallback } from '../../model/callback.ts';
 import type { Group } from '../../model/group.ts';
-import type { Reconciler } from '../../reconcile/schedule.ts';
 import type { LastFault } from '../../telemetry/last-fault.ts';
 import type { Refusal } from '../../telemetry/refusals.ts';
 import type { Stats } from '../../telemetry/stats.ts';
-import type { BridgeState } from '../contract.ts';
+import type { ApiPorts } from '../api.ts';
 import type { Texts } from './texts/index.ts';
 
 /** All that the console needs from the bridge. Connectors may come and go, so nothing is kept from one rendering to the next. */
-export interface ConsolePorts {
+export interface ConsolePorts
+  extends Pick<
+    ApiPorts,
+    'operations' | 'status' | 'quarantined' | 'remapQuarantine' | 'discardQuarantined' | 'reconciler'
+  > {
   readonly sdkAppId: string;
   /** Who may send callbacks, where that is anybody. */
   openness(): string | undefined;
   /** True where people sign in, so that they can sign out. */
   readonly signedIn: boolean;
   readonly now: () => number;
-  status(): BridgeState;
-  readonly operations: Operations;
   /** Returns true where the connector's destination holds merged groups. */
   holdsGroups(connector: string): boolean;
   lastFault(connector: string): LastFault | undefined;
@@ -39,12 +38,6 @@ export interface ConsolePorts {
   groupCount(): number;
   /** Returns the name alone, for lists; undefined where there is none, or the group is large. */
   groupName(groupId: string): string | undefined;
-  quarantined(after: number, limit: number): QuarantinedCallback[];
-  remapQuarantine(): Promise<{ mapped: number; left: number }>;
-  /** Resolves with how many there were. */
-  discardQuarantined(ids: readonly number[]): Promise<number>;
-  /** Returns undefined where reconcile is not configured. */
-  reconciler(): Reconciler | undefined;
   /** Returns what posts a made-up callback to the receiver, and throws a BridgeError when it is refused; undefined where that is not possible. */
   sampler(): (() => Promise<void>) | undefined;
   /** Aborts when the bridge stops: pages that are being watched end. */
