@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { type CanonicalEvent, EVENT_TYPES, MAX_GROUP_ID_BYTES } from '../model/event.ts';
 import { FAULT_CODES } from '../model/fault.ts';
 import type { Group } from '../model/group.ts';
+import { isObject } from '../model/json.ts';
 import { reconcileFinding, reconcileRun } from '../model/reconcile-run.ts';
 import { TONES, TROUBLES } from '../model/verdict.ts';
 
@@ -12,8 +13,7 @@ import { TONES, TROUBLES } from '../model/verdict.ts';
 
 const count = z.int().nonnegative();
 const seq = z.int().positive();
-/** Suffices for events and groups: they were checked when they were recorded. */
-const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null;
+// Suffices for events and groups: they were checked when they were recorded.
 const event = z.custom<CanonicalEvent>(isObject);
 const group = z.custom<Group>(isObject);
 

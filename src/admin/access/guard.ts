@@ -60,8 +60,8 @@ export function guardAccess(app: Hono, { token }: AccessSettings, clock: Clock, 
       const message = 'this host is not served';
       return refuse(context, { code: 'usage', path: 'admin.token', message, suggestion }, 403);
     });
+    return;
   }
-  if (token === undefined) return;
   const judge = createJudge(token, clock, signals);
   const session = createSession(token, clock);
   addSignIn(app, judge, session);
@@ -101,26 +101,22 @@ function createJudge(token: string, clock: Clock, signals: SignalBus): Judge {
   };
 }
 
-/** A person's session: a cookie with the time of its end, signed. */
-interface Session {
-  isOpen(context: Context): Promise<boolean>;
-  open(context: Context): Promise<void>;
-  close(context: Context): void;
-}
+type Session = ReturnType<typeof createSession>;
 
-function createSession(token: string, clock: Clock): Session {
+/** A person's session: a cookie with the time of its end, signed. */
+function createSession(token: string, clock: Clock) {
   // Another token makes another key: whoever signed in with the one before is signed out.
   const key = hkdfSync('sha256', token, '', 'group-sync-bridge: session of the admin server', 32);
   const attributes = (context: Context) =>
     ({ path: '/', httpOnly: true, sameSite: 'Strict', secure: cameByHttps(context) }) as const;
   const now = (): number => clock.now() / 1_000;
   return {
-    isOpen: async (context) => Number(await getSignedCookie(context, key, COOKIE)) > now(),
-    open(context) {
+    isOpen: async (context: Context) => Number(await getSignedCookie(context, key, COOKIE)) > now(),
+    open(context: Context) {
       const end = String(Math.floor(now() + SESSION_S));
       return setSignedCookie(context, COOKIE, end, key, { ...attributes(context), maxAge: SESSION_S });
     },
-    close: (context) => void deleteCookie(context, COOKIE, attributes(context)),
+    close: (context: Context) => void deleteCookie(context, COOKIE, attributes(context)),
   };
 }
 
