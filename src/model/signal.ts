@@ -168,14 +168,18 @@ export type LaneState =
   /** The destination as a whole cannot be had; `retryAt` and `since` in milliseconds since 1970. */
   | { readonly kind: 'waiting'; readonly fault: Fault; readonly since: number; readonly retryAt: number };
 
-export type CallbackOutcome =
-  | 'recorded'
-  | 'duplicate'
-  | 'quarantined'
-  | 'acknowledged'
-  | 'forwarded'
-  | 'refused'
-  | 'failed';
+export const OUTCOMES = [
+  'recorded',
+  'duplicate',
+  'acknowledged',
+  'forwarded',
+  'quarantined',
+  'refused',
+  'failed',
+] as const;
+/** What became of a callback. */
+export type CallbackOutcome = (typeof OUTCOMES)[number];
+
 export type SignalName = keyof Signals;
 type Tap = <Name extends SignalName>(name: Name, payload: Signals[Name]) => void;
 

@@ -1,21 +1,11 @@
 import type { Registry } from 'prom-client';
 import type { Clock } from '../model/clock.ts';
-import type { CallbackOutcome } from '../model/signal.ts';
+import { type CallbackOutcome, OUTCOMES } from '../model/signal.ts';
 
 /*
  * Rolling stats: every ten seconds a snapshot of three metrics is kept, for an hour. What happened between two snapshots is
  * their difference, so nothing is counted a second time beside the metrics.
  */
-
-export const OUTCOMES = [
-  'recorded',
-  'duplicate',
-  'acknowledged',
-  'forwarded',
-  'quarantined',
-  'refused',
-  'failed',
-] as const;
 
 /** The callbacks answered within some seconds, and how fast. */
 export interface Bucket {

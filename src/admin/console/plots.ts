@@ -1,6 +1,7 @@
 import { html } from 'hono/html';
+import { type CallbackOutcome, OUTCOMES } from '../../model/signal.ts';
 import { figure, latency, rate } from '../../model/text.ts';
-import { type Bucket, OUTCOMES } from '../../telemetry/stats.ts';
+import type { Bucket } from '../../telemetry/stats.ts';
 import { empty, table } from './table.ts';
 import { type Html, stamp } from './text.ts';
 import type { Texts } from './texts/index.ts';
@@ -24,7 +25,7 @@ const SERIES = [
   { name: 'quarantined', outcomes: ['quarantined'] },
   { name: 'refused', outcomes: ['refused'] },
   { name: 'failed', outcomes: ['failed'] },
-] as const satisfies readonly { name: string; outcomes: readonly (typeof OUTCOMES)[number][] }[];
+] as const satisfies readonly { name: string; outcomes: readonly CallbackOutcome[] }[];
 
 type Series = (typeof SERIES)[number];
 
