@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { Fault, FaultCode } from './fault.ts';
 
 /** What refusals have in common that differ by the event only. */
@@ -22,6 +22,6 @@ const OWN: readonly [RegExp, string][] = [
 
 export function causeOf({ code, message }: Fault): Cause {
   const reason = OWN.reduce((text, [own, instead]) => text.replace(own, instead), message);
-  const id = createHash('sha256').update(`${code} ${reason}`).digest('hex').slice(0, 12);
+  const id = hash('sha256', `${code} ${reason}`).slice(0, 12);
   return { id, code, reason };
 }

@@ -1,8 +1,6 @@
 /** What an event says of a group, field by field, in the words of `versions`. */
 import { type CanonicalEvent, PROFILE_FIELDS } from './event.ts';
-import { fieldOf, type Group } from './group.ts';
-
-export const CUSTOM = 'customFields.';
+import { CUSTOM, fieldOf, type Group } from './group.ts';
 
 /** Returns the fields that an event names, as texts. */
 export function fieldsOf({ type, data }: CanonicalEvent): [field: string, text: string][] {

@@ -194,7 +194,7 @@ const DESTROYED = new Map<EventType, boolean>([
 
 /** A field with its value, in the words of `versions`: a custom field is `customFields.<Key>`. */
 type Field = [field: string, value: unknown];
-const CUSTOM = 'customFields.';
+export const CUSTOM = 'customFields.';
 
 /*
  * What outsiders send of one group must not grow without a bound: each value has one, and of the custom fields those stay that
@@ -248,7 +248,7 @@ function bounded(group: Group): Group {
     .filter(([key, value]) => fits([CUSTOM + key, value]))
     .sort(([a], [b]) => {
       const [one, other] = [versionOf(a), versionOf(b)];
-      return other[0] - one[0] || (other[1] === one[1] ? (a < b ? -1 : 1) : other[1] < one[1] ? -1 : 1);
+      return isLater(one, other) || (a < b && !isLater(other, one)) ? -1 : 1;
     });
   const kept = new Set(boundCustom(latest).map(([key]) => CUSTOM + key));
   if (kept.size === fields.length) return group;

@@ -1,16 +1,15 @@
 /** The JSON Schema of what a shape makes of an event or a group. */
 import { isObject } from './json.ts';
-import type { Shape } from './shape.ts';
+import { MOMENTS, type Shape } from './shape.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 
 /** The forms of a moment where the shape names one; else it stays as it was. */
-const MOMENTS = {
+const FORMS = {
   iso: { type: 'string', format: 'date-time' },
   epochMillis: { type: 'integer', description: 'Milliseconds since 1970.' },
   epochSeconds: { type: 'integer', description: 'Seconds since 1970.' },
 } as const;
-const MOMENT_FIELDS = ['time', 'updatedAt', 'occurredAt', 'receivedAt'];
 
 /** Returns the schema of the shape's outcome, from the schema of what goes in. A function may make anything. */
 export function shapedSchema(schema: Json, { fields, constants, times }: Shape): Json {
@@ -19,8 +18,8 @@ export function shapedSchema(schema: Json, { fields, constants, times }: Shape):
   for (const { name, from, to } of fields) {
     const found = to && schemaAt(schema, from);
     if (to === undefined || found === undefined) continue;
-    const moment = times !== undefined && MOMENT_FIELDS.includes(name);
-    shaped = place(shaped, to, moment ? MOMENTS[times] : found.schema, found.isRequired);
+    const moment = times !== undefined && Object.hasOwn(MOMENTS, name);
+    shaped = place(shaped, to, moment ? FORMS[times] : found.schema, found.isRequired);
   }
   for (const [path, value] of Object.entries(constants))
     shaped = place(shaped, path.split('.'), { const: value }, true);

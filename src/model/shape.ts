@@ -220,7 +220,7 @@ function without(value: unknown, names: ReadonlySet<string>): unknown {
 }
 
 /** Moments, and whether the event or the group has them as text. */
-const MOMENTS: Readonly<Record<string, 'iso' | 'epochMillis'>> = {
+export const MOMENTS: Readonly<Record<string, 'iso' | 'epochMillis'>> = {
   time: 'iso',
   updatedAt: 'iso',
   occurredAt: 'epochMillis',
@@ -300,15 +300,15 @@ export function shapeProblems(settings: ShapeSettings, content: Content): ShapeP
       'versionsIndex',
     ),
     ...problem(
-      transform === undefined || content === 'events'
-        ? undefined
-        : 'copies of groups are read back, which no function can undo: use fields, omit and constants',
+      transform !== undefined &&
+        content === 'groups' &&
+        'copies of groups are read back, which no function can undo: use fields, omit and constants',
       'transform',
     ),
     ...problem(
-      transform !== undefined && (given || settings.times !== undefined)
-        ? 'it makes the whole of what is written: leave out fields, omit, constants and times'
-        : undefined,
+      transform !== undefined &&
+        (given || settings.times !== undefined) &&
+        'it makes the whole of what is written: leave out fields, omit, constants and times',
       'transform',
     ),
     ...collisions(settings, content),

@@ -1,7 +1,7 @@
 import type { JournalEntry } from '../../journal/reads.ts';
 import { type CanonicalEvent, PROFILE_FIELDS } from '../../model/event.ts';
-import { CUSTOM, fieldsOf, fieldText } from '../../model/field-change.ts';
-import { type Group, merge, newGroup, type Version } from '../../model/group.ts';
+import { fieldsOf, fieldText } from '../../model/field-change.ts';
+import { CUSTOM, type Group, merge, newGroup, type Version } from '../../model/group.ts';
 
 /** The effect of one event on one field. */
 export interface FieldChange {
