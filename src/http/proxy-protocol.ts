@@ -53,21 +53,16 @@ function readVersion2(begun: Buffer): ProxyHeader | 'none' | undefined {
   return { caller: undefined, bytes };
 }
 
-/** Who is behind each open connection. */
-export interface ProxiedCallers {
-  /** Returns the address of whoever opened the connection, as the load balancer told it where there is one. */
-  peerOf(socket: Socket): string | undefined;
-}
-
 /**
  * Has the server read a header first on each connection from a proxy, as `isProxy` tells by the address; on others none is
- * expected. A connection that does not begin with one is told to `onMissing` and closed: nobody could say whose it is.
+ * expected. A connection that does not begin with one is told to `onMissing` and closed: nobody could say whose it is. Returns
+ * what gives the address of whoever opened a connection, as the load balancer told it where there is one.
  */
 export function expectProxyHeaders(
   server: Server,
   isProxy: (address: string | undefined) => boolean,
   onMissing: (socket: Socket) => void,
-): ProxiedCallers {
+): (socket: Socket) => string | undefined {
   // By the addresses of both ends, since TLS requests come on a socket of their own on top of the connected one.
   const callers = new Map<string, string>();
   const begin = server.listeners('connection') as ((socket: Socket) => void)[];
@@ -104,7 +99,7 @@ export function expectProxyHeaders(
     };
     socket.on('readable', read).on('error', end).on('close', end);
   });
-  return { peerOf: (socket) => callers.get(endsOf(socket)) ?? socket.remoteAddress };
+  return (socket) => callers.get(endsOf(socket)) ?? socket.remoteAddress;
 }
 
 /** Names a connection by the addresses of both its ends. */

@@ -3,18 +3,13 @@ import type { Clock } from '../model/clock.ts';
 /** Bounds the memory: once this many names are counted within a window, all others count as one. */
 const MOST_NAMES = 10_000;
 
-/** Counts by name, such as a caller's address, within windows of time. */
-export interface RateLimit {
-  /** Counts one; returns whether it was within the limit. */
-  take(name: string): boolean;
-}
-
-/** Allows each name `most` within `windowMs`. */
-export function createRateLimit(clock: Pick<Clock, 'elapsed'>, most: number, windowMs: number): RateLimit {
+/** Allows each name, such as a caller's address, `most` within a window of `windowMs`. */
+export function createRateLimit(clock: Pick<Clock, 'elapsed'>, most: number, windowMs: number) {
   const counts = new Map<string, number>();
   let begun = clock.elapsed();
   return {
-    take(name) {
+    /** Counts one; returns whether it was within the limit. */
+    take(name: string): boolean {
       if (clock.elapsed() - begun >= windowMs) {
         begun = clock.elapsed();
         counts.clear();

@@ -106,7 +106,7 @@ export async function listen(
   let peerOf = (socket: Socket): string | undefined => socket.remoteAddress;
   if (options.isProxy !== undefined) {
     const missing = 'no PROXY header came first, which receiver.proxyProtocol expects of this address';
-    ({ peerOf } = expectProxyHeaders(server, options.isProxy, (socket) => tell(socket, missing)));
+    peerOf = expectProxyHeaders(server, options.isProxy, (socket) => tell(socket, missing));
   }
   try {
     await once(server.listen(port, host), 'listening');
