@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Config, configSchema } from '../config/schema.ts';
-import { generatedSample, send } from '../intake/sample.ts';
+import { generatedSample, sendOne } from '../intake/sample.ts';
 import { BridgeError, type Fault, faultOf } from '../model/fault.ts';
 
 export interface SelfTested {
@@ -59,24 +59,14 @@ function isolated({ reconcile: _, ...config }: Config, folder: string, path: str
 }
 
 /** Resolves with how it went; throws a fault where the callback is refused or not delivered in time. */
-async function deliverSample({ app, receiver }: Config, receiverUrl: string, path: string): Promise<string> {
+async function deliverSample(config: Config, receiverUrl: string, path: string): Promise<string> {
+  const { app } = config;
   const sample = generatedSample(app.sdkAppId, 0, 1, Date.now());
   const mark = randomUUID();
   const body = JSON.stringify({ ...(JSON.parse(sample.body) as object), Name: mark });
   const start = performance.now();
-  const { failures } = await send(
-    {
-      to: new URL(receiverUrl),
-      count: 1,
-      rate: 0,
-      connections: 1,
-      token: app.callbackTokens?.[0],
-      pinned: receiver.tls && readFileSync(receiver.tls.certFile, 'utf8'),
-      sample: () => ({ ...sample, body }),
-    },
-    new AbortController().signal,
-  );
-  const [failure] = failures.keys();
+  const never = new AbortController().signal;
+  const failure = await sendOne(config, new URL(receiverUrl), { ...sample, body }, never);
   if (failure !== undefined) throw failed(`a sample callback was not answered OK: ${failure}`);
   const end = performance.now() + DELIVERED_MS;
   while (!(existsSync(path) && readFileSync(path, 'utf8').includes(mark))) {

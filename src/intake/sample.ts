@@ -131,21 +131,31 @@ async function post(plan: SendPlan, agent: http.Agent, index: number): Promise<s
   }
 }
 
+/** Posts one callback to the receiver of this configuration at `to`; resolves with what went wrong, if anything did. */
+export async function sendOne(
+  { app, receiver }: ReceiverConfig,
+  to: URL,
+  sample: SampleCallback,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const pinned = receiver.tls && readFileSync(receiver.tls.certFile, 'utf8');
+  const plan = { to, token: app.callbackTokens?.[0], count: 1, rate: 0, connections: 1, pinned, sample: () => sample };
+  const { failures } = await send(plan, signal);
+  return failures.keys().next().value;
+}
+
 /** How long a sample may take: an answer that is held comes after the service's 2 s. */
 const SAMPLE_MS = 5_000;
 
 /** Returns what posts one made-up callback to the bridge's own receiver, as the service does; undefined where that asks for more. */
-export function sampleSender({ app, receiver }: ReceiverConfig, to: URL): (() => Promise<void>) | undefined {
-  const { tls, proxyProtocol } = receiver;
+export function sampleSender(config: ReceiverConfig, to: URL): (() => Promise<void>) | undefined {
+  const { tls, proxyProtocol } = config.receiver;
   if (proxyProtocol || tls?.clientCaFile !== undefined) return undefined;
   if (to.hostname === '0.0.0.0') to.hostname = '127.0.0.1';
   if (to.hostname === '[::]') to.hostname = '[::1]';
   return async () => {
-    const sample = () => generatedSample(app.sdkAppId, 0, 1, Date.now());
-    const pinned = tls && readFileSync(tls.certFile, 'utf8');
-    const plan = { to, token: app.callbackTokens?.[0], count: 1, rate: 0, connections: 1, pinned, sample };
-    const { failures } = await send(plan, AbortSignal.timeout(SAMPLE_MS));
-    const [message] = failures.keys();
+    const sample = generatedSample(config.app.sdkAppId, 0, 1, Date.now());
+    const message = await sendOne(config, to, sample, AbortSignal.timeout(SAMPLE_MS));
     if (message !== undefined) throw new BridgeError({ code: 'command-failed', message });
   };
 }
