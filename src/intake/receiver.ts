@@ -1,6 +1,6 @@
 import { Hono, type MiddlewareHandler } from 'hono';
 import { createRateLimit } from '../http/rate-limit.ts';
-import { BridgeError, describeFault, type FaultCode, type HttpFault, messageOf } from '../model/fault.ts';
+import { BridgeError, describeFault, type HttpFault, messageOf } from '../model/fault.ts';
 import { callerOf, checkAddress, isLocal, senderOf } from './address.ts';
 import { checkApp, checkSign } from './authentication.ts';
 import { createBodyReader } from './body.ts';
@@ -216,17 +216,17 @@ function limitInFlight(most: number): MiddlewareHandler<ReceiverEnv> {
 }
 
 const KNOWN_TROUBLE = [
-  ...(['journal-unwritable', 'journal-unusable', 'journal-groups-full', 'quarantine-full'] as const),
+  'journal-unwritable',
+  'journal-unusable',
+  'journal-groups-full',
+  'quarantine-full',
   'stopping',
 ] as const;
-const isKnownTrouble = (code: FaultCode): code is (typeof KNOWN_TROUBLE)[number] =>
-  KNOWN_TROUBLE.some((known) => known === code);
 
 /** Tells the caller the code and message of a known trouble only: paths of this machine are no business of theirs. */
 function asHttpFault(thrown: unknown): HttpFault {
-  if (thrown instanceof BridgeError) {
-    const { code, message } = thrown.fault;
-    if (isKnownTrouble(code)) return { code, message };
-  }
+  const fault = thrown instanceof BridgeError ? thrown.fault : undefined;
+  const code = KNOWN_TROUBLE.find((known) => known === fault?.code);
+  if (fault !== undefined && code !== undefined) return { code, message: fault.message };
   return { code: 'internal', message: 'the callback could not be handled' };
 }
