@@ -183,10 +183,8 @@ async function readFile(path: string) {
   };
   async function nextLines(): Promise<string[]> {
     file ??= await open(path).catch(() => undefined);
-    const { buffer, bytesRead } = (await file?.read(Buffer.alloc(1 << 20))) ?? {
-      buffer: Buffer.alloc(0),
-      bytesRead: 0,
-    };
+    if (file === undefined) return [];
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(1 << 20));
     const lines = (rest + buffer.toString('utf8', 0, bytesRead)).split('\n');
     rest = lines.pop() ?? '';
     return lines;

@@ -137,7 +137,7 @@ async function compare(
     `comparing ${name}`,
     () => client.connector(name),
     (connector) => groupsDone(connector, groups),
-    { signal },
+    signal,
   );
   if (restore?.ended) return withCopies(client, name, restore);
   const stuck = `${name} is ${state.kind}: ${state.kind === 'waiting' ? state.fault.message : 'resume it'}`;
@@ -173,7 +173,7 @@ async function drain(client: AdminClient, signal: AbortSignal, name?: string): P
       total = Math.max(total, most);
       return { done: total - most, total, over: !lagging.some(isDelivering) };
     },
-    { signal },
+    signal,
   );
 }
 

@@ -75,7 +75,7 @@ export async function follow<Reading>(
   label: string,
   read: () => Promise<Reading>,
   seen: (reading: Reading) => { readonly done: number; readonly total: number; readonly over: boolean },
-  options: { readonly everyMs?: number; readonly signal?: AbortSignal } = {},
+  signal?: AbortSignal,
 ): Promise<Reading> {
   const bar = await progress(label, 0);
   try {
@@ -83,8 +83,8 @@ export async function follow<Reading>(
       const reading = await read();
       const { done, total, over } = seen(reading);
       bar.set(Math.min(Math.max(done, 0), total), total);
-      if (over || options.signal?.aborted) return reading;
-      await delay(options.everyMs ?? 200, undefined, options).catch(() => {});
+      if (over || signal?.aborted) return reading;
+      await delay(200, undefined, { signal }).catch(() => {});
     }
   } finally {
     bar.end();
