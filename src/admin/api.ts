@@ -17,10 +17,7 @@ export interface ApiPorts extends AdminPorts {
   readonly operations: Operations;
   readonly groups: Pick<GroupReader, 'get' | 'count'>;
   readonly forgetting: Pick<Journal, 'forget' | 'destroyed'>;
-  readonly history: Pick<
-    HistoryReader,
-    'recent' | 'ofGroup' | 'search' | 'find' | 'at' | 'byId' | 'ofRequest' | 'latest' | 'count'
-  >;
+  readonly history: HistoryReader;
   status(): contract.BridgeState;
   quarantined(after: number, limit: number): QuarantinedCallback[];
   countQuarantined(): number;

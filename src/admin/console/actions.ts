@@ -11,17 +11,16 @@ const seq = z
   .regex(/^[1-9]\d{0,14}$/)
   .transform(Number);
 const connector = z.object({ connector: z.string().min(1) });
-const some = z
-  .object({ connector: z.string().min(1), seq: seq.optional(), cause: z.string().max(64).optional() })
+const some = connector
+  .extend({ seq: seq.optional(), cause: z.string().max(64).optional() })
   .transform(({ connector, seq, cause }) => ({
     connector,
     choice: { cause, ...(seq !== undefined && { seqs: [seq] }) },
   }));
 const replay = z.discriminatedUnion('from', [
-  z.object({ connector: z.string().min(1), from: z.enum(['beginning', 'groups']) }),
-  z.object({ connector: z.string().min(1), from: z.literal('seq'), seq }),
-  z.object({
-    connector: z.string().min(1),
+  connector.extend({ from: z.enum(['beginning', 'groups']) }),
+  connector.extend({ from: z.literal('seq'), seq }),
+  connector.extend({
     from: z.literal('time'),
     // The browser's own field gives no zone; the form says that it is UTC.
     time: z

@@ -13,26 +13,13 @@ const FILES = {
   'icon.svg': ['image/svg+xml', own('icon.svg')],
 } as const;
 
-export type AssetName = keyof typeof FILES;
-
-export interface Asset {
-  readonly name: string;
-  readonly type: string;
-  readonly body: string;
-  /** Carries a digest, so that browsers may keep the file for good. */
-  readonly link: string;
-}
-
 /** Read at the start. */
-const assets = new Map(
-  Object.entries(FILES).map(([name, [type, file]]): [string, Asset] => {
-    const body = readFileSync(file, 'utf8');
-    return [name, { name, type, body, link: `/assets/${name}?${hash('sha256', body).slice(0, 12)}` }];
-  }),
-);
+export const ASSETS = Object.entries(FILES).map(([name, [type, file]]) => {
+  const body = readFileSync(file, 'utf8');
+  return { name, type, body, digest: hash('sha256', body).slice(0, 12) };
+});
 
-export const ASSETS: readonly Asset[] = [...assets.values()];
-
-export function asset(name: AssetName): string {
-  return assets.get(name)?.link ?? '';
+/** Returns the address of a file, with its digest, so that browsers may keep it for good. */
+export function asset(name: keyof typeof FILES): string {
+  return `/assets/${name}?${ASSETS.find((one) => one.name === name)?.digest}`;
 }

@@ -13,12 +13,7 @@ const REST = 9;
 /** What changes on one page does not go to a browser faster than this, so that no more is rendered than is looked at. */
 const CHARACTERS_PER_MS = 64;
 
-export interface Live {
-  /** Sends each live part whenever it has changed, while the caller looks; answers 503 beyond the most that may look at once. */
-  watch(context: Context, at: string, parts: readonly Part[], rendered: (part: Part) => Promise<string>): Response;
-}
-
-export function createLive(now: () => number, stopping: AbortSignal): Live {
+export function createLive(now: () => number, stopping: AbortSignal) {
   /** The connections that follow a page: one each, since the answers to a pipeline wait for one another. */
   const watchers = new Set<HttpBindings['incoming']['socket']>();
   /** The latest rendering of each part that is watched: all who watch it share it. */
@@ -43,7 +38,8 @@ export function createLive(now: () => number, stopping: AbortSignal): Live {
     return html;
   };
   return {
-    watch(context, at, parts, rendered) {
+    /** Sends each live part whenever it has changed, while the caller looks; answers 503 beyond the most that may look at once. */
+    watch(context: Context, at: string, parts: readonly Part[], rendered: (part: Part) => Promise<string>): Response {
       const { socket } = (context.env as HttpBindings).incoming;
       if (context.req.method === 'HEAD') return context.body(null);
       if (watchers.size >= MOST_WATCHERS || watchers.has(socket)) {

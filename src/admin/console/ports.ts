@@ -1,4 +1,3 @@
-import type { HistoryReader } from '../../journal/history.ts';
 import type { Group } from '../../model/group.ts';
 import type { LastFault } from '../../telemetry/last-fault.ts';
 import type { Refusal } from '../../telemetry/refusals.ts';
@@ -10,7 +9,7 @@ import type { Texts } from './texts/index.ts';
 export interface ConsolePorts
   extends Pick<
     ApiPorts,
-    'operations' | 'status' | 'quarantined' | 'remapQuarantine' | 'discardQuarantined' | 'reconciler'
+    'operations' | 'history' | 'status' | 'quarantined' | 'remapQuarantine' | 'discardQuarantined' | 'reconciler'
   > {
   readonly sdkAppId: string;
   /** Who may send callbacks, where that is anybody. */
@@ -33,7 +32,6 @@ export interface ConsolePorts
     /** Milliseconds. */
     keepDelivered(): number;
   };
-  readonly history: HistoryReader;
   group(groupId: string): Group | undefined;
   groupCount(): number;
   /** Returns the name alone, for lists; undefined where there is none, or the group is large. */

@@ -34,8 +34,7 @@ function textOf(ports: View, query: URLSearchParams): { words: string; text: str
   const [seq, kept, groupId] = [numberOf(query.get('event')), numberOf(query.get('kept')), query.get('group')];
   const json = (found: unknown) => (found === undefined ? undefined : JSON.stringify(found, null, 2));
   if (seq !== undefined) {
-    const event = ports.history.recent(1, seq + 1).find((entry) => entry.seq === seq)?.event;
-    return { words: t.whole.event(seq), text: json(event) };
+    return { words: t.whole.event(seq), text: json(ports.history.at(seq)?.event) };
   }
   if (kept !== undefined) {
     const callback = ports.quarantined(kept - 1, 1).find(({ id }) => id === kept);
