@@ -17,10 +17,10 @@ import { sampleSender } from './intake/sample.ts';
 import type { JournalEntry } from './journal/reads.ts';
 import { type JournalRoom, openJournalRoom } from './journal/room.ts';
 import { urlHost } from './model/address.ts';
-import { type Clock, systemClock } from './model/clock.ts';
+import { systemClock } from './model/clock.ts';
 import { sourceOf } from './model/event.ts';
-import { createServiceClock, type ServiceClock } from './model/service-clock.ts';
-import { createSignals, type SignalBus } from './model/signal.ts';
+import { createServiceClock } from './model/service-clock.ts';
+import { createSignals } from './model/signal.ts';
 import { keepServiceAddresses, type ServiceAddresses } from './reconcile/addresses.ts';
 import { createReconcileSchedule } from './reconcile/schedule.ts';
 import { createLogger, type LogFormat, type LogLevel, logSignals } from './telemetry/log.ts';
@@ -119,28 +119,10 @@ export async function startBridge(
   }
 }
 
-/** What every room shares. */
-interface Base {
-  /** The configuration in effect: another after each reload. */
-  config: Config;
-  readonly clock: Clock;
-  readonly service: ServiceClock;
-  readonly signals: SignalBus;
-  readonly stopping: AbortController;
-  /** What each server may have of the open files. */
-  readonly share: ReturnType<typeof shareDescriptors>;
-  /** Has each callback logged where the log is for people. */
-  logCallbacks(ports: Omit<CallbackPorts<JournalEntry>, 'stopping'>): void;
-  /** Names of the enabled connectors, now. */
-  connectors(): readonly string[];
-  /** Stops a room, before those that were built earlier. What it delivers still may take `ms`. */
-  onStop(stop: (ms: number) => void | Promise<void>): void;
-  stop(reason: string): Promise<void>;
-  /** Stops what was built, after a start that failed. */
-  abandon(): Promise<void>;
-}
+type Base = ReturnType<typeof createBase>;
 
-function createBase(config: Config, logLevel: LogLevel, format: LogFormat = 'json'): Base {
+/** What every room shares. */
+function createBase(config: Config, logLevel: LogLevel, format: LogFormat = 'json') {
   const signals = createSignals();
   const log = createLogger(logLevel, format);
   logSignals(signals, log, new Set(format === 'text' ? ['callback.answered'] : []));
@@ -151,18 +133,23 @@ function createBase(config: Config, logLevel: LogLevel, format: LogFormat = 'jso
     stopping.abort();
     for (const stop of stops.splice(0).reverse()) await stop(ms);
   };
-  const base: Base = {
+  const base = {
+    /** The configuration in effect: another after each reload. */
     config,
-    logCallbacks: (ports) =>
+    /** Has each callback logged where the log is for people. */
+    logCallbacks: (ports: Omit<CallbackPorts<JournalEntry>, 'stopping'>) =>
       void (format === 'text' && logCallbacks(signals, log, { ...ports, stopping: stopping.signal })),
     clock: systemClock,
     service: createServiceClock(systemClock, (skewMs) => signals.emit('clock.disagreement', { skewMs })),
     signals,
     stopping,
+    /** What each server may have of the open files. */
     share: shareDescriptors(config.receiver.maxConnections),
-    connectors: () => Object.keys(enabledOf(base.config.connectors)),
-    onStop: (stop) => void stops.push(stop),
-    stop(reason) {
+    /** Names of the enabled connectors, now. */
+    connectors: (): readonly string[] => Object.keys(enabledOf(base.config.connectors)),
+    /** Stops a room, before those that were built earlier. What it delivers still may take `ms`. */
+    onStop: (stop: (ms: number) => void | Promise<void>) => void stops.push(stop),
+    stop(reason: string): Promise<void> {
       const end = async (): Promise<void> => {
         signals.emit('bridge.stopping', { reason });
         await stopAll(base.config.shutdownMs);
@@ -172,6 +159,7 @@ function createBase(config: Config, logLevel: LogLevel, format: LogFormat = 'jso
       stopped ??= end();
       return stopped;
     },
+    /** Stops what was built, after a start that failed. */
     abandon: () => stopAll(0),
   };
   return base;
