@@ -5,7 +5,7 @@ import type { ReloadResult } from '../config/reload.ts';
 import type { Operations } from '../delivery/operations.ts';
 import type { Journal } from '../journal/append.ts';
 import type { GroupReader } from '../journal/groups.ts';
-import { findEvent, type HistoryReader } from '../journal/history.ts';
+import { findEvent, type HistoryReader, readEvents } from '../journal/history.ts';
 import type { QuarantinedCallback } from '../model/callback.ts';
 import { BridgeError, type Fault } from '../model/fault.ts';
 import type { Reconciler } from '../reconcile/schedule.ts';
@@ -162,19 +162,12 @@ function reconcileRoutes(ports: ApiPorts) {
 function historyRoutes({ history, groups, operations }: ApiPorts) {
   return new Hono()
     .get('/events', query(contract.eventsQuery), async (context) => {
-      const { limit, before, group, ...filter } = context.req.valid('query');
-      const isWhole = group === undefined || history.latest(group) !== undefined;
-      if (!isWhole || Object.values(filter).some((one) => one !== undefined)) {
-        const found = await history.find({ group, ...filter }, limit, context.req.raw.signal, before);
-        return context.json<Answer<typeof contract.eventsAnswer>>(found);
-      }
-      const read = (limit: number, before: number | undefined) =>
-        group === undefined ? history.recent(limit, before) : history.ofGroup(group, limit, before);
-      const events = read(limit, before);
-      const more = next(events.at(-1)?.seq, (seq) => read(1, seq));
-      const total = group === undefined ? history.count(MOST_COUNTED + 1) : undefined;
+      const { limit, before, ...filter } = context.req.valid('query');
+      const found = await readEvents(history, filter, limit, context.req.raw.signal, before);
+      const isAll = Object.values(filter).every((one) => one === undefined);
+      const total = isAll ? history.count(MOST_COUNTED + 1) : undefined;
       const counted = total !== undefined && total <= MOST_COUNTED && { total };
-      return context.json<Answer<typeof contract.eventsAnswer>>({ events, ...more, ...counted });
+      return context.json<Answer<typeof contract.eventsAnswer>>({ ...found, ...counted });
     })
     .get('/events/:id', async (context) => {
       const entry = await findEvent(history, context.req.param('id'), context.req.raw.signal);

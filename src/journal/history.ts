@@ -2,7 +2,7 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { EventId } from '../model/event.ts';
 import type { Group } from '../model/group.ts';
-import { createEventSearch } from './event-search.ts';
+import { createEventSearch, type EventFilter, type FoundEvents } from './event-search.ts';
 import type { GroupBuffer } from './groups.ts';
 import { createSeqAt, eventBytes, type JournalEntry, journalEntryOf, LOOK_BYTES, type Row, takePage } from './reads.ts';
 
@@ -178,4 +178,30 @@ export async function findEvent(
 ): Promise<JournalEntry | undefined> {
   const seq = /^[1-9]\d{0,14}$/.test(id) ? Number(id) : undefined;
   return byId(id) ?? (seq === undefined ? undefined : at(seq)) ?? (await ofRequest(id, signal));
+}
+
+/** Says whether events have to be looked through: those of one group are linked. */
+export function isSearch(
+  { latest }: Pick<HistoryReader, 'latest'>,
+  { group, ...filter }: { readonly [Each in keyof EventFilter]: unknown } & Pick<EventFilter, 'group'>,
+): boolean {
+  const isPart = group !== undefined && latest(group) === undefined;
+  return isPart || Object.values(filter).some((one) => one !== undefined);
+}
+
+/** Resolves with a page of events, the newest first; `next` says where it goes on, also where a search was cut short. */
+export async function readEvents(
+  history: HistoryReader,
+  filter: EventFilter,
+  limit: number,
+  signal: AbortSignal,
+  before?: number,
+): Promise<FoundEvents> {
+  if (isSearch(history, filter)) return history.find(filter, limit, signal, before);
+  const { group } = filter;
+  const page = (limit: number, from: number | undefined): JournalEntry[] =>
+    group === undefined ? history.recent(limit, from) : history.ofGroup(group, limit, from);
+  const events = page(limit, before);
+  const last = events.at(-1)?.seq;
+  return { events, ...(last !== undefined && page(1, last).length > 0 && { next: last }) };
 }

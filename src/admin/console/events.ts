@@ -1,4 +1,5 @@
 import { html } from 'hono/html';
+import { isSearch, readEvents } from '../../journal/history.ts';
 import type { JournalEntry } from '../../journal/reads.ts';
 import { actorOf, type CanonicalEvent, EVENT_TYPES, type EventType, PROFILE_FIELDS } from '../../model/event.ts';
 import { type Group, latestEvent, operatorOf } from '../../model/group.ts';
@@ -29,7 +30,7 @@ export function eventsPage(ports: View, query: URLSearchParams, signal: AbortSig
       { render: () => html`<h1>${t.sections.events}</h1>${filterForm(t, filters, isFiltered)}` },
       // A search looks at many events: it is done once.
       {
-        ...(newest && !isSearch(ports, filters) && { id: 'events' }),
+        ...(newest && !isSearch(ports.history, filters) && { id: 'events' }),
         render: () => listOf(ports, filters, before, signal),
       },
     ],
@@ -51,34 +52,15 @@ ${input('since', t.events.since, since, 'datetime-local')}${input('until', t.eve
 <input id="id" name="id" type="search" required autocomplete="off" spellcheck="false"><button type="submit">${t.events.follow}</button></form>`;
 }
 
-/** Says whether events have to be looked through; those of one group are linked. */
-const isSearch = ({ history }: View, { group, type, operator, field, since, until }: Filters): boolean =>
-  (type ?? operator ?? field ?? since ?? until) !== undefined ||
-  (group !== undefined && history.latest(group) === undefined);
-
 /** The browser's own field for a time gives no zone; the form says that it is UTC. */
 const timeOf = (text: string | undefined): number | undefined => Date.parse(`${text}Z`) || undefined;
 
-/** Reads a page; `next` says where it goes on, also where a search was cut short. */
-async function read(ports: View, filters: Filters, before: number | undefined, signal: AbortSignal) {
-  const { history } = ports;
-  const { group, type: typed, operator, field, since, until } = filters;
-  if (isSearch(ports, filters)) {
-    const type = EVENT_TYPES.find((one) => one === typed);
-    const times = { since: timeOf(since), until: timeOf(until) };
-    return history.find({ group, type, operator, field, ...times }, PAGE_EVENTS, signal, before);
-  }
-  const page = (limit: number, from: number | undefined): JournalEntry[] =>
-    group === undefined ? history.recent(limit, from) : history.ofGroup(group, limit, from);
-  const events = page(PAGE_EVENTS, before);
-  const last = events.at(-1)?.seq;
-  return { events, ...(last !== undefined && page(1, last).length > 0 && { next: last }) };
-}
-
 async function listOf(ports: View, filters: Filters, before: number | undefined, signal: AbortSignal): Promise<Html> {
   const { t } = ports;
-  const { events, next } = await read(ports, filters, before, signal);
-  const { group } = filters;
+  const { group, type, since, until } = filters;
+  const known = EVENT_TYPES.find((one) => one === type);
+  const filter = { ...filters, type: known, since: timeOf(since), until: timeOf(until) };
+  const { events, next } = await readEvents(ports.history, filter, PAGE_EVENTS, signal, before);
   const ofGroup = group !== undefined && ports.history.latest(group) !== undefined ? group : undefined;
   const rows = fitting(events, eventRow(ports, ofGroup !== undefined && 'of one group'));
   const isCut = rows.length < events.length;
