@@ -14,7 +14,7 @@ import type { ConsolePorts } from './console/ports.ts';
 import { createStatus, type StatusPorts } from './status.ts';
 import { watchVerdict } from './verdict.ts';
 
-export interface AdminRoomPorts extends Omit<StatusPorts, 'configured' | 'clock'>, Pick<ApiPorts, 'clock' | 'reload'> {
+interface AdminRoomPorts extends Omit<StatusPorts, 'configured' | 'clock'>, Pick<ApiPorts, 'clock' | 'reload'> {
   /** The configuration in effect. */
   settings(): Config;
   readonly version: string;

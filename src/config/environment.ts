@@ -5,13 +5,13 @@ import { readFileSync } from 'node:fs';
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Says what is wrong in a text, and at which character of it. */
-export interface ExpansionFault {
+interface ExpansionFault {
   readonly index: number;
   readonly message: string;
   readonly suggestion: string;
 }
 
-export interface Expansion {
+interface Expansion {
   readonly text: string;
   /** The variables and files that the text names, as people know them: `NAME`, `file:/path`. */
   readonly variables: readonly string[];

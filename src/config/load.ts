@@ -16,7 +16,7 @@ export type ConfigResult<Settings> =
   | { readonly ok: true; readonly config: Settings }
   | { readonly ok: false; readonly problems: readonly Problem[] };
 
-export interface ParseOptions<Settings> {
+interface ParseOptions<Settings> {
   /** The name of the file, for the problems. */
   readonly file: string;
   readonly env: Environment;
@@ -26,7 +26,7 @@ export interface ParseOptions<Settings> {
 }
 
 /** Makes the schema of what is written, and says what stands in its way. */
-export type SchemaOf<Settings> = (data: unknown) => {
+type SchemaOf<Settings> = (data: unknown) => {
   readonly schema: z.ZodType<Settings>;
   readonly problems: readonly Pick<Finding, 'path' | 'message' | 'suggestion'>[];
 };

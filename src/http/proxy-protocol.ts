@@ -13,7 +13,7 @@ const V2_HEAD = 16;
 const V2_BYTES = 4_096;
 
 /** What a header says: who is behind the proxy (undefined: the proxy speaks for itself), and how many bytes it takes. */
-export interface ProxyHeader {
+interface ProxyHeader {
   readonly caller: string | undefined;
   readonly bytes: number;
 }

@@ -37,7 +37,7 @@ export interface Malformed {
   readonly why: string;
 }
 
-export interface ListenOptions {
+interface ListenOptions {
   /** The section of the configuration that this server has: faults and limits are told by its settings. */
   readonly section: 'receiver' | 'admin';
   readonly host: string;

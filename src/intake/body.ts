@@ -150,7 +150,7 @@ export function createFieldDropper(names: readonly string[]) {
 }
 
 /** A body that was understood. */
-export interface UnderstoodBody {
+interface UnderstoodBody {
   readonly fields: Readonly<Record<string, unknown>>;
   /** Whether bytes were of no encoding that is known, and stand as U+FFFD now. */
   readonly lossy: boolean;

@@ -41,7 +41,7 @@ export function generatedSample(sdkAppId: string, index: number, groups: number,
   };
 }
 
-export interface SendPlan {
+interface SendPlan {
   readonly to: URL;
   readonly token?: string | undefined;
   readonly count: number;

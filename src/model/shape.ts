@@ -51,7 +51,7 @@ export const shapeSettings = z
 export type ShapeSettings = z.output<typeof shapeSettings>;
 
 /** A field of an event or a group, and where it lies in either form; without `to` it is left out. */
-export interface ShapedField {
+interface ShapedField {
   readonly name: string;
   readonly from: readonly string[];
   readonly to: readonly string[] | undefined;
@@ -101,7 +101,7 @@ const isPrefix = (one: readonly string[], other: readonly string[]): boolean =>
 const isCustom = (name: string): boolean => name.startsWith(`${CUSTOM}.`) && name.length > CUSTOM.length + 1;
 
 /** Returns each field with where it goes; a custom field only where the settings name it. */
-export function shapedFields(settings: ShapeSettings, content: Content): ShapedField[] {
+function shapedFields(settings: ShapeSettings, content: Content): ShapedField[] {
   const { fields, versions, versionsIndex } = settings;
   const omit = versionsIndex === undefined ? settings.omit : [...settings.omit, 'versions'];
   const named = new Map(Object.entries({ ...fields, ...(versions !== undefined && { versions }) }));

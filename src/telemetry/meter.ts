@@ -9,7 +9,7 @@ interface Scope {
 }
 
 /** One metric: it registers itself under its name, and is fed by signals or read at each scrape. */
-export type Metric = (name: string, scope: Scope) => void;
+type Metric = (name: string, scope: Scope) => void;
 /** By name. */
 export type Metrics = Readonly<Record<string, Metric>>;
 type Feeds<Metric> = { readonly [Name in SignalName]?: (metric: Metric, payload: Signals[Name]) => unknown };

@@ -26,7 +26,7 @@ export interface Page {
   readonly status?: 200 | 404;
 }
 
-export type Section = keyof Texts['sections'];
+type Section = keyof Texts['sections'];
 
 const SECTIONS: readonly Section[] = ['overview', 'events', 'groups', 'dead-letters', 'quarantine', 'reconcile'];
 
@@ -86,7 +86,7 @@ export interface Notice {
   readonly text: string;
 }
 
-export interface Rendered {
+interface Rendered {
   readonly part: Part;
   readonly html: Html;
 }
