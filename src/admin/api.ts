@@ -1,13 +1,13 @@
 import { isUtf8 } from 'node:buffer';
 import { type Env, Hono, type MiddlewareHandler } from 'hono';
 import type { z } from 'zod';
-import type { ReloadResult } from '../config/reload.ts';
 import type { Operations } from '../delivery/operations.ts';
 import type { Journal } from '../journal/append.ts';
 import type { GroupReader } from '../journal/groups.ts';
 import { findEvent, type HistoryReader, readEvents } from '../journal/history.ts';
 import type { QuarantinedCallback } from '../model/callback.ts';
 import { BridgeError, type Fault } from '../model/fault.ts';
+import type { ReloadResult } from '../model/signal.ts';
 import type { Reconciler } from '../reconcile/schedule.ts';
 import * as contract from './contract.ts';
 import { refuse } from './refusal.ts';

@@ -4,7 +4,7 @@ import { FAULT_CODES } from '../model/fault.ts';
 import type { Group } from '../model/group.ts';
 import { isObject } from '../model/json.ts';
 import { reconcileFinding, reconcileRun } from '../model/reconcile-run.ts';
-import { TONES, TROUBLES } from '../model/verdict.ts';
+import { sentence, TROUBLES } from '../model/verdict.ts';
 
 /*
  * The admin API, declared once: what requests may hold and what answers hold, for the server and for its clients. Readers of
@@ -47,17 +47,19 @@ export const restoreStatus = z.object({
   ended: z.boolean(),
 });
 
-const tone = z.enum(TONES);
 /** Two sentences: whether callbacks are recorded, and whether the copies are in step. */
 const verdict = z.object({
-  recording: z.object({ tone, says: z.string() }),
-  copies: z.object({
-    tone,
-    says: z.string(),
+  recording: sentence,
+  copies: sentence.extend({
     /** What keeps it from being green, by connector. */
     troubles: z
       .array(
-        z.object({ connector: z.string(), kind: z.enum(TROUBLES), tone: tone.exclude(['green']), says: z.string() }),
+        z.object({
+          connector: z.string(),
+          kind: z.enum(TROUBLES),
+          ...sentence.shape,
+          tone: sentence.shape.tone.exclude(['green']),
+        }),
       )
       .readonly(),
   }),
@@ -75,7 +77,7 @@ const copyState = z.object({
   lacking: z.object({ events: count, before: z.number() }).exactOptional(),
 });
 
-export const connectorStatus = z.object({
+const connectorStatus = z.object({
   name: z.string(),
   kind: z.string(),
   state: laneState,
@@ -129,7 +131,7 @@ export const bridgeStatus = z.object({
   /** Present where reconcile is configured. */
   reconcile: reconcileStatus.exactOptional(),
 });
-export type BridgeStatus = z.output<typeof bridgeStatus>;
+type BridgeStatus = z.output<typeof bridgeStatus>;
 
 const workerStatus = z.object({
   ...readiness,

@@ -1,21 +1,11 @@
 import { isDeepStrictEqual } from 'node:util';
 import { isObject } from '../model/json.ts';
+import type { ReloadResult } from '../model/signal.ts';
 import type { Config, ConnectorConfig } from './schema.ts';
 
-/** Tells what a configuration that was read anew changes in the one in effect. Connectors are those that are enabled. */
-export interface Change {
+export interface Change extends ReloadResult {
   /** Takes effect now: the new one, but for what only a start can take. */
   readonly config: Config;
-  readonly added: readonly string[];
-  /** Those whose settings differ. */
-  readonly changed: readonly string[];
-  /** Those that are gone or disabled. */
-  readonly removed: readonly string[];
-  readonly unchanged: number;
-  /** Other settings that differ and are in effect now, such as `app.callbackTokens`. */
-  readonly applied: readonly string[];
-  /** Those that differ and take effect at the next start only. */
-  readonly needsRestart: readonly string[];
 }
 
 /** These can be exchanged while callbacks come in; everything else, new settings included, waits for the next start. */

@@ -1,12 +1,9 @@
 import { BridgeError } from '../model/fault.ts';
-import type { SignalBus } from '../model/signal.ts';
+import type { ReloadResult, SignalBus } from '../model/signal.ts';
 import { plural } from '../model/text.ts';
 import { type Change, compareConfigs } from './diff.ts';
 import { type ConfigResult, formatProblem, type Problem } from './load.ts';
 import type { Config } from './schema.ts';
-
-/** Tells what a reload changed; see Change. */
-export type ReloadResult = Omit<Change, 'config'>;
 
 /** Thrown when the file cannot be taken over: nothing changed. The message holds every problem, a line each. */
 export class ConfigRefused extends BridgeError {
@@ -27,7 +24,7 @@ export interface ConfigSource {
   load(): ConfigResult<Config>;
 }
 
-export interface ReloadPorts {
+interface ReloadPorts {
   /** Undefined where the bridge was not started from a file. */
   readonly source: ConfigSource | undefined;
   /** Returns what is in effect. */

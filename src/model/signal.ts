@@ -8,16 +8,8 @@ export interface Signals {
   'bridge.started': { receiver: string; admin: string; connectors: readonly string[]; journal: string };
   'bridge.stopping': { reason: string };
   'bridge.stopped': Record<string, never>;
-  /** The configuration was read anew and is in effect, but for what only a start can take. Names of connectors and settings. */
-  'config.reloaded': {
-    file: string;
-    added: readonly string[];
-    changed: readonly string[];
-    removed: readonly string[];
-    unchanged: number;
-    applied: readonly string[];
-    needsRestart: readonly string[];
-  };
+  /** The configuration was read anew and is in effect, but for what only a start can take. */
+  'config.reloaded': { file: string } & ReloadResult;
   /** It was read anew and changed nothing; `problems` a line each. */
   'config.refused': { file: string; fault: Fault; problems: readonly string[] };
   /**
@@ -145,6 +137,20 @@ export interface Signals {
   'source.gap': { connector: string; topic: string; partition: number; from: string; to: string };
   'lane.note': { connector: string; message: string };
   'relay.crashed': { fault: Fault; restartInMs: number };
+}
+
+/** What a configuration that was read anew changes in the one in effect. Connectors are those that are enabled. */
+export interface ReloadResult {
+  readonly added: readonly string[];
+  /** Those whose settings differ. */
+  readonly changed: readonly string[];
+  /** Those that are gone or disabled. */
+  readonly removed: readonly string[];
+  readonly unchanged: number;
+  /** Other settings that differ and are in effect now, such as `app.callbackTokens`. */
+  readonly applied: readonly string[];
+  /** Those that differ and take effect at the next start only. */
+  readonly needsRestart: readonly string[];
 }
 
 /** How far a resync is. Counts are of groups. */

@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import type { CopyState } from './copy.ts';
 import type { LaneState } from './signal.ts';
 import { plural, span } from './text.ts';
@@ -6,10 +7,8 @@ import { plural, span } from './text.ts';
 export const TONES = ['green', 'amber', 'red'] as const;
 export type Tone = (typeof TONES)[number];
 
-export interface Sentence {
-  readonly tone: Tone;
-  readonly says: string;
-}
+export const sentence = z.object({ tone: z.enum(TONES), says: z.string() });
+export type Sentence = Readonly<z.output<typeof sentence>>;
 
 /** The two things that everybody wants to know. */
 export interface Verdict {

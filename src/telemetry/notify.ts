@@ -3,19 +3,18 @@ import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { z } from 'zod';
 import type { Clock } from '../model/clock.ts';
 import { messageOf } from '../model/fault.ts';
-import type { SignalBus, Signals } from '../model/signal.ts';
-import { TONES, type Tone } from '../model/verdict.ts';
+import type { SignalBus } from '../model/signal.ts';
+import { type Sentence, sentence, TONES, type Tone } from '../model/verdict.ts';
 
 /** At most one is sent to each address in this time: what changes meanwhile is told by the last of it. */
 const EVERY_MS = 60_000;
 const ANSWER_MS = 10_000;
 
-const sentence = z.object({ tone: z.enum(TONES), says: z.string() });
 const message = z.object({ text: z.string(), at: z.string(), app: z.string(), recording: sentence, copies: sentence });
 /** By address, what is still to be sent there. */
 const outbox = z.record(z.string(), message);
 
-export interface NotifyPorts {
+interface NotifyPorts {
   /** Who is to be told of which verdicts, now. */
   settings(): readonly { readonly url: string; readonly on: readonly Tone[] }[];
   readonly sdkAppId: string;
@@ -78,12 +77,7 @@ export function keepNotifying(ports: NotifyPorts): void {
   for (const url of waiting.keys()) void send(url);
 }
 
-function toMessage(
-  recording: Signals['verdict.changed']['recording'],
-  { tone, says }: Signals['verdict.changed']['copies'],
-  app: string,
-  now: number,
-): z.output<typeof message> {
+function toMessage(recording: Sentence, { tone, says }: Sentence, app: string, now: number): z.output<typeof message> {
   const text = `group-sync-bridge, app ${app}: ${recording.says}. ${says}.`;
   return { text, at: new Date(now).toISOString(), app, recording, copies: { tone, says } };
 }
