@@ -16,7 +16,7 @@ import type { Source } from '../config/source.ts';
 import { causeOf } from '../model/cause.ts';
 import { BridgeError, type Fault } from '../model/fault.ts';
 import { adminClient, inPath } from './admin.ts';
-import { type AdminOptions, clientConfig, requireConfig } from './options.ts';
+import { type AdminOptions, clientConfig, connectorOf, requireConfig } from './options.ts';
 import { follow } from './terminal.ts';
 
 /** The dead letters of one connector, wherever they are kept. */
@@ -173,10 +173,7 @@ async function deadLettersOfWorker(
   source: Source,
   connectors: Config['connectors'],
 ): Promise<DeadLetters> {
-  if (!Object.hasOwn(connectors, name)) {
-    const suggestion = `known: ${Object.keys(connectors).join(', ')}`;
-    throw new BridgeError({ code: 'connector-unknown', message: `no connector is called ${name}`, suggestion });
-  }
+  connectorOf(connectors, name);
   const found = await (await sourceKind.load()).deadLetters(source, name, new AbortController().signal);
   const letterOf = (named: string): WorkerDeadLetter => {
     const letter = found.all.find((one) => one.name === named);

@@ -2,7 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Command, InvalidArgumentError } from 'commander';
 import type { z } from 'zod';
-import { eventAnswer, eventsAnswer, groupAnswer } from '../admin/contract.ts';
+import { eventAnswer, eventsAnswer, type eventsQuery, groupAnswer } from '../admin/contract.ts';
 import { duration } from '../config/units.ts';
 import { actorOf, EVENT_TYPES, type EventType, shortType } from '../model/event.ts';
 import { describeFault } from '../model/fault.ts';
@@ -13,12 +13,7 @@ import { type AdminClient, adminClient } from './admin.ts';
 import { type AdminOptions, addCommand, onRunningBridge, wholeNumber } from './options.ts';
 import { answer, interruption, paint, print, tableLines } from './terminal.ts';
 
-interface Filters {
-  readonly group?: string;
-  readonly type?: EventType;
-  readonly operator?: string;
-  readonly field?: string;
-}
+type Filters = Pick<z.output<typeof eventsQuery>, 'group' | 'type' | 'operator' | 'field'>;
 
 interface ListOptions extends AdminOptions, Filters {
   readonly since?: number;
@@ -132,9 +127,7 @@ const eventLines = (events: readonly Entry[]): string[] =>
 
 function cellsOf({ seq, event }: Entry): string[] {
   const { subject, time, type } = event;
-  const fields = fieldsOf(event).filter(
-    ([field, text]) => !['groupType', 'destroyed'].includes(field) && text !== undefined,
-  );
+  const fields = fieldsOf(event).filter(([field]) => !['groupType', 'destroyed'].includes(field));
   const told = fields.map(([field, text]) => `${field}=${JSON.stringify(upTo(text, 40))}`).join(' ');
   return [String(seq), time, shortType(type), subject, actorOf(event) ?? '', told];
 }

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { isLoopback } from '../config/listeners.ts';
 import { type ConfigResult, type Environment, formatProblem, loadClientConfig, loadConfig } from '../config/load.ts';
-import type { Config } from '../config/schema.ts';
+import type { Config, ConnectorConfig } from '../config/schema.ts';
 import { urlHost } from '../model/address.ts';
 import { BridgeError } from '../model/fault.ts';
 import { plural } from '../model/text.ts';
@@ -75,6 +75,14 @@ function required<Settings>(
   const count = plural(result.problems.length, 'problem');
   const message = [...result.problems.map(formatProblem), `${count} in ${file}`].join('\n');
   throw new BridgeError({ code: 'config-invalid', message });
+}
+
+/** Returns a connector of the configuration; throws a fault that names those there are where none has this name. */
+export function connectorOf(connectors: Config['connectors'], name: string): ConnectorConfig {
+  const found = Object.hasOwn(connectors, name) ? connectors[name] : undefined;
+  if (found !== undefined) return found;
+  const suggestion = `known: ${Object.keys(connectors).join(', ')}`;
+  throw new BridgeError({ code: 'connector-unknown', message: `no connector is called ${name}`, suggestion });
 }
 
 /**

@@ -12,7 +12,7 @@ import { compileShape } from '../model/shape.ts';
 import { shapedSchema } from '../model/shape-schema.ts';
 import { didYouMean } from '../model/text.ts';
 import { version } from './installation.ts';
-import { addCommand, requireConfig } from './options.ts';
+import { addCommand, connectorOf, requireConfig } from './options.ts';
 import { print } from './terminal.ts';
 
 /** The schemas of all that others read or write, by name. */
@@ -50,12 +50,7 @@ function inShape(
   connector: string | undefined,
 ): object {
   if (connector === undefined) return schema;
-  const { connectors } = requireConfig(configName).config;
-  const configured = connectors[connector];
-  if (configured === undefined) {
-    const suggestion = `known: ${Object.keys(connectors).join(', ')}`;
-    throw new BridgeError({ code: 'connector-unknown', message: `no connector is called ${connector}`, suggestion });
-  }
+  const configured = connectorOf(requireConfig(configName).config.connectors, connector);
   if (holdsOf(configured) !== content) {
     const message = `${connector} holds ${holdsOf(configured)}: ask for the schema of ${content === 'groups' ? 'an event' : 'a group'}`;
     throw new BridgeError({ code: 'usage', message });
