@@ -1,7 +1,7 @@
 import type { JournalEntry } from '../../journal/reads.ts';
 import { type CanonicalEvent, PROFILE_FIELDS } from '../../model/event.ts';
 import { fieldsOf, fieldText } from '../../model/field-change.ts';
-import { CUSTOM, type Group, merge, newGroup, type Version } from '../../model/group.ts';
+import { CUSTOM, type Group, merge, onlyFields, type Version } from '../../model/group.ts';
 
 /** The effect of one event on one field. */
 export interface FieldChange {
@@ -58,15 +58,9 @@ export function fieldHistories(group: Group, entries: readonly JournalEntry[]): 
 
 /** Returns the part of the group that earlier events than these set. */
 function stateBefore(group: Group, ids: ReadonlySet<string>): Group {
-  const versions = Object.fromEntries(Object.entries(group.versions).filter(([, [, id]]) => !ids.has(id)));
-  const earlier = (field: string): boolean => versions[field] !== undefined;
-  const { groupId, name, introduction, notification, faceUrl, owner, groupType } = group;
-  const fields = { name, introduction, notification, faceUrl, owner, groupType };
-  return {
-    ...newGroup(groupId),
-    ...Object.fromEntries(Object.entries(fields).filter(([field, text]) => text !== undefined && earlier(field))),
-    destroyed: group.destroyed && earlier('destroyed'),
-    customFields: Object.fromEntries(Object.entries(group.customFields).filter(([key]) => earlier(CUSTOM + key))),
-    versions,
+  const isEarlier = (field: string): boolean => {
+    const version = group.versions[field];
+    return version !== undefined && !ids.has(version[1]);
   };
+  return { ...onlyFields(group, isEarlier), destroyed: group.destroyed && isEarlier('destroyed') };
 }
