@@ -19,13 +19,6 @@ export interface Bucket {
   readonly p99?: number;
 }
 
-export interface Stats {
-  /** Returns the last hour in buckets of `seconds` (a multiple of 10), oldest first, up to the latest snapshot. */
-  hour(seconds: number): Bucket[];
-  /** Returns the last 10 to 20 seconds, up to this moment. */
-  current(): Promise<Bucket & { readonly deliveredPerSecond: (connector: string) => number }>;
-}
-
 interface Snapshot {
   readonly at: number;
   readonly answered: ReadonlyMap<unknown, number>;
@@ -39,8 +32,10 @@ const SLOT_MS = 10_000;
 const HOUR_SLOTS = 360;
 const slotOf = ({ at }: Snapshot): number => Math.floor(at / SLOT_MS);
 
+export type Stats = ReturnType<typeof keepStats>;
+
 /** Takes snapshots until `signal` aborts. */
-export function keepStats(registry: Registry, clock: Pick<Clock, 'now' | 'sleep'>, signal: AbortSignal): Stats {
+export function keepStats(registry: Registry, clock: Pick<Clock, 'now' | 'sleep'>, signal: AbortSignal) {
   let snapshots: Snapshot[] = [];
   const keep = async (): Promise<void> => {
     while (!signal.aborted) {
@@ -58,7 +53,8 @@ export function keepStats(registry: Registry, clock: Pick<Clock, 'now' | 'sleep'
   const stateAt = (slot: number): Snapshot => snapshots.findLast((one) => slotOf(one) <= slot) ?? snapshots[0] ?? EMPTY;
 
   return {
-    hour(seconds) {
+    /** Returns the last hour in buckets of `seconds` (a multiple of 10), oldest first, up to the latest snapshot. */
+    hour(seconds: number): Bucket[] {
       const slots = Math.max(1, Math.round((seconds * 1_000) / SLOT_MS));
       const end = slotOf(snapshots.at(-1) ?? { ...EMPTY, at: clock.now() });
       const firsts = Array.from({ length: Math.floor(HOUR_SLOTS / slots) }, (_, index) => end - (index + 1) * slots);
@@ -66,13 +62,14 @@ export function keepStats(registry: Registry, clock: Pick<Clock, 'now' | 'sleep'
         .reverse()
         .map((first) => between(stateAt(first), stateAt(first + slots), first * SLOT_MS, (slots * SLOT_MS) / 1_000));
     },
+    /** Returns the last 10 to 20 seconds, up to this moment. */
     async current() {
       const now = await read(registry, clock.now());
       const before = snapshots.at(-2) ?? snapshots[0] ?? { ...EMPTY, at: now.at };
       const seconds = Math.max(SLOT_MS, now.at - before.at) / 1_000;
       return {
         ...between(before, now, now.at - seconds * 1_000, seconds),
-        deliveredPerSecond: (connector) => increase(before.delivered, now.delivered, connector) / seconds,
+        deliveredPerSecond: (connector: string) => increase(before.delivered, now.delivered, connector) / seconds,
       };
     },
   };

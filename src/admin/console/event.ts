@@ -1,13 +1,15 @@
 import { html } from 'hono/html';
+import type { GroupCopy } from '../../delivery/copies.ts';
 import type { EventCopy } from '../../delivery/event-copies.ts';
 import { findEvent } from '../../journal/history.ts';
 import type { JournalEntry } from '../../journal/reads.ts';
 import { faultLines } from './connectors.ts';
 import { changes, eventHref, groupLink, operator } from './events.ts';
-import { badge, type Page, STANDINGS } from './layout.ts';
+import { badge, type Page, type Tone } from './layout.ts';
 import type { View } from './ports.ts';
-import { empty, table } from './table.ts';
+import { type Column, empty, table } from './table.ts';
 import { code, type Html, optional, relative, upTo } from './text.ts';
+import type { Texts } from './texts/index.ts';
 
 const COPIES_EVERY_MS = 2_000;
 
@@ -51,7 +53,35 @@ function eventOf(ports: View, id: string, entry: JournalEntry | undefined): Html
 function copiesOf(ports: View, entry: JournalEntry | undefined): Html {
   if (entry === undefined) return html``;
   const { t } = ports;
-  const copies = ports.operations.eventCopies(entry);
+  const columns: Column[] = [
+    { head: t.group.status, kind: 'wide' },
+    { head: t.event.detail, kind: 'wide' },
+  ];
+  return copyList(t, t.event.copies, columns, ports.operations.eventCopies(entry), detail);
+}
+
+/** How each status of a copy looks. */
+const STANDINGS: Readonly<Record<EventCopy['standing'] | GroupCopy['standing'], Tone>> = {
+  delivered: 'ok',
+  superseded: 'ok',
+  'in-step': 'ok',
+  differs: 'warn',
+  missing: 'warn',
+  behind: 'busy',
+  waiting: 'busy',
+  dead: 'bad',
+  filtered: 'held',
+  unknown: 'held',
+};
+
+/** Lists the copies of an event or a group by connector; `columns` are those of the status and of the detail. */
+export function copyList<Copy extends EventCopy | GroupCopy>(
+  t: Texts,
+  caption: string,
+  columns: readonly Column[],
+  copies: readonly Copy[],
+  detail: (t: Texts, copy: Copy) => Html,
+): Html {
   const rows = copies.map((copy) => ({
     id: `copy-${copy.connector}`,
     cells: [
@@ -61,17 +91,11 @@ function copiesOf(ports: View, entry: JournalEntry | undefined): Html {
     ],
   }));
   return html`<section aria-labelledby="copies-head"><h2 id="copies-head">${t.group.copies}</h2>${
-    copies.length === 0
-      ? empty(t.group.noConnector)
-      : table(
-          t.event.copies,
-          [{ head: t.group.connector }, { head: t.group.status, kind: 'wide' }, { head: t.event.detail, kind: 'wide' }],
-          rows,
-        )
+    copies.length === 0 ? empty(t.group.noConnector) : table(caption, [{ head: t.group.connector }, ...columns], rows)
   }</section>`;
 }
 
-function detail(t: View['t'], { connector, standing, where, at, attempts, fault }: EventCopy): Html {
+function detail(t: Texts, { connector, standing, where, at, attempts, fault }: EventCopy): Html {
   if (standing === 'delivered' && where === undefined) {
     return html`<span class="quiet">${t.event.unplaced}</span>`;
   }

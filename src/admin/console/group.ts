@@ -3,12 +3,13 @@ import type { GroupCopy } from '../../delivery/copies.ts';
 import type { JournalEntry } from '../../journal/reads.ts';
 import type { Group } from '../../model/group.ts';
 import { faultLines } from './connectors.ts';
+import { copyList } from './event.ts';
 import { eventHref, eventList, lastBy, operator } from './events.ts';
 import { type FieldChange, type FieldHistory, fieldHistories } from './field-history.ts';
 import { button } from './forms.ts';
-import { badge, type Page, STANDINGS } from './layout.ts';
+import { badge, type Page } from './layout.ts';
 import type { View } from './ports.ts';
-import { empty, fitting, leftOut, table } from './table.ts';
+import { type Column, empty, fitting, leftOut } from './table.ts';
 import { brief, code, type Html, href, moment, optional, plain, relative, upTo, value } from './text.ts';
 import type { Texts } from './texts/index.ts';
 
@@ -126,23 +127,8 @@ async function copiesOf(ports: View, groupId: string): Promise<Html> {
   const { t } = ports;
   const within = AbortSignal.any([ports.stopping, AbortSignal.timeout(COPIES_WITHIN_MS)]);
   const copies = await ports.operations.copies(groupId, within);
-  const row = (copy: GroupCopy) => ({
-    id: `copy-${copy.connector}`,
-    cells: [
-      html`${copy.connector} <span class="quiet">${copy.kind}</span>`,
-      badge(STANDINGS[copy.standing], t.standings[copy.standing]),
-      copyDetail(t, copy),
-    ],
-  });
-  return html`<section aria-labelledby="copies-head"><h2 id="copies-head">${t.group.copies}</h2>${
-    copies.length === 0
-      ? empty(t.group.noConnector)
-      : table(
-          t.group.copiesTable,
-          [{ head: t.group.connector }, { head: t.group.status }, { head: t.group.location, kind: 'wide' }],
-          copies.map(row),
-        )
-  }</section>`;
+  const columns: Column[] = [{ head: t.group.status }, { head: t.group.location, kind: 'wide' }];
+  return copyList(t, t.group.copiesTable, columns, copies, copyDetail);
 }
 
 function copyDetail(t: Texts, { connector, standing, where, differs = [], fault }: GroupCopy): Html {

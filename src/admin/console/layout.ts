@@ -1,6 +1,4 @@
 import { html } from 'hono/html';
-import type { GroupCopy } from '../../delivery/copies.ts';
-import type { EventCopy } from '../../delivery/event-copies.ts';
 import { figure } from '../../model/text.ts';
 import { judge, judgeRecording, type Sentence, type Verdict } from '../../model/verdict.ts';
 import { asset } from './assets.ts';
@@ -141,20 +139,6 @@ function wrapped({ part, html: content }: Rendered): Html {
 }
 
 export type Tone = 'ok' | 'busy' | 'held' | 'warn' | 'bad';
-
-/** How each status of a copy looks. */
-export const STANDINGS: Readonly<Record<EventCopy['standing'] | GroupCopy['standing'], Tone>> = {
-  delivered: 'ok',
-  superseded: 'ok',
-  'in-step': 'ok',
-  differs: 'warn',
-  missing: 'warn',
-  behind: 'busy',
-  waiting: 'busy',
-  dead: 'bad',
-  filtered: 'held',
-  unknown: 'held',
-};
 
 /** A shape for each tone, so that none is told by its colour alone, and the mark upon it. */
 const SHAPES: Readonly<Record<Tone, readonly [shape: Html, mark: string]>> = {
