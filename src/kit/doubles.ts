@@ -17,7 +17,7 @@ import {
 import { type Fault, Unreachable } from '../model/fault.ts';
 import { type Group, merge, newGroup } from '../model/group.ts';
 import type { Outcome } from '../model/outcome.ts';
-import type { Found, Place } from './target.ts';
+import type { Found, Place, Target } from './target.ts';
 
 export const HOST_NAME = 'under-test';
 
@@ -119,6 +119,15 @@ export async function withSink<Options, T>(
   } finally {
     await place.dispose?.();
   }
+}
+
+/** Works at a place of its own. */
+export async function atNewPlace<Options>(
+  { connector, place: newPlace }: Pick<Target<Options>, 'connector' | 'place'>,
+  work: (sink: Driven, place: Place) => Promise<void>,
+): Promise<void> {
+  const place = await newPlace();
+  await withSink(connector, place, (sink) => work(sink, place));
 }
 
 /** A fault names a setting of this connector and something to do. */

@@ -3,31 +3,39 @@ import assert from 'node:assert/strict';
 import { readdirSync, readlinkSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { inputSchemaOf } from '../../connectors/options.ts';
-import { expectUsable, makeEvent, never, openDriven, optionsOf, testHost, unreachableBy, withSink } from './doubles.ts';
+import {
+  atNewPlace,
+  expectUsable,
+  makeEvent,
+  never,
+  openDriven,
+  optionsOf,
+  testHost,
+  unreachableBy,
+} from './doubles.ts';
 import type { Case } from './suite.ts';
 import type { Target } from './target.ts';
 
-export function lifeCases<Options>({ connector, place: newPlace }: Target<Options>): Case[] {
+export function lifeCases<Options>(target: Target<Options>): Case[] {
+  const { connector } = target;
   return [
     {
       name: 'check passes and writes nothing',
-      async run() {
-        const place = await newPlace();
-        await withSink(connector, place, async (sink) => {
+      run: () =>
+        atNewPlace(target, async (sink, place) => {
           await sink.check(never());
           assert.deepEqual(await place.readBack(), []);
           await sink.deliver([makeEvent({ name: 'name' })], never());
           const before = await place.readBack();
           await sink.check(never());
           assert.deepEqual(await place.readBack(), before);
-        });
-      },
+        }),
     },
     {
       name: 'close may be called twice and leaves no file or socket open (counted on Linux only)',
       async run() {
         if (process.platform !== 'linux') return 'this is not Linux';
-        const place = await newPlace();
+        const place = await target.place();
         const options = optionsOf(connector, place.options);
         const before = openHandles();
         const sink = await openDriven(connector, options, testHost());
@@ -41,13 +49,11 @@ export function lifeCases<Options>({ connector, place: newPlace }: Target<Option
     },
     {
       name: 'holds and readsBack say what the opened sink is',
-      async run() {
-        const place = await newPlace();
-        await withSink(connector, place, async ({ sink }) => {
+      run: () =>
+        atNewPlace(target, async ({ sink }, place) => {
           assert.equal(sink.holds, connector.holds(optionsOf(connector, place.options)));
           if (sink.holds === 'groups') assert.equal(sink.read !== undefined, connector.readsBack);
-        });
-      },
+        }),
     },
   ];
 }
@@ -101,8 +107,7 @@ export function outageCases<Options>({ connector, unreachable, poison }: Target<
       name: 'a poison event is dead with the destination’s reason, its neighbours are delivered',
       async run() {
         if (typeof poison === 'string') return poison;
-        const place = await poison.place();
-        return withSink(connector, place, async (sink) => {
+        return atNewPlace({ connector, place: () => poison.place() }, async (sink, place) => {
           const groupId = '@TGS#poisoned';
           const date = '2022-12-09';
           const healthy = [

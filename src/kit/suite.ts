@@ -1,7 +1,7 @@
 /** What every connector holds, read back from its real destination: a list of cases for any test runner. */
 import assert from 'node:assert/strict';
 import { guarded } from '../../connectors/guard.ts';
-import { expectFound, makeEvent, never, withSink } from './doubles.ts';
+import { atNewPlace, expectFound, makeEvent, never } from './doubles.ts';
 import { groupCases } from './group-cases.ts';
 import { lifeCases, optionCases, outageCases } from './life-cases.ts';
 import type { Target } from './target.ts';
@@ -31,49 +31,43 @@ export function destinationCases<Options>(target: Target<Options>): Case[] {
   ];
 }
 
-function deliveryCases<Options>({ connector, keeps, place: newPlace }: Target<Options>): Case[] {
+function deliveryCases<Options>(target: Target<Options>): Case[] {
+  const { keeps } = target;
   return [
     {
       name: 'a batch is settled by id, and every event is found where its receipt says',
-      async run() {
-        const place = await newPlace();
-        await withSink(connector, place, async (sink) => {
+      run: () =>
+        atNewPlace(target, async (sink, place) => {
           const batch = Array.from({ length: 50 }, (_, i) =>
             makeEvent({ name: `name ${i}`, customFields: { n: `${i}` } }),
           );
           expectFound(batch, await sink.deliver(batch, never()), await place.readBack());
-        });
-      },
+        }),
     },
     {
       name: 'an empty batch settles nothing and writes nothing',
-      async run() {
-        const place = await newPlace();
-        await withSink(connector, place, async (sink) => {
+      run: () =>
+        atNewPlace(target, async (sink, place) => {
           assert.deepEqual([...(await sink.deliver([], never()))], []);
           assert.deepEqual(await place.readBack(), []);
-        });
-      },
+        }),
     },
     {
       name: 'the same batch a second time changes nothing of what is found',
-      async run() {
-        const place = await newPlace();
-        await withSink(connector, place, async (sink) => {
+      run: () =>
+        atNewPlace(target, async (sink, place) => {
           const batch = Array.from({ length: 5 }, (_, i) => makeEvent({ name: `name ${i}`, faceUrl: '' }));
           await sink.deliver(batch, never());
           const again = await sink.deliver(batch, never());
           const found = await place.readBack();
           expectFound(batch, again, found, ['delivered', 'superseded']);
           assert.equal(new Set(found.map((copy) => copy.id)).size, batch.length);
-        });
-      },
+        }),
     },
     {
       name: `of many events of a group, ${keeps === 'every event' ? 'the order is kept' : 'the last one stands'}`,
-      async run() {
-        const place = await newPlace();
-        await withSink(connector, place, async (sink) => {
+      run: () =>
+        atNewPlace(target, async (sink, place) => {
           const [one, other] = ['@TGS#one', '@TGS#other'];
           const events = Array.from({ length: 40 }, (_, i) =>
             makeEvent({ name: `name ${i}` }, { groupId: i % 3 === 0 ? other : one }),
@@ -91,19 +85,17 @@ function deliveryCases<Options>({ connector, keeps, place: newPlace }: Target<Op
             const ids = found.filter((copy) => copy.groupId === groupId).map((copy) => copy.id);
             assert.deepEqual(ids, keeps === 'every event' ? delivered : delivered.slice(-1));
           }
-        });
-      },
+        }),
     },
   ];
 }
 
-function abortCases<Options>({ connector, place: newPlace }: Target<Options>): Case[] {
+function abortCases<Options>(target: Target<Options>): Case[] {
   return [
     {
       name: 'an aborted signal is obeyed at once, and the sink works on',
-      async run() {
-        const place = await newPlace();
-        await withSink(connector, place, async (sink) => {
+      run: () =>
+        atNewPlace(target, async (sink, place) => {
           const batch = [makeEvent({ name: 'name' })];
           const reason = new Error('told to stop');
           const isReason = (thrown: unknown): boolean => thrown === reason;
@@ -111,14 +103,12 @@ function abortCases<Options>({ connector, place: newPlace }: Target<Options>): C
           await assert.rejects(sink.check(AbortSignal.abort(reason)), isReason);
           assert.deepEqual(await place.readBack(), []);
           expectFound(batch, await sink.deliver(batch, never()), await place.readBack());
-        });
-      },
+        }),
     },
     {
       name: 'a signal that aborts in the middle ends the delivery, and the same batch can be delivered after it',
-      async run() {
-        const place = await newPlace();
-        await withSink(connector, place, async (sink) => {
+      run: () =>
+        atNewPlace(target, async (sink, place) => {
           const batch = Array.from({ length: 200 }, () => makeEvent({ introduction: 'x'.repeat(2_000) }));
           const stop = new AbortController();
           const cut = sink.deliver(batch, stop.signal);
@@ -126,8 +116,7 @@ function abortCases<Options>({ connector, place: newPlace }: Target<Options>): C
           await Promise.allSettled([cut]);
           const settled = await sink.deliver(batch, never());
           expectFound(batch, settled, await place.readBack(), ['delivered', 'superseded']);
-        });
-      },
+        }),
     },
   ];
 }
@@ -144,13 +133,12 @@ const ODD_TEXTS: Readonly<Record<string, string>> = {
 
 const ODD_ID_CHARACTERS = [...' /#%?&\'"<'];
 
-function oddCases<Options>({ connector, place: newPlace }: Target<Options>): Case[] {
+function oddCases<Options>(target: Target<Options>): Case[] {
   return [
     ...Object.entries(ODD_TEXTS).map(([what, text]) => ({
       name: `texts come out as they went in: ${what}`,
-      async run() {
-        const place = await newPlace();
-        await withSink(connector, place, async (sink) => {
+      run: () =>
+        atNewPlace(target, async (sink, place) => {
           const batch = [
             makeEvent({ name: 'healthy' }),
             // A value of a custom field is merged up to 4 KB.
@@ -161,27 +149,23 @@ function oddCases<Options>({ connector, place: newPlace }: Target<Options>): Cas
             makeEvent({ name: 'healthy too' }),
           ];
           expectFound(batch, await sink.deliver(batch, never()), await place.readBack());
-        });
-      },
+        }),
     })),
     {
       name: 'group ids of 48 bytes may hold any character',
-      async run() {
-        const place = await newPlace();
-        await withSink(connector, place, async (sink) => {
+      run: () =>
+        atNewPlace(target, async (sink, place) => {
           const ids = [...ODD_ID_CHARACTERS, ODD_ID_CHARACTERS.join('')].map((odd) =>
             `@TGS#_${odd}${odd}`.padEnd(48, 'x'),
           );
           const batch = ids.map((groupId) => makeEvent({ name: groupId }, { groupId }));
           expectFound(batch, await sink.deliver(batch, never()), await place.readBack());
-        });
-      },
+        }),
     },
     {
       name: 'custom fields may be called __proto__ or constructor, also when delivered again',
-      async run() {
-        const place = await newPlace();
-        await withSink(connector, place, async (sink) => {
+      run: () =>
+        atNewPlace(target, async (sink, place) => {
           const customFields = JSON.parse('{"__proto__": "p", "constructor": "c", "": "e", "a.b..c": "d"}');
           const groupId = '@TGS#proto';
           await sink.deliver(
@@ -191,8 +175,7 @@ function oddCases<Options>({ connector, place: newPlace }: Target<Options>): Cas
           const batch = [makeEvent({ customFields }, { groupId })];
           const settled = await sink.deliver(batch, never());
           expectFound(batch, settled, await place.readBack());
-        });
-      },
+        }),
     },
   ];
 }
