@@ -66,7 +66,7 @@ export function asyncApi(version: string, examples: Examples, connectors?: Confi
     ...(servers.size > 0 && {
       servers: Object.fromEntries([...servers.values()].map(({ name, server }) => [name, server])),
     }),
-    channels: mapEntries(topics, (topic) => channelOf(topic, servers)),
+    channels: Object.fromEntries(Object.entries(topics).map(([name, topic]) => [name, channelOf(topic, servers)])),
     operations: Object.fromEntries(
       Object.entries(topics).map(([name, topic]) => [`send-${name}`, sending(name, topic)]),
     ),
@@ -231,8 +231,4 @@ function groupMessages(events: Examples): Json {
       examples: [{ name: 'group-destroyed', payload: tombstone.value }],
     },
   };
-}
-
-function mapEntries<From, To>(record: Readonly<Record<string, From>>, map: (value: From) => To): Record<string, To> {
-  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, map(value)]));
 }

@@ -47,8 +47,8 @@ async function sendToOne(
   const troubles = new Map<number | undefined, unknown>();
   for (const request of requests(items, maxBytes)) {
     const open = request.filter((item) => !troubles.has(partitionOf(item)));
-    const sent = open.length === 0 ? [] : await client.sendEach(open.map(({ message }) => message)).catch(all(open));
-    const answers = new Map(open.map((item, index) => [item, sent[index] as Sent]));
+    if (open.length === 0) continue;
+    const answers = await answersTo(client, open);
     for (const [partition, its] of Map.groupBy(open, partitionOf)) {
       await settle(client, its, answers, outcomes).catch((thrown) => void troubles.set(partition, thrown));
     }
@@ -57,11 +57,13 @@ async function sendToOne(
   return [...Map.groupBy(left, partitionOf)].map(([partition, its]) => ({ items: its, why: troubles.get(partition) }));
 }
 
-/** Says of each what was said of the request as a whole. */
-const all =
-  (items: readonly Item[]) =>
-  (thrown: Sent): Sent[] =>
-    items.map(() => thrown);
+/** Sends these in one request, and returns what became of each: of all the same where that was said of the request as a whole. */
+async function answersTo(client: KafkaClient, items: readonly Item[]): Promise<ReadonlyMap<Item, Sent>> {
+  const sent: Sent[] = await client
+    .sendEach(items.map(({ message }) => message))
+    .catch((thrown) => items.map(() => thrown));
+  return new Map(items.map((item, index) => [item, sent[index] as Sent]));
+}
 
 /** Settles records of one partition; when it refused them, by halves, down to the one that is refused. Throws its trouble. */
 async function settle(
@@ -83,8 +85,7 @@ async function settle(
   }
   const middle = items.length >> 1;
   for (const half of [items.slice(0, middle), items.slice(middle)]) {
-    const sent = await client.sendEach(half.map(({ message }) => message)).catch(all(half));
-    await settle(client, half, new Map(half.map((item, index) => [item, sent[index] as Sent])), outcomes);
+    await settle(client, half, await answersTo(client, half), outcomes);
   }
 }
 

@@ -16,8 +16,6 @@ export interface TopicSettings {
   created(message: string): void;
 }
 
-export type Topic = ReturnType<typeof openTopic>;
-
 /** A topic to write to, which is made when it is missing. Connects to nothing yet. */
 export function openTopic({ options, path, createTopic, compacted, created }: TopicSettings) {
   const never = new AbortController().signal;
