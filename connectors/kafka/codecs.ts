@@ -34,6 +34,8 @@ const { CompressionCodecs, CompressionTypes } = kafkajs;
 const bound = { maxOutputLength: MAX_BYTES };
 const gzip = promisify(zlib.gzip);
 const unzip = promisify(zlib.unzip) as (data: Buffer, options: object) => Promise<Buffer>;
+const packZstd = promisify(zlib.zstdCompress);
+const unpackZstd = promisify(zlib.zstdDecompress);
 
 interface Codec {
   pack(data: Buffer): Promise<Buffer>;
@@ -42,10 +44,7 @@ interface Codec {
 
 const codecs = {
   gzip: { pack: (data) => gzip(data), unpack: (data) => unzip(data, bound) },
-  zstd: {
-    pack: async (data) => promisify(zstd().zstdCompress)(data),
-    unpack: async (data) => promisify(zstd().zstdDecompress)(data, bound),
-  },
+  zstd: { pack: (data) => packZstd(data), unpack: (data) => unpackZstd(data, bound) },
   lz4: {
     pack: async (data) => (await lz4()).compressFrame(data),
     async unpack(data) {
@@ -151,11 +150,6 @@ function zigZag(value: number): number[] {
 
 const lz4 = () => optional('lz4-napi', () => import('lz4-napi'));
 const snappy = () => optional('snappy', () => import('snappy'));
-
-function zstd() {
-  if (!('zstdDecompress' in zlib)) throw new Unreadable('this Node knows no zstd', 'run Node 22.15 or newer');
-  return zlib;
-}
 
 async function optional<Module>(name: string, load: () => Promise<Module>): Promise<Module> {
   try {

@@ -86,10 +86,10 @@ function openLocked(path: string, file: string, options: DatabaseOptions, lock: 
   };
 }
 
-/** The time to wait for another connection's lock, in pragmas, because the constructor's `timeout` came with Node 22.16. */
-const WAIT = 'PRAGMA busy_timeout = 5000';
+/** How long another connection's lock is waited for. */
+const WAIT_MS = 5_000;
 /** The writer's thread answers callbacks, so that it must not stand still: commit.ts tries again. */
-const WRITER_WAIT = 'PRAGMA busy_timeout = 20';
+const WRITER_WAIT_MS = 20;
 
 /**
  * Opens the file for writing and makes it ready; and beside it a guard that only reads. When that throws, the file and its log
@@ -99,13 +99,11 @@ function connect(file: string, options: DatabaseOptions): { connection: Database
   const fresh = sizeOf(file) === 0;
   closeSync(openSync(file, 'a', 0o600));
   if (existsSync(`${file}-journal`)) rollBack(file);
-  const guard = new sqlite.DatabaseSync(file, { readOnly: true });
+  const guard = new sqlite.DatabaseSync(file, { readOnly: true, timeout: WAIT_MS });
   let connection: DatabaseSync | undefined;
   try {
-    guard.exec(WAIT);
     const reindex = fresh ? undefined : examine(guard, file);
-    connection = new sqlite.DatabaseSync(file);
-    connection.exec(WAIT);
+    connection = new sqlite.DatabaseSync(file, { timeout: WAIT_MS });
     prepare(connection, file);
     if (reindex !== undefined) {
       repairIndexes(connection);
@@ -115,7 +113,7 @@ function connect(file: string, options: DatabaseOptions): { connection: Database
       const pageSize = Number(pragma(connection, 'page_size'));
       connection.exec(`PRAGMA max_page_count = ${Math.floor(options.maxBytes / pageSize)}`);
     }
-    connection.exec(WRITER_WAIT);
+    connection.exec(`PRAGMA busy_timeout = ${WRITER_WAIT_MS}`);
     // From its first read on SQLite counts it as a connection.
     guard.prepare('SELECT count(*) FROM lanes').get();
     return { connection, guard };
@@ -138,8 +136,8 @@ function rollBack(file: string): void {
 
 /** Opens a connection that only reads, beside the one that writes. */
 export function openReader(file: string): DatabaseSync {
-  const connection = new sqlite.DatabaseSync(file, { readOnly: true });
-  connection.exec(`${WAIT}; PRAGMA query_only = ON`);
+  const connection = new sqlite.DatabaseSync(file, { readOnly: true, timeout: WAIT_MS });
+  connection.exec('PRAGMA query_only = ON');
   return connection;
 }
 
