@@ -41,7 +41,7 @@ export interface LanePorts {
   /** The lane is about to look at its source, because it was woken. */
   woken?(): void;
   /** Runs one delivery within the spans of its entries. */
-  trace?(connector: string, batch: readonly Entry[], work: () => Promise<Outcomes>): Promise<Outcomes>;
+  trace(connector: string, batch: readonly Entry[], work: () => Promise<Outcomes>): Promise<Outcomes>;
   readonly clock: Clock;
   readonly signals: Pick<SignalBus, 'emit'>;
   readonly random: () => number;
@@ -205,7 +205,7 @@ async function deliverBatch(
 ): Promise<void> {
   const { waiting, readBacks } = lane;
   const { connector, filter } = lane.settings;
-  const { groups, trace = untraced } = lane.ports;
+  const { groups, trace } = lane.ports;
   const wanted = new Set(taken.filter(filter.matches));
   // A group with a waiting entry is held back whole; its entries are only noted as waiting, too.
   const passing = [...wanted].filter(({ groupId }) => !waiting.holdsBack(groupId));
@@ -257,14 +257,6 @@ async function doubts(
   if (lane.ports.source.takesBack && earlier.length > 0) await holdAgain(lane, earlier, fault);
   await backOff(lane, 'destination', fault);
   return true;
-}
-
-async function untraced(
-  _connector: string,
-  _batch: readonly Entry[],
-  work: () => Promise<Outcomes>,
-): Promise<Outcomes> {
-  return work();
 }
 
 async function settle(lane: LaneWork, delivery: Delivery): Promise<void> {

@@ -157,6 +157,7 @@ function harness(
             count: () => groups.length,
             get: (wanted) => groups.find(({ groupId }) => groupId === wanted),
           },
+          trace: (_connector, _batch, work) => work(),
           clock: {
             // Somebody may set it; delays are by the other.
             now: () => now + skew,
