@@ -1,6 +1,7 @@
 import { type Fault, messageOf, Unreachable } from '../../src/model/fault.ts';
 import { isObject } from '../../src/model/json.ts';
 import { plainShape } from '../../src/model/shape.ts';
+import { orAborted } from '../../src/model/wait.ts';
 import type { Host } from '../contract.ts';
 import { type Endpoint, secureOptions, speaksTls, whyNoTls } from '../tls.ts';
 import { type Call, root } from './api.ts';
@@ -124,8 +125,7 @@ export async function ask<Body>(
     const { requestTimeoutMs, nodes } = destination.options;
     const asked = destination.transport.request(params, { signal, ignore: [...ignore], meta: true });
     const answer = await within(asked, requestTimeoutMs * nodes.length + GRACE_MS, signal);
-    const { statusCode = 0, headers = {} } = answer;
-    const status = statusCode ?? 0;
+    const { statusCode: status = 0, headers = {} } = answer;
     if (status < 200 || (status >= 300 && status < 400)) {
       const where = headers.location === undefined ? '' : ` to ${headers.location}`;
       throw new Unreachable(strangerFault(`it answers ${status}${where}`, destination));
@@ -154,14 +154,10 @@ const GRACE_MS = 1_000;
 async function within<T>(asked: Promise<T>, ms: number, signal: AbortSignal): Promise<T> {
   const late = Promise.withResolvers<never>();
   const timer = setTimeout(() => late.reject(new errors.TimeoutError('the answer stalled')), ms);
-  const aborted = (): void => late.reject(signal.reason);
-  signal.addEventListener('abort', aborted, { once: true });
   try {
-    return await Promise.race([asked, late.promise]);
+    return await orAborted(signal, Promise.race([asked, late.promise]));
   } finally {
     clearTimeout(timer);
-    signal.removeEventListener('abort', aborted);
-    asked.catch(() => {});
   }
 }
 

@@ -12,6 +12,7 @@ import {
   type Producer,
 } from 'kafkajs';
 import { Unreachable } from '../../src/model/fault.ts';
+import { within } from '../../src/model/wait.ts';
 import { beginFetch, registerCodecs, typeOfCodec } from './codecs.ts';
 import {
   answersIn,
@@ -329,12 +330,8 @@ export async function partitionsOf(admin: Admin, topic: string) {
 
 /** A disconnect from a broker that hangs would hang too. */
 export async function settleWithin(work: Promise<unknown>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  await Promise.race([
+  await within(
+    CLOSE_MS,
     work.catch(() => {}),
-    new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, CLOSE_MS);
-    }),
-  ]);
-  clearTimeout(timer);
+  );
 }

@@ -1,4 +1,5 @@
 import type { Consumer } from 'kafkajs';
+import { orAborted } from '../../src/model/wait.ts';
 import { createConsumer, settleWithin } from './client.ts';
 import { innermost, judge } from './fault.ts';
 import { type ClientOptions, type KafkaSourceOptions, sourceClient } from './options.ts';
@@ -247,9 +248,7 @@ async function run(
       },
     });
   };
-  const onAbort = (): void => proven.reject(signal.reason);
-  signal.addEventListener('abort', onAbort, { once: true });
   join().catch(proven.reject);
-  await proven.promise.finally(() => signal.removeEventListener('abort', onAbort));
+  await orAborted(signal, proven.promise);
   onCrash = crashed;
 }

@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import type { KafkaMessage as Received } from 'kafkajs';
 import { Unreachable } from '../../src/model/fault.ts';
+import { orAborted } from '../../src/model/wait.ts';
 import { createConsumer, read, settleWithin } from './client.ts';
 import { type Unread, unreadOf } from './codecs.ts';
 import { judge, protocolType } from './fault.ts';
@@ -88,8 +89,6 @@ export async function readToEnd(
       }),
     );
   const timer = setTimeout(silent, SILENCE_MS);
-  const aborted = (): void => done.reject(signal.reason);
-  signal.addEventListener('abort', aborted, { once: true });
   let crash: Error | undefined;
   consumer.on(consumer.events.CRASH, ({ payload }) => {
     crash = judge(payload.error, options);
@@ -117,14 +116,13 @@ export async function readToEnd(
       },
     });
     for (const [partition, offset] of positions) consumer.seek({ topic, partition, offset: String(offset) });
-    await done.promise;
+    await orAborted(signal, done.promise);
   } catch (thrown) {
     if (signal.aborted) throw signal.reason;
     // What is asked of a consumer that has crashed fails as well, and says less.
     throw crash ?? judge(thrown, options);
   } finally {
     clearTimeout(timer);
-    signal.removeEventListener('abort', aborted);
     await settleWithin(consumer.disconnect());
   }
 }

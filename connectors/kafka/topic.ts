@@ -1,6 +1,7 @@
 import type { CanonicalEvent } from '../../src/model/event.ts';
 import { type Fault, Unreachable } from '../../src/model/fault.ts';
 import { fill } from '../../src/model/template.ts';
+import { orAborted } from '../../src/model/wait.ts';
 import { createClient, type KafkaClient } from './client.ts';
 import { wordsOfEvent } from './message.ts';
 import { type ClusterOptions, clientOptions, type NewTopic } from './options.ts';
@@ -42,17 +43,12 @@ export function openTopic({ options, path, createTopic, compacted, created }: To
     /** Does the work with a client. kafkajs knows no signals: when this one aborts, the client is closed under the work. */
     async use<T>(signal: AbortSignal, work: (client: KafkaClient) => Promise<T>): Promise<T> {
       signal.throwIfAborted();
-      const aborted = Promise.withResolvers<never>();
-      const onAbort = (): void => aborted.reject(signal.reason);
-      signal.addEventListener('abort', onAbort, { once: true });
+      const done = async (): Promise<T> => work(client ?? (await connect()));
       try {
-        const done = async (): Promise<T> => work(client ?? (await connect()));
-        return await Promise.race([done(), aborted.promise]);
+        return await orAborted(signal, done());
       } catch (thrown) {
         await drop();
         throw thrown;
-      } finally {
-        signal.removeEventListener('abort', onAbort);
       }
     },
     /** Closes the client; the next use has a new one. */

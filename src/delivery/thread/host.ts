@@ -1,9 +1,9 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import type { Journal } from '../../journal/append.ts';
 import { type Fault, messageOf } from '../../model/fault.ts';
 import type { Group } from '../../model/group.ts';
 import type { SignalBus } from '../../model/signal.ts';
+import { within } from '../../model/wait.ts';
 import type { ReadBack } from '../read-back.ts';
 import type { DeliveryData, DeliveryRequest, FromThread, ThreadData, ToThread } from './messages.ts';
 import { beginThreadPool } from './priority.ts';
@@ -60,8 +60,6 @@ export function startDelivery(
 
   const tell = (message: ToThread): void => thread?.postMessage(message);
   const questions = createQuestions((question) => tell({ kind: 'question', ...question }));
-  const ask = (connector: string, about: Group, signal: AbortSignal): Promise<ReadBack> =>
-    down === undefined ? questions.ask(connector, about, signal) : Promise.resolve({ fault: down });
 
   const hear = (message: FromThread): void => {
     switch (message.kind) {
@@ -129,14 +127,15 @@ export function startDelivery(
       await Promise.race([done, gone]);
       exchanges.delete(id);
     },
-    readBack: ask,
+    readBack: async (connector, group, signal) =>
+      down === undefined ? questions.ask(connector, group, signal) : { fault: down },
     async stop(ms) {
       stopping = true;
       clearTimeout(restart);
       tell({ kind: 'drain' });
-      if (await within(gone, ms)) return;
+      if (await within(ms, gone)) return;
       tell({ kind: 'stop' });
-      if (await within(gone, STOP_MS)) return;
+      if (await within(STOP_MS, gone)) return;
       await thread?.terminate();
     },
   };
@@ -192,13 +191,4 @@ export function preloads(execArgv: readonly string[]): string[] {
     if (/^(--import|--require|-r)$/.test(option)) return [option, execArgv[index + 1] ?? ''];
     return /^(--import|--require)=/.test(option) ? [option] : [];
   });
-}
-
-async function within(work: Promise<unknown>, ms: number): Promise<boolean> {
-  const timer = new AbortController();
-  try {
-    return await Promise.race([work.then(() => true), delay(ms, false, { signal: timer.signal })]);
-  } finally {
-    timer.abort();
-  }
 }
