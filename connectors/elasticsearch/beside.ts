@@ -21,7 +21,16 @@ import { bulk, type Write } from './bulk.ts';
 import type { Destination } from './client.ts';
 import { ensureIndex, findIndex } from './ensure.ts';
 import { misconfigured } from './fault.ts';
-import { inRounds, ofAnotherApp, readDocuments, requireRead, type Stored, toGroup } from './groups.ts';
+import {
+  inRounds,
+  ofAnotherApp,
+  type Readable,
+  readDocuments,
+  requireRead,
+  type Stored,
+  toGroup,
+  writeOf,
+} from './groups.ts';
 import { newVersionsIndex } from './new-index.ts';
 
 /** Returns the index of versions as a destination like any other; undefined where the documents hold them. */
@@ -132,8 +141,6 @@ async function writeEach(
   return { written, late };
 }
 
-type Readable = Exclude<Stored, { kind: 'unreadable' }>;
-
 const readBoth = ({ documents, beside }: Places, states: readonly Group[], signal: AbortSignal) =>
   Promise.all([readDocuments(documents, states, signal), readDocuments(beside, states, signal)]);
 
@@ -218,14 +225,6 @@ function planOf(places: Places, state: Group, document: Readable, record: Readab
 
 const receiptOf = (id: string, stored: Readable): string =>
   stored.kind === 'found' ? `${stored.index}/${id}@${stored.seqNo}` : '';
-
-/** It is taken only if what lies there is still what was read. Nothing to write deletes what lies there. */
-function writeOf(id: string, stored: Readable, made: object | undefined): Write {
-  const target = stored.kind === 'found' && { if_seq_no: stored.seqNo, if_primary_term: stored.term };
-  const verb = made === undefined ? 'delete' : target === false ? 'create' : 'index';
-  const action = JSON.stringify({ [verb]: { _id: id, ...target } });
-  return made === undefined ? { id, action } : { id, action, document: JSON.stringify(made) };
-}
 
 /** Compares the documents, and what the records have, with these states, and says where the documents lie. */
 export async function readCopiesBeside(

@@ -29,6 +29,7 @@ export type Stored = Readonly<
   | { kind: 'missing' }
   | { kind: 'unreadable'; fault: Fault }
 >;
+export type Readable = Exclude<Stored, { kind: 'unreadable' }>;
 
 /** Settles what it can, and returns those groups that are to be read and merged again. */
 export type Round = (states: readonly Group[], outcomes: Map<string, Outcome>) => Promise<Group[]>;
@@ -101,7 +102,7 @@ async function round(
 function planWrite(
   destination: Destination,
   state: Group,
-  current: Exclude<Stored, { kind: 'unreadable' }>,
+  current: Readable,
   how: PutMode,
 ): { readonly write?: Write; readonly receipt: string } {
   const { index, onDestroyed } = destination.options;
@@ -113,18 +114,21 @@ function planWrite(
   const unwanted = onDestroyed === 'delete' && merged.destroyed;
   const held = current.kind === 'found' ? current.document : {};
   const shaped = shape.out(destination.keepsSource ? merged : { ...merged, source: undefined }, held);
-  const document = JSON.stringify(shaped);
   if (current.kind === 'missing') {
     if (unwanted) return { receipt: `${index}/${id} (deleted)` };
-    const write = { id, action: JSON.stringify({ create: { _id: id } }), document };
-    return { write, receipt: `${index}/${id} (missing)` };
+    return { write: writeOf(id, current, shaped), receipt: `${index}/${id} (missing)` };
   }
   const receipt = `${current.index}/${id}@${current.seqNo}`;
-  // Invariant 3: the write is taken only if the document is still the one that was merged with.
-  const target = { _id: id, if_seq_no: current.seqNo, if_primary_term: current.term };
-  if (unwanted) return { write: { id, action: JSON.stringify({ delete: target }) }, receipt };
-  if (merged === before && shape.lacks(held).length === 0) return { receipt };
-  return { write: { id, action: JSON.stringify({ index: target }), document }, receipt };
+  if (!unwanted && merged === before && shape.lacks(held).length === 0) return { receipt };
+  return { write: writeOf(id, current, unwanted ? undefined : shaped), receipt };
+}
+
+/** Nothing to write deletes what lies there. Invariant 3: it is taken only if what lies there is still what was read. */
+export function writeOf(id: string, stored: Readable, made: object | undefined): Write {
+  const target = stored.kind === 'found' && { if_seq_no: stored.seqNo, if_primary_term: stored.term };
+  const verb = made === undefined ? 'delete' : target === false ? 'create' : 'index';
+  const action = JSON.stringify({ [verb]: { _id: id, ...target } });
+  return made === undefined ? { id, action } : { id, action, document: JSON.stringify(made) };
 }
 
 /** The documents that are looked at to tell whose groups an index holds: all of them are of one app. */
@@ -185,7 +189,7 @@ export function requireRead(
   destination: Destination,
   id: string,
   stored: Stored | undefined,
-): asserts stored is Exclude<Stored, { kind: 'unreadable' }> {
+): asserts stored is Readable {
   if (stored === undefined) {
     const message = `${destination.product} said nothing of the document ${id}`;
     throw misconfigured(destination, 'index', message, 'see what stands between');

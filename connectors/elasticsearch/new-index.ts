@@ -72,18 +72,21 @@ function constantMapping(value: string | number | boolean): Mapped {
   return { type: typeof value === 'boolean' ? 'boolean' : 'double' };
 }
 
-/** Returns the fields that a search may count on, each with its path in the document and its mapping. */
-function mappedFields(content: ElasticsearchOptions['content'], shape: Shape): [path: readonly string[], Mapped][] {
+/** A field, by its path in the document. */
+type Field = readonly [path: readonly string[], mapping: Mapped];
+
+/** Returns the fields that a search may count on. */
+function mappedFields(content: ElasticsearchOptions['content'], shape: Shape): Field[] {
   const built = content === 'groups' ? groups : events;
-  const fields = shape.fields.flatMap(({ from, to }): [readonly string[], Mapped][] => {
+  const fields = shape.fields.flatMap(({ from, to }): Field[] => {
     const mapping = mappingOf(built, from);
     if (mapping === undefined || to === undefined) return [];
     return [[to, mapping.type === 'date' && shape.times !== undefined ? MOMENTS[shape.times] : mapping]];
   });
-  const constants = Object.entries(shape.constants);
-  return [...fields, ...constants.map(([path, value]) => [path.split('.'), constantMapping(value)] as const)].map(
-    ([path, mapping]) => [path, mapping],
+  const constants = Object.entries(shape.constants).map(
+    ([path, value]): Field => [path.split('.'), constantMapping(value)],
   );
+  return [...fields, ...constants];
 }
 
 /** Returns the mapping with one more field. */
@@ -93,7 +96,7 @@ function withField(properties: Mapped, [head = '', ...rest]: readonly string[], 
   return { ...properties, [head]: { properties: withField(held?.properties ?? {}, rest, mapping) } };
 }
 
-const treeOf = (fields: readonly (readonly [path: readonly string[], Mapped])[]): Mapped =>
+const treeOf = (fields: readonly Field[]): Mapped =>
   fields.reduce<Mapped>((tree, [path, mapping]) => withField(tree, path, mapping), {});
 
 /** Whether a mapping has the field, or holds all that lies there as it is. */

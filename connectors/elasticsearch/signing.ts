@@ -44,7 +44,7 @@ async function signed(
   // What one side encodes and the other may not would make two signatures of it.
   const path = params.path.replace(/[!'()*]/g, encode);
   const scope = scopeOf(aws.region, aws.service, Date.now());
-  const bodyHash = sha256(body ?? '');
+  const bodyHash = sha256(body);
   const headers = {
     host: node.host,
     'x-amz-content-sha256': bodyHash,
