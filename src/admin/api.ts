@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { type Env, Hono, type MiddlewareHandler } from 'hono';
 import type { z } from 'zod';
-import type { Operations } from '../delivery/operations.ts';
+import type { Operations } from '../delivery/room.ts';
 import type { Journal } from '../journal/append.ts';
 import type { GroupReader } from '../journal/groups.ts';
 import { findEvent, type HistoryReader, readEvents } from '../journal/history.ts';

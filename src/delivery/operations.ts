@@ -5,8 +5,6 @@ import type { DeadLetter, DeadLetterCause, DeadLetterFilter, DeliveryReader } fr
 import { BridgeError } from '../model/fault.ts';
 import type { SignalBus } from '../model/signal.ts';
 import { whichConnector } from '../model/text.ts';
-import type { createCopies } from './copies.ts';
-import type { createEventCopies } from './event-copies.ts';
 import type { Delivery } from './thread/host.ts';
 
 /** Where a replay starts: a seq, a time of receipt in ms since 1970, or everything that is still in the journal. */
@@ -20,8 +18,6 @@ export interface DeadLetterChoice extends DeadLetterFilter {
 
 const isAll = ({ seqs, cause, groupId }: DeadLetterChoice): boolean =>
   seqs === undefined && cause === undefined && groupId === undefined;
-
-export type Operations = ReturnType<typeof createOperations>;
 
 /** How many dead letters are tried at once, at most: the lane holds them in memory. */
 const RETRY_LIMIT = 5_000;
@@ -42,20 +38,21 @@ export interface OperationsPorts {
   retried(connector: string, seqs: readonly number[], more?: () => void): void;
   /** Told of events that come again: so many from a seq on. */
   replayed(connector: string, from: number, events: number): void;
-  readonly copies: ReturnType<typeof createCopies>;
-  readonly eventCopies: ReturnType<typeof createEventCopies>;
+}
+
+export function unknownConnector(name: string, connectors: readonly string[]): BridgeError {
+  return new BridgeError({
+    code: 'connector-unknown',
+    message: `no connector called ${name} runs here`,
+    suggestion: whichConnector(name, connectors),
+  });
 }
 
 /** What a person may do with a connector. All of it is safe at any time; each throws a BridgeError for an unknown name. */
 export function createOperations(ports: OperationsPorts) {
   const { connectors, destination, journal, deliveries, groups, delivery, signals } = ports;
   const known = (connector: string): void => {
-    if (connectors().includes(connector)) return;
-    throw new BridgeError({
-      code: 'connector-unknown',
-      message: `no connector called ${connector} runs here`,
-      suggestion: whichConnector(connector, connectors()),
-    });
+    if (!connectors().includes(connector)) throw unknownConnector(connector, connectors());
   };
   const setPaused = async (connector: string, paused: boolean): Promise<void> => {
     known(connector);
@@ -161,9 +158,5 @@ export function createOperations(ports: OperationsPorts) {
       signals.emit('dead-letters.discarded', { connector, count });
       return count;
     },
-    /** The copy status of a group at each connector; none for an unknown group. Answers within seconds. */
-    copies: ports.copies,
-    /** What became of an event at each connector. */
-    eventCopies: ports.eventCopies,
   };
 }

@@ -22,6 +22,7 @@ export interface DeliveryPorts {
 }
 
 export type DeliveryRoom = ReturnType<typeof startDeliveryRoom>;
+export type Operations = DeliveryRoom['operations'];
 
 /** Starts the delivery thread, with all that the main thread knows and may ask of it. */
 export function startDeliveryRoom({ configured, connectors, source, journal: room, signals }: DeliveryPorts) {
@@ -62,9 +63,7 @@ export function startDeliveryRoom({ configured, connectors, source, journal: roo
     deliveries: reader,
     delivery,
   };
-  const copies = createCopies({ ...looked, groups, history });
-  const eventCopies = createEventCopies({ ...looked, health });
-  const ports = {
+  const operations = createOperations({
     connectors,
     destination,
     journal,
@@ -72,13 +71,15 @@ export function startDeliveryRoom({ configured, connectors, source, journal: roo
     groups,
     delivery,
     signals,
-    copies,
-    eventCopies,
     retried: retries.begin,
     replayed: replays.begin,
-  };
+  });
   return {
-    operations: createOperations(ports),
+    operations: {
+      ...operations,
+      copies: createCopies({ ...looked, groups, history }),
+      eventCopies: createEventCopies({ ...looked, health }),
+    },
     exchange: delivery.exchange,
     /** What became of the dead letters that were tried again last. */
     retried: retries.of,

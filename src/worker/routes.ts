@@ -1,6 +1,5 @@
 import type { Hono } from 'hono';
-import { BridgeError } from '../model/fault.ts';
-import { whichConnector } from '../model/text.ts';
+import { unknownConnector } from '../delivery/operations.ts';
 import type { WorkerLane } from './lane.ts';
 
 /** Adds what a person may ask of a worker's connectors. A pause lasts until the worker ends. */
@@ -18,12 +17,4 @@ export function addWorkerRoutes<App extends Pick<Hono, 'post' | 'fetch'>>(
     });
   }
   return app;
-}
-
-function unknownConnector(name: string, known: readonly string[]): BridgeError {
-  return new BridgeError({
-    code: 'connector-unknown',
-    message: `no connector called ${name} runs here`,
-    suggestion: whichConnector(name, known),
-  });
 }
