@@ -227,29 +227,27 @@ function createCache() {
 /** Groups without a journal of events: each call is one transaction, all or none. */
 export function createGroupStore({ connection, transact }: Database) {
   const table = createGroupTable(connection);
-  const change = (changeAll: (update: (groupId: string, by: (current: Group) => Group) => void) => void): void =>
+  const change = <Item>(items: Iterable<Item>, idOf: (item: Item) => string, by: (group: Group, item: Item) => Group) =>
     transact(() => {
       const groups = new Map<string, Held>();
-      changeAll((groupId, by) => {
+      for (const item of items) {
+        const groupId = idOf(item);
         const held = groups.get(groupId) ?? table.read(groupId);
-        groups.set(groupId, become(held, by(held.state), null));
-      });
+        groups.set(groupId, become(held, by(held.state, item), null));
+      }
       for (const held of groups.values()) if (held.changed) table.write(held);
     });
   return {
     get: createGroupReader(connection).get,
     /** Joins these states into what is there; `null` marks a group as destroyed. */
     join: (states: Iterable<{ readonly groupId: string; readonly group: Group | null }>): void =>
-      change((update) => {
-        for (const { groupId, group } of states) {
-          update(groupId, (current) => (group === null ? { ...current, destroyed: true } : join(current, group)));
-        }
-      }),
+      change(
+        states,
+        ({ groupId }) => groupId,
+        (current, { group }) => (group === null ? { ...current, destroyed: true } : join(current, group)),
+      ),
     /** Merges these events into what is there. */
-    merge: (events: Iterable<CanonicalEvent>): void =>
-      change((update) => {
-        for (const event of events) update(event.subject, (current) => merge(current, event));
-      }),
+    merge: (events: Iterable<CanonicalEvent>): void => change(events, ({ subject }) => subject, merge),
   };
 }
 

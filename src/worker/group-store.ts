@@ -1,7 +1,6 @@
 import type { GroupSink } from '../../connectors/contract.ts';
 import { openDatabase } from '../journal/database.ts';
 import { createGroupStore } from '../journal/groups.ts';
-import type { CanonicalEvent } from '../model/event.ts';
 import type { Group } from '../model/group.ts';
 
 /*
@@ -12,19 +11,12 @@ import type { Group } from '../model/group.ts';
  * joined. They lie in a file, since there may be many.
  */
 
-export interface FollowedGroups {
-  get(groupId: string): Group | undefined;
-  /** Takes these events in: `get` gives them when it returns. */
-  merge(events: readonly CanonicalEvent[]): void;
-  /** Learns what others put at the destination. Throws Unreachable. */
-  follow(sink: GroupSink, signal: AbortSignal): Promise<void>;
-  close(): void;
-}
+export type FollowedGroups = ReturnType<typeof openFollowedGroups>;
 
 /** Groups of the destination that are written in one transaction. */
 const PAGE = 1_000;
 
-export function openFollowedGroups(file: string, note: (message: string) => void): FollowedGroups {
+export function openFollowedGroups(file: string, note: (message: string) => void) {
   const database = openDatabase(file, {
     onDamaged: ({ setAside }) =>
       note(`${file} was damaged and set aside as ${setAside}: it is made anew from the destination`),
@@ -32,8 +24,10 @@ export function openFollowedGroups(file: string, note: (message: string) => void
   const store = createGroupStore(database);
   return {
     get: store.get,
+    /** Takes these events in: `get` gives them when it returns. */
     merge: store.merge,
-    async follow(sink, signal) {
+    /** Learns what others put at the destination. Throws Unreachable. */
+    async follow(sink: GroupSink, signal: AbortSignal): Promise<void> {
       const page: { groupId: string; group: Group | null }[] = [];
       const write = (): void => store.join(page.splice(0));
       await sink.follow?.((groupId, group) => {
