@@ -38,14 +38,13 @@ export function settleDelivery(
   queue: WaitingEntries,
   settings: AttemptSettings,
 ): Settlement {
-  const settlement: Settlement = {
-    ...{ waiting: [], dead: [], released: [], failed: [], brought: [] },
-  };
+  const settlement: Settlement = { waiting: [], dead: [], released: [], failed: [], brought: [] };
   for (const before of retried) {
     const { entry } = before;
     if (cut !== undefined && !outcomes.has(entry.id)) continue;
     const still = decide(entry, before.attempts, outcomes.get(entry.id), settings, settlement);
     if (still !== undefined) {
+      settlement.waiting.push(still);
       queue.update(isAskedFor(before) ? { ...still, asked: true } : still);
       continue;
     }
@@ -56,12 +55,13 @@ export function settleDelivery(
     if (!wanted.has(entry)) continue;
     // Invariant 2, order per group: a group waits together with its first entry that waits.
     const uncharged = outcomes.has(entry.id) ? undefined : queue.holdsBack(entry.groupId) ? HELD_BACK : cut;
-    if (uncharged !== undefined) settlement.waiting.push(triedAgain(entry, settings.now, uncharged));
     const held =
       uncharged === undefined
         ? decide(entry, 0, outcomes.get(entry.id), settings, settlement)
-        : settlement.waiting.at(-1);
-    if (held !== undefined) queue.hold(held);
+        : triedAgain(entry, settings.now, uncharged);
+    if (held === undefined) continue;
+    settlement.waiting.push(held);
+    queue.hold(held);
   }
   return settlement;
 }
@@ -88,7 +88,6 @@ function decide(
       const retryInMs = Math.max(afterMs, delayAfter(attempts, retry, random));
       const waiting: Waiting = { entry, attempts, dueAt: now + retryInMs, fault };
       settlement.failed.push({ waiting, retryInMs });
-      settlement.waiting.push(waiting);
       return waiting;
     }
   }

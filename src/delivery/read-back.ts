@@ -61,7 +61,10 @@ export function createReadBacks(remembered = REMEMBERED) {
         receipts.delete(entry.groupId);
         receipts.set(entry.groupId, outcome.receipt);
       }
-      forgetOldest(receipts, remembered);
+      for (const oldest of receipts.keys()) {
+        if (receipts.size <= remembered) break;
+        receipts.delete(oldest);
+      }
     },
     /** Answers with what is remembered, at once. */
     recall,
@@ -78,13 +81,6 @@ export function createReadBacks(remembered = REMEMBERED) {
       for (const { group, resolve } of questions.splice(0)) resolve(recall(group.groupId, fault));
     },
   };
-}
-
-function forgetOldest(map: Map<string, unknown>, most: number): void {
-  for (const key of map.keys()) {
-    if (map.size <= most) break;
-    map.delete(key);
-  }
 }
 
 export const UNANSWERED: Fault = {

@@ -76,12 +76,12 @@ export function takePage<T>(
   return page;
 }
 const HEAD = 'seq, id, group_id AS groupId, received_at AS receivedAt';
-const headOf = (row: Row): EntryHead => row as unknown as EntryHead;
 /** Returns what makes an entry of a row; where the row lacks the text, it is fetched when somebody looks inside. */
 function entryMaker(connection: DatabaseSync): (row: Row) => Entry {
   const text = connection.prepare('SELECT event FROM events WHERE seq = ?');
   return (row) => {
-    const head = headOf(row);
+    const head = row as unknown as EntryHead;
+    // The entry keeps no more of the row, which may hold the text.
     const { seq } = head;
     const known = row.event === undefined ? {} : { text: row.event as string };
     return lazyEntry(head, () => text.get(seq)?.event as string, known);
