@@ -134,6 +134,12 @@ function createSettlement(plan: PlannedRun, settings: ReconcileSettings, ports: 
     committing = undefined;
     await journal.recordRead(found.splice(0), through.splice(0), whole ? run : undefined);
   };
+  const record = async (events: readonly CanonicalEvent[], read: readonly { readonly groupId: string }[]) => {
+    found.push(...events);
+    through.push(...read.map(({ groupId }) => groupId));
+    committing ??= commit();
+    await committing;
+  };
   const fail = ({ groupId, fault, passes }: GroupFailure): void => {
     const message = describeFault(fault);
     const last = before.get(groupId);
@@ -180,10 +186,7 @@ function createSettlement(plan: PlannedRun, settings: ReconcileSettings, ports: 
       counts.gone += missing.length;
       for (const one of failed) fail(one);
       if (run.dryRun) return findings.add(events.map((event) => findingOf(groups.get(event.subject), event)));
-      found.push(...events);
-      through.push(...remotes.map(({ groupId }) => groupId));
-      committing ??= commit();
-      await committing;
+      return record(events, remotes);
     },
     /** Invariant 4: never destroys by surprise. What is gone is recorded at the end, unless it is too much of what is known. */
     async destroy(): Promise<void> {
@@ -208,10 +211,7 @@ function createSettlement(plan: PlannedRun, settings: ReconcileSettings, ports: 
       }
       counts.destroyed = count;
       if (run.dryRun) return;
-      found.push(...events);
-      through.push(...gone.map(({ groupId }) => groupId));
-      committing ??= commit();
-      await committing;
+      return record(events, gone);
     },
   };
 }

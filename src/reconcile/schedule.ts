@@ -70,7 +70,6 @@ const RETRY_MS = 60_000;
 const MAX_TIMER_MS = 86_400_000;
 
 export type Reconciler = ReturnType<typeof createReconciler>;
-export type ReconcileStatus = ReturnType<Reconciler['status']>;
 
 /** Starts runs when asked and, where `every` is set, by itself. One run goes on at a time. */
 function createReconciler(settings: ReconcileSettings, ports: RunPorts, signal: AbortSignal) {
