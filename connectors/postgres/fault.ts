@@ -11,10 +11,8 @@ export interface Place {
 
 export type Setting = 'kind' | 'url' | 'auth' | 'tls' | 'table' | 'createTable' | 'statementTimeoutMs';
 
-export const setting = (place: Place, key: Setting): string => `connectors.${place.name}.${key}`;
-
-export function faultAt(place: Place, code: FaultCode, key: Setting, message: string, suggestion: string): Fault {
-  return { code, message, path: setting(place, key), suggestion };
+export function faultAt({ name }: Place, code: FaultCode, key: Setting, message: string, suggestion: string): Fault {
+  return { code, message, path: `connectors.${name}.${key}`, suggestion };
 }
 
 export const misconfigured = (place: Place, key: Setting, message: string, suggestion: string): Unreachable =>

@@ -1,7 +1,5 @@
 /** The table that everything is written to: whether it is there, which one it is, and how it is made. */
-
-import type { Destination } from './client.ts';
-import { Failure } from './client.ts';
+import { type Destination, Failure } from './client.ts';
 import { addition, type Column, columnsOf, creation, nameOf, type TableOptions, tableName } from './columns.ts';
 import { misconfigured, missingTable, refusalOf } from './fault.ts';
 
