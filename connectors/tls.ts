@@ -49,7 +49,12 @@ export const tlsOptions = z
     error: 'there is no keyFile that it could open',
   });
 
-export type TlsOptions = z.output<typeof tlsOptions>;
+type TlsOptions = z.output<typeof tlsOptions>;
+
+/** Where addresses do not say whether TLS is spoken; `true` is TLS without any of the options. */
+export const tlsOrNot = z
+  .union([z.boolean(), tlsOptions], { error: 'true, false, or an object with caFile and others is expected' })
+  .default(false);
 
 export interface Endpoint {
   readonly host: string;
@@ -70,11 +75,12 @@ export type SecureOptions = Pick<
  * how the YAML names the connector. Throws Unreachable that names the setting.
  */
 export async function secureOptions(
-  tls: TlsOptions,
+  given: TlsOptions | true,
   path: string,
   endpoints: readonly Endpoint[],
   signal: AbortSignal,
 ): Promise<SecureOptions> {
+  const tls: TlsOptions = given === true ? {} : given;
   const read = async (key: 'caFile' | 'certFile' | 'keyFile', check: (pem: string) => unknown) => {
     const name = tls[key];
     if (name === undefined) return undefined;

@@ -1,3 +1,4 @@
+import { hostOf } from '../../src/model/address.ts';
 import { type Fault, messageOf, Unreachable } from '../../src/model/fault.ts';
 import { isObject } from '../../src/model/json.ts';
 import { plainShape } from '../../src/model/shape.ts';
@@ -97,8 +98,8 @@ function encoded(apiKey: string): string {
 }
 
 function endpointOf(node: string): Endpoint {
-  const { hostname, port } = new URL(node);
-  return { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port || 443) };
+  const url = new URL(node);
+  return { host: hostOf(url), port: Number(url.port || 443) };
 }
 
 interface Answer<Body> {

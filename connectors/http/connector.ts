@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { hostOf } from '../../src/model/address.ts';
 import { password } from '../../src/model/secret.ts';
 import type { Connector } from '../contract.ts';
 import { tlsOptions } from '../tls.ts';
@@ -84,11 +85,6 @@ export const httpOptions = z
   });
 
 export type HttpOptions = z.output<typeof httpOptions>;
-
-/** Returns the name or address, as sockets take it. */
-export function hostOf({ hostname }: URL): string {
-  return hostname.replace(/^\[|\]$/g, '');
-}
 
 export const http: Connector<HttpOptions> = {
   kind: 'http',

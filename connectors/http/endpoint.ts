@@ -3,12 +3,13 @@ import { once } from 'node:events';
 import { Agent, type IncomingMessage, request } from 'node:http';
 import { Agent as TlsAgent, request as tlsRequest } from 'node:https';
 import { connect } from 'node:net';
+import { hostOf } from '../../src/model/address.ts';
 import { type Fault, messageOf, Unreachable } from '../../src/model/fault.ts';
 import type { Host } from '../contract.ts';
 import { isTlsError, secureOptions, tlsFault, whyNoTls } from '../tls.ts';
 import { PrivateAddress, publicLookup } from './addresses.ts';
 import type { Answer, Asked, Judgement } from './answer.ts';
-import { type HttpOptions, hostOf } from './connector.ts';
+import type { HttpOptions } from './connector.ts';
 
 export interface Endpoint extends Asked {
   /** The address that is connected to. */

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { password } from '../../src/model/secret.ts';
 import { wordsOf } from '../../src/model/template.ts';
 import { awsKey, isWholeKey, WHOLE_KEY } from '../aws.ts';
-import { type Endpoint, secureOptions, tlsOptions } from '../tls.ts';
+import { type Endpoint, secureOptions, tlsOrNot } from '../tls.ts';
 import { FORMATS } from './message.ts';
 
 export const CODECS = ['gzip', 'zstd', 'lz4', 'snappy'] as const;
@@ -102,10 +102,7 @@ const cluster = {
         .pipe(z.array(broker).min(1)),
     ])
     .describe('Bootstrap brokers as host:port, a list or one comma-separated string.'),
-  tls: z
-    .union([z.boolean(), tlsOptions], { error: 'true, false, or an object with caFile and others is expected' })
-    .default(false)
-    .describe('TLS to the brokers; `true`: verified against the system’s authorities.'),
+  tls: tlsOrNot.describe('TLS to the brokers; `true`: verified against the system’s authorities.'),
   sasl: z
     .discriminatedUnion('mechanism', [byPassword, byToken, byAws])
     .optional()
@@ -234,8 +231,7 @@ export type ClientOptions = Awaited<ReturnType<typeof clientOptions>>;
 /** Reads the files anew each time, so that what was renewed or mended there is used. Throws Unreachable. */
 export async function clientOptions(options: ClusterOptions, path: string, signal: AbortSignal) {
   const { tls, brokers } = options;
-  const secure =
-    tls === false ? undefined : await secureOptions(tls === true ? {} : tls, path, brokers.map(endpointOf), signal);
+  const secure = tls === false ? undefined : await secureOptions(tls, path, brokers.map(endpointOf), signal);
   return { ...options, path, secure };
 }
 

@@ -130,12 +130,8 @@ async function secure({ options, name }: Place, signal: AbortSignal) {
   const { tls } = options;
   if (tls === false) return false;
   const { host, port } = addressOf(options);
-  const { servername, ...secured } = await secureOptions(
-    tls === true ? {} : tls,
-    `connectors.${name}`,
-    [{ host, port, begin: askForTls }],
-    signal,
-  );
+  const endpoint = { host, port, begin: askForTls };
+  const { servername, ...secured } = await secureOptions(tls, `connectors.${name}`, [endpoint], signal);
   // The driver asks for the name of the address, whatever it is given.
   return servername === undefined
     ? secured

@@ -1,7 +1,8 @@
 import { z } from 'zod';
+import { hostOf } from '../../src/model/address.ts';
 import { password } from '../../src/model/secret.ts';
 import type { Connector } from '../contract.ts';
-import { tlsOptions } from '../tls.ts';
+import { tlsOrNot } from '../tls.ts';
 import { columnProblems } from './columns.ts';
 
 const URL_EXPECTED =
@@ -61,10 +62,7 @@ export const postgresOptions = z
       })
       .optional()
       .describe('Who asks.'),
-    tls: z
-      .union([z.boolean(), tlsOptions], { error: 'true, false, or an object with caFile and others is expected' })
-      .default(false)
-      .describe('TLS to the server; `true`: verified against the system’s authorities.'),
+    tls: tlsOrNot.describe('TLS to the server; `true`: verified against the system’s authorities.'),
     statementTimeoutMs: z
       .int()
       .min(100)
@@ -85,10 +83,11 @@ export type PostgresOptions = z.output<typeof postgresOptions>;
 
 /** The parts of the URL, as they are and not as URLs spell them. */
 export function addressOf({ url, auth }: Pick<PostgresOptions, 'url' | 'auth'>) {
-  const { hostname, port, pathname, username, password } = new URL(url);
+  const parts = new URL(url);
+  const { port, pathname, username, password } = parts;
   const plain = (text: string): string => decodeURIComponent(text);
   return {
-    host: hostname.replace(/^\[|\]$/g, ''),
+    host: hostOf(parts),
     port: Number(port || 5432),
     database: plain(pathname.slice(1)),
     user: auth?.username ?? plain(username),

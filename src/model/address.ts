@@ -31,6 +31,11 @@ export function contains(list: BlockList, address: string | undefined): boolean 
   return isIP(plain) !== 0 && list.check(plain, isIPv6(plain) ? 'ipv6' : 'ipv4');
 }
 
+/** Returns the address or name in a URL in the form that sockets take. */
+export function hostOf({ hostname }: URL): string {
+  return hostname.replace(/^\[|\]$/g, '');
+}
+
 /** Returns an address or name in the form that URLs use. */
 export function urlHost(host: string): string {
   return host.includes(':') ? `[${host}]` : host;
