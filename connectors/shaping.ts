@@ -2,21 +2,13 @@
 import { z } from 'zod';
 import type { Entry } from '../src/model/entry.ts';
 import type { Outcome } from '../src/model/outcome.ts';
-import { compileShape, type Shape, shapeSettings } from '../src/model/shape.ts';
+import { compileShape, shapeSettings } from '../src/model/shape.ts';
 import type { EventSink, Holds, Host } from './contract.ts';
 import { createTransform, type MakeTexts } from './transform.ts';
 
 const given = z.looseObject({ shape: shapeSettings.optional() });
 
-/** What `shape` among the options of a connector means. */
-export interface Shaping {
-  readonly shape: Shape;
-  /** Only of events. */
-  readonly texts: MakeTexts;
-  readonly transform: boolean;
-}
-
-/** Returns undefined where the options ask for no shape. */
+/** Returns what `shape` among the options of a connector means; undefined where they ask for none. `texts` is of events only. */
 export function shapingOf(options: unknown, holds: Holds, { name, source }: Pick<Host, 'name' | 'source'>) {
   const { shape: settings } = given.parse(options);
   if (settings === undefined) return undefined;
@@ -26,7 +18,7 @@ export function shapingOf(options: unknown, holds: Holds, { name, source }: Pick
     file === undefined
       ? async (events) => events.map(({ text }) => ({ text: JSON.stringify(shape.out(JSON.parse(text))) }))
       : createTransform({ file, ms, path: `connectors.${name}.shape.transform` });
-  return { shape, texts, transform: file !== undefined } satisfies Shaping;
+  return { shape, texts, transform: file !== undefined };
 }
 
 /** Returns the sink with each event in its shape; one that has none is a dead letter. */
