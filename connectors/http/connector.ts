@@ -37,7 +37,7 @@ const secret = password.pipe(
   }),
 );
 
-export const httpOptions = z
+const httpOptions = z
   .strictObject({
     url: urlText.describe('Where each event is sent to. Redirects are never followed.'),
     secrets: z

@@ -127,7 +127,7 @@ const OTHERWISE = [
 ] as const;
 
 /** Returns the fault of what PostgreSQL refuses as a whole. */
-export function refusalFault({ sqlState, message }: Refusal, place: Place): Fault {
+function refusalFault({ sqlState, message }: Refusal, place: Place): Fault {
   const [, code, key, what, suggestion] = VERDICTS.find(([state]) => state.test(sqlState)) ?? ['', ...OTHERWISE];
   return faultAt(place, code, key, `PostgreSQL ${what}: ${message}`, suggestion);
 }

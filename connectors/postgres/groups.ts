@@ -74,7 +74,7 @@ export async function readCopies(
 const idsOf = (states: readonly Group[]): string[] => states.map(({ groupId }) => storableText(groupId));
 
 /** Reads the rows of these groups, by group id. */
-export async function readGroups(destination: Destination, states: readonly Group[], signal: AbortSignal) {
+async function readGroups(destination: Destination, states: readonly Group[], signal: AbortSignal) {
   const columns = columnsOf(destination.options);
   const fields = columns.map(
     ({ field, name, type }) => `'${field}', ${type === 'timestamptz' ? millis(name) : quoted(name)}`,

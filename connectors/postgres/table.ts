@@ -84,7 +84,7 @@ async function addColumns(destination: Destination, present: readonly Present[],
   if (lacking.length > 0) await destination.query(addition(options, lacking), [], signal);
 }
 
-export const stateOf = (thrown: unknown): string =>
+const stateOf = (thrown: unknown): string =>
   thrown instanceof Failure ? (refusalOf(thrown.cause)?.sqlState ?? '') : '';
 
 /**

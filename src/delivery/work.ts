@@ -286,7 +286,7 @@ async function settle(lane: LaneWork, delivery: Delivery): Promise<void> {
 const INSIST_MS = 100;
 
 /** Tells the source what is settled, and insists: what it does not know would be delivered again. */
-export async function report(lane: LaneWork, settled: Report): Promise<void> {
+async function report(lane: LaneWork, settled: Report): Promise<void> {
   const { source } = lane.ports;
   for (;;) {
     try {
