@@ -42,53 +42,41 @@ interface Generation {
   readonly passed: PromiseWithResolvers<void>;
 }
 
-function createGenerations(interrupt: () => void) {
-  const make = (number: number): Generation => ({
-    number,
-    lease: new AbortController(),
-    ended: undefined,
-    passed: Promise.withResolvers(),
-  });
-  let current = make(0);
-  return {
-    current: () => current,
-    /** Ends the present one; work on what was handed over may go on for `graceMs`. */
-    end(why: unknown, graceMs: number): void {
-      if (current.ended !== undefined) return;
-      const { lease } = current;
-      current.ended = why;
-      if (graceMs === 0) lease.abort(why);
-      else setTimeout(() => lease.abort(why), graceMs).unref();
-      interrupt();
-    },
-    /** Begins the next one. */
-    begin(): void {
-      const { number, lease, ended, passed } = current;
-      current = make(number + 1);
-      lease.abort(ended);
-      passed.resolve();
-    },
-  };
+function newGeneration(number: number): Generation {
+  return { number, lease: new AbortController(), ended: undefined, passed: Promise.withResolvers() };
 }
 
 /** What this member holds: its partitions, and a generation of what Kafka hands over of them. */
 function createHolding(ports: MembershipPorts) {
   let partitions: readonly number[] | undefined;
-  const generations = createGenerations(ports.interrupt);
+  let current = newGeneration(0);
   /** Why nothing may be taken; undefined once the group was joined, since when it reads from what is committed. */
   let closed: unknown = new Error('the group was not joined yet');
+  /** Ends the present generation; work on what was handed over may go on for `graceMs`. */
   const end = (why: unknown, graceMs: number): void => {
     closed = why;
-    generations.end(why, graceMs);
+    if (current.ended !== undefined) return;
+    const { lease } = current;
+    current.ended = why;
+    if (graceMs === 0) lease.abort(why);
+    else setTimeout(() => lease.abort(why), graceMs).unref();
+    ports.interrupt();
   };
   return {
-    generations,
+    generation: () => current,
     end,
+    /** Begins the next generation. */
+    begin(): void {
+      const { number, lease, ended, passed } = current;
+      current = newGeneration(number + 1);
+      lease.abort(ended);
+      passed.resolve();
+    },
     partitions: () => partitions,
     assigned(ours: readonly number[]): void {
       // Where the rebalance was noticed before, the generation has ended, and nothing was taken since.
       if (partitions !== undefined && closed === undefined) end(new Error('the partitions were shared out anew'), 0);
-      const { ended, lease } = generations.current();
+      const { ended, lease } = current;
       if (ended !== undefined) lease.abort(ended);
       partitions = ours;
       closed = undefined;
@@ -96,7 +84,7 @@ function createHolding(ports: MembershipPorts) {
     },
     async take(batch: Batch): Promise<void> {
       // What was given out before must be let go first.
-      const { ended, passed } = generations.current();
+      const { ended, passed } = current;
       if (closed === undefined && ended !== undefined) await passed.promise;
       if (closed !== undefined) throw closed;
       await ports.take(batch);
@@ -121,7 +109,7 @@ export function createMembership(options: KafkaSourceOptions, groupId: string, p
   /** Why the group must be left and joined anew. */
   let lost: unknown;
   const holding = createHolding(ports);
-  const { current, begin } = holding.generations;
+  const { generation } = holding;
 
   const troubled = (thrown: unknown): void => {
     if (member === undefined) return;
@@ -171,12 +159,12 @@ export function createMembership(options: KafkaSourceOptions, groupId: string, p
       throw reason;
     },
     /** Why the generation has ended; undefined while it goes on. */
-    ended: () => current().ended,
+    ended: () => generation().ended,
     /** Begins a new generation after one that ended. */
-    begin,
-    generation: () => current().number,
+    begin: holding.begin,
+    generation: () => generation().number,
     /** Aborts when work on what was handed over must end. */
-    lease: (): AbortSignal => current().lease.signal,
+    lease: (): AbortSignal => generation().lease.signal,
     partitions: holding.partitions,
     /** Commits what is settled; a failure ends the generation. Resolves with whether it succeeded. */
     async commit(offsets: ReadonlyMap<number, bigint>): Promise<boolean> {

@@ -24,10 +24,6 @@ export function createOffsets() {
     partitions.set(partition, found);
     return found;
   };
-  const settledTo = ({ open, next }: Partition): bigint => {
-    const [first] = open.values();
-    return first?.offset ?? next;
-  };
 
   return {
     /** Records of one partition were handed over, in order; `next` is the offset after them. */
@@ -67,9 +63,10 @@ export function createOffsets() {
     /** Returns for each partition the offset before which everything is settled, where it is new. */
     due(): ReadonlyMap<number, bigint> {
       const offsets = new Map<number, bigint>();
-      for (const [partition, kept] of partitions) {
-        const offset = settledTo(kept);
-        if (offset > kept.committed) offsets.set(partition, offset);
+      for (const [partition, { open, next, committed }] of partitions) {
+        const [first] = open.values();
+        const offset = first?.offset ?? next;
+        if (offset > committed) offsets.set(partition, offset);
       }
       return offsets;
     },

@@ -4,7 +4,6 @@ import type { ConnectorConfig } from '../config/schema.ts';
 import type { Source as SourceConfig } from '../config/source.ts';
 import { compileFilter } from '../delivery/filter.ts';
 import { type Lane, startLane } from '../delivery/lane.ts';
-import type { GroupPages } from '../delivery/resync.ts';
 import type { Clock } from '../model/clock.ts';
 import type { SignalBus } from '../model/signal.ts';
 import { traceDelivery } from '../telemetry/trace.ts';
@@ -66,7 +65,8 @@ export function startWorkerLane(
         if (sink !== undefined) groups ??= openFollowedGroups(groupsFile, note);
         return opened;
       },
-      groups: partial(() => groups),
+      // A worker knows no more than it was given: nothing to bring to a destination page by page.
+      groups: { get: (groupId) => groups?.get(groupId), page: () => [], count: () => 0 },
       trace: traceDelivery,
       clock,
       signals,
@@ -114,9 +114,4 @@ function followed(
       return entries;
     },
   };
-}
-
-/** A worker knows no more than it was given: nothing to bring to a destination page by page. */
-function partial(groups: () => FollowedGroups | undefined): GroupPages {
-  return { get: (groupId) => groups()?.get(groupId), page: () => [], count: () => 0 };
 }
