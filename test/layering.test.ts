@@ -10,6 +10,7 @@ const KIND = [
   'connectors/contract.ts',
   'connectors/ensuring.ts',
   'connectors/members.ts',
+  'connectors/portions.ts',
   'connectors/tls.ts',
 ];
 const kinds = globSync('connectors/*/').map((folder) => [`${folder.replace(/\/$/, '')}/`, KIND]);
@@ -24,6 +25,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'connectors/members.ts': ['src/model/', 'connectors/contract.ts'],
   'connectors/guard.ts': ['src/model/', 'connectors/contract.ts'],
   'connectors/options.ts': ['connectors/contract.ts'],
+  'connectors/portions.ts': [],
   'connectors/own.ts': [
     'src/model/',
     'src/kit/index.ts',

@@ -1,6 +1,7 @@
 /** How records go to their brokers: as few requests as can be, and what each partition answered. */
 import { Unreachable } from '../../src/model/fault.ts';
 import type { Outcome } from '../../src/model/outcome.ts';
+import { portions } from '../portions.ts';
 import type { KafkaClient, Sent } from './client.ts';
 import { Refused } from './fault.ts';
 import { type KafkaMessage, sizeOf } from './message.ts';
@@ -45,7 +46,7 @@ async function sendToOne(
 ): Promise<Trouble[]> {
   const partitionOf = ({ message }: Item) => client.partitionFor(message.key);
   const troubles = new Map<number | undefined, unknown>();
-  for (const request of requests(items, maxBytes)) {
+  for (const request of portions(items, ({ message }) => sizeOf(message), maxBytes)) {
     const open = request.filter((item) => !troubles.has(partitionOf(item)));
     if (open.length === 0) continue;
     const answers = await answersTo(client, open);
@@ -87,21 +88,4 @@ async function settle(
   for (const half of [items.slice(0, middle), items.slice(middle)]) {
     await settle(client, half, await answersTo(client, half), outcomes);
   }
-}
-
-/** In order, each within `maxBytes` unless a single item is larger. */
-function* requests(items: readonly Item[], maxBytes: number): Generator<Item[]> {
-  let request: Item[] = [];
-  let bytes = 0;
-  for (const item of items) {
-    const size = sizeOf(item.message);
-    if (request.length > 0 && bytes + size > maxBytes) {
-      yield request;
-      request = [];
-      bytes = 0;
-    }
-    request.push(item);
-    bytes += size;
-  }
-  if (request.length > 0) yield request;
 }

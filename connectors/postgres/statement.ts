@@ -1,6 +1,7 @@
 /** One statement for many rows; where it is refused for one of them, the others go without it. */
 import type { Outcome } from '../../src/model/outcome.ts';
 import type { Outcomes } from '../contract.ts';
+import { portions } from '../portions.ts';
 import { type Destination, Failure } from './client.ts';
 import { conflictFault, eventFault, isOfARow, isOfTheMoment, refusalOf } from './fault.ts';
 import { storableText } from './stored-text.ts';
@@ -19,25 +20,10 @@ export interface Row {
 /** Runs a statement that takes a JSON array as `$1` and returns the `id` of each row that it wrote; the others were there. */
 export async function writeRows(destination: Destination, text: string, rows: readonly Row[], signal: AbortSignal) {
   const outcomes = new Map<string, Outcome>();
-  for (const portion of portions(rows)) {
+  for (const portion of portions(rows, ({ json }) => json.length, MAX_BYTES)) {
     for (const [id, outcome] of await write(destination, text, portion, signal)) outcomes.set(id, outcome);
   }
   return outcomes;
-}
-
-function* portions(rows: readonly Row[]): Generator<readonly Row[]> {
-  let portion: Row[] = [];
-  let size = 0;
-  for (const row of rows) {
-    size += row.json.length;
-    if (size > MAX_BYTES && portion.length > 0) {
-      yield portion;
-      portion = [];
-      size = row.json.length;
-    }
-    portion.push(row);
-  }
-  if (portion.length > 0) yield portion;
 }
 
 async function write(
