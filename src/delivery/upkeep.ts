@@ -80,7 +80,7 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
     const incomplete = { since: its.clock.now(), reason, upTo: cursor };
     pass = undefined;
     restoring = false;
-    keep(lane, { ...(identity !== undefined && { identity }), incomplete });
+    keep(lane, { identity, incomplete });
     its.signals.emit('copy.lost', { connector: settings.connector, reason, restores: restore === 'auto' });
   };
 

@@ -97,10 +97,7 @@ function followed(
   let followedSink: GroupSink | undefined;
   let generation: number | undefined;
   return {
-    available: source.available,
-    settle: source.settle,
-    alive: source.alive,
-    lease: source.lease,
+    ...source,
     async next(after, limit, signal) {
       const entries = await source.next(after, limit, signal);
       const [store, current] = [groups(), sink()];
