@@ -47,6 +47,8 @@ const finding = z.object({
   fault: fault.exactOptional(),
 });
 
+const shapeProblems = z.array(z.object({ path: z.array(z.union([z.string(), z.number()])), message: z.string() }));
+
 const isFunction = z.custom<(...given: never[]) => unknown>((given) => typeof given === 'function', {
   error: 'a function is expected',
 });
@@ -66,6 +68,7 @@ export const contract = z.looseObject({
   readsBack: z.boolean(),
   verifiable: z.boolean().exactOptional(),
   shapes: z.array(z.enum(SHAPE_PARTS)).exactOptional(),
+  shapeProblems: maybe,
   holds: isFunction,
   places: isFunction,
   open: isFunction,
@@ -81,6 +84,13 @@ export function guarded<Options>(connector: ConnectorContract<Options>): Connect
     ...(maxEvents !== undefined && { maxEvents }),
     ...(verifiable !== undefined && { verifiable }),
     ...(shapes !== undefined && { shapes }),
+    shapeProblems(given, shape) {
+      try {
+        return shapeProblems.parse(connector.shapeProblems?.(given, shape) ?? []);
+      } catch (thrown) {
+        return [{ path: [], message: `the module of this kind cannot take this shape: ${messageOf(thrown)}` }];
+      }
+    },
     holds: (given) => z.enum(['events', 'groups']).parse(connector.holds(given)),
     places: (...given) => [...connector.places(...given)],
     async open(given, host, signal) {

@@ -156,6 +156,21 @@ test('groups in a shape are for those that say they give it to them', () => {
   expect(problemsOf(`    kind: ./shaping.mjs\n    ${options}`)).toEqual([]);
 });
 
+test.each([
+  [
+    '[{ path: ["fields", "name"], message: "no titles here" }]',
+    /^6:\d+ connectors\.mine\.shape\.fields\.name: no titles here$/,
+  ],
+  ['({ path: "fields" })', /^6:\d+ connectors\.mine\.shape: the module of this kind cannot take this shape: /],
+  ['(() => { throw new Error("broken"); })()', /^6:\d+ connectors\.mine\.shape: .* this shape: broken$/],
+])('what it has against a shape is a problem where it stands: %s', (problems, said) => {
+  const path = `refusing-${problems.length}.mjs`;
+  write(path, moduleOf(`holds: () => 'groups', shapes: ['id'], shapeProblems: () => ${problems},`));
+  expect(problemsOf(`    kind: ./${path}\n    target: xy\n    shape: { fields: { name: title } }\n`)).toEqual([
+    expect.stringMatching(said),
+  ]);
+});
+
 test('two connectors that write to one place are refused, whoever made them', () => {
   write('mine.mjs', moduleOf());
   const one = 'kind: ./mine.mjs, target: xy';

@@ -62,6 +62,7 @@ function start(sink: Sink, verify: UpkeepSettings['verify'], source: Partial<Sou
       },
       groups: none,
       upkeep,
+      trace: (_connector, _batch, work) => work(),
       clock: {
         now: () => 1_700_000_000_000 + now,
         elapsed: () => now,
