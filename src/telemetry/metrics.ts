@@ -57,7 +57,7 @@ export function createWorkerMetrics(signals: SignalBus, clock: Clock, sources: L
   return createRegistry(laneMetrics(sources, clock, signals), signals, sources);
 }
 
-const LOOP_MS = 100;
+const LOOP_MS = 250;
 
 function createRegistry(metrics: Metrics, signals: SignalBus, { version, connectors }: LaneSources): Registry {
   const registry = new Registry();
