@@ -8,7 +8,7 @@ import { actorOf, EVENT_TYPES, type EventType, shortType } from '../model/event.
 import { describeFault } from '../model/fault.ts';
 import { fieldsOf } from '../model/field-change.ts';
 import { type Group, latestEvent, operatorOf } from '../model/group.ts';
-import { figure } from '../model/text.ts';
+import { figure, upTo } from '../model/text.ts';
 import { type AdminClient, adminClient } from './admin.ts';
 import { type AdminOptions, addCommand, onRunningBridge, wholeNumber } from './options.ts';
 import { answer, interruption, paint, print, tableLines } from './terminal.ts';
@@ -128,11 +128,11 @@ const eventLines = (events: readonly Entry[]): string[] =>
 function cellsOf({ seq, event }: Entry): string[] {
   const { subject, time, type } = event;
   const fields = fieldsOf(event).filter(([field]) => !['groupType', 'destroyed'].includes(field));
-  const told = fields.map(([field, text]) => `${field}=${JSON.stringify(upTo(text, 40))}`).join(' ');
+  const told = fields
+    .map(([field, text]) => `${field}=${JSON.stringify(text.length <= 40 ? text : `${upTo(text, 40)}…`)}`)
+    .join(' ');
   return [String(seq), time, shortType(type), subject, actorOf(event) ?? '', told];
 }
-
-const upTo = (text: string, most: number): string => (text.length <= most ? text : `${text.slice(0, most)}…`);
 
 const EVERY_MS = 500;
 

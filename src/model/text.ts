@@ -82,3 +82,10 @@ export function nearest(word: string, candidates: readonly string[]): string | u
     .filter(({ candidate, away }) => away <= Math.max(1, Math.min(3, Math.floor(candidate.length / 2.5))))
     .sort((one, other) => one.away - other.away)[0]?.candidate;
 }
+
+/** Returns at most `most` characters and cuts no pair of surrogates in two. */
+export function upTo(text: string, most: number): string {
+  if (text.length <= most) return text;
+  const last = text.charCodeAt(most - 1);
+  return text.slice(0, last >= 0xd800 && last < 0xdc00 ? most - 1 : most);
+}

@@ -268,6 +268,12 @@ describe('unknown fields never make an event too large', () => {
     ]);
   });
 
+  test('the name of one that is left out is cut between two characters', async () => {
+    const receiver = await start({ maxBodyBytes: 8_388_608 });
+    await receiver.post({ body: body({ [`${'k'.repeat(99)}😀`]: 'y'.repeat(2_000_000) }) });
+    expect(receiver.recorded()).toMatchObject([{ data: { omitted: ['k'.repeat(99)] } }]);
+  });
+
   test('a great number of them', async () => {
     const receiver = await start({ maxBodyBytes: 8_388_608 });
     const many = Object.fromEntries(Array.from({ length: 40_000 }, (_, i) => [`K${i}`, 'x'.repeat(50)]));

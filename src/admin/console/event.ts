@@ -3,12 +3,13 @@ import type { GroupCopy } from '../../delivery/copies.ts';
 import type { EventCopy } from '../../delivery/event-copies.ts';
 import { findEvent } from '../../journal/history.ts';
 import type { JournalEntry } from '../../journal/reads.ts';
+import { upTo } from '../../model/text.ts';
 import { faultLines } from './connectors.ts';
 import { changes, eventHref, groupLink, operator } from './events.ts';
 import { badge, type Page, type Tone } from './layout.ts';
 import type { View } from './ports.ts';
 import { type Column, empty, table } from './table.ts';
-import { code, type Html, optional, relative, upTo } from './text.ts';
+import { code, type Html, optional, relative } from './text.ts';
 import type { Texts } from './texts/index.ts';
 
 const COPIES_EVERY_MS = 2_000;

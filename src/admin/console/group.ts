@@ -2,6 +2,7 @@ import { html } from 'hono/html';
 import type { GroupCopy } from '../../delivery/copies.ts';
 import type { JournalEntry } from '../../journal/reads.ts';
 import type { Group } from '../../model/group.ts';
+import { upTo } from '../../model/text.ts';
 import { faultLines } from './connectors.ts';
 import { copyList } from './event.ts';
 import { eventHref, eventList, lastBy, operator } from './events.ts';
@@ -10,7 +11,7 @@ import { button } from './forms.ts';
 import { badge, type Page } from './layout.ts';
 import type { View } from './ports.ts';
 import { type Column, empty, fitting, leftOut } from './table.ts';
-import { brief, code, type Html, href, moment, optional, plain, relative, upTo, value } from './text.ts';
+import { brief, code, type Html, href, moment, optional, plain, relative, value } from './text.ts';
 import type { Texts } from './texts/index.ts';
 
 /** The history of the fields is made from at most this many events. */

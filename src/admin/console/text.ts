@@ -1,6 +1,6 @@
 import { html } from 'hono/html';
 import type { HtmlEscapedString } from 'hono/utils/html';
-import { figure, UNSEEN as UNSEEN_ANYWHERE } from '../../model/text.ts';
+import { figure, UNSEEN as UNSEEN_ANYWHERE, upTo } from '../../model/text.ts';
 import type { Texts } from './texts/index.ts';
 
 /*
@@ -150,13 +150,6 @@ export function value(t: Texts, text: string | undefined, { id, rest, most = EXC
   if (text.length <= most) return html`<span class="value">${shown(text)}</span>`;
   return html`<details class="long" id="${id}"><summary><span class="value">${shown(upTo(text, most))}…</span> <span
     class="quiet">${t.text.length(text.length)}</span></summary>${block(t, text, rest)}</details>`;
-}
-
-/** Returns at most `most` characters and cuts no pair of surrogates in two. */
-export function upTo(text: string, most: number): string {
-  if (text.length <= most) return text;
-  const last = text.charCodeAt(most - 1);
-  return text.slice(0, last >= 0xd800 && last < 0xdc00 ? most - 1 : most);
 }
 
 const formats = new Map<string, Intl.DateTimeFormat>();

@@ -1,9 +1,10 @@
 import { html } from 'hono/html';
+import { upTo } from '../../model/text.ts';
 import { numberOf } from './events.ts';
 import type { Page } from './layout.ts';
 import type { View } from './ports.ts';
 import { empty } from './table.ts';
-import { blockFrom, type Html, href, upTo } from './text.ts';
+import { blockFrom, type Html, href } from './text.ts';
 
 /** `/whole?event=`, `?group=` or `?kept=`, and `from=`: all that is kept of one thing, a part at a time. */
 export function wholePage(ports: View, query: URLSearchParams): Page {
