@@ -271,15 +271,14 @@ async function settle(lane: LaneWork, delivery: Delivery): Promise<void> {
     const { entry, attempts, fault } = waiting;
     signals.emit('lane.retry', { connector, eventId: entry.id, groupId: entry.groupId, attempts, retryInMs, fault });
   }
-  const last = delivery.taken.at(-1);
-  lane.cursor = last?.seq ?? lane.cursor;
+  lane.cursor = delivery.taken.at(-1)?.seq ?? lane.cursor;
   const { cursor } = lane;
   await report(lane, { upTo: cursor, waiting, dead, released, brought });
   const superseded = brought.filter(({ kind }) => kind === 'superseded').length;
   const receivedAt = brought.map(({ entry }) => entry.receivedAt);
   const delivered = brought.length - superseded;
   signals.emit('lane.delivered', { connector, delivered, superseded, ms: lane.latest.tookMs, receivedAt });
-  signals.emit('lane.cursor', { connector, cursor, ...(last !== undefined && { receivedAt: last.receivedAt }) });
+  signals.emit('lane.cursor', { connector, cursor });
 }
 
 /** The least time between two tries to tell the source what is settled. */

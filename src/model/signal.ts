@@ -94,8 +94,8 @@ export interface Signals {
     ms: number;
     receivedAt: readonly number[];
   };
-  /** Everything up to the cursor is settled; receivedAt is that of the event at the cursor. */
-  'lane.cursor': { connector: string; cursor: number; receivedAt?: number };
+  /** Everything up to the cursor is settled. */
+  'lane.cursor': { connector: string; cursor: number };
   /** The destination as a whole: nothing is charged to any event. */
   'lane.unreachable': { connector: string; fault: Fault; attempt: number; retryInMs: number };
   'lane.recovered': { connector: string; downMs: number };

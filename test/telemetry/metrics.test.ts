@@ -219,7 +219,7 @@ describe('each signal brings what it must, and nothing else', () => {
     signals.emit('admin.token-wrong', { peer: '127.0.0.1' });
     signals.emit('dead-letters.discarded', { connector: 'a', count: 1 });
     signals.emit('lane.opened', { connector: 'a' });
-    signals.emit('lane.cursor', { connector: 'a', cursor: 5, receivedAt: NOW - 5000 });
+    signals.emit('lane.cursor', { connector: 'a', cursor: 5 });
     signals.emit('lane.recovered', { connector: 'a', downMs: 1 });
     signals.emit('lane.note', { connector: 'a', message: 'x' });
     signals.emit('reconcile.ended', { ms: 1, dryRun: true, counts });
