@@ -40,6 +40,8 @@ export function createDoubt() {
         forget();
         return undefined;
       }
+      // They may be as many as the journal holds: none is kept.
+      if (trusted) return undefined;
       const before = new Map(refused);
       for (const entry of batch) {
         const outcome = outcomes.get(entry.id);
@@ -49,7 +51,7 @@ export function createDoubt() {
         cause = its;
         refused.set(entry.id, entry);
       }
-      if (cause === undefined || refused.size < ALIKE || trusted || !kinds.has('dead')) return undefined;
+      if (cause === undefined || refused.size < ALIKE || !kinds.has('dead')) return undefined;
       const now = new Set(batch.map(({ id }) => id));
       const earlier = [...before.values()].filter(({ id }) => refused.has(id) && !now.has(id));
       doubting = true;
@@ -57,7 +59,10 @@ export function createDoubt() {
     },
     /** Lets the events become dead letters, until one of them is taken; says whether that was asked for rightly. */
     trust(): boolean {
-      if (doubting) trusted = true;
+      if (doubting) {
+        trusted = true;
+        forget();
+      }
       return trusted;
     },
   };

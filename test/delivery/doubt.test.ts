@@ -70,6 +70,20 @@ describe('so many events in a row that are refused alike', () => {
     const again = entries(60, ALIKE);
     expect(doubt.look(again, refused(again), 'c')).toBeDefined();
   });
+
+  test('are not kept once a person says so: there may be as many as the journal holds', () => {
+    const doubt = createDoubt();
+    const batch = entries(1, 1_000);
+    doubt.look(batch, refused(batch), 'c');
+    expect(doubt.trust()).toBe(true);
+    const outcome = dead('of a wrong type');
+    const start = performance.now();
+    for (let from = 1_001; from < 300_000; from += 1_000) {
+      const more = Array.from({ length: 1_000 }, (_, n) => ({ id: `e${from + n}` }) as Entry);
+      expect(doubt.look(more, new Map(more.map(({ id }) => [id, outcome])), 'c')).toBeUndefined();
+    }
+    expect(performance.now() - start).toBeLessThan(2_000);
+  });
 });
 
 const elasticsearchUrl = inject('elasticsearchUrl');
