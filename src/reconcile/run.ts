@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises';
+import { setTimeout as delay, setImmediate as turn } from 'node:timers/promises';
 import type { Journal } from '../journal/append.ts';
 import type { GroupReader } from '../journal/groups.ts';
 import type { ReconcileReader } from '../journal/reads.ts';
@@ -52,6 +52,8 @@ const KNOWN_PAGE = 1_000;
 const MAX_FAILURES = 1_000;
 /** A group that fails with the same answer in so many runs is no news any more. */
 const LASTING_RUNS = 3;
+/** Groups that are gone are looked at, and recorded, so many at a time: callbacks come in between. */
+const STEP = 500;
 /** Findings that are written at a time. */
 const LISTED = 1_000;
 /** A percentage of few groups is none: so many may go in any case. */
@@ -191,27 +193,34 @@ function createSettlement(plan: PlannedRun, settings: ReconcileSettings, ports: 
     /** Invariant 4: never destroys by surprise. What is gone is recorded at the end, unless it is too much of what is known. */
     async destroy(): Promise<void> {
       const context = { sdkAppId, now: clock.now() };
-      const events: CanonicalEvent[] = [];
       const listed: ReconcileFinding[] = [];
       let count = 0;
-      for (const { groupId, readAt } of gone) {
+      for (const [index, { groupId, readAt }] of gone.entries()) {
+        if (index % STEP === STEP - 1) await turn();
         const state = groups.get(groupId);
         const ahead = state === undefined || state.destroyed ? [] : fieldsAhead(state, undefined, readAt);
         if (ahead.length > 0) failAhead(groupId, ahead);
         const event = goneEvent(state, { ...context, readAt });
         if (event === undefined) continue;
         count++;
-        if (!run.dryRun) events.push(event);
-        else if (listed.push(findingOf(state, event)) === LISTED) await findings.add(listed.splice(0));
+        if (run.dryRun && listed.push(findingOf(state, event)) === LISTED) await findings.add(listed.splice(0));
       }
       if (run.dryRun) await findings.add(listed);
       if (!allowGone && count > mostGone(settings.maxGone, counts.known)) {
         counts.withheld = count;
         return;
       }
-      counts.destroyed = count;
-      if (run.dryRun) return;
-      return record(events, gone);
+      if (run.dryRun) {
+        counts.destroyed = count;
+        return;
+      }
+      for (let step = gone.splice(0, STEP); step.length > 0; step = gone.splice(0, STEP)) {
+        const events = step.flatMap(
+          ({ groupId, readAt }) => goneEvent(groups.get(groupId), { ...context, readAt }) ?? [],
+        );
+        counts.destroyed += events.length;
+        await record(events, step);
+      }
     },
   };
 }
@@ -260,6 +269,8 @@ async function* idsToRead(
   }
   let known = groups.livingIds('', KNOWN_PAGE);
   for (; known.length > 0; known = groups.livingIds(known.at(-1) ?? '', KNOWN_PAGE)) {
+    // Mostly none of them is left, and this is the thread that answers callbacks.
+    await turn();
     for (const groupId of known) {
       if (listed.has(groupId) || isRead(groupId)) continue;
       run.total++;
