@@ -7,7 +7,7 @@ import type { CopyState } from '../model/copy.ts';
 import type { Entry } from '../model/entry.ts';
 import { type Fault, faultOf } from '../model/fault.ts';
 import type { ResyncProgress } from '../model/signal.ts';
-import { type Comparison, type ComparisonPorts, startComparison } from './verify.ts';
+import { type Comparison, type ComparisonPorts, FRESH_MS, startComparison } from './verify.ts';
 import { beginResync, type LaneWork, retryNow, rewind } from './work.ts';
 
 export interface UpkeepSettings {
@@ -107,11 +107,14 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
     const { connector } = lane.settings;
     const { events: missing = 0, before = 0 } = lacking ?? {};
     lane.ports.signals.emit('copy.restored', { connector, brought, lacking: missing, before });
-    pageAt = 0;
+    // Events that cannot be searched for yet would be taken for lost once more.
+    pageAt = lane.sink?.holds === 'events' ? lane.ports.clock.elapsed() + FRESH_MS : 0;
   };
 
   /** An incomplete copy is brought all that is known, unless a person is to ask for it. */
-  const bringAgain = async (lane: LaneWork, sink: Sink, upTo: number): Promise<void> => {
+  const bringAgain = async (lane: LaneWork, sink: Sink): Promise<void> => {
+    if (state.incomplete === undefined) return;
+    const { upTo } = state.incomplete;
     if (sink.holds === 'groups') {
       if (restore === 'auto' && lane.resync === undefined) beginResync(lane, { how: 'join' });
       return;
@@ -190,16 +193,16 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
     async step(lane, sink) {
       if (lane.ending !== 'no') return false;
       const { elapsed, now } = lane.ports.clock;
-      const identifies = elapsed() >= identifyAt;
-      if (identifies) await identify(lane, sink);
-      if (state.incomplete !== undefined) {
-        await bringAgain(lane, sink, state.incomplete.upTo);
-        return identifies;
+      let answered = elapsed() >= identifyAt;
+      if (answered) await identify(lane, sink);
+      if (verify !== false && state.incomplete === undefined) {
+        const { every } = verify;
+        pageAt ??= elapsed() + Math.min(every, Math.max(0, (state.verifiedAt ?? 0) + every - now()));
+        if (elapsed() >= pageAt) answered = await compare(lane, sink, verify);
       }
-      if (verify === false) return identifies;
-      const { every } = verify;
-      pageAt ??= elapsed() + Math.min(every, Math.max(0, (state.verifiedAt ?? 0) + every - now()));
-      return elapsed() >= pageAt ? compare(lane, sink, verify) : identifies;
+      // Also what was found to be lost just now: a lane with nothing to deliver would rest first.
+      await bringAgain(lane, sink);
+      return answered;
     },
     resynced(lane, { how, named, ended, done }) {
       if (ended && how === 'join' && !named && state.incomplete !== undefined) restored(lane, done);

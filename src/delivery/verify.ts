@@ -158,7 +158,7 @@ function holds(copy: Group | null, state: Group): boolean {
 /** Events that are looked at of the newest, and as many of all others. */
 const SAMPLE = 100;
 /** What was written within this time may not be searchable yet. */
-const FRESH_MS = 60_000;
+export const FRESH_MS = 60_000;
 
 /** Looks for the newest events and for some others. What is older than all that are found was removed by a retention of its own. */
 function sampleEvents(
