@@ -66,11 +66,16 @@ type Placed = Omit<PassedOver, 'fault'>;
  * was not done with comes again. Ends with `break`, `return`, or the signal, having committed what was done with.
  */
 export function groupChanges(options: GroupChangesOptions): AsyncGenerator<GroupChange, void, undefined> {
+  const { signal } = options;
   const handover = createHandover<Placed>();
-  const end = (): void => handover.end();
-  const changes = read(options, handover);
-  options.signal?.addEventListener('abort', end, { once: true });
-  if (options.signal?.aborted) end();
+  const end = (): void => {
+    // The signal may outlive many of these.
+    signal?.removeEventListener('abort', end);
+    handover.end();
+  };
+  const changes = read(options, handover, end);
+  signal?.addEventListener('abort', end);
+  if (signal?.aborted) end();
   // Also somebody who waits for the next change may be told to stop; the generator alone would wait for it first.
   return Object.assign(Object.create(changes) as typeof changes, {
     next: () => changes.next(),
@@ -85,7 +90,11 @@ export function groupChanges(options: GroupChangesOptions): AsyncGenerator<Group
   });
 }
 
-async function* read(options: GroupChangesOptions, handover: Handover<Placed>): ReturnType<typeof groupChanges> {
+async function* read(
+  options: GroupChangesOptions,
+  handover: Handover<Placed>,
+  end: () => void,
+): ReturnType<typeof groupChanges> {
   const { kafka, topic, groupId, store = memory(), onPassedOver = warn(topic) } = options;
   if (handover.ended) return;
   // A member that waits for messages notices only after this time that it is to end.
@@ -114,6 +123,7 @@ async function* read(options: GroupChangesOptions, handover: Handover<Placed>): 
       await store.update(event.subject, event.source, (group) => merge(group, event));
     }
   } finally {
+    end();
     handover.close();
     await consumer.disconnect();
   }

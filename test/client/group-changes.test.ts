@@ -1,5 +1,6 @@
 /** The iterator on a real Kafka: what is committed, and how it ends. */
 import { randomUUID } from 'node:crypto';
+import { getEventListeners } from 'node:events';
 import { Kafka, logLevel } from 'kafkajs';
 import { describe, expect, inject, onTestFinished, test } from 'vitest';
 import { toMessage } from '../../connectors/kafka/message.ts';
@@ -138,4 +139,17 @@ describe.skipIf(brokers === '')('groupChanges', () => {
     expect(nameOf(await second.next())).toBe('name 2');
     await second.return();
   });
+});
+
+test('a signal that outlives it is let go, however it ends', async () => {
+  const { signal } = new AbortController();
+  const down = {
+    on: () => {},
+    connect: () => Promise.reject(new Error('no broker answers')),
+    disconnect: async () => {},
+  };
+  const options = { kafka: { consumer: () => down } as unknown as Kafka, topic: 'x', groupId: 'x', signal };
+  await groupChanges(options).return();
+  await expect(groupChanges(options).next()).rejects.toThrow('no broker answers');
+  expect(getEventListeners(signal, 'abort')).toEqual([]);
 });
