@@ -79,7 +79,8 @@ function isRun(): boolean {
 export async function run(): Promise<void> {
   // What the bridge writes holds what people wrote: it is its owner's alone.
   process.umask(0o077);
-  // kafkajs sets timers in the past, harmlessly, and Node 24 would say so each time; Node 22 calls its SQLite experimental.
+  // A kafkajs that a connector of one's own brings sets timers in the past, and Node 24 would say so each time; Node 22 calls
+  // its SQLite experimental.
   process.removeAllListeners('warning');
   process.on('warning', (warning) => {
     if (!['TimeoutNegativeWarning', 'ExperimentalWarning'].includes(warning.name))

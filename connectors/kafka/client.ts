@@ -28,6 +28,7 @@ import {
 } from './fault.ts';
 import { partitionOf } from './message.ts';
 import type { ClientOptions, NewTopic } from './options.ts';
+import { restQueues } from './queue.ts';
 import { saslOf } from './sasl.ts';
 import { inOrder, isProven, prove } from './seeds.ts';
 
@@ -44,6 +45,7 @@ export type KafkaClient = ReturnType<typeof createClient>;
 registerCodecs();
 keepSentences();
 keepAnswers();
+restQueues();
 
 const CLOSE_MS = 2_000;
 /** Of the time that a request may take, what a broker may wait for its replicas before it answers. */

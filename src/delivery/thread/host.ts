@@ -171,7 +171,8 @@ function createUnfinished(signals: Pick<SignalBus, 'on'>) {
 
 /** `exited` resolves with the reason when the thread is gone. */
 function startThread(workerData: ThreadData): { worker: Worker; exited: Promise<unknown> } {
-  // kafkajs sets timers in the past, harmlessly, and Node 24 would say so each time; Node 22 calls its SQLite experimental.
+  // A kafkajs that a connector of one's own brings sets timers in the past, and Node 24 would say so each time; Node 22 calls
+  // its SQLite experimental.
   const quiet = ['--disable-warning=TimeoutNegativeWarning', '--disable-warning=ExperimentalWarning'];
   const worker = new Worker(THREAD, {
     workerData,
