@@ -33,6 +33,9 @@ interface StartOptions {
   readonly log?: LogFormat;
 }
 
+/** What is left open once all has stopped, by a server that hangs, may keep the process so long. */
+const LEFT_MS = 1_000;
+
 /** Runs until SIGTERM or SIGINT; a second signal ends at once. */
 async function start({ config: named, log = process.stderr.isTTY ? 'text' : 'json' }: StartOptions): Promise<void> {
   const { file, config } = requireConfig(named);
@@ -43,6 +46,7 @@ async function start({ config: named, log = process.stderr.isTTY ? 'text' : 'jso
   const told = interruption();
   await once(told, 'abort');
   await stop(told.reason);
+  setTimeout(() => process.exit(), LEFT_MS).unref();
 }
 
 /** Starts a bridge; SIGHUP has it read its file again. */

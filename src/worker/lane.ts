@@ -6,6 +6,7 @@ import { compileFilter } from '../delivery/filter.ts';
 import { type Lane, startLane } from '../delivery/lane.ts';
 import type { Clock } from '../model/clock.ts';
 import type { SignalBus } from '../model/signal.ts';
+import { within } from '../model/wait.ts';
 import { traceDelivery } from '../telemetry/trace.ts';
 import { type FollowedGroups, openFollowedGroups } from './group-store.ts';
 
@@ -27,6 +28,9 @@ export interface WorkerLaneSettings {
   /** Where merged groups are kept, if the sink needs whole ones. */
   readonly groupsFile: string;
 }
+
+/** How long a sink or a source may take to heed the abort and close; one that does neither is abandoned. */
+const CLOSE_MS = 3_000;
 
 export function startWorkerLane(
   { connector, config, app, source: options, open, groupsFile }: WorkerLaneSettings,
@@ -81,9 +85,10 @@ export function startWorkerLane(
     source,
     async end(ms) {
       started.end(ms);
-      await started.ended;
+      const hasEnded = await within(ms + CLOSE_MS, started.ended);
       await source.close();
-      groups?.close();
+      // An abandoned lane may still write to it.
+      if (hasEnded) groups?.close();
     },
   };
 }

@@ -13,6 +13,7 @@ import { UNSEEN_COPY } from '../model/copy.ts';
 import { sourceOf } from '../model/event.ts';
 import { createSignals } from '../model/signal.ts';
 import { judge } from '../model/verdict.ts';
+import { orAborted } from '../model/wait.ts';
 import { createLogger, type LogFormat, type LogLevel, logSignals } from '../telemetry/log.ts';
 import { createWorkerMetrics } from '../telemetry/metrics.ts';
 import { flushTraces } from '../telemetry/trace.ts';
@@ -84,10 +85,12 @@ export async function startWorker(
   const look = async (): Promise<void> => {
     while (!stopping.signal.aborted) {
       // The connectors say what is wrong; until then the numbers stay as they were.
-      await Promise.allSettled([
+      const learned = Promise.allSettled([
         ...[...lanes.values()].map((lane) => lane.source.learn()),
         deadLetters.learn(stopping.signal),
       ]);
+      // A broker that hangs does not keep the worker from ending.
+      await orAborted(stopping.signal, learned).catch(() => {});
       await clock.sleep(LOOK_MS, stopping.signal);
     }
   };
