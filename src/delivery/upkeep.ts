@@ -30,6 +30,8 @@ export interface UpkeepPorts {
 /** How often the destination is asked which one it is, at least. */
 const IDENTIFY_MS = 30_000;
 const MAX_PAGE = 500;
+/** How often it is asked whether all that lies there has been read. */
+const READING_MS = 1_000;
 
 type News = { readonly [Key in keyof CopyState]?: CopyState[Key] | undefined };
 
@@ -168,13 +170,18 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
       lose(lane, `none of ${page.looked} events that were delivered lies there`);
       return true;
     }
+    if (page.reading) {
+      // It takes seconds, however fast pages may come; and it has answered nothing yet.
+      pageAt = clock.elapsed() + READING_MS;
+      return false;
+    }
     for (const key of ['looked', 'found', 'mended', 'left'] as const) current[key] += page[key];
     current.why ??= page.why;
     if (page.mended > 0) signals.emit('copy.mended', { connector, count: page.mended });
     pageAt = clock.elapsed() + (Math.min(groupsPerSecond, MAX_PAGE) / groupsPerSecond) * 1_000;
     if (!page.ended) {
       if (current.left > state.differing) keep(lane, { differing: current.left });
-      // A scan that is under way has no answer yet.
+      // A page of which nothing is for this connector has asked nobody.
       return page.looked > 0;
     }
     const { looked, found, mended, left, why, begun } = current;

@@ -17,6 +17,8 @@ export interface Found {
   readonly ended: boolean;
   /** All that was looked at is missing. */
   readonly nothing?: boolean;
+  /** Nothing can be compared yet: what lies there is still being read. */
+  readonly reading?: boolean;
 }
 
 export interface Comparison {
@@ -143,7 +145,7 @@ function compareScan(
   return {
     async step(signal) {
       if (typeof scanned === 'object') throw scanned.thrown;
-      if (scanned === 'running') return { looked: 0, found: 0, mended: 0, left: 0, ended: false };
+      if (scanned === 'running') return { looked: 0, found: 0, mended: 0, left: 0, ended: false, reading: true };
       return pages.step(signal);
     },
   };

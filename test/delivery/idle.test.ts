@@ -99,6 +99,13 @@ describe('a lane with nothing to deliver', () => {
     expect(made.looks()).toBeLessThanOrEqual(made.slept.length + 2);
   });
 
+  test('and reads all that lies there asks once a second how far that is, however fast groups may be compared', async () => {
+    const sink = group({ scan: () => new Promise(() => {}), identify: async () => ({ identity: 'one' }) });
+    const made = start(sink, { every: HOUR, groupsPerSecond: 100_000, mend: true });
+    await made.lane.ended;
+    expect(Math.min(...made.slept.slice(1))).toBeGreaterThanOrEqual(500);
+  });
+
   test('whose destination could not be identified goes on when it can', async () => {
     let asked = 0;
     const sink = group({
