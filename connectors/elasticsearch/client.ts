@@ -6,8 +6,9 @@ import { orAborted } from '../../src/model/wait.ts';
 import type { Host } from '../contract.ts';
 import { type Endpoint, secureOptions, speaksTls, whyNoTls } from '../tls.ts';
 import { type Call, root } from './api.ts';
+import { EndingConnection } from './connection.ts';
 import type { ElasticsearchOptions } from './connector.ts';
-import { Client, ClusterConnectionPool, errors, HttpConnection, Serializer, Transport } from './elastic.ts';
+import { Client, ClusterConnectionPool, errors, Serializer, Transport } from './elastic.ts';
 import {
   causeIn,
   destinationFault,
@@ -60,7 +61,7 @@ function connect({ nodes, auth, requestTimeoutMs }: ElasticsearchOptions, secure
   const client = new Client({
     nodes: [...nodes],
     requestTimeout: requestTimeoutMs,
-    Connection: HttpConnection,
+    Connection: EndingConnection,
     ...(auth !== undefined && authOf(auth, setting)),
     ...(secure !== undefined && { tls: secure }),
     // Another node is asked at once, each one time at most, when one refuses or hangs: a write that is done twice is a
@@ -124,8 +125,9 @@ export async function ask<Body>(
   };
   try {
     const { requestTimeoutMs, nodes } = destination.options;
-    const asked = destination.transport.request(params, { signal, ignore: [...ignore], meta: true });
-    const answer = await within(asked, requestTimeoutMs * nodes.length + GRACE_MS, signal);
+    const request = (signal: AbortSignal) =>
+      destination.transport.request(params, { signal, ignore: [...ignore], meta: true });
+    const answer = await within(request, requestTimeoutMs * nodes.length + GRACE_MS, signal);
     const { statusCode: status = 0, headers = {} } = answer;
     if (status < 200 || (status >= 300 && status < 400)) {
       const where = headers.location === undefined ? '' : ` to ${headers.location}`;
@@ -151,12 +153,17 @@ export async function ask<Body>(
 /** So that the client's own time-out comes first. */
 const GRACE_MS = 1_000;
 
-/** The client heeds neither time nor signal once an answer has begun: one that stalls in the middle would hold up the lane for ever. */
-async function within<T>(asked: Promise<T>, ms: number, signal: AbortSignal): Promise<T> {
+/** The client does not heed the time once an answer has begun: one that stalls in the middle would hold up the lane for ever. */
+async function within<T>(ask: (signal: AbortSignal) => Promise<T>, ms: number, signal: AbortSignal): Promise<T> {
   const late = Promise.withResolvers<never>();
-  const timer = setTimeout(() => late.reject(new errors.TimeoutError('the answer stalled')), ms);
+  const over = new AbortController();
+  const timer = setTimeout(() => {
+    late.reject(new errors.TimeoutError('the answer stalled'));
+    // Its socket would stay open.
+    over.abort();
+  }, ms);
   try {
-    return await orAborted(signal, Promise.race([asked, late.promise]));
+    return await orAborted(signal, Promise.race([ask(AbortSignal.any([signal, over.signal])), late.promise]));
   } finally {
     clearTimeout(timer);
   }

@@ -7,14 +7,14 @@ import type {
   ConnectionRequestResponseAsStream,
 } from '@elastic/elasticsearch';
 import { ALGORITHM, credentialsOf, encode, scopeOf, sha256, signatureOf } from '../aws.ts';
+import { EndingConnection } from './connection.ts';
 import type { ElasticsearchOptions } from './connector.ts';
-import { HttpConnection } from './elastic.ts';
 
 type Aws = Extract<ElasticsearchOptions['auth'], { aws: unknown }>['aws'];
 
 /** Returns the client's own connection, with a signature on each request. `setting` is how the YAML names `aws`. */
-export function signingConnection(aws: Aws, setting: string): typeof HttpConnection {
-  return class extends HttpConnection {
+export function signingConnection(aws: Aws, setting: string): typeof EndingConnection {
+  return class extends EndingConnection {
     override request(
       params: ConnectionRequestParams,
       options: ConnectionRequestOptions,

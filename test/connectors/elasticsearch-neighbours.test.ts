@@ -131,16 +131,21 @@ describe.skipIf(url === '')('around Elasticsearch', () => {
     await end(bridge);
   });
 
-  test('an answer that stalls in the middle costs one time-out', async () => {
+  test('an answer that stalls in the middle costs one time-out, and no connection', async () => {
     let stalled = 0;
+    let isOpen = true;
     const nodes = await proxy(({ path }, answer) => {
       if (!path.includes('_bulk') || stalled++ > 0) return false;
       answer.writeHead(200, { 'content-type': 'application/json', 'content-length': '100' }).write('{"took":');
+      answer.once('close', () => {
+        isOpen = false;
+      });
       return true;
     });
     const { bridge, send } = await start(nodes, { requestTimeoutMs: 1_000 });
     await send('g1');
     await inStep(bridge, 20_000);
+    expect(isOpen).toBe(false);
     expect(stalled).toBeGreaterThan(1);
     expect(bridge.stderr()).toMatch(/did not answer within 1000 ms/);
   });
