@@ -1,9 +1,10 @@
 /** Settings that are right by themselves and cannot hold together. */
 import type { z } from 'zod';
 import { type Configured, holdsOf, placesOf, SHAPE_PARTS, shapeRefusalsOf, shapesOf } from '../../connectors/index.ts';
+import { hostOf } from '../model/address.ts';
 import { shapeProblems, shapeSettings } from '../model/shape.ts';
 import { mayBe, mayMeet } from '../model/template.ts';
-import { DEFAULT_ADMIN_PORT, NO_RECEIVER } from './listeners.ts';
+import { DEFAULT_ADMIN_PORT, isLoopback, NO_RECEIVER } from './listeners.ts';
 import type { Settings } from './schema.ts';
 import { deadLetterTopic, type Source } from './source.ts';
 
@@ -16,6 +17,7 @@ export function refuseClashes(config: Settings, context: z.RefinementCtx): void 
   const wrong = new Set(context.issues.map(({ path = [] }) => path.slice(0, 2).join('.')));
   const isWrong = (connector: string): boolean => wrong.has(`connectors.${connector}`);
   refuseSharedPlace(config, isWrong, refuse);
+  refuseOwnAddress(config, refuse);
   for (const [name, connector] of Object.entries(config.connectors)) {
     if (!isWrong(name) && connector.shape)
       refuseShape(name, connector as unknown as Configured, connector.shape, refuse);
@@ -48,8 +50,9 @@ function refuseShape(name: string, connector: Configured, given: unknown, refuse
   }
 }
 
+const isEvery = (host: string): boolean => host === '0.0.0.0' || host === '::';
+
 function refuseSharedPort({ receiver, admin }: Settings, refuse: Refuse): void {
-  const isEvery = (host: string): boolean => host === '0.0.0.0' || host === '::';
   const [one, other] = [receiver.host, admin.host].map((host) => (host === 'localhost' ? '127.0.0.1' : host));
   if (receiver.port !== admin.port || admin.port === 0) return;
   if (one !== other && !isEvery(receiver.host) && !isEvery(admin.host)) return;
@@ -58,15 +61,56 @@ function refuseSharedPort({ receiver, admin }: Settings, refuse: Refuse): void {
   refuse([admin.port === DEFAULT_ADMIN_PORT ? 'receiver' : 'admin', 'port'], message);
 }
 
+/** What is sent to the bridge's own servers comes back as no callback, or again and again. */
+function refuseOwnAddress({ source, receiver, admin, notify, connectors }: Settings, refuse: Refuse): void {
+  const servers = source === undefined ? [receiver, admin] : [admin];
+  const isOwn = (text: unknown): boolean => {
+    if (typeof text !== 'string' || !URL.canParse(text)) return false;
+    const url = new URL(text);
+    const [host, port] = [hostOf(url), Number(url.port || (url.protocol === 'https:' ? 443 : 80))];
+    return servers.some((own) => own.port === port && leadsTo(host, own.host));
+  };
+  const refuseOwn = (path: (string | number)[], url: unknown): void => {
+    if (isOwn(url)) refuse(path, 'it leads back to this bridge: its receiver or its admin server listens there');
+  };
+  const { otherCommands } = receiver;
+  if (typeof otherCommands === 'object') refuseOwn(['receiver', 'otherCommands', 'forwardTo'], otherCommands.forwardTo);
+  for (const [index, { url }] of notify.entries()) refuseOwn(['notify', index, 'url'], url);
+  for (const [name, connector] of Object.entries(connectors))
+    refuseOwn(['connectors', name, 'url'], 'url' in connector ? connector.url : undefined);
+}
+
+/** Whether the host of a URL is surely where a server listens, as both are written. */
+function leadsTo(host: string, listening: string): boolean {
+  if (host === listening) return true;
+  if (host === 'localhost') return isLoopback(listening) || isEvery(listening);
+  if (!isLoopback(host)) return false;
+  return listening === 'localhost' || listening === '::' || (listening === '0.0.0.0' && host !== '::1');
+}
+
+/** What lies beside the file of the journal. */
+const BESIDE = ['', '-wal', '-shm', '.lock', '.notify.json'];
+
+/** Returns the files that belong to the bridge itself, and which setting names them. */
+function ownFiles({ journal, receiver }: Settings): Taken[] {
+  const { tls, otherCommands } = receiver;
+  const read = {
+    ...{ 'receiver.tls.certFile': tls?.certFile, 'receiver.tls.keyFile': tls?.keyFile },
+    'receiver.tls.clientCaFile': tls?.clientCaFile,
+    'receiver.otherCommands.caFile': typeof otherCommands === 'object' ? otherCommands.caFile : undefined,
+  };
+  const placed = (by: string, path: string, does?: string): Taken[] =>
+    placesOf({ kind: 'file', path } as Configured).map(({ name }) => ({ name, by, use: undefined, does }));
+  return [
+    ...BESIDE.flatMap((suffix) => placed('journal.file', journal.file + suffix)),
+    ...Object.entries(read).flatMap(([by, path]) => (path === undefined ? [] : placed(by, path, 'is read from the'))),
+  ];
+}
+
 /** Two connectors may write to one place only where they write the same there, each its share. */
-function refuseSharedPlace(
-  { connectors, journal }: Settings,
-  isWrong: (connector: string) => boolean,
-  refuse: Refuse,
-): void {
-  const taken = placesOf({ kind: 'file', path: journal.file } as Configured).map(
-    ({ name }): Taken => ({ name, by: 'journal.file', use: undefined }),
-  );
+function refuseSharedPlace(config: Settings, isWrong: (connector: string) => boolean, refuse: Refuse): void {
+  const { connectors } = config;
+  const taken = ownFiles(config);
   for (const [connector, options] of Object.entries(connectors)) {
     if (!options.enabled || isWrong(connector)) continue;
     const by = `connectors.${connector}`;
@@ -86,7 +130,7 @@ function refuseSharedPlace(
     const what = other.name === place.name ? place.name : `${other.name}, which may be the ${place.name},`;
     refuse(
       ['connectors', connector, ...place.option.split('.')],
-      `${other.by} writes to the ${what} already: choose another for one of the two`,
+      `${other.by} ${other.does ?? 'writes to the'} ${what} already: choose another for one of the two`,
     );
   }
 }
@@ -97,6 +141,8 @@ interface Taken {
   readonly template?: boolean;
   readonly by: string;
   readonly use: string | undefined;
+  /** What `by` does there, where it does not write. */
+  readonly does?: string | undefined;
 }
 
 const isOnePlace = (one: Taken, other: Taken): boolean =>

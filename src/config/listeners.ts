@@ -175,7 +175,8 @@ export const receiver = z
     error:
       'the addresses of the load balancers are needed, since proxyProtocol is on: anybody else could say who they are',
   })
-  .refine(({ path, healthPath }) => path !== healthPath, {
+  // With a slash at its end it is the same path.
+  .refine(({ path, healthPath }) => path !== healthPath && `${path}/` !== healthPath, {
     path: ['healthPath'],
     error: 'another path than receiver.path is expected',
   });

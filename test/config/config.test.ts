@@ -744,6 +744,47 @@ connectors:
     expect(found[0]).toContain(says);
   });
 
+  it.each([
+    ['file', '{kind: file, path: data/../data/journal.db-wal}', 'journal.file writes to the file'],
+    ['file', '{kind: file, path: data/journal.db.lock}', 'journal.file writes to the file'],
+    ['tls', '{kind: file, path: ./key.pem}', 'receiver.tls.keyFile is read from the file'],
+    ['forward', '{kind: file, path: ca.pem}', 'receiver.otherCommands.caFile is read from the file'],
+  ])('refuses a connector that writes over a file of the bridge: %s, %s', (_, connector, says) => {
+    const tls = '{certFile: cert.pem, keyFile: key.pem}';
+    const forward = '{forwardTo: "https://127.0.0.1:9443", caFile: ca.pem}';
+    const text = `app: {sdkAppId: 1}\nreceiver: {tls: ${tls}, otherCommands: ${forward}}\nconnectors: {a: ${connector}}\n`;
+    const found = complaints(text, configSchema);
+    expect(found).toEqual([expect.stringMatching(/^c\.yaml:3:\d+ connectors\.a\.path: /)]);
+    expect(found[0]).toContain(says);
+  });
+
+  const forwardTo = (url: string) => `receiver: {port: 8080, otherCommands: {forwardTo: "${url}"}}`;
+  const toItself = 'leads back to this bridge';
+  it.each([
+    [forwardTo('http://127.0.0.1:8080'), 'receiver.otherCommands.forwardTo', toItself],
+    [forwardTo('http://localhost:8080/callback'), 'receiver.otherCommands.forwardTo', toItself],
+    ['receiver: {host: "::", otherCommands: {forwardTo: "http://[::1]:8080"}}', 'forwardTo', toItself],
+    ['receiver: {host: 10.0.0.1, otherCommands: {forwardTo: "http://10.0.0.1:8080"}}', 'forwardTo', toItself],
+    ['notify: [{url: "http://127.0.0.1:8081/x"}]', 'notify[0].url', toItself],
+    // Another port, or another address of this machine, is another program.
+    [forwardTo('http://127.0.0.1:9000'), undefined, ''],
+    ['receiver: {host: 10.0.0.1, otherCommands: {forwardTo: "http://127.0.0.1:8080"}}', undefined, ''],
+    [forwardTo('http://[::1]:8081'), undefined, ''],
+    [forwardTo('http://handler.example:8080'), undefined, ''],
+    ['receiver: {port: 0}\nadmin: {port: 0}\nnotify: [{url: "http://127.0.0.1"}]', undefined, ''],
+  ])('refuses to send to the bridge itself: %s', (settings, path, says) => {
+    const base = 'app: {sdkAppId: 1}\nconnectors: {a: {kind: file, path: x}}\n';
+    const found = complaints(`${base}${settings}\n`, configSchema);
+    expect(found).toEqual(path === undefined ? [] : [expect.stringContaining(says)]);
+    expect(found.join()).toContain(path ?? '');
+  });
+
+  it.each(['/callback', '/callback/'])('refuses %s as the path of the probe, too: callbacks arrive there', (path) => {
+    const text = `app: {sdkAppId: 1}\nreceiver: {healthPath: ${path}}\nconnectors: {a: {kind: file, path: x}}\n`;
+    const says = 'receiver.healthPath: another path than receiver.path is expected';
+    expect(complaints(text, configSchema)).toEqual([expect.stringContaining(says)]);
+  });
+
   it('explains an SDKAppID or a duration that is none', () => {
     const app = configSchema.shape.app;
     expect(complaints('sdkAppId: abc\n', app)[0]).toContain('the SDKAppID of your Chat app is expected');
