@@ -6,15 +6,18 @@ import type { Connector } from '../contract.ts';
 import { tlsOptions } from '../tls.ts';
 
 const nodeUrl = z.string().refine(isHttpUrl, {
-  error: 'an http:// or https:// URL is expected, such as http://127.0.0.1:9200',
+  error: 'an http:// or https:// URL without query is expected, such as http://127.0.0.1:9200',
 });
 
+/** Whether it is where paths are added to. */
 function isHttpUrl(text: string): boolean {
-  return /^https?:\/\//i.test(text) && URL.canParse(text);
+  if (!/^https?:\/\//i.test(text) || !URL.canParse(text)) return false;
+  const { search, hash } = new URL(text);
+  return search + hash === '';
 }
 
 const NODES_EXPECTED =
-  'http:// or https:// URLs are expected, as a list or comma-separated, such as ["http://127.0.0.1:9200"]';
+  'http:// or https:// URLs without query are expected, as a list or comma-separated, such as ["http://127.0.0.1:9200"]';
 
 const nodes = z.union(
   [

@@ -6,7 +6,9 @@ export const notify = z.strictObject({
     .string()
     .refine((text) => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol), {
       error: 'an https:// or http:// URL is expected, such as that of a Slack webhook',
+      abort: true,
     })
+    .refine(isSentWhole, { error: 'user, password and what stands behind # are never sent: leave them out' })
     .describe(
       'Where a JSON object is posted: `text` for people, as Slack’s webhooks take it, and the verdict beside it.',
     ),
@@ -16,3 +18,8 @@ export const notify = z.strictObject({
     .default([...TONES])
     .describe('Which verdicts are told: green, amber, red.'),
 });
+
+function isSentWhole(text: string): boolean {
+  const { username, password, hash } = new URL(text);
+  return username + password + hash === '';
+}

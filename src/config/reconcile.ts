@@ -3,18 +3,25 @@ import { vendorSecret } from '../model/secret.ts';
 import { isLoopback } from './listeners.ts';
 import { duration, groupTypes, text, whole } from './units.ts';
 
-const restUrl = z.string().refine(
-  (text) => {
-    if (!URL.canParse(text)) return false;
-    const { protocol, hostname, search, hash, username } = new URL(text);
-    if (search + hash + username !== '') return false;
-    return protocol === 'https:' || (protocol === 'http:' && isLoopback(hostname.replace(/^\[|\]$/g, '')));
-  },
-  {
-    error:
-      'an https:// URL is expected, such as https://console.tim.qq.com, without query and credentials (http:// on loopback only: the signature stands in it)',
-  },
-);
+const restUrl = z
+  .string()
+  .refine(
+    (text) => {
+      if (!URL.canParse(text)) return false;
+      const { protocol, hostname, search, hash, username, password } = new URL(text);
+      if (search + hash + username + password !== '') return false;
+      return protocol === 'https:' || (protocol === 'http:' && isLoopback(hostname.replace(/^\[|\]$/g, '')));
+    },
+    {
+      error:
+        'an https:// URL is expected, such as https://console.tim.qq.com, without query and credentials (http:// on loopback only: the signature stands in it)',
+      abort: true,
+    },
+  )
+  // The vendor's pages print whole URLs of commands, to copy.
+  .refine((text) => !/\/v4(\/(group_open_http_svc|ConfigSvc)(\/[^/]*)?)?\/*$/i.test(new URL(text).pathname), {
+    error: '/v4/… is added to it: leave that out, such as https://console.tim.qq.com',
+  });
 
 export const reconcile = z.strictObject({
   api: z.strictObject({

@@ -13,7 +13,7 @@ const APP_EXPECTED = 'the SDKAppID of your Chat app is expected: digits only, as
 
 const app = z.strictObject({
   sdkAppId: z
-    .union([z.int().positive(), z.string().regex(/^\d+$/, { error: APP_EXPECTED })], {
+    .union([z.int().positive({ error: APP_EXPECTED }), z.string().regex(/^[1-9]\d*$/, { error: APP_EXPECTED })], {
       error: APP_EXPECTED,
     })
     .transform(String)

@@ -779,10 +779,38 @@ connectors:
     expect(found.join()).toContain(path ?? '');
   });
 
+  it.each([
+    ['connectors: {a: {kind: http, url: "https://h/x#part"}}', 'connectors.a.url: what stands behind # is never sent'],
+    ['connectors: {a: {kind: elasticsearch, nodes: ["http://h:9200/?pretty"], index: i}}', 'nodes[0]: '],
+    ['connectors: {a: {kind: elasticsearch, nodes: "http://g:9200,http://h:9200/p#x", index: i}}', 'a.nodes: '],
+    ['notify: [{url: "https://h/x#part"}]', 'notify[0].url: '],
+    ['notify: [{url: "https://u:p@h/x"}]', 'notify[0].url: '],
+    ['reconcile: {api: {secretKey: k, baseUrl: "https://:p@h"}}', 'reconcile.api.baseUrl: '],
+    ['reconcile: {api: {secretKey: k, baseUrl: "https://h/v4"}}', 'baseUrl: /v4/… is added to it'],
+    [
+      'reconcile: {api: {secretKey: k, baseUrl: ["https://h/p/v4/group_open_http_svc/"]}}',
+      'baseUrl[0]: /v4/… is added',
+    ],
+    ['reconcile: {api: {secretKey: k, baseUrl: "https://h/v4-proxy/"}}', undefined],
+    ['connectors: {a: {kind: http, url: "https://h/x?key=1"}}', undefined],
+  ])('refuses a part of a URL that would be left out, or stand there twice: %s', (settings, says) => {
+    const base = `app: {sdkAppId: 1}\n${settings.startsWith('connectors') ? '' : 'connectors: {f: {kind: file, path: x}}\n'}`;
+    const found = complaints(`${base}${settings}\n`, configSchema);
+    expect(found).toEqual(says === undefined ? [] : [expect.stringContaining(says)]);
+  });
+
   it.each(['/callback', '/callback/'])('refuses %s as the path of the probe, too: callbacks arrive there', (path) => {
     const text = `app: {sdkAppId: 1}\nreceiver: {healthPath: ${path}}\nconnectors: {a: {kind: file, path: x}}\n`;
     const says = 'receiver.healthPath: another path than receiver.path is expected';
     expect(complaints(text, configSchema)).toEqual([expect.stringContaining(says)]);
+  });
+
+  it('takes no SDKAppID that no callback can name', () => {
+    const of = (id: string) => `app: {sdkAppId: "${id}"}\nconnectors: {a: {kind: file, path: x}}\n`;
+    expect(complaints(of('0'), configSchema)).toEqual([expect.stringContaining('the SDKAppID of your Chat app')]);
+    for (const id of ['01400701118', ' 1400701118 ']) {
+      expect(settings(of(id), configSchema)).toMatchObject({ app: { sdkAppId: '1400701118' } });
+    }
   });
 
   it('explains an SDKAppID or a duration that is none', () => {
