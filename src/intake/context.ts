@@ -37,8 +37,8 @@ export function receiverSettings({ app, receiver }: ReceiverConfig) {
     otherCommands: typeof otherCommands === 'string' ? otherCommands : ('forward' as const),
     /** Whether the recorded commands are forwarded, too. */
     forwardAll: typeof otherCommands !== 'string' && otherCommands.forwardAll,
-    /** "Before" commands that are answered OK. */
-    allowBefore: new Set(receiver.allowBefore),
+    /** "Before" commands that are answered OK, in lower case: a slip in the case must not forbid what somebody allowed. */
+    allowBefore: new Set(receiver.allowBefore?.map((command) => command.toLowerCase())),
     refuseBefore: receiver.refuseBefore,
   };
 }

@@ -77,7 +77,7 @@ function checkOther(context: ReceiverContext, settings: ReceiverSettings): HttpF
 function checkAllowed(command: string, { otherCommands, allowBefore }: ReceiverSettings): HttpFault | undefined {
   const refusal = { code: 'command-refused', path: 'CallbackCommand' } as const;
   if (isBeforeCallback(command)) {
-    if (allowBefore.has(command)) return undefined;
+    if (allowBefore.has(command.toLowerCase())) return undefined;
     return {
       ...refusal,
       message: `${command} asks for leave, which this bridge does not give`,

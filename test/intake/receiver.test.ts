@@ -1,6 +1,8 @@
 import { connect, type Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { configSchema } from '../../src/config/schema.ts';
 import { signOf } from '../../src/intake/authentication.ts';
+import { receiverSettings } from '../../src/intake/context.ts';
 import { toAddressList } from '../../src/model/address.ts';
 import type { CanonicalEvent } from '../../src/model/event.ts';
 import { BridgeError } from '../../src/model/fault.ts';
@@ -299,7 +301,7 @@ test('refuseBefore: errorCode forbids the action in the service’s own words', 
 });
 
 describe('a "before" command that the configuration allows', () => {
-  const allowBefore = new Set(['Group.CallbackBeforeSendMsg']);
+  const allowBefore = new Set(['group.callbackbeforesendmsg']);
   const asking = (command: string) => ({
     search: search({ CallbackCommand: command }),
     body: body({ CallbackCommand: command }),
@@ -313,6 +315,14 @@ describe('a "before" command that the configuration allows', () => {
       ['Group.CallbackBeforeSendMsg', 'acknowledged'],
       ['C2C.CallbackBeforeSendMsg', 'refused'],
     ]);
+    await receiver.close();
+  });
+
+  test('is the same in whatever case somebody wrote it', async () => {
+    const written = { app: { sdkAppId: '1' }, receiver: { allowBefore: ['group.callbackbeforeSENDmsg'] } };
+    const config = configSchema.parse({ ...written, connectors: { f: { kind: 'file', path: 'x' } } });
+    const receiver = await startReceiver({ allowBefore: receiverSettings(config).allowBefore });
+    expect(await receiver.post(asking('Group.CallbackBeforeSendMsg'))).toEqual({ status: 200, json: OK });
     await receiver.close();
   });
 
