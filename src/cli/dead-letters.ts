@@ -3,7 +3,7 @@ import { type Command, Option } from 'commander';
 import { BridgeError } from '../model/fault.ts';
 import { figure, plural } from '../model/text.ts';
 import { type Cause, type Filter, withDeadLetters } from './dead-letter-stores.ts';
-import { type AdminOptions, addCommand, listOf, onRunningBridge, wholeNumber } from './options.ts';
+import { type AdminOptions, addCommand, listOf, missingOf, onRunningBridge, wholeNumber } from './options.ts';
 import { answer, print, tableLines } from './terminal.ts';
 
 export function addDeadLetters(program: Command): void {
@@ -117,14 +117,19 @@ function show(connector: string, which: string, options: AdminOptions): Promise<
 function retry(connector: string, names: readonly string[] = [], options: AdminOptions & Filter): Promise<void> {
   return withDeadLetters(connector, options, async (deadLetters) => {
     const result = await deadLetters.retry(names, options);
-    const { taken, delivered, refused } = result;
+    const { taken, left, delivered, refused } = result;
     const tried = `${connector} tries ${plural(taken, 'dead letter')} again`;
     const open = taken - (delivered ?? 0) - (refused ?? 0);
     const known =
       delivered === undefined
         ? '; what is refused once more is listed again'
         : `: ${figure(delivered)} delivered, ${figure(refused ?? 0)} refused again${open > 0 ? `, ${figure(open)} still tried` : ''}`;
-    answer(options, result, taken === 0 ? `${connector} has no such dead letters` : tried + known);
+    const isChosen = names.length > 0 || options.cause !== undefined || options.group !== undefined;
+    const none = isChosen ? `${connector} has no such dead letter` : `${connector} has no dead letters`;
+    // A worker refuses a name that it does not have.
+    const missing = delivered === undefined ? 0 : new Set(names).size - taken - left;
+    answer(options, result, taken === 0 ? none : tried + known + missingOf(missing));
+    if (missing > 0 || (isChosen && taken === 0)) process.exitCode = 1;
   });
 }
 
@@ -140,11 +145,9 @@ function discard(
   return withDeadLetters(connector, options, async (deadLetters) => {
     const { discarded } = await deadLetters.discard(names, options);
     const none = `nothing was discarded: ${connector} has no such dead letter`;
-    answer(
-      options,
-      { discarded },
-      discarded === 0 ? none : `discarded ${plural(discarded, 'dead letter')} of ${connector}`,
-    );
-    if (discarded === 0) process.exitCode = 1;
+    const missing = new Set(names).size - discarded;
+    const said = `discarded ${plural(discarded, 'dead letter')} of ${connector}`;
+    answer(options, { discarded }, discarded === 0 ? none : said + missingOf(missing));
+    if (discarded === 0 || missing > 0) process.exitCode = 1;
   });
 }

@@ -6,7 +6,7 @@ import { type ConfigResult, type Environment, formatProblem, loadClientConfig, l
 import type { Config, ConnectorConfig } from '../config/schema.ts';
 import { urlHost } from '../model/address.ts';
 import { BridgeError } from '../model/fault.ts';
-import { plural } from '../model/text.ts';
+import { figure, plural } from '../model/text.ts';
 import { commandLine, packageFile } from './installation.ts';
 
 const DEFAULT_FILE = 'config/bridge.yaml';
@@ -111,4 +111,9 @@ export function openTo({ host, token }: Config['admin']): string {
 export function reachable(host: string): string {
   if (host === '0.0.0.0') return '127.0.0.1';
   return urlHost(host === '::' ? '::1' : host);
+}
+
+/** Says how many of those that were named there were not, behind what was done with the others. */
+export function missingOf(count: number): string {
+  return count > 0 ? `; ${figure(count)} of those named ${count === 1 ? 'was' : 'were'} not there` : '';
 }

@@ -3,7 +3,7 @@ import { discardAnswer, quarantineAnswer, remapAnswer } from '../admin/contract.
 import { BridgeError, describeFault } from '../model/fault.ts';
 import { figure, plural } from '../model/text.ts';
 import { adminClient } from './admin.ts';
-import { type AdminOptions, addCommand, listOf, onRunningBridge, wholeNumber } from './options.ts';
+import { type AdminOptions, addCommand, listOf, missingOf, onRunningBridge, wholeNumber } from './options.ts';
 import { answer, tableLines } from './terminal.ts';
 
 export function addQuarantine(program: Command): void {
@@ -69,5 +69,9 @@ async function discard(ids: number[] = [], options: AdminOptions & { readonly al
   }
   const json = ids.length > 0 ? { ids } : {};
   const gone = await adminClient(options).ask(discardAnswer, (api) => api.quarantine.discard.$post({ json }));
-  answer(options, gone, `discarded ${plural(gone.discarded, 'callback')} of the quarantine`);
+  const missing = new Set(ids).size - gone.discarded;
+  const none = 'nothing was discarded: no such callback is in the quarantine';
+  const said = `discarded ${plural(gone.discarded, 'callback')} of the quarantine`;
+  answer(options, gone, ids.length > 0 && gone.discarded === 0 ? none : said + missingOf(missing));
+  if (missing > 0) process.exitCode = 1;
 }

@@ -179,3 +179,40 @@ test('a callback of the quarantine is shown whole', async () => {
     stderr: expect.stringMatching(/no callback 2/),
   });
 });
+
+describe('what is named and is not there', () => {
+  test.each([
+    [['dead-letters', 'retry', 'audit', '99'], 'audit has no such dead letter'],
+    [['dead-letters', 'retry', 'audit', '--group', 'nobody'], 'audit has no such dead letter'],
+    [['dead-letters', 'discard', 'audit', '99'], 'nothing was discarded: audit has no such dead letter'],
+    [['quarantine', 'discard', '99'], 'nothing was discarded: no such callback is in the quarantine'],
+    [
+      ['quarantine', 'discard', '1', '99', '99'],
+      'discarded 1 callback of the quarantine; 1 of those named was not there',
+    ],
+  ])('%s exits with 1', async (args, says) => {
+    expect(await run(...args)).toMatchObject({ code: 1, stdout: `${says}\n` });
+  });
+
+  test('nothing to try again, and nothing to discard with --all, is well', async () => {
+    expect(await run('dead-letters', 'retry', 'audit')).toMatchObject({
+      code: 0,
+      stdout: 'audit has no dead letters\n',
+    });
+    expect(await run('quarantine', 'discard', '--all')).toMatchObject({ code: 0 });
+  });
+});
+
+test('what a command or a program asks for wrongly is told in one line, with its place', async () => {
+  expect(await run('group', '')).toMatchObject({ code: 2, stderr: 'id: at least 1 character is expected\n' });
+  const faultOf = async (path: string, init?: RequestInit): Promise<unknown> =>
+    ((await (await fetch(`${bridge.adminUrl}/api/${path}`, init)).json()) as { fault: unknown }).fault;
+  expect(await faultOf('group')).toEqual({ code: 'usage', message: 'id: it is missing' });
+  expect(await faultOf('events?limit=x&before=0')).toEqual({
+    code: 'usage',
+    message: 'limit: a number is expected; before: more than 0 is expected',
+  });
+  const headers = { 'content-type': 'application/json' };
+  const replay = { method: 'POST', headers, body: '{"from":"x"}' };
+  expect(await faultOf('connectors/audit/replay', replay)).toEqual({ code: 'usage', message: 'from: Invalid input' });
+});
