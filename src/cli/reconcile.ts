@@ -11,6 +11,7 @@ import {
 import type { Bridge } from '../bridge.ts';
 import { BridgeError } from '../model/fault.ts';
 import type { ReconcileFinding } from '../model/reconcile-run.ts';
+import { figure, plural } from '../model/text.ts';
 import { type AdminClient, adminClient, inPath } from './admin.ts';
 import { groupsDone, isDelivering } from './operate.ts';
 import { type AdminOptions, addCommand, onRunningBridge, requireConfig } from './options.ts';
@@ -262,7 +263,8 @@ function readLines({ counts, failures, unlisted, dryRun, startedAt, endedAt }: R
   const more = counts.failed + counts.lasting - failed.length;
   const lists = unlisted.map(({ groupType, message }) => `${paint('yellow', 'not listed')} ${groupType}: ${message}`);
   const kept = counts.withheld > 0 ? [withheldLine(counts, dryRun)] : [];
-  const known = counts.lasting > 0 ? [`${counts.lasting} failed as in the runs before, and fail no run any more`] : [];
+  const known =
+    counts.lasting > 0 ? [`${figure(counts.lasting)} failed as in the runs before: that fails no run any more`] : [];
   return [
     ...tableLines(['groups', ''], rows),
     ...lists,
@@ -299,5 +301,5 @@ function judge(read: Run | undefined, compared: Compared | undefined, { dryRun }
   }
   const failed = (read?.counts.failed ?? 0) + (compared?.failed ?? 0);
   if (failed > 0)
-    throw new BridgeError({ code: 'command-failed', message: `${failed} groups could not be reconciled` });
+    throw new BridgeError({ code: 'command-failed', message: `${plural(failed, 'group')} could not be reconciled` });
 }

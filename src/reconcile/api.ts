@@ -135,6 +135,7 @@ export function createGroupApi(settings: ApiSettings, clock: Clock, service = cr
    */
   async function* groupIds(groupType: string, signal: AbortSignal) {
     let limit = PAGE;
+    const seen = new Set<string>();
     for (let next: string | undefined = '0'; next !== undefined; ) {
       // JSON.stringify would change the digits of Next.
       const body = `{"Limit":${limit},"Next":${next},"GroupType":${JSON.stringify(groupType)}}`;
@@ -145,13 +146,19 @@ export function createGroupApi(settings: ApiSettings, clock: Clock, service = cr
       }
       const page = listed.safeParse('body' in answer ? answer.body : undefined);
       if (!page.success) {
-        const { fault, about } = 'fault' in answer ? answer : unusable(faultOf('its answer is not that of this API'));
-        if (about === 'caller') throw new BridgeError(fault);
-        const message = `no list of the groups of type ${groupType}: ${fault.message}`;
-        throw new ListRefused({ ...fault, message }, fault.path === 'reconcile.groupTypes');
+        const refusal = 'fault' in answer ? answer : unusable(faultOf('its answer is not that of this API'));
+        if (refusal.about === 'caller') throw new BridgeError(refusal.fault);
+        const isOff = refusal.fault.path === 'reconcile.groupTypes';
+        throw new ListRefused(aboutList(groupType, refusal), isOff);
       }
       const { GroupIdList, TotalCount, Next } = page.data;
       yield { ids: GroupIdList.map(({ GroupId }) => GroupId), total: TotalCount };
+      if (seen.has(Next)) {
+        // Asked for once more it would be given once more, without an end.
+        const fault = { ...faultOf(`its Next ${Next} comes a second time`), suggestion: 'reconcile once more, later' };
+        throw new ListRefused(aboutList(groupType, unusable(fault)), false);
+      }
+      seen.add(Next);
       next = Next === '0' ? undefined : Next;
     }
   }
@@ -178,7 +185,16 @@ export function createGroupApi(settings: ApiSettings, clock: Clock, service = cr
   return { groups: read, groupIds, addresses, examine };
 }
 
-const unusable = (fault: Fault) => ({ fault, about: 'list', passes: false }) as const;
+const unusable = (fault: Fault) => ({ fault, about: 'list', again: 'no', passes: false }) as const;
+
+/** Says of a list what is worded for a group, or for a call that can ask for less. */
+function aboutList(groupType: string, { fault, about, again }: Pick<CodeClass, 'about' | 'again'> & { fault: Fault }) {
+  const message = `no list of the groups of type ${groupType}: ${fault.message}`;
+  if (again === 'less') return { ...fault, message, suggestion: 'there is no smaller list to ask for: ask the vendor' };
+  if (about !== 'group') return { ...fault, message };
+  const suggestion = 'does the service know this type? Its name comes from there';
+  return { ...fault, message, path: 'reconcile.groupTypes', suggestion };
+}
 
 function joined(one: GroupsRead, other: GroupsRead): GroupsRead {
   return {
@@ -189,6 +205,11 @@ function joined(one: GroupsRead, other: GroupsRead): GroupsRead {
     failed: [...one.failed, ...other.failed],
   };
 }
+
+const LEFT_OUT: CodeClass = {
+  ...UNKNOWN,
+  advice: 'reconcile it once more; where that does not help, see it in the console',
+};
 
 /** Tells apart the groups that the service describes, those that it does not have, and those that it fails to describe. */
 function classify(
@@ -202,7 +223,7 @@ function classify(
   const itemOf = new Map(items.flatMap((one) => item.safeParse(one).data ?? []).map((one) => [one.GroupId, one]));
   for (const groupId of new Set(ids)) {
     const one = itemOf.get(groupId);
-    const kind = one === undefined ? UNKNOWN : classOf(one.ErrorCode);
+    const kind = one === undefined ? LEFT_OUT : classOf(one.ErrorCode);
     if (one !== undefined && kind === undefined) groups.push(toGroup(groupId, one));
     else if (kind === CODE_CLASSES.gone) gone.push(groupId);
     else if (kind !== undefined) {

@@ -120,7 +120,7 @@ export const CODE_CLASSES = {
     fault: 'service-refused',
     again: 'no',
     about: 'group',
-    says: 'it refuses an id',
+    says: 'it refuses a parameter',
     advice: 'see the id of the group',
     codes: [10_004, 10_005, 10_012, 10_025, 70_402],
   },

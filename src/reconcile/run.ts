@@ -4,7 +4,7 @@ import type { GroupReader } from '../journal/groups.ts';
 import type { ReconcileReader } from '../journal/reads.ts';
 import type { Clock } from '../model/clock.ts';
 import type { CanonicalEvent } from '../model/event.ts';
-import { describeFault, faultOf } from '../model/fault.ts';
+import { BridgeError, describeFault, faultOf } from '../model/fault.ts';
 import type { ReconcileFinding, ReconcileRun } from '../model/reconcile-run.ts';
 import type { SignalBus } from '../model/signal.ts';
 import {
@@ -248,6 +248,7 @@ async function* idsToRead(
   const isRead = (groupId: string): boolean => resumed && reader.has(groupId);
   const before = run.counts.read + run.counts.failed;
   const listed = new Set<string>();
+  let answered = false;
   for (const groupType of groupTypes) {
     const ofOthers = listed.size;
     try {
@@ -260,10 +261,14 @@ async function* idsToRead(
           if (!isRead(groupId)) yield groupId;
         }
       }
+      answered = true;
     } catch (thrown) {
-      // One list's refusal does not void the others.
-      if (!(thrown instanceof ListRefused)) throw thrown;
-      run.unlisted.push({ groupType, message: describeFault(thrown.fault), off: thrown.off });
+      // One list's refusal does not void the others; nor does any trouble with it, where another was given before. Were it about
+      // the caller or the service after all, no group can be read either, which ends the run.
+      const isItsOwn = thrown instanceof ListRefused || (answered && thrown instanceof BridgeError && !signal.aborted);
+      if (!isItsOwn) throw thrown;
+      const off = thrown instanceof ListRefused && thrown.off;
+      run.unlisted.push({ groupType, message: describeFault(thrown.fault), off });
     }
     run.total = Math.max(before, listed.size);
   }

@@ -214,6 +214,22 @@ describe('one list’s refusal does not void the others', () => {
     expect(service.named()).toEqual(['a', 'b', 'c']);
   });
 
+  // None of these can be about the caller or the address: other lists were given just before.
+  test.each([
+    ['a right that is lacking for this type alone', fail(10_007), /10007/],
+    ['a parameter that the service does not know', fail(10_004), /10004.*groupTypes/],
+    ['a limit below which there is nothing to ask for', fail(10_018), /10018(?!.*made again)/],
+    ['a Next that leads back to itself', { ...FINE, TotalCount: 1, GroupIdList: [{ GroupId: 'd' }], Next: 7 }, /Next/],
+  ])('nor does %s', async (_, answer, says) => {
+    const service = await start({ Public: ['a'], Private: ['b'], ChatRoom: ['c'] });
+    service.answer((asked) => (isList(asked) && asked.body.GroupType === 'Community' ? answer : undefined));
+    const run = await service.reconcile();
+    expect(run.code, run.said).toBe(1);
+    expect(run.said).toMatch(new RegExp(`not listed Community: .*${says.source}`));
+    expect(service.named().filter((id) => id !== 'd')).toEqual(['a', 'b', 'c']);
+    expect(service.asked.length).toBeLessThan(40);
+  });
+
   test('one that is too large is asked for with a smaller limit, from where it was', async () => {
     const ids = Array.from({ length: 30 }, (_, n) => `g${n}`);
     const service = await start({ Public: ids });
@@ -258,6 +274,21 @@ describe('a group that the service refuses', () => {
     const { counts } = await service.run();
     expect([...failed, counts.failed, counts.lasting]).toEqual([1, 1, 0, 1]);
   }, 60_000);
+
+  test('one that the answer leaves out: nothing is said of a code that there is none of', async () => {
+    const service = await start({ Public: ['a', 'b'] });
+    service.answer((asked) =>
+      isList(asked)
+        ? undefined
+        : { ...FINE, GroupInfo: asked.body.GroupIdList.filter((id) => id !== 'b').map((id) => described(id)) },
+    );
+    const { code, said } = await service.reconcile();
+    expect({ code, said }).toEqual({
+      code: 1,
+      said: expect.stringMatching(/not read "b": .*leaves it out — reconcile it once more/),
+    });
+    expect(said).toContain('1 group could not be reconciled');
+  });
 
   test('one id that voids the whole call is found, and all others are read', async () => {
     const bad = new Set(['bad id', 'g40', 'g77']);
