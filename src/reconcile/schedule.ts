@@ -75,6 +75,8 @@ export type Reconciler = ReturnType<typeof createReconciler>;
 function createReconciler(settings: ReconcileSettings, ports: RunPorts, signal: AbortSignal) {
   const { clock, signals, reader, findings } = ports;
   let latest = reconcileRun.optional().parse(reader.latest());
+  /** The latest run over everything: one that was stopped is gone on with, whatever was read apart from it since. */
+  let latestWhole = latest;
   let lastDryRun: ReconcileRun | undefined;
   let current: { run: ReconcileRun; stop: AbortController; ended: Promise<void> } | undefined;
   let nextAt: number | undefined;
@@ -83,14 +85,14 @@ function createReconciler(settings: ReconcileSettings, ports: RunPorts, signal: 
   const begin = ({ groupIds, dryRun = false, allowGone = false }: ReconcileRequest): void => {
     const whole = groupIds === undefined && !dryRun;
     const now = clock.now();
-    const open = whole && latest?.endedAt === undefined ? latest : undefined;
+    const open = whole && latestWhole?.endedAt === undefined ? latestWhole : undefined;
     const interrupted = open !== undefined && now - open.startedAt < RESUME_WITHIN_MS ? open : undefined;
     const resumed = interrupted !== undefined;
     const { stopped: _, ...before } = interrupted ?? { startedAt: now, dryRun, total: 0, counts: newCounts() };
     // What failed before is tried again.
     const fresh = { failed: 0, destroyed: 0, withheld: 0, lasting: 0 };
     const run: ReconcileRun = { ...before, counts: { ...before.counts, ...fresh }, failures: [], unlisted: [] };
-    const failedBefore = whole ? (latest?.failures ?? []) : [];
+    const failedBefore = whole ? (latestWhole?.failures ?? []) : [];
     const stop = new AbortController();
     const either = AbortSignal.any([signal, stop.signal]);
     clearTimeout(timer);
@@ -102,7 +104,8 @@ function createReconciler(settings: ReconcileSettings, ports: RunPorts, signal: 
       ports,
       either,
     ).finally(() => {
-      latest = whole || latest?.endedAt !== undefined || latest === undefined ? run : latest;
+      latest = run;
+      if (whole) latestWhole = run;
       if (dryRun) lastDryRun = run;
       current = undefined;
       plan();
@@ -114,7 +117,7 @@ function createReconciler(settings: ReconcileSettings, ports: RunPorts, signal: 
   const plan = (): void => {
     if (settings.every === undefined || signal.aborted) return;
     const now = clock.now();
-    const waitMs = waitBefore(settings.every, latest, now);
+    const waitMs = waitBefore(settings.every, latestWhole, now);
     nextAt = now + waitMs;
     timer = setTimeout(() => (waitMs > MAX_TIMER_MS ? plan() : begin({})), Math.min(waitMs, MAX_TIMER_MS));
     timer.unref();

@@ -115,8 +115,8 @@ async function start(groups: Readonly<Record<string, readonly string[]>>, more: 
         (thrown: unknown) => describeFault(faultOf(thrown, 'internal')),
       );
     },
-    /** A run as the command has it, in this process. */
-    async run() {
+    /** Runs as the command has them, one after the other in this process; resolves with the last. */
+    async run(...requests: { readonly request?: object; readonly before?: () => void }[]) {
       runs++;
       const loaded = loadConfig(home.configFile, process.env);
       if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems));
@@ -124,9 +124,13 @@ async function start(groups: Readonly<Record<string, readonly string[]>>, more: 
       const get = async (path: string) => (await fetch(new URL(path, bridge.adminUrl))).json();
       try {
         const headers = { 'content-type': 'application/json' };
-        await fetch(new URL('/api/reconcile', bridge.adminUrl), { method: 'POST', headers, body: '{}' });
         const status = async () => reconcileStatus.parse(await get('/api/reconcile'));
-        await expect.poll(async () => (await status()).running).toBe(false);
+        for (const { request = {}, before } of requests.length === 0 ? [{}] : requests) {
+          before?.();
+          const body = JSON.stringify(request);
+          await fetch(new URL('/api/reconcile', bridge.adminUrl), { method: 'POST', headers, body });
+          await expect.poll(async () => (await status()).running).toBe(false);
+        }
         const lag = async () => ((await get('/api/status')) as { connectors: { lag: number }[] }).connectors[0]?.lag;
         await expect.poll(lag).toBe(0);
         const { run } = await status();
@@ -198,6 +202,23 @@ describe('a code that lasts ends the run at once, and says what to change and no
     expect(new Set(codes).size).toBe(codes.length);
   });
 });
+
+test.each([
+  ['of one group', { groupIds: ['a'] }],
+  ['that is dry', { dryRun: true }],
+])(
+  'after a run that was stopped, a run %s tells its own result, and the stopped one can still be gone on with',
+  async (_, request) => {
+    const service = await start({ Public: ['a', 'b'] });
+    const refuse = () => service.answer(() => fail(60_010));
+    const serve = () => service.answer(() => undefined);
+    const one = await service.run({ before: refuse }, { request, before: serve });
+    expect(one).toMatchObject({ counts: { failed: 0 }, endedAt: expect.any(Number) });
+    expect(one.stopped).toBeUndefined();
+    expect(one.counts.read).toBe('groupIds' in request ? 1 : 2);
+    expect((await service.run()).counts).toMatchObject({ read: 2 });
+  },
+);
 
 describe('one list’s refusal does not void the others', () => {
   test.each([
