@@ -82,7 +82,7 @@ describe('so many events in a row that are refused alike', () => {
       const more = Array.from({ length: 1_000 }, (_, n) => ({ id: `e${from + n}` }) as Entry);
       expect(doubt.look(more, new Map(more.map(({ id }) => [id, outcome])), 'c')).toBeUndefined();
     }
-    expect(performance.now() - start).toBeLessThan(2_000);
+    expect(performance.now() - start).toBeLessThan(8_000);
   });
 });
 
