@@ -48,7 +48,7 @@ export default defineConfig({
     // One more than the cores that there are at least: much of a test's time is waiting.
     maxWorkers: 3,
     sequence: { sequencer: LongestFirst },
-    // kafkajs sets timers in the past, harmlessly, and Node 24 would say so.
+    // The tests’ own clients of kafkajs set timers in the past, and Node 24 would say so.
     execArgv: ['--disable-warning=TimeoutNegativeWarning'],
   },
 });

@@ -2,7 +2,6 @@ import { hostOf } from '../../src/model/address.ts';
 import { type Fault, messageOf, Unreachable } from '../../src/model/fault.ts';
 import { isObject } from '../../src/model/json.ts';
 import { plainShape } from '../../src/model/shape.ts';
-import { orAborted } from '../../src/model/wait.ts';
 import type { Host } from '../contract.ts';
 import { type Endpoint, secureOptions, speaksTls, whyNoTls } from '../tls.ts';
 import { type Call, root } from './api.ts';
@@ -127,7 +126,7 @@ export async function ask<Body>(
     const { requestTimeoutMs, nodes } = destination.options;
     const request = (signal: AbortSignal) =>
       destination.transport.request(params, { signal, ignore: [...ignore], meta: true });
-    const answer = await within(request, requestTimeoutMs * nodes.length + GRACE_MS, signal);
+    const answer = await inTime(request, requestTimeoutMs * nodes.length + GRACE_MS, signal);
     const { statusCode: status = 0, headers = {} } = answer;
     if (status < 200 || (status >= 300 && status < 400)) {
       const where = headers.location === undefined ? '' : ` to ${headers.location}`;
@@ -154,16 +153,13 @@ export async function ask<Body>(
 const GRACE_MS = 1_000;
 
 /** The client does not heed the time once an answer has begun: one that stalls in the middle would hold up the lane for ever. */
-async function within<T>(ask: (signal: AbortSignal) => Promise<T>, ms: number, signal: AbortSignal): Promise<T> {
-  const late = Promise.withResolvers<never>();
-  const over = new AbortController();
-  const timer = setTimeout(() => {
-    late.reject(new errors.TimeoutError('the answer stalled'));
-    // Its socket would stay open.
-    over.abort();
-  }, ms);
+async function inTime<T>(ask: (signal: AbortSignal) => Promise<T>, ms: number, signal: AbortSignal): Promise<T> {
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(), ms);
   try {
-    return await orAborted(signal, Promise.race([ask(AbortSignal.any([signal, over.signal])), late.promise]));
+    return await ask(AbortSignal.any([signal, late.signal]));
+  } catch (thrown) {
+    throw late.signal.aborted ? new errors.TimeoutError('the answer stalled') : thrown;
   } finally {
     clearTimeout(timer);
   }

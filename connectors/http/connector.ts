@@ -15,7 +15,7 @@ const urlText = z
   .refine((text) => new URL(text).username === '' && new URL(text).password === '', {
     error: 'credentials go into headers, as authorization, and not into the URL',
   })
-  .refine((text) => new URL(text).hash === '', { error: 'what stands behind # is never sent: leave it out' });
+  .refine((text) => new URL(text).hash === '', { error: 'what stands after # is never sent: leave it out' });
 
 /** Names of headers that say something of the connection or of the event, which is the connector's to say. */
 const OWN_HEADERS =

@@ -74,7 +74,7 @@ function query<S extends z.ZodType<object>>(
   };
 }
 
-/** Says where a list goes on behind its last item, where `from` finds something there. */
+/** Says where a list goes on after its last item, where `from` finds something there. */
 const next = (last: number | undefined, from: (last: number) => readonly unknown[]): { next?: number } =>
   last !== undefined && from(last).length > 0 ? { next: last } : {};
 

@@ -113,7 +113,7 @@ export function reachable(host: string): string {
   return urlHost(host === '::' ? '::1' : host);
 }
 
-/** Says how many of those that were named there were not, behind what was done with the others. */
+/** Says how many of those that were named were not there, after what was done with the others. */
 export function missingOf(count: number): string {
   return count > 0 ? `; ${figure(count)} of those named ${count === 1 ? 'was' : 'were'} not there` : '';
 }

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { discardAnswer, quarantineAnswer, remapAnswer } from '../admin/contract.ts';
 import { BridgeError, describeFault } from '../model/fault.ts';
-import { figure, plural } from '../model/text.ts';
+import { figure, plural, upTo } from '../model/text.ts';
 import { adminClient } from './admin.ts';
 import { type AdminOptions, addCommand, listOf, missingOf, onRunningBridge, wholeNumber } from './options.ts';
 import { answer, tableLines } from './terminal.ts';
@@ -35,7 +35,7 @@ async function list({ after, limit, ...options }: ListOptions): Promise<void> {
     String(id),
     new Date(receivedAt).toISOString(),
     fault.message,
-    body.replaceAll(/\s+/g, ' ').slice(0, 80),
+    upTo(body.replaceAll(/\s+/g, ' '), 80),
   ]);
   const lines = rows.length === 0 ? ['the quarantine is empty'] : tableLines(['id', 'received', 'why', 'body'], rows);
   const { next, total, quarantined } = found;

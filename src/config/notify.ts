@@ -8,7 +8,7 @@ export const notify = z.strictObject({
       error: 'an https:// or http:// URL is expected, such as that of a Slack webhook',
       abort: true,
     })
-    .refine(isSentWhole, { error: 'user, password and what stands behind # are never sent: leave them out' })
+    .refine(isSentWhole, { error: 'user, password and what stands after # are never sent: leave them out' })
     .describe(
       'Where a JSON object is posted: `text` for people, as Slack’s webhooks take it, and the verdict beside it.',
     ),

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { hostOf } from '../model/address.ts';
 import { vendorSecret } from '../model/secret.ts';
 import { isLoopback } from './listeners.ts';
 import { duration, groupTypes, text, whole } from './units.ts';
@@ -8,9 +9,10 @@ const restUrl = z
   .refine(
     (text) => {
       if (!URL.canParse(text)) return false;
-      const { protocol, hostname, search, hash, username, password } = new URL(text);
+      const url = new URL(text);
+      const { protocol, search, hash, username, password } = url;
       if (search + hash + username + password !== '') return false;
-      return protocol === 'https:' || (protocol === 'http:' && isLoopback(hostname.replace(/^\[|\]$/g, '')));
+      return protocol === 'https:' || (protocol === 'http:' && isLoopback(hostOf(url)));
     },
     {
       error:

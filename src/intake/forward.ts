@@ -2,6 +2,7 @@ import { Agent, type ClientRequest, type IncomingMessage, type OutgoingHttpHeade
 import { Agent as TlsAgent, request as tlsRequest } from 'node:https';
 import type { Config } from '../config/schema.ts';
 import { readAuthority } from '../http/certificate.ts';
+import { hostOf } from '../model/address.ts';
 import { accepted, type Checked, messageOf, refused } from '../model/fault.ts';
 import { splitTarget } from './request.ts';
 
@@ -53,7 +54,7 @@ export function createForwarder({ forwardTo, timeoutMs, caFile }: ForwardSetting
         agent,
         signal,
         method: 'POST',
-        host: upstream.hostname.replace(/^\[|\]$/g, ''),
+        host: hostOf(upstream),
         port: upstream.port,
         path: search === '' ? pathname : `${pathname}?${search}`,
         headers: headersFor(callback, upstream.host),

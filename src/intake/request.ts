@@ -23,7 +23,7 @@ export type CallbackQuery = { readonly [Key in keyof typeof NAMES]?: string };
 
 const KEYS = new Map(Object.entries(NAMES).map(([key, name]) => [name.toLowerCase(), key as keyof CallbackQuery]));
 
-/** These decide about admission and meaning. Of the others the first counts: what a proxy adds stands behind it. */
+/** These decide about admission and meaning. Of the others the first counts: what a proxy adds stands after it. */
 const DECISIVE = new Set<keyof CallbackQuery>(['sdkAppId', 'command', 'sign', 'requestTime']);
 
 /** Reads the part of the URL after `?`. Refuses a decisive name that is given twice with different values: neither can be trusted. */

@@ -63,7 +63,7 @@ export function openGroupBuffer({ connection, transact }: Database) {
   );
   let bytes = Number(sized.get()?.n);
 
-  /** Writes the groups that wait longest, which lets what is merged be pruned behind them; returns whether some are left. */
+  /** Writes the groups that wait longest, which lets what is merged be pruned after them; returns whether some are left. */
   const step = (): boolean => {
     const head = merging.committed();
     const written = new Map<string, Held>();

@@ -142,15 +142,15 @@ function createGroupSearch(connection: DatabaseSync, buffered: GroupBuffer['buff
     const wanted = text.toLowerCase();
     const contains = (value: unknown): boolean => typeof value === 'string' && value.toLowerCase().includes(wanted);
     const [, pass = '0', id = ''] = /^([01])(.*)$/s.exec(after) ?? [];
-    const behind = (id: string, first: string): string => (id === '' ? first : `${id}\0`);
+    const past = (id: string, first: string): string => (id === '' ? first : `${id}\0`);
     const byPrefix = async (): Promise<boolean> =>
-      await scan(prefixed, behind(id, text), text + LAST_CHARACTER, (row) => {
+      await scan(prefixed, past(id, text), text + LAST_CHARACTER, (row) => {
         last = `0${row.group_id}`;
         take(row);
       });
     const complete =
       (pass === '1' || (await byPrefix())) &&
-      (await scan(named, pass === '1' ? behind(id, '') : '', LAST_CHARACTER, ({ group_id, name }) => {
+      (await scan(named, pass === '1' ? past(id, '') : '', LAST_CHARACTER, ({ group_id, name }) => {
         const groupId = group_id as string;
         last = `1${groupId}`;
         if (groupId.startsWith(text) || !(contains(groupId) || contains(name))) return;
@@ -165,7 +165,7 @@ function createGroupSearch(connection: DatabaseSync, buffered: GroupBuffer['buff
 
 export interface FoundGroups {
   readonly groups: Group[];
-  /** False where it was cut short: it goes on behind `next`. */
+  /** False where it was cut short: it goes on after `next`. */
   readonly complete: boolean;
   readonly next?: string;
 }

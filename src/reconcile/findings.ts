@@ -26,7 +26,7 @@ export function keepFindings(file: string) {
     async add(findings: readonly ReconcileFinding[]): Promise<void> {
       if (findings.length > 0) await append(findings.map((one) => `${JSON.stringify(one)}\n`).join(''), 'a');
     },
-    /** Returns at most `limit` findings from a place in the file on, fewer when they are large, and the place behind them. */
+    /** Returns at most `limit` findings from a place in the file on, fewer when they are large, and the place after them. */
     async page(after: number, limit: number): Promise<{ findings: ReconcileFinding[]; next?: number }> {
       await written.catch(() => {});
       const bytes = await readLines(file, after);

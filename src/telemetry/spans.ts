@@ -20,6 +20,7 @@ import type { Entry } from '../model/entry.ts';
 import type { CanonicalEvent, EventId, TraceContext } from '../model/event.ts';
 import type { Fault } from '../model/fault.ts';
 import type { Outcome } from '../model/outcome.ts';
+import { within } from '../model/wait.ts';
 
 const tracer = trace.getTracer('group-sync-bridge');
 
@@ -140,9 +141,9 @@ export async function flushTraces(): Promise<void> {
   // Told by its shape: an SDK that is installed elsewhere brings an API of its own, hence another class.
   const sdk: object = 'getDelegate' in provider ? (provider as ProxyTracerProvider).getDelegate() : provider;
   if (!('forceFlush' in sdk) || typeof sdk.forceFlush !== 'function') return;
-  const { promise: late, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, FLUSH_MS);
   // The SDK itself reports spans that it cannot export.
-  await Promise.race([Promise.resolve(sdk.forceFlush()).catch(() => {}), late]);
-  clearTimeout(timer);
+  await within(
+    FLUSH_MS,
+    Promise.resolve(sdk.forceFlush()).catch(() => {}),
+  );
 }

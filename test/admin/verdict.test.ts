@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { createServer, request } from 'node:http';
-import { createServer as createSocketServer, type Server } from 'node:net';
+import type { Server } from 'node:net';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, onTestFinished, test, vi } from 'vitest';
@@ -15,6 +15,7 @@ import { live, openWatched } from '../browser/watched.ts';
 import { freePort } from '../servers/port.ts';
 import { bridgeHome, runCommand, startBridgeProcess } from '../support/bridge.process.ts';
 import { body, OK, SDK_APP_ID, search } from '../support/callbacks.ts';
+import { startSilence } from '../support/silence.ts';
 
 const elasticsearchUrl = inject('elasticsearchUrl');
 const skip = elasticsearchUrl === '' ? ' (skipped: no Elasticsearch in this run)' : '';
@@ -127,8 +128,8 @@ test('what cannot be reached is amber, and red beyond a minute', async () => {
 }, 120_000);
 
 test('what does not answer yet is amber', async () => {
-  const silent = await portOf(createSocketServer((socket) => void onTestFinished(() => void socket.destroy())));
-  const { page } = await openBridge({ kind: 'elasticsearch', nodes: [`http://127.0.0.1:${silent}`], index: 'none' });
+  const { port } = await startSilence();
+  const { page } = await openBridge({ kind: 'elasticsearch', nodes: [`http://127.0.0.1:${port}`], index: 'none' });
   await expectTone(page, 'copies', 'amber', /copy is connecting/);
 }, 120_000);
 

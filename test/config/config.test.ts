@@ -780,7 +780,7 @@ connectors:
   });
 
   it.each([
-    ['connectors: {a: {kind: http, url: "https://h/x#part"}}', 'connectors.a.url: what stands behind # is never sent'],
+    ['connectors: {a: {kind: http, url: "https://h/x#part"}}', 'connectors.a.url: what stands after # is never sent'],
     ['connectors: {a: {kind: elasticsearch, nodes: ["http://h:9200/?pretty"], index: i}}', 'nodes[0]: '],
     ['connectors: {a: {kind: elasticsearch, nodes: "http://g:9200,http://h:9200/p#x", index: i}}', 'a.nodes: '],
     ['notify: [{url: "https://h/x#part"}]', 'notify[0].url: '],

@@ -3,8 +3,8 @@ import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { createServer as createHttpServer, type Server, type ServerResponse } from 'node:http';
-import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { createServer, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, inject, onTestFinished, test } from 'vitest';
 import { parse, stringify } from 'yaml';
@@ -28,6 +28,7 @@ import {
   startBridgeProcess,
 } from '../support/bridge.process.ts';
 import { body, OK, SDK_APP_ID, search } from '../support/callbacks.ts';
+import { startSilence } from '../support/silence.ts';
 
 const brokers = inject('kafkaBrokers');
 const skip = brokers === '' ? ' (skipped: no Kafka in this run)' : '';
@@ -395,25 +396,8 @@ describe('the receiver', () => {
   });
 });
 
-/** Takes connections and says nothing, ever. */
-async function startSilence() {
-  const sockets = new Set<Socket>();
-  const server = createServer((socket) => {
-    sockets.add(socket);
-    socket.on('error', () => {});
-    socket.resume();
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  onTestFinished(() => {
-    for (const socket of sockets) socket.destroy();
-    server.close();
-  });
-  return { port: (server.address() as AddressInfo).port, sockets };
-}
-
 async function startHandler(answer: (response: ServerResponse) => void): Promise<string> {
-  const server: Server = createHttpServer((request, response) => {
+  const server: Server = createServer((request, response) => {
     request.resume();
     answer(response);
   });

@@ -1,6 +1,5 @@
 import { X509Certificate } from 'node:crypto';
 import { chmodSync, chownSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -14,6 +13,7 @@ import { CUSTOM_BOUNDS, type Group, join as joined, merge, newGroup, repair } fr
 import { compileShape, type ShapeSettings, shapeSettings } from '../../src/model/shape.ts';
 import { createAuthority, createPemFolder } from '../servers/certificates.ts';
 import { delivered, mergedGroups } from '../support/histories.ts';
+import { startSilence } from '../support/silence.ts';
 import {
   type Content,
   groups,
@@ -429,14 +429,7 @@ describe.skipIf(skip !== '')(`what PostgreSQL refuses is told apart${skipped}`, 
     await sink.deliver([event], never()).catch((thrown) => expect(thrown).toBeInstanceOf(Unreachable));
     expect((await sink.deliver([event], never())).get(event.id)?.kind).toBe('superseded');
 
-    const sockets: Socket[] = [];
-    const silent = createServer((socket) => void sockets.push(socket)).listen(0, '127.0.0.1');
-    onTestFinished(() => {
-      for (const socket of sockets) socket.destroy();
-      silent.close();
-    });
-    await new Promise((resolve) => silent.once('listening', resolve));
-    const { port } = silent.address() as AddressInfo;
+    const { port } = await startSilence();
     const options = postgresOptions.parse({ url: `postgresql://user@127.0.0.1:${port}/any`, table: 'any' });
     const waiting = postgres.open(options, testHost(), AbortSignal.timeout(200));
     await expect(waiting).rejects.toThrow(/timeout/);

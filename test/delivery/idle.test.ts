@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import type { GroupSink, Sink, Source } from '../../connectors/contract.ts';
-import { compileFilter } from '../../src/delivery/filter.ts';
-import { startLane } from '../../src/delivery/lane.ts';
-import { createUpkeep, type UpkeepSettings } from '../../src/delivery/upkeep.ts';
+import type { UpkeepSettings } from '../../src/delivery/upkeep.ts';
 import { Unreachable } from '../../src/model/fault.ts';
 import { createSignals, type LaneState } from '../../src/model/signal.ts';
+import { jumpingClock } from '../support/clock.ts';
+import { startWatchedLane } from '../support/lane.ts';
 
 /*
  * A lane that has nothing to deliver, looks after its copy, and must leave the thread to the others. Its clock jumps to the
@@ -26,60 +26,21 @@ const group = (more: Partial<GroupSink>): GroupSink => ({
 function start(sink: Sink, verify: UpkeepSettings['verify'], source: Partial<Source> = {}) {
   const stop = new AbortController();
   const states: LaneState['kind'][] = [];
-  const slept: number[] = [];
   let looks = 0;
-  let now = 1_000;
   const signals = createSignals();
   signals.on('lane.state', ({ state }) => void states.push(state.kind));
-  const none = { page: () => [], get: () => undefined, count: () => 0, latest: () => 0 };
-  const upkeep = createUpkeep(
-    { verify, restore: 'auto' },
-    {
-      load: () => ({ differing: 0 }),
-      save: () => {},
-      groups: none,
-      events: { oldest: () => undefined, read: () => [], isOpen: () => false },
-      note: () => {},
+  const clock = jumpingClock((_, sleeps) => sleeps === SLEEPS && stop.abort());
+  const looked: Source = {
+    available: () => 0,
+    next() {
+      if (++looks >= MOST_LOOKS) stop.abort();
+      return [];
     },
-  );
-  const lane = startLane(
-    {
-      connector: 'c',
-      batch: { maxEvents: 100, maxWaitMs: 0 },
-      retry: { initialMs: 100, maxMs: 1_000 },
-      filter: compileFilter({}),
-    },
-    {
-      open: async () => sink,
-      source: {
-        available: () => 0,
-        next() {
-          if (++looks >= MOST_LOOKS) stop.abort();
-          return [];
-        },
-        settle: () => {},
-        ...source,
-      },
-      groups: none,
-      upkeep,
-      trace: (_connector, _batch, work) => work(),
-      clock: {
-        now: () => 1_700_000_000_000 + now,
-        elapsed: () => now,
-        async sleep(ms) {
-          slept.push(ms);
-          now += ms;
-          if (slept.length === SLEEPS) stop.abort();
-          await new Promise((resolve) => setImmediate(resolve));
-        },
-      },
-      signals,
-      random: () => 0,
-    },
-    { paused: false, from: { cursor: 0, waiting: [] } },
-    stop.signal,
-  );
-  return { lane, states, slept, looks: () => looks };
+    settle: () => {},
+    ...source,
+  };
+  const lane = startWatchedLane({ sink, verify, source: looked, clock, signals }, stop.signal);
+  return { lane, states, slept: clock.slept, looks: () => looks };
 }
 
 describe('a lane with nothing to deliver', () => {

@@ -1,22 +1,20 @@
 import { expect, test } from 'vitest';
 import type { EventSink } from '../../connectors/contract.ts';
-import { compileFilter } from '../../src/delivery/filter.ts';
-import { startLane } from '../../src/delivery/lane.ts';
-import { createUpkeep } from '../../src/delivery/upkeep.ts';
 import { type Entry, entryOf } from '../../src/model/entry.ts';
 import { createSignals } from '../../src/model/signal.ts';
+import { BEGUN, jumpingClock } from '../support/clock.ts';
 import { madeEvent } from '../support/events.ts';
+import { startWatchedLane } from '../support/lane.ts';
 
 /*
  * Events that lay at a destination, and lie there no more, under a lane that has delivered all there is. Its clock jumps to
  * the end of each sleep, and ends the lane after ten minutes.
  */
 
-const NOW = 1_700_000_000_000;
 const MINUTES_10 = 600_000;
 const ENTRIES: readonly Entry[] = [1, 2, 3].map((seq) => ({
   ...entryOf(seq, madeEvent(seq)),
-  receivedAt: NOW - 3_600_000,
+  receivedAt: BEGUN - 3_600_000,
 }));
 
 interface Destination {
@@ -30,64 +28,38 @@ interface Destination {
 
 async function watch({ goneAtMs, searchableAfterMs, lost }: Destination) {
   const stop = new AbortController();
-  let elapsed = 0;
+  const clock = jumpingClock((elapsed) => elapsed > MINUTES_10 && stop.abort());
+  const { elapsed } = clock;
   const lostAt: number[] = [];
   const broughtAt: number[] = [];
   const signals = createSignals();
-  signals.on('copy.lost', () => void lostAt.push(elapsed));
+  signals.on('copy.lost', () => void lostAt.push(elapsed()));
   const read = (after: number, limit: number) => ENTRIES.filter(({ seq }) => seq > after).slice(0, limit);
-  const none = { page: () => [], get: () => undefined, count: () => 0, latest: () => 0 };
-  const upkeep = createUpkeep(
-    { verify: { every: 100_000, groupsPerSecond: 500, mend: true }, restore: 'auto' },
-    {
-      load: () => ({ differing: 0 }),
-      save: () => {},
-      groups: none,
-      events: { oldest: () => ENTRIES[0], read, isOpen: () => false },
-      note: () => {},
-    },
-  );
   let asked = 0;
   const sink: EventSink = {
     holds: 'events',
     async deliver(batch) {
-      broughtAt.push(elapsed);
+      broughtAt.push(elapsed());
       return new Map(batch.map(({ id }) => [id, { kind: 'delivered', receipt: id }]));
     },
     identify: async () => ({ identity: 'one', ...(++asked === 1 && lost !== undefined && { lost }) }),
     async find(ids) {
       const written = broughtAt[0] ?? Number.POSITIVE_INFINITY;
-      const isThere = elapsed < goneAtMs || elapsed >= written + searchableAfterMs;
+      const isThere = elapsed() < goneAtMs || elapsed() >= written + searchableAfterMs;
       return new Map(isThere ? ids.map((id) => [id, id]) : []);
     },
     close: async () => {},
   };
-  const lane = startLane(
+  const lane = startWatchedLane(
     {
-      connector: 'c',
-      batch: { maxEvents: 100, maxWaitMs: 0 },
-      retry: { initialMs: 100, maxMs: 1_000 },
-      filter: compileFilter({}),
-    },
-    {
-      open: async () => sink,
+      sink,
+      verify: { every: 100_000, groupsPerSecond: 500, mend: true },
       source: { available: (after) => ENTRIES.length - after, next: read, settle: () => {} },
-      groups: none,
-      upkeep,
-      trace: (_, __, work) => work(),
-      clock: {
-        now: () => NOW + elapsed,
-        elapsed: () => elapsed,
-        async sleep(ms) {
-          elapsed += ms;
-          if (elapsed > MINUTES_10) stop.abort();
-          await new Promise((resolve) => setImmediate(resolve));
-        },
-      },
+      events: { oldest: () => ENTRIES[0], read, isOpen: () => false },
+      cursor: ENTRIES.length,
+      clock,
       signals,
-      random: () => 0,
     },
-    { paused: false, from: { cursor: ENTRIES.length, waiting: [] } },
     stop.signal,
   );
   await lane.ended;

@@ -15,3 +15,23 @@ export function hastyClock(): Clock & { readonly slept: number[] } {
     },
   };
 }
+
+/** When a jumping clock begins, in ms since 1970. */
+export const BEGUN = 1_700_000_000_000;
+
+/** A clock that stands still but for its sleeps: each jumps to its end, `passed` is told of it, and others have their turn. */
+export function jumpingClock(passed: (elapsed: number, sleeps: number) => void): Clock & { readonly slept: number[] } {
+  const slept: number[] = [];
+  let elapsed = 0;
+  return {
+    slept,
+    now: () => BEGUN + elapsed,
+    elapsed: () => elapsed,
+    async sleep(ms) {
+      slept.push(ms);
+      elapsed += ms;
+      passed(elapsed, slept.length);
+      await new Promise((resolve) => setImmediate(resolve));
+    },
+  };
+}
