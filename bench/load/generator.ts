@@ -37,7 +37,7 @@ export async function runLoad(order: LoadOrder): Promise<LoadResult> {
   const drained = Promise.withResolvers<void>();
   const fail = (why: string): void => void failures.set(why, (failures.get(why) ?? 0) + 1);
 
-  const idle: Connection[] = [];
+  let idle: Connection[] = [];
   /** Called when a connection has nothing in flight. */
   let turn: (connection: Connection) => void = () => {};
 
@@ -93,18 +93,29 @@ export async function runLoad(order: LoadOrder): Promise<LoadResult> {
       },
     };
     socket.on('error', (error: NodeJS.ErrnoException) => fail(error.code ?? error.message));
-    socket.on('close', () => {
-      if (!sending) return;
-      sending = false;
-      fail('closed');
-      inFlight--;
-      if (over && inFlight === 0) drained.resolve();
-    });
     await once(socket, 'connect');
+    socket.on('close', () => {
+      connections.delete(connection);
+      if (sending) {
+        fail('closed');
+        inFlight--;
+        if (over && inFlight === 0) drained.resolve();
+      } else idle = idle.filter((one) => one !== connection);
+      if (!over) replace();
+    });
+    connections.add(connection);
     return connection;
   };
+  /** Servers close what was idle for a while: what is sent there would never be answered. */
+  const replace = (): void => {
+    open().then(
+      (connection) => (over ? connection.socket.destroy() : turn(connection)),
+      () => {},
+    );
+  };
 
-  const connections = await Promise.all(Array.from({ length: order.connections }, open));
+  const connections = new Set<Connection>();
+  await Promise.all(Array.from({ length: order.connections }, open));
   const startedAt = performance.now();
   measureFrom = startedAt + order.warmUpMs;
   const endAt = measureFrom + order.ms;

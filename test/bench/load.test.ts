@@ -1,6 +1,6 @@
 /** The load generator tells the truth: against servers that stall, tear their answers and take notes. */
 import { once } from 'node:events';
-import { createServer, type RequestListener } from 'node:http';
+import { createServer, type RequestListener, type ServerOptions } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
@@ -12,8 +12,8 @@ import { COMMAND } from '../support/callbacks.ts';
 
 const OK = '{"ActionStatus":"OK","ErrorInfo":"","ErrorCode":0}';
 
-async function startServer(listener: RequestListener): Promise<string> {
-  const server = createServer(listener).listen(0, '127.0.0.1');
+async function startServer(listener: RequestListener, options: ServerOptions = {}): Promise<string> {
+  const server = createServer(options, listener).listen(0, '127.0.0.1');
   onTestFinished(() => {
     server.closeAllConnections();
     server.close();
@@ -90,4 +90,19 @@ test('answers are read whole however they are cut up, and told apart', async () 
   });
   const { ok, failures } = await runLoad({ ...order, connections: 1, url, count: 40 });
   expect({ ok, failures }).toEqual({ ok: 20, failures: { 'HTTP 503': 10, 'HTTP 200': 10 } });
+});
+
+test('a connection that the server closed while it was idle is opened anew', async () => {
+  let answered = 0;
+  const url = await startServer(
+    async (request, response) => {
+      request.resume();
+      // All connections are needed here, and all but one have been idle for longer than the server waits.
+      if (++answered === 300) await delay(300);
+      response.end(OK);
+    },
+    { keepAliveTimeout: 100, keepAliveTimeoutBuffer: 0, connectionsCheckingInterval: 50 },
+  );
+  const { ok, failures } = await runLoad({ ...order, connections: 16, url, ms: 4_000, rate: 100 });
+  expect({ ok, failures }).toEqual({ ok: 400, failures: {} });
 });
