@@ -29,6 +29,11 @@ function cpuMsIn(path: string): number {
   return ((Number(fields[11]) + Number(fields[12])) * 1_000) / TICKS_A_SECOND;
 }
 
+/** Returns how long the main thread was ready to run while no core was free for it, in ms: what others take of the machine. */
+export function mainThreadWaitedMs(pid: number): number {
+  return Number(read(`/proc/${pid}/task/${pid}/schedstat`).split(' ')[1] ?? Number.NaN) / 1e6;
+}
+
 /** CPU time of several together. */
 export function cpuMsOf(pids: readonly number[]): number {
   return pids.reduce((sum, pid) => sum + cpuMs(pid), 0);

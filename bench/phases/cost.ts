@@ -3,7 +3,8 @@ import { FDATASYNC, startBareServer } from '../bare/index.ts';
 import { type BenchBridge, ELASTICSEARCH, KAFKA, startBenchBridge } from '../bridge.ts';
 import type { Bench } from '../context.ts';
 import { BRIDGE } from '../figures.ts';
-import { cpuMs, memoryMb } from '../processes.ts';
+import type { LoadResult } from '../load/order.ts';
+import { cpuMs, mainThreadWaitedMs, memoryMb } from '../processes.ts';
 import { cpuOf, noteFailures, SETTLED_WITHIN_MS } from './measure.ts';
 
 export const LOW_RATE = 500;
@@ -42,12 +43,8 @@ export async function measureCost(bench: Bench): Promise<void> {
   for (const rate of RATES) {
     print(`bridge, then ${FDATASYNC.name}: ${rate}/s, open loop`);
     const before = await counts(bridge);
-    const { result, bridgeMs, allMs } = await cpuOf(bench, bridge, () =>
-      load.load({ url: bridge.url, ms, warmUpMs: WARM_UP_MS, rate }),
-    );
+    const { result, bridgeMs, allMs } = await cpuOf(bench, bridge, () => measureAnswers(bench, bridge, rate));
     const after = await counts(bridge);
-    noteFailures(bench, BRIDGE, result);
-    figures.addLatency(BRIDGE, atRate(rate), result, 'recorded on disk; from when the callback was due to its OK');
     const name = cpuAtRate(rate);
     figures.add({ subject: BRIDGE, name, value: bridgeMs, unit: 'ms', means: `of the bridge: ${means}` });
     figures.add({ subject: BRIDGE, name: `${name}, all`, value: allMs.ms, unit: 'ms', means: `${allMs.of}: ${means}` });
@@ -64,8 +61,34 @@ export async function measureCost(bench: Bench): Promise<void> {
     const value = ((cpuMs(server.pid) - ofServer) * 1_000) / (bare.ok + bare.okInWarmUp);
     figures.add({ subject: FDATASYNC.name, name, value, unit: 'ms', means: 'of its process, per 1,000 callbacks' });
   }
+  await measurePaused(bench, bridge);
   await measureRest(bench, bridge, 'after the load');
   await bridge.close();
+}
+
+/** The latencies of answers at a fixed rate, and how long the thread that gives them waited for a core meanwhile. */
+async function measureAnswers(bench: Bench, { url, pid }: BenchBridge, rate: number, when = ''): Promise<LoadResult> {
+  const { load, options, figures } = bench;
+  const before = mainThreadWaitedMs(pid);
+  const result = await load.load({ url, ms: options.ms, warmUpMs: WARM_UP_MS, rate });
+  const value = ((mainThreadWaitedMs(pid) - before) * 100) / (result.measuredMs + WARM_UP_MS);
+  noteFailures(bench, BRIDGE, result);
+  const name = atRate(rate) + when;
+  figures.addLatency(BRIDGE, name, result, 'recorded on disk; from when the callback was due to its OK');
+  const means = 'of the time the receiver’s thread was ready and others had the cores';
+  figures.add({ subject: BRIDGE, name: `${name}, waiting for a core`, value, unit: '%', means });
+  return result;
+}
+
+/** The difference to the same rate before is what delivering costs an answer: the servers’ share of the machine, and its own. */
+async function measurePaused(bench: Bench, bridge: BenchBridge): Promise<void> {
+  for (const connector of [KAFKA, ELASTICSEARCH]) await bridge.pause(connector);
+  for (const rate of [2_000, LOW_RATE]) {
+    bench.print(`bridge: ${rate}/s, open loop, both connectors paused`);
+    await measureAnswers(bench, bridge, rate, ', paused');
+  }
+  for (const connector of [KAFKA, ELASTICSEARCH]) await bridge.resume(connector);
+  await bridge.inStep(SETTLED_WITHIN_MS);
 }
 
 /** Nobody calls, and no page of the console is open. */
