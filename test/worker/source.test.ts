@@ -172,7 +172,7 @@ describe.skipIf(brokers === '')('a worker', () => {
     const large = ' '.repeat(3 * 1_048_576);
     const producer = kafka.producer();
     await producer.connect();
-    for (let n = 0; n < 150; n++) {
+    for (let n = 0; n < 100; n++) {
       const messages = [{ key: 'g', value: large }];
       await producer.send({ topic, messages, compression: CompressionTypes.GZIP });
     }
@@ -180,7 +180,7 @@ describe.skipIf(brokers === '')('a worker', () => {
     await produce(topic, events(5));
     const { worker, lines, metric } = await startWorker(topic);
     await expect.poll(lines, { timeout: 90_000 }).toBe(5);
-    expect(await metric('bridge_dead_lettered_total')).toBe(150);
+    expect(await metric('bridge_dead_lettered_total')).toBe(100);
     expect(peakMemory(worker)).toBeLessThan(500);
     expect(await worker.end('SIGTERM')).toBe(0);
   }, 120_000);
