@@ -426,7 +426,7 @@ describe('whatever the callbacks hold', () => {
       for (const ask of await page.locator('.ask > summary').all()) {
         await ask.click();
         await expectNoOverflow(page);
-        expect(await barriers(page), `${url} asking`).toEqual([]);
+        expect(await barriers(page, '.ask[open]'), `${url} asking`).toEqual([]);
         await page.keyboard.press('Escape');
         const { pathname } = new URL(url);
         asking.set(pathname, (asking.get(pathname) ?? 0) + 1);

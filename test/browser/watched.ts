@@ -44,10 +44,10 @@ export async function live(page: Page): Promise<void> {
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
-/** Returns what axe finds serious or critical, a line each. */
-export async function barriers(page: Page): Promise<string[]> {
-  await page.evaluate(axe);
-  const found = (await page.evaluate('axe.run(document, { resultTypes: ["violations"] })')) as {
+/** Returns what axe finds serious or critical in what the selector names, a line each. */
+export async function barriers(page: Page, within = 'html'): Promise<string[]> {
+  if (!(await page.evaluate('"axe" in window'))) await page.evaluate(axe);
+  const found = (await page.evaluate(`axe.run(${JSON.stringify(within)}, { resultTypes: ["violations"] })`)) as {
     violations: { id: string; impact: string; help: string; nodes: { html: string; failureSummary: string }[] }[];
   };
   return found.violations
