@@ -145,6 +145,11 @@ describe('the tree reads as the way of an event', () => {
     expect(files.filter((file) => /\b(utils?|helpers?|common|misc)\b/i.test(file))).toEqual([]);
   });
 
+  test('no file has more than 350 lines, be it code, texts or a style sheet', () => {
+    const lengthOf = (file: string): number => readFileSync(file, 'utf8').split('\n').length - 1;
+    expect(globSync('{src,connectors}/**/*.{ts,js,css}').filter((file) => lengthOf(file) > 350)).toEqual([]);
+  });
+
   test('kafkajs and the clients of Elasticsearch and PostgreSQL are known to their connector’s folder only', () => {
     const knowing = (name: string): string[] =>
       files.filter((file) => readFileSync(file, 'utf8').includes(`from '${name}'`)).map(dirname);

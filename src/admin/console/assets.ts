@@ -7,15 +7,15 @@ const own = (name: string): URL => new URL(`./assets/${name}`, import.meta.url);
 
 /** The console loads nothing else. */
 const FILES = {
-  'console.css': ['text/css; charset=utf-8', own('console.css')],
+  'console.css': ['text/css; charset=utf-8', own('elements.css'), own('pages.css')],
   'console.js': ['text/javascript; charset=utf-8', own('console.js')],
   'idiomorph.js': ['text/javascript; charset=utf-8', resolve('idiomorph/dist/idiomorph.min.js')],
   'icon.svg': ['image/svg+xml', own('icon.svg')],
 } as const;
 
 /** Read at the start. */
-export const ASSETS = Object.entries(FILES).map(([name, [type, file]]) => {
-  const body = readFileSync(file, 'utf8');
+export const ASSETS = Object.entries(FILES).map(([name, [type, ...files]]) => {
+  const body = files.map((file) => readFileSync(file, 'utf8')).join('\n');
   return { name, type, body, digest: hash('sha256', body).slice(0, 12) };
 });
 

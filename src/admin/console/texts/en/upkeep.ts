@@ -1,0 +1,120 @@
+import { html } from 'hono/html';
+import { figure, plural, span } from '../../../../model/text.ts';
+import type { Html } from '../../text.ts';
+
+/** Of the pages where a person puts things right: dead letters, the quarantine, reconcile. */
+export const upkeep = {
+  deadLetters: {
+    lead: 'Events that a destination refused for good. Later events were delivered all the same. Each stays here until it is retried or discarded.',
+    unknown: (name: Html) => html`No connector called ${name} runs here.`,
+    triedAgain: (taken: number, delivered: number, refused: number, open: number) =>
+      `${plural(taken, 'dead letter')} tried again: ${figure(delivered)} delivered, ${figure(refused)} refused again${open > 0 ? `, ${figure(open)} under way` : ''}.`,
+    cause: (cause: string | Html) => html`cause ${cause}`,
+    retryThese: 'Retry these',
+    discardThese: 'Discard these…',
+    warnThese: (count: number, connector: string) =>
+      `Removes ${plural(count, 'dead letter')} for good: ${connector} will never have these events, unless a replay brings them again.`,
+    confirmThese: (count: number) => `Discard ${figure(count)}`,
+    see: 'See them',
+    export: 'Export',
+    first: (ago: Html) => html`first ${ago}`,
+    last: (ago: Html) => html`last ${ago}`,
+    total: (count: number, connector: string) => html`<b>${plural(count, 'dead letter')}</b> of ${connector}`,
+    totalByCause: (count: number, connector: string) =>
+      html`<b>${plural(count, 'dead letter')}</b> of ${connector}, by cause`,
+    byCause: (connector: string) => `Dead letters of ${connector}, by cause`,
+    letters: 'Letters',
+    whyThese: 'Why they were refused',
+    givenUp: 'Given up',
+    newest: 'Newest',
+    actions: 'Actions',
+    retryAll: (count: number): string => (count === 1 ? 'Retry it' : 'Retry all'),
+    discardAll: (count: number): string => (count === 1 ? 'Discard it…' : 'Discard all…'),
+    warnAll: (count: number, connector: string) =>
+      count === 1
+        ? `Removes it for good: ${connector} will never have this event, unless a replay brings it again.`
+        : `Removes all ${figure(count)} for good: ${connector} will never have these events, unless a replay brings them again.`,
+    confirmAll: (count: number) => `Discard ${count === 1 ? 'it' : 'all'} for good`,
+    noMore: 'There are no more after these.',
+    back: 'Back to the oldest',
+    none: (connector: string) => `${connector} has no dead letters: its destination took every event.`,
+    oldestFirst: (connector: string) => `Dead letters of ${connector}, oldest first`,
+    why: 'Why it was refused',
+    retry: 'Retry',
+    discard: 'Discard…',
+    forGood: 'For good?',
+    confirm: (seq: number) => `Discard seq ${seq}`,
+  },
+
+  quarantine: {
+    lead: 'Callbacks of the service that did not fit the protocol as the bridge knows it. They were answered OK and kept as they came; an upgrade of the bridge maps them by itself.',
+    none: 'The quarantine is empty: every callback of the service could be mapped. (Callbacks are kept here only where app.callbackTokens is set: without a Sign anybody could fill it.)',
+    total: (count: number) => plural(count, 'callback'),
+    map: (count: number): string => (count === 1 ? 'Map it again' : 'Map all again'),
+    callback: (id: number) => `Callback ${figure(id)}`,
+    received: (ago: Html) => html`received ${ago}`,
+    query: 'Query',
+    body: (length: number) => `Body, ${plural(length, 'character')}`,
+    about: (id: number) => `callback ${id}`,
+    warning: 'Removes it for good: the change that it describes is then lost.',
+    confirm: (id: number) => `Discard callback ${id}`,
+  },
+
+  reconcile: {
+    lead: 'Reads the groups again by the service’s REST API and records what differs: changes that webhooks missed are mended.',
+    off: 'It is not configured.',
+    add: 'Add to the configuration, with the app’s key from the vendor’s console:',
+    start: 'Start',
+    continue: 'Continue',
+    stop: 'Stop',
+    confirm: 'Read, and mend what differs',
+    dryRun: 'Dry run: only say what differs',
+    next: (when: Html) => html`Next run ${when}`,
+    neverRan: 'It has not run yet.',
+    noDryRun:
+      'There was no dry run since the last run or the start of the bridge: nobody knows how many groups will be mended, and how many destroyed. A dry run tells.',
+    foretold: (when: Html, cut: boolean, mended: number, destroyed: number, known: number) =>
+      html`By the dry run of ${when}${cut && ', which did not come to its end'}: ${plural(mended, 'group')} will be mended, and <b class="${destroyed > 0 ? 'bad' : ''}">${figure(destroyed)} of ${figure(known)} known</b> destroyed in every copy.`,
+    held: (withheld: number, known: number, what: string) =>
+      html`The service no longer has ${figure(withheld)} of ${figure(known)} groups known, more than <code>reconcile.maxGone</code>. ${what}: see that app.sdkAppId and the region are right. <code>reconcile --allow-gone</code> destroys them.`,
+    willFail: 'The run will destroy none of them and end as failed',
+    wouldStop: 'A run would stop there and destroy none of them',
+    noneDestroyed: 'None of them was destroyed',
+    nothingDiffers: 'Nothing differs.',
+    findings: 'What a run would change',
+    findingsTable: 'What a run would change, group by group',
+    would: 'It would be',
+    beforeAfter: 'Before → after',
+    firstOf: (count: number, total: number) =>
+      html`The first ${figure(count)} of ${figure(total)}: <code>reconcile --dry-run --json</code> has all of them.`,
+    destroyedWord: 'destroyed',
+    mendedWord: 'mended',
+    newField: 'new: not known before',
+    current: (dryRun: boolean) => `The current run${dryRun ? ', a dry run' : ''}`,
+    last: (dryRun: boolean) => `The last run${dryRun ? ', a dry run' : ''}`,
+    states: {
+      running: 'Running',
+      stopped: 'Stopped',
+      gone: 'Ended, too many gone',
+      unread: 'Ended, some not read',
+      ended: 'Ended',
+    },
+    started: (ago: Html) => html`started ${ago}`,
+    took: (seconds: number) => `, took ${span(seconds)}`,
+    groupsRead: 'Groups read',
+    progress: (read: number, total: number) => `${figure(read)} of ${figure(total)}`,
+    read: 'Read',
+    inStep: 'In step',
+    mended: (dryRun: boolean): string => (dryRun ? 'Differ' : 'Mended'),
+    destroyed: (dryRun: boolean): string => (dryRun ? 'To be destroyed' : 'Destroyed'),
+    ofKnown: (known: number) => `of ${figure(known)} known`,
+    gone: 'Gone',
+    failed: 'Failed',
+    differed: 'What differed, by field',
+    field: 'Field',
+    groups: 'Groups',
+    seeApi: 'see /api/reconcile',
+    notRead: (count: number) => `Not read: the first ${count}`,
+    why: 'Why',
+  },
+};
