@@ -1,34 +1,17 @@
 import { isUtf8 } from 'node:buffer';
 import { type Env, Hono, type MiddlewareHandler } from 'hono';
 import type { z } from 'zod';
-import type { Operations } from '../delivery/room.ts';
-import type { Journal } from '../journal/append.ts';
-import type { GroupReader } from '../journal/groups.ts';
-import { findEvent, type HistoryReader, readEvents } from '../journal/history.ts';
+import { findEvent, readEvents } from '../journal/history.ts';
 import type { QuarantinedCallback } from '../model/callback.ts';
 import { BridgeError, type Fault } from '../model/fault.ts';
-import type { ReloadResult } from '../model/signal.ts';
 import type { Reconciler } from '../reconcile/schedule.ts';
 import * as contract from './contract.ts';
+import type { BridgePorts } from './ports.ts';
 import { refuse } from './refusal.ts';
 import { type AdminPorts, createAdminServer } from './server.ts';
 
-export interface ApiPorts extends AdminPorts {
-  readonly operations: Operations;
-  readonly groups: Pick<GroupReader, 'get' | 'count'>;
-  readonly forgetting: Pick<Journal, 'forget' | 'destroyed'>;
-  readonly history: HistoryReader;
+interface ApiPorts extends AdminPorts, BridgePorts {
   status(): contract.BridgeState;
-  quarantined(after: number, limit: number): QuarantinedCallback[];
-  countQuarantined(): number;
-  /** Maps what was kept once more; resolves with how many became events and how many are left. */
-  remapQuarantine(): Promise<{ mapped: number; left: number }>;
-  /** Gives up what was kept, all of it unless some are named by id; resolves with how many there were. */
-  discardQuarantined(ids?: readonly number[]): Promise<number>;
-  /** Undefined where it is not configured. */
-  reconciler(): Reconciler | undefined;
-  /** Throws ConfigRefused. */
-  reload(): Promise<ReloadResult>;
   /** The pages for people. */
   readonly console: Hono;
 }
@@ -78,7 +61,7 @@ function query<S extends z.ZodType<object>>(
 const next = (last: number | undefined, from: (last: number) => readonly unknown[]): { next?: number } =>
   last !== undefined && from(last).length > 0 ? { next: last } : {};
 
-function connectorRoutes({ operations }: ApiPorts) {
+function connectorRoutes({ delivery: { operations } }: ApiPorts) {
   return new Hono()
     .post('/:name/pause', async (context) => {
       await operations.pause(context.req.param('name'));
@@ -101,7 +84,7 @@ function connectorRoutes({ operations }: ApiPorts) {
     });
 }
 
-function deadLetterRoutes({ operations }: ApiPorts) {
+function deadLetterRoutes({ delivery: { operations } }: ApiPorts) {
   return new Hono()
     .get('/:name/dead-letters', query(contract.deadLettersQuery), (context) => {
       const { after, limit, ...filter } = context.req.valid('query');
@@ -132,9 +115,9 @@ function deadLetterRoutes({ operations }: ApiPorts) {
     });
 }
 
-function reconcileRoutes(ports: ApiPorts) {
+function reconcileRoutes({ reconcile }: ApiPorts) {
   const configured = (): Reconciler => {
-    const reconciler = ports.reconciler();
+    const reconciler = reconcile.reconciler();
     if (reconciler !== undefined) return reconciler;
     throw new BridgeError({
       code: 'reconcile-unconfigured',
@@ -159,7 +142,7 @@ function reconcileRoutes(ports: ApiPorts) {
     });
 }
 
-function historyRoutes({ history, groups, operations }: ApiPorts) {
+function historyRoutes({ journal: { history, groups }, delivery: { operations } }: ApiPorts) {
   return new Hono()
     .get('/events', query(contract.eventsQuery), async (context) => {
       const { limit, before, ...filter } = context.req.valid('query');
@@ -210,10 +193,10 @@ const NO_EVENT: Fault = {
 const STEP_GROUPS = 1_000;
 const STEP_MS = 1_000;
 
-function forgetRoutes({ groups, forgetting, clock }: ApiPorts) {
+function forgetRoutes({ journal: { groups, journal }, clock }: ApiPorts) {
   type Kept = Answer<typeof contract.forgetAnswer>['kept'];
   const forget = async (groupId: string, kept: Kept): Promise<boolean> => {
-    const fault = await forgetting.forget(groupId);
+    const fault = await journal.forget(groupId);
     if (fault !== undefined) kept.push({ groupId, fault });
     return fault === undefined;
   };
@@ -232,7 +215,7 @@ function forgetRoutes({ groups, forgetting, clock }: ApiPorts) {
       let looked = 0;
       const end = clock.elapsed() + STEP_MS;
       for (let last: string | undefined = after; ; ) {
-        const page = forgetting.destroyed(last, olderMs);
+        const page = journal.destroyed(last, olderMs);
         for (const groupId of page.groupIds) if (dryRun || (await forget(groupId, kept))) groupIds.push(groupId);
         looked += page.looked;
         last = page.last;
@@ -247,21 +230,21 @@ function forgetRoutes({ groups, forgetting, clock }: ApiPorts) {
 }
 type Pruned = Answer<typeof contract.pruneAnswer>;
 
-function quarantineRoutes({ quarantined, countQuarantined, remapQuarantine, discardQuarantined }: ApiPorts) {
+function quarantineRoutes({ journal: { reader }, receiver: { quarantine } }: ApiPorts) {
   return new Hono()
     .get('/', query(contract.pageQuery), (context) => {
       const { after, limit } = context.req.valid('query');
-      const found = quarantined(after, limit);
+      const found = reader.quarantined(after, limit);
       return context.json<Answer<typeof contract.quarantineAnswer>>({
         quarantined: found.map(shown),
-        ...next(found.at(-1)?.id, (id) => quarantined(id, 1)),
-        total: countQuarantined(),
+        ...next(found.at(-1)?.id, (id) => reader.quarantined(id, 1)),
+        total: reader.countQuarantined(),
       });
     })
-    .post('/retry', async (context) => context.json<Answer<typeof contract.remapAnswer>>(await remapQuarantine()))
+    .post('/retry', async (context) => context.json<Answer<typeof contract.remapAnswer>>(await quarantine.remap()))
     .post('/discard', body(contract.quarantineSelection), async (context) => {
       const { ids } = context.req.valid('json');
-      return context.json<Answer<typeof contract.discardAnswer>>({ discarded: await discardQuarantined(ids) });
+      return context.json<Answer<typeof contract.discardAnswer>>({ discarded: await quarantine.discard(ids) });
     });
 }
 

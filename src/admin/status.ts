@@ -1,34 +1,16 @@
-import type { ConnectorConfig } from '../config/schema.ts';
-import type { DeliveryRoom } from '../delivery/room.ts';
-import type { JournalRoom } from '../journal/room.ts';
-import type { Clock } from '../model/clock.ts';
 import { describeFault } from '../model/fault.ts';
-import { describeDisagreement, type ServiceClock } from '../model/service-clock.ts';
+import { describeDisagreement } from '../model/service-clock.ts';
 import type { SignalBus } from '../model/signal.ts';
 import { judge, judgeRecording } from '../model/verdict.ts';
-import type { Reconciler } from '../reconcile/schedule.ts';
 import type { BridgeState } from './contract.ts';
-
-export interface StatusPorts {
-  readonly signals: SignalBus;
-  readonly stopping: AbortController;
-  readonly service: Pick<ServiceClock, 'disagreement'>;
-  connectors(): readonly string[];
-  readonly clock: Pick<Clock, 'now'>;
-  /** Returns the settings of a connector. */
-  configured(connector: string): ConnectorConfig | undefined;
-  readonly journal: Pick<JournalRoom, 'file' | 'bytes' | 'journal' | 'reader'>;
-  readonly delivery: Pick<DeliveryRoom, 'health' | 'lag' | 'openSince' | 'retried' | 'replayed'>;
-  readonly reconcile: { reconciler(): Reconciler | undefined };
-  readonly receiver: { url(): string; warning(): string | undefined };
-}
+import type { BridgePorts } from './ports.ts';
 
 const GROUPS_FULL =
   'groups take half of journal.maxBytes: callbacks of new ones are refused; set app.callbackTokens or receiver.allowFrom; groups forget and groups prune make room, as does a larger one';
 
 /** Returns what tells how the bridge is. */
-export function createStatus(ports: StatusPorts): () => BridgeState {
-  const { signals, stopping, service, connectors, configured, delivery, reconcile, receiver, clock } = ports;
+export function createStatus(ports: BridgePorts): () => BridgeState {
+  const { settings, signals, stopping, service, connectors, delivery, reconcile, receiver, clock } = ports;
   const { file, bytes, journal, reader } = ports.journal;
   const trouble = watchTrouble(signals);
   return () => {
@@ -42,7 +24,7 @@ export function createStatus(ports: StatusPorts): () => BridgeState {
     const reason = stopping.signal.aborted ? 'the bridge is stopping' : trouble();
     const now = clock.now();
     const standing = connectors().map((name) => {
-      const { kind = '', verify = false } = configured(name) ?? {};
+      const { kind = '', verify = false } = settings().connectors[name] ?? {};
       const { copy, ...health } = delivery.health(name);
       const [retried, replayed] = [delivery.retried(name), delivery.replayed(name)];
       // What a connector calls its destination is its own affair.

@@ -38,57 +38,57 @@ const run = z.object({ dryRun: z.literal('yes').optional() });
 const ACTIONS: Readonly<
   Record<string, (ports: ConsolePorts, form: Readonly<Record<string, unknown>>) => Promise<Result>>
 > = {
-  async pause({ operations }, form) {
+  async pause({ delivery: { operations } }, form) {
     await operations.pause(connector.parse(form).connector);
     return ['paused'];
   },
-  async resume({ operations }, form) {
+  async resume({ delivery: { operations } }, form) {
     await operations.resume(connector.parse(form).connector);
     return ['resumed'];
   },
-  async replay({ operations }, form) {
+  async replay({ delivery: { operations } }, form) {
     const asked = replay.parse(form);
     if (asked.from === 'groups') return ['restoring', operations.resync(asked.connector)];
     const from = asked.from === 'seq' ? { seq: asked.seq } : asked.from === 'time' ? { time: asked.time } : asked.from;
     const { events } = operations.replay(asked.connector, from);
     return events === 0 ? ['nothing-to-replay'] : ['replaying', events];
   },
-  async bring({ operations, holdsGroups, status }, form) {
+  async bring({ delivery, status }, form) {
     const { group } = asked.parse(form);
-    const holding = status().connectors.filter(({ name }) => holdsGroups(name));
-    for (const { name } of holding) operations.bring(name, group);
+    const holding = status().connectors.filter(({ name }) => delivery.destination(name).holdsGroups);
+    for (const { name } of holding) delivery.operations.bring(name, group);
     return ['brought', holding.length];
   },
-  async retry({ operations }, form) {
+  async retry({ delivery: { operations } }, form) {
     const asked = some.parse(form);
     return ['retried', operations.retryAll(asked.connector, asked.choice)];
   },
-  async discard({ operations }, form) {
+  async discard({ delivery: { operations } }, form) {
     const asked = some.parse(form);
     return ['discarded', await operations.discard(asked.connector, asked.choice)];
   },
-  async map({ remapQuarantine }) {
-    return ['mapped', (await remapQuarantine()).mapped];
+  async map({ receiver }) {
+    return ['mapped', (await receiver.quarantine.remap()).mapped];
   },
-  async 'discard-quarantined'({ discardQuarantined }, form) {
-    return ['quarantine-discarded', await discardQuarantined([kept.parse(form).id])];
+  async 'discard-quarantined'({ receiver }, form) {
+    return ['quarantine-discarded', await receiver.quarantine.discard([kept.parse(form).id])];
   },
-  async reconcile({ reconciler }, form) {
+  async reconcile({ reconcile }, form) {
     const { dryRun } = run.parse(form);
-    const configured = reconciler();
+    const configured = reconcile.reconciler();
     if (configured === undefined) return ['reconcile-unconfigured'];
     configured.start({ dryRun: dryRun === 'yes' });
     return ['reconcile-started'];
   },
-  async sample({ sampler, status }) {
-    const sendSample = sampler();
+  async sample({ receiver, status }) {
+    const sendSample = receiver.sampler();
     // What copies hold is other people's: a made-up group goes to them only while there is nothing else.
     if (sendSample === undefined || status().journal.head > 0) return ['invalid'];
     await sendSample();
     return ['sample-sent'];
   },
-  async 'reconcile-stop'({ reconciler }) {
-    await reconciler()?.stop();
+  async 'reconcile-stop'({ reconcile }) {
+    await reconcile.reconciler()?.stop();
     return ['reconcile-stopped'];
   },
 };

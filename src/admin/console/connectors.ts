@@ -23,10 +23,10 @@ export async function connectorList(ports: View): Promise<Html> {
 function connectorCard(ports: View, connector: ConnectorState, perSecond: number): Html {
   const { t } = ports;
   const { name, kind, state, lag, deadLetters } = connector;
-  const since = lag > 0 ? ports.behindSince(name) : undefined;
+  const since = lag > 0 ? ports.delivery.openSince(name) : undefined;
   const toggle = state.kind === 'paused' ? 'resume' : 'pause';
   return html`<article class="connector row" id="connector-${name}" aria-labelledby="connector-${name}-name">
-<div><h3 id="connector-${name}-name">${name}</h3><p class="quiet small">${t.connectors.kind[ports.holdsGroups(name) ? 'groups' : 'events'](kind)}</p></div>
+<div><h3 id="connector-${name}-name">${name}</h3><p class="quiet small">${t.connectors.kind[ports.delivery.destination(name).holdsGroups ? 'groups' : 'events'](kind)}</p></div>
 <div>${stateBadge(t, connector)}</div>
 <dl class="figures">
 <div><dt>${t.connectors.behind}</dt><dd><b>${figure(lag)}</b> <span class="quiet">${t.overview.events(lag)}${
@@ -115,7 +115,7 @@ function replayForm(ports: View, name: string): Html {
 ${choice('beginning', t.connectors.fromBeginning)}
 ${choice('seq', t.connectors.fromSeq, html`<input type="number" name="seq" min="1" max="${Math.max(1, head)}" aria-label="${t.events.seq}" inputmode="numeric" placeholder="${head}">`)}
 ${choice('time', t.connectors.fromTime, html`<input type="datetime-local" name="time" step="1" aria-label="${t.connectors.timeLabel}">`)}
-${ports.holdsGroups(name) ? choice('groups', t.connectors.fromGroups) : ''}
+${ports.delivery.destination(name).holdsGroups ? choice('groups', t.connectors.fromGroups) : ''}
 </fieldset>
 <p class="quiet">${t.connectors.replaySafe}</p>
 <button type="submit" class="strong">${t.connectors.replayNow}</button>`,

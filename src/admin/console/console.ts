@@ -52,9 +52,13 @@ const HEADERS: Readonly<Record<string, string>> = {
 };
 
 export function createConsole(ports: ConsolePorts): Hono {
+  const {
+    app: { sdkAppId },
+    admin,
+  } = ports.settings();
   const app = new Hono();
   const viewOf = (context: Context): View => ({ ...ports, t: textsFor(context.req.header('accept-language')) });
-  const live = createLive(ports.now, ports.stopping);
+  const live = createLive(ports.clock, ports.stopping.signal);
 
   app.use(async (context, next) => {
     for (const [name, text] of Object.entries(HEADERS)) context.header(name, text);
@@ -77,8 +81,9 @@ export function createConsole(ports: ConsolePorts): Hono {
         document(view.t, page, header, body, {
           live: watched,
           notice,
-          sdkAppId: ports.sdkAppId,
-          signedIn: ports.signedIn,
+          sdkAppId,
+          // People sign in, so they can sign out.
+          signedIn: admin.token !== undefined,
         }),
         page.status ?? 200,
       );
@@ -88,8 +93,8 @@ export function createConsole(ports: ConsolePorts): Hono {
   // One box for whatever somebody has at hand: an event's id, its RequestID, a group's id, a part of a name.
   app.get('/search', async (context) => {
     const text = (context.req.query('q') ?? '').trim();
-    if (ports.group(text) !== undefined) return context.redirect(href('/group', { id: text }));
-    const event = text === '' ? undefined : await findEvent(ports.history, text, context.req.raw.signal);
+    if (ports.journal.groups.get(text) !== undefined) return context.redirect(href('/group', { id: text }));
+    const event = text === '' ? undefined : await findEvent(ports.journal.history, text, context.req.raw.signal);
     return context.redirect(event === undefined ? href('/groups', { search: text }) : href('/event', { id: text }));
   });
 

@@ -65,7 +65,7 @@ function standing(ports: View, state: ConnectorState, cause: string | undefined,
 function causesOf(ports: View, connector: string, total: number): Html {
   const { t } = ports;
   const back = href('/dead-letters', { connector });
-  const rows = fitting(ports.operations.deadLetterCauses(connector), (found): Row => {
+  const rows = fitting(ports.delivery.operations.deadLetterCauses(connector), (found): Row => {
     const { cause, count, firstAt, lastAt, sample } = found;
     const acts = html`<div class="row acts">${button('retry', { connector, cause, back }, t.deadLetters.retryThese, t.deadLetters.cause(cause))}${askDiscard(
       `discard-${cause}`,
@@ -85,7 +85,7 @@ function causesOf(ports: View, connector: string, total: number): Html {
         figure(count),
         html`${faultLines(t, { ...sample.fault, message: found.reason }, `cause-${cause}`)}<p class="quiet">${t.deadLetters.cause(code(cause))}</p>`,
         html`${t.deadLetters.first(relative(t, firstAt, 'ago'))}<br>${t.deadLetters.last(relative(t, lastAt, 'ago'))}`,
-        html`${groupLink(sample.event.subject, ports.groupName(sample.event.subject))} seq ${sample.seq}`,
+        html`${groupLink(sample.event.subject, ports.journal.groups.nameOf(sample.event.subject))} seq ${sample.seq}`,
         acts,
       ],
     };
@@ -132,9 +132,9 @@ function letters(
   after: number,
 ): Html {
   const { t } = ports;
-  const found = ports.operations.deadLetters(connector, after, PAGE_LETTERS, { cause });
+  const found = ports.delivery.operations.deadLetters(connector, after, PAGE_LETTERS, { cause });
   const ofCause = (): number =>
-    ports.operations.deadLetterCauses(connector).find((one) => one.cause === cause)?.count ?? 0;
+    ports.delivery.operations.deadLetterCauses(connector).find((one) => one.cause === cause)?.count ?? 0;
   const total = cause === undefined ? deadLetters : ofCause();
   const back = href('/dead-letters', { connector });
   const rows = fitting(found, (letter) => letterRow(letter, connector, back, ports));
@@ -158,7 +158,7 @@ ${table(
     { head: t.deadLetters.actions },
   ],
   rows,
-)}${pager(t, '/dead-letters', { connector, cause }, ports.operations.deadLetters(connector, last.seq, 1, { cause }).length > 0 && { after: last.seq }, after === 0)}`;
+)}${pager(t, '/dead-letters', { connector, cause }, ports.delivery.operations.deadLetters(connector, last.seq, 1, { cause }).length > 0 && { after: last.seq }, after === 0)}`;
 }
 
 function letterRow(letter: DeadLetter, connector: string, back: string, ports: View): Row {
@@ -169,7 +169,7 @@ function letterRow(letter: DeadLetter, connector: string, back: string, ports: V
     id: `letter-${connector}-${seq}`,
     cells: [
       seq,
-      groupLink(event.subject, ports.groupName(event.subject)),
+      groupLink(event.subject, ports.journal.groups.nameOf(event.subject)),
       html`<details id="letter-${seq}-event"><summary>${t.events.types[event.type]}</summary>${changes(t, event, seq, `letter-${seq}`)}<p class="quiet">${code(event.id)}</p></details>`,
       faultLines(t, fault, `letter-${seq}-fault`),
       html`${relative(t, deadAt, 'ago')}<p class="quiet">${t.event.attempts(attempts)}</p>`,

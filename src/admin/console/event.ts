@@ -19,7 +19,7 @@ export function eventPage(ports: View, query: URLSearchParams, signal: AbortSign
   const id = query.get('id') ?? '';
   let found: Promise<JournalEntry | undefined> | undefined;
   // An event never changes: it is looked for once, also where the page is watched.
-  const entry = (): Promise<JournalEntry | undefined> => (found ??= findEvent(ports.history, id, signal));
+  const entry = (): Promise<JournalEntry | undefined> => (found ??= findEvent(ports.journal.history, id, signal));
   return {
     title: ports.t.event.title(upTo(id, 40)),
     section: 'events',
@@ -41,7 +41,7 @@ function eventOf(ports: View, id: string, entry: JournalEntry | undefined): Html
   return html`<div><p class="quiet"><a href="/events">${t.sections.events}</a> /</p>
 <h1>${t.event.head(seq, t.events.types[event.type])}</h1><p>${code(event.id)}</p></div>
 <dl class="panel figures row">
-<div><dt>${t.event.group}</dt><dd>${groupLink(event.subject, ports.groupName(event.subject))}</dd></div>
+<div><dt>${t.event.group}</dt><dd>${groupLink(event.subject, ports.journal.groups.nameOf(event.subject))}</dd></div>
 <div><dt>${t.events.by}</dt><dd>${operator(t, event)}</dd></div>
 <div><dt>${t.event.occurred}</dt><dd>${relative(t, occurredAt, 'ago')}</dd></div>
 <div><dt>${t.event.received}</dt><dd>${relative(t, receivedAt, 'ago')}</dd></div>
@@ -58,7 +58,7 @@ function copiesOf(ports: View, entry: JournalEntry | undefined): Html {
     { head: t.group.status, kind: 'wide' },
     { head: t.event.detail, kind: 'wide' },
   ];
-  return copyList(t, t.event.copies, columns, ports.operations.eventCopies(entry), detail);
+  return copyList(t, t.event.copies, columns, ports.delivery.operations.eventCopies(entry), detail);
 }
 
 /** How each status of a copy looks. */

@@ -30,7 +30,7 @@ export function eventsPage(ports: View, query: URLSearchParams, signal: AbortSig
       { render: () => html`<h1>${t.sections.events}</h1>${filterForm(t, filters, isFiltered)}` },
       // A search looks at many events: it is done once.
       {
-        ...(newest && !isSearch(ports.history, filters) && { id: 'events' }),
+        ...(newest && !isSearch(ports.journal.history, filters) && { id: 'events' }),
         render: () => listOf(ports, filters, before, signal),
       },
     ],
@@ -60,8 +60,8 @@ async function listOf(ports: View, filters: Filters, before: number | undefined,
   const { group, type, since, until } = filters;
   const known = EVENT_TYPES.find((one) => one === type);
   const filter = { ...filters, type: known, since: timeOf(since), until: timeOf(until) };
-  const { events, next } = await readEvents(ports.history, filter, PAGE_EVENTS, signal, before);
-  const ofGroup = group !== undefined && ports.history.latest(group) !== undefined ? group : undefined;
+  const { events, next } = await readEvents(ports.journal.history, filter, PAGE_EVENTS, signal, before);
+  const ofGroup = group !== undefined && ports.journal.history.latest(group) !== undefined ? group : undefined;
   const rows = fitting(events, eventRow(ports, ofGroup !== undefined && 'of one group'));
   const isCut = rows.length < events.length;
   const following = isCut ? events[rows.length - 1]?.seq : next;
@@ -87,7 +87,7 @@ async function listOf(ports: View, filters: Filters, before: number | undefined,
 
 /** Lists events, as many as fit; `all` leads to the others. */
 export function eventList(
-  ports: EventPorts,
+  ports: View,
   entries: readonly JournalEntry[],
   caption: string,
   all: string,
@@ -97,8 +97,6 @@ export function eventList(
   const others = html`<a href="${all}">${ports.t.events.allOfThem}</a>`;
   return html`${eventTable(ports.t, rows, caption, ofGroup)}${leftOut(ports.t, entries.length - rows.length, others)}`;
 }
-
-type EventPorts = Pick<View, 'groupName' | 'now' | 't'>;
 
 function eventTable(t: Texts, rows: readonly Row[], caption: string, ofGroup: string | undefined): Html {
   return table(
@@ -116,14 +114,14 @@ function eventTable(t: Texts, rows: readonly Row[], caption: string, ofGroup: st
 }
 
 const eventRow =
-  (ports: EventPorts, ofOneGroup: 'of one group' | false) =>
+  (ports: View, ofOneGroup: 'of one group' | false) =>
   ({ seq, event }: JournalEntry): Row => ({
     id: `e-${seq}`,
     cells: [
       html`<a href="${href('/event', { id: seq })}">${seq}</a>`,
-      occurred(ports.t, event, ports.now()),
+      occurred(ports.t, event, ports.clock.now()),
       ports.t.events.types[event.type],
-      ...(ofOneGroup ? [] : [groupLink(event.subject, ports.groupName(event.subject))]),
+      ...(ofOneGroup ? [] : [groupLink(event.subject, ports.journal.groups.nameOf(event.subject))]),
       operator(ports.t, event),
       changes(ports.t, event, seq, `e-${seq}`),
     ],
@@ -150,10 +148,10 @@ export function operator(t: Texts, event: CanonicalEvent): Html {
 }
 
 /** Whose the latest change of a group is: never the person's who made one before it. */
-export function lastBy({ history, t }: Pick<View, 'history' | 't'>, group: Group): Html {
+export function lastBy({ journal, t }: View, group: Group): Html {
   const who = operatorOf(group);
   if (who !== undefined) return brief(who, 32);
-  const latest = history.byId(latestEvent(group) ?? '');
+  const latest = journal.history.byId(latestEvent(group) ?? '');
   return latest === undefined ? optional(undefined) : operator(t, latest.event);
 }
 

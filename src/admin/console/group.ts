@@ -29,7 +29,7 @@ const COPIES_WITHIN_MS = 3_000;
 export function groupPage(ports: View, query: URLSearchParams): Page {
   const { t } = ports;
   const groupId = query.get('id') ?? '';
-  const known = ports.group(groupId);
+  const known = ports.journal.groups.get(groupId);
   if (known === undefined) {
     const nothing = html`${t.group.nothing(code(groupId))} <a href="/groups">${t.group.search}</a>`;
     return {
@@ -39,15 +39,15 @@ export function groupPage(ports: View, query: URLSearchParams): Page {
       parts: [{ render: () => html`<h1>${t.group.unknown}</h1>${empty(nothing)}` }],
     };
   }
-  const entries = (): JournalEntry[] => ports.history.ofGroup(groupId, MOST_EVENTS);
-  const current = (): Group => ports.group(groupId) ?? known;
+  const entries = (): JournalEntry[] => ports.journal.history.ofGroup(groupId, MOST_EVENTS);
+  const current = (): Group => ports.journal.groups.get(groupId) ?? known;
   return {
     title: upTo(known.name || groupId, 80),
     section: 'groups',
     parts: [
       { id: 'state', render: () => stateOf(ports, current()) },
       { id: 'copies', every: COPIES_EVERY_MS, render: () => copiesOf(ports, groupId) },
-      { id: 'history', render: () => historyOf(t, current(), entries(), ports.now()) },
+      { id: 'history', render: () => historyOf(t, current(), entries(), ports.clock.now()) },
       { id: 'events', render: () => eventsOf(ports, groupId, entries()) },
     ],
   };
@@ -65,7 +65,7 @@ function stateOf(ports: View, group: Group): Html {
 <div><dt>${t.group.lastChanged}</dt><dd>${updatedAt === undefined ? optional(undefined) : relative(t, Date.parse(updatedAt), 'ago')}</dd></div>
 <div><dt>${t.events.by}</dt><dd>${lastBy(ports, group)}</dd></div>
 </dl>${
-    ports.status().connectors.some(({ name }) => ports.holdsGroups(name)) &&
+    ports.status().connectors.some(({ name }) => ports.delivery.destination(name).holdsGroups) &&
     html`<div class="acts row">${button('bring', { group: groupId, back: href('/group', { id: groupId }) }, t.group.bring)}
 <p class="quiet">${t.group.bringing}</p></div>`
   }`;
@@ -126,8 +126,8 @@ function changeLine(t: Texts, change: FieldChange, id: string, now: number, newe
 
 async function copiesOf(ports: View, groupId: string): Promise<Html> {
   const { t } = ports;
-  const within = AbortSignal.any([ports.stopping, AbortSignal.timeout(COPIES_WITHIN_MS)]);
-  const copies = await ports.operations.copies(groupId, within);
+  const within = AbortSignal.any([ports.stopping.signal, AbortSignal.timeout(COPIES_WITHIN_MS)]);
+  const copies = await ports.delivery.operations.copies(groupId, within);
   const columns: Column[] = [{ head: t.group.status }, { head: t.group.location, kind: 'wide' }];
   return copyList(t, t.group.copiesTable, columns, copies, copyDetail);
 }

@@ -20,27 +20,29 @@ export function groupsPage(ports: View, query: URLSearchParams, signal: AbortSig
   const after = query.get('after') ?? '';
   const isLately = query.get('order') === 'lately' && text === '';
   const lately = (): Html => {
-    const events = ports.history.recent(LATE_EVENTS);
+    const events = ports.journal.history.recent(LATE_EVENTS);
     const ids = [...new Set(events.map(({ event }) => event.subject))].slice(0, PAGE_GROUPS);
-    const groups = ids.flatMap((groupId) => ports.group(groupId) ?? []);
+    const groups = ids.flatMap((groupId) => ports.journal.groups.get(groupId) ?? []);
     if (groups.length === 0) return empty(t.groups.none);
-    const rows = fitting(groups, groupRow(ports, ports.now()));
+    const rows = fitting(groups, groupRow(ports, ports.clock.now()));
     return html`<p class="quiet" role="status">${t.groups.latelyOf(rows.length, events.length)}</p>${groupTable(t, rows, t.groups.lately)}`;
   };
   const found = async (): Promise<Html> => {
-    const { groups, complete, next } = await ports.history.search(text, PAGE_GROUPS, signal, after);
+    const { groups, complete, next } = await ports.journal.history.search(text, PAGE_GROUPS, signal, after);
     if (groups.length === 0 && complete) {
       if (after !== '') return empty(t.groups.noMore);
       return text === '' ? empty(t.groups.none) : empty(t.groups.notFound(brief(text)));
     }
-    const rows = fitting(groups, groupRow(ports, ports.now()));
+    const rows = fitting(groups, groupRow(ports, ports.clock.now()));
     const fit = rows.length === groups.length;
     // The place of a group in the list, as the search gives it.
     const last = groups[rows.length - 1];
     const following = fit ? (complete ? undefined : next) : last && `${placeOf(last.groupId, text)}${last.groupId}`;
     const isAll = complete && after === '';
     const count =
-      text === '' ? t.groups.of(rows.length, ports.groupCount()) : t.groups[isAll ? 'found' : 'ofFound'](rows.length);
+      text === ''
+        ? t.groups.of(rows.length, ports.journal.groups.count())
+        : t.groups[isAll ? 'found' : 'ofFound'](rows.length);
     return html`<p class="quiet" role="status">${count}</p>${
       rows.length > 0 && groupTable(t, rows, text === '' ? t.groups.byId : t.groups.results)
     }${pager(

@@ -57,9 +57,9 @@ export const lead = (title: string, words: string): Part => ({
 });
 
 /** Judges once more, in the words of the reader: what the status says is for the command line and the log, too. */
-export function verdictOf({ t, now, status }: View): Verdict {
+export function verdictOf({ t, clock, status }: View): Verdict {
   const { connectors, reason, receiver } = status();
-  return judge(judgeRecording(reason, receiver, t.verdict), connectors, now(), t.verdict);
+  return judge(judgeRecording(reason, receiver, t.verdict), connectors, clock.now(), t.verdict);
 }
 
 const TONES: Readonly<Record<Sentence['tone'], Tone>> = { green: 'ok', amber: 'warn', red: 'bad' };

@@ -1,7 +1,7 @@
 import type { HttpBindings } from '@hono/node-server';
 import type { Context } from 'hono';
 import { streamSSE } from 'hono/streaming';
-import { systemClock } from '../../model/clock.ts';
+import type { Clock } from '../../model/clock.ts';
 import type { Part } from './layout.ts';
 
 const EVERY_MS = 1_000;
@@ -13,7 +13,7 @@ const REST = 9;
 /** What changes on one page does not go to a browser faster than this, so that no more is rendered than is looked at. */
 const CHARACTERS_PER_MS = 64;
 
-export function createLive(now: () => number, stopping: AbortSignal) {
+export function createLive(clock: Clock, stopping: AbortSignal) {
   /** The connections that follow a page: one each, since the answers to a pipeline wait for one another. */
   const watchers = new Set<HttpBindings['incoming']['socket']>();
   /** The latest rendering of each part that is watched: all who watch it share it. */
@@ -25,7 +25,7 @@ export function createLive(now: () => number, stopping: AbortSignal) {
       const html = render();
       return { html, restMs: (performance.now() - start) * REST };
     });
-    turn = begun.then(({ restMs }) => systemClock.sleep(restMs, stopping));
+    turn = begun.then(({ restMs }) => clock.sleep(restMs, stopping));
     return begun.then(({ html }) => html);
   };
   const shared = (key: string, everyMs: number, render: () => Promise<string>): Promise<string> => {
@@ -57,11 +57,11 @@ export function createLive(now: () => number, stopping: AbortSignal) {
         stream.onAbort(leave);
         const over = AbortSignal.any([left.signal, stopping]);
         const until = async (ms: number): Promise<boolean> => {
-          await systemClock.sleep(ms, over);
+          await clock.sleep(ms, over);
           return !over.aborted;
         };
         const time = async (): Promise<void> => {
-          do await stream.writeSSE({ event: 'time', data: String(now()) });
+          do await stream.writeSSE({ event: 'time', data: String(clock.now()) });
           while (await until(TIME_MS));
         };
         const follow = async (part: Part): Promise<void> => {

@@ -1,4 +1,5 @@
 import { html } from 'hono/html';
+import { opennessOf } from '../../config/listeners.ts';
 import { figure, latency, rate } from '../../model/text.ts';
 import type { Refusal } from '../../telemetry/refusals.ts';
 import type { BridgeState } from '../contract.ts';
@@ -38,7 +39,7 @@ async function headline(ports: View): Promise<Html> {
   const { t } = ports;
   const { warnings = [], receiver, connectors } = ports.status();
   const verdict = verdictOf(ports);
-  const open = receiver !== '' && ports.openness() !== undefined ? [t.overview.open] : [];
+  const open = receiver !== '' && opennessOf(ports.settings()) !== undefined ? [t.overview.open] : [];
   const { total, seconds, p99 } = await ports.stats.current();
   const behind = Math.max(0, ...connectors.map(({ lag }) => lag));
   const down = connectors.filter(({ state }) => state.kind === 'waiting').length;
@@ -85,14 +86,14 @@ function plots({ stats, t }: View): Html {
 function stores(ports: View): Html[] {
   const { t } = ports;
   const { journal, reconcile } = ports.status();
-  const fill = ports.journal.fill();
+  const fill = ports.journal.journal.fill();
   return [
     store(
       'journal',
       t.overview.journal,
       html`<p>${t.overview.recorded(journal.head, journal.bytes)}</p>
 <p><meter min="0" max="1" high="0.8" optimum="0" value="${fill.toFixed(4)}" aria-label="${t.overview.fill}"></meter> ${t.overview.used(percent(fill), ports.journal.maxBytes)}${fill > 0.8 && html` ${badge('warn', t.overview.prunedEarly)}`}</p>
-<p class="quiet">${t.overview.kept(ports.journal.keepDelivered() / 1_000)} ${code(journal.file)}</p>`,
+<p class="quiet">${t.overview.kept(ports.settings().journal.keepDelivered / 1_000)} ${code(journal.file)}</p>`,
     ),
     store(
       'quarantine',
@@ -134,8 +135,8 @@ function reconcileWords(t: Texts, reconcile: BridgeState['reconcile']): Html {
 }
 
 /** Offers a first callback as long as there was none. */
-function sample({ t, sampler, status }: View): Html | false {
-  if (sampler() === undefined || status().journal.head > 0) return false;
+function sample({ t, receiver, status }: View): Html | false {
+  if (receiver.sampler() === undefined || status().journal.head > 0) return false;
   return html`<div class="row">${button('sample', {}, t.overview.sample)}<span class="quiet">${t.overview.sampleIs}</span></div>`;
 }
 
@@ -146,7 +147,7 @@ function percent(share: number): string {
 
 function recent(ports: View): Html {
   const { t } = ports;
-  const entries = ports.history.recent(RECENT_EVENTS);
+  const entries = ports.journal.history.recent(RECENT_EVENTS);
   return html`<section aria-labelledby="recent-head"><div class="row spread"><h2 id="recent-head">${t.overview.recent}</h2><a href="/events">${t.overview.allEvents}</a></div>${
     entries.length === 0
       ? html`${empty(t.overview.nothing)}${sample(ports)}`

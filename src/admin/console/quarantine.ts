@@ -25,7 +25,7 @@ export function quarantinePage(ports: View, query: URLSearchParams): Page {
 function callbacks(ports: View, after: number): Html {
   const { t } = ports;
   const total = ports.status().journal.quarantined;
-  const kept = ports.quarantined(after, PAGE_CALLBACKS);
+  const kept = ports.journal.reader.quarantined(after, PAGE_CALLBACKS);
   const list = fitting(kept, (one) => callback(t, one));
   const last = kept[list.length - 1];
   if (last === undefined) {
@@ -35,7 +35,7 @@ function callbacks(ports: View, after: number): Html {
   }
   return html`<div class="row acts"><p><b>${t.quarantine.total(total)}</b></p>${button('map', { back: '/quarantine' }, t.quarantine.map(total))}</div>
 ${list}
-${pager(t, '/quarantine', {}, ports.quarantined(last.id, 1).length > 0 && { after: last.id }, after === 0)}`;
+${pager(t, '/quarantine', {}, ports.journal.reader.quarantined(last.id, 1).length > 0 && { after: last.id }, after === 0)}`;
 }
 
 function callback(t: Texts, { id, receivedAt, search, body: bytes, fault }: QuarantinedCallback): Html {

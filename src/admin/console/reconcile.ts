@@ -24,11 +24,11 @@ export function reconcilePage(ports: View): Page {
       {
         id: 'run',
         render() {
-          const reconciler = ports.reconciler();
+          const reconciler = ports.reconcile.reconciler();
           return reconciler === undefined ? unconfigured(t) : standing(ports, reconciler);
         },
       },
-      { id: 'findings', render: () => findingsOf(t, ports.reconciler()) },
+      { id: 'findings', render: () => findingsOf(t, ports.reconcile.reconciler()) },
     ],
   };
 }
@@ -127,7 +127,7 @@ function runOf(ports: View, run: ReconcileRun, running: boolean): Html {
     failures,
     ({ groupId, message }, index): Row => ({
       id: `failure-${index}`,
-      cells: [groupLink(groupId, ports.groupName(groupId)), shown(message)],
+      cells: [groupLink(groupId, ports.journal.groups.nameOf(groupId)), shown(message)],
     }),
   );
   return html`<section aria-labelledby="run-head"><h2 id="run-head">${t.reconcile[running ? 'current' : 'last'](dryRun)}</h2>

@@ -35,11 +35,13 @@ function textOf(ports: View, query: URLSearchParams): { words: string; text: str
   const [seq, kept, groupId] = [numberOf(query.get('event')), numberOf(query.get('kept')), query.get('group')];
   const json = (found: unknown) => (found === undefined ? undefined : JSON.stringify(found, null, 2));
   if (seq !== undefined) {
-    return { words: t.whole.event(seq), text: json(ports.history.at(seq)?.event) };
+    return { words: t.whole.event(seq), text: json(ports.journal.history.at(seq)?.event) };
   }
   if (kept !== undefined) {
-    const callback = ports.quarantined(kept - 1, 1).find(({ id }) => id === kept);
+    const callback = ports.journal.reader.quarantined(kept - 1, 1).find(({ id }) => id === kept);
     return { words: t.whole.callback(kept), text: callback && Buffer.from(callback.body).toString() };
   }
-  return groupId === null ? undefined : { words: t.whole.group(upTo(groupId, 80)), text: json(ports.group(groupId)) };
+  return groupId === null
+    ? undefined
+    : { words: t.whole.group(upTo(groupId, 80)), text: json(ports.journal.groups.get(groupId)) };
 }
