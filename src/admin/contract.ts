@@ -4,7 +4,7 @@ import { FAULT_CODES } from '../model/fault.ts';
 import type { Group } from '../model/group.ts';
 import { isObject } from '../model/json.ts';
 import { reconcileFinding, reconcileRun } from '../model/reconcile-run.ts';
-import { sentence, TROUBLES } from '../model/verdict.ts';
+import { verdict } from '../model/verdict.ts';
 
 /*
  * The admin API, declared once: what requests may hold and what answers hold, for the server and for its clients. Readers of
@@ -45,24 +45,6 @@ export const restoreStatus = z.object({
   /** Of a comparison that writes nothing: the first hundred groups that are not in step. */
   differing: z.array(z.string()).readonly().exactOptional(),
   ended: z.boolean(),
-});
-
-/** Two sentences: whether callbacks are recorded, and whether the copies are in step. */
-const verdict = z.object({
-  recording: sentence,
-  copies: sentence.extend({
-    /** What keeps it from being green, by connector. */
-    troubles: z
-      .array(
-        z.object({
-          connector: z.string(),
-          kind: z.enum(TROUBLES),
-          ...sentence.shape,
-          tone: sentence.shape.tone.exclude(['green']),
-        }),
-      )
-      .readonly(),
-  }),
 });
 
 /** What is known of a copy as a whole. */

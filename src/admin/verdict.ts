@@ -12,19 +12,16 @@ export async function watchVerdict(
   stopping: AbortSignal,
 ): Promise<void> {
   let [told, seen] = ['', ''];
-  const seenNow = (): Verdict | undefined => {
-    try {
-      return verdict();
-    } catch {
-      // A journal that cannot be read just now says so where it is needed; looking at it must not end the bridge.
-      return undefined;
-    }
-  };
   for (;;) {
     await clock.sleep(LOOK_MS, stopping);
     if (stopping.aborted) return;
-    const now = seenNow();
-    if (now === undefined) continue;
+    let now: Verdict;
+    try {
+      now = verdict();
+    } catch {
+      // A journal that cannot be read just now says so where it is needed; looking at it must not end the bridge.
+      continue;
+    }
     const { recording, copies } = now;
     const troubles = copies.troubles.map(({ connector, kind, tone }) => `${connector} ${kind} ${tone}`);
     const key = [recording.tone, copies.tone, ...troubles].join('; ');

@@ -10,14 +10,6 @@ export type Tone = (typeof TONES)[number];
 export const sentence = z.object({ tone: z.enum(TONES), says: z.string() });
 export type Sentence = Readonly<z.output<typeof sentence>>;
 
-/** The two things that everybody wants to know. */
-export interface Verdict {
-  /** Whether callbacks are recorded. */
-  readonly recording: Sentence;
-  /** Whether the copies are in step; `troubles` says by connector what keeps it from being green. */
-  readonly copies: Sentence & { readonly troubles: readonly Trouble[] };
-}
-
 export const TROUBLES = [
   'unreachable',
   'incomplete',
@@ -29,13 +21,23 @@ export const TROUBLES = [
   'unverified',
 ] as const;
 
-export interface Trouble {
-  readonly connector: string;
-  readonly kind: (typeof TROUBLES)[number];
-  readonly tone: Exclude<Tone, 'green'>;
+const trouble = z.object({
+  connector: z.string(),
+  kind: z.enum(TROUBLES),
+  tone: sentence.shape.tone.exclude(['green']),
   /** As it goes on after the connector's name. */
-  readonly says: string;
-}
+  says: z.string(),
+});
+export type Trouble = Readonly<z.output<typeof trouble>>;
+
+/** The two things that everybody wants to know. */
+export const verdict = z.object({
+  /** Whether callbacks are recorded. */
+  recording: sentence,
+  /** Whether the copies are in step; `troubles` says by connector what keeps it from being green. */
+  copies: sentence.extend({ troubles: z.array(trouble).readonly() }),
+});
+export type Verdict = Readonly<z.output<typeof verdict>>;
 
 /** One enabled connector, as its status has it. */
 export interface Standing {

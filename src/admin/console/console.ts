@@ -52,10 +52,6 @@ const HEADERS: Readonly<Record<string, string>> = {
 };
 
 export function createConsole(ports: ConsolePorts): Hono {
-  const {
-    app: { sdkAppId },
-    admin,
-  } = ports.settings();
   const app = new Hono();
   const viewOf = (context: Context): View => ({ ...ports, t: textsFor(context.req.header('accept-language')) });
   const live = createLive(ports.clock, ports.stopping.signal);
@@ -72,21 +68,11 @@ export function createConsole(ports: ConsolePorts): Hono {
       const notice = noticeOf(view.t, url.searchParams);
       for (const name of ['notice', 'n']) url.searchParams.delete(name);
       const page = make(view, url.searchParams, context.req.raw.signal);
-      const head = navigation(view, page.section);
       const rendered = async (part: Part) => ({ part, html: await safely(view, part) });
-      const [header, ...body] = await Promise.all([rendered(head), ...page.parts.map(rendered)]);
+      const parts = await Promise.all([rendered(navigation(view, page.section)), ...page.parts.map(rendered)]);
       const watched = href('/live', { at: path + url.search });
       context.header('vary', 'Accept-Language');
-      return context.html(
-        document(view.t, page, header, body, {
-          live: watched,
-          notice,
-          sdkAppId,
-          // People sign in, so they can sign out.
-          signedIn: admin.token !== undefined,
-        }),
-        page.status ?? 200,
-      );
+      return context.html(document(view, page, parts, watched, notice), page.status ?? 200);
     });
   }
 

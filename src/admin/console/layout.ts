@@ -91,18 +91,13 @@ interface Rendered {
 
 /** Returns the whole document. `live` is the address of the stream of changed parts. */
 export function document(
-  t: Texts,
+  { t, settings }: View,
   page: Page,
-  header: Rendered,
-  body: readonly Rendered[],
-  context: {
-    readonly live: string;
-    readonly notice?: Notice | undefined;
-    readonly sdkAppId: string;
-    readonly signedIn: boolean;
-  },
+  [header, ...body]: readonly [Rendered, ...Rendered[]],
+  live: string,
+  notice: Notice | undefined,
 ): Html {
-  const { notice } = context;
+  const { app, admin } = settings();
   return html`<!doctype html>
 <html lang="${t.lang}">
 <head>
@@ -115,10 +110,10 @@ export function document(
 <script src="${asset('idiomorph.js')}" defer></script>
 <script src="${asset('console.js')}" defer></script>
 </head>
-<body data-live="${context.live}" data-texts="${JSON.stringify(t.script)}">
+<body data-live="${live}" data-texts="${JSON.stringify(t.script)}">
 <a class="skip" href="#main">${t.frame.skip}</a>
 <header class="row">
-<p><a class="brand" href="/"><b>group-sync-bridge</b></a> <span class="quiet small">${t.frame.app(shown(context.sdkAppId))}</span></p>
+<p><a class="brand" href="/"><b>group-sync-bridge</b></a> <span class="quiet small">${t.frame.app(shown(app.sdkAppId))}</span></p>
 <form action="/search" role="search" class="search"><input type="search" name="q" aria-label="${t.frame.find}" placeholder="${t.frame.findHint}" autocomplete="off" spellcheck="false" required></form>
 ${wrapped(header)}
 <p id="lost" class="callout bad" role="alert" hidden></p>
@@ -128,7 +123,7 @@ ${notice && html`<p class="callout ${notice.tone} row" role="status" id="notice"
 ${body.map(wrapped)}
 </main>
 <footer class="row spread"><p>${t.frame.utc}</p>${
-    context.signedIn && html`<form method="post" action="/signout"><button>${t.frame.signOut}</button></form>`
+    admin.token !== undefined && html`<form method="post" action="/signout"><button>${t.frame.signOut}</button></form>`
   }<p id="liveness" role="status">${t.frame.reload}</p></footer>
 </body>
 </html>`;
