@@ -5,7 +5,7 @@ import { examine, examineSource, source as sourceKind, tryTransform } from '../.
 import { enabledOf } from '../config/diff.ts';
 import { isLoopback, opennessOf } from '../config/listeners.ts';
 import type { Config, ConnectorConfig } from '../config/schema.ts';
-import { deadLetterTopic, type Source } from '../config/source.ts';
+import { deadLetterTopic } from '../config/source.ts';
 import { readCertificate } from '../http/certificate.ts';
 import { journalDoubts } from '../journal/place.ts';
 import { systemClock } from '../model/clock.ts';
@@ -59,12 +59,33 @@ export async function check(options: CheckOptions): Promise<void> {
   const meaning = meaningOf(config);
   say(`${file}: ${paint('green', 'valid')}`, ...meaning.map((line) => `  ${line}`));
 
-  const source = options.connect && config.source ? await sourceFinding(config, config.source, say) : undefined;
-  const reconcile = options.connect ? await reconcileFinding(config, say) : undefined;
+  const told = async (title: string, findings: AsyncIterable<Finding>): Promise<Finding[]> => {
+    say(`  ${title}`);
+    const all: Finding[] = [];
+    for await (const finding of findings) {
+      say(`    ${shown(finding)}`);
+      all.push(finding);
+    }
+    return all;
+  };
+  const { connect = false } = options;
+  const { app, source: from, reconcile: service } = config;
+  const names = Object.keys(enabledOf(config.connectors));
+  const ofSource =
+    connect && from
+      ? await told(`source (${from.kind}):`, examineSource(from, names, AbortSignal.timeout(EXAMINE_MS)))
+      : [];
+  const source = ofSource.find(({ state }) => state === 'wrong') ?? ofSource.at(-1);
+  const [reconcile] =
+    connect && service
+      ? await told(`reconcile (${[service.api.baseUrl].flat().join(', ')}):`, reconcileFindings(app, service))
+      : [];
   const connectors: Examined[] = [];
-  const app = sourceOf(config.app.sdkAppId);
   for (const [name, connector] of Object.entries(config.connectors)) {
-    connectors.push(await examineConnector(name, connector, options.connect === true, app, say));
+    const { kind, enabled } = connector;
+    const how = enabled ? (connect ? '' : ' enabled') : ` ${paint('dim', 'disabled')}`;
+    const findings = await told(`${name} (${kind}):${how}`, connectorFindings(name, connector, connect, app));
+    connectors.push({ name, kind, enabled, findings });
   }
   const tested = options.selfTest ? await (await import('./self-test.ts')).selfTest(config) : undefined;
   if (tested !== undefined)
@@ -78,29 +99,21 @@ export async function check(options: CheckOptions): Promise<void> {
   if (fault !== undefined) throw new BridgeError(fault);
 }
 
-async function examineConnector(
+async function* connectorFindings(
   name: string,
   connector: ConnectorConfig,
   connect: boolean,
-  source: string,
-  say: (line: string) => void,
-): Promise<Examined> {
-  const { kind, enabled } = connector;
-  const findings: Finding[] = [];
-  const examined = enabled && connect;
-  say(`  ${name} (${kind}):${enabled ? (examined ? '' : ' enabled') : ` ${paint('dim', 'disabled')}`}`);
+  app: Config['app'],
+): AsyncGenerator<Finding> {
+  if (!connector.enabled) return;
+  const source = sourceOf(app.sdkAppId);
   const host = { name, clock: systemClock, source, note: () => {}, created: () => {} };
-  const note = (finding: Finding): void => {
-    say(`    ${shown(finding)}`);
-    findings.push(finding);
-  };
-  if (enabled) for await (const one of tryTransform(connector, host, Object.values(examples()))) note(one);
-  if (examined) for await (const one of findingsOf(host, connector)) note(one);
-  return { name, kind, enabled, findings };
+  yield* tryTransform(connector, host, Object.values(examples()));
+  if (connect) yield* destinationFindings(host, connector);
 }
 
 /** Yields the findings about a destination; one that hangs ends its own examination, not the command. */
-async function* findingsOf(host: Host, connector: ConnectorConfig): AsyncGenerator<Finding> {
+async function* destinationFindings(host: Host, connector: ConnectorConfig): AsyncGenerator<Finding> {
   const signal = AbortSignal.timeout(EXAMINE_MS);
   const findings = examine(connector, host, signal);
   const says = `no answer within ${EXAMINE_MS / 1_000} s`;
@@ -115,41 +128,20 @@ async function* findingsOf(host: Host, connector: ConnectorConfig): AsyncGenerat
   }
 }
 
-/** Resolves with what is wrong with a worker's source, else with the last that was found. */
-async function sourceFinding(
-  config: Config,
-  source: Source,
-  say: (line: string) => void,
-): Promise<Finding | undefined> {
-  say(`  source (${source.kind}):`);
-  let told: Finding | undefined;
-  const connectors = Object.keys(enabledOf(config.connectors));
-  for await (const finding of examineSource(source, connectors, AbortSignal.timeout(EXAMINE_MS))) {
-    say(`    ${shown(finding)}`);
-    if (told?.state !== 'wrong') told = finding;
-  }
-  return told;
-}
-
-/** Resolves with what one signed call of the service's REST API says; undefined where reconcile is not configured. */
-async function reconcileFinding({ app, reconcile }: Config, say: (line: string) => void): Promise<Finding | undefined> {
-  if (reconcile === undefined) return undefined;
-  const { api } = reconcile;
+/** Yields what one signed call of the service's REST API says. */
+async function* reconcileFindings(
+  { sdkAppId }: Config['app'],
+  { api }: NonNullable<Config['reconcile']>,
+): AsyncGenerator<Finding> {
   const step = 'signed call';
   const { createGroupApi } = await import('../reconcile/api.ts');
-  let finding: Finding;
   try {
-    const groups = await createGroupApi({ ...api, sdkAppId: app.sdkAppId }, systemClock).examine(
-      AbortSignal.timeout(EXAMINE_MS),
-    );
-    finding = { step, state: 'well', says: `answered: the app has ${plural(groups, 'group')}` };
+    const groups = await createGroupApi({ ...api, sdkAppId }, systemClock).examine(AbortSignal.timeout(EXAMINE_MS));
+    yield { step, state: 'well', says: `answered: the app has ${plural(groups, 'group')}` };
   } catch (thrown) {
     const fault = faultOf(thrown, 'service-unreachable');
-    finding = { step, state: 'wrong', says: fault.message, fault };
+    yield { step, state: 'wrong', says: fault.message, fault };
   }
-  say(`  reconcile (${[api.baseUrl].flat().join(', ')}):`);
-  say(`    ${shown(finding)}`);
-  return finding;
 }
 
 /** Returns the fault that the command ends with, the first of those found. */
