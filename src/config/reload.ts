@@ -38,10 +38,6 @@ interface ReloadPorts {
   stopping(): boolean;
 }
 
-type Prepared =
-  | { readonly ok: true; readonly result: ReloadResult; readonly carryOut: () => Promise<void> }
-  | { readonly ok: false; readonly problems: readonly Problem[]; readonly cause?: unknown };
-
 /**
  * Takes over what changed in the file; throws ConfigRefused when it cannot be. Reloads run one at a time: those who ask
  * while one goes on share the next, which reads the file anew.
@@ -67,28 +63,30 @@ async function reload(ports: ReloadPorts): Promise<ReloadResult> {
     throw new BridgeError({ code: 'usage', message: 'this bridge was not started from a file: start it anew' });
   }
   const { file } = source;
-  const prepared = prepareFrom(source, ports);
-  if (prepared.ok) {
-    await prepared.carryOut();
-    signals.emit('config.reloaded', { file, ...prepared.result });
-    return prepared.result;
+  try {
+    const { result, carryOut } = prepareFrom(source, ports);
+    await carryOut();
+    signals.emit('config.reloaded', { file, ...result });
+    return result;
+  } catch (thrown) {
+    if (thrown instanceof ConfigRefused) {
+      const { fault, problems } = thrown;
+      signals.emit('config.refused', { file, fault, problems: problems.map(formatProblem) });
+    }
+    throw thrown;
   }
-  const refused = new ConfigRefused(file, prepared.problems, prepared.cause);
-  signals.emit('config.refused', { file, fault: refused.fault, problems: refused.problems.map(formatProblem) });
-  throw refused;
 }
 
-function prepareFrom({ file, load }: ConfigSource, { current, prepare }: ReloadPorts): Prepared {
+function prepareFrom({ file, load }: ConfigSource, { current, prepare }: ReloadPorts) {
   const loaded = load();
-  if (!loaded.ok) return loaded;
+  if (!loaded.ok) throw new ConfigRefused(file, loaded.problems);
   const change = compareConfigs(current(), loaded.config);
   const { config: _, ...result } = change;
   try {
-    return { ok: true, result, carryOut: prepare(change) };
+    return { result, carryOut: prepare(change) };
   } catch (thrown) {
     if (!(thrown instanceof BridgeError)) throw thrown;
     const { path = '', message, suggestion } = thrown.fault;
-    const problem = { file, path, message, ...(suggestion !== undefined && { suggestion }) };
-    return { ok: false, problems: [problem], cause: thrown };
+    throw new ConfigRefused(file, [{ file, path, message, ...(suggestion !== undefined && { suggestion }) }], thrown);
   }
 }

@@ -5,7 +5,7 @@ import type { ConnectorState } from '../contract.ts';
 import { faultLines } from './connectors.ts';
 import { changes, groupLink, numberOf } from './events.ts';
 import { askDiscard, button, pager } from './forms.ts';
-import { count, lead, type Page } from './layout.ts';
+import { count, entry, lead, type Page } from './layout.ts';
 import type { View } from './ports.ts';
 import { empty, fitting, type Row, table } from './table.ts';
 import { code, type Html, href, relative } from './text.ts';
@@ -31,11 +31,12 @@ export function deadLettersPage(ports: View, query: URLSearchParams): Page {
             asked !== undefined
               ? connectors.find(({ name }) => name === asked)
               : (connectors.find(({ deadLetters }) => deadLetters > 0) ?? connectors[0]);
-          const tabs = connectors.map(
-            ({ name, deadLetters }) =>
-              html`<li><a href="${href('/dead-letters', { connector: name })}" ${
-                name === chosen?.name && html`aria-current="page"`
-              }>${name}${count(deadLetters)}</a></li>`,
+          const tabs = connectors.map(({ name, deadLetters }) =>
+            entry(
+              href('/dead-letters', { connector: name }),
+              html`${name}${count(deadLetters)}`,
+              name === chosen?.name,
+            ),
           );
           return html`<nav class="tabs" aria-label="${t.connectors.title}"><ul class="row">${tabs}</ul></nav>${
             chosen === undefined

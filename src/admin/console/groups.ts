@@ -2,7 +2,7 @@ import { html } from 'hono/html';
 import type { Group } from '../../model/group.ts';
 import { groupLink, lastBy } from './events.ts';
 import { pager } from './forms.ts';
-import type { Page } from './layout.ts';
+import { entry, type Page } from './layout.ts';
 import type { View } from './ports.ts';
 import { empty, fitting, type Row, table } from './table.ts';
 import { brief, type Html, moment, optional } from './text.ts';
@@ -74,13 +74,9 @@ export function groupsPage(ports: View, query: URLSearchParams, signal: AbortSig
 }
 
 function orders(t: Texts, isLately: boolean): Html {
-  const order = (to: string, words: string, isCurrent: boolean): Html =>
-    html`<li><a href="${to}" ${isCurrent && html`aria-current="page"`}>${words}</a></li>`;
-  return html`<nav class="tabs" aria-label="${t.groups.orders}"><ul class="row">${order('/groups', t.groups.byId, !isLately)}${order(
-    '/groups?order=lately',
-    t.groups.lately,
-    isLately,
-  )}</ul></nav>`;
+  const byId = entry('/groups', t.groups.byId, !isLately);
+  const lately = entry('/groups?order=lately', t.groups.lately, isLately);
+  return html`<nav class="tabs" aria-label="${t.groups.orders}"><ul class="row">${byId}${lately}</ul></nav>`;
 }
 
 /** Groups whose id begins with the text come first. */

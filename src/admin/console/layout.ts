@@ -42,13 +42,17 @@ export function navigation(view: View, current: Section): Part {
       };
       const entries = SECTIONS.map((section) => {
         const path = section === 'overview' ? '/' : `/${section}`;
-        return html`<li><a href="${path}" ${section === current && html`aria-current="page"`}>${t.sections[section]}${count(counts[section])}</a></li>`;
+        return entry(path, html`${t.sections[section]}${count(counts[section])}`, section === current);
       });
       return html`<nav aria-label="${t.frame.pages}"><ul class="row">${entries}</ul></nav>
 <p class="verdict row">${[verdict.recording, verdict.copies].map(sentence)}</p>`;
     },
   };
 }
+
+/** One entry of a list of pages. */
+export const entry = (to: string, words: string | Html, isCurrent: boolean): Html =>
+  html`<li><a href="${to}" ${isCurrent && html`aria-current="page"`}>${words}</a></li>`;
 
 /** The beginning of a page: its title, and what it is about. */
 export const lead = (title: string, words: string): Part => ({
