@@ -12,7 +12,6 @@ import { type AdminPorts, createAdminServer } from './server.ts';
 
 interface ApiPorts extends AdminPorts, BridgePorts {
   status(): contract.BridgeState;
-  /** The pages for people. */
   readonly console: Hono;
 }
 

@@ -96,7 +96,6 @@ export const findingsAnswer = z.object({ findings: z.array(reconcileFinding), ne
 const readiness = {
   verdict,
   ready: z.boolean(),
-  /** Why it is not ready. */
   reason: z.string().exactOptional(),
   /** What a person has to see to although callbacks are recorded, a sentence each. */
   warnings: z.array(z.string()).exactOptional(),
@@ -110,7 +109,6 @@ export const bridgeStatus = z.object({
   callbacks: count,
   journal: z.object({ file: z.string(), head: count, bytes: count, quarantined: count }),
   connectors: z.array(connectorStatus),
-  /** Present where reconcile is configured. */
   reconcile: reconcileStatus.exactOptional(),
 });
 type BridgeStatus = z.output<typeof bridgeStatus>;
@@ -232,7 +230,6 @@ const eventCopy = z.object({
   standing: z.enum(['delivered', 'superseded', 'behind', 'waiting', 'dead', 'filtered']),
   /** Where it lies; absent where the bridge does not know it. */
   where: z.string().exactOptional(),
-  /** When it was delivered. */
   at: z.number().exactOptional(),
   attempts: count.exactOptional(),
   /** Why it does not lie there yet. */
@@ -241,7 +238,6 @@ const eventCopy = z.object({
 export const eventAnswer = entry.extend({ copies: z.array(eventCopy) });
 export const groupAnswer = z.object({ group, events: z.array(entry), next, copies: z.array(groupCopy) });
 
-/** Groups are forgotten by name. */
 export const forgetRequest = z.strictObject({ groupIds: z.array(groupId).min(1).max(10_000) });
 /** `kept` are those that could not be forgotten, with the reason. */
 export const forgetAnswer = z.object({ forgotten: count, kept: z.array(z.object({ groupId: z.string(), fault })) });
@@ -289,7 +285,6 @@ export const discardAnswer = z.object({ discarded: count });
 export const quarantined = z.object({
   id: z.int().positive(),
   receivedAt: z.number(),
-  /** The query of the callback. */
   search: z.string(),
   body: z.string(),
   /** The bytes of a body that is no UTF-8; `body` shows it with losses then. */

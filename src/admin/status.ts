@@ -8,7 +8,6 @@ import type { BridgePorts } from './ports.ts';
 const GROUPS_FULL =
   'groups take half of journal.maxBytes: callbacks of new ones are refused; set app.callbackTokens or receiver.allowFrom; groups forget and groups prune make room, as does a larger one';
 
-/** Returns what tells how the bridge is. */
 export function createStatus(ports: BridgePorts): () => BridgeState {
   const { settings, signals, stopping, service, connectors, delivery, reconcile, receiver, clock } = ports;
   const { file, bytes, journal, reader } = ports.journal;
@@ -55,7 +54,6 @@ export function createStatus(ports: BridgePorts): () => BridgeState {
   };
 }
 
-/** Returns why callbacks cannot be recorded just now, if so. */
 function watchTrouble(signals: SignalBus): () => string | undefined {
   let trouble: string | undefined;
   signals.on('journal.failed', ({ fault }) => {

@@ -38,7 +38,6 @@ export function adminClient(options: AdminOptions) {
     headers: { 'content-type': 'application/json', ...(token !== undefined && { authorization: `Bearer ${token}` }) },
   });
 
-  /** Resolves with the checked answer. */
   const ask = async <Answer extends z.ZodType>(
     answer: Answer,
     request: (api: Api) => Promise<{ text(): Promise<string> }>,

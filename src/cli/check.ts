@@ -19,9 +19,7 @@ import { paint, print } from './terminal.ts';
 
 interface CheckOptions {
   readonly config?: string;
-  /** Has every enabled connector examined. */
   readonly connect?: boolean;
-  /** Has a signed sample sent through a bridge of its own. */
   readonly selfTest?: boolean;
   readonly json?: boolean;
 }

@@ -27,7 +27,6 @@ export interface DeadLetters {
   list(limit: number, filter: Filter, after?: string): Promise<readonly DeadLetter[]>;
   /** Resolves with all of them by cause, the most frequent first, as --json prints it. */
   causes(): Promise<readonly Cause[]>;
-  /** Resolves with how many there are in all. */
   count(): Promise<number>;
   /** Throws a fault where there is none of this name. */
   show(name: string): Promise<DeadLetter>;
@@ -36,7 +35,6 @@ export interface DeadLetters {
     names: readonly string[],
     filter: Filter,
   ): Promise<{ readonly taken: number; readonly left: number; readonly delivered?: number; readonly refused?: number }>;
-  /** Takes all that are meant unless some are named. */
   discard(names: readonly string[], filter: Filter): Promise<{ readonly discarded: number }>;
   close(): Promise<void>;
 }
@@ -100,7 +98,6 @@ function deadLettersOfBridge(connector: string, options: AdminOptions): DeadLett
     client.ask(retryAnswer, (api) =>
       api.connectors[':name']['dead-letters'].retry.$post({ param, json: { ...selection(names, filter), after } }),
     );
-  /** Resolves with what became of those that are tried now. */
   const settled = async (taken: number): Promise<{ delivered: number; refused: number }> => {
     let [seen, at] = [-1, Date.now()];
     const read = async () => (await client.connector(connector)).retried ?? { taken, delivered: 0, refused: 0 };

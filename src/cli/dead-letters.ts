@@ -87,7 +87,6 @@ function listCauses(connector: string, causes: readonly Cause[], options: AdminO
   );
 }
 
-/** Letters in one answer of the bridge. */
 const EXPORT_PAGE = 500;
 
 function exportAll(connector: string, options: AdminOptions & Filter): Promise<void> {

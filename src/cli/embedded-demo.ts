@@ -15,7 +15,6 @@ import { interruption, paint, print, progress } from './terminal.ts';
 export interface DemoOptions {
   /** The number of callbacks beside the sample. */
   readonly count: number;
-  /** Leaves everything running until Ctrl-C. */
   readonly keep?: boolean;
 }
 
@@ -44,7 +43,6 @@ export async function embeddedDemo({ count, keep = false }: DemoOptions, folder:
   }
 }
 
-/** Opens a demo with the place to look at. */
 export function sayWhere({ adminUrl, receiverUrl }: Bridge): void {
   print(`Console  ${paint('bold', `${adminUrl}/`)}`, `Bridge   ${receiverUrl}`);
 }
@@ -84,7 +82,6 @@ export async function post(bridge: Bridge, config: Config, plan: readonly Sample
   throw new BridgeError({ code: 'command-failed', message });
 }
 
-/** A callback with these fields instead of the generated one. */
 function callback(config: Config, at: number, fields: Readonly<Record<string, string>>): SampleCallback {
   const { query, body } = generatedSample(config.app.sdkAppId, 0, 1, at);
   const { Name: _, ...rest } = JSON.parse(body) as Record<string, unknown>;
@@ -211,7 +208,6 @@ async function readFile(path: string) {
   };
 }
 
-/** Says where to look, until Ctrl-C. */
 export async function untilInterrupted({ adminUrl, receiverUrl }: Bridge): Promise<void> {
   print(
     `\nEverything goes on running. Look at ${adminUrl}/, and send more: ${commandLine(`send --to ${receiverUrl}`)}`,

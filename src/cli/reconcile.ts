@@ -242,7 +242,6 @@ function findingLines({ groupId, name, would, fields }: ReconcileFinding): strin
   ];
 }
 
-/** Failures that are shown. */
 const SHOWN = 20;
 
 function readLines({ counts, failures, unlisted, dryRun, startedAt, endedAt }: Run, differed: string): string[] {

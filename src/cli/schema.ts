@@ -15,7 +15,6 @@ import { version } from './installation.ts';
 import { addCommand, connectorOf, requireConfig } from './options.ts';
 import { print } from './terminal.ts';
 
-/** The schemas of all that others read or write, by name. */
 const SCHEMAS: Readonly<Record<string, (configName: string | undefined, connector: string | undefined) => unknown>> = {
   event: (...named) => inShape(z.toJSONSchema(receivedEvent), 'events', ...named),
   group: (...named) => inShape(z.toJSONSchema(group), 'groups', ...named),
@@ -42,7 +41,6 @@ export function addSchema(program: Command): void {
     );
 }
 
-/** Returns the schema in the shape of a connector, where one is named. */
 function inShape(
   schema: object,
   content: Holds,
@@ -85,7 +83,6 @@ const EXAMPLES: Readonly<Record<EventType, Partial<EventData> & { readonly at: n
   'chat.group.info.read': { at: 1_670_574_600_000, changed: { notification: '' }, occurredAtFrom: 'read', origin: {} },
 };
 
-/** Returns one event of each type, by type. */
 export function examples(): Readonly<Record<EventType, CanonicalEvent>> {
   return Object.fromEntries(EVENT_TYPES.map((type) => [type, exampleEvent(type)])) as Record<EventType, CanonicalEvent>;
 }

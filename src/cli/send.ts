@@ -68,7 +68,6 @@ async function sendSamples(options: SendOptions): Promise<void> {
   }
 }
 
-/** Says where what was sent can be seen. */
 function lookLines({ admin, connectors }: Config): string[] {
   const pages = admin.port === 0 ? [] : [`http://${reachable(admin.host)}:${admin.port}/events`];
   const files = Object.values(enabledOf(connectors)).flatMap(({ kind, path }) =>

@@ -237,7 +237,6 @@ function connectorTable({ connectors }: Status, rates: Rates | undefined): strin
   );
 }
 
-/** Says why the destination as a whole is waited for, and since when. */
 function waitingLines({ name, state }: ConnectorStatus, at: number): string[] {
   if (state.kind !== 'waiting') return [];
   const { since, retryAt, fault } = state;
@@ -246,7 +245,6 @@ function waitingLines({ name, state }: ConnectorStatus, at: number): string[] {
   return ['', paint('yellow', waits), ...(fault.suggestion === undefined ? [] : [`  ${fault.suggestion}`])];
 }
 
-/** Returns the status in one line, for a log of changes. */
 function statusLine({ status: { ready, reason, connectors } }: Reading, rates: Rates): string {
   const lanes = connectors.map(
     ({ name, state, lag, deadLetters }) =>

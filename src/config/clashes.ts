@@ -10,7 +10,6 @@ import { deadLetterTopic, type Source } from './source.ts';
 
 type Refuse = (path: (string | number)[], message: string) => void;
 
-/** Refuses them, each where it stands. */
 export function refuseClashes(config: Settings, context: z.RefinementCtx): void {
   const refuse: Refuse = (path, message) => context.addIssue({ code: 'custom', path, message });
   // What is wrong by itself says nothing about where it leads.

@@ -17,7 +17,6 @@ const EXCHANGEABLE: ReadonlySet<string> = new Set([
   ...['journal.keepDelivered', 'shutdownMs', 'reconcile'],
 ]);
 
-/** Compares what is in effect with what was read anew. */
 export function compareConfigs(current: Config, next: Config): Change {
   const { connectors: before, ...currentRest } = current;
   const { connectors: after, ...nextRest } = next;

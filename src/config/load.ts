@@ -17,7 +17,6 @@ export type ConfigResult<Settings> =
   | { readonly ok: false; readonly problems: readonly Problem[] };
 
 interface ParseOptions<Settings> {
-  /** The name of the file, for the problems. */
   readonly file: string;
   readonly env: Environment;
   readonly schema: z.ZodType<Settings> | SchemaOf<Settings>;

@@ -18,7 +18,6 @@ export class ConfigRefused extends BridgeError {
 
 /** The configuration is read from here, again at each reload. */
 export interface ConfigSource {
-  /** The name of the file in problems. */
   readonly file: string;
   /** Reads it anew, with the environment and the files it names. */
   load(): ConfigResult<Config>;
@@ -27,7 +26,6 @@ export interface ConfigSource {
 interface ReloadPorts {
   /** Undefined where the bridge was not started from a file. */
   readonly source: ConfigSource | undefined;
-  /** Returns what is in effect. */
   current(): Config;
   /**
    * Makes ready what the change needs, and changes nothing yet: throws a BridgeError when it cannot be had. What it

@@ -33,10 +33,8 @@ export const bytes = z.union(
   { error: 'a size of at least 1MiB is expected: bytes, or a number with KiB, MiB or GiB, such as 10GiB' },
 );
 
-/** Reads text that is not empty. */
 export const text = z.string().min(1);
 
-/** Reads a whole number between two, both included. */
 export const whole = (least: number, most: number): z.ZodInt => z.int().min(least).max(most);
 
 /** Types of groups by any of their names. */

@@ -25,7 +25,6 @@ export function copyMetrics({ copy }: Pick<LaneSources, 'copy'>): Metrics {
   };
 }
 
-/** Says what people are told. */
 export function verdictMetrics({ verdict }: Pick<MetricSources, 'verdict'>): Metrics {
   return {
     bridge_verdict_recording: read('Whether callbacks are recorded: 0 green, 2 red.', () =>

@@ -67,7 +67,6 @@ const LIMITS: { readonly [Name in SignalName]?: (payload: Signals[Name]) => stri
 /** Why callbacks fail although the journal can record others. */
 const OWN_REASONS = new Set(['overloaded', 'journal-groups-full', 'quarantine-full']);
 
-/** The line of each signal that has one. */
 const LINES: { readonly [Name in SignalName]?: (payload: Signals[Name]) => Line | undefined } = {
   'bridge.started': (started) => ['info', 'started', started],
   'bridge.stopping': (stopping) => ['info', 'stopping', stopping],
@@ -238,7 +237,6 @@ function withFault(level: Level, sentence: string) {
   };
 }
 
-/** Says what a resync did, and to how many groups. */
 function describeResync(resync: Omit<Signals['lane.resync'], 'connector' | 'ended'>): string {
   const { how, named, done, mended, failed } = resync;
   const groups = named ? `${plural(done, 'named group')}` : `all ${plural(done, 'group')} of the journal`;

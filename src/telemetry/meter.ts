@@ -1,7 +1,6 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import type { SignalBus, SignalName, Signals } from '../model/signal.ts';
 
-/** Where a metric is at home. */
 interface Scope {
   readonly registry: Registry;
   readonly signals: SignalBus;
@@ -10,7 +9,6 @@ interface Scope {
 
 /** One metric: it registers itself under its name, and is fed by signals or read at each scrape. */
 type Metric = (name: string, scope: Scope) => void;
-/** By name. */
 export type Metrics = Readonly<Record<string, Metric>>;
 type Feeds<Metric> = { readonly [Name in SignalName]?: (metric: Metric, payload: Signals[Name]) => unknown };
 
@@ -56,7 +54,6 @@ export const read =
     feed(scope, metric, {});
   };
 
-/** Reads a value for each connector that is there at the scrape. */
 export const readEach =
   (help: string, value: (connector: string) => number | undefined): Metric =>
   (name, scope) => {
@@ -71,7 +68,6 @@ export const readEach =
     feed(scope, metric, {});
   };
 
-/** Returns every combination of the labels' values. */
 function combine(labels: Labels): Record<string, string>[] {
   return Object.entries(labels).reduce<Record<string, string>[]>(
     (series, [label, values]) => series.flatMap((one) => values.map((value) => ({ ...one, [label]: value }))),
@@ -79,7 +75,6 @@ function combine(labels: Labels): Record<string, string>[] {
   );
 }
 
-/** Registers a metric, and feeds it from now on. */
 function feed<M extends Counter | Gauge | Histogram>({ registry, signals }: Scope, metric: M, feeds: Feeds<M>): void {
   registry.registerMetric(metric);
   const follow = <Name extends SignalName>(name: Name) => signals.on(name, (payload) => feeds[name]?.(metric, payload));

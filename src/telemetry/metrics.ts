@@ -25,7 +25,6 @@ export interface LaneSources {
 export interface MetricSources extends LaneSources {
   /** The documented commands of the vendor. */
   readonly commands: Iterable<string>;
-  /** How it stands, as people are told. */
   verdict(): Verdict;
   quarantined(): number;
   /** In milliseconds, see ServiceClock. */
@@ -52,7 +51,6 @@ export function createMetrics(signals: SignalBus, clock: Clock, sources: MetricS
   return createRegistry(metrics, signals, sources);
 }
 
-/** Returns the metrics of a worker: those of its connectors. */
 export function createWorkerMetrics(signals: SignalBus, clock: Clock, sources: LaneSources): Registry {
   return createRegistry(laneMetrics(sources, clock, signals), signals, sources);
 }
@@ -161,7 +159,6 @@ function callbackMetrics({ commands, quarantined, clockDisagreement }: MetricSou
   };
 }
 
-/** Measures the file in which events are recorded. */
 function journalMetrics({ head, journalBytes, journalMaxBytes, setAside }: MetricSources): Metrics {
   return {
     bridge_journal_events: read('Events recorded since the journal was created (the seq of the newest).', head),
@@ -187,7 +184,6 @@ function journalMetrics({ head, journalBytes, journalMaxBytes, setAside }: Metri
   };
 }
 
-/** Measures what becomes of events at each connector. */
 function laneMetrics(sources: LaneSources, clock: Clock, signals: SignalBus): Metrics {
   const { lag, openSince, deadLetters } = sources;
   const states = new Map<string, LaneState['kind']>();

@@ -28,7 +28,6 @@ interface Recorded {
   readonly seq: number;
 }
 
-/** What became of an event at one connector. */
 interface Delivered {
   readonly connector: string;
   readonly standing: string;

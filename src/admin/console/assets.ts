@@ -13,7 +13,6 @@ const FILES = {
   'icon.svg': ['image/svg+xml', own('icon.svg')],
 } as const;
 
-/** Read at the start. */
 export const ASSETS = Object.entries(FILES).map(([name, [type, ...files]]) => {
   const body = files.map((file) => readFileSync(file, 'utf8')).join('\n');
   return { name, type, body, digest: hash('sha256', body).slice(0, 12) };

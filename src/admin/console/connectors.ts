@@ -10,7 +10,6 @@ import type { View } from './ports.ts';
 import { code, type Html, href, relative, shown, stamp, value } from './text.ts';
 import type { Texts } from './texts/index.ts';
 
-/** Shows all connectors: their state, their progress, and what can be done with them. */
 export async function connectorList(ports: View): Promise<Html> {
   const { deliveredPerSecond } = await ports.stats.current();
   return html`<section aria-labelledby="connectors-head"><h2 id="connectors-head">${ports.t.connectors.title}</h2><div class="panel list">${ports
@@ -56,7 +55,6 @@ function trouble(t: Texts, { name, state }: ConnectorState, last: LastFault | un
   )}</summary>${faultLines(t, last.fault, `fault-${name}`)}</details>`;
 }
 
-/** Says what is known of the copy as a whole. */
 function copyLines(t: Texts, { copy, verifyEvery }: ConnectorState): Html | '' {
   if (copy === undefined) return '';
   const { incomplete, lacking, differing, verifiedAt } = copy;
@@ -82,7 +80,6 @@ function resync(t: Texts, { name, restore }: ConnectorState): Html | '' {
 
 const TONES = { waiting: 'bad', paused: 'held', connecting: 'busy', ended: 'held' } as const;
 
-/** Says the state in words, with what it means for the events. */
 function stateBadge(t: Texts, { state, lagSeconds, copy }: ConnectorState): Html {
   if (copy?.incomplete !== undefined) return badge('bad', t.connectors.states.incomplete);
   const { states } = t.connectors;

@@ -61,7 +61,6 @@ function copiesOf(ports: View, entry: JournalEntry | undefined): Html {
   return copyList(t, t.event.copies, columns, ports.delivery.operations.eventCopies(entry), detail);
 }
 
-/** How each status of a copy looks. */
 const STANDINGS: Readonly<Record<EventCopy['standing'] | GroupCopy['standing'], Tone>> = {
   delivered: 'ok',
   superseded: 'ok',

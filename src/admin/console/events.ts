@@ -127,7 +127,6 @@ const eventRow =
     ],
   });
 
-/** The address of the page that has all of an event. */
 export const eventHref = (seq: number): string => href('/whole', { event: seq });
 
 function occurred(t: Texts, { data: { occurredAt, occurredAtFrom } }: CanonicalEvent, now: number): Html {
@@ -188,7 +187,6 @@ export function changes(t: Texts, { type, data }: CanonicalEvent, seq: number, i
   return html`<dl class="changes">${lines.map(([field, text]) => html`<div><dt>${brief(field, 160)}</dt><dd>${text}</dd></div>`)}</dl>`;
 }
 
-/** Reads a positive whole number from a query. */
 export function numberOf(text: string | null): number | undefined {
   return text !== null && /^[1-9]\d{0,14}$/.test(text) ? Number(text) : undefined;
 }

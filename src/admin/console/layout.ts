@@ -16,7 +16,6 @@ export interface Part {
 }
 
 export interface Page {
-  /** Stands in the tab. */
   readonly title: string;
   /** The entry of the navigation that the page belongs to. */
   readonly section: Section;

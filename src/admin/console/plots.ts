@@ -47,7 +47,6 @@ interface Plot {
   titleOf(bucket: Bucket): string;
 }
 
-/** Callbacks per second, by what became of them. */
 export function ratePlot(t: Texts, buckets: readonly Bucket[]): Html {
   const highest = Math.max(0, ...buckets.map(({ total, seconds }) => total / seconds));
   const top = niceTop(highest);
@@ -129,7 +128,6 @@ function path(name: string, d: string, width: number, dashes = 'none'): Html {
   return html`<path class="${name}" d="${d}" fill="none" stroke="currentColor" stroke-width="${width}" stroke-dasharray="${dashes}" vector-effect="non-scaling-stroke"/>`;
 }
 
-/** The same in figures. */
 export function hourTable(t: Texts, buckets: readonly Bucket[]): Html {
   if (buckets.every(({ total }) => total === 0)) return empty(t.plots.tableNone);
   const quantile = (ms: number | undefined): string => (ms === undefined ? '–' : latency(ms));

@@ -38,7 +38,6 @@ export function fitting<Item, Shown extends Row | Html>(
   return fit;
 }
 
-/** Says how many of a list did not fit. */
 export function leftOut(t: Texts, count: number, where: string | Html): Html | '' {
   return count === 0 ? '' : html`<p class="quiet">${t.text.tooLarge(count, where)}</p>`;
 }
