@@ -32,7 +32,7 @@ function connectorCard(ports: View, connector: ConnectorState, perSecond: number
     since !== undefined && t.connectors.lasting(relative(t, since, 'for'))
   }</span></dd></div>
 <div><dt>${t.connectors.delivered}</dt><dd><b>${rate(perSecond)}</b> <span class="quiet">${t.overview.perSecond}</span></dd></div>
-<div><dt>${t.connectors.deadLetters}</dt><dd>${
+<div><dt>${t.sections['dead-letters']}</dt><dd>${
     deadLetters === 0
       ? html`<b>0</b>`
       : html`<a class="alert" href="${href('/dead-letters', { connector: name })}">${t.connectors.toReview(deadLetters)}</a>`
@@ -84,7 +84,7 @@ function stateBadge(t: Texts, { state, lagSeconds, copy }: ConnectorState): Html
   if (copy?.incomplete !== undefined) return badge('bad', t.connectors.states.incomplete);
   const { states } = t.connectors;
   if (state.kind !== 'running') return badge(TONES[state.kind], states[state.kind]);
-  return lagSeconds < BEHIND_SECONDS ? badge('ok', states.inStep) : badge('busy', states.delivering);
+  return lagSeconds < BEHIND_SECONDS ? badge('ok', t.standings['in-step']) : badge('busy', states.delivering);
 }
 
 const SETTING = /^(app|receiver|journal|admin|connectors|reconcile)\b/;
@@ -93,7 +93,7 @@ const SETTING = /^(app|receiver|journal|admin|connectors|reconcile)\b/;
 export function faultLines(t: Texts, { message, path, suggestion, code: name }: Fault, id: string): Html {
   return html`<div class="fault" lang="en">${value(t, message, { id: `${id}-message`, most: 240 })} ${small(name)}${
     suggestion !== undefined && html`<p><span class="quiet" aria-hidden="true">→</span> ${shown(suggestion)}</p>`
-  }${path !== undefined && html`<p class="quiet" lang="${t.lang}">${SETTING.test(path) ? t.fault.setting : t.fault.field} ${small(path)}</p>`}</div>`;
+  }${path !== undefined && html`<p class="quiet" lang="${t.lang}">${SETTING.test(path) ? t.fault.setting : t.events.field} ${small(path)}</p>`}</div>`;
 }
 
 const small = (text: string): Html => html`<span class="quiet">${code(text)}</span>`;

@@ -53,7 +53,7 @@ ${[...warnings, ...open].map((warning) => html`<p class="panel row" role="alert"
 <div><dt>${t.overview.callbacks}</dt><dd><b>${rate(total / seconds)}</b> <span class="quiet">${t.overview.perSecond}</span></dd></div>
 <div><dt>${t.overview.answered}</dt><dd><b>${p99 === undefined ? '–' : latency(p99)}</b> <span class="quiet">p99</span></dd></div>
 <div><dt>${t.overview.mostBehind}</dt><dd><b>${figure(behind)}</b> <span class="quiet">${t.overview.events(behind)}</span></dd></div>
-<div><dt>${t.overview.connectors}</dt><dd>${
+<div><dt>${t.connectors.title}</dt><dd>${
     down > 0 ? t.overview.unreachable(down, connectors.length) : t.overview.reachable(connectors.length)
   }</dd></div>
 </dl></div>`;
@@ -118,7 +118,7 @@ function reconcileWords(t: Texts, reconcile: BridgeState['reconcile']): Html {
     return html`<p class="quiet">${t.overview.reconcileOff} <a href="/reconcile">${t.overview.howTo}</a></p>`;
   }
   const { running, run } = reconcile;
-  if (run === undefined) return html`<p>${t.overview.neverRan} <a href="/reconcile">${t.overview.details}</a></p>`;
+  if (run === undefined) return html`<p>${t.reconcile.neverRan} <a href="/reconcile">${t.overview.details}</a></p>`;
   const ago = (at: number): Html => relative(t, at, 'ago');
   const { counts, total, dryRun, stopped, endedAt, startedAt } = run;
   return html`<p>${
@@ -148,7 +148,7 @@ function percent(share: number): string {
 function recent(ports: View): Html {
   const { t } = ports;
   const entries = ports.journal.history.recent(RECENT_EVENTS);
-  return html`<section aria-labelledby="recent-head"><div class="row spread"><h2 id="recent-head">${t.overview.recent}</h2><a href="/events">${t.overview.allEvents}</a></div>${
+  return html`<section aria-labelledby="recent-head"><div class="row spread"><h2 id="recent-head">${t.overview.recent}</h2><a href="/events">${t.events.all}</a></div>${
     entries.length === 0
       ? html`${empty(t.overview.nothing)}${sample(ports)}`
       : eventList(ports, entries, t.overview.newest, '/events')

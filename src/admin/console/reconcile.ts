@@ -150,7 +150,7 @@ ${
 ${running && html`<p><progress max="${Math.max(1, total)}" value="${counts.read}" aria-label="${t.reconcile.groupsRead}"></progress> ${t.reconcile.progress(counts.read, total)}</p>`}
 <dl class="figures row">
 <div><dt>${t.reconcile.read}</dt><dd><b>${figure(counts.read)}</b></dd></div>
-<div><dt>${t.reconcile.inStep}</dt><dd><b>${figure(counts.inStep)}</b></dd></div>
+<div><dt>${t.standings['in-step']}</dt><dd><b>${figure(counts.inStep)}</b></dd></div>
 <div><dt>${t.reconcile.mended(dryRun)}</dt><dd><b>${figure(counts.mended)}</b></dd></div>
 <div><dt>${t.reconcile.destroyed(dryRun)}</dt><dd><b class="${counts.destroyed > 0 ? 'bad' : ''}">${figure(counts.destroyed)}</b> <span class="quiet">${t.reconcile.ofKnown(counts.known)}</span></dd></div>
 <div><dt>${t.reconcile.gone}</dt><dd><b>${figure(counts.gone)}</b></dd></div>
@@ -158,7 +158,7 @@ ${running && html`<p><progress max="${Math.max(1, total)}" value="${counts.read}
 </dl>
 ${
   fields.length > 0 &&
-  table(t.reconcile.differed, [{ head: t.reconcile.field }, { head: t.reconcile.groups, kind: 'figure' }], differed)
+  table(t.reconcile.differed, [{ head: t.events.field }, { head: t.reconcile.groups, kind: 'figure' }], differed)
 }${leftOut(t, fields.length - differed.length, t.reconcile.seeApi)}
 ${
   failures.length > 0 &&

@@ -39,7 +39,7 @@ function textOf(ports: View, query: URLSearchParams): { words: string; text: str
   }
   if (kept !== undefined) {
     const callback = ports.journal.reader.quarantined(kept - 1, 1).find(({ id }) => id === kept);
-    return { words: t.whole.callback(kept), text: callback && Buffer.from(callback.body).toString() };
+    return { words: t.quarantine.callback(kept), text: callback && Buffer.from(callback.body).toString() };
   }
   return groupId === null
     ? undefined

@@ -68,7 +68,7 @@ export const everywhere = {
     oldest: 'The oldest',
   },
 
-  fault: { setting: 'Setting', field: 'Field' },
+  fault: { setting: 'Setting' },
 
   /** The results of actions, by their codes. */
   notices: {

@@ -140,7 +140,6 @@ export const records = {
     beginning: 'The beginning',
     next: 'The next part',
     event: (seq: number) => `Event ${figure(seq)}`,
-    callback: (id: number) => `Callback ${figure(id)}`,
     group: (id: string) => `Group ${id}`,
   },
 };

@@ -93,7 +93,7 @@ export const everywhere = {
     oldest: '最も古いものへ',
   },
 
-  fault: { setting: '設定項目', field: 'フィールド' },
+  fault: { setting: '設定項目' },
 
   notices: {
     paused: () => '一時停止しました。コールバックの記録は続きますが、再開するまでコネクタには何も配信されません。',

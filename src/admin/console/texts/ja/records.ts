@@ -140,7 +140,6 @@ export const records = {
     beginning: '先頭',
     next: '次の部分',
     event: (seq) => `イベント ${figure(seq)}`,
-    callback: (id) => `コールバック ${figure(id)}`,
     group: (id) => `グループ ${id}`,
   },
 } satisfies typeof English;

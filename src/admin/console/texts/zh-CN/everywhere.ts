@@ -89,7 +89,7 @@ export const everywhere = {
     oldest: '回到最早',
   },
 
-  fault: { setting: '配置项', field: '字段' },
+  fault: { setting: '配置项' },
 
   notices: {
     paused: () => '已暂停。回调仍会继续记录；恢复之前不会向该连接器投递。',

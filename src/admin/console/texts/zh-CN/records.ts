@@ -136,7 +136,6 @@ export const records = {
     beginning: '开头',
     next: '下一部分',
     event: (seq) => `事件 ${figure(seq)}`,
-    callback: (id) => `回调 ${figure(id)}`,
     group: (id) => `群组 ${id}`,
   },
 } satisfies typeof English;
