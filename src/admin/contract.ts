@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import { type CanonicalEvent, EVENT_TYPES, MAX_GROUP_ID_BYTES } from '../model/event.ts';
-import { FAULT_CODES } from '../model/fault.ts';
 import type { Group } from '../model/group.ts';
 import { isObject } from '../model/json.ts';
 import { reconcileFinding, reconcileRun } from '../model/reconcile-run.ts';
+import { eventCopy, fault, groupCopy } from '../model/standing.ts';
 import { verdict } from '../model/verdict.ts';
 
 /*
@@ -16,14 +16,6 @@ const seq = z.int().positive();
 // Suffices for events and groups: they were checked when they were recorded.
 const event = z.custom<CanonicalEvent>(isObject);
 const group = z.custom<Group>(isObject);
-
-const fault = z.object({
-  /** A bridge of another version may have codes that are unknown here. */
-  code: z.enum(FAULT_CODES).catch('command-failed'),
-  message: z.string(),
-  path: z.string().exactOptional(),
-  suggestion: z.string().exactOptional(),
-});
 
 /** The answer to a refused request; a refused configuration adds its `problems`. */
 export const refusal = z.object({ fault });
@@ -212,29 +204,6 @@ export const groupsPage = z.object({
   next: z.string().exactOptional(),
 });
 
-/** One connector's copy of a group, compared with the journal. */
-const groupCopy = z.object({
-  connector: z.string(),
-  kind: z.string(),
-  standing: z.enum(['in-step', 'differs', 'missing', 'behind', 'waiting', 'dead', 'filtered', 'unknown']),
-  where: z.string().exactOptional(),
-  /** Fields that differ from the journal's state. */
-  differs: z.array(z.string()).readonly().exactOptional(),
-  /** Why the copy cannot be read, or why an event waits or is dead. */
-  fault: fault.exactOptional(),
-});
-/** One connector's delivery of an event. */
-const eventCopy = z.object({
-  connector: z.string(),
-  kind: z.string(),
-  standing: z.enum(['delivered', 'superseded', 'behind', 'waiting', 'dead', 'filtered']),
-  /** Where it lies; absent where the bridge does not know it. */
-  where: z.string().exactOptional(),
-  at: z.number().exactOptional(),
-  attempts: count.exactOptional(),
-  /** Why it does not lie there yet. */
-  fault: fault.exactOptional(),
-});
 export const eventAnswer = entry.extend({ copies: z.array(eventCopy) });
 export const groupAnswer = z.object({ group, events: z.array(entry), next, copies: z.array(groupCopy) });
 

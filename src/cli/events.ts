@@ -8,6 +8,7 @@ import { actorOf, EVENT_TYPES, type EventType, shortType } from '../model/event.
 import { describeFault } from '../model/fault.ts';
 import { fieldsOf } from '../model/field-change.ts';
 import { type Group, latestEvent, operatorOf } from '../model/group.ts';
+import type { EventCopy } from '../model/standing.ts';
 import { figure, upTo } from '../model/text.ts';
 import { type AdminClient, adminClient } from './admin.ts';
 import { type AdminOptions, addCommand, onRunningBridge, wholeNumber } from './options.ts';
@@ -23,7 +24,6 @@ interface ListOptions extends AdminOptions, Filters {
 }
 
 type Entry = z.output<typeof eventsAnswer>['events'][number];
-type EventCopy = z.output<typeof eventAnswer>['copies'][number];
 
 export function addEvents(program: Command): void {
   const calls = ['events --group @TGS#2J4SZEAEL --field notification', 'events --operator reconcile --since 1d --json'];

@@ -1,31 +1,11 @@
 import type { GroupReader } from '../journal/groups.ts';
 import type { HistoryReader } from '../journal/history.ts';
 import type { DeliveryReader, JournalEntry } from '../journal/reads.ts';
-import type { Fault } from '../model/fault.ts';
 import type { Group } from '../model/group.ts';
 import type { ShapeSettings } from '../model/shape.ts';
+import type { GroupCopy } from '../model/standing.ts';
 import { compileFilter, type Filter, type FilterSettings } from './filter.ts';
 import type { Delivery } from './thread/host.ts';
-
-/** The copy status of one group at one connector, beside what the journal knows. */
-export interface GroupCopy {
-  readonly connector: string;
-  readonly kind: string;
-  /**
-   * - in-step: the destination holds the journal's state; where it is not read back, all of the group's events are delivered.
-   * - differs, missing: as it was read back.
-   * - behind: an event of the group is not taken yet. waiting: one waits for its retry. dead: one is a dead letter.
-   * - filtered: none of the group's events is for this connector.
-   * - unknown: it could not be read back.
-   */
-  readonly standing: 'in-step' | 'differs' | 'missing' | 'behind' | 'waiting' | 'dead' | 'filtered' | 'unknown';
-  /** Where it lies: 'chat.group-info.events/3@1042', 'chat-groups/_doc/@TGS#…'. Absent when not known. */
-  readonly where?: string;
-  /** Fields that differ from the journal's state, where the copy can be read back. */
-  readonly differs?: readonly string[];
-  /** Why it cannot be told, or why it waits or is dead. */
-  readonly fault?: Fault;
-}
 
 /** A connector as it is configured now. */
 export interface CopyHolder {

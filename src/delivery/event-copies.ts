@@ -1,27 +1,10 @@
 import type { DeliveryReader, JournalEntry } from '../journal/reads.ts';
 import type { Fault } from '../model/fault.ts';
 import type { LaneState } from '../model/signal.ts';
+import type { EventCopy } from '../model/standing.ts';
 import type { CopiesPorts } from './copies.ts';
 import { compileFilter } from './filter.ts';
 import type { LaneHealth } from './health.ts';
-
-/** What became of one event at one connector. */
-export interface EventCopy {
-  readonly connector: string;
-  readonly kind: string;
-  /**
-   * - delivered; superseded: something newer was there already.
-   * - behind: it was not tried yet. waiting: for its retry, or for an earlier event of its group. dead: it is a dead letter.
-   * - filtered: it is not for this connector.
-   */
-  readonly standing: 'delivered' | 'superseded' | 'behind' | 'waiting' | 'dead' | 'filtered';
-  /** Where it lies and when it was delivered, in milliseconds since 1970; absent where that is not known. */
-  readonly where?: string;
-  readonly at?: number;
-  readonly attempts?: number;
-  /** Why it does not lie there yet. */
-  readonly fault?: Fault;
-}
 
 interface EventCopiesPorts extends Pick<CopiesPorts, 'connectors' | 'holder'> {
   readonly deliveries: Pick<DeliveryReader, 'cursor' | 'openDelivery' | 'receipt'>;

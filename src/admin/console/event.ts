@@ -1,8 +1,7 @@
 import { html } from 'hono/html';
-import type { GroupCopy } from '../../delivery/copies.ts';
-import type { EventCopy } from '../../delivery/event-copies.ts';
 import { findEvent } from '../../journal/history.ts';
 import type { JournalEntry } from '../../journal/reads.ts';
+import type { EventCopy, GroupCopy } from '../../model/standing.ts';
 import { upTo } from '../../model/text.ts';
 import { faultLines } from './connectors.ts';
 import { changes, eventHref, groupLink, operator } from './events.ts';

@@ -1,7 +1,7 @@
 import { html } from 'hono/html';
-import type { GroupCopy } from '../../delivery/copies.ts';
 import type { JournalEntry } from '../../journal/reads.ts';
 import type { Group } from '../../model/group.ts';
+import type { GroupCopy } from '../../model/standing.ts';
 import { upTo } from '../../model/text.ts';
 import { faultLines } from './connectors.ts';
 import { copyList } from './event.ts';

@@ -1,0 +1,51 @@
+/** How things stand at one connector: an event, and a group's copy. */
+import { z } from 'zod';
+import { FAULT_CODES } from './fault.ts';
+
+export const fault = z.object({
+  /** A bridge of another version may have codes that are unknown here. */
+  code: z.enum(FAULT_CODES).catch('command-failed'),
+  message: z.string(),
+  path: z.string().exactOptional(),
+  suggestion: z.string().exactOptional(),
+});
+
+/** One connector's copy of a group, compared with the journal. */
+export const groupCopy = z.object({
+  connector: z.string(),
+  kind: z.string(),
+  /**
+   * - in-step: the destination holds the journal's state; where it is not read back, all of the group's events are delivered.
+   * - differs, missing: as it was read back.
+   * - behind: an event of the group is not taken yet. waiting: one waits for its retry. dead: one is a dead letter.
+   * - filtered: none of the group's events is for this connector.
+   * - unknown: it could not be read back.
+   */
+  standing: z.enum(['in-step', 'differs', 'missing', 'behind', 'waiting', 'dead', 'filtered', 'unknown']),
+  /** Where it lies: 'chat.group-info.events/3@1042', 'chat-groups/_doc/@TGS#…'. Absent when not known. */
+  where: z.string().exactOptional(),
+  /** Fields that differ from the journal's state, where the copy can be read back. */
+  differs: z.array(z.string()).readonly().exactOptional(),
+  /** Why it cannot be told, or why it waits or is dead. */
+  fault: fault.exactOptional(),
+});
+export type GroupCopy = Readonly<z.output<typeof groupCopy>>;
+
+/** What became of one event at one connector. */
+export const eventCopy = z.object({
+  connector: z.string(),
+  kind: z.string(),
+  /**
+   * - delivered; superseded: something newer was there already.
+   * - behind: it was not tried yet. waiting: for its retry, or for an earlier event of its group. dead: it is a dead letter.
+   * - filtered: it is not for this connector.
+   */
+  standing: z.enum(['delivered', 'superseded', 'behind', 'waiting', 'dead', 'filtered']),
+  /** Where it lies and when it was delivered, in milliseconds since 1970; absent where that is not known. */
+  where: z.string().exactOptional(),
+  at: z.number().exactOptional(),
+  attempts: z.int().nonnegative().exactOptional(),
+  /** Why it does not lie there yet. */
+  fault: fault.exactOptional(),
+});
+export type EventCopy = Readonly<z.output<typeof eventCopy>>;
