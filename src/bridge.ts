@@ -236,7 +236,6 @@ function createReceiverRoom(base: Base, { file, journal, reader }: JournalRoom) 
         certificate,
         onMalformed: ({ peer, why }) =>
           signals.emit('request.strayed', { peer, what: 'what a connection brought', why, code: 'query-invalid' }),
-        onHandshakeFailed: (message) => signals.emit('tls.handshake-failed', { message }),
       });
       peerOf = listening.peerOf;
       if (tls && certificate && 'setSecureContext' in server) {

@@ -12,9 +12,6 @@ import { expectProxyHeaders, V2 } from './proxy-protocol.ts';
 
 type Fetch = Parameters<typeof getRequestListener>[0];
 
-/** Exceeds the idle time-out of common load balancers (up to 10 minutes), so that they, not this server, end idle connections. */
-const KEEP_ALIVE_MS = 620_000;
-
 const SERVER_OPTIONS: ServerOptions = {
   headersTimeout: 10_000,
   requestTimeout: 15_000,
@@ -48,7 +45,7 @@ interface ListenOptions {
   /** A new connection beyond these takes the place of the one that has been idle longest. */
   readonly maxConnections: number;
   /** Milliseconds after which an idle connection is closed. */
-  readonly keepAliveMs?: number;
+  readonly keepAliveMs: number;
   /** Milliseconds after which a connection is closed whose client takes no more of an answer; without it, never. */
   readonly stalledMs?: number;
   readonly signals: SignalBus;
@@ -58,8 +55,6 @@ interface ListenOptions {
   readonly certificate?: Certificate | undefined;
   /** Hears of what came to the port and is no HTTP request; anybody can cause that. */
   onMalformed?(malformed: Malformed): void;
-  /** Hears of each TLS handshake that failed; anybody can cause that. */
-  onHandshakeFailed?(message: string): void;
 }
 
 /** Serves `fetch` by HTTP or HTTPS; `port` is the real one, also when 0 was asked for. Throws a BridgeError (`address-in-use`). */
@@ -67,7 +62,7 @@ export async function listen(
   fetch: Fetch,
   options: ListenOptions,
 ): Promise<{ readonly server: Server | TlsServer; readonly port: number; peerOf(socket: Socket): string | undefined }> {
-  const { section, host, port, malformedBody, certificate, keepAliveMs = KEEP_ALIVE_MS, signals } = options;
+  const { section, host, port, malformedBody, certificate, keepAliveMs, signals } = options;
   const handle = getRequestListener(fetch, {
     hostname: host,
     errorHandler: (thrown) =>
@@ -100,7 +95,7 @@ export async function listen(
   });
   // An unknown expectation need not be met (RFC 9110, 10.1.1); Node would answer 417 by itself.
   server.on('checkExpectation', listener);
-  server.on('tlsClientError', (error: Error) => options.onHandshakeFailed?.(error.message));
+  server.on('tlsClientError', ({ message }: Error) => signals.emit('tls.handshake-failed', { message }));
   limitConnections(server, options.maxConnections, (limit) => signals.emit('connection.limit', { section, ...limit }));
   if (options.stalledMs !== undefined) server.setTimeout(options.stalledMs);
   let peerOf = (socket: Socket): string | undefined => socket.remoteAddress;

@@ -374,6 +374,7 @@ describe('the receiver', () => {
     const { server, port } = await listen(intake.fetch, {
       section: 'receiver',
       maxConnections: 100,
+      keepAliveMs: 620_000,
       signals,
       host: '127.0.0.1',
       port: 0,

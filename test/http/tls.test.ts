@@ -45,8 +45,7 @@ async function startSecure(files: CertificateFiles) {
     {},
     {
       serve: async (fetch, options) => {
-        const onHandshakeFailed = (message: string) => void failures.push(message);
-        const listening = await listen(fetch, { ...options, certificate, onHandshakeFailed });
+        const listening = await listen(fetch, { ...options, certificate });
         keep = (signals) => {
           if (!('setSecureContext' in listening.server)) throw new Error('not a TLS server');
           keepCertificate(listening.server, certificate, signals, stop.signal);
@@ -59,6 +58,7 @@ async function startSecure(files: CertificateFiles) {
   const loaded: number[] = [];
   const faults: Fault[] = [];
   receiver.signals.on('tls.loaded', ({ notAfter }) => loaded.push(notAfter));
+  receiver.signals.on('tls.handshake-failed', ({ message }) => failures.push(message));
   receiver.signals.on('tls.failed', ({ fault }) => faults.push(fault));
   onTestFinished(async () => {
     stop.abort();

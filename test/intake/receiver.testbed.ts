@@ -84,6 +84,7 @@ export async function startReceiver(
     section: 'receiver',
     host: '127.0.0.1',
     port: 0,
+    keepAliveMs: 620_000,
     maxConnections: 1_000,
     signals,
     malformedBody: malformedEnvelope,
