@@ -1,4 +1,4 @@
-import { closeSync, existsSync, openSync, statSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import { causeOf } from '../model/cause.ts';
@@ -6,7 +6,7 @@ import { BridgeError, messageOf } from '../model/fault.ts';
 import { lockJournal } from './lock.ts';
 import { openLog, rewriteLog } from './log.ts';
 import { MIGRATIONS } from './migrations.ts';
-import { createPlace, moveAside, preparePlace, sizeOf, syncFolder } from './place.ts';
+import { closeToOthers, createPlace, moveAside, preparePlace, sizeOf, syncFolder } from './place.ts';
 import { isCorrupt, journalError, pragma, sqlite } from './sqlite.ts';
 
 /** The bridge's own number, so that another program's SQLite file is not taken for a journal ('gsbj'). */
@@ -31,6 +31,8 @@ export function openDatabase(path: string, options: DatabaseOptions = {}) {
   let lock: { close(): void } | undefined;
   try {
     const file = preparePlace(path);
+    refuseForeign(file);
+    closeToOthers(file);
     lock = lockJournal(file);
     return openLocked(path, file, options, lock);
   } catch (thrown) {
@@ -39,6 +41,27 @@ export function openDatabase(path: string, options: DatabaseOptions = {}) {
     throw unusable(path, messageOf(thrown));
   }
 }
+
+/**
+ * Refuses another program's database by the header of its file alone: whoever opens a database, takes its permissions or
+ * writes its log has changed what is not ours. A database that is just being made may not say yet whose it is.
+ */
+function refuseForeign(file: string): void {
+  if (sizeOf(file) === 0) return;
+  const header = Buffer.alloc(100);
+  const descriptor = openSync(file, 'r');
+  try {
+    readSync(descriptor, header, 0, header.length, 0);
+  } finally {
+    closeSync(descriptor);
+  }
+  if (!header.toString('latin1').startsWith('SQLite format 3\0')) return;
+  // https://sqlite.org/fileformat2.html#the_database_header
+  const [pages, owner] = [header.readUInt32BE(28), header.readUInt32BE(68)];
+  if (owner !== APPLICATION_ID && (owner !== 0 || pages > 1)) throw unusable(file, FOREIGN);
+}
+
+const FOREIGN = 'it is a SQLite database of another program';
 
 function openLocked(path: string, file: string, options: DatabaseOptions, lock: { close(): void }) {
   const setAside = (reason: string): void => {
@@ -145,7 +168,7 @@ export function openReader(file: string): DatabaseSync {
 function examine(connection: DatabaseSync, file: string): string | undefined {
   const owner = pragma(connection, 'application_id');
   const tables = connection.prepare('SELECT count(*) AS n FROM sqlite_schema').get() as { n: number };
-  if (owner !== APPLICATION_ID && tables.n > 0) throw unusable(file, 'it is a SQLite database of another program');
+  if (owner !== APPLICATION_ID && tables.n > 0) throw unusable(file, FOREIGN);
   const version = Number(pragma(connection, 'user_version'));
   if (version > MIGRATIONS.length) {
     throw unusable(file, `it was written by a newer version of the bridge (${version} > ${MIGRATIONS.length})`);

@@ -22,7 +22,6 @@ export function preparePlace(path: string): string {
   makeFolder(dirname(resolve(path)));
   const file = realPath(path);
   makeFolder(dirname(file));
-  for (const suffix of ['', '-wal', '-shm', '.lock']) closeToOthers(file + suffix);
   return file;
 }
 
@@ -42,13 +41,15 @@ function makeFolder(folder: string): void {
 }
 
 /** A journal holds what people wrote; and whoever may read its files may lock them. */
-function closeToOthers(file: string): void {
-  const found = statSync(file, { throwIfNoEntry: false });
-  if (found === undefined || (found.mode & 0o077) === 0) return;
-  try {
-    chmodSync(file, found.mode & 0o700);
-  } catch {
-    // It belongs to another user, who decides.
+export function closeToOthers(journal: string): void {
+  for (const file of ['', '-wal', '-shm', '.lock'].map((suffix) => journal + suffix)) {
+    const found = statSync(file, { throwIfNoEntry: false });
+    if (found === undefined || (found.mode & 0o077) === 0) continue;
+    try {
+      chmodSync(file, found.mode & 0o700);
+    } catch {
+      // It belongs to another user, who decides.
+    }
   }
 }
 

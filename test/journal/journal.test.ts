@@ -1,9 +1,9 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { type Journal, openJournal } from '../../src/journal/append.ts';
 import { type Database, openDatabase, openReader } from '../../src/journal/database.ts';
 import type { JournalReport } from '../../src/journal/deliveries.ts';
@@ -363,6 +363,21 @@ describe('a file that cannot be a journal is refused, and left as it is', () => 
     other.exec('CREATE TABLE theirs (x)');
     other.close();
     expect(faultCode(() => open())).toBe('journal-unusable');
+  });
+
+  test('the database of another program is left as it is, with its log, its permissions and its folder', () => {
+    const other = new DatabaseSync(file);
+    onTestFinished(() => other.close());
+    other.exec('CREATE TABLE theirs (x); PRAGMA journal_mode = WAL; INSERT INTO theirs VALUES (1)');
+    chmodSync(file, 0o644);
+    const found = () =>
+      readdirSync(folder).map((name) => {
+        const { mode, mtimeNs, ino } = statSync(join(folder, name), { bigint: true });
+        return { name, mode, mtimeNs, ino };
+      });
+    const before = found();
+    expect(faultCode(() => open())).toBe('journal-unusable');
+    expect(found()).toEqual(before);
   });
 
   test('one written by a newer version', () => {
