@@ -152,6 +152,8 @@ export function createFieldDropper(names: readonly string[]) {
 /** A body that was understood. */
 interface UnderstoodBody {
   readonly fields: Readonly<Record<string, unknown>>;
+  /** The same as text. */
+  readonly text: string;
   /** Whether bytes were of no encoding that is known, and stand as U+FFFD now. */
   readonly lossy: boolean;
 }
@@ -176,7 +178,7 @@ export function parseBody(bytes: Uint8Array, type = '', maxBytes = 1_048_576): C
     return notJson(`the body is not JSON: ${(thrown as Error).message}`);
   }
   if (!isObject(fields)) return notJson('the body is JSON, but not an object');
-  return accepted({ fields, lossy });
+  return accepted({ fields, text, lossy });
 }
 
 /** Knows gzip and zlib by their first bytes, which begin no JSON. */
@@ -187,32 +189,57 @@ function inflated(bytes: Uint8Array, maxOutputLength: number): Uint8Array {
   return isGzip || isZlib ? unzipSync(bytes, { maxOutputLength }) : bytes;
 }
 
-const strictly = new TextDecoder('utf-8', { fatal: true });
+const strictly = (encoding: string) => new TextDecoder(encoding, { fatal: true });
+const utf8 = strictly('utf-8');
 
 function decode(bytes: Uint8Array, type: string): [text: string, lossy: boolean] {
-  try {
-    return [strictly.decode(bytes), false];
-  } catch {
-    const mark =
-      bytes[0] === 0xff && bytes[1] === 0xfe ? 'utf-16le' : bytes[0] === 0xfe && bytes[1] === 0xff ? 'utf-16be' : '';
-    const named = mark || (/charset="?([\w:.-]{1,40})/i.exec(type)?.[1] ?? '');
+  const wide = wideEncodingOf(bytes);
+  const decoders = [
+    () => (wide === undefined ? utf8 : strictly(wide)),
+    () => strictly(/charset="?([\w:.-]{1,40})/i.exec(type)?.[1] ?? ''),
+  ];
+  for (const decoder of decoders) {
     try {
-      if (named !== '') return [new TextDecoder(named, { fatal: true }).decode(bytes), false];
+      return [decoder().decode(bytes), false];
     } catch {
       // Not that encoding, or none that is known.
     }
-    // A name cut inside a character must not cost the whole change.
-    return [new TextDecoder().decode(bytes), true];
   }
+  // A name cut inside a character must not cost the whole change.
+  return [new TextDecoder(wide).decode(bytes), true];
+}
+
+/** Knows UTF-16 by its byte order mark and without one, since JSON begins with a character below U+0080. */
+function wideEncodingOf([first, second]: Uint8Array): string | undefined {
+  if ((first === 0xff && second === 0xfe) || second === 0) return 'utf-16le';
+  if ((first === 0xfe && second === 0xff) || first === 0) return 'utf-16be';
+  return undefined;
 }
 
 function parsed(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return parsedExactly(text);
   } catch (thrown) {
     const plain = withoutControls(text);
     if (plain === text) throw thrown;
-    return JSON.parse(plain);
+    return parsedExactly(plain);
+  }
+}
+
+/** Reads JSON. A number that no double holds becomes the text of its digits: what is not known is kept as it came. */
+function parsedExactly(text: string): unknown {
+  const value: unknown = JSON.parse(text);
+  if (!/\d{16}|e\+?\d{3}/i.test(text)) return value;
+  const keepDigits = (_: string, one: unknown, { source = '' }: { source?: string }): unknown => {
+    if (typeof one !== 'number') return one;
+    const lost = !Number.isFinite(one) || (/^-?[1-9]\d*$/.test(source) && String(one) !== source);
+    return lost ? source : one;
+  };
+  try {
+    return JSON.parse(text, keepDigits as (key: string, one: unknown) => unknown);
+  } catch {
+    // It is nested too deep for this.
+    return value;
   }
 }
 
@@ -244,15 +271,20 @@ export function checkCommand(
 }
 
 /** A field of these that stands in the body twice has two readings, of which none is taken. */
-const DECISIVE = ['CallbackCommand', 'GroupId', 'EventTime', 'Name', 'Introduction', 'Notification', 'FaceUrl'];
+const DECISIVE = [
+  ...['CallbackCommand', 'GroupId', 'TopicId', 'EventTime', 'Name', 'Introduction', 'Notification', 'FaceUrl'],
+  ...['UserDefinedDataList', 'Owner_Account', 'NewOwner_Account'],
+];
+/** A letter, or _, written as an escape. */
+const ESCAPED_LETTER = /\\u00(4[1-9a-f]|5[0-9af]|6[1-9a-f]|7[0-9a])/gi;
 
-/** Refuses a body in which a field stands twice that decides what the event says. */
-export function checkTwice(bytes: Uint8Array): HttpFault | undefined {
-  const body = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+/** Refuses a body in which a field stands twice that decides what the event says, however its name is written. */
+export function checkTwice(text: string): HttpFault | undefined {
+  const body = text.replace(ESCAPED_LETTER, (_, code) => String.fromCharCode(Number.parseInt(code, 16)));
   const suspects = DECISIVE.filter((name) => body.indexOf(`"${name}"`) !== body.lastIndexOf(`"${name}"`));
   if (suspects.length === 0) return undefined;
   const fields = createFieldDropper(suspects);
-  fields.push(body);
+  fields.push(Buffer.from(body));
   const path = suspects.find((name) => (fields.seen.get(name) ?? 0) > 1);
   return path === undefined
     ? undefined

@@ -247,7 +247,7 @@ const isChange = (name: string): boolean => CHANGES.some((change) => change === 
 
 /** Tells whether a body is about a topic of a community: its profile is not the group's, and must never become it. */
 export function isAboutTopic({ TopicId }: Body): boolean {
-  return typeof TopicId === 'string' && TopicId !== '';
+  return TopicId !== undefined && TopicId !== null && TopicId !== '';
 }
 
 /** Commands that the vendor documents: a metric's label stays bounded, whatever is sent. */

@@ -119,8 +119,8 @@ function createRecording(settings: ReceiverSettings, ports: ReceiverPorts) {
     if (fault !== undefined) return refused(fault);
     const body = parseBody(bytes, context.env.incoming.headers['content-type'], maxBodyBytes);
     if (!body.ok) return body;
-    const { fields, lossy } = body.value;
-    const contradiction = checkCommand(context.get('command'), fields) ?? (isVerified ? checkTwice(bytes) : undefined);
+    const { fields, text, lossy } = body.value;
+    const contradiction = checkCommand(context.get('command'), fields) ?? (isVerified ? checkTwice(text) : undefined);
     if (contradiction !== undefined) return refused(contradiction);
     if (isAboutTopic(fields)) return accepted('acknowledged');
     const callback = command.read(fields, { strict: isVerified, drop });

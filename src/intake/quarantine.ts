@@ -85,11 +85,12 @@ export function createQuarantine({ sdkAppId, drop }: MapSettings, { journal, rea
 function mapQuarantined({ sdkAppId, drop }: MapSettings, { id, receivedAt, search, body }: QuarantinedCallback) {
   const query = readQuery(search);
   const parsed = parseBody(body);
-  if (!query.ok || !parsed.ok || isAboutTopic(parsed.value.fields)) return undefined;
+  if (!query.ok || !parsed.ok) return undefined;
   const { command = '' } = query.value;
-  // What contradicts itself stays for a person to judge.
-  if (checkCommand(command, parsed.value.fields) ?? checkTwice(body)) return undefined;
-  const callback = COMMANDS.get(command)?.read(parsed.value.fields, { strict: true, drop });
+  const { fields, text, lossy } = parsed.value;
+  // What contradicts itself, or cannot be read without a loss, stays for a person to judge.
+  if (isAboutTopic(fields) || lossy || (checkCommand(command, fields) ?? checkTwice(text))) return undefined;
+  const callback = COMMANDS.get(command)?.read(fields, { strict: true, drop });
   // The nonce is its id in the quarantine, so that mapping it twice gives the same event.
   const receipt = { at: receivedAt, nonce: `quarantine ${id}` };
   return callback?.ok ? mapCallback(sdkAppId, query.value, callback.value, receipt) : undefined;

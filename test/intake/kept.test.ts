@@ -43,6 +43,8 @@ describe('a small mistake leaves one thing that a body can mean', () => {
     ['zlib', deflateSync(text)],
     ['UTF-16', utf16(text, false)],
     ['UTF-16, the other way round', utf16(text, true)],
+    ['UTF-16 without a byte order mark', utf16(text, false).subarray(2)],
+    ['the same, the other way round', utf16(text, true).subarray(2)],
   ])('%s', async (_, payload, name = 'a\nb') => {
     for (const sign of [undefined, SIGN]) {
       const receiver = await start({ sign });
@@ -91,6 +93,24 @@ describe('after a right Sign every refusal is kept, to the byte', () => {
     ['a name twice', body().replace('{', '{"Name":"another",'), /Name stands in the body twice/],
     ['a group twice', body().replace('}', ',"GroupId" : "another"}'), /GroupId stands in the body twice/],
     ['a name twice, one of them escaped text', body().replace('{', '{"Name":"\\"Name\\":",'), /Name stands/],
+    [
+      'a name twice, once by an escape',
+      body().replace('{', '{"N\\u0061me":"another",'),
+      /Name stands in the body twice/,
+    ],
+    ['a name twice, compressed', gzipSync(body().replace('{', '{"Name":"another",')), /Name stands in the body twice/],
+    [
+      'custom fields twice',
+      body().replace('{', '{"UserDefinedDataList":[],"UserDefinedDataList":[],'),
+      /stands in the/,
+    ],
+    ['a topic twice', body({ TopicId: '' }).replace('{', '{"TopicId":"t",'), /TopicId stands in the body twice/],
+    [
+      'a new owner twice',
+      body({ ...of(OWNER), NewOwner_Account: 'a' }).replace('{', '{"NewOwner_Account":"b",'),
+      /NewOwner_Account stands in the body twice/,
+      of(OWNER),
+    ],
     ['no new owner', body(of(OWNER)), /NewOwner_Account is missing/, of(OWNER)],
   ];
   test.each(cases)('%s', async (_, payload, why, query = {}) => {
@@ -209,6 +229,45 @@ describe('bytes that are no UTF-8', () => {
       }
     },
   );
+});
+
+test('a number that no double holds is kept as its digits', async () => {
+  const digits = '12345678901234567890';
+  const numbers = `{"Seq":${digits},"Deep":[{"Id":-${digits}}],"Much":1e400,"Fine":1.50,"Few":9007199254740991,`;
+  for (const before of ['', `"Depth":${'['.repeat(400)}${']'.repeat(400)},`]) {
+    const receiver = await start();
+    await receiver.post({ body: body().replace('{', numbers + before) });
+    expect(receiver.recorded()).toMatchObject([
+      {
+        data: {
+          extra: { Seq: digits, Deep: [{ Id: `-${digits}` }], Much: '1e400', Fine: 1.5, Few: 9_007_199_254_740_991 },
+        },
+      },
+    ]);
+  }
+  const receiver = await start();
+  const deep = `{"Seq":${digits},"Depth":${'['.repeat(20_000)}${']'.repeat(20_000)},`;
+  expect(await receiver.post({ body: body().replace('{', deep) })).toEqual({ status: 200, json: OK });
+  expect(receiver.recorded()).toMatchObject([{ data: { changed: { name: 'a name' }, omitted: ['Depth'] } }]);
+});
+
+test('bytes that cannot be read without a loss stay in the quarantine for a person', async () => {
+  const receiver = await start({ sign: SIGN });
+  const payload = Buffer.from(body({ Name: '\xff' }), 'latin1');
+  await receiver.post({ search: signed(), body: payload.subarray(0, -1) });
+  const [kept] = receiver.quarantined();
+  const quarantine = createQuarantine(
+    { sdkAppId: '1400701118', drop: [] },
+    {
+      journal: { record: () => Promise.reject(new Error('recorded')), releaseQuarantined: async () => 0 },
+      reader: {
+        countQuarantined: () => 1,
+        quarantined: (after) => (kept && after < kept.id ? [{ ...kept, body: payload }] : []),
+      },
+      signals: receiver.signals,
+    },
+  );
+  expect(await quarantine.remap()).toEqual({ mapped: 0, left: 1 });
 });
 
 describe('a group that ends lists its members', () => {
@@ -407,8 +466,11 @@ test('a body about a topic never touches the group', async () => {
     }
     expect(receiver.recorded()).toEqual([]);
     expect(receiver.answered.map(({ outcome }) => outcome)).toEqual(Array(4).fill('acknowledged'));
+    for (const TopicId of [5, {}, ['t'], true]) await receiver.post({ search: signed(), body: body({ TopicId }) });
+    expect(receiver.recorded()).toEqual([]);
     await receiver.post({ search: signed(), body: body({ TopicId: '' }) });
-    expect(receiver.recorded()).toHaveLength(1);
+    await receiver.post({ search: signed(), body: body({ TopicId: null, Name: 'another' }) });
+    expect(receiver.recorded()).toHaveLength(2);
   }
 });
 
