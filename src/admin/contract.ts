@@ -160,8 +160,8 @@ export const reloadAnswer = z.object({
 
 const limit = z.coerce.number().int().min(1).max(1_000).default(100);
 const groupId = z.string().min(1).max(MAX_GROUP_ID_BYTES);
-/** A page in ascending order, after a seq or an id. */
-export const pageQuery = z.object({ after: z.coerce.number().int().nonnegative().default(0), limit });
+/** A page in ascending order, after a seq or an id. A parameter that is not known is refused, as in a configuration: left out, it would answer something else. */
+export const pageQuery = z.strictObject({ after: z.coerce.number().int().nonnegative().default(0), limit });
 const time = z.coerce.number().int().nonnegative().optional();
 /** Times are of receipt; `operator` is whoever did it, `reconcile` for what reconcile found. */
 const eventFilter = {
@@ -173,14 +173,14 @@ const eventFilter = {
   /** Only later ones than this seq. */
   after: time,
 };
-export const eventsQuery = z.object({
+export const eventsQuery = z.strictObject({
   limit,
   before: z.coerce.number().int().positive().optional(),
   /** A group's id; the filters below take a part of one, too. */
   group: groupId.optional(),
   ...eventFilter,
 });
-export const groupsQuery = z.object({
+export const groupsQuery = z.strictObject({
   limit,
   search: z.string().max(MAX_GROUP_ID_BYTES).default(''),
   after: z
@@ -188,7 +188,7 @@ export const groupsQuery = z.object({
     .max(MAX_GROUP_ID_BYTES + 2)
     .default(''),
 });
-export const groupQuery = z.object({ limit, id: groupId });
+export const groupQuery = z.strictObject({ limit, id: groupId });
 
 const entry = z.object({ seq, event });
 /** Where a list goes on that an answer of some MiB does not hold to its end: to be given as `before`, or as `after`. */

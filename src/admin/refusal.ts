@@ -34,6 +34,8 @@ const PLAIN: readonly (readonly [RegExp, string])[] = [
   [/^Too small: expected number to be >=(\d+)$/, 'at least $1 is expected'],
   [/^Too small: expected number to be >(\d+)$/, 'more than $1 is expected'],
   [/^Too big: expected number to be <=?(\d+)$/, 'at most $1 is expected'],
+  [/^Too big: expected int to be <=\d+$/, 'a smaller number is expected'],
+  [/^Unrecognized keys?: (.+)$/, 'not known here: $1'],
   [/^Too small: expected string to have >=1 characters$/, 'at least 1 character is expected'],
 ];
 

@@ -212,6 +212,16 @@ test('what a command or a program asks for wrongly is told in one line, with its
     code: 'usage',
     message: 'limit: a number is expected; before: more than 0 is expected',
   });
+  // Left out, each of them would be answered with what was not asked for.
+  for (const path of [
+    'events?id=x',
+    'groups?id=x',
+    'group?id=x&id2=',
+    'quarantine?x',
+    'connectors/audit/dead-letters?x',
+  ]) {
+    expect(await faultOf(path)).toEqual({ code: 'usage', message: expect.stringMatching(/^not known here: "\w+"$/) });
+  }
   const headers = { 'content-type': 'application/json' };
   const replay = { method: 'POST', headers, body: '{"from":"x"}' };
   expect(await faultOf('connectors/audit/replay', replay)).toEqual({ code: 'usage', message: 'from: Invalid input' });
