@@ -62,9 +62,10 @@ export function adminClient(options: AdminOptions) {
   };
 }
 
-/** Returns a connector's name as a parameter of a path: `hc` puts it there as it is. */
-export function inPath(name: string): { name: string } {
-  return { name: encodeURIComponent(name) };
+/** Returns a parameter of a path: `hc` puts it there as it is. An empty one would make it another path. */
+export function inPath<Key extends string>(key: Key, value: string) {
+  if (value === '') throw new BridgeError({ code: 'usage', message: `${key}: at least 1 character is expected` });
+  return { [key]: encodeURIComponent(value) } as { [Name in Key]: string };
 }
 
 function parse(text: string, url: string): unknown {

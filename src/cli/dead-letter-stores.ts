@@ -87,7 +87,7 @@ const PATIENCE_MS = 10_000;
 /** The dead letters in the journal of a running bridge, by its admin API. */
 function deadLettersOfBridge(connector: string, options: AdminOptions): DeadLetters {
   const client = adminClient(options);
-  const param = inPath(connector);
+  const param = inPath('name', connector);
   /** The API takes all that are meant where no `seqs` are given. */
   const selection = (names: readonly string[], { cause, group }: Filter) => ({
     ...(names.length > 0 && { seqs: names.map(seqOf) }),

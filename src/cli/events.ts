@@ -10,8 +10,8 @@ import { fieldsOf } from '../model/field-change.ts';
 import { type Group, latestEvent, operatorOf } from '../model/group.ts';
 import type { EventCopy } from '../model/standing.ts';
 import { figure, upTo } from '../model/text.ts';
-import { type AdminClient, adminClient } from './admin.ts';
-import { type AdminOptions, addCommand, onRunningBridge, wholeNumber } from './options.ts';
+import { type AdminClient, adminClient, inPath } from './admin.ts';
+import { type AdminOptions, addCommand, isoTime, onRunningBridge, wholeNumber } from './options.ts';
 import { answer, interruption, paint, print, tableLines } from './terminal.ts';
 
 type Filters = Pick<z.output<typeof eventsQuery>, 'group' | 'type' | 'operator' | 'field'>;
@@ -64,8 +64,8 @@ function eventType(text: string): EventType {
 function moment(text: string): number {
   const age = duration.safeParse(text);
   if (age.success) return Date.now() - age.data;
-  const time = Date.parse(text);
-  if (!Number.isNaN(time)) return time;
+  const time = isoTime(text);
+  if (time !== undefined) return time;
   throw new InvalidArgumentError('a time is expected, such as 2026-11-27T04:00Z, or an age, such as 2h');
 }
 
@@ -153,7 +153,7 @@ async function tail(options: AdminOptions & Filters): Promise<void> {
 }
 
 async function showEvent(id: string, options: AdminOptions): Promise<void> {
-  const param = { id: encodeURIComponent(id) };
+  const param = inPath('id', id);
   const found = await adminClient(options).ask(eventAnswer, (api) => api.events[':id'].$get({ param }));
   const { seq, event, copies } = found;
   const { receivedAt, origin } = event.data;

@@ -5,7 +5,7 @@ import { type ConnectorStatus, groupCount, reloadAnswer, replayAnswer, type repl
 import { BridgeError } from '../model/fault.ts';
 import { figure, plural } from '../model/text.ts';
 import { adminClient, inPath } from './admin.ts';
-import { type AdminOptions, addCommand, onRunningBridge } from './options.ts';
+import { type AdminOptions, addCommand, isoTime, onRunningBridge } from './options.ts';
 import { answer, follow, paint } from './terminal.ts';
 
 /** The answer to pause and resume: that it came says all. */
@@ -56,13 +56,17 @@ async function reload(options: AdminOptions): Promise<void> {
 }
 
 async function pause(name: string, options: AdminOptions): Promise<void> {
-  await adminClient(options).ask(noContent, (api) => api.connectors[':name'].pause.$post({ param: inPath(name) }));
+  await adminClient(options).ask(noContent, (api) =>
+    api.connectors[':name'].pause.$post({ param: inPath('name', name) }),
+  );
   const words = `${name} is paused, also over restarts, until it is resumed; callbacks go on being recorded`;
   answer(options, { connector: name, paused: true }, words);
 }
 
 async function resume(name: string, options: AdminOptions): Promise<void> {
-  await adminClient(options).ask(noContent, (api) => api.connectors[':name'].resume.$post({ param: inPath(name) }));
+  await adminClient(options).ask(noContent, (api) =>
+    api.connectors[':name'].resume.$post({ param: inPath('name', name) }),
+  );
   answer(options, { connector: name, paused: false }, `${name} goes on`);
 }
 
@@ -73,15 +77,15 @@ type ReplayOptions = AdminOptions & { readonly from: From; readonly wait: boolea
 function parseFrom(text: string): From {
   if (text === 'beginning' || text === 'groups') return text;
   if (/^[1-9]\d*$/.test(text)) return { seq: Number(text) };
-  const time = /^\d{4}-\d{2}-\d{2}/.test(text) ? Date.parse(text) : Number.NaN;
-  if (!Number.isNaN(time)) return { time };
+  const time = isoTime(text);
+  if (time !== undefined) return { time };
   throw new InvalidArgumentError('beginning, groups, a seq, or a time such as 2026-01-31T12:00:00Z is expected');
 }
 
 async function replayEvents(name: string, options: ReplayOptions): Promise<void> {
   const client = adminClient(options);
   const { from, events } = await client.ask(replayAnswer, (api) =>
-    api.connectors[':name'].replay.$post({ param: inPath(name), json: { from: options.from } }),
+    api.connectors[':name'].replay.$post({ param: inPath('name', name), json: { from: options.from } }),
   );
   const say = (text: string, done: boolean, rest: { delivered?: number; refused?: number } = {}): void =>
     answer(options, { connector: name, from, events, done, ...rest }, text);
@@ -111,7 +115,7 @@ async function replayEvents(name: string, options: ReplayOptions): Promise<void>
 async function replayGroups(name: string, options: ReplayOptions): Promise<void> {
   const client = adminClient(options);
   const { groups } = await client.ask(groupCount, (api) =>
-    api.connectors[':name'].replay.$post({ param: inPath(name), json: { from: 'groups' } }),
+    api.connectors[':name'].replay.$post({ param: inPath('name', name), json: { from: 'groups' } }),
   );
   const say = (text: string, delivered: number, failed: number, done: boolean): void =>
     answer(options, { connector: name, groups, delivered, failed, done }, text);

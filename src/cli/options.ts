@@ -34,7 +34,7 @@ export function addCommand(parent: Command, name: string, description: string, .
 export function onRunningBridge(command: Command): Command {
   return command
     .addOption(configOption)
-    .option('--admin <url>', 'its admin address (default: that of the configuration)', httpUrl)
+    .option('--admin <url>', 'its admin address (default: that of the configuration)', adminUrl)
     .option('--json', 'print JSON');
 }
 
@@ -50,6 +50,21 @@ export function httpUrl(text: string): URL {
   const url = URL.parse(text);
   if (url !== null && /^https?:$/.test(url.protocol)) return url;
   throw new InvalidArgumentError('a URL is expected, such as http://127.0.0.1:8080/callback');
+}
+
+/** Nothing else of a URL is heard. */
+function adminUrl(text: string): URL {
+  const url = httpUrl(text);
+  if (url.href === `${url.origin}/`) return url;
+  throw new InvalidArgumentError('an address without path, query and user is expected, such as http://127.0.0.1:8081');
+}
+
+/** Reads a time as an ISO date; undefined for what is none, also for a day that no month has: Date takes it for one of the next. */
+export function isoTime(text: string): number | undefined {
+  const [, day] = /^(\d{4}-\d\d-\d\d)(?:[T ]|$)/.exec(text) ?? [];
+  const time = Date.parse(text);
+  if (day === undefined || Number.isNaN(time)) return undefined;
+  return new Date(`${day}T00:00Z`).toISOString().startsWith(day) ? time : undefined;
 }
 
 /** Makes a parser of several values: commander hands them over one by one, with what it has so far. */

@@ -132,7 +132,7 @@ async function compare(
   // The groups just read are delivered first, or they would be taken for differences.
   await drain(client, signal, name);
   const { groups } = await client.ask(groupCount, (api) =>
-    api.connectors[':name'].compare.$post({ param: inPath(name), json: selectionOf(options) }),
+    api.connectors[':name'].compare.$post({ param: inPath('name', name), json: selectionOf(options) }),
   );
   const { restore, state } = await follow(
     `comparing ${name}`,

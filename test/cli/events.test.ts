@@ -203,6 +203,28 @@ describe('what is named and is not there', () => {
   });
 });
 
+test('what an argument cannot mean is refused, and not taken for something else', async () => {
+  for (const time of ['2026-02-30', '2026-04-31T10:00:00+09:00', '12', '3', 'May 2026', '2026-1-1']) {
+    expect(await run('events', '--since', time), time).toMatchObject({ code: 2, stdout: '' });
+    if (/-/.test(time))
+      expect(await run('replay', 'audit', '--from', time), time).toMatchObject({ code: 2, stdout: '' });
+  }
+  for (const time of ['2024-02-29', '2024-02-29T23:00Z', '2024-02-29 23:00', '2h'])
+    expect(await run('events', '--until', time), time).toMatchObject({ code: 0 });
+  for (const args of [['pause'], ['replay', '--from', 'groups'], ['dead-letters', 'list'], ['event'], ['group']])
+    expect(await run(...args, ''), args[0]).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/^(name|id): at least 1/),
+    });
+  for (const more of ['/bridge', '/?x=1', '/#x'])
+    expect(await runCommand(['status', '--admin', bridge.adminUrl + more]), more).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/without path/),
+    });
+  const withUser = bridge.adminUrl.replace('//', '//u:p@');
+  expect(await runCommand(['status', '--admin', withUser])).toMatchObject({ code: 2 });
+});
+
 test('what a command or a program asks for wrongly is told in one line, with its place', async () => {
   expect(await run('group', '')).toMatchObject({ code: 2, stderr: 'id: at least 1 character is expected\n' });
   const faultOf = async (path: string, init?: RequestInit): Promise<unknown> =>
