@@ -5,15 +5,13 @@ import { z } from 'zod';
 import { type FaultCode, messageOf, Unreachable } from '../../src/model/fault.ts';
 import { isObject } from '../../src/model/json.ts';
 import type { Outcome } from '../../src/model/outcome.ts';
+import { filePath } from '../../src/model/secret.ts';
 import type { Connector, EventSink, Host, Identify } from '../contract.ts';
 
 const QUOTED_MODE = 'octal permissions in quotes are expected, such as "0640"';
 
 const options = z.strictObject({
-  path: z
-    .string()
-    .min(1, { error: 'the path of a file is expected, such as data/events.ndjson' })
-    .describe('The file events are appended to; relative to the working directory. Its folder is created.'),
+  path: filePath.describe('The file events are appended to; relative to the working directory. Its folder is created.'),
   mode: z
     .string({ error: QUOTED_MODE })
     .regex(/^0?6[046][046]$/, { error: QUOTED_MODE })

@@ -8,6 +8,7 @@ import type { Config, ConnectorConfig } from '../config/schema.ts';
 import { deadLetterTopic } from '../config/source.ts';
 import { readCertificate } from '../http/certificate.ts';
 import { journalDoubts } from '../journal/place.ts';
+import { urlHost } from '../model/address.ts';
 import { systemClock } from '../model/clock.ts';
 import { sourceOf } from '../model/event.ts';
 import { BridgeError, describeFault, type Fault, faultOf } from '../model/fault.ts';
@@ -172,10 +173,10 @@ function meaningOf({ app, receiver, journal, admin, source }: Config): string[] 
   const validUntil = tls && new Date(readCertificate(tls).notAfter).toISOString();
   const lines = [
     source === undefined
-      ? `callbacks of SDKAppID ${app.sdkAppId} at ${tls ? 'https' : 'http'}://${host}:${port}${path}, journal in ${journal.file}`
+      ? `callbacks of SDKAppID ${app.sdkAppId} at ${tls ? 'https' : 'http'}://${urlHost(host)}:${port}${path}, journal in ${journal.file}`
       : `a worker: events of ${source.topic}, as a member of ${sourceKind.describe(source).groupId}, dead letters to ${deadLetterTopic(source)}`,
     tls && `the certificate in ${tls.certFile} is valid until ${validUntil}`,
-    `the admin server at http://${admin.host}:${admin.port} is ${openTo(admin)}`,
+    `the admin server at http://${urlHost(admin.host)}:${admin.port} is ${openTo(admin)}`,
     ...(source === undefined ? journalDoubts(journal.file).map(warn) : []),
     source === undefined && app.callbackTokens === undefined && warn(opennessOf({ app, receiver }) ?? UNSIGNED),
     trustProxy !== false &&

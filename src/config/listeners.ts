@@ -1,4 +1,5 @@
 /** The settings of the two servers: the receiver of callbacks and the admin server. */
+import { isIP } from 'node:net';
 import { z } from 'zod';
 import { isAddressRange } from '../model/address.ts';
 import { isBeforeCallback } from '../model/callback.ts';
@@ -8,6 +9,11 @@ import { duration, text, whole } from './units.ts';
 const path = z
   .string()
   .regex(/^\/[^?#\s]*$/, { error: 'a path is expected: it starts with / and holds no query, such as /callback' });
+
+const host = text.refine((text) => isIP(text) !== 0 || /^[\w-]+(\.[\w-]+)*\.?$/.test(text), {
+  error: 'an address or a name of this machine is expected, without http://, brackets and port, such as 0.0.0.0',
+  abort: true,
+});
 
 const port = whole(0, 65535).describe('0 takes any free port.');
 
@@ -57,7 +63,7 @@ function isForwardUrl(text: string): boolean {
 
 export const receiver = z
   .strictObject({
-    host: text.default('0.0.0.0').describe('The address to listen on; 0.0.0.0 is every one of this machine.'),
+    host: host.default('0.0.0.0').describe('The address to listen on; 0.0.0.0 is every one of this machine.'),
     port: port.default(8080),
     path: path.default('/callback').describe('The path of the URL that the service is given.'),
     maxBodyBytes: whole(1024, 16_777_216)
@@ -197,7 +203,7 @@ export const DEFAULT_ADMIN_PORT = 8081;
 
 export const admin = z
   .strictObject({
-    host: text
+    host: host
       .default('127.0.0.1')
       .describe('Where the admin server listens: any other than a loopback address needs a token.'),
     port: port.default(DEFAULT_ADMIN_PORT),

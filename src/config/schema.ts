@@ -1,13 +1,13 @@
 import { z } from 'zod';
 import type { Configured } from '../../connectors/index.ts';
-import { vendorSecret } from '../model/secret.ts';
+import { filePath, vendorSecret } from '../model/secret.ts';
 import { refuseClashes } from './clashes.ts';
 import { connectors, type LaneOptions, type OwnKind } from './connectors.ts';
 import { admin, NO_RECEIVER, receiver } from './listeners.ts';
 import { notify } from './notify.ts';
 import { reconcile } from './reconcile.ts';
 import { source } from './source.ts';
-import { bytes, duration, text } from './units.ts';
+import { bytes, duration } from './units.ts';
 
 const APP_EXPECTED = 'the SDKAppID of your Chat app is expected: digits only, as the vendor’s console shows it';
 
@@ -32,7 +32,7 @@ const app = z.strictObject({
 });
 
 const journal = z.strictObject({
-  file: text.default('data/journal.db').describe('Relative to the working directory.'),
+  file: filePath.default('data/journal.db').describe('Relative to the working directory.'),
   keepDelivered: duration.prefault('7d').describe('How long delivered events stay, for replay.'),
   maxBytes: bytes.prefault('10GiB').describe('The most the journal may grow to; beyond it callbacks are not recorded.'),
 });

@@ -4,6 +4,8 @@ import { createServer as createTlsServer, type Server as TlsServer } from 'node:
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { getRequestListener } from '@hono/node-server';
+import { urlHost } from '../model/address.ts';
+import { timerMs } from '../model/clock.ts';
 import { BridgeError, messageOf } from '../model/fault.ts';
 import type { SignalBus } from '../model/signal.ts';
 import type { Certificate } from './certificate.ts';
@@ -83,7 +85,7 @@ export async function listen(
       refused.add(request.socket);
     } else void handle(request, response);
   };
-  const settings = { ...SERVER_OPTIONS, keepAliveTimeout: keepAliveMs };
+  const settings = { ...SERVER_OPTIONS, keepAliveTimeout: timerMs(keepAliveMs) };
   const requestCert = certificate?.options.ca !== undefined;
   const server = certificate
     ? createTlsServer({ ...settings, ...certificate.options, handshakeTimeout: HANDSHAKE_MS, requestCert }, listener)
@@ -106,11 +108,18 @@ export async function listen(
   try {
     await once(server.listen(port, host), 'listening');
   } catch (thrown) {
-    const message = `cannot listen on ${host}:${port}: ${messageOf(thrown)}`;
-    const suggestion = 'another process listens there, or the host is not one of this machine: choose another';
-    throw new BridgeError({ code: 'address-in-use', path: `${section}.port`, message, suggestion });
+    const message = `cannot listen on ${urlHost(host)}:${port}: ${messageOf(thrown)}`;
+    const [setting, suggestion] = adviceOn((thrown as NodeJS.ErrnoException).code);
+    throw new BridgeError({ code: 'address-in-use', path: `${section}.${setting}`, message, suggestion });
   }
   return { server, port: (server.address() as AddressInfo).port, peerOf };
+}
+
+/** Says which setting keeps a server from listening, and what to do. */
+function adviceOn(code: string | undefined): ['host' | 'port', string] {
+  if (code === 'EADDRINUSE') return ['port', 'another process listens there: end it, or choose another port'];
+  if (code === 'EACCES') return ['port', 'this user may not listen there: choose a port from 1024 on'];
+  return ['host', 'it is no address of this machine: choose another; 0.0.0.0 is every one'];
 }
 
 /**

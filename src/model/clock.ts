@@ -10,8 +10,13 @@ export interface Clock {
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
 }
 
+/** A timer of the system takes no more, by a little; one that is longer would be over at once. */
+const LONGEST_MS = 2_147_000_000;
+/** Returns what a timer takes for so long: some weeks at most. */
+export const timerMs = (ms: number): number => Math.min(ms, LONGEST_MS);
+
 export const systemClock: Clock = {
   now: Date.now,
   elapsed: () => performance.now(),
-  sleep: (ms, signal) => delay(ms, undefined, { signal }).catch(() => {}),
+  sleep: (ms, signal) => delay(timerMs(ms), undefined, { signal }).catch(() => {}),
 };

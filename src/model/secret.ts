@@ -1,4 +1,4 @@
-/** Secrets as settings: what consoles, editors and secret stores add unseen is found before another program refuses it. */
+/** Secrets and paths as settings: what consoles, editors and secret stores add unseen is found before another program refuses it. */
 import { z } from 'zod';
 
 const NAMES: Readonly<Record<string, string>> = {
@@ -23,16 +23,18 @@ function complaintOf(text: string, unseen: RegExp): string | undefined {
   return `it holds ${name} (${code}) ${place}: copy it once more, without what was added`;
 }
 
-function checked(complain: (text: string) => string | undefined) {
+function checked(complain: (text: string) => string | undefined, empty = 'it is empty') {
   return z
     .string()
-    .min(1, { error: 'it is empty' })
+    .min(1, { error: empty })
     .superRefine((text, context) => {
       const message = complain(text);
       if (message !== undefined) context.addIssue({ code: 'custom', message });
     });
 }
 
+/** What no person types inside of a text, or around it. */
+const UNTYPED = /^\s|\s$|[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u;
 const QUOTED = /^(["'`]).*\1$|^[“”‘’«].*[“”‘’»]$/s;
 
 /** Reads a secret of the vendor's: visible ASCII, and not in quotes, which some programs keep of an env file. */
@@ -41,4 +43,12 @@ export const vendorSecret = checked((text) =>
 );
 
 /** Reads any other secret: blanks may stand inside, but neither around it nor what no person types. */
-export const password = checked((text) => complaintOf(text, /^\s|\s$|[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u));
+export const password = checked((text) => complaintOf(text, UNTYPED));
+
+/** Reads the path of a file, in which only a shell or a browser would take ~ and file: for something else. */
+export const filePath = checked(
+  (text) =>
+    complaintOf(text, UNTYPED) ??
+    (/^(~\/|file:)/i.test(text) ? 'write out the path: ~ and file: are not known' : undefined),
+  'the path of a file is expected, such as data/events.ndjson',
+);

@@ -1,11 +1,12 @@
 /** Waiting for work that may never come to its end. */
 import { setTimeout as delay } from 'node:timers/promises';
+import { timerMs } from './clock.ts';
 
 /** Waits for the work for at most so long; resolves with whether it came to its end. */
 export async function within(ms: number, work: Promise<unknown>): Promise<boolean> {
   const timer = new AbortController();
   try {
-    return await Promise.race([work.then(() => true), delay(ms, false, { signal: timer.signal })]);
+    return await Promise.race([work.then(() => true), delay(timerMs(ms), false, { signal: timer.signal })]);
   } finally {
     timer.abort();
   }

@@ -805,6 +805,35 @@ connectors:
     expect(complaints(text, configSchema)).toEqual([expect.stringContaining(says)]);
   });
 
+  it.each([
+    ['receiver: {host: "[::1]"}', 'receiver.host: '],
+    ['receiver: {host: "*"}', 'receiver.host: '],
+    ['receiver: {host: "0.0.0.0:8080"}', 'receiver.host: '],
+    ['admin: {host: "http://127.0.0.1"}', 'admin.host: '],
+    ['receiver: {host: "10.0.0.1 "}', 'receiver.host: '],
+    ['journal: {file: ~/journal.db}', 'journal.file: '],
+    ['journal: {file: "data/journal.db\\r"}', 'journal.file: it holds a line end'],
+    ['journal: {file: "a\\0b"}', 'journal.file: '],
+  ])('refuses at once what no system call takes as it is meant: %j', (setting, complaint) => {
+    const base = 'app: {sdkAppId: 1}\nconnectors: {a: {kind: file, path: x}}\n';
+    expect(complaints(base + setting, configSchema)).toEqual([expect.stringContaining(complaint)]);
+  });
+
+  it('refuses such paths of connectors, too, and takes all that are right', () => {
+    const base = 'app: {sdkAppId: 1}\nconnectors: {a: {kind: file, path: ';
+    for (const path of ['"x\\n"', '~/x', 'file:///x', '"a\\0b"', '" x"']) {
+      expect(complaints(`${base}${path}}}`, configSchema), path).toEqual([
+        expect.stringContaining('connectors.a.path: '),
+      ]);
+    }
+    for (const path of ['a b/c~d.ndjson', './~x', '事件.ndjson', '/dev/stdout']) {
+      expect(complaints(`${base}${path}}}`, configSchema), path).toEqual([]);
+    }
+    for (const host of ['"::"', '"::1"', '"fe80::1%eth0"', 'localhost', 'chat-1.internal', '0.0.0.0', 'a_b.c.']) {
+      expect(complaints(`${base}x}}\nreceiver: {host: ${host}}`, configSchema), host).toEqual([]);
+    }
+  });
+
   it('takes no SDKAppID that no callback can name', () => {
     const of = (id: string) => `app: {sdkAppId: "${id}"}\nconnectors: {a: {kind: file, path: x}}\n`;
     expect(complaints(of('0'), configSchema)).toEqual([expect.stringContaining('the SDKAppID of your Chat app')]);
