@@ -89,9 +89,11 @@ export async function run(): Promise<void> {
 
   // `… | head` closes the pipe: nobody reads on, and that is no failure.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
-    process.exit(0);
+    if (error.code === 'EPIPE') process.exit(0);
+    write(process.stderr, `the answer cannot be written: ${messageOf(error)}\n`);
+    process.exit(1);
   });
+  process.stderr.on('error', () => {});
 
   process.exitCode = await main();
 }

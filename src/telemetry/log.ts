@@ -11,9 +11,14 @@ export type LogLevel = 'info' | 'warn' | 'error' | 'silent';
 /** Lines of JSON for programs, or sentences for people. */
 export type LogFormat = 'json' | 'text';
 
+/** The most that waits until it can be written, in bytes: what comes then is left out. */
+const MOST_WAITING = 262_144;
+
 /** Writes lines on standard error; what comes from outside is shown in them, never obeyed by a terminal. */
 export function createLogger(level: LogLevel, format: LogFormat = 'json'): Logger {
-  const stderr = pino.destination({ dest: 2, sync: true });
+  const stderr = pino.destination({ dest: 2, sync: true, maxLength: MOST_WAITING });
+  // Where no line can be written, on a full disk for one, callbacks come all the same.
+  stderr.on('error', () => {});
   const shown = format === 'json' ? visible : sentenceOf;
   return pino({ level, base: { name: 'group-sync-bridge' } }, { write: (line) => stderr.write(shown(line)) });
 }

@@ -1,10 +1,16 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Readable } from 'node:stream';
+import { text } from 'node:stream/consumers';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
 import { type BridgeHome, bridgeHome, runCommand, startBridgeProcess } from '../support/bridge.process.ts';
+import { body, search } from '../support/callbacks.ts';
 
 let folder: string;
 beforeAll(() => {
@@ -88,6 +94,24 @@ describe('wrong usage', () => {
   });
 });
 
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+test('an answer that cannot be written is a failure, told in one line', async () => {
+  const full = openSync('/dev/full', 'w');
+  onTestFinished(() => closeSync(full));
+  const child = spawn(process.execPath, ['src/cli.ts', 'schema', 'config'], { stdio: ['ignore', full, 'pipe'] });
+  const said = text(child.stderr as Readable);
+  expect(await once(child, 'exit')).toEqual([1, null]);
+  expect(await said).toMatch(/^the answer cannot be written: ENOSPC.*\n$/);
+});
+
 describe('start and send', () => {
   test('the first lines say where it listens, which connectors run, and what to try', async () => {
     const home = fileHome();
@@ -130,6 +154,39 @@ describe('start and send', () => {
     expect(await bridge.end('SIGTERM')).toBe(0);
     home.remove();
   });
+
+  test.each(['full', 'gone'])(
+    'what it says cannot be written, its place is %s: callbacks are answered all the same',
+    async (how) => {
+      const port = await freePort();
+      const home = bridgeHome((folder) => ({ audit: { kind: 'file', path: join(folder, 'events.ndjson') } }), {
+        receiver: { host: '127.0.0.1', port },
+      });
+      const full = openSync('/dev/full', 'w');
+      const to = how === 'full' ? full : 'pipe';
+      const child = spawn(process.execPath, ['src/cli.ts', 'start', '--config', home.configFile], {
+        stdio: ['ignore', to, to],
+      });
+      onTestFinished(() => {
+        child.kill('SIGKILL');
+        closeSync(full);
+        home.remove();
+      });
+      const ended = once(child, 'exit');
+      child.stdout?.destroy();
+      child.stderr?.destroy();
+      const answers = (payload: string) =>
+        fetch(`http://127.0.0.1:${port}/callback?${search()}`, { method: 'POST', body: payload }).then(
+          ({ status }) => status,
+          () => child.exitCode ?? 'none yet',
+        );
+      await expect.poll(() => answers(body()), { timeout: 10_000 }).toBe(200);
+      // Each kind of refusal is a line.
+      for (const payload of ['', '{}', body()]) expect(await answers(payload)).toBe(payload.length > 2 ? 200 : 400);
+      child.kill('SIGTERM');
+      expect(await ended).toEqual([0, null]);
+    },
+  );
 
   test('--rate is kept', async () => {
     const home = fileHome();
