@@ -104,9 +104,9 @@ function deadLetterRoutes({ delivery: { operations } }: ApiPorts) {
         ? refuse(context, { code: 'usage', message: 'no such dead letter' }, 404)
         : context.json<Answer<typeof contract.deadLetter>>(found);
     })
-    .post('/:name/dead-letters/retry', body(contract.deadLetterSelection), (context) => {
-      const choice = context.req.valid('json');
-      return context.json<Answer<typeof contract.retryAnswer>>(operations.retry(context.req.param('name'), choice));
+    .post('/:name/dead-letters/retry', body(contract.deadLetterSelection), async (context) => {
+      const taken = await operations.retry(context.req.param('name'), context.req.valid('json'));
+      return context.json<Answer<typeof contract.retryAnswer>>(taken);
     })
     .post('/:name/dead-letters/discard', body(contract.deadLetterSelection), async (context) => {
       const discarded = await operations.discard(context.req.param('name'), context.req.valid('json'));

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { PutMode } from '../../connectors/contract.ts';
 import type { Journal } from '../journal/append.ts';
 import type { GroupReader } from '../journal/groups.ts';
@@ -16,11 +17,10 @@ export interface DeadLetterChoice extends DeadLetterFilter {
   readonly after?: number | undefined;
 }
 
-const isAll = ({ seqs, cause, groupId }: DeadLetterChoice): boolean =>
-  seqs === undefined && cause === undefined && groupId === undefined;
-
 /** How many dead letters are tried at once, at most: the lane holds them in memory. */
 const RETRY_LIMIT = 5_000;
+/** How many are looked at in one turn, or discarded in one transaction: callbacks are answered in between. */
+const PORTION = 500;
 
 export interface OperationsPorts {
   connectors(): readonly string[];
@@ -29,7 +29,7 @@ export interface OperationsPorts {
   readonly journal: Pick<Journal, 'setPaused' | 'discard' | 'head' | 'flushGroups'>;
   readonly deliveries: Pick<
     DeliveryReader,
-    'read' | 'seqAt' | 'deadLetters' | 'deadLetter' | 'deadLetterCauses' | 'deadLetterSeqs'
+    'read' | 'seqAt' | 'deadLetters' | 'deadLetter' | 'deadLetterCauses' | 'deadLetterSeqs' | 'lastDeadLetter'
   >;
   readonly groups: Pick<GroupReader, 'count'>;
   readonly delivery: Pick<Delivery, 'request'>;
@@ -60,23 +60,22 @@ export function createOperations(ports: OperationsPorts) {
     delivery.request(connector, { kind: paused ? 'pause' : 'resume' });
   };
 
-  const chosen = (connector: string, { seqs, after = 0, ...filter }: DeadLetterChoice): number[] => {
-    if (seqs === undefined) return deliveries.deadLetterSeqs(connector, Number.MAX_SAFE_INTEGER, filter, after);
-    const isMeant = (seq: number): boolean => deliveries.deadLetterSeqs(connector, 1, filter, seq - 1)[0] === seq;
-    return seqs.filter((seq) => seq > after && isMeant(seq));
+  const chosen = createChoosing(deliveries);
+  const allChosen = async (connector: string, choice: DeadLetterChoice): Promise<number[]> => {
+    const seqs: number[] = [];
+    for await (const portion of chosen(connector, choice)) seqs.push(...portion);
+    return seqs;
   };
-  const tryAgain = (connector: string, choice: DeadLetterChoice, which: 'some' | 'all') => {
-    const meant = chosen(connector, choice);
-    const found = meant.slice(0, RETRY_LIMIT);
-    const [left, next] = [meant.length - found.length, found.at(-1) ?? 0];
-    const others = left > 0 && which === 'all';
-    ports.retried(
-      connector,
-      found,
-      others ? () => void tryAgain(connector, { ...choice, after: next }, 'all') : undefined,
-    );
-    delivery.request(connector, { kind: 'retry', seqs: found });
-    return { taken: found.length, left, next };
+  const tryAgain = (connector: string, seqs: readonly number[], more?: () => void): void => {
+    ports.retried(connector, seqs, more);
+    delivery.request(connector, { kind: 'retry', seqs });
+  };
+  const tryAllAgain = (connector: string, meant: readonly number[], some = meant.slice(0, RETRY_LIMIT)): void => {
+    const others = meant.slice(RETRY_LIMIT);
+    const isThere = (seq: number): boolean => deliveries.deadLetterSeqs(connector, 1, {}, seq - 1, seq).length > 0;
+    // Until they are settled, others may be discarded.
+    const more = () => tryAllAgain(connector, others, others.slice(0, RETRY_LIMIT).filter(isThere));
+    tryAgain(connector, some, others.length > 0 ? more : undefined);
   };
 
   return {
@@ -142,21 +141,54 @@ export function createOperations(ports: OperationsPorts) {
       return deliveries.deadLetter(connector, seq);
     },
     /** Tries dead letters again, of many the oldest; those that are left come after the seq `next`. */
-    retry(connector: string, choice: DeadLetterChoice = {}): { taken: number; left: number; next: number } {
+    async retry(connector: string, choice: DeadLetterChoice = {}) {
       known(connector);
-      return tryAgain(connector, choice, 'some');
+      const meant = await allChosen(connector, choice);
+      const found = meant.slice(0, RETRY_LIMIT);
+      tryAgain(connector, found);
+      return { taken: found.length, left: meant.length - found.length, next: found.at(-1) ?? 0 };
     },
-    /** Tries all of them again, of many the oldest first. Returns how many they are. */
-    retryAll(connector: string, choice: DeadLetterChoice = {}): number {
+    /** Tries all of them again, of many the oldest first. Resolves with how many they are. */
+    async retryAll(connector: string, choice: DeadLetterChoice = {}): Promise<number> {
       known(connector);
-      const { taken, left } = tryAgain(connector, choice, 'all');
-      return taken + left;
+      const meant = await allChosen(connector, choice);
+      tryAllAgain(connector, meant);
+      return meant.length;
     },
     async discard(connector: string, choice: DeadLetterChoice = {}): Promise<number> {
       known(connector);
-      const count = await journal.discard(connector, isAll(choice) ? undefined : chosen(connector, choice));
-      signals.emit('dead-letters.discarded', { connector, count });
+      let count = 0;
+      try {
+        for await (const seqs of chosen(connector, choice)) count += await journal.discard(connector, seqs);
+      } finally {
+        signals.emit('dead-letters.discarded', { connector, count });
+      }
       return count;
     },
+  };
+}
+
+/** Returns what finds the dead letters that are meant and are there now, portion by portion, with turns in between. */
+function createChoosing(deliveries: OperationsPorts['deliveries']) {
+  return async function* (
+    connector: string,
+    { seqs, after = 0, ...filter }: DeadLetterChoice,
+  ): AsyncGenerator<readonly number[]> {
+    const meant = (from: number, upTo: number): readonly number[] =>
+      deliveries.deadLetterSeqs(connector, PORTION, filter, from, upTo);
+    if (seqs !== undefined) {
+      for (let at = 0; at < seqs.length; at += PORTION) {
+        yield seqs.slice(at, at + PORTION).flatMap((seq) => (seq > after ? meant(seq - 1, seq) : []));
+        await nextTurn();
+      }
+      return;
+    }
+    // Nobody has seen what is refused from now on.
+    const end = deliveries.lastDeadLetter(connector);
+    for (let from = after; from < end; await nextTurn()) {
+      const last = deliveries.deadLetterSeqs(connector, PORTION, {}, from, end).at(-1) ?? end;
+      yield meant(from, last);
+      from = last;
+    }
   };
 }

@@ -83,9 +83,8 @@ export function openJournal(
     keepCopy: (connector: string, state: CopyState) => committer.defer(() => deliveries.setCopy(connector, state)),
     /** Remembers over restarts that a connector is paused. */
     setPaused: (connector: string, paused: boolean) => committer.write(() => deliveries.setPaused(connector, paused)),
-    /** Removes dead letters for good; all of them without `seqs`. Resolves with how many there were. */
-    discard: (connector: string, seqs?: readonly number[]) =>
-      committer.write(() => deliveries.discard(connector, seqs)),
+    /** Removes dead letters for good, in one transaction. Resolves with how many there were. */
+    discard: (connector: string, seqs: readonly number[]) => committer.write(() => deliveries.discard(connector, seqs)),
     /**
      * Removes at most `limit` events after `after` and up to `upTo` that have no open delivery and are in the written groups;
      * `upTo` is asked within the transaction. Up to `last` nothing more is to be removed.

@@ -63,7 +63,6 @@ export function createDeliveryWriter(connection: DatabaseSync, clock: Clock) {
   );
   const forgetReceipts = connection.prepare('DELETE FROM receipts WHERE connector = ? AND up_to > ?');
   const discardOne = connection.prepare(`DELETE FROM deliveries WHERE connector = ? AND seq = ? AND state = 'dead'`);
-  const discardAll = connection.prepare(`DELETE FROM deliveries WHERE connector = ? AND state = 'dead'`);
   const pause = connection.prepare(
     `INSERT INTO lanes (connector, cursor, paused) VALUES (?, 0, ?)
      ON CONFLICT (connector) DO UPDATE SET paused = excluded.paused`,
@@ -92,10 +91,8 @@ export function createDeliveryWriter(connection: DatabaseSync, clock: Clock) {
     },
     setPaused: (connector: string, paused: boolean) => void pause.run(connector, paused ? 1 : 0),
     setCopy: (connector: string, state: CopyState) => void copy.run(connector, JSON.stringify(state)),
-    discard(connector: string, seqs?: readonly number[]): number {
-      if (seqs === undefined) return Number(discardAll.run(connector).changes);
-      return seqs.reduce((sum, seq) => sum + Number(discardOne.run(connector, seq).changes), 0);
-    },
+    discard: (connector: string, seqs: readonly number[]): number =>
+      seqs.reduce((sum, seq) => sum + Number(discardOne.run(connector, seq).changes), 0),
   };
 }
 

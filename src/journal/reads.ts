@@ -205,7 +205,7 @@ function readLanes(connection: DatabaseSync) {
   };
 }
 
-const CHOSEN = `FROM deliveries JOIN events USING (seq) WHERE connector = ? AND state = 'dead' AND seq > ?
+const CHOSEN = `FROM deliveries JOIN events USING (seq) WHERE connector = ? AND state = 'dead' AND seq > ? AND seq <= ?
   AND (? IS NULL OR cause = ?) AND (? IS NULL OR group_id = ?)`;
 const MOST_CAUSES = 100;
 
@@ -219,12 +219,20 @@ function readDeadLetters(connection: DatabaseSync) {
     `SELECT cause, count(*) AS count, min(changed_at) AS firstAt, max(changed_at) AS lastAt,
        max(seq) AS sample FROM deliveries WHERE connector = ? AND state = 'dead' GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT ?`,
   );
-  const page = (connector: string, after: number, { cause, groupId }: DeadLetterFilter, limit: number) => {
+  const last = connection.prepare(
+    `SELECT seq FROM deliveries WHERE connector = ? AND state = 'dead' ORDER BY seq DESC LIMIT 1`,
+  );
+  const page = (
+    connector: string,
+    after: number,
+    { cause, groupId }: DeadLetterFilter,
+    limit: number,
+    upTo = Number.MAX_SAFE_INTEGER,
+  ) => {
     const [alike, of] = [cause ?? null, groupId ?? null];
-    return [connector, after, alike, alike, of, of, limit] as const;
+    return [connector, after, upTo, alike, alike, of, of, limit] as const;
   };
-  const one = (connector: string, seq: number): Row | undefined =>
-    dead.all(...page(connector, seq - 1, {}, 1)).find((row) => row.seq === seq);
+  const one = (connector: string, seq: number): Row | undefined => dead.get(...page(connector, seq - 1, {}, 1, seq));
   const deadLetter = (row: Row): DeadLetter => ({
     ...journalEntryOf(row),
     attempts: row.attempts as number,
@@ -261,9 +269,11 @@ function readDeadLetters(connection: DatabaseSync) {
       const row = one(connector, seq);
       return row && entryOf(row);
     },
-    /** Returns the seqs of the oldest `limit` dead letters after `after`, without reading their events. */
-    deadLetterSeqs: (connector: string, limit: number, filter: DeadLetterFilter = {}, after = 0) =>
-      seqs.all(...page(connector, after, filter, limit)).map(({ seq }) => seq as number),
+    /** Returns the seqs of the oldest `limit` dead letters after `after` and up to `upTo`, without reading their events. */
+    deadLetterSeqs: (connector: string, limit: number, filter: DeadLetterFilter = {}, after = 0, upTo?: number) =>
+      seqs.all(...page(connector, after, filter, limit, upTo)).map(({ seq }) => seq as number),
+    /** Returns the seq of the newest event among the dead letters, 0 where there are none. */
+    lastDeadLetter: (connector: string) => (last.get(connector)?.seq as number | undefined) ?? 0,
   };
 }
 
