@@ -200,6 +200,12 @@ export const readMany = (index: string, ids: readonly string[]): Call<Documents>
   fits: (answer): answer is Documents => having<Documents>('docs')(answer) && Array.isArray(answer.docs),
 });
 
+/** Says of each document whether it is there. */
+export const hasMany = (index: string, ids: readonly string[]): Call<Documents> => ({
+  ...readMany(index, ids),
+  query: { _source: 'false' },
+});
+
 interface Written {
   readonly items: readonly Partial<Record<'index' | 'create' | 'delete', WrittenItem>>[];
 }

@@ -1,7 +1,7 @@
 import type { Entry } from '../../src/model/entry.ts';
 import type { GroupSink, Host, Identify, Outcomes, Sink } from '../contract.ts';
 import { createEnsuring } from '../ensuring.ts';
-import { indexExists, search } from './api.ts';
+import { getIndex, hasMany, indexExists, search } from './api.ts';
 import { besideOf, putBeside, readCopiesBeside, refuseIndexing } from './beside.ts';
 import { bulk } from './bulk.ts';
 import { ask, type Destination, identify, openDestination } from './client.ts';
@@ -44,13 +44,7 @@ async function openIndices(
       deliver: async (batch, signal) =>
         batch.length === 0 ? new Map() : ensuring(signal, () => createEvents(destination, batch, signal)),
       identify: identity,
-      async find(ids, signal) {
-        // All indices that an alias or a data stream stands for are looked into, which is what a search does.
-        const { of, back } = destination.shape.id;
-        const query = { size: ids.length, _source: false, query: { ids: { values: ids.map(of) } } };
-        const { body } = await ask(destination, signal, search(options.index, query));
-        return new Map(body.hits?.hits?.map(({ _index, _id }) => [back(_id) ?? _id, `${_index}/${_id}`]));
-      },
+      find: (ids, signal) => findEvents(destination, ids, signal),
       close,
     };
   }
@@ -83,4 +77,26 @@ async function createEvents(destination: Destination, batch: readonly Entry[], s
   }));
   const outcomes = await bulk(destination, writes, signal);
   return new Map(Array.from(outcomes, ([id, outcome]) => [distinct.get(id)?.id ?? id, outcome]));
+}
+
+/** Looks into all indices that an alias or a data stream stands for. */
+async function findEvents(destination: Destination, ids: readonly string[], signal: AbortSignal) {
+  const { index } = destination.options;
+  const { of, back } = destination.shape.id;
+  const found = new Map<string, string>();
+  const take = ({ _index, _id }: { readonly _index: string; readonly _id: string }): void =>
+    void found.set(back(_id) ?? _id, `${_index}/${_id}`);
+  const query = { size: ids.length, _source: false, query: { ids: { values: ids.map(of) } } };
+  const { body } = await ask(destination, signal, search(index, query));
+  body.hits?.hits?.forEach(take);
+  if (ids.every((id) => found.has(id))) return found;
+  // What is not searchable yet, by `refresh_interval` perhaps for ever, can be read by its id, in one index at a time.
+  const { statusCode, body: indices } = await ask(destination, signal, getIndex(index));
+  for (const one of statusCode === 404 ? [] : Object.keys(indices).sort().reverse()) {
+    const lacking = ids.filter((id) => !found.has(id)).map(of);
+    if (lacking.length === 0) break;
+    const { body } = await ask(destination, signal, hasMany(one, lacking));
+    for (const doc of body.docs) if (doc.found === true) take(doc);
+  }
+  return found;
 }

@@ -260,6 +260,29 @@ describe.skipIf(skip !== '')(`events in a data stream${skipped}`, () => {
     });
   });
 
+  test('are found in each backing index before anybody can search for them, and those that were removed are not', async () => {
+    const chosen = streamPlace();
+    const settings = { number_of_replicas: 0, refresh_interval: '-1' };
+    await putTemplate(chosen.index, {}, { template: { settings, mappings: MAPPINGS.events } });
+    const { sink, deliver, close } = await open(chosen.options);
+    if (sink.holds !== 'events') throw new Error('events are expected');
+    const events = [makeEvent({ name: 'first' }), makeEvent({ name: 'second' })] as const;
+    const where = new Map<string, string>();
+    for (const event of events) {
+      await deliver([event], never());
+      const [newest = ''] = Object.keys(await must<object>('GET', `/${chosen.index}`))
+        .sort()
+        .reverse();
+      where.set(event.id, `${newest}/${event.id}`);
+      await must('POST', `/${chosen.index}/_rollover`);
+    }
+    const ids = [...where.keys(), 'never-delivered'];
+    expect(await sink.find?.(ids, never())).toEqual(where);
+    await must('DELETE', `/${where.get(events[1].id)?.replace('/', '/_doc/')}`);
+    expect([...((await sink.find?.(ids, never())) ?? []).keys()]).toEqual([events[0].id]);
+    await close();
+  });
+
   test.each([
     ['lost', MAPPINGS.events.properties, { id: { type: 'keyword' } }, /lacks source/],
     ['gained', { id: { type: 'keyword' } }, MAPPINGS.events.properties, undefined],
