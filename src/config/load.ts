@@ -28,6 +28,8 @@ interface ParseOptions<Settings> {
 type SchemaOf<Settings> = (data: unknown) => {
   readonly schema: z.ZodType<Settings>;
   readonly problems: readonly Pick<Finding, 'path' | 'message' | 'suggestion'>[];
+  /** Kinds that the schema takes although they are none, which is said in `problems`. */
+  readonly unusable: readonly string[];
 };
 
 /** Reads the configuration of the bridge. Never throws; tells all problems at once. */
@@ -108,13 +110,22 @@ export function parseConfig<Settings>(
     findings.push({ offset: 0, path: [], message: 'the file holds no settings', suggestion });
     return refused();
   }
-  const { schema, problems } = typeof given === 'function' ? given(reading.data) : { schema: given, problems: [] };
+  const { schema, problems, unusable } =
+    typeof given === 'function' ? given(reading.data) : { schema: given, problems: [], unusable: [] };
   findings.push(...problems.map((problem) => ({ ...problem, offset: offsetOf(reading, problem.path) })));
   const guide = guideOf(schema);
   const data = coerce(reading.data, [guide]);
   const result = schema.safeParse(data);
-  if (!result.success) findings.push(...findingsOf(result.error.issues, { ...reading, data }, guide).filter(matters));
+  if (!result.success) {
+    const issues = result.error.issues.map((issue) => withoutChoices(issue, unusable));
+    findings.push(...findingsOf(issues, { ...reading, data }, guide).filter(matters));
+  }
   return result.success && findings.length === 0 ? { ok: true, config: result.data } : refused();
+}
+
+function withoutChoices(issue: z.core.$ZodIssue, unusable: readonly string[]): z.core.$ZodIssue {
+  if (issue.code !== 'invalid_union' || !('options' in issue)) return issue;
+  return { ...issue, options: issue.options?.filter((choice) => !unusable.includes(String(choice))) };
 }
 
 /** Orders problems by position; what an alias repeats is said once. */

@@ -25,7 +25,8 @@ export function schemaOf(data: unknown, folder: string) {
     const said = own.find((one) => one.kind === kind)?.said;
     return said === undefined ? [] : [{ ...said, path: ['connectors', connector, 'kind'] }];
   });
-  return { schema: configSchemaWith(own), problems };
+  const unusable = own.filter(({ loaded }) => loaded === undefined).map(({ kind }) => kind);
+  return { schema: configSchemaWith(own), problems, unusable };
 }
 
 function ownKind(kind: string, folder: string): OwnKind & { readonly said?: Said } {

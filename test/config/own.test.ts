@@ -113,6 +113,20 @@ test('its options are refused as those of other kinds, at their line and column,
   expect(problemsOf('    kind: ./mine.mjs\n')).toEqual(['3:3 connectors.mine.target: this key is missing: Where to.']);
 });
 
+test('kinds that are none are no choice where another connector says none', () => {
+  write('mine.mjs', moduleOf());
+  const said = problemsOf(
+    '    kind: kafak\n  b:\n    kind: elasticserch\n  c: { kind: 5 }\n  d: {}\n  e: { kind: ./mine.mjs, target: xy }\n',
+  );
+  const kinds = 'kafka, elasticsearch, postgres, file, http';
+  expect(said).toEqual([
+    `4:11 connectors.mine.kind: unknown kind, one of ${kinds} is expected — did you mean "kafka"?`,
+    `6:11 connectors.b.kind: unknown kind, one of ${kinds} is expected — did you mean "elasticsearch"?`,
+    `7:14 connectors.c.kind: unknown kind, one of ${kinds}, ./mine.mjs is expected`,
+    `8:3 connectors.d.kind: this key is missing — one of ${kinds}, ./mine.mjs`,
+  ]);
+});
+
 test('its schema may be of another copy of zod', () => {
   for (const part of ['package.json', 'index.js', 'v4']) {
     cpSync(resolve('node_modules/zod', part), join(folder, 'node_modules/zod', part), { recursive: true });
