@@ -1,5 +1,6 @@
 /** A connector that the bridge did not bring along, held to the contract: what it gives is checked before anybody relies on it. */
 import { z } from 'zod';
+import { issuesOf } from '../src/model/complaint.ts';
 import { FAULT_CODES, messageOf, Unreachable } from '../src/model/fault.ts';
 import {
   type ConnectorContract,
@@ -180,13 +181,6 @@ function checked<Value>(schema: z.ZodType<Value>, given: unknown, from: string, 
   const parsed = schema.safeParse(given);
   if (parsed.success) return parsed.data;
   throw broken(`${from} gave what it may not: ${issuesOf(parsed.error)}`, host);
-}
-
-/** Returns what is wrong in one line: `open: a function is expected`. */
-export function issuesOf({ issues }: z.ZodError): string {
-  return issues
-    .map(({ path, message }) => [path.join('.'), message].filter((part) => part !== '').join(': '))
-    .join('; ');
 }
 
 function broken(message: string, { name }: Host): Unreachable {

@@ -4,10 +4,11 @@ import { createRequire, registerHooks } from 'node:module';
 import { isAbsolute, join, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { types } from 'node:util';
+import { issuesOf } from '../src/model/complaint.ts';
 import { messageOf } from '../src/model/fault.ts';
 import { isObject } from '../src/model/json.ts';
 import type { ConnectorContract } from './contract.ts';
-import { contract, guarded, issuesOf, unusable } from './guard.ts';
+import { contract, guarded, unusable } from './guard.ts';
 import { inputSchemaOf } from './options.ts';
 
 export type Own =

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
+import { issuesOf } from '../../src/model/complaint.ts';
 import { messageOf } from '../../src/model/fault.ts';
 import { isObject } from '../../src/model/json.ts';
 import type { Shape } from '../../src/model/shape.ts';
@@ -180,7 +181,7 @@ async function readIndexFile(file: string, place: Place): Promise<z.output<typeo
   try {
     return indexFile.parse(JSON.parse(await readFile(file, 'utf8')));
   } catch (thrown) {
-    const why = thrown instanceof z.ZodError ? z.prettifyError(thrown) : messageOf(thrown);
+    const why = thrown instanceof z.ZodError ? issuesOf(thrown) : messageOf(thrown);
     throw misconfigured(
       place,
       'createIndex.file',

@@ -127,12 +127,15 @@ export type WorkerState = Omit<WorkerStatus, 'connectors'> & {
 // Connectors
 
 export const replayRequest = z.strictObject({
-  from: z.union([
-    z.literal('beginning'),
-    z.literal('groups'),
-    z.strictObject({ seq }),
-    z.strictObject({ time: z.int().nonnegative() }),
-  ]),
+  from: z.union(
+    [
+      z.literal('beginning'),
+      z.literal('groups'),
+      z.strictObject({ seq }),
+      z.strictObject({ time: z.int().nonnegative() }),
+    ],
+    { error: '"beginning", "groups", {"seq": …} or {"time": …} is expected' },
+  ),
 });
 /** The events from the seq `from` on come again. */
 export const replayAnswer = z.object({ from: z.int(), events: count });

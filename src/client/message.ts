@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import { plainly } from '../model/complaint.ts';
 import type { MessageFault } from '../model/fault.ts';
 
 type Bytes = Uint8Array | string;
@@ -60,7 +61,7 @@ export function invalid(what: string, error: z.ZodError, suggestion?: string): U
   const path = issue?.path.map(String).join('.') ?? '';
   return unreadable({
     code: 'message-invalid',
-    message: `not ${what}: ${issue?.message ?? error.message}`,
+    message: `not ${what}: ${plainly(issue?.message ?? error.message)}`,
     ...(path !== '' && { path }),
     ...(suggestion !== undefined && { suggestion }),
   });

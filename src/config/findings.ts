@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import { MISSING, plainly } from '../model/complaint.ts';
 import { isObject } from '../model/json.ts';
 import { didYouMean, nearest } from '../model/text.ts';
 import type { Finding, Place, Reading } from './document.ts';
@@ -41,8 +42,15 @@ function narrowed(issue: Issue): Issue[] {
   const wanted = issue.errors
     .flat()
     .filter(isMismatch)
-    .map(({ message }) => message.replace(`${NONE_FITS}: `, ''));
-  return [issue.message === NONE_FITS ? { ...issue, message: [...new Set(wanted)].join(', or ') } : issue];
+    .map(({ message }) => plainly(message));
+  return [issue.message === NONE_FITS ? { ...issue, message: eitherOf([...new Set(wanted)]) } : issue];
+}
+
+/** Makes one sentence of several: `false or an object is expected`. */
+function eitherOf(sentences: readonly string[]): string {
+  const wanted = sentences.map((one) => / is expected(, not .+)?$/.exec(one)?.index);
+  if (wanted.includes(undefined)) return sentences.join(', or ');
+  return `${sentences.map((one, at) => one.slice(0, wanted[at])).join(' or ')} is expected`;
 }
 
 /** Says whether the value is not even of the right kind. */
@@ -76,7 +84,8 @@ function missing(issue: Issue, reading: Reading, guide: JsonSchema): Finding {
   const what = exact ? `a value is needed, but ${variablesOf(place)} expands to nothing` : 'this key is missing';
   const described = branchesAt(guide, reading.data, path).find(({ description }) => description !== undefined);
   // zod's own message would only say that it is missing once more.
-  const more = /received undefined$|^Invalid/.test(issue.message) ? described?.description : issue.message;
+  const isZods = plainly(issue.message) !== issue.message || issue.message.endsWith(MISSING);
+  const more = isZods ? described?.description : issue.message;
   const choices = choicesOf(issue);
   return {
     offset: offsetOf(reading, path),
@@ -100,8 +109,8 @@ function refused(issue: Issue, reading: Reading): Finding {
 }
 
 function messageOf(issue: Issue): string {
-  if (issue.code === 'invalid_key') return issue.issues[0]?.message ?? issue.message;
-  if (issue.code !== 'invalid_union' || !issue.discriminator) return issue.message;
+  if (issue.code === 'invalid_key') return plainly(issue.issues[0]?.message ?? issue.message);
+  if (issue.code !== 'invalid_union' || !issue.discriminator) return plainly(issue.message);
   return `unknown ${issue.discriminator}, one of ${choicesOf(issue).join(', ')} is expected`;
 }
 

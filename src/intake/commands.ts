@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { plainly } from '../model/complaint.ts';
 import {
   type ChangedFields,
   type EventType,
@@ -106,7 +107,7 @@ function inEventWords(type: EventType, command: string, body: Body, fields: Fiel
 function complain(body: Body, { issues }: z.ZodError): Checked<never> {
   const complaints = issues.map((issue) => {
     const field = issue.path.join('.');
-    return !(field in body) ? `${field} is missing` : `${field}: ${issue.message}`;
+    return !(field in body) ? `${field} is missing` : `${field}: ${plainly(issue.message)}`;
   });
   const path = issues[0]?.path.join('.');
   return refused({ code: 'callback-invalid', message: complaints.join('; '), ...(path !== undefined && { path }) });

@@ -379,7 +379,7 @@ describe('whatever the callbacks hold', () => {
     await page.goto(bridge.admin());
     await page.getByRole('link', { name: '1 callback to review' }).click();
     const kept = page.getByRole('article', { name: 'Callback 1' });
-    expect(await kept.textContent()).toContain('Introduction: Invalid input');
+    expect(await kept.textContent()).toContain('Introduction: a text is expected');
     await kept.getByText(/^Body/).click();
     expect(await kept.locator('.block').textContent()).toBe(
       body({ GroupId: groupId, Introduction: 7, Name: HOSTILE.element }),

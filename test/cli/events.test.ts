@@ -246,5 +246,13 @@ test('what a command or a program asks for wrongly is told in one line, with its
   }
   const headers = { 'content-type': 'application/json' };
   const replay = { method: 'POST', headers, body: '{"from":"x"}' };
-  expect(await faultOf('connectors/audit/replay', replay)).toEqual({ code: 'usage', message: 'from: Invalid input' });
+  expect(await faultOf('connectors/audit/replay', replay)).toEqual({
+    code: 'usage',
+    message: 'from: "beginning", "groups", {"seq": …} or {"time": …} is expected',
+  });
+  const forget = { method: 'POST', headers, body: '{"groupIds":[],"other":1}' };
+  expect(await faultOf('groups/forget', forget)).toEqual({
+    code: 'usage',
+    message: 'groupIds: at least 1 item is expected; unknown key "other"',
+  });
 });

@@ -105,10 +105,10 @@ test('its options are refused as those of other kinds, at their line and column,
   );
   expect(said).toEqual([
     '5:5 connectors.mine.levl: unknown key — did you mean "level"?',
-    '6:11 connectors.mine.mode: Invalid option: expected one of "slow"|"fast" — did you mean "fast"?',
+    '6:11 connectors.mine.mode: one of "slow", "fast" is expected — did you mean "fast"?',
     `7:13 connectors.mine.target: a target has two letters (from $\{TARGET})`,
-    '8:25 connectors.mine.batch.maxEvents: Too small: expected number to be >=1',
-    '9:12 connectors.mine.level: Invalid input: expected number, received string',
+    '8:25 connectors.mine.batch.maxEvents: at least 1 is expected',
+    '9:12 connectors.mine.level: a number is expected, not a text',
   ]);
   expect(problemsOf('    kind: ./mine.mjs\n')).toEqual(['3:3 connectors.mine.target: this key is missing: Where to.']);
 });
@@ -135,7 +135,7 @@ test('its schema may be of another copy of zod', () => {
   expect(connectorOf('{ kind: ./other.mjs, target: xy }')).toMatchObject({ target: 'xy', level: 3 });
   expect(problemsOf('    kind: ./other.mjs\n    targt: x\n    level: 1.5\n')).toEqual([
     '5:5 connectors.mine.targt: unknown key — did you mean "target"?',
-    '6:12 connectors.mine.level: Invalid input: expected int, received number',
+    '6:12 connectors.mine.level: a whole number is expected',
   ]);
 });
 
@@ -195,7 +195,7 @@ test('two connectors that write to one place are refused, whoever made them', ()
 
 const unusable: Record<string, [text: string, problem: RegExp]> = {
   'a module without a default export': ['export const connector = {};', /its module has no default export — export/],
-  'another default export': ['export default 5;', /is no connector: .*expected object/],
+  'another default export': ['export default 5;', /is no connector: .*an object is expected/],
   'a connector without open': [moduleOf('open: undefined,'), /is no connector: open: a function is expected —/],
   'a connector without a kind and a summary': [
     moduleOf('kind: undefined, summary: "",'),

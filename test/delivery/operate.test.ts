@@ -250,7 +250,7 @@ describe('quarantine', () => {
       {
         id: 1,
         body: raw,
-        fault: { code: 'callback-invalid', message: 'Name: Invalid input: expected string, received number' },
+        fault: { code: 'callback-invalid', message: 'Name: a text is expected, not a number' },
       },
       { id: 2, body: '{\ufffd', bodyBase64: 'e/8=', fault: { code: 'not-json' } },
     ]);
@@ -260,7 +260,7 @@ describe('quarantine', () => {
     );
     expect((await command(first, 'quarantine', 'retry')).stdout).toBe('0 mapped, 2 left\n');
     expect(await (await fetch(`${first.adminUrl}/metrics`)).text()).toMatch(/bridge_quarantined 2/);
-    expect(first.stderr()).toMatch(/stands in the quarantine: Name: Invalid input/);
+    expect(first.stderr()).toMatch(/stands in the quarantine: Name: a text is expected/);
     expect(first.stderr()).not.toContain(signOf(token, ''));
     await first.end('SIGTERM');
 

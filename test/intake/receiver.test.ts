@@ -63,7 +63,7 @@ describe('the status table', () => {
     const { json } = await receiver.post({ body: body({ GroupId: undefined, Name: 1 }) });
     const { ErrorInfo } = json as { ErrorInfo: string };
     expect(ErrorInfo).toMatch(/GroupId is missing/);
-    expect(ErrorInfo).toMatch(/Name: Invalid input: expected string/);
+    expect(ErrorInfo).toMatch(/Name: a text is expected/);
   });
 
   test('400: query and body name different commands', async () => {
