@@ -35,12 +35,11 @@ export interface Command {
 /** A callback that its command's schema accepts, in the event's words. */
 export type Callback = ReturnType<typeof inEventWords>;
 
-const groupId = z
-  .string()
-  .min(1, { error: 'it is empty' })
-  .refine((text) => text.isWellFormed() && Buffer.byteLength(text) <= MAX_GROUP_ID_BYTES, {
-    error: `it is longer than ${MAX_GROUP_ID_BYTES} bytes or not well-formed Unicode`,
-  });
+/** What a callback is about: without it there is nothing to record. */
+const needed = z.string().min(1, { error: 'it is empty' });
+const groupId = needed.refine((text) => text.isWellFormed() && Buffer.byteLength(text) <= MAX_GROUP_ID_BYTES, {
+  error: `it is longer than ${MAX_GROUP_ID_BYTES} bytes or not well-formed Unicode`,
+});
 
 /** Accounts and types; the service’s own have 32 bytes. */
 const MOST_ACCOUNT = 512;
@@ -188,7 +187,7 @@ const SCHEMAS: Readonly<Record<string, readonly [EventType, z.ZodType<Fields> & 
   ],
   'Group.CallbackAfterChangeGroupOwner': [
     'chat.group.owner.changed',
-    common.extend({ Operator_Account: told, OldOwner_Account: told, NewOwner_Account: z.string().max(MOST_ACCOUNT) }),
+    common.extend({ Operator_Account: told, OldOwner_Account: told, NewOwner_Account: needed.max(MOST_ACCOUNT) }),
   ],
 };
 

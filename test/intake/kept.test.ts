@@ -111,7 +111,9 @@ describe('after a right Sign every refusal is kept, to the byte', () => {
       /NewOwner_Account stands in the body twice/,
       of(OWNER),
     ],
+    ['an empty group', body({ GroupId: '' }), /GroupId: it is empty/],
     ['no new owner', body(of(OWNER)), /NewOwner_Account is missing/, of(OWNER)],
+    ['an empty new owner', body({ ...of(OWNER), NewOwner_Account: '' }), /NewOwner_Account: it is empty/, of(OWNER)],
   ];
   test.each(cases)('%s', async (_, payload, why, query = {}) => {
     const receiver = await start({ sign: SIGN });
