@@ -270,6 +270,13 @@ export function checkCommand(
   return { code: 'command-mismatch', path: 'CallbackCommand', message };
 }
 
+/** Refuses a group id that holds bytes of no encoding: with U+FFFD in their place it would be another group's. */
+export function checkGroup({ fields, lossy }: UnderstoodBody): HttpFault | undefined {
+  if (!lossy || !String(fields.GroupId).includes('\ufffd')) return undefined;
+  const message = 'GroupId holds bytes of no encoding that is known: which group is meant cannot be told';
+  return { code: 'callback-invalid', path: 'GroupId', message };
+}
+
 /** A field of these that stands in the body twice has two readings, of which none is taken. */
 const DECISIVE = [
   ...['CallbackCommand', 'GroupId', 'TopicId', 'EventTime', 'Name', 'Introduction', 'Notification', 'FaceUrl'],

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Handler } from 'hono';
 import { isBeforeCallback } from '../model/callback.ts';
 import { accepted, type Checked, type HttpFault, refused } from '../model/fault.ts';
-import { checkCommand, checkTwice, parseBody } from './body.ts';
+import { checkCommand, checkGroup, checkTwice, parseBody } from './body.ts';
 import { type Callback, COMMANDS, type Command, isAboutTopic } from './commands.ts';
 import {
   acknowledge,
@@ -123,6 +123,8 @@ function createRecording(settings: ReceiverSettings, ports: ReceiverPorts) {
     const contradiction = checkCommand(context.get('command'), fields) ?? (isVerified ? checkTwice(text) : undefined);
     if (contradiction !== undefined) return refused(contradiction);
     if (isAboutTopic(fields)) return accepted('acknowledged');
+    const strange = checkGroup(body.value);
+    if (strange !== undefined) return refused(strange);
     const callback = command.read(fields, { strict: isVerified, drop });
     if (callback.ok && lossy) signals.emit('callback.lossy', { groupId: callback.value.groupId });
     return callback;

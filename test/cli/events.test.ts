@@ -242,7 +242,7 @@ test('what a command or a program asks for wrongly is told in one line, with its
     'quarantine?x',
     'connectors/audit/dead-letters?x',
   ]) {
-    expect(await faultOf(path)).toEqual({ code: 'usage', message: expect.stringMatching(/^not known here: "\w+"$/) });
+    expect(await faultOf(path)).toEqual({ code: 'usage', message: expect.stringMatching(/^unknown key "\w+"$/) });
   }
   const headers = { 'content-type': 'application/json' };
   const replay = { method: 'POST', headers, body: '{"from":"x"}' };

@@ -22,6 +22,8 @@ const CREATED = 'Group.CallbackAfterCreateGroup';
 const DESTROYED = 'Group.CallbackAfterGroupDestroyed';
 const OWNER = 'Group.CallbackAfterChangeGroupOwner';
 const of = (command: string) => ({ CallbackCommand: command });
+/** A group id with a byte that no UTF-8 has. */
+const unreadable = Buffer.from(body({ GroupId: 'g\xff' }), 'latin1');
 
 describe('a small mistake leaves one thing that a body can mean', () => {
   const utf16 = (text: string, swapped: boolean) => {
@@ -112,6 +114,7 @@ describe('after a right Sign every refusal is kept, to the byte', () => {
       of(OWNER),
     ],
     ['an empty group', body({ GroupId: '' }), /GroupId: it is empty/],
+    ['a group whose id cannot be read', unreadable, /which group is meant/],
     ['no new owner', body(of(OWNER)), /NewOwner_Account is missing/, of(OWNER)],
     ['an empty new owner', body({ ...of(OWNER), NewOwner_Account: '' }), /NewOwner_Account: it is empty/, of(OWNER)],
   ];
@@ -170,7 +173,7 @@ describe('after a right Sign every refusal is kept, to the byte', () => {
 
   test('what contradicts itself is not mapped by an upgrade either', async () => {
     const receiver = await start({ sign: SIGN });
-    for (const payload of [body(of(CREATED)), body().replace('{', '{"Name":"another",')]) {
+    for (const payload of [body(of(CREATED)), body().replace('{', '{"Name":"another",'), unreadable]) {
       await receiver.post({ search: signed(), body: payload });
     }
     const quarantine = createQuarantine(
@@ -178,13 +181,13 @@ describe('after a right Sign every refusal is kept, to the byte', () => {
       {
         journal: { record: () => Promise.reject(new Error('recorded')), releaseQuarantined: async () => 0 },
         reader: {
-          countQuarantined: () => 2,
+          countQuarantined: () => 3,
           quarantined: (after) => receiver.quarantined().filter(({ id }) => id > after),
         },
         signals: receiver.signals,
       },
     );
-    expect(await quarantine.remap()).toEqual({ mapped: 0, left: 2 });
+    expect(await quarantine.remap()).toEqual({ mapped: 0, left: 3 });
   });
 });
 
@@ -214,6 +217,13 @@ describe('bytes that are no UTF-8', () => {
       expect(lossy).toEqual([]);
     },
   );
+
+  test('a group id is read by that charset, too', async () => {
+    const receiver = await start({ sign: SIGN });
+    const headers = { 'content-type': 'application/json; charset=latin1' };
+    await receiver.post({ search: signed(), body: unreadable, headers });
+    expect(receiver.recorded()).toMatchObject([{ subject: 'gÿ' }]);
+  });
 
   test.each([['application/json'], ['application/json; charset=nonsense'], ['x; charset=utf-8']])(
     'else they are told of, and the change is recorded: %s',
