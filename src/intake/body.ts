@@ -226,10 +226,13 @@ function parsed(text: string): unknown {
   }
 }
 
+/** Finds where a number may stand that has more digits than a double; reading everything once more takes its time. */
+const LONG_NUMBER = /[:[,]\s*-?(?:\d{16}|[\d.]+e\+?\d{3})/i;
+
 /** Reads JSON. A number that no double holds becomes the text of its digits: what is not known is kept as it came. */
 function parsedExactly(text: string): unknown {
   const value: unknown = JSON.parse(text);
-  if (!/\d{16}|e\+?\d{3}/i.test(text)) return value;
+  if (!LONG_NUMBER.test(text)) return value;
   const keepDigits = (_: string, one: unknown, { source = '' }: { source?: string }): unknown => {
     if (typeof one !== 'number') return one;
     const lost = !Number.isFinite(one) || (/^-?[1-9]\d*$/.test(source) && String(one) !== source);

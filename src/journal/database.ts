@@ -1,16 +1,14 @@
-import { closeSync, existsSync, openSync, readSync, statSync } from 'node:fs';
+import { closeSync, existsSync, openSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import { causeOf } from '../model/cause.ts';
 import { BridgeError, messageOf } from '../model/fault.ts';
+import { APPLICATION_ID, FOREIGN, refuseForeign } from './foreign.ts';
 import { lockJournal } from './lock.ts';
 import { openLog, rewriteLog } from './log.ts';
 import { MIGRATIONS } from './migrations.ts';
 import { closeToOthers, createPlace, moveAside, preparePlace, sizeOf, syncFolder } from './place.ts';
-import { isCorrupt, journalError, pragma, sqlite } from './sqlite.ts';
-
-/** The bridge's own number, so that another program's SQLite file is not taken for a journal ('gsbj'). */
-const APPLICATION_ID = 0x67_73_62_6a;
+import { isCorrupt, pragma, sqlite, unusable } from './sqlite.ts';
 
 export type Database = ReturnType<typeof openDatabase>;
 
@@ -41,27 +39,6 @@ export function openDatabase(path: string, options: DatabaseOptions = {}) {
     throw unusable(path, messageOf(thrown));
   }
 }
-
-/**
- * Refuses another program's database by the header of its file alone: whoever opens a database, takes its permissions or
- * writes its log has changed what is not ours. A database that is just being made may not say yet whose it is.
- */
-function refuseForeign(file: string): void {
-  if (sizeOf(file) === 0) return;
-  const header = Buffer.alloc(100);
-  const descriptor = openSync(file, 'r');
-  try {
-    readSync(descriptor, header, 0, header.length, 0);
-  } finally {
-    closeSync(descriptor);
-  }
-  if (!header.toString('latin1').startsWith('SQLite format 3\0')) return;
-  // https://sqlite.org/fileformat2.html#the_database_header
-  const [pages, owner] = [header.readUInt32BE(28), header.readUInt32BE(68)];
-  if (owner !== APPLICATION_ID && (owner !== 0 || pages > 1)) throw unusable(file, FOREIGN);
-}
-
-const FOREIGN = 'it is a SQLite database of another program';
 
 function openLocked(path: string, file: string, options: DatabaseOptions, lock: { close(): void }) {
   const setAside = (reason: string): void => {
@@ -256,9 +233,4 @@ function createTransact(connection: DatabaseSync) {
       throw thrown;
     }
   };
-}
-
-function unusable(file: string, reason: string): BridgeError {
-  const suggestion = 'nothing was changed in it; move it away or set journal.file to another file';
-  return journalError('journal-unusable', `the journal ${file} cannot be used: ${reason}`, suggestion);
 }

@@ -38,3 +38,8 @@ export function journalError(code: FaultCode, message: string, suggestion: strin
 /** Makes the error of a callback that cannot be recorded. */
 export const unrecordable = (why: string, suggestion: string, cause?: unknown): BridgeError =>
   journalError('journal-unwritable', `the callback cannot be recorded: ${why}`, suggestion, cause);
+
+export function unusable(file: string, reason: string): BridgeError {
+  const suggestion = 'nothing was changed in it; move it away or set journal.file to another file';
+  return journalError('journal-unusable', `the journal ${file} cannot be used: ${reason}`, suggestion);
+}

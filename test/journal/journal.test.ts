@@ -1,4 +1,5 @@
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -7,6 +8,7 @@ import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'v
 import { type Journal, openJournal } from '../../src/journal/append.ts';
 import { type Database, openDatabase, openReader } from '../../src/journal/database.ts';
 import type { JournalReport } from '../../src/journal/deliveries.ts';
+import { refuseForeign } from '../../src/journal/foreign.ts';
 import { createDeliveryReader } from '../../src/journal/reads.ts';
 import { keepPruned, prunePass } from '../../src/journal/retention.ts';
 import { systemClock } from '../../src/model/clock.ts';
@@ -365,18 +367,30 @@ describe('a file that cannot be a journal is refused, and left as it is', () => 
     expect(faultCode(() => open())).toBe('journal-unusable');
   });
 
-  test('the database of another program is left as it is, with its log, its permissions and its folder', () => {
-    const other = new DatabaseSync(file);
-    onTestFinished(() => other.close());
-    other.exec('CREATE TABLE theirs (x); PRAGMA journal_mode = WAL; INSERT INTO theirs VALUES (1)');
-    chmodSync(file, 0o644);
+  test.each<[string, RegExp, () => void]>([
+    [
+      'the database of another program, with its log',
+      /SQLite database of another program/,
+      () => {
+        const other = new DatabaseSync(file);
+        onTestFinished(() => other.close());
+        other.exec('CREATE TABLE theirs (x); PRAGMA journal_mode = WAL; INSERT INTO theirs VALUES (1)');
+      },
+    ],
+    ['what is no database', /no SQLite database/, () => writeFileSync(file, 'app: { sdkAppId: "1" }\n')],
+    ['a folder', /it is a folder/, () => mkdirSync(file)],
+    ['a pipe', /it is no file/, () => execFileSync('mkfifo', [file])],
+  ])('%s is left as it is, with its permissions and its folder; check says so, too', async (_, why, make) => {
+    make();
+    chmodSync(file, 0o755);
     const found = () =>
       readdirSync(folder).map((name) => {
         const { mode, mtimeNs, ino } = statSync(join(folder, name), { bigint: true });
         return { name, mode, mtimeNs, ino };
       });
     const before = found();
-    expect(faultCode(() => open())).toBe('journal-unusable');
+    expect(() => open()).toThrow(why);
+    expect(() => refuseForeign(file)).toThrow(why);
     expect(found()).toEqual(before);
   });
 
@@ -407,7 +421,8 @@ describe('a damaged journal is set aside, never overwritten, and a new one begun
     journal.close();
   }
 
-  test('a file that is no database any more', () => {
+  test('a file that is no database any more', async () => {
+    await filled();
     const text = 'not a database at all'.repeat(100);
     writeFileSync(file, text);
     openDamaged().close();

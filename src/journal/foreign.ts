@@ -1,0 +1,33 @@
+import { closeSync, existsSync, openSync, readSync, realpathSync, statSync } from 'node:fs';
+import { unusable } from './sqlite.ts';
+
+/** The bridge's own number, so that another program's SQLite file is not taken for a journal ('gsbj'). */
+export const APPLICATION_ID = 0x67_73_62_6a;
+export const FOREIGN = 'it is a SQLite database of another program';
+
+/**
+ * Refuses what is not the bridge's by what it is and by its first bytes alone: whoever opens a database, takes its
+ * permissions or writes its log has changed what is not ours. A database that is just being made may not say yet whose it is.
+ */
+export function refuseForeign(path: string): void {
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (found === undefined) return;
+  if (found.isDirectory()) throw unusable(path, 'it is a folder, and a file in it is meant');
+  if (!found.isFile()) throw unusable(path, 'it is no file that could keep anything');
+  if (found.size === 0) return;
+  const header = Buffer.alloc(100);
+  const descriptor = openSync(path, 'r');
+  try {
+    readSync(descriptor, header, 0, header.length, 0);
+  } finally {
+    closeSync(descriptor);
+  }
+  if (!header.toString('latin1').startsWith('SQLite format 3\0')) {
+    // The lock stays beside each journal that was open once; a damaged one is set aside, and not refused.
+    if (!existsSync(`${realpathSync(path)}.lock`)) throw unusable(path, 'it is no SQLite database');
+    return;
+  }
+  // https://sqlite.org/fileformat2.html#the_database_header
+  const [pages, owner] = [header.readUInt32BE(28), header.readUInt32BE(68)];
+  if (owner !== APPLICATION_ID && (owner !== 0 || pages > 1)) throw unusable(path, FOREIGN);
+}
