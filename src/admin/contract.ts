@@ -3,6 +3,7 @@ import { type CanonicalEvent, EVENT_TYPES, MAX_GROUP_ID_BYTES } from '../model/e
 import type { Group } from '../model/group.ts';
 import { isObject } from '../model/json.ts';
 import { reconcileFinding, reconcileRun } from '../model/reconcile-run.ts';
+import { laneState, resyncProgress } from '../model/signal.ts';
 import { eventCopy, fault, groupCopy } from '../model/standing.ts';
 import { verdict } from '../model/verdict.ts';
 
@@ -22,22 +23,8 @@ export const refusal = z.object({ fault });
 
 // Status
 
-const laneState = z.discriminatedUnion('kind', [
-  z.object({ kind: z.enum(['connecting', 'running', 'paused', 'ended']) }),
-  /** The destination as a whole cannot be reached. */
-  z.object({ kind: z.literal('waiting'), fault, since: z.number(), retryAt: z.number() }),
-]);
-
 /** The latest `replay --from groups` or `reconcile --against` since the start. */
-export const restoreStatus = z.object({
-  done: count,
-  total: count,
-  mended: count,
-  failed: count,
-  /** Of a comparison that writes nothing: the first hundred groups that are not in step. */
-  differing: z.array(z.string()).readonly().exactOptional(),
-  ended: z.boolean(),
-});
+export const restoreStatus = resyncProgress.omit({ how: true, named: true });
 
 /** What is known of a copy as a whole. */
 const copyState = z.object({
@@ -148,16 +135,6 @@ export const groupSelection = z.strictObject({
   dryRun: z.boolean().optional(),
 });
 export const reconcileRequest = groupSelection.extend({ allowGone: z.boolean().optional() });
-
-const names = z.array(z.string()).readonly();
-export const reloadAnswer = z.object({
-  added: names,
-  changed: names,
-  removed: names,
-  unchanged: count,
-  applied: names,
-  needsRestart: names,
-});
 
 // Events and groups
 

@@ -1,8 +1,9 @@
 /** The commands that change what a running bridge does: reload, pause, resume, replay. */
 import { type Command, InvalidArgumentError } from 'commander';
 import { z } from 'zod';
-import { type ConnectorStatus, groupCount, reloadAnswer, replayAnswer, type replayRequest } from '../admin/contract.ts';
+import { type ConnectorStatus, groupCount, replayAnswer, type replayRequest } from '../admin/contract.ts';
 import { BridgeError } from '../model/fault.ts';
+import { reloadResult } from '../model/signal.ts';
 import { figure, plural } from '../model/text.ts';
 import { adminClient, inPath } from './admin.ts';
 import { type AdminOptions, addCommand, isoTime, onRunningBridge } from './options.ts';
@@ -43,7 +44,7 @@ export function addOperations(program: Command): void {
 }
 
 async function reload(options: AdminOptions): Promise<void> {
-  const reloaded = await adminClient(options).ask(reloadAnswer, (api) => api.reload.$post());
+  const reloaded = await adminClient(options).ask(reloadResult, (api) => api.reload.$post());
   const parts: [title: string, names: readonly string[]][] = [
     ['added', reloaded.added],
     ['changed', reloaded.changed],

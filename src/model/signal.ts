@@ -1,6 +1,8 @@
+import { z } from 'zod';
 import type { CopyState } from './copy.ts';
 import type { CanonicalEvent } from './event.ts';
 import type { Fault, FaultCode } from './fault.ts';
+import { fault } from './standing.ts';
 import type { Sentence } from './verdict.ts';
 
 /** Everything that happens, by name. Logs and metrics listen to this map and to nothing else. */
@@ -139,40 +141,47 @@ export interface Signals {
   'relay.crashed': { fault: Fault; restartInMs: number };
 }
 
+const count = z.int().nonnegative();
+const names = z.array(z.string()).readonly();
+
 /** What a configuration that was read anew changes in the one in effect. Connectors are those that are enabled. */
-export interface ReloadResult {
-  readonly added: readonly string[];
+export const reloadResult = z.object({
+  added: names,
   /** Those whose settings differ. */
-  readonly changed: readonly string[];
+  changed: names,
   /** Those that are gone or disabled. */
-  readonly removed: readonly string[];
-  readonly unchanged: number;
+  removed: names,
+  unchanged: count,
   /** Other settings that differ and are in effect now, such as `app.callbackTokens`. */
-  readonly applied: readonly string[];
+  applied: names,
   /** Those that differ and take effect at the next start only. */
-  readonly needsRestart: readonly string[];
-}
+  needsRestart: names,
+});
+export type ReloadResult = Readonly<z.output<typeof reloadResult>>;
 
 /** How far a resync is. Counts are of groups. */
-export interface ResyncProgress {
-  readonly how: 'join' | 'repair' | 'compare';
+export const resyncProgress = z.object({
+  how: z.enum(['join', 'repair', 'compare']),
   /** Whether only some groups were named. */
-  readonly named: boolean;
+  named: z.boolean(),
   /** Looked at, those included that the connector's filter leaves out. */
-  readonly done: number;
-  readonly total: number;
+  done: count,
+  total: count,
   /** Not in step before: brought, or with `compare` only found. */
-  readonly mended: number;
-  readonly failed: number;
-  /** With `compare`, the first of those that are not in step. */
-  readonly differing?: readonly string[];
-  readonly ended: boolean;
-}
+  mended: count,
+  failed: count,
+  /** With `compare`, the first hundred of those that are not in step. */
+  differing: names.exactOptional(),
+  ended: z.boolean(),
+});
+export type ResyncProgress = Readonly<z.output<typeof resyncProgress>>;
 
-export type LaneState =
-  | { readonly kind: 'connecting' | 'running' | 'paused' | 'ended' }
+export const laneState = z.discriminatedUnion('kind', [
+  z.object({ kind: z.enum(['connecting', 'running', 'paused', 'ended']) }),
   /** The destination as a whole cannot be had; `retryAt` and `since` in milliseconds since 1970. */
-  | { readonly kind: 'waiting'; readonly fault: Fault; readonly since: number; readonly retryAt: number };
+  z.object({ kind: z.literal('waiting'), fault, since: z.number(), retryAt: z.number() }),
+]);
+export type LaneState = Readonly<z.output<typeof laneState>>;
 
 export const OUTCOMES = [
   'recorded',
