@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { copyState, incomplete } from '../model/copy.ts';
 import { type CanonicalEvent, EVENT_TYPES, MAX_GROUP_ID_BYTES } from '../model/event.ts';
 import type { Group } from '../model/group.ts';
 import { isObject } from '../model/json.ts';
@@ -26,17 +27,8 @@ export const refusal = z.object({ fault });
 /** The latest `replay --from groups` or `reconcile --against` since the start. */
 export const restoreStatus = resyncProgress.omit({ how: true, named: true });
 
-/** What is known of a copy as a whole. */
-const copyState = z.object({
-  /** When the latest comparison with all of it ended; absent before the first. */
-  verifiedAt: z.number().exactOptional(),
-  /** Groups or events that it found missing or different and that are not mended. */
-  differing: count,
-  /** What was delivered is not there any more, until all that is known was brought again. */
-  incomplete: z.object({ since: z.number(), reason: z.string() }).exactOptional(),
-  /** Events that a copy lacks since, because they had been pruned: those received before `before`. */
-  lacking: z.object({ events: count, before: z.number() }).exactOptional(),
-});
+/** What a connector calls its destination, and how far it is with a restore, is its own affair. */
+const copy = copyState.omit({ identity: true }).extend({ incomplete: incomplete.omit({ upTo: true }).exactOptional() });
 
 const connectorStatus = z.object({
   name: z.string(),
@@ -56,7 +48,7 @@ const connectorStatus = z.object({
   /** What became of the latest replay of events, since the start: `events` of them came again, from the seq `from` on. */
   replayed: z.object({ from: seq, events: count, refused: count, waiting: count }).exactOptional(),
   /** Absent in a worker, which does not know what the copy should hold. */
-  copy: copyState.exactOptional(),
+  copy: copy.exactOptional(),
   /** How often the copy is compared, in ms; absent where it is not. */
   verifyEvery: count.exactOptional(),
   restore: restoreStatus.exactOptional(),

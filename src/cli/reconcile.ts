@@ -11,6 +11,7 @@ import {
 import type { Bridge } from '../bridge.ts';
 import { BridgeError } from '../model/fault.ts';
 import type { ReconcileFinding } from '../model/reconcile-run.ts';
+import type { GroupCopy } from '../model/standing.ts';
 import { figure, plural } from '../model/text.ts';
 import { type AdminClient, adminClient, inPath } from './admin.ts';
 import { groupsDone, isDelivering } from './operate.ts';
@@ -26,10 +27,9 @@ interface ReconcileOptions extends AdminOptions {
 }
 
 type Run = NonNullable<z.output<typeof reconcileStatus>['run']>;
-type Copy = z.output<typeof groupAnswer>['copies'][number];
 /** Of a comparison that wrote nothing, the first groups that are not in step, and how their copies stand. */
 type Compared = Omit<z.output<typeof restoreStatus>, 'differing'> & {
-  readonly differing?: readonly (Pick<Copy, 'standing' | 'differs'> & { readonly groupId: string })[];
+  readonly differing?: readonly (Pick<GroupCopy, 'standing' | 'differs'> & { readonly groupId: string })[];
 };
 
 export function addReconcile(program: Command): void {

@@ -1,24 +1,27 @@
-/** What is known of a connector's copy as a whole, beside how far it is. */
-export interface CopyState {
-  /** What the connector last called its destination; it alone reads it. */
-  readonly identity?: string;
-  /** When the latest whole comparison ended, in milliseconds since 1970; absent before the first one. */
-  readonly verifiedAt?: number;
-  /** Groups, or events, that the latest comparisons found missing or different and that are not mended. */
-  readonly differing: number;
-  /** What was delivered is not there any more; until all that is known was brought again. */
-  readonly incomplete?: Incomplete;
-  /** Events that a restored copy lacks, because they were pruned; the oldest that it has was received at `before`. */
-  readonly lacking?: { readonly events: number; readonly before: number };
-}
+import { z } from 'zod';
 
-export interface Incomplete {
-  /** In milliseconds since 1970. */
-  readonly since: number;
+/** What was delivered is not there any more, since a time in milliseconds since 1970. */
+export const incomplete = z.object({
+  since: z.number(),
   /** What was noticed, as a sentence. */
-  readonly reason: string;
+  reason: z.string(),
   /** Events up to this seq belong to what is brought again. */
-  readonly upTo: number;
-}
+  upTo: z.number(),
+});
+
+/** What is known of a connector's copy as a whole, beside how far it is. */
+export const copyState = z.object({
+  /** What the connector last called its destination; it alone reads it. */
+  identity: z.string().exactOptional(),
+  /** When the latest whole comparison ended, in milliseconds since 1970; absent before the first one. */
+  verifiedAt: z.number().exactOptional(),
+  /** Groups, or events, that the latest comparisons found missing or different and that are not mended. */
+  differing: z.int().nonnegative(),
+  /** Kept until all that is known was brought again. */
+  incomplete: incomplete.exactOptional(),
+  /** Events that a restored copy lacks, because they were pruned; the oldest that it has was received at `before`. */
+  lacking: z.object({ events: z.int().nonnegative(), before: z.number() }).exactOptional(),
+});
+export type CopyState = Readonly<z.output<typeof copyState>>;
 
 export const UNSEEN_COPY: CopyState = { differing: 0 };
