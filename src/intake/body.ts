@@ -2,7 +2,7 @@
 import type { IncomingMessage } from 'node:http';
 import { unzipSync } from 'node:zlib';
 import { accepted, type Checked, type HttpFault, refused } from '../model/fault.ts';
-import { isObject } from '../model/json.ts';
+import { isObject, parseJson } from '../model/json.ts';
 
 /** A body as it came, or the first part of it. */
 export interface ReceivedBody {
@@ -173,7 +173,7 @@ export function parseBody(bytes: Uint8Array, type = '', maxBytes = 1_048_576): C
   let fields: unknown;
   try {
     [text, lossy] = decode(inflated(bytes, maxBytes), type);
-    fields = parsed(text);
+    fields = parseJson(text);
   } catch (thrown) {
     return notJson(`the body is not JSON: ${(thrown as Error).message}`);
   }
@@ -214,53 +214,6 @@ function wideEncodingOf([first, second]: Uint8Array): string | undefined {
   if ((first === 0xff && second === 0xfe) || second === 0) return 'utf-16le';
   if ((first === 0xfe && second === 0xff) || first === 0) return 'utf-16be';
   return undefined;
-}
-
-function parsed(text: string): unknown {
-  try {
-    return parsedExactly(text);
-  } catch (thrown) {
-    const plain = withoutControls(text);
-    if (plain === text) throw thrown;
-    return parsedExactly(plain);
-  }
-}
-
-/** Finds where a number may stand that has more digits than a double; reading everything once more takes its time. */
-const LONG_NUMBER = /[:[,]\s*-?(?:\d{16}|[\d.]+e\+?\d{3})/i;
-
-/** Reads JSON. A number that no double holds becomes the text of its digits: what is not known is kept as it came. */
-function parsedExactly(text: string): unknown {
-  const value: unknown = JSON.parse(text);
-  if (!LONG_NUMBER.test(text)) return value;
-  const keepDigits = (_: string, one: unknown, { source = '' }: { source?: string }): unknown => {
-    if (typeof one !== 'number') return one;
-    const lost = !Number.isFinite(one) || (/^-?[1-9]\d*$/.test(source) && String(one) !== source);
-    return lost ? source : one;
-  };
-  try {
-    return JSON.parse(text, keepDigits as (key: string, one: unknown) => unknown);
-  } catch {
-    // It is nested too deep for this.
-    return value;
-  }
-}
-
-/** Escapes raw control characters inside of strings, and leaves NULs at the end out. One pass: the text is anybody's. */
-function withoutControls(text: string): string {
-  let end = text.length;
-  while (text[end - 1] === '\0') end--;
-  let [plain, from, inString] = ['', 0, false];
-  for (let at = 0; at < end; at++) {
-    const code = text.charCodeAt(at);
-    if (code === QUOTE) inString = !inString;
-    else if (code === BACKSLASH && inString) at++;
-    else if (code < 0x20 && inString) {
-      plain += `${text.slice(from, at)}\\u${code.toString(16).padStart(4, '0')}`;
-      from = at + 1;
-    }
-  }
-  return plain + text.slice(from, end);
 }
 
 /** Refuses a body that names another command than the query: that is not the protocol. */

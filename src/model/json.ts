@@ -2,3 +2,55 @@
 export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
+
+/**
+ * Reads JSON of a sender who may write it a little wrong: raw control characters in strings, NULs at the end. A number that no
+ * double holds becomes the text of its digits.
+ */
+export function parseJson(text: string): unknown {
+  try {
+    return parsedExactly(text);
+  } catch (thrown) {
+    const plain = withoutControls(text);
+    if (plain === text) throw thrown;
+    return parsedExactly(plain);
+  }
+}
+
+/** Finds where a number may stand that has more digits than a double; all is read once more then, which takes its time. */
+const LONG_NUMBER = /[[:,]\s*-?(?:\d{16}|[\d.]+e\+?\d{3})/i;
+
+function parsedExactly(text: string): unknown {
+  const value: unknown = JSON.parse(text);
+  if (!LONG_NUMBER.test(text)) return value;
+  const keepDigits = (_: string, one: unknown, { source = '' }: { source?: string }): unknown => {
+    if (typeof one !== 'number') return one;
+    const lost = !Number.isFinite(one) || (/^-?[1-9]\d*$/.test(source) && String(one) !== source);
+    return lost ? source : one;
+  };
+  try {
+    return JSON.parse(text, keepDigits as (key: string, one: unknown) => unknown);
+  } catch {
+    // It is nested too deep for this.
+    return value;
+  }
+}
+
+const [QUOTE, BACKSLASH] = [0x22, 0x5c];
+
+/** Escapes raw control characters inside of strings, and leaves NULs at the end out. One pass: the text is anybody's. */
+function withoutControls(text: string): string {
+  let end = text.length;
+  while (text[end - 1] === '\0') end--;
+  let [plain, from, inString] = ['', 0, false];
+  for (let at = 0; at < end; at++) {
+    const code = text.charCodeAt(at);
+    if (code === QUOTE) inString = !inString;
+    else if (code === BACKSLASH && inString) at++;
+    else if (code < 0x20 && inString) {
+      plain += `${text.slice(from, at)}\\u${code.toString(16).padStart(4, '0')}`;
+      from = at + 1;
+    }
+  }
+  return plain + text.slice(from, end);
+}

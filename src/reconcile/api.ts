@@ -54,7 +54,10 @@ const listed = z.looseObject({
     .array(z.unknown())
     .nullish()
     .transform((list) => (list ?? []).flatMap((one) => named.safeParse(one).data ?? [])),
-  Next: z.string().regex(/^\d+$/).catch('0'),
+  Next: z
+    .union([z.string().regex(/^\d+$/), z.int().nonnegative()])
+    .transform(String)
+    .catch('0'),
 });
 const addressList = z.looseObject({
   IPList: z

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import type { Config } from '../config/schema.ts';
 import type { Clock } from '../model/clock.ts';
 import { BridgeError, type Fault, messageOf } from '../model/fault.ts';
+import { parseJson } from '../model/json.ts';
 import { MAX_SKEW_MS, type ServiceClock } from '../model/service-clock.ts';
 import { CODE_CLASSES, type CodeClass, classOf, UNKNOWN } from './codes.ts';
 import type { Pace } from './pace.ts';
@@ -116,7 +117,7 @@ export function createCaller(settings: ApiSettings, clock: Clock, service: Servi
     const sentAt = service.now();
     const start = performance.now();
     let response: Response;
-    let json: string;
+    let bytes: ArrayBuffer;
     try {
       response = await fetch(`${bases[base]?.replace(/\/+$/, '')}/v4/${command}?${query}`, {
         method: 'POST',
@@ -125,7 +126,7 @@ export function createCaller(settings: ApiSettings, clock: Clock, service: Servi
         redirect: 'manual',
         signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]),
       });
-      json = await response.text();
+      bytes = await response.arrayBuffer();
     } catch (thrown) {
       signal.throwIfAborted();
       const timedOut = thrown instanceof Error && thrown.name === 'TimeoutError';
@@ -140,7 +141,9 @@ export function createCaller(settings: ApiSettings, clock: Clock, service: Servi
     // What lay in a cache says when it was put there.
     const isFresh = !(Number(headers.get('age') ?? 0) > 0);
     if (isFresh && !Number.isNaN(Date.parse(date ?? ''))) service.observe(Date.parse(date ?? '') + 500);
-    const parsed = top.safeParse(parseJson(json));
+    const answer = read(bytes);
+    if (answer === undefined) return trouble('a text in its answer is not UTF-8', UNREADABLE);
+    const parsed = top.safeParse(answer.value);
     if (!parsed.success) return trouble('its answer is not that of this API', GARBAGE);
     const { ErrorCode: code, ErrorInfo: info, ActionStatus } = parsed.data;
     // Of several groups the top-level code says nothing: each has its own.
@@ -164,11 +167,30 @@ export function createCaller(settings: ApiSettings, clock: Clock, service: Servi
 const HTTP = CODE_CLASSES.request;
 /** A page of somebody on the way may pass. */
 const GARBAGE: CodeClass = { ...HTTP, again: 'later' };
+/** Written into copies, it would be a wrong text: the call is made in halves, down to the group that it is about. */
+const UNREADABLE: CodeClass = { ...CODE_CLASSES.parameter, advice: 'set the texts of this group anew' };
 const UNREACHED: CodeClass = {
   ...CODE_CLASSES.internal,
   setting: 'baseUrl',
   advice: 'see that it can be reached from here; reconcile goes on where it stopped',
 };
+
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+
+/** Returns what an answer says, which is undefined where it is no JSON; undefined itself for what is not UTF-8. */
+function read(bytes: ArrayBuffer): { readonly value: unknown } | undefined {
+  let json: string;
+  try {
+    json = utf8.decode(bytes);
+  } catch {
+    return undefined;
+  }
+  try {
+    return { value: parseJson(json) };
+  } catch {
+    return { value: undefined };
+  }
+}
 
 /** See GroupsRead.readAt. */
 export function readAtOf(date: string | null, tookMs: number, sentAt: number): number {
@@ -176,13 +198,4 @@ export function readAtOf(date: string | null, tookMs: number, sentAt: number): n
   // A Date that is far off was written by another machine on the way, or lay in a cache.
   const believed = Math.abs(served - sentAt) <= MAX_SKEW_MS;
   return believed ? Math.floor(served - tookMs) : sentAt - NO_DATE_MARGIN_MS;
-}
-
-function parseJson(json: string): unknown {
-  try {
-    // JSON.parse would round a large Next. Within a string its quotes are escaped, so only the key is found.
-    return JSON.parse(json.replace(/"Next"\s*:\s*(\d+)/, '"Next":"$1"'));
-  } catch {
-    return undefined;
-  }
 }

@@ -392,6 +392,28 @@ describe('answers that are merely odd', () => {
     expect(service.events()[0]?.data.changed).not.toHaveProperty('introduction');
   });
 
+  test('raw control characters in a text cost nothing, and bytes that are no UTF-8 the one group that they are of', async () => {
+    const service = await start({ Public: ['a', 'b', 'c'] });
+    service.answer(({ command, body }, _, response) => {
+      if (command !== 'get_group_info') return undefined;
+      const ofOne = (id: string) => described(id, { Notification: id === 'a' ? 'one§two' : id === 'b' ? '¶' : '' });
+      const answer = JSON.stringify({ ...FINE, GroupInfo: body.GroupIdList.map(ofOne) }).replace('§', '\n');
+      response
+        .writeHead(200)
+        .end(
+          Buffer.concat(
+            answer.split('¶').flatMap((part, at) => [Buffer.from(at > 0 ? [0xe7, 0xbe] : []), Buffer.from(part)]),
+          ),
+        );
+      return 'answered';
+    });
+    const run = await service.run();
+    expect(run.counts).toMatchObject({ read: 2, failed: 1 });
+    expect(run.failures).toMatchObject([{ groupId: 'b', message: expect.stringMatching(/not UTF-8/) }]);
+    expect(service.named()).toEqual(['a', 'c']);
+    expect(service.events().find(({ subject }) => subject === 'a')?.data.changed.notification).toBe('one\ntwo');
+  });
+
   test.each(['/tim-proxy', '/tim-proxy/', '/a/b//'])('the path of baseUrl is kept: %s', async (path) => {
     const service = await start({ Public: ['a'] });
     const below = await start({}, { baseUrl: service.origin + path });
