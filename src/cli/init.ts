@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import type { Command } from 'commander';
@@ -45,9 +45,8 @@ async function init({ config: file, ...given }: InitOptions): Promise<void> {
   const terminal = stdin.isTTY ? createInterface({ input: stdin, output: stdout }) : undefined;
   const ask = terminal && ((text: string) => terminal.question(text));
   const answers = await answersOf(given, process.env.CALLBACK_TOKEN, ask).finally(() => terminal?.close());
-  write(file, answers, process.env.CALLBACK_TOKEN === answers.token);
+  const { admin } = write(file, answers, process.env.CALLBACK_TOKEN === answers.token);
   print(`${paint('green', 'written:')} ${file}`);
-  const { admin } = requireConfig(file).config;
   try {
     await check({ config: file, connect: true });
   } finally {
@@ -90,13 +89,22 @@ export async function answersOf(
 const isAppId = (text: string | undefined): text is string =>
   configSchema.shape.app.shape.sdkAppId.safeParse(text).success;
 
-/** Writes the configuration, and beside it the token that somebody typed: a secret stands in a file of its own. */
-function write(file: string, answers: Answers, isInEnvironment: boolean): void {
+/**
+ * Writes the configuration, and beside it the token that somebody typed: a secret stands in a file of its own. Where what was
+ * given is refused nothing stays, since what is there is never written over.
+ */
+function write(file: string, answers: Answers, isInEnvironment: boolean): Config {
   mkdirSync(dirname(file), { recursive: true });
   const secret = join(dirname(file), 'callback-token');
   const needsFile = answers.token !== '' && !isInEnvironment;
   if (needsFile) writeNew(secret, `${answers.token}\n`);
   writeNew(file, yamlOf(answers, needsFile ? `file:${secret}` : 'CALLBACK_TOKEN'));
+  try {
+    return requireConfig(file).config;
+  } catch (thrown) {
+    for (const written of needsFile ? [secret, file] : [file]) rmSync(written, { force: true });
+    throw thrown;
+  }
 }
 
 function writeNew(file: string, text: string): void {

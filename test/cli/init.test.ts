@@ -1,5 +1,5 @@
 /** `init` writes a configuration that a bridge starts on, and never over one that is there. */
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
@@ -51,4 +51,22 @@ test('the file is examined, the next step said, and nothing written over', async
   expect(before).not.toContain('secret');
   expect(await runCommand(args)).toMatchObject({ code: 1, stderr: expect.stringContaining('is there already') });
   expect(readFileSync(file, 'utf8')).toBe(before);
+});
+
+test('what is given wrongly is told, and nothing stays written: the next try finds its place free', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'init-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const file = join(folder, 'bridge.yaml');
+  const init = (env: Record<string, string>, ...args: string[]) =>
+    runCommand(['init', '--config', file, '--sdk-app-id', '1400701118', ...args], { CALLBACK_TOKEN: '', ...env });
+  for (const [env, args, what] of [
+    [{}, ['--brokers', '127.0.0.1'], /brokers\[0\]: a broker is expected/],
+    [{}, ['--brokers', '127.0.0.1:1,'], /brokers\[1\]/],
+    [{ CALLBACK_TOKEN: 'a b' }, [], /callbackTokens\[0\]: it holds a space/],
+    [{ CALLBACK_TOKEN: ' a b ' }, [], /callbackTokens\[0\]: it holds a space/],
+  ] as const) {
+    expect(await init(env, ...args)).toMatchObject({ code: 2, stdout: '', stderr: expect.stringMatching(what) });
+    expect(readdirSync(folder)).toEqual([]);
+  }
+  expect(await init({})).toMatchObject({ code: 0 });
 });
