@@ -22,6 +22,8 @@ const SERVER_OPTIONS: ServerOptions = {
   requireHostHeader: false,
 };
 const HANDSHAKE_MS = 10_000;
+/** How long a connection may stay that is answered for the last time, and that Node does not look after. */
+const GIVEN_UP_MS = 1_000;
 /** Of the answer to what is no HTTP request. */
 const CLOSING = {
   'content-type': 'application/json',
@@ -95,6 +97,12 @@ export async function listen(
   server.on('clientError', (error: ClientError, socket) => {
     if (!refused.has(socket)) answerClientError(error, socket, malformedBody, tell);
   });
+  // Node would end such a connection without a word, and hands its socket over without a listener.
+  server.on('connect', (_, socket) => {
+    socket.on('error', () => {});
+    answerClientError(new Error('this is no proxy'), socket, malformedBody, tell);
+    setTimeout(() => socket.destroy(), GIVEN_UP_MS).unref();
+  });
   // An unknown expectation need not be met (RFC 9110, 10.1.1); Node would answer 417 by itself.
   server.on('checkExpectation', listener);
   server.on('tlsClientError', ({ message }: Error) => signals.emit('tls.handshake-failed', { message }));
@@ -126,13 +134,15 @@ function adviceOn(code: string | undefined): ['host' | 'port', string] {
  * Says why a request must be refused although Node's parser takes it (RFC 9112, 3.2 and 6.1): a proxy before this server may
  * have read it in another way.
  */
-function misreadable({ httpVersion, headersDistinct }: IncomingMessage): string | undefined {
+function misreadable({ httpVersion, headersDistinct, url = '' }: IncomingMessage): string | undefined {
   const { host: hosts = [], 'transfer-encoding': codings } = headersDistinct;
   if (httpVersion !== '1.0' && httpVersion !== '1.1') return 'this server speaks 1.1';
   if (hosts.length === 0 && httpVersion === '1.1') return 'Host is missing';
   if (hosts.length > 1) return 'Host stands there twice';
   // Empty is what a target without an authority brings.
   if (!/^([\w.~!$&'()*+;=%-]*|\[[\da-f:.]+\])(:\d*)?$/i.test(hosts[0] ?? '')) return 'Host is no host';
+  if (!URL.canParse(url.startsWith('/') ? `http://${hosts[0] || 'x'}${url}` : url) || !/^(\/|https?:\/\/)/.test(url))
+    return 'its target is no path of this server';
   if (codings === undefined) return undefined;
   if (httpVersion === '1.0') return 'Transfer-Encoding is not of this version';
   return codings.join().trim().toLowerCase() === 'chunked' ? undefined : 'its Transfer-Encoding is not chunked alone';

@@ -75,6 +75,8 @@ const MALFORMED = {
   'lengths that agree': 'POST /healthz HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\ncontent-length: 0\r\n\r\n',
   'a line that is folded': 'GET /healthz HTTP/1.1\r\nhost: localhost\r\nx: a\r\n b\r\n\r\n',
   'line feeds alone': 'GET /healthz HTTP/1.1\nhost: localhost\n\n',
+  'a target that is no path': 'OPTIONS * HTTP/1.1\r\nhost: localhost\r\n\r\n',
+  'a tunnel': 'CONNECT localhost:443 HTTP/1.1\r\nhost: localhost\r\n\r\n',
   'rubbish after a good request': `${healthy}RUBBISH\r\n\r\n`,
 };
 
