@@ -244,16 +244,22 @@ function findingLines({ groupId, name, would, fields }: ReconcileFinding): strin
 
 const SHOWN = 20;
 
-function readLines({ counts, failures, unlisted, dryRun, startedAt, endedAt }: Run, differed: string): string[] {
+function readLines(run: Run, differed: string): string[] {
+  const { counts, failures, unlisted, dryRun, startedAt, endedAt, stopped } = run;
   const seconds = ((endedAt ?? Date.now()) - startedAt) / 1_000;
   const fields = Object.entries(counts.fields).sort(([, a], [, b]) => b - a);
+  // They are counted, and destroyed, at the end.
+  const destroyed =
+    stopped !== undefined && counts.destroyed === 0
+      ? 'none yet: the run did not come to its end'
+      : `${counts.destroyed} of ${counts.known} known`;
   const rows = [
     ['read', `${counts.read} in ${seconds.toFixed(1)} s`],
     ['in step', String(counts.inStep)],
     [differed, String(counts.mended)],
     ...fields.map(([field, number]) => [`  ${field}`, String(number)]),
     ['gone', String(counts.gone)],
-    [dryRun ? 'would be destroyed' : 'destroyed', `${counts.destroyed} of ${counts.known} known`],
+    [dryRun ? 'would be destroyed' : 'destroyed', destroyed],
     ['failed', String(counts.failed)],
   ];
   const failed = failures

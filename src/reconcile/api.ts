@@ -152,14 +152,14 @@ export function createGroupApi(settings: ApiSettings, clock: Clock, service = cr
         const refusal = 'fault' in answer ? answer : unusable(faultOf('its answer is not that of this API'));
         if (refusal.about === 'caller') throw new BridgeError(refusal.fault);
         const isOff = refusal.fault.path === 'reconcile.groupTypes';
-        throw new ListRefused(aboutList(groupType, refusal), isOff);
+        throw new ListRefused(aboutList(refusal), isOff);
       }
       const { GroupIdList, TotalCount, Next } = page.data;
       yield { ids: GroupIdList.map(({ GroupId }) => GroupId), total: TotalCount };
       if (seen.has(Next)) {
         // Asked for once more it would be given once more, without an end.
         const fault = { ...faultOf(`its Next ${Next} comes a second time`), suggestion: 'reconcile once more, later' };
-        throw new ListRefused(aboutList(groupType, unusable(fault)), false);
+        throw new ListRefused(aboutList(unusable(fault)), false);
       }
       seen.add(Next);
       next = Next === '0' ? undefined : Next;
@@ -191,12 +191,11 @@ export function createGroupApi(settings: ApiSettings, clock: Clock, service = cr
 const unusable = (fault: Fault) => ({ fault, about: 'list', again: 'no', passes: false }) as const;
 
 /** Says of a list what is worded for a group, or for a call that can ask for less. */
-function aboutList(groupType: string, { fault, about, again }: Pick<CodeClass, 'about' | 'again'> & { fault: Fault }) {
-  const message = `no list of the groups of type ${groupType}: ${fault.message}`;
-  if (again === 'less') return { ...fault, message, suggestion: 'there is no smaller list to ask for: ask the vendor' };
-  if (about !== 'group') return { ...fault, message };
+function aboutList({ fault, about, again }: Pick<CodeClass, 'about' | 'again'> & { fault: Fault }): Fault {
+  if (again === 'less') return { ...fault, suggestion: 'there is no smaller list to ask for: ask the vendor' };
+  if (about !== 'group') return fault;
   const suggestion = 'does the service know this type? Its name comes from there';
-  return { ...fault, message, path: 'reconcile.groupTypes', suggestion };
+  return { ...fault, path: 'reconcile.groupTypes', suggestion };
 }
 
 function joined(one: GroupsRead, other: GroupsRead): GroupsRead {

@@ -85,11 +85,14 @@ export function readEvent(remote: RemoteGroup, { changed, owner, groupType }: Dr
   return eventOf('chat.group.info.read', data, { command: 'reconcile', owners: [owner, groupType] }, context);
 }
 
-/** Returns the event for a group that the service no longer has; undefined when it changes nothing, or something newer is known. */
-export function goneEvent(state: Group | undefined, context: ReadContext): CanonicalEvent | undefined {
-  if (state === undefined || state.destroyed) return undefined;
-  if (Object.values(state.versions).some((version) => isNewer(version, context.readAt))) return undefined;
-  const { groupId, groupType = '' } = state;
+/** Tells whether it is news of a group that the service no longer has it: it is alive here, and nothing newer is known. */
+export function isNewlyGone(state: Group | undefined, readAt: number): state is Group {
+  if (state === undefined || state.destroyed) return false;
+  return !Object.values(state.versions).some((version) => isNewer(version, readAt));
+}
+
+/** Returns the event for a group that the service no longer has. */
+export function goneEvent(groupId: string, groupType: string, context: ReadContext): CanonicalEvent {
   return eventOf('chat.group.destroyed', { groupId, groupType, changed: {} }, { command: 'reconcile gone' }, context);
 }
 

@@ -15,7 +15,7 @@ import {
   MAX_IDS,
   type ReconcileSettings,
 } from './api.ts';
-import { driftOf, fieldsAhead, goneEvent, readEvent } from './drift.ts';
+import { driftOf, fieldsAhead, goneEvent, isNewlyGone, readEvent } from './drift.ts';
 import { type Findings, findingOf } from './findings.ts';
 
 export interface PlannedRun {
@@ -194,30 +194,35 @@ function createSettlement(plan: PlannedRun, settings: ReconcileSettings, ports: 
     async destroy(): Promise<void> {
       const context = { sdkAppId, now: clock.now() };
       const listed: ReconcileFinding[] = [];
-      let count = 0;
+      /** The groups to destroy, with their types: they are looked at once, however long it takes to record them. */
+      const doomed = new Map<string, string>();
       for (const [index, { groupId, readAt }] of gone.entries()) {
         if (index % STEP === STEP - 1) await turn();
         const state = groups.get(groupId);
         const ahead = state === undefined || state.destroyed ? [] : fieldsAhead(state, undefined, readAt);
         if (ahead.length > 0) failAhead(groupId, ahead);
-        const event = goneEvent(state, { ...context, readAt });
-        if (event === undefined) continue;
-        count++;
-        if (run.dryRun && listed.push(findingOf(state, event)) === LISTED) await findings.add(listed.splice(0));
+        if (!isNewlyGone(state, readAt)) continue;
+        const { groupType = '' } = state;
+        doomed.set(groupId, groupType);
+        if (!run.dryRun) continue;
+        listed.push(findingOf(state, goneEvent(groupId, groupType, { ...context, readAt })));
+        if (listed.length === LISTED) await findings.add(listed.splice(0));
       }
       if (run.dryRun) await findings.add(listed);
-      if (!allowGone && count > mostGone(settings.maxGone, counts.known)) {
-        counts.withheld = count;
+      if (!allowGone && doomed.size > mostGone(settings.maxGone, counts.known)) {
+        counts.withheld = doomed.size;
         return;
       }
       if (run.dryRun) {
-        counts.destroyed = count;
+        counts.destroyed = doomed.size;
         return;
       }
+      // A change that came meanwhile merges with these as one that comes later does.
       for (let step = gone.splice(0, STEP); step.length > 0; step = gone.splice(0, STEP)) {
-        const events = step.flatMap(
-          ({ groupId, readAt }) => goneEvent(groups.get(groupId), { ...context, readAt }) ?? [],
-        );
+        const events = step.flatMap(({ groupId, readAt }) => {
+          const groupType = doomed.get(groupId);
+          return groupType === undefined ? [] : [goneEvent(groupId, groupType, { ...context, readAt })];
+        });
         counts.destroyed += events.length;
         await record(events, step);
       }

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { type CanonicalEvent, groupEvent } from '../../src/model/event.ts';
 import { type Group, join, merge, newGroup, repair } from '../../src/model/group.ts';
 import type { RemoteGroup } from '../../src/reconcile/api.ts';
-import { driftOf, fieldsAhead, goneEvent, readEvent } from '../../src/reconcile/drift.ts';
+import { driftOf, fieldsAhead, goneEvent, isNewlyGone, readEvent } from '../../src/reconcile/drift.ts';
 
 const APP = '1400701118';
 const FIELDS = ['name', 'introduction', 'notification', 'faceUrl'] as const;
@@ -90,12 +90,13 @@ describe('what differs', () => {
 describe('groups that end and begin', () => {
   test('gone: destroyed, unless something newer is known', () => {
     const known = state(changed(50, { name: 'n' }));
-    const event = goneEvent(known, context(100));
-    expect(event?.type).toBe('chat.group.destroyed');
-    expect(merge(known, event as CanonicalEvent).destroyed).toBe(true);
-    expect(goneEvent(known, context(50))).toBeUndefined();
-    expect(goneEvent(undefined, context(100))).toBeUndefined();
-    expect(goneEvent(state(changed(50, {}, 'chat.group.destroyed')), context(100))).toBeUndefined();
+    expect(isNewlyGone(known, 100)).toBe(true);
+    const event = goneEvent(known.groupId, '', context(100));
+    expect(event.type).toBe('chat.group.destroyed');
+    expect(merge(known, event).destroyed).toBe(true);
+    expect(isNewlyGone(known, 50)).toBe(false);
+    expect(isNewlyGone(undefined, 100)).toBe(false);
+    expect(isNewlyGone(state(changed(50, {}, 'chat.group.destroyed')), 100)).toBe(false);
   });
 
   test('destroyed here and alive there: taken whole, and alive again in every copy', () => {

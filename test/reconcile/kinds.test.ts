@@ -197,6 +197,14 @@ describe('a code that lasts ends the run at once, and says what to change and no
     expect(service.asked.length).toBeLessThanOrEqual(2);
   });
 
+  test('what is gone is told at the end of a run, which this one does not come to', async () => {
+    const service = await start({});
+    service.answer(() => fail(60_010));
+    const { said } = await service.reconcile();
+    expect(said).toMatch(/destroyed +none yet: the run did not come to its end/);
+    expect(said).not.toMatch(/known/);
+  });
+
   test('no code stands in two classes', () => {
     const codes = Object.values(CODE_CLASSES).flatMap((one) => [...one.codes]);
     expect(new Set(codes).size).toBe(codes.length);
@@ -231,7 +239,7 @@ describe('one list’s refusal does not void the others', () => {
     );
     const run = await service.reconcile();
     expect(run.code, run.said).toBe(exit);
-    expect(run.said).toMatch(new RegExp(`not listed Community: .*${code}`));
+    expect(run.said).toMatch(new RegExp(`not listed Community: (?!no list).*${code}`));
     expect(service.named()).toEqual(['a', 'b', 'c']);
   });
 
@@ -246,7 +254,7 @@ describe('one list’s refusal does not void the others', () => {
     service.answer((asked) => (isList(asked) && asked.body.GroupType === 'Community' ? answer : undefined));
     const run = await service.reconcile();
     expect(run.code, run.said).toBe(1);
-    expect(run.said).toMatch(new RegExp(`not listed Community: .*${says.source}`));
+    expect(run.said).toMatch(new RegExp(`not listed Community: (?!no list).*${says.source}`));
     expect(service.named().filter((id) => id !== 'd')).toEqual(['a', 'b', 'c']);
     expect(service.asked.length).toBeLessThan(40);
   });

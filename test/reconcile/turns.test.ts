@@ -39,6 +39,8 @@ async function reconcile(gone: boolean) {
   const looked = betweenTurns();
   const recorded: CanonicalEvent[] = [];
   let largest = 0;
+  /** States that were asked for after the first event was recorded. */
+  let late = 0;
   const run: PlannedRun['run'] = {
     startedAt: 1,
     dryRun: false,
@@ -67,7 +69,10 @@ async function reconcile(gone: boolean) {
       },
     },
     groups: {
-      get: living,
+      get(groupId: string) {
+        if (recorded.length > 0) late++;
+        return living(groupId);
+      },
       livingIds(after: string, limit: number) {
         const page = ids.filter((groupId) => groupId > after).slice(0, limit);
         looked.did(page.length);
@@ -84,7 +89,7 @@ async function reconcile(gone: boolean) {
   await performRun(plan, settings as unknown as Parameters<typeof performRun>[1], ports, new AbortController().signal);
   expect(run).toMatchObject({ endedAt: expect.any(Number) });
   expect(run.stopped).toBeUndefined();
-  return { run, recorded, largest, looked: looked.most() };
+  return { run, recorded, largest, late, looked: looked.most() };
 }
 
 test('the groups known are looked through a page at a time', async () => {
@@ -94,8 +99,10 @@ test('the groups known are looked through a page at a time', async () => {
 });
 
 test('groups that are gone are recorded some at a time, each once', async () => {
-  const { run, recorded, largest } = await reconcile(true);
+  const { run, recorded, largest, late } = await reconcile(true);
   expect(run.counts).toMatchObject({ gone: GROUPS, destroyed: GROUPS, withheld: 0 });
   expect(recorded.map(({ subject }) => subject).sort()).toEqual(ids);
   expect(largest).toBeLessThanOrEqual(1_000);
+  // What is recorded is what was held against maxGone.
+  expect(late).toBe(0);
 });

@@ -152,7 +152,7 @@ ${running && html`<p><progress max="${Math.max(1, total)}" value="${counts.read}
 <div><dt>${t.reconcile.read}</dt><dd><b>${figure(counts.read)}</b></dd></div>
 <div><dt>${t.standings['in-step']}</dt><dd><b>${figure(counts.inStep)}</b></dd></div>
 <div><dt>${t.reconcile.mended(dryRun)}</dt><dd><b>${figure(counts.mended)}</b></dd></div>
-<div><dt>${t.reconcile.destroyed(dryRun)}</dt><dd><b class="${counts.destroyed > 0 ? 'bad' : ''}">${figure(counts.destroyed)}</b> <span class="quiet">${t.reconcile.ofKnown(counts.known)}</span></dd></div>
+<div><dt>${t.reconcile.destroyed(dryRun)}</dt><dd><b class="${counts.destroyed > 0 ? 'bad' : ''}">${figure(counts.destroyed)}</b>${(stopped === undefined || counts.destroyed > 0) && html` <span class="quiet">${t.reconcile.ofKnown(counts.known)}</span>`}</dd></div>
 <div><dt>${t.reconcile.gone}</dt><dd><b>${figure(counts.gone)}</b></dd></div>
 <div><dt>${t.reconcile.failed}</dt><dd><b class="${counts.failed > 0 ? 'bad' : ''}">${figure(counts.failed)}</b></dd></div>
 </dl>
