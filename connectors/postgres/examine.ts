@@ -7,7 +7,15 @@ import { addressOf, type PostgresOptions } from './connector.ts';
 import { faultAt, misconfigured, missingTable } from './fault.ts';
 import { upsert } from './merge.ts';
 import { insertion } from './sink.ts';
-import { addsColumns, findTable, lackingColumns, presentColumns, refuseForeign, refuseLossy } from './table.ts';
+import {
+  addsColumns,
+  findTable,
+  lackingColumns,
+  presentColumns,
+  refuseDeferrable,
+  refuseForeign,
+  refuseLossy,
+} from './table.ts';
 
 /** Tells for `check --connect` what is there. Nothing is created. */
 export async function* examineTable(
@@ -27,6 +35,7 @@ export async function* examineTable(
     yield columns;
     // A statement that names columns which the start adds cannot be planned yet.
     if (columns.state !== 'well') return;
+    await refuseDeferrable(destination, oid, signal);
     // What a delivery asks for is planned, which needs its rights, and not run.
     const { options: shaped } = destination;
     const statement = shaped.content === 'groups' ? upsert(shaped, 'repair') : insertion(shaped);

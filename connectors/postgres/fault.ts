@@ -55,6 +55,9 @@ export const isOfARow = ({ sqlState }: Refusal): boolean => /^(22|23|44|54|P0)/.
 /** Whether the same statement may go through a moment later: another writer was in between. */
 export const isOfTheMoment = ({ sqlState }: Refusal): boolean => sqlState.startsWith('40');
 
+export const NOT_DEFERRABLE =
+  'make the primary key, or the unique constraint, of the column of the id NOT DEFERRABLE, as ON CONFLICT needs it; a view must be one that takes writes';
+
 type Verdict = readonly [state: RegExp, code: FaultCode, key: Setting, what: string, suggestion: string];
 
 /** What concerns the destination as a whole, by SQLSTATE; the first that fits. */
@@ -109,6 +112,7 @@ const VERDICTS: readonly Verdict[] = [
     'did not come to an end in time',
     'see what holds the table locked, or raise statementTimeoutMs',
   ],
+  [/^55000/, 'destination-misconfigured', 'table', 'cannot write to the table as it is', NOT_DEFERRABLE],
   [
     /^(53|55)/,
     'destination-overloaded',

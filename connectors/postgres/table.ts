@@ -1,7 +1,7 @@
 /** The table that everything is written to: whether it is there, which one it is, and how it is made. */
 import { type Destination, Failure } from './client.ts';
 import { addition, type Column, columnsOf, creation, nameOf, type TableOptions, tableName } from './columns.ts';
-import { misconfigured, missingTable, refusalOf } from './fault.ts';
+import { misconfigured, missingTable, NOT_DEFERRABLE, refusalOf } from './fault.ts';
 
 /** Tables and what stands for one, such as a partitioned or a foreign table, or a view that takes writes. */
 const KINDS = 'rpfv';
@@ -35,8 +35,8 @@ export async function ensureTable(destination: Destination, signal: AbortSignal)
   try {
     await destination.query(creation(options), [], signal);
   } catch (thrown) {
-    // Another bridge was faster: PostgreSQL says so in one of two ways.
-    if (['42P07', '23505'].includes(stateOf(thrown))) return;
+    // Another bridge was faster: PostgreSQL says so of the table, of its name in the catalogue, or of the type of its rows.
+    if (['42P07', '23505', '42710'].includes(stateOf(thrown))) return;
     throw thrown;
   }
   created(`created the table ${options.table} for ${options.content}`);
@@ -67,6 +67,18 @@ export function refuseLossy(destination: Destination, present: readonly Present[
     const message = `The column ${name} of ${options.table} is ${there}, which does not give back what is written`;
     throw misconfigured(destination, 'table', message, `make it ${type}, or let shape name another column`);
   }
+}
+
+/** Throws Unreachable where rows cannot be told apart at once by their key, which only a statement that is run says. */
+export async function refuseDeferrable(destination: Destination, oid: string, signal: AbortSignal): Promise<void> {
+  const { options } = destination;
+  const key = options.content === 'groups' ? 'groupId' : 'id';
+  const column = columnsOf(options).find(({ field }) => field === key)?.name;
+  const text = `SELECT indexrelid::regclass::text AS name FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = indkey[0]
+    WHERE indrelid = $1::oid AND indisunique AND indnkeyatts = 1 AND NOT indimmediate AND attname = $2`;
+  const [found] = await destination.query<{ name: string }>(text, [oid, column], signal);
+  if (found === undefined) return;
+  throw misconfigured(destination, 'table', `The constraint ${found.name} is DEFERRABLE`, NOT_DEFERRABLE);
 }
 
 const KEEPS_MILLIS = /^timestamp(\([3-6]\))? with/;

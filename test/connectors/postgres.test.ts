@@ -400,6 +400,31 @@ describe.skipIf(skip !== '')(`what PostgreSQL refuses is told apart${skipped}`, 
     await chosen.dispose?.();
   });
 
+  test.each([
+    ['groups', 'group_id'],
+    ['events', 'id'],
+  ] as const)(
+    'a constraint of %s that is deferrable: what it must be, and not a busy server',
+    async (content, column) => {
+      const chosen = await made(content);
+      const key = `"${chosen.table}_pkey"`;
+      await sql(
+        `ALTER TABLE "${chosen.table}" DROP CONSTRAINT ${key}, ADD CONSTRAINT ${key} PRIMARY KEY (${column}) DEFERRABLE`,
+      );
+      const sink = await open(chosen.options);
+      const fault = await unreachableBy(() => sink.deliver([makeEvent({ name: 'name' })], never()));
+      expect(fault).toMatchObject({
+        code: 'destination-misconfigured',
+        path: 'connectors.under-test.table',
+        message: expect.stringContaining('55000'),
+        suggestion: expect.stringContaining('NOT DEFERRABLE'),
+      });
+      expect((await findings(chosen.options)).at(-1)).toMatch(/^destination wrong: .*DEFERRABLE/i);
+      await sink.close();
+      await chosen.dispose?.();
+    },
+  );
+
   test('a table that is locked, a server that ends connections, and one that is silent', async () => {
     const chosen = await made('groups');
     const limit = (statementTimeoutMs: number) => open({ ...chosen.options, statementTimeoutMs });
