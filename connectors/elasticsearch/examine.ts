@@ -12,7 +12,7 @@ import type { ElasticsearchOptions } from './connector.ts';
 import { findIndex } from './ensure.ts';
 import { misconfigured, missingFault, sortOf } from './fault.ts';
 import { readDocuments, refuseForeign } from './groups.ts';
-import { expectedFields } from './new-index.ts';
+import { expectedFields, refusingFields } from './new-index.ts';
 
 /** Tells for `check --connect` what is there. Nothing is created. */
 export async function* examineIndex(
@@ -48,7 +48,13 @@ async function* lookAtIndex(destination: Destination, signal: AbortSignal): Asyn
   yield { step: 'index', state: 'well', says: `${name}: shards ${number_of_shards}, replicas ${number_of_replicas}` };
   const { shape, isShaped } = destination;
   const unmapped = expectedFields(options, shape).filter((field) => !Object.hasOwn(mappings?.properties ?? {}, field));
-  if (unmapped.length > 0 && isShaped && content === 'groups') {
+  const refusing = refusingFields(options, shape, mappings);
+  if (refusing.length > 0) {
+    const message = `The mapping of ${index} takes no such values as are written: ${refusing.join(', ')}`;
+    const suggestion = 'a type cannot be changed: move the index away, or let `shape` name other fields';
+    const { fault } = misconfigured(destination, 'index', message, suggestion);
+    yield { step: 'mapping', state: 'wrong', says: message, fault };
+  } else if (unmapped.length > 0 && isShaped && content === 'groups') {
     yield { step: 'mapping', state: 'note', says: `start adds to it: ${unmapped.join(', ')}` };
   } else if (unmapped.length > 0) {
     const message = `The mapping of ${index} lacks ${unmapped.join(', ')}`;

@@ -114,6 +114,35 @@ export function lackingFields({ content }: ElasticsearchOptions, shape: Shape, m
   return lacking.length === 0 ? undefined : treeOf(lacking);
 }
 
+const OTHERS = 'ip|binary|object|nested|flattened|geo_point|geo_shape|\\w+_range';
+const NUMBERS = `long|integer|short|byte|double|float|half_float|scaled_float|unsigned_long|${OTHERS}`;
+const notText = new RegExp(`^(${NUMBERS}|boolean|date|date_nanos)$`);
+const notNumber = new RegExp(`^(${OTHERS}|boolean)$`);
+/** By the type that a field of ours has, the types that refuse what is written there. */
+const REFUSING: Readonly<Record<string, RegExp>> = {
+  keyword: notText,
+  text: notText,
+  double: notNumber,
+  boolean: new RegExp(`^(${NUMBERS}|date|date_nanos)$`),
+  date: new RegExp(`^(${NUMBERS}|boolean)$`),
+  object: /^(?!(object|nested|flattened)$)/,
+  flattened: /^(?!(object|nested|flattened)$)/,
+};
+const typeOf = ({ type = 'object' }: Mapped): string => String(type);
+
+/** Returns the fields of a mapping that take nothing of what is written there, such as `name is integer`. */
+export function refusingFields({ content }: ElasticsearchOptions, shape: Shape, mappings: unknown): string[] {
+  const look = (ours: unknown, there: unknown, above: string): string[] =>
+    Object.entries(isObject(ours) ? ours : {}).flatMap(([name, field]) => {
+      const held = isObject(there) ? there[name] : undefined;
+      if (!isObject(field) || !isObject(held) || held.enabled === false || held.ignore_malformed === true) return [];
+      const refusing = field.format === undefined ? REFUSING[typeOf(field)] : notNumber;
+      if (refusing?.test(typeOf(held))) return [`${above}${name} is ${typeOf(held)}`];
+      return look(field.properties, held.properties, `${above}${name}.`);
+    });
+  return look(treeOf(mappedFields(content, shape)), isObject(mappings) ? mappings.properties : undefined, '');
+}
+
 /** Fields that came with a later version of the mapping: an index does without. */
 const LATER = { groups: 'source', events: 'traceparent' };
 

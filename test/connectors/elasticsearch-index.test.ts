@@ -160,6 +160,33 @@ describe.skipIf(skip !== '')(`an index that cannot be had is said plainly${skipp
     });
   });
 
+  test.each([
+    ['groups', ['name'], { type: 'integer' }, /name is integer/],
+    ['groups', ['name'], { type: 'integer', ignore_malformed: true }, undefined],
+    ['groups', ['name'], keyword, undefined],
+    ['groups', ['owner'], { properties: { id: keyword } }, /owner is object/],
+    ['groups', ['destroyed'], { type: 'date' }, /destroyed is date/],
+    ['groups', ['customFields'], keyword, /customFields is keyword/],
+    ['groups', ['versions'], { type: 'object' }, undefined],
+    ['groups', ['updatedAt'], keyword, undefined],
+    ['events', ['data', 'changed', 'faceUrl'], { type: 'ip' }, /data\.changed\.faceUrl is ip/],
+    ['events', ['data', 'occurredAt'], { type: 'long' }, undefined],
+    ['events', ['time'], { type: 'long' }, /time is long/],
+  ] as const)('check says which fields take no such values: %s, %j as %j', async (content, path, field, says) => {
+    const chosen = place(content);
+    const mappings = structuredClone(MAPPINGS[content]) as object;
+    const last = path
+      .slice(0, -1)
+      .reduce<object>((at, name) => Reflect.get(Reflect.get(at, 'properties'), name), mappings);
+    Reflect.set(Reflect.get(last, 'properties'), path.at(-1) ?? '', field);
+    await must('PUT', `/${chosen.index}`, { mappings });
+    await withSink(elasticsearch, chosen, async (sink) => {
+      if (says === undefined) return sink.check(never());
+      const fault = await unreachableBy(() => sink.check(never()));
+      expect(fault).toMatchObject({ code: 'destination-misconfigured', message: expect.stringMatching(says) });
+    });
+  });
+
   test('check creates no index, and writes no trace', async () => {
     const chosen = place('events');
     await withSink(elasticsearch, chosen, async (sink) => {
