@@ -58,14 +58,10 @@ export function createAdminServer({ metrics, status, access, clock, signals }: A
 /** Adds what the metrics measure, so that both always agree. */
 async function withMeasures(state: BridgeState | WorkerState, metrics: Registry): Promise<Status> {
   const samples = async (name: string) => (await metrics.getSingleMetric(name)?.get())?.values ?? [];
-  const byConnector = async (name: string) =>
-    new Map((await samples(name)).map(({ labels, value }) => [labels.connector, value]));
-  const delivered = await byConnector('bridge_delivered_total');
+  const deliveries = await samples('bridge_delivered_total');
+  const delivered = new Map(deliveries.map(({ labels, value }) => [labels.connector, value]));
   const measured = <Connector extends { name: string }>(connectors: readonly Connector[]) =>
-    connectors.map((connector) => ({
-      ...connector,
-      delivered: delivered.get(connector.name) ?? 0,
-    }));
+    connectors.map((connector) => ({ ...connector, delivered: delivered.get(connector.name) ?? 0 }));
   if ('source' in state) return { ...state, connectors: measured(state.connectors) };
   const answered = await samples('bridge_callbacks_total');
   const callbacks = answered.reduce((sum, { value }) => sum + value, 0);
