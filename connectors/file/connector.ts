@@ -1,5 +1,5 @@
 import { type BigIntStats, constants, realpathSync } from 'node:fs';
-import { access, type FileHandle, mkdir, open, readdir, stat } from 'node:fs/promises';
+import { access, type FileHandle, lstat, mkdir, open, readdir, readlink, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
 import { type FaultCode, messageOf, Unreachable } from '../../src/model/fault.ts';
@@ -50,8 +50,10 @@ function canonical(path: string): string {
 async function checkWritable(path: string, name: string): Promise<boolean> {
   const state = await stat(path).catch(orAbsent);
   if (state === undefined) {
-    let folder = dirname(path);
-    while ((await stat(folder).catch(orAbsent)) === undefined) folder = dirname(folder);
+    // A link that leads nowhere is there, and nothing is made behind it but the file itself.
+    let nearest = path;
+    while ((await lstat(nearest).catch(orAbsent)) === undefined) nearest = dirname(nearest);
+    const folder = nearest === path ? dirname(resolve(dirname(path), await readlink(path))) : nearest;
     await access(folder, constants.W_OK | constants.X_OK);
     return false;
   }

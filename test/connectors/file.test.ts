@@ -294,3 +294,32 @@ describe('the file connector', () => {
     });
   });
 });
+
+test('the examination finds of a link what a delivery would', async () => {
+  const home = join(folder, 'links');
+  await mkdir(home);
+  await mkdir(join(home, 'there'));
+  await symlink('there/events.ndjson', join(home, 'well'));
+  await symlink('there', join(home, 'folder'));
+  await symlink('/no-such-volume/events.ndjson', join(home, 'nowhere'));
+  await symlink('/no-such-volume', join(home, 'unmounted'));
+  for (const [name, isWell] of [
+    ['well', true],
+    ['folder/new/x.ndjson', true],
+    ['nowhere', false],
+    ['unmounted/x.ndjson', false],
+  ] as const) {
+    const options = file.options.parse({ path: join(home, name) });
+    const states: string[] = [];
+    const examine = async (): Promise<void> => {
+      for await (const { state } of file.examine(options, testHost(), never())) states.push(state);
+    };
+    await examine().catch(() => states.push('ill'));
+    expect(states, name).toEqual([isWell ? 'well' : 'ill']);
+    const opened = file.open(options, testHost(), never()).then(
+      async (sink) => sink.close().then(() => true),
+      () => false,
+    );
+    expect(await opened, name).toBe(isWell);
+  }
+});
