@@ -1,4 +1,4 @@
-import { closeSync, existsSync, openSync, readSync, realpathSync, statSync } from 'node:fs';
+import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { unusable } from './sqlite.ts';
 
 /** The bridge's own number, so that another program's SQLite file is not taken for a journal ('gsbj'). */
@@ -22,11 +22,8 @@ export function refuseForeign(path: string): void {
   } finally {
     closeSync(descriptor);
   }
-  if (!header.toString('latin1').startsWith('SQLite format 3\0')) {
-    // The lock stays beside each journal that was open once; a damaged one is set aside, and not refused.
-    if (!existsSync(`${realpathSync(path)}.lock`)) throw unusable(path, 'it is no SQLite database');
-    return;
-  }
+  // What is no database at all may be a journal that was damaged: it is set aside.
+  if (!header.toString('latin1').startsWith('SQLite format 3\0')) return;
   // https://sqlite.org/fileformat2.html#the_database_header
   const [pages, owner] = [header.readUInt32BE(28), header.readUInt32BE(68)];
   if (owner !== APPLICATION_ID && (owner !== 0 || pages > 1)) throw unusable(path, FOREIGN);
