@@ -2,6 +2,7 @@ import { hc } from 'hono/client';
 import type { z } from 'zod';
 import type { AdminApi } from '../admin/api.ts';
 import { type ConnectorStatus, refusal, type Status, status } from '../admin/contract.ts';
+import { admin } from '../config/listeners.ts';
 import { BridgeError, messageOf } from '../model/fault.ts';
 import { whichConnector } from '../model/text.ts';
 import { type AdminOptions, clientConfig, reachable } from './options.ts';
@@ -88,20 +89,27 @@ function stranger(url: string, why: string): BridgeError {
 /** The token is never an argument, which others on the machine can read: the configuration holds it, or ADMIN_TOKEN. */
 function addressOf(options: AdminOptions): { readonly url: string; readonly token: string | undefined } {
   if (options.admin !== undefined) {
-    return { url: options.admin.origin, token: process.env.ADMIN_TOKEN || clientConfig(options)?.admin.token };
+    return { url: options.admin.origin, token: tokenOfEnvironment() ?? clientConfig(options)?.admin.token };
   }
   // Without --admin it throws where it knows none.
   const { host = '', port = 0, token } = clientConfig(options)?.admin ?? {};
   return { url: `http://${reachable(host)}:${port}`, token };
 }
 
-function unauthorized(token: string | undefined, { admin }: AdminOptions): BridgeError {
+/** What no token can be must not become a header: the error would show it. */
+function tokenOfEnvironment(): string | undefined {
+  const { success, data, error } = admin.shape.token.safeParse(process.env.ADMIN_TOKEN);
+  if (success) return data;
+  throw new BridgeError({ code: 'token-wrong', message: `ADMIN_TOKEN: ${error.issues[0]?.message}` });
+}
+
+function unauthorized(token: string | undefined, options: AdminOptions): BridgeError {
   return new BridgeError({
     code: token === undefined ? 'token-missing' : 'token-wrong',
     path: 'admin.token',
     message: token === undefined ? 'the bridge asks for its admin.token' : 'the bridge has another admin.token',
     suggestion:
-      admin === undefined
+      options.admin === undefined
         ? 'use the configuration that the bridge runs with; if admin.token changed in it, restart the bridge'
         : 'set admin.token in the configuration of this command, or ADMIN_TOKEN in its environment, to the token of that bridge',
   });

@@ -225,6 +225,22 @@ test('what an argument cannot mean is refused, and not taken for something else'
   expect(await runCommand(['status', '--admin', withUser])).toMatchObject({ code: 2 });
 });
 
+test('an ADMIN_TOKEN that can be none is told, and not shown', async () => {
+  for (const token of [
+    'secretsecret\nsecret',
+    'secretsecret中文secret',
+    'secretsecret\u0001secret',
+    'secret secretsecret',
+    'secret',
+  ]) {
+    const { code, stdout, stderr } = await runCommand(['status', '--admin', bridge.adminUrl], { ADMIN_TOKEN: token });
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toMatch(/^ADMIN_TOKEN: at least 16 characters without spaces are expected/);
+    expect(stderr).not.toContain('secret');
+  }
+  expect(await runCommand(['status', '--admin', bridge.adminUrl], { ADMIN_TOKEN: '' })).toMatchObject({ code: 0 });
+});
+
 test('what a command or a program asks for wrongly is told in one line, with its place', async () => {
   expect(await run('group', '')).toMatchObject({ code: 2, stderr: 'id: at least 1 character is expected\n' });
   const faultOf = async (path: string, init?: RequestInit): Promise<unknown> =>
