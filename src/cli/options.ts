@@ -46,10 +46,17 @@ export function wholeNumber(least: number): (text: string) => number {
   };
 }
 
-export function httpUrl(text: string): URL {
+function httpUrl(text: string): URL {
   const url = URL.parse(text);
   if (url !== null && /^https?:$/.test(url.protocol)) return url;
   throw new InvalidArgumentError('a URL is expected, such as http://127.0.0.1:8080/callback');
+}
+
+/** Reads the URL of a receiver; the vendor's console takes no other part of one either, and a query of its own would be lost. */
+export function receiverUrl(text: string): URL {
+  const url = httpUrl(text);
+  if (url.href === url.origin + url.pathname) return url;
+  throw new InvalidArgumentError('a URL without query and user is expected, such as http://127.0.0.1:8080/callback');
 }
 
 /** Nothing else of a URL is heard. */

@@ -4,7 +4,7 @@ import { enabledOf } from '../config/diff.ts';
 import type { Config } from '../config/schema.ts';
 import type { SendResult } from '../intake/sample.ts';
 import { BridgeError } from '../model/fault.ts';
-import { addCommand, configOption, httpUrl, reachable, requireConfig, wholeNumber } from './options.ts';
+import { addCommand, configOption, reachable, receiverUrl, requireConfig, wholeNumber } from './options.ts';
 import { answer, interruption, progress } from './terminal.ts';
 
 interface SendOptions {
@@ -21,7 +21,7 @@ export function addSend(program: Command): void {
   const calls = ['send --count 1000 --rate 100 --groups 50', 'send --to https://chat.example.com/callback'];
   addCommand(program, 'send', 'post made-up callbacks to a running bridge', ...calls)
     .addOption(configOption)
-    .option('--to <url>', 'where to (default: the receiver of the configuration, on this machine)', httpUrl)
+    .option('--to <url>', 'where to (default: the receiver of the configuration, on this machine)', receiverUrl)
     .option('--count <n>', 'how many', wholeNumber(1), 10)
     .option('--rate <n>', 'how many a second, 0 for as fast as they are answered', wholeNumber(0), 0)
     .option('--groups <n>', 'over how many groups', wholeNumber(1), 100)

@@ -221,6 +221,11 @@ test('what an argument cannot mean is refused, and not taken for something else'
       code: 2,
       stderr: expect.stringMatching(/without path/),
     });
+  for (const to of [`${bridge.url}?x=1`, `${bridge.url}#x`, bridge.url.replace('//', '//u:p@')])
+    expect(await runCommand(['send', '--count', '1', '--to', to]), to).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/without query and user/),
+    });
   const withUser = bridge.adminUrl.replace('//', '//u:p@');
   expect(await runCommand(['status', '--admin', withUser])).toMatchObject({ code: 2 });
 });
