@@ -47,7 +47,7 @@ export interface EventData {
   readonly receivedAt: number;
   /** What the service said about where it came from. */
   readonly origin: Origin;
-  /** Fields of the callback that the bridge does not know, as they came. */
+  /** Fields of the callback that the bridge does not know, as they came; a number that no double holds as text. */
   readonly extra: Record<string, unknown>;
   /** Names of unknown fields that were left out of `extra`: too large, too deep, or in receiver.extra.drop. */
   readonly omitted?: string[];

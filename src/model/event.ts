@@ -108,7 +108,9 @@ export const canonicalEvent = z
           .describe('What the service said about where it came from.'),
         extra: z
           .record(z.string(), z.unknown())
-          .describe('Fields of the callback that the bridge does not know, as they came.'),
+          .describe(
+            'Fields of the callback that the bridge does not know, as they came; a number that no double holds as text.',
+          ),
         omitted: z
           .array(z.string())
           .exactOptional()
