@@ -46,9 +46,9 @@ export const vendorSecret = checked((text) =>
 export const password = checked((text) => complaintOf(text, UNTYPED));
 
 /** Reads the path of a file, in which only a shell or a browser would take ~ and file: for something else. */
-export const filePath = checked(
-  (text) =>
-    complaintOf(text, UNTYPED) ??
-    (/^(~\/|file:)/i.test(text) ? 'write out the path: ~ and file: are not known' : undefined),
-  'the path of a file is expected, such as data/events.ndjson',
-);
+export const filePath = checked((text) => {
+  if (/^(~\/|file:)/i.test(text)) return 'write out the path: ~ and file: are not known';
+  // Node tries for ever to make a folder there.
+  if (/^\/+(proc|sys)\//.test(text)) return 'the kernel’s own files keep nothing: name a file on a disk';
+  return complaintOf(text, UNTYPED);
+}, 'the path of a file is expected, such as data/events.ndjson');

@@ -814,6 +814,7 @@ connectors:
     ['journal: {file: ~/journal.db}', 'journal.file: '],
     ['journal: {file: "data/journal.db\\r"}', 'journal.file: it holds a line end'],
     ['journal: {file: "a\\0b"}', 'journal.file: '],
+    ['journal: {file: /proc/nothing/journal.db}', 'journal.file: the kernel’s own files keep nothing'],
   ])('refuses at once what no system call takes as it is meant: %j', (setting, complaint) => {
     const base = 'app: {sdkAppId: 1}\nconnectors: {a: {kind: file, path: x}}\n';
     expect(complaints(base + setting, configSchema)).toEqual([expect.stringContaining(complaint)]);
