@@ -92,12 +92,15 @@ export async function runLoad(order: LoadOrder): Promise<LoadResult> {
         socket.write(request.next(sent % order.groups, sent, dueAt, Math.floor(dueAt / 1_000)));
       },
     };
-    socket.on('error', (error: NodeJS.ErrnoException) => fail(error.code ?? error.message));
+    let why = 'closed';
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      why = error.code ?? error.message;
+    });
     await once(socket, 'connect');
     socket.on('close', () => {
       connections.delete(connection);
       if (sending) {
-        fail('closed');
+        fail(why);
         inFlight--;
         if (over && inFlight === 0) drained.resolve();
       } else idle = idle.filter((one) => one !== connection);
