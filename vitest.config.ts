@@ -46,7 +46,7 @@ export default defineConfig({
     hookTimeout: 120_000,
     teardownTimeout: 30_000,
     // One more than the cores that there are at least: much of a test's time is waiting.
-    maxWorkers: 3,
+    maxWorkers: 4,
     sequence: { sequencer: LongestFirst },
     // The tests’ own clients of kafkajs set timers in the past, and Node 24 would say so.
     execArgv: ['--disable-warning=TimeoutNegativeWarning'],
