@@ -1,6 +1,6 @@
 import { hostOf } from '../../src/model/address.ts';
 import { type Fault, messageOf, Unreachable } from '../../src/model/fault.ts';
-import { isObject } from '../../src/model/json.ts';
+import { BEYOND_DOUBLE, isObject } from '../../src/model/json.ts';
 import { plainShape } from '../../src/model/shape.ts';
 import type { Host } from '../contract.ts';
 import { type Endpoint, secureOptions, speaksTls, whyNoTls } from '../tls.ts';
@@ -215,8 +215,6 @@ function clientFault(thrown: Error, place: Place): Fault {
   };
 }
 
-// It begins where a number may stand, not within a text, where long digits are common: a second look takes long.
-const BEYOND_DOUBLE = /[[:,]\s*-?(?:\d{16}|\d+\.\d{16}|\d+(?:\.\d+)?[eE][+-]?\d{3})/;
 // Node 22 and later have it, TypeScript's lib of ES2024 does not yet.
 const { rawJSON } = JSON as unknown as { rawJSON(source: string): unknown };
 const exactly = (_key: string, value: unknown, context?: { source?: string }): unknown =>

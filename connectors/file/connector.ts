@@ -50,7 +50,7 @@ function canonical(path: string): string {
 async function checkWritable(path: string, name: string): Promise<boolean> {
   const state = await stat(path).catch(orAbsent);
   if (state === undefined) {
-    // A link that leads nowhere is there, and nothing is made behind it but the file itself.
+    // A link that leads nowhere is there: the file that it names is made, but no folder for it.
     let nearest = path;
     while ((await lstat(nearest).catch(orAbsent)) === undefined) nearest = dirname(nearest);
     const folder = nearest === path ? dirname(resolve(dirname(path), await readlink(path))) : nearest;

@@ -17,12 +17,15 @@ export function parseJson(text: string): unknown {
   }
 }
 
-/** Finds where a number may stand that has more digits than a double; all is read once more then, which takes its time. */
-const LONG_NUMBER = /[[:,]\s*-?(?:\d{16}|[\d.]+e\+?\d{3})/i;
+/**
+ * Finds a number that a double may not hold. It begins where a number may stand, not within a text, where long digits are
+ * common: all is read once more then, which takes long.
+ */
+export const BEYOND_DOUBLE = /[[:,]\s*-?(?:\d{16}|\d+\.\d{16}|\d+(?:\.\d+)?[eE][+-]?\d{3})/;
 
 function parsedExactly(text: string): unknown {
   const value: unknown = JSON.parse(text);
-  if (!LONG_NUMBER.test(text)) return value;
+  if (!BEYOND_DOUBLE.test(text)) return value;
   const keepDigits = (_: string, one: unknown, { source = '' }: { source?: string }): unknown => {
     if (typeof one !== 'number') return one;
     const lost = !Number.isFinite(one) || (/^-?[1-9]\d*$/.test(source) && String(one) !== source);
