@@ -1,6 +1,8 @@
 /** docs/reference/commands.md: every command with its arguments and options, from the command line's own help. */
 import type { Command } from 'commander';
-import { program } from '../src/cli.ts';
+import { programOf } from '../src/cli.ts';
+
+const program = await programOf();
 
 const LEAD = `From a checkout: \`npm run bridge -- COMMAND\`; where the package is installed: \`npx group-sync-bridge COMMAND\`.
 

@@ -3,50 +3,46 @@ import { existsSync, realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Command, CommanderError } from 'commander';
 import { ZodError } from 'zod';
-import { addCheck } from './cli/check.ts';
-import { addDeadLetters } from './cli/dead-letters.ts';
-import { addDemo } from './cli/demo.ts';
-import { addEvents } from './cli/events.ts';
-import { addGroups } from './cli/groups.ts';
-import { addInit } from './cli/init.ts';
 import { version } from './cli/installation.ts';
-import { addOperations } from './cli/operate.ts';
-import { addQuarantine } from './cli/quarantine.ts';
-import { addReconcile } from './cli/reconcile.ts';
-import { addSchema } from './cli/schema.ts';
-import { addSend } from './cli/send.ts';
-import { addStart } from './cli/start.ts';
-import { addStatus } from './cli/status.ts';
 import { write } from './cli/terminal.ts';
 import { BridgeError, describeFault, exitCode, messageOf } from './model/fault.ts';
 
-/** Exported for the documentation of the commands, which keeps their order. */
-export const program = new Command('group-sync-bridge')
-  .description('Keeps other systems’ copies of Tencent Cloud Chat group info in sync.')
-  .version(version())
-  .showHelpAfterError('(add --help for what there is)')
-  .configureOutput({
-    writeOut: (text) => write(process.stdout, text),
-    writeErr: (text) => write(process.stderr, text),
-  })
-  .exitOverride();
+/** What adds the commands of these names, in the order of the help. */
+const COMMANDS: readonly (readonly [names: string, load: () => Promise<(program: Command) => void>])[] = [
+  ['start', async () => (await import('./cli/start.ts')).addStart],
+  ['init', async () => (await import('./cli/init.ts')).addInit],
+  ['check', async () => (await import('./cli/check.ts')).addCheck],
+  ['send', async () => (await import('./cli/send.ts')).addSend],
+  ['status', async () => (await import('./cli/status.ts')).addStatus],
+  ['reload pause resume replay', async () => (await import('./cli/operate.ts')).addOperations],
+  ['reconcile', async () => (await import('./cli/reconcile.ts')).addReconcile],
+  ['groups', async () => (await import('./cli/groups.ts')).addGroups],
+  ['events event tail group', async () => (await import('./cli/events.ts')).addEvents],
+  ['dead-letters', async () => (await import('./cli/dead-letters.ts')).addDeadLetters],
+  ['quarantine', async () => (await import('./cli/quarantine.ts')).addQuarantine],
+  ['schema', async () => (await import('./cli/schema.ts')).addSchema],
+  ['demo', async () => (await import('./cli/demo.ts')).addDemo],
+];
 
-addStart(program);
-addInit(program);
-addCheck(program);
-addSend(program);
-addStatus(program);
-addOperations(program);
-addReconcile(program);
-addGroups(program);
-addEvents(program);
-addDeadLetters(program);
-addQuarantine(program);
-addSchema(program);
-addDemo(program);
+/** Resolves with the program; only the file of the command that is called is loaded, all of them where it is none. */
+export async function programOf(name = ''): Promise<Command> {
+  const program = new Command('group-sync-bridge')
+    .description('Keeps other systems’ copies of Tencent Cloud Chat group info in sync.')
+    .version(version())
+    .showHelpAfterError('(add --help for what there is)')
+    .configureOutput({
+      writeOut: (text) => write(process.stdout, text),
+      writeErr: (text) => write(process.stderr, text),
+    })
+    .exitOverride();
+  const called = COMMANDS.filter(([names]) => names.split(' ').includes(name));
+  for (const [, load] of called.length > 0 ? called : COMMANDS) (await load())(program);
+  return program;
+}
 
 async function main(): Promise<number> {
   try {
+    const program = await programOf(process.argv[2]);
     await program.parseAsync();
     // What a command found may be a failure without being a fault.
     return Number(process.exitCode ?? 0);

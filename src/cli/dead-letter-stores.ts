@@ -69,7 +69,7 @@ export async function withDeadLetters(
   work: (deadLetters: DeadLetters) => Promise<void>,
 ): Promise<void> {
   const isWorker = clientConfig(options)?.source !== undefined;
-  const { source, connectors = {} } = isWorker ? requireConfig(options.config).config : {};
+  const { source, connectors = {} } = isWorker ? (await requireConfig(options.config)).config : {};
   const deadLetters =
     source === undefined
       ? deadLettersOfBridge(connector, options)

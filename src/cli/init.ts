@@ -45,7 +45,7 @@ async function init({ config: file, ...given }: InitOptions): Promise<void> {
   const terminal = stdin.isTTY ? createInterface({ input: stdin, output: stdout }) : undefined;
   const ask = terminal && ((text: string) => terminal.question(text));
   const answers = await answersOf(given, process.env.CALLBACK_TOKEN, ask).finally(() => terminal?.close());
-  const { admin } = write(file, answers, process.env.CALLBACK_TOKEN === answers.token);
+  const { admin } = await write(file, answers, process.env.CALLBACK_TOKEN === answers.token);
   print(`${paint('green', 'written:')} ${file}`);
   try {
     await check({ config: file, connect: true });
@@ -93,14 +93,14 @@ const isAppId = (text: string | undefined): text is string =>
  * Writes the configuration, and beside it the token that somebody typed: a secret stands in a file of its own. Where what was
  * given is refused nothing stays, since what is there is never written over.
  */
-function write(file: string, answers: Answers, isInEnvironment: boolean): Config {
+async function write(file: string, answers: Answers, isInEnvironment: boolean): Promise<Config> {
   mkdirSync(dirname(file), { recursive: true });
   const secret = join(dirname(file), 'callback-token');
   const needsFile = answers.token !== '' && !isInEnvironment;
   if (needsFile) writeNew(secret, `${answers.token}\n`);
   writeNew(file, yamlOf(answers, needsFile ? `file:${secret}` : 'CALLBACK_TOKEN'));
   try {
-    return requireConfig(file).config;
+    return (await requireConfig(file)).config;
   } catch (thrown) {
     for (const written of needsFile ? [secret, file] : [file]) rmSync(written, { force: true });
     throw thrown;

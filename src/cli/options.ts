@@ -1,8 +1,10 @@
 /** What the commands have in common: how they are declared, and the configuration that they name. */
 import { existsSync } from 'node:fs';
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { type ClientSettings, loadClientConfig } from '../config/client.ts';
+import type { Environment } from '../config/environment.ts';
+import { type ConfigResult, formatProblem } from '../config/file.ts';
 import { isLoopback } from '../config/listeners.ts';
-import { type ConfigResult, type Environment, formatProblem, loadClientConfig, loadConfig } from '../config/load.ts';
 import type { Config, ConnectorConfig } from '../config/schema.ts';
 import { urlHost } from '../model/address.ts';
 import { BridgeError } from '../model/fault.ts';
@@ -80,10 +82,12 @@ export function listOf<Value>(parse: (text: string) => Value): (text: string, be
 }
 
 /**
- * Reads the file that is named, else the one in the working directory, else the one that the bridge brings along. Throws a
- * fault that holds every problem, a line each.
+ * Reads the file that is named, else the one in the working directory, else the one that the bridge brings along. Rejects with
+ * a fault that holds every problem, a line each.
  */
-export function requireConfig(named: string | undefined): { file: string; config: Config } {
+export async function requireConfig(named: string | undefined): Promise<{ file: string; config: Config }> {
+  // Clients of a running bridge need not load it.
+  const { loadConfig } = await import('../config/load.ts');
   return required(named, loadConfig);
 }
 
@@ -111,10 +115,7 @@ export function connectorOf(connectors: Config['connectors'], name: string): Con
  * Returns what a client of a running bridge must know, which are none of the secrets that the bridge was started with; undefined
  * where it cannot be read and nobody needs it, since --admin names the address.
  */
-export function clientConfig({
-  config,
-  admin,
-}: AdminOptions): (Pick<Config, 'admin'> & { source?: unknown }) | undefined {
+export function clientConfig({ config, admin }: AdminOptions): ClientSettings | undefined {
   try {
     return required(config, loadClientConfig).config;
   } catch (thrown) {

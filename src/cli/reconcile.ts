@@ -82,7 +82,7 @@ async function findBridge(options: ReconcileOptions): Promise<{ client: AdminCli
     const absent = thrown instanceof BridgeError && thrown.fault.code === 'bridge-unreachable';
     if (!absent || options.admin !== undefined) throw thrown;
   }
-  const { config } = requireConfig(options.config);
+  const { config } = await requireConfig(options.config);
   if (!options.json) print(`no bridge runs at ${client.url}: reading and mending from here`);
   const { reconcile, ...rest } = config;
   const alone = {

@@ -19,8 +19,8 @@ const SCHEMAS: Readonly<Record<string, (configName: string | undefined, connecto
   event: (...named) => inShape(z.toJSONSchema(receivedEvent), 'events', ...named),
   group: (...named) => inShape(z.toJSONSchema(group), 'groups', ...named),
   config: () => configJsonSchema(),
-  asyncapi: (name) =>
-    asyncApi(version(), examples(), name === undefined ? undefined : requireConfig(name).config.connectors),
+  asyncapi: async (name) =>
+    asyncApi(version(), examples(), name === undefined ? undefined : (await requireConfig(name)).config.connectors),
 };
 const NAMES = Object.keys(SCHEMAS);
 
@@ -36,19 +36,19 @@ export function addSchema(program: Command): void {
     .argument('<name>', NAMES.join(', '), parseName)
     .option('--config <file>', 'of asyncapi: describe the topics of this configuration instead of the default ones')
     .option('--connector <name>', 'of event and group: in the shape that this connector of the configuration writes')
-    .action((name: string, { config, connector }: { config?: string; connector?: string }) =>
-      print(JSON.stringify(SCHEMAS[name]?.(config, connector), null, 2)),
+    .action(async (name: string, { config, connector }: { config?: string; connector?: string }) =>
+      print(JSON.stringify(await SCHEMAS[name]?.(config, connector), null, 2)),
     );
 }
 
-function inShape(
+async function inShape(
   schema: object,
   content: Holds,
   configName: string | undefined,
   connector: string | undefined,
-): object {
+): Promise<object> {
   if (connector === undefined) return schema;
-  const configured = connectorOf(requireConfig(configName).config.connectors, connector);
+  const configured = connectorOf((await requireConfig(configName)).config.connectors, connector);
   if (holdsOf(configured) !== content) {
     const message = `${connector} holds ${holdsOf(configured)}: ask for the schema of ${content === 'groups' ? 'an event' : 'a group'}`;
     throw new BridgeError({ code: 'usage', message });

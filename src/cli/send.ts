@@ -31,7 +31,7 @@ export function addSend(program: Command): void {
 }
 
 async function sendSamples(options: SendOptions): Promise<void> {
-  const { config } = requireConfig(options.config);
+  const { config } = await requireConfig(options.config);
   const { app, receiver, source } = config;
   if (options.to === undefined && source !== undefined) {
     const message = 'a worker receives no callbacks';

@@ -38,7 +38,7 @@ const LEFT_MS = 1_000;
 
 /** Runs until SIGTERM or SIGINT; a second signal ends at once. */
 async function start({ config: named, log = process.stderr.isTTY ? 'text' : 'json' }: StartOptions): Promise<void> {
-  const { file, config } = requireConfig(named);
+  const { file, config } = await requireConfig(named);
   // Whoever reads the first lines may go away, and the disk that they are written to be full: it runs all the same.
   process.stdout.removeAllListeners('error').on('error', () => {});
   const again = named === undefined ? '' : ` --config ${named}`;

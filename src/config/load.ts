@@ -1,71 +1,15 @@
-import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { z } from 'zod';
-import { messageOf } from '../model/fault.ts';
-import { type Finding, type Reading, readDocument } from './document.ts';
 import type { Environment } from './environment.ts';
-import { findingsOf, offsetOf } from './findings.ts';
-import { coerce, guideOf } from './guide.ts';
+import { type ConfigResult, readConfig } from './file.ts';
 import { schemaOf } from './own.ts';
-import { formatPath, formatProblem, type Problem } from './problems.ts';
-import { type Config, configSchema } from './schema.ts';
-
-export { type Environment, formatProblem, type Problem };
-
-export type ConfigResult<Settings> =
-  | { readonly ok: true; readonly config: Settings }
-  | { readonly ok: false; readonly problems: readonly Problem[] };
-
-interface ParseOptions<Settings> {
-  readonly file: string;
-  readonly env: Environment;
-  readonly schema: z.ZodType<Settings> | SchemaOf<Settings>;
-  /** The sections that are needed: what is wrong with others does not matter. Without it, all of them. */
-  readonly only?: readonly string[];
-}
-
-/** Makes the schema of what is written, and says what stands in its way. */
-type SchemaOf<Settings> = (data: unknown) => {
-  readonly schema: z.ZodType<Settings>;
-  readonly problems: readonly Pick<Finding, 'path' | 'message' | 'suggestion'>[];
-  /** Kinds that the schema takes although they are none, which is said in `problems`. */
-  readonly unusable: readonly string[];
-};
+import type { Config } from './schema.ts';
 
 /** Reads the configuration of the bridge. Never throws; tells all problems at once. */
 export function loadConfig(file: string, env: Environment): ConfigResult<Config> {
   const schema = (data: unknown) => schemaOf(data, dirname(file));
   // What all connectors have in common is lost in the inferred type, not in the schema.
-  const result = load(file, { env, schema }) as ConfigResult<Config>;
+  const result = readConfig(file, { env, schema }) as ConfigResult<Config>;
   return result.ok ? { ok: true, config: withModules(result.config, dirname(file)) } : result;
-}
-
-/** What a client of a running bridge or worker must know. */
-const clientSchema = z.looseObject({ admin: configSchema.shape.admin, source: z.unknown().optional() });
-
-/** Reads what a client must know, so that it needs none of the secrets that the bridge itself was started with. */
-export function loadClientConfig(file: string, env: Environment): ConfigResult<z.output<typeof clientSchema>> {
-  return load(file, { env, schema: clientSchema, only: ['admin'] });
-}
-
-function load<Settings>(file: string, options: Omit<ParseOptions<Settings>, 'file'>): ConfigResult<Settings> {
-  const refused = (message: string, suggestion: string): ConfigResult<Settings> => ({
-    ok: false,
-    problems: [{ file, path: '', message, suggestion }],
-  });
-  let bytes: Buffer;
-  try {
-    bytes = readFileSync(file);
-  } catch (thrown) {
-    return refused(unreadable(thrown), 'name another with --config FILE');
-  }
-  let text: string;
-  try {
-    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-  } catch {
-    return refused('the file is not UTF-8', 'save it as UTF-8');
-  }
-  return parseConfig(text, { file, ...options });
 }
 
 /** Gives the modules that the file names their whole paths. */
@@ -76,72 +20,4 @@ function withModules(config: Config, folder: string): Config {
     return [name, { ...connector, shape: { ...shape, transform: resolve(folder, shape.transform) } }];
   });
   return { ...config, connectors: Object.fromEntries(connectors) };
-}
-
-function unreadable(thrown: unknown): string {
-  const code = thrown instanceof Error && 'code' in thrown ? thrown.code : undefined;
-  if (code === 'ENOENT') return 'there is no such file';
-  if (code === 'EISDIR') return 'this is a directory, a file is expected';
-  if (code === 'EACCES') return 'the file may not be read by this user';
-  return `the file cannot be read: ${messageOf(thrown)}`;
-}
-
-/** Reads text as YAML, expands `${…}` and applies the schema. Never throws; tells all problems at once, in the order of the text. */
-export function parseConfig<Settings>(
-  text: string,
-  { file, env, schema: given, only }: ParseOptions<Settings>,
-): ConfigResult<Settings> {
-  let reading: Reading;
-  try {
-    // A byte order mark would push the first line one column to the right.
-    reading = readDocument(text.replace(/^\uFEFF/, ''), env);
-  } catch (thrown) {
-    if (!(thrown instanceof RangeError)) throw thrown;
-    return { ok: false, problems: [{ file, path: '', message: 'the file is nested too deeply' }] };
-  }
-  const matters = ({ path: [section] }: Finding): boolean =>
-    section === undefined || (only?.includes(String(section)) ?? true);
-  const findings = reading.findings.filter(matters);
-  const refused = (): ConfigResult<Settings> => ({ ok: false, problems: problemsOf(findings, reading, file) });
-  // What the schema says about half a document would only distract from what broke it.
-  if (!reading.wellFormed) return refused();
-  if (reading.data === null && findings.length === 0) {
-    const suggestion = 'config/bridge.yaml is an example, `schema config` prints all settings';
-    findings.push({ offset: 0, path: [], message: 'the file holds no settings', suggestion });
-    return refused();
-  }
-  const { schema, problems, unusable } =
-    typeof given === 'function' ? given(reading.data) : { schema: given, problems: [], unusable: [] };
-  findings.push(...problems.map((problem) => ({ ...problem, offset: offsetOf(reading, problem.path) })));
-  const guide = guideOf(schema);
-  const data = coerce(reading.data, [guide]);
-  const result = schema.safeParse(data);
-  if (!result.success) {
-    const issues = result.error.issues.map((issue) => withoutChoices(issue, unusable));
-    findings.push(...findingsOf(issues, { ...reading, data }, guide).filter(matters));
-  }
-  return result.success && findings.length === 0 ? { ok: true, config: result.data } : refused();
-}
-
-function withoutChoices(issue: z.core.$ZodIssue, unusable: readonly string[]): z.core.$ZodIssue {
-  if (issue.code !== 'invalid_union' || !('options' in issue)) return issue;
-  return { ...issue, options: issue.options?.filter((choice) => !unusable.includes(String(choice))) };
-}
-
-/** Orders problems by position; what an alias repeats is said once. */
-function problemsOf(findings: readonly Finding[], { at }: Reading, file: string): Problem[] {
-  const distinct = new Map(
-    findings.map((finding) => [`${finding.offset}:${finding.message}`, finding] as const).reverse(),
-  );
-  return [...distinct.values()]
-    .toSorted((one, other) => one.offset - other.offset)
-    .map(({ offset, path, message, suggestion }) => ({
-      ...{ file, ...at(offset), path: formatPath(path.map(masked)), message },
-      ...(suggestion !== undefined && { suggestion }),
-    }));
-}
-
-/** Hides all but the scheme of a URL that slipped into the place of a key: it may hold a password. */
-function masked(key: PropertyKey): PropertyKey {
-  return typeof key === 'string' ? key.replace(/:\/\/.*/s, '://…') : key;
 }

@@ -6,7 +6,7 @@ import { Hono } from 'hono';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { guardAccess, guardRequests } from '../../src/admin/access/guard.ts';
 import { ADMIN_SERVER } from '../../src/admin/server.ts';
-import { parseConfig } from '../../src/config/load.ts';
+import { parseConfig } from '../../src/config/file.ts';
 import { configSchema } from '../../src/config/schema.ts';
 import { closeServer, listen } from '../../src/http/server.ts';
 import { systemClock } from '../../src/model/clock.ts';

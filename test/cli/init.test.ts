@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { answersOf, yamlOf } from '../../src/cli/init.ts';
-import { parseConfig } from '../../src/config/load.ts';
+import { parseConfig } from '../../src/config/file.ts';
 import { configSchema } from '../../src/config/schema.ts';
 import { runCommand } from '../support/bridge.process.ts';
 

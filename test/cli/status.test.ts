@@ -9,7 +9,7 @@ import type { Command } from 'commander';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { type Reading, ratesBetween } from '../../src/cli/status.ts';
 import { tableLines } from '../../src/cli/terminal.ts';
-import { program } from '../../src/cli.ts';
+import { programOf } from '../../src/cli.ts';
 import { span, visible } from '../../src/model/text.ts';
 import { freePort } from '../servers/index.ts';
 import {
@@ -275,6 +275,8 @@ describe('figures', () => {
   });
 });
 
+const program = await programOf();
+
 describe('--help', () => {
   const leaves = (command: Command): Command[] =>
     command.commands.length === 0 ? [command] : command.commands.flatMap(leaves);
@@ -285,6 +287,15 @@ describe('--help', () => {
   const commands = leaves(program);
 
   test('is about all commands there are', () => expect(commands.length).toBeGreaterThan(14));
+
+  test.each(program.commands.map((command) => command.name()))(
+    'of %s loads the file that has it alone',
+    async (name) => {
+      const { commands: loaded } = await programOf(name);
+      expect(loaded.length).toBeLessThan(5);
+      expect(loaded.map((command) => command.name())).toContain(name);
+    },
+  );
 
   test.each(commands.map((command) => [nameOf(command), command] as const))(
     'of %s closes with examples that use the options it has',

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { describe, expect, inject, onTestFinished, test } from 'vitest';
 import { parse, stringify } from 'yaml';
 import { compareConfigs } from '../../src/config/diff.ts';
-import { parseConfig } from '../../src/config/load.ts';
+import { parseConfig } from '../../src/config/file.ts';
 import { createReload } from '../../src/config/reload.ts';
 import { type Config, configSchema } from '../../src/config/schema.ts';
 import { closeServer, listen } from '../../src/http/server.ts';

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { formatProblem, parseConfig } from '../../src/config/load.ts';
+import { formatProblem, parseConfig } from '../../src/config/file.ts';
 import { configSchema } from '../../src/config/schema.ts';
 
 const SECRET = 'k3yOfTheVendor';

@@ -8,7 +8,7 @@ import type { AddressInfo } from 'node:net';
 import { json } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test } from 'vitest';
 import { elasticsearch } from '../../connectors/elasticsearch/connector.ts';
-import { parseConfig } from '../../src/config/load.ts';
+import { parseConfig } from '../../src/config/file.ts';
 import { configSchema } from '../../src/config/schema.ts';
 import { compileShape, shapeSettings } from '../../src/model/shape.ts';
 import {

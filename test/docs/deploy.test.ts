@@ -8,7 +8,7 @@ import { validate } from 'dockerfile-utils';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
 import { z } from 'zod';
-import { parseConfig } from '../../src/config/load.ts';
+import { parseConfig } from '../../src/config/file.ts';
 import { configSchema } from '../../src/config/schema.ts';
 import { bridgeHome, startBridgeProcess } from '../support/bridge.process.ts';
 import { runProgram } from '../support/program.ts';

@@ -4,9 +4,9 @@ import type { Command } from 'commander';
 import { describe, expect, test } from 'vitest';
 import { FAULT_GUIDE } from '../../scripts/fault-guide.ts';
 import { type Schema, schemaOf } from '../../scripts/option-table.ts';
-import { program } from '../../src/cli.ts';
+import { programOf } from '../../src/cli.ts';
 import { laneOptions } from '../../src/config/connectors.ts';
-import { parseConfig } from '../../src/config/load.ts';
+import { parseConfig } from '../../src/config/file.ts';
 import { schemaOf as schemaOfConfig } from '../../src/config/own.ts';
 import { configSchema } from '../../src/config/schema.ts';
 import { FAULTS } from '../../src/model/fault.ts';
@@ -82,6 +82,8 @@ const PROGRAMS_OF_OTHERS = [
   'openssl',
   'psql',
 ];
+
+const program = await programOf();
 
 describe('every command of the documents is one', () => {
   const { scripts } = JSON.parse(readFileSync('package.json', 'utf8')) as { scripts: Record<string, string> };

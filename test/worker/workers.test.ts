@@ -11,7 +11,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { Kafka, logLevel, type Message, Partitioners } from 'kafkajs';
 import { describe, expect, inject, onTestFinished, test } from 'vitest';
 import { stringify } from 'yaml';
-import { parseConfig } from '../../src/config/load.ts';
+import { parseConfig } from '../../src/config/file.ts';
 import { configSchema } from '../../src/config/schema.ts';
 import { disturbed, history, oracle, type Sent, sent } from '../delivery/convergence.oracle.ts';
 import { startProxy } from '../faults/proxy.ts';
