@@ -5,7 +5,7 @@ import { plainShape } from '../../src/model/shape.ts';
 import type { Host } from '../contract.ts';
 import { type Endpoint, secureOptions, speaksTls, whyNoTls } from '../tls.ts';
 import { type Call, root } from './api.ts';
-import { EndingConnection } from './connection.ts';
+import { EndingConnection, NO_HTTP } from './connection.ts';
 import type { ElasticsearchOptions } from './connector.ts';
 import { Client, ClusterConnectionPool, errors, Serializer, Transport } from './elastic.ts';
 import {
@@ -201,7 +201,9 @@ function clientFault(thrown: Error, place: Place): Fault {
   if (thrown instanceof errors.ResponseError) {
     return destinationFault(thrown.statusCode ?? 0, causeIn(thrown.body), place);
   }
-  if (thrown instanceof errors.DeserializationError) return strangerFault(thrown.message, place);
+  if (thrown instanceof errors.DeserializationError || thrown.message.startsWith(NO_HTTP)) {
+    return strangerFault(thrown.message, place);
+  }
   const late = thrown instanceof errors.TimeoutError;
   return {
     code: 'destination-unreachable',

@@ -1,13 +1,35 @@
+import type { ClientRequest } from 'node:http';
 import type { ConnectionRequestOptions, ConnectionRequestParams } from '@elastic/elasticsearch';
 import { HttpConnection } from './elastic.ts';
+
+/** How the message of an answer begins that is no HTTP. */
+export const NO_HTTP = 'it speaks no HTTP';
 
 /**
  * The client's own connection lets go of the signal once an answer has begun: one that stalls in the middle would keep its
  * socket for as long as the other side likes. Here the request ends with the signal, whatever has come of it.
  */
 export class EndingConnection extends HttpConnection {
+  constructor(...given: ConstructorParameters<typeof HttpConnection>) {
+    super(...given);
+    const { makeRequest } = this;
+    this.makeRequest = (...how: unknown[]) => telling(Reflect.apply(makeRequest, undefined, how));
+  }
+
   override buildRequestObject(params: ConnectionRequestParams, options: ConnectionRequestOptions) {
     const { signal } = options;
     return { ...super.buildRequestObject(params, options), ...(signal && { signal: signal as AbortSignal }) };
   }
+}
+
+/** The client takes what is no HTTP for a body after an answer to HEAD, by the error's words, and waits for that answer for ever. */
+function telling(request: ClientRequest): ClientRequest {
+  let isAnswered = false;
+  request.once('response', () => {
+    isAnswered = true;
+  });
+  return request.once('error', (error) => {
+    if (!isAnswered && error.message.startsWith('Parse Error: Expected HTTP/'))
+      error.message = `${NO_HTTP}: ${error.message}`;
+  });
 }

@@ -14,7 +14,11 @@ interface Asked {
   readonly path: string;
   readonly body: string;
 }
-type Answer = { readonly status: number; readonly body?: unknown; readonly product?: string } | 'hangs' | undefined;
+type Answer =
+  | { readonly status: number; readonly body?: unknown; readonly product?: string }
+  | 'hangs'
+  | 'no HTTP'
+  | undefined;
 type Script = (asked: Asked) => Answer;
 
 interface BulkItem {
@@ -54,6 +58,7 @@ async function answer(node: { script: Script; asked: Asked[] }, incoming: Incomi
   node.asked.push(asked);
   const given = node.script(asked) ?? { status: 200, body: agreeable(asked) };
   if (given === 'hangs') return;
+  if (given === 'no HTTP') return void incoming.socket.end('220 mail.example.com ESMTP\r\n');
   const { status, body, product = 'Elasticsearch' } = given;
   const type = typeof body === 'string' ? 'text/html' : 'application/json';
   outgoing.writeHead(status, { 'x-elastic-product': product, 'content-type': type });
@@ -254,6 +259,17 @@ describe('an answer that concerns the destination pauses it and charges no event
     const fault = await unreachableBy(() => deliver(sink, event('g')));
     expect(fault.code).toBe('destination-unreachable');
     expect(fault.message).toContain('300 ms');
+  }, 10_000);
+
+  test('an answer that is no HTTP, at once or later, is told, and nothing waits for more of it', async () => {
+    const node = await scriptedNode();
+    const sink = await sinkOn(node.url);
+    node.script = () => 'no HTTP';
+    for (const work of [() => deliver(sink, event('g')), () => open({ nodes: node.url, index: 'i' })]) {
+      const fault = await unreachableBy(work);
+      expect(fault).toMatchObject({ code: 'destination-misconfigured', path: 'connectors.under-test.nodes' });
+      expect(fault.message).toContain('not Elasticsearch or OpenSearch: it speaks no HTTP');
+    }
   }, 10_000);
 
   test('the fault shows the address without the password in it', async () => {
