@@ -63,6 +63,8 @@ export interface Endpoint {
   readonly begin?: (socket: Socket) => Promise<void>;
   /** How its addresses are found, where that is not the system's way. */
   readonly lookup?: LookupFunction;
+  /** The option whose URL says by https:// that TLS is spoken; without it, `tls` does. */
+  readonly url?: string;
 }
 
 export type SecureOptions = Pick<
@@ -229,6 +231,19 @@ export async function speaksTls(endpoint: Endpoint, options: SecureOptions): Pro
   return isTlsError(socket) || codeOf(socket) === 'ECONNRESET' ? 'no' : 'no-connection';
 }
 
+/** Whether the other end takes a connection and ends it before anything was said, as a proxy does whose server is down. */
+export async function endsAtOnce({ host, port }: Endpoint): Promise<boolean> {
+  const socket = connectPlain({ host, port });
+  try {
+    await once(socket.resume(), 'close', { signal: AbortSignal.timeout(ALERT_MS) });
+    return true;
+  } catch (thrown) {
+    return codeOf(thrown) === 'ECONNRESET';
+  } finally {
+    socket.on('error', () => {}).destroy();
+  }
+}
+
 function codeOf(thrown: unknown): string {
   const { code } = thrown as { code?: unknown };
   return typeof code === 'string' ? code : '';
@@ -260,15 +275,19 @@ const REMEDIES: readonly (readonly [code: RegExp, setting: string, suggestion: s
     'tls.certFile',
     'the server turns this client away: does it ask for a client certificate, or know another authority?',
   ],
-  [
-    /WRONG_VERSION_NUMBER|PACKET_LENGTH|HTTP_REQUEST/,
-    'tls',
-    'the server does not speak TLS on this port: leave tls out, or use its other port',
-  ],
 ];
 
-export function tlsFault(thrown: unknown, path: string, { host, port }: Endpoint): Fault {
-  const message = `TLS with ${host}:${port} fails: ${messageOf(thrown)}`;
+const SPEAKS_NONE = /WRONG_VERSION_NUMBER|PACKET_LENGTH|HTTP_REQUEST/;
+/** Of OpenSSL's words, the reason stands between numbers and names of its own files. */
+const OPENSSL = /(?:\w+:)?error:\w+:[^:]*:[^:]*:([^:]+):.*$/s;
+
+export function tlsFault(thrown: unknown, path: string, { host, port, url }: Endpoint): Fault {
+  const message = `TLS with ${host}:${port} fails: ${messageOf(thrown).replace(OPENSSL, '$1')}`;
+  if (SPEAKS_NONE.test(codeOf(thrown))) {
+    const how = url === undefined ? 'leave tls out' : 'write http://';
+    const suggestion = `the server does not speak TLS on this port: ${how}, or use its other port`;
+    return { code: 'destination-misconfigured', path: `${path}.${url ?? 'tls'}`, message, suggestion };
+  }
   const remedy = REMEDIES.find(([code]) => code.test(codeOf(thrown)));
   const [, setting, suggestion] = remedy ?? ['', 'tls', 'see that the server speaks TLS on this port'];
   const code = remedy === undefined ? 'destination-unreachable' : 'destination-credentials';

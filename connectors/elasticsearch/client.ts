@@ -99,7 +99,7 @@ function encoded(apiKey: string): string {
 
 function endpointOf(node: string): Endpoint {
   const url = new URL(node);
-  return { host: hostOf(url), port: Number(url.port || 443) };
+  return { host: hostOf(url), port: Number(url.port || 443), url: 'nodes' };
 }
 
 interface Answer<Body> {

@@ -6,7 +6,7 @@ import { connect } from 'node:net';
 import { hostOf } from '../../src/model/address.ts';
 import { type Fault, messageOf, Unreachable } from '../../src/model/fault.ts';
 import type { Host } from '../contract.ts';
-import { isTlsError, secureOptions, tlsFault, whyNoTls } from '../tls.ts';
+import { type Endpoint as At, isTlsError, secureOptions, speaksTls, tlsFault, whyNoTls } from '../tls.ts';
 import { PrivateAddress, publicLookup } from './addresses.ts';
 import type { Answer, Asked, Judgement } from './answer.ts';
 import type { HttpOptions } from './connector.ts';
@@ -17,7 +17,9 @@ export interface Endpoint extends Asked {
   /** Throws what went wrong, the signal's reason included. */
   send(headers: Readonly<Record<string, string>>, body: Buffer, signal: AbortSignal): Promise<Answer>;
   /** What a failure to be answered says. */
-  failure(thrown: unknown): Exclude<Judgement, { of: 'event' }>;
+  failure(thrown: unknown): Promise<Exclude<Judgement, { of: 'event' }>>;
+  /** Why a plain request is not answered; undefined where TLS is not the reason. */
+  whyNotPlain(): Promise<Fault | undefined>;
   close(): void;
 }
 
@@ -32,9 +34,15 @@ export async function openEndpoint(
   const url = new URL(options.url);
   const isSecure = url.protocol === 'https:';
   const setting = `connectors.${host.name}`;
-  const at = { host: hostOf(url), port: Number(url.port || (isSecure ? 443 : 80)), ...(lookup && { lookup }) };
+  const port = Number(url.port || (isSecure ? 443 : 80));
+  const at: At = { host: hostOf(url), port, url: 'url', ...(lookup && { lookup }) };
   const asked = { setting, origin: url.origin };
   const failure = (thrown: unknown) => failureOf(thrown, options, asked, at);
+  const whyNotPlain = async (): Promise<Fault | undefined> => {
+    if (isSecure || (await speaksTls(at, {})) !== 'yes') return undefined;
+    const message = `${url.origin} does not answer: TLS is spoken on this port`;
+    return { code: 'destination-misconfigured', message, path: `${setting}.url`, suggestion: 'write https://' };
+  };
 
   let address: string;
   try {
@@ -52,12 +60,15 @@ export async function openEndpoint(
     ...asked,
     address,
     send: (headers, body, signal) => send(url, options, agent, { ...options.headers, ...headers }, body, signal),
-    failure,
+    async failure(thrown) {
+      const failed = failure(thrown);
+      const fault = failed.of === 'either' && !(thrown instanceof Late) ? await whyNotPlain() : undefined;
+      return fault === undefined ? failed : { of: 'endpoint', fault, afterMs: 0 };
+    },
+    whyNotPlain,
     close: () => agent.destroy(),
   };
 }
-
-type At = Parameters<typeof whyNoTls>[0];
 
 /** Opens a connection and ends it. Returns the address at the other end. */
 async function knock(at: At, signal: AbortSignal): Promise<string> {

@@ -1,4 +1,5 @@
 /** What deliveries rely on, looked at without sending an event. */
+import { Unreachable } from '../../src/model/fault.ts';
 import type { Finding, Host } from '../contract.ts';
 import type { HttpOptions } from './connector.ts';
 import { openEndpoint } from './endpoint.ts';
@@ -6,6 +7,8 @@ import { openEndpoint } from './endpoint.ts';
 export async function* examineEndpoint(options: HttpOptions, host: Host, signal: AbortSignal): AsyncGenerator<Finding> {
   const endpoint = await openEndpoint(options, host, signal);
   endpoint.close();
+  const fault = await endpoint.whyNotPlain();
+  if (fault !== undefined) throw new Unreachable(fault);
   const { origin, address } = endpoint;
   yield { step: 'endpoint', state: 'well', says: `${origin} is reached at ${address}; nothing was sent` };
   const { length } = options.secrets ?? [];

@@ -1,7 +1,7 @@
 /** What kafkajs throws, as faults that name the setting. */
 import { createRequire } from 'node:module';
 import { type Fault, type FaultCode, messageOf, Unreachable } from '../../src/model/fault.ts';
-import { type Endpoint, isTlsError, speaksTls, tlsFault } from '../tls.ts';
+import { type Endpoint, endsAtOnce, isTlsError, speaksTls, tlsFault } from '../tls.ts';
 import { Unreadable } from './codecs.ts';
 import { type ClientOptions, endpointOf } from './options.ts';
 import { inOrder, setAside } from './seeds.ts';
@@ -263,6 +263,10 @@ export async function explain(unreachable: Unreachable, thrown: unknown, place: 
   const endpoint = brokerOf(error, place);
   const said = (setting: string, suggestion: string): Unreachable =>
     new Unreachable({ ...unreachable.fault, path: `${place.path}.${setting}`, suggestion }, error);
+  if (await endsAtOnce(endpoint)) {
+    const suggestion = `${endpoint.host}:${endpoint.port} takes connections and ends them at once: is a broker up behind it?`;
+    return said('brokers', suggestion);
+  }
   const tls = await speaksTls(endpoint, place.secure ?? {});
   if (tls === 'no-connection') return unreachable;
   if (tls === 'yes' && place.secure === undefined) {

@@ -170,7 +170,7 @@ describe.skipIf(skip)('whoever is not let in is told which setting to look at', 
     [
       'https:// where plain HTTP is spoken',
       () => options({ nodes: [plainUrl.replace('http:', 'https:')], tls: ca() }),
-      { code: 'destination-credentials', path: 'tls', suggestion: /does not speak TLS/ },
+      { code: 'destination-misconfigured', path: 'nodes', suggestion: /does not speak TLS/ },
     ],
     [
       'http:// where TLS is spoken',

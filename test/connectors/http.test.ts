@@ -521,7 +521,7 @@ test('each connection of a sink looks at the addresses anew', async () => {
   const opened = await openEndpoint(http.options.parse({ url }) as HttpOptions, testHost(), never(), lookup);
   onTestFinished(() => opened.close());
   const thrown = await thrownBy(opened.send({}, Buffer.from('{}'), never()));
-  expect(opened.failure(thrown)).toMatchObject({
+  expect(await opened.failure(thrown)).toMatchObject({
     of: 'endpoint',
     fault: { code: 'destination-misconfigured', message: expect.stringMatching(/rebinds.example.com is a private/) },
   });
