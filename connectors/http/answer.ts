@@ -36,16 +36,21 @@ const MAX_PATIENCE_MS = 24 * 3_600_000;
 type Line = readonly [code: FaultCode, option: string, suggestion: string];
 
 const CREDENTIALS: Line = ['destination-credentials', 'headers', 'correct its credentials in headers, or secrets'];
+const METHOD: Line = [
+  'destination-misconfigured',
+  'method',
+  'the method is refused at this path: compare method and url',
+];
 const REFORM: Line = ['destination-misconfigured', 'format', 'it does not take this form: try the other format'];
 const ELSEWHERE: Line = ['destination-misconfigured', 'url', 'see what it asks for, and compare the URL'];
 
-/** Of 4xx, those that would meet every event. */
+/** Those that most often meet every event. */
 const ENDPOINT: ReadonlyMap<number, Line> = new Map([
   [401, CREDENTIALS],
   [402, ELSEWHERE],
   [403, CREDENTIALS],
   [404, ['destination-missing', 'url', 'nothing is served at this path: compare the URL']],
-  [405, ['destination-misconfigured', 'method', 'the method is refused at this path: compare method and url']],
+  [405, METHOD],
   [406, REFORM],
   [407, CREDENTIALS],
   [415, REFORM],
@@ -53,7 +58,10 @@ const ENDPOINT: ReadonlyMap<number, Line> = new Map([
   [426, ELSEWHERE],
   [428, ELSEWHERE],
   [451, ELSEWHERE],
+  [501, METHOD],
 ]);
+/** Of these, what may be about a text, as a filter of the web reads it, or about a group that the endpoint does not know. */
+const MAYBE_EVENT = [403, 404, 406];
 
 const PATIENCE: Line = ['destination-overloaded', 'url', 'it asks for patience; the lane goes on by itself'];
 const OVERLOADED: Line = ['destination-overloaded', 'url', 'look at its load; the lane goes on by itself'];
@@ -71,8 +79,12 @@ export function judge(asked: Asked, answer: Answer, eventId: string, now: number
     return { of: 'event', outcome: { kind: 'delivered', receipt: `${origin}#${eventId}` } };
   }
   if (status < 400) {
-    const leads = headers.location === undefined ? '' : ', a redirect, and none is followed';
-    const suggestion = 'give the URL that it leads to, if that is the endpoint’s';
+    const { location } = headers;
+    const leads = location === undefined ? '' : `, a redirect${whereTo(location, origin)}, and none is followed`;
+    const suggestion =
+      location === undefined
+        ? 'see what answers there: an acknowledgement is a status of 200 to 299'
+        : 'give the URL that it leads to, if that is the endpoint’s, or see what stands before it';
     return {
       of: 'endpoint',
       ...trouble(['destination-misconfigured', 'url', suggestion], `${origin} answers ${status}${leads}`),
@@ -84,7 +96,7 @@ export function judge(asked: Asked, answer: Answer, eventId: string, now: number
     return { of: 'endpoint', ...trouble(['destination-misconfigured', 'url', suggestion], message, GONE_MS) };
   }
   const line = ENDPOINT.get(status);
-  if (line !== undefined) return { of: 'endpoint', ...trouble(line) };
+  if (line !== undefined) return { of: MAYBE_EVENT.includes(status) ? 'either' : 'endpoint', ...trouble(line) };
   const asksForPatience = status === 429 || (status === 503 && patienceOf(headers, now) !== undefined);
   if (asksForPatience) return { of: 'endpoint', ...trouble(PATIENCE) };
   if (status === 408 || status === 425 || (status >= 502 && status <= 504))
@@ -94,6 +106,13 @@ export function judge(asked: Asked, answer: Answer, eventId: string, now: number
   const suggestion = 'make it accept this event, then: dead-letters retry';
   const fault: Fault = { code, message: `${origin} refuses the event: ${said}`, path: `${setting}.url`, suggestion };
   return { of: 'event', outcome: { kind: 'dead', fault } };
+}
+
+/** Names no path, which may be a secret. */
+function whereTo(location: string, from: string): string {
+  const to = URL.parse(location, from)?.origin;
+  if (to === undefined) return '';
+  return to === from ? ' to another path' : ` to ${to}`;
 }
 
 /** Returns the ms of Retry-After, in seconds or as a date by the clock of whoever answers; undefined where it says nothing. */

@@ -236,9 +236,8 @@ describe('an answer', () => {
   test.each([
     [307, 'destination-misconfigured', 'url', {}],
     [401, 'destination-credentials', 'headers', {}],
-    [403, 'destination-credentials', 'headers', {}],
-    [404, 'destination-missing', 'url', {}],
     [405, 'destination-misconfigured', 'method', {}],
+    [501, 'destination-misconfigured', 'method', {}],
     [410, 'destination-misconfigured', 'url', {}],
     [415, 'destination-misconfigured', 'format', {}],
     [429, 'destination-overloaded', 'url', { 'retry-after': '7' }],
@@ -268,6 +267,34 @@ describe('an answer', () => {
     } else expect(afterMs).toBe(0);
     expect(asked.arrived).toHaveLength(1);
     expect(elsewhere.arrived).toEqual([]);
+  });
+
+  test.each([
+    [403, 'destination-credentials', 'headers'],
+    [404, 'destination-missing', 'url'],
+    [406, 'destination-misconfigured', 'format'],
+  ])('of %i to every event is %s', async (status, code, option) => {
+    const asked = endpoint(({ response }) => response.writeHead(status).end());
+    const events = Array.from({ length: 20 }, (_, n) => event(`group ${n}`));
+    const fault = await deliverTo(asked, (sink) => unreachableBy(() => sink.deliver(events, never())));
+    expect(fault).toMatchObject({ code, path: `connectors.under-test.${option}` });
+    expect(asked.arrived.length).toBeLessThan(20);
+  });
+
+  test.each([
+    [304, {}, /answers 304$/, /see what answers there/],
+    [300, {}, /answers 300$/, /see what answers there/],
+    [308, { location: '/secret/v2' }, /answers 308, a redirect to another path, and none is followed$/, /give the URL/],
+    [301, { location: 'https://example.com/secret' }, /a redirect to https:\/\/example.com, and none/, /give the URL/],
+    [302, { location: 'https://' }, /answers 302, a redirect, and none is followed$/, /give the URL/],
+  ])('of %i %j says where it leads to, if anywhere, and no path', (status, headers, message, suggestion) => {
+    const asked = { setting: 'connectors.c', origin: 'http://example.com' };
+    const judgement = judge(asked, { status, headers, text: '' }, 'id', 0);
+    expect(judgement).toMatchObject({
+      of: 'endpoint',
+      fault: { message: expect.stringMatching(message), suggestion: expect.stringMatching(suggestion) },
+    });
+    expect(JSON.stringify(judgement)).not.toContain('secret');
   });
 
   test.each([
@@ -303,6 +330,10 @@ describe('an answer', () => {
   const doubtful: Readonly<Record<string, Answer>> = {
     '500': ({ response }) => response.writeHead(500).end('out of order'),
     '502': ({ response }) => response.writeHead(502).end(),
+    // As filters of the web answer what is in a text, and endpoints a group that they do not know.
+    '403': ({ response }) => response.writeHead(403).end('blocked'),
+    '404': ({ response }) => response.writeHead(404).end(),
+    '406': ({ response }) => response.writeHead(406).end(),
     '408': ({ response }) => response.writeHead(408).end(),
     '425': ({ response }) => response.writeHead(425).end(),
     'a 503 without a time': ({ response }) => response.writeHead(503).end(),
