@@ -35,8 +35,8 @@ export async function ensureTable(destination: Destination, signal: AbortSignal)
   try {
     await destination.query(creation(options), [], signal);
   } catch (thrown) {
-    // Another bridge was faster: PostgreSQL says so of the table, of its name in the catalogue, or of the type of its rows.
-    if (['42P07', '23505', '42710'].includes(stateOf(thrown))) return;
+    // Another bridge was faster, if it is there now: PostgreSQL says so in several ways, and of a type of that name, too.
+    if ((await findTable(destination, signal)) !== undefined) return;
     throw thrown;
   }
   created(`created the table ${options.table} for ${options.content}`);

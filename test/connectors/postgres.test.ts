@@ -2,6 +2,7 @@ import { X509Certificate } from 'node:crypto';
 import { chmodSync, chownSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
+import pg from 'pg';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { examine } from '../../connectors/index.ts';
 import { loadDriver } from '../../connectors/postgres/client.ts';
@@ -297,6 +298,28 @@ describe.skipIf(skip !== '')(`the table of another's${skipped}`, () => {
     expect(host.notes).toHaveLength(1);
     for (const sink of sinks) await sink.close();
     await chosen.dispose?.();
+  });
+
+  test('is made by one of two bridges that begin at once; what else has its name is told in PostgreSQL’s words', async () => {
+    const chosen = place('events');
+    const { table } = chosen;
+    const other = new pg.Client(url());
+    await other.connect();
+    await other.query(`BEGIN; CREATE TABLE "${table}" (id text PRIMARY KEY, event jsonb)`);
+    const host = testHost();
+    const opening = open(chosen.options, {}, host);
+    const waits = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE $1";
+    await expect.poll(() => sql(waits, [`CREATE TABLE%${table}%`])).toHaveLength(1);
+    await other.query('COMMIT');
+    await other.end();
+    await (await opening).close();
+    expect(host.notes).toEqual([]);
+    await chosen.dispose?.();
+
+    await sql(`CREATE TYPE "${table}" AS ENUM ('any')`);
+    const fault = await unreachableBy(() => open(chosen.options));
+    expect(fault.message).toMatch(/type ".*" already exists.*42710/);
+    await sql(`DROP TYPE "${table}"`);
   });
 
   test('is not made where that is not wanted', async () => {
