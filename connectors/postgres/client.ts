@@ -7,7 +7,7 @@ import type { Host } from '../contract.ts';
 import { secureOptions } from '../tls.ts';
 import { shaped, type TableOptions } from './columns.ts';
 import { addressOf, type PostgresOptions } from './connector.ts';
-import { destinationFault, type Place, refusalOf } from './fault.ts';
+import { destinationFault, isOfARow, isOfTheMoment, type Place, refusalOf } from './fault.ts';
 
 const CONNECT_MS = 5_000;
 /** How much longer than the server's own limit a silent server is waited for. */
@@ -87,7 +87,10 @@ export async function openDestination(options: PostgresOptions, host: Host): Pro
   };
 }
 
-/** Does the work, which ends with the connection when the signal aborts; so does the connection with what is not the server's word. */
+/**
+ * Does the work, which ends with the connection when the signal aborts. So does the connection with whatever is not about rows:
+ * what was wrong may be mended where only a new session heeds it, such as a setting of the role, or another server behind a proxy.
+ */
 async function cutBy<Result>(signal: AbortSignal, socket: Socket, work: () => Promise<Result>): Promise<Result> {
   signal.throwIfAborted();
   const cut = (): void => void socket.destroy();
@@ -95,8 +98,8 @@ async function cutBy<Result>(signal: AbortSignal, socket: Socket, work: () => Pr
   try {
     return await work();
   } catch (thrown) {
-    const { sqlState = '08' } = refusalOf(thrown) ?? {};
-    if (/^(08|57P)/.test(sqlState)) socket.destroy();
+    const refusal = refusalOf(thrown);
+    if (refusal === undefined || !(isOfARow(refusal) || isOfTheMoment(refusal))) socket.destroy();
     throw thrown;
   } finally {
     signal.removeEventListener('abort', cut);

@@ -485,6 +485,19 @@ describe.skipIf(skip !== '')(`what PostgreSQL refuses is told apart${skipped}`, 
     await chosen.dispose?.();
   });
 
+  test('what only a new session heeds is mended with the next attempt', async () => {
+    const chosen = await made('groups');
+    await sql('ALTER ROLE postgres SET default_transaction_read_only = on');
+    const sink = await open(chosen.options);
+    await sql('ALTER ROLE postgres RESET default_transaction_read_only');
+    const event = makeEvent({ name: 'name' });
+    const fault = await unreachableBy(() => sink.deliver([event], never()));
+    expect(fault.message).toContain('25006');
+    expect((await sink.deliver([event], never())).get(event.id)?.kind).toBe('delivered');
+    await sink.close();
+    await chosen.dispose?.();
+  });
+
   test('deadlocks and the like are tried again, and charge the event', async () => {
     const chosen = await made('groups');
     await sql(
