@@ -48,7 +48,7 @@ async function* lookAtIndex(destination: Destination, signal: AbortSignal): Asyn
   yield { step: 'index', state: 'well', says: `${name}: shards ${number_of_shards}, replicas ${number_of_replicas}` };
   const { shape, isShaped } = destination;
   const unmapped = expectedFields(options, shape).filter((field) => !Object.hasOwn(mappings?.properties ?? {}, field));
-  const refusing = refusingFields(options, shape, mappings);
+  const refusing = refusingFields(options, shape, state);
   if (refusing.length > 0) {
     const message = `The mapping of ${index} takes no such values as are written: ${refusing.join(', ')}`;
     const suggestion = 'a type cannot be changed: move the index away, or let `shape` name other fields';

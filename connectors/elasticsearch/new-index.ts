@@ -4,6 +4,7 @@ import { issuesOf } from '../../src/model/complaint.ts';
 import { messageOf } from '../../src/model/fault.ts';
 import { isObject } from '../../src/model/json.ts';
 import type { Shape } from '../../src/model/shape.ts';
+import type { IndexState } from './api.ts';
 import type { ElasticsearchOptions } from './connector.ts';
 import { misconfigured, type Place } from './fault.ts';
 
@@ -130,17 +131,29 @@ const REFUSING: Readonly<Record<string, RegExp>> = {
 };
 const typeOf = ({ type = 'object' }: Mapped): string => String(type);
 
+/** Those that can be told to leave out of the index what they do not take; the index may say so for all of them. */
+const LENIENT =
+  /^(long|integer|short|byte|double|float|half_float|scaled_float|unsigned_long|ip|date|date_nanos|geo_\w+)$/;
+
 /** Returns the fields of a mapping that take nothing of what is written there, such as `name is integer`. */
-export function refusingFields({ content }: ElasticsearchOptions, shape: Shape, mappings: unknown): string[] {
+export function refusingFields(
+  { content }: ElasticsearchOptions,
+  shape: Shape,
+  { mappings, settings }: IndexState,
+): string[] {
+  const ofAll: unknown = settings?.index?.mapping;
+  const lenient = isObject(ofAll) && ofAll.ignore_malformed === 'true';
+  const isLenient = ({ type, ignore_malformed = lenient && LENIENT.test(String(type)) }: Mapped): boolean =>
+    ignore_malformed === true;
   const look = (ours: unknown, there: unknown, above: string): string[] =>
     Object.entries(isObject(ours) ? ours : {}).flatMap(([name, field]) => {
       const held = isObject(there) ? there[name] : undefined;
-      if (!isObject(field) || !isObject(held) || held.enabled === false || held.ignore_malformed === true) return [];
+      if (!isObject(field) || !isObject(held) || held.enabled === false || isLenient(held)) return [];
       const refusing = field.format === undefined ? REFUSING[typeOf(field)] : notNumber;
       if (refusing?.test(typeOf(held))) return [`${above}${name} is ${typeOf(held)}`];
       return look(field.properties, held.properties, `${above}${name}.`);
     });
-  return look(treeOf(mappedFields(content, shape)), isObject(mappings) ? mappings.properties : undefined, '');
+  return look(treeOf(mappedFields(content, shape)), mappings?.properties, '');
 }
 
 /** Fields that came with a later version of the mapping: an index does without. */

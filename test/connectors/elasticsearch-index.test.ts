@@ -187,6 +187,24 @@ describe.skipIf(skip !== '')(`an index that cannot be had is said plainly${skipp
     });
   });
 
+  test.each([
+    [{ type: 'integer' }, undefined],
+    [{ type: 'date' }, undefined],
+    [{ type: 'integer', ignore_malformed: false }, /name is integer/],
+    [{ properties: { id: keyword } }, /name is object/],
+  ])('an index that ignores what is malformed takes it, where a field can: %j', async (name, says) => {
+    const chosen = place('groups');
+    const mappings = { ...MAPPINGS.groups, properties: { ...MAPPINGS.groups.properties, name } };
+    await must('PUT', `/${chosen.index}`, { settings: { 'index.mapping.ignore_malformed': true }, mappings });
+    await withSink(elasticsearch, chosen, async (sink) => {
+      const event = makeEvent({ name: 'no number' });
+      const kind = (await sink.deliver([event], never())).get(event.id)?.kind;
+      expect(kind).toBe(says === undefined ? 'delivered' : 'dead');
+      if (says === undefined) return sink.check(never());
+      expect((await unreachableBy(() => sink.check(never()))).message).toMatch(says);
+    });
+  });
+
   test('check creates no index, and writes no trace', async () => {
     const chosen = place('events');
     await withSink(elasticsearch, chosen, async (sink) => {
