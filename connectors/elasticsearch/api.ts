@@ -22,6 +22,7 @@ export interface IndexState {
   readonly aliases?: Readonly<Record<string, { readonly is_write_index?: boolean }>>;
   readonly mappings?: {
     readonly dynamic?: unknown;
+    readonly dynamic_templates?: unknown;
     readonly enabled?: unknown;
     readonly properties?: Readonly<Record<string, unknown>>;
     readonly _meta?: Readonly<Record<string, unknown>>;

@@ -14,8 +14,9 @@ import {
 } from './api.ts';
 import { ask, type Destination } from './client.ts';
 import { causeIn, destinationFault, misconfigured, missingFault, type Place, reasonOf, sortOf } from './fault.ts';
-import { lackingFields, withoutFlattened } from './new-index.ts';
+import { isMapped, lackingFields, withoutFlattened } from './new-index.ts';
 
+type Mappings = NonNullable<IndexState['mappings']>;
 type NewIndex = NonNullable<Destination['newIndex']>;
 type Found = Readonly<Record<string, IndexState>>;
 
@@ -48,7 +49,7 @@ export async function ensureIndex(destination: Destination, signal: AbortSignal)
 async function addFields(destination: Destination, { mappings }: IndexState, signal: AbortSignal): Promise<void> {
   const { options, shape, isShaped } = destination;
   const lacking = isShaped && options.content === 'groups' ? lackingFields(options, shape, mappings) : undefined;
-  if (lacking === undefined) return;
+  if (lacking === undefined) return refuseGuesses(destination, mappings);
   const { answer } = await create(
     destination,
     { settings: {}, mappings: lacking, unindexed: withoutFlattened(lacking) },
@@ -58,6 +59,18 @@ async function addFields(destination: Destination, { mappings }: IndexState, sig
   if (answer.statusCode !== 400) return;
   const message = `The mapping of ${options.index} takes no ${Object.keys(lacking).join(', ')}: ${reasonOf(causeIn(answer.body))}`;
   throw misconfigured(destination, 'index', message, 'let `shape` put the fields where the index has room for them');
+}
+
+/** Throws Unreachable where Elasticsearch would make a field of a number and a text in one list, and so refuse each group. */
+function refuseGuesses(place: Destination, mappings: Mappings = {}): void {
+  const { index, content } = place.options;
+  const { dynamic = 'true', dynamic_templates: rules, properties, enabled } = mappings;
+  const isGuessed = String(dynamic) === 'true' && rules === undefined && enabled !== false;
+  if (content !== 'groups' || place.isShaped || !isGuessed || isMapped(properties, ['versions'])) return;
+  const message = `The mapping of ${index} lacks versions, so that Elasticsearch would guess at them and refuse every group`;
+  const suggestion =
+    'add "versions": {"type": "object", "enabled": false} to it, or delete the index and let createIndex make it';
+  throw misconfigured(place, 'index', message, suggestion);
 }
 
 /**

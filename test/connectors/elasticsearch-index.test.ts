@@ -20,7 +20,7 @@ import {
   skipped,
   text,
 } from './elasticsearch.oracle.ts';
-import { makeEvent, never, unreachableBy, withSink } from './suite.ts';
+import { makeEvent, never, testHost, unreachableBy, withSink } from './suite.ts';
 
 afterAll(deleteIndices);
 
@@ -109,7 +109,7 @@ describe.skipIf(skip !== '')(`an index that cannot be had is said plainly${skipp
     'createIndex: false and an index that went away: content %s',
     async (content) => {
       const chosen = place(content, { createIndex: false });
-      await must('PUT', `/${chosen.index}`);
+      await must('PUT', `/${chosen.index}`, { mappings: MAPPINGS[content] });
       await withSink(elasticsearch, chosen, async (sink) => {
         await must('DELETE', `/${chosen.index}`);
         expect((await unreachableBy(() => sink.deliver([makeEvent({ name: 'a' })], never()))).code).toBe(
@@ -151,7 +151,9 @@ describe.skipIf(skip !== '')(`an index that cannot be had is said plainly${skipp
 
   test('check says which fields the mapping lacks', async () => {
     const chosen = place('groups');
-    await must('PUT', `/${chosen.index}`, { mappings: { properties: { name: text, groupId: keyword } } });
+    await must('PUT', `/${chosen.index}`, {
+      mappings: { dynamic: false, properties: { name: text, groupId: keyword } },
+    });
     await withSink(elasticsearch, chosen, async (sink) => {
       const fault = await unreachableBy(() => sink.check(never()));
       expect(fault.code).toBe('destination-misconfigured');
@@ -186,6 +188,23 @@ describe.skipIf(skip !== '')(`an index that cannot be had is said plainly${skipp
       expect(fault).toMatchObject({ code: 'destination-misconfigured', message: expect.stringMatching(says) });
     });
   });
+
+  test.each([{}, { properties: { name: text } }, { dynamic: true }])(
+    'an index that would guess at the versions, and so refuse every group, is told before any: %j',
+    async (mappings) => {
+      const chosen = place('groups');
+      await must('PUT', `/${chosen.index}`, { mappings });
+      const open = () => elasticsearch.open(elasticsearch.options.parse(chosen.options), testHost(), never());
+      const fault = await unreachableBy(open);
+      expect(fault).toMatchObject({ code: 'destination-misconfigured', path: 'connectors.under-test.index' });
+      expect(fault.suggestion).toContain('"enabled": false');
+      await must('PUT', `/${chosen.index}/_mapping`, { properties: { versions: { type: 'object', enabled: false } } });
+      await withSink(elasticsearch, chosen, async (sink) => {
+        const outcomes = await sink.deliver([makeEvent({ name: 'a' })], never());
+        expect([...outcomes.values()]).toMatchObject([{ kind: 'delivered' }]);
+      });
+    },
+  );
 
   test.each([
     [{ type: 'integer' }, undefined],

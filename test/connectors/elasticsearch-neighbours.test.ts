@@ -175,7 +175,12 @@ describe.skipIf(url === '')('around Elasticsearch', () => {
 
 test('an alias that is given a second index while it is looked at is not taken for both', async () => {
   const [one, both] = [['one'], ['one', 'two']].map((names) =>
-    Object.fromEntries(names.map((name) => [name, { aliases: { copy: {} }, settings: { index: { uuid: name } } }])),
+    Object.fromEntries(
+      names.map((name) => [
+        name,
+        { aliases: { copy: {} }, mappings: { dynamic: 'false' }, settings: { index: { uuid: name } } },
+      ]),
+    ),
   );
   /** What the alias stands for, each time it is asked. */
   const stands = [one, one, one, both, one, one];

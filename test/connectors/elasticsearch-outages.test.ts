@@ -69,7 +69,7 @@ function agreeable({ path, body }: Asked): unknown {
   if (path.endsWith('/_mget'))
     return { docs: JSON.parse(body).ids.map((_id: string) => ({ _index: 'i', _id, found: false })) };
   if (path.endsWith('/_bulk')) return bulkAnswer(idsIn(body).map((_id) => ({ _id, status: 201 })));
-  return { i: { aliases: {}, mappings: {}, settings: {} } };
+  return { i: { aliases: {}, mappings: { dynamic: 'false' }, settings: {} } };
 }
 
 function idsIn(body: string): string[] {
