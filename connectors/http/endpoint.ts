@@ -20,6 +20,7 @@ export interface Endpoint extends Asked {
   failure(thrown: unknown): Promise<Exclude<Judgement, { of: 'event' }>>;
   /** Why a plain request is not answered; undefined where TLS is not the reason. */
   whyNotPlain(): Promise<Fault | undefined>;
+  /** Ends the connections: another request opens one anew. */
   close(): void;
 }
 

@@ -18,6 +18,8 @@ export async function openSink(options: HttpOptions, host: Host, signal: AbortSi
       signal.throwIfAborted();
       const alone = troubled;
       troubled = true;
+      // A kept connection ends at the same server again, whichever has the address meanwhile.
+      if (alone) endpoint.close();
       const outcomes = await deliver(batch, { concurrency: options.concurrency, alone }, post, signal);
       troubled = false;
       return outcomes;

@@ -461,6 +461,25 @@ describe('a batch', () => {
     });
   });
 
+  test.each([503, 404])(
+    'that comes after trouble asks on a new connection, which may end at another server (%i)',
+    async (status) => {
+      const known = new Set<object>();
+      const asked = endpoint((arrived) => {
+        const { socket } = arrived.request;
+        known.add(socket);
+        // As one of several servers behind an address, or the one that had the name before.
+        if (known.size > 1) accept(arrived);
+        else arrived.response.writeHead(status).end();
+      });
+      await deliverTo(asked, async (sink) => {
+        const one = event('A');
+        await unreachableBy(() => sink.deliver([one], never()));
+        expect((await sink.deliver([one], never())).get(one.id)?.kind).toBe('delivered');
+      });
+    },
+  );
+
   test('that is aborted settles what was acknowledged, and ends at once', async () => {
     const stop = new AbortController();
     const asked = endpoint(
