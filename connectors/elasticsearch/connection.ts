@@ -13,7 +13,7 @@ export class EndingConnection extends HttpConnection {
   constructor(...given: ConstructorParameters<typeof HttpConnection>) {
     super(...given);
     const { makeRequest } = this;
-    this.makeRequest = (...how: unknown[]) => telling(Reflect.apply(makeRequest, undefined, how));
+    this.makeRequest = (...how: unknown[]) => watched(Reflect.apply(makeRequest, undefined, how));
   }
 
   override buildRequestObject(params: ConnectionRequestParams, options: ConnectionRequestOptions) {
@@ -23,10 +23,12 @@ export class EndingConnection extends HttpConnection {
 }
 
 /** The client takes what is no HTTP for a body after an answer to HEAD, by the error's words, and waits for that answer for ever. */
-function telling(request: ClientRequest): ClientRequest {
+function watched(request: ClientRequest): ClientRequest {
   let isAnswered = false;
-  request.once('response', () => {
+  request.once('response', ({ statusCode = 0 }) => {
     isAnswered = true;
+    // A kept connection ends at the same node again, whichever others stand behind the address.
+    if (statusCode >= 500) request.shouldKeepAlive = false;
   });
   return request.once('error', (error) => {
     if (!isAnswered && error.message.startsWith('Parse Error: Expected HTTP/'))

@@ -486,6 +486,19 @@ describe('nodes', () => {
     }
   });
 
+  test('what comes after a 5xx is asked on a new connection, which may end at another node behind the address', async () => {
+    const node = await scriptedNode();
+    const sink = await sinkOn(node.url);
+    node.script = () => ({ status: 503, body: error('master_not_discovered_exception') });
+    await unreachableBy(() => deliver(sink, event('g')));
+    node.script = () => undefined;
+    let connections = 0;
+    node.server?.on('connection', () => connections++);
+    await deliver(sink, event('g'));
+    await deliver(sink, event('g'));
+    expect(connections).toBe(1);
+  });
+
   test('an open that fails leaves no connection', async () => {
     const node = await scriptedNode(() => ({ status: 401, body: error('security_exception') }));
     await unreachableBy(() => open({ nodes: node.url, index: 'i' }));
