@@ -1,5 +1,6 @@
 import type { ClientRequest } from 'node:http';
 import type { ConnectionRequestOptions, ConnectionRequestParams } from '@elastic/elasticsearch';
+import { messageOf } from '../../src/model/fault.ts';
 import { HttpConnection } from './elastic.ts';
 
 /** How the message of an answer begins that is no HTTP. */
@@ -31,6 +32,8 @@ function watched(request: ClientRequest): ClientRequest {
     if (statusCode >= 500) request.shouldKeepAlive = false;
   });
   return request.once('error', (error) => {
+    // Of an error the client keeps the message alone.
+    error.message = messageOf(error);
     if (!isAnswered && error.message.startsWith('Parse Error: Expected HTTP/'))
       error.message = `${NO_HTTP}: ${error.message}`;
   });

@@ -158,10 +158,8 @@ function failureOf(
     return { of: 'endpoint', ...fault('destination-misconfigured', 'allowPrivate', message, suggestion) };
   }
   if (isTlsError(thrown)) return { of: 'endpoint', fault: tlsFault(thrown, setting, at), afterMs: 0 };
-  // Several addresses were tried.
-  const causes = thrown instanceof AggregateError ? thrown.errors : [thrown];
   const isLate = thrown instanceof Late || (thrown instanceof Error && thrown.name === 'AbortError');
-  const said = isLate ? `no answer within ${timeoutMs} ms` : causes.map(messageOf).join('; ');
+  const said = isLate ? `no answer within ${timeoutMs} ms` : messageOf(thrown);
   const suggestion = isLate
     ? 'look at how long it takes; timeoutMs sets how long to wait'
     : 'see that it can be reached from here';

@@ -24,6 +24,7 @@ import {
   keepSentences,
   protocolType,
   type Refused,
+  socketFactory,
   tooOld,
 } from './fault.ts';
 import { partitionOf } from './message.ts';
@@ -62,6 +63,7 @@ function toCluster(options: ClientOptions, retries: number): Kafka {
     brokers: inOrder(options.brokers),
     connectionTimeout: options.connectionTimeoutMs,
     requestTimeout: options.requestTimeoutMs,
+    socketFactory,
     ...(options.secure !== undefined && { ssl: options.secure }),
     ...(sasl !== undefined && { sasl }),
     retry: { retries },

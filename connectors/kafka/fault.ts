@@ -1,5 +1,6 @@
 /** What kafkajs throws, as faults that name the setting. */
 import { createRequire } from 'node:module';
+import type { ISocketFactory } from 'kafkajs';
 import { type Fault, type FaultCode, messageOf, Unreachable } from '../../src/model/fault.ts';
 import { type Endpoint, endsAtOnce, isTlsError, speaksTls, tlsFault } from '../tls.ts';
 import { Unreadable } from './codecs.ts';
@@ -132,6 +133,14 @@ export function tooOld({ path }: ClientOptions): Unreachable {
   const message = 'Kafka: the brokers speak a version before 0.11';
   return new Unreachable({ code, message, path: `${path}.${setting}`, suggestion });
 }
+
+const connect = (load('kafkajs/src/network/socketFactory') as () => ISocketFactory)();
+
+/** As kafkajs's own, which keeps of an error the message alone. */
+export const socketFactory: ISocketFactory = (how) =>
+  connect(how).once('error', (error) => {
+    error.message = messageOf(error);
+  });
 
 /** What a client heard from the brokers while kafkajs looked for a coordinator, which kafkajs drops. */
 const heard = new WeakMap<ClientOptions, Error>();

@@ -147,7 +147,9 @@ export function describeFault(fault: Fault): string {
 /** Returns the text of whatever was thrown, with its cause when that says more. */
 export function messageOf(thrown: unknown): string {
   if (!(thrown instanceof Error)) return String(thrown);
-  const own = thrown.message === '' ? thrown.name : thrown.message;
+  // Each address of a name that was tried in vain has its own error, and the whole says nothing.
+  const each = thrown instanceof AggregateError ? thrown.errors.map(messageOf).join('; ') : '';
+  const own = thrown.message || each || thrown.name;
   const cause = thrown.cause instanceof Error ? messageOf(thrown.cause) : undefined;
   return cause === undefined || own.includes(cause) ? own : `${own}: ${cause}`;
 }

@@ -1,12 +1,14 @@
 /** What a connector says of whoever takes its connections and is not what it looks for: each names what would help. */
+import dns from 'node:dns';
 import { once } from 'node:events';
 import { createServer as createHttpServer } from 'node:http';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { elasticsearch } from '../../connectors/elasticsearch/connector.ts';
 import { http } from '../../connectors/http/connector.ts';
 import { kafka } from '../../connectors/kafka/connector.ts';
+import { postgres, postgresOptions } from '../../connectors/postgres/connector.ts';
 import type { Fault } from '../../src/model/fault.ts';
 import { createAuthority } from '../servers/certificates.ts';
 import { makeEvent, never, openDriven, testHost, unreachableBy } from './suite.ts';
@@ -46,6 +48,8 @@ const toKafka = (port: number, more = {}) =>
   unreachableBy(() =>
     kafka.open(kafka.options.parse({ brokers: `127.0.0.1:${port}`, topic: 't', ...more }), testHost(), never()),
   );
+const toPostgres = (url: string) =>
+  unreachableBy(() => postgres.open(postgresOptions.parse({ url, table: 't' }), testHost(), never()));
 
 const MISCONFIGURED = 'destination-misconfigured';
 const UNREACHABLE = 'destination-unreachable';
@@ -94,4 +98,17 @@ test('the doctor of http finds that TLS is spoken where the URL says http://', a
   const options = http.options.parse({ url: `http://127.0.0.1:${port}`, allowPrivate: true });
   const examined = http.examine(options, testHost(), never())[Symbol.asyncIterator]();
   expect((await unreachableBy(() => examined.next())).suggestion).toMatch(/write https:/);
+});
+
+test.each<[string, () => Promise<Fault>]>([
+  ['http', () => toHttp('http://two.example:1')],
+  ['elasticsearch', () => toElasticsearch('http://two.example:1')],
+  ['postgres', () => toPostgres('postgresql://user@two.example:1/any')],
+  ['kafka', () => toKafka(1, { brokers: 'two.example:1' })],
+])('%s says of each address of a name, such as both of localhost, why it is not reached', async (_, ask) => {
+  const both = ['127.0.0.1', '127.0.0.2'].map((address) => ({ address, family: 4 }));
+  const lookup = vi.spyOn(dns, 'lookup') as unknown as { mockImplementation(lookup: unknown): void };
+  lookup.mockImplementation((_: string, __: object, found: (error: null, all: object) => void) => found(null, both));
+  onTestFinished(() => void vi.restoreAllMocks());
+  expect((await ask()).message).toMatch(/ECONNREFUSED 127.0.0.1:1; .*ECONNREFUSED 127.0.0.2:1/);
 });
