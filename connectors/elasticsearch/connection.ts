@@ -28,7 +28,7 @@ function watched(request: ClientRequest): ClientRequest {
   let isAnswered = false;
   request.once('response', ({ statusCode = 0 }) => {
     isAnswered = true;
-    // A kept connection ends at the same node again, whichever others stand behind the address.
+    // A kept connection ends at the same node again, whichever others have the address.
     if (statusCode >= 500) request.shouldKeepAlive = false;
   });
   return request.once('error', (error) => {

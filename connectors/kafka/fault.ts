@@ -273,7 +273,7 @@ export async function explain(unreachable: Unreachable, thrown: unknown, place: 
   const said = (setting: string, suggestion: string): Unreachable =>
     new Unreachable({ ...unreachable.fault, path: `${place.path}.${setting}`, suggestion }, error);
   if (await endsAtOnce(endpoint)) {
-    const suggestion = `${endpoint.host}:${endpoint.port} takes connections and ends them at once: is a broker up behind it?`;
+    const suggestion = `${endpoint.host}:${endpoint.port} takes connections and ends them at once: is a proxy there, and no broker up?`;
     return said('brokers', suggestion);
   }
   const tls = await speaksTls(endpoint, place.secure ?? {});

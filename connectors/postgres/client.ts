@@ -89,7 +89,7 @@ export async function openDestination(options: PostgresOptions, host: Host): Pro
 
 /**
  * Does the work, which ends with the connection when the signal aborts. So does the connection with whatever is not about rows:
- * what was wrong may be mended where only a new session heeds it, such as a setting of the role, or another server behind a proxy.
+ * what was wrong may be mended where only a new session heeds it, such as a setting of the role, or another server that a proxy leads to.
  */
 async function cutBy<Result>(signal: AbortSignal, socket: Socket, work: () => Promise<Result>): Promise<Result> {
   signal.throwIfAborted();

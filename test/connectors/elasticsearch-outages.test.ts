@@ -486,7 +486,7 @@ describe('nodes', () => {
     }
   });
 
-  test('what comes after a 5xx is asked on a new connection, which may end at another node behind the address', async () => {
+  test('what comes after a 5xx is asked on a new connection, which may end at another node of that address', async () => {
     const node = await scriptedNode();
     const sink = await sinkOn(node.url);
     node.script = () => ({ status: 503, body: error('master_not_discovered_exception') });

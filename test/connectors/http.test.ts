@@ -468,7 +468,7 @@ describe('a batch', () => {
       const asked = endpoint((arrived) => {
         const { socket } = arrived.request;
         known.add(socket);
-        // As one of several servers behind an address, or the one that had the name before.
+        // As one of several servers of an address, or the one that had the name before.
         if (known.size > 1) accept(arrived);
         else arrived.response.writeHead(status).end();
       });

@@ -73,14 +73,14 @@ test.each<[string, () => Promise<Server> | Server, (port: number) => Promise<Fau
     'nodes',
     /write https:/,
   ],
-  ['kafka', endsAtOnce, toKafka, UNREACHABLE, 'brokers', /ends them at once: is a broker up behind it/],
+  ['kafka', endsAtOnce, toKafka, UNREACHABLE, 'brokers', /ends them at once: is a proxy there, and no broker up/],
   [
     'kafka with tls',
     endsAtOnce,
     (port) => toKafka(port, { tls: true }),
     UNREACHABLE,
     'brokers',
-    /ends them at once: is a broker up behind it/,
+    /ends them at once: is a proxy there, and no broker up/,
   ],
   ['kafka with tls', speaksHttp, (port) => toKafka(port, { tls: true }), MISCONFIGURED, 'tls', /leave tls out/],
 ])('%s, to a server that %o', async (_, server, ask, code, setting, suggestion) => {
