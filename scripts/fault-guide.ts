@@ -152,6 +152,10 @@ export const FAULT_GUIDE: readonly Chapter[] = [
       'connector-unknown': ['no enabled connector has this name', '`status` lists them'],
       'bridge-unreachable': ['no bridge answers at the admin address', 'start it, or give `--admin`'],
       'address-in-use': ['another program listens on the port', 'stop it, or set `receiver.port` or `admin.port`'],
+      'address-unusable': [
+        'the host is none of this machine, or the port not for this user',
+        'set `host` or `port` of `receiver` or `admin`',
+      ],
       'certificate-unusable': ['a certificate or key cannot be used', 'mend the file that the message names'],
       'command-failed': ['what was asked for could not be done', 'the message says why'],
       'token-missing': ['the running bridge asks for a token', 'set `admin.token` in the configuration of the command'],

@@ -6,7 +6,7 @@ import type { Duplex } from 'node:stream';
 import { getRequestListener } from '@hono/node-server';
 import { urlHost } from '../model/address.ts';
 import { timerMs } from '../model/clock.ts';
-import { BridgeError, messageOf } from '../model/fault.ts';
+import { BridgeError, type FaultCode, messageOf } from '../model/fault.ts';
 import type { SignalBus } from '../model/signal.ts';
 import type { Certificate } from './certificate.ts';
 import { limitConnections } from './connections.ts';
@@ -61,7 +61,7 @@ interface ListenOptions {
   onMalformed?(malformed: Malformed): void;
 }
 
-/** Serves `fetch` by HTTP or HTTPS; `port` is the real one, also when 0 was asked for. Throws a BridgeError (`address-in-use`). */
+/** Serves `fetch` by HTTP or HTTPS; `port` is the real one, also when 0 was asked for. Throws a BridgeError where it cannot listen. */
 export async function listen(
   fetch: Fetch,
   options: ListenOptions,
@@ -117,17 +117,19 @@ export async function listen(
     await once(server.listen(port, host), 'listening');
   } catch (thrown) {
     const message = `cannot listen on ${urlHost(host)}:${port}: ${messageOf(thrown)}`;
-    const [setting, suggestion] = adviceOn((thrown as NodeJS.ErrnoException).code);
-    throw new BridgeError({ code: 'address-in-use', path: `${section}.${setting}`, message, suggestion });
+    const [code, setting, suggestion] = adviceOn((thrown as NodeJS.ErrnoException).code);
+    throw new BridgeError({ code, path: `${section}.${setting}`, message, suggestion });
   }
   return { server, port: (server.address() as AddressInfo).port, peerOf };
 }
 
-/** Says which setting keeps a server from listening, and what to do. */
-function adviceOn(code: string | undefined): ['host' | 'port', string] {
-  if (code === 'EADDRINUSE') return ['port', 'another process listens there: end it, or choose another port'];
-  if (code === 'EACCES') return ['port', 'this user may not listen there: choose a port from 1024 on'];
-  return ['host', 'it is no address of this machine: choose another; 0.0.0.0 is every one'];
+/** Says what keeps a server from listening, which setting that is, and what to do. */
+function adviceOn(error: string | undefined): [code: FaultCode, setting: 'host' | 'port', suggestion: string] {
+  if (error === 'EADDRINUSE')
+    return ['address-in-use', 'port', 'another process listens there: end it, or choose another port'];
+  if (error === 'EACCES')
+    return ['address-unusable', 'port', 'this user may not listen there: choose a port from 1024 on'];
+  return ['address-unusable', 'host', 'it is no address of this machine: choose another; 0.0.0.0 is every one'];
 }
 
 /**

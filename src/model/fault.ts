@@ -65,6 +65,7 @@ const known = {
   'connector-unknown': { admin: 404, exit: 2 },
   'bridge-unreachable': { exit: 1 },
   'address-in-use': { exit: 1 },
+  'address-unusable': { exit: 1 },
   'certificate-unusable': { exit: 2 },
   'command-failed': { exit: 1 },
 } as const satisfies Record<string, Answers>;

@@ -18,11 +18,15 @@ test('a port that is taken, a host that is not here, and one that nobody knows',
   onTestFinished(() => void other.close());
   const { port } = other.address() as AddressInfo;
   await expect(tryTo('127.0.0.1', port)).rejects.toMatchObject({
-    fault: { path: 'receiver.port', suggestion: expect.stringMatching(/another process/) },
+    fault: { code: 'address-in-use', path: 'receiver.port', suggestion: expect.stringMatching(/another process/) },
   });
   for (const host of ['192.0.2.1', 'no-such-host.invalid']) {
     await expect(tryTo(host), host).rejects.toMatchObject({
-      fault: { path: 'receiver.host', suggestion: expect.stringMatching(/^it is no address of this machine/) },
+      fault: {
+        code: 'address-unusable',
+        path: 'receiver.host',
+        suggestion: expect.stringMatching(/^it is no address of this machine/),
+      },
     });
   }
 });
