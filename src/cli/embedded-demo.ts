@@ -38,7 +38,10 @@ export async function embeddedDemo({ count, keep = false }: DemoOptions, folder:
     }
     print(paint('green', `\nDone in ${((performance.now() - start) / 1_000).toFixed(1)} s.`));
     if (keep) await untilInterrupted(bridge);
-    else print(`Look around in its console: ${commandLine('demo --embedded --keep')}. A bridge of your own: npm start`);
+    else
+      print(
+        `Look around in its console: ${commandLine('demo --embedded --keep')}. A bridge of your own: ${commandLine('start')}`,
+      );
   } finally {
     await bridge.stop('the demo is over');
   }

@@ -8,6 +8,7 @@ import type { Group } from '../model/group.ts';
 import { figure, plural } from '../model/text.ts';
 import { adminClient } from './admin.ts';
 import { lastBy } from './events.ts';
+import { shellWord } from './installation.ts';
 import { type AdminOptions, addCommand, onRunningBridge, wholeNumber } from './options.ts';
 import { answer, progress, tableLines } from './terminal.ts';
 
@@ -69,7 +70,7 @@ async function list(search: string, { after, limit, ...options }: ListOptions): 
     group.destroyed ? 'destroyed' : '',
   ]);
   const of = search === '' ? ` of ${figure(total)}` : '';
-  const more = next === undefined ? '' : `; more: --after ${JSON.stringify(next)}`;
+  const more = next === undefined ? '' : `; more: --after ${shellWord(next)}`;
   const lines = tableLines(['group', 'name', 'type', 'changed', 'by', ''], rows);
   answer(options, { groups, total, next }, ...lines, `${figure(groups.length)}${of}${more}`);
 }

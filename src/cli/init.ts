@@ -5,7 +5,7 @@ import type { Command } from 'commander';
 import { type Config, configSchema } from '../config/schema.ts';
 import { BridgeError } from '../model/fault.ts';
 import { check } from './check.ts';
-import { commandLine } from './installation.ts';
+import { commandLine, shellWord } from './installation.ts';
 import { addCommand, openTo, reachable, requireConfig } from './options.ts';
 import { paint, print } from './terminal.ts';
 
@@ -157,10 +157,11 @@ ${brokers === '' ? '' : kafka}${elasticsearch === '' ? '' : index}${none ? event
 }
 
 function sayNext(file: string, admin: Config['admin']): void {
+  const named = `--config ${shellWord(file)}`;
   print(
     '',
-    `next: ${commandLine(`start --config ${file}`)}`,
+    `next: ${commandLine(`start ${named}`)}`,
     `      its console is http://${reachable(admin.host)}:${admin.port}/, ${openTo(admin)}`,
-    `      ${commandLine(`send --config ${file}`)} plays the service; then enter the receiver’s URL in the vendor’s console`,
+    `      ${commandLine(`send ${named}`)} plays the service; then enter the receiver’s URL in the vendor’s console`,
   );
 }

@@ -17,6 +17,11 @@ export function version(): string {
   return (JSON.parse(readFileSync(packageFile('package.json'), 'utf8')) as { version: string }).version;
 }
 
+/** Returns a value as one word of a shell, whatever it holds: people paste what is printed, and others name files and groups. */
+export function shellWord(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}
+
 /**
  * Returns how to call this program from here: a checkout goes through npm, which puts Node 24 on the path, and must not add its
  * own lines to what other programs read.

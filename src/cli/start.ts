@@ -8,7 +8,7 @@ import type { Config } from '../config/schema.ts';
 import { deadLetterTopic, type Source } from '../config/source.ts';
 import { GROUP_INFO_CHANGED } from '../intake/commands.ts';
 import type { LogFormat } from '../telemetry/log.ts';
-import { commandLine, version } from './installation.ts';
+import { commandLine, shellWord, version } from './installation.ts';
 import { addCommand, configOption, openTo, reachable, requireConfig } from './options.ts';
 import { interruption, paint, print } from './terminal.ts';
 
@@ -41,7 +41,7 @@ async function start({ config: named, log = process.stderr.isTTY ? 'text' : 'jso
   const { file, config } = await requireConfig(named);
   // Whoever reads the first lines may go away, and the disk that they are written to be full: it runs all the same.
   process.stdout.removeAllListeners('error').on('error', () => {});
-  const again = named === undefined ? '' : ` --config ${named}`;
+  const again = named === undefined ? '' : ` --config ${shellWord(named)}`;
   const { source } = config;
   const running = source === undefined ? receive(file, config, again, log) : work(file, config, source, again, log);
   const { stop } = await running;
@@ -88,7 +88,7 @@ function curlLines({ app, receiver }: Config, receiverUrl: string): string[] {
     Type: 'Public',
     Name: 'MyFirstGroup',
   };
-  return [`  or          curl '${to}?${query}' -d '${JSON.stringify(body)}'`];
+  return [`  or          curl ${shellWord(`${to}?${query}`)} -d ${shellWord(JSON.stringify(body))}`];
 }
 
 /** Starts a worker; it takes a changed file at its next start, since others have its partitions meanwhile, so SIGHUP is ignored. */

@@ -79,7 +79,7 @@ describe('groups', () => {
   test('are listed with their number, a page at a time, and found by a part of an id or a name', async () => {
     const first = await run('groups', 'list', '--limit', '5');
     expect(first.stdout).toMatch(
-      /^group +name .*\n@TGS#G0 +name 0 +Public +\S+ +even\n[\s\S]*\n5 of 13; more: --after "0@TGS#G2"\n$/,
+      /^group +name .*\n@TGS#G0 +name 0 +Public +\S+ +even\n[\s\S]*\n5 of 13; more: --after '0@TGS#G2'\n$/,
     );
     const rest = await run('groups', 'list', '--after', '0@TGS#G2', '--json');
     expect(JSON.parse(rest.stdout)).toMatchObject({ total: 13, groups: { length: 8 } });

@@ -1,4 +1,5 @@
 /** `init` writes a configuration that a bridge starts on, and never over one that is there. */
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -40,12 +41,14 @@ test.each([
 test('the file is examined, the next step said, and nothing written over', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'init-'));
   onTestFinished(() => rmSync(folder, { recursive: true }));
-  const file = join(folder, 'new/bridge.yaml');
+  const file = join(folder, "new bridge’s/it's.yaml");
   const args = ['init', '--sdk-app-id', '1400701118', '--config', file];
   const written = await runCommand([...args, '--brokers', '127.0.0.1:1'], { CALLBACK_TOKEN: 'secret' });
   expect(written.code).toBe(1);
   expect(written.stderr).toMatch(/cannot be used as configured: group-events/);
   expect(written.stdout).toMatch(/written: .*valid.*✗ .*\n\nnext: .*start --config .*console is http:\/\/127/s);
+  const [, named = ''] = /start --config (.*)\n/.exec(written.stdout) ?? [];
+  expect(execFileSync('sh', ['-c', `printf %s ${named}`], { encoding: 'utf8' })).toBe(file);
   expect(statSync(file).mode & 0o777).toBe(0o600);
   const before = readFileSync(file, 'utf8');
   expect(before).not.toContain('secret');
