@@ -1,5 +1,5 @@
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, join, parse } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import type { Command } from 'commander';
 import { type Config, configSchema } from '../config/schema.ts';
@@ -95,7 +95,7 @@ const isAppId = (text: string | undefined): text is string =>
  */
 async function write(file: string, answers: Answers, isInEnvironment: boolean): Promise<Config> {
   mkdirSync(dirname(file), { recursive: true });
-  const secret = join(dirname(file), 'callback-token');
+  const secret = join(dirname(file), `${parse(file).name}.callback-token`);
   const needsFile = answers.token !== '' && !isInEnvironment;
   if (needsFile) writeNew(secret, `${answers.token}\n`);
   writeNew(file, yamlOf(answers, needsFile ? `file:${secret}` : 'CALLBACK_TOKEN'));

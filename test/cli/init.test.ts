@@ -71,5 +71,8 @@ test('what is given wrongly is told, and nothing stays written: the next try fin
     expect(await init(env, ...args)).toMatchObject({ code: 2, stdout: '', stderr: expect.stringMatching(what) });
     expect(readdirSync(folder)).toEqual([]);
   }
-  expect(await init({})).toMatchObject({ code: 0 });
+  expect(await init({ CALLBACK_TOKEN: ' t ' })).toMatchObject({ code: 0 });
+  // A token that somebody typed stands in a file, one for each configuration of the folder.
+  expect(await init({ CALLBACK_TOKEN: ' u ' }, '--config', join(folder, 'other.yaml'))).toMatchObject({ code: 0 });
+  expect(readdirSync(folder)).toHaveLength(4);
 });
