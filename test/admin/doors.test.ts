@@ -44,10 +44,14 @@ function open(url: string, bytes: string): Socket {
 const residentMb = ({ child }: BridgeProcess): number =>
   Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))?.[1]) / 1024;
 
-const PAGES = ['/', '/events', '/groups', '/group?id=x', '/dead-letters', '/quarantine', '/reconcile', '/whole'];
+const LISTS = ['/', '/events', '/groups', '/dead-letters', '/quarantine', '/reconcile'];
+/** Pages of what there is not. */
+const UNKNOWN = ['/event?id=x', '/group?id=x', '/dead-letters?connector=x', '/whole'];
+const PAGES = [...LISTS, ...UNKNOWN];
 type Asked = readonly [method: string, path: string, status: number, headers?: Record<string, string>, body?: string];
 const ANSWERED: readonly Asked[] = [
-  ...PAGES.map((path) => ['GET', path, path.startsWith('/group?') || path === '/whole' ? 404 : 200] as const),
+  ...LISTS.map((path) => ['GET', path, 200] as const),
+  ...UNKNOWN.map((path) => ['GET', path, 404] as const),
   ['GET', '/live?at=/', 200],
   ['HEAD', '/live?at=/', 200],
   ['GET', '/healthz', 200],
@@ -73,6 +77,20 @@ test.each(ANSWERED.map((asked) => [asked.slice(0, 3).join(' '), asked] as const)
     expect(answer.headers).toMatchObject({ 'x-content-type-options': 'nosniff', 'cache-control': 'no-store' });
   },
 );
+
+test('what is not there is answered with a page to a browser, and as a fault to a program', async () => {
+  for (const path of ['/nothing', '/events/', ...UNKNOWN]) {
+    const { status, headers } = await ask(path, { accept: 'text/html,*/*;q=0.8' });
+    expect([status, headers['content-type']], path).toEqual([404, 'text/html; charset=UTF-8']);
+  }
+  for (const [path, accept] of [
+    ['/nothing', '*/*'],
+    ['/api/nothing', 'text/html'],
+  ] as const) {
+    const { status, headers } = await ask(path, { accept });
+    expect([status, headers['content-type']], path).toEqual([404, 'application/json']);
+  }
+});
 
 describe('what a browser says to come from another site is refused without a rendering', () => {
   const ways = [

@@ -28,7 +28,7 @@ import { wholePage } from './whole.ts';
  * page they came from with a notice.
  */
 
-type MakePage = (view: View, query: URLSearchParams, signal: AbortSignal) => Page;
+type MakePage = (view: View, query: URLSearchParams, signal: AbortSignal) => Page | Promise<Page>;
 
 const PAGES: Readonly<Record<string, MakePage>> = {
   '/': overviewPage,
@@ -61,20 +61,19 @@ export function createConsole(ports: ConsolePorts): Hono {
     await next();
   });
 
-  for (const [path, make] of Object.entries(PAGES)) {
-    app.get(path, async (context) => {
-      const view = viewOf(context);
-      const url = new URL(context.req.url);
-      const notice = noticeOf(view.t, url.searchParams);
-      for (const name of ['notice', 'n']) url.searchParams.delete(name);
-      const page = make(view, url.searchParams, context.req.raw.signal);
-      const rendered = async (part: Part) => ({ part, html: await safely(view, part) });
-      const parts = await Promise.all([rendered(navigation(view, page.section)), ...page.parts.map(rendered)]);
-      const watched = href('/live', { at: path + url.search });
-      context.header('vary', 'Accept-Language');
-      return context.html(document(view, page, parts, watched, notice), page.status ?? 200);
-    });
-  }
+  const show = (path: string, make: MakePage) => async (context: Context) => {
+    const view = viewOf(context);
+    const url = new URL(context.req.url);
+    const notice = noticeOf(view.t, url.searchParams);
+    for (const name of ['notice', 'n']) url.searchParams.delete(name);
+    const page = await make(view, url.searchParams, context.req.raw.signal);
+    const rendered = async (part: Part) => ({ part, html: await safely(view, part) });
+    const parts = await Promise.all([rendered(navigation(view, page.section)), ...page.parts.map(rendered)]);
+    const watched = href('/live', { at: path + url.search });
+    context.header('vary', 'Accept-Language');
+    return context.html(document(view, page, parts, watched, notice), page.status ?? 200);
+  };
+  for (const [path, make] of Object.entries(PAGES)) app.get(path, show(path, make));
 
   // One box for whatever somebody has at hand: an event's id, its RequestID, a group's id, a part of a name.
   app.get('/search', async (context) => {
@@ -84,12 +83,12 @@ export function createConsole(ports: ConsolePorts): Hono {
     return context.redirect(event === undefined ? href('/groups', { search: text }) : href('/event', { id: text }));
   });
 
-  app.get('/live', (context) => {
+  app.get('/live', async (context) => {
     const at = within(context.req.query('at'));
     const make = at === undefined ? undefined : PAGES[at.pathname];
     if (at === undefined || make === undefined) return context.text('nothing is here', 404);
     const view = viewOf(context);
-    const page = make(view, at.searchParams, context.req.raw.signal);
+    const page = await make(view, at.searchParams, context.req.raw.signal);
     const parts = [navigation(view, page.section), ...page.parts];
     return live.watch(context, `${view.t.lang} ${at.pathname}${at.search}`, parts, async (part) =>
       String(await safely(view, part)),
@@ -112,6 +111,13 @@ export function createConsole(ports: ConsolePorts): Hono {
     back.searchParams.set('notice', notice);
     if (n !== undefined) back.searchParams.set('n', String(n));
     return context.redirect(back.pathname + back.search, 303);
+  });
+
+  // A person with an old or mistyped address gets a page; a program, the fault that the admin server answers.
+  const nothing = show('/whole', (view) => wholePage(view, new URLSearchParams()));
+  app.get('*', (context, next) => {
+    const { path } = context.req;
+    return !path.startsWith('/api/') && context.req.header('accept')?.includes('text/html') ? nothing(context) : next();
   });
 
   return app;

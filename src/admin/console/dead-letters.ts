@@ -21,6 +21,7 @@ export function deadLettersPage(ports: View, query: URLSearchParams): Page {
   return {
     title: t.sections['dead-letters'],
     section: 'dead-letters',
+    ...(asked !== undefined && !ports.connectors().includes(asked) && { status: 404 }),
     parts: [
       lead(t.sections['dead-letters'], t.deadLetters.lead),
       {

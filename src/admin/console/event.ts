@@ -5,7 +5,7 @@ import type { EventCopy, GroupCopy } from '../../model/standing.ts';
 import { upTo } from '../../model/text.ts';
 import { faultLines } from './connectors.ts';
 import { changes, eventHref, groupLink, operator } from './events.ts';
-import { badge, type Page, type Tone } from './layout.ts';
+import { badge, type Page, type Tone, unknownPage } from './layout.ts';
 import type { View } from './ports.ts';
 import { type Column, empty, table } from './table.ts';
 import { code, type Html, optional, relative } from './text.ts';
@@ -14,28 +14,30 @@ import type { Texts } from './texts/index.ts';
 const COPIES_EVERY_MS = 2_000;
 
 /** `/event?id=`: one event by its id, its seq or the RequestID of its callback, and what became of it at each connector. */
-export function eventPage(ports: View, query: URLSearchParams, signal: AbortSignal): Page {
+export async function eventPage(ports: View, query: URLSearchParams, signal: AbortSignal): Promise<Page> {
+  const { t } = ports;
   const id = query.get('id') ?? '';
-  let found: Promise<JournalEntry | undefined> | undefined;
-  // An event never changes: it is looked for once, also where the page is watched.
-  const entry = (): Promise<JournalEntry | undefined> => (found ??= findEvent(ports.journal.history, id, signal));
+  const entry = await findEvent(ports.journal.history, id, signal);
+  if (entry === undefined) {
+    return unknownPage(
+      'events',
+      t.event.unknown,
+      html`${t.event.nothing(code(id))} <a href="/events">${t.events.all}</a>`,
+    );
+  }
   return {
-    title: ports.t.event.title(upTo(id, 40)),
+    title: t.event.title(upTo(id, 40)),
     section: 'events',
     parts: [
-      { render: async () => eventOf(ports, id, await entry()) },
-      { id: 'copies', every: COPIES_EVERY_MS, render: async () => copiesOf(ports, await entry()) },
+      // An event never changes, and is told once.
+      { render: () => eventOf(ports, entry) },
+      { id: 'copies', every: COPIES_EVERY_MS, render: () => copiesOf(ports, entry) },
     ],
   };
 }
 
-function eventOf(ports: View, id: string, entry: JournalEntry | undefined): Html {
+function eventOf(ports: View, { seq, event }: JournalEntry): Html {
   const { t } = ports;
-  if (entry === undefined) {
-    const nothing = html`${t.event.nothing(code(id))} <a href="/events">${t.events.all}</a>`;
-    return html`<h1>${t.event.unknown}</h1>${empty(nothing)}`;
-  }
-  const { seq, event } = entry;
   const { occurredAt, receivedAt, origin } = event.data;
   return html`<div><p class="quiet"><a href="/events">${t.sections.events}</a> /</p>
 <h1>${t.event.head(seq, t.events.types[event.type])}</h1><p>${code(event.id)}</p></div>
@@ -50,8 +52,7 @@ function eventOf(ports: View, id: string, entry: JournalEntry | undefined): Html
 <p><a href="${eventHref(seq)}">${t.event.json}</a></p></section>`;
 }
 
-function copiesOf(ports: View, entry: JournalEntry | undefined): Html {
-  if (entry === undefined) return html``;
+function copiesOf(ports: View, entry: JournalEntry): Html {
   const { t } = ports;
   const columns: Column[] = [
     { head: t.group.status, kind: 'wide' },

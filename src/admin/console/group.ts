@@ -8,7 +8,7 @@ import { copyList } from './event.ts';
 import { eventHref, eventList, lastBy, operator } from './events.ts';
 import { type FieldChange, type FieldHistory, fieldHistories } from './field-history.ts';
 import { button } from './forms.ts';
-import { badge, type Page } from './layout.ts';
+import { badge, type Page, unknownPage } from './layout.ts';
 import type { View } from './ports.ts';
 import { type Column, empty, fitting, leftOut } from './table.ts';
 import { brief, code, type Html, href, moment, optional, plain, relative, value } from './text.ts';
@@ -32,12 +32,7 @@ export function groupPage(ports: View, query: URLSearchParams): Page {
   const known = ports.journal.groups.get(groupId);
   if (known === undefined) {
     const nothing = html`${t.group.nothing(code(groupId))} <a href="/groups">${t.group.search}</a>`;
-    return {
-      title: t.group.unknown,
-      section: 'groups',
-      status: 404,
-      parts: [{ render: () => html`<h1>${t.group.unknown}</h1>${empty(nothing)}` }],
-    };
+    return unknownPage('groups', t.group.unknown, nothing);
   }
   const entries = (): JournalEntry[] => ports.journal.history.ofGroup(groupId, MOST_EVENTS);
   const current = (): Group => ports.journal.groups.get(groupId) ?? known;

@@ -3,6 +3,7 @@ import { figure } from '../../model/text.ts';
 import { judge, judgeRecording, type Sentence, type Verdict } from '../../model/verdict.ts';
 import { asset } from './assets.ts';
 import type { View } from './ports.ts';
+import { empty } from './table.ts';
 import { type Html, plain, shown } from './text.ts';
 import type { Texts } from './texts/index.ts';
 
@@ -57,6 +58,14 @@ export const entry = (to: string, words: string | Html, isCurrent: boolean): Htm
 export const lead = (title: string, words: string): Part => ({
   render: () => html`<h1>${title}</h1>
 <p class="lead quiet">${words}</p>`,
+});
+
+/** The page of what there is not. */
+export const unknownPage = (section: Section, title: string, words: Html): Page => ({
+  title,
+  section,
+  status: 404,
+  parts: [{ render: () => html`<h1>${title}</h1>${empty(words)}` }],
 });
 
 /** Judges once more, in the words of the reader: what the status says is for the command line and the log, too. */
