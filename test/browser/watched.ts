@@ -7,7 +7,7 @@ import { expect } from 'vitest';
 
 export interface Watched {
   readonly page: Page;
-  /** Console errors and warnings, exceptions, requests that failed or were answered 4xx or 5xx. */
+  /** Console errors and warnings, exceptions, requests that failed or were answered 4xx or 5xx; but for a page of what there is not. */
   readonly complaints: readonly string[];
 }
 
@@ -16,7 +16,8 @@ export async function openWatched(browser: Browser, options: BrowserContextOptio
   const page = await context.newPage();
   const complaints: string[] = [];
   page.on('console', (message) => {
-    if (['error', 'warning'].includes(message.type())) complaints.push(`console: ${message.text()}`);
+    const unknown = message.location().url === page.url() && /status of 404/.test(message.text());
+    if (['error', 'warning'].includes(message.type()) && !unknown) complaints.push(`console: ${message.text()}`);
   });
   page.on('pageerror', (error) => complaints.push(`exception: ${error.message}`));
   page.on('requestfailed', (request) => {
@@ -26,7 +27,8 @@ export async function openWatched(browser: Browser, options: BrowserContextOptio
     if (!left) complaints.push(`request: ${request.url()} ${error}`);
   });
   page.on('response', (response) => {
-    if (response.status() >= 400) complaints.push(`response: ${response.url()} ${response.status()}`);
+    const unknown = response.status() === 404 && response.request().isNavigationRequest();
+    if (response.status() >= 400 && !unknown) complaints.push(`response: ${response.url()} ${response.status()}`);
   });
   // Whatever runs that should not, says so here.
   await page.exposeFunction('attacked', (how: string) => complaints.push(`attacked: ${how}`));

@@ -80,11 +80,15 @@ function resync(t: Texts, { name, restore }: ConnectorState): Html | '' {
 
 const TONES = { waiting: 'bad', paused: 'held', connecting: 'busy', ended: 'held' } as const;
 
-function stateBadge(t: Texts, { state, lagSeconds, copy }: ConnectorState): Html {
-  if (copy?.incomplete !== undefined) return badge('bad', t.connectors.states.incomplete);
+/** What the verdict counts as trouble is never called in step here. */
+function stateBadge(t: Texts, { state, lagSeconds, copy, deadLetters }: ConnectorState): Html {
   const { states } = t.connectors;
+  if (copy?.incomplete !== undefined) return badge('bad', states.incomplete);
   if (state.kind !== 'running') return badge(TONES[state.kind], states[state.kind]);
-  return lagSeconds < BEHIND_SECONDS ? badge('ok', t.standings['in-step']) : badge('busy', states.delivering);
+  if (lagSeconds >= BEHIND_SECONDS) return badge('busy', states.delivering);
+  if (deadLetters > 0) return badge('bad', t.sections['dead-letters']);
+  if (copy !== undefined && copy.differing > 0) return badge('warn', t.standings.differs);
+  return badge('ok', t.standings['in-step']);
 }
 
 const SETTING = /^(app|receiver|journal|admin|connectors|reconcile)\b/;

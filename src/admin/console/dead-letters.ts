@@ -145,7 +145,7 @@ function letters(
     return empty(
       after > 0
         ? html`${t.deadLetters.noMore} <a href="${back}">${t.deadLetters.back}</a>`
-        : t.deadLetters.none(connector),
+        : t.deadLetters[deadLetters > 0 ? 'noneOfCause' : 'none'](connector),
     );
   }
   return html`${actsOnAll(t, { connector, cause, total, back })}
