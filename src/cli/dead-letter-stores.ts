@@ -110,11 +110,18 @@ function deadLettersOfBridge(connector: string, options: AdminOptions): DeadLett
   return {
     naming: 'seq',
     async list(limit, { cause, group }, after = '0') {
-      const query = { limit: String(limit), after, ...(cause && { cause }), ...(group && { groupId: group }) };
-      const found = await client.ask(deadLettersAnswer, (api) =>
-        api.connectors[':name']['dead-letters'].$get({ param, query }),
-      );
-      return found.deadLetters.map(fromBridge);
+      const letters: DeadLetter[] = [];
+      // An answer holds so many, and less of large ones.
+      for (let next: number | undefined = Number(after); next !== undefined && letters.length < limit; ) {
+        const most = String(Math.min(limit - letters.length, 1_000));
+        const query = { limit: most, after: String(next), ...(cause && { cause }), ...(group && { groupId: group }) };
+        const page: z.output<typeof deadLettersAnswer> = await client.ask(deadLettersAnswer, (api) =>
+          api.connectors[':name']['dead-letters'].$get({ param, query }),
+        );
+        letters.push(...page.deadLetters.map(fromBridge));
+        next = page.next;
+      }
+      return letters;
     },
     causes: async () =>
       (

@@ -19,7 +19,11 @@ export function addDeadLetters(program: Command): void {
       .option('--group <id>', 'those of one group');
   filtered(command('list', 'list them', 'group-index --limit 20', 'group-index --by cause'))
     .option('--limit <n>', 'at most so many', wholeNumber(1), 100)
-    .addOption(new Option('--by <what>', 'one line for all that were refused alike').choices(['cause']))
+    .addOption(
+      new Option('--by <what>', 'one line for all that were refused alike')
+        .choices(['cause'])
+        .conflicts(['cause', 'group']),
+    )
     .action(list);
   filtered(command('export', 'print them as JSON, a line each', 'group-index --cause 4f0c1d2e3a5b')).action(exportAll);
   command('show', 'show one whole', 'group-index 1042')

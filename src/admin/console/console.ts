@@ -5,7 +5,7 @@ import { faultOf } from '../../model/fault.ts';
 import { act } from './actions.ts';
 import { ASSETS } from './assets.ts';
 import { faultLines } from './connectors.ts';
-import { deadLettersPage } from './dead-letters.ts';
+import { deadLettersPage, exportLetters } from './dead-letters.ts';
 import { eventPage } from './event.ts';
 import { eventsPage } from './events.ts';
 import { groupPage } from './group.ts';
@@ -82,6 +82,8 @@ export function createConsole(ports: ConsolePorts): Hono {
     const event = text === '' ? undefined : await findEvent(ports.journal.history, text, context.req.raw.signal);
     return context.redirect(event === undefined ? href('/groups', { search: text }) : href('/event', { id: text }));
   });
+
+  app.get('/dead-letters/export', (context) => exportLetters(ports, context));
 
   app.get('/live', async (context) => {
     const at = within(context.req.query('at'));

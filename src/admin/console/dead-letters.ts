@@ -1,4 +1,6 @@
+import type { Context } from 'hono';
 import { html } from 'hono/html';
+import { stream } from 'hono/streaming';
 import type { DeadLetter } from '../../journal/reads.ts';
 import { figure } from '../../model/text.ts';
 import type { ConnectorState } from '../contract.ts';
@@ -6,7 +8,7 @@ import { faultLines } from './connectors.ts';
 import { changes, groupLink, numberOf } from './events.ts';
 import { askDiscard, button, pager } from './forms.ts';
 import { count, entry, lead, type Page } from './layout.ts';
-import type { View } from './ports.ts';
+import type { ConsolePorts, View } from './ports.ts';
 import { empty, fitting, type Row, table } from './table.ts';
 import { code, type Html, href, relative } from './text.ts';
 
@@ -80,7 +82,7 @@ function causesOf(ports: View, connector: string, total: number): Html {
       'discard',
       { connector, cause, back },
     )}<a href="${href('/dead-letters', { connector, cause })}">${t.deadLetters.see}</a>
-<a href="${href(`/api/connectors/${encodeURIComponent(connector)}/dead-letters`, { cause, limit: 1_000 })}" download="dead-letters-${cause}.json">${t.deadLetters.export}</a></div>`;
+<a href="${href('/dead-letters/export', { connector, cause })}" download="dead-letters-${cause}.ndjson">${t.deadLetters.export}</a></div>`;
     return {
       id: `cause-${connector}-${cause}`,
       cells: [
@@ -188,4 +190,20 @@ function letterRow(letter: DeadLetter, connector: string, back: string, ports: V
       )}</div>`,
     ],
   };
+}
+
+/** `/dead-letters/export?connector=&cause=`: all of them as JSON, a line each, as the command line prints them. */
+export function exportLetters({ clock, delivery: { operations } }: ConsolePorts, context: Context): Response {
+  const { connector = '', cause } = context.req.query();
+  const page = (after: number): DeadLetter[] => operations.deadLetters(connector, after, PAGE_LETTERS, { cause });
+  let found = page(0);
+  context.header('content-type', 'application/x-ndjson');
+  return stream(context, async (out) => {
+    for (let last = found.at(-1); last !== undefined && !out.aborted; last = found.at(-1)) {
+      await out.write(found.map((letter) => `${JSON.stringify(letter)}\n`).join(''));
+      // Callbacks come first.
+      await clock.sleep(0);
+      found = page(last.seq);
+    }
+  });
 }
