@@ -213,7 +213,7 @@ async function report(
   }
   for (const { name, lag, state } of waiting) {
     const why = state.kind === 'waiting' ? state.fault.message : state.kind;
-    lines.push(paint('yellow', `${name}: ${lag} events wait in the journal for the next start (${why})`));
+    lines.push(paint('yellow', `${name}: ${plural(lag ?? 0, 'event')} in the journal for the next start (${why})`));
   }
   const connectors = waiting.map(({ name, lag }) => ({ name, lag }));
   const value = { dryRun, ...read, against: compared, waiting: connectors };

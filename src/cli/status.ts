@@ -4,7 +4,7 @@ import type { z } from 'zod';
 import type { ConnectorStatus, reconcileStatus, Status } from '../admin/contract.ts';
 import { duration as durationSchema } from '../config/units.ts';
 import { BridgeError, describeFault, type Fault } from '../model/fault.ts';
-import { rate as perSecond, size, span } from '../model/text.ts';
+import { rate as perSecond, plural, size, span } from '../model/text.ts';
 import { TROUBLES } from '../model/verdict.ts';
 import { type AdminClient, adminClient } from './admin.ts';
 import { type AdminOptions, addCommand, onRunningBridge } from './options.ts';
@@ -205,9 +205,9 @@ function originLines(status: Status, rates: Rates | undefined): string[] {
   const receiving = receiver === '' ? 'callbacks are not received' : `callbacks at ${receiver}`;
   return [
     rates === undefined ? receiving : `${receiving}, ${rateText(rates.callbacks)}`,
-    `journal   ${journal.file}: ${journal.head} events, ${size(journal.bytes)}`,
+    `journal   ${journal.file}: ${plural(journal.head, 'event')}, ${size(journal.bytes)}`,
     ...(journal.quarantined > 0
-      ? [paint('red', `quarantine ${journal.quarantined} callbacks that could not be mapped`)]
+      ? [paint('red', `quarantine ${plural(journal.quarantined, 'callback')} that could not be mapped`)]
       : []),
     ...(reconcile === undefined ? [] : [`reconcile ${reconcileText(reconcile)}`]),
   ];

@@ -64,8 +64,10 @@ describe('status', () => {
   test('says for how long a connector waits, when it is tried next, and how far it is behind', async () => {
     const home = await watchedHome();
     const bridge = await startBridgeProcess(home);
-    await post(bridge, 2);
     const status = () => runCommand(['status', '--config', home.configFile]);
+    await post(bridge, 1);
+    expect((await status()).stdout).toMatch(/journal\.db: 1 event, /);
+    await post(bridge, 1);
     await expect
       .poll(async () => (await status()).stdout)
       .toMatch(/down waits since \d+ s, next try in (\d+ s|1 min): Kafka: .*\n {2}is Kafka running/);
