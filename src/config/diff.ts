@@ -9,7 +9,7 @@ export interface Change extends ReloadResult {
 }
 
 /** These can be exchanged while callbacks come in; everything else, new settings included, waits for the next start. */
-const EXCHANGEABLE: ReadonlySet<string> = new Set([
+export const EXCHANGEABLE: ReadonlySet<string> = new Set([
   ...['app.callbackTokens', 'app.signWindow'],
   ...['receiver.path', 'receiver.maxBodyBytes', 'receiver.maxInFlight', 'receiver.allowFrom', 'receiver.trustProxy'],
   ...['receiver.refreshAddresses', 'receiver.refuseBefore', 'receiver.rateLimit', 'receiver.healthPath'],

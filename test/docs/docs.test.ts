@@ -6,6 +6,7 @@ import { FAULT_GUIDE } from '../../scripts/fault-guide.ts';
 import { type Schema, schemaOf } from '../../scripts/option-table.ts';
 import { programOf } from '../../src/cli.ts';
 import { laneOptions } from '../../src/config/connectors.ts';
+import { EXCHANGEABLE } from '../../src/config/diff.ts';
 import { parseConfig } from '../../src/config/file.ts';
 import { schemaOf as schemaOfConfig } from '../../src/config/own.ts';
 import { configSchema } from '../../src/config/schema.ts';
@@ -36,6 +37,17 @@ describe('the parts that are made from the sources', () => {
     const told = FAULT_GUIDE.flatMap(({ faults }) => Object.keys(faults));
     expect(told.sort()).toEqual(Object.keys(FAULTS).sort());
   });
+});
+
+test('what is listed by hand lacks none: what a reload takes at once, and what the receiver answers', () => {
+  const reload = readFileSync('docs/how-to/reload.md', 'utf8');
+  const atOnce = /\*\*In effect at once\*\*(.*?)\n- /s.exec(reload)?.[1] ?? '';
+  expect([...EXCHANGEABLE].filter((path) => !atOnce.includes(`${path.split('.').at(-1)}\``))).toEqual([]);
+  const answers = readFileSync('docs/reference/http.md', 'utf8')
+    .match(/^\| \d{3}.*?\|/gm)
+    ?.join();
+  const statuses = Object.values(FAULTS).flatMap(({ status = [] }) => status);
+  expect(statuses.filter((status) => !answers?.includes(String(status)))).toEqual([]);
 });
 
 describe('every YAML block of the documents can be loaded', () => {
