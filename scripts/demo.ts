@@ -22,6 +22,11 @@ import { eventually, followTopic, getDocument, type TopicRecord } from '../test/
 
 const GROUPS = 100;
 const READ_MS = 60_000;
+/** Servers that run already may hold, under the names of the file, what a real bridge wrote. */
+const OWN_NAMES: Readonly<Record<string, object>> = {
+  'group-events': { topic: 'demo.group-info.events' },
+  'group-index': { index: 'demo-groups' },
+};
 
 export async function demo({ count, keep = false }: DemoOptions): Promise<void> {
   const external = process.env.KAFKA_BROKERS && process.env.ELASTICSEARCH_URL;
@@ -43,15 +48,17 @@ async function onRealServers(folder: string, count: number, keep: boolean): Prom
   try {
     const { kafka, elasticsearch } = running;
     print(`Kafka at ${kafka.brokers}, Elasticsearch at ${elasticsearch.url} (${clock()})`);
-    const config = loadDemoConfig('config/kafka-elasticsearch.yaml', folder, {
+    const shipped = loadDemoConfig('config/kafka-elasticsearch.yaml', folder, {
       KAFKA_BROKERS: kafka.brokers,
       ELASTICSEARCH_URL: elasticsearch.url,
       ELASTICSEARCH_REPLICAS: '0',
     });
+    const named = Object.entries(shipped.connectors).map(([name, one]) => [name, { ...one, ...OWN_NAMES[name] }]);
+    const config = { ...shipped, connectors: Object.fromEntries(named) };
     const bridge = await startBridge(config, 'warn');
     try {
       sayWhere(bridge);
-      print(`on config/kafka-elasticsearch.yaml (${clock()})`);
+      print(`on config/kafka-elasticsearch.yaml, with a topic and an index of the demo’s own (${clock()})`);
       const plan = plannedCallbacks(config.app.sdkAppId, count);
       const result = await post(bridge, config, plan);
       print(`Posted the documented sample and ${count} more: ${result.ok} of ${plan.length} answered OK (${clock()})`);

@@ -14,6 +14,10 @@ export function addDemo(program: Command): void {
     .option('--embedded', 'in seconds, with nothing but Node: events go to a file, and a reader follows it', false)
     .option('--count <n>', 'how many callbacks beside the sample (default: 1000, embedded 200)', wholeNumber(1))
     .option('--keep', 'leave everything running until Ctrl-C')
+    .addHelpText(
+      'after',
+      '\nKAFKA_BROKERS and ELASTICSEARCH_URL name servers that run already; it writes there under names of its own.',
+    )
     .action(runDemo);
 }
 
