@@ -395,7 +395,7 @@ describe('whatever the callbacks hold', () => {
     await kept.getByText('Discard…').click();
     await kept.getByRole('button', { name: 'Discard callback 1' }).click();
     await page.getByText('1 callback discarded.').waitFor();
-    await page.getByText('The quarantine is empty').waitFor();
+    await page.getByText('The quarantine is empty. Callbacks are kept here only').waitFor();
     expect(complaints).toEqual([]);
     await page.context().close();
   });

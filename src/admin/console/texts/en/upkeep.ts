@@ -49,7 +49,7 @@ export const upkeep = {
 
   quarantine: {
     lead: 'Callbacks of the service that did not fit the protocol as the bridge knows it. They were answered OK and kept as they came; an upgrade of the bridge maps them by itself.',
-    none: 'The quarantine is empty: every callback of the service could be mapped. (Callbacks are kept here only where app.callbackTokens is set: without a Sign anybody could fill it.)',
+    none: 'The quarantine is empty. Callbacks are kept here only where app.callbackTokens is set: without a Sign anybody could fill it.',
     total: (count: number) => plural(count, 'callback'),
     map: (count: number): string => (count === 1 ? 'Map it again' : 'Map all again'),
     callback: (id: number) => `Callback ${figure(id)}`,

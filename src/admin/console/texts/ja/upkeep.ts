@@ -46,7 +46,7 @@ export const upkeep = {
 
   quarantine: {
     lead: 'ブリッジが対応するプロトコルに合わなかった Chat のコールバックです。OK を返したうえで、受信したまま保管しています。ブリッジをアップグレードすると、自動的に変換されます。',
-    none: '隔離されたコールバックはありません。Chat のコールバックはすべて変換できました。（隔離は app.callbackTokens を設定している場合にだけ行われます。Sign がなければ、誰でもここを埋め尽くせるためです。）',
+    none: '隔離されたコールバックはありません。隔離は app.callbackTokens を設定している場合にだけ行われます。Sign がなければ、誰でもここを埋め尽くせるためです。',
     total: (count) => `コールバック ${times(count)}`,
     map: (count) => (count === 1 ? 'もう一度変換' : 'すべてもう一度変換'),
     callback: (id) => `コールバック ${figure(id)}`,

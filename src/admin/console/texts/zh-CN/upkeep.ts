@@ -46,7 +46,7 @@ export const upkeep = {
 
   quarantine: {
     lead: '不符合本服务所知协议的 Chat 回调。这些回调已应答 OK 并按原样保留；升级本服务后会自动转换。',
-    none: '隔离区为空：所有 Chat 回调都能转换。（仅在设置了 app.callbackTokens 时才会在此保留回调：没有 Sign，任何人都可以把它占满。）',
+    none: '隔离区为空。仅在设置了 app.callbackTokens 时才会在此保留回调：没有 Sign，任何人都可以把它占满。',
     total: (count) => `${figure(count)} 个回调`,
     map: (count) => (count === 1 ? '重新转换' : '全部重新转换'),
     callback: (id) => `回调 ${figure(id)}`,
