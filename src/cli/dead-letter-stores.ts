@@ -109,12 +109,13 @@ function deadLettersOfBridge(connector: string, options: AdminOptions): DeadLett
   };
   return {
     naming: 'seq',
-    async list(limit, { cause, group }, after = '0') {
+    async list(limit, { cause, group: groupId }, after = '0') {
+      const meant = { ...(cause !== undefined && { cause }), ...(groupId !== undefined && { groupId }) };
       const letters: DeadLetter[] = [];
       // An answer holds so many, and less of large ones.
       for (let next: number | undefined = Number(after); next !== undefined && letters.length < limit; ) {
         const most = String(Math.min(limit - letters.length, 1_000));
-        const query = { limit: most, after: String(next), ...(cause && { cause }), ...(group && { groupId: group }) };
+        const query = { limit: most, after: String(next), ...meant };
         const page: z.output<typeof deadLettersAnswer> = await client.ask(deadLettersAnswer, (api) =>
           api.connectors[':name']['dead-letters'].$get({ param, query }),
         );

@@ -29,6 +29,7 @@ test('large ones are listed up to the limit and exported to the last, by the con
   expect(await listed('5000')).toHaveLength(all);
   // What would be left out in silence is refused.
   expect((await run('list', 'audit', '--by', 'cause', '--group', 'bad1')).code).toBe(2);
+  expect(await run('export', 'audit', '--cause', '')).toMatchObject({ code: 0, stdout: '' });
 
   const page = await (await fetch(`${bridge.adminUrl}/dead-letters?connector=audit`)).text();
   const [, address = ''] = /href="([^"]+)" download/.exec(page) ?? [];
