@@ -2,7 +2,6 @@ import { html } from 'hono/html';
 import type { Fault } from '../../model/fault.ts';
 import { figure, rate } from '../../model/text.ts';
 import { BEHIND_SECONDS } from '../../model/verdict.ts';
-import type { LastFault } from '../../telemetry/last-fault.ts';
 import type { ConnectorState } from '../contract.ts';
 import { ask, button, form } from './forms.ts';
 import { badge } from './layout.ts';
@@ -40,14 +39,17 @@ function connectorCard(ports: View, connector: ConnectorState, perSecond: number
 </dl>
 <div class="acts row">${button(toggle, { connector: name, back: '/' }, t.connectors[toggle], name)}
 ${ask(`replay-${name}`, t.connectors.replay, name, replayForm(ports, name))}</div>
-${trouble(t, connector, ports.lastFault(name))}${copyLines(t, connector)}${resync(t, connector)}</article>`;
+${trouble(ports, connector)}${copyLines(t, connector)}${resync(t, connector)}</article>`;
 }
 
-function trouble(t: Texts, { name, state }: ConnectorState, last: LastFault | undefined): Html | '' {
+function trouble({ t, status, lastFault }: View, { name, state }: ConnectorState): Html | '' {
   if (state.kind === 'waiting') {
+    // What cannot be recorded does not wait.
+    const safe = status().ready && html` ${t.connectors.safe}`;
     return html`<div class="trouble callout bad">${faultLines(t, state.fault, `down-${name}`)}
-<p class="quiet">${t.connectors.unreachable(relative(t, state.since, 'for'), relative(t, state.retryAt, 'in'))}</p></div>`;
+<p class="quiet">${t.connectors.unreachable(relative(t, state.since, 'for'), relative(t, state.retryAt, 'in'))}${safe}</p></div>`;
   }
+  const last = lastFault(name);
   if (last === undefined) return '';
   return html`<details class="trouble" id="fault-${name}"><summary class="quiet">${t.connectors.lastError(
     relative(t, last.at, 'ago'),

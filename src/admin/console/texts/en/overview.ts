@@ -87,8 +87,8 @@ export const overview = {
     pause: 'Pause',
     resume: 'Resume',
     replay: 'Replay…',
-    unreachable: (since: Html, next: Html) =>
-      html`Unreachable ${since}; next try ${next}. Nothing is lost: events wait in the journal.`,
+    unreachable: (since: Html, next: Html) => html`Unreachable ${since}; next try ${next}.`,
+    safe: 'Nothing is lost: events wait in the journal.',
     lastError: (ago: Html, scope: string) => html`Last error ${ago}, ${scope}`,
     scopes: {
       destination: 'resolved since',

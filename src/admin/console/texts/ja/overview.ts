@@ -87,8 +87,8 @@ export const overview = {
     pause: '一時停止',
     resume: '再開',
     replay: '再配信…',
-    unreachable: (since, next) =>
-      html`${since}到達不能です。次の試行：${next}。イベントはジャーナルで待機しており、失われません。`,
+    unreachable: (since, next) => html`${since}到達不能です。次の試行：${next}。`,
+    safe: 'イベントはジャーナルで待機しており、失われません。',
     lastError: (ago, scope) => html`最後のエラー：${ago}（${scope}）`,
     scopes: {
       destination: '解消済み',

@@ -85,7 +85,8 @@ export const overview = {
     pause: '暂停',
     resume: '恢复',
     replay: '重放…',
-    unreachable: (since, next) => html`无法连接（${since}）；下次尝试：${next}。事件在事件日志中等待，不会丢失。`,
+    unreachable: (since, next) => html`无法连接（${since}）；下次尝试：${next}。`,
+    safe: '事件在事件日志中等待，不会丢失。',
     lastError: (ago, scope) => html`最近一次错误：${ago}（${scope}）`,
     scopes: {
       destination: '已恢复',
