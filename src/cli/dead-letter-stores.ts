@@ -88,11 +88,14 @@ const PATIENCE_MS = 10_000;
 function deadLettersOfBridge(connector: string, options: AdminOptions): DeadLetters {
   const client = adminClient(options);
   const param = inPath('name', connector);
-  /** The API takes all that are meant where no `seqs` are given. */
-  const selection = (names: readonly string[], { cause, group }: Filter) => ({
-    ...(names.length > 0 && { seqs: names.map(seqOf) }),
+  const meant = ({ cause, group }: Filter) => ({
     ...(cause !== undefined && { cause }),
     ...(group !== undefined && { groupId: group }),
+  });
+  /** The API takes all that are meant where no `seqs` are given. */
+  const selection = (names: readonly string[], filter: Filter) => ({
+    ...(names.length > 0 && { seqs: names.map(seqOf) }),
+    ...meant(filter),
   });
   const retryOnce = (names: readonly string[], filter: Filter, after: number) =>
     client.ask(retryAnswer, (api) =>
@@ -109,13 +112,12 @@ function deadLettersOfBridge(connector: string, options: AdminOptions): DeadLett
   };
   return {
     naming: 'seq',
-    async list(limit, { cause, group: groupId }, after = '0') {
-      const meant = { ...(cause !== undefined && { cause }), ...(groupId !== undefined && { groupId }) };
+    async list(limit, filter, after = '0') {
       const letters: DeadLetter[] = [];
       // An answer holds so many, and less of large ones.
       for (let next: number | undefined = Number(after); next !== undefined && letters.length < limit; ) {
         const most = String(Math.min(limit - letters.length, 1_000));
-        const query = { limit: most, after: String(next), ...meant };
+        const query = { limit: most, after: String(next), ...meant(filter) };
         const page: z.output<typeof deadLettersAnswer> = await client.ask(deadLettersAnswer, (api) =>
           api.connectors[':name']['dead-letters'].$get({ param, query }),
         );

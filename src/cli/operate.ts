@@ -19,9 +19,9 @@ export function addOperations(program: Command): void {
     .action(reload);
 
   const stop = 'stop delivering to a connector; callbacks go on being recorded';
-  onRunningBridge(addCommand(program, 'pause <name>', stop, 'pause group-index')).action(pause);
+  onRunningBridge(addCommand(program, 'pause <name>', stop, 'pause group-index')).action(setPaused(true));
   const goOn = 'go on delivering to a connector';
-  onRunningBridge(addCommand(program, 'resume <name>', goOn, 'resume group-index')).action(resume);
+  onRunningBridge(addCommand(program, 'resume <name>', goOn, 'resume group-index')).action(setPaused(false));
 
   onRunningBridge(
     addCommand(
@@ -56,20 +56,15 @@ async function reload(options: AdminOptions): Promise<void> {
   answer(options, reloaded, ...(lines.length > 0 ? lines : ['nothing has changed']));
 }
 
-async function pause(name: string, options: AdminOptions): Promise<void> {
-  await adminClient(options).ask(noContent, (api) =>
-    api.connectors[':name'].pause.$post({ param: inPath('name', name) }),
-  );
-  const words = `${name} is paused, also over restarts, until it is resumed; callbacks go on being recorded`;
-  answer(options, { connector: name, paused: true }, words);
-}
-
-async function resume(name: string, options: AdminOptions): Promise<void> {
-  await adminClient(options).ask(noContent, (api) =>
-    api.connectors[':name'].resume.$post({ param: inPath('name', name) }),
-  );
-  answer(options, { connector: name, paused: false }, `${name} goes on`);
-}
+const setPaused =
+  (paused: boolean) =>
+  async (name: string, options: AdminOptions): Promise<void> => {
+    await adminClient(options).ask(noContent, (api) =>
+      api.connectors[':name'][paused ? 'pause' : 'resume'].$post({ param: inPath('name', name) }),
+    );
+    const held = `${name} is paused, also over restarts, until it is resumed; callbacks go on being recorded`;
+    answer(options, { connector: name, paused }, paused ? held : `${name} goes on`);
+  };
 
 type From = z.input<typeof replayRequest>['from'];
 type ReplayOptions = AdminOptions & { readonly from: From; readonly wait: boolean };
