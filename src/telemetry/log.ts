@@ -14,13 +14,34 @@ export type LogFormat = 'json' | 'text';
 /** The most that waits until it can be written, in bytes: what comes then is left out. */
 const MOST_WAITING = 262_144;
 
+/** What could not be written is tried again so often. */
+const AGAIN_MS = 100;
+
 /** Writes lines on standard error; what comes from outside is shown in them, never obeyed by a terminal. */
 export function createLogger(level: LogLevel, format: LogFormat = 'json'): Logger {
-  const stderr = pino.destination({ dest: 2, sync: true, maxLength: MOST_WAITING });
-  // Where no line can be written, on a full disk for one, callbacks come all the same.
-  stderr.on('error', () => {});
+  // Node has a terminal block whoever writes to it: Ctrl-S would stop the answers to callbacks.
+  (process.stderr as { _handle?: { setBlocking?(on: boolean): void } })._handle?.setBlocking?.(false);
+  const stderr = pino.destination({ dest: 2, sync: true, maxLength: MOST_WAITING, retryEAGAIN: () => false });
+  let waits = false;
+  let lost = 0;
+  // Where no line can be written, on a full disk or to a reader that stands still, callbacks come all the same.
+  stderr.on('error', () => {
+    if (waits) return;
+    waits = true;
+    setTimeout(() => {
+      waits = false;
+      stderr.write('');
+    }, AGAIN_MS).unref();
+  });
+  stderr.on('drop', () => lost++);
+  stderr.on('drain', () => {
+    if (lost === 0) return;
+    log.warn({ lost }, `the log could not be written for a while: it lacks ${plural(lost, 'line')} here`);
+    lost = 0;
+  });
   const shown = format === 'json' ? visible : sentenceOf;
-  return pino({ level, base: { name: 'group-sync-bridge' } }, { write: (line) => stderr.write(shown(line)) });
+  const log = pino({ level, base: { name: 'group-sync-bridge' } }, { write: (line) => stderr.write(shown(line)) });
+  return log;
 }
 
 type Level = 'info' | 'warn' | 'error';

@@ -1,4 +1,8 @@
 /** What anyone may bring about from outside does not fill the log, and what is said is true. */
+import { spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
 import pino from 'pino';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import type { Fault } from '../../src/model/fault.ts';
@@ -196,4 +200,36 @@ test('a resync says what it did: brought, mended, or only compared; all groups, 
     'index: compared with all 5 groups of the journal, nothing was written: 2 not in step',
     'index: compared with 1 named group: 2 not in step and mended',
   ]);
+});
+
+test.each(['pipe', 'terminal'])('a %s that nobody reads stops nothing, and how much was lost is told', async (to) => {
+  const folder = mkdtempSync(join(tmpdir(), 'log-'));
+  const [program, through] = [join(folder, 'program.mjs'), join(folder, 'through')];
+  writeFileSync(
+    program,
+    `import { writeFileSync } from 'node:fs';
+    import { createLogger } from '${resolve('src/telemetry/log.ts')}';
+    const log = createLogger('info');
+    for (let n = 0; n < 400; n++) log.info({ text: 'x'.repeat(4_000) }, 'a line');
+    writeFileSync('${through}', '');
+    setInterval(() => {}, 1_000);`,
+  );
+  const onTerminal = ['-qc', `${process.execPath} ${program}`, '/dev/null'];
+  const child = to === 'pipe' ? spawn(process.execPath, [program]) : spawn('script', onTerminal);
+  onTestFinished(() => {
+    child.kill('SIGKILL');
+    rmSync(folder, { recursive: true });
+  });
+  await expect.poll(() => existsSync(through), { timeout: 5_000 }).toBe(true);
+  let said = '';
+  const reader = to === 'pipe' ? child.stderr : child.stdout;
+  reader.setEncoding('utf8').on('data', (text) => {
+    said += text;
+  });
+  await expect.poll(() => said, { timeout: 20_000 }).toMatch(/"lost":\d+.*it lacks \d+ lines here/);
+  const written = said
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+  expect(written.length - 1 + written.at(-1).lost).toBe(400);
 });
