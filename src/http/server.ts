@@ -69,8 +69,9 @@ export async function listen(
   const { section, host, port, malformedBody, certificate, keepAliveMs, signals } = options;
   const handle = getRequestListener(fetch, {
     hostname: host,
-    errorHandler: (thrown) =>
-      new Response(malformedBody(`not a request: ${messageOf(thrown)}`), { status: 400, headers: CLOSING }),
+    errorHandler(thrown) {
+      throw thrown;
+    },
   });
   const tell = (socket: Duplex, why: string): void =>
     options.onMalformed?.({ peer: ('remoteAddress' in socket && String(socket.remoteAddress)) || 'unknown', why });
@@ -78,14 +79,16 @@ export async function listen(
   const listener: RequestListener = (request, response) => {
     // What follows a refused request may have been read in another way before it came here: it is nothing to answer.
     if (refused.has(request.socket)) return;
-    const trouble = misreadable(request);
-    if (trouble !== undefined) {
+    const refuse = (trouble: string): void => {
       const why = `not an HTTP request: ${trouble}`;
       tell(request.socket, why);
       const body = malformedBody(why);
       response.writeHead(400, { ...CLOSING, 'content-length': Buffer.byteLength(body) }).end(body);
       refused.add(request.socket);
-    } else void handle(request, response);
+    };
+    const trouble = misreadable(request);
+    if (trouble !== undefined) refuse(trouble);
+    else handle(request, response).catch((thrown: unknown) => refuse(messageOf(thrown)));
   };
   const settings = { ...SERVER_OPTIONS, keepAliveTimeout: timerMs(keepAliveMs) };
   const requestCert = certificate?.options.ca !== undefined;
@@ -136,15 +139,13 @@ function adviceOn(error: string | undefined): [code: FaultCode, setting: 'host' 
  * Says why a request must be refused although Node's parser takes it (RFC 9112, 3.2 and 6.1): a proxy before this server may
  * have read it in another way.
  */
-function misreadable({ httpVersion, headersDistinct, url = '' }: IncomingMessage): string | undefined {
+function misreadable({ httpVersion, headersDistinct }: IncomingMessage): string | undefined {
   const { host: hosts = [], 'transfer-encoding': codings } = headersDistinct;
   if (httpVersion !== '1.0' && httpVersion !== '1.1') return 'this server speaks 1.1';
   if (hosts.length === 0 && httpVersion === '1.1') return 'Host is missing';
   if (hosts.length > 1) return 'Host stands there twice';
   // Empty is what a target without an authority brings.
   if (!/^([\w.~!$&'()*+;=%-]*|\[[\da-f:.]+\])(:\d*)?$/i.test(hosts[0] ?? '')) return 'Host is no host';
-  if (!URL.canParse(url.startsWith('/') ? `http://${hosts[0] || 'x'}${url}` : url) || !/^(\/|https?:\/\/)/.test(url))
-    return 'its target is no path of this server';
   if (codings === undefined) return undefined;
   if (httpVersion === '1.0') return 'Transfer-Encoding is not of this version';
   return codings.join().trim().toLowerCase() === 'chunked' ? undefined : 'its Transfer-Encoding is not chunked alone';

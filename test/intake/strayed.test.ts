@@ -34,9 +34,6 @@ test.each([
   ['TLS', '\x16\x03\x01\0\xf1\x01\0\0\xed\x03\x03', /TLS is spoken to a plain port: set receiver.tls/],
   ['HTTP/2', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', /HTTP\/2 is spoken/],
   ['no Host', 'POST /callback HTTP/1.1\r\n\r\n', /Host is missing/],
-  ['a target that is no path', 'OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n', /target is no path/],
-  ['an address of another form', 'POST HTTP://x/callback HTTP/1.1\r\nHost: x\r\n\r\n', /target is no path/],
-  ['a port that is none', 'POST /callback HTTP/1.1\r\nHost: x:99999\r\n\r\n', /target is no path/],
   ['a tunnel', 'CONNECT x:443 HTTP/1.1\r\nHost: x\r\n\r\n', /this is no proxy/],
   ['anything', 'hello\r\n\r\n', /not an HTTP request/],
 ])('%s on the receiver’s port', async (_, bytes, says) => {
