@@ -6,9 +6,14 @@ import { isBeforeCallback } from '../model/callback.ts';
 import { password } from '../model/secret.ts';
 import { duration, text, whole } from './units.ts';
 
+/** As it stands in a request: callers resolve dots and turn backslashes before they ask, and encode what is no ASCII. */
 const path = z
   .string()
-  .regex(/^\/[^?#\s]*$/, { error: 'a path is expected: it starts with / and holds no query, such as /callback' });
+  .regex(/^(?!.*\/(\.|%2[eE]){1,2}(\/|$))\/[^?#\\\s]*$/, {
+    error:
+      'a path is expected: it starts with / and holds no query, no backslash and no . or .. as a part, such as /callback',
+  })
+  .transform((text) => new URL(`http://x${text}`).pathname);
 
 const host = text.refine((text) => isIP(text) !== 0 || /^[\w-]+(\.[\w-]+)*\.?$/.test(text), {
   error: 'an address or a name of this machine is expected, without http://, brackets and port, such as 0.0.0.0',
@@ -65,7 +70,7 @@ export const receiver = z
   .strictObject({
     host: host.default('0.0.0.0').describe('The address to listen on; 0.0.0.0 is every one of this machine.'),
     port: port.default(8080),
-    path: path.default('/callback').describe('The path of the URL that the service is given.'),
+    path: path.prefault('/callback').describe('The path of the URL that the service is given.'),
     maxBodyBytes: whole(1024, 16_777_216)
       .default(65_536)
       .describe(

@@ -72,10 +72,9 @@ function targetOf(url = ''): string {
   return url.replace(/^https?:\/\/[^/?#]*/i, '');
 }
 
-/** One slash at the end is a common slip in the console's URL, and the same path. */
+/** One slash at the end is a common slip in the console's URL or in the setting, and the same path. */
 function isAt(path: string, asked: string): boolean {
-  const own = [path, encodeURI(path)];
-  return own.includes(asked) || (path !== '/' && own.includes(asked.replace(/\/$/, '')));
+  return path.replace(/\/$/, '') === asked.replace(/\/$/, '');
 }
 
 /** Returns the path as a line of the log shows it: without the query, which may hold a Sign, and not too long. */

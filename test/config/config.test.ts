@@ -801,6 +801,25 @@ connectors:
     expect(found).toEqual(says === undefined ? [] : [expect.stringContaining(says)]);
   });
 
+  it.each(['/a/../b', '/..', '/a/./b', '/a/.', '/a/%2e%2E/b', '/a\\b'])(
+    'refuses a path that callers change: %s',
+    (path) => {
+      for (const key of ['path', 'healthPath']) {
+        const text = `app: {sdkAppId: 1}\nreceiver: {${key}: '${path}'}\nconnectors: {a: {kind: file, path: x}}\n`;
+        expect(complaints(text, configSchema)).toEqual([
+          expect.stringContaining(`receiver.${key}: a path is expected`),
+        ]);
+      }
+    },
+  );
+
+  it('takes a path as callers send it', () => {
+    const receiver = { path: '/回调/{x}|', healthPath: '/état' };
+    const written = { app: { sdkAppId: 1 }, receiver, connectors: { a: { kind: 'file', path: 'x' } } };
+    const { path, healthPath } = configSchema.parse(written).receiver;
+    expect([path, healthPath]).toEqual(['/%E5%9B%9E%E8%B0%83/%7Bx%7D|', '/%C3%A9tat']);
+  });
+
   it.each(['/callback', '/callback/'])('refuses %s as the path of the probe, too: callbacks arrive there', (path) => {
     const text = `app: {sdkAppId: 1}\nreceiver: {healthPath: ${path}}\nconnectors: {a: {kind: file, path: x}}\n`;
     const says = 'receiver.healthPath: another path than receiver.path is expected';

@@ -1,5 +1,5 @@
 import { connect, type Socket } from 'node:net';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { configSchema } from '../../src/config/schema.ts';
 import { signOf } from '../../src/intake/authentication.ts';
 import { receiverSettings } from '../../src/intake/context.ts';
@@ -109,6 +109,12 @@ describe('the status table', () => {
       expect(await answer).toMatch(/^HTTP\/1\.1 200 /);
     },
   );
+
+  test('200: a path that is set with a slash at its end is the path itself, too', async () => {
+    const slashed = await startReceiver({ path: '/callback/' });
+    onTestFinished(slashed.close);
+    expect(await slashed.post()).toEqual({ status: 200, json: OK });
+  });
 
   test('405: another method', async () => {
     const response = await fetch(`${receiver.origin}/callback?${search()}`);
