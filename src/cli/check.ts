@@ -7,7 +7,6 @@ import { isLoopback, opennessOf } from '../config/listeners.ts';
 import type { Config, ConnectorConfig } from '../config/schema.ts';
 import { deadLetterTopic } from '../config/source.ts';
 import { readCertificate } from '../http/certificate.ts';
-import { refuseForeign } from '../journal/foreign.ts';
 import { journalDoubts } from '../journal/place.ts';
 import { urlHost } from '../model/address.ts';
 import { systemClock } from '../model/clock.ts';
@@ -171,7 +170,6 @@ function shown({ step, state, says, fault }: Finding): string {
 /** Returns a line for each thing that the settings decide, warnings included. Throws where a file that is named cannot be used. */
 function meaningOf({ app, receiver, journal, admin, source }: Config): string[] {
   const { host, port, path, tls, allowFrom, trustProxy } = receiver;
-  if (source === undefined) refuseForeign(journal.file);
   const validUntil = tls && new Date(readCertificate(tls).notAfter).toISOString();
   const lines = [
     source === undefined

@@ -8,13 +8,14 @@ export const FOREIGN = 'it is a SQLite database of another program';
 /**
  * Refuses what is not the bridge's by what it is and by its first bytes alone: whoever opens a database, takes its
  * permissions or writes its log has changed what is not ours. A database that is just being made may not say yet whose it is.
+ * Returns whether it is no database at all: that may be a journal that was damaged, and is set aside.
  */
-export function refuseForeign(path: string): void {
+export function refuseForeign(path: string): boolean {
   const found = statSync(path, { throwIfNoEntry: false });
-  if (found === undefined) return;
+  if (found === undefined) return false;
   if (found.isDirectory()) throw unusable(path, 'it is a folder, and a file in it is meant');
   if (!found.isFile()) throw unusable(path, 'it is no file that could keep anything');
-  if (found.size === 0) return;
+  if (found.size === 0) return false;
   const header = Buffer.alloc(100);
   const descriptor = openSync(path, 'r');
   try {
@@ -22,9 +23,9 @@ export function refuseForeign(path: string): void {
   } finally {
     closeSync(descriptor);
   }
-  // What is no database at all may be a journal that was damaged: it is set aside.
-  if (!header.toString('latin1').startsWith('SQLite format 3\0')) return;
+  if (!header.toString('latin1').startsWith('SQLite format 3\0')) return true;
   // https://sqlite.org/fileformat2.html#the_database_header
   const [pages, owner] = [header.readUInt32BE(28), header.readUInt32BE(68)];
   if (owner !== APPLICATION_ID && (owner !== 0 || pages > 1)) throw unusable(path, FOREIGN);
+  return false;
 }

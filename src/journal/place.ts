@@ -15,6 +15,7 @@ import {
 } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
+import { refuseForeign } from './foreign.ts';
 import { unrecordable } from './sqlite.ts';
 
 /** Makes ready where the journal is to lie, and returns its real path: where symbolic links lead, if to nothing yet. */
@@ -147,12 +148,14 @@ const DOUBTFUL: ReadonlyMap<number, readonly [name: string, why: string]> = new 
   [0x65735546, ['FUSE', 'its program decides what a sync promises']],
 ]);
 
-/** Returns what speaks against keeping a journal at this path, a sentence each. */
+/** Returns what speaks against keeping a journal at this path, a sentence each; throws where none can be kept. */
 export function journalDoubts(path: string): string[] {
   const folder = dirname(resolve(path));
   let nearest = folder;
   while (!existsSync(nearest)) nearest = dirname(nearest);
-  const doubts: string[] = [];
+  const doubts = refuseForeign(path)
+    ? [`${path} is no SQLite database: the start takes it for a damaged journal, sets it aside and begins a new one`]
+    : [];
   const [name, why] = DOUBTFUL.get(statfsSync(nearest).type) ?? [];
   if (name !== undefined) {
     doubts.push(`the journal lies on ${name}: ${why}; what was answered OK outlives a power cut on a local disk only`);

@@ -366,6 +366,13 @@ describe('what speaks against a place', () => {
     ]);
   });
 
+  test('a file that is no database: a start would take it for a journal, and rename it', () => {
+    const renamed = expect.stringMatching(/is no SQLite database: .* sets it aside/);
+    expect(journalDoubts(file)).not.toContainEqual(renamed);
+    writeFileSync(file, 'app: { sdkAppId: "1" }\n');
+    expect(journalDoubts(file)).toContainEqual(renamed);
+  });
+
   test('a folder that others may enter', () => {
     const open = expect.stringMatching(/open to other users \(755\)/);
     expect(journalDoubts(file)).not.toContainEqual(open);
