@@ -28,58 +28,62 @@ const tooSlow: HttpFault = {
  * the fields `drop` are left out; they are left out while it arrives, so that memory stays bounded by `maxBytes`.
  */
 export function createBodyReader(maxBytes: number, drop: readonly string[]) {
-  const fault: HttpFault = {
+  const tooLarge: HttpFault = {
     code: 'body-too-large',
     message: `the body is larger than ${maxBytes} bytes`,
     suggestion: 'raise receiver.maxBodyBytes if the service really sends such',
   };
   return async (incoming: IncomingMessage, patient: boolean): Promise<ReceivedBody> => {
     const isLarge = Number(incoming.headers['content-length']) > maxBytes;
-    if (isLarge && !patient) return { bytes: new Uint8Array(), fault };
+    if (isLarge && !patient) return { bytes: new Uint8Array(), fault: tooLarge };
     const [head, rest] = [createBuffer(maxBytes), createBuffer(maxBytes)];
     const isSmall = Number(incoming.headers['content-length']) <= maxBytes;
     const dropper = patient && !isSmall ? createFieldDropper(drop) : undefined;
     let arrived = 0;
-    const failure = await arrival(incoming, (chunk) => {
+    const fault = await arrival(incoming, (chunk) => {
       arrived += chunk.byteLength;
-      const fits = head.add(chunk);
-      if (dropper === undefined) return fits;
-      return rest.add(dropper.push(chunk)) && arrived <= MAX_ARRIVING_BYTES;
+      let fits = head.add(chunk);
+      if (dropper !== undefined) fits = rest.add(dropper.push(chunk)) && arrived <= MAX_ARRIVING_BYTES;
+      return fits ? undefined : tooLarge;
     });
-    if (failure !== undefined) return { bytes: head.bytes(), fault: failure === 'enough' ? fault : failure };
+    if (fault !== undefined) return { bytes: head.bytes(), fault };
     return arrived <= maxBytes ? { bytes: head.bytes() } : { bytes: rest.bytes(), cut: true };
   };
 }
 
-/** Collects at most `most` bytes; of a chunk that exceeds them what fits. */
+/** Collects at most `most` bytes, of a chunk that exceeds them what fits; as one: chunks may be as small as a sender likes. */
 function createBuffer(most: number) {
-  const chunks: Uint8Array[] = [];
-  let left = most;
+  let room = Buffer.alloc(0);
+  let length = 0;
   return {
     /** Returns whether all of it fitted. */
     add(chunk: Uint8Array): boolean {
-      const fits = chunk.byteLength <= left;
-      chunks.push(fits ? chunk : chunk.subarray(0, left));
-      left -= Math.min(chunk.byteLength, left);
+      const end = Math.min(length + chunk.byteLength, most);
+      if (end > room.length) room = Buffer.concat([room], Math.min(Math.max(end, room.length * 2), most));
+      room.set(chunk.subarray(0, end - length), length);
+      const fits = end - length === chunk.byteLength;
+      length = end;
       return fits;
     },
-    bytes: (): Uint8Array => (chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks)),
+    bytes: (): Uint8Array => room.subarray(0, length),
   };
 }
 
-/** Resolves at the end of the body, with what ended it before its time: 'enough' when `take` returned false. */
+/** Resolves at the end of the body, with what ended it before its time: such as what `take` returned. */
 function arrival(
   incoming: IncomingMessage,
-  take: (chunk: Buffer) => boolean,
-): Promise<HttpFault | 'enough' | undefined> {
+  take: (chunk: Buffer) => HttpFault | undefined,
+): Promise<HttpFault | undefined> {
   return new Promise((resolve) => {
-    const end = (failure?: HttpFault | 'enough'): void => {
+    const end = (fault?: HttpFault): void => {
       clearTimeout(timer);
-      incoming.off('data', onData).off('end', end).off('close', onClose).pause();
-      resolve(failure);
+      // What still comes is dropped: kept, chunks of a byte would take a hundred each.
+      incoming.off('data', onData).off('end', end).off('close', onClose).resume();
+      resolve(fault);
     };
     const onData = (chunk: Buffer): void => {
-      if (!take(chunk)) end('enough');
+      const fault = take(chunk);
+      if (fault !== undefined) end(fault);
     };
     const onClose = (): void => end({ code: 'body-incomplete', message: 'the body broke off' });
     const timer = setTimeout(end, BODY_TIMEOUT_MS, tooSlow);

@@ -1,8 +1,13 @@
 import { once } from 'node:events';
-import { connect, type Socket } from 'node:net';
+import { IncomingMessage } from 'node:http';
+import { connect, Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { expect, onTestFinished, test } from 'vitest';
 import { listen } from '../../src/http/server.ts';
+import { createBodyReader } from '../../src/intake/body.ts';
 import type { Signals } from '../../src/model/signal.ts';
 import { body, search } from '../support/callbacks.ts';
 import { fail, OK, startReceiver } from './receiver.testbed.ts';
@@ -112,4 +117,28 @@ test('a body that comes byte by byte takes no place in flight', async () => {
   socket.write(`${REQUEST}{`);
   await once(socket, 'connect');
   for (let i = 0; i < 5; i++) expect(await receiver.post()).toEqual({ status: 200, json: OK });
+});
+
+test.each([
+  ['while it is read', 65_536],
+  ['once it is too large', 1_024],
+])('a body in chunks of a byte takes no memory for each of them, %s', async (_, most) => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const used = (): number => {
+    collect();
+    const { heapUsed, external, arrayBuffers } = process.memoryUsage();
+    return heapUsed + external + arrayBuffers;
+  };
+  const incoming = new IncomingMessage(new Socket());
+  const read = createBodyReader(most, ['MemberList'])(incoming, true);
+  await nextTurn();
+  const before = used();
+  for (let n = 0; n < 60_000; n++) {
+    incoming.push(Buffer.from(' '));
+    if (n % 1_000 === 0) await nextTurn();
+  }
+  expect(used() - before).toBeLessThan(2_000_000);
+  incoming.push(null);
+  expect((await read).bytes.byteLength).toBe(Math.min(most, 60_000));
 });
