@@ -231,8 +231,8 @@ export function checkCommand(
 }
 
 /** Refuses a group id that holds bytes of no encoding: with U+FFFD in their place it would be another group's. */
-export function checkGroup({ fields, lossy }: UnderstoodBody): HttpFault | undefined {
-  if (!lossy || !String(fields.GroupId).includes('\ufffd')) return undefined;
+export function checkGroup({ fields: { GroupId }, lossy }: UnderstoodBody): HttpFault | undefined {
+  if (!lossy || typeof GroupId !== 'string' || !GroupId.includes('\ufffd')) return undefined;
   const message = 'GroupId holds bytes of no encoding that is known: which group is meant cannot be told';
   return { code: 'callback-invalid', path: 'GroupId', message };
 }

@@ -15,7 +15,7 @@ import {
   relay,
 } from './context.ts';
 import type { HandlerAnswer } from './forward.ts';
-import { mapCallback, readEventTime } from './mapping.ts';
+import { mapCallback, numberIn, readEventTime } from './mapping.ts';
 import { withoutSign } from './request.ts';
 
 /** Records the commands that become events; forwards, acknowledges or refuses all others. */
@@ -61,7 +61,7 @@ const NO_HANDLER = refused({ code: 'internal', message: 'there is no handler to 
 /** Tells whether the body names a command that becomes an event, whatever the query says. */
 function namesRecorded(context: ReceiverContext): boolean {
   const body = parseBody(context.get('body').bytes);
-  return body.ok && COMMANDS.has(String(body.value.fields.CallbackCommand));
+  return body.ok && COMMANDS.has(body.value.fields.CallbackCommand as string);
 }
 
 function checkOther(context: ReceiverContext, settings: ReceiverSettings): HttpFault | undefined {
@@ -144,7 +144,7 @@ function createRecording(settings: ReceiverSettings, ports: ReceiverPorts) {
     const event = mapCallback(sdkAppId, context.get('query'), callback, receipt);
     const { groupId, extra } = event.data;
     if (extra.EventTime !== undefined && extra.EventTime !== null) {
-      signals.emit('clock.skew', { groupId, aheadMs: Number(extra.EventTime) - receipt.serviceAt });
+      signals.emit('clock.skew', { groupId, aheadMs: numberIn(extra.EventTime) - receipt.serviceAt });
     }
     const traced = context.get('trace')?.carriedBy(event) ?? event;
     // Invariant 1: OK is answered only once the event is on disk.

@@ -60,9 +60,12 @@ export function mapCallback(
   });
 }
 
+/** Returns a number, or the one that a text is; of anything else NaN: making an object of others one may throw. */
+export const numberIn = (value: unknown): number => (typeof value === 'object' ? Number.NaN : Number(value));
+
 /** Returns an EventTime in ms; undefined for one that no callback of the service can have. */
 export function readEventTime(eventTime: unknown): number | undefined {
-  const given = Math.trunc(Number(eventTime));
+  const given = Math.trunc(numberIn(eventTime));
   const inMs = given >= SECONDS.from && given < SECONDS.to ? given * 1_000 : given;
   return inMs >= EARLIEST ? inMs : undefined;
 }

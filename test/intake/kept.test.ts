@@ -25,6 +25,10 @@ const of = (command: string) => ({ CallbackCommand: command });
 /** A group id with a byte that no UTF-8 has. */
 const unreadable = Buffer.from(body({ GroupId: 'g\xff' }), 'latin1');
 
+/** What is no text throws when it is made one. */
+const ODD = { toString: 1, valueOf: 1 };
+const oddUnreadable = Buffer.from(body({ GroupId: ODD, Name: '\xff' }), 'latin1');
+
 describe('a small mistake leaves one thing that a body can mean', () => {
   const utf16 = (text: string, swapped: boolean) => {
     const bytes = Buffer.from(`\ufeff${text}`, 'utf16le');
@@ -115,6 +119,7 @@ describe('after a right Sign every refusal is kept, to the byte', () => {
     ],
     ['an empty group', body({ GroupId: '' }), /GroupId: it is empty/],
     ['a group whose id cannot be read', unreadable, /which group is meant/],
+    ['an object as the group, and bytes of no encoding', oddUnreadable, /GroupId/],
     ['no new owner', body(of(OWNER)), /NewOwner_Account is missing/, of(OWNER)],
     ['an empty new owner', body({ ...of(OWNER), NewOwner_Account: '' }), /NewOwner_Account: it is empty/, of(OWNER)],
   ];
@@ -135,6 +140,12 @@ describe('after a right Sign every refusal is kept, to the byte', () => {
       /twice|beside/.test(_) ? 200 : 400,
     );
     expect(open.quarantined()).toEqual([]);
+  });
+
+  test('an object as the command, and none in the query, is nothing of ours', async () => {
+    const receiver = await start({ sign: SIGN });
+    const callback = { search: signed({ CallbackCommand: '' }), body: body({ CallbackCommand: ODD }) };
+    expect(await receiver.post(callback)).toEqual(fail(400, /CallbackCommand is missing/));
   });
 
   test('an empty name that stands in a text, or deeper, stands there once', async () => {
@@ -365,7 +376,7 @@ describe('unknown fields never make an event too large', () => {
 });
 
 describe('without tokens, what only decorates does not cost the change', () => {
-  const shapes = [undefined, null, '', 7, true, [], {}];
+  const shapes = [undefined, null, '', 7, true, [], {}, ODD];
   test.each([
     ['Operator_Account', fields().CallbackCommand],
     ['Type', fields().CallbackCommand],
