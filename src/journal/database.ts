@@ -8,7 +8,7 @@ import { lockJournal } from './lock.ts';
 import { openLog, rewriteLog } from './log.ts';
 import { MIGRATIONS } from './migrations.ts';
 import { closeToOthers, createPlace, moveAside, preparePlace, sizeOf, syncFolder } from './place.ts';
-import { isCorrupt, pragma, sqlite, unusable } from './sqlite.ts';
+import { inaccessible, isCorrupt, pragma, sqlite, unusable } from './sqlite.ts';
 
 export type Database = ReturnType<typeof openDatabase>;
 
@@ -35,8 +35,7 @@ export function openDatabase(path: string, options: DatabaseOptions = {}) {
     return openLocked(path, file, options, lock);
   } catch (thrown) {
     lock?.close();
-    if (thrown instanceof BridgeError) throw thrown;
-    throw unusable(path, messageOf(thrown));
+    throw thrown instanceof BridgeError ? thrown : inaccessible(path, thrown);
   }
 }
 

@@ -1,6 +1,8 @@
 import {
+  accessSync,
   chmodSync,
   closeSync,
+  constants,
   existsSync,
   fsyncSync,
   lstatSync,
@@ -15,6 +17,7 @@ import {
 } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
+import { BridgeError, messageOf } from '../model/fault.ts';
 import { refuseForeign } from './foreign.ts';
 import { unrecordable } from './sqlite.ts';
 
@@ -41,9 +44,11 @@ function makeFolder(folder: string): void {
   for (let made = folder; made.length >= first.length; made = dirname(made)) syncFolder(dirname(made));
 }
 
+const filesOf = (journal: string): string[] => ['', '-wal', '-shm', '.lock'].map((suffix) => journal + suffix);
+
 /** A journal holds what people wrote; and whoever may read its files may lock them. */
 export function closeToOthers(journal: string): void {
-  for (const file of ['', '-wal', '-shm', '.lock'].map((suffix) => journal + suffix)) {
+  for (const file of filesOf(journal)) {
     const found = statSync(file, { throwIfNoEntry: false });
     if (found === undefined || (found.mode & 0o077) === 0) continue;
     try {
@@ -153,9 +158,18 @@ export function journalDoubts(path: string): string[] {
   const folder = dirname(resolve(path));
   let nearest = folder;
   while (!existsSync(nearest)) nearest = dirname(nearest);
-  const doubts = refuseForeign(path)
-    ? [`${path} is no SQLite database: the start takes it for a damaged journal, sets it aside and begins a new one`]
-    : [];
+  const doubts: string[] = [];
+  try {
+    if (refuseForeign(path)) {
+      doubts.push(`${path} is no SQLite database: the start takes it for a damaged journal, and sets it aside`);
+    }
+    for (const file of [nearest, ...filesOf(path)].filter(existsSync)) {
+      accessSync(file, constants.R_OK | constants.W_OK);
+    }
+  } catch (thrown) {
+    if (thrown instanceof BridgeError) throw thrown;
+    doubts.push(`this user cannot use the journal: ${messageOf(thrown)}`);
+  }
   const [name, why] = DOUBTFUL.get(statfsSync(nearest).type) ?? [];
   if (name !== undefined) {
     doubts.push(`the journal lies on ${name}: ${why}; what was answered OK outlives a power cut on a local disk only`);

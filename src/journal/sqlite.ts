@@ -1,5 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite';
-import { BridgeError, type FaultCode } from '../model/fault.ts';
+import { BridgeError, type FaultCode, messageOf } from '../model/fault.ts';
 
 /** Not imported: on Node 22 the warning that it is experimental would come before anybody could leave it out. */
 export const sqlite = process.getBuiltinModule('node:sqlite');
@@ -38,6 +38,13 @@ export function journalError(code: FaultCode, message: string, suggestion: strin
 /** Makes the error of a callback that cannot be recorded. */
 export const unrecordable = (why: string, suggestion: string, cause?: unknown): BridgeError =>
   journalError('journal-unwritable', `the callback cannot be recorded: ${why}`, suggestion, cause);
+
+/** Makes the error of a file that is not a stranger's, and that the system does not let this user use. */
+export function inaccessible(file: string, cause: unknown): BridgeError {
+  const advice =
+    'let the user that the bridge runs as write it, its folder and what lies beside it, where there is room';
+  return journalError('journal-unusable', `the journal ${file} cannot be used: ${messageOf(cause)}`, advice, cause);
+}
 
 export function unusable(file: string, reason: string): BridgeError {
   const suggestion = 'nothing was changed in it; move it away or set journal.file to another file';

@@ -373,6 +373,11 @@ describe('what speaks against a place', () => {
     expect(journalDoubts(file)).toContainEqual(renamed);
   });
 
+  test('one that cannot be looked at, as after a start by another user', () => {
+    symlinkSync(file, file);
+    expect(journalDoubts(file)).toContainEqual(expect.stringMatching(/^this user cannot use the journal: ELOOP/));
+  });
+
   test('a folder that others may enter', () => {
     const open = expect.stringMatching(/open to other users \(755\)/);
     expect(journalDoubts(file)).not.toContainEqual(open);
