@@ -1,5 +1,12 @@
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerOptions } from 'node:http';
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerOptions,
+  type ServerResponse,
+} from 'node:http';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -22,6 +29,8 @@ const SERVER_OPTIONS: ServerOptions = {
   requireHostHeader: false,
 };
 const HANDSHAKE_MS = 10_000;
+/** Answers wait in memory for those before them. Clients send one request after the other, and browsers do, too. */
+const MOST_UNANSWERED = 32;
 /** How long a connection may stay that is answered for the last time, and that Node does not look after. */
 const GIVEN_UP_MS = 1_000;
 /** Of the answer to what is no HTTP request. */
@@ -76,15 +85,23 @@ export async function listen(
   const tell = (socket: Duplex, why: string): void =>
     options.onMalformed?.({ peer: ('remoteAddress' in socket && String(socket.remoteAddress)) || 'unknown', why });
   const refused = new WeakSet<Duplex>();
+  const unanswered = countUnanswered();
   const listener: RequestListener = (request, response) => {
+    const { socket } = request;
     // What follows a refused request may have been read in another way before it came here: it is nothing to answer.
-    if (refused.has(request.socket)) return;
+    if (refused.has(socket) || socket.destroyed) return;
+    if (unanswered(socket, response) > MOST_UNANSWERED) {
+      tell(socket, `more than ${MOST_UNANSWERED} requests came before the first was answered`);
+      // An answer would have to wait, and what has arrived would be read meanwhile.
+      socket.destroy();
+      return;
+    }
     const refuse = (trouble: string): void => {
       const why = `not an HTTP request: ${trouble}`;
-      tell(request.socket, why);
+      tell(socket, why);
       const body = malformedBody(why);
       response.writeHead(400, { ...CLOSING, 'content-length': Buffer.byteLength(body) }).end(body);
-      refused.add(request.socket);
+      refused.add(socket);
     };
     const trouble = misreadable(request);
     if (trouble !== undefined) refuse(trouble);
@@ -124,6 +141,20 @@ export async function listen(
     throw new BridgeError({ code, path: `${section}.${setting}`, message, suggestion });
   }
   return { server, port: (server.address() as AddressInfo).port, peerOf };
+}
+
+/** Returns what counts the requests of a connection that wait for their answer, this one included. */
+function countUnanswered(): (socket: Duplex, response: ServerResponse) => number {
+  const counts = new WeakMap<Duplex, number>();
+  const count = (socket: Duplex, by: 1 | -1): number => {
+    const now = (counts.get(socket) ?? 0) + by;
+    counts.set(socket, now);
+    return now;
+  };
+  return (socket, response) => {
+    response.once('close', () => count(socket, -1));
+    return count(socket, 1);
+  };
 }
 
 /** Says what keeps a server from listening, which setting that is, and what to do. */

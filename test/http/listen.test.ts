@@ -13,6 +13,20 @@ const tryTo = (host: string, port = 0, keepAliveMs = 1_000) =>
     malformedBody: (why) => why,
   });
 
+/** Answers by `fetch`, and keeps what is told. */
+async function start(fetch: () => Response | Promise<Response> = () => new Response('ok')) {
+  const told: string[] = [];
+  const { server, port } = await listen(fetch, {
+    ...{ section: 'receiver', host: '127.0.0.1', port: 0, keepAliveMs: 1_000, maxConnections: 10 },
+    signals: createSignals(),
+    malformedBody: (why) => why,
+    onMalformed: ({ why }) => told.push(why),
+  });
+  onTestFinished(() => void server.close().closeAllConnections());
+  const socket = connect(port, '127.0.0.1');
+  return { told, socket };
+}
+
 test('a port that is taken, a host that is not here, and one that nobody knows', async () => {
   const other = createServer().listen(0, '127.0.0.1');
   await once(other, 'listening');
@@ -53,18 +67,33 @@ test.each([
   ['an address that is written in another way', 'POST /callback', '[0:0:0:0:0:0:0:1]'],
   ['a host that is none', 'POST /callback', 'a%62c'],
 ])('%s is refused, and told', async (_, asked, host) => {
-  const told: string[] = [];
-  const { server, port } = await listen(() => new Response('ok'), {
-    ...{ section: 'receiver', host: '127.0.0.1', port: 0, keepAliveMs: 1_000, maxConnections: 10 },
-    signals: createSignals(),
-    malformedBody: (why) => why,
-    onMalformed: ({ why }) => told.push(why),
-  });
-  onTestFinished(() => void server.close());
-  const socket = connect(port, '127.0.0.1');
+  const { told, socket } = await start();
   socket.write(`${asked} HTTP/1.1\r\nhost: ${host}\r\n\r\n`);
   const [head, body] = (await text(socket)).split('\r\n\r\n');
   expect(head).toMatch(/^HTTP\/1.1 400 .*connection: close/is);
   expect(told).toEqual([body]);
   expect(body).toMatch(/^not an HTTP request: ./);
+});
+
+const REQUEST = 'POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n';
+
+test('who asks on and on without waiting for an answer is cut off: each would wait in memory', async () => {
+  let asked = 0;
+  const { told, socket } = await start(() => {
+    asked++;
+    return new Promise(() => {});
+  });
+  socket.on('error', () => {}).write(REQUEST.repeat(500));
+  await once(socket, 'close');
+  expect(asked).toBe(32);
+  expect(told).toEqual([expect.stringContaining('more than 32 requests')]);
+});
+
+test('a connection that waits for its answers is kept, however many they are', async () => {
+  const { told, socket } = await start();
+  for (let n = 0; n < 70; n++) {
+    socket.write(REQUEST);
+    expect(String(await once(socket, 'data'))).toMatch(/^HTTP\/1.1 200 /);
+  }
+  expect(told).toEqual([]);
 });
