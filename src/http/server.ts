@@ -30,7 +30,7 @@ const SERVER_OPTIONS: ServerOptions = {
 };
 const HANDSHAKE_MS = 10_000;
 /** Answers wait in memory for those before them. Clients send one request after the other, and browsers do, too. */
-const MOST_UNANSWERED = 32;
+const MOST_UNANSWERED = 64;
 /** How long a connection may stay that is answered for the last time, and that Node does not look after. */
 const GIVEN_UP_MS = 1_000;
 /** Of the answer to what is no HTTP request. */

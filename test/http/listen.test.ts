@@ -85,8 +85,8 @@ test('who asks on and on without waiting for an answer is cut off: each would wa
   });
   socket.on('error', () => {}).write(REQUEST.repeat(500));
   await once(socket, 'close');
-  expect(asked).toBe(32);
-  expect(told).toEqual([expect.stringContaining('more than 32 requests')]);
+  expect(asked).toBe(64);
+  expect(told).toEqual([expect.stringContaining('more than 64 requests')]);
 });
 
 test('a connection that waits for its answers is kept, however many they are', async () => {
