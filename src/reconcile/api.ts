@@ -116,7 +116,13 @@ export function createGroupApi(settings: ApiSettings, clock: Clock, service = cr
       return joined(await groups(ids.slice(0, middle), keys, signal), await groups(ids.slice(middle), keys, signal));
     }
     if (++refusedInRow >= MAX_SINGLE_REFUSALS) throw new BridgeError(refusal.fault);
-    return { readAt: clock.now(), groups: [], gone: [], failed: ids.map((groupId) => ({ groupId, ...refusal })) };
+    // Nothing was read, which dates nothing.
+    return {
+      readAt: Number.POSITIVE_INFINITY,
+      groups: [],
+      gone: [],
+      failed: ids.map((groupId) => ({ groupId, ...refusal })),
+    };
   }
 
   /** As `groups`; those whose description is an error that passes are asked for a few times more. */

@@ -73,6 +73,18 @@ describe('UserSig', () => {
   });
 });
 
+test('a group that is refused does not date the others by the clock of this machine', async () => {
+  const { vendor } = await start({ groups: 2 });
+  const [one = '', other = ''] = vendor.groups.keys();
+  vendor.trouble({ kind: 'code', value: 10_004, command: 'get_group_info', times: 2 });
+  const slow = { ...hastyClock(), now: () => Date.now() - MAX_SKEW_MS / 2 };
+  const before = Date.now();
+  const found = await apiOf(vendor, {}, slow).groups([one, other], [], never());
+  expect(found).toMatchObject({ groups: [{ groupId: other }], failed: [{ groupId: one }] });
+  // The Date of the answer is cut to whole seconds, and the time that the call took is taken from it.
+  expect(found.readAt).toBeGreaterThan(before - 60_000);
+});
+
 describe('lists', () => {
   test('100,000 groups, page by page, with Next beyond 32 bits', async () => {
     const { vendor, api } = await start({ groups: 100_000 });
