@@ -78,6 +78,9 @@ export function newCounts(): ReconcileRun['counts'] {
 export async function performRun(plan: PlannedRun, settings: ReconcileSettings, ports: RunPorts, signal: AbortSignal) {
   const { run, whole, resumed } = plan;
   const { journal, clock, signals } = ports;
+  const { read, gone } = run.counts;
+  // Of a run that is gone on with: what failed, and what is gone, is read again.
+  Object.assign(run.counts, { read: read - gone, gone: 0, failed: 0, destroyed: 0, withheld: 0, lasting: 0 });
   try {
     if (whole && !resumed) await journal.beginReconcile(run);
     if (run.dryRun) await ports.findings.begin();
@@ -180,10 +183,7 @@ function createSettlement(plan: PlannedRun, settings: ReconcileSettings, ports: 
         for (const field of drift.fields) counts.fields[field] = (counts.fields[field] ?? 0) + 1;
         events.push(readEvent({ ...remote, groupType }, drift, context));
       }
-      for (const groupId of missing) {
-        if (groups.get(groupId)?.destroyed === false) counts.known++;
-        gone.push({ groupId, readAt });
-      }
+      for (const groupId of missing) gone.push({ groupId, readAt });
       counts.read += remotes.length + missing.length;
       counts.gone += missing.length;
       for (const one of failed) fail(one);
@@ -199,6 +199,7 @@ function createSettlement(plan: PlannedRun, settings: ReconcileSettings, ports: 
       for (const [index, { groupId, readAt }] of gone.entries()) {
         if (index % STEP === STEP - 1) await turn();
         const state = groups.get(groupId);
+        if (state?.destroyed === false) counts.known++;
         const ahead = state === undefined || state.destroyed ? [] : fieldsAhead(state, undefined, readAt);
         if (ahead.length > 0) failAhead(groupId, ahead);
         if (!isNewlyGone(state, readAt)) continue;

@@ -89,9 +89,7 @@ function createReconciler(settings: ReconcileSettings, ports: RunPorts, signal: 
     const interrupted = open !== undefined && now - open.startedAt < RESUME_WITHIN_MS ? open : undefined;
     const resumed = interrupted !== undefined;
     const { stopped: _, ...before } = interrupted ?? { startedAt: now, dryRun, total: 0, counts: newCounts() };
-    // What failed before is tried again.
-    const fresh = { failed: 0, destroyed: 0, withheld: 0, lasting: 0 };
-    const run: ReconcileRun = { ...before, counts: { ...before.counts, ...fresh }, failures: [], unlisted: [] };
+    const run: ReconcileRun = { ...before, counts: { ...before.counts }, failures: [], unlisted: [] };
     const failedBefore = whole ? (latestWhole?.failures ?? []) : [];
     const stop = new AbortController();
     const either = AbortSignal.any([signal, stop.signal]);

@@ -1,7 +1,10 @@
 import { expect, test } from 'vitest';
+import { newGroup } from '../../src/model/group.ts';
 import type { ReconcileRun } from '../../src/model/reconcile-run.ts';
-import { newCounts } from '../../src/reconcile/run.ts';
+import { createSignals } from '../../src/model/signal.ts';
+import { newCounts, performRun, type RunPorts } from '../../src/reconcile/run.ts';
 import { waitBefore } from '../../src/reconcile/schedule.ts';
+import { hastyClock } from '../support/clock.ts';
 
 const HOUR_MS = 3_600_000;
 const NOW = 1_700_000_000_000;
@@ -25,4 +28,51 @@ test('the next run comes `every` after the end of the last one, at once where th
 
 test('a clock that was set back since does not put it off for longer than `every`', () => {
   expect(waitBefore(6 * HOUR_MS, run({ endedAt: NOW + 100 * HOUR_MS }), NOW)).toBe(6 * HOUR_MS);
+});
+
+test('groups that are gone count once among those known, however often their run is stopped and gone on with', async () => {
+  const ids = Array.from({ length: 60 }, (_, n) => `g${n}`);
+  const recorded: unknown[] = [];
+  let fails = true;
+  const ports = {
+    api: {
+      async *groupIds() {
+        yield { ids: [], total: 0 };
+      },
+      async groups(asked: readonly string[]) {
+        // The second call fails once the first was answered.
+        if (fails && asked.length < 50) {
+          await expect.poll(() => plan.run.counts.gone % 50 === 0 && plan.run.counts.gone > 0).toBe(true);
+          throw new Error('down');
+        }
+        return { readAt: 1_000, groups: [], gone: asked, failed: [] };
+      },
+    },
+    journal: {
+      beginReconcile: async () => {},
+      recordRead: async (events: readonly unknown[]) => void recorded.push(...events),
+    },
+    groups: {
+      get: (groupId: string) => ({ ...newGroup(groupId), versions: { name: [1, 'e'] } }),
+      livingIds: (after: string) => (after === '' ? ids : []),
+    },
+    reader: { has: () => false },
+    clock: hastyClock(),
+    signals: createSignals(),
+  } as unknown as RunPorts;
+  const settings = { sdkAppId: '1400', groupTypes: ['Public'], customFields: [], maxGone: '5%' };
+  const plan = { run: run({}), groupIds: undefined, whole: true, resumed: false, allowGone: false, failedBefore: [] };
+  const perform = (resumed: boolean) =>
+    performRun(
+      { ...plan, resumed },
+      settings as unknown as Parameters<typeof performRun>[1],
+      ports,
+      new AbortController().signal,
+    );
+  for (let times = 0; times < 30; times++) await perform(times > 0);
+  fails = false;
+  plan.run.stopped = undefined;
+  await perform(true);
+  expect(plan.run.counts).toMatchObject({ known: 60, gone: 60, read: 60, withheld: 60, destroyed: 0 });
+  expect(recorded).toEqual([]);
 });
