@@ -45,7 +45,7 @@ function createRoomMetrics(ports: BridgePorts, status: () => BridgeState) {
     setAside: journal.setAside,
     reconcile: () => ({
       every: settings().reconcile?.every ?? 0,
-      endedAt: reconcile.reconciler()?.status().run?.endedAt,
+      endedAt: reconcile.reconciler()?.lastEndedAt(),
     }),
   });
 }

@@ -136,6 +136,8 @@ function createReconciler(settings: ReconcileSettings, ports: RunPorts, signal: 
 
   return {
     status,
+    /** When the latest run over everything came to its end, in milliseconds since 1970. */
+    lastEndedAt: () => latestWhole?.endedAt,
     /** The latest dry run, unless something was read since. */
     lastDryRun: () => lastDryRun,
     /** Returns what the latest dry run found, a page at a time; `next` leads to the next one. */

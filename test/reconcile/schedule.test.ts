@@ -1,10 +1,18 @@
-import { expect, test } from 'vitest';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { openJournal } from '../../src/journal/append.ts';
+import { openDatabase } from '../../src/journal/database.ts';
+import { createGroupReader } from '../../src/journal/groups.ts';
 import { newGroup } from '../../src/model/group.ts';
 import type { ReconcileRun } from '../../src/model/reconcile-run.ts';
 import { createSignals } from '../../src/model/signal.ts';
 import { newCounts, performRun, type RunPorts } from '../../src/reconcile/run.ts';
-import { waitBefore } from '../../src/reconcile/schedule.ts';
+import { createReconcileSchedule, waitBefore } from '../../src/reconcile/schedule.ts';
+import { SDK_APP_ID } from '../support/callbacks.ts';
 import { hastyClock } from '../support/clock.ts';
+import { IDENTIFIER, SECRET_KEY, startVendor } from '../vendor/stand-in.ts';
 
 const HOUR_MS = 3_600_000;
 const NOW = 1_700_000_000_000;
@@ -28,6 +36,47 @@ test('the next run comes `every` after the end of the last one, at once where th
 
 test('a clock that was set back since does not put it off for longer than `every`', () => {
   expect(waitBefore(6 * HOUR_MS, run({ endedAt: NOW + 100 * HOUR_MS }), NOW)).toBe(6 * HOUR_MS);
+});
+
+test('what a run of some groups, or a dry run, ended is not told as the end of a run over all', async () => {
+  const vendor = await startVendor({ groups: 2, limits: { list: 100_000, groups: 100_000 } });
+  onTestFinished(() => vendor.stop());
+  const folder = mkdtempSync(join(tmpdir(), 'schedule-'));
+  const signals = createSignals();
+  const clock = { ...hastyClock(), now: () => now };
+  let now = NOW;
+  const database = openDatabase(join(folder, 'journal.db'));
+  const journal = openJournal(database, clock, signals);
+  const api = { baseUrl: vendor.url, identifier: IDENTIFIER, secretKey: SECRET_KEY };
+  const settings = { api: { ...api, callsPerSecond: { list: 1_000, groups: 1_000 } } };
+  const reconcile = { ...settings, customFields: [], maxGone: '5%', groupTypes: ['Public'] };
+  const schedule = createReconcileSchedule(
+    { app: { sdkAppId: SDK_APP_ID }, reconcile } as unknown as Parameters<typeof createReconcileSchedule>[0],
+    {
+      ...{ journal, database, clock, signals, findingsFile: join(folder, 'findings.ndjson') },
+      groups: createGroupReader(database.connection, journal.buffered),
+      stopping: new AbortController().signal,
+    },
+  );
+  onTestFinished(async () => {
+    await schedule.end();
+    journal.close();
+    rmSync(folder, { recursive: true });
+  });
+  const reconciler = schedule.reconciler();
+  const run = async (request: Parameters<NonNullable<typeof reconciler>['start']>[0]): Promise<void> => {
+    const ended = new Promise((resolve) => signals.on('reconcile.ended', resolve));
+    reconciler?.start(request);
+    await ended;
+    await expect.poll(() => reconciler?.status().running).toBe(false);
+  };
+  await run({});
+  expect(reconciler?.lastEndedAt()).toBe(NOW);
+  now += HOUR_MS;
+  await run({ groupIds: [...vendor.groups.keys()].slice(0, 1) });
+  await run({ dryRun: true });
+  expect(reconciler?.status().run?.endedAt).toBe(now);
+  expect(reconciler?.lastEndedAt()).toBe(NOW);
 });
 
 test('groups that are gone count once among those known, however often their run is stopped and gone on with', async () => {
