@@ -28,7 +28,9 @@ export const refusal = z.object({ fault });
 export const restoreStatus = resyncProgress.omit({ how: true, named: true });
 
 /** What a connector calls its destination, and how far it is with a restore, is its own affair. */
-const copy = copyState.omit({ identity: true }).extend({ incomplete: incomplete.omit({ upTo: true }).exactOptional() });
+const copy = copyState
+  .omit({ identity: true })
+  .extend({ incomplete: incomplete.omit({ upTo: true, again: true }).exactOptional() });
 
 const connectorStatus = z.object({
   name: z.string(),

@@ -1,6 +1,7 @@
 import type { GroupSink, PutMode } from '../../connectors/contract.ts';
-import type { Fault } from '../model/fault.ts';
+import { type Fault, Unreachable } from '../model/fault.ts';
 import type { Group } from '../model/group.ts';
+import { overloaded } from '../model/outcome.ts';
 import type { ResyncProgress } from '../model/signal.ts';
 import { UNSETTLED } from './attempt.ts';
 import type { Filter } from './filter.ts';
@@ -52,6 +53,8 @@ export function startResync(
       const states = page.filter(filter.concerns).map(filter.project);
       if (states.length > 0) {
         const outcomes = await sink.put(states, how, signal);
+        const overload = overloaded(states.map(({ groupId }) => outcomes.get(groupId)));
+        if (overload !== undefined) throw new Unreachable(overload.fault, undefined, overload.afterMs);
         for (const { groupId } of states) {
           const outcome = outcomes.get(groupId) ?? { kind: 'retry', fault: UNSETTLED };
           if (outcome.kind === 'delivered') mended++;

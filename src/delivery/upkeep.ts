@@ -53,7 +53,7 @@ export interface Upkeep {
   /** A page of groups was brought. */
   resynced(lane: LaneWork, progress: ResyncProgress): void;
   /** The lane went back to this seq. */
-  rewound(cursor: number): void;
+  rewound(lane: LaneWork, cursor: number): void;
   /** When the next step is due, in ms by the clock that nobody sets. */
   dueAt(): number;
 }
@@ -66,8 +66,6 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
   /** When the next page is due; unknown before the first step. */
   let pageAt: number | undefined;
   let pass: Pass | undefined;
-  /** Whether the events of an incomplete copy are on their way again. */
-  let restoring = false;
 
   const keep = ({ settings, ports: { signals } }: LaneWork, news: News): void => {
     state = Object.fromEntries(
@@ -81,7 +79,6 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
     const { settings, ports: its, cursor } = lane;
     const incomplete = { since: its.clock.now(), reason, upTo: cursor };
     pass = undefined;
-    restoring = false;
     keep(lane, { identity, incomplete });
     its.signals.emit('copy.lost', { connector: settings.connector, reason, restores: restore === 'auto' });
   };
@@ -101,11 +98,11 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
     else if (identity !== state.identity) keep(lane, { identity });
   };
 
-  const restored = (lane: LaneWork, brought: number): void => {
+  const restored = (lane: LaneWork, brought: number, differing = 0): void => {
     const oldest = events.oldest();
     const isShort = oldest !== undefined && oldest.seq > 1 && lane.sink?.holds === 'events';
     const lacking = isShort ? { events: oldest.seq - 1, before: oldest.receivedAt } : undefined;
-    keep(lane, { incomplete: undefined, lacking });
+    keep(lane, { incomplete: undefined, lacking, differing });
     const { connector } = lane.settings;
     const { events: missing = 0, before = 0 } = lacking ?? {};
     lane.ports.signals.emit('copy.restored', { connector, brought, lacking: missing, before });
@@ -113,20 +110,23 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
     pageAt = lane.sink?.holds === 'events' ? lane.ports.clock.elapsed() + FRESH_MS : 0;
   };
 
+  /** The events of an incomplete copy are on their way again, from the oldest on. */
+  const wholeAgain = (lane: LaneWork): void => {
+    if (state.incomplete !== undefined) keep(lane, { incomplete: { ...state.incomplete, again: true } });
+  };
+
   /** An incomplete copy is brought all that is known, unless a person is to ask for it. */
   const bringAgain = async (lane: LaneWork, sink: Sink): Promise<void> => {
     if (state.incomplete === undefined) return;
-    const { upTo } = state.incomplete;
+    const { upTo, again = false } = state.incomplete;
     if (sink.holds === 'groups') {
       if (restore === 'auto' && lane.resync === undefined) beginResync(lane, { how: 'join' });
       return;
     }
-    // Gone back already, before a restart.
-    if (lane.cursor < upTo) restoring = true;
-    if (restoring && lane.cursor >= upTo) return restored(lane, upTo - (events.oldest()?.seq ?? upTo + 1) + 1);
-    if (restoring || restore === 'ask') return;
+    if (again && lane.cursor >= upTo) return restored(lane, upTo - (events.oldest()?.seq ?? upTo + 1) + 1);
+    if (again || restore === 'ask') return;
     await rewind(lane, 0);
-    restoring = true;
+    wholeAgain(lane);
   };
 
   const begin = (lane: LaneWork, sink: Sink, rate: number, mend: boolean): Pass => {
@@ -211,11 +211,14 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
       await bringAgain(lane, sink);
       return answered;
     },
-    resynced(lane, { how, named, ended, done }) {
-      if (ended && how === 'join' && !named && state.incomplete !== undefined) restored(lane, done);
+    resynced(lane, { how, named, ended, done, failed }) {
+      if (!ended || named || how === 'compare') return;
+      if (state.incomplete !== undefined && how === 'join') restored(lane, done, failed);
+      // A join leaves what somebody changed there, which only a comparison finds.
+      else if (how === 'repair' || verify === false) keep(lane, { differing: failed });
     },
-    rewound(cursor) {
-      if (cursor < (events.oldest()?.seq ?? 1)) restoring = true;
+    rewound(lane, cursor) {
+      if (cursor < (events.oldest()?.seq ?? 1)) wholeAgain(lane);
     },
     dueAt: () => Math.min(identifyAt, verify === false || state.incomplete ? Number.POSITIVE_INFINITY : (pageAt ?? 0)),
   };

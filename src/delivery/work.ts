@@ -308,7 +308,7 @@ export async function rewind(lane: LaneWork, back: number): Promise<void> {
   lane.waiting.forgetAfter(back);
   await report(lane, { upTo: back, rewind: true, waiting: [], dead: [], released: [] });
   lane.ports.signals.emit('lane.cursor', { connector: lane.settings.connector, cursor: back });
-  lane.ports.upkeep?.rewound(back);
+  lane.ports.upkeep?.rewound(lane, back);
 }
 
 export async function retryNow(lane: LaneWork, entries: readonly Entry[]): Promise<void> {

@@ -7,6 +7,8 @@ export const incomplete = z.object({
   reason: z.string(),
   /** Events up to this seq belong to what is brought again. */
   upTo: z.number(),
+  /** Those events are on their way: all of them, not those of some replay. */
+  again: z.boolean().exactOptional(),
 });
 
 /** What is known of a connector's copy as a whole, beside how far it is. */

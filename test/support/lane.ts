@@ -3,6 +3,8 @@ import { compileFilter } from '../../src/delivery/filter.ts';
 import { type Lane, startLane } from '../../src/delivery/lane.ts';
 import { createUpkeep, type UpkeepPorts, type UpkeepSettings } from '../../src/delivery/upkeep.ts';
 import type { Clock } from '../../src/model/clock.ts';
+import { type CopyState, UNSEEN_COPY } from '../../src/model/copy.ts';
+import type { Group } from '../../src/model/group.ts';
 import type { SignalBus } from '../../src/model/signal.ts';
 
 interface WatchedLane {
@@ -11,21 +13,30 @@ interface WatchedLane {
   readonly source: Source;
   readonly events?: UpkeepPorts['events'];
   readonly cursor?: number;
+  readonly groups?: readonly Group[];
+  readonly copy?: CopyState;
+  readonly restore?: UpkeepSettings['restore'];
   readonly clock: Clock;
   readonly signals: SignalBus;
 }
 
-const NO_GROUPS = { page: () => [], get: () => undefined, count: () => 0, latest: () => 0 };
 const NO_EVENTS = { oldest: () => undefined, read: () => [], isOpen: () => false };
 
-/** Starts a lane that looks after its copy, which is of events or of no groups at all. */
+/** Starts a lane that looks after its copy. */
 export function startWatchedLane(
-  { sink, verify, source, events = NO_EVENTS, cursor = 0, clock, signals }: WatchedLane,
+  { sink, verify, source, clock, signals, ...more }: WatchedLane,
   stop: AbortSignal,
 ): Lane {
+  const { events = NO_EVENTS, cursor = 0, groups: held = [], copy = UNSEEN_COPY, restore = 'auto' } = more;
+  const groups = {
+    page: (after: string, limit: number) => held.filter(({ groupId }) => groupId > after).slice(0, limit),
+    get: (wanted: string) => held.find(({ groupId }) => groupId === wanted),
+    count: () => held.length,
+    latest: () => 0,
+  };
   const upkeep = createUpkeep(
-    { verify, restore: 'auto' },
-    { load: () => ({ differing: 0 }), save: () => {}, groups: NO_GROUPS, events, note: () => {} },
+    { verify, restore },
+    { load: () => copy, save: () => {}, groups, events, note: () => {} },
   );
   return startLane(
     {
@@ -37,7 +48,7 @@ export function startWatchedLane(
     {
       open: async () => sink,
       source,
-      groups: NO_GROUPS,
+      groups,
       upkeep,
       trace: (_connector, _batch, work) => work(),
       clock,

@@ -1,0 +1,94 @@
+import { expect, onTestFinished, test } from 'vitest';
+import type { EventSink, GroupSink, Outcomes, Sink, Source } from '../../connectors/contract.ts';
+import type { CopyState } from '../../src/model/copy.ts';
+import { entryOf } from '../../src/model/entry.ts';
+import { newGroup } from '../../src/model/group.ts';
+import type { Outcome } from '../../src/model/outcome.ts';
+import { createSignals, type Signals } from '../../src/model/signal.ts';
+import { jumpingClock } from '../support/clock.ts';
+import { madeEvent } from '../support/events.ts';
+import { startWatchedLane } from '../support/lane.ts';
+
+/* A copy that was lost is made whole again, and is called so only then. */
+
+const DELIVERED: Outcome = { kind: 'delivered', receipt: 'r' };
+const LOST: CopyState = { differing: 0, incomplete: { since: 1, reason: 'it was deleted', upTo: 4 } };
+const EVENTS = [1, 2, 3, 4].map((n) => entryOf(n, madeEvent(n)));
+
+const after = (seq: number, limit: number) => EVENTS.filter((one) => one.seq > seq).slice(0, limit);
+const journal: Source = { available: () => 0, next: after, settle: () => {} };
+const events = { oldest: () => EVENTS[0], read: after, isOpen: () => false };
+
+function start(sink: Sink, more: Partial<Parameters<typeof startWatchedLane>[0]> = {}) {
+  const stop = new AbortController();
+  const signals = createSignals();
+  const copies: CopyState[] = [];
+  const resyncs: Signals['lane.resync'][] = [];
+  signals.on('copy.state', ({ copy }) => void copies.push(copy));
+  signals.on('lane.resync', (progress) => void resyncs.push(progress));
+  const clock = jumpingClock(() => {});
+  const given = { sink, verify: false, source: journal, events, cursor: 4, copy: LOST, clock, signals } as const;
+  const lane = startWatchedLane({ ...given, ...more }, stop.signal);
+  onTestFinished(async () => {
+    stop.abort();
+    await lane.ended;
+  });
+  return { lane, copies, resyncs, slept: clock.slept };
+}
+
+function groupSink(answer: (groupId: string, call: number) => Outcome): GroupSink {
+  let calls = 0;
+  return {
+    holds: 'groups',
+    async put(states): Promise<Outcomes> {
+      calls++;
+      return new Map(states.map(({ groupId }) => [groupId, answer(groupId, calls)]));
+    },
+    close: async () => {},
+  };
+}
+const groups = ['a', 'b'].map(newGroup);
+
+test('a destination that is overloaded while groups are brought to it is waited for, and all of them are brought', async () => {
+  const overloaded: Outcome = {
+    kind: 'retry',
+    fault: { code: 'destination-overloaded', message: '429' },
+    afterMs: 700,
+  };
+  const made = start(
+    groupSink((_, call) => (call === 1 ? overloaded : DELIVERED)),
+    { groups },
+  );
+  await expect.poll(() => made.resyncs).toMatchObject([{ done: 2, mended: 2, failed: 0, ended: true }]);
+  expect(made.slept).toContain(700);
+});
+
+test('groups that were not taken are told as differing where no comparison will find them', async () => {
+  const dead: Outcome = { kind: 'dead', fault: { code: 'event-refused', message: 'no' } };
+  const made = start(
+    groupSink((groupId) => (groupId === 'b' ? dead : DELIVERED)),
+    { groups },
+  );
+  await expect.poll(() => made.copies).toEqual([{ differing: 1 }]);
+});
+
+test('a replay of some events does not make a copy whole that waits for a person', async () => {
+  const given: number[] = [];
+  const sink: EventSink = {
+    holds: 'events',
+    async deliver(batch) {
+      given.push(...batch.map(({ seq }) => seq));
+      return new Map(batch.map(({ id }) => [id, DELIVERED]));
+    },
+    close: async () => {},
+  };
+  const made = start(sink, { restore: 'ask' });
+  await made.lane.ask({ kind: 'replay', cursor: 2 });
+  await expect.poll(() => given).toEqual([3, 4]);
+  await made.lane.ask({ kind: 'pause' });
+  expect(made.copies).toEqual([]);
+  await made.lane.ask({ kind: 'resume' });
+  await made.lane.ask({ kind: 'replay', cursor: 0 });
+  await expect.poll(() => given).toEqual([3, 4, 1, 2, 3, 4]);
+  await expect.poll(() => made.copies.at(-1)).toEqual({ differing: 0 });
+});
