@@ -70,12 +70,11 @@ export function createOperations(ports: OperationsPorts) {
     ports.retried(connector, seqs, more);
     delivery.request(connector, { kind: 'retry', seqs });
   };
-  const tryAllAgain = (connector: string, meant: readonly number[], some = meant.slice(0, RETRY_LIMIT)): void => {
-    const others = meant.slice(RETRY_LIMIT);
+  const tryAllAgain = (connector: string, now: readonly number[], later: readonly number[]): void => {
     const isThere = (seq: number): boolean => deliveries.deadLetterSeqs(connector, 1, {}, seq - 1, seq).length > 0;
-    // Until they are settled, others may be discarded.
-    const more = () => tryAllAgain(connector, others, others.slice(0, RETRY_LIMIT).filter(isThere));
-    tryAgain(connector, some, others.length > 0 ? more : undefined);
+    // Until those of now are settled, some of the others may be discarded.
+    const more = () => tryAllAgain(connector, later.slice(0, RETRY_LIMIT).filter(isThere), later.slice(RETRY_LIMIT));
+    tryAgain(connector, now, later.length > 0 ? more : undefined);
   };
 
   return {
@@ -152,7 +151,7 @@ export function createOperations(ports: OperationsPorts) {
     async retryAll(connector: string, choice: DeadLetterChoice = {}): Promise<number> {
       known(connector);
       const meant = await allChosen(connector, choice);
-      tryAllAgain(connector, meant);
+      tryAllAgain(connector, meant.slice(0, RETRY_LIMIT), meant.slice(RETRY_LIMIT));
       return meant.length;
     },
     async discard(connector: string, choice: DeadLetterChoice = {}): Promise<number> {

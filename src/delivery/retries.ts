@@ -44,8 +44,8 @@ export function watchReplays() {
 
 interface Run extends Mutable<RetryResult> {
   readonly open: Set<number>;
-  /** Takes the next ones, once those that are open are settled. */
-  more: (() => void) | undefined;
+  /** Each takes the next ones, once those that are open are settled. */
+  readonly more: (() => void)[];
 }
 type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
 
@@ -56,9 +56,9 @@ export function watchRetries() {
     /** Adds to the retry under way, if there is one; `more` takes those that are left over. */
     begin(connector: string, seqs: readonly number[], more?: () => void): void {
       const running = runs.get(connector);
-      const isUnderWay = running !== undefined && (running.open.size > 0 || running.more !== undefined);
-      const run = isUnderWay ? running : { open: new Set<number>(), taken: 0, delivered: 0, refused: 0, more };
-      run.more = more ?? run.more;
+      const isUnderWay = running !== undefined && (running.open.size > 0 || running.more.length > 0);
+      const run = isUnderWay ? running : { open: new Set<number>(), taken: 0, delivered: 0, refused: 0, more: [] };
+      if (more !== undefined) run.more.push(more);
       for (const seq of seqs) run.open.add(seq);
       run.taken = run.open.size + run.delivered + run.refused;
       runs.set(connector, run);
@@ -71,10 +71,9 @@ export function watchRetries() {
       for (const seq of released) if (run.open.delete(seq)) run.delivered++;
       for (const { seq } of dead) if (run.open.delete(seq)) run.refused++;
       run.taken = run.open.size + run.delivered + run.refused;
-      const { more } = run;
-      if (run.open.size > 0 || more === undefined) return;
-      more();
-      if (run.more === more) run.more = undefined;
+      if (run.open.size > 0) return;
+      run.more[0]?.();
+      run.more.shift();
     },
     of(connector: string): RetryResult | undefined {
       const run = runs.get(connector);

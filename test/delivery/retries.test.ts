@@ -35,6 +35,17 @@ test('those that are left over follow when the ones before are settled, in one c
   expect(retries.of('a')).toEqual({ taken: 3, delivered: 3, refused: 0 });
 });
 
+test('those that are left over of one retry follow, also where another began meanwhile', () => {
+  const retries = watchRetries();
+  const report = { connector: 'a', upTo: 9, waiting: [], dead: [], released: [] };
+  retries.begin('a', [1], () => retries.begin('a', [2]));
+  retries.begin('a', [11], () => retries.begin('a', [12]));
+  retries.settled({ ...report, released: [1, 11] });
+  retries.settled({ ...report, released: [2] });
+  retries.settled({ ...report, released: [12] });
+  expect(retries.of('a')).toEqual({ taken: 4, delivered: 4, refused: 0 });
+});
+
 test('a retry that a person asked for stays one when it fails for another reason first', () => {
   const entry = entryOf(1, madeEvent(1));
   const queue = createWaitingEntries();
