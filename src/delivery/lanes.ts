@@ -20,8 +20,11 @@ interface Running {
   readonly life: { state: 'running' | 'ending' | 'left' };
 }
 
-/** The lanes of this thread, one for each enabled connector. They come and go while the others go on. */
-export function createLanes(startOne: StartOne, clock: Pick<Clock, 'sleep'>) {
+/**
+ * The lanes of this thread, one for each enabled connector. They come and go while the others go on. `has` says whether the
+ * journal still has an event.
+ */
+export function createLanes(startOne: StartOne, clock: Pick<Clock, 'sleep'>, has: (seq: number) => boolean) {
   const lanes = new Map<string, Running>();
   /** How far ended lanes were: should the connector come back, the journal may not say all of it yet. */
   const left = new Map<string, LanePosition>();
@@ -32,8 +35,10 @@ export function createLanes(startOne: StartOne, clock: Pick<Clock, 'sleep'>) {
   function begin(connector: string, config: ConnectorConfig): Lane {
     const life: Running['life'] = { state: 'running' };
     const position = left.get(connector);
+    // While the connector was away, groups may have been forgotten.
+    const waiting = position?.waiting.filter(({ entry }) => has(entry.seq)) ?? [];
     // The settings were changed, so what waited for its retry may be taken now.
-    const from = position && { ...position, waiting: position.waiting.map((held) => ({ ...held, dueAt: 0 })) };
+    const from = position && { ...position, waiting: waiting.map((held) => ({ ...held, dueAt: 0 })) };
     const lane = startOne(connector, config, from, () => life.state !== 'left');
     left.delete(connector);
     lanes.set(connector, { lane, life });

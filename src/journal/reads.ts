@@ -100,10 +100,12 @@ function readEntries(connection: DatabaseSync) {
   const whole = connection.prepare(`SELECT ${HEAD}, event ${range}`);
   const heads = connection.prepare(`SELECT ${HEAD} ${range}`);
   const entryOf = entryMaker(connection);
+  const one = connection.prepare('SELECT 1 FROM events WHERE seq = ?');
   const oldest = connection.prepare('SELECT seq, received_at AS receivedAt FROM events ORDER BY seq LIMIT 1');
   return {
     /** Returns where the journal begins; undefined when it holds no event. */
     oldest: () => oldest.get() as { readonly seq: number; readonly receivedAt: number } | undefined,
+    has: (seq: number): boolean => one.get(seq) !== undefined,
     /** Returns the seq of the newest event, 0 in an empty journal. */
     head: () => head.get()?.seq as number,
     /** Events up to this seq are in the merged groups that can be read. */

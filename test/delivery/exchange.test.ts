@@ -116,40 +116,44 @@ function lanesTo(destinations: Record<string, Destination>) {
         if (signal?.aborted) resolve();
       }),
   };
-  const lanes = createLanes((connector, config, from, heard) => {
-    const place = destinations[config.path as string] as Destination;
-    const source = createJournalSource(connector, place.holds, {
-      reader: opened.reader,
-      clock,
-      post(report) {
-        if (heard()) reports.push(report);
-      },
-    });
-    return startLane(
-      { connector, batch: config.batch, retry: config.retry, filter: compileFilter({}) },
-      {
-        source,
-        open: place.open,
-        groups: opened.groups,
-        // A sink of groups sees states, not what is delivered with them.
-        trace: (_connector, batch, work) => {
-          if (place.holds === 'groups') place.take(batch);
-          return work();
-        },
+  const lanes = createLanes(
+    (connector, config, from, heard) => {
+      const place = destinations[config.path as string] as Destination;
+      const source = createJournalSource(connector, place.holds, {
+        reader: opened.reader,
         clock,
-        signals: createSignals(),
-        random: () => 0,
-      },
-      {
-        paused: false,
-        from: from ?? {
-          cursor: opened.reader.cursor(connector),
-          waiting: waitingEntries(opened.reader, connector, clock, 30_000),
+        post(report) {
+          if (heard()) reports.push(report);
         },
-      },
-      stop.signal,
-    );
-  }, clock);
+      });
+      return startLane(
+        { connector, batch: config.batch, retry: config.retry, filter: compileFilter({}) },
+        {
+          source,
+          open: place.open,
+          groups: opened.groups,
+          // A sink of groups sees states, not what is delivered with them.
+          trace: (_connector, batch, work) => {
+            if (place.holds === 'groups') place.take(batch);
+            return work();
+          },
+          clock,
+          signals: createSignals(),
+          random: () => 0,
+        },
+        {
+          paused: false,
+          from: from ?? {
+            cursor: opened.reader.cursor(connector),
+            waiting: waitingEntries(opened.reader, connector, clock, 30_000),
+          },
+        },
+        stop.signal,
+      );
+    },
+    clock,
+    opened.reader.has,
+  );
   onTestFinished(() => stop.abort());
   return { ...opened, lanes, reports, sleeping, stop };
 }
@@ -238,6 +242,22 @@ test('a connector that comes back goes on where it left off', async () => {
   await record(3, 4);
   await lanes.exchange([], { c: to('place') });
   await expect.poll(() => place.given).toEqual(['1', '2', '3', '4']);
+});
+
+test('what was forgotten while a connector was away is not waited for any more', async () => {
+  const place = destination();
+  const { lanes, journal, record, reports } = lanesTo({ place });
+  await record(1, 4);
+  place.answer = async (batch) => new Map(batch.map(({ id, seq }) => [id, seq === 1 ? RETRY : DELIVERED]));
+  await lanes.exchange([], { c: to('place') });
+  await expect.poll(() => reports.at(-1)?.waiting.map(({ seq }) => seq)).toEqual([1]);
+  await lanes.exchange(['c'], {});
+  expect(await journal.forget('@TGS#1')).toBeUndefined();
+  place.given.length = 0;
+  await lanes.exchange([], { c: to('place') });
+  await record(5, 5);
+  lanes.wake();
+  await expect.poll(() => place.given).toEqual(['5']);
 });
 
 test.each(['before', 'meanwhile'])(

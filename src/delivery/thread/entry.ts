@@ -85,7 +85,7 @@ function startThread(port: MessagePort, { journalFile, source: app, connectors, 
       stop.signal,
     );
   };
-  const lanes = createLanes(startOne, systemClock);
+  const lanes = createLanes(startOne, systemClock, journal.has);
   void lanes.exchange([], connectors);
 
   const toLane = (connector: string, request: DeliveryRequest): LaneRequest => {
