@@ -18,6 +18,8 @@ export interface UpkeepSettings {
 
 /** What a lane needs for it, beside what it has for its deliveries. */
 export interface UpkeepPorts {
+  /** What the copy is to hold, as a hash of its filter and shape. */
+  readonly scope: string;
   load(): CopyState;
   save(state: CopyState): void;
   readonly groups: ComparisonPorts['groups'];
@@ -61,6 +63,8 @@ export interface Upkeep {
 export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepPorts): Upkeep {
   const { events } = ports;
   let state = ports.load();
+  /** What was compared was to hold something else; versions before kept no scope. */
+  let isOutdated = state.verifiedAt !== undefined && (state.scope ?? ports.scope) !== ports.scope;
   let made: string | undefined;
   let identifyAt = 0;
   /** When the next page is due; unknown before the first step. */
@@ -187,7 +191,7 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
     const { looked, found, mended, left, why, begun } = current;
     pass = undefined;
     pageAt = Math.max(begun + every, pageAt);
-    keep(lane, { verifiedAt: clock.now(), differing: left });
+    keep(lane, { verifiedAt: clock.now(), scope: ports.scope, differing: left });
     signals.emit('copy.verified', { connector, looked, found, mended, why, ms: clock.elapsed() - begun });
     return true;
   };
@@ -199,6 +203,8 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
     },
     async step(lane, sink) {
       if (lane.ending !== 'no') return false;
+      if (isOutdated) keep(lane, { verifiedAt: undefined, scope: undefined });
+      isOutdated = false;
       const { elapsed, now } = lane.ports.clock;
       let answered = elapsed() >= identifyAt;
       if (answered) await identify(lane, sink);

@@ -5,11 +5,11 @@ import { entryOf } from '../../src/model/entry.ts';
 import { newGroup } from '../../src/model/group.ts';
 import type { Outcome } from '../../src/model/outcome.ts';
 import { createSignals, type Signals } from '../../src/model/signal.ts';
-import { jumpingClock } from '../support/clock.ts';
+import { BEGUN, jumpingClock } from '../support/clock.ts';
 import { madeEvent } from '../support/events.ts';
 import { startWatchedLane } from '../support/lane.ts';
 
-/* A copy that was lost is made whole again, and is called so only then. */
+/* A copy that was lost is made whole again, and is called so, and verified, only then. */
 
 const DELIVERED: Outcome = { kind: 'delivered', receipt: 'r' };
 const LOST: CopyState = { differing: 0, incomplete: { since: 1, reason: 'it was deleted', upTo: 4 } };
@@ -91,4 +91,16 @@ test('a replay of some events does not make a copy whole that waits for a person
   await made.lane.ask({ kind: 'replay', cursor: 0 });
   await expect.poll(() => given).toEqual([3, 4, 1, 2, 3, 4]);
   await expect.poll(() => made.copies.at(-1)).toEqual({ differing: 0 });
+});
+
+test('a copy that was verified for another filter or shape is compared anew, at once, and not called verified until then', async () => {
+  const verify = { every: 3_600_000, groupsPerSecond: 500, mend: true };
+  const sink: GroupSink = {
+    ...groupSink(() => DELIVERED),
+    read: async (states) => new Map(states.map(({ groupId }) => [groupId, { status: 'missing', where: groupId }])),
+  };
+  const copy = { verifiedAt: BEGUN - 1, scope: 'narrow', differing: 0 };
+  const made = start(sink, { verify, groups, copy, scope: 'wide' });
+  const verified = { verifiedAt: BEGUN, scope: 'wide', differing: 0 };
+  await expect.poll(() => made.copies.slice(0, 2)).toEqual([{ differing: 0 }, verified]);
 });

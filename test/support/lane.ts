@@ -16,6 +16,7 @@ interface WatchedLane {
   readonly groups?: readonly Group[];
   readonly copy?: CopyState;
   readonly restore?: UpkeepSettings['restore'];
+  readonly scope?: string;
   readonly clock: Clock;
   readonly signals: SignalBus;
 }
@@ -27,7 +28,7 @@ export function startWatchedLane(
   { sink, verify, source, clock, signals, ...more }: WatchedLane,
   stop: AbortSignal,
 ): Lane {
-  const { events = NO_EVENTS, cursor = 0, groups: held = [], copy = UNSEEN_COPY, restore = 'auto' } = more;
+  const { events = NO_EVENTS, cursor = 0, groups: held = [], copy = UNSEEN_COPY, restore = 'auto', scope = '' } = more;
   const groups = {
     page: (after: string, limit: number) => held.filter(({ groupId }) => groupId > after).slice(0, limit),
     get: (wanted: string) => held.find(({ groupId }) => groupId === wanted),
@@ -36,7 +37,14 @@ export function startWatchedLane(
   };
   const upkeep = createUpkeep(
     { verify, restore },
-    { load: () => copy, save: () => {}, groups, events, note: () => {} },
+    {
+      scope,
+      load: () => copy,
+      save: () => {},
+      groups,
+      events,
+      note: () => {},
+    },
   );
   return startLane(
     {

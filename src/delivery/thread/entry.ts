@@ -1,4 +1,5 @@
 /** The delivery thread: all lanes, on a connection to the journal that only reads. Talks to host.ts by messages. */
+import { hash } from 'node:crypto';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { holdsOf, openSink } from '../../../connectors/index.ts';
 import { openReader } from '../../journal/database.ts';
@@ -36,6 +37,7 @@ function startThread(port: MessagePort, { journalFile, source: app, connectors, 
     const holds = holdsOf(config);
     const note = (message: string): void => emit('lane.note', { connector, message });
     const upkeep = createUpkeep(config, {
+      scope: hash('sha256', JSON.stringify([config.filter, config.shape])),
       load: () => copies.get(connector) ?? journal.copy(connector),
       save(state) {
         if (!heard()) return;
