@@ -21,10 +21,17 @@ export function watchLanes(
     void said.set(connector, { ...said.get(connector), ...news });
   signals.on('lane.state', ({ connector, state }) => note(connector, { state }));
   signals.on('lane.cursor', ({ connector, cursor }) => note(connector, { cursor }));
-  signals.on('lane.resync', ({ connector, how: _, named: __, ...restore }) => note(connector, { restore }));
+  /** Those to which all groups are being brought, or compared with: one of some groups says nothing of that. */
+  const whole = new Set<string>();
+  signals.on('lane.resync', ({ connector, how: _, named, ...restore }) => {
+    if (named && whole.has(connector)) return;
+    if (named || restore.ended) whole.delete(connector);
+    else whole.add(connector);
+    note(connector, { restore });
+  });
   signals.on('copy.state', ({ connector, copy }) => note(connector, { copy }));
   signals.on('config.reloaded', ({ removed }) => {
-    for (const connector of removed) said.delete(connector);
+    for (const connector of removed) for (const known of [said, whole]) known.delete(connector);
   });
   return (connector: string): LaneHealth => ({
     state: { kind: 'connecting' },

@@ -32,8 +32,8 @@ import {
 export interface LanePosition {
   readonly cursor: number;
   readonly waiting: readonly Waiting[];
-  /** A resync that has not come to its end. */
-  readonly resync?: ResyncRequest | undefined;
+  /** Resyncs that have not come to their end. */
+  readonly resyncs?: readonly ResyncRequest[];
   /** What was asked for last, and not carried out. */
   readonly requests?: readonly AskedRequest[];
 }
@@ -116,12 +116,12 @@ export function startLane(
     sink: undefined,
     outage: undefined,
     doubt: createDoubt(),
-    resync: undefined,
+    resyncs: [],
     busy: false,
     latest: { tookMs: 0, endedAt: Number.NEGATIVE_INFINITY },
   };
   for (const held of from.waiting) lane.waiting.hold(held);
-  if (from.resync !== undefined) beginResync(lane, from.resync);
+  for (const request of from.resyncs ?? []) beginResync(lane, request);
   signal.addEventListener('abort', lane.rest.interrupt);
   const ended = run(lane, requests).finally(() => finished.abort());
 
@@ -148,7 +148,7 @@ export function startLane(
     leave: () => ({
       cursor: lane.cursor,
       waiting: lane.waiting.all(),
-      resync: lane.resync?.request,
+      resyncs: lane.resyncs.map(({ request }) => request),
       requests: requests.splice(0),
     }),
     ended,
@@ -179,7 +179,7 @@ async function run(lane: LaneWork, requests: AskedRequest[]): Promise<void> {
       worked = true;
     }
     // A drain ends with the entries; a resync is asked for again.
-    if (lane.ending === 'drain' && (!worked || lane.outage !== undefined || lane.resync !== undefined)) break;
+    if (lane.ending === 'drain' && (!worked || lane.outage !== undefined || lane.resyncs.length > 0)) break;
     if (worked) continue;
     if (lane.state.kind === 'paused') await rest.until(MAX_REST_MS, false);
     else {

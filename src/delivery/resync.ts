@@ -13,6 +13,8 @@ export interface ResyncRequest {
   readonly groupIds?: readonly string[] | undefined;
 }
 
+export const isOfAll = ({ groupIds }: ResyncRequest): boolean => groupIds === undefined;
+
 /** The merged groups, page by page. */
 export interface GroupPages {
   get(groupId: string): Group | undefined;

@@ -7,6 +7,7 @@ import type { CopyState } from '../model/copy.ts';
 import type { Entry } from '../model/entry.ts';
 import { type Fault, faultOf } from '../model/fault.ts';
 import type { ResyncProgress } from '../model/signal.ts';
+import { isOfAll } from './resync.ts';
 import { type Comparison, type ComparisonPorts, FRESH_MS, startComparison } from './verify.ts';
 import { beginResync, type LaneWork, retryNow, rewind } from './work.ts';
 
@@ -124,7 +125,8 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
     if (state.incomplete === undefined) return;
     const { upTo, again = false } = state.incomplete;
     if (sink.holds === 'groups') {
-      if (restore === 'auto' && lane.resync === undefined) beginResync(lane, { how: 'join' });
+      if (restore === 'auto' && !lane.resyncs.some(({ request }) => isOfAll(request)))
+        beginResync(lane, { how: 'join' });
       return;
     }
     if (again && lane.cursor >= upTo) return restored(lane, upTo - (events.oldest()?.seq ?? upTo + 1) + 1);

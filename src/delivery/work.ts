@@ -21,7 +21,7 @@ import { enter } from './lane-state.ts';
 import { failed, type Outage, type RetrySettings, restAfter, type Side } from './outage.ts';
 import type { ReadBacks } from './read-back.ts';
 import type { Rest } from './rest.ts';
-import { type GroupPages, type Resync, type ResyncRequest, startResync } from './resync.ts';
+import { type GroupPages, isOfAll, type Resync, type ResyncRequest, startResync } from './resync.ts';
 import type { Upkeep } from './upkeep.ts';
 import type { WaitingEntries } from './waiting.ts';
 
@@ -63,7 +63,8 @@ export interface LaneWork {
   sink: Sink | undefined;
   outage: Outage | undefined;
   readonly doubt: Doubt;
-  resync: Resync | undefined;
+  /** The first is under way. */
+  resyncs: readonly Resync[];
   /** Whether the sink is at work. */
   busy: boolean;
   /** How long the latest delivery took, in ms, and when it ended. */
@@ -124,14 +125,14 @@ export async function step(lane: LaneWork): Promise<boolean> {
   const { sink, signal, waiting, settings, ports } = lane;
   await lane.readBacks.answer(sink, signal);
   const answered = await ports.upkeep?.step(lane, sink);
-  if (lane.resync !== undefined) await bringPage(lane, sink, lane.resync);
+  await bringPage(lane, sink);
   const retried = waiting.due(ports.clock.elapsed(), settings.batch.maxEvents);
   const taken = await take(lane, settings.batch.maxEvents - retried.length, sink);
   if (signal.aborted) return false;
   if (retried.length === 0 && !taken?.length) {
     // With nothing to deliver, it is the upkeep that finds the destination well again.
     if (answered) reached(lane, 'destination');
-    return lane.resync !== undefined || taken === undefined;
+    return lane.resyncs.length > 0 || taken === undefined;
   }
   await deliverBatch(lane, sink, retried, taken ?? []);
   return true;
@@ -156,14 +157,13 @@ async function atWork<T>(lane: LaneWork, work: (signal: AbortSignal) => Promise<
 }
 
 /** One page of groups, between deliveries. */
-async function bringPage(lane: LaneWork, sink: Sink, resync: Resync): Promise<void> {
-  if (sink.holds === 'events') {
-    lane.resync = undefined;
-    return;
-  }
+async function bringPage(lane: LaneWork, sink: Sink): Promise<void> {
+  if (sink.holds === 'events') lane.resyncs = [];
+  const [resync, ...others] = lane.resyncs;
+  if (sink.holds === 'events' || resync === undefined) return;
   const progress = await atWork(lane, (signal) => resync.step(sink, signal));
   reached(lane, 'destination');
-  if (progress.ended) lane.resync = undefined;
+  if (progress.ended) lane.resyncs = others;
   lane.ports.signals.emit('lane.resync', { connector: lane.settings.connector, ...progress });
   lane.ports.upkeep?.resynced(lane, progress);
 }
@@ -328,7 +328,11 @@ async function holdAgain(lane: LaneWork, entries: readonly Entry[], fault?: Faul
 
 export function beginResync(lane: LaneWork, request: ResyncRequest): void {
   const { connector, filter } = lane.settings;
-  lane.resync = startResync(request, lane.ports.groups, filter, (groupId, fault) =>
+  const resync = startResync(request, lane.ports.groups, filter, (groupId, fault) =>
     lane.ports.signals.emit('lane.resync-failed', { connector, groupId, fault }),
   );
+  // One of all groups takes the place of another; one of some goes before it, and ends nothing.
+  lane.resyncs = isOfAll(request)
+    ? [...lane.resyncs.filter((other) => !isOfAll(other.request)), resync]
+    : [resync, ...lane.resyncs];
 }

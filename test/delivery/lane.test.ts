@@ -11,12 +11,14 @@ import {
   type Waiting,
 } from '../../connectors/contract.ts';
 import { compileFilter, type FilterSettings } from '../../src/delivery/filter.ts';
+import { watchLanes } from '../../src/delivery/health.ts';
 import { type Lane, startLane } from '../../src/delivery/lane.ts';
 import { enter } from '../../src/delivery/lane-state.ts';
 import { delayAfter } from '../../src/delivery/outage.ts';
 import { createReadBacks } from '../../src/delivery/read-back.ts';
 import { createQuestions, type Question } from '../../src/delivery/thread/questions.ts';
 import { createJournalSource } from '../../src/journal/deliveries.ts';
+import { UNSEEN_COPY } from '../../src/model/copy.ts';
 import { type Entry, entryOf } from '../../src/model/entry.ts';
 import type { CanonicalEvent, EventId } from '../../src/model/event.ts';
 import { type Fault, Unreachable } from '../../src/model/fault.ts';
@@ -121,6 +123,7 @@ function harness(
   const stop = new AbortController();
   let lane: Lane | undefined;
   return {
+    signals,
     given,
     groups,
     brought,
@@ -562,6 +565,26 @@ describe('what a person asks for', () => {
     expect(made.brought.flatMap(({ groupIds }) => groupIds)).toEqual(groupIds);
     await expect.poll(made.cursor).toBe(2);
     expect(made.delivered).toEqual(ids(A1, A2));
+  });
+
+  test('resync: one of some groups is no end of one of all, which goes on after it', async () => {
+    const made = harness(all(DELIVERED), { read: async () => ({ status: 'in-step', where: '' }) });
+    made.groups.push(...['a', 'b'].map(newGroup));
+    const health = watchLanes({ cursor: () => 0, copy: () => UNSEEN_COPY }, made.signals);
+    const ended: unknown[] = [];
+    made.signals.on('lane.resync', () => health('c').restore?.ended && ended.push(health('c').restore));
+    const lane = run(made);
+    // As it is told when somebody asks for it.
+    const begun = { done: 0, total: 2, mended: 0, failed: 0, ended: false };
+    made.signals.emit('lane.resync', { connector: 'c', how: 'join', named: false, ...begun });
+    void lane.ask({ kind: 'resync', how: 'join' });
+    void lane.ask({ kind: 'resync', how: 'repair', groupIds: ['b'] });
+    await expect.poll(() => made.of('lane.resync').filter((one) => one.ended)).toHaveLength(2);
+    expect(made.brought).toEqual([
+      { groupIds: ['b'], how: 'repair' },
+      { groupIds: ['a', 'b'], how: 'join' },
+    ]);
+    expect(ended).toMatchObject([{ done: 2, total: 2 }]);
   });
 
   test('resync: groups that the filter leaves out are not brought', async () => {

@@ -5,6 +5,7 @@ import type { Group } from '../../model/group.ts';
 import type { SignalBus } from '../../model/signal.ts';
 import { within } from '../../model/wait.ts';
 import type { ReadBack } from '../read-back.ts';
+import { isOfAll } from '../resync.ts';
 import type { DeliveryData, DeliveryRequest, FromThread, ThreadData, ToThread } from './messages.ts';
 import { beginThreadPool } from './priority.ts';
 import { createQuestions } from './questions.ts';
@@ -146,20 +147,24 @@ type RequestMessage = Extract<ToThread, { kind: 'request' }>;
 /** The requests that no thread has carried out yet: the next thread is told of them, too. */
 function createUnfinished(signals: Pick<SignalBus, 'on'>) {
   const messages = new Map<number, RequestMessage>();
-  const forget = (connector: string): void => {
-    for (const [id, message] of messages) {
-      if (message.connector === connector && message.request.kind === 'resync') messages.delete(id);
+  /** Forgets the resyncs of a connector: those of some groups, of all, or both. */
+  const forget = (connector: string, named?: boolean): void => {
+    for (const [id, { connector: its, request }] of messages) {
+      if (its !== connector || request.kind !== 'resync') continue;
+      if (named === undefined || isOfAll(request) !== named) messages.delete(id);
     }
   };
   // A resync is through only when its lane says so.
-  signals.on('lane.resync', ({ connector, ended }) => {
-    if (ended) forget(connector);
+  signals.on('lane.resync', ({ connector, named, ended }) => {
+    if (ended) forget(connector, named);
   });
-  signals.on('config.reloaded', ({ removed }) => removed.forEach(forget));
+  signals.on('config.reloaded', ({ removed }) => {
+    for (const connector of removed) forget(connector);
+  });
   return {
     add(message: RequestMessage): void {
-      // A later resync takes the place of an earlier one.
-      if (message.request.kind === 'resync') forget(message.connector);
+      // A later resync of all groups takes the place of an earlier one.
+      if (message.request.kind === 'resync' && isOfAll(message.request)) forget(message.connector, false);
       messages.set(message.id, message);
     },
     done(id: number): void {
