@@ -1,7 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { Revoked, type Waiting } from '../../connectors/contract.ts';
 import type { Entry } from '../model/entry.ts';
-import { faultOf, Unreachable } from '../model/fault.ts';
+import { faultOf, messageOf, Unreachable } from '../model/fault.ts';
 import type { Group } from '../model/group.ts';
 import { createDoubt } from './doubt.ts';
 import { createReadBacks, ENDED, type ReadBack, UNOPENED } from './read-back.ts';
@@ -188,7 +188,11 @@ async function run(lane: LaneWork, requests: AskedRequest[]): Promise<void> {
     }
   }
   lane.readBacks.refuse(ENDED);
-  await lane.sink?.close();
+  // The other lanes go on, and so does the next one of this connector.
+  await lane.sink?.close().catch((thrown) => {
+    const message = `the connection was not closed as it should be: ${messageOf(thrown)}`;
+    ports.signals.emit('lane.note', { connector: lane.settings.connector, message });
+  });
   become(lane, { kind: 'ended' });
 }
 

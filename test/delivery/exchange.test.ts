@@ -55,9 +55,6 @@ function openedJournal() {
 function destination(holds: Holds = 'events') {
   const given: string[] = [];
   const resynced: string[][] = [];
-  const close = async (): Promise<void> => {
-    made.closes++;
-  };
   const made = {
     holds,
     /** The names that entries brought, in the order in which they came. */
@@ -65,6 +62,9 @@ function destination(holds: Holds = 'events') {
     resynced,
     opens: 0,
     closes: 0,
+    async close(): Promise<void> {
+      made.closes++;
+    },
     answer: async (batch: readonly Entry[], _signal: AbortSignal): Promise<Outcomes> =>
       new Map(batch.map(({ id }) => [id, DELIVERED])),
     resync: async (_signal: AbortSignal): Promise<void> => {},
@@ -78,7 +78,7 @@ function destination(holds: Holds = 'events') {
           made.take(batch);
           return made.answer(batch, signal);
         };
-        return { holds, deliver, close };
+        return { holds, deliver, close: () => made.close() };
       }
       return {
         holds,
@@ -89,7 +89,7 @@ function destination(holds: Holds = 'events') {
           }
           return new Map(states.map(({ groupId }) => [groupId, DELIVERED]));
         },
-        close,
+        close: () => made.close(),
       };
     },
   };
@@ -300,6 +300,33 @@ test('a drain in the midst of it ends the next lane, too, when it has delivered 
   answered.resolve();
   await Promise.all([exchanged, drained]);
   expect([before.closes, after.closes, after.given]).toEqual([1, 1, ['3', '4']]);
+});
+
+test('a sink that cannot be closed keeps no other lane from delivering what is there', async () => {
+  const [broken, slow] = [destination(), destination()];
+  const { lanes, record } = lanesTo({ broken, slow });
+  const unhandled: unknown[] = [];
+  const note = (thrown: unknown): void => void unhandled.push(thrown);
+  process.on('unhandledRejection', note);
+  onTestFinished(() => void process.off('unhandledRejection', note));
+  await record(1, 2);
+  const answered = Promise.withResolvers<void>();
+  slow.answer = async (batch) => {
+    await answered.promise;
+    return new Map(batch.map(({ id }) => [id, DELIVERED]));
+  };
+  await lanes.exchange([], { broken: to('broken'), slow: to('slow') });
+  await expect.poll(() => [broken.given.length, slow.given.length]).toEqual([2, 2]);
+  broken.close = async () => {
+    throw new Error('it is closed already');
+  };
+  await record(3, 4);
+  const drained = lanes.drain();
+  await expect.poll(() => broken.given).toHaveLength(4);
+  answered.resolve();
+  await drained;
+  expect(slow.given).toEqual(['1', '2', '3', '4']);
+  expect(unhandled).toEqual([]);
 });
 
 describe('the delivery thread', () => {
