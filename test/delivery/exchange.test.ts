@@ -1,6 +1,6 @@
 /** Lanes come and go while delivery goes on: each next one begins where, and only when, the one before has left off. */
 import { mkdtempSync, rmSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -20,6 +20,7 @@ import { createDeliveryReader } from '../../src/journal/reads.ts';
 import { prunePass } from '../../src/journal/retention.ts';
 import { systemClock } from '../../src/model/clock.ts';
 import type { Entry } from '../../src/model/entry.ts';
+import type { Fault } from '../../src/model/fault.ts';
 import type { Outcome } from '../../src/model/outcome.ts';
 import { createSignals } from '../../src/model/signal.ts';
 import { madeEvent } from '../support/events.ts';
@@ -361,6 +362,26 @@ describe('the delivery thread', () => {
     await record(2, 3);
     for (const name of ['second', 'third']) await expect.poll(() => written(name)).toEqual(['1', '2', '3']);
     expect(await written('first')).toEqual(['1']);
+  });
+
+  test('that ends of what a module of the user’s began and did not await names that module', async () => {
+    const { folder, file, signals, journal, record } = openedJournal();
+    const crashed = new Promise<{ fault: Fault }>((resolve) => signals.on('relay.crashed', resolve));
+    signals.on('journal.committed', () => delivery.wake());
+    const transform = join(folder, 'mine.mjs');
+    await writeFile(transform, 'export default (event) => (Promise.reject(new Error("stray")), event);\n');
+    const shaped = {
+      ...to(join(folder, 'shaped')),
+      shape: { transform, transformMs: 1_000, fields: {}, omit: [], constants: {} },
+    };
+    const delivery = startDelivery(
+      { journalFile: file, source: 'urn:tencent-chat:app:1400701118', connectors: { shaped } },
+      journal,
+      signals,
+    );
+    onTestFinished(() => delivery.stop(0));
+    await record(1, 1);
+    expect((await crashed).fault.message).toMatch(/^stray, thrown at file:.*\/mine\.mjs\S*:1:\d+$/);
   });
 
   test('without any connector it stays, and takes one that is added', async () => {

@@ -95,11 +95,12 @@ export function startDelivery(
     for (const message of unfinished.all()) tell(message);
     gone = started.exited.then((failure) => {
       thread = undefined;
-      down = { code: 'copy-unknown', message: `delivery does not run: ${messageOf(failure)}` };
+      const why = messageOf(failure) + whereThrown(failure);
+      down = { code: 'copy-unknown', message: `delivery does not run: ${why}` };
       questions.lost(down);
       if (stopping) return;
       // Nothing is lost: the cursors stand in the journal, and a new thread goes on from there.
-      const fault = { code: 'internal', message: messageOf(failure) } as const;
+      const fault = { code: 'internal', message: why } as const;
       signals.emit('relay.crashed', { fault, restartInMs: RESTART_MS });
       restart = setTimeout(start, RESTART_MS);
     });
@@ -189,6 +190,13 @@ function startThread(workerData: ThreadData): { worker: Worker; exited: Promise<
     failure = thrown;
   });
   return { worker, exited: new Promise((resolve) => worker.once('exit', () => resolve(failure))) };
+}
+
+/** Says where it was thrown, as far as it knows: in a module of the user's, perhaps, by what nobody there awaits. */
+function whereThrown(failure: unknown): string {
+  const stack = failure instanceof Error ? failure.stack : undefined;
+  const [, place] = /[ (]((?:file:\/\/)?\/\S+:\d+:\d+)/.exec(stack ?? '') ?? [];
+  return place === undefined ? '' : `, thrown at ${place}`;
 }
 
 /** Returns what `node --import …` and its like load first: an SDK for tracing is to be there in both threads. */
