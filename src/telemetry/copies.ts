@@ -1,4 +1,4 @@
-import { TONES } from '../model/verdict.ts';
+import { TONES, type Verdict } from '../model/verdict.ts';
 import { BY_CONNECTOR, counter, type Metrics, read, readEach } from './meter.ts';
 import type { LaneSources, MetricSources } from './metrics.ts';
 
@@ -25,7 +25,14 @@ export function copyMetrics({ copy }: Pick<LaneSources, 'copy'>): Metrics {
   };
 }
 
-export function verdictMetrics({ verdict }: Pick<MetricSources, 'verdict'>): Metrics {
+export function verdictMetrics(sources: Pick<MetricSources, 'verdict'>): Metrics {
+  let latest: Verdict | undefined;
+  /** One look is for all that is read in a scrape, which is in one turn: it costs some queries. */
+  const verdict = (): Verdict => {
+    if (latest === undefined) queueMicrotask(() => (latest = undefined));
+    latest ??= sources.verdict();
+    return latest;
+  };
   return {
     bridge_verdict_recording: read('Whether callbacks are recorded: 0 green, 2 red.', () =>
       TONES.indexOf(verdict().recording.tone),

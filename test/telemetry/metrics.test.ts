@@ -237,6 +237,20 @@ describe('what goes on is told as it stands', () => {
     return { signals, read: () => samples(registry) };
   }
 
+  test('the verdict is made once for a scrape', async () => {
+    let made = 0;
+    const { read } = measured({
+      verdict() {
+        made++;
+        return judge({ tone: 'green', says: '' }, [], 0);
+      },
+    });
+    for (const scrapes of [1, 2]) {
+      expect(await read()).toMatchObject({ bridge_verdict_recording: 0, bridge_verdict_copies: 0 });
+      expect(made).toBe(scrapes);
+    }
+  });
+
   test('recordable: 1 at the start, 0 after a failure, 1 once it recovers', async () => {
     const { signals, read } = measured();
     const told = [(await read()).bridge_recordable];
