@@ -65,12 +65,14 @@ export const laneOptions = z.strictObject({
       { error: 'false, or an object with every, groupsPerSecond and mend, is expected' },
     )
     .prefault({})
-    .describe('Compares the copy with the merged groups, all the time and slowly; false: it is never compared.'),
+    .describe(
+      'Compares the copy with the merged groups, all the time and slowly; false: it is never compared. A worker compares nothing.',
+    ),
   restore: z
     .enum(['auto', 'ask'])
     .default('auto')
     .describe(
-      'When the destination was deleted or replaced: auto brings again what is known, ask waits for a `replay`.',
+      'When the destination was deleted or replaced: auto brings again what is known, ask waits for a `replay`. Not of a worker, which does not notice.',
     ),
   shape: shapeSettings.optional(),
 });

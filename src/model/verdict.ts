@@ -64,7 +64,8 @@ export interface VerdictWords {
   readonly recorded: string;
   readonly receivesNothing: string;
   notRecorded(reason: string): string;
-  copies(inStep: number, all: number, verifiedSeconds: number | undefined): string;
+  /** `compared` of them are compared, as a whole last so long ago. */
+  copies(inStep: number, all: number, compared: number, verifiedSeconds: number | undefined): string;
   trouble(connector: string, says: string): string;
   /** Stands between what is said of all copies and of each connector. */
   readonly between: string;
@@ -84,9 +85,11 @@ export const ENGLISH: VerdictWords = {
   recorded: 'Callbacks are recorded',
   receivesNothing: 'This bridge receives no callbacks',
   notRecorded: (reason) => `Callbacks are not recorded: ${reason}`,
-  copies(inStep, all, verified) {
+  copies(inStep, all, compared, verified) {
     const copies = plural(all, 'copy', 'copies');
-    const when = verified === undefined ? '' : `, verified ${span(verified)} ago`;
+    const some = compared < all ? `${compared} of them ` : '';
+    const known = verified === undefined ? '' : `, ${some}verified ${span(verified)} ago`;
+    const when = compared > 0 || all === 0 ? known : all === 1 ? ', not compared' : ', none of them compared';
     if (inStep < all) return `${inStep} of ${copies} in step${when}`;
     return `${all === 1 ? 'The copy is' : `All ${copies} are`} in step${when}`;
   },
@@ -116,11 +119,12 @@ export function judge(
 ): Verdict {
   const troubles = connectors.flatMap((connector) => troublesOf(connector, now, words));
   const troubled = new Set(troubles.map(({ connector }) => connector));
+  const compared = connectors.filter(({ verifyEvery }) => verifyEvery !== undefined).length;
   const verified = connectors.flatMap(({ verifyEvery, copy }) => (verifyEvery && copy?.verifiedAt) || []);
   const verifiedSeconds = verified.length === 0 ? undefined : (now - Math.min(...verified)) / 1_000;
   const tone = troubles.some((one) => one.tone === 'red') ? 'red' : troubles.length > 0 ? 'amber' : 'green';
   const says = [
-    words.copies(connectors.length - troubled.size, connectors.length, verifiedSeconds),
+    words.copies(connectors.length - troubled.size, connectors.length, compared, verifiedSeconds),
     ...troubles.map((one) => words.trouble(one.connector, one.says)),
   ].join(words.between);
   return { recording, copies: { tone, says, troubles } };

@@ -75,7 +75,13 @@ test('what is delivered within two seconds was never behind, and what is not com
   const { verifyEvery: _, ...unverified } = { ...WELL, copy: { differing: 0 }, lag: 1, lagSeconds: 1.9 };
   expect(judge(RECORDING, [unverified], NOW).copies).toEqual({
     tone: 'green',
-    says: 'The copy is in step',
+    says: 'The copy is in step, not compared',
     troubles: [],
   });
+  expect(judge(RECORDING, [WELL, unverified], NOW).copies.says).toBe(
+    'All 2 copies are in step, 1 of them verified 4 min ago',
+  );
+  expect(judge(RECORDING, [unverified, unverified], NOW).copies.says).toBe(
+    'All 2 copies are in step, none of them compared',
+  );
 });

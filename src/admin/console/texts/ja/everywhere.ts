@@ -53,14 +53,16 @@ export const everywhere = {
     recorded: 'コールバックを記録しています',
     receivesNothing: 'このブリッジはコールバックを受信しません',
     notRecorded: (reason) => `コールバックを記録できません：${reason}`,
-    copies: (inStep, all, verified) => {
+    copies: (inStep, all, compared, verified) => {
       const how =
         inStep < all
           ? `${all} 件中 ${inStep} 件のコピーが同期済み`
           : all === 1
             ? 'コピーは同期済み'
             : `${all} 件のコピーはすべて同期済み`;
-      return verified === undefined ? how : `${how}（${span(verified)}前に検証）`;
+      if (compared === 0 && all > 0) return `${how}（比較なし）`;
+      const some = compared < all ? `うち ${compared} 件を` : '';
+      return verified === undefined ? how : `${how}（${some}${span(verified)}前に検証）`;
     },
     trouble: (connector, says) => `${connector}：${says}`,
     between: ' ／ ',

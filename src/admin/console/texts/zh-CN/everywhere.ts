@@ -53,10 +53,12 @@ export const everywhere = {
     recorded: '回调记录正常',
     receivesNothing: '本服务不接收回调',
     notRecorded: (reason) => `回调无法记录：${reason}`,
-    copies: (inStep, all, verified) => {
+    copies: (inStep, all, compared, verified) => {
       const how =
         inStep < all ? `${all} 个副本中 ${inStep} 个已同步` : all === 1 ? '副本已同步' : `${all} 个副本全部已同步`;
-      return verified === undefined ? how : `${how}（${span(verified)}前校验）`;
+      if (compared === 0 && all > 0) return `${how}（不比对）`;
+      const some = compared < all ? `其中 ${compared} 个于 ` : '';
+      return verified === undefined ? how : `${how}（${some}${span(verified)}前校验）`;
     },
     trouble: (connector, says) => `${connector} ${says}`,
     between: '；',
