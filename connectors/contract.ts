@@ -70,16 +70,14 @@ export interface Place {
   readonly use?: string;
 }
 
-/** Which of the two shapes of sink a connector opens. */
 export type Holds = Sink['holds'];
 
-/** One step of an examination. */
+/** One step of an examination, in a word or two: brokers, topic, write permission. */
 export interface Finding {
-  /** In a word or two: brokers, topic, write permission. */
   readonly step: string;
   /** note: deliveries work, and yet a person may want to know. */
   readonly state: 'well' | 'note' | 'wrong';
-  /** What was found; where something is wrong, `fault` says it, too. */
+  /** What was found; where it is wrong, in `fault`, too. */
   readonly says: string;
   readonly fault?: Fault;
 }
@@ -310,6 +308,8 @@ export interface WorkerSource extends Source {
   lag(): number | undefined;
   /** Returns when the oldest open record was written, in ms since 1970. */
   openSince(): number | undefined;
+  /** Whether its group has committed something, as far as that was asked. */
+  hasCommitted(): boolean;
   /** Asks what the partitions hold now. Throws Unreachable. */
   learn(): Promise<void>;
   close(): Promise<void>;

@@ -65,6 +65,10 @@ export function createProgress(
       uncommitted = Number(max(sum, 0n));
       lastCommitted = committed;
     },
+    committed: (due: ReadonlyMap<number, bigint>): void => {
+      lastCommitted = new Map([...lastCommitted, ...due]);
+    },
+    hasCommitted: () => lastCommitted.size > 0,
     /** Returns how many records of these partitions are not settled; of all of them where these are undefined. */
     lag: (partitions: readonly number[] | undefined): number | undefined =>
       partitions === undefined ? uncommitted : offsets.lag(partitions, ends),

@@ -87,7 +87,9 @@ function openSource(options: KafkaSourceOptions, host: SourceHost): WorkerSource
 
   const commit = async (): Promise<void> => {
     const due = offsets.due();
-    if (await membership.commit(due)) offsets.committed(due);
+    if (!(await membership.commit(due))) return;
+    offsets.committed(due);
+    progress.committed(due);
   };
 
   const passBatch = async (): Promise<void> => {
@@ -137,6 +139,7 @@ function openSource(options: KafkaSourceOptions, host: SourceHost): WorkerSource
     partitions: membership.partitions,
     lag: () => progress.lag(membership.partitions()),
     openSince: offsets.oldest,
+    hasCommitted: progress.hasCommitted,
     learn: progress.learn,
     async close() {
       // Leaving waits for the batch under way, which is given back meanwhile.

@@ -49,7 +49,7 @@ const connectorStatus = z.object({
   retried: z.object({ taken: count, delivered: count, refused: count }).exactOptional(),
   /** What became of the latest replay of events, since the start: `events` of them came again, from the seq `from` on. */
   replayed: z.object({ from: seq, events: count, refused: count, waiting: count }).exactOptional(),
-  /** Absent in a worker, which does not know what the copy should hold. */
+  /** In a worker, which does not know what the copy should hold, only once it is incomplete. */
   copy: copy.exactOptional(),
   /** How often the copy is compared, in ms; absent where it is not. */
   verifyEvery: count.exactOptional(),

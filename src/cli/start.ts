@@ -1,11 +1,12 @@
 import { once } from 'node:events';
 import { setFlagsFromString } from 'node:v8';
 import { type Command, Option } from 'commander';
+import { source as sourceKind } from '../../connectors/index.ts';
 import type { Bridge } from '../bridge.ts';
 import { opennessOf } from '../config/listeners.ts';
 import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
-import { deadLetterTopic, type Source } from '../config/source.ts';
+import type { Source } from '../config/source.ts';
 import { GROUP_INFO_CHANGED } from '../intake/commands.ts';
 import type { LogFormat } from '../telemetry/log.ts';
 import { commandLine, shellWord, version } from './installation.ts';
@@ -96,11 +97,12 @@ async function work(file: string, config: Config, source: Source, again: string,
   process.on('SIGHUP', () => {});
   const { startWorker } = await import('../worker/process.ts');
   const worker = await startWorker(config, source, 'info', version(), log);
+  const { topic, groupId, deadLetters } = sourceKind.describe(source);
   print(
     `${paint('bold', `group-sync-bridge ${version()}`)} works on ${file}`,
-    `  source      ${source.topic}, as a member of ${source.groupId}`,
+    `  source      ${topic}, as a member of ${groupId}`,
     ...worker.connectors.map((name) => `  connector   ${name} (${config.connectors[name]?.kind})`),
-    `  dead        ${deadLetterTopic(source)}`,
+    `  dead        ${deadLetters}`,
     `  admin       ${worker.adminUrl}/readyz /metrics, ${openTo(config.admin)}`,
     `  try         ${commandLine(`status${again}`)}`,
   );

@@ -72,7 +72,7 @@ export const laneOptions = z.strictObject({
     .enum(['auto', 'ask'])
     .default('auto')
     .describe(
-      'When the destination was deleted or replaced: auto brings again what is known, ask waits for a `replay`. Not of a worker, which does not notice.',
+      'When the destination was deleted or replaced: auto brings again what is known, ask waits for a `replay`. A worker brings nothing again: it says so.',
     ),
   shape: shapeSettings.optional(),
 });

@@ -85,7 +85,10 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
     const incomplete = { since: its.clock.now(), reason, upTo: cursor };
     pass = undefined;
     keep(lane, { identity, incomplete });
-    its.signals.emit('copy.lost', { connector: settings.connector, reason, restores: restore === 'auto' });
+    const { connector } = settings;
+    const ask = `replay it, from groups or from the beginning (connectors.${connector}.restore is ask)`;
+    const next = restore === 'auto' ? 'all that is known is brought again' : ask;
+    its.signals.emit('copy.lost', { connector, reason, next });
   };
 
   const identify = async (lane: LaneWork, sink: Sink): Promise<void> => {

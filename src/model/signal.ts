@@ -113,8 +113,8 @@ export interface Signals {
   'lane.dead-letter': { connector: string; eventId: string; groupId: string; attempts: number; fault: Fault };
   /** What is known of a connector's copy as a whole has changed. */
   'copy.state': { connector: string; copy: CopyState };
-  /** What was delivered to a destination is not there any more; `restores` where it is brought again by itself. */
-  'copy.lost': { connector: string; reason: string; restores: boolean };
+  /** What was delivered to a destination is not there any more; `next` says what brings it again. */
+  'copy.lost': { connector: string; reason: string; next: string };
   /** All that is known was brought again. `lacking` events were pruned, which had been received before `before`. */
   'copy.restored': { connector: string; brought: number; lacking: number; before: number };
   /** Groups or events that were missing or different were brought again. */

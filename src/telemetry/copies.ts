@@ -3,7 +3,8 @@ import { BY_CONNECTOR, counter, type Metrics, read, readEach } from './meter.ts'
 import type { LaneSources, MetricSources } from './metrics.ts';
 
 /** Measures what the copies hold, compared with what they should hold. */
-export function copyMetrics({ copy }: Pick<LaneSources, 'copy'>): Metrics {
+export function copyMetrics(sources: Pick<LaneSources, 'copy'>): Metrics {
+  const { copy } = sources;
   return {
     bridge_copy_verified_timestamp_seconds: readEach(
       'When the latest comparison with the whole copy ended, in seconds since 1970; 0 before the first.',
@@ -13,14 +14,20 @@ export function copyMetrics({ copy }: Pick<LaneSources, 'copy'>): Metrics {
       'Groups, of content: events events, that the latest comparison found missing or different and that are not mended.',
       (connector) => copy?.(connector)?.differing,
     ),
-    bridge_copy_incomplete: readEach(
-      '1 since the destination was deleted or replaced, until all that is known was brought again.',
-      (connector) => Number(copy?.(connector)?.incomplete !== undefined),
-    ),
+    ...lossMetrics(sources),
     bridge_copy_mended_total: counter(
       'Groups, or events, that were brought again because they were missing or different.',
       { 'copy.mended': (counter, { connector, count }) => counter.inc({ connector }, count) },
       BY_CONNECTOR,
+    ),
+  };
+}
+
+export function lossMetrics({ copy }: Pick<LaneSources, 'copy'>): Metrics {
+  return {
+    bridge_copy_incomplete: readEach(
+      '1 since the destination was deleted or replaced, until all that is known was brought again.',
+      (connector) => Number(copy?.(connector)?.incomplete !== undefined),
     ),
   };
 }

@@ -229,12 +229,11 @@ const LINES: { readonly [Name in SignalName]?: (payload: Signals[Name]) => Line 
   'lane.resync': ({ ended, differing: _, ...resync }) =>
     ended ? ['info', `${resync.connector}: ${describeResync(resync)}`, resync] : undefined,
   'lane.resync-failed': withFault('error', 'a group was not taken'),
-  'copy.lost'({ connector, reason, restores }) {
-    const next = restores
-      ? 'all that is known is brought again'
-      : `replay it, from groups or from the beginning (connectors.${connector}.restore is ask)`;
-    return ['error', `${connector}: incomplete: ${reason} — ${next}`, { connector, reason }];
-  },
+  'copy.lost': ({ connector, reason, next }) => [
+    'error',
+    `${connector}: incomplete: ${reason} — ${next}`,
+    { connector, reason },
+  ],
   'copy.restored'(restored) {
     const { connector, brought, lacking, before } = restored;
     const gone = `; ${plural(lacking, 'event')} received before ${new Date(before).toISOString()} had been pruned and cannot be`;

@@ -4,7 +4,7 @@ import type { CopyState } from '../model/copy.ts';
 import { FAULT_CODES, FAULTS, type FaultCode } from '../model/fault.ts';
 import type { CallbackOutcome, LaneState, SignalBus } from '../model/signal.ts';
 import type { Verdict } from '../model/verdict.ts';
-import { copyMetrics, verdictMetrics } from './copies.ts';
+import { copyMetrics, lossMetrics, verdictMetrics } from './copies.ts';
 import { BY_CONNECTOR, counter, gauge, histogram, type Metrics, read, readEach } from './meter.ts';
 
 /** The numbers of the connectors, read at each scrape. */
@@ -17,7 +17,7 @@ export interface LaneSources {
   /** When the oldest of them was received, in milliseconds since 1970; undefined when there is none. */
   openSince(connector: string): number | undefined;
   deadLetters(connector: string): number;
-  /** What is known of the copy as a whole; a worker knows nothing of it. */
+  /** What is known of the copy as a whole; a worker knows only that it is incomplete. */
   copy?(connector: string): CopyState | undefined;
 }
 
@@ -52,7 +52,7 @@ export function createMetrics(signals: SignalBus, clock: Clock, sources: MetricS
 }
 
 export function createWorkerMetrics(signals: SignalBus, clock: Clock, sources: LaneSources): Registry {
-  return createRegistry(laneMetrics(sources, clock, signals), signals, sources);
+  return createRegistry({ ...laneMetrics(sources, clock, signals), ...lossMetrics(sources) }, signals, sources);
 }
 
 const LOOP_MS = 250;

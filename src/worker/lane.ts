@@ -1,4 +1,4 @@
-import type { GroupSink, Host, Source, SourceWork, WorkerSource } from '../../connectors/contract.ts';
+import type { GroupSink, Host, Sink, Source, SourceWork, WorkerSource } from '../../connectors/contract.ts';
 import { holdsOf, openSink, source as sourceKind } from '../../connectors/index.ts';
 import type { ConnectorConfig } from '../config/schema.ts';
 import type { Source as SourceConfig } from '../config/source.ts';
@@ -6,7 +6,7 @@ import { compileFilter } from '../delivery/filter.ts';
 import { type Lane, startLane } from '../delivery/lane.ts';
 import type { Clock } from '../model/clock.ts';
 import type { SignalBus } from '../model/signal.ts';
-import { within } from '../model/wait.ts';
+import { orAborted, within } from '../model/wait.ts';
 import { traceDelivery } from '../telemetry/trace.ts';
 import { type FollowedGroups, openFollowedGroups } from './group-store.ts';
 
@@ -39,8 +39,18 @@ export function startWorkerLane(
 ): WorkerLane {
   const stop = new AbortController();
   const note = (message: string): void => signals.emit('lane.note', { connector, message });
+  /** A worker does not know what the copy held; where it wrote to one that is made anew, somebody is to have it filled. */
+  const created = (message: string): void => {
+    note(message);
+    // Events go on elsewhere where a person names another destination.
+    if (!source.hasCommitted() || (holdsOf(config) === 'events' && sink === undefined)) return;
+    const incomplete = { since: clock.now(), reason: message, upTo: 0 };
+    signals.emit('copy.state', { connector, copy: { differing: 0, incomplete } });
+    const next = `stop its workers, reset the offsets of ${readerId} to the earliest, and start them again`;
+    signals.emit('copy.lost', { connector, reason: message, next });
+  };
   const readerId = `${sourceKind.describe(options).groupId}.${connector}`;
-  const host: Host = { name: connector, clock, source: app, note, created: note, readerId };
+  const host: Host = { name: connector, clock, source: app, note, created, readerId };
   let lane: Lane | undefined;
   const source = open(options, {
     connector,
@@ -54,20 +64,21 @@ export function startWorkerLane(
     dead: (groupId, fault) => signals.emit('lane.dead-letter', { connector, eventId: '', groupId, attempts: 0, fault }),
   });
   let groups: FollowedGroups | undefined;
-  let sink: GroupSink | undefined;
+  let sink: Sink | undefined;
   const started = startLane(
     { connector, batch: config.batch, retry: config.retry, filter: compileFilter(config.filter, config.shape) },
     {
       source: followed(
         source,
         () => groups,
-        () => sink,
+        () => (sink?.holds === 'groups' && sink.follow !== undefined ? sink : undefined),
       ),
       async open(signal) {
-        const opened = await openSink(config, host, signal);
-        sink = opened.holds === 'groups' && opened.follow !== undefined ? opened : undefined;
-        if (sink !== undefined) groups ??= openFollowedGroups(groupsFile, note);
-        return opened;
+        // Before another worker of the group can have written to what this one makes.
+        await orAborted(signal, source.learn()).catch(() => {});
+        sink = await openSink(config, host, signal);
+        if (sink.holds === 'groups' && sink.follow !== undefined) groups ??= openFollowedGroups(groupsFile, note);
+        return sink;
       },
       // A worker knows no more than it was given: nothing to bring to a destination page by page.
       groups: { get: (groupId) => groups?.get(groupId), page: () => [], count: () => 0 },

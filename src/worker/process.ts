@@ -49,7 +49,9 @@ export async function startWorker(
   const deadLetters = countDeadLetters(source);
   const lanes = new Map<string, WorkerLane>();
 
-  const state = createState(config, source, signals, {
+  const health = watchLanes({ cursor: () => 0, copy: () => UNSEEN_COPY }, signals);
+  const state = createState(config, source, {
+    health,
     connectors,
     lanes,
     deadLetters: deadLetters.of,
@@ -61,6 +63,7 @@ export async function startWorker(
     lag: (name) => lanes.get(name)?.source.lag(),
     openSince: (name) => lanes.get(name)?.source.openSince(),
     deadLetters: deadLetters.of,
+    copy: (name) => health(name).copy,
   });
   const access = { token: config.admin.token };
   const admin = addWorkerRoutes(createAdminServer({ metrics, status: state, access, clock, signals }), lanes);
@@ -120,6 +123,7 @@ export async function startWorker(
 }
 
 interface StateSources {
+  readonly health: ReturnType<typeof watchLanes>;
   readonly connectors: readonly string[];
   readonly lanes: ReadonlyMap<string, WorkerLane>;
   deadLetters(connector: string): number;
@@ -129,10 +133,8 @@ interface StateSources {
 function createState(
   config: Config,
   source: Source,
-  signals: Parameters<typeof watchLanes>[1],
-  { connectors, lanes, deadLetters, stopping }: StateSources,
+  { health, connectors, lanes, deadLetters, stopping }: StateSources,
 ): () => WorkerState {
-  const health = watchLanes({ cursor: () => 0, copy: () => UNSEEN_COPY }, signals);
   return () => {
     const outside = connectors.filter((name) => lanes.get(name)?.source.partitions() === undefined);
     const waitsFor = outside.length > 0 ? `not a member of its group: ${outside.join(', ')}` : undefined;
@@ -142,7 +144,7 @@ function createState(
     const standing = connectors.map((name) => {
       const its = lanes.get(name)?.source;
       const lag = its?.lag() ?? null;
-      const { copy: _, ...known } = health(name);
+      const { copy, ...known } = health(name);
       return {
         name,
         kind: config.connectors[name]?.kind ?? '',
@@ -153,6 +155,7 @@ function createState(
         lagSeconds: Math.max(0, now - (its?.openSince() ?? now)) / 1_000,
         deadLetters: deadLetters(name),
         partitions: its?.partitions() ?? [],
+        ...(copy.incomplete !== undefined && { copy }),
       };
     });
     const taking =

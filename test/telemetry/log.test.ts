@@ -61,7 +61,7 @@ const PAYLOADS: Signals = {
   'verdict.changed': { recording: { tone: 'green', says: '' }, copies: { tone: 'red', says: '' } },
   'notify.failed': { to: '', message: '' },
   'copy.state': { connector: 'a', copy: { differing: 0 } },
-  'copy.lost': { connector: 'a', reason: 'x', restores: true },
+  'copy.lost': { connector: 'a', reason: 'x', next: 'y' },
   'copy.restored': { connector: 'a', brought: 1, lacking: 0, before: 0 },
   'copy.mended': { connector: 'a', count: 1 },
   'copy.verified': { connector: 'a', looked: 1, found: 1, mended: 1, ms: 1 },
