@@ -16,11 +16,21 @@ export type FollowedGroups = ReturnType<typeof openFollowedGroups>;
 /** Groups of the destination that are written in one transaction. */
 const PAGE = 1_000;
 
-export function openFollowedGroups(file: string, note: (message: string) => void) {
+/** A group that was destroyed may not say whose it was, so some are looked at. */
+const FOREIGN = `SELECT source FROM (SELECT json_extract(state, '$.source') AS source FROM groups LIMIT 100) WHERE source <> ?`;
+
+export function openFollowedGroups(file: string, app: string, note: (message: string) => void) {
   const database = openDatabase(file, {
     onDamaged: ({ setAside }) =>
       note(`${file} was damaged and set aside as ${setAside}: it is made anew from the destination`),
   });
+  const { connection } = database;
+  const foreign = connection.prepare(FOREIGN).get(app)?.source;
+  // A group of the same id there is another's, with which nothing is merged.
+  if (foreign !== undefined) {
+    connection.exec('DELETE FROM groups');
+    note(`${file} held groups of ${foreign}: it is made anew from the destination`);
+  }
   const store = createGroupStore(database);
   return {
     get: store.get,

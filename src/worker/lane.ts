@@ -77,7 +77,7 @@ export function startWorkerLane(
         // Before another worker of the group can have written to what this one makes.
         await orAborted(signal, source.learn()).catch(() => {});
         sink = await openSink(config, host, signal);
-        if (sink.holds === 'groups' && sink.follow !== undefined) groups ??= openFollowedGroups(groupsFile, note);
+        if (sink.holds === 'groups' && sink.follow !== undefined) groups ??= openFollowedGroups(groupsFile, app, note);
         return sink;
       },
       // A worker knows no more than it was given: nothing to bring to a destination page by page.
