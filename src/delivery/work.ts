@@ -254,7 +254,7 @@ async function doubts(
   );
   if (found === undefined) return false;
   const { fault, earlier } = found;
-  if (lane.ports.source.takesBack && earlier.length > 0) await holdAgain(lane, earlier, fault);
+  if (lane.ports.source.takesBack && earlier.length > 0) await retryNow(lane, earlier, fault);
   await backOff(lane, 'destination', fault);
   return true;
 }
@@ -311,17 +311,13 @@ export async function rewind(lane: LaneWork, back: number): Promise<void> {
   lane.ports.upkeep?.rewound(lane, back);
 }
 
-export async function retryNow(lane: LaneWork, entries: readonly Entry[]): Promise<void> {
-  await holdAgain(
-    lane,
-    entries.filter(({ seq }) => seq <= lane.cursor),
-  );
-}
-
-/** Makes dead letters entries that wait, and are due; without a fault of theirs, a person asked for it. */
-async function holdAgain(lane: LaneWork, entries: readonly Entry[], fault?: Fault): Promise<void> {
+/**
+ * Makes dead letters entries that wait, and are due; without a fault of theirs, a person asked for it. Those after the cursor
+ * come again anyway.
+ */
+export async function retryNow(lane: LaneWork, entries: readonly Entry[], fault?: Fault): Promise<void> {
   const now = lane.ports.clock.elapsed();
-  const again = entries.map((entry) => triedAgain(entry, now, fault));
+  const again = entries.filter(({ seq }) => seq <= lane.cursor).map((entry) => triedAgain(entry, now, fault));
   for (const held of again) lane.waiting.hold(held);
   await report(lane, { upTo: lane.cursor, waiting: again, dead: [], released: [] });
 }

@@ -35,6 +35,7 @@ import { madeEvent } from '../support/events.ts';
 const FAULT: Fault = { code: 'event-refused', message: 'no' };
 const DOWN = new Unreachable({ code: 'destination-unreachable', message: 'down' });
 const DELIVERED: Outcome = { kind: 'delivered', receipt: 'r' };
+const DEAD: Outcome = { kind: 'dead', fault: FAULT };
 const RETRY: Outcome = { kind: 'retry', fault: FAULT };
 
 type Outcomes = ReadonlyMap<EventId, Outcome>;
@@ -565,6 +566,25 @@ describe('what a person asks for', () => {
     expect(made.brought.flatMap(({ groupIds }) => groupIds)).toEqual(groupIds);
     await expect.poll(made.cursor).toBe(2);
     expect(made.delivered).toEqual(ids(A1, A2));
+  });
+
+  test('what was refused before a replay comes in its order, also where the destination is doubted after it', async () => {
+    let refusedFrom = 6;
+    const numberOf = (id: EventId): number => Number(id.replace(/\D/g, ''));
+    const made = harness(
+      (batch) => new Map(batch.map(({ id }) => [id, numberOf(id) >= refusedFrom ? DEAD : DELIVERED] as const)),
+      { maxEvents: 5 },
+    );
+    made.append(...Array.from({ length: 20 }, (_, n) => madeEvent(n + 1, {}, 'A')));
+    const lane = run(made);
+    await expect.poll(made.cursor).toBe(20);
+    made.delivered.length = 0;
+    refusedFrom = 1;
+    await lane.ask({ kind: 'replay', cursor: 0 });
+    await expect.poll(() => made.of('lane.unreachable').length).toBeGreaterThan(0);
+    refusedFrom = 100;
+    await expect.poll(() => new Set(made.delivered).size).toBe(20);
+    expect(made.delivered.map(numberOf)).toEqual(Array.from({ length: 20 }, (_, n) => n + 1));
   });
 
   test('resync: one of some groups is no end of one of all, which goes on after it', async () => {
