@@ -6,7 +6,7 @@ import { type Config, configSchema } from '../config/schema.ts';
 import { BridgeError } from '../model/fault.ts';
 import { check } from './check.ts';
 import { commandLine, shellWord } from './installation.ts';
-import { addCommand, openTo, reachable, requireConfig } from './options.ts';
+import { addCommand, OWN_FILE, openTo, reachable, requireConfig } from './options.ts';
 import { paint, print } from './terminal.ts';
 
 interface InitOptions {
@@ -28,7 +28,7 @@ export function addInit(program: Command): void {
   const description = 'write a configuration: asks on a terminal for what no option gives, then examines what it names';
   const given = 'init --sdk-app-id 1400701118 --brokers 127.0.0.1:9092 --elasticsearch http://127.0.0.1:9200';
   addCommand(program, 'init', description, 'init', given)
-    .option('--config <file>', 'the file to write; one that is there is never changed', 'bridge.yaml')
+    .option('--config <file>', 'the file to write; one that is there is never changed', OWN_FILE)
     .option('--sdk-app-id <digits>', 'of the Chat app')
     .option('--brokers <list>', 'Kafka brokers, separated by commas: events go to a topic there')
     .option('--elasticsearch <urls>', 'Elasticsearch nodes, separated by commas: groups go to an index there')

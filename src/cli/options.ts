@@ -12,8 +12,13 @@ import { figure, plural } from '../model/text.ts';
 import { commandLine, packageFile } from './installation.ts';
 
 const DEFAULT_FILE = 'config/bridge.yaml';
+/** What `init` writes. */
+export const OWN_FILE = 'bridge.yaml';
 
-export const configOption = new Option('--config <file>', `the configuration (default: ${DEFAULT_FILE})`);
+export const configOption = new Option(
+  '--config <file>',
+  `the configuration (default: ${DEFAULT_FILE}, else ${OWN_FILE})`,
+);
 
 /** The options of every command that speaks to a running bridge. */
 export interface AdminOptions {
@@ -48,30 +53,29 @@ export function wholeNumber(least: number): (text: string) => number {
   };
 }
 
-function httpUrl(text: string): URL {
-  const url = URL.parse(text);
-  if (url !== null && /^https?:$/.test(url.protocol)) return url;
-  throw new InvalidArgumentError('a URL is expected, such as http://127.0.0.1:8080/callback');
-}
-
 /** Reads the URL of a receiver; the vendor's console takes no other part of one either, and a query of its own would be lost. */
 export function receiverUrl(text: string): URL {
-  const url = httpUrl(text);
-  if (url.href === url.origin + url.pathname) return url;
+  const url = URL.parse(text);
+  if (isHttp(url) && url.href === url.origin + url.pathname) return url;
   throw new InvalidArgumentError('a URL without query and user is expected, such as http://127.0.0.1:8080/callback');
 }
 
 /** Nothing else of a URL is heard. */
 function adminUrl(text: string): URL {
-  const url = httpUrl(text);
-  if (url.href === `${url.origin}/`) return url;
-  throw new InvalidArgumentError('an address without path, query and user is expected, such as http://127.0.0.1:8081');
+  const url = URL.parse(text);
+  if (isHttp(url) && url.href === `${url.origin}/`) return url;
+  throw new InvalidArgumentError('a URL without path, query and user is expected, such as http://127.0.0.1:8081');
 }
 
-/** Reads a time as an ISO date; undefined for what is none, also for a day that no month has: Date takes it for one of the next. */
+const isHttp = (url: URL | null): url is URL => url !== null && /^https?:$/.test(url.protocol);
+
+/**
+ * Reads a time as an ISO date, in UTC where it has no zone, as all that is printed; undefined for what is none, also for a day
+ * that no month has: Date takes it for one of the next.
+ */
 export function isoTime(text: string): number | undefined {
-  const [, day] = /^(\d{4}-\d\d-\d\d)(?:[T ]|$)/.exec(text) ?? [];
-  const time = Date.parse(text);
+  const [, day, clock] = /^(\d{4}-\d\d-\d\d)(?:[T ]|$)([\d:.]*$)?/.exec(text) ?? [];
+  const time = Date.parse(clock ? `${text}Z` : text);
   if (day === undefined || Number.isNaN(time)) return undefined;
   return new Date(`${day}T00:00Z`).toISOString().startsWith(day) ? time : undefined;
 }
@@ -82,7 +86,7 @@ export function listOf<Value>(parse: (text: string) => Value): (text: string, be
 }
 
 /**
- * Reads the file that is named, else the one in the working directory, else the one that the bridge brings along. Rejects with
+ * Reads the file that is named, else one in the working directory, else the one that the bridge brings along. Rejects with
  * a fault that holds every problem, a line each.
  */
 export async function requireConfig(named: string | undefined): Promise<{ file: string; config: Config }> {
@@ -95,7 +99,7 @@ function required<Settings>(
   named: string | undefined,
   load: (file: string, env: Environment) => ConfigResult<Settings>,
 ): { file: string; config: Settings } {
-  const file = named ?? (existsSync(DEFAULT_FILE) ? DEFAULT_FILE : packageFile(DEFAULT_FILE));
+  const file = named ?? [DEFAULT_FILE, OWN_FILE].find((own) => existsSync(own)) ?? packageFile(DEFAULT_FILE);
   const result = load(file, process.env);
   if (result.ok) return { file, config: result.config };
   const count = plural(result.problems.length, 'problem');

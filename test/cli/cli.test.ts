@@ -77,7 +77,8 @@ describe('wrong usage', () => {
     [['shcema', 'event'], /unknown command.*schema/is],
     [['schema', 'evnt'], /one of event, group, config/],
     [['send', '--count', 'many'], /whole number/],
-    [['send', '--to', 'nowhere'], /a URL is expected/],
+    [['send', '--to', 'nowhere'], /a URL without query and user is expected/],
+    [['status', '--admin', 'nowhere'], /such as http:\/\/127\.0\.0\.1:8081$/m],
     [['start', '--confg', 'x'], /unknown option.*--config/is],
     [[], /Usage:/],
   ])('%j: exit 2, and what would be right', async (args, said) => {

@@ -3,8 +3,9 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { stringify } from 'yaml';
+import { isoTime } from '../../src/cli/options.ts';
 import { signOf } from '../../src/intake/authentication.ts';
 import type { CanonicalEvent } from '../../src/model/event.ts';
 import { type BridgeHome, type BridgeProcess, bridgeHome, runCommand, spawnBridge } from '../support/bridge.process.ts';
@@ -201,6 +202,17 @@ describe('what is named and is not there', () => {
     });
     expect(await run('quarantine', 'discard', '--all')).toMatchObject({ code: 0 });
   });
+});
+
+test.each([
+  ['2026-11-27T04:00', '2026-11-27T04:00:00Z'],
+  ['2026-11-27 04:00:30.5', '2026-11-27T04:00:30.5Z'],
+  ['2026-11-27', '2026-11-27T00:00:00Z'],
+  ['2026-11-27T04:00+09:00', '2026-11-26T19:00:00Z'],
+])('a time without a zone is in UTC, as all that is printed: %s', (given, meant) => {
+  vi.stubEnv('TZ', 'Asia/Tokyo');
+  onTestFinished(() => void vi.unstubAllEnvs());
+  expect(isoTime(given)).toBe(Date.parse(meant));
 });
 
 test('what an argument cannot mean is refused, and not taken for something else', async () => {

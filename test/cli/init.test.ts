@@ -1,10 +1,11 @@
 /** `init` writes a configuration that a bridge starts on, and never over one that is there. */
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { answersOf, yamlOf } from '../../src/cli/init.ts';
+import { requireConfig } from '../../src/cli/options.ts';
 import { parseConfig } from '../../src/config/file.ts';
 import { configSchema } from '../../src/config/schema.ts';
 import { runCommand } from '../support/bridge.process.ts';
@@ -75,4 +76,24 @@ test('what is given wrongly is told, and nothing stays written: the next try fin
   // A token that somebody typed stands in a file, one for each configuration of the folder.
   expect(await init({ CALLBACK_TOKEN: ' u ' }, '--config', join(folder, 'other.yaml'))).toMatchObject({ code: 0 });
   expect(readdirSync(folder)).toHaveLength(4);
+});
+
+test('what it wrote is what the other commands read, unless another is named or stands in config/', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'init-'));
+  const before = process.cwd();
+  process.chdir(folder);
+  onTestFinished(() => {
+    process.chdir(before);
+    rmSync(folder, { recursive: true });
+  });
+  const answers = { sdkAppId: '1400701119', token: '', brokers: '', elasticsearch: '' };
+  expect((await requireConfig(undefined)).file).toBe(join(before, 'config/bridge.yaml'));
+  writeFileSync('bridge.yaml', yamlOf(answers, 'CALLBACK_TOKEN'));
+  expect(await requireConfig(undefined)).toMatchObject({
+    file: 'bridge.yaml',
+    config: { app: { sdkAppId: '1400701119' } },
+  });
+  mkdirSync('config');
+  writeFileSync('config/bridge.yaml', yamlOf(answers, 'CALLBACK_TOKEN'));
+  expect((await requireConfig(undefined)).file).toBe('config/bridge.yaml');
 });

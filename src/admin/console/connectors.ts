@@ -83,14 +83,15 @@ function resync(t: Texts, { name, restore }: ConnectorState): Html | '' {
 const TONES = { waiting: 'bad', paused: 'held', connecting: 'busy', ended: 'held' } as const;
 
 /** What the verdict counts as trouble is never called in step here. */
-function stateBadge(t: Texts, { state, lagSeconds, copy, deadLetters }: ConnectorState): Html {
+export function stateBadge(t: Texts, { state, lagSeconds, copy, deadLetters, verifyEvery }: ConnectorState): Html {
   const { states } = t.connectors;
   if (copy?.incomplete !== undefined) return badge('bad', states.incomplete);
   if (state.kind !== 'running') return badge(TONES[state.kind], states[state.kind]);
   if (lagSeconds >= BEHIND_SECONDS) return badge('busy', states.delivering);
   if (deadLetters > 0) return badge('bad', t.sections['dead-letters']);
   if (copy !== undefined && copy.differing > 0) return badge('warn', t.standings.differs);
-  return badge('ok', t.standings['in-step']);
+  const isVerified = verifyEvery === undefined || copy?.verifiedAt !== undefined;
+  return isVerified ? badge('ok', t.standings['in-step']) : badge('busy', t.connectors.notVerified);
 }
 
 const SETTING = /^(app|receiver|journal|admin|connectors|reconcile)\b/;
