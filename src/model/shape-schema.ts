@@ -19,7 +19,9 @@ export function shapedSchema(schema: Json, { fields, constants, times }: Shape):
     const found = to && schemaAt(schema, from);
     if (to === undefined || found === undefined) continue;
     const moment = times !== undefined && Object.hasOwn(MOMENTS, name);
-    shaped = place(shaped, to, moment ? FORMS[times] : found.schema, found.isRequired);
+    // Where a custom field lies apart, nothing may be left for the place of the others.
+    const isWhole = !fields.some((other) => other.name.startsWith(`${name}.`));
+    shaped = place(shaped, to, moment ? FORMS[times] : found.schema, found.isRequired && isWhole);
   }
   for (const [path, value] of Object.entries(constants))
     shaped = place(shaped, path.split('.'), { const: value }, true);

@@ -97,6 +97,8 @@ const PATHS = { events: pathsOf(canonicalEvent), groups: pathsOf(group) };
 const nameOf = (path: readonly string[]): string => path.at(-1) ?? '';
 const isPrefix = (one: readonly string[], other: readonly string[]): boolean =>
   one.every((name, index) => other[index] === name);
+const isWithin = (inner: readonly string[], outer: readonly string[]): boolean =>
+  inner.length > outer.length && isPrefix(outer, inner);
 
 const isCustom = (name: string): boolean => name.startsWith(`${CUSTOM}.`) && name.length > CUSTOM.length + 1;
 
@@ -115,7 +117,7 @@ function shapedFields(settings: ShapeSettings, content: Content): ShapedField[] 
     return from;
   };
   const paths = PATHS[content];
-  const leaves = paths.filter((one) => !paths.some((other) => other.length > one.length && isPrefix(one, other)));
+  const leaves = paths.filter((one) => !paths.some((other) => isWithin(other, one)));
   const custom = leaves.find((leaf) => nameOf(leaf) === CUSTOM) ?? [];
   const keys = [...named.keys(), ...omit].filter(isCustom);
   return [
@@ -134,6 +136,8 @@ export function compileShape(settings: ShapeSettings, content: Content, source =
   const { constants, times } = settings;
   const fixed = Object.entries(constants).map(([path, value]) => [path.split('.'), value] as const);
   const kept = fields.flatMap((field) => (field.to === undefined ? [] : [{ ...field, to: field.to }]));
+  const containers = PATHS[content].filter((one) => PATHS[content].some((other) => isWithin(other, one)));
+  const staying = containers.filter((path) => kept.some(({ from, to }) => isWithin(from, path) && isWithin(to, path)));
   const placeOf = (name: string) => kept.find((field) => field.name === name)?.to ?? [];
   /** Custom fields that do not lie with the others. */
   const apart = new Set(fields.filter(({ name }) => isCustom(name)).map(({ from }) => nameOf(from)));
@@ -157,13 +161,16 @@ export function compileShape(settings: ShapeSettings, content: Content, source =
         const value = valueAt(document, from);
         shaped = put(shaped, to, name === CUSTOM ? without(value, apart) : momentOut(name, value, times));
       }
+      // Readers rely on an object that keeps its place, also an empty one.
+      for (const path of staying)
+        if (valueAt(shaped, path) === undefined && isObject(valueAt(document, path))) shaped = put(shaped, path, {});
       for (const [path, value] of fixed) shaped = put(shaped, path, value);
       return shaped;
     },
     back(shaped) {
       const latest = versionAt(shaped, placeOf('versions'));
       let document: Json = {};
-      for (const container of containersOf(content)) document = put(document, container, {});
+      for (const container of containers) document = put(document, container, {});
       for (const { name, from, to } of kept) {
         const value = valueAt(shaped, to);
         if (value === undefined) continue;
@@ -185,9 +192,6 @@ const variableOf = (content: Content) => (content === 'groups' ? 'groupId' : 'id
 
 /** What makes a JSON object a CloudEvent. */
 const ATTRIBUTES = ['specversion', 'id', 'source', 'type'];
-
-const containersOf = (content: Content): readonly (readonly string[])[] =>
-  PATHS[content].filter((one) => PATHS[content].some((other) => other.length > one.length && isPrefix(one, other)));
 
 /** Returns what lies at a path; documents of others may hold a path as one name, with full stops in it. */
 export function valueAt(object: unknown, path: readonly string[]): unknown {

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
+import { parseEvent, receivedEvent } from '../../src/client/event.ts';
 import { type CanonicalEvent, EVENT_TYPES, type EventData, groupEvent } from '../../src/model/event.ts';
 import { type Group, group, merge, newGroup } from '../../src/model/group.ts';
 import { compileShape, type ShapeSettings, shapeProblems, shapeSettings } from '../../src/model/shape.ts';
@@ -86,6 +87,16 @@ describe('what was put into a shape comes back out of it', () => {
     );
   });
 
+  test.each([{}, { constants: { tenant: 'acme' } }, { key: '{source}/{groupId}' }, { fields: { name: 'title' } }])(
+    'an event that says nothing of the group is still one for readers: %j',
+    (given) => {
+      const data = { groupId: 'g', groupType: '', changed: {}, occurredAt: 1, receivedAt: 1, origin: {}, extra: {} };
+      const destroyed = groupEvent('chat.group.destroyed', '1', 'id', { ...data, occurredAtFrom: 'callback' });
+      const shaped = compileShape(shapeSettings.parse(given), 'events').out(destroyed);
+      expect(parseEvent({ value: JSON.stringify(shaped) })).toMatchObject({ ok: true, event: destroyed });
+    },
+  );
+
   test('fields of others stay as they are, and what a group lost goes', () => {
     const settings = shapeSettings.parse({ fields: { notification: 'notice.text', name: 'group_name' } });
     const { out } = compileShape(settings, 'groups');
@@ -164,4 +175,19 @@ test('the schema of what comes out: fields where they lie, required as they were
   });
   expect(schema.properties).not.toHaveProperty('introduction');
   expect(schema.properties).not.toHaveProperty('name');
+});
+
+test.each([
+  ['events', receivedEvent, EVENT_FIELDS, event],
+  ['groups', group, GROUP_FIELDS, history.map(groupOf)],
+] as const)('whatever comes out of a shape of %s is as its schema says', (content, plain, names, documents) => {
+  fc.assert(
+    fc.property(anyShape(names).filter(valid(content)), documents, (settings, document) => {
+      const shape = compileShape(settings, content);
+      const schema = shapedSchema(z.toJSONSchema(plain), shape);
+      const shaped = json(shape.out(json(document as never)));
+      expect(z.fromJSONSchema(schema as never).safeParse(shaped).error).toBeUndefined();
+    }),
+    { numRuns: 50 },
+  );
 });
