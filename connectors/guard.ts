@@ -1,6 +1,8 @@
 /** A connector that the bridge did not bring along, held to the contract: what it gives is checked before anybody relies on it. */
 import { z } from 'zod';
+import { timerMs } from '../src/model/clock.ts';
 import { issuesOf } from '../src/model/complaint.ts';
+import type { Entry } from '../src/model/entry.ts';
 import { FAULT_CODES, messageOf, Unreachable } from '../src/model/fault.ts';
 import {
   type ConnectorContract,
@@ -24,7 +26,7 @@ const outcomes = z.map(
   z.discriminatedUnion('kind', [
     z.object({ kind: z.literal('delivered'), receipt }),
     z.object({ kind: z.literal('superseded'), receipt }),
-    z.object({ kind: z.literal('retry'), fault, afterMs: z.number().nonnegative().exactOptional() }),
+    z.object({ kind: z.literal('retry'), fault, afterMs: z.number().nonnegative().transform(timerMs).exactOptional() }),
     z.object({ kind: z.literal('dead'), fault }),
   ]),
 );
@@ -122,7 +124,8 @@ function guardedEvents(opened: EventSink, host: Host): EventSink {
   const { find } = opened;
   return {
     holds: 'events',
-    deliver: async (...given) => checked(outcomes, await ours(() => opened.deliver(...given)), 'deliver', host),
+    deliver: async (batch, signal) =>
+      checked(outcomes, await ours(() => opened.deliver(batch.map(lent), signal)), 'deliver', host),
     ...(find && {
       find: async (...given) =>
         checked(z.map(z.string(), z.string()), await ours(() => find.call(opened, ...given)), 'find', host),
@@ -131,13 +134,31 @@ function guardedEvents(opened: EventSink, host: Host): EventSink {
   };
 }
 
+/** What a module does to an entry stays with it: the event may come again, and goes to the dead letters as it was. */
+function lent(entry: Entry): Entry {
+  const { seq, id, groupId, receivedAt } = entry;
+  let event: Entry['event'] | undefined;
+  return {
+    ...{ seq, id, groupId, receivedAt },
+    get text() {
+      return entry.text;
+    },
+    get event() {
+      event ??= structuredClone(entry.event);
+      return event;
+    },
+  };
+}
+
 function guardedGroups(opened: GroupSink, host: Host): GroupSink {
   const { read, follow, scan } = opened;
   return {
     holds: 'groups',
-    put: async (...given) => checked(outcomes, await ours(() => opened.put(...given)), 'put', host),
+    put: async (states, ...given) =>
+      checked(outcomes, await ours(() => opened.put(structuredClone(states), ...given)), 'put', host),
     ...(read && {
-      read: async (...given) => checked(copies, await ours(() => read.call(opened, ...given)), 'read', host),
+      read: async (states, signal) =>
+        checked(copies, await ours(() => read.call(opened, structuredClone(states), signal)), 'read', host),
     }),
     ...(follow && { follow: (...given) => ours(() => follow.call(opened, ...given)) }),
     ...(scan && { scan: (...given) => ours(() => scan.call(opened, ...given)) }),
@@ -156,7 +177,7 @@ function guardedBoth(opened: Sink, host: Host): Pick<Sink, 'identify' | 'close'>
   };
 }
 
-/** What is thrown by another copy of this package is one of ours. */
+/** What is thrown by another copy of this package is one of ours, and of either only what the rest of the bridge can take. */
 async function ours<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
@@ -166,15 +187,17 @@ async function ours<T>(work: () => Promise<T>): Promise<T> {
 }
 
 function carried(thrown: unknown): unknown {
-  if (!(thrown instanceof Error) || thrown instanceof Unreachable) return thrown;
+  if (!(thrown instanceof Error)) return thrown;
   const { fault: given, afterMs, settled } = thrown as Error & Partial<Unreachable & Interrupted>;
   if (thrown.name === 'Interrupted') {
     const parsed = outcomes.safeParse(settled);
-    return parsed.success ? new Interrupted(parsed.data, carried(thrown.cause)) : carried(thrown.cause);
+    const cause = carried(thrown.cause ?? new Error(thrown.message));
+    return parsed.success ? new Interrupted(parsed.data, cause) : cause;
   }
+  if (thrown.name !== 'Unreachable') return thrown;
   const parsed = fault.safeParse(given);
-  const isOurs = thrown.name === 'Unreachable' && parsed.success;
-  return isOurs ? new Unreachable(parsed.data, thrown, Number(afterMs) || 0) : thrown;
+  if (parsed.success) return new Unreachable(parsed.data, thrown, timerMs(Math.max(0, Number(afterMs) || 0)));
+  return new Error(`Unreachable was thrown with what is no fault: ${issuesOf(parsed.error)}`);
 }
 
 function checked<Value>(schema: z.ZodType<Value>, given: unknown, from: string, host: Host): Value {

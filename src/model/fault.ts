@@ -147,11 +147,20 @@ export function describeFault(fault: Fault): string {
 
 /** Returns the text of whatever was thrown, with its cause when that says more. */
 export function messageOf(thrown: unknown): string {
+  try {
+    return textOf(thrown);
+  } catch {
+    // Modules of others throw anything, such as an error that is its own cause.
+    return 'what was thrown has no text';
+  }
+}
+
+function textOf(thrown: unknown): string {
   if (!(thrown instanceof Error)) return String(thrown);
   // Each address of a name that was tried in vain has its own error, and the whole says nothing.
-  const each = thrown instanceof AggregateError ? thrown.errors.map(messageOf).join('; ') : '';
-  const own = thrown.message || each || thrown.name;
-  const cause = thrown.cause instanceof Error ? messageOf(thrown.cause) : undefined;
+  const each = thrown instanceof AggregateError ? thrown.errors.map(textOf).join('; ') : '';
+  const own = String(thrown.message || each || thrown.name);
+  const cause = thrown.cause instanceof Error ? textOf(thrown.cause) : undefined;
   return cause === undefined || own.includes(cause) ? own : `${own}: ${cause}`;
 }
 

@@ -1,0 +1,93 @@
+/** What a connector of one's own may do to the bridge, whatever it gives, throws or does to what it is given. */
+import { expect, test } from 'vitest';
+import { z } from 'zod';
+import {
+  type ConnectorContract,
+  type EventSink,
+  type GroupSink,
+  Interrupted,
+  type Sink,
+} from '../../connectors/contract.ts';
+import { guarded } from '../../connectors/guard.ts';
+import { entryOf } from '../../src/model/entry.ts';
+import { faultOf, messageOf, Unreachable } from '../../src/model/fault.ts';
+import { merge, newGroup } from '../../src/model/group.ts';
+import { makeEvent, never, testHost } from './suite.ts';
+
+const openGuarded = (sink: Sink): Promise<Sink> =>
+  guarded<unknown>({
+    ...{ kind: 'mine', summary: 'mine', options: z.strictObject({}), readsBack: false },
+    holds: () => sink.holds,
+    places: () => [],
+    open: async () => sink,
+    async *examine() {},
+  } satisfies ConnectorContract<unknown>).open({}, testHost(), never());
+
+const close = async () => {};
+const fault = { code: 'destination-unreachable', message: 'down' };
+
+test.each<[string, unknown, unknown?]>([
+  ['a text', 'it is down'],
+  ['nothing', undefined],
+  ['a code that there is not', { ...fault, code: 'down' }],
+  ['an error for its message', { ...fault, message: new Error('down') }],
+  ['what no thread can be given', { ...fault, retry: () => {} }],
+  ['a time that is none', fault, Number('Wed, 21 Oct 2026 07:28:00 GMT')],
+  ['a time before now', fault, -5],
+  ['a time that never comes', fault, Number.POSITIVE_INFINITY],
+])('an Unreachable of %s has its lane wait as any other', async (_, given, afterMs) => {
+  const deliver = () => Promise.reject(new Unreachable(given as never, undefined, afterMs as number));
+  const sink = (await openGuarded({ holds: 'events', deliver, close })) as EventSink;
+  const thrown = await sink.deliver([], never()).catch((reason: unknown) => reason);
+  const told = faultOf(thrown, 'destination-unreachable');
+  expect(structuredClone(told)).toEqual({ code: 'destination-unreachable', message: expect.stringMatching(/\w/) });
+  const { afterMs: rest = 0 } = thrown as Partial<Unreachable>;
+  expect(new Date(Date.now() + rest).getTime()).toBeGreaterThan(Date.now() - 1_000);
+  expect(rest).toBeGreaterThanOrEqual(0);
+});
+
+const endless = new Error('again');
+endless.cause = endless;
+test.each([
+  ['an object without a prototype', Object.create(null)],
+  ['an object with a toString of its own', { toString: 'text' }],
+  ['an error that is its own cause', endless],
+  ['an error whose message is none', Object.assign(new Error(), { message: { a: 1 } })],
+])('%s has a text, whoever threw it', (_, thrown) => {
+  expect(messageOf(thrown)).toEqual(expect.stringMatching(/\w/));
+});
+
+test('an Interrupted that says nothing of its cause says that the delivery ended early', async () => {
+  const deliver = () => Promise.reject(new Interrupted(new Map(), undefined));
+  const sink = (await openGuarded({ holds: 'events', deliver, close })) as EventSink;
+  const thrown = await sink.deliver([], never()).catch((reason: unknown) => reason);
+  expect(messageOf((thrown as Interrupted).cause)).toBe('the delivery ended early');
+});
+
+test('what it does to its entries and groups stays with it', async () => {
+  const event = makeEvent({ name: 'right' });
+  const entry = entryOf(1, event);
+  const deliver = async (batch: (typeof entry)[]) => {
+    for (const one of batch.splice(0)) {
+      Object.assign(one, { id: 'other' });
+      Object.assign(one.event.data.changed, { name: 'wrong' });
+    }
+    return new Map();
+  };
+  const events = (await openGuarded({ holds: 'events', deliver, close } as unknown as EventSink)) as EventSink;
+  const batch = [entry];
+  await events.deliver(batch, never());
+  expect(batch).toEqual([entry]);
+  expect([entry.id, entry.event.data.changed.name, JSON.parse(entry.text)]).toEqual([event.id, 'right', event]);
+
+  const state = merge(newGroup(event.subject), event);
+  const kept = structuredClone(state);
+  const spoil = async ([group]: unknown[]) => {
+    Object.assign(group as object, { name: 'wrong', versions: undefined });
+    return new Map();
+  };
+  const groups = (await openGuarded({ holds: 'groups', put: spoil, read: spoil, close } as Sink)) as GroupSink;
+  await groups.put([state], 'join', never());
+  await groups.read?.([state], never());
+  expect(state).toEqual(kept);
+});
