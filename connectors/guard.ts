@@ -50,6 +50,9 @@ const finding = z.object({
   fault: fault.exactOptional(),
 });
 
+const holds = z.enum(['events', 'groups']);
+const text = z.string();
+const places = z.array(z.object({ name: text, template: z.boolean().optional(), option: text, use: text.optional() }));
 const shapeProblems = z.array(z.object({ path: z.array(z.union([z.string(), z.number()])), message: z.string() }));
 
 const isFunction = z.custom<(...given: never[]) => unknown>((given) => typeof given === 'function', {
@@ -89,13 +92,17 @@ export function guarded<Options>(connector: ConnectorContract<Options>): Connect
     ...(shapes !== undefined && { shapes }),
     shapeProblems(given, shape) {
       try {
-        return shapeProblems.parse(connector.shapeProblems?.(given, shape) ?? []);
+        return told(shapeProblems, connector.shapeProblems?.(given, shape) ?? [], 'shapeProblems');
       } catch (thrown) {
         return [{ path: [], message: `the module of this kind cannot take this shape: ${messageOf(thrown)}` }];
       }
     },
-    holds: (given) => z.enum(['events', 'groups']).parse(connector.holds(given)),
-    places: (...given) => [...connector.places(...given)],
+    holds: (given) => told(holds, connector.holds(given), 'holds'),
+    places(...given) {
+      const named = [...connector.places(...given)];
+      told(places, named, 'places');
+      return named;
+    },
     async open(given, host, signal) {
       const opened = await ours(() => connector.open(given, host, signal));
       checked(sink, opened, 'open', host);
@@ -201,9 +208,17 @@ function carried(thrown: unknown): unknown {
 }
 
 function checked<Value>(schema: z.ZodType<Value>, given: unknown, from: string, host: Host): Value {
+  try {
+    return told(schema, given, from);
+  } catch (thrown) {
+    throw broken(messageOf(thrown), host);
+  }
+}
+
+function told<Value>(schema: z.ZodType<Value>, given: unknown, from: string): Value {
   const parsed = schema.safeParse(given);
   if (parsed.success) return parsed.data;
-  throw broken(`${from} gave what it may not: ${issuesOf(parsed.error)}`, host);
+  throw new TypeError(`${from} gave what it may not: ${issuesOf(parsed.error)}`);
 }
 
 function broken(message: string, { name }: Host): Unreachable {

@@ -3,6 +3,7 @@ import type { ConnectorContract } from '../../connectors/contract.ts';
 import { inputSchemaOf, connectors as kinds } from '../../connectors/index.ts';
 import { EVENT_TYPES, PROFILE_FIELDS } from '../model/event.ts';
 import { messageOf } from '../model/fault.ts';
+import { isObject } from '../model/json.ts';
 import { shapeSettings } from '../model/shape.ts';
 import { duration, groupTypes, text, whole } from './units.ts';
 
@@ -141,7 +142,7 @@ function ownSchema({ kind, loaded }: OwnKind) {
       const issues = [...(parsedLane.error?.issues ?? []), ...('issues' in parsed ? parsed.issues : [])];
       // Issues of zod 4 have one form, whichever copy made them.
       context.issues.push(...issues.map((issue) => ({ ...issue, input: given }) as z.core.$ZodRawIssue));
-      return { ...parsedLane.data, ...('data' in parsed && parsed.data), kind, module: file };
+      return { ...('data' in parsed && parsed.data), ...parsedLane.data, kind, module: file };
     });
 }
 
@@ -150,7 +151,8 @@ function asked({ options, holds, places }: ConnectorContract<unknown>, given: ob
   try {
     const parsed = options.safeParse(given);
     if (!parsed.success) return { issues: parsed.error.issues };
-    const data = structuredClone(parsed.data) as object;
+    const data: unknown = structuredClone(parsed.data);
+    if (!isObject(data)) throw new TypeError('they become no object');
     holds(data);
     places(data);
     return { data };

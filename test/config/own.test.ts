@@ -252,7 +252,13 @@ test.each([
   ],
   ['a schema that asks elsewhere', 'options: z.strictObject({ target: z.string().refine(async () => true) }),'],
   ['places that throw', 'places: () => { throw new Error("broken"); },'],
+  ['places that are texts', 'places: () => ["here"],'],
+  ['places that name no option', 'places: ({ target }) => [{ name: target }],'],
   ['holds that says neither', 'holds: () => "everything",'],
+  [
+    'options that become nothing',
+    'options: z.strictObject({ target: z.string() }).transform(() => null), places: () => [],',
+  ],
   [
     'options that no thread can be given',
     'options: z.strictObject({ target: z.string().transform((text) => () => text) }),',
@@ -261,8 +267,15 @@ test.each([
   const path = `odd/${name.replaceAll(' ', '-')}.mjs`;
   write(path, moduleOf(parts));
   expect(problemsOf(`    kind: ./${path}\n    target: xy\n`)).toEqual([
-    expect.stringMatching(/^4:11 connectors\.mine\.kind: the module of this kind cannot take these options: /),
+    // In one line.
+    expect.stringMatching(/^4:11 connectors\.mine\.kind: the module of this kind cannot take these options: .+$/),
   ]);
+});
+
+test('what it makes of its options takes the place of no setting that every connector has', () => {
+  const filter = 'options: z.strictObject({ target: z.string() }).transform(() => ({ filter: 5 })),';
+  write('filtering.mjs', moduleOf(filter));
+  expect(connectorOf('{ kind: ./filtering.mjs, target: xy }')).toHaveProperty('filter', {});
 });
 
 test('a module that cannot be loaded any more has its lane wait, and no thread ends of it', async () => {
