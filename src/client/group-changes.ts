@@ -53,8 +53,11 @@ export interface GroupChangesOptions {
   readonly store?: GroupStore;
   /** Ends the iteration when it aborts, as `break` does. */
   readonly signal?: AbortSignal;
-  /** Is told of messages that cannot be read; without it they are warned of on the console. They never stop the others. */
-  readonly onPassedOver?: (message: PassedOver) => void;
+  /**
+   * Is told of messages that cannot be read, and awaited before their offset is committed; without it they are warned of on the
+   * console, and never stop the others.
+   */
+  readonly onPassedOver?: (message: PassedOver) => unknown;
 }
 
 /** A message and where it lies. */
@@ -112,7 +115,7 @@ async function* read(
       if (placed === undefined) return;
       const parsed = parseEvent(placed.message);
       if (!parsed.ok) {
-        onPassedOver({ ...placed, fault: parsed.fault });
+        await onPassedOver({ ...placed, fault: parsed.fault });
         continue;
       }
       const { event } = parsed;

@@ -153,3 +153,22 @@ test('a signal that outlives it is let go, however it ends', async () => {
   await expect(groupChanges(options).next()).rejects.toThrow('no broker answers');
   expect(getEventListeners(signal, 'abort')).toEqual([]);
 });
+
+test('what cannot be read is done with once somebody has awaited what is to be done with it', async () => {
+  const resolved: string[] = [];
+  const run = async ({ eachBatch }: { eachBatch(payload: object): Promise<void> }): Promise<void> => {
+    const messages = [{ offset: '0', value: 'hello' }];
+    void eachBatch({
+      batch: { partition: 0, messages },
+      resolveOffset: (offset: string) => resolved.push(offset),
+      ...{ heartbeat: async () => {}, commitOffsetsIfNecessary: async () => {} },
+      ...{ isRunning: () => true, isStale: () => false },
+    });
+  };
+  const ready = async (): Promise<void> => {};
+  const consumer = { on: () => {}, connect: ready, subscribe: ready, disconnect: ready, run };
+  const kafka = { consumer: () => consumer } as unknown as Kafka;
+  const onPassedOver = () => Promise.reject(new Error('the table is full'));
+  await expect(groupChanges({ kafka, topic: 'x', groupId: 'x', onPassedOver }).next()).rejects.toThrow('is full');
+  expect(resolved).toEqual([]);
+});
