@@ -76,9 +76,12 @@ function textOf(value: unknown, refused: (why: string) => Made): Made {
     value.catch(() => {});
     return refused('it returned a promise, and a value is expected');
   }
-  // A Date is an object, and no object once it is written.
-  const text: string | undefined = isObject(value) ? JSON.stringify(value) : undefined;
-  return text?.startsWith('{') ? { text } : refused('it returned no object');
+  if (!isObject(value)) return refused('it returned no object');
+  const text: string | undefined = JSON.stringify(value);
+  // A Date is an object, and no object once it is written; of a Map or an Error nothing is.
+  const isWritten =
+    text === '{}' ? [Object.prototype, null].includes(Object.getPrototypeOf(value)) : text?.startsWith('{');
+  return isWritten ? { text } : refused('it returned no object that JSON can hold');
 }
 
 const context = vm.createContext({ work: undefined });

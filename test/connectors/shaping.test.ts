@@ -71,6 +71,16 @@ describe('a sink of events writes them in the shape that is asked for', () => {
     expect(value).toMatchObject({ state: 'wrong', says: expect.stringContaining('no such tenant') });
   });
 
+  test.each(['new Map([["a", 1]])', 'new Error("no tenant")', '(function* () { yield 1; })()'])(
+    'what JSON has no words for is a dead letter, not an empty object: %s',
+    async (value) => {
+      const module = join(folder, `${value.length}.mjs`);
+      writeFileSync(module, `export default () => ${value};`);
+      const { lines, outcomes } = await write({ transform: module }, [makeEvent({ name: 'a' })]);
+      expect([lines, ...(outcomes[0]?.values() ?? [])]).toMatchObject([[], { kind: 'dead' }]);
+    },
+  );
+
   test('a machine that stalls is no fault of the event', async () => {
     const module = join(folder, 'stalls.mjs');
     const stall = 'if (calls++ === 0) { const end = Date.now() + 300; while (Date.now() < end); }';
