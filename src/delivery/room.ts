@@ -88,7 +88,11 @@ export function startDeliveryRoom({ configured, connectors, source, journal: roo
     health,
     destination,
     /** Events recorded and not delivered yet, those that wait for a retry included. */
-    lag: (name: string) => Math.max(0, journal.head() - health(name).cursor) + reader.countWaiting(name),
+    lag(name: string): number {
+      // What was pruned before a connector was added is no event that it waits for.
+      const pruned = (reader.oldest()?.seq ?? journal.head() + 1) - 1;
+      return Math.max(0, journal.head() - Math.max(health(name).cursor, pruned)) + reader.countWaiting(name);
+    },
     /** When the oldest of them was received, in ms since 1970. */
     openSince: (name: string) => reader.openSince(name, health(name).cursor),
     /** Delivers what can be delivered within `ms`, then ends. */

@@ -55,7 +55,7 @@ export interface Upkeep {
   step(lane: LaneWork, sink: Sink): Promise<boolean>;
   /** A page of groups was brought. */
   resynced(lane: LaneWork, progress: ResyncProgress): void;
-  /** The lane went back to this seq. */
+  /** What comes after this seq, as far as it is there, is on its way again. */
   rewound(lane: LaneWork, cursor: number): void;
   /** When the next step is due, in ms by the clock that nobody sets. */
   dueAt(): number;
@@ -107,8 +107,9 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
   };
 
   const restored = (lane: LaneWork, brought: number, differing = 0): void => {
-    const oldest = events.oldest();
-    const isShort = oldest !== undefined && oldest.seq > 1 && lane.sink?.holds === 'events';
+    // Of a journal from which all was pruned, what is delivered is all there was.
+    const oldest = events.oldest() ?? { seq: lane.cursor + 1, receivedAt: lane.ports.clock.now() };
+    const isShort = oldest.seq > 1 && lane.sink?.holds === 'events';
     const lacking = isShort ? { events: oldest.seq - 1, before: oldest.receivedAt } : undefined;
     keep(lane, { incomplete: undefined, lacking, differing });
     const { connector } = lane.settings;
@@ -116,11 +117,6 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
     lane.ports.signals.emit('copy.restored', { connector, brought, lacking: missing, before });
     // Events that cannot be searched for yet would be taken for lost once more.
     pageAt = lane.sink?.holds === 'events' ? lane.ports.clock.elapsed() + FRESH_MS : 0;
-  };
-
-  /** The events of an incomplete copy are on their way again, from the oldest on. */
-  const wholeAgain = (lane: LaneWork): void => {
-    if (state.incomplete !== undefined) keep(lane, { incomplete: { ...state.incomplete, again: true } });
   };
 
   /** An incomplete copy is brought all that is known, unless a person is to ask for it. */
@@ -132,10 +128,10 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
         beginResync(lane, { how: 'join' });
       return;
     }
-    if (again && lane.cursor >= upTo) return restored(lane, upTo - (events.oldest()?.seq ?? upTo + 1) + 1);
-    if (again || restore === 'ask') return;
-    await rewind(lane, 0);
-    wholeAgain(lane);
+    const oldest = events.oldest()?.seq ?? upTo + 1;
+    if (again && lane.cursor >= upTo) return restored(lane, upTo - oldest + 1);
+    // To wait for what is pruned would be to wait for ever.
+    if (!again && restore === 'auto') await rewind(lane, oldest - 1);
   };
 
   const begin = (lane: LaneWork, sink: Sink, rate: number, mend: boolean): Pass => {
@@ -229,7 +225,9 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
       else if (how === 'repair' || verify === false) keep(lane, { differing: failed });
     },
     rewound(lane, cursor) {
-      if (cursor < (events.oldest()?.seq ?? 1)) wholeAgain(lane);
+      const isFromOldest = cursor < (events.oldest()?.seq ?? Number.POSITIVE_INFINITY);
+      if (state.incomplete !== undefined && isFromOldest)
+        keep(lane, { incomplete: { ...state.incomplete, again: true } });
     },
     dueAt: () => Math.min(identifyAt, verify === false || state.incomplete ? Number.POSITIVE_INFINITY : (pageAt ?? 0)),
   };

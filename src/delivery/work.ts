@@ -303,11 +303,12 @@ async function report(lane: LaneWork, settled: Report): Promise<void> {
 
 /** Everything after `back` is to come again. */
 export async function rewind(lane: LaneWork, back: number): Promise<void> {
-  if (back >= lane.cursor) return;
-  lane.cursor = back;
-  lane.waiting.forgetAfter(back);
-  await report(lane, { upTo: back, rewind: true, waiting: [], dead: [], released: [] });
-  lane.ports.signals.emit('lane.cursor', { connector: lane.settings.connector, cursor: back });
+  if (back < lane.cursor) {
+    lane.cursor = back;
+    lane.waiting.forgetAfter(back);
+    await report(lane, { upTo: back, rewind: true, waiting: [], dead: [], released: [] });
+    lane.ports.signals.emit('lane.cursor', { connector: lane.settings.connector, cursor: back });
+  }
   lane.ports.upkeep?.rewound(lane, back);
 }
 

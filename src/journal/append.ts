@@ -236,8 +236,9 @@ function createEventWriter(database: Database, groups: GroupBuffer) {
   const forgetReceipts = connection.prepare('DELETE FROM receipts WHERE up_to <= ?');
 
   // The journal gives the seqs: SQLite's own would skip one for each duplicate, or give those of pruned events again.
-  const highest =
-    'SELECT max(coalesce((SELECT max(seq) FROM events), 0), coalesce((SELECT max(cursor) FROM lanes), 0)) AS seq';
+  // What is pruned was merged; a cursor may have been sent back.
+  const highest = `SELECT max(coalesce((SELECT max(seq) FROM events), 0), coalesce((SELECT max(cursor) FROM lanes), 0),
+    (SELECT seq FROM merged)) AS seq`;
   let head = Number(connection.prepare(highest).get()?.seq);
   /** What the latest transaction did. */
   let latest = { events: 0, duplicates: 0, head };

@@ -93,6 +93,18 @@ test('a replay of some events does not make a copy whole that waits for a person
   await expect.poll(() => made.copies.at(-1)).toEqual({ differing: 0 });
 });
 
+test.each(['auto', 'ask'] as const)(
+  'a lost copy of events that are all pruned waits for none of them, and says so (restore: %s)',
+  async (restore) => {
+    const sink: EventSink = { holds: 'events', deliver: async () => new Map(), close: async () => {} };
+    const events = { oldest: () => undefined, read: () => [], isOpen: () => false };
+    const source: Source = { available: () => 0, next: () => [], settle: () => {} };
+    const made = start(sink, { restore, events, source });
+    if (restore === 'ask') await made.lane.ask({ kind: 'replay', cursor: 4 });
+    await expect.poll(() => made.copies.at(-1)).toEqual({ differing: 0, lacking: { events: 4, before: BEGUN } });
+  },
+);
+
 test('a copy that was verified for another filter or shape is compared anew, at once, and not called verified until then', async () => {
   const verify = { every: 3_600_000, groupsPerSecond: 500, mend: true };
   const sink: GroupSink = {

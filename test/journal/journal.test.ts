@@ -203,6 +203,20 @@ describe('recorded means on disk', () => {
     expect(second.journal.head()).toBe(2);
     second.journal.close();
   });
+
+  test('nor where the only connector was sent back to the beginning, of which nothing is left', async () => {
+    const first = open();
+    await Promise.all([1, 2, 3].map((n) => first.journal.record(madeEvent(n))));
+    first.journal.settle({ ...SETTLED, upTo: 3 });
+    first.journal.flushGroups();
+    await first.journal.prune(0, () => 3, 10);
+    first.journal.settle({ ...SETTLED, upTo: 0, rewind: true });
+    first.journal.close();
+    const second = open();
+    await second.journal.record(madeEvent(4));
+    expect(second.journal.head()).toBe(4);
+    second.journal.close();
+  });
 });
 
 describe('a journal that cannot record says so', () => {

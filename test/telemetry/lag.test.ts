@@ -1,8 +1,14 @@
 /** For how long a connector has not been in step: one number, from the receipt of the oldest open event, wherever it is shown. */
+import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { bridgeStatus } from '../../src/admin/contract.ts';
+import { openJournal } from '../../src/journal/append.ts';
+import { openDatabase } from '../../src/journal/database.ts';
+import { systemClock } from '../../src/model/clock.ts';
+import { createSignals } from '../../src/model/signal.ts';
 import { bridgeHome, runCommand, startBridgeProcess } from '../support/bridge.process.ts';
-import { body, search } from '../support/callbacks.ts';
+import { body, SDK_APP_ID, search } from '../support/callbacks.ts';
+import { madeEvent } from '../support/events.ts';
 
 const DOWN = { kind: 'elasticsearch', nodes: ['http://127.0.0.1:1'], index: 'none' };
 
@@ -36,5 +42,19 @@ test('after a start with a backlog and a destination that is down, it counts fro
   }
   expect(await status()).toMatchObject({ lag: 2, delivered: 0 });
   expect(await (await read('/')).text()).toMatch(/<b>2<\/b> <span class="quiet">events, .*for/s);
+  expect(await bridge.end('SIGTERM')).toBe(0);
+});
+
+test('a connector that is added to a journal whose events are pruned is behind none of them', async () => {
+  const home = bridgeHome((folder) => ({ late: { kind: 'file', path: join(folder, 'late.ndjson') } }));
+  onTestFinished(home.remove);
+  const journal = openJournal(openDatabase(join(home.folder, 'journal.db')), systemClock, createSignals());
+  await journal.record({ ...madeEvent(1), source: `urn:tencent-chat:app:${SDK_APP_ID}` });
+  journal.flushGroups();
+  await journal.prune(0, () => 1, 10);
+  journal.close();
+  const bridge = await startBridgeProcess(home);
+  const status = async () => bridgeStatus.parse(await (await fetch(`${bridge.adminUrl}/api/status`)).json());
+  expect(await status()).toMatchObject({ journal: { head: 1 }, connectors: [{ lag: 0 }] });
   expect(await bridge.end('SIGTERM')).toBe(0);
 });
