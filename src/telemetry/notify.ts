@@ -56,7 +56,9 @@ export function keepNotifying(ports: NotifyPorts): void {
     try {
       const signal = AbortSignal.any([AbortSignal.timeout(ANSWER_MS), stopping]);
       const headers = { 'content-type': 'application/json' };
-      const answer = await fetch(url, { method: 'POST', headers, body: JSON.stringify(body), signal });
+      // What a redirect leads to is a page to sign in at, or nobody that this is for; and it would be asked for by GET.
+      const request = { method: 'POST', headers, body: JSON.stringify(body), redirect: 'manual', signal } as const;
+      const answer = await fetch(url, request);
       await answer.body?.cancel();
       if (answer.ok) return true;
       throw new Error(`it answers ${answer.status}`);

@@ -16,15 +16,18 @@ import { keepNotifying } from '../../src/telemetry/notify.ts';
 async function hook() {
   const got: { text: string; copies: { tone: Tone } }[] = [];
   const state = { status: 200 };
+  const asked: string[] = [];
   const server = createServer(async (request, response) => {
+    asked.push(`${request.method} ${request.url}`);
+    if (request.url === '/signin') return void response.end('who are you?');
     const body = (await request.toArray()).join('');
     if (state.status === 200) got.push(JSON.parse(body));
-    response.writeHead(state.status).end();
+    response.writeHead(state.status, { location: '/signin' }).end();
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   onTestFinished(() => void server.close());
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/secret`, got, state };
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/secret`, got, asked, state };
 }
 
 function notifying(url: string, journalFile: string, on: readonly Tone[] = ['green', 'amber', 'red']) {
@@ -94,6 +97,18 @@ test('what could not be told is told later, also after a restart, and names no s
   await expect.poll(() => got.map(({ copies }) => copies.tone)).toEqual(['red']);
   await expect.poll(() => existsSync(`${file}.notify.json`) && readFileSync(`${file}.notify.json`, 'utf8')).toBe('{}');
 });
+
+test.each([302, 307])(
+  'an answer of %i is not followed: what it leads to is not told, and got nothing',
+  async (status) => {
+    const { url, asked, state } = await hook();
+    state.status = status;
+    const it = notifying(url, journal());
+    it.say('red', 'index is gone');
+    await expect.poll(() => it.failures).toEqual([`${new URL(url).origin}: it answers ${status}`]);
+    expect(asked).toEqual(['POST /secret']);
+  },
+);
 
 test('a disk that takes nothing does not keep it from being told', async () => {
   const { url, got } = await hook();
