@@ -4,6 +4,7 @@ import { createInterface } from 'node:readline/promises';
 import type { Command } from 'commander';
 import { type Config, configSchema } from '../config/schema.ts';
 import { BridgeError } from '../model/fault.ts';
+import { filePath } from '../model/secret.ts';
 import { check } from './check.ts';
 import { commandLine, shellWord } from './installation.ts';
 import { addCommand, OWN_FILE, openTo, reachable, requireConfig } from './options.ts';
@@ -41,6 +42,14 @@ export function addInit(program: Command): void {
 
 async function init({ config: file, ...given }: InitOptions): Promise<void> {
   if (existsSync(file)) throw taken(file);
+  const { error } = filePath.safeParse(file);
+  if (error !== undefined) {
+    throw new BridgeError({
+      code: 'usage',
+      path: '--config',
+      message: error.issues.map(({ message }) => message).join(),
+    });
+  }
   const { stdin, stdout } = process;
   const terminal = stdin.isTTY ? createInterface({ input: stdin, output: stdout }) : undefined;
   const ask = terminal && ((text: string) => terminal.question(text));

@@ -34,7 +34,9 @@ function realPath(path: string): string {
   const file = join(folder, basename(path));
   const isLink = lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink() === true;
   if (!isLink) return file;
-  return existsSync(file) ? realpathSync(file) : realPath(resolve(folder, readlinkSync(file)));
+  // A link that leads to itself throws.
+  const leadsTo = statSync(file, { throwIfNoEntry: false });
+  return leadsTo === undefined ? realPath(resolve(folder, readlinkSync(file))) : realpathSync(file);
 }
 
 /** Makes the folder, and syncs each new one in its parent: a power cut would lose it with all that it holds. */

@@ -39,6 +39,11 @@ test.each([
   expect(result.config.app.callbackTokens).toEqual(given.token === '' ? undefined : [env.CALLBACK_TOKEN]);
 });
 
+test('below /proc, where Node would try for ever to make a folder, nothing is written', async () => {
+  const { code, stderr } = await runCommand(['init', '--sdk-app-id', '1', '--config', '/proc/none/bridge.yaml']);
+  expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringMatching(/keep nothing: name a file on a disk/) });
+});
+
 test('the file is examined, the next step said, and nothing written over', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'init-'));
   onTestFinished(() => rmSync(folder, { recursive: true }));

@@ -376,6 +376,7 @@ describe('what speaks against a place', () => {
   test('one that cannot be looked at, as after a start by another user', () => {
     symlinkSync(file, file);
     expect(journalDoubts(file)).toContainEqual(expect.stringMatching(/^this user cannot use the journal: ELOOP/));
+    expect(refused(() => open())?.fault.message).toMatch(/cannot be used: ELOOP/);
   });
 
   test('a folder that others may enter', () => {
