@@ -8,7 +8,8 @@ import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import type { Source } from '../config/source.ts';
 import { GROUP_INFO_CHANGED } from '../intake/commands.ts';
-import type { LogFormat } from '../telemetry/log.ts';
+import { messageOf, whereThrown } from '../model/fault.ts';
+import { createLogger, type LogFormat } from '../telemetry/log.ts';
 import { commandLine, shellWord, version } from './installation.ts';
 import { addCommand, configOption, openTo, reachable, requireConfig } from './options.ts';
 import { interruption, paint, print } from './terminal.ts';
@@ -39,6 +40,11 @@ const LEFT_MS = 1_000;
 
 /** Runs until SIGTERM or SIGINT; a second signal ends at once. */
 async function start({ config: named, log = process.stderr.isTTY ? 'text' : 'json' }: StartOptions): Promise<void> {
+  process.once('uncaughtException', (thrown) => {
+    const why = messageOf(thrown) + whereThrown(thrown);
+    createLogger('info', log).error({ code: 'internal', stack: thrown?.stack }, `the process ends: ${why}`);
+    process.exit(1);
+  });
   const { file, config } = await requireConfig(named);
   // Whoever reads the first lines may go away, and the disk that they are written to be full: it runs all the same.
   process.stdout.removeAllListeners('error').on('error', () => {});

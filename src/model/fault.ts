@@ -164,6 +164,13 @@ function textOf(thrown: unknown): string {
   return cause === undefined || own.includes(cause) ? own : `${own}: ${cause}`;
 }
 
+/** Says where it was thrown, as far as it knows: in a module of the user's, perhaps, by what nobody there awaits. */
+export function whereThrown(failure: unknown): string {
+  const stack = failure instanceof Error ? failure.stack : undefined;
+  const [, place] = /[ (]((?:file:\/\/)?\/\S+:\d+:\d+)/.exec(stack ?? '') ?? [];
+  return place === undefined ? '' : `, thrown at ${place}`;
+}
+
 /** Returns the fault inside whatever was thrown; anything else gets `code`. */
 export function faultOf(thrown: unknown, code: FaultCode): Fault {
   return thrown instanceof BridgeError ? thrown.fault : { code, message: messageOf(thrown) };

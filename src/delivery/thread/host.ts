@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import type { Journal } from '../../journal/append.ts';
-import { type Fault, messageOf } from '../../model/fault.ts';
+import { type Fault, messageOf, whereThrown } from '../../model/fault.ts';
 import type { Group } from '../../model/group.ts';
 import type { SignalBus } from '../../model/signal.ts';
 import { within } from '../../model/wait.ts';
@@ -190,13 +190,6 @@ function startThread(workerData: ThreadData): { worker: Worker; exited: Promise<
     failure = thrown;
   });
   return { worker, exited: new Promise((resolve) => worker.once('exit', () => resolve(failure))) };
-}
-
-/** Says where it was thrown, as far as it knows: in a module of the user's, perhaps, by what nobody there awaits. */
-function whereThrown(failure: unknown): string {
-  const stack = failure instanceof Error ? failure.stack : undefined;
-  const [, place] = /[ (]((?:file:\/\/)?\/\S+:\d+:\d+)/.exec(stack ?? '') ?? [];
-  return place === undefined ? '' : `, thrown at ${place}`;
 }
 
 /** Returns what `node --import …` and its like load first: an SDK for tracing is to be there in both threads. */
