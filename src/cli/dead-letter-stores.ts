@@ -101,6 +101,12 @@ function deadLettersOfBridge(connector: string, options: AdminOptions): DeadLett
     client.ask(retryAnswer, (api) =>
       api.connectors[':name']['dead-letters'].retry.$post({ param, json: { ...selection(names, filter), after } }),
     );
+  const causes = async () => {
+    const answer = await client.ask(deadLetterCausesAnswer, (api) =>
+      api.connectors[':name']['dead-letters'].causes.$get({ param }),
+    );
+    return answer.causes;
+  };
   const settled = async (taken: number): Promise<{ delivered: number; refused: number }> => {
     let [seen, at] = [-1, Date.now()];
     const read = async () => (await client.connector(connector)).retried ?? { taken, delivered: 0, refused: 0 };
@@ -126,13 +132,11 @@ function deadLettersOfBridge(connector: string, options: AdminOptions): DeadLett
       }
       return letters;
     },
-    causes: async () =>
-      (
-        await client.ask(deadLetterCausesAnswer, (api) =>
-          api.connectors[':name']['dead-letters'].causes.$get({ param }),
-        )
-      ).causes,
-    count: async () => (await client.connector(connector)).deadLetters,
+    causes,
+    async count() {
+      const running = (await client.status()).connectors.find(({ name }) => name === connector);
+      return running?.deadLetters ?? (await causes()).reduce((sum, { count }) => sum + count, 0);
+    },
     async show(name) {
       const seq = String(seqOf(name));
       const found = await client.ask(deadLetter, (api) =>

@@ -54,6 +54,10 @@ export function createOperations(ports: OperationsPorts) {
   const known = (connector: string): void => {
     if (!connectors().includes(connector)) throw unknownConnector(connector, connectors());
   };
+  /** Dead letters outlast their connector. */
+  const knownOrLeft = (connector: string): void => {
+    if (deliveries.lastDeadLetter(connector) === 0) known(connector);
+  };
   const setPaused = async (connector: string, paused: boolean): Promise<void> => {
     known(connector);
     await journal.setPaused(connector, paused);
@@ -128,15 +132,15 @@ export function createOperations(ports: OperationsPorts) {
       this.resync(connector, destination(connector).readsBack ? 'repair' : 'join', [groupId]);
     },
     deadLetters(connector: string, after: number, limit: number, filter: DeadLetterFilter = {}): DeadLetter[] {
-      known(connector);
+      knownOrLeft(connector);
       return deliveries.deadLetters(connector, after, limit, filter);
     },
     deadLetterCauses(connector: string): DeadLetterCause[] {
-      known(connector);
+      knownOrLeft(connector);
       return deliveries.deadLetterCauses(connector);
     },
     deadLetter(connector: string, seq: number): DeadLetter | undefined {
-      known(connector);
+      knownOrLeft(connector);
       return deliveries.deadLetter(connector, seq);
     },
     /** Tries dead letters again, of many the oldest; those that are left come after the seq `next`. */
@@ -155,7 +159,7 @@ export function createOperations(ports: OperationsPorts) {
       return meant.length;
     },
     async discard(connector: string, choice: DeadLetterChoice = {}): Promise<number> {
-      known(connector);
+      knownOrLeft(connector);
       let count = 0;
       try {
         for await (const seqs of chosen(connector, choice)) count += await journal.discard(connector, seqs);

@@ -3,6 +3,7 @@ import { enabledOf } from '../config/diff.ts';
 import type { ConnectorConfig } from '../config/schema.ts';
 import type { JournalRoom } from '../journal/room.ts';
 import type { SignalBus } from '../model/signal.ts';
+import { plural } from '../model/text.ts';
 import { createCopies } from './copies.ts';
 import { createEventCopies } from './event-copies.ts';
 import { watchLanes } from './health.ts';
@@ -46,6 +47,15 @@ export function startDeliveryRoom({ configured, connectors, source, journal: roo
     if (events > 0) delivery.wake();
   });
   signals.on('journal.merged', delivery.wake);
+  const tellLeftBehind = (): void => {
+    for (const { connector, count } of reader.leftBehind(connectors())) {
+      const way = `dead-letters discard ${connector} --all, if it is gone for good`;
+      const message = `it is not enabled, and has ${plural(count, 'dead letter')} left, never to be pruned: ${way}`;
+      signals.emit('lane.note', { connector, message });
+    }
+  };
+  tellLeftBehind();
+  signals.on('config.reloaded', tellLeftBehind);
   /** Whether a connector holds groups, and whether they can be read back. */
   const destination = (name: string) => {
     const found = configured()[name];

@@ -224,6 +224,9 @@ function readDeadLetters(connection: DatabaseSync) {
   const last = connection.prepare(
     `SELECT seq FROM deliveries WHERE connector = ? AND state = 'dead' ORDER BY seq DESC LIMIT 1`,
   );
+  const each = connection.prepare(
+    `SELECT connector, count(*) AS count FROM deliveries WHERE state = 'dead' GROUP BY 1`,
+  );
   const page = (
     connector: string,
     after: number,
@@ -274,6 +277,9 @@ function readDeadLetters(connection: DatabaseSync) {
     /** Returns the seqs of the oldest `limit` dead letters after `after` and up to `upTo`, without reading their events. */
     deadLetterSeqs: (connector: string, limit: number, filter: DeadLetterFilter = {}, after = 0, upTo?: number) =>
       seqs.all(...page(connector, after, filter, limit, upTo)).map(({ seq }) => seq as number),
+    /** Returns how many there are of connectors other than these. */
+    leftBehind: (connectors: readonly string[]) =>
+      (each.all() as { connector: string; count: number }[]).filter((one) => !connectors.includes(one.connector)),
     /** Returns the seq of the newest event among the dead letters, 0 where there are none. */
     lastDeadLetter: (connector: string) => (last.get(connector)?.seq as number | undefined) ?? 0,
   };

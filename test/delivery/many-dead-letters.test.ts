@@ -21,7 +21,7 @@ const AT_MOST = 1_500;
 const [ODD, EVEN] = ['odd', 'even'].map((message): Fault => ({ code: 'event-refused', message })) as [Fault, Fault];
 const deadLetter = (seq: number) => ({ seq, attempts: 1, fault: seq % 2 === 1 ? ODD : EVEN });
 
-async function manyDeadLetters() {
+async function manyDeadLetters(connectors: readonly string[] = ['c']) {
   const folder = mkdtempSync(join(tmpdir(), 'dead-'));
   const database = openDatabase(join(folder, 'journal.db'));
   const signals = createSignals();
@@ -48,7 +48,7 @@ async function manyDeadLetters() {
   const told: number[] = [];
   signals.on('dead-letters.discarded', ({ count }) => told.push(count));
   const operations = createOperations({
-    connectors: () => ['c'],
+    connectors: () => connectors,
     destination: () => ({ holdsGroups: false, readsBack: false }),
     journal: {
       ...journal,
@@ -127,4 +127,16 @@ test('those that are tried again are found a few in each turn, and the rest foll
   expect(asked).toHaveLength(999);
   deliver();
   expect(retried()).toEqual({ taken: MANY - 1, delivered: MANY - 1, refused: 0 });
+});
+
+test('those of a connector that is no more are listed and discarded, too: they keep their events in the journal', async () => {
+  const { operations, reader } = await manyDeadLetters(['other']);
+  expect(reader.leftBehind(['other'])).toEqual([{ connector: 'c', count: MANY }]);
+  expect(operations.deadLetters('c', 0, 1)).toMatchObject([{ seq: 1 }]);
+  expect(operations.deadLetterCauses('c')).toHaveLength(2);
+  expect(operations.deadLetter('c', 1)).toMatchObject({ seq: 1 });
+  await expect(operations.retry('c')).rejects.toThrow(/no connector called c runs here/);
+  expect(await operations.discard('c')).toBe(MANY);
+  expect(reader.leftBehind(['other'])).toEqual([]);
+  await expect(operations.discard('c')).rejects.toThrow(/no connector called c runs here/);
 });
