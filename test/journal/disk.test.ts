@@ -272,6 +272,23 @@ describe('the path', () => {
   });
 });
 
+test('a backup that SQLite makes while the journal is open goes on where it was', async () => {
+  const { journal } = open();
+  await journal.record(madeEvent(1));
+  const backup = join(folder, 'backup.db');
+  const beside = new DatabaseSync(file, { readOnly: true });
+  beside.prepare('VACUUM INTO ?').run(backup);
+  beside.close();
+  await journal.record(madeEvent(2));
+  journal.close();
+  renameSync(backup, file);
+  const restored = open();
+  expect(restored.damages).toEqual([]);
+  expect(restored.journal.head()).toBe(1);
+  expect(await restored.journal.record(madeEvent(2))).toBe('recorded');
+  restored.journal.close();
+});
+
 describe('one journal, one bridge, whatever its path is called', () => {
   const OPEN = `import { openDatabase } from ${JSON.stringify(new URL('../../src/journal/database.ts', import.meta.url).href)};
     openDatabase(process.argv[1]); ${HOLD}`;
