@@ -1,6 +1,6 @@
 import { BridgeError, type Fault, messageOf } from '../model/fault.ts';
 import type { Database } from './database.ts';
-import { journalError } from './sqlite.ts';
+import { isFull, journalError } from './sqlite.ts';
 
 /** Somebody waits for this work to be on disk. */
 export interface Write {
@@ -101,6 +101,11 @@ export function createFailure({ connection, log, place }: Database, ports: Failu
 }
 
 function unwritable(thrown: unknown): BridgeError {
-  const advice = `make room on the journal’s disk, or raise journal.maxBytes (${messageOf(thrown)})`;
+  const why = messageOf(thrown);
+  const { code } = thrown as NodeJS.ErrnoException;
+  const advice =
+    isFull(thrown) || code === 'ENOSPC' || code === 'EDQUOT'
+      ? `make room on the journal’s disk, or raise journal.maxBytes (${why})`
+      : `see why the journal’s disk refuses a write: ${why}`;
   return journalError('journal-unwritable', 'the callback cannot be recorded', advice, thrown);
 }

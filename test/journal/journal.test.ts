@@ -254,7 +254,7 @@ describe('a journal that cannot record says so', () => {
     const heard: string[] = [];
     signals.tap((name) => heard.push(name));
     const refused = expect(journal.record(madeEvent(1))).rejects.toMatchObject({
-      fault: { code: 'journal-unwritable' },
+      fault: { code: 'journal-unwritable', suggestion: expect.stringMatching(/^see why .* refuses a write: EIO/) },
     });
     await expect.poll(() => syncs.length).toBe(1);
     syncs[0]?.reject(new Error('EIO'));
