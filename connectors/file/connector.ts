@@ -74,11 +74,17 @@ async function openSink({ path, mode }: z.output<typeof options>, host: Host, si
   /** Set while what stands after this byte is not known to be good: the write or its sync failed. */
   let goodSize: number | undefined;
 
+  /** Leaves a file alone that somebody emptied meanwhile: it would be made longer, with NULs. */
+  const cutOff = async (torn: FileHandle | undefined): Promise<void> => {
+    if (goodSize !== undefined && torn && (await torn.stat()).size > goodSize) await torn.truncate(goodSize);
+    goodSize = undefined;
+  };
+
   const release = async () => {
     const released = file;
     file = undefined;
     // Should this fail, the next open cuts off a torn line, and whole lines are only repeated.
-    if (goodSize !== undefined) await released?.truncate(goodSize).catch(() => {});
+    await cutOff(released).catch(() => {});
     goodSize = undefined;
     await released?.close();
   };
@@ -99,8 +105,7 @@ async function openSink({ path, mode }: z.output<typeof options>, host: Host, si
   /** Returns the file that lies at the path now: after a rotation a new one. */
   const current = async (): Promise<FileHandle> => {
     if (file === undefined) return acquire();
-    if (goodSize !== undefined) await file.truncate(goodSize);
-    goodSize = undefined;
+    await cutOff(file);
     const ours = await file.stat({ bigint: true });
     const there = await stat(path, { bigint: true }).catch(orAbsent);
     if (ours.ino === there?.ino && ours.dev === there.dev) return file;

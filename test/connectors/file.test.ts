@@ -237,6 +237,20 @@ describe('the file connector', () => {
     expect(await idsIn(chosen.path)).toEqual([before.id]);
   });
 
+  test('a file that was emptied to make room on a full disk begins with the next event', async () => {
+    const chosen = place();
+    const after = makeEvent({ name: 'after' });
+    await withSink(file, chosen, async (sink) => {
+      await sink.deliver([makeEvent({ name: 'before' })], never());
+      const spy = await failOnce('write', 'ENOSPC');
+      await unreachableBy(() => sink.deliver([makeEvent({ name: 'lost' })], never()));
+      spy.mockRestore();
+      await truncate(chosen.path);
+      await sink.deliver([after], never());
+      expect(await idsIn(chosen.path)).toEqual([after.id]);
+    });
+  });
+
   test('names the path and what to do when it is a folder', async () => {
     const fault = await unreachableBy(() => file.open({ path: folder, mode: 0o600 }, testHost(), never()));
     expect(fault).toMatchObject({ code: 'destination-misconfigured', path: 'connectors.under-test.path' });
