@@ -18,6 +18,8 @@ const CLOSE_MS = 1_000;
 export interface Destination extends Place {
   readonly options: TableOptions;
   readonly source: string;
+  /** The rows that one statement may have, after one with more took too long. */
+  maxRows: number;
   /** Throws what PostgreSQL said where that may concern one row only, else Unreachable, or the signal's reason. */
   query<Row extends object>(text: string, values: readonly unknown[], signal: AbortSignal): Promise<readonly Row[]>;
   created(message: string): void;
@@ -63,6 +65,7 @@ export async function openDestination(options: PostgresOptions, host: Host): Pro
   return {
     ...place,
     source: host.source,
+    maxRows: Number.POSITIVE_INFINITY,
     created: host.created,
     async query<Row extends object>(text: string, values: readonly unknown[], signal: AbortSignal) {
       try {

@@ -55,6 +55,9 @@ export const isOfARow = ({ sqlState }: Refusal): boolean => /^(22|23|44|54|P0)/.
 /** Whether the same statement may go through a moment later: another writer was in between. */
 export const isOfTheMoment = ({ sqlState }: Refusal): boolean => sqlState.startsWith('40');
 
+/** Whether the statement was given up, as fewer rows might not be. */
+export const isOfTime = ({ sqlState }: Refusal): boolean => sqlState === '57014';
+
 export const NOT_DEFERRABLE =
   'make the primary key, or the unique constraint, of the column of the id NOT DEFERRABLE, as ON CONFLICT needs it; a view must be one that takes writes';
 

@@ -3,11 +3,14 @@ import type { Outcome } from '../../src/model/outcome.ts';
 import type { Outcomes } from '../contract.ts';
 import { portions } from '../portions.ts';
 import { type Destination, Failure } from './client.ts';
-import { conflictFault, eventFault, isOfARow, isOfTheMoment, refusalOf } from './fault.ts';
+import { conflictFault, eventFault, isOfARow, isOfTheMoment, isOfTime, refusalOf } from './fault.ts';
 import { storableText } from './stored-text.ts';
 
 /** The most that one statement carries, unless one row is larger. */
 const MAX_BYTES = 8 * 1024 * 1024;
+
+/** How many times as many rows a statement may have, after a delivery that came to its end. */
+const GROWTH = 1.25;
 
 /** A row on its way. */
 export interface Row {
@@ -20,9 +23,12 @@ export interface Row {
 /** Runs a statement that takes a JSON array as `$1` and returns the `id` of each row that it wrote; the others were there. */
 export async function writeRows(destination: Destination, text: string, rows: readonly Row[], signal: AbortSignal) {
   const outcomes = new Map<string, Outcome>();
-  for (const portion of portions(rows, ({ json }) => json.length, MAX_BYTES)) {
+  const share = MAX_BYTES / destination.maxRows;
+  for (const portion of portions(rows, ({ json }) => Math.max(json.length, share), MAX_BYTES)) {
     for (const [id, outcome] of await write(destination, text, portion, signal)) outcomes.set(id, outcome);
   }
+  // What took too long may have been a lock that is gone.
+  destination.maxRows = Math.ceil(destination.maxRows * GROWTH);
   return outcomes;
 }
 
@@ -45,6 +51,8 @@ async function write(
     if (refusal !== undefined && isOfTheMoment(refusal)) {
       return settled({ kind: 'retry', fault: conflictFault(refusal, destination) });
     }
+    // The next attempt would take as long: a trigger may cost something for each row.
+    if (refusal !== undefined && isOfTime(refusal)) destination.maxRows = Math.ceil(rows.length / 2);
     if (refusal === undefined || !isOfARow(refusal)) throw thrown;
     if (rows.length === 1) return settled({ kind: 'dead', fault: eventFault(refusal, destination) });
     // Nothing was written: a statement is taken as a whole, or not at all.

@@ -485,6 +485,29 @@ describe.skipIf(skip !== '')(`what PostgreSQL refuses is told apart${skipped}`, 
     await chosen.dispose?.();
   });
 
+  test('a batch that takes longer than a statement may is delivered in parts', async () => {
+    const chosen = await made('groups');
+    await sql(
+      'CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.05); RETURN NEW; END $$',
+    );
+    await sql(`CREATE TRIGGER slow BEFORE INSERT ON "${chosen.table}" FOR EACH ROW EXECUTE FUNCTION slow()`);
+    const sink = await open({ ...chosen.options, statementTimeoutMs: 300 });
+    const batch = Array.from({ length: 8 }, (_, number) => makeEvent({ name: 'name' }, { groupId: `g${number}` }));
+    expect((await unreachableBy(() => sink.deliver(batch, never()))).code).toBe('destination-overloaded');
+    await expect
+      .poll(() =>
+        sink.deliver(batch, never()).then(
+          ({ size }) => size,
+          () => 0,
+        ),
+      )
+      .toBe(8);
+    expect((await groups(chosen.table)).size).toBe(8);
+    await sink.close();
+    await chosen.dispose?.();
+    await sql('DROP FUNCTION slow');
+  });
+
   test('what only a new session heeds is mended with the next attempt', async () => {
     const chosen = await made('groups');
     await sql('ALTER ROLE postgres SET default_transaction_read_only = on');
