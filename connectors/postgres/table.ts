@@ -50,18 +50,27 @@ export interface Present {
 }
 
 export async function presentColumns(destination: Destination, oid: string, signal: AbortSignal) {
-  const text = `SELECT attname AS name, format_type(atttypid, atttypmod) AS type,
+  const text = `SELECT attname AS name, concat_ws(' COLLATE ', format_type(atttypid, atttypmod), folding.collname) AS type,
     attnotnull AND NOT atthasdef AND attidentity = '' AS needed
-    FROM pg_attribute WHERE attrelid = $1::oid AND attnum > 0 AND NOT attisdropped`;
+    FROM pg_attribute LEFT JOIN pg_collation folding ON folding.oid = attcollation
+      AND to_jsonb(folding)->>'collisdeterministic' = 'false'
+    WHERE attrelid = $1::oid AND attnum > 0 AND NOT attisdropped`;
   return destination.query<Present>(text, [oid], signal);
 }
 
-/** Throws Unreachable where a column gives back another value than it was given: no copy would ever be in step. */
+/**
+ * Throws Unreachable where a column gives back another value than it was given, so that no copy would ever be in step, or where
+ * two groups would be merged into one row.
+ */
 export function refuseLossy(destination: Destination, present: readonly Present[]): void {
   const { options } = destination;
   if (options.content !== 'groups') return;
-  for (const { name, type } of columnsOf(options)) {
+  for (const { field, name, type } of columnsOf(options)) {
     const there = present.find((one) => one.name === name)?.type;
+    if (field === 'groupId' && there !== undefined && FOLDS.test(there)) {
+      const message = `The column ${name} of ${options.table} is ${there}, to which two group ids may be equal`;
+      throw misconfigured(destination, 'table', message, 'make it text with a deterministic collation');
+    }
     const isKept = type === 'timestamptz' ? KEEPS_MILLIS : /^(?!character\()/;
     if (there === undefined || isKept.test(there)) continue;
     const message = `The column ${name} of ${options.table} is ${there}, which does not give back what is written`;
@@ -81,6 +90,7 @@ export async function refuseDeferrable(destination: Destination, oid: string, si
   throw misconfigured(destination, 'table', `The constraint ${found.name} is DEFERRABLE`, NOT_DEFERRABLE);
 }
 
+const FOLDS = /citext$| COLLATE /;
 const KEEPS_MILLIS = /^timestamp(\([3-6]\))? with/;
 
 /** A table of others is given the columns that a shape names and it lacks, such as that of the versions. */

@@ -508,6 +508,18 @@ describe.skipIf(skip !== '')(`what PostgreSQL refuses is told apart${skipped}`, 
     await sql('DROP FUNCTION slow');
   });
 
+  test('a column to which the ids of two groups may be equal is refused', async () => {
+    await sql(`CREATE COLLATION folding (provider = icu, locale = 'und-u-ks-level2', deterministic = false)`);
+    await sql('CREATE EXTENSION citext');
+    const chosen = await made('groups');
+    for (const type of ['text COLLATE folding', 'citext']) {
+      await sql(`ALTER TABLE "${chosen.table}" ALTER group_id TYPE ${type}`);
+      const fault = await unreachableBy(() => open(chosen.options));
+      expect(fault).toMatchObject({ code: 'destination-misconfigured', message: expect.stringContaining(type) });
+    }
+    await chosen.dispose?.();
+  });
+
   test('what only a new session heeds is mended with the next attempt', async () => {
     const chosen = await made('groups');
     await sql('ALTER ROLE postgres SET default_transaction_read_only = on');
