@@ -4,17 +4,32 @@ import { Unreachable } from '../../src/model/fault.ts';
 import { type Group, isForeign } from '../../src/model/group.ts';
 import type { Shape } from '../../src/model/shape.ts';
 import type { GroupSink, Host } from '../contract.ts';
-import { STATE_HEADER } from './message.ts';
+import { partitionOf, STATE_HEADER } from './message.ts';
 import { clientOptions, type KafkaOptions } from './options.ts';
 import { extentsOf, type ReadRecord, readToEnd } from './reader.ts';
 
+/** Reads a compacted topic of groups once, for the last record of each. */
+export const scanGroups =
+  (options: KafkaOptions, host: Host): NonNullable<GroupSink['scan']> =>
+  (take, signal) =>
+    // Where there were fewer partitions once, what lies in another than the key's own now is older, whichever is read last.
+    followGroups(
+      options,
+      host,
+      ({ key, partition }, partitions) => partitionOf(key ?? '', partitions) === partition,
+    )(take, signal);
+
 /** Reads a compacted topic of groups on to its end, at each call from where the last one came to. */
-export function followGroups(options: KafkaOptions, host: Host): NonNullable<GroupSink['follow']> {
+export function followGroups(
+  options: KafkaOptions,
+  host: Host,
+  counts: (record: ReadRecord, partitions: number) => boolean = () => true,
+): NonNullable<GroupSink['follow']> {
   const positions = new Map<number, bigint>();
   return async (take, signal) => {
     let foreign: string | undefined;
-    const learn = (record: ReadRecord): void => {
-      const found = stateOf(record, host.shape);
+    const learn = (record: ReadRecord, partitions: number): void => {
+      const found = counts(record, partitions) ? stateOf(record, host.shape) : undefined;
       if (found === undefined) return;
       if (found.group && isForeign(found.group, host.source)) foreign = found.group.source;
       else take(found.groupId, found.group);

@@ -62,7 +62,7 @@ const SILENCE_MS = 30_000;
 export async function readToEnd(
   options: ClientOptions & { readonly groupId: string },
   positions: Map<number, bigint>,
-  take: (record: ReadRecord) => void,
+  take: (record: ReadRecord, partitions: number) => void,
   signal: AbortSignal,
 ): Promise<void> {
   const { topic } = options;
@@ -111,7 +111,8 @@ export async function readToEnd(
       eachBatch: async ({ batch }) => {
         const { partition } = batch;
         for (const message of batch.messages) {
-          if (BigInt(message.offset) >= (positions.get(partition) ?? 0n)) take(toRecord(topic, partition, message));
+          if (BigInt(message.offset) < (positions.get(partition) ?? 0n)) continue;
+          take(toRecord(topic, partition, message), extents.length);
         }
       },
     });

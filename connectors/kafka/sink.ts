@@ -3,7 +3,7 @@ import type { Outcome } from '../../src/model/outcome.ts';
 import { wordsOf } from '../../src/model/template.ts';
 import type { Host, Identify, Outcomes, Sink } from '../contract.ts';
 import { createClient } from './client.ts';
-import { followGroups, refuseForeign } from './groups.ts';
+import { followGroups, refuseForeign, scanGroups } from './groups.ts';
 import { watchEnds } from './identity.ts';
 import { toGroupMessage, toMessage } from './message.ts';
 import { clientOptions, type KafkaOptions } from './options.ts';
@@ -43,8 +43,7 @@ export async function openSink(options: KafkaOptions, host: Host, signal: AbortS
       return target.send(items, signal);
     },
     follow: followGroups(options, host),
-    // From the beginning at each call.
-    scan: (take, signal) => followGroups(options, host)(take, signal),
+    scan: scanGroups(options, host),
     identify: target.identify,
     close: target.close,
   };

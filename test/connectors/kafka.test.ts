@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Kafka, logLevel } from 'kafkajs';
 import { describe, expect, inject, test } from 'vitest';
+import type { GroupSink } from '../../connectors/contract.ts';
 import { type Configured, openSink } from '../../connectors/index.ts';
 import { kafka } from '../../connectors/kafka/connector.ts';
 import { type CanonicalEvent, type ChangedFields, sourceOf } from '../../src/model/event.ts';
@@ -174,6 +175,31 @@ describe.skipIf(skip !== '')('kafka', () => {
     const record = (await lastRecords(topic)).get(`${sourceOf('1400701118')}/one`);
     const updatedAt = Date.parse(states[0]?.updatedAt ?? '');
     expect(JSON.parse(record?.value ?? '')).toMatchObject({ title: 'one', updatedAt });
+  });
+
+  test('a scan passes over what lies in the partition that a key went to before there were more of them', async () => {
+    const { topic, options } = place({ content: 'groups', createTopic: { partitions: 1 } });
+    const ids = Array.from({ length: 8 }, (_, number) => `g${number}`);
+    const put = async (name: string): Promise<GroupSink> => {
+      const configured = { kind: 'kafka', ...kafka.options.parse(options) } as Configured;
+      const sink = (await openSink(configured, testHost(), never())) as GroupSink;
+      const states = ids.map((groupId) => merge(newGroup(groupId), makeEvent({ name }, { groupId })));
+      await sink.put(states, 'join', never());
+      return sink;
+    };
+    await (await put('before')).close();
+    await administer((admin) => admin.createPartitions({ topicPartitions: [{ topic, count: 4 }] }));
+    const led = () =>
+      administer((admin) => admin.fetchTopicOffsets(topic)).then(
+        ({ length }) => length,
+        () => 0,
+      );
+    await expect.poll(led).toBe(4);
+    const sink = await put('after');
+    const found = new Map<string, string | undefined>();
+    await sink.scan?.((groupId, state) => void found.set(groupId, state?.name), never());
+    await sink.close();
+    expect(Object.fromEntries(found)).toEqual(Object.fromEntries(ids.map((id) => [id, 'after'])));
   });
 
   test('a topic for each type of group, made when the first event is for it; headers of one’s own', async () => {
