@@ -1,8 +1,9 @@
 /** Invariant 5: compares a copy with what it should hold, a page at a time. */
-import type { EventSink, GroupSink, PutMode, Sink } from '../../connectors/contract.ts';
+import type { EventSink, GroupSink, Outcomes, PutMode, Sink } from '../../connectors/contract.ts';
 import type { Entry } from '../model/entry.ts';
 import type { Fault } from '../model/fault.ts';
 import { type Group, isLater } from '../model/group.ts';
+import type { Outcome } from '../model/outcome.ts';
 import type { Filter } from './filter.ts';
 import type { GroupPages } from './resync.ts';
 
@@ -87,32 +88,41 @@ function comparePages(
   { groups, filter, cursor, isWaiting }: ComparisonPorts,
   { page: size, mend }: ComparisonSettings,
 ): Comparison {
-  let after = '';
+  let from = '';
   return {
     async step(signal) {
-      const page = groups.page(after, size);
+      const page = groups.page(from, size);
       const states = page.filter(filter.requires).map(filter.project);
-      const found = states.length === 0 ? [] : await lacking(states, signal);
+      const differing = states.length === 0 ? [] : await lacking(states, signal);
       // What is not delivered yet is on its way.
-      const settled = found.filter(({ groupId }) => groups.latest(groupId) <= cursor() && !isWaiting(groupId));
-      let [mended, left] = [0, mend ? 0 : settled.length];
-      let why: Fault | undefined;
-      if (mend && settled.length > 0) {
-        const outcomes = await sink.put(settled, how, signal);
-        for (const { groupId } of settled) {
-          const outcome = outcomes.get(groupId);
-          if (outcome?.kind === 'delivered') mended++;
-          else if (outcome?.kind !== 'superseded') {
-            left++;
-            why ??= outcome?.fault;
-          }
-        }
-      }
-      after = page.at(-1)?.groupId ?? after;
-      return { looked: states.length, found: settled.length, mended, left, why, ended: page.length < size };
+      const settled = differing.filter(({ groupId }) => groups.latest(groupId) <= cursor() && !isWaiting(groupId));
+      const put = (how: PutMode) => (settled.length === 0 ? NONE : sink.put(settled, how, signal));
+      const outcomes = mend ? await put(how) : NONE;
+      // What no event has told of is left as it is, and the destination may make something else of what is written.
+      const after = sink.read === undefined ? undefined : await put('compare');
+      const isMended = (groupId: string): boolean => outcomes.get(groupId)?.kind === 'delivered';
+      const left = settled.filter(({ groupId }) =>
+        after === undefined ? !isMended(groupId) : after.get(groupId)?.kind !== 'superseded',
+      );
+      const mended = settled.filter((state) => isMended(state.groupId) && !left.includes(state)).length;
+      const [why] = (mend ? left : []).map(({ groupId }) => faultIn(outcomes.get(groupId)) ?? changedThere(groupId));
+      from = page.at(-1)?.groupId ?? from;
+      const found = mended + left.length;
+      return { looked: states.length, found, mended, left: left.length, why, ended: page.length < size };
     },
   };
 }
+
+const NONE: Outcomes = new Map();
+
+const faultIn = (outcome: Outcome | undefined): Fault | undefined =>
+  outcome && 'fault' in outcome ? outcome.fault : undefined;
+
+const changedThere = (groupId: string): Fault => ({
+  code: 'event-refused',
+  message: `${groupId} was written, and is something else there`,
+  suggestion: 'look for a pipeline, a trigger or another program that changes what is written',
+});
 
 /** Reads all that lies there once, beside the deliveries, then compares it page by page. */
 function compareScan(

@@ -108,7 +108,7 @@ test.each(['auto', 'ask'] as const)(
 test('a copy that was verified for another filter or shape is compared anew, at once, and not called verified until then', async () => {
   const verify = { every: 3_600_000, groupsPerSecond: 500, mend: true };
   const sink: GroupSink = {
-    ...groupSink(() => DELIVERED),
+    ...groupSink((_, call) => (call === 1 ? DELIVERED : { ...DELIVERED, kind: 'superseded' })),
     read: async (states) => new Map(states.map(({ groupId }) => [groupId, { status: 'missing', where: groupId }])),
   };
   const copy = { verifiedAt: BEGUN - 1, scope: 'narrow', differing: 0 };

@@ -5,20 +5,28 @@ import { compileFilter } from '../../src/delivery/filter.ts';
 import { type ComparisonPorts, startComparison } from '../../src/delivery/verify.ts';
 import type { Fault } from '../../src/model/fault.ts';
 import { newGroup } from '../../src/model/group.ts';
+import type { Outcome } from '../../src/model/outcome.ts';
 import { createSignals } from '../../src/model/signal.ts';
 import { logSignals } from '../../src/telemetry/log.ts';
 
 const FAULT: Fault = { code: 'event-refused', message: 'name is an integer there', suggestion: 'correct the mapping' };
 
-test('a copy that cannot be mended is told with the reason', async () => {
-  const states = ['a', 'b'].map(newGroup);
+const DELIVERED: Outcome = { kind: 'delivered', receipt: '' };
+const SUPERSEDED: Outcome = { kind: 'superseded', receipt: '' };
+
+/** Compares copies that all differ, until `put` says what becomes of them; those in `stubborn` differ after that, too. */
+async function compared(outcomes: Readonly<Record<string, Outcome>>, mend: boolean, stubborn: readonly string[] = []) {
+  const states = Object.keys(outcomes).map(newGroup);
+  let repaired = false;
+  const outcomeOf = (groupId: string): Outcome | undefined =>
+    repaired ? (stubborn.includes(groupId) ? DELIVERED : SUPERSEDED) : outcomes[groupId];
   const sink: GroupSink = {
     holds: 'groups',
-    put: async () =>
-      new Map([
-        ['a', { kind: 'delivered', receipt: 'a' }],
-        ['b', { kind: 'dead', fault: FAULT }],
-      ]),
+    put: async (given, how) => {
+      const said = given.map(({ groupId }) => [groupId, outcomeOf(groupId) as Outcome] as const);
+      repaired ||= how === 'repair';
+      return new Map(said);
+    },
     read: async () => new Map(states.map(({ groupId }) => [groupId, { status: 'differs', where: groupId }])),
     identify: async () => ({ identity: 'one' }),
     close: async () => {},
@@ -30,7 +38,23 @@ test('a copy that cannot be mended is told with the reason', async () => {
     isWaiting: () => false,
   } as unknown as ComparisonPorts;
   const signal = new AbortController().signal;
-  const { why, ...found } = await startComparison(sink, ports, { page: 10, mend: true }, signal).step(signal);
+  return startComparison(sink, ports, { page: 10, mend }, signal).step(signal);
+}
+
+test('what no event has told of is left as it is, and no difference, whether copies are mended or not', async () => {
+  const outcomes = { told: DELIVERED, untold: SUPERSEDED };
+  expect(await compared(outcomes, true)).toMatchObject({ looked: 2, found: 1, mended: 1, left: 0 });
+  expect(await compared(outcomes, false)).toMatchObject({ looked: 2, found: 1, mended: 0, left: 1 });
+});
+
+test('a copy that the destination made something else of is not mended', async () => {
+  // A trigger may make the same of it before it is compared with what is there.
+  const found = await compared({ a: DELIVERED, b: DELIVERED, c: SUPERSEDED }, true, ['b', 'c']);
+  expect(found).toMatchObject({ found: 3, mended: 1, left: 2, why: { message: expect.stringContaining('b ') } });
+});
+
+test('a copy that cannot be mended is told with the reason', async () => {
+  const { why, ...found } = await compared({ a: DELIVERED, b: { kind: 'dead', fault: FAULT } }, true, ['b']);
   expect({ why, found }).toMatchObject({ why: FAULT, found: { looked: 2, found: 2, mended: 1, left: 1 } });
 
   const lines: { msg: string }[] = [];
