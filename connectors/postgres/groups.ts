@@ -5,7 +5,7 @@ import type { CopyStatus, Outcomes, PutMode } from '../contract.ts';
 import type { Destination } from './client.ts';
 import { type Column, columnsOf, nameOf, quoted, tableName } from './columns.ts';
 import { upsert } from './merge.ts';
-import { writeRows } from './statement.ts';
+import { refuseAbsent, writeRows } from './statement.ts';
 import { restored, storable, storableText } from './stored-text.ts';
 import { ofAnotherApp } from './table.ts';
 
@@ -19,9 +19,7 @@ export async function putGroups(
   const columns = columnsOf(destination.options);
   const rows = states.map((state) => ({ id: state.groupId, json: storable(rowOf(state, columns)) }));
   const outcomes = await writeRows(destination, upsert(destination.options, how), rows, signal);
-  const there = states.filter(({ groupId }) => outcomes.get(groupId)?.kind === 'superseded');
-  if (there.length > 0) await refuseForeignRows(destination, there, signal);
-  return outcomes;
+  return refuseAbsent(destination, outcomes, (ids) => findRows(destination, ids, signal));
 }
 
 async function compareGroups(
@@ -41,17 +39,16 @@ async function compareGroups(
   );
 }
 
-/** The statement leaves rows of another app as they are, without a word. */
-async function refuseForeignRows(
-  destination: Destination,
-  states: readonly Group[],
-  signal: AbortSignal,
-): Promise<void> {
+/** Returns which of these groups have rows. The statement leaves rows of another app as they are, without a word. */
+async function findRows(destination: Destination, ids: readonly string[], signal: AbortSignal) {
   const { options, source } = destination;
   const [id, of] = ['groupId', 'source'].map((field) => nameOf(columnsOf(options), field));
-  const text = `SELECT ${of} AS source FROM ${tableName(options)} WHERE ${id} = ANY($1::text[]) AND ${of} <> $2 LIMIT 1`;
-  const [foreign] = await destination.query<{ source: string }>(text, [idsOf(states), source], signal);
-  if (foreign !== undefined) throw ofAnotherApp(destination, foreign.source);
+  const text = `SELECT ${id} AS id, ${of} AS source FROM ${tableName(options)} WHERE ${id} = ANY($1::text[])`;
+  const rows = await destination.query<{ id: string; source: string | null }>(text, [ids.map(storableText)], signal);
+  const foreign = rows.find((row) => row.source !== null && row.source !== source);
+  if (foreign !== undefined) throw ofAnotherApp(destination, foreign.source ?? undefined);
+  const there = new Set(rows.map((row) => row.id));
+  return new Set(ids.filter((one) => there.has(storableText(one))));
 }
 
 /** Compares the rows with these states and says where they lie. */

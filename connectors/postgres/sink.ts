@@ -5,7 +5,7 @@ import { type Destination, openDestination } from './client.ts';
 import { columnsOf, nameOf, quoted, type TableOptions, tableName } from './columns.ts';
 import type { PostgresOptions } from './connector.ts';
 import { putGroups, readCopies } from './groups.ts';
-import { writeRows } from './statement.ts';
+import { refuseAbsent, writeRows } from './statement.ts';
 import { storable, storableText } from './stored-text.ts';
 import { ensureTable, identifyTable, refuseForeign } from './table.ts';
 
@@ -55,7 +55,7 @@ SELECT ${values.join(', ')} FROM jsonb_array_elements($1::jsonb) given
 ON CONFLICT (${id}) DO NOTHING RETURNING ${id} AS id`;
 }
 
-function insertEvents(destination: Destination, batch: readonly Entry[], signal: AbortSignal): Promise<Outcomes> {
+async function insertEvents(destination: Destination, batch: readonly Entry[], signal: AbortSignal): Promise<Outcomes> {
   const distinct = new Map(batch.map((entry) => [entry.id, entry]));
   const rows = Array.from(
     distinct,
@@ -71,7 +71,8 @@ function insertEvents(destination: Destination, batch: readonly Entry[], signal:
       return { id, json: storable(`${head.slice(0, -1)},"event":${text}}`) };
     },
   );
-  return writeRows(destination, insertion(destination.options), rows, signal);
+  const outcomes = await writeRows(destination, insertion(destination.options), rows, signal);
+  return refuseAbsent(destination, outcomes, (ids) => findEvents(destination, ids, signal));
 }
 
 async function findEvents(destination: Destination, ids: readonly string[], signal: AbortSignal) {

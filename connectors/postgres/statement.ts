@@ -61,3 +61,16 @@ async function write(
     return new Map([...first, ...(await write(destination, text, rows.slice(middle), signal))]);
   }
 }
+
+/** A trigger may leave a row out without a word, which looks as if it was there already. */
+export async function refuseAbsent(
+  destination: Destination,
+  outcomes: Map<string, Outcome>,
+  find: (ids: readonly string[]) => Promise<{ has(id: string): boolean }>,
+): Promise<Outcomes> {
+  const ids = [...outcomes].flatMap(([id, { kind }]) => (kind === 'superseded' ? id : []));
+  const found = ids.length === 0 ? outcomes : await find(ids);
+  const refusal = { sqlState: '', message: 'it was not written, and does not lie there' };
+  for (const id of ids) if (!found.has(id)) outcomes.set(id, { kind: 'dead', fault: eventFault(refusal, destination) });
+  return outcomes;
+}

@@ -508,6 +508,27 @@ describe.skipIf(skip !== '')(`what PostgreSQL refuses is told apart${skipped}`, 
     await sql('DROP FUNCTION slow');
   });
 
+  test.each(['groups', 'events'] as const)(
+    'a row of %s that a trigger leaves out is a dead letter',
+    async (content) => {
+      const chosen = await made(content);
+      await sql('CREATE FUNCTION leaves_out() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$');
+      const sink = await open(chosen.options);
+      const [there, out] = ['there', 'out'].map((groupId) => makeEvent({ name: 'name' }, { groupId }));
+      await sink.deliver([there as CanonicalEvent], never());
+      await sql(`CREATE TRIGGER leaves_out BEFORE INSERT ON "${chosen.table}" FOR EACH ROW
+      WHEN (NEW.group_id = 'out') EXECUTE FUNCTION leaves_out()`);
+      const outcomes = await sink.deliver([there as CanonicalEvent, out as CanonicalEvent], never());
+      expect([...outcomes.values()]).toMatchObject([
+        { kind: 'superseded' },
+        { kind: 'dead', fault: { code: 'event-refused' } },
+      ]);
+      await sink.close();
+      await chosen.dispose?.();
+      await sql('DROP FUNCTION leaves_out');
+    },
+  );
+
   test('a column to which the ids of two groups may be equal is refused', async () => {
     await sql(`CREATE COLLATION folding (provider = icu, locale = 'und-u-ks-level2', deterministic = false)`);
     await sql('CREATE EXTENSION citext');
