@@ -50,6 +50,7 @@ export interface WrittenItem {
   readonly _id?: string | null;
   readonly status: number;
   readonly _seq_no?: number;
+  readonly result?: string;
   readonly failure_store?: string;
   readonly error?: Cause;
 }

@@ -155,10 +155,11 @@ function refusedFault(said: string, place: Place): Fault {
 
 /** A 200 of `_bulk` says nothing: each item does, its status first, the type of its error second. */
 function judge(item: WrittenItem, place: Place): Outcome {
-  const { status, error = {}, _index, _id, _seq_no } = item;
+  const { status, error = {}, _index, _id, _seq_no, result } = item;
   const dead = (said: string): Outcome => ({ kind: 'dead', fault: refusedFault(said, place) });
   // It was taken into a data stream's failure store, not into the stream.
   if (item.failure_store === 'used') return dead(`it lies in its failure store, ${_index}`);
+  if (result === 'noop') return dead('a pipeline of the index drops it');
   const receipt = `${_index}/${_id}`;
   if (status === 409) return { kind: 'superseded', receipt };
   if (status >= 200 && status < 300) {

@@ -404,9 +404,12 @@ describe('answers that the server of these tests does not give (scripted)', () =
     expect(host.notes).toEqual([]);
   });
 
-  test('a document that is put into the failure store is a dead letter, not a delivery', async () => {
+  test.each([
+    ['put into the failure store', { _index: '.fs-i-1', status: 201, _seq_no: 0, failure_store: 'used' }, '.fs-i-1'],
+    ['dropped by a pipeline', { _index: 'i', status: 200, _version: -3, result: 'noop' }, 'drops it'],
+  ])('a document that is %s is a dead letter, not a delivery', async (_, answer, said) => {
     const event = makeEvent({ name: 'name' }, { id: randomUUID() });
-    const stored = { _index: '.fs-i-1', _id: event.id, status: 201, _seq_no: 0, failure_store: 'used' };
+    const stored = { ...answer, _id: event.id };
     const { options } = await scripted((asked) => {
       if (asked.endsWith('/_bulk')) return { status: 200, body: { errors: false, items: [{ create: stored }] } };
       return asked === 'GET /i' ? { status: 200, body: { '.ds-i-1': { data_stream: 'i' } } } : undefined;
@@ -414,6 +417,6 @@ describe('answers that the server of these tests does not give (scripted)', () =
     const sink = await open(options);
     const outcome = (await sink.deliver([event], never())).get(event.id);
     await sink.close();
-    expect(outcome).toMatchObject({ kind: 'dead', fault: { message: expect.stringContaining('.fs-i-1') } });
+    expect(outcome).toMatchObject({ kind: 'dead', fault: { message: expect.stringContaining(said) } });
   });
 });
