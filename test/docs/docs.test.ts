@@ -93,6 +93,8 @@ const PROGRAMS_OF_OTHERS = [
   'npx',
   'openssl',
   'psql',
+  'sqlite3',
+  'umask',
 ];
 
 const program = await programOf();
