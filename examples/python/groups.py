@@ -15,11 +15,14 @@ SHOWN = (*PROFILE, "owner", "destroyed")
 
 
 def read_event(message):
-    """The event: as the value (structured), or as `ce_` headers with the data as the value (binary)."""
-    headers = {name: value.decode() for name, value in message.headers() or []}
-    value = json.loads(message.value())
+    """The event: as the value (structured), or as `ce_` headers with the data as the value (binary); empty where it is none."""
+    headers = {name: (value or b"").decode(errors="replace") for name, value in message.headers() or []}
+    try:
+        value = json.loads(message.value() or b"")
+    except ValueError:
+        return {}
     if "ce_id" not in headers:
-        return value
+        return value if isinstance(value, dict) else {}
     return {name[3:]: text for name, text in headers.items() if name.startswith("ce_")} | {"data": value}
 
 

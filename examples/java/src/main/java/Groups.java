@@ -38,13 +38,18 @@ public final class Groups {
       List.of("name", "introduction", "notification", "faceUrl", "owner", "destroyed");
   private static final String CUSTOM = "customFields.";
 
-  /** The event: as the value (structured), or as `ce_` headers with the data as the value (binary). */
-  static ObjectNode readEvent(ConsumerRecord<String, byte[]> message) throws IOException {
-    JsonNode value = JSON.readTree(message.value());
-    if (message.headers().lastHeader("ce_id") == null) return (ObjectNode) value;
+  /** The event: as the value (structured), or as `ce_` headers with the data as the value (binary); empty where it is none. */
+  static ObjectNode readEvent(ConsumerRecord<String, byte[]> message) {
     ObjectNode event = JSON.createObjectNode();
+    JsonNode value;
+    try {
+      value = JSON.readTree(message.value() == null ? new byte[0] : message.value());
+    } catch (IOException noJson) {
+      return event;
+    }
+    if (message.headers().lastHeader("ce_id") == null) return value instanceof ObjectNode structured ? structured : event;
     for (Header header : message.headers()) {
-      if (!header.key().startsWith("ce_")) continue;
+      if (!header.key().startsWith("ce_") || header.value() == null) continue;
       event.put(header.key().substring(3), new String(header.value(), StandardCharsets.UTF_8));
     }
     return event.set("data", value);
