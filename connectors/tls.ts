@@ -231,6 +231,13 @@ export async function speaksTls(endpoint: Endpoint, options: SecureOptions): Pro
   return isTlsError(socket) || codeOf(socket) === 'ECONNRESET' ? 'no' : 'no-connection';
 }
 
+/** Returns why a plain request to the endpoint's URL fails, as `says` begins: TLS is spoken there; undefined where it is not. */
+export async function whyNotPlain(endpoint: Endpoint, says: string, path: string): Promise<Fault | undefined> {
+  if ((await speaksTls(endpoint, {})) !== 'yes') return undefined;
+  const message = `${says}: TLS is spoken on this port`;
+  return { code: 'destination-misconfigured', message, path: `${path}.${endpoint.url}`, suggestion: 'write https://' };
+}
+
 /** Whether the other end takes a connection and ends it before anything was said, as a proxy does whose server is down. */
 export async function endsAtOnce({ host, port }: Endpoint): Promise<boolean> {
   const socket = connectPlain({ host, port });

@@ -3,7 +3,7 @@ import { type Fault, messageOf, Unreachable } from '../../src/model/fault.ts';
 import { BEYOND_DOUBLE, isObject } from '../../src/model/json.ts';
 import { plainShape } from '../../src/model/shape.ts';
 import type { Host } from '../contract.ts';
-import { type Endpoint, secureOptions, speaksTls, whyNoTls } from '../tls.ts';
+import { type Endpoint, secureOptions, whyNoTls, whyNotPlain } from '../tls.ts';
 import { type Call, root } from './api.ts';
 import { EndingConnection, NO_HTTP } from './connection.ts';
 import type { ElasticsearchOptions } from './connector.ts';
@@ -189,9 +189,10 @@ async function tlsFault(thrown: Error, destination: Destination): Promise<Fault 
     if (secure !== undefined) {
       const fault = await whyNoTls(endpoint, secure, `connectors.${name}`);
       if (fault !== undefined) return fault;
-    } else if (new URL(node).port !== '' && (await speaksTls(endpoint, {})) === 'yes') {
-      const message = `${destination.product} cannot be reached at ${new URL(node).origin}: TLS is spoken on this port`;
-      return misconfigured(destination, 'nodes', message, 'write https://').fault;
+    } else if (new URL(node).port !== '') {
+      const says = `${destination.product} cannot be reached at ${new URL(node).origin}`;
+      const fault = await whyNotPlain(endpoint, says, `connectors.${name}`);
+      if (fault !== undefined) return fault;
     }
   }
   return undefined;

@@ -6,7 +6,7 @@ import { connect } from 'node:net';
 import { hostOf } from '../../src/model/address.ts';
 import { type Fault, messageOf, Unreachable } from '../../src/model/fault.ts';
 import type { Host } from '../contract.ts';
-import { type Endpoint as At, isTlsError, secureOptions, speaksTls, tlsFault, whyNoTls } from '../tls.ts';
+import { type Endpoint as At, isTlsError, secureOptions, tlsFault, whyNoTls, whyNotPlain } from '../tls.ts';
 import { PrivateAddress, publicLookup } from './addresses.ts';
 import type { Answer, Asked, Judgement } from './answer.ts';
 import type { HttpOptions } from './connector.ts';
@@ -19,7 +19,7 @@ export interface Endpoint extends Asked {
   /** What a failure to be answered says. */
   failure(thrown: unknown): Promise<Exclude<Judgement, { of: 'event' }>>;
   /** Why a plain request is not answered; undefined where TLS is not the reason. */
-  whyNotPlain(): Promise<Fault | undefined>;
+  whyPlainFails(): Promise<Fault | undefined>;
   /** Ends the connections: another request opens one anew. */
   close(): void;
 }
@@ -39,11 +39,8 @@ export async function openEndpoint(
   const at: At = { host: hostOf(url), port, url: 'url', ...(lookup && { lookup }) };
   const asked = { setting, origin: url.origin };
   const failure = (thrown: unknown) => failureOf(thrown, options, asked, at);
-  const whyNotPlain = async (): Promise<Fault | undefined> => {
-    if (isSecure || (await speaksTls(at, {})) !== 'yes') return undefined;
-    const message = `${url.origin} does not answer: TLS is spoken on this port`;
-    return { code: 'destination-misconfigured', message, path: `${setting}.url`, suggestion: 'write https://' };
-  };
+  const whyPlainFails = async (): Promise<Fault | undefined> =>
+    isSecure ? undefined : whyNotPlain(at, `${url.origin} does not answer`, setting);
 
   let address: string;
   try {
@@ -63,10 +60,10 @@ export async function openEndpoint(
     send: (headers, body, signal) => send(url, options, agent, { ...options.headers, ...headers }, body, signal),
     async failure(thrown) {
       const failed = failure(thrown);
-      const fault = failed.of === 'either' && !(thrown instanceof Late) ? await whyNotPlain() : undefined;
+      const fault = failed.of === 'either' && !(thrown instanceof Late) ? await whyPlainFails() : undefined;
       return fault === undefined ? failed : { of: 'endpoint', fault, afterMs: 0 };
     },
-    whyNotPlain,
+    whyPlainFails,
     close: () => agent.destroy(),
   };
 }

@@ -7,7 +7,7 @@ import { openEndpoint } from './endpoint.ts';
 export async function* examineEndpoint(options: HttpOptions, host: Host, signal: AbortSignal): AsyncGenerator<Finding> {
   const endpoint = await openEndpoint(options, host, signal);
   endpoint.close();
-  const fault = await endpoint.whyNotPlain();
+  const fault = await endpoint.whyPlainFails();
   if (fault !== undefined) throw new Unreachable(fault);
   const { origin, address } = endpoint;
   yield { step: 'endpoint', state: 'well', says: `${origin} is reached at ${address}; nothing was sent` };

@@ -3,6 +3,7 @@ import { dirname, join, parse } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import type { Command } from 'commander';
 import { type Config, configSchema } from '../config/schema.ts';
+import { issuesOf } from '../model/complaint.ts';
 import { BridgeError } from '../model/fault.ts';
 import { filePath } from '../model/secret.ts';
 import { check } from './check.ts';
@@ -43,13 +44,7 @@ export function addInit(program: Command): void {
 async function init({ config: file, ...given }: InitOptions): Promise<void> {
   if (existsSync(file)) throw taken(file);
   const { error } = filePath.safeParse(file);
-  if (error !== undefined) {
-    throw new BridgeError({
-      code: 'usage',
-      path: '--config',
-      message: error.issues.map(({ message }) => message).join(),
-    });
-  }
+  if (error !== undefined) throw new BridgeError({ code: 'usage', path: '--config', message: issuesOf(error) });
   const { stdin, stdout } = process;
   const terminal = stdin.isTTY ? createInterface({ input: stdin, output: stdout }) : undefined;
   const ask = terminal && ((text: string) => terminal.question(text));

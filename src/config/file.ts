@@ -5,9 +5,7 @@ import { type Finding, type Reading, readDocument } from './document.ts';
 import type { Environment } from './environment.ts';
 import { findingsOf, offsetOf } from './findings.ts';
 import { coerce, guideOf } from './guide.ts';
-import { formatPath, formatProblem, type Problem } from './problems.ts';
-
-export { formatProblem };
+import { formatPath, type Problem } from './problems.ts';
 
 export type ConfigResult<Settings> =
   | { readonly ok: true; readonly config: Settings }

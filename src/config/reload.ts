@@ -2,8 +2,8 @@ import { BridgeError } from '../model/fault.ts';
 import type { ReloadResult, SignalBus } from '../model/signal.ts';
 import { plural } from '../model/text.ts';
 import { type Change, compareConfigs } from './diff.ts';
-import { type ConfigResult, formatProblem } from './file.ts';
-import type { Problem } from './problems.ts';
+import type { ConfigResult } from './file.ts';
+import { formatProblem, type Problem } from './problems.ts';
 import type { Config } from './schema.ts';
 
 /** Thrown when the file cannot be taken over: nothing changed. The message holds every problem, a line each. */

@@ -105,7 +105,8 @@ function comparePages(
         after === undefined ? !isMended(groupId) : after.get(groupId)?.kind !== 'superseded',
       );
       const mended = settled.filter((state) => isMended(state.groupId) && !left.includes(state)).length;
-      const [why] = (mend ? left : []).map(({ groupId }) => faultIn(outcomes.get(groupId)) ?? changedThere(groupId));
+      const [first] = mend ? left : [];
+      const why = first && (faultIn(outcomes.get(first.groupId)) ?? changedThere(first.groupId));
       from = page.at(-1)?.groupId ?? from;
       const found = mended + left.length;
       return { looked: states.length, found, mended, left: left.length, why, ended: page.length < size };

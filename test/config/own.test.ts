@@ -5,8 +5,8 @@ import { dirname, join, resolve } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { type EventSink, Interrupted } from '../../connectors/contract.ts';
 import { ownAt } from '../../connectors/own.ts';
-import { formatProblem } from '../../src/config/file.ts';
 import { loadConfig } from '../../src/config/load.ts';
+import { formatProblem } from '../../src/config/problems.ts';
 import { entryOf } from '../../src/model/entry.ts';
 import { makeEvent, never, testHost, unreachableBy } from '../connectors/suite.ts';
 

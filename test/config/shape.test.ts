@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { formatProblem } from '../../src/config/file.ts';
 import { loadConfig } from '../../src/config/load.ts';
+import { formatProblem } from '../../src/config/problems.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'shape-config-'));
 afterAll(() => rmSync(folder, { recursive: true }));

@@ -4,7 +4,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { formatProblem, parseConfig } from '../../src/config/file.ts';
+import { parseConfig } from '../../src/config/file.ts';
+import { formatProblem } from '../../src/config/problems.ts';
 import { configSchema } from '../../src/config/schema.ts';
 
 const SECRET = 'k3yOfTheVendor';
