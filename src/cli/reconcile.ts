@@ -219,7 +219,7 @@ async function report(
   const value = { dryRun, ...read, against: compared, waiting: connectors };
   if (!dryRun || read === undefined) return answer(options, value, ...lines);
   if (!options.json) {
-    for await (const one of findings) print(...findingLines(one));
+    for await (const one of findings) print(...findingLines(one, read.counts.withheld > 0));
     return print(...lines);
   }
   // One document, written as it is read: a line for each group.
@@ -232,9 +232,10 @@ async function report(
   print(`${last ?? ''}]}`);
 }
 
-function findingLines({ groupId, name, would, fields }: ReconcileFinding): string[] {
+function findingLines({ groupId, name, would, fields }: ReconcileFinding, isWithheld: boolean): string[] {
   const title = `${JSON.stringify(groupId)}${name ? ` ${JSON.stringify(name)}` : ''}`;
-  if (would === 'destroy') return [paint('red', `would be destroyed ${title}`)];
+  if (would === 'destroy')
+    return [paint('red', `${isWithheld ? 'gone at the service' : 'would be destroyed'} ${title}`)];
   const said = (text: string | undefined) => (text === undefined ? 'nothing known' : JSON.stringify(text));
   return [
     `would be mended ${title}`,

@@ -487,7 +487,8 @@ describe('everything is gone', () => {
     const dry = await service.reconcile('--dry-run');
     expect(dry.code, dry.said).toBe(0);
     expect(dry.said).toMatch(/no longer has 30 of 30 groups known: a run would stop here and destroy none/);
-    expect(dry.said.match(/^would be destroyed "g\d+"/gm)).toHaveLength(30);
+    expect(dry.said.match(/^gone at the service "g\d+"/gm)).toHaveLength(30);
+    expect(dry.said).not.toMatch(/would be destroyed "/);
     const run = await service.reconcile();
     expect(run.code).toBe(1);
     expect(run.said).toMatch(/30 of 30 groups known[\s\S]*--allow-gone/);

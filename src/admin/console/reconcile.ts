@@ -79,10 +79,10 @@ async function findingsOf(t: Texts, reconciler: Reconciler | undefined): Promise
   if (reconciler === undefined || run === undefined || reconciler.status().run !== run) return html``;
   const { findings } = await reconciler.findings(0, SHOWN_FINDINGS);
   if (findings.length === 0) return empty(t.reconcile.nothingDiffers);
-  const rows = fitting(findings, findingRow(t));
+  const rows = fitting(findings, findingRow(t, run.counts.withheld > 0));
   const total = run.counts.mended + run.counts.destroyed + run.counts.withheld;
   return html`<section aria-labelledby="findings-head"><h2 id="findings-head">${t.reconcile.findings}</h2>${table(
-    t.reconcile.findingsTable,
+    t.reconcile.findings,
     [
       { head: t.event.group, kind: 'name' },
       { head: t.reconcile.would },
@@ -93,7 +93,7 @@ async function findingsOf(t: Texts, reconciler: Reconciler | undefined): Promise
 }
 
 const findingRow =
-  (t: Texts) =>
+  (t: Texts, isWithheld: boolean) =>
   ({ groupId, name, would, fields }: ReconcileFinding, index: number): Row => {
     const id = `finding-${index}`;
     const text = (found: string | undefined, which: string): Html => value(t, found, { id: `${id}-${which}` });
@@ -101,7 +101,11 @@ const findingRow =
       id,
       cells: [
         groupLink(groupId, name),
-        would === 'destroy' ? badge('bad', t.reconcile.destroyedWord) : t.reconcile.mendedWord,
+        would === 'mend'
+          ? t.reconcile.mendedWord
+          : isWithheld
+            ? badge('warn', t.reconcile.gone)
+            : badge('bad', t.reconcile.destroyedWord),
         would === 'destroy'
           ? ''
           : html`<dl class="changes">${fields.map(
@@ -147,7 +151,7 @@ ${
   counts.withheld > 0 &&
   html`<p class="fault">${t.reconcile.held(counts.withheld, counts.known, dryRun ? t.reconcile.wouldStop : t.reconcile.noneDestroyed)}</p>`
 }
-${running && html`<p><progress max="${Math.max(1, total)}" value="${counts.read}" aria-label="${t.reconcile.groupsRead}"></progress> ${t.reconcile.progress(counts.read, total)}</p>`}
+${running && html`<p><progress max="${Math.max(1, total)}" value="${counts.read}" aria-label="${t.reconcile.read}"></progress> ${t.reconcile.progress(counts.read, total)}</p>`}
 <dl class="figures row">
 <div><dt>${t.reconcile.read}</dt><dd><b>${figure(counts.read)}</b></dd></div>
 <div><dt>${t.standings['in-step']}</dt><dd><b>${figure(counts.inStep)}</b></dd></div>
