@@ -1,5 +1,5 @@
 /** The demo without servers: a bridge whose events go to a file, and a reader of that file. */
-import { type FileHandle, open } from 'node:fs/promises';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Bridge, startBridge } from '../bridge.ts';
@@ -29,13 +29,9 @@ export async function embeddedDemo({ count, keep = false }: DemoOptions, folder:
   const bridge = await startBridge(config, 'error', { log: 'text' });
   try {
     sayWhere(bridge);
-    const reader = await readFile(String(config.connectors['audit-file']?.path));
-    try {
-      await tellOutOfOrder(bridge, config, reader);
-      await tellMany(bridge, config, reader, count);
-    } finally {
-      await reader.close();
-    }
+    const reader = readFile(String(config.connectors['audit-file']?.path));
+    await tellOutOfOrder(bridge, config, reader);
+    await tellMany(bridge, config, reader, count);
     print(paint('green', `\nDone in ${((performance.now() - start) / 1_000).toFixed(1)} s.`));
     if (keep) await untilInterrupted(bridge);
     else
@@ -92,7 +88,7 @@ function callback(config: Config, at: number, fields: Readonly<Record<string, st
   return { query, body: JSON.stringify({ ...rest, GroupId: '@TGS#DEMO', ...fields }) };
 }
 
-type Reader = Awaited<ReturnType<typeof readFile>>;
+type Reader = ReturnType<typeof readFile>;
 
 /** Tells of one group in a wrong order, a callback at a time, and what the reader does with each. */
 async function tellOutOfOrder(bridge: Bridge, config: Config, reader: Reader): Promise<void> {
@@ -124,12 +120,9 @@ async function tellMany(bridge: Bridge, config: Config, reader: Reader, count: n
   const twice = plan.filter((_, index) => index % 10 === 0);
   const shuffled = [...plan, ...twice]
     .map((one) => ({ one, place: Math.random() }))
-    .toSorted((a, b) => a.place - b.place);
-  const { ok } = await post(
-    bridge,
-    config,
-    shuffled.map(({ one }) => one),
-  );
+    .toSorted((a, b) => a.place - b.place)
+    .map(({ one }) => one);
+  const { ok } = await post(bridge, config, shuffled);
   await reader.take(count);
   const groups = expectedGroups(plan);
   const wrong = [...groups].filter(([groupId, fields]) => {
@@ -164,15 +157,14 @@ export function inEventWords(said: Readonly<Record<string, string>>): Record<str
   return Object.fromEntries(named.filter(([, text]) => text !== undefined));
 }
 
-/** Reads the events of a file as they come into a view of the groups. */
-async function readFile(path: string) {
-  let file: FileHandle | undefined;
-  let rest = '';
+/** Reads the events of a file, as they come, into a view of the groups. */
+function readFile(path: string) {
+  let read = 0;
   let change = '';
   const groups = createGroupView({
     onChange: (_before, after, _event, fields) => {
-      const values = fields.map((field) => [field, { ...after }[field as 'name']]);
-      change = `sets ${values.map(([field, value]) => `${field} to ${JSON.stringify(value)}`).join(', ')}`;
+      const values = fields.map((field) => `${field} to ${JSON.stringify({ ...after }[field as 'name'])}`);
+      change = `sets ${values.join(', ')}`;
     },
   });
   const applied = (event: GroupEvent): string => {
@@ -182,33 +174,28 @@ async function readFile(path: string) {
     const left = late.map(([field]) => `leaves ${field} as it is: a later one is known`);
     return [change, ...left].filter((part) => part !== '').join('; ');
   };
-  async function nextLines(): Promise<string[]> {
-    file ??= await open(path).catch(() => undefined);
-    if (file === undefined) return [];
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(1 << 20));
-    const lines = (rest + buffer.toString('utf8', 0, bytesRead)).split('\n');
-    rest = lines.pop() ?? '';
-    return lines;
-  }
   return {
     groups,
     /** Applies so many more events; resolves with what each did. */
     async take(count: number): Promise<string[]> {
-      const told: string[] = [];
       const end = performance.now() + READ_MS;
-      while (told.length < count) {
-        for (const value of await nextLines()) {
-          const parsed = parseEvent({ value });
-          if (!parsed.ok) throw new BridgeError(parsed.fault);
-          told.push(applied(parsed.event));
+      for (;;) {
+        // What stands after the last line feed is a line that is being written.
+        const lines = existsSync(path) ? readFileSync(path, 'utf8').split('\n').slice(read, -1) : [];
+        if (lines.length >= count) {
+          read += count;
+          return lines.slice(0, count).map((value) => {
+            const parsed = parseEvent({ value });
+            if (!parsed.ok) throw new BridgeError(parsed.fault);
+            return applied(parsed.event);
+          });
         }
-        if (told.length < count) await delay(20);
-        if (performance.now() < end) continue;
-        throw new BridgeError({ code: 'command-failed', message: `${path} lacks ${count - told.length} events` });
+        if (performance.now() > end) {
+          throw new BridgeError({ code: 'command-failed', message: `${path} lacks ${count - lines.length} events` });
+        }
+        await delay(50);
       }
-      return told;
     },
-    close: async () => file?.close(),
   };
 }
 

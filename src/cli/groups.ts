@@ -1,15 +1,14 @@
 /** The commands about groups that the journal keeps: the way out for those that strangers made, or that are long gone. */
-import { type Command, InvalidArgumentError } from 'commander';
+import type { Command } from 'commander';
 import type { z } from 'zod';
 import { forgetAnswer, groupsPage, pruneAnswer, type pruneRequest } from '../admin/contract.ts';
-import { duration } from '../config/units.ts';
 import { BridgeError, describeFault } from '../model/fault.ts';
 import type { Group } from '../model/group.ts';
 import { figure, plural } from '../model/text.ts';
 import { adminClient } from './admin.ts';
 import { lastBy } from './events.ts';
 import { shellWord } from './installation.ts';
-import { type AdminOptions, addCommand, onRunningBridge, wholeNumber } from './options.ts';
+import { type AdminOptions, addCommand, lengthOfTime, onRunningBridge, wholeNumber } from './options.ts';
 import { answer, progress, tableLines } from './terminal.ts';
 
 const MEANING =
@@ -39,7 +38,7 @@ export function addGroups(program: Command): void {
     ),
   )
     .requiredOption('--destroyed', 'those that were destroyed: no others are pruned')
-    .requiredOption('--older <duration>', 'and that so long ago, such as 30d', parseDuration)
+    .requiredOption('--older <duration>', 'and that so long ago, such as 30d', lengthOfTime)
     .option('--dry-run', 'say which, and forget none', false)
     .addHelpText('after', MEANING)
     .action(prune);
@@ -73,12 +72,6 @@ async function list(search: string, { after, limit, ...options }: ListOptions): 
   const more = next === undefined ? '' : `; more: --after ${shellWord(next)}`;
   const lines = tableLines(['group', 'name', 'type', 'changed', 'by', ''], rows);
   answer(options, { groups, total, next }, ...lines, `${figure(groups.length)}${of}${more}`);
-}
-
-function parseDuration(text: string): number {
-  const read = duration.safeParse(text);
-  if (read.success) return read.data;
-  throw new InvalidArgumentError('a number with ms, s, m, h or d is expected, such as 30d');
 }
 
 type Kept = ReturnType<typeof forgetAnswer.parse>['kept'];

@@ -7,6 +7,7 @@ import type { ConfigResult } from '../config/file.ts';
 import { isLoopback } from '../config/listeners.ts';
 import { formatProblem } from '../config/problems.ts';
 import type { Config, ConnectorConfig } from '../config/schema.ts';
+import { duration } from '../config/units.ts';
 import { urlHost } from '../model/address.ts';
 import { BridgeError } from '../model/fault.ts';
 import { figure, plural } from '../model/text.ts';
@@ -79,6 +80,13 @@ export function isoTime(text: string): number | undefined {
   const time = Date.parse(clock ? `${text}Z` : text);
   if (day === undefined || Number.isNaN(time)) return undefined;
   return new Date(`${day}T00:00Z`).toISOString().startsWith(day) ? time : undefined;
+}
+
+/** Reads a length of time: digits alone could be meant in any unit. */
+export function lengthOfTime(text: string): number {
+  const read = duration.safeParse(text);
+  if (read.success) return read.data;
+  throw new InvalidArgumentError('a number with ms, s, m, h or d is expected, such as 60s or 30d');
 }
 
 /** Makes a parser of several values: commander hands them over one by one, with what it has so far. */

@@ -2,12 +2,11 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { z } from 'zod';
 import type { ConnectorStatus, reconcileStatus, Status } from '../admin/contract.ts';
-import { duration as durationSchema } from '../config/units.ts';
 import { BridgeError, describeFault, type Fault } from '../model/fault.ts';
 import { rate as perSecond, plural, size, span } from '../model/text.ts';
 import { TROUBLES } from '../model/verdict.ts';
 import { type AdminClient, adminClient } from './admin.ts';
-import { type AdminOptions, addCommand, onRunningBridge } from './options.ts';
+import { type AdminOptions, addCommand, lengthOfTime, onRunningBridge } from './options.ts';
 import { answer, interruption, paint, sequence, tableLines, write } from './terminal.ts';
 
 const EVERY_MS = 1_000;
@@ -27,7 +26,7 @@ export function addStatus(program: Command): void {
       .option('--check', 'exit with 1 unless callbacks are recorded and every copy is in step, verified and complete')
       .option('--allow <troubles>', `with --check, troubles to pass over: ${TROUBLES.join(', ')}`, troubleList)
       .addOption(new Option('--wait <state>', 'until every copy is in step and complete').choices(['in-step']))
-      .option('--timeout <time>', 'with --wait, how long: 60s, 5m; exit with 1 after it', duration, 60_000),
+      .option('--timeout <time>', 'with --wait, how long: 60s, 5m; exit with 1 after it', waitingTime, 60_000),
   ).action(showStatus);
 }
 
@@ -47,11 +46,8 @@ function troubleList(text: string): readonly string[] {
   throw new InvalidArgumentError(`${unknown} is none of ${TROUBLES.join(', ')}`);
 }
 
-function duration(text: string): number {
-  const parsed = durationSchema.safeParse(/^\d+$/.test(text) ? Number(text) : text);
-  if (parsed.success) return parsed.data;
-  throw new InvalidArgumentError('a time such as 60s or 5m is expected');
-}
+/** Digits alone are milliseconds, as in a configuration. */
+const waitingTime = (text: string): number => lengthOfTime(/^\d+$/.test(text) ? `${text}ms` : text);
 
 /** What copies that are in step may still have. */
 const NOT_WAITED_FOR = ['unverified', 'dead-letters'];
