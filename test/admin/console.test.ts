@@ -222,9 +222,9 @@ describe.skipIf(skip !== '')(`a day of an operator, on real Kafka and Elasticsea
       /notification.*integer.*event-refused.*compare the document with the mapping/s,
     );
     await letter.getByText('Discard…').click();
-    await letter.getByRole('button', { name: /Discard seq \d+/ }).waitFor();
+    await letter.getByRole('button', { name: /Discard 1 for good/ }).waitFor();
     await page.keyboard.press('Escape');
-    await expect.poll(() => letter.getByRole('button', { name: /Discard seq/ }).isVisible()).toBe(false);
+    await expect.poll(() => letter.getByRole('button', { name: /Discard 1 for good/ }).isVisible()).toBe(false);
     // Not mended: refused once more, and the page says so by itself.
     const givenUp = await letter.locator('time').getAttribute('datetime');
     await letter.getByRole('button', { name: /Retry/ }).click();
@@ -236,7 +236,7 @@ describe.skipIf(skip !== '')(`a day of an operator, on real Kafka and Elasticsea
     await eventually(async () => {
       expect(await getDocument(elasticsearchUrl, index, GroupId)).toMatchObject({ notification: '7' });
     }, 'the later change');
-    await page.getByRole('button', { name: 'Retry it' }).click();
+    await page.getByRole('button', { name: 'Retry all' }).click();
     await page.getByText('group-index has no dead letters.').waitFor();
     expect(complaints).toEqual([]);
     await page.context().close();
@@ -383,14 +383,14 @@ describe('whatever the callbacks hold', () => {
   test('the quarantine shows the raw body and asks before it discards', async () => {
     const { page, complaints } = await openWatched(browser);
     await page.goto(bridge.admin());
-    await page.getByRole('link', { name: '1 callback to review' }).click();
+    await page.locator('a.alert[href="/quarantine"]', { hasText: '1 to review' }).click();
     const kept = page.getByRole('article', { name: 'Callback 1' });
     expect(await kept.textContent()).toContain('Introduction: a text is expected');
     await kept.getByText(/^Body/).click();
     expect(await kept.locator('.block').textContent()).toBe(
       body({ GroupId: groupId, Introduction: 7, Name: HOSTILE.element }),
     );
-    await page.getByRole('button', { name: 'Map it again' }).click();
+    await page.getByRole('button', { name: 'Map again' }).click();
     await page.getByText('None could be mapped').waitFor();
     await kept.getByText('Discard…').click();
     await kept.getByRole('button', { name: 'Discard callback 1' }).click();
@@ -469,7 +469,7 @@ describe('whatever the callbacks hold', () => {
     await page.goto(`${bridge.admin()}/events`);
     await page.getByLabel('By', { exact: true }).fill('pat');
     await page.getByLabel('Group id').fill('p100');
-    await page.getByRole('button', { name: 'Show' }).click();
+    await page.getByRole('button', { name: 'Search', exact: true }).click();
     await page.getByRole('link', { name: 'All events' }).waitFor();
     expect(await page.locator('tbody tr').count()).toBe(1);
     await row(page, '@TGS#P100').getByRole('rowheader').getByRole('link').click();
@@ -604,7 +604,7 @@ describe('reconcile', () => {
     await page.getByText('There was no dry run since').waitFor();
     await page.goto(`${bridge.adminUrl}/groups`);
     for (const groupId of ['@TGS#R1', '@TGS#R2']) {
-      expect(await row(page, groupId).textContent()).toMatch(/destroyed.*reconcile$/s);
+      expect(await row(page, groupId).textContent()).toMatch(/Destroyed.*reconcile$/s);
     }
     expect(await barriers(page)).toEqual([]);
     expect(complaints).toEqual([]);

@@ -1,34 +1,35 @@
 import { html } from 'hono/html';
 import type { Fault } from '../../model/fault.ts';
 import { figure, rate } from '../../model/text.ts';
-import { BEHIND_SECONDS } from '../../model/verdict.ts';
+import type { Trouble } from '../../model/verdict.ts';
 import type { ConnectorState } from '../contract.ts';
 import { ask, button, form } from './forms.ts';
-import { badge } from './layout.ts';
+import { badge, TONES, verdictOf } from './layout.ts';
 import type { View } from './ports.ts';
 import { code, type Html, href, relative, shown, stamp, value } from './text.ts';
 import type { Texts } from './texts/index.ts';
 
 export async function connectorList(ports: View): Promise<Html> {
   const { deliveredPerSecond } = await ports.stats.current();
+  const { troubles } = verdictOf(ports).copies;
   return html`<section aria-labelledby="connectors-head"><h2 id="connectors-head">${ports.t.connectors.title}</h2><div class="panel list">${ports
     .status()
     .connectors.map((connector) =>
-      connectorCard(ports, connector, deliveredPerSecond(connector.name)),
+      connectorCard(ports, connector, troubles, deliveredPerSecond(connector.name)),
     )}</div></section>`;
 }
 
-function connectorCard(ports: View, connector: ConnectorState, perSecond: number): Html {
+function connectorCard(ports: View, connector: ConnectorState, troubles: readonly Trouble[], perSecond: number): Html {
   const { t } = ports;
   const { name, kind, state, lag, deadLetters } = connector;
   const since = lag > 0 ? ports.delivery.openSince(name) : undefined;
   const toggle = state.kind === 'paused' ? 'resume' : 'pause';
   return html`<article class="connector row" id="connector-${name}" aria-labelledby="connector-${name}-name">
 <div><h3 id="connector-${name}-name">${name}</h3><p class="quiet small">${t.connectors.kind[ports.delivery.destination(name).holdsGroups ? 'groups' : 'events'](kind)}</p></div>
-<div>${stateBadge(t, connector)}</div>
+<div class="row">${badges(t, name, troubles)}</div>
 <dl class="figures">
 <div><dt>${t.connectors.behind}</dt><dd><b>${figure(lag)}</b> <span class="quiet">${t.overview.events(lag)}${
-    since !== undefined && t.connectors.lasting(relative(t, since, 'for'))
+    since !== undefined && t.text.and(relative(t, since, 'for'))
   }</span></dd></div>
 <div><dt>${t.connectors.delivered}</dt><dd><b>${rate(perSecond)}</b> <span class="quiet">${t.overview.perSecond}</span></dd></div>
 <div><dt>${t.sections['dead-letters']}</dt><dd>${
@@ -80,18 +81,11 @@ function resync(t: Texts, { name, restore }: ConnectorState): Html | '' {
   }</p>`;
 }
 
-const TONES = { waiting: 'bad', paused: 'held', connecting: 'busy', ended: 'held' } as const;
-
-/** What the verdict counts as trouble is never called in step here. */
-export function stateBadge(t: Texts, { state, lagSeconds, copy, deadLetters, verifyEvery }: ConnectorState): Html {
-  const { states } = t.connectors;
-  if (copy?.incomplete !== undefined) return badge('bad', states.incomplete);
-  if (state.kind !== 'running') return badge(TONES[state.kind], states[state.kind]);
-  if (lagSeconds >= BEHIND_SECONDS) return badge('busy', states.delivering);
-  if (deadLetters > 0) return badge('bad', t.sections['dead-letters']);
-  if (copy !== undefined && copy.differing > 0) return badge('warn', t.standings.differs);
-  const isVerified = verifyEvery === undefined || copy?.verifiedAt !== undefined;
-  return isVerified ? badge('ok', t.standings['in-step']) : badge('busy', t.connectors.notVerified);
+/** Says the same of a connector as the verdict does, trouble by trouble. */
+export function badges(t: Texts, name: string, troubles: readonly Trouble[]): Html | Html[] {
+  const own = troubles.filter(({ connector }) => connector === name);
+  if (own.length === 0) return badge('ok', t.standings['in-step']);
+  return own.map(({ kind, tone }) => badge(TONES[tone], t.connectors.troubles[kind]));
 }
 
 const SETTING = /^(app|receiver|journal|admin|connectors|reconcile)\b/;

@@ -11,6 +11,7 @@ import { count, entry, lead, type Page } from './layout.ts';
 import type { ConsolePorts, View } from './ports.ts';
 import { empty, fitting, type Row, table } from './table.ts';
 import { code, type Html, href, relative } from './text.ts';
+import type { Texts } from './texts/index.ts';
 
 const PAGE_LETTERS = 50;
 
@@ -71,17 +72,7 @@ function causesOf(ports: View, connector: string, total: number): Html {
   const back = href('/dead-letters', { connector });
   const rows = fitting(ports.delivery.operations.deadLetterCauses(connector), (found): Row => {
     const { cause, count, firstAt, lastAt, sample } = found;
-    const acts = html`<div class="row acts">${button('retry', { connector, cause, back }, t.deadLetters.retryThese, t.deadLetters.cause(cause))}${askDiscard(
-      `discard-${cause}`,
-      {
-        open: t.deadLetters.discardThese,
-        about: t.deadLetters.cause(cause),
-        warning: html`<p>${t.deadLetters.warnThese(count, connector)}</p>`,
-        confirm: t.deadLetters.confirmThese(count),
-      },
-      'discard',
-      { connector, cause, back },
-    )}<a href="${href('/dead-letters', { connector, cause })}">${t.deadLetters.see}</a>
+    const acts = html`<div class="row acts">${settling(t, { connector, cause, back }, count, t.deadLetters.cause(cause))}<a href="${href('/dead-letters', { connector, cause })}">${t.deadLetters.see}</a>
 <a href="${href('/dead-letters/export', { connector, cause })}" download="dead-letters-${cause}.ndjson">${t.deadLetters.export}</a></div>`;
     return {
       id: `cause-${connector}-${cause}`,
@@ -94,12 +85,12 @@ function causesOf(ports: View, connector: string, total: number): Html {
       ],
     };
   });
-  return html`${actsOnAll(t, { connector, total, back }, 'by cause')}
+  return html`${onAll(t, { connector, back }, total)}
 ${table(
   t.deadLetters.byCause(connector),
   [
     { head: t.deadLetters.letters, kind: 'figure' },
-    { head: t.deadLetters.whyThese, kind: 'wide' },
+    { head: t.deadLetters.why, kind: 'wide' },
     { head: t.deadLetters.givenUp },
     { head: t.deadLetters.newest, kind: 'name' },
     { head: t.deadLetters.actions },
@@ -108,26 +99,35 @@ ${table(
 )}`;
 }
 
-/** What can be done with all letters that are meant, below how many they are. */
-function actsOnAll(
-  t: View['t'],
-  { total, ...meant }: { connector: string; cause?: string | undefined; total: number; back: string },
-  how?: 'by cause',
-): Html {
-  const { connector } = meant;
-  return html`<div class="row acts"><p>${t.deadLetters[how === undefined ? 'total' : 'totalByCause'](total, connector)}</p>
-${button('retry', meant, t.deadLetters.retryAll(total))}
+/** All letters of a connector, of one cause, or one letter. */
+interface Meant {
+  readonly connector: string;
+  readonly cause?: string | undefined;
+  readonly seq?: number;
+  /** The page to return to. */
+  readonly back: string;
+}
+
+/** Offers to retry or discard the letters that are meant, so many; `about` names them where they are not all of the page. */
+function settling(t: Texts, meant: Meant, count: number, about?: string | Html): Html {
+  const { deadLetters: words } = t;
+  const [again, gone] = about === undefined ? [words.retryAll, words.discardAll] : [words.retry, words.discard];
+  return html`${button('retry', { ...meant }, again, about)}
 ${askDiscard(
-  'discard-all',
+  `discard-${meant.seq ?? meant.cause ?? 'all'}`,
   {
-    open: t.deadLetters.discardAll(total),
-    warning: html`<p>${t.deadLetters.warnAll(total, connector)}</p>`,
-    confirm: t.deadLetters.confirmAll(total),
+    open: gone,
+    about,
+    warning: words.warning(count, meant.connector),
+    confirm: words.confirm(count),
   },
   'discard',
-  meant,
-)}</div>`;
+  { ...meant },
+)}`;
 }
+
+const onAll = (t: Texts, meant: Meant, total: number): Html =>
+  html`<div class="row acts"><p>${t.deadLetters.total(total, meant.connector)}</p>${settling(t, meant, total)}</div>`;
 
 function letters(
   ports: View,
@@ -146,11 +146,11 @@ function letters(
   if (last === undefined) {
     return empty(
       after > 0
-        ? html`${t.deadLetters.noMore} <a href="${back}">${t.deadLetters.back}</a>`
+        ? html`${t.text.noMore} <a href="${back}">${t.text.oldest}</a>`
         : t.deadLetters[deadLetters > 0 ? 'noneOfCause' : 'none'](connector),
     );
   }
-  return html`${actsOnAll(t, { connector, cause, total, back })}
+  return html`${onAll(t, { connector, cause, back }, total)}
 ${table(
   t.deadLetters.oldestFirst(connector),
   [
@@ -168,7 +168,6 @@ ${table(
 function letterRow(letter: DeadLetter, connector: string, back: string, ports: View): Row {
   const { seq, event, fault, attempts, deadAt } = letter;
   const { t } = ports;
-  const about = `seq ${seq}`;
   return {
     id: `letter-${connector}-${seq}`,
     cells: [
@@ -177,17 +176,7 @@ function letterRow(letter: DeadLetter, connector: string, back: string, ports: V
       html`<details id="letter-${seq}-event"><summary>${t.events.types[event.type]}</summary>${changes(t, event, seq, `letter-${seq}`)}<p class="quiet">${code(event.id)}</p></details>`,
       faultLines(t, fault, `letter-${seq}-fault`),
       html`${relative(t, deadAt, 'ago')}<p class="quiet">${t.event.attempts(attempts)}</p>`,
-      html`<div class="row acts">${button('retry', { connector, seq, back }, t.deadLetters.retry, about)}${askDiscard(
-        `discard-${seq}`,
-        {
-          open: t.deadLetters.discard,
-          about,
-          warning: html`<p>${t.deadLetters.forGood}</p>`,
-          confirm: t.deadLetters.confirm(seq),
-        },
-        'discard',
-        { connector, seq, back },
-      )}</div>`,
+      html`<div class="row acts">${settling(t, { connector, seq, back }, 1, `seq ${seq}`)}</div>`,
     ],
   };
 }

@@ -26,7 +26,7 @@ export async function eventPage(ports: View, query: URLSearchParams, signal: Abo
     );
   }
   return {
-    title: t.event.title(upTo(id, 40)),
+    title: `${t.events.type} ${upTo(id, 40)}`,
     section: 'events',
     parts: [
       // An event never changes, and is told once.
@@ -58,7 +58,7 @@ function copiesOf(ports: View, entry: JournalEntry): Html {
     { head: t.group.status, kind: 'wide' },
     { head: t.event.detail, kind: 'wide' },
   ];
-  return copyList(t, t.event.copies, columns, ports.delivery.operations.eventCopies(entry), detail);
+  return copyList(t, columns, ports.delivery.operations.eventCopies(entry), detail);
 }
 
 const STANDINGS: Readonly<Record<EventCopy['standing'] | GroupCopy['standing'], Tone>> = {
@@ -77,7 +77,6 @@ const STANDINGS: Readonly<Record<EventCopy['standing'] | GroupCopy['standing'], 
 /** Lists the copies of an event or a group by connector; `columns` are those of the status and of the detail. */
 export function copyList<Copy extends EventCopy | GroupCopy>(
   t: Texts,
-  caption: string,
   columns: readonly Column[],
   copies: readonly Copy[],
   detail: (t: Texts, copy: Copy) => Html,
@@ -91,7 +90,9 @@ export function copyList<Copy extends EventCopy | GroupCopy>(
     ],
   }));
   return html`<section aria-labelledby="copies-head"><h2 id="copies-head">${t.group.copies}</h2>${
-    copies.length === 0 ? empty(t.group.noConnector) : table(caption, [{ head: t.group.connector }, ...columns], rows)
+    copies.length === 0
+      ? empty(t.group.noConnector)
+      : table(t.group.copies, [{ head: t.group.connector }, ...columns], rows)
   }</section>`;
 }
 
@@ -102,6 +103,6 @@ function detail(t: Texts, { connector, standing, where, at, attempts, fault }: E
   if (where === undefined && attempts === undefined && fault === undefined) return optional(undefined);
   return html`${where !== undefined && html`<p>${code(where)}</p>`}${
     attempts !== undefined &&
-    html`<p class="quiet">${at === undefined ? t.event.attempts(attempts) : t.event.attemptsAgo(attempts, relative(t, at, 'ago'))}</p>`
+    html`<p class="quiet">${t.event.attempts(attempts)}${at !== undefined && t.text.and(relative(t, at, 'ago'))}</p>`
   }${fault !== undefined && faultLines(t, fault, `copy-${connector}`)}`;
 }

@@ -1,7 +1,8 @@
 import { html } from 'hono/html';
 import { isSearch, readEvents } from '../../journal/history.ts';
 import type { JournalEntry } from '../../journal/reads.ts';
-import { actorOf, type CanonicalEvent, EVENT_TYPES, type EventType, PROFILE_FIELDS } from '../../model/event.ts';
+import { actorOf, type CanonicalEvent, EVENT_TYPES, type EventType } from '../../model/event.ts';
+import { fieldsOf } from '../../model/field-change.ts';
 import { type Group, latestEvent, operatorOf } from '../../model/group.ts';
 import { pager } from './forms.ts';
 import type { Page } from './layout.ts';
@@ -44,11 +45,11 @@ function filterForm(t: Texts, { group, type, operator, field, since, until }: Fi
   const option = (one: EventType): Html =>
     html`<option value="${one}" ${one === type && html`selected`}>${t.events.types[one]}</option>`;
   return html`<form class="row" method="get" action="/events" role="search">${input('group', t.events.group, group)}
-<span class="row"><label for="type">${t.events.type}</label><select id="type" name="type"><option value="">${t.events.any}</option>${EVENT_TYPES.map(option)}</select></span>
+<span class="row"><label for="type">${t.events.type}</label><select id="type" name="type"><option value="">${t.events.all}</option>${EVENT_TYPES.map(option)}</select></span>
 ${input('operator', t.events.by, operator)}${input('field', t.events.field, field)}
 ${input('since', t.events.since, since, 'datetime-local')}${input('until', t.events.until, until, 'datetime-local')}
-<button type="submit">${t.events.show}</button>${isFiltered && html`<a href="/events">${t.events.all}</a>`}</form>
-<form class="row" method="get" action="/event" role="search" aria-label="${t.events.one}"><label for="id">${t.events.id}</label>
+<button type="submit">${t.group.search}</button>${isFiltered && html`<a href="/events">${t.events.all}</a>`}</form>
+<form class="row" method="get" action="/event" role="search" aria-label="${t.events.id}"><label for="id">${t.events.id}</label>
 <input id="id" name="id" type="search" required autocomplete="off" spellcheck="false"><button type="submit">${t.events.follow}</button></form>`;
 }
 
@@ -67,15 +68,8 @@ async function listOf(ports: View, filters: Filters, before: number | undefined,
   const following = isCut ? events[rows.length - 1]?.seq : next;
   const isFiltered = FILTERS.some((name) => filters[name] !== undefined);
   const nothing =
-    before !== undefined || next !== undefined
-      ? t.events.noneLookedAt
-      : group !== undefined
-        ? t.events.noneOfGroup(code(group))
-        : isFiltered
-          ? t.events.noneSuch
-          : t.events.none;
-  const caption = ofGroup === undefined ? t.events.newestFirst : t.events.ofGroup;
-  return html`${events.length === 0 ? empty(nothing) : eventTable(t, rows, caption, ofGroup)}${pager(
+    before !== undefined || next !== undefined ? t.events.noneLookedAt : isFiltered ? t.events.noneSuch : t.events.none;
+  return html`${events.length === 0 ? empty(nothing) : eventTable(t, rows, ofGroup)}${pager(
     t,
     '/events',
     filters,
@@ -86,21 +80,15 @@ async function listOf(ports: View, filters: Filters, before: number | undefined,
 }
 
 /** Lists events, as many as fit; `all` leads to the others. */
-export function eventList(
-  ports: View,
-  entries: readonly JournalEntry[],
-  caption: string,
-  all: string,
-  ofGroup?: string,
-): Html {
+export function eventList(ports: View, entries: readonly JournalEntry[], all: string, ofGroup?: string): Html {
   const rows = fitting(entries, eventRow(ports, ofGroup !== undefined && 'of one group'));
-  const others = html`<a href="${all}">${ports.t.events.allOfThem}</a>`;
-  return html`${eventTable(ports.t, rows, caption, ofGroup)}${leftOut(ports.t, entries.length - rows.length, others)}`;
+  const others = html`<a href="${all}">${ports.t.events.all}</a>`;
+  return html`${eventTable(ports.t, rows, ofGroup)}${leftOut(ports.t, entries.length - rows.length, others)}`;
 }
 
-function eventTable(t: Texts, rows: readonly Row[], caption: string, ofGroup: string | undefined): Html {
+function eventTable(t: Texts, rows: readonly Row[], ofGroup: string | undefined): Html {
   return table(
-    caption,
+    t.events.newestFirst,
     [
       { head: t.events.seq, kind: 'figure' },
       { head: t.events.occurred },
@@ -154,34 +142,21 @@ export function lastBy({ journal, t }: View, group: Group): Html {
   return latest === undefined ? optional(undefined) : operator(t, latest.event);
 }
 
-const MOST_CUSTOM = 12;
+const MOST_FIELDS = 16;
 
 /** Lists what the event says about the group, a field a line; the page of the event has all of it. */
-export function changes(t: Texts, { type, data }: CanonicalEvent, seq: number, id: string): Html {
+export function changes(t: Texts, event: CanonicalEvent, seq: number, id: string): Html {
+  const { previousOwner, extra } = event.data;
   const rest = eventHref(seq);
-  const lines: [string, Html][] = [];
-  for (const field of PROFILE_FIELDS) {
-    const text = data.changed[field];
-    if (text !== undefined) lines.push([field, value(t, text, { id: `${id}-${field}`, rest })]);
-  }
-  const custom = Object.entries(data.changed.customFields ?? {});
-  custom.slice(0, MOST_CUSTOM).forEach(([key, text], index) => {
-    lines.push([`customFields.${key}`, value(t, text, { id: `${id}-custom${index}`, rest })]);
+  const told = fieldsOf(event).filter(([field]) => field !== 'groupType' && field !== 'destroyed');
+  const lines = told.slice(0, MOST_FIELDS).map(([field, text], index): [string, Html] => {
+    const before = field === 'owner' && previousOwner !== undefined && html`${brief(previousOwner)} → `;
+    return [field, html`${before}${value(t, text, { id: `${id}-${index}`, rest })}`];
   });
-  if (custom.length > MOST_CUSTOM) {
-    lines.push(['customFields', html`<a href="${rest}">${t.events.more(custom.length - MOST_CUSTOM)}</a>`]);
-  }
-  if (data.owner !== undefined && type !== 'chat.group.destroyed') {
-    lines.push([
-      'owner',
-      data.previousOwner === undefined
-        ? brief(data.owner)
-        : html`${brief(data.previousOwner)} <span class="quiet">→</span> ${brief(data.owner)}`,
-    ]);
-  }
-  const extra = Object.keys(data.extra);
-  if (extra.length > 0) {
-    lines.push(['extra', value(t, JSON.stringify(data.extra), { id: `${id}-extra`, rest, most: 60 })]);
+  const left = told.length - lines.length;
+  if (left > 0) lines.push(['…', html`<a href="${rest}">${t.events.more(left)}</a>`]);
+  if (Object.keys(extra).length > 0) {
+    lines.push(['extra', value(t, JSON.stringify(extra), { id: `${id}-extra`, rest, most: 60 })]);
   }
   if (lines.length === 0) return html`<span class="quiet">${t.events.noField}</span>`;
   return html`<dl class="changes">${lines.map(([field, text]) => html`<div><dt>${brief(field, 160)}</dt><dd>${text}</dd></div>`)}</dl>`;

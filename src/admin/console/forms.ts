@@ -31,12 +31,17 @@ export function ask(
 /** Asks before something is discarded. */
 export function askDiscard(
   id: string,
-  words: { readonly open: string; readonly about?: string | Html; readonly warning: Html; readonly confirm: string },
+  words: {
+    readonly open: string;
+    readonly about: string | Html | undefined;
+    readonly warning: string;
+    readonly confirm: string;
+  },
   action: string,
   fields: Fields,
 ): Html {
   const confirm = form(action, fields, html`<button type="submit" class="grave">${words.confirm}</button>`);
-  return ask(id, words.open, words.about, html`${words.warning}${confirm}`, 'grave');
+  return ask(id, words.open, words.about, html`<p>${words.warning}</p>${confirm}`, 'grave');
 }
 
 const aside = (about: string | Html | undefined): Html | false =>

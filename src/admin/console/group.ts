@@ -90,13 +90,13 @@ function fieldHistory(
   const others = changes.slice(recent.length);
   const earlier = fitting(others, (change) => line(change, -1), FIELD_CHARACTERS);
   return html`<article class="field" id="${id}" aria-labelledby="${id}-name">
-<h3 id="${id}-name">${brief(field, 160)}</h3><div>${
-    current === undefined
-      ? html`<span class="quiet">${t.group.neverSet}</span>`
-      : value(t, current, { id: `${id}-now`, rest, most: 400 })
-  }${recent.length > 0 && html`<ol class="past" aria-label="${t.group.changes(plain(field))}">${recent}</ol>`}${
+<h3 id="${id}-name">${brief(field, 160)}</h3><div>${value(t, current, {
+    id: `${id}-now`,
+    rest,
+    most: 400,
+  })}${recent.length > 0 && html`<ol class="past" aria-label="${t.group.changes(plain(field))}">${recent}</ol>`}${
     others.length > 0 &&
-    html`<details id="${id}-earlier"><summary class="quiet">${t.group.earlier(others.length)}</summary><ol class="past" aria-label="${t.group.earlierChanges(plain(field))}">${earlier}</ol>${leftOut(t, others.length - earlier.length, t.group.seeEvents)}</details>`
+    html`<details id="${id}-earlier"><summary class="quiet">${t.group.earlier(others.length)}</summary><ol class="past" aria-label="${t.group.changes(plain(field))}">${earlier}</ol>${leftOut(t, others.length - earlier.length, t.group.seeEvents)}</details>`
   }</div></article>`;
 }
 
@@ -124,7 +124,7 @@ async function copiesOf(ports: View, groupId: string): Promise<Html> {
   const within = AbortSignal.any([ports.stopping.signal, AbortSignal.timeout(COPIES_WITHIN_MS)]);
   const copies = await ports.delivery.operations.copies(groupId, within);
   const columns: Column[] = [{ head: t.group.status }, { head: t.group.location, kind: 'wide' }];
-  return copyList(t, t.group.copiesTable, columns, copies, copyDetail);
+  return copyList(t, columns, copies, copyDetail);
 }
 
 function copyDetail(t: Texts, { connector, standing, where, differs = [], fault }: GroupCopy): Html {
@@ -140,16 +140,10 @@ function copyDetail(t: Texts, { connector, standing, where, differs = [], fault 
 function eventsOf(ports: View, groupId: string, entries: readonly JournalEntry[]): Html {
   const { t } = ports;
   return html`<section aria-labelledby="events-head"><div class="row spread"><h2 id="events-head">${t.group.events}</h2>${
-    entries.length > SHOWN_EVENTS && html`<a href="${href('/events', { group: groupId })}">${t.events.allOfThem}</a>`
+    entries.length > SHOWN_EVENTS && html`<a href="${href('/events', { group: groupId })}">${t.events.all}</a>`
   }</div>${
     entries.length === 0
       ? empty(t.group.pruned)
-      : eventList(
-          ports,
-          entries.slice(0, SHOWN_EVENTS),
-          t.group.eventsTable,
-          href('/events', { group: groupId }),
-          groupId,
-        )
+      : eventList(ports, entries.slice(0, SHOWN_EVENTS), href('/events', { group: groupId }), groupId)
   }</section>`;
 }

@@ -2,7 +2,7 @@ import { html } from 'hono/html';
 import type { Group } from '../../model/group.ts';
 import { groupLink, lastBy } from './events.ts';
 import { pager } from './forms.ts';
-import { entry, type Page } from './layout.ts';
+import { badge, entry, type Page } from './layout.ts';
 import type { View } from './ports.ts';
 import { empty, fitting, type Row, table } from './table.ts';
 import { brief, type Html, moment, optional } from './text.ts';
@@ -30,7 +30,7 @@ export function groupsPage(ports: View, query: URLSearchParams, signal: AbortSig
   const found = async (): Promise<Html> => {
     const { groups, complete, next } = await ports.journal.history.search(text, PAGE_GROUPS, signal, after);
     if (groups.length === 0 && complete) {
-      if (after !== '') return empty(t.groups.noMore);
+      if (after !== '') return empty(t.text.noMore);
       return text === '' ? empty(t.groups.none) : empty(t.groups.notFound(brief(text)));
     }
     const rows = fitting(groups, groupRow(ports, ports.clock.now()));
@@ -103,7 +103,7 @@ const groupRow =
     return {
       id: `group-${index}`,
       cells: [
-        html`${groupLink(groupId, name)}${destroyed && html` <span class="badge warn">${ports.t.groups.destroyed}</span>`}`,
+        html`${groupLink(groupId, name)}${destroyed && html` ${badge('warn', ports.t.group.destroyed)}`}`,
         optional(groupType),
         optional(owner),
         updatedAt === undefined ? optional(undefined) : moment(ports.t, Date.parse(updatedAt), now),

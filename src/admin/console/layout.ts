@@ -74,7 +74,7 @@ export function verdictOf({ t, clock, status }: View): Verdict {
   return judge(judgeRecording(reason, receiver, t.verdict), connectors, clock.now(), t.verdict);
 }
 
-const TONES: Readonly<Record<Sentence['tone'], Tone>> = { green: 'ok', amber: 'warn', red: 'bad' };
+export const TONES: Readonly<Record<Sentence['tone'], Tone>> = { green: 'ok', amber: 'warn', red: 'bad' };
 
 /** Shows one sentence of the verdict; its beginning suffices where there is no room for all of it. */
 function sentence({ tone, says }: Sentence): Html {

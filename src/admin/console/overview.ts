@@ -100,8 +100,8 @@ function stores(ports: View): Html[] {
       t.sections.quarantine,
       html`<p>${
         journal.quarantined === 0
-          ? t.overview.quarantined(0)
-          : html`<a class="alert" href="/quarantine">${t.overview.toReview(journal.quarantined)}</a>`
+          ? t.quarantine.total(0)
+          : html`<a class="alert" href="/quarantine">${t.connectors.toReview(journal.quarantined)}</a>`
       }</p><p class="quiet">${t.overview.quarantine}</p>`,
     ),
     store('reconcile', t.sections.reconcile, reconcileWords(t, reconcile)),
@@ -115,7 +115,7 @@ function store(key: string, name: string, content: Html): Html {
 
 function reconcileWords(t: Texts, reconcile: BridgeState['reconcile']): Html {
   if (reconcile === undefined) {
-    return html`<p class="quiet">${t.overview.reconcileOff} <a href="/reconcile">${t.overview.howTo}</a></p>`;
+    return html`<p class="quiet">${t.overview.reconcileOff} <a href="/reconcile">${t.overview.details}</a></p>`;
   }
   const { running, run } = reconcile;
   if (run === undefined) return html`<p>${t.reconcile.neverRan} <a href="/reconcile">${t.overview.details}</a></p>`;
@@ -126,12 +126,7 @@ function reconcileWords(t: Texts, reconcile: BridgeState['reconcile']): Html {
       ? t.overview.running(counts.read, total)
       : t.overview[stopped !== undefined ? 'stopped' : 'ended'](ago(endedAt ?? startedAt))
   }${dryRun && t.overview.dryRun}</p>
-<p>${t.overview.result(
-    dryRun,
-    counts.mended,
-    counts.inStep,
-    counts.failed > 0 ? html`<b class="bad">${t.overview.failed(counts.failed)}</b>` : undefined,
-  )} <a href="/reconcile">${t.overview.details}</a></p>`;
+<p>${t.overview.result(dryRun, counts.mended, counts.inStep)}${counts.failed > 0 && t.connectors.failed(counts.failed)} <a href="/reconcile">${t.overview.details}</a></p>`;
 }
 
 /** Offers a first callback as long as there was none. */
@@ -149,8 +144,6 @@ function recent(ports: View): Html {
   const { t } = ports;
   const entries = ports.journal.history.recent(RECENT_EVENTS);
   return html`<section aria-labelledby="recent-head"><div class="row spread"><h2 id="recent-head">${t.overview.recent}</h2><a href="/events">${t.events.all}</a></div>${
-    entries.length === 0
-      ? html`${empty(t.overview.nothing)}${sample(ports)}`
-      : eventList(ports, entries, t.overview.newest, '/events')
+    entries.length === 0 ? html`${empty(t.overview.nothing)}${sample(ports)}` : eventList(ports, entries, '/events')
   }</section>`;
 }

@@ -110,7 +110,7 @@ export function latencyPlot(t: Texts, buckets: readonly Bucket[]): Html {
   return plot(t, buckets, {
     id: 'plot-latency',
     title: t.plots.latency,
-    summary: answered.length === 0 ? t.plots.latencyNone : t.plots.latencySummary(typical, worst),
+    summary: answered.length === 0 ? t.plots.nothing : t.plots.latencySummary(typical, worst),
     legend: [
       { mark: 'p50', words: 'p50', value: shown(typical) },
       { mark: 'p99', words: t.plots.worst, value: shown(worst) },
@@ -129,7 +129,7 @@ function path(name: string, d: string, width: number, dashes = 'none'): Html {
 }
 
 export function hourTable(t: Texts, buckets: readonly Bucket[]): Html {
-  if (buckets.every(({ total }) => total === 0)) return empty(t.plots.tableNone);
+  if (buckets.every(({ total }) => total === 0)) return empty(t.plots.nothing);
   const quantile = (ms: number | undefined): string => (ms === undefined ? '–' : latency(ms));
   const heads = [...SERIES.map(({ name }) => t.plots.outcomes[name]), 'p50', 'p99'];
   return table(

@@ -29,11 +29,9 @@ function callbacks(ports: View, after: number): Html {
   const list = fitting(kept, (one) => callback(t, one));
   const last = kept[list.length - 1];
   if (last === undefined) {
-    return empty(
-      after > 0 ? html`${t.deadLetters.noMore} <a href="/quarantine">${t.deadLetters.back}</a>` : t.quarantine.none,
-    );
+    return empty(after > 0 ? html`${t.text.noMore} <a href="/quarantine">${t.text.oldest}</a>` : t.quarantine.none);
   }
-  return html`<div class="row acts"><p><b>${t.quarantine.total(total)}</b></p>${button('map', { back: '/quarantine' }, t.quarantine.map(total))}</div>
+  return html`<div class="row acts"><p><b>${t.quarantine.total(total)}</b></p>${button('map', { back: '/quarantine' }, t.quarantine.map)}</div>
 ${list}
 ${pager(t, '/quarantine', {}, ports.journal.reader.quarantined(last.id, 1).length > 0 && { after: last.id }, after === 0)}`;
 }
@@ -49,8 +47,8 @@ ${faultLines(t, fault, `kept-${id}`)}
     `discard-kept-${id}`,
     {
       open: t.deadLetters.discard,
-      about: t.quarantine.about(id),
-      warning: html`<p>${t.quarantine.warning}</p>`,
+      about: t.quarantine.callback(id),
+      warning: t.quarantine.warning,
       confirm: t.quarantine.confirm(id),
     },
     'discard-quarantined',

@@ -1,10 +1,11 @@
 import { html } from 'hono/html';
 import { upTo } from '../../model/text.ts';
 import { numberOf } from './events.ts';
+import { pager } from './forms.ts';
 import type { Page } from './layout.ts';
 import type { View } from './ports.ts';
 import { empty } from './table.ts';
-import { blockFrom, type Html, href } from './text.ts';
+import { blockFrom, type Html } from './text.ts';
 
 /** `/whole?event=`, `?group=` or `?kept=`, and `from=`: all that is kept of one thing, a part at a time. */
 export function wholePage(ports: View, query: URLSearchParams): Page {
@@ -15,12 +16,10 @@ export function wholePage(ports: View, query: URLSearchParams): Page {
     if (text === undefined) return html`${head}${empty(t.whole.gone)}`;
     const from = Math.min(numberOf(query.get('from')) ?? 0, text.length);
     const { block, end } = blockFrom(t, text, from);
-    const part = (from: number): string =>
-      href('/whole', { ...Object.fromEntries(query), from: from === 0 ? undefined : from });
+    const whole = Object.fromEntries(query);
+    const steps = { next: t.whole.next, first: t.whole.beginning };
     return html`${head}<p class="quiet">${t.whole.part(from + 1, end, text.length)}</p>${block}
-<nav class="row" aria-label="${t.whole.more}">${from > 0 && html`<a href="${part(0)}">${t.whole.beginning}</a>`}${
-      end < text.length && html`<a href="${part(end)}">${t.whole.next}</a>`
-    }</nav>`;
+${pager(t, '/whole', { ...whole, from: undefined }, end < text.length && { from: end }, from === 0, steps)}`;
   };
   return {
     title: words,

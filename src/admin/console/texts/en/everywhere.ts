@@ -65,6 +65,8 @@ export const everywhere = {
     tooLarge: (count: number, where: string | Html) => html`${figure(count)} more, too large for this page: ${where}`,
     pager: 'More entries',
     later: 'Later ones',
+    and: (more: Html) => html`, ${more}`,
+    noMore: 'There are no more after these.',
     oldest: 'The oldest',
   },
 

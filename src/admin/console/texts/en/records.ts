@@ -7,14 +7,11 @@ export const records = {
   events: {
     group: 'Group id',
     type: 'Event',
-    any: 'any',
     by: 'By',
     field: 'Field',
     since: 'Received since (UTC)',
     until: 'until',
-    show: 'Show',
     all: 'All events',
-    one: 'One event',
     id: 'Event id, seq or RequestID',
     follow: 'Follow',
     types: {
@@ -25,14 +22,11 @@ export const records = {
       'chat.group.info.read': 'read by reconcile',
     },
     noneLookedAt: 'There are no such events among those that were looked at.',
-    noneOfGroup: (id: Html) => html`The journal holds no such event of ${id}: none was recorded, or all were pruned.`,
     noneSuch: 'The journal holds no such event: none was recorded, or all were pruned.',
     none: 'Nothing has been recorded yet.',
     newestFirst: 'Events, newest first',
-    ofGroup: 'Events of the group, newest first',
     older: 'Older events',
     newest: 'Newest events',
-    allOfThem: 'All of them',
     seq: 'Seq',
     occurred: 'Occurred (UTC)',
     what: 'What changed',
@@ -58,7 +52,6 @@ export const records = {
   },
 
   event: {
-    title: (id: string) => `Event ${id}`,
     unknown: 'Unknown event',
     nothing: (id: Html) =>
       html`No event has the id, the seq or the RequestID ${id}: none was recorded, or it was pruned.`,
@@ -68,11 +61,9 @@ export const records = {
     received: 'Received',
     says: 'What it says',
     json: 'All of it, as JSON',
-    copies: 'What became of the event at each connector',
     detail: 'Where, when, or why not',
     unplaced: 'where and when is not known',
     attempts: (count: number) => plural(count, 'attempt'),
-    attemptsAgo: (count: number, ago: Html) => html`${plural(count, 'attempt')}, ${ago}`,
   },
 
   group: {
@@ -89,10 +80,8 @@ export const records = {
     since: (count: number, seq: number | undefined) =>
       `From the group’s newest ${plural(count, 'event')}${seq === undefined ? '' : `, since seq ${seq}`}. The change that occurred latest wins, whenever it arrived.`,
     whole: 'the whole group',
-    neverSet: 'never set',
     changes: (field: string) => `Changes of ${field}, newest first`,
     earlier: (count: number) => plural(count, 'earlier change'),
-    earlierChanges: (field: string) => `Earlier changes of ${field}`,
     seeEvents: 'see the events',
     change: (what: string, seq: Html) => html`${what}, seq ${seq}`,
     before: 'before: ',
@@ -100,7 +89,6 @@ export const records = {
     late: (at: Html) => html`arrived late, superseded by the change of ${at}`,
     copies: 'Copies',
     noConnector: 'No connector runs.',
-    copiesTable: 'The status of each copy of this group',
     connector: 'Connector',
     status: 'Status',
     location: 'Location',
@@ -109,12 +97,10 @@ export const records = {
     seeDeadLetters: 'See the dead letters',
     events: 'Events of this group',
     pruned: 'They were all pruned: the merged state outlives them.',
-    eventsTable: 'Events of this group, newest first',
   },
 
   groups: {
     search: 'Id or name',
-    noMore: 'There are no more groups.',
     none: 'No group is known yet: the first callback of a group makes it known.',
     notFound: (text: Html) => html`No group has ${text} in its id or name.`,
     of: (count: number, all: number) => `${plural(count, 'group')} of ${figure(all)}.`,
@@ -129,14 +115,12 @@ export const records = {
     more: 'More groups',
     first: 'The first ones',
     changed: 'Changed (UTC)',
-    destroyed: 'destroyed',
   },
 
   whole: {
     nothing: 'Nothing',
     gone: 'Nothing is here: it was never recorded, or is gone.',
     part: (from: number, to: number, of: number) => `Characters ${figure(from)} to ${figure(to)} of ${figure(of)}.`,
-    more: 'More of it',
     beginning: 'The beginning',
     next: 'The next part',
     event: (seq: number) => `Event ${figure(seq)}`,

@@ -92,6 +92,8 @@ export const everywhere = {
     tooLarge: (count, where) => html`ほか ${times(count)}は大きすぎるため、ここには表示できません：${where}`,
     pager: 'ページ送り',
     later: '次へ',
+    and: (more) => html`、${more}`,
+    noMore: 'これより後にはありません。',
     oldest: '最も古いものへ',
   },
 

@@ -7,14 +7,11 @@ export const records = {
   events: {
     group: 'グループ ID',
     type: 'イベント',
-    any: 'すべて',
     by: '操作者',
     field: 'フィールド',
     since: '受信 (UTC)：開始',
     until: '終了',
-    show: '表示',
     all: 'すべてのイベント',
-    one: '1 件のイベント',
     id: 'イベント ID、seq、または RequestID',
     follow: '追跡',
     types: {
@@ -25,15 +22,11 @@ export const records = {
       'chat.group.info.read': '照合で読み取り',
     },
     noneLookedAt: '調べた範囲に、該当するイベントはありません。',
-    noneOfGroup: (id) =>
-      html`${id} に該当するイベントはジャーナルにありません。記録されていないか、すべて削除済みです。`,
     noneSuch: '該当するイベントはジャーナルにありません。記録されていないか、すべて削除済みです。',
     none: 'まだ何も記録されていません。',
     newestFirst: 'イベント（新しい順）',
-    ofGroup: 'グループのイベント（新しい順）',
     older: 'さらに古いイベント',
     newest: '最新のイベント',
-    allOfThem: 'すべて表示',
     seq: 'Seq',
     occurred: '発生 (UTC)',
     what: '変更内容',
@@ -58,7 +51,6 @@ export const records = {
   },
 
   event: {
-    title: (id) => `イベント ${id}`,
     unknown: '不明なイベント',
     nothing: (id) =>
       html`ID、seq、RequestID のいずれかが ${id} であるイベントはありません。記録されていないか、削除済みです。`,
@@ -68,11 +60,9 @@ export const records = {
     received: '受信',
     says: '内容',
     json: 'すべてを JSON で表示',
-    copies: '各コネクタでのイベントの状況',
     detail: '場所、時刻、または理由',
     unplaced: '場所と時刻は分かりません',
     attempts: (count) => `試行 ${figure(count)} 回`,
-    attemptsAgo: (count, ago) => html`試行 ${figure(count)} 回、${ago}`,
   },
 
   group: {
@@ -90,10 +80,8 @@ export const records = {
     since: (count, seq) =>
       `このグループの最新のイベント ${times(count)}${seq === undefined ? '' : `（seq ${seq} 以降）`}に基づきます。届いた順にかかわらず、最後に発生した変更が優先されます。`,
     whole: 'グループ全体',
-    neverSet: '未設定',
     changes: (field) => `${field} の変更（新しい順）`,
     earlier: (count) => `以前の変更 ${times(count)}`,
-    earlierChanges: (field) => `${field} の以前の変更`,
     seeEvents: 'イベントを参照',
     change: (what, seq) => html`${what}、seq ${seq}`,
     before: '変更前：',
@@ -101,7 +89,6 @@ export const records = {
     late: (at) => html`遅れて到着。${at} の変更が優先`,
     copies: 'コピー',
     noConnector: '動作中のコネクタはありません。',
-    copiesTable: 'このグループの各コピーの状態',
     connector: 'コネクタ',
     status: '状態',
     location: '場所',
@@ -110,12 +97,10 @@ export const records = {
     seeDeadLetters: 'デッドレターを表示',
     events: 'このグループのイベント',
     pruned: 'すべて削除済みです。マージ済みの状態は残っています。',
-    eventsTable: 'このグループのイベント（新しい順）',
   },
 
   groups: {
     search: 'ID または名前',
-    noMore: 'これ以上グループはありません。',
     none: 'グループはまだありません。グループの最初のコールバックが届くと表示されます。',
     notFound: (text) => html`ID または名前に ${text} を含むグループはありません。`,
     of: (count, all) => `全 ${figure(all)} 件中 ${times(count)}のグループ`,
@@ -129,14 +114,12 @@ export const records = {
     more: '次のグループ',
     first: '最初に戻る',
     changed: '変更 (UTC)',
-    destroyed: '解散済み',
   },
 
   whole: {
     nothing: 'なし',
     gone: '何もありません。記録されていないか、すでに削除されています。',
     part: (from, to, of) => `${figure(of)} 文字中 ${figure(from)}～${figure(to)} 文字目`,
-    more: '続き',
     beginning: '先頭',
     next: '次の部分',
     event: (seq) => `イベント ${figure(seq)}`,

@@ -88,6 +88,8 @@ export const everywhere = {
     tooLarge: (count, where) => html`另有 ${figure(count)} 项内容过大，无法在此页显示：${where}`,
     pager: '翻页',
     later: '下一页',
+    and: (more) => html`，${more}`,
+    noMore: '后面没有更多了。',
     oldest: '回到最早',
   },
 

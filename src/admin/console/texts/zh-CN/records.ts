@@ -6,14 +6,11 @@ export const records = {
   events: {
     group: '群组 ID',
     type: '事件',
-    any: '全部',
     by: '操作者',
     field: '字段',
     since: '接收时间 (UTC)：起',
     until: '止',
-    show: '查询',
     all: '全部事件',
-    one: '单个事件',
     id: '事件 ID、seq 或 RequestID',
     follow: '追踪',
     types: {
@@ -24,14 +21,11 @@ export const records = {
       'chat.group.info.read': '对账读取',
     },
     noneLookedAt: '在已查找的范围内没有符合条件的事件。',
-    noneOfGroup: (id) => html`事件日志中没有 ${id} 的此类事件：从未记录，或已全部清理。`,
     noneSuch: '事件日志中没有符合条件的事件：从未记录，或已全部清理。',
     none: '尚未记录任何内容。',
     newestFirst: '事件，最新在前',
-    ofGroup: '该群组的事件，最新在前',
     older: '更早的事件',
     newest: '最新的事件',
-    allOfThem: '查看全部',
     seq: 'Seq',
     occurred: '发生时间 (UTC)',
     what: '变更内容',
@@ -56,7 +50,6 @@ export const records = {
   },
 
   event: {
-    title: (id) => `事件 ${id}`,
     unknown: '未知事件',
     nothing: (id) => html`没有 ID、seq 或 RequestID 为 ${id} 的事件：从未记录，或已被清理。`,
     head: (seq, what) => `事件 ${seq}：${what}`,
@@ -65,11 +58,9 @@ export const records = {
     received: '接收',
     says: '内容',
     json: '查看完整 JSON',
-    copies: '该事件在各连接器的处理结果',
     detail: '位置、时间或原因',
     unplaced: '位置和时间未知',
     attempts: (count) => `尝试 ${figure(count)} 次`,
-    attemptsAgo: (count, ago) => html`尝试 ${figure(count)} 次，${ago}`,
   },
 
   group: {
@@ -86,10 +77,8 @@ export const records = {
     since: (count, seq) =>
       `依据该群组最近的 ${figure(count)} 个事件${seq === undefined ? '' : `（自 seq ${seq} 起）`}。无论何时到达，以发生时间最晚的变更为准。`,
     whole: '完整的群组',
-    neverSet: '从未设置',
     changes: (field) => `${field} 的变更，最新在前`,
     earlier: (count) => `更早的 ${figure(count)} 次变更`,
-    earlierChanges: (field) => `${field} 更早的变更`,
     seeEvents: '请查看事件',
     change: (what, seq) => html`${what}，seq ${seq}`,
     before: '变更前：',
@@ -97,7 +86,6 @@ export const records = {
     late: (at) => html`迟到，已被 ${at} 的变更取代`,
     copies: '副本',
     noConnector: '没有正在运行的连接器。',
-    copiesTable: '该群组各副本的状态',
     connector: '连接器',
     status: '状态',
     location: '位置',
@@ -106,12 +94,10 @@ export const records = {
     seeDeadLetters: '查看死信',
     events: '该群组的事件',
     pruned: '事件已全部清理，合并后的状态仍然保留。',
-    eventsTable: '该群组的事件，最新在前',
   },
 
   groups: {
     search: 'ID 或名称',
-    noMore: '没有更多群组了。',
     none: '还没有群组：收到某个群组的第一个回调后，就会出现在这里。',
     notFound: (text) => html`没有 ID 或名称包含 ${text} 的群组。`,
     of: (count, all) => `共 ${figure(all)} 个群组，显示 ${figure(count)} 个。`,
@@ -125,14 +111,12 @@ export const records = {
     more: '更多群组',
     first: '回到开头',
     changed: '变更时间 (UTC)',
-    destroyed: '已解散',
   },
 
   whole: {
     nothing: '无内容',
     gone: '这里没有内容：从未记录，或已被删除。',
     part: (from, to, of) => `第 ${figure(from)}–${figure(to)} 个字符，共 ${figure(of)} 个。`,
-    more: '更多内容',
     beginning: '开头',
     next: '下一部分',
     event: (seq) => `事件 ${figure(seq)}`,
