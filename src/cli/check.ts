@@ -16,7 +16,7 @@ import { plural } from '../model/text.ts';
 import { addCommand, configOption, openTo, requireConfig } from './options.ts';
 import { examples } from './schema.ts';
 import type { SelfTested } from './self-test.ts';
-import { paint, print } from './terminal.ts';
+import { type Lines, linesOf, paint, print } from './terminal.ts';
 
 interface CheckOptions {
   readonly config?: string;
@@ -55,8 +55,10 @@ export async function check(options: CheckOptions): Promise<void> {
     throw new BridgeError({ code: 'usage', path: 'source', message });
   }
   const say = options.json ? () => {} : print;
-  const meaning = meaningOf(config);
-  say(`${file}: ${paint('green', 'valid')}`, ...meaning.map((line) => `  ${line}`));
+  say(
+    `${file}: ${paint('green', 'valid')}`,
+    linesOf(meaningOf(config)).map((line) => `  ${line}`),
+  );
 
   const told = async (title: string, findings: AsyncIterable<Finding>): Promise<Finding[]> => {
     say(`  ${title}`);
@@ -168,25 +170,24 @@ function shown({ step, state, says, fault }: Finding): string {
 }
 
 /** Returns a line for each thing that the settings decide, warnings included. Throws where a file that is named cannot be used. */
-function meaningOf({ app, receiver, journal, admin, source }: Config): string[] {
+function meaningOf({ app, receiver, journal, admin, source }: Config): Lines {
   const { host, port, path, tls, allowFrom, trustProxy } = receiver;
   const validUntil = tls && new Date(readCertificate(tls).notAfter).toISOString();
-  const lines = [
+  return [
     source === undefined
       ? `callbacks of SDKAppID ${app.sdkAppId} at ${tls ? 'https' : 'http'}://${urlHost(host)}:${port}${path}, journal in ${journal.file}`
       : `a worker: events of ${source.topic}, as a member of ${sourceKind.describe(source).groupId}, dead letters to ${deadLetterTopic(source)}`,
     tls && `the certificate in ${tls.certFile} is valid until ${validUntil}`,
     `the admin server at http://${urlHost(admin.host)}:${admin.port} is ${openTo(admin)}`,
-    ...(source === undefined ? journalDoubts(journal.file).map(warn) : []),
+    source === undefined && journalDoubts(journal.file).map(warn),
     source === undefined && app.callbackTokens === undefined && warn(opennessOf({ app, receiver }) ?? UNSIGNED),
     trustProxy !== false &&
       allowFrom === undefined &&
       `${warn('receiver.trustProxy without receiver.allowFrom')}: every caller is let in, proxy or not`,
     !isLoopback(admin.host) &&
       `${warn('the admin server speaks plain HTTP')}: put a proxy with HTTPS in front, or the token can be read on the way`,
-    ...(source === undefined ? otherCommandLines(receiver) : []),
+    source === undefined && otherCommandLines(receiver),
   ];
-  return lines.filter((line) => typeof line === 'string');
 }
 
 const UNSIGNED =
@@ -194,16 +195,16 @@ const UNSIGNED =
 
 const warn = (text: string): string => paint('yellow', text);
 
-function otherCommandLines({ otherCommands, allowBefore }: Config['receiver']): string[] {
+function otherCommandLines({ otherCommands, allowBefore }: Config['receiver']): Lines {
   if (typeof otherCommands !== 'string') {
     const { forwardTo, forwardAll } = otherCommands;
     const recorded = forwardAll ? ', and so are those that are recorded' : '';
-    return [`callbacks of other commands, "before" ones included, are answered by ${forwardTo}${recorded}`];
+    return `callbacks of other commands, "before" ones included, are answered by ${forwardTo}${recorded}`;
   }
   const allowed = (command: string): string =>
     `${warn(`${command} is answered OK unseen`)}: the service then allows every such action`;
   return [
     `callbacks of other commands are ${otherCommands === 'acknowledge' ? 'answered OK and not kept' : 'refused'}`,
-    ...(allowBefore?.map(allowed) ?? ['"before" commands are refused']),
+    allowBefore?.map(allowed) ?? '"before" commands are refused',
   ];
 }

@@ -67,10 +67,10 @@ function list(connector: string, options: ListOptions): Promise<void> {
     const isWhole = found.length >= total || (group !== undefined && found.length < options.limit);
     const shown =
       group === undefined ? `${figure(found.length)} of ${figure(total)}` : `the first ${figure(found.length)}`;
-    const rest = isWhole ? [] : [`${shown}: raise --limit, or see them --by cause`];
+    const rest = !isWhole && `${shown}: raise --limit, or see them --by cause`;
     const none = `${connector} has no ${all > 0 ? 'such ' : ''}dead letters`;
-    const lines = rows.length === 0 ? [none] : [...tableLines(heads, rows), ...rest];
-    answer(options, { deadLetters: found.map(({ json }) => json) }, ...lines);
+    const lines = rows.length === 0 ? none : [tableLines(heads, rows), rest];
+    answer(options, { deadLetters: found.map(({ json }) => json) }, lines);
   });
 }
 
@@ -83,12 +83,8 @@ function listCauses(connector: string, causes: readonly Cause[], options: AdminO
     time(lastAt),
     `${code}: ${reason}`,
   ]);
-  const none = `${connector} has no dead letters`;
-  answer(
-    options,
-    causes,
-    ...(rows.length === 0 ? [none] : tableLines(['cause', 'letters', 'first', 'last', 'reason'], rows)),
-  );
+  const heads = ['cause', 'letters', 'first', 'last', 'reason'];
+  answer(options, causes, rows.length === 0 ? `${connector} has no dead letters` : tableLines(heads, rows));
 }
 
 const EXPORT_PAGE = 500;
@@ -97,7 +93,7 @@ function exportAll(connector: string, options: AdminOptions & Filter): Promise<v
   return withDeadLetters(connector, options, async (deadLetters) => {
     let page = await deadLetters.list(EXPORT_PAGE, options);
     while (page.length > 0) {
-      print(...page.map(({ json }) => JSON.stringify(json)));
+      print(page.map(({ json }) => JSON.stringify(json)));
       page = await deadLetters.list(EXPORT_PAGE, options, page.at(-1)?.name);
     }
   });

@@ -103,13 +103,11 @@ async function list({ limit, before, ...options }: ListOptions): Promise<void> {
   }
   const last = events.at(-1)?.seq;
   const of = more && !isFiltered(options) ? await totalOf(client) : '';
-  const rest = more && last !== undefined ? [`${figure(limit)}${of}; more: --before ${last}`] : [];
-  const none = 'no such event is in the journal';
   answer(
     options,
     { events, ...(more && { next: last }) },
-    ...(last === undefined ? [none] : eventLines(events)),
-    ...rest,
+    last === undefined ? 'no such event is in the journal' : eventLines(events),
+    more && `${figure(limit)}${of}; more: --before ${last}`,
   );
 }
 
@@ -169,7 +167,7 @@ async function showEvent(id: string, options: AdminOptions): Promise<void> {
     ...fieldsOf(event).map(([field, text]) => [field, JSON.stringify(text)]),
   ];
   const rows = copies.map((copy) => [copy.connector, copy.standing, ...placeOf(copy)]);
-  answer(options, found, ...tableLines(['', ''], about).slice(1), '', ...tableLines(COPY_HEADS, rows));
+  answer(options, found, tableLines(['', ''], about).slice(1), '', tableLines(COPY_HEADS, rows));
 }
 
 const COPY_HEADS = ['copy', 'status', 'where', 'when', 'attempts', 'why'];
@@ -208,15 +206,15 @@ async function showGroup(id: string, options: AdminOptions): Promise<void> {
     [...differs, ...(fault === undefined ? [] : [describeFault(fault)])].join(', '),
   ]);
   const styleOf = (row: number) => (copies[row]?.standing === 'in-step' ? undefined : ('yellow' as const));
-  const none =
-    events.length === 0 ? [paint('yellow', 'its events were all pruned: the merged state outlives them')] : [];
   answer(
     options,
     found,
-    ...tableLines(['', ''], about).slice(1),
+    tableLines(['', ''], about).slice(1),
     '',
-    ...tableLines(['copy', 'status', 'where', 'differs in, or why'], rows, styleOf),
+    tableLines(['copy', 'status', 'where', 'differs in, or why'], rows, styleOf),
     '',
-    ...(events.length > 0 ? eventLines(events) : none),
+    events.length > 0
+      ? eventLines(events)
+      : paint('yellow', 'its events were all pruned: the merged state outlives them'),
   );
 }

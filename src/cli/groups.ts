@@ -71,7 +71,7 @@ async function list(search: string, { after, limit, ...options }: ListOptions): 
   const of = search === '' ? ` of ${figure(total)}` : '';
   const more = next === undefined ? '' : `; more: --after ${shellWord(next)}`;
   const lines = tableLines(['group', 'name', 'type', 'changed', 'by', ''], rows);
-  answer(options, { groups, total, next }, ...lines, `${figure(groups.length)}${of}${more}`);
+  answer(options, { groups, total, next }, lines, `${figure(groups.length)}${of}${more}`);
 }
 
 type Kept = ReturnType<typeof forgetAnswer.parse>['kept'];
@@ -86,7 +86,7 @@ function failIf(kept: Kept): void {
 async function forget(groupIds: string[], options: AdminOptions): Promise<void> {
   const json = { groupIds };
   const { forgotten, kept } = await adminClient(options).ask(forgetAnswer, (api) => api.groups.forget.$post({ json }));
-  answer(options, { forgotten, kept }, `forgot ${plural(forgotten, 'group')}`, ...keptLines(kept));
+  answer(options, { forgotten, kept }, `forgot ${plural(forgotten, 'group')}`, keptLines(kept));
   failIf(kept);
 }
 
@@ -121,13 +121,12 @@ async function prune(options: PruneOptions): Promise<void> {
   } finally {
     bar.end();
   }
-  const of = `of ${figure(looked)}`;
-  const lines = dryRun
-    ? [
-        `would forget ${plural(groupIds.length, 'group')} ${of}`,
-        ...groupIds.map((groupId) => `  ${JSON.stringify(groupId)}`),
-      ]
-    : [`forgot ${plural(groupIds.length, 'group')} ${of}`];
-  answer(options, { groupIds, kept, looked, dryRun }, ...lines, ...keptLines(kept));
+  answer(
+    options,
+    { groupIds, kept, looked, dryRun },
+    `${dryRun ? 'would forget' : 'forgot'} ${plural(groupIds.length, 'group')} of ${figure(looked)}`,
+    dryRun && groupIds.map((groupId) => `  ${JSON.stringify(groupId)}`),
+    keptLines(kept),
+  );
   failIf(kept);
 }

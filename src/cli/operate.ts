@@ -53,7 +53,7 @@ async function reload(options: AdminOptions): Promise<void> {
     [paint('yellow', 'takes effect at the next start'), reloaded.needsRestart],
   ];
   const lines = parts.filter(([, names]) => names.length > 0).map(([title, names]) => `${title}: ${names.join(', ')}`);
-  answer(options, reloaded, ...(lines.length > 0 ? lines : ['nothing has changed']));
+  answer(options, reloaded, lines.length > 0 ? lines : 'nothing has changed');
 }
 
 const setPaused =

@@ -37,11 +37,11 @@ async function list({ after, limit, ...options }: ListOptions): Promise<void> {
     fault.message,
     upTo(body.replaceAll(/\s+/g, ' '), 80),
   ]);
-  const lines = rows.length === 0 ? ['the quarantine is empty'] : tableLines(['id', 'received', 'why', 'body'], rows);
+  const lines = rows.length === 0 ? 'the quarantine is empty' : tableLines(['id', 'received', 'why', 'body'], rows);
   const { next, total, quarantined } = found;
   const of = total === undefined ? '' : ` of ${figure(total)}`;
-  const more = next === undefined ? [] : [`${figure(quarantined.length)}${of}; more: --after ${next}`];
-  answer(options, found, ...lines, ...more);
+  const more = next !== undefined && `${figure(quarantined.length)}${of}; more: --after ${next}`;
+  answer(options, found, lines, more);
 }
 
 async function show(id: number, options: AdminOptions): Promise<void> {

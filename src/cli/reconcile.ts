@@ -16,7 +16,7 @@ import { figure, plural } from '../model/text.ts';
 import { type AdminClient, adminClient, inPath } from './admin.ts';
 import { groupsDone, isDelivering } from './operate.ts';
 import { type AdminOptions, addCommand, onRunningBridge, requireConfig } from './options.ts';
-import { answer, follow, interruption, paint, print, tableLines } from './terminal.ts';
+import { answer, follow, interruption, type Lines, paint, print, tableLines } from './terminal.ts';
 
 interface ReconcileOptions extends AdminOptions {
   readonly group?: string[];
@@ -199,28 +199,20 @@ async function report(
 ): Promise<void> {
   const { dryRun = false, against } = options;
   const differed = dryRun ? 'would be mended' : 'mended';
-  const lines = read === undefined ? [] : readLines(read, differed);
-  if (compared !== undefined) {
-    const { done, mended, failed, differing = [] } = compared;
-    const more = dryRun ? mended - differing.length : 0;
-    lines.push(
-      `${against}: ${done} compared, ${mended} ${differed}, ${failed} failed`,
-      ...differing.map(
-        (one) => `  would be mended ${JSON.stringify(one.groupId)}: ${(one.differs ?? [one.standing]).join(', ')}`,
-      ),
-      ...(more > 0 ? [`  … and ${more} more`] : []),
-    );
-  }
-  for (const { name, lag, state } of waiting) {
-    const why = state.kind === 'waiting' ? state.fault.message : state.kind;
-    lines.push(paint('yellow', `${name}: ${plural(lag ?? 0, 'event')} in the journal for the next start (${why})`));
-  }
+  const lines = [
+    read && readLines(read, differed),
+    compared && comparedLines(`${against}`, compared, dryRun, differed),
+    waiting.map(({ name, lag, state }) => {
+      const why = state.kind === 'waiting' ? state.fault.message : state.kind;
+      return paint('yellow', `${name}: ${plural(lag ?? 0, 'event')} in the journal for the next start (${why})`);
+    }),
+  ];
   const connectors = waiting.map(({ name, lag }) => ({ name, lag }));
   const value = { dryRun, ...read, against: compared, waiting: connectors };
-  if (!dryRun || read === undefined) return answer(options, value, ...lines);
+  if (!dryRun || read === undefined) return answer(options, value, lines);
   if (!options.json) {
-    for await (const one of findings) print(...findingLines(one, read.counts.withheld > 0));
-    return print(...lines);
+    for await (const one of findings) print(findingLines(one, read.counts.withheld > 0));
+    return print(lines);
   }
   // One document, written as it is read: a line for each group.
   print(`${JSON.stringify(value).slice(0, -1)},"groups":[`);
@@ -232,20 +224,31 @@ async function report(
   print(`${last ?? ''}]}`);
 }
 
-function findingLines({ groupId, name, would, fields }: ReconcileFinding, isWithheld: boolean): string[] {
+function comparedLines(name: string, compared: Compared, dryRun: boolean, differed: string): Lines {
+  const { done, mended, failed, differing = [] } = compared;
+  const more = dryRun ? mended - differing.length : 0;
+  return [
+    `${name}: ${done} compared, ${mended} ${differed}, ${failed} failed`,
+    differing.map(({ groupId, differs, standing }) => {
+      return `  would be mended ${JSON.stringify(groupId)}: ${(differs ?? [standing]).join(', ')}`;
+    }),
+    more > 0 && `  … and ${more} more`,
+  ];
+}
+
+function findingLines({ groupId, name, would, fields }: ReconcileFinding, isWithheld: boolean): Lines {
   const title = `${JSON.stringify(groupId)}${name ? ` ${JSON.stringify(name)}` : ''}`;
-  if (would === 'destroy')
-    return [paint('red', `${isWithheld ? 'gone at the service' : 'would be destroyed'} ${title}`)];
+  if (would === 'destroy') return paint('red', `${isWithheld ? 'gone at the service' : 'would be destroyed'} ${title}`);
   const said = (text: string | undefined) => (text === undefined ? 'nothing known' : JSON.stringify(text));
   return [
     `would be mended ${title}`,
-    ...fields.map(({ field, before, after }) => `  ${field}: ${said(before)} → ${said(after)}`),
+    fields.map(({ field, before, after }) => `  ${field}: ${said(before)} → ${said(after)}`),
   ];
 }
 
 const SHOWN = 20;
 
-function readLines(run: Run, differed: string): string[] {
+function readLines(run: Run, differed: string): Lines {
   const { counts, failures, unlisted, dryRun, startedAt, endedAt, stopped } = run;
   const seconds = ((endedAt ?? Date.now()) - startedAt) / 1_000;
   const fields = Object.entries(counts.fields).sort(([, a], [, b]) => b - a);
@@ -268,16 +271,13 @@ function readLines(run: Run, differed: string): string[] {
     .map(({ groupId, message }) => `${paint('red', 'not read')} ${JSON.stringify(groupId)}: ${message}`);
   const more = counts.failed + counts.lasting - failed.length;
   const lists = unlisted.map(({ groupType, message }) => `${paint('yellow', 'not listed')} ${groupType}: ${message}`);
-  const kept = counts.withheld > 0 ? [withheldLine(counts, dryRun)] : [];
-  const known =
-    counts.lasting > 0 ? [`${figure(counts.lasting)} failed as in the runs before: that fails no run any more`] : [];
   return [
-    ...tableLines(['groups', ''], rows),
-    ...lists,
-    ...failed,
-    ...(more > 0 ? [`… and ${more} more`] : []),
-    ...known,
-    ...kept,
+    tableLines(['groups', ''], rows),
+    lists,
+    failed,
+    more > 0 && `… and ${more} more`,
+    counts.lasting > 0 && `${figure(counts.lasting)} failed as in the runs before: that fails no run any more`,
+    counts.withheld > 0 && withheldLine(counts, dryRun),
   ];
 }
 

@@ -5,7 +5,7 @@ import type { Config } from '../config/schema.ts';
 import type { SendResult } from '../intake/sample.ts';
 import { BridgeError } from '../model/fault.ts';
 import { addCommand, configOption, reachable, receiverUrl, requireConfig, wholeNumber } from './options.ts';
-import { answer, interruption, progress } from './terminal.ts';
+import { answer, interruption, type Lines, progress } from './terminal.ts';
 
 interface SendOptions {
   readonly config?: string;
@@ -55,8 +55,8 @@ async function sendSamples(options: SendOptions): Promise<void> {
   answer(
     options,
     { to: to.href, ...figures, failures: Object.fromEntries(failures) },
-    ...resultLines(to, result),
-    ...(options.to === undefined && result.ok > 0 ? lookLines(config) : []),
+    resultLines(to, result),
+    options.to === undefined && result.ok > 0 && lookLine(config),
   );
   if (result.failed > 0) {
     throw new BridgeError({
@@ -68,13 +68,13 @@ async function sendSamples(options: SendOptions): Promise<void> {
   }
 }
 
-function lookLines({ admin, connectors }: Config): string[] {
+function lookLine({ admin, connectors }: Config): Lines {
   const pages = admin.port === 0 ? [] : [`http://${reachable(admin.host)}:${admin.port}/events`];
   const files = Object.values(enabledOf(connectors)).flatMap(({ kind, path }) =>
     kind === 'file' ? [String(path)] : [],
   );
   const places = [...pages, ...files];
-  return places.length === 0 ? [] : [`see them: ${places.join(' and ')}`];
+  return places.length > 0 && `see them: ${places.join(' and ')}`;
 }
 
 function resultLines(to: URL, { sent, ok, failed, seconds, latency, failures }: SendResult): string[] {

@@ -12,7 +12,7 @@ import { messageOf, whereThrown } from '../model/fault.ts';
 import { createLogger, type LogFormat } from '../telemetry/log.ts';
 import { commandLine, shellWord, version } from './installation.ts';
 import { addCommand, configOption, openTo, reachable, requireConfig } from './options.ts';
-import { interruption, paint, print } from './terminal.ts';
+import { interruption, type Lines, paint, print } from './terminal.ts';
 
 /** Has V8 collect garbage when a heap has grown to twice, not four times, what was left; this holds for both threads. */
 setFlagsFromString('--heap-growing-percent=100');
@@ -73,19 +73,19 @@ async function receive(file: string, config: Config, again: string, log: LogForm
   print(
     `${paint('bold', `group-sync-bridge ${version()}`)} runs on ${file}`,
     `  callbacks   ${bridge.receiverUrl} (SDKAppID ${app.sdkAppId}${app.callbackTokens ? ', signed' : ''})`,
-    ...bridge.connectors.map((name) => `  connector   ${name} (${connectors[name]?.kind})`),
+    bridge.connectors.map((name) => `  connector   ${name} (${connectors[name]?.kind})`),
     `  journal     ${journal.file}`,
-    ...(open === undefined ? [] : [`  ${paint('yellow', 'warning')}     ${open}`]),
+    open !== undefined && `  ${paint('yellow', 'warning')}     ${open}`,
     `  console     ${bridge.adminUrl}/ (also /readyz and /metrics), ${openTo(admin)}`,
     `  try         ${commandLine(`send --count 10${again}`)}`,
-    ...curlLines(config, bridge.receiverUrl),
+    curlLine(config, bridge.receiverUrl),
   );
   return bridge;
 }
 
 /** Returns a callback that a person can send without a tool of ours: none where it must be signed. */
-function curlLines({ app, receiver }: Config, receiverUrl: string): string[] {
-  if (app.callbackTokens !== undefined || receiver.tls !== undefined) return [];
+function curlLine({ app, receiver }: Config, receiverUrl: string): Lines {
+  if (app.callbackTokens !== undefined || receiver.tls !== undefined) return undefined;
   const { port, pathname } = new URL(receiverUrl);
   const to = `http://${reachable(receiver.host)}:${port}${pathname}`;
   const query = new URLSearchParams({ SdkAppid: app.sdkAppId, CallbackCommand: GROUP_INFO_CHANGED });
@@ -95,7 +95,7 @@ function curlLines({ app, receiver }: Config, receiverUrl: string): string[] {
     Type: 'Public',
     Name: 'MyFirstGroup',
   };
-  return [`  or          curl ${shellWord(`${to}?${query}`)} -d ${shellWord(JSON.stringify(body))}`];
+  return `  or          curl ${shellWord(`${to}?${query}`)} -d ${shellWord(JSON.stringify(body))}`;
 }
 
 /** Starts a worker; it takes a changed file at its next start, since others have its partitions meanwhile, so SIGHUP is ignored. */
@@ -107,7 +107,7 @@ async function work(file: string, config: Config, source: Source, again: string,
   print(
     `${paint('bold', `group-sync-bridge ${version()}`)} works on ${file}`,
     `  source      ${topic}, as a member of ${groupId}`,
-    ...worker.connectors.map((name) => `  connector   ${name} (${config.connectors[name]?.kind})`),
+    worker.connectors.map((name) => `  connector   ${name} (${config.connectors[name]?.kind})`),
     `  dead        ${deadLetters}`,
     `  admin       ${worker.adminUrl}/readyz /metrics, ${openTo(config.admin)}`,
     `  try         ${commandLine(`status${again}`)}`,

@@ -7,7 +7,7 @@ import { rate as perSecond, plural, size, span } from '../model/text.ts';
 import { TROUBLES } from '../model/verdict.ts';
 import { type AdminClient, adminClient } from './admin.ts';
 import { type AdminOptions, addCommand, lengthOfTime, onRunningBridge } from './options.ts';
-import { answer, interruption, paint, sequence, tableLines, write } from './terminal.ts';
+import { answer, interruption, type Lines, linesOf, paint, sequence, tableLines, write } from './terminal.ts';
 
 const EVERY_MS = 1_000;
 
@@ -57,7 +57,7 @@ async function showStatus(options: StatusOptions): Promise<void> {
   if (options.wait !== undefined) return waitInStep(client, options);
   const first = await read(client);
   if (options.watch) return watch(client, first, options.json === true);
-  answer(options, first.status, ...statusLines(first));
+  answer(options, first.status, statusLines(first));
   if (options.check && !isWell(first.status, options.allow)) process.exitCode = 1;
 }
 
@@ -78,7 +78,7 @@ async function waitInStep(client: AdminClient, options: StatusOptions): Promise<
       continue;
     }
     if (!('status' in reading)) throw new BridgeError(reading);
-    answer(options, reading.status, ...statusLines(reading));
+    answer(options, reading.status, statusLines(reading));
     if (!isThere) process.exitCode = 1;
     return;
   }
@@ -132,10 +132,11 @@ async function watch(client: AdminClient, first: Reading, json: boolean): Promis
 
 function redraw(url: string, now: Reading | Fault, before: Reading | undefined): void {
   const { rows } = process.stdout;
-  const lines = [paint('dim', `${url}  ${new Date().toISOString()}  Ctrl-C ends`), ''];
-  if ('status' in now) lines.push(...statusLines(now, ratesBetween(before, now)));
-  else
-    lines.push(paint('red', describeFault(now)), ...(before ? ['', 'before that:', '', ...statusLines(before)] : []));
+  const found =
+    'status' in now
+      ? statusLines(now, ratesBetween(before, now))
+      : [paint('red', describeFault(now)), before && ['', 'before that:', '', statusLines(before)]];
+  const lines = linesOf([paint('dim', `${url}  ${new Date().toISOString()}  Ctrl-C ends`), '', found]);
   // A terminal that does not know its size says that it has 0 rows.
   const shown = rows > 1 ? lines.slice(0, rows - 1) : lines;
   write(process.stdout, `${SCREEN.home}${shown.map((line) => `${line}${CLEAR.line}\n`).join('')}${CLEAR.below}`);
@@ -179,20 +180,20 @@ export function ratesBetween(before: Reading | undefined, now: Reading) {
 const PAINTS = { green: 'green', amber: 'yellow', red: 'red' } as const;
 
 /** Returns the lines for people; with `rates` they also say what happens per second. */
-function statusLines({ at, status }: Reading, rates?: Rates): string[] {
+function statusLines({ at, status }: Reading, rates?: Rates): Lines {
   const { verdict, warnings = [] } = status;
   return [
-    ...[verdict.recording, verdict.copies].map(({ tone, says }) => paint(PAINTS[tone], says)),
-    ...warnings.map((warning) => `${paint('yellow', 'warning')}   ${warning}`),
-    ...originLines(status, rates),
+    [verdict.recording, verdict.copies].map(({ tone, says }) => paint(PAINTS[tone], says)),
+    warnings.map((warning) => `${paint('yellow', 'warning')}   ${warning}`),
+    originLines(status, rates),
     '',
-    ...connectorTable(status, rates),
-    ...status.connectors.flatMap((connector) => waitingLines(connector, at)),
+    connectorTable(status, rates),
+    status.connectors.map((connector) => waitingLines(connector, at)),
   ];
 }
 
 /** Says where the events come from: the receiver and journal of a bridge, the topic of a worker. */
-function originLines(status: Status, rates: Rates | undefined): string[] {
+function originLines(status: Status, rates: Rates | undefined): Lines {
   if ('source' in status) {
     const { topic, groupId, deadLetters } = status.source;
     return [`source    ${topic}, as a member of ${groupId}`, `dead      ${deadLetters}`];
@@ -202,10 +203,9 @@ function originLines(status: Status, rates: Rates | undefined): string[] {
   return [
     rates === undefined ? receiving : `${receiving}, ${rateText(rates.callbacks)}`,
     `journal   ${journal.file}: ${plural(journal.head, 'event')}, ${size(journal.bytes)}`,
-    ...(journal.quarantined > 0
-      ? [paint('red', `quarantine ${plural(journal.quarantined, 'callback')} that could not be mapped`)]
-      : []),
-    ...(reconcile === undefined ? [] : [`reconcile ${reconcileText(reconcile)}`]),
+    journal.quarantined > 0 &&
+      paint('red', `quarantine ${plural(journal.quarantined, 'callback')} that could not be mapped`),
+    reconcile && `reconcile ${reconcileText(reconcile)}`,
   ];
 }
 
@@ -233,12 +233,12 @@ function connectorTable({ connectors }: Status, rates: Rates | undefined): strin
   );
 }
 
-function waitingLines({ name, state }: ConnectorStatus, at: number): string[] {
-  if (state.kind !== 'waiting') return [];
+function waitingLines({ name, state }: ConnectorStatus, at: number): Lines {
+  if (state.kind !== 'waiting') return undefined;
   const { since, retryAt, fault } = state;
   const next = retryAt <= at ? 'now' : `in ${span(Math.ceil((retryAt - at) / 1_000))}`;
   const waits = `${name} waits since ${span((at - since) / 1_000)}, next try ${next}: ${fault.message}`;
-  return ['', paint('yellow', waits), ...(fault.suggestion === undefined ? [] : [`  ${fault.suggestion}`])];
+  return ['', paint('yellow', waits), fault.suggestion && `  ${fault.suggestion}`];
 }
 
 function statusLine({ status: { ready, reason, connectors } }: Reading, rates: Rates): string {

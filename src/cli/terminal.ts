@@ -24,25 +24,42 @@ export function write(stream: NodeJS.WriteStream, text: string): void {
   stream.write(text.split(OWN).map(visible).join('\x1b'));
 }
 
-export function print(...lines: readonly string[]): void {
-  for (const line of lines) write(process.stdout, `${line}\n`);
+/** Lines for people, in any order of lists; what is not there is left out. */
+export type Lines = string | false | undefined | readonly Lines[];
+
+export function linesOf(lines: Lines): readonly string[] {
+  if (typeof lines === 'string') return [lines];
+  return lines ? lines.flatMap(linesOf) : [];
+}
+
+export function print(...lines: readonly Lines[]): void {
+  for (const line of linesOf(lines)) write(process.stdout, `${line}\n`);
 }
 
 /** Prints an answer in words, or as JSON where that was asked for. */
-export function answer({ json }: { readonly json?: boolean }, value: unknown, ...words: readonly string[]): void {
-  print(...(json ? [JSON.stringify(value)] : words));
+export function answer({ json }: { readonly json?: boolean }, value: unknown, ...words: readonly Lines[]): void {
+  print(json ? JSON.stringify(value) : words);
 }
 
-/** Returns lines with columns as wide as their widest cell; `styleOf` gives the rows that stand out their style. */
+/** What a terminal shows in two columns: emoji, Chinese characters, kana and hangul, and their punctuation, but for the narrow forms. */
+const WIDE =
+  /\p{RGI_Emoji}|[[\p{sc=Han}\p{sc=Hiragana}\p{sc=Katakana}\p{sc=Hangul}\u3000-\u303e\u30fc\uff01-\uffe6]--[\uff61-\uffdc]]/gv;
+
+const columnsOf = (text: string): number => [...text.replaceAll(WIDE, '  ').replaceAll(/\p{M}/gu, '')].length;
+
+/** Returns lines with columns as wide as a terminal shows their widest cell; `styleOf` gives the rows that stand out their style. */
 export function tableLines(
   heads: readonly string[],
   rows: readonly (readonly string[])[],
   styleOf: (row: number) => Style | undefined = () => undefined,
 ): string[] {
   const shown = rows.map((row) => row.map((cell) => visible(cell).replaceAll('\n', '\\u000a')));
-  const widths = heads.map((head, column) => Math.max(head.length, ...shown.map((row) => row[column]?.length ?? 0)));
+  const widths = heads.map((head, column) =>
+    shown.reduce((most, row) => Math.max(most, columnsOf(row[column] ?? '')), columnsOf(head)),
+  );
   const line = (cells: readonly string[], style?: Style): string => {
-    const text = cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ');
+    const padded = cells.map((cell, column) => cell + ' '.repeat((widths[column] ?? 0) - columnsOf(cell)));
+    const text = padded.join('  ');
     return style === undefined ? text.trimEnd() : paint(style, text.trimEnd());
   };
   return [line(heads, 'bold'), ...shown.map((row, index) => line(row, styleOf(index)))];

@@ -250,6 +250,22 @@ describe('for a terminal', () => {
     ).not.toMatch(control);
     expect(tableLines(['x'], [['a\nb']]).at(-1)).toBe('a\\u000ab');
   });
+
+  test('a column is as wide as a terminal shows its cells: Chinese letters take two places, marks of a letter none', () => {
+    const names = ['茶話会', 'café', 'cafe\u0301', '한글', '🫖 tea', 'ｆｕｌｌ'];
+    const [, ...lines] = tableLines(
+      ['name', 'type'],
+      names.map((name) => [name, 'Public']),
+    );
+    expect(lines).toEqual([
+      '茶話会    Public',
+      'café      Public',
+      'cafe\u0301      Public',
+      '한글      Public',
+      '🫖 tea    Public',
+      'ｆｕｌｌ  Public',
+    ]);
+  });
 });
 
 describe('figures', () => {
