@@ -34,7 +34,6 @@ const WORDLESS = [
   '.dates',
   '.lang',
   '.events.seq',
-  '.group.change',
   '.moments.ago',
   '.moments.in',
   '.plots.hover',

@@ -61,8 +61,8 @@ function trouble({ t, status, lastFault }: View, { name, state }: ConnectorState
 function copyLines(t: Texts, { copy, verifyEvery }: ConnectorState): Html | '' {
   if (copy === undefined) return '';
   const { incomplete, lacking, differing, verifiedAt } = copy;
-  const verified =
-    verifiedAt === undefined ? t.connectors.notVerified : t.connectors.verified(relative(t, verifiedAt, 'ago'));
+  const { troubles, verified: at } = t.connectors;
+  const verified = verifiedAt === undefined ? troubles.unverified : at(relative(t, verifiedAt, 'ago'));
   return html`${incomplete && html`<p class="trouble callout bad">${t.connectors.incomplete(relative(t, incomplete.since, 'for'), shown(incomplete.reason))}</p>`}${
     lacking && html`<p class="trouble quiet">${t.connectors.lacking(lacking.events, stamp(t, lacking.before))}</p>`
   }<p class="trouble quiet">${verifyEvery === undefined ? t.connectors.notCompared : verified}${
@@ -70,13 +70,13 @@ function copyLines(t: Texts, { copy, verifyEvery }: ConnectorState): Html | '' {
   }</p>`;
 }
 
-function resync(t: Texts, { name, restore }: ConnectorState): Html | '' {
+function resync(t: Texts, { restore }: ConnectorState): Html | '' {
   if (restore === undefined) return '';
   const { ended, total, done, mended, failed } = restore;
   const most = Math.max(1, total);
   return html`<p class="trouble">${t.connectors[ended ? 'resynced' : 'resyncing']}: <progress max="${most}" value="${
     ended ? most : done
-  }" aria-label="${t.connectors.resyncedTo(name)}"></progress> ${t.connectors.progress(done, total, mended)}${
+  }" aria-label="${t.connectors.resynced}"></progress> ${t.connectors.progress(done, total, mended)}${
     failed > 0 && t.connectors.failed(failed)
   }</p>`;
 }
@@ -112,7 +112,7 @@ function replayForm(ports: View, name: string): Html {
     html`<fieldset class="stack"><legend><b>${t.connectors.replayFrom(name)}</b></legend>
 ${choice('beginning', t.connectors.fromBeginning)}
 ${choice('seq', t.connectors.fromSeq, html`<input type="number" name="seq" min="1" max="${Math.max(1, head)}" aria-label="${t.events.seq}" inputmode="numeric" placeholder="${head}">`)}
-${choice('time', t.connectors.fromTime, html`<input type="datetime-local" name="time" step="1" aria-label="${t.connectors.timeLabel}">`)}
+${choice('time', t.connectors.fromTime, html`<input type="datetime-local" name="time" step="1" aria-label="${t.connectors.fromTime}">`)}
 ${ports.delivery.destination(name).holdsGroups ? choice('groups', t.connectors.fromGroups) : ''}
 </fieldset>
 <p class="quiet">${t.connectors.replaySafe}</p>

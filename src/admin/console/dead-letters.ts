@@ -72,7 +72,7 @@ function causesOf(ports: View, connector: string, total: number): Html {
   const back = href('/dead-letters', { connector });
   const rows = fitting(ports.delivery.operations.deadLetterCauses(connector), (found): Row => {
     const { cause, count, firstAt, lastAt, sample } = found;
-    const acts = html`<div class="row acts">${settling(t, { connector, cause, back }, count, t.deadLetters.cause(cause))}<a href="${href('/dead-letters', { connector, cause })}">${t.deadLetters.see}</a>
+    const acts = html`<div class="row acts">${settling(t, { connector, cause, back }, count, t.deadLetters.cause(cause))}<a href="${href('/dead-letters', { connector, cause })}">${t.group.seeDeadLetters}</a>
 <a href="${href('/dead-letters/export', { connector, cause })}" download="dead-letters-${cause}.ndjson">${t.deadLetters.export}</a></div>`;
     return {
       id: `cause-${connector}-${cause}`,

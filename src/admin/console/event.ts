@@ -7,7 +7,7 @@ import { faultLines } from './connectors.ts';
 import { changes, eventHref, groupLink, operator } from './events.ts';
 import { badge, type Page, type Tone, unknownPage } from './layout.ts';
 import type { View } from './ports.ts';
-import { type Column, empty, table } from './table.ts';
+import { empty, table } from './table.ts';
 import { code, type Html, optional, relative } from './text.ts';
 import type { Texts } from './texts/index.ts';
 
@@ -44,21 +44,17 @@ function eventOf(ports: View, { seq, event }: JournalEntry): Html {
 <dl class="panel figures row">
 <div><dt>${t.event.group}</dt><dd>${groupLink(event.subject, ports.journal.groups.nameOf(event.subject))}</dd></div>
 <div><dt>${t.events.by}</dt><dd>${operator(t, event)}</dd></div>
-<div><dt>${t.event.occurred}</dt><dd>${relative(t, occurredAt, 'ago')}</dd></div>
+<div><dt>${t.events.occurred}</dt><dd>${relative(t, occurredAt, 'ago')}</dd></div>
 <div><dt>${t.event.received}</dt><dd>${relative(t, receivedAt, 'ago')}</dd></div>
 <div><dt>RequestID</dt><dd>${optional(origin.requestId)}</dd></div>
 </dl>
-<section class="panel" aria-labelledby="changes-head"><h2 id="changes-head">${t.event.says}</h2>${changes(t, event, seq, 'event')}
+<section class="panel" aria-labelledby="changes-head"><h2 id="changes-head">${t.events.what}</h2>${changes(t, event, seq, 'event')}
 <p><a href="${eventHref(seq)}">${t.event.json}</a></p></section>`;
 }
 
 function copiesOf(ports: View, entry: JournalEntry): Html {
   const { t } = ports;
-  const columns: Column[] = [
-    { head: t.group.status, kind: 'wide' },
-    { head: t.event.detail, kind: 'wide' },
-  ];
-  return copyList(t, columns, ports.delivery.operations.eventCopies(entry), detail);
+  return copyList(t, ports.delivery.operations.eventCopies(entry), detail);
 }
 
 const STANDINGS: Readonly<Record<EventCopy['standing'] | GroupCopy['standing'], Tone>> = {
@@ -74,13 +70,17 @@ const STANDINGS: Readonly<Record<EventCopy['standing'] | GroupCopy['standing'], 
   unknown: 'held',
 };
 
-/** Lists the copies of an event or a group by connector; `columns` are those of the status and of the detail. */
+/** Lists the copies of an event or a group by connector. */
 export function copyList<Copy extends EventCopy | GroupCopy>(
   t: Texts,
-  columns: readonly Column[],
   copies: readonly Copy[],
   detail: (t: Texts, copy: Copy) => Html,
 ): Html {
+  const columns = [
+    { head: t.group.connector },
+    { head: t.group.status, kind: 'name' },
+    { head: t.event.detail, kind: 'wide' },
+  ] as const;
   const rows = copies.map((copy) => ({
     id: `copy-${copy.connector}`,
     cells: [
@@ -90,9 +90,7 @@ export function copyList<Copy extends EventCopy | GroupCopy>(
     ],
   }));
   return html`<section aria-labelledby="copies-head"><h2 id="copies-head">${t.group.copies}</h2>${
-    copies.length === 0
-      ? empty(t.group.noConnector)
-      : table(t.group.copies, [{ head: t.group.connector }, ...columns], rows)
+    copies.length === 0 ? empty(t.group.noConnector) : table(t.group.copies, columns, rows)
   }</section>`;
 }
 

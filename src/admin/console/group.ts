@@ -10,7 +10,7 @@ import { type FieldChange, type FieldHistory, fieldHistories } from './field-his
 import { button } from './forms.ts';
 import { badge, type Page, unknownPage } from './layout.ts';
 import type { View } from './ports.ts';
-import { type Column, empty, fitting, leftOut } from './table.ts';
+import { empty, fitting, leftOut } from './table.ts';
 import { brief, code, type Html, href, moment, optional, plain, relative, value } from './text.ts';
 import type { Texts } from './texts/index.ts';
 
@@ -108,9 +108,8 @@ function changeLine(t: Texts, change: FieldChange, id: string, now: number, newe
   return html`<li id="${id}" class="${late ? 'late' : newest ? 'current' : ''}"><p>${moment(t, event.data.occurredAt, now)} ${operator(
     t,
     event,
-  )} <span class="quiet">${t.group.change(
-    t.events.types[event.type],
-    html`<a href="${href('/event', { id: seq })}">${seq}</a>`,
+  )} <span class="quiet">${t.events.types[event.type]}${t.text.and(
+    html`seq <a href="${href('/event', { id: seq })}">${seq}</a>`,
   )}</span>${late && html` ${badge('held', t.group.late(moment(t, supersededBy[0], now)))}`}</p>
 <div class="fromto"><div><span class="aside">${t.group.before}</span>${
     late || before === undefined ? old : html`<del class="bad">${old}</del>`
@@ -123,8 +122,7 @@ async function copiesOf(ports: View, groupId: string): Promise<Html> {
   const { t } = ports;
   const within = AbortSignal.any([ports.stopping.signal, AbortSignal.timeout(COPIES_WITHIN_MS)]);
   const copies = await ports.delivery.operations.copies(groupId, within);
-  const columns: Column[] = [{ head: t.group.status }, { head: t.group.location, kind: 'wide' }];
-  return copyList(t, columns, copies, copyDetail);
+  return copyList(t, copies, copyDetail);
 }
 
 function copyDetail(t: Texts, { connector, standing, where, differs = [], fault }: GroupCopy): Html {

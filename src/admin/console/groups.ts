@@ -44,7 +44,7 @@ export function groupsPage(ports: View, query: URLSearchParams, signal: AbortSig
         ? t.groups.of(rows.length, ports.journal.groups.count())
         : t.groups[isAll ? 'found' : 'ofFound'](rows.length);
     return html`<p class="quiet" role="status">${count}</p>${
-      rows.length > 0 && groupTable(t, rows, text === '' ? t.groups.byId : t.groups.results)
+      rows.length > 0 && groupTable(t, rows, text === '' ? t.groups.byId : t.sections.groups)
     }${pager(
       t,
       '/groups',
@@ -89,7 +89,7 @@ function groupTable(t: Texts, rows: readonly Row[], caption: string): Html {
       { head: t.event.group, kind: 'wide' },
       { head: t.group.type },
       { head: t.group.owner },
-      { head: t.groups.changed },
+      { head: t.group.lastChanged },
       { head: t.events.by },
     ],
     rows,

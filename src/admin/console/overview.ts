@@ -123,7 +123,7 @@ function reconcileWords(t: Texts, reconcile: BridgeState['reconcile']): Html {
   const { counts, total, dryRun, stopped, endedAt, startedAt } = run;
   return html`<p>${
     running
-      ? t.overview.running(counts.read, total)
+      ? html`${t.reconcile.states.running}${t.text.and(t.reconcile.progress(counts.read, total))}`
       : t.overview[stopped !== undefined ? 'stopped' : 'ended'](ago(endedAt ?? startedAt))
   }${dryRun && t.overview.dryRun}</p>
 <p>${t.overview.result(dryRun, counts.mended, counts.inStep)}${counts.failed > 0 && t.connectors.failed(counts.failed)} <a href="/reconcile">${t.overview.details}</a></p>`;

@@ -34,7 +34,7 @@ export function reconcilePage(ports: View): Page {
 }
 
 function unconfigured(t: Texts): Html {
-  return html`${empty(t.reconcile.off)}<p>${t.reconcile.add}</p>
+  return html`${empty(t.overview.reconcileOff)}<p>${t.reconcile.add}</p>
 <pre tabindex="0">reconcile:
   api:
     secretKey: $${'{'}TENCENT_SECRET_KEY}
@@ -102,10 +102,10 @@ const findingRow =
       cells: [
         groupLink(groupId, name),
         would === 'mend'
-          ? t.reconcile.mendedWord
+          ? t.reconcile.mended(false)
           : isWithheld
             ? badge('warn', t.reconcile.gone)
-            : badge('bad', t.reconcile.destroyedWord),
+            : badge('bad', t.reconcile.destroyed(false)),
         would === 'destroy'
           ? ''
           : html`<dl class="changes">${fields.map(
@@ -149,7 +149,7 @@ function runOf(ports: View, run: ReconcileRun, running: boolean): Html {
 ${stopped !== undefined && html`<p class="fault">${shown(stopped)}</p>`}
 ${
   counts.withheld > 0 &&
-  html`<p class="fault">${t.reconcile.held(counts.withheld, counts.known, dryRun ? t.reconcile.wouldStop : t.reconcile.noneDestroyed)}</p>`
+  html`<p class="fault">${t.reconcile.held(counts.withheld, counts.known, dryRun ? t.reconcile.willFail : t.reconcile.noneDestroyed)}</p>`
 }
 ${running && html`<p><progress max="${Math.max(1, total)}" value="${counts.read}" aria-label="${t.reconcile.read}"></progress> ${t.reconcile.progress(counts.read, total)}</p>`}
 <dl class="figures row">
@@ -162,7 +162,7 @@ ${running && html`<p><progress max="${Math.max(1, total)}" value="${counts.read}
 </dl>
 ${
   fields.length > 0 &&
-  table(t.reconcile.differed, [{ head: t.events.field }, { head: t.reconcile.groups, kind: 'figure' }], differed)
+  table(t.reconcile.differed, [{ head: t.events.field }, { head: t.sections.groups, kind: 'figure' }], differed)
 }${leftOut(t, fields.length - differed.length, t.reconcile.seeApi)}
 ${
   failures.length > 0 &&

@@ -65,7 +65,7 @@ export const everywhere = {
     tooLarge: (count: number, where: string | Html) => html`${figure(count)} more, too large for this page: ${where}`,
     pager: 'More entries',
     later: 'Later ones',
-    and: (more: Html) => html`, ${more}`,
+    and: (more: string | Html) => html`, ${more}`,
     noMore: 'There are no more after these.',
     oldest: 'The oldest',
   },

@@ -30,7 +30,6 @@ export const overview = {
     quarantine: 'Callbacks of the service that could not be mapped, kept as they came.',
     reconcileOff: 'Not configured: changes that webhooks missed are not looked for.',
     details: 'Details',
-    running: (read: number, total: number) => `Running: ${figure(read)} of ${figure(total)} read`,
     stopped: (ago: Html) => html`Stopped ${ago}`,
     ended: (ago: Html) => html`Ended ${ago}`,
     dryRun: ' (dry run)',
@@ -92,12 +91,10 @@ export const overview = {
     lacking: (count: number, before: string) =>
       `${plural(count, 'event')} received before ${before} UTC had been pruned when it was restored.`,
     notCompared: 'Not compared (verify is off)',
-    notVerified: 'Not verified yet',
     verified: (ago: Html) => html`Verified ${ago}`,
     differing: (count: number) => html`: <b class="bad">${plural(count, 'difference')}</b> not mended`,
     resyncing: 'Resyncing groups',
     resynced: 'Groups resynced',
-    resyncedTo: (name: string) => `Groups resynced to ${name}`,
     progress: (done: number, total: number, written: number) =>
       `${figure(done)} of ${figure(total)}, ${figure(written)} written`,
     failed: (count: number) => html`, <b class="bad">${figure(count)} failed</b>`,
@@ -116,7 +113,6 @@ export const overview = {
     fromBeginning: 'the beginning: all that is in the journal',
     fromSeq: 'a seq',
     fromTime: 'a time of receipt (UTC)',
-    timeLabel: 'Time of receipt, UTC',
     fromGroups: 'groups: the merged state of every group ever recorded',
     replaySafe: 'This is safe, since events keep their ids and copies converge; it costs deliveries.',
     replayNow: 'Replay',

@@ -28,7 +28,7 @@ export const records = {
     older: 'Older events',
     newest: 'Newest events',
     seq: 'Seq',
-    occurred: 'Occurred (UTC)',
+    occurred: 'Occurred',
     what: 'What changed',
     times: { callback: '', receipt: 'time of receipt', read: 'time of the read' },
     reconcile: 'reconcile',
@@ -57,9 +57,7 @@ export const records = {
       html`No event has the id, the seq or the RequestID ${id}: none was recorded, or it was pruned.`,
     head: (seq: number, what: string) => `Event ${seq}: ${what}`,
     group: 'Group',
-    occurred: 'Occurred',
     received: 'Received',
-    says: 'What it says',
     json: 'All of it, as JSON',
     detail: 'Where, when, or why not',
     unplaced: 'where and when is not known',
@@ -83,7 +81,6 @@ export const records = {
     changes: (field: string) => `Changes of ${field}, newest first`,
     earlier: (count: number) => plural(count, 'earlier change'),
     seeEvents: 'see the events',
-    change: (what: string, seq: Html) => html`${what}, seq ${seq}`,
     before: 'before: ',
     after: 'after: ',
     late: (at: Html) => html`arrived late, superseded by the change of ${at}`,
@@ -91,7 +88,6 @@ export const records = {
     noConnector: 'No connector runs.',
     connector: 'Connector',
     status: 'Status',
-    location: 'Location',
     differsIn: (fields: readonly Html[], more: number) =>
       html`Differs in ${fields.map((field, at) => html`${at > 0 && ', '}${field}`)}${more > 0 && `, and ${more} more`}`,
     seeDeadLetters: 'See the dead letters',
@@ -111,10 +107,8 @@ export const records = {
     lately: 'Groups, changed lately',
     latelyOf: (count: number, events: number) =>
       `${plural(count, 'group')} in the newest ${plural(events, 'event')}, the one recorded last first.`,
-    results: 'Groups found',
     more: 'More groups',
     first: 'The first ones',
-    changed: 'Changed (UTC)',
   },
 
   whole: {

@@ -10,7 +10,6 @@ export const upkeep = {
     triedAgain: (taken: number, delivered: number, refused: number, open: number) =>
       `${plural(taken, 'dead letter')} tried again: ${figure(delivered)} delivered, ${figure(refused)} refused again${open > 0 ? `, ${figure(open)} under way` : ''}.`,
     cause: (cause: string | Html) => html`cause ${cause}`,
-    see: 'See them',
     export: 'Export',
     first: (ago: Html) => html`first ${ago}`,
     last: (ago: Html) => html`last ${ago}`,
@@ -48,7 +47,6 @@ export const upkeep = {
 
   reconcile: {
     lead: 'Reads the groups again by the service’s REST API and records what differs: changes that webhooks missed are mended.',
-    off: 'It is not configured.',
     add: 'Add to the configuration, with the app’s key from the vendor’s console:',
     start: 'Start',
     continue: 'Continue',
@@ -63,8 +61,7 @@ export const upkeep = {
       html`By the dry run of ${when}${cut && ', which did not come to its end'}: ${plural(mended, 'group')} will be mended, and <b class="${destroyed > 0 ? 'bad' : ''}">${figure(destroyed)} of ${figure(known)} known</b> destroyed in every copy.`,
     held: (withheld: number, known: number, what: string) =>
       html`The service no longer has ${figure(withheld)} of ${figure(known)} groups known, more than <code>reconcile.maxGone</code>. ${what}: see that app.sdkAppId and the region are right. <code>reconcile --allow-gone</code> destroys them.`,
-    willFail: 'The run will destroy none of them and end as failed',
-    wouldStop: 'A run would stop there and destroy none of them',
+    willFail: 'A run destroys none of them and ends as failed',
     noneDestroyed: 'None of them was destroyed',
     nothingDiffers: 'Nothing differs.',
     findings: 'What a run would change',
@@ -72,8 +69,6 @@ export const upkeep = {
     beforeAfter: 'Before → after',
     firstOf: (count: number, total: number) =>
       html`The first ${figure(count)} of ${figure(total)}: <code>reconcile --dry-run --json</code> has all of them.`,
-    destroyedWord: 'destroyed',
-    mendedWord: 'mended',
     newField: 'new: not known before',
     current: (dryRun: boolean) => `The current run${dryRun ? ', a dry run' : ''}`,
     last: (dryRun: boolean) => `The last run${dryRun ? ', a dry run' : ''}`,
@@ -94,7 +89,6 @@ export const upkeep = {
     gone: 'Gone',
     failed: 'Failed',
     differed: 'What differed, by field',
-    groups: 'Groups',
     seeApi: 'see /api/reconcile',
     notRead: (count: number) => `Not read: the first ${count}`,
     why: 'Why',

@@ -29,7 +29,6 @@ export const overview = {
     quarantine: 'イベントに変換できなかった Chat のコールバックを、受信したまま保管しています。',
     reconcileOff: '設定されていません。Webhook が取りこぼした変更は検出されません。',
     details: '詳細',
-    running: (read, total) => `実行中：${figure(total)} 件中 ${figure(read)} 件を読み取り済み`,
     stopped: (ago) => html`${ago}に停止`,
     ended: (ago) => html`${ago}に終了`,
     dryRun: '（ドライラン）',
@@ -92,12 +91,10 @@ export const overview = {
     lacking: (count, before) =>
       `${before} UTC より前に受信したイベント ${times(count)}は、復元の時点ですでに削除されていました。`,
     notCompared: '比較なし（verify がオフ）',
-    notVerified: '未検証',
     verified: (ago) => html`${ago}に検証`,
     differing: (count) => html`：<b class="bad">未修復の差異 ${times(count)}</b>`,
     resyncing: 'グループを再同期しています',
     resynced: 'グループを再同期しました',
-    resyncedTo: (name) => `${name} へのグループの再同期`,
     progress: (done, total, written) => `${figure(total)} 件中 ${figure(done)} 件、書き込み ${times(written)}`,
     failed: (count) => html`、<b class="bad">失敗 ${times(count)}</b>`,
     troubles: {
@@ -114,7 +111,6 @@ export const overview = {
     fromBeginning: '最初から：ジャーナルにあるすべて',
     fromSeq: '指定した seq 以降',
     fromTime: '指定した受信時刻 (UTC) 以降',
-    timeLabel: '受信時刻 (UTC)',
     fromGroups: 'グループ：これまでに記録した全グループのマージ済みの状態',
     replaySafe:
       'イベントの ID は変わらず、コピーは収束するため、再配信は安全です。ただし、その分の配信負荷がかかります。',

@@ -10,7 +10,6 @@ export const upkeep = {
     triedAgain: (taken, delivered, refused, open) =>
       `デッドレター ${times(taken)}を再試行しました：配信 ${times(delivered)}、再び拒否 ${times(refused)}${open > 0 ? `、処理中 ${times(open)}` : ''}。`,
     cause: (cause) => html`原因 ${cause}`,
-    see: '一覧を表示',
     export: 'エクスポート',
     first: (ago) => html`最初 ${ago}`,
     last: (ago) => html`最後 ${ago}`,
@@ -48,7 +47,6 @@ export const upkeep = {
 
   reconcile: {
     lead: 'Chat の REST API でグループを読み直し、差異を記録します。Webhook が取りこぼした変更が修復されます。',
-    off: '設定されていません。',
     add: 'Chat コンソールで取得したアプリのキーを使い、設定ファイルに次の内容を追加してください。',
     start: '開始',
     continue: '続行',
@@ -64,7 +62,6 @@ export const upkeep = {
     held: (withheld, known, what) =>
       html`既知のグループ ${figure(known)} 件中 ${times(withheld)}が Chat に存在せず、<code>reconcile.maxGone</code> の上限を超えています。${what}。app.sdkAppId とリージョンが正しいか確認してください。解散扱いにするには <code>reconcile --allow-gone</code> を使います。`,
     willFail: '実行しても 1 件も解散扱いにはならず、失敗として終了します',
-    wouldStop: '実行するとそこで停止し、1 件も解散扱いにはなりません',
     noneDestroyed: '1 件も解散扱いにはしていません',
     nothingDiffers: '差異はありません。',
     findings: '実行した場合の変更',
@@ -72,8 +69,6 @@ export const upkeep = {
     beforeAfter: '変更前 → 変更後',
     firstOf: (count, total) =>
       html`${figure(total)} 件中、最初の ${times(count)}です。すべてを見るには <code>reconcile --dry-run --json</code> を使います。`,
-    destroyedWord: '解散扱い',
-    mendedWord: '修復',
     newField: '新規：これまで未知',
     current: (dryRun) => `現在の実行${dryRun ? '（ドライラン）' : ''}`,
     last: (dryRun) => `前回の実行${dryRun ? '（ドライラン）' : ''}`,
@@ -94,7 +89,6 @@ export const upkeep = {
     gone: '存在しない',
     failed: '失敗',
     differed: '差異のあったフィールド',
-    groups: 'グループ数',
     seeApi: '/api/reconcile を参照',
     notRead: (count) => `読み取れなかったグループ（最初の ${times(count)}）`,
     why: '理由',

@@ -10,7 +10,6 @@ export const upkeep = {
     triedAgain: (taken, delivered, refused, open) =>
       `已重试 ${figure(taken)} 条死信：${figure(delivered)} 条送达，${figure(refused)} 条再次被拒绝${open > 0 ? `，${figure(open)} 条正在处理` : ''}。`,
     cause: (cause) => html`原因 ${cause}`,
-    see: '查看',
     export: '导出',
     first: (ago) => html`最早 ${ago}`,
     last: (ago) => html`最近 ${ago}`,
@@ -48,7 +47,6 @@ export const upkeep = {
 
   reconcile: {
     lead: '通过 Chat 的 REST API 重新读取群组，并记录差异：Webhook 遗漏的变更会得到修复。',
-    off: '未配置。',
     add: '请将以下内容加入配置文件，密钥从 Chat 控制台获取：',
     start: '开始',
     continue: '继续',
@@ -64,7 +62,6 @@ export const upkeep = {
     held: (withheld, known, what) =>
       html`已知的 ${figure(known)} 个群组中有 ${figure(withheld)} 个在 Chat 中已不存在，超过了 <code>reconcile.maxGone</code>。${what}：请确认 app.sdkAppId 和地域是否正确。若确实要标记为已解散，请使用 <code>reconcile --allow-gone</code>。`,
     willFail: '运行时不会解散其中任何一个，并以失败结束',
-    wouldStop: '运行到此会停止，不会解散其中任何一个',
     noneDestroyed: '其中没有一个被标记为已解散',
     nothingDiffers: '没有差异。',
     findings: '运行后会有的变更',
@@ -72,8 +69,6 @@ export const upkeep = {
     beforeAfter: '变更前 → 变更后',
     firstOf: (count, total) =>
       html`共 ${figure(total)} 个，显示前 ${figure(count)} 个：<code>reconcile --dry-run --json</code> 可查看全部。`,
-    destroyedWord: '标记为已解散',
-    mendedWord: '修复',
     newField: '新增：此前未知',
     current: (dryRun) => `当前运行${dryRun ? '（试运行）' : ''}`,
     last: (dryRun) => `上次运行${dryRun ? '（试运行）' : ''}`,
@@ -94,7 +89,6 @@ export const upkeep = {
     gone: '已不存在',
     failed: '失败',
     differed: '各字段的差异',
-    groups: '群组数',
     seeApi: '请查看 /api/reconcile',
     notRead: (count) => `未能读取的群组（前 ${figure(count)} 个）`,
     why: '原因',
