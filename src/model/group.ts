@@ -141,16 +141,17 @@ export function repair(current: Group, other: Group): Group {
 
 /**
  * Returns the fields in which a copy does not hold this state, whatever their versions where the values are the same. A field
- * with a later version in the copy was changed by another writer: the copy is ahead there, and does not differ.
+ * with a later version in the copy was changed by another writer: the copy is ahead there, and does not differ. Nor does it in one
+ * that no event has told of, which nobody writes, unless the group was created anew.
  */
 export function differences(copy: Group, state: Group): string[] {
-  const { created } = copy.versions;
-  const isAhead = (field: string): boolean => {
+  const { created } = state.versions;
+  return unlike(copy, state).filter((field) => {
     const own = state.versions[field];
-    const there = copy.versions[field] ?? (own === undefined ? undefined : created);
-    return there !== undefined && isLater(there, own);
-  };
-  return unlike(copy, state).filter((field) => !isAhead(field));
+    const there = copy.versions[field] ?? copy.versions.created;
+    if (own === undefined) return created !== undefined && isLater(created, there);
+    return there === undefined || !isLater(there, own);
+  });
 }
 
 /** Returns the fields, in the words of `versions`, whose values are not the same. */
