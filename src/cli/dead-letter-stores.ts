@@ -228,13 +228,13 @@ async function deadLettersOfWorker(
 }
 
 /** Groups the dead letters of a worker, which its topic cannot do. */
-function causesOf(letters: readonly WorkerDeadLetter[]): Cause[] {
+export function causesOf(letters: readonly WorkerDeadLetter[]): Cause[] {
   const groups = Map.groupBy(letters, ({ fault }) => causeOf(fault).id);
   const causes = Array.from(groups, ([cause, those]): Cause => {
     const sample = those.at(-1) as WorkerDeadLetter;
     const { code, reason } = causeOf(sample.fault);
-    const times = those.map(({ deadAt }) => deadAt);
-    const [firstAt, lastAt] = [Math.min(...times), Math.max(...times)];
+    const times = those.map(({ deadAt }) => deadAt).sort((one, other) => one - other);
+    const [firstAt = 0, lastAt = firstAt] = [times[0], times.at(-1)];
     return { cause, code, reason, count: those.length, firstAt, lastAt, sample: fromWorker(sample).json };
   });
   return causes.sort((one, other) => other.count - one.count);

@@ -2,6 +2,8 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
+import type { WorkerDeadLetter } from '../../connectors/contract.ts';
+import { causesOf } from '../../src/cli/dead-letter-stores.ts';
 import { bridgeHome, runCommand, startBridgeProcess } from '../support/bridge.process.ts';
 import { body, OK, search } from '../support/callbacks.ts';
 
@@ -40,3 +42,19 @@ test('large ones are listed up to the limit and exported to the last, by the con
   expect(unknown.status).toBe(404);
   expect(await bridge.end('SIGTERM')).toBe(0);
 }, 60_000);
+
+test('those of a worker are grouped by cause, however many they are', () => {
+  const fault = { code: 'event-refused', message: 'not wanted' } as const;
+  const place = { topic: 'events', partition: 0, attempts: 1, headers: {}, key: null, value: null };
+  const letters = Array.from(
+    { length: 200_000 },
+    (_, offset): WorkerDeadLetter => ({
+      ...place,
+      name: `0@${offset}`,
+      offset: String(offset),
+      fault,
+      deadAt: 9e5 - offset,
+    }),
+  );
+  expect(causesOf(letters)).toMatchObject([{ count: 200_000, firstAt: 700_001, lastAt: 900_000 }]);
+});

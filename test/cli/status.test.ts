@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { type Reading, ratesBetween } from '../../src/cli/status.ts';
-import { tableLines } from '../../src/cli/terminal.ts';
+import { linesOf, tableLines } from '../../src/cli/terminal.ts';
 import { programOf } from '../../src/cli.ts';
 import { span, visible } from '../../src/model/text.ts';
 import { freePort } from '../servers/index.ts';
@@ -249,6 +249,11 @@ describe('for a terminal', () => {
         .join(''),
     ).not.toMatch(control);
     expect(tableLines(['x'], [['a\nb']]).at(-1)).toBe('a\\u000ab');
+  });
+
+  test('a table has any number of rows', () => {
+    const rows = Array.from({ length: 200_000 }, (_, index) => [String(index)]);
+    expect(linesOf(tableLines(['n'], rows))).toHaveLength(200_001);
   });
 
   test('a column is as wide as a terminal shows its cells: Chinese letters take two places, marks of a letter none', () => {
