@@ -1,9 +1,125 @@
 import { html } from 'hono/html';
 import { figure } from '../../../../model/text.ts';
-import type { upkeep as English } from '../en/upkeep.ts';
+import type { pages as English } from '../en/pages.ts';
 import { span, times } from './counting.ts';
 
-export const upkeep = {
+export const pages: typeof English = {
+  events: {
+    group: 'グループ ID',
+    type: 'イベント',
+    by: '操作者',
+    field: 'フィールド',
+    since: '受信 (UTC)：開始',
+    until: '終了',
+    all: 'すべてのイベント',
+    id: 'イベント ID、seq、または RequestID',
+    follow: '追跡',
+    types: {
+      'chat.group.info.changed': '変更',
+      'chat.group.created': '作成',
+      'chat.group.destroyed': '解散',
+      'chat.group.owner.changed': 'オーナー変更',
+      'chat.group.info.read': '照合で読み取り',
+    },
+    noneLookedAt: '調べた範囲に、該当するイベントはありません。',
+    noneSuch: '該当するイベントはジャーナルにありません。記録されていないか、すべて削除済みです。',
+    none: 'まだ何も記録されていません。',
+    newestFirst: 'イベント（新しい順）',
+    older: 'さらに古いイベント',
+    newest: '最新のイベント',
+    seq: 'Seq',
+    occurred: '発生',
+    what: '変更内容',
+    times: { callback: '', receipt: '受信時刻', read: '読み取り時刻' },
+    reconcile: '照合',
+    notStated: '記載なし',
+    more: (count) => `ほか ${times(count)}`,
+    noField: 'ブリッジが認識するフィールドはありません',
+  },
+
+  standings: {
+    delivered: '配信済み',
+    superseded: 'より新しいものが反映済み',
+    behind: '未配信',
+    waiting: '再試行待ち',
+    dead: 'デッドレター',
+    filtered: 'フィルターで除外',
+    'in-step': '同期済み',
+    differs: '差異あり',
+    missing: 'なし',
+    unknown: '不明',
+  },
+
+  event: {
+    unknown: '不明なイベント',
+    nothing: (id) =>
+      html`ID、seq、RequestID のいずれかが ${id} であるイベントはありません。記録されていないか、削除済みです。`,
+    head: (seq, what) => `イベント ${seq}：${what}`,
+    group: 'グループ',
+    received: '受信',
+    json: 'すべてを JSON で表示',
+    detail: '場所、時刻、または理由',
+    unplaced: '場所と時刻は分かりません',
+    attempts: (count) => `試行 ${figure(count)} 回`,
+  },
+
+  group: {
+    unknown: '不明なグループ',
+    nothing: (id) => html`${id} のイベントが記録されたことはありません。`,
+    search: '検索',
+    destroyed: '解散済み',
+    type: '種類',
+    owner: 'オーナー',
+    lastChanged: '最終変更',
+    bring: 'このグループを再同期',
+    bringing:
+      'マージ済みの状態を、グループを保持する各コピーにもう一度書き込みます。コピー側で加えられた変更は元に戻ります。',
+    history: 'フィールドと履歴',
+    since: (count, seq) =>
+      `このグループの最新のイベント ${times(count)}${seq === undefined ? '' : `（seq ${seq} 以降）`}に基づきます。届いた順にかかわらず、最後に発生した変更が優先されます。`,
+    whole: 'グループ全体',
+    changes: (field) => `${field} の変更（新しい順）`,
+    earlier: (count) => `以前の変更 ${times(count)}`,
+    seeEvents: 'イベントを参照',
+    before: '変更前：',
+    after: '変更後：',
+    late: (at) => html`遅れて到着。${at} の変更が優先`,
+    copies: 'コピー',
+    noConnector: '動作中のコネクタはありません。',
+    connector: 'コネクタ',
+    status: '状態',
+    differsIn: (fields, more) =>
+      html`差異のあるフィールド：${fields.map((field, at) => html`${at > 0 && '、'}${field}`)}${more > 0 && `、ほか ${times(more)}`}`,
+    seeDeadLetters: 'デッドレターを表示',
+    events: 'このグループのイベント',
+    pruned: 'すべて削除済みです。マージ済みの状態は残っています。',
+  },
+
+  groups: {
+    search: 'ID または名前',
+    none: 'グループはまだありません。グループの最初のコールバックが届くと表示されます。',
+    notFound: (text) => html`ID または名前に ${text} を含むグループはありません。`,
+    of: (count, all) => `全 ${figure(all)} 件中 ${times(count)}のグループ`,
+    found: (count) => `${times(count)}のグループ`,
+    ofFound: (count) => `見つかったグループのうち ${times(count)}`,
+    orders: '並び順',
+    byId: 'グループ（ID 順）',
+    lately: 'グループ（最近の変更順）',
+    latelyOf: (count, events) => `最新のイベント ${times(events)}に現れた ${times(count)}のグループ（新しい順）`,
+    more: '次のグループ',
+    first: '最初に戻る',
+  },
+
+  whole: {
+    nothing: 'なし',
+    gone: '何もありません。記録されていないか、すでに削除されています。',
+    part: (from, to, of) => `${figure(of)} 文字中 ${figure(from)}～${figure(to)} 文字目`,
+    beginning: '先頭',
+    next: '次の部分',
+    event: (seq) => `イベント ${figure(seq)}`,
+    group: (id) => `グループ ${id}`,
+  },
+
   deadLetters: {
     lead: '配信先に拒否され、配信を断念したイベントです。以降のイベントは通常どおり配信されています。再試行するか破棄するまで、ここに残ります。',
     unknown: (name) => html`${name} というコネクタは動作していません。`,
@@ -93,4 +209,4 @@ export const upkeep = {
     notRead: (count) => `読み取れなかったグループ（最初の ${times(count)}）`,
     why: '理由',
   },
-} satisfies typeof English;
+};

@@ -1,9 +1,123 @@
 import { html } from 'hono/html';
 import { figure } from '../../../../model/text.ts';
-import type { upkeep as English } from '../en/upkeep.ts';
+import type { pages as English } from '../en/pages.ts';
 import { span } from './counting.ts';
 
-export const upkeep = {
+export const pages: typeof English = {
+  events: {
+    group: '群组 ID',
+    type: '事件',
+    by: '操作者',
+    field: '字段',
+    since: '接收时间 (UTC)：起',
+    until: '止',
+    all: '全部事件',
+    id: '事件 ID、seq 或 RequestID',
+    follow: '追踪',
+    types: {
+      'chat.group.info.changed': '修改',
+      'chat.group.created': '创建',
+      'chat.group.destroyed': '解散',
+      'chat.group.owner.changed': '群主变更',
+      'chat.group.info.read': '对账读取',
+    },
+    noneLookedAt: '在已查找的范围内没有符合条件的事件。',
+    noneSuch: '事件日志中没有符合条件的事件：从未记录，或已全部清理。',
+    none: '尚未记录任何内容。',
+    newestFirst: '事件，最新在前',
+    older: '更早的事件',
+    newest: '最新的事件',
+    seq: 'Seq',
+    occurred: '发生时间',
+    what: '变更内容',
+    times: { callback: '', receipt: '接收时间', read: '读取时间' },
+    reconcile: '对账',
+    notStated: '未注明',
+    more: (count) => `另外 ${figure(count)} 个`,
+    noField: '没有本服务能识别的字段',
+  },
+
+  standings: {
+    delivered: '已投递',
+    superseded: '已被更新的变更取代',
+    behind: '待投递',
+    waiting: '等待重试',
+    dead: '死信',
+    filtered: '已过滤',
+    'in-step': '已同步',
+    differs: '有差异',
+    missing: '缺失',
+    unknown: '未知',
+  },
+
+  event: {
+    unknown: '未知事件',
+    nothing: (id) => html`没有 ID、seq 或 RequestID 为 ${id} 的事件：从未记录，或已被清理。`,
+    head: (seq, what) => `事件 ${seq}：${what}`,
+    group: '群组',
+    received: '接收',
+    json: '查看完整 JSON',
+    detail: '位置、时间或原因',
+    unplaced: '位置和时间未知',
+    attempts: (count) => `尝试 ${figure(count)} 次`,
+  },
+
+  group: {
+    unknown: '未知群组',
+    nothing: (id) => html`从未记录过 ${id} 的事件。`,
+    search: '搜索',
+    destroyed: '已解散',
+    type: '类型',
+    owner: '群主',
+    lastChanged: '最近变更',
+    bring: '重新同步该群组',
+    bringing: '将合并后的状态再次写入每个群组副本；副本中的人为改动会被还原。',
+    history: '字段及其历史',
+    since: (count, seq) =>
+      `依据该群组最近的 ${figure(count)} 个事件${seq === undefined ? '' : `（自 seq ${seq} 起）`}。无论何时到达，以发生时间最晚的变更为准。`,
+    whole: '完整的群组',
+    changes: (field) => `${field} 的变更，最新在前`,
+    earlier: (count) => `更早的 ${figure(count)} 次变更`,
+    seeEvents: '请查看事件',
+    before: '变更前：',
+    after: '变更后：',
+    late: (at) => html`迟到，已被 ${at} 的变更取代`,
+    copies: '副本',
+    noConnector: '没有正在运行的连接器。',
+    connector: '连接器',
+    status: '状态',
+    differsIn: (fields, more) =>
+      html`有差异的字段：${fields.map((field, at) => html`${at > 0 && '、'}${field}`)}${more > 0 && `，另有 ${more} 个`}`,
+    seeDeadLetters: '查看死信',
+    events: '该群组的事件',
+    pruned: '事件已全部清理，合并后的状态仍然保留。',
+  },
+
+  groups: {
+    search: 'ID 或名称',
+    none: '还没有群组：收到某个群组的第一个回调后，就会出现在这里。',
+    notFound: (text) => html`没有 ID 或名称包含 ${text} 的群组。`,
+    of: (count, all) => `共 ${figure(all)} 个群组，显示 ${figure(count)} 个。`,
+    found: (count) => `${figure(count)} 个群组。`,
+    ofFound: (count) => `找到的群组中的 ${figure(count)} 个。`,
+    orders: '排序',
+    byId: '群组，按 ID 排列',
+    lately: '群组，最近变更',
+    latelyOf: (count, events) => `最近 ${figure(events)} 个事件涉及 ${figure(count)} 个群组，最新的在前。`,
+    more: '更多群组',
+    first: '回到开头',
+  },
+
+  whole: {
+    nothing: '无内容',
+    gone: '这里没有内容：从未记录，或已被删除。',
+    part: (from, to, of) => `第 ${figure(from)}–${figure(to)} 个字符，共 ${figure(of)} 个。`,
+    beginning: '开头',
+    next: '下一部分',
+    event: (seq) => `事件 ${figure(seq)}`,
+    group: (id) => `群组 ${id}`,
+  },
+
   deadLetters: {
     lead: '被目标端拒绝、不再投递的事件。后续事件仍照常投递。死信会一直保留，直到重试或丢弃。',
     unknown: (name) => html`没有名为 ${name} 的连接器在运行。`,
@@ -93,4 +207,4 @@ export const upkeep = {
     notRead: (count) => `未能读取的群组（前 ${figure(count)} 个）`,
     why: '原因',
   },
-} satisfies typeof English;
+};
