@@ -14,11 +14,9 @@ import { type AdminClient, adminClient, inPath } from './admin.ts';
 import { type AdminOptions, addCommand, isoTime, onRunningBridge, wholeNumber } from './options.ts';
 import { answer, interruption, paint, print, tableLines } from './terminal.ts';
 
-type Filters = Pick<z.output<typeof eventsQuery>, 'group' | 'type' | 'operator' | 'field'>;
+type Filters = Omit<z.output<typeof eventsQuery>, 'limit' | 'before'>;
 
 interface ListOptions extends AdminOptions, Filters {
-  readonly since?: number;
-  readonly until?: number;
   readonly before?: number;
   readonly limit: number;
 }
@@ -69,23 +67,16 @@ function moment(text: string): number {
   throw new InvalidArgumentError('a time is expected, such as 2026-11-27T04:00Z, or an age, such as 2h');
 }
 
+function queryOf({ group, type, operator, field, since, until, after }: Filters, limit: number, before?: number) {
+  const given = Object.entries({ group, type, operator, field, since, until, after, before, limit });
+  return Object.fromEntries(given.flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]])));
+}
+
 /** Yields events that the filters let through, the newest first. */
-async function* eventsOf(
-  client: AdminClient,
-  filters: Filters & { readonly since?: number; readonly until?: number; readonly after?: number },
-  start?: number,
-): AsyncGenerator<Entry> {
-  const { group, type, operator, field, since, until, after } = filters;
-  const given = Object.entries({ group, type, operator, field, since, until, after }).flatMap(([name, value]) =>
-    value === undefined ? [] : [[name, String(value)]],
-  );
+async function* eventsOf(client: AdminClient, filters: Filters, start?: number): AsyncGenerator<Entry> {
   let before = start;
   do {
-    const query = {
-      ...Object.fromEntries(given),
-      limit: '1000',
-      ...(before !== undefined && { before: String(before) }),
-    };
+    const query = queryOf(filters, 1_000, before);
     const page: z.output<typeof eventsAnswer> = await client.ask(eventsAnswer, (api) => api.events.$get({ query }));
     yield* page.events;
     before = page.next;
@@ -102,7 +93,8 @@ async function list({ limit, before, ...options }: ListOptions): Promise<void> {
     events.push(entry);
   }
   const last = events.at(-1)?.seq;
-  const of = more && !isFiltered(options) ? await totalOf(client) : '';
+  const total = more ? await totalOf(client, options) : undefined;
+  const of = total === undefined ? '' : ` of ${figure(total)}`;
   answer(
     options,
     { events, ...(more && { next: last }) },
@@ -111,13 +103,10 @@ async function list({ limit, before, ...options }: ListOptions): Promise<void> {
   );
 }
 
-const isFiltered = ({ group, type, operator, field, since, until }: Omit<ListOptions, 'limit'>): boolean =>
-  [group, type, operator, field, since, until].some((one) => one !== undefined);
-
-/** Resolves with how many events the journal holds, as the end of a sentence: nothing where they are too many to count. */
-async function totalOf(client: AdminClient): Promise<string> {
-  const { total } = await client.ask(eventsAnswer, (api) => api.events.$get({ query: { limit: '1' } }));
-  return total === undefined ? '' : ` of ${figure(total)}`;
+/** Resolves with how many events the journal holds; undefined where some are filtered out, or they are too many to count. */
+async function totalOf(client: AdminClient, filters: Filters): Promise<number | undefined> {
+  const query = queryOf(filters, 1);
+  return (await client.ask(eventsAnswer, (api) => api.events.$get({ query }))).total;
 }
 
 const eventLines = (events: readonly Entry[]): string[] =>

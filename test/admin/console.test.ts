@@ -578,7 +578,7 @@ describe('reconcile', () => {
       .toMatch(/The last run, a dry run.*Ended.*Read3.*In step0.*Differ3.*Gone0.*Failed0/s);
     await expect
       .poll(() => page.locator('#part-findings').textContent())
-      .toMatch(/of @TGS#R1.*mended.*namenothing known → of @TGS#R1/s);
+      .toMatch(/of @TGS#R1.*Mended.*namenothing known → of @TGS#R1/s);
     await page.locator('summary', { hasText: 'Start' }).click();
     await page.getByText(/3 groups will be mended, and 0 of 0 known destroyed/).waitFor();
     await page.getByRole('button', { name: 'Read, and mend what differs' }).click();

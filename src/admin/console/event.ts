@@ -8,7 +8,7 @@ import { changes, eventHref, groupLink, operator } from './events.ts';
 import { badge, type Page, type Tone, unknownPage } from './layout.ts';
 import type { View } from './ports.ts';
 import { empty, table } from './table.ts';
-import { code, type Html, optional, relative } from './text.ts';
+import { code, type Html, href, optional, relative } from './text.ts';
 import type { Texts } from './texts/index.ts';
 
 const COPIES_EVERY_MS = 2_000;
@@ -54,7 +54,7 @@ function eventOf(ports: View, { seq, event }: JournalEntry): Html {
 
 function copiesOf(ports: View, entry: JournalEntry): Html {
   const { t } = ports;
-  return copyList(t, ports.delivery.operations.eventCopies(entry), detail);
+  return copyList(t, ports.delivery.operations.eventCopies(entry));
 }
 
 const STANDINGS: Readonly<Record<EventCopy['standing'] | GroupCopy['standing'], Tone>> = {
@@ -70,12 +70,11 @@ const STANDINGS: Readonly<Record<EventCopy['standing'] | GroupCopy['standing'], 
   unknown: 'held',
 };
 
+/** How an event or a group stands at a connector. */
+type Copy = Omit<GroupCopy, 'standing'> & Pick<EventCopy, 'at' | 'attempts'> & Pick<EventCopy | GroupCopy, 'standing'>;
+
 /** Lists the copies of an event or a group by connector. */
-export function copyList<Copy extends EventCopy | GroupCopy>(
-  t: Texts,
-  copies: readonly Copy[],
-  detail: (t: Texts, copy: Copy) => Html,
-): Html {
+export function copyList(t: Texts, copies: readonly Copy[]): Html {
   const columns = [
     { head: t.group.connector },
     { head: t.group.status, kind: 'name' },
@@ -94,13 +93,21 @@ export function copyList<Copy extends EventCopy | GroupCopy>(
   }</section>`;
 }
 
-function detail(t: Texts, { connector, standing, where, at, attempts, fault }: EventCopy): Html {
+/** Fields of a copy that are named; the API names all of them. */
+const MOST_FIELDS = 20;
+
+function detail(t: Texts, { connector, standing, where, at, attempts, differs = [], fault }: Copy): Html {
   if (standing === 'delivered' && where === undefined) {
     return html`<span class="quiet">${t.event.unplaced}</span>`;
   }
-  if (where === undefined && attempts === undefined && fault === undefined) return optional(undefined);
-  return html`${where !== undefined && html`<p>${code(where)}</p>`}${
+  const lines = [
+    where !== undefined && html`<p>${code(where)}</p>`,
     attempts !== undefined &&
-    html`<p class="quiet">${t.event.attempts(attempts)}${at !== undefined && t.text.and(relative(t, at, 'ago'))}</p>`
-  }${fault !== undefined && faultLines(t, fault, `copy-${connector}`)}`;
+      html`<p class="quiet">${t.event.attempts(attempts)}${at !== undefined && t.text.and(relative(t, at, 'ago'))}</p>`,
+    differs.length > 0 &&
+      html`<p>${t.group.differsIn(differs.slice(0, MOST_FIELDS).map(code), Math.max(0, differs.length - MOST_FIELDS))}</p>`,
+    fault && faultLines(t, fault, `copy-${connector}`),
+    standing === 'dead' && html`<p><a href="${href('/dead-letters', { connector })}">${t.group.seeDeadLetters}</a></p>`,
+  ];
+  return lines.some(Boolean) ? html`${lines}` : optional(undefined);
 }

@@ -1,9 +1,7 @@
 import { html } from 'hono/html';
 import type { JournalEntry } from '../../journal/reads.ts';
 import type { Group } from '../../model/group.ts';
-import type { GroupCopy } from '../../model/standing.ts';
 import { upTo } from '../../model/text.ts';
-import { faultLines } from './connectors.ts';
 import { copyList } from './event.ts';
 import { eventHref, eventList, lastBy, operator } from './events.ts';
 import { type FieldChange, type FieldHistory, fieldHistories } from './field-history.ts';
@@ -122,17 +120,7 @@ async function copiesOf(ports: View, groupId: string): Promise<Html> {
   const { t } = ports;
   const within = AbortSignal.any([ports.stopping.signal, AbortSignal.timeout(COPIES_WITHIN_MS)]);
   const copies = await ports.delivery.operations.copies(groupId, within);
-  return copyList(t, copies, copyDetail);
-}
-
-function copyDetail(t: Texts, { connector, standing, where, differs = [], fault }: GroupCopy): Html {
-  if (where === undefined && differs.length === 0 && fault === undefined) return optional(undefined);
-  return html`${where !== undefined && html`<p>${code(where)}</p>`}${
-    differs.length > 0 &&
-    html`<p>${t.group.differsIn(differs.slice(0, 20).map(code), Math.max(0, differs.length - 20))}</p>`
-  }${fault !== undefined && faultLines(t, fault, `copy-${connector}`)}${
-    standing === 'dead' && html`<p><a href="${href('/dead-letters', { connector })}">${t.group.seeDeadLetters}</a></p>`
-  }`;
+  return copyList(t, copies);
 }
 
 function eventsOf(ports: View, groupId: string, entries: readonly JournalEntry[]): Html {
