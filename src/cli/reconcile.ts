@@ -197,11 +197,11 @@ async function report(
   waiting: readonly ConnectorStatus[],
   findings: AsyncIterable<ReconcileFinding> | Iterable<ReconcileFinding>,
 ): Promise<void> {
-  const { dryRun = false, against } = options;
+  const { dryRun = false } = options;
   const differed = dryRun ? 'would be mended' : 'mended';
   const lines = [
     read && readLines(read, differed),
-    compared && comparedLines(`${against}`, compared, dryRun, differed),
+    compared && comparedLines(options, compared, differed),
     waiting.map(({ name, lag, state }) => {
       const why = state.kind === 'waiting' ? state.fault.message : state.kind;
       return paint('yellow', `${name}: ${plural(lag ?? 0, 'event')} in the journal for the next start (${why})`);
@@ -224,11 +224,12 @@ async function report(
   print(`${last ?? ''}]}`);
 }
 
-function comparedLines(name: string, compared: Compared, dryRun: boolean, differed: string): Lines {
-  const { done, mended, failed, differing = [] } = compared;
+function comparedLines({ against, dryRun, group }: ReconcileOptions, compared: Compared, differed: string): Lines {
+  const { done, total, mended, failed, differing = [] } = compared;
   const more = dryRun ? mended - differing.length : 0;
+  const left = group && total > done && `; of those named ${total - done} not known, or left out by the filter`;
   return [
-    `${name}: ${done} compared, ${mended} ${differed}, ${failed} failed`,
+    `${against}: ${done} compared, ${mended} ${differed}, ${failed} failed${left || ''}`,
     differing.map(({ groupId, differs, standing }) => {
       return `  would be mended ${JSON.stringify(groupId)}: ${(differs ?? [standing]).join(', ')}`;
     }),
@@ -290,7 +291,7 @@ function withheldLine({ withheld, known }: Run['counts'], dryRun: boolean): stri
 }
 
 /** Throws where not all was done. */
-function judge(read: Run | undefined, compared: Compared | undefined, { dryRun }: ReconcileOptions): void {
+function judge(read: Run | undefined, compared: Compared | undefined, { dryRun, group }: ReconcileOptions): void {
   if (read?.stopped !== undefined) {
     const again = !dryRun && { suggestion: 'the same command goes on where this one stopped' };
     throw new BridgeError({ code: 'command-failed', message: `stopped: ${read.stopped}`, ...again });
@@ -308,4 +309,6 @@ function judge(read: Run | undefined, compared: Compared | undefined, { dryRun }
   const failed = (read?.counts.failed ?? 0) + (compared?.failed ?? 0);
   if (failed > 0)
     throw new BridgeError({ code: 'command-failed', message: `${plural(failed, 'group')} could not be reconciled` });
+  // The service may know a group that is not recorded yet.
+  if (read === undefined && group && compared && compared.done < compared.total) process.exitCode = 1;
 }

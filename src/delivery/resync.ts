@@ -42,6 +42,7 @@ export function startResync(
   const { how, groupIds } = request;
   const total = groupIds?.length ?? groups.count();
   let after = '';
+  let from = 0;
   let done = 0;
   let mended = 0;
   let failed = 0;
@@ -50,7 +51,7 @@ export function startResync(
   return {
     request,
     async step(sink, signal) {
-      const ids = groupIds?.slice(done, done + PAGE);
+      const ids = groupIds?.slice(from, from + PAGE);
       const page = ids?.flatMap((groupId) => groups.get(groupId) ?? []) ?? groups.page(after, PAGE);
       const states = page.filter(filter.concerns).map(filter.project);
       if (states.length > 0) {
@@ -69,7 +70,9 @@ export function startResync(
       }
       after = page.at(-1)?.groupId ?? after;
       const taken = (ids ?? page).length;
-      done += taken;
+      from += taken;
+      // One that is left out, or not known, is neither brought nor compared.
+      done += states.length;
       const named = groupIds !== undefined;
       return { how, named, done, total, mended, failed, ...(how === 'compare' && { differing }), ended: taken < PAGE };
     },

@@ -91,14 +91,22 @@ describe.skipIf(skip !== '')(`the filter of a connector${skip}`, () => {
     await topic.until(({ length }) => length === 1, 'the public group');
 
     await deleteDocument(pair, 'public');
-    expect(await command(bridge, 'replay', 'index', '--from', 'groups')).toMatchObject({ code: 0 });
+    expect(await command(bridge, 'replay', 'index', '--from', 'groups')).toMatchObject({
+      code: 0,
+      stdout: 'index was brought 1 group\n',
+    });
     expect(await documentOf(pair, 'public')).toMatchObject({ name: 'known' });
     expect(await documentOf(pair, 'private')).toBeUndefined();
 
     await deleteDocument(pair, 'public');
     expect(await command(bridge, 'reconcile', '--against', 'index')).toMatchObject({
       code: 0,
-      stdout: expect.stringMatching(/1 mended, 0 failed/),
+      stdout: 'index: 1 compared, 1 mended, 0 failed\n',
+    });
+    // Nor is a group compared that is not known: most likely its id is mistyped.
+    expect(await command(bridge, 'reconcile', '--against', 'index', '--group', 'public', 'pubilc')).toMatchObject({
+      code: 1,
+      stdout: 'index: 1 compared, 0 mended, 0 failed; of those named 1 not known, or left out by the filter\n',
     });
     expect(await documentOf(pair, 'public')).toMatchObject({ name: 'known' });
     expect(await documentOf(pair, 'private')).toBeUndefined();
