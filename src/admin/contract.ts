@@ -157,9 +157,11 @@ export const eventsQuery = z.strictObject({
 export const groupsQuery = z.strictObject({
   limit,
   search: z.string().max(MAX_GROUP_ID_BYTES).default(''),
+  /** The `next` of the page before: how far the search was, and an id. */
   after: z
     .string()
     .max(MAX_GROUP_ID_BYTES + 2)
+    .regex(/^([01]|$)/, { error: 'the place is expected that the page before gave' })
     .default(''),
 });
 export const groupQuery = z.strictObject({ limit, id: groupId });

@@ -37,8 +37,9 @@ async function list({ after, limit, ...options }: ListOptions): Promise<void> {
     fault.message,
     upTo(body.replaceAll(/\s+/g, ' '), 80),
   ]);
-  const lines = rows.length === 0 ? 'the quarantine is empty' : tableLines(['id', 'received', 'why', 'body'], rows);
   const { next, total, quarantined } = found;
+  const none = total ? `the quarantine has none after ${after}` : 'the quarantine is empty';
+  const lines = rows.length === 0 ? none : tableLines(['id', 'received', 'why', 'body'], rows);
   const of = total === undefined ? '' : ` of ${figure(total)}`;
   const more = next !== undefined && `${figure(quarantined.length)}${of}; more: --after ${next}`;
   answer(options, found, lines, more);

@@ -23,7 +23,12 @@ export function addStatus(program: Command): void {
   onRunningBridge(
     addCommand(program, 'status', description, ...calls)
       .option('--watch', 'again each second, with what happens per second, until Ctrl-C')
-      .option('--check', 'exit with 1 unless callbacks are recorded and every copy is in step, verified and complete')
+      .addOption(
+        new Option(
+          '--check',
+          'exit with 1 unless callbacks are recorded and every copy is in step, verified and complete',
+        ).conflicts(['watch', 'wait']),
+      )
       .option('--allow <troubles>', `with --check, troubles to pass over: ${TROUBLES.join(', ')}`, troubleList)
       .addOption(new Option('--wait <state>', 'until every copy is in step and complete').choices(['in-step']))
       .option('--timeout <time>', 'with --wait, how long: 60s, 5m; exit with 1 after it', waitingTime, 60_000),

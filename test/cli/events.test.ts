@@ -84,6 +84,11 @@ describe('groups', () => {
     );
     const rest = await run('groups', 'list', '--after', '0@TGS#G2', '--json');
     expect(JSON.parse(rest.stdout)).toMatchObject({ total: 13, groups: { length: 8 } });
+    // An id is no place: taken for none, it would begin anew.
+    expect(await run('groups', 'list', '--after', '@TGS#G2')).toMatchObject({
+      code: 2,
+      stderr: 'after: the place is expected that the page before gave\n',
+    });
     expect((await run('groups', 'list', 'notice')).stdout).toMatch(/@TGS#NOTICE.*\n1\n$/);
     expect((await run('groups', 'list', 'AME 7')).stdout).toMatch(/@TGS#G7 .*\n1\n$/);
   });
@@ -175,6 +180,7 @@ describe('events', () => {
 test('a callback of the quarantine is shown whole', async () => {
   const shown = await run('quarantine', 'show', '1');
   expect(shown.stdout).toContain(`\n\n${body({ Name: 7 })}\n`);
+  expect((await run('quarantine', 'list', '--after', '1')).stdout).toBe('the quarantine has none after 1\n');
   expect(await run('quarantine', 'show', '2')).toMatchObject({
     code: 2,
     stderr: expect.stringMatching(/no callback 2/),

@@ -96,6 +96,8 @@ describe('status', () => {
       .toMatch(/^1 Callbacks are recorded\n1 of 2 copies in step, verified .*; down is /);
     expect(await status('--check', '--allow', 'unreachable,connecting')).toMatchObject({ code: 0 });
     expect(await status('--check', '--allow', 'nonsense')).toMatchObject({ code: 2 });
+    for (const other of ['--watch', '--wait=in-step'])
+      expect(await status('--check', other)).toMatchObject({ code: 2 });
     expect(await status('--wait', 'in-step', '--timeout', '1s')).toMatchObject({ code: 1 });
     // Once nothing waits for it any more, the rest is in step.
     const without = home.configFile.replace('bridge.yaml', 'without.yaml');
