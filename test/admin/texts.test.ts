@@ -1,9 +1,12 @@
 /** The console's texts: each language has all of them, and says with the same figures and names what English says. */
 import { describe, expect, test } from 'vitest';
+import { FAULT_GUIDE } from '../../scripts/fault-guide.ts';
+import { faultLines } from '../../src/admin/console/connectors.ts';
 import { en } from '../../src/admin/console/texts/en.ts';
 import { type Texts, textsFor } from '../../src/admin/console/texts/index.ts';
 import { ja } from '../../src/admin/console/texts/ja.ts';
 import { zhCN } from '../../src/admin/console/texts/zh-CN.ts';
+import type { Fault } from '../../src/model/fault.ts';
 
 /** Stands for any argument: a number that can be told from others, text, and a list of one. */
 function sample(number: number) {
@@ -45,9 +48,19 @@ describe.each<[string, Texts]>([
   ['zh-CN', zhCN],
 ])('%s', (lang, texts) => {
   test('lacks no text and has none that English has not', async () => {
-    const paths = async (of: unknown): Promise<string[]> => (await saidBy(of)).map(([path]) => path).sort();
+    const paths = async (of: unknown): Promise<string[]> =>
+      (await saidBy(of)).flatMap(([path]) => (path.startsWith('.fault.means.') ? [] : path)).sort();
     expect(await paths(texts)).toEqual(await paths(en));
     expect(texts.lang).toBe(lang);
+  });
+
+  test('says what each fault means that a page may show, beside what it says in English', async () => {
+    const shown = FAULT_GUIDE.slice(0, 4).flatMap(({ faults }) => Object.keys(faults));
+    expect(Object.keys(texts.fault.means).sort()).toEqual(shown.sort());
+    const fault: Fault = { code: 'destination-missing', message: 'no such topic', suggestion: 'create it' };
+    const said = String(await faultLines(texts, fault, 'id'));
+    expect(said).toContain(texts.fault.means['destination-missing']);
+    expect(said).toMatch(/<div class="fault" lang="en">.*no such topic.*destination-missing.*create it/s);
   });
 
   test('says the same figures and names', async () => {

@@ -1,5 +1,5 @@
 import { html } from 'hono/html';
-import type { Fault } from '../../model/fault.ts';
+import type { Fault, FaultCode } from '../../model/fault.ts';
 import { figure, rate } from '../../model/text.ts';
 import type { Trouble } from '../../model/verdict.ts';
 import type { ConnectorState } from '../contract.ts';
@@ -90,11 +90,19 @@ export function badges(t: Texts, name: string, troubles: readonly Trouble[]): Ht
 
 const SETTING = /^(app|receiver|journal|admin|connectors|reconcile)\b/;
 
-/** Says what went wrong (as the log does, in English), what to do, and which setting or field it concerns. `id` must be unique on the page. */
+/**
+ * Says what went wrong, in English as the log does below what its code means, then what to do, and which setting or field it
+ * concerns. `id` must be unique on the page.
+ */
 export function faultLines(t: Texts, { message, path, suggestion, code: name }: Fault, id: string): Html {
-  return html`<div class="fault" lang="en">${value(t, message, { id: `${id}-message`, most: 240 })} ${small(name)}${
+  return html`${meaning(t, name)}<div class="fault" lang="en">${value(t, message, { id: `${id}-message`, most: 240 })} ${small(name)}${
     suggestion !== undefined && html`<p><span class="quiet" aria-hidden="true">→</span> ${shown(suggestion)}</p>`
   }${path !== undefined && html`<p class="quiet" lang="${t.lang}">${SETTING.test(path) ? t.fault.setting : t.events.field} ${small(path)}</p>`}</div>`;
+}
+
+export function meaning(t: Texts, code: FaultCode): Html | undefined {
+  const means = t.fault.means[code];
+  return means === undefined ? undefined : html`<p><b>${means}</b></p>`;
 }
 
 const small = (text: string): Html => html`<span class="quiet">${code(text)}</span>`;

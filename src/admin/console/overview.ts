@@ -3,7 +3,7 @@ import { opennessOf } from '../../config/listeners.ts';
 import { figure, latency, rate } from '../../model/text.ts';
 import type { Refusal } from '../../telemetry/refusals.ts';
 import type { BridgeState } from '../contract.ts';
-import { connectorList } from './connectors.ts';
+import { connectorList, meaning } from './connectors.ts';
 import { eventList } from './events.ts';
 import { button } from './forms.ts';
 import { badge, icon, type Page, toned, verdictOf } from './layout.ts';
@@ -71,7 +71,7 @@ function refusals(ports: View): Html {
       html`${figure(count)} × ${code(fault.code)}`,
       sender === undefined ? undefined : code(sender),
       relative(t, at, 'ago'),
-    )}<p>${shown(fault.message)}${fault.suggestion !== undefined && html` <span class="quiet" aria-hidden="true">→</span> ${shown(fault.suggestion)}`}</p></li>`;
+    )}${meaning(t, fault.code)}<p lang="en">${shown(fault.message)}${fault.suggestion !== undefined && html` <span class="quiet" aria-hidden="true">→</span> ${shown(fault.suggestion)}`}</p></li>`;
   return html`<section class="panel" aria-labelledby="refusals-head"><h2 id="refusals-head">${t.overview.refusals}</h2>
 <ul>${found.map(line)}</ul></section>`;
 }

@@ -1,4 +1,5 @@
 import { html } from 'hono/html';
+import type { FaultCode } from '../../../model/fault.ts';
 import { figure, latency, plural, rate, size, span } from '../../../model/text.ts';
 import { ENGLISH } from '../../../model/verdict.ts';
 import type { Html } from '../text.ts';
@@ -74,7 +75,8 @@ export const en = {
     oldest: 'The oldest',
   },
 
-  fault: { setting: 'Setting' },
+  /** What a fault says in English is said in the reader’s language as far as its code tells. */
+  fault: { setting: 'Setting', means: {} as Partial<Record<FaultCode, string>> },
 
   /** The results of actions, by their codes. */
   notices: {
