@@ -5,14 +5,14 @@ import type { z } from 'zod';
 import { eventAnswer, eventsAnswer, type eventsQuery, groupAnswer } from '../admin/contract.ts';
 import { duration } from '../config/units.ts';
 import { actorOf, EVENT_TYPES, type EventType, shortType } from '../model/event.ts';
-import { describeFault } from '../model/fault.ts';
+import { BridgeError, describeFault } from '../model/fault.ts';
 import { fieldsOf } from '../model/field-change.ts';
 import { type Group, latestEvent, operatorOf } from '../model/group.ts';
 import type { EventCopy } from '../model/standing.ts';
 import { figure, upTo } from '../model/text.ts';
 import { type AdminClient, adminClient, inPath } from './admin.ts';
 import { type AdminOptions, addCommand, isoTime, onRunningBridge, wholeNumber } from './options.ts';
-import { answer, interruption, paint, print, tableLines } from './terminal.ts';
+import { answer, interruption, paint, print, tableLines, write } from './terminal.ts';
 
 type Filters = Omit<z.output<typeof eventsQuery>, 'limit' | 'before'>;
 
@@ -128,12 +128,21 @@ async function tail(options: AdminOptions & Filters): Promise<void> {
   const signal = interruption();
   const [newest] = (await client.ask(eventsAnswer, (api) => api.events.$get({ query: { limit: '1' } }))).events;
   let after = newest?.seq ?? 0;
+  let away = false;
   while (!signal.aborted) {
-    const events: Entry[] = [];
-    for await (const entry of eventsOf(client, { ...options, after })) events.push(entry);
-    for (const entry of events.reverse()) {
-      print(options.json ? JSON.stringify(entry) : cellsOf(entry).join('  ').replaceAll('\n', '\\u000a'));
-      after = entry.seq;
+    try {
+      const events: Entry[] = [];
+      for await (const entry of eventsOf(client, { ...options, after })) events.push(entry);
+      for (const entry of events.reverse()) {
+        print(options.json ? JSON.stringify(entry) : cellsOf(entry).join('  ').replaceAll('\n', '\\u000a'));
+        after = entry.seq;
+      }
+      away = false;
+    } catch (thrown) {
+      // A bridge that is restarted is waited for.
+      if (!(thrown instanceof BridgeError) || thrown.fault.code !== 'bridge-unreachable') throw thrown;
+      if (!away) write(process.stderr, `${describeFault(thrown.fault)}\n`);
+      away = true;
     }
     await delay(EVERY_MS, undefined, { signal }).catch(() => {});
   }

@@ -8,6 +8,7 @@ import { stringify } from 'yaml';
 import { isoTime } from '../../src/cli/options.ts';
 import { signOf } from '../../src/intake/authentication.ts';
 import type { CanonicalEvent } from '../../src/model/event.ts';
+import { freePort } from '../servers/port.ts';
 import { type BridgeHome, type BridgeProcess, bridgeHome, runCommand, spawnBridge } from '../support/bridge.process.ts';
 import { body, OK, search } from '../support/callbacks.ts';
 import { runProgram } from '../support/program.ts';
@@ -175,6 +176,33 @@ describe('events', () => {
     child.kill('SIGINT');
     expect(await once(child, 'close')).toEqual([0, null]);
   });
+
+  test('tail goes on over a restart of the bridge, and says once that it is away', async () => {
+    const own = bridgeHome((folder) => ({ audit: { kind: 'file', path: join(folder, 'events.ndjson') } }), {
+      admin: { port: await freePort() },
+    });
+    onTestFinished(own.remove);
+    const first = await spawnBridge(own);
+    const child = spawn(process.execPath, ['src/cli.ts', 'tail', '--config', own.configFile]);
+    onTestFinished(() => void child.kill('SIGKILL'));
+    let [said, complained] = ['', ''];
+    child.stdout.on('data', (chunk) => (said += chunk));
+    child.stderr.on('data', (chunk) => (complained += chunk));
+    const told = async (to: BridgeProcess, Name: string) => {
+      expect(await to.post({ search: search(), body: body({ Name, EventTime: Date.now() }) })).toEqual(OK);
+      return said;
+    };
+    await expect.poll(() => told(first, 'before'), { interval: 300, timeout: 20_000 }).toContain('name="before"');
+    await first.end('SIGTERM');
+    await expect.poll(() => complained, { timeout: 20_000 }).toMatch(/^no bridge answers at .*\n$/);
+    const second = await spawnBridge(own);
+    await told(second, 'after');
+    await expect.poll(() => said, { timeout: 20_000 }).toContain('name="after"');
+    child.kill('SIGINT');
+    expect(await once(child, 'close')).toEqual([0, null]);
+    expect(complained.trim().split('\n')).toHaveLength(1);
+    await second.end('SIGTERM');
+  }, 60_000);
 });
 
 test('a callback of the quarantine is shown whole', async () => {
