@@ -49,7 +49,7 @@ function body<S extends z.ZodType<object>>(schema: S): Checks<'json', z.input<S>
 
 function query<S extends z.ZodType<object>>(
   schema: S,
-): Checks<'query', { [Key in keyof z.input<S>]: string }, z.output<S>> {
+): Checks<'query', { [Key in keyof z.input<S>]: string | Extract<z.input<S>[Key], undefined> }, z.output<S>> {
   return async ({ req }, next) => {
     req.addValidatedData('query', schema.parse(req.query()));
     await next();

@@ -88,19 +88,12 @@ const PATIENCE_MS = 10_000;
 function deadLettersOfBridge(connector: string, options: AdminOptions): DeadLetters {
   const client = adminClient(options);
   const param = inPath('name', connector);
-  const meant = ({ cause, group }: Filter) => ({
-    ...(cause !== undefined && { cause }),
-    ...(group !== undefined && { groupId: group }),
-  });
   /** The API takes all that are meant where no `seqs` are given. */
-  const selection = (names: readonly string[], filter: Filter) => ({
-    ...(names.length > 0 && { seqs: names.map(seqOf) }),
-    ...meant(filter),
+  const selection = (names: readonly string[], { cause, group: groupId }: Filter) => ({
+    seqs: names.length > 0 ? names.map(seqOf) : undefined,
+    cause,
+    groupId,
   });
-  const retryOnce = (names: readonly string[], filter: Filter, after: number) =>
-    client.ask(retryAnswer, (api) =>
-      api.connectors[':name']['dead-letters'].retry.$post({ param, json: { ...selection(names, filter), after } }),
-    );
   const causes = async () => {
     const answer = await client.ask(deadLetterCausesAnswer, (api) =>
       api.connectors[':name']['dead-letters'].causes.$get({ param }),
@@ -118,12 +111,12 @@ function deadLettersOfBridge(connector: string, options: AdminOptions): DeadLett
   };
   return {
     naming: 'seq',
-    async list(limit, filter, after = '0') {
+    async list(limit, { cause, group: groupId }, after = '0') {
       const letters: DeadLetter[] = [];
       // An answer holds so many, and less of large ones.
       for (let next: number | undefined = Number(after); next !== undefined && letters.length < limit; ) {
         const most = String(Math.min(limit - letters.length, 1_000));
-        const query = { limit: most, after: String(next), ...meant(filter) };
+        const query = { limit: most, after: String(next), cause, groupId };
         const page: z.output<typeof deadLettersAnswer> = await client.ask(deadLettersAnswer, (api) =>
           api.connectors[':name']['dead-letters'].$get({ param, query }),
         );
@@ -147,7 +140,10 @@ function deadLettersOfBridge(connector: string, options: AdminOptions): DeadLett
     async retry(names, filter) {
       const sum = { taken: 0, left: 0, delivered: 0, refused: 0 };
       for (let after = 0; ; ) {
-        const { taken, left, next } = await retryOnce(names, filter, after);
+        const json = { ...selection(names, filter), after };
+        const { taken, left, next } = await client.ask(retryAnswer, (api) =>
+          api.connectors[':name']['dead-letters'].retry.$post({ param, json }),
+        );
         sum.left = left;
         if (taken === 0) return sum;
         const { delivered, refused } = await settled(taken);

@@ -55,7 +55,7 @@ async function list(search: string, { after, limit, ...options }: ListOptions): 
   let total = 0;
   let next = after;
   do {
-    const query = { search, limit: String(Math.min(limit - groups.length, 1_000)), ...(next && { after: next }) };
+    const query = { search, limit: String(Math.min(limit - groups.length, 1_000)), after: next };
     const page: z.output<typeof groupsPage> = await client.ask(groupsPage, (api) => api.groups.$get({ query }));
     groups.push(...page.groups);
     ({ total, next } = page);

@@ -98,25 +98,20 @@ async function findBridge(options: ReconcileOptions): Promise<{ client: AdminCli
   return { client: adminClient({ admin: new URL(own.adminUrl), ...named }), own };
 }
 
-function selectionOf({ group: groupIds, dryRun }: ReconcileOptions): { groupIds?: string[]; dryRun?: boolean } {
-  return { ...(groupIds && { groupIds }), ...(dryRun && { dryRun }) };
-}
-
 /** Resolves with the run when it has ended; `signal` has the bridge stop it. */
 async function readGroups(
   client: AdminClient,
   options: ReconcileOptions,
   signal: AbortSignal,
 ): Promise<Run | undefined> {
-  await client.ask(reconcileStatus, (api) =>
-    api.reconcile.$post({ json: { ...selectionOf(options), ...(options.allowGone && { allowGone: true }) } }),
-  );
+  const { group: groupIds, dryRun, allowGone } = options;
+  await client.ask(reconcileStatus, (api) => api.reconcile.$post({ json: { groupIds, dryRun, allowGone } }));
   const { run } = await follow(
     'reading groups',
     () => client.ask(reconcileStatus, (api) => (signal.aborted ? api.reconcile.stop.$post() : api.reconcile.$get())),
     ({ running, run }) => ({
       done: run === undefined ? 0 : run.counts.read + run.counts.failed,
-      total: run?.total ?? options.group?.length ?? 0,
+      total: run?.total ?? groupIds?.length ?? 0,
       over: !running && run !== undefined,
     }),
   );
@@ -126,13 +121,13 @@ async function readGroups(
 async function compare(
   client: AdminClient,
   name: string,
-  options: ReconcileOptions,
+  { group: groupIds, dryRun }: ReconcileOptions,
   signal: AbortSignal,
 ): Promise<Compared> {
   // The groups just read are delivered first, or they would be taken for differences.
   await drain(client, signal, name);
   const { groups } = await client.ask(groupCount, (api) =>
-    api.connectors[':name'].compare.$post({ param: inPath('name', name), json: selectionOf(options) }),
+    api.connectors[':name'].compare.$post({ param: inPath('name', name), json: { groupIds, dryRun } }),
   );
   const { restore, state } = await follow(
     `comparing ${name}`,
