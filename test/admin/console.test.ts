@@ -166,7 +166,7 @@ describe.skipIf(skip !== '')(`a day of an operator, on real Kafka and Elasticsea
     });
     await expect.poll(() => copy('group-index')).toMatch(/Differs.*Differs in name/);
     await page.getByRole('button', { name: 'Bring this group again' }).click();
-    await page.getByText('The group is brought to 1 copy again.').waitFor();
+    await page.getByText('The group is brought again to each copy that should hold it.').waitFor();
     await expect.poll(() => copy('group-index'), { timeout: 20_000 }).toContain('In step');
     // One box on every page finds groups and events.
     const find = async (text: string): Promise<void> => {

@@ -55,9 +55,10 @@ const ACTIONS: Readonly<
   },
   async bring({ delivery, status }, form) {
     const { group } = asked.parse(form);
-    const holding = status().connectors.filter(({ name }) => delivery.destination(name).holdsGroups);
-    for (const { name } of holding) delivery.operations.bring(name, group);
-    return ['brought', holding.length];
+    for (const { name } of status().connectors) {
+      if (delivery.destination(name).holdsGroups) delivery.operations.bring(name, group);
+    }
+    return ['brought'];
   },
   async retry({ delivery: { operations } }, form) {
     const asked = some.parse(form);

@@ -85,7 +85,7 @@ export const en = {
     replaying: (n: number) => `${plural(n, 'event')} will be delivered again.`,
     'nothing-to-replay': () => 'Nothing to replay: no event was recorded from there on.',
     restoring: (n: number) => `${plural(n, 'group')} will be resynced to the destination.`,
-    brought: (n: number) => `The group is brought to ${plural(n, 'copy', 'copies')} again.`,
+    brought: () => 'The group is brought again to each copy that should hold it.',
     retried: (n: number) => `${plural(n, 'dead letter')} will be tried again; the page says what became of them.`,
     discarded: (n: number) =>
       n === 0 ? 'Nothing was discarded: there was no such dead letter.' : `${plural(n, 'dead letter')} discarded.`,

@@ -147,7 +147,7 @@ export const ja: Texts = {
     replaying: (n) => `イベント ${times(n)}を再配信します。`,
     'nothing-to-replay': () => '再配信するものはありません。その時点以降に記録されたイベントがありません。',
     restoring: (n) => `グループ ${times(n)}を配信先に再同期します。`,
-    brought: (n) => `このグループを ${figure(n)} 個のコピーに再同期します。`,
+    brought: () => 'このグループを、保持すべき各コピーに再同期します。',
     retried: (n) => `デッドレター ${times(n)}を再試行します。結果はこのページに表示されます。`,
     discarded: (n) =>
       n === 0

@@ -143,7 +143,7 @@ export const zhCN: Texts = {
     replaying: (n) => `将重新投递 ${figure(n)} 个事件。`,
     'nothing-to-replay': () => '没有可重放的事件：该起点之后没有记录。',
     restoring: (n) => `将向目标端重新同步 ${figure(n)} 个群组。`,
-    brought: (n) => `将向 ${figure(n)} 个副本重新同步该群组。`,
+    brought: () => '将向应持有该群组的每个副本重新同步。',
     retried: (n) => `将重试 ${figure(n)} 条死信，结果会显示在本页。`,
     discarded: (n) => (n === 0 ? '没有丢弃任何内容：不存在这样的死信。' : `已丢弃 ${figure(n)} 条死信。`),
     mapped: (n) => (n === 0 ? '没有可转换的回调：本服务还不认识这种格式。' : `已转换 ${figure(n)} 个。`),
