@@ -12,10 +12,10 @@ export interface Cause {
 
 /** What a message says of one event alone: its values, its ids, its numbers. */
 const OWN: readonly [RegExp, string][] = [
-  // The apostrophe of this sentence would pair with a quote.
-  [/Preview of field's value: '.*'/gs, 'Preview of the value: …'],
+  // The apostrophe of this sentence would pair with a quote. A long message is cut, and so may be what it quotes.
+  [/Preview of field's value: '(?:.*'(?=$|\W)|.*)/gs, 'Preview of the value: …'],
   [/@TGS#[^\s'"\],;:]+/g, '…'],
-  [/(?<!\w)'[^']*'(?!\w)|"[^"]*"|‘[^’]*’|“[^”]*”|`[^`]*`/g, '…'],
+  [/(?<!\w)'[^']*(?:'(?!\w)|$)|"[^"]*(?:"|$)|‘[^’]*(?:’|$)|“[^”]*(?:”|$)|`[^`]*(?:`|$)/g, '…'],
   [/\b(?=[A-Za-z_-]*\d)[\w-]{16,}\b/g, '…'],
   [/\d+(?:[.,:_]\d+)*/g, '#'],
 ];

@@ -31,6 +31,16 @@ test.each([
   );
 });
 
+test('nor does a value that a long message is cut in', () => {
+  const cut = (value: string) => `failed to parse field [name]. Preview of field's value: '${value}'`.slice(0, 1_000);
+  const [one, ...others] = ['x', "it's ", '长', 'say "y" '].map((part) => causeOf(refused(cut(part.repeat(1_000)))));
+  expect(one?.reason).toBe('failed to parse field [name]. Preview of the value: …');
+  for (const other of others) expect(other).toEqual(one);
+  // Of any other message, too.
+  const quote = (value: string) => causeOf(refused(`it doesn't fit "${value}`.slice(0, 100)));
+  expect(quote('x'.repeat(200))).toEqual(quote('长'.repeat(200)));
+});
+
 test('other fields, types and codes are other causes', () => {
   const messages = ['failed to parse field [a] of type [long]', 'failed to parse field [b] of type [long]'];
   const ids = messages.map((message) => causeOf(refused(message)).id);
