@@ -28,7 +28,8 @@ const NOTHING_HERE: Fault = { code: 'usage', message: 'nothing is here' };
 const NOT_OF_A_WORKER: Fault = {
   code: 'usage',
   message: 'a worker does not offer this',
-  suggestion: '/healthz, /readyz, /metrics and /api/status it has; ask the receiving bridge for the rest',
+  suggestion:
+    'it has status, pause, resume and dead-letters, /healthz, /readyz and /metrics; ask the receiving bridge for the rest',
 };
 
 /**

@@ -59,11 +59,16 @@ async function reload(options: AdminOptions): Promise<void> {
 const setPaused =
   (paused: boolean) =>
   async (name: string, options: AdminOptions): Promise<void> => {
-    await adminClient(options).ask(noContent, (api) =>
+    const client = adminClient(options);
+    await client.ask(noContent, (api) =>
       api.connectors[':name'][paused ? 'pause' : 'resume'].$post({ param: inPath('name', name) }),
     );
-    const held = `${name} is paused, also over restarts, until it is resumed; callbacks go on being recorded`;
-    answer(options, { connector: name, paused }, paused ? held : `${name} goes on`);
+    if (!paused) return answer(options, { connector: name, paused }, `${name} goes on`);
+    const held =
+      'source' in (await client.status())
+        ? ' in this worker, until it is resumed or the worker ends; its events wait in the topic'
+        : ', also over restarts, until it is resumed; callbacks go on being recorded';
+    answer(options, { connector: name, paused }, `${name} is paused${held}`);
   };
 
 type From = z.input<typeof replayRequest>['from'];
