@@ -1,5 +1,4 @@
 /** What deliveries rely on, looked at without writing anything. */
-import { Unreachable } from '../../src/model/fault.ts';
 import { newGroup } from '../../src/model/group.ts';
 import { awsUser } from '../aws.ts';
 import type { Finding, Host } from '../contract.ts';
@@ -9,9 +8,9 @@ import { besideOf, refuseIndexing } from './beside.ts';
 import { PROBE_ID, probe } from './bulk.ts';
 import { ask, type Destination, identify, openDestination } from './client.ts';
 import type { ElasticsearchOptions } from './connector.ts';
+import { readable, readDocuments, refuseForeign } from './documents.ts';
 import { findIndex } from './ensure.ts';
 import { misconfigured, missingFault, sortOf } from './fault.ts';
-import { readDocuments, refuseForeign } from './groups.ts';
 import { expectedFields, refusingFields } from './new-index.ts';
 
 /** Tells for `check --connect` what is there. Nothing is created. */
@@ -83,8 +82,7 @@ async function tryRequests(destination: Destination, signal: AbortSignal): Promi
   if (groups) {
     await refuseForeign(destination, signal);
     const { documents } = await readDocuments(destination, [newGroup(PROBE_ID)], signal);
-    const stored = documents.get(PROBE_ID);
-    if (stored?.kind === 'unreadable') throw new Unreachable(stored.fault);
+    readable(destination, PROBE_ID, documents);
   }
   await probe(destination, signal);
 }

@@ -1,13 +1,14 @@
 import type { Entry } from '../../src/model/entry.ts';
-import type { GroupSink, Host, Identify, Outcomes, Sink } from '../contract.ts';
+import type { Host, Identify, Outcomes, Sink } from '../contract.ts';
 import { createEnsuring } from '../ensuring.ts';
 import { getIndex, hasMany, indexExists, search } from './api.ts';
-import { besideOf, putBeside, readCopiesBeside, refuseIndexing } from './beside.ts';
+import { besideOf, refuseIndexing } from './beside.ts';
 import { bulk } from './bulk.ts';
 import { ask, type Destination, identify, openDestination } from './client.ts';
 import type { ElasticsearchOptions } from './connector.ts';
+import { refuseForeign } from './documents.ts';
 import { ensureIndex, identifyIndices } from './ensure.ts';
-import { putGroups, readCopies, refuseForeign } from './groups.ts';
+import { putGroups, readCopies } from './groups.ts';
 
 export async function openSink(options: ElasticsearchOptions, host: Host, signal: AbortSignal): Promise<Sink> {
   const destination = await openDestination(options, host, signal);
@@ -48,14 +49,12 @@ async function openIndices(
       close,
     };
   }
-  const places = beside && { documents: destination, beside };
-  const put: GroupSink['put'] = (...given) =>
-    places === undefined ? putGroups(destination, ...given) : putBeside(places, ...given);
+  const places = { documents: destination, beside };
   return {
     holds: 'groups',
     put: async (states, how, signal) =>
-      states.length === 0 ? new Map() : ensuring(signal, () => put(states, how, signal)),
-    read: (...given) => (places === undefined ? readCopies(destination, ...given) : readCopiesBeside(places, ...given)),
+      states.length === 0 ? new Map() : ensuring(signal, () => putGroups(places, states, how, signal)),
+    read: (...given) => readCopies(places, ...given),
     identify: identity,
     close,
   };
