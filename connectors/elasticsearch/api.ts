@@ -68,7 +68,12 @@ const anything = (_body: unknown): _body is unknown => true;
 const statesOfIndices = (body: unknown): body is Record<string, IndexState> =>
   isObject(body) && Object.keys(body).length > 0 && Object.values(body).every(isObject);
 
-const pathOf = (name: string): string => `/${encodeURIComponent(name)}`;
+/** What is asked of an index, or of what has a name as one has: it stands in the path for `{index}`. */
+const about = (index: string, name: string, method: Call<unknown>['method'], path: string) => ({
+  ...{ name, method, index },
+  path: path.replace('{index}', () => encodeURIComponent(index)),
+});
+const acknowledged = having<Acknowledged>('acknowledged');
 
 /** Any success fits: a proxy may have a page of its own there. */
 export const root = (): Call<unknown> => ({ name: 'info', method: 'GET', path: '/', ignore: REFUSALS, fits: anything });
@@ -95,80 +100,56 @@ export const health = (): Call<Health> => ({
 });
 
 export const getIndex = (index: string): Call<Record<string, IndexState>> => ({
-  name: 'indices.get',
-  method: 'GET',
-  path: pathOf(index),
-  index,
+  ...about(index, 'indices.get', 'GET', '/{index}'),
   ignore: [404],
   fits: statesOfIndices,
 });
 
 export const indexExists = (index: string): Call<unknown> => ({
-  name: 'indices.exists',
-  method: 'HEAD',
-  path: pathOf(index),
-  index,
+  ...about(index, 'indices.exists', 'HEAD', '/{index}'),
   fits: anything,
 });
 
 export const createIndex = (index: string, body: Readonly<Record<string, unknown>>): Call<Acknowledged> => ({
-  name: 'indices.create',
-  method: 'PUT',
-  path: pathOf(index),
-  index,
+  ...about(index, 'indices.create', 'PUT', '/{index}'),
   body,
   ignore: [400, 405],
-  fits: having<Acknowledged>('acknowledged'),
+  fits: acknowledged,
 });
 
 export const putMapping = (index: string, properties: Readonly<Record<string, unknown>>): Call<Acknowledged> => ({
-  name: 'indices.put_mapping',
-  method: 'PUT',
-  path: `${pathOf(index)}/_mapping`,
-  index,
+  ...about(index, 'indices.put_mapping', 'PUT', '/{index}/_mapping'),
   body: { properties },
   ignore: [400],
-  fits: having<Acknowledged>('acknowledged'),
+  fits: acknowledged,
 });
 
 export const createDataStream = (name: string): Call<Acknowledged> => ({
-  name: 'indices.create_data_stream',
-  method: 'PUT',
-  path: `/_data_stream${pathOf(name)}`,
-  index: name,
+  ...about(name, 'indices.create_data_stream', 'PUT', '/_data_stream/{index}'),
   ignore: [400, 405],
-  fits: having<Acknowledged>('acknowledged'),
+  fits: acknowledged,
 });
 
 export const getDataStream = (name: string): Call<object> => ({
-  name: 'indices.get_data_stream',
-  method: 'GET',
-  path: `/_data_stream${pathOf(name)}`,
-  index: name,
+  ...about(name, 'indices.get_data_stream', 'GET', '/_data_stream/{index}'),
   ignore: [400, 404, 405],
   fits: having<object>(),
 });
 
 /** A template that is there already may be another's work: it stays as it is. */
 export const putTemplate = (name: string, body: Readonly<Record<string, unknown>>): Call<Acknowledged> => ({
-  name: 'indices.put_index_template',
-  method: 'PUT',
-  path: `/_index_template${pathOf(name)}`,
-  index: name,
+  ...about(name, 'indices.put_index_template', 'PUT', '/_index_template/{index}'),
   query: { create: 'true' },
   body,
   ignore: [400, 405],
-  fits: having<Acknowledged>('acknowledged'),
+  fits: acknowledged,
 });
 
 interface Resolved {
   readonly data_streams: readonly { readonly name: string; readonly backing_indices: readonly string[] }[];
 }
 export const resolveIndex = (name: string): Call<Resolved> => ({
-  name: 'indices.resolve_index',
-  method: 'GET',
-  path: `/_resolve/index${pathOf(name)}`,
-  index: name,
+  ...about(name, 'indices.resolve_index', 'GET', '/_resolve/index/{index}'),
   fits: having<Resolved>('data_streams'),
 });
 
@@ -182,10 +163,7 @@ interface Hits {
   };
 }
 export const search = (index: string, body: Readonly<Record<string, unknown>>): Call<Hits> => ({
-  name: 'search',
-  method: 'POST',
-  path: `${pathOf(index)}/_search`,
-  index,
+  ...about(index, 'search', 'POST', '/{index}/_search'),
   body,
   fits: having<Hits>(),
 });
@@ -194,10 +172,7 @@ interface Documents {
   readonly docs: readonly ReadDocument[];
 }
 export const readMany = (index: string, ids: readonly string[]): Call<Documents> => ({
-  name: 'mget',
-  method: 'POST',
-  path: `${pathOf(index)}/_mget`,
-  index,
+  ...about(index, 'mget', 'POST', '/{index}/_mget'),
   body: { ids },
   fits: (answer): answer is Documents => having<Documents>('docs')(answer) && Array.isArray(answer.docs),
 });
@@ -212,10 +187,7 @@ interface Written {
   readonly items: readonly Partial<Record<'index' | 'create' | 'delete', WrittenItem>>[];
 }
 export const writeMany = (index: string, lines: readonly string[], timeout: string): Call<Written> => ({
-  name: 'bulk',
-  method: 'POST',
-  path: `${pathOf(index)}/_bulk`,
-  index,
+  ...about(index, 'bulk', 'POST', '/{index}/_bulk'),
   query: { timeout },
   lines,
   ignore: [400, 413],

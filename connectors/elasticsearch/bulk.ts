@@ -1,5 +1,6 @@
 import { type Fault, Unreachable } from '../../src/model/fault.ts';
 import type { Outcome } from '../../src/model/outcome.ts';
+import { portions } from '../portions.ts';
 import { type WrittenItem, writeMany } from './api.ts';
 import { ask, type Destination } from './client.ts';
 import { ensureIndex } from './ensure.ts';
@@ -31,10 +32,11 @@ export async function bulk(
 ): Promise<Map<string, Outcome>> {
   const outcomes = new Map<string, Outcome>();
   let suspicious = false;
-  const parts = [[...writes]];
+  const parts = [writes];
   for (let part = parts.pop(); part !== undefined; part = parts.pop()) {
-    const { request, bytes } = takeRequest(part, destination.maxBulkBytes);
-    if (part.length > 0) parts.push(part);
+    const [request = []] = portions(part, bytesOf, destination.maxBulkBytes);
+    const bytes = request.reduce((sum, write) => sum + bytesOf(write), 0);
+    if (request.length < part.length) parts.push(part.slice(request.length));
     const { statusCode, body } = await send(destination, request, bytes, signal);
     if (statusCode === 400 || statusCode === 413) {
       // The request as a whole was refused, which says nothing of its other documents: it is halved down to the culprit.
@@ -96,21 +98,9 @@ function takesNone(cause: Cause, place: Place): Unreachable {
   return misconfigured(place, 'index', message, 'look at the settings and the mapping of the index');
 }
 
-/** Takes from the front what fits into one request, at least one. */
-function takeRequest(
-  waiting: Write[],
-  maxBytes: number,
-): { readonly request: readonly Write[]; readonly bytes: number } {
-  let bytes = 0;
-  let count = 0;
-  for (const { action, document } of waiting) {
-    const size = Buffer.byteLength(action) + Buffer.byteLength(document ?? '') + 2;
-    if (count > 0 && bytes + size > maxBytes) break;
-    bytes += size;
-    count++;
-  }
-  return { request: waiting.splice(0, count), bytes };
-}
+/** Each of the two lines ends with a byte of its own. */
+const bytesOf = ({ action, document = '' }: Write): number =>
+  Buffer.byteLength(action) + Buffer.byteLength(document) + 2;
 
 /**
  * Sends one request. When it comes to no answer twice in a row, although the index could be asked for in between, it may be
