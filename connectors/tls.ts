@@ -131,13 +131,15 @@ async function authorityShown(
   let failure: Fault | undefined;
   for (const endpoint of endpoints) {
     signal.throwIfAborted();
-    const socket = await shake(endpoint, { ...options, rejectUnauthorized: false });
-    if (socket instanceof Error) {
-      failure = tlsFault(socket, path, endpoint);
+    let shown: DetailedPeerCertificate | undefined;
+    try {
+      const socket = await shake(endpoint, { ...options, rejectUnauthorized: false });
+      shown = socket.getPeerCertificate(true);
+      socket.destroy();
+    } catch (thrown) {
+      failure = tlsFault(thrown, path, endpoint);
       continue;
     }
-    let shown: DetailedPeerCertificate | undefined = socket.getPeerCertificate(true);
-    socket.destroy();
     while (shown?.raw !== undefined) {
       if (shown.fingerprint256.replaceAll(':', '') === fingerprint) return new X509Certificate(shown.raw).toString();
       const issuer: DetailedPeerCertificate = shown.issuerCertificate;
@@ -158,77 +160,64 @@ async function authorityShown(
 }
 
 const PROBE_MS = 3_000;
+/** What is awaited tells of an error; nobody awaits one that comes later. */
+const ignored = (): void => {};
 
-/** Makes a TLS handshake and nothing more. */
-async function shake(endpoint: Endpoint, options: ConnectionOptions): Promise<TLSSocket | Error> {
-  const { begin } = endpoint;
-  if (begin === undefined) return handshake(endpoint, options);
-  const socket = connectPlain(endpoint);
-  const timer = setTimeout(() => socket.destroy(new Error(`no answer within ${PROBE_MS} ms`)), PROBE_MS);
+/** Makes a TLS handshake and nothing more. Throws why there is none. */
+async function shake({ host, port, lookup, begin }: Endpoint, options: ConnectionOptions): Promise<TLSSocket> {
+  const servername = options.servername ?? (isIP(host) === 0 ? host : undefined);
+  const found = { ...(lookup && { lookup }), ...(servername !== undefined && { servername }) };
+  const within = { signal: AbortSignal.timeout(PROBE_MS) };
+  const plain = begin && connectPlain({ host, port, ...within }).on('error', ignored);
+  let secure: TLSSocket | undefined;
   try {
-    await once(socket, 'connect');
-    await begin(socket);
-    return await handshake(endpoint, { ...options, socket });
+    if (plain !== undefined) {
+      await once(plain, 'connect', within);
+      await begin?.(plain);
+    }
+    secure = connect({ ...options, host, port, ...found, ...(plain && { socket: plain }) }).on('error', ignored);
+    await once(secure, 'secureConnect', within);
+    return secure;
   } catch (thrown) {
-    socket.destroy();
-    return thrown as Error;
-  } finally {
-    clearTimeout(timer);
+    plain?.destroy();
+    secure?.destroy();
+    throw within.signal.aborted ? new Error(`no answer to a TLS handshake within ${PROBE_MS} ms`) : thrown;
   }
-}
-
-function handshake({ host, port, lookup }: Endpoint, options: ConnectionOptions): Promise<TLSSocket | Error> {
-  return new Promise((resolve) => {
-    const servername = options.servername ?? (isIP(host) === 0 ? host : undefined);
-    const found = { ...(lookup && { lookup }), ...(servername !== undefined && { servername }) };
-    const socket = connect({ ...options, host, port, ...found });
-    const end = (result: TLSSocket | Error): void => {
-      socket.setTimeout(0);
-      socket.on('error', () => {});
-      if (result instanceof Error) socket.destroy();
-      resolve(result);
-    };
-    socket.setTimeout(PROBE_MS, () => end(new Error(`no answer to a TLS handshake within ${PROBE_MS} ms`)));
-    socket.once('error', end);
-    socket.once('secureConnect', () => end(socket));
-  });
 }
 
 /** Returns why a TLS handshake with the server fails; undefined when it does not, or for want of a connection. */
 export async function whyNoTls(endpoint: Endpoint, options: SecureOptions, path: string): Promise<Fault | undefined> {
-  const socket = await shake(endpoint, options);
-  // With TLS 1.3, whether a client certificate is missed comes to light only after the handshake.
-  const failure = socket instanceof Error ? socket : await lateAlert(socket);
-  return failure !== undefined && isTlsError(failure) ? tlsFault(failure, path, endpoint) : undefined;
+  try {
+    // With TLS 1.3, whether a client certificate is missed comes to light only after the handshake.
+    await ending(await shake(endpoint, options));
+    return undefined;
+  } catch (thrown) {
+    return isTlsError(thrown) ? tlsFault(thrown, path, endpoint) : undefined;
+  }
 }
 
 const ALERT_MS = 300;
 
-function lateAlert(socket: TLSSocket): Promise<Error | undefined> {
-  return new Promise((resolve) => {
-    const end = (failure?: Error): void => {
-      clearTimeout(timer);
-      socket.destroy();
-      resolve(failure);
-    };
-    const timer = setTimeout(end, ALERT_MS);
-    socket.once('error', end);
-    socket.once('close', () => end());
+/** Resolves once the other end closes the connection within a moment. Throws what it says, or that it does not. */
+async function ending(socket: Socket): Promise<void> {
+  try {
     // Alerts are read with the data.
-    socket.resume();
-  });
+    await once(socket.resume(), 'close', { signal: AbortSignal.timeout(ALERT_MS) });
+  } finally {
+    socket.on('error', ignored).destroy();
+  }
 }
 
 /** Returns whether TLS is spoken at the other end, whoever it may be. */
 export async function speaksTls(endpoint: Endpoint, options: SecureOptions): Promise<'yes' | 'no' | 'no-connection'> {
-  const socket = await shake(endpoint, { ...options, rejectUnauthorized: false });
-  if (!(socket instanceof Error)) {
-    socket.destroy();
+  try {
+    (await shake(endpoint, { ...options, rejectUnauthorized: false })).destroy();
     return 'yes';
+  } catch (thrown) {
+    // An alert is TLS, too: it was spoken, and said no.
+    if (/ALERT/.test(codeOf(thrown))) return 'yes';
+    return isTlsError(thrown) || codeOf(thrown) === 'ECONNRESET' ? 'no' : 'no-connection';
   }
-  // An alert is TLS, too: it was spoken, and said no.
-  if (/ALERT/.test(codeOf(socket))) return 'yes';
-  return isTlsError(socket) || codeOf(socket) === 'ECONNRESET' ? 'no' : 'no-connection';
 }
 
 /** Returns why a plain request to the endpoint's URL fails, as `says` begins: TLS is spoken there; undefined where it is not. */
@@ -240,14 +229,11 @@ export async function whyNotPlain(endpoint: Endpoint, says: string, path: string
 
 /** Whether the other end takes a connection and ends it before anything was said, as a proxy does whose server is down. */
 export async function endsAtOnce({ host, port }: Endpoint): Promise<boolean> {
-  const socket = connectPlain({ host, port });
   try {
-    await once(socket.resume(), 'close', { signal: AbortSignal.timeout(ALERT_MS) });
+    await ending(connectPlain({ host, port }));
     return true;
   } catch (thrown) {
     return codeOf(thrown) === 'ECONNRESET';
-  } finally {
-    socket.on('error', () => {}).destroy();
   }
 }
 
