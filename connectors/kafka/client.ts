@@ -21,7 +21,6 @@ import {
   hear,
   judge,
   keepAnswers,
-  keepSentences,
   protocolType,
   type Refused,
   socketFactory,
@@ -44,7 +43,6 @@ export interface OutgoingRecord {
 export type KafkaClient = ReturnType<typeof createClient>;
 
 registerCodecs();
-keepSentences();
 keepAnswers();
 restQueues();
 

@@ -147,23 +147,19 @@ const heard = new WeakMap<ClientOptions, Error>();
 
 export const hear = (place: ClientOptions, error: Error): void => void heard.set(place, error);
 
-interface CreateTopicsAnswer {
-  readonly topicErrors: readonly { readonly topic: string; readonly errorMessage: string | null }[];
-}
-
-/** Has kafkajs keep the broker's own sentence about a topic that is not created: it reads and drops it. */
-export function keepSentences(): void {
-  for (const version of [1, 2, 3]) {
-    const response: { parse(answer: CreateTopicsAnswer): Promise<unknown> } = load(
-      `kafkajs/src/protocol/requests/createTopics/v${version}/response`,
-    );
+/** Has kafkajs keep with its error what the answer held: it reads and drops it. `versions` are those of the request. */
+function onRefusal<Answer>(
+  request: string,
+  versions: readonly number[],
+  keep: (thrown: Error, answer: Answer) => void,
+) {
+  for (const version of versions) {
+    const path = `kafkajs/src/protocol/requests/${request}/v${version}/response`;
+    const response = load(path) as { parse(answer: Answer): Promise<unknown> };
     const { parse } = response;
     response.parse = (answer) =>
-      parse(answer).catch((thrown: Error & { errors?: (Error & { topic: string })[] }) => {
-        for (const error of thrown.errors ?? []) {
-          const said = answer.topicErrors.find(({ topic }) => topic === error.topic)?.errorMessage;
-          if (said) error.message = said;
-        }
+      parse(answer).catch((thrown: Error) => {
+        keep(thrown, answer);
         throw thrown;
       });
   }
@@ -176,19 +172,25 @@ interface PartitionAnswer {
   readonly baseOffset?: string;
 }
 
-/** Has kafkajs keep with its error what the other partitions of the request answered: it reads and drops it. */
+interface CreateTopicsAnswer {
+  readonly topicErrors: readonly { readonly topic: string; readonly errorMessage: string | null }[];
+}
+
+interface ProduceAnswer {
+  readonly topics: readonly { readonly partitions: readonly PartitionAnswer[] }[];
+}
+
+/** The broker's own sentence about a topic that is not created, and what the other partitions of a request answered. */
 export function keepAnswers(): void {
-  type Answer = { readonly topics: readonly { readonly partitions: readonly PartitionAnswer[] }[] };
-  for (const version of [0, 1, 2, 3, 4, 5, 6, 7]) {
-    const response: { parse(answer: Answer): Promise<unknown> } = load(
-      `kafkajs/src/protocol/requests/produce/v${version}/response`,
-    );
-    const { parse } = response;
-    response.parse = (answer) =>
-      parse(answer).catch((thrown: Error) => {
-        throw Object.assign(thrown, { answers: answer.topics.flatMap(({ partitions }) => partitions) });
-      });
-  }
+  onRefusal<CreateTopicsAnswer>('createTopics', [1, 2, 3], (thrown, { topicErrors }) => {
+    for (const error of (thrown as { errors?: (Error & { topic: string })[] }).errors ?? []) {
+      const said = topicErrors.find(({ topic }) => topic === error.topic)?.errorMessage;
+      if (said) error.message = said;
+    }
+  });
+  onRefusal<ProduceAnswer>('produce', [0, 1, 2, 3, 4, 5, 6, 7], (thrown, { topics }) => {
+    Object.assign(thrown, { answers: topics.flatMap(({ partitions }) => partitions) });
+  });
 }
 
 /** Returns what each partition answered, where that is what went wrong; else throws it. */

@@ -36,23 +36,12 @@ export function toMessage(
     const type = shape?.isCloudEvent === false ? JSON_TYPE : STRUCTURED;
     return { key, value: Buffer.from(entry.text), headers: trace || own ? { ...type, ...trace, ...own } : type };
   }
-  const { event } = entry;
+  const { data, datacontenttype, ...attributes } = entry.event;
+  const its = Object.entries(attributes).map(([name, value]) => [`ce_${name}`, value]);
   return {
     key,
-    value: Buffer.from(shape === undefined ? JSON.stringify(event.data) : entry.text),
-    headers: {
-      'content-type': event.datacontenttype,
-      ce_specversion: event.specversion,
-      ce_id: event.id,
-      ce_source: event.source,
-      ce_type: event.type,
-      ce_subject: event.subject,
-      ce_time: event.time,
-      ce_dataschema: event.dataschema,
-      ...Object.fromEntries(Object.entries(trace ?? {}).map(([name, value]) => [`ce_${name}`, value])),
-      ...trace,
-      ...own,
-    },
+    value: Buffer.from(shape === undefined ? JSON.stringify(data) : entry.text),
+    headers: { 'content-type': datacontenttype, ...Object.fromEntries(its), ...trace, ...own },
   };
 }
 
