@@ -38,14 +38,17 @@ const packZstd = promisify(zlib.zstdCompress);
 const unpackZstd = promisify(zlib.zstdDecompress);
 
 interface Codec {
+  /** What kafkajs and the protocol call it. */
+  readonly type: keyof typeof CompressionCodecs;
   pack(data: Buffer): Promise<Buffer>;
   unpack(data: Buffer): Promise<Buffer>;
 }
 
 const codecs = {
-  gzip: { pack: (data) => gzip(data), unpack: (data) => unzip(data, bound) },
-  zstd: { pack: (data) => packZstd(data), unpack: (data) => unpackZstd(data, bound) },
+  gzip: { type: CompressionTypes.GZIP, pack: (data) => gzip(data), unpack: (data) => unzip(data, bound) },
+  zstd: { type: CompressionTypes.ZSTD, pack: (data) => packZstd(data), unpack: (data) => unpackZstd(data, bound) },
   lz4: {
+    type: CompressionTypes.LZ4,
     pack: async (data) => (await lz4()).compressFrame(data),
     async unpack(data) {
       const { decompressFrame } = await lz4();
@@ -54,6 +57,7 @@ const codecs = {
     },
   },
   snappy: {
+    type: CompressionTypes.Snappy,
     pack: async (data) => (await snappy()).compress(data),
     async unpack(data) {
       const { uncompress } = await snappy();
@@ -64,20 +68,12 @@ const codecs = {
   },
 } satisfies Record<CodecName, Codec>;
 
-/** By name, what kafkajs and the protocol call them. */
-const TYPES = {
-  gzip: CompressionTypes.GZIP,
-  zstd: CompressionTypes.ZSTD,
-  lz4: CompressionTypes.LZ4,
-  snappy: CompressionTypes.Snappy,
-} as const satisfies Record<CodecName, number>;
-
-export const typeOfCodec = (name: CodecName): number => TYPES[name];
+export const typeOfCodec = (name: CodecName): number => codecs[name].type;
 
 /** Lets kafkajs read what other producers and brokers compress. */
 export function registerCodecs(): void {
   for (const name of CODECS) {
-    CompressionCodecs[TYPES[name]] = () => ({
+    CompressionCodecs[codecs[name].type] = () => ({
       compress: ({ buffer }: { readonly buffer: Buffer }) => codecs[name].pack(buffer),
       decompress: (data: Buffer) => unpackOrReplace(name, data),
     });
