@@ -65,8 +65,7 @@ const sink = z.discriminatedUnion('holds', [
   z.looseObject({ holds: z.literal('groups'), put: isFunction, read: maybe, follow: maybe, scan: maybe, ...common }),
 ]);
 
-/** What can be told of a default export before it is used. */
-export const contract = z.looseObject({
+const facts = z.object({
   kind: z.string().min(1),
   summary: z.string().min(1),
   maxWaitMs: z.int().min(0).max(60_000).exactOptional(),
@@ -74,6 +73,10 @@ export const contract = z.looseObject({
   readsBack: z.boolean(),
   verifiable: z.boolean().exactOptional(),
   shapes: z.array(z.enum(SHAPE_PARTS)).exactOptional(),
+});
+
+/** What can be told of a default export before it is used. */
+export const contract = facts.extend({
   shapeProblems: maybe,
   holds: isFunction,
   places: isFunction,
@@ -83,13 +86,10 @@ export const contract = z.looseObject({
 
 /** Returns the connector as others may use it: it throws Unreachable where it breaks the contract, so that its lane waits. */
 export function guarded<Options>(connector: ConnectorContract<Options>): ConnectorContract<Options> {
-  const { kind, summary, maxWaitMs, maxEvents, options, readsBack, verifiable, shapes } = connector;
+  const { options, readsBack } = connector;
   return {
-    ...{ kind, summary, options, readsBack },
-    ...(maxWaitMs !== undefined && { maxWaitMs }),
-    ...(maxEvents !== undefined && { maxEvents }),
-    ...(verifiable !== undefined && { verifiable }),
-    ...(shapes !== undefined && { shapes }),
+    ...facts.parse(connector),
+    options,
     shapeProblems(given, shape) {
       try {
         return told(shapeProblems, connector.shapeProblems?.(given, shape) ?? [], 'shapeProblems');
