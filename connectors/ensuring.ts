@@ -6,8 +6,9 @@ import type { Outcomes } from './contract.ts';
  */
 export function createEnsuring(ensure: (signal: AbortSignal) => Promise<unknown>) {
   let ensured = true;
-  return async (signal: AbortSignal, work: () => Promise<Outcomes>): Promise<Outcomes> => {
+  return async (batch: readonly unknown[], signal: AbortSignal, work: () => Promise<Outcomes>): Promise<Outcomes> => {
     signal.throwIfAborted();
+    if (batch.length === 0) return new Map();
     const known = ensured;
     ensured = false;
     if (!known) await ensure(signal);

@@ -154,14 +154,11 @@ const GRACE_MS = 1_000;
 
 /** The client does not heed the time once an answer has begun: one that stalls in the middle would hold up the lane for ever. */
 async function inTime<T>(ask: (signal: AbortSignal) => Promise<T>, ms: number, signal: AbortSignal): Promise<T> {
-  const late = new AbortController();
-  const timer = setTimeout(() => late.abort(), ms);
+  const late = AbortSignal.timeout(ms);
   try {
-    return await ask(AbortSignal.any([signal, late.signal]));
+    return await ask(AbortSignal.any([signal, late]));
   } catch (thrown) {
-    throw late.signal.aborted ? new errors.TimeoutError('the answer stalled') : thrown;
-  } finally {
-    clearTimeout(timer);
+    throw late.aborted ? new errors.TimeoutError('the answer stalled') : thrown;
   }
 }
 

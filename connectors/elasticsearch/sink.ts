@@ -42,8 +42,7 @@ async function openIndices(
   if (options.content === 'events') {
     return {
       holds: 'events',
-      deliver: async (batch, signal) =>
-        batch.length === 0 ? new Map() : ensuring(signal, () => createEvents(destination, batch, signal)),
+      deliver: (batch, signal) => ensuring(batch, signal, () => createEvents(destination, batch, signal)),
       identify: identity,
       find: (ids, signal) => findEvents(destination, ids, signal),
       close,
@@ -52,8 +51,7 @@ async function openIndices(
   const places = { documents: destination, beside };
   return {
     holds: 'groups',
-    put: async (states, how, signal) =>
-      states.length === 0 ? new Map() : ensuring(signal, () => putGroups(places, states, how, signal)),
+    put: (states, how, signal) => ensuring(states, signal, () => putGroups(places, states, how, signal)),
     read: (...given) => readCopies(places, ...given),
     identify: identity,
     close,

@@ -2,9 +2,9 @@
 import type { Unreachable } from '../../src/model/fault.ts';
 import type { Finding, Host } from '../contract.ts';
 import { type Destination, openDestination } from './client.ts';
-import { columnsOf, tableName } from './columns.ts';
+import { type Column, columnsOf, tableName } from './columns.ts';
 import { addressOf, type PostgresOptions } from './connector.ts';
-import { faultAt, misconfigured, missingTable } from './fault.ts';
+import { misconfigured, missingTable } from './fault.ts';
 import { upsert } from './merge.ts';
 import { insertion } from './sink.ts';
 import {
@@ -69,27 +69,23 @@ async function* lookAtServer(destination: Destination, signal: AbortSignal): Asy
   yield { step: 'encoding', state: 'note', says };
 }
 
+const wrong = ({ fault }: Unreachable): Finding => ({ step: 'table', state: 'wrong', says: fault.message, fault });
+
 async function missing(destination: Destination, signal: AbortSignal): Promise<Finding> {
   const { table, createTable } = destination.options;
-  const step = 'table';
-  const wrong = ({ fault }: Unreachable): Finding => ({
-    step,
-    state: 'wrong',
-    says: fault.message,
-    fault,
-  });
   if (!createTable) return wrong(missingTable(destination));
   const schema = table.includes('.') ? table.slice(0, table.indexOf('.')) : null;
   const text = `SELECT name, has_schema_privilege(name, 'CREATE') AS may FROM (SELECT coalesce($1::name, current_schema())) s(name)`;
   const [found] = await destination.query<{ name: string | null; may: boolean }>(text, [schema], signal);
   if (found?.name === null || found?.may === false) {
     const message = `${table} does not exist, and this user may not create it`;
-    return wrong(
-      misconfigured(destination, 'table', message, 'grant this user CREATE on the schema, or create the table'),
-    );
+    const suggestion = 'grant this user CREATE on the schema, or create the table';
+    return wrong(misconfigured(destination, 'table', message, suggestion));
   }
-  return { step, state: 'note', says: `${table} does not exist: start creates it` };
+  return { step: 'table', state: 'note', says: `${table} does not exist: start creates it` };
 }
+
+const typed = ({ name, type }: Column): string => `${name} (${type})`;
 
 async function lookAtColumns(destination: Destination, oid: string, signal: AbortSignal): Promise<Finding> {
   const { options } = destination;
@@ -102,23 +98,18 @@ async function lookAtColumns(destination: Destination, oid: string, signal: Abor
   const lacking = isAdded ? [] : absent;
   const foreign = present.filter(({ name }) => !columns.some((one) => one.name === name));
   const needed = foreign.filter(({ needed }) => needed).map(({ name }) => name);
-  const complaint =
-    lacking.length > 0
-      ? `The table ${table} lacks ${lacking.map(({ name, type }) => `${name} (${type})`).join(', ')}`
-      : needed.length > 0
-        ? `The table ${table} asks for a value of ${needed.join(', ')}, which a bridge does not know`
-        : undefined;
-  if (complaint !== undefined) {
-    const suggestion =
-      lacking.length > 0
-        ? `add the columns, or name a table that is to be created for content: ${content}`
-        : 'give these columns a default, or let them be null';
-    const fault = faultAt(destination, 'destination-misconfigured', 'table', complaint, suggestion);
-    return { step: 'table', state: 'wrong', says: complaint, fault };
+  if (lacking.length > 0) {
+    const message = `The table ${table} lacks ${lacking.map(typed).join(', ')}`;
+    const suggestion = `add the columns, or name a table that is to be created for content: ${content}`;
+    return wrong(misconfigured(destination, 'table', message, suggestion));
+  }
+  if (needed.length > 0) {
+    const message = `The table ${table} asks for a value of ${needed.join(', ')}, which a bridge does not know`;
+    return wrong(misconfigured(destination, 'table', message, 'give these columns a default, or let them be null'));
   }
   if (content === 'groups' && !absent.some(({ field }) => field === 'source')) await refuseForeign(destination, signal);
   if (absent.length > 0) {
-    const says = `start adds to ${table}: ${absent.map(({ name, type }) => `${name} (${type})`).join(', ')}`;
+    const says = `start adds to ${table}: ${absent.map(typed).join(', ')}`;
     return { step: 'table', state: 'note', says };
   }
   const others = foreign.length === 0 ? '' : `; ${foreign.length} more of its own, which stay as they are`;

@@ -25,8 +25,7 @@ export async function openSink(options: PostgresOptions, host: Host, signal: Abo
   if (options.content === 'events') {
     return {
       holds: 'events',
-      deliver: async (batch, signal) =>
-        batch.length === 0 ? new Map() : ensuring(signal, () => insertEvents(destination, batch, signal)),
+      deliver: (batch, signal) => ensuring(batch, signal, () => insertEvents(destination, batch, signal)),
       identify,
       find: (ids, signal) => findEvents(destination, ids, signal),
       close,
@@ -34,8 +33,7 @@ export async function openSink(options: PostgresOptions, host: Host, signal: Abo
   }
   return {
     holds: 'groups',
-    put: async (states, how, signal) =>
-      states.length === 0 ? new Map() : ensuring(signal, () => putGroups(destination, states, how, signal)),
+    put: (states, how, signal) => ensuring(states, signal, () => putGroups(destination, states, how, signal)),
     read: (states, signal) => readCopies(destination, states, signal),
     identify,
     close,
@@ -57,20 +55,12 @@ ON CONFLICT (${id}) DO NOTHING RETURNING ${id} AS id`;
 
 async function insertEvents(destination: Destination, batch: readonly Entry[], signal: AbortSignal): Promise<Outcomes> {
   const distinct = new Map(batch.map((entry) => [entry.id, entry]));
-  const rows = Array.from(
-    distinct,
-    ([
-      id,
-      {
-        text,
-        event: { subject, source, type, time },
-      },
-    ]) => {
-      // The text may have a shape in which none of these is found.
-      const head = JSON.stringify({ id, subject, source, type, time });
-      return { id, json: storable(`${head.slice(0, -1)},"event":${text}}`) };
-    },
-  );
+  const rows = Array.from(distinct, ([id, { text, event }]) => {
+    const { subject, source, type, time } = event;
+    // The text may have a shape in which none of these is found.
+    const head = JSON.stringify({ id, subject, source, type, time });
+    return { id, json: storable(`${head.slice(0, -1)},"event":${text}}`) };
+  });
   const outcomes = await writeRows(destination, insertion(destination.options), rows, signal);
   return refuseAbsent(destination, outcomes, (ids) => findEvents(destination, ids, signal));
 }
