@@ -37,42 +37,50 @@ export { source };
 /** A configured connector: its options, as its schema gave them, and what says whose they are. */
 export interface Configured {
   readonly kind: string;
-  /** The file of a connector that the bridge did not bring along. */
+  /** The file of a connector that the bridge did not bring along, whose options stand apart in `options`. */
   readonly module?: string | undefined;
+  readonly options?: unknown;
 }
 
 /** Opens its sink. What it writes has the shape that its settings ask for. */
 export async function openSink(configured: Configured, host: Host, signal: AbortSignal): Promise<Sink> {
-  const connector = connectorOf(configured);
-  const shaping = shapingOf(configured, connector.holds(configured), host);
-  if (shaping === undefined) return connector.open(configured, host, signal);
+  const [connector, options] = found(configured);
+  const shaping = shapingOf(configured, connector.holds(options), host);
+  if (shaping === undefined) return connector.open(options, host, signal);
   // A function that is not there shows at once.
   await shaping.texts([]);
-  const sink = await connector.open(configured, { ...host, shape: shaping.shape }, signal);
+  const sink = await connector.open(options, { ...host, shape: shaping.shape }, signal);
   return sink.holds === 'events' ? shapedSink(sink, shaping.texts) : sink;
 }
 
-export const holdsOf = (configured: Configured): Holds => connectorOf(configured).holds(configured);
+export function holdsOf(configured: Configured): Holds {
+  const [connector, options] = found(configured);
+  return connector.holds(options);
+}
 
 /** Returns where it writes. */
-export const placesOf = (configured: Configured, shape?: ShapeSettings): readonly Place[] =>
-  connectorOf(configured).places(configured, shape);
+export function placesOf(configured: Configured, shape?: ShapeSettings): readonly Place[] {
+  const [connector, options] = found(configured);
+  return connector.places(options, shape);
+}
 
 /** Returns whether group sinks of its kind are read back. */
-export const readsBack = (configured: Configured): boolean => connectorOf(configured).readsBack;
+export const readsBack = (configured: Configured): boolean => found(configured)[0].readsBack;
 
 /** Returns what a connector of its kind cannot do of a shape. */
-export const shapeRefusalsOf = (configured: Configured, shape: ShapeSettings): readonly ShapeProblem[] =>
-  connectorOf(configured).shapeProblems?.(configured, shape) ?? [];
+export function shapeRefusalsOf(configured: Configured, shape: ShapeSettings): readonly ShapeProblem[] {
+  const [connector, options] = found(configured);
+  return connector.shapeProblems?.(options, shape) ?? [];
+}
 
 /** Returns what a connector of its kind has of its own that a shape may tell of. */
-export const shapesOf = (configured: Configured): readonly ShapePart[] | undefined => connectorOf(configured).shapes;
+export const shapesOf = (configured: Configured): readonly ShapePart[] | undefined => found(configured)[0].shapes;
 
 /** Examines a destination as its connector does; what is thrown there is its last finding. */
 export function examine(configured: Configured, host: Host, signal: AbortSignal): AsyncGenerator<Finding> {
-  const connector = connectorOf(configured);
-  const shape = shapingOf(configured, connector.holds(configured), host)?.shape;
-  return untilFault('destination', () => connector.examine(configured, { ...host, ...(shape && { shape }) }, signal));
+  const [connector, options] = found(configured);
+  const shape = shapingOf(configured, connector.holds(options), host)?.shape;
+  return untilFault('destination', () => connector.examine(options, { ...host, ...(shape && { shape }) }, signal));
 }
 
 /** Has the function of `shape.transform` make something of these events; nothing where there is none. */
@@ -112,9 +120,11 @@ async function* untilFault(step: string, findings: () => AsyncIterable<Finding>)
   }
 }
 
-function connectorOf({ kind, module }: Configured): ConnectorContract<unknown> {
-  if (module !== undefined) return ownAt(module);
+/** Returns the connector, and the options that it is given. */
+function found(configured: Configured): [connector: ConnectorContract<unknown>, options: unknown] {
+  const { kind, module } = configured;
+  if (module !== undefined) return [ownAt(module), configured.options];
   const connector = connectors.find((one) => one.kind === kind) as Connector<unknown> | undefined;
   if (connector === undefined) throw new TypeError(`no connector is called ${kind}`);
-  return connector;
+  return [connector, configured];
 }

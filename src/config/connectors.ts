@@ -142,7 +142,7 @@ function ownSchema({ kind, loaded }: OwnKind) {
       const issues = [...(parsedLane.error?.issues ?? []), ...('issues' in parsed ? parsed.issues : [])];
       // Issues of zod 4 have one form, whichever copy made them.
       context.issues.push(...issues.map((issue) => ({ ...issue, input: given }) as z.core.$ZodRawIssue));
-      return { ...('data' in parsed && parsed.data), ...parsedLane.data, kind, module: file };
+      return { ...parsedLane.data, kind, module: file, options: 'data' in parsed ? parsed.data : {} };
     });
 }
 

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { type EventSink, Interrupted } from '../../connectors/contract.ts';
+import { type Configured, examine, holdsOf, openSink, placesOf } from '../../connectors/index.ts';
 import { ownAt } from '../../connectors/own.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { formatProblem } from '../../src/config/problems.ts';
@@ -64,9 +65,7 @@ test('a file is found from the folder of the configuration, whatever the working
     kind: './connectors/mine.mjs',
     module: file,
     enabled: true,
-    target: 'xy',
-    level: 5,
-    mode: 'slow',
+    options: { target: 'xy', level: 5, mode: 'slow' },
     filter: { groupIds: ['a'] },
     batch: { maxEvents: 7, maxWaitMs: 0 },
     retry: { initialMs: 200, maxMs: 10_000 },
@@ -77,9 +76,9 @@ test('a file is found from the folder of the configuration, whatever the working
 
 test('TypeScript and CommonJS are as good', () => {
   const file = write('mine.ts', moduleOf('').replace('export default {', 'const n: number = 3;\nexport default {'));
-  expect(connectorOf('{ kind: ./mine.ts, target: xy }')).toMatchObject({ module: file, level: 3 });
+  expect(connectorOf('{ kind: ./mine.ts, target: xy }')).toMatchObject({ module: file, options: { level: 3 } });
   const common = write('mine.cjs', `module.exports = require('./connectors/mine.mjs').default;`);
-  expect(connectorOf('{ kind: ./mine.cjs, target: xy }')).toMatchObject({ module: common, level: 3 });
+  expect(connectorOf('{ kind: ./mine.cjs, target: xy }')).toMatchObject({ module: common, options: { level: 3 } });
 });
 
 test('a package is found where it is installed beside the configuration, also one that can be imported only', () => {
@@ -128,12 +127,30 @@ test('kinds that are none are no choice where another connector says none', () =
   ]);
 });
 
+test('it is given what its own schema made of its options, and nothing beside it', async () => {
+  const strict = `((given) => { const keys = Object.keys(given).join(); if (keys !== 'target,level,mode') throw new Error(keys); })`;
+  const sink = `{ holds: 'events', deliver: async () => new Map(), close: async () => {} }`;
+  write(
+    'strict.mjs',
+    moduleOf(`
+      holds(given) { ${strict}(given); return 'events'; },
+      places(given) { ${strict}(given); return []; },
+      async open(given) { ${strict}(given); return ${sink}; },
+      async *examine(given) { ${strict}(given); },`),
+  );
+  const configured = connectorOf('{ kind: ./strict.mjs, target: xy, shape: { constants: { a: 1 } } }') as Configured;
+  expect(holdsOf(configured)).toBe('events');
+  expect(placesOf(configured)).toEqual([]);
+  await (await openSink(configured, testHost(), never())).close();
+  for await (const finding of examine(configured, testHost(), never())) expect(finding).toBeUndefined();
+});
+
 test('its schema may be of another copy of zod', () => {
   for (const part of ['package.json', 'index.js', 'v4']) {
     cpSync(resolve('node_modules/zod', part), join(folder, 'node_modules/zod', part), { recursive: true });
   }
   write('other.mjs', moduleOf('', 'zod'));
-  expect(connectorOf('{ kind: ./other.mjs, target: xy }')).toMatchObject({ target: 'xy', level: 3 });
+  expect(connectorOf('{ kind: ./other.mjs, target: xy }')).toMatchObject({ options: { target: 'xy', level: 3 } });
   expect(problemsOf('    kind: ./other.mjs\n    targt: x\n    level: 1.5\n')).toEqual([
     '5:5 connectors.mine.targt: unknown key — did you mean "target"?',
     '6:12 connectors.mine.level: a whole number is expected',
