@@ -105,11 +105,18 @@ async function* read(
   consumer.on('consumer.crash', ({ payload }) => {
     if (!payload.restart) handover.end(payload.error);
   });
-  try {
-    await consumer.connect();
+  let isConnecting = true;
+  const join = async (): Promise<void> => {
+    await consumer.connect().finally(() => {
+      isConnecting = false;
+    });
+    if (handover.ended) return;
     await consumer.subscribe({ topic, fromBeginning: true });
     const eachBatch = (batch: Batch): Promise<void> => offer(batch, handover);
     await consumer.run({ eachBatchAutoResolve: false, autoCommitInterval: 1_000, eachBatch });
+  };
+  const joined = join().catch(handover.end);
+  try {
     for (;;) {
       const placed = await handover.take();
       if (placed === undefined) return;
@@ -128,7 +135,10 @@ async function* read(
   } finally {
     end();
     handover.close();
-    await consumer.disconnect();
+    const left = joined.then(() => consumer.disconnect());
+    // kafkajs looks on for a broker that answers, whatever it is told: nobody waits for that.
+    if (isConnecting) left.catch(() => {});
+    else await left;
   }
 }
 

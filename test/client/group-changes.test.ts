@@ -154,6 +154,37 @@ test('a signal that outlives it is let go, however it ends', async () => {
   expect(getEventListeners(signal, 'abort')).toEqual([]);
 });
 
+test.each([
+  ['the signal', (stop: AbortController) => stop.abort()],
+  ['return', (_: AbortController, changes: ReturnType<typeof groupChanges>) => void changes.return()],
+])(
+  'told to stop by %s while no broker answers, it ends at once, and leaves the group once one does',
+  async (_, tell) => {
+    const stop = new AbortController();
+    const connected = Promise.withResolvers<void>();
+    const calls: string[] = [];
+    const note = (name: string) => async () => void calls.push(name);
+    const steps = { subscribe: note('subscribe'), run: note('run'), disconnect: note('disconnect') };
+    const consumer = { on: () => {}, connect: () => connected.promise, ...steps };
+    const options = { kafka: { consumer: () => consumer } as unknown as Kafka, topic: 'x', groupId: 'x' };
+    const changes = groupChanges({ ...options, signal: stop.signal });
+    const next = changes.next();
+    tell(stop, changes);
+    expect(await next).toEqual({ done: true, value: undefined });
+    connected.resolve();
+    await expect.poll(() => calls).toContain('disconnect');
+    expect(calls).not.toContain('run');
+  },
+);
+
+test('told to stop, it says nothing of the broker that did not answer', async () => {
+  const stop = new AbortController();
+  const down = new Kafka({ brokers: ['127.0.0.1:1'], logLevel: logLevel.NOTHING, retry: { retries: 1 } });
+  const next = groupChanges({ kafka: down, topic: 'x', groupId: 'x', signal: stop.signal }).next();
+  stop.abort();
+  expect(await next).toEqual({ done: true, value: undefined });
+});
+
 test('what cannot be read is done with once somebody has awaited what is to be done with it', async () => {
   const resolved: string[] = [];
   const run = async ({ eachBatch }: { eachBatch(payload: object): Promise<void> }): Promise<void> => {
