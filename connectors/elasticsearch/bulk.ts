@@ -134,12 +134,15 @@ function wholeFault(status: number, cause: Cause, bytes: number, place: Place): 
   };
 }
 
+const ID_REFUSED = 'Validation Failed: 1: id [';
+const SHORTER_ID = 'an id has at most 512 bytes: shorten what shape.id adds to it, or leave the group out by filter';
+
 function refusedFault(said: string, place: Place): Fault {
   return {
     code: 'event-refused',
     message: `${place.product} refused the document: ${said}`,
     path: setting(place, 'index'),
-    suggestion: 'compare the document with the mapping of the index',
+    suggestion: said.includes(ID_REFUSED) ? SHORTER_ID : 'compare the document with the mapping of the index',
   };
 }
 

@@ -58,6 +58,24 @@ test.skipIf(skip !== '')(`check names the product and its version${skipped}`, as
   expect(value?.says).toContain(` ${version}, `);
 });
 
+describe.skipIf(skip !== '')(`an id that no document can have${skipped}`, () => {
+  test.each(['groups', 'events'] as const)(
+    'is dead with what to do about it, its neighbours pass: %s',
+    async (content) => {
+      await withSink(elasticsearch, place(content), async (sink) => {
+        const long = 'x'.repeat(1_200);
+        const [one, bad, other] = [makeEvent({}), makeEvent({ name: 'n' }, { groupId: long, id: long }), makeEvent({})];
+        const outcomes = await sink.deliver([one, bad, other], never());
+        expect([one, other].map(({ id }) => outcomes.get(id)?.kind)).toEqual(['delivered', 'delivered']);
+        expect(outcomes.get(long)).toMatchObject({
+          kind: 'dead',
+          fault: { code: 'event-refused', suggestion: expect.stringMatching(/at most 512 bytes.*shape\.id.*filter/) },
+        });
+      });
+    },
+  );
+});
+
 describe.skipIf(skip !== '')(`copies in Elasticsearch converge${skipped}`, () => {
   test('a group that another writer changes between read and write is read and merged again', async () => {
     const { index, options } = place('groups');
