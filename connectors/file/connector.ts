@@ -1,6 +1,6 @@
 import { type BigIntStats, constants, realpathSync } from 'node:fs';
 import { access, type FileHandle, lstat, mkdir, open, readdir, readlink, stat } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { basename, dirname, join, parse, resolve } from 'node:path';
 import { z } from 'zod';
 import { type FaultCode, messageOf, Unreachable } from '../../src/model/fault.ts';
 import { isObject } from '../../src/model/json.ts';
@@ -73,6 +73,8 @@ async function openSink({ path, mode }: z.output<typeof options>, host: Host, si
   let file: FileHandle | undefined;
   /** Set while what stands after this byte is not known to be good: the write or its sync failed. */
   let goodSize: number | undefined;
+  /** The inode of the file that was written to before this one, which lies elsewhere now. */
+  let moved: bigint | undefined;
 
   /** Leaves a file alone that somebody emptied meanwhile: it would be made longer, with NULs. */
   const cutOff = async (torn: FileHandle | undefined): Promise<void> => {
@@ -109,6 +111,7 @@ async function openSink({ path, mode }: z.output<typeof options>, host: Host, si
     const ours = await file.stat({ bigint: true });
     const there = await stat(path, { bigint: true }).catch(orAbsent);
     if (ours.ino === there?.ino && ours.dev === there.dev) return file;
+    moved = ours.nlink > 0n ? ours.ino : undefined;
     await release();
     return acquire();
   };
@@ -149,7 +152,8 @@ async function openSink({ path, mode }: z.output<typeof options>, host: Host, si
     if (before === undefined || (known === String(ino) && born === String(birthtimeNs))) return { identity };
     const was = name.join(' ');
     if (was !== path) return { identity, moved: true, lost: `the file is ${path} now, and was ${was} before` };
-    if (beside.some((one) => String(one.ino) === known || one.birthtimeNs > BigInt(newestThen))) return { identity };
+    const isBeside = beside.some((one) => String(one.ino) === known || one.birthtimeNs > BigInt(newestThen));
+    if (isBeside || String(moved) === known) return { identity };
     return { identity, lost: `the file ${path} is not the one that was written to before: it was deleted or replaced` };
   };
 
@@ -163,11 +167,13 @@ async function openSink({ path, mode }: z.output<typeof options>, host: Host, si
   };
 }
 
-/** Returns the files whose names begin as this one's does: a rotation leaves the old file there, or makes another of it. */
+/** Returns the files that are named as rotations name them: the old file is one of them, or was made into another one. */
 async function rotatedBeside(path: string): Promise<BigIntStats[]> {
   // A folder that may not be listed shows no rotation: at worst events are brought again.
   const listed = await readdir(dirname(path)).catch((): string[] => []);
-  const names = listed.filter((one) => one.startsWith(basename(path)) && one !== basename(path));
+  const { base, name } = parse(path);
+  const isRotated = (one: string): boolean => one.startsWith(base) || /^[-._]?\d/.test(one.slice(name.length));
+  const names = listed.filter((one) => one !== base && one.startsWith(name) && isRotated(one));
   const states = names.map((one) => stat(join(dirname(path), one), { bigint: true }).catch(orAbsent));
   return (await Promise.all(states)).filter((one) => one !== undefined);
 }

@@ -14,15 +14,18 @@ import {
   writeFile,
 } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, join, parse } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
+import type { Sink } from '../../connectors/contract.ts';
 import { file } from '../../connectors/file/connector.ts';
+import { entryOf } from '../../src/model/entry.ts';
 import type { CanonicalEvent } from '../../src/model/event.ts';
 import {
   connectorSuite,
   type Found,
   makeEvent,
   never,
+  optionsOf,
   type Place,
   testHost,
   unreachableBy,
@@ -134,6 +137,61 @@ describe('the file connector', () => {
       });
     },
   );
+
+  describe('a file that was rotated is no copy that was lost', () => {
+    /** What is said of its identity after `act`, by the sink that wrote to it or, at a start, by another. */
+    const lostAfter = async (act: (path: string) => Promise<void>, opened: 'running' | 'started anew') => {
+      const chosen = place();
+      const options = optionsOf(file, chosen.options);
+      let sink = await file.open(options, testHost(), never());
+      await deliverOne(sink);
+      const { identity } = (await sink.identify?.(undefined, never())) ?? {};
+      await act(chosen.path);
+      if (opened === 'started anew') {
+        await sink.close();
+        sink = await file.open(options, testHost(), never());
+      } else await deliverOne(sink);
+      const found = await sink.identify?.(identity, never());
+      await sink.close();
+      return found?.lost;
+    };
+    const deliverOne = (sink: Sink) =>
+      sink.holds === 'events' && sink.deliver([entryOf(1, makeEvent({ name: 'a' }))], never());
+    const beside = (path: string, name: string): string => join(dirname(path), name.replace('STEM', parse(path).name));
+
+    test.each(['STEM.ndjson.1', 'STEM.ndjson-20261128', 'STEM-20261128.ndjson', 'STEM.1.ndjson'])(
+      'as %s',
+      async (name) => {
+        const renamed = (path: string) => rename(path, beside(path, name));
+        const packed = async (path: string): Promise<void> => {
+          await writeFile(beside(path, `${name}.gz`), 'packed');
+          await rm(path);
+        };
+        for (const opened of ['running', 'started anew'] as const) {
+          for (const act of [renamed, packed]) expect(await lostAfter(act, opened)).toBeUndefined();
+        }
+      },
+    );
+
+    test('into another folder, while it is written to', async () => {
+      const moved = async (path: string): Promise<void> => {
+        const archive = join(dirname(path), 'archive');
+        await mkdir(archive);
+        await rename(path, join(archive, 'events.ndjson-20261128'));
+      };
+      expect(await lostAfter(moved, 'running')).toBeUndefined();
+    });
+
+    test('one that was deleted is, whatever is beside it', async () => {
+      const deleted = async (path: string): Promise<void> => {
+        await writeFile(beside(path, 'STEM-audit.ndjson'), '');
+        await rm(path);
+      };
+      for (const opened of ['running', 'started anew'] as const) {
+        expect(await lostAfter(deleted, opened)).toMatch(/deleted or replaced/);
+      }
+    });
+  });
 
   test('goes on at the start after the file was emptied in its place', async () => {
     const chosen = place();
