@@ -30,7 +30,7 @@ import { partitionOf } from './message.ts';
 import type { ClientOptions, NewTopic } from './options.ts';
 import { restQueues } from './queue.ts';
 import { saslOf } from './sasl.ts';
-import { inOrder, isProven, prove } from './seeds.ts';
+import { inOrder, isProven, prove, toSeed } from './seeds.ts';
 
 /** A record to write: `KafkaMessage`, or one that is handed on byte by byte, to a partition of its own choice. */
 export interface OutgoingRecord {
@@ -58,7 +58,7 @@ function toCluster(options: ClientOptions, retries: number): Kafka {
   const sasl = saslOf(options);
   return new Kafka({
     clientId: options.clientId,
-    brokers: inOrder(options.brokers),
+    brokers: inOrder(options.brokers).map(toSeed),
     connectionTimeout: options.connectionTimeoutMs,
     requestTimeout: options.requestTimeoutMs,
     socketFactory,

@@ -5,7 +5,7 @@ import { type Fault, type FaultCode, messageOf, Unreachable } from '../../src/mo
 import { type Endpoint, endsAtOnce, isTlsError, speaksTls, tlsFault } from '../tls.ts';
 import { Unreadable } from './codecs.ts';
 import { type ClientOptions, endpointOf } from './options.ts';
-import { inOrder, setAside } from './seeds.ts';
+import { fromSeed, inOrder, setAside } from './seeds.ts';
 
 const load = createRequire(import.meta.url);
 const { createErrorFromCode } = load('kafkajs/src/protocol/error') as { createErrorFromCode(code: number): Error };
@@ -137,8 +137,8 @@ export function tooOld({ path }: ClientOptions): Unreachable {
 const connect = (load('kafkajs/src/network/socketFactory') as () => ISocketFactory)();
 
 /** As kafkajs's own, which keeps of an error the message alone. */
-export const socketFactory: ISocketFactory = (how) =>
-  connect(how).once('error', (error) => {
+export const socketFactory: ISocketFactory = ({ host, ...how }) =>
+  connect({ ...how, host: fromSeed(host).replace(/^\[(.*)\]$/, '$1') }).once('error', (error) => {
     error.message = messageOf(error);
   });
 
@@ -253,7 +253,7 @@ function noEntry({ path, sasl }: ClientOptions, error: Error & { type?: string }
 
 /** Returns the broker that kafkajs names. */
 function brokerIn(error: Error & { broker?: unknown }): string | undefined {
-  return typeof error.broker === 'string' ? error.broker : undefined;
+  return typeof error.broker === 'string' ? fromSeed(error.broker) : undefined;
 }
 
 function brokerOf(error: Error, { brokers }: ClientOptions): Endpoint {

@@ -8,9 +8,11 @@ import { FORMATS } from './message.ts';
 export const CODECS = ['gzip', 'zstd', 'lz4', 'snappy'] as const;
 export type CodecName = (typeof CODECS)[number];
 
-const broker = z.string().regex(/^(\[[0-9a-fA-F:]+\]|[^\s:,/]+):\d{1,5}$/, {
-  error: 'a broker is expected as host:port, such as 127.0.0.1:9092',
-});
+const BROKER_EXPECTED = { error: 'a broker is expected as host:port, such as 127.0.0.1:9092' };
+const broker = z
+  .string()
+  .regex(/^(\[[0-9a-fA-F:]+\]|[^\s:,/]+):\d{1,5}$/, BROKER_EXPECTED)
+  .refine((text) => endpointOf(text).port > 0 && endpointOf(text).port < 65_536, BROKER_EXPECTED);
 
 const topicName = z.string().regex(/^(?!\.{1,2}$)[a-zA-Z0-9._-]{1,249}$/, {
   error: 'a topic name holds letters, digits, . _ and - only (at most 249)',

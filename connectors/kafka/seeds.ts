@@ -30,6 +30,12 @@ export function inOrder(brokers: readonly string[]): string[] {
   return brokers.toSorted((one, other) => at(one) - at(other));
 }
 
+/** kafkajs takes a broker apart at its first colon, and an address of IPv6 has several. */
+export const toSeed = (broker: string): string => broker.replace(/^\[.*\]/, (address) => address.replaceAll(':', '~'));
+
+/** Returns what was made a seed, or its host alone, as it is written elsewhere. */
+export const fromSeed = (seed: string): string => (seed.startsWith('[') ? seed.replaceAll('~', ':') : seed);
+
 /** Notes that this broker did not answer. */
 export function setAside(brokers: readonly string[], broker: string): void {
   const seeds = seedsOf(brokers);

@@ -1,9 +1,13 @@
 import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import { Kafka, logLevel } from 'kafkajs';
-import { describe, expect, inject, test } from 'vitest';
+import { describe, expect, inject, onTestFinished, test } from 'vitest';
 import type { GroupSink } from '../../connectors/contract.ts';
 import { type Configured, openSink } from '../../connectors/index.ts';
 import { kafka } from '../../connectors/kafka/connector.ts';
+import { endpointOf } from '../../connectors/kafka/options.ts';
 import { type CanonicalEvent, type ChangedFields, sourceOf } from '../../src/model/event.ts';
 import { type Group, merge, newGroup } from '../../src/model/group.ts';
 import { shapeSettings } from '../../src/model/shape.ts';
@@ -244,6 +248,29 @@ describe.skipIf(skip !== '')('kafka', () => {
     expect(Object.fromEntries(found)).toEqual(partitions);
   });
 
+  test('a broker is reached by an address of IPv6, and named by it where it is not', async ({ skip }) => {
+    const { host, port } = endpointOf(brokers);
+    const relay = createServer(
+      (from) =>
+        void from
+          .pipe(connect(port, host))
+          .on('error', () => {})
+          .pipe(from),
+    );
+    relay.on('error', () => {});
+    relay.listen(0, '::1');
+    onTestFinished(() => void relay.close());
+    const listening = await Promise.race([once(relay, 'listening').then(() => true), delay(1_000, false)]);
+    if (!listening) skip('no IPv6 here');
+    const chosen = place({ brokers: [`[::1]:${(relay.address() as AddressInfo).port}`] });
+    const batch = [makeEvent({ name: 'name' })];
+    await withSink(kafka, chosen, (sink) => sink.deliver(batch, never()));
+    expect((await chosen.readBack()).map(({ id }) => id)).toEqual(batch.map(({ id }) => id));
+    const closed = `[::1]:${await freePort()}`;
+    const fault = await unreachableBy(() => withSink(kafka, place({ brokers: [closed] }), async () => {}));
+    expect(fault).toMatchObject({ suggestion: `is Kafka running and reachable at ${closed}?` });
+  });
+
   test('a missing topic is created as configured, and that is said', async () => {
     const { topic, options } = place({ createTopic: { partitions: 5, config: { 'retention.ms': 86_400_000 } } });
     const notes = await withSink(kafka, { options, readBack: async () => [] }, async (_, host) => host.notes);
@@ -325,7 +352,10 @@ describe('brokers', () => {
     expect(parse('a:1, [::1]:9092')).toEqual(['a:1', '[::1]:9092']);
   });
 
-  test.each([[[]], [''], ['a'], ['http://a:1'], [['a:1', 'b']]])('%j is refused', (given) => {
-    expect(() => parse(given)).toThrow(/host:port|Too small/);
-  });
+  test.each([[[]], [''], ['a'], ['http://a:1'], [['a:1', 'b']], ['a:0'], ['a:65536'], ['[::1]']])(
+    '%j is refused',
+    (given) => {
+      expect(() => parse(given)).toThrow(/host:port|Too small/);
+    },
+  );
 });
