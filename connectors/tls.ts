@@ -11,6 +11,7 @@ import {
   type TLSSocket,
 } from 'node:tls';
 import { z } from 'zod';
+import { urlHost } from '../src/model/address.ts';
 import { type Fault, messageOf, Unreachable } from '../src/model/fault.ts';
 import { password } from '../src/model/secret.ts';
 
@@ -66,6 +67,9 @@ export interface Endpoint {
   /** The option whose URL says by https:// that TLS is spoken; without it, `tls` does. */
   readonly url?: string;
 }
+
+/** Names it for people. */
+export const named = ({ host, port }: Pick<Endpoint, 'host' | 'port'>): string => `${urlHost(host)}:${port}`;
 
 export type SecureOptions = Pick<
   ConnectionOptions,
@@ -149,7 +153,7 @@ async function authorityShown(
     throw new Unreachable({
       code: 'destination-credentials',
       path: setting,
-      message: `no certificate that ${endpoint.host}:${endpoint.port} shows has this fingerprint`,
+      message: `no certificate that ${named(endpoint)} shows has this fingerprint`,
       suggestion:
         'compare it with the authority’s; a server that keeps its authority to itself needs tls.caFile instead',
     });
@@ -274,8 +278,9 @@ const SPEAKS_NONE = /WRONG_VERSION_NUMBER|PACKET_LENGTH|HTTP_REQUEST/;
 /** Of OpenSSL's words, the reason stands between numbers and names of its own files. */
 const OPENSSL = /(?:\w+:)?error:\w+:[^:]*:[^:]*:([^:]+):.*$/s;
 
-export function tlsFault(thrown: unknown, path: string, { host, port, url }: Endpoint): Fault {
-  const message = `TLS with ${host}:${port} fails: ${messageOf(thrown).replace(OPENSSL, '$1')}`;
+export function tlsFault(thrown: unknown, path: string, endpoint: Endpoint): Fault {
+  const { url } = endpoint;
+  const message = `TLS with ${named(endpoint)} fails: ${messageOf(thrown).replace(OPENSSL, '$1')}`;
   if (SPEAKS_NONE.test(codeOf(thrown))) {
     const how = url === undefined ? 'leave tls out' : 'write http://';
     const suggestion = `the server does not speak TLS on this port: ${how}, or use its other port`;

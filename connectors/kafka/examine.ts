@@ -137,6 +137,9 @@ function* judgeSettings(options: KafkaOptions, path: string, settings: Settings)
       `${topic} is compacted, so that only the last event of each group stays in it`,
       'set cleanup.policy=delete on the topic, or content: groups',
     );
+  } else if (content === 'groups' && cleanupPolicy.includes('delete')) {
+    const says = `${cleanupPolicy}: groups that do not change for as long as retention.ms drop out of ${topic}`;
+    yield { step: 'cleanup.policy', state: 'note', says };
   } else yield { step: 'cleanup.policy', state: 'well', says: cleanupPolicy };
 
   if (inSync < minInSync) {

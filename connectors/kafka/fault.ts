@@ -2,7 +2,7 @@
 import { createRequire } from 'node:module';
 import type { ISocketFactory } from 'kafkajs';
 import { type Fault, type FaultCode, messageOf, Unreachable } from '../../src/model/fault.ts';
-import { type Endpoint, endsAtOnce, isTlsError, speaksTls, tlsFault } from '../tls.ts';
+import { type Endpoint, endsAtOnce, isTlsError, named, speaksTls, tlsFault } from '../tls.ts';
 import { Unreadable } from './codecs.ts';
 import { type ClientOptions, endpointOf } from './options.ts';
 import { fromSeed, inOrder, setAside } from './seeds.ts';
@@ -275,16 +275,16 @@ export async function explain(unreachable: Unreachable, thrown: unknown, place: 
   const said = (setting: string, suggestion: string): Unreachable =>
     new Unreachable({ ...unreachable.fault, path: `${place.path}.${setting}`, suggestion }, error);
   if (await endsAtOnce(endpoint)) {
-    const suggestion = `${endpoint.host}:${endpoint.port} takes connections and ends them at once: is a proxy there, and no broker up?`;
+    const suggestion = `${named(endpoint)} takes connections and ends them at once: is a proxy there, and no broker up?`;
     return said('brokers', suggestion);
   }
   const tls = await speaksTls(endpoint, place.secure ?? {});
   if (tls === 'no-connection') return unreachable;
   if (tls === 'yes' && place.secure === undefined) {
-    return said('tls', `${endpoint.host}:${endpoint.port} speaks TLS: set tls, or use its other port`);
+    return said('tls', `${named(endpoint)} speaks TLS: set tls, or use its other port`);
   }
   if (tls === 'no' && place.secure !== undefined) {
-    return said('tls', `${endpoint.host}:${endpoint.port} does not speak TLS: leave tls out, or use its other port`);
+    return said('tls', `${named(endpoint)} does not speak TLS: leave tls out, or use its other port`);
   }
   const asked =
     place.sasl === undefined ? 'does it ask for a user (sasl)' : 'does it expect a user on this port at all';

@@ -1,5 +1,5 @@
 import { type Fault, type FaultCode, messageOf, Unreachable } from '../../src/model/fault.ts';
-import { isTlsError, tlsFault } from '../tls.ts';
+import { isTlsError, named, tlsFault } from '../tls.ts';
 import { addressOf, type PostgresOptions } from './connector.ts';
 
 /** What a fault must know to name the settings concerned. */
@@ -143,15 +143,15 @@ function refusalFault({ sqlState, message }: Refusal, place: Place): Fault {
 export function destinationFault(thrown: unknown, place: Place): Fault {
   const refusal = refusalOf(thrown);
   if (refusal !== undefined) return refusalFault(refusal, place);
-  const { host, port } = addressOf(place.options);
-  if (isTlsError(thrown)) return tlsFault(thrown, `connectors.${place.name}`, { host, port });
+  const endpoint = addressOf(place.options);
+  if (isTlsError(thrown)) return tlsFault(thrown, `connectors.${place.name}`, endpoint);
   const message = messageOf(thrown);
   if (/^SASL|password/i.test(message)) {
     return faultAt(
       place,
       'destination-credentials',
       'auth',
-      `${host}:${port} asks for another password: ${message}`,
+      `${named(endpoint)} asks for another password: ${message}`,
       'set auth.password, or correct it',
     );
   }
@@ -160,7 +160,7 @@ export function destinationFault(thrown: unknown, place: Place): Fault {
       place,
       'destination-misconfigured',
       'tls',
-      `TLS with ${host}:${port} fails: ${message}`,
+      `TLS with ${named(endpoint)} fails: ${message}`,
       'turn ssl on in postgresql.conf, or leave tls out',
     );
   }
@@ -168,7 +168,7 @@ export function destinationFault(thrown: unknown, place: Place): Fault {
     place,
     'destination-unreachable',
     'url',
-    `PostgreSQL at ${host}:${port} cannot be had: ${message}`,
+    `PostgreSQL at ${named(endpoint)} cannot be had: ${message}`,
     'see that it runs, and that it can be reached from here',
   );
 }

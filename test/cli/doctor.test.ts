@@ -77,6 +77,13 @@ describe.skipIf(brokers === '')('a topic', () => {
     const wrong = (await kafka(await newTopic(config), { content })).filter((line) => line.startsWith('wrong'));
     expect(wrong[0]).toContain(complaint);
   });
+
+  test('that is compacted and deletes what is old, too, which groups may not be meant to', async () => {
+    const topic = await newTopic({ 'cleanup.policy': 'compact,delete' });
+    const found = await kafka(topic, { content: 'groups' });
+    expect(found).toContainEqual(expect.stringMatching(/^note cleanup\.policy: compact,delete: .* drop out/));
+    expect(found.at(-1)).toMatch(/^well write permission/);
+  });
 });
 
 describe.skipIf(noElasticsearch !== '')('an index', () => {

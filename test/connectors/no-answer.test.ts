@@ -9,6 +9,7 @@ import { elasticsearch } from '../../connectors/elasticsearch/connector.ts';
 import { http } from '../../connectors/http/connector.ts';
 import { kafka } from '../../connectors/kafka/connector.ts';
 import { postgres, postgresOptions } from '../../connectors/postgres/connector.ts';
+import { tlsFault } from '../../connectors/tls.ts';
 import type { Fault } from '../../src/model/fault.ts';
 import { createAuthority } from '../servers/certificates.ts';
 import { makeEvent, never, openDriven, testHost, unreachableBy } from './suite.ts';
@@ -111,4 +112,12 @@ test.each<[string, () => Promise<Fault>]>([
   lookup.mockImplementation((_: string, __: object, found: (error: null, all: object) => void) => found(null, both));
   onTestFinished(() => void vi.restoreAllMocks());
   expect((await ask()).message).toMatch(/ECONNREFUSED 127.0.0.1:1; .*ECONNREFUSED 127.0.0.2:1/);
+});
+
+test('an address of IPv6 is told as URLs write it', async () => {
+  const message = (await toPostgres('postgresql://user@[::1]:1/any')).message;
+  expect(message).toContain('PostgreSQL at [::1]:1 cannot be had');
+  expect(tlsFault(new Error('no'), 'connectors.x', { host: '::1', port: 1 }).message).toContain(
+    'TLS with [::1]:1 fails',
+  );
 });
