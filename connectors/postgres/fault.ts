@@ -38,17 +38,19 @@ export interface Refusal {
 
 /** Returns what PostgreSQL itself said; undefined where the failure is the connection's. */
 export function refusalOf(thrown: unknown): Refusal | undefined {
-  const { code, message, detail, severity } = thrown as Readonly<Record<string, unknown>>;
+  const { code, message, detail, severity, routine } = thrown as Readonly<Record<string, unknown>>;
   if (typeof code !== 'string' || !/^[0-9A-Z]{5}$/.test(code) || typeof severity !== 'string') return undefined;
   const said = `${message}${typeof detail === 'string' ? ` (${detail})` : ''}`;
-  return { sqlState: code, message: `${said.slice(0, MAX_SAID).toWellFormed()} [${code}]` };
+  // A policy of row-level security is a check as a view has one, and says of a row what else is said of a table.
+  const sqlState = routine === 'ExecWithCheckOptions' ? '44000' : code;
+  return { sqlState, message: `${said.slice(0, MAX_SAID).toWellFormed()} [${code}]` };
 }
 
 const MAX_SAID = 1_000;
 
 /**
- * Whether the failure is of a row, and others may pass: its data (22), a constraint (23), a check of a view (44), a size (54), or
- * what a trigger of the user's raised (P0).
+ * Whether the failure is of a row, and others may pass: its data (22), a constraint (23), a check of a view or a policy (44),
+ * a size (54), or what a trigger of the user's raised (P0).
  */
 export const isOfARow = ({ sqlState }: Refusal): boolean => /^(22|23|44|54|P0)/.test(sqlState);
 
@@ -180,7 +182,7 @@ export const eventFault = (refusal: Refusal, place: Place): Fault =>
     'event-refused',
     'table',
     `PostgreSQL refuses the row: ${refusal.message}`,
-    'change the constraint, the trigger or the column that it breaks, then: dead-letters retry',
+    'change the constraint, the policy, the trigger or the column that it breaks, then: dead-letters retry',
   );
 
 export const conflictFault = (refusal: Refusal, place: Place): Fault =>

@@ -529,6 +529,30 @@ describe.skipIf(skip !== '')(`what PostgreSQL refuses is told apart${skipped}`, 
     },
   );
 
+  test.each(['groups', 'events'] as const)(
+    'a row of %s that a policy of the table refuses is a dead letter, its neighbours are delivered',
+    async (content) => {
+      const [chosen, role] = [await made(content), `tenant_${content}`];
+      await sql(`CREATE ROLE ${role} LOGIN`);
+      await sql(`GRANT SELECT, INSERT, UPDATE ON "${chosen.table}" TO ${role}`);
+      await sql(`ALTER TABLE "${chosen.table}" ENABLE ROW LEVEL SECURITY`);
+      await sql(`CREATE POLICY ours ON "${chosen.table}" USING (true) WITH CHECK (group_id <> 'theirs')`);
+      const sink = await open({ ...chosen.options, url: url(role) });
+      const [one, theirs, other] = ['one', 'theirs', 'other'].map((groupId) =>
+        makeEvent({ name: 'name' }, { groupId }),
+      );
+      const batch = [one, theirs, other] as CanonicalEvent[];
+      const outcomes = await sink.deliver(batch, never());
+      expect(batch.map(({ id }) => outcomes.get(id))).toMatchObject([
+        { kind: 'delivered' },
+        { kind: 'dead', fault: { code: 'event-refused', message: expect.stringMatching(/policy.*\[42501]/) } },
+        { kind: 'delivered' },
+      ]);
+      await sink.close();
+      await chosen.dispose?.();
+    },
+  );
+
   test('a column to which the ids of two groups may be equal is refused', async () => {
     await sql(`CREATE COLLATION folding (provider = icu, locale = 'und-u-ks-level2', deterministic = false)`);
     await sql('CREATE EXTENSION citext');
