@@ -56,7 +56,13 @@ async function* examineDeadLetters(source: KafkaSourceOptions, signal: AbortSign
       (await partitionsOf(admin, options.topic)).length === 0 ? 'no topic' : settingsOf(admin, options.topic),
     );
     if (found === 'no topic') yield await missing(client, wanted);
-    else if (found !== undefined) yield await tryToWrite(client, options.topic, found.maxMessageBytes);
+    if (typeof found !== 'object') return;
+    const { cleanupPolicy, maxMessageBytes } = found;
+    if (cleanupPolicy.includes('delete')) {
+      const says = `${options.topic} has cleanup.policy=${cleanupPolicy}: after retention.ms dead letters drop out of it`;
+      yield { step: 'cleanup.policy', state: 'note', says };
+    }
+    yield await tryToWrite(client, options.topic, maxMessageBytes);
   } finally {
     await client.close();
   }

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { Kafka, logLevel } from 'kafkajs';
 import { afterAll, describe, expect, inject, onTestFinished, test } from 'vitest';
 import type { Finding } from '../../connectors/contract.ts';
-import { examine } from '../../connectors/index.ts';
+import { examine, examineSource, source as kafkaSource } from '../../connectors/index.ts';
 import { configSchema } from '../../src/config/schema.ts';
 import {
   deleteIndices,
@@ -83,6 +83,18 @@ describe.skipIf(brokers === '')('a topic', () => {
     const found = await kafka(topic, { content: 'groups' });
     expect(found).toContainEqual(expect.stringMatching(/^note cleanup\.policy: compact,delete: .* drop out/));
     expect(found.at(-1)).toMatch(/^well write permission/);
+  });
+
+  test.each([
+    ['delete', 1],
+    ['compact', 0],
+  ])('of dead letters: cleanup.policy=%s', async (policy, notes) => {
+    const [topic, dead] = [await newTopic(), await newTopic({ 'cleanup.policy': policy })];
+    const options = kafkaSource.options.parse({ kind: 'kafka', brokers, topic, deadLetters: { topic: dead } });
+    const found: Finding[] = [];
+    for await (const one of examineSource(options, ['copy'], never())) found.push(one);
+    expect(found.filter(({ says }) => says.includes('dead letters drop out of it'))).toHaveLength(notes);
+    expect(found.at(-1)).toMatchObject({ step: 'write permission', state: 'well' });
   });
 });
 
