@@ -4,6 +4,7 @@ import { timerMs } from '../src/model/clock.ts';
 import { issuesOf } from '../src/model/complaint.ts';
 import type { Entry } from '../src/model/entry.ts';
 import { FAULT_CODES, messageOf, Unreachable } from '../src/model/fault.ts';
+import { type Group, group } from '../src/model/group.ts';
 import {
   type ConnectorContract,
   type EventSink,
@@ -38,6 +39,8 @@ const copies = z.map(
     differs: z.array(z.string()).exactOptional(),
   }),
 );
+const found = z.map(z.string(), z.string());
+const heldGroup = z.tuple([z.string(), group.nullable()]);
 const identified = z.object({
   identity: z.string(),
   lost: z.string().exactOptional(),
@@ -105,7 +108,7 @@ export function guarded<Options>(connector: ConnectorContract<Options>): Connect
     },
     async open(given, host, signal) {
       const opened = await ours(() => connector.open(given, host, signal));
-      checked(sink, opened, 'open', host);
+      checked('open', sink, host, opened);
       const lacksRead = opened.holds === 'groups' && readsBack && opened.read === undefined;
       if (opened.holds !== connector.holds(given) || lacksRead) {
         throw broken('open gave a sink that `holds` and `readsBack` do not announce', host);
@@ -118,7 +121,7 @@ export function guarded<Options>(connector: ConnectorContract<Options>): Connect
         for (;;) {
           const { done, value } = await ours(() => findings.next());
           if (done) return;
-          yield checked(finding, value, 'examine', host);
+          yield checked('examine', finding, host, value);
         }
       } finally {
         await findings.return?.();
@@ -131,12 +134,8 @@ function guardedEvents(opened: EventSink, host: Host): EventSink {
   const { find } = opened;
   return {
     holds: 'events',
-    deliver: async (batch, signal) =>
-      checked(outcomes, await ours(() => opened.deliver(batch.map(lent), signal)), 'deliver', host),
-    ...(find && {
-      find: async (...given) =>
-        checked(z.map(z.string(), z.string()), await ours(() => find.call(opened, ...given)), 'find', host),
-    }),
+    deliver: (batch, signal) => asked('deliver', outcomes, host, () => opened.deliver(batch.map(lent), signal)),
+    ...(find && { find: (...given) => asked('find', found, host, () => find.call(opened, ...given)) }),
     ...guardedBoth(opened, host),
   };
 }
@@ -161,24 +160,27 @@ function guardedGroups(opened: GroupSink, host: Host): GroupSink {
   const { read, follow, scan } = opened;
   return {
     holds: 'groups',
-    put: async (states, ...given) =>
-      checked(outcomes, await ours(() => opened.put(structuredClone(states), ...given)), 'put', host),
+    put: (states, ...given) => asked('put', outcomes, host, () => opened.put(structuredClone(states), ...given)),
     ...(read && {
-      read: async (states, signal) =>
-        checked(copies, await ours(() => read.call(opened, structuredClone(states), signal)), 'read', host),
+      read: (states, signal) => asked('read', copies, host, () => read.call(opened, structuredClone(states), signal)),
     }),
-    ...(follow && { follow: (...given) => ours(() => follow.call(opened, ...given)) }),
-    ...(scan && { scan: (...given) => ours(() => scan.call(opened, ...given)) }),
+    ...(follow && { follow: (take, signal) => ours(() => follow.call(opened, taking('follow', host, take), signal)) }),
+    ...(scan && { scan: (take, signal) => ours(() => scan.call(opened, taking('scan', host, take), signal)) }),
     ...guardedBoth(opened, host),
   };
 }
+
+/** What a module gives one by one. */
+const taking =
+  (from: string, host: Host, take: (groupId: string, state: Group | null) => void): typeof take =>
+  (...given) =>
+    take(...checked(from, heldGroup, host, given));
 
 function guardedBoth(opened: Sink, host: Host): Pick<Sink, 'identify' | 'close'> {
   const { identify } = opened;
   return {
     ...(identify && {
-      identify: async (...given) =>
-        checked(identified, await ours(() => identify.call(opened, ...given)), 'identify', host),
+      identify: (...given) => asked('identify', identified, host, () => identify.call(opened, ...given)),
     }),
     close: () => ours(() => opened.close()),
   };
@@ -207,7 +209,11 @@ function carried(thrown: unknown): unknown {
   return new Error(`Unreachable was thrown with what is no fault: ${issuesOf(parsed.error)}`);
 }
 
-function checked<Value>(schema: z.ZodType<Value>, given: unknown, from: string, host: Host): Value {
+async function asked<Value>(from: string, schema: z.ZodType<Value>, host: Host, work: () => Promise<Value>) {
+  return checked(from, schema, host, await ours(work));
+}
+
+function checked<Value>(from: string, schema: z.ZodType<Value>, host: Host, given: unknown): Value {
   try {
     return told(schema, given, from);
   } catch (thrown) {
@@ -221,31 +227,28 @@ function told<Value>(schema: z.ZodType<Value>, given: unknown, from: string): Va
   throw new TypeError(`${from} gave what it may not: ${issuesOf(parsed.error)}`);
 }
 
-function broken(message: string, { name }: Host): Unreachable {
-  return new Unreachable({
+const broken = (what: string, host: Host): Unreachable =>
+  trouble(`breaks its contract: ${what}`, host, 'run it through the suite of group-sync-bridge/connector');
+
+const trouble = (what: string, { name }: Host, suggestion: string): Unreachable =>
+  new Unreachable({
     code: 'destination-misconfigured',
-    message: `The connector’s module breaks its contract: ${message}`,
+    message: `The connector’s module ${what}`,
     path: `connectors.${name}.kind`,
-    suggestion: 'run it through the suite of group-sync-bridge/connector',
+    suggestion,
   });
-}
 
 /** Stands in for a connector that was loaded once, and cannot be now: its lane waits. */
 export function unusable(kind: string, thrown: unknown): ConnectorContract<unknown> {
   const options = z.looseObject({});
-  const trouble = ({ name }: Host): Unreachable =>
-    new Unreachable({
-      code: 'destination-misconfigured',
-      message: `The connector’s module cannot be loaded: ${messageOf(thrown)}`,
-      path: `connectors.${name}.kind`,
-      suggestion: 'run check, then start the bridge anew',
-    });
+  const gone = (host: Host): Unreachable =>
+    trouble(`cannot be loaded: ${messageOf(thrown)}`, host, 'run check, then start the bridge anew');
   return {
     ...{ kind, summary: '', options, readsBack: false, holds: () => 'events', places: () => [] },
-    open: async (_, host) => Promise.reject(trouble(host)),
+    open: async (_, host) => Promise.reject(gone(host)),
     // biome-ignore lint/correctness/useYield: there is nothing to find
     async *examine(_, host) {
-      throw trouble(host);
+      throw gone(host);
     },
   };
 }

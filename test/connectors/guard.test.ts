@@ -64,6 +64,32 @@ test('an Interrupted that says nothing of its cause says that the delivery ended
   expect(messageOf((thrown as Interrupted).cause)).toBe('the delivery ended early');
 });
 
+test.each<[string, unknown, unknown]>([
+  ['no id', undefined, null],
+  ['a state without versions', 'g', { groupId: 'g', name: 'x' }],
+  ['nothing for a state', 'g', undefined],
+])('what it gives of the groups that lie there is held to the contract: %s', async (_, groupId, state) => {
+  const give = async (take: (groupId: never, state: never) => void) => take(groupId as never, state as never);
+  const sink = await openGuarded({
+    holds: 'groups',
+    put: async () => new Map(),
+    scan: give,
+    follow: give,
+    close,
+  } as Sink);
+  for (const from of ['scan', 'follow'] as const) {
+    const taken: unknown[] = [];
+    const thrown = await (sink as GroupSink)
+      [from]?.((...given) => taken.push(given), never())
+      .catch((reason: unknown) => reason);
+    expect(taken).toEqual([]);
+    expect(faultOf(thrown, 'internal')).toMatchObject({
+      code: 'destination-misconfigured',
+      message: expect.stringMatching(`${from} gave what it may not`),
+    });
+  }
+});
+
 test('what it does to its entries and groups stays with it', async () => {
   const event = makeEvent({ name: 'right' });
   const entry = entryOf(1, event);
