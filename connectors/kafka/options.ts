@@ -26,8 +26,8 @@ const topicTemplate = z
     error: `a topic name holds letters, digits, . _ and - only (at most 249), and {${TOPIC_WORDS.join('}, {')}}`,
   });
 
-/** Headers that the bridge sets itself. */
-const OWN_HEADER = /^(ce_.*|content-type|traceparent|tracestate|group_state)$/i;
+/** Headers that the bridge sets itself, workers included: they pass over a record that is to be tried again by another. */
+const OWN_HEADER = /^(ce_.*|content-type|traceparent|tracestate|group_state|retry_for|dead_letter_.*)$/i;
 const headerName = z.string().refine((name) => /^[\x21-\x7e]+$/.test(name) && !OWN_HEADER.test(name), {
   error: 'the name of a header is expected that the bridge does not set itself',
 });

@@ -341,6 +341,8 @@ test('a template of topics is for events, with words that have few values; a hea
   expect(issues({ topic: 'chat.{groupId}' })).toEqual(['topic']);
   expect(issues({ topic: 'chat.{groupType}', content: 'groups' })).toEqual(['topic']);
   expect(issues({ headers: { ce_id: 'x' } })).toEqual(['headers.ce_id']);
+  // A worker passes over what is for another one.
+  expect(issues({ headers: { retry_for: 'x', dead_letter_at: 'x' } })).toHaveLength(2);
   expect(issues({ headers: { 'x-id': '{id}' }, content: 'groups' })).toEqual(['headers.x-id']);
 });
 
