@@ -70,10 +70,16 @@ async function createEvents(destination: Destination, batch: readonly Entry[], s
   const writes = Array.from(distinct, ([id, { event, text }]) => ({
     id,
     action: JSON.stringify({ create: { _id: id } }),
-    document: dataStream ? `{"@timestamp":"${event.time}"${text === '{}' ? '}' : `,${text.slice(1)}`}` : text,
+    document: dataStream ? withTimestamp(text, event.time) : text,
   }));
   const outcomes = await bulk(destination, writes, signal);
   return new Map(Array.from(outcomes, ([id, outcome]) => [distinct.get(id)?.id ?? id, outcome]));
+}
+
+/** Returns the document with a moment, unless its shape has given it one. */
+function withTimestamp(text: string, time: string): string {
+  if (text.includes('"@timestamp"') && Object.hasOwn(JSON.parse(text), '@timestamp')) return text;
+  return `{"@timestamp":"${time}"${text === '{}' ? '}' : `,${text.slice(1)}`}`;
 }
 
 /** Looks into all indices that an alias or a data stream stands for. */

@@ -10,10 +10,12 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse, request as send } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import type { EventSink } from '../../connectors/contract.ts';
 import { elasticsearch } from '../../connectors/elasticsearch/connector.ts';
-import { connectors } from '../../connectors/index.ts';
+import { type Configured, connectors, openSink } from '../../connectors/index.ts';
 import { configSchema } from '../../src/config/schema.ts';
+import { entryOf } from '../../src/model/entry.ts';
 import {
   deleteIndices,
   hits,
@@ -28,7 +30,7 @@ import {
   skipped,
   url,
 } from './elasticsearch.oracle.ts';
-import { connectorSuite, makeEvent, never, testHost, unreachableBy, withSink } from './suite.ts';
+import { connectorSuite, makeEvent, never, optionsOf, testHost, unreachableBy, withSink } from './suite.ts';
 
 const PROPERTIES = { '@timestamp': { type: 'date' }, ...MAPPINGS.events.properties };
 /** Whether the server answers to `_data_stream` itself. */
@@ -246,6 +248,26 @@ describe.skipIf(skip !== '')(`events in a data stream${skipped}`, () => {
       expect(first).toEqual({ kind: 'delivered', receipt: `${hit?._index}/${event.id}` });
       expect(again).toEqual({ kind: 'superseded', receipt: `${hit?._index}/${event.id}` });
     });
+  });
+
+  test.each([
+    ['by a field', { fields: { time: '@timestamp' } }],
+    ['by a function', { transform: 'own.mjs' }],
+  ])('may have an @timestamp that their shape gives them: %s', async (_, given) => {
+    const folder = await mkdtemp(join(tmpdir(), 'shape-'));
+    onTestFinished(() => rm(folder, { recursive: true }));
+    await writeFile(join(folder, 'own.mjs'), `export default ({ id, time }) => ({ '@timestamp': time, id });`);
+    const shape = 'transform' in given ? { transform: join(folder, 'own.mjs') } : given;
+    const chosen = streamPlace();
+    const options = { ...optionsOf(elasticsearch, chosen.options), kind: 'elasticsearch', shape };
+    const sink = (await openSink(options as Configured, testHost(), never())) as EventSink;
+    const event = makeEvent({ name: 'name' });
+    expect(await sink.deliver([entryOf(1, event)], never())).toMatchObject(
+      new Map([[event.id, { kind: 'delivered', receipt: expect.any(String) }]]),
+    );
+    const [hit] = await hits(chosen.index);
+    expect(hit?._source).toMatchObject({ '@timestamp': event.time, id: event.id });
+    await sink.close();
   });
 
   test('are written to the new backing index after a rollover, a repeated one again, as the README says', async () => {
