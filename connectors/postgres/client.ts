@@ -37,6 +37,8 @@ export async function loadDriver<Module>(name: string, load: () => Promise<Modul
   }
 }
 
+type Configured = Client & { readonly connectionParameters: { options?: string | undefined } };
+
 interface Connection {
   readonly client: Client;
   readonly socket: Socket;
@@ -50,7 +52,9 @@ export async function openDestination(options: PostgresOptions, host: Host): Pro
 
   const connect = async (signal: AbortSignal): Promise<Connection> => {
     const socket = new Socket();
-    const client = new pg.Client({ ...(await clientConfig(place, signal)), stream: () => socket });
+    const client = new pg.Client({ ...(await clientConfig(place, signal)), stream: () => socket }) as Configured;
+    // The driver takes PGOPTIONS, such as another search_path, in the place of none.
+    client.connectionParameters.options = undefined;
     // Between statements its end is nobody's failure: the next one connects anew.
     client.on('error', () => socket.destroy());
     await cutBy(signal, socket, async () => {
@@ -125,6 +129,7 @@ async function clientConfig(place: Place, signal: AbortSignal) {
     // Neither the environment nor a file of the user's is asked where it is left out.
     password: () => password,
     ssl: await secure(place, signal),
+    sslnegotiation: 'postgres' as const,
     application_name: `group-sync-bridge ${name}`.slice(0, 63),
     keepAlive: true,
     connectionTimeoutMillis: CONNECT_MS,

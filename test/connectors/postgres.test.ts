@@ -3,7 +3,7 @@ import { chmodSync, chownSync, readFileSync, statSync, writeFileSync } from 'nod
 import { join } from 'node:path';
 import fc from 'fast-check';
 import pg from 'pg';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { examine } from '../../connectors/index.ts';
 import { loadDriver } from '../../connectors/postgres/client.ts';
 import { postgres, postgresOptions } from '../../connectors/postgres/connector.ts';
@@ -552,6 +552,20 @@ describe.skipIf(skip !== '')(`what PostgreSQL refuses is told apart${skipped}`, 
       await chosen.dispose?.();
     },
   );
+
+  test('the environment of psql is none of a connector', async () => {
+    await sql('CREATE SCHEMA elsewhere');
+    const { dispose: _, ...chosen } = place('groups');
+    const environment = { PGOPTIONS: '-c search_path=elsewhere', PGSSLNEGOTIATION: 'direct', PGHOST: 'nowhere' };
+    for (const [name, value] of Object.entries(environment)) vi.stubEnv(name, value);
+    onTestFinished(() => void vi.unstubAllEnvs());
+    await withSink(postgres, chosen, (sink) => sink.deliver([makeEvent({ name: 'name' })], never()));
+    const [made] = await sql('SELECT FROM pg_tables WHERE schemaname = $1 AND tablename = $2', [
+      'public',
+      chosen.table,
+    ]);
+    expect(made).toBeDefined();
+  });
 
   test('a column to which the ids of two groups may be equal is refused', async () => {
     await sql(`CREATE COLLATION folding (provider = icu, locale = 'und-u-ks-level2', deterministic = false)`);
