@@ -172,7 +172,7 @@ async function shake({ host, port, lookup, begin }: Endpoint, options: Connectio
   const servername = options.servername ?? (isIP(host) === 0 ? host : undefined);
   const found = { ...(lookup && { lookup }), ...(servername !== undefined && { servername }) };
   const within = { signal: AbortSignal.timeout(PROBE_MS) };
-  const plain = begin && connectPlain({ host, port, ...within }).on('error', ignored);
+  const plain = begin && connectPlain({ host, port, ...found, ...within }).on('error', ignored);
   let secure: TLSSocket | undefined;
   try {
     if (plain !== undefined) {

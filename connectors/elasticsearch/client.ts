@@ -154,11 +154,14 @@ const GRACE_MS = 1_000;
 
 /** The client does not heed the time once an answer has begun: one that stalls in the middle would hold up the lane for ever. */
 async function inTime<T>(ask: (signal: AbortSignal) => Promise<T>, ms: number, signal: AbortSignal): Promise<T> {
-  const late = AbortSignal.timeout(ms);
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(), ms);
   try {
-    return await ask(AbortSignal.any([signal, late]));
+    return await ask(AbortSignal.any([signal, late.signal]));
   } catch (thrown) {
-    throw late.aborted ? new errors.TimeoutError('the answer stalled') : thrown;
+    throw late.signal.aborted ? new errors.TimeoutError('the answer stalled') : thrown;
+  } finally {
+    clearTimeout(timer);
   }
 }
 
