@@ -101,7 +101,8 @@ async function* read(
   const { kafka, topic, groupId, store = memory(), onPassedOver = warn(topic) } = options;
   if (handover.ended) return;
   // A member that waits for messages notices only after this time that it is to end.
-  const consumer = kafka.consumer({ groupId, maxWaitTimeInMs: 500 });
+  // A topic that a reader had created would have the broker's settings, not those that the bridge gives it.
+  const consumer = kafka.consumer({ groupId, maxWaitTimeInMs: 500, allowAutoTopicCreation: false });
   consumer.on('consumer.crash', ({ payload }) => {
     if (!payload.restart) handover.end(payload.error);
   });
@@ -111,7 +112,10 @@ async function* read(
       isConnecting = false;
     });
     if (handover.ended) return;
-    await consumer.subscribe({ topic, fromBeginning: true });
+    await consumer.subscribe({ topic, fromBeginning: true }).catch((cause: { type?: unknown }) => {
+      if (cause.type !== 'UNKNOWN_TOPIC_OR_PARTITION') throw cause;
+      throw new Error(`the topic ${topic} is not there: start the bridge that writes it, or create it`, { cause });
+    });
     const eachBatch = (batch: Batch): Promise<void> => offer(batch, handover);
     await consumer.run({ eachBatchAutoResolve: false, autoCommitInterval: 1_000, eachBatch });
   };

@@ -2,7 +2,7 @@ import type { IncomingMessage } from './message.ts';
 
 /** What is used of kafkajs. */
 export interface KafkaClient {
-  consumer(options: { groupId: string; maxWaitTimeInMs: number }): KafkaConsumer;
+  consumer(options: { groupId: string; maxWaitTimeInMs: number; allowAutoTopicCreation: boolean }): KafkaConsumer;
 }
 
 interface KafkaConsumer {

@@ -124,6 +124,20 @@ describe.skipIf(brokers === '')('groupChanges', () => {
     expect(await committed()).toBe(-1);
   });
 
+  test('a topic that is not there is named, and not created', { timeout: 30_000 }, async () => {
+    const { options } = await topicOf([]);
+    const created: unknown[] = [];
+    const told: GroupChangesOptions['kafka'] = {
+      consumer: (settings) => {
+        created.push(settings.allowAutoTopicCreation);
+        return kafka.consumer(settings);
+      },
+    };
+    const missing = groupChanges({ ...options, kafka: told, topic: 'test.not-there' });
+    await expect(missing.next()).rejects.toThrow('the topic test.not-there');
+    expect(created).toEqual([false]);
+  });
+
   test('a member that leaves hands the change it was busy with on to another', {
     timeout: 90_000,
   }, async () => {
