@@ -6,7 +6,6 @@ import type { Host } from '../contract.ts';
 import { type Endpoint, secureOptions, whyNoTls, whyNotPlain } from '../tls.ts';
 import { type Call, root } from './api.ts';
 import { EndingConnection, NO_HTTP } from './connection.ts';
-import type { ElasticsearchOptions } from './connector.ts';
 import { Client, ClusterConnectionPool, errors, Serializer, Transport } from './elastic.ts';
 import {
   causeIn,
@@ -19,6 +18,7 @@ import {
   strangerFault,
 } from './fault.ts';
 import { readNewIndex } from './new-index.ts';
+import type { ElasticsearchOptions } from './options.ts';
 import { signingConnection } from './signing.ts';
 
 /** The cluster and the index in it, as every file of this folder sees them. */

@@ -7,11 +7,11 @@ import { health, localNode, ping } from './api.ts';
 import { besideOf, refuseIndexing } from './beside.ts';
 import { PROBE_ID, probe } from './bulk.ts';
 import { ask, type Destination, identify, openDestination } from './client.ts';
-import type { ElasticsearchOptions } from './connector.ts';
 import { readable, readDocuments, refuseForeign } from './documents.ts';
 import { findIndex } from './ensure.ts';
 import { misconfigured, missingFault, sortOf } from './fault.ts';
 import { expectedFields, refusingFields } from './new-index.ts';
+import type { ElasticsearchOptions } from './options.ts';
 
 /** Tells for `check --connect` what is there. Nothing is created. */
 export async function* examineIndex(

@@ -1,6 +1,6 @@
 import { type Fault, type FaultCode, Unreachable } from '../../src/model/fault.ts';
 import { isObject } from '../../src/model/json.ts';
-import type { ElasticsearchOptions } from './connector.ts';
+import type { ElasticsearchOptions } from './options.ts';
 
 /** What Elasticsearch says of a failure, in an answer as a whole and in each item of one. */
 export interface Cause {

@@ -5,8 +5,8 @@ import { messageOf } from '../../src/model/fault.ts';
 import { isObject } from '../../src/model/json.ts';
 import type { Shape } from '../../src/model/shape.ts';
 import type { IndexState } from './api.ts';
-import type { ElasticsearchOptions } from './connector.ts';
 import { misconfigured, type Place } from './fault.ts';
+import type { ElasticsearchOptions } from './options.ts';
 
 /** Raised whenever the built-in mapping changes. */
 const MAPPING_VERSION = 3;

@@ -8,7 +8,7 @@ import type {
 } from '@elastic/elasticsearch';
 import { ALGORITHM, credentialsOf, encode, scopeOf, sha256, signatureOf } from '../aws.ts';
 import { EndingConnection } from './connection.ts';
-import type { ElasticsearchOptions } from './connector.ts';
+import type { ElasticsearchOptions } from './options.ts';
 
 type Aws = Extract<ElasticsearchOptions['auth'], { aws: unknown }>['aws'];
 

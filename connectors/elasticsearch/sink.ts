@@ -5,10 +5,10 @@ import { getIndex, hasMany, indexExists, search } from './api.ts';
 import { besideOf, refuseIndexing } from './beside.ts';
 import { bulk } from './bulk.ts';
 import { ask, type Destination, identify, openDestination } from './client.ts';
-import type { ElasticsearchOptions } from './connector.ts';
 import { refuseForeign } from './documents.ts';
 import { ensureIndex, identifyIndices } from './ensure.ts';
 import { putGroups, readCopies } from './groups.ts';
+import type { ElasticsearchOptions } from './options.ts';
 
 export async function openSink(options: ElasticsearchOptions, host: Host, signal: AbortSignal): Promise<Sink> {
   const destination = await openDestination(options, host, signal);

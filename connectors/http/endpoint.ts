@@ -9,7 +9,7 @@ import type { Host } from '../contract.ts';
 import { type Endpoint as At, isTlsError, secureOptions, tlsFault, whyNoTls, whyNotPlain } from '../tls.ts';
 import { PrivateAddress, publicLookup } from './addresses.ts';
 import type { Answer, Asked, Judgement } from './answer.ts';
-import type { HttpOptions } from './connector.ts';
+import type { HttpOptions } from './options.ts';
 
 export interface Endpoint extends Asked {
   /** The address that is connected to. */

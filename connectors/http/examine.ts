@@ -1,8 +1,8 @@
 /** What deliveries rely on, looked at without sending an event. */
 import { Unreachable } from '../../src/model/fault.ts';
 import type { Finding, Host } from '../contract.ts';
-import type { HttpOptions } from './connector.ts';
 import { openEndpoint } from './endpoint.ts';
+import type { HttpOptions } from './options.ts';
 
 export async function* examineEndpoint(options: HttpOptions, host: Host, signal: AbortSignal): AsyncGenerator<Finding> {
   const endpoint = await openEndpoint(options, host, signal);

@@ -3,9 +3,9 @@ import { Unreachable } from '../../src/model/fault.ts';
 import type { Outcome } from '../../src/model/outcome.ts';
 import { type EventSink, type Host, Interrupted, type Outcomes } from '../contract.ts';
 import { type Judgement, judge, type Trouble } from './answer.ts';
-import type { HttpOptions } from './connector.ts';
 import { type Endpoint, openEndpoint } from './endpoint.ts';
 import { toMessage, webhookHeaders } from './message.ts';
+import type { HttpOptions } from './options.ts';
 
 export async function openSink(options: HttpOptions, host: Host, signal: AbortSignal): Promise<EventSink> {
   const endpoint = await openEndpoint(options, host, signal);

@@ -6,8 +6,8 @@ import { Unreachable } from '../../src/model/fault.ts';
 import type { Host } from '../contract.ts';
 import { secureOptions } from '../tls.ts';
 import { shaped, type TableOptions } from './columns.ts';
-import { addressOf, type PostgresOptions } from './connector.ts';
 import { destinationFault, isOfARow, isOfTheMoment, type Place, refusalOf } from './fault.ts';
+import { addressOf, type PostgresOptions } from './options.ts';
 
 const CONNECT_MS = 5_000;
 /** How much longer than the server's own limit a silent server is waited for. */

@@ -1,6 +1,6 @@
 /** Which column holds what. */
 import type { Shape, ShapeProblem, ShapeSettings } from '../../src/model/shape.ts';
-import type { PostgresOptions } from './connector.ts';
+import type { PostgresOptions } from './options.ts';
 
 export interface Column {
   /** The field, in the words of a group or of an event. */

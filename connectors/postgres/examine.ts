@@ -3,9 +3,9 @@ import type { Unreachable } from '../../src/model/fault.ts';
 import type { Finding, Host } from '../contract.ts';
 import { type Destination, openDestination } from './client.ts';
 import { type Column, columnsOf, tableName } from './columns.ts';
-import { addressOf, type PostgresOptions } from './connector.ts';
 import { misconfigured, missingTable } from './fault.ts';
 import { upsert } from './merge.ts';
+import { addressOf, type PostgresOptions } from './options.ts';
 import { insertion } from './sink.ts';
 import {
   addsColumns,

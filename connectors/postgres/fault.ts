@@ -1,6 +1,6 @@
 import { type Fault, type FaultCode, messageOf, Unreachable } from '../../src/model/fault.ts';
 import { isTlsError, named, tlsFault } from '../tls.ts';
-import { addressOf, type PostgresOptions } from './connector.ts';
+import { addressOf, type PostgresOptions } from './options.ts';
 
 /** What a fault must know to name the settings concerned. */
 export interface Place {

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { createServer, request, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, inject, onTestFinished, test } from 'vitest';
-import { elasticsearchOptions } from '../../connectors/elasticsearch/connector.ts';
+import { elasticsearchOptions } from '../../connectors/elasticsearch/options.ts';
 import { type Configured, openSink } from '../../connectors/index.ts';
 import { getDocuments } from '../servers/readback.ts';
 import { type BridgeProcess, bridgeHome, inStep, runCommand, startBridgeProcess } from '../support/bridge.process.ts';

@@ -1,8 +1,8 @@
 /** An index that was there before, with other names and fields of others, and how it is kept in step. */
 import { afterAll, describe, expect, test } from 'vitest';
 import type { GroupSink } from '../../connectors/contract.ts';
-import { elasticsearchOptions } from '../../connectors/elasticsearch/connector.ts';
 import { readNewIndex } from '../../connectors/elasticsearch/new-index.ts';
+import { elasticsearchOptions } from '../../connectors/elasticsearch/options.ts';
 import { type Configured, openSink } from '../../connectors/index.ts';
 import { deliver } from '../../src/delivery/deliver.ts';
 import { compileFilter } from '../../src/delivery/filter.ts';

@@ -1,11 +1,8 @@
 /** `shape.versionsIndex`: an index of others that takes no foreign field, and the index beside it. */
 import { afterAll, describe, expect, test } from 'vitest';
 import type { Finding, GroupSink, Host } from '../../connectors/contract.ts';
-import {
-  type ElasticsearchOptions,
-  elasticsearch,
-  elasticsearchOptions,
-} from '../../connectors/elasticsearch/connector.ts';
+import { elasticsearch } from '../../connectors/elasticsearch/connector.ts';
+import { type ElasticsearchOptions, elasticsearchOptions } from '../../connectors/elasticsearch/options.ts';
 import { deliver } from '../../src/delivery/deliver.ts';
 import { compileFilter } from '../../src/delivery/filter.ts';
 import { entryOf } from '../../src/model/entry.ts';

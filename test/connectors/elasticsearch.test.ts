@@ -1,5 +1,6 @@
 import { afterAll, describe, expect, test } from 'vitest';
-import { elasticsearch, elasticsearchOptions } from '../../connectors/elasticsearch/connector.ts';
+import { elasticsearch } from '../../connectors/elasticsearch/connector.ts';
+import { elasticsearchOptions } from '../../connectors/elasticsearch/options.ts';
 import { PROFILE_FIELDS } from '../../src/model/event.ts';
 import { type Group, merge, newGroup } from '../../src/model/group.ts';
 import {

@@ -12,9 +12,10 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { type EventSink, Interrupted } from '../../connectors/contract.ts';
 import { isPrivate, PrivateAddress, publicLookup } from '../../connectors/http/addresses.ts';
 import { judge } from '../../connectors/http/answer.ts';
-import { type HttpOptions, http } from '../../connectors/http/connector.ts';
+import { http } from '../../connectors/http/connector.ts';
 import { openEndpoint } from '../../connectors/http/endpoint.ts';
 import { webhookHeaders } from '../../connectors/http/message.ts';
+import type { HttpOptions } from '../../connectors/http/options.ts';
 import { type Configured, openSink } from '../../connectors/index.ts';
 import { configSchema } from '../../src/config/schema.ts';
 import { entryOf } from '../../src/model/entry.ts';
