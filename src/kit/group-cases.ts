@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import type { GroupSink, Outcomes } from '../../connectors/contract.ts';
 import { type Group, merge, newGroup } from '../model/group.ts';
 import { makeEvent, never, withSink } from './doubles.ts';
-import type { Case } from './suite.ts';
-import type { Place, Target } from './target.ts';
+
+import type { Case, Place, Target } from './target.ts';
 
 export function groupCases<Options>(target: Target<Options>): Case[] {
   return [

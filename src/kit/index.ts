@@ -25,5 +25,5 @@ export { differences, type Group, isForeign, join, merge, newGroup, repair, type
 export type { Outcome } from '../model/outcome.ts';
 export type { Shape } from '../model/shape.ts';
 export { foundInGroup, makeEvent } from './doubles.ts';
-export { type Case, connectorCases } from './suite.ts';
-export type { Copies, Found, Place as TestPlace, Poison, Target } from './target.ts';
+export { connectorCases } from './suite.ts';
+export type { Case, Copies, Found, Place as TestPlace, Poison, Target } from './target.ts';

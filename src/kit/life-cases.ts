@@ -13,8 +13,8 @@ import {
   testHost,
   unreachableBy,
 } from './doubles.ts';
-import type { Case } from './suite.ts';
-import type { Target } from './target.ts';
+
+import type { Case, Target } from './target.ts';
 
 export function lifeCases<Options>(target: Target<Options>): Case[] {
   const { connector } = target;

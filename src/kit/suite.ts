@@ -4,13 +4,7 @@ import { guarded } from '../../connectors/guard.ts';
 import { atNewPlace, expectFound, makeEvent, never } from './doubles.ts';
 import { groupCases } from './group-cases.ts';
 import { lifeCases, optionCases, outageCases } from './life-cases.ts';
-import type { Target } from './target.ts';
-
-export interface Case {
-  readonly name: string;
-  /** Rejects where the connector does not hold it. Resolves with a text, the reason, where it cannot be asked of this one. */
-  run(): Promise<unknown>;
-}
+import type { Case, Target } from './target.ts';
 
 /** Returns the cases of a connector, each with places of its own; they may run one after another in any order. */
 export function connectorCases<Options>(given: Target<Options>): Case[] {

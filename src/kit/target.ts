@@ -52,3 +52,9 @@ export interface Poison {
   event(groupId: string): CanonicalEvent;
   readonly reason: RegExp;
 }
+
+export interface Case {
+  readonly name: string;
+  /** Rejects where the connector does not hold it. Resolves with a text, the reason, where it cannot be asked of this one. */
+  run(): Promise<unknown>;
+}

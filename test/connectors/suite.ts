@@ -2,7 +2,7 @@
 import { describe, test } from 'vitest';
 import type { Connector } from '../../connectors/contract.ts';
 import { optionCases } from '../../src/kit/life-cases.ts';
-import { type Case, destinationCases } from '../../src/kit/suite.ts';
+import { destinationCases } from '../../src/kit/suite.ts';
 import type * as Kit from '../../src/kit/target.ts';
 
 export * from '../../src/kit/doubles.ts';
@@ -20,7 +20,7 @@ export function connectorSuite<Options>(target: Target<Options>): void {
   describe(`options of connector ${target.name}`, () => register(optionCases(target)));
 }
 
-function register(cases: readonly Case[]): void {
+function register(cases: readonly Kit.Case[]): void {
   for (const { name, run } of cases) {
     test(name, async ({ skip }) => {
       const reason = await run();
