@@ -1,10 +1,14 @@
 import type { GroupReader } from '../journal/groups.ts';
 import type { HistoryReader } from '../journal/history.ts';
 import type { DeliveryReader, JournalEntry } from '../journal/reads.ts';
+import type { Fault } from '../model/fault.ts';
 import type { Group } from '../model/group.ts';
 import type { ShapeSettings } from '../model/shape.ts';
+import type { LaneState } from '../model/signal.ts';
 import type { GroupCopy } from '../model/standing.ts';
 import { compileFilter, type Filter, type FilterSettings } from './filter.ts';
+import type { LaneHealth } from './health.ts';
+import type { ReadBack } from './read-back.ts';
 import type { Delivery } from './thread/host.ts';
 
 /** A connector as it is configured now. */
@@ -20,7 +24,8 @@ export interface CopiesPorts {
   /** Asked for each time: connectors come and go. */
   connectors(): readonly string[];
   holder(connector: string): CopyHolder | undefined;
-  readonly deliveries: Pick<DeliveryReader, 'cursor' | 'openDelivery'>;
+  readonly deliveries: Pick<DeliveryReader, 'cursor' | 'openDelivery' | 'receipt'>;
+  health(connector: string): Pick<LaneHealth, 'state'>;
   readonly groups: Pick<GroupReader, 'get'>;
   readonly history: Pick<HistoryReader, 'ofGroup' | 'byId' | 'latest'>;
   readonly delivery: Pick<Delivery, 'readBack'>;
@@ -28,10 +33,17 @@ export interface CopiesPorts {
 
 /** How many of a group's latest events are looked at. */
 const LOOK_BACK = 100;
+const PAUSED: Fault = { code: 'copy-unknown', message: 'the connector is paused', suggestion: 'resume it' };
+
+/** Says why a connector takes nothing just now, if that is known. */
+export function whyNothing(state: LaneState): { readonly fault?: Fault } {
+  if (state.kind === 'waiting') return { fault: state.fault };
+  return state.kind === 'paused' ? { fault: PAUSED } : {};
+}
 
 /** How the copies of a group stand, by connector; none for a group that the journal does not know. Answers within seconds. */
 export function createCopies(ports: CopiesPorts): (groupId: string, signal: AbortSignal) => Promise<GroupCopy[]> {
-  const { deliveries, history, delivery } = ports;
+  const { deliveries, history, delivery, health } = ports;
 
   /** The latest events of the group, newest first. */
   const eventsOf = (group: Group): JournalEntry[] => {
@@ -51,6 +63,14 @@ export function createCopies(ports: CopiesPorts): (groupId: string, signal: Abor
     if (waiting === undefined && newest > cursor) return { standing: 'behind' };
     const found = waiting ?? open[0];
     return found && { standing: found.state, fault: found.fault };
+  };
+
+  /** What is known of a copy that is not read back: where the latest of these events went that is settled. */
+  const told = (connector: string, seqs: readonly number[]) => {
+    const cursor = deliveries.cursor(connector);
+    const settled = seqs.find((seq) => seq <= cursor && deliveries.openDelivery(connector, seq) === undefined);
+    const receipt = settled === undefined ? undefined : deliveries.receipt(connector, settled);
+    return { where: receipt?.receipt, ...whyNothing(health(connector).state) };
   };
 
   /** Whether the copy should hold the field: not where an event that the filter excludes changed it last. */
@@ -79,8 +99,13 @@ export function createCopies(ports: CopiesPorts): (groupId: string, signal: Abor
     }
     // Read in one go with the group and its events: nothing can come in between.
     const open = openIn(connector, wanted);
-    const { copy, receipt, fault } = await delivery.readBack(connector, compiled.project(group), signal);
-    const where = copy?.where ?? receipt;
+    const {
+      copy,
+      fault,
+      where = copy?.where,
+    }: ReadBack & { readonly where?: string | undefined } = readsBack
+      ? await delivery.readBack(connector, compiled.project(group), signal)
+      : told(connector, wanted);
     const differs = copy?.differs?.filter((field) => expected(field, group, compiled)) ?? [];
     const details = { ...(where !== undefined && { where }), ...(differs.length > 0 && { differs }) };
     const standing = copy?.status === 'differs' && differs.length === 0 ? 'in-step' : copy?.status;

@@ -201,16 +201,10 @@ async function answerPaused({ sink, readBacks, outage, signal }: LaneWork): Prom
   else await readBacks.answer(sink, signal);
 }
 
-async function readBack(
-  { state, sink, readBacks, rest }: LaneWork,
-  group: Group,
-  asked: AbortSignal,
-): Promise<ReadBack> {
-  const { groupId } = group;
-  if (state.kind === 'ended') return readBacks.recall(groupId, ENDED);
+async function readBack({ state, readBacks, rest }: LaneWork, group: Group, asked: AbortSignal): Promise<ReadBack> {
+  if (state.kind === 'ended') return { fault: ENDED };
   // A destination that rests is left alone: its rest ends when it is due.
-  if (state.kind === 'waiting') return readBacks.recall(groupId, state.fault);
-  if (sink !== undefined && !('read' in sink)) return readBacks.recall(groupId);
+  if (state.kind === 'waiting') return { fault: state.fault };
   const answer = readBacks.ask(group, asked);
   rest.interrupt();
   return answer;

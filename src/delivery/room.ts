@@ -71,7 +71,7 @@ export function startDeliveryRoom({ configured, connectors, source, journal: roo
       return { kind, filter, shape, readsBack: destination(name).readsBack };
     },
     deliveries: reader,
-    delivery,
+    health,
   };
   const operations = createOperations({
     connectors,
@@ -87,8 +87,8 @@ export function startDeliveryRoom({ configured, connectors, source, journal: roo
   return {
     operations: {
       ...operations,
-      copies: createCopies({ ...looked, groups, history }),
-      eventCopies: createEventCopies({ ...looked, health }),
+      copies: createCopies({ ...looked, groups, history, delivery }),
+      eventCopies: createEventCopies(looked),
     },
     exchange: delivery.exchange,
     /** What became of the dead letters that were tried again last. */

@@ -203,7 +203,7 @@ async function deliverBatch(
   retried: readonly Waiting[],
   taken: readonly Entry[],
 ): Promise<void> {
-  const { waiting, readBacks } = lane;
+  const { waiting } = lane;
   const { connector, filter } = lane.settings;
   const { groups, trace } = lane.ports;
   const wanted = new Set(taken.filter(filter.matches));
@@ -229,7 +229,6 @@ async function deliverBatch(
     if (await doubts(lane, retried, batch, outcomes)) return;
     reached(lane, 'destination');
   }
-  if (!('read' in sink)) readBacks.remember(batch, ({ id }) => outcomes.get(id));
   const endedAt = clock.elapsed();
   lane.latest = { tookMs: endedAt - start, endedAt };
   const cut = interrupted && faultOf(interrupted.cause, 'destination-unreachable');

@@ -15,8 +15,7 @@ import { watchLanes } from '../../src/delivery/health.ts';
 import { type Lane, startLane } from '../../src/delivery/lane.ts';
 import { enter } from '../../src/delivery/lane-state.ts';
 import { delayAfter } from '../../src/delivery/outage.ts';
-import { createReadBacks } from '../../src/delivery/read-back.ts';
-import { createQuestions, type Question } from '../../src/delivery/thread/questions.ts';
+import { createQuestions } from '../../src/delivery/thread/questions.ts';
 import { createJournalSource } from '../../src/journal/deliveries.ts';
 import { UNSEEN_COPY } from '../../src/model/copy.ts';
 import { type Entry, entryOf } from '../../src/model/entry.ts';
@@ -750,34 +749,6 @@ describe('where a copy lies', () => {
     expect(made.of('lane.unreachable')).toEqual([]);
   });
 
-  test('of a destination that is not read back the last receipt of each group is remembered', async () => {
-    const made = harness(
-      (batch) =>
-        new Map(
-          batch.map(({ id }) => [id, id === B1.id ? { kind: 'dead', fault: FAULT } : { ...DELIVERED, receipt: id }]),
-        ),
-    );
-    const lane = run(made);
-    made.append(A1, A2, B1, C1);
-    await expect.poll(made.cursor).toBe(4);
-    expect(await lane.readBack(group, never)).toEqual({ receipt: A2.id });
-    expect(await lane.readBack(newGroup('B'), never)).toEqual({});
-    expect(await lane.readBack(newGroup('C'), never)).toEqual({ receipt: C1.id });
-  });
-
-  test('of so many groups only: those delivered longest ago are forgotten', () => {
-    const readBacks = createReadBacks(2);
-    const sent: [string, string][] = [
-      ['A', 'a'],
-      ['B', 'b'],
-      ['A', 'a again'],
-      ['C', 'c'],
-    ];
-    const entries = sent.map(([groupId], seq) => entryOf(seq, madeEvent(seq, {}, groupId)));
-    readBacks.remember(entries, ({ seq }) => ({ kind: 'delivered', receipt: sent[seq]?.[1] ?? '' }));
-    expect(['A', 'B', 'C'].map((groupId) => readBacks.recall(groupId).receipt)).toEqual(['a again', undefined, 'c']);
-  });
-
   test('a lane that ends leaves no question open', async () => {
     const gate = Promise.withResolvers<void>();
     const made = harness(
@@ -803,27 +774,27 @@ describe('a question to the delivery thread is always answered', () => {
   const never = new AbortController().signal;
 
   test('by its answer, the time-out, its signal or the loss of the thread', async () => {
-    const posted: Question[] = [];
-    const questions = createQuestions((question) => posted.push(question), 20);
-    const answered = questions.ask('c', newGroup('A'), never);
-    const late = questions.ask('c', newGroup('B'), never);
-    expect(posted).toMatchObject([
-      { id: 1, connector: 'c', about: { groupId: 'A' } },
-      { id: 2, connector: 'c', about: { groupId: 'B' } },
+    const posted: [string, number][] = [];
+    const questions = createQuestions((question: string, id) => posted.push([question, id]));
+    const answered = questions.ask('A', never);
+    const late = questions.ask('B', AbortSignal.timeout(20));
+    expect(posted).toEqual([
+      ['A', 1],
+      ['B', 2],
     ]);
-    questions.answered(1, { receipt: 'r' });
-    expect(await answered).toEqual({ receipt: 'r' });
+    const copy: CopyStatus = { status: 'in-step', where: 'here' };
+    questions.answered(1, { copy });
+    expect(await answered).toEqual({ copy });
     expect(await late).toMatchObject({ fault: { message: expect.stringMatching(/in time/) } });
-    questions.answered(2, { receipt: 'too late' });
+    questions.answered(2, { copy });
 
-    const patient = createQuestions(() => {}, 60_000);
     const given = new AbortController();
-    const [dropped, lost] = [patient.ask('c', newGroup('A'), given.signal), patient.ask('c', newGroup('A'), never)];
+    const [dropped, lost] = [questions.ask('A', given.signal), questions.ask('A', never)];
     given.abort();
     expect(await dropped).toMatchObject({ fault: { code: 'copy-unknown' } });
-    patient.lost(FAULT);
+    questions.lost(FAULT);
     expect(await lost).toEqual({ fault: FAULT });
-    expect(await patient.ask('c', newGroup('A'), given.signal)).toMatchObject({ fault: { code: 'copy-unknown' } });
+    expect(await questions.ask('A', given.signal)).toMatchObject({ fault: { code: 'copy-unknown' } });
   });
 });
 

@@ -112,7 +112,7 @@ function startThread(port: MessagePort, { journalFile, source: app, connectors, 
         return stop.abort();
       case 'exchange': {
         const { id, ending, beginning } = message;
-        lanes.exchange(ending, beginning).then(() => post({ kind: 'done', id }));
+        lanes.exchange(ending, beginning).then(() => post({ kind: 'answered', id, answer: {} }));
         return;
       }
       case 'request': {
@@ -120,9 +120,9 @@ function startThread(port: MessagePort, { journalFile, source: app, connectors, 
         lanes.ask(connector, toLane(connector, request)).then(() => post({ kind: 'done', id }));
         return;
       }
-      case 'question': {
-        const { id, connector, about, withinMs } = message;
-        const asked = lanes.running(connector)?.readBack(about, AbortSignal.timeout(withinMs));
+      case 'read-back': {
+        const { id, connector, group, withinMs } = message;
+        const asked = lanes.running(connector)?.readBack(group, AbortSignal.timeout(withinMs));
         void (asked ?? Promise.resolve({ fault: ENDED })).then((answer) => post({ kind: 'answered', id, answer }));
         return;
       }

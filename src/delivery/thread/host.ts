@@ -6,7 +6,7 @@ import type { SignalBus } from '../../model/signal.ts';
 import { within } from '../../model/wait.ts';
 import type { ReadBack } from '../read-back.ts';
 import { isOfAll } from '../resync.ts';
-import type { DeliveryData, DeliveryRequest, FromThread, ThreadData, ToThread } from './messages.ts';
+import type { DeliveryData, DeliveryRequest, FromThread, Question, ThreadData, ToThread } from './messages.ts';
 import { beginThreadPool } from './priority.ts';
 import { createQuestions } from './questions.ts';
 
@@ -40,6 +40,9 @@ const THREAD = new URL(import.meta.url.endsWith('.ts') ? './entry.ts' : './entry
 const YOUNG_MB = 24;
 const RESTART_MS = 1_000;
 const STOP_MS = 3_000;
+/** How long it is waited for what a lane reads back. */
+const WITHIN_MS = 5_000;
+const NEVER = new AbortController().signal;
 
 export function startDelivery(
   data: DeliveryData,
@@ -49,7 +52,6 @@ export function startDelivery(
   /** 1 while the thread has a message that there are new events, and no lane has looked because of it: one is enough. */
   const announced = new Int32Array(new SharedArrayBuffer(4));
   const unfinished = createUnfinished(signals);
-  const exchanges = new Map<number, () => void>();
   let { connectors } = data;
   let thread: Worker | undefined;
   let gone: Promise<void> = Promise.resolve();
@@ -60,7 +62,7 @@ export function startDelivery(
   let lastId = 0;
 
   const tell = (message: ToThread): void => thread?.postMessage(message);
-  const questions = createQuestions((question) => tell({ kind: 'question', ...question }));
+  const questions = createQuestions<Question>((question, id) => tell({ ...question, id }));
 
   const hear = (message: FromThread): void => {
     switch (message.kind) {
@@ -75,7 +77,6 @@ export function startDelivery(
         break;
       case 'done':
         unfinished.done(message.id);
-        exchanges.get(message.id)?.();
         break;
       case 'answered':
         questions.answered(message.id, message.answer);
@@ -121,16 +122,15 @@ export function startDelivery(
       connectors = next;
       // A thread that is not there yet begins with them.
       if (thread === undefined) return;
-      const id = ++lastId;
-      const done = new Promise<void>((resolve) => exchanges.set(id, resolve));
       const begun = Object.entries(next).filter(([name]) => beginning.includes(name));
-      tell({ kind: 'exchange', id, ending, beginning: Object.fromEntries(begun) });
       // A thread that ends meanwhile has no lanes any more, and the next one begins with the new ones.
-      await Promise.race([done, gone]);
-      exchanges.delete(id);
+      await questions.ask({ kind: 'exchange', ending, beginning: Object.fromEntries(begun) }, NEVER);
     },
-    readBack: async (connector, group, signal) =>
-      down === undefined ? questions.ask(connector, group, signal) : { fault: down },
+    readBack: async (connector, group, signal) => {
+      if (down !== undefined) return { fault: down };
+      const question = { kind: 'read-back', connector, group, withinMs: WITHIN_MS } as const;
+      return questions.ask(question, AbortSignal.any([signal, AbortSignal.timeout(WITHIN_MS)]));
+    },
     async stop(ms) {
       stopping = true;
       clearTimeout(restart);

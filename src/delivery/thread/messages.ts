@@ -2,10 +2,10 @@
 import type { ConnectorConfig } from '../../config/schema.ts';
 import type { JournalReport } from '../../journal/deliveries.ts';
 import type { CopyState } from '../../model/copy.ts';
+import type { Group } from '../../model/group.ts';
 import type { SignalName, Signals } from '../../model/signal.ts';
 import type { LaneRequest } from '../lane.ts';
 import type { ReadBack } from '../read-back.ts';
-import type { Question } from './questions.ts';
 
 export interface DeliveryData {
   readonly journalFile: string;
@@ -25,20 +25,23 @@ export type DeliveryRequest =
   | Exclude<LaneRequest, { kind: 'retry' }>
   | { readonly kind: 'retry'; readonly seqs: readonly number[] };
 
-/**
- * appended: there are new events. drain: deliver what can be delivered, then end. stop: end now. exchange: see Lanes;
- * answered by 'done' when it is through. request: answered by 'done' when it was carried out. question: see Lane.
- */
-export type ToThread =
-  | { readonly kind: 'appended' | 'drain' | 'stop' }
+/** What is answered by 'answered'. exchange: see Lanes; when it is through. read-back: see Lane; `withinMs` at the latest. */
+export type Question =
   | {
       readonly kind: 'exchange';
-      readonly id: number;
       readonly ending: readonly string[];
       readonly beginning: Readonly<Record<string, ConnectorConfig>>;
     }
+  | { readonly kind: 'read-back'; readonly connector: string; readonly group: Group; readonly withinMs: number };
+
+/**
+ * appended: there are new events. drain: deliver what can be delivered, then end. stop: end now. request: answered by 'done'
+ * when it was carried out.
+ */
+export type ToThread =
+  | { readonly kind: 'appended' | 'drain' | 'stop' }
   | { readonly kind: 'request'; readonly id: number; readonly connector: string; readonly request: DeliveryRequest }
-  | ({ readonly kind: 'question' } & Question);
+  | (Question & { readonly id: number });
 
 export type FromThread =
   | { readonly kind: 'settled'; readonly report: JournalReport }
