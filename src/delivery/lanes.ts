@@ -1,6 +1,6 @@
 import type { ConnectorConfig } from '../config/schema.ts';
 import type { Clock } from '../model/clock.ts';
-import type { AskedRequest, Lane, LanePosition, LaneRequest } from './lane.ts';
+import type { Lane, LanePosition, LaneRequest } from './lane.ts';
 
 /** `heard` turns false when another lane has taken over: what this one still says then counts no more. */
 export type StartOne = (
@@ -28,8 +28,8 @@ export function createLanes(startOne: StartOne, clock: Pick<Clock, 'sleep'>, has
   const lanes = new Map<string, Running>();
   /** How far ended lanes were: should the connector come back, the journal may not say all of it yet. */
   const left = new Map<string, LanePosition>();
-  const exchanged = new Map<string, AskedRequest[]>();
-  let exchanging: Promise<unknown> = Promise.resolve();
+  /** Each resolves when the connector has its next lane, or none. */
+  const exchanging = new Map<string, Promise<void>>();
   let draining = false;
 
   function begin(connector: string, config: ConnectorConfig): Lane {
@@ -63,20 +63,13 @@ export function createLanes(startOne: StartOne, clock: Pick<Clock, 'sleep'>, has
   }
 
   async function exchangeOne(connector: string, config: ConnectorConfig | undefined): Promise<void> {
-    const asked: AskedRequest[] = [];
-    exchanged.set(connector, asked);
     const running = lanes.get(connector);
-    const position = running && (await end(connector, running));
-    exchanged.delete(connector);
-    const requests = [...(position?.requests ?? []), ...asked];
-    if (config !== undefined) {
-      if (position !== undefined) left.set(connector, position);
-      const lane = begin(connector, config);
-      for (const { request, done } of requests) void lane.ask(request).then(done);
-      return;
-    }
-    if (position !== undefined) left.set(connector, { cursor: position.cursor, waiting: position.waiting });
-    for (const { done } of requests) done();
+    const ended = running && (await end(connector, running));
+    // A connector that is removed forgets what was to be brought to it.
+    const { cursor = 0, waiting = [], requests = [] } = ended ?? {};
+    if (ended !== undefined) left.set(connector, config === undefined ? { cursor, waiting } : ended);
+    const lane = config && begin(connector, config);
+    for (const { request, done } of requests) void Promise.resolve(lane?.ask(request)).then(done);
   }
 
   return {
@@ -86,18 +79,19 @@ export function createLanes(startOne: StartOne, clock: Pick<Clock, 'sleep'>, has
      * is done, within a bounded time whatever the sinks do.
      */
     async exchange(ending: readonly string[], beginning: Readonly<Record<string, ConnectorConfig>>): Promise<void> {
-      const connectors = [...new Set([...ending, ...Object.keys(beginning)])];
-      exchanging = Promise.all(connectors.map((connector) => exchangeOne(connector, beginning[connector])));
-      await exchanging;
+      for (const connector of new Set([...ending, ...Object.keys(beginning)])) {
+        const exchange = exchangeOne(connector, beginning[connector]).finally(() => exchanging.delete(connector));
+        exchanging.set(connector, exchange);
+      }
+      await Promise.all(exchanging.values());
     },
     /**
      * Asks the connector's lane for something; its next one while it is exchanged. Resolves when that was carried out, or
      * when there is no such lane any more.
      */
     async ask(connector: string, request: LaneRequest): Promise<void> {
-      const asked = exchanged.get(connector);
-      if (asked !== undefined) await new Promise<void>((done) => asked.push({ request, done }));
-      else await lanes.get(connector)?.lane.ask(request);
+      await exchanging.get(connector);
+      await lanes.get(connector)?.lane.ask(request);
     },
     /** Returns the connector's lane as it is now. */
     running: (connector: string): Lane | undefined => lanes.get(connector)?.lane,
@@ -108,7 +102,7 @@ export function createLanes(startOne: StartOne, clock: Pick<Clock, 'sleep'>, has
     async drain(): Promise<void> {
       draining = true;
       for (const { lane } of lanes.values()) lane.drain();
-      await exchanging;
+      await Promise.all(exchanging.values());
       await Promise.all([...lanes.values()].map(({ lane }) => lane.ended));
     },
   };

@@ -42,12 +42,13 @@ export function watchReplays() {
   };
 }
 
-interface Run extends Mutable<RetryResult> {
+interface Run {
   readonly open: Set<number>;
+  delivered: number;
+  refused: number;
   /** Each takes the next ones, once those that are open are settled. */
   readonly more: (() => void)[];
 }
-type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
 
 /** Follows dead letters that a person has tried again until each is delivered or dead once more. */
 export function watchRetries() {
@@ -57,10 +58,9 @@ export function watchRetries() {
     begin(connector: string, seqs: readonly number[], more?: () => void): void {
       const running = runs.get(connector);
       const isUnderWay = running !== undefined && (running.open.size > 0 || running.more.length > 0);
-      const run = isUnderWay ? running : { open: new Set<number>(), taken: 0, delivered: 0, refused: 0, more: [] };
+      const run = isUnderWay ? running : { open: new Set<number>(), delivered: 0, refused: 0, more: [] };
       if (more !== undefined) run.more.push(more);
       for (const seq of seqs) run.open.add(seq);
-      run.taken = run.open.size + run.delivered + run.refused;
       runs.set(connector, run);
     },
     settled({ connector, upTo, rewind, released, dead }: JournalReport): void {
@@ -70,14 +70,16 @@ export function watchRetries() {
       if (rewind) for (const seq of run.open) if (seq > upTo) run.open.delete(seq);
       for (const seq of released) if (run.open.delete(seq)) run.delivered++;
       for (const { seq } of dead) if (run.open.delete(seq)) run.refused++;
-      run.taken = run.open.size + run.delivered + run.refused;
       if (run.open.size > 0) return;
+      // It stays there meanwhile, so that the retry is still under way.
       run.more[0]?.();
       run.more.shift();
     },
     of(connector: string): RetryResult | undefined {
       const run = runs.get(connector);
-      return run && { taken: run.taken, delivered: run.delivered, refused: run.refused };
+      if (run === undefined) return undefined;
+      const { open, delivered, refused } = run;
+      return { taken: open.size + delivered + refused, delivered, refused };
     },
   };
 }

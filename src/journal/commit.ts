@@ -89,7 +89,6 @@ export function createCommitter(database: Database, ports: CommitPorts) {
     /** Writes what is still there; then refuses more. Returns false when the disk may have refused a part of the log. */
     close(): boolean {
       closed = true;
-      gathering.stop();
       commit();
       writeBehind(true);
       syncs.close();
@@ -115,16 +114,13 @@ const ENOUGH = 8;
 /** Where nothing else came meanwhile, whoever writes one thing after the other waits for nothing: so often it is let be. */
 const LET_BE = 32;
 
-/** Says how long the next transaction is to gather. */
+/** Says until when the next transaction is to gather. */
 function createPatience() {
   let last = Number.NEGATIVE_INFINITY;
   let letBe = 0;
   return {
-    /** Returns how long writes wait for others, in ms; 0 when they are to be committed with this turn. */
-    forMs(writes: number): number {
-      if (writes >= ENOUGH || letBe > 0) return 0;
-      return Math.max(0, Math.ceil(last + GATHER_MS - performance.now()));
-    },
+    /** Returns until when writes wait for others, by performance.now(). */
+    until: (writes: number): number => (writes >= ENOUGH || letBe > 0 ? 0 : last + GATHER_MS),
     /** A transaction begins; `waited` when its writes have waited for others. */
     began(writes: number, waited: boolean): void {
       last = performance.now();
@@ -146,37 +142,31 @@ function createGathering(commit: () => void, isClosed: () => boolean) {
   let writes: Write[] = [];
   let deferred: (() => void)[] = [];
   const patience = createPatience();
-  let turn: NodeJS.Immediate | undefined;
-  let soon: NodeJS.Timeout | undefined;
-  let timer: NodeJS.Timeout | undefined;
-  /** When the lock was met that is waited for, and the next try. */
-  let locked: { readonly since: number; readonly timer: NodeJS.Timeout } | undefined;
+  let next: { readonly at: number; readonly waits: boolean; readonly timer: Disposable } | undefined;
+  /** When the lock was met that is waited for. */
+  let lockedSince: number | undefined;
 
-  const clear = (): void => {
-    clearImmediate(turn);
-    clearTimeout(soon);
-    clearTimeout(timer);
-    turn = undefined;
-    soon = undefined;
-    timer = undefined;
+  /** Commits then, or with this turn of the event loop; not where an earlier time is set already. */
+  const commitAt = (at: number): void => {
+    if (isClosed() || (next !== undefined && next.at <= at)) return;
+    next?.timer[Symbol.dispose]();
+    const ms = Math.ceil(at - performance.now());
+    next = { at, waits: ms > 0, timer: ms > 0 ? setTimeout(commit, ms) : setImmediate(commit) };
   };
+  const commitIn = (ms: number): void => commitAt(performance.now() + ms);
   return {
     add(write: Write): void {
       writes.push(write);
-      if (locked !== undefined || turn !== undefined) return;
-      const ms = patience.forMs(writes.length);
-      if (ms <= 0) turn = setImmediate(commit);
-      else soon ??= setTimeout(commit, ms);
+      if (lockedSince === undefined) commitAt(patience.until(writes.length));
     },
     defer(work: () => void): void {
       deferred.push(work);
-      if (turn === undefined && soon === undefined && locked === undefined && !isClosed()) {
-        timer ??= setTimeout(commit, DEFER_MS);
-      }
+      commitIn(DEFER_MS);
     },
     take(): Gathered {
-      if (writes.length > 0) patience.began(writes.length, soon !== undefined);
-      clear();
+      if (writes.length > 0) patience.began(writes.length, next?.waits === true);
+      next?.timer[Symbol.dispose]();
+      next = undefined;
       const gathered = { writes, deferred };
       writes = [];
       deferred = [];
@@ -186,27 +176,23 @@ function createGathering(commit: () => void, isClosed: () => boolean) {
     keep(late: Gathered['deferred']): void {
       if (late.length === 0) return;
       deferred = [...late, ...deferred];
-      if (!isClosed()) timer ??= setTimeout(commit, RETRY_MS);
+      commitIn(RETRY_MS);
     },
     /**
      * Takes everything back while another program has the journal locked, and tries again soon, for a second in all; then
      * returns false. The thread goes on between the tries.
      */
     waitForLock(gathered: Gathered): boolean {
-      const since = locked?.since ?? performance.now();
-      if (isClosed() || performance.now() - since > LOCKED_MS) return false;
+      lockedSince ??= performance.now();
+      if (isClosed() || performance.now() - lockedSince > LOCKED_MS) return false;
       writes = [...gathered.writes, ...writes];
       deferred = [...gathered.deferred, ...deferred];
-      locked = { since, timer: setTimeout(commit, LOCKED_STEP_MS) };
+      commitIn(LOCKED_STEP_MS);
       return true;
     },
     /** The journal was not locked, or is not waited for any longer. */
     unlocked(): void {
-      locked = undefined;
-    },
-    stop(): void {
-      clear();
-      clearTimeout(locked?.timer);
+      lockedSince = undefined;
     },
   };
 }

@@ -32,6 +32,8 @@ test.each([
     await inStep(bridge);
     const ready = async () => (await fetch(`${bridge.adminUrl}/readyz`)).status;
     await expect.poll(ready, { timeout: 15_000 }).toBe(200);
+    const kept = async () => ((await (await fetch(`${bridge.adminUrl}/api/events`)).json()) as { events: [] }).events;
+    await expect.poll(kept, { timeout: 15_000 }).toEqual([]);
     for (let n = 0; n < 50; n++)
       expect(await post('known', { Name: `after ${n}`, Introduction: 'y'.repeat(2_000) })).toEqual(OK);
     expect((await post('a stranger', { Name: 'x' })).status).toBe(503);
