@@ -82,15 +82,10 @@ export interface Lane {
 /** setTimeout's limit is 2^31 ms; a lane that is woken by nobody looks again this often, which costs nothing. */
 const MAX_REST_MS = 60_000;
 
-export interface LaneStart {
-  readonly paused: boolean;
-  readonly from: LanePosition;
-}
-
 export function startLane(
   settings: LaneSettings,
   ports: LanePorts,
-  { paused, from }: LaneStart,
+  { paused, from }: { readonly paused: boolean; readonly from: LanePosition },
   stop: AbortSignal,
 ): Lane {
   const { clock } = ports;

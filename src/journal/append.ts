@@ -166,38 +166,28 @@ const GROUPS_SHARE = 0.5;
 const MOST_KEPT = 10_000;
 const KEPT_SHARE = 0.1;
 
-/** While more than this is left, it is measured only once in so many transactions; pages take more than what is put into them. */
-const MUCH_BYTES = 64 * 1_048_576;
-const UNMEASURED = 64;
-const PAGES_TAKE = 16;
-
-/** Says what has no room below journal.maxBytes. Where little is left, it is measured once a transaction. */
+/** Says what has no room below journal.maxBytes. */
 function createRoom(database: Database, groups: GroupBuffer) {
   const most = database.maxBytes * (1 - RESERVE);
   let used: number | undefined;
-  let added = 0;
-  let transactions = 0;
   const groupsFull = (): boolean => groups.bytes() > database.maxBytes * GROUPS_SHARE;
   return {
     groupsFull,
+    /** What is left is to be measured again. */
     changed(): void {
-      const isMuch = used !== undefined && most - used - added * PAGES_TAKE > MUCH_BYTES;
-      if (isMuch && ++transactions < UNMEASURED) return;
       used = undefined;
-      added = 0;
-      transactions = 0;
     },
     /** Returns why so many bytes more cannot be recorded; undefined when they can. */
     refusal(bytes: number): BridgeError | undefined {
       // A journal that is closed says so itself.
       if (!database.connection.isOpen) return undefined;
       used ??= database.fill() * database.maxBytes;
-      if (used + added + bytes > most) {
+      if (used + bytes > most) {
         const what = groupsFull() ? 'groups' : 'events that are not delivered and pruned yet';
         const advice = `make room on the journal’s disk, or raise journal.maxBytes: it is full of ${what}`;
         return journalError('journal-unwritable', 'the callback cannot be recorded', advice);
       }
-      added += bytes;
+      used += bytes;
       return undefined;
     },
   };
