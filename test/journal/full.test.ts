@@ -34,8 +34,11 @@ test.each([
     await expect.poll(ready, { timeout: 15_000 }).toBe(200);
     const kept = async () => ((await (await fetch(`${bridge.adminUrl}/api/events`)).json()) as { events: [] }).events;
     await expect.poll(kept, { timeout: 15_000 }).toEqual([]);
-    for (let n = 0; n < 50; n++)
-      expect(await post('known', { Name: `after ${n}`, Introduction: 'y'.repeat(2_000) })).toEqual(OK);
+    const now = Date.now();
+    for (let n = 0; n < 50; n++) {
+      const fields = { Name: `after ${n}`, Introduction: 'y'.repeat(2_000), EventTime: now + n };
+      expect(await post('known', fields)).toEqual(OK);
+    }
     expect((await post('a stranger', { Name: 'x' })).status).toBe(503);
     expect(await (await fetch(`${bridge.adminUrl}/readyz`)).text()).toContain('callbacks of new ones are refused');
     const group = (await (await fetch(`${bridge.adminUrl}/api/group?id=known`)).json()) as { group: { name: string } };
