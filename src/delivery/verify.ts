@@ -192,7 +192,8 @@ function sampleEvents(
       const looked = [...bySeq.values()].filter(
         (entry) =>
           entry.seq <= last &&
-          entry.receivedAt < now() - FRESH_MS &&
+          // The clock may have been set back since: what it says was received later was received long ago.
+          Math.abs(now() - entry.receivedAt) > FRESH_MS &&
           filter.matches(entry) &&
           !events.isOpen(entry.seq),
       );

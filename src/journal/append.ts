@@ -86,11 +86,11 @@ export function openJournal(
     /** Removes dead letters for good, in one transaction. Resolves with how many there were. */
     discard: (connector: string, seqs: readonly number[]) => committer.write(() => deliveries.discard(connector, seqs)),
     /**
-     * Removes at most `limit` events after `after` and up to `upTo` that have no open delivery and are in the written groups;
-     * `upTo` is asked within the transaction. Up to `last` nothing more is to be removed.
+     * Removes at most `limit` events after `after` and up to `upTo` that are in the written groups, are no dead letters, and
+     * wait at none of the connectors; both are asked within the transaction. Up to `last` nothing more is to be removed.
      */
-    prune: (after: number, upTo: () => number, limit: number) =>
-      committer.write(() => events.prune(after, upTo(), limit)),
+    prune: (after: number, upTo: () => number, limit: number, waitingAt: () => readonly string[] = connectors) =>
+      committer.write(() => events.prune(after, upTo(), limit, waitingAt())),
     fill: database.fill,
     /** Returns the seq of the newest event on disk. */
     head: events.head,
@@ -219,9 +219,11 @@ function createEventWriter(database: Database, groups: GroupBuffer) {
     'SELECT group_id FROM events NOT INDEXED WHERE seq = (SELECT seq FROM events WHERE id = ?)',
   );
   const candidates = connection.prepare(
-    `SELECT seq FROM events WHERE seq > ? AND seq <= ?
-       AND NOT EXISTS (SELECT 1 FROM deliveries WHERE deliveries.seq = events.seq) ORDER BY seq LIMIT ?`,
+    `SELECT seq FROM events WHERE seq > ? AND seq <= ? AND NOT EXISTS (SELECT 1 FROM deliveries
+       WHERE deliveries.seq = events.seq AND (state = 'dead' OR connector IN (SELECT value FROM json_each(?))))
+     ORDER BY seq LIMIT ?`,
   );
+  const removeWaiting = connection.prepare('DELETE FROM deliveries WHERE seq = ?');
   const remove = connection.prepare('DELETE FROM events WHERE seq = ?');
   const forgetReceipts = connection.prepare('DELETE FROM receipts WHERE up_to <= ?');
 
@@ -260,11 +262,11 @@ function createEventWriter(database: Database, groups: GroupBuffer) {
       groups.merge(event, latest.head);
       return 'recorded';
     },
-    prune(after: number, upTo: number, limit: number): { pruned: number; last: number } {
+    prune(after: number, upTo: number, limit: number, connectors: readonly string[]): { pruned: number; last: number } {
       // Events after the watermark are merged again after a crash.
       const end = Math.min(upTo, groups.watermark());
-      const seqs = candidates.all(after, end, limit).map(({ seq }) => seq as number);
-      for (const seq of seqs) remove.run(seq);
+      const seqs = candidates.all(after, end, JSON.stringify(connectors), limit).map(({ seq }) => seq as number);
+      for (const statement of [removeWaiting, remove]) for (const seq of seqs) statement.run(seq);
       const last = seqs.length < limit ? end : (seqs.at(-1) ?? end);
       forgetReceipts.run(last);
       return { pruned: seqs.length, last };

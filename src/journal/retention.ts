@@ -25,7 +25,7 @@ const LOOK_MS = 1_000;
 /** Above this share of journal.maxBytes delivered events go whatever their age, until it is below: room is for new ones. */
 const FULL = 0.8;
 
-/** Prunes until `signal` aborts. Events that wait for a retry or are dead letters stay. Settings may change meanwhile. */
+/** Prunes until `signal` aborts. Events that wait at an enabled connector, or are dead letters, stay. Settings may change meanwhile. */
 export async function keepPruned(
   settings: () => RetentionSettings,
   ports: RetentionPorts,
@@ -69,7 +69,7 @@ export async function prunePass(
     const forRoom = journal.fill() > FULL;
     const upTo = forRoom ? taken : aged;
     if (after >= upTo() || signal.aborted) return events;
-    const { pruned, last } = await journal.prune(after, upTo, STEP_EVENTS);
+    const { pruned, last } = await journal.prune(after, upTo, STEP_EVENTS, () => settings().connectors);
     events += pruned;
     // What is not merged yet is not to be pruned: the next pass finds it.
     if (last <= after) return events;

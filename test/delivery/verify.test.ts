@@ -1,13 +1,15 @@
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
-import type { GroupSink } from '../../connectors/contract.ts';
+import type { EventSink, GroupSink } from '../../connectors/contract.ts';
 import { compileFilter } from '../../src/delivery/filter.ts';
 import { type ComparisonPorts, startComparison } from '../../src/delivery/verify.ts';
+import { type Entry, entryOf } from '../../src/model/entry.ts';
 import type { Fault } from '../../src/model/fault.ts';
 import { newGroup } from '../../src/model/group.ts';
 import type { Outcome } from '../../src/model/outcome.ts';
 import { createSignals } from '../../src/model/signal.ts';
 import { logSignals } from '../../src/telemetry/log.ts';
+import { madeEvent } from '../support/events.ts';
 
 const FAULT: Fault = { code: 'event-refused', message: 'name is an integer there', suggestion: 'correct the mapping' };
 
@@ -64,4 +66,37 @@ test('a copy that cannot be mended is told with the reason', async () => {
   expect(lines[0]?.msg).toMatch(
     /^index: 2 of 2 .* 1 were mended; why not all: name is an integer there .*correct the mapping/,
   );
+});
+
+test('events are looked for, too, after the clock was set back behind their receipt', async () => {
+  const asked: string[] = [];
+  const sink: EventSink = {
+    holds: 'events',
+    deliver: async () => new Map(),
+    async find(ids) {
+      asked.push(...ids);
+      return new Map(ids.map((id) => [id, 'there']));
+    },
+    close: async () => {},
+  };
+  const entries = [entryOf(1, madeEvent(1)), entryOf(2, madeEvent(2))];
+  const { receivedAt } = entries[1] as Entry;
+  const at = async (now: number): Promise<string[]> => {
+    const read = (after: number, limit: number) => entries.filter(({ seq }) => seq > after).slice(0, limit);
+    const ports = {
+      events: { oldest: () => ({ seq: 1 }), read, isOpen: () => false },
+      filter: compileFilter({}),
+      cursor: () => 2,
+      now: () => now,
+      random: () => 0,
+    } as unknown as ComparisonPorts;
+    const signal = new AbortController().signal;
+    await startComparison(sink, ports, { page: 10, mend: true }, signal).step(signal);
+    return asked.splice(0);
+  };
+  const ids = entries.map(({ id }) => id);
+  expect(await at(receivedAt + 3_600_000)).toEqual(ids);
+  // What was written just now may not be found yet.
+  expect(await at(receivedAt)).toEqual([]);
+  expect(await at(receivedAt - 3_600_000)).toEqual(ids);
 });

@@ -511,6 +511,20 @@ describe('retention', () => {
     opened.journal.close();
   });
 
+  test('what waits at a connector that is not enabled any more goes with its row; its dead letters stay', async () => {
+    const opened = open();
+    for (let n = 1; n <= 4; n++) await opened.journal.record(madeEvent(n));
+    const waits = (seq: number) => ({ seq, attempts: 1, dueAt: 1, fault: FAULT });
+    const dead = [{ seq: 1, attempts: 1, fault: FAULT }];
+    opened.journal.settle({ ...SETTLED, connector: 'gone', dead, waiting: [waits(2), waits(3)], upTo: 4 });
+    opened.journal.settle({ ...SETTLED, waiting: [waits(3)], upTo: 4 });
+    await expect.poll(() => reader(opened.database).cursor('c')).toBe(4);
+    expect(await prune(opened, ['c'], received(100_000))).toBe(2);
+    expect(onDisk()).toEqual([1, 3].map((n) => madeEvent(n)));
+    expect(reader(opened.database).countWaiting('gone')).toBe(1);
+    opened.journal.close();
+  });
+
   test('above 80 % of maxBytes delivered events go whatever their age, until there is room; undelivered ones stay', async () => {
     const opened = open(1_048_576);
     const large = (n: number) => madeEvent(n, { introduction: 'x'.repeat(9_000) });
