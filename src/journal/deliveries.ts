@@ -30,7 +30,7 @@ export interface JournalReport extends Pick<Report, 'upTo' | 'rewind' | 'release
   readonly dead: readonly { seq: number; attempts: number; fault: Fault }[];
 }
 
-/** Where events went, as one row holds it: those of a batch, or one that had waited. */
+/** Where events of a batch went, as one row holds it. */
 export interface Receipts {
   readonly from: number;
   readonly upTo: number;
@@ -137,14 +137,18 @@ export function createJournalSource(connector: string, holds: Holds, ports: Jour
   };
 }
 
-/** One row for all that came by for the first time, and one for each that had waited, which is older. */
+/** A row reaches over fewer seqs than this, so that whoever looks for an event need not look at all that came after it. */
+export const ROW_REACH = 10_000;
+
+/** One row for those that stand close to each other: what was tried again may be much older. */
 function receiptsOf(brought: readonly Brought[], at: number): Receipts[] {
-  const first = brought.filter(({ attempts }) => attempts === 1);
-  const again = brought.filter(({ attempts }) => attempts > 1).map((one) => [one]);
-  return [first, ...again].flatMap((those) => {
-    const [from, upTo] = [those[0]?.entry.seq, those.at(-1)?.entry.seq];
-    return from === undefined || upTo === undefined ? [] : [{ from, upTo, at, told: JSON.stringify(those.map(tell)) }];
-  });
+  const rows: [Told, ...Told[]][] = [];
+  for (const told of brought.map(tell).sort(([a], [b]) => a - b)) {
+    const row = rows.at(-1);
+    if (row !== undefined && told[0] - row[0][0] < ROW_REACH) row.push(told);
+    else rows.push([told]);
+  }
+  return rows.map((row) => ({ from: row[0][0], upTo: row.at(-1)?.[0] ?? 0, at, told: JSON.stringify(row) }));
 }
 
 function tell({ entry: { seq }, receipt, attempts, kind }: Brought): Told {

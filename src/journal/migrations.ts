@@ -7,7 +7,7 @@
  * - groups: the merged state of each group. merged: the seq up to which events are in it, in the one row there is.
  * - quarantine: callbacks of verified senders that could not be mapped.
  * - probes: always empty; written to find out whether there is room again.
- * - receipts: where events went, a row for the events of a batch, or for one that had waited.
+ * - receipts: where events went, a row for those of a batch.
  * - copies: what is known of each connector's copy as a whole, as JSON.
  * - reconcile: the latest run, as JSON, in the one row there is. reconciled: the groups it has read so far.
  * - events.previous: the seq of the event before in the same group; groups.last_seq: that of its latest event. They are null

@@ -6,7 +6,7 @@ import { type CopyState, UNSEEN_COPY } from '../model/copy.ts';
 import { type Entry, type EntryHead, lazyEntry } from '../model/entry.ts';
 import type { CanonicalEvent } from '../model/event.ts';
 import type { Fault } from '../model/fault.ts';
-import type { Told } from './deliveries.ts';
+import { ROW_REACH, type Told } from './deliveries.ts';
 
 /** An event of the journal as people look at it. */
 export interface JournalEntry {
@@ -150,9 +150,8 @@ export interface EventReceipt {
 function readLanes(connection: DatabaseSync) {
   const lane = connection.prepare('SELECT cursor, paused FROM lanes WHERE connector = ?');
   const copy = connection.prepare('SELECT state FROM copies WHERE connector = ?');
-  // The row of its batch, and one of its own where it was tried again.
   const receipts = connection.prepare(
-    'SELECT at, told FROM receipts WHERE up_to >= ? AND from_seq <= ? AND connector = ? ORDER BY up_to LIMIT 2',
+    'SELECT at, told FROM receipts WHERE up_to >= ? AND up_to < ? AND from_seq <= ? AND connector = ? ORDER BY rowid DESC',
   );
   const waiting = connection.prepare(
     `SELECT ${HEAD}, attempts, due_at, fault FROM deliveries JOIN events USING (seq)
@@ -182,14 +181,13 @@ function readLanes(connection: DatabaseSync) {
       })),
     /** Where an event went, as far as that is known; the latest of its deliveries. */
     receipt(connector: string, seq: number): EventReceipt | undefined {
-      const found = receipts.all(seq, seq, connector).flatMap(({ at, told }) => {
-        const one = (JSON.parse(told as string) as Told[]).find(([its]) => its === seq);
-        return one === undefined ? [] : [{ at: at as number, one }];
-      });
-      const latest = found.sort((a, b) => b.at - a.at)[0];
-      if (latest === undefined) return undefined;
-      const [, receipt, attempts, superseded] = latest.one;
-      return { kind: superseded ? 'superseded' : 'delivered', receipt, at: latest.at, attempts: attempts ?? 1 };
+      for (const { at, told } of receipts.iterate(seq, seq + ROW_REACH, seq, connector)) {
+        const found = (JSON.parse(told as string) as Told[]).find(([its]) => its === seq);
+        if (found === undefined) continue;
+        const [, receipt, attempts, superseded] = found;
+        return { kind: superseded ? 'superseded' : 'delivered', receipt, at: at as number, attempts: attempts ?? 1 };
+      }
+      return undefined;
     },
     countWaiting: (connector: string) => count.get(connector, 'waiting')?.n as number,
     countDeadLetters: (connector: string) => count.get(connector, 'dead')?.n as number,

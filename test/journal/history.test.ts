@@ -11,6 +11,7 @@ import { createHistoryReader } from '../../src/journal/history.ts';
 import { createDeliveryReader } from '../../src/journal/reads.ts';
 import { causeOf } from '../../src/model/cause.ts';
 import { systemClock } from '../../src/model/clock.ts';
+import { entryOf } from '../../src/model/entry.ts';
 import type { CanonicalEvent } from '../../src/model/event.ts';
 import { createSignals } from '../../src/model/signal.ts';
 import { madeEvent } from '../support/events.ts';
@@ -345,4 +346,27 @@ test('where an event went: of its batch, of its retry, of a replay; forgotten wi
   expect(told().slice(3)).toEqual(entries.slice(3).map(({ seq }) => `t/0@${seq} superseded 1`));
   await journal.prune(0, () => 3, 100);
   expect(told().map((one) => one !== undefined)).toEqual([...Array(3).fill(false), ...Array(7).fill(true)]);
+});
+
+test('where dead letters went that were tried again beside new events; no row is wider than what a look takes', async () => {
+  const { journal, database } = open();
+  await Promise.all(events.slice(0, 10).map(journal.record));
+  const reader = createDeliveryReader(database.connection);
+  const writer = createDeliveryWriter(database.connection, systemClock);
+  const source = createJournalSource('c', 'events', { reader, clock: systemClock, post: writer.settle });
+  const brought = (...seqs: number[]) =>
+    seqs.map(
+      (seq): Brought => ({ entry: entryOf(seq, madeEvent(seq)), kind: 'delivered', receipt: `${seq}`, attempts: 1 }),
+    );
+  const settle = (upTo: number, ...seqs: number[]) =>
+    source.settle({ upTo, waiting: [], dead: [], released: [], brought: brought(...seqs) });
+  settle(5, 1, 5);
+  settle(7, 2, 6, 7);
+  settle(8, 3, 8);
+  settle(9, 4, 9);
+  settle(50_000, 1, 49_999, 50_000);
+  const seqs = [1, 2, 3, 4, 5, 6, 7, 8, 9, 49_999, 50_000];
+  expect(seqs.map((seq) => reader.receipt('c', seq)?.receipt)).toEqual(seqs.map(String));
+  const widest = database.connection.prepare('SELECT max(up_to - from_seq) AS n FROM receipts').get();
+  expect(widest?.n).toBeLessThan(10_000);
 });
