@@ -29,6 +29,9 @@ interface Part {
   readonly whole: Group | undefined;
 }
 
+/** About as much as the states of one put hold: a batch may be of thousands of groups, and each of half a megabyte. */
+const PUT_CHARACTERS = 8 * 1_048_576;
+
 /** All entries of a group become one write: its state, which holds them all. */
 async function deliverGroups(
   sink: GroupSink,
@@ -38,11 +41,29 @@ async function deliverGroups(
   signal: AbortSignal,
 ): Promise<Outcomes> {
   const outcomes = new Map<string, Outcome>();
+  const parts: Part[] = [];
+  let room = PUT_CHARACTERS;
+  for (const [groupId, entries] of Map.groupBy(batch, (entry) => entry.groupId)) {
+    const whole = groups.get(groupId);
+    parts.push({ groupId, entries, whole });
+    room -= whole === undefined ? 0 : JSON.stringify(whole).length;
+    if (room > 0) continue;
+    await putParts(sink, parts.splice(0), filter, signal, outcomes);
+    room = PUT_CHARACTERS;
+  }
+  await putParts(sink, parts, filter, signal, outcomes);
+  return outcomes;
+}
+
+async function putParts(
+  sink: GroupSink,
+  parts: readonly Part[],
+  filter: Filter,
+  signal: AbortSignal,
+  outcomes: Map<string, Outcome>,
+): Promise<void> {
   /** The first part of each group goes now, the others after it, in order. */
-  let queues = Array.from(
-    Map.groupBy(batch, ({ groupId }) => groupId),
-    ([groupId, entries]): Part[] => [{ groupId, entries, whole: groups.get(groupId) }],
-  );
+  let queues = parts.map((part) => [part]);
   while (queues.length > 0) {
     const states = new Map(queues.map(([part]) => [part as Part, stateOf(part as Part, sink, filter)]));
     const settled = await sink.put([...states.values()], 'join', signal);
@@ -59,7 +80,6 @@ async function deliverGroups(
     }
     queues = queues.filter((queue) => queue.length > 0);
   }
-  return outcomes;
 }
 
 function stateOf({ groupId, entries, whole }: Part, sink: GroupSink, filter: Filter): Group {

@@ -21,8 +21,6 @@ const PER_GROUP_MS = 1.5;
 /** The least and the most between two flushes: some connectors wait for them, and gather for about as long themselves. */
 const MIN_FLUSH_MS = 40;
 const MAX_FLUSH_MS = 500;
-/** A larger buffer is written without a pause. */
-const MAX_BUFFERED = 2_500;
 /** One transaction writes so much: callbacks wait while it does, and a full journal has little room for it. */
 const STEP_CHARACTERS = 262_144;
 const STEP_GROUPS = 256;
@@ -55,8 +53,8 @@ export function openGroupBuffer({ connection, transact }: Database) {
   let watermark = Number(connection.prepare('SELECT seq FROM merged').get()?.seq);
   const merging = createMerging(watermark, (groupId) => cache.get(groupId) ?? table.read(groupId));
   const { buffer } = merging;
-  let flushedAt = Number.NEGATIVE_INFINITY;
-  let flushedGroups = 0;
+  /** The latest flush, which ends when none is left. */
+  let flushed = { at: Number.NEGATIVE_INFINITY, groups: 0, left: 0 };
 
   const sized = connection.prepare(
     'SELECT coalesce(sum(octet_length(state) + octet_length(group_id)), 0) AS n FROM groups',
@@ -68,10 +66,12 @@ export function openGroupBuffer({ connection, transact }: Database) {
     const head = merging.committed();
     const written = new Map<string, Held>();
     let room = STEP_CHARACTERS;
+    // As many as have come since the step before: in a flood of large ones the buffer would grow without an end.
+    const least = flushed.left === 0 ? 0 : buffer.size - flushed.left;
     let upTo = head;
     transact(() => {
       for (const [groupId, held] of buffer) {
-        if (room <= 0) {
+        if (room <= 0 && written.size >= least) {
           upTo = held.since - 1;
           break;
         }
@@ -81,14 +81,14 @@ export function openGroupBuffer({ connection, transact }: Database) {
       }
       mark.run(upTo);
     });
-    flushedAt = performance.now();
-    flushedGroups = written.size;
     for (const [groupId, held] of written) {
       bytes += held.characters - (buffer.get(groupId)?.characters ?? 0);
       buffer.delete(groupId);
       cache.put(held);
     }
     watermark = upTo;
+    const before = flushed.left === 0 ? 0 : flushed.groups;
+    flushed = { at: performance.now(), groups: before + written.size, left: buffer.size };
     return buffer.size > 0;
   };
   const flush = (): void => {
@@ -118,9 +118,8 @@ export function openGroupBuffer({ connection, transact }: Database) {
     /** Returns after how many milliseconds the buffer is to be written; undefined when it is empty. */
     dueInMs(): number | undefined {
       if (merging.committed() === watermark) return undefined;
-      if (buffer.size >= MAX_BUFFERED) return 0;
-      const pauseMs = Math.min(Math.max(flushedGroups * PER_GROUP_MS, MIN_FLUSH_MS), MAX_FLUSH_MS);
-      return Math.max(0, flushedAt + pauseMs - performance.now());
+      const pauseMs = Math.min(Math.max(flushed.groups * PER_GROUP_MS, MIN_FLUSH_MS), MAX_FLUSH_MS);
+      return flushed.left > 0 ? 0 : Math.max(0, flushed.at + pauseMs - performance.now());
     },
     /** Writes a part of the buffer and the watermark in one transaction; returns whether some is left. */
     step,

@@ -84,6 +84,15 @@ describe('a sink of groups', () => {
     expect(kindsOf(batch, outcomes)).toEqual(['dead', 'retry']);
   });
 
+  test('is given large states in several puts: few are in memory at once', async () => {
+    const large = Array.from({ length: 300 }, (_, n) => madeEvent(n, { introduction: 'x'.repeat(60_000) }, `g${n}`));
+    const states = new Map(large.map((event) => [event.subject, merge(newGroup(event.subject), event)]));
+    const { sink, given } = groupSink(delivered);
+    const outcomes = await deliver(sink, entriesOf(large), states, everything, never);
+    expect(kindsOf(large, outcomes)).toEqual(large.map(() => 'delivered'));
+    expect(given.map((put) => put.length)).toEqual([139, 139, 22]);
+  });
+
   test('what it says nothing of is left out, so that it is tried again', async () => {
     const { sink } = groupSink(({ groupId }) => (groupId === 'A' ? undefined : delivered()));
     const outcomes = await deliver(sink, entriesOf(events), unknown, everything, never);

@@ -166,6 +166,19 @@ describe('the journal keeps the merged state of each group', () => {
     journal.close();
   });
 
+  test('large ones are written as they come: none stays in memory for long', async () => {
+    const { database, journal } = open();
+    const large = { introduction: 'x'.repeat(60_000) };
+    const { merged } = createDeliveryReader(database.connection);
+    for (let n = 0; n < 1_000; n += 20) {
+      await Promise.all(Array.from({ length: 20 }, (_, k) => journal.record(madeEvent(n + k, large, `g${n + k}`))));
+      // In a flood of them, too.
+      expect(journal.head() - merged()).toBeLessThan(400);
+    }
+    await expect.poll(merged, { timeout: 1_500 }).toBe(1_000);
+    journal.close();
+  });
+
   test('what a crash left unwritten is merged again at the next start, and linked', async () => {
     const first = open();
     await Promise.all(events.slice(0, 20).map(first.journal.record));
