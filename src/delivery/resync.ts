@@ -18,6 +18,7 @@ export const isOfAll = ({ groupIds }: ResyncRequest): boolean => groupIds === un
 /** The merged groups, page by page. */
 export interface GroupPages {
   get(groupId: string): Group | undefined;
+  /** At most so many; fewer when they are large. */
   page(after: string, limit: number): Group[];
   count(): number;
 }
@@ -69,12 +70,12 @@ export function startResync(
         }
       }
       after = page.at(-1)?.groupId ?? after;
-      const taken = (ids ?? page).length;
-      from += taken;
+      from += (ids ?? page).length;
       // One that is left out, or not known, is neither brought nor compared.
       done += states.length;
       const named = groupIds !== undefined;
-      return { how, named, done, total, mended, failed, ...(how === 'compare' && { differing }), ended: taken < PAGE };
+      const ended = named ? from >= groupIds.length : groups.page(after, 1).length === 0;
+      return { how, named, done, total, mended, failed, ...(how === 'compare' && { differing }), ended };
     },
   };
 }

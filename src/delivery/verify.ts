@@ -109,7 +109,7 @@ function comparePages(
       const why = first && (faultIn(outcomes.get(first.groupId)) ?? changedThere(first.groupId));
       from = page.at(-1)?.groupId ?? from;
       const found = mended + left.length;
-      return { looked: states.length, found, mended, left: left.length, why, ended: page.length < size };
+      return { looked: states.length, found, mended, left: left.length, why, ended: groups.page(from, 1).length === 0 };
     },
   };
 }

@@ -2,6 +2,7 @@ import type { DatabaseSync } from 'node:sqlite';
 import type { CanonicalEvent } from '../model/event.ts';
 import { type Group, join, merge, newGroup } from '../model/group.ts';
 import type { Database } from './database.ts';
+import { takePage } from './reads.ts';
 
 /*
  * The merged state of every group that was ever recorded: what `content: groups` delivers. It outlives the pruning of the
@@ -322,8 +323,9 @@ export function createGroupReader(connection: DatabaseSync, buffered: GroupBuffe
     /** Returns the name alone, without reading large groups. */
     nameOf: (groupId: string): string | undefined =>
       buffered(groupId)?.state.name ?? (name.get(groupId)?.name as string | null | undefined) ?? undefined,
-    /** Returns at most `limit` groups after the id `after` ('' for the first), in the order of ids. */
-    page: (after: string, limit: number): Group[] => page.all(after, limit).map(state),
+    /** Returns at most `limit` groups after the id `after` ('' for the first), in the order of ids; fewer when they are large. */
+    page: (after: string, limit: number): Group[] =>
+      takePage(page.iterate(after, limit), state, (row) => (row.state as string).length),
     /** Returns ids of groups that are not destroyed, paged like `page`. */
     livingIds: (after: string, limit: number) => living.all(after, limit).map(({ group_id }) => group_id as string),
     count: () => count.get()?.n as number,

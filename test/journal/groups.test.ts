@@ -176,6 +176,8 @@ describe('the journal keeps the merged state of each group', () => {
       expect(journal.head() - merged()).toBeLessThan(400);
     }
     await expect.poll(merged, { timeout: 1_500 }).toBe(1_000);
+    // A page of them is short, so that it needs no more memory than one of small ones.
+    expect(createGroupReader(database.connection).page('', 500).length).toBeLessThan(100);
     journal.close();
   });
 
