@@ -73,6 +73,8 @@ export interface LaneWork {
 
 /** While more entries than this wait for a retry, nothing new is taken, unless the source allows more: memory stays bounded. */
 const MAX_WAITING = 10_000;
+/** What a source gives out is bounded by its size, too; how large those are that waited is not known. */
+const MAX_RETRIED = 1_000;
 /**
  * A batch that comes soon after the one before gathers, so that there are fewer and fuller ones: one costs the bridge and the
  * destination as much as dozens of its events. An event that comes after a quiet while goes at once.
@@ -126,7 +128,7 @@ export async function step(lane: LaneWork): Promise<boolean> {
   await lane.readBacks.answer(sink, signal);
   const answered = await ports.upkeep?.step(lane, sink);
   await bringPage(lane, sink);
-  const retried = waiting.due(ports.clock.elapsed(), settings.batch.maxEvents);
+  const retried = waiting.due(ports.clock.elapsed(), Math.min(settings.batch.maxEvents, MAX_RETRIED));
   const taken = await take(lane, settings.batch.maxEvents - retried.length, sink);
   if (signal.aborted) return false;
   if (retried.length === 0 && !taken?.length) {

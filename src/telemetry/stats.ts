@@ -40,10 +40,10 @@ export function keepStats(registry: Registry, clock: Pick<Clock, 'now' | 'sleep'
   const keep = async (): Promise<void> => {
     while (!signal.aborted) {
       const taken = await read(registry, clock.now());
-      // While a clock that was set back catches up, there is no new slot.
-      if (slotOf(taken) > slotOf(snapshots.at(-1) ?? EMPTY)) {
-        snapshots = [...snapshots.filter((one) => slotOf(one) >= slotOf(taken) - HOUR_SLOTS), taken];
-      }
+      const slot = slotOf(taken);
+      // A clock that was set back makes those of what is the future now part of this slot.
+      const before = snapshots.filter((one) => slotOf(one) >= slot - HOUR_SLOTS && slotOf(one) < slot);
+      if (slot !== slotOf(snapshots.at(-1) ?? EMPTY)) snapshots = [...before, taken];
       await clock.sleep(SLOT_MS - (clock.now() % SLOT_MS), signal);
     }
   };

@@ -477,6 +477,14 @@ describe('one event', () => {
     expect(made.reports.flatMap(({ released }) => released).sort()).toEqual([1, 2, 3]);
   });
 
+  test('that waited is tried with a bounded number of others: all of their contents are read at once', async () => {
+    const many = Array.from({ length: 2_500 }, (_, n) => madeEvent(n + 1, {}, `g${n}`));
+    const waiting = many.map((event, n) => ({ entry: entryOf(n + 1, event), attempts: 1, dueAt: 0, fault: FAULT }));
+    const made = harness(all(DELIVERED), { waiting, cursor: 2_500, maxEvents: 10_000 });
+    run(made);
+    await expect.poll(() => made.given.map((batch) => batch.length)).toEqual([1_000, 1_000, 500]);
+  });
+
   test('for which a whole group waited: the group is delivered in one go once it is through', async () => {
     const many = Array.from({ length: 50 }, (_, n) => madeEvent(n + 10, {}, 'A'));
     let refusals = 1;
