@@ -6,7 +6,7 @@ import type { Group } from '../model/group.ts';
 import { createDoubt } from './doubt.ts';
 import { createReadBacks, ENDED, type ReadBack, UNOPENED } from './read-back.ts';
 import { createRest } from './rest.ts';
-import type { ResyncRequest } from './resync.ts';
+import type { Resync, ResyncRequest } from './resync.ts';
 import { createWaitingEntries } from './waiting.ts';
 import {
   backOff,
@@ -32,8 +32,8 @@ import {
 export interface LanePosition {
   readonly cursor: number;
   readonly waiting: readonly Waiting[];
-  /** Resyncs that have not come to their end. */
-  readonly resyncs?: readonly ResyncRequest[];
+  /** Those that have not come to their end. */
+  readonly resyncs?: readonly Pick<Resync, 'request' | 'done'>[];
   /** What was asked for last, and not carried out. */
   readonly requests?: readonly AskedRequest[];
 }
@@ -62,7 +62,7 @@ export interface Lane {
   wake(): void;
   /** Makes the lane look at its source at once, whatever it waits for. */
   interrupt(): void;
-  /** Resolves when the request was carried out; for a resync, when it has begun. */
+  /** Resolves when the request was carried out; for a resync, when it is through. */
   ask(request: LaneRequest): Promise<void>;
   /**
    * Says where the copy of a group lies, compared with this state of it; between deliveries, without ending a rest that
@@ -116,7 +116,7 @@ export function startLane(
     latest: { tookMs: 0, endedAt: Number.NEGATIVE_INFINITY },
   };
   for (const held of from.waiting) lane.waiting.hold(held);
-  for (const request of from.resyncs ?? []) beginResync(lane, request);
+  for (const { request, done } of from.resyncs ?? []) beginResync(lane, request, done);
   signal.addEventListener('abort', lane.rest.interrupt);
   const ended = run(lane, requests).finally(() => finished.abort());
 
@@ -143,7 +143,7 @@ export function startLane(
     leave: () => ({
       cursor: lane.cursor,
       waiting: lane.waiting.all(),
-      resyncs: lane.resyncs.map(({ request }) => request),
+      resyncs: lane.resyncs,
       requests: requests.splice(0),
     }),
     ended,
@@ -207,26 +207,28 @@ async function readBack({ state, readBacks, rest }: LaneWork, group: Group, aske
 
 async function carryOutAll(lane: LaneWork, requests: AskedRequest[]): Promise<void> {
   for (let [next] = requests; next !== undefined; [next] = requests) {
-    await carryOut(lane, next.request);
+    await carryOut(lane, next);
     requests.shift();
-    next.done();
   }
 }
 
-async function carryOut(lane: LaneWork, request: LaneRequest): Promise<void> {
+async function carryOut(lane: LaneWork, { request, done }: AskedRequest): Promise<void> {
   switch (request.kind) {
     case 'pause':
-      return become(lane, { kind: 'paused' });
+      become(lane, { kind: 'paused' });
+      break;
     case 'resume':
       if (lane.state.kind === 'paused') become(lane, { kind: lane.sink === undefined ? 'connecting' : 'running' });
       // Whoever resumes a lane that waits for its refusals to end has looked at them.
       else lane.doubt.trust();
-      return;
+      break;
     case 'replay':
-      return rewind(lane, request.cursor);
+      await rewind(lane, request.cursor);
+      break;
     case 'resync':
-      return beginResync(lane, request);
+      return beginResync(lane, request, done);
     case 'retry':
-      return retryNow(lane, request.entries);
+      await retryNow(lane, request.entries);
   }
+  done();
 }

@@ -66,7 +66,8 @@ export function createLanes(startOne: StartOne, clock: Pick<Clock, 'sleep'>, has
     const running = lanes.get(connector);
     const ended = running && (await end(connector, running));
     // A connector that is removed forgets what was to be brought to it.
-    const { cursor = 0, waiting = [], requests = [] } = ended ?? {};
+    const { cursor = 0, waiting = [], requests = [], resyncs = [] } = ended ?? {};
+    if (config === undefined) for (const { done } of resyncs) done();
     if (ended !== undefined) left.set(connector, config === undefined ? { cursor, waiting } : ended);
     const lane = config && begin(connector, config);
     for (const { request, done } of requests) void Promise.resolve(lane?.ask(request)).then(done);

@@ -27,6 +27,8 @@ export interface Resync {
   readonly request: ResyncRequest;
   /** Takes one page; resolves with how far it is then. Throws Unreachable, and then the same page comes again. */
   step(sink: GroupSink, signal: AbortSignal): Promise<ResyncProgress>;
+  /** It is through, or goes on no more. */
+  done(): void;
 }
 
 const PAGE = 500;
@@ -39,20 +41,22 @@ export function startResync(
   groups: GroupPages,
   filter: Filter,
   refused: (groupId: string, fault: Fault) => void,
+  done: () => void,
 ): Resync {
   const { how, groupIds } = request;
   const total = groupIds?.length ?? groups.count();
   let after = '';
-  let from = 0;
-  let done = 0;
+  let looked = 0;
+  let handled = 0;
   let mended = 0;
   let failed = 0;
   const differing: string[] = [];
 
   return {
     request,
+    done,
     async step(sink, signal) {
-      const ids = groupIds?.slice(from, from + PAGE);
+      const ids = groupIds?.slice(looked, looked + PAGE);
       const page = ids?.flatMap((groupId) => groups.get(groupId) ?? []) ?? groups.page(after, PAGE);
       const states = page.filter(filter.concerns).map(filter.project);
       if (states.length > 0) {
@@ -70,12 +74,13 @@ export function startResync(
         }
       }
       after = page.at(-1)?.groupId ?? after;
-      from += (ids ?? page).length;
+      looked += (ids ?? page).length;
       // One that is left out, or not known, is neither brought nor compared.
-      done += states.length;
+      handled += states.length;
       const named = groupIds !== undefined;
-      const ended = named ? from >= groupIds.length : groups.page(after, 1).length === 0;
-      return { how, named, done, total, mended, failed, ...(how === 'compare' && { differing }), ended };
+      const ended = named ? looked >= groupIds.length : groups.page(after, 1).length === 0;
+      const counts = { done: handled, total, mended, failed };
+      return { how, named, ...counts, ...(how === 'compare' && { differing }), ended };
     },
   };
 }

@@ -160,13 +160,13 @@ async function atWork<T>(lane: LaneWork, work: (signal: AbortSignal) => Promise<
 
 /** One page of groups, between deliveries. */
 async function bringPage(lane: LaneWork, sink: Sink): Promise<void> {
-  if (sink.holds === 'events') lane.resyncs = [];
-  const [resync, ...others] = lane.resyncs;
+  if (sink.holds === 'events') endResyncs(lane, () => true);
+  const [resync] = lane.resyncs;
   if (sink.holds === 'events' || resync === undefined) return;
   const progress = await atWork(lane, (signal) => resync.step(sink, signal));
   reached(lane, 'destination');
-  if (progress.ended) lane.resyncs = others;
   lane.ports.signals.emit('lane.resync', { connector: lane.settings.connector, ...progress });
+  if (progress.ended) endResyncs(lane, (one) => one === resync);
   lane.ports.upkeep?.resynced(lane, progress);
 }
 
@@ -324,13 +324,19 @@ export async function retryNow(lane: LaneWork, entries: readonly Entry[], fault?
   await report(lane, { upTo: lane.cursor, waiting: again, dead: [], released: [] });
 }
 
-export function beginResync(lane: LaneWork, request: ResyncRequest): void {
+/** `done` is called when it is through, or goes on no more. */
+export function beginResync(lane: LaneWork, request: ResyncRequest, done = (): void => {}): void {
   const { connector, filter } = lane.settings;
-  const resync = startResync(request, lane.ports.groups, filter, (groupId, fault) =>
-    lane.ports.signals.emit('lane.resync-failed', { connector, groupId, fault }),
-  );
+  const refused = (groupId: string, fault: Fault): void =>
+    lane.ports.signals.emit('lane.resync-failed', { connector, groupId, fault });
+  const resync = startResync(request, lane.ports.groups, filter, refused, done);
   // One of all groups takes the place of another; one of some goes before it, and ends nothing.
-  lane.resyncs = isOfAll(request)
-    ? [...lane.resyncs.filter((other) => !isOfAll(other.request)), resync]
-    : [resync, ...lane.resyncs];
+  if (isOfAll(request)) endResyncs(lane, (other) => isOfAll(other.request));
+  lane.resyncs = isOfAll(request) ? [...lane.resyncs, resync] : [resync, ...lane.resyncs];
+}
+
+function endResyncs(lane: LaneWork, which: (resync: Resync) => boolean): void {
+  const { true: ended = [], false: others = [] } = Object.groupBy(lane.resyncs, (one) => `${which(one)}`);
+  lane.resyncs = others;
+  for (const { done } of ended) done();
 }

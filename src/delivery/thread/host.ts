@@ -5,7 +5,6 @@ import type { Group } from '../../model/group.ts';
 import type { SignalBus } from '../../model/signal.ts';
 import { within } from '../../model/wait.ts';
 import type { ReadBack } from '../read-back.ts';
-import { isOfAll } from '../resync.ts';
 import type { DeliveryData, DeliveryRequest, FromThread, Question, ThreadData, ToThread } from './messages.ts';
 import { beginThreadPool } from './priority.ts';
 import { createQuestions } from './questions.ts';
@@ -51,7 +50,8 @@ export function startDelivery(
 ): Delivery {
   /** 1 while the thread has a message that there are new events, and no lane has looked because of it: one is enough. */
   const announced = new Int32Array(new SharedArrayBuffer(4));
-  const unfinished = createUnfinished(signals);
+  /** What no thread has carried out yet: the next one is told of it, too. */
+  const unfinished = new Map<number, ToThread>();
   let { connectors } = data;
   let thread: Worker | undefined;
   let gone: Promise<void> = Promise.resolve();
@@ -76,7 +76,7 @@ export function startDelivery(
         signals.emit(message.name, message.payload);
         break;
       case 'done':
-        unfinished.done(message.id);
+        unfinished.delete(message.id);
         break;
       case 'answered':
         questions.answered(message.id, message.answer);
@@ -93,7 +93,7 @@ export function startDelivery(
     const started = startThread({ ...data, connectors, announced });
     thread = started.worker;
     thread.on('message', hear);
-    for (const message of unfinished.all()) tell(message);
+    for (const message of unfinished.values()) tell(message);
     gone = started.exited.then((failure) => {
       thread = undefined;
       const why = messageOf(failure) + whereThrown(failure);
@@ -115,7 +115,7 @@ export function startDelivery(
     },
     request(connector, request) {
       const message = { kind: 'request', id: ++lastId, connector, request } as const;
-      unfinished.add(message);
+      unfinished.set(message.id, message);
       tell(message);
     },
     async exchange(next, ending, beginning) {
@@ -140,38 +140,6 @@ export function startDelivery(
       if (await within(STOP_MS, gone)) return;
       await thread?.terminate();
     },
-  };
-}
-
-type RequestMessage = Extract<ToThread, { kind: 'request' }>;
-
-/** The requests that no thread has carried out yet: the next thread is told of them, too. */
-function createUnfinished(signals: Pick<SignalBus, 'on'>) {
-  const messages = new Map<number, RequestMessage>();
-  /** Forgets the resyncs of a connector: those of some groups, of all, or both. */
-  const forget = (connector: string, named?: boolean): void => {
-    for (const [id, { connector: its, request }] of messages) {
-      if (its !== connector || request.kind !== 'resync') continue;
-      if (named === undefined || isOfAll(request) !== named) messages.delete(id);
-    }
-  };
-  // A resync is through only when its lane says so.
-  signals.on('lane.resync', ({ connector, named, ended }) => {
-    if (ended) forget(connector, named);
-  });
-  signals.on('config.reloaded', ({ removed }) => {
-    for (const connector of removed) forget(connector);
-  });
-  return {
-    add(message: RequestMessage): void {
-      // A later resync of all groups takes the place of an earlier one.
-      if (message.request.kind === 'resync' && isOfAll(message.request)) forget(message.connector, false);
-      messages.set(message.id, message);
-    },
-    done(id: number): void {
-      if (messages.get(id)?.request.kind !== 'resync') messages.delete(id);
-    },
-    all: () => [...messages.values()],
   };
 }
 

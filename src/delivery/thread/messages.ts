@@ -36,7 +36,7 @@ export type Question =
 
 /**
  * appended: there are new events. drain: deliver what can be delivered, then end. stop: end now. request: answered by 'done'
- * when it was carried out.
+ * when it was carried out, a resync when it is through.
  */
 export type ToThread =
   | { readonly kind: 'appended' | 'drain' | 'stop' }
