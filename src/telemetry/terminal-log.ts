@@ -6,6 +6,7 @@ import { type CanonicalEvent, type EventId, shortType } from '../model/event.ts'
 import { describeFault } from '../model/fault.ts';
 import { fieldsOf } from '../model/field-change.ts';
 import type { SignalBus, Signals } from '../model/signal.ts';
+import type { EventCopy } from '../model/standing.ts';
 import { latency, plural, visible } from '../model/text.ts';
 
 interface Line {
@@ -24,19 +25,9 @@ export function sentenceOf(json: string): string {
 
 const TO = { stream: process.stderr } as const;
 
-interface Recorded {
-  readonly seq: number;
-}
-
-interface Delivered {
-  readonly connector: string;
-  readonly standing: string;
-  readonly at?: number;
-}
-
-export interface CallbackPorts<Entry extends Recorded> {
+export interface CallbackPorts<Entry extends { readonly seq: number }> {
   find(id: EventId): Entry | undefined;
-  copies(entry: Entry): readonly Delivered[];
+  copies(entry: Entry): readonly EventCopy[];
   readonly stopping: AbortSignal;
 }
 
@@ -48,7 +39,7 @@ const LINES_A_SECOND = 20;
 const LOOKS_MS = [10, 20, 40, 80, 150, 300, 400, 1_000];
 
 /** Writes a line for each callback, once it is known where its event went. */
-export function logCallbacks<Entry extends Recorded>(
+export function logCallbacks<Entry extends { readonly seq: number }>(
   signals: SignalBus,
   log: Logger,
   ports: CallbackPorts<Entry>,
@@ -75,11 +66,14 @@ const isOdd = ({ fault, misnamed, outcome }: Answered): boolean =>
   fault !== undefined || misnamed !== undefined || outcome === 'quarantined';
 
 /** Resolves with the seq of an event and where it lies, after a while in which it is delivered if nothing is wrong. */
-async function placesOf<Entry extends Recorded>(event: CanonicalEvent | undefined, ports: CallbackPorts<Entry>) {
+async function placesOf<Entry extends { readonly seq: number }>(
+  event: CanonicalEvent | undefined,
+  ports: CallbackPorts<Entry>,
+) {
   const { find, copies, stopping } = ports;
   const entry = event && find(event.id);
   if (event === undefined || entry === undefined) return undefined;
-  let found: readonly Delivered[] = [];
+  let found: readonly EventCopy[] = [];
   for (const ms of LOOKS_MS) {
     await delay(ms, undefined, { signal: stopping }).catch(() => {});
     if (stopping.aborted) break;
@@ -96,7 +90,7 @@ async function placesOf<Entry extends Recorded>(event: CanonicalEvent | undefine
 }
 
 /** A journal that cannot be read just now costs the line its places. */
-function whereNow<Entry>(entry: Entry, copies: (entry: Entry) => readonly Delivered[]): readonly Delivered[] {
+function whereNow<Entry>(entry: Entry, copies: (entry: Entry) => readonly EventCopy[]): readonly EventCopy[] {
   try {
     return copies(entry);
   } catch {

@@ -3,6 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import pino from 'pino';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { createSignals, type Signals } from '../../src/model/signal.ts';
+import type { EventCopy } from '../../src/model/standing.ts';
 import { logSignals } from '../../src/telemetry/log.ts';
 import { logCallbacks, sentenceOf } from '../../src/telemetry/terminal-log.ts';
 import { madeEvent } from '../support/events.ts';
@@ -12,7 +13,7 @@ const EVENT = madeEvent(1, { name: 'a', customFields: { level: '7' } });
 const RECORDED: Answered = { command: 'c', outcome: 'recorded', status: 200, ms: 3.14, event: EVENT };
 
 /** Logs as a bridge on a terminal does; each look at the copies finds what stands next in `looks`, at last the last one. */
-function listen(looks: readonly (readonly (readonly [connector: string, standing: string])[])[] = [[]]) {
+function listen(looks: readonly (readonly (readonly [connector: string, standing: EventCopy['standing']])[])[] = [[]]) {
   const lines: { level: number; msg: string }[] = [];
   const signals = createSignals();
   const log = pino({}, { write: (line: string) => void lines.push(JSON.parse(line)) });
@@ -24,7 +25,7 @@ function listen(looks: readonly (readonly (readonly [connector: string, standing
     find: () => ({ seq: 7 }),
     copies: () => {
       const found = (left.length > 1 ? left.shift() : left[0]) ?? [];
-      return found.map(([connector, standing]) => ({ connector, standing, at: EVENT.data.receivedAt + 12 }));
+      return found.map(([connector, standing]) => ({ connector, kind: 'k', standing, at: EVENT.data.receivedAt + 12 }));
     },
     stopping: stopping.signal,
   });
