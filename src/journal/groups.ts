@@ -67,8 +67,11 @@ export function openGroupBuffer({ connection, transact }: Database) {
     const head = merging.committed();
     const written = new Map<string, Held>();
     let room = STEP_CHARACTERS;
-    // As many as have come since the step before: in a flood of large ones the buffer would grow without an end.
-    const least = flushed.left === 0 ? 0 : buffer.size - flushed.left;
+    // As many as have come since the step before: in a flood of large ones the buffer would grow without an end. Where there was
+    // no room for so many, it begins anew with few.
+    const { left, groups } = flushed;
+    const least = left === 0 ? 0 : buffer.size - left;
+    flushed.left = 0;
     let upTo = head;
     transact(() => {
       for (const [groupId, held] of buffer) {
@@ -88,8 +91,7 @@ export function openGroupBuffer({ connection, transact }: Database) {
       cache.put(held);
     }
     watermark = upTo;
-    const before = flushed.left === 0 ? 0 : flushed.groups;
-    flushed = { at: performance.now(), groups: before + written.size, left: buffer.size };
+    flushed = { at: performance.now(), groups: written.size + (left === 0 ? 0 : groups), left: buffer.size };
     return buffer.size > 0;
   };
   const flush = (): void => {

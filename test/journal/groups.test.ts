@@ -181,6 +181,38 @@ describe('the journal keeps the merged state of each group', () => {
     journal.close();
   });
 
+  test('after a write that has no room comes a small one, however much has come since', () => {
+    const { database, journal } = open();
+    let isFull = false;
+    const buffer = openGroupBuffer({
+      ...database,
+      transact: (work) =>
+        database.transact(() => {
+          const result = work();
+          if (isFull) throw new Error('no room');
+          return result;
+        }),
+    });
+    let seq = 0;
+    const merge = (): void => {
+      const event = madeEvent(++seq, { introduction: 'x'.repeat(60_000) }, `g${seq}`);
+      buffer.transact(() => buffer.merge(event, seq));
+    };
+    const written = (): number => {
+      const before = buffer.watermark();
+      buffer.step();
+      return buffer.watermark() - before;
+    };
+    for (let n = 0; n < 20; n++) merge();
+    expect(written()).toBeLessThan(10);
+    for (let n = 0; n < 50; n++) merge();
+    isFull = true;
+    expect(() => buffer.step()).toThrow('no room');
+    isFull = false;
+    expect(written()).toBeLessThan(10);
+    journal.close();
+  });
+
   test('what a crash left unwritten is merged again at the next start, and linked', async () => {
     const first = open();
     await Promise.all(events.slice(0, 20).map(first.journal.record));
