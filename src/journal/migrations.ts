@@ -87,4 +87,6 @@ export const MIGRATIONS: readonly string[] = [
      told TEXT NOT NULL
    ) STRICT;
    CREATE UNIQUE INDEX receipts_by_seq ON receipts (up_to, connector);`,
+  // What waits is asked for all the time, and may stand among very many dead letters.
+  `CREATE INDEX deliveries_waiting ON deliveries (connector, seq) WHERE state = 'waiting';`,
 ];

@@ -158,7 +158,9 @@ function readLanes(connection: DatabaseSync) {
      WHERE connector = ? AND state = 'waiting' ORDER BY seq`,
   );
   const entryOf = entryMaker(connection);
-  const count = connection.prepare('SELECT count(*) AS n FROM deliveries WHERE connector = ? AND state = ?');
+  const counted = (state: string) =>
+    connection.prepare(`SELECT count(*) AS n FROM deliveries WHERE connector = ? AND state = '${state}'`);
+  const [countWaiting, countDead] = [counted('waiting'), counted('dead')];
   const open = connection.prepare('SELECT state, fault, attempts FROM deliveries WHERE connector = ? AND seq = ?');
   const oldestWaiting = connection.prepare(
     `SELECT received_at AS at FROM deliveries JOIN events USING (seq)
@@ -189,8 +191,8 @@ function readLanes(connection: DatabaseSync) {
       }
       return undefined;
     },
-    countWaiting: (connector: string) => count.get(connector, 'waiting')?.n as number,
-    countDeadLetters: (connector: string) => count.get(connector, 'dead')?.n as number,
+    countWaiting: (connector: string) => countWaiting.get(connector)?.n as number,
+    countDeadLetters: (connector: string) => countDead.get(connector)?.n as number,
     /** Says what stands in the way of one delivery; undefined for an event that is delivered or pending. */
     openDelivery(connector: string, seq: number) {
       const row = open.get(connector, seq);

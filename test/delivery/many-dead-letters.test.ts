@@ -140,3 +140,24 @@ test('those of a connector that is no more are listed and discarded, too: they k
   expect(reader.leftBehind(['other'])).toEqual([]);
   await expect(operations.discard('c')).rejects.toThrow(/no connector called c runs here/);
 });
+
+test('what waits beside very many of them is counted, and the oldest of it found, without looking at them', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'dead-'));
+  const database = openDatabase(join(folder, 'journal.db'));
+  onTestFinished(() => {
+    database.close();
+    rmSync(folder, { recursive: true });
+  });
+  const fault = JSON.stringify({ ...ODD, suggestion: 'x'.repeat(600) });
+  const put = database.connection.prepare(
+    `INSERT INTO deliveries (connector, seq, state, attempts, fault, changed_at, cause) VALUES ('c', ?, 'dead', 1, ?, 1, '')`,
+  );
+  database.transact(() => {
+    for (let seq = 1; seq <= 50_000; seq++) put.run(seq, fault);
+  });
+  const reader = createDeliveryReader(database.connection);
+  const start = performance.now();
+  for (let n = 0; n < 20; n++)
+    expect([reader.countWaiting('c'), reader.openSince('c', 50_000)]).toEqual([0, undefined]);
+  expect(performance.now() - start).toBeLessThan(200);
+});
