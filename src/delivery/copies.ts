@@ -65,12 +65,11 @@ export function createCopies(ports: CopiesPorts): (groupId: string, signal: Abor
     return found && { standing: found.state, fault: found.fault };
   };
 
-  /** What is known of a copy that is not read back: where the latest of these events went that is settled. */
-  const told = (connector: string, seqs: readonly number[]) => {
+  /** Where the latest of these events went that is settled. */
+  const receiptOf = (connector: string, seqs: readonly number[]): string | undefined => {
     const cursor = deliveries.cursor(connector);
     const settled = seqs.find((seq) => seq <= cursor && deliveries.openDelivery(connector, seq) === undefined);
-    const receipt = settled === undefined ? undefined : deliveries.receipt(connector, settled);
-    return { where: receipt?.receipt, ...whyNothing(health(connector).state) };
+    return settled === undefined ? undefined : deliveries.receipt(connector, settled)?.receipt;
   };
 
   /** Whether the copy should hold the field: not where an event that the filter excludes changed it last. */
@@ -99,13 +98,10 @@ export function createCopies(ports: CopiesPorts): (groupId: string, signal: Abor
     }
     // Read in one go with the group and its events: nothing can come in between.
     const open = openIn(connector, wanted);
-    const {
-      copy,
-      fault,
-      where = copy?.where,
-    }: ReadBack & { readonly where?: string | undefined } = readsBack
+    const { copy, fault }: ReadBack = readsBack
       ? await delivery.readBack(connector, compiled.project(group), signal)
-      : told(connector, wanted);
+      : whyNothing(health(connector).state);
+    const where = readsBack ? copy?.where : receiptOf(connector, wanted);
     const differs = copy?.differs?.filter((field) => expected(field, group, compiled)) ?? [];
     const details = { ...(where !== undefined && { where }), ...(differs.length > 0 && { differs }) };
     const standing = copy?.status === 'differs' && differs.length === 0 ? 'in-step' : copy?.status;

@@ -32,9 +32,8 @@ export function createLanes(startOne: StartOne, clock: Pick<Clock, 'sleep'>, has
   const exchanging = new Map<string, Promise<void>>();
   let draining = false;
 
-  function begin(connector: string, config: ConnectorConfig): Lane {
+  function begin(connector: string, config: ConnectorConfig, position: LanePosition | undefined): Lane {
     const life: Running['life'] = { state: 'running' };
-    const position = left.get(connector);
     // While the connector was away, groups may have been forgotten.
     const waiting = position?.waiting.filter(({ entry }) => has(entry.seq)) ?? [];
     // The settings were changed, so what waited for its retry may be taken now.
@@ -65,12 +64,12 @@ export function createLanes(startOne: StartOne, clock: Pick<Clock, 'sleep'>, has
   async function exchangeOne(connector: string, config: ConnectorConfig | undefined): Promise<void> {
     const running = lanes.get(connector);
     const ended = running && (await end(connector, running));
-    // A connector that is removed forgets what was to be brought to it.
-    const { cursor = 0, waiting = [], requests = [], resyncs = [] } = ended ?? {};
-    if (config === undefined) for (const { done } of resyncs) done();
-    if (ended !== undefined) left.set(connector, config === undefined ? { cursor, waiting } : ended);
-    const lane = config && begin(connector, config);
-    for (const { request, done } of requests) void Promise.resolve(lane?.ask(request)).then(done);
+    const lane = config && begin(connector, config, ended ?? left.get(connector));
+    for (const { request, done } of ended?.requests ?? []) void Promise.resolve(lane?.ask(request)).then(done);
+    if (lane !== undefined || ended === undefined) return;
+    // What was to be brought to a connector that is removed is asked for anew when it comes back.
+    for (const { done } of ended.resyncs ?? []) done();
+    left.set(connector, { cursor: ended.cursor, waiting: ended.waiting });
   }
 
   return {
