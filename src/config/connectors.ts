@@ -101,10 +101,11 @@ function batchOf(own: unknown): z.ZodRawShape {
 }
 
 /** A connector that the bridge did not bring along, as a configuration names it. */
-export interface OwnKind {
+export type OwnKind = LoadedKind | { readonly kind: string; readonly trouble: string };
+interface LoadedKind {
   readonly kind: string;
-  /** Undefined where it cannot be used, which is said of its kind: nothing is said of its settings. */
-  readonly loaded: { readonly file: string; readonly connector: ConnectorContract<unknown> } | undefined;
+  readonly file: string;
+  readonly connector: ConnectorContract<unknown>;
 }
 
 /** What a connector of one's own cannot call an option. */
@@ -119,16 +120,14 @@ export function clashesOf({ options }: ConnectorContract<unknown>): string[] {
  * Its options are checked by its own schema, which may be of another copy of zod: it is asked, and not taken apart. What may be
  * written stands in the JSON Schema, by which mistakes are explained.
  */
-function ownSchema({ kind, loaded }: OwnKind) {
-  const known = z.looseObject({ kind: z.literal(kind) });
-  if (loaded === undefined) return known;
-  const { connector, file } = loaded;
+function ownSchema({ kind, connector, file }: LoadedKind) {
   const lane = laneOptions.extend({
     batch: batch(connector.maxWaitMs ?? 0, connector.maxEvents),
     ...(connector.verifiable === false && { verify: neverVerified }),
   });
   const [own, ours] = [inputSchemaOf(connector.options), inputSchemaOf(lane)];
-  return known
+  return z
+    .looseObject({ kind: z.literal(kind) })
     .meta({
       properties: { ...own.properties, ...ours.properties, kind: { const: kind } },
       required: [...(own.required ?? []), 'kind'],
@@ -166,12 +165,17 @@ const connectorName = z.string().regex(/^[a-zA-Z0-9][a-zA-Z0-9_-]{0,62}$/, {
   error: 'a connector’s name holds letters, digits, - and _ only (at most 63)',
 });
 
-/** What all connectors have in common is lost in the type that is inferred, so that those of one's own are typed as the others. */
-const ownSchemas = (own: readonly OwnKind[]) => own.map(ownSchema) as unknown as typeof others;
-
-export const connectors = (own: readonly OwnKind[]) =>
-  z
-    // biome-ignore lint/style/noNonNullAssertion: the list of connectors is not empty
-    .record(connectorName, z.discriminatedUnion('kind', [first!, ...others, ...ownSchemas(own)]))
-    .refine((all) => Object.keys(all).length > 0, { error: 'at least one connector is expected' })
-    .describe('Any number of destinations, keyed by a name of yours.');
+export function connectors(own: readonly OwnKind[]) {
+  const loaded = own.filter((one) => 'connector' in one).map(ownSchema);
+  const troubles = new Map(own.flatMap((one) => ('trouble' in one ? [[one.kind, one.trouble]] : [])));
+  // What all connectors have in common is lost in the type that is inferred, so that those of one's own are typed as the others.
+  const choices = [...others, ...(loaded as unknown as typeof others)] as const;
+  const error = ({ input }: { input?: unknown }) => (isObject(input) ? troubles.get(input.kind as string) : undefined);
+  return (
+    z
+      // biome-ignore lint/style/noNonNullAssertion: the list of connectors is not empty
+      .record(connectorName, z.discriminatedUnion('kind', [first!, ...choices], { error }))
+      .refine((all) => Object.keys(all).length > 0, { error: 'at least one connector is expected' })
+      .describe('Any number of destinations, keyed by a name of yours.')
+  );
+}

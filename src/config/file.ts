@@ -3,7 +3,7 @@ import type { z } from 'zod';
 import { messageOf } from '../model/fault.ts';
 import { type Finding, type Reading, readDocument } from './document.ts';
 import type { Environment } from './environment.ts';
-import { findingsOf, offsetOf } from './findings.ts';
+import { findingsOf } from './findings.ts';
 import { coerce, guideOf } from './guide.ts';
 import { formatPath, type Problem } from './problems.ts';
 
@@ -14,18 +14,11 @@ export type ConfigResult<Settings> =
 interface ParseOptions<Settings> {
   readonly file: string;
   readonly env: Environment;
-  readonly schema: z.ZodType<Settings> | SchemaOf<Settings>;
+  /** The schema, or what makes it for the data as it is written. */
+  readonly schema: z.ZodType<Settings> | ((data: unknown) => z.ZodType<Settings>);
   /** The sections that are needed: what is wrong with others does not matter. Without it, all of them. */
   readonly only?: readonly string[];
 }
-
-/** Makes the schema of what is written, and says what stands in its way. */
-type SchemaOf<Settings> = (data: unknown) => {
-  readonly schema: z.ZodType<Settings>;
-  readonly problems: readonly Pick<Finding, 'path' | 'message' | 'suggestion'>[];
-  /** Kinds that the schema takes although they are none, which is said in `problems`. */
-  readonly unusable: readonly string[];
-};
 
 /** Reads the file of a configuration, as `parseConfig` does. */
 export function readConfig<Settings>(
@@ -83,22 +76,14 @@ export function parseConfig<Settings>(
     findings.push({ offset: 0, path: [], message: 'the file holds no settings', suggestion });
     return refused();
   }
-  const { schema, problems, unusable } =
-    typeof given === 'function' ? given(reading.data) : { schema: given, problems: [], unusable: [] };
-  findings.push(...problems.map((problem) => ({ ...problem, offset: offsetOf(reading, problem.path) })));
+  const schema = typeof given === 'function' ? given(reading.data) : given;
   const guide = guideOf(schema);
   const data = coerce(reading.data, [guide]);
   const result = schema.safeParse(data);
   if (!result.success) {
-    const issues = result.error.issues.map((issue) => withoutChoices(issue, unusable));
-    findings.push(...findingsOf(issues, { ...reading, data }, guide).filter(matters));
+    findings.push(...findingsOf(result.error.issues, { ...reading, data }, guide).filter(matters));
   }
   return result.success && findings.length === 0 ? { ok: true, config: result.data } : refused();
-}
-
-function withoutChoices(issue: z.core.$ZodIssue, unusable: readonly string[]): z.core.$ZodIssue {
-  if (issue.code !== 'invalid_union' || !('options' in issue)) return issue;
-  return { ...issue, options: issue.options?.filter((choice) => !unusable.includes(String(choice))) };
 }
 
 /** Orders problems by position; what an alias repeats is said once. */

@@ -84,8 +84,7 @@ function missing(issue: Issue, reading: Reading, guide: JsonSchema): Finding {
   const what = exact ? `a value is needed, but ${variablesOf(place)} expands to nothing` : 'this key is missing';
   const described = branchesAt(guide, reading.data, path).find(({ description }) => description !== undefined);
   // zod's own message would only say that it is missing once more.
-  const isZods = plainly(issue.message) !== issue.message || issue.message.endsWith(MISSING);
-  const more = isZods ? described?.description : issue.message;
+  const more = isZods(issue) ? described?.description : issue.message;
   const choices = choicesOf(issue);
   return {
     offset: offsetOf(reading, path),
@@ -110,9 +109,11 @@ function refused(issue: Issue, reading: Reading): Finding {
 
 function messageOf(issue: Issue): string {
   if (issue.code === 'invalid_key') return plainly(issue.issues[0]?.message ?? issue.message);
-  if (issue.code !== 'invalid_union' || !issue.discriminator) return plainly(issue.message);
+  if (issue.code !== 'invalid_union' || !issue.discriminator || !isZods(issue)) return plainly(issue.message);
   return `unknown ${issue.discriminator}, one of ${choicesOf(issue).join(', ')} is expected`;
 }
+
+const isZods = ({ message }: Issue): boolean => plainly(message) !== message || message.endsWith(MISSING);
 
 function choicesOf(issue: Issue): string[] {
   if (issue.code === 'invalid_value') return issue.values.map(String);
@@ -132,7 +133,7 @@ function placeOf({ places }: Reading, path: Path): { place: Place; exact: boolea
   throw new Error('a document without a root');
 }
 
-export function offsetOf(reading: Reading, path: Path, onKey = false): number {
+function offsetOf(reading: Reading, path: Path, onKey = false): number {
   const { place, exact } = placeOf(reading, path);
   // A key missing from the file as a whole has nothing better to point at than its beginning.
   if (!exact && place === reading.places.get('')) return 0;
