@@ -31,7 +31,7 @@ for (let number = 0; number < events; ) {
   const until = Math.min(events, number + AT_ONCE);
   const recorded: Promise<unknown>[] = [];
   for (; number < until; number++) {
-    const callback = COMMANDS.get(COMMAND)?.read({
+    const callback = COMMANDS.get(COMMAND)?.({
       CallbackCommand: COMMAND,
       EventTime: first + number,
       GroupId: `@TGS#BENCH${String(number % groups).padStart(6, '0')}`,

@@ -9,8 +9,6 @@ export interface ReceivedBody {
   readonly bytes: Uint8Array;
   /** Why the rest is missing. */
   readonly fault?: HttpFault;
-  /** Whether dropped fields are missing in `bytes`. */
-  readonly cut?: boolean;
 }
 
 /** Bounds the arrival of a body. The service itself gives up after 2 s. */
@@ -47,7 +45,7 @@ export function createBodyReader(maxBytes: number, drop: readonly string[]) {
       return fits ? undefined : tooLarge;
     });
     if (fault !== undefined) return { bytes: head.bytes(), fault };
-    return arrived <= maxBytes ? { bytes: head.bytes() } : { bytes: rest.bytes(), cut: true };
+    return { bytes: (arrived <= maxBytes ? head : rest).bytes() };
   };
 }
 

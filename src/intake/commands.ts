@@ -24,13 +24,8 @@ export interface Reading {
   readonly drop: readonly string[];
 }
 
-const WHOLE: Reading = { strict: true, drop: [] };
-
-/** A command that becomes an event. */
-export interface Command {
-  /** Checks a body and says it in the event's words. A refusal names every field that is wrong. */
-  read(body: Body, reading?: Reading): Checked<Callback>;
-}
+/** Checks the body of a command and says it in the event's words. A refusal names every field that is wrong. */
+export type ReadCommand = (body: Body, reading?: Reading) => Checked<Callback>;
 
 /** A callback that its command's schema accepts, in the event's words. */
 export type Callback = ReturnType<typeof inEventWords>;
@@ -224,7 +219,7 @@ function checkChanges(body: Body, fields: Fields): Checked<Fields> {
 }
 
 /** Commands that become events, by name. */
-export const COMMANDS: ReadonlyMap<string, Command> = new Map(
+export const COMMANDS: ReadonlyMap<string, ReadCommand> = new Map(
   Object.entries(SCHEMAS).map(([name, [type, schema]]) => {
     const check = (body: Body, strict: boolean): Checked<Fields> => {
       const first = schema.safeParse(body);
@@ -235,12 +230,12 @@ export const COMMANDS: ReadonlyMap<string, Command> = new Map(
       const second = strict ? first : schema.safeParse(rest);
       return second.success ? accepted(second.data) : complain(body, first.error);
     };
-    const read = (body: Body, { strict, drop }: Reading = WHOLE): Checked<Callback> => {
+    const read: ReadCommand = (body, { strict, drop } = { strict: true, drop: [] }) => {
       const checked = check(body, strict);
       const whole = checked.ok && type === 'chat.group.info.changed' ? checkChanges(body, checked.value) : checked;
       return whole.ok ? accepted(inEventWords(type, name, body, whole.value, drop)) : whole;
     };
-    return [name, { read }];
+    return [name, read];
   }),
 );
 const isChange = (name: string): boolean => CHANGES.some((change) => change === name);

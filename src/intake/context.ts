@@ -34,7 +34,8 @@ export function receiverSettings({ app, receiver }: ReceiverConfig) {
     allowService: allowFrom?.includes('service') ?? false,
     /** The proxies whose X-Forwarded-For is believed. */
     proxies: trustProxy === false ? undefined : toAddressList(trustProxy),
-    otherCommands: typeof otherCommands === 'string' ? otherCommands : ('forward' as const),
+    /** Whether commands that are not recorded are refused, where no upstream handler answers them. */
+    rejectsOthers: otherCommands === 'reject',
     /** Whether the recorded commands are forwarded, too. */
     forwardAll: typeof otherCommands !== 'string' && otherCommands.forwardAll,
     /** "Before" commands that are answered OK, in lower case: a slip in the case must not forbid what somebody allowed. */
@@ -83,8 +84,8 @@ export interface ReceiverEnv {
     trace: CallbackTrace | undefined;
     /** The command as a metric's label: bounded, whatever is sent. */
     label: string;
-    /** The request target as it stands in the request line. */
-    target: string;
+    /** The query as it stands in the request line. */
+    search: string;
     /** The address of whoever calls, seen through our own proxies. */
     caller: string | undefined;
     query: CallbackQuery;

@@ -3,7 +3,7 @@ import type { Handler } from 'hono';
 import { isBeforeCallback } from '../model/callback.ts';
 import { accepted, type Checked, type HttpFault, refused } from '../model/fault.ts';
 import { checkCommand, checkGroup, checkTwice, parseBody } from './body.ts';
-import { type Callback, COMMANDS, type Command, isAboutTopic } from './commands.ts';
+import { type Callback, COMMANDS, isAboutTopic, type ReadCommand } from './commands.ts';
 import {
   acknowledge,
   forbid,
@@ -22,19 +22,20 @@ import { withoutSign } from './request.ts';
 export function dispatch(settings: ReceiverSettings, ports: ReceiverPorts): Handler<ReceiverEnv> {
   const { record, keep } = createRecording(settings, ports);
 
-  async function forward(context: ReceiverContext): Promise<Checked<HandlerAnswer>> {
-    const [target, { bytes: body }, caller] = [context.get('target'), context.get('body'), context.get('caller')];
+  /** Resolves with undefined where there is no upstream handler. */
+  async function forward(context: ReceiverContext): Promise<Checked<HandlerAnswer> | undefined> {
+    const [search, { bytes: body }, caller] = [context.get('search'), context.get('body'), context.get('caller')];
     const headers = context.env.incoming.headersDistinct;
-    const answer = (await ports.forward?.({ target, headers, body, caller })) ?? NO_HANDLER;
-    if (!answer.ok) ports.signals.emit('forward.failed', { command: context.get('label'), fault: answer.fault });
+    const answer = await ports.forward?.({ path: settings.path, search, headers, body, caller });
+    if (answer?.ok === false)
+      ports.signals.emit('forward.failed', { command: context.get('label'), fault: answer.fault });
     return answer;
   }
 
   async function answerOther(context: ReceiverContext): Promise<Response> {
-    if (settings.otherCommands === 'forward') {
-      const answer = await forward(context);
+    const answer = await forward(context);
+    if (answer !== undefined)
       return answer.ok ? relay(context, 'forwarded', answer.value) : refuse(context, answer.fault);
-    }
     const fault = checkOther(context, settings);
     if (fault === undefined) return acknowledge(context, 'acknowledged');
     if (fault.code === 'command-refused' && settings.refuseBefore === 'errorCode') return forbid(context, fault);
@@ -45,18 +46,16 @@ export function dispatch(settings: ReceiverSettings, ports: ReceiverPorts): Hand
   }
 
   return async (context) => {
-    const command = COMMANDS.get(context.get('command'));
-    if (command === undefined) return answerOther(context);
+    const read = COMMANDS.get(context.get('command'));
+    if (read === undefined) return answerOther(context);
     const asked = settings.forwardAll && context.get('body').fault === undefined ? forward(context) : undefined;
-    const recorded = await record(context, command);
-    const answer = asked && (await asked);
+    const recorded = await record(context, read);
+    const answer = await asked;
     if (!recorded.ok) return refuse(context, recorded.fault);
     // A recorded callback is answered OK even if the upstream handler fails: the service would not send it again.
     return answer?.ok ? relay(context, recorded.value, answer.value) : acknowledge(context, recorded.value);
   };
 }
-
-const NO_HANDLER = refused({ code: 'internal', message: 'there is no handler to forward to' });
 
 /** Tells whether the body names a command that becomes an event, whatever the query says. */
 function namesRecorded(context: ReceiverContext): boolean {
@@ -74,7 +73,7 @@ function checkOther(context: ReceiverContext, settings: ReceiverSettings): HttpF
   return checkCommand(command, body.value.fields) ?? checkAllowed(command, settings);
 }
 
-function checkAllowed(command: string, { otherCommands, allowBefore }: ReceiverSettings): HttpFault | undefined {
+function checkAllowed(command: string, { rejectsOthers, allowBefore }: ReceiverSettings): HttpFault | undefined {
   const refusal = { code: 'command-refused', path: 'CallbackCommand' } as const;
   if (isBeforeCallback(command)) {
     if (allowBefore.has(command.toLowerCase())) return undefined;
@@ -85,7 +84,7 @@ function checkAllowed(command: string, { otherCommands, allowBefore }: ReceiverS
         'switch it off in the vendor’s console, forward it (receiver.otherCommands.forwardTo), or allow it unseen (receiver.allowBefore)',
     };
   }
-  if (otherCommands === 'acknowledge') return undefined;
+  if (!rejectsOthers) return undefined;
   return {
     ...refusal,
     message: `${command} is not handled here`,
@@ -114,7 +113,7 @@ function createRecording(settings: ReceiverSettings, ports: ReceiverPorts) {
   }
 
   /** Reads a body as this command's; 'acknowledged' for what is about a topic of the group. */
-  function understand(context: ReceiverContext, command: Command): Checked<Callback | 'acknowledged'> {
+  function understand(context: ReceiverContext, read: ReadCommand): Checked<Callback | 'acknowledged'> {
     const { bytes, fault } = context.get('body');
     if (fault !== undefined) return refused(fault);
     const body = parseBody(bytes, context.env.incoming.headers['content-type'], maxBodyBytes);
@@ -125,13 +124,13 @@ function createRecording(settings: ReceiverSettings, ports: ReceiverPorts) {
     if (isAboutTopic(fields)) return accepted('acknowledged');
     const strange = checkGroup(body.value);
     if (strange !== undefined) return refused(strange);
-    const callback = command.read(fields, { strict: isVerified, drop });
+    const callback = read(fields, { strict: isVerified, drop });
     if (callback.ok && lossy) signals.emit('callback.lossy', { groupId: callback.value.groupId });
     return callback;
   }
 
-  async function record(context: ReceiverContext, command: Command): Promise<Checked<Kept>> {
-    const understood = understand(context, command);
+  async function record(context: ReceiverContext, read: ReadCommand): Promise<Checked<Kept>> {
+    const understood = understand(context, read);
     if (!understood.ok) return isVerified ? accepted(await keep(context, understood.fault)) : understood;
     const callback = understood.value;
     if (callback === 'acknowledged') return accepted(callback);

@@ -4,7 +4,6 @@ import type { Config } from '../config/schema.ts';
 import { readAuthority } from '../http/certificate.ts';
 import { hostOf } from '../model/address.ts';
 import { accepted, type Checked, messageOf, refused } from '../model/fault.ts';
-import { splitTarget } from './request.ts';
 
 // This is node:http, not hono/proxy: fetch, underneath that, unpacks a gzipped answer and merges header lines.
 
@@ -12,8 +11,9 @@ export type ForwardSettings = Omit<Exclude<Config['receiver']['otherCommands'], 
 
 /** A callback as received. */
 export interface ReceivedCallback {
-  /** The request target, with its whole query. */
-  readonly target: string;
+  readonly path: string;
+  /** The whole query. */
+  readonly search: string;
   readonly headers: IncomingMessage['headersDistinct'];
   readonly body: Uint8Array;
   /** The address that X-Forwarded-For names last. */
@@ -48,7 +48,7 @@ export function createForwarder({ forwardTo, timeoutMs, caFile }: ForwardSetting
 
   const send = (callback: ReceivedCallback, signal: AbortSignal): Promise<HandlerAnswer> =>
     new Promise((resolve, reject) => {
-      const { path, search } = splitTarget(callback.target);
+      const { path, search } = callback;
       const pathname = upstream.pathname === '/' ? path : upstream.pathname;
       const options = {
         agent,

@@ -90,7 +90,7 @@ function mapQuarantined({ sdkAppId, drop }: MapSettings, { id, receivedAt, searc
   const { fields, text, lossy } = parsed.value;
   // What contradicts itself, or cannot be read without a loss, stays for a person to judge.
   if (isAboutTopic(fields) || lossy || (checkCommand(command, fields) ?? checkTwice(text))) return undefined;
-  const callback = COMMANDS.get(command)?.read(fields, { strict: true, drop });
+  const callback = COMMANDS.get(command)?.(fields, { strict: true, drop });
   // The nonce is its id in the quarantine, so that mapping it twice gives the same event.
   const receipt = { at: receivedAt, nonce: `quarantine ${id}` };
   return callback?.ok ? mapCallback(sdkAppId, query.value, callback.value, receipt) : undefined;

@@ -1,6 +1,7 @@
 import { Hono, type MiddlewareHandler } from 'hono';
 import { createRateLimit } from '../http/rate-limit.ts';
 import { BridgeError, describeFault, type HttpFault, messageOf } from '../model/fault.ts';
+import { upTo } from '../model/text.ts';
 import { callerOf, checkAddress, isLocal, senderOf } from './address.ts';
 import { checkApp, checkSign } from './authentication.ts';
 import { createBodyReader } from './body.ts';
@@ -20,8 +21,9 @@ export function createReceiver(settings: ReceiverSettings, ports: ReceiverPorts)
   const { path, healthPath } = settings;
   const app = new Hono<ReceiverEnv>();
   const refuseStrayed = (context: ReceiverContext, fault: HttpFault) => {
-    const { url = '' } = context.env.incoming;
-    const what = `${context.req.method} ${shownTarget(url)}`;
+    const { path } = splitTarget(context.env.incoming.url ?? '');
+    // Without the query, which may hold a Sign.
+    const what = `${context.req.method} ${path.length <= 200 ? path : `${upTo(path, 200)}…`}`;
     ports.signals.emit('request.strayed', {
       peer: peerOf(context, ports) ?? 'unknown',
       what,
@@ -33,8 +35,10 @@ export function createReceiver(settings: ReceiverSettings, ports: ReceiverPorts)
   app.use(endConnections(ports));
   // What is compared is what is forwarded: the target as it came, not as a router reads it.
   app.use(async (context, next) => {
-    const target = targetOf(context.env.incoming.url);
-    const asked = splitTarget(target).path;
+    // Some proxies put the origin before it.
+    const target = context.env.incoming.url?.replace(/^https?:\/\/[^/?#]*/i, '') ?? '';
+    const { path: asked, search } = splitTarget(target);
+    context.set('search', search);
     if (asked === healthPath && /^(GET|HEAD)$/.test(context.req.method)) return answerHealth(context, ports);
     return isAt(path, asked) ? next() : refuseStrayed(context, NOTHING_HERE);
   });
@@ -67,20 +71,9 @@ const NOTHING_HERE: HttpFault = {
   suggestion: 'compare receiver.path with the callback URL in the vendor’s console',
 };
 
-/** Returns the target of a request without the origin that a proxy may put before it. */
-function targetOf(url = ''): string {
-  return url.replace(/^https?:\/\/[^/?#]*/i, '');
-}
-
 /** One slash at the end is a common slip in the console's URL or in the setting, and the same path. */
 function isAt(path: string, asked: string): boolean {
   return path.replace(/\/$/, '') === asked.replace(/\/$/, '');
-}
-
-/** Returns the path as a line of the log shows it: without the query, which may hold a Sign, and not too long. */
-function shownTarget(target: string): string {
-  const [path = ''] = target.split('?');
-  return path.length <= 200 ? path : `${path.slice(0, 200)}…`;
 }
 
 /** Tells a load balancer whether to send callbacks here; who asks may be anybody. */
@@ -156,13 +149,11 @@ function limitRate({ rate }: ReceiverSettings, { clock }: ReceiverPorts): Middle
 
 /** Lets in callbacks of this app, signed where a Sign is asked for. */
 function authenticate(
-  { path, sdkAppId, sign }: ReceiverSettings,
+  { sdkAppId, sign }: ReceiverSettings,
   { clock, service }: ReceiverPorts,
 ): MiddlewareHandler<ReceiverEnv> {
   return async (context, next) => {
-    const { search } = splitTarget(targetOf(context.env.incoming.url));
-    context.set('target', search === '' ? path : `${path}?${search}`);
-    const query = readQuery(search);
+    const query = readQuery(context.get('search'));
     if (!query.ok) return refuse(context, query.fault);
     context.set('label', commandLabel(query.value.command));
     const times = [clock.now(), service?.now() ?? clock.now()];

@@ -38,7 +38,7 @@ test('each callback is one the bridge knows, and none is like another', async ()
   const groups = new Set<string>();
   for (const body of bodies) {
     const read = parseBody(Buffer.from(body));
-    const callback = read.ok ? COMMANDS.get(COMMAND)?.read(read.value.fields) : read;
+    const callback = read.ok ? COMMANDS.get(COMMAND)?.(read.value.fields) : read;
     if (!callback?.ok) throw new Error(callback?.fault.message);
     const { groupId, eventTime, changed } = callback.value;
     groups.add(groupId);

@@ -42,10 +42,7 @@ async function startHandler(answer: (response: ServerResponse, asked: Asked) => 
 /** A receiver in front of it. */
 async function startBefore(settings: Partial<ForwardSettings> & { forwardTo: string }, forwardAll = false, ports = {}) {
   const forwarder = createForwarder({ timeoutMs: 1_500, ...settings });
-  const receiver = await startReceiver(
-    { otherCommands: 'forward', forwardAll },
-    { forward: forwarder.forward, ...ports },
-  );
+  const receiver = await startReceiver({ forwardAll }, { forward: forwarder.forward, ...ports });
   const unforwarded: unknown[] = [];
   receiver.signals.on('forward.failed', (payload) => unforwarded.push(payload));
   onTestFinished(async () => {
@@ -278,7 +275,7 @@ test.each(Object.entries(ODD))(
   'whatever the handler says, the caller hears of it in time, and its place is free: %s',
   async (_, say) => {
     const forwarder = createForwarder({ timeoutMs: 400, forwardTo: await startRaw(say) });
-    const receiver = await startReceiver({ otherCommands: 'forward', maxInFlight: 5 }, { forward: forwarder.forward });
+    const receiver = await startReceiver({ maxInFlight: 5 }, { forward: forwarder.forward });
     onTestFinished(async () => {
       forwarder.close();
       await receiver.close();

@@ -22,7 +22,7 @@ function read(text: string): Callback {
   const parsed = parseBody(Buffer.from(text));
   if (!parsed.ok) throw new Error(parsed.fault.message);
   const { fields } = parsed.value;
-  const callback = COMMANDS.get(String(fields.CallbackCommand))?.read(fields, { strict: true, drop: ['MemberList'] });
+  const callback = COMMANDS.get(String(fields.CallbackCommand))?.(fields, { strict: true, drop: ['MemberList'] });
   if (!callback?.ok) throw new Error(callback?.fault.message);
   return callback.value;
 }

@@ -258,7 +258,7 @@ describe('other commands', () => {
   const topic = other('Group.CallbackAfterTopicInfoChanged');
 
   test('acknowledge: answered OK, never taken for a change of the group', async () => {
-    const receiver = await startReceiver({ otherCommands: 'acknowledge' });
+    const receiver = await startReceiver({ rejectsOthers: false });
     expect(await receiver.post(topic)).toEqual({ status: 200, json: OK });
     expect(await receiver.post({ search: search({ CallbackCommand: 'Push.Something' }), body: '{}' })).toEqual({
       status: 200,
@@ -273,15 +273,15 @@ describe('other commands', () => {
   });
 
   test('reject: refused', async () => {
-    const receiver = await startReceiver({ otherCommands: 'reject' });
+    const receiver = await startReceiver({ rejectsOthers: true });
     expect(await receiver.post(topic)).toEqual(fail(403, /not handled/));
     await receiver.close();
   });
 
-  test.each(['acknowledge', 'reject'] as const)(
-    '%s: a command that asks for leave is never given it',
-    async (otherCommands) => {
-      const receiver = await startReceiver({ otherCommands });
+  test.each([false, true])(
+    'whether others are rejected or not (%s), a command that asks for leave is never given it',
+    async (rejectsOthers) => {
+      const receiver = await startReceiver({ rejectsOthers });
       for (const command of [
         'Group.CallbackBeforeSendMsg',
         'Sns.CallbackPrevFriendAdd',

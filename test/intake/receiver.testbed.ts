@@ -66,7 +66,7 @@ export async function startReceiver(
       proxies: undefined,
       forwardAll: false,
       allowBefore: new Set(),
-      otherCommands: 'acknowledge',
+      rejectsOthers: false,
       whenUnrecordable: 'fail',
       ...changes,
     },
