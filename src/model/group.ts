@@ -82,22 +82,25 @@ export function merge(current: Group, event: GroupChange): Group {
   if (created !== undefined && isLater(created, version)) return current;
   const base = event.type === 'chat.group.created' && isLater(version, created) ? bornAt(current, version) : current;
 
-  const { changed, groupType, owner, operator } = event.data;
-  const told: Field[] = [
-    ...PROFILE_FIELDS.map((field): Field => [field, changed[field]]),
-    ...Object.entries(changed.customFields ?? {}).map(([key, value]): Field => [CUSTOM + key, value]),
-    ['groupType', groupType === '' ? undefined : groupType],
-    ['destroyed', DESTROYED.get(event.type)],
-    // A destruction names the former owner, which is no change.
-    ['owner', event.type === 'chat.group.destroyed' ? undefined : owner],
-    ['lastOperator', operator],
-    ['updatedAt', event.time],
-  ];
+  const told: Field[] = [...fieldsTold(event), ['lastOperator', event.data.operator], ['updatedAt', event.time]];
   const news = told.filter((one) => one[1] !== undefined && fits(one) && isLater(version, base.versions[one[0]]));
   if (base === current && news.length === 0) return current;
   const versions: Group['versions'] = {};
   for (const [field] of news) versions[field] = version;
   return withFields(base, [['source', event.source], ...news], versions);
+}
+
+/** Returns what an event tells of a group. */
+export function fieldsTold({ type, data: { changed, groupType, owner } }: GroupChange): Field[] {
+  const told: Field[] = [
+    ...PROFILE_FIELDS.map((field): Field => [field, changed[field]]),
+    ...Object.entries(changed.customFields ?? {}).map(([key, value]): Field => [CUSTOM + key, value]),
+    ['groupType', groupType === '' ? undefined : groupType],
+    // A destruction names the former owner, which is no change.
+    ['owner', type === 'chat.group.destroyed' ? undefined : owner],
+    ['destroyed', DESTROYED.get(type)],
+  ];
+  return told.filter(([, value]) => value !== undefined);
 }
 
 /**

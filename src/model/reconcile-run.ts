@@ -1,5 +1,7 @@
 import { z } from 'zod';
 
+const count = z.int().default(0);
+
 /** One run of reconcile, as the journal keeps it. Times in milliseconds since 1970. */
 export const reconcileRun = z.object({
   startedAt: z.int(),
@@ -10,23 +12,23 @@ export const reconcileRun = z.object({
   total: z.int(),
   counts: z.object({
     /** Groups that were read, or that the service said to be gone. */
-    read: z.int(),
-    inStep: z.int(),
+    read: count,
+    inStep: count,
     /** Groups that an event was recorded for (in a dry run: would have been). */
-    mended: z.int(),
+    mended: count,
     /** What differed in those, by field; `new` for groups that were not known. */
-    fields: z.record(z.string(), z.int()),
+    fields: z.record(z.string(), z.int()).default(() => ({})),
     /** Groups that the service no longer has. */
-    gone: z.int(),
+    gone: count,
     /** Of those, groups that an event was recorded for (in a dry run: would have been), since they were known and alive. */
-    destroyed: z.int().default(0),
-    failed: z.int(),
+    destroyed: count,
+    failed: count,
     /** Groups known and alive of those that were read. */
-    known: z.int().default(0),
+    known: count,
     /** Groups that would have been destroyed, and were not: more than reconcile.maxGone. */
-    withheld: z.int().default(0),
+    withheld: count,
     /** Groups that failed with the same answer in three runs: they are named, and fail no run any more. */
-    lasting: z.int().default(0),
+    lasting: count,
   }),
   /** The first few that could not be read, and why. */
   failures: z.array(z.object({ groupId: z.string(), message: z.string(), runs: z.int().default(1) })),

@@ -116,13 +116,10 @@ export function createGroupApi(settings: ApiSettings, clock: Clock, service = cr
       return joined(await groups(ids.slice(0, middle), keys, signal), await groups(ids.slice(middle), keys, signal));
     }
     if (++refusedInRow >= MAX_SINGLE_REFUSALS) throw new BridgeError(refusal.fault);
+    const { fault, about } = refusal;
+    const failed = ids.map((groupId) => ({ groupId, fault, passes: about === 'moment' }));
     // Nothing was read, which dates nothing.
-    return {
-      readAt: Number.POSITIVE_INFINITY,
-      groups: [],
-      gone: [],
-      failed: ids.map((groupId) => ({ groupId, ...refusal })),
-    };
+    return { readAt: Number.POSITIVE_INFINITY, groups: [], gone: [], failed };
   }
 
   /** As `groups`; those whose description is an error that passes are asked for a few times more. */
@@ -194,7 +191,7 @@ export function createGroupApi(settings: ApiSettings, clock: Clock, service = cr
   return { groups: read, groupIds, addresses, examine };
 }
 
-const unusable = (fault: Fault) => ({ fault, about: 'list', again: 'no', passes: false }) as const;
+const unusable = (fault: Fault) => ({ fault, about: 'list', again: 'no' }) as const;
 
 /** Says of a list what is worded for a group, or for a call that can ask for less. */
 function aboutList({ fault, about, again }: Pick<CodeClass, 'about' | 'again'> & { fault: Fault }): Fault {

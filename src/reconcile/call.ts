@@ -44,13 +44,9 @@ function createWords(address: () => string) {
     const message = `${new URL(address()).origin}: ${what}`;
     return { code, message, ...(path !== undefined && { path }), suggestion: advice };
   }
-  const trouble = (
-    what: string,
-    kind: CodeClass = CODE_CLASSES.internal,
-    attempts = ATTEMPTS,
-  ): Trouble & { passes: boolean } => {
+  const trouble = (what: string, kind: CodeClass, attempts = ATTEMPTS): Trouble => {
     const { about, again } = kind;
-    return { fault: faultOf(what, kind), about, again, attempts, passes: about === 'moment' };
+    return { fault: faultOf(what, kind), about, again, attempts };
   };
 
   function httpTrouble(status: number, location: string | null) {

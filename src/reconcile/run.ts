@@ -5,7 +5,7 @@ import type { ReconcileReader } from '../journal/reads.ts';
 import type { Clock } from '../model/clock.ts';
 import type { CanonicalEvent } from '../model/event.ts';
 import { BridgeError, describeFault, faultOf } from '../model/fault.ts';
-import type { ReconcileFinding, ReconcileRun } from '../model/reconcile-run.ts';
+import { type ReconcileFinding, type ReconcileRun, reconcileRun } from '../model/reconcile-run.ts';
 import type { SignalBus } from '../model/signal.ts';
 import {
   type GroupApi,
@@ -59,20 +59,7 @@ const LISTED = 1_000;
 /** A percentage of few groups is none: so many may go in any case. */
 const FEW = 20;
 
-export function newCounts(): ReconcileRun['counts'] {
-  return {
-    read: 0,
-    inStep: 0,
-    mended: 0,
-    fields: {},
-    gone: 0,
-    failed: 0,
-    known: 0,
-    destroyed: 0,
-    withheld: 0,
-    lasting: 0,
-  };
-}
+export const newCounts = (): ReconcileRun['counts'] => reconcileRun.shape.counts.parse({});
 
 /** Performs the run and notes in it how it ended. One that the service, the journal or `signal` stopped is resumed from there. */
 export async function performRun(plan: PlannedRun, settings: ReconcileSettings, ports: RunPorts, signal: AbortSignal) {

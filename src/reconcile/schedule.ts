@@ -1,6 +1,7 @@
 import type { Config } from '../config/schema.ts';
 import type { Database } from '../journal/database.ts';
 import { createReconcileReader } from '../journal/reads.ts';
+import { timerMs } from '../model/clock.ts';
 import { BridgeError } from '../model/fault.ts';
 import { type ReconcileRun, reconcileRun } from '../model/reconcile-run.ts';
 import type { ServiceClock } from '../model/service-clock.ts';
@@ -66,9 +67,6 @@ const RESUME_WITHIN_MS = 86_400_000;
 /** The time after which a run that failed is tried again. */
 const RETRY_MS = 60_000;
 
-/** A timer takes no more than some weeks; `every` may be longer. */
-const MAX_TIMER_MS = 86_400_000;
-
 export type Reconciler = ReturnType<typeof createReconciler>;
 
 /** Starts runs when asked and, where `every` is set, by itself. One run goes on at a time. */
@@ -117,7 +115,8 @@ function createReconciler(settings: ReconcileSettings, ports: RunPorts, signal: 
     const now = clock.now();
     const waitMs = waitBefore(settings.every, latestWhole, now);
     nextAt = now + waitMs;
-    timer = setTimeout(() => (waitMs > MAX_TIMER_MS ? plan() : begin({})), Math.min(waitMs, MAX_TIMER_MS));
+    // `every` may be longer than a timer takes.
+    timer = setTimeout(() => (timerMs(waitMs) < waitMs ? plan() : begin({})), timerMs(waitMs));
     timer.unref();
   };
   plan();
