@@ -1,21 +1,34 @@
 /** Settings that are right by themselves and cannot hold together. */
 import type { z } from 'zod';
-import { type Configured, holdsOf, placesOf, SHAPE_PARTS, shapeRefusalsOf, shapesOf } from '../../connectors/index.ts';
+import type { Place } from '../../connectors/contract.ts';
+import {
+  type Configured,
+  holdsOf,
+  placesOf,
+  SHAPE_PARTS,
+  shapeRefusalsOf,
+  shapesOf,
+  source as sourceKind,
+} from '../../connectors/index.ts';
 import { hostOf } from '../model/address.ts';
+import { isObject } from '../model/json.ts';
 import { shapeProblems, shapeSettings } from '../model/shape.ts';
 import { mayBe, mayMeet } from '../model/template.ts';
 import { DEFAULT_ADMIN_PORT, isLoopback, NO_RECEIVER } from './listeners.ts';
+import { formatPath, type Path } from './problems.ts';
 import type { Settings } from './schema.ts';
-import { deadLetterTopic, type Source } from './source.ts';
+import type { Source } from './source.ts';
 
 type Refuse = (path: (string | number)[], message: string) => void;
+type IsWrong = (connector: string) => boolean;
 
-export function refuseClashes(config: Settings, context: z.RefinementCtx): void {
+/** @param file Where the configuration itself was read from. */
+export function refuseClashes(config: Settings, context: z.RefinementCtx, file?: string): void {
   const refuse: Refuse = (path, message) => context.addIssue({ code: 'custom', path, message });
   // What is wrong by itself says nothing about where it leads.
   const wrong = new Set(context.issues.map(({ path = [] }) => path.slice(0, 2).join('.')));
-  const isWrong = (connector: string): boolean => wrong.has(`connectors.${connector}`);
-  refuseSharedPlace(config, isWrong, refuse);
+  const isWrong: IsWrong = (connector) => wrong.has(`connectors.${connector}`);
+  refuseSharedPlace(config, file, isWrong, refuse);
   refuseOwnAddress(config, refuse);
   for (const [name, connector] of Object.entries(config.connectors)) {
     if (!isWrong(name) && connector.shape)
@@ -87,64 +100,60 @@ function leadsTo(host: string, listening: string): boolean {
   return listening === 'localhost' || listening === '::' || (listening === '0.0.0.0' && host !== '::1');
 }
 
-/** What lies beside the file of the journal. */
-const BESIDE = ['', '-wal', '-shm', '.lock', '.notify.json'];
+/** What the bridge keeps beside the file of the journal. */
+const BESIDE = [
+  ...['-wal', '-shm', '-journal', '.lock', '.saved', '.dry-run.ndjson'],
+  ...['.notify.json', '.notify.json.new', '.addresses.json', '.addresses.json.new'],
+];
 
-/** Returns the files that belong to the bridge itself, and which setting names them. */
-function ownFiles({ journal, receiver }: Settings): Taken[] {
-  const { tls, otherCommands } = receiver;
-  const read = {
-    ...{ 'receiver.tls.certFile': tls?.certFile, 'receiver.tls.keyFile': tls?.keyFile },
-    'receiver.tls.clientCaFile': tls?.clientCaFile,
-    'receiver.otherCommands.caFile': typeof otherCommands === 'object' ? otherCommands.caFile : undefined,
-  };
-  const placed = (by: string, path: string, does?: string): Taken[] =>
-    placesOf({ kind: 'file', path } as Configured).map(({ name }) => ({ name, by, use: undefined, does }));
-  return [
-    ...BESIDE.flatMap((suffix) => placed('journal.file', journal.file + suffix)),
-    ...Object.entries(read).flatMap(([by, path]) => (path === undefined ? [] : placed(by, path, 'is read from the'))),
-  ];
+/** A place, and who writes there. */
+interface Taken extends Omit<Place, 'option'> {
+  readonly by: string;
+  /** What `by` does there, where it does not write. */
+  readonly does?: string;
 }
 
-/** Two connectors may write to one place only where they write the same there, each its share. */
-function refuseSharedPlace(config: Settings, isWrong: (connector: string) => boolean, refuse: Refuse): void {
-  const { connectors } = config;
-  const taken = ownFiles(config);
-  for (const [connector, options] of Object.entries(connectors)) {
-    if (!options.enabled || isWrong(connector)) continue;
-    const by = `connectors.${connector}`;
-    const places = placesOf(options as unknown as Configured, shapeSettings.optional().parse(options.shape)).map(
-      ({ use, ...place }) => ({
-        ...place,
-        by,
-        use: use && use + JSON.stringify(options.shape ?? ''),
-      }),
-    );
-    const clashOf = (place: Taken): Taken | undefined =>
+/** The one name of a file, however it is written. */
+const fileAt = (path: string): string => placesOf({ kind: 'file', path } as Configured)[0]?.name ?? '';
+
+/** Returns the files that settings name to be read: theirs are called certFile, caFile and the like. */
+function filesRead(settings: object, above: Path = []): Taken[] {
+  return Object.entries(settings).flatMap(([key, value]): Taken[] => {
+    const path = [...above, key];
+    if (isObject(value)) return filesRead(value, path);
+    if (typeof value !== 'string' || !key.endsWith('File')) return [];
+    return [{ name: fileAt(value), by: formatPath(path), does: 'is read from the' }];
+  });
+}
+
+/** Two may write to one place only where they write the same there, each its share; and nobody to what is read. */
+function refuseSharedPlace(config: Settings, file: string | undefined, isWrong: IsWrong, refuse: Refuse): void {
+  const taken = filesRead(config);
+  if (file !== undefined) taken.push({ name: fileAt(file), by: 'the configuration', does: 'is read from the' });
+  const claim = (section: string[], by: string, places: readonly Place[]): void => {
+    const clashOf = (place: Place): Taken | undefined =>
       taken.find((one) => isOnePlace(one, place) && (place.use === undefined || place.use !== one.use));
     const clash = places.map((place) => ({ place, other: clashOf(place) })).find(({ other }) => other !== undefined);
-    taken.push(...places);
-    if (clash?.other === undefined) continue;
+    taken.push(...places.map((place) => ({ ...place, by })));
+    if (clash?.other === undefined) return;
     const { place, other } = clash;
     const what = other.name === place.name ? place.name : `${other.name}, which may be the ${place.name},`;
-    refuse(
-      ['connectors', connector, ...place.option.split('.')],
-      `${other.by} ${other.does ?? 'writes to the'} ${what} already: choose another for one of the two`,
-    );
+    const message = `${other.by} ${other.does ?? 'writes to the'} ${what} already: choose another for one of the two`;
+    refuse([...section, ...place.option.split('.')], message);
+  };
+  const ofJournal = ['', ...BESIDE].map((suffix) => ({ name: fileAt(config.journal.file + suffix), option: 'file' }));
+  claim(['journal'], 'journal.file', ofJournal);
+  for (const [name, options] of Object.entries(config.connectors)) {
+    if (!options.enabled || isWrong(name)) continue;
+    const places = placesOf(options as unknown as Configured, shapeSettings.optional().parse(options.shape));
+    // What has another shape is not the same.
+    const shape = JSON.stringify(options.shape ?? '');
+    const shaped = places.map((place) => (place.use === undefined ? place : { ...place, use: place.use + shape }));
+    claim(['connectors', name], `connectors.${name}`, shaped);
   }
 }
 
-/** A place, and who writes there. */
-interface Taken {
-  readonly name: string;
-  readonly template?: boolean;
-  readonly by: string;
-  readonly use: string | undefined;
-  /** What `by` does there, where it does not write. */
-  readonly does?: string | undefined;
-}
-
-const isOnePlace = (one: Taken, other: Taken): boolean =>
+const isOnePlace = (one: Taken, other: Place): boolean =>
   one.template || other.template ? mayMeet(one.name, other.name) : one.name === other.name;
 
 /** A worker delivers what receiving bridges wrote: it has no use for what those do. */
@@ -156,10 +165,11 @@ function refuseInWorker({ receiver, reconcile, connectors }: Settings, source: S
     const instead = 'let a receiving bridge reconcile, whose events come here';
     refuse(['reconcile'], `a worker has no journal to mend the copies from: ${instead}`);
   }
+  const { topic, deadLetters } = sourceKind.describe(source);
   for (const [name, one] of Object.entries(connectors)) {
     const brokers = (one as { brokers?: readonly string[] }).brokers ?? [];
     if (one.kind !== 'kafka' || !brokers.some((broker) => source.brokers.includes(broker))) continue;
-    if (mayBe(String(one.topic), source.topic) || mayBe(String(one.topic), deadLetterTopic(source))) {
+    if (mayBe(String(one.topic), topic) || mayBe(String(one.topic), deadLetters)) {
       refuse(['connectors', name, 'topic'], 'the worker would read what it writes: choose a topic of its own');
     }
   }

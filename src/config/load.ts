@@ -6,7 +6,7 @@ import type { Config } from './schema.ts';
 
 /** Reads the configuration of the bridge. Never throws; tells all problems at once. */
 export function loadConfig(file: string, env: Environment): ConfigResult<Config> {
-  const schema = (data: unknown) => schemaOf(data, dirname(file));
+  const schema = (data: unknown) => schemaOf(data, file);
   // What all connectors have in common is lost in the inferred type, not in the schema.
   const result = readConfig(file, { env, schema }) as ConfigResult<Config>;
   return result.ok ? { ok: true, config: withModules(result.config, dirname(file)) } : result;

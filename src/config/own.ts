@@ -1,3 +1,4 @@
+import { dirname } from 'node:path';
 import { connectors, findOwn } from '../../connectors/index.ts';
 import { isObject } from '../model/json.ts';
 import { nearest } from '../model/text.ts';
@@ -7,14 +8,15 @@ import { configSchemaWith } from './schema.ts';
 const BUILT_IN: readonly string[] = connectors.map(({ kind }) => kind);
 
 /**
- * Returns the schema for these settings. What `kind` names beside the connectors that the bridge brings along is loaded: a file,
+ * Returns the schema for the settings of this file. What `kind` names beside the connectors that the bridge brings along is loaded: a file,
  * seen from the folder of the configuration, or a package that is installed there.
  */
-export function schemaOf(data: unknown, folder: string) {
+export function schemaOf(data: unknown, file: string) {
+  const folder = dirname(file);
   const named = isObject(data) && isObject(data.connectors) ? Object.values(data.connectors) : [];
   const kinds = named.flatMap((one) => (isObject(one) && typeof one.kind === 'string' ? one.kind : []));
   const own = [...new Set(kinds)].filter((kind) => !BUILT_IN.includes(kind)).map((kind) => ownKind(kind, folder));
-  return configSchemaWith(own);
+  return configSchemaWith(own, file);
 }
 
 function ownKind(kind: string, folder: string): OwnKind {

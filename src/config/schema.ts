@@ -58,9 +58,11 @@ const settings = (own: readonly OwnKind[]) =>
   });
 export type Settings = z.output<ReturnType<typeof settings>>;
 
-/** Returns the schema of a configuration that names these connectors of its own. */
-export const configSchemaWith = (own: readonly OwnKind[]) =>
-  settings(own).superRefine(refuseClashes).meta({ title: 'group-sync-bridge configuration' });
+/** Returns the schema of a configuration that names these connectors of its own, and is read from this file. */
+export const configSchemaWith = (own: readonly OwnKind[], file?: string) =>
+  settings(own)
+    .superRefine((config, context) => refuseClashes(config, context, file))
+    .meta({ title: 'group-sync-bridge configuration' });
 
 export const configSchema = configSchemaWith([]);
 

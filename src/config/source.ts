@@ -5,6 +5,3 @@ import { source as kind } from '../../connectors/index.ts';
 export const source = kind.options;
 
 export type Source = z.output<typeof source>;
-
-/** Returns the topic that takes the events which a destination refuses for good. */
-export const deadLetterTopic = (source: Source): string => kind.describe(source).deadLetters;

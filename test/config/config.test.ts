@@ -1,11 +1,11 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: these texts are what is tested
 
 import { spawnSync } from 'node:child_process';
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import fc from 'fast-check';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it, onTestFinished } from 'vitest';
 import { stringify } from 'yaml';
 import { z } from 'zod';
 import type { Environment } from '../../src/config/environment.ts';
@@ -752,6 +752,9 @@ connectors:
     ['file', '{kind: file, path: data/journal.db.lock}', 'journal.file writes to the file'],
     ['tls', '{kind: file, path: ./key.pem}', 'receiver.tls.keyFile is read from the file'],
     ['forward', '{kind: file, path: ca.pem}', 'receiver.otherCommands.caFile is read from the file'],
+    // What reconcile keeps there is removed at each start, and written anew.
+    ['dry run', '{kind: file, path: data/journal.db.dry-run.ndjson}', 'journal.file writes to the file'],
+    ['addresses', '{kind: file, path: data/journal.db.addresses.json}', 'journal.file writes to the file'],
   ])('refuses a connector that writes over a file of the bridge: %s, %s', (_, connector, says) => {
     const tls = '{certFile: cert.pem, keyFile: key.pem}';
     const forward = '{forwardTo: "https://127.0.0.1:9443", caFile: ca.pem}';
@@ -759,6 +762,36 @@ connectors:
     const found = complaints(text, configSchema);
     expect(found).toEqual([expect.stringMatching(/^c\.yaml:3:\d+ connectors\.a\.path: /)]);
     expect(found[0]).toContain(says);
+  });
+
+  it.each([
+    ['journal: {file: ./key.pem}', 'journal.file: receiver.tls.keyFile is read from the file'],
+    ['journal: {file: ca.pem}', 'journal.file: connectors.k.tls.caFile is read from the file'],
+    ['journal: {file: c.yaml}', 'journal.file: the configuration is read from the file'],
+    ['journal: {file: ../x/c.yaml}', 'journal.file: the configuration is read from the file'],
+    ['journal: {file: j.db}', 'connectors.b.path: journal.file writes to the file'],
+  ])('refuses to write over a file that is read, or to where another writes: %s', (journal, says) => {
+    const folder = join(mkdtempSync(join(tmpdir(), 'config-')), 'x');
+    mkdirSync(folder);
+    onTestFinished(() => rmSync(dirname(folder), { recursive: true }));
+    const file = join(folder, 'c.yaml');
+    const text = `app: {sdkAppId: 1}
+receiver: {tls: {certFile: cert.pem, keyFile: key.pem}}
+${journal}
+connectors:
+  k: {kind: kafka, brokers: "k:9092", topic: t, tls: {caFile: ca.pem}}
+  a: {kind: file, path: c.yaml}
+  b: {kind: file, path: j.db.dry-run.ndjson}
+`;
+    writeFileSync(
+      file,
+      text.replace(/(?<=[fF]ile: |path: )[\w./]+/g, (path) => join(folder, path)),
+    );
+    const result = loadConfig(file, {});
+    const found = result.ok ? [] : result.problems.map(formatProblem);
+    const config = 'connectors.a.path: the configuration is read from the file';
+    const wanted = says.startsWith('journal') ? [says, config] : [config, says];
+    expect(found).toEqual(wanted.map((one) => expect.stringContaining(one)));
   });
 
   const forwardTo = (url: string) => `receiver: {port: 8080, otherCommands: {forwardTo: "${url}"}}`;
