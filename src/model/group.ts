@@ -204,10 +204,12 @@ export const CUSTOM = 'customFields.';
  * What outsiders send of one group must not grow without a bound: each value has one, and of the custom fields those stay that
  * were changed last, so that any order still ends in the same group. The service allows 10 of 16 and 512 bytes.
  */
-const MOST_CUSTOM = 100;
-const MOST_KEY_BYTES = 128;
-const MOST_VALUE_BYTES = 4_096;
-const MOST_CUSTOM_BYTES = 196_608;
+const [keyBytes, valueBytes, allBytes] = [128, 4_096, 196_608];
+export const CUSTOM_BOUNDS = {
+  ...{ keyBytes, valueBytes, allBytes, most: 100 },
+  /** So few are within the bound, whatever they hold. */
+  few: Math.floor(allBytes / (keyBytes + valueBytes)),
+} as const;
 const MOST_PROFILE_BYTES = 65_536;
 
 /** Bytes as they stand in JSON, where a control character takes six. */
@@ -216,37 +218,26 @@ const bytesOf = (text: string): number => Buffer.byteLength(JSON.stringify(text)
 /** Tells whether a field, in the words of `versions`, is no longer than a group holds. */
 export function fits([field, value]: readonly [field: string, value: unknown]): boolean {
   if (typeof value !== 'string') return true;
-  const most = PROFILE_FIELDS.some((one) => one === field) ? MOST_PROFILE_BYTES : MOST_VALUE_BYTES;
+  const most = PROFILE_FIELDS.some((one) => one === field) ? MOST_PROFILE_BYTES : valueBytes;
   const key = field.startsWith(CUSTOM) ? field.slice(CUSTOM.length) : '';
-  return bytesOf(value) <= most && bytesOf(key) <= MOST_KEY_BYTES;
+  return bytesOf(value) <= most && bytesOf(key) <= keyBytes;
 }
 
 /** Returns those of these custom fields that one group holds, the first ones first. */
 export function boundCustom(fields: readonly (readonly [key: string, value: string])[]): typeof fields {
-  let room = MOST_CUSTOM_BYTES;
-  const fit = fields.slice(0, MOST_CUSTOM).findIndex(([key, value]) => {
+  let room: number = allBytes;
+  const all = fields.slice(0, CUSTOM_BOUNDS.most);
+  const first = all.findIndex(([key, value]) => {
     room -= bytesOf(key) + bytesOf(value);
     return room < 0;
   });
-  return fields.slice(0, fit < 0 ? MOST_CUSTOM : fit);
+  return first < 0 ? all : all.slice(0, first);
 }
-
-/** So few are within the bound, whatever they hold. */
-const FEW = Math.floor(MOST_CUSTOM_BYTES / (MOST_KEY_BYTES + MOST_VALUE_BYTES));
-
-/** The bounds of custom fields, for those who merge elsewhere. */
-export const CUSTOM_BOUNDS = {
-  few: FEW,
-  most: MOST_CUSTOM,
-  keyBytes: MOST_KEY_BYTES,
-  valueBytes: MOST_VALUE_BYTES,
-  allBytes: MOST_CUSTOM_BYTES,
-} as const;
 
 /** Returns the group with those custom fields that were changed last. */
 function bounded(group: Group): Group {
   const fields = Object.entries(group.customFields);
-  if (fields.length <= FEW) return group;
+  if (fields.length <= CUSTOM_BOUNDS.few) return group;
   const versionOf = (key: string): Version => group.versions[CUSTOM + key] ?? [0, ''];
   const latest = fields
     .filter(([key, value]) => fits([CUSTOM + key, value]))
