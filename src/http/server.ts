@@ -30,7 +30,7 @@ const SERVER_OPTIONS: ServerOptions = {
 };
 const HANDSHAKE_MS = 10_000;
 /** Answers wait in memory for those before them. Clients send one request after the other, and browsers do, too. */
-const MOST_UNANSWERED = 64;
+const MOST_UNANSWERED = 40;
 /** How long a connection may stay that is answered for the last time, and that Node does not look after. */
 const GIVEN_UP_MS = 1_000;
 /** Of the answer to what is no HTTP request. */
@@ -85,17 +85,11 @@ export async function listen(
   const tell = (socket: Duplex, why: string): void =>
     options.onMalformed?.({ peer: ('remoteAddress' in socket && String(socket.remoteAddress)) || 'unknown', why });
   const refused = new WeakSet<Duplex>();
-  const unanswered = countUnanswered();
-  const listener: RequestListener = (request, response) => {
+  const inTurn = takeTurns();
+  const answer: RequestListener = (request, response) => {
     const { socket } = request;
     // What follows a refused request may have been read in another way before it came here: it is nothing to answer.
     if (refused.has(socket) || socket.destroyed) return;
-    if (unanswered(socket, response) > MOST_UNANSWERED) {
-      tell(socket, `more than ${MOST_UNANSWERED} requests came before the first was answered`);
-      // An answer would have to wait, and what has arrived would be read meanwhile.
-      socket.destroy();
-      return;
-    }
     const refuse = (trouble: string): void => {
       const why = `not an HTTP request: ${trouble}`;
       tell(socket, why);
@@ -106,6 +100,16 @@ export async function listen(
     const trouble = misreadable(request);
     if (trouble !== undefined) refuse(trouble);
     else handle(request, response).catch((thrown: unknown) => refuse(messageOf(thrown)));
+  };
+  const listener: RequestListener = (request, response) => {
+    const { socket } = request;
+    if (refused.has(socket) || socket.destroyed) return;
+    if (inTurn(socket, response, () => answer(request, response))) return;
+    tell(socket, `more than ${MOST_UNANSWERED} requests came before the first was answered`);
+    // An answer would have to wait, and what has arrived would be read meanwhile. Cut off at once, it would come again at once.
+    refused.add(socket);
+    socket.pause();
+    setTimeout(() => socket.destroy(), GIVEN_UP_MS).unref();
   };
   const settings = { ...SERVER_OPTIONS, keepAliveTimeout: timerMs(keepAliveMs) };
   const requestCert = certificate?.options.ca !== undefined;
@@ -143,17 +147,35 @@ export async function listen(
   return { server, port: (server.address() as AddressInfo).port, peerOf };
 }
 
-/** Returns what counts the requests of a connection that wait for their answer, this one included. */
-function countUnanswered(): (socket: Duplex, response: ServerResponse) => number {
-  const counts = new WeakMap<Duplex, number>();
-  const count = (socket: Duplex, by: 1 | -1): number => {
-    const now = (counts.get(socket) ?? 0) + by;
-    counts.set(socket, now);
-    return now;
+/**
+ * Returns what begins a request once those before it on its connection are answered, and returns false where too many wait so. One
+ * of all that wait has each turn of the event loop: who asks once does not wait for what others ask at once.
+ */
+function takeTurns(): (socket: Duplex, response: ServerResponse, begin: () => void) => boolean {
+  /** By connection; the first is the one that is being answered. */
+  const queues = new Map<Duplex, (() => void)[]>();
+  const ready: (() => void)[] = [];
+  const turn = (): void => {
+    ready.shift()?.();
+    if (ready.length > 0) setImmediate(turn);
   };
-  return (socket, response) => {
-    response.once('close', () => count(socket, -1));
-    return count(socket, 1);
+  return (socket, response, begin) => {
+    const queue = queues.get(socket) ?? [];
+    if (!queues.has(socket)) {
+      queues.set(socket, queue);
+      socket.once('close', () => {
+        queues.delete(socket);
+        // An old list that nobody has any more would keep what waits in it until a whole collection of garbage.
+        queue.length = 0;
+      });
+    }
+    response.once('close', () => {
+      queue.shift();
+      const [next] = queue;
+      if (next !== undefined && ready.push(next) === 1) setImmediate(turn);
+    });
+    if (queue.push(begin) === 1) begin();
+    return queue.length <= MOST_UNANSWERED;
   };
 }
 

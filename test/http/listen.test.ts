@@ -85,8 +85,28 @@ test('who asks on and on without waiting for an answer is cut off: each would wa
   });
   socket.on('error', () => {}).write(REQUEST.repeat(500));
   await once(socket, 'close');
-  expect(asked).toBe(64);
-  expect(told).toEqual([expect.stringContaining('more than 64 requests')]);
+  expect(asked).toBe(1);
+  expect(told).toEqual([expect.stringContaining('more than 40 requests')]);
+});
+
+test('who asks once does not wait for all that others ask at once, and those are answered, too', async () => {
+  let asked = 0;
+  const { server, port } = await listen(() => new Response(String(++asked)), {
+    ...{ section: 'receiver', host: '127.0.0.1', port: 0, keepAliveMs: 1_000, maxConnections: 100 },
+    signals: createSignals(),
+    malformedBody: (why) => why,
+  });
+  onTestFinished(() => void server.close().closeAllConnections());
+  const [many, each] = [40, 40];
+  const sockets = Array.from({ length: many }, () => connect(port, '127.0.0.1'));
+  await Promise.all(sockets.map((socket) => once(socket, 'connect')));
+  const last = REQUEST.replace('\r\n', '\r\nconnection: close\r\n');
+  const answers = sockets.map((socket) => text(socket.setEncoding('latin1')));
+  for (const socket of sockets) socket.write(REQUEST.repeat(each - 1) + last);
+  const honest = Number(await (await fetch(`http://127.0.0.1:${port}/`)).text());
+  expect(honest).toBeLessThan((many * each) / 4);
+  for (const answer of await Promise.all(answers)) expect(answer.match(/HTTP\/1\.1 200 /g)).toHaveLength(each);
+  expect(asked).toBe(many * each + 1);
 });
 
 test('a connection that waits for its answers is kept, however many they are', async () => {
