@@ -29,13 +29,18 @@ const THIS_MACHINE = toAddressList(['127.0.0.0/8', '::1']);
 /** Says whether the caller is on this machine. */
 export const isLocal = (caller: string | undefined): boolean => contains(THIS_MACHINE, caller);
 
-/** Returns whom a caller counts as: of IPv6, a /64 is one sender's. */
+/** Returns whom a caller counts as, however the address is written: of IPv6, a /64 is one sender's. */
 export function senderOf(caller = 'unknown'): string {
-  const plain = caller.replace(/^::ffff:(?=[\d.]+$)/i, '').replace(/%.*/, '');
+  const plain = caller.replace(/%.*/, '');
   if (!isIPv6(plain)) return plain;
-  const [head = [], tail] = plain.split('::').map((part) => part.split(':').filter((group) => group !== ''));
-  const zeros = tail === undefined ? 0 : 8 - head.length - tail.length;
-  return [...head, ...Array<string>(zeros).fill('0'), ...(tail ?? [])].slice(0, 4).join(':');
+  const { hostname } = new URL(`http://[${plain}]`);
+  const [, ...mapped] = /^\[::ffff:(\w+):(\w+)\]$/.exec(hostname) ?? [];
+  if (mapped.length > 0) return mapped.flatMap((group) => [...Buffer.from(group.padStart(4, '0'), 'hex')]).join('.');
+  const [head = [], tail = []] = hostname
+    .slice(1, -1)
+    .split('::')
+    .map((part) => part.split(':').filter((group) => group !== ''));
+  return [...head, ...Array<string>(8 - head.length - tail.length).fill('0'), ...tail].slice(0, 4).join(':');
 }
 
 /** Returns undefined when the caller may call. */

@@ -43,6 +43,10 @@ test.each([
   ['2001:db8:1:2:ffff::', '2001:db8:1:2'],
   ['2001:db8::5', '2001:db8:0:0'],
   ['::1', '0:0:0:0'],
+  // As a PROXY header of version 2 has it, and other spellings of one address.
+  ['0:0:0:0:0:ffff:c000:201', '192.0.2.1'],
+  ['::FFFF:c000:201', '192.0.2.1'],
+  ['2001:0DB8::1', '2001:db8:0:0'],
   ['fe80::1%eth0', 'fe80:0:0:0'],
 ])('%s counts as %s', (caller, sender) => {
   expect(senderOf(caller)).toBe(sender);
