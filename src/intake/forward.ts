@@ -3,6 +3,7 @@ import { Agent as TlsAgent, request as tlsRequest } from 'node:https';
 import type { Config } from '../config/schema.ts';
 import { readAuthority } from '../http/certificate.ts';
 import { hostOf } from '../model/address.ts';
+import { readAtMost } from '../model/bounded.ts';
 import { accepted, type Checked, messageOf, refused } from '../model/fault.ts';
 
 // This is node:http, not hono/proxy: fetch, underneath that, unpacks a gzipped answer and merges header lines.
@@ -131,16 +132,4 @@ async function readAnswer(answer: IncomingMessage): Promise<HandlerAnswer> {
     for (const value of values) headers.append(name, value);
   }
   return { status, headers, body };
-}
-
-/** Resolves with undefined as soon as there are more than `most` bytes. */
-async function readAtMost(most: number, chunks: AsyncIterable<Uint8Array>): Promise<Buffer<ArrayBuffer> | undefined> {
-  const read: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of chunks) {
-    size += chunk.byteLength;
-    if (size > most) return undefined;
-    read.push(chunk);
-  }
-  return Buffer.concat(read);
 }

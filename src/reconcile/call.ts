@@ -2,9 +2,10 @@
 import { randomInt } from 'node:crypto';
 import { z } from 'zod';
 import type { Config } from '../config/schema.ts';
+import { readAtMost } from '../model/bounded.ts';
 import type { Clock } from '../model/clock.ts';
 import { BridgeError, type Fault, messageOf } from '../model/fault.ts';
-import { parseJson } from '../model/json.ts';
+import { isObject, parseJson } from '../model/json.ts';
 import { MAX_SKEW_MS, type ServiceClock } from '../model/service-clock.ts';
 import { CODE_CLASSES, type CodeClass, classOf, UNKNOWN } from './codes.ts';
 import type { Pace } from './pace.ts';
@@ -19,12 +20,17 @@ const ATTEMPTS = 8;
 const UNKNOWN_ATTEMPTS = 3;
 export const FIRST_DELAY_MS = 250;
 const MAX_DELAY_MS = 10_000;
+/** The service's own answers have at most 1 MB. */
+const MAX_ANSWER_BYTES = 8 * 1_048_576;
 const NO_DATE_MARGIN_MS = 60_000;
 
 /** Whatever is of another type than expected, or null, counts as not said, and costs no more than itself. */
 export const text = z.string().optional().catch(undefined);
 export const verdict = { ErrorCode: z.coerce.number().int().catch(0), ErrorInfo: z.string().catch('') };
-const top = z.looseObject({ ...verdict, ActionStatus: text });
+/** Any other JSON that is answered says nothing: it is no list without groups. */
+const top = z
+  .custom<object>((answer) => isObject(answer) && ('ActionStatus' in answer || 'ErrorCode' in answer))
+  .pipe(z.looseObject({ ...verdict, ActionStatus: text }));
 
 /** Why a call has no answer that can be used. */
 interface Trouble {
@@ -113,7 +119,7 @@ export function createCaller(settings: ApiSettings, clock: Clock, service: Servi
     const sentAt = service.now();
     const start = performance.now();
     let response: Response;
-    let bytes: ArrayBuffer;
+    let bytes: Uint8Array | undefined;
     try {
       response = await fetch(`${bases[base]?.replace(/\/+$/, '')}/v4/${command}?${query}`, {
         method: 'POST',
@@ -122,7 +128,7 @@ export function createCaller(settings: ApiSettings, clock: Clock, service: Servi
         redirect: 'manual',
         signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]),
       });
-      bytes = await response.arrayBuffer();
+      bytes = await readAtMost(MAX_ANSWER_BYTES, response.body ?? []);
     } catch (thrown) {
       signal.throwIfAborted();
       const timedOut = thrown instanceof Error && thrown.name === 'TimeoutError';
@@ -137,6 +143,7 @@ export function createCaller(settings: ApiSettings, clock: Clock, service: Servi
     // What lay in a cache says when it was put there.
     const isFresh = !(Number(headers.get('age') ?? 0) > 0);
     if (isFresh && !Number.isNaN(Date.parse(date ?? ''))) service.observe(Date.parse(date ?? '') + 500);
+    if (bytes === undefined) return trouble(`its answer is larger than ${MAX_ANSWER_BYTES} bytes`, GARBAGE);
     const answer = read(bytes);
     if (answer === undefined) return trouble('a text in its answer is not UTF-8', UNREADABLE);
     const parsed = top.safeParse(answer.value);
@@ -174,7 +181,7 @@ const UNREACHED: CodeClass = {
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 /** Returns what an answer says, which is undefined where it is no JSON; undefined itself for what is not UTF-8. */
-function read(bytes: ArrayBuffer): { readonly value: unknown } | undefined {
+function read(bytes: Uint8Array): { readonly value: unknown } | undefined {
   let json: string;
   try {
     json = utf8.decode(bytes);

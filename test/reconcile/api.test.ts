@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import { createServer, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import fc from 'fast-check';
 import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { type Clock, systemClock } from '../../src/model/clock.ts';
@@ -226,6 +229,43 @@ describe('trouble', () => {
     await expect(call).rejects.toThrow();
     expect(performance.now() - start_).toBeLessThan(1_000);
   });
+});
+
+/** A server at which another API answers. */
+async function startOther(answer: (response: ServerResponse) => void): Promise<string> {
+  const server = createServer((_, response) => answer(response)).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  onTestFinished(() => void server.close().closeAllConnections());
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+test.each(['{}', '{"status":"ok"}', '{"code":404,"message":"no such route"}', '[]', 'null'])(
+  'what another API answers is no empty list: %s',
+  async (text) => {
+    const url = await startOther((response) => response.end(text));
+    const api = apiOf({ url } as Vendor);
+    const wanted = { message: expect.stringContaining('not that of this API'), path: 'reconcile.api.baseUrl' };
+    expect(await faultOf(api.examine(never()))).toMatchObject(wanted);
+    expect(await faultOf(api.groupIds('Public', never()).next())).toMatchObject(wanted);
+  },
+);
+
+test('an answer without an end is given up before it fills the memory', async () => {
+  let sent = 0;
+  const url = await startOther((response) => {
+    const blanks = Buffer.alloc(1_048_576, ' ');
+    const write = (): void => {
+      while (!response.destroyed && response.write(blanks)) sent += blanks.length;
+      sent += blanks.length;
+    };
+    response.on('drain', write);
+    write();
+  });
+  expect(await faultOf(apiOf({ url } as Vendor).examine(never()))).toMatchObject({
+    message: expect.stringContaining('is larger than'),
+    path: 'reconcile.api.baseUrl',
+  });
+  expect(sent).toBeLessThan(100_000_000);
 });
 
 test('the limits are kept: nothing is refused for its rate, at full speed, however late calls arrive', async () => {
