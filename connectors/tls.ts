@@ -1,7 +1,6 @@
 /** TLS towards a destination: one shape of settings, and one way to say what is wrong with them, for all connectors. */
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
 import { connect as connectPlain, isIP, type LookupFunction, type Socket } from 'node:net';
 import {
   type ConnectionOptions,
@@ -12,6 +11,7 @@ import {
 } from 'node:tls';
 import { z } from 'zod';
 import { urlHost } from '../src/model/address.ts';
+import { readPem } from '../src/model/bounded.ts';
 import { type Fault, messageOf, Unreachable } from '../src/model/fault.ts';
 import { password } from '../src/model/secret.ts';
 
@@ -91,7 +91,7 @@ export async function secureOptions(
     const name = tls[key];
     if (name === undefined) return undefined;
     try {
-      const pem = await readFile(name, 'utf8');
+      const pem = readPem(name);
       check(pem);
       return pem;
     } catch (thrown) {

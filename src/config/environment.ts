@@ -1,5 +1,5 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: this is the file about them
-import { readFileSync } from 'node:fs';
+import { readStart } from '../model/bounded.ts';
 
 /** Names and values, as in `process.env`. */
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -76,7 +76,7 @@ const MAX_FILE_BYTES = 65_536;
 
 function contentOf(file: string, report: (message: string, suggestion: string) => void): string {
   try {
-    const bytes = readFileSync(file);
+    const bytes = readStart(file, MAX_FILE_BYTES + 1);
     if (bytes.length <= MAX_FILE_BYTES) return bytes.toString('utf8').replace(/\r?\n$/, '');
     const suggestion = `name the file that holds the secret and nothing else, at most ${MAX_FILE_BYTES} bytes`;
     report(`the file ${file} is too large for a secret`, suggestion);

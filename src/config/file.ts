@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
 import type { z } from 'zod';
+import { readStart } from '../model/bounded.ts';
 import { messageOf } from '../model/fault.ts';
 import { type Finding, type Reading, readDocument } from './document.ts';
 import type { Environment } from './environment.ts';
@@ -20,6 +20,9 @@ interface ParseOptions<Settings> {
   readonly only?: readonly string[];
 }
 
+/** Far more than any honest file. */
+const MAX_BYTES = 4 * 1_048_576;
+
 /** Reads the file of a configuration, as `parseConfig` does. */
 export function readConfig<Settings>(
   file: string,
@@ -31,10 +34,11 @@ export function readConfig<Settings>(
   });
   let bytes: Buffer;
   try {
-    bytes = readFileSync(file);
+    bytes = readStart(file, MAX_BYTES + 1);
   } catch (thrown) {
     return refused(unreadable(thrown), 'name another with --config FILE');
   }
+  if (bytes.length > MAX_BYTES) return refused(`the file is larger than ${MAX_BYTES} bytes`, 'name a configuration');
   let text: string;
   try {
     text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);

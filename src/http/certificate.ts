@@ -1,7 +1,8 @@
 import { hash, X509Certificate } from 'node:crypto';
-import { readFileSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import type { Server } from 'node:https';
 import { createSecureContext, type SecureContextOptions } from 'node:tls';
+import { readPem } from '../model/bounded.ts';
 import { BridgeError, faultOf, messageOf } from '../model/fault.ts';
 import type { SignalBus } from '../model/signal.ts';
 
@@ -20,7 +21,7 @@ export type Certificate = ReturnType<typeof readCertificate>;
 export function readCertificate(files: CertificateFiles) {
   const { certFile, keyFile, clientCaFile } = files;
   const cert = readAuthority('receiver.tls.certFile', certFile);
-  const key = tried('receiver.tls.keyFile', keyFile, () => readFileSync(keyFile, 'utf8'));
+  const key = tried('receiver.tls.keyFile', keyFile, () => readPem(keyFile));
   const ca = clientCaFile && readAuthority('receiver.tls.clientCaFile', clientCaFile);
   const options: SecureContextOptions = { cert, key, ca, passphrase: files.keyPassphrase };
   tried('receiver.tls.keyFile', keyFile, () => createSecureContext(options));
@@ -37,7 +38,7 @@ export function readCertificate(files: CertificateFiles) {
 /** Reads PEM with at least one certificate. Throws as readCertificate does; `setting` is the one that names the file. */
 export function readAuthority(setting: string, file: string): string {
   return tried(setting, file, () => {
-    const pem = readFileSync(file, 'utf8');
+    const pem = readPem(file);
     new X509Certificate(pem);
     return pem;
   });

@@ -662,6 +662,37 @@ describe('the configuration of the bridge', () => {
     });
   });
 
+  it.each([
+    ['a secret', 'app: {sdkAppId: 1, callbackTokens: ["${file:ODD}"]}\n', 'too large for a secret', 'it is empty'],
+    [
+      'a certificate',
+      'app: {sdkAppId: 1}\nreceiver: {tls: {certFile: ODD, keyFile: ODD}}\n',
+      'cannot be used',
+      'cannot be used',
+    ],
+    ['the configuration', undefined, 'larger than', 'holds no settings'],
+  ])(
+    'reads no device without an end, and waits for no pipe that nobody writes to: as %s',
+    (_, text, endless, silent) => {
+      const pipe = join(folder, 'pipe');
+      spawnSync('mkfifo', [pipe]);
+      for (const [odd, says] of [
+        ['/dev/zero', endless],
+        [pipe, silent],
+      ] as const) {
+        const file =
+          text === undefined ? odd : fileWith(`${text.replaceAll('ODD', odd)}connectors: {a: {kind: file, path: x}}\n`);
+        const check = spawnSync(process.execPath, ['src/cli.ts', 'check', '--config', file], {
+          encoding: 'utf8',
+          timeout: 8_000,
+        });
+        expect([odd, check.status, check.stderr]).toEqual([odd, 2, expect.stringContaining(says)]);
+      }
+      rmSync(pipe);
+    },
+    20_000,
+  );
+
   it('explains the mistakes people make', () => {
     const text = `app:
   sdkAppid: 1400701118
