@@ -10,7 +10,7 @@ import {
   shapesOf,
   source as sourceKind,
 } from '../../connectors/index.ts';
-import { hostOf } from '../model/address.ts';
+import { contains, hostOf, toAddressList } from '../model/address.ts';
 import { isObject } from '../model/json.ts';
 import { shapeProblems, shapeSettings } from '../model/shape.ts';
 import { mayBe, mayMeet } from '../model/template.ts';
@@ -94,10 +94,12 @@ function refuseOwnAddress({ source, receiver, admin, notify, connectors }: Setti
 
 /** Whether the host of a URL is surely where a server listens, as both are written. */
 function leadsTo(host: string, listening: string): boolean {
-  if (host === listening) return true;
-  if (host === 'localhost') return isLoopback(listening) || isEvery(listening);
-  if (!isLoopback(host)) return false;
-  return listening === 'localhost' || listening === '::' || (listening === '0.0.0.0' && host !== '::1');
+  // Who connects to the address that stands for every one reaches this machine.
+  const asked = isEvery(host) ? (host === '::' ? '::1' : '127.0.0.1') : host;
+  if (asked === listening || contains(toAddressList([listening]), asked)) return true;
+  if (asked === 'localhost') return isLoopback(listening) || isEvery(listening);
+  if (!isLoopback(asked)) return false;
+  return listening === 'localhost' || listening === '::' || (listening === '0.0.0.0' && asked !== '::1');
 }
 
 /** What the bridge keeps beside the file of the journal. */

@@ -1,7 +1,7 @@
 /** The settings of the two servers: the receiver of callbacks and the admin server. */
 import { isIP } from 'node:net';
 import { z } from 'zod';
-import { isAddressRange } from '../model/address.ts';
+import { isAddressRange, isLocal } from '../model/address.ts';
 import { isBeforeCallback } from '../model/callback.ts';
 import { password } from '../model/secret.ts';
 import { duration, text, whole } from './units.ts';
@@ -27,12 +27,8 @@ const addressRange = z.string().refine(isAddressRange, {
   error: 'an IP address or a CIDR range is expected, such as 183.192.202.0/25',
 });
 
-const LOOPBACK = /^(127(\.\d{1,3}){3}|::1|localhost)$/;
-
 /** Says whether only this machine reaches what listens there. */
-export function isLoopback(host: string): boolean {
-  return LOOPBACK.test(host);
-}
+export const isLoopback = (host: string): boolean => host === 'localhost' || isLocal(host);
 
 const tls = z.strictObject({
   certFile: text.describe(

@@ -1,5 +1,5 @@
 import { type BlockList, isIP, isIPv6 } from 'node:net';
-import { contains, toAddressList } from '../model/address.ts';
+import { contains } from '../model/address.ts';
 import type { HttpFault } from '../model/fault.ts';
 
 /**
@@ -23,11 +23,6 @@ function addressIn(hop: string): string | undefined {
   const [, bare = hop] = /^\[(.+)\](?::\d+)?$/.exec(hop) ?? /^([\d.]+):\d+$/.exec(hop) ?? [];
   return isIP(bare) === 0 ? undefined : bare;
 }
-
-const THIS_MACHINE = toAddressList(['127.0.0.0/8', '::1']);
-
-/** Says whether the caller is on this machine. */
-export const isLocal = (caller: string | undefined): boolean => contains(THIS_MACHINE, caller);
 
 /** Returns whom a caller counts as, however the address is written: of IPv6, a /64 is one sender's. */
 export function senderOf(caller = 'unknown'): string {

@@ -1,8 +1,9 @@
 import { Hono, type MiddlewareHandler } from 'hono';
 import { createRateLimit } from '../http/rate-limit.ts';
+import { isLocal } from '../model/address.ts';
 import { BridgeError, describeFault, type HttpFault, messageOf } from '../model/fault.ts';
 import { upTo } from '../model/text.ts';
-import { callerOf, checkAddress, isLocal, senderOf } from './address.ts';
+import { callerOf, checkAddress, senderOf } from './address.ts';
 import { checkApp, checkSign } from './authentication.ts';
 import { createBodyReader } from './body.ts';
 import { COMMANDS, commandLabel, misnamedIn } from './commands.ts';

@@ -31,6 +31,11 @@ export function contains(list: BlockList, address: string | undefined): boolean 
   return isIP(plain) !== 0 && list.check(plain, isIPv6(plain) ? 'ipv6' : 'ipv4');
 }
 
+const LOOPBACK = toAddressList(['127.0.0.0/8', '::1']);
+
+/** Says whether an address is one by which only this machine reaches itself. */
+export const isLocal = (address: string | undefined): boolean => contains(LOOPBACK, address);
+
 /** Returns the address or name in a URL in the form that sockets take. */
 export function hostOf({ hostname }: URL): string {
   return hostname.replace(/^\[|\]$/g, '');

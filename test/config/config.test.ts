@@ -833,6 +833,14 @@ connectors:
     ['receiver: {host: "::", otherCommands: {forwardTo: "http://[::1]:8080"}}', 'forwardTo', toItself],
     ['receiver: {host: 10.0.0.1, otherCommands: {forwardTo: "http://10.0.0.1:8080"}}', 'forwardTo', toItself],
     ['notify: [{url: "http://127.0.0.1:8081/x"}]', 'notify[0].url', toItself],
+    // Where every address is listened to, a caller reaches this machine by it.
+    ['receiver: {host: 127.0.0.1, otherCommands: {forwardTo: "http://0.0.0.0:8080"}}', 'forwardTo', toItself],
+    ['receiver: {host: "::1", otherCommands: {forwardTo: "http://[::]:8080"}}', 'forwardTo', toItself],
+    [
+      'receiver: {host: 127.0.0.1, otherCommands: {forwardTo: "http://[::ffff:127.0.0.1]:8080"}}',
+      'forwardTo',
+      toItself,
+    ],
     // Another port, or another address of this machine, is another program.
     [forwardTo('http://127.0.0.1:9000'), undefined, ''],
     ['receiver: {host: 10.0.0.1, otherCommands: {forwardTo: "http://127.0.0.1:8080"}}', undefined, ''],
