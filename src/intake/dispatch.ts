@@ -16,7 +16,7 @@ import {
 } from './context.ts';
 import type { HandlerAnswer } from './forward.ts';
 import { mapCallback, numberIn, readEventTime } from './mapping.ts';
-import { withoutSign } from './request.ts';
+import { NO_COMMAND, withoutSign } from './request.ts';
 
 /** Records the commands that become events; forwards, acknowledges or refuses all others. */
 export function dispatch(settings: ReceiverSettings, ports: ReceiverPorts): Handler<ReceiverEnv> {
@@ -65,9 +65,7 @@ function namesRecorded(context: ReceiverContext): boolean {
 
 function checkOther(context: ReceiverContext, settings: ReceiverSettings): HttpFault | undefined {
   const command = context.get('command');
-  if (command === '') {
-    return { code: 'query-invalid', path: 'CallbackCommand', message: 'CallbackCommand is missing in the query' };
-  }
+  if (command === '') return NO_COMMAND;
   const body = parseBody(context.get('body').bytes);
   if (!body.ok) return body.fault;
   return checkCommand(command, body.value.fields) ?? checkAllowed(command, settings);

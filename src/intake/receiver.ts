@@ -1,7 +1,7 @@
 import { Hono, type MiddlewareHandler } from 'hono';
 import { createRateLimit } from '../http/rate-limit.ts';
 import { isLocal } from '../model/address.ts';
-import { BridgeError, describeFault, type HttpFault, messageOf } from '../model/fault.ts';
+import { describeFault, faultOf, type HttpFault, isHttpCode, messageOf } from '../model/fault.ts';
 import { upTo } from '../model/text.ts';
 import { callerOf, checkAddress, senderOf } from './address.ts';
 import { checkApp, checkSign } from './authentication.ts';
@@ -15,7 +15,7 @@ import {
   refuse,
 } from './context.ts';
 import { dispatch } from './dispatch.ts';
-import { readQuery, splitTarget } from './request.ts';
+import { NO_COMMAND, readQuery, splitTarget } from './request.ts';
 
 /** `POST {path}`: admit, authenticate, read, dispatch; each answers what it refuses (docs/decisions/0014). */
 export function createReceiver(settings: ReceiverSettings, ports: ReceiverPorts): Hono<ReceiverEnv> {
@@ -165,10 +165,7 @@ function authenticate(
     if (sign) service?.observe(Number(query.value.requestTime) * 1_000 + 500, true);
     const { command = '' } = query.value;
     // Of a verified sender nothing is lost: the body may name the command.
-    if (command === '' && sign === undefined) {
-      const message = 'CallbackCommand is missing in the query';
-      return refuse(context, { code: 'query-invalid', path: 'CallbackCommand', message });
-    }
+    if (command === '' && sign === undefined) return refuse(context, NO_COMMAND);
     context.set('command', command);
     context.set('query', query.value);
     return next();
@@ -206,18 +203,9 @@ function limitInFlight(most: number): MiddlewareHandler<ReceiverEnv> {
   };
 }
 
-const KNOWN_TROUBLE = [
-  'journal-unwritable',
-  'journal-unusable',
-  'journal-groups-full',
-  'quarantine-full',
-  'stopping',
-] as const;
-
 /** Tells the caller the code and message of a known trouble only: paths of this machine are no business of theirs. */
 function asHttpFault(thrown: unknown): HttpFault {
-  const fault = thrown instanceof BridgeError ? thrown.fault : undefined;
-  const code = KNOWN_TROUBLE.find((known) => known === fault?.code);
-  if (fault !== undefined && code !== undefined) return { code, message: fault.message };
-  return { code: 'internal', message: 'the callback could not be handled' };
+  const { code, message } = faultOf(thrown, 'internal');
+  const isKnown = isHttpCode(code) && code !== 'internal';
+  return isKnown ? { code, message } : { code: 'internal', message: 'the callback could not be handled' };
 }

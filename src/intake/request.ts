@@ -1,5 +1,5 @@
 /** The target of a callback's request, and its query. */
-import { accepted, type Checked, refused } from '../model/fault.ts';
+import { accepted, type Checked, type HttpFault, refused } from '../model/fault.ts';
 
 /** Splits a request target at its first `?`; `search` is what follows. */
 export function splitTarget(target: string): { path: string; search: string } {
@@ -41,6 +41,12 @@ export function readQuery(search: string): Checked<CallbackQuery> {
   }
   return accepted(query);
 }
+
+export const NO_COMMAND: HttpFault = {
+  code: 'query-invalid',
+  path: 'CallbackCommand',
+  message: 'CallbackCommand is missing in the query',
+};
 
 /** Writes the query again, without Sign and RequestTime: kept, they would only be a secret to guard. */
 export function withoutSign({ sign: _, requestTime: __, ...query }: CallbackQuery): string {

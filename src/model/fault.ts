@@ -110,6 +110,7 @@ export type Checked<Value> =
 export const accepted = <Value>(value: Value): Checked<Value> => ({ ok: true, value });
 export const refused = (fault: HttpFault): { readonly ok: false; readonly fault: HttpFault } => ({ ok: false, fault });
 
+export const isHttpCode = (code: FaultCode): code is HttpFaultCode => FAULTS[code].status !== undefined;
 export const httpStatus = (code: HttpFaultCode) => known[code].status;
 export const adminStatus = (code: FaultCode) => FAULTS[code].admin ?? 503;
 export const exitCode = (code: FaultCode) => FAULTS[code].exit ?? 1;
