@@ -43,8 +43,10 @@ const GROUPS = 'group_open_http_svc/';
 const PAGE = 10_000;
 /** The tries of a group whose description is an error that passes. */
 const ITEM_ATTEMPTS = 4;
-/** After so many single groups refused in a row, without an answer to any call, the call itself is what is refused. */
+/** After so many single groups refused in a row, without an answer to any call, the call itself may be what is refused. */
 const MAX_SINGLE_REFUSALS = 20;
+/** The id of no group. */
+const NOWHERE = '@TGS#NOWHERE';
 
 const named = z.looseObject({ GroupId: z.string().min(1) });
 /** `Next` is kept as its digits: it may be larger than 32 bits, and is only handed back. */
@@ -95,11 +97,8 @@ export function createGroupApi(settings: ApiSettings, clock: Clock, service = cr
   /** Groups that were refused one by one since the last answer. */
   let refusedInRow = 0;
 
-  /**
-   * Reads at most MAX_IDS groups with the custom fields `keys`. What the service refuses, or answers at too great a length, is
-   * asked for in halves, down to the one group that it is about. Throws a BridgeError when the service cannot be asked.
-   */
-  async function groups(ids: readonly string[], keys: readonly string[], signal: AbortSignal): Promise<GroupsRead> {
+  /** Asks for at most MAX_IDS groups with the custom fields `keys`. Throws a BridgeError when the service cannot be asked. */
+  async function ask(ids: readonly string[], keys: readonly string[], signal: AbortSignal) {
     const custom = keys.length > 0 && { AppDefinedDataFilter_Group: keys };
     const filter = { GroupBaseInfoFilter: Object.keys(asked), ...custom };
     const body = JSON.stringify({ GroupIdList: ids, ResponseFilter: filter });
@@ -111,12 +110,21 @@ export function createGroupApi(settings: ApiSettings, clock: Clock, service = cr
     }
     const refusal = 'fault' in answer ? answer : unusable(faultOf('its answer holds no GroupInfo'));
     if (refusal.about === 'caller') throw new BridgeError(refusal.fault);
+    return refusal;
+  }
+
+  /** As `ask`; what is refused, or answered at too great a length, in halves, down to the one group that it is about. */
+  async function groups(ids: readonly string[], keys: readonly string[], signal: AbortSignal): Promise<GroupsRead> {
+    const answer = await ask(ids, keys, signal);
+    if (!('fault' in answer)) return answer;
     if (ids.length > 1) {
       const middle = ids.length >> 1;
       return joined(await groups(ids.slice(0, middle), keys, signal), await groups(ids.slice(middle), keys, signal));
     }
-    if (++refusedInRow >= MAX_SINGLE_REFUSALS) throw new BridgeError(refusal.fault);
-    const { fault, about } = refusal;
+    const { fault, about } = answer;
+    // So many may be bad ids: then a group that is nowhere is answered as such.
+    const isCall = ++refusedInRow >= MAX_SINGLE_REFUSALS && 'fault' in (await ask([NOWHERE], keys, signal));
+    if (isCall) throw new BridgeError(fault);
     const failed = ids.map((groupId) => ({ groupId, fault, passes: about === 'moment' }));
     // Nothing was read, which dates nothing.
     return { readAt: Number.POSITIVE_INFINITY, groups: [], gone: [], failed };

@@ -319,6 +319,17 @@ describe('a group that the service refuses', () => {
     expect(said).toContain('1 group could not be reconciled');
   });
 
+  test('any number of ids that void the whole call fail, and all others are read', async () => {
+    const bad = Array.from({ length: 60 }, (_, n) => `bad ${n}`);
+    const service = await start({ Public: [...bad, 'good'] });
+    service.answer(({ command, body }) =>
+      command === 'get_group_info' && body.GroupIdList.some((id) => id.startsWith('bad')) ? fail(10_004) : undefined,
+    );
+    const { counts, stopped } = await service.run();
+    expect({ stopped, failed: counts.failed, read: counts.read }).toEqual({ failed: bad.length, read: 1 });
+    expect(service.named()).toEqual(['good']);
+  });
+
   test('one id that voids the whole call is found, and all others are read', async () => {
     const bad = new Set(['bad id', 'g40', 'g77']);
     const ids = [...Array.from({ length: 120 }, (_, n) => `g${n}`), 'bad id'];
