@@ -126,6 +126,25 @@ function pour(turn: number): void {
   more();
 }
 
+/** Asks many times at once without waiting for an answer, and again once all were answered. */
+async function burst(): Promise<void> {
+  const [many, asked] = [40, `POST ${TARGET} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 2\r\n\r\n{}`];
+  for (;;) {
+    const socket = open(receiver);
+    let left = 0;
+    const more = (): void => {
+      count('bursts');
+      left += many;
+      socket.write(asked.repeat(many));
+    };
+    socket.on('connect', more).on('data', (data) => {
+      left -= data.toString('latin1').split('HTTP/1.1 ').length - 1;
+      if (left <= 0) more();
+    });
+    await new Promise((resolve) => socket.once('close', resolve));
+  }
+}
+
 const IMAGE = { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'no-cors', 'sec-fetch-dest': 'image' };
 async function foreignPage(): Promise<void> {
   for (;;) {
@@ -193,6 +212,7 @@ const ATTACKS: Readonly<Record<string, () => readonly Promise<void>[]>> = {
   groups: () => [each(100, flood)],
   clocks: () => [each(20, ahead)],
   broken: () => [each(20, breakOff), each(1, pour)],
+  bursts: () => Array.from({ length: 50 }, burst),
   handler: () => [each(10, other)],
   foreign: () => Array.from({ length: 6 }, foreignPage),
   looking: () => [...[0, 3, 6].map(onlooker), ...Array.from({ length: 12 }, (_, n) => watch(n))],
