@@ -70,7 +70,7 @@ describe('every YAML block of the documents can be loaded', () => {
       ELASTICSEARCH_URL: 'http://127.0.0.1:9200',
     };
     // Connectors of one's own are those of the example.
-    const schema = (data: unknown) => schemaOfConfig(data, 'examples/connector');
+    const schema = (data: unknown) => schemaOfConfig(data, 'examples/connector/bridge.yaml');
     const result = parseConfig<unknown>(`${app}${rest}${text}`, { file, env, schema });
     expect(result.ok ? [] : result.problems).toEqual([]);
   });
