@@ -621,7 +621,7 @@ describe('what a person asks for', () => {
     made.groups.push(...['private-1', 'public-1', 'public-2'].map(newGroup));
     const lane = run(made);
     await lane.ask({ kind: 'resync', how: 'repair' });
-    await expect.poll(() => made.of('lane.resync').at(-1)).toMatchObject({ done: 3, mended: 2, ended: true });
+    await expect.poll(() => made.of('lane.resync').at(-1)).toMatchObject({ done: 2, total: 3, mended: 2, ended: true });
     expect(made.brought).toEqual([{ groupIds: ['public-1', 'public-2'], how: 'repair' }]);
   });
 

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openJournal } from '../../src/journal/append.ts';
 import { openDatabase } from '../../src/journal/database.ts';
@@ -168,16 +169,20 @@ describe('the journal keeps the merged state of each group', () => {
 
   test('large ones are written as they come: none stays in memory for long', async () => {
     const { database, journal } = open();
-    const large = { introduction: 'x'.repeat(60_000) };
+    const large = { introduction: 'x'.repeat(30_000) };
     const { merged } = createDeliveryReader(database.connection);
-    for (let n = 0; n < 1_000; n += 20) {
+    const heads: { readonly at: number; readonly head: number }[] = [];
+    for (let n = 0; n < 2_500; n += 20) {
       await Promise.all(Array.from({ length: 20 }, (_, k) => journal.record(madeEvent(n + k, large, `g${n + k}`))));
+      heads.push({ at: performance.now(), head: journal.head() });
       // In a flood of them, too.
-      expect(journal.head() - merged()).toBeLessThan(400);
+      const old = heads.findLast(({ at }) => at < performance.now() - 1_500)?.head ?? 0;
+      expect(merged()).toBeGreaterThanOrEqual(old);
+      await delay(20);
     }
-    await expect.poll(merged, { timeout: 1_500 }).toBe(1_000);
+    await expect.poll(merged, { timeout: 1_500 }).toBe(2_500);
     // A page of them is short, so that it needs no more memory than one of small ones.
-    expect(createGroupReader(database.connection).page('', 500).length).toBeLessThan(100);
+    expect(createGroupReader(database.connection).page('', 500).length).toBeLessThan(200);
     journal.close();
   });
 

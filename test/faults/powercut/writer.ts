@@ -20,7 +20,7 @@ const database = broke(openDatabase(join(folder, JOURNAL)), broken as Broken | '
 const signals = createSignals();
 const die = (): void => void process.kill(process.pid, 'SIGKILL');
 if (ends === 'failure') signals.on('journal.failed', die);
-const journal = openJournal(database, systemClock, signals);
+const journal = openJournal(database, systemClock, signals, () => ['lane']);
 const reader = createDeliveryReader(openReader(join(folder, JOURNAL)));
 const ok = openSync(join(folder, 'ok'), 'a');
 const delivered = openSync(join(folder, 'delivered'), 'a');
