@@ -70,7 +70,9 @@ const statesOfIndices = (body: unknown): body is Record<string, IndexState> =>
 
 /** What is asked of an index, or of what has a name as one has: it stands in the path for `{index}`. */
 const about = (index: string, name: string, method: Call<unknown>['method'], path: string) => ({
-  ...{ name, method, index },
+  name,
+  method,
+  index,
   path: path.replace('{index}', () => encodeURIComponent(index)),
 });
 const acknowledged = having<Acknowledged>('acknowledged');

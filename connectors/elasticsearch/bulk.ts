@@ -34,9 +34,9 @@ export async function bulk(
   let suspicious = false;
   const parts = [writes];
   for (let part = parts.pop(); part !== undefined; part = parts.pop()) {
-    const [request = []] = portions(part, bytesOf, destination.maxBulkBytes);
+    const [request = [], ...others] = portions(part, bytesOf, destination.maxBulkBytes);
+    parts.push(...others.reverse());
     const bytes = request.reduce((sum, write) => sum + bytesOf(write), 0);
-    if (request.length < part.length) parts.push(part.slice(request.length));
     const { statusCode, body } = await send(destination, request, bytes, signal);
     if (statusCode === 400 || statusCode === 413) {
       // The request as a whole was refused, which says nothing of its other documents: it is halved down to the culprit.

@@ -224,13 +224,13 @@ function planOf(places: Places, state: Group, document: Readable, record: Readab
   const [isNew, isFound] = [merged !== before, document.kind === 'found'];
   const held = document.kind === 'found' ? document.document : {};
   const isWrong = unwanted ? isFound : !isFound || isNew || differs.length > 0;
-  const made = shape.out(keepsSource ? merged : { ...merged, source: undefined }, held);
-  const told = onlyFields(merged, (field) => merged.versions[field] !== undefined);
+  const made = () => shape.out(keepsSource ? merged : { ...merged, source: undefined }, held);
+  const told = () => onlyFields(merged, (field) => merged.versions[field] !== undefined);
   return {
     ...{ groupId, there },
     receipt: there.document || `${options.index}/${id} (${unwanted ? 'deleted' : 'missing'})`,
-    ...(isWrong && { document: writeOf(id, document, unwanted ? undefined : made) }),
-    ...(isNew && record && { record: writeOf(id, record, told) }),
+    ...(isWrong && { document: writeOf(id, document, unwanted ? undefined : made()) }),
+    ...(isNew && record && { record: writeOf(id, record, told()) }),
   };
 }
 

@@ -172,10 +172,11 @@ function shown({ step, state, says, fault }: Finding): string {
 function meaningOf({ app, receiver, journal, admin, source }: Config): Lines {
   const { host, port, path, tls, allowFrom, trustProxy } = receiver;
   const validUntil = tls && new Date(readCertificate(tls).notAfter).toISOString();
+  const reads = source && sourceKind.describe(source);
   return [
-    source === undefined
+    reads === undefined
       ? `callbacks of SDKAppID ${app.sdkAppId} at ${tls ? 'https' : 'http'}://${urlHost(host)}:${port}${path}, journal in ${journal.file}`
-      : `a worker: events of ${source.topic}, as a member of ${sourceKind.describe(source).groupId}, dead letters to ${sourceKind.describe(source).deadLetters}`,
+      : `a worker: events of ${reads.topic}, as a member of ${reads.groupId}, dead letters to ${reads.deadLetters}`,
     tls && `the certificate in ${tls.certFile} is valid until ${validUntil}`,
     `the admin server at http://${urlHost(admin.host)}:${admin.port} is ${openTo(admin)}`,
     source === undefined && journalDoubts(journal.file).map(warn),

@@ -336,7 +336,7 @@ export function beginResync(lane: LaneWork, request: ResyncRequest, done = (): v
 }
 
 function endResyncs(lane: LaneWork, which: (resync: Resync) => boolean): void {
-  const { true: ended = [], false: others = [] } = Object.groupBy(lane.resyncs, (one) => `${which(one)}`);
-  lane.resyncs = others;
+  const ended = lane.resyncs.filter(which);
+  lane.resyncs = lane.resyncs.filter((one) => !ended.includes(one));
   for (const { done } of ended) done();
 }

@@ -3,7 +3,6 @@ import assert from 'node:assert/strict';
 import type { GroupSink, Outcomes } from '../../connectors/contract.ts';
 import { type Group, merge, newGroup } from '../model/group.ts';
 import { makeEvent, never, withSink } from './doubles.ts';
-
 import type { Case, Place, Target } from './target.ts';
 
 export function groupCases<Options>(target: Target<Options>): Case[] {

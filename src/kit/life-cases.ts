@@ -13,7 +13,6 @@ import {
   testHost,
   unreachableBy,
 } from './doubles.ts';
-
 import type { Case, Target } from './target.ts';
 
 export function lifeCases<Options>(target: Target<Options>): Case[] {
