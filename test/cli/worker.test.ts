@@ -1,25 +1,10 @@
 /** What the commands say of a worker, which has no journal and is one of several. */
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
-import { stringify } from 'yaml';
-import { bridgeHome, runCommand, startBridgeProcess } from '../support/bridge.process.ts';
-import { SDK_APP_ID } from '../support/callbacks.ts';
-import { startSilence } from '../support/silence.ts';
+import { expect, test } from 'vitest';
+import { runCommand } from '../support/bridge.process.ts';
+import { startSilencedWorker } from '../support/worker.process.ts';
 
 test('a pause is said to last as long as it does; what a worker does not offer is refused with what it has', async () => {
-  const { port } = await startSilence();
-  const home = bridgeHome(() => ({}));
-  onTestFinished(home.remove);
-  const config = {
-    app: { sdkAppId: SDK_APP_ID },
-    source: { kind: 'kafka', brokers: `127.0.0.1:${port}`, topic: 'events', requestTimeoutMs: 2_000 },
-    admin: { port: 0 },
-    connectors: { audit: { kind: 'file', path: join(home.folder, 'events.ndjson') } },
-    shutdownMs: '1s',
-  };
-  writeFileSync(home.configFile, stringify(config));
-  const worker = await startBridgeProcess(home);
+  const { worker } = await startSilencedWorker(2_000);
   const run = (...args: string[]) => runCommand([...args, '--admin', worker.adminUrl]);
   expect(await run('pause', 'audit')).toMatchObject({
     code: 0,

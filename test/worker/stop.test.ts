@@ -6,20 +6,10 @@ import { stringify } from 'yaml';
 import { bridgeHome, startBridgeProcess } from '../support/bridge.process.ts';
 import { SDK_APP_ID } from '../support/callbacks.ts';
 import { startSilence } from '../support/silence.ts';
+import { startSilencedWorker } from '../support/worker.process.ts';
 
 test('before a broker that hangs it ends within shutdownMs and a few seconds, however long an answer may take', async () => {
-  const { port, sockets } = await startSilence();
-  const home = bridgeHome(() => ({}));
-  onTestFinished(home.remove);
-  const config = {
-    app: { sdkAppId: SDK_APP_ID },
-    source: { kind: 'kafka', brokers: `127.0.0.1:${port}`, topic: 'events', requestTimeoutMs: 45_000 },
-    admin: { port: 0 },
-    connectors: { audit: { kind: 'file', path: join(home.folder, 'events.ndjson') } },
-    shutdownMs: '1s',
-  };
-  writeFileSync(home.configFile, stringify(config));
-  const worker = await startBridgeProcess(home);
+  const { worker, sockets } = await startSilencedWorker(45_000);
   await expect.poll(() => sockets.size).toBeGreaterThan(1);
   const start = performance.now();
   expect(await worker.end('SIGTERM')).toBe(0);
