@@ -17,7 +17,7 @@ import {
 import { type Fault, Unreachable } from '../model/fault.ts';
 import { type Group, merge, newGroup } from '../model/group.ts';
 import type { Outcome } from '../model/outcome.ts';
-import type { Found, Place, Target } from './target.ts';
+import type { Case, Found, Place, Target } from './target.ts';
 
 export const HOST_NAME = 'under-test';
 
@@ -129,6 +129,14 @@ export async function atNewPlace<Options>(
   const place = await newPlace();
   await withSink(connector, place, (sink) => work(sink, place));
 }
+
+/** Makes cases that work at a place of their own. */
+export const casesAt =
+  <Options>(target: Pick<Target<Options>, 'connector' | 'place'>) =>
+  (name: string, work: (sink: Driven, place: Place) => Promise<void>): Case => ({
+    name,
+    run: () => atNewPlace(target, work),
+  });
 
 /** A fault names a setting of this connector and something to do. */
 export function expectUsable(fault: Fault): void {

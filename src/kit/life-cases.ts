@@ -5,6 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { inputSchemaOf } from '../../connectors/options.ts';
 import {
   atNewPlace,
+  casesAt,
   expectUsable,
   makeEvent,
   never,
@@ -17,19 +18,16 @@ import type { Case, Target } from './target.ts';
 
 export function lifeCases<Options>(target: Target<Options>): Case[] {
   const { connector } = target;
+  const at = casesAt(target);
   return [
-    {
-      name: 'check passes and writes nothing',
-      run: () =>
-        atNewPlace(target, async (sink, place) => {
-          await sink.check(never());
-          assert.deepEqual(await place.readBack(), []);
-          await sink.deliver([makeEvent({ name: 'name' })], never());
-          const before = await place.readBack();
-          await sink.check(never());
-          assert.deepEqual(await place.readBack(), before);
-        }),
-    },
+    at('check passes and writes nothing', async (sink, place) => {
+      await sink.check(never());
+      assert.deepEqual(await place.readBack(), []);
+      await sink.deliver([makeEvent({ name: 'name' })], never());
+      const before = await place.readBack();
+      await sink.check(never());
+      assert.deepEqual(await place.readBack(), before);
+    }),
     {
       name: 'close may be called twice and leaves no file or socket open (counted on Linux only)',
       async run() {
@@ -46,14 +44,10 @@ export function lifeCases<Options>(target: Target<Options>): Case[] {
         await place.dispose?.();
       },
     },
-    {
-      name: 'holds and readsBack say what the opened sink is',
-      run: () =>
-        atNewPlace(target, async ({ sink }, place) => {
-          assert.equal(sink.holds, connector.holds(optionsOf(connector, place.options)));
-          if (sink.holds === 'groups') assert.equal(sink.read !== undefined, connector.readsBack);
-        }),
-    },
+    at('holds and readsBack say what the opened sink is', async ({ sink }, place) => {
+      assert.equal(sink.holds, connector.holds(optionsOf(connector, place.options)));
+      if (sink.holds === 'groups') assert.equal(sink.read !== undefined, connector.readsBack);
+    }),
   ];
 }
 

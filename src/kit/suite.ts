@@ -1,7 +1,7 @@
 /** What every connector holds, read back from its real destination: a list of cases for any test runner. */
 import assert from 'node:assert/strict';
 import { guarded } from '../../connectors/guard.ts';
-import { atNewPlace, expectFound, makeEvent, never } from './doubles.ts';
+import { casesAt, expectFound, makeEvent, never } from './doubles.ts';
 import { groupCases } from './group-cases.ts';
 import { lifeCases, optionCases, outageCases } from './life-cases.ts';
 import type { Case, Target } from './target.ts';
@@ -26,92 +26,74 @@ export function destinationCases<Options>(target: Target<Options>): Case[] {
 }
 
 function deliveryCases<Options>(target: Target<Options>): Case[] {
+  const at = casesAt(target);
   const { keeps } = target;
   return [
-    {
-      name: 'a batch is settled by id, and every event is found where its receipt says',
-      run: () =>
-        atNewPlace(target, async (sink, place) => {
-          const batch = Array.from({ length: 50 }, (_, i) =>
-            makeEvent({ name: `name ${i}`, customFields: { n: `${i}` } }),
+    at('a batch is settled by id, and every event is found where its receipt says', async (sink, place) => {
+      const batch = Array.from({ length: 50 }, (_, i) => makeEvent({ name: `name ${i}`, customFields: { n: `${i}` } }));
+      expectFound(batch, await sink.deliver(batch, never()), await place.readBack());
+    }),
+    at('an empty batch settles nothing and writes nothing', async (sink, place) => {
+      assert.deepEqual([...(await sink.deliver([], never()))], []);
+      assert.deepEqual(await place.readBack(), []);
+    }),
+    at('the same batch a second time changes nothing of what is found', async (sink, place) => {
+      const batch = Array.from({ length: 5 }, (_, i) => makeEvent({ name: `name ${i}`, faceUrl: '' }));
+      await sink.deliver(batch, never());
+      const again = await sink.deliver(batch, never());
+      const found = await place.readBack();
+      expectFound(batch, again, found, ['delivered', 'superseded']);
+      assert.equal(new Set(found.map((copy) => copy.id)).size, batch.length);
+    }),
+    at(
+      `of many events of a group, ${keeps === 'every event' ? 'the order is kept' : 'the last one stands'}`,
+      async (sink, place) => {
+        const [one, other] = ['@TGS#one', '@TGS#other'];
+        const events = Array.from({ length: 40 }, (_, i) =>
+          makeEvent({ name: `name ${i}` }, { groupId: i % 3 === 0 ? other : one }),
+        );
+        for (const batch of [events.slice(0, 25), events.slice(25)]) {
+          const settled = await sink.deliver(batch, never());
+          const lost = batch.filter(
+            (event) => !['delivered', 'superseded'].includes(settled.get(event.id)?.kind ?? ''),
           );
-          expectFound(batch, await sink.deliver(batch, never()), await place.readBack());
-        }),
-    },
-    {
-      name: 'an empty batch settles nothing and writes nothing',
-      run: () =>
-        atNewPlace(target, async (sink, place) => {
-          assert.deepEqual([...(await sink.deliver([], never()))], []);
-          assert.deepEqual(await place.readBack(), []);
-        }),
-    },
-    {
-      name: 'the same batch a second time changes nothing of what is found',
-      run: () =>
-        atNewPlace(target, async (sink, place) => {
-          const batch = Array.from({ length: 5 }, (_, i) => makeEvent({ name: `name ${i}`, faceUrl: '' }));
-          await sink.deliver(batch, never());
-          const again = await sink.deliver(batch, never());
-          const found = await place.readBack();
-          expectFound(batch, again, found, ['delivered', 'superseded']);
-          assert.equal(new Set(found.map((copy) => copy.id)).size, batch.length);
-        }),
-    },
-    {
-      name: `of many events of a group, ${keeps === 'every event' ? 'the order is kept' : 'the last one stands'}`,
-      run: () =>
-        atNewPlace(target, async (sink, place) => {
-          const [one, other] = ['@TGS#one', '@TGS#other'];
-          const events = Array.from({ length: 40 }, (_, i) =>
-            makeEvent({ name: `name ${i}` }, { groupId: i % 3 === 0 ? other : one }),
-          );
-          for (const batch of [events.slice(0, 25), events.slice(25)]) {
-            const settled = await sink.deliver(batch, never());
-            const lost = batch.filter(
-              (event) => !['delivered', 'superseded'].includes(settled.get(event.id)?.kind ?? ''),
-            );
-            assert.deepEqual(lost, []);
-          }
-          const found = await place.readBack();
-          for (const groupId of [one, other]) {
-            const delivered = events.filter((event) => event.data.groupId === groupId).map((event) => event.id);
-            const ids = found.filter((copy) => copy.groupId === groupId).map((copy) => copy.id);
-            assert.deepEqual(ids, keeps === 'every event' ? delivered : delivered.slice(-1));
-          }
-        }),
-    },
+          assert.deepEqual(lost, []);
+        }
+        const found = await place.readBack();
+        for (const groupId of [one, other]) {
+          const delivered = events.filter((event) => event.data.groupId === groupId).map((event) => event.id);
+          const ids = found.filter((copy) => copy.groupId === groupId).map((copy) => copy.id);
+          assert.deepEqual(ids, keeps === 'every event' ? delivered : delivered.slice(-1));
+        }
+      },
+    ),
   ];
 }
 
 function abortCases<Options>(target: Target<Options>): Case[] {
+  const at = casesAt(target);
   return [
-    {
-      name: 'an aborted signal is obeyed at once, and the sink works on',
-      run: () =>
-        atNewPlace(target, async (sink, place) => {
-          const batch = [makeEvent({ name: 'name' })];
-          const reason = new Error('told to stop');
-          const isReason = (thrown: unknown): boolean => thrown === reason;
-          await assert.rejects(async () => sink.deliver(batch, AbortSignal.abort(reason)), isReason);
-          await assert.rejects(sink.check(AbortSignal.abort(reason)), isReason);
-          assert.deepEqual(await place.readBack(), []);
-          expectFound(batch, await sink.deliver(batch, never()), await place.readBack());
-        }),
-    },
-    {
-      name: 'a signal that aborts in the middle ends the delivery, and the same batch can be delivered after it',
-      run: () =>
-        atNewPlace(target, async (sink, place) => {
-          const batch = Array.from({ length: 200 }, () => makeEvent({ introduction: 'x'.repeat(2_000) }));
-          const stop = new AbortController();
-          const cut = sink.deliver(batch, stop.signal);
-          stop.abort(new Error('told to stop'));
-          await Promise.allSettled([cut]);
-          const settled = await sink.deliver(batch, never());
-          expectFound(batch, settled, await place.readBack(), ['delivered', 'superseded']);
-        }),
-    },
+    at('an aborted signal is obeyed at once, and the sink works on', async (sink, place) => {
+      const batch = [makeEvent({ name: 'name' })];
+      const reason = new Error('told to stop');
+      const isReason = (thrown: unknown): boolean => thrown === reason;
+      await assert.rejects(async () => sink.deliver(batch, AbortSignal.abort(reason)), isReason);
+      await assert.rejects(sink.check(AbortSignal.abort(reason)), isReason);
+      assert.deepEqual(await place.readBack(), []);
+      expectFound(batch, await sink.deliver(batch, never()), await place.readBack());
+    }),
+    at(
+      'a signal that aborts in the middle ends the delivery, and the same batch can be delivered after it',
+      async (sink, place) => {
+        const batch = Array.from({ length: 200 }, () => makeEvent({ introduction: 'x'.repeat(2_000) }));
+        const stop = new AbortController();
+        const cut = sink.deliver(batch, stop.signal);
+        stop.abort(new Error('told to stop'));
+        await Promise.allSettled([cut]);
+        const settled = await sink.deliver(batch, never());
+        expectFound(batch, settled, await place.readBack(), ['delivered', 'superseded']);
+      },
+    ),
   ];
 }
 
@@ -128,48 +110,37 @@ const ODD_TEXTS: Readonly<Record<string, string>> = {
 const ODD_ID_CHARACTERS = [...' /#%?&\'"<'];
 
 function oddCases<Options>(target: Target<Options>): Case[] {
+  const at = casesAt(target);
   return [
-    ...Object.entries(ODD_TEXTS).map(([what, text]) => ({
-      name: `texts come out as they went in: ${what}`,
-      run: () =>
-        atNewPlace(target, async (sink, place) => {
-          const batch = [
-            makeEvent({ name: 'healthy' }),
-            // A value of a custom field is merged up to 4 KB.
-            makeEvent({
-              ...{ name: text, introduction: text, notification: text, faceUrl: text },
-              customFields: { key: text.slice(0, 1_000) },
-            }),
-            makeEvent({ name: 'healthy too' }),
-          ];
-          expectFound(batch, await sink.deliver(batch, never()), await place.readBack());
-        }),
-    })),
-    {
-      name: 'group ids of 48 bytes may hold any character',
-      run: () =>
-        atNewPlace(target, async (sink, place) => {
-          const ids = [...ODD_ID_CHARACTERS, ODD_ID_CHARACTERS.join('')].map((odd) =>
-            `@TGS#_${odd}${odd}`.padEnd(48, 'x'),
-          );
-          const batch = ids.map((groupId) => makeEvent({ name: groupId }, { groupId }));
-          expectFound(batch, await sink.deliver(batch, never()), await place.readBack());
-        }),
-    },
-    {
-      name: 'custom fields may be called __proto__ or constructor, also when delivered again',
-      run: () =>
-        atNewPlace(target, async (sink, place) => {
-          const customFields = JSON.parse('{"__proto__": "p", "constructor": "c", "": "e", "a.b..c": "d"}');
-          const groupId = '@TGS#proto';
-          await sink.deliver(
-            [makeEvent({ customFields: { ...customFields, constructor: 'before' } }, { groupId })],
-            never(),
-          );
-          const batch = [makeEvent({ customFields }, { groupId })];
-          const settled = await sink.deliver(batch, never());
-          expectFound(batch, settled, await place.readBack());
-        }),
-    },
+    ...Object.entries(ODD_TEXTS).map(([what, text]) =>
+      at(`texts come out as they went in: ${what}`, async (sink, place) => {
+        const batch = [
+          makeEvent({ name: 'healthy' }),
+          // A value of a custom field is merged up to 4 KB.
+          makeEvent({
+            ...{ name: text, introduction: text, notification: text, faceUrl: text },
+            customFields: { key: text.slice(0, 1_000) },
+          }),
+          makeEvent({ name: 'healthy too' }),
+        ];
+        expectFound(batch, await sink.deliver(batch, never()), await place.readBack());
+      }),
+    ),
+    at('group ids of 48 bytes may hold any character', async (sink, place) => {
+      const ids = [...ODD_ID_CHARACTERS, ODD_ID_CHARACTERS.join('')].map((odd) => `@TGS#_${odd}${odd}`.padEnd(48, 'x'));
+      const batch = ids.map((groupId) => makeEvent({ name: groupId }, { groupId }));
+      expectFound(batch, await sink.deliver(batch, never()), await place.readBack());
+    }),
+    at('custom fields may be called __proto__ or constructor, also when delivered again', async (sink, place) => {
+      const customFields = JSON.parse('{"__proto__": "p", "constructor": "c", "": "e", "a.b..c": "d"}');
+      const groupId = '@TGS#proto';
+      await sink.deliver(
+        [makeEvent({ customFields: { ...customFields, constructor: 'before' } }, { groupId })],
+        never(),
+      );
+      const batch = [makeEvent({ customFields }, { groupId })];
+      const settled = await sink.deliver(batch, never());
+      expectFound(batch, settled, await place.readBack());
+    }),
   ];
 }
