@@ -65,13 +65,13 @@ export function rewriteLog(file: string): void {
   }
 }
 
-// The format is that of https://sqlite.org/fileformat2.html#walformat: it is stable, and SQLite checks it the same way.
+// The format is that of https://sqlite.org/fileformat2.html#walformat, which is stable.
 const HEADER_BYTES = 32;
 const HEADER_SALTS = 16;
 const FRAME_HEADER_BYTES = 24;
 const FRAME_SALTS = 8;
 const SALT_BYTES = 8;
-/** The least significant bit says that checksums read words of the big end first. */
+/** The least significant bit says how checksums read words. */
 const MAGIC = 0x377f0682;
 /** The part of the log that is read at a time. */
 const CHUNK_BYTES = 4 * 1_048_576;
@@ -79,58 +79,27 @@ const CHUNK_BYTES = 4 * 1_048_576;
 function readHeader(descriptor: number) {
   const bytes = Buffer.alloc(HEADER_BYTES);
   if (readSync(descriptor, bytes, 0, HEADER_BYTES, 0) < HEADER_BYTES) return undefined;
-  const magic = bytes.readUInt32BE(0);
-  if ((magic & ~1) >>> 0 !== MAGIC) return undefined;
-  const salts = bytes.subarray(HEADER_SALTS, HEADER_SALTS + SALT_BYTES);
-  return { bytes, salts, pageSize: bytes.readUInt32BE(8), bigEndian: (magic & 1) === 1 };
+  const pageSize = bytes.readUInt32BE(8);
+  if ((bytes.readUInt32BE(0) & ~1) >>> 0 !== MAGIC || pageSize < 512 || pageSize > 65_536) return undefined;
+  return { bytes, pageSize, salts: bytes.subarray(HEADER_SALTS, HEADER_SALTS + SALT_BYTES) };
 }
 
+/** What SQLite takes for valid is among the frames that bear the salts of the header; those after them are of an earlier log. */
 function rewrite(descriptor: number): void {
   const header = readHeader(descriptor);
-  const sum: Checksum = [0, 0];
-  if (header === undefined || header.pageSize < 512) return;
-  addTo(sum, header.bytes.subarray(0, HEADER_BYTES - 8), header.bigEndian);
-  if (!isAt(sum, header.bytes, HEADER_BYTES - 8)) return;
-
+  if (header === undefined) return;
   const frameBytes = FRAME_HEADER_BYTES + header.pageSize;
   const chunk = Buffer.alloc(Math.max(1, Math.floor(CHUNK_BYTES / frameBytes)) * frameBytes);
   let position = HEADER_BYTES;
   writeSync(descriptor, header.bytes, 0, HEADER_BYTES, 0);
-  for (let valid = true; valid; ) {
+  for (let end = chunk.length; end === chunk.length; position += end) {
     const read = readSync(descriptor, chunk, 0, chunk.length, position);
-    let end = 0;
-    for (; valid && end + frameBytes <= read; ) {
-      const frame = chunk.subarray(end, end + frameBytes);
-      addTo(sum, frame.subarray(0, FRAME_SALTS), header.bigEndian);
-      addTo(sum, frame.subarray(FRAME_HEADER_BYTES), header.bigEndian);
-      const salts = frame.subarray(FRAME_SALTS, FRAME_SALTS + SALT_BYTES);
-      valid = salts.equals(header.salts) && isAt(sum, frame, FRAME_SALTS + SALT_BYTES);
-      if (valid) end += frameBytes;
-    }
+    const isOurs = (at: number): boolean =>
+      at + frameBytes <= read && header.salts.equals(chunk.subarray(at + FRAME_SALTS, at + FRAME_SALTS + SALT_BYTES));
+    for (end = 0; isOurs(end); ) end += frameBytes;
     for (let written = 0; written < end; ) {
       written += writeSync(descriptor, chunk, written, end - written, position + written);
     }
-    position += end;
-    if (read < chunk.length) break;
   }
   fdatasyncSync(descriptor);
-}
-
-type Checksum = [number, number];
-
-/** Adds whole pairs of words, as SQLite's walChecksumBytes. */
-function addTo(sum: Checksum, bytes: Buffer, bigEndian: boolean): void {
-  let [first, second] = sum;
-  const words = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  for (let at = 0; at < bytes.length; at += 8) {
-    first = (first + words.getUint32(at, !bigEndian) + second) | 0;
-    second = (second + words.getUint32(at + 4, !bigEndian) + first) | 0;
-  }
-  sum[0] = first;
-  sum[1] = second;
-}
-
-/** Returns whether the checksum is the one that stands there, the big end first. */
-function isAt([first, second]: Checksum, bytes: Buffer, at: number): boolean {
-  return bytes.readInt32BE(at) === first && bytes.readInt32BE(at + 4) === second;
 }
