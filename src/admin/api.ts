@@ -106,7 +106,7 @@ function deadLetterRoutes({ delivery: { operations } }: ApiPorts) {
     })
     .post('/:name/dead-letters/retry', body(contract.deadLetterSelection), async (context) => {
       const taken = await operations.retry(context.req.param('name'), context.req.valid('json'));
-      return context.json<Answer<typeof contract.retryAnswer>>(taken);
+      return context.json<Answer<typeof contract.retryAnswer>>({ taken });
     })
     .post('/:name/dead-letters/discard', body(contract.deadLetterSelection), async (context) => {
       const discarded = await operations.discard(context.req.param('name'), context.req.valid('json'));

@@ -212,8 +212,8 @@ export const deadLetterSelection = z.strictObject({
   ...deadLetterFilter,
   after: z.int().nonnegative().optional(),
 });
-/** Where some are left, it goes on with `next` as `after`; what became of those taken is told by the status. */
-export const retryAnswer = z.object({ taken: count, left: count, next: z.int() });
+/** What became of those taken is told by the status. */
+export const retryAnswer = z.object({ taken: count });
 /** Letters that were refused alike; the sample is the newest. */
 export const deadLetterCause = z.object({
   cause: z.string(),

@@ -83,6 +83,7 @@ export async function withDeadLetters(
 
 /** How long a retry is waited for that makes no progress: its destination may be down. */
 const PATIENCE_MS = 10_000;
+const NONE = { delivered: 0, refused: 0 };
 
 /** The dead letters in the journal of a running bridge, by its admin API. */
 function deadLettersOfBridge(connector: string, options: AdminOptions): DeadLetters {
@@ -100,13 +101,14 @@ function deadLettersOfBridge(connector: string, options: AdminOptions): DeadLett
     );
     return answer.causes;
   };
-  const settled = async (taken: number): Promise<{ delivered: number; refused: number }> => {
+  const settled = async (meant: number) => {
     let [seen, at] = [-1, Date.now()];
-    const read = async () => (await client.connector(connector)).retried ?? { taken, delivered: 0, refused: 0 };
-    return follow(`retrying for ${connector}`, read, ({ delivered, refused, taken: total }) => {
+    const read = async () => (await client.connector(connector)).retried ?? { ...NONE, taken: meant };
+    return follow(`retrying for ${connector}`, read, ({ delivered, refused, taken }) => {
       const done = delivered + refused;
       if (done !== seen) [seen, at] = [done, Date.now()];
-      return { done, total, over: done >= total || Date.now() - at > PATIENCE_MS };
+      // The bridge holds a limited number in memory: the next ones are taken when these are settled.
+      return { done, total: Math.max(taken, meant), over: done >= taken || Date.now() - at > PATIENCE_MS };
     });
   };
   return {
@@ -138,22 +140,12 @@ function deadLettersOfBridge(connector: string, options: AdminOptions): DeadLett
       return fromBridge(found);
     },
     async retry(names, filter) {
-      const sum = { taken: 0, left: 0, delivered: 0, refused: 0 };
-      for (let after = 0; ; ) {
-        const json = { ...selection(names, filter), after };
-        const { taken, left, next } = await client.ask(retryAnswer, (api) =>
-          api.connectors[':name']['dead-letters'].retry.$post({ param, json }),
-        );
-        sum.left = left;
-        if (taken === 0) return sum;
-        const { delivered, refused } = await settled(taken);
-        sum.taken += taken;
-        sum.delivered += delivered;
-        sum.refused += refused;
-        // The bridge holds a limited number in memory: the next come when these are settled.
-        if (left === 0 || delivered + refused < taken) return sum;
-        after = next;
-      }
+      const json = selection(names, filter);
+      const { taken } = await client.ask(retryAnswer, (api) =>
+        api.connectors[':name']['dead-letters'].retry.$post({ param, json }),
+      );
+      const { delivered, refused } = taken === 0 ? NONE : await settled(taken);
+      return { taken, left: 0, delivered, refused };
     },
     discard: (names, filter) =>
       client.ask(discardAnswer, (api) =>

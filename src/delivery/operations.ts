@@ -70,15 +70,12 @@ export function createOperations(ports: OperationsPorts) {
     for await (const portion of chosen(connector, choice)) seqs.push(...portion);
     return seqs;
   };
-  const tryAgain = (connector: string, seqs: readonly number[], more?: () => void): void => {
-    ports.retried(connector, seqs, more);
-    delivery.request(connector, { kind: 'retry', seqs });
-  };
-  const tryAllAgain = (connector: string, now: readonly number[], later: readonly number[]): void => {
+  const tryAgain = (connector: string, seqs: readonly number[], later: readonly number[]): void => {
     const isThere = (seq: number): boolean => deliveries.deadLetterSeqs(connector, 1, {}, seq - 1, seq).length > 0;
     // Until those of now are settled, some of the others may be discarded.
-    const more = () => tryAllAgain(connector, later.slice(0, RETRY_LIMIT).filter(isThere), later.slice(RETRY_LIMIT));
-    tryAgain(connector, now, later.length > 0 ? more : undefined);
+    const more = () => tryAgain(connector, later.slice(0, RETRY_LIMIT).filter(isThere), later.slice(RETRY_LIMIT));
+    ports.retried(connector, seqs, later.length > 0 ? more : undefined);
+    delivery.request(connector, { kind: 'retry', seqs });
   };
 
   return {
@@ -143,19 +140,11 @@ export function createOperations(ports: OperationsPorts) {
       knownOrLeft(connector);
       return deliveries.deadLetter(connector, seq);
     },
-    /** Tries dead letters again, of many the oldest; those that are left come after the seq `next`. */
-    async retry(connector: string, choice: DeadLetterChoice = {}) {
+    /** Tries dead letters again, of many the oldest first. Resolves with how many they are. */
+    async retry(connector: string, choice: DeadLetterChoice = {}): Promise<number> {
       known(connector);
       const meant = await allChosen(connector, choice);
-      const found = meant.slice(0, RETRY_LIMIT);
-      tryAgain(connector, found);
-      return { taken: found.length, left: meant.length - found.length, next: found.at(-1) ?? 0 };
-    },
-    /** Tries all of them again, of many the oldest first. Resolves with how many they are. */
-    async retryAll(connector: string, choice: DeadLetterChoice = {}): Promise<number> {
-      known(connector);
-      const meant = await allChosen(connector, choice);
-      tryAllAgain(connector, meant.slice(0, RETRY_LIMIT), meant.slice(RETRY_LIMIT));
+      tryAgain(connector, meant.slice(0, RETRY_LIMIT), meant.slice(RETRY_LIMIT));
       return meant.length;
     },
     async discard(connector: string, choice: DeadLetterChoice = {}): Promise<number> {

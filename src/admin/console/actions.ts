@@ -62,7 +62,7 @@ const ACTIONS: Readonly<
   },
   async retry({ delivery: { operations } }, form) {
     const asked = some.parse(form);
-    return ['retried', await operations.retryAll(asked.connector, asked.choice)];
+    return ['retried', await operations.retry(asked.connector, asked.choice)];
   },
   async discard({ delivery: { operations } }, form) {
     const asked = some.parse(form);
