@@ -78,8 +78,9 @@ export function readDocument(text: string, environment: Environment): Reading {
   for (const error of [...document.errors, ...document.warnings]) {
     const finding = explain(error, walk);
     const { line } = at(finding.offset);
-    // One slip makes the parser stumble several times on its line.
-    if (line !== previousLine) walk.findings.push(finding);
+    // One slip makes the parser stumble several times on its line, and over all that follows.
+    const isEcho = previousLine > 0 && error.message.includes(' in YAML stream');
+    if (line !== previousLine && !isEcho) walk.findings.push(finding);
     previousLine = line;
   }
   const wellFormed = document.errors.length === 0 && walk.values <= MAX_VALUES;
@@ -228,6 +229,8 @@ function keyName(node: unknown): string | undefined {
 
 type Code = YAMLError['code'];
 
+export const KEY_EXPECTED = 'a colon and a space follow each key';
+
 const REMEDIES: Readonly<Partial<Record<Code, string>>> = {
   TAB_AS_INDENT: 'indent with spaces',
   BAD_SCALAR_START: 'put the value in quotes',
@@ -235,6 +238,7 @@ const REMEDIES: Readonly<Partial<Record<Code, string>>> = {
   TAG_RESOLVE_FAILED: 'put text that begins with ! in quotes',
   BLOCK_AS_IMPLICIT_KEY: 'mend the indentation, or put a value that holds ": " in quotes',
   MULTIPLE_DOCS: 'remove the --- and what follows it',
+  MULTILINE_IMPLICIT_KEY: KEY_EXPECTED,
 };
 
 /** Replaces messages of the parser that speak to programmers. */

@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import { MISSING, plainly } from '../model/complaint.ts';
 import { isObject } from '../model/json.ts';
 import { didYouMean, nearest } from '../model/text.ts';
-import type { Finding, Place, Reading } from './document.ts';
+import { type Finding, KEY_EXPECTED, type Place, type Reading } from './document.ts';
 import { branchesAt, valueAt } from './guide.ts';
 import type { JsonSchema } from './json-schema.ts';
 import { formatPath, type Path } from './problems.ts';
@@ -103,8 +103,18 @@ function refused(issue: Issue, reading: Reading): Finding {
     offset: offsetOf(reading, path, issue.code === 'invalid_key'),
     path,
     message: `${messageOf(issue)}${origin}`,
-    suggestion: typeof value === 'string' ? didYouMean(value, choicesOf(issue)) : undefined,
+    suggestion: remedyOf(issue, value),
   };
+}
+
+function remedyOf(issue: Issue, value: unknown): string | undefined {
+  const wanted = issue.code === 'invalid_type' ? issue.expected : undefined;
+  if (typeof value !== 'string') {
+    return wanted === 'string' && ['number', 'boolean'].includes(typeof value) ? 'put it in quotes' : undefined;
+  }
+  // YAML takes `key:value` for text, and a key with a colon of Chinese or Japanese width.
+  if (wanted === 'object' && /^[\w-]+(：|:(?!\/\/))/.test(value)) return KEY_EXPECTED;
+  return didYouMean(value, choicesOf(issue));
 }
 
 function messageOf(issue: Issue): string {

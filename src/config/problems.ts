@@ -1,3 +1,5 @@
+import { escaped } from '../model/text.ts';
+
 /** One mistake in a configuration: where it stands and what to do about it. Never holds a value of the configuration. */
 export interface Problem {
   readonly file: string;
@@ -23,7 +25,7 @@ export function formatPath(path: Path): string {
     .map((key, index) => {
       if (typeof key === 'number') return `[${key}]`;
       const word = String(key);
-      if (!/^[\w-]+$/.test(word)) return `[${JSON.stringify(word)}]`;
+      if (!/^[\w-]+$/.test(word)) return `[${JSON.stringify(word).replace(/[^\S ]/g, escaped)}]`;
       return index === 0 ? word : `.${word}`;
     })
     .join('');

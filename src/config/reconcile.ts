@@ -25,6 +25,8 @@ const restUrl = z
     error: '/v4/… is added to it: leave that out, such as https://console.tim.qq.com',
   });
 
+const GONE_EXPECTED = { error: 'a number of groups or a percentage is expected, such as 5%' };
+
 export const reconcile = z.strictObject({
   api: z.strictObject({
     baseUrl: z
@@ -59,9 +61,7 @@ export const reconcile = z.strictObject({
       'Keys of custom fields to read, beside those that callbacks have told of: the service tells only what is asked for.',
     ),
   maxGone: z
-    .union([whole(0, 1_000_000_000), z.string().regex(/^\d+(\.\d+)?%$/)], {
-      error: 'a number of groups or a percentage is expected, such as 5%',
-    })
+    .union([whole(0, 1_000_000_000), z.string().regex(/^\d+(\.\d+)?%$/, GONE_EXPECTED)], GONE_EXPECTED)
     .default('5%')
     .describe(
       'A run that would destroy more of the groups known destroys none; a percentage lets 20 pass in any case.',

@@ -20,6 +20,10 @@ export const duration = z.union(
 
 const UNIT_BYTES = { KiB: 1_024, MiB: 1_048_576, GiB: 1_073_741_824 } as const;
 
+const SIZE_EXPECTED = {
+  error: 'a size of at least 1MiB is expected: bytes, or a number with KiB, MiB or GiB, such as 10GiB',
+};
+
 /** Reads bytes, written as a number of them or as `512KiB`, `64MiB`, `10GiB`. */
 export const bytes = z.union(
   [
@@ -28,9 +32,9 @@ export const bytes = z.union(
       .string()
       .regex(/^\d+(KiB|MiB|GiB)$/)
       .transform((text) => Number.parseInt(text, 10) * UNIT_BYTES[text.slice(-3) as keyof typeof UNIT_BYTES])
-      .refine((size) => size >= UNIT_BYTES.MiB),
+      .refine((size) => size >= UNIT_BYTES.MiB, SIZE_EXPECTED),
   ],
-  { error: 'a size of at least 1MiB is expected: bytes, or a number with KiB, MiB or GiB, such as 10GiB' },
+  SIZE_EXPECTED,
 );
 
 export const text = z.string().min(1);

@@ -11,7 +11,7 @@ export function visible(text: string): string {
   return text.replaceAll(UNSEEN_IN_LINES, (found) => found.split('').map(escaped).join(''));
 }
 
-const escaped = (unit: string): string => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;
+export const escaped = (unit: string): string => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;
 
 /** Writes a whole number with separators: 1,234. */
 export function figure(number: number): string {

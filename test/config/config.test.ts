@@ -693,6 +693,35 @@ describe('the configuration of the bridge', () => {
     20_000,
   );
 
+  it.each([
+    ['journal: {maxBytes: 512KiB}', ':21 journal.maxBytes: a size of at least 1MiB is expected: '],
+    ['journal: {maxBytes: 10GB}', ':21 journal.maxBytes: a size of at least 1MiB is expected: '],
+    ['reconcile: {api: {secretKey: a}, maxGone: "5 %"}', ':43 reconcile.maxGone: a number of groups or a percentage '],
+    ['reconcile: {api: {secretKey: a}, maxGone: 5.5}', ':43 reconcile.maxGone: a number of groups or a percentage '],
+    [
+      'app: {sdkAppId: 1, callbackTokens: [123456]}',
+      ':37 app.callbackTokens[0]: a text is expected, not a number — put it in quotes',
+    ],
+    [
+      'app:\n  sdkAppId 1\n  signWindow: 60s',
+      ':3 Implicit keys need to be on a single line — a colon and a space follow each key',
+    ],
+    ['app:\n  sdkAppId:1400701118', ':3 app: an object is expected, not a text — a colon and a space follow each key'],
+    ['app:\n  sdkAppId：1400701118', ':3 app: an object is expected, not a text — a colon and a space follow each key'],
+    ['app: sdkAppId', ':6 app: an object is expected, not a text'],
+    ['app:\n\u00a0\u00a0sdkAppId: 1', ':1 ["\\u00a0\\u00a0sdkAppId"]: unknown key — known here: '],
+    ['app:\n\u3000sdkAppId: 1', ':1 ["\\u3000sdkAppId"]: unknown key — known here: '],
+  ])('says of %j what is expected', (settings, told) => {
+    const app = settings.startsWith('app') ? '' : 'app: {sdkAppId: 1}\n';
+    const text = `connectors: {a: {kind: file, path: x}}\n${app}${settings}\n`;
+    expect(complaints(text, configSchema).join('\n')).toContain(told);
+  });
+
+  it('tells one slip in the YAML once, however much of the file follows', () => {
+    const slips = complaints('app: {sdkAppId: ${ID}}\nconnectors:\n  a:\n    kind: file\n', configSchema, { ID: '1' });
+    expect(slips).toEqual([expect.stringContaining('inside [ ] and { } a variable needs quotes')]);
+  });
+
   it('explains the mistakes people make', () => {
     const text = `app:
   sdkAppid: 1400701118
