@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { copyState, incomplete } from '../model/copy.ts';
-import { type CanonicalEvent, EVENT_TYPES, MAX_GROUP_ID_BYTES } from '../model/event.ts';
+import { type CanonicalEvent, EVENT_TYPES, MAX_GROUP_ID_BYTES, PROFILE_FIELDS } from '../model/event.ts';
 import type { Group } from '../model/group.ts';
 import { isObject } from '../model/json.ts';
 import { reconcileFinding, reconcileRun } from '../model/reconcile-run.ts';
@@ -137,11 +137,18 @@ const groupId = z.string().min(1).max(MAX_GROUP_ID_BYTES);
 /** A page in ascending order, after a seq or an id. A parameter that is not known is refused, as in a configuration: left out, it would answer something else. */
 export const pageQuery = z.strictObject({ after: z.coerce.number().int().nonnegative().default(0), limit });
 const time = z.coerce.number().int().nonnegative().optional();
+const FIELDS: readonly string[] = [...PROFILE_FIELDS, 'groupType', 'owner', 'destroyed'];
 /** Times are of receipt; `operator` is whoever did it, `reconcile` for what reconcile found. */
 const eventFilter = {
   type: z.enum(EVENT_TYPES).optional(),
   operator: z.string().min(1).max(MAX_GROUP_ID_BYTES).optional(),
-  field: z.string().min(1).max(MAX_GROUP_ID_BYTES).optional(),
+  field: z
+    .string()
+    .max(MAX_GROUP_ID_BYTES)
+    .refine((text) => FIELDS.includes(text) || text.startsWith('customFields.'), {
+      error: `one of ${FIELDS.join(', ')} is expected, or customFields. and a key`,
+    })
+    .optional(),
   since: time,
   until: time,
   /** Only later ones than this seq. */

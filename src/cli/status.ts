@@ -31,7 +31,7 @@ export function addStatus(program: Command): void {
       )
       .option('--allow <troubles>', `with --check, troubles to pass over: ${TROUBLES.join(', ')}`, troubleList)
       .addOption(new Option('--wait <state>', 'until every copy is in step and complete').choices(['in-step']))
-      .option('--timeout <time>', 'with --wait, how long: 60s, 5m; exit with 1 after it', waitingTime, 60_000),
+      .option('--timeout <time>', 'with --wait, how long: 5m; exit with 1 after it (default: 60s)', waitingTime),
   ).action(showStatus);
 }
 
@@ -41,7 +41,7 @@ interface StatusOptions extends AdminOptions {
   readonly allow?: readonly string[];
   readonly wait?: string;
   /** In ms. */
-  readonly timeout: number;
+  readonly timeout?: number;
 }
 
 function troubleList(text: string): readonly string[] {
@@ -58,6 +58,8 @@ const waitingTime = (text: string): number => lengthOfTime(/^\d+$/.test(text) ? 
 const NOT_WAITED_FOR = ['unverified', 'dead-letters'];
 
 async function showStatus(options: StatusOptions): Promise<void> {
+  if (options.allow && !options.check) throw needing('allow', 'check');
+  if (options.timeout !== undefined && options.wait === undefined) throw needing('timeout', 'wait');
   const client = adminClient(options);
   if (options.wait !== undefined) return waitInStep(client, options);
   const first = await read(client);
@@ -66,12 +68,16 @@ async function showStatus(options: StatusOptions): Promise<void> {
   if (options.check && !isWell(first.status, options.allow)) process.exitCode = 1;
 }
 
+/** What is passed over in silence would be taken for heard. */
+const needing = (option: string, other: string): BridgeError =>
+  new BridgeError({ code: 'usage', message: `--${option} says nothing without --${other}` });
+
 function isWell({ verdict: { recording, copies } }: Status, allow: readonly string[] = []): boolean {
   return recording.tone === 'green' && copies.troubles.every(({ kind }) => allow.includes(kind));
 }
 
 async function waitInStep(client: AdminClient, options: StatusOptions): Promise<void> {
-  const end = Date.now() + options.timeout;
+  const end = Date.now() + (options.timeout ?? 60_000);
   for (;;) {
     const reading = await readAgain(client);
     const isThere =
@@ -242,7 +248,7 @@ function waitingLines({ name, state }: ConnectorStatus, at: number): Lines {
   if (state.kind !== 'waiting') return undefined;
   const { since, retryAt, fault } = state;
   const next = retryAt <= at ? 'now' : `in ${span(Math.ceil((retryAt - at) / 1_000))}`;
-  const waits = `${name} waits since ${span((at - since) / 1_000)}, next try ${next}: ${fault.message}`;
+  const waits = `${name} has waited for ${span((at - since) / 1_000)}, next try ${next}: ${fault.message}`;
   return ['', paint('yellow', waits), fault.suggestion && `  ${fault.suggestion}`];
 }
 
@@ -265,7 +271,7 @@ function reconcileText({ running, run, nextAt }: z.output<typeof reconcileStatus
   if (run === undefined) return `not yet${next}`;
   const { read, mended, gone, failed } = run.counts;
   const found = `${read} read, ${mended} mended, ${gone} gone, ${failed} failed`;
-  if (running) return `runs since ${at(run.startedAt)}: ${read} of ${run.total} groups read, ${mended} mended`;
+  if (running) return `has run since ${at(run.startedAt)}: ${read} of ${run.total} groups read, ${mended} mended`;
   if (run.stopped !== undefined) return `${paint('yellow', `stopped: ${run.stopped}`)} (${found})${next}`;
   return `ended ${at(run.endedAt ?? run.startedAt)}: ${found}${next}`;
 }

@@ -77,6 +77,17 @@ test('a command needs none of the secrets that the bridge was started with, and 
   expect(stderr).toMatch(/ admin\.token: .*\n1 problem in /);
 });
 
+test.each(['Name', 'notice', 'customFields'])(
+  'a field that events do not have, such as %s, is refused',
+  async (field) => {
+    const { code, stderr } = await run('events', '--field', field);
+    expect({ code, stderr }).toEqual({
+      code: 2,
+      stderr: expect.stringMatching(/^field: one of name, .*, destroyed is expected, or customFields\. and a key\n$/),
+    });
+  },
+);
+
 describe('groups', () => {
   test('are listed with their number, a page at a time, and found by a part of an id or a name', async () => {
     const first = await run('groups', 'list', '--limit', '5');

@@ -70,7 +70,7 @@ describe('status', () => {
     await post(bridge, 1);
     await expect
       .poll(async () => (await status()).stdout)
-      .toMatch(/down waits since \d+ s, next try in (\d+ s|1 min): Kafka: .*\n {2}is Kafka running/);
+      .toMatch(/down has waited for \d+ s, next try in (\d+ s|1 min): Kafka: .*\n {2}is Kafka running/);
     expect((await status()).stdout).toMatch(/down +kafka +waiting +2 +\d+ (s|min.*) +0$/m);
     const { stdout } = await runCommand(['status', '--json', '--config', home.configFile]);
     expect(JSON.parse(stdout)).toMatchObject({
@@ -96,6 +96,13 @@ describe('status', () => {
       .toMatch(/^1 Callbacks are recorded\n1 of 2 copies in step, verified .*; down is /);
     expect(await status('--check', '--allow', 'unreachable,connecting')).toMatchObject({ code: 0 });
     expect(await status('--check', '--allow', 'nonsense')).toMatchObject({ code: 2 });
+    for (const [option, value, other] of [
+      ['--allow', 'behind', '--check'],
+      ['--timeout', '5s', '--wait'],
+    ] as const) {
+      const stderr = `${option} says nothing without ${other}\n`;
+      expect(await status(option, value)).toMatchObject({ code: 2, stderr });
+    }
     for (const other of ['--watch', '--wait=in-step'])
       expect(await status('--check', other)).toMatchObject({ code: 2 });
     expect(await status('--wait', 'in-step', '--timeout', '1s')).toMatchObject({ code: 1 });

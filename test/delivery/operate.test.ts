@@ -104,7 +104,7 @@ describe('the status of a bridge', () => {
     await expect
       .poll(async () => (await command(bridge, 'status')).stdout)
       .toMatch(
-        /down waits since \d+ s, next try (now|in \d+ s): Kafka: .*\n {2}is Kafka running and reachable at 127\.0\.0\.1:1\?/,
+        /down has waited for \d+ s, next try (now|in \d+ s): Kafka: .*\n {2}is Kafka running and reachable at 127\.0\.0\.1:1\?/,
       );
     await bridge.end('SIGTERM');
     home.remove();
