@@ -12,16 +12,21 @@ export function createStatus(ports: BridgePorts): () => BridgeState {
   const { settings, signals, stopping, service, connectors, delivery, reconcile, receiver, clock } = ports;
   const { file, bytes, journal, reader } = ports.journal;
   const trouble = watchTrouble(signals);
+  let notAfter = Number.POSITIVE_INFINITY;
+  signals.on('tls.loaded', (loaded) => {
+    notAfter = loaded.notAfter;
+  });
   return () => {
+    const now = clock.now();
     const reconciler = reconcile.reconciler();
     const skewMs = service.disagreement();
     const warnings = [
+      notAfter < now && 'the certificate in receiver.tls.certFile has expired: callers turn away',
       skewMs !== 0 && describeDisagreement(skewMs),
       journal.groupsFull() && GROUPS_FULL,
       receiver.warning(),
     ].filter((one) => typeof one === 'string');
     const reason = stopping.signal.aborted ? 'the bridge is stopping' : trouble();
-    const now = clock.now();
     const standing = connectors().map((name) => {
       const { kind = '', verify = false } = settings().connectors[name] ?? {};
       const { copy, ...health } = delivery.health(name);

@@ -5,7 +5,7 @@ import { examine, examineSource, source as sourceKind, tryTransform } from '../.
 import { enabledOf } from '../config/diff.ts';
 import { isLoopback, opennessOf } from '../config/listeners.ts';
 import type { Config, ConnectorConfig } from '../config/schema.ts';
-import { readCertificate } from '../http/certificate.ts';
+import { type CertificateFiles, readCertificate } from '../http/certificate.ts';
 import { journalDoubts } from '../journal/place.ts';
 import { urlHost } from '../model/address.ts';
 import { systemClock } from '../model/clock.ts';
@@ -171,13 +171,12 @@ function shown({ step, state, says, fault }: Finding): string {
 /** Returns a line for each thing that the settings decide, warnings included. Throws where a file that is named cannot be used. */
 function meaningOf({ app, receiver, journal, admin, source }: Config): Lines {
   const { host, port, path, tls, allowFrom, trustProxy } = receiver;
-  const validUntil = tls && new Date(readCertificate(tls).notAfter).toISOString();
   const reads = source && sourceKind.describe(source);
   return [
     reads === undefined
       ? `callbacks of SDKAppID ${app.sdkAppId} at ${tls ? 'https' : 'http'}://${urlHost(host)}:${port}${path}, journal in ${journal.file}`
       : `a worker: events of ${reads.topic}, as a member of ${reads.groupId}, dead letters to ${reads.deadLetters}`,
-    tls && `the certificate in ${tls.certFile} is valid until ${validUntil}`,
+    tls && certificateLine(tls),
     `the admin server at http://${urlHost(admin.host)}:${admin.port} is ${openTo(admin)}`,
     source === undefined && journalDoubts(journal.file).map(warn),
     source === undefined && app.callbackTokens === undefined && warn(opennessOf({ app, receiver }) ?? UNSIGNED),
@@ -188,6 +187,12 @@ function meaningOf({ app, receiver, journal, admin, source }: Config): Lines {
       `${warn('the admin server speaks plain HTTP')}: put a proxy with HTTPS in front, or the token can be read on the way`,
     source === undefined && otherCommandLines(receiver),
   ];
+}
+
+function certificateLine(tls: CertificateFiles): string {
+  const { notAfter } = readCertificate(tls);
+  const line = `the certificate in ${tls.certFile} is valid until ${new Date(notAfter).toISOString()}`;
+  return notAfter < Date.now() ? `${warn(line)}: callers turn away` : line;
 }
 
 const UNSIGNED =

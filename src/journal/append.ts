@@ -183,9 +183,10 @@ function createRoom(database: Database, groups: GroupBuffer) {
       if (!database.connection.isOpen) return undefined;
       used ??= database.fill() * database.maxBytes;
       if (used + bytes > most) {
-        const what = groupsFull() ? 'groups' : 'events that are not delivered and pruned yet';
-        const advice = `make room on the journal’s disk, or raise journal.maxBytes: it is full of ${what}`;
-        return journalError('journal-unwritable', 'the callback cannot be recorded', advice);
+        const advice = groupsFull()
+          ? 'groups forget and groups prune make room, as does a larger journal.maxBytes'
+          : 'it is full of events that are not delivered yet: mend the connectors that are behind, or raise it; one that is removed makes room, and never gets them';
+        return unrecordable('the journal has reached journal.maxBytes', advice);
       }
       used += bytes;
       return undefined;

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { Agent, request } from 'node:https';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
@@ -199,6 +199,32 @@ describe('files that cannot be used', () => {
       expect(stderr).toMatch(/nowhere\.pem.*ENOENT.*\(receiver\.tls\.certFile\)/);
     }
   });
+});
+
+test('a certificate that has expired is told by check, /readyz and status', async () => {
+  const notBefore = new Date(Date.now() - 20_000_000);
+  const files = filesOf(await authority.issue({ notBefore, notAfter: new Date(Date.now() - 10_000_000) }));
+  const home = bridgeHome((folder) => ({ file: { kind: 'file', path: join(folder, 'x.ndjson') } }), {
+    receiver: { host: '127.0.0.1', port: 0, tls: files as unknown as Record<string, unknown> },
+  });
+  onTestFinished(home.remove);
+  expect((await runCommand(['check', '--config', home.configFile])).stdout).toMatch(
+    /is valid until .*: callers turn away\n/,
+  );
+  const bridge = await startBridgeProcess(home);
+  const expired = 'the certificate in receiver.tls.certFile has expired: callers turn away';
+  const ready = (await (await fetch(`${bridge.adminUrl}/readyz`)).json()) as unknown;
+  expect(ready).toEqual({ status: 'ready', warnings: [expired] });
+  const status = await runCommand(['status', '--config', home.configFile, '--admin', bridge.adminUrl]);
+  expect(status.stdout).toContain(`warning   ${expired}\n`);
+
+  const renewed = await authority.issue();
+  write(renewed.key, basename(files.keyFile));
+  write(renewed.certificate, basename(files.certFile));
+  await expect
+    .poll(async () => (await (await fetch(`${bridge.adminUrl}/readyz`)).json()) as unknown, { timeout: 20_000 })
+    .toEqual({ status: 'ready' });
+  expect(await bridge.end('SIGTERM')).toBe(0);
 });
 
 test('the bridge as a user starts it answers HTTPS, and send finds it', async () => {

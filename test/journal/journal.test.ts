@@ -236,6 +236,20 @@ describe('a journal that cannot record says so', () => {
     expect(onDisk()).toEqual([large]);
   });
 
+  test('one that has reached maxBytes names that, and what makes room: not the disk', async () => {
+    const { journal } = open(1_048_576);
+    const fill = async (): Promise<never> => {
+      for (let n = 1; ; n++) await journal.record(madeEvent(n, { introduction: 'x'.repeat(9_000) }));
+    };
+    await expect(fill()).rejects.toMatchObject({
+      fault: {
+        message: 'the callback cannot be recorded: the journal has reached journal.maxBytes',
+        suggestion: expect.stringMatching(/mend the connectors that are behind, or raise it/),
+      },
+    });
+    journal.close();
+  });
+
   test('what lanes settled is written after all, with the next commit that succeeds', async () => {
     const { database, journal } = open();
     await journal.record(madeEvent(1));
