@@ -77,6 +77,14 @@ export async function progress(label: string, total: number) {
     etaBuffer: 500,
   });
   const start = performance.now();
+  // A program that ends meanwhile gives the terminal its cursor back, too.
+  const restore = (): void => bar.stop();
+  const interrupted = (name: NodeJS.Signals): void => {
+    if (process.listenerCount(name) > 0) return;
+    restore();
+    process.kill(process.pid, name);
+  };
+  process.once('SIGINT', interrupted).once('SIGTERM', interrupted).once('exit', restore);
   bar.start(total, 0, { rate: 0 });
   let done = 0;
   const set = (value: number, total = bar.getTotal()): void => {
@@ -84,7 +92,11 @@ export async function progress(label: string, total: number) {
     bar.setTotal(total);
     bar.update(done, { rate: Math.round((done * 1000) / (performance.now() - start)) });
   };
-  return { advance: () => set(done + 1), set, end: () => bar.stop() };
+  const end = (): void => {
+    process.off('SIGINT', interrupted).off('SIGTERM', interrupted).off('exit', restore);
+    restore();
+  };
+  return { advance: () => set(done + 1), set, end };
 }
 
 /** Reads again and again until it is over, or until `signal`, and shows how far it is; resolves with the last reading. */
