@@ -10,7 +10,7 @@ import type { Config, ConnectorConfig } from '../config/schema.ts';
 import { duration } from '../config/units.ts';
 import { urlHost } from '../model/address.ts';
 import { BridgeError } from '../model/fault.ts';
-import { figure, plural } from '../model/text.ts';
+import { didYouMean, figure, plural } from '../model/text.ts';
 import { commandLine, packageFile } from './installation.ts';
 
 const DEFAULT_FILE = 'config/bridge.yaml';
@@ -120,7 +120,8 @@ function required<Settings>(
 export function connectorOf(connectors: Config['connectors'], name: string): ConnectorConfig {
   const found = Object.hasOwn(connectors, name) ? connectors[name] : undefined;
   if (found !== undefined) return found;
-  const suggestion = `known: ${Object.keys(connectors).join(', ')}`;
+  const names = Object.keys(connectors);
+  const suggestion = [didYouMean(name, names), `known: ${names.join(', ')}`].filter(Boolean).join(' ');
   throw new BridgeError({ code: 'connector-unknown', message: `no connector is called ${name}`, suggestion });
 }
 

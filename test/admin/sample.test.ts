@@ -23,6 +23,6 @@ test('a sample is offered as long as nothing was recorded, signed and sent throu
   const file = join(home.folder, 'events.ndjson');
   await expect.poll(() => existsSync(file) && readFileSync(file, 'utf8')).toMatch(/"subject":"@TGS#SAMPLE0"/);
   expect(await offered()).toBe(false);
-  expect(await send()).toEqual([303, '/?notice=invalid']);
+  expect(await send()).toEqual([303, '/?notice=sample-too-late']);
   expect(await bridge.end('SIGTERM')).toBe(0);
 });

@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { FAULT_GUIDE } from '../../scripts/fault-guide.ts';
 import { faultLines } from '../../src/admin/console/connectors.ts';
+import { noticeOf } from '../../src/admin/console/notices.ts';
 import { en } from '../../src/admin/console/texts/en.ts';
 import { type Texts, textsFor } from '../../src/admin/console/texts/index.ts';
 import { ja } from '../../src/admin/console/texts/ja.ts';
@@ -101,3 +102,15 @@ test.each([
 ])('Accept-Language: %s is answered in %s', (header, lang) => {
   expect(textsFor(header).lang).toBe(lang);
 });
+
+test.each(['discarded', 'retried', 'quarantine-discarded'])(
+  '%s: a notice of none is of another tone and wording',
+  (code) => {
+    for (const texts of [en, ja, zhCN]) {
+      const said = (n: number) => noticeOf(texts, new URLSearchParams({ notice: code, n: String(n) }));
+      expect(said(0)?.tone).toBe('bad');
+      expect(said(0)?.text).not.toContain('0');
+      expect(said(2)).toMatchObject({ tone: 'ok', text: expect.stringContaining('2') });
+    }
+  },
+);

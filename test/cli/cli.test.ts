@@ -76,6 +76,7 @@ describe('wrong usage', () => {
   test.each([
     [['shcema', 'event'], /unknown command.*schema/is],
     [['schema', 'evnt'], /one of event, group, config/],
+    [['schema', 'event', '--connector', 'audit-fil'], /did you mean "audit-file"\? known: audit-file/],
     [['send', '--count', 'many'], /whole number/],
     [['send', '--to', 'nowhere'], /a URL without query and user is expected/],
     [['status', '--admin', 'nowhere'], /such as http:\/\/127\.0\.0\.1:8081$/m],

@@ -11,7 +11,10 @@ const BAD: ReadonlySet<NoticeCode> = new Set([
   'connector-unknown',
   'invalid',
   'failed',
+  'sample-too-late',
 ]);
+/** Those that do, where none of what was meant was there. */
+const BAD_OF_NONE: ReadonlySet<NoticeCode> = new Set(['discarded', 'retried', 'quarantine-discarded']);
 
 export function noticeOf({ notices }: Texts, query: URLSearchParams): Notice | undefined {
   const code = query.get('notice') ?? '';
@@ -19,6 +22,6 @@ export function noticeOf({ notices }: Texts, query: URLSearchParams): Notice | u
   const known = code as NoticeCode;
   const given = Number(query.get('n'));
   const n = Number.isSafeInteger(given) && given >= 0 ? given : 0;
-  const isBad = BAD.has(known) || (known === 'discarded' && n === 0);
+  const isBad = BAD.has(known) || (n === 0 && BAD_OF_NONE.has(known));
   return { tone: isBad ? 'bad' : 'ok', text: notices[known](n) };
 }

@@ -86,12 +86,17 @@ export const en = {
     'nothing-to-replay': () => 'Nothing to replay: no event was recorded from there on.',
     restoring: (n: number) => `${plural(n, 'group')} will be resynced to the destination.`,
     brought: () => 'The group is brought again to each copy that should hold it.',
-    retried: (n: number) => `${plural(n, 'dead letter')} will be tried again; the page says what became of them.`,
+    retried: (n: number) =>
+      n === 0
+        ? 'Nothing is tried again: there was no such dead letter.'
+        : `${plural(n, 'dead letter')} will be tried again; the page says what became of them.`,
     discarded: (n: number) =>
       n === 0 ? 'Nothing was discarded: there was no such dead letter.' : `${plural(n, 'dead letter')} discarded.`,
     mapped: (n: number) =>
       n === 0 ? 'None could be mapped: the bridge does not know this shape yet.' : `${figure(n)} mapped.`,
-    'quarantine-discarded': (n: number) => `${plural(n, 'callback')} discarded.`,
+    'quarantine-discarded': (n: number) =>
+      n === 0 ? 'Nothing was discarded: there was no such callback.' : `${plural(n, 'callback')} discarded.`,
+    'sample-too-late': () => 'No sample was sent: the bridge has recorded something already.',
     'sample-sent': () => 'The sample was recorded: it shows below, with where it went.',
     'reconcile-started': () => 'Reconcile has started.',
     'reconcile-stopped': () => 'Reconcile was stopped. What it has read stays read.',
