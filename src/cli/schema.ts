@@ -36,9 +36,11 @@ export function addSchema(program: Command): void {
     .argument('<name>', NAMES.join(', '), parseName)
     .option('--config <file>', 'of asyncapi: describe the topics of this configuration instead of the default ones')
     .option('--connector <name>', 'of event and group: in the shape that this connector of the configuration writes')
-    .action(async (name: string, { config, connector }: { config?: string; connector?: string }) =>
-      print(JSON.stringify(await SCHEMAS[name]?.(config, connector), null, 2)),
-    );
+    .action(async (name: string, { config, connector }: { config?: string; connector?: string }) => {
+      if (connector !== undefined && name !== 'event' && name !== 'group')
+        throw new BridgeError({ code: 'usage', message: `--connector says nothing beside ${name}: leave it out` });
+      print(JSON.stringify(await SCHEMAS[name]?.(config, connector), null, 2));
+    });
 }
 
 async function inShape(

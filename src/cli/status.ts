@@ -30,7 +30,11 @@ export function addStatus(program: Command): void {
         ).conflicts(['watch', 'wait']),
       )
       .option('--allow <troubles>', `with --check, troubles to pass over: ${TROUBLES.join(', ')}`, troubleList)
-      .addOption(new Option('--wait <state>', 'until every copy is in step and complete').choices(['in-step']))
+      .addOption(
+        new Option('--wait <state>', 'until every copy is in step and complete')
+          .choices(['in-step'])
+          .conflicts('watch'),
+      )
       .option('--timeout <time>', 'with --wait, how long: 5m; exit with 1 after it (default: 60s)', waitingTime),
   ).action(showStatus);
 }

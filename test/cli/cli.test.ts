@@ -77,6 +77,8 @@ describe('wrong usage', () => {
     [['shcema', 'event'], /unknown command.*schema/is],
     [['schema', 'evnt'], /one of event, group, config/],
     [['schema', 'event', '--connector', 'audit-fil'], /did you mean "audit-file"\? known: audit-file/],
+    [['schema', 'config', '--connector', 'audit-file'], /--connector says nothing beside config/],
+    [['status', '--wait', 'in-step', '--watch'], /'--wait <state>' cannot be used with option '--watch'/],
     [['send', '--count', 'many'], /whole number/],
     [['send', '--to', 'nowhere'], /a URL without query and user is expected/],
     [['status', '--admin', 'nowhere'], /such as http:\/\/127\.0\.0\.1:8081$/m],
