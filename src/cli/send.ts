@@ -62,10 +62,16 @@ async function sendSamples(options: SendOptions): Promise<void> {
     throw new BridgeError({
       code: 'command-failed',
       message: `${result.failed} of ${result.sent} callbacks were not answered OK`,
-      suggestion:
-        result.ok === 0 ? `is a bridge listening at ${to.href}? --to names another address` : 'see the answers above',
+      suggestion: adviceOn(to, result),
     });
   }
+}
+
+function adviceOn(to: URL, { ok, failures }: SendResult): string {
+  if (ok > 0) return 'see the answers above';
+  if ([...failures.keys()].every((failure) => /^HTTP 40[13]\b/.test(failure)))
+    return 'see the answers above: the token and the SDKAppID are those of the configuration, which --config names';
+  return `is a bridge listening at ${to.href}? --to names another address`;
 }
 
 function lookLine({ admin, connectors }: Config): Lines {

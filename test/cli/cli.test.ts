@@ -219,6 +219,18 @@ describe('start and send', () => {
     expect(stderr).toMatch(/10 of 10 callbacks were not answered OK.*is a bridge listening at/);
   });
 
+  test('who is not let in is told whose token and SDKAppID those are', async () => {
+    const home = fileHome();
+    const bridge = await startBridgeProcess(home);
+    const other = yaml('app: { sdkAppId: 7 }\nconnectors:\n  a: { kind: file, path: x }\n');
+    const { code, stdout, stderr } = await runCommand(['send', '--config', other, '--to', bridge.url]);
+    expect(code).toBe(1);
+    expect(stdout).toMatch(/^10 × HTTP 403: .*SdkAppid is not that of this app/);
+    expect(stderr).toMatch(/the token and the SDKAppID are those of the configuration, which --config names$/m);
+    await bridge.end('SIGTERM');
+    home.remove();
+  });
+
   test('a port that is taken: exit 1, the setting is named', async () => {
     const home = fileHome();
     const bridge = await startBridgeProcess(home);
