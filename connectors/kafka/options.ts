@@ -11,7 +11,7 @@ export type CodecName = (typeof CODECS)[number];
 const BROKER_EXPECTED = { error: 'a broker is expected as host:port, such as 127.0.0.1:9092' };
 const broker = z
   .string()
-  .regex(/^(\[[0-9a-fA-F:]+\]|[^\s:,/]+):\d{1,5}$/, BROKER_EXPECTED)
+  .regex(/^(\[[0-9a-fA-F:]+\]|(?!-)[^\s:,/]+):\d{1,5}$/, BROKER_EXPECTED)
   .refine((text) => endpointOf(text).port > 0 && endpointOf(text).port < 65_536, BROKER_EXPECTED);
 
 const topicName = z.string().regex(/^(?!\.{1,2}$)[a-zA-Z0-9._-]{1,249}$/, {

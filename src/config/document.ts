@@ -241,6 +241,8 @@ const REMEDIES: Readonly<Partial<Record<Code, string>>> = {
   MULTILINE_IMPLICIT_KEY: KEY_EXPECTED,
 };
 
+const LACKS_COLON = /^Implicit map keys need to be followed by map values/;
+
 /** Replaces messages of the parser that speak to programmers. */
 const MESSAGES: Readonly<Partial<Record<Code, string>>> = {
   MULTIPLE_DOCS: 'the file holds more than one YAML document',
@@ -256,6 +258,11 @@ function explain({ code, pos, message }: YAMLError, { text, lastQuote }: Walk): 
   }
   const own = MESSAGES[code] ?? message.replace(/(?<=\w): .*| \\.*/s, '');
   if (offset === 0 || !text.startsWith('${', offset - 1))
-    return { offset, path: [], message: own, suggestion: REMEDIES[code] };
+    return {
+      offset,
+      path: [],
+      message: own,
+      suggestion: REMEDIES[code] ?? (LACKS_COLON.test(message) ? KEY_EXPECTED : undefined),
+    };
   return { offset: offset - 1, path: [], message: own, suggestion: 'inside [ ] and { } a variable needs quotes' };
 }

@@ -114,6 +114,7 @@ function remedyOf(issue: Issue, value: unknown): string | undefined {
   }
   // YAML takes `key:value` for text, and a key with a colon of Chinese or Japanese width.
   if (wanted === 'object' && /^[\w-]+(：|:(?!\/\/))/.test(value)) return KEY_EXPECTED;
+  if (wanted === 'array' && /^-\S/.test(value)) return 'a space follows each -';
   return didYouMean(value, choicesOf(issue));
 }
 

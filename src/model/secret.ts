@@ -48,6 +48,7 @@ export const password = checked((text) => complaintOf(text, UNTYPED));
 /** Reads the path of a file, in which only a shell or a browser would take ~ and file: for something else. */
 export const filePath = checked((text) => {
   if (/^(~\/|file:)/i.test(text)) return 'write out the path: ~ and file: are not known';
+  if (/^\$\w/.test(text)) return 'a shell alone knows $NAME: put the name in braces';
   // Node tries for ever to make a folder there.
   if (/^\/+(proc|sys)\//.test(text)) return 'the kernel’s own files keep nothing: name a file on a disk';
   return complaintOf(text, UNTYPED);

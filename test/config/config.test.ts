@@ -708,6 +708,16 @@ describe('the configuration of the bridge', () => {
     ],
     ['app:\n  sdkAppId:1400701118', ':3 app: an object is expected, not a text — a colon and a space follow each key'],
     ['app:\n  sdkAppId：1400701118', ':3 app: an object is expected, not a text — a colon and a space follow each key'],
+    [
+      'shutdownMs:/tmp/x',
+      ':1 Implicit map keys need to be followed by map values — a colon and a space follow each key',
+    ],
+    [
+      'app:\n  sdkAppId: 1\n  callbackTokens:\n    -abc',
+      ':5 app.callbackTokens: a list is expected, not a text — a space follows each -',
+    ],
+    ['source: {kind: kafka, topic: t, brokers: -b:9092}', ':42 source.brokers[0]: a broker is expected as host:port'],
+    ['journal: {file: $HOME/j.db}', ':17 journal.file: a shell alone knows $NAME: put the name in braces'],
     ['app: sdkAppId', ':6 app: an object is expected, not a text'],
     ['app:\n\u00a0\u00a0sdkAppId: 1', ':1 ["\\u00a0\\u00a0sdkAppId"]: unknown key — known here: '],
     ['app:\n\u3000sdkAppId: 1', ':1 ["\\u3000sdkAppId"]: unknown key — known here: '],
