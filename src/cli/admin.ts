@@ -25,7 +25,7 @@ export function adminClient(options: AdminOptions) {
         code: 'bridge-unreachable',
         path: 'admin.port',
         message: `no bridge answers at ${url}: ${messageOf(thrown)}`,
-        suggestion: 'start it with the same configuration, or name its address with --admin',
+        suggestion: 'start it, or name the configuration that it runs with by --config, or its address by --admin',
       });
     }
     if (response.ok) return new Response(text, { status: response.status });

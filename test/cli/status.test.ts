@@ -179,7 +179,7 @@ describe('status', () => {
   test('no bridge there: --watch ends at once', async () => {
     const { code, stderr } = await runCommand(['status', '--watch', '--admin', 'http://127.0.0.1:1']);
     expect(code).toBe(1);
-    expect(stderr).toMatch(/no bridge answers/);
+    expect(stderr).toMatch(/no bridge answers .* or name the configuration that it runs with by --config/);
   });
 });
 
