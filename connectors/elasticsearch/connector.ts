@@ -9,8 +9,10 @@ export const elasticsearch: Connector<ElasticsearchOptions> = {
   shapes: ['id', 'versionsIndex'],
   shapeProblems: ({ index }, shape) => [...metadataProblems(shape), ...versionsIndexProblems(index, shape)],
   holds: ({ content }) => content,
-  places({ nodes, index, content }, shape) {
-    const indices = [{ name: index, option: 'index', use: content as string }];
+  places({ nodes, index, content, onDestroyed }, shape) {
+    // One that deletes documents and one that marks them would undo each other's work for ever.
+    const use = content === 'groups' ? `${content}, ${onDestroyed}` : content;
+    const indices = [{ name: index, option: 'index', use }];
     const beside = shape?.versionsIndex;
     if (beside !== undefined) {
       indices.push({ name: beside, option: 'shape.versionsIndex', use: `the versions of ${index}` });

@@ -25,8 +25,10 @@ export function toMessage(
     const type = shape?.isCloudEvent === false ? 'application/json' : 'application/cloudevents+json; charset=UTF-8';
     return { headers: { 'content-type': type, ...trace }, body: Buffer.from(text) };
   }
-  const { data, datacontenttype, ...attributes } = event;
-  const headers = Object.entries(attributes).map(([name, value]) => [`ce-${name}`, encode(value)]);
+  const { data, datacontenttype, dataschema, ...attributes } = event;
+  // What has a shape is not what the schema describes.
+  const named = shape === undefined ? { ...attributes, dataschema } : attributes;
+  const headers = Object.entries(named).map(([name, value]) => [`ce-${name}`, encode(value)]);
   return {
     headers: { 'content-type': datacontenttype, ...Object.fromEntries(headers), ...trace },
     body: Buffer.from(shape === undefined ? JSON.stringify(data) : text),

@@ -80,6 +80,10 @@ function remedyOf(error: Error & { type?: string; retriable?: boolean }, place: 
         group,
         `another program uses this group: choose another name than ${groupId}`,
       ];
+    case 'INVALID_SESSION_TIMEOUT': {
+      const bounds = 'group.min.session.timeout.ms and group.max.session.timeout.ms of the brokers';
+      return ['destination-misconfigured', 'sessionTimeoutMs', `choose one that lies between ${bounds}`];
+    }
     case 'INVALID_TOPIC_EXCEPTION':
     case 'INVALID_PARTITIONS':
     case 'INVALID_REPLICATION_FACTOR':

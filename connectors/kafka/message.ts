@@ -36,8 +36,10 @@ export function toMessage(
     const type = shape?.isCloudEvent === false ? JSON_TYPE : STRUCTURED;
     return { key, value: Buffer.from(entry.text), headers: trace || own ? { ...type, ...trace, ...own } : type };
   }
-  const { data, datacontenttype, ...attributes } = entry.event;
-  const its = Object.entries(attributes).map(([name, value]) => [`ce_${name}`, value]);
+  const { data, datacontenttype, dataschema, ...attributes } = entry.event;
+  // What has a shape is not what the schema describes.
+  const named = shape === undefined ? { ...attributes, dataschema } : attributes;
+  const its = Object.entries(named).map(([name, value]) => [`ce_${name}`, value]);
   return {
     key,
     value: Buffer.from(shape === undefined ? JSON.stringify(data) : entry.text),

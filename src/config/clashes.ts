@@ -14,6 +14,7 @@ import { contains, hostOf, toAddressList } from '../model/address.ts';
 import { isObject } from '../model/json.ts';
 import { shapeProblems, shapeSettings } from '../model/shape.ts';
 import { mayBe, mayMeet } from '../model/template.ts';
+import type { FilesRead } from './file.ts';
 import { DEFAULT_ADMIN_PORT, isLoopback, NO_RECEIVER } from './listeners.ts';
 import { formatPath, type Path } from './problems.ts';
 import type { Settings } from './schema.ts';
@@ -22,13 +23,13 @@ import type { Source } from './source.ts';
 type Refuse = (path: (string | number)[], message: string) => void;
 type IsWrong = (connector: string) => boolean;
 
-/** @param file Where the configuration itself was read from. */
-export function refuseClashes(config: Settings, context: z.RefinementCtx, file?: string): void {
+/** @param files What the configuration was read from. */
+export function refuseClashes(config: Settings, context: z.RefinementCtx, files: FilesRead): void {
   const refuse: Refuse = (path, message) => context.addIssue({ code: 'custom', path, message });
   // What is wrong by itself says nothing about where it leads.
   const wrong = new Set(context.issues.map(({ path = [] }) => path.slice(0, 2).join('.')));
   const isWrong: IsWrong = (connector) => wrong.has(`connectors.${connector}`);
-  refuseSharedPlace(config, file, isWrong, refuse);
+  refuseSharedPlace(config, files, isWrong, refuse);
   refuseOwnAddress(config, refuse);
   for (const [name, connector] of Object.entries(config.connectors)) {
     if (!isWrong(name) && connector.shape)
@@ -118,20 +119,21 @@ interface Taken extends Omit<Place, 'option'> {
 /** The one name of a file, however it is written. */
 const fileAt = (path: string): string => placesOf({ kind: 'file', path } as Configured)[0]?.name ?? '';
 
-/** Returns the files that settings name to be read: theirs are called certFile, caFile and the like. */
+/** Returns the files that settings name to be read: theirs are called certFile, caFile and the like, or are of a new index. */
 function filesRead(settings: object, above: Path = []): Taken[] {
   return Object.entries(settings).flatMap(([key, value]): Taken[] => {
     const path = [...above, key];
     if (isObject(value)) return filesRead(value, path);
-    if (typeof value !== 'string' || !key.endsWith('File')) return [];
+    const isRead = key.endsWith('File') || (key === 'file' && above.at(-1) === 'createIndex');
+    if (typeof value !== 'string' || !isRead) return [];
     return [{ name: fileAt(value), by: formatPath(path), does: 'is read from the' }];
   });
 }
 
 /** Two may write to one place only where they write the same there, each its share; and nobody to what is read. */
-function refuseSharedPlace(config: Settings, file: string | undefined, isWrong: IsWrong, refuse: Refuse): void {
+function refuseSharedPlace(config: Settings, files: FilesRead, isWrong: IsWrong, refuse: Refuse): void {
   const taken = filesRead(config);
-  if (file !== undefined) taken.push({ name: fileAt(file), by: 'the configuration', does: 'is read from the' });
+  taken.push(...files.map(([file, by]) => ({ name: fileAt(file), by, does: 'is read from the' })));
   const claim = (section: string[], by: string, places: readonly Place[]): void => {
     const clashOf = (place: Place): Taken | undefined =>
       taken.find((one) => isOnePlace(one, place) && (place.use === undefined || place.use !== one.use));

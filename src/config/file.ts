@@ -11,11 +11,14 @@ export type ConfigResult<Settings> =
   | { readonly ok: true; readonly config: Settings }
   | { readonly ok: false; readonly problems: readonly Problem[] };
 
+/** Files, each with what is read from it. */
+export type FilesRead = readonly (readonly [file: string, what: string])[];
+
 interface ParseOptions<Settings> {
   readonly file: string;
   readonly env: Environment;
-  /** The schema, or what makes it for the data as it is written. */
-  readonly schema: z.ZodType<Settings> | ((data: unknown) => z.ZodType<Settings>);
+  /** The schema, or what makes it for the data as it is written and for the files that settings are read from. */
+  readonly schema: z.ZodType<Settings> | ((data: unknown, files: FilesRead) => z.ZodType<Settings>);
   /** The sections that are needed: what is wrong with others does not matter. Without it, all of them. */
   readonly only?: readonly string[];
 }
@@ -80,7 +83,7 @@ export function parseConfig<Settings>(
     findings.push({ offset: 0, path: [], message: 'the file holds no settings', suggestion });
     return refused();
   }
-  const schema = typeof given === 'function' ? given(reading.data) : given;
+  const schema = typeof given === 'function' ? given(reading.data, filesOf(reading)) : given;
   const guide = guideOf(schema);
   const data = coerce(reading.data, [guide]);
   const result = schema.safeParse(data);
@@ -88,6 +91,13 @@ export function parseConfig<Settings>(
     findings.push(...findingsOf(result.error.issues, { ...reading, data }, guide).filter(matters));
   }
   return result.success && findings.length === 0 ? { ok: true, config: result.data } : refused();
+}
+
+/** Returns the files that the text names as `${file:…}`. */
+function filesOf({ places }: Reading): FilesRead {
+  return [...places].flatMap(([path, { variables }]) =>
+    variables.filter((one) => one.startsWith('file:')).map((one) => [one.slice('file:'.length), path] as const),
+  );
 }
 
 /** Orders problems by position; what an alias repeats is said once. */

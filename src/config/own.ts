@@ -3,6 +3,7 @@ import { connectors, findOwn } from '../../connectors/index.ts';
 import { isObject } from '../model/json.ts';
 import { nearest } from '../model/text.ts';
 import { clashesOf, type OwnKind } from './connectors.ts';
+import type { FilesRead } from './file.ts';
 import { configSchemaWith } from './schema.ts';
 
 const BUILT_IN: readonly string[] = connectors.map(({ kind }) => kind);
@@ -11,12 +12,12 @@ const BUILT_IN: readonly string[] = connectors.map(({ kind }) => kind);
  * Returns the schema for the settings of this file. What `kind` names beside the connectors that the bridge brings along is loaded: a file,
  * seen from the folder of the configuration, or a package that is installed there.
  */
-export function schemaOf(data: unknown, file: string) {
+export function schemaOf(data: unknown, file: string, files: FilesRead = []) {
   const folder = dirname(file);
   const named = isObject(data) && isObject(data.connectors) ? Object.values(data.connectors) : [];
   const kinds = named.flatMap((one) => (isObject(one) && typeof one.kind === 'string' ? one.kind : []));
   const own = [...new Set(kinds)].filter((kind) => !BUILT_IN.includes(kind)).map((kind) => ownKind(kind, folder));
-  return configSchemaWith(own, file);
+  return configSchemaWith(own, [[file, 'the configuration'], ...files]);
 }
 
 function ownKind(kind: string, folder: string): OwnKind {

@@ -3,6 +3,7 @@ import type { Configured } from '../../connectors/index.ts';
 import { filePath, vendorSecret } from '../model/secret.ts';
 import { refuseClashes } from './clashes.ts';
 import { connectors, type LaneOptions, type OwnKind } from './connectors.ts';
+import type { FilesRead } from './file.ts';
 import { admin, NO_RECEIVER, receiver } from './listeners.ts';
 import { notify } from './notify.ts';
 import { reconcile } from './reconcile.ts';
@@ -58,10 +59,10 @@ const settings = (own: readonly OwnKind[]) =>
   });
 export type Settings = z.output<ReturnType<typeof settings>>;
 
-/** Returns the schema of a configuration that names these connectors of its own, and is read from this file. */
-export const configSchemaWith = (own: readonly OwnKind[], file?: string) =>
+/** Returns the schema of a configuration that names these connectors of its own, and is read from these files. */
+export const configSchemaWith = (own: readonly OwnKind[], files: FilesRead = []) =>
   settings(own)
-    .superRefine((config, context) => refuseClashes(config, context, file))
+    .superRefine((config, context) => refuseClashes(config, context, files))
     .meta({ title: 'group-sync-bridge configuration' });
 
 export const configSchema = configSchemaWith([]);

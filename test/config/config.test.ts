@@ -798,6 +798,7 @@ connectors:
       'writes to the topic t at k2:9092',
     ],
     [kafka(''), kafka(', format: binary'), 'topic', 'connectors.one writes to the topic'],
+    [index(''), index(', onDestroyed: delete'), 'index', 'connectors.one writes to the index i at http://e:9200/'],
     [index(''), index(', content: events'), 'index', 'connectors.one writes to the index i at http://e:9200/'],
     [template('t.{groupType}'), kafka('.Public, format: binary'), 'topic', 't.{groupType} at k1:9092, which may be'],
     [kafka('.Public'), template('{type}.Public', 'binary'), 'topic', 't.Public at k1:9092, which may be'],
@@ -821,6 +822,7 @@ connectors:
     ['file', '{kind: file, path: data/../data/journal.db-wal}', 'journal.file writes to the file'],
     ['file', '{kind: file, path: data/journal.db.lock}', 'journal.file writes to the file'],
     ['tls', '{kind: file, path: ./key.pem}', 'receiver.tls.keyFile is read from the file'],
+    ['mapping', '{kind: file, path: mapping.json}', 'connectors.e.createIndex.file is read from the file'],
     ['forward', '{kind: file, path: ca.pem}', 'receiver.otherCommands.caFile is read from the file'],
     // What reconcile keeps there is removed at each start, and written anew.
     ['dry run', '{kind: file, path: data/journal.db.dry-run.ndjson}', 'journal.file writes to the file'],
@@ -828,7 +830,7 @@ connectors:
   ])('refuses a connector that writes over a file of the bridge: %s, %s', (_, connector, says) => {
     const tls = '{certFile: cert.pem, keyFile: key.pem}';
     const forward = '{forwardTo: "https://127.0.0.1:9443", caFile: ca.pem}';
-    const text = `app: {sdkAppId: 1}\nreceiver: {tls: ${tls}, otherCommands: ${forward}}\nconnectors: {a: ${connector}}\n`;
+    const text = `app: {sdkAppId: 1}\nreceiver: {tls: ${tls}, otherCommands: ${forward}}\nconnectors: {a: ${connector}, e: ${index(', createIndex: {file: mapping.json}')}}\n`;
     const found = complaints(text, configSchema);
     expect(found).toEqual([expect.stringMatching(/^c\.yaml:3:\d+ connectors\.a\.path: /)]);
     expect(found[0]).toContain(says);
@@ -837,6 +839,7 @@ connectors:
   it.each([
     ['journal: {file: ./key.pem}', 'journal.file: receiver.tls.keyFile is read from the file'],
     ['journal: {file: ca.pem}', 'journal.file: connectors.k.tls.caFile is read from the file'],
+    ['journal: {file: token}', 'journal.file: app.callbackTokens[0] is read from the file'],
     ['journal: {file: c.yaml}', 'journal.file: the configuration is read from the file'],
     ['journal: {file: ../x/c.yaml}', 'journal.file: the configuration is read from the file'],
     ['journal: {file: j.db}', 'connectors.b.path: journal.file writes to the file'],
@@ -845,7 +848,9 @@ connectors:
     mkdirSync(folder);
     onTestFinished(() => rmSync(dirname(folder), { recursive: true }));
     const file = join(folder, 'c.yaml');
-    const text = `app: {sdkAppId: 1}
+    const token = join(folder, 'token');
+    writeFileSync(token, 'a-token');
+    const text = `app: {sdkAppId: 1, callbackTokens: ["\${file:${token}}"]}
 receiver: {tls: {certFile: cert.pem, keyFile: key.pem}}
 ${journal}
 connectors:

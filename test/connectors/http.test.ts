@@ -230,6 +230,8 @@ test.each([
   await (sink as EventSink).deliver([entryOf(1, one)], never());
   const [{ request, body } = expect.unreachable()] = asked.arrived;
   expect(request.headers).toMatchObject({ 'content-type': type, 'webhook-id': one.id });
+  // It would name the schema of what this is not.
+  expect(request.headers).not.toHaveProperty('ce-dataschema');
   expect(JSON.parse(body.toString())).toEqual(compileShape(shape, 'events').out(JSON.parse(JSON.stringify(one))));
 });
 

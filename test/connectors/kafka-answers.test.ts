@@ -6,6 +6,8 @@ import { describe, expect, inject, onTestFinished, test } from 'vitest';
 import type { Finding } from '../../connectors/contract.ts';
 import { source } from '../../connectors/index.ts';
 import { kafka } from '../../connectors/kafka/connector.ts';
+import { errorOf, judge } from '../../connectors/kafka/fault.ts';
+import { sourceClient } from '../../connectors/kafka/options.ts';
 import { followTopic } from '../servers/readback.ts';
 import { makeEvent, never, openDriven, testHost, unreachableBy } from './suite.ts';
 
@@ -52,6 +54,15 @@ describe.skipIf(brokers === '')('a topic that the cluster does not create', () =
     await expect(examinedSource(given)).rejects.toMatchObject({
       fault: { path: 'source.deadLetters.createTopic', message: expect.stringMatching(/only 1 broker/) },
     });
+  });
+});
+
+test('a session time-out that the brokers do not take is told with its setting', async () => {
+  const given = source.options.parse({ kind: 'kafka', brokers: 'k:9092', topic: 't' });
+  expect(judge(errorOf(26), await sourceClient(given, never())).fault).toMatchObject({
+    code: 'destination-misconfigured',
+    path: 'source.sessionTimeoutMs',
+    message: expect.stringContaining('INVALID_SESSION_TIMEOUT'),
   });
 });
 

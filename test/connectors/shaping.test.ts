@@ -3,9 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { type Configured, openSink, tryTransform } from '../../connectors/index.ts';
+import { toMessage } from '../../connectors/kafka/message.ts';
 import { entryOf } from '../../src/model/entry.ts';
 import type { CanonicalEvent } from '../../src/model/event.ts';
-import type { ShapeSettings } from '../../src/model/shape.ts';
+import { compileShape, type ShapeSettings, shapeSettings } from '../../src/model/shape.ts';
 import { makeEvent, never, testHost, unreachableBy } from './suite.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'shape-'));
@@ -28,6 +29,16 @@ async function write(shape: Partial<ShapeSettings>, ...batches: CanonicalEvent[]
   const lines = readFileSync(path, 'utf8').split('\n').slice(0, -1);
   return { lines: lines.map((line) => JSON.parse(line)), outcomes };
 }
+
+test.each([undefined, 'name'])(
+  'in binary mode the schema of data is named where data is what it describes: %s',
+  (name) => {
+    const shape = name && compileShape(shapeSettings.parse({ fields: { [name]: 'title' } }), 'events');
+    const { headers } = toMessage(entryOf(1, makeEvent({ name: 'A' })), 'binary', shape || undefined);
+    expect(headers).toMatchObject({ ce_specversion: '1.0', ce_subject: expect.any(String) });
+    expect('ce_dataschema' in headers).toBe(name === undefined);
+  },
+);
 
 describe('a sink of events writes them in the shape that is asked for', () => {
   test('renamed, nested, left out, with constants and times', async () => {
