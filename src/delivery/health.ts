@@ -1,3 +1,4 @@
+import type { Clock } from '../model/clock.ts';
 import type { CopyState } from '../model/copy.ts';
 import type { LaneState, ResyncProgress, SignalBus } from '../model/signal.ts';
 
@@ -39,4 +40,23 @@ export function watchLanes(
     copy: journal.copy(connector),
     ...said.get(connector),
   });
+}
+
+/**
+ * Returns since when each connector has something open (ms since 1970), where `received` says when the oldest of it was received: by a
+ * clock that may have been set back since. Then it counts from when it was first seen to be open.
+ */
+export function watchOpen(
+  { now, elapsed }: Pick<Clock, 'now' | 'elapsed'>,
+  received: (connector: string) => number | undefined,
+): (connector: string) => number | undefined {
+  const seen = new Map<string, { readonly oldest: number; readonly at: number }>();
+  return (connector) => {
+    const oldest = received(connector);
+    if (oldest === undefined) return undefined;
+    const known = seen.get(connector);
+    if (known?.oldest === oldest) return Math.min(oldest, now() - (elapsed() - known.at));
+    seen.set(connector, { oldest, at: elapsed() });
+    return Math.min(oldest, now());
+  };
 }

@@ -2,11 +2,12 @@ import { holdsOf, readsBack } from '../../connectors/index.ts';
 import { enabledOf } from '../config/diff.ts';
 import type { ConnectorConfig } from '../config/schema.ts';
 import type { JournalRoom } from '../journal/room.ts';
+import { systemClock } from '../model/clock.ts';
 import type { SignalBus } from '../model/signal.ts';
 import { plural } from '../model/text.ts';
 import { createCopies } from './copies.ts';
 import { createEventCopies } from './event-copies.ts';
-import { watchLanes } from './health.ts';
+import { watchLanes, watchOpen } from './health.ts';
 import { createOperations } from './operations.ts';
 import { watchReplays, watchRetries } from './retries.ts';
 import { startDelivery } from './thread/host.ts';
@@ -104,7 +105,7 @@ export function startDeliveryRoom({ configured, connectors, source, journal: roo
       return Math.max(0, journal.head() - Math.max(health(name).cursor, pruned)) + reader.countWaiting(name);
     },
     /** When the oldest of them was received, in ms since 1970. */
-    openSince: (name: string) => reader.openSince(name, health(name).cursor),
+    openSince: watchOpen(systemClock, (name) => reader.openSince(name, health(name).cursor)),
     /** Delivers what can be delivered within `ms`, then ends. */
     async stop(ms: number): Promise<void> {
       journal.flushGroups();

@@ -123,10 +123,12 @@ function readEntries(connection: DatabaseSync) {
 /** Finds the first seq that was received at or after a time (ms since 1970); head + 1 when there is none. */
 export function createSeqAt(connection: DatabaseSync): (time: number) => number {
   const head = connection.prepare('SELECT coalesce(max(seq), 0) AS seq FROM events');
+  const oldest = connection.prepare('SELECT seq FROM events ORDER BY seq LIMIT 1');
   const receivedFrom = connection.prepare('SELECT seq, received_at FROM events WHERE seq >= ? ORDER BY seq LIMIT 1');
   return (time) => {
-    // Seqs rise with the time of receipt, so halving finds it without an index of times.
-    let low = 1;
+    // Seqs rise with the time of receipt, so halving finds it without an index of times: unless the clock was set back. What
+    // was received before that and lies at the beginning must not stand for all that is pruned.
+    let low = (oldest.get()?.seq as number | undefined) ?? 1;
     let high = (head.get()?.seq as number) + 1;
     while (low < high) {
       const middle = Math.floor((low + high) / 2);

@@ -4,7 +4,7 @@ import { ADMIN_SERVER, createAdminServer } from '../admin/server.ts';
 import { enabledOf } from '../config/diff.ts';
 import type { Config } from '../config/schema.ts';
 import type { Source } from '../config/source.ts';
-import { watchLanes } from '../delivery/health.ts';
+import { watchLanes, watchOpen } from '../delivery/health.ts';
 import { shareDescriptors } from '../http/descriptors.ts';
 import { closeServer, listen } from '../http/server.ts';
 import { urlHost } from '../model/address.ts';
@@ -50,8 +50,10 @@ export async function startWorker(
   const lanes = new Map<string, WorkerLane>();
 
   const health = watchLanes({ cursor: () => 0, copy: () => UNSEEN_COPY }, signals);
+  const openSince = watchOpen(clock, (name) => lanes.get(name)?.source.openSince());
   const state = createState(config, source, {
     health,
+    openSince,
     connectors,
     lanes,
     deadLetters: deadLetters.of,
@@ -61,7 +63,7 @@ export async function startWorker(
     version,
     connectors: () => connectors,
     lag: (name) => lanes.get(name)?.source.lag(),
-    openSince: (name) => lanes.get(name)?.source.openSince(),
+    openSince,
     deadLetters: deadLetters.of,
     copy: (name) => health(name).copy,
   });
@@ -124,6 +126,7 @@ export async function startWorker(
 
 interface StateSources {
   readonly health: ReturnType<typeof watchLanes>;
+  readonly openSince: ReturnType<typeof watchOpen>;
   readonly connectors: readonly string[];
   readonly lanes: ReadonlyMap<string, WorkerLane>;
   deadLetters(connector: string): number;
@@ -133,7 +136,7 @@ interface StateSources {
 function createState(
   config: Config,
   source: Source,
-  { health, connectors, lanes, deadLetters, stopping }: StateSources,
+  { health, openSince, connectors, lanes, deadLetters, stopping }: StateSources,
 ): () => WorkerState {
   return () => {
     const outside = connectors.filter((name) => lanes.get(name)?.source.partitions() === undefined);
@@ -152,7 +155,7 @@ function createState(
         // Counted from the end of the topic, since there is no cursor over all partitions.
         cursor: 0 - (lag ?? 0),
         lag,
-        lagSeconds: Math.max(0, now - (its?.openSince() ?? now)) / 1_000,
+        lagSeconds: Math.max(0, now - (openSince(name) ?? now)) / 1_000,
         deadLetters: deadLetters(name),
         partitions: its?.partitions() ?? [],
         ...(copy.incomplete !== undefined && { copy }),

@@ -594,6 +594,18 @@ describe('retention', () => {
   });
 });
 
+test('what was received before the clock was set back, at the beginning, does not keep all after it from being pruned', async () => {
+  const { database, journal } = open();
+  for (let n = 1; n <= 100; n++) await journal.record(madeEvent(n));
+  // Seqs 61 and 62 bear times of a year ahead, and all before them is pruned.
+  database.connection.exec(
+    'DELETE FROM events WHERE seq <= 60; UPDATE events SET received_at = received_at + 31536000000 WHERE seq < 63',
+  );
+  const reader = createDeliveryReader(database.connection);
+  expect(reader.seqAt(madeEvent(90).data.receivedAt)).toBe(90);
+  journal.close();
+});
+
 test('a time is found among seqs, whatever was pruned', async () => {
   const { database, journal } = open();
   for (let n = 1; n <= 20; n++) await journal.record(madeEvent(n * 10));

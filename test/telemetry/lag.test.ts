@@ -45,6 +45,22 @@ test('after a start with a backlog and a destination that is down, it counts fro
   expect(await bridge.end('SIGTERM')).toBe(0);
 });
 
+test('of what was received before the clock was set back it counts from when it was seen to be open', async () => {
+  const home = bridgeHome(() => ({ down: DOWN }));
+  onTestFinished(home.remove);
+  const journal = openJournal(openDatabase(join(home.folder, 'journal.db')), systemClock, createSignals());
+  const event = madeEvent(1);
+  const data = { ...event.data, receivedAt: Date.now() + 3_600_000 };
+  await journal.record({ ...event, source: `urn:tencent-chat:app:${SDK_APP_ID}`, data });
+  journal.close();
+  const bridge = await startBridgeProcess(home);
+  const lag = async () =>
+    bridgeStatus.parse(await (await fetch(`${bridge.adminUrl}/api/status`)).json()).connectors[0]?.lagSeconds;
+  await expect.poll(lag, { timeout: 5_000 }).toBeGreaterThan(1);
+  expect(await lag()).toBeLessThan(3_600);
+  expect(await bridge.end('SIGTERM')).toBe(0);
+});
+
 test('a connector that is added to a journal whose events are pruned is behind none of them', async () => {
   const home = bridgeHome((folder) => ({ late: { kind: 'file', path: join(folder, 'late.ndjson') } }));
   onTestFinished(home.remove);
