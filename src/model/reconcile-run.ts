@@ -43,6 +43,7 @@ export type ReconcileRun = z.output<typeof reconcileRun>;
 export const reconcileFinding = z.object({
   groupId: z.string(),
   name: z.string().exactOptional(),
+  /** `destroy`, too, where the run withholds that: see counts.withheld. */
   would: z.enum(['mend', 'destroy']),
   fields: z.array(z.object({ field: z.string(), before: z.string().exactOptional(), after: z.string() })),
 });

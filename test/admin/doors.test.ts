@@ -92,6 +92,18 @@ test('what is not there is answered with a page to a browser, and as a fault to 
   }
 });
 
+test('what an address asks for and no form offers is said, in the place of showing all or nothing', async () => {
+  const page = async (path: string) => (await fetch(bridge.adminUrl + path)).text();
+  for (const asked of ['since=2026-11-28T10:00Z', 'until=yesterday', 'type=chat.group.renamed']) {
+    const told = (await page(`/events?${asked}`)).replace(/<[^>]+>/g, '');
+    expect(told).toContain(`Not understood, and left out: ${asked}`);
+  }
+  expect(await page('/events?since=2026-11-28T10:00&type=chat.group.created')).not.toContain('Not understood');
+
+  expect(await bridge.post(callback)).toMatchObject({ status: 200 });
+  expect(await page('/whole?event=1&from=1000000')).toMatch(/&quot;specversion&quot;|"specversion"/);
+});
+
 describe('what a browser says to come from another site is refused without a rendering', () => {
   const ways = [
     { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'no-cors', 'sec-fetch-dest': 'image' },

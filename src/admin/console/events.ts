@@ -61,6 +61,8 @@ async function listOf(ports: View, filters: Filters, before: number | undefined,
   const { group, type, since, until } = filters;
   const known = EVENT_TYPES.find((one) => one === type);
   const filter = { ...filters, type: known, since: timeOf(since), until: timeOf(until) };
+  // The form offers none of these; an address may hold anything.
+  const unread = (['type', 'since', 'until'] as const).filter((one) => filters[one] && filter[one] === undefined);
   const { events, next } = await readEvents(ports.journal.history, filter, PAGE_EVENTS, signal, before);
   const ofGroup = group !== undefined && ports.journal.history.latest(group) !== undefined ? group : undefined;
   const rows = fitting(events, eventRow(ports, ofGroup !== undefined && 'of one group'));
@@ -69,7 +71,7 @@ async function listOf(ports: View, filters: Filters, before: number | undefined,
   const isFiltered = FILTERS.some((name) => filters[name] !== undefined);
   const nothing =
     before !== undefined || next !== undefined ? t.events.noneLookedAt : isFiltered ? t.events.noneSuch : t.events.none;
-  return html`${events.length === 0 ? empty(nothing) : eventTable(t, rows, ofGroup)}${pager(
+  return html`${unread.map((one) => html`<p class="callout warn">${t.events.unread(code(`${one}=${filters[one]}`))}</p>`)}${events.length === 0 ? empty(nothing) : eventTable(t, rows, ofGroup)}${pager(
     t,
     '/events',
     filters,

@@ -14,7 +14,9 @@ export function wholePage(ports: View, query: URLSearchParams): Page {
   const render = (): Html => {
     const head = html`<h1>${words}</h1>`;
     if (text === undefined) return html`${head}${empty(t.whole.gone)}`;
-    const from = Math.min(numberOf(query.get('from')) ?? 0, text.length);
+    const asked = numberOf(query.get('from')) ?? 0;
+    // What is looked at anew, such as a group, may be shorter by now.
+    const from = asked < text.length ? asked : 0;
     const { block, end } = blockFrom(t, text, from);
     const whole = Object.fromEntries(query);
     const steps = { next: t.whole.next, first: t.whole.beginning };

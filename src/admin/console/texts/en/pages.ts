@@ -21,6 +21,7 @@ export const pages = {
       'chat.group.owner.changed': 'owner changed',
       'chat.group.info.read': 'read by reconcile',
     },
+    unread: (what: Html) => html`Not understood, and left out: ${what}`,
     noneLookedAt: 'There are no such events among those that were looked at.',
     noneSuch: 'The journal holds no such event: none was recorded, or all were pruned.',
     none: 'Nothing has been recorded yet.',

@@ -21,6 +21,7 @@ export const pages: typeof English = {
       'chat.group.owner.changed': 'オーナー変更',
       'chat.group.info.read': '照合で読み取り',
     },
+    unread: (what) => html`解釈できないため無視した条件：${what}`,
     noneLookedAt: '調べた範囲に、該当するイベントはありません。',
     noneSuch: '該当するイベントはジャーナルにありません。記録されていないか、すべて削除済みです。',
     none: 'まだ何も記録されていません。',

@@ -21,6 +21,7 @@ export const pages: typeof English = {
       'chat.group.owner.changed': '群主变更',
       'chat.group.info.read': '对账读取',
     },
+    unread: (what) => html`无法识别、已忽略的条件：${what}`,
     noneLookedAt: '在已查找的范围内没有符合条件的事件。',
     noneSuch: '事件日志中没有符合条件的事件：从未记录，或已全部清理。',
     none: '尚未记录任何内容。',
