@@ -333,7 +333,7 @@ export interface DeadLetters {
 }
 
 export interface WorkerDeadLetter {
-  /** Its partition and offset: `3@1042`. */
+  /** Its partition and offset, `3@1042`; after its topic and a slash where it lay in another than the source reads now. */
   readonly name: string;
   readonly topic: string;
   readonly partition: number;

@@ -36,13 +36,14 @@ export const RETRY_HEADER = 'retry_for';
 const PREFIX = 'dead_letter_';
 const MAX_KEY_BYTES = 1_024;
 
-/** Returns the name that people use: `3@1042`, the partition and offset in the events topic. */
-function nameOf({ record }: DeadLetterRecord): string {
-  return `${record.partition}@${record.offset}`;
+/** Returns the name that people use: `3@1042`, the partition and offset; with its topic where that is not the events topic of now. */
+function nameOf({ record }: DeadLetterRecord, events: string): string {
+  const place = `${record.partition}@${record.offset}`;
+  return record.topic === events ? place : `${record.topic}/${place}`;
 }
 
-function keyOf(letter: DeadLetterRecord): string {
-  return `${letter.connector}/${letter.record.topic}/${nameOf(letter)}`;
+function keyOf({ connector, record }: DeadLetterRecord): string {
+  return `${connector}/${record.topic}/${record.partition}@${record.offset}`;
 }
 
 function toDeadLetter(letter: DeadLetterRecord): OutgoingRecord {
@@ -82,10 +83,14 @@ function toTombstone({ key }: StandingLetter): OutgoingRecord {
   return { key, value: null, headers: {} };
 }
 
-/** Returns the record as it was, for this connector only; in its own partition, so after whatever its group had since. */
-function toRetry({ connector, record }: DeadLetterRecord): OutgoingRecord {
+/**
+ * Returns the record as it was, for this connector only; in its own partition, so after whatever its group had since. What lay
+ * in another topic has no partition of its own here.
+ */
+function toRetry({ connector, record }: DeadLetterRecord, events: string): OutgoingRecord {
   const { key, value, partition, headers } = record;
-  return { key, value, partition, headers: { ...headers, [RETRY_HEADER]: connector } };
+  const its = record.topic === events && { partition };
+  return { key, value, ...its, headers: { ...headers, [RETRY_HEADER]: connector } };
 }
 
 const json = z.string().transform((text, context) => {
@@ -197,10 +202,10 @@ export function openDeadLetterTopic(source: KafkaSourceOptions, note: (message: 
     /** Puts the records into the events topic again, for their connector only, and takes the dead letters away. */
     async retry(again: readonly StandingLetter[]): Promise<void> {
       const kept = again.find(({ leftOut }) => leftOut !== undefined);
-      if (kept !== undefined) throw new BridgeError(notKept(kept));
+      if (kept !== undefined) throw new BridgeError(notKept(kept, source.topic));
       for (const letter of again) {
         // In this order: if the process ends in between, the record is tried twice, which changes nothing.
-        await events.use(never, (client) => client.send([toRetry(letter)]));
+        await events.use(never, (client) => client.send([toRetry(letter, source.topic)]));
         await write(toTombstone(letter));
       }
     },
@@ -213,11 +218,11 @@ export function openDeadLetterTopic(source: KafkaSourceOptions, note: (message: 
   };
 }
 
-function notKept(letter: DeadLetterRecord): Fault {
+function notKept(letter: DeadLetterRecord, events: string): Fault {
   const { topic, partition, offset } = letter.record;
   return {
     code: 'usage',
-    message: `${nameOf(letter)} cannot be tried again: its value of ${letter.leftOut?.size} bytes was not kept`,
+    message: `${nameOf(letter, events)} cannot be tried again: its value of ${letter.leftOut?.size} bytes was not kept`,
     suggestion: `see ${topic}/${partition}@${offset}, and discard it`,
   };
 }
@@ -240,12 +245,12 @@ export async function readDeadLetters(
     .all()
     .filter((letter) => letter.connector === connector)
     .sort(byPlace);
-  const named = (names: readonly string[]) => own.filter((letter) => names.includes(nameOf(letter)));
+  const named = (names: readonly string[]) => own.filter((letter) => names.includes(nameOf(letter, source.topic)));
   return {
     all: own.map((letter) => {
       const { record, fault, attempts, deadAt, leftOut } = letter;
       const { topic, partition, offset, key, value, headers } = record;
-      const place = { name: nameOf(letter), topic, partition, offset: String(offset) };
+      const place = { name: nameOf(letter, source.topic), topic, partition, offset: String(offset) };
       return { ...place, attempts, deadAt, fault, key, value, headers, ...(leftOut !== undefined && { leftOut }) };
     }),
     retry: (names) => topic.retry(named(names)),

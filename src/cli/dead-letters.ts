@@ -39,7 +39,7 @@ export function addDeadLetters(program: Command): void {
 }
 
 function parseName(text: string): string {
-  return /^\d+@\d+$/.test(text) ? text : String(wholeNumber(1)(text));
+  return /^([\w.-]+\/)?\d+@\d+$/.test(text) ? text : String(wholeNumber(1)(text));
 }
 
 interface ListOptions extends AdminOptions, Filter {

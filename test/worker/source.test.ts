@@ -185,6 +185,27 @@ describe.skipIf(brokers === '')('a worker', () => {
     expect(await worker.end('SIGTERM')).toBe(0);
   }, 120_000);
 
+  test('tells a dead letter of the topic that it read before from one of the same place, and brings it again', async () => {
+    const topic = await createTopic();
+    const { worker, lines, letters } = await startWorker(topic);
+    const place = { partition: '0', offset: '12' };
+    for (const [index, from] of [topic, 'former.topic'].entries()) {
+      const [event = ''] = events(index + 1).slice(index);
+      await expect.poll(() => written(topic, event, letterHeaders(from, place), `audit/${from}/0@12`)).toBe(true);
+    }
+    const names = async () =>
+      JSON.parse((await letters('list', 'audit', '--json')).stdout).deadLetters.map(
+        ({ name }: { name: string }) => name,
+      );
+    expect((await names()).sort()).toEqual(['0@12', 'former.topic/0@12']);
+    expect(await letters('discard', 'audit', '0@12')).toMatchObject({ code: 0 });
+    expect(await names()).toEqual(['former.topic/0@12']);
+    expect(await letters('retry', 'audit', 'former.topic/0@12')).toMatchObject({ code: 0 });
+    await expect.poll(lines).toBe(1);
+    expect(await names()).toEqual([]);
+    expect(await worker.end('SIGTERM')).toBe(0);
+  });
+
   test('brings a dead letter of a partition that the topic does not have to the one of its key', async () => {
     const topic = await createTopic();
     const { worker, lines, letters } = await startWorker(topic);

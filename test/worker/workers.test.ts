@@ -285,6 +285,9 @@ describe.skipIf(skip !== '')(`workers${skip}`, () => {
     );
     await send([receiver], { GroupId: 'first', Name: 'before' });
     await expect.poll(() => getDocument(elasticsearchUrl, index, 'first')).toMatchObject({ name: 'before' });
+    // It lies there before the worker has its answer: cut off in between, it would come again, and be one of those that wait.
+    const metrics = async () => (await fetch(`${doomed.adminUrl}/metrics`)).text();
+    await expect.poll(metrics).toContain('bridge_delivered_total{connector="index"} 1');
 
     await proxy.refuse();
     for (let n = 0; n < 20; n++) await send([receiver], { GroupId: `g${n}`, Name: 'while it was down' });
