@@ -32,6 +32,8 @@ export interface Resync {
 }
 
 const PAGE = 500;
+/** As the pages of the journal: those of the largest groups must not need more memory than others. */
+const PAGE_CHARACTERS = 4 * 1_048_576;
 /** Groups not in step that a comparison names. */
 const MOST_NAMED = 100;
 
@@ -57,7 +59,7 @@ export function startResync(
     done,
     async step(sink, signal) {
       const ids = groupIds?.slice(looked, looked + PAGE);
-      const page = ids?.flatMap((groupId) => groups.get(groupId) ?? []) ?? groups.page(after, PAGE);
+      const { page, taken } = ids === undefined ? { page: groups.page(after, PAGE), taken: 0 } : firstOf(groups, ids);
       const states = page.filter(filter.concerns).map(filter.project);
       if (states.length > 0) {
         const outcomes = await sink.put(states, how, signal);
@@ -74,7 +76,7 @@ export function startResync(
         }
       }
       after = page.at(-1)?.groupId ?? after;
-      looked += (ids ?? page).length;
+      looked += taken;
       // One that is left out, or not known, is neither brought nor compared.
       handled += states.length;
       const named = groupIds !== undefined;
@@ -83,4 +85,20 @@ export function startResync(
       return { how, named, ...counts, ...(how === 'compare' && { differing }), ended };
     },
   };
+}
+
+/** Returns the groups of the first of these ids, as many as have room in a page, and how many ids that takes. */
+function firstOf(
+  groups: GroupPages,
+  ids: readonly string[],
+): { readonly page: readonly Group[]; readonly taken: number } {
+  const page: Group[] = [];
+  let taken = 0;
+  for (let room = PAGE_CHARACTERS; taken < ids.length && room > 0; taken++) {
+    const group = groups.get(ids[taken] ?? '');
+    if (group === undefined) continue;
+    page.push(group);
+    room -= JSON.stringify(group).length;
+  }
+  return { page, taken };
 }
