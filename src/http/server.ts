@@ -85,7 +85,7 @@ export async function listen(
   const tell = (socket: Duplex, why: string): void =>
     options.onMalformed?.({ peer: ('remoteAddress' in socket && String(socket.remoteAddress)) || 'unknown', why });
   const refused = new WeakSet<Duplex>();
-  const inTurn = takeTurns();
+  const turns = takeTurns();
   const answer: RequestListener = (request, response) => {
     const { socket } = request;
     // What follows a refused request may have been read in another way before it came here: it is nothing to answer.
@@ -104,12 +104,16 @@ export async function listen(
   const listener: RequestListener = (request, response) => {
     const { socket } = request;
     if (refused.has(socket) || socket.destroyed) return;
-    if (inTurn(socket, response, () => answer(request, response))) return;
+    if (turns.begin(socket, response, () => answer(request, response))) return;
     tell(socket, `more than ${MOST_UNANSWERED} requests came before the first was answered`);
     // An answer would have to wait, and what has arrived would be read meanwhile. Cut off at once, it would come again at once.
     refused.add(socket);
     socket.pause();
-    setTimeout(() => socket.destroy(), GIVEN_UP_MS).unref();
+    setTimeout(() => turns.take(() => socket.destroy()), GIVEN_UP_MS).unref();
+    // Node makes an error of each request that is not answered: of a thousand such connections, that took seconds.
+    const { stackTraceLimit } = Error;
+    socket.prependListener('close', () => void Object.assign(Error, { stackTraceLimit: 0 }));
+    socket.on('close', () => void Object.assign(Error, { stackTraceLimit }));
   };
   const settings = { ...SERVER_OPTIONS, keepAliveTimeout: timerMs(keepAliveMs) };
   const requestCert = certificate?.options.ca !== undefined;
@@ -148,10 +152,10 @@ export async function listen(
 }
 
 /**
- * Returns what begins a request once those before it on its connection are answered, and returns false where too many wait so. One
- * of all that wait has each turn of the event loop: who asks once does not wait for what others ask at once.
+ * One of all that wait has each turn of the event loop: who asks once does not wait for what others ask at once. `begin` begins a
+ * request once those before it on its connection are answered, and returns false where too many wait so.
  */
-function takeTurns(): (socket: Duplex, response: ServerResponse, begin: () => void) => boolean {
+function takeTurns() {
   /** By connection; the first is the one that is being answered. */
   const queues = new Map<Duplex, (() => void)[]>();
   const ready: (() => void)[] = [];
@@ -159,7 +163,10 @@ function takeTurns(): (socket: Duplex, response: ServerResponse, begin: () => vo
     ready.shift()?.();
     if (ready.length > 0) setImmediate(turn);
   };
-  return (socket, response, begin) => {
+  const take = (work: () => void): void => {
+    if (ready.push(work) === 1) setImmediate(turn);
+  };
+  const begin = (socket: Duplex, response: ServerResponse, answer: () => void): boolean => {
     const queue = queues.get(socket) ?? [];
     if (!queues.has(socket)) {
       queues.set(socket, queue);
@@ -172,11 +179,12 @@ function takeTurns(): (socket: Duplex, response: ServerResponse, begin: () => vo
     response.once('close', () => {
       queue.shift();
       const [next] = queue;
-      if (next !== undefined && ready.push(next) === 1) setImmediate(turn);
+      if (next !== undefined) take(next);
     });
-    if (queue.push(begin) === 1) begin();
+    if (queue.push(answer) === 1) answer();
     return queue.length <= MOST_UNANSWERED;
   };
+  return { take, begin };
 }
 
 /** Says what keeps a server from listening, which setting that is, and what to do. */
