@@ -4,7 +4,7 @@ import { causeOf } from '../model/cause.ts';
 import type { Clock } from '../model/clock.ts';
 import type { CopyState } from '../model/copy.ts';
 import type { Fault } from '../model/fault.ts';
-import type { DeliveryReader } from './reads.ts';
+import { type DeliveryReader, ROW_REACH, type Told } from './reads.ts';
 
 /*
  * The delivery of one event by one connector is in one of these states:
@@ -39,9 +39,6 @@ export interface Receipts {
   /** JSON, see Told. */
   readonly told: string;
 }
-
-/** One event of a row; the attempts are left out where it was one, the last is there where something newer lay there. */
-export type Told = readonly [seq: number, receipt: string, attempts?: number | null, superseded?: 1];
 
 /** The only writer of `lanes`, `deliveries`, `receipts` and `copies`. Its works run inside a transaction of the caller. */
 export function createDeliveryWriter(connection: DatabaseSync, clock: Clock) {
@@ -136,9 +133,6 @@ export function createJournalSource(connector: string, holds: Holds, ports: Jour
     },
   };
 }
-
-/** A row reaches over fewer seqs than this, so that whoever looks for an event need not look at all that came after it. */
-export const ROW_REACH = 10_000;
 
 /** One row for those that stand close to each other: what was tried again may be much older. */
 function receiptsOf(brought: readonly Brought[], at: number): Receipts[] {

@@ -6,7 +6,6 @@ import { type CopyState, UNSEEN_COPY } from '../model/copy.ts';
 import { type Entry, type EntryHead, lazyEntry } from '../model/entry.ts';
 import type { CanonicalEvent } from '../model/event.ts';
 import type { Fault } from '../model/fault.ts';
-import { ROW_REACH, type Told } from './deliveries.ts';
 
 /** An event of the journal as people look at it. */
 export interface JournalEntry {
@@ -148,6 +147,11 @@ export interface EventReceipt {
   readonly at: number;
   readonly attempts: number;
 }
+
+/** One event of a row of receipts; the attempts are left out where it was one, the last is there where something newer lay there. */
+export type Told = readonly [seq: number, receipt: string, attempts?: number | null, superseded?: 1];
+/** A row reaches over fewer seqs than this, so that whoever looks for an event need not look at all that came after it. */
+export const ROW_REACH = 10_000;
 
 function readLanes(connection: DatabaseSync) {
   const lane = connection.prepare('SELECT cursor, paused FROM lanes WHERE connector = ?');

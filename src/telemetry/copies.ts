@@ -1,9 +1,14 @@
+import type { CopyState } from '../model/copy.ts';
 import { TONES, type Verdict } from '../model/verdict.ts';
 import { BY_CONNECTOR, counter, type Metrics, read, readEach } from './meter.ts';
-import type { LaneSources, MetricSources } from './metrics.ts';
+
+export interface CopySources {
+  /** What is known of the copy as a whole; a worker knows only that it is incomplete. */
+  copy?(connector: string): CopyState | undefined;
+}
 
 /** Measures what the copies hold, compared with what they should hold. */
-export function copyMetrics(sources: Pick<LaneSources, 'copy'>): Metrics {
+export function copyMetrics(sources: CopySources): Metrics {
   const { copy } = sources;
   return {
     bridge_copy_verified_timestamp_seconds: readEach(
@@ -23,7 +28,7 @@ export function copyMetrics(sources: Pick<LaneSources, 'copy'>): Metrics {
   };
 }
 
-export function lossMetrics({ copy }: Pick<LaneSources, 'copy'>): Metrics {
+export function lossMetrics({ copy }: CopySources): Metrics {
   return {
     bridge_copy_incomplete: readEach(
       '1 since the destination was deleted or replaced, until all that is known was brought again.',
@@ -32,7 +37,7 @@ export function lossMetrics({ copy }: Pick<LaneSources, 'copy'>): Metrics {
   };
 }
 
-export function verdictMetrics(sources: Pick<MetricSources, 'verdict'>): Metrics {
+export function verdictMetrics(sources: { verdict(): Verdict }): Metrics {
   let latest: Verdict | undefined;
   /** One look is for all that is read in a scrape, which is in one turn: it costs some queries. */
   const verdict = (): Verdict => {

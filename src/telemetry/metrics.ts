@@ -1,14 +1,13 @@
 import { type Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { Clock } from '../model/clock.ts';
-import type { CopyState } from '../model/copy.ts';
 import { FAULT_CODES, FAULTS, type FaultCode } from '../model/fault.ts';
 import type { CallbackOutcome, LaneState, SignalBus } from '../model/signal.ts';
 import type { Verdict } from '../model/verdict.ts';
-import { copyMetrics, lossMetrics, verdictMetrics } from './copies.ts';
+import { type CopySources, copyMetrics, lossMetrics, verdictMetrics } from './copies.ts';
 import { BY_CONNECTOR, counter, gauge, histogram, type Metrics, read, readEach } from './meter.ts';
 
 /** The numbers of the connectors, read at each scrape. */
-export interface LaneSources {
+export interface LaneSources extends CopySources {
   readonly version: string;
   /** The names of the enabled connectors; they may come and go. */
   connectors(): readonly string[];
@@ -17,8 +16,6 @@ export interface LaneSources {
   /** When the oldest of them was received, in milliseconds since 1970; undefined when there is none. */
   openSince(connector: string): number | undefined;
   deadLetters(connector: string): number;
-  /** What is known of the copy as a whole; a worker knows only that it is incomplete. */
-  copy?(connector: string): CopyState | undefined;
 }
 
 /** All numbers that are read at each scrape. */
