@@ -1,4 +1,4 @@
-import { dirname } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { connectors, findOwn } from '../../connectors/index.ts';
 import { isObject } from '../model/json.ts';
 import { nearest } from '../model/text.ts';
@@ -17,7 +17,12 @@ export function schemaOf(data: unknown, file: string, files: FilesRead = []) {
   const named = isObject(data) && isObject(data.connectors) ? Object.values(data.connectors) : [];
   const kinds = named.flatMap((one) => (isObject(one) && typeof one.kind === 'string' ? one.kind : []));
   const own = [...new Set(kinds)].filter((kind) => !BUILT_IN.includes(kind)).map((kind) => ownKind(kind, folder));
-  return configSchemaWith(own, [[file, 'the configuration'], ...files]);
+  const modules = own.flatMap((one) => ('file' in one ? [[one.file, `kind ${one.kind}`] as const] : []));
+  const transforms = named.flatMap((one) => {
+    const transform = isObject(one) && isObject(one.shape) && one.shape.transform;
+    return typeof transform === 'string' ? [[resolve(folder, transform), 'shape.transform'] as const] : [];
+  });
+  return configSchemaWith(own, [[file, 'the configuration'], ...files, ...modules, ...transforms]);
 }
 
 function ownKind(kind: string, folder: string): OwnKind {

@@ -839,6 +839,7 @@ connectors:
   it.each([
     ['journal: {file: ./key.pem}', 'journal.file: receiver.tls.keyFile is read from the file'],
     ['journal: {file: ca.pem}', 'journal.file: connectors.k.tls.caFile is read from the file'],
+    ['journal: {file: shape.mjs}', 'journal.file: shape.transform is read from the file'],
     ['journal: {file: token}', 'journal.file: app.callbackTokens[0] is read from the file'],
     ['journal: {file: c.yaml}', 'journal.file: the configuration is read from the file'],
     ['journal: {file: ../x/c.yaml}', 'journal.file: the configuration is read from the file'],
@@ -854,7 +855,7 @@ connectors:
 receiver: {tls: {certFile: cert.pem, keyFile: key.pem}}
 ${journal}
 connectors:
-  k: {kind: kafka, brokers: "k:9092", topic: t, tls: {caFile: ca.pem}}
+  k: {kind: kafka, brokers: "k:9092", topic: t, tls: {caFile: ca.pem}, shape: {transform: shape.mjs}}
   a: {kind: file, path: c.yaml}
   b: {kind: file, path: j.db.dry-run.ndjson}
 `;
