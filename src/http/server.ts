@@ -110,10 +110,6 @@ export async function listen(
     refused.add(socket);
     socket.pause();
     setTimeout(() => turns.take(() => socket.destroy()), GIVEN_UP_MS).unref();
-    // Node makes an error of each request that is not answered: of a thousand such connections, that took seconds.
-    const { stackTraceLimit } = Error;
-    socket.prependListener('close', () => void Object.assign(Error, { stackTraceLimit: 0 }));
-    socket.on('close', () => void Object.assign(Error, { stackTraceLimit }));
   };
   const settings = { ...SERVER_OPTIONS, keepAliveTimeout: timerMs(keepAliveMs) };
   const requestCert = certificate?.options.ca !== undefined;

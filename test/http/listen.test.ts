@@ -1,6 +1,6 @@
 /** A server that cannot listen says which setting to change, and why; whatever it refuses by itself is told. */
 import { once } from 'node:events';
-import { createServer, type IncomingMessage } from 'node:http';
+import { createServer } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { expect, onTestFinished, test } from 'vitest';
@@ -89,7 +89,7 @@ test('who asks on and on without waiting for an answer is cut off: each would wa
   expect(told).toEqual([expect.stringContaining('more than 40 requests')]);
 });
 
-test('those who are cut off together are cut off in turns, and what Node makes of their requests says nothing of a place', async () => {
+test('those who are cut off together are cut off in turns', async () => {
   const { server, port } = await listen(() => new Promise<Response>(() => {}), {
     ...{ section: 'receiver', host: '127.0.0.1', port: 0, keepAliveMs: 1_000, maxConnections: 100 },
     signals: createSignals(),
@@ -97,9 +97,7 @@ test('those who are cut off together are cut off in turns, and what Node makes o
   });
   onTestFinished(() => void server.close().closeAllConnections());
   const many = 40;
-  const { stackTraceLimit } = Error;
   let [asked, closed, inTurn, most] = [0, 0, 0, 0];
-  const stacks: string[] = [];
   server.prependListener('connection', (socket: Socket) =>
     socket.on('close', () => {
       closed++;
@@ -109,10 +107,7 @@ test('those who are cut off together are cut off in turns, and what Node makes o
       });
     }),
   );
-  server.on('request', (request: IncomingMessage) => {
-    asked++;
-    request.on('error', ({ stack = '' }) => stacks.push(stack));
-  });
+  server.on('request', () => void asked++);
   for (let n = 0; n < many; n++) {
     const socket = connect(port, '127.0.0.1', () => socket.write('GET / HTTP/1.1\r\nhost: x\r\n\r\n'.repeat(45)));
     socket.on('error', () => {}).resume();
@@ -122,9 +117,6 @@ test('those who are cut off together are cut off in turns, and what Node makes o
   for (const end = performance.now() + 1_500; performance.now() < end; );
   await expect.poll(() => closed).toBe(many);
   expect(most).toBeLessThan(5);
-  expect(stacks).toHaveLength(many * 45);
-  expect(stacks.filter((stack) => stack.includes('\n'))).toEqual([]);
-  expect(Error.stackTraceLimit).toBe(stackTraceLimit);
 });
 
 test('who asks once does not wait for all that others ask at once, and those are answered, too', async () => {
