@@ -41,8 +41,10 @@ export function refusalOf(thrown: unknown): Refusal | undefined {
   const { code, message, detail, severity, routine } = thrown as Readonly<Record<string, unknown>>;
   if (typeof code !== 'string' || !/^[0-9A-Z]{5}$/.test(code) || typeof severity !== 'string') return undefined;
   const said = `${message}${typeof detail === 'string' ? ` (${detail})` : ''}`;
-  // A policy of row-level security is a check as a view has one, and says of a row what else is said of a table.
-  const sqlState = routine === 'ExecWithCheckOptions' ? '44000' : code;
+  // A policy of row-level security, as the check of a view, says of a row what else is said of a table; so does RAISE, which a
+  // trigger gives any code.
+  const isOfCheck = routine === 'ExecWithCheckOptions' || routine === 'exec_stmt_raise';
+  const sqlState = isOfCheck && !code.startsWith('40') ? '44000' : code;
   return { sqlState, message: `${said.slice(0, MAX_SAID).toWellFormed()} [${code}]` };
 }
 

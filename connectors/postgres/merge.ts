@@ -29,9 +29,12 @@ const merged = (versions: string): string => `(
     FROM jsonb_each(v.given) WHERE key <> 'created' AND (k.birth IS NULL OR NOT ${later('k.birth', 'value')}) OFFSET 0) n
 )`;
 
-/** Counts bytes as they stand in JSON, in which what is kept as ␛ and digits takes six, and ␛ itself three. */
+/**
+ * Counts bytes as they stand in JSON, in which what is kept as ␛ and digits takes six, and ␛ itself three. The statement is in
+ * ASCII: one with a character that the database's encoding lacks is refused, whatever the rows are.
+ */
 const bytes = (text: string): string =>
-  `(octet_length(to_json(regexp_replace(replace(${text}, '␛241b', '␚'), '␛....', 'sixsix', 'g'))::text) - 2)`;
+  `(octet_length(to_json(regexp_replace(regexp_replace(${text}, E'\\\\u241b241b', 'ESC', 'g'), E'\\\\u241b....', 'sixsix', 'g'))::text) - 2)`;
 
 /** The custom fields that were changed last, as many as a group holds. */
 function bounded(custom: string, versions: string): string {

@@ -224,6 +224,30 @@ describe.skipIf(skip !== '')(`rows in PostgreSQL are merged as groups are${skipp
     });
   });
 
+  test.each(['LATIN1', 'EUC_JP'])('in a database of %s, many custom fields, too', async (encoding) => {
+    const database = `in_${encoding.toLowerCase()}`;
+    await sql(`CREATE DATABASE ${database} ENCODING '${encoding}' LOCALE 'C' TEMPLATE template0`);
+    const usual = place('groups');
+    const chosen = { ...usual, options: { ...usual.options, url: url().replace(/postgres$/, database) } };
+    await withSink(postgres, chosen, async (driven) => {
+      const wide = (from: number) =>
+        merge(
+          newGroup('wide'),
+          makeEvent(
+            { customFields: Object.fromEntries(Array.from({ length: 90 }, (_, n) => [`k${from + n}`, 'value'])) },
+            { groupId: 'wide' },
+          ),
+        );
+      const [one, other] = [wide(0), wide(50)];
+      for (const state of [one, other]) {
+        const outcomes = await groupSink(driven).put([state], 'join', never());
+        expect(outcomes.get('wide')?.kind).toBe('delivered');
+      }
+      const inStep = await groupSink(driven).read([joined(one, other)], never());
+      expect(inStep.get('wide')?.status).toBe('in-step');
+    });
+  });
+
   test('two writers at once, with events shuffled and twice, end as the events merged one by one', async () => {
     const chosen = await made('groups');
     const histories = fc
@@ -527,6 +551,27 @@ describe.skipIf(skip !== '')(`what PostgreSQL refuses is told apart${skipped}`, 
       await sink.close();
       await chosen.dispose?.();
       await sql('DROP FUNCTION leaves_out');
+    },
+  );
+
+  test.each(['GS001', '42501', '57014'])(
+    'a row that a trigger refuses as %s is a dead letter, its neighbours are delivered',
+    async (code) => {
+      const chosen = await made('groups');
+      await sql(`CREATE FUNCTION picky() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN IF NEW.name = 'bad' THEN RAISE 'not this one' USING ERRCODE = '${code}'; END IF; RETURN NEW; END $$`);
+      await sql(`CREATE TRIGGER picky BEFORE INSERT ON "${chosen.table}" FOR EACH ROW EXECUTE FUNCTION picky()`);
+      const sink = await open(chosen.options);
+      const batch = ['good', 'bad', 'fine'].map((name) => makeEvent({ name }));
+      const outcomes = await sink.deliver(batch, never());
+      expect(batch.map(({ id }) => outcomes.get(id))).toMatchObject([
+        { kind: 'delivered' },
+        { kind: 'dead', fault: { code: 'event-refused', message: expect.stringContaining(`not this one [${code}]`) } },
+        { kind: 'delivered' },
+      ]);
+      await sink.close();
+      await chosen.dispose?.();
+      await sql('DROP FUNCTION picky');
     },
   );
 
