@@ -24,6 +24,11 @@ export interface IndexState {
     readonly dynamic?: unknown;
     readonly dynamic_templates?: unknown;
     readonly enabled?: unknown;
+    readonly _source?: {
+      readonly enabled?: boolean;
+      readonly includes?: readonly string[];
+      readonly excludes?: readonly string[];
+    };
     readonly properties?: Readonly<Record<string, unknown>>;
     readonly _meta?: Readonly<Record<string, unknown>>;
   };

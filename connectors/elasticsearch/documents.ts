@@ -97,6 +97,7 @@ const BLAMED_ON_INDEX: ReadonlyMap<string | undefined, number> = new Map([
   ['cluster_block_exception', 403],
   ['index_closed_exception', 400],
   ['illegal_argument_exception', 400],
+  ['routing_missing_exception', 400],
 ]);
 
 /** Tells why one document cannot be read: its own shard is down, unless the index as a whole is to blame. */

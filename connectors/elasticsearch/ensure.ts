@@ -185,7 +185,21 @@ function requireTaken({ statusCode, body }: { statusCode: number; body: unknown 
   );
 }
 
-function writeIndex(found: Found, place: Place): IndexState {
+/**
+ * Throws Unreachable where there is none, or where a document does not come back as it was written: merging would lose the
+ * rest, unless the versions lie beside it with all there is.
+ */
+function writeIndex(found: Found, destination: Destination): IndexState {
+  const { options, shape } = destination;
+  const state = takesWrites(found, destination);
+  const { enabled, includes = [], excludes = [] } = state.mappings?._source ?? {};
+  const isWhole = enabled !== false && includes.length + excludes.length === 0;
+  if (isWhole || options.content === 'events' || shape.versionsIndex !== undefined) return state;
+  const message = `The index ${options.index} does not keep the whole source of its documents`;
+  throw misconfigured(destination, 'index', message, 'create it without enabled, includes and excludes of _source');
+}
+
+function takesWrites(found: Found, place: Place): IndexState {
   const { index, content } = place.options;
   const states = Object.entries(found);
   if (states.some(([, state]) => state.data_stream !== undefined)) {

@@ -115,7 +115,7 @@ export function lackingFields({ content }: ElasticsearchOptions, shape: Shape, m
   return lacking.length === 0 ? undefined : treeOf(lacking);
 }
 
-const OTHERS = 'ip|binary|object|nested|flattened|geo_point|geo_shape|\\w+_range';
+const OTHERS = 'alias|ip|binary|dense_vector|object|nested|flattened|geo_point|geo_shape|\\w+_range';
 const NUMBERS = `long|integer|short|byte|double|float|half_float|scaled_float|unsigned_long|${OTHERS}`;
 const notText = new RegExp(`^(${NUMBERS}|boolean|date|date_nanos)$`);
 const notNumber = new RegExp(`^(${OTHERS}|boolean)$`);
@@ -130,6 +130,10 @@ const REFUSING: Readonly<Record<string, RegExp>> = {
   flattened: /^(?!(object|nested|flattened)$)/,
 };
 const typeOf = ({ type = 'object' }: Mapped): string => String(type);
+
+/** Whether a date field takes moments as they are written, 2022-12-09T08:26:54.123Z; a pattern of one's own has hours at least. */
+const takesMoments = ({ format }: Mapped): boolean =>
+  format === undefined || /(^|\|)(strict_)?date_(optional_)?time|iso8601|H/.test(String(format));
 
 /** Those that can be told to leave out of the index what they do not take; the index may say so for all of them. */
 const LENIENT =
@@ -149,6 +153,8 @@ export function refusingFields(
     Object.entries(isObject(ours) ? ours : {}).flatMap(([name, field]) => {
       const held = isObject(there) ? there[name] : undefined;
       if (!isObject(field) || !isObject(held) || held.enabled === false || isLenient(held)) return [];
+      if (field.type === 'date' && field.format === undefined && typeOf(held) === 'date' && !takesMoments(held))
+        return [`${above}${name} has the format ${held.format}`];
       const refusing = field.format === undefined ? REFUSING[typeOf(field)] : notNumber;
       if (refusing?.test(typeOf(held))) return [`${above}${name} is ${typeOf(held)}`];
       return look(field.properties, held.properties, `${above}${name}.`);

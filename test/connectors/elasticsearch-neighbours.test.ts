@@ -96,12 +96,18 @@ describe.skipIf(url === '')('around Elasticsearch', () => {
     },
   );
 
-  test('an index that asks for routing is the index’s fault', async () => {
+  test.each(['groups', 'events'])('an index that asks for routing is the index’s fault: %s', async (content) => {
     const index = `routed-${randomUUID()}`;
-    await must('PUT', `/${index}`, { mappings: { _routing: { required: true } }, settings: { number_of_replicas: 0 } });
-    const { bridge, send, connector } = await start(url, { index, createIndex: false, content: 'events' });
+    await must('PUT', `/${index}`, {
+      mappings: { _routing: { required: true }, properties: { versions: { type: 'object', enabled: false } } },
+      settings: { number_of_replicas: 0 },
+    });
+    const { bridge, send, connector } = await start(url, { index, createIndex: false, content });
     await send('a');
-    await expect.poll(connector).toMatchObject({ state: { kind: 'waiting' }, deadLetters: 0 });
+    await expect.poll(connector).toMatchObject({
+      state: { kind: 'waiting', fault: { code: 'destination-misconfigured' } },
+      deadLetters: 0,
+    });
     await end(bridge);
   });
 

@@ -187,6 +187,29 @@ describe.skipIf(skip !== '')(`copies in Elasticsearch converge${skipped}`, () =>
 });
 
 describe.skipIf(skip !== '')(`documents of others are respected${skipped}`, () => {
+  test('an older index behind an alias that was closed does not make events missing, nor stop anything', async () => {
+    const chosen = place('events');
+    const indexOf = (n: number) => `${chosen.index}-${n}`;
+    const create = (n: number) => must('PUT', `/${indexOf(n)}`, { mappings: { dynamic: false } });
+    const write = (n: number, is_write_index: boolean) => ({
+      add: { index: indexOf(n), alias: chosen.index, is_write_index },
+    });
+    await create(1);
+    await must('POST', '/_aliases', { actions: [write(1, true)] });
+    const [older, newer] = [makeEvent({ name: 'older' }), makeEvent({ name: 'newer' })];
+    await withSink(elasticsearch, { options: chosen.options, readBack: chosen.readBack }, async (driven) => {
+      await driven.deliver([older], never());
+      await create(2);
+      await must('POST', '/_aliases', { actions: [write(1, false), write(2, true)] });
+      await must('POST', `/${indexOf(1)}/_close`);
+      await driven.deliver([newer], never());
+      const { sink } = driven;
+      const found = sink.holds === 'events' && (await sink.find?.([older.id, newer.id], never()));
+      expect(found).toEqual(new Map([older.id, newer.id].map((id, n) => [id, `${indexOf(n + 1)}/${id}`])));
+    });
+    for (const n of [1, 2]) await must('DELETE', `/${indexOf(n)}`);
+  });
+
   test('foreign fields survive as they are, 64-bit numbers too', async () => {
     const { index, options, readBack } = place('groups');
     await withSink(elasticsearch, { options, readBack }, async (sink) => {
@@ -242,13 +265,15 @@ describe.skipIf(skip !== '')(`documents of others are respected${skipped}`, () =
     });
   });
 
-  test('an index that keeps no sources is refused rather than overwritten', async () => {
-    const chosen = place('groups');
-    await must('PUT', `/${chosen.index}`, { mappings: { dynamic: false, _source: { enabled: false } } });
-    await withSink(elasticsearch, chosen, async (sink) => {
-      await must('PUT', `/${chosen.index}/_doc/g`, { name: 'old' });
-      const fault = await unreachableBy(() => sink.deliver([makeEvent({ name: 'new' }, { groupId: 'g' })], never()));
-      expect(fault.code).toBe('destination-misconfigured');
-    });
-  });
+  test.each([{ enabled: false }, { excludes: ['notification'] }, { includes: ['name', 'versions'] }])(
+    'an index that does not keep the whole of a document is refused rather than overwritten: %j',
+    async (_source) => {
+      const chosen = place('groups');
+      await must('PUT', `/${chosen.index}`, {
+        mappings: { dynamic: false, _source, properties: { versions: { type: 'object', enabled: false } } },
+      });
+      const open = () => elasticsearch.open(elasticsearch.options.parse(chosen.options), testHost(), never());
+      expect((await unreachableBy(open)).code).toBe('destination-misconfigured');
+    },
+  );
 });
