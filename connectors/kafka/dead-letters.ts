@@ -193,11 +193,11 @@ export function openDeadLetterTopic(source: KafkaSourceOptions, note: (message: 
         }
       }
     },
-    /** Reads on to the end of the topic, from where it came to before. */
-    async read(take: (record: ReadRecord) => void, signal: AbortSignal): Promise<void> {
+    /** Reads on to the end of the topic, from where it came to before; of another topic of that name from its beginning. */
+    async read({ take, forget }: ReturnType<typeof foldLetters>, signal: AbortSignal): Promise<void> {
       const { options, path } = settings;
       const client = { ...(await clientOptions(options, path, signal)), groupId: options.groupId };
-      await readToEnd(client, positions, take, signal);
+      await readToEnd(client, positions, take, signal, forget);
     },
     /** Puts the records into the events topic again, for their connector only, and takes the dead letters away. */
     async retry(again: readonly StandingLetter[]): Promise<void> {
@@ -236,7 +236,7 @@ export async function readDeadLetters(
   const topic = openDeadLetterTopic(source, () => {});
   const standing = foldLetters((letter) => letter);
   try {
-    await topic.read(standing.take, signal);
+    await topic.read(standing, signal);
   } catch (thrown) {
     await topic.close();
     throw thrown;
@@ -265,7 +265,7 @@ export function countDeadLetters(source: KafkaSourceOptions): DeadLetterCount {
   const standing = foldLetters(({ connector }) => connector);
   return {
     of: (connector) => standing.all().filter((one) => one === connector).length,
-    learn: (signal) => topic.read(standing.take, signal),
+    learn: (signal) => topic.read(standing, signal),
     close: topic.close,
   };
 }
@@ -280,6 +280,7 @@ function foldLetters<Kept>(keep: (letter: StandingLetter) => Kept) {
       if (letter !== undefined) standing.set(key, keep(letter));
       else if (record.value === null) standing.delete(key);
     },
+    forget: (): void => standing.clear(),
     all: () => [...standing.values()],
   };
 }

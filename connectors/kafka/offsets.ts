@@ -28,7 +28,10 @@ export function createOffsets() {
   return {
     /** Records of one partition were handed over, in order; `next` is the offset after them. */
     add(partition: number, records: readonly OpenRecord[], next: bigint): void {
-      const kept = place(partition, records[0]?.record.offset ?? next);
+      const from = records[0]?.record.offset ?? next;
+      const kept = place(partition, from);
+      // What was committed lies beyond what the partition holds, after an unclean election perhaps: it is read from its beginning.
+      if (from < kept.committed) kept.committed = from;
       for (const { seq, record } of records) kept.open.set(seq, record);
       kept.next = next;
     },

@@ -57,16 +57,23 @@ const SILENCE_MS = 30_000;
 /**
  * Reads what the topic holds now, each partition in the order of its offsets, from where `positions` says (the beginning
  * where it says nothing); it is moved on with what was taken, also when reading ends early. A topic that is not there holds
- * nothing. kafkajs reads as a group only: one of a name of its own below `groupId`, which commits nothing. Throws Unreachable.
+ * nothing. One that ends before `positions` is another one, or was cut short: `anew` is called, and all of it is read. kafkajs
+ * reads as a group only: one of a name of its own below `groupId`, which commits nothing. Throws Unreachable.
  */
 export async function readToEnd(
   options: ClientOptions & { readonly groupId: string },
   positions: Map<number, bigint>,
   take: (record: ReadRecord, partitions: number) => void,
   signal: AbortSignal,
+  anew = (): void => {},
 ): Promise<void> {
   const { topic } = options;
   const extents = await extentsOf(options);
+  const endOf = (partition: number): bigint => extents.find((one) => one.partition === partition)?.high ?? 0n;
+  if ([...positions].some(([partition, position]) => position > endOf(partition))) {
+    positions.clear();
+    anew();
+  }
   for (const { partition, low } of extents) {
     if ((positions.get(partition) ?? -1n) < low) positions.set(partition, low);
   }

@@ -170,6 +170,9 @@ function refuseInWorker({ receiver, reconcile, connectors }: Settings, source: S
     refuse(['reconcile'], `a worker has no journal to mend the copies from: ${instead}`);
   }
   const { topic, deadLetters } = sourceKind.describe(source);
+  if (deadLetters === topic) {
+    refuse(['source', 'deadLetters', 'topic'], 'each dead letter would be read as an event: choose a topic of its own');
+  }
   for (const [name, one] of Object.entries(connectors)) {
     const brokers = (one as { brokers?: readonly string[] }).brokers ?? [];
     if (one.kind !== 'kafka' || !brokers.some((broker) => source.brokers.includes(broker))) continue;

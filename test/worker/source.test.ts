@@ -241,6 +241,38 @@ describe.skipIf(brokers === '')('a worker', () => {
     expect(await worker.end('SIGTERM')).toBe(0);
   });
 
+  test('counts the dead letters of a topic that was made anew', async () => {
+    const topic = await createTopic();
+    const { worker, metric } = await startWorker(topic);
+    const [event] = events(1) as [string];
+    const write = (offset: number) =>
+      written(
+        topic,
+        event,
+        letterHeaders(topic, { partition: '0', offset: `${offset}` }),
+        `audit/${topic}/0@${offset}`,
+      );
+    for (const offset of [1, 2, 3]) await expect.poll(() => write(offset)).toBe(true);
+    await expect.poll(() => metric('bridge_dead_letters')).toBe(3);
+    await administer((admin) => admin.deleteTopics({ topics: [`${topic}.dead-letters`] }));
+    await expect.poll(() => write(4)).toBe(true);
+    await expect.poll(() => metric('bridge_dead_letters')).toBe(1);
+    expect(await worker.end('SIGTERM')).toBe(0);
+  });
+
+  test('commits again where a partition ends before what was committed', async () => {
+    const topic = await createTopic();
+    const groupId = `${topic}.audit`;
+    const committed = async () =>
+      (await administer((admin) => admin.fetchOffsets({ groupId, topics: [topic] })))[0]?.partitions[0]?.offset;
+    await produce(topic, events(4));
+    await administer((admin) => admin.setOffsets({ groupId, topic, partitions: [{ partition: 0, offset: '100' }] }));
+    const { worker, lines } = await startWorker(topic);
+    await expect.poll(lines).toBe(4);
+    await expect.poll(committed).toBe('4');
+    expect(await worker.end('SIGTERM')).toBe(0);
+  });
+
   test('does not say 0 for a lag that it cannot know', async () => {
     const { worker, lag, metric } = await startWorker('any', newHome(), `127.0.0.1:${await freePort()}`);
     expect(await lag()).toBe(null);

@@ -341,9 +341,9 @@ describe.skipIf(brokers === '')('the source itself goes down', () => {
 describe('the configuration of a worker', () => {
   const load = (more: string) => {
     const text = `app: { sdkAppId: 1 }
-source: { kind: kafka, brokers: "one:9092,two:9092", topic: events }
+source: { kind: kafka, brokers: "one:9092,two:9092", topic: events${more === 'own letters' ? ', deadLetters: { topic: events }' : ''} }
 connectors: { copy: { kind: kafka, brokers: "two:9092", topic: ${more === 'loop' ? 'events' : 'copies'} } }
-${more === 'loop' ? '' : more}`;
+${more.includes(':') ? more : ''}`;
     const result = parseConfig(text, { file: 'worker.yaml', env: {}, schema: configSchema });
     return result.ok ? result.config : result.problems.map(({ path, message }) => `${path}: ${message}`);
   };
@@ -360,6 +360,9 @@ ${more === 'loop' ? '' : more}`;
   test('a topic that would be read and written is refused', () => {
     expect(load('loop')).toEqual([
       expect.stringMatching(/^connectors.copy.topic: the worker would read what it writes/),
+    ]);
+    expect(load('own letters')).toEqual([
+      expect.stringMatching(/^source.deadLetters.topic: each dead letter would be read as an event/),
     ]);
   });
 });
