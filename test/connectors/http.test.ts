@@ -501,6 +501,20 @@ describe('a batch', () => {
     expect(asked.arrived).toHaveLength(3);
   });
 
+  test('of which no acknowledgement comes to its end keeps some connections, however many events there are', async () => {
+    const open = new Set<object>();
+    const asked = endpoint(({ request, response }) => {
+      open.add(request.socket);
+      request.socket.once('close', () => open.delete(request.socket));
+      response.writeHead(200).write('and so on');
+    });
+    const events = Array.from({ length: 400 }, (_, n) => event(`group ${n}`));
+    await deliverTo(asked, async (sink) => {
+      expect((await sink.deliver(events, never())).size).toBe(400);
+      await expect.poll(() => open.size, { timeout: 3_000 }).toBeLessThan(300);
+    });
+  });
+
   test('that holds an event twice sends it once', async () => {
     const asked = endpoint();
     const one = event('A');
