@@ -5,6 +5,7 @@ import vm from 'node:vm';
 import type { Entry } from '../src/model/entry.ts';
 import { type Fault, messageOf, Unreachable } from '../src/model/fault.ts';
 import { isObject } from '../src/model/json.ts';
+import { within } from '../src/model/wait.ts';
 
 /** What was made of an event, or why nothing was. */
 export type Made = { readonly text: string } | { readonly fault: Fault };
@@ -18,6 +19,9 @@ interface TransformSettings {
   readonly path: string;
 }
 
+/** How long a module may wait for something at its top level. */
+const LOAD_MS = 5_000;
+
 /** Loads the module, and again once it has changed. What it returns throws Unreachable while there is no such function. */
 export function createTransform({ file, ms, path }: TransformSettings): MakeTexts {
   let loaded: { readonly changedAt: number; readonly make: (value: unknown) => unknown } | undefined;
@@ -26,7 +30,9 @@ export function createTransform({ file, ms, path }: TransformSettings): MakeText
       const { mtimeMs } = await stat(file);
       if (loaded?.changedAt === mtimeMs) return loaded.make;
       // A module that was imported stays as it was, unless its name is another.
-      const { default: make } = (await import(`${pathToFileURL(file)}?changed=${mtimeMs}`)) as { default: unknown };
+      const imported: Promise<{ default: unknown }> = import(`${pathToFileURL(file)}?changed=${mtimeMs}`);
+      if (!(await within(LOAD_MS, imported))) throw new Error(`its top level takes longer than ${LOAD_MS} ms`);
+      const { default: make } = await imported;
       if (typeof make !== 'function') throw new TypeError('its default export is no function');
       loaded = { changedAt: mtimeMs, make: (value) => make(value) };
       return loaded.make;
@@ -59,7 +65,7 @@ export function createTransform({ file, ms, path }: TransformSettings): MakeText
     let cut = 0;
     while (made.length < events.length) {
       const before = made.length;
-      if (within(ms, rest)) break;
+      if (endsWithin(ms, rest)) break;
       cut = made.length === before ? cut + 1 : 0;
       // Only one that had the whole time to itself is to blame, and only the second time: the machine may have stalled.
       if (cut < 2) continue;
@@ -71,9 +77,9 @@ export function createTransform({ file, ms, path }: TransformSettings): MakeText
 }
 
 function textOf(value: unknown, refused: (why: string) => Made): Made {
-  if (value instanceof Promise) {
-    // A rejection that nobody takes would end the thread, and all lanes with it.
-    value.catch(() => {});
+  // A rejection that nobody takes would end the thread, and all lanes with it.
+  if (value instanceof Promise) value.catch(() => {});
+  if (isObject(value) && typeof value.then === 'function') {
     return refused('it returned a promise, and a value is expected');
   }
   if (!isObject(value)) return refused('it returned no object');
@@ -88,7 +94,7 @@ const context = vm.createContext({ work: undefined });
 const call = new vm.Script('work()');
 
 /** Does the work unless it takes longer; nothing but this can end a loop that does not end. */
-function within(ms: number, work: () => void): boolean {
+function endsWithin(ms: number, work: () => void): boolean {
   context.work = work;
   try {
     call.runInContext(context, { timeout: ms });

@@ -120,11 +120,17 @@ async function* destinationFindings(host: Host, connector: ConnectorConfig): Asy
   const fault: Fault = { code: 'destination-unreachable', message: says, path: `connectors.${host.name}` };
   const hanging = { done: false, value: { step: 'destination', state: 'wrong', says, fault } } as const;
   const late = once(signal, 'abort').then(() => hanging);
-  for (;;) {
-    const { done, value } = await Promise.race([findings.next(), late]);
-    if (done) return;
-    yield value;
-    if (value === hanging.value) return;
+  // The signal keeps no process, and neither does what a module of the user's may wait for.
+  const alive = setInterval(() => {}, EXAMINE_MS);
+  try {
+    for (;;) {
+      const { done, value } = await Promise.race([findings.next(), late]);
+      if (done) return;
+      yield value;
+      if (value === hanging.value) return;
+    }
+  } finally {
+    clearInterval(alive);
   }
 }
 

@@ -82,7 +82,7 @@ describe('a sink of events writes them in the shape that is asked for', () => {
     expect(value).toMatchObject({ state: 'wrong', says: expect.stringContaining('no such tenant') });
   });
 
-  test.each(['new Map([["a", 1]])', 'new Error("no tenant")', '(function* () { yield 1; })()'])(
+  test.each(['new Map([["a", 1]])', 'new Error("no tenant")', '(function* () { yield 1; })()', '({ then() {} })'])(
     'what JSON has no words for is a dead letter, not an empty object: %s',
     async (value) => {
       const module = join(folder, `${value.length}.mjs`);
@@ -99,6 +99,14 @@ describe('a sink of events writes them in the shape that is asked for', () => {
     const { lines, outcomes } = await write({ transform: module, transformMs: 100 }, [makeEvent({ name: 'a' })]);
     expect([...(outcomes[0]?.values() ?? [])].map(({ kind }) => kind)).toEqual(['delivered']);
     expect(lines).toHaveLength(1);
+  });
+
+  test('a module that waits for ever at its top level is told', async () => {
+    const module = join(folder, 'waits.mjs');
+    writeFileSync(module, 'await new Promise(() => {}); export default ({ id }) => ({ id });');
+    const options = { kind: 'file', path: join(folder, 'waits.ndjson'), mode: 0o600, shape: { transform: module } };
+    const fault = await unreachableBy(() => openSink(options, testHost(), never()));
+    expect(fault).toMatchObject({ code: 'destination-misconfigured', message: expect.stringContaining('top level') });
   });
 
   test('a module that was mended is taken up; one that is missing is the destination’s trouble', async () => {

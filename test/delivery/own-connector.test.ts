@@ -139,3 +139,13 @@ test('it is checked, delivers, waits, has dead letters, is replayed, compared, r
   expect(await bridge.end('SIGTERM')).toBe(0);
   home.remove();
 });
+
+test('one whose examination never ends ends the doctor’s look at it, not the command', async () => {
+  const home = bridgeHome(() => ({ mine: { kind: './mine.mjs', folder: 'groups' } }));
+  const hanging = MODULE.replace(/async \*examine\([^)]*\) \{/, (begin) => `${begin} await new Promise(() => {});`);
+  expect(hanging).not.toBe(MODULE);
+  writeFileSync(join(home.folder, 'mine.mjs'), hanging);
+  const checked = await runCommand(['check', '--connect', '--config', home.configFile]);
+  expect(checked).toMatchObject({ code: 1, stdout: expect.stringContaining('no answer within 20 s') });
+  home.remove();
+});
