@@ -102,6 +102,10 @@ function takesNone(cause: Cause, place: Place): Unreachable {
 const bytesOf = ({ action, document = '' }: Write): number =>
   Buffer.byteLength(action) + Buffer.byteLength(document) + 2;
 
+/** What takes less is rare, and a cluster in trouble is not: below this many bytes each answer lets the next request be larger. */
+const SMALL_BYTES = 64 * 1024;
+const GROWTH = 1.25;
+
 /**
  * Sends one request. When it comes to no answer twice in a row, although the index could be asked for in between, it may be
  * too large for something on the way, and the next one is smaller.
@@ -114,6 +118,12 @@ async function send(destination: Destination, writes: readonly Write[], bytes: n
   try {
     const answer = await ask(destination, signal, writeMany(index, lines, timeout));
     destination.cuts = 0;
+    const grown = Math.min(
+      Math.ceil(destination.maxBulkBytes * GROWTH),
+      SMALL_BYTES,
+      destination.options.batch.maxBytes,
+    );
+    destination.maxBulkBytes = Math.max(destination.maxBulkBytes, grown);
     return answer;
   } catch (thrown) {
     if (!(thrown instanceof Unreachable) || thrown.fault.code !== 'destination-unreachable') throw thrown;

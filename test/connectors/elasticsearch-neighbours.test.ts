@@ -6,10 +6,11 @@ import type { AddressInfo } from 'node:net';
 import { describe, expect, inject, onTestFinished, test } from 'vitest';
 import { elasticsearchOptions } from '../../connectors/elasticsearch/options.ts';
 import { type Configured, openSink } from '../../connectors/index.ts';
+import { entryOf } from '../../src/model/entry.ts';
 import { getDocuments } from '../servers/readback.ts';
 import { type BridgeProcess, bridgeHome, inStep, runCommand, startBridgeProcess } from '../support/bridge.process.ts';
 import { body, search } from '../support/callbacks.ts';
-import { never, testHost } from './suite.ts';
+import { makeEvent, never, testHost, unreachableBy } from './suite.ts';
 
 const url = inject('elasticsearchUrl');
 
@@ -177,6 +178,34 @@ describe.skipIf(url === '')('around Elasticsearch', () => {
     expect(Math.max(...sizes)).toBeGreaterThan(200_000);
     await end(bridge);
   });
+});
+
+test.skipIf(url === '')('after trouble that made requests small for nothing they are large again', async () => {
+  let isDown = true;
+  let written = 0;
+  const node = await proxy(({ path }, answer) => {
+    if (!path.includes('_bulk')) return false;
+    written++;
+    if (isDown) answer.socket?.resetAndDestroy();
+    return isDown;
+  });
+  const options = elasticsearchOptions.parse({
+    nodes: node,
+    index: `small-${randomUUID()}`,
+    content: 'events',
+    createIndex: { replicas: 0 },
+  });
+  const sink = await openSink({ kind: 'elasticsearch', ...options } as Configured, testHost(), never());
+  const batch = () => Array.from({ length: 200 }, (_, n) => entryOf(n, makeEvent({ name: 'name' })));
+  const deliver = async () => sink.holds === 'events' && sink.deliver(batch(), never());
+  for (let attempt = 0; attempt < 20; attempt++) await unreachableBy(deliver);
+  isDown = false;
+  await deliver();
+  written = 0;
+  await deliver();
+  expect(written).toBeLessThan(20);
+  await sink.close();
+  await fetch(`${url}/${options.index}`, { method: 'DELETE' });
 });
 
 test('an alias that is given a second index while it is looked at is not taken for both', async () => {
