@@ -1,12 +1,10 @@
 import { Unreachable } from '../../src/model/fault.ts';
 import type { Finding } from '../contract.ts';
 import { createClient, partitionsOf } from './client.ts';
-import { tryCodec } from './codecs.ts';
 import { deadLetterSettings } from './dead-letters.ts';
-import { counted, missing, settingsOf, silentBrokers, tryToWrite } from './examine.ts';
-import { judge } from './fault.ts';
+import { counted, missing, settingsOf, silentBrokers, tryToRead, tryToWrite } from './examine.ts';
 import { refuseStrangers } from './group.ts';
-import { CODECS, clientOptions, groupOf, type KafkaSourceOptions, sourceClient } from './options.ts';
+import { clientOptions, groupOf, type KafkaSourceOptions, sourceClient } from './options.ts';
 
 /** Tells whether these connectors can read the events, and bury those that are refused. Throws Unreachable. */
 export async function* examineSource(
@@ -30,11 +28,7 @@ export async function* examineSource(
     });
   }
   yield { step: 'topic', state: 'well', says: `${topic}: ${counted(partitions, 'partition')}` };
-  const codec = CODECS.find((name) => name === settings?.codec);
-  if (codec !== undefined) {
-    await tryCodec(codec).catch((thrown) => Promise.reject(judge(thrown, reached)));
-    yield { step: 'compression', state: 'well', says: codec };
-  }
+  yield* tryToRead(settings?.codec, reached);
   for (const connector of connectors) {
     const group = `${groupOf(options)}.${connector}`;
     yield {

@@ -8,7 +8,7 @@ import { tryCodec } from './codecs.ts';
 import { judge, protocolType, Refused } from './fault.ts';
 import { refuseForeign } from './groups.ts';
 import { appOf } from './message.ts';
-import { type ClientOptions, clientOptions, type KafkaOptions } from './options.ts';
+import { type ClientOptions, CODECS, clientOptions, type KafkaOptions } from './options.ts';
 import { userOf } from './sasl.ts';
 import { asCreated, missingTopic, type TopicSettings } from './topic.ts';
 
@@ -32,7 +32,7 @@ export async function* examine(given: KafkaOptions, host: Host, signal: AbortSig
   try {
     if (options.compression)
       await tryCodec(options.compression).catch((thrown) => Promise.reject(judge(thrown, reached)));
-    yield* examineTopic(client, options, path);
+    yield* examineTopic(client, options, reached);
     yield* silentBrokers(reached);
     if (options.content === 'groups') await refuseForeign(options, host, signal);
   } finally {
@@ -40,8 +40,13 @@ export async function* examine(given: KafkaOptions, host: Host, signal: AbortSig
   }
 }
 
-async function* examineTopic(client: KafkaClient, options: KafkaOptions, path: string): AsyncGenerator<Finding> {
+async function* examineTopic(
+  client: KafkaClient,
+  options: KafkaOptions,
+  reached: ClientOptions,
+): AsyncGenerator<Finding> {
   const { topic, sasl } = options;
+  const { path } = reached;
   const { brokers, partitions, settings } = await client.ask((admin) => look(admin, topic));
   const as = sasl === undefined ? '' : ` as ${userOf(sasl)}`;
   yield { step: 'brokers', state: 'well', says: `reached${as}, ${brokers} in the cluster` };
@@ -59,6 +64,7 @@ async function* examineTopic(client: KafkaClient, options: KafkaOptions, path: s
     yield { step: 'settings', state: 'note', says };
     return;
   }
+  if (options.content === 'groups') yield* tryToRead(settings.codec, reached);
   const inSync = Math.min(...partitions.map(({ isr }) => isr.length));
   yield* judgeSettings(options, path, { ...settings, inSync });
   yield await tryToWrite(client, topic, settings.maxMessageBytes);
@@ -69,6 +75,14 @@ async function look(admin: Admin, topic: string) {
   const partitions = await partitionsOf(admin, topic);
   const settings = partitions.length === 0 ? undefined : await settingsOf(admin, topic);
   return { brokers: brokers.length, partitions, settings };
+}
+
+/** Tells whether this process unpacks what the brokers pack in the codec of a topic. Throws Unreachable where it does not. */
+export async function* tryToRead(codec: string | undefined, reached: ClientOptions): AsyncGenerator<Finding> {
+  const name = CODECS.find((one) => one === codec);
+  if (name === undefined) return;
+  await tryCodec(name).catch((thrown) => Promise.reject(judge(thrown, reached)));
+  yield { step: 'compression', state: 'well', says: name };
 }
 
 /** Resolves with undefined where this client may not see the topic's settings. */

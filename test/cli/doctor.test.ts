@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Kafka, logLevel } from 'kafkajs';
-import { afterAll, describe, expect, inject, onTestFinished, test } from 'vitest';
+import { afterAll, describe, expect, inject, onTestFinished, test, vi } from 'vitest';
 import type { Finding } from '../../connectors/contract.ts';
 import { examine, examineSource, source as kafkaSource } from '../../connectors/index.ts';
 import { configSchema } from '../../src/config/schema.ts';
@@ -83,6 +83,15 @@ describe.skipIf(brokers === '')('a topic', () => {
     const found = await kafka(topic, { content: 'groups' });
     expect(found).toContainEqual(expect.stringMatching(/^note cleanup\.policy: compact,delete: .* drop out/));
     expect(found.at(-1)).toMatch(/^well write permission/);
+  });
+
+  test('of groups in a codec that this process has no package for, which are read to compare them', async () => {
+    const topic = await newTopic({ 'cleanup.policy': 'compact', 'compression.type': 'lz4' });
+    expect(await kafka(topic, { content: 'groups' })).toContainEqual('well compression: lz4');
+    vi.doMock('lz4-napi', () => Promise.reject(new Error('not here')));
+    onTestFinished(() => void vi.doUnmock('lz4-napi'));
+    const found = await kafka(topic, { content: 'groups' });
+    expect(found.at(-1)).toMatch(/^wrong .*lz4-napi is not installed/);
   });
 
   test.each([
