@@ -113,7 +113,7 @@ const VERDICTS: readonly Verdict[] = [
     'name the primary server: this one is a standby, or set to be read only',
   ],
   [
-    /^57014/,
+    /^(57014|55P03)/,
     'destination-overloaded',
     'statementTimeoutMs',
     'did not come to an end in time',

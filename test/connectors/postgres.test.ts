@@ -478,18 +478,25 @@ describe.skipIf(skip !== '')(`what PostgreSQL refuses is told apart${skipped}`, 
     const limit = (statementTimeoutMs: number) => open({ ...chosen.options, statementTimeoutMs });
     // What only the signal ends, what the limit ends, and what goes on after all that.
     const [patient, hasty, sink] = [await limit(600_000), await limit(300), await limit(30_000)];
+    await sql("CREATE ROLE hasty LOGIN SUPERUSER; ALTER ROLE hasty SET lock_timeout = '100ms'");
+    const byRole = await open({ ...chosen.options, url: url('hasty') });
     const event = makeEvent({ name: 'name' });
     await sql('BEGIN');
     await sql(`LOCK TABLE "${chosen.table}"`);
-    const locked = await unreachableBy(() => hasty.deliver([event], never()));
-    expect(locked).toMatchObject({ code: 'destination-overloaded', path: 'connectors.under-test.statementTimeoutMs' });
+    for (const one of [hasty, byRole]) {
+      const locked = await unreachableBy(() => one.deliver([event], never()));
+      expect(locked).toMatchObject({
+        code: 'destination-overloaded',
+        path: 'connectors.under-test.statementTimeoutMs',
+      });
+    }
     const stop = new AbortController();
     const cut = patient.deliver([event], stop.signal);
     await expect.poll(() => sql('SELECT FROM pg_locks WHERE NOT granted')).toHaveLength(1);
     stop.abort(new Error('told to stop'));
     await expect(cut).rejects.toThrow('told to stop');
     await sql('COMMIT');
-    for (const one of [patient, hasty]) await one.close();
+    for (const one of [patient, hasty, byRole]) await one.close();
     // The server may have gone on with what was cut off.
     const kinds = ['delivered', 'superseded'];
     expect(kinds).toContain((await sink.deliver([event], never())).get(event.id)?.kind);
