@@ -60,9 +60,11 @@ export function createProgress(
       let sum = 0n;
       for (const { partition, low, high } of extents) {
         ends.set(partition, high);
-        sum += high - max(committed.get(partition) ?? low, low);
+        const from = committed.get(partition) ?? low;
+        // Beyond its end it is read from its beginning.
+        sum += high - (from > high ? low : max(from, low));
       }
-      uncommitted = Number(max(sum, 0n));
+      uncommitted = Number(sum);
       lastCommitted = committed;
     },
     committed: (due: ReadonlyMap<number, bigint>): void => {

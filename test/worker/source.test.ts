@@ -1,6 +1,6 @@
 /** What others make of a topic: every codec, records of any size, records removed, partitions added. */
 import { createHash, randomUUID } from 'node:crypto';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Admin, CompressionTypes, ConfigResourceTypes, Kafka, logLevel } from 'kafkajs';
@@ -270,6 +270,21 @@ describe.skipIf(brokers === '')('a worker', () => {
     const { worker, lines } = await startWorker(topic);
     await expect.poll(lines).toBe(4);
     await expect.poll(committed).toBe('4');
+    expect(await worker.end('SIGTERM')).toBe(0);
+  });
+
+  test('counts what was written to one partition also where another ends before what was committed', async () => {
+    const topic = await createTopic();
+    await administer((admin) => admin.createPartitions({ topicPartitions: [{ topic, count: 2 }] }));
+    await produce(topic, events(3), { partition: 0 });
+    await produce(topic, events(5), { partition: 1 });
+    const groupId = `${topic}.audit`;
+    await administer((admin) => admin.setOffsets({ groupId, topic, partitions: [{ partition: 0, offset: '100' }] }));
+    const home = newHome();
+    // As long as its file cannot be opened it is no member.
+    mkdirSync(join(home.folder, 'events.ndjson'));
+    const { worker, lag } = await startWorker(topic, home);
+    await expect.poll(lag).toBe(8);
     expect(await worker.end('SIGTERM')).toBe(0);
   });
 
