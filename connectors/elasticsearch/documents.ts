@@ -39,8 +39,8 @@ export async function refuseForeign(destination: Destination, signal: AbortSigna
   if (path === undefined) return;
   const found = await ask(destination, signal, search(index, { size: SAMPLE, _source: [path.join('.')] }));
   const held = found.body.hits?.hits?.map(({ _source }) => valueAt(_source, path)) ?? [];
-  const foreign = held.find((one) => one !== undefined && one !== source);
-  if (foreign !== undefined) throw ofAnotherApp(destination, String(foreign));
+  const foreign = held.filter(isText).find((one) => one !== source);
+  if (foreign !== undefined) throw ofAnotherApp(destination, foreign);
 }
 
 export function ofAnotherApp(destination: Destination, source: string | undefined): Unreachable {
@@ -109,11 +109,15 @@ async function unreadable(cause: Cause, destination: Destination, signal: AbortS
   throw new Unreachable(destinationFault(status, cause, destination));
 }
 
+/** What tells of an app; somebody else may have written something else. */
+const isText = (source: unknown): source is string => typeof source === 'string';
+
 /** What a document holds of a group may be another's work, without versions or with odd ones: what `merge` relies on is put right. */
-export function toGroup(groupId: string, source: Readonly<Record<string, unknown>>): Group {
-  const { customFields, destroyed, versions } = source;
+export function toGroup(groupId: string, held: Readonly<Record<string, unknown>>): Group {
+  const { customFields, destroyed, versions, source, ...others } = held;
   return {
-    ...source,
+    ...others,
+    ...(isText(source) && { source }),
     groupId,
     ...putRight({ customFields, destroyed, versions }),
   };

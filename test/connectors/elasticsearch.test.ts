@@ -265,6 +265,19 @@ describe.skipIf(skip !== '')(`documents of others are respected${skipped}`, () =
     });
   });
 
+  test.each([null, ['urn:tencent-chat:app:1']])('whose source is no text are of no app: %j', async (source) => {
+    const chosen = place('groups');
+    await withSink(elasticsearch, { ...chosen, dispose: async () => {} }, async (sink) => {
+      await must('PUT', `/${chosen.index}/_doc/g?refresh`, { source, name: 'old', theirs: 1 });
+      const event = makeEvent({ name: 'new' }, { groupId: 'g' });
+      expect((await sink.deliver([event], never())).get(event.id)?.kind).toBe('delivered');
+      expect((await documents(chosen.index)).get('g')).toMatchObject({ name: 'new', source: event.source, theirs: 1 });
+      await must('PUT', `/${chosen.index}/_doc/h?refresh`, { source });
+    });
+    // Nor is it so when it is opened.
+    await withSink(elasticsearch, chosen, async (sink) => sink.check(never()));
+  });
+
   test.each([{ enabled: false }, { excludes: ['notification'] }, { includes: ['name', 'versions'] }])(
     'an index that does not keep the whole of a document is refused rather than overwritten: %j',
     async (_source) => {
