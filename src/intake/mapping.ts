@@ -8,6 +8,8 @@ import type { CallbackQuery } from './request.ts';
 export const MAX_AHEAD_MS = 2_000;
 /** Before 2014 there was no such service: an EventTime from then would lose against everything. */
 export const EARLIEST = Date.UTC(2014, 0, 1);
+/** Nor will there be one for so long: heard from many, an EventTime from then on would move the service's clock there. */
+const LATEST = Date.UTC(2100, 0, 1);
 /** Numbers of this size are seconds since 1970, not milliseconds: as a time in ms they lie in the seventies. */
 const SECONDS = { from: EARLIEST / 1_000, to: 100_000_000_000 };
 
@@ -67,13 +69,13 @@ export const numberIn = (value: unknown): number => (typeof value === 'object' ?
 export function readEventTime(eventTime: unknown): number | undefined {
   const given = Math.trunc(numberIn(eventTime));
   const inMs = given >= SECONDS.from && given < SECONDS.to ? given * 1_000 : given;
-  return inMs >= EARLIEST ? inMs : undefined;
+  return inMs >= EARLIEST && inMs < LATEST ? inMs : undefined;
 }
 
 /** Returns how far the EventTime of a recorded event was ahead of its receipt, in ms; undefined for one that has none. */
 function eventTimeDistance({ data }: CanonicalEvent): number | undefined {
   if (data.occurredAtFrom === 'read') return undefined;
-  const told = data.occurredAtFrom === 'callback' ? data.occurredAt : readEventTime(data.extra.EventTime);
+  const told = readEventTime(data.occurredAtFrom === 'callback' ? data.occurredAt : data.extra.EventTime);
   return told === undefined ? undefined : told - data.receivedAt;
 }
 
