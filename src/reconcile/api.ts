@@ -38,6 +38,9 @@ export interface GroupFailure {
   readonly passes: boolean;
 }
 
+/** Returns the keys of the custom fields that are asked for of these groups. */
+type KeysOf = (ids: readonly string[]) => readonly string[];
+
 export const MAX_IDS = 50;
 const GROUPS = 'group_open_http_svc/';
 const PAGE = 10_000;
@@ -114,14 +117,24 @@ export function createGroupApi(settings: ApiSettings, clock: Clock, service = cr
   }
 
   /** As `ask`; what is refused, or answered at too great a length, in halves, down to the one group that it is about. */
-  async function groups(ids: readonly string[], keys: readonly string[], signal: AbortSignal): Promise<GroupsRead> {
+  async function groups(ids: readonly string[], keysOf: KeysOf, signal: AbortSignal): Promise<GroupsRead> {
+    const keys = keysOf(ids);
     const answer = await ask(ids, keys, signal);
     if (!('fault' in answer)) return answer;
     if (ids.length > 1) {
       const middle = ids.length >> 1;
-      return joined(await groups(ids.slice(0, middle), keys, signal), await groups(ids.slice(middle), keys, signal));
+      return joined(
+        await groups(ids.slice(0, middle), keysOf, signal),
+        await groups(ids.slice(middle), keysOf, signal),
+      );
     }
     const { fault, about } = answer;
+    // Anybody may have told of the key that is refused: it must not cost the group.
+    const plain = keys.length > 0 && about !== 'moment' ? await ask(ids, [], signal) : answer;
+    if (!('fault' in plain)) {
+      const unread = plain.groups.map(({ groupId }) => ({ groupId, fault: aboutKeys(fault), passes: false }));
+      return { ...plain, failed: [...plain.failed, ...unread] };
+    }
     // So many may be bad ids: then a group that is nowhere is answered as such.
     const isCall = ++refusedInRow >= MAX_SINGLE_REFUSALS && 'fault' in (await ask([NOWHERE], keys, signal));
     if (isCall) throw new BridgeError(fault);
@@ -131,14 +144,14 @@ export function createGroupApi(settings: ApiSettings, clock: Clock, service = cr
   }
 
   /** As `groups`; those whose description is an error that passes are asked for a few times more. */
-  async function read(ids: readonly string[], keys: readonly string[], signal: AbortSignal): Promise<GroupsRead> {
-    let found = await groups(ids, keys, signal);
+  async function read(ids: readonly string[], keysOf: KeysOf, signal: AbortSignal): Promise<GroupsRead> {
+    let found = await groups(ids, keysOf, signal);
     for (let attempt = 1; attempt < ITEM_ATTEMPTS; attempt++) {
       const again = found.failed.filter(({ passes }) => passes).map(({ groupId }) => groupId);
       if (again.length === 0) break;
       await clock.sleep(FIRST_DELAY_MS * 2 ** attempt, signal);
       const rest = { ...found, failed: found.failed.filter(({ passes }) => !passes) };
-      found = joined(rest, await groups(again, keys, signal));
+      found = joined(rest, await groups(again, keysOf, signal));
     }
     return found;
   }
@@ -198,6 +211,13 @@ export function createGroupApi(settings: ApiSettings, clock: Clock, service = cr
 
   return { groups: read, groupIds, addresses, examine };
 }
+
+/** Says of a group that it was read without its custom fields. */
+const aboutKeys = (fault: Fault): Fault => ({
+  ...fault,
+  path: 'reconcile.customFields',
+  suggestion: 'its custom fields are not read, all else is: the service refuses one of the keys, which may be a callback’s',
+});
 
 const unusable = (fault: Fault) => ({ fault, about: 'list', again: 'no' }) as const;
 

@@ -90,10 +90,10 @@ async function readGroups(plan: PlannedRun, settings: ReconcileSettings, ports: 
   const failed = new AbortController();
   const either = AbortSignal.any([signal, failed.signal]);
   const settlement = createSettlement(plan, settings, ports);
+  const keys = (ids: readonly string[]) => keysOf(ids, settings.customFields, ports.groups);
   const batches = inBatches(idsToRead(plan, settings.groupTypes, ports, either));
   const work = async (): Promise<void> => {
     for (let next = await batches.next(); next.done !== true; next = await batches.next()) {
-      const keys = keysOf(next.value, settings.customFields, ports.groups);
       await settlement.settle(await ports.api.groups(next.value, keys, either));
     }
   };

@@ -72,16 +72,19 @@ test('a right clock says nothing, and a flood about one group moves nothing', as
   expect(await bridge.end('SIGTERM')).toBe(0);
 });
 
-test.each([1e300, 8e15, 4_200_000_000_000])('a time that no callback can have (%d) moves nothing', async (EventTime) => {
-  const bridge = await start(homeOf(), 0);
-  for (let n = 0; n < 20; n++) await bridge.send(`g${n % 5}`, `${n}`, EventTime);
-  const timeless = { search: search(), body: body({ GroupId: 'timeless', EventTime: undefined }) };
-  expect((await bridge.post(timeless)).status).toBe(200);
-  await bridge.send('g0', 'real', Date.now());
-  expect(await bridge.nameOf('g0')).toBe('real');
-  expect(await bridge.get('/readyz')).toEqual({ status: 'ready' });
-  expect(await bridge.end('SIGTERM')).toBe(0);
-});
+test.each([1e300, 8e15, 4_200_000_000_000])(
+  'a time that no callback can have (%d) moves nothing',
+  async (EventTime) => {
+    const bridge = await start(homeOf(), 0);
+    for (let n = 0; n < 20; n++) await bridge.send(`g${n % 5}`, `${n}`, EventTime);
+    const timeless = { search: search(), body: body({ GroupId: 'timeless', EventTime: undefined }) };
+    expect((await bridge.post(timeless)).status).toBe(200);
+    await bridge.send('g0', 'real', Date.now());
+    expect(await bridge.nameOf('g0')).toBe('real');
+    expect(await bridge.get('/readyz')).toEqual({ status: 'ready' });
+    expect(await bridge.end('SIGTERM')).toBe(0);
+  },
+);
 
 test('changes from ahead win for some seconds at most, whatever they are', async () => {
   const bridge = await start(homeOf(), 0);

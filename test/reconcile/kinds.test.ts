@@ -109,7 +109,7 @@ async function start(groups: Readonly<Record<string, readonly string[]>>, more: 
     /** Asks in this process, and waits for nothing; resolves with what went wrong. */
     async ask(): Promise<string> {
       const settings = { ...api, sdkAppId: SDK_APP_ID };
-      const asking = createGroupApi(settings, hastyClock()).groups(['a'], [], new AbortController().signal);
+      const asking = createGroupApi(settings, hastyClock()).groups(['a'], () => [], new AbortController().signal);
       return asking.then(
         ({ groups }) => groups.map(({ groupId }) => groupId).join(),
         (thrown: unknown) => describeFault(faultOf(thrown, 'internal')),
@@ -373,6 +373,43 @@ describe('custom fields', () => {
     });
     await service.run();
     expect(service.events().at(-1)?.data.changed.customFields).toEqual({ Level: 'gold' });
+  });
+});
+
+describe('a custom field that the service refuses, in whatever call asks for it,', () => {
+  const refuse = (service: Awaited<ReturnType<typeof start>>) =>
+    service.answer(({ command, body }) => {
+      if (command !== 'get_group_info') return undefined;
+      if (body.ResponseFilter.AppDefinedDataFilter_Group?.includes('bad')) return fail(10_004);
+      return { ...FINE, GroupInfo: body.GroupIdList.map((id) => described(id, { Introduction: 'new' })) };
+    });
+  const ids = Array.from({ length: 60 }, (_, n) => `g${n}`);
+
+  test('costs the custom fields of the group that has it, and the others nothing', async () => {
+    const service = await start({ Public: ids });
+    service.answer(({ command, body }) =>
+      command === 'get_group_info'
+        ? {
+            ...FINE,
+            GroupInfo: body.GroupIdList.map((id) =>
+              described(id, id === 'g3' ? { AppDefinedData: [{ Key: 'bad', Value: 'v' }] } : {}),
+            ),
+          }
+        : undefined,
+    );
+    await service.run();
+    refuse(service);
+    const { counts, failures, stopped } = await service.run();
+    expect({ stopped, mended: counts.mended, failed: counts.failed }).toEqual({ mended: 60, failed: 1 });
+    expect(failures).toMatchObject([{ groupId: 'g3', message: expect.stringContaining('reconcile.customFields') }]);
+  });
+
+  test('where the configuration names it: all groups are read without it, and the setting is named', async () => {
+    const service = await start({ Public: ids }, {}, { customFields: ['bad'] });
+    refuse(service);
+    const { counts, failures, stopped } = await service.run();
+    expect({ stopped, mended: counts.mended, failed: counts.failed }).toEqual({ mended: 60, failed: 60 });
+    expect(failures[0]?.message).toContain('reconcile.customFields');
   });
 });
 
