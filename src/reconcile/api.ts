@@ -216,7 +216,8 @@ export function createGroupApi(settings: ApiSettings, clock: Clock, service = cr
 const aboutKeys = (fault: Fault): Fault => ({
   ...fault,
   path: 'reconcile.customFields',
-  suggestion: 'its custom fields are not read, all else is: the service refuses one of the keys, which may be a callback’s',
+  suggestion:
+    'its custom fields are not read, all else is: the service refuses one of the keys, which may be a callback’s',
 });
 
 const unusable = (fault: Fault) => ({ fault, about: 'list', again: 'no' }) as const;
