@@ -75,7 +75,7 @@ export function openJournal(
     /** Returns whether the groups take all of their share, so that new ones are refused. */
     groupsFull: room.groupsFull,
     ...createQuarantineWriter(database, add, committer),
-    ...createReconcileWriter(connection, events, committer),
+    ...createReconcileWriter(connection, events, add, committer),
     ...createForgetting(database, groups, committer, { connectors, clock }),
     /** Takes note of what a lane settled; it is written with the next commit, or soon when none comes. */
     settle: (report: JournalReport) => committer.defer(() => deliveries.settle(report)),
@@ -134,7 +134,7 @@ function createQuarantineWriter({ connection, maxBytes }: Database, add: Add, { 
 }
 
 /** Writes what a run of reconcile found, and how far it is. */
-function createReconcileWriter(connection: DatabaseSync, events: EventWriter, { write }: Write) {
+function createReconcileWriter(connection: DatabaseSync, events: EventWriter, add: Add, { write }: Write) {
   const forgetRead = connection.prepare('DELETE FROM reconciled');
   const putRead = connection.prepare('INSERT INTO reconciled (group_id) VALUES (?) ON CONFLICT DO NOTHING');
   const putRun = connection.prepare(
@@ -148,13 +148,18 @@ function createReconcileWriter(connection: DatabaseSync, events: EventWriter, { 
         putRun.run(JSON.stringify(record));
       }),
     /** Records what a run found, which groups it has read and how far it is, in one transaction; else only the events. */
-    recordRead: (found: readonly CanonicalEvent[], groupIds: readonly string[], record?: object): Promise<void> =>
-      write(() => {
-        for (const event of found) events.append(event, JSON.stringify(event));
+    recordRead(found: readonly CanonicalEvent[], groupIds: readonly string[], record?: object): Promise<void> {
+      const texts = found.map((event) => JSON.stringify(event));
+      const work = (): void => {
+        for (const [index, event] of found.entries()) events.append(event, texts[index] as string);
         if (record === undefined) return;
         for (const groupId of groupIds) putRead.run(groupId);
         putRun.run(JSON.stringify(record));
-      }),
+      };
+      const bytes = [...texts, ...groupIds].reduce((sum, { length }) => sum + length, 0);
+      // Where nothing was read, only how far the run is: that has its row already.
+      return bytes === 0 ? write(work) : add(bytes, work);
+    },
   };
 }
 

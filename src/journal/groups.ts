@@ -25,9 +25,15 @@ const MAX_FLUSH_MS = 500;
 /** One transaction writes so much: callbacks wait while it does, and a full journal has little room for it. */
 const STEP_CHARACTERS = 262_144;
 const STEP_GROUPS = 256;
-/** What a group that is not written yet takes, at a guess; and what pages take of which a part is empty. */
-const PENDING_BYTES = 1_024;
-const PAGE_SHARE = 1.6;
+/** What a group that is not written yet takes, at a guess. */
+const PENDING_BYTES = 1_638;
+/**
+ * What a group takes, of pages of which a part is empty: SQLite keeps a row of up to 1,002 bytes with others; of a larger one
+ * 489 there, and the rest in pages of its own (https://sqlite.org/fileformat2.html#b_tree_pages). A row has 10 bytes of its own.
+ */
+const ON_PAGES = 'max(n * 1.6, CASE WHEN n > 992 THEN 782 + (n + 3612) / 4092 * 4096 ELSE 0 END)';
+const ROW_BYTES = 'SELECT octet_length(state) + octet_length(group_id) AS n';
+const onPages = (n: number): number => Math.max(n * 1.6, n > 992 ? 782 + Math.floor((n + 3_612) / 4_092) * 4_096 : 0);
 /** The events that one transaction merges when the journal is opened. */
 const PAGE = 1_000;
 
@@ -57,9 +63,7 @@ export function openGroupBuffer({ connection, transact }: Database) {
   /** The latest flush, which ends when none is left. */
   let flushed = { at: Number.NEGATIVE_INFINITY, groups: 0, left: 0 };
 
-  const sized = connection.prepare(
-    'SELECT coalesce(sum(octet_length(state) + octet_length(group_id)), 0) AS n FROM groups',
-  );
+  const sized = connection.prepare(`SELECT coalesce(sum(${ON_PAGES}), 0) AS n FROM (${ROW_BYTES} FROM groups)`);
   let bytes = Number(sized.get()?.n);
 
   /** Writes the groups that wait longest, which lets what is merged be pruned after them; returns whether some are left. */
@@ -86,7 +90,9 @@ export function openGroupBuffer({ connection, transact }: Database) {
       mark.run(upTo);
     });
     for (const [groupId, held] of written) {
-      bytes += held.characters - (buffer.get(groupId)?.characters ?? 0);
+      const before = buffer.get(groupId)?.characters ?? 0;
+      const id = Buffer.byteLength(groupId);
+      bytes += onPages(held.characters + id) - (before === 0 ? 0 : onPages(before + id));
       buffer.delete(groupId);
       cache.put(held);
     }
@@ -129,7 +135,7 @@ export function openGroupBuffer({ connection, transact }: Database) {
     /** Writes all of the buffer, a step at a time. */
     flush,
     /** Returns about how many bytes the groups take, those included that are not written yet. */
-    bytes: (): number => (bytes + buffer.size * PENDING_BYTES) * PAGE_SHARE,
+    bytes: (): number => bytes + buffer.size * PENDING_BYTES,
     /** Returns whether the journal holds the group. */
     knows: (groupId: string): boolean =>
       buffer.has(groupId) || Object.keys(table.read(groupId).state.versions).length > 0,
@@ -137,7 +143,7 @@ export function openGroupBuffer({ connection, transact }: Database) {
     forget(groupId: string): void {
       cache.delete(groupId);
       merging.lookAgain();
-      bytes -= table.remove(groupId);
+      bytes -= onPages(table.remove(groupId));
     },
     /** Events up to this seq are in the table. */
     watermark: () => watermark,

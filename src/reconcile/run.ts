@@ -4,7 +4,7 @@ import type { GroupReader } from '../journal/groups.ts';
 import type { ReconcileReader } from '../journal/reads.ts';
 import type { Clock } from '../model/clock.ts';
 import type { CanonicalEvent } from '../model/event.ts';
-import { BridgeError, describeFault, faultOf } from '../model/fault.ts';
+import { BridgeError, describeFault, type Fault, faultOf } from '../model/fault.ts';
 import { type ReconcileFinding, type ReconcileRun, reconcileRun } from '../model/reconcile-run.ts';
 import type { SignalBus } from '../model/signal.ts';
 import {
@@ -34,7 +34,7 @@ export interface PlannedRun {
 
 export interface RunPorts {
   readonly api: GroupApi;
-  readonly journal: Pick<Journal, 'beginReconcile' | 'recordRead'>;
+  readonly journal: Pick<Journal, 'beginReconcile' | 'groupsFull' | 'recordRead'>;
   readonly groups: GroupReader;
   readonly reader: ReconcileReader;
   readonly clock: Clock;
@@ -163,6 +163,10 @@ function createSettlement(plan: PlannedRun, settings: ReconcileSettings, ports: 
         const { groupType = state?.groupType } = remote;
         const drift = driftOf(state, remote, readAt);
         const ahead = state === undefined ? [] : fieldsAhead(state, remote, readAt);
+        if (state === undefined && drift !== undefined && !run.dryRun && journal.groupsFull()) {
+          fail({ groupId: remote.groupId, fault: NO_ROOM, passes: true });
+          continue;
+        }
         if (ahead.length > 0) failAhead(remote.groupId, ahead);
         else if (drift === undefined) counts.inStep++;
         else counts.mended++;
@@ -217,6 +221,13 @@ function createSettlement(plan: PlannedRun, settings: ReconcileSettings, ports: 
     },
   };
 }
+
+const NO_ROOM: Fault = {
+  code: 'journal-groups-full',
+  path: 'journal.maxBytes',
+  message: 'it is new, and the journal holds too many groups',
+  suggestion: 'raise it; groups forget and groups prune make room, too',
+};
 
 /** Returns how many of the groups known one run may destroy. */
 export function mostGone(maxGone: number | string, known: number): number {

@@ -2,9 +2,12 @@
 import { expect, onTestFinished, test } from 'vitest';
 import { bridgeHome, inStep, startBridgeProcess } from '../support/bridge.process.ts';
 import { body, OK, search } from '../support/callbacks.ts';
+import { IDENTIFIER, SECRET_KEY, startVendor } from '../vendor/stand-in.ts';
 
 test.each([
   ['many groups', 2_000],
+  // Each takes a page beside its own part of one.
+  ['groups just too large for a page', 700],
   ['large groups', 30_000],
 ])(
   '%s: afterwards known groups are recorded and the bridge is ready; new ones have a fault of their own',
@@ -47,3 +50,38 @@ test.each([
   },
   120_000,
 );
+
+test('a backfill of more groups than the journal holds leaves those known their room', async () => {
+  const vendor = await startVendor({ limits: { list: 1_000, groups: 1_000 } });
+  onTestFinished(vendor.stop);
+  for (let n = 0; n < 3_000; n++) vendor.create({ GroupId: `r${n}`, Introduction: 'x'.repeat(400) });
+  const callsPerSecond = { list: 1_000, groups: 40 };
+  const home = bridgeHome((folder) => ({ audit: { kind: 'file', path: `${folder}/events.ndjson` } }), {
+    receiver: { host: '127.0.0.1', port: 0, whenUnrecordable: 'fail' },
+    journal: { maxBytes: '4MiB', keepDelivered: '1s' },
+    reconcile: { api: { baseUrl: vendor.url, identifier: IDENTIFIER, secretKey: SECRET_KEY, callsPerSecond } },
+  });
+  onTestFinished(home.remove);
+  const bridge = await startBridgeProcess(home);
+  const post = (Name: string) =>
+    bridge.post({ search: search(), body: body({ GroupId: 'known', Name, EventTime: Date.now() }) });
+  const status = async () => {
+    const found = await (await fetch(`${bridge.adminUrl}/api/reconcile`)).json();
+    return found as { running: boolean; run?: { stopped?: string; failures: { message: string }[] } };
+  };
+  expect(await post('before')).toEqual(OK);
+  vendor.create({ GroupId: 'known', Name: 'before' });
+  const reconcile = async () => {
+    const headers = { 'content-type': 'application/json' };
+    await fetch(`${bridge.adminUrl}/api/reconcile`, { method: 'POST', headers, body: '{}' });
+    await expect.poll(async () => (await status()).running, { timeout: 30_000 }).toBe(false);
+    await inStep(bridge);
+    return (await status()).run;
+  };
+  // While its events wait for their place the journal may be full for a moment: then it goes on where it stopped.
+  const ended = async () => (await reconcile())?.stopped;
+  await expect.poll(ended, { timeout: 60_000, interval: 1_000 }).toBe(undefined);
+  expect((await status()).run?.failures[0]?.message).toContain('the journal holds too many groups');
+  for (let n = 0; n < 20; n++) expect(await post(`after ${n}`)).toEqual(OK);
+  expect(await bridge.end('SIGTERM')).toBe(0);
+}, 120_000);
