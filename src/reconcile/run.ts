@@ -121,10 +121,19 @@ function createSettlement(plan: PlannedRun, settings: ReconcileSettings, ports: 
   const gone: { groupId: string; readAt: number }[] = [];
   const before = new Map(failedBefore.map(({ groupId, message, runs }) => [groupId, { message, runs }]));
   let committing: Promise<void> | undefined;
+  let recorded = structuredClone(counts);
   const commit = async (): Promise<void> => {
     await delay(GATHER_MS);
     committing = undefined;
-    await journal.recordRead(found.splice(0), through.splice(0), whole ? run : undefined);
+    const counted = structuredClone(counts);
+    try {
+      await journal.recordRead(found.splice(0), through.splice(0), whole ? run : undefined);
+      recorded = counted;
+    } catch (thrown) {
+      // It is read again, and counted then: counted twice, it would let more be destroyed.
+      Object.assign(counts, structuredClone(recorded));
+      throw thrown;
+    }
   };
   const record = async (events: readonly CanonicalEvent[], read: readonly { readonly groupId: string }[]) => {
     found.push(...events);
@@ -185,6 +194,7 @@ function createSettlement(plan: PlannedRun, settings: ReconcileSettings, ports: 
     async destroy(): Promise<void> {
       const context = { sdkAppId, now: clock.now() };
       const listed: ReconcileFinding[] = [];
+      const { known: living } = counts;
       /** The groups to destroy, with their types: they are looked at once, however long it takes to record them. */
       const doomed = new Map<string, string>();
       for (const [index, { groupId, readAt }] of gone.entries()) {
@@ -209,6 +219,9 @@ function createSettlement(plan: PlannedRun, settings: ReconcileSettings, ports: 
         counts.destroyed = doomed.size;
         return;
       }
+      const { known } = counts;
+      // Of a run that stops before its end, what is gone is counted again.
+      counts.known = living;
       // A change that came meanwhile merges with these as one that comes later does.
       for (let step = gone.splice(0, STEP); step.length > 0; step = gone.splice(0, STEP)) {
         const events = step.flatMap(({ groupId, readAt }) => {
@@ -218,6 +231,7 @@ function createSettlement(plan: PlannedRun, settings: ReconcileSettings, ports: 
         counts.destroyed += events.length;
         await record(events, step);
       }
+      counts.known = known;
     },
   };
 }

@@ -125,3 +125,46 @@ test('groups that are gone count once among those known, however often their run
   expect(plan.run.counts).toMatchObject({ known: 60, gone: 60, read: 60, withheld: 60, destroyed: 0 });
   expect(recorded).toEqual([]);
 });
+
+test.each(['live', 'are gone'])(
+  'groups that %s count once, however often the journal could not record them',
+  async (how) => {
+    const ids = Array.from({ length: 600 }, (_, n) => `g${n}`);
+    const living = ids.map((groupId) => ({ groupId, name: 'n' }));
+    let fails = true;
+    const ports = {
+      api: {
+        async *groupIds() {
+          yield { ids: [], total: 0 };
+        },
+        groups: async (asked: readonly string[]) => ({
+          ...{ readAt: 1_000, failed: [] },
+          groups: how === 'live' ? living.filter(({ groupId }) => asked.includes(groupId)) : [],
+          gone: how === 'live' ? [] : asked,
+        }),
+      },
+      journal: {
+        beginReconcile: async () => {},
+        recordRead: async (_: unknown, groupIds: readonly string[]) => {
+          if (fails && groupIds.length > 0) throw new Error('full');
+        },
+      },
+      groups: {
+        get: (groupId: string) => ({ ...newGroup(groupId), name: 'n', versions: { name: [1, 'e'] } }),
+        livingIds: (after: string) => (after === '' ? ids : []),
+      },
+      reader: { has: () => false },
+      clock: hastyClock(),
+      signals: createSignals(),
+    } as unknown as RunPorts;
+    const settings = { sdkAppId: '1400', groupTypes: ['Public'], customFields: [], maxGone: 1_000 };
+    const plan = { run: run({}), groupIds: undefined, whole: true, resumed: false, allowGone: false, failedBefore: [] };
+    const perform = () =>
+      performRun(plan, settings as unknown as Parameters<typeof performRun>[1], ports, new AbortController().signal);
+    for (let times = 0; times < 5; times++) await perform();
+    expect(plan.run.stopped).toContain('full');
+    fails = false;
+    await perform();
+    expect(plan.run.counts).toMatchObject({ known: 600, read: 600 });
+  },
+);
