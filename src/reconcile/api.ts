@@ -4,6 +4,7 @@ import type { Config } from '../config/schema.ts';
 import type { Clock } from '../model/clock.ts';
 import { type ProfileField, wireType } from '../model/event.ts';
 import { BridgeError, type Fault } from '../model/fault.ts';
+import { CUSTOM, fits } from '../model/group.ts';
 import { createServiceClock } from '../model/service-clock.ts';
 import { type ApiSettings, createCaller, FIRST_DELAY_MS, text, verdict } from './call.ts';
 import { CODE_CLASSES, type CodeClass, classOf, UNKNOWN } from './codes.ts';
@@ -270,14 +271,20 @@ function classify(
 
 function toGroup(groupId: string, read: z.output<typeof item>): RemoteGroup {
   const custom = read.AppDefinedData?.flatMap((one) => customField.safeParse(one).data ?? []);
+  // What is longer than a group holds would differ in each run.
+  const held = (field: string, value: string | undefined) => (fits([field, value]) ? value : undefined);
   return {
     groupId,
-    groupType: read.Type && wireType(read.Type),
-    name: read.Name,
-    introduction: read.Introduction,
-    notification: read.Notification,
-    faceUrl: read.FaceUrl,
-    owner: read.Owner_Account,
-    customFields: custom && Object.fromEntries(custom.map(({ Key, Value }) => [Key, Value])),
+    groupType: held('groupType', read.Type && wireType(read.Type)),
+    name: held('name', read.Name),
+    introduction: held('introduction', read.Introduction),
+    notification: held('notification', read.Notification),
+    faceUrl: held('faceUrl', read.FaceUrl),
+    owner: held('owner', read.Owner_Account),
+    customFields:
+      custom &&
+      Object.fromEntries(
+        custom.map(({ Key, Value }) => [Key, Value]).filter(([key, value]) => fits([CUSTOM + key, value])),
+      ),
   };
 }

@@ -426,6 +426,20 @@ describe('answers that are merely odd', () => {
     expect(service.asked).toHaveLength(1);
   });
 
+  test('what is longer than a group holds costs itself only, and the next run finds nothing to mend', async () => {
+    const service = await start({ Public: ['a'] });
+    const long = { Introduction: 'x'.repeat(70_000), Owner_Account: 'o'.repeat(5_000), Type: 't'.repeat(5_000) };
+    const AppDefinedData = ['y'.repeat(5_000), 'fits'].map((Value, n) => ({ Key: `k${n}`, Value }));
+    service.answer(({ command, body }) =>
+      command === 'get_group_info'
+        ? { ...FINE, GroupInfo: body.GroupIdList.map((id) => described(id, { ...long, AppDefinedData })) }
+        : undefined,
+    );
+    expect((await service.run()).counts).toMatchObject({ mended: 1 });
+    expect(service.events()[0]?.data.changed).toMatchObject({ name: 'name of a', customFields: { k1: 'fits' } });
+    expect((await service.run()).counts).toMatchObject({ mended: 0, inStep: 1 });
+  });
+
   test('null and odd types cost themselves only', async () => {
     const service = await start({ Public: ['a'] });
     const odd = {
