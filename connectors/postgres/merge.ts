@@ -38,15 +38,15 @@ const bytes = (text: string): string =>
 
 /** The custom fields that were changed last, as many as a group holds. */
 function bounded(custom: string, versions: string): string {
-  const { few, most, keyBytes, valueBytes, allBytes } = CUSTOM_BOUNDS;
+  const { most, keyBytes, valueBytes } = CUSTOM_BOUNDS;
   const version = `(${versions}->('customFields.' || key))`;
   const text = `(value #>> '{}')`;
-  return `CASE WHEN (SELECT count(*) FROM jsonb_object_keys(${custom})) <= ${few} THEN ${custom} ELSE ${objectOf(`(
-    SELECT key, value, row_number() OVER latest AS place, sum(${bytes('key')} + ${bytes(text)}) OVER latest AS size
+  return `CASE WHEN (SELECT count(*) FROM jsonb_object_keys(${custom})) <= ${most} THEN ${custom} ELSE ${objectOf(`(
+    SELECT key, value, row_number() OVER latest AS place
     FROM jsonb_each(${custom})
     WHERE jsonb_typeof(value) <> 'string' OR (${bytes('key')} <= ${keyBytes} AND ${bytes(text)} <= ${valueBytes})
     WINDOW latest AS (ORDER BY coalesce((${version}->>0)::numeric, 0) DESC, coalesce(${version}->>1, '') COLLATE "C" DESC, key COLLATE "C")
-  ) ranked WHERE place <= ${most} AND size <= ${allBytes}`)} END`;
+  ) ranked WHERE place <= ${most}`)} END`;
 }
 
 /**

@@ -8,7 +8,7 @@ import {
   type ProfileField,
 } from '../model/event.ts';
 import { accepted, type Checked, refused } from '../model/fault.ts';
-import { boundCustom, fits } from '../model/group.ts';
+import { CUSTOM_BOUNDS, fits } from '../model/group.ts';
 import { didYouMean, upTo } from '../model/text.ts';
 
 /** The callback this bridge exists for. */
@@ -76,7 +76,7 @@ type Fields = z.output<typeof common> &
 function inEventWords(type: EventType, command: string, body: Body, fields: Fields, drop: readonly string[]) {
   const read = fields.UserDefinedDataList?.flatMap((item) => customField.safeParse(item).data ?? []);
   const given = new Map(read?.map(({ Key, Value }) => [Key, Value]));
-  const custom = boundCustom([...given].filter(([key, value]) => fits([`customFields.${key}`, value])));
+  const custom = [...given].filter(([key, value]) => fits([`customFields.${key}`, value])).slice(0, CUSTOM_BOUNDS.most);
   const long = PROFILE_FIELDS.filter((field) => !fits([field, fields[PROFILE[field]]]));
   // What is more than a group holds stays where all is that the bridge does not know.
   const isWhole = read?.length === fields.UserDefinedDataList?.length && custom.length === given.size;
@@ -149,7 +149,10 @@ function isDeeperThan(most: number, value: unknown): boolean {
 }
 
 /** `""` is a cleared field and stays; only an absent key is unchanged. */
-function changedFields(fields: Fields, custom: ReturnType<typeof boundCustom> | undefined): ChangedFields {
+function changedFields(
+  fields: Fields,
+  custom: readonly (readonly [key: string, value: string])[] | undefined,
+): ChangedFields {
   const changed: ChangedFields = {};
   for (const field of PROFILE_FIELDS) {
     const value = fields[PROFILE[field]];

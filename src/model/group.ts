@@ -202,14 +202,10 @@ export const CUSTOM = 'customFields.';
 
 /*
  * What outsiders send of one group must not grow without a bound: each value has one, and of the custom fields those stay that
- * were changed last, so that any order still ends in the same group. The service allows 10 of 16 and 512 bytes.
+ * were changed last: so many of them, whatever they hold, since a bound of all their bytes would let in again, in one order and
+ * not in another, what it had left out before one of them grew short. The service allows 10 of 16 and 512 bytes.
  */
-const [keyBytes, valueBytes, allBytes] = [128, 4_096, 196_608];
-export const CUSTOM_BOUNDS = {
-  ...{ keyBytes, valueBytes, allBytes, most: 100 },
-  /** So few are within the bound, whatever they hold. */
-  few: Math.floor(allBytes / (keyBytes + valueBytes)),
-} as const;
+export const CUSTOM_BOUNDS = { keyBytes: 128, valueBytes: 4_096, most: 50 } as const;
 const MOST_PROFILE_BYTES = 65_536;
 
 /** Bytes as they stand in JSON, where a control character takes six. */
@@ -218,26 +214,16 @@ const bytesOf = (text: string): number => Buffer.byteLength(JSON.stringify(text)
 /** Tells whether a field, in the words of `versions`, is no longer than a group holds. */
 export function fits([field, value]: readonly [field: string, value: unknown]): boolean {
   if (typeof value !== 'string') return true;
+  const { keyBytes, valueBytes } = CUSTOM_BOUNDS;
   const most = PROFILE_FIELDS.some((one) => one === field) ? MOST_PROFILE_BYTES : valueBytes;
   const key = field.startsWith(CUSTOM) ? field.slice(CUSTOM.length) : '';
   return bytesOf(value) <= most && bytesOf(key) <= keyBytes;
 }
 
-/** Returns those of these custom fields that one group holds, the first ones first. */
-export function boundCustom(fields: readonly (readonly [key: string, value: string])[]): typeof fields {
-  let room: number = allBytes;
-  const all = fields.slice(0, CUSTOM_BOUNDS.most);
-  const first = all.findIndex(([key, value]) => {
-    room -= bytesOf(key) + bytesOf(value);
-    return room < 0;
-  });
-  return first < 0 ? all : all.slice(0, first);
-}
-
 /** Returns the group with those custom fields that were changed last. */
 function bounded(group: Group): Group {
   const fields = Object.entries(group.customFields);
-  if (fields.length <= CUSTOM_BOUNDS.few) return group;
+  if (fields.length <= CUSTOM_BOUNDS.most) return group;
   const versionOf = (key: string): Version => group.versions[CUSTOM + key] ?? [0, ''];
   const latest = fields
     .filter(([key, value]) => fits([CUSTOM + key, value]))
@@ -245,7 +231,7 @@ function bounded(group: Group): Group {
       const [one, other] = [versionOf(a), versionOf(b)];
       return isLater(one, other) || (a < b && !isLater(other, one)) ? -1 : 1;
     });
-  const kept = new Set(boundCustom(latest).map(([key]) => CUSTOM + key));
+  const kept = new Set(latest.slice(0, CUSTOM_BOUNDS.most).map(([key]) => CUSTOM + key));
   if (kept.size === fields.length) return group;
   return onlyFields(group, (field) => !field.startsWith(CUSTOM) || kept.has(field));
 }

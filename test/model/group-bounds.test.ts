@@ -45,3 +45,13 @@ test('ten fields of 512 bytes are kept whole', () => {
   const customFields = customOf(0, 10, '東'.repeat(170));
   expect(merge(newGroup('g'), madeEvent(1, { customFields })).customFields).toEqual(customFields);
 });
+
+test('any order ends in the same custom fields, also where long ones were cleared', () => {
+  const long = Array.from({ length: 60 }, (_, n) => madeEvent(n, { customFields: customOf(n, 1, 'x'.repeat(4_080)) }));
+  const cleared = Array.from({ length: 60 }, (_, n) => madeEvent(100 + n, { customFields: customOf(59 - n, 1, '') }));
+  for (const until of [1, 3, 10, 40, 60]) {
+    const history = [...long, ...cleared.slice(0, until)];
+    const forward = history.reduce<Group>(merge, newGroup('g'));
+    expect(history.toReversed().reduce<Group>(merge, newGroup('g'))).toEqual(forward);
+  }
+});
