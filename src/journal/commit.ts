@@ -57,20 +57,26 @@ export function createCommitter(database: Database, ports: CommitPorts) {
     const isLocked = isBusy(thrown);
     const reason = isLocked ? lockedFault(database.file, thrown) : thrown;
     failure.refuse(writes, reason, isLocked ? 'lock' : undefined);
-    if (deferred.length === 0) return;
-    if (isLocked || writes.length === 0 || !commitAlone(deferred)) gathering.keep(deferred);
+    gathering.keep(isLocked ? deferred : commitAlone(deferred));
   };
 
-  /** Cursors have room where new events have none, so they are tried without those; false when that fails, too. */
-  const commitAlone = (deferred: Gathered['deferred']): boolean => {
+  /**
+   * Cursors have room where new events have none, so they are tried without those, one after the other: behind each what is
+   * delivered is pruned, which makes room for the next. Returns those that are left.
+   */
+  const commitAlone = (deferred: Gathered['deferred']): Gathered['deferred'] => {
+    const left = [...deferred];
     try {
-      ports.transact(() => deferred.map((work) => work()));
+      for (let [work] = left; work !== undefined; [work] = left) {
+        ports.transact(work);
+        ports.committed(0);
+        left.shift();
+      }
     } catch {
-      return false;
+      // There is no room for this one either.
     }
-    ports.committed(0);
-    writeBehind();
-    return true;
+    if (left.length < deferred.length) writeBehind();
+    return left;
   };
 
   return {

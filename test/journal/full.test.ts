@@ -1,7 +1,17 @@
 /** A journal that strangers filled with groups: what was known goes on, without a restart. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
+import { openJournal } from '../../src/journal/append.ts';
+import { openDatabase } from '../../src/journal/database.ts';
+import { createDeliveryReader } from '../../src/journal/reads.ts';
+import { prunePass } from '../../src/journal/retention.ts';
+import { systemClock } from '../../src/model/clock.ts';
+import { createSignals } from '../../src/model/signal.ts';
 import { bridgeHome, inStep, startBridgeProcess } from '../support/bridge.process.ts';
 import { body, OK, search } from '../support/callbacks.ts';
+import { madeEvent } from '../support/events.ts';
 import { IDENTIFIER, SECRET_KEY, startVendor } from '../vendor/stand-in.ts';
 
 test.each([
@@ -85,3 +95,29 @@ test('a backfill of more groups than the journal holds leaves those known their 
   for (let n = 0; n < 20; n++) expect(await post(`after ${n}`)).toEqual(OK);
   expect(await bridge.end('SIGTERM')).toBe(0);
 }, 120_000);
+
+test('dead letters for which a full journal has no room at once are written step by step, as pruning makes room', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'full-'));
+  const database = openDatabase(join(folder, 'journal.db'), { maxBytes: 4 * 1_048_576 });
+  const journal = openJournal(database, systemClock, createSignals(), () => ['a']);
+  onTestFinished(() => {
+    journal.close();
+    rmSync(folder, { recursive: true });
+  });
+  let head = 0;
+  const record = () => journal.record(madeEvent(head + 1, { introduction: 'x'.repeat(3_000) }, 'g'));
+  while ((await record().catch(() => 'refused')) === 'recorded') head++;
+  const fault = { code: 'event-refused', message: 'm'.repeat(2_000) } as const;
+  for (let upTo = 20; upTo <= head; upTo += 20) {
+    const dead = [1, 2, 3, 4].map((n) => ({ seq: upTo - n, attempts: 1, fault }));
+    journal.settle({ connector: 'a', upTo, waiting: [], dead, released: [] });
+  }
+  const reader = createDeliveryReader(database.connection);
+  const settings = () => ({ keepDelivered: 0, connectors: ['a'] });
+  const written = async () => {
+    await prunePass(settings, { journal, reader, clock: systemClock }, AbortSignal.timeout(1_000)).catch(() => {});
+    return reader.cursor('a');
+  };
+  await expect.poll(written, { timeout: 30_000, interval: 200 }).toBe(head - (head % 20));
+  await expect.poll(() => record().catch(() => 'refused'), { timeout: 5_000 }).toBe('recorded');
+}, 60_000);
