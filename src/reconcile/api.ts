@@ -59,11 +59,14 @@ const listed = z.looseObject({
   GroupIdList: z
     .array(z.unknown())
     .nullish()
-    .transform((list) => (list ?? []).flatMap((one) => named.safeParse(one).data ?? [])),
+    .transform((list) => list?.map((one) => named.safeParse(one).data) ?? [])
+    // A few odd ones are passed over; where all of them are, it is no list of groups, and not an empty one.
+    .refine((list) => list.length === 0 || list.some((one) => one !== undefined))
+    .transform((list) => list.filter((one) => one !== undefined)),
   Next: z
-    .union([z.string().regex(/^\d+$/), z.int().nonnegative()])
-    .transform(String)
-    .catch('0'),
+    .union([z.string().regex(/^(0|[1-9]\d*)?$/), z.int().nonnegative()])
+    .nullish()
+    .transform((next) => String(next || 0)),
 });
 const addressList = z.looseObject({
   IPList: z

@@ -249,6 +249,16 @@ describe('one list’s refusal does not void the others', () => {
     ['a parameter that the service does not know', fail(10_004), /10004.*groupTypes/],
     ['a limit below which there is nothing to ask for', fail(10_018), /10018(?!.*made again)/],
     ['a Next that leads back to itself', { ...FINE, TotalCount: 1, GroupIdList: [{ GroupId: 'd' }], Next: 7 }, /Next/],
+    [
+      'ids that are no text',
+      { ...FINE, TotalCount: 2, GroupIdList: [{ GroupId: 1 }, 'd'], Next: 0 },
+      /not that of this API/,
+    ],
+    [
+      'a Next that is none',
+      { ...FINE, TotalCount: 2, GroupIdList: [{ GroupId: 'd' }], Next: '007' },
+      /not that of this API/,
+    ],
   ])('nor does %s', async (_, answer, says) => {
     const service = await start({ Public: ['a'], Private: ['b'], ChatRoom: ['c'] });
     service.answer((asked) => (isList(asked) && asked.body.GroupType === 'Community' ? answer : undefined));
