@@ -5,6 +5,7 @@ import {
   type Configured,
   holdsOf,
   placesOf,
+  readsBack,
   SHAPE_PARTS,
   shapeRefusalsOf,
   shapesOf,
@@ -14,6 +15,7 @@ import { contains, hostOf, toAddressList } from '../model/address.ts';
 import { isObject } from '../model/json.ts';
 import { shapeProblems, shapeSettings } from '../model/shape.ts';
 import { mayBe, mayMeet } from '../model/template.ts';
+import type { LaneOptions } from './connectors.ts';
 import type { FilesRead } from './file.ts';
 import { DEFAULT_ADMIN_PORT, isLoopback, NO_RECEIVER } from './listeners.ts';
 import { formatPath, type Path } from './problems.ts';
@@ -149,9 +151,11 @@ function refuseSharedPlace(config: Settings, files: FilesRead, isWrong: IsWrong,
   claim(['journal'], 'journal.file', ofJournal);
   for (const [name, options] of Object.entries(config.connectors)) {
     if (!options.enabled || isWrong(name)) continue;
-    const places = placesOf(options as unknown as Configured, shapeSettings.optional().parse(options.shape));
-    // What has another shape is not the same.
-    const shape = JSON.stringify(options.shape ?? '');
+    const configured = options as unknown as Configured & LaneOptions;
+    const places = placesOf(configured, shapeSettings.optional().parse(options.shape));
+    // What has another shape is not the same, nor are whole groups that lack what the other one puts there.
+    const fields = holdsOf(configured) === 'groups' && !readsBack(configured) && configured.filter.changedFields;
+    const shape = JSON.stringify([options.shape, fields]);
     const shaped = places.map((place) => (place.use === undefined ? place : { ...place, use: place.use + shape }));
     claim(['connectors', name], `connectors.${name}`, shaped);
   }

@@ -38,6 +38,9 @@ const READING_MS = 1_000;
 
 type News = { readonly [Key in keyof CopyState]?: CopyState[Key] | undefined };
 
+/** What was compared is not what lies there, or is not what is to lie there. */
+const UNVERIFIED: News = { verifiedAt: undefined, scope: undefined };
+
 interface Pass {
   readonly comparison: Comparison;
   readonly begun: number;
@@ -84,7 +87,7 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
     const { settings, ports: its, cursor } = lane;
     const incomplete = { since: its.clock.now(), reason, upTo: cursor };
     pass = undefined;
-    keep(lane, { identity, incomplete });
+    keep(lane, { ...UNVERIFIED, identity, incomplete });
     const { connector } = settings;
     const ask = `replay it, from groups or from the beginning (connectors.${connector}.restore is ask)`;
     const next = restore === 'auto' ? 'all that is known is brought again' : ask;
@@ -103,7 +106,10 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
     const reason = moved && sink.holds === 'events' ? undefined : noticed;
     made = undefined;
     if (reason !== undefined) lose(lane, reason, identity);
-    else if (identity !== state.identity) keep(lane, { identity });
+    else if (moved) {
+      [pass, pageAt] = [undefined, undefined];
+      keep(lane, { ...UNVERIFIED, identity, differing: 0, lacking: undefined });
+    } else if (identity !== state.identity) keep(lane, { identity });
   };
 
   const restored = (lane: LaneWork, brought: number, differing = 0): void => {
@@ -204,7 +210,7 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
     },
     async step(lane, sink) {
       if (lane.ending !== 'no') return false;
-      if (isOutdated) keep(lane, { verifiedAt: undefined, scope: undefined });
+      if (isOutdated) keep(lane, UNVERIFIED);
       isOutdated = false;
       const { elapsed, now } = lane.ports.clock;
       let answered = elapsed() >= identifyAt;

@@ -111,7 +111,8 @@ export async function listen(
     socket.pause();
     setTimeout(() => turns.take(() => socket.destroy()), GIVEN_UP_MS).unref();
   };
-  const settings = { ...SERVER_OPTIONS, keepAliveTimeout: timerMs(keepAliveMs) };
+  // Node takes 0 for ever.
+  const settings = { ...SERVER_OPTIONS, keepAliveTimeout: Math.max(1, timerMs(keepAliveMs)) };
   const requestCert = certificate?.options.ca !== undefined;
   const server = certificate
     ? createTlsServer({ ...settings, ...certificate.options, handshakeTimeout: HANDSHAKE_MS, requestCert }, listener)

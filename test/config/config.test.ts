@@ -774,10 +774,18 @@ connectors:
     expect(complaints(`${base}${servers}\n`, configSchema)).toEqual(place === undefined ? [] : [refused]);
   });
 
+  it.each(['1023KiB', '1MB', '0GiB'])('says what a size is: %s', (size) => {
+    const text = `app: {sdkAppId: 1}\njournal: {maxBytes: ${size}}\nconnectors: {a: {kind: file, path: x}}\n`;
+    const says =
+      'c.yaml:2:21 journal.maxBytes: a size of at least 1MiB is expected: bytes, or a number with KiB, MiB or';
+    expect(complaints(text, configSchema)).toEqual([expect.stringContaining(says)]);
+  });
+
   const kafka = (more: string) => `{kind: kafka, brokers: ["k1:9092", "k2:9092"], topic: t${more}}`;
   const template = (topic: string, format = 'structured') =>
     `{kind: kafka, brokers: ["k1:9092"], topic: "${topic}", format: ${format}}`;
   const index = (more: string) => `{kind: elasticsearch, nodes: ["http://e:9200"], index: i${more}}`;
+  const NAMES_ONLY = 'filter: {changedFields: [name]}';
   it.each([
     [
       '{kind: file, path: same.ndjson}',
@@ -800,6 +808,8 @@ connectors:
     [kafka(''), kafka(', format: binary'), 'topic', 'connectors.one writes to the topic'],
     [index(''), index(', onDestroyed: delete'), 'index', 'connectors.one writes to the index i at http://e:9200/'],
     [index(''), index(', content: events'), 'index', 'connectors.one writes to the index i at http://e:9200/'],
+    [index(', onDestroyed: mark'), index(', onDestroyed: delete'), 'index', 'connectors.one writes to the index i'],
+    [kafka(', content: groups'), kafka(`, content: groups, ${NAMES_ONLY}`), 'topic', 'connectors.one writes to the'],
     [template('t.{groupType}'), kafka('.Public, format: binary'), 'topic', 't.{groupType} at k1:9092, which may be'],
     [kafka('.Public'), template('{type}.Public', 'binary'), 'topic', 't.Public at k1:9092, which may be'],
     [template('t.{groupType}'), template('{app}.{type}', 'binary'), 'topic', 't.{groupType} at k1:9092, which may be'],
@@ -808,6 +818,8 @@ connectors:
     [template('t.{groupType}.a'), template('{type}.b', 'binary'), undefined, ''],
     [kafka(', filter: {groupTypes: [Public]}'), kafka(', filter: {groupTypes: [Private]}'), undefined, ''],
     [index(', filter: {groupTypes: [Public]}'), index(', filter: {groupTypes: [Private]}'), undefined, ''],
+    [index(''), index(`, ${NAMES_ONLY}`), undefined, ''],
+    [kafka(''), kafka(`, ${NAMES_ONLY}`), undefined, ''],
     ['{kind: file, path: same.ndjson}', '{kind: file, path: same.ndjson, enabled: false}', undefined, ''],
     ['{kind: file, path: one.ndjson}', '{kind: file, path: two.ndjson}', undefined, ''],
   ])('refuses two connectors that spoil each other’s work: %s and %s', (one, two, option, says) => {

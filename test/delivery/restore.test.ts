@@ -116,3 +116,30 @@ test('a copy that was verified for another filter or shape is compared anew, at 
   const verified = { verifiedAt: BEGUN, scope: 'wide', differing: 0 };
   await expect.poll(() => made.copies.slice(0, 2)).toEqual([{ differing: 0 }, verified]);
 });
+
+test('a copy is not called verified where the settings name another destination, until that is compared', async () => {
+  const sink: EventSink = {
+    holds: 'events',
+    deliver: async () => new Map(),
+    find: async (ids) => new Map(ids.map((id) => [id, id])),
+    identify: async (before) => ({ identity: 'new', ...(before === 'old' && { moved: true, lost: 'it was old' }) }),
+    close: async () => {},
+  };
+  const copy = { identity: 'old', verifiedAt: BEGUN - 1, scope: '', differing: 3, lacking: { events: 1, before: 1 } };
+  const made = start(sink, { verify: { every: 3_600_000, groupsPerSecond: 500, mend: true }, copy });
+  const verified = { identity: 'new', verifiedAt: BEGUN, scope: '', differing: 0 };
+  await expect.poll(() => made.copies.slice(0, 2)).toEqual([{ identity: 'new', differing: 0 }, verified]);
+});
+
+test('a copy that was lost is not called verified before what was brought again is compared', async () => {
+  const sink: GroupSink = {
+    ...groupSink((_, call) => (call === 1 ? DELIVERED : { ...DELIVERED, kind: 'superseded' })),
+    read: async (states) => new Map(states.map(({ groupId }) => [groupId, { status: 'missing', where: groupId }])),
+    identify: async (before) => ({ identity: 'new', ...(before === 'old' && { lost: 'it was deleted' }) }),
+  };
+  const copy = { identity: 'old', verifiedAt: BEGUN - 1, scope: '', differing: 0 };
+  const made = start(sink, { verify: { every: 3_600_000, groupsPerSecond: 500, mend: true }, groups, copy });
+  await expect
+    .poll(() => made.copies.slice(0, 3).map(({ verifiedAt }) => verifiedAt))
+    .toEqual([undefined, undefined, BEGUN]);
+});

@@ -46,6 +46,13 @@ test('a port that is taken, a host that is not here, and one that nobody knows',
   }
 });
 
+test('with a keepAlive of 0 a connection that is idle is closed, and not kept for ever', async () => {
+  const { server, port } = await tryTo('127.0.0.1', 0, 0);
+  onTestFinished(() => void server.close().closeAllConnections());
+  const socket = connect(port, '127.0.0.1', () => socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n'));
+  expect(await text(socket)).toContain('200 OK');
+});
+
 test('a connection is kept however long keepAlive is', async () => {
   const { server, port } = await tryTo('127.0.0.1', 0, 30 * 86_400_000);
   onTestFinished(() => void server.close().closeAllConnections());
