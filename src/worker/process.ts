@@ -1,6 +1,7 @@
 import { source as sourceKind } from '../../connectors/index.ts';
 import type { WorkerState } from '../admin/contract.ts';
 import { ADMIN_SERVER, createAdminServer } from '../admin/server.ts';
+import { watchVerdict } from '../admin/verdict.ts';
 import { enabledOf } from '../config/diff.ts';
 import type { Config } from '../config/schema.ts';
 import type { Source } from '../config/source.ts';
@@ -16,6 +17,7 @@ import { judge } from '../model/verdict.ts';
 import { orAborted } from '../model/wait.ts';
 import { createLogger, type LogFormat, type LogLevel, logSignals } from '../telemetry/log.ts';
 import { createWorkerMetrics } from '../telemetry/metrics.ts';
+import { keepNotifying } from '../telemetry/notify.ts';
 import { flushTraces } from '../telemetry/trace.ts';
 import { startWorkerLane, type WorkerLane } from './lane.ts';
 import { addWorkerRoutes } from './routes.ts';
@@ -86,6 +88,10 @@ export async function startWorker(
     );
   }
   signals.emit('bridge.started', { receiver: '', admin: adminUrl, connectors, journal: '' });
+  void watchVerdict(() => state().verdict, clock, signals, stopping.signal);
+  const { app, journal, notify } = config;
+  const told = { settings: () => notify, sdkAppId: app.sdkAppId, journalFile: journal.file };
+  keepNotifying({ ...told, clock, signals, stopping });
 
   const look = async (): Promise<void> => {
     while (!stopping.signal.aborted) {
