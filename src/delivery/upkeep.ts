@@ -7,9 +7,10 @@ import type { CopyState } from '../model/copy.ts';
 import type { Entry } from '../model/entry.ts';
 import { type Fault, faultOf } from '../model/fault.ts';
 import type { ResyncProgress } from '../model/signal.ts';
+import { plural } from '../model/text.ts';
 import { isOfAll } from './resync.ts';
 import { type Comparison, type ComparisonPorts, FRESH_MS, startComparison } from './verify.ts';
-import { beginResync, type LaneWork, retryNow, rewind } from './work.ts';
+import { beginResync, type LaneWork, passOver, retryNow, rewind } from './work.ts';
 
 export interface UpkeepSettings {
   /** `every` in ms. */
@@ -69,6 +70,8 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
   let state = ports.load();
   /** What was compared was to hold something else; versions before kept no scope. */
   let isOutdated = state.verifiedAt !== undefined && (state.scope ?? ports.scope) !== ports.scope;
+  /** What came after the cursor when the lane began was looked for, where there was anything. */
+  let isBegun = false;
   let made: string | undefined;
   let identifyAt = 0;
   /** When the next page is due; unknown before the first step. */
@@ -110,6 +113,27 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
       [pass, pageAt] = [undefined, undefined];
       keep(lane, { ...UNVERIFIED, identity, differing: 0, lacking: undefined });
     } else if (identity !== state.identity) keep(lane, { identity });
+  };
+
+  /** While a connector is not enabled, what it has not had is pruned as soon as the others have. */
+  const noticePruned = async (lane: LaneWork, sink: Sink): Promise<void> => {
+    const { cursor } = lane;
+    const [next] = events.read(cursor, 1);
+    const missed = next === undefined ? lane.ports.source.available(cursor) : next.seq - cursor - 1;
+    isBegun = next !== undefined || missed > 0;
+    // One that is new begins with what is there.
+    if (missed <= 0 || cursor === 0) return;
+    const reason = `${plural(missed, 'event')} that it had not had were pruned while it was not enabled`;
+    if (sink.holds === 'groups') lose(lane, reason);
+    else {
+      const lacking = {
+        events: missed + (state.lacking?.events ?? 0),
+        before: next?.receivedAt ?? lane.ports.clock.now(),
+      };
+      keep(lane, { lacking });
+      ports.note(reason);
+    }
+    await passOver(lane, cursor + missed);
   };
 
   const restored = (lane: LaneWork, brought: number, differing = 0): void => {
@@ -212,6 +236,7 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
       if (lane.ending !== 'no') return false;
       if (isOutdated) keep(lane, UNVERIFIED);
       isOutdated = false;
+      if (!isBegun) await noticePruned(lane, sink);
       const { elapsed, now } = lane.ports.clock;
       let answered = elapsed() >= identifyAt;
       if (answered) await identify(lane, sink);
@@ -231,6 +256,7 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
       else if (how === 'repair' || verify === false) keep(lane, { differing: failed });
     },
     rewound(lane, cursor) {
+      isBegun = true;
       const isFromOldest = cursor < (events.oldest()?.seq ?? Number.POSITIVE_INFINITY);
       if (state.incomplete !== undefined && isFromOldest)
         keep(lane, { incomplete: { ...state.incomplete, again: true } });

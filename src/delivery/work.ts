@@ -313,6 +313,13 @@ export async function rewind(lane: LaneWork, back: number): Promise<void> {
   lane.ports.upkeep?.rewound(lane, back);
 }
 
+/** Leaves out what the source has no more, up to this seq. */
+export async function passOver(lane: LaneWork, upTo: number): Promise<void> {
+  lane.cursor = upTo;
+  await report(lane, { upTo, waiting: [], dead: [], released: [] });
+  lane.ports.signals.emit('lane.cursor', { connector: lane.settings.connector, cursor: upTo });
+}
+
 /**
  * Makes dead letters entries that wait, and are due; without a fault of theirs, a person asked for it. Those after the cursor
  * come again anyway.

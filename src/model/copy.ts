@@ -23,7 +23,7 @@ export const copyState = z.object({
   differing: z.int().nonnegative(),
   /** Kept until all that is known was brought again. */
   incomplete: incomplete.exactOptional(),
-  /** Events that a restored copy lacks, because they were pruned; the oldest that it has was received at `before`. */
+  /** Events that the copy lacks, because they were pruned; those that came after them were received from `before` on. */
   lacking: z.object({ events: z.int().nonnegative(), before: z.number() }).exactOptional(),
 });
 export type CopyState = Readonly<z.output<typeof copyState>>;

@@ -24,16 +24,18 @@ function start(sink: Sink, more: Partial<Parameters<typeof startWatchedLane>[0]>
   const signals = createSignals();
   const copies: CopyState[] = [];
   const resyncs: Signals['lane.resync'][] = [];
+  const notes: string[] = [];
   signals.on('copy.state', ({ copy }) => void copies.push(copy));
   signals.on('lane.resync', (progress) => void resyncs.push(progress));
   const clock = jumpingClock(() => {});
-  const given = { sink, verify: false, source: journal, events, cursor: 4, copy: LOST, clock, signals } as const;
+  const note = (message: string) => void notes.push(message);
+  const given = { sink, verify: false, source: journal, events, cursor: 4, copy: LOST, clock, signals, note } as const;
   const lane = startWatchedLane({ ...given, ...more }, stop.signal);
   onTestFinished(async () => {
     stop.abort();
     await lane.ended;
   });
-  return { lane, copies, resyncs, slept: clock.slept };
+  return { lane, copies, resyncs, notes, slept: clock.slept };
 }
 
 function groupSink(answer: (groupId: string, call: number) => Outcome): GroupSink {
@@ -142,4 +144,53 @@ test('a copy that was lost is not called verified before what was brought again 
   await expect
     .poll(() => made.copies.slice(0, 3).map(({ verifiedAt }) => verifiedAt))
     .toEqual([undefined, undefined, BEGUN]);
+});
+
+const PRUNED = { oldest: () => EVENTS[3], read: (seq: number) => after(Math.max(seq, 3), 1), isOpen: () => false };
+
+test('groups are brought again to a connector that was not enabled while events were pruned that it had not had', async () => {
+  const settled: number[] = [];
+  const source: Source = { ...journal, available: (seq) => 4 - seq, settle: ({ upTo }) => void settled.push(upTo) };
+  const made = start(
+    groupSink(() => DELIVERED),
+    { groups, events: PRUNED, source, cursor: 1, copy: { identity: 'i', verifiedAt: 1, scope: '', differing: 0 } },
+  );
+  const reason = '2 events that it had not had were pruned while it was not enabled';
+  const incomplete = { since: BEGUN, reason, upTo: 1 };
+  await expect
+    .poll(() => made.copies)
+    .toEqual([
+      { identity: 'i', differing: 0, incomplete },
+      { identity: 'i', differing: 0 },
+    ]);
+  expect(made.resyncs).toMatchObject([{ done: 2, ended: true }]);
+  expect(settled).toEqual([3, 4]);
+});
+
+test('also where nothing is left in the journal after what it has had', async () => {
+  const source: Source = { available: (seq) => 4 - seq, next: () => [], settle: () => {} };
+  const events = { ...PRUNED, oldest: () => undefined, read: () => [] };
+  const made = start(
+    groupSink(() => DELIVERED),
+    { groups, events, source, cursor: 1, copy: { differing: 0 } },
+  );
+  await expect.poll(() => made.copies).toMatchObject([{ incomplete: { upTo: 1 } }, { differing: 0 }]);
+});
+
+test('a connector that holds events says how many were pruned while it was not enabled, once there is another', async () => {
+  const given: number[] = [];
+  const sink: EventSink = {
+    holds: 'events',
+    async deliver(batch) {
+      given.push(...batch.map(({ seq }) => seq));
+      return new Map(batch.map(({ id }) => [id, DELIVERED]));
+    },
+    close: async () => {},
+  };
+  const source: Source = { ...journal, next: (seq, limit) => after(Math.max(seq, 3), limit) };
+  const made = start(sink, { events: PRUNED, source, cursor: 1, copy: { differing: 0 } });
+  await expect.poll(() => given).toEqual([4]);
+  const before = EVENTS[3]?.receivedAt;
+  expect(made.copies).toEqual([{ differing: 0, lacking: { events: 2, before } }]);
+  expect(made.notes).toEqual(['2 events that it had not had were pruned while it was not enabled']);
 });

@@ -17,6 +17,7 @@ interface WatchedLane {
   readonly copy?: CopyState;
   readonly restore?: UpkeepSettings['restore'];
   readonly scope?: string;
+  readonly note?: UpkeepPorts['note'];
   readonly clock: Clock;
   readonly signals: SignalBus;
 }
@@ -29,6 +30,7 @@ export function startWatchedLane(
   stop: AbortSignal,
 ): Lane {
   const { events = NO_EVENTS, cursor = 0, groups: held = [], copy = UNSEEN_COPY, restore = 'auto', scope = '' } = more;
+  const { note = () => {} } = more;
   const groups = {
     page: (after: string, limit: number) => held.filter(({ groupId }) => groupId > after).slice(0, limit),
     get: (wanted: string) => held.find(({ groupId }) => groupId === wanted),
@@ -43,7 +45,7 @@ export function startWatchedLane(
       save: () => {},
       groups,
       events,
-      note: () => {},
+      note,
     },
   );
   return startLane(

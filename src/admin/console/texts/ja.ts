@@ -261,7 +261,7 @@ export const ja: Texts = {
     },
     incomplete: (since, reason) => html`${since}不完全です：${reason}`,
     lacking: (count, before) =>
-      `${before} UTC より前に受信したイベント ${times(count)}は、復元の時点ですでに削除されていました。`,
+      `${before} UTC より前に受信したイベント ${times(count)}は、届けられる前に削除されていました。`,
     notCompared: '比較なし（verify がオフ）',
     verified: (ago) => html`${ago}に検証`,
     differing: (count) => html`：<b class="bad">未修復の差異 ${times(count)}</b>`,

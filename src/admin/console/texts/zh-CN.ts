@@ -242,7 +242,7 @@ export const zhCN: Texts = {
       'dead-letter': '一条死信',
     },
     incomplete: (since, reason) => html`不完整（${since}）：${reason}`,
-    lacking: (count, before) => `${before} UTC 之前接收的 ${figure(count)} 个事件，在恢复时已被清理。`,
+    lacking: (count, before) => `${before} UTC 之前接收的 ${figure(count)} 个事件，在送达之前已被清理。`,
     notCompared: '不比对（verify 已关闭）',
     verified: (ago) => html`${ago}校验`,
     differing: (count) => html`：<b class="bad">${figure(count)} 处差异</b>未修复`,
