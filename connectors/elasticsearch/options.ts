@@ -165,6 +165,10 @@ export const elasticsearchOptions = z
     path: ['dataStream'],
     error: 'a data stream only ever grows, so that no group can be kept up to date in it: it needs content: events',
   })
+  .refine(({ content, onDestroyed }) => content === 'groups' || onDestroyed === 'mark', {
+    path: ['onDestroyed'],
+    error: 'of events nothing is deleted: leave it out',
+  })
   .refine(({ tls, nodes }) => tls === undefined || nodes.every((node) => /^https:/i.test(node)), {
     path: ['tls'],
     error: 'tls is for https:// nodes: write the nodes so, or leave tls out',

@@ -157,11 +157,13 @@ const options = z.strictObject({
     ),
 });
 
-export const kafkaOptions = options.superRefine(({ topic, content, headers }, context) => {
+export const kafkaOptions = options.superRefine(({ topic, content, format, headers }, context) => {
   const refuse = (path: string[], message: string) => context.addIssue({ code: 'custom', path, message });
   if (content === 'groups' && wordsOf(topic).length > 0) {
     refuse(['topic'], 'a group whose type becomes known would lie in two topics: a template is for content: events');
   }
+  if (content === 'groups' && format !== 'structured')
+    refuse(['format'], 'groups are no CloudEvents, and have no format: leave it out');
   for (const [name, value] of Object.entries(headers)) {
     const stranger = wordsOf(value).find((word) => !HEADER_WORDS[content].includes(word));
     const known = HEADER_WORDS[content].join('}, {');

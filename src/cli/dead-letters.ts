@@ -137,7 +137,8 @@ function discard(
   names: readonly string[] = [],
   options: AdminOptions & Filter & { readonly all: boolean },
 ): Promise<void> {
-  if (names.length === 0 && !options.all && options.cause === undefined && options.group === undefined) {
+  const isFiltered = options.cause !== undefined || options.group !== undefined;
+  if (names.length > 0 ? options.all : !options.all && !isFiltered) {
     const message = 'name the dead letters, or say --all: what is discarded never reaches this destination';
     throw new BridgeError({ code: 'usage', message });
   }

@@ -64,7 +64,7 @@ async function retry(options: AdminOptions): Promise<void> {
 }
 
 async function discard(ids: number[] = [], options: AdminOptions & { readonly all: boolean }): Promise<void> {
-  if (ids.length === 0 && !options.all) {
+  if (ids.length > 0 === options.all) {
     const message = 'name the callbacks by id, or say --all: what is discarded never becomes an event';
     throw new BridgeError({ code: 'usage', message });
   }

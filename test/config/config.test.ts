@@ -831,6 +831,14 @@ connectors:
   });
 
   it.each([
+    [kafka(', content: groups, format: binary'), 'format: groups are no CloudEvents, and have no format: leave it out'],
+    [index(', content: events, onDestroyed: delete'), 'onDestroyed: of events nothing is deleted: leave it out'],
+  ])('refuses what has no effect beside the content: %s', (one, says) => {
+    const found = complaints(`app: {sdkAppId: 1}\nconnectors:\n  one: ${one}\n`, configSchema);
+    expect(found).toEqual([expect.stringMatching(new RegExp(`^c\\.yaml:3:\\d+ connectors\\.one\\.${says}$`))]);
+  });
+
+  it.each([
     ['file', '{kind: file, path: data/../data/journal.db-wal}', 'journal.file writes to the file'],
     ['file', '{kind: file, path: data/journal.db.lock}', 'journal.file writes to the file'],
     ['tls', '{kind: file, path: ./key.pem}', 'receiver.tls.keyFile is read from the file'],

@@ -220,6 +220,7 @@ describe.skipIf(skip !== '')(`dead letters${skip}`, () => {
       expect((await command(bridge, 'status', '--json')).json.connectors[0].deadLetters).toBe(1);
     }, 'a second dead letter');
     expect((await command(bridge, 'dead-letters', 'discard', 'index')).code).toBe(2);
+    expect((await command(bridge, 'dead-letters', 'discard', 'index', '1', '--all')).code).toBe(2);
     expect((await command(bridge, 'dead-letters', 'discard', 'index', '--all')).stdout).toMatch(
       /discarded 1 dead letter of index/,
     );
@@ -295,6 +296,7 @@ describe('quarantine discard', () => {
       code: 2,
       stderr: expect.stringMatching(/by id, or say --all/),
     });
+    expect(await command(bridge, 'quarantine', 'discard', '2', '--all')).toMatchObject({ code: 2 });
     expect(await ids()).toEqual([1, 2, 3, 4]);
     expect(await command(bridge, 'quarantine', 'discard', '2', '9')).toMatchObject({
       code: 1,
