@@ -90,7 +90,7 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
     const { settings, ports: its, cursor } = lane;
     const incomplete = { since: its.clock.now(), reason, upTo: cursor };
     pass = undefined;
-    keep(lane, { ...UNVERIFIED, identity, incomplete });
+    keep(lane, { identity, incomplete });
     const { connector } = settings;
     const ask = `replay it, from groups or from the beginning (connectors.${connector}.restore is ask)`;
     const next = restore === 'auto' ? 'all that is known is brought again' : ask;
@@ -108,11 +108,12 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
     // Events go on where they were when a person names another destination; groups are a whole.
     const reason = moved && sink.holds === 'events' ? undefined : noticed;
     made = undefined;
-    if (reason !== undefined) lose(lane, reason, identity);
-    else if (moved) {
+    if (moved) {
       [pass, pageAt] = [undefined, undefined];
       keep(lane, { ...UNVERIFIED, identity, differing: 0, lacking: undefined });
-    } else if (identity !== state.identity) keep(lane, { identity });
+    }
+    if (reason !== undefined) lose(lane, reason, identity);
+    else if (identity !== state.identity) keep(lane, { identity });
   };
 
   /** While a connector is not enabled, what it has not had is pruned as soon as the others have. */

@@ -133,17 +133,17 @@ test('a copy is not called verified where the settings name another destination,
   await expect.poll(() => made.copies.slice(0, 2)).toEqual([{ identity: 'new', differing: 0 }, verified]);
 });
 
-test('a copy that was lost is not called verified before what was brought again is compared', async () => {
+test('nor are groups that are brought there', async () => {
   const sink: GroupSink = {
     ...groupSink((_, call) => (call === 1 ? DELIVERED : { ...DELIVERED, kind: 'superseded' })),
     read: async (states) => new Map(states.map(({ groupId }) => [groupId, { status: 'missing', where: groupId }])),
-    identify: async (before) => ({ identity: 'new', ...(before === 'old' && { lost: 'it was deleted' }) }),
+    identify: async (before) => ({ identity: 'new', ...(before === 'old' && { moved: true, lost: 'it was old' }) }),
   };
   const copy = { identity: 'old', verifiedAt: BEGUN - 1, scope: '', differing: 0 };
   const made = start(sink, { verify: { every: 3_600_000, groupsPerSecond: 500, mend: true }, groups, copy });
   await expect
-    .poll(() => made.copies.slice(0, 3).map(({ verifiedAt }) => verifiedAt))
-    .toEqual([undefined, undefined, BEGUN]);
+    .poll(() => made.copies.slice(0, 4).map(({ verifiedAt }) => verifiedAt))
+    .toEqual([undefined, undefined, undefined, BEGUN]);
 });
 
 const PRUNED = { oldest: () => EVENTS[3], read: (seq: number) => after(Math.max(seq, 3), 1), isOpen: () => false };
@@ -153,7 +153,7 @@ test('groups are brought again to a connector that was not enabled while events 
   const source: Source = { ...journal, available: (seq) => 4 - seq, settle: ({ upTo }) => void settled.push(upTo) };
   const made = start(
     groupSink(() => DELIVERED),
-    { groups, events: PRUNED, source, cursor: 1, copy: { identity: 'i', verifiedAt: 1, scope: '', differing: 0 } },
+    { groups, events: PRUNED, source, cursor: 1, copy: { identity: 'i', differing: 0 } },
   );
   const reason = '2 events that it had not had were pruned while it was not enabled';
   const incomplete = { since: BEGUN, reason, upTo: 1 };
