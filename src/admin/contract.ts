@@ -29,7 +29,7 @@ export const restoreStatus = resyncProgress.omit({ how: true, named: true });
 
 /** What a connector calls its destination, and how far it is with a restore, is its own affair. */
 const copy = copyState
-  .omit({ identity: true, scope: true })
+  .omit({ identity: true, scope: true, begins: true })
   .extend({ incomplete: incomplete.omit({ upTo: true, again: true }).exactOptional() });
 
 const connectorStatus = z.object({

@@ -32,7 +32,7 @@ export function createStatus(ports: BridgePorts): () => BridgeState {
       const { copy, ...health } = delivery.health(name);
       const [retried, replayed] = [delivery.retried(name), delivery.replayed(name)];
       // What a connector calls its destination is its own affair.
-      const { identity: _, scope: __, ...known } = copy;
+      const { identity: _, scope: __, begins: ___, ...known } = copy;
       return {
         name,
         kind,

@@ -110,7 +110,8 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
     made = undefined;
     if (moved) {
       [pass, pageAt] = [undefined, undefined];
-      keep(lane, { ...UNVERIFIED, identity, differing: 0, lacking: undefined });
+      const begins = sink.holds === 'events' ? lane.cursor : undefined;
+      keep(lane, { ...UNVERIFIED, identity, differing: 0, lacking: undefined, begins });
     }
     if (reason !== undefined) lose(lane, reason, identity);
     else if (identity !== state.identity) keep(lane, { identity });
@@ -169,6 +170,7 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
     const { settings, ports: its, waiting, signal } = lane;
     const comparing: ComparisonPorts = {
       ...ports,
+      events: { ...events, oldest: () => ({ seq: Math.max(events.oldest()?.seq ?? 0, (state.begins ?? 0) + 1) }) },
       filter: settings.filter,
       cursor: () => lane.cursor,
       isWaiting: waiting.holdsBack,
@@ -258,6 +260,7 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
     },
     rewound(lane, cursor) {
       isBegun = true;
+      if ((state.begins ?? 0) > cursor) keep(lane, { begins: cursor });
       const isFromOldest = cursor < (events.oldest()?.seq ?? Number.POSITIVE_INFINITY);
       if (state.incomplete !== undefined && isFromOldest)
         keep(lane, { incomplete: { ...state.incomplete, again: true } });

@@ -21,6 +21,8 @@ export const copyState = z.object({
   scope: z.string().exactOptional(),
   /** Groups, or events, that the latest comparisons found missing or different and that are not mended. */
   differing: z.int().nonnegative(),
+  /** Events up to this seq went to another destination, which the settings named before. */
+  begins: z.int().nonnegative().exactOptional(),
   /** Kept until all that is known was brought again. */
   incomplete: incomplete.exactOptional(),
   /** Events that the copy lacks, because they were pruned; those that came after them were received from `before` on. */

@@ -123,14 +123,19 @@ test('a copy is not called verified where the settings name another destination,
   const sink: EventSink = {
     holds: 'events',
     deliver: async () => new Map(),
-    find: async (ids) => new Map(ids.map((id) => [id, id])),
+    find: async () => new Map(),
     identify: async (before) => ({ identity: 'new', ...(before === 'old' && { moved: true, lost: 'it was old' }) }),
     close: async () => {},
   };
   const copy = { identity: 'old', verifiedAt: BEGUN - 1, scope: '', differing: 3, lacking: { events: 1, before: 1 } };
-  const made = start(sink, { verify: { every: 3_600_000, groupsPerSecond: 500, mend: true }, copy });
-  const verified = { identity: 'new', verifiedAt: BEGUN, scope: '', differing: 0 };
-  await expect.poll(() => made.copies.slice(0, 2)).toEqual([{ identity: 'new', differing: 0 }, verified]);
+  const old = EVENTS.map(({ seq, event }) => entryOf(seq, { ...event, data: { ...event.data, receivedAt: 1 } }));
+  const events = { oldest: () => old[0], read: (seq: number) => old.slice(seq), isOpen: () => false };
+  const made = start(sink, { verify: { every: 3_600_000, groupsPerSecond: 500, mend: true }, copy, events });
+  // What went to the other one is not to be here.
+  const moved = { identity: 'new', begins: 4, differing: 0 };
+  await expect.poll(() => made.copies.slice(0, 2)).toEqual([moved, { ...moved, verifiedAt: BEGUN, scope: '' }]);
+  await made.lane.ask({ kind: 'replay', cursor: 1 });
+  await expect.poll(() => made.copies).toContainEqual(expect.objectContaining({ begins: 1 }));
 });
 
 test('nor are groups that are brought there', async () => {
