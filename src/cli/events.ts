@@ -61,7 +61,7 @@ function eventType(text: string): EventType {
 
 function moment(text: string): number {
   const age = duration.safeParse(text);
-  if (age.success) return Date.now() - age.data;
+  if (age.success) return Math.max(0, Date.now() - age.data);
   const time = isoTime(text);
   if (time !== undefined) return time;
   throw new InvalidArgumentError('a time is expected, such as 2026-11-27T04:00Z, or an age, such as 2h');

@@ -132,6 +132,7 @@ describe('events', () => {
     const isSince = ({ event }: Listed['events'][number]): boolean => event.data.receivedAt >= at;
     expect((await found({ since: String(at) })).events).toEqual(all.filter(isSince));
     expect((await found({ until: String(at) })).events).toEqual(all.filter((one) => !isSince(one)));
+    expect((await events('--since', '99999d')).events).toEqual(all);
     expect(await events('--operator', 'odd', '--type', 'info.changed', '--since', '1h', '--limit', '2')).toMatchObject({
       events: [{ seq: 13 }, { seq: 12 }],
       next: 12,

@@ -105,6 +105,8 @@ describe('status', () => {
     }
     for (const other of ['--watch', '--wait=in-step'])
       expect(await status('--check', other)).toMatchObject({ code: 2 });
+    expect(await status('--wait', 'in-step', '--watch')).toMatchObject({ code: 2 });
+    expect(await status('--allow', 'unreachable')).toMatchObject({ code: 2, stdout: '' });
     expect(await status('--wait', 'in-step', '--timeout', '1s')).toMatchObject({ code: 1 });
     // Once nothing waits for it any more, the rest is in step.
     const without = home.configFile.replace('bridge.yaml', 'without.yaml');
