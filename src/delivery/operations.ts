@@ -29,7 +29,14 @@ export interface OperationsPorts {
   readonly journal: Pick<Journal, 'setPaused' | 'discard' | 'head' | 'flushGroups'>;
   readonly deliveries: Pick<
     DeliveryReader,
-    'read' | 'seqAt' | 'deadLetters' | 'deadLetter' | 'deadLetterCauses' | 'deadLetterSeqs' | 'lastDeadLetter'
+    | 'read'
+    | 'cursor'
+    | 'seqAt'
+    | 'deadLetters'
+    | 'deadLetter'
+    | 'deadLetterCauses'
+    | 'deadLetterSeqs'
+    | 'lastDeadLetter'
   >;
   readonly groups: Pick<GroupReader, 'count'>;
   readonly delivery: Pick<Delivery, 'request'>;
@@ -89,6 +96,9 @@ export function createOperations(ports: OperationsPorts) {
       const first = Math.max(asked, oldest);
       const events = Math.max(0, journal.head() - first + 1);
       ports.replayed(connector, first, events);
+      // Before the lane says so itself, so that nobody takes where it stands for the end of this.
+      const cursor = Math.min(first - 1, deliveries.cursor(connector));
+      if (events > 0) signals.emit('lane.cursor', { connector, cursor });
       delivery.request(connector, { kind: 'replay', cursor: first - 1 });
       return { from: first, events };
     },
