@@ -37,5 +37,5 @@ HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 \
   CMD ["node", "-e", "fetch(process.env.HEALTH_URL).then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
 STOPSIGNAL SIGTERM
 # On a machine with much memory V8 would keep 128 MB of garbage before it collects the young: more memory, no more speed.
-ENTRYPOINT ["node", "--max-semi-space-size=16", "/app/dist/src/bin.js"]
+ENTRYPOINT ["node", "--max-semi-space-size=8", "/app/dist/src/bin.js"]
 CMD ["start", "--config", "/etc/group-sync-bridge/bridge.yaml"]

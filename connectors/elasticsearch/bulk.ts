@@ -45,7 +45,7 @@ export async function bulk(
         outcomes.set(only.id, { kind: 'dead', fault: wholeFault(statusCode, causeIn(body), bytes, destination) });
         continue;
       }
-      if (statusCode === 413) destination.maxBulkBytes = Math.ceil(bytes / 2);
+      if (statusCode === 413) destination.maxBulkBytes = destination.mostBulkBytes = Math.ceil(bytes / 2);
       else await ensureIndex(destination, signal);
       const middle = request.length >> 1;
       parts.push(request.slice(middle), request.slice(0, middle));
@@ -118,11 +118,7 @@ async function send(destination: Destination, writes: readonly Write[], bytes: n
   try {
     const answer = await ask(destination, signal, writeMany(index, lines, timeout));
     destination.cuts = 0;
-    const grown = Math.min(
-      Math.ceil(destination.maxBulkBytes * GROWTH),
-      SMALL_BYTES,
-      destination.options.batch.maxBytes,
-    );
+    const grown = Math.min(Math.ceil(destination.maxBulkBytes * GROWTH), SMALL_BYTES, destination.mostBulkBytes);
     destination.maxBulkBytes = Math.max(destination.maxBulkBytes, grown);
     return answer;
   } catch (thrown) {

@@ -45,8 +45,10 @@ export async function openDestination(options: ElasticsearchOptions, host: Host,
     isShaped: host.shape !== undefined,
     /** Whether the documents may hold `source`: a strict mapping from before it refuses them else. */
     keepsSource: true,
-    /** Bytes of one bulk request. They are lowered when something on the way takes less. */
+    /** Bytes of one bulk request. They are lowered when something on the way takes less, or seems to. */
     maxBulkBytes: options.batch.maxBytes,
+    /** The most that they may be again: what was not refused as too large. */
+    mostBulkBytes: options.batch.maxBytes,
     /** How many bulk requests in a row came to no answer. */
     cuts: 0,
     created: (message: string) => host.created(message),

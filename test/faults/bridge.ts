@@ -53,7 +53,7 @@ export function createFaultyBridge(ports: BridgePorts, configFile: string, entry
     log = [];
     const launched = spawn(
       process.execPath,
-      ['--max-semi-space-size=16', entry, 'start', '--config', bridge.configFile],
+      ['--max-semi-space-size=8', entry, 'start', '--config', bridge.configFile],
       {
         cwd: ROOT,
         stdio: ['ignore', 'ignore', 'pipe'],

@@ -36,7 +36,7 @@ export interface Delivery {
 /** Beside this file: the source in a checkout, JavaScript in the published package. */
 const THREAD = new URL(import.meta.url.endsWith('.ts') ? './entry.ts' : './entry.js', import.meta.url);
 /** Batches are short-lived: a larger young generation would only keep more garbage around. */
-const YOUNG_MB = 24;
+const YOUNG_MB = 12;
 const RESTART_MS = 1_000;
 const STOP_MS = 3_000;
 /** How long it is waited for what a lane reads back. */
