@@ -139,7 +139,8 @@ function discard(
 ): Promise<void> {
   const isFiltered = options.cause !== undefined || options.group !== undefined;
   if (names.length > 0 ? options.all : !options.all && !isFiltered) {
-    const message = 'name the dead letters, or say --all: what is discarded never reaches this destination';
+    const message =
+      'name the dead letters, or say --all, and not both: what is discarded never reaches this destination';
     throw new BridgeError({ code: 'usage', message });
   }
   return withDeadLetters(connector, options, async (deadLetters) => {

@@ -65,7 +65,7 @@ async function retry(options: AdminOptions): Promise<void> {
 
 async function discard(ids: number[] = [], options: AdminOptions & { readonly all: boolean }): Promise<void> {
   if (ids.length > 0 === options.all) {
-    const message = 'name the callbacks by id, or say --all: what is discarded never becomes an event';
+    const message = 'name the callbacks by id, or say --all, and not both: what is discarded never becomes an event';
     throw new BridgeError({ code: 'usage', message });
   }
   const json = ids.length > 0 ? { ids } : {};

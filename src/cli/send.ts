@@ -70,7 +70,7 @@ async function sendSamples(options: SendOptions): Promise<void> {
 function adviceOn(to: URL, { ok, failures }: SendResult): string {
   if (ok > 0) return 'see the answers above';
   if ([...failures.keys()].every((failure) => /^HTTP 40[13]\b/.test(failure)))
-    return 'see the answers above: the token and the SDKAppID are those of the configuration, which --config names';
+    return 'see the answers above: token and SDKAppID are those of the configuration that --config names, and receiver.allowFrom may not let this machine in';
   return `is a bridge listening at ${to.href}? --to names another address`;
 }
 

@@ -25,7 +25,7 @@ import type { Source } from './source.ts';
 type Refuse = (path: (string | number)[], message: string) => void;
 type IsWrong = (connector: string) => boolean;
 
-/** @param files What the configuration was read from. */
+/** @param files The configuration, and what it names to be read. */
 export function refuseClashes(config: Settings, context: z.RefinementCtx, files: FilesRead): void {
   const refuse: Refuse = (path, message) => context.addIssue({ code: 'custom', path, message });
   // What is wrong by itself says nothing about where it leads.
@@ -154,7 +154,8 @@ function refuseSharedPlace(config: Settings, files: FilesRead, isWrong: IsWrong,
     const configured = options as unknown as Configured & LaneOptions;
     const places = placesOf(configured, shapeSettings.optional().parse(options.shape));
     // What has another shape is not the same, nor are whole groups that lack what the other one puts there.
-    const fields = holdsOf(configured) === 'groups' && !readsBack(configured) && configured.filter.changedFields;
+    const fields =
+      holdsOf(configured) === 'groups' && !readsBack(configured) && configured.filter.changedFields?.toSorted();
     const shape = JSON.stringify([options.shape, fields]);
     const shaped = places.map((place) => (place.use === undefined ? place : { ...place, use: place.use + shape }));
     claim(['connectors', name], `connectors.${name}`, shaped);

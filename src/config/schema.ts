@@ -59,7 +59,7 @@ const settings = (own: readonly OwnKind[]) =>
   });
 export type Settings = z.output<ReturnType<typeof settings>>;
 
-/** Returns the schema of a configuration that names these connectors of its own, and is read from these files. */
+/** Returns the schema of a configuration that names these connectors of its own, and these files to be read, its own among them. */
 export const configSchemaWith = (own: readonly OwnKind[], files: FilesRead = []) =>
   settings(own)
     .superRefine((config, context) => refuseClashes(config, context, files))

@@ -96,7 +96,7 @@ export function createOperations(ports: OperationsPorts) {
       const first = Math.max(asked, oldest);
       const events = Math.max(0, journal.head() - first + 1);
       ports.replayed(connector, first, events);
-      // Before the lane says so itself, so that nobody takes where it stands for the end of this.
+      // Until the lane says so itself, where it stands must not be taken for the end of the replay.
       const cursor = Math.min(first - 1, deliveries.cursor(connector));
       if (events > 0) signals.emit('lane.cursor', { connector, cursor });
       delivery.request(connector, { kind: 'replay', cursor: first - 1 });

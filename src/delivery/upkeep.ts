@@ -120,12 +120,14 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
   /** While a connector is not enabled, what it has not had is pruned as soon as the others have. */
   const noticePruned = async (lane: LaneWork, sink: Sink): Promise<void> => {
     const { cursor } = lane;
+    // In this order: what is recorded in between must not be taken for pruned.
+    const there = lane.ports.source.available(cursor);
     const [next] = events.read(cursor, 1);
-    const missed = next === undefined ? lane.ports.source.available(cursor) : next.seq - cursor - 1;
+    const missed = next === undefined ? there : next.seq - cursor - 1;
     isBegun = next !== undefined || missed > 0;
     // One that is new begins with what is there.
     if (missed <= 0 || cursor === 0) return;
-    const reason = `${plural(missed, 'event')} that it had not had were pruned while it was not enabled`;
+    const reason = `pruning took ${plural(missed, 'event')} that it had not had, while it was not enabled`;
     if (sink.holds === 'groups') lose(lane, reason);
     else {
       const lacking = {

@@ -190,7 +190,7 @@ function createRoom(database: Database, groups: GroupBuffer) {
       if (used + bytes > most) {
         const advice = groupsFull()
           ? 'groups forget and groups prune make room, as does a larger journal.maxBytes'
-          : 'it is full of events that are not delivered yet: mend the connectors that are behind, or raise it; one that is removed makes room, and never gets them';
+          : 'it is full of events that are not delivered yet: mend the connectors that are behind, retry or discard dead letters, or raise journal.maxBytes; a connector that is removed makes room, and never gets them';
         return unrecordable('the journal has reached journal.maxBytes', advice);
       }
       used += bytes;

@@ -14,6 +14,7 @@ import {
   ListRefused,
   MAX_IDS,
   type ReconcileSettings,
+  type RemoteGroup,
 } from './api.ts';
 import { driftOf, fieldsAhead, goneEvent, isNewlyGone, readEvent } from './drift.ts';
 import { type Findings, findingOf } from './findings.ts';
@@ -166,6 +167,7 @@ function createSettlement(plan: PlannedRun, settings: ReconcileSettings, ports: 
     async settle({ readAt, groups: remotes, gone: missing, failed }: GroupsRead): Promise<void> {
       const context = { sdkAppId, readAt, now: clock.now() };
       const events: CanonicalEvent[] = [];
+      const read: RemoteGroup[] = [];
       for (const remote of remotes) {
         const state = groups.get(remote.groupId);
         if (state?.destroyed === false) counts.known++;
@@ -176,6 +178,7 @@ function createSettlement(plan: PlannedRun, settings: ReconcileSettings, ports: 
           fail({ groupId: remote.groupId, fault: NO_ROOM, passes: true });
           continue;
         }
+        read.push(remote);
         if (ahead.length > 0) failAhead(remote.groupId, ahead);
         else if (drift === undefined) counts.inStep++;
         else counts.mended++;
@@ -184,11 +187,11 @@ function createSettlement(plan: PlannedRun, settings: ReconcileSettings, ports: 
         events.push(readEvent({ ...remote, groupType }, drift, context));
       }
       for (const groupId of missing) gone.push({ groupId, readAt });
-      counts.read += remotes.length + missing.length;
+      counts.read += read.length + missing.length;
       counts.gone += missing.length;
       for (const one of failed) fail(one);
       if (run.dryRun) return findings.add(events.map((event) => findingOf(groups.get(event.subject), event)));
-      return record(events, remotes);
+      return record(events, read);
     },
     /** Invariant 4: never destroys by surprise. What is gone is recorded at the end, unless it is too much of what is known. */
     async destroy(): Promise<void> {

@@ -160,7 +160,7 @@ test('groups are brought again to a connector that was not enabled while events 
     groupSink(() => DELIVERED),
     { groups, events: PRUNED, source, cursor: 1, copy: { identity: 'i', differing: 0 } },
   );
-  const reason = '2 events that it had not had were pruned while it was not enabled';
+  const reason = 'pruning took 2 events that it had not had, while it was not enabled';
   const incomplete = { since: BEGUN, reason, upTo: 1 };
   await expect
     .poll(() => made.copies)
@@ -197,5 +197,26 @@ test('a connector that holds events says how many were pruned while it was not e
   await expect.poll(() => given).toEqual([4]);
   const before = EVENTS[3]?.receivedAt;
   expect(made.copies).toEqual([{ differing: 0, lacking: { events: 2, before } }]);
-  expect(made.notes).toEqual(['2 events that it had not had were pruned while it was not enabled']);
+  expect(made.notes).toEqual(['pruning took 2 events that it had not had, while it was not enabled']);
+});
+
+test('what is recorded while a lane begins is no event that was pruned', async () => {
+  const given: number[] = [];
+  const sink: EventSink = {
+    holds: 'events',
+    async deliver(batch) {
+      given.push(...batch.map(({ seq }) => seq));
+      return new Map(batch.map(({ id }) => [id, DELIVERED]));
+    },
+    close: async () => {},
+  };
+  let head = 3;
+  const read = (): [] => {
+    head = 4;
+    return [];
+  };
+  const source: Source = { ...journal, available: (seq) => head - seq };
+  const made = start(sink, { events: { ...PRUNED, read }, source, cursor: 3, copy: { differing: 0 } });
+  await expect.poll(() => given).toEqual([4]);
+  expect(made.notes).toEqual([]);
 });

@@ -193,7 +193,7 @@ export const en = {
     },
     incomplete: (since: Html, reason: Html) => html`Incomplete ${since}: ${reason}`,
     lacking: (count: number, before: string) =>
-      `${plural(count, 'event')} received before ${before} UTC had been pruned before they could be brought.`,
+      `${plural(count, 'event')} received before ${before} UTC were pruned, and cannot be brought.`,
     notCompared: 'Not compared (verify is off)',
     verified: (ago: Html) => html`Verified ${ago}`,
     differing: (count: number) => html`: <b class="bad">${plural(count, 'difference')}</b> not mended`,
