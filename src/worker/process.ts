@@ -90,7 +90,9 @@ export async function startWorker(
   signals.emit('bridge.started', { receiver: '', admin: adminUrl, connectors, journal: '' });
   void watchVerdict(() => state().verdict, clock, signals, stopping.signal);
   const { app, journal, notify } = config;
-  const told = { settings: () => notify, sdkAppId: app.sdkAppId, journalFile: journal.file };
+  // Others of the folder keep what is not sent yet in files of their own.
+  const journalFile = `${journal.file}.${encodeURIComponent(sourceKind.describe(source).groupId)}`;
+  const told = { settings: () => notify, sdkAppId: app.sdkAppId, journalFile };
   keepNotifying({ ...told, clock, signals, stopping });
 
   const look = async (): Promise<void> => {
