@@ -42,9 +42,9 @@ export function refusalOf(thrown: unknown): Refusal | undefined {
   if (typeof code !== 'string' || !/^[0-9A-Z]{5}$/.test(code) || typeof severity !== 'string') return undefined;
   const said = `${message}${typeof detail === 'string' ? ` (${detail})` : ''}`;
   // A policy of row-level security, as the check of a view, says of a row what else is said of a table; so does RAISE, which a
-  // trigger gives any code.
+  // trigger gives any code, but for those that tell of a while.
   const isOfCheck = routine === 'ExecWithCheckOptions' || routine === 'exec_stmt_raise';
-  const sqlState = isOfCheck && !code.startsWith('40') ? '44000' : code;
+  const sqlState = isOfCheck && !/^(08|40|53|57P)/.test(code) ? '44000' : code;
   return { sqlState, message: `${said.slice(0, MAX_SAID).toWellFormed()} [${code}]` };
 }
 
@@ -113,7 +113,14 @@ const VERDICTS: readonly Verdict[] = [
     'name the primary server: this one is a standby, or set to be read only',
   ],
   [
-    /^(57014|55P03)/,
+    /^55P03/,
+    'destination-overloaded',
+    'table',
+    'waited too long for a lock',
+    'see what holds the table locked, or raise lock_timeout of the role',
+  ],
+  [
+    /^57014/,
     'destination-overloaded',
     'statementTimeoutMs',
     'did not come to an end in time',

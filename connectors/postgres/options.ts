@@ -4,7 +4,7 @@ import { password } from '../../src/model/secret.ts';
 import { tlsOrNot } from '../tls.ts';
 
 const URL_EXPECTED =
-  'a URL is expected with a host and a database and nothing after them, such as postgresql://127.0.0.1:5432/chat; a password with other signs than letters and digits stands in auth';
+  'a URL is expected with a host and a database and nothing after them, such as postgresql://127.0.0.1:5432/chat; put a password with other characters than letters and digits in auth, or percent-encode it';
 
 function isDatabaseUrl(text: string): boolean {
   if (!/^postgres(ql)?:\/\//i.test(text) || !URL.canParse(text)) return false;

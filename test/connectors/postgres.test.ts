@@ -482,11 +482,14 @@ describe.skipIf(skip !== '')(`what PostgreSQL refuses is told apart${skipped}`, 
     const event = makeEvent({ name: 'name' });
     await sql('BEGIN');
     await sql(`LOCK TABLE "${chosen.table}"`);
-    for (const one of [hasty, byRole]) {
-      const locked = await unreachableBy(() => one.deliver([event], never()));
-      expect(locked).toMatchObject({
+    for (const [one, path, advice] of [
+      [hasty, 'statementTimeoutMs', 'raise statementTimeoutMs'],
+      [byRole, 'table', 'raise lock_timeout of the role'],
+    ] as const) {
+      expect(await unreachableBy(() => one.deliver([event], never()))).toMatchObject({
         code: 'destination-overloaded',
-        path: 'connectors.under-test.statementTimeoutMs',
+        path: `connectors.under-test.${path}`,
+        suggestion: expect.stringContaining(advice),
       });
     }
     const stop = new AbortController();
@@ -580,6 +583,25 @@ describe.skipIf(skip !== '')(`what PostgreSQL refuses is told apart${skipped}`, 
       await sql('DROP FUNCTION picky');
     },
   );
+
+  test.each([
+    ['53400', 'destination-overloaded'],
+    ['57P03', 'destination-unreachable'],
+    ['08006', 'destination-unreachable'],
+  ])('a trigger that closes the table for a while by %s has the lane wait', async (sqlState, code) => {
+    const chosen = await made('groups');
+    await sql(`CREATE FUNCTION closed() RETURNS trigger LANGUAGE plpgsql AS $$
+      BEGIN RAISE 'closed for now' USING ERRCODE = '${sqlState}'; END $$`);
+    await sql(`CREATE TRIGGER closed BEFORE INSERT ON "${chosen.table}" FOR EACH ROW EXECUTE FUNCTION closed()`);
+    const sink = await open(chosen.options);
+    const event = makeEvent({ name: 'name' });
+    expect((await unreachableBy(() => sink.deliver([event], never()))).code).toBe(code);
+    await sql(`DROP TRIGGER closed ON "${chosen.table}"`);
+    expect((await sink.deliver([event], never())).get(event.id)?.kind).toBe('delivered');
+    await sink.close();
+    await chosen.dispose?.();
+    await sql('DROP FUNCTION closed');
+  });
 
   test.each(['groups', 'events'] as const)(
     'a row of %s that a policy of the table refuses is a dead letter, its neighbours are delivered',
@@ -733,6 +755,7 @@ test('the options say what is wrong with a URL, a table and a user', () => {
   ]) {
     expect(complaints({ url })).toContain('url');
   }
+  expect(() => postgresOptions.parse({ url: 'postgres://u:a#b@h/d', table: 't' })).toThrow(/or percent-encode it/);
   for (const table of ['', 'a.b.c', 'a b', 'x'.repeat(64), '"t"', '.t'])
     expect(complaints({ table })).toEqual(['table']);
   expect(complaints({ auth: { username: 'u' } })).toEqual(['auth']);
