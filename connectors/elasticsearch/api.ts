@@ -26,6 +26,7 @@ export interface IndexState {
     readonly enabled?: unknown;
     readonly _source?: {
       readonly enabled?: boolean;
+      readonly mode?: unknown;
       readonly includes?: readonly string[];
       readonly excludes?: readonly string[];
     };

@@ -75,7 +75,10 @@ export async function readDocuments(
     const id = groupIds.get(doc._id) ?? doc._id;
     if (doc.error !== undefined) {
       gone ||= doc.error.type === 'index_not_found_exception';
-      documents.set(id, gone ? { kind: 'missing' } : await unreadable(doc.error, destination, signal));
+      documents.set(
+        id,
+        gone ? { kind: 'missing' } : { kind: 'unreadable', fault: await unreadable(doc.error, destination, signal) },
+      );
     } else if (!doc.found) {
       documents.set(id, { kind: 'missing' });
     } else if (doc._source === undefined) {
@@ -100,10 +103,10 @@ const BLAMED_ON_INDEX: ReadonlyMap<string | undefined, number> = new Map([
   ['routing_missing_exception', 400],
 ]);
 
-/** Tells why one document cannot be read: its own shard is down, unless the index as a whole is to blame. */
-async function unreadable(cause: Cause, destination: Destination, signal: AbortSignal): Promise<Stored> {
+/** Tells why one document cannot be read: its own shard is down. Throws Unreachable where the index as a whole is to blame. */
+export async function unreadable(cause: Cause, destination: Destination, signal: AbortSignal): Promise<Fault> {
   const status = BLAMED_ON_INDEX.get(cause.type);
-  if (status === undefined) return { kind: 'unreadable', fault: destinationFault(503, cause, destination) };
+  if (status === undefined) return destinationFault(503, cause, destination);
   // Where the name is an alias of several indices, this says so in better words.
   if (cause.type === 'illegal_argument_exception') await ensureIndex(destination, signal);
   throw new Unreachable(destinationFault(status, cause, destination));

@@ -192,11 +192,16 @@ function requireTaken({ statusCode, body }: { statusCode: number; body: unknown 
 function writeIndex(found: Found, destination: Destination): IndexState {
   const { options, shape } = destination;
   const state = takesWrites(found, destination);
-  const { enabled, includes = [], excludes = [] } = state.mappings?._source ?? {};
-  const isWhole = enabled !== false && includes.length + excludes.length === 0;
+  const { enabled, mode, includes = [], excludes = [] } = state.mappings?._source ?? {};
+  const isWhole = enabled !== false && mode !== 'disabled' && includes.length + excludes.length === 0;
   if (isWhole || options.content === 'events' || shape.versionsIndex !== undefined) return state;
   const message = `The index ${options.index} does not keep the whole source of its documents`;
-  throw misconfigured(destination, 'index', message, 'create it without enabled, includes and excludes of _source');
+  throw misconfigured(
+    destination,
+    'index',
+    message,
+    'create it without enabled, mode, includes and excludes of _source',
+  );
 }
 
 function takesWrites(found: Found, place: Place): IndexState {

@@ -131,9 +131,9 @@ const REFUSING: Readonly<Record<string, RegExp>> = {
 };
 const typeOf = ({ type = 'object' }: Mapped): string => String(type);
 
-/** Whether a date field takes moments as they are written, 2022-12-09T08:26:54.123Z; a pattern of one's own has hours at least. */
-const takesMoments = ({ format }: Mapped): boolean =>
-  format === undefined || /(^|\|)(strict_)?date_(optional_)?time|iso8601|H/.test(String(format));
+/** What takes moments as they are written, 2022-12-09T08:26:54.123Z, with the names of older versions; a pattern of one's own has hours at least. */
+const TAKES_MOMENTS = /(^|\|)8?(strict_?)?[dD]ate_?([oO]ptional_?)?[tT]ime(?!_no|No)|iso8601|rfc3339_lenient|H/;
+const takesMoments = ({ format }: Mapped): boolean => format === undefined || TAKES_MOMENTS.test(String(format));
 
 /** Those that can be told to leave out of the index what they do not take; the index may say so for all of them. */
 const LENIENT =

@@ -1,11 +1,12 @@
 import type { Entry } from '../../src/model/entry.ts';
+import { Unreachable } from '../../src/model/fault.ts';
 import type { Host, Identify, Outcomes, Sink } from '../contract.ts';
 import { createEnsuring } from '../ensuring.ts';
 import { getIndex, hasMany, indexExists, search } from './api.ts';
 import { besideOf, refuseIndexing } from './beside.ts';
 import { bulk } from './bulk.ts';
 import { ask, type Destination, identify, openDestination } from './client.ts';
-import { refuseForeign } from './documents.ts';
+import { refuseForeign, unreadable } from './documents.ts';
 import { ensureIndex, identifyIndices } from './ensure.ts';
 import { putGroups, readCopies } from './groups.ts';
 import type { ElasticsearchOptions } from './options.ts';
@@ -102,7 +103,12 @@ async function findEvents(destination: Destination, ids: readonly string[], sign
     const lacking = ids.filter((id) => !found.has(id)).map(of);
     if (lacking.length === 0) break;
     const { body } = await ask(destination, signal, hasMany(one, lacking));
-    for (const doc of body.docs) if (doc.found === true || doc.error !== undefined) take(doc);
+    for (const doc of body.docs) {
+      const { found, error } = doc;
+      if (found === true || error?.type === 'index_closed_exception') take(doc);
+      else if (error !== undefined && error.type !== 'index_not_found_exception')
+        throw new Unreachable(await unreadable(error, destination, signal));
+    }
   }
   return found;
 }

@@ -173,6 +173,8 @@ describe.skipIf(skip !== '')(`an index that cannot be had is said plainly${skipp
     ['groups', ['updatedAt'], keyword, undefined],
     ['groups', ['updatedAt'], { type: 'date', format: 'epoch_millis' }, /updatedAt has the format epoch_millis/],
     ['groups', ['updatedAt'], { type: 'date', format: 'epoch_millis||strict_date_optional_time' }, undefined],
+    ['groups', ['updatedAt'], { type: 'date', format: '8strict_date_optional_time' }, undefined],
+    ['groups', ['updatedAt'], { type: 'date', format: 'date_time_no_millis' }, /updatedAt has the format date_time_no/],
     ['groups', ['name'], { type: 'alias', path: 'owner' }, /name is alias/],
     ['events', ['data', 'changed', 'faceUrl'], { type: 'ip' }, /data\.changed\.faceUrl is ip/],
     ['events', ['data', 'occurredAt'], { type: 'long' }, undefined],

@@ -187,6 +187,47 @@ describe('an answer that concerns the destination pauses it and charges no event
     expect((await unreachableBy(() => sink.check(never()))).code).toBe('destination-credentials');
   });
 
+  test.each(['dateOptionalTime', 'strictDateOptionalTime', 'epoch_millis||dateTime', 'rfc3339_lenient'])(
+    'check takes the format of moments %s, which not every version knows',
+    async (format) => {
+      const properties = { ...MAPPINGS.groups.properties, updatedAt: { type: 'date', format } };
+      const node = await scriptedNode(({ method }) =>
+        method === 'GET' ? { status: 200, body: { i: { mappings: { properties } } } } : undefined,
+      );
+      const sink = await sinkOn(node.url);
+      await sink.check(never());
+    },
+  );
+
+  test.each([
+    ['index_closed_exception', undefined, true],
+    ['index_not_found_exception', undefined, false],
+    ['no_shard_available_action_exception', 'destination-overloaded', false],
+    ['security_exception', 'destination-credentials', false],
+    ['routing_missing_exception', 'destination-misconfigured', false],
+  ])('%s for an event that is looked for', async (type, code, found) => {
+    const node = await scriptedNode(({ path }) =>
+      path.endsWith('/_mget')
+        ? { status: 200, body: { docs: [{ _index: 'i', _id: 'e', ...error(type) }] } }
+        : undefined,
+    );
+    const { sink } = await sinkOn(node.url, { content: 'events' });
+    const find = async () => sink.holds === 'events' && (await sink.find?.(['e'], never()));
+    if (code !== undefined) return expect((await unreachableBy(find)).code).toBe(code);
+    expect(await find()).toEqual(new Map(found ? [['e', 'i/e']] : []));
+  });
+
+  test('an index whose mapping tells that it keeps no source is refused', async () => {
+    const mappings = { ...MAPPINGS.groups, _source: { mode: 'disabled' } };
+    const node = await scriptedNode(() => ({ status: 200, body: { i: { mappings } } }));
+    const fault = await unreachableBy(() => open({ nodes: node.url, index: 'i' }));
+    expect(fault).toMatchObject({
+      code: 'destination-misconfigured',
+      message: expect.stringContaining('whole source'),
+      suggestion: expect.stringContaining('mode'),
+    });
+  });
+
   test('a data stream is refused', async () => {
     const node = await scriptedNode(() => ({ status: 200, body: { '.ds-i-1': { data_stream: 'i' } } }));
     const fault = await unreachableBy(() => open({ nodes: node.url, index: 'i' }));
