@@ -42,7 +42,7 @@ export function refusalOf(thrown: unknown): Refusal | undefined {
   if (typeof code !== 'string' || !/^[0-9A-Z]{5}$/.test(code) || typeof severity !== 'string') return undefined;
   const said = `${message}${typeof detail === 'string' ? ` (${detail})` : ''}`;
   // A policy of row-level security, as the check of a view, says of a row what else is said of a table; so does RAISE, which a
-  // trigger gives any code, but for those that tell of a while.
+  // trigger gives any code; those of a server that is busy or closed for a while excepted.
   const isOfCheck = routine === 'ExecWithCheckOptions' || routine === 'exec_stmt_raise';
   const sqlState = isOfCheck && !/^(08|40|53|57P)/.test(code) ? '44000' : code;
   return { sqlState, message: `${said.slice(0, MAX_SAID).toWellFormed()} [${code}]` };

@@ -226,7 +226,9 @@ describe('start and send', () => {
     const { code, stdout, stderr } = await runCommand(['send', '--config', other, '--to', bridge.url]);
     expect(code).toBe(1);
     expect(stdout).toMatch(/^10 × HTTP 403: .*SdkAppid is not that of this app/);
-    expect(stderr).toMatch(/token and SDKAppID are those of the configuration that --config names, and receiver.allowFrom/);
+    expect(stderr).toMatch(
+      /token and SDKAppID are those of the configuration that --config names, and receiver.allowFrom/,
+    );
     await bridge.end('SIGTERM');
     home.remove();
   });

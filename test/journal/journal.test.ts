@@ -244,7 +244,9 @@ describe('a journal that cannot record says so', () => {
     await expect(fill()).rejects.toMatchObject({
       fault: {
         message: 'the callback cannot be recorded: the journal has reached journal.maxBytes',
-        suggestion: expect.stringMatching(/mend the connectors that are behind, retry or discard dead letters, or raise journal.maxBytes/),
+        suggestion: expect.stringMatching(
+          /mend the connectors that are behind, retry or discard dead letters, or raise journal.maxBytes/,
+        ),
       },
     });
     journal.close();
