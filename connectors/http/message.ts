@@ -1,7 +1,7 @@
 /** What is sent: an event as a request, and its signature. */
 import { createHmac } from 'node:crypto';
 import type { Entry } from '../../src/model/entry.ts';
-import type { CanonicalEvent } from '../../src/model/event.ts';
+import { type CanonicalEvent, withoutSchema } from '../../src/model/event.ts';
 import type { Shape } from '../../src/model/shape.ts';
 
 export const FORMATS = ['structured', 'binary'] as const;
@@ -25,10 +25,8 @@ export function toMessage(
     const type = shape?.isCloudEvent === false ? 'application/json' : 'application/cloudevents+json; charset=UTF-8';
     return { headers: { 'content-type': type, ...trace }, body: Buffer.from(text) };
   }
-  const { data, datacontenttype, dataschema, ...attributes } = event;
-  // What has a shape is not what the schema describes.
-  const named = shape === undefined ? { ...attributes, dataschema } : attributes;
-  const headers = Object.entries(named).map(([name, value]) => [`ce-${name}`, encode(value)]);
+  const { data, datacontenttype, ...attributes } = shape === undefined ? event : withoutSchema(event);
+  const headers = Object.entries(attributes).map(([name, value]) => [`ce-${name}`, encode(value)]);
   return {
     headers: { 'content-type': datacontenttype, ...Object.fromEntries(headers), ...trace },
     body: Buffer.from(shape === undefined ? JSON.stringify(data) : text),

@@ -1,5 +1,5 @@
 import type { Entry } from '../../src/model/entry.ts';
-import type { CanonicalEvent, TraceContext } from '../../src/model/event.ts';
+import { type CanonicalEvent, type TraceContext, withoutSchema } from '../../src/model/event.ts';
 import type { Group } from '../../src/model/group.ts';
 import type { Shape } from '../../src/model/shape.ts';
 import { fill } from '../../src/model/template.ts';
@@ -36,10 +36,8 @@ export function toMessage(
     const type = shape?.isCloudEvent === false ? JSON_TYPE : STRUCTURED;
     return { key, value: Buffer.from(entry.text), headers: trace || own ? { ...type, ...trace, ...own } : type };
   }
-  const { data, datacontenttype, dataschema, ...attributes } = entry.event;
-  // What has a shape is not what the schema describes.
-  const named = shape === undefined ? { ...attributes, dataschema } : attributes;
-  const its = Object.entries(named).map(([name, value]) => [`ce_${name}`, value]);
+  const { data, datacontenttype, ...attributes } = shape === undefined ? entry.event : withoutSchema(entry.event);
+  const its = Object.entries(attributes).map(([name, value]) => [`ce_${name}`, value]);
   return {
     key,
     value: Buffer.from(shape === undefined ? JSON.stringify(data) : entry.text),

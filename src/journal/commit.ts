@@ -61,8 +61,8 @@ export function createCommitter(database: Database, ports: CommitPorts) {
   };
 
   /**
-   * Cursors have room where new events have none, so they are tried without those, one after the other: behind each what is
-   * delivered is pruned, which makes room for the next. Returns those that are left.
+   * Cursors have room where new events have none, so they are tried without those, one at a time: after each, what is delivered
+   * is pruned, which makes room for the next. Returns those that are left.
    */
   const commitAlone = (deferred: Gathered['deferred']): Gathered['deferred'] => {
     const left = [...deferred];

@@ -159,3 +159,8 @@ export function groupEvent(type: EventType, sdkAppId: string, id: EventId, data:
     data,
   };
 }
+
+/** Returns the event as it is named where what is sent of it has a shape: that is not what its schema describes. */
+export function withoutSchema({ dataschema: _, ...event }: CanonicalEvent): Omit<CanonicalEvent, 'dataschema'> {
+  return event;
+}

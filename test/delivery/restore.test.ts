@@ -49,6 +49,20 @@ function groupSink(answer: (groupId: string, call: number) => Outcome): GroupSin
     close: async () => {},
   };
 }
+/** Takes all events, and says which. */
+function eventSink() {
+  const given: number[] = [];
+  const sink: EventSink = {
+    holds: 'events',
+    async deliver(batch) {
+      given.push(...batch.map(({ seq }) => seq));
+      return new Map(batch.map(({ id }) => [id, DELIVERED]));
+    },
+    close: async () => {},
+  };
+  return { sink, given };
+}
+
 const groups = ['a', 'b'].map(newGroup);
 
 test('a destination that is overloaded while groups are brought to it is waited for, and all of them are brought', async () => {
@@ -75,15 +89,7 @@ test('groups that were not taken are told as differing where no comparison will 
 });
 
 test('a replay of some events does not make a copy whole that waits for a person', async () => {
-  const given: number[] = [];
-  const sink: EventSink = {
-    holds: 'events',
-    async deliver(batch) {
-      given.push(...batch.map(({ seq }) => seq));
-      return new Map(batch.map(({ id }) => [id, DELIVERED]));
-    },
-    close: async () => {},
-  };
+  const { sink, given } = eventSink();
   const made = start(sink, { restore: 'ask' });
   await made.lane.ask({ kind: 'replay', cursor: 2 });
   await expect.poll(() => given).toEqual([3, 4]);
@@ -183,15 +189,7 @@ test('also where nothing is left in the journal after what it has had', async ()
 });
 
 test('a connector that holds events says how many were pruned while it was not enabled, once there is another', async () => {
-  const given: number[] = [];
-  const sink: EventSink = {
-    holds: 'events',
-    async deliver(batch) {
-      given.push(...batch.map(({ seq }) => seq));
-      return new Map(batch.map(({ id }) => [id, DELIVERED]));
-    },
-    close: async () => {},
-  };
+  const { sink, given } = eventSink();
   const source: Source = { ...journal, next: (seq, limit) => after(Math.max(seq, 3), limit) };
   const made = start(sink, { events: PRUNED, source, cursor: 1, copy: { differing: 0 } });
   await expect.poll(() => given).toEqual([4]);
@@ -201,15 +199,7 @@ test('a connector that holds events says how many were pruned while it was not e
 });
 
 test('what is recorded while a lane begins is no event that was pruned', async () => {
-  const given: number[] = [];
-  const sink: EventSink = {
-    holds: 'events',
-    async deliver(batch) {
-      given.push(...batch.map(({ seq }) => seq));
-      return new Map(batch.map(({ id }) => [id, DELIVERED]));
-    },
-    close: async () => {},
-  };
+  const { sink, given } = eventSink();
   let head = 3;
   const read = (): [] => {
     head = 4;
