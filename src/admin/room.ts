@@ -5,19 +5,28 @@ import { watchRefusals } from '../telemetry/refusals.ts';
 import { keepStats } from '../telemetry/stats.ts';
 import { createApi } from './api.ts';
 import { createConsole } from './console/console.ts';
-import type { BridgeState } from './contract.ts';
 import type { BridgePorts } from './ports.ts';
 import { createStatus } from './status.ts';
 import { watchVerdict } from './verdict.ts';
 
 /** Puts together what the admin server of a bridge offers: the API, the metrics and the console. */
 export function createAdminRoom(ports: BridgePorts) {
-  const { settings, clock, signals, stopping, journal } = ports;
+  const { settings, clock, signals, service, stopping, journal, reconcile } = ports;
   const { admin, app } = settings();
   const status = createStatus(ports);
   void watchVerdict(() => status().verdict, clock, signals, stopping.signal);
   keepNotifying({ ...ports, settings: () => settings().notify, sdkAppId: app.sdkAppId, journalFile: journal.file });
-  const metrics = createRoomMetrics(ports, status);
+  const metrics = createMetrics(signals, clock, {
+    ...ports,
+    status,
+    clockDisagreement: service.disagreement,
+    journalMaxBytes: journal.maxBytes,
+    setAside: journal.setAside,
+    reconcile: () => ({
+      every: settings().reconcile?.every ?? 0,
+      endedAt: reconcile.reconciler()?.lastEndedAt(),
+    }),
+  });
   const console = createConsole({
     ...ports,
     status,
@@ -26,26 +35,4 @@ export function createAdminRoom(ports: BridgePorts) {
     refusals: watchRefusals(signals, clock),
   });
   return createApi({ ...ports, status, metrics, access: { token: admin.token }, console });
-}
-
-function createRoomMetrics(ports: BridgePorts, status: () => BridgeState) {
-  const { settings, clock, signals, service, journal, delivery, reconcile } = ports;
-  return createMetrics(signals, clock, {
-    ...ports,
-    verdict: () => status().verdict,
-    head: journal.journal.head,
-    lag: delivery.lag,
-    openSince: delivery.openSince,
-    deadLetters: journal.reader.countDeadLetters,
-    copy: (name) => delivery.health(name).copy,
-    quarantined: journal.reader.countQuarantined,
-    clockDisagreement: service.disagreement,
-    journalBytes: journal.bytes,
-    journalMaxBytes: journal.maxBytes,
-    setAside: journal.setAside,
-    reconcile: () => ({
-      every: settings().reconcile?.every ?? 0,
-      endedAt: reconcile.reconciler()?.lastEndedAt(),
-    }),
-  });
 }

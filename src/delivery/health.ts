@@ -31,6 +31,9 @@ export function watchLanes(
     note(connector, { restore });
   });
   signals.on('copy.state', ({ connector, copy }) => note(connector, { copy }));
+  signals.on('relay.crashed', () => {
+    for (const connector of said.keys()) note(connector, { state: { kind: 'connecting' } });
+  });
   signals.on('config.reloaded', ({ removed }) => {
     for (const connector of removed) for (const known of [said, whole]) known.delete(connector);
   });

@@ -1,10 +1,12 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import type { SignalBus, SignalName, Signals } from '../model/signal.ts';
+import type { Standing } from '../model/verdict.ts';
 
 interface Scope {
   readonly registry: Registry;
   readonly signals: SignalBus;
-  connectors(): readonly string[];
+  /** Those that are there now. */
+  connectors(): readonly Standing[];
 }
 
 /** One metric: it registers itself under its name, and is fed by signals or read at each scrape. */
@@ -55,13 +57,13 @@ export const read =
   };
 
 export const readEach =
-  (help: string, value: (connector: string) => number | undefined): Metric =>
+  (help: string, value: (connector: Standing) => number | null | undefined): Metric =>
   (name, scope) => {
     const collect = (): void => {
       metric.reset();
       for (const connector of scope.connectors()) {
         const known = value(connector);
-        if (known !== undefined) metric.set({ connector }, known);
+        if (typeof known === 'number') metric.set({ connector: connector.name }, known);
       }
     };
     const metric = new Gauge({ name, help, labelNames: ['connector'], registers: [], collect });
@@ -86,7 +88,7 @@ function followConnectors({ signals, connectors }: Scope, metric: Counter | Hist
   const begin = (connector: string): void => {
     if (metric instanceof Counter) metric.inc({ connector }, 0);
   };
-  connectors().forEach(begin);
+  for (const { name } of connectors()) begin(name);
   signals.on('lane.state', ({ connector }) => begin(connector));
   signals.on('config.reloaded', ({ added, removed }) => {
     for (const connector of removed) metric.remove({ connector });

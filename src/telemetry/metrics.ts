@@ -2,32 +2,31 @@ import { type Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-clien
 import type { Clock } from '../model/clock.ts';
 import { FAULT_CODES, FAULTS, type FaultCode } from '../model/fault.ts';
 import type { CallbackOutcome, LaneState, SignalBus } from '../model/signal.ts';
-import type { Verdict } from '../model/verdict.ts';
-import { type CopySources, copyMetrics, lossMetrics, verdictMetrics } from './copies.ts';
+import type { Standing, Verdict } from '../model/verdict.ts';
+import { copyMetrics, lossMetrics, verdictMetrics } from './copies.ts';
 import { BY_CONNECTOR, counter, gauge, histogram, type Metrics, read, readEach } from './meter.ts';
 
-/** The numbers of the connectors, read at each scrape. */
-export interface LaneSources extends CopySources {
-  readonly version: string;
-  /** The names of the enabled connectors; they may come and go. */
-  connectors(): readonly string[];
-  /** Events recorded and not delivered yet, including those that wait for a retry. */
-  lag(connector: string): number | undefined;
-  /** When the oldest of them was received, in milliseconds since 1970; undefined when there is none. */
-  openSince(connector: string): number | undefined;
-  deadLetters(connector: string): number;
+/** How the connectors stand, who may come and go. */
+interface LaneStatus {
+  readonly connectors: readonly Standing[];
 }
 
-/** All numbers that are read at each scrape. */
-export interface MetricSources extends LaneSources {
+interface BridgeStatus extends LaneStatus {
+  readonly verdict: Verdict;
+  readonly journal: { readonly head: number; readonly bytes: number; readonly quarantined: number };
+}
+
+export interface Sources<Status extends LaneStatus> {
+  readonly version: string;
+  /** Read once at each scrape, so that the metrics always agree with it. */
+  status(): Status;
+}
+
+export interface MetricSources extends Sources<BridgeStatus> {
   /** The documented commands of the vendor. */
   readonly commands: Iterable<string>;
-  verdict(): Verdict;
-  quarantined(): number;
   /** In milliseconds, see ServiceClock. */
   clockDisagreement(): number;
-  head(): number;
-  journalBytes(): number;
   readonly journalMaxBytes: number;
   /** True when the journal was found damaged at this start, before anybody could listen to signals. */
   readonly setAside: boolean;
@@ -36,29 +35,42 @@ export interface MetricSources extends LaneSources {
 }
 
 /** Returns everything on `GET /metrics`. */
-export function createMetrics(signals: SignalBus, clock: Clock, sources: MetricSources): Registry {
+export function createMetrics(signals: SignalBus, clock: Clock, given: MetricSources): Registry {
+  const sources = { ...given, status: oncePerScrape(given.status) };
   const metrics = {
     ...callbackMetrics(sources, clock),
     ...journalMetrics(sources),
-    ...laneMetrics(sources, clock, signals),
-    ...copyMetrics(sources),
+    ...laneMetrics(clock),
+    ...copyMetrics,
     ...verdictMetrics(sources),
     ...reconcileMetrics(sources),
   };
   return createRegistry(metrics, signals, sources);
 }
 
-export function createWorkerMetrics(signals: SignalBus, clock: Clock, sources: LaneSources): Registry {
-  return createRegistry({ ...laneMetrics(sources, clock, signals), ...lossMetrics(sources) }, signals, sources);
+export function createWorkerMetrics(signals: SignalBus, clock: Clock, sources: Sources<LaneStatus>): Registry {
+  const status = oncePerScrape(sources.status);
+  return createRegistry({ ...laneMetrics(clock), ...lossMetrics }, signals, { ...sources, status });
+}
+
+/** One look is for all that is read in a scrape, which is in one turn: it costs some queries. */
+function oncePerScrape<Status>(look: () => Status): () => Status {
+  let latest: Status | undefined;
+  return () => {
+    if (latest === undefined) queueMicrotask(() => (latest = undefined));
+    latest ??= look();
+    return latest;
+  };
 }
 
 const LOOP_MS = 250;
 
-function createRegistry(metrics: Metrics, signals: SignalBus, { version, connectors }: LaneSources): Registry {
+function createRegistry(metrics: Metrics, signals: SignalBus, { version, status }: Sources<LaneStatus>): Registry {
   const registry = new Registry();
   const info = { name: 'bridge_info', help: '1, with the version of the bridge as a label.' };
   new Gauge({ ...info, labelNames: ['version'], registers: [registry] }).set({ version }, 1);
-  for (const [name, register] of Object.entries(metrics)) register(name, { registry, signals, connectors });
+  for (const [name, register] of Object.entries(metrics))
+    register(name, { registry, signals, connectors: () => status().connectors });
   // Each look at the event loop wakes the thread, a hundred times a second unless it is told otherwise.
   collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: LOOP_MS });
   return registry;
@@ -76,7 +88,7 @@ const receiverCodes = (when: (status: number) => boolean): FaultCode[] =>
   FAULT_CODES.filter((code) => when(FAULTS[code].status ?? NaN));
 
 /** Measures what callers send, how it is answered, the receiver's connections and its certificate. */
-function callbackMetrics({ commands, quarantined, clockDisagreement }: MetricSources, clock: Clock): Metrics {
+function callbackMetrics({ commands, status, clockDisagreement }: MetricSources, clock: Clock): Metrics {
   return {
     bridge_callbacks_total: counter(
       'Callbacks answered. command: documented ones by name, else `other`, `none` without one. outcome: recorded, duplicate, quarantined, acknowledged, forwarded, refused, failed. fault: why it was refused or failed, a code of docs/reference/errors.md, else empty.',
@@ -133,7 +145,7 @@ function callbackMetrics({ commands, quarantined, clockDisagreement }: MetricSou
     ),
     bridge_quarantined: read(
       'Callbacks of a verified sender that could not be mapped and are kept as they came.',
-      quarantined,
+      () => status().journal.quarantined,
     ),
     bridge_connections_crowded_total: counter(
       'Connections beyond the most that a server takes. server: receiver (receiver.maxConnections), admin; fate: evicted (an idle one made room), refused.',
@@ -156,10 +168,13 @@ function callbackMetrics({ commands, quarantined, clockDisagreement }: MetricSou
   };
 }
 
-function journalMetrics({ head, journalBytes, journalMaxBytes, setAside }: MetricSources): Metrics {
+function journalMetrics({ status, journalMaxBytes, setAside }: MetricSources): Metrics {
   return {
-    bridge_journal_events: read('Events recorded since the journal was created (the seq of the newest).', head),
-    bridge_journal_bytes: read('Size of the journal’s files.', journalBytes),
+    bridge_journal_events: read(
+      'Events recorded since the journal was created (the seq of the newest).',
+      () => status().journal.head,
+    ),
+    bridge_journal_bytes: read('Size of the journal’s files.', () => status().journal.bytes),
     bridge_journal_max_bytes: read('journal.maxBytes: beyond it nothing can be recorded.', () => journalMaxBytes),
     bridge_recordable: gauge(
       '1 while callbacks can be recorded, 0 since one could not be.',
@@ -181,15 +196,12 @@ function journalMetrics({ head, journalBytes, journalMaxBytes, setAside }: Metri
   };
 }
 
-function laneMetrics(sources: LaneSources, clock: Clock, signals: SignalBus): Metrics {
-  const { lag, openSince, deadLetters } = sources;
-  const states = new Map<string, LaneState['kind']>();
-  signals.on('lane.state', ({ connector, state }) => states.set(connector, state.kind));
-  signals.on('config.reloaded', ({ removed }) => {
-    for (const connector of removed) states.delete(connector);
-  });
-  signals.on('relay.crashed', () => states.clear());
-  const is = (kind: LaneState['kind']) => (connector: string) => Number(states.get(connector) === kind);
+const is =
+  (kind: LaneState['kind']) =>
+  ({ state }: Standing): number =>
+    Number(state.kind === kind);
+
+function laneMetrics(clock: Clock): Metrics {
   return {
     bridge_connector_up: readEach(
       '1 while the destination takes what there is; 0 while it cannot be had, or the connector is paused.',
@@ -198,13 +210,16 @@ function laneMetrics(sources: LaneSources, clock: Clock, signals: SignalBus): Me
     bridge_connector_paused: readEach('1 while a person has paused the connector.', is('paused')),
     bridge_delivery_lag_events: readEach(
       'Events recorded and not delivered yet, those that wait for a retry included.',
-      lag,
+      ({ lag }) => lag,
     ),
     bridge_delivery_lag_seconds: readEach(
       'For how long the connector has not been in step; 0 when it is.',
-      (connector) => Math.max(0, clock.now() - (openSince(connector) ?? clock.now())) / 1000,
+      ({ lagSeconds }) => lagSeconds,
     ),
-    bridge_dead_letters: readEach('Events that the connector’s destination refused for good.', deadLetters),
+    bridge_dead_letters: readEach(
+      'Events that the connector’s destination refused for good.',
+      (one) => one.deadLetters,
+    ),
     bridge_relay_restarts_total: counter('Times the relay’s thread ended by itself and was started again.', {
       'relay.crashed': count,
     }),

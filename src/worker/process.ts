@@ -61,14 +61,7 @@ export async function startWorker(
     deadLetters: deadLetters.of,
     stopping: stopping.signal,
   });
-  const metrics = createWorkerMetrics(signals, clock, {
-    version,
-    connectors: () => connectors,
-    lag: (name) => lanes.get(name)?.source.lag(),
-    openSince,
-    deadLetters: deadLetters.of,
-    copy: (name) => health(name).copy,
-  });
+  const metrics = createWorkerMetrics(signals, clock, { version, status: state });
   const access = { token: config.admin.token };
   const admin = addWorkerRoutes(createAdminServer({ metrics, status: state, access, clock, signals }), lanes);
   const { host, port } = config.admin;

@@ -4,11 +4,19 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Registry } from 'prom-client';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { watchLanes } from '../../src/delivery/health.ts';
 import { COMMANDS } from '../../src/intake/commands.ts';
 import { systemClock } from '../../src/model/clock.ts';
+import { UNSEEN_COPY } from '../../src/model/copy.ts';
 import { BridgeError } from '../../src/model/fault.ts';
-import { createSignals, type SignalBus, type SignalName, type Signals } from '../../src/model/signal.ts';
-import { judge } from '../../src/model/verdict.ts';
+import {
+  createSignals,
+  type LaneState,
+  type SignalBus,
+  type SignalName,
+  type Signals,
+} from '../../src/model/signal.ts';
+import { judge, type Standing } from '../../src/model/verdict.ts';
 import { createMetrics, type MetricSources } from '../../src/telemetry/metrics.ts';
 import { NOW, startReceiver } from '../intake/receiver.testbed.ts';
 import { bridgeHome, startBridgeProcess } from '../support/bridge.process.ts';
@@ -17,19 +25,27 @@ import { body, COMMAND, search } from '../support/callbacks.ts';
 const fault = { code: 'internal', message: 'a fault' } as const;
 const clock = { ...systemClock, now: () => NOW };
 
+const standing = (name: string, changed: Partial<Standing> = {}): Standing => ({
+  name,
+  state: { kind: 'connecting' },
+  lag: 0,
+  lagSeconds: 0,
+  deadLetters: 0,
+  ...changed,
+});
+
+const statusOf = (connectors: readonly Standing[]): ReturnType<MetricSources['status']> => ({
+  verdict: judge({ tone: 'green', says: '' }, [], 0),
+  journal: { head: 10, bytes: 4096, quarantined: 0 },
+  connectors,
+});
+
 function sources(changes: Partial<MetricSources> = {}): MetricSources {
   return {
     version: '1.2.3',
     commands: COMMANDS.keys(),
-    connectors: () => ['a', 'b'],
-    head: () => 10,
-    lag: () => 0,
-    openSince: () => undefined,
-    deadLetters: () => 0,
-    verdict: () => judge({ tone: 'green', says: '' }, [], 0),
-    quarantined: () => 0,
+    status: () => statusOf([standing('a'), standing('b')]),
     clockDisagreement: () => 0,
-    journalBytes: () => 4096,
     journalMaxBytes: 8192,
     setAside: false,
     reconcile: () => ({ every: 0 }),
@@ -183,10 +199,7 @@ const EXPECTED: { readonly [Name in SignalName]: Expected<Name> } = {
     payload: { connector: 'a', groupId: 'g', fault },
     changes: { 'bridge_restore_failures_total{connector="a"}': 1 },
   },
-  'lane.state': {
-    payload: { connector: 'a', state: { kind: 'running' } },
-    changes: { 'bridge_connector_up{connector="a"}': 1 },
-  },
+  'lane.state': { none: 'bridge_connector_up and bridge_connector_paused are read at each scrape' },
   'source.gap': {
     payload: { connector: 'a', topic: 't', partition: 0, from: '14', to: '16' },
     changes: { 'bridge_source_gap_records_total{connector="a"}': 3 },
@@ -237,14 +250,17 @@ describe('what goes on is told as it stands', () => {
     return { signals, read: () => samples(registry) };
   }
 
-  test('the verdict is made once for a scrape', async () => {
+  test('the status is made once for a scrape', async () => {
     let made = 0;
     const { read } = measured({
-      verdict() {
+      status() {
         made++;
-        return judge({ tone: 'green', says: '' }, [], 0);
+        return statusOf([]);
       },
     });
+    // Counters of connectors begin with a zero.
+    await read();
+    made = 0;
     for (const scrapes of [1, 2]) {
       expect(await read()).toMatchObject({ bridge_verdict_recording: 0, bridge_verdict_copies: 0 });
       expect(made).toBe(scrapes);
@@ -262,29 +278,37 @@ describe('what goes on is told as it stands', () => {
   });
 
   test('a connector is up while it delivers; paused is another thing than down', async () => {
-    const { signals, read } = measured();
+    let state: LaneState = { kind: 'connecting' };
+    const { read } = measured({ status: () => statusOf([standing('a', { state })]) });
     const waiting = { kind: 'waiting', fault, since: NOW, retryAt: NOW } as const;
-    for (const [state, up, paused] of [
-      [{ kind: 'connecting' }, 0, 0],
+    for (const [at, up, paused] of [
+      [state, 0, 0],
       [{ kind: 'running' }, 1, 0],
       [waiting, 0, 0],
       [{ kind: 'paused' }, 0, 1],
     ] as const) {
-      signals.emit('lane.state', { connector: 'a', state });
+      state = at;
       const now = await read();
       expect([now['bridge_connector_up{connector="a"}'], now['bridge_connector_paused{connector="a"}']]).toEqual([
         up,
         paused,
       ]);
     }
+  });
+
+  test('none is up, nor shown as such, while the thread that delivers is started again', () => {
+    const signals = createSignals();
+    const health = watchLanes({ cursor: () => 0, copy: () => UNSEEN_COPY }, signals);
     signals.emit('lane.state', { connector: 'a', state: { kind: 'running' } });
+    expect(health('a').state.kind).toBe('running');
     signals.emit('relay.crashed', { fault, restartInMs: 1 });
-    expect((await read())['bridge_connector_up{connector="a"}']).toBe(0);
+    expect(health('a').state.kind).toBe('connecting');
   });
 
   test('connectors may come and go: a gauge has those that are there now, a new one begins at zero', async () => {
     let connectors = ['a', 'b'];
-    const { signals, read } = measured({ connectors: () => connectors });
+    const running = (name: string) => standing(name, { state: { kind: 'running' } });
+    const { signals, read } = measured({ status: () => statusOf(connectors.map(running)) });
     expect(await read()).toMatchObject({ 'bridge_dead_letters{connector="b"}': 0 });
     connectors = ['a', 'c'];
     signals.emit('lane.state', { connector: 'c', state: { kind: 'running' } });
@@ -297,18 +321,17 @@ describe('what goes on is told as it stands', () => {
     });
   });
 
-  test('lag in seconds counts from the receipt of the oldest open event until there is none', async () => {
-    let since: number | undefined = NOW - 2000;
-    const { read } = measured({ openSince: (connector) => (connector === 'a' ? since : undefined) });
-    const lag = async () => {
-      const all = await read();
-      return ['a', 'b'].map((name) => all[`bridge_delivery_lag_seconds{connector="${name}"}`]);
-    };
-    expect(await lag()).toEqual([2, 0]);
-    since = NOW + 1;
-    expect(await lag()).toEqual([0, 0]);
-    since = undefined;
-    expect(await lag()).toEqual([0, 0]);
+  test('a lag is told in events and in seconds; one that nobody knows has no number', async () => {
+    const connectors = [standing('a', { lag: 3, lagSeconds: 2 }), standing('b', { lag: null })];
+    const { read } = measured({ status: () => statusOf(connectors) });
+    const now = await read();
+    const lags = ['a', 'b'].map((name) =>
+      ['events', 'seconds'].map((unit) => now[`bridge_delivery_lag_${unit}{connector="${name}"}`]),
+    );
+    expect(lags).toEqual([
+      [3, 2],
+      [undefined, 0],
+    ]);
   });
 
   test('the end of the latest whole run outlasts the next one that is under way', async () => {
