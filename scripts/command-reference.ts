@@ -1,6 +1,6 @@
 /** docs/reference/commands.md: every command with its arguments and options, from the command line's own help. */
 import type { Command } from 'commander';
-import { programOf } from '../src/cli.ts';
+import { programOf } from '../src/cli/program.ts';
 
 const program = await programOf();
 

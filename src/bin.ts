@@ -10,7 +10,7 @@ const [own, least] = [process.versions.node, needed].map((version) => {
   const [major = 0, minor = 0] = version.split('.').map(Number);
   return major * 1_000 + minor;
 });
-if (Number(own) >= Number(least)) await (await import('./cli.ts')).run();
+if (Number(own) >= Number(least)) await import('./cli.ts');
 else {
   process.stderr.write(`Node ${needed} or newer is needed, this is ${process.versions.node}\n`);
   process.exitCode = 1;

@@ -7,9 +7,9 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { programOf } from '../../src/cli/program.ts';
 import { type Reading, ratesBetween } from '../../src/cli/status.ts';
 import { linesOf, tableLines } from '../../src/cli/terminal.ts';
-import { programOf } from '../../src/cli.ts';
 import { span, visible } from '../../src/model/text.ts';
 import { freePort } from '../servers/index.ts';
 import {

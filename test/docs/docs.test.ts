@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import { describe, expect, test } from 'vitest';
 import { FAULT_GUIDE } from '../../scripts/fault-guide.ts';
 import { type Schema, schemaOf } from '../../scripts/option-table.ts';
-import { programOf } from '../../src/cli.ts';
+import { programOf } from '../../src/cli/program.ts';
 import { laneOptions } from '../../src/config/connectors.ts';
 import { EXCHANGEABLE } from '../../src/config/diff.ts';
 import { parseConfig } from '../../src/config/file.ts';
