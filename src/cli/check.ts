@@ -14,7 +14,6 @@ import { BridgeError, describeFault, type Fault, faultOf } from '../model/fault.
 import { plural } from '../model/text.ts';
 import { addCommand, configOption, openTo, requireConfig } from './options.ts';
 import { examples } from './schema.ts';
-import type { SelfTested } from './self-test.ts';
 import { type Lines, linesOf, paint, print } from './terminal.ts';
 
 interface CheckOptions {
@@ -91,7 +90,8 @@ export async function check(options: CheckOptions): Promise<void> {
   if (tested !== undefined)
     say(`  self-test: ${tested.fault === undefined ? tested.says : paint('red', describeFault(tested.fault))}`);
 
-  const fault = faultIn(source, connectors, reconcile, tested);
+  const failed = tested?.fault && ({ code: 'command-failed', message: 'the self-test failed' } as const);
+  const fault = source?.fault ?? unusable(connectors) ?? reconcile?.fault ?? failed;
   if (options.json) {
     const beside = { ...(source && { source }), ...(reconcile && { reconcile }), ...(tested && { selfTest: tested }) };
     print(JSON.stringify({ file, ok: fault === undefined, connectors, ...beside }));
@@ -150,22 +150,13 @@ async function* reconcileFindings(
   }
 }
 
-/** Returns the fault that the command ends with, the first of those found. */
-function faultIn(
-  source: Finding | undefined,
-  connectors: readonly Examined[],
-  reconcile: Finding | undefined,
-  tested: SelfTested | undefined,
-): Fault | undefined {
-  if (source?.fault !== undefined) return source.fault;
+/** Returns a fault that names the connectors with which something is wrong; undefined where there are none. */
+function unusable(connectors: readonly Examined[]): Fault | undefined {
   const broken = connectors.filter(({ findings }) => findings.some(({ state }) => state === 'wrong'));
-  if (broken.length > 0) {
-    const names = broken.map(({ name }) => name).join(', ');
-    const message = `${broken.length} of the connectors cannot be used as configured: ${names}`;
-    return { code: 'destination-unreachable', message };
-  }
-  if (reconcile?.fault !== undefined) return reconcile.fault;
-  return tested?.fault === undefined ? undefined : { code: 'command-failed', message: 'the self-test failed' };
+  if (broken.length === 0) return undefined;
+  const names = broken.map(({ name }) => name).join(', ');
+  const message = `${broken.length} of the connectors cannot be used as configured: ${names}`;
+  return { code: 'destination-unreachable', message };
 }
 
 function shown({ step, state, says, fault }: Finding): string {

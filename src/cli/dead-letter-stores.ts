@@ -23,8 +23,8 @@ import { follow } from './terminal.ts';
 export interface DeadLetters {
   /** The head of the column with the names. */
   readonly naming: 'seq' | 'letter';
-  /** Resolves with at most `limit` of those that are meant, after this one. */
-  list(limit: number, filter: Filter, after?: string): Promise<readonly DeadLetter[]>;
+  /** Yields those that are meant, read so many at a time. */
+  letters(filter: Filter, portion: number): AsyncIterable<DeadLetter>;
   /** Resolves with all of them by cause, the most frequent first, as --json prints it. */
   causes(): Promise<readonly Cause[]>;
   count(): Promise<number>;
@@ -113,19 +113,16 @@ function deadLettersOfBridge(connector: string, options: AdminOptions): DeadLett
   };
   return {
     naming: 'seq',
-    async list(limit, { cause, group: groupId }, after = '0') {
-      const letters: DeadLetter[] = [];
-      // An answer holds so many, and less of large ones.
-      for (let next: number | undefined = Number(after); next !== undefined && letters.length < limit; ) {
-        const most = String(Math.min(limit - letters.length, 1_000));
-        const query = { limit: most, after: String(next), cause, groupId };
+    async *letters({ cause, group: groupId }, portion) {
+      const limit = String(Math.min(portion, 1_000));
+      for (let after: number | undefined = 0; after !== undefined; ) {
+        const query = { limit, after: String(after), cause, groupId };
         const page: z.output<typeof deadLettersAnswer> = await client.ask(deadLettersAnswer, (api) =>
           api.connectors[':name']['dead-letters'].$get({ param, query }),
         );
-        letters.push(...page.deadLetters.map(fromBridge));
-        next = page.next;
+        yield* page.deadLetters.map(fromBridge);
+        after = page.next;
       }
-      return letters;
     },
     causes,
     async count() {
@@ -192,10 +189,8 @@ async function deadLettersOfWorker(
   };
   return {
     naming: 'letter',
-    async list(limit, filter, after) {
-      const those = meant(filter);
-      const from = after === undefined ? 0 : those.findIndex(({ name }) => name === after) + 1;
-      return those.slice(from, from + limit).map(fromWorker);
+    async *letters(filter) {
+      yield* meant(filter).map(fromWorker);
     },
     causes: async () => causesOf(found.all),
     count: async () => found.all.length,

@@ -2,7 +2,7 @@
 import { type Command, Option } from 'commander';
 import { BridgeError } from '../model/fault.ts';
 import { figure, plural } from '../model/text.ts';
-import { type Cause, type Filter, withDeadLetters } from './dead-letter-stores.ts';
+import { type Cause, type DeadLetter, type Filter, withDeadLetters } from './dead-letter-stores.ts';
 import { type AdminOptions, addCommand, listOf, missingOf, onRunningBridge, wholeNumber } from './options.ts';
 import { answer, print, tableLines } from './terminal.ts';
 
@@ -50,8 +50,12 @@ interface ListOptions extends AdminOptions, Filter {
 function list(connector: string, options: ListOptions): Promise<void> {
   return withDeadLetters(connector, options, async (deadLetters) => {
     if (options.by !== undefined) return listCauses(connector, await deadLetters.causes(), options);
-    const found = await deadLetters.list(options.limit, options);
-    const { cause, group } = options;
+    const { limit, cause, group } = options;
+    const found: DeadLetter[] = [];
+    for await (const letter of deadLetters.letters(options, limit)) {
+      found.push(letter);
+      if (found.length === limit) break;
+    }
     const alike = cause === undefined ? [] : (await deadLetters.causes()).filter((one) => one.cause === cause);
     const all = await deadLetters.count();
     const total = cause === undefined ? all : alike.reduce((sum, { count }) => sum + count, 0);
@@ -64,7 +68,7 @@ function list(connector: string, options: ListOptions): Promise<void> {
     ]);
     const heads = [deadLetters.naming, 'given up at', 'group', 'attempts', 'reason'];
     // How many a group has is not counted.
-    const isWhole = found.length >= total || (group !== undefined && found.length < options.limit);
+    const isWhole = found.length >= total || (group !== undefined && found.length < limit);
     const shown =
       group === undefined ? `${figure(found.length)} of ${figure(total)}` : `the first ${figure(found.length)}`;
     const rest = !isWhole && `${shown}: raise --limit, or see them --by cause`;
@@ -87,15 +91,11 @@ function listCauses(connector: string, causes: readonly Cause[], options: AdminO
   answer(options, causes, rows.length === 0 ? `${connector} has no dead letters` : tableLines(heads, rows));
 }
 
-const EXPORT_PAGE = 500;
+const EXPORT_PORTION = 500;
 
 function exportAll(connector: string, options: AdminOptions & Filter): Promise<void> {
   return withDeadLetters(connector, options, async (deadLetters) => {
-    let page = await deadLetters.list(EXPORT_PAGE, options);
-    while (page.length > 0) {
-      print(page.map(({ json }) => JSON.stringify(json)));
-      page = await deadLetters.list(EXPORT_PAGE, options, page.at(-1)?.name);
-    }
+    for await (const { json } of deadLetters.letters(options, EXPORT_PORTION)) print(JSON.stringify(json));
   });
 }
 
