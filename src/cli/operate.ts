@@ -5,7 +5,7 @@ import { type ConnectorStatus, groupCount, replayAnswer, type replayRequest } fr
 import { BridgeError } from '../model/fault.ts';
 import { reloadResult } from '../model/signal.ts';
 import { figure, plural } from '../model/text.ts';
-import { adminClient, inPath } from './admin.ts';
+import { type AdminClient, adminClient, inPath } from './admin.ts';
 import { type AdminOptions, addCommand, isoTime, onRunningBridge } from './options.ts';
 import { answer, follow, paint } from './terminal.ts';
 
@@ -121,11 +121,7 @@ async function replayGroups(name: string, options: ReplayOptions): Promise<void>
   const say = (text: string, delivered: number, failed: number, done: boolean): void =>
     answer(options, { connector: name, groups, delivered, failed, done }, text);
   if (!options.wait) return say(`${name} is brought ${plural(groups, 'group')}`, 0, 0, false);
-  const connector = await follow(
-    `bringing groups to ${name}`,
-    () => client.connector(name),
-    (now) => groupsDone(now, groups),
-  );
+  const connector = await followGroups(client, name, groups, `bringing groups to ${name}`);
   const { done = 0, failed = 0, ended = false } = connector.restore ?? {};
   const brought = done - failed;
   if (!ended) return say(`${whyStuck(connector)}; the rest comes when it can`, brought, failed, false);
@@ -135,10 +131,13 @@ async function replayGroups(name: string, options: ReplayOptions): Promise<void>
   throw new BridgeError({ code: 'command-failed', message });
 }
 
-/** Says how many groups were brought to a connector, or compared with it; it is over, too, when this cannot go on. */
-export function groupsDone(connector: ConnectorStatus, total: number) {
-  const { done = 0, ended = false } = connector.restore ?? {};
-  return { done, total, over: ended || !isDelivering(connector) };
+/** Waits until all groups were brought to a connector, or compared with it, or this cannot go on. */
+export function followGroups(client: AdminClient, name: string, total: number, label: string, signal?: AbortSignal) {
+  const seen = (connector: ConnectorStatus) => {
+    const { done = 0, ended = false } = connector.restore ?? {};
+    return { done, total, over: ended || !isDelivering(connector) };
+  };
+  return follow(label, () => client.connector(name), seen, signal);
 }
 
 /** Says whether the connector gets on by itself. */

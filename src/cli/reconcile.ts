@@ -14,7 +14,7 @@ import type { ReconcileFinding } from '../model/reconcile-run.ts';
 import type { GroupCopy } from '../model/standing.ts';
 import { figure, plural } from '../model/text.ts';
 import { type AdminClient, adminClient, inPath } from './admin.ts';
-import { groupsDone, isDelivering } from './operate.ts';
+import { followGroups, isDelivering } from './operate.ts';
 import { type AdminOptions, addCommand, onRunningBridge, requireConfig } from './options.ts';
 import { answer, follow, interruption, type Lines, paint, print, tableLines } from './terminal.ts';
 
@@ -129,12 +129,7 @@ async function compare(
   const { groups } = await client.ask(groupCount, (api) =>
     api.connectors[':name'].compare.$post({ param: inPath('name', name), json: { groupIds, dryRun } }),
   );
-  const { restore, state } = await follow(
-    `comparing ${name}`,
-    () => client.connector(name),
-    (connector) => groupsDone(connector, groups),
-    signal,
-  );
+  const { restore, state } = await followGroups(client, name, groups, `comparing ${name}`, signal);
   if (restore?.ended) return withCopies(client, name, restore);
   const stuck = `${name} is ${state.kind}: ${state.kind === 'waiting' ? state.fault.message : 'resume it'}`;
   const why = signal.aborted ? 'it was stopped' : stuck;
