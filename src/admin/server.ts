@@ -3,6 +3,7 @@ import type { Registry } from 'prom-client';
 import type { Clock } from '../model/clock.ts';
 import type { Fault } from '../model/fault.ts';
 import type { SignalBus } from '../model/signal.ts';
+import { sumsBy } from '../telemetry/meter.ts';
 import { type AccessSettings, guardAccess, guardRequests } from './access/guard.ts';
 import type { BridgeState, Status, WorkerState } from './contract.ts';
 import { answerError, malformedBody, refuse } from './refusal.ts';
@@ -58,13 +59,11 @@ export function createAdminServer({ metrics, status, access, clock, signals }: A
 
 /** Adds what the metrics measure, so that both always agree. */
 async function withMeasures(state: BridgeState | WorkerState, metrics: Registry): Promise<Status> {
-  const samples = async (name: string) => (await metrics.getSingleMetric(name)?.get())?.values ?? [];
-  const deliveries = await samples('bridge_delivered_total');
-  const delivered = new Map(deliveries.map(({ labels, value }) => [labels.connector, value]));
+  const delivered = await sumsBy('connector', metrics, 'bridge_delivered_total');
   const measured = <Connector extends { name: string }>(connectors: readonly Connector[]) =>
     connectors.map((connector) => ({ ...connector, delivered: delivered.get(connector.name) ?? 0 }));
   if ('source' in state) return { ...state, connectors: measured(state.connectors) };
-  const answered = await samples('bridge_callbacks_total');
-  const callbacks = answered.reduce((sum, { value }) => sum + value, 0);
+  const answered = await sumsBy('outcome', metrics, 'bridge_callbacks_total');
+  const callbacks = [...answered.values()].reduce((sum, count) => sum + count, 0);
   return { ...state, callbacks, connectors: measured(state.connectors) };
 }

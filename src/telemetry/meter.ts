@@ -70,6 +70,13 @@ export const readEach =
     feed(scope, metric, {});
   };
 
+/** Reads a metric: the sum of its series for each value of a label. */
+export async function sumsBy(label: string, registry: Registry, name: string): Promise<Map<unknown, number>> {
+  const values = (await registry.getSingleMetric(name)?.get())?.values ?? [];
+  const byLabel = Map.groupBy(values, ({ labels }): unknown => labels[label as keyof typeof labels]);
+  return new Map([...byLabel].map(([key, group]) => [key, group.reduce((sum, { value }) => sum + value, 0)]));
+}
+
 function combine(labels: Labels): Record<string, string>[] {
   return Object.entries(labels).reduce<Record<string, string>[]>(
     (series, [label, values]) => series.flatMap((one) => values.map((value) => ({ ...one, [label]: value }))),

@@ -1,6 +1,7 @@
 import type { Registry } from 'prom-client';
 import type { Clock } from '../model/clock.ts';
 import { type CallbackOutcome, OUTCOMES } from '../model/signal.ts';
+import { sumsBy } from './meter.ts';
 
 /*
  * Rolling stats: every ten seconds a snapshot of three metrics is kept, for an hour. What happened between two snapshots is
@@ -76,21 +77,16 @@ export function keepStats(registry: Registry, clock: Pick<Clock, 'now' | 'sleep'
 }
 
 async function read(registry: Registry, at: number): Promise<Snapshot> {
-  const sums = async (name: string, label: string): Promise<Map<unknown, number>> => {
-    const values = (await registry.getSingleMetric(name)?.get())?.values ?? [];
-    const byLabel = Map.groupBy(values, ({ labels }): unknown => labels[label as keyof typeof labels]);
-    return new Map([...byLabel].map(([key, group]) => [key, group.reduce((sum, { value }) => sum + value, 0)]));
-  };
-  const within = await sums('bridge_ack_seconds', 'le');
+  const within = await sumsBy('le', registry, 'bridge_ack_seconds');
   within.delete(undefined);
   return {
     at,
-    answered: await sums('bridge_callbacks_total', 'outcome'),
+    answered: await sumsBy('outcome', registry, 'bridge_callbacks_total'),
     within: [...within].map(([bound, answers]) => [
       bound === '+Inf' ? Number.POSITIVE_INFINITY : Number(bound),
       answers,
     ]),
-    delivered: await sums('bridge_delivered_total', 'connector'),
+    delivered: await sumsBy('connector', registry, 'bridge_delivered_total'),
   };
 }
 
