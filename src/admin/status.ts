@@ -1,6 +1,5 @@
 import { describeFault } from '../model/fault.ts';
 import { describeDisagreement } from '../model/service-clock.ts';
-import type { SignalBus } from '../model/signal.ts';
 import { judge, judgeRecording } from '../model/verdict.ts';
 import type { BridgeState } from './contract.ts';
 import type { BridgePorts } from './ports.ts';
@@ -11,7 +10,13 @@ const GROUPS_FULL =
 export function createStatus(ports: BridgePorts): () => BridgeState {
   const { settings, signals, stopping, service, connectors, delivery, reconcile, receiver, clock } = ports;
   const { file, bytes, journal, reader } = ports.journal;
-  const trouble = watchTrouble(signals);
+  let trouble: string | undefined;
+  signals.on('journal.failed', ({ fault }) => {
+    trouble = describeFault(fault);
+  });
+  signals.on('journal.recovered', () => {
+    trouble = undefined;
+  });
   let notAfter = Number.POSITIVE_INFINITY;
   signals.on('tls.loaded', (loaded) => {
     notAfter = loaded.notAfter;
@@ -26,7 +31,7 @@ export function createStatus(ports: BridgePorts): () => BridgeState {
       journal.groupsFull() && GROUPS_FULL,
       receiver.warning(),
     ].filter((one) => typeof one === 'string');
-    const reason = stopping.signal.aborted ? 'the bridge is stopping' : trouble();
+    const reason = stopping.signal.aborted ? 'the bridge is stopping' : trouble;
     const standing = connectors().map((name) => {
       const { kind = '', verify = false } = settings().connectors[name] ?? {};
       const { copy, ...health } = delivery.health(name);
@@ -57,15 +62,4 @@ export function createStatus(ports: BridgePorts): () => BridgeState {
       connectors: standing,
     };
   };
-}
-
-function watchTrouble(signals: SignalBus): () => string | undefined {
-  let trouble: string | undefined;
-  signals.on('journal.failed', ({ fault }) => {
-    trouble = describeFault(fault);
-  });
-  signals.on('journal.recovered', () => {
-    trouble = undefined;
-  });
-  return () => trouble;
 }
