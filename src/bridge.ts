@@ -14,7 +14,6 @@ import { hearAgain } from './intake/mapping.ts';
 import { createQuarantine } from './intake/quarantine.ts';
 import { createReloadableReceiver } from './intake/reloadable.ts';
 import { sampleSender } from './intake/sample.ts';
-import type { JournalEntry } from './journal/reads.ts';
 import { type JournalRoom, openJournalRoom } from './journal/room.ts';
 import { urlHost } from './model/address.ts';
 import { systemClock } from './model/clock.ts';
@@ -24,7 +23,7 @@ import { createSignals, type ReloadResult } from './model/signal.ts';
 import { keepServiceAddresses, type ServiceAddresses } from './reconcile/addresses.ts';
 import { createReconcileSchedule } from './reconcile/schedule.ts';
 import { createLogger, type LogFormat, type LogLevel, logSignals } from './telemetry/log.ts';
-import { type CallbackPorts, logCallbacks } from './telemetry/terminal-log.ts';
+import { type FindEvent, logCallbacks } from './telemetry/terminal-log.ts';
 import { flushTraces, traceCallback } from './telemetry/trace.ts';
 
 export interface Bridge {
@@ -78,7 +77,10 @@ export async function startBridge(
       journal,
     });
     base.onStop(delivery.stop);
-    base.logCallbacks({ find: journal.history.byId, copies: delivery.operations.eventCopies });
+    base.logCallbacks((id) => {
+      const entry = journal.history.byId(id);
+      return entry && { seq: entry.seq, copies: () => delivery.operations.eventCopies(entry) };
+    });
     const reconcile = startReconcileRoom(base, journal);
     const receiver = createReceiverRoom(base, journal);
     const reload = createReload({
@@ -137,8 +139,7 @@ function createBase(config: Config, logLevel: LogLevel, format: LogFormat = 'jso
     /** The configuration in effect: another after each reload. */
     config,
     /** Has each callback logged where the log is for people. */
-    logCallbacks: (ports: Omit<CallbackPorts<JournalEntry>, 'stopping'>) =>
-      void (format === 'text' && logCallbacks(signals, log, { ...ports, stopping: stopping.signal })),
+    logCallbacks: (find: FindEvent) => void (format === 'text' && logCallbacks(signals, log, find, stopping.signal)),
     clock: systemClock,
     service: createServiceClock(systemClock, (skewMs) => signals.emit('clock.disagreement', { skewMs })),
     signals,

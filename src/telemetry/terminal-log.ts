@@ -25,11 +25,8 @@ export function sentenceOf(json: string): string {
 
 const TO = { stream: process.stderr } as const;
 
-export interface CallbackPorts<Entry extends { readonly seq: number }> {
-  find(id: EventId): Entry | undefined;
-  copies(entry: Entry): readonly EventCopy[];
-  readonly stopping: AbortSignal;
-}
+/** Finds a recorded event, with how it stands at each connector when that is asked. */
+export type FindEvent = (id: EventId) => { readonly seq: number; copies(): readonly EventCopy[] } | undefined;
 
 type Answered = Signals['callback.answered'];
 
@@ -39,11 +36,7 @@ const LINES_A_SECOND = 20;
 const LOOKS_MS = [10, 20, 40, 80, 150, 300, 400, 1_000];
 
 /** Writes a line for each callback, once it is known where its event went. */
-export function logCallbacks<Entry extends { readonly seq: number }>(
-  signals: SignalBus,
-  log: Logger,
-  ports: CallbackPorts<Entry>,
-): void {
+export function logCallbacks(signals: SignalBus, log: Logger, find: FindEvent, stopping: AbortSignal): void {
   let written = 0;
   let more = 0;
   const beginSecond = (): void => {
@@ -58,7 +51,7 @@ export function logCallbacks<Entry extends { readonly seq: number }>(
     }
     written++;
     const level = answered.outcome === 'failed' ? 'error' : isOdd(answered) ? 'warn' : 'info';
-    void placesOf(answered.event, ports).then((places) => log[level](lineOf(answered, places)));
+    void placesOf(answered.event, find, stopping).then((places) => log[level](lineOf(answered, places)));
   });
 }
 
@@ -66,18 +59,14 @@ const isOdd = ({ fault, misnamed, outcome }: Answered): boolean =>
   fault !== undefined || misnamed !== undefined || outcome === 'quarantined';
 
 /** Resolves with the seq of an event and where it lies, after a while in which it is delivered if nothing is wrong. */
-async function placesOf<Entry extends { readonly seq: number }>(
-  event: CanonicalEvent | undefined,
-  ports: CallbackPorts<Entry>,
-) {
-  const { find, copies, stopping } = ports;
+async function placesOf(event: CanonicalEvent | undefined, find: FindEvent, stopping: AbortSignal) {
   const entry = event && find(event.id);
   if (event === undefined || entry === undefined) return undefined;
   let found: readonly EventCopy[] = [];
   for (const ms of LOOKS_MS) {
     await delay(ms, undefined, { signal: stopping }).catch(() => {});
     if (stopping.aborted) break;
-    found = whereNow(entry, copies);
+    found = whereNow(entry.copies);
     if (found.every(({ standing }) => standing !== 'behind')) break;
   }
   const told = found
@@ -90,9 +79,9 @@ async function placesOf<Entry extends { readonly seq: number }>(
 }
 
 /** A journal that cannot be read just now costs the line its places. */
-function whereNow<Entry>(entry: Entry, copies: (entry: Entry) => readonly EventCopy[]): readonly EventCopy[] {
+function whereNow(copies: () => readonly EventCopy[]): readonly EventCopy[] {
   try {
-    return copies(entry);
+    return copies();
   } catch {
     return [];
   }

@@ -21,14 +21,11 @@ function listen(looks: readonly (readonly (readonly [connector: string, standing
   const left = [...looks];
   const stopping = new AbortController();
   onTestFinished(() => stopping.abort());
-  logCallbacks(signals, log, {
-    find: () => ({ seq: 7 }),
-    copies: () => {
-      const found = (left.length > 1 ? left.shift() : left[0]) ?? [];
-      return found.map(([connector, standing]) => ({ connector, kind: 'k', standing, at: EVENT.data.receivedAt + 12 }));
-    },
-    stopping: stopping.signal,
-  });
+  const copies = () => {
+    const found = (left.length > 1 ? left.shift() : left[0]) ?? [];
+    return found.map(([connector, standing]) => ({ connector, kind: 'k', standing, at: EVENT.data.receivedAt + 12 }));
+  };
+  logCallbacks(signals, log, () => ({ seq: 7, copies }), stopping.signal);
   const said = () => lines.map(({ level, msg }) => `${level} ${msg}`);
   return { signals, said, answer: (answered: Answered) => signals.emit('callback.answered', answered) };
 }
