@@ -166,19 +166,13 @@ function formatOf(locale: string): Intl.DateTimeFormat {
 
 /** 2026-11-24 21:17:03, a day and a time; times on the page are in UTC. */
 export function stamp({ dates }: Texts, ms: number): string {
-  const time = new Date(ms);
-  return Number.isNaN(time.getTime()) ? String(ms) : formatOf(dates).format(time);
+  return formatOf(dates).format(ms);
 }
-
-const iso = (ms: number): string => {
-  const time = new Date(ms);
-  return Number.isNaN(time.getTime()) ? '' : time.toISOString();
-};
 
 /** Shows a moment: the time, and the day unless it is today. */
 export function moment(t: Texts, ms: number, now: number): Html {
   const [day = '', time] = stamp(t, ms).split(' ');
-  return html`<time datetime="${iso(ms)}" title="${day} ${time} UTC">${
+  return html`<time datetime="${new Date(ms).toISOString()}" title="${day} ${time} UTC">${
     stamp(t, now).startsWith(day) ? '' : html`<span class="quiet">${day}</span> `
   }${time}</time>`;
 }
@@ -189,7 +183,7 @@ export function moment(t: Texts, ms: number, now: number): Html {
  */
 export function relative(t: Texts, ms: number, tick: keyof Texts['moments']): Html {
   const at = `${stamp(t, ms)} UTC`;
-  return html`<time datetime="${iso(ms)}" data-tick="${tick}" title="${at}">${t.moments[tick](at)}</time>`;
+  return html`<time datetime="${new Date(ms).toISOString()}" data-tick="${tick}" title="${at}">${t.moments[tick](at)}</time>`;
 }
 
 /** Returns a link within the console; values may be anything. */
