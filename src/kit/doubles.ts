@@ -19,7 +19,7 @@ import { type Group, merge, newGroup } from '../model/group.ts';
 import type { Outcome } from '../model/outcome.ts';
 import type { Case, Found, Place, Target } from './target.ts';
 
-export const HOST_NAME = 'under-test';
+const HOST_NAME = 'under-test';
 
 export function testHost(): Host & { readonly notes: string[] } {
   const notes: string[] = [];
