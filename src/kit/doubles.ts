@@ -104,7 +104,7 @@ export const never = (): AbortSignal => new AbortController().signal;
 /** Opens, works, closes and disposes, whatever happens. */
 export async function withSink<Options, T>(
   connector: ConnectorContract<Options>,
-  place: Place,
+  place: Partial<Place> & Pick<Place, 'options'>,
   work: (sink: Driven, host: ReturnType<typeof testHost>) => Promise<T>,
   settings: DrivenSettings = {},
 ): Promise<T> {

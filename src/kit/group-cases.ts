@@ -6,20 +6,15 @@ import { makeEvent, never, withSink } from './doubles.ts';
 import type { Case, Place, Target } from './target.ts';
 
 export function groupCases<Options>(target: Target<Options>): Case[] {
+  const three = (name: string, work: (groups: ThreeGroups) => Promise<void>): Case => ({
+    name,
+    run: () => onThreeGroups(target, work),
+  });
   return [
     { name: 'what is written of a group is what the filter leaves', run: () => filtered(target) },
-    {
-      name: 'read tells copies in step, that differ and that are missing, and writes nothing',
-      run: () => onThreeGroups(target, reads),
-    },
-    {
-      name: 'compare tells which copies are not in step, and writes nothing',
-      run: () => onThreeGroups(target, compares),
-    },
-    {
-      name: 'repair mends a copy that was changed by hand, and so may join, which says so',
-      run: () => onThreeGroups(target, repairs),
-    },
+    three('read tells copies in step, that differ and that are missing, and writes nothing', reads),
+    three('compare tells which copies are not in step, and writes nothing', compares),
+    three('repair mends a copy that was changed by hand, and so may join, which says so', repairs),
   ];
 }
 
