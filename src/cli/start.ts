@@ -60,14 +60,12 @@ async function start({ config: named, log = process.stderr.isTTY ? 'text' : 'jso
 
 /** Starts a bridge; SIGHUP has it read its file again. */
 async function receive(file: string, config: Config, again: string, log: LogFormat): Promise<Bridge> {
-  const starting = Promise.withResolvers<Bridge>();
-  // A SIGHUP that nobody listens to ends the process. The log says what came of the reload.
-  process.on('SIGHUP', () => void starting.promise.then((bridge) => bridge.reload()).catch(() => {}));
-  const source = { file, load: () => loadConfig(file, process.env) };
+  const options = { version: version(), source: { file, load: () => loadConfig(file, process.env) }, log };
   // Other commands need not load it.
-  const { startBridge } = await import('../bridge.ts');
-  const bridge = await startBridge(config, 'info', { version: version(), source, log });
-  starting.resolve(bridge);
+  const starting = import('../bridge.ts').then(({ startBridge }) => startBridge(config, 'info', options));
+  // A SIGHUP that nobody listens to ends the process. The log says what came of the reload.
+  process.on('SIGHUP', () => void starting.then((bridge) => bridge.reload()).catch(() => {}));
+  const bridge = await starting;
   const { app, connectors, journal, admin } = config;
   const open = opennessOf(config);
   print(
