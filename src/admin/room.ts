@@ -34,5 +34,5 @@ export function createAdminRoom(ports: BridgePorts) {
     lastFault: watchLastFaults(signals, clock),
     refusals: watchRefusals(signals, clock),
   });
-  return createApi({ ...ports, status, metrics, access: { token: admin.token }, console });
+  return createApi({ ...ports, status, metrics, token: admin.token, console });
 }

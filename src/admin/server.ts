@@ -4,14 +4,15 @@ import type { Clock } from '../model/clock.ts';
 import type { Fault } from '../model/fault.ts';
 import type { SignalBus } from '../model/signal.ts';
 import { sumsBy } from '../telemetry/meter.ts';
-import { type AccessSettings, guardAccess, guardRequests } from './access/guard.ts';
+import { guardAccess, guardRequests } from './access/guard.ts';
 import type { BridgeState, Status, WorkerState } from './contract.ts';
 import { answerError, malformedBody, refuse } from './refusal.ts';
 
 export interface AdminPorts {
   readonly metrics: Registry;
   status(): BridgeState | WorkerState;
-  readonly access: AccessSettings;
+  /** Without it, only requests of this machine are answered. */
+  readonly token: string | undefined;
   readonly clock: Clock;
   readonly signals: SignalBus;
 }
@@ -34,10 +35,10 @@ const NOT_OF_A_WORKER: Fault = {
 };
 
 /**
- * The admin server of a bridge or of a worker: health for everybody, metrics and status for those whom `access` lets in. A
+ * The admin server of a bridge or of a worker: health for everybody, metrics and status for those whom the guard lets in. A
  * bridge adds what rests on its journal, behind the same guard.
  */
-export function createAdminServer({ metrics, status, access, clock, signals }: AdminPorts) {
+export function createAdminServer({ metrics, status, token, clock, signals }: AdminPorts) {
   const app = new Hono();
   app.notFound((context) => refuse(context, 'source' in status() ? NOT_OF_A_WORKER : NOTHING_HERE, 404));
   app.onError(answerError);
@@ -50,7 +51,7 @@ export function createAdminServer({ metrics, status, access, clock, signals }: A
       ? context.json({ status: 'ready', warnings })
       : context.json({ status: 'not ready', reason, warnings }, 503);
   });
-  guardAccess(app, access, clock, signals);
+  guardAccess(app, token, clock, signals);
   app.get('/metrics', async (context) =>
     context.body(await metrics.metrics(), 200, { 'content-type': metrics.contentType }),
   );

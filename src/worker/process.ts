@@ -62,9 +62,8 @@ export async function startWorker(
     stopping: stopping.signal,
   });
   const metrics = createWorkerMetrics(signals, clock, { version, status: state });
-  const access = { token: config.admin.token };
-  const admin = addWorkerRoutes(createAdminServer({ metrics, status: state, access, clock, signals }), lanes);
-  const { host, port } = config.admin;
+  const { host, port, token } = config.admin;
+  const admin = addWorkerRoutes(createAdminServer({ metrics, status: state, token, clock, signals }), lanes);
   const { admin: maxConnections } = shareDescriptors(0);
   const { server, port: bound } = await listen(admin.fetch, { ...ADMIN_SERVER, host, port, maxConnections, signals });
   const adminUrl = `http://${urlHost(host)}:${bound}`;

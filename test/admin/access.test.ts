@@ -49,7 +49,7 @@ async function guarded(token?: string) {
   const app = new Hono();
   guardRequests(app);
   app.get('/healthz', (context) => context.text('healthy'));
-  guardAccess(app, { token }, { ...systemClock, now: () => at.now, elapsed: () => at.elapsed }, signals);
+  guardAccess(app, token, { ...systemClock, now: () => at.now, elapsed: () => at.elapsed }, signals);
   app.get('/metrics', (context) => context.text('metrics'));
   app.get('/api/status', (context) => context.text('status'));
   app.post('/api/pause', (context) => context.text('paused'));

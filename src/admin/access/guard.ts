@@ -18,10 +18,6 @@ import { SIGN_IN_HEADERS, signInPage } from './sign-in-page.ts';
  * something must come from this very server if a browser sends it: any web page can make a browser send requests to here.
  */
 
-export interface AccessSettings {
-  readonly token?: string | undefined;
-}
-
 /** From one address, a minute. */
 const WRONG_TOKENS = 10;
 const SESSION_S = 12 * 3_600;
@@ -50,7 +46,7 @@ export function guardRequests(app: Hono): void {
 }
 
 /** Guards every path that is added to `app` afterwards, and with a token adds /signin and /signout. */
-export function guardAccess(app: Hono, { token }: AccessSettings, clock: Clock, signals: SignalBus): void {
+export function guardAccess(app: Hono, token: string | undefined, clock: Clock, signals: SignalBus): void {
   if (token === undefined) {
     app.use(async (context, next) => {
       // A target may name a host, too, and that one counts.
