@@ -213,21 +213,19 @@ function forgetRoutes({ journal: { groups, journal }, clock }: ApiPorts) {
       const groupIds: string[] = [];
       let looked = 0;
       const end = clock.elapsed() + STEP_MS;
-      for (let last: string | undefined = after; ; ) {
+      let last: string | undefined = after;
+      do {
         const page = journal.destroyed(last, olderMs);
         for (const groupId of page.groupIds) if (dryRun || (await forget(groupId, kept))) groupIds.push(groupId);
         looked += page.looked;
         last = page.last;
-        if (last === undefined) return context.json<Pruned>({ groupIds, kept, looked, total });
-        if (groupIds.length + kept.length >= STEP_GROUPS || clock.elapsed() > end) {
-          return context.json<Pruned>({ groupIds, kept, looked, total, next: last });
-        }
         // Callbacks come first.
         await clock.sleep(0);
-      }
+      } while (last !== undefined && groupIds.length + kept.length < STEP_GROUPS && clock.elapsed() <= end);
+      const following = last !== undefined && { next: last };
+      return context.json<Answer<typeof contract.pruneAnswer>>({ groupIds, kept, looked, total, ...following });
     });
 }
-type Pruned = Answer<typeof contract.pruneAnswer>;
 
 function quarantineRoutes({ journal: { reader }, receiver: { quarantine } }: ApiPorts) {
   return new Hono()
