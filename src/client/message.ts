@@ -42,10 +42,8 @@ export function headersOf(message: IncomingMessage): ReadonlyMap<string, string>
   return found;
 }
 
-export type Json = { readonly ok: true; readonly value: unknown } | Unreadable;
-
 /** Parses the value as JSON. */
-export function jsonOf(bytes: Bytes): Json {
+export function jsonOf(bytes: Bytes): { readonly ok: true; readonly value: unknown } | Unreadable {
   const text = textOf(bytes);
   if (text === undefined) return unreadable({ code: 'message-not-json', message: 'the value is not UTF-8' });
   try {

@@ -65,7 +65,7 @@ async function listOf(ports: View, filters: Filters, before: number | undefined,
   const unread = (['type', 'since', 'until'] as const).filter((one) => filters[one] && filter[one] === undefined);
   const { events, next } = await readEvents(ports.journal.history, filter, PAGE_EVENTS, signal, before);
   const ofGroup = group !== undefined && ports.journal.history.latest(group) !== undefined ? group : undefined;
-  const rows = fitting(events, eventRow(ports, ofGroup !== undefined && 'of one group'));
+  const rows = fitting(events, eventRow(ports, ofGroup));
   const isCut = rows.length < events.length;
   const following = isCut ? events[rows.length - 1]?.seq : next;
   const isFiltered = FILTERS.some((name) => filters[name] !== undefined);
@@ -83,7 +83,7 @@ async function listOf(ports: View, filters: Filters, before: number | undefined,
 
 /** Lists events, as many as fit; `all` leads to the others. */
 export function eventList(ports: View, entries: readonly JournalEntry[], all: string, ofGroup?: string): Html {
-  const rows = fitting(entries, eventRow(ports, ofGroup !== undefined && 'of one group'));
+  const rows = fitting(entries, eventRow(ports, ofGroup));
   const others = html`<a href="${all}">${ports.t.events.all}</a>`;
   return html`${eventTable(ports.t, rows, ofGroup)}${leftOut(ports.t, entries.length - rows.length, others)}`;
 }
@@ -104,14 +104,14 @@ function eventTable(t: Texts, rows: readonly Row[], ofGroup: string | undefined)
 }
 
 const eventRow =
-  (ports: View, ofOneGroup: 'of one group' | false) =>
+  (ports: View, ofGroup: string | undefined) =>
   ({ seq, event }: JournalEntry): Row => ({
     id: `e-${seq}`,
     cells: [
       html`<a href="${href('/event', { id: seq })}">${seq}</a>`,
       occurred(ports.t, event, ports.clock.now()),
       ports.t.events.types[event.type],
-      ...(ofOneGroup ? [] : [groupLink(event.subject, ports.journal.groups.nameOf(event.subject))]),
+      ...(ofGroup === undefined ? [groupLink(event.subject, ports.journal.groups.nameOf(event.subject))] : []),
       operator(ports.t, event),
       changes(ports.t, event, seq, `e-${seq}`),
     ],
