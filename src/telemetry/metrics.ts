@@ -6,23 +6,17 @@ import type { Standing, Verdict } from '../model/verdict.ts';
 import { copyMetrics, lossMetrics, verdictMetrics } from './copies.ts';
 import { BY_CONNECTOR, counter, gauge, histogram, type Metrics, read, readEach } from './meter.ts';
 
-/** How the connectors stand, who may come and go. */
-interface LaneStatus {
-  readonly connectors: readonly Standing[];
-}
-
-interface BridgeStatus extends LaneStatus {
-  readonly verdict: Verdict;
-  readonly journal: { readonly head: number; readonly bytes: number; readonly quarantined: number };
-}
-
-export interface Sources<Status extends LaneStatus> {
+interface WorkerSources {
   readonly version: string;
-  /** Read once at each scrape, so that the metrics always agree with it. */
-  status(): Status;
+  /** Read once at each scrape, so that the metrics always agree with it. Connectors may come and go. */
+  status(): { readonly connectors: readonly Standing[] };
 }
 
-export interface MetricSources extends Sources<BridgeStatus> {
+export interface MetricSources extends WorkerSources {
+  status(): ReturnType<WorkerSources['status']> & {
+    readonly verdict: Verdict;
+    readonly journal: { readonly head: number; readonly bytes: number; readonly quarantined: number };
+  };
   /** The documented commands of the vendor. */
   readonly commands: Iterable<string>;
   /** In milliseconds, see ServiceClock. */
@@ -48,7 +42,7 @@ export function createMetrics(signals: SignalBus, clock: Clock, given: MetricSou
   return createRegistry(metrics, signals, sources);
 }
 
-export function createWorkerMetrics(signals: SignalBus, clock: Clock, sources: Sources<LaneStatus>): Registry {
+export function createWorkerMetrics(signals: SignalBus, clock: Clock, sources: WorkerSources): Registry {
   const status = oncePerScrape(sources.status);
   return createRegistry({ ...laneMetrics(clock), ...lossMetrics }, signals, { ...sources, status });
 }
@@ -65,7 +59,7 @@ function oncePerScrape<Status>(look: () => Status): () => Status {
 
 const LOOP_MS = 250;
 
-function createRegistry(metrics: Metrics, signals: SignalBus, { version, status }: Sources<LaneStatus>): Registry {
+function createRegistry(metrics: Metrics, signals: SignalBus, { version, status }: WorkerSources): Registry {
   const registry = new Registry();
   const info = { name: 'bridge_info', help: '1, with the version of the bridge as a label.' };
   new Gauge({ ...info, labelNames: ['version'], registers: [registry] }).set({ version }, 1);
