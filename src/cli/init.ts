@@ -11,13 +11,6 @@ import { commandLine, shellWord } from './installation.ts';
 import { addCommand, OWN_FILE, openTo, reachable, requireConfig } from './options.ts';
 import { paint, print } from './terminal.ts';
 
-interface InitOptions {
-  readonly config: string;
-  readonly sdkAppId?: string;
-  readonly brokers?: string;
-  readonly elasticsearch?: string;
-}
-
 /** What a configuration must know, as text; '' is none. */
 interface Answers {
   readonly sdkAppId: string;
@@ -25,6 +18,7 @@ interface Answers {
   readonly brokers: string;
   readonly elasticsearch: string;
 }
+type Given = Partial<Omit<Answers, 'token'>>;
 
 export function addInit(program: Command): void {
   const description = 'write a configuration: asks on a terminal for what no option gives, then examines what it names';
@@ -41,7 +35,7 @@ export function addInit(program: Command): void {
     .action(init);
 }
 
-async function init({ config: file, ...given }: InitOptions): Promise<void> {
+async function init({ config: file, ...given }: Given & { readonly config: string }): Promise<void> {
   if (existsSync(file)) throw taken(file);
   const { error } = filePath.safeParse(file);
   if (error !== undefined) throw new BridgeError({ code: 'usage', path: '--config', message: issuesOf(error) });
@@ -61,24 +55,16 @@ async function init({ config: file, ...given }: InitOptions): Promise<void> {
 type Ask = (question: string) => Promise<string>;
 
 /** Resolves with what was given, asked for or, without a terminal, left out. */
-export async function answersOf(
-  given: Partial<Omit<Answers, 'token'>>,
-  token: string | undefined,
-  ask: Ask | undefined,
-): Promise<Answers> {
+export async function answersOf(given: Given, token: string | undefined, ask: Ask | undefined): Promise<Answers> {
   let sdkAppId = given.sdkAppId;
   while (ask !== undefined && !isAppId(sdkAppId)) {
     const once = sdkAppId === undefined ? '' : 'These are not digits alone. ';
     sdkAppId = (await ask(`${once}SDKAppID (digits; the vendor’s Chat console shows it): `)).trim();
   }
   if (!isAppId(sdkAppId)) {
+    const message = 'an SDKAppID of digits is needed';
     const suggestion = 'give it with --sdk-app-id, such as 1400701118; on a terminal it is asked for';
-    throw new BridgeError({
-      code: 'usage',
-      path: 'app.sdkAppId',
-      message: 'an SDKAppID of digits is needed',
-      suggestion,
-    });
+    throw new BridgeError({ code: 'usage', path: 'app.sdkAppId', message, suggestion });
   }
   const other = async (value: string | undefined, question: string): Promise<string> =>
     (value ?? (await ask?.(`${question}; empty for none): `)) ?? '').trim();
@@ -120,11 +106,11 @@ function writeNew(file: string, text: string): void {
 }
 
 function taken(file: string): BridgeError {
-  const suggestion = 'name another with --config, or move it away';
+  const message = `${file} is there already, and stays as it is`;
   return new BridgeError({
     code: 'command-failed',
-    message: `${file} is there already, and stays as it is`,
-    suggestion,
+    message,
+    suggestion: 'name another with --config, or move it away',
   });
 }
 
