@@ -5,7 +5,7 @@ import { type ConnectorStatus, refusal, type Status, status } from '../admin/con
 import { admin } from '../config/listeners.ts';
 import { BridgeError, messageOf } from '../model/fault.ts';
 import { whichConnector } from '../model/text.ts';
-import { type AdminOptions, clientConfig, reachable } from './options.ts';
+import { type AdminOptions, clientConfig, misused, reachable } from './options.ts';
 
 type Api = ReturnType<typeof hc<AdminApi>>['api'];
 export type AdminClient = ReturnType<typeof adminClient>;
@@ -65,7 +65,7 @@ export function adminClient(options: AdminOptions) {
 
 /** Returns a parameter of a path: `hc` puts it there as it is. An empty one would make it another path. */
 export function inPath<Key extends string>(key: Key, value: string) {
-  if (value === '') throw new BridgeError({ code: 'usage', message: `${key}: at least 1 character is expected` });
+  if (value === '') throw misused(`${key}: at least 1 character is expected`);
   return { [key]: encodeURIComponent(value) } as { [Name in Key]: string };
 }
 

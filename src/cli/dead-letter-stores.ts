@@ -14,9 +14,9 @@ import { textOf } from '../client/message.ts';
 import type { Config } from '../config/schema.ts';
 import type { Source } from '../config/source.ts';
 import { causeOf } from '../model/cause.ts';
-import { BridgeError, type Fault } from '../model/fault.ts';
+import type { Fault } from '../model/fault.ts';
 import { adminClient, inPath } from './admin.ts';
-import { type AdminOptions, clientConfig, connectorOf, requireConfig } from './options.ts';
+import { type AdminOptions, clientConfig, connectorOf, misused, requireConfig } from './options.ts';
 import { follow } from './terminal.ts';
 
 /** The dead letters of one connector, wherever they are kept. */
@@ -154,8 +154,7 @@ function deadLettersOfBridge(connector: string, options: AdminOptions): DeadLett
 
 function seqOf(name: string): number {
   if (!name.includes('@')) return Number(name);
-  const message = `${name} names a dead letter of a worker, and this is a bridge`;
-  throw new BridgeError({ code: 'usage', message });
+  throw misused(`${name} names a dead letter of a worker, and this is a bridge`);
 }
 
 function fromBridge(json: z.output<typeof deadLetter>): DeadLetter {
@@ -175,7 +174,7 @@ async function deadLettersOfWorker(
     const letter = found.all.find((one) => one.name === named);
     if (letter !== undefined) return letter;
     const suggestion = '`dead-letters list` shows them, by partition and offset such as 3@1042';
-    throw new BridgeError({ code: 'usage', message: `there is no dead letter ${named}`, suggestion });
+    throw misused(`there is no dead letter ${named}`, suggestion);
   };
   const meant = ({ cause, group }: Filter): WorkerDeadLetter[] =>
     found.all.filter(

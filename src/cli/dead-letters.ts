@@ -1,9 +1,8 @@
 /** `dead-letters`: one way to see and settle them, whether a bridge's journal or a worker's topic keeps them. */
 import { type Command, Option } from 'commander';
-import { BridgeError } from '../model/fault.ts';
 import { figure, plural } from '../model/text.ts';
 import { type Cause, type DeadLetter, type Filter, withDeadLetters } from './dead-letter-stores.ts';
-import { type AdminOptions, addCommand, listOf, missingOf, onRunningBridge, wholeNumber } from './options.ts';
+import { type AdminOptions, addCommand, listOf, missingOf, misused, onRunningBridge, wholeNumber } from './options.ts';
 import { answer, print, tableLines } from './terminal.ts';
 
 export function addDeadLetters(program: Command): void {
@@ -139,9 +138,9 @@ function discard(
 ): Promise<void> {
   const isFiltered = options.cause !== undefined || options.group !== undefined;
   if (names.length > 0 ? options.all : !options.all && !isFiltered) {
-    const message =
-      'name the dead letters, or say --all, and not both: what is discarded never reaches this destination';
-    throw new BridgeError({ code: 'usage', message });
+    throw misused(
+      'name the dead letters, or say --all, and not both: what is discarded never reaches this destination',
+    );
   }
   return withDeadLetters(connector, options, async (deadLetters) => {
     const { discarded } = await deadLetters.discard(names, options);

@@ -3,10 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Command } from 'commander';
-import { BridgeError } from '../model/fault.ts';
 import type { DemoOptions } from './embedded-demo.ts';
 import { commandLine, isCheckout, packageFile } from './installation.ts';
-import { addCommand, wholeNumber } from './options.ts';
+import { addCommand, failed, wholeNumber } from './options.ts';
 
 export function addDemo(program: Command): void {
   const description = 'start a real Kafka and Elasticsearch, send callbacks through the bridge and show what arrived';
@@ -42,9 +41,8 @@ async function serversDemo(): Promise<(options: DemoOptions) => Promise<void>> {
   if (isCheckout && existsSync(script)) {
     return ((await import(pathToFileURL(script).href)) as { demo: (options: DemoOptions) => Promise<void> }).demo;
   }
-  throw new BridgeError({
-    code: 'command-failed',
-    message: 'the demo needs a checkout of the source: its servers are those of the tests',
-    suggestion: `clone the repository and call npm run demo; here, ${commandLine('demo --embedded')} needs no servers`,
-  });
+  throw failed(
+    'the demo needs a checkout of the source: its servers are those of the tests',
+    `clone the repository and call npm run demo; here, ${commandLine('demo --embedded')} needs no servers`,
+  );
 }

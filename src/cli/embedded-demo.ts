@@ -11,6 +11,7 @@ import { generatedSample, type SampleCallback, send } from '../intake/sample.ts'
 import { BridgeError } from '../model/fault.ts';
 import { plural } from '../model/text.ts';
 import { commandLine, packageFile } from './installation.ts';
+import { failed } from './options.ts';
 import { interruption, paint, print, progress } from './terminal.ts';
 
 export interface DemoOptions {
@@ -78,8 +79,7 @@ export async function post(bridge: Bridge, config: Config, plan: readonly Sample
   bar.end();
   if (result.failed === 0) return result;
   const [failure] = result.failures.keys();
-  const message = `${plural(result.failed, 'callback was', 'callbacks were')} not answered OK: ${failure}`;
-  throw new BridgeError({ code: 'command-failed', message });
+  throw failed(`${plural(result.failed, 'callback was', 'callbacks were')} not answered OK: ${failure}`);
 }
 
 function callback(config: Config, at: number, fields: Readonly<Record<string, string>>): SampleCallback {
@@ -129,10 +129,7 @@ async function tellMany(bridge: Bridge, config: Config, reader: Reader, count: n
     const group: Readonly<Record<string, unknown>> = { ...reader.groups.get(groupId) };
     return Object.entries(fields).some(([field, text]) => group[field] !== text);
   });
-  if (wrong.length > 0) {
-    const message = `the reader holds other values of ${wrong.map(([groupId]) => groupId).join(', ')}`;
-    throw new BridgeError({ code: 'command-failed', message });
-  }
+  if (wrong.length > 0) throw failed(`the reader holds other values of ${wrong.map(([id]) => id).join(', ')}`);
   print(
     `\n${plural(count, 'more callback')} in a random order, every tenth twice: ${ok} answered OK, ${plural(count, 'event')}.`,
     `All ${groups.size} groups of the reader have the values that were said last.`,
@@ -190,9 +187,7 @@ function readFile(path: string) {
             return applied(parsed.event);
           });
         }
-        if (performance.now() > end) {
-          throw new BridgeError({ code: 'command-failed', message: `${path} lacks ${count - lines.length} events` });
-        }
+        if (performance.now() > end) throw failed(`${path} lacks ${count - lines.length} events`);
         await delay(50);
       }
     },

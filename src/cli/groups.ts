@@ -2,13 +2,13 @@
 import type { Command } from 'commander';
 import type { z } from 'zod';
 import { forgetAnswer, groupsPage, pruneAnswer, type pruneRequest } from '../admin/contract.ts';
-import { BridgeError, describeFault } from '../model/fault.ts';
+import { describeFault } from '../model/fault.ts';
 import type { Group } from '../model/group.ts';
 import { figure, plural } from '../model/text.ts';
 import { adminClient } from './admin.ts';
 import { lastBy } from './events.ts';
 import { shellWord } from './installation.ts';
-import { type AdminOptions, addCommand, lengthOfTime, onRunningBridge, wholeNumber } from './options.ts';
+import { type AdminOptions, addCommand, failed, lengthOfTime, onRunningBridge, wholeNumber } from './options.ts';
 import { answer, progress, tableLines } from './terminal.ts';
 
 const MEANING =
@@ -80,7 +80,7 @@ const keptLines = (kept: Kept): string[] =>
 
 function failIf(kept: Kept): void {
   if (kept.length === 0) return;
-  throw new BridgeError({ code: 'command-failed', message: `${plural(kept.length, 'group')} could not be forgotten` });
+  throw failed(`${plural(kept.length, 'group')} could not be forgotten`);
 }
 
 async function forget(groupIds: string[], options: AdminOptions): Promise<void> {

@@ -8,7 +8,7 @@ import { BridgeError } from '../model/fault.ts';
 import { filePath } from '../model/secret.ts';
 import { check } from './check.ts';
 import { commandLine, shellWord } from './installation.ts';
-import { addCommand, OWN_FILE, openTo, reachable, requireConfig } from './options.ts';
+import { addCommand, failed, OWN_FILE, openTo, reachable, requireConfig } from './options.ts';
 import { paint, print } from './terminal.ts';
 
 /** What a configuration must know, as text; '' is none. */
@@ -106,12 +106,7 @@ function writeNew(file: string, text: string): void {
 }
 
 function taken(file: string): BridgeError {
-  const message = `${file} is there already, and stays as it is`;
-  return new BridgeError({
-    code: 'command-failed',
-    message,
-    suggestion: 'name another with --config, or move it away',
-  });
+  return failed(`${file} is there already, and stays as it is`, 'name another with --config, or move it away');
 }
 
 const quoted = (text: string): string => JSON.stringify(text.split(',').map((one) => one.trim()));

@@ -2,11 +2,10 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { z } from 'zod';
 import { type ConnectorStatus, groupCount, replayAnswer, type replayRequest } from '../admin/contract.ts';
-import { BridgeError } from '../model/fault.ts';
 import { reloadResult } from '../model/signal.ts';
 import { figure, plural } from '../model/text.ts';
 import { type AdminClient, adminClient, inPath } from './admin.ts';
-import { type AdminOptions, addCommand, isoTime, onRunningBridge } from './options.ts';
+import { type AdminOptions, addCommand, failed, isoTime, onRunningBridge } from './options.ts';
 import { answer, follow, paint } from './terminal.ts';
 
 /** The answer to pause and resume: that it came says all. */
@@ -107,8 +106,7 @@ async function replayEvents(name: string, options: ReplayOptions): Promise<void>
     const isWhole = refused + waiting === 0;
     say(isWhole ? `${name} delivered ${what}` : `${name} was given ${what}: ${became}`, true, { delivered, refused });
     if (refused === 0) return;
-    const suggestion = `dead-letters list ${name} --by cause says why`;
-    throw new BridgeError({ code: 'command-failed', message: `${plural(refused, 'event')} refused`, suggestion });
+    throw failed(`${plural(refused, 'event')} refused`, `dead-letters list ${name} --by cause says why`);
   }
   say(`${whyStuck(connector)}; the replay goes on by itself when it can`, false);
 }
@@ -118,17 +116,15 @@ async function replayGroups(name: string, options: ReplayOptions): Promise<void>
   const { groups } = await client.ask(groupCount, (api) =>
     api.connectors[':name'].replay.$post({ param: inPath('name', name), json: { from: 'groups' } }),
   );
-  const say = (text: string, delivered: number, failed: number, done: boolean): void =>
-    answer(options, { connector: name, groups, delivered, failed, done }, text);
+  const say = (text: string, delivered: number, refused: number, done: boolean): void =>
+    answer(options, { connector: name, groups, delivered, failed: refused, done }, text);
   if (!options.wait) return say(`${name} is brought ${plural(groups, 'group')}`, 0, 0, false);
   const connector = await followGroups(client, name, groups, `bringing groups to ${name}`);
-  const { done = 0, failed = 0, ended = false } = connector.restore ?? {};
-  const brought = done - failed;
-  if (!ended) return say(`${whyStuck(connector)}; the rest comes when it can`, brought, failed, false);
-  say(`${name} was brought ${plural(brought, 'group')}`, brought, failed, true);
-  if (failed === 0) return;
-  const message = `${plural(failed, 'group')} not taken: the bridge’s log says why`;
-  throw new BridgeError({ code: 'command-failed', message });
+  const { done = 0, failed: refused = 0, ended = false } = connector.restore ?? {};
+  const brought = done - refused;
+  if (!ended) return say(`${whyStuck(connector)}; the rest comes when it can`, brought, refused, false);
+  say(`${name} was brought ${plural(brought, 'group')}`, brought, refused, true);
+  if (refused > 0) throw failed(`${plural(refused, 'group')} not taken: the bridge’s log says why`);
 }
 
 /** Waits until all groups were brought to a connector, or compared with it, or this cannot go on. */

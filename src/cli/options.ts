@@ -9,7 +9,7 @@ import { formatProblem } from '../config/problems.ts';
 import type { Config, ConnectorConfig } from '../config/schema.ts';
 import { duration } from '../config/units.ts';
 import { urlHost } from '../model/address.ts';
-import { BridgeError } from '../model/fault.ts';
+import { BridgeError, type FaultCode } from '../model/fault.ts';
 import { didYouMean, figure, plural } from '../model/text.ts';
 import { commandLine, packageFile } from './installation.ts';
 
@@ -46,6 +46,15 @@ export function onRunningBridge(command: Command): Command {
     .option('--admin <url>', 'its admin address (default: that of the configuration)', adminUrl)
     .option('--json', 'print JSON');
 }
+
+const refusing =
+  (code: FaultCode) =>
+  (message: string, suggestion?: string): BridgeError =>
+    new BridgeError({ code, message, ...(suggestion !== undefined && { suggestion }) });
+/** What a command throws that could not do what it was called for. */
+export const failed = refusing('command-failed');
+/** What a command throws that says something which cannot be meant. */
+export const misused = refusing('usage');
 
 export function wholeNumber(least: number): (text: string) => number {
   return (text) => {

@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
 import { discardAnswer, quarantineAnswer, remapAnswer } from '../admin/contract.ts';
-import { BridgeError, describeFault } from '../model/fault.ts';
+import { describeFault } from '../model/fault.ts';
 import { figure, plural, upTo } from '../model/text.ts';
 import { adminClient } from './admin.ts';
-import { type AdminOptions, addCommand, listOf, missingOf, onRunningBridge, wholeNumber } from './options.ts';
+import { type AdminOptions, addCommand, listOf, missingOf, misused, onRunningBridge, wholeNumber } from './options.ts';
 import { answer, tableLines } from './terminal.ts';
 
 export function addQuarantine(program: Command): void {
@@ -49,10 +49,8 @@ async function show(id: number, options: AdminOptions): Promise<void> {
   const query = { after: String(id - 1), limit: '1' };
   const { quarantined } = await adminClient(options).ask(quarantineAnswer, (api) => api.quarantine.$get({ query }));
   const found = quarantined.find((one) => one.id === id);
-  if (found === undefined) {
-    const suggestion = 'quarantine list says which there are';
-    throw new BridgeError({ code: 'usage', message: `no callback ${id} is in the quarantine`, suggestion });
-  }
+  if (found === undefined)
+    throw misused(`no callback ${id} is in the quarantine`, 'quarantine list says which there are');
   const { receivedAt, search, fault, body } = found;
   const about = [`received ${new Date(receivedAt).toISOString()}`, `why ${describeFault(fault)}`, `query ${search}`];
   answer(options, found, ...about, '', body);
@@ -65,8 +63,7 @@ async function retry(options: AdminOptions): Promise<void> {
 
 async function discard(ids: number[] = [], options: AdminOptions & { readonly all: boolean }): Promise<void> {
   if (ids.length > 0 === options.all) {
-    const message = 'name the callbacks by id, or say --all, and not both: what is discarded never becomes an event';
-    throw new BridgeError({ code: 'usage', message });
+    throw misused('name the callbacks by id, or say --all, and not both: what is discarded never becomes an event');
   }
   const json = ids.length > 0 ? { ids } : {};
   const gone = await adminClient(options).ask(discardAnswer, (api) => api.quarantine.discard.$post({ json }));

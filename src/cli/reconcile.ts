@@ -15,7 +15,7 @@ import type { GroupCopy } from '../model/standing.ts';
 import { figure, plural } from '../model/text.ts';
 import { type AdminClient, adminClient, inPath } from './admin.ts';
 import { followGroups, isDelivering } from './operate.ts';
-import { type AdminOptions, addCommand, onRunningBridge, requireConfig } from './options.ts';
+import { type AdminOptions, addCommand, failed, onRunningBridge, requireConfig } from './options.ts';
 import { answer, follow, interruption, type Lines, paint, print, tableLines } from './terminal.ts';
 
 interface ReconcileOptions extends AdminOptions {
@@ -133,7 +133,7 @@ async function compare(
   if (restore?.ended) return withCopies(client, name, restore);
   const stuck = `${name} is ${state.kind}: ${state.kind === 'waiting' ? state.fault.message : 'resume it'}`;
   const why = signal.aborted ? 'it was stopped' : stuck;
-  throw new BridgeError({ code: 'command-failed', message: `${name} could not be compared: ${why}` });
+  throw failed(`${name} could not be compared: ${why}`);
 }
 
 async function withCopies(client: AdminClient, connector: string, restore: z.output<typeof restoreStatus>) {
@@ -283,8 +283,7 @@ function withheldLine({ withheld, known }: Run['counts'], dryRun: boolean): stri
 /** Throws where not all was done. */
 function judge(read: Run | undefined, compared: Compared | undefined, { dryRun, group }: ReconcileOptions): void {
   if (read?.stopped !== undefined) {
-    const again = !dryRun && { suggestion: 'the same command goes on where this one stopped' };
-    throw new BridgeError({ code: 'command-failed', message: `stopped: ${read.stopped}`, ...again });
+    throw failed(`stopped: ${read.stopped}`, dryRun ? undefined : 'the same command goes on where this one stopped');
   }
   const withheld = dryRun ? 0 : (read?.counts.withheld ?? 0);
   if (withheld > 0) {
@@ -293,12 +292,9 @@ function judge(read: Run | undefined, compared: Compared | undefined, { dryRun, 
     throw new BridgeError({ code: 'command-failed', path: 'reconcile.maxGone', message, suggestion });
   }
   const unlisted = (read?.unlisted ?? []).filter(({ off }) => !off).map(({ groupType }) => groupType);
-  if (unlisted.length > 0) {
-    throw new BridgeError({ code: 'command-failed', message: `no list of the groups of type ${unlisted.join(', ')}` });
-  }
-  const failed = (read?.counts.failed ?? 0) + (compared?.failed ?? 0);
-  if (failed > 0)
-    throw new BridgeError({ code: 'command-failed', message: `${plural(failed, 'group')} could not be reconciled` });
+  if (unlisted.length > 0) throw failed(`no list of the groups of type ${unlisted.join(', ')}`);
+  const left = (read?.counts.failed ?? 0) + (compared?.failed ?? 0);
+  if (left > 0) throw failed(`${plural(left, 'group')} could not be reconciled`);
   // The service may know a group that is not recorded yet.
   if (read === undefined && group && compared && compared.done < compared.total) process.exitCode = 1;
 }

@@ -6,13 +6,12 @@ import { receivedEvent } from '../client/event.ts';
 import { configJsonSchema } from '../config/json-schema.ts';
 import { type CanonicalEvent, EVENT_TYPES, type EventData, type EventType, groupEvent } from '../model/event.ts';
 import { eventId } from '../model/event-id.ts';
-import { BridgeError } from '../model/fault.ts';
 import { group } from '../model/group.ts';
 import { compileShape } from '../model/shape.ts';
 import { shapedSchema } from '../model/shape-schema.ts';
 import { didYouMean } from '../model/text.ts';
 import { version } from './installation.ts';
-import { addCommand, connectorOf, requireConfig } from './options.ts';
+import { addCommand, connectorOf, misused, requireConfig } from './options.ts';
 import { print } from './terminal.ts';
 
 const SCHEMAS: Readonly<Record<string, (configName: string | undefined, connector: string | undefined) => unknown>> = {
@@ -38,7 +37,7 @@ export function addSchema(program: Command): void {
     .option('--connector <name>', 'of event and group: in the shape that this connector of the configuration writes')
     .action(async (name: string, { config, connector }: { config?: string; connector?: string }) => {
       if (connector !== undefined && name !== 'event' && name !== 'group')
-        throw new BridgeError({ code: 'usage', message: `--connector says nothing beside ${name}: leave it out` });
+        throw misused(`--connector says nothing beside ${name}: leave it out`);
       print(JSON.stringify(await SCHEMAS[name]?.(config, connector), null, 2));
     });
 }
@@ -52,8 +51,8 @@ async function inShape(
   if (connector === undefined) return schema;
   const configured = connectorOf((await requireConfig(configName)).config.connectors, connector);
   if (holdsOf(configured) !== content) {
-    const message = `${connector} holds ${holdsOf(configured)}: ask for the schema of ${content === 'groups' ? 'an event' : 'a group'}`;
-    throw new BridgeError({ code: 'usage', message });
+    const other = content === 'groups' ? 'an event' : 'a group';
+    throw misused(`${connector} holds ${holdsOf(configured)}: ask for the schema of ${other}`);
   }
   const { shape } = configured;
   return shape === undefined ? schema : shapedSchema(schema as Json, compileShape(shape, content));

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Config, configSchema } from '../config/schema.ts';
 import { generatedSample, sendOne } from '../intake/sample.ts';
-import { BridgeError, type Fault, faultOf } from '../model/fault.ts';
+import { type Fault, faultOf } from '../model/fault.ts';
+import { failed } from './options.ts';
 
 export interface SelfTested {
   readonly says: string;
@@ -78,8 +79,4 @@ async function deliverSample(config: Config, receiverUrl: string, path: string):
     app.callbackTokens === undefined ? 'a sample callback (unsigned: there is no token)' : 'a signed sample callback';
   const ms = Math.round(performance.now() - start);
   return `${signed} was recorded and delivered in ${ms} ms, in a bridge of its own: nothing reached your connectors`;
-}
-
-function failed(message: string): BridgeError {
-  return new BridgeError({ code: 'command-failed', message });
 }

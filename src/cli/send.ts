@@ -4,7 +4,7 @@ import { enabledOf } from '../config/diff.ts';
 import type { Config } from '../config/schema.ts';
 import type { SendResult } from '../intake/sample.ts';
 import { BridgeError } from '../model/fault.ts';
-import { addCommand, configOption, reachable, receiverUrl, requireConfig, wholeNumber } from './options.ts';
+import { addCommand, configOption, failed, reachable, receiverUrl, requireConfig, wholeNumber } from './options.ts';
 import { answer, interruption, type Lines, progress } from './terminal.ts';
 
 interface SendOptions {
@@ -59,11 +59,7 @@ async function sendSamples(options: SendOptions): Promise<void> {
     options.to === undefined && result.ok > 0 && lookLine(config),
   );
   if (result.failed > 0) {
-    throw new BridgeError({
-      code: 'command-failed',
-      message: `${result.failed} of ${result.sent} callbacks were not answered OK`,
-      suggestion: adviceOn(to, result),
-    });
+    throw failed(`${result.failed} of ${result.sent} callbacks were not answered OK`, adviceOn(to, result));
   }
 }
 

@@ -6,7 +6,7 @@ import { BridgeError, describeFault, type Fault } from '../model/fault.ts';
 import { rate as perSecond, plural, size, span } from '../model/text.ts';
 import { TROUBLES } from '../model/verdict.ts';
 import { type AdminClient, adminClient } from './admin.ts';
-import { type AdminOptions, addCommand, lengthOfTime, onRunningBridge } from './options.ts';
+import { type AdminOptions, addCommand, lengthOfTime, misused, onRunningBridge } from './options.ts';
 import { answer, interruption, type Lines, linesOf, paint, sequence, tableLines, write } from './terminal.ts';
 
 const EVERY_MS = 1_000;
@@ -73,8 +73,7 @@ async function showStatus(options: StatusOptions): Promise<void> {
 }
 
 /** What is passed over in silence would be taken for heard. */
-const needing = (option: string, other: string): BridgeError =>
-  new BridgeError({ code: 'usage', message: `--${option} says nothing without --${other}` });
+const needing = (option: string, other: string): BridgeError => misused(`--${option} says nothing without --${other}`);
 
 function isWell({ verdict: { recording, copies } }: Status, allow: readonly string[] = []): boolean {
   return recording.tone === 'green' && copies.troubles.every(({ kind }) => allow.includes(kind));
