@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import type { GroupSink, Outcomes } from '../../connectors/contract.ts';
 import { type Group, merge, newGroup } from '../model/group.ts';
-import { makeEvent, never, withSink } from './doubles.ts';
+import { type Driven, type DrivenSettings, makeEvent, never, withSink } from './doubles.ts';
 import type { Case, Place, Target } from './target.ts';
 
 export function groupCases<Options>(target: Target<Options>): Case[] {
@@ -11,35 +11,41 @@ export function groupCases<Options>(target: Target<Options>): Case[] {
     run: () => onThreeGroups(target, work),
   });
   return [
-    { name: 'what is written of a group is what the filter leaves', run: () => filtered(target) },
+    {
+      name: 'what is written of a group is what the filter leaves',
+      run: () => atCopies(target, filters, { filter: { changedFields: ['name'] } }),
+    },
     three('read tells copies in step, that differ and that are missing, and writes nothing', reads),
     three('compare tells which copies are not in step, and writes nothing', compares),
     three('repair mends a copy that was changed by hand, and so may join, which says so', repairs),
   ];
 }
 
-const HOLDS_EVENTS = 'it holds events';
+type GroupPlace = Place & Required<Pick<Place, 'copies'>>;
 
-async function filtered<Options>({ connector, place: newPlace }: Target<Options>): Promise<unknown> {
+/** Works at a place of its own, where merged groups are held there. */
+async function atCopies<Options>(
+  { connector, place: newPlace }: Target<Options>,
+  work: (driven: Driven, place: GroupPlace) => Promise<unknown>,
+  settings?: DrivenSettings,
+): Promise<unknown> {
   const place = await newPlace();
   const { copies } = place;
-  if (copies === undefined) return HOLDS_EVENTS;
+  const asked = async (driven: Driven) =>
+    copies === undefined ? 'it holds events' : work(driven, { ...place, copies });
+  return withSink(connector, place, asked, settings);
+}
+
+async function filters({ deliver }: Driven, { copies }: GroupPlace): Promise<void> {
   const groupId = '@TGS#filtered';
   const batch = [{ name: 'wanted', introduction: 'beside it' }, { introduction: 'alone' }].map((changed) =>
     makeEvent(changed, { groupId }),
   );
-  await withSink(
-    connector,
-    place,
-    async (sink) => {
-      await sink.deliver(batch, never());
-      const state = await copies.state(groupId);
-      assert.equal(state?.name, 'wanted');
-      assert.equal(state.introduction, undefined);
-      assert.equal(state.versions.introduction, undefined);
-    },
-    { filter: { changedFields: ['name'] } },
-  );
+  await deliver(batch, never());
+  const state = await copies.state(groupId);
+  assert.equal(state?.name, 'wanted');
+  assert.equal(state.introduction, undefined);
+  assert.equal(state.versions.introduction, undefined);
 }
 
 interface ThreeGroups {
@@ -47,27 +53,24 @@ interface ThreeGroups {
   readonly inStep: Group;
   readonly changed: Group;
   readonly missing: Group;
-  readonly place: Place & Required<Pick<Place, 'copies'>>;
+  readonly place: GroupPlace;
 }
 
 /** Three groups at a sink that reads back: a copy that is in step, one that was changed by hand, one that is missing. */
-async function onThreeGroups<Options>(
-  { connector, place: newPlace }: Target<Options>,
+function onThreeGroups<Options>(
+  target: Target<Options>,
   work: (groups: ThreeGroups) => Promise<void>,
 ): Promise<unknown> {
-  const place = await newPlace();
-  const { copies } = place;
-  if (copies === undefined) return HOLDS_EVENTS;
-  if (!connector.readsBack) return 'it is not read back';
-  await withSink(connector, place, async ({ sink }) => {
+  return atCopies(target, async ({ sink }, place) => {
+    if (!target.connector.readsBack) return 'it is not read back';
     if (sink.holds !== 'groups' || sink.read === undefined) assert.fail('it cannot be read back');
     const made = (groupId: string) =>
       merge(newGroup(groupId), makeEvent({ name: 'right', customFields: { k: 'right' } }, { groupId }));
     const states = { inStep: made('in-step'), changed: made('changed'), missing: made('missing') };
     await sink.put(Object.values(states), 'join', never());
-    await copies.overwrite('changed', { ...states.changed, name: 'wrong', customFields: { k: 'wrong' } });
-    await copies.overwrite('missing', undefined);
-    await work({ sink: { ...sink, read: sink.read }, ...states, place: { ...place, copies } });
+    await place.copies.overwrite('changed', { ...states.changed, name: 'wrong', customFields: { k: 'wrong' } });
+    await place.copies.overwrite('missing', undefined);
+    return work({ sink: { ...sink, read: sink.read }, ...states, place });
   });
 }
 
