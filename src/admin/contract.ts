@@ -139,7 +139,11 @@ export const pageQuery = z.strictObject({ after: z.coerce.number().int().nonnega
 const time = z.coerce.number().int().nonnegative().optional();
 const FIELDS: readonly string[] = [...PROFILE_FIELDS, 'groupType', 'owner', 'destroyed'];
 /** Times are of receipt; `operator` is whoever did it, `reconcile` for what reconcile found. */
-const eventFilter = {
+export const eventsQuery = z.strictObject({
+  limit,
+  before: z.coerce.number().int().positive().optional(),
+  /** A group's id; the filters below take a part of one, too. */
+  group: groupId.optional(),
   type: z.enum(EVENT_TYPES).optional(),
   operator: z.string().min(1).max(MAX_GROUP_ID_BYTES).optional(),
   field: z
@@ -153,13 +157,6 @@ const eventFilter = {
   until: time,
   /** Only later ones than this seq. */
   after: time,
-};
-export const eventsQuery = z.strictObject({
-  limit,
-  before: z.coerce.number().int().positive().optional(),
-  /** A group's id; the filters below take a part of one, too. */
-  group: groupId.optional(),
-  ...eventFilter,
 });
 export const groupsQuery = z.strictObject({
   limit,
