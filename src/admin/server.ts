@@ -3,7 +3,7 @@ import type { Registry } from 'prom-client';
 import type { Clock } from '../model/clock.ts';
 import type { Fault } from '../model/fault.ts';
 import type { SignalBus } from '../model/signal.ts';
-import { sumsBy } from '../telemetry/meter.ts';
+import { sumsOf } from '../telemetry/meter.ts';
 import { guardAccess, guardRequests } from './access/guard.ts';
 import type { BridgeState, Status, WorkerState } from './contract.ts';
 import { answerError, malformedBody, refuse } from './refusal.ts';
@@ -60,11 +60,11 @@ export function createAdminServer({ metrics, status, token, clock, signals }: Ad
 
 /** Adds what the metrics measure, so that both always agree. */
 async function withMeasures(state: BridgeState | WorkerState, metrics: Registry): Promise<Status> {
-  const delivered = await sumsBy('connector', metrics, 'bridge_delivered_total');
+  const delivered = await sumsOf(metrics, 'bridge_delivered_total', 'connector');
   const measured = <Connector extends { name: string }>(connectors: readonly Connector[]) =>
     connectors.map((connector) => ({ ...connector, delivered: delivered.get(connector.name) ?? 0 }));
   if ('source' in state) return { ...state, connectors: measured(state.connectors) };
-  const answered = await sumsBy('outcome', metrics, 'bridge_callbacks_total');
+  const answered = await sumsOf(metrics, 'bridge_callbacks_total', 'outcome');
   const callbacks = [...answered.values()].reduce((sum, count) => sum + count, 0);
   return { ...state, callbacks, connectors: measured(state.connectors) };
 }

@@ -71,7 +71,7 @@ export const readEach =
   };
 
 /** Reads a metric: the sum of its series for each value of a label. */
-export async function sumsBy(label: string, registry: Registry, name: string): Promise<Map<unknown, number>> {
+export async function sumsOf(registry: Registry, name: string, label: string): Promise<Map<unknown, number>> {
   const values = (await registry.getSingleMetric(name)?.get())?.values ?? [];
   const byLabel = Map.groupBy(values, ({ labels }): unknown => labels[label as keyof typeof labels]);
   return new Map([...byLabel].map(([key, group]) => [key, group.reduce((sum, { value }) => sum + value, 0)]));

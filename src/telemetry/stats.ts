@@ -1,7 +1,7 @@
 import type { Registry } from 'prom-client';
 import type { Clock } from '../model/clock.ts';
 import { type CallbackOutcome, OUTCOMES } from '../model/signal.ts';
-import { sumsBy } from './meter.ts';
+import { sumsOf } from './meter.ts';
 
 /*
  * Rolling stats: every ten seconds a snapshot of three metrics is kept, for an hour. What happened between two snapshots is
@@ -77,16 +77,16 @@ export function keepStats(registry: Registry, clock: Pick<Clock, 'now' | 'sleep'
 }
 
 async function read(registry: Registry, at: number): Promise<Snapshot> {
-  const within = await sumsBy('le', registry, 'bridge_ack_seconds');
+  const within = await sumsOf(registry, 'bridge_ack_seconds', 'le');
   within.delete(undefined);
   return {
     at,
-    answered: await sumsBy('outcome', registry, 'bridge_callbacks_total'),
+    answered: await sumsOf(registry, 'bridge_callbacks_total', 'outcome'),
     within: [...within].map(([bound, answers]) => [
       bound === '+Inf' ? Number.POSITIVE_INFINITY : Number(bound),
       answers,
     ]),
-    delivered: await sumsBy('connector', registry, 'bridge_delivered_total'),
+    delivered: await sumsOf(registry, 'bridge_delivered_total', 'connector'),
   };
 }
 
