@@ -23,13 +23,6 @@ interface CheckOptions {
   readonly json?: boolean;
 }
 
-interface Examined {
-  readonly name: string;
-  readonly kind: string;
-  readonly enabled: boolean;
-  readonly findings: readonly Finding[];
-}
-
 const EXAMINE_MS = 20_000;
 
 export function addCheck(program: Command): void {
@@ -79,7 +72,7 @@ export async function check(options: CheckOptions): Promise<void> {
     connect && service
       ? await told(`reconcile (${[service.api.baseUrl].flat().join(', ')}):`, reconcileFindings(app, service))
       : [];
-  const connectors: Examined[] = [];
+  const connectors = [];
   for (const [name, connector] of Object.entries(config.connectors)) {
     const { kind, enabled } = connector;
     const how = enabled ? (connect ? '' : ' enabled') : ` ${paint('dim', 'disabled')}`;
@@ -151,7 +144,7 @@ async function* reconcileFindings(
 }
 
 /** Returns a fault that names the connectors with which something is wrong; undefined where there are none. */
-function unusable(connectors: readonly Examined[]): Fault | undefined {
+function unusable(connectors: readonly { name: string; findings: readonly Finding[] }[]): Fault | undefined {
   const broken = connectors.filter(({ findings }) => findings.some(({ state }) => state === 'wrong'));
   if (broken.length === 0) return undefined;
   const names = broken.map(({ name }) => name).join(', ');

@@ -8,11 +8,6 @@ import { generatedSample, sendOne } from '../intake/sample.ts';
 import { type Fault, faultOf } from '../model/fault.ts';
 import { failed } from './options.ts';
 
-export interface SelfTested {
-  readonly says: string;
-  readonly fault?: Fault;
-}
-
 const DELIVERED_MS = 10_000;
 
 /**
@@ -20,7 +15,7 @@ const DELIVERED_MS = 10_000;
  * bridge of its own, on a free port of loopback with a journal and a file in a temporary folder, so that the real copies do
  * not change.
  */
-export async function selfTest(config: Config): Promise<SelfTested> {
+export async function selfTest(config: Config): Promise<{ says: string; fault?: Fault }> {
   const folder = mkdtempSync(join(tmpdir(), 'group-sync-bridge-self-test-'));
   try {
     const path = join(folder, 'events.ndjson');
