@@ -76,18 +76,25 @@ export function isLater(a: Version, b: Version | undefined): boolean {
  * and for one of another app.
  */
 export function merge(current: Group, event: GroupChange): Group {
-  if (isForeign(current, event.source)) return current;
   const version: Version = [event.data.occurredAt, event.id];
-  const { created } = current.versions;
-  if (created !== undefined && isLater(created, version)) return current;
-  const base = event.type === 'chat.group.created' && isLater(version, created) ? bornAt(current, version) : current;
-
   const told: Field[] = [...fieldsTold(event), ['lastOperator', event.data.operator], ['updatedAt', event.time]];
-  const news = told.filter((one) => one[1] !== undefined && fits(one) && isLater(version, base.versions[one[0]]));
+  const news = told.filter(([, value]) => value !== undefined).map(([field, value]): Field => [field, value, version]);
+  return take(current, event.source, event.type === 'chat.group.created' ? version : undefined, news);
+}
+
+/** Returns the group with those fields that are later than its own, born anew where the creation is. */
+function take(current: Group, source: string | undefined, birth: Version | undefined, told: readonly Field[]): Group {
+  if (isForeign(current, source)) return current;
+  const base = birth && isLater(birth, current.versions.created) ? bornAt(current, birth) : current;
+  const { created } = base.versions;
+  const isNews = ([field, value, version]: Field): boolean =>
+    version !== undefined &&
+    fits([field, value]) &&
+    isLater(version, base.versions[field]) &&
+    !(created && isLater(created, version));
+  const news = told.filter(isNews);
   if (base === current && news.length === 0) return current;
-  const versions: Group['versions'] = {};
-  for (const [field] of news) versions[field] = version;
-  return withFields(base, [['source', event.source], ...news], versions);
+  return withFields(base, source === undefined ? news : [['source', source], ...news]);
 }
 
 /** Returns what an event tells of a group. */
@@ -109,21 +116,9 @@ export function fieldsTold({ type, data: { changed, groupType, owner } }: GroupC
  * `current`'s.
  */
 export function join(current: Group, other: Group): Group {
-  if (isForeign(current, other.source)) return current;
-  const { created } = other.versions;
-  const base = created !== undefined && isLater(created, current.versions.created) ? bornAt(current, created) : current;
-  const born = base.versions.created;
-  const news = Object.entries(other.versions).filter(
-    ([field, version]) =>
-      field !== 'created' &&
-      fits([field, fieldOf(other, field)]) &&
-      isLater(version, base.versions[field]) &&
-      (born === undefined || !isLater(born, version)),
-  );
-  if (base === current && news.length === 0) return current;
-  const values = news.map(([field]): Field => [field, fieldOf(other, field)]);
-  const source: Field[] = other.source === undefined ? [] : [['source', other.source]];
-  return withFields(base, [...source, ...values], Object.fromEntries(news));
+  const { created, ...versions } = other.versions;
+  const told = Object.entries(versions).map(([field, version]): Field => [field, fieldOf(other, field), version]);
+  return take(current, other.source, created, told);
 }
 
 /**
@@ -139,7 +134,7 @@ export function repair(current: Group, other: Group): Group {
     })
     .map(([field]): Field => [field, fieldOf(other, field)])
     .filter(([field, value]) => value !== fieldOf(joined, field) && (value !== undefined || !field.startsWith(CUSTOM)));
-  return values.length === 0 ? joined : withFields(joined, values, {});
+  return values.length === 0 ? joined : withFields(joined, values);
 }
 
 /**
@@ -196,8 +191,8 @@ const DESTROYED = new Map<EventType, boolean>([
   ['chat.group.info.read', false],
 ]);
 
-/** A field with its value, in the words of `versions`: a custom field is `customFields.<Key>`. */
-type Field = [field: string, value: unknown];
+/** A field with its value and its version, in the words of `versions`: a custom field is `customFields.<Key>`. */
+type Field = [field: string, value: unknown, version?: Version];
 export const CUSTOM = 'customFields.';
 
 /*
@@ -243,11 +238,12 @@ export function fieldOf(group: Group, field: string): unknown {
   return Object.hasOwn(group.customFields, key) ? group.customFields[key] : undefined;
 }
 
-/** Returns the group with these values and, beside its own, these versions. */
-function withFields(base: Group, values: readonly Field[], versions: Group['versions']): Group {
+function withFields(base: Group, fields: readonly Field[]): Group {
   const registers: Record<string, unknown> = {};
+  const versions = { ...base.versions };
   const custom: [key: string, value: string][] = [];
-  for (const [field, value] of values) {
+  for (const [field, value, version] of fields) {
+    if (version !== undefined) versions[field] = version;
     if (!field.startsWith(CUSTOM)) registers[field] = value;
     // A version without its value, as another's document may have it, stands for a cleared field.
     else custom.push([field.slice(CUSTOM.length), (value ?? '') as string]);
@@ -256,7 +252,7 @@ function withFields(base: Group, values: readonly Field[], versions: Group['vers
     ...base,
     ...registers,
     ...(custom.length > 0 && { customFields: { ...base.customFields, ...Object.fromEntries(custom) } }),
-    versions: { ...base.versions, ...versions },
+    versions,
   });
 }
 
