@@ -57,27 +57,7 @@ export interface AskedRequest {
   done(): void;
 }
 
-export interface Lane {
-  /** There may be new entries. */
-  wake(): void;
-  /** Makes the lane look at its source at once, whatever it waits for. */
-  interrupt(): void;
-  /** Resolves when the request was carried out; for a resync, when it is through. */
-  ask(request: LaneRequest): Promise<void>;
-  /**
-   * Says where the copy of a group lies, compared with this state of it; between deliveries, without ending a rest that
-   * the destination needs. Never rejects.
-   */
-  readBack(group: Group, signal: AbortSignal): Promise<ReadBack>;
-  /** Delivers what is there, then ends instead of going idle; a lane that waits or is paused ends at once. */
-  drain(): void;
-  /** Takes nothing more and ends: a batch that is with the sink may take `ms` still, then it is aborted. */
-  end(ms: number): void;
-  /** Returns what the next lane of this connector begins with; the sink and the source are then that one's. */
-  leave(): LanePosition;
-  /** Resolves when the lane has ended and its sink is closed. */
-  readonly ended: Promise<void>;
-}
+export type Lane = ReturnType<typeof startLane>;
 
 /** setTimeout's limit is 2^31 ms; a lane that is woken by nobody looks again this often, which costs nothing. */
 const MAX_REST_MS = 60_000;
@@ -87,7 +67,7 @@ export function startLane(
   ports: LanePorts,
   { paused, from }: { readonly paused: boolean; readonly from: LanePosition },
   stop: AbortSignal,
-): Lane {
+) {
   const { clock } = ports;
   const aborting = new AbortController();
   const finished = new AbortController();
@@ -121,31 +101,42 @@ export function startLane(
   const ended = run(lane, requests).finally(() => finished.abort());
 
   return {
+    /** There may be new entries. */
     wake: lane.rest.wake,
+    /** Makes the lane look at its source at once, whatever it waits for. */
     interrupt: lane.rest.interrupt,
-    ask: (request) =>
-      new Promise((done) => {
+    /** Resolves when the request was carried out; for a resync, when it is through. */
+    ask: (request: LaneRequest) =>
+      new Promise<void>((done) => {
         if (lane.state.kind === 'ended') return done();
         requests.push({ request, done });
         lane.rest.interrupt();
       }),
-    readBack: (group, asked) => readBack(lane, group, asked),
-    drain() {
+    /**
+     * Says where the copy of a group lies, compared with this state of it; between deliveries, without ending a rest that
+     * the destination needs. Never rejects.
+     */
+    readBack: (group: Group, asked: AbortSignal) => readBack(lane, group, asked),
+    /** Delivers what is there, then ends instead of going idle; a lane that waits or is paused ends at once. */
+    drain(): void {
       if (lane.ending === 'no') lane.ending = 'drain';
       lane.rest.interrupt();
     },
-    end(ms) {
+    /** Takes nothing more and ends: a batch that is with the sink may take `ms` still, then it is aborted. */
+    end(ms: number): void {
       lane.ending = 'finish';
       lane.rest.interrupt();
       if (lane.busy) clock.sleep(ms, finished.signal).then(() => aborting.abort());
       else aborting.abort();
     },
-    leave: () => ({
+    /** Returns what the next lane of this connector begins with; the sink and the source are then that one's. */
+    leave: (): LanePosition => ({
       cursor: lane.cursor,
       waiting: lane.waiting.all(),
       resyncs: lane.resyncs,
       requests: requests.splice(0),
     }),
+    /** Resolves when the lane has ended and its sink is closed. */
     ended,
   };
 }

@@ -9,29 +9,7 @@ import type { DeliveryData, DeliveryRequest, FromThread, Question, ThreadData, T
 import { beginThreadPool } from './priority.ts';
 import { createQuestions } from './questions.ts';
 
-/** Delivery as the main thread sees it. */
-export interface Delivery {
-  /** There are new events in the journal. */
-  wake(): void;
-  /**
-   * Asks a connector's lane for something between two deliveries. What a thread that ends has not carried out, a resync
-   * that is not through included, goes to the next one.
-   */
-  request(connector: string, request: DeliveryRequest): void;
-  /**
-   * Makes these the enabled connectors: lanes of `ending` end, those of `beginning` begin, from where the lane before left
-   * off if there was one. Resolves when that is done, within a bounded time. One call at a time.
-   */
-  exchange(
-    connectors: DeliveryData['connectors'],
-    ending: readonly string[],
-    beginning: readonly string[],
-  ): Promise<void>;
-  /** Says where a connector's copy of a group lies, compared with this state. Always answers, after seconds at most. */
-  readBack(connector: string, group: Group, signal: AbortSignal): Promise<ReadBack>;
-  /** Delivers what can be delivered within `ms`, then ends; resolves when the thread is gone. */
-  stop(ms: number): Promise<void>;
-}
+export type Delivery = ReturnType<typeof startDelivery>;
 
 /** Beside this file: the source in a checkout, JavaScript in the published package. */
 const THREAD = new URL(import.meta.url.endsWith('.ts') ? './entry.ts' : './entry.js', import.meta.url);
@@ -43,11 +21,8 @@ const STOP_MS = 3_000;
 const WITHIN_MS = 5_000;
 const NEVER = new AbortController().signal;
 
-export function startDelivery(
-  data: DeliveryData,
-  journal: Pick<Journal, 'settle' | 'keepCopy'>,
-  signals: SignalBus,
-): Delivery {
+/** Starts the delivery thread, and starts it again whenever it ends by itself. */
+export function startDelivery(data: DeliveryData, journal: Pick<Journal, 'settle' | 'keepCopy'>, signals: SignalBus) {
   /** 1 while the thread has a message that there are new events, and no lane has looked because of it: one is enough. */
   const announced = new Int32Array(new SharedArrayBuffer(4));
   /** What no thread has carried out yet: the next one is told of it, too. */
@@ -110,15 +85,24 @@ export function startDelivery(
   start();
 
   return {
-    wake() {
+    /** There are new events in the journal. */
+    wake(): void {
       if (thread !== undefined && Atomics.exchange(announced, 0, 1) === 0) tell({ kind: 'appended' });
     },
-    request(connector, request) {
+    /**
+     * Asks a connector's lane for something between two deliveries. What a thread that ends has not carried out, a resync
+     * that is not through included, goes to the next one.
+     */
+    request(connector: string, request: DeliveryRequest): void {
       const message = { kind: 'request', id: ++lastId, connector, request } as const;
       unfinished.set(message.id, message);
       tell(message);
     },
-    async exchange(next, ending, beginning) {
+    /**
+     * Makes these the enabled connectors: lanes of `ending` end, those of `beginning` begin, from where the lane before left
+     * off if there was one. Resolves when that is done, within a bounded time. One call at a time.
+     */
+    async exchange(next: typeof connectors, ending: readonly string[], beginning: readonly string[]): Promise<void> {
       connectors = next;
       // A thread that is not there yet begins with them.
       if (thread === undefined) return;
@@ -126,12 +110,14 @@ export function startDelivery(
       // A thread that ends meanwhile has no lanes any more, and the next one begins with the new ones.
       await questions.ask({ kind: 'exchange', ending, beginning: Object.fromEntries(begun) }, NEVER);
     },
-    readBack: async (connector, group, signal) => {
+    /** Says where a connector's copy of a group lies, compared with this state. Always answers, after seconds at most. */
+    async readBack(connector: string, group: Group, signal: AbortSignal): Promise<ReadBack> {
       if (down !== undefined) return { fault: down };
       const question = { kind: 'read-back', connector, group, withinMs: WITHIN_MS } as const;
       return questions.ask(question, AbortSignal.any([signal, AbortSignal.timeout(WITHIN_MS)]));
     },
-    async stop(ms) {
+    /** Delivers what can be delivered within `ms`, then ends; resolves when the thread is gone. */
+    async stop(ms: number): Promise<void> {
       stopping = true;
       clearTimeout(restart);
       tell({ kind: 'drain' });
