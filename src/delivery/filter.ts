@@ -10,22 +10,10 @@ export interface FilterSettings {
   readonly changedFields?: readonly string[] | undefined;
 }
 
-/** What one connector is to have. It is applied by the engine, once, on every way to a sink; see decision 0012. */
-export interface Filter {
-  /** Whether an event is for this connector: all criteria that are given must hold, each for one of its values. */
-  matches(entry: Pick<Entry, 'groupId' | 'event'>): boolean;
-  /** Whether any event of this group may be for this connector, as far as its state can tell. */
-  concerns(group: Group): boolean;
-  /** Whether the copy must hold this group, as its state alone tells: some event of it was for this connector. */
-  requires(group: Group): boolean;
-  /** Returns the state without the fields that `changedFields` or the shape leaves out; the same object where none is. */
-  project(group: Group): Group;
-}
+export type Filter = ReturnType<typeof compileFilter>;
 
-export function compileFilter(
-  { types, groupTypes, groupIds, changedFields }: FilterSettings,
-  shape?: ShapeSettings,
-): Filter {
+/** Returns what one connector is to have. It is applied by the engine, once, on every way to a sink; see decision 0012. */
+export function compileFilter({ types, groupTypes, groupIds, changedFields }: FilterSettings, shape?: ShapeSettings) {
   // What a copy leaves out is no difference, and nothing to merge by.
   const { project } = shape === undefined ? { project: undefined } : compileShape(shape, 'groups');
   const globs = groupIds?.map((glob) => [...glob]);
@@ -37,19 +25,23 @@ export function compileFilter(
     !(type === 'chat.group.info.changed' || (type === 'chat.group.info.read' && data.owner === undefined)) ||
     (changedFields?.some((field) => Object.hasOwn(data.changed, field)) ?? true);
   return {
-    matches: (entry) =>
+    /** Whether an event is for this connector: all criteria that are given must hold, each for one of its values. */
+    matches: (entry: Pick<Entry, 'groupId' | 'event'>): boolean =>
       named(entry.groupId) &&
       (types?.includes(entry.event.type) ?? true) &&
       (groupTypes?.includes(wireType(entry.event.data.groupType)) ?? true) &&
       (changedFields === undefined || hasWantedField(entry)),
-    concerns: ({ groupId, groupType }) =>
+    /** Whether any event of this group may be for this connector, as far as its state can tell. */
+    concerns: ({ groupId, groupType }: Group): boolean =>
       (groupType === undefined || (groupTypes?.includes(wireType(groupType)) ?? true)) && named(groupId),
-    requires: ({ groupId, groupType, versions }) =>
+    /** Whether the copy must hold this group, as its state alone tells: some event of it was for this connector. */
+    requires: ({ groupId, groupType, versions }: Group): boolean =>
       types === undefined &&
       named(groupId) &&
       (groupTypes === undefined || (groupType !== undefined && groupTypes.includes(wireType(groupType)))) &&
       (changedFields?.some((field) => Object.keys(versions).some((one) => one.split('.')[0] === field)) ?? true),
-    project(group) {
+    /** Returns the state without the fields that `changedFields` or the shape leaves out; the same object where none is. */
+    project(group: Group): Group {
       const filtered = left === undefined ? group : withoutFields(group, left);
       return project?.(filtered) ?? filtered;
     },

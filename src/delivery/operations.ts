@@ -27,17 +27,7 @@ export interface OperationsPorts {
   /** Whether the connector holds groups, and whether what lies there can be compared. */
   destination(connector: string): { readonly holdsGroups: boolean; readonly readsBack: boolean };
   readonly journal: Pick<Journal, 'setPaused' | 'discard' | 'head' | 'flushGroups'>;
-  readonly deliveries: Pick<
-    DeliveryReader,
-    | 'read'
-    | 'cursor'
-    | 'seqAt'
-    | 'deadLetters'
-    | 'deadLetter'
-    | 'deadLetterCauses'
-    | 'deadLetterSeqs'
-    | 'lastDeadLetter'
-  >;
+  readonly deliveries: DeliveryReader;
   readonly groups: Pick<GroupReader, 'count'>;
   readonly delivery: Pick<Delivery, 'request'>;
   readonly signals: Pick<SignalBus, 'emit'>;
@@ -69,13 +59,6 @@ export function createOperations(ports: OperationsPorts) {
     known(connector);
     await journal.setPaused(connector, paused);
     delivery.request(connector, { kind: paused ? 'pause' : 'resume' });
-  };
-
-  const chosen = createChoosing(deliveries);
-  const allChosen = async (connector: string, choice: DeadLetterChoice): Promise<number[]> => {
-    const seqs: number[] = [];
-    for await (const portion of chosen(connector, choice)) seqs.push(...portion);
-    return seqs;
   };
   const tryAgain = (connector: string, seqs: readonly number[], later: readonly number[]): void => {
     const isThere = (seq: number): boolean => deliveries.deadLetterSeqs(connector, 1, {}, seq - 1, seq).length > 0;
@@ -153,7 +136,8 @@ export function createOperations(ports: OperationsPorts) {
     /** Tries dead letters again, of many the oldest first. Resolves with how many they are. */
     async retry(connector: string, choice: DeadLetterChoice = {}): Promise<number> {
       known(connector);
-      const meant = await allChosen(connector, choice);
+      const meant: number[] = [];
+      for await (const portion of chosen(deliveries, connector, choice)) meant.push(...portion);
       tryAgain(connector, meant.slice(0, RETRY_LIMIT), meant.slice(RETRY_LIMIT));
       return meant.length;
     },
@@ -161,7 +145,7 @@ export function createOperations(ports: OperationsPorts) {
       knownOrLeft(connector);
       let count = 0;
       try {
-        for await (const seqs of chosen(connector, choice)) count += await journal.discard(connector, seqs);
+        for await (const seqs of chosen(deliveries, connector, choice)) count += await journal.discard(connector, seqs);
       } finally {
         signals.emit('dead-letters.discarded', { connector, count });
       }
@@ -170,27 +154,26 @@ export function createOperations(ports: OperationsPorts) {
   };
 }
 
-/** Returns what finds the dead letters that are meant and are there now, portion by portion, with turns in between. */
-function createChoosing(deliveries: OperationsPorts['deliveries']) {
-  return async function* (
-    connector: string,
-    { seqs, after = 0, ...filter }: DeadLetterChoice,
-  ): AsyncGenerator<readonly number[]> {
-    const meant = (from: number, upTo: number): readonly number[] =>
-      deliveries.deadLetterSeqs(connector, PORTION, filter, from, upTo);
-    if (seqs !== undefined) {
-      for (let at = 0; at < seqs.length; at += PORTION) {
-        yield seqs.slice(at, at + PORTION).flatMap((seq) => (seq > after ? meant(seq - 1, seq) : []));
-        await nextTurn();
-      }
-      return;
+/** Finds the dead letters that are meant and are there now, portion by portion, with turns in between. */
+async function* chosen(
+  deliveries: DeliveryReader,
+  connector: string,
+  { seqs, after = 0, ...filter }: DeadLetterChoice,
+): AsyncGenerator<readonly number[]> {
+  const meant = (from: number, upTo: number): readonly number[] =>
+    deliveries.deadLetterSeqs(connector, PORTION, filter, from, upTo);
+  if (seqs !== undefined) {
+    for (let at = 0; at < seqs.length; at += PORTION) {
+      yield seqs.slice(at, at + PORTION).flatMap((seq) => (seq > after ? meant(seq - 1, seq) : []));
+      await nextTurn();
     }
-    // Nobody has seen what is refused from now on.
-    const end = deliveries.lastDeadLetter(connector);
-    for (let from = after; from < end; await nextTurn()) {
-      const last = deliveries.deadLetterSeqs(connector, PORTION, {}, from, end).at(-1) ?? end;
-      yield meant(from, last);
-      from = last;
-    }
-  };
+    return;
+  }
+  // Nobody has seen what is refused from now on.
+  const end = deliveries.lastDeadLetter(connector);
+  for (let from = after; from < end; await nextTurn()) {
+    const last = deliveries.deadLetterSeqs(connector, PORTION, {}, from, end).at(-1) ?? end;
+    yield meant(from, last);
+    from = last;
+  }
 }

@@ -23,13 +23,7 @@ export interface GroupPages {
   count(): number;
 }
 
-export interface Resync {
-  readonly request: ResyncRequest;
-  /** Takes one page; resolves with how far it is then. Throws Unreachable, and then the same page comes again. */
-  step(sink: GroupSink, signal: AbortSignal): Promise<ResyncProgress>;
-  /** It is through, or goes on no more. */
-  done(): void;
-}
+export type Resync = ReturnType<typeof startResync>;
 
 const PAGE = 500;
 /** As the pages of the journal: those of the largest groups must not need more memory than others. */
@@ -44,7 +38,7 @@ export function startResync(
   filter: Filter,
   refused: (groupId: string, fault: Fault) => void,
   done: () => void,
-): Resync {
+) {
   const { how, groupIds } = request;
   const total = groupIds?.length ?? groups.count();
   let after = '';
@@ -56,8 +50,10 @@ export function startResync(
 
   return {
     request,
+    /** It is through, or goes on no more. */
     done,
-    async step(sink, signal) {
+    /** Takes one page; resolves with how far it is then. Throws Unreachable, and then the same page comes again. */
+    async step(sink: GroupSink, signal: AbortSignal): Promise<ResyncProgress> {
       const ids = groupIds?.slice(looked, looked + PAGE);
       const { page, taken } = ids === undefined ? { page: groups.page(after, PAGE), taken: 0 } : firstOf(groups, ids);
       const states = page.filter(filter.concerns).map(filter.project);

@@ -1,21 +1,5 @@
 import type { JournalReport } from '../journal/deliveries.ts';
 
-/** What became of the dead letters of a connector that were tried again last, since the start. */
-export interface RetryResult {
-  readonly taken: number;
-  readonly delivered: number;
-  readonly refused: number;
-}
-
-/** What became of the latest replay of a connector, since the start: `events` from the seq `from` on came again. */
-export interface ReplayResult {
-  readonly from: number;
-  readonly events: number;
-  readonly refused: number;
-  /** Those that wait for a retry now. */
-  readonly waiting: number;
-}
-
 /** Follows the events that a person has a connector given again. */
 export function watchReplays() {
   const runs = new Map<string, { from: number; events: number; refused: Set<number>; waiting: Set<number> }>();
@@ -35,7 +19,8 @@ export function watchReplays() {
         run.refused.add(seq);
       }
     },
-    of(connector: string): ReplayResult | undefined {
+    /** What became of the latest replay of a connector, since the start; `waiting` are those that wait for a retry now. */
+    of(connector: string) {
       const run = runs.get(connector);
       return run && { ...run, refused: run.refused.size, waiting: run.waiting.size };
     },
@@ -75,7 +60,8 @@ export function watchRetries() {
       run.more[0]?.();
       run.more.shift();
     },
-    of(connector: string): RetryResult | undefined {
+    /** What became of the dead letters of a connector that were tried again last, since the start. */
+    of(connector: string) {
       const run = runs.get(connector);
       if (run === undefined) return undefined;
       const { open, delivered, refused } = run;

@@ -92,9 +92,7 @@ export function startDeliveryRoom({ configured, connectors, source, journal: roo
       eventCopies: createEventCopies(looked),
     },
     exchange: delivery.exchange,
-    /** What became of the dead letters that were tried again last. */
     retried: retries.of,
-    /** What became of the latest replay. */
     replayed: replays.of,
     health,
     destination,

@@ -52,20 +52,9 @@ interface Pass {
   why: Fault | undefined;
 }
 
-export interface Upkeep {
-  /** The destination was made just now, which its next look at it has to know. */
-  made(message: string): void;
-  /** Does what is due; resolves with whether the destination has answered. Throws Unreachable. */
-  step(lane: LaneWork, sink: Sink): Promise<boolean>;
-  /** A page of groups was brought. */
-  resynced(lane: LaneWork, progress: ResyncProgress): void;
-  /** What comes after this seq, as far as it is there, is on its way again. */
-  rewound(lane: LaneWork, cursor: number): void;
-  /** When the next step is due, in ms by the clock that nobody sets. */
-  dueAt(): number;
-}
+export type Upkeep = ReturnType<typeof createUpkeep>;
 
-export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepPorts): Upkeep {
+export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepPorts) {
   const { events } = ports;
   let state = ports.load();
   /** What was compared was to hold something else; versions before kept no scope. */
@@ -233,11 +222,13 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
   };
 
   return {
-    made(message) {
+    /** The destination was made just now, which its next look at it has to know. */
+    made(message: string): void {
       made = message;
       identifyAt = 0;
     },
-    async step(lane, sink) {
+    /** Does what is due; resolves with whether the destination has answered. Throws Unreachable. */
+    async step(lane: LaneWork, sink: Sink): Promise<boolean> {
       if (lane.ending !== 'no') return false;
       if (isOutdated) keep(lane, UNVERIFIED);
       isOutdated = false;
@@ -254,19 +245,23 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
       await bringAgain(lane, sink);
       return answered;
     },
-    resynced(lane, { how, named, ended, done, failed }) {
+    /** A page of groups was brought. */
+    resynced(lane: LaneWork, { how, named, ended, done, failed }: ResyncProgress): void {
       if (!ended || named || how === 'compare') return;
       if (state.incomplete !== undefined && how === 'join') restored(lane, done, failed);
       // A join leaves what somebody changed there, which only a comparison finds.
       else if (how === 'repair' || verify === false) keep(lane, { differing: failed });
     },
-    rewound(lane, cursor) {
+    /** What comes after this seq, as far as it is there, is on its way again. */
+    rewound(lane: LaneWork, cursor: number): void {
       isBegun = true;
       if ((state.begins ?? 0) > cursor) keep(lane, { begins: cursor });
       const isFromOldest = cursor < (events.oldest()?.seq ?? Number.POSITIVE_INFINITY);
       if (state.incomplete !== undefined && isFromOldest)
         keep(lane, { incomplete: { ...state.incomplete, again: true } });
     },
-    dueAt: () => Math.min(identifyAt, verify === false || state.incomplete ? Number.POSITIVE_INFINITY : (pageAt ?? 0)),
+    /** When the next step is due, in ms by the clock that nobody sets. */
+    dueAt: (): number =>
+      Math.min(identifyAt, verify === false || state.incomplete ? Number.POSITIVE_INFINITY : (pageAt ?? 0)),
   };
 }

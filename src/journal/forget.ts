@@ -31,15 +31,6 @@ interface DestroyedRow {
   readonly at: number | null;
 }
 
-/** A page of groups that were destroyed long enough ago. */
-export interface DestroyedPage {
-  readonly groupIds: readonly string[];
-  /** How many groups were looked at. */
-  readonly looked: number;
-  /** The last id that was looked at; undefined at the end. */
-  readonly last: string | undefined;
-}
-
 export function createForgetting(
   { connection }: Database,
   groups: GroupBuffer,
@@ -126,8 +117,11 @@ export function createForgetting(
         return undefined;
       });
     },
-    /** Returns a step of the groups after `after` ('' for the first) that were destroyed at least `olderMs` ago. */
-    destroyed(after: string, olderMs: number): DestroyedPage {
+    /**
+     * Returns those of a step of the groups after `after` ('' for the first) that were destroyed at least `olderMs` ago, how
+     * many were looked at, and the last one of them, undefined at the end.
+     */
+    destroyed(after: string, olderMs: number) {
       const until = clock.now() - olderMs;
       const groupIds: string[] = [];
       let looked = 0;

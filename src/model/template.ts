@@ -31,21 +31,17 @@ function endsOf(template: string): readonly string[] {
   return [parts.at(0) ?? '', parts.at(-1) ?? ''];
 }
 
-/** What names of one kind are made by: `name` is the only word that varies, so that no two get the same name. */
-export interface Naming {
-  of(name: string): string;
-  /** Undefined where the text was not made here. */
-  back(text: string): string | undefined;
-  /** Whether what two apps call alike has two names. */
-  readonly perApp: boolean;
-}
+export type Naming = ReturnType<typeof namingOf>;
 
-export function namingOf(template: string, variable: 'groupId' | 'id', source: string): Naming {
+/** Returns what makes the names of one kind: the variable alone differs, so that no two get the same name. */
+export function namingOf(template: string, variable: 'groupId' | 'id', source: string) {
   const [before = '', after = ''] = template.split(`{${variable}}`).map((part) => fill(part, { source }));
   return {
+    /** Whether what two apps call alike has two names. */
     perApp: wordsOf(template).includes('source'),
-    of: (name) => before + name + after,
-    back: (text) =>
+    of: (name: string): string => before + name + after,
+    /** Undefined where the text was not made here. */
+    back: (text: string): string | undefined =>
       text.length >= before.length + after.length && text.startsWith(before) && text.endsWith(after)
         ? text.slice(before.length, text.length - after.length)
         : undefined,
