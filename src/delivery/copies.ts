@@ -5,7 +5,7 @@ import type { Fault } from '../model/fault.ts';
 import type { Group } from '../model/group.ts';
 import type { ShapeSettings } from '../model/shape.ts';
 import type { LaneState } from '../model/signal.ts';
-import type { GroupCopy } from '../model/standing.ts';
+import type { EventCopy, GroupCopy } from '../model/standing.ts';
 import { compileFilter, type Filter, type FilterSettings } from './filter.ts';
 import type { LaneHealth } from './health.ts';
 import type { ReadBack } from './read-back.ts';
@@ -36,7 +36,7 @@ const LOOK_BACK = 100;
 const PAUSED: Fault = { code: 'copy-unknown', message: 'the connector is paused', suggestion: 'resume it' };
 
 /** Says why a connector takes nothing just now, if that is known. */
-export function whyNothing(state: LaneState): { readonly fault?: Fault } {
+function whyNothing(state: LaneState): { readonly fault?: Fault } {
   if (state.kind === 'waiting') return { fault: state.fault };
   return state.kind === 'paused' ? { fault: PAUSED } : {};
 }
@@ -89,9 +89,8 @@ export function createCopies(ports: CopiesPorts): (groupId: string, signal: Abor
     const { kind, filter, shape, readsBack } = holder;
     const about = { connector, kind };
     const compiled = compileFilter(filter, shape);
-    const wanted = entries
-      .filter(({ event }) => compiled.matches({ groupId: group.groupId, event }))
-      .map(({ seq }) => seq);
+    const isWanted = ({ event }: JournalEntry): boolean => compiled.matches({ groupId: group.groupId, event });
+    const wanted = entries.filter(isWanted).map(({ seq }) => seq);
     // Pruned events were delivered, or were none of this connector's.
     if (wanted.length === 0 && (entries.length > 0 || !compiled.concerns(group))) {
       return { ...about, standing: 'filtered' };
@@ -110,9 +109,10 @@ export function createCopies(ports: CopiesPorts): (groupId: string, signal: Abor
     if (open !== undefined && !(open.standing === 'dead' && standing === 'in-step')) {
       return { ...about, ...details, ...(fault !== undefined && { fault }), ...open };
     }
-    if (standing !== undefined) return { ...about, standing, ...details };
-    if (!readsBack) return { ...about, standing: 'in-step', ...details };
-    return { ...about, standing: 'unknown', ...details, ...(fault !== undefined && { fault }) };
+    if (standing === undefined && readsBack) {
+      return { ...about, standing: 'unknown', ...details, ...(fault !== undefined && { fault }) };
+    }
+    return { ...about, standing: standing ?? 'in-step', ...details };
   };
 
   return async (groupId, signal) => {
@@ -122,4 +122,25 @@ export function createCopies(ports: CopiesPorts): (groupId: string, signal: Abor
     const copies = ports.connectors().map((connector) => copyOf(connector, group, entries, signal));
     return (await Promise.all(copies)).filter((copy) => copy !== undefined);
   };
+}
+
+/** Returns what became of an event, by connector. */
+export function createEventCopies({
+  connectors,
+  holder,
+  deliveries,
+  health,
+}: Pick<CopiesPorts, 'connectors' | 'holder' | 'deliveries' | 'health'>) {
+  const copyOf = (connector: string, { seq, event }: JournalEntry): EventCopy[] => {
+    const found = holder(connector);
+    if (found === undefined) return [];
+    const of = (rest: Omit<EventCopy, 'connector' | 'kind'>): EventCopy[] => [{ connector, kind: found.kind, ...rest }];
+    if (!compileFilter(found.filter).matches({ groupId: event.subject, event })) return of({ standing: 'filtered' });
+    const open = deliveries.openDelivery(connector, seq);
+    if (open !== undefined) return of({ standing: open.state, attempts: open.attempts, fault: open.fault });
+    if (seq > deliveries.cursor(connector)) return of({ standing: 'behind', ...whyNothing(health(connector).state) });
+    const { kind: standing, receipt: where, ...rest } = deliveries.receipt(connector, seq) ?? { kind: 'delivered' };
+    return of({ standing, ...(where !== undefined && { where }), ...rest });
+  };
+  return (entry: JournalEntry): EventCopy[] => connectors().flatMap((connector) => copyOf(connector, entry));
 }
