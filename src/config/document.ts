@@ -36,22 +36,16 @@ export interface Finding {
   readonly suggestion?: string | undefined;
 }
 
-/** Holds a YAML text as plain data, with the place of each value. */
-export interface Reading {
-  readonly data: unknown;
-  /** The keys are paths as people read them; see formatPath. */
-  readonly places: ReadonlyMap<string, Place>;
-  readonly findings: readonly Finding[];
-  /** False when the text is no YAML: `data` is then of no use. */
-  readonly wellFormed: boolean;
-  at(offset: number): { line: number; column: number };
-}
+export type Reading = ReturnType<typeof readDocument>;
 
 /** Lies far beyond any honest file, and far below what hurts. What aliases repeat counts each time. */
 const MAX_VALUES = 50_000;
 
-/** Reads YAML and expands `${…}` in its scalars, never in its keys: a variable cannot bring in YAML. */
-export function readDocument(text: string, environment: Environment): Reading {
+/**
+ * Reads YAML as plain data, with the place of each value by its path as people read it, and expands `${…}` in its scalars, never
+ * in its keys: a variable cannot bring in YAML. Where the text is not `wellFormed`, `data` is of no use.
+ */
+export function readDocument(text: string, environment: Environment) {
   const lineCounter = new LineCounter();
   const at = (offset: number): { line: number; column: number } => {
     const { line, col } = lineCounter.linePos(offset);

@@ -1,21 +1,19 @@
+import type { ConnectorConfig } from '../config/schema.ts';
 import type { GroupReader } from '../journal/groups.ts';
 import type { HistoryReader } from '../journal/history.ts';
 import type { DeliveryReader, JournalEntry } from '../journal/reads.ts';
 import type { Fault } from '../model/fault.ts';
 import type { Group } from '../model/group.ts';
-import type { ShapeSettings } from '../model/shape.ts';
 import type { LaneState } from '../model/signal.ts';
 import type { EventCopy, GroupCopy } from '../model/standing.ts';
-import { compileFilter, type Filter, type FilterSettings } from './filter.ts';
+import { compileFilter, type Filter } from './filter.ts';
 import type { LaneHealth } from './health.ts';
 import type { ReadBack } from './read-back.ts';
 import type { Delivery } from './thread/host.ts';
 
 /** A connector as it is configured now. */
-export interface CopyHolder {
-  readonly kind: string;
-  readonly filter: FilterSettings;
-  readonly shape?: ShapeSettings | undefined;
+export interface CopyHolder extends Pick<ConnectorConfig, 'kind' | 'filter'> {
+  readonly shape?: ConnectorConfig['shape'];
   /** Whether its copies of groups are read back. */
   readonly readsBack: boolean;
 }

@@ -3,18 +3,16 @@ import type { Entry } from '../model/entry.ts';
 import { type Group, merge, newGroup } from '../model/group.ts';
 import type { Outcome } from '../model/outcome.ts';
 import type { Filter } from './filter.ts';
+import type { GroupPages } from './resync.ts';
 
-/** The merged groups as far as they are known here. */
-export interface GroupStates {
-  /** At least as new as every entry that was given out; undefined where no state is kept of the group. */
-  get(groupId: string): Group | undefined;
-}
-
-/** Delivers a batch, whichever shape the sink has; the outcomes go by event id. */
+/**
+ * Delivers a batch, whichever shape the sink has; the outcomes go by event id. `groups` knows states that are at least as new
+ * as every entry that was given out, or none of a group.
+ */
 export function deliver(
   sink: Sink,
   batch: readonly Entry[],
-  groups: GroupStates,
+  groups: Pick<GroupPages, 'get'>,
   filter: Filter,
   signal: AbortSignal,
 ): Promise<Outcomes> {
@@ -36,7 +34,7 @@ const PUT_CHARACTERS = 8 * 1_048_576;
 async function deliverGroups(
   sink: GroupSink,
   batch: readonly Entry[],
-  groups: GroupStates,
+  groups: Pick<GroupPages, 'get'>,
   filter: Filter,
   signal: AbortSignal,
 ): Promise<Outcomes> {

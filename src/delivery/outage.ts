@@ -1,3 +1,4 @@
+import type { LaneOptions } from '../config/connectors.ts';
 import type { Fault } from '../model/fault.ts';
 
 /** The side of a lane that cannot be had. */
@@ -23,10 +24,7 @@ export function restAfter({ failures }: Outage, afterMs: number, retry: RetrySet
   return Math.max(afterMs, delayAfter(failures, retry, random));
 }
 
-export interface RetrySettings {
-  readonly initialMs: number;
-  readonly maxMs: number;
-}
+export type RetrySettings = LaneOptions['retry'];
 
 /**
  * Milliseconds to wait after the given attempt (1 = the first): exponential, with "equal jitter" (half of it is random),

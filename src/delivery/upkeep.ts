@@ -3,20 +3,17 @@
  * compares it with what it should hold, between deliveries.
  */
 import type { Sink } from '../../connectors/contract.ts';
+import type { LaneOptions } from '../config/connectors.ts';
 import type { CopyState } from '../model/copy.ts';
 import type { Entry } from '../model/entry.ts';
 import { type Fault, faultOf } from '../model/fault.ts';
 import type { ResyncProgress } from '../model/signal.ts';
 import { plural } from '../model/text.ts';
 import { isOfAll } from './resync.ts';
-import { type Comparison, type ComparisonPorts, FRESH_MS, startComparison } from './verify.ts';
+import { type Comparison, type ComparisonPorts, type Found, FRESH_MS, startComparison } from './verify.ts';
 import { beginResync, type LaneWork, passOver, retryNow, rewind } from './work.ts';
 
-export interface UpkeepSettings {
-  /** `every` in ms. */
-  readonly verify: false | { readonly every: number; readonly groupsPerSecond: number; readonly mend: boolean };
-  readonly restore: 'auto' | 'ask';
-}
+export type UpkeepSettings = Pick<LaneOptions, 'verify' | 'restore'>;
 
 /** What a lane needs for it, beside what it has for its deliveries. */
 export interface UpkeepPorts {
@@ -43,7 +40,7 @@ type News = { readonly [Key in keyof CopyState]?: CopyState[Key] | undefined };
 const UNVERIFIED: News = { verifiedAt: undefined, scope: undefined };
 
 interface Pass {
-  readonly comparison: Comparison;
+  readonly compareNext: Comparison;
   readonly begun: number;
   looked: number;
   found: number;
@@ -169,8 +166,8 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
       now: its.clock.now,
       random: its.random,
     };
-    const comparison = startComparison(sink, comparing, { page: Math.min(rate, MAX_PAGE), mend }, signal);
-    return { comparison, begun: its.clock.elapsed(), looked: 0, found: 0, mended: 0, left: 0, why: undefined };
+    const compareNext = startComparison(sink, comparing, { page: Math.min(rate, MAX_PAGE), mend }, signal);
+    return { compareNext, begun: its.clock.elapsed(), looked: 0, found: 0, mended: 0, left: 0, why: undefined };
   };
 
   const compare = async (lane: LaneWork, sink: Sink, settings: UpkeepSettings['verify'] & object): Promise<boolean> => {
@@ -179,9 +176,9 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
     const { connector } = lane.settings;
     pass ??= begin(lane, sink, groupsPerSecond, mend);
     const current = pass;
-    let page: Awaited<ReturnType<Comparison['step']>>;
+    let page: Found;
     try {
-      page = await current.comparison.step(lane.signal);
+      page = await current.compareNext(lane.signal);
     } catch (thrown) {
       // A scan that broke off begins again; pages are read once more.
       if (sink.holds === 'groups' && sink.read === undefined) pass = undefined;

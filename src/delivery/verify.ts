@@ -22,10 +22,8 @@ export interface Found {
   readonly reading?: boolean;
 }
 
-export interface Comparison {
-  /** Throws Unreachable, and then the same page is compared again. */
-  step(signal: AbortSignal): Promise<Found>;
-}
+/** Compares the next page. Throws Unreachable, and then the same page is compared again. */
+export type Comparison = (signal: AbortSignal) => Promise<Found>;
 
 export interface ComparisonPorts {
   readonly groups: GroupPages & {
@@ -67,9 +65,7 @@ export function startComparison(
 }
 
 /** The destination was identified, and that is all that can be told of it. */
-const NOTHING_TO_COMPARE: Comparison = {
-  step: async () => ({ looked: 0, found: 0, mended: 0, left: 0, ended: true }),
-};
+const NOTHING_TO_COMPARE: Comparison = async () => ({ looked: 0, found: 0, mended: 0, left: 0, ended: true });
 
 /** Returns which of these states the copy does not hold. */
 type Lacking = (states: readonly Group[], signal: AbortSignal) => Promise<readonly Group[]>;
@@ -89,28 +85,26 @@ function comparePages(
   { page: size, mend }: ComparisonSettings,
 ): Comparison {
   let from = '';
-  return {
-    async step(signal) {
-      const page = groups.page(from, size);
-      const states = page.filter(filter.requires).map(filter.project);
-      const differing = states.length === 0 ? [] : await lacking(states, signal);
-      // What is not delivered yet is on its way.
-      const settled = differing.filter(({ groupId }) => groups.latest(groupId) <= cursor() && !isWaiting(groupId));
-      const put = (how: PutMode) => (settled.length === 0 ? NONE : sink.put(settled, how, signal));
-      const outcomes = mend ? await put(how) : NONE;
-      // What no event has told of is left as it is, and the destination may make something else of what is written.
-      const after = sink.read === undefined ? undefined : await put('compare');
-      const isMended = (groupId: string): boolean => outcomes.get(groupId)?.kind === 'delivered';
-      const left = settled.filter(({ groupId }) =>
-        after === undefined ? !isMended(groupId) : after.get(groupId)?.kind !== 'superseded',
-      );
-      const mended = settled.filter((state) => isMended(state.groupId) && !left.includes(state)).length;
-      const [first] = mend ? left : [];
-      const why = first && (faultIn(outcomes.get(first.groupId)) ?? changedThere(first.groupId));
-      from = page.at(-1)?.groupId ?? from;
-      const found = mended + left.length;
-      return { looked: states.length, found, mended, left: left.length, why, ended: groups.page(from, 1).length === 0 };
-    },
+  return async (signal) => {
+    const page = groups.page(from, size);
+    const states = page.filter(filter.requires).map(filter.project);
+    const differing = states.length === 0 ? [] : await lacking(states, signal);
+    // What is not delivered yet is on its way.
+    const settled = differing.filter(({ groupId }) => groups.latest(groupId) <= cursor() && !isWaiting(groupId));
+    const put = (how: PutMode) => (settled.length === 0 ? NONE : sink.put(settled, how, signal));
+    const outcomes = mend ? await put(how) : NONE;
+    // What no event has told of is left as it is, and the destination may make something else of what is written.
+    const after = sink.read === undefined ? undefined : await put('compare');
+    const isMended = (groupId: string): boolean => outcomes.get(groupId)?.kind === 'delivered';
+    const left = settled.filter(({ groupId }) =>
+      after === undefined ? !isMended(groupId) : after.get(groupId)?.kind !== 'superseded',
+    );
+    const mended = settled.filter((state) => isMended(state.groupId) && !left.includes(state)).length;
+    const [first] = mend ? left : [];
+    const why = first && (faultIn(outcomes.get(first.groupId)) ?? changedThere(first.groupId));
+    from = page.at(-1)?.groupId ?? from;
+    const found = mended + left.length;
+    return { looked: states.length, found, mended, left: left.length, why, ended: groups.page(from, 1).length === 0 };
   };
 }
 
@@ -153,12 +147,10 @@ function compareScan(
   const lacking: Lacking = async (states) =>
     states.filter((state) => groups.latest(state.groupId) <= begun && !(held.get(state.groupId) ?? state.destroyed));
   const pages = comparePages(sink, lacking, 'join', ports, settings);
-  return {
-    async step(signal) {
-      if (typeof scanned === 'object') throw scanned.thrown;
-      if (scanned === 'running') return { looked: 0, found: 0, mended: 0, left: 0, ended: false, reading: true };
-      return pages.step(signal);
-    },
+  return async (signal) => {
+    if (typeof scanned === 'object') throw scanned.thrown;
+    if (scanned === 'running') return { looked: 0, found: 0, mended: 0, left: 0, ended: false, reading: true };
+    return pages(signal);
   };
 }
 
@@ -179,32 +171,30 @@ function sampleEvents(
   { events, filter, cursor, bring, now, random }: ComparisonPorts,
   { mend }: ComparisonSettings,
 ): Comparison {
-  return {
-    async step(signal) {
-      const last = cursor();
-      const first = events.oldest()?.seq ?? last + 1;
-      const others = Array.from({ length: SAMPLE }, () => first - 1 + Math.floor(random() * (last - first + 1)));
-      const sampled = [
-        ...events.read(Math.max(first - 1, last - SAMPLE), SAMPLE),
-        ...others.flatMap((after) => events.read(after, 1)),
-      ];
-      const bySeq = new Map(sampled.map((entry) => [entry.seq, entry]));
-      const looked = [...bySeq.values()].filter(
-        (entry) =>
-          entry.seq <= last &&
-          // The clock may have been set back since: what it says was received later was received long ago.
-          Math.abs(now() - entry.receivedAt) > FRESH_MS &&
-          filter.matches(entry) &&
-          !events.isOpen(entry.seq),
-      );
-      const ids = looked.map(({ id }) => id);
-      const there = (ids.length > 0 && (await sink.find?.(ids, signal))) || new Map<string, string>();
-      const oldest = Math.min(...looked.filter(({ id }) => there.has(id)).map(({ seq }) => seq));
-      const found = looked.filter(({ id, seq }) => !there.has(id) && seq > oldest);
-      if (mend && found.length > 0) await bring(found);
-      const [mended, left] = mend ? [found.length, 0] : [0, found.length];
-      const nothing = looked.length > 0 && there.size === 0;
-      return { looked: looked.length, found: found.length, mended, left, ended: true, nothing };
-    },
+  return async (signal) => {
+    const last = cursor();
+    const first = events.oldest()?.seq ?? last + 1;
+    const others = Array.from({ length: SAMPLE }, () => first - 1 + Math.floor(random() * (last - first + 1)));
+    const sampled = [
+      ...events.read(Math.max(first - 1, last - SAMPLE), SAMPLE),
+      ...others.flatMap((after) => events.read(after, 1)),
+    ];
+    const bySeq = new Map(sampled.map((entry) => [entry.seq, entry]));
+    const looked = [...bySeq.values()].filter(
+      (entry) =>
+        entry.seq <= last &&
+        // The clock may have been set back since: what it says was received later was received long ago.
+        Math.abs(now() - entry.receivedAt) > FRESH_MS &&
+        filter.matches(entry) &&
+        !events.isOpen(entry.seq),
+    );
+    const ids = looked.map(({ id }) => id);
+    const there = (ids.length > 0 && (await sink.find?.(ids, signal))) || new Map<string, string>();
+    const oldest = Math.min(...looked.filter(({ id }) => there.has(id)).map(({ seq }) => seq));
+    const found = looked.filter(({ id, seq }) => !there.has(id) && seq > oldest);
+    if (mend && found.length > 0) await bring(found);
+    const [mended, left] = mend ? [found.length, 0] : [0, found.length];
+    const nothing = looked.length > 0 && there.size === 0;
+    return { looked: looked.length, found: found.length, mended, left, ended: true, nothing };
   };
 }

@@ -8,6 +8,7 @@ import {
   type Source,
   type Waiting,
 } from '../../connectors/contract.ts';
+import type { LaneOptions } from '../config/connectors.ts';
 import type { Clock } from '../model/clock.ts';
 import type { Entry } from '../model/entry.ts';
 import { type Fault, faultOf } from '../model/fault.ts';
@@ -18,7 +19,7 @@ import { deliver } from './deliver.ts';
 import type { Doubt } from './doubt.ts';
 import type { Filter } from './filter.ts';
 import { enter } from './lane-state.ts';
-import { failed, type Outage, type RetrySettings, restAfter, type Side } from './outage.ts';
+import { failed, type Outage, restAfter, type Side } from './outage.ts';
 import type { ReadBacks } from './read-back.ts';
 import type { Rest } from './rest.ts';
 import { type GroupPages, isOfAll, type Resync, type ResyncRequest, startResync } from './resync.ts';
@@ -27,8 +28,8 @@ import type { WaitingEntries } from './waiting.ts';
 
 export interface LaneSettings {
   readonly connector: string;
-  readonly batch: { readonly maxEvents: number; readonly maxWaitMs: number };
-  readonly retry: RetrySettings;
+  readonly batch: LaneOptions['batch'];
+  readonly retry: LaneOptions['retry'];
   readonly filter: Filter;
 }
 

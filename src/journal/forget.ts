@@ -24,13 +24,6 @@ export interface ForgetPorts {
   readonly clock: Pick<Clock, 'now'>;
 }
 
-interface DestroyedRow {
-  readonly groupId: string;
-  readonly size: number;
-  readonly destroyed: number;
-  readonly at: number | null;
-}
-
 export function createForgetting(
   { connection }: Database,
   groups: GroupBuffer,
@@ -44,7 +37,7 @@ export function createForgetting(
   const removeEvent = connection.prepare('DELETE FROM events WHERE seq = ?');
   const removeOpen = connection.prepare('DELETE FROM deliveries WHERE seq = ?');
   const page = connection.prepare(
-    `SELECT group_id AS groupId, octet_length(state) AS size, json_extract(state, '$.destroyed') AS destroyed,
+    `SELECT group_id, octet_length(state) AS size, json_extract(state, '$.destroyed') AS destroyed,
        json_extract(state, '$.versions.destroyed[0]') AS at
      FROM groups WHERE group_id > ? ORDER BY group_id LIMIT ${STEP_GROUPS}`,
   );
@@ -126,12 +119,13 @@ export function createForgetting(
       const groupIds: string[] = [];
       let looked = 0;
       let bytes = 0;
-      for (const row of page.iterate(after) as Iterable<DestroyedRow>) {
+      for (const { group_id, size, destroyed, at } of page.iterate(after)) {
+        const groupId = group_id as string;
         looked++;
-        bytes += row.size;
+        bytes += Number(size);
         // Nobody knows how old a destruction without a time is.
-        if (row.destroyed === 1 && row.at !== null && row.at <= until) groupIds.push(row.groupId);
-        if (looked === STEP_GROUPS || bytes >= STEP_BYTES) return { groupIds, looked, last: row.groupId };
+        if (destroyed === 1 && at !== null && Number(at) <= until) groupIds.push(groupId);
+        if (looked === STEP_GROUPS || bytes >= STEP_BYTES) return { groupIds, looked, last: groupId };
       }
       return { groupIds, looked, last: undefined };
     },

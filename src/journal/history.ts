@@ -107,7 +107,7 @@ function createGroupSearch(connection: DatabaseSync, buffered: GroupBuffer['buff
     `SELECT group_id, json_extract(state, '$.name') AS name FROM groups WHERE group_id >= ? AND group_id < ?
      ORDER BY group_id`,
   );
-  return async (text: string, limit: number, signal: AbortSignal, after = ''): Promise<FoundGroups> => {
+  return async (text: string, limit: number, signal: AbortSignal, after = '') => {
     const found: { readonly group: Group; readonly at: string }[] = [];
     let left = scanGroups;
     let room = LOOK_BYTES;
@@ -161,13 +161,6 @@ function createGroupSearch(connection: DatabaseSync, buffered: GroupBuffer['buff
     const next = found.length > limit ? shown.at(-1)?.at : last;
     return { groups: shown.map(({ group }) => group), complete, ...(!complete && next !== undefined && { next }) };
   };
-}
-
-export interface FoundGroups {
-  readonly groups: Group[];
-  /** False where it was cut short: it goes on after `next`. */
-  readonly complete: boolean;
-  readonly next?: string;
 }
 
 /** Returns an event by its id, its seq, or the RequestID of its callback. */

@@ -59,33 +59,15 @@ const UNREACHABLE_MS = 60_000;
 /** A comparison of a million groups takes longer than `every`. */
 const VERIFIED_MS = 24 * 3_600_000;
 
-/** How a language says it; what is given as `behind` was said by `behind`. */
-export interface VerdictWords {
-  readonly recorded: string;
-  readonly receivesNothing: string;
-  notRecorded(reason: string): string;
-  /** `compared` of them are compared, as a whole last so long ago. */
-  copies(inStep: number, all: number, compared: number, verifiedSeconds: number | undefined): string;
-  trouble(connector: string, says: string): string;
-  /** Stands between what is said of all copies and of each connector. */
-  readonly between: string;
-  behind(events: number | null, seconds: number): string;
-  unreachable(seconds: number, behind: string | undefined): string;
-  paused(behind: string | undefined): string;
-  readonly connecting: string;
-  readonly ended: string;
-  incomplete(reason: string): string;
-  deadLetters(count: number): string;
-  differs(count: number): string;
-  readonly neverVerified: string;
-  lastVerified(seconds: number): string;
-}
+/** How a language says it: English gives the shape. What is given as `behind` was said by `behind`. */
+export type VerdictWords = typeof ENGLISH;
 
-export const ENGLISH: VerdictWords = {
+export const ENGLISH = {
   recorded: 'Callbacks are recorded',
   receivesNothing: 'This bridge receives no callbacks',
-  notRecorded: (reason) => `Callbacks are not recorded: ${reason}`,
-  copies(inStep, all, compared, verified) {
+  notRecorded: (reason: string) => `Callbacks are not recorded: ${reason}`,
+  /** `compared` of them are compared, as a whole last so many seconds ago. */
+  copies(inStep: number, all: number, compared: number, verified: number | undefined) {
     const copies = plural(all, 'copy', 'copies');
     const some = compared < all ? `${compared} of them ` : '';
     const known = verified === undefined ? '' : `, ${some}verified ${span(verified)} ago`;
@@ -93,21 +75,23 @@ export const ENGLISH: VerdictWords = {
     if (inStep < all) return `${inStep} of ${copies} in step${when}`;
     return `${all === 1 ? 'The copy is' : `All ${copies} are`} in step${when}`;
   },
-  trouble: (connector, says) => `${connector} ${says}`,
+  trouble: (connector: string, says: string) => `${connector} ${says}`,
+  /** Stands between what is said of all copies and of each connector. */
   between: '; ',
-  behind: (events, seconds) =>
+  behind: (events: number | null, seconds: number) =>
     events === null
       ? 'is behind by an unknown number of events'
       : `is ${plural(events, 'event')} behind${seconds > 0 ? ` for ${span(seconds)}` : ''}`,
-  unreachable: (seconds, behind) => `${behind === undefined ? 'is' : `${behind}:`} unreachable for ${span(seconds)}`,
-  paused: (behind) => (behind === undefined ? 'is paused' : `is paused, and ${behind}`),
+  unreachable: (seconds: number, behind: string | undefined) =>
+    `${behind === undefined ? 'is' : `${behind}:`} unreachable for ${span(seconds)}`,
+  paused: (behind: string | undefined) => (behind === undefined ? 'is paused' : `is paused, and ${behind}`),
   connecting: 'is connecting',
   ended: 'has ended',
-  incomplete: (reason) => `is incomplete: ${reason}`,
-  deadLetters: (count) => `has ${plural(count, 'dead letter')}`,
-  differs: (count) => `differs in ${count} that were not mended`,
+  incomplete: (reason: string) => `is incomplete: ${reason}`,
+  deadLetters: (count: number) => `has ${plural(count, 'dead letter')}`,
+  differs: (count: number) => `differs in ${count} that were not mended`,
   neverVerified: 'is not verified yet',
-  lastVerified: (seconds) => `was last verified ${span(seconds)} ago`,
+  lastVerified: (seconds: number) => `was last verified ${span(seconds)} ago`,
 };
 
 /** Returns how both stand at the time `now`, in milliseconds since 1970. */

@@ -40,7 +40,7 @@ async function compared(outcomes: Readonly<Record<string, Outcome>>, mend: boole
     isWaiting: () => false,
   } as unknown as ComparisonPorts;
   const signal = new AbortController().signal;
-  return startComparison(sink, ports, { page: 10, mend }, signal).step(signal);
+  return startComparison(sink, ports, { page: 10, mend }, signal)(signal);
 }
 
 test('what no event has told of is left as it is, and no difference, whether copies are mended or not', async () => {
@@ -91,7 +91,7 @@ test('events are looked for, too, after the clock was set back behind their rece
       random: () => 0,
     } as unknown as ComparisonPorts;
     const signal = new AbortController().signal;
-    await startComparison(sink, ports, { page: 10, mend: true }, signal).step(signal);
+    await startComparison(sink, ports, { page: 10, mend: true }, signal)(signal);
     return asked.splice(0);
   };
   const ids = entries.map(({ id }) => id);
