@@ -1,7 +1,6 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: this is the file about them
 import { readStart } from '../model/bounded.ts';
 
-/** Names and values, as in `process.env`. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Says what is wrong in a text, and at which character of it. */

@@ -53,7 +53,6 @@ function eitherOf(sentences: readonly string[]): string {
   return `${sentences.map((one, at) => one.slice(0, wanted[at])).join(' or ')} is expected`;
 }
 
-/** Says whether the value is not even of the right kind. */
 function isMismatch({ code }: Issue): boolean {
   return code === 'invalid_type' || code === 'invalid_value' || code === 'invalid_union';
 }

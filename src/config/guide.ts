@@ -36,7 +36,6 @@ function takesText({ type, pattern, const: constant, enum: choices }: JsonSchema
   return pattern === undefined || new RegExp(pattern).test(text);
 }
 
-/** Returns the branches that describe a path of the data. */
 export function branchesAt(guide: JsonSchema, data: unknown, path: Path): JsonSchema[] {
   let [branches, value] = [branchesFor(guide, data), data];
   for (const key of path) {

@@ -12,7 +12,6 @@ export function loadConfig(file: string, env: Environment): ConfigResult<Config>
   return result.ok ? { ok: true, config: withModules(result.config, dirname(file)) } : result;
 }
 
-/** Gives the modules that the file names their whole paths. */
 function withModules(config: Config, folder: string): Config {
   const connectors = Object.entries(config.connectors).map(([name, connector]) => {
     const { shape } = connector;

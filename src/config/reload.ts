@@ -20,7 +20,6 @@ export class ConfigRefused extends BridgeError {
 /** The configuration is read from here, again at each reload. */
 export interface ConfigSource {
   readonly file: string;
-  /** Reads it anew, with the environment and the files it names. */
   load(): ConfigResult<Config>;
 }
 

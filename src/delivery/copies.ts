@@ -14,7 +14,6 @@ import type { Delivery } from './thread/host.ts';
 /** A connector as it is configured now. */
 export interface CopyHolder extends Pick<ConnectorConfig, 'kind' | 'filter'> {
   readonly shape?: ConnectorConfig['shape'];
-  /** Whether its copies of groups are read back. */
   readonly readsBack: boolean;
 }
 

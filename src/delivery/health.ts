@@ -6,7 +6,6 @@ export interface LaneHealth {
   readonly state: LaneState;
   /** Everything up to here is settled. */
   readonly cursor: number;
-  /** What is known of its copy as a whole. */
   readonly copy: CopyState;
   /** How far the latest resync is, since the bridge started. */
   readonly restore?: Omit<ResyncProgress, 'how' | 'named'>;

@@ -93,7 +93,6 @@ export function createLanes(startOne: StartOne, clock: Pick<Clock, 'sleep'>, has
       await exchanging.get(connector);
       await lanes.get(connector)?.lane.ask(request);
     },
-    /** Returns the connector's lane as it is now. */
     running: (connector: string): Lane | undefined => lanes.get(connector)?.lane,
     wake(): void {
       for (const { lane } of lanes.values()) lane.wake();

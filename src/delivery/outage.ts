@@ -4,7 +4,6 @@ import type { Fault } from '../model/fault.ts';
 /** The side of a lane that cannot be had. */
 export type Side = 'source' | 'destination';
 
-/** While one side of a lane cannot be had. */
 export interface Outage {
   readonly side: Side;
   readonly fault: Fault;

@@ -15,7 +15,6 @@ export interface ResyncRequest {
 
 export const isOfAll = ({ groupIds }: ResyncRequest): boolean => groupIds === undefined;
 
-/** The merged groups, page by page. */
 export interface GroupPages {
   get(groupId: string): Group | undefined;
   /** At most so many; fewer when they are large. */

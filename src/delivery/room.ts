@@ -16,7 +16,6 @@ export interface DeliveryPorts {
   configured(): Readonly<Record<string, ConnectorConfig>>;
   /** Names of the enabled ones. */
   connectors(): readonly string[];
-  /** The `source` of this app. */
   readonly source: string;
   readonly journal: JournalRoom;
   readonly signals: SignalBus;
@@ -56,7 +55,6 @@ export function startDeliveryRoom({ configured, connectors, source, journal: roo
   };
   tellLeftBehind();
   signals.on('config.reloaded', tellLeftBehind);
-  /** Whether a connector holds groups, and whether they can be read back. */
   const destination = (name: string) => {
     const found = configured()[name];
     const holdsGroups = found !== undefined && holdsOf(found) === 'groups';
@@ -103,7 +101,6 @@ export function startDeliveryRoom({ configured, connectors, source, journal: roo
     },
     /** When the oldest of them was received, in ms since 1970. */
     openSince: watchOpen(systemClock, (name) => reader.openSince(name, health(name).cursor)),
-    /** Delivers what can be delivered within `ms`, then ends. */
     async stop(ms: number): Promise<void> {
       journal.flushGroups();
       await delivery.stop(ms);

@@ -53,7 +53,6 @@ export function createWaitingEntries() {
         else queues.set(groupId, kept);
       }
     },
-    /** Returns at most `limit` entries that may be tried at `now`. */
     due(now: number, limit: number): Waiting[] {
       const found: Waiting[] = [];
       for (const queue of queues.values()) {

@@ -48,7 +48,6 @@ export interface LanePorts {
   readonly random: () => number;
 }
 
-/** A lane at work. */
 export interface LaneWork {
   readonly settings: LaneSettings;
   readonly ports: LanePorts;
@@ -68,7 +67,6 @@ export interface LaneWork {
   resyncs: readonly Resync[];
   /** Whether the sink is at work. */
   busy: boolean;
-  /** How long the latest delivery took, in ms, and when it ended. */
   latest: { readonly tookMs: number; readonly endedAt: number };
 }
 
@@ -159,7 +157,6 @@ async function atWork<T>(lane: LaneWork, work: (signal: AbortSignal) => Promise<
   }
 }
 
-/** One page of groups, between deliveries. */
 async function bringPage(lane: LaneWork, sink: Sink): Promise<void> {
   if (sink.holds === 'events') endResyncs(lane, () => true);
   const [resync] = lane.resyncs;
@@ -192,7 +189,6 @@ async function take(lane: LaneWork, room: number, sink: Sink): Promise<readonly 
   }
 }
 
-/** Returns how long a batch is to gather, from now on. */
 function patience({ settings, latest: { tookMs, endedAt }, ports }: LaneWork, sink: Sink): number {
   const { maxWaitMs } = settings.batch;
   const coalesceMs = sink.holds === 'groups' ? Math.min(COALESCE * Math.max(tookMs, maxWaitMs), MAX_COALESCE_MS) : 0;

@@ -151,7 +151,6 @@ export function createFieldDropper(names: readonly string[]) {
   };
 }
 
-/** A body that was understood. */
 interface UnderstoodBody {
   readonly fields: Readonly<Record<string, unknown>>;
   /** The same as text. */

@@ -16,7 +16,6 @@ export const GROUP_INFO_CHANGED = 'Group.CallbackAfterGroupInfoChanged';
 
 type Body = Readonly<Record<string, unknown>>;
 
-/** How a body is read. */
 export interface Reading {
   /** Whether a change of the wrong type refuses the whole callback, rather than be left out; where it is kept, nothing is lost. */
   readonly strict: boolean;
@@ -189,7 +188,6 @@ const SCHEMAS: Readonly<Record<string, readonly [EventType, z.ZodType<Fields> & 
   ],
 };
 
-/** Every field that some command knows. */
 const FIELDS = [...new Set(Object.values(SCHEMAS).flatMap(([, schema]) => Object.keys(schema.shape)))];
 
 /** What people put before the name of a field that is about a group anyway. */
@@ -270,7 +268,6 @@ const DOCUMENTED = new Set([
   'Alert.RequestOverLimit',
 ]);
 
-/** Returns the command as a metric's label. */
 export function commandLabel(command: string | undefined): string {
   if (command === undefined) return 'none';
   return DOCUMENTED.has(command) ? command : 'other';

@@ -60,7 +60,6 @@ export interface ReceiverPorts {
   record(event: CanonicalEvent): Promise<'recorded' | 'duplicate'>;
   /** Keeps a verified callback that cannot be mapped; resolves once it is on disk. */
   quarantine(callback: RawCallback): Promise<void>;
-  /** Asks the upstream handler, if there is one. */
   forward?(callback: ReceivedCallback): Promise<Checked<HandlerAnswer>>;
   /** Starts the span of a callback; undefined when nothing traces. */
   trace?(headers: IncomingHttpHeaders, route: string): CallbackTrace | undefined;
@@ -72,7 +71,6 @@ export interface ReceiverPorts {
   serviceAddresses?(): BlockList | undefined;
   /** Returns the address of whoever opened the connection, as a load balancer told it; without it, the peer's is taken. */
   peerOf?(socket: Socket): string | undefined;
-  /** Whether callbacks can be recorded just now. */
   recording?(): boolean;
   /** True from SIGTERM on. */
   stopping(): boolean;
@@ -111,7 +109,6 @@ function failEnvelope(fault: HttpFault): string {
 /** Returns the envelope for what is no HTTP request. */
 export const malformedEnvelope = (message: string) => failEnvelope({ code: 'query-invalid', message });
 
-/** Answers OK. */
 export function acknowledge(context: ReceiverContext, outcome: CallbackOutcome): Response {
   context.set('outcome', outcome);
   endIncomplete(context);
@@ -146,7 +143,6 @@ export function forbid(context: ReceiverContext, fault: HttpFault): Response {
   return context.json({ ActionStatus: 'OK', ErrorInfo: describeFault(fault), ErrorCode: 1 });
 }
 
-/** Answers what the upstream handler said. */
 export function relay(context: ReceiverContext, outcome: CallbackOutcome, answer: HandlerAnswer): Response {
   context.set('outcome', outcome);
   const { status, headers, body } = answer;

@@ -10,10 +10,8 @@ import { accepted, type Checked, messageOf, refused } from '../model/fault.ts';
 
 export type ForwardSettings = Omit<Exclude<Config['receiver']['otherCommands'], string>, 'forwardAll'>;
 
-/** A callback as received. */
 export interface ReceivedCallback {
   readonly path: string;
-  /** The whole query. */
   readonly search: string;
   readonly headers: IncomingMessage['headersDistinct'];
   readonly body: Uint8Array;

@@ -87,7 +87,6 @@ export function hearAgain(events: Iterable<CanonicalEvent>, service: ServiceCloc
   }
 }
 
-/** Returns those that are there. */
 function present<Key extends string>(values: Record<Key, string | undefined>) {
   const there = Object.entries(values).filter(([, value]) => value !== undefined);
   return Object.fromEntries(there) as { [Each in Key]?: string };

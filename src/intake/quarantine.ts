@@ -29,7 +29,6 @@ const STEP_MS = 20;
 
 /** The operations on the quarantine that a person may ask for. */
 export function createQuarantine({ sdkAppId, drop }: MapSettings, { journal, reader, signals }: QuarantinePorts) {
-  /** Yields at most `most` callbacks, page by page. */
   function* pages(most: number): Generator<readonly QuarantinedCallback[]> {
     for (let after = 0, left = most; left > 0; ) {
       const page = reader.quarantined(after, Math.min(left, PAGE));

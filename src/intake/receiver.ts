@@ -119,7 +119,6 @@ function observe({ path, proxies }: ReceiverSettings, ports: ReceiverPorts): Mid
   };
 }
 
-/** Lets in whoever may call, by address. */
 function admit({ allowed, allowService }: ReceiverSettings, ports: ReceiverPorts): MiddlewareHandler<ReceiverEnv> {
   const { serviceAddresses } = ports;
   return async (context, next) => {

@@ -21,7 +21,6 @@ export function createReloadableReceiver(config: ReceiverConfig, ports: Omit<Rec
   };
   let current = create(config);
   return {
-    /** Whether the address is one of the proxies that are trusted now. */
     isProxy: (address: string | undefined): boolean =>
       current.proxies !== undefined && contains(current.proxies, address),
     fetch: (request: Request, bindings: object) => current.fetch(request, bindings),
@@ -36,7 +35,6 @@ export function createReloadableReceiver(config: ReceiverConfig, ports: Omit<Rec
         current = prepared;
       };
     },
-    /** Ends the connections to the upstream handler. */
     close: () => current.close(),
   };
 }

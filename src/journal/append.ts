@@ -72,16 +72,13 @@ export function openJournal(
       if (room.groupsFull() && !groups.knows(event.subject)) return Promise.reject(tooManyGroups());
       return add(json.length, () => events.append(event, json));
     },
-    /** Returns whether the groups take all of their share, so that new ones are refused. */
     groupsFull: room.groupsFull,
     ...createQuarantineWriter(database, add, committer),
     ...createReconcileWriter(connection, events, add, committer),
     ...createForgetting(database, groups, committer, { connectors, clock }),
     /** Takes note of what a lane settled; it is written with the next commit, or soon when none comes. */
     settle: (report: JournalReport) => committer.defer(() => deliveries.settle(report)),
-    /** Takes note of what is known of a connector's copy, as `settle` does. */
     keepCopy: (connector: string, state: CopyState) => committer.defer(() => deliveries.setCopy(connector, state)),
-    /** Remembers over restarts that a connector is paused. */
     setPaused: (connector: string, paused: boolean) => committer.write(() => deliveries.setPaused(connector, paused)),
     /** Removes dead letters for good, in one transaction. Resolves with how many there were. */
     discard: (connector: string, seqs: readonly number[]) => committer.write(() => deliveries.discard(connector, seqs)),
@@ -92,9 +89,7 @@ export function openJournal(
     prune: (after: number, upTo: () => number, limit: number, waitingAt: () => readonly string[] = connectors) =>
       committer.write(() => events.prune(after, upTo(), limit, waitingAt())),
     fill: database.fill,
-    /** Returns the seq of the newest event on disk. */
     head: events.head,
-    /** Returns what of a group's merged state is not in the file yet, see groups.ts. */
     buffered: groups.buffered,
     /** Writes the merged groups that are not in the file yet, if it can. */
     flushGroups: committer.flush,
@@ -109,7 +104,6 @@ export function openJournal(
 type Add = <T>(bytes: number, work: () => T) => Promise<T>;
 type Write = Pick<ReturnType<typeof createCommitter>, 'write'>;
 
-/** Writes the quarantine, within its bound. */
 function createQuarantineWriter({ connection, maxBytes }: Database, add: Add, { write }: Write) {
   const put = connection.prepare('INSERT INTO quarantine (received_at, search, body, fault) VALUES (?, ?, ?, ?)');
   const count = connection.prepare('SELECT count(*) AS count, coalesce(sum(length(body)), 0) AS bytes FROM quarantine');
@@ -117,7 +111,6 @@ function createQuarantineWriter({ connection, maxBytes }: Database, add: Add, { 
   /** What the quarantine holds; counted again after some were released. */
   let kept: { readonly count: number; readonly bytes: number } | undefined;
   return {
-    /** Keeps a callback that cannot be mapped. */
     quarantine({ receivedAt, search, body, fault }: RawCallback): Promise<void> {
       kept ??= count.get() as { count: number; bytes: number };
       if (kept.count >= MOST_KEPT || kept.bytes > maxBytes * KEPT_SHARE) return Promise.reject(quarantineFull());
@@ -133,7 +126,6 @@ function createQuarantineWriter({ connection, maxBytes }: Database, add: Add, { 
   };
 }
 
-/** Writes what a run of reconcile found, and how far it is. */
 function createReconcileWriter(connection: DatabaseSync, events: EventWriter, add: Add, { write }: Write) {
   const forgetRead = connection.prepare('DELETE FROM reconciled');
   const putRead = connection.prepare('INSERT INTO reconciled (group_id) VALUES (?) ON CONFLICT DO NOTHING');
@@ -171,7 +163,6 @@ const GROUPS_SHARE = 0.5;
 const MOST_KEPT = 10_000;
 const KEPT_SHARE = 0.1;
 
-/** Says what has no room below journal.maxBytes. */
 function createRoom(database: Database, groups: GroupBuffer) {
   const most = database.maxBytes * (1 - RESERVE);
   let used: number | undefined;
@@ -246,7 +237,6 @@ function createEventWriter(database: Database, groups: GroupBuffer) {
       latest = { events: 0, duplicates: 0, head };
       return groups.transact(work);
     },
-    /** Takes what the latest transaction did for committed. */
     committed(): typeof latest {
       head = latest.head;
       return latest;

@@ -11,7 +11,6 @@ export interface CommitPorts extends FailurePorts {
   committed(writes: number): (ms: number) => void;
   /** What may be written after a commit, in a transaction of its own, while the log is being synced: nobody waits for it. */
   readonly buffer: Pick<GroupBuffer, 'dueInMs' | 'step'>;
-  /** The write-behind buffer is written. */
   flushed(): void;
 }
 
@@ -90,7 +89,6 @@ export function createCommitter(database: Database, ports: CommitPorts) {
     defer: gathering.defer,
     /** Says that nothing can be recorded, until there is room. */
     refuse: (error: BridgeError): void => failure.refuse([], error),
-    /** Writes the write-behind buffer now, if it can be written. */
     flush: () => writeBehind(true),
     /** Writes what is still there; then refuses more. Returns false when the disk may have refused a part of the log. */
     close(): boolean {
@@ -120,7 +118,6 @@ const ENOUGH = 8;
 /** Where nothing else came meanwhile, whoever writes one thing after the other waits for nothing: so often it is let be. */
 const LET_BE = 32;
 
-/** Says until when the next transaction is to gather. */
 function createPatience() {
   let last = Number.NEGATIVE_INFINITY;
   let letBe = 0;
@@ -138,7 +135,6 @@ function createPatience() {
 
 /** The most that deferred work waits for a transaction. */
 const DEFER_MS = 100;
-/** The time after which what could not be written is tried again. */
 const RETRY_MS = 1_000;
 const LOCKED_STEP_MS = 25;
 const LOCKED_MS = 1_000;

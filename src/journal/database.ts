@@ -67,7 +67,6 @@ function openLocked(path: string, file: string, options: DatabaseOptions, lock: 
   return {
     /** The real path of the file, to which symbolic links lead. */
     file,
-    /** The one connection that writes. */
     connection,
     log,
     transact: createTransact(connection),
@@ -133,7 +132,6 @@ function rollBack(file: string): void {
   }
 }
 
-/** Opens a connection that only reads, beside the one that writes. */
 export function openReader(file: string): DatabaseSync {
   const connection = new sqlite.DatabaseSync(file, { readOnly: true, timeout: WAIT_MS });
   connection.exec('PRAGMA query_only = ON');
@@ -189,7 +187,6 @@ function checkIntegrity(connection: DatabaseSync, bytes: number): string | undef
   return rows === indexed ? undefined : `${indexed} of ${rows} deliveries in the index of their events`;
 }
 
-/** Makes all indexes anew; throws where that does not help. */
 function repairIndexes(connection: DatabaseSync): void {
   connection.exec('REINDEX');
   const found = pragma(connection, 'quick_check(1)');

@@ -10,7 +10,6 @@ export interface Write {
 }
 
 export interface FailurePorts {
-  /** Runs `work` in one transaction: all of it or nothing. */
   transact<T>(work: () => T): T;
   /** Returns whether there is room for new events below journal.maxBytes. */
   hasRoom(): boolean;
@@ -20,7 +19,6 @@ export interface FailurePorts {
   recovered(): void;
 }
 
-/** The time between two tries. */
 const PROBE_MS = 1_000;
 /** As large as a callback may be. */
 export const PROBE_BYTES = 65_536;

@@ -132,11 +132,9 @@ export function openGroupBuffer({ connection, transact }: Database) {
     },
     /** Writes a part of the buffer and the watermark in one transaction; returns whether some is left. */
     step,
-    /** Writes all of the buffer, a step at a time. */
     flush,
     /** Returns about how many bytes the groups take, those included that are not written yet. */
     bytes: (): number => bytes + buffer.size * PENDING_BYTES,
-    /** Returns whether the journal holds the group. */
     knows: (groupId: string): boolean =>
       buffer.has(groupId) || Object.keys(table.read(groupId).state.versions).length > 0,
     /** Removes a group that neither the buffer nor this transaction has changed. Only within a transaction. */
@@ -154,7 +152,6 @@ export function openGroupBuffer({ connection, transact }: Database) {
 function createMerging(head: number, read: (groupId: string) => Held) {
   /** Committed events are merged here, and the table does not have it yet. */
   const buffer = new Map<string, Held>();
-  /** The groups and the head of the transaction that is open. */
   let open: { readonly touched: Map<string, Held>; head: number } | undefined;
   /** The group that was looked up last: `latest` comes right before `merge`. */
   let found: Held | undefined;
@@ -254,7 +251,6 @@ export function createGroupStore({ connection, transact }: Database) {
         ({ groupId }) => groupId,
         (current, { group }) => (group === null ? { ...current, destroyed: true } : join(current, group)),
       ),
-    /** Merges these events into what is there. */
     merge: (events: Iterable<CanonicalEvent>): void => change(events, ({ subject }) => subject, merge),
   };
 }
@@ -328,7 +324,6 @@ export function createGroupReader(connection: DatabaseSync, buffered: GroupBuffe
       const row = get.get(groupId);
       return row && state(row);
     },
-    /** Returns the name alone, without reading large groups. */
     nameOf: (groupId: string): string | undefined =>
       buffered(groupId)?.state.name ?? (name.get(groupId)?.name as string | null | undefined) ?? undefined,
     /** Returns at most `limit` groups after the id `after` ('' for the first), in the order of ids; fewer when they are large. */

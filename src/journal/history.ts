@@ -70,7 +70,6 @@ export function createHistoryReader(
 
   return {
     ...events,
-    /** Returns the event of this seq, where it is still there. */
     at: (seq: number): JournalEntry | undefined =>
       pageOf(newest.iterate(seq + 1, 1)).find((entry) => entry.seq === seq),
     /** Returns the newest events, or those before a seq, newest first; fewer than `limit` when they are large. */
@@ -80,12 +79,10 @@ export function createHistoryReader(
      * pruned, or was recorded before events were linked. `before` is the seq of one of them.
      */
     ofGroup: (groupId: string, limit: number, before?: number): JournalEntry[] => pageOf(chain(groupId, limit, before)),
-    /** Returns the event of this id, where it is still there. */
     byId(id: EventId): JournalEntry | undefined {
       const row = byId.get(id);
       return row && journalEntryOf(row);
     },
-    /** Counts the events, at most so many. */
     count: (most: number): number => Number(counted.get(most)?.n),
     /** Returns the seq of the group's latest event, pruned or not; undefined when it had none since events are linked. */
     latest: latestOf,

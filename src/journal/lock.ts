@@ -47,7 +47,6 @@ function lockHolders(...files: readonly string[]): number[] {
   return [...holders];
 }
 
-/** Says who has the journal locked. */
 export function lockedFault(file: string, cause: unknown): BridgeError {
   const holders = lockHolders(file, `${file}-shm`);
   const who = holders.length > 0 ? `process ${holders.join(', ')}` : 'another program';

@@ -31,7 +31,6 @@ export function openLog(file: string) {
         });
       }),
     syncNow: () => fdatasyncSync(own),
-    /** Writes what the log holds again, and syncs it: see `rewriteLog`. */
     rewrite: () => rewrite(own),
     /** Returns whether the log, since it was last begun anew, has grown to this many pages. */
     reaches(pages: number): boolean {

@@ -13,7 +13,6 @@ export interface JournalEntry {
   readonly event: CanonicalEvent;
 }
 
-/** A dead letter: an event that a destination refused for good. */
 export interface DeadLetter extends JournalEntry {
   readonly attempts: number;
   readonly fault: Fault;
@@ -102,7 +101,6 @@ function readEntries(connection: DatabaseSync) {
   const one = connection.prepare('SELECT 1 FROM events WHERE seq = ?');
   const oldest = connection.prepare('SELECT seq, received_at AS receivedAt FROM events ORDER BY seq LIMIT 1');
   return {
-    /** Returns where the journal begins; undefined when it holds no event. */
     oldest: () => oldest.get() as { readonly seq: number; readonly receivedAt: number } | undefined,
     has: (seq: number): boolean => one.get(seq) !== undefined,
     /** Returns the seq of the newest event, 0 in an empty journal. */
@@ -275,7 +273,6 @@ function readDeadLetters(connection: DatabaseSync) {
       const row = one(connector, seq);
       return row && deadLetter(row);
     },
-    /** Returns the event of a dead letter, for another attempt. */
     deadLetterEntry(connector: string, seq: number): Entry | undefined {
       const row = one(connector, seq);
       return row && entryOf(row);

@@ -11,7 +11,6 @@ import { createDeliveryReader } from './reads.ts';
 import { keepPruned } from './retention.ts';
 
 export interface JournalPorts {
-  /** The settings in effect. */
   settings(): { readonly file: string; readonly maxBytes: number; readonly keepDelivered: number };
   /** The `source` of this app: a journal is one app's. */
   readonly source: string;

@@ -14,7 +14,6 @@ const SQLITE_CORRUPT = 11;
 const SQLITE_FULL = 13;
 const SQLITE_NOTADB = 26;
 
-/** Returns SQLite's primary result code. */
 function resultCode(thrown: unknown): number | undefined {
   const { errcode } = thrown as { errcode?: unknown };
   return typeof errcode === 'number' ? errcode & 0xff : undefined;
@@ -30,12 +29,10 @@ export const isFull = (thrown: unknown): boolean => resultCode(thrown) === SQLIT
 export const isCorrupt = (thrown: unknown): boolean =>
   [SQLITE_CORRUPT, SQLITE_NOTADB].includes(resultCode(thrown) ?? 0);
 
-/** Makes an error that concerns the journal’s file. */
 export function journalError(code: FaultCode, message: string, suggestion: string, cause?: unknown): BridgeError {
   return new BridgeError({ code, path: 'journal.file', message, suggestion }, cause);
 }
 
-/** Makes the error of a callback that cannot be recorded. */
 export const unrecordable = (why: string, suggestion: string, cause?: unknown): BridgeError =>
   journalError('journal-unwritable', `the callback cannot be recorded: ${why}`, suggestion, cause);
 

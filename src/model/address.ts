@@ -12,7 +12,6 @@ function parseRange(text: string): { address: string; prefix?: number; family: '
   return { address, prefix: Number(prefix), family };
 }
 
-/** Puts addresses and ranges into Node's BlockList. */
 export function toAddressList(ranges: readonly string[]): BlockList {
   const list = new BlockList();
   for (const text of ranges) {

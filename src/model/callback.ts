@@ -16,7 +16,6 @@ export interface RawCallback {
   readonly search: string;
   /** The body as it came, to the byte; of one that is too large what came first. */
   readonly body: Uint8Array;
-  /** Why it could not be mapped. */
   readonly fault: Fault;
 }
 

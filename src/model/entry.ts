@@ -15,7 +15,6 @@ export interface Entry {
   release?(): void;
 }
 
-/** What is known of an entry without its text. */
 export type EntryHead = Pick<Entry, 'seq' | 'id' | 'groupId' | 'receivedAt'>;
 
 /** Makes an entry whose text is fetched when it is asked for, unless it is known. */
@@ -48,7 +47,6 @@ export function lazyEntry(
   };
 }
 
-/** Makes an entry of an event that is at hand. */
 export function entryOf(seq: number, event: CanonicalEvent): Entry {
   const { groupId, receivedAt } = event.data;
   return lazyEntry({ seq, id: event.id, groupId, receivedAt }, () => JSON.stringify(event), { event });

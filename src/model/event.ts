@@ -145,7 +145,6 @@ export function actorOf({ data: { operator, occurredAtFrom } }: CanonicalEvent):
 /** Returns the `source` of all events and groups of an app. */
 export const sourceOf = (sdkAppId: string): string => `urn:tencent-chat:app:${sdkAppId}`;
 
-/** Wraps the data in its envelope. */
 export function groupEvent(type: EventType, sdkAppId: string, id: EventId, data: EventData): CanonicalEvent {
   return {
     specversion: '1.0',

@@ -172,7 +172,6 @@ export function whereThrown(failure: unknown): string {
   return place === undefined ? '' : `, thrown at ${place}`;
 }
 
-/** Returns the fault inside whatever was thrown; anything else gets `code`. */
 export function faultOf(thrown: unknown, code: FaultCode): Fault {
   return thrown instanceof BridgeError ? thrown.fault : { code, message: messageOf(thrown) };
 }

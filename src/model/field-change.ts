@@ -2,7 +2,6 @@
 import type { CanonicalEvent } from './event.ts';
 import { fieldOf, fieldsTold, type Group } from './group.ts';
 
-/** Returns the fields that an event names, as texts. */
 export const fieldsOf = (event: CanonicalEvent): [field: string, text: string][] =>
   fieldsTold(event).map(([field, value]) => [field, String(value)]);
 

@@ -50,7 +50,6 @@ export function newGroup(groupId: string): Group {
   return { groupId, customFields: {}, destroyed: false, versions: {} };
 }
 
-/** Returns the event of the latest change that is known of the group. */
 export const latestEvent = ({ versions }: Group): EventId | undefined => versions.updatedAt?.[1];
 
 /** Returns whose the latest change is; undefined where that change does not say, whoever made one before it. */

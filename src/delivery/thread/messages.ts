@@ -9,7 +9,6 @@ import type { ReadBack } from '../read-back.ts';
 
 export interface DeliveryData {
   readonly journalFile: string;
-  /** The `source` of this app. */
   readonly source: string;
   /** The enabled ones. */
   readonly connectors: Readonly<Record<string, ConnectorConfig>>;
