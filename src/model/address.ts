@@ -1,25 +1,20 @@
 /** IP addresses and ranges of them, of both families. */
-import { BlockList, isIP, isIPv4, isIPv6 } from 'node:net';
+import { BlockList, isIP, isIPv6 } from 'node:net';
 
 export const isAddressRange = (text: string): boolean => parseRange(text) !== undefined;
 
-function parseRange(text: string): { address: string; prefix?: number; family: 'ipv4' | 'ipv6' } | undefined {
-  const [address = '', prefix, ...rest] = text.split('/');
-  const family = isIPv4(address) ? 'ipv4' : isIPv6(address) ? 'ipv6' : undefined;
-  if (family === undefined || rest.length > 0) return undefined;
-  if (prefix === undefined) return { address, family };
-  if (!/^\d{1,3}$/.test(prefix) || Number(prefix) > (family === 'ipv4' ? 32 : 128)) return undefined;
-  return { address, prefix: Number(prefix), family };
+function parseRange(text: string) {
+  const [, address = '', prefix] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
+  const family = isIPv6(address) ? 'ipv6' : 'ipv4';
+  const most = family === 'ipv4' ? 32 : 128;
+  const bits = Number(prefix ?? most);
+  return isIP(address) === 0 || bits > most ? undefined : ({ address, bits, family } as const);
 }
 
+/** Leaves out what is no address and no range. */
 export function toAddressList(ranges: readonly string[]): BlockList {
   const list = new BlockList();
-  for (const text of ranges) {
-    const range = parseRange(text);
-    if (range === undefined) continue;
-    if (range.prefix === undefined) list.addAddress(range.address, range.family);
-    else list.addSubnet(range.address, range.prefix, range.family);
-  }
+  for (const range of ranges.map(parseRange)) if (range) list.addSubnet(range.address, range.bits, range.family);
   return list;
 }
 
