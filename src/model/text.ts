@@ -55,12 +55,8 @@ export function span(seconds: number, [d, h, min, s]: readonly string[] = ['d', 
   ];
   const isThere = (amount: string): boolean => !amount.startsWith('0 ');
   const first = amounts.findIndex(isThere);
-  return first === -1
-    ? `0 ${s}`
-    : amounts
-        .slice(first, first + 2)
-        .filter(isThere)
-        .join(' ');
+  const shown = amounts.slice(first, first + 2).filter(isThere);
+  return first < 0 ? `0 ${s}` : shown.join(' ');
 }
 
 /** Asks whether a candidate that is near was meant; undefined where none is. */

@@ -121,40 +121,32 @@ export function judgeRecording(reason: string | undefined, receiver: string, wor
 }
 
 function troublesOf(connector: Standing, now: number, words: VerdictWords): Trouble[] {
-  const troubles = [...troublesAtWork(connector, now, words)];
-  // Where nothing is delivered nothing is compared either, which goes without saying.
-  return troubles.length > 0 ? troubles : [...unverified(connector, now, words)];
-}
+  const { name, state, lag, lagSeconds, deadLetters, copy, verifyEvery } = connector;
+  const troubles: Trouble[] = [];
+  const add = (kind: Trouble['kind'], tone: Trouble['tone'], says: string): void =>
+    void troubles.push({ connector: name, kind, tone, says });
 
-function* troublesAtWork(connector: Standing, now: number, words: VerdictWords): Generator<Trouble> {
-  const { name, state, lag, lagSeconds, deadLetters, copy } = connector;
-  const trouble = troubleOf(name);
   const behind = lag === 0 ? undefined : words.behind(lag, lagSeconds);
   const isBehind = lag === null || lagSeconds >= BEHIND_SECONDS;
   if (state.kind === 'waiting') {
     const long = now - state.since >= UNREACHABLE_MS;
-    yield trouble('unreachable', long ? 'red' : 'amber', words.unreachable((now - state.since) / 1_000, behind));
+    add('unreachable', long ? 'red' : 'amber', words.unreachable((now - state.since) / 1_000, behind));
   } else if (state.kind === 'paused') {
-    yield trouble('paused', 'amber', words.paused(behind));
+    add('paused', 'amber', words.paused(behind));
   } else if (state.kind !== 'running') {
-    yield trouble('connecting', 'amber', state.kind === 'ended' ? words.ended : words.connecting);
+    add('connecting', 'amber', state.kind === 'ended' ? words.ended : words.connecting);
   } else if (behind !== undefined && isBehind) {
-    yield trouble('behind', 'amber', behind);
+    add('behind', 'amber', behind);
   }
-  if (copy?.incomplete !== undefined) yield trouble('incomplete', 'red', words.incomplete(copy.incomplete.reason));
-  if (deadLetters > 0) yield trouble('dead-letters', 'red', words.deadLetters(deadLetters));
-  if (copy !== undefined && copy.differing > 0) yield trouble('differs', 'amber', words.differs(copy.differing));
-}
+  if (copy?.incomplete !== undefined) add('incomplete', 'red', words.incomplete(copy.incomplete.reason));
+  if (deadLetters > 0) add('dead-letters', 'red', words.deadLetters(deadLetters));
+  if (copy !== undefined && copy.differing > 0) add('differs', 'amber', words.differs(copy.differing));
 
-function* unverified({ name, copy, verifyEvery }: Standing, now: number, words: VerdictWords): Generator<Trouble> {
-  if (copy === undefined || verifyEvery === undefined) return;
-  const trouble = troubleOf(name);
-  if (copy.verifiedAt === undefined) yield trouble('unverified', 'amber', words.neverVerified);
+  // Where nothing is delivered nothing is compared either, which goes without saying.
+  if (troubles.length > 0 || copy === undefined || verifyEvery === undefined) return troubles;
+  if (copy.verifiedAt === undefined) add('unverified', 'amber', words.neverVerified);
   else if (now - copy.verifiedAt > Math.max(VERIFIED_MS, 3 * verifyEvery)) {
-    yield trouble('unverified', 'amber', words.lastVerified((now - copy.verifiedAt) / 1_000));
+    add('unverified', 'amber', words.lastVerified((now - copy.verifiedAt) / 1_000));
   }
+  return troubles;
 }
-
-const troubleOf =
-  (connector: string) =>
-  (kind: Trouble['kind'], tone: Trouble['tone'], says: string): Trouble => ({ connector, kind, tone, says });
