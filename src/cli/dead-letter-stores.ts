@@ -11,8 +11,7 @@ import {
   retryAnswer,
 } from '../admin/contract.ts';
 import { textOf } from '../client/message.ts';
-import type { Config } from '../config/schema.ts';
-import type { Source } from '../config/source.ts';
+import type { Config, Source } from '../config/schema.ts';
 import { causeOf } from '../model/cause.ts';
 import type { Fault } from '../model/fault.ts';
 import { adminClient, inPath } from './admin.ts';

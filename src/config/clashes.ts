@@ -19,8 +19,7 @@ import type { LaneOptions } from './connectors.ts';
 import type { FilesRead } from './file.ts';
 import { DEFAULT_ADMIN_PORT, isLoopback, NO_RECEIVER } from './listeners.ts';
 import { formatPath, type Path } from './problems.ts';
-import type { Settings } from './schema.ts';
-import type { Source } from './source.ts';
+import type { Settings, Source } from './schema.ts';
 
 type Refuse = (path: (string | number)[], message: string) => void;
 type IsWrong = (connector: string) => boolean;

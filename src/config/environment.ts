@@ -33,8 +33,9 @@ export function expand(text: string, environment: Environment): Expansion {
   const faults: ExpansionFault[] = [];
   const lastBrace = text.lastIndexOf('}');
 
-  const replace = (index: number, token: string, groups: Readonly<Record<string, string | undefined>>): string => {
-    const { file, name, operator, operand = '' } = groups;
+  const expanded = text.replace(TOKEN, (token: string, ...rest): string => {
+    const index: number = rest.at(-3);
+    const { file, name, operator, operand = '' }: Readonly<Record<string, string | undefined>> = rest.at(-1);
     if (token === '$${') return '${';
     if (file !== undefined) {
       variables.add(`file:${file}`);
@@ -61,11 +62,6 @@ export function expand(text: string, environment: Environment): Expansion {
     for (const one of inner.variables) variables.add(one);
     for (const fault of inner.faults) faults.push({ ...fault, index: offset + fault.index });
     return inner.text;
-  };
-
-  const expanded = text.replace(TOKEN, (token: string, ...rest) => {
-    const groups = rest.at(-1) as Readonly<Record<string, string | undefined>>;
-    return replace(rest.at(-3) as number, token, groups);
   });
   return { text: expanded, variables: [...variables], faults };
 }

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { isAddressRange, isLocal } from '../model/address.ts';
 import { isBeforeCallback } from '../model/callback.ts';
 import { password } from '../model/secret.ts';
+import type { Config } from './schema.ts';
 import { duration, text, whole } from './units.ts';
 
 /** As it stands in a request: callers resolve dots and turn backslashes before they ask, and encode what is no ASCII. */
@@ -189,13 +190,7 @@ export const receiver = z
   });
 
 /** Says who may send callbacks where that is anybody; else returns undefined. */
-export function opennessOf({
-  app,
-  receiver,
-}: {
-  readonly app: { readonly callbackTokens?: readonly string[] | undefined };
-  readonly receiver: { readonly allowFrom?: readonly string[] | undefined };
-}): string | undefined {
+export function opennessOf({ app, receiver }: Pick<Config, 'app' | 'receiver'>): string | undefined {
   if (app.callbackTokens !== undefined || receiver.allowFrom !== undefined) return undefined;
   return 'no app.callbackTokens, no receiver.allowFrom: whoever reaches the receiver can send callbacks, and fill the journal';
 }

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Configured } from '../../connectors/index.ts';
+import { type Configured, source } from '../../connectors/index.ts';
 import { filePath, vendorSecret } from '../model/secret.ts';
 import { refuseClashes } from './clashes.ts';
 import { connectors, type LaneOptions, type OwnKind } from './connectors.ts';
@@ -7,7 +7,6 @@ import type { FilesRead } from './file.ts';
 import { admin, NO_RECEIVER, receiver } from './listeners.ts';
 import { notify } from './notify.ts';
 import { reconcile } from './reconcile.ts';
-import { source } from './source.ts';
 import { bytes, duration } from './units.ts';
 
 const APP_EXPECTED = 'the SDKAppID of your Chat app is expected: digits only, as the vendor’s console shows it';
@@ -45,7 +44,7 @@ const shutdown = duration
 const settings = (own: readonly OwnKind[]) =>
   z.strictObject({
     app,
-    source: source.optional(),
+    source: source.options.optional(),
     receiver: receiver.default(() => NO_RECEIVER),
     journal: journal.prefault({}),
     admin: admin.prefault({}),
@@ -66,6 +65,9 @@ export const configSchemaWith = (own: readonly OwnKind[], files: FilesRead = [])
     .meta({ title: 'group-sync-bridge configuration' });
 
 export const configSchema = configSchemaWith([]);
+
+/** What a worker reads. */
+export type Source = NonNullable<Settings['source']>;
 
 /** Holds a connector's settings: those of every lane, and the options of its kind, checked by that connector's own schema. */
 export type ConnectorConfig = LaneOptions & Configured & Readonly<Record<string, unknown>>;

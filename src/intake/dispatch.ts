@@ -24,11 +24,10 @@ export function dispatch(settings: ReceiverSettings, ports: ReceiverPorts): Hand
 
   /** Resolves with undefined where there is no upstream handler. */
   async function forward(context: ReceiverContext): Promise<Checked<HandlerAnswer> | undefined> {
-    const [search, { bytes: body }, caller] = [context.get('search'), context.get('body'), context.get('caller')];
+    const { search, body, caller, label: command } = context.var;
     const headers = context.env.incoming.headersDistinct;
-    const answer = await ports.forward?.({ path: settings.path, search, headers, body, caller });
-    if (answer?.ok === false)
-      ports.signals.emit('forward.failed', { command: context.get('label'), fault: answer.fault });
+    const answer = await ports.forward?.({ path: settings.path, search, headers, body: body.bytes, caller });
+    if (answer?.ok === false) ports.signals.emit('forward.failed', { command, fault: answer.fault });
     return answer;
   }
 

@@ -107,11 +107,10 @@ function observe({ path, proxies }: ReceiverSettings, ports: ReceiverPorts): Mid
     context.set('caller', callerOf(peerOf(context, ports), headers['x-forwarded-for']?.toString(), proxies));
     context.set('label', commandLabel(undefined));
     await (span === undefined ? next() : span.within(next));
-    const [command, outcome, fault] = [context.get('label'), context.get('outcome'), context.get('fault')];
+    const { label: command, outcome, fault, caller, event } = context.var;
     const ms = performance.now() - start;
-    const refused = fault !== undefined && { fault, sender: context.get('caller') ?? 'unknown' };
+    const refused = fault !== undefined && { fault, sender: caller ?? 'unknown' };
     const { status } = context.res;
-    const event = context.get('event');
     const misnamed = event === undefined ? [] : misnamedIn(event.data.extra);
     const became = event !== undefined && { event, ...(misnamed.length > 0 && { misnamed }) };
     signals.emit('callback.answered', { command, outcome, status, ms, ...refused, ...became });

@@ -1,7 +1,6 @@
 import type { GroupSink, Host, Sink, Source, SourceWork, WorkerSource } from '../../connectors/contract.ts';
 import { holdsOf, openSink, source as sourceKind } from '../../connectors/index.ts';
-import type { ConnectorConfig } from '../config/schema.ts';
-import type { Source as SourceConfig } from '../config/source.ts';
+import type { ConnectorConfig, Source as SourceConfig } from '../config/schema.ts';
 import { compileFilter } from '../delivery/filter.ts';
 import { type Lane, startLane } from '../delivery/lane.ts';
 import type { Clock } from '../model/clock.ts';
