@@ -19,24 +19,14 @@ import { urlHost } from './model/address.ts';
 import { systemClock } from './model/clock.ts';
 import { sourceOf } from './model/event.ts';
 import { createServiceClock } from './model/service-clock.ts';
-import { createSignals, type ReloadResult } from './model/signal.ts';
+import { createSignals } from './model/signal.ts';
 import { keepServiceAddresses, type ServiceAddresses } from './reconcile/addresses.ts';
 import { createReconcileSchedule } from './reconcile/schedule.ts';
 import { createLogger, type LogFormat, type LogLevel, logSignals } from './telemetry/log.ts';
 import { type FindEvent, logCallbacks } from './telemetry/terminal-log.ts';
 import { flushTraces, traceCallback } from './telemetry/trace.ts';
 
-export interface Bridge {
-  /** Where callbacks are received, with the real port: `http://0.0.0.0:8080/callback`. */
-  readonly receiverUrl: string;
-  readonly adminUrl: string;
-  /** Names of the enabled connectors, now. */
-  readonly connectors: readonly string[];
-  /** Takes over what changed in the file; throws ConfigRefused, and then nothing changed. Both are said by a signal, too. */
-  reload(): Promise<ReloadResult>;
-  /** Answers what is in flight, drains what it can within `shutdownMs`, closes. Safe to call twice. */
-  stop(reason: string): Promise<void>;
-}
+export type Bridge = Awaited<ReturnType<typeof startBridge>>;
 
 export interface StartOptions {
   /** Without it no callbacks are received: reconcile by itself. */
@@ -56,11 +46,7 @@ const LATELY = 32;
 const IN_FLIGHT_MS = 2_500;
 
 /** Builds the rooms in the order of an event's way, and stops them in reverse, so that nothing recorded is left behind. */
-export async function startBridge(
-  initial: Config,
-  logLevel: LogLevel = 'info',
-  options: StartOptions = {},
-): Promise<Bridge> {
+export async function startBridge(initial: Config, logLevel: LogLevel = 'info', options: StartOptions = {}) {
   const base = createBase(initial, logLevel, options.log);
   try {
     const source = sourceOf(initial.app.sdkAppId);
@@ -70,12 +56,7 @@ export async function startBridge(
       journal.history.recent(LATELY).map(({ event }) => event),
       base.service,
     );
-    const delivery = startDeliveryRoom({
-      ...base,
-      configured: () => base.config.connectors,
-      source,
-      journal,
-    });
+    const delivery = startDeliveryRoom({ ...base, configured: () => base.config.connectors, source, journal });
     base.onStop(delivery.stop);
     base.logCallbacks((id) => {
       const entry = journal.history.byId(id);
@@ -95,7 +76,9 @@ export async function startBridge(
     const version = options.version ?? 'unknown';
     const admin = createAdminRoom({ ...base, ...rooms, settings, commands: COMMANDS.keys(), version });
     if (options.receive !== false) await receiver.listen();
-    const adminUrl = await listenForAdmin(base, admin.fetch);
+    const { host, port } = base.config.admin;
+    const adminSettings = { ...ADMIN_SERVER, host, port, maxConnections: base.share.admin };
+    const { origin: adminUrl } = await serve(base, admin.fetch, adminSettings);
     base.signals.emit('bridge.started', {
       receiver: receiver.url(),
       admin: adminUrl,
@@ -105,13 +88,16 @@ export async function startBridge(
     // After an upgrade the bridge may know what it did not know before. Failing that, it is tried again at the next start.
     receiver.quarantine.remap().catch(() => {});
     return {
+      /** Where callbacks are received, with the real port: `http://0.0.0.0:8080/callback`. */
       get receiverUrl() {
         return receiver.url();
       },
       adminUrl,
+      /** Names of the enabled connectors, now. */
       get connectors() {
         return base.connectors();
       },
+      /** Takes over what changed in the file; throws ConfigRefused, and then nothing changed. Both are said by a signal, too. */
       reload,
       stop: base.stop,
     };
@@ -150,6 +136,7 @@ function createBase(config: Config, logLevel: LogLevel, format: LogFormat = 'jso
     connectors: (): readonly string[] => Object.keys(enabledOf(base.config.connectors)),
     /** Stops a room, before those that were built earlier. What it delivers still may take `ms`. */
     onStop: (stop: (ms: number) => void | Promise<void>) => void stops.push(stop),
+    /** Answers what is in flight, drains what it can within `shutdownMs`, closes. Safe to call twice. */
     stop(reason: string): Promise<void> {
       const end = async (): Promise<void> => {
         signals.emit('bridge.stopping', { reason });
@@ -167,16 +154,13 @@ function createBase(config: Config, logLevel: LogLevel, format: LogFormat = 'jso
 }
 
 function startReconcileRoom(base: Base, { file, journal, database, groups }: JournalRoom) {
-  const { clock, signals, stopping } = base;
   const schedule = createReconcileSchedule(base.config, {
+    ...base,
     journal,
     database,
     groups,
     findingsFile: `${file}.dry-run.ndjson`,
-    clock,
-    service: base.service,
-    signals,
-    stopping: stopping.signal,
+    stopping: base.stopping.signal,
   });
   base.onStop(schedule.end);
   return schedule;
@@ -184,17 +168,15 @@ function startReconcileRoom(base: Base, { file, journal, database, groups }: Jou
 type ReconcileRoom = ReturnType<typeof startReconcileRoom>;
 
 function createReceiverRoom(base: Base, { file, journal, reader }: JournalRoom) {
-  const { clock, signals, stopping } = base;
+  const { signals, stopping } = base;
   const { tls } = base.config.receiver;
   const certificate = tls && readCertificate(tls);
   let addresses: ServiceAddresses | undefined;
   let peerOf: ReceiverPorts['peerOf'];
   const receiver = createReloadableReceiver(base.config, {
+    ...base,
     record: journal.record,
     quarantine: journal.quarantine,
-    clock,
-    signals,
-    service: base.service,
     serviceAddresses: () => addresses?.current(),
     stopping: () => stopping.signal.aborted,
     peerOf: (socket) => peerOf?.(socket),
@@ -221,17 +203,12 @@ function createReceiverRoom(base: Base, { file, journal, reader }: JournalRoom) 
       const { share } = base;
       if (share.receiver < wanted)
         signals.emit('descriptors.few', { limit: share.limit, wanted, most: share.receiver });
-      const {
-        server,
-        port: bound,
-        ...listening
-      } = await serve(base, receiver.fetch, {
+      const listening = await serve(base, receiver.fetch, {
         section: 'receiver',
         host,
         port,
         malformedBody: malformedEnvelope,
         maxConnections: share.receiver,
-        signals,
         keepAliveMs: keepAlive,
         isProxy: proxyProtocol ? receiver.isProxy : undefined,
         certificate,
@@ -239,30 +216,17 @@ function createReceiverRoom(base: Base, { file, journal, reader }: JournalRoom) 
           signals.emit('request.strayed', { peer, what: 'what a connection brought', why, code: 'query-invalid' }),
       });
       peerOf = listening.peerOf;
-      if (tls && certificate && 'setSecureContext' in server) {
-        keepCertificate(server, certificate, signals, stopping.signal);
+      if (tls && certificate && 'setSecureContext' in listening.server) {
+        keepCertificate(listening.server, certificate, signals, stopping.signal);
         signals.emit('tls.loaded', { file: tls.certFile, notAfter: certificate.notAfter });
       }
       const open = opennessOf(base.config);
       if (open !== undefined) signals.emit('receiver.open', { message: open });
-      origin = `${tls ? 'https' : 'http'}://${urlHost(host)}:${bound}`;
+      origin = listening.origin;
     },
   };
 }
 type ReceiverRoom = ReturnType<typeof createReceiverRoom>;
-
-async function listenForAdmin(base: Base, fetch: Parameters<typeof listen>[0]): Promise<string> {
-  const { host, port } = base.config.admin;
-  const { admin: maxConnections } = base.share;
-  const { port: bound } = await serve(base, fetch, {
-    ...ADMIN_SERVER,
-    host,
-    port,
-    maxConnections,
-    signals: base.signals,
-  });
-  return `http://${urlHost(host)}:${bound}`;
-}
 
 /** Makes ready for another configuration; what it returns takes it into effect. Throws where a file it needs is unusable. */
 function prepareChange(
@@ -281,9 +245,12 @@ function prepareChange(
   };
 }
 
+type Listen = Parameters<typeof listen>;
+
 /** Listens until the bridge stops. */
-async function serve(base: Base, ...given: Parameters<typeof listen>): ReturnType<typeof listen> {
-  const listening = await listen(...given);
-  base.onStop(() => closeServer(listening.server, IN_FLIGHT_MS));
-  return listening;
+async function serve({ signals, onStop }: Base, fetch: Listen[0], options: Omit<Listen[1], 'signals'>) {
+  const listening = await listen(fetch, { ...options, signals });
+  onStop(() => closeServer(listening.server, IN_FLIGHT_MS));
+  const scheme = options.certificate === undefined ? 'http' : 'https';
+  return { ...listening, origin: `${scheme}://${urlHost(options.host)}:${listening.port}` };
 }
