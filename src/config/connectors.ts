@@ -116,10 +116,7 @@ export function clashesOf({ options }: ConnectorContract<unknown>): string[] {
   return Object.keys(inputSchemaOf(options).properties ?? {}).filter((key) => RESERVED.includes(key));
 }
 
-/**
- * Its options are checked by its own schema, which may be of another copy of zod: it is asked, and not taken apart. What may be
- * written stands in the JSON Schema, by which mistakes are explained.
- */
+/** Asks its own schema, which may be of another copy of zod. Mistakes are explained by the JSON Schema of it. */
 function ownSchema({ kind, connector, file }: LoadedKind) {
   const lane = laneOptions.extend({
     batch: batch(connector.maxWaitMs ?? 0, connector.maxEvents),

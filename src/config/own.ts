@@ -8,10 +8,7 @@ import { configSchemaWith } from './schema.ts';
 
 const BUILT_IN: readonly string[] = connectors.map(({ kind }) => kind);
 
-/**
- * Returns the schema for the settings of this file. What `kind` names beside the connectors that the bridge brings along is loaded: a file,
- * seen from the folder of the configuration, or a package that is installed there.
- */
+/** Returns the schema for these settings, with the kinds that they name beside those that the bridge brings along. */
 export function schemaOf(data: unknown, file: string, files: FilesRead = []) {
   const folder = dirname(file);
   const named = isObject(data) && isObject(data.connectors) ? Object.values(data.connectors) : [];

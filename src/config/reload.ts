@@ -27,10 +27,7 @@ interface ReloadPorts {
   /** Undefined where the bridge was not started from a file. */
   readonly source: ConfigSource | undefined;
   current(): Config;
-  /**
-   * Makes ready what the change needs, and changes nothing yet: throws a BridgeError when it cannot be had. What it
-   * returns carries the change out, in bounded time.
-   */
+  /** Makes ready what the change needs, or throws a BridgeError; what it returns carries it out, in bounded time. */
   prepare(change: Change): () => Promise<void>;
   readonly signals: SignalBus;
   stopping(): boolean;

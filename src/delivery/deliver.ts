@@ -5,10 +5,7 @@ import type { Outcome } from '../model/outcome.ts';
 import type { Filter } from './filter.ts';
 import type { GroupPages } from './resync.ts';
 
-/**
- * Delivers a batch, whichever shape the sink has; the outcomes go by event id. `groups` knows states that are at least as new
- * as every entry that was given out, or none of a group.
- */
+/** Delivers a batch, whichever shape the sink has; outcomes go by event id. `groups` are as new as the batch, or newer. */
 export function deliver(
   sink: Sink,
   batch: readonly Entry[],

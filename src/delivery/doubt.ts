@@ -25,10 +25,7 @@ export function createDoubt() {
   };
 
   return {
-    /**
-     * Takes in what became of a batch. Returns why the destination is doubted, with the entries that were refused alike in
-     * earlier batches; undefined where it is not.
-     */
+    /** Takes a batch in. Returns why the destination is doubted, if it is, with those refused alike before. */
     look(
       batch: readonly Entry[],
       outcomes: Outcomes,

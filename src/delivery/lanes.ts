@@ -20,10 +20,7 @@ interface Running {
   readonly life: { state: 'running' | 'ending' | 'left' };
 }
 
-/**
- * The lanes of this thread, one for each enabled connector. They come and go while the others go on. `has` says whether the
- * journal still has an event.
- */
+/** The lanes of this thread, one an enabled connector. `has` says whether the journal still has an event. */
 export function createLanes(startOne: StartOne, clock: Pick<Clock, 'sleep'>, has: (seq: number) => boolean) {
   const lanes = new Map<string, Running>();
   /** How far ended lanes were: should the connector come back, the journal may not say all of it yet. */
@@ -85,10 +82,7 @@ export function createLanes(startOne: StartOne, clock: Pick<Clock, 'sleep'>, has
       }
       await Promise.all(exchanging.values());
     },
-    /**
-     * Asks the connector's lane for something; its next one while it is exchanged. Resolves when that was carried out, or
-     * when there is no such lane any more.
-     */
+    /** Asks the connector's lane, or its next one while it is exchanged. Resolves when it is done, or none is left. */
     async ask(connector: string, request: LaneRequest): Promise<void> {
       await exchanging.get(connector);
       await lanes.get(connector)?.lane.ask(request);

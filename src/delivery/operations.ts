@@ -85,10 +85,7 @@ export function createOperations(ports: OperationsPorts) {
       delivery.request(connector, { kind: 'replay', cursor: first - 1 });
       return { from: first, events };
     },
-    /**
-     * Brings merged groups of the journal, all or those named, to a destination that holds groups, also those whose events
-     * were pruned. Returns how many there are.
-     */
+    /** Brings merged groups, all or those named, to a destination that holds groups. Returns how many there are. */
     resync(connector: string, how: PutMode = 'join', groupIds?: readonly string[]): number {
       known(connector);
       const { holdsGroups, readsBack } = destination(connector);

@@ -317,10 +317,7 @@ export async function passOver(lane: LaneWork, upTo: number): Promise<void> {
   lane.ports.signals.emit('lane.cursor', { connector: lane.settings.connector, cursor: upTo });
 }
 
-/**
- * Makes dead letters entries that wait, and are due; without a fault of theirs, a person asked for it. Those after the cursor
- * come again anyway.
- */
+/** Has entries tried at once; without a fault, a person asked for them. What comes after the cursor comes anyway. */
 export async function retryNow(lane: LaneWork, entries: readonly Entry[], fault?: Fault): Promise<void> {
   const now = lane.ports.clock.elapsed();
   const again = entries.filter(({ seq }) => seq <= lane.cursor).map((entry) => triedAgain(entry, now, fault));

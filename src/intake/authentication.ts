@@ -19,10 +19,7 @@ export function checkApp({ sdkAppId }: CallbackQuery, own: string): HttpFault | 
   };
 }
 
-/**
- * Returns undefined when the Sign is right for one of the tokens, and its time near one of these (in milliseconds): this
- * machine's and the service's, which may be known to differ.
- */
+/** Returns undefined when the Sign is right for one of the tokens, and its time near that of one of these clocks. */
 export function checkSign(
   query: CallbackQuery,
   { tokens, windowMs }: NonNullable<ReceiverSettings['sign']>,

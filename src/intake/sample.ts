@@ -98,10 +98,7 @@ export async function send(plan: SendPlan, signal: AbortSignal) {
   };
 }
 
-/**
- * Trusts the very certificate that the configuration names: it is for the name that the service calls, not for the
- * loopback address by which the bridge is reached here.
- */
+/** Trusts the very certificate that the configuration names: it is not for a loopback address. */
 function pinning(pem: string): https.AgentOptions {
   const own = new X509Certificate(pem).fingerprint256;
   return {

@@ -63,10 +63,7 @@ export function openJournal(
   };
 
   return {
-    /**
-     * Resolves with 'duplicate' when the event's id was there already.
-     * Invariant 1: the promise resolves after the commit, and the answer waits for it.
-     */
+    /** Invariant 1: resolves after the commit, and the answer waits for it; with 'duplicate' where the id was there. */
     record(event: CanonicalEvent): Promise<'recorded' | 'duplicate'> {
       const json = JSON.stringify(event);
       if (room.groupsFull() && !groups.knows(event.subject)) return Promise.reject(tooManyGroups());

@@ -14,10 +14,7 @@ export interface CommitPorts extends FailurePorts {
   flushed(): void;
 }
 
-/**
- * Group commit: writes that come soon after each other share one transaction, and transactions share syncs of the log (see
- * sync.ts). The thread goes on meanwhile.
- */
+/** Group commit: writes that come soon after each other share a transaction, and transactions share syncs (sync.ts). */
 export function createCommitter(database: Database, ports: CommitPorts) {
   const failure = createFailure(database, ports);
   const syncs = createSyncQueue(database, failure);
@@ -180,10 +177,7 @@ function createGathering(commit: () => void, isClosed: () => boolean) {
       deferred = [...late, ...deferred];
       commitIn(RETRY_MS);
     },
-    /**
-     * Takes everything back while another program has the journal locked, and tries again soon, for a second in all; then
-     * returns false. The thread goes on between the tries.
-     */
+    /** Takes everything back while another program has the journal locked, to try again soon; false after a second. */
     waitForLock(gathered: Gathered): boolean {
       lockedSince ??= performance.now();
       if (isClosed() || performance.now() - lockedSince > LOCKED_MS) return false;

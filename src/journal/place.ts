@@ -93,10 +93,7 @@ const PUT_BACK =
   'put back the very file that was there, and the bridge goes on by itself; or restart it with what is there then: ' +
   'where nothing is, the bridge saves what it has recorded';
 
-/**
- * Watches where the next start looks for the journal: a file that was unlinked or replaced is still written, and is lost at
- * the end. `path` may lead to `file` by symbolic links.
- */
+/** Watches where the next start looks for the journal: an unlinked file is still written, and lost at the end. */
 export function createPlace(path: string, file: string, connection: DatabaseSync) {
   const log = `${file}-wal`;
   const own = { [path]: statSync(path), [file]: statSync(file), [log]: statSync(log) };

@@ -125,10 +125,7 @@ export class BridgeError extends Error {
   }
 }
 
-/**
- * A destination that cannot be judged event by event: down, hung, wrong password, topic missing.
- * The lane waits and goes on by itself; no event is charged an attempt.
- */
+/** A destination that cannot be judged event by event: its lane waits, goes on by itself, and charges no event. */
 export class Unreachable extends BridgeError {
   override readonly name = 'Unreachable';
   /** How long it asks to be left alone, in ms. */

@@ -34,10 +34,7 @@ const fields = {
     ),
 };
 
-/**
- * The merged state of one group: the Elasticsearch document of `content: groups`.
- * A field that no event has set is absent. Keys of other owners may stand beside these and are kept.
- */
+/** The Elasticsearch document of `content: groups`. A field that no event has set is absent; keys of others stay. */
 export const group = z.looseObject(fields).meta({ title: 'group', description: 'The merged state of one chat group.' });
 export type Group = Readonly<z.output<z.ZodObject<typeof fields>>>;
 

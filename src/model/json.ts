@@ -17,10 +17,7 @@ export function parseJson(text: string): unknown {
   }
 }
 
-/**
- * Finds a number that a double may not hold. It begins where a number may stand, not within a text, where long digits are
- * common: all is read once more then, which takes long.
- */
+/** Finds a number that no double may hold, where a number may stand: not in texts, since all is read once more then. */
 export const BEYOND_DOUBLE = /[[:,]\s*-?(?:\d{16}|\d+\.\d{16}|\d+(?:\.\d+)?[eE][+-]?\d{3})/;
 
 function parsedExactly(text: string): unknown {

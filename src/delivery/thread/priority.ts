@@ -20,10 +20,7 @@ export function lowerThreadPriority(): void {
   }
 }
 
-/**
- * Begins Node's thread pool, which syncs the journal, on the receiver's thread: the pool inherits the priority of the
- * thread that gives it its first work.
- */
+/** Begins Node's thread pool, which syncs the journal: it inherits the priority of the thread that gives it work. */
 export function beginThreadPool(): void {
   stat('.', () => {});
 }
