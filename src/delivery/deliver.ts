@@ -5,7 +5,7 @@ import type { Outcome } from '../model/outcome.ts';
 import type { Filter } from './filter.ts';
 import type { GroupPages } from './resync.ts';
 
-/** Delivers a batch, whichever shape the sink has; outcomes go by event id. `groups` are as new as the batch, or newer. */
+/** Delivers a batch, whichever shape the sink has; outcomes go by event id. `groups` are at least as new. */
 export function deliver(
   sink: Sink,
   batch: readonly Entry[],
@@ -88,14 +88,11 @@ function stateOf({ groupId, entries, whole }: Part, sink: GroupSink, filter: Fil
 /** Returns what is tried in the place of a refused part: without what other events set, then its halves, to find the one event. */
 function smaller({ groupId, entries, whole }: Part, sink: GroupSink): Part[] {
   if (sink.follow !== undefined) return [];
-  if (whole !== undefined) return [{ groupId, entries, whole: undefined }];
+  const part = (some: readonly Entry[]): Part => ({ groupId, entries: some, whole: undefined });
+  if (whole !== undefined) return [part(entries)];
   if (entries.length === 1) return [];
   const middle = entries.length >> 1;
-  return [entries.slice(0, middle), entries.slice(middle)].map((half) => ({
-    groupId,
-    entries: half,
-    whole: undefined,
-  }));
+  return [part(entries.slice(0, middle)), part(entries.slice(middle))];
 }
 
 function note({ entries }: Part, outcome: Outcome | undefined, state: Group, outcomes: Map<string, Outcome>): void {

@@ -26,11 +26,7 @@ export function createDoubt() {
 
   return {
     /** Takes a batch in. Returns why the destination is doubted, if it is, with those refused alike before. */
-    look(
-      batch: readonly Entry[],
-      outcomes: Outcomes,
-      connector: string,
-    ): { fault: Fault; earlier: Entry[] } | undefined {
+    look(batch: readonly Entry[], outcomes: Outcomes, connector: string) {
       const kinds = new Set(batch.map(({ id }) => outcomes.get(id)?.kind));
       if (kinds.has('delivered')) {
         trusted = false;

@@ -74,15 +74,12 @@ export function startLane(
   const signal = AbortSignal.any([stop, aborting.signal]);
   const requests: AskedRequest[] = [];
   const readBacks = createReadBacks();
+  const mustAct = (): boolean => signal.aborted || lane.ending !== 'no' || requests.length > 0 || readBacks.waiting > 0;
   const lane: LaneWork = {
     settings,
     ports,
     signal,
-    rest: createRest(
-      clock,
-      () => signal.aborted || lane.ending !== 'no' || requests.length > 0 || readBacks.waiting > 0,
-      ports.woken,
-    ),
+    rest: createRest(clock, mustAct, ports.woken),
     waiting: createWaitingEntries(),
     readBacks,
     state: { kind: paused ? 'paused' : 'connecting' },

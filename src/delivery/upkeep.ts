@@ -116,11 +116,8 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
     const reason = `pruning took ${plural(missed, 'event')} that it had not had, while it was not enabled`;
     if (sink.holds === 'groups') lose(lane, reason);
     else {
-      const lacking = {
-        events: missed + (state.lacking?.events ?? 0),
-        before: next?.receivedAt ?? lane.ports.clock.now(),
-      };
-      keep(lane, { lacking });
+      const before = next?.receivedAt ?? lane.ports.clock.now();
+      keep(lane, { lacking: { events: missed + (state.lacking?.events ?? 0), before } });
       ports.note(reason);
     }
     await passOver(lane, cursor + missed);

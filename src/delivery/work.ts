@@ -109,10 +109,8 @@ export async function backOff(lane: LaneWork, side: Side, fault: Fault, afterMs 
 function reached(lane: LaneWork, side: Side): void {
   const { outage, ports, settings } = lane;
   if (outage?.side === side) {
-    ports.signals.emit('lane.recovered', {
-      connector: settings.connector,
-      downMs: ports.clock.elapsed() - outage.since,
-    });
+    const downMs = ports.clock.elapsed() - outage.since;
+    ports.signals.emit('lane.recovered', { connector: settings.connector, downMs });
     lane.outage = undefined;
   }
   const { kind } = lane.state;
@@ -242,14 +240,10 @@ async function doubts(
   batch: readonly Entry[],
   outcomes: Outcomes,
 ): Promise<boolean> {
-  const { connector } = lane.settings;
   // What a person asked for never stops the lane.
   const asked = new Set(retried.filter(isAskedFor).map(({ entry }) => entry));
-  const found = lane.doubt.look(
-    batch.filter((entry) => !asked.has(entry)),
-    outcomes,
-    connector,
-  );
+  const unasked = batch.filter((entry) => !asked.has(entry));
+  const found = lane.doubt.look(unasked, outcomes, lane.settings.connector);
   if (found === undefined) return false;
   const { fault, earlier } = found;
   if (lane.ports.source.takesBack && earlier.length > 0) await retryNow(lane, earlier, fault);

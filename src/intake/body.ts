@@ -32,11 +32,10 @@ export function createBodyReader(maxBytes: number, drop: readonly string[]) {
     suggestion: 'raise receiver.maxBodyBytes if the service really sends such',
   };
   return async (incoming: IncomingMessage, patient: boolean): Promise<ReceivedBody> => {
-    const isLarge = Number(incoming.headers['content-length']) > maxBytes;
-    if (isLarge && !patient) return { bytes: new Uint8Array(), fault: tooLarge };
+    const announced = Number(incoming.headers['content-length']);
+    if (announced > maxBytes && !patient) return { bytes: new Uint8Array(), fault: tooLarge };
     const [head, rest] = [createBuffer(maxBytes), createBuffer(maxBytes)];
-    const isSmall = Number(incoming.headers['content-length']) <= maxBytes;
-    const dropper = patient && !isSmall ? createFieldDropper(drop) : undefined;
+    const dropper = patient && !(announced <= maxBytes) ? createFieldDropper(drop) : undefined;
     let arrived = 0;
     const fault = await arrival(incoming, (chunk) => {
       arrived += chunk.byteLength;

@@ -25,12 +25,8 @@ export function createReceiver(settings: ReceiverSettings, ports: ReceiverPorts)
     const { path } = splitTarget(context.env.incoming.url ?? '');
     // Without the query, which may hold a Sign.
     const what = `${context.req.method} ${path.length <= 200 ? path : `${upTo(path, 200)}…`}`;
-    ports.signals.emit('request.strayed', {
-      peer: peerOf(context, ports) ?? 'unknown',
-      what,
-      why: describeFault(fault),
-      code: fault.code,
-    });
+    const peer = peerOf(context, ports) ?? 'unknown';
+    ports.signals.emit('request.strayed', { peer, what, why: describeFault(fault), code: fault.code });
     return refuse(context, fault);
   };
   app.use(endConnections(ports));

@@ -1,5 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite';
-import type { Waiting } from '../../connectors/contract.ts';
+import type { Brought, Waiting } from '../../connectors/contract.ts';
 import type { QuarantinedCallback } from '../model/callback.ts';
 import { type Cause, causeOf } from '../model/cause.ts';
 import { type CopyState, UNSEEN_COPY } from '../model/copy.ts';
@@ -8,10 +8,7 @@ import type { CanonicalEvent } from '../model/event.ts';
 import type { Fault } from '../model/fault.ts';
 
 /** An event of the journal as people look at it. */
-export interface JournalEntry {
-  readonly seq: number;
-  readonly event: CanonicalEvent;
-}
+export type JournalEntry = Pick<Entry, 'seq' | 'event'>;
 
 export interface DeadLetter extends JournalEntry {
   readonly attempts: number;
@@ -137,14 +134,8 @@ export function createSeqAt(connection: DatabaseSync): (time: number) => number 
   };
 }
 
-/** When and where an event was delivered, and the attempts that it took. */
-export interface EventReceipt {
-  readonly kind: 'delivered' | 'superseded';
-  readonly receipt: string;
-  /** Milliseconds since 1970. */
-  readonly at: number;
-  readonly attempts: number;
-}
+/** Where and when an event was delivered (in milliseconds since 1970), and the attempts that it took. */
+export type EventReceipt = Omit<Brought, 'entry'> & { readonly at: number };
 
 /** One event of a row of receipts; the attempts are left out where it was one, the last is there where something newer lay there. */
 export type Told = readonly [seq: number, receipt: string, attempts?: number | null, superseded?: 1];

@@ -112,19 +112,16 @@ function startThread(port: MessagePort, { journalFile, source: app, connectors, 
         return stop.abort();
       case 'exchange': {
         const { id, ending, beginning } = message;
-        lanes.exchange(ending, beginning).then(() => post({ kind: 'answered', id, answer: {} }));
-        return;
+        return void lanes.exchange(ending, beginning).then(() => post({ kind: 'answered', id, answer: {} }));
       }
       case 'request': {
         const { id, connector, request } = message;
-        lanes.ask(connector, toLane(connector, request)).then(() => post({ kind: 'done', id }));
-        return;
+        return void lanes.ask(connector, toLane(connector, request)).then(() => post({ kind: 'done', id }));
       }
       case 'read-back': {
         const { id, connector, group, withinMs } = message;
         const asked = lanes.running(connector)?.readBack(group, AbortSignal.timeout(withinMs));
-        void (asked ?? Promise.resolve({ fault: ENDED })).then((answer) => post({ kind: 'answered', id, answer }));
-        return;
+        return void Promise.resolve(asked ?? { fault: ENDED }).then((answer) => post({ kind: 'answered', id, answer }));
       }
     }
   });
