@@ -55,6 +55,8 @@ interface ShapedField {
   readonly name: string;
   readonly from: readonly string[];
   readonly to: readonly string[] | undefined;
+  /** The setting that says so; undefined where it keeps its place. */
+  readonly set?: readonly string[];
 }
 
 type Json = Readonly<Record<string, unknown>>;
@@ -106,27 +108,27 @@ const isCustom = (name: string): boolean => name.startsWith(`${CUSTOM}.`) && nam
 function shapedFields(settings: ShapeSettings, content: Content): ShapedField[] {
   const { fields, versions, versionsIndex } = settings;
   const omit = versionsIndex === undefined ? settings.omit : [...settings.omit, 'versions'];
-  const named = new Map(Object.entries({ ...fields, ...(versions !== undefined && { versions }) }));
-  const targetOf = (from: readonly string[]): readonly string[] | undefined => {
+  const named = new Map(Object.entries(fields).map(([name, path]) => [name, { path, set: ['fields', name] }]));
+  if (versions !== undefined) named.set('versions', { path: versions, set: ['versions'] });
+  const targetOf = (from: readonly string[]): Pick<ShapedField, 'to' | 'set'> => {
     for (let length = from.length; length > 0; length--) {
       const name = from[length - 1] ?? '';
       const target = named.get(name);
-      if (target !== undefined) return [...target.split('.'), ...from.slice(length)];
-      if (omit.includes(name)) return undefined;
+      if (target !== undefined) return { to: [...target.path.split('.'), ...from.slice(length)], set: target.set };
+      if (omit.includes(name)) return { to: undefined };
     }
-    return from;
+    return { to: from };
   };
   const paths = PATHS[content];
   const leaves = paths.filter((one) => !paths.some((other) => isWithin(other, one)));
   const custom = leaves.find((leaf) => nameOf(leaf) === CUSTOM) ?? [];
   const keys = [...named.keys(), ...omit].filter(isCustom);
   return [
-    ...leaves.map((from) => ({ name: nameOf(from), from, to: targetOf(from) })),
-    ...keys.map((name) => ({
-      name,
-      from: [...custom, name.slice(CUSTOM.length + 1)],
-      to: named.get(name)?.split('.'),
-    })),
+    ...leaves.map((from) => ({ name: nameOf(from), from, ...targetOf(from) })),
+    ...keys.map((name) => {
+      const from = [...custom, name.slice(CUSTOM.length + 1)];
+      return { name, from, to: named.get(name)?.path.split('.'), set: ['fields', name] };
+    }),
   ];
 }
 
@@ -322,15 +324,11 @@ export function shapeProblems(settings: ShapeSettings, content: Content): ShapeP
 /** Two that lie at one place, or one within another: the one that was written there would be lost. */
 function collisions(settings: ShapeSettings, content: Content): ShapeProblem[] {
   const places = [
-    ...shapedFields(settings, content).flatMap(({ name, from, to }) =>
-      to === undefined ? [] : [{ name, to, set: whereSet(settings, name, from) }],
-    ),
-    ...Object.keys(settings.constants).map((path) => ({
-      name: `the constant ${path}`,
-      to: path.split('.'),
-      set: ['constants', path],
-    })),
-  ];
+    ...shapedFields(settings, content),
+    ...Object.keys(settings.constants).map((path) => {
+      return { name: `the constant ${path}`, to: path.split('.'), set: ['constants', path] };
+    }),
+  ].flatMap(({ name, to, set }) => (to === undefined ? [] : [{ name, to, set }]));
   return places.flatMap((one, index) =>
     places.slice(index + 1).flatMap((other) => {
       if (!isPrefix(one.to, other.to) && !isPrefix(other.to, one.to)) return [];
@@ -339,12 +337,4 @@ function collisions(settings: ShapeSettings, content: Content): ShapeProblem[] {
       return [{ path: told.set ?? [], message: `${found.name} ${where}, too: one of the two would be lost` }];
     }),
   );
-}
-
-/** Returns the setting that says where a field lies; undefined where it keeps its place. */
-function whereSet({ fields, versions }: ShapeSettings, name: string, from: readonly string[]): string[] | undefined {
-  if (isCustom(name)) return ['fields', name];
-  if (name === 'versions' && versions !== undefined) return ['versions'];
-  const named = from.findLast((one) => Object.hasOwn(fields, one));
-  return named === undefined ? undefined : ['fields', named];
 }
