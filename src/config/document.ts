@@ -251,12 +251,8 @@ function explain({ code, pos, message }: YAMLError, { text, lastQuote }: Walk): 
     return { offset: lastQuote, path: [], message: 'this quote is never closed' };
   }
   const own = MESSAGES[code] ?? message.replace(/(?<=\w): .*| \\.*/s, '');
-  if (offset === 0 || !text.startsWith('${', offset - 1))
-    return {
-      offset,
-      path: [],
-      message: own,
-      suggestion: REMEDIES[code] ?? (LACKS_COLON.test(message) ? KEY_EXPECTED : undefined),
-    };
-  return { offset: offset - 1, path: [], message: own, suggestion: 'inside [ ] and { } a variable needs quotes' };
+  const isVariable = offset > 0 && text.startsWith('${', offset - 1);
+  const remedy = isVariable ? 'inside [ ] and { } a variable needs quotes' : REMEDIES[code];
+  const suggestion = remedy ?? (LACKS_COLON.test(message) ? KEY_EXPECTED : undefined);
+  return { offset: isVariable ? offset - 1 : offset, path: [], message: own, suggestion };
 }
