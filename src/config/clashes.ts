@@ -110,7 +110,6 @@ const BESIDE = [
   ...['.notify.json', '.notify.json.new', '.addresses.json', '.addresses.json.new'],
 ];
 
-/** A place, and who writes there. */
 interface Taken extends Omit<Place, 'option'> {
   readonly by: string;
   /** What `by` does there, where it does not write. */

@@ -11,7 +11,6 @@ export type ConfigResult<Settings> =
   | { readonly ok: true; readonly config: Settings }
   | { readonly ok: false; readonly problems: readonly Problem[] };
 
-/** Files, each with what is read from it. */
 export type FilesRead = readonly (readonly [file: string, what: string])[];
 
 interface ParseOptions<Settings> {
@@ -26,7 +25,6 @@ interface ParseOptions<Settings> {
 /** Far more than any honest file. */
 const MAX_BYTES = 4 * 1_048_576;
 
-/** Reads the file of a configuration, as `parseConfig` does. */
 export function readConfig<Settings>(
   file: string,
   options: Omit<ParseOptions<Settings>, 'file'>,
@@ -93,7 +91,6 @@ export function parseConfig<Settings>(
   return result.success && findings.length === 0 ? { ok: true, config: result.data } : refused();
 }
 
-/** Returns the files that the text names as `${file:…}`. */
 function filesOf({ places }: Reading): FilesRead {
   return [...places].flatMap(([path, { variables }]) =>
     variables.filter((one) => one.startsWith('file:')).map((one) => [one.slice('file:'.length), path] as const),

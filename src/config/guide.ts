@@ -4,7 +4,6 @@ import { isObject } from '../model/json.ts';
 import type { JsonSchema } from './json-schema.ts';
 import type { Path } from './problems.ts';
 
-/** Returns a schema as the JSON Schema of its input, in which paths can be looked up. */
 export function guideOf(schema: z.ZodType): JsonSchema {
   return z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any', target: 'draft-7' });
 }

@@ -23,7 +23,6 @@ const host = text.refine((text) => isIP(text) !== 0 || /^[\w-]+(\.[\w-]+)*\.?$/.
 
 const port = whole(0, 65535).describe('0 takes any free port.');
 
-/** Reads an IP address or a CIDR range, of both families. */
 const addressRange = z.string().refine(isAddressRange, {
   error: 'an IP address or a CIDR range is expected, such as 183.192.202.0/25',
 });

@@ -42,7 +42,6 @@ function whyNothing(state: LaneState): { readonly fault?: Fault } {
 export function createCopies(ports: CopiesPorts): (groupId: string, signal: AbortSignal) => Promise<GroupCopy[]> {
   const { deliveries, history, delivery, health } = ports;
 
-  /** The latest events of the group, newest first. */
   const eventsOf = (group: Group): JournalEntry[] => {
     if (history.latest(group.groupId) !== undefined) return history.ofGroup(group.groupId, LOOK_BACK);
     // Recorded before events were linked: those that the state was merged from.
@@ -121,7 +120,6 @@ export function createCopies(ports: CopiesPorts): (groupId: string, signal: Abor
   };
 }
 
-/** Returns what became of an event, by connector. */
 export function createEventCopies({
   connectors,
   holder,

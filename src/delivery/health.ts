@@ -4,7 +4,6 @@ import type { LaneState, ResyncProgress, SignalBus } from '../model/signal.ts';
 
 export interface LaneHealth {
   readonly state: LaneState;
-  /** Everything up to here is settled. */
   readonly cursor: number;
   readonly copy: CopyState;
   /** How far the latest resync is, since the bridge started. */

@@ -1,7 +1,6 @@
 import type { LaneOptions } from '../config/connectors.ts';
 import type { Fault } from '../model/fault.ts';
 
-/** The side of a lane that cannot be had. */
 export type Side = 'source' | 'destination';
 
 export interface Outage {
@@ -18,7 +17,6 @@ export function failed(outage: Outage | undefined, side: Side, fault: Fault, now
   return { side, fault, failures, since: outage?.since ?? now };
 }
 
-/** Returns how long the side is left alone, in ms. */
 export function restAfter({ failures }: Outage, afterMs: number, retry: RetrySettings, random: () => number): number {
   return Math.max(afterMs, delayAfter(failures, retry, random));
 }

@@ -20,7 +20,6 @@ export function createRest(clock: Pick<Clock, 'sleep'>, mustAct: () => boolean, 
       woken = false;
       heard?.();
     },
-    /** There may be new entries. */
     wake(): void {
       woken = true;
       if (sleep?.wakeable) sleep.controller.abort();
@@ -30,7 +29,6 @@ export function createRest(clock: Pick<Clock, 'sleep'>, mustAct: () => boolean, 
       interrupted = true;
       sleep?.controller.abort();
     },
-    /** The lane looks now. */
     looked(): void {
       interrupted = false;
     },

@@ -37,7 +37,6 @@ export interface ComparisonPorts {
     isOpen(seq: number): boolean;
   };
   readonly filter: Filter;
-  /** Everything up to here is settled. */
   cursor(): number;
   isWaiting(groupId: string): boolean;
   /** Has these events delivered again. */

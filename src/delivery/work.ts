@@ -65,7 +65,6 @@ export interface LaneWork {
   readonly doubt: Doubt;
   /** The first is under way. */
   resyncs: readonly Resync[];
-  /** Whether the sink is at work. */
   busy: boolean;
   latest: { readonly tookMs: number; readonly endedAt: number };
 }

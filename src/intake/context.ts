@@ -24,7 +24,6 @@ export function receiverSettings({ app, receiver }: ReceiverConfig) {
   return {
     sdkAppId: app.sdkAppId,
     ...{ path, healthPath, maxBodyBytes, maxInFlight, whenUnrecordable },
-    /** Unknown fields that are left out of the events. */
     drop: receiver.extra.drop,
     /** Without it no Sign is asked for. `windowMs` is the most that RequestTime may differ from this clock. */
     sign: app.callbackTokens && { tokens: app.callbackTokens, windowMs: app.signWindow },
@@ -36,7 +35,6 @@ export function receiverSettings({ app, receiver }: ReceiverConfig) {
     proxies: trustProxy === false ? undefined : toAddressList(trustProxy),
     /** Whether commands that are not recorded are refused, where no upstream handler answers them. */
     rejectsOthers: otherCommands === 'reject',
-    /** Whether the recorded commands are forwarded, too. */
     forwardAll: typeof otherCommands !== 'string' && otherCommands.forwardAll,
     /** "Before" commands that are answered OK, in lower case: a slip in the case must not forbid what somebody allowed. */
     allowBefore: new Set(receiver.allowBefore?.map((command) => command.toLowerCase())),

@@ -15,9 +15,7 @@ export type Database = ReturnType<typeof openDatabase>;
 export interface DatabaseOptions {
   /** The most the file may grow to; SQLite itself refuses what would need more. */
   readonly maxBytes?: number;
-  /** Called when a damaged journal was set aside and a new one begun. */
   onDamaged?(damage: { file: string; setAside: string; reason: string }): void;
-  /** Called when an index did not match its table and was made anew. */
   onReindexed?(damage: { file: string; reason: string }): void;
 }
 

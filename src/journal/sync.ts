@@ -16,7 +16,6 @@ interface Committed {
 export function createSyncQueue(database: Database, failure: Failure) {
   const { log, place } = database;
   const checkpointWhenDue = createCheckpoints(database);
-  /** Waits for the next sync. */
   let waiting: Committed[] = [];
   /** What those under way cover. */
   const syncing = new Set<readonly Committed[]>();

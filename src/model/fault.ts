@@ -99,7 +99,6 @@ type HttpFaultCode = {
 
 export type HttpFault = Fault & { readonly code: HttpFaultCode };
 
-/** The reasons for which a message cannot be read. */
 export type MessageFault = Fault & { readonly code: Extract<FaultCode, `message-${string}`> };
 
 /** A value, or the fault that stands in its way. */

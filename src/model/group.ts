@@ -93,7 +93,6 @@ function take(current: Group, source: string | undefined, birth: Version | undef
   return withFields(base, source === undefined ? news : [['source', source], ...news]);
 }
 
-/** Returns what an event tells of a group. */
 export function fieldsTold({ type, data: { changed, groupType, owner } }: GroupChange): Field[] {
   const told: Field[] = [
     ...PROFILE_FIELDS.map((field): Field => [field, changed[field]]),
@@ -156,7 +155,6 @@ function unlike(one: Group, other: Group): string[] {
   );
 }
 
-/** A field of a group that a change can be about. */
 export type ChangedField = ProfileField | 'groupType' | 'owner' | 'destroyed' | `customFields.${string}`;
 
 /** Returns what differs after a change, but for who made it and when, which every change sets. */
@@ -211,7 +209,6 @@ export function fits([field, value]: readonly [field: string, value: unknown]): 
   return bytesOf(value) <= most && bytesOf(key) <= keyBytes;
 }
 
-/** Returns the group with those custom fields that were changed last. */
 function bounded(group: Group): Group {
   const fields = Object.entries(group.customFields);
   if (fields.length <= CUSTOM_BOUNDS.most) return group;

@@ -1,6 +1,5 @@
 import type { Fault } from './fault.ts';
 
-/** What became of one event at one destination. */
 export type Outcome =
   /** It lies there; the receipt says where: `chat.group-info.events/3@1042`. */
   | { readonly kind: 'delivered'; readonly receipt: string }

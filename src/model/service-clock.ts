@@ -3,7 +3,6 @@ import { span } from './text.ts';
 
 /** A single witness that is further away than this is no better than a wrong clock of whoever made it: a proxy, a cache. */
 export const MAX_SKEW_MS = 600_000;
-/** From this distance on the two clocks are said to disagree. */
 const DISAGREE_MS = 30_000;
 const WINDOW_MS = 300_000;
 /** So many of the latest callbacks are weighed, half of them to begin with, of several groups: one group is easily one sender. */
@@ -13,7 +12,6 @@ const SAME_MS = 60_000;
 /** Callbacks that are older than this were sent again on purpose. */
 const OLD_MS = 86_400_000;
 
-/** Says what a disagreement means and what to do. */
 export function describeDisagreement(skewMs: number): string {
   const far = span(Math.abs(skewMs) / 1_000);
   const which = skewMs > 0 ? `${far} slow` : `${far} fast, unless callbacks come that late`;

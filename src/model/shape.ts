@@ -189,7 +189,6 @@ export function compileShape(settings: ShapeSettings, content: Content, source =
   };
 }
 
-/** What names of its documents are made by. */
 const variableOf = (content: Content) => (content === 'groups' ? 'groupId' : 'id');
 
 /** What makes a JSON object a CloudEvent. */
@@ -266,7 +265,6 @@ function versionAt(shaped: Json, path: readonly string[]): number {
 /** What is written where no other shape is asked for. */
 export const plainShape = (content: Content): Shape => compileShape(shapeSettings.parse({}), content);
 
-/** What is wrong with a shape, and which of its settings says so. */
 export interface ShapeProblem {
   readonly path: readonly (string | number)[];
   readonly message: string;

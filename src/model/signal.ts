@@ -41,7 +41,6 @@ export interface Signals {
   'receiver.open': { message: string };
   /** The system allows fewer open files than the configured connections need. */
   'descriptors.few': { limit: number; wanted: number; most: number };
-  /** The addresses that the service calls from have changed. */
   'addresses.changed': { count: number };
   /** They could not be read: those known before stay. */
   'addresses.failed': { fault: Fault; known: number };
@@ -75,7 +74,6 @@ export interface Signals {
   'quarantine.discarded': { count: number };
   /** Somebody tried to use the admin server with a token that is not its own. */
   'admin.token-wrong': { peer: string };
-  /** What people are told of the whole has changed. */
   'verdict.changed': { recording: Sentence; copies: Sentence };
   /** Somebody who is to be told of it could not be reached; it is tried again. */
   'notify.failed': { to: string; message: string };
@@ -111,7 +109,6 @@ export interface Signals {
     fault: Fault;
   };
   'lane.dead-letter': { connector: string; eventId: string; groupId: string; attempts: number; fault: Fault };
-  /** What is known of a connector's copy as a whole has changed. */
   'copy.state': { connector: string; copy: CopyState };
   /** What was delivered to a destination is not there any more; `next` says what brings it again. */
   'copy.lost': { connector: string; reason: string; next: string };
@@ -129,7 +126,6 @@ export interface Signals {
     why?: Fault | undefined;
     ms: number;
   };
-  /** A page of a resync is through. */
   'lane.resync': { connector: string } & ResyncProgress;
   'lane.resync-failed': { connector: string; groupId: string; fault: Fault };
   'lane.state': { connector: string; state: LaneState };
@@ -147,7 +143,6 @@ const names = z.array(z.string()).readonly();
 /** What a configuration that was read anew changes in the one in effect. Connectors are those that are enabled. */
 export const reloadResult = z.object({
   added: names,
-  /** Those whose settings differ. */
   changed: names,
   /** Those that are gone or disabled. */
   removed: names,
@@ -192,7 +187,6 @@ export const OUTCOMES = [
   'refused',
   'failed',
 ] as const;
-/** What became of a callback. */
 export type CallbackOutcome = (typeof OUTCOMES)[number];
 
 export type SignalName = keyof Signals;
@@ -200,7 +194,6 @@ type Tap = <Name extends SignalName>(name: Name, payload: Signals[Name]) => void
 
 export interface SignalBus {
   readonly emit: Tap;
-  /** Listens to one signal. */
   on<Name extends SignalName>(name: Name, listener: (payload: Signals[Name]) => void): void;
   /** Listens to all of them. */
   tap(listener: Tap): void;

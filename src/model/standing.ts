@@ -45,7 +45,6 @@ export const eventCopy = z.object({
   where: z.string().exactOptional(),
   at: z.number().exactOptional(),
   attempts: z.int().nonnegative().exactOptional(),
-  /** Why it does not lie there yet. */
   fault: fault.exactOptional(),
 });
 export type EventCopy = Readonly<z.output<typeof eventCopy>>;

@@ -4,7 +4,6 @@ const WORD = /\{([^{}]*)\}/g;
 /** Without the group, so that `split` leaves the word out. */
 const WORD_ALONE = /\{[^{}]*\}/;
 
-/** Returns the words of a template, in their order. */
 export const wordsOf = (template: string): string[] => Array.from(template.matchAll(WORD), ([, word = '']) => word);
 
 export const fill = (template: string, values: Readonly<Record<string, string>>): string =>

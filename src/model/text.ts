@@ -65,7 +65,6 @@ export function didYouMean(word: string, candidates: readonly string[]): string 
   return near === undefined ? undefined : `did you mean "${near}"?`;
 }
 
-/** Says which connector was probably meant, and which there are. */
 export function whichConnector(name: string, connectors: readonly string[]): string {
   const these = `these do: ${connectors.join(', ')}`;
   return [didYouMean(name, connectors), these].filter((part) => part !== undefined).join(' ');

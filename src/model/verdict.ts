@@ -30,9 +30,7 @@ const trouble = z.object({
 });
 export type Trouble = Readonly<z.output<typeof trouble>>;
 
-/** The two things that everybody wants to know. */
 export const verdict = z.object({
-  /** Whether callbacks are recorded. */
   recording: sentence,
   /** Whether the copies are in step; `troubles` says by connector what keeps it from being green. */
   copies: sentence.extend({ troubles: z.array(trouble).readonly() }),

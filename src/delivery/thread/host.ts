@@ -17,7 +17,6 @@ const THREAD = new URL(import.meta.url.endsWith('.ts') ? './entry.ts' : './entry
 const YOUNG_MB = 12;
 const RESTART_MS = 1_000;
 const STOP_MS = 3_000;
-/** How long it is waited for what a lane reads back. */
 const WITHIN_MS = 5_000;
 const NEVER = new AbortController().signal;
 
