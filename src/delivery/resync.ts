@@ -83,10 +83,7 @@ export function startResync(
 }
 
 /** Returns the groups of the first of these ids, as many as have room in a page, and how many ids that takes. */
-function firstOf(
-  groups: GroupPages,
-  ids: readonly string[],
-): { readonly page: readonly Group[]; readonly taken: number } {
+function firstOf(groups: GroupPages, ids: readonly string[]) {
   const page: Group[] = [];
   let taken = 0;
   for (let room = PAGE_CHARACTERS; taken < ids.length && room > 0; taken++) {

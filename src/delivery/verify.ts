@@ -52,12 +52,7 @@ export interface ComparisonSettings {
 }
 
 /** Begins to compare all that lies in the sink; what it can compare depends on its kind. */
-export function startComparison(
-  sink: Sink,
-  ports: ComparisonPorts,
-  settings: ComparisonSettings,
-  signal: AbortSignal,
-): Comparison {
+export function startComparison(sink: Sink, ports: ComparisonPorts, settings: ComparisonSettings, signal: AbortSignal) {
   if (sink.holds === 'events') return sink.find ? sampleEvents(sink, ports, settings) : NOTHING_TO_COMPARE;
   if (sink.read !== undefined) return comparePages(sink, readStatus(sink), 'repair', ports, settings);
   return sink.scan === undefined ? NOTHING_TO_COMPARE : compareScan(sink, ports, settings, signal);
@@ -119,12 +114,7 @@ const changedThere = (groupId: string): Fault => ({
 });
 
 /** Reads all that lies there once, beside the deliveries, then compares it page by page. */
-function compareScan(
-  sink: GroupSink,
-  ports: ComparisonPorts,
-  settings: ComparisonSettings,
-  signal: AbortSignal,
-): Comparison {
+function compareScan(sink: GroupSink, ports: ComparisonPorts, settings: ComparisonSettings, signal: AbortSignal) {
   const { groups, filter, cursor } = ports;
   const begun = cursor();
   /** By group id, whether the last record of it holds all that is known of the group. */
@@ -146,7 +136,7 @@ function compareScan(
   const lacking: Lacking = async (states) =>
     states.filter((state) => groups.latest(state.groupId) <= begun && !(held.get(state.groupId) ?? state.destroyed));
   const pages = comparePages(sink, lacking, 'join', ports, settings);
-  return async (signal) => {
+  return async (signal: AbortSignal): Promise<Found> => {
     if (typeof scanned === 'object') throw scanned.thrown;
     if (scanned === 'running') return { looked: 0, found: 0, mended: 0, left: 0, ended: false, reading: true };
     return pages(signal);

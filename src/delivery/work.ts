@@ -1,5 +1,6 @@
 /** What one lane does in one step: opens, answers questions, brings a page of groups, delivers a batch, settles it. */
 import {
+  type Dead,
   Interrupted,
   type Outcomes,
   type Report,
@@ -193,12 +194,7 @@ function patience({ settings, latest: { tookMs, endedAt }, ports }: LaneWork, si
   return Math.max(maxWaitMs, Math.max(GATHER_MS, coalesceMs) - sinceMs);
 }
 
-async function deliverBatch(
-  lane: LaneWork,
-  sink: Sink,
-  retried: readonly Waiting[],
-  taken: readonly Entry[],
-): Promise<void> {
+async function deliverBatch(lane: LaneWork, sink: Sink, retried: readonly Waiting[], taken: readonly Entry[]) {
   const { waiting } = lane;
   const { connector, filter } = lane.settings;
   const { groups, trace } = lane.ports;
@@ -233,12 +229,7 @@ async function deliverBatch(
 }
 
 /** Waits where the destination is at fault, although it refused events one by one; see doubt.ts. */
-async function doubts(
-  lane: LaneWork,
-  retried: readonly Waiting[],
-  batch: readonly Entry[],
-  outcomes: Outcomes,
-): Promise<boolean> {
+async function doubts(lane: LaneWork, retried: readonly Waiting[], batch: readonly Entry[], outcomes: Outcomes) {
   // What a person asked for never stops the lane.
   const asked = new Set(retried.filter(isAskedFor).map(({ entry }) => entry));
   const unasked = batch.filter((entry) => !asked.has(entry));
@@ -255,12 +246,12 @@ async function settle(lane: LaneWork, delivery: Delivery): Promise<void> {
   const { clock, signals, random } = lane.ports;
   const settlement = settleDelivery(delivery, lane.waiting, { now: clock.elapsed(), retry, random });
   const { waiting, dead, released, brought } = settlement;
-  for (const { entry, attempts, fault } of dead) {
-    signals.emit('lane.dead-letter', { connector, eventId: entry.id, groupId: entry.groupId, attempts, fault });
-  }
+  const failure = ({ entry: { id: eventId, groupId }, attempts, fault }: Dead) => {
+    return { connector, eventId, groupId, attempts, fault };
+  };
+  for (const one of dead) signals.emit('lane.dead-letter', failure(one));
   for (const { waiting, retryInMs } of settlement.failed) {
-    const { entry, attempts, fault } = waiting;
-    signals.emit('lane.retry', { connector, eventId: entry.id, groupId: entry.groupId, attempts, retryInMs, fault });
+    signals.emit('lane.retry', { ...failure(waiting), retryInMs });
   }
   lane.cursor = delivery.taken.at(-1)?.seq ?? lane.cursor;
   const { cursor } = lane;

@@ -7,11 +7,7 @@ import type { HttpFault } from '../model/fault.ts';
  * X-Forwarded-For that is not. Anybody could have written what stands further left. Undefined when the proxy names
  * something that is no address.
  */
-export function callerOf(
-  peer: string | undefined,
-  forwardedFor: string | undefined,
-  proxies: BlockList | undefined,
-): string | undefined {
+export function callerOf(peer: string | undefined, forwardedFor: string | undefined, proxies: BlockList | undefined) {
   if (proxies === undefined || forwardedFor === undefined || !contains(proxies, peer)) return peer;
   const hops = forwardedFor.split(',').map((hop) => addressIn(hop.trim()));
   const nearest = hops.findLastIndex((hop) => !contains(proxies, hop));

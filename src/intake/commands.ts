@@ -148,10 +148,7 @@ function isDeeperThan(most: number, value: unknown): boolean {
 }
 
 /** `""` is a cleared field and stays; only an absent key is unchanged. */
-function changedFields(
-  fields: Fields,
-  custom: readonly (readonly [key: string, value: string])[] | undefined,
-): ChangedFields {
+function changedFields(fields: Fields, custom: readonly (readonly [key: string, value: string])[] | undefined) {
   const changed: ChangedFields = {};
   for (const field of PROFILE_FIELDS) {
     const value = fields[PROFILE[field]];

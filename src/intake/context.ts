@@ -43,10 +43,7 @@ export function receiverSettings({ app, receiver }: ReceiverConfig) {
 }
 
 /** A sender's bound. Where nobody set one, and no token protects, that of strangers: what comes from this machine is known. */
-function rateOf({
-  app,
-  receiver,
-}: ReceiverConfig): { readonly perSecond: number; readonly local: boolean } | undefined {
+function rateOf({ app, receiver }: ReceiverConfig) {
   const { rateLimit } = receiver;
   if (rateLimit === false) return undefined;
   if (rateLimit !== undefined) return { ...rateLimit, local: true };

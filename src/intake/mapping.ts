@@ -23,12 +23,7 @@ interface Receipt {
 }
 
 /** Maps a callback to its event. Pure: the same callback and receipt give the same event. */
-export function mapCallback(
-  sdkAppId: string,
-  query: CallbackQuery,
-  callback: Callback,
-  receipt: Receipt,
-): CanonicalEvent {
+export function mapCallback(sdkAppId: string, query: CallbackQuery, callback: Callback, receipt: Receipt) {
   const { command, type, groupId, groupType, operator, owner, previousOwner, changed } = callback;
   const { platform, clientIp, requestId } = query;
   const eventTime = callback.eventTime === undefined ? undefined : Math.trunc(Number(callback.eventTime));

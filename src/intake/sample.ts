@@ -129,12 +129,7 @@ async function post(plan: SendPlan, agent: http.Agent, index: number): Promise<s
 }
 
 /** Posts one callback to the receiver of this configuration at `to`; resolves with what went wrong, if anything did. */
-export async function sendOne(
-  { app, receiver }: ReceiverConfig,
-  to: URL,
-  sample: SampleCallback,
-  signal: AbortSignal,
-): Promise<string | undefined> {
+export async function sendOne({ app, receiver }: ReceiverConfig, to: URL, sample: SampleCallback, signal: AbortSignal) {
   const pinned = receiver.tls && readFileSync(receiver.tls.certFile, 'utf8');
   const plan = { to, token: app.callbackTokens?.[0], count: 1, rate: 0, connections: 1, pinned, sample: () => sample };
   const { failures } = await send(plan, signal);

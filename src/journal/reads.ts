@@ -55,12 +55,7 @@ export const LOOK_BYTES = 1_048_576;
 const eventSize = (row: Row): number => (row.event as string).length;
 export const eventBytes = (row: Row): number => Buffer.byteLength(row.event as string);
 /** Takes rows until they are a page; at least one if there is any. */
-export function takePage<T>(
-  rows: Iterable<Row>,
-  toEntry: (row: Row) => T,
-  sizeOf = eventSize,
-  most = PAGE_CHARACTERS,
-): T[] {
+export function takePage<T>(rows: Iterable<Row>, toEntry: (row: Row) => T, sizeOf = eventSize, most = PAGE_CHARACTERS) {
   const page: T[] = [];
   let size = 0;
   for (const row of rows) {

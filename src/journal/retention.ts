@@ -26,11 +26,7 @@ const LOOK_MS = 1_000;
 const FULL = 0.8;
 
 /** Prunes until `signal` aborts. Events that wait at an enabled connector, or are dead letters, stay. Settings may change meanwhile. */
-export async function keepPruned(
-  settings: () => RetentionSettings,
-  ports: RetentionPorts,
-  signal: AbortSignal,
-): Promise<void> {
+export async function keepPruned(settings: () => RetentionSettings, ports: RetentionPorts, signal: AbortSignal) {
   const { journal, clock, signals } = ports;
   let last = Number.NEGATIVE_INFINITY;
   while (!signal.aborted) {

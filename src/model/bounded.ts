@@ -2,10 +2,7 @@
 import { closeSync, constants, openSync, readSync } from 'node:fs';
 
 /** Reads what somebody sends to its end; resolves with undefined as soon as there are more than `most` bytes. */
-export async function readAtMost(
-  most: number,
-  chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
-): Promise<Buffer<ArrayBuffer> | undefined> {
+export async function readAtMost(most: number, chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>) {
   const read: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of chunks) {

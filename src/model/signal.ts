@@ -100,15 +100,8 @@ export interface Signals {
   'lane.unreachable': { connector: string; fault: Fault; attempt: number; retryInMs: number };
   'lane.recovered': { connector: string; downMs: number };
   /** One event waits for its next attempt and holds back its own group. */
-  'lane.retry': {
-    connector: string;
-    eventId: string;
-    groupId: string;
-    attempts: number;
-    retryInMs: number;
-    fault: Fault;
-  };
-  'lane.dead-letter': { connector: string; eventId: string; groupId: string; attempts: number; fault: Fault };
+  'lane.retry': FailedAttempt & { retryInMs: number };
+  'lane.dead-letter': FailedAttempt;
   'copy.state': { connector: string; copy: CopyState };
   /** What was delivered to a destination is not there any more; `next` says what brings it again. */
   'copy.lost': { connector: string; reason: string; next: string };
@@ -136,6 +129,8 @@ export interface Signals {
   'lane.note': { connector: string; message: string };
   'relay.crashed': { fault: Fault; restartInMs: number };
 }
+
+type FailedAttempt = { connector: string; eventId: string; groupId: string; attempts: number; fault: Fault };
 
 const count = z.int().nonnegative();
 const names = z.array(z.string()).readonly();
