@@ -148,9 +148,13 @@ async function run(lane: LaneWork, requests: AskedRequest[]): Promise<void> {
     rest.looked();
     try {
       await ports.source.alive?.();
-      await carryOutAll(lane, requests);
-      if (lane.state.kind === 'paused') await answerPaused(lane);
-      else worked = await step(lane);
+      for (let [next] = requests; next !== undefined; [next] = requests) {
+        await carryOut(lane, next);
+        requests.shift();
+      }
+      if (lane.state.kind !== 'paused') worked = await step(lane);
+      else if (lane.sink === undefined) lane.readBacks.refuse(lane.outage?.fault ?? UNOPENED);
+      else await lane.readBacks.answer(lane.sink, signal);
     } catch (thrown) {
       if (signal.aborted) break;
       // What was given out is settled elsewhere now.
@@ -179,11 +183,6 @@ async function run(lane: LaneWork, requests: AskedRequest[]): Promise<void> {
   become(lane, { kind: 'ended' });
 }
 
-async function answerPaused({ sink, readBacks, outage, signal }: LaneWork): Promise<void> {
-  if (sink === undefined) readBacks.refuse(outage?.fault ?? UNOPENED);
-  else await readBacks.answer(sink, signal);
-}
-
 async function readBack({ state, readBacks, rest }: LaneWork, group: Group, asked: AbortSignal): Promise<ReadBack> {
   if (state.kind === 'ended') return { fault: ENDED };
   // A destination that rests is left alone: its rest ends when it is due.
@@ -191,13 +190,6 @@ async function readBack({ state, readBacks, rest }: LaneWork, group: Group, aske
   const answer = readBacks.ask(group, asked);
   rest.interrupt();
   return answer;
-}
-
-async function carryOutAll(lane: LaneWork, requests: AskedRequest[]): Promise<void> {
-  for (let [next] = requests; next !== undefined; [next] = requests) {
-    await carryOut(lane, next);
-    requests.shift();
-  }
 }
 
 async function carryOut(lane: LaneWork, { request, done }: AskedRequest): Promise<void> {

@@ -17,10 +17,6 @@ export function failed(outage: Outage | undefined, side: Side, fault: Fault, now
   return { side, fault, failures, since: outage?.since ?? now };
 }
 
-export function restAfter({ failures }: Outage, afterMs: number, retry: RetrySettings, random: () => number): number {
-  return Math.max(afterMs, delayAfter(failures, retry, random));
-}
-
 export type RetrySettings = LaneOptions['retry'];
 
 /**

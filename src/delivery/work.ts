@@ -20,7 +20,7 @@ import { deliver } from './deliver.ts';
 import type { Doubt } from './doubt.ts';
 import type { Filter } from './filter.ts';
 import { enter } from './lane-state.ts';
-import { failed, type Outage, restAfter, type Side } from './outage.ts';
+import { delayAfter, failed, type Outage, type Side } from './outage.ts';
 import type { ReadBacks } from './read-back.ts';
 import type { Rest } from './rest.ts';
 import { type GroupPages, isOfAll, type Resync, type ResyncRequest, startResync } from './resync.ts';
@@ -98,7 +98,7 @@ export async function backOff(lane: LaneWork, side: Side, fault: Fault, afterMs 
   const outage = failed(lane.outage, side, fault, clock.elapsed());
   lane.outage = outage;
   lane.readBacks.refuse(fault);
-  const retryInMs = restAfter(outage, afterMs, retry, random);
+  const retryInMs = Math.max(afterMs, delayAfter(outage.failures, retry, random));
   signals.emit('lane.unreachable', { connector, fault, attempt: outage.failures, retryInMs });
   const now = clock.now();
   const since = now - (clock.elapsed() - outage.since);
