@@ -1,7 +1,6 @@
 import type { Brought, Dead, Outcomes, Waiting } from '../../connectors/contract.ts';
 import type { Entry } from '../model/entry.ts';
 import type { Fault } from '../model/fault.ts';
-import type { Outcome } from '../model/outcome.ts';
 import { delayAfter, type RetrySettings } from './outage.ts';
 import type { WaitingEntries } from './waiting.ts';
 
@@ -36,13 +35,34 @@ export interface AttemptSettings {
 export function settleDelivery(
   { retried, taken, wanted, outcomes, cut }: Delivery,
   queue: WaitingEntries,
-  settings: AttemptSettings,
+  { now, retry, random }: AttemptSettings,
 ): Settlement {
   const settlement: Settlement = { waiting: [], dead: [], released: [], failed: [], brought: [] };
+  /** Decides what becomes of an entry after one more attempt; returns it where it waits for the next. */
+  const decide = (entry: Entry, earlier: number): Waiting | undefined => {
+    const attempts = earlier + 1;
+    const outcome = outcomes.get(entry.id) ?? { kind: 'retry', fault: UNSETTLED };
+    switch (outcome.kind) {
+      case 'delivered':
+      case 'superseded':
+        settlement.brought.push({ entry, attempts, ...outcome });
+        return undefined;
+      case 'dead':
+        settlement.dead.push({ entry, attempts, fault: outcome.fault });
+        return undefined;
+      case 'retry': {
+        const { fault, afterMs = 0 } = outcome;
+        const retryInMs = Math.max(afterMs, delayAfter(attempts, retry, random));
+        const waiting: Waiting = { entry, attempts, dueAt: now + retryInMs, fault };
+        settlement.failed.push({ waiting, retryInMs });
+        return waiting;
+      }
+    }
+  };
   for (const before of retried) {
     const { entry } = before;
     if (cut !== undefined && !outcomes.has(entry.id)) continue;
-    const still = decide(entry, before.attempts, outcomes.get(entry.id), settings, settlement);
+    const still = decide(entry, before.attempts);
     if (still !== undefined) {
       settlement.waiting.push(still);
       queue.update(isAskedFor(before) ? { ...still, asked: true } : still);
@@ -55,42 +75,12 @@ export function settleDelivery(
     if (!wanted.has(entry)) continue;
     // Invariant 2, order per group: a group waits together with its first entry that waits.
     const uncharged = outcomes.has(entry.id) ? undefined : queue.holdsBack(entry.groupId) ? HELD_BACK : cut;
-    const held =
-      uncharged === undefined
-        ? decide(entry, 0, outcomes.get(entry.id), settings, settlement)
-        : triedAgain(entry, settings.now, uncharged);
+    const held = uncharged === undefined ? decide(entry, 0) : triedAgain(entry, now, uncharged);
     if (held === undefined) continue;
     settlement.waiting.push(held);
     queue.hold(held);
   }
   return settlement;
-}
-
-/** Decides what becomes of an entry after one more attempt; returns it where it waits for the next. */
-function decide(
-  entry: Entry,
-  earlier: number,
-  outcome: Outcome = { kind: 'retry', fault: UNSETTLED },
-  { now, retry, random }: AttemptSettings,
-  settlement: Settlement,
-): Waiting | undefined {
-  const attempts = earlier + 1;
-  switch (outcome.kind) {
-    case 'delivered':
-    case 'superseded':
-      settlement.brought.push({ entry, attempts, ...outcome });
-      return undefined;
-    case 'dead':
-      settlement.dead.push({ entry, attempts, fault: outcome.fault });
-      return undefined;
-    case 'retry': {
-      const { fault, afterMs = 0 } = outcome;
-      const retryInMs = Math.max(afterMs, delayAfter(attempts, retry, random));
-      const waiting: Waiting = { entry, attempts, dueAt: now + retryInMs, fault };
-      settlement.failed.push({ waiting, retryInMs });
-      return waiting;
-    }
-  }
 }
 
 /** An entry that is charged nothing and is due: a dead letter that a person asked for, or for another reason. */

@@ -120,12 +120,8 @@ export function createCopies(ports: CopiesPorts): (groupId: string, signal: Abor
   };
 }
 
-export function createEventCopies({
-  connectors,
-  holder,
-  deliveries,
-  health,
-}: Pick<CopiesPorts, 'connectors' | 'holder' | 'deliveries' | 'health'>) {
+export function createEventCopies(ports: Pick<CopiesPorts, 'connectors' | 'holder' | 'deliveries' | 'health'>) {
+  const { connectors, holder, deliveries, health } = ports;
   const copyOf = (connector: string, { seq, event }: JournalEntry): EventCopy[] => {
     const found = holder(connector);
     if (found === undefined) return [];

@@ -5,17 +5,6 @@ import type { Outcome } from '../model/outcome.ts';
 import type { Filter } from './filter.ts';
 import type { GroupPages } from './resync.ts';
 
-/** Delivers a batch, whichever shape the sink has; outcomes go by event id. `groups` are at least as new. */
-export function deliver(
-  sink: Sink,
-  batch: readonly Entry[],
-  groups: Pick<GroupPages, 'get'>,
-  filter: Filter,
-  signal: AbortSignal,
-): Promise<Outcomes> {
-  return sink.holds === 'events' ? sink.deliver(batch, signal) : deliverGroups(sink, batch, groups, filter, signal);
-}
-
 /** What a batch still holds for one group. */
 interface Part {
   readonly groupId: string;
@@ -27,14 +16,18 @@ interface Part {
 /** About as much as the states of one put hold: a batch may be of thousands of groups, and each of half a megabyte. */
 const PUT_CHARACTERS = 8 * 1_048_576;
 
-/** All entries of a group become one write: its state, which holds them all. */
-async function deliverGroups(
-  sink: GroupSink,
+/**
+ * Delivers a batch; the outcomes go by event id. Where the sink holds groups, all entries of a group become one write: its state,
+ * which `groups` has at least as new.
+ */
+export async function deliver(
+  sink: Sink,
   batch: readonly Entry[],
   groups: Pick<GroupPages, 'get'>,
   filter: Filter,
   signal: AbortSignal,
 ): Promise<Outcomes> {
+  if (sink.holds === 'events') return sink.deliver(batch, signal);
   const outcomes = new Map<string, Outcome>();
   const parts: Part[] = [];
   let room = PUT_CHARACTERS;

@@ -162,8 +162,10 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
       bring: (entries: readonly Entry[]) => retryNow(lane, entries),
       now: its.clock.now,
       random: its.random,
+      pageSize: Math.min(rate, MAX_PAGE),
+      mend,
     };
-    const compareNext = startComparison(sink, comparing, { page: Math.min(rate, MAX_PAGE), mend }, signal);
+    const compareNext = startComparison(sink, comparing, signal);
     return { compareNext, begun: its.clock.elapsed(), looked: 0, found: 0, mended: 0, left: 0, why: undefined };
   };
 

@@ -43,19 +43,15 @@ export interface ComparisonPorts {
   bring(entries: readonly Entry[]): Promise<void>;
   readonly now: () => number;
   readonly random: () => number;
-}
-
-export interface ComparisonSettings {
-  /** Groups in a page. */
-  readonly page: number;
+  readonly pageSize: number;
   readonly mend: boolean;
 }
 
 /** Begins to compare all that lies in the sink; what it can compare depends on its kind. */
-export function startComparison(sink: Sink, ports: ComparisonPorts, settings: ComparisonSettings, signal: AbortSignal) {
-  if (sink.holds === 'events') return sink.find ? sampleEvents(sink, ports, settings) : NOTHING_TO_COMPARE;
-  if (sink.read !== undefined) return comparePages(sink, readStatus(sink), 'repair', ports, settings);
-  return sink.scan === undefined ? NOTHING_TO_COMPARE : compareScan(sink, ports, settings, signal);
+export function startComparison(sink: Sink, ports: ComparisonPorts, signal: AbortSignal) {
+  if (sink.holds === 'events') return sink.find ? sampleEvents(sink, ports) : NOTHING_TO_COMPARE;
+  if (sink.read !== undefined) return comparePages(sink, readStatus(sink), 'repair', ports);
+  return sink.scan === undefined ? NOTHING_TO_COMPARE : compareScan(sink, ports, signal);
 }
 
 /** The destination was identified, and that is all that can be told of it. */
@@ -75,12 +71,11 @@ function comparePages(
   sink: GroupSink,
   lacking: Lacking,
   how: PutMode,
-  { groups, filter, cursor, isWaiting }: ComparisonPorts,
-  { page: size, mend }: ComparisonSettings,
+  { groups, filter, cursor, isWaiting, pageSize, mend }: ComparisonPorts,
 ): Comparison {
   let from = '';
   return async (signal) => {
-    const page = groups.page(from, size);
+    const page = groups.page(from, pageSize);
     const states = page.filter(filter.requires).map(filter.project);
     const differing = states.length === 0 ? [] : await lacking(states, signal);
     // What is not delivered yet is on its way.
@@ -114,7 +109,7 @@ const changedThere = (groupId: string): Fault => ({
 });
 
 /** Reads all that lies there once, beside the deliveries, then compares it page by page. */
-function compareScan(sink: GroupSink, ports: ComparisonPorts, settings: ComparisonSettings, signal: AbortSignal) {
+function compareScan(sink: GroupSink, ports: ComparisonPorts, signal: AbortSignal) {
   const { groups, filter, cursor } = ports;
   const begun = cursor();
   /** By group id, whether the last record of it holds all that is known of the group. */
@@ -135,7 +130,7 @@ function compareScan(sink: GroupSink, ports: ComparisonPorts, settings: Comparis
   void scan();
   const lacking: Lacking = async (states) =>
     states.filter((state) => groups.latest(state.groupId) <= begun && !(held.get(state.groupId) ?? state.destroyed));
-  const pages = comparePages(sink, lacking, 'join', ports, settings);
+  const pages = comparePages(sink, lacking, 'join', ports);
   return async (signal: AbortSignal): Promise<Found> => {
     if (typeof scanned === 'object') throw scanned.thrown;
     if (scanned === 'running') return { looked: 0, found: 0, mended: 0, left: 0, ended: false, reading: true };
@@ -157,8 +152,7 @@ export const FRESH_MS = 60_000;
 /** Looks for the newest events and for some others. What is older than all that are found was removed by a retention of its own. */
 function sampleEvents(
   sink: EventSink,
-  { events, filter, cursor, bring, now, random }: ComparisonPorts,
-  { mend }: ComparisonSettings,
+  { events, filter, cursor, bring, now, random, mend }: ComparisonPorts,
 ): Comparison {
   return async (signal) => {
     const last = cursor();

@@ -5,7 +5,7 @@ import type { CopyState } from '../model/copy.ts';
 import type { CanonicalEvent } from '../model/event.ts';
 import type { BridgeError } from '../model/fault.ts';
 import type { SignalBus } from '../model/signal.ts';
-import { createCommitter } from './commit.ts';
+import { type Committer, createCommitter } from './commit.ts';
 import type { Database } from './database.ts';
 import { createDeliveryWriter, type JournalReport } from './deliveries.ts';
 import { PROBE_BYTES } from './failure.ts';
@@ -99,7 +99,7 @@ export function openJournal(
 }
 
 type Add = <T>(bytes: number, work: () => T) => Promise<T>;
-type Write = Pick<ReturnType<typeof createCommitter>, 'write'>;
+type Write = Pick<Committer, 'write'>;
 
 function createQuarantineWriter({ connection, maxBytes }: Database, add: Add, { write }: Write) {
   const put = connection.prepare('INSERT INTO quarantine (received_at, search, body, fault) VALUES (?, ?, ?, ?)');

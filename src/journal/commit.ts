@@ -14,6 +14,8 @@ export interface CommitPorts extends FailurePorts {
   flushed(): void;
 }
 
+export type Committer = ReturnType<typeof createCommitter>;
+
 /** Group commit: writes that come soon after each other share a transaction, and transactions share syncs (sync.ts). */
 export function createCommitter(database: Database, ports: CommitPorts) {
   const failure = createFailure(database, ports);

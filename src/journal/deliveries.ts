@@ -154,12 +154,7 @@ function tell({ entry: { seq }, receipt, attempts, kind }: Brought): Told {
  * Returns the entries that wait, by the clock that nobody sets. Rows hold the wall clock, which may have been set back
  * since: nothing waits longer than `maxMs`.
  */
-export function waitingEntries(
-  reader: Pick<DeliveryReader, 'waiting'>,
-  connector: string,
-  clock: Pick<Clock, 'now' | 'elapsed'>,
-  maxMs: number,
-): Waiting[] {
+export function waitingEntries(reader: DeliveryReader, connector: string, clock: Clock, maxMs: number): Waiting[] {
   const [now, elapsed] = [clock.now(), clock.elapsed()];
   return reader.waiting(connector).map((held) => ({ ...held, dueAt: elapsed + Math.min(held.dueAt - now, maxMs) }));
 }

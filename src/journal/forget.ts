@@ -1,7 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Clock } from '../model/clock.ts';
 import type { Fault } from '../model/fault.ts';
-import type { createCommitter } from './commit.ts';
+import type { Committer } from './commit.ts';
 import type { Database } from './database.ts';
 import type { GroupBuffer } from './groups.ts';
 
@@ -27,9 +27,11 @@ export interface ForgetPorts {
 export function createForgetting(
   { connection }: Database,
   groups: GroupBuffer,
-  { write, flush }: Pick<ReturnType<typeof createCommitter>, 'write' | 'flush'>,
-  { connectors, clock }: ForgetPorts,
+  committer: Committer,
+  ports: ForgetPorts,
 ) {
+  const { write, flush } = committer;
+  const { connectors, clock } = ports;
   const latestOf = connection.prepare('SELECT last_seq FROM groups WHERE group_id = ?');
   const previousOf = connection.prepare('SELECT previous FROM events WHERE seq = ? AND group_id = ?');
   const openOf = connection.prepare('SELECT connector, state FROM deliveries WHERE seq = ?');

@@ -65,6 +65,7 @@ export function takePage<T>(rows: Iterable<Row>, toEntry: (row: Row) => T, sizeO
   }
   return page;
 }
+const LAST_SEQ = Number.MAX_SAFE_INTEGER;
 const HEAD = 'seq, id, group_id AS groupId, received_at AS receivedAt';
 /** Returns what makes an entry of a row; where the row lacks the text, it is fetched when somebody looks inside. */
 function entryMaker(connection: DatabaseSync): (row: Row) => Entry {
@@ -100,11 +101,10 @@ function readEntries(connection: DatabaseSync) {
     /** Events up to this seq are in the merged groups that can be read. */
     merged: () => merged.get()?.seq as number,
     /** Returns at most `limit` entries after `after` and up to `upTo`, in journal order; fewer when they are large. */
-    read: (after: number, limit: number, upTo = Number.MAX_SAFE_INTEGER): Entry[] =>
+    read: (after: number, limit: number, upTo = LAST_SEQ): Entry[] =>
       takePage(whole.iterate(after, upTo, limit), entryOf),
     /** Does as `read`, but fetches the text of an event only when somebody looks inside: `limit` alone says how many. */
-    readHeads: (after: number, limit: number, upTo = Number.MAX_SAFE_INTEGER): Entry[] =>
-      heads.all(after, upTo, limit).map(entryOf),
+    readHeads: (after: number, limit: number, upTo = LAST_SEQ): Entry[] => heads.all(after, upTo, limit).map(entryOf),
     seqAt: createSeqAt(connection),
   };
 }
@@ -217,14 +217,8 @@ function readDeadLetters(connection: DatabaseSync) {
   const each = connection.prepare(
     `SELECT connector, count(*) AS count FROM deliveries WHERE state = 'dead' GROUP BY 1`,
   );
-  const page = (
-    connector: string,
-    after: number,
-    { cause, groupId }: DeadLetterFilter,
-    limit: number,
-    upTo = Number.MAX_SAFE_INTEGER,
-  ) => {
-    const [alike, of] = [cause ?? null, groupId ?? null];
+  const page = (connector: string, after: number, filter: DeadLetterFilter, limit: number, upTo = LAST_SEQ) => {
+    const [alike, of] = [filter.cause ?? null, filter.groupId ?? null];
     return [connector, after, upTo, alike, alike, of, of, limit] as const;
   };
   const one = (connector: string, seq: number): Row | undefined => dead.get(...page(connector, seq - 1, {}, 1, seq));

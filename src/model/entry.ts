@@ -17,12 +17,10 @@ export interface Entry {
 
 export type EntryHead = Pick<Entry, 'seq' | 'id' | 'groupId' | 'receivedAt'>;
 
+type Known = { readonly text?: string; readonly event?: CanonicalEvent };
+
 /** Makes an entry whose text is fetched when it is asked for, unless it is known. */
-export function lazyEntry(
-  head: EntryHead,
-  fetch: () => string,
-  known: { readonly text?: string; readonly event?: CanonicalEvent } = {},
-): Entry {
+export function lazyEntry(head: EntryHead, fetch: () => string, known: Known = {}): Entry {
   const { seq, id, groupId, receivedAt } = head;
   let { text, event } = known;
   const atHand = event;

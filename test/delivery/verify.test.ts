@@ -38,9 +38,11 @@ async function compared(outcomes: Readonly<Record<string, Outcome>>, mend: boole
     filter: compileFilter({}),
     cursor: () => 0,
     isWaiting: () => false,
+    pageSize: 10,
+    mend,
   } as unknown as ComparisonPorts;
   const signal = new AbortController().signal;
-  return startComparison(sink, ports, { page: 10, mend }, signal)(signal);
+  return startComparison(sink, ports, signal)(signal);
 }
 
 test('what no event has told of is left as it is, and no difference, whether copies are mended or not', async () => {
@@ -89,9 +91,10 @@ test('events are looked for, too, after the clock was set back behind their rece
       cursor: () => 2,
       now: () => now,
       random: () => 0,
+      mend: true,
     } as unknown as ComparisonPorts;
     const signal = new AbortController().signal;
-    await startComparison(sink, ports, { page: 10, mend: true }, signal)(signal);
+    await startComparison(sink, ports, signal)(signal);
     return asked.splice(0);
   };
   const ids = entries.map(({ id }) => id);
