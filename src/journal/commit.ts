@@ -117,21 +117,6 @@ const ENOUGH = 8;
 /** Where nothing else came meanwhile, whoever writes one thing after the other waits for nothing: so often it is let be. */
 const LET_BE = 32;
 
-function createPatience() {
-  let last = Number.NEGATIVE_INFINITY;
-  let letBe = 0;
-  return {
-    /** Returns until when writes wait for others, by performance.now(). */
-    until: (writes: number): number => (writes >= ENOUGH || letBe > 0 ? 0 : last + GATHER_MS),
-    /** A transaction begins; `waited` when its writes have waited for others. */
-    began(writes: number, waited: boolean): void {
-      last = performance.now();
-      if (letBe > 0) letBe--;
-      else if (waited && writes <= 1) letBe = LET_BE;
-    },
-  };
-}
-
 /** The most that deferred work waits for a transaction. */
 const DEFER_MS = 100;
 const RETRY_MS = 1_000;
@@ -142,7 +127,9 @@ const LOCKED_MS = 1_000;
 function createGathering(commit: () => void, isClosed: () => boolean) {
   let writes: Write[] = [];
   let deferred: (() => void)[] = [];
-  const patience = createPatience();
+  /** When the latest transaction began, and how many more are let be, see LET_BE. */
+  let last = Number.NEGATIVE_INFINITY;
+  let letBe = 0;
   let next: { readonly at: number; readonly waits: boolean; readonly timer: Disposable } | undefined;
   /** When the lock was met that is waited for. */
   let lockedSince: number | undefined;
@@ -158,14 +145,18 @@ function createGathering(commit: () => void, isClosed: () => boolean) {
   return {
     add(write: Write): void {
       writes.push(write);
-      if (lockedSince === undefined) commitAt(patience.until(writes.length));
+      if (lockedSince === undefined) commitAt(writes.length >= ENOUGH || letBe > 0 ? 0 : last + GATHER_MS);
     },
     defer(work: () => void): void {
       deferred.push(work);
       commitIn(DEFER_MS);
     },
     take(): Gathered {
-      if (writes.length > 0) patience.began(writes.length, next?.waits === true);
+      if (writes.length > 0) {
+        last = performance.now();
+        if (letBe > 0) letBe--;
+        else if (next?.waits && writes.length <= 1) letBe = LET_BE;
+      }
       next?.timer[Symbol.dispose]();
       next = undefined;
       const gathered = { writes, deferred };

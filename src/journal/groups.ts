@@ -55,7 +55,8 @@ export type GroupBuffer = ReturnType<typeof openGroupBuffer>;
 /** Opens the groups of a journal that is open for writing: the table, and before it the buffer of what is not written yet. */
 export function openGroupBuffer({ connection, transact }: Database) {
   const table = createGroupTable(connection);
-  const cache = createCache();
+  /** Mirrors a part of the table: the groups that were written last. */
+  const cache = new Map<string, Held>();
   const mark = connection.prepare('UPDATE merged SET seq = ?');
   let watermark = Number(connection.prepare('SELECT seq FROM merged').get()?.seq);
   const merging = createMerging(watermark, (groupId) => cache.get(groupId) ?? table.read(groupId));
@@ -94,7 +95,7 @@ export function openGroupBuffer({ connection, transact }: Database) {
       const id = Buffer.byteLength(groupId);
       bytes += onPages(held.characters + id) - (before === 0 ? 0 : onPages(before + id));
       buffer.delete(groupId);
-      cache.put(held);
+      remember(cache, held);
     }
     watermark = upTo;
     flushed = { at: performance.now(), groups: written.size + (left === 0 ? 0 : groups), left: buffer.size };
@@ -211,22 +212,14 @@ const become = (held: Held, state: Group, latest: number | null, since = 0): Hel
   characters: held.characters,
 });
 
-/** Mirrors a part of the table: the groups that were written last. */
-function createCache() {
-  const cache = new Map<string, Held>();
-  return {
-    get: (groupId: string) => cache.get(groupId),
-    delete: (groupId: string) => void cache.delete(groupId),
-    put(held: Held): void {
-      const { groupId } = held.state;
-      cache.delete(groupId);
-      if (held.characters > CACHE_CHARACTERS) return;
-      cache.set(groupId, { ...held, since: 0, changed: false });
-      // A Map keeps the order: the first was written longest ago.
-      const [oldest] = cache.size > CACHE_GROUPS ? cache.keys() : [];
-      if (oldest !== undefined) cache.delete(oldest);
-    },
-  };
+function remember(cache: Map<string, Held>, held: Held): void {
+  const { groupId } = held.state;
+  cache.delete(groupId);
+  if (held.characters > CACHE_CHARACTERS) return;
+  cache.set(groupId, { ...held, since: 0, changed: false });
+  // A Map keeps the order: the first was written longest ago.
+  const [oldest] = cache.size > CACHE_GROUPS ? cache.keys() : [];
+  if (oldest !== undefined) cache.delete(oldest);
 }
 
 /** Groups without a journal of events: each call is one transaction, all or none. */
