@@ -27,11 +27,9 @@ export interface ForgetPorts {
 export function createForgetting(
   { connection }: Database,
   groups: GroupBuffer,
-  committer: Committer,
-  ports: ForgetPorts,
+  { write, flush }: Committer,
+  { connectors, clock }: ForgetPorts,
 ) {
-  const { write, flush } = committer;
-  const { connectors, clock } = ports;
   const latestOf = connection.prepare('SELECT last_seq FROM groups WHERE group_id = ?');
   const previousOf = connection.prepare('SELECT previous FROM events WHERE seq = ? AND group_id = ?');
   const openOf = connection.prepare('SELECT connector, state FROM deliveries WHERE seq = ?');
@@ -112,10 +110,7 @@ export function createForgetting(
         return undefined;
       });
     },
-    /**
-     * Returns those of a step of the groups after `after` ('' for the first) that were destroyed at least `olderMs` ago, how
-     * many were looked at, and the last one of them, undefined at the end.
-     */
+    /** Returns which of a step of groups were destroyed `olderMs` ago or earlier; `last` is undefined at the end. */
     destroyed(after: string, olderMs: number) {
       const until = clock.now() - olderMs;
       const groupIds: string[] = [];
