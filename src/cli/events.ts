@@ -6,8 +6,7 @@ import { eventAnswer, eventsAnswer, type eventsQuery, groupAnswer } from '../adm
 import { duration } from '../config/units.ts';
 import { actorOf, EVENT_TYPES, type EventType, shortType } from '../model/event.ts';
 import { BridgeError, describeFault } from '../model/fault.ts';
-import { fieldsOf } from '../model/field-change.ts';
-import { type Group, latestEvent, operatorOf } from '../model/group.ts';
+import { fieldsOf, type Group, latestEvent, operatorOf } from '../model/group.ts';
 import type { EventCopy } from '../model/standing.ts';
 import { figure, upTo } from '../model/text.ts';
 import { type AdminClient, adminClient, inPath } from './admin.ts';

@@ -1,8 +1,11 @@
 import { dirname, resolve } from 'node:path';
+import { connectors, findOwn } from '../../connectors/index.ts';
+import { isObject } from '../model/json.ts';
+import { nearest } from '../model/text.ts';
+import { clashesOf, type OwnKind } from './connectors.ts';
 import type { Environment } from './environment.ts';
 import { type ConfigResult, type FilesRead, readConfig } from './file.ts';
-import { schemaOf } from './own.ts';
-import type { Config } from './schema.ts';
+import { type Config, configSchemaWith } from './schema.ts';
 
 /** Reads the configuration of the bridge. Never throws; tells all problems at once. */
 export function loadConfig(file: string, env: Environment): ConfigResult<Config> {
@@ -19,4 +22,38 @@ function withModules(config: Config, folder: string): Config {
     return [name, { ...connector, shape: { ...shape, transform: resolve(folder, shape.transform) } }];
   });
   return { ...config, connectors: Object.fromEntries(connectors) };
+}
+
+const BUILT_IN: readonly string[] = connectors.map(({ kind }) => kind);
+
+/** Returns the schema for these settings, with the kinds that they name beside those that the bridge brings along. */
+export function schemaOf(data: unknown, file: string, files: FilesRead = []) {
+  const folder = dirname(file);
+  const named = isObject(data) && isObject(data.connectors) ? Object.values(data.connectors) : [];
+  const kinds = named.flatMap((one) => (isObject(one) && typeof one.kind === 'string' ? one.kind : []));
+  const own = [...new Set(kinds)].filter((kind) => !BUILT_IN.includes(kind)).map((kind) => ownKind(kind, folder));
+  const modules = own.flatMap((one) => ('file' in one ? [[one.file, `kind ${one.kind}`] as const] : []));
+  const transforms = named.flatMap((one) => {
+    const transform = isObject(one) && isObject(one.shape) && one.shape.transform;
+    return typeof transform === 'string' ? [[resolve(folder, transform), 'shape.transform'] as const] : [];
+  });
+  return configSchemaWith(own, [[file, 'the configuration'], ...files, ...modules, ...transforms]);
+}
+
+function ownKind(kind: string, folder: string): OwnKind {
+  const found = findOwn(kind, folder);
+  if (found === undefined) return { kind, trouble: unknownKind(kind) };
+  if (!found.ok) return { kind, trouble: `${found.message} — ${found.suggestion}` };
+  const clashes = clashesOf(found.connector);
+  if (clashes.length === 0) return { kind, ...found };
+  const trouble = `its module has options that are called as settings of every connector: ${clashes.join(', ')}`;
+  return { kind, trouble: `${trouble} — call them otherwise` };
+}
+
+function unknownKind(kind: string): string {
+  const own =
+    'or the path of a module of your own, such as ./connector.mjs, or a package that is installed beside this file';
+  const message = `unknown kind, one of ${BUILT_IN.join(', ')} is expected`;
+  // Which one was probably meant is said of every choice.
+  return nearest(kind, BUILT_IN) === undefined ? `${message} — ${own}` : message;
 }

@@ -2,7 +2,7 @@ import type { DatabaseSync } from 'node:sqlite';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { CanonicalEvent, EventType } from '../model/event.ts';
 import { actorOf } from '../model/event.ts';
-import { fieldsOf } from '../model/field-change.ts';
+import { fieldsOf } from '../model/group.ts';
 import { eventBytes, type JournalEntry, journalEntryOf, LOOK_BYTES, type Row } from './reads.ts';
 
 /** What is looked for; whatever is left out may be anything. Times are of receipt, in milliseconds since 1970. */

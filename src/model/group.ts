@@ -231,6 +231,16 @@ export function fieldOf(group: Group, field: string): unknown {
   return Object.hasOwn(group.customFields, key) ? group.customFields[key] : undefined;
 }
 
+/** Returns the fields that an event names, in the words of `versions`, as texts. */
+export const fieldsOf = (event: CanonicalEvent): [field: string, text: string][] =>
+  fieldsTold(event).map(([field, value]) => [field, String(value)]);
+
+export function fieldText(state: Group, field: string): string | undefined {
+  if (field === 'destroyed') return state.versions.destroyed === undefined ? undefined : String(state.destroyed);
+  const found = fieldOf(state, field);
+  return typeof found === 'string' ? found : undefined;
+}
+
 function withFields(base: Group, fields: readonly Field[]): Group {
   const registers: Record<string, unknown> = {};
   const versions = { ...base.versions };

@@ -1,8 +1,7 @@
 /** What the latest dry run found, group by group: in a file, since it may be every group there is. */
 import { type FileHandle, open, rm, writeFile } from 'node:fs/promises';
 import type { CanonicalEvent } from '../model/event.ts';
-import { fieldsOf, fieldText } from '../model/field-change.ts';
-import { type Group, newGroup } from '../model/group.ts';
+import { fieldsOf, fieldText, type Group, newGroup } from '../model/group.ts';
 import { type ReconcileFinding, reconcileFinding } from '../model/reconcile-run.ts';
 
 /** A page is read, parsed and written on the thread that receives callbacks. */

@@ -4,7 +4,7 @@ import { styleText } from 'node:util';
 import type { Logger } from 'pino';
 import { type CanonicalEvent, type EventId, shortType } from '../model/event.ts';
 import { describeFault } from '../model/fault.ts';
-import { fieldsOf } from '../model/field-change.ts';
+import { fieldsOf } from '../model/group.ts';
 import type { SignalBus, Signals } from '../model/signal.ts';
 import type { EventCopy } from '../model/standing.ts';
 import { latency, plural, visible } from '../model/text.ts';

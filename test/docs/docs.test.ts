@@ -8,7 +8,7 @@ import { programOf } from '../../src/cli/program.ts';
 import { laneOptions } from '../../src/config/connectors.ts';
 import { EXCHANGEABLE } from '../../src/config/diff.ts';
 import { parseConfig } from '../../src/config/file.ts';
-import { schemaOf as schemaOfConfig } from '../../src/config/own.ts';
+import { schemaOf as schemaOfConfig } from '../../src/config/load.ts';
 import { configSchema } from '../../src/config/schema.ts';
 import { FAULTS } from '../../src/model/fault.ts';
 import { runCommand } from '../support/bridge.process.ts';

@@ -1,7 +1,6 @@
 import type { JournalEntry } from '../../journal/reads.ts';
 import { type CanonicalEvent, PROFILE_FIELDS } from '../../model/event.ts';
-import { fieldsOf, fieldText } from '../../model/field-change.ts';
-import { CUSTOM, type Group, merge, onlyFields, type Version } from '../../model/group.ts';
+import { CUSTOM, fieldsOf, fieldText, type Group, merge, onlyFields, type Version } from '../../model/group.ts';
 
 /** The effect of one event on one field. */
 export interface FieldChange {
