@@ -1,10 +1,16 @@
-import type { LaneOptions } from '../config/connectors.ts';
 import type { Entry } from '../model/entry.ts';
 import { PROFILE_FIELDS, wireType } from '../model/event.ts';
 import { type Group, withoutFields } from '../model/group.ts';
 import { compileShape, type ShapeSettings } from '../model/shape.ts';
 
-export type FilterSettings = Partial<LaneOptions['filter']>;
+/** Not the type of the schema: the suite for connectors is compiled without the configuration. */
+export interface FilterSettings {
+  readonly types?: readonly string[] | undefined;
+  readonly groupTypes?: readonly string[] | undefined;
+  readonly groupIds?: readonly string[] | undefined;
+  readonly changedFields?: readonly string[] | undefined;
+}
+
 export type Filter = ReturnType<typeof compileFilter>;
 
 /** Returns what one connector is to have. It is applied by the engine, once, on every way to a sink; see decision 0012. */
@@ -13,8 +19,7 @@ export function compileFilter({ types, groupTypes, groupIds, changedFields }: Fi
   const { project } = shape === undefined ? { project: undefined } : compileShape(shape, 'groups');
   const globs = groupIds?.map((glob) => [...glob]);
   const named = (groupId: string): boolean => globs?.some((glob) => matchesGlob(glob, [...groupId])) ?? true;
-  const all = [...PROFILE_FIELDS, 'customFields'] as const;
-  const left = changedFields && all.filter((field) => !changedFields.includes(field));
+  const left = changedFields && [...PROFILE_FIELDS, 'customFields'].filter((field) => !changedFields.includes(field));
   // Only a change of fields can be left out for its fields; that a group was created or destroyed, or who owns it,
   // concerns every copy.
   const hasWantedField = ({ event: { type, data } }: Pick<Entry, 'event'>): boolean =>

@@ -1,4 +1,3 @@
-import type { LaneOptions } from '../config/connectors.ts';
 import type { Fault } from '../model/fault.ts';
 
 export type Side = 'source' | 'destination';
@@ -17,7 +16,10 @@ export function failed(outage: Outage | undefined, side: Side, fault: Fault, now
   return { side, fault, failures, since: outage?.since ?? now };
 }
 
-export type RetrySettings = LaneOptions['retry'];
+export interface RetrySettings {
+  readonly initialMs: number;
+  readonly maxMs: number;
+}
 
 /**
  * Milliseconds to wait after the given attempt (1 = the first): exponential, with "equal jitter" (half of it is random),
