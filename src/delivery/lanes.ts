@@ -1,3 +1,4 @@
+import { placesOf } from '../../connectors/index.ts';
 import type { ConnectorConfig } from '../config/schema.ts';
 import type { Clock } from '../model/clock.ts';
 import type { Lane, LanePosition, LaneRequest } from './lane.ts';
@@ -17,8 +18,16 @@ const CLOSE_MS = 3_000;
 
 interface Running {
   readonly lane: Lane;
+  readonly config: ConnectorConfig;
   readonly life: { state: 'running' | 'ending' | 'left' };
 }
+
+/** The lanes that end, each with where it leaves off. */
+type Endings = Map<string, { readonly config: ConnectorConfig; readonly position: Promise<LanePosition> }>;
+
+/** Whether both write to one place. */
+const meet = (one: ConnectorConfig, other: ConnectorConfig): boolean =>
+  placesOf(one).some(({ name }) => placesOf(other).some((place) => place.name === name));
 
 /** The lanes of this thread, one an enabled connector. `has` says whether the journal still has an event. */
 export function createLanes(startOne: StartOne, clock: Pick<Clock, 'sleep'>, has: (seq: number) => boolean) {
@@ -37,7 +46,7 @@ export function createLanes(startOne: StartOne, clock: Pick<Clock, 'sleep'>, has
     const from = position && { ...position, waiting: waiting.map((held) => ({ ...held, dueAt: 0 })) };
     const lane = startOne(connector, config, from, () => life.state !== 'left');
     left.delete(connector);
-    lanes.set(connector, { lane, life });
+    lanes.set(connector, { lane, config, life });
     // A fault of the bridge itself: the thread ends of it, and is started again.
     lane.ended.catch((thrown) => {
       if (life.state === 'running') throw thrown;
@@ -58,9 +67,11 @@ export function createLanes(startOne: StartOne, clock: Pick<Clock, 'sleep'>, has
     return position;
   }
 
-  async function exchangeOne(connector: string, config: ConnectorConfig | undefined): Promise<void> {
-    const running = lanes.get(connector);
-    const ended = running && (await end(connector, running));
+  async function exchangeOne(connector: string, config: ConnectorConfig | undefined, ending: Endings): Promise<void> {
+    const ended = await ending.get(connector)?.position;
+    // What is still being written there by another one, such as a line of a file, is not for this one's sink to mend.
+    const before = [...ending.values()].filter((one) => config !== undefined && meet(one.config, config));
+    await Promise.all(before.map(({ position }) => position));
     const lane = config && begin(connector, config, ended ?? left.get(connector));
     for (const { request, done } of ended?.requests ?? []) void Promise.resolve(lane?.ask(request)).then(done);
     if (lane !== undefined || ended === undefined) return;
@@ -72,12 +83,21 @@ export function createLanes(startOne: StartOne, clock: Pick<Clock, 'sleep'>, has
   return {
     /**
      * Ends the lanes of these connectors and begins those, each by itself: a connector in both is one whose settings
-     * changed, and its next lane begins when the one before has ended, from where that left off. Resolves when all of it
-     * is done, within a bounded time whatever the sinks do.
+     * changed, and its next lane begins when the one before has ended, from where that left off; so does one that writes
+     * where another did. Resolves when all of it is done, within a bounded time whatever the sinks do.
      */
     async exchange(ending: readonly string[], beginning: Readonly<Record<string, ConnectorConfig>>): Promise<void> {
-      for (const connector of new Set([...ending, ...Object.keys(beginning)])) {
-        const exchange = exchangeOne(connector, beginning[connector]).finally(() => exchanging.delete(connector));
+      const names = new Set([...ending, ...Object.keys(beginning)]);
+      const endings: Endings = new Map();
+      for (const connector of names) {
+        const running = lanes.get(connector);
+        if (running !== undefined)
+          endings.set(connector, { config: running.config, position: end(connector, running) });
+      }
+      for (const connector of names) {
+        const exchange = exchangeOne(connector, beginning[connector], endings).finally(() =>
+          exchanging.delete(connector),
+        );
         exchanging.set(connector, exchange);
       }
       await Promise.all(exchanging.values());

@@ -105,14 +105,19 @@ function createQuarantineWriter({ connection, maxBytes }: Database, add: Add, { 
   const put = connection.prepare('INSERT INTO quarantine (received_at, search, body, fault) VALUES (?, ?, ?, ?)');
   const count = connection.prepare('SELECT count(*) AS count, coalesce(sum(length(body)), 0) AS bytes FROM quarantine');
   const release = connection.prepare('DELETE FROM quarantine WHERE id = ?');
-  /** What the quarantine holds; counted again after some were released. */
+  /** What the quarantine holds; counted again after some were released, or not written. */
   let kept: { readonly count: number; readonly bytes: number } | undefined;
   return {
-    quarantine({ receivedAt, search, body, fault }: RawCallback): Promise<void> {
+    async quarantine({ receivedAt, search, body, fault }: RawCallback): Promise<void> {
       kept ??= count.get() as { count: number; bytes: number };
-      if (kept.count >= MOST_KEPT || kept.bytes > maxBytes * KEPT_SHARE) return Promise.reject(quarantineFull());
+      if (kept.count >= MOST_KEPT || kept.bytes > maxBytes * KEPT_SHARE) throw quarantineFull();
       kept = { count: kept.count + 1, bytes: kept.bytes + body.length };
-      return add(body.length, () => void put.run(receivedAt, search, body, JSON.stringify(fault)));
+      try {
+        await add(body.length, () => void put.run(receivedAt, search, body, JSON.stringify(fault)));
+      } catch (thrown) {
+        kept = undefined;
+        throw thrown;
+      }
     },
     /** Removes what was mapped after all, or is not wanted. Resolves with how many there were. */
     releaseQuarantined: (ids: readonly number[]): Promise<number> =>

@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { EventSink, Holds, Outcomes, Sink } from '../../connectors/contract.ts';
 import { laneOptions } from '../../src/config/connectors.ts';
@@ -119,7 +119,7 @@ function lanesTo(destinations: Record<string, Destination>) {
   };
   const lanes = createLanes(
     (connector, config, from, heard) => {
-      const place = destinations[config.path as string] as Destination;
+      const place = destinations[basename(config.path as string)] as Destination;
       const source = createJournalSource(connector, place.holds, {
         reader: opened.reader,
         clock,
@@ -231,6 +231,26 @@ test('a sink that heeds nothing is left behind, and what it still says counts no
   await expect.poll(() => before.closes).toBe(1);
   expect(reports).toHaveLength(1);
   expect(after.given).toEqual(['1', '2']);
+});
+
+test('what another connector wrote to goes to the next one once that has ended, as under another name; other lanes do not wait', async () => {
+  const [place, other] = [destination(), destination()];
+  const { lanes, record } = lanesTo({ place, other });
+  await record(1, 2);
+  const answered = Promise.withResolvers<void>();
+  place.answer = async (batch) => {
+    await answered.promise;
+    return new Map(batch.map(({ id }) => [id, DELIVERED]));
+  };
+  await lanes.exchange([], { before: to('place') });
+  await expect.poll(() => place.given).toEqual(['1', '2']);
+  const exchanged = lanes.exchange(['before'], { after: to('./place'), beside: to('other') });
+  await expect.poll(() => other.given).toEqual(['1', '2']);
+  expect([place.opens, place.closes]).toEqual([1, 0]);
+  answered.resolve();
+  await exchanged;
+  await expect.poll(() => place.given).toEqual(['1', '2', '1', '2']);
+  expect([place.opens, place.closes]).toEqual([2, 1]);
 });
 
 test('a connector that comes back goes on where it left off', async () => {

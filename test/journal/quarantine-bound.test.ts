@@ -33,3 +33,22 @@ test('beyond a tenth of the journal a callback is refused by its own fault; even
   await expect(keep()).resolves.toBeUndefined();
   journal.close();
 });
+
+test('what a full journal refused takes no place in the quarantine', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'journal-'));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  const database = openDatabase(join(folder, 'journal.db'), { maxBytes: 4 * 1_048_576 });
+  const journal = openJournal(database, systemClock, createSignals());
+  const fault = { code: 'not-json', message: 'x' } as const;
+  const keep = () => journal.quarantine({ receivedAt: 1, search: '', body: new Uint8Array(40_000), fault });
+  const fill = async (): Promise<void> => {
+    for (let n = 1; n < 1_000; n++) await journal.record(madeEvent(n, { notification: 'x'.repeat(40_000) }));
+  };
+  await expect(fill()).rejects.toMatchObject({ fault: { code: 'journal-unwritable' } });
+  for (let n = 0; n < 20; n++) await expect(keep()).rejects.toMatchObject({ fault: { code: 'journal-unwritable' } });
+  const head = journal.head();
+  journal.flushGroups();
+  while ((await journal.prune(0, () => head, 500)).pruned > 0);
+  await expect.poll(keep, { timeout: 5_000 }).toBeUndefined();
+  journal.close();
+});
