@@ -24,6 +24,15 @@ import type { Settings, Source } from './schema.ts';
 type Refuse = (path: (string | number)[], message: string) => void;
 type IsWrong = (connector: string) => boolean;
 
+/** Returns what cannot hold together in settings of which some are of one configuration and some of another. */
+export function clashesIn(config: Settings): readonly { readonly path: string; readonly message: string }[] {
+  const found: { path: string; message: string }[] = [];
+  const refuse: Refuse = (path, message) => void found.push({ path: formatPath(path), message });
+  refuseSharedPlace(config, [], () => false, refuse);
+  refuseOwnAddress(config, refuse);
+  return found;
+}
+
 /** @param files The configuration, and what it names to be read. */
 export function refuseClashes(config: Settings, context: z.RefinementCtx, files: FilesRead): void {
   const refuse: Refuse = (path, message) => context.addIssue({ code: 'custom', path, message });

@@ -1,10 +1,11 @@
 import { BridgeError } from '../model/fault.ts';
 import type { ReloadResult, SignalBus } from '../model/signal.ts';
 import { plural } from '../model/text.ts';
+import { clashesIn } from './clashes.ts';
 import { type Change, compareConfigs } from './diff.ts';
 import type { ConfigResult } from './file.ts';
 import { formatProblem, type Problem } from './problems.ts';
-import type { Config } from './schema.ts';
+import type { Config, Settings } from './schema.ts';
 
 /** Thrown when the file cannot be taken over: nothing changed. The message holds every problem, a line each. */
 export class ConfigRefused extends BridgeError {
@@ -76,7 +77,13 @@ function prepareFrom({ file, load }: ConfigSource, { current, prepare }: ReloadP
   const loaded = load();
   if (!loaded.ok) throw new ConfigRefused(file, loaded.problems);
   const change = compareConfigs(current(), loaded.config);
-  const { config: _, ...result } = change;
+  const { config, ...result } = change;
+  const suggestion = `restart the bridge: what takes effect then alone, ${change.needsRestart.join(', ')}, is as it was`;
+  const clashes = change.needsRestart.length > 0 ? clashesIn(config as unknown as Settings) : [];
+  if (clashes.length > 0) {
+    const problems = clashes.map((clash) => ({ file, ...clash, suggestion }));
+    throw new ConfigRefused(file, problems);
+  }
   try {
     return { result, carryOut: prepare(change) };
   } catch (thrown) {

@@ -465,6 +465,32 @@ describe('what changed', () => {
     expect(compareConfigs(after, before).config.reconcile).toBeUndefined();
   });
 
+  test('what takes effect now must go with what stays as it was until the next start', async () => {
+    const before = read({ journal: { file: 'journal.db' }, receiver: { port: 1 } });
+    const reloaded = (settings: Record<string, unknown>) => {
+      const source = { file: 'f', load: () => ({ ok: true, config: read(settings) }) as const };
+      const prepare = () => async () => {};
+      return createReload({
+        source,
+        current: () => before,
+        prepare,
+        signals: createSignals(),
+        stopping: () => false,
+      })();
+    };
+    const journal = { file: 'other.db' };
+    const onJournal = { a: fileAt('./journal.db') };
+    await expect(reloaded({ journal, receiver: { port: 1 }, connectors: onJournal })).rejects.toMatchObject({
+      problems: [{ path: 'connectors.a.path', message: expect.stringContaining('journal.file writes to the file') }],
+    });
+    const toReceiver = { a: { kind: 'http', url: 'http://127.0.0.1:1/', allowPrivate: true } };
+    await expect(reloaded({ journal, receiver: { port: 2 }, connectors: toReceiver })).rejects.toMatchObject({
+      problems: [{ path: 'connectors.a.url', suggestion: expect.stringContaining('restart the bridge') }],
+    });
+    const needsRestart = ['receiver.port', 'journal.file'];
+    await expect(reloaded({ journal, receiver: { port: 2 } })).resolves.toMatchObject({ needsRestart });
+  });
+
   test('one reload at a time: those who ask meanwhile share the next, which reads the file as it is then', async () => {
     let loads = 0;
     const gates: (() => void)[] = [];
