@@ -25,6 +25,8 @@ export interface UpkeepPorts {
   readonly events: Omit<ComparisonPorts['events'], 'oldest'> & {
     oldest(): { readonly seq: number; readonly receivedAt: number } | undefined;
   };
+  /** How many events were pruned that the connector had not had, while it was not enabled, since it last settled any. */
+  missed(): number;
   note(message: string): void;
 }
 
@@ -109,18 +111,20 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
     // In this order: what is recorded in between must not be taken for pruned.
     const there = lane.ports.source.available(cursor);
     const [next] = events.read(cursor, 1);
-    const missed = next === undefined ? there : next.seq - cursor - 1;
+    const gone = next === undefined ? there : next.seq - cursor - 1;
+    // What another connector has as a dead letter is kept, and what is older or younger is not.
+    const missed = Math.max(gone, ports.missed());
     isBegun = next !== undefined || missed > 0;
     // One that is new begins with what is there.
     if (missed <= 0 || cursor === 0) return;
     const reason = `pruning took ${plural(missed, 'event')} that it had not had, while it was not enabled`;
     if (sink.holds === 'groups') lose(lane, reason);
     else {
-      const before = next?.receivedAt ?? lane.ports.clock.now();
+      const before = missed === gone && next !== undefined ? next.receivedAt : lane.ports.clock.now();
       keep(lane, { lacking: { events: missed + (state.lacking?.events ?? 0), before } });
       ports.note(reason);
     }
-    await passOver(lane, cursor + missed);
+    await passOver(lane, cursor + gone);
   };
 
   const restored = (lane: LaneWork, brought: number, differing = 0): void => {

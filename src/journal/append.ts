@@ -222,6 +222,11 @@ function createEventWriter(database: Database, groups: GroupBuffer) {
        WHERE deliveries.seq = events.seq AND (state = 'dead' OR connector IN (SELECT value FROM json_each(?))))
      ORDER BY seq LIMIT ?`,
   );
+  const noteMissed = connection.prepare(
+    `UPDATE lanes SET missed = missed + (SELECT count(*) FROM json_each(?) AS gone WHERE gone.value > lanes.cursor
+       OR EXISTS (SELECT 1 FROM deliveries WHERE connector = lanes.connector AND seq = gone.value))
+     WHERE connector NOT IN (SELECT value FROM json_each(?))`,
+  );
   const removeWaiting = connection.prepare('DELETE FROM deliveries WHERE seq = ?');
   const remove = connection.prepare('DELETE FROM events WHERE seq = ?');
   const forgetReceipts = connection.prepare('DELETE FROM receipts WHERE up_to <= ?');
@@ -264,6 +269,7 @@ function createEventWriter(database: Database, groups: GroupBuffer) {
       // Events after the watermark are merged again after a crash.
       const end = Math.min(upTo, groups.watermark());
       const seqs = candidates.all(after, end, JSON.stringify(connectors), limit).map(({ seq }) => seq as number);
+      if (seqs.length > 0) noteMissed.run(JSON.stringify(seqs), JSON.stringify(connectors));
       for (const statement of [removeWaiting, remove]) for (const seq of seqs) statement.run(seq);
       const last = seqs.length < limit ? end : (seqs.at(-1) ?? end);
       forgetReceipts.run(last);

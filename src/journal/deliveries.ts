@@ -44,7 +44,7 @@ export interface Receipts {
 export function createDeliveryWriter(connection: DatabaseSync, clock: Clock) {
   const advance = connection.prepare(
     `INSERT INTO lanes (connector, cursor) VALUES (?, ?)
-     ON CONFLICT (connector) DO UPDATE SET cursor = max(cursor, excluded.cursor)`,
+     ON CONFLICT (connector) DO UPDATE SET cursor = max(cursor, excluded.cursor), missed = 0`,
   );
   const rewind = connection.prepare('UPDATE lanes SET cursor = ? WHERE connector = ?');
   const forget = connection.prepare('DELETE FROM deliveries WHERE connector = ? AND seq > ?');

@@ -89,4 +89,6 @@ export const MIGRATIONS: readonly string[] = [
    CREATE UNIQUE INDEX receipts_by_seq ON receipts (up_to, connector);`,
   // What waits is asked for all the time, and may stand among very many dead letters.
   `CREATE INDEX deliveries_waiting ON deliveries (connector, seq) WHERE state = 'waiting';`,
+  // missed: events that were pruned while the connector was not enabled, and that it had not had.
+  'ALTER TABLE lanes ADD COLUMN missed INTEGER NOT NULL DEFAULT 0;',
 ];

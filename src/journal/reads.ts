@@ -138,7 +138,7 @@ export type Told = readonly [seq: number, receipt: string, attempts?: number | n
 export const ROW_REACH = 10_000;
 
 function readLanes(connection: DatabaseSync) {
-  const lane = connection.prepare('SELECT cursor, paused FROM lanes WHERE connector = ?');
+  const lane = connection.prepare('SELECT cursor, paused, missed FROM lanes WHERE connector = ?');
   const copy = connection.prepare('SELECT state FROM copies WHERE connector = ?');
   const receipts = connection.prepare(
     'SELECT at, told FROM receipts WHERE up_to >= ? AND up_to < ? AND from_seq <= ? AND connector = ? ORDER BY rowid DESC',
@@ -160,6 +160,8 @@ function readLanes(connection: DatabaseSync) {
   return {
     cursor: (connector: string) => (lane.get(connector)?.cursor as number | undefined) ?? 0,
     paused: (connector: string) => lane.get(connector)?.paused === 1,
+    /** Returns how many events were pruned that it had not had, since it last settled any. */
+    missed: (connector: string) => (lane.get(connector)?.missed as number | undefined) ?? 0,
     copy(connector: string): CopyState {
       const row = copy.get(connector);
       return row === undefined ? UNSEEN_COPY : (JSON.parse(row.state as string) as CopyState);

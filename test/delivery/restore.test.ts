@@ -178,6 +178,22 @@ test('groups are brought again to a connector that was not enabled while events 
   expect(settled).toEqual([3, 4]);
 });
 
+test('also where what was pruned lies between events that were kept, as for a dead letter of another connector', async () => {
+  const source: Source = { ...journal, available: (seq) => 4 - seq };
+  const kept = { ...PRUNED, read: (seq: number) => after(seq, 1) };
+  const pruned = { events: kept, source, cursor: 1, copy: { differing: 0 }, missed: () => 5 };
+  const groupsMade = start(
+    groupSink(() => DELIVERED),
+    { ...pruned, groups },
+  );
+  await expect.poll(() => groupsMade.copies).toMatchObject([{ incomplete: { upTo: 1 } }, { differing: 0 }]);
+  const { sink, given } = eventSink();
+  const made = start(sink, pruned);
+  await expect.poll(() => given).toEqual([2, 3, 4]);
+  expect(made.notes).toEqual(['pruning took 5 events that it had not had, while it was not enabled']);
+  expect(made.copies).toMatchObject([{ lacking: { events: 5 } }]);
+});
+
 test('also where nothing is left in the journal after what it has had', async () => {
   const source: Source = { available: (seq) => 4 - seq, next: () => [], settle: () => {} };
   const events = { ...PRUNED, oldest: () => undefined, read: () => [] };

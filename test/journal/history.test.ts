@@ -153,7 +153,7 @@ describe('the events of a group are linked', () => {
     // What the migrations added, taken away again.
     database.connection.exec(
       'ALTER TABLE events DROP COLUMN previous; ALTER TABLE groups DROP COLUMN last_seq; DROP TABLE merged; DROP TABLE copies; DROP TABLE receipts; ' +
-        'DROP INDEX deliveries_waiting; DROP INDEX deliveries_by_cause; ALTER TABLE deliveries DROP COLUMN cause; ALTER TABLE deliveries DROP COLUMN earlier; ' +
+        'DROP INDEX deliveries_waiting; DROP INDEX deliveries_by_cause; ALTER TABLE deliveries DROP COLUMN cause; ALTER TABLE deliveries DROP COLUMN earlier; ALTER TABLE lanes DROP COLUMN missed; ' +
         'PRAGMA user_version = 2',
     );
     close();
@@ -164,7 +164,7 @@ describe('the events of a group are linked', () => {
     old.close();
 
     const upgraded = open();
-    expect(version(upgraded.database.connection)).toEqual({ user_version: 9 });
+    expect(version(upgraded.database.connection)).toEqual({ user_version: 10 });
     const causes = createDeliveryReader(upgraded.database.connection).deadLetterCauses('a');
     const id = (name: string) => causeOf(refused(name, 0)).id;
     expect(causes.map(({ cause, count }) => [cause, count])).toEqual([

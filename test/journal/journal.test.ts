@@ -541,6 +541,22 @@ describe('retention', () => {
     opened.journal.close();
   });
 
+  test('how many events were pruned that a connector had not had is kept until it is enabled and settles others', async () => {
+    const opened = open();
+    const { missed } = reader(opened.database);
+    for (let n = 1; n <= 6; n++) await opened.journal.record(madeEvent(n));
+    const waiting = [{ seq: 1, attempts: 1, dueAt: 1, fault: FAULT }];
+    opened.journal.settle({ ...SETTLED, connector: 'away', waiting, upTo: 2 });
+    opened.journal.settle({ ...SETTLED, dead: [{ seq: 3, attempts: 1, fault: FAULT }], upTo: 6 });
+    await expect.poll(() => reader(opened.database).cursor('c')).toBe(6);
+    expect(await prune(opened, ['c'], received(5) + 100)).toBe(3);
+    expect(await prune(opened, ['c'], received(100_000))).toBe(2);
+    expect(['away', 'c', 'none'].map(missed)).toEqual([4, 0, 0]);
+    opened.journal.settle({ ...SETTLED, connector: 'away', upTo: 2 });
+    await expect.poll(() => missed('away')).toBe(0);
+    opened.journal.close();
+  });
+
   test('above 80 % of maxBytes delivered events go whatever their age, until there is room; undelivered ones stay', async () => {
     const opened = open(1_048_576);
     const large = (n: number) => madeEvent(n, { introduction: 'x'.repeat(9_000) });

@@ -18,6 +18,7 @@ interface WatchedLane {
   readonly restore?: UpkeepSettings['restore'];
   readonly scope?: string;
   readonly note?: UpkeepPorts['note'];
+  readonly missed?: UpkeepPorts['missed'];
   readonly clock: Clock;
   readonly signals: SignalBus;
 }
@@ -30,7 +31,7 @@ export function startWatchedLane(
   stop: AbortSignal,
 ): Lane {
   const { events = NO_EVENTS, cursor = 0, groups: held = [], copy = UNSEEN_COPY, restore = 'auto', scope = '' } = more;
-  const { note = () => {} } = more;
+  const { note = () => {}, missed = () => 0 } = more;
   const groups = {
     page: (after: string, limit: number) => held.filter(({ groupId }) => groupId > after).slice(0, limit),
     get: (wanted: string) => held.find(({ groupId }) => groupId === wanted),
@@ -45,6 +46,7 @@ export function startWatchedLane(
       save: () => {},
       groups,
       events,
+      missed,
       note,
     },
   );

@@ -46,6 +46,7 @@ function startThread(port: MessagePort, { journalFile, source: app, connectors, 
       },
       groups,
       events: { ...journal, isOpen: (seq) => journal.openDelivery(connector, seq) !== undefined },
+      missed: () => journal.missed(connector),
       note,
     });
     const host = {
