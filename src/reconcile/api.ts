@@ -278,7 +278,7 @@ function toGroup(groupId: string, read: z.output<typeof item>): RemoteGroup {
   const held = (field: string, value: string | undefined) => (fits([field, value]) ? value : undefined);
   return {
     groupId,
-    groupType: held('groupType', read.Type && wireType(read.Type)),
+    groupType: read.Type ? held('groupType', wireType(read.Type)) : undefined,
     name: held('name', read.Name),
     introduction: held('introduction', read.Introduction),
     notification: held('notification', read.Notification),

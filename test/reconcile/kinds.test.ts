@@ -472,6 +472,17 @@ describe('answers that are merely odd', () => {
     expect(service.events()[0]?.data.changed).not.toHaveProperty('introduction');
   });
 
+  test('an empty type is none, and the next run finds nothing to mend', async () => {
+    const service = await start({ Public: ['a'] });
+    service.answer(({ command, body }) =>
+      command === 'get_group_info'
+        ? { ...FINE, GroupInfo: body.GroupIdList.map((id) => described(id, { Type: '' })) }
+        : undefined,
+    );
+    expect((await service.run()).counts).toMatchObject({ mended: 1 });
+    expect((await service.run()).counts).toMatchObject({ mended: 0, inStep: 1 });
+  });
+
   test('raw control characters in a text cost nothing, and bytes that are no UTF-8 the one group that they are of', async () => {
     const service = await start({ Public: ['a', 'b', 'c'] });
     service.answer(({ command, body }, _, response) => {
