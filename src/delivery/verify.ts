@@ -71,15 +71,16 @@ function comparePages(
   sink: GroupSink,
   lacking: Lacking,
   how: PutMode,
-  { groups, filter, cursor, isWaiting, pageSize, mend }: ComparisonPorts,
+  ports: ComparisonPorts,
 ): Comparison {
+  const { groups, filter, cursor, isWaiting, pageSize, mend } = ports;
   let from = '';
   return async (signal) => {
     const page = groups.page(from, pageSize);
     const states = page.filter(filter.requires).map(filter.project);
     const differing = states.length === 0 ? [] : await lacking(states, signal);
     // What is not delivered yet is on its way.
-    const settled = differing.filter(({ groupId }) => groups.latest(groupId) <= cursor() && !isWaiting(groupId));
+    const settled = differing.filter(({ groupId }) => !isToCome(groupId, cursor(), ports) && !isWaiting(groupId));
     const put = (how: PutMode) => (settled.length === 0 ? NONE : sink.put(settled, how, signal));
     const outcomes = mend ? await put(how) : NONE;
     // What no event has told of is left as it is, and the destination may make something else of what is written.
@@ -95,6 +96,12 @@ function comparePages(
     const found = mended + left.length;
     return { looked: states.length, found, mended, left: left.length, why, ended: groups.page(from, 1).length === 0 };
   };
+}
+
+/** Whether the group's latest event comes after this seq; one that was pruned before the connector was added never comes. */
+function isToCome(groupId: string, cursor: number, { groups, events }: ComparisonPorts): boolean {
+  const latest = groups.latest(groupId);
+  return latest > cursor && events.read(latest - 1, 1)[0]?.seq === latest;
 }
 
 const NONE: Outcomes = new Map();
@@ -129,7 +136,7 @@ function compareScan(sink: GroupSink, ports: ComparisonPorts, signal: AbortSigna
   };
   void scan();
   const lacking: Lacking = async (states) =>
-    states.filter((state) => groups.latest(state.groupId) <= begun && !(held.get(state.groupId) ?? state.destroyed));
+    states.filter((state) => !isToCome(state.groupId, begun, ports) && !(held.get(state.groupId) ?? state.destroyed));
   const pages = comparePages(sink, lacking, 'join', ports);
   return async (signal: AbortSignal): Promise<Found> => {
     if (typeof scanned === 'object') throw scanned.thrown;

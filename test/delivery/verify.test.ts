@@ -5,7 +5,7 @@ import { compileFilter } from '../../src/delivery/filter.ts';
 import { type ComparisonPorts, startComparison } from '../../src/delivery/verify.ts';
 import { type Entry, entryOf } from '../../src/model/entry.ts';
 import type { Fault } from '../../src/model/fault.ts';
-import { newGroup } from '../../src/model/group.ts';
+import { merge, newGroup } from '../../src/model/group.ts';
 import type { Outcome } from '../../src/model/outcome.ts';
 import { createSignals } from '../../src/model/signal.ts';
 import { logSignals } from '../../src/telemetry/log.ts';
@@ -69,6 +69,44 @@ test('a copy that cannot be mended is told with the reason', async () => {
     /^index: 2 of 2 .* 1 were mended; why not all: name is an integer there .*correct the mapping/,
   );
 });
+
+test.each(['read', 'scan'] as const)(
+  'what is yet to be delivered is no difference, and what was pruned is one (%s)',
+  async (way) => {
+    const states = ['coming', 'pruned'].map((groupId, n) => ({
+      ...merge(newGroup(groupId), madeEvent(n + 1)),
+      groupId,
+    }));
+    const put: string[] = [];
+    const sink: GroupSink = {
+      holds: 'groups',
+      async put(given) {
+        put.push(...given.map(({ groupId }) => groupId));
+        return new Map(given.map(({ groupId }) => [groupId, put.length > 1 ? SUPERSEDED : DELIVERED]));
+      },
+      ...(way === 'scan'
+        ? { scan: async () => {} }
+        : { read: async () => new Map(states.map(({ groupId }) => [groupId, { status: 'missing', where: groupId }])) }),
+      close: async () => {},
+    };
+    const ports = {
+      groups: {
+        page: (after: string) => states.filter(({ groupId }) => groupId > after),
+        get: () => undefined,
+        count: () => states.length,
+        latest: (groupId: string) => (groupId === 'coming' ? 3 : 2),
+      },
+      events: { oldest: () => ({ seq: 3 }), read: () => [entryOf(3, madeEvent(3))], isOpen: () => false },
+      filter: compileFilter({}),
+      cursor: () => 0,
+      isWaiting: () => false,
+    } as unknown as ComparisonPorts;
+    const signal = new AbortController().signal;
+    const comparison = startComparison(sink, ports, { page: 10, mend: true }, signal);
+    await expect.poll(() => comparison.step(signal)).toMatchObject({ looked: 2, mended: 1, left: 0, ended: true });
+    expect(new Set(put)).toEqual(new Set(['pruned']));
+  },
+);
 
 test('events are looked for, too, after the clock was set back behind their receipt', async () => {
   const asked: string[] = [];
