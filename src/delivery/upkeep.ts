@@ -17,7 +17,7 @@ export type UpkeepSettings = Pick<LaneOptions, 'verify' | 'restore'>;
 
 /** What a lane needs for it, beside what it has for its deliveries. */
 export interface UpkeepPorts {
-  /** What the copy is to hold, as a hash of its filter and shape. */
+  /** What the copy is to hold, and where, as a hash of its filter, shape and places. */
   readonly scope: string;
   load(): CopyState;
   save(state: CopyState): void;

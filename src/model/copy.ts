@@ -17,7 +17,7 @@ export const copyState = z.object({
   identity: z.string().exactOptional(),
   /** When the latest whole comparison ended, in milliseconds since 1970; absent before the first one. */
   verifiedAt: z.number().exactOptional(),
-  /** What it was to hold then: its filter and shape, as a hash. */
+  /** What it was to hold then, and where: its filter, shape and places, as a hash. */
   scope: z.string().exactOptional(),
   /** Groups, or events, that the latest comparisons found missing or different and that are not mended. */
   differing: z.int().nonnegative(),

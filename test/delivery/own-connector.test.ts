@@ -140,6 +140,23 @@ test('it is checked, delivers, waits, has dead letters, is replayed, compared, r
   home.remove();
 });
 
+test('another place that its settings name is compared at once, although it cannot say which one it is', async () => {
+  const home = bridgeHome((folder) => ({ mine: { kind: './mine.mjs', folder: join(folder, 'groups') } }));
+  writeFileSync(join(home.folder, 'mine.mjs'), MODULE);
+  const bridge = await startBridgeProcess(home);
+  await callNamed(bridge, 'first');
+  const verifiedAt = async () =>
+    ((await standing(bridge)) as unknown as { copy: { verifiedAt?: number } }).copy.verifiedAt;
+  await expect.poll(verifiedAt).toBeDefined();
+  await inStep(bridge);
+  writeFileSync(home.configFile, readFileSync(home.configFile, 'utf8').replace('/groups', '/others'));
+  await ask(bridge, 'reload', {});
+  const file = join(home.folder, 'others', `${encodeURIComponent(GROUP)}.json`);
+  await expect.poll(() => existsSync(file), { timeout: 10_000 }).toBe(true);
+  expect(await bridge.end('SIGTERM')).toBe(0);
+  home.remove();
+});
+
 test('one whose examination never ends ends the doctor’s look at it, not the command', async () => {
   const home = bridgeHome(() => ({ mine: { kind: './mine.mjs', folder: 'groups' } }));
   const hanging = MODULE.replace(/async \*examine\([^)]*\) \{/, (begin) => `${begin} await new Promise(() => {});`);

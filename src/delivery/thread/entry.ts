@@ -1,7 +1,7 @@
 /** The delivery thread: all lanes, on a connection to the journal that only reads. Talks to host.ts by messages. */
 import { hash } from 'node:crypto';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
-import { holdsOf, openSink } from '../../../connectors/index.ts';
+import { holdsOf, openSink, placesOf } from '../../../connectors/index.ts';
 import { openReader } from '../../journal/database.ts';
 import { createJournalSource, waitingEntries } from '../../journal/deliveries.ts';
 import { createGroupReader } from '../../journal/groups.ts';
@@ -37,7 +37,7 @@ function startThread(port: MessagePort, { journalFile, source: app, connectors, 
     const holds = holdsOf(config);
     const note = (message: string): void => emit('lane.note', { connector, message });
     const upkeep = createUpkeep(config, {
-      scope: hash('sha256', JSON.stringify([config.filter, config.shape])),
+      scope: hash('sha256', JSON.stringify([config.filter, config.shape, placesOf(config).map(({ name }) => name)])),
       load: () => copies.get(connector) ?? journal.copy(connector),
       save(state) {
         if (!heard()) return;
