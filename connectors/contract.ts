@@ -217,6 +217,8 @@ export interface Report {
   readonly upTo: number;
   /** A replay: the position goes back to `upTo`, and what waits or is dead after it is forgotten, since it comes again. */
   readonly rewind?: boolean;
+  /** What the source has no more up to `upTo`, or is known to have lost for this lane, was told of. */
+  readonly passedOver?: boolean;
   readonly waiting: readonly Waiting[];
   readonly dead: readonly Dead[];
   /** Seqs of entries that waited and are settled now. */

@@ -25,7 +25,7 @@ export interface UpkeepPorts {
   readonly events: Omit<ComparisonPorts['events'], 'oldest'> & {
     oldest(): { readonly seq: number; readonly receivedAt: number } | undefined;
   };
-  /** How many events were pruned that the connector had not had, while it was not enabled, since it last settled any. */
+  /** How many events were pruned that the connector had not had, while it was not enabled, and are not passed over yet. */
   missed(): number;
   note(message: string): void;
 }
@@ -105,6 +105,16 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
     else if (identity !== state.identity) keep(lane, { identity });
   };
 
+  /** What another connector has as a dead letter is kept, and what is older or younger is not: then `before` is not known. */
+  const tellMissed = (lane: LaneWork, sink: Sink, missed: number, before = lane.ports.clock.now()): void => {
+    const reason = `pruning took ${plural(missed, 'event')} that it had not had, while it was not enabled`;
+    if (sink.holds === 'groups') lose(lane, reason);
+    else {
+      keep(lane, { lacking: { events: missed + (state.lacking?.events ?? 0), before } });
+      ports.note(reason);
+    }
+  };
+
   /** While a connector is not enabled, what it has not had is pruned as soon as the others have. */
   const noticePruned = async (lane: LaneWork, sink: Sink): Promise<void> => {
     const { cursor } = lane;
@@ -112,19 +122,11 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
     const there = lane.ports.source.available(cursor);
     const [next] = events.read(cursor, 1);
     const gone = next === undefined ? there : next.seq - cursor - 1;
-    // What another connector has as a dead letter is kept, and what is older or younger is not.
-    const missed = Math.max(gone, ports.missed());
-    isBegun = next !== undefined || missed > 0;
+    const missed = ports.missed();
+    isBegun = next !== undefined || gone > 0 || missed > 0;
+    if (missed > 0) tellMissed(lane, sink, missed, missed === gone ? next?.receivedAt : undefined);
     // One that is new begins with what is there.
-    if (missed <= 0 || cursor === 0) return;
-    const reason = `pruning took ${plural(missed, 'event')} that it had not had, while it was not enabled`;
-    if (sink.holds === 'groups') lose(lane, reason);
-    else {
-      const before = missed === gone && next !== undefined ? next.receivedAt : lane.ports.clock.now();
-      keep(lane, { lacking: { events: missed + (state.lacking?.events ?? 0), before } });
-      ports.note(reason);
-    }
-    await passOver(lane, cursor + gone);
+    if (missed > 0 || (gone > 0 && cursor > 0)) await passOver(lane, cursor + gone);
   };
 
   const restored = (lane: LaneWork, brought: number, differing = 0): void => {
@@ -254,7 +256,6 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
     },
     /** What comes after this seq, as far as it is there, is on its way again. */
     rewound(lane: LaneWork, cursor: number): void {
-      isBegun = true;
       if ((state.begins ?? 0) > cursor) keep(lane, { begins: cursor });
       const isFromOldest = cursor < (events.oldest()?.seq ?? Number.POSITIVE_INFINITY);
       if (state.incomplete !== undefined && isFromOldest)

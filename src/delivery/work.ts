@@ -294,10 +294,10 @@ export async function rewind(lane: LaneWork, back: number): Promise<void> {
   lane.ports.upkeep?.rewound(lane, back);
 }
 
-/** Leaves out what the source has no more, up to this seq. */
+/** Leaves out what the source has no more: all that it lacks up to this seq, or that the source noted. */
 export async function passOver(lane: LaneWork, upTo: number): Promise<void> {
   lane.cursor = upTo;
-  await report(lane, { upTo, waiting: [], dead: [], released: [] });
+  await report(lane, { upTo, passedOver: true, waiting: [], dead: [], released: [] });
   lane.ports.signals.emit('lane.cursor', { connector: lane.settings.connector, cursor: upTo });
 }
 

@@ -225,7 +225,7 @@ function createEventWriter(database: Database, groups: GroupBuffer) {
   const noteMissed = connection.prepare(
     `UPDATE lanes SET missed = missed + (SELECT count(*) FROM json_each(?) AS gone WHERE gone.value > lanes.cursor
        OR EXISTS (SELECT 1 FROM deliveries WHERE connector = lanes.connector AND seq = gone.value))
-     WHERE connector NOT IN (SELECT value FROM json_each(?))`,
+     WHERE connector NOT IN (SELECT value FROM json_each(?)) AND cursor > 0`,
   );
   const removeWaiting = connection.prepare('DELETE FROM deliveries WHERE seq = ?');
   const remove = connection.prepare('DELETE FROM events WHERE seq = ?');

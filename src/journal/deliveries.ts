@@ -23,7 +23,7 @@ import { type DeliveryReader, ROW_REACH, type Told } from './reads.ts';
  */
 
 /** What a lane settled, as it goes to the thread that writes: events are named by seq, since that thread has them. */
-export interface JournalReport extends Pick<Report, 'upTo' | 'rewind' | 'released'> {
+export interface JournalReport extends Pick<Report, 'upTo' | 'rewind' | 'passedOver' | 'released'> {
   readonly connector: string;
   readonly receipts?: readonly Receipts[];
   readonly waiting: readonly { seq: number; attempts: number; dueAt: number; fault: Fault }[];
@@ -44,9 +44,10 @@ export interface Receipts {
 export function createDeliveryWriter(connection: DatabaseSync, clock: Clock) {
   const advance = connection.prepare(
     `INSERT INTO lanes (connector, cursor) VALUES (?, ?)
-     ON CONFLICT (connector) DO UPDATE SET cursor = max(cursor, excluded.cursor), missed = 0`,
+     ON CONFLICT (connector) DO UPDATE SET cursor = max(cursor, excluded.cursor)`,
   );
   const rewind = connection.prepare('UPDATE lanes SET cursor = ? WHERE connector = ?');
+  const passOver = connection.prepare('UPDATE lanes SET missed = 0 WHERE connector = ?');
   const forget = connection.prepare('DELETE FROM deliveries WHERE connector = ? AND seq > ?');
   const put = connection.prepare(
     `INSERT INTO deliveries (connector, seq, state, attempts, due_at, fault, changed_at, cause) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
@@ -69,8 +70,10 @@ export function createDeliveryWriter(connection: DatabaseSync, clock: Clock) {
   );
 
   return {
-    settle({ connector, upTo: cursor, waiting, dead, released, receipts = [], rewind: back }: JournalReport): void {
+    settle({ connector, upTo: cursor, rewind: back, passedOver, receipts = [], ...report }: JournalReport): void {
+      const { waiting, dead, released } = report;
       const now = clock.now();
+      if (passedOver) passOver.run(connector);
       if (back) {
         rewind.run(cursor, connector);
         forget.run(connector, cursor);

@@ -160,7 +160,7 @@ function readLanes(connection: DatabaseSync) {
   return {
     cursor: (connector: string) => (lane.get(connector)?.cursor as number | undefined) ?? 0,
     paused: (connector: string) => lane.get(connector)?.paused === 1,
-    /** Returns how many events were pruned that it had not had, since it last settled any. */
+    /** Returns how many events were pruned that it had not had, and that it did not pass over yet. */
     missed: (connector: string) => (lane.get(connector)?.missed as number | undefined) ?? 0,
     copy(connector: string): CopyState {
       const row = copy.get(connector);

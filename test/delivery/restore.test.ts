@@ -164,7 +164,7 @@ test('groups are brought again to a connector that was not enabled while events 
   const source: Source = { ...journal, available: (seq) => 4 - seq, settle: ({ upTo }) => void settled.push(upTo) };
   const made = start(
     groupSink(() => DELIVERED),
-    { groups, events: PRUNED, source, cursor: 1, copy: { identity: 'i', differing: 0 } },
+    { groups, events: PRUNED, source, cursor: 1, copy: { identity: 'i', differing: 0 }, missed: () => 2 },
   );
   const reason = 'pruning took 2 events that it had not had, while it was not enabled';
   const incomplete = { since: BEGUN, reason, upTo: 1 };
@@ -199,7 +199,7 @@ test('also where nothing is left in the journal after what it has had', async ()
   const events = { ...PRUNED, oldest: () => undefined, read: () => [] };
   const made = start(
     groupSink(() => DELIVERED),
-    { groups, events, source, cursor: 1, copy: { differing: 0 } },
+    { groups, events, source, cursor: 1, copy: { differing: 0 }, missed: () => 3 },
   );
   await expect.poll(() => made.copies).toMatchObject([{ incomplete: { upTo: 1 } }, { differing: 0 }]);
 });
@@ -207,7 +207,7 @@ test('also where nothing is left in the journal after what it has had', async ()
 test('a connector that holds events says how many were pruned while it was not enabled, once there is another', async () => {
   const { sink, given } = eventSink();
   const source: Source = { ...journal, next: (seq, limit) => after(Math.max(seq, 3), limit) };
-  const made = start(sink, { events: PRUNED, source, cursor: 1, copy: { differing: 0 } });
+  const made = start(sink, { events: PRUNED, source, cursor: 1, copy: { differing: 0 }, missed: () => 2 });
   await expect.poll(() => given).toEqual([4]);
   const before = EVENTS[3]?.receivedAt;
   expect(made.copies).toEqual([{ differing: 0, lacking: { events: 2, before } }]);
