@@ -248,11 +248,7 @@ export interface Waiting {
 }
 
 /** An entry that the destination refused for good. */
-export interface Dead {
-  readonly entry: Entry;
-  readonly attempts: number;
-  readonly fault: Fault;
-}
+export type Dead = Pick<Waiting, 'entry' | 'attempts' | 'fault'>;
 
 /** A kind of source that a worker takes its entries from, in the place of a receiver and a journal. */
 export interface SourceKind<Options> {
