@@ -67,12 +67,7 @@ function readStatus(sink: GroupSink): Lacking {
   };
 }
 
-function comparePages(
-  sink: GroupSink,
-  lacking: Lacking,
-  how: PutMode,
-  ports: ComparisonPorts,
-): Comparison {
+function comparePages(sink: GroupSink, lacking: Lacking, how: PutMode, ports: ComparisonPorts): Comparison {
   const { groups, filter, cursor, isWaiting, pageSize, mend } = ports;
   let from = '';
   return async (signal) => {

@@ -100,10 +100,12 @@ test.each(['read', 'scan'] as const)(
       filter: compileFilter({}),
       cursor: () => 0,
       isWaiting: () => false,
+      pageSize: 10,
+      mend: true,
     } as unknown as ComparisonPorts;
     const signal = new AbortController().signal;
-    const comparison = startComparison(sink, ports, { page: 10, mend: true }, signal);
-    await expect.poll(() => comparison.step(signal)).toMatchObject({ looked: 2, mended: 1, left: 0, ended: true });
+    const compareNext = startComparison(sink, ports, signal);
+    await expect.poll(() => compareNext(signal)).toMatchObject({ looked: 2, mended: 1, left: 0, ended: true });
     expect(new Set(put)).toEqual(new Set(['pruned']));
   },
 );
