@@ -19,6 +19,8 @@ export function watchEnds(topic: string) {
     [...ends].some(([partition, end]) => (extents.find((one) => one.partition === partition)?.high ?? 0n) < end);
 
   return {
+    /** Whether anything was written to it. */
+    known: () => ends.size > 0,
     /** Takes in where a record lies: `topic/partition@offset`. */
     written(receipt: string): void {
       const [, partition, offset] = /\/(\d+)@(\d+)$/.exec(receipt) ?? [];

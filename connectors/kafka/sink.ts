@@ -58,12 +58,13 @@ export interface Target {
   close(): Promise<void>;
 }
 
-/** One topic. */
-function openTarget(options: KafkaOptions, host: Host): Target {
+/** One topic. `isOfMany`: it may well be missing until the first event is for it, and was lost only where it was written to. */
+function openTarget(options: KafkaOptions, host: Host, isOfMany = false): Target {
   const { content, createTopic, maxBatchBytes } = options;
   const path = `connectors.${host.name}`;
-  const topic = openTopic({ options, path, createTopic, compacted: content === 'groups', created: host.created });
   const ends = watchEnds(options.topic);
+  const created = (message: string) => (isOfMany && !ends.known() ? host.note : host.created)(message);
+  const topic = openTopic({ options, path, createTopic, compacted: content === 'groups', created });
   return {
     open: (signal) => topic.use(signal, async () => {}),
     send: (items, signal) =>
@@ -90,7 +91,8 @@ function openTarget(options: KafkaOptions, host: Host): Target {
 function openTargets(options: KafkaOptions, host: Host): Target {
   const open = new Map<string, Target>();
   const targetOf = (topic: string): Target | undefined => {
-    const target = open.get(topic) ?? (open.size < MOST_TOPICS ? openTarget({ ...options, topic }, host) : undefined);
+    const target =
+      open.get(topic) ?? (open.size < MOST_TOPICS ? openTarget({ ...options, topic }, host, true) : undefined);
     if (target !== undefined) open.set(topic, target);
     return target;
   };
