@@ -51,12 +51,16 @@ export async function bulk(
       parts.push(request.slice(middle), request.slice(0, middle));
       continue;
     }
-    for (const item of body.items) {
+    const ids = new Set(request.map(({ id }) => id));
+    for (const [place, item] of body.items.entries()) {
       const answer = item.index ?? item.create ?? item.delete;
       if (answer?._id == null) continue;
-      const outcome = judge(answer, destination);
+      const isRenamed = !ids.has(answer._id);
+      const id = isRenamed ? request[place]?.id : answer._id;
+      if (id === undefined) continue;
+      const outcome = isRenamed ? renamed(answer._id, destination) : judge(answer, destination);
       suspicious ||= outcome.kind === 'dead' && !OWN_FAILURES.has(answer.error?.type ?? '');
-      outcomes.set(answer._id, outcome);
+      outcomes.set(id, outcome);
     }
   }
   // What would refuse any document (no write index, a pipeline that is missing) is answered as if each were wrong.
@@ -151,6 +155,12 @@ function refusedFault(said: string, place: Place): Fault {
     suggestion: said.includes(ID_REFUSED) ? SHORTER_ID : 'compare the document with the mapping of the index',
   };
 }
+
+/** Nobody would find it again, and each further attempt might be one more document. */
+const renamed = (id: string, place: Place): Outcome => ({
+  kind: 'dead',
+  fault: refusedFault(`a pipeline of the index gives it another id, ${id}`, place),
+});
 
 /** A 200 of `_bulk` says nothing: each item does, its status first, the type of its error second. */
 function judge(item: WrittenItem, place: Place): Outcome {

@@ -429,9 +429,10 @@ describe('answers that the server of these tests does not give (scripted)', () =
   test.each([
     ['put into the failure store', { _index: '.fs-i-1', status: 201, _seq_no: 0, failure_store: 'used' }, '.fs-i-1'],
     ['dropped by a pipeline', { _index: 'i', status: 200, _version: -3, result: 'noop' }, 'drops it'],
+    ['given another id by a pipeline', { _index: 'i', _id: 'other', status: 201, _seq_no: 0 }, 'another id, other'],
   ])('a document that is %s is a dead letter, not a delivery', async (_, answer, said) => {
     const event = makeEvent({ name: 'name' }, { id: randomUUID() });
-    const stored = { ...answer, _id: event.id };
+    const stored = { _id: event.id, ...answer };
     const { options } = await scripted((asked) => {
       if (asked.endsWith('/_bulk')) return { status: 200, body: { errors: false, items: [{ create: stored }] } };
       return asked === 'GET /i' ? { status: 200, body: { '.ds-i-1': { data_stream: 'i' } } } : undefined;
