@@ -146,9 +146,17 @@ async function identifyAll(
   const moved = was !== template;
   const each = new Map((moved ? [] : known).map((one) => [one.split(' ')[0] ?? '', one]));
   for (const topic of each.keys()) targetOf(topic);
-  const found = [];
-  for (const [topic, target] of open) found.push(await target.identify(each.get(topic), signal));
-  const identity = [template, ...found.map((one) => one.identity)].join('|');
+  const found: NonNullable<Awaited<ReturnType<Identify>>>[] = [];
+  for (const [topic, target] of open) {
+    try {
+      found.push(await target.identify(each.get(topic), signal));
+    } catch (thrown) {
+      // What is wrong with one topic, such as that nobody has made it, is not to hold up the others.
+      if (!(thrown instanceof Unreachable) || thrown.fault.code === 'destination-unreachable') throw thrown;
+      found.push({ identity: each.get(topic) ?? '' });
+    }
+  }
+  const identity = [template, ...found.map((one) => one.identity).filter(Boolean)].join('|');
   if (moved) return { identity, moved, lost: `the topics are ${template} now, and were ${was.split(' ')[0]} before` };
   const lost = found.find((one) => one.lost !== undefined)?.lost;
   return { identity, ...(lost !== undefined && { lost }) };

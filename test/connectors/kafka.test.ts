@@ -237,6 +237,22 @@ describe.skipIf(skip !== '')('kafka', () => {
     });
   });
 
+  test('one topic of a template that nobody made holds up no other, also while the topics are looked at', async () => {
+    const base = newTopic();
+    await administer((admin) => admin.createTopics({ topics: [{ topic: `${base}.Public`, numPartitions: 1 }] }));
+    const options = { brokers, topic: `${base}.{groupType}`, createTopic: false };
+    await withSink(kafka, { options, readBack: async () => [] }, async ({ sink, deliver }) => {
+      const [there, missing] = ['Public', 'Community'].map((groupType) => {
+        const event = makeEvent({ name: groupType }, { groupId: groupType });
+        return { ...event, data: { ...event.data, groupType } };
+      }) as [CanonicalEvent, CanonicalEvent];
+      const outcomes = await deliver([there, missing], never());
+      expect([there, missing].map(({ id }) => outcomes.get(id)?.kind)).toEqual(['delivered', 'retry']);
+      const found = await sink.identify?.(undefined, never());
+      expect(found).toEqual({ identity: `${options.topic}|${base}.Public 0:1` });
+    });
+  });
+
   test('partitions are those that Java’s default partitioner chooses', async () => {
     const { topic, options } = place({ createTopic: { partitions: 6 } });
     // Computed with org.apache.kafka.common.utils.Utils: toPositive(murmur2(key)) % 6.
