@@ -151,21 +151,29 @@ const SAMPLE = 100;
 /** What was written within this time may not be searchable yet. */
 export const FRESH_MS = 60_000;
 
-/** Looks for the newest events and for some others. What is older than all that are found was removed by a retention of its own. */
+/**
+ * Looks for the newest events and for some others and, where one of them is missing, for all. What is older than all that are
+ * found was removed by a retention of its own.
+ */
 function sampleEvents(
   sink: EventSink,
-  { events, filter, cursor, bring, now, random, mend }: ComparisonPorts,
+  { events, filter, cursor, bring, now, random, pageSize, mend }: ComparisonPorts,
 ): Comparison {
-  return async (signal) => {
-    const last = cursor();
+  /** How far all events were looked for, and up to which they are; undefined while none is known to be missing. */
+  let all: { from: number; readonly upTo: number } | undefined;
+  const sample = (last: number): readonly Entry[] => {
     const first = events.oldest()?.seq ?? last + 1;
     const others = Array.from({ length: SAMPLE }, () => first - 1 + Math.floor(random() * (last - first + 1)));
     const sampled = [
       ...events.read(Math.max(first - 1, last - SAMPLE), SAMPLE),
       ...others.flatMap((after) => events.read(after, 1)),
     ];
-    const bySeq = new Map(sampled.map((entry) => [entry.seq, entry]));
-    const looked = [...bySeq.values()].filter(
+    return [...new Map(sampled.map((entry) => [entry.seq, entry])).values()];
+  };
+  return async (signal) => {
+    const last = all?.upTo ?? cursor();
+    const entries = all === undefined ? sample(last) : events.read(all.from, pageSize);
+    const looked = entries.filter(
       (entry) =>
         entry.seq <= last &&
         // The clock may have been set back since: what it says was received later was received long ago.
@@ -175,11 +183,18 @@ function sampleEvents(
     );
     const ids = looked.map(({ id }) => id);
     const there = (ids.length > 0 && (await sink.find?.(ids, signal))) || new Map<string, string>();
-    const oldest = Math.min(...looked.filter(({ id }) => there.has(id)).map(({ seq }) => seq));
-    const found = looked.filter(({ id, seq }) => !there.has(id) && seq > oldest);
-    if (mend && found.length > 0) await bring(found);
-    const [mended, left] = mend ? [found.length, 0] : [0, found.length];
-    const nothing = looked.length > 0 && there.size === 0;
-    return { looked: looked.length, found: found.length, mended, left, ended: true, nothing };
+    const missing = looked.filter(({ id }) => !there.has(id));
+    if (all === undefined) {
+      const oldest = Math.min(...looked.filter(({ id }) => there.has(id)).map(({ seq }) => seq));
+      const isWhole = missing.every(({ seq }) => seq < oldest);
+      if (!isWhole) all = { from: oldest, upTo: last };
+      const nothing = looked.length > 0 && there.size === 0;
+      return { looked: isWhole ? looked.length : 0, found: 0, mended: 0, left: 0, ended: isWhole, nothing };
+    }
+    all.from = entries.at(-1)?.seq ?? last;
+    const found = missing.length;
+    if (mend && found > 0) await bring(missing);
+    const [mended, left] = mend ? [found, 0] : [0, found];
+    return { looked: looked.length, found, mended, left, ended: all.from >= last };
   };
 }

@@ -143,3 +143,40 @@ test('events are looked for, too, after the clock was set back behind their rece
   expect(await at(receivedAt)).toEqual([]);
   expect(await at(receivedAt - 3_600_000)).toEqual(ids);
 });
+
+test('where a sample of the events lacks one, all are looked for, but those that a retention removed', async () => {
+  const entries = Array.from({ length: 1_000 }, (_, n) => entryOf(n + 1, madeEvent(n + 1)));
+  const seqOf = new Map(entries.map(({ id, seq }) => [id, seq]));
+  const there = new Set(Array.from({ length: 500 }, (_, n) => n + 101));
+  const sink: EventSink = {
+    holds: 'events',
+    deliver: async () => new Map(),
+    find: async (ids) => new Map(ids.filter((id) => there.has(seqOf.get(id) ?? 0)).map((id) => [id, 'there'])),
+    close: async () => {},
+  };
+  const brought: number[] = [];
+  const ports = {
+    events: {
+      oldest: () => ({ seq: 1 }),
+      read: (after: number, limit: number) => entries.slice(after, after + limit),
+      isOpen: () => false,
+    },
+    filter: compileFilter({}),
+    cursor: () => 1_000,
+    bring: async (missing: readonly Entry[]) => void brought.push(...missing.map(({ seq }) => seq)),
+    now: () => (entries[999]?.receivedAt ?? 0) + 3_600_000,
+    random: () => 0.3,
+    pageSize: 50,
+    mend: true,
+  } as unknown as ComparisonPorts;
+  const signal = new AbortController().signal;
+  const compareNext = startComparison(sink, ports, signal);
+  let found = 0;
+  for (let ended = false; !ended; ) {
+    const step = await compareNext(signal);
+    found += step.found;
+    ended = step.ended;
+  }
+  // Those up to the 600th lie there; the first hundred are older than all that do.
+  expect([found, brought.length, Math.min(...brought), Math.max(...brought)]).toEqual([400, 400, 601, 1_000]);
+});
