@@ -45,7 +45,12 @@ function startThread(port: MessagePort, { journalFile, source: app, connectors, 
         post({ kind: 'copy', connector, state });
       },
       groups,
-      events: { ...journal, isOpen: (seq) => journal.openDelivery(connector, seq) !== undefined },
+      events: {
+        ...journal,
+        // A dead letter that was discarded left no more than the lack of a receipt.
+        isOpen: (seq) =>
+          journal.openDelivery(connector, seq) !== undefined || journal.receipt(connector, seq) === undefined,
+      },
       missed: () => journal.missed(connector),
       note,
     });

@@ -1,0 +1,71 @@
+/** What a person discarded is not brought again by the comparison of a copy of events, which finds that it does not lie there. */
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { openJournal } from '../../src/journal/append.ts';
+import { openDatabase } from '../../src/journal/database.ts';
+import { systemClock } from '../../src/model/clock.ts';
+import { createSignals } from '../../src/model/signal.ts';
+import { bridgeHome, startBridgeProcess } from '../support/bridge.process.ts';
+import { madeEvent } from '../support/events.ts';
+
+/** Keeps the ids of events in a file, tells how often it was compared, and refuses the event of a name. */
+const MODULE = `
+import { appendFileSync, existsSync, readFileSync } from 'node:fs';
+import { z } from 'group-sync-bridge/connector';
+
+export default {
+  kind: 'ids',
+  summary: 'Keeps ids.',
+  options: z.strictObject({ file: z.string() }),
+  readsBack: false,
+  holds: () => 'events',
+  places: ({ file }) => [{ name: file, option: 'file' }],
+  open: async ({ file }) => ({
+    holds: 'events',
+    deliver: async (batch) => new Map(batch.map(({ id, event }) => {
+      const isRefused = event.data.changed.name === 'refused';
+      appendFileSync(file, (isRefused ? 'refused' : id) + '\\n');
+      const fault = { code: 'event-refused', message: 'not this name' };
+      return [id, isRefused ? { kind: 'dead', fault } : { kind: 'delivered', receipt: id }];
+    })),
+    identify: async () => ({ identity: 'one' }),
+    find: async (ids) => {
+      appendFileSync(file, 'compared\\n');
+      const held = readFileSync(file, 'utf8').split('\\n');
+      return new Map(ids.filter((id) => held.includes(id)).map((id) => [id, id]));
+    },
+    close: async () => {},
+  }),
+  async *examine() {},
+};
+`;
+
+test('a dead letter that was discarded stays away', async () => {
+  const home = bridgeHome(
+    (folder) => ({ mine: { kind: './mine.mjs', file: join(folder, 'ids'), verify: { every: '1s' } } }),
+    { journal: { keepDelivered: '36500d' } },
+  );
+  const file = join(home.folder, 'ids');
+  const counted = (line: string): number =>
+    (existsSync(file) ? readFileSync(file, 'utf8').split('\n') : []).filter((one) => one === line).length;
+  writeFileSync(join(home.folder, 'mine.mjs'), MODULE);
+  // Received long ago: what was received just now is not compared yet.
+  const journal = openJournal(openDatabase(join(home.folder, 'journal.db')), systemClock, createSignals());
+  for (const [n, name] of ['one', 'refused', 'three'].entries()) await journal.record(madeEvent(n + 1, { name }));
+  journal.close();
+
+  const bridge = await startBridgeProcess(home);
+  await expect.poll(() => counted('compared'), { timeout: 10_000 }).toBeGreaterThan(0);
+  const discarded = await fetch(`${bridge.adminUrl}/api/connectors/mine/dead-letters/discard`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({}),
+  });
+  expect(await discarded.json()).toMatchObject({ discarded: 1 });
+  const before = counted('compared');
+  await expect.poll(() => counted('compared'), { timeout: 10_000 }).toBeGreaterThan(before + 2);
+  expect(counted('refused')).toBe(1);
+  expect(await bridge.end('SIGTERM')).toBe(0);
+  home.remove();
+});
