@@ -56,7 +56,7 @@ export function createTransform({ file, ms, path }: TransformSettings): MakeText
     const rest = (): void => {
       for (const { text } of events.slice(made.length)) {
         try {
-          made.push(textOf(make(JSON.parse(text)), refused));
+          made.push({ text: textOf(make(JSON.parse(text))) });
         } catch (thrown) {
           made.push(refused(messageOf(thrown)));
         }
@@ -76,18 +76,18 @@ export function createTransform({ file, ms, path }: TransformSettings): MakeText
   };
 }
 
-function textOf(value: unknown, refused: (why: string) => Made): Made {
+/** Throws where a value is no object that JSON can hold. */
+function textOf(value: unknown): string {
   // A rejection that nobody takes would end the thread, and all lanes with it.
   if (value instanceof Promise) value.catch(() => {});
-  if (isObject(value) && typeof value.then === 'function') {
-    return refused('it returned a promise, and a value is expected');
-  }
-  if (!isObject(value)) return refused('it returned no object');
+  if (!isObject(value)) throw new TypeError('it returned no object');
+  if (typeof value.then === 'function') throw new TypeError('it returned a promise, and a value is expected');
   const text: string | undefined = JSON.stringify(value);
   // A Date is an object, and no object once it is written; of a Map or an Error nothing is.
   const isWritten =
     text === '{}' ? [Object.prototype, null].includes(Object.getPrototypeOf(value)) : text?.startsWith('{');
-  return isWritten ? { text } : refused('it returned no object that JSON can hold');
+  if (!isWritten) throw new TypeError('it returned no object that JSON can hold');
+  return text;
 }
 
 const context = vm.createContext({ work: undefined });
