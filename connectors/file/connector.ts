@@ -3,7 +3,7 @@ import { access, type FileHandle, lstat, mkdir, open, readdir, readlink, stat } 
 import { basename, dirname, join, parse, resolve } from 'node:path';
 import { z } from 'zod';
 import { type FaultCode, messageOf, Unreachable } from '../../src/model/fault.ts';
-import { isObject } from '../../src/model/json.ts';
+import { isObject, jsonIn } from '../../src/model/json.ts';
 import type { Outcome } from '../../src/model/outcome.ts';
 import { filePath } from '../../src/model/secret.ts';
 import type { Connector, EventSink, Host, Identify } from '../contract.ts';
@@ -192,7 +192,7 @@ async function mendTail(file: FileHandle, path: string, host: Host): Promise<voi
   if (state.size === 0) return syncFolder(dirname(path));
   const { tail, start } = await readTail(file, state.size);
   if (tail.length === 0) return;
-  if (isEvent(tail)) await file.appendFile('\n');
+  if (isObject(jsonIn(tail.toString()))) await file.appendFile('\n');
   // A power cut may leave NULs where a line was to stand.
   else if (tail.length <= MAX_TAIL && (tail[0] === 0x7b || tail[0] === 0)) {
     await file.truncate(start);
@@ -214,14 +214,6 @@ async function readTail(file: FileHandle, size: number): Promise<{ readonly tail
     start = from + newline + 1;
   }
   return { tail: Buffer.concat(chunks), start };
-}
-
-function isEvent(line: Buffer): boolean {
-  try {
-    return isObject(JSON.parse(line.toString()));
-  } catch {
-    return false;
-  }
 }
 
 /** A new file survives a power cut only once its folder is on disk. */

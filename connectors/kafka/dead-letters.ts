@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { BridgeError, type Fault } from '../../src/model/fault.ts';
+import { jsonIn } from '../../src/model/json.ts';
 import type { DeadLetterCount, DeadLetters } from '../contract.ts';
 import type { OutgoingRecord } from './client.ts';
 import { Refused } from './fault.ts';
@@ -93,14 +94,7 @@ function toRetry({ connector, record }: DeadLetterRecord, events: string): Outgo
   return { key, value, ...its, headers: { ...headers, [RETRY_HEADER]: connector } };
 }
 
-const json = z.string().transform((text, context) => {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    context.addIssue({ code: 'custom', message: 'no JSON' });
-    return z.NEVER;
-  }
-});
+const json = z.string().transform(jsonIn);
 
 /** The headers of ours, without what their names begin with; `key` and `value` are bytes. */
 const about = z.object({

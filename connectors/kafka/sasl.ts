@@ -2,6 +2,7 @@
 import type { Mechanism, SASLOptions } from 'kafkajs';
 import { z } from 'zod';
 import { type FaultCode, messageOf, Unreachable } from '../../src/model/fault.ts';
+import { jsonIn } from '../../src/model/json.ts';
 import { awsUser, credentialsOf } from '../aws.ts';
 import { MSK_TOKEN_SECONDS, mskToken } from './msk.ts';
 import type { AwsOptions, ClientOptions, OauthOptions, SaslOptions } from './options.ts';
@@ -96,7 +97,7 @@ async function askForToken(sasl: OauthOptions, place: ClientOptions): Promise<z.
       'can it be reached from here?',
     );
   }
-  const body = parsed(text);
+  const body = jsonIn(text);
   const token = granted.safeParse(body);
   if (status === 200 && token.success) return token.data;
   if (status === 429 || status >= 500) {
@@ -114,14 +115,6 @@ async function askForToken(sasl: OauthOptions, place: ClientOptions): Promise<z.
 async function signToken(sasl: AwsOptions, { path }: ClientOptions): Promise<z.output<typeof granted>> {
   const credentials = await credentialsOf(sasl, `${path}.sasl`);
   return { access_token: mskToken(sasl.region, credentials, Date.now()), expires_in: MSK_TOKEN_SECONDS };
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 function trouble(
