@@ -67,21 +67,27 @@ export interface Health {
   readonly status?: string;
 }
 
-function having<Answer>(...keys: (keyof Answer & string)[]) {
-  return (body: unknown): body is Answer => isObject(body) && keys.every((key) => key in body);
-}
+type Fits<Answer> = Call<Answer>['fits'];
+
 const anything = (_body: unknown): _body is unknown => true;
-const statesOfIndices = (body: unknown): body is Record<string, IndexState> =>
+const listsAt =
+  <Answer>(key: keyof Answer & string): Fits<Answer> =>
+  (body): body is Answer =>
+    isObject(body) && Array.isArray(body[key]);
+const acknowledged: Fits<Acknowledged> = (body): body is Acknowledged => isObject(body) && 'acknowledged' in body;
+const statesOfIndices: Fits<Record<string, IndexState>> = (body): body is Record<string, IndexState> =>
   isObject(body) && Object.keys(body).length > 0 && Object.values(body).every(isObject);
 
 /** What is asked of an index, or of what has a name as one has: it stands in the path for `{index}`. */
-const about = (index: string, name: string, method: Call<unknown>['method'], path: string) => ({
-  name,
-  method,
-  index,
-  path: path.replace('{index}', () => encodeURIComponent(index)),
-});
-const acknowledged = having<Acknowledged>('acknowledged');
+function about<Answer>(
+  index: string,
+  name: string,
+  method: Call<Answer>['method'],
+  path: string,
+  how: Pick<Call<Answer>, 'fits'> & Partial<Call<Answer>>,
+): Call<Answer> {
+  return { name, method, index, path: path.replace('{index}', () => encodeURIComponent(index)), ...how };
+}
 
 /** Any success fits: a proxy may have a page of its own there. */
 export const root = (): Call<unknown> => ({ name: 'info', method: 'GET', path: '/', ignore: REFUSALS, fits: anything });
@@ -94,7 +100,7 @@ export const localNode = (): Call<{ readonly nodes?: Readonly<Record<string, { r
   path: '/_nodes/_local',
   query: { filter_path: 'nodes.*.version' },
   ignore: REFUSALS,
-  fits: having(),
+  fits: isObject,
 });
 
 export const ping = (): Call<unknown> => ({ name: 'ping', method: 'HEAD', path: '/', fits: anything });
@@ -104,86 +110,58 @@ export const health = (): Call<Health> => ({
   method: 'GET',
   path: '/_cluster/health',
   ignore: [403, 404],
-  fits: having<Health>(),
+  fits: isObject,
 });
 
-export const getIndex = (index: string): Call<Record<string, IndexState>> => ({
-  ...about(index, 'indices.get', 'GET', '/{index}'),
-  ignore: [404],
-  fits: statesOfIndices,
-});
+type Body = Readonly<Record<string, unknown>>;
 
-export const indexExists = (index: string): Call<unknown> => ({
-  ...about(index, 'indices.exists', 'HEAD', '/{index}'),
-  fits: anything,
-});
+export const getIndex = (index: string) =>
+  about(index, 'indices.get', 'GET', '/{index}', { ignore: [404], fits: statesOfIndices });
 
-export const createIndex = (index: string, body: Readonly<Record<string, unknown>>): Call<Acknowledged> => ({
-  ...about(index, 'indices.create', 'PUT', '/{index}'),
-  body,
-  ignore: [400, 405],
-  fits: acknowledged,
-});
+export const indexExists = (index: string) => about(index, 'indices.exists', 'HEAD', '/{index}', { fits: anything });
 
-export const putMapping = (index: string, properties: Readonly<Record<string, unknown>>): Call<Acknowledged> => ({
-  ...about(index, 'indices.put_mapping', 'PUT', '/{index}/_mapping'),
-  body: { properties },
-  ignore: [400],
-  fits: acknowledged,
-});
+export const createIndex = (index: string, body: Body) =>
+  about(index, 'indices.create', 'PUT', '/{index}', { body, ignore: [400, 405], fits: acknowledged });
 
-export const createDataStream = (name: string): Call<Acknowledged> => ({
-  ...about(name, 'indices.create_data_stream', 'PUT', '/_data_stream/{index}'),
-  ignore: [400, 405],
-  fits: acknowledged,
-});
+export const putMapping = (index: string, properties: Body) =>
+  about(index, 'indices.put_mapping', 'PUT', '/{index}/_mapping', {
+    body: { properties },
+    ignore: [400],
+    fits: acknowledged,
+  });
 
-export const getDataStream = (name: string): Call<object> => ({
-  ...about(name, 'indices.get_data_stream', 'GET', '/_data_stream/{index}'),
-  ignore: [400, 404, 405],
-  fits: having<object>(),
-});
+export const createDataStream = (name: string) =>
+  about(name, 'indices.create_data_stream', 'PUT', '/_data_stream/{index}', { ignore: [400, 405], fits: acknowledged });
+
+export const getDataStream = (name: string) =>
+  about(name, 'indices.get_data_stream', 'GET', '/_data_stream/{index}', { ignore: [400, 404, 405], fits: isObject });
 
 /** A template that is there already may be another's work: it stays as it is. */
-export const putTemplate = (name: string, body: Readonly<Record<string, unknown>>): Call<Acknowledged> => ({
-  ...about(name, 'indices.put_index_template', 'PUT', '/_index_template/{index}'),
-  query: { create: 'true' },
-  body,
-  ignore: [400, 405],
-  fits: acknowledged,
-});
+export const putTemplate = (name: string, body: Body) =>
+  about(name, 'indices.put_index_template', 'PUT', '/_index_template/{index}', {
+    query: { create: 'true' },
+    body,
+    ignore: [400, 405],
+    fits: acknowledged,
+  });
 
 interface Resolved {
   readonly data_streams: readonly { readonly name: string; readonly backing_indices: readonly string[] }[];
 }
-export const resolveIndex = (name: string): Call<Resolved> => ({
-  ...about(name, 'indices.resolve_index', 'GET', '/_resolve/index/{index}'),
-  fits: having<Resolved>('data_streams'),
-});
+export const resolveIndex = (name: string) =>
+  about(name, 'indices.resolve_index', 'GET', '/_resolve/index/{index}', { fits: listsAt<Resolved>('data_streams') });
 
 interface Hits {
-  readonly hits?: {
-    readonly hits?: readonly {
-      readonly _index: string;
-      readonly _id: string;
-      readonly _source?: Readonly<Record<string, unknown>>;
-    }[];
-  };
+  readonly hits?: { readonly hits?: readonly Pick<ReadDocument, '_index' | '_id' | '_source'>[] };
 }
-export const search = (index: string, body: Readonly<Record<string, unknown>>): Call<Hits> => ({
-  ...about(index, 'search', 'POST', '/{index}/_search'),
-  body,
-  fits: having<Hits>(),
-});
+export const search = (index: string, body: Body): Call<Hits> =>
+  about<Hits>(index, 'search', 'POST', '/{index}/_search', { body, fits: isObject });
 
 interface Documents {
   readonly docs: readonly ReadDocument[];
 }
-export const readMany = (index: string, ids: readonly string[]): Call<Documents> => ({
-  ...about(index, 'mget', 'POST', '/{index}/_mget'),
-  body: { ids },
-  fits: (answer): answer is Documents => having<Documents>('docs')(answer) && Array.isArray(answer.docs),
-});
+export const readMany = (index: string, ids: readonly string[]) =>
+  about(index, 'mget', 'POST', '/{index}/_mget', { body: { ids }, fits: listsAt<Documents>('docs') });
 
 /** Says of each document whether it is there. */
 export const hasMany = (index: string, ids: readonly string[]): Call<Documents> => ({
@@ -194,10 +172,10 @@ export const hasMany = (index: string, ids: readonly string[]): Call<Documents> 
 interface Written {
   readonly items: readonly Partial<Record<'index' | 'create' | 'delete', WrittenItem>>[];
 }
-export const writeMany = (index: string, lines: readonly string[], timeout: string): Call<Written> => ({
-  ...about(index, 'bulk', 'POST', '/{index}/_bulk'),
-  query: { timeout },
-  lines,
-  ignore: [400, 413],
-  fits: (answer): answer is Written => having<Written>('items')(answer) && Array.isArray(answer.items),
-});
+export const writeMany = (index: string, lines: readonly string[], timeout: string) =>
+  about(index, 'bulk', 'POST', '/{index}/_bulk', {
+    query: { timeout },
+    lines,
+    ignore: [400, 413],
+    fits: listsAt<Written>('items'),
+  });
