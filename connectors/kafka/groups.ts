@@ -16,16 +16,20 @@ export const scanGroups =
     followGroups(
       options,
       host,
+      new Map(),
       ({ key, partition }, partitions) => partitionOf(key ?? '', partitions) === partition,
     )(take, signal);
 
-/** Reads a compacted topic of groups on to its end, at each call from where the last one came to. */
+/**
+ * Reads a compacted topic of groups on to its end, at each call from where the last one came to. Throws Unreachable where there are
+ * groups of another app.
+ */
 export function followGroups(
   options: KafkaOptions,
   host: Host,
+  positions = new Map<number, bigint>(),
   counts: (record: ReadRecord, partitions: number) => boolean = () => true,
 ): NonNullable<GroupSink['follow']> {
-  const positions = new Map<number, bigint>();
   return async (take, signal) => {
     let foreign: string | undefined;
     const learn = (record: ReadRecord, partitions: number): void => {
@@ -84,15 +88,9 @@ const looked = new WeakSet<Host>();
 export async function refuseForeign(options: KafkaOptions, host: Host, signal: AbortSignal): Promise<void> {
   if (looked.has(host)) return;
   try {
-    const reader = await readerOptions(options, host, signal);
-    const ends = (await extentsOf(reader)).map(({ partition, high }) => [partition, high - SAMPLE] as const);
-    let foreign: string | undefined;
-    const look = (record: ReadRecord): void => {
-      const group = stateOf(record, host.shape)?.group;
-      if (group && isForeign(group, host.source)) foreign = group.source;
-    };
-    await readToEnd(reader, new Map(ends), look, signal);
-    if (foreign !== undefined) throw ofAnotherApp(foreign, options, host);
+    const extents = await extentsOf(await readerOptions(options, host, signal));
+    const positions = new Map(extents.map(({ partition, high }) => [partition, high - SAMPLE]));
+    await followGroups(options, host, positions)(() => {}, signal);
   } catch (thrown) {
     if (!(thrown instanceof Unreachable) || thrown.fault.code !== 'destination-credentials') throw thrown;
     // Writing needs no right to read.
