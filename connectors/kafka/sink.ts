@@ -14,10 +14,11 @@ import { openTopic, topicOf } from './topic.ts';
 export async function openSink(options: KafkaOptions, host: Host, signal: AbortSignal): Promise<Sink> {
   const { content, format, headers, topic } = options;
   const { shape } = host;
+  const named = wordsOf(topic).length === 0;
+  const target = named ? openTarget(options, host) : openTargets(options, host);
+  const { identify, close } = target;
+  await target.open(signal);
   if (content === 'events') {
-    const named = wordsOf(topic).length === 0;
-    const target = named ? openTarget(options, host) : openTargets(options, host);
-    await target.open(signal);
     return {
       holds: 'events',
       async deliver(batch, signal) {
@@ -27,12 +28,10 @@ export async function openSink(options: KafkaOptions, host: Host, signal: AbortS
         });
         return target.send(items, signal);
       },
-      identify: target.identify,
-      close: target.close,
+      identify,
+      close,
     };
   }
-  const target = openTarget(options, host);
-  await target.open(signal);
   await refuseForeign(options, host, signal);
   return {
     holds: 'groups',
@@ -44,8 +43,8 @@ export async function openSink(options: KafkaOptions, host: Host, signal: AbortS
     },
     follow: followGroups(options, host),
     scan: scanGroups(options, host),
-    identify: target.identify,
-    close: target.close,
+    identify,
+    close,
   };
 }
 
