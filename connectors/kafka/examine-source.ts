@@ -1,8 +1,8 @@
 import { Unreachable } from '../../src/model/fault.ts';
 import type { Finding } from '../contract.ts';
-import { createClient, partitionsOf } from './client.ts';
+import { createClient } from './client.ts';
 import { deadLetterSettings } from './dead-letters.ts';
-import { counted, missing, settingsOf, silentBrokers, tryToRead, tryToWrite } from './examine.ts';
+import { counted, lookAt, missing, silentBrokers, tryToRead, tryToWrite } from './examine.ts';
 import { refuseStrangers } from './group.ts';
 import { clientOptions, groupOf, type KafkaSourceOptions, sourceClient } from './options.ts';
 
@@ -15,11 +15,8 @@ export async function* examineSource(
   const reached = await sourceClient(options, signal);
   const events = createClient(reached);
   const { topic } = options;
-  const [partitions, settings] = await events.ask(async (admin) => {
-    const found = await partitionsOf(admin, topic);
-    return [found.length, found.length === 0 ? undefined : await settingsOf(admin, topic)] as const;
-  });
-  if (partitions === 0) {
+  const { partitions, settings } = await events.ask((admin) => lookAt(admin, topic));
+  if (partitions.length === 0) {
     throw new Unreachable({
       code: 'destination-missing',
       path: 'source.topic',
@@ -27,7 +24,7 @@ export async function* examineSource(
       suggestion: 'a receiving bridge with a kafka connector creates it',
     });
   }
-  yield { step: 'topic', state: 'well', says: `${topic}: ${counted(partitions, 'partition')}` };
+  yield { step: 'topic', state: 'well', says: `${topic}: ${counted(partitions.length, 'partition')}` };
   yield* tryToRead(settings?.codec, reached);
   for (const connector of connectors) {
     const group = `${groupOf(options)}.${connector}`;
@@ -46,12 +43,10 @@ async function* examineDeadLetters(source: KafkaSourceOptions, signal: AbortSign
   const { options, path } = wanted;
   const client = createClient(await clientOptions(options, path, signal));
   try {
-    const found = await client.ask(async (admin) =>
-      (await partitionsOf(admin, options.topic)).length === 0 ? 'no topic' : settingsOf(admin, options.topic),
-    );
-    if (found === 'no topic') yield await missing(client, wanted);
-    if (typeof found !== 'object') return;
-    const { cleanupPolicy, maxMessageBytes } = found;
+    const { partitions, settings } = await client.ask((admin) => lookAt(admin, options.topic));
+    if (partitions.length === 0) yield await missing(client, wanted);
+    if (settings === undefined) return;
+    const { cleanupPolicy, maxMessageBytes } = settings;
     if (cleanupPolicy.includes('delete')) {
       const says = `${options.topic} has cleanup.policy=${cleanupPolicy}: after retention.ms dead letters drop out of it`;
       yield { step: 'cleanup.policy', state: 'note', says };

@@ -47,9 +47,12 @@ async function* examineTopic(
 ): AsyncGenerator<Finding> {
   const { topic, sasl } = options;
   const { path } = reached;
-  const { brokers, partitions, settings } = await client.ask((admin) => look(admin, topic));
+  const { brokers, partitions, settings } = await client.ask(async (admin) => {
+    const { brokers } = await admin.describeCluster();
+    return { brokers, ...(await lookAt(admin, topic)) };
+  });
   const as = sasl === undefined ? '' : ` as ${userOf(sasl)}`;
-  yield { step: 'brokers', state: 'well', says: `reached${as}, ${brokers} in the cluster` };
+  yield { step: 'brokers', state: 'well', says: `reached${as}, ${brokers.length} in the cluster` };
   if (partitions.length === 0) {
     const compacted = options.content === 'groups';
     yield await missing(client, { options, path, createTopic: options.createTopic, compacted });
@@ -70,11 +73,10 @@ async function* examineTopic(
   yield await tryToWrite(client, topic, settings.maxMessageBytes);
 }
 
-async function look(admin: Admin, topic: string) {
-  const { brokers } = await admin.describeCluster();
+/** Tells of a topic, which has no partitions where there is none, and its settings where this client may see them. */
+export async function lookAt(admin: Admin, topic: string) {
   const partitions = await partitionsOf(admin, topic);
-  const settings = partitions.length === 0 ? undefined : await settingsOf(admin, topic);
-  return { brokers: brokers.length, partitions, settings };
+  return { partitions, settings: partitions.length === 0 ? undefined : await settingsOf(admin, topic) };
 }
 
 /** Tells whether this process unpacks what the brokers pack in the codec of a topic. Throws Unreachable where it does not. */
@@ -86,7 +88,7 @@ export async function* tryToRead(codec: string | undefined, reached: ClientOptio
 }
 
 /** Resolves with undefined where this client may not see the topic's settings. */
-export async function settingsOf(admin: Admin, topic: string) {
+async function settingsOf(admin: Admin, topic: string) {
   const names = ['cleanup.policy', 'compression.type', 'max.message.bytes', 'min.insync.replicas'];
   try {
     const { resources } = await admin.describeConfigs({
