@@ -1,4 +1,4 @@
-import type { GroupSink, Host, Sink, Source, SourceWork, WorkerSource } from '../../connectors/contract.ts';
+import type { Host, Sink, Source, SourceWork, WorkerSource } from '../../connectors/contract.ts';
 import { holdsOf, openSink, source as sourceKind } from '../../connectors/index.ts';
 import type { ConnectorConfig, Source as SourceConfig } from '../config/schema.ts';
 import { compileFilter } from '../delivery/filter.ts';
@@ -64,19 +64,29 @@ export function startWorkerLane(
   });
   let groups: FollowedGroups | undefined;
   let sink: Sink | undefined;
+  /** The generation before which the groups were followed to what lies at this sink. */
+  let followed: number | undefined;
+  /** Before anything of a new generation is given out, what other workers wrote is known; and what is given out is merged. */
+  const next: Source['next'] = async (after, limit, signal) => {
+    const entries = await source.next(after, limit, signal);
+    if (entries.length === 0 || groups === undefined || sink?.holds !== 'groups') return entries;
+    if (followed !== source.generation()) {
+      await groups.follow(sink, AbortSignal.any([signal, source.lease()]));
+      followed = source.generation();
+    }
+    groups.merge(entries.map(({ event }) => event));
+    return entries;
+  };
   const started = startLane(
     { connector, batch: config.batch, retry: config.retry, filter: compileFilter(config.filter, config.shape) },
     {
-      source: followed(
-        source,
-        () => groups,
-        () => (sink?.holds === 'groups' && sink.follow !== undefined ? sink : undefined),
-      ),
+      source: { ...source, next },
       async open(signal) {
         // Before another worker of the group can have written to what this one makes.
         await orAborted(signal, source.learn()).catch(() => {});
         sink = await openSink(config, host, signal);
         if (sink.holds === 'groups' && sink.follow !== undefined) groups ??= openFollowedGroups(groupsFile, app, note);
+        followed = undefined;
         return sink;
       },
       // A worker knows no more than it was given: nothing to bring to a destination page by page.
@@ -99,31 +109,6 @@ export function startWorkerLane(
       await source.close();
       // An abandoned lane may still write to it.
       if (hasEnded) groups?.close();
-    },
-  };
-}
-
-/** Before anything of a new generation is given out, what other workers wrote is known; and what is given out is merged. */
-function followed(
-  source: WorkerSource,
-  groups: () => FollowedGroups | undefined,
-  sink: () => GroupSink | undefined,
-): Source {
-  let followedSink: GroupSink | undefined;
-  let generation: number | undefined;
-  return {
-    ...source,
-    async next(after, limit, signal) {
-      const entries = await source.next(after, limit, signal);
-      const [store, current] = [groups(), sink()];
-      if (entries.length === 0 || store === undefined || current === undefined) return entries;
-      if (generation !== source.generation() || followedSink !== current) {
-        await store.follow(current, AbortSignal.any([signal, source.lease()]));
-        generation = source.generation();
-        followedSink = current;
-      }
-      store.merge(entries.map(({ event }) => event));
-      return entries;
     },
   };
 }
