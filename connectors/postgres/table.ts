@@ -28,7 +28,8 @@ export async function ensureTable(destination: Destination, signal: AbortSignal)
   if (oid !== undefined) {
     const present = await presentColumns(destination, oid, signal);
     refuseLossy(destination, present);
-    if (addsColumns(options)) await addColumns(destination, present, signal);
+    const lacking = addsColumns(options) ? lackingColumns(options, present) : [];
+    if (lacking.length > 0) await destination.query(addition(options, lacking), [], signal);
     return;
   }
   if (!options.createTable) throw missingTable(destination);
@@ -98,12 +99,6 @@ export const addsColumns = (options: TableOptions): boolean => options.columns !
 
 export function lackingColumns(options: TableOptions, present: readonly Present[]): Column[] {
   return columnsOf(options).filter(({ name }) => !present.some((one) => one.name === name));
-}
-
-async function addColumns(destination: Destination, present: readonly Present[], signal: AbortSignal): Promise<void> {
-  const { options } = destination;
-  const lacking = lackingColumns(options, present);
-  if (lacking.length > 0) await destination.query(addition(options, lacking), [], signal);
 }
 
 const stateOf = (thrown: unknown): string =>
