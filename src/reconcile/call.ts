@@ -1,4 +1,5 @@
 /** One call of the vendor's REST API, and others like it while that may help. */
+import { isUtf8 } from 'node:buffer';
 import { randomInt } from 'node:crypto';
 import { z } from 'zod';
 import type { Config } from '../config/schema.ts';
@@ -144,9 +145,8 @@ export function createCaller(settings: ApiSettings, clock: Clock, service: Servi
     const isFresh = !(Number(headers.get('age') ?? 0) > 0);
     if (isFresh && !Number.isNaN(Date.parse(date ?? ''))) service.observe(Date.parse(date ?? '') + 500);
     if (bytes === undefined) return trouble(`its answer is larger than ${MAX_ANSWER_BYTES} bytes`, GARBAGE);
-    const answer = read(bytes);
-    if (answer === undefined) return trouble('a text in its answer is not UTF-8', UNREADABLE);
-    const parsed = top.safeParse(answer.value);
+    if (!isUtf8(bytes)) return trouble('a text in its answer is not UTF-8', UNREADABLE);
+    const parsed = top.safeParse(read(bytes));
     if (!parsed.success) return trouble('its answer is not that of this API', GARBAGE);
     const { ErrorCode: code, ErrorInfo: info, ActionStatus } = parsed.data;
     // Of several groups the top-level code says nothing: each has its own.
@@ -178,20 +178,12 @@ const UNREACHED: CodeClass = {
   advice: 'see that it can be reached from here; reconcile goes on where it stopped',
 };
 
-const utf8 = new TextDecoder('utf-8', { fatal: true });
-
-/** Returns what an answer says, which is undefined where it is no JSON; undefined itself for what is not UTF-8. */
-function read(bytes: Uint8Array): { readonly value: unknown } | undefined {
-  let json: string;
+/** Returns what an answer says; undefined where it is no JSON. */
+function read(bytes: Uint8Array): unknown {
   try {
-    json = utf8.decode(bytes);
+    return parseJson(new TextDecoder().decode(bytes));
   } catch {
     return undefined;
-  }
-  try {
-    return { value: parseJson(json) };
-  } catch {
-    return { value: undefined };
   }
 }
 
