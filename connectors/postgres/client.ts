@@ -115,6 +115,7 @@ async function cutBy<Result>(signal: AbortSignal, socket: Socket, work: () => Pr
 
 /** Unreachable, unless somebody who knows the statement finds that it is about a row. */
 export class Failure extends Unreachable {
+  readonly refusal = refusalOf(this.cause);
   constructor(thrown: unknown, place: Place) {
     super(destinationFault(thrown, place), thrown);
   }

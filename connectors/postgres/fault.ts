@@ -137,51 +137,36 @@ const VERDICTS: readonly Verdict[] = [
   [/^(08|57|58|XX)/, 'destination-unreachable', 'url', 'cannot be had', 'look at its log; the lane goes on by itself'],
 ];
 
-const OTHERWISE = [
+const OTHERWISE: Verdict = [
+  /^/,
   'destination-misconfigured',
   'table',
   'refuses the statement',
   'compare the columns of the table with those in the README of this connector',
-] as const;
-
-/** Returns the fault of what PostgreSQL refuses as a whole. */
-function refusalFault({ sqlState, message }: Refusal, place: Place): Fault {
-  const [, code, key, what, suggestion] = VERDICTS.find(([state]) => state.test(sqlState)) ?? ['', ...OTHERWISE];
-  return faultAt(place, code, key, `PostgreSQL ${what}: ${message}`, suggestion);
-}
+];
 
 /** Judges whatever a connection or a statement failed with, where it concerns the destination as a whole. */
 export function destinationFault(thrown: unknown, place: Place): Fault {
   const refusal = refusalOf(thrown);
-  if (refusal !== undefined) return refusalFault(refusal, place);
+  if (refusal !== undefined) {
+    const [, code, key, what, suggestion] = VERDICTS.find(([state]) => state.test(refusal.sqlState)) ?? OTHERWISE;
+    return faultAt(place, code, key, `PostgreSQL ${what}: ${refusal.message}`, suggestion);
+  }
   const endpoint = addressOf(place.options);
   if (isTlsError(thrown)) return tlsFault(thrown, `connectors.${place.name}`, endpoint);
   const message = messageOf(thrown);
+  const server = named(endpoint);
   if (/^SASL|password/i.test(message)) {
-    return faultAt(
-      place,
-      'destination-credentials',
-      'auth',
-      `${named(endpoint)} asks for another password: ${message}`,
-      'set auth.password, or correct it',
-    );
+    const says = `${server} asks for another password: ${message}`;
+    return faultAt(place, 'destination-credentials', 'auth', says, 'set auth.password, or correct it');
   }
   if (/SSL/.test(message)) {
-    return faultAt(
-      place,
-      'destination-misconfigured',
-      'tls',
-      `TLS with ${named(endpoint)} fails: ${message}`,
-      'turn ssl on in postgresql.conf, or leave tls out',
-    );
+    const suggestion = 'turn ssl on in postgresql.conf, or leave tls out';
+    return faultAt(place, 'destination-misconfigured', 'tls', `TLS with ${server} fails: ${message}`, suggestion);
   }
-  return faultAt(
-    place,
-    'destination-unreachable',
-    'url',
-    `PostgreSQL at ${named(endpoint)} cannot be had: ${message}`,
-    'see that it runs, and that it can be reached from here',
-  );
+  const suggestion = 'see that it runs, and that it can be reached from here';
+  const says = `PostgreSQL at ${server} cannot be had: ${message}`;
+  return faultAt(place, 'destination-unreachable', 'url', says, suggestion);
 }
 
 /** Returns why one event is a dead letter. */

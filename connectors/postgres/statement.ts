@@ -3,7 +3,7 @@ import type { Outcome } from '../../src/model/outcome.ts';
 import type { Outcomes } from '../contract.ts';
 import { portions } from '../portions.ts';
 import { type Destination, Failure } from './client.ts';
-import { conflictFault, eventFault, isOfARow, isOfTheMoment, isOfTime, refusalOf } from './fault.ts';
+import { conflictFault, eventFault, isOfARow, isOfTheMoment, isOfTime } from './fault.ts';
 import { storableText } from './stored-text.ts';
 
 /** The most that one statement carries, unless one row is larger. */
@@ -46,7 +46,7 @@ async function write(
     const kindOf = (id: string) => (ids.has(storableText(id)) ? 'delivered' : 'superseded');
     return new Map(rows.map(({ id }) => [id, { kind: kindOf(id), receipt: `${table}/${id}` }]));
   } catch (thrown) {
-    const refusal = thrown instanceof Failure ? refusalOf(thrown.cause) : undefined;
+    const refusal = thrown instanceof Failure ? thrown.refusal : undefined;
     const settled = (outcome: Outcome): Outcomes => new Map(rows.map(({ id }) => [id, outcome]));
     if (refusal !== undefined && isOfTheMoment(refusal)) {
       return settled({ kind: 'retry', fault: conflictFault(refusal, destination) });

@@ -1,7 +1,7 @@
 /** The table that everything is written to: whether it is there, which one it is, and how it is made. */
 import { type Destination, Failure } from './client.ts';
 import { addition, type Column, columnsOf, creation, nameOf, type TableOptions, tableName } from './columns.ts';
-import { misconfigured, missingTable, NOT_DEFERRABLE, refusalOf } from './fault.ts';
+import { misconfigured, missingTable, NOT_DEFERRABLE } from './fault.ts';
 
 /** Tables and what stands for one, such as a partitioned or a foreign table, or a view that takes writes. */
 const KINDS = 'rpfv';
@@ -101,9 +101,6 @@ export function lackingColumns(options: TableOptions, present: readonly Present[
   return columnsOf(options).filter(({ name }) => !present.some((one) => one.name === name));
 }
 
-const stateOf = (thrown: unknown): string =>
-  thrown instanceof Failure ? (refusalOf(thrown.cause)?.sqlState ?? '') : '';
-
 /**
  * Names the table by its oid and its server by the number that it got when it was set up, which its standbys share and a
  * dump does not.
@@ -129,7 +126,7 @@ async function systemOf(destination: Destination, signal: AbortSignal): Promise<
     const [found] = await destination.query<{ id: string }>(text, [], signal);
     return found?.id ?? '';
   } catch (thrown) {
-    if (/^(42|0A)/.test(stateOf(thrown))) return '';
+    if (thrown instanceof Failure && /^(42|0A)/.test(thrown.refusal?.sqlState ?? '')) return '';
     throw thrown;
   }
 }
