@@ -27,7 +27,6 @@ export function isWholeKey({ accessKeyId, secretAccessKey, sessionToken }: AwsKe
 
 export const WHOLE_KEY = { error: 'accessKeyId and secretAccessKey belong together, and sessionToken to them' };
 
-/** Returns whom AWS is to let in. */
 export const awsUser = ({ accessKeyId }: AwsKey): string => accessKeyId ?? 'the AWS role of this environment';
 
 export interface AwsCredentials {

@@ -28,7 +28,6 @@ export { findOwn } from './own.ts';
 /** Every kind of destination, by hand: a new connector adds its line here. */
 export const connectors = [kafka, elasticsearch, postgres, file, http] as const;
 
-/** The AsyncAPI document of what Kafka connectors write. */
 export { asyncApi } from './kafka/asyncapi.ts';
 
 /** The kind of source that a worker reads; Kafka is the only one. */
@@ -58,13 +57,11 @@ export function holdsOf(configured: Configured): Holds {
   return connector.holds(options);
 }
 
-/** Returns where it writes. */
 export function placesOf(configured: Configured, shape?: ShapeSettings): readonly Place[] {
   const [connector, options] = found(configured);
   return connector.places(options, shape);
 }
 
-/** Returns whether group sinks of its kind are read back. */
 export const readsBack = (configured: Configured): boolean => found(configured)[0].readsBack;
 
 /** Returns what a connector of its kind cannot do of a shape. */
@@ -120,7 +117,6 @@ async function* untilFault(step: string, findings: () => AsyncIterable<Finding>)
   }
 }
 
-/** Returns the connector, and the options that it is given. */
 function found(configured: Configured): [connector: ConnectorContract<unknown>, options: unknown] {
   const { kind, module } = configured;
   if (module !== undefined) return [ownAt(module), configured.options];

@@ -29,7 +29,6 @@ const loaded = new Map<string, ConnectorContract<unknown>>();
 let sought: { readonly from: string; found?: string } | undefined;
 let hooked = false;
 
-/** Tells whether a kind is a path, not a package. */
 const isPath = (kind: string): boolean => /^\.{1,2}\//.test(kind) || isAbsolute(kind);
 
 /** Loads what a kind names, seen from the folder of the configuration. Undefined where there is no such package. */

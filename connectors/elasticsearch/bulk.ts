@@ -6,7 +6,6 @@ import { ask, type Destination } from './client.ts';
 import { ensureIndex } from './ensure.ts';
 import { type Cause, causeIn, destinationFault, misconfigured, type Place, reasonOf, setting } from './fault.ts';
 
-/** One document to write. */
 export interface Write {
   readonly id: string;
   /** The two lines of a bulk request: the action and the document; a deletion has no second one. */

@@ -8,7 +8,6 @@ import { ensureIndex, findIndex } from './ensure.ts';
 import { type Cause, destinationFault, misconfigured } from './fault.ts';
 import { isMapped } from './new-index.ts';
 
-/** What lies under the id of a group. */
 export type Stored = Readonly<
   | {
       kind: 'found';

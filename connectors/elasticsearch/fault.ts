@@ -51,7 +51,6 @@ export function setting(place: Place, key: Setting): string {
   return `connectors.${place.name}.${isBeside ? 'shape.versionsIndex' : key}`;
 }
 
-/** Names what is to be created: a data stream or an index. */
 export function sortOf({ options }: Place): string {
   return options.dataStream ? 'data stream' : 'index';
 }

@@ -42,7 +42,6 @@ interface Pair {
   readonly record: string;
 }
 
-/** What is to be done about a group. */
 interface Plan {
   readonly groupId: string;
   /** None where the document is as it is to be. */

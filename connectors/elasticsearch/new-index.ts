@@ -91,7 +91,6 @@ function mappedFields(content: ElasticsearchOptions['content'], shape: Shape): F
   return [...fields, ...constants];
 }
 
-/** Returns the mapping with one more field. */
 function withField(properties: Mapped, [head = '', ...rest]: readonly string[], mapping: Mapped): Mapped {
   if (rest.length === 0) return { ...properties, [head]: mapping };
   const { [head]: held } = properties as Readonly<Record<string, { readonly properties?: Mapped } | undefined>>;

@@ -59,7 +59,6 @@ async function openIndices(
   };
 }
 
-/** Creates a document for each event, once. */
 async function createEvents(destination: Destination, batch: readonly Entry[], signal: AbortSignal): Promise<Outcomes> {
   const { index, dataStream } = destination.options;
   // An index that is gone would be created by the bulk itself, with a mapping of guesses.

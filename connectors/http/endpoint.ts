@@ -12,7 +12,6 @@ import type { Answer, Asked, Judgement } from './answer.ts';
 import type { HttpOptions } from './options.ts';
 
 export interface Endpoint extends Asked {
-  /** The address that is connected to. */
   readonly address: string;
   /** Throws what went wrong, the signal's reason included. */
   send(headers: Readonly<Record<string, string>>, body: Buffer, signal: AbortSignal): Promise<Answer>;

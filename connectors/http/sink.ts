@@ -49,7 +49,6 @@ async function postOne(
 /** So many failures in a row, with nothing settled in between, are the endpoint's; as many as go at once where that is more. */
 const MIN_IN_A_ROW = 3;
 
-/** What becomes of one batch. */
 interface Work {
   readonly settled: Map<string, Outcome>;
   /** What may be the event's trouble or the endpoint's, by event id. */

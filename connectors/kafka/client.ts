@@ -84,7 +84,6 @@ export function createClient(options: ClientOptions) {
   const ask = <T>(work: (admin: Admin) => Promise<T>) => askCluster(options, work, open);
   return {
     ask,
-    /** Resolves with whether the brokers know the topic. */
     findTopic: () =>
       ask(async (admin) => {
         seen.look(await partitionsOf(admin, options.topic));
@@ -109,7 +108,6 @@ export function createClient(options: ClientOptions) {
     },
     /** Returns the partition that a key goes to, as far as the topic is known. */
     partitionFor: seen.partitionFor,
-    /** Returns the broker that a key goes to. */
     leaderFor: (key: string) => seen.leaders().get(seen.partitionFor(key) ?? -1),
     /** Never rejects and never waits long: also used on a client that is beyond help. */
     async close(): Promise<void> {

@@ -79,7 +79,6 @@ function withoutValue(letter: DeadLetterRecord): DeadLetterRecord {
   return { ...letter, record: { ...record, key, value: null, headers: {} }, leftOut };
 }
 
-/** Returns the record that takes a dead letter away. */
 function toTombstone({ key }: StandingLetter): OutgoingRecord {
   return { key, value: null, headers: {} };
 }

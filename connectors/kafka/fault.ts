@@ -255,7 +255,6 @@ function noEntry({ path, sasl }: ClientOptions, error: Error & { type?: string }
   );
 }
 
-/** Returns the broker that kafkajs names. */
 function brokerIn(error: Error & { broker?: unknown }): string | undefined {
   return typeof error.broker === 'string' ? fromSeed(error.broker) : undefined;
 }

@@ -23,7 +23,6 @@ export interface Batch {
 }
 
 export interface MembershipPorts {
-  /** The group is about to be joined. */
   entering(client: ClientOptions): Promise<void>;
   /** This member has these partitions now, and reads them from what the group has committed; what it had before is void. */
   assigned(partitions: readonly number[]): void;
@@ -65,7 +64,6 @@ function createHolding(ports: MembershipPorts) {
   return {
     generation: () => current,
     end,
-    /** Begins the next generation. */
     begin(): void {
       const { number, lease, ended, passed } = current;
       current = newGeneration(number + 1);
@@ -160,7 +158,6 @@ export function createMembership(options: KafkaSourceOptions, groupId: string, p
     },
     /** Why the generation has ended; undefined while it goes on. */
     ended: () => generation().ended,
-    /** Begins a new generation after one that ended. */
     begin: holding.begin,
     generation: () => generation().number,
     /** Aborts when work on what was handed over must end. */

@@ -39,7 +39,6 @@ const HEADER_WORDS = {
 
 const text = z.string().min(1);
 
-/** How a topic is created when it is missing. */
 const creation = (partitions: z.ZodDefault<z.ZodInt>, config: string) =>
   z
     .union([
@@ -93,7 +92,6 @@ const byAws = z
   })
   .refine(isWholeKey, WHOLE_KEY);
 
-/** The options by which a cluster is reached. */
 const cluster = {
   brokers: z
     .union([
@@ -239,7 +237,6 @@ export async function clientOptions(options: ClusterOptions, path: string, signa
   return { ...options, path, secure };
 }
 
-/** As `clientOptions`, of a worker's source. */
 export async function sourceClient(options: KafkaSourceOptions, signal: AbortSignal): Promise<ClientOptions> {
   return { ...(await clientOptions(options, 'source', signal)), groupId: groupOf(options) };
 }

@@ -7,7 +7,6 @@ import { awsUser, credentialsOf } from '../aws.ts';
 import { MSK_TOKEN_SECONDS, mskToken } from './msk.ts';
 import type { AwsOptions, ClientOptions, OauthOptions, SaslOptions } from './options.ts';
 
-/** Returns whom the brokers let in. */
 export function userOf(sasl: SaslOptions): string {
   if ('username' in sasl) return sasl.username;
   return 'clientId' in sasl ? sasl.clientId : awsUser(sasl);

@@ -48,7 +48,6 @@ export async function openSink(options: KafkaOptions, host: Host, signal: AbortS
   };
 }
 
-/** Where records are sent to. */
 export interface Target {
   /** Throws Unreachable while nothing could be sent. */
   open(signal: AbortSignal): Promise<void>;

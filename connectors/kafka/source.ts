@@ -99,7 +99,6 @@ function openSource(options: KafkaSourceOptions, host: SourceHost): WorkerSource
     done?.pass();
   };
 
-  /** Forgets what was given out. */
   const forget = (): void => {
     current?.refuse(membership.ended() ?? new Error('the worker ends'));
     current = undefined;

@@ -56,7 +56,6 @@ export function openTopic({ options, path, createTopic, compacted, created }: To
   };
 }
 
-/** Returns the settings with which a topic is created. */
 export function asCreated(createTopic: NewTopic, compacted: boolean): NewTopic {
   return { ...createTopic, config: { ...(compacted && { 'cleanup.policy': 'compact' }), ...createTopic.config } };
 }

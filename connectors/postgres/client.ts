@@ -157,7 +157,6 @@ async function secure({ options, name }: Place, signal: AbortSignal) {
 /** The request for TLS with which a connection begins: its length, and the number that stands for it. */
 const SSL_REQUEST = Buffer.from([0, 0, 0, 8, 4, 210, 22, 47]);
 
-/** Asks a server to speak TLS from here on. */
 function askForTls(socket: Socket): Promise<void> {
   return new Promise((resolve, reject) => {
     socket.once('data', (answer) =>

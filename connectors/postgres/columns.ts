@@ -88,10 +88,8 @@ export function columnProblems({ fields, omit, constants, times, versions }: Sha
 /** Returns a name as SQL takes it, whatever it is made of. */
 export const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`;
 
-/** Returns the name of the table as SQL takes it. */
 export const tableName = ({ table }: PostgresOptions): string => table.split('.').map(quoted).join('.');
 
-/** Returns the column of a field as SQL takes it. */
 export function nameOf(columns: readonly Column[], field: string): string {
   const column = columns.find((one) => one.field === field);
   if (column === undefined) throw new TypeError(`no column holds ${field}`);

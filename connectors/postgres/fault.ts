@@ -169,7 +169,6 @@ export function destinationFault(thrown: unknown, place: Place): Fault {
   return faultAt(place, 'destination-unreachable', 'url', says, suggestion);
 }
 
-/** Returns why one event is a dead letter. */
 export const eventFault = (refusal: Refusal, place: Place): Fault =>
   faultAt(
     place,

@@ -70,7 +70,6 @@ export async function readCopies(
 
 const idsOf = (states: readonly Group[]): string[] => states.map(({ groupId }) => storableText(groupId));
 
-/** Reads the rows of these groups, by group id. */
 async function readGroups(destination: Destination, states: readonly Group[], signal: AbortSignal) {
   const columns = columnsOf(destination.options);
   const fields = columns.map(

@@ -12,7 +12,6 @@ const MAX_BYTES = 8 * 1024 * 1024;
 /** How many times as many rows a statement may have, after a delivery that came to its end. */
 const GROWTH = 1.25;
 
-/** A row on its way. */
 export interface Row {
   /** The id of its event or its group. */
   readonly id: string;

@@ -6,7 +6,6 @@ import { misconfigured, missingTable, NOT_DEFERRABLE } from './fault.ts';
 /** Tables and what stands for one, such as a partitioned or a foreign table, or a view that takes writes. */
 const KINDS = 'rpfv';
 
-/** Returns the oid of the table; undefined when there is none. */
 export async function findTable(destination: Destination, signal: AbortSignal): Promise<string | undefined> {
   const { table } = destination.options;
   const text = 'SELECT oid::text, relkind::text AS kind FROM pg_class WHERE oid = to_regclass($1)';

@@ -91,7 +91,6 @@ export function isNewlyGone(state: Group | undefined, readAt: number): state is 
   return !Object.values(state.versions).some((version) => isNewer(version, readAt));
 }
 
-/** Returns the event for a group that the service no longer has. */
 export function goneEvent(groupId: string, groupType: string, context: ReadContext): CanonicalEvent {
   return eventOf('chat.group.destroyed', { groupId, groupType, changed: {} }, { command: 'reconcile gone' }, context);
 }

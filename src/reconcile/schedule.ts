@@ -44,7 +44,6 @@ export function createReconcileSchedule(config: ReconcileConfig, ports: Schedule
   };
   let reconciler = start(config);
 
-  /** Stops it for good. */
   const end = async (): Promise<void> => {
     ending.abort();
     await reconciler?.stop();
