@@ -74,7 +74,6 @@ function createReconciler(settings: ReconcileSettings, ports: RunPorts, signal: 
   let latest = reconcileRun.optional().parse(reader.latest());
   /** The latest run over everything: one that was stopped is gone on with, whatever was read apart from it since. */
   let latestWhole = latest;
-  let lastDryRun: ReconcileRun | undefined;
   let current: { run: ReconcileRun; stop: AbortController; ended: Promise<void> } | undefined;
   let nextAt: number | undefined;
   let timer: NodeJS.Timeout | undefined;
@@ -91,7 +90,6 @@ function createReconciler(settings: ReconcileSettings, ports: RunPorts, signal: 
     const stop = new AbortController();
     const either = AbortSignal.any([signal, stop.signal]);
     clearTimeout(timer);
-    lastDryRun = undefined;
     signals.emit('reconcile.started', { resumed, dryRun });
     const ended = performRun(
       { run, groupIds, whole, resumed, allowGone, failedBefore },
@@ -101,7 +99,6 @@ function createReconciler(settings: ReconcileSettings, ports: RunPorts, signal: 
     ).finally(() => {
       latest = run;
       if (whole) latestWhole = run;
-      if (dryRun) lastDryRun = run;
       current = undefined;
       plan();
     });
@@ -137,7 +134,7 @@ function createReconciler(settings: ReconcileSettings, ports: RunPorts, signal: 
     /** When the latest run over everything came to its end, in milliseconds since 1970. */
     lastEndedAt: () => latestWhole?.endedAt,
     /** The latest dry run, unless something was read since. */
-    lastDryRun: () => lastDryRun,
+    lastDryRun: () => (current === undefined && latest?.dryRun ? latest : undefined),
     /** Returns what the latest dry run found, a page at a time; `next` leads to the next one. */
     findings: findings.page,
     /** Begins a run, or goes on with one that was stopped before its end. Throws a BridgeError when one is running. */
