@@ -1,4 +1,5 @@
 /** What deliveries rely on, looked at without writing anything. */
+import type { Fault } from '../../src/model/fault.ts';
 import { newGroup } from '../../src/model/group.ts';
 import { awsUser } from '../aws.ts';
 import type { Finding, Host } from '../contract.ts';
@@ -51,20 +52,20 @@ async function* lookAtIndex(destination: Destination, signal: AbortSignal): Asyn
   if (refusing.length > 0) {
     const message = `The mapping of ${index} takes no such values as are written: ${refusing.join(', ')}`;
     const suggestion = 'a type cannot be changed: move the index away, or let `shape` name other fields';
-    const { fault } = misconfigured(destination, 'index', message, suggestion);
-    yield { step: 'mapping', state: 'wrong', says: message, fault };
+    yield wrong('mapping', misconfigured(destination, 'index', message, suggestion).fault);
   } else if (unmapped.length > 0 && isShaped && content === 'groups') {
     yield { step: 'mapping', state: 'note', says: `start adds to it: ${unmapped.join(', ')}` };
   } else if (unmapped.length > 0) {
     const message = `The mapping of ${index} lacks ${unmapped.join(', ')}`;
     const suggestion = `add the fields, or move the index away and let createIndex create it for content: ${content}`;
-    const { fault } = misconfigured(destination, 'index', message, suggestion);
-    yield { step: 'mapping', state: 'wrong', says: message, fault };
+    yield wrong('mapping', misconfigured(destination, 'index', message, suggestion).fault);
   } else yield { step: 'mapping', state: 'well', says: `has every field of content: ${content}` };
   await tryRequests(destination, signal);
   const says = 'yes (a document that is no JSON was refused for that alone)';
   yield { step: 'write permission', state: 'well', says };
 }
+
+const wrong = (step: string, fault: Fault): Finding => ({ step, state: 'wrong', says: fault.message, fault });
 
 /** Like the index of the groups, but that nobody searches it. */
 async function lookAtVersions(beside: Destination, signal: AbortSignal): Promise<Finding> {
@@ -125,10 +126,7 @@ async function askNode(node: string, options: ElasticsearchOptions, host: Host, 
 function missing(destination: Destination): Finding {
   const { index, createIndex } = destination.options;
   const step = sortOf(destination);
-  if (createIndex === false) {
-    const fault = missingFault(destination);
-    return { step, state: 'wrong', says: fault.message, fault };
-  }
+  if (createIndex === false) return wrong(step, missingFault(destination));
   const { shards, replicas } = createIndex;
   const says = `${index} does not exist: start creates it (shards ${shards}, replicas ${replicas})`;
   return { step, state: 'note', says };
