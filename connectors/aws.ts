@@ -73,7 +73,7 @@ const hmac = (key: string | Buffer, text: string): Buffer => createHmac('sha256'
 export const encode = (text: string): string =>
   encodeURIComponent(text).replace(/[!'()*]/g, (one) => `%${one.charCodeAt(0).toString(16).toUpperCase()}`);
 
-export interface Signable {
+interface Signable {
   readonly method: string;
   /** As it is sent. All services but S3 want what is encoded in it encoded once more. */
   readonly path: string;

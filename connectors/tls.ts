@@ -71,7 +71,7 @@ export interface Endpoint {
 /** Names it for people. */
 export const named = ({ host, port }: Pick<Endpoint, 'host' | 'port'>): string => `${urlHost(host)}:${port}`;
 
-export type SecureOptions = Pick<
+type SecureOptions = Pick<
   ConnectionOptions,
   'ca' | 'cert' | 'key' | 'passphrase' | 'servername' | 'allowPartialTrustChain'
 >;

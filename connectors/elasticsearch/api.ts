@@ -41,7 +41,7 @@ interface Acknowledged {
   readonly acknowledged: boolean;
 }
 
-export interface ReadDocument {
+interface ReadDocument {
   readonly _index: string;
   readonly _id: string;
   readonly found?: boolean;
@@ -61,7 +61,7 @@ export interface WrittenItem {
   readonly error?: Cause;
 }
 
-export interface Health {
+interface Health {
   readonly cluster_name?: string;
   readonly number_of_nodes?: number;
   readonly status?: string;

@@ -31,7 +31,7 @@ const MAX_READ = 1_000;
 const MAX_CONFLICTS = 10;
 
 /** The index of the documents, and the one of the records where there is one. */
-export interface Places {
+interface Places {
   readonly documents: Destination;
   readonly beside: Destination | undefined;
 }

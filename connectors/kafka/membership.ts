@@ -22,7 +22,7 @@ export interface Batch {
   readonly end: bigint;
 }
 
-export interface MembershipPorts {
+interface MembershipPorts {
   entering(client: ClientOptions): Promise<void>;
   /** This member has these partitions now, and reads them from what the group has committed; what it had before is void. */
   assigned(partitions: readonly number[]): void;

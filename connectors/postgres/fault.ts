@@ -11,7 +11,7 @@ export interface Place {
 
 export type Setting = 'kind' | 'url' | 'auth' | 'tls' | 'table' | 'createTable' | 'statementTimeoutMs';
 
-export function faultAt({ name }: Place, code: FaultCode, key: Setting, message: string, suggestion: string): Fault {
+function faultAt({ name }: Place, code: FaultCode, key: Setting, message: string, suggestion: string): Fault {
   return { code, message, path: `connectors.${name}.${key}`, suggestion };
 }
 

@@ -17,7 +17,7 @@ export interface WorkerLane {
   end(ms: number): Promise<void>;
 }
 
-export interface WorkerLaneSettings {
+interface WorkerLaneSettings {
   readonly connector: string;
   readonly config: ConnectorConfig;
   /** The `source` of this app. */
