@@ -170,19 +170,13 @@ function requireTaken({ statusCode, body }: { statusCode: number; body: unknown 
     dataStream &&
     (statusCode === 405 || /no handler found|(unrecognized|unknown).*data_stream/i.test(reason ?? ''))
   ) {
-    throw misconfigured(
-      place,
-      'dataStream',
-      `This cluster has no data streams${reason ? `: ${reason}` : ''}`,
-      'drop dataStream, so that events go to an index, or name a cluster with the module data-streams',
-    );
+    const message = `This cluster has no data streams${reason ? `: ${reason}` : ''}`;
+    const suggestion = 'drop dataStream, so that events go to an index, or name a cluster with the module data-streams';
+    throw misconfigured(place, 'dataStream', message, suggestion);
   }
-  throw misconfigured(
-    place,
-    createIndex !== false && createIndex.file !== undefined ? 'createIndex.file' : 'createIndex',
-    `${place.product} does not create the ${sortOf(place)} ${index}: ${reasonOf(cause)}`,
-    `correct what it complains of, or create the ${sortOf(place)} yourself`,
-  );
+  const key = createIndex !== false && createIndex.file !== undefined ? 'createIndex.file' : 'createIndex';
+  const message = `${place.product} does not create the ${sortOf(place)} ${index}: ${reasonOf(cause)}`;
+  throw misconfigured(place, key, message, `correct what it complains of, or create the ${sortOf(place)} yourself`);
 }
 
 /**
@@ -196,12 +190,8 @@ function writeIndex(found: Found, destination: Destination): IndexState {
   const isWhole = enabled !== false && mode !== 'disabled' && includes.length + excludes.length === 0;
   if (isWhole || options.content === 'events' || shape.versionsIndex !== undefined) return state;
   const message = `The index ${options.index} does not keep the whole source of its documents`;
-  throw misconfigured(
-    destination,
-    'index',
-    message,
-    'create it without enabled, mode, includes and excludes of _source',
-  );
+  const suggestion = 'create it without enabled, mode, includes and excludes of _source';
+  throw misconfigured(destination, 'index', message, suggestion);
 }
 
 function takesWrites(found: Found, place: Place): IndexState {
@@ -240,12 +230,10 @@ async function backingIndex(
   const states = Object.values(found);
   const names = [...new Set(states.map((state) => state.data_stream))];
   if (names[0] === undefined) {
-    throw misconfigured(
-      destination,
-      'dataStream',
-      `${index} is an ordinary index or an alias, and dataStream: true expects a data stream of that name`,
-      'name a data stream, move the index or alias away so that one can be created, or drop dataStream',
-    );
+    const message = `${index} is an ordinary index or an alias, and dataStream: true expects a data stream of that name`;
+    const suggestion =
+      'name a data stream, move the index or alias away so that one can be created, or drop dataStream';
+    throw misconfigured(destination, 'dataStream', message, suggestion);
   }
   if (names.length > 1 || names[0] !== index) {
     const message = `${index} is an alias of the data stream ${names.join(', ')}`;

@@ -140,10 +140,6 @@ export function missingFault(place: Place): Fault {
 /** Returns the fault of something that answers without being Elasticsearch. */
 export function strangerFault(said: string, place: Place): Fault {
   const message = `What answers at ${nodesOf(place)} is not Elasticsearch or OpenSearch: ${said}`;
-  return misconfigured(
-    place,
-    'nodes',
-    message,
-    'correct the address, its port and its path, or see what stands between',
-  ).fault;
+  const suggestion = 'correct the address, its port and its path, or see what stands between';
+  return misconfigured(place, 'nodes', message, suggestion).fault;
 }

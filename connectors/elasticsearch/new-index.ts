@@ -229,11 +229,8 @@ async function readIndexFile(file: string, place: Place): Promise<z.output<typeo
     return indexFile.parse(JSON.parse(await readFile(file, 'utf8')));
   } catch (thrown) {
     const why = thrown instanceof z.ZodError ? issuesOf(thrown) : messageOf(thrown);
-    throw misconfigured(
-      place,
-      'createIndex.file',
-      `The index file ${file} cannot be used: ${why}`,
-      'a JSON file {"settings": …, "mappings": …} is expected; its path is relative to the working directory',
-    );
+    const suggestion =
+      'a JSON file {"settings": …, "mappings": …} is expected; its path is relative to the working directory';
+    throw misconfigured(place, 'createIndex.file', `The index file ${file} cannot be used: ${why}`, suggestion);
   }
 }

@@ -151,10 +151,8 @@ async function optional<Module>(name: string, load: () => Promise<Module>): Prom
   try {
     return await load();
   } catch {
-    throw new Unreadable(
-      `the package ${name} is not installed, and records are compressed with it`,
-      `npm install ${name}`,
-    );
+    const message = `the package ${name} is not installed, and records are compressed with it`;
+    throw new Unreadable(message, `npm install ${name}`);
   }
 }
 

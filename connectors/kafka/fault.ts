@@ -8,7 +8,10 @@ import { type ClientOptions, endpointOf } from './options.ts';
 import { fromSeed, inOrder, setAside } from './seeds.ts';
 
 const load = createRequire(import.meta.url);
-const { createErrorFromCode } = load('kafkajs/src/protocol/error') as { createErrorFromCode(code: number): Error };
+/** Returns the error that stands for a code of the protocol. */
+export const { createErrorFromCode: errorOf } = load('kafkajs/src/protocol/error') as {
+  createErrorFromCode(code: number): Error;
+};
 
 /** The broker refused these records for good; with several of them, it does not say which one. */
 export class Refused extends Error {
@@ -68,18 +71,14 @@ function remedyOf(error: Error & { type?: string; retriable?: boolean }, place: 
       const rights = groupId === undefined ? 'describe, create and write' : reads;
       return ['destination-credentials', 'topic', `allow this client to ${rights} ${topic}`];
     }
-    case 'GROUP_AUTHORIZATION_FAILED':
-      return [
-        'destination-credentials',
-        group,
-        `allow this client to read with groups whose names begin with ${groupId}`,
-      ];
-    case 'INCONSISTENT_GROUP_PROTOCOL':
-      return [
-        'destination-misconfigured',
-        group,
-        `another program uses this group: choose another name than ${groupId}`,
-      ];
+    case 'GROUP_AUTHORIZATION_FAILED': {
+      const suggestion = `allow this client to read with groups whose names begin with ${groupId}`;
+      return ['destination-credentials', group, suggestion];
+    }
+    case 'INCONSISTENT_GROUP_PROTOCOL': {
+      const suggestion = `another program uses this group: choose another name than ${groupId}`;
+      return ['destination-misconfigured', group, suggestion];
+    }
     case 'INVALID_SESSION_TIMEOUT': {
       const bounds = 'group.min.session.timeout.ms and group.max.session.timeout.ms of the brokers';
       return ['destination-misconfigured', 'sessionTimeoutMs', `choose one that lies between ${bounds}`];
@@ -203,9 +202,6 @@ export function answersIn(thrown: unknown): readonly PartitionAnswer[] {
   if (answers === undefined) throw thrown;
   return answers;
 }
-
-/** Returns the error that stands for a code of the protocol. */
-export const errorOf = (code: number): Error => createErrorFromCode(code);
 
 export function judge(thrown: unknown, place: ClientOptions): Unreachable | Refused {
   const { path } = place;

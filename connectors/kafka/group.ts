@@ -17,10 +17,8 @@ export async function refuseStrangers(client: ClientOptions, groupId: string): P
   );
   const other = topics.find((topic) => topic !== client.topic);
   if (other === undefined) return members.length;
-  throw strange(
-    client,
-    `the group ${groupId} reads ${other}, too: its members would take partitions that they do not read`,
-  );
+  const why = 'its members would take partitions that they do not read';
+  throw strange(client, `the group ${groupId} reads ${other}, too: ${why}`);
 }
 
 function strange({ path, topic }: ClientOptions, message: string): Unreachable {

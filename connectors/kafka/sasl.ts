@@ -90,11 +90,8 @@ async function askForToken(sasl: OauthOptions, place: ClientOptions): Promise<z.
     text = await answer.text();
   } catch (thrown) {
     const { cause } = thrown as Error;
-    throw fail(
-      'destination-unreachable',
-      `gives no token: ${messageOf(cause ?? thrown)}`,
-      'can it be reached from here?',
-    );
+    const said = messageOf(cause ?? thrown);
+    throw fail('destination-unreachable', `gives no token: ${said}`, 'can it be reached from here?');
   }
   const body = jsonIn(text);
   const token = granted.safeParse(body);
