@@ -163,6 +163,18 @@ function createSettlement(plan: PlannedRun, settings: ReconcileSettings, ports: 
       passes: true,
     });
 
+  /** A change that came meanwhile merges with these as one that comes later does. */
+  const recordGone = async (doomed: ReadonlyMap<string, string>, context: { sdkAppId: string; now: number }) => {
+    for (let step = gone.splice(0, STEP); step.length > 0; step = gone.splice(0, STEP)) {
+      const events = step.flatMap(({ groupId, readAt }) => {
+        const groupType = doomed.get(groupId);
+        return groupType === undefined ? [] : [goneEvent(groupId, groupType, { ...context, readAt })];
+      });
+      counts.destroyed += events.length;
+      await record(events, step);
+    }
+  };
+
   return {
     async settle({ readAt, groups: remotes, gone: missing, failed }: GroupsRead): Promise<void> {
       const context = { sdkAppId, readAt, now: clock.now() };
@@ -197,13 +209,14 @@ function createSettlement(plan: PlannedRun, settings: ReconcileSettings, ports: 
     async destroy(): Promise<void> {
       const context = { sdkAppId, now: clock.now() };
       const listed: ReconcileFinding[] = [];
-      const { known: living } = counts;
+      /** With those that are gone, which a run that stops before its end counts again. */
+      let { known } = counts;
       /** The groups to destroy, with their types: they are looked at once, however long it takes to record them. */
       const doomed = new Map<string, string>();
       for (const [index, { groupId, readAt }] of gone.entries()) {
         if (index % STEP === STEP - 1) await turn();
         const state = groups.get(groupId);
-        if (state?.destroyed === false) counts.known++;
+        if (state?.destroyed === false) known++;
         const ahead = state === undefined || state.destroyed ? [] : fieldsAhead(state, undefined, readAt);
         if (ahead.length > 0) failAhead(groupId, ahead);
         if (!isNewlyGone(state, readAt)) continue;
@@ -214,26 +227,10 @@ function createSettlement(plan: PlannedRun, settings: ReconcileSettings, ports: 
         if (listed.length === LISTED) await findings.add(listed.splice(0));
       }
       if (run.dryRun) await findings.add(listed);
-      if (!allowGone && doomed.size > mostGone(settings.maxGone, counts.known)) {
-        counts.withheld = doomed.size;
-        return;
-      }
-      if (run.dryRun) {
-        counts.destroyed = doomed.size;
-        return;
-      }
-      const { known } = counts;
-      // Of a run that stops before its end, what is gone is counted again.
-      counts.known = living;
-      // A change that came meanwhile merges with these as one that comes later does.
-      for (let step = gone.splice(0, STEP); step.length > 0; step = gone.splice(0, STEP)) {
-        const events = step.flatMap(({ groupId, readAt }) => {
-          const groupType = doomed.get(groupId);
-          return groupType === undefined ? [] : [goneEvent(groupId, groupType, { ...context, readAt })];
-        });
-        counts.destroyed += events.length;
-        await record(events, step);
-      }
+      const isTooMuch = !allowGone && doomed.size > mostGone(settings.maxGone, known);
+      if (isTooMuch) counts.withheld = doomed.size;
+      else if (run.dryRun) counts.destroyed = doomed.size;
+      else await recordGone(doomed, context);
       counts.known = known;
     },
   };
