@@ -3,7 +3,7 @@ import type { Unreachable } from '../../src/model/fault.ts';
 import type { Finding, Host } from '../contract.ts';
 import { type Destination, openDestination } from './client.ts';
 import { type Column, columnsOf, tableName } from './columns.ts';
-import { misconfigured, missingTable } from './fault.ts';
+import { misconfigured, missingTable, NAME_THE_PRIMARY } from './fault.ts';
 import { upsert } from './merge.ts';
 import { addressOf, type PostgresOptions } from './options.ts';
 import { insertion } from './sink.ts';
@@ -61,8 +61,7 @@ async function* lookAtServer(destination: Destination, signal: AbortSignal): Asy
   const { version = '?', encoding = '?', readonly = 'off' } = server ?? {};
   yield { step: 'server', state: 'well', says: `reached as ${user}: PostgreSQL ${version}, database ${database}` };
   if (readonly === 'on') {
-    const suggestion = 'name the primary server: this one is a standby, or set to be read only';
-    throw misconfigured(destination, 'url', 'PostgreSQL takes no writes here', suggestion);
+    throw misconfigured(destination, 'url', 'PostgreSQL takes no writes here', NAME_THE_PRIMARY);
   }
   if (encoding === 'UTF8') return;
   const says = `the database is encoded in ${encoding}: texts that it cannot hold become dead letters`;

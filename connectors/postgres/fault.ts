@@ -18,16 +18,13 @@ function faultAt({ name }: Place, code: FaultCode, key: Setting, message: string
 export const misconfigured = (place: Place, key: Setting, message: string, suggestion: string): Unreachable =>
   new Unreachable(faultAt(place, 'destination-misconfigured', key, message, suggestion));
 
-export const missingTable = (place: Place): Unreachable =>
-  new Unreachable(
-    faultAt(
-      place,
-      'destination-missing',
-      'table',
-      `There is no table ${place.options.table}`,
-      'create it, correct its name, or let createTable create it',
-    ),
-  );
+const CREATE_IT = 'create it, correct its name, or let createTable create it';
+export const NAME_THE_PRIMARY = 'name the primary server: this one is a standby, or set to be read only';
+
+export function missingTable(place: Place): Unreachable {
+  const message = `There is no table ${place.options.table}`;
+  return new Unreachable(faultAt(place, 'destination-missing', 'table', message, CREATE_IT));
+}
 
 /** What PostgreSQL says of a failure. */
 export interface Refusal {
@@ -83,13 +80,7 @@ const VERDICTS: readonly Verdict[] = [
     'does not permit it',
     'grant this user SELECT, INSERT and UPDATE on the table (for events SELECT and INSERT), USAGE on its schema, and CREATE there where it is to create the table',
   ],
-  [
-    /^42P01/,
-    'destination-missing',
-    'table',
-    'has no such table',
-    'create it, correct its name, or let createTable create it',
-  ],
+  [/^42P01/, 'destination-missing', 'table', 'has no such table', CREATE_IT],
   [/^3D000/, 'destination-misconfigured', 'url', 'has no such database', 'create it, or correct the name in url'],
   [
     /^3F000/,
@@ -105,13 +96,7 @@ const VERDICTS: readonly Verdict[] = [
     'has no unique index to tell rows apart by',
     'make the column of the group id, or of the event id, the primary key',
   ],
-  [
-    /^25006/,
-    'destination-misconfigured',
-    'url',
-    'takes no writes',
-    'name the primary server: this one is a standby, or set to be read only',
-  ],
+  [/^25006/, 'destination-misconfigured', 'url', 'takes no writes', NAME_THE_PRIMARY],
   [
     /^55P03/,
     'destination-overloaded',
