@@ -142,36 +142,24 @@ function* judgeSettings(options: KafkaOptions, path: string, settings: Settings)
   };
   const compacted = cleanupPolicy.includes('compact');
   if (content === 'groups' && !compacted) {
-    yield wrong(
-      'cleanup.policy',
-      `${topic} is not compacted, so that groups which do not change drop out of it`,
-      'set cleanup.policy=compact on the topic',
-    );
+    const says = `${topic} is not compacted, so that groups which do not change drop out of it`;
+    yield wrong('cleanup.policy', says, 'set cleanup.policy=compact on the topic');
   } else if (content === 'events' && compacted) {
-    yield wrong(
-      'cleanup.policy',
-      `${topic} is compacted, so that only the last event of each group stays in it`,
-      'set cleanup.policy=delete on the topic, or content: groups',
-    );
+    const says = `${topic} is compacted, so that only the last event of each group stays in it`;
+    yield wrong('cleanup.policy', says, 'set cleanup.policy=delete on the topic, or content: groups');
   } else if (content === 'groups' && cleanupPolicy.includes('delete')) {
     const says = `${cleanupPolicy}: groups that do not change for as long as retention.ms drop out of ${topic}`;
     yield { step: 'cleanup.policy', state: 'note', says };
   } else yield { step: 'cleanup.policy', state: 'well', says: cleanupPolicy };
 
   if (inSync < minInSync) {
-    yield wrong(
-      'replicas',
-      `${counted(inSync, 'replica')} in sync, and min.insync.replicas asks for ${minInSync}: no record is taken`,
-      'bring the missing brokers back, or lower min.insync.replicas of the topic',
-    );
+    const says = `${counted(inSync, 'replica')} in sync, and min.insync.replicas asks for ${minInSync}: no record is taken`;
+    yield wrong('replicas', says, 'bring the missing brokers back, or lower min.insync.replicas of the topic');
   }
   if (maxMessageBytes < maxBatchBytes) {
-    yield wrong(
-      'max.message.bytes',
-      `the topic takes ${maxMessageBytes} bytes at once, and batches may have ${maxBatchBytes}`,
-      'lower maxBatchBytes, or raise max.message.bytes of the topic',
-      'maxBatchBytes',
-    );
+    const says = `the topic takes ${maxMessageBytes} bytes at once, and batches may have ${maxBatchBytes}`;
+    const suggestion = 'lower maxBatchBytes, or raise max.message.bytes of the topic';
+    yield wrong('max.message.bytes', says, suggestion, 'maxBatchBytes');
   }
 }
 
