@@ -40,7 +40,9 @@ export function addCheck(program: Command): void {
 
 /** Says what the configuration means and, with `connect`, what is wrong with each enabled connector, as it is found. */
 export async function check(options: CheckOptions): Promise<void> {
-  const { file, config } = await requireConfig(options.config);
+  const { file, config } = await requireConfig(options.config, (file, problems) => {
+    if (options.json) print(JSON.stringify({ file, ok: false, connectors: [], problems }));
+  });
   if (options.selfTest && config.source !== undefined) {
     const message = 'the self-test sends a callback, and a worker receives none';
     throw new BridgeError({ code: 'usage', path: 'source', message });

@@ -5,7 +5,7 @@ import { type ClientSettings, loadClientConfig } from '../config/client.ts';
 import type { Environment } from '../config/environment.ts';
 import type { ConfigResult } from '../config/file.ts';
 import { isLoopback } from '../config/listeners.ts';
-import { formatProblem } from '../config/problems.ts';
+import { formatProblem, type Problem } from '../config/problems.ts';
 import type { Config, ConnectorConfig } from '../config/schema.ts';
 import { duration } from '../config/units.ts';
 import { urlHost } from '../model/address.ts';
@@ -103,23 +103,31 @@ export function listOf<Value>(parse: (text: string) => Value): (text: string, be
   return (text, before = []) => [...before, parse(text)];
 }
 
+/** Is told of the problems before they are thrown as one text. */
+type Refused = (file: string, problems: readonly Problem[]) => void;
+
 /**
  * Reads the file that is named, else one in the working directory, else the one that the bridge brings along. Rejects with
  * a fault that holds every problem, a line each.
  */
-export async function requireConfig(named: string | undefined): Promise<{ file: string; config: Config }> {
+export async function requireConfig(
+  named: string | undefined,
+  refused?: Refused,
+): Promise<{ file: string; config: Config }> {
   // Clients of a running bridge need not load it.
   const { loadConfig } = await import('../config/load.ts');
-  return required(named, loadConfig);
+  return required(named, loadConfig, refused);
 }
 
 function required<Settings>(
   named: string | undefined,
   load: (file: string, env: Environment) => ConfigResult<Settings>,
+  refused: Refused = () => {},
 ): { file: string; config: Settings } {
   const file = named ?? [DEFAULT_FILE, OWN_FILE].find((own) => existsSync(own)) ?? packageFile(DEFAULT_FILE);
   const result = load(file, process.env);
   if (result.ok) return { file, config: result.config };
+  refused(file, result.problems);
   const count = plural(result.problems.length, 'problem');
   const message = [...result.problems.map(formatProblem), `${count} in ${file}`].join('\n');
   throw new BridgeError({ code: 'config-invalid', message });

@@ -76,7 +76,10 @@ async function showStatus(options: StatusOptions): Promise<void> {
 const needing = (option: string, other: string): BridgeError => misused(`--${option} says nothing without --${other}`);
 
 function isWell({ verdict: { recording, copies } }: Status, allow: readonly string[] = []): boolean {
-  return recording.tone === 'green' && copies.troubles.every(({ kind }) => allow.includes(kind));
+  const { tone, troubles } = copies;
+  // Where there are no copies no connector is in trouble, and none is in step.
+  const isInStep = tone === 'green' || (troubles.length > 0 && troubles.every(({ kind }) => allow.includes(kind)));
+  return recording.tone === 'green' && isInStep;
 }
 
 async function waitInStep(client: AdminClient, options: StatusOptions): Promise<void> {

@@ -66,6 +66,7 @@ export function didYouMean(word: string, candidates: readonly string[]): string 
 }
 
 export function whichConnector(name: string, connectors: readonly string[]): string {
+  if (connectors.length === 0) return 'none is enabled';
   const these = `these do: ${connectors.join(', ')}`;
   return [didYouMean(name, connectors), these].filter((part) => part !== undefined).join(' ');
 }

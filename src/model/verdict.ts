@@ -64,12 +64,13 @@ export const ENGLISH = {
   recorded: 'Callbacks are recorded',
   receivesNothing: 'This bridge receives no callbacks',
   notRecorded: (reason: string) => `Callbacks are not recorded: ${reason}`,
-  /** `compared` of them are compared, as a whole last so many seconds ago. */
+  noCopies: 'There are no copies: no connector is enabled',
+  /** `compared` of them are compared, those that were verified as a whole last so many seconds ago. */
   copies(inStep: number, all: number, compared: number, verified: number | undefined) {
     const copies = plural(all, 'copy', 'copies');
-    const some = compared < all ? `${compared} of them ` : '';
+    const some = compared < all ? `${compared} of the ${all} ` : '';
     const known = verified === undefined ? '' : `, ${some}verified ${span(verified)} ago`;
-    const when = compared > 0 || all === 0 ? known : all === 1 ? ', not compared' : ', none of them compared';
+    const when = compared > 0 ? known : all === 1 ? ', not compared' : ', none of them compared';
     if (inStep < all) return `${inStep} of ${copies} in step${when}`;
     return `${all === 1 ? 'The copy is' : `All ${copies} are`} in step${when}`;
   },
@@ -99,6 +100,7 @@ export function judge(
   now: number,
   words: VerdictWords = ENGLISH,
 ): Verdict {
+  if (connectors.length === 0) return { recording, copies: { tone: 'amber', says: words.noCopies, troubles: [] } };
   const troubles = connectors.flatMap((connector) => troublesOf(connector, now, words));
   const troubled = new Set(troubles.map(({ connector }) => connector));
   const compared = connectors.filter(({ verifyEvery }) => verifyEvery !== undefined).length;
@@ -106,7 +108,7 @@ export function judge(
   const verifiedSeconds = verified.length === 0 ? undefined : (now - Math.min(...verified)) / 1_000;
   const tone = troubles.some((one) => one.tone === 'red') ? 'red' : troubles.length > 0 ? 'amber' : 'green';
   const says = [
-    words.copies(connectors.length - troubled.size, connectors.length, compared, verifiedSeconds),
+    words.copies(connectors.length - troubled.size, connectors.length, verified.length || compared, verifiedSeconds),
     ...troubles.map((one) => words.trouble(one.connector, one.says)),
   ].join(words.between);
   return { recording, copies: { tone, says, troubles } };

@@ -44,6 +44,13 @@ describe('check', () => {
     expect(lines[1]).toMatch(/bridge\.yaml:4:3 receiver\.prt: .*"port"/);
     expect(lines[2]).toMatch(/bridge\.yaml:6:\d+ connectors\.a\.kind: .*"kafka"/);
     expect(lines[3]).toMatch(/3 problems in /);
+
+    const json = await runCommand(['check', '--json', '--config', file]);
+    expect(json).toMatchObject({ code: 2, stderr });
+    const { ok, problems } = JSON.parse(json.stdout);
+    expect(ok).toBe(false);
+    expect(problems).toHaveLength(3);
+    expect(problems[1]).toMatchObject({ file, line: 4, column: 3, path: 'receiver.prt' });
   });
 
   test('--connect says which connector cannot be had and which setting to look at, exit 1', async () => {

@@ -84,6 +84,14 @@ describe('status', () => {
     await bridge.end('SIGTERM');
   });
 
+  test('--check exits with 1 where no connector is enabled: no copy is in step', async () => {
+    const home = bridgeHome((folder) => ({ off: { kind: 'file', path: join(folder, 'e.ndjson'), enabled: false } }));
+    const bridge = await startBridgeProcess(home);
+    const { code, stdout } = await runCommand(['status', '--check', '--admin', bridge.adminUrl]);
+    expect(`${code} ${stdout}`).toMatch(/^1 Callbacks are recorded\nThere are no copies: no connector is enabled\n/);
+    await bridge.end('SIGTERM');
+  });
+
   test('--check exits with 1 unless all is well, but for what is allowed; --wait in-step waits for it', async () => {
     const home = await watchedHome();
     const bridge = await startBridgeProcess(home);
@@ -93,7 +101,7 @@ describe('status', () => {
     const checked = async () => (({ code, stdout }) => `${code} ${stdout}`)(await status('--check'));
     await expect
       .poll(checked, { timeout: 20_000 })
-      .toMatch(/^1 Callbacks are recorded\n1 of 2 copies in step, verified .*; down is /);
+      .toMatch(/^1 Callbacks are recorded\n1 of 2 copies in step, 1 of the 2 verified .*; down is /);
     expect(await status('--check', '--allow', 'unreachable,connecting')).toMatchObject({ code: 0 });
     expect(await status('--check', '--allow', 'nonsense')).toMatchObject({ code: 2 });
     for (const [option, value, other] of [

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { figure, latency, plural, rate, size, span } from '../../src/model/text.ts';
+import { figure, latency, plural, rate, size, span, whichConnector } from '../../src/model/text.ts';
 
 describe('numbers as people read them', () => {
   test.each([
@@ -39,4 +39,8 @@ describe('numbers as people read them', () => {
     expect([0, 0.05, 0.3, 12.42, 1_240.4].map(rate)).toEqual(['0', '< 0.1', '0.3', '12.4', '1,240']);
     expect([0.421, 7.31, 120.4, 2_090].map(latency)).toEqual(['0.42 ms', '7.3 ms', '120 ms', '2.1 s']);
   });
+});
+
+test('which connector was meant is not asked where there is none', () => {
+  expect(whichConnector('audit', [])).toBe('none is enabled');
 });

@@ -66,7 +66,7 @@ describe.each(CASES)('a connector with %s', (_, change, kind, tone, says) => {
     );
     expect(copies.tone).toBe(tone);
     expect(copies.troubles).toEqual([{ connector: 'index', kind, tone, says }]);
-    expect(copies.says).toMatch(/^1 of 2 copies in step, verified .* ago; index /);
+    expect(copies.says).toMatch(/^1 of 2 copies in step, (?:1 of the 2 )?verified .* ago; index /);
     expect(copies.says).toContain(says);
   });
 });
@@ -79,9 +79,19 @@ test('what is delivered within two seconds was never behind, and what is not com
     troubles: [],
   });
   expect(judge(RECORDING, [WELL, unverified], NOW).copies.says).toBe(
-    'All 2 copies are in step, 1 of them verified 4 min ago',
+    'All 2 copies are in step, 1 of the 2 verified 4 min ago',
   );
   expect(judge(RECORDING, [unverified, unverified], NOW).copies.says).toBe(
     'All 2 copies are in step, none of them compared',
   );
+});
+
+test('only what was verified is called so, however many are compared', () => {
+  const { copies } = judge(RECORDING, [WELL, { ...WELL, name: 'new', copy: { differing: 0 } }], NOW);
+  expect(copies.says).toBe('1 of 2 copies in step, 1 of the 2 verified 4 min ago; new is not verified yet');
+});
+
+test('where no connector is enabled nothing is in step, and that is not green', () => {
+  const { copies } = judge(RECORDING, [], NOW);
+  expect(copies).toEqual({ tone: 'amber', says: 'There are no copies: no connector is enabled', troubles: [] });
 });

@@ -56,6 +56,7 @@ export const ja: Texts = {
     recorded: 'コールバックを記録しています',
     receivesNothing: 'このブリッジはコールバックを受信しません',
     notRecorded: (reason) => `コールバックを記録できません：${reason}`,
+    noCopies: 'コピーなし：有効なコネクタがありません',
     copies: (inStep, all, compared, verified) => {
       const how =
         inStep < all
@@ -63,8 +64,8 @@ export const ja: Texts = {
           : all === 1
             ? 'コピーは同期済み'
             : `${all} 件のコピーはすべて同期済み`;
-      if (compared === 0 && all > 0) return `${how}（比較なし）`;
-      const some = compared < all ? `うち ${compared} 件を` : '';
+      if (compared === 0) return `${how}（比較なし）`;
+      const some = compared < all ? `${all} 件中 ${compared} 件を` : '';
       return verified === undefined ? how : `${how}（${some}${span(verified)}前に検証）`;
     },
     trouble: (connector, says) => `${connector}：${says}`,

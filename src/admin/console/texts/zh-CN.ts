@@ -56,11 +56,12 @@ export const zhCN: Texts = {
     recorded: '回调记录正常',
     receivesNothing: '本服务不接收回调',
     notRecorded: (reason) => `回调无法记录：${reason}`,
+    noCopies: '没有副本：没有启用任何连接器',
     copies: (inStep, all, compared, verified) => {
       const how =
         inStep < all ? `${all} 个副本中 ${inStep} 个已同步` : all === 1 ? '副本已同步' : `${all} 个副本全部已同步`;
-      if (compared === 0 && all > 0) return `${how}（不比对）`;
-      const some = compared < all ? `其中 ${compared} 个于 ` : '';
+      if (compared === 0) return `${how}（不比对）`;
+      const some = compared < all ? `${all} 个中 ${compared} 个于 ` : '';
       return verified === undefined ? how : `${how}（${some}${span(verified)}前校验）`;
     },
     trouble: (connector, says) => `${connector} ${says}`,
