@@ -114,3 +114,8 @@ test.each(['discarded', 'retried', 'quarantine-discarded'])(
     }
   },
 );
+
+test('what a run would do is not said to be done', () => {
+  const { would, mended } = zhCN.reconcile;
+  expect(`${would}${mended(false)}`).toBe('将会修复');
+});

@@ -198,7 +198,7 @@ export const pages: typeof English = {
     took: (seconds) => `，耗时 ${span(seconds)}`,
     progress: (read, total) => `${figure(read)}/${figure(total)}`,
     read: '已读取',
-    mended: (dryRun) => (dryRun ? '有差异' : '已修复'),
+    mended: (dryRun) => (dryRun ? '有差异' : '修复'),
     destroyed: (dryRun) => (dryRun ? '将标记为已解散' : '标记为已解散'),
     ofKnown: (known) => `/ 已知 ${figure(known)} 个`,
     gone: '已不存在',
