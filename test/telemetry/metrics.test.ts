@@ -262,7 +262,7 @@ describe('what goes on is told as it stands', () => {
     await read();
     made = 0;
     for (const scrapes of [1, 2]) {
-      expect(await read()).toMatchObject({ bridge_verdict_recording: 0, bridge_verdict_copies: 0 });
+      expect(await read()).toMatchObject({ bridge_verdict_recording: 0, bridge_verdict_copies: 1 });
       expect(made).toBe(scrapes);
     }
   });

@@ -37,7 +37,12 @@ async function standing({ adminUrl }: BridgeProcess): Promise<Standing | undefin
 describe.skipIf(brokers === '')('a topic of groups that a worker wrote', () => {
   test('is missed when it has to be made anew, while the worker runs and at its start, and not at the first one', async () => {
     const [topic, copies] = [`test.${randomUUID()}`, `test.${randomUUID()}`];
-    const remove = () => administer((admin) => admin.deleteTopics({ topics: [copies] }));
+    const remove = () =>
+      administer(async (admin) => {
+        await admin.deleteTopics({ topics: [copies] });
+        // Until the broker has carried it out, it takes records that are gone a moment later.
+        await expect.poll(() => admin.listTopics()).not.toContain(copies);
+      });
     await administer((admin) => admin.createTopics({ topics: [{ topic, numPartitions: 1 }] }));
     const home = bridgeHome(() => ({}));
     onTestFinished(home.remove);
