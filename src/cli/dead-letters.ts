@@ -144,10 +144,13 @@ function discard(
   }
   return withDeadLetters(connector, options, async (deadLetters) => {
     const { discarded } = await deadLetters.discard(names, options);
-    const none = `nothing was discarded: ${connector} has no such dead letter`;
+    const isChosen = names.length > 0 || isFiltered;
+    const none = isChosen
+      ? `nothing was discarded: ${connector} has no such dead letter`
+      : `${connector} has no dead letters`;
     const missing = new Set(names).size - discarded;
     const said = `discarded ${plural(discarded, 'dead letter')} of ${connector}`;
     answer(options, { discarded }, discarded === 0 ? none : said + missingOf(missing));
-    if (discarded === 0 || missing > 0) process.exitCode = 1;
+    if (missing > 0 || (isChosen && discarded === 0)) process.exitCode = 1;
   });
 }

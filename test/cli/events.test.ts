@@ -246,6 +246,10 @@ describe('what is named and is not there', () => {
       code: 0,
       stdout: 'audit has no dead letters\n',
     });
+    expect(await run('dead-letters', 'discard', 'audit', '--all')).toMatchObject({
+      code: 0,
+      stdout: 'audit has no dead letters\n',
+    });
     expect(await run('quarantine', 'discard', '--all')).toMatchObject({ code: 0 });
   });
 });
