@@ -2,6 +2,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import type { Command } from 'commander';
 import { describe, expect, test } from 'vitest';
+import { elasticsearch } from '../../connectors/elasticsearch/connector.ts';
+import { lackingFields, refusingFields } from '../../connectors/elasticsearch/new-index.ts';
 import { FAULT_GUIDE } from '../../scripts/fault-guide.ts';
 import { type Schema, schemaOf } from '../../scripts/option-table.ts';
 import { programOf } from '../../src/cli/program.ts';
@@ -11,6 +13,7 @@ import { parseConfig } from '../../src/config/file.ts';
 import { schemaOf as schemaOfConfig } from '../../src/config/load.ts';
 import { configSchema } from '../../src/config/schema.ts';
 import { FAULTS } from '../../src/model/fault.ts';
+import { plainShape } from '../../src/model/shape.ts';
 import { runCommand } from '../support/bridge.process.ts';
 import { runProgram } from '../support/program.ts';
 import { blocksOf, commandsIn, documents } from './documents.ts';
@@ -74,6 +77,14 @@ describe('every YAML block of the documents can be loaded', () => {
     const result = parseConfig<unknown>(`${app}${rest}${text}`, { file, env, schema });
     expect(result.ok ? [] : result.problems).toEqual([]);
   });
+});
+
+test('the mapping of one’s own in connectors/elasticsearch/README.md has every field that check --connect asks for', () => {
+  const [own] = blocksOf('connectors/elasticsearch/README.md').filter(({ text }) => /"mappings"/.test(text));
+  const { mappings } = JSON.parse(own?.text ?? '{}');
+  const options = elasticsearch.options.parse({ nodes: ['http://127.0.0.1:9200'], index: 'x', content: 'groups' });
+  expect(lackingFields(options, plainShape('groups'), mappings)).toBe(undefined);
+  expect(refusingFields(options, plainShape('groups'), { mappings })).toEqual([]);
 });
 
 /** Programs of others, whose arguments are not checked. */
