@@ -12,6 +12,7 @@ export default {
   summary: 'Writes each event as a line of JSON to a file descriptor.',
   options: z.strictObject({ fd: z.int().min(1).describe('The descriptor: 1 is standard output.') }),
   readsBack: false,
+  verifiable: false,
   holds: () => 'events',
   // Two connectors that write there would mix their lines.
   places: ({ fd }) => [{ name: `file descriptor ${fd}`, option: 'fd' }],
