@@ -217,7 +217,7 @@ export interface Report {
   readonly upTo: number;
   /** A replay: the position goes back to `upTo`, and what waits or is dead after it is forgotten, since it comes again. */
   readonly rewind?: boolean;
-  /** What the source has no more up to `upTo`, or is known to have lost for this lane, was told of. */
+  /** What the source had no more, up to `upTo`, was left out and told of: it need not remember that it lost it. */
   readonly passedOver?: boolean;
   readonly waiting: readonly Waiting[];
   readonly dead: readonly Dead[];

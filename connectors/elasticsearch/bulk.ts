@@ -55,6 +55,7 @@ export async function bulk(
       const answer = item.index ?? item.create ?? item.delete;
       if (answer?._id == null) continue;
       const isRenamed = !ids.has(answer._id);
+      // By another id nobody can tell which it was: the answers stand in the order of the request.
       const id = isRenamed ? request[place]?.id : answer._id;
       if (id === undefined) continue;
       const outcome = isRenamed ? renamed(answer._id, destination) : judge(answer, destination);

@@ -149,8 +149,8 @@ async function identifyAll(
     try {
       found.push(await target.identify(each.get(topic), signal));
     } catch (thrown) {
-      // What is wrong with one topic, such as that nobody has made it, is not to hold up the others.
-      if (!(thrown instanceof Unreachable) || thrown.fault.code === 'destination-unreachable') throw thrown;
+      // What is wrong with one topic, such as that nobody has made it, is not to hold up the others; a password is of all.
+      if (!(thrown instanceof Unreachable) || !/\.(topic|createTopic)$/.test(thrown.fault.path ?? '')) throw thrown;
       found.push({ identity: each.get(topic) ?? '' });
     }
   }

@@ -179,6 +179,11 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
     const { every, groupsPerSecond, mend } = settings;
     const { clock, signals } = lane.ports;
     const { connector } = lane.settings;
+    if (sink.holds === 'events' && lane.waiting.size >= MAX_PAGE) {
+      // What a comparison brings is delivered before it finds more: new events are to have their turn, and memory an end.
+      pageAt = clock.elapsed() + READING_MS;
+      return false;
+    }
     pass ??= begin(lane, sink, groupsPerSecond, mend);
     const current = pass;
     let page: Found;

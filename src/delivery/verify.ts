@@ -33,7 +33,7 @@ export interface ComparisonPorts {
   readonly events: {
     oldest(): { readonly seq: number } | undefined;
     read(after: number, limit: number): readonly Entry[];
-    /** Whether the event waits for a retry, is a dead letter, or was never delivered, as what was discarded. */
+    /** Whether the event waits for a retry, is a dead letter, or was one that somebody discarded. */
     isOpen(seq: number): boolean;
   };
   readonly filter: Filter;

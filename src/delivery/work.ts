@@ -294,7 +294,7 @@ export async function rewind(lane: LaneWork, back: number): Promise<void> {
   lane.ports.upkeep?.rewound(lane, back);
 }
 
-/** Leaves out what the source has no more: all that it lacks up to this seq, or that the source noted. */
+/** Leaves out what the source has no more, up to this seq, after it was told of. */
 export async function passOver(lane: LaneWork, upTo: number): Promise<void> {
   lane.cursor = upTo;
   await report(lane, { upTo, passedOver: true, waiting: [], dead: [], released: [] });

@@ -228,6 +228,7 @@ function createEventWriter(database: Database, groups: GroupBuffer) {
      WHERE connector NOT IN (SELECT value FROM json_each(?)) AND cursor > 0`,
   );
   const removeWaiting = connection.prepare('DELETE FROM deliveries WHERE seq = ?');
+  const removeDiscarded = connection.prepare('DELETE FROM discarded WHERE seq = ?');
   const remove = connection.prepare('DELETE FROM events WHERE seq = ?');
   const forgetReceipts = connection.prepare('DELETE FROM receipts WHERE up_to <= ?');
 
@@ -270,7 +271,7 @@ function createEventWriter(database: Database, groups: GroupBuffer) {
       const end = Math.min(upTo, groups.watermark());
       const seqs = candidates.all(after, end, JSON.stringify(connectors), limit).map(({ seq }) => seq as number);
       if (seqs.length > 0) noteMissed.run(JSON.stringify(seqs), JSON.stringify(connectors));
-      for (const statement of [removeWaiting, remove]) for (const seq of seqs) statement.run(seq);
+      for (const statement of [removeWaiting, removeDiscarded, remove]) for (const seq of seqs) statement.run(seq);
       const last = seqs.length < limit ? end : (seqs.at(-1) ?? end);
       forgetReceipts.run(last);
       return { pruned: seqs.length, last };

@@ -40,7 +40,7 @@ export interface Receipts {
   readonly told: string;
 }
 
-/** The only writer of `lanes`, `deliveries`, `receipts` and `copies`. Its works run inside a transaction of the caller. */
+/** The only writer of `lanes`, `deliveries`, `discarded`, `receipts` and `copies`. Its works run inside a transaction of the caller. */
 export function createDeliveryWriter(connection: DatabaseSync, clock: Clock) {
   const advance = connection.prepare(
     `INSERT INTO lanes (connector, cursor) VALUES (?, ?)
@@ -61,6 +61,8 @@ export function createDeliveryWriter(connection: DatabaseSync, clock: Clock) {
   );
   const forgetReceipts = connection.prepare('DELETE FROM receipts WHERE connector = ? AND up_to > ?');
   const discardOne = connection.prepare(`DELETE FROM deliveries WHERE connector = ? AND seq = ? AND state = 'dead'`);
+  const noteDiscarded = connection.prepare('INSERT OR IGNORE INTO discarded (connector, seq) VALUES (?, ?)');
+  const forgetDiscarded = connection.prepare('DELETE FROM discarded WHERE connector = ? AND seq > ?');
   const pause = connection.prepare(
     `INSERT INTO lanes (connector, cursor, paused) VALUES (?, 0, ?)
      ON CONFLICT (connector) DO UPDATE SET paused = excluded.paused`,
@@ -78,6 +80,7 @@ export function createDeliveryWriter(connection: DatabaseSync, clock: Clock) {
         rewind.run(cursor, connector);
         forget.run(connector, cursor);
         forgetReceipts.run(connector, cursor);
+        forgetDiscarded.run(connector, cursor);
       }
       for (const { seq, attempts, dueAt, fault } of waiting) {
         put.run(connector, seq, 'waiting', attempts, dueAt, JSON.stringify(fault), now, null);
@@ -91,8 +94,12 @@ export function createDeliveryWriter(connection: DatabaseSync, clock: Clock) {
     },
     setPaused: (connector: string, paused: boolean) => void pause.run(connector, paused ? 1 : 0),
     setCopy: (connector: string, state: CopyState) => void copy.run(connector, JSON.stringify(state)),
-    discard: (connector: string, seqs: readonly number[]): number =>
-      seqs.reduce((sum, seq) => sum + Number(discardOne.run(connector, seq).changes), 0),
+    /** Returns how many of them were dead letters. */
+    discard(connector: string, seqs: readonly number[]): number {
+      const discarded = seqs.filter((seq) => discardOne.run(connector, seq).changes > 0);
+      for (const seq of discarded) noteDiscarded.run(connector, seq);
+      return discarded.length;
+    },
   };
 }
 

@@ -36,6 +36,7 @@ export function createForgetting(
   const cursorOf = connection.prepare('SELECT cursor FROM lanes WHERE connector = ?');
   const removeEvent = connection.prepare('DELETE FROM events WHERE seq = ?');
   const removeOpen = connection.prepare('DELETE FROM deliveries WHERE seq = ?');
+  const removeDiscarded = connection.prepare('DELETE FROM discarded WHERE seq = ?');
   const page = connection.prepare(
     `SELECT group_id, octet_length(state) AS size, json_extract(state, '$.destroyed') AS destroyed,
        json_extract(state, '$.versions.destroyed[0]') AS at
@@ -80,6 +81,7 @@ export function createForgetting(
   const remove = (seqs: readonly number[]): void => {
     for (const seq of seqs) {
       removeOpen.run(seq);
+      removeDiscarded.run(seq);
       removeEvent.run(seq);
     }
   };

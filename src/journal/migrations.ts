@@ -5,6 +5,7 @@
  * - lanes: how far each connector is; everything up to the cursor is delivered or stands in deliveries.
  * - deliveries: the exceptions, one row an event that waits for its retry or is a dead letter.
  * - groups: the merged state of each group. merged: the seq up to which events are in it, in the one row there is.
+ * - discarded: the dead letters that somebody discarded, as long as their events are kept.
  * - quarantine: callbacks of verified senders that could not be mapped.
  * - probes: always empty; written to find out whether there is room again.
  * - receipts: where events went, a row for those of a batch.
@@ -89,6 +90,13 @@ export const MIGRATIONS: readonly string[] = [
    CREATE UNIQUE INDEX receipts_by_seq ON receipts (up_to, connector);`,
   // What waits is asked for all the time, and may stand among very many dead letters.
   `CREATE INDEX deliveries_waiting ON deliveries (connector, seq) WHERE state = 'waiting';`,
-  // missed: events that were pruned while the connector was not enabled, and that it had not had.
-  'ALTER TABLE lanes ADD COLUMN missed INTEGER NOT NULL DEFAULT 0;',
+  // missed: events that were pruned while the connector was not enabled, and that it had not had. Versions before did not count.
+  `ALTER TABLE lanes ADD COLUMN missed INTEGER NOT NULL DEFAULT 0;
+   UPDATE lanes SET missed = max(0, coalesce((SELECT min(seq) FROM events WHERE seq > cursor), (SELECT seq + 1 FROM merged))
+     - cursor - 1) WHERE cursor > 0;
+   CREATE TABLE discarded (
+     seq INTEGER NOT NULL,
+     connector TEXT NOT NULL,
+     PRIMARY KEY (seq, connector)
+   ) STRICT, WITHOUT ROWID;`,
 ];

@@ -152,6 +152,7 @@ function readLanes(connection: DatabaseSync) {
     connection.prepare(`SELECT count(*) AS n FROM deliveries WHERE connector = ? AND state = '${state}'`);
   const [countWaiting, countDead] = [counted('waiting'), counted('dead')];
   const open = connection.prepare('SELECT state, fault, attempts FROM deliveries WHERE connector = ? AND seq = ?');
+  const discarded = connection.prepare('SELECT 1 FROM discarded WHERE connector = ? AND seq = ?');
   const oldestWaiting = connection.prepare(
     `SELECT received_at AS at FROM deliveries JOIN events USING (seq)
      WHERE connector = ? AND state = 'waiting' ORDER BY seq LIMIT 1`,
@@ -191,6 +192,7 @@ function readLanes(connection: DatabaseSync) {
       if (row === undefined) return undefined;
       return { state: row.state as 'waiting' | 'dead', fault: faultOf(row), attempts: row.attempts as number };
     },
+    isDiscarded: (connector: string, seq: number): boolean => discarded.get(connector, seq) !== undefined,
     /** Returns when the oldest event was received (ms since 1970) that waits or comes after the cursor, if there is any. */
     openSince(connector: string, cursor: number): number | undefined {
       const found = [oldestWaiting.get(connector), oldestPending.get(cursor)].filter((row) => row !== undefined);

@@ -31,9 +31,11 @@ async function atCopies<Options>(
 ): Promise<unknown> {
   const place = await newPlace();
   const { copies } = place;
-  const asked = async (driven: Driven) =>
-    copies === undefined ? 'it holds events' : work(driven, { ...place, copies });
-  return withSink(connector, place, asked, settings);
+  if (copies === undefined) {
+    await place.dispose?.();
+    return 'it holds events';
+  }
+  return withSink(connector, place, (driven) => work(driven, { ...place, copies }), settings);
 }
 
 async function filters({ deliver }: Driven, { copies }: GroupPlace): Promise<void> {

@@ -226,3 +226,37 @@ test('what is recorded while a lane begins is no event that was pruned', async (
   await expect.poll(() => given).toEqual([4]);
   expect(made.notes).toEqual([]);
 });
+
+test('what a comparison of events brings is delivered before it finds more', async () => {
+  const many = Array.from({ length: 4_000 }, (_, n) => entryOf(n + 1, madeEvent(n + 1)));
+  const there = new Set([many[0]?.id]);
+  let [calls, brought, most, now] = [0, 0, 0, 0];
+  const sink: EventSink = {
+    holds: 'events',
+    async deliver(batch) {
+      for (const { id } of batch) there.add(id);
+      return new Map(batch.map(({ id }) => [id, DELIVERED]));
+    },
+    async find(ids) {
+      const found = ids.filter((id) => there.has(id));
+      // The first look is a sample, which brings nothing.
+      if (calls++ > 0) {
+        most = Math.max(most, brought - there.size);
+        brought += ids.length - found.length;
+      }
+      return new Map(found.map((id) => [id, 'there']));
+    },
+    close: async () => {},
+  };
+  const read = (from: number, limit: number) => many.slice(from, from + limit);
+  start(sink, {
+    clock: { ...jumpingClock(() => {}), elapsed: () => now++ },
+    events: { oldest: () => many[0], read, isOpen: () => false },
+    source: { ...journal, available: () => 0, next: async () => [] },
+    cursor: 4_000,
+    copy: { identity: 'i', differing: 0 },
+    verify: { every: 3_600_000, groupsPerSecond: 1_000_000, mend: true },
+  });
+  await expect.poll(() => there.size).toBe(4_000);
+  expect(most).toBeLessThan(1_500);
+});

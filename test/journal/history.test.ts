@@ -153,7 +153,7 @@ describe('the events of a group are linked', () => {
     // What the migrations added, taken away again.
     database.connection.exec(
       'ALTER TABLE events DROP COLUMN previous; ALTER TABLE groups DROP COLUMN last_seq; DROP TABLE merged; DROP TABLE copies; DROP TABLE receipts; ' +
-        'DROP INDEX deliveries_waiting; DROP INDEX deliveries_by_cause; ALTER TABLE deliveries DROP COLUMN cause; ALTER TABLE deliveries DROP COLUMN earlier; ALTER TABLE lanes DROP COLUMN missed; ' +
+        'DROP INDEX deliveries_waiting; DROP INDEX deliveries_by_cause; ALTER TABLE deliveries DROP COLUMN cause; ALTER TABLE deliveries DROP COLUMN earlier; ALTER TABLE lanes DROP COLUMN missed; DROP TABLE discarded; ' +
         'PRAGMA user_version = 2',
     );
     close();

@@ -561,6 +561,27 @@ describe('retention', () => {
     opened.journal.close();
   });
 
+  test.each([
+    ['some', 5, 2],
+    ['all', 100_000, 4],
+  ])(
+    'what an earlier version had pruned meanwhile is counted when its journal is opened: %s',
+    async (_, upTo, lacking) => {
+      const opened = open();
+      for (let n = 1; n <= 6; n++) await opened.journal.record(madeEvent(n));
+      opened.journal.settle({ ...SETTLED, connector: 'away', upTo: 2 });
+      opened.journal.settle({ ...SETTLED, upTo: 6 });
+      await expect.poll(() => reader(opened.database).cursor('c')).toBe(6);
+      await prune(opened, ['c'], received(upTo) + 100);
+      opened.database.connection.exec(
+        'ALTER TABLE lanes DROP COLUMN missed; DROP TABLE discarded; PRAGMA user_version = 9',
+      );
+      opened.journal.close();
+      const { missed } = reader(open().database);
+      expect(['away', 'c'].map(missed)).toEqual([lacking, 0]);
+    },
+  );
+
   test('above 80 % of maxBytes delivered events go whatever their age, until there is room; undelivered ones stay', async () => {
     const opened = open(1_048_576);
     const large = (n: number) => madeEvent(n, { introduction: 'x'.repeat(9_000) });

@@ -2,6 +2,7 @@
 import { hash } from 'node:crypto';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { holdsOf, openSink, placesOf } from '../../../connectors/index.ts';
+import type { ConnectorConfig } from '../../config/schema.ts';
 import { openReader } from '../../journal/database.ts';
 import { createJournalSource, waitingEntries } from '../../journal/deliveries.ts';
 import { createGroupReader } from '../../journal/groups.ts';
@@ -37,7 +38,7 @@ function startThread(port: MessagePort, { journalFile, source: app, connectors, 
     const holds = holdsOf(config);
     const note = (message: string): void => emit('lane.note', { connector, message });
     const upkeep = createUpkeep(config, {
-      scope: hash('sha256', JSON.stringify([config.filter, config.shape, placesOf(config).map(({ name }) => name)])),
+      scope: hash('sha256', JSON.stringify(scopeOf(config))),
       load: () => copies.get(connector) ?? journal.copy(connector),
       save(state) {
         if (!heard()) return;
@@ -47,9 +48,7 @@ function startThread(port: MessagePort, { journalFile, source: app, connectors, 
       groups,
       events: {
         ...journal,
-        // A dead letter that was discarded left no more than the lack of a receipt.
-        isOpen: (seq) =>
-          journal.openDelivery(connector, seq) !== undefined || journal.receipt(connector, seq) === undefined,
+        isOpen: (seq) => journal.openDelivery(connector, seq) !== undefined || journal.isDiscarded(connector, seq),
       },
       missed: () => journal.missed(connector),
       note,
@@ -131,6 +130,12 @@ function startThread(port: MessagePort, { journalFile, source: app, connectors, 
       }
     }
   });
+}
+
+/** Connectors that the bridge brings along say themselves which destination it is. */
+function scopeOf(config: ConnectorConfig): unknown[] {
+  const places = config.module === undefined ? [] : placesOf(config).map(({ name }) => name);
+  return [config.filter, config.shape, ...places];
 }
 
 if (parentPort === null) throw new TypeError('this file runs as a worker thread');

@@ -88,13 +88,13 @@ export function startDelivery(data: DeliveryData, journal: Pick<Journal, 'settle
     wake(): void {
       if (thread !== undefined && Atomics.exchange(announced, 0, 1) === 0) tell({ kind: 'appended' });
     },
-    /** Asks a connector's lane for something; what a thread that ends has not carried out goes to the next one. */
+    /** Asks a connector's lane for something; what a thread that ends has not carried out, or brought whole, goes to the next one. */
     request(connector: string, request: DeliveryRequest): void {
       const message = { kind: 'request', id: ++lastId, connector, request } as const;
       unfinished.set(message.id, message);
       tell(message);
     },
-    /** Makes these the enabled connectors, see Lanes. Resolves within a bounded time. One call at a time. */
+    /** Makes these the enabled connectors, see createLanes. Resolves within a bounded time. One call at a time. */
     async exchange(next: typeof connectors, ending: readonly string[], beginning: readonly string[]): Promise<void> {
       connectors = next;
       // A thread that is not there yet begins with them.
