@@ -178,6 +178,20 @@ describe.skipIf(skip)('events arrive', () => {
   });
 });
 
+test.skipIf(skip)('what keeps from all topics of a template is told, although nothing is to be delivered', async () => {
+  const caFile = file(authority.certificate);
+  const given = options(ports.sasl, { tls: { caFile }, sasl: sasl() });
+  const parsed = kafka.options.parse({ ...given, topic: `${given.topic}.{groupType}` });
+  const { sink, deliver, close } = await openDriven(kafka, parsed, testHost());
+  onTestFinished(close);
+  const event = makeEvent({ name: 'secret' });
+  expect((await deliver([event], never())).get(event.id)?.kind).toBe('delivered');
+  writeFileSync(caFile, stranger.certificate);
+  expect(await unreachableBy(async () => sink.identify?.(undefined, never()))).toMatchObject({
+    code: 'destination-credentials',
+  });
+});
+
 const msk = { mechanism: 'aws-msk-iam', region: 'eu-central-1' };
 
 describe.skipIf(skip)('a token (OAUTHBEARER)', () => {
