@@ -154,13 +154,16 @@ function createBase(config: Config, logLevel: LogLevel, format: LogFormat = 'jso
 }
 
 function startReconcileRoom(base: Base, { file, journal, database, groups }: JournalRoom) {
+  const { clock, service, signals, stopping } = base;
   const schedule = createReconcileSchedule(base.config, {
-    ...base,
     journal,
     database,
     groups,
     findingsFile: `${file}.dry-run.ndjson`,
-    stopping: base.stopping.signal,
+    clock,
+    service,
+    signals,
+    stopping: stopping.signal,
   });
   base.onStop(schedule.end);
   return schedule;
@@ -168,15 +171,17 @@ function startReconcileRoom(base: Base, { file, journal, database, groups }: Jou
 type ReconcileRoom = ReturnType<typeof startReconcileRoom>;
 
 function createReceiverRoom(base: Base, { file, journal, reader }: JournalRoom) {
-  const { signals, stopping } = base;
+  const { clock, service, signals, stopping } = base;
   const { tls } = base.config.receiver;
   const certificate = tls && readCertificate(tls);
   let addresses: ServiceAddresses | undefined;
   let peerOf: ReceiverPorts['peerOf'];
   const receiver = createReloadableReceiver(base.config, {
-    ...base,
     record: journal.record,
     quarantine: journal.quarantine,
+    clock,
+    signals,
+    service,
     serviceAddresses: () => addresses?.current(),
     stopping: () => stopping.signal.aborted,
     peerOf: (socket) => peerOf?.(socket),

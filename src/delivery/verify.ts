@@ -131,7 +131,7 @@ function compareScan(sink: GroupSink, ports: ComparisonPorts, signal: AbortSigna
   };
   void scan();
   const lacking: Lacking = async (states) =>
-    states.filter((state) => !isToCome(state.groupId, begun, ports) && !(held.get(state.groupId) ?? state.destroyed));
+    states.filter((state) => !(held.get(state.groupId) ?? state.destroyed) && !isToCome(state.groupId, begun, ports));
   const pages = comparePages(sink, lacking, 'join', ports);
   return async (signal: AbortSignal): Promise<Found> => {
     if (typeof scanned === 'object') throw scanned.thrown;
