@@ -4,14 +4,14 @@ import type { Fault } from '../model/fault.ts';
 import { delayAfter, type RetrySettings } from './outage.ts';
 import type { WaitingEntries } from './waiting.ts';
 
-/** One delivery: what was tried again, what was taken anew, and what the sink said of it, by event id. */
+/** One delivery: the retried entries, the newly taken ones, and the sink's outcomes by event id. */
 export interface Delivery {
   readonly retried: readonly Waiting[];
   readonly taken: readonly Entry[];
   /** The entries of `taken` that the filter lets through. */
   readonly wanted: ReadonlySet<Entry>;
   readonly outcomes: Outcomes;
-  /** Why the delivery ended before its batch did: what it settled nothing of waits, and is charged nothing. */
+  /** Why the delivery was cut short. Entries without an outcome then wait, and are charged nothing. */
   readonly cut?: Fault;
 }
 
@@ -25,20 +25,20 @@ export interface Settlement {
 }
 
 export interface AttemptSettings {
-  /** By the clock that nobody sets. */
+  /** By Clock.elapsed. */
   readonly now: number;
   readonly retry: RetrySettings;
   readonly random: () => number;
 }
 
-/** Takes the outcomes of one delivery into `queue`, and says what became of each entry. */
+/** Applies the outcomes of one delivery to `queue`, and returns what became of each entry. */
 export function settleDelivery(
   { retried, taken, wanted, outcomes, cut }: Delivery,
   queue: WaitingEntries,
   { now, retry, random }: AttemptSettings,
 ): Settlement {
   const settlement: Settlement = { waiting: [], dead: [], released: [], failed: [], brought: [] };
-  /** Decides what becomes of an entry after one more attempt; returns it where it waits for the next. */
+  /** Settles one entry after another attempt; returns it if it waits for the next one. */
   const decide = (entry: Entry, earlier: number): Waiting | undefined => {
     const attempts = earlier + 1;
     const outcome = outcomes.get(entry.id) ?? { kind: 'retry', fault: UNSETTLED };
@@ -73,7 +73,7 @@ export function settleDelivery(
   }
   for (const entry of taken) {
     if (!wanted.has(entry)) continue;
-    // Invariant 2, order per group: a group waits together with its first entry that waits.
+    // Invariant 2, order per group: once an entry waits, the later ones of its group wait with it.
     const uncharged = outcomes.has(entry.id) ? undefined : queue.holdsBack(entry.groupId) ? HELD_BACK : cut;
     const held = uncharged === undefined ? decide(entry, 0) : triedAgain(entry, now, uncharged);
     if (held === undefined) continue;
@@ -83,12 +83,12 @@ export function settleDelivery(
   return settlement;
 }
 
-/** An entry that is charged nothing and is due: a dead letter that a person asked for, or for another reason. */
+/** Makes an entry due now, with no attempt charged: by default a dead letter that a person retries. */
 export function triedAgain(entry: Entry, now: number, fault = AGAIN): Waiting {
   return { entry, attempts: 0, dueAt: now, fault };
 }
 
-/** Also after a restart, where the fault was read from the journal. */
+/** After a restart only the message tells, since the journal keeps nothing but the fault. */
 export function isAskedFor({ fault, asked }: Waiting): boolean {
   return asked === true || fault.message === AGAIN.message;
 }

@@ -18,7 +18,7 @@ export interface CopyHolder extends Pick<ConnectorConfig, 'kind' | 'filter'> {
 }
 
 export interface CopiesPorts {
-  /** Asked for each time: connectors come and go. */
+  /** Called each time, since connectors come and go. */
   connectors(): readonly string[];
   holder(connector: string): CopyHolder | undefined;
   readonly deliveries: Pick<DeliveryReader, 'cursor' | 'openDelivery' | 'receipt'>;
@@ -28,47 +28,47 @@ export interface CopiesPorts {
   readonly delivery: Pick<Delivery, 'readBack'>;
 }
 
-/** How many of a group's latest events are looked at. */
+/** How many of a group's latest events are considered. */
 const LOOK_BACK = 100;
 const PAUSED: Fault = { code: 'copy-unknown', message: 'the connector is paused', suggestion: 'resume it' };
 
-/** Says why a connector takes nothing just now, if that is known. */
+/** Says why a connector accepts nothing at the moment, if that is known. */
 function whyNothing(state: LaneState): { readonly fault?: Fault } {
   if (state.kind === 'waiting') return { fault: state.fault };
   return state.kind === 'paused' ? { fault: PAUSED } : {};
 }
 
-/** How the copies of a group stand, by connector; none for a group that the journal does not know. Answers within seconds. */
+/** Returns how a group's copies stand, one per connector; none if the journal does not know it. Takes seconds at most. */
 export function createCopies(ports: CopiesPorts): (groupId: string, signal: AbortSignal) => Promise<GroupCopy[]> {
   const { deliveries, history, delivery, health } = ports;
 
   const eventsOf = (group: Group): JournalEntry[] => {
     if (history.latest(group.groupId) !== undefined) return history.ofGroup(group.groupId, LOOK_BACK);
-    // Recorded before events were linked: those that the state was merged from.
+    // Recorded before events were linked: falls back to those that the state was merged from.
     const ids = new Set(Object.values(group.versions).map(([, id]) => id));
     return [...ids].flatMap((id) => history.byId(id) ?? []).sort((a, b) => b.seq - a.seq);
   };
 
-  /** What the journal knows of it: where a delivery is open or to come; undefined when all of them are settled. */
+  /** What the journal knows: an open or pending delivery; undefined once all are settled. */
   const openIn = (connector: string, seqs: readonly number[]): Pick<GroupCopy, 'standing' | 'fault'> | undefined => {
     const cursor = deliveries.cursor(connector);
     const open = seqs.flatMap((seq) => (seq <= cursor ? (deliveries.openDelivery(connector, seq) ?? []) : []));
     const [newest = 0] = seqs;
-    // All later events of a group wait for the first that waits, which says why.
+    // Later events of a group wait for the first waiting one, whose fault says why.
     const waiting = open.findLast(({ state }) => state === 'waiting');
     if (waiting === undefined && newest > cursor) return { standing: 'behind' };
     const found = waiting ?? open[0];
     return found && { standing: found.state, fault: found.fault };
   };
 
-  /** Where the latest of these events went that is settled. */
+  /** The receipt of the latest settled event. */
   const receiptOf = (connector: string, seqs: readonly number[]): string | undefined => {
     const cursor = deliveries.cursor(connector);
     const settled = seqs.find((seq) => seq <= cursor && deliveries.openDelivery(connector, seq) === undefined);
     return settled === undefined ? undefined : deliveries.receipt(connector, settled)?.receipt;
   };
 
-  /** Whether the copy should hold the field: not where an event that the filter excludes changed it last. */
+  /** Whether the copy should hold this value: not if an event that the filter excludes set it. */
   const expected = (field: string, group: Group, filter: Filter): boolean => {
     const setBy = history.byId(group.versions[field]?.[1] ?? '');
     return setBy === undefined || filter.matches({ groupId: group.groupId, event: setBy.event });
@@ -87,11 +87,11 @@ export function createCopies(ports: CopiesPorts): (groupId: string, signal: Abor
     const compiled = compileFilter(filter, shape);
     const isWanted = ({ event }: JournalEntry): boolean => compiled.matches({ groupId: group.groupId, event });
     const wanted = entries.filter(isWanted).map(({ seq }) => seq);
-    // Pruned events were delivered, or were none of this connector's.
+    // Events that were pruned had been delivered, or were filtered out.
     if (wanted.length === 0 && (entries.length > 0 || !compiled.concerns(group))) {
       return { ...about, standing: 'filtered' };
     }
-    // Read in one go with the group and its events: nothing can come in between.
+    // Read in the same turn as the group and its events, so that nothing changes in between.
     const open = openIn(connector, wanted);
     const { copy, fault }: ReadBack = readsBack
       ? await delivery.readBack(connector, compiled.project(group), signal)
@@ -101,7 +101,7 @@ export function createCopies(ports: CopiesPorts): (groupId: string, signal: Abor
     const details = { ...(where !== undefined && { where }), ...(differs.length > 0 && { differs }) };
     const standing = copy?.status === 'differs' && differs.length === 0 ? 'in-step' : copy?.status;
 
-    // What was read back and is in step is so, also where a dead letter was overtaken or its copy mended since.
+    // A copy read back as in step is in step, even with a dead letter: a later event or a repair made up for it.
     if (open !== undefined && !(open.standing === 'dead' && standing === 'in-step')) {
       return { ...about, ...details, ...(fault !== undefined && { fault }), ...open };
     }

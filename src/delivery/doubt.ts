@@ -1,6 +1,6 @@
 /*
- * A destination that refuses every event is at fault itself, whatever it says of each of them. When so many different events
- * in a row are refused alike, and none is taken in between, the lane waits, and charges none of them.
+ * A destination that refuses every event is itself at fault, whatever it says about each one. Once ALIKE different events
+ * in a row are refused for the same cause, with none accepted in between, the lane waits and charges none of them.
  */
 import type { Outcomes } from '../../connectors/contract.ts';
 import { type Cause, causeOf } from '../model/cause.ts';
@@ -11,11 +11,11 @@ export const ALIKE = 20;
 
 export type Doubt = ReturnType<typeof createDoubt>;
 
-/** The refusals of one lane since the last event that was taken. */
+/** Tracks the refusals of one lane since the last accepted event. */
 export function createDoubt() {
   const refused = new Map<string, Entry>();
   let cause: Cause | undefined;
-  /** A person said that it is the events. */
+  /** A person said that the events are at fault. */
   let trusted = false;
   let doubting = false;
   const forget = (): void => {
@@ -25,7 +25,7 @@ export function createDoubt() {
   };
 
   return {
-    /** Takes a batch in. Returns why the destination is doubted, if it is, with those refused alike before. */
+    /** Examines a batch. If the destination is in doubt, returns why, and the entries of earlier batches refused alike. */
     look(batch: readonly Entry[], outcomes: Outcomes, connector: string) {
       const kinds = new Set(batch.map(({ id }) => outcomes.get(id)?.kind));
       if (kinds.has('delivered')) {
@@ -33,7 +33,7 @@ export function createDoubt() {
         forget();
         return undefined;
       }
-      // They may be as many as the journal holds: none is kept.
+      // Not tracked while trusted: there may be as many as the journal holds.
       if (trusted) return undefined;
       const before = new Map(refused);
       for (const entry of batch) {
@@ -50,7 +50,7 @@ export function createDoubt() {
       doubting = true;
       return { fault: alike(refused.size, cause, connector), earlier };
     },
-    /** Lets the events become dead letters, until one of them is taken; says whether that was asked for rightly. */
+    /** Lets refused events become dead letters until one is accepted; without a doubt, changes nothing. */
     trust(): boolean {
       if (doubting) {
         trusted = true;

@@ -24,7 +24,7 @@ export interface DeliveryPorts {
 export type DeliveryRoom = ReturnType<typeof startDeliveryRoom>;
 export type Operations = DeliveryRoom['operations'];
 
-/** Starts the delivery thread, with all that the main thread knows and may ask of it. */
+/** Starts the delivery thread, with all that the main thread knows of it and may ask it. */
 export function startDeliveryRoom({ configured, connectors, source, journal: room, signals }: DeliveryPorts) {
   const { file, journal, reader, groups, history } = room;
   const health = watchLanes(reader, signals);
@@ -93,9 +93,9 @@ export function startDeliveryRoom({ configured, connectors, source, journal: roo
     replayed: replays.of,
     health,
     destination,
-    /** Events recorded and not delivered yet, those that wait for a retry included. */
+    /** Events recorded but not delivered yet, including those that wait for a retry. */
     lag(name: string): number {
-      // What was pruned before a connector was added is no event that it waits for.
+      // Events pruned before the connector was added do not count.
       const pruned = (reader.oldest()?.seq ?? journal.head() + 1) - 1;
       return Math.max(0, journal.head() - Math.max(health(name).cursor, pruned)) + reader.countWaiting(name);
     },

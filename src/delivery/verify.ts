@@ -16,13 +16,13 @@ export interface Found {
   /** Why one of them could not be mended. */
   readonly why?: Fault | undefined;
   readonly ended: boolean;
-  /** All that was looked at is missing. */
+  /** Everything examined is missing. */
   readonly nothing?: boolean;
   /** Nothing can be compared yet: what lies there is still being read. */
   readonly reading?: boolean;
 }
 
-/** Compares the next page. Throws Unreachable, and then the same page is compared again. */
+/** Compares the next page. Throws Unreachable; the same page is then compared again. */
 export type Comparison = (signal: AbortSignal) => Promise<Found>;
 
 export interface ComparisonPorts {
@@ -33,7 +33,7 @@ export interface ComparisonPorts {
   readonly events: {
     oldest(): { readonly seq: number } | undefined;
     read(after: number, limit: number): readonly Entry[];
-    /** Whether the event waits for a retry, is a dead letter, or was one that somebody discarded. */
+    /** Whether the event waits for a retry, is a dead letter, or was discarded as one. */
     isOpen(seq: number): boolean;
   };
   readonly filter: Filter;
@@ -47,14 +47,14 @@ export interface ComparisonPorts {
   readonly mend: boolean;
 }
 
-/** Begins to compare all that lies in the sink; what it can compare depends on its kind. */
+/** Begins a comparison of the whole copy, in whichever way the sink supports. */
 export function startComparison(sink: Sink, ports: ComparisonPorts, signal: AbortSignal) {
   if (sink.holds === 'events') return sink.find ? sampleEvents(sink, ports) : NOTHING_TO_COMPARE;
   if (sink.read !== undefined) return comparePages(sink, readStatus(sink), 'repair', ports);
   return sink.scan === undefined ? NOTHING_TO_COMPARE : compareScan(sink, ports, signal);
 }
 
-/** The destination was identified, and that is all that can be told of it. */
+/** The sink can only be identified, not compared. */
 const NOTHING_TO_COMPARE: Comparison = async () => ({ looked: 0, found: 0, mended: 0, left: 0, ended: true });
 
 /** Returns which of these states the copy does not hold. */
@@ -74,11 +74,11 @@ function comparePages(sink: GroupSink, lacking: Lacking, how: PutMode, ports: Co
     const page = groups.page(from, pageSize);
     const states = page.filter(filter.requires).map(filter.project);
     const differing = states.length === 0 ? [] : await lacking(states, signal);
-    // What is not delivered yet is on its way.
+    // Skips what is not delivered yet.
     const settled = differing.filter(({ groupId }) => !isToCome(groupId, cursor(), ports) && !isWaiting(groupId));
     const put = (how: PutMode) => (settled.length === 0 ? NONE : sink.put(settled, how, signal));
     const outcomes = mend ? await put(how) : NONE;
-    // What no event has told of is left as it is, and the destination may make something else of what is written.
+    // A repair leaves what no event has set, and a pipeline may alter what is written: only a second look tells.
     const after = sink.read === undefined ? undefined : await put('compare');
     const isMended = (groupId: string): boolean => outcomes.get(groupId)?.kind === 'delivered';
     const left = settled.filter(({ groupId }) =>
@@ -93,7 +93,7 @@ function comparePages(sink: GroupSink, lacking: Lacking, how: PutMode, ports: Co
   };
 }
 
-/** Whether the group's latest event comes after this seq; one that was pruned before the connector was added never comes. */
+/** Whether the group's latest event is still to be delivered. One pruned before the connector was added never is. */
 function isToCome(groupId: string, cursor: number, { groups, events }: ComparisonPorts): boolean {
   const latest = groups.latest(groupId);
   return latest > cursor && events.read(latest - 1, 1)[0]?.seq === latest;
@@ -110,11 +110,11 @@ const changedThere = (groupId: string): Fault => ({
   suggestion: 'look for a pipeline, a trigger or another program that changes what is written',
 });
 
-/** Reads all that lies there once, beside the deliveries, then compares it page by page. */
+/** Reads the whole copy once, alongside deliveries, then compares it page by page. */
 function compareScan(sink: GroupSink, ports: ComparisonPorts, signal: AbortSignal) {
   const { groups, filter, cursor } = ports;
   const begun = cursor();
-  /** By group id, whether the last record of it holds all that is known of the group. */
+  /** By group id: whether its last record holds all that is known of the group. */
   const held = new Map<string, boolean>();
   const take = (groupId: string, copy: Group | null): void => {
     const state = groups.get(groupId);
@@ -140,26 +140,26 @@ function compareScan(sink: GroupSink, ports: ComparisonPorts, signal: AbortSigna
   };
 }
 
-/** Whether a copy holds the state, as the versions of its fields tell; `null` stands for a group that is gone. */
+/** Whether a copy holds the state, judged by the versions of its fields; `null` is a destroyed group. */
 function holds(copy: Group | null, state: Group): boolean {
   if (copy === null) return state.destroyed;
   return Object.entries(state.versions).every(([field, version]) => !isLater(version, copy.versions[field]));
 }
 
-/** Events that are looked at of the newest, and as many of all others. */
+/** How many of the newest events are checked, and how many random others. */
 const SAMPLE = 100;
 /** What was written within this time may not be searchable yet. */
 export const FRESH_MS = 60_000;
 
 /**
- * Looks for the newest events and for some others and, where one of them is missing, for all. What is older than all that are
- * found was removed by a retention of its own.
+ * Looks for the newest events and some random others; if one is missing, for all. Events older than every one found are
+ * taken to be removed by a retention of the destination's own.
  */
 function sampleEvents(
   sink: EventSink,
   { events, filter, cursor, bring, now, random, pageSize, mend }: ComparisonPorts,
 ): Comparison {
-  /** How far all events were looked for, and up to which they are; undefined while none is known to be missing. */
+  /** Set once something is missing: what is left of the search for all events. */
   let all: { from: number; readonly upTo: number } | undefined;
   const sample = (last: number): readonly Entry[] => {
     const first = events.oldest()?.seq ?? last + 1;
@@ -176,7 +176,7 @@ function sampleEvents(
     const looked = entries.filter(
       (entry) =>
         entry.seq <= last &&
-        // The clock may have been set back since: what it says was received later was received long ago.
+        // An event "from the future" was received long ago: the clock was set back since.
         Math.abs(now() - entry.receivedAt) > FRESH_MS &&
         filter.matches(entry) &&
         !events.isOpen(entry.seq),
