@@ -6,15 +6,15 @@ import type { Database } from './database.ts';
 import type { GroupBuffer } from './groups.ts';
 
 /*
- * The way out for groups, which are kept for ever otherwise: whoever reaches the receiver can add to them. What is forgotten
- * are the merged state and the delivered events it was merged from, so that nothing in the journal speaks of the group any
- * more; copies keep what they hold, and its next change begins a new state. All of it goes in small steps between callbacks,
- * each a transaction: what a crash leaves is a group some of whose events are pruned.
+ * How groups leave the journal, which otherwise keeps them for ever: whoever reaches the receiver can add some.
+ * Forgetting removes the merged state and the delivered events it was merged from, so that nothing in the journal
+ * mentions the group; copies keep what they hold, and its next change begins a new state. It works in small transactions
+ * between callbacks: a crash leaves a group some of whose events are pruned.
  */
 
-/** Events that one transaction removes, or that are looked at without a pause. */
+/** Events that one transaction removes, or that are examined without a pause. */
 const STEP_EVENTS = 500;
-/** What one step of `destroyed` reads at most, but for its last row: a group is up to 512 KB, an old one may be more. */
+/** What a step of `destroyed` reads, apart from its last row: a group has up to 512 KB, an old one may have more. */
 const STEP_GROUPS = 64;
 const STEP_BYTES = 1_048_576;
 
@@ -47,7 +47,7 @@ export function createForgetting(
     const row = latestOf.get(groupId);
     return row && Number(row.last_seq ?? 0);
   };
-  /** Returns why an enabled connector still needs what is recorded of the group up to this event. */
+  /** Returns why an enabled connector still needs the group's events up to this one. */
   const needed = (last: number): Fault | undefined => {
     for (const connector of connectors()) {
       if (Number(cursorOf.get(connector)?.cursor ?? 0) < last)
@@ -64,7 +64,7 @@ export function createForgetting(
     return undefined;
   };
 
-  /** Returns the seqs of the group's events, the oldest first; or why they are needed. */
+  /** Returns the seqs of the group's events, oldest first; or why they are needed. */
   const chainOf = async (groupId: string, last: number): Promise<number[] | Fault> => {
     const seqs: number[] = [];
     for (let seq: number | undefined = last || undefined; seq !== undefined; ) {
@@ -87,9 +87,9 @@ export function createForgetting(
   };
 
   return {
-    /** Forgets one group. Resolves with why it cannot be; throws a BridgeError when the journal cannot be written. */
+    /** Forgets one group. Resolves with why it cannot; rejects with a BridgeError if the journal cannot be written. */
     async forget(groupId: string): Promise<Fault | undefined> {
-      // What lanes settled is written with the next transaction.
+      // What lanes have settled is written with the next transaction.
       await write(() => {});
       flush();
       const last = latest(groupId);
@@ -103,7 +103,7 @@ export function createForgetting(
         await write(() => remove(step));
       }
       return write(() => {
-        // A callback of the group may have come meanwhile, or stand before this in the same transaction.
+        // A callback of the group may have come meanwhile, or earlier in this very transaction.
         if (groups.buffered(groupId) !== undefined || (groups.latest(groupId) ?? 0) !== last) {
           return unsettled('it has just changed');
         }
@@ -122,7 +122,7 @@ export function createForgetting(
         const groupId = group_id as string;
         looked++;
         bytes += Number(size);
-        // Nobody knows how old a destruction without a time is.
+        // The age of a destruction without a time is unknown.
         if (destroyed === 1 && at !== null && Number(at) <= until) groupIds.push(groupId);
         if (looked === STEP_GROUPS || bytes >= STEP_BYTES) return { groupIds, looked, last: groupId };
       }
