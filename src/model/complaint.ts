@@ -1,4 +1,4 @@
-/** What zod says by itself, in the words of this project. What a schema says of its own stays as it is. */
+/** Zod's own messages in this project's words. Messages that a schema defines stay as they are. */
 import type { z } from 'zod';
 
 export const MISSING = 'it is missing';
