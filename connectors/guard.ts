@@ -1,4 +1,4 @@
-/** A connector that the bridge did not bring along, held to the contract: what it gives is checked before anybody relies on it. */
+/** Holds a user's connector to the contract: what it returns is checked before anybody relies on it. */
 import { z } from 'zod';
 import { timerMs } from '../src/model/clock.ts';
 import { issuesOf } from '../src/model/complaint.ts';
@@ -78,7 +78,7 @@ const facts = z.object({
   shapes: z.array(z.enum(SHAPE_PARTS)).exactOptional(),
 });
 
-/** What can be told of a default export before it is used. */
+/** What can be checked of a default export before it is used. */
 export const contract = facts.extend({
   shapeProblems: maybe,
   holds: isFunction,
@@ -87,7 +87,7 @@ export const contract = facts.extend({
   examine: isFunction,
 });
 
-/** Returns the connector as others may use it: it throws Unreachable where it breaks the contract, so that its lane waits. */
+/** Wraps a connector: where it breaks the contract it throws Unreachable, so that its lane waits. */
 export function guarded<Options>(connector: ConnectorContract<Options>): ConnectorContract<Options> {
   const { options, readsBack } = connector;
   return {
@@ -140,7 +140,7 @@ function guardedEvents(opened: EventSink, host: Host): EventSink {
   };
 }
 
-/** What a module does to an entry stays with it: the event may come again, and goes to the dead letters as it was. */
+/** Keeps changes that a module makes to an entry from the event, which may come again, or become a dead letter. */
 function lent(entry: Entry): Entry {
   const { seq, id, groupId, receivedAt } = entry;
   let event: Entry['event'] | undefined;
@@ -170,7 +170,7 @@ function guardedGroups(opened: GroupSink, host: Host): GroupSink {
   };
 }
 
-/** What a module gives one by one. */
+/** Checks what a module passes on one by one. */
 const taking =
   (from: string, host: Host, take: (groupId: string, state: Group | null) => void): typeof take =>
   (...given) =>
@@ -186,7 +186,7 @@ function guardedBoth(opened: Sink, host: Host): Pick<Sink, 'identify' | 'close'>
   };
 }
 
-/** What is thrown by another copy of this package is one of ours, and of either only what the rest of the bridge can take. */
+/** Converts errors of another copy of this package into ours, and lets through only what the bridge can handle. */
 async function ours<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
@@ -238,7 +238,7 @@ const trouble = (what: string, { name }: Host, suggestion: string): Unreachable 
     suggestion,
   });
 
-/** Stands in for a connector that was loaded once, and cannot be now: its lane waits. */
+/** Replaces a connector that was loaded once but cannot be now: its lane waits. */
 export function unusable(kind: string, thrown: unknown): ConnectorContract<unknown> {
   const options = z.looseObject({});
   const gone = (host: Host): Unreachable =>
