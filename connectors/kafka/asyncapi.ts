@@ -11,10 +11,10 @@ import type { KafkaOptions, SaslOptions } from './options.ts';
 
 type Examples = Readonly<Record<EventType, CanonicalEvent>>;
 
-/** The part of a kafka connector that readers of its topic see. */
+/** What readers of a kafka connector's topic see of it. */
 type Topic = Pick<KafkaOptions, 'topic' | 'content'> & {
   readonly formats: readonly Format[];
-  /** The message of a topic whose settings give it a shape of its own. */
+  /** The message of a topic with a configured shape. */
   readonly shaped?: Json & { readonly name: string };
   readonly brokers: readonly string[];
   readonly protocol: 'kafka' | 'kafka-secure';
@@ -23,7 +23,7 @@ type Topic = Pick<KafkaOptions, 'topic' | 'content'> & {
 
 type Json = Readonly<Record<string, unknown>>;
 
-/** The topics where no configuration names them. */
+/** The topics if no configuration names them. */
 const ANYWHERE = { brokers: [], protocol: 'kafka' } as const;
 const DEFAULT_TOPICS: Readonly<Record<string, Topic>> = {
   'group-events': { topic: 'chat.group-info.events', content: 'events', formats: FORMATS, ...ANYWHERE },
@@ -44,7 +44,7 @@ function schemeOf(sasl: SaslOptions): Json {
 type Configured = Readonly<Record<string, { readonly kind: string; readonly enabled: boolean }>>;
 
 /**
- * Returns the AsyncAPI 3.0 document of the topics: those of the enabled kafka connectors among these, else the default
+ * Returns the AsyncAPI 3.0 document of the enabled kafka connectors' topics; without a configuration, of the default
  * ones.
  */
 export function asyncApi(version: string, examples: Examples, connectors?: Configured): Json {
@@ -108,7 +108,7 @@ type Servers = ReadonlyMap<string, { readonly name: string; readonly server: Jso
 
 const placeOf = (broker: string, { protocol, sasl }: Topic): string => `${protocol} ${sasl?.mechanism} ${broker}`;
 
-/** Returns each broker once for each way to reach it. */
+/** Returns each broker once per way to reach it. */
 function serversOf(topics: readonly Topic[]): Servers {
   const servers = new Map<string, { name: string; server: Json }>();
   for (const topic of topics) {
@@ -152,7 +152,7 @@ function channelOf(topic: Topic, servers: Servers): Json {
   };
 }
 
-/** Returns a JSON Schema of draft 7 without the name of the draft, which is what AsyncAPI wants. */
+/** Returns a JSON Schema of draft 7 without `$schema`, as AsyncAPI wants it. */
 function schemaOf(schema: z.ZodType): z.core.JSONSchema.JSONSchema {
   const { $schema: _, ...rest } = z.toJSONSchema(schema, { target: 'draft-7' });
   return rest;

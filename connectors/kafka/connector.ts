@@ -9,7 +9,7 @@ import {
   kafkaSourceOptions,
 } from './options.ts';
 
-// What works with a broker is loaded when it is wanted: most commands, and the thread of the receiver, do without.
+// Code that talks to brokers is loaded on demand: most commands, and the receiver's thread, do without.
 
 export const kafka: Connector<KafkaOptions> = {
   kind: 'kafka',

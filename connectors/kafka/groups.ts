@@ -1,4 +1,4 @@
-/** What a compacted topic of groups holds: read back by workers, and looked at for groups of another app. */
+/** A compacted topic of groups: read back by workers, and checked for groups of another app. */
 import { parseGroup } from '../../src/client/group.ts';
 import { Unreachable } from '../../src/model/fault.ts';
 import { type Group, isForeign } from '../../src/model/group.ts';
@@ -12,7 +12,7 @@ import { extentsOf, type ReadRecord, readToEnd } from './reader.ts';
 export const scanGroups =
   (options: KafkaOptions, host: Host): NonNullable<GroupSink['scan']> =>
   (take, signal) =>
-    // Where there were fewer partitions once, what lies in another than the key's own now is older, whichever is read last.
+    // If partitions were added, a record outside its key's present partition is older, whichever is read last.
     followGroups(
       options,
       host,
@@ -21,8 +21,8 @@ export const scanGroups =
     )(take, signal);
 
 /**
- * Reads a compacted topic of groups on to its end, at each call from where the last one came to. Throws Unreachable where there are
- * groups of another app.
+ * Reads a compacted topic of groups to its end, each call from where the last one stopped. Throws Unreachable if there
+ * are groups of another app.
  */
 export function followGroups(
   options: KafkaOptions,
@@ -42,14 +42,14 @@ export function followGroups(
       await readToEnd(await readerOptions(options, host, signal), positions, learn, signal);
       if (foreign !== undefined) throw ofAnotherApp(foreign, options, host);
     } catch (thrown) {
-      // What was not taken is to be read again.
+      // Read again what was not taken.
       positions.clear();
       throw thrown;
     }
   };
 }
 
-/** Returns undefined where nothing can be learned from the record. A tombstone may carry the state that the group had. */
+/** Returns undefined if the record is of no use. A tombstone may carry the group's last state. */
 function stateOf(found: ReadRecord, shape: Shape | undefined): { groupId: string; group: Group | null } | undefined {
   const record = shape === undefined ? found : unshaped(found, shape);
   if (record === undefined) return undefined;
@@ -61,7 +61,7 @@ function stateOf(found: ReadRecord, shape: Shape | undefined): { groupId: string
   return state.ok ? state : read;
 }
 
-/** Returns the record as it would be without a shape; undefined for one that was not written in it. */
+/** Returns the record as it would be without the shape; undefined if it was not written in it. */
 function unshaped(record: ReadRecord, shape: Shape): ReadRecord | undefined {
   const groupId = shape.key.back(String(record.key ?? ''));
   if (!groupId) return undefined;
@@ -79,12 +79,12 @@ async function readerOptions(options: KafkaOptions, { name, readerId = options.c
   return { ...(await clientOptions(options, `connectors.${name}`, signal)), groupId: readerId };
 }
 
-/** The records at the end of each partition that are looked at to tell whose groups a topic holds. */
+/** Records at the end of each partition that are checked for groups of another app. */
 const SAMPLE = 10n;
-/** Looking takes some seconds, since kafkajs reads as a consumer group only: once is enough for one lane. */
+/** A check takes seconds, since kafkajs can only read as a consumer group: one per lane is enough. */
 const looked = new WeakSet<Host>();
 
-/** Throws Unreachable where the topic is known to hold groups of another app: those of one id would replace each other. */
+/** Throws Unreachable if the topic is known to hold groups of another app: equal ids would replace each other. */
 export async function refuseForeign(options: KafkaOptions, host: Host, signal: AbortSignal): Promise<void> {
   if (looked.has(host)) return;
   try {
@@ -93,7 +93,7 @@ export async function refuseForeign(options: KafkaOptions, host: Host, signal: A
     await followGroups(options, host, positions)(() => {}, signal);
   } catch (thrown) {
     if (!(thrown instanceof Unreachable) || thrown.fault.code !== 'destination-credentials') throw thrown;
-    // Writing needs no right to read.
+    // Deliveries need no right to read.
     host.note(`whether ${options.topic} holds groups of another app may not be read: ${thrown.fault.message}`);
   }
   looked.add(host);
