@@ -16,7 +16,7 @@ export const postgres: Connector<PostgresOptions> = {
     const name = `table ${table} of ${database} at ${host.toLowerCase()}:${port}`;
     return [{ name, option: 'table', use: options.content }];
   },
-  // A busy group folds into far fewer writes where a batch gathers.
+  // Gathering coalesces a busy group into far fewer writes.
   maxWaitMs: 20,
   open: async (options, host, signal) => (await import('./sink.ts')).openSink(options, host, signal),
   async *examine(options, host, signal) {
