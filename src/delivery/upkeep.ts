@@ -47,7 +47,6 @@ interface Pass {
   looked: number;
   found: number;
   mended: number;
-  left: number;
   why: Fault | undefined;
 }
 
@@ -172,9 +171,23 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
       mend,
     };
     const compareNext = startComparison(sink, comparing, signal);
-    return { compareNext, begun: its.clock.elapsed(), looked: 0, found: 0, mended: 0, left: 0, why: undefined };
+    return { compareNext, begun: its.clock.elapsed(), looked: 0, found: 0, mended: 0, why: undefined };
   };
 
+  /** Rethrows, unless reading is not permitted: deliveries need no such right, and the verdict says "not verified". */
+  const skipUnreadable = (lane: LaneWork, sink: Sink, thrown: unknown, every: number): void => {
+    // A scan starts over; a page is simply read again.
+    if (sink.holds === 'groups' && sink.read === undefined) pass = undefined;
+    const { code, message } = faultOf(thrown, 'destination-unreachable');
+    if (code !== 'destination-credentials') throw thrown;
+    pass = undefined;
+    pageAt = lane.ports.clock.elapsed() + every;
+    ports.note(
+      `what lies there may not be read, so that it is not compared: ${message} — allow it, or set verify: false`,
+    );
+  };
+
+  /** Compares the next page; resolves with whether the destination has answered. */
   const compare = async (lane: LaneWork, sink: Sink, settings: UpkeepSettings['verify'] & object): Promise<boolean> => {
     const { every, groupsPerSecond, mend } = settings;
     const { clock, signals } = lane.ports;
@@ -190,40 +203,31 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
     try {
       page = await current.compareNext(lane.signal);
     } catch (thrown) {
-      // A scan starts over; a page is simply read again.
-      if (sink.holds === 'groups' && sink.read === undefined) pass = undefined;
-      const { code, message } = faultOf(thrown, 'destination-unreachable');
-      if (code !== 'destination-credentials') throw thrown;
-      // Deliveries need no right to read. The verdict says that the copy is not verified.
-      pass = undefined;
-      pageAt = clock.elapsed() + every;
-      ports.note(
-        `what lies there may not be read, so that it is not compared: ${message} — allow it, or set verify: false`,
-      );
+      skipUnreadable(lane, sink, thrown, every);
       return true;
     }
-    if (page.nothing) {
+    if (page.state === 'lost') {
       lose(lane, `none of ${page.looked} events that were delivered lies there`);
       return true;
     }
-    if (page.reading) {
-      // A scan takes seconds, and has answered nothing yet.
+    if (page.state === 'reading') {
       pageAt = clock.elapsed() + READING_MS;
       return false;
     }
-    for (const key of ['looked', 'found', 'mended', 'left'] as const) current[key] += page[key];
+    for (const key of ['looked', 'found', 'mended'] as const) current[key] += page[key];
     current.why ??= page.why;
     if (page.mended > 0) signals.emit('copy.mended', { connector, count: page.mended });
     pageAt = clock.elapsed() + (Math.min(groupsPerSecond, MAX_PAGE) / groupsPerSecond) * 1_000;
-    if (!page.ended) {
-      if (current.left > state.differing) keep(lane, { differing: current.left });
+    const { looked, found, mended, why, begun } = current;
+    const differing = found - mended;
+    if (page.state === 'more') {
+      if (differing > state.differing) keep(lane, { differing });
       // For a page with nothing for this connector, the destination was not asked.
       return page.looked > 0;
     }
-    const { looked, found, mended, left, why, begun } = current;
     pass = undefined;
     pageAt = Math.max(begun + every, pageAt);
-    keep(lane, { verifiedAt: clock.now(), scope: ports.scope, differing: left });
+    keep(lane, { verifiedAt: clock.now(), scope: ports.scope, differing });
     signals.emit('copy.verified', { connector, looked, found, mended, why, ms: clock.elapsed() - begun });
     return true;
   };

@@ -7,19 +7,16 @@ import type { Outcome } from '../model/outcome.ts';
 import type { Filter } from './filter.ts';
 import type { GroupPages } from './resync.ts';
 
-/** What one page of a comparison found. `left` are those that are still missing or different. */
+/** What came of one page of a comparison. */
 export interface Found {
   readonly looked: number;
+  /** How many were missing or different, and how many of those no longer are. */
   readonly found: number;
   readonly mended: number;
-  readonly left: number;
   /** Why one of them could not be mended. */
   readonly why?: Fault | undefined;
-  readonly ended: boolean;
-  /** Everything examined is missing. */
-  readonly nothing?: boolean;
-  /** Nothing can be compared yet: what lies there is still being read. */
-  readonly reading?: boolean;
+  /** reading: nothing can be compared yet, since a scan is under way. lost: everything examined is missing. */
+  readonly state: 'more' | 'ended' | 'reading' | 'lost';
 }
 
 /** Compares the next page. Throws Unreachable; the same page is then compared again. */
@@ -55,7 +52,7 @@ export function startComparison(sink: Sink, ports: ComparisonPorts, signal: Abor
 }
 
 /** The sink can only be identified, not compared. */
-const NOTHING_TO_COMPARE: Comparison = async () => ({ looked: 0, found: 0, mended: 0, left: 0, ended: true });
+const NOTHING_TO_COMPARE: Comparison = async () => ({ looked: 0, found: 0, mended: 0, state: 'ended' });
 
 /** Returns which of these states the copy does not hold. */
 type Lacking = (states: readonly Group[], signal: AbortSignal) => Promise<readonly Group[]>;
@@ -88,8 +85,8 @@ function comparePages(sink: GroupSink, lacking: Lacking, how: PutMode, ports: Co
     const [first] = mend ? left : [];
     const why = first && (faultIn(outcomes.get(first.groupId)) ?? changedThere(first.groupId));
     from = page.at(-1)?.groupId ?? from;
-    const found = mended + left.length;
-    return { looked: states.length, found, mended, left: left.length, why, ended: groups.page(from, 1).length === 0 };
+    const state = groups.page(from, 1).length === 0 ? 'ended' : 'more';
+    return { looked: states.length, found: mended + left.length, mended, why, state };
   };
 }
 
@@ -135,7 +132,7 @@ function compareScan(sink: GroupSink, ports: ComparisonPorts, signal: AbortSigna
   const pages = comparePages(sink, lacking, 'join', ports);
   return async (signal: AbortSignal): Promise<Found> => {
     if (typeof scanned === 'object') throw scanned.thrown;
-    if (scanned === 'running') return { looked: 0, found: 0, mended: 0, left: 0, ended: false, reading: true };
+    if (scanned === 'running') return { looked: 0, found: 0, mended: 0, state: 'reading' };
     return pages(signal);
   };
 }
@@ -160,7 +157,7 @@ function sampleEvents(
   { events, filter, cursor, bring, now, random, pageSize, mend }: ComparisonPorts,
 ): Comparison {
   /** Set once something is missing: what is left of the search for all events. */
-  let all: { from: number; readonly upTo: number } | undefined;
+  let search: { from: number; readonly upTo: number } | undefined;
   const sample = (last: number): readonly Entry[] => {
     const first = events.oldest()?.seq ?? last + 1;
     const others = Array.from({ length: SAMPLE }, () => first - 1 + Math.floor(random() * (last - first + 1)));
@@ -170,31 +167,36 @@ function sampleEvents(
     ];
     return [...new Map(sampled.map((entry) => [entry.seq, entry])).values()];
   };
-  return async (signal) => {
-    const last = all?.upTo ?? cursor();
-    const entries = all === undefined ? sample(last) : events.read(all.from, pageSize);
+  const lookFor = async (entries: readonly Entry[], upTo: number, signal: AbortSignal) => {
     const looked = entries.filter(
       (entry) =>
-        entry.seq <= last &&
+        entry.seq <= upTo &&
         // An event "from the future" was received long ago: the clock was set back since.
         Math.abs(now() - entry.receivedAt) > FRESH_MS &&
         filter.matches(entry) &&
         !events.isOpen(entry.seq),
     );
     const ids = looked.map(({ id }) => id);
-    const there = (ids.length > 0 && (await sink.find?.(ids, signal))) || new Map<string, string>();
-    const missing = looked.filter(({ id }) => !there.has(id));
-    if (all === undefined) {
-      const oldest = Math.min(...looked.filter(({ id }) => there.has(id)).map(({ seq }) => seq));
-      const isWhole = missing.every(({ seq }) => seq < oldest);
-      if (!isWhole) all = { from: oldest, upTo: last };
-      const nothing = looked.length > 0 && there.size === 0;
-      return { looked: isWhole ? looked.length : 0, found: 0, mended: 0, left: 0, ended: isWhole, nothing };
-    }
-    all.from = entries.at(-1)?.seq ?? last;
+    const there = ids.length === 0 ? undefined : await sink.find?.(ids, signal);
+    const { present = [], missing = [] } = Object.groupBy(looked, ({ id }) => (there?.has(id) ? 'present' : 'missing'));
+    return { looked: looked.length, present, missing };
+  };
+  const searchOn = async (rest: NonNullable<typeof search>, signal: AbortSignal): Promise<Found> => {
+    const entries = events.read(rest.from, pageSize);
+    const { looked, missing } = await lookFor(entries, rest.upTo, signal);
+    rest.from = entries.at(-1)?.seq ?? rest.upTo;
     const found = missing.length;
     if (mend && found > 0) await bring(missing);
-    const [mended, left] = mend ? [found, 0] : [0, found];
-    return { looked: looked.length, found, mended, left, ended: all.from >= last };
+    return { looked, found, mended: mend ? found : 0, state: rest.from >= rest.upTo ? 'ended' : 'more' };
+  };
+  return async (signal) => {
+    if (search !== undefined) return searchOn(search, signal);
+    const upTo = cursor();
+    const { looked, present, missing } = await lookFor(sample(upTo), upTo, signal);
+    if (looked > 0 && present.length === 0) return { looked, found: 0, mended: 0, state: 'lost' };
+    const oldest = Math.min(...present.map(({ seq }) => seq));
+    if (missing.every(({ seq }) => seq < oldest)) return { looked, found: 0, mended: 0, state: 'ended' };
+    search = { from: oldest, upTo };
+    return { looked: 0, found: 0, mended: 0, state: 'more' };
   };
 }
