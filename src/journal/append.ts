@@ -29,17 +29,17 @@ export function openJournal(
   const deliveries = createDeliveryWriter(connection, clock);
   const groups = openGroupBuffer(database);
   const events = createEventWriter(database, groups);
-  const room = createRoom(database, groups);
+  const capacity = createCapacity(database, groups);
   const committer = createCommitter(database, {
     transact: (work) => {
-      room.changed();
+      capacity.remeasure();
       return events.transact(work);
     },
     hasRoom: () => {
-      room.changed();
+      capacity.remeasure();
       // As much as the probe writes: with less, the next callback might be refused again.
-      const hasRoom = room.refusal(PROBE_BYTES) === undefined;
-      room.changed();
+      const hasRoom = capacity.refusal(PROBE_BYTES) === undefined;
+      capacity.remeasure();
       return hasRoom;
     },
     committed(writes) {
@@ -56,7 +56,7 @@ export function openJournal(
 
   /** Runs `work` as `committer.write` does, unless there is no room for what it adds. */
   const add = <T>(bytes: number, work: () => T): Promise<T> => {
-    const refusal = room.refusal(bytes);
+    const refusal = capacity.refusal(bytes);
     if (refusal === undefined) return committer.write(work);
     committer.refuse(refusal);
     return Promise.reject(refusal);
@@ -66,13 +66,13 @@ export function openJournal(
     /** Invariant 1: resolves after the commit, for which the answer waits; 'duplicate' if the id was there. */
     record(event: CanonicalEvent): Promise<'recorded' | 'duplicate'> {
       const json = JSON.stringify(event);
-      if (room.groupsFull() && !groups.knows(event.subject)) return Promise.reject(tooManyGroups());
+      if (capacity.groupsFull() && !groups.knows(event.subject)) return Promise.reject(tooManyGroups());
       return add(json.length, () => events.append(event, json));
     },
-    groupsFull: room.groupsFull,
+    groupsFull: capacity.groupsFull,
     ...createQuarantineWriter(database, add, committer),
     ...createReconcileWriter(connection, events, add, committer),
-    ...createForgetting(database, groups, committer, { connectors, clock }),
+    ...createForgetting(database, groups, committer, { remove: events.remove, connectors, clock }),
     /** Notes what a lane settled; it is written with the next commit, or soon if none comes. */
     settle: (report: JournalReport) => committer.defer(() => deliveries.settle(report)),
     keepCopy: (connector: string, state: CopyState) => committer.defer(() => deliveries.setCopy(connector, state)),
@@ -166,14 +166,14 @@ const GROUPS_SHARE = 0.5;
 const MOST_KEPT = 10_000;
 const KEPT_SHARE = 0.1;
 
-function createRoom(database: Database, groups: GroupBuffer) {
+function createCapacity(database: Database, groups: GroupBuffer) {
   const most = database.maxBytes * (1 - RESERVE);
   let used: number | undefined;
   const groupsFull = (): boolean => groups.bytes() > database.maxBytes * GROUPS_SHARE;
   return {
     groupsFull,
     /** Has the free space measured again. */
-    changed(): void {
+    remeasure(): void {
       used = undefined;
     },
     /** Returns why so many more bytes cannot be recorded; undefined if they can. */
@@ -228,9 +228,9 @@ function createEventWriter(database: Database, groups: GroupBuffer) {
        OR EXISTS (SELECT 1 FROM deliveries WHERE connector = lanes.connector AND seq = gone.value))
      WHERE connector NOT IN (SELECT value FROM json_each(?)) AND cursor > 0`,
   );
-  const removeWaiting = connection.prepare('DELETE FROM deliveries WHERE seq = ?');
-  const removeDiscarded = connection.prepare('DELETE FROM discarded WHERE seq = ?');
-  const remove = connection.prepare('DELETE FROM events WHERE seq = ?');
+  const removals = ['deliveries', 'discarded', 'events'].map((table) =>
+    connection.prepare(`DELETE FROM ${table} WHERE seq = ?`),
+  );
   const forgetReceipts = connection.prepare('DELETE FROM receipts WHERE up_to <= ?');
 
   // The journal assigns the seqs: SQLite would skip one per duplicate, or reuse those of pruned events. What is pruned
@@ -241,7 +241,12 @@ function createEventWriter(database: Database, groups: GroupBuffer) {
   /** What the latest transaction did. */
   let latest = { events: 0, duplicates: 0, head };
 
+  /** Removes events with all that is known of their deliveries. */
+  const remove = (seqs: readonly number[]): void => {
+    for (const statement of removals) for (const seq of seqs) statement.run(seq);
+  };
   return {
+    remove,
     transact<T>(work: () => T): T {
       latest = { events: 0, duplicates: 0, head };
       return groups.transact(work);
@@ -272,7 +277,7 @@ function createEventWriter(database: Database, groups: GroupBuffer) {
       const end = Math.min(upTo, groups.watermark());
       const seqs = candidates.all(after, end, JSON.stringify(connectors), limit).map(({ seq }) => seq as number);
       if (seqs.length > 0) noteMissed.run(JSON.stringify(seqs), JSON.stringify(connectors));
-      for (const statement of [removeWaiting, removeDiscarded, remove]) for (const seq of seqs) statement.run(seq);
+      remove(seqs);
       const last = seqs.length < limit ? end : (seqs.at(-1) ?? end);
       forgetReceipts.run(last);
       return { pruned: seqs.length, last };

@@ -29,6 +29,36 @@ export interface FoundEvents {
 
 /** The longest that a search blocks the event loop. */
 const STEP_MS = 2;
+
+/**
+ * Visits rows from a key on until `visit` returns false, in small steps that let callbacks through. Resolves with the key
+ * after which it stopped early, if it did.
+ */
+export async function scanInSteps<Key>(
+  connection: DatabaseSync,
+  first: Key,
+  rowsFrom: (key: Key) => Iterable<Row>,
+  keyOf: (row: Row) => Key,
+  signal: AbortSignal,
+  visit: (row: Row) => boolean,
+): Promise<Key | undefined> {
+  for (let key: Key | undefined = first; key !== undefined; ) {
+    await nextTurn();
+    // Closed: the bridge stopped meanwhile.
+    if (signal.aborted || !connection.isOpen) return key;
+    const end = performance.now() + STEP_MS;
+    let next: Key | undefined;
+    for (const row of rowsFrom(key)) {
+      next = keyOf(row);
+      if (!visit(row)) return next;
+      if (performance.now() > end) break;
+      next = undefined;
+    }
+    key = next;
+  }
+  return undefined;
+}
+
 /** A few seconds' work on a common machine. */
 const SCAN_EVENTS = 200_000;
 
@@ -37,23 +67,11 @@ export function createEventSearch(connection: DatabaseSync, seqAt: (time: number
   const range = connection.prepare('SELECT seq, event FROM events WHERE seq < ? AND seq > ? ORDER BY seq DESC');
 
   /** Visits events before `from` until `visit` returns false; returns the seq where it stopped early, if it did. */
-  const scan = async (from: number, low: number, signal: AbortSignal, visit: (row: Row) => boolean) => {
+  const scan = (from: number, low: number, signal: AbortSignal, visit: (row: Row) => boolean) => {
     let left = SCAN_EVENTS;
-    for (let before: number | undefined = from; before !== undefined; ) {
-      await nextTurn();
-      // Closed: the bridge stopped meanwhile.
-      if (signal.aborted || !connection.isOpen) return before;
-      const end = performance.now() + STEP_MS;
-      let next: number | undefined;
-      for (const row of range.iterate(before, low)) {
-        next = row.seq as number;
-        if (!visit(row) || --left <= 0) return next;
-        if (performance.now() > end) break;
-        next = undefined;
-      }
-      before = next;
-    }
-    return undefined;
+    const rowsFrom = (before: number) => range.iterate(before, low);
+    const seqOf = (row: Row) => row.seq as number;
+    return scanInSteps(connection, from, rowsFrom, seqOf, signal, (row) => visit(row) && --left > 0);
   };
 
   /** Returns at most `limit` of them, fewer when they are large. */

@@ -19,6 +19,8 @@ const STEP_GROUPS = 64;
 const STEP_BYTES = 1_048_576;
 
 export interface ForgetPorts {
+  /** Removes these events from the journal. */
+  remove(seqs: readonly number[]): void;
   /** The enabled connectors: what one of them has not taken yet is not forgotten. */
   connectors(): readonly string[];
   readonly clock: Pick<Clock, 'now'>;
@@ -28,15 +30,12 @@ export function createForgetting(
   { connection }: Database,
   groups: GroupBuffer,
   { write, flush }: Committer,
-  { connectors, clock }: ForgetPorts,
+  { remove, connectors, clock }: ForgetPorts,
 ) {
   const latestOf = connection.prepare('SELECT last_seq FROM groups WHERE group_id = ?');
   const previousOf = connection.prepare('SELECT previous FROM events WHERE seq = ? AND group_id = ?');
   const openOf = connection.prepare('SELECT connector, state FROM deliveries WHERE seq = ?');
   const cursorOf = connection.prepare('SELECT cursor FROM lanes WHERE connector = ?');
-  const removeEvent = connection.prepare('DELETE FROM events WHERE seq = ?');
-  const removeOpen = connection.prepare('DELETE FROM deliveries WHERE seq = ?');
-  const removeDiscarded = connection.prepare('DELETE FROM discarded WHERE seq = ?');
   const page = connection.prepare(
     `SELECT group_id, octet_length(state) AS size, json_extract(state, '$.destroyed') AS destroyed,
        json_extract(state, '$.versions.destroyed[0]') AS at
@@ -77,13 +76,6 @@ export function createForgetting(
       if (seqs.length % STEP_EVENTS === 0) await turn();
     }
     return seqs.reverse();
-  };
-  const remove = (seqs: readonly number[]): void => {
-    for (const seq of seqs) {
-      removeOpen.run(seq);
-      removeDiscarded.run(seq);
-      removeEvent.run(seq);
-    }
   };
 
   return {

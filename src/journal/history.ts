@@ -1,16 +1,13 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { EventId } from '../model/event.ts';
 import type { Group } from '../model/group.ts';
-import { createEventSearch, type EventFilter, type FoundEvents } from './event-search.ts';
+import { createEventSearch, type EventFilter, type FoundEvents, scanInSteps } from './event-search.ts';
 import type { GroupBuffer } from './groups.ts';
 import { createSeqAt, eventBytes, type JournalEntry, journalEntryOf, LOOK_BYTES, type Row, takePage } from './reads.ts';
 
 /** The most steps that `ofGroup` takes to find its beginning when `before` is not an event of the group. */
 const MAX_STEPS = 10_000;
 
-/** The longest that a search blocks the event loop. */
-const STEP_MS = 2;
 /** Half a second's work on a common machine; a longer text finds what this leaves out. */
 const SCAN_GROUPS = 200_000;
 /** No text sorts after it. */
@@ -92,7 +89,7 @@ export function createHistoryReader(
 
 /**
  * Finds first the groups whose id starts with the text, then those whose id or name contains it in any case, each in the
- * order of ids. Works in small steps that let callbacks through. The search is complete unless cut short by its limit,
+ * order of ids. The search is complete unless cut short by its limit,
  * the size of its findings, the most it scans, or its signal; it then continues `after` its `next`.
  */
 function createGroupSearch(connection: DatabaseSync, buffered: GroupBuffer['buffered'], scanGroups: number) {
@@ -109,26 +106,18 @@ function createGroupSearch(connection: DatabaseSync, buffered: GroupBuffer['buff
     let left = scanGroups;
     let room = LOOK_BYTES;
     let last = after;
-    /** Visits the groups from one id on, before another, in steps; false if cut short. */
+    /** Visits the groups from one id on, before another; false if cut short. */
     const scan = async (groups: StatementSync, first: string, end: string, visit: (row: Row) => void) => {
-      for (let from: string | undefined = first; from !== undefined; ) {
-        await nextTurn();
-        // Closed: the bridge stopped meanwhile.
-        if (signal.aborted || !connection.isOpen) return false;
-        const until = performance.now() + STEP_MS;
-        let next: string | undefined;
-        for (const row of groups.iterate(from, end)) {
-          // One more than asked for shows that there are more.
-          if (found.length > limit || left <= 0 || room <= 0) return false;
-          left--;
-          visit(row);
-          if (performance.now() < until) continue;
-          next = `${row.group_id}\0`;
-          break;
-        }
-        from = next;
-      }
-      return found.length <= limit;
+      const rowsFrom = (from: string) => groups.iterate(from, end);
+      const keyOf = (row: Row) => `${row.group_id}\0`;
+      const stopped = await scanInSteps(connection, first, rowsFrom, keyOf, signal, (row) => {
+        // One more than asked for shows that there are more.
+        if (found.length > limit || left <= 0 || room <= 0) return false;
+        left--;
+        visit(row);
+        return true;
+      });
+      return stopped === undefined && found.length <= limit;
     };
     const take = (row: Row): void => {
       const json = row.state as string;
