@@ -79,14 +79,14 @@ function toCluster(options: ClientOptions, retries: number): Kafka {
 export function createClient(options: ClientOptions) {
   /** What to disconnect with the client. */
   const open = new Set<Admin | Producer>();
-  const seen = createSight();
+  const seen = createTopicView();
   const sendEach = createSender(options, seen, open);
   const ask = <T>(work: (admin: Admin) => Promise<T>) => askCluster(options, work, open);
   return {
     ask,
     findTopic: () =>
       ask(async (admin) => {
-        seen.look(await partitionsOf(admin, options.topic));
+        seen.update(await partitionsOf(admin, options.topic));
         return seen.partitions() > 0;
       }),
     /** Asks the cluster whether it would create the topic. */
@@ -96,7 +96,7 @@ export function createClient(options: ClientOptions) {
       ask(async (admin) => {
         const created = await createTopic(admin, options, how, false);
         await leadersAnswer(admin, options);
-        seen.look(await partitionsOf(admin, options.topic));
+        seen.update(await partitionsOf(admin, options.topic));
         return created;
       }),
     /** Resolves with what became of each record; rejects if nothing is known of any. */
@@ -124,11 +124,11 @@ export type Sent = string | Unreachable | Refused;
 type Partitions = readonly { readonly partitionId: number; readonly leader: number }[];
 
 /** The partitions of the topic as last seen, and their leaders; none if it was not seen. */
-function createSight() {
+function createTopicView() {
   let seen: Partitions = [];
   let leaders: ReadonlyMap<number, number> = new Map();
   return {
-    look(partitions: Partitions): void {
+    update(partitions: Partitions): void {
       if (partitions === seen) return;
       seen = partitions;
       leaders = new Map(partitions.map(({ partitionId, leader }) => [partitionId, leader]));
@@ -248,21 +248,17 @@ async function leadersAnswer(admin: Admin, { topic, requestTimeoutMs }: ClientOp
 }
 
 /** The result resolves with what became of each record, in order, once all in-sync replicas have the accepted ones. */
-function createSender(options: ClientOptions, seen: ReturnType<typeof createSight>, open: Set<Admin | Producer>) {
+function createSender(options: ClientOptions, seen: ReturnType<typeof createTopicView>, open: Set<Admin | Producer>) {
   /** kafkajs calls the partitioner once per message and in order, so it can note where each one goes. */
   const placed = new WeakMap<Message, number>();
   const createPartitioner = () => {
     const spread = Partitioners.DefaultPartitioner();
     return (args: PartitionerArgs) => {
       const { key, partition: given = -1 } = args.message;
-      seen.look(args.partitionMetadata);
+      seen.update(args.partitionMetadata);
       const partitions = seen.partitions();
-      const isThere = given >= 0 && given < partitions;
-      const partition = isThere
-        ? given
-        : key === null || key === undefined
-          ? spread(args)
-          : partitionOf(key, partitions);
+      const chosen = () => (key === null || key === undefined ? spread(args) : partitionOf(key, partitions));
+      const partition = given >= 0 && given < partitions ? given : chosen();
       placed.set(args.message, partition);
       return partition;
     };

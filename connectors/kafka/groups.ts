@@ -55,9 +55,9 @@ function stateOf(found: ReadRecord, shape: Shape | undefined): { groupId: string
   if (record === undefined) return undefined;
   const read = parseGroup(record);
   if (!read.ok) return undefined;
-  const [buried] = [record.headers[STATE_HEADER] ?? []].flat();
-  if (read.group !== null || buried === undefined) return read;
-  const state = parseGroup({ ...record, value: buried });
+  const [lastState] = [record.headers[STATE_HEADER] ?? []].flat();
+  if (read.group !== null || lastState === undefined) return read;
+  const state = parseGroup({ ...record, value: lastState });
   return state.ok ? state : read;
 }
 

@@ -57,7 +57,7 @@ function openSource(options: KafkaSourceOptions, host: SourceHost): WorkerSource
   const { connector } = host;
   const groupId = `${groupOf(options)}.${connector}`;
   const offsets = createOffsets();
-  const burial = openBurial(options, host, offsets);
+  const deadLetterWriter = createDeadLetterWriter(options, host, offsets);
   const progress = createProgress(options, connector, offsets, host.gap);
   let current: Current | undefined;
   let lastSeq = 0;
@@ -107,7 +107,7 @@ function openSource(options: KafkaSourceOptions, host: SourceHost): WorkerSource
   };
 
   const settle = async ({ upTo, waiting, dead, released }: Report): Promise<void> => {
-    await burial.dead(dead);
+    await deadLetterWriter.dead(dead);
     offsets.hold(waiting.map(({ entry }) => entry.seq));
     offsets.settle(released);
     offsets.settleUpTo(upTo);
@@ -122,7 +122,7 @@ function openSource(options: KafkaSourceOptions, host: SourceHost): WorkerSource
       await membership.join(signal);
       const batch = current;
       if (batch === undefined || membership.ended() !== undefined) return [];
-      await burial.unreadable(batch);
+      await deadLetterWriter.unreadable(batch);
       const left = batch.entries.filter(({ seq }) => seq > after);
       if (left.length === 0) await passBatch();
       return left.slice(0, limit);
@@ -145,13 +145,17 @@ function openSource(options: KafkaSourceOptions, host: SourceHost): WorkerSource
       const left = membership.leave();
       forget();
       await left;
-      await burial.close();
+      await deadLetterWriter.close();
     },
   };
 }
 
 /** Publishes records as dead letters, and settles them. */
-function openBurial(options: KafkaSourceOptions, { connector, clock, note, dead: tell }: SourceHost, offsets: Offsets) {
+function createDeadLetterWriter(
+  options: KafkaSourceOptions,
+  { connector, clock, note, dead: tell }: SourceHost,
+  offsets: Offsets,
+) {
   const topic = openDeadLetterTopic(options, note);
   const publish = async (letters: readonly Omit<DeadLetterRecord, 'connector' | 'deadAt'>[]): Promise<void> => {
     const deadAt = clock.now();

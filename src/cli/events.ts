@@ -8,7 +8,7 @@ import { actorOf, EVENT_TYPES, type EventType, shortType } from '../model/event.
 import { BridgeError, describeFault } from '../model/fault.ts';
 import { fieldsOf, type Group, latestEvent, operatorOf } from '../model/group.ts';
 import type { EventCopy } from '../model/standing.ts';
-import { figure, upTo } from '../model/text.ts';
+import { figure, truncate } from '../model/text.ts';
 import { type AdminClient, adminClient, inPath } from './admin.ts';
 import { type AdminOptions, addCommand, isoTime, onRunningBridge, wholeNumber } from './options.ts';
 import { answer, interruption, paint, print, tableLines, write } from './terminal.ts';
@@ -115,7 +115,7 @@ function cellsOf({ seq, event }: Entry): string[] {
   const { subject, time, type } = event;
   const fields = fieldsOf(event).filter(([field]) => !['groupType', 'destroyed'].includes(field));
   const told = fields
-    .map(([field, text]) => `${field}=${JSON.stringify(text.length <= 40 ? text : `${upTo(text, 40)}…`)}`)
+    .map(([field, text]) => `${field}=${JSON.stringify(text.length <= 40 ? text : `${truncate(text, 40)}…`)}`)
     .join(' ');
   return [String(seq), time, shortType(type), subject, actorOf(event) ?? '', told];
 }

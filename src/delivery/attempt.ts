@@ -74,8 +74,9 @@ export function settleDelivery(
   for (const entry of taken) {
     if (!wanted.has(entry)) continue;
     // Invariant 2, order per group: once an entry waits, the later ones of its group wait with it.
-    const uncharged = outcomes.has(entry.id) ? undefined : queue.holdsBack(entry.groupId) ? HELD_BACK : cut;
-    const held = uncharged === undefined ? decide(entry, 0) : triedAgain(entry, now, uncharged);
+    const reason = queue.holdsBack(entry.groupId) ? HELD_BACK : cut;
+    const isTried = reason === undefined || outcomes.has(entry.id);
+    const held = isTried ? decide(entry, 0) : triedAgain(entry, now, reason);
     if (held === undefined) continue;
     settlement.waiting.push(held);
     queue.hold(held);

@@ -19,7 +19,8 @@ export function compileFilter({ types, groupTypes, groupIds, changedFields }: Fi
   const { project } = shape === undefined ? { project: undefined } : compileShape(shape, 'groups');
   const globs = groupIds?.map((glob) => [...glob]);
   const named = (groupId: string): boolean => globs?.some((glob) => matchesGlob(glob, [...groupId])) ?? true;
-  const left = changedFields && [...PROFILE_FIELDS, 'customFields'].filter((field) => !changedFields.includes(field));
+  const omitted =
+    changedFields && [...PROFILE_FIELDS, 'customFields'].filter((field) => !changedFields.includes(field));
   // `changedFields` excludes only changes of fields: creation, destruction and ownership concern every copy.
   const hasWantedField = ({ event: { type, data } }: Pick<Entry, 'event'>): boolean =>
     !(type === 'chat.group.info.changed' || (type === 'chat.group.info.read' && data.owner === undefined)) ||
@@ -45,7 +46,7 @@ export function compileFilter({ types, groupTypes, groupIds, changedFields }: Fi
      * none.
      */
     project(group: Group): Group {
-      const filtered = left === undefined ? group : withoutFields(group, left);
+      const filtered = omitted === undefined ? group : withoutFields(group, omitted);
       return project?.(filtered) ?? filtered;
     },
   };

@@ -11,7 +11,7 @@ export interface Outage {
 }
 
 /** Returns the outage after one more failure. One of the other side restarts the count, but not the time. */
-export function failed(outage: Outage | undefined, side: Side, fault: Fault, now: number): Outage {
+export function nextOutage(outage: Outage | undefined, side: Side, fault: Fault, now: number): Outage {
   const failures = outage?.side === side ? outage.failures + 1 : 1;
   return { side, fault, failures, since: outage?.since ?? now };
 }

@@ -46,21 +46,21 @@ export function startDeliveryRoom({ configured, connectors, source, journal: roo
     if (events > 0) delivery.wake();
   });
   signals.on('journal.merged', delivery.wake);
-  const tellLeftBehind = (): void => {
+  const noteLeftBehind = (): void => {
     for (const { connector, count } of reader.leftBehind(connectors())) {
       const way = `dead-letters discard ${connector} --all, if it is gone for good`;
       const message = `it is not enabled, and has ${plural(count, 'dead letter')} left, never to be pruned: ${way}`;
       signals.emit('lane.note', { connector, message });
     }
   };
-  tellLeftBehind();
-  signals.on('config.reloaded', tellLeftBehind);
+  noteLeftBehind();
+  signals.on('config.reloaded', noteLeftBehind);
   const destination = (name: string) => {
     const found = configured()[name];
     const holdsGroups = found !== undefined && holdsOf(found) === 'groups';
     return { holdsGroups, readsBack: holdsGroups && readsBack(found) };
   };
-  const looked = {
+  const copyPorts = {
     connectors,
     holder(name: string) {
       const found = configured()[name];
@@ -85,8 +85,8 @@ export function startDeliveryRoom({ configured, connectors, source, journal: roo
   return {
     operations: {
       ...operations,
-      copies: createCopies({ ...looked, groups, history, delivery }),
-      eventCopies: createEventCopies(looked),
+      copies: createCopies({ ...copyPorts, groups, history, delivery }),
+      eventCopies: createEventCopies(copyPorts),
     },
     exchange: delivery.exchange,
     retried: retries.of,

@@ -59,7 +59,7 @@ export function createWaitingEntries() {
         const [head] = queue;
         if (head === undefined || head.dueAt > now) continue;
         const tried = queue.findIndex(({ attempts }) => attempts > 0);
-        const run = head.attempts > 0 ? 1 : tried < 0 ? queue.length : tried;
+        const run = tried < 0 ? queue.length : Math.max(tried, 1);
         found.push(...queue.slice(0, Math.min(run, limit - found.length)));
         if (found.length >= limit) break;
       }

@@ -20,7 +20,7 @@ import { deliver } from './deliver.ts';
 import type { Doubt } from './doubt.ts';
 import type { Filter } from './filter.ts';
 import { enter } from './lane-state.ts';
-import { delayAfter, failed, type Outage, type Side } from './outage.ts';
+import { delayAfter, nextOutage, type Outage, type Side } from './outage.ts';
 import type { ReadBacks } from './read-back.ts';
 import type { Rest } from './rest.ts';
 import { type GroupPages, isOfAll, type Resync, type ResyncRequest, startResync } from './resync.ts';
@@ -95,7 +95,7 @@ export function become(lane: LaneWork, next: LaneState): void {
 export async function backOff(lane: LaneWork, side: Side, fault: Fault, afterMs = 0): Promise<void> {
   const { connector, retry } = lane.settings;
   const { clock, signals, random } = lane.ports;
-  const outage = failed(lane.outage, side, fault, clock.elapsed());
+  const outage = nextOutage(lane.outage, side, fault, clock.elapsed());
   lane.outage = outage;
   lane.readBacks.refuse(fault);
   const retryInMs = Math.max(afterMs, delayAfter(outage.failures, retry, random));
@@ -106,7 +106,7 @@ export async function backOff(lane: LaneWork, side: Side, fault: Fault, afterMs 
   await lane.rest.until(retryInMs, false);
 }
 
-function reached(lane: LaneWork, side: Side): void {
+function markReachable(lane: LaneWork, side: Side): void {
   const { outage, ports, settings } = lane;
   if (outage?.side === side) {
     const downMs = ports.clock.elapsed() - outage.since;
@@ -130,7 +130,7 @@ export async function step(lane: LaneWork): Promise<boolean> {
   if (signal.aborted) return false;
   if (retried.length === 0 && !taken?.length) {
     // With nothing to deliver, it is upkeep that finds the destination reachable again.
-    if (answered) reached(lane, 'destination');
+    if (answered) markReachable(lane, 'destination');
     return lane.resyncs.length > 0 || taken === undefined;
   }
   await deliverBatch(lane, sink, retried, taken ?? []);
@@ -140,12 +140,12 @@ export async function step(lane: LaneWork): Promise<boolean> {
 async function open(lane: LaneWork): Promise<Sink> {
   const opened = await lane.ports.open(lane.signal);
   lane.ports.signals.emit('lane.opened', { connector: lane.settings.connector });
-  reached(lane, 'destination');
+  markReachable(lane, 'destination');
   return opened;
 }
 
 /** Runs work of the sink: an end waits for it for a while, and so does whoever takes the entries over. */
-async function atWork<T>(lane: LaneWork, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+async function whileBusy<T>(lane: LaneWork, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   lane.busy = true;
   try {
     const lease = lane.ports.source.lease?.();
@@ -159,8 +159,8 @@ async function bringPage(lane: LaneWork, sink: Sink): Promise<void> {
   if (sink.holds === 'events') endResyncs(lane, () => true);
   const [resync] = lane.resyncs;
   if (sink.holds === 'events' || resync === undefined) return;
-  const progress = await atWork(lane, (signal) => resync.step(sink, signal));
-  reached(lane, 'destination');
+  const progress = await whileBusy(lane, (signal) => resync.step(sink, signal));
+  markReachable(lane, 'destination');
   lane.ports.signals.emit('lane.resync', { connector: lane.settings.connector, ...progress });
   if (progress.ended) endResyncs(lane, (one) => one === resync);
   lane.ports.upkeep?.resynced(lane, progress);
@@ -174,11 +174,11 @@ async function take(lane: LaneWork, room: number, sink: Sink): Promise<readonly 
   if (room <= 0 || waiting.size >= maxWaiting) return [];
   const limit = Math.min(room, maxWaiting - waiting.size);
   const there = source.available(cursor);
-  const patienceMs = patience(lane, sink);
-  if (there > 0 && there < limit && patienceMs >= 1) await rest.until(patienceMs, false);
+  const waitMs = gatherMs(lane, sink);
+  if (there > 0 && there < limit && waitMs >= 1) await rest.until(waitMs, false);
   try {
     const taken = await source.next(cursor, limit, signal);
-    reached(lane, 'source');
+    markReachable(lane, 'source');
     return taken;
   } catch (thrown) {
     if (signal.aborted || thrown instanceof Revoked) throw thrown;
@@ -187,7 +187,7 @@ async function take(lane: LaneWork, room: number, sink: Sink): Promise<readonly 
   }
 }
 
-function patience({ settings, latest: { tookMs, endedAt }, ports }: LaneWork, sink: Sink): number {
+function gatherMs({ settings, latest: { tookMs, endedAt }, ports }: LaneWork, sink: Sink): number {
   const { maxWaitMs } = settings.batch;
   const coalesceMs = sink.holds === 'groups' ? Math.min(COALESCE * Math.max(tookMs, maxWaitMs), MAX_COALESCE_MS) : 0;
   const sinceMs = ports.clock.elapsed() - endedAt;
@@ -207,7 +207,7 @@ async function deliverBatch(lane: LaneWork, sink: Sink, retried: readonly Waitin
   let outcomes: Outcomes = new Map();
   let interrupted: Interrupted | undefined;
   if (batch.length > 0) {
-    outcomes = await atWork(lane, (signal) =>
+    outcomes = await whileBusy(lane, (signal) =>
       trace(connector, batch, () =>
         deliver(sink, batch, groups, filter, signal).catch((thrown) => {
           if (!(thrown instanceof Interrupted)) throw thrown;
@@ -218,8 +218,8 @@ async function deliverBatch(lane: LaneWork, sink: Sink, retried: readonly Waitin
     );
     const overload = overloaded(batch.map(({ id }) => outcomes.get(id)));
     if (overload !== undefined) return backOff(lane, 'destination', overload.fault, overload.afterMs);
-    if (await doubts(lane, retried, batch, outcomes)) return;
-    reached(lane, 'destination');
+    if (await waitsInDoubt(lane, retried, batch, outcomes)) return;
+    markReachable(lane, 'destination');
   }
   const endedAt = clock.elapsed();
   lane.latest = { tookMs: endedAt - start, endedAt };
@@ -229,7 +229,7 @@ async function deliverBatch(lane: LaneWork, sink: Sink, retried: readonly Waitin
 }
 
 /** Waits if the destination is at fault, although it refused events one by one; see doubt.ts. */
-async function doubts(lane: LaneWork, retried: readonly Waiting[], batch: readonly Entry[], outcomes: Outcomes) {
+async function waitsInDoubt(lane: LaneWork, retried: readonly Waiting[], batch: readonly Entry[], outcomes: Outcomes) {
   // What a person asked for never stops the lane.
   const asked = new Set(retried.filter(isAskedFor).map(({ entry }) => entry));
   const unasked = batch.filter((entry) => !asked.has(entry));

@@ -32,10 +32,11 @@ export function createBodyReader(maxBytes: number, drop: readonly string[]) {
     suggestion: 'raise receiver.maxBodyBytes if the service really sends such',
   };
   return async (incoming: IncomingMessage, patient: boolean): Promise<ReceivedBody> => {
-    const announced = Number(incoming.headers['content-length']);
-    if (announced > maxBytes && !patient) return { bytes: new Uint8Array(), fault: tooLarge };
+    const { 'content-length': length } = incoming.headers;
+    const isSmall = length !== undefined && Number(length) <= maxBytes;
+    if (length !== undefined && !isSmall && !patient) return { bytes: new Uint8Array(), fault: tooLarge };
     const [head, rest] = [createBuffer(maxBytes), createBuffer(maxBytes)];
-    const dropper = patient && !(announced <= maxBytes) ? createFieldDropper(drop) : undefined;
+    const dropper = patient && !isSmall ? createFieldDropper(drop) : undefined;
     let arrived = 0;
     const fault = await arrival(incoming, (chunk) => {
       arrived += chunk.byteLength;

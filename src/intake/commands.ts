@@ -9,7 +9,7 @@ import {
 } from '../model/event.ts';
 import { accepted, type Checked, refused } from '../model/fault.ts';
 import { CUSTOM_BOUNDS, fits } from '../model/group.ts';
-import { didYouMean, upTo } from '../model/text.ts';
+import { didYouMean, truncate } from '../model/text.ts';
 
 /** The callback this bridge exists for. */
 export const GROUP_INFO_CHANGED = 'Group.CallbackAfterGroupInfoChanged';
@@ -130,7 +130,7 @@ function boundExtra(fields: Record<string, unknown>, drop: readonly string[]) {
     room -= bytes + key.length;
     if (room >= 0) kept.add(key);
   }
-  const omitted = sized.filter(({ key }) => !kept.has(key)).map(({ key }) => upTo(key, 100));
+  const omitted = sized.filter(({ key }) => !kept.has(key)).map(({ key }) => truncate(key, 100));
   return {
     /** The fields of the body that the schema does not know, unchanged. */
     extra: Object.fromEntries(sized.filter(({ key }) => kept.has(key)).map(({ key, value }) => [key, value])),

@@ -33,12 +33,8 @@ export function mapCallback(sdkAppId: string, query: CallbackQuery, callback: Ca
   // Keeps the original of what was not taken over.
   const extra = occurred === eventTime ? callback.extra : { ...callback.extra, EventTime: callback.eventTime };
 
-  const moment =
-    eventTime !== undefined
-      ? { eventTime }
-      : requestId !== undefined
-        ? { requestId }
-        : { receipt: `${receipt.at}/${receipt.nonce}` };
+  const received = requestId === undefined ? { receipt: `${receipt.at}/${receipt.nonce}` } : { requestId };
+  const moment = eventTime === undefined ? received : { eventTime };
   const namesOwner = owner !== undefined || previousOwner !== undefined;
   // Includes a disbelieved EventTime: disbelief depends on the receipt, but a repeated callback is the same event.
   const identity = { sdkAppId, command, groupId, operator, changed, extra: callback.extra, moment };

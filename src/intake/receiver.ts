@@ -2,7 +2,7 @@ import { Hono, type MiddlewareHandler } from 'hono';
 import { createRateLimit } from '../http/rate-limit.ts';
 import { isLocal } from '../model/address.ts';
 import { describeFault, faultOf, type HttpFault, isHttpCode, messageOf } from '../model/fault.ts';
-import { upTo } from '../model/text.ts';
+import { truncate } from '../model/text.ts';
 import { callerOf, checkAddress, senderOf } from './address.ts';
 import { checkApp, checkSign } from './authentication.ts';
 import { createBodyReader } from './body.ts';
@@ -24,7 +24,7 @@ export function createReceiver(settings: ReceiverSettings, ports: ReceiverPorts)
   const refuseStrayed = (context: ReceiverContext, fault: HttpFault) => {
     const { path } = splitTarget(context.env.incoming.url ?? '');
     // Without the query, which may hold a Sign.
-    const what = `${context.req.method} ${path.length <= 200 ? path : `${upTo(path, 200)}…`}`;
+    const what = `${context.req.method} ${path.length <= 200 ? path : `${truncate(path, 200)}…`}`;
     const peer = peerOf(context, ports) ?? 'unknown';
     ports.signals.emit('request.strayed', { peer, what, why: describeFault(fault), code: fault.code });
     return refuse(context, fault);

@@ -75,11 +75,16 @@ export function merge(current: Group, event: GroupChange): Group {
   const version: Version = [event.data.occurredAt, event.id];
   const told: Field[] = [...fieldsTold(event), ['lastOperator', event.data.operator], ['updatedAt', event.time]];
   const news = told.filter(([, value]) => value !== undefined).map(([field, value]): Field => [field, value, version]);
-  return take(current, event.source, event.type === 'chat.group.created' ? version : undefined, news);
+  return withNewer(current, event.source, event.type === 'chat.group.created' ? version : undefined, news);
 }
 
 /** Returns the group with those fields that are newer than its own, born anew if the creation is newer. */
-function take(current: Group, source: string | undefined, birth: Version | undefined, told: readonly Field[]): Group {
+function withNewer(
+  current: Group,
+  source: string | undefined,
+  birth: Version | undefined,
+  told: readonly Field[],
+): Group {
   if (isForeign(current, source)) return current;
   const base = birth && isLater(birth, current.versions.created) ? bornAt(current, birth) : current;
   const { created } = base.versions;
@@ -113,7 +118,7 @@ export function fieldsTold({ type, data: { changed, groupType, owner } }: GroupC
 export function join(current: Group, other: Group): Group {
   const { created, ...versions } = other.versions;
   const told = Object.entries(versions).map(([field, version]): Field => [field, fieldOf(other, field), version]);
-  return take(current, other.source, created, told);
+  return withNewer(current, other.source, created, told);
 }
 
 /**

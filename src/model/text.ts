@@ -80,7 +80,7 @@ export function nearest(word: string, candidates: readonly string[]): string | u
 }
 
 /** Returns at most `most` characters, without splitting a surrogate pair. */
-export function upTo(text: string, most: number): string {
+export function truncate(text: string, most: number): string {
   if (text.length <= most) return text;
   const last = text.charCodeAt(most - 1);
   return text.slice(0, last >= 0xd800 && last < 0xdc00 ? most - 1 : most);

@@ -2,7 +2,7 @@ import { html } from 'hono/html';
 import { findEvent } from '../../journal/history.ts';
 import type { JournalEntry } from '../../journal/reads.ts';
 import type { EventCopy, GroupCopy } from '../../model/standing.ts';
-import { upTo } from '../../model/text.ts';
+import { truncate } from '../../model/text.ts';
 import { faultLines } from './connectors.ts';
 import { changes, eventHref, groupLink, operator } from './events.ts';
 import { badge, type Page, type Tone, unknownPage } from './layout.ts';
@@ -26,7 +26,7 @@ export async function eventPage(ports: View, query: URLSearchParams, signal: Abo
     );
   }
   return {
-    title: `${t.events.type} ${upTo(id, 40)}`,
+    title: `${t.events.type} ${truncate(id, 40)}`,
     section: 'events',
     parts: [
       // An event never changes, and is told once.
