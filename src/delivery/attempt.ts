@@ -15,7 +15,7 @@ export interface Delivery {
   readonly cut?: Fault;
 }
 
-export interface Settlement {
+interface Settlement {
   readonly waiting: Waiting[];
   readonly dead: Dead[];
   readonly released: number[];
@@ -24,7 +24,7 @@ export interface Settlement {
   readonly brought: Brought[];
 }
 
-export interface AttemptSettings {
+interface AttemptSettings {
   /** By Clock.elapsed. */
   readonly now: number;
   readonly retry: RetrySettings;

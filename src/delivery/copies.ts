@@ -12,12 +12,12 @@ import type { ReadBack } from './read-back.ts';
 import type { Delivery } from './thread/host.ts';
 
 /** A connector as it is configured now. */
-export interface CopyHolder extends Pick<ConnectorConfig, 'kind' | 'filter'> {
+interface CopyHolder extends Pick<ConnectorConfig, 'kind' | 'filter'> {
   readonly shape?: ConnectorConfig['shape'];
   readonly readsBack: boolean;
 }
 
-export interface CopiesPorts {
+interface CopiesPorts {
   /** Called each time, since connectors come and go. */
   connectors(): readonly string[];
   holder(connector: string): CopyHolder | undefined;
@@ -83,13 +83,12 @@ export function createCopies(ports: CopiesPorts): (groupId: string, signal: Abor
     const holder = ports.holder(connector);
     if (holder === undefined) return undefined;
     const { kind, filter, shape, readsBack } = holder;
-    const about = { connector, kind };
     const compiled = compileFilter(filter, shape);
     const isWanted = ({ event }: JournalEntry): boolean => compiled.matches({ groupId: group.groupId, event });
     const wanted = entries.filter(isWanted).map(({ seq }) => seq);
     // Events that were pruned had been delivered, or were filtered out.
     if (wanted.length === 0 && (entries.length > 0 || !compiled.concerns(group))) {
-      return { ...about, standing: 'filtered' };
+      return { connector, kind, standing: 'filtered' };
     }
     // Read in the same turn as the group and its events, so that nothing changes in between.
     const open = openIn(connector, wanted);
@@ -98,17 +97,16 @@ export function createCopies(ports: CopiesPorts): (groupId: string, signal: Abor
       : whyNothing(health(connector).state);
     const where = readsBack ? copy?.where : receiptOf(connector, wanted);
     const differs = copy?.differs?.filter((field) => expected(field, group, compiled)) ?? [];
-    const details = { ...(where !== undefined && { where }), ...(differs.length > 0 && { differs }) };
+    const found = { connector, kind, ...(where !== undefined && { where }), ...(differs.length > 0 && { differs }) };
+    const why = fault !== undefined && { fault };
     const standing = copy?.status === 'differs' && differs.length === 0 ? 'in-step' : copy?.status;
 
     // A copy read back as in step is in step, even with a dead letter: a later event or a repair made up for it.
     if (open !== undefined && !(open.standing === 'dead' && standing === 'in-step')) {
-      return { ...about, ...details, ...(fault !== undefined && { fault }), ...open };
+      return { ...found, ...why, ...open };
     }
-    if (standing === undefined && readsBack) {
-      return { ...about, standing: 'unknown', ...details, ...(fault !== undefined && { fault }) };
-    }
-    return { ...about, standing: standing ?? 'in-step', ...details };
+    if (standing === undefined && readsBack) return { ...found, ...why, standing: 'unknown' };
+    return { ...found, standing: standing ?? 'in-step' };
   };
 
   return async (groupId, signal) => {

@@ -52,7 +52,7 @@ export type LaneRequest =
   /** Retries these dead letters. */
   | { readonly kind: 'retry'; readonly entries: readonly Entry[] };
 
-export interface AskedRequest {
+interface AskedRequest {
   readonly request: LaneRequest;
   done(): void;
 }

@@ -9,7 +9,7 @@ import { whichConnector } from '../model/text.ts';
 import type { Delivery } from './thread/host.ts';
 
 /** Where a replay starts: a seq, a time of receipt in ms since 1970, or everything that is still in the journal. */
-export type ReplayFrom = 'beginning' | { readonly seq: number } | { readonly time: number };
+type ReplayFrom = 'beginning' | { readonly seq: number } | { readonly time: number };
 
 /** Selects dead letters by seq, by cause, by group, and those after a seq; all if nothing is given. */
 export interface DeadLetterChoice extends DeadLetterFilter {
@@ -22,7 +22,7 @@ const RETRY_LIMIT = 5_000;
 /** How many are examined per turn, or discarded per transaction: callbacks are answered in between. */
 const PORTION = 500;
 
-export interface OperationsPorts {
+interface OperationsPorts {
   connectors(): readonly string[];
   /** Whether the connector holds groups, and whether its copies can be read back. */
   destination(connector: string): { readonly holdsGroups: boolean; readonly readsBack: boolean };

@@ -39,13 +39,11 @@ export function startResync(
   done: () => void,
 ) {
   const { how, groupIds } = request;
-  const total = groupIds?.length ?? groups.count();
+  const named = groupIds !== undefined;
+  const counts = { done: 0, total: groupIds?.length ?? groups.count(), mended: 0, failed: 0 };
+  const differing: string[] = [];
   let after = '';
   let looked = 0;
-  let handled = 0;
-  let mended = 0;
-  let failed = 0;
-  const differing: string[] = [];
 
   return {
     request,
@@ -62,21 +60,19 @@ export function startResync(
         if (overload !== undefined) throw new Unreachable(overload.fault, undefined, overload.afterMs);
         for (const { groupId } of states) {
           const outcome = outcomes.get(groupId) ?? { kind: 'retry', fault: UNSETTLED };
-          if (outcome.kind === 'delivered') mended++;
+          if (outcome.kind === 'delivered') counts.mended++;
           if (outcome.kind === 'delivered' && how === 'compare' && differing.length < MOST_NAMED)
             differing.push(groupId);
           if (outcome.kind !== 'dead' && outcome.kind !== 'retry') continue;
-          failed++;
+          counts.failed++;
           refused(groupId, outcome.fault);
         }
       }
       after = page.at(-1)?.groupId ?? after;
       looked += taken;
       // Groups that are filtered out or unknown are neither brought nor compared.
-      handled += states.length;
-      const named = groupIds !== undefined;
+      counts.done += states.length;
       const ended = named ? looked >= groupIds.length : groups.page(after, 1).length === 0;
-      const counts = { done: handled, total, mended, failed };
       return { how, named, ...counts, ...(how === 'compare' && { differing }), ended };
     },
   };

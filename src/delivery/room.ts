@@ -11,7 +11,7 @@ import { createOperations } from './operations.ts';
 import { watchReplays, watchRetries } from './retries.ts';
 import { startDelivery } from './thread/host.ts';
 
-export interface DeliveryPorts {
+interface DeliveryPorts {
   /** The connectors of the configuration in effect. */
   configured(): Readonly<Record<string, ConnectorConfig>>;
   /** Names of the enabled ones. */
@@ -22,7 +22,6 @@ export interface DeliveryPorts {
 }
 
 export type DeliveryRoom = ReturnType<typeof startDeliveryRoom>;
-export type Operations = DeliveryRoom['operations'];
 
 /** Starts the delivery thread, with all that the main thread knows of it and may ask it. */
 export function startDeliveryRoom({ configured, connectors, source, journal: room, signals }: DeliveryPorts) {

@@ -6,7 +6,7 @@ import { lockedFault } from './lock.ts';
 import { isBusy } from './sqlite.ts';
 import { createSyncQueue } from './sync.ts';
 
-export interface CommitPorts extends FailurePorts {
+interface CommitPorts extends FailurePorts {
   /** Called after each commit; the result is called once the writes are on disk, with the time it took. */
   committed(writes: number): (ms: number) => void;
   /** May be written after a commit, in its own transaction, while the log is being synced: nobody waits for it. */

@@ -12,7 +12,7 @@ import { inaccessible, isCorrupt, pragma, sqlite, unusable } from './sqlite.ts';
 
 export type Database = ReturnType<typeof openDatabase>;
 
-export interface DatabaseOptions {
+interface DatabaseOptions {
   /** The largest size of the file; SQLite itself refuses what would exceed it. */
   readonly maxBytes?: number;
   onDamaged?(damage: { file: string; setAside: string; reason: string }): void;

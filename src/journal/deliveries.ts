@@ -31,7 +31,7 @@ export interface JournalReport extends Pick<Report, 'upTo' | 'rewind' | 'passedO
 }
 
 /** Where events of a batch went, as one row. */
-export interface Receipts {
+interface Receipts {
   readonly from: number;
   readonly upTo: number;
   /** Milliseconds since 1970. */
@@ -106,7 +106,7 @@ export function createDeliveryWriter(connection: DatabaseSync, clock: Clock) {
 /** About 50 MB, without their texts. */
 const MAX_WAITING = 100_000;
 
-export interface JournalSourcePorts {
+interface JournalSourcePorts {
   readonly reader: Pick<DeliveryReader, 'head' | 'merged' | 'read' | 'readHeads'>;
   readonly clock: Pick<Clock, 'now' | 'elapsed'>;
   post(report: JournalReport): void;

@@ -18,7 +18,7 @@ const STEP_EVENTS = 500;
 const STEP_GROUPS = 64;
 const STEP_BYTES = 1_048_576;
 
-export interface ForgetPorts {
+interface ForgetPorts {
   /** Removes these events from the journal. */
   remove(seqs: readonly number[]): void;
   /** The enabled connectors: what one of them has not taken yet is not forgotten. */

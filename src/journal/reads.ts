@@ -130,7 +130,7 @@ export function createSeqAt(connection: DatabaseSync): (time: number) => number 
 }
 
 /** Where and when an event was delivered (in milliseconds since 1970), and after how many attempts. */
-export type EventReceipt = Omit<Brought, 'entry'> & { readonly at: number };
+type EventReceipt = Omit<Brought, 'entry'> & { readonly at: number };
 
 /** One event of a row of receipts; `attempts` is left out if it was one, `superseded` if nothing newer was there. */
 export type Told = readonly [seq: number, receipt: string, attempts?: number | null, superseded?: 1];

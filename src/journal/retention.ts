@@ -3,14 +3,14 @@ import type { SignalBus } from '../model/signal.ts';
 import type { Journal } from './append.ts';
 import type { DeliveryReader } from './reads.ts';
 
-export interface RetentionSettings {
+interface RetentionSettings {
   /** Milliseconds since the receipt after which a delivered event is pruned. */
   readonly keepDelivered: number;
   /** The enabled connectors: what one of them has not taken yet is never pruned. */
   readonly connectors: readonly string[];
 }
 
-export interface RetentionPorts {
+interface RetentionPorts {
   readonly journal: Pick<Journal, 'fill' | 'prune'>;
   readonly reader: Pick<DeliveryReader, 'cursor' | 'seqAt'>;
   readonly clock: Pick<Clock, 'now' | 'sleep'>;

@@ -10,7 +10,7 @@ import { sizeOf } from './place.ts';
 import { createDeliveryReader } from './reads.ts';
 import { keepPruned } from './retention.ts';
 
-export interface JournalPorts {
+interface JournalPorts {
   settings(): { readonly file: string; readonly maxBytes: number; readonly keepDelivered: number };
   /** The `source` of this app: a journal belongs to one app. */
   readonly source: string;

@@ -98,7 +98,7 @@ function withNewer(
   return withFields(base, source === undefined ? news : [['source', source], ...news]);
 }
 
-export function fieldsTold({ type, data: { changed, groupType, owner } }: GroupChange): Field[] {
+function fieldsTold({ type, data: { changed, groupType, owner } }: GroupChange): Field[] {
   const told: Field[] = [
     ...PROFILE_FIELDS.map((field): Field => [field, changed[field]]),
     ...Object.entries(changed.customFields ?? {}).map(([key, value]): Field => [CUSTOM + key, value]),

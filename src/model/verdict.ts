@@ -51,14 +51,14 @@ export interface Standing {
 }
 
 /** A lag shorter than this does not count: every event is behind for a moment. */
-export const BEHIND_SECONDS = 2;
+const BEHIND_SECONDS = 2;
 /** A destination being restarted is back within this time. */
 const UNREACHABLE_MS = 60_000;
 /** A comparison of a million groups takes longer than `every`. */
 const VERIFIED_MS = 24 * 3_600_000;
 
 /** The wording in one language: English defines the type. A parameter `behind` is what `behind` returned. */
-export type VerdictWords = typeof ENGLISH;
+type VerdictWords = typeof ENGLISH;
 
 export const ENGLISH = {
   recorded: 'Callbacks are recorded',
