@@ -9,16 +9,12 @@ import { clientOptions, type KafkaOptions } from './options.ts';
 import { extentsOf, type ReadRecord, readToEnd } from './reader.ts';
 
 /** Reads a compacted topic of groups once, for the last record of each. */
-export const scanGroups =
-  (options: KafkaOptions, host: Host): NonNullable<GroupSink['scan']> =>
-  (take, signal) =>
-    // If partitions were added, a record outside its key's present partition is older, whichever is read last.
-    followGroups(
-      options,
-      host,
-      new Map(),
-      ({ key, partition }, partitions) => partitionOf(key ?? '', partitions) === partition,
-    )(take, signal);
+export function scanGroups(options: KafkaOptions, host: Host): NonNullable<GroupSink['scan']> {
+  // If partitions were added, a record outside its key's present partition is older, whichever is read last.
+  const isLast = ({ key, partition }: ReadRecord, partitions: number): boolean =>
+    partitionOf(key ?? '', partitions) === partition;
+  return (take, signal) => followGroups(options, host, new Map(), isLast)(take, signal);
+}
 
 /**
  * Reads a compacted topic of groups to its end, each call from where the last one stopped. Throws Unreachable if there

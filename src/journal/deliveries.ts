@@ -1,5 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite';
-import type { Brought, Holds, Report, Source, Waiting } from '../../connectors/contract.ts';
+import type { Brought, Dead, Holds, Report, Source, Waiting } from '../../connectors/contract.ts';
 import { causeOf } from '../model/cause.ts';
 import type { Clock } from '../model/clock.ts';
 import type { CopyState } from '../model/copy.ts';
@@ -132,17 +132,14 @@ export function createJournalSource(connector: string, holds: Holds, ports: Jour
         ...report,
         connector,
         receipts: receiptsOf(brought, clock.now()),
-        waiting: waiting.map(({ entry: { seq }, attempts, dueAt, fault }) => ({
-          seq,
-          attempts,
-          dueAt: Math.round(dueAt + epoch),
-          fault,
-        })),
-        dead: dead.map(({ entry: { seq }, attempts, fault }) => ({ seq, attempts, fault })),
+        waiting: waiting.map((one) => ({ ...attemptOf(one), dueAt: Math.round(one.dueAt + epoch) })),
+        dead: dead.map(attemptOf),
       });
     },
   };
 }
+
+const attemptOf = ({ entry: { seq }, attempts, fault }: Dead) => ({ seq, attempts, fault });
 
 /** One row for receipts that are close to each other: what was retried may be much older. */
 function receiptsOf(brought: readonly Brought[], at: number): Receipts[] {

@@ -273,6 +273,9 @@ export interface ShapeProblem {
 /** Every connector's groups are read back: to merge with them, to verify them, or by workers. */
 const NEEDED = ['versions', 'destroyed'];
 const NO_VERSIONS = 'an event has no versions: leave it out';
+const TWO_PLACES = 'the versions are to lie in the documents, too: leave out one of the two';
+const IRREVERSIBLE = 'copies of groups are read back, which no function can undo: use fields, omit and constants';
+const MAKES_ALL = 'it makes the whole of what is written: leave out fields, omit, constants and times';
 
 /** Returns what prevents a shape from being written, or groups from being read back unchanged. */
 export function shapeProblems(settings: ShapeSettings, content: Content): ShapeProblem[] {
@@ -282,6 +285,7 @@ export function shapeProblems(settings: ShapeSettings, content: Content): ShapeP
   const unknown = `no field of ${content === 'groups' ? 'a group' : 'an event'} is called so: ${[...known].join(', ')}, customFields.<Key>`;
   const problem = (message: string | false | undefined, ...path: (string | number)[]): ShapeProblem[] =>
     message === undefined || message === false ? [] : [{ path, message }];
+  const hasVersionsField = (versions ?? fields.versions) !== undefined;
   const given = [Object.keys(fields), omit, Object.keys(constants)].some((names) => names.length > 0);
   return [
     ...Object.keys(fields).flatMap((name) => (isKnown(name) ? [] : problem(unknown, 'fields', name))),
@@ -297,24 +301,9 @@ export function shapeProblems(settings: ShapeSettings, content: Content): ShapeP
     ...problem(versions !== undefined && content === 'events' && NO_VERSIONS, 'versions'),
     ...problem(versions !== undefined && Object.hasOwn(fields, 'versions') && '`fields` tells of it, too', 'versions'),
     ...problem(versionsIndex !== undefined && content === 'events' && NO_VERSIONS, 'versionsIndex'),
-    ...problem(
-      versionsIndex !== undefined &&
-        (versions ?? fields.versions) !== undefined &&
-        'the versions are to lie in the documents, too: leave out one of the two',
-      'versionsIndex',
-    ),
-    ...problem(
-      transform !== undefined &&
-        content === 'groups' &&
-        'copies of groups are read back, which no function can undo: use fields, omit and constants',
-      'transform',
-    ),
-    ...problem(
-      transform !== undefined &&
-        (given || settings.times !== undefined) &&
-        'it makes the whole of what is written: leave out fields, omit, constants and times',
-      'transform',
-    ),
+    ...problem(versionsIndex !== undefined && hasVersionsField && TWO_PLACES, 'versionsIndex'),
+    ...problem(transform !== undefined && content === 'groups' && IRREVERSIBLE, 'transform'),
+    ...problem(transform !== undefined && (given || settings.times !== undefined) && MAKES_ALL, 'transform'),
     ...collisions(settings, content),
   ];
 }
