@@ -96,7 +96,7 @@ export class ListRefused extends BridgeError {
 
 export type GroupApi = ReturnType<typeof createGroupApi>;
 
-/** `service` is told the service's time whenever an answer says it. */
+/** `service` learns the service's time from each answer that has it. */
 export function createGroupApi(settings: ApiSettings, clock: Clock, service = createServiceClock(clock)) {
   const { list, groups: perSecond } = settings.callsPerSecond;
   const pace = { list: createPace(list, clock), groups: createPace(perSecond, clock) };
@@ -133,13 +133,13 @@ export function createGroupApi(settings: ApiSettings, clock: Clock, service = cr
       );
     }
     const { fault, about } = answer;
-    // Anybody may have told of the key that is refused: it must not cost the group.
+    // Anybody may have introduced the refused key: it must not cost the group.
     const plain = keys.length > 0 && about !== 'moment' ? await ask(ids, [], signal) : answer;
     if (!('fault' in plain)) {
       const unread = plain.groups.map(({ groupId }) => ({ groupId, fault: aboutKeys(fault), passes: false }));
       return { ...plain, failed: [...plain.failed, ...unread] };
     }
-    // So many may be bad ids: then a group that is nowhere is answered as such.
+    // So many ids may really be bad: then a group that exists nowhere is still answered as such.
     const isCall = ++refusedInRow >= MAX_SINGLE_REFUSALS && 'fault' in (await ask([NOWHERE], keys, signal));
     if (isCall) throw new BridgeError(fault);
     const failed = ids.map((groupId) => ({ groupId, fault, passes: about === 'moment' }));
