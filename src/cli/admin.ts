@@ -10,7 +10,7 @@ import { type AdminOptions, clientConfig, misused, reachable } from './options.t
 type Api = ReturnType<typeof hc<AdminApi>>['api'];
 export type AdminClient = ReturnType<typeof adminClient>;
 
-/** Returns a client of a running bridge. What the bridge refuses is thrown as the fault that it names. */
+/** Returns a client of a running bridge. Refusals are thrown as the faults they name. */
 export function adminClient(options: AdminOptions) {
   const { url, token } = addressOf(options);
 
@@ -96,7 +96,7 @@ function addressOf(options: AdminOptions): { readonly url: string; readonly toke
   return { url: `http://${reachable(host)}:${port}`, token };
 }
 
-/** What no token can be must not become a header: the error would show it. */
+/** An impossible token must not become a header: the error would show it. */
 function tokenOfEnvironment(): string | undefined {
   const { success, data, error } = admin.shape.token.safeParse(process.env.ADMIN_TOKEN);
   if (success) return data;

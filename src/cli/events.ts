@@ -179,7 +179,7 @@ function placeOf({ standing, where, at, attempts, fault }: EventCopy): string[] 
   ];
 }
 
-/** Whose the latest change of a group is, by the events of it that are known. */
+/** The author of a group's latest change, judging by its known events. */
 export function lastBy(group: Group, events: readonly Entry[] = []): string {
   const latest = events.find(({ event }) => event.id === latestEvent(group));
   return operatorOf(group) ?? (latest === undefined ? '' : (actorOf(latest.event) ?? ''));

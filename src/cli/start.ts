@@ -34,7 +34,7 @@ interface StartOptions {
   readonly log?: LogFormat;
 }
 
-/** What is left open once all has stopped, by a server that hangs, may keep the process so long. */
+/** How long handles left open by a hanging server may keep the process after everything has stopped. */
 const LEFT_MS = 1_000;
 
 /** Runs until SIGTERM or SIGINT; a second signal ends at once. */

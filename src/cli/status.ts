@@ -72,7 +72,7 @@ async function showStatus(options: StatusOptions): Promise<void> {
   if (options.check && !isWell(first.status, options.allow)) process.exitCode = 1;
 }
 
-/** What is passed over in silence would be taken for heard. */
+/** Silently ignored arguments would be taken as understood. */
 const needing = (option: string, other: string): BridgeError => misused(`--${option} says nothing without --${other}`);
 
 function isWell({ verdict: { recording, copies } }: Status, allow: readonly string[] = []): boolean {
@@ -180,7 +180,7 @@ export interface Reading {
 
 type Rates = ReturnType<typeof ratesBetween>;
 
-/** Returns rates a second; undefined without an earlier reading, or where the bridge was started anew in between. */
+/** Returns rates per second; undefined without an earlier reading, or if the bridge was restarted in between. */
 export function ratesBetween(before: Reading | undefined, now: Reading) {
   const seconds = before === undefined ? 0 : (now.at - before.at) / 1_000;
   const rate = (count: (reading: Reading) => number | undefined): number | undefined => {

@@ -29,7 +29,7 @@ export async function eventPage(ports: View, query: URLSearchParams, signal: Abo
     title: `${t.events.type} ${truncate(id, 40)}`,
     section: 'events',
     parts: [
-      // An event never changes, and is told once.
+      // An event never changes, and is rendered once.
       { render: () => eventOf(ports, entry) },
       { id: 'copies', every: COPIES_EVERY_MS, render: () => copiesOf(ports, entry) },
     ],
@@ -70,7 +70,7 @@ const STANDINGS: Readonly<Record<EventCopy['standing'] | GroupCopy['standing'], 
   unknown: 'held',
 };
 
-/** How an event or a group stands at a connector. */
+/** The status of an event or a group at a connector. */
 type Copy = Omit<GroupCopy, 'standing'> & Pick<EventCopy, 'at' | 'attempts'> & Pick<EventCopy | GroupCopy, 'standing'>;
 
 /** Lists the copies of an event or a group by connector. */

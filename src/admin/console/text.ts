@@ -65,7 +65,7 @@ function mark(character: string, count: number): Html {
   return html`<span class="unseen warn" title="${name === undefined ? code : `${code} ${name}`}">${code}${times(count)}</span>`;
 }
 
-/** Returns the text with its marks, of which there are no more than fit into `most` characters of markup, and where it ends. */
+/** Returns the marked-up text, with no more marks than fit into `most` characters of markup, and where it ends. */
 function pieces(
   text: string,
   lines: boolean,
@@ -135,7 +135,7 @@ function blockOf(t: Texts, content: readonly (string | Html | false)[]): Html {
 
 const EXCERPT = 90;
 
-/** Where a value stands: its id, unique on the page, and the address of a page that has all of it. */
+/** Where a value is shown: its id, unique on the page, and the address of a page with all of it. */
 export interface Place {
   readonly id: string;
   readonly rest?: string;
