@@ -38,10 +38,7 @@ export function createLive(clock: Clock, stopping: AbortSignal) {
     return html;
   };
   return {
-    /**
-     * Sends each live part whenever it has changed, while the caller listens; answers 503 beyond the maximum of
-     * listeners.
-     */
+    /** Sends each live part whenever it has changed, while the caller listens; answers 503 to too many callers. */
     watch(context: Context, at: string, parts: readonly Part[], rendered: (part: Part) => Promise<string>): Response {
       const { socket } = (context.env as HttpBindings).incoming;
       if (context.req.method === 'HEAD') return context.body(null);
