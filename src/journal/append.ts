@@ -6,7 +6,7 @@ import type { CanonicalEvent } from '../model/event.ts';
 import type { BridgeError } from '../model/fault.ts';
 import type { SignalBus } from '../model/signal.ts';
 import { type Committer, createCommitter } from './commit.ts';
-import type { Database } from './database.ts';
+import { type Database, RESERVE } from './database.ts';
 import { createDeliveryWriter, type JournalReport } from './deliveries.ts';
 import { PROBE_BYTES } from './failure.ts';
 import { createForgetting } from './forget.ts';
@@ -157,8 +157,6 @@ function createReconcileWriter(connection: DatabaseSync, events: EventWriter, ad
   };
 }
 
-/** This share of journal.maxBytes is left to merging, pruning and cursors, without which a full journal would stay full. */
-const RESERVE = 0.05;
 /** Groups are kept for ever: beyond this share new ones are refused, so that those known are still recorded. */
 const GROUPS_SHARE = 0.5;
 /** What the quarantine may hold. */
