@@ -59,11 +59,14 @@ export function settleDelivery(
       }
     }
   };
+  /** A sink sends the next event of a group once the one before is settled. */
+  const heldBack = new Set<string>();
   for (const before of retried) {
     const { entry } = before;
-    if (cut !== undefined && !outcomes.has(entry.id)) continue;
+    if (!outcomes.has(entry.id) && (cut !== undefined || heldBack.has(entry.groupId))) continue;
     const still = decide(entry, before.attempts);
     if (still !== undefined) {
+      heldBack.add(entry.groupId);
       settlement.waiting.push(still);
       queue.update(isAskedFor(before) ? { ...still, asked: true } : still);
       continue;
