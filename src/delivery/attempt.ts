@@ -59,6 +59,7 @@ export function settleDelivery(
       }
     }
   };
+  const unsent = new Set(taken.filter(({ groupId }) => queue.holdsBack(groupId)));
   /** A sink sends the next event of a group once the one before is settled. */
   const heldBack = new Set<string>();
   for (const before of retried) {
@@ -77,7 +78,8 @@ export function settleDelivery(
   for (const entry of taken) {
     if (!wanted.has(entry)) continue;
     // Invariant 2, order per group: a group waits together with its first entry that waits.
-    const uncharged = outcomes.has(entry.id) ? undefined : queue.holdsBack(entry.groupId) ? HELD_BACK : cut;
+    const isHeldBack = unsent.has(entry) || queue.holdsBack(entry.groupId);
+    const uncharged = outcomes.has(entry.id) ? undefined : isHeldBack ? HELD_BACK : cut;
     const held = uncharged === undefined ? decide(entry, 0) : triedAgain(entry, now, uncharged);
     if (held === undefined) continue;
     settlement.waiting.push(held);

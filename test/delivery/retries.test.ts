@@ -81,6 +81,21 @@ test('what waits for an earlier event of its group, tried with it and failed aga
   expect(queue.all().map(({ attempts }) => attempts)).toEqual([1, 0, 1, 0]);
 });
 
+test('what was not sent, since an earlier event of its group waited that is delivered now, is charged nothing', () => {
+  const queue = createWaitingEntries();
+  const before = triedAgain(entryOf(1, madeEvent(1, {}, 'g')), 0);
+  queue.hold(before);
+  const taken = [2, 3].map((seq) => entryOf(seq, madeEvent(seq, {}, 'g')));
+  const outcomes = new Map([[before.entry.id, { kind: 'delivered', receipt: '' }]] as const);
+  const delivery = { retried: [before], taken, wanted: new Set(taken), outcomes };
+  const settings = { now: 7, retry: { initialMs: 1_000, maxMs: 1_000 }, random: () => 1 };
+  expect(settleDelivery(delivery, queue, settings).failed).toEqual([]);
+  expect(queue.all().map(({ entry, attempts, dueAt }) => [entry.seq, attempts, dueAt])).toEqual([
+    [2, 0, 7],
+    [3, 0, 7],
+  ]);
+});
+
 test('a replay tells those refused and those that wait, of its own events alone', () => {
   const replays = watchReplays();
   const report = { connector: 'a', upTo: 9, waiting: [], dead: [], released: [] };
