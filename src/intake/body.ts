@@ -236,13 +236,20 @@ export function checkGroup({ fields: { GroupId }, lossy }: UnderstoodBody): Http
 /** A field of these that stands in the body twice has two readings, of which none is taken. */
 const DECISIVE = [
   ...['CallbackCommand', 'GroupId', 'TopicId', 'EventTime', 'Name', 'Introduction', 'Notification', 'FaceUrl'],
-  ...['UserDefinedDataList', 'Owner_Account', 'NewOwner_Account'],
+  ...['UserDefinedDataList', 'Owner_Account', 'NewOwner_Account', 'Type'],
 ];
 /** A letter, or _, written as an escape. */
 const ESCAPED_LETTER = /\\u00(4[1-9a-f]|5[0-9af]|6[1-9a-f]|7[0-9a])/gi;
 
 /** Refuses a body in which a field stands twice that decides what the event says, however its name is written. */
-export function checkTwice(text: string): HttpFault | undefined {
+export function checkTwice({ text, fields: { UserDefinedDataList: custom } }: UnderstoodBody): HttpFault | undefined {
+  const values = new Map<unknown, unknown>();
+  for (const one of Array.isArray(custom) ? custom.filter(isObject) : []) {
+    const path = 'UserDefinedDataList';
+    if (values.has(one.Key) && values.get(one.Key) !== one.Value)
+      return { code: 'callback-invalid', path, message: `${path} tells of one key twice` };
+    values.set(one.Key, one.Value);
+  }
   const body = text.replace(ESCAPED_LETTER, (_, code) => String.fromCharCode(Number.parseInt(code, 16)));
   const suspects = DECISIVE.filter((name) => body.indexOf(`"${name}"`) !== body.lastIndexOf(`"${name}"`));
   if (suspects.length === 0) return undefined;

@@ -115,8 +115,9 @@ function createRecording(settings: ReceiverSettings, ports: ReceiverPorts) {
     if (fault !== undefined) return refused(fault);
     const body = parseBody(bytes, context.env.incoming.headers['content-type'], maxBodyBytes);
     if (!body.ok) return body;
-    const { fields, text, lossy } = body.value;
-    const contradiction = checkCommand(context.get('command'), fields) ?? (isVerified ? checkTwice(text) : undefined);
+    const { fields, lossy } = body.value;
+    const contradiction =
+      checkCommand(context.get('command'), fields) ?? (isVerified ? checkTwice(body.value) : undefined);
     if (contradiction !== undefined) return refused(contradiction);
     if (isAboutTopic(fields)) return accepted('acknowledged');
     const strange = checkGroup(body.value);

@@ -110,6 +110,12 @@ describe('after a right Sign every refusal is kept, to the byte', () => {
       body().replace('{', '{"UserDefinedDataList":[],"UserDefinedDataList":[],'),
       /stands in the/,
     ],
+    [
+      'a custom field twice',
+      body({ UserDefinedDataList: [...'ab'].map((Value) => ({ Key: 'Level', Value })) }),
+      /UserDefinedDataList tells of one key twice/,
+    ],
+    ['a type twice', body().replace('{', '{"Type":"Community",'), /Type stands in the body twice/],
     ['a topic twice', body({ TopicId: '' }).replace('{', '{"TopicId":"t",'), /TopicId stands in the body twice/],
     [
       'a new owner twice',
