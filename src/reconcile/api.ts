@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import type { Config } from '../config/schema.ts';
 import type { Clock } from '../model/clock.ts';
-import { type ProfileField, wireType } from '../model/event.ts';
+import { isGroupId, NO_GROUP_ID, type ProfileField, wireType } from '../model/event.ts';
 import { BridgeError, type Fault } from '../model/fault.ts';
 import { CUSTOM, fits } from '../model/group.ts';
 import { createServiceClock } from '../model/service-clock.ts';
@@ -114,6 +114,11 @@ export function createGroupApi(settings: ApiSettings, clock: Clock, service = cr
     if (info.success && 'readAt' in answer) {
       refusedInRow = 0;
       return { readAt: answer.readAt, ...classify(ids, info.data.GroupInfo, faultOf) };
+    }
+    // Said of the whole call, it is said of the one group that is asked for.
+    if ('goneAt' in answer && answer.goneAt !== undefined && ids.length === 1) {
+      refusedInRow = 0;
+      return { readAt: answer.goneAt, groups: [], gone: ids, failed: [] };
     }
     const refusal = 'fault' in answer ? answer : unusable(faultOf('its answer holds no GroupInfo'));
     if (refusal.about === 'caller') throw new BridgeError(refusal.fault);
@@ -249,6 +254,12 @@ const LEFT_OUT: CodeClass = {
   advice: 'reconcile it once more; where that does not help, see it in the console',
 };
 
+const NO_ID: Fault = {
+  code: 'service-refused',
+  message: `the id is ${NO_GROUP_ID}`,
+  suggestion: 'no event and no copy can name this group',
+};
+
 /** Tells apart the groups that the service describes, those that it does not have, and those that it fails to describe. */
 function classify(
   ids: readonly string[],
@@ -258,11 +269,16 @@ function classify(
   const groups: RemoteGroup[] = [];
   const gone: string[] = [];
   const failed: GroupFailure[] = [];
-  const itemOf = new Map(items.flatMap((one) => item.safeParse(one).data ?? []).map((one) => [one.GroupId, one]));
+  const read = items.flatMap((one) => item.safeParse(one).data ?? []);
+  // What is described is there, whatever else the answer says of it.
+  const itemOf = new Map(
+    [...read, ...read.filter(({ ErrorCode }) => ErrorCode === 0)].map((one) => [one.GroupId, one]),
+  );
   for (const groupId of new Set(ids)) {
     const one = itemOf.get(groupId);
     const kind = one === undefined ? LEFT_OUT : classOf(one.ErrorCode);
-    if (one !== undefined && kind === undefined) groups.push(toGroup(groupId, one));
+    if (!isGroupId(groupId)) failed.push({ groupId, fault: NO_ID, passes: false });
+    else if (one !== undefined && kind === undefined) groups.push(toGroup(groupId, one));
     else if (kind === CODE_CLASSES.gone) gone.push(groupId);
     else if (kind !== undefined) {
       const what = one === undefined ? 'the answer leaves it out' : `${one.ErrorCode} ${one.ErrorInfo}`;

@@ -39,6 +39,8 @@ interface Trouble {
   readonly about: CodeClass['about'];
   readonly again: CodeClass['again'];
   readonly attempts: number;
+  /** Of an answer that there is no such group: see GroupsRead.readAt. */
+  readonly goneAt?: number;
 }
 
 /** Says what an answer of the service at this address, or the lack of one, means. */
@@ -152,8 +154,10 @@ export function createCaller(settings: ApiSettings, clock: Clock, service: Servi
     // Of several groups the top-level code says nothing: each has its own.
     const found = 'GroupInfo' in parsed.data && classOf(code)?.about !== 'caller' ? undefined : classOf(code);
     const kind = found ?? (code === 0 && ActionStatus === 'FAIL' ? UNKNOWN : undefined);
-    if (kind === undefined) return { body: parsed.data, readAt: readAtOf(isFresh ? date : null, tookMs, sentAt) };
-    return trouble(`${kind.says}: ${code} ${info}`, kind, kind === UNKNOWN ? UNKNOWN_ATTEMPTS : ATTEMPTS);
+    const readAt = readAtOf(isFresh ? date : null, tookMs, sentAt);
+    if (kind === undefined) return { body: parsed.data, readAt };
+    const refusal = trouble(`${kind.says}: ${code} ${info}`, kind, kind === UNKNOWN ? UNKNOWN_ATTEMPTS : ATTEMPTS);
+    return kind === CODE_CLASSES.gone ? { ...refusal, goneAt: readAt } : refusal;
   }
 
   /** Makes one call without patience, at each address until one can be reached: a person waits for it. */

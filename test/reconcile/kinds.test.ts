@@ -296,6 +296,44 @@ describe('a group that the service refuses', () => {
     expect(service.events().at(-1)).toMatchObject({ subject: 'a', type: 'chat.group.destroyed' });
   });
 
+  test('groups that are gone, told of the whole call that asks for them: each is found, and the others are read', async () => {
+    const known = Array.from({ length: 60 }, (_, n) => `g${n}`);
+    const service = await start({ Public: known });
+    await service.run();
+    const gone = new Set(known.slice(0, 25));
+    service.answer(({ command, body }) =>
+      command === 'get_group_info' && body.GroupIdList.some((id) => gone.has(id)) ? fail(10_010) : undefined,
+    );
+    const { counts, stopped } = await service.run();
+    expect({ stopped, ...counts }).toMatchObject({ gone: 25, withheld: 25, failed: 0, read: 60 });
+    expect((await service.run({ request: { groupIds: ['g0'] } })).counts).toMatchObject({ destroyed: 1, failed: 0 });
+    expect(service.events().at(-1)).toMatchObject({ subject: 'g0', type: 'chat.group.destroyed' });
+  });
+
+  test.each([[false], [true]])(
+    'described and called gone in one answer, in either order (%s): it is there',
+    async (last) => {
+      const service = await start({ Public: ['a'] });
+      await service.run();
+      service.answer((asked) => {
+        const both = [described('a', { Name: 'new' }), { GroupId: 'a', ...fail(10_010) }];
+        return isList(asked) ? undefined : { ...FINE, GroupInfo: last ? both : both.toReversed() };
+      });
+      expect((await service.run()).counts).toMatchObject({ mended: 1, destroyed: 0 });
+    },
+  );
+
+  test.each(['x'.repeat(513), 'cut \ud800'])(
+    'with an id that no group can have here (%#): it is named, and not recorded',
+    async (odd) => {
+      const service = await start({ Public: ['a', odd] });
+      const { counts, failures } = await service.run();
+      expect(counts).toMatchObject({ read: 1, failed: 1 });
+      expect(failures).toMatchObject([{ message: expect.stringMatching(/512 bytes or not well-formed/) }]);
+      expect(service.named()).toEqual(['a']);
+    },
+  );
+
   test('with another answer that lasts: it is named, and fails no run from the third on', async () => {
     const service = await start({ Public: ['a', 'b'] });
     service.answer(({ command, body }) =>
