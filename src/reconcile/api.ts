@@ -72,7 +72,7 @@ const addressList = z.looseObject({
   IPList: z
     .array(z.unknown())
     .nullish()
-    .transform((list) => (list ?? []).filter((one) => typeof one === 'string')),
+    .transform((list) => (list ?? []).filter((one) => typeof one === 'string').map((one) => one.trim())),
 });
 const described = z.looseObject({ GroupInfo: z.array(z.unknown()) });
 const asked = { Type: text, Name: text, Introduction: text, Notification: text, FaceUrl: text, Owner_Account: text };

@@ -8,6 +8,7 @@ import type { Clock } from '../model/clock.ts';
 import { BridgeError, type Fault, messageOf } from '../model/fault.ts';
 import { isObject, parseJson } from '../model/json.ts';
 import { MAX_SKEW_MS, type ServiceClock } from '../model/service-clock.ts';
+import { upTo } from '../model/text.ts';
 import { CODE_CLASSES, type CodeClass, classOf, UNKNOWN } from './codes.ts';
 import type { Pace } from './pace.ts';
 import { createUserSigs } from './usersig.ts';
@@ -27,7 +28,15 @@ const NO_DATE_MARGIN_MS = 60_000;
 
 /** Whatever is of another type than expected, or null, counts as not said, and costs no more than itself. */
 export const text = z.string().optional().catch(undefined);
-export const verdict = { ErrorCode: z.coerce.number().int().catch(0), ErrorInfo: z.string().catch('') };
+/** A sentence, of which a thousand may be kept and shown. */
+const MOST_INFO = 300;
+export const verdict = {
+  ErrorCode: z.coerce.number().int().catch(0),
+  ErrorInfo: z
+    .string()
+    .transform((info) => upTo(info, MOST_INFO))
+    .catch(''),
+};
 /** Any other JSON that is answered says nothing: it is no list without groups. */
 const top = z
   .custom<object>((answer) => isObject(answer) && ('ActionStatus' in answer || 'ErrorCode' in answer))
@@ -124,7 +133,7 @@ export function createCaller(settings: ApiSettings, clock: Clock, service: Servi
     let response: Response;
     let bytes: Uint8Array | undefined;
     try {
-      response = await fetch(`${bases[base]?.replace(/\/+$/, '')}/v4/${command}?${query}`, {
+      response = await fetch(`${bases[base]}/v4/${command}?${query}`, {
         method: 'POST',
         body,
         headers: { 'content-type': 'application/json' },

@@ -510,6 +510,15 @@ describe('answers that are merely odd', () => {
     expect(service.events()[0]?.data.changed).not.toHaveProperty('introduction');
   });
 
+  test('a reason of any length is told by how it begins', async () => {
+    const service = await start({ Public: ['a'] });
+    const why = { ErrorCode: 10_007, ErrorInfo: `begins ${'x'.repeat(100_000)}` };
+    service.answer((asked) => (isList(asked) ? undefined : { ...FINE, GroupInfo: [{ GroupId: 'a', ...why }] }));
+    const [failure] = (await service.run()).failures;
+    expect(failure?.message).toMatch(/10007 begins x+/);
+    expect(failure?.message.length).toBeLessThan(1_000);
+  });
+
   test('an empty type is none, and the next run finds nothing to mend', async () => {
     const service = await start({ Public: ['a'] });
     service.answer(({ command, body }) =>
@@ -543,10 +552,25 @@ describe('answers that are merely odd', () => {
     expect(service.events().find(({ subject }) => subject === 'a')?.data.changed.notification).toBe('one\ntwo');
   });
 
+  test.each([
+    ['?', ''],
+    ['#', ''],
+    ['/ ', ''],
+    ['/a?', '/a'],
+  ])('nothing but the path is taken of baseUrl: %j', async (end, kept) => {
+    const service = await start({ Public: ['a'] });
+    const below = await start({}, { baseUrl: service.origin + end });
+    await below.run();
+    const commands = ['get_appid_group_list', 'get_group_info'];
+    expect(new Set(service.asked.map(({ path }) => path))).toEqual(
+      new Set(commands.map((command) => `${kept}/v4/group_open_http_svc/${command}`)),
+    );
+  });
+
   test.each(['/tim-proxy', '/tim-proxy/', '/a/b//'])('the path of baseUrl is kept: %s', async (path) => {
     const service = await start({ Public: ['a'] });
     const below = await start({}, { baseUrl: service.origin + path });
-    expect(await below.ask()).toBe('a');
+    expect((await below.run()).counts.read).toBe(1);
     const kept = path.replace(/\/+$/, '');
     expect(new Set(service.asked.map(({ path }) => path.startsWith(`${kept}/v4/group_open_http_svc/`)))).toEqual(
       new Set([true]),
