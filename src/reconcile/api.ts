@@ -4,7 +4,7 @@ import type { Config } from '../config/schema.ts';
 import type { Clock } from '../model/clock.ts';
 import { isGroupId, NO_GROUP_ID, type ProfileField, wireType } from '../model/event.ts';
 import { BridgeError, type Fault } from '../model/fault.ts';
-import { CUSTOM, fits } from '../model/group.ts';
+import { CUSTOM, CUSTOM_BOUNDS, fits } from '../model/group.ts';
 import { createServiceClock } from '../model/service-clock.ts';
 import { type ApiSettings, createCaller, FIRST_DELAY_MS, text, verdict } from './call.ts';
 import { CODE_CLASSES, type CodeClass, classOf, UNKNOWN } from './codes.ts';
@@ -290,7 +290,7 @@ function classify(
 
 function toGroup(groupId: string, read: z.output<typeof item>): RemoteGroup {
   const custom = read.AppDefinedData?.flatMap((one) => customField.safeParse(one).data ?? []);
-  // What is longer than a group holds would differ in each run.
+  // What is longer, or more, than a group holds would differ in each run.
   const held = (field: string, value: string | undefined) => (fits([field, value]) ? value : undefined);
   return {
     groupId,
@@ -303,7 +303,10 @@ function toGroup(groupId: string, read: z.output<typeof item>): RemoteGroup {
     customFields:
       custom &&
       Object.fromEntries(
-        custom.map(({ Key, Value }) => [Key, Value]).filter(([key, value]) => fits([CUSTOM + key, value])),
+        [...new Map(custom.map(({ Key, Value }) => [Key, Value]))]
+          .filter(([key, value]) => fits([CUSTOM + key, value]))
+          .sort(([a], [b]) => (a < b ? -1 : 1))
+          .slice(0, CUSTOM_BOUNDS.most),
       ),
   };
 }

@@ -488,6 +488,19 @@ describe('answers that are merely odd', () => {
     expect((await service.run()).counts).toMatchObject({ mended: 0, inStep: 1 });
   });
 
+  test('of more custom fields than a group holds so many are read, and the next run finds nothing to mend', async () => {
+    const service = await start({ Public: ['a'] });
+    const AppDefinedData = Array.from({ length: 60 }, (_, n) => ({ Key: `k${n}`, Value: 'v' }));
+    let turns = 0;
+    service.answer((asked) => {
+      const inTurn = turns++ % 2 === 0 ? AppDefinedData : AppDefinedData.toReversed();
+      return isList(asked) ? undefined : { ...FINE, GroupInfo: [described('a', { AppDefinedData: inTurn })] };
+    });
+    expect((await service.run()).counts).toMatchObject({ mended: 1 });
+    expect(Object.keys(service.events()[0]?.data.changed.customFields ?? {})).toHaveLength(50);
+    for (let run = 0; run < 2; run++) expect((await service.run()).counts).toMatchObject({ mended: 0, inStep: 1 });
+  });
+
   test('null and odd types cost themselves only', async () => {
     const service = await start({ Public: ['a'] });
     const odd = {
