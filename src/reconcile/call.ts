@@ -110,7 +110,7 @@ export function createCaller(settings: ApiSettings, clock: Clock, service: Servi
         continue;
       }
       const isLast = again !== 'later' || attempt >= attempts;
-      if (isLast && (about === 'caller' || (about === 'moment' && again === 'later'))) throw new BridgeError(fault);
+      if (isLast && (about === 'caller' || about === 'moment')) throw new BridgeError(fault);
       if (isLast) return answer;
       const delayMs = Math.min(FIRST_DELAY_MS * 2 ** (attempt - 1), MAX_DELAY_MS);
       if (fault.code === 'service-overloaded') pace.pause(delayMs);

@@ -352,6 +352,20 @@ describe('a group that the service refuses', () => {
     expect([...failed, counts.failed, counts.lasting]).toEqual([1, 1, 0, 1]);
   }, 60_000);
 
+  test('one that is too large alone: it is named, and fails no run from the third on', async () => {
+    const service = await start({ Public: ['a', 'b'] });
+    service.answer(({ command, body }) =>
+      command === 'get_group_info' && body.GroupIdList.includes('a') ? fail(10_018) : undefined,
+    );
+    const counts = [];
+    for (let run = 0; run < 3; run++) counts.push((await service.run()).counts);
+    expect(counts.map(({ read, failed, lasting }) => [read, failed, lasting])).toEqual([
+      [1, 1, 0],
+      [1, 1, 0],
+      [1, 0, 1],
+    ]);
+  }, 60_000);
+
   test('one that the answer leaves out: nothing is said of a code that there is none of', async () => {
     const service = await start({ Public: ['a', 'b'] });
     service.answer((asked) =>
