@@ -129,8 +129,8 @@ function shapedMessage(name: string, content: KafkaOptions['content'], shape: Sh
 }
 
 function messagesOf({ content, formats, shaped }: Topic): string[] {
-  if (shaped !== undefined) return [shaped.name];
-  return content === 'groups' ? ['group', 'group-destroyed'] : formats.map((format) => `event-${format}`);
+  if (content === 'groups') return [shaped?.name ?? 'group', 'group-destroyed'];
+  return shaped !== undefined ? [shaped.name] : formats.map((format) => `event-${format}`);
 }
 
 function channelOf(topic: Topic, servers: Servers): Json {
