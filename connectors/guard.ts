@@ -5,6 +5,7 @@ import { issuesOf } from '../src/model/complaint.ts';
 import type { Entry } from '../src/model/entry.ts';
 import { FAULT_CODES, messageOf, Unreachable } from '../src/model/fault.ts';
 import { type Group, group } from '../src/model/group.ts';
+import { isObject } from '../src/model/json.ts';
 import {
   type ConnectorContract,
   type EventSink,
@@ -51,6 +52,9 @@ const finding = z.object({
   state: z.enum(['well', 'note', 'wrong']),
   says: z.string(),
   fault: fault.exactOptional(),
+});
+const generator = z.custom<AsyncIterable<unknown>>((given) => isObject(given) && Symbol.asyncIterator in given, {
+  error: 'an async generator is expected',
 });
 
 const holds = z.enum(['events', 'groups']);
@@ -102,9 +106,9 @@ export function guarded<Options>(connector: ConnectorContract<Options>): Connect
     },
     holds: (given) => told(holds, connector.holds(given), 'holds'),
     places(...given) {
-      const named = [...connector.places(...given)];
+      const named = connector.places(...given);
       told(places, named, 'places');
-      return named;
+      return [...named];
     },
     async open(given, host, signal) {
       const opened = await ours(() => connector.open(given, host, signal));
@@ -116,7 +120,8 @@ export function guarded<Options>(connector: ConnectorContract<Options>): Connect
       return opened.holds === 'events' ? guardedEvents(opened, host) : guardedGroups(opened, host);
     },
     async *examine(given, host, signal) {
-      const findings = connector.examine(given, host, signal)[Symbol.asyncIterator]();
+      const examined = connector.examine(given, host, signal);
+      const findings = checked('examine', generator, host, examined)[Symbol.asyncIterator]();
       try {
         for (;;) {
           const { done, value } = await ours(() => findings.next());
@@ -224,7 +229,9 @@ function checked<Value>(from: string, schema: z.ZodType<Value>, host: Host, give
 function told<Value>(schema: z.ZodType<Value>, given: unknown, from: string): Value {
   const parsed = schema.safeParse(given);
   if (parsed.success) return parsed.data;
-  throw new TypeError(`${from} gave what it may not: ${issuesOf(parsed.error)}`);
+  // What is wrong with one outcome may be wrong with all of a batch.
+  const issues = parsed.error.issues.slice(0, 1);
+  throw new TypeError(`${from} gave what it may not: ${issuesOf({ issues })}`);
 }
 
 const broken = (what: string, host: Host): Unreachable =>

@@ -14,16 +14,18 @@ import { faultOf, messageOf, Unreachable } from '../../src/model/fault.ts';
 import { merge, newGroup } from '../../src/model/group.ts';
 import { makeEvent, never, testHost } from './suite.ts';
 
-const openGuarded = (sink: Sink): Promise<Sink> =>
-  guarded<unknown>({
-    ...{ kind: 'mine', summary: 'mine', options: z.strictObject({}), readsBack: false },
-    holds: () => sink.holds,
-    places: () => [],
-    open: async () => sink,
-    async *examine() {},
-  } satisfies ConnectorContract<unknown>).open({}, testHost(), never());
-
 const close = async () => {};
+
+const mine = (sink: Sink): ConnectorContract<unknown> => ({
+  ...{ kind: 'mine', summary: 'mine', options: z.strictObject({}), readsBack: false },
+  holds: () => sink.holds,
+  places: () => [],
+  open: async () => sink,
+  async *examine() {},
+});
+
+const openGuarded = (sink: Sink): Promise<Sink> => guarded(mine(sink)).open({}, testHost(), never());
+
 const fault = { code: 'destination-unreachable', message: 'down' };
 
 test.each<[string, unknown, unknown?]>([
@@ -44,6 +46,39 @@ test.each<[string, unknown, unknown?]>([
   const { afterMs: rest = 0 } = thrown as Partial<Unreachable>;
   expect(new Date(Date.now() + rest).getTime()).toBeGreaterThan(Date.now() - 1_000);
   expect(rest).toBeGreaterThanOrEqual(0);
+});
+
+test('what is wrong with each outcome of a batch is told of one', async () => {
+  const outcome = { kind: 'dead', fault: { ...fault, code: 'out-of-luck' } };
+  const deliver = async () => new Map(Array.from({ length: 500 }, (_, n) => [`event ${n}`, outcome]));
+  const sink = (await openGuarded({ holds: 'events', deliver, close } as unknown as EventSink)) as EventSink;
+  const thrown = await sink.deliver([], never()).catch((reason: unknown) => reason);
+  expect(messageOf(thrown)).toMatch(/deliver gave what it may not: event 0\.fault\.code: one of .* is expected$/);
+  expect(messageOf(thrown)).not.toMatch(/event 1/);
+});
+
+test.each<[string, unknown]>([
+  ['a promise', Promise.resolve([])],
+  ['a list', []],
+  ['nothing', undefined],
+])('an examine that returns %s is told what is expected', async (_, given) => {
+  const connector = { ...mine({ holds: 'events', deliver: async () => new Map(), close }), examine: () => given };
+  const findings = guarded(connector as ConnectorContract<unknown>).examine({}, testHost(), never());
+  const thrown = await findings[Symbol.asyncIterator]()
+    .next()
+    .catch((reason: unknown) => reason);
+  expect(faultOf(thrown, 'internal')).toMatchObject({
+    code: 'destination-misconfigured',
+    message: expect.stringMatching(/examine gave what it may not: an async generator is expected/),
+  });
+});
+
+test('places that are no list are told as that', () => {
+  const places = () => ({ name: 'here', option: 'path' });
+  const connector = { ...mine({ holds: 'events', deliver: async () => new Map(), close }), places };
+  expect(() => guarded(connector as unknown as ConnectorContract<unknown>).places({})).toThrow(
+    'places gave what it may not: a list is expected, not an object',
+  );
 });
 
 const endless = new Error('again');
