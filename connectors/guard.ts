@@ -120,7 +120,9 @@ export function guarded<Options>(connector: ConnectorContract<Options>): Connect
       return opened.holds === 'events' ? guardedEvents(opened, host) : guardedGroups(opened, host);
     },
     async *examine(given, host, signal) {
-      const examined = connector.examine(given, host, signal);
+      const examined: unknown = connector.examine(given, host, signal);
+      // A rejection that nobody takes would end the process.
+      if (examined instanceof Promise) examined.catch(() => {});
       const findings = checked('examine', generator, host, examined)[Symbol.asyncIterator]();
       try {
         for (;;) {

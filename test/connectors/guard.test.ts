@@ -57,12 +57,13 @@ test('what is wrong with each outcome of a batch is told of one', async () => {
   expect(messageOf(thrown)).not.toMatch(/event 1/);
 });
 
-test.each<[string, unknown]>([
-  ['a promise', Promise.resolve([])],
-  ['a list', []],
-  ['nothing', undefined],
-])('an examine that returns %s is told what is expected', async (_, given) => {
-  const connector = { ...mine({ holds: 'events', deliver: async () => new Map(), close }), examine: () => given };
+test.each<[string, () => unknown]>([
+  ['a promise', async () => []],
+  ['a promise that is not kept', () => Promise.reject(new Error('down'))],
+  ['a list', () => []],
+  ['nothing', () => {}],
+])('an examine that returns %s is told what is expected', async (_, examine) => {
+  const connector = { ...mine({ holds: 'events', deliver: async () => new Map(), close }), examine };
   const findings = guarded(connector as ConnectorContract<unknown>).examine({}, testHost(), never());
   const thrown = await findings[Symbol.asyncIterator]()
     .next()
