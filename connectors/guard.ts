@@ -208,7 +208,8 @@ function carried(thrown: unknown): unknown {
   if (thrown.name === 'Interrupted') {
     const parsed = outcomes.safeParse(settled);
     const cause = carried(thrown.cause ?? new Error(thrown.message));
-    return parsed.success ? new Interrupted(parsed.data, cause) : cause;
+    // Where nothing was settled the destination was not reached.
+    return parsed.success && parsed.data.size > 0 ? new Interrupted(parsed.data, cause) : cause;
   }
   if (thrown.name !== 'Unreachable') return thrown;
   const parsed = fault.safeParse(given);

@@ -6,6 +6,7 @@ import {
   type EventSink,
   type GroupSink,
   Interrupted,
+  type Outcomes,
   type Sink,
 } from '../../connectors/contract.ts';
 import { guarded } from '../../connectors/guard.ts';
@@ -94,7 +95,8 @@ test.each([
 });
 
 test('an Interrupted that says nothing of its cause says that the delivery ended early', async () => {
-  const deliver = () => Promise.reject(new Interrupted(new Map(), undefined));
+  const settled: Outcomes = new Map([['before it', { kind: 'delivered', receipt: 'here' }]]);
+  const deliver = () => Promise.reject(new Interrupted(settled, undefined));
   const sink = (await openGuarded({ holds: 'events', deliver, close })) as EventSink;
   const thrown = await sink.deliver([], never()).catch((reason: unknown) => reason);
   expect(messageOf((thrown as Interrupted).cause)).toBe('the delivery ended early');

@@ -6,6 +6,7 @@ import {
   connectorCases,
   type EventSink,
   type Found,
+  Interrupted,
   makeEvent,
   type Outcome,
   type Target,
@@ -89,6 +90,21 @@ async function failed(changes: Partial<Connector<Options>>): Promise<string[]> {
 
 test('a connector that keeps its word passes', async () => {
   expect(await failed({})).toEqual([]);
+});
+
+test('so does one that tells each end before its time as Interrupted, also where nothing was settled', async () => {
+  const interrupted: Connector<Options>['open'] = async ({ place }) => ({
+    holds: 'events',
+    deliver: async (...given) => {
+      try {
+        return await openSink({ place }).deliver(...given);
+      } catch (thrown) {
+        throw new Interrupted(new Map(), thrown);
+      }
+    },
+    close: async () => {},
+  });
+  expect(await failed({ open: interrupted })).toEqual([]);
 });
 
 const defects: Record<string, [changes: Partial<Connector<Options>>, failing: RegExp]> = {
