@@ -108,6 +108,8 @@ describe.skipIf(brokers === '')('the examples keep the copy that the bridge keep
       expect(copy, `seed ${seed}`).toEqual(expected);
       expect(stderr).toMatch(/^@TGS#TEST name: .* → .as it is.$/m);
       expect(stderr.match(/passed over/g)).toHaveLength(2 + FOREIGN.length);
+      const missing = await example.run(['--brokers', brokers, '--topic', `${topic}.missing`, '--until-end']);
+      expect(missing).toMatchObject({ code: 1, stdout: '', stderr: expect.stringMatching(/topic/i) });
     });
   }
 });

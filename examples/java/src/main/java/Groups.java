@@ -133,6 +133,8 @@ public final class Groups {
     Properties settings = new Properties();
     settings.put("bootstrap.servers", options.get("--brokers"));
     settings.put("enable.auto.commit", "false");
+    // A topic that a reader had created would have the broker's settings, not those that the bridge gives it.
+    settings.put("allow.auto.create.topics", "false");
 
     Map<String, ObjectNode> groups = new LinkedHashMap<>();
     try (var consumer = new KafkaConsumer<>(settings, new StringDeserializer(), new ByteArrayDeserializer())) {
@@ -140,6 +142,7 @@ public final class Groups {
       Collection<TopicPartition> partitions = new ArrayList<>();
       for (var partition : consumer.partitionsFor(options.get("--topic")))
         partitions.add(new TopicPartition(partition.topic(), partition.partition()));
+      if (partitions.isEmpty()) throw new IllegalArgumentException("there is no topic " + options.get("--topic"));
       consumer.assign(partitions);
       consumer.seekToBeginning(partitions);
       Map<TopicPartition, Long> ends = consumer.endOffsets(partitions);
