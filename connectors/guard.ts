@@ -62,7 +62,7 @@ const text = z.string();
 const places = z.array(z.object({ name: text, template: z.boolean().optional(), option: text, use: text.optional() }));
 const shapeProblems = z.array(z.object({ path: z.array(z.union([z.string(), z.number()])), message: z.string() }));
 
-const isFunction = z.custom<(...given: never[]) => unknown>((given) => typeof given === 'function', {
+export const isFunction = z.custom<(...given: never[]) => unknown>((given) => typeof given === 'function', {
   error: 'a function is expected',
 });
 const maybe = isFunction.exactOptional();

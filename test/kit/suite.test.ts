@@ -107,6 +107,23 @@ test('so does one that tells each end before its time as Interrupted, also where
   expect(await failed({ open: interrupted })).toEqual([]);
 });
 
+const whole = {
+  connector: faithful,
+  keeps: 'every event',
+  place: async () => ({}),
+  unreachable: async () => ({}),
+  poison: 'it takes any event',
+};
+
+test.each<[string, object, string]>([
+  ['keeps', { keeps: undefined }, 'keeps: one of "every event", "the latest of a group" is expected'],
+  ['poison', { poison: undefined }, 'poison: an event that is refused is expected, or why none is'],
+  ['place', { place: undefined }, 'place: a function is expected'],
+  ['a connector', { connector: { default: faithful } }, 'connector.kind: it is missing'],
+])('a target that lacks %s is told so at once', (_, changes, says) => {
+  expect(() => connectorCases({ ...whole, ...changes } as never)).toThrow(says);
+});
+
 const defects: Record<string, [changes: Partial<Connector<Options>>, failing: RegExp]> = {
   'loses an event that it calls delivered': [
     delivering(async (sink, batch, signal) => {
