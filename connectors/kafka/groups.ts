@@ -4,7 +4,7 @@ import { Unreachable } from '../../src/model/fault.ts';
 import { type Group, isForeign } from '../../src/model/group.ts';
 import type { Shape } from '../../src/model/shape.ts';
 import type { GroupSink, Host } from '../contract.ts';
-import { partitionOf, STATE_HEADER } from './message.ts';
+import { partitionOf } from './message.ts';
 import { clientOptions, type KafkaOptions } from './options.ts';
 import { extentsOf, type ReadRecord, readToEnd } from './reader.ts';
 
@@ -54,11 +54,7 @@ function stateOf(found: ReadRecord, shape: Shape | undefined): { groupId: string
   const record = shape === undefined ? found : unshaped(found, shape);
   if (record === undefined) return undefined;
   const read = parseGroup(record);
-  if (!read.ok) return undefined;
-  const [buried] = [record.headers[STATE_HEADER] ?? []].flat();
-  if (read.group !== null || buried === undefined) return read;
-  const state = parseGroup({ ...record, value: buried });
-  return state.ok ? state : read;
+  return read.ok ? { groupId: read.groupId, group: read.group ?? read.lastState ?? null } : undefined;
 }
 
 /** Returns the record as it would be without a shape; undefined for one that was not written in it. */

@@ -1,3 +1,4 @@
+import { STATE_HEADER } from '../../src/client/group.ts';
 import type { Entry } from '../../src/model/entry.ts';
 import { type CanonicalEvent, type TraceContext, withoutSchema } from '../../src/model/event.ts';
 import type { Group } from '../../src/model/group.ts';
@@ -69,15 +70,12 @@ function traceOf({ traceparent, tracestate }: TraceContext): Record<string, stri
   return { traceparent, ...(tracestate && { tracestate }) };
 }
 
-/** On a tombstone: the group as it was destroyed, with its versions, without which what comes late could not be told. */
-export const STATE_HEADER = 'group_state';
-
 /** The merged state of a group under its id; a tombstone when it is destroyed. */
 export function toGroupMessage(group: Group, shape?: Shape, given: Headers = {}): KafkaMessage {
   const { groupId, groupType = '', source = '' } = group;
   const key = shape?.key.of(groupId) ?? groupId;
   const own = filled(given, () => ({ groupId, groupType, source, app: appOf(source) }));
-  // The header is read by workers alone: it has the shape that they know.
+  // The header has the shape that workers and readers know.
   if (group.destroyed) return { key, value: null, headers: { ...own, [STATE_HEADER]: JSON.stringify(group) } };
   return { key, value: Buffer.from(JSON.stringify(shape?.out(group) ?? group)), headers: { ...JSON_TYPE, ...own } };
 }
