@@ -36,6 +36,8 @@ export interface ComparisonPorts {
     /** Whether the event waits for a retry, is a dead letter, or was one that somebody discarded. */
     isOpen(seq: number): boolean;
   };
+  /** Seqs of the events that comparisons have brought, and none has found there since. */
+  readonly brought: Set<number>;
   readonly filter: Filter;
   cursor(): number;
   isWaiting(groupId: string): boolean;
@@ -146,8 +148,18 @@ function holds(copy: Group | null, state: Group): boolean {
   return Object.entries(state.versions).every(([field, version]) => !isLater(version, copy.versions[field]));
 }
 
+export const WHERE_TO_LOOK =
+  'look for a pipeline, a trigger or another program that removes what is written, and replay it after that';
+const NOT_KEPT: Fault = {
+  code: 'event-refused',
+  message: 'events that were brought again do not lie there',
+  suggestion: WHERE_TO_LOOK,
+};
+
 /** Events that are looked at of the newest, and as many of all others. */
 const SAMPLE = 100;
+/** Of how many it is remembered that they were brought in vain. */
+const MOST_BROUGHT = 100_000;
 /** What was written within this time may not be searchable yet. */
 export const FRESH_MS = 60_000;
 
@@ -157,16 +169,18 @@ export const FRESH_MS = 60_000;
  */
 function sampleEvents(
   sink: EventSink,
-  { events, filter, cursor, bring, now, random, pageSize, mend }: ComparisonPorts,
+  { events, brought, filter, cursor, bring, now, random, pageSize, mend }: ComparisonPorts,
 ): Comparison {
   /** How far all events were looked for, and up to which they are; undefined while none is known to be missing. */
   let all: { from: number; readonly upTo: number } | undefined;
+  for (const seq of brought) if (seq < (events.oldest()?.seq ?? Number.POSITIVE_INFINITY)) brought.delete(seq);
   const sample = (last: number): readonly Entry[] => {
     const first = events.oldest()?.seq ?? last + 1;
     const others = Array.from({ length: SAMPLE }, () => first - 1 + Math.floor(random() * (last - first + 1)));
     const sampled = [
       ...events.read(Math.max(first - 1, last - SAMPLE), SAMPLE),
       ...others.flatMap((after) => events.read(after, 1)),
+      ...[...brought].slice(0, SAMPLE).flatMap((seq) => events.read(seq - 1, 1)),
     ];
     return [...new Map(sampled.map((entry) => [entry.seq, entry])).values()];
   };
@@ -193,8 +207,15 @@ function sampleEvents(
     }
     all.from = entries.at(-1)?.seq ?? last;
     const found = missing.length;
-    if (mend && found > 0) await bring(missing);
-    const [mended, left] = mend ? [found, 0] : [0, found];
-    return { looked: looked.length, found, mended, left, ended: all.from >= last };
+    // A destination that does not keep what it takes would be brought the same for ever.
+    const again = mend ? missing.filter(({ seq }) => !brought.has(seq)) : [];
+    if (again.length > 0) await bring(again);
+    for (const { id, seq } of looked) {
+      if (there.has(id)) brought.delete(seq);
+      else if (mend && brought.size < MOST_BROUGHT) brought.add(seq);
+    }
+    const left = found - again.length;
+    const why = mend && left > 0 ? NOT_KEPT : undefined;
+    return { looked: looked.length, found, mended: again.length, left, why, ended: all.from >= last };
   };
 }

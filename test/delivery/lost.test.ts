@@ -78,3 +78,9 @@ test('are not taken for lost once more before what was brought can be searched f
   expect(lostAt).toHaveLength(1);
   expect(broughtAt).toHaveLength(1);
 });
+
+test('are not brought once more where the destination has kept none of those that were brought', async () => {
+  const { lostAt, broughtAt } = await watch({ goneAtMs: 0, searchableAfterMs: Number.POSITIVE_INFINITY });
+  expect(lostAt).toHaveLength(2);
+  expect(broughtAt).toHaveLength(1);
+});
