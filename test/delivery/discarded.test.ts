@@ -41,7 +41,7 @@ export default {
 };
 `;
 
-test('a dead letter that was discarded stays away', async () => {
+test('a dead letter that was discarded stays away, and is called so', async () => {
   const home = bridgeHome(
     (folder) => ({ mine: { kind: './mine.mjs', file: join(folder, 'ids'), verify: { every: '1s' } } }),
     { journal: { keepDelivered: '36500d' } },
@@ -63,6 +63,8 @@ test('a dead letter that was discarded stays away', async () => {
     body: JSON.stringify({}),
   });
   expect(await discarded.json()).toMatchObject({ discarded: 1 });
+  const { copies } = (await (await fetch(`${bridge.adminUrl}/api/events/2`)).json()) as { copies: object[] };
+  expect(copies).toMatchObject([{ connector: 'mine', standing: 'discarded' }]);
   const before = counted('compared');
   await expect.poll(() => counted('compared'), { timeout: 10_000 }).toBeGreaterThan(before + 2);
   expect(counted('refused')).toBe(1);
