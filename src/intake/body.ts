@@ -1,5 +1,5 @@
 /** The body of a callback: how it arrives, is decoded and is understood. */
-import type { IncomingMessage } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { unzipSync } from 'node:zlib';
 import { accepted, type Checked, type HttpFault, refused } from '../model/fault.ts';
 import { isObject, parseJson } from '../model/json.ts';
@@ -21,16 +21,18 @@ const tooSlow: HttpFault = {
   message: `the body did not arrive within ${BODY_TIMEOUT_MS / 1000} s`,
 };
 
+const largerThan = (maxBytes: number, unpacked = ''): HttpFault => ({
+  code: 'body-too-large',
+  message: `the body is larger than ${maxBytes} bytes${unpacked}`,
+  suggestion: 'raise receiver.maxBodyBytes if the service really sends such',
+});
+
 /**
  * Creates a reader of bodies. `patient` reads a body that is larger than `maxBytes` as well, as long as the rest fits once
  * the fields `drop` are left out; they are left out while it arrives, so that memory stays bounded by `maxBytes`.
  */
 export function createBodyReader(maxBytes: number, drop: readonly string[]) {
-  const tooLarge: HttpFault = {
-    code: 'body-too-large',
-    message: `the body is larger than ${maxBytes} bytes`,
-    suggestion: 'raise receiver.maxBodyBytes if the service really sends such',
-  };
+  const tooLarge = largerThan(maxBytes);
   return async (incoming: IncomingMessage, patient: boolean): Promise<ReceivedBody> => {
     const announced = Number(incoming.headers['content-length']);
     if (announced > maxBytes && !patient) return { bytes: new Uint8Array(), fault: tooLarge };
@@ -163,18 +165,26 @@ const notJson = (message: string) => refused({ code: 'not-json', message });
 /**
  * Reads a body as a JSON object. A sender's small mistakes, which leave one thing that it can mean, do not cost the change:
  * compression that no header announces, another encoding, raw control characters, NULs at the end.
- *
- * @param type The Content-Type, whose charset is tried for what is no UTF-8.
+ * The charset of the Content-Type is tried for what is no UTF-8.
  */
-export function parseBody(bytes: Uint8Array, type = '', maxBytes = 1_048_576): Checked<UnderstoodBody> {
+export function parseBody(
+  bytes: Uint8Array,
+  headers: IncomingHttpHeaders = {},
+  maxBytes = 1_048_576,
+): Checked<UnderstoodBody> {
   if (bytes.byteLength === 0) return notJson('the body is empty, a JSON object is expected');
   let text: string;
   let lossy = false;
   let fields: unknown;
   try {
-    [text, lossy] = decode(inflated(bytes, maxBytes), type);
+    [text, lossy] = decode(inflated(bytes, maxBytes), headers['content-type']);
     fields = parseJson(text);
   } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') {
+      return refused(largerThan(maxBytes, ' once it is unpacked'));
+    }
+    const isForeign = !/^(identity|(x-)?gzip|deflate)$/i.test(headers['content-encoding'] ?? 'identity');
+    if (isForeign) return notJson('the body has a Content-Encoding that is not understood: gzip and deflate are');
     return notJson(`the body is not JSON: ${(thrown as Error).message}`);
   }
   if (!isObject(fields)) return notJson('the body is JSON, but not an object');
@@ -192,7 +202,7 @@ function inflated(bytes: Uint8Array, maxOutputLength: number): Uint8Array {
 const strictly = (encoding: string) => new TextDecoder(encoding, { fatal: true });
 const utf8 = strictly('utf-8');
 
-function decode(bytes: Uint8Array, type: string): [text: string, lossy: boolean] {
+function decode(bytes: Uint8Array, type = ''): [text: string, lossy: boolean] {
   const wide = wideEncodingOf(bytes);
   const decoders = [
     () => (wide === undefined ? utf8 : strictly(wide)),

@@ -113,7 +113,7 @@ function createRecording(settings: ReceiverSettings, ports: ReceiverPorts) {
   function understand(context: ReceiverContext, read: ReadCommand): Checked<Callback | 'acknowledged'> {
     const { bytes, fault } = context.get('body');
     if (fault !== undefined) return refused(fault);
-    const body = parseBody(bytes, context.env.incoming.headers['content-type'], maxBodyBytes);
+    const body = parseBody(bytes, context.env.incoming.headers, maxBodyBytes);
     if (!body.ok) return body;
     const { fields, lossy } = body.value;
     const contradiction =
