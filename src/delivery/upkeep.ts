@@ -16,6 +16,7 @@ import {
   type Found,
   FRESH_MS,
   startComparison,
+  tellsNothing,
   WHERE_TO_LOOK,
 } from './verify.ts';
 import { beginResync, type LaneWork, passOver, retryNow, rewind } from './work.ts';
@@ -198,6 +199,12 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
     if (sink.holds === 'events' && lane.waiting.size >= MAX_PAGE) {
       // What a comparison brings is delivered before it finds more: new events are to have their turn, and memory an end.
       pageAt = clock.elapsed() + READING_MS;
+      return false;
+    }
+    if (tellsNothing(sink)) {
+      pageAt = Number.POSITIVE_INFINITY;
+      if (state.verifiedAt !== undefined) keep(lane, UNVERIFIED);
+      ports.note('nobody can tell what lies there: its module should say verifiable: false, or set verify: false');
       return false;
     }
     pass ??= begin(lane, sink, groupsPerSecond, mend);

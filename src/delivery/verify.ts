@@ -56,6 +56,10 @@ export function startComparison(sink: Sink, ports: ComparisonPorts, signal: Abor
   return sink.scan === undefined ? NOTHING_TO_COMPARE : compareScan(sink, ports, signal);
 }
 
+/** Whether nobody can tell what lies in the sink, nor whether it is the one that it was. */
+export const tellsNothing = (sink: Sink): boolean =>
+  sink.identify === undefined && (sink.holds === 'events' ? sink.find : (sink.read ?? sink.scan)) === undefined;
+
 /** The destination was identified, and that is all that can be told of it. */
 const NOTHING_TO_COMPARE: Comparison = async () => ({ looked: 0, found: 0, mended: 0, left: 0, ended: true });
 
