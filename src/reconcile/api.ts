@@ -5,6 +5,7 @@ import type { Clock } from '../model/clock.ts';
 import { isGroupId, NO_GROUP_ID, type ProfileField, wireType } from '../model/event.ts';
 import { BridgeError, type Fault } from '../model/fault.ts';
 import { CUSTOM, CUSTOM_BOUNDS, fits } from '../model/group.ts';
+import { isObject } from '../model/json.ts';
 import { createServiceClock } from '../model/service-clock.ts';
 import { type ApiSettings, createCaller, FIRST_DELAY_MS, text, verdict } from './call.ts';
 import { CODE_CLASSES, type CodeClass, classOf, UNKNOWN } from './codes.ts';
@@ -54,7 +55,7 @@ const NOWHERE = '@TGS#NOWHERE';
 
 const named = z.looseObject({ GroupId: z.string().min(1) });
 /** `Next` is kept as its digits: it may be larger than 32 bits, and is only handed back. */
-const listed = z.looseObject({
+const list = z.looseObject({
   TotalCount: z.int().catch(0),
   GroupIdList: z
     .array(z.unknown())
@@ -68,6 +69,8 @@ const listed = z.looseObject({
     .nullish()
     .transform((next) => String(next || 0)),
 });
+/** An empty list may be left out beside its count; an answer that says nothing of groups is none. */
+const listed = z.custom((given) => isObject(given) && ('TotalCount' in given || 'GroupIdList' in given)).pipe(list);
 const addressList = z.looseObject({
   IPList: z
     .array(z.unknown())

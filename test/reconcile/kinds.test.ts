@@ -254,6 +254,7 @@ describe('one list’s refusal does not void the others', () => {
       { ...FINE, TotalCount: 2, GroupIdList: [{ GroupId: 1 }, 'd'], Next: 0 },
       /not that of this API/,
     ],
+    ['an answer that says nothing of groups', FINE, /not that of this API/],
     [
       'a Next that is none',
       { ...FINE, TotalCount: 2, GroupIdList: [{ GroupId: 'd' }], Next: '007' },
