@@ -50,6 +50,8 @@ const PAGE = 10_000;
 const ITEM_ATTEMPTS = 4;
 /** After so many single groups refused in a row, without an answer to any call, the call itself may be what is refused. */
 const MAX_SINGLE_REFUSALS = 20;
+/** After so many groups that were refused for the configured keys, all of a call are read without before it is halved. */
+const FEW = 3;
 /** The id of no group. */
 const NOWHERE = '@TGS#NOWHERE';
 
@@ -106,6 +108,8 @@ export function createGroupApi(settings: ApiSettings, clock: Clock, service = cr
   const { call, once, faultOf } = createCaller(settings, clock, service);
   /** Groups that were refused one by one since the last answer. */
   let refusedInRow = 0;
+  /** Times in a row that groups were refused with the configured keys, and read without. */
+  let keysRefusedInRow = 0;
 
   /** Asks for at most MAX_IDS groups with the custom fields `keys`. Throws a BridgeError when the service cannot be asked. */
   async function ask(ids: readonly string[], keys: readonly string[], signal: AbortSignal) {
@@ -132,20 +136,25 @@ export function createGroupApi(settings: ApiSettings, clock: Clock, service = cr
   async function groups(ids: readonly string[], keysOf: KeysOf, signal: AbortSignal): Promise<GroupsRead> {
     const keys = keysOf(ids);
     const answer = await ask(ids, keys, signal);
-    if (!('fault' in answer)) return answer;
+    if (!('fault' in answer)) {
+      if (keys.length > 0) keysRefusedInRow = 0;
+      return answer;
+    }
+    const { fault, about } = answer;
+    // Anybody may have told of the key that is refused: it must not cost the group. One that is configured is refused for all.
+    const isForKeys = keys.length > 0 && about !== 'moment' && (ids.length === 1 || keysRefusedInRow >= FEW);
+    const plain = isForKeys ? await ask(ids, [], signal) : answer;
+    if (!('fault' in plain)) {
+      if (keys.length === keysOf([]).length) keysRefusedInRow++;
+      const unread = plain.groups.map(({ groupId }) => ({ groupId, fault: aboutKeys(fault), passes: false }));
+      return { ...plain, failed: [...plain.failed, ...unread] };
+    }
     if (ids.length > 1) {
       const middle = ids.length >> 1;
       return joined(
         await groups(ids.slice(0, middle), keysOf, signal),
         await groups(ids.slice(middle), keysOf, signal),
       );
-    }
-    const { fault, about } = answer;
-    // Anybody may have told of the key that is refused: it must not cost the group.
-    const plain = keys.length > 0 && about !== 'moment' ? await ask(ids, [], signal) : answer;
-    if (!('fault' in plain)) {
-      const unread = plain.groups.map(({ groupId }) => ({ groupId, fault: aboutKeys(fault), passes: false }));
-      return { ...plain, failed: [...plain.failed, ...unread] };
     }
     // So many may be bad ids: then a group that is nowhere is answered as such.
     const isCall = ++refusedInRow >= MAX_SINGLE_REFUSALS && 'fault' in (await ask([NOWHERE], keys, signal));

@@ -473,6 +473,7 @@ describe('a custom field that the service refuses, in whatever call asks for it,
     const { counts, failures, stopped } = await service.run();
     expect({ stopped, mended: counts.mended, failed: counts.failed }).toEqual({ mended: 60, failed: 60 });
     expect(failures[0]?.message).toContain('reconcile.customFields');
+    expect(service.asked.filter(({ command }) => command === 'get_group_info').length).toBeLessThan(60);
   });
 });
 
