@@ -189,8 +189,8 @@ export interface Host {
 export interface Source {
   /** How many entries may wait for a retry; more where their contents can be released and fetched again. */
   readonly maxWaiting?: number;
-  /** Whether what was settled as dead may be reported as waiting once more. */
-  readonly takesBack?: boolean;
+  /** Whether this entry, which was settled as dead, may be reported as waiting once more; without it, none may. */
+  takesBack?(entry: Entry): boolean;
   /** Returns how many entries there are after `after`, as far as that is known without asking anybody. */
   available(after: number): number;
   /**

@@ -32,6 +32,7 @@ export interface ComparisonPorts {
   };
   readonly events: {
     oldest(): { readonly seq: number } | undefined;
+    has(seq: number): boolean;
     read(after: number, limit: number): readonly Entry[];
     /** Whether the event waits for a retry, is a dead letter, or was one that somebody discarded. */
     isOpen(seq: number): boolean;
@@ -102,7 +103,7 @@ function comparePages(sink: GroupSink, lacking: Lacking, how: PutMode, ports: Co
 /** Whether the group's latest event comes after this seq; one that was pruned before the connector was added never comes. */
 function isToCome(groupId: string, cursor: number, { groups, events }: ComparisonPorts): boolean {
   const latest = groups.latest(groupId);
-  return latest > cursor && events.read(latest - 1, 1)[0]?.seq === latest;
+  return latest > cursor && events.has(latest);
 }
 
 const NONE: Outcomes = new Map();

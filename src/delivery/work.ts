@@ -236,7 +236,8 @@ async function doubts(lane: LaneWork, retried: readonly Waiting[], batch: readon
   const found = lane.doubt.look(unasked, outcomes, lane.settings.connector);
   if (found === undefined) return false;
   const { fault, earlier } = found;
-  if (lane.ports.source.takesBack && earlier.length > 0) await retryNow(lane, earlier, fault);
+  const again = earlier.filter((entry) => lane.ports.source.takesBack?.(entry));
+  if (again.length > 0) await retryNow(lane, again, fault);
   await backOff(lane, 'destination', fault);
   return true;
 }

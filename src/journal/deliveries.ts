@@ -107,7 +107,7 @@ export function createDeliveryWriter(connection: DatabaseSync, clock: Clock) {
 const MAX_WAITING = 100_000;
 
 export interface JournalSourcePorts {
-  readonly reader: Pick<DeliveryReader, 'head' | 'merged' | 'read' | 'readHeads'>;
+  readonly reader: Pick<DeliveryReader, 'head' | 'merged' | 'read' | 'readHeads' | 'isDiscarded'>;
   readonly clock: Pick<Clock, 'now' | 'elapsed'>;
   post(report: JournalReport): void;
 }
@@ -122,7 +122,7 @@ export function createJournalSource(connector: string, holds: Holds, ports: Jour
   const read = holds === 'groups' ? reader.readHeads : reader.read;
   return {
     maxWaiting: MAX_WAITING,
-    takesBack: true,
+    takesBack: ({ seq }) => !reader.isDiscarded(connector, seq),
     available: (after) => end() - after,
     next: (after, limit) => read(after, limit, end()),
     settle({ waiting, dead, brought = [], ...report }) {

@@ -55,7 +55,7 @@ async function watch({ goneAtMs, searchableAfterMs, lost }: Destination) {
       sink,
       verify: { every: 100_000, groupsPerSecond: 500, mend: true },
       source: { available: (after) => ENTRIES.length - after, next: read, settle: () => {} },
-      events: { oldest: () => ENTRIES[0], read, isOpen: () => false },
+      events: { oldest: () => ENTRIES[0], read, isOpen: () => false, has: () => false },
       cursor: ENTRIES.length,
       clock,
       signals,

@@ -96,7 +96,7 @@ test.each(['read', 'scan'] as const)(
         count: () => states.length,
         latest: (groupId: string) => (groupId === 'coming' ? 3 : 2),
       },
-      events: { oldest: () => ({ seq: 3 }), read: () => [entryOf(3, madeEvent(3))], isOpen: () => false },
+      events: { has: (seq: number) => seq === 3 },
       filter: compileFilter({}),
       cursor: () => 0,
       isWaiting: () => false,
