@@ -91,6 +91,11 @@ export const contract = facts.extend({
   examine: isFunction,
 });
 
+/** A module may await what never comes: nothing of its connector is delivered until then. */
+const SLOW_MS = 60_000;
+const OPENS =
+  'its module has not opened it for a minute: open is to throw Unreachable where the destination cannot be had';
+
 /** Returns the connector as others may use it: it throws Unreachable where it breaks the contract, so that its lane waits. */
 export function guarded<Options>(connector: ConnectorContract<Options>): ConnectorContract<Options> {
   const { options, readsBack } = connector;
@@ -111,7 +116,8 @@ export function guarded<Options>(connector: ConnectorContract<Options>): Connect
       return [...named];
     },
     async open(given, host, signal) {
-      const opened = await ours(() => connector.open(given, host, signal));
+      const slow = setInterval(() => host.note(OPENS), SLOW_MS).unref();
+      const opened = await ours(() => connector.open(given, host, signal)).finally(() => clearInterval(slow));
       checked('open', sink, host, opened);
       const lacksRead = opened.holds === 'groups' && readsBack && opened.read === undefined;
       if (opened.holds !== connector.holds(given) || lacksRead) {

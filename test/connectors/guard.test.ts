@@ -1,5 +1,5 @@
 /** What a connector of one's own may do to the bridge, whatever it gives, throws or does to what it is given. */
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { z } from 'zod';
 import {
   type ConnectorContract,
@@ -17,15 +17,16 @@ import { makeEvent, never, testHost } from './suite.ts';
 
 const close = async () => {};
 
-const mine = (sink: Sink): ConnectorContract<unknown> => ({
+const mine = (sink: Sink | Promise<Sink>): ConnectorContract<unknown> => ({
   ...{ kind: 'mine', summary: 'mine', options: z.strictObject({}), readsBack: false },
-  holds: () => sink.holds,
+  holds: () => ('holds' in sink ? sink.holds : 'events'),
   places: () => [],
   open: async () => sink,
   async *examine() {},
 });
 
-const openGuarded = (sink: Sink): Promise<Sink> => guarded(mine(sink)).open({}, testHost(), never());
+const openGuarded = (sink: Sink | Promise<Sink>, host = testHost()): Promise<Sink> =>
+  guarded(mine(sink)).open({}, host, never());
 
 const fault = { code: 'destination-unreachable', message: 'down' };
 
@@ -92,6 +93,20 @@ test.each([
   ['an error whose message is none', Object.assign(new Error(), { message: { a: 1 } })],
 ])('%s has a text, whoever threw it', (_, thrown) => {
   expect(messageOf(thrown)).toEqual(expect.stringMatching(/\w/));
+});
+
+test('one that does not open says so each minute, until it has', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const notes: string[] = [];
+  const opening = Promise.withResolvers<Sink>();
+  const opened = openGuarded(opening.promise, { ...testHost(), note: (message) => void notes.push(message) });
+  await vi.advanceTimersByTimeAsync(130_000);
+  expect(notes).toEqual(Array(2).fill(expect.stringContaining('has not opened it')));
+  opening.resolve({ holds: 'events', deliver: async () => new Map(), close });
+  await opened;
+  await vi.advanceTimersByTimeAsync(130_000);
+  expect(notes).toHaveLength(2);
 });
 
 test('an Interrupted that says nothing of its cause says that the delivery ended early', async () => {
