@@ -191,6 +191,8 @@ export interface Source {
   readonly maxWaiting?: number;
   /** Whether this entry, which was settled as dead, may be reported as waiting once more; without it, none may. */
   takesBack?(entry: Entry): boolean;
+  /** Whether it still has this entry, which waited: what was removed from it meanwhile comes no more. */
+  has?(entry: Entry): boolean;
   /** Returns how many entries there are after `after`, as far as that is known without asking anybody. */
   available(after: number): number;
   /**

@@ -125,7 +125,10 @@ export async function step(lane: LaneWork): Promise<boolean> {
   await lane.readBacks.answer(sink, signal);
   const answered = await ports.upkeep?.step(lane, sink);
   await bringPage(lane, sink);
-  const retried = waiting.due(ports.clock.elapsed(), Math.min(settings.batch.maxEvents, MAX_RETRIED));
+  const due = waiting.due(ports.clock.elapsed(), Math.min(settings.batch.maxEvents, MAX_RETRIED));
+  const gone = due.filter(({ entry }) => ports.source.has?.(entry) === false);
+  gone.forEach(waiting.release);
+  const retried = due.filter((held) => !gone.includes(held));
   const taken = await take(lane, settings.batch.maxEvents - retried.length, sink);
   if (signal.aborted) return false;
   if (retried.length === 0 && !taken?.length) {
