@@ -38,6 +38,12 @@ interface Run {
 /** Follows dead letters that a person has tried again until each is delivered or dead once more. */
 export function watchRetries() {
   const runs = new Map<string, Run>();
+  const goOn = ({ open, more }: Run): void => {
+    if (open.size > 0) return;
+    // It stays there meanwhile, so that the retry is still under way.
+    more[0]?.();
+    more.shift();
+  };
   return {
     /** Adds to the retry under way, if there is one; `more` takes those that are left over. */
     begin(connector: string, seqs: readonly number[], more?: () => void): void {
@@ -55,10 +61,14 @@ export function watchRetries() {
       if (rewind) for (const seq of run.open) if (seq > upTo) run.open.delete(seq);
       for (const seq of released) if (run.open.delete(seq)) run.delivered++;
       for (const { seq } of dead) if (run.open.delete(seq)) run.refused++;
-      if (run.open.size > 0) return;
-      // It stays there meanwhile, so that the retry is still under way.
-      run.more[0]?.();
-      run.more.shift();
+      goOn(run);
+    },
+    /** Those that were discarded before their turn came are tried no more. */
+    discarded(connector: string, seqs: readonly number[]): void {
+      const run = runs.get(connector);
+      if (run === undefined) return;
+      for (const seq of seqs) run.open.delete(seq);
+      goOn(run);
     },
     /** What became of the dead letters of a connector that were tried again last, since the start. */
     of(connector: string) {

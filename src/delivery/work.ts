@@ -239,8 +239,7 @@ async function doubts(lane: LaneWork, retried: readonly Waiting[], batch: readon
   const found = lane.doubt.look(unasked, outcomes, lane.settings.connector);
   if (found === undefined) return false;
   const { fault, earlier } = found;
-  const again = earlier.filter((entry) => lane.ports.source.takesBack?.(entry));
-  if (again.length > 0) await retryNow(lane, again, fault);
+  if (lane.ports.source.takesBack !== undefined && earlier.length > 0) await retryNow(lane, earlier, fault);
   await backOff(lane, 'destination', fault);
   return true;
 }
@@ -305,10 +304,16 @@ export async function passOver(lane: LaneWork, upTo: number): Promise<void> {
   lane.ports.signals.emit('lane.cursor', { connector: lane.settings.connector, cursor: upTo });
 }
 
-/** Has entries tried at once; without a fault, a person asked for them. What comes after the cursor comes anyway. */
+/**
+ * Has entries tried at once; without a fault, a person asked for them. What comes after the cursor comes anyway, and what a person
+ * has discarded since stays away.
+ */
 export async function retryNow(lane: LaneWork, entries: readonly Entry[], fault?: Fault): Promise<void> {
-  const now = lane.ports.clock.elapsed();
-  const again = entries.filter(({ seq }) => seq <= lane.cursor).map((entry) => triedAgain(entry, now, fault));
+  const { source, clock } = lane.ports;
+  const now = clock.elapsed();
+  const again = entries
+    .filter((entry) => entry.seq <= lane.cursor && source.takesBack?.(entry) !== false)
+    .map((entry) => triedAgain(entry, now, fault));
   for (const held of again) lane.waiting.hold(held);
   await report(lane, { upTo: lane.cursor, waiting: again, dead: [], released: [] });
 }
