@@ -128,6 +128,10 @@ export async function step(lane: LaneWork): Promise<boolean> {
   const due = waiting.due(ports.clock.elapsed(), Math.min(settings.batch.maxEvents, MAX_RETRIED));
   const gone = due.filter(({ entry }) => ports.source.has?.(entry) === false);
   gone.forEach(waiting.release);
+  if (gone.length > 0) {
+    const released = gone.map(({ entry }) => entry.seq);
+    await report(lane, { upTo: lane.cursor, waiting: [], dead: [], released });
+  }
   const retried = due.filter((held) => !gone.includes(held));
   const taken = await take(lane, settings.batch.maxEvents - retried.length, sink);
   if (signal.aborted) return false;
