@@ -31,6 +31,11 @@ function watched(request: ClientRequest): ClientRequest {
     // A kept connection ends at the same node again, whichever others have the address.
     if (statusCode >= 500) request.shouldKeepAlive = false;
   });
+  // Without this the connection would be closed, and nobody told.
+  request.once('upgrade', (_, socket) => {
+    socket.destroy();
+    request.emit('error', new Error(`${NO_HTTP} any more, since it answers 101`));
+  });
   return request.once('error', (error) => {
     // Of an error the client keeps the message alone.
     error.message = messageOf(error);
