@@ -217,7 +217,7 @@ function clientFault(thrown: Error, place: Place): Fault {
     code: 'destination-unreachable',
     message: late
       ? `${place.product} at ${nodesOf(place)} did not answer within ${place.options.requestTimeoutMs} ms`
-      : `${place.product} cannot be reached at ${nodesOf(place)}: ${messageOf(thrown)}`,
+      : `${place.product} cannot be reached at ${nodesOf(place)}: ${messageOf(thrown).replace(/ - Local: .*$/, '')}`,
     path: setting(place, 'nodes'),
     suggestion: late
       ? 'look at the cluster’s health and the network; requestTimeoutMs sets how long to wait'
