@@ -189,8 +189,10 @@ export interface Host {
 export interface Source {
   /** How many entries may wait for a retry; more if their contents can be released and fetched again. */
   readonly maxWaiting?: number;
-  /** Whether an entry settled as dead may later be reported as waiting. */
-  readonly takesBack?: boolean;
+  /** Whether this entry, settled as dead, may later be reported as waiting; none may if absent. */
+  takesBack?(entry: Entry): boolean;
+  /** Whether it still has this waiting entry: one removed meanwhile never comes again. */
+  has?(entry: Entry): boolean;
   /** Returns the number of entries after `after`, as far as known without asking anybody. */
   available(after: number): number;
   /**

@@ -231,6 +231,17 @@ export async function whyNotPlain(endpoint: Endpoint, says: string, path: string
   return { code: 'destination-misconfigured', message, path: `${path}.${endpoint.url}`, suggestion: 'write https://' };
 }
 
+/** Whether something answers a plain HTTP request at the other end. */
+export async function speaksHttp(endpoint: Endpoint): Promise<boolean> {
+  try {
+    const signal = AbortSignal.timeout(PROBE_MS);
+    await fetch(`http://${named(endpoint)}/`, { redirect: 'manual', signal });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** Whether the other end accepts a connection and closes it at once, like a proxy whose server is down. */
 export async function endsAtOnce({ host, port }: Endpoint): Promise<boolean> {
   try {

@@ -73,7 +73,7 @@ const anything = (_body: unknown): _body is unknown => true;
 const listsAt =
   <Answer>(key: keyof Answer & string): Fits<Answer> =>
   (body): body is Answer =>
-    isObject(body) && Array.isArray(body[key]);
+    isObject(body) && Array.isArray(body[key]) && body[key].every(isObject);
 const acknowledged: Fits<Acknowledged> = (body): body is Acknowledged => isObject(body) && 'acknowledged' in body;
 const statesOfIndices: Fits<Record<string, IndexState>> = (body): body is Record<string, IndexState> =>
   isObject(body) && Object.keys(body).length > 0 && Object.values(body).every(isObject);

@@ -146,6 +146,11 @@ export async function ask<Body>(
     return { statusCode: status, body: answer.body as Body };
   } catch (thrown) {
     signal.throwIfAborted();
+    // The client unpacks an answer outside of what it makes its own errors of.
+    if (isObject(thrown) && String(thrown.code).startsWith('Z_')) {
+      const said = `its answer cannot be unpacked: ${messageOf(thrown)}`;
+      throw new Unreachable(strangerFault(said, destination), thrown);
+    }
     if (!(thrown instanceof errors.ElasticsearchClientError)) throw thrown;
     throw new Unreachable((await tlsFault(thrown, destination)) ?? clientFault(thrown, destination), thrown);
   }
@@ -212,7 +217,7 @@ function clientFault(thrown: Error, place: Place): Fault {
     code: 'destination-unreachable',
     message: late
       ? `${place.product} at ${nodesOf(place)} did not answer within ${place.options.requestTimeoutMs} ms`
-      : `${place.product} cannot be reached at ${nodesOf(place)}: ${messageOf(thrown)}`,
+      : `${place.product} cannot be reached at ${nodesOf(place)}: ${messageOf(thrown).replace(/ - Local: .*$/, '')}`,
     path: setting(place, 'nodes'),
     suggestion: late
       ? 'look at the cluster’s health and the network; requestTimeoutMs sets how long to wait'

@@ -31,6 +31,11 @@ function watched(request: ClientRequest): ClientRequest {
     // A kept connection leads to the same node again, even if the address has others.
     if (statusCode >= 500) request.shouldKeepAlive = false;
   });
+  // Without this the connection would be closed, and nobody told.
+  request.once('upgrade', (_, socket) => {
+    socket.destroy();
+    request.emit('error', new Error(`${NO_HTTP} any more, since it answers 101`));
+  });
   return request.once('error', (error) => {
     // The client keeps only the message of an error.
     error.message = messageOf(error);

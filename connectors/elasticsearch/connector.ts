@@ -1,3 +1,4 @@
+import { hostOf, oneHost } from '../../src/model/address.ts';
 import type { Connector } from '../contract.ts';
 import { type ElasticsearchOptions, elasticsearchOptions, metadataProblems, versionsIndexProblems } from './options.ts';
 
@@ -18,8 +19,10 @@ export const elasticsearch: Connector<ElasticsearchOptions> = {
       indices.push({ name: beside, option: 'shape.versionsIndex', use: `the versions of ${index}` });
     }
     return nodes.flatMap((node) => {
-      const { protocol, host, pathname } = new URL(node);
-      return indices.map((one) => ({ ...one, name: `index ${one.name} at ${protocol}//${host}${pathname}` }));
+      const url = new URL(node);
+      url.hostname = oneHost(hostOf(url));
+      const at = url.origin + url.pathname.replace(/\/*$/, '/');
+      return indices.map((one) => ({ ...one, name: `index ${one.name} at ${at}` }));
     });
   },
   // Documents are searchable only after a second anyway; gathering coalesces a busy group into far fewer writes.

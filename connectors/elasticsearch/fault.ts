@@ -119,7 +119,7 @@ function judge(
     const suggestion = `${policy}grant this user read, write, create_index and view_index_metadata on ${index}${more}`;
     return ['destination-credentials', 'index', 'does not permit it', suggestion];
   }
-  if (status === 429 || (status >= 502 && status <= 504)) {
+  if (status === 408 || status === 429 || (status >= 502 && status <= 504)) {
     const suggestion = 'look at the cluster’s health, load and disk space';
     return ['destination-overloaded', 'nodes', 'takes no more for now', suggestion];
   }

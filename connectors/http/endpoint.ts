@@ -167,6 +167,8 @@ function failureOf(
   const said = isLate ? `no answer within ${timeoutMs} ms` : messageOf(thrown);
   const suggestion = isLate
     ? 'look at how long it takes; timeoutMs sets how long to wait'
-    : 'see that it can be reached from here';
+    : said.startsWith('Parse Error')
+      ? 'no HTTP is spoken there: compare the host and the port'
+      : 'see that it can be reached from here';
   return { of: 'either', ...fault('destination-unreachable', 'url', `${origin} does not answer: ${said}`, suggestion) };
 }

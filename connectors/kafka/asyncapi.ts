@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { receivedEvent } from '../../src/client/event.ts';
+import { STATE_HEADER } from '../../src/client/group.ts';
 import { entryOf } from '../../src/model/entry.ts';
 import { type CanonicalEvent, canonicalEvent, type EventType } from '../../src/model/event.ts';
 import { group, merge, newGroup } from '../../src/model/group.ts';
@@ -129,8 +130,8 @@ function shapedMessage(name: string, content: KafkaOptions['content'], shape: Sh
 }
 
 function messagesOf({ content, formats, shaped }: Topic): string[] {
-  if (shaped !== undefined) return [shaped.name];
-  return content === 'groups' ? ['group', 'group-destroyed'] : formats.map((format) => `event-${format}`);
+  if (content === 'groups') return [shaped?.name ?? 'group', 'group-destroyed'];
+  return shaped !== undefined ? [shaped.name] : formats.map((format) => `event-${format}`);
 }
 
 function channelOf(topic: Topic, servers: Servers): Json {
@@ -207,6 +208,8 @@ function headersOf(headers: Readonly<Record<string, string>>): Json {
   return { type: 'object', required: Object.keys(headers), properties: Object.fromEntries(described) };
 }
 
+const LAST_STATE = 'The group as it was destroyed, as JSON: by its versions it is told what comes late.';
+
 function groupMessages(events: Examples): Json {
   const messageAfter = (type: EventType) => {
     const event = events[type];
@@ -226,9 +229,10 @@ function groupMessages(events: Examples): Json {
     'group-destroyed': {
       name: 'group-destroyed',
       title: 'no value: the group is destroyed',
+      headers: { type: 'object', properties: { [STATE_HEADER]: { type: 'string', description: LAST_STATE } } },
       payload: { type: 'null' },
       bindings: KEY,
-      examples: [{ name: 'group-destroyed', payload: tombstone.value }],
+      examples: [{ name: 'group-destroyed', headers: tombstone.headers, payload: tombstone.value }],
     },
   };
 }

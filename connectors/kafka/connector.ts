@@ -1,7 +1,9 @@
+import { oneHost } from '../../src/model/address.ts';
 import { wordsOf } from '../../src/model/template.ts';
 import type { Connector, SourceKind } from '../contract.ts';
 import {
   deadLetterTopic,
+  endpointOf,
   groupOf,
   type KafkaOptions,
   type KafkaSourceOptions,
@@ -19,8 +21,8 @@ export const kafka: Connector<KafkaOptions> = {
   shapes: ['key'],
   holds: ({ content }) => content,
   places: ({ brokers, topic, content, format }) =>
-    brokers.map((broker) => ({
-      name: `topic ${topic} at ${broker.toLowerCase()}`,
+    brokers.map(endpointOf).map(({ host, port }) => ({
+      name: `topic ${topic} at ${oneHost(host)}:${port}`,
       template: wordsOf(topic).length > 0,
       option: 'topic',
       use: content === 'events' ? `events, ${format}` : content,

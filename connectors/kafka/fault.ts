@@ -2,7 +2,7 @@
 import { createRequire } from 'node:module';
 import type { ISocketFactory } from 'kafkajs';
 import { type Fault, type FaultCode, messageOf, Unreachable } from '../../src/model/fault.ts';
-import { type Endpoint, endsAtOnce, isTlsError, named, speaksTls, tlsFault } from '../tls.ts';
+import { type Endpoint, endsAtOnce, isTlsError, named, speaksHttp, speaksTls, tlsFault } from '../tls.ts';
 import { Unreadable } from './codecs.ts';
 import { type ClientOptions, endpointOf } from './options.ts';
 import { fromSeed, inOrder, setAside } from './seeds.ts';
@@ -285,7 +285,12 @@ export async function explain(unreachable: Unreachable, thrown: unknown, place: 
   if (tls === 'no' && place.secure !== undefined) {
     return said('tls', `${named(endpoint)} does not speak TLS: leave tls out, or use its other port`);
   }
-  const asked =
-    place.sasl === undefined ? 'does it ask for a user (sasl)' : 'does it expect a user on this port at all';
-  return said('sasl', `the broker ends the connection: ${asked}?`);
+  if (tls === 'no' && (await speaksHttp(endpoint))) {
+    const suggestion = `HTTP is spoken on this port of ${endpoint.host}: use the one of the broker, such as 9092`;
+    const { message } = unreachable.fault;
+    const path = `${place.path}.brokers`;
+    return new Unreachable({ code: 'destination-misconfigured', message, path, suggestion }, error);
+  }
+  const asks = place.sasl === undefined ? 'ask for a user (sasl)' : 'expect a user on this port at all';
+  return said('sasl', `does ${named(endpoint)} ${asks}, or is it no Kafka?`);
 }

@@ -4,7 +4,7 @@ import { Unreachable } from '../../src/model/fault.ts';
 import { type Group, isForeign } from '../../src/model/group.ts';
 import type { Shape } from '../../src/model/shape.ts';
 import type { GroupSink, Host } from '../contract.ts';
-import { partitionOf, STATE_HEADER } from './message.ts';
+import { partitionOf } from './message.ts';
 import { clientOptions, type KafkaOptions } from './options.ts';
 import { extentsOf, type ReadRecord, readToEnd } from './reader.ts';
 
@@ -50,11 +50,7 @@ function stateOf(found: ReadRecord, shape: Shape | undefined): { groupId: string
   const record = shape === undefined ? found : unshaped(found, shape);
   if (record === undefined) return undefined;
   const read = parseGroup(record);
-  if (!read.ok) return undefined;
-  const [lastState] = [record.headers[STATE_HEADER] ?? []].flat();
-  if (read.group !== null || lastState === undefined) return read;
-  const state = parseGroup({ ...record, value: lastState });
-  return state.ok ? state : read;
+  return read.ok ? { groupId: read.groupId, group: read.group ?? read.lastState ?? null } : undefined;
 }
 
 /** Returns the record as it would be without the shape; undefined if it was not written in it. */

@@ -1,3 +1,4 @@
+import { STATE_HEADER } from '../../src/client/group.ts';
 import type { Entry } from '../../src/model/entry.ts';
 import { type CanonicalEvent, type TraceContext, withoutSchema } from '../../src/model/event.ts';
 import type { Group } from '../../src/model/group.ts';
@@ -68,15 +69,12 @@ function traceOf({ traceparent, tracestate }: TraceContext): Record<string, stri
   return { traceparent, ...(tracestate && { tracestate }) };
 }
 
-/** On a tombstone: the destroyed group with its versions, without which late changes could not be recognized. */
-export const STATE_HEADER = 'group_state';
-
 /** The merged state of a group under its id; a tombstone when it is destroyed. */
 export function toGroupMessage(group: Group, shape?: Shape, given: Headers = {}): KafkaMessage {
   const { groupId, groupType = '', source = '' } = group;
   const key = shape?.key.of(groupId) ?? groupId;
   const own = filled(given, () => ({ groupId, groupType, source, app: appOf(source) }));
-  // Only workers read the header, in the shape that they know.
+  // Workers and readers know the header in this shape.
   if (group.destroyed) return { key, value: null, headers: { ...own, [STATE_HEADER]: JSON.stringify(group) } };
   return { key, value: Buffer.from(JSON.stringify(shape?.out(group) ?? group)), headers: { ...JSON_TYPE, ...own } };
 }

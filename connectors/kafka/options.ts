@@ -108,8 +108,13 @@ const cluster = {
     .optional()
     .describe('The user, where the brokers ask for one.'),
   clientId: text.default('group-sync-bridge').describe('Shown in the brokers’ logs and quotas.'),
-  connectionTimeoutMs: z.int().min(100).default(3_000).describe('How long connecting to a broker may take.'),
-  requestTimeoutMs: z.int().min(100).default(15_000).describe('How long a broker may take to answer.'),
+  connectionTimeoutMs: z
+    .int()
+    .min(100)
+    .max(600_000)
+    .default(3_000)
+    .describe('How long connecting to a broker may take.'),
+  requestTimeoutMs: z.int().min(100).max(600_000).default(15_000).describe('How long a broker may take to answer.'),
 };
 
 const { brokers, ...connection } = cluster;

@@ -32,7 +32,7 @@ export function addEvents(program: Command): void {
       .option('--limit <number>', 'so many at most', wholeNumber(1), 100),
   ).action(list);
   onRunningBridge(addCommand(program, 'event', 'follow one event to each copy', 'event 01m0zk9q8ymvq2n3r0w1t5h6bc'))
-    .argument('<id>', 'its id, its seq, or the RequestID of its callback')
+    .argument('<id>', 'its id, or else its seq, or else the RequestID of its callback')
     .action(showEvent);
   onRunningBridge(
     filtered(addCommand(program, 'tail', 'print events as they are recorded, until Ctrl-C', 'tail', 'tail --json')),

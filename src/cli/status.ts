@@ -85,7 +85,7 @@ function isWell({ verdict: { recording, copies } }: Status, allow: readonly stri
 async function waitInStep(client: AdminClient, options: StatusOptions): Promise<void> {
   const end = Date.now() + (options.timeout ?? 60_000);
   for (;;) {
-    const reading = await readAgain(client);
+    const reading = await readAgain(client, Math.max(1, end - Date.now()));
     const isThere =
       'status' in reading &&
       isWell(reading.status, NOT_WAITED_FOR) &&
@@ -101,14 +101,14 @@ async function waitInStep(client: AdminClient, options: StatusOptions): Promise<
   }
 }
 
-async function read(client: AdminClient): Promise<Reading> {
-  return { at: Date.now(), status: await client.status() };
+async function read(client: AdminClient, withinMs?: number): Promise<Reading> {
+  return { at: Date.now(), status: await client.status(withinMs) };
 }
 
 /** Resolves with a fault where a bridge is restarted meanwhile, or busy: it is waited for. */
-async function readAgain(client: AdminClient): Promise<Reading | Fault> {
+async function readAgain(client: AdminClient, withinMs?: number): Promise<Reading | Fault> {
   try {
-    return await read(client);
+    return await read(client, withinMs);
   } catch (thrown) {
     if (!(thrown instanceof BridgeError) || thrown.fault.code.startsWith('token-')) throw thrown;
     return thrown.fault;

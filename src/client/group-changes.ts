@@ -47,7 +47,7 @@ export interface GroupChangesOptions {
   readonly kafka: KafkaClient;
   /** A topic with `content: events`, in either format. It is read from its beginning, later from what was committed. */
   readonly topic: string;
-  /** The consumer group: processes of one group share the partitions. */
+  /** The consumer group: processes of one group share the partitions. Each topic needs a group of its own. */
   readonly groupId: string;
   /** Without it groups are kept in memory, and after a restart `before` is what this process has seen since. */
   readonly store?: GroupStore;
@@ -105,6 +105,10 @@ async function* read(
   const consumer = kafka.consumer({ groupId, maxWaitTimeInMs: 500, allowAutoTopicCreation: false });
   consumer.on('consumer.crash', ({ payload }) => {
     if (!payload.restart) handover.end(payload.error);
+  });
+  // kafkajs shares the partitions of the other topic out to this member as well: nobody would read them.
+  consumer.on('consumer.received_unsubscribed_topics', ({ payload: { topicsNotSubscribed: others } }) => {
+    handover.end(new Error(`the group ${groupId} reads ${others.join(', ')}, too: give each topic a group of its own`));
   });
   let isConnecting = true;
   const join = async (): Promise<void> => {

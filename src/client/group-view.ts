@@ -21,7 +21,7 @@ export interface GroupViewOptions {
 export interface GroupView {
   /** Merges one event, in any order and any number of times. Returns the resulting group. */
   apply(event: GroupEvent): Group;
-  /** Merges one state of a topic with `content: groups`. Returns the resulting group; undefined for one that is destroyed and was never seen. */
+  /** Merges one state of a topic with `content: groups`. Returns the resulting group; undefined for one that is destroyed, without a last state, and was never seen. */
   applyState(state: GroupState): Group | undefined;
   /** Returns the group of the app with this `source`; by default, of the app first seen with a group of this id. */
   get(groupId: string, source?: string): Group | undefined;
@@ -57,12 +57,13 @@ export function createGroupView(options: GroupViewOptions = {}): GroupView {
       const before = find(groupId, event.source);
       return hold(groupId, before, merge(before, event), event);
     },
-    applyState({ groupId, group }) {
-      const before = find(groupId, group?.source);
-      if (group !== null) return hold(groupId, before, before === undefined ? group : join(before, group));
+    applyState({ groupId, group, lastState }) {
+      const state = group ?? lastState;
+      const before = find(groupId, state?.source);
+      if (state !== undefined) return hold(groupId, before, before === undefined ? state : join(before, state));
       if (before === undefined || before.destroyed) return before;
-      // A tombstone has no version, so the earlier versions stay: an older change still changes nothing, and only a newer
-      // one, such as a creation, brings the group back.
+      // Such a tombstone has no version, so the earlier versions stay: an older change still changes nothing, and only a
+      // newer one, such as a creation, brings the group back.
       return hold(groupId, before, { ...before, destroyed: true });
     },
     get: find,

@@ -185,10 +185,11 @@ function refuseInWorker({ receiver, reconcile, connectors }: Settings, source: S
   if (deadLetters === topic) {
     refuse(['source', 'deadLetters', 'topic'], 'each dead letter would be read as an event: choose a topic of its own');
   }
+  const { brokers } = source;
+  const read = [topic, deadLetters].flatMap((topic) => placesOf({ kind: 'kafka', brokers, topic } as Configured));
   for (const [name, one] of Object.entries(connectors)) {
-    const brokers = (one as { brokers?: readonly string[] }).brokers ?? [];
-    if (one.kind !== 'kafka' || !brokers.some((broker) => source.brokers.includes(broker))) continue;
-    if (mayBe(String(one.topic), topic) || mayBe(String(one.topic), deadLetters)) {
+    if (one.kind !== 'kafka') continue;
+    if (placesOf(one as unknown as Configured).some((place) => read.some((other) => mayBe(place.name, other.name)))) {
       refuse(['connectors', name, 'topic'], 'the worker would read what it writes: choose a topic of its own');
     }
   }

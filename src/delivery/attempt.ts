@@ -59,11 +59,15 @@ export function settleDelivery(
       }
     }
   };
+  const unsent = new Set(taken.filter(({ groupId }) => queue.holdsBack(groupId)));
+  /** A sink sends the next event of a group once the one before is settled. */
+  const heldBack = new Set<string>();
   for (const before of retried) {
     const { entry } = before;
-    if (cut !== undefined && !outcomes.has(entry.id)) continue;
+    if (!outcomes.has(entry.id) && (cut !== undefined || heldBack.has(entry.groupId))) continue;
     const still = decide(entry, before.attempts);
     if (still !== undefined) {
+      heldBack.add(entry.groupId);
       settlement.waiting.push(still);
       queue.update(isAskedFor(before) ? { ...still, asked: true } : still);
       continue;
@@ -74,7 +78,8 @@ export function settleDelivery(
   for (const entry of taken) {
     if (!wanted.has(entry)) continue;
     // Invariant 2, order per group: once an entry waits, the later ones of its group wait with it.
-    const reason = queue.holdsBack(entry.groupId) ? HELD_BACK : cut;
+    const isHeldBack = unsent.has(entry) || queue.holdsBack(entry.groupId);
+    const reason = isHeldBack ? HELD_BACK : cut;
     const isTried = reason === undefined || outcomes.has(entry.id);
     const held = isTried ? decide(entry, 0) : triedAgain(entry, now, reason);
     if (held === undefined) continue;

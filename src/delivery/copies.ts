@@ -21,7 +21,7 @@ interface CopiesPorts {
   /** Called each time, since connectors come and go. */
   connectors(): readonly string[];
   holder(connector: string): CopyHolder | undefined;
-  readonly deliveries: Pick<DeliveryReader, 'cursor' | 'openDelivery' | 'receipt'>;
+  readonly deliveries: Pick<DeliveryReader, 'cursor' | 'openDelivery' | 'isDiscarded' | 'receipt'>;
   health(connector: string): Pick<LaneHealth, 'state'>;
   readonly groups: Pick<GroupReader, 'get'>;
   readonly history: Pick<HistoryReader, 'ofGroup' | 'byId' | 'latest'>;
@@ -128,6 +128,7 @@ export function createEventCopies(ports: Pick<CopiesPorts, 'connectors' | 'holde
     const open = deliveries.openDelivery(connector, seq);
     if (open !== undefined) return of({ standing: open.state, attempts: open.attempts, fault: open.fault });
     if (seq > deliveries.cursor(connector)) return of({ standing: 'behind', ...whyNothing(health(connector).state) });
+    if (deliveries.isDiscarded(connector, seq)) return of({ standing: 'discarded' });
     const { kind: standing, receipt: where, ...rest } = deliveries.receipt(connector, seq) ?? { kind: 'delivered' };
     return of({ standing, ...(where !== undefined && { where }), ...rest });
   };

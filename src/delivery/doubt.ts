@@ -3,7 +3,7 @@
  * in a row are refused for the same cause, with none accepted in between, the lane waits and charges none of them.
  */
 import type { Outcomes } from '../../connectors/contract.ts';
-import { type Cause, causeOf } from '../model/cause.ts';
+import { causeOf } from '../model/cause.ts';
 import type { Entry } from '../model/entry.ts';
 import type { Fault } from '../model/fault.ts';
 
@@ -14,13 +14,15 @@ export type Doubt = ReturnType<typeof createDoubt>;
 /** Tracks the refusals of one lane since the last accepted event. */
 export function createDoubt() {
   const refused = new Map<string, Entry>();
-  let cause: Cause | undefined;
+  let cause: string | undefined;
+  /** In the destination's own words, which name the column or the field. */
+  let first: Fault | undefined;
   /** A person said that the events are at fault. */
   let trusted = false;
   let doubting = false;
   const forget = (): void => {
     refused.clear();
-    cause = undefined;
+    cause = first = undefined;
     doubting = false;
   };
 
@@ -39,16 +41,17 @@ export function createDoubt() {
       for (const entry of batch) {
         const outcome = outcomes.get(entry.id);
         if (outcome?.kind !== 'dead') continue;
-        const its = causeOf(outcome.fault);
-        if (its.id !== cause?.id) forget();
-        cause = its;
+        const { id } = causeOf(outcome.fault);
+        if (id !== cause) forget();
+        cause = id;
+        first ??= outcome.fault;
         refused.set(entry.id, entry);
       }
-      if (cause === undefined || refused.size < ALIKE || !kinds.has('dead')) return undefined;
+      if (first === undefined || refused.size < ALIKE || !kinds.has('dead')) return undefined;
       const now = new Set(batch.map(({ id }) => id));
       const earlier = [...before.values()].filter(({ id }) => refused.has(id) && !now.has(id));
       doubting = true;
-      return { fault: alike(refused.size, cause, connector), earlier };
+      return { fault: alike(refused.size, first, connector), earlier };
     },
     /** Lets refused events become dead letters until one is accepted; without a doubt, changes nothing. */
     trust(): boolean {
@@ -61,11 +64,11 @@ export function createDoubt() {
   };
 }
 
-function alike(count: number, { code, reason }: Cause, connector: string): Fault {
+function alike(count: number, { code, message }: Fault, connector: string): Fault {
   return {
     code: 'destination-misconfigured',
     path: `connectors.${connector}`,
-    message: `${count} different events in a row were refused alike, and none was taken: ${reason} (${code})`,
+    message: `${count} different events in a row were refused alike, and none was taken; the first: ${message} (${code})`,
     suggestion: `mend the destination, and they are delivered; if it is the events, \`resume ${connector}\` lets them become dead letters`,
   };
 }

@@ -38,6 +38,12 @@ interface Run {
 /** Tracks dead letters that a person retries until each is delivered or dead again. */
 export function watchRetries() {
   const runs = new Map<string, Run>();
+  const goOn = ({ open, more }: Run): void => {
+    if (open.size > 0) return;
+    // It stays there meanwhile, so that the retry is still under way.
+    more[0]?.();
+    more.shift();
+  };
   return {
     /** Adds to the retry under way, if there is one; `more` starts on those left over. */
     begin(connector: string, seqs: readonly number[], more?: () => void): void {
@@ -55,10 +61,14 @@ export function watchRetries() {
       if (rewind) for (const seq of run.open) if (seq > upTo) run.open.delete(seq);
       for (const seq of released) if (run.open.delete(seq)) run.delivered++;
       for (const { seq } of dead) if (run.open.delete(seq)) run.refused++;
-      if (run.open.size > 0) return;
-      // Shifted only afterwards, so that the retry still counts as under way.
-      run.more[0]?.();
-      run.more.shift();
+      goOn(run);
+    },
+    /** Entries discarded before their turn are not tried again. */
+    discarded(connector: string, seqs: readonly number[]): void {
+      const run = runs.get(connector);
+      if (run === undefined) return;
+      for (const seq of seqs) run.open.delete(seq);
+      goOn(run);
     },
     /** The result of a connector's latest retry of dead letters since the start. */
     of(connector: string) {

@@ -73,7 +73,14 @@ export function startDeliveryRoom({ configured, connectors, source, journal: roo
   const operations = createOperations({
     connectors,
     destination,
-    journal,
+    journal: {
+      ...journal,
+      async discard(connector, seqs) {
+        const count = await journal.discard(connector, seqs);
+        retries.discarded(connector, seqs);
+        return count;
+      },
+    },
     deliveries: reader,
     groups,
     delivery,

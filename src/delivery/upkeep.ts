@@ -10,7 +10,15 @@ import { type Fault, faultOf } from '../model/fault.ts';
 import type { ResyncProgress } from '../model/signal.ts';
 import { plural } from '../model/text.ts';
 import { isOfAll } from './resync.ts';
-import { type Comparison, type ComparisonPorts, type Found, FRESH_MS, startComparison } from './verify.ts';
+import {
+  type Comparison,
+  type ComparisonPorts,
+  type Found,
+  FRESH_MS,
+  startComparison,
+  tellsNothing,
+  WHERE_TO_LOOK,
+} from './verify.ts';
 import { beginResync, type LaneWork, passOver, retryNow, rewind } from './work.ts';
 
 export type UpkeepSettings = Pick<LaneOptions, 'verify' | 'restore'>;
@@ -64,6 +72,11 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
   /** When the next page is due; unknown before the first step. */
   let pageAt: number | undefined;
   let pass: Pass | undefined;
+  const brought = new Set<number>();
+  /** All that is known was brought, and nothing was compared since. */
+  let isNew = false;
+  /** All that is known was brought, and none of it lay there: it is not brought again until a person asks. */
+  let isVain = false;
 
   const keep = ({ settings, ports: { signals } }: LaneWork, news: News): void => {
     state = Object.fromEntries(
@@ -73,14 +86,16 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
     signals.emit('copy.state', { connector: settings.connector, copy: state });
   };
 
-  const lose = (lane: LaneWork, reason: string, identity = state.identity): void => {
+  const lose = (lane: LaneWork, reason: string, identity = state.identity, vain = false): void => {
+    isVain = vain;
     const { settings, ports: its, cursor } = lane;
     const incomplete = { since: its.clock.now(), reason, upTo: cursor };
     pass = undefined;
     keep(lane, { identity, incomplete });
     const { connector } = settings;
     const ask = `replay it, from groups or from the beginning (connectors.${connector}.restore is ask)`;
-    const next = restore === 'auto' ? 'all that is known is brought again' : ask;
+    const auto = vain ? WHERE_TO_LOOK : 'all that is known is brought again';
+    const next = restore === 'auto' ? auto : ask;
     its.signals.emit('copy.lost', { connector, reason, next });
   };
 
@@ -134,6 +149,7 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
     const isShort = oldest.seq > 1 && lane.sink?.holds === 'events';
     const lacking = isShort ? { events: oldest.seq - 1, before: oldest.receivedAt } : undefined;
     keep(lane, { incomplete: undefined, lacking, differing });
+    isNew = true;
     const { connector } = lane.settings;
     const { events: missing = 0, before = 0 } = lacking ?? {};
     lane.ports.signals.emit('copy.restored', { connector, brought, lacking: missing, before });
@@ -153,13 +169,14 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
     const oldest = events.oldest()?.seq ?? upTo + 1;
     if (again && lane.cursor >= upTo) return restored(lane, upTo - oldest + 1);
     // Starts at the oldest event left: pruned ones never come again.
-    if (!again && restore === 'auto') await rewind(lane, oldest - 1);
+    if (!again && restore === 'auto' && !isVain) await rewind(lane, oldest - 1);
   };
 
   const begin = (lane: LaneWork, sink: Sink, rate: number, mend: boolean): Pass => {
     const { settings, ports: its, waiting, signal } = lane;
     const comparing: ComparisonPorts = {
       ...ports,
+      brought,
       events: { ...events, oldest: () => ({ seq: Math.max(events.oldest()?.seq ?? 0, (state.begins ?? 0) + 1) }) },
       filter: settings.filter,
       cursor: () => lane.cursor,
@@ -197,6 +214,12 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
       pageAt = clock.elapsed() + READING_MS;
       return false;
     }
+    if (tellsNothing(sink)) {
+      pageAt = Number.POSITIVE_INFINITY;
+      if (state.verifiedAt !== undefined) keep(lane, UNVERIFIED);
+      ports.note('nobody can tell what lies there: its module should say verifiable: false, or set verify: false');
+      return false;
+    }
     pass ??= begin(lane, sink, groupsPerSecond, mend);
     const current = pass;
     let page: Found;
@@ -207,7 +230,8 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
       return true;
     }
     if (page.state === 'lost') {
-      lose(lane, `none of ${page.looked} events that were delivered lies there`);
+      const after = isNew ? ', after all were brought again' : '';
+      lose(lane, `none of ${page.looked} events that were delivered lies there${after}`, state.identity, isNew);
       return true;
     }
     if (page.state === 'reading') {
@@ -226,6 +250,7 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
       return page.looked > 0;
     }
     pass = undefined;
+    isNew = false;
     pageAt = Math.max(begun + every, pageAt);
     keep(lane, { verifiedAt: clock.now(), scope: ports.scope, differing });
     signals.emit('copy.verified', { connector, looked, found, mended, why, ms: clock.elapsed() - begun });
@@ -265,6 +290,7 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
     },
     /** Everything after this seq that is still there comes again. */
     rewound(lane: LaneWork, cursor: number): void {
+      brought.clear();
       if ((state.begins ?? 0) > cursor) keep(lane, { begins: cursor });
       const isFromOldest = cursor < (events.oldest()?.seq ?? Number.POSITIVE_INFINITY);
       if (state.incomplete !== undefined && isFromOldest)

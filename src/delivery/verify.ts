@@ -29,10 +29,13 @@ export interface ComparisonPorts {
   };
   readonly events: {
     oldest(): { readonly seq: number } | undefined;
+    has(seq: number): boolean;
     read(after: number, limit: number): readonly Entry[];
     /** Whether the event waits for a retry, is a dead letter, or was discarded as one. */
     isOpen(seq: number): boolean;
   };
+  /** Seqs of the events that comparisons have brought, and none has found there since. */
+  readonly brought: Set<number>;
   readonly filter: Filter;
   cursor(): number;
   isWaiting(groupId: string): boolean;
@@ -50,6 +53,10 @@ export function startComparison(sink: Sink, ports: ComparisonPorts, signal: Abor
   if (sink.read !== undefined) return comparePages(sink, readStatus(sink), 'repair', ports);
   return sink.scan === undefined ? NOTHING_TO_COMPARE : compareScan(sink, ports, signal);
 }
+
+/** Whether nobody can tell what lies in the sink, nor whether it is the one that it was. */
+export const tellsNothing = (sink: Sink): boolean =>
+  sink.identify === undefined && (sink.holds === 'events' ? sink.find : (sink.read ?? sink.scan)) === undefined;
 
 /** The sink can only be identified, not compared. */
 const NOTHING_TO_COMPARE: Comparison = async () => ({ looked: 0, found: 0, mended: 0, state: 'ended' });
@@ -93,7 +100,7 @@ function comparePages(sink: GroupSink, lacking: Lacking, how: PutMode, ports: Co
 /** Whether the group's latest event is still to be delivered. One pruned before the connector was added never is. */
 function isToCome(groupId: string, cursor: number, { groups, events }: ComparisonPorts): boolean {
   const latest = groups.latest(groupId);
-  return latest > cursor && events.read(latest - 1, 1)[0]?.seq === latest;
+  return latest > cursor && events.has(latest);
 }
 
 const NONE: Outcomes = new Map();
@@ -143,8 +150,18 @@ function holds(copy: Group | null, state: Group): boolean {
   return Object.entries(state.versions).every(([field, version]) => !isLater(version, copy.versions[field]));
 }
 
+export const WHERE_TO_LOOK =
+  'look for a pipeline, a trigger or another program that removes what is written, and replay it after that';
+const NOT_KEPT: Fault = {
+  code: 'event-refused',
+  message: 'events that were brought again do not lie there',
+  suggestion: WHERE_TO_LOOK,
+};
+
 /** How many of the newest events are checked, and how many random others. */
 const SAMPLE = 100;
+/** Of how many it is remembered that they were brought in vain. */
+const MOST_BROUGHT = 100_000;
 /** What was written within this time may not be searchable yet. */
 export const FRESH_MS = 60_000;
 
@@ -154,16 +171,18 @@ export const FRESH_MS = 60_000;
  */
 function sampleEvents(
   sink: EventSink,
-  { events, filter, cursor, bring, now, random, pageSize, mend }: ComparisonPorts,
+  { events, brought, filter, cursor, bring, now, random, pageSize, mend }: ComparisonPorts,
 ): Comparison {
   /** Set once something is missing: what is left of the search for all events. */
   let search: { from: number; readonly upTo: number } | undefined;
+  for (const seq of brought) if (seq < (events.oldest()?.seq ?? Number.POSITIVE_INFINITY)) brought.delete(seq);
   const sample = (last: number): readonly Entry[] => {
     const first = events.oldest()?.seq ?? last + 1;
     const others = Array.from({ length: SAMPLE }, () => first - 1 + Math.floor(random() * (last - first + 1)));
     const sampled = [
       ...events.read(Math.max(first - 1, last - SAMPLE), SAMPLE),
       ...others.flatMap((after) => events.read(after, 1)),
+      ...[...brought].slice(0, SAMPLE).flatMap((seq) => events.read(seq - 1, 1)),
     ];
     return [...new Map(sampled.map((entry) => [entry.seq, entry])).values()];
   };
@@ -183,11 +202,16 @@ function sampleEvents(
   };
   const searchOn = async (rest: NonNullable<typeof search>, signal: AbortSignal): Promise<Found> => {
     const entries = events.read(rest.from, pageSize);
-    const { looked, missing } = await lookFor(entries, rest.upTo, signal);
+    const { looked, present, missing } = await lookFor(entries, rest.upTo, signal);
     rest.from = entries.at(-1)?.seq ?? rest.upTo;
     const found = missing.length;
-    if (mend && found > 0) await bring(missing);
-    return { looked, found, mended: mend ? found : 0, state: rest.from >= rest.upTo ? 'ended' : 'more' };
+    // A destination that does not keep what it takes would be brought the same for ever.
+    const again = mend ? missing.filter(({ seq }) => !brought.has(seq)) : [];
+    if (again.length > 0) await bring(again);
+    for (const { seq } of present) brought.delete(seq);
+    if (mend) for (const { seq } of missing) if (brought.size < MOST_BROUGHT) brought.add(seq);
+    const why = mend && again.length < found ? NOT_KEPT : undefined;
+    return { looked, found, mended: again.length, why, state: rest.from >= rest.upTo ? 'ended' : 'more' };
   };
   return async (signal) => {
     if (search !== undefined) return searchOn(search, signal);

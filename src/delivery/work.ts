@@ -125,7 +125,14 @@ export async function step(lane: LaneWork): Promise<boolean> {
   await lane.readBacks.answer(sink, signal);
   const answered = await ports.upkeep?.step(lane, sink);
   await bringPage(lane, sink);
-  const retried = waiting.due(ports.clock.elapsed(), Math.min(settings.batch.maxEvents, MAX_RETRIED));
+  const due = waiting.due(ports.clock.elapsed(), Math.min(settings.batch.maxEvents, MAX_RETRIED));
+  const gone = due.filter(({ entry }) => ports.source.has?.(entry) === false);
+  gone.forEach(waiting.release);
+  if (gone.length > 0) {
+    const released = gone.map(({ entry }) => entry.seq);
+    await report(lane, { upTo: lane.cursor, waiting: [], dead: [], released });
+  }
+  const retried = due.filter((held) => !gone.includes(held));
   const taken = await take(lane, settings.batch.maxEvents - retried.length, sink);
   if (signal.aborted) return false;
   if (retried.length === 0 && !taken?.length) {
@@ -236,7 +243,7 @@ async function waitsInDoubt(lane: LaneWork, retried: readonly Waiting[], batch: 
   const found = lane.doubt.look(unasked, outcomes, lane.settings.connector);
   if (found === undefined) return false;
   const { fault, earlier } = found;
-  if (lane.ports.source.takesBack && earlier.length > 0) await retryNow(lane, earlier, fault);
+  if (lane.ports.source.takesBack !== undefined && earlier.length > 0) await retryNow(lane, earlier, fault);
   await backOff(lane, 'destination', fault);
   return true;
 }
@@ -301,10 +308,16 @@ export async function passOver(lane: LaneWork, upTo: number): Promise<void> {
   lane.ports.signals.emit('lane.cursor', { connector: lane.settings.connector, cursor: upTo });
 }
 
-/** Retries entries at once; without a fault, because a person asked. Those after the cursor come anyway. */
+/**
+ * Retries entries at once; without a fault, because a person asked. Those after the cursor come anyway, and those that a
+ * person has discarded since stay away.
+ */
 export async function retryNow(lane: LaneWork, entries: readonly Entry[], fault?: Fault): Promise<void> {
-  const now = lane.ports.clock.elapsed();
-  const again = entries.filter(({ seq }) => seq <= lane.cursor).map((entry) => triedAgain(entry, now, fault));
+  const { source, clock } = lane.ports;
+  const now = clock.elapsed();
+  const again = entries
+    .filter((entry) => entry.seq <= lane.cursor && source.takesBack?.(entry) !== false)
+    .map((entry) => triedAgain(entry, now, fault));
   for (const held of again) lane.waiting.hold(held);
   await report(lane, { upTo: lane.cursor, waiting: again, dead: [], released: [] });
 }

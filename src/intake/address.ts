@@ -9,7 +9,9 @@ import type { HttpFault } from '../model/fault.ts';
  */
 export function callerOf(peer: string | undefined, forwardedFor: string | undefined, proxies: BlockList | undefined) {
   if (proxies === undefined || forwardedFor === undefined || !contains(proxies, peer)) return peer;
-  const hops = forwardedFor.split(',').map((hop) => addressIn(hop.trim()));
+  // Elements of a list may be empty (RFC 9110, 5.6.1).
+  const given = forwardedFor.split(',').filter((hop) => hop.trim() !== '');
+  const hops = given.map((hop) => addressIn(hop.trim()));
   const nearest = hops.findLastIndex((hop) => !contains(proxies, hop));
   return hops[Math.max(nearest, 0)];
 }

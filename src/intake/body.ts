@@ -1,5 +1,5 @@
 /** The body of a callback: how it arrives, is decoded and is checked. */
-import type { IncomingMessage } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { unzipSync } from 'node:zlib';
 import { accepted, type Checked, type HttpFault, refused } from '../model/fault.ts';
 import { isObject, parseJson } from '../model/json.ts';
@@ -21,16 +21,18 @@ const tooSlow: HttpFault = {
   message: `the body did not arrive within ${BODY_TIMEOUT_MS / 1000} s`,
 };
 
+const largerThan = (maxBytes: number, unpacked = ''): HttpFault => ({
+  code: 'body-too-large',
+  message: `the body is larger than ${maxBytes} bytes${unpacked}`,
+  suggestion: 'raise receiver.maxBodyBytes if the service really sends such',
+});
+
 /**
  * Creates a reader of bodies. A `patient` read accepts a body larger than `maxBytes` if it fits without the fields
  * `drop`, which are removed as it arrives, so that memory stays bounded by `maxBytes`.
  */
 export function createBodyReader(maxBytes: number, drop: readonly string[]) {
-  const tooLarge: HttpFault = {
-    code: 'body-too-large',
-    message: `the body is larger than ${maxBytes} bytes`,
-    suggestion: 'raise receiver.maxBodyBytes if the service really sends such',
-  };
+  const tooLarge = largerThan(maxBytes);
   return async (incoming: IncomingMessage, patient: boolean): Promise<ReceivedBody> => {
     const { 'content-length': length } = incoming.headers;
     const isSmall = length !== undefined && Number(length) <= maxBytes;
@@ -163,19 +165,27 @@ const notJson = (message: string) => refused({ code: 'not-json', message });
 
 /**
  * Reads a body as a JSON object. It tolerates a sender's unambiguous mistakes: compression that no header announces,
- * another encoding, raw control characters, NULs at the end.
- *
- * @param type The Content-Type, whose charset is tried if the bytes are not UTF-8.
+ * another encoding, raw control characters, NULs at the end. The charset of the Content-Type is tried if the bytes are
+ * not UTF-8.
  */
-export function parseBody(bytes: Uint8Array, type = '', maxBytes = 1_048_576): Checked<UnderstoodBody> {
+export function parseBody(
+  bytes: Uint8Array,
+  headers: IncomingHttpHeaders = {},
+  maxBytes = 1_048_576,
+): Checked<UnderstoodBody> {
   if (bytes.byteLength === 0) return notJson('the body is empty, a JSON object is expected');
   let text: string;
   let lossy = false;
   let fields: unknown;
   try {
-    [text, lossy] = decode(inflated(bytes, maxBytes), type);
+    [text, lossy] = decode(inflated(bytes, maxBytes), headers['content-type']);
     fields = parseJson(text);
   } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') {
+      return refused(largerThan(maxBytes, ' once it is unpacked'));
+    }
+    const isForeign = !/^(identity|(x-)?gzip|deflate)$/i.test(headers['content-encoding'] ?? 'identity');
+    if (isForeign) return notJson('the body has a Content-Encoding that is not understood: gzip and deflate are');
     return notJson(`the body is not JSON: ${(thrown as Error).message}`);
   }
   if (!isObject(fields)) return notJson('the body is JSON, but not an object');
@@ -193,7 +203,7 @@ function inflated(bytes: Uint8Array, maxOutputLength: number): Uint8Array {
 const strictly = (encoding: string) => new TextDecoder(encoding, { fatal: true });
 const utf8 = strictly('utf-8');
 
-function decode(bytes: Uint8Array, type: string): [text: string, lossy: boolean] {
+function decode(bytes: Uint8Array, type = ''): [text: string, lossy: boolean] {
   const wide = wideEncodingOf(bytes);
   const decoders = [
     () => (wide === undefined ? utf8 : strictly(wide)),
@@ -237,13 +247,20 @@ export function checkGroup({ fields: { GroupId }, lossy }: UnderstoodBody): Http
 /** If one of these fields appears twice in a body, it has two readings, and neither is trusted. */
 const DECISIVE = [
   ...['CallbackCommand', 'GroupId', 'TopicId', 'EventTime', 'Name', 'Introduction', 'Notification', 'FaceUrl'],
-  ...['UserDefinedDataList', 'Owner_Account', 'NewOwner_Account'],
+  ...['UserDefinedDataList', 'Owner_Account', 'NewOwner_Account', 'Type'],
 ];
 /** A letter, or _, written as an escape. */
 const ESCAPED_LETTER = /\\u00(4[1-9a-f]|5[0-9af]|6[1-9a-f]|7[0-9a])/gi;
 
 /** Refuses a body that has a decisive field twice, however its name is written. */
-export function checkTwice(text: string): HttpFault | undefined {
+export function checkTwice({ text, fields: { UserDefinedDataList: custom } }: UnderstoodBody): HttpFault | undefined {
+  const values = new Map<unknown, unknown>();
+  for (const one of Array.isArray(custom) ? custom.filter(isObject) : []) {
+    const path = 'UserDefinedDataList';
+    if (values.has(one.Key) && values.get(one.Key) !== one.Value)
+      return { code: 'callback-invalid', path, message: `${path} tells of one key twice` };
+    values.set(one.Key, one.Value);
+  }
   const body = text.replace(ESCAPED_LETTER, (_, code) => String.fromCharCode(Number.parseInt(code, 16)));
   const suspects = DECISIVE.filter((name) => body.indexOf(`"${name}"`) !== body.lastIndexOf(`"${name}"`));
   if (suspects.length === 0) return undefined;

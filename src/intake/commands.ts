@@ -3,7 +3,8 @@ import { plainly } from '../model/complaint.ts';
 import {
   type ChangedFields,
   type EventType,
-  MAX_GROUP_ID_BYTES,
+  isGroupId,
+  NO_GROUP_ID,
   PROFILE_FIELDS,
   type ProfileField,
 } from '../model/event.ts';
@@ -31,9 +32,7 @@ export type Callback = ReturnType<typeof inEventWords>;
 
 /** What a callback is about: without it there is nothing to record. */
 const needed = z.string().min(1, { error: 'it is empty' });
-const groupId = needed.refine((text) => text.isWellFormed() && Buffer.byteLength(text) <= MAX_GROUP_ID_BYTES, {
-  error: `it is longer than ${MAX_GROUP_ID_BYTES} bytes or not well-formed Unicode`,
-});
+const groupId = needed.refine(isGroupId, { error: `it is ${NO_GROUP_ID}` });
 
 /** Accounts and types; the service’s own have 32 bytes. */
 const MOST_ACCOUNT = 512;

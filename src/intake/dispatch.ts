@@ -113,10 +113,11 @@ function createRecording(settings: ReceiverSettings, ports: ReceiverPorts) {
   function understand(context: ReceiverContext, read: ReadCommand): Checked<Callback | 'acknowledged'> {
     const { bytes, fault } = context.get('body');
     if (fault !== undefined) return refused(fault);
-    const body = parseBody(bytes, context.env.incoming.headers['content-type'], maxBodyBytes);
+    const body = parseBody(bytes, context.env.incoming.headers, maxBodyBytes);
     if (!body.ok) return body;
-    const { fields, text, lossy } = body.value;
-    const contradiction = checkCommand(context.get('command'), fields) ?? (isVerified ? checkTwice(text) : undefined);
+    const { fields, lossy } = body.value;
+    const contradiction =
+      checkCommand(context.get('command'), fields) ?? (isVerified ? checkTwice(body.value) : undefined);
     if (contradiction !== undefined) return refused(contradiction);
     if (isAboutTopic(fields)) return accepted('acknowledged');
     const strange = checkGroup(body.value);

@@ -26,9 +26,10 @@ interface Receipt {
 export function mapCallback(sdkAppId: string, query: CallbackQuery, callback: Callback, receipt: Receipt) {
   const { command, type, groupId, groupType, operator, owner, previousOwner, changed } = callback;
   const { platform, clientIp, requestId } = query;
-  const eventTime = callback.eventTime === undefined ? undefined : Math.trunc(Number(callback.eventTime));
+  const given = callback.eventTime === undefined ? undefined : Number(callback.eventTime);
+  const eventTime = given === undefined || inSeconds(given) ? given : Math.trunc(given);
   const serviceAt = receipt.serviceAt ?? receipt.at;
-  const told = readEventTime(eventTime);
+  const told = readEventTime(eventTime, serviceAt);
   const occurred = told !== undefined && told <= serviceAt + MAX_AHEAD_MS ? told : undefined;
   // Keeps the original of what was not taken over.
   const extra = occurred === eventTime ? callback.extra : { ...callback.extra, EventTime: callback.eventTime };
@@ -56,11 +57,17 @@ export function mapCallback(sdkAppId: string, query: CallbackQuery, callback: Ca
 /** Returns a number, or the one in a text; NaN for anything else, whose conversion may throw. */
 export const numberIn = (value: unknown): number => (typeof value === 'object' ? Number.NaN : Number(value));
 
-/** Returns an EventTime in ms; undefined if no callback of the service can have it. */
-export function readEventTime(eventTime: unknown): number | undefined {
-  const given = Math.trunc(numberIn(eventTime));
-  const inMs = given >= SECONDS.from && given < SECONDS.to ? given * 1_000 : given;
-  return inMs >= EARLIEST && inMs < LATEST ? inMs : undefined;
+const inSeconds = (time: number): boolean => time >= SECONDS.from && time < SECONDS.to;
+
+/**
+ * Returns an EventTime in ms; undefined if no callback of the service can have it. Whole seconds do not order the changes
+ * within one second. `near`, the time of receipt, does, as far as it lies in that second.
+ */
+export function readEventTime(eventTime: unknown, near = 0): number | undefined {
+  const given = numberIn(eventTime);
+  const inMs = Math.trunc(inSeconds(given) ? given * 1_000 : given);
+  if (!(inMs >= EARLIEST && inMs < LATEST)) return undefined;
+  return inSeconds(given) && Number.isInteger(given) ? Math.min(Math.max(inMs, Math.round(near)), inMs + 999) : inMs;
 }
 
 /** Returns how far the EventTime of a recorded event was ahead of its receipt, in ms; undefined if it has none. */

@@ -86,9 +86,9 @@ function mapQuarantined({ sdkAppId, drop }: MapSettings, { id, receivedAt, searc
   const parsed = parseBody(body);
   if (!query.ok || !parsed.ok) return undefined;
   const { command = '' } = query.value;
-  const { fields, text, lossy } = parsed.value;
+  const { fields, lossy } = parsed.value;
   // What contradicts itself, or cannot be read without loss, is left to a person.
-  if (isAboutTopic(fields) || lossy || (checkCommand(command, fields) ?? checkTwice(text))) return undefined;
+  if (isAboutTopic(fields) || lossy || (checkCommand(command, fields) ?? checkTwice(parsed.value))) return undefined;
   const callback = COMMANDS.get(command)?.(fields, { strict: true, drop });
   // The quarantine id is the nonce, so that mapping twice gives the same event.
   const receipt = { at: receivedAt, nonce: `quarantine ${id}` };

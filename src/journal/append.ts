@@ -6,7 +6,7 @@ import type { CanonicalEvent } from '../model/event.ts';
 import type { BridgeError } from '../model/fault.ts';
 import type { SignalBus } from '../model/signal.ts';
 import { type Committer, createCommitter } from './commit.ts';
-import type { Database } from './database.ts';
+import { type Database, RESERVE } from './database.ts';
 import { createDeliveryWriter, type JournalReport } from './deliveries.ts';
 import { PROBE_BYTES } from './failure.ts';
 import { createForgetting } from './forget.ts';
@@ -158,8 +158,6 @@ function createReconcileWriter(connection: DatabaseSync, events: EventWriter, ad
   };
 }
 
-/** Reserved for merging, pruning and cursors, without which a full journal would stay full. */
-const RESERVE = 0.05;
 /** Groups are kept for ever: beyond this share new ones are refused, so that known ones are still recorded. */
 const GROUPS_SHARE = 0.5;
 /** What the quarantine may hold. */

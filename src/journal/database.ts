@@ -105,10 +105,7 @@ function connect(file: string, options: DatabaseOptions): { connection: Database
       repairIndexes(connection);
       options.onReindexed?.({ file, reason: reindex });
     }
-    if (options.maxBytes !== undefined) {
-      const pageSize = Number(pragma(connection, 'page_size'));
-      connection.exec(`PRAGMA max_page_count = ${Math.floor(options.maxBytes / pageSize)}`);
-    }
+    if (options.maxBytes !== undefined) limit(connection, options.maxBytes);
     connection.exec(`PRAGMA busy_timeout = ${WRITER_WAIT_MS}`);
     // SQLite counts it as a connection from its first read on.
     guard.prepare('SELECT count(*) FROM lanes').get();
@@ -118,6 +115,17 @@ function connect(file: string, options: DatabaseOptions): { connection: Database
     guard.close();
     throw thrown;
   }
+}
+
+/** This share of journal.maxBytes is reserved for merging, pruning and cursors, without which a full journal would stay full. */
+export const RESERVE = 0.05;
+
+/** After the setting was lowered, a journal may hold more than it allows. It has its reserve all the same. */
+function limit(connection: DatabaseSync, maxBytes: number): void {
+  const read = (name: string) => Number(pragma(connection, name));
+  const used = read('page_count') - read('freelist_count');
+  const most = Math.max(Math.floor(maxBytes / read('page_size')), Math.ceil(used / (1 - RESERVE)));
+  connection.exec(`PRAGMA max_page_count = ${most}`);
 }
 
 /** Rolls back what a power cut interrupted while the file was created, before it had a log. */
@@ -143,7 +151,8 @@ function examine(connection: DatabaseSync, file: string): string | undefined {
   if (owner !== APPLICATION_ID && tables.n > 0) throw unusable(file, FOREIGN);
   const version = Number(pragma(connection, 'user_version'));
   if (version > MIGRATIONS.length) {
-    throw unusable(file, `it was written by a newer version of the bridge (${version} > ${MIGRATIONS.length})`);
+    const reason = `it was written by a newer version of the bridge (${version} > ${MIGRATIONS.length})`;
+    throw unusable(file, reason, 'start that version again: what is not delivered yet stands in it alone');
   }
   return tables.n === 0 ? undefined : checkIntegrity(connection, statSync(file).size);
 }

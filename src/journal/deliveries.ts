@@ -50,7 +50,8 @@ export function createDeliveryWriter(connection: DatabaseSync, clock: Clock) {
   const passOver = connection.prepare('UPDATE lanes SET missed = 0 WHERE connector = ?');
   const forget = connection.prepare('DELETE FROM deliveries WHERE connector = ? AND seq > ?');
   const put = connection.prepare(
-    `INSERT INTO deliveries (connector, seq, state, attempts, due_at, fault, changed_at, cause) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+    `INSERT INTO deliveries (connector, seq, state, attempts, due_at, fault, changed_at, cause)
+     SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8 WHERE EXISTS (SELECT 1 FROM events WHERE seq = ?2)
      ON CONFLICT (connector, seq) DO UPDATE SET state = excluded.state, attempts = excluded.attempts,
        earlier = earlier + iif(deliveries.state = 'dead' AND excluded.state = 'waiting', deliveries.attempts, 0),
        due_at = excluded.due_at, fault = excluded.fault, changed_at = excluded.changed_at, cause = excluded.cause`,
@@ -107,7 +108,7 @@ export function createDeliveryWriter(connection: DatabaseSync, clock: Clock) {
 const MAX_WAITING = 100_000;
 
 interface JournalSourcePorts {
-  readonly reader: Pick<DeliveryReader, 'head' | 'merged' | 'read' | 'readHeads'>;
+  readonly reader: Pick<DeliveryReader, 'has' | 'head' | 'merged' | 'read' | 'readHeads' | 'isDiscarded'>;
   readonly clock: Pick<Clock, 'now' | 'elapsed'>;
   post(report: JournalReport): void;
 }
@@ -122,7 +123,9 @@ export function createJournalSource(connector: string, holds: Holds, ports: Jour
   const read = holds === 'groups' ? reader.readHeads : reader.read;
   return {
     maxWaiting: MAX_WAITING,
-    takesBack: true,
+    // Until it is written that it waits, what was delivered once may be pruned. Its text is at hand after this.
+    has: (entry) => reader.has(entry.seq) && (holds === 'groups' || entry.text !== undefined),
+    takesBack: ({ seq }) => !reader.isDiscarded(connector, seq),
     available: (after) => end() - after,
     next: (after, limit) => read(after, limit, end()),
     settle({ waiting, dead, brought = [], ...report }) {

@@ -100,4 +100,11 @@ export const MIGRATIONS: readonly string[] = [
      connector TEXT NOT NULL,
      PRIMARY KEY (seq, connector)
    ) STRICT, WITHOUT ROWID;`,
+  // To the sixth and the tenth of these something was added once journals had been made by them.
+  `UPDATE deliveries SET cause = cause_of(fault) WHERE state = 'dead' AND cause IS NULL;
+   CREATE TABLE IF NOT EXISTS discarded (
+     seq INTEGER NOT NULL,
+     connector TEXT NOT NULL,
+     PRIMARY KEY (seq, connector)
+   ) STRICT, WITHOUT ROWID;`,
 ];

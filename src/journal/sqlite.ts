@@ -43,7 +43,7 @@ export function inaccessible(file: string, cause: unknown): BridgeError {
   return journalError('journal-unusable', `the journal ${file} cannot be used: ${messageOf(cause)}`, advice, cause);
 }
 
-export function unusable(file: string, reason: string): BridgeError {
-  const suggestion = 'nothing was changed in it; move it away or set journal.file to another file';
-  return journalError('journal-unusable', `the journal ${file} cannot be used: ${reason}`, suggestion);
+export function unusable(file: string, reason: string, advice = 'move it away or set journal.file to another file') {
+  const message = `the journal ${file} cannot be used: ${reason}`;
+  return journalError('journal-unusable', message, `nothing was changed in it; ${advice}`);
 }

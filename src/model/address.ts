@@ -35,6 +35,12 @@ export function hostOf({ hostname }: URL): string {
   return hostname.replace(/^\[|\]$/g, '');
 }
 
+/** Returns a host in the one spelling by which places are compared, in the form that URLs use. */
+export function oneHost(host: string): string {
+  const plain = host.toLowerCase().replace(/\.$/, '');
+  return urlHost(plain === 'localhost' ? '127.0.0.1' : plain);
+}
+
 /** Returns a host in the form that URLs use. */
 export function urlHost(host: string): string {
   return host.includes(':') ? `[${host}]` : host;

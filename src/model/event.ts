@@ -3,6 +3,10 @@ import { z } from 'zod';
 
 /** In UTF-8; the longest `_id` that Elasticsearch accepts. */
 export const MAX_GROUP_ID_BYTES = 512;
+/** Completes "it is …". */
+export const NO_GROUP_ID = `longer than ${MAX_GROUP_ID_BYTES} bytes or not well-formed Unicode`;
+export const isGroupId = (text: string): boolean =>
+  text.isWellFormed() && Buffer.byteLength(text) <= MAX_GROUP_ID_BYTES;
 
 /** Each type with the schema of its data: what a name promises changes only with a new number. */
 export const DATA_SCHEMAS = {

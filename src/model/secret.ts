@@ -51,5 +51,6 @@ export const filePath = checked((text) => {
   if (/^\$\w/.test(text)) return 'a shell alone knows $NAME: put the name in braces';
   // Node tries for ever to create a folder there.
   if (/^\/+(proc|sys)\//.test(text)) return 'the kernel’s own files keep nothing: name a file on a disk';
+  if (/\/\.{0,2}$|^\.{1,2}$/.test(text)) return 'it names a folder: add the name of a file in it';
   return complaintOf(text, UNTYPED);
 }, 'the path of a file is expected, such as data/events.ndjson');

@@ -39,9 +39,9 @@ export const eventCopy = z.object({
   /**
    * - delivered; superseded: something newer was there already.
    * - behind: it was not tried yet. waiting: for its retry, or for an earlier event of its group. dead: it is a dead letter.
-   * - filtered: it is not for this connector.
+   * - discarded: it was a dead letter. filtered: it is not for this connector.
    */
-  standing: z.enum(['delivered', 'superseded', 'behind', 'waiting', 'dead', 'filtered']),
+  standing: z.enum(['delivered', 'superseded', 'behind', 'waiting', 'dead', 'discarded', 'filtered']),
   /** Where it is and when it was delivered, in milliseconds since 1970; absent if unknown. */
   where: z.string().exactOptional(),
   at: z.number().exactOptional(),

@@ -96,7 +96,7 @@ test.each(['read', 'scan'] as const)(
         count: () => states.length,
         latest: (groupId: string) => (groupId === 'coming' ? 3 : 2),
       },
-      events: { oldest: () => ({ seq: 3 }), read: () => [entryOf(3, madeEvent(3))], isOpen: () => false },
+      events: { has: (seq: number) => seq === 3 },
       filter: compileFilter({}),
       cursor: () => 0,
       isWaiting: () => false,
@@ -127,6 +127,7 @@ test('events are looked for, too, after the clock was set back behind their rece
     const read = (after: number, limit: number) => entries.filter(({ seq }) => seq > after).slice(0, limit);
     const ports = {
       events: { oldest: () => ({ seq: 1 }), read, isOpen: () => false },
+      brought: new Set(),
       filter: compileFilter({}),
       cursor: () => 2,
       now: () => now,
@@ -161,6 +162,7 @@ test('where a sample of the events lacks one, all are looked for, but those that
       read: (after: number, limit: number) => entries.slice(after, after + limit),
       isOpen: () => false,
     },
+    brought: new Set(),
     filter: compileFilter({}),
     cursor: () => 1_000,
     bring: async (missing: readonly Entry[]) => void brought.push(...missing.map(({ seq }) => seq)),
@@ -179,4 +181,45 @@ test('where a sample of the events lacks one, all are looked for, but those that
   }
   // Those up to the 600th lie there; the first hundred are older than all that do.
   expect([found, brought.length, Math.min(...brought), Math.max(...brought)]).toEqual([400, 400, 601, 1_000]);
+});
+
+test('an event that does not lie there after it was brought is told, and not brought for ever', async () => {
+  const entries = Array.from({ length: 1_000 }, (_, n) => entryOf(n + 1, madeEvent(n + 1)));
+  const seqOf = new Map(entries.map(({ id, seq }) => [id, seq]));
+  let dropped = [501];
+  const sink: EventSink = {
+    holds: 'events',
+    deliver: async () => new Map(),
+    find: async (ids) => new Map(ids.filter((id) => !dropped.includes(seqOf.get(id) ?? 0)).map((id) => [id, 'there'])),
+    close: async () => {},
+  };
+  const brought: number[][] = [];
+  const known = new Set<number>();
+  let turn = 0;
+  const compare = async (random: number): Promise<object> => {
+    const bring = async (missing: readonly Entry[]) => void brought.push(missing.map(({ seq }) => seq));
+    const read = (after: number, limit: number) => entries.slice(after, after + limit);
+    const ports = {
+      events: { oldest: () => ({ seq: 1 }), read, isOpen: () => false },
+      brought: known,
+      filter: compileFilter({}),
+      cursor: () => 1_000,
+      bring,
+      now: () => (entries[999]?.receivedAt ?? 0) + 3_600_000,
+      random: () => (turn++ % 2 === 0 ? random : 0),
+      pageSize: 1_000,
+      mend: true,
+    } as unknown as ComparisonPorts;
+    const signal = new AbortController().signal;
+    const compareNext = startComparison(sink, ports, signal);
+    const first = await compareNext(signal);
+    return first.state === 'ended' ? first : compareNext(signal);
+  };
+  expect(await compare(0.5)).toMatchObject({ found: 1, mended: 1 });
+  // They are looked for also where the sample would have missed them.
+  const why = { message: expect.stringContaining('brought again') };
+  expect(await compare(0.2)).toMatchObject({ found: 1, mended: 0, why });
+  dropped = [];
+  expect(await compare(0.2)).toMatchObject({ found: 0, state: 'ended' });
+  expect(brought).toHaveLength(1);
 });

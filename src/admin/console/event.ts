@@ -66,6 +66,7 @@ const STANDINGS: Readonly<Record<EventCopy['standing'] | GroupCopy['standing'], 
   behind: 'busy',
   waiting: 'busy',
   dead: 'bad',
+  discarded: 'held',
   filtered: 'held',
   unknown: 'held',
 };
