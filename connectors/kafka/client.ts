@@ -14,18 +14,8 @@ import {
 import { Unreachable } from '../../src/model/fault.ts';
 import { within } from '../../src/model/wait.ts';
 import { beginFetch, registerCodecs, typeOfCodec } from './codecs.ts';
-import {
-  answersIn,
-  errorOf,
-  explain,
-  hear,
-  judge,
-  keepAnswers,
-  protocolType,
-  type Refused,
-  socketFactory,
-  tooOld,
-} from './fault.ts';
+import { answersIn, errorOf, explain, hear, judge, keepAnswers, type Refused, socketFactory, tooOld } from './fault.ts';
+import { leaderless, leaveOutLeaderless, offsetsOf, partitionsOf } from './leaders.ts';
 import { partitionOf } from './message.ts';
 import type { ClientOptions, NewTopic } from './options.ts';
 import { restQueues } from './queue.ts';
@@ -45,6 +35,7 @@ export type KafkaClient = ReturnType<typeof createClient>;
 registerCodecs();
 keepAnswers();
 restQueues();
+leaveOutLeaderless();
 
 const CLOSE_MS = 2_000;
 /** The share of the request timeout that a broker may spend waiting for its replicas. */
@@ -234,11 +225,11 @@ async function createTopic(
 }
 
 /** A newly elected leader may refuse records for a moment: waits here rather than show an outage. */
-async function leadersAnswer(admin: Admin, { topic, requestTimeoutMs }: ClientOptions): Promise<void> {
-  const end = performance.now() + requestTimeoutMs;
+async function leadersAnswer(admin: Admin, options: ClientOptions): Promise<void> {
+  const end = performance.now() + options.requestTimeoutMs;
   for (;;) {
     try {
-      await admin.fetchTopicOffsets(topic);
+      await offsetsOf(admin, options);
       return;
     } catch (thrown) {
       if (performance.now() > end) throw thrown;
@@ -302,26 +293,6 @@ function createSender(options: ClientOptions, seen: ReturnType<typeof createTopi
         return refusals.get(partition) ?? `${topic}/${partition}@${offset}`;
       });
     });
-}
-
-function leaderless({ path, topic }: ClientOptions, partition: number): Unreachable {
-  return new Unreachable({
-    code: 'destination-overloaded',
-    message: `Kafka: partition ${partition} of ${topic} has no leader`,
-    path: `${path}.topic`,
-    suggestion: 'bring the brokers that have it back',
-  });
-}
-
-/** Resolves with none if there is no such topic. */
-export async function partitionsOf(admin: Admin, topic: string) {
-  try {
-    const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
-    return topics.find(({ name }) => name === topic)?.partitions ?? [];
-  } catch (thrown) {
-    if (protocolType(thrown) === 'UNKNOWN_TOPIC_OR_PARTITION') return [];
-    throw thrown;
-  }
 }
 
 /** Disconnecting from a broker that hangs would hang, too. */

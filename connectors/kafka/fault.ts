@@ -101,6 +101,8 @@ function remedyOf(error: Error & { type?: string; retriable?: boolean }, place: 
       const limits = `message.timestamp.before.max.ms and …after.max.ms of ${topic}`;
       return ['destination-misconfigured', 'topic', `set the clock of this machine (NTP), or look at ${limits}`];
     }
+    case 'LEADER_NOT_AVAILABLE':
+      return ['destination-overloaded', 'topic', 'bring the brokers back that have its partitions'];
     case 'NOT_ENOUGH_REPLICAS':
     case 'NOT_ENOUGH_REPLICAS_AFTER_APPEND':
       return ['destination-overloaded', 'topic', 'fewer replicas are in sync than min.insync.replicas asks for'];

@@ -28,7 +28,7 @@ export function watchEnds(topic: string) {
     },
     /** Resolves with undefined if there is no such topic. `before` is `topic 0:1042 1:998`. */
     async compare(before: string | undefined, look: () => Promise<readonly Extent[]>, signal: AbortSignal) {
-      const [name, ...known] = before?.split(' ') ?? [topic];
+      const [name, ...known] = (before || topic).split(' ');
       for (const one of name === topic ? known : []) {
         const [partition = 0, end = 0] = one.split(':');
         reach(Number(partition), BigInt(end));

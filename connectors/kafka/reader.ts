@@ -6,6 +6,7 @@ import { orAborted } from '../../src/model/wait.ts';
 import { createConsumer, read, settleWithin } from './client.ts';
 import { type Unread, unreadOf } from './codecs.ts';
 import { judge, protocolType } from './fault.ts';
+import { offsetsOf } from './leaders.ts';
 import type { ClientOptions } from './options.ts';
 
 /** A record as it is in a topic, byte for byte. */
@@ -33,7 +34,7 @@ export interface Extent {
 export async function extentsOf(options: ClientOptions): Promise<Extent[]> {
   return read(options, async (admin) => {
     try {
-      const found = await admin.fetchTopicOffsets(options.topic);
+      const found = await offsetsOf(admin, options);
       return found.map(({ partition, low, high }) => ({ partition, low: BigInt(low), high: BigInt(high) }));
     } catch (thrown) {
       if (protocolType(thrown) === 'UNKNOWN_TOPIC_OR_PARTITION') return [];

@@ -74,12 +74,19 @@ function openTarget(options: KafkaOptions, host: Host, isOfMany = false): Target
       }),
     async identify(before, signal) {
       const clients = await clientOptions(options, path, signal);
-      const found = await ends.compare(before, () => extentsOf(clients), signal);
-      // The next use creates a missing topic.
-      if (found !== undefined) return found;
-      await topic.drop();
-      await topic.use(signal, async () => {});
-      return (await ends.compare(before, () => extentsOf(clients), signal)) ?? { identity: before ?? '' };
+      const unknown = { identity: before ?? '' };
+      try {
+        const found = await ends.compare(before, () => extentsOf(clients), signal);
+        if (found !== undefined) return found;
+        // The next use creates a missing topic.
+        await topic.drop();
+        await topic.use(signal, async () => {});
+        return (await ends.compare(before, () => extentsOf(clients), signal)) ?? unknown;
+      } catch (thrown) {
+        // A partition without a leader cannot be asked, and holds up no other.
+        if (thrown instanceof Unreachable && thrown.fault.code === 'destination-overloaded') return unknown;
+        throw thrown;
+      }
     },
     close: topic.drop,
   };
