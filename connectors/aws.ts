@@ -11,10 +11,10 @@ export const awsKey = {
     .min(1)
     .optional()
     .describe(
-      'Without it the credentials are those of the environment, by the package @aws-sdk/credential-provider-node.',
+      'Without it, credentials come from the environment, through the package @aws-sdk/credential-provider-node.',
     ),
   secretAccessKey: password.optional().describe('Its secret; best from the environment or a secret file.'),
-  sessionToken: password.optional().describe('Where the key is a temporary one.'),
+  sessionToken: password.optional().describe('For a temporary key.'),
 };
 
 type AwsKey = z.output<z.ZodObject<typeof awsKey>>;
@@ -25,7 +25,7 @@ export function isWholeKey({ accessKeyId, secretAccessKey, sessionToken }: AwsKe
     : accessKeyId !== undefined;
 }
 
-export const WHOLE_KEY = { error: 'accessKeyId and secretAccessKey belong together, and sessionToken to them' };
+export const WHOLE_KEY = { error: 'set accessKeyId and secretAccessKey together; sessionToken needs both' };
 
 export const awsUser = ({ accessKeyId }: AwsKey): string => accessKeyId ?? 'the AWS role of this environment';
 

@@ -94,7 +94,7 @@ export const contract = facts.extend({
 /** A module may wait forever: its connector delivers nothing until it has opened. */
 const SLOW_MS = 60_000;
 const OPENS =
-  'its module has not opened it for a minute: open is to throw Unreachable where the destination cannot be had';
+  'its module has not opened it for a minute: open should throw Unreachable if the destination is unavailable';
 
 /** Wraps a connector: where it breaks the contract it throws Unreachable, so that its lane waits. */
 export function guarded<Options>(connector: ConnectorContract<Options>): ConnectorContract<Options> {
@@ -106,7 +106,7 @@ export function guarded<Options>(connector: ConnectorContract<Options>): Connect
       try {
         return told(shapeProblems, connector.shapeProblems?.(given, shape) ?? [], 'shapeProblems');
       } catch (thrown) {
-        return [{ path: [], message: `the module of this kind cannot take this shape: ${messageOf(thrown)}` }];
+        return [{ path: [], message: `the module of this kind fails on this shape: ${messageOf(thrown)}` }];
       }
     },
     holds: (given) => told(holds, connector.holds(given), 'holds'),
@@ -121,7 +121,7 @@ export function guarded<Options>(connector: ConnectorContract<Options>): Connect
       checked('open', sink, host, opened);
       const lacksRead = opened.holds === 'groups' && readsBack && opened.read === undefined;
       if (opened.holds !== connector.holds(given) || lacksRead) {
-        throw broken('open gave a sink that `holds` and `readsBack` do not announce', host);
+        throw broken('open returned a sink that does not match `holds` and `readsBack`', host);
       }
       return opened.holds === 'events' ? guardedEvents(opened, host) : guardedGroups(opened, host);
     },
@@ -220,7 +220,7 @@ function carried(thrown: unknown): unknown {
   if (thrown.name !== 'Unreachable') return thrown;
   const parsed = fault.safeParse(given);
   if (parsed.success) return new Unreachable(parsed.data, thrown, timerMs(Math.max(0, Number(afterMs) || 0)));
-  return new Error(`Unreachable was thrown with what is no fault: ${issuesOf(parsed.error)}`);
+  return new Error(`Unreachable was thrown with an invalid fault: ${issuesOf(parsed.error)}`);
 }
 
 async function asked<Value>(from: string, schema: z.ZodType<Value>, host: Host, work: () => Promise<Value>) {
@@ -240,7 +240,7 @@ function told<Value>(schema: z.ZodType<Value>, given: unknown, from: string): Va
   if (parsed.success) return parsed.data;
   // What is wrong with one outcome may be wrong with all of a batch.
   const issues = parsed.error.issues.slice(0, 1);
-  throw new TypeError(`${from} gave what it may not: ${issuesOf({ issues })}`);
+  throw new TypeError(`${from} returned an invalid value: ${issuesOf({ issues })}`);
 }
 
 const broken = (what: string, host: Host): Unreachable =>
@@ -258,7 +258,7 @@ const trouble = (what: string, { name }: Host, suggestion: string): Unreachable 
 export function unusable(kind: string, thrown: unknown): ConnectorContract<unknown> {
   const options = z.looseObject({});
   const gone = (host: Host): Unreachable =>
-    trouble(`cannot be loaded: ${messageOf(thrown)}`, host, 'run check, then start the bridge anew');
+    trouble(`cannot be loaded: ${messageOf(thrown)}`, host, 'run check, then restart the bridge');
   return {
     ...{ kind, summary: '', options, readsBack: false, holds: () => 'events', places: () => [] },
     open: async (_, host) => Promise.reject(gone(host)),

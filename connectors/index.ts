@@ -96,7 +96,7 @@ export async function* tryTransform(
       yield { step: 'transform', state: 'wrong', says, fault: { ...one.fault, message: says } };
     }
     if (made.every((one) => 'text' in one)) {
-      yield { step: 'transform', state: 'well', says: 'makes something of an event of each type' };
+      yield { step: 'transform', state: 'well', says: 'returns a result for an event of each type' };
     }
   });
 }

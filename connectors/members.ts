@@ -12,7 +12,7 @@ export async function* silentMembers(
   const asked = members.map((member) =>
     ask(member).then(
       () => undefined,
-      (thrown) => `${nameOf(member)} does not answer, which the others make up for (${messageOf(thrown)})`,
+      (thrown) => `${nameOf(member)} does not answer; the others are used instead (${messageOf(thrown)})`,
     ),
   );
   for (const says of await Promise.all(asked)) {

@@ -74,7 +74,7 @@ function load(specifier: string, from: string, found: () => string | undefined):
     return refused('its module has no default export', `export the connector as its default: ${GUIDE}`);
   }
   const why = whyNoConnector(exported);
-  if (why !== undefined) return refused(`its default export is no connector: ${why}`, GUIDE);
+  if (why !== undefined) return refused(`its default export is not a connector: ${why}`, GUIDE);
   const connector = guarded(exported as ConnectorContract<unknown>);
   loaded.set(file, connector);
   return { ok: true, file, connector };
@@ -91,7 +91,7 @@ const refused = (message: string, suggestion: string): Own => ({ ok: false, mess
 function whyNotLoaded(thrown: unknown): [message: string, suggestion: string] {
   const code = thrown instanceof Error && 'code' in thrown ? thrown.code : undefined;
   if (code === 'ERR_REQUIRE_ASYNC_MODULE') {
-    return ['its module awaits something at its top level', 'await in open, where the bridge waits and tries again'];
+    return ['its module uses await at its top level', 'await in open, which the bridge retries'];
   }
   const [message = ''] = messageOf(thrown).split('\n');
   return [`its module cannot be loaded: ${message}`, 'run it with node alone to see where'];

@@ -19,9 +19,7 @@ const text = z.string().min(1);
 
 export const tlsOptions = z
   .strictObject({
-    caFile: text
-      .optional()
-      .describe('PEM: the authority of the server’s certificate, when it is one of your own instead of the system’s.'),
+    caFile: text.optional().describe('PEM: the CA of the server’s certificate, if it is not one of the system’s.'),
     caFingerprint: z
       .string()
       .transform((text) => text.replaceAll(':', '').toUpperCase())
@@ -29,25 +27,25 @@ export const tlsOptions = z
         error: 'a SHA-256 fingerprint is expected: 64 hexadecimal digits, with or without colons',
       })
       .optional()
-      .describe('Instead of `caFile`: the SHA-256 fingerprint of that authority, which the server shows itself.'),
-    certFile: text.optional().describe('PEM: the client certificate, where the server asks for one.'),
+      .describe('Instead of `caFile`: the SHA-256 fingerprint of that CA, whose certificate the server must send.'),
+    certFile: text.optional().describe('PEM: the client certificate, if the server requires one.'),
     keyFile: text.optional().describe('PEM: its private key.'),
-    keyPassphrase: password.optional().describe('When the key is encrypted.'),
+    keyPassphrase: password.optional().describe('Passphrase of an encrypted key.'),
     serverName: text
       .optional()
-      .describe('The name to look for in the server’s certificate, when it is not that of the address.'),
+      .describe('The name expected in the server’s certificate, if it is not that of the address.'),
   })
   .refine(({ caFile, caFingerprint }) => caFile === undefined || caFingerprint === undefined, {
     path: ['caFingerprint'],
-    error: 'caFile says the same and more: leave one of the two out',
+    error: 'caFile makes it redundant: leave one of the two out',
   })
   .refine(({ certFile, keyFile }) => (certFile === undefined) === (keyFile === undefined), {
     path: ['keyFile'],
-    error: 'certFile and keyFile belong together',
+    error: 'set certFile and keyFile together',
   })
   .refine(({ keyFile, keyPassphrase }) => keyFile !== undefined || keyPassphrase === undefined, {
     path: ['keyPassphrase'],
-    error: 'there is no keyFile that it could open',
+    error: 'keyPassphrase needs keyFile',
   });
 
 type TlsOptions = z.output<typeof tlsOptions>;
@@ -98,7 +96,7 @@ export async function secureOptions(
       const message = `${name} cannot be used: ${messageOf(thrown)}`;
       const suggestion =
         key === 'keyFile'
-          ? 'it must hold the private key of certFile in PEM, and keyPassphrase what it is encrypted with'
+          ? 'it must hold the private key of certFile in PEM, and keyPassphrase its passphrase'
           : 'it must be a file in PEM that this user may read';
       const fault = { code: 'destination-misconfigured', message, path: `${path}.tls.${key}`, suggestion } as const;
       throw new Unreachable(fault, thrown);
@@ -153,13 +151,12 @@ async function authorityShown(
     throw new Unreachable({
       code: 'destination-credentials',
       path: setting,
-      message: `no certificate that ${named(endpoint)} shows has this fingerprint`,
-      suggestion:
-        'compare it with the authority’s; a server that keeps its authority to itself needs tls.caFile instead',
+      message: `no certificate sent by ${named(endpoint)} has this fingerprint`,
+      suggestion: 'compare it with the CA’s; if the server does not send its CA certificate, use tls.caFile',
     });
   }
   throw new Unreachable(
-    failure ?? { code: 'destination-unreachable', message: 'no server could be asked', path: setting },
+    failure ?? { code: 'destination-unreachable', message: 'no server could be reached', path: setting },
   );
 }
 
@@ -227,7 +224,7 @@ export async function speaksTls(endpoint: Endpoint, options: SecureOptions): Pro
 /** Returns a fault, beginning with `says`, if a plain request to the endpoint's URL fails because TLS is spoken there. */
 export async function whyNotPlain(endpoint: Endpoint, says: string, path: string): Promise<Fault | undefined> {
   if ((await speaksTls(endpoint, {})) !== 'yes') return undefined;
-  const message = `${says}: TLS is spoken on this port`;
+  const message = `${says}: this port speaks TLS`;
   return { code: 'destination-misconfigured', message, path: `${path}.${endpoint.url}`, suggestion: 'write https://' };
 }
 
@@ -267,22 +264,14 @@ const UNKNOWN_AUTHORITY = /SELF_SIGNED_CERT|^UNABLE_TO_(GET_ISSUER|VERIFY_LEAF)|
 
 /** What to look at, by error code; the first match counts. */
 const REMEDIES: readonly (readonly [code: RegExp, setting: string, suggestion: string])[] = [
-  [UNKNOWN_AUTHORITY, 'tls.caFile', 'name the authority of its certificate by tls.caFile or tls.caFingerprint'],
-  [
-    /^CERT_(HAS_EXPIRED|NOT_YET_VALID)$/,
-    'tls',
-    'renew the server’s certificate; or is the clock of this machine wrong?',
-  ],
+  [UNKNOWN_AUTHORITY, 'tls.caFile', 'set tls.caFile or tls.caFingerprint to the CA of its certificate'],
+  [/^CERT_(HAS_EXPIRED|NOT_YET_VALID)$/, 'tls', 'renew the server’s certificate, or correct this machine’s clock'],
   [
     /^ERR_TLS_CERT_ALTNAME_INVALID$/,
     'tls.serverName',
-    'use a name that its certificate holds, or say by tls.serverName which one to expect',
+    'use a name in its certificate, or set tls.serverName to the one to expect',
   ],
-  [
-    /ALERT/,
-    'tls.certFile',
-    'the server turns this client away: does it ask for a client certificate, or know another authority?',
-  ],
+  [/ALERT/, 'tls.certFile', 'the server rejects this client: it may require a client certificate, or trust another CA'],
 ];
 
 const SPEAKS_NONE = /WRONG_VERSION_NUMBER|PACKET_LENGTH|HTTP_REQUEST/;
@@ -298,7 +287,7 @@ export function tlsFault(thrown: unknown, path: string, endpoint: Endpoint): Fau
     return { code: 'destination-misconfigured', path: `${path}.${url ?? 'tls'}`, message, suggestion };
   }
   const remedy = REMEDIES.find(([code]) => code.test(codeOf(thrown)));
-  const [, setting, suggestion] = remedy ?? ['', 'tls', 'see that the server speaks TLS on this port'];
+  const [, setting, suggestion] = remedy ?? ['', 'tls', 'check that the server speaks TLS on this port'];
   const code = remedy === undefined ? 'destination-unreachable' : 'destination-credentials';
   return { code, path: `${path}.${setting}`, message, suggestion };
 }

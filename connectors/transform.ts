@@ -33,21 +33,21 @@ export function createTransform({ file, ms, path }: TransformSettings): MakeText
       const imported: Promise<{ default: unknown }> = import(`${pathToFileURL(file)}?changed=${mtimeMs}`);
       if (!(await within(LOAD_MS, imported))) throw new Error(`its top level takes longer than ${LOAD_MS} ms`);
       const { default: make } = await imported;
-      if (typeof make !== 'function') throw new TypeError('its default export is no function');
+      if (typeof make !== 'function') throw new TypeError('its default export is not a function');
       loaded = { changedAt: mtimeMs, make: (value) => make(value) };
       return loaded.make;
     } catch (thrown) {
       const message = `The module ${file} cannot be used: ${messageOf(thrown)}`;
-      const suggestion = 'let it export a function by default: export default (event) => ({ … })';
+      const suggestion = 'export a function by default: export default (event) => ({ … })';
       throw new Unreachable({ code: 'destination-misconfigured', message, path, suggestion }, thrown);
     }
   };
   const refused = (why: string): Made => ({
     fault: {
       code: 'event-unshaped',
-      message: `The transform made nothing of the event: ${why}`,
+      message: `The transform failed on the event: ${why}`,
       path,
-      suggestion: 'mend the function, then retry the dead letter',
+      suggestion: 'fix the function, then retry the dead letter',
     },
   });
   return async (events) => {
@@ -80,13 +80,13 @@ export function createTransform({ file, ms, path }: TransformSettings): MakeText
 function textOf(value: unknown): string {
   // An unhandled rejection would end the thread, and all lanes with it.
   if (value instanceof Promise) value.catch(() => {});
-  if (!isObject(value)) throw new TypeError('it returned no object');
-  if (typeof value.then === 'function') throw new TypeError('it returned a promise, and a value is expected');
+  if (!isObject(value)) throw new TypeError('it did not return an object');
+  if (typeof value.then === 'function') throw new TypeError('it returned a promise instead of a value');
   const text: string | undefined = JSON.stringify(value);
   // A Date is an object, but not once it is written; of a Map or an Error nothing is written.
   const isWritten =
     text === '{}' ? [Object.prototype, null].includes(Object.getPrototypeOf(value)) : text?.startsWith('{');
-  if (!isWritten) throw new TypeError('it returned no object that JSON can hold');
+  if (!isWritten) throw new TypeError('it returned an object that JSON cannot represent');
   return text;
 }
 

@@ -28,8 +28,8 @@ export function besideOf(destination: Destination): Destination | undefined {
 export async function refuseIndexing(beside: Destination, signal: AbortSignal): Promise<boolean> {
   const state = await findIndex(beside, signal);
   if (state !== undefined && state.mappings?.enabled !== false) {
-    const message = `The index ${beside.options.index} was not made for versions: its mapping looks into what lies in it`;
-    const suggestion = 'name another, which the bridge makes, or make it with "mappings": {"enabled": false}';
+    const message = `The index ${beside.options.index} cannot hold versions: its mapping parses their contents`;
+    const suggestion = 'name another for the bridge to create, or create it with "mappings": {"enabled": false}';
     throw misconfigured(beside, 'index', message, suggestion);
   }
   return state !== undefined;

@@ -98,8 +98,8 @@ function refusesAll({ type, reason }: Cause): boolean {
 }
 
 function takesNone(cause: Cause, place: Place): Unreachable {
-  const message = `${place.product} takes no document into ${place.options.index}: ${reasonOf(cause)}`;
-  return misconfigured(place, 'index', message, 'look at the settings and the mapping of the index');
+  const message = `${place.product} accepts no documents into ${place.options.index}: ${reasonOf(cause)}`;
+  return misconfigured(place, 'index', message, 'check the settings and the mapping of the index');
 }
 
 /** Each of the two lines ends with a byte of its own. */
@@ -138,14 +138,14 @@ function wholeFault(status: number, cause: Cause, bytes: number, place: Place): 
   if (status === 400) return refusedFault(said, place);
   return {
     code: 'event-too-large',
-    message: `${place.product}, or a proxy before it, takes no request of ${bytes} bytes: ${said}`,
+    message: `${place.product}, or a proxy in front of it, refuses a request of ${bytes} bytes: ${said}`,
     path: setting(place, 'nodes'),
-    suggestion: 'raise http.max_content_length or the proxy’s limit of the body',
+    suggestion: 'raise http.max_content_length or the proxy’s body size limit',
   };
 }
 
 const ID_REFUSED = 'Validation Failed: 1: id [';
-const SHORTER_ID = 'an id has at most 512 bytes: shorten what shape.id adds to it, or leave the group out by filter';
+const SHORTER_ID = 'ids are limited to 512 bytes: shorten what shape.id adds, or exclude the group with filter';
 
 function refusedFault(said: string, place: Place): Fault {
   return {
@@ -159,7 +159,7 @@ function refusedFault(said: string, place: Place): Fault {
 /** It would never be found again, and each further attempt could add another document. */
 const renamed = (id: string, place: Place): Outcome => ({
   kind: 'dead',
-  fault: refusedFault(`a pipeline of the index gives it another id, ${id}`, place),
+  fault: refusedFault(`a pipeline of the index changed its id to ${id}`, place),
 });
 
 /** A 200 of `_bulk` says nothing: each item does, by its status first, and its error type second. */
@@ -167,8 +167,8 @@ function judge(item: WrittenItem, place: Place): Outcome {
   const { status, error = {}, _index, _id, _seq_no, result } = item;
   const dead = (said: string): Outcome => ({ kind: 'dead', fault: refusedFault(said, place) });
   // It went to a data stream's failure store, not to the stream.
-  if (item.failure_store === 'used') return dead(`it lies in its failure store, ${_index}`);
-  if (result === 'noop') return dead('a pipeline of the index drops it');
+  if (item.failure_store === 'used') return dead(`it went to the failure store, ${_index}`);
+  if (result === 'noop') return dead('a pipeline of the index dropped it');
   const receipt = `${_index}/${_id}`;
   if (status === 409) return { kind: 'superseded', receipt };
   if (status >= 200 && status < 300) {

@@ -140,7 +140,7 @@ export async function ask<Body>(
       throw new Unreachable(destinationFault(status, cause, destination));
     }
     if (status < 300 && !fits(answer.body)) {
-      const what = isObject(answer.body) ? `is none to ${method} ${path}` : 'is no JSON object';
+      const what = isObject(answer.body) ? `does not match ${method} ${path}` : 'is not a JSON object';
       throw new Unreachable(strangerFault(`its answer ${what}`, destination));
     }
     return { statusCode: status, body: answer.body as Body };
@@ -148,7 +148,7 @@ export async function ask<Body>(
     signal.throwIfAborted();
     // The client unpacks an answer outside of what it makes its own errors of.
     if (isObject(thrown) && String(thrown.code).startsWith('Z_')) {
-      const said = `its answer cannot be unpacked: ${messageOf(thrown)}`;
+      const said = `its answer cannot be decompressed: ${messageOf(thrown)}`;
       throw new Unreachable(strangerFault(said, destination), thrown);
     }
     if (!(thrown instanceof errors.ElasticsearchClientError)) throw thrown;
@@ -181,7 +181,7 @@ export async function identify(destination: Destination, signal: AbortSignal): P
   const { distribution, number } = isObject(body) && isObject(body.version) ? body.version : {};
   if (distribution === 'opensearch') destination.product = 'OpenSearch';
   else if (typeof number === 'string' && Number.parseInt(number, 10) < OLDEST) {
-    const suggestion = 'Elasticsearch 7.10 or newer is needed, or OpenSearch';
+    const suggestion = 'use Elasticsearch 7.10 or newer, or OpenSearch';
     throw misconfigured(destination, 'nodes', `Elasticsearch ${number} is too old`, suggestion);
   }
   return typeof number === 'string' ? number : undefined;
@@ -220,8 +220,8 @@ function clientFault(thrown: Error, place: Place): Fault {
       : `${place.product} cannot be reached at ${nodesOf(place)}: ${messageOf(thrown).replace(/ - Local: .*$/, '')}`,
     path: setting(place, 'nodes'),
     suggestion: late
-      ? 'look at the cluster’s health and the network; requestTimeoutMs sets how long to wait'
-      : 'see that it runs and that the address is right',
+      ? 'check the cluster’s health and the network, or raise requestTimeoutMs'
+      : 'check that it is running and that the address is correct',
   };
 }
 

@@ -4,7 +4,7 @@ import { messageOf } from '../../src/model/fault.ts';
 import { HttpConnection } from './elastic.ts';
 
 /** How the error for an answer that is no HTTP begins. */
-export const NO_HTTP = 'it speaks no HTTP';
+export const NO_HTTP = 'it does not speak HTTP';
 
 /**
  * The client's own connection releases the signal once an answer has begun: one that stalls midway would keep its socket
@@ -34,7 +34,7 @@ function watched(request: ClientRequest): ClientRequest {
   // Without this the connection would be closed, and nobody told.
   request.once('upgrade', (_, socket) => {
     socket.destroy();
-    request.emit('error', new Error(`${NO_HTTP} any more, since it answers 101`));
+    request.emit('error', new Error(`${NO_HTTP} after its answer 101`));
   });
   return request.once('error', (error) => {
     // The client keeps only the message of an error.

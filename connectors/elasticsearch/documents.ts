@@ -43,16 +43,16 @@ export async function refuseForeign(destination: Destination, signal: AbortSigna
 }
 
 export function ofAnotherApp(destination: Destination, source: string | undefined): Unreachable {
-  const message = `The index ${destination.options.index} holds groups of ${source}, and this bridge is that of ${destination.source}`;
-  return misconfigured(destination, 'index', message, 'give each app an index of its own, or correct app.sdkAppId');
+  const message = `The index ${destination.options.index} holds groups of ${source}, but this bridge is for ${destination.source}`;
+  return misconfigured(destination, 'index', message, 'use a separate index for each app, or correct app.sdkAppId');
 }
 
 /** Returns what was read of a group. Throws Unreachable if that is nothing. */
 export function readable(destination: Destination, groupId: string, read: ReadonlyMap<string, Stored>): Readable {
   const stored = read.get(groupId);
   if (stored === undefined) {
-    const message = `${destination.product} said nothing of the document ${destination.shape.id.of(groupId)}`;
-    throw misconfigured(destination, 'index', message, 'see what stands between');
+    const message = `${destination.product} returned nothing for the document ${destination.shape.id.of(groupId)}`;
+    throw misconfigured(destination, 'index', message, 'check the proxies in between');
   }
   if (stored.kind === 'unreadable') throw new Unreachable(stored.fault);
   return stored;
@@ -82,7 +82,7 @@ export async function readDocuments(
       documents.set(id, { kind: 'missing' });
     } else if (doc._source === undefined) {
       // Merging with nothing would overwrite what is there.
-      const message = `The index ${index} does not keep the source of its documents`;
+      const message = `The index ${index} does not keep _source`;
       throw misconfigured(destination, 'index', message, 'create it without _source: {enabled: false}');
     } else {
       const { _index, _source, _seq_no: seqNo = -1, _primary_term: term = -1 } = doc;

@@ -57,8 +57,8 @@ async function addFields(destination: Destination, { mappings }: IndexState, sig
     signal,
   );
   if (answer.statusCode !== 400) return;
-  const message = `The mapping of ${options.index} takes no ${Object.keys(lacking).join(', ')}: ${reasonOf(causeIn(answer.body))}`;
-  throw misconfigured(destination, 'index', message, 'let `shape` put the fields where the index has room for them');
+  const message = `The mapping of ${options.index} does not accept ${Object.keys(lacking).join(', ')}: ${reasonOf(causeIn(answer.body))}`;
+  throw misconfigured(destination, 'index', message, 'use `shape` to map them to fields that the index accepts');
 }
 
 /** Throws Unreachable if Elasticsearch would map a list of a number and a text, and so refuse every group. */
@@ -67,7 +67,7 @@ function refuseGuesses(place: Destination, mappings: Mappings = {}): void {
   const { dynamic = 'true', dynamic_templates: rules, properties, enabled } = mappings;
   const isGuessed = String(dynamic) === 'true' && rules === undefined && enabled !== false;
   if (content !== 'groups' || place.isShaped || !isGuessed || isMapped(properties, ['versions'])) return;
-  const message = `The mapping of ${index} lacks versions, so that Elasticsearch would guess at them and refuse every group`;
+  const message = `The mapping of ${index} lacks versions: Elasticsearch would map them dynamically and refuse every group`;
   const suggestion =
     'add "versions": {"type": "object", "enabled": false} to it, or delete the index and let createIndex make it';
   throw misconfigured(place, 'index', message, suggestion);
@@ -88,7 +88,7 @@ async function create(
   if (!lacksType || unindexed === undefined) return { answer, as: '' };
   return {
     answer: await ask(destination, signal, callOf({ ...newIndex, mappings: unindexed })),
-    as: `; ${destination.product} has no type flattened here: custom fields are kept, and not searchable`,
+    as: `; ${destination.product} has no type flattened here: custom fields are stored but not searchable`,
   };
 }
 
@@ -103,7 +103,7 @@ async function ensureTemplate(destination: Destination, newIndex: NewIndex, sign
     signal,
   );
   const wasThere = answer.statusCode === 400 && /already exists/.test(causeIn(answer.body).reason ?? '');
-  if (wasThere) return ', with the index template of that name that was there';
+  if (wasThere) return ', with the existing index template of that name';
   requireTaken(answer, destination);
   return `, with an index template of that name${as}`;
 }
@@ -121,9 +121,9 @@ async function identifyIndex(destination: Destination, before: string | undefine
   const uuids = Object.values(body).map(({ settings }) => settings?.index?.uuid ?? '');
   const [name = index, ...known] = before?.split(' ') ?? [];
   const identity = [index, ...uuids.sort()].join(' ');
-  if (name !== index) return { identity, moved: true, lost: `the index is ${index} now, and was ${name} before` };
+  if (name !== index) return { identity, moved: true, lost: `the index is now ${index}, before it was ${name}` };
   if (known.length === 0 || known.some((uuid) => uuids.includes(uuid))) return { identity };
-  const lost = `the ${sortOf(destination)} ${index} is not the one that was written to before: it was deleted or replaced`;
+  const lost = `the ${sortOf(destination)} ${index} was deleted or replaced since the last write`;
   return { identity, lost };
 }
 
@@ -139,7 +139,7 @@ export async function identifyIndices(
   const other = beside && (await identifyIndex(beside, versions, signal));
   const identity = other === undefined ? found.identity : `${found.identity}|${other.identity}`;
   if (own !== undefined && (versions === undefined) !== (other === undefined)) {
-    return { identity, moved: true, lost: `the versions lie in ${beside?.options.index ?? 'the documents'} now` };
+    return { identity, moved: true, lost: `the versions are now in ${beside?.options.index ?? 'the documents'}` };
   }
   return { ...(found.lost === undefined ? other : found), identity };
 }
@@ -171,12 +171,12 @@ function requireTaken({ statusCode, body }: { statusCode: number; body: unknown 
     (statusCode === 405 || /no handler found|(unrecognized|unknown).*data_stream/i.test(reason ?? ''))
   ) {
     const message = `This cluster has no data streams${reason ? `: ${reason}` : ''}`;
-    const suggestion = 'drop dataStream, so that events go to an index, or name a cluster with the module data-streams';
+    const suggestion = 'remove dataStream to write events to an index, or use a cluster with the module data-streams';
     throw misconfigured(place, 'dataStream', message, suggestion);
   }
   const key = createIndex !== false && createIndex.file !== undefined ? 'createIndex.file' : 'createIndex';
-  const message = `${place.product} does not create the ${sortOf(place)} ${index}: ${reasonOf(cause)}`;
-  throw misconfigured(place, key, message, `correct what it complains of, or create the ${sortOf(place)} yourself`);
+  const message = `${place.product} did not create the ${sortOf(place)} ${index}: ${reasonOf(cause)}`;
+  throw misconfigured(place, key, message, `fix the cause, or create the ${sortOf(place)} yourself`);
 }
 
 /**
@@ -189,8 +189,8 @@ function writeIndex(found: Found, destination: Destination): IndexState {
   const { enabled, mode, includes = [], excludes = [] } = state.mappings?._source ?? {};
   const isWhole = enabled !== false && mode !== 'disabled' && includes.length + excludes.length === 0;
   if (isWhole || options.content === 'events' || shape.versionsIndex !== undefined) return state;
-  const message = `The index ${options.index} does not keep the whole source of its documents`;
-  const suggestion = 'create it without enabled, mode, includes and excludes of _source';
+  const message = `The index ${options.index} does not keep the whole _source`;
+  const suggestion = 'create it without the _source settings enabled, mode, includes and excludes';
   throw misconfigured(destination, 'index', message, suggestion);
 }
 
@@ -214,8 +214,8 @@ function takesWrites(found: Found, place: Place): IndexState {
     throw misconfigured(place, 'index', `The alias ${index} has no write index`, suggestion);
   }
   if (content === 'groups' && states.length > 1) {
-    const message = `The alias ${index} stands for ${states.length} indices, so that a group cannot be read by its id`;
-    throw misconfigured(place, 'index', message, 'let it stand for one index, or use content: events');
+    const message = `The alias ${index} points to ${states.length} indices: a group cannot be read by its id`;
+    throw misconfigured(place, 'index', message, 'point it to one index, or use content: events');
   }
   return only[1];
 }
@@ -230,9 +230,8 @@ async function backingIndex(
   const states = Object.values(found);
   const names = [...new Set(states.map((state) => state.data_stream))];
   if (names[0] === undefined) {
-    const message = `${index} is an ordinary index or an alias, and dataStream: true expects a data stream of that name`;
-    const suggestion =
-      'name a data stream, move the index or alias away so that one can be created, or drop dataStream';
+    const message = `${index} is an index or an alias, but dataStream: true needs a data stream of that name`;
+    const suggestion = 'name a data stream, free the name so that one can be created, or remove dataStream';
     throw misconfigured(destination, 'dataStream', message, suggestion);
   }
   if (names.length > 1 || names[0] !== index) {

@@ -50,8 +50,8 @@ async function* lookAtIndex(destination: Destination, signal: AbortSignal): Asyn
   const unmapped = expectedFields(options, shape).filter((field) => !Object.hasOwn(mappings?.properties ?? {}, field));
   const refusing = refusingFields(options, shape, state);
   if (refusing.length > 0) {
-    const message = `The mapping of ${index} takes no such values as are written: ${refusing.join(', ')}`;
-    const suggestion = 'a type cannot be changed: move the index away, or let `shape` name other fields';
+    const message = `The mapping of ${index} does not accept the values that are written: ${refusing.join(', ')}`;
+    const suggestion = 'a type cannot be changed: use a new index, or name other fields in `shape`';
     yield wrong('mapping', misconfigured(destination, 'index', message, suggestion).fault);
   } else if (unmapped.length > 0 && isShaped && content === 'groups') {
     yield { step: 'mapping', state: 'note', says: `start adds to it: ${unmapped.join(', ')}` };
@@ -61,7 +61,7 @@ async function* lookAtIndex(destination: Destination, signal: AbortSignal): Asyn
     yield wrong('mapping', misconfigured(destination, 'index', message, suggestion).fault);
   } else yield { step: 'mapping', state: 'well', says: `has every field of content: ${content}` };
   await tryRequests(destination, signal);
-  const says = 'yes (a document that is no JSON was refused for that alone)';
+  const says = 'yes (a document of invalid JSON was refused only for that)';
   yield { step: 'write permission', state: 'well', says };
 }
 
@@ -100,7 +100,7 @@ async function lookAtCluster(destination: Destination, signal: AbortSignal): Pro
   const reached = `reached${as}${version === undefined ? '' : `: ${destination.product} ${version}`}`;
   const { statusCode, body } = await ask(destination, signal, health());
   if (statusCode >= 400) {
-    const says = `${reached}; this user may not see its health, which deliveries do not need`;
+    const says = `${reached}; this user may not read cluster health, which deliveries do not need`;
     return { step: 'cluster', state: 'note', says };
   }
   const { cluster_name: cluster, number_of_nodes: nodes, status } = body;

@@ -80,7 +80,7 @@ export function isRefusedByAws(status: number, { type, reason }: Cause, { auth }
 
 function suggestionForAws({ reason }: Cause): string {
   return WRONG_TIME.test(reason ?? '')
-    ? 'set the clock of this machine: AWS refuses a signature that is minutes old or from the future'
+    ? 'correct this machine’s clock: AWS refuses a signature that is minutes old or from the future'
     : 'correct accessKeyId, secretAccessKey and sessionToken of auth.aws, or its region and service; temporary keys expire';
 }
 
@@ -97,35 +97,35 @@ function judge(
     return [code, 'index', `blocks the index ${index}`, suggestion];
   }
   if (isRefusedByAws(status, cause, options)) {
-    return ['destination-credentials', 'auth', 'does not take the signature', suggestionForAws(cause)];
+    return ['destination-credentials', 'auth', 'rejects the signature', suggestionForAws(cause)];
   }
   if (status === 401) {
     const suggestion =
       auth === undefined
-        ? 'it asks for a user: set auth (username and password, or apiKey), or correct the one in nodes'
+        ? 'it requires a user: set auth (username and password, or apiKey), or correct the one in nodes'
         : 'apiKey' in auth
-          ? 'correct auth.apiKey; an expired or revoked key is answered so, too'
+          ? 'correct auth.apiKey; it may have expired or been revoked'
           : 'aws' in auth
             ? 'map this AWS role or user in the access control of the domain'
             : 'correct auth.username and auth.password';
-    return ['destination-credentials', 'auth', 'does not know who asks', suggestion];
+    return ['destination-credentials', 'auth', 'did not authenticate this client', suggestion];
   }
   if (status === 403) {
-    const more = dataStream ? ', and manage_index_templates where it is to create the data stream' : '';
+    const more = dataStream ? ', and manage_index_templates if it is to create the data stream' : '';
     const policy =
       auth !== undefined && 'aws' in auth
-        ? 'let this AWS role or user in by the policy (es:ESHttp* or aoss:APIAccessAll), and '
+        ? 'allow this AWS role or user in the policy (es:ESHttp* or aoss:APIAccessAll), and '
         : '';
     const suggestion = `${policy}grant this user read, write, create_index and view_index_metadata on ${index}${more}`;
-    return ['destination-credentials', 'index', 'does not permit it', suggestion];
+    return ['destination-credentials', 'index', 'denies access', suggestion];
   }
   if (status === 408 || status === 429 || (status >= 502 && status <= 504)) {
-    const suggestion = 'look at the cluster’s health, load and disk space';
-    return ['destination-overloaded', 'nodes', 'takes no more for now', suggestion];
+    const suggestion = 'check the cluster’s health, load and disk space';
+    return ['destination-overloaded', 'nodes', 'is overloaded', suggestion];
   }
   return status >= 500
-    ? ['destination-unreachable', 'nodes', `answers ${status}`, 'look at the cluster’s log']
-    : ['destination-misconfigured', 'index', `answers ${status}`, 'look at the index and its settings'];
+    ? ['destination-unreachable', 'nodes', `answers ${status}`, 'check the cluster’s log']
+    : ['destination-misconfigured', 'index', `answers ${status}`, 'check the index and its settings'];
 }
 
 export function missingFault(place: Place): Fault {
@@ -139,7 +139,7 @@ export function missingFault(place: Place): Fault {
 
 /** Returns the fault for something that answers but is not Elasticsearch. */
 export function strangerFault(said: string, place: Place): Fault {
-  const message = `What answers at ${nodesOf(place)} is not Elasticsearch or OpenSearch: ${said}`;
-  const suggestion = 'correct the address, its port and its path, or see what stands between';
+  const message = `The server at ${nodesOf(place)} is not Elasticsearch or OpenSearch: ${said}`;
+  const suggestion = 'check the address, its port and path, and the proxies in between';
   return misconfigured(place, 'nodes', message, suggestion).fault;
 }

@@ -77,7 +77,7 @@ export async function putGroups(
         code: 'event-conflict',
         message: `The group ${groupId} was changed by others ${MAX_CONFLICTS} times between reading and writing it`,
         path: setting(places.documents, 'index'),
-        suggestion: 'see who else writes to the index; the next attempt is on its way',
+        suggestion: 'check what else writes to the index; the bridge retries',
       };
       work.outcomes.set(groupId, { kind: 'retry', fault });
     }

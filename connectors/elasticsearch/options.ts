@@ -37,7 +37,7 @@ function isIndexName(text: string): boolean {
 
 const INDEX_EXPECTED =
   'an index name is expected: lowercase, at most 255 bytes, no spaces and none of \\ / * ? " < > | , # :, not beginning with - _ or +';
-const SAME_INDEX = 'it is the index of the groups: name another, or let `versions` say where they lie in its documents';
+const SAME_INDEX = 'this is the index of the groups: name another, or use `versions` to keep them in its documents';
 
 export function versionsIndexProblems(index: string, { versionsIndex }: ShapeSettings): ShapeProblem[] {
   if (versionsIndex === undefined || (isIndexName(versionsIndex) && versionsIndex !== index)) return [];
@@ -61,7 +61,9 @@ export function metadataProblems({ fields, versions, constants }: ShapeSettings)
   ];
   return places.flatMap(({ path, to }) => {
     const [top = ''] = to.split('.');
-    return METADATA.has(top) ? [{ path, message: `${top} is Elasticsearch’s own, and no document may hold it` }] : [];
+    return METADATA.has(top)
+      ? [{ path, message: `${top} is reserved by Elasticsearch and not allowed in documents` }]
+      : [];
   });
 }
 
@@ -75,9 +77,7 @@ const createIndex = z.union(
         .string()
         .min(1)
         .optional()
-        .describe(
-          'A JSON file {"settings": …, "mappings": …}: what it holds replaces the built-in settings or mapping.',
-        ),
+        .describe('A JSON file {"settings": …, "mappings": …} that replaces the built-in settings or mapping.'),
     }),
   ],
   { error: 'false, or an object with shards, replicas and file, is expected' },
@@ -86,7 +86,7 @@ const createIndex = z.union(
 const aws = z
   .strictObject({
     ...awsKey,
-    region: awsKey.region.describe('Where the domain of Amazon OpenSearch Service or the collection is.'),
+    region: awsKey.region.describe('AWS region of the Amazon OpenSearch Service domain or the collection.'),
     service: z
       .enum(['es', 'aoss'])
       .default('es')
@@ -104,7 +104,7 @@ function isPrivate(node: string): boolean {
 export const elasticsearchOptions = z
   .strictObject({
     nodes: nodes.describe(
-      'URLs of the cluster’s nodes, as a list or comma-separated. One that is down is left aside while another answers.',
+      'URLs of the cluster’s nodes, as a list or comma-separated. One that is down is skipped while another answers.',
     ),
     index: z
       .string()
@@ -117,11 +117,13 @@ export const elasticsearchOptions = z
     onDestroyed: z
       .enum(['mark', 'delete'])
       .default('mark')
-      .describe('Of groups, what becomes of the document of a destroyed group: marked `destroyed: true`, or deleted.'),
+      .describe(
+        'With content: groups, whether the document of a destroyed group is marked `destroyed: true` or deleted.',
+      ),
     dataStream: z
       .boolean()
       .default(false)
-      .describe('Of events only: `index` names a data stream, and each document gets an `@timestamp`.'),
+      .describe('With content: events only: `index` names a data stream, and each document gets an `@timestamp`.'),
     createIndex: createIndex
       .prefault({})
       .describe('How to create the index when it is missing; false = it must exist.'),
@@ -140,9 +142,9 @@ export const elasticsearchOptions = z
       )
       .optional()
       .describe(
-        'Who asks: `username` and `password`, or `apiKey`, which is what Elasticsearch calls `encoded`, or `id:api_key`; or `aws`.',
+        'Credentials: `username` and `password`; or `apiKey`, which is `id:api_key` or what Elasticsearch calls `encoded`; or `aws`.',
       ),
-    tls: tlsOptions.optional().describe('What the nodes with https:// are verified against, and what they are shown.'),
+    tls: tlsOptions.optional().describe('Certificates for nodes with https://.'),
     requestTimeoutMs: z
       .int()
       .min(100)
@@ -156,30 +158,30 @@ export const elasticsearchOptions = z
           .min(1_000)
           .max(100_000_000)
           .default(8 * 1024 * 1024)
-          .describe('At most this many bytes in one bulk request, unless one document is larger.'),
+          .describe('Maximum bytes in one bulk request, unless a single document is larger.'),
       })
       .prefault({})
-      .describe('How much goes in one request.'),
+      .describe('Size of bulk requests.'),
   })
   .refine(({ content, dataStream }) => content === 'events' || !dataStream, {
     path: ['dataStream'],
-    error: 'a data stream only ever grows, so that no group can be kept up to date in it: it needs content: events',
+    error: 'a data stream is append-only and cannot keep groups up to date: it needs content: events',
   })
   .refine(({ content, onDestroyed }) => content === 'groups' || onDestroyed === 'mark', {
     path: ['onDestroyed'],
-    error: 'of events nothing is deleted: leave it out',
+    error: 'events are never deleted: leave it out',
   })
   .refine(({ tls, nodes }) => tls === undefined || nodes.every((node) => /^https:/i.test(node)), {
     path: ['tls'],
-    error: 'tls is for https:// nodes: write the nodes so, or leave tls out',
+    error: 'tls is for https:// nodes only: use https://, or leave tls out',
   })
   .refine(({ auth, nodes }) => auth === undefined || nodes.every((node) => new URL(node).username === ''), {
     path: ['auth'],
-    error: 'nodes holds a user name already: leave one of the two out',
+    error: 'nodes already contains a user name: leave one of the two out',
   })
   .refine(({ auth, nodes }) => auth === undefined || !('aws' in auth) || nodes.every(isPrivate), {
     path: ['nodes'],
-    error: 'what is signed for AWS goes to https:// nodes (http:// on loopback only): write the nodes so',
+    error: 'requests signed for AWS need https:// nodes (http:// on loopback only)',
   });
 
 export type ElasticsearchOptions = z.output<typeof elasticsearchOptions>;

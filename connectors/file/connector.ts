@@ -18,7 +18,7 @@ const options = z.strictObject({
     .transform((digits) => Number.parseInt(digits, 8))
     .prefault('0600')
     .describe(
-      'Who may read and write the file, as chmod takes it: others than the bridge’s user are let in by "0640" or "0644". It is set whenever the file is opened; a folder that the bridge makes is 0700.',
+      'Permissions of the file, as for chmod: "0640" or "0644" lets other users read it. Set whenever the file is opened; a folder that the bridge creates is 0700.',
     ),
 });
 
@@ -57,7 +57,7 @@ async function checkWritable(path: string, name: string): Promise<boolean> {
     await access(folder, constants.W_OK | constants.X_OK);
     return false;
   }
-  if (!state.isDirectory() && !state.isFile()) throw notOurs(path, name, 'is not a plain file');
+  if (!state.isDirectory() && !state.isFile()) throw notOurs(path, name, 'is not a regular file');
   await (await open(path, constants.O_RDWR | constants.O_APPEND)).close();
   return true;
 }
@@ -151,10 +151,10 @@ async function openSink({ path, mode }: z.output<typeof options>, host: Host, si
     const [known = '', born, newestThen = '0', ...name] = before?.split(' ') ?? [];
     if (before === undefined || (known === String(ino) && born === String(birthtimeNs))) return { identity };
     const was = name.join(' ');
-    if (was !== path) return { identity, moved: true, lost: `the file is ${path} now, and was ${was} before` };
+    if (was !== path) return { identity, moved: true, lost: `the file is now ${path}, before it was ${was}` };
     const isBeside = beside.some((one) => String(one.ino) === known || one.birthtimeNs > BigInt(newestThen));
     if (isBeside || String(moved) === known) return { identity };
-    return { identity, lost: `the file ${path} is not the one that was written to before: it was deleted or replaced` };
+    return { identity, lost: `the file ${path} was deleted or replaced since the last write` };
   };
 
   signal.throwIfAborted();
@@ -188,7 +188,7 @@ async function permit(file: FileHandle, mode: number): Promise<void> {
 /** Repairs a line that a crash cut short: it was never settled, so its event comes again. */
 async function mendTail(file: FileHandle, path: string, host: Host): Promise<void> {
   const state = await file.stat();
-  if (!state.isFile()) throw notOurs(path, host.name, 'is not a plain file');
+  if (!state.isFile()) throw notOurs(path, host.name, 'is not a regular file');
   if (state.size === 0) return syncFolder(dirname(path));
   const { tail, start } = await readTail(file, state.size);
   if (tail.length === 0) return;
@@ -197,7 +197,7 @@ async function mendTail(file: FileHandle, path: string, host: Host): Promise<voi
   else if (tail.length <= MAX_TAIL && (tail[0] === 0x7b || tail[0] === 0)) {
     await file.truncate(start);
     const bytes = state.size - start;
-    host.note(`${path} ended in part of an event: ${bytes} bytes were cut off, the event comes again`);
+    host.note(`${path} ended in part of an event: ${bytes} bytes were cut off; the event is written again`);
   } else throw notOurs(path, host.name, 'does not end in an event');
   await file.datasync();
 }
@@ -226,14 +226,14 @@ async function syncFolder(folder: string): Promise<void> {
 
 const OVERLOADED = 'destination-overloaded';
 const MISCONFIGURED = 'destination-misconfigured';
-const USER_MUST_WRITE = [MISCONFIGURED, 'let the user the bridge runs as write this file and its folder'] as const;
-const ANOTHER_PATH = [MISCONFIGURED, 'give the path of a plain file, or of one that can be created'] as const;
+const USER_MUST_WRITE = [MISCONFIGURED, 'give the bridge’s user write access to this file and its folder'] as const;
+const ANOTHER_PATH = [MISCONFIGURED, 'give the path of a regular file, or of one that can be created'] as const;
 
 /** What to do about failures with a known remedy. */
 const REMEDIES = new Map<unknown, readonly [FaultCode, string]>([
   ['ENOSPC', [OVERLOADED, 'free space on its disk']],
   ['EDQUOT', [OVERLOADED, 'free space or raise the quota']],
-  ['EFBIG', [OVERLOADED, 'move the file away: it is as large as its file system or the limits allow']],
+  ['EFBIG', [OVERLOADED, 'move the file away: it has reached the size limit of its file system or process']],
   ['EACCES', USER_MUST_WRITE],
   ['EPERM', USER_MUST_WRITE],
   ['EROFS', [MISCONFIGURED, 'give a path on a file system that is not read-only']],
@@ -250,7 +250,7 @@ async function guarded<T>(path: string, name: string, work: () => Promise<T>): P
     return await work();
   } catch (thrown) {
     if (!(thrown instanceof Error) || !('syscall' in thrown) || !('code' in thrown)) throw thrown;
-    const unknown = ['destination-unreachable', 'look at the disk it lies on'] as const;
+    const unknown = ['destination-unreachable', 'check its disk'] as const;
     const [code, suggestion] = REMEDIES.get(thrown.code) ?? unknown;
     const message = `The file ${path} cannot be written: ${messageOf(thrown)}`;
     throw new Unreachable({ code, message, path: `connectors.${name}.path`, suggestion }, thrown);
@@ -259,7 +259,7 @@ async function guarded<T>(path: string, name: string, work: () => Promise<T>): P
 
 function notOurs(path: string, name: string, what: string): Unreachable {
   const setting = `connectors.${name}.path`;
-  const suggestion = 'give the path of a file that is for the events alone';
+  const suggestion = 'give the path of a file used for events only';
   return new Unreachable({ code: MISCONFIGURED, message: `${path} ${what}`, path: setting, suggestion });
 }
 

@@ -39,17 +39,17 @@ const CREDENTIALS: Line = ['destination-credentials', 'headers', 'correct its cr
 const METHOD: Line = [
   'destination-misconfigured',
   'method',
-  'the method is refused at this path: compare method and url',
+  'this path does not allow the method: check method and url',
 ];
-const REFORM: Line = ['destination-misconfigured', 'format', 'it does not take this form: try the other format'];
-const ELSEWHERE: Line = ['destination-misconfigured', 'url', 'see what it asks for, and compare the URL'];
+const REFORM: Line = ['destination-misconfigured', 'format', 'it does not accept this format: try the other one'];
+const ELSEWHERE: Line = ['destination-misconfigured', 'url', 'check what it requires, and the URL'];
 
 /** Statuses that usually every event meets. */
 const ENDPOINT: ReadonlyMap<number, Line> = new Map([
   [401, CREDENTIALS],
   [402, ELSEWHERE],
   [403, CREDENTIALS],
-  [404, ['destination-missing', 'url', 'nothing is served at this path: compare the URL']],
+  [404, ['destination-missing', 'url', 'nothing is served at this path: check the URL']],
   [405, METHOD],
   [406, REFORM],
   [407, CREDENTIALS],
@@ -63,9 +63,9 @@ const ENDPOINT: ReadonlyMap<number, Line> = new Map([
 /** Of these, the ones that may be about a text, as for a web filter, or about a group unknown to the endpoint. */
 const MAYBE_EVENT = [403, 404, 406];
 
-const PATIENCE: Line = ['destination-overloaded', 'url', 'it asks for patience; the lane goes on by itself'];
-const OVERLOADED: Line = ['destination-overloaded', 'url', 'look at its load; the lane goes on by itself'];
-const FAILS: Line = ['destination-unreachable', 'url', 'look at its log; the lane goes on by itself'];
+const PATIENCE: Line = ['destination-overloaded', 'url', 'it limits the rate; deliveries resume by themselves'];
+const OVERLOADED: Line = ['destination-overloaded', 'url', 'check its load; deliveries resume by themselves'];
+const FAILS: Line = ['destination-unreachable', 'url', 'check its log; deliveries resume by themselves'];
 
 export function judge(asked: Asked, answer: Answer, eventId: string, now: number): Judgement {
   const { status, headers, text } = answer;
@@ -80,19 +80,19 @@ export function judge(asked: Asked, answer: Answer, eventId: string, now: number
   }
   if (status < 400) {
     const { location } = headers;
-    const leads = location === undefined ? '' : `, a redirect${whereTo(location, origin)}, and none is followed`;
+    const leads = location === undefined ? '' : `, a redirect${whereTo(location, origin)}; redirects are not followed`;
     const suggestion =
       location === undefined
-        ? 'see what answers there: an acknowledgement is a status of 200 to 299'
-        : 'give the URL that it leads to, if that is the endpoint’s, or see what stands before it';
+        ? 'check what answers there: only a status of 200 to 299 acknowledges'
+        : 'use the URL that it leads to, if that is the endpoint, or check the proxy in front';
     return {
       of: 'endpoint',
       ...trouble(['destination-misconfigured', 'url', suggestion], `${origin} answers ${status}${leads}`),
     };
   }
   if (status === 410) {
-    const message = `${origin} asked to be left alone (410 Gone): nothing more is sent to it`;
-    const suggestion = 'remove the connector, or correct its url; to ask once more, resume it';
+    const message = `${origin} answered 410 Gone: nothing more is sent to it`;
+    const suggestion = 'remove the connector, or correct its url; resume it to try again';
     return { of: 'endpoint', ...trouble(['destination-misconfigured', 'url', suggestion], message, GONE_MS) };
   }
   const line = ENDPOINT.get(status);
@@ -103,7 +103,7 @@ export function judge(asked: Asked, answer: Answer, eventId: string, now: number
     return { of: 'either', ...trouble(OVERLOADED) };
   if (status >= 500) return { of: 'either', ...trouble(FAILS) };
   const code = status === 413 ? 'event-too-large' : 'event-refused';
-  const suggestion = 'make it accept this event, then: dead-letters retry';
+  const suggestion = 'make it accept this event, then run dead-letters retry';
   const fault: Fault = { code, message: `${origin} refuses the event: ${said}`, path: `${setting}.url`, suggestion };
   return { of: 'event', outcome: { kind: 'dead', fault } };
 }

@@ -99,7 +99,7 @@ function send(
       call.on('response', (answer) => read(answer).then(resolve, reject));
       call.on('upgrade', (_, socket) => {
         socket.destroy();
-        reject(new Error('it answers 101, and nothing was to be upgraded'));
+        reject(new Error('it answered 101 without an upgrade request'));
       });
       call.on('error', (error: NodeJS.ErrnoException) => {
         if (signal.aborted) return reject(signal.reason);
@@ -158,17 +158,17 @@ function failureOf(
   const fault = (code: Fault['code'], option: string, message: string, suggestion: string) =>
     ({ fault: { code, message, path: `${setting}.${option}`, suggestion }, afterMs: 0 }) as const;
   if (thrown instanceof PrivateAddress) {
-    const suggestion = 'set allowPrivate: true if the endpoint is one of your own network';
-    const message = `${messageOf(thrown)}, and nothing is sent to those`;
+    const suggestion = 'set allowPrivate: true if the endpoint is in your own network';
+    const message = `${messageOf(thrown)}, which is not allowed`;
     return { of: 'endpoint', ...fault('destination-misconfigured', 'allowPrivate', message, suggestion) };
   }
   if (isTlsError(thrown)) return { of: 'endpoint', fault: tlsFault(thrown, setting, at), afterMs: 0 };
   const isLate = thrown instanceof Late || (thrown instanceof Error && thrown.name === 'AbortError');
   const said = isLate ? `no answer within ${timeoutMs} ms` : messageOf(thrown);
   const suggestion = isLate
-    ? 'look at how long it takes; timeoutMs sets how long to wait'
+    ? 'check why it is slow, or raise timeoutMs'
     : said.startsWith('Parse Error')
-      ? 'no HTTP is spoken there: compare the host and the port'
-      : 'see that it can be reached from here';
+      ? 'it does not speak HTTP: check the host and the port'
+      : 'check that it is reachable from here';
   return { of: 'either', ...fault('destination-unreachable', 'url', `${origin} does not answer: ${said}`, suggestion) };
 }

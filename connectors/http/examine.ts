@@ -10,9 +10,9 @@ export async function* examineEndpoint(options: HttpOptions, host: Host, signal:
   const fault = await endpoint.whyPlainFails();
   if (fault !== undefined) throw new Unreachable(fault);
   const { origin, address } = endpoint;
-  yield { step: 'endpoint', state: 'well', says: `${origin} is reached at ${address}; nothing was sent` };
+  yield { step: 'endpoint', state: 'well', says: `${origin} reached at ${address}; nothing was sent` };
   const { length } = options.secrets ?? [];
   yield length === 0
-    ? { step: 'signature', state: 'note', says: 'none: without secrets the endpoint cannot tell who sends' }
-    : { step: 'signature', state: 'well', says: `by ${length === 1 ? 'one secret' : `${length} secrets`}` };
+    ? { step: 'signature', state: 'note', says: 'none: without secrets the endpoint cannot verify the sender' }
+    : { step: 'signature', state: 'well', says: `with ${length === 1 ? 'one secret' : `${length} secrets`}` };
 }

@@ -12,9 +12,9 @@ const urlText = z
     abort: true,
   })
   .refine((text) => new URL(text).username === '' && new URL(text).password === '', {
-    error: 'credentials go into headers, as authorization, and not into the URL',
+    error: 'put credentials into headers (authorization), not into the URL',
   })
-  .refine((text) => new URL(text).hash === '', { error: 'what stands after # is never sent: leave it out' });
+  .refine((text) => new URL(text).hash === '', { error: 'the part after # is never sent: leave it out' });
 
 /** Names of headers that say something of the connection or of the event, which is the connector's to say. */
 const OWN_HEADERS =
@@ -26,8 +26,8 @@ const isHeaderValue = (value: string): boolean => /^[\t\x20-\x7e\x80-\xff]*$/.te
 
 const headers = z
   .record(
-    z.string().refine(isHeaderName, { error: 'the name of a header is expected, other than those the connector sets' }),
-    password.pipe(z.string().refine(isHeaderValue, { error: 'a header holds only characters of Latin-1' })),
+    z.string().refine(isHeaderName, { error: 'a header name is expected, other than those the connector sets' }),
+    password.pipe(z.string().refine(isHeaderValue, { error: 'a header value may hold only Latin-1 characters' })),
   )
   .default({});
 
@@ -45,13 +45,13 @@ export const httpOptions = z
       .min(1)
       .optional()
       .describe(
-        'Signs each request as Standard Webhooks has it, by `whsec_…`; several while they rotate, each with a signature of its own. Without it nothing is signed.',
+        'Secrets that sign each request as in Standard Webhooks, `whsec_…`; several during rotation, each with its own signature. Without them nothing is signed.',
       ),
     format: z
       .enum(FORMATS)
       .default('structured')
       .describe(
-        'CloudEvents. structured: the whole event is the body, as application/cloudevents+json. binary: `data` is the body, the rest stands in `ce-` headers.',
+        'CloudEvents. structured: the whole event is the body, as application/cloudevents+json. binary: `data` is the body, the rest goes into `ce-` headers.',
       ),
     method: z.enum(['POST', 'PUT', 'PATCH']).default('POST').describe('The method of each request.'),
     headers: headers.describe('Headers of your own, such as `authorization`.'),
@@ -66,22 +66,22 @@ export const httpOptions = z
       .min(1)
       .max(256)
       .default(8)
-      .describe('How many groups have a request under way at once. Events of one group go one after the other.'),
+      .describe('How many groups may have a request in flight at once. Events of one group are sent one by one.'),
     allowPrivate: z
       .boolean()
       .default(false)
       .describe(
-        'Whether the endpoint may have an address of this machine or of a private network. Names are checked as they are connected to.',
+        'Whether the endpoint may be on this machine or in a private network. Host names are checked when connecting.',
       ),
-    tls: tlsOptions.optional().describe('What an https:// endpoint is verified against, and what it is shown.'),
+    tls: tlsOptions.optional().describe('Certificates for an https:// endpoint.'),
   })
   .refine(({ tls, url }) => tls === undefined || /^https:/i.test(url), {
     path: ['tls'],
-    error: 'tls is for https:// URLs: write it so, or leave tls out',
+    error: 'tls is for https:// URLs only: use https://, or leave tls out',
   })
   .refine(({ url, allowPrivate }) => allowPrivate || !isPrivate(hostOf(new URL(url))), {
     path: ['url'],
-    error: 'it is an address of this machine or of a private network: allowPrivate: true permits that',
+    error: 'this address is on this machine or in a private network: set allowPrivate: true to allow it',
   });
 
 export type HttpOptions = z.output<typeof httpOptions>;

@@ -38,7 +38,7 @@ function schemeOf(sasl: SaslOptions): Json {
   if ('region' in sasl) return { type: 'http', scheme: 'AWS4-HMAC-SHA256' };
   const { tokenEndpoint: tokenUrl, scope = '' } = sasl;
   const scopes = scope.split(' ').filter(Boolean);
-  const availableScopes = Object.fromEntries(scopes.map((one) => [one, 'asked for by the bridge']));
+  const availableScopes = Object.fromEntries(scopes.map((one) => [one, 'requested by the bridge']));
   return { type: 'oauth2', flows: { clientCredentials: { tokenUrl, availableScopes } } };
 }
 
@@ -60,7 +60,7 @@ export function asyncApi(version: string, examples: Examples, connectors?: Confi
       description:
         'What group-sync-bridge writes to Kafka: changes of Tencent Cloud Chat groups, at least once, keyed by group id. ' +
         'To keep a copy, merge by field: the change with the higher (occurredAt, id) wins. ' +
-        'Fields that are not described here may be added at any time and are to be ignored, and so are types of events.',
+        'New fields and types of events may be added at any time: ignore those that are not described here.',
       license: { name: 'Apache-2.0' },
     },
     defaultContentType: 'application/json',
@@ -126,7 +126,7 @@ function serversOf(topics: readonly Topic[]): Servers {
 
 function shapedMessage(name: string, content: KafkaOptions['content'], shape: ShapeSettings) {
   const payload = shapedSchema(schemaOf(content === 'events' ? receivedEvent : group), compileShape(shape, content));
-  return { name, title: 'what the shape of the connector makes of it', payload };
+  return { name, title: 'as written by the connector’s shape', payload };
 }
 
 function messagesOf({ content, formats, shaped }: Topic): string[] {
@@ -208,7 +208,7 @@ function headersOf(headers: Readonly<Record<string, string>>): Json {
   return { type: 'object', required: Object.keys(headers), properties: Object.fromEntries(described) };
 }
 
-const LAST_STATE = 'The group as it was destroyed, as JSON: by its versions it is told what comes late.';
+const LAST_STATE = 'The last state of the destroyed group, as JSON: its versions identify what comes late.';
 
 function groupMessages(events: Examples): Json {
   const messageAfter = (type: EventType) => {

@@ -97,7 +97,7 @@ async function unpackOrReplace(name: CodecName, data: Buffer): Promise<Buffer> {
   } catch (thrown) {
     if (thrown instanceof Unreadable) throw thrown;
     const large = thrown instanceof TooLarge || (thrown as { code?: unknown }).code === 'ERR_BUFFER_TOO_LARGE';
-    const what = large ? `unpacks to more than ${MAX_BYTES / 1_048_576} MiB` : `is no ${name}`;
+    const what = large ? `unpacks to more than ${MAX_BYTES / 1_048_576} MiB` : `is not valid ${name}`;
     const sha256 = createHash('sha256').update(data).digest('hex');
     return replacement({ reason: `a batch of ${data.length} bytes ${what}`, size: data.length, sha256 });
   }
@@ -151,7 +151,7 @@ async function optional<Module>(name: string, load: () => Promise<Module>): Prom
   try {
     return await load();
   } catch {
-    const message = `the package ${name} is not installed, and records are compressed with it`;
+    const message = `the package ${name} is not installed, but records are compressed with it`;
     throw new Unreadable(message, `npm install ${name}`);
   }
 }

@@ -215,7 +215,7 @@ function notKept(letter: DeadLetterRecord, events: string): Fault {
   const { topic, partition, offset } = letter.record;
   return {
     code: 'usage',
-    message: `${nameOf(letter, events)} cannot be tried again: its value of ${letter.leftOut?.size} bytes was not kept`,
+    message: `${nameOf(letter, events)} cannot be retried: its value of ${letter.leftOut?.size} bytes was not kept`,
     suggestion: `see ${topic}/${partition}@${offset}, and discard it`,
   };
 }

@@ -48,7 +48,7 @@ async function* examineDeadLetters(source: KafkaSourceOptions, signal: AbortSign
     if (settings === undefined) return;
     const { cleanupPolicy, maxMessageBytes } = settings;
     if (cleanupPolicy.includes('delete')) {
-      const says = `${options.topic} has cleanup.policy=${cleanupPolicy}: after retention.ms dead letters drop out of it`;
+      const says = `${options.topic} has cleanup.policy=${cleanupPolicy}: dead letters are deleted after retention.ms`;
       yield { step: 'cleanup.policy', state: 'note', says };
     }
     yield await tryToWrite(client, options.topic, maxMessageBytes);

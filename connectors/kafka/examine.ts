@@ -25,7 +25,7 @@ export async function* examine(given: KafkaOptions, host: Host, signal: AbortSig
   const words = { groupType: 'Public', type: 'chat.group.info.changed', app: appOf(host.source) };
   const options = { ...given, topic: fill(given.topic, words) };
   if (options.topic !== given.topic) {
-    yield { step: 'topic', state: 'note', says: `${given.topic} is a template: ${options.topic} is looked at` };
+    yield { step: 'topic', state: 'note', says: `${given.topic} is a template: ${options.topic} is examined` };
   }
   const reached = await clientOptions(options, path, signal);
   // The oversized probe must not shrink.
@@ -63,8 +63,7 @@ async function* examineTopic(
   const found = `${topic}: ${counted(partitions.length, 'partition')}, replication factor ${replicas}`;
   yield { step: 'topic', state: 'well', says: found };
   if (settings === undefined) {
-    const says =
-      'this user may not see them (DESCRIBE_CONFIGS), so they and the permission to write were not looked at';
+    const says = 'this user may not read them (DESCRIBE_CONFIGS): they and the write permission were not checked';
     yield { step: 'settings', state: 'note', says };
     return;
   }
@@ -143,22 +142,22 @@ function* judgeSettings(options: KafkaOptions, path: string, settings: Settings)
   };
   const compacted = cleanupPolicy.includes('compact');
   if (content === 'groups' && !compacted) {
-    const says = `${topic} is not compacted, so that groups which do not change drop out of it`;
+    const says = `${topic} is not compacted: groups that do not change are deleted from it`;
     yield wrong('cleanup.policy', says, 'set cleanup.policy=compact on the topic');
   } else if (content === 'events' && compacted) {
-    const says = `${topic} is compacted, so that only the last event of each group stays in it`;
+    const says = `${topic} is compacted: it keeps only the last event of each group`;
     yield wrong('cleanup.policy', says, 'set cleanup.policy=delete on the topic, or content: groups');
   } else if (content === 'groups' && cleanupPolicy.includes('delete')) {
-    const says = `${cleanupPolicy}: groups that do not change for as long as retention.ms drop out of ${topic}`;
+    const says = `${cleanupPolicy}: groups that do not change within retention.ms are deleted from ${topic}`;
     yield { step: 'cleanup.policy', state: 'note', says };
   } else yield { step: 'cleanup.policy', state: 'well', says: cleanupPolicy };
 
   if (inSync < minInSync) {
-    const says = `${counted(inSync, 'replica')} in sync, and min.insync.replicas asks for ${minInSync}: no record is taken`;
+    const says = `${counted(inSync, 'replica')} in sync, but min.insync.replicas is ${minInSync}: records are refused`;
     yield wrong('replicas', says, 'bring the missing brokers back, or lower min.insync.replicas of the topic');
   }
   if (maxMessageBytes < maxBatchBytes) {
-    const says = `the topic takes ${maxMessageBytes} bytes at once, and batches may have ${maxBatchBytes}`;
+    const says = `the topic accepts ${maxMessageBytes} bytes at once, but batches may have ${maxBatchBytes}`;
     const suggestion = 'lower maxBatchBytes, or raise max.message.bytes of the topic';
     yield wrong('max.message.bytes', says, suggestion, 'maxBatchBytes');
   }
@@ -168,15 +167,15 @@ function* judgeSettings(options: KafkaOptions, path: string, settings: Settings)
 export async function tryToWrite(client: KafkaClient, topic: string, maxMessageBytes: number): Promise<Finding> {
   const step = 'write permission';
   if (!(maxMessageBytes < LARGEST_PROBE)) {
-    return { step, state: 'note', says: `not looked at: the topic takes records of ${maxMessageBytes} bytes` };
+    return { step, state: 'note', says: `not checked: the topic accepts records of ${maxMessageBytes} bytes` };
   }
   try {
     await client.send([{ key: 'group-sync-bridge-check', value: Buffer.alloc(maxMessageBytes + 1), headers: {} }]);
   } catch (thrown) {
     if (!(thrown instanceof Refused) || thrown.fault.code !== 'event-too-large') throw thrown;
-    return { step, state: 'well', says: 'yes (a record too large to be taken was refused for its size alone)' };
+    return { step, state: 'well', says: 'yes (an oversized record was refused only for its size)' };
   }
-  return { step, state: 'note', says: `yes, and ${topic} took a record that was larger than it should take` };
+  return { step, state: 'note', says: `yes, but ${topic} accepted a record above its size limit` };
 }
 
 export function counted(number: number, noun: string): string {

@@ -62,7 +62,7 @@ function remedyOf(error: Error & { type?: string; retriable?: boolean }, place: 
     case 'RECORD_LIST_TOO_LARGE':
       return ['event-too-large', 'topic', `raise max.message.bytes of ${topic}`];
     case 'INVALID_RECORD':
-      return ['event-refused', 'topic', `see the settings of ${topic}: it takes no such record`];
+      return ['event-refused', 'topic', `check the settings of ${topic}: it does not accept this record`];
     case 'UNKNOWN_TOPIC_OR_PARTITION':
       return ['destination-missing', 'topic', `the topic ${topic} is gone: create it, or set createTopic`];
     case 'TOPIC_AUTHORIZATION_FAILED':
@@ -93,30 +93,30 @@ function remedyOf(error: Error & { type?: string; retriable?: boolean }, place: 
       return REFUSED_TOPIC;
     case 'ILLEGAL_SASL_STATE': {
       const how = sasl === undefined ? 'set sasl' : 'leave sasl out';
-      const asks = sasl === undefined ? 'asks for a user' : 'asks for no user';
+      const asks = sasl === undefined ? 'requires a user' : 'takes no user';
       return ['destination-misconfigured', 'sasl', `this port ${asks}: ${how}, or use its other port`];
     }
     case 'INVALID_TIMESTAMP': {
       // Records carry their time of sending, so the event is never to blame.
       const limits = `message.timestamp.before.max.ms and …after.max.ms of ${topic}`;
-      return ['destination-misconfigured', 'topic', `set the clock of this machine (NTP), or look at ${limits}`];
+      return ['destination-misconfigured', 'topic', `correct this machine’s clock (NTP), or check ${limits}`];
     }
     case 'LEADER_NOT_AVAILABLE':
-      return ['destination-overloaded', 'topic', 'bring the brokers back that have its partitions'];
+      return ['destination-overloaded', 'topic', 'bring back the brokers that hold its partitions'];
     case 'NOT_ENOUGH_REPLICAS':
     case 'NOT_ENOUGH_REPLICAS_AFTER_APPEND':
-      return ['destination-overloaded', 'topic', 'fewer replicas are in sync than min.insync.replicas asks for'];
+      return ['destination-overloaded', 'topic', 'fewer replicas are in sync than min.insync.replicas requires'];
   }
   // Older brokers have no name for these.
   if (error.type === 'UNKNOWN' && error.name === 'KafkaJSCreateTopicError') return REFUSED_TOPIC;
   if (error.type === 'UNKNOWN' && compression === 'zstd') return NO_ZSTD;
   // The broker did answer, so its own words are shown.
   return error.retriable === false
-    ? ['destination-misconfigured', 'brokers', 'see what the log of the broker says of it']
+    ? ['destination-misconfigured', 'brokers', 'check the broker’s log']
     : [
         'destination-unreachable',
         'brokers',
-        'the cluster is busy with itself, as in an election: see its log if this lasts',
+        'the cluster is busy, for example with an election: check its log if this lasts',
       ];
 }
 
@@ -128,14 +128,14 @@ const REFUSED_TOPIC: Remedy = [
 const NO_ZSTD: Remedy = [
   'destination-misconfigured',
   'compression',
-  'choose another codec if the brokers are older than 2.1, which know no zstd; else see their log',
+  'choose another codec if the brokers are older than 2.1 (no zstd); otherwise check their log',
 ];
 const TOO_OLD: Remedy = ['destination-misconfigured', 'brokers', 'run Kafka 0.11 or newer, which keeps headers'];
 
 /** A broker before 0.11 silently drops the headers of records. */
 export function tooOld({ path }: ClientOptions): Unreachable {
   const [code, setting, suggestion] = TOO_OLD;
-  const message = 'Kafka: the brokers speak a version before 0.11';
+  const message = 'Kafka: the brokers are older than 0.11';
   return new Unreachable({ code, message, path: `${path}.${setting}`, suggestion });
 }
 
@@ -231,7 +231,7 @@ function notReached(error: Error, { brokers }: ClientOptions): Remedy {
   setAside(brokers, broker);
   const suggestion = brokers.includes(broker)
     ? `is Kafka running and reachable at ${broker}?`
-    : `${brokers.join(', ')} sends its clients to ${broker} (advertised.listeners): can that be reached from here?`;
+    : `${brokers.join(', ')} sends its clients to ${broker} (advertised.listeners): is that reachable from here?`;
   return ['destination-unreachable', 'brokers', suggestion];
 }
 
@@ -240,8 +240,8 @@ function noEntry({ path, sasl }: ClientOptions, error: Error & { type?: string }
   const unsupported = error.type === undefined && error.message.includes('not supported');
   const wrong =
     sasl !== undefined && 'username' in sasl
-      ? `correct sasl.username and sasl.password, or is the user kept under another mechanism than ${sasl.mechanism}?`
-      : 'see that the brokers trust what issues its token, and what its log says';
+      ? `correct sasl.username and sasl.password, and check that the user is set up for ${sasl.mechanism}`
+      : 'check that the brokers trust the issuer of its token, and their log';
   return new Unreachable(
     {
       code: 'destination-credentials',
@@ -276,7 +276,7 @@ export async function explain(unreachable: Unreachable, thrown: unknown, place: 
   const said = (setting: string, suggestion: string): Unreachable =>
     new Unreachable({ ...unreachable.fault, path: `${place.path}.${setting}`, suggestion }, error);
   if (await endsAtOnce(endpoint)) {
-    const suggestion = `${named(endpoint)} takes connections and ends them at once: is a proxy there, and no broker up?`;
+    const suggestion = `${named(endpoint)} accepts connections and closes them at once: is it a proxy without a broker?`;
     return said('brokers', suggestion);
   }
   const tls = await speaksTls(endpoint, place.secure ?? {});
@@ -288,11 +288,11 @@ export async function explain(unreachable: Unreachable, thrown: unknown, place: 
     return said('tls', `${named(endpoint)} does not speak TLS: leave tls out, or use its other port`);
   }
   if (tls === 'no' && (await speaksHttp(endpoint))) {
-    const suggestion = `HTTP is spoken on this port of ${endpoint.host}: use the one of the broker, such as 9092`;
+    const suggestion = `this port of ${endpoint.host} speaks HTTP: use the broker’s, such as 9092`;
     const { message } = unreachable.fault;
     const path = `${place.path}.brokers`;
     return new Unreachable({ code: 'destination-misconfigured', message, path, suggestion }, error);
   }
-  const asks = place.sasl === undefined ? 'ask for a user (sasl)' : 'expect a user on this port at all';
-  return said('sasl', `does ${named(endpoint)} ${asks}, or is it no Kafka?`);
+  const asks = place.sasl === undefined ? 'require a user (sasl)' : 'use sasl on this port';
+  return said('sasl', `does ${named(endpoint)} ${asks}, or is it not Kafka?`);
 }

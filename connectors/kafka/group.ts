@@ -10,15 +10,15 @@ export async function refuseStrangers(client: ClientOptions, groupId: string): P
   const { groups } = await read(client, (admin) => admin.describeGroups([groupId]));
   const members = groups.flatMap(({ members }) => members);
   const kind = groups.find(({ protocolType }) => !['', 'consumer'].includes(protocolType))?.protocolType;
-  if (kind !== undefined) throw strange(client, `the group ${groupId} is one of ${kind}, not of consumers`);
+  if (kind !== undefined) throw strange(client, `the group ${groupId} is a group of ${kind}, not of consumers`);
   // Members are described once the group is stable; a rebalance repeats this check.
   const topics = members.flatMap(({ memberMetadata: data }) =>
     data.length === 0 ? [] : (kafkajs.AssignerProtocol.MemberMetadata.decode(data)?.topics ?? []),
   );
   const other = topics.find((topic) => topic !== client.topic);
   if (other === undefined) return members.length;
-  const why = 'its members would take partitions that they do not read';
-  throw strange(client, `the group ${groupId} reads ${other}, too: ${why}`);
+  const why = 'its members would be assigned partitions that they do not read';
+  throw strange(client, `the group ${groupId} also reads ${other}: ${why}`);
 }
 
 function strange({ path, topic }: ClientOptions, message: string): Unreachable {

@@ -86,7 +86,7 @@ export async function refuseForeign(options: KafkaOptions, host: Host, signal: A
   } catch (thrown) {
     if (!(thrown instanceof Unreachable) || thrown.fault.code !== 'destination-credentials') throw thrown;
     // Deliveries need no right to read.
-    host.note(`whether ${options.topic} holds groups of another app may not be read: ${thrown.fault.message}`);
+    host.note(`cannot check whether ${options.topic} holds groups of another app: ${thrown.fault.message}`);
   }
   looked.add(host);
 }
@@ -95,7 +95,7 @@ function ofAnotherApp(found: string, { topic }: KafkaOptions, { name, source }: 
   return new Unreachable({
     code: 'destination-misconfigured',
     path: `connectors.${name}.topic`,
-    message: `The topic ${topic} holds groups of ${found}, and this bridge is that of ${source}`,
-    suggestion: 'give each app a topic of its own, or correct app.sdkAppId',
+    message: `The topic ${topic} holds groups of ${found}, but this bridge is for ${source}`,
+    suggestion: 'use a separate topic for each app, or correct app.sdkAppId',
   });
 }

@@ -41,8 +41,8 @@ export function watchEnds(topic: string) {
       if (extents.length === 0) return undefined;
       const moved = name !== topic;
       const lost = moved
-        ? `the topic is ${topic} now, and was ${name} before`
-        : isShorter(extents) && `the topic ${topic} ends before what was written to it: it was deleted or cut short`;
+        ? `the topic is now ${topic}, before it was ${name}`
+        : isShorter(extents) && `the topic ${topic} ends before what was written to it: it was deleted or truncated`;
       if (lost) ends.clear();
       for (const { partition, high } of extents) reach(partition, high);
       const identity = [topic, ...[...ends].sort(([a], [b]) => a - b).map(([partition, end]) => `${partition}:${end}`)];

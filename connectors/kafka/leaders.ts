@@ -43,7 +43,7 @@ export function leaderless({ path, topic }: ClientOptions, partition: number): U
     code: 'destination-overloaded',
     message: `Kafka: partition ${partition} of ${topic} has no leader`,
     path: `${path}.topic`,
-    suggestion: 'bring the brokers that have it back',
+    suggestion: 'bring back the brokers that hold it',
   });
 }
 

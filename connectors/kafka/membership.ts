@@ -50,7 +50,7 @@ function createHolding(ports: MembershipPorts) {
   let partitions: readonly number[] | undefined;
   let current = newGeneration(0);
   /** Why nothing may be taken; undefined once the group is joined, and read from the committed offsets. */
-  let closed: unknown = new Error('the group was not joined yet');
+  let closed: unknown = new Error('the group has not been joined yet');
   /** Ends the current generation; work on its records may continue for `graceMs`. */
   const end = (why: unknown, graceMs: number): void => {
     closed = why;
@@ -73,7 +73,7 @@ function createHolding(ports: MembershipPorts) {
     partitions: () => partitions,
     assigned(ours: readonly number[]): void {
       // If the rebalance was noticed before, the generation has ended, and nothing was taken since.
-      if (partitions !== undefined && closed === undefined) end(new Error('the partitions were shared out anew'), 0);
+      if (partitions !== undefined && closed === undefined) end(new Error('the partitions were reassigned'), 0);
       const { ended, lease } = current;
       if (ended !== undefined) lease.abort(ended);
       partitions = ours;

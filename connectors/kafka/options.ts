@@ -29,7 +29,7 @@ const topicTemplate = z
 /** Headers that the bridge sets itself, including those by which workers skip a record retried for another connector. */
 const OWN_HEADER = /^(ce_.*|content-type|traceparent|tracestate|group_state|retry_for|dead_letter_.*)$/i;
 const headerName = z.string().refine((name) => /^[\x21-\x7e]+$/.test(name) && !OWN_HEADER.test(name), {
-  error: 'the name of a header is expected that the bridge does not set itself',
+  error: 'a header name is expected that the bridge does not set itself',
 });
 /** Words in a header's value, by content. */
 const HEADER_WORDS = {
@@ -61,34 +61,37 @@ const creation = (partitions: z.ZodDefault<z.ZodInt>, config: string) =>
     .describe('How to create the topic when it is missing; false = it must exist.');
 
 const byPassword = z.strictObject({
-  mechanism: z.enum(['plain', 'scram-sha-256', 'scram-sha-512']).describe('As the listener has it enabled.'),
-  username: text.describe('As the brokers know it, with `plain` and `scram-…`.'),
+  mechanism: z.enum(['plain', 'scram-sha-256', 'scram-sha-512']).describe('A mechanism that the listener enables.'),
+  username: text.describe('The user, with `plain` and `scram-…`.'),
   password: password.describe('Best from the environment or a secret file.'),
 });
 
 const byToken = z.strictObject({
-  mechanism: z.literal('oauthbearer').describe('As the listener has it enabled.'),
+  mechanism: z.literal('oauthbearer').describe('A mechanism that the listener enables.'),
   tokenEndpoint: z
     .string()
     .refine((value) => URL.canParse(value) && /^https?:$/.test(new URL(value).protocol), {
       error: 'an https:// URL is expected, such as https://login.example.com/oauth2/token',
     })
-    .describe('Where tokens are asked for, by the client credentials grant of OAuth 2; with `oauthbearer`.'),
-  clientId: text.describe('As the token endpoint knows this client.'),
+    .describe('Token endpoint for the client credentials grant of OAuth 2; with `oauthbearer`.'),
+  clientId: text.describe('Client id at the token endpoint.'),
   clientSecret: password.describe('Best from the environment or a secret file.'),
-  scope: text.optional().describe('What the token is to allow, separated by blanks.'),
-  parameters: z.record(z.string(), z.string()).default({}).describe('More of the token request, such as `audience`.'),
+  scope: text.optional().describe('Scopes to request, separated by spaces.'),
+  parameters: z
+    .record(z.string(), z.string())
+    .default({})
+    .describe('More parameters of the token request, such as `audience`.'),
   extensions: z
     .record(z.string().regex(/^(?!auth$)[a-zA-Z]+$/), z.string().regex(/^[\x20-\x7e\t\r\n]*$/))
     .default({})
-    .describe('SASL extensions that the brokers ask for, such as `logicalCluster`.'),
+    .describe('SASL extensions that the brokers require, such as `logicalCluster`.'),
 });
 
 const byAws = z
   .strictObject({
-    mechanism: z.literal('aws-msk-iam').describe('As the listener has it enabled.'),
+    mechanism: z.literal('aws-msk-iam').describe('A mechanism that the listener enables.'),
     ...awsKey,
-    region: awsKey.region.describe('Where the Amazon MSK cluster is; with `aws-msk-iam`.'),
+    region: awsKey.region.describe('AWS region of the Amazon MSK cluster; with `aws-msk-iam`.'),
   })
   .refine(isWholeKey, WHOLE_KEY);
 
@@ -102,11 +105,11 @@ const cluster = {
         .pipe(z.array(broker).min(1)),
     ])
     .describe('Bootstrap brokers as host:port, a list or one comma-separated string.'),
-  tls: tlsOrNot.describe('TLS to the brokers; `true`: verified against the system’s authorities.'),
+  tls: tlsOrNot.describe('TLS to the brokers; `true` verifies against the system’s CAs.'),
   sasl: z
     .discriminatedUnion('mechanism', [byPassword, byToken, byAws])
     .optional()
-    .describe('The user, where the brokers ask for one.'),
+    .describe('The user, if the brokers require one.'),
   clientId: text.default('group-sync-bridge').describe('Shown in the brokers’ logs and quotas.'),
   connectionTimeoutMs: z
     .int()
@@ -122,7 +125,7 @@ const { brokers, ...connection } = cluster;
 const options = z.strictObject({
   brokers,
   topic: topicTemplate.describe(
-    'The topic to write to; of events also a template, such as chat.{groupType}.events, with {type} and {app} (the SDKAppID).',
+    'The topic to write to; for events it may be a template, such as chat.{groupType}.events, with {type} and {app} (the SDKAppID).',
   ),
   content: z
     .enum(['events', 'groups'])
@@ -134,17 +137,17 @@ const options = z.strictObject({
     .enum(FORMATS)
     .default('structured')
     .describe(
-      'Of `events`, the CloudEvents mode: `structured` (value = the event) or `binary` (`ce_` headers, value = its data).',
+      'With `content: events`, the CloudEvents mode: `structured` (value = the event) or `binary` (`ce_` headers, value = its data).',
     ),
   headers: z
     .record(headerName, z.string())
     .default({})
     .describe(
-      'Headers of each record, beside the bridge’s own: text in which {groupId}, {groupType}, {type}, {id}, {source} and {app} stand for what the event has.',
+      'Headers to add to each record: text in which {groupId}, {groupType}, {type}, {id}, {source} and {app} are replaced by the event’s values.',
     ),
   createTopic: creation(
     z.int().min(1).default(6),
-    'Topic settings, such as retention.ms. `groups` has cleanup.policy=compact unless this says otherwise.',
+    'Topic settings, such as retention.ms. With `content: groups`, cleanup.policy defaults to compact.',
   ),
   ...connection,
   compression: z
@@ -156,21 +159,21 @@ const options = z.strictObject({
     .min(1_000)
     .default(900_000)
     .describe(
-      'The most one request carries, before it is compressed; keep it below the topic’s max.message.bytes (1,048,588 by default).',
+      'Maximum bytes in one request, before compression; keep it below the topic’s max.message.bytes (1,048,588 by default).',
     ),
 });
 
 export const kafkaOptions = options.superRefine(({ topic, content, format, headers }, context) => {
   const refuse = (path: string[], message: string) => context.addIssue({ code: 'custom', path, message });
   if (content === 'groups' && wordsOf(topic).length > 0) {
-    refuse(['topic'], 'a group whose type becomes known would lie in two topics: a template is for content: events');
+    refuse(['topic'], 'a group whose type becomes known would be in two topics: templates are for content: events');
   }
   if (content === 'groups' && format !== 'structured')
-    refuse(['format'], 'groups are no CloudEvents, and have no format: leave it out');
+    refuse(['format'], 'groups are not CloudEvents and have no format: leave it out');
   for (const [name, value] of Object.entries(headers)) {
     const stranger = wordsOf(value).find((word) => !HEADER_WORDS[content].includes(word));
     const known = HEADER_WORDS[content].join('}, {');
-    if (stranger !== undefined) refuse(['headers', name], `{${stranger}} is not known here, {${known}} are`);
+    if (stranger !== undefined) refuse(['headers', name], `{${stranger}} is unknown here; use {${known}}`);
   }
 });
 
@@ -179,31 +182,31 @@ export type NewTopic = Exclude<KafkaOptions['createTopic'], false>;
 
 export const kafkaSourceOptions = z
   .strictObject({
-    kind: z.literal('kafka').describe('Kafka is the only one.'),
+    kind: z.literal('kafka').describe('Only kafka.'),
     ...cluster,
     topic: topicName.describe('The topic with `content: events` to read, in either format.'),
     groupId: text
       .max(150)
       .optional()
       .describe(
-        'Workers with the same one share the partitions; group-sync-bridge.<topic> when left out. Each connector reads as a group of its own: <groupId>.<name>.',
+        'Workers with the same groupId share the partitions; default: group-sync-bridge.<topic>. Each connector has its own consumer group: <groupId>.<name>.',
       ),
     sessionTimeoutMs: z
       .int()
       .min(6_000)
       .max(300_000)
       .default(30_000)
-      .describe('A worker that is silent for so long is taken for dead: others read its partitions.'),
+      .describe('A worker that is silent for this long is considered dead: others take over its partitions.'),
     deadLetters: z
       .strictObject({
-        topic: topicName.optional().describe('<topic>.dead-letters when left out.'),
+        topic: topicName.optional().describe('Default: <topic>.dead-letters.'),
         createTopic: creation(
           z.int().min(1).default(1).describe('One is enough, since it is seldom written to.'),
-          'More settings of the topic. It is compacted unless this says otherwise.',
+          'More topic settings; cleanup.policy defaults to compact.',
         ),
       })
       .prefault({})
-      .describe('A compacted topic that takes the events which a destination refuses for good.'),
+      .describe('A compacted topic for events that a destination refuses for good.'),
   })
   .describe('A topic of events to deliver, instead of callbacks: this process is a worker.');
 

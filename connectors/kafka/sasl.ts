@@ -34,7 +34,7 @@ export function saslOf(place: ClientOptions): SASLOptions | Mechanism | undefine
   };
 }
 
-const AT_BROKER = 'see whom the brokers trust, for what, and that the clock of this machine is right';
+const AT_BROKER = 'check which issuers and audiences the brokers trust, and this machine’s clock';
 
 /** RFC 7628: a client's first message, with U+0001 between the fields. */
 function firstMessage(token: string, extensions: Readonly<Record<string, string>>): string {
@@ -91,17 +91,17 @@ async function askForToken(sasl: OauthOptions, place: ClientOptions): Promise<z.
   } catch (thrown) {
     const { cause } = thrown as Error;
     const said = messageOf(cause ?? thrown);
-    throw fail('destination-unreachable', `gives no token: ${said}`, 'can it be reached from here?');
+    throw fail('destination-unreachable', `gives no token: ${said}`, 'check that it is reachable from here');
   }
   const body = jsonIn(text);
   const token = granted.safeParse(body);
   if (status === 200 && token.success) return token.data;
   if (status === 429 || status >= 500) {
-    throw fail('destination-unreachable', `gives no token: it answers ${status}`, 'this goes on by itself');
+    throw fail('destination-unreachable', `gives no token: it answers ${status}`, 'the bridge retries by itself');
   }
   const { data } = denied.safeParse(body);
   if (data === undefined) {
-    const suggestion = 'compare the address: a token endpoint answers with JSON that holds access_token';
+    const suggestion = 'check the address: a token endpoint answers with JSON that holds access_token';
     throw fail('destination-misconfigured', `gives no token: it answers ${status}`, suggestion);
   }
   const said = [data.error, data.error_description].filter(Boolean).join(': ');

@@ -135,7 +135,7 @@ function openTargets(options: KafkaOptions, host: Host): Target {
 const MOST_TOPICS = 50;
 
 function tooMany(topic: string, { name }: Host): Outcome {
-  const message = `Kafka: ${topic} would be one topic more than the ${MOST_TOPICS} that a template may stand for`;
+  const message = `Kafka: ${topic} would exceed the limit of ${MOST_TOPICS} topics for a template`;
   return { kind: 'dead', fault: { code: 'event-refused', message, path: `connectors.${name}.topic` } };
 }
 
@@ -162,7 +162,7 @@ async function identifyAll(
     }
   }
   const identity = [template, ...found.map((one) => one.identity).filter(Boolean)].join('|');
-  if (moved) return { identity, moved, lost: `the topics are ${template} now, and were ${was.split(' ')[0]} before` };
+  if (moved) return { identity, moved, lost: `the topics are now ${template}, before they were ${was.split(' ')[0]}` };
   const lost = found.find((one) => one.lost !== undefined)?.lost;
   return { identity, ...(lost !== undefined && { lost }) };
 }

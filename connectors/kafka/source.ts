@@ -100,7 +100,7 @@ function openSource(options: KafkaSourceOptions, host: SourceHost): WorkerSource
   };
 
   const forget = (): void => {
-    current?.refuse(membership.ended() ?? new Error('the worker ends'));
+    current?.refuse(membership.ended() ?? new Error('the worker is stopping'));
     current = undefined;
     offsets.clear();
     membership.begin();
@@ -131,7 +131,7 @@ function openSource(options: KafkaSourceOptions, host: SourceHost): WorkerSource
     alive() {
       if (membership.ended() === undefined) return;
       forget();
-      throw new Revoked('the partitions were shared out anew');
+      throw new Revoked('the partitions were reassigned');
     },
     lease: membership.lease,
     generation: membership.generation,
@@ -215,8 +215,8 @@ function sort(records: readonly ReadRecord[], { connector, app }: SourceHost, ne
 function foreign(source: string, app: string): Fault {
   return {
     code: 'event-refused',
-    message: `this event is of ${source}, and this worker keeps groups of ${app}`,
+    message: `this event is of ${source}, but this worker keeps groups of ${app}`,
     path: 'app.sdkAppId',
-    suggestion: 'give each app a topic of its own, or correct app.sdkAppId and retry',
+    suggestion: 'use a separate topic for each app, or correct app.sdkAppId and retry',
   };
 }

@@ -70,18 +70,20 @@ export function columnProblems({ fields, omit, constants, times, versions }: Sha
   ];
   return [
     ...named.flatMap(({ field, to, path }) => {
-      if (field.startsWith('customFields.')) return [{ path, message: 'custom fields lie in one column' }];
+      if (field.startsWith('customFields.')) return [{ path, message: 'custom fields share one column' }];
       if (to.includes('.') || Buffer.byteLength(to) > 63)
-        return [{ path, message: 'the name of a column is expected, of at most 63 bytes and without full stops' }];
+        return [{ path, message: 'a column name is expected: at most 63 bytes, without dots' }];
       return [];
     }),
     ...omit.flatMap((field, index) =>
       MERGED_BY.includes(field)
-        ? [{ path: ['omit', index], message: 'rows are merged by it, so that it cannot be left out' }]
+        ? [{ path: ['omit', index], message: 'rows are merged by it: it cannot be left out' }]
         : [],
     ),
-    ...(Object.keys(constants).length === 0 ? [] : [{ path: ['constants'], message: 'give the column a default' }]),
-    ...(times === undefined ? [] : [{ path: ['times'], message: 'columns have types of their own' }]),
+    ...(Object.keys(constants).length === 0
+      ? []
+      : [{ path: ['constants'], message: 'give the column a default instead' }]),
+    ...(times === undefined ? [] : [{ path: ['times'], message: 'columns have their own types' }]),
   ];
 }
 

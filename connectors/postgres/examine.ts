@@ -40,7 +40,7 @@ export async function* examineTable(
     const { options: shaped } = destination;
     const statement = shaped.content === 'groups' ? upsert(shaped, 'repair') : insertion(shaped);
     await destination.query(`EXPLAIN ${statement}`, ['[]'], signal);
-    yield { step: 'write permission', state: 'well', says: 'yes (a delivery was planned, and not run)' };
+    yield { step: 'write permission', state: 'well', says: 'yes (a delivery was planned, not run)' };
   } finally {
     await destination.close();
   }
@@ -61,10 +61,10 @@ async function* lookAtServer(destination: Destination, signal: AbortSignal): Asy
   const { version = '?', encoding = '?', readonly = 'off' } = server ?? {};
   yield { step: 'server', state: 'well', says: `reached as ${user}: PostgreSQL ${version}, database ${database}` };
   if (readonly === 'on') {
-    throw misconfigured(destination, 'url', 'PostgreSQL takes no writes here', NAME_THE_PRIMARY);
+    throw misconfigured(destination, 'url', 'PostgreSQL is read-only here', NAME_THE_PRIMARY);
   }
   if (encoding === 'UTF8') return;
-  const says = `the database is encoded in ${encoding}: texts that it cannot hold become dead letters`;
+  const says = `the database encoding is ${encoding}: events with text that it cannot hold become dead letters`;
   yield { step: 'encoding', state: 'note', says };
 }
 
@@ -99,19 +99,19 @@ async function lookAtColumns(destination: Destination, oid: string, signal: Abor
   const needed = foreign.filter(({ needed }) => needed).map(({ name }) => name);
   if (lacking.length > 0) {
     const message = `The table ${table} lacks ${lacking.map(typed).join(', ')}`;
-    const suggestion = `add the columns, or name a table that is to be created for content: ${content}`;
+    const suggestion = `add the columns, or name a new table to create for content: ${content}`;
     return wrong(misconfigured(destination, 'table', message, suggestion));
   }
   if (needed.length > 0) {
-    const message = `The table ${table} asks for a value of ${needed.join(', ')}, which a bridge does not know`;
-    return wrong(misconfigured(destination, 'table', message, 'give these columns a default, or let them be null'));
+    const message = `The table ${table} requires values of ${needed.join(', ')}, which a bridge does not write`;
+    return wrong(misconfigured(destination, 'table', message, 'give these columns a default, or make them nullable'));
   }
   if (content === 'groups' && !absent.some(({ field }) => field === 'source')) await refuseForeign(destination, signal);
   if (absent.length > 0) {
     const says = `start adds to ${table}: ${absent.map(typed).join(', ')}`;
     return { step: 'table', state: 'note', says };
   }
-  const others = foreign.length === 0 ? '' : `; ${foreign.length} more of its own, which stay as they are`;
+  const others = foreign.length === 0 ? '' : `; ${foreign.length} other columns, which are left alone`;
   return {
     step: 'table',
     state: 'well',

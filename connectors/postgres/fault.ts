@@ -19,7 +19,7 @@ export const misconfigured = (place: Place, key: Setting, message: string, sugge
   new Unreachable(faultAt(place, 'destination-misconfigured', key, message, suggestion));
 
 const CREATE_IT = 'create it, correct its name, or let createTable create it';
-export const NAME_THE_PRIMARY = 'name the primary server: this one is a standby, or set to be read only';
+export const NAME_THE_PRIMARY = 'name the primary server: this one is a standby or read-only';
 
 export function missingTable(place: Place): Unreachable {
   const message = `There is no table ${place.options.table}`;
@@ -60,7 +60,7 @@ export const isOfTheMoment = ({ sqlState }: Refusal): boolean => sqlState.starts
 export const isOfTime = ({ sqlState }: Refusal): boolean => sqlState === '57014';
 
 export const NOT_DEFERRABLE =
-  'make the primary key, or the unique constraint, of the column of the id NOT DEFERRABLE, as ON CONFLICT needs it; a view must be one that takes writes';
+  'make the primary key or unique constraint of the id column NOT DEFERRABLE, as ON CONFLICT requires; a view must be updatable';
 
 type Verdict = readonly [state: RegExp, code: FaultCode, key: Setting, what: string, suggestion: string];
 
@@ -70,15 +70,15 @@ const VERDICTS: readonly Verdict[] = [
     /^28/,
     'destination-credentials',
     'auth',
-    'does not let this user in',
-    'correct auth, or pg_hba.conf of the server; does it ask for tls?',
+    'refuses this user',
+    'correct auth, or the server’s pg_hba.conf; it may require tls',
   ],
   [
     /^42501/,
     'destination-credentials',
     'table',
-    'does not permit it',
-    'grant this user SELECT, INSERT and UPDATE on the table (for events SELECT and INSERT), USAGE on its schema, and CREATE there where it is to create the table',
+    'denies permission',
+    'grant this user SELECT, INSERT and UPDATE on the table (for events SELECT and INSERT), USAGE on its schema, and CREATE there if it is to create the table',
   ],
   [/^42P01/, 'destination-missing', 'table', 'has no such table', CREATE_IT],
   [/^3D000/, 'destination-misconfigured', 'url', 'has no such database', 'create it, or correct the name in url'],
@@ -93,33 +93,33 @@ const VERDICTS: readonly Verdict[] = [
     /^42P10/,
     'destination-misconfigured',
     'table',
-    'has no unique index to tell rows apart by',
-    'make the column of the group id, or of the event id, the primary key',
+    'has no unique index for the id',
+    'make the column of the group id (or event id) the primary key',
   ],
-  [/^25006/, 'destination-misconfigured', 'url', 'takes no writes', NAME_THE_PRIMARY],
+  [/^25006/, 'destination-misconfigured', 'url', 'is read-only', NAME_THE_PRIMARY],
   [
     /^55P03/,
     'destination-overloaded',
     'table',
     'waited too long for a lock',
-    'see what holds the table locked, or raise lock_timeout of the role',
+    'check what locks the table, or raise lock_timeout of the role',
   ],
   [
     /^57014/,
     'destination-overloaded',
     'statementTimeoutMs',
-    'did not come to an end in time',
-    'see what holds the table locked, or raise statementTimeoutMs',
+    'did not finish in time',
+    'check what locks the table, or raise statementTimeoutMs',
   ],
   [/^55000/, 'destination-misconfigured', 'table', 'cannot write to the table as it is', NOT_DEFERRABLE],
+  [/^(53|55)/, 'destination-overloaded', 'url', 'is overloaded', 'check its connections, memory and disk space'],
   [
-    /^(53|55)/,
-    'destination-overloaded',
+    /^(08|57|58|XX)/,
+    'destination-unreachable',
     'url',
-    'takes no more for now',
-    'look at its connections, memory and disk space',
+    'is unavailable',
+    'check its log; deliveries resume by themselves',
   ],
-  [/^(08|57|58|XX)/, 'destination-unreachable', 'url', 'cannot be had', 'look at its log; the lane goes on by itself'],
 ];
 
 const OTHERWISE: Verdict = [
@@ -142,15 +142,15 @@ export function destinationFault(thrown: unknown, place: Place): Fault {
   const message = messageOf(thrown);
   const server = named(endpoint);
   if (/^SASL|password/i.test(message)) {
-    const says = `${server} asks for another password: ${message}`;
-    return faultAt(place, 'destination-credentials', 'auth', says, 'set auth.password, or correct it');
+    const says = `${server} rejects the password: ${message}`;
+    return faultAt(place, 'destination-credentials', 'auth', says, 'set or correct auth.password');
   }
   if (/SSL/.test(message)) {
     const suggestion = 'turn ssl on in postgresql.conf, or leave tls out';
     return faultAt(place, 'destination-misconfigured', 'tls', `TLS with ${server} fails: ${message}`, suggestion);
   }
-  const suggestion = 'see that it runs, and that it can be reached from here';
-  const says = `PostgreSQL at ${server} cannot be had: ${message}`;
+  const suggestion = 'check that it is running and reachable from here';
+  const says = `PostgreSQL at ${server} is unavailable: ${message}`;
   return faultAt(place, 'destination-unreachable', 'url', says, suggestion);
 }
 
@@ -160,7 +160,7 @@ export const eventFault = (refusal: Refusal, place: Place): Fault =>
     'event-refused',
     'table',
     `PostgreSQL refuses the row: ${refusal.message}`,
-    'change the constraint, the policy, the trigger or the column that it breaks, then: dead-letters retry',
+    'change the constraint, policy, trigger or column that refuses it, then run dead-letters retry',
   );
 
 export const conflictFault = (refusal: Refusal, place: Place): Fault =>
@@ -169,5 +169,5 @@ export const conflictFault = (refusal: Refusal, place: Place): Fault =>
     'event-conflict',
     'table',
     `Others wrote to ${place.options.table} at the same time: ${refusal.message}`,
-    'see who else writes to the table; the next attempt is on its way',
+    'check what else writes to the table; the bridge retries',
   );

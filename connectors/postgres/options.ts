@@ -4,7 +4,7 @@ import { password } from '../../src/model/secret.ts';
 import { tlsOrNot } from '../tls.ts';
 
 const URL_EXPECTED =
-  'a URL is expected with a host and a database and nothing after them, such as postgresql://127.0.0.1:5432/chat; put a password with other characters than letters and digits in auth, or percent-encode it';
+  'a URL with a host and a database and nothing after them is expected, such as postgresql://127.0.0.1:5432/chat; put a password with special characters in auth, or percent-encode it';
 
 function isDatabaseUrl(text: string): boolean {
   if (!/^postgres(ql)?:\/\//i.test(text) || !URL.canParse(text)) return false;
@@ -34,14 +34,14 @@ export const postgresOptions = z
     url: z
       .string()
       .refine(isDatabaseUrl, { error: URL_EXPECTED })
-      .describe('The server and the database: postgresql://host:5432/database. A user may stand in it, or in `auth`.'),
+      .describe('The server and the database: postgresql://host:5432/database. The user goes there or in `auth`.'),
     table: z
       .string()
       .refine(isTableName, {
         error: 'a table is expected, or schema.table: each at most 63 bytes, without blanks and quotes',
       })
       .describe(
-        'The table, or schema.table, spelt as PostgreSQL keeps it: in lower case unless it was made in quotes.',
+        'The table, or schema.table, as PostgreSQL stores the name: lower case unless it was created in quotes.',
       ),
     content: z
       .enum(['groups', 'events'])
@@ -56,21 +56,21 @@ export const postgresOptions = z
         username: z.string().min(1).describe('The role.'),
         password: password
           .optional()
-          .describe('Best from the environment or a secret file; left out where none is asked for.'),
+          .describe('Best from the environment or a secret file; leave it out if none is required.'),
       })
       .optional()
       .describe('Who asks.'),
-    tls: tlsOrNot.describe('TLS to the server; `true`: verified against the system’s authorities.'),
+    tls: tlsOrNot.describe('TLS to the server; `true` verifies against the system’s CAs.'),
     statementTimeoutMs: z
       .int()
       .min(100)
       .max(600_000)
       .default(30_000)
-      .describe('Milliseconds until the server gives up a statement (statement_timeout).'),
+      .describe('Milliseconds until the server cancels a statement (statement_timeout).'),
   })
   .refine(({ auth, url }) => auth === undefined || userIn(url) === '', {
     path: ['auth'],
-    error: 'url holds a user name already: leave one of the two out',
+    error: 'url already contains a user name: leave one of the two out',
   })
   .refine(({ auth, url }) => auth !== undefined || userIn(url) !== '', {
     path: ['auth'],

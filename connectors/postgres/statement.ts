@@ -69,7 +69,7 @@ export async function refuseAbsent(
 ): Promise<Outcomes> {
   const ids = [...outcomes].flatMap(([id, { kind }]) => (kind === 'superseded' ? id : []));
   const found = ids.length === 0 ? outcomes : await find(ids);
-  const refusal = { sqlState: '', message: 'it was not written, and does not lie there' };
+  const refusal = { sqlState: '', message: 'it was not written and is not in the table' };
   for (const id of ids) if (!found.has(id)) outcomes.set(id, { kind: 'dead', fault: eventFault(refusal, destination) });
   return outcomes;
 }

@@ -15,7 +15,7 @@ export async function findTable(destination: Destination, signal: AbortSignal): 
     signal,
   );
   if (found !== undefined && !KINDS.includes(found.kind)) {
-    throw misconfigured(destination, 'table', `${table} is no table`, 'name a table, or a name that is free');
+    throw misconfigured(destination, 'table', `${table} is not a table`, 'name a table, or use a free name');
   }
   return found?.oid;
 }
@@ -68,12 +68,12 @@ export function refuseLossy(destination: Destination, present: readonly Present[
   for (const { field, name, type } of columnsOf(options)) {
     const there = present.find((one) => one.name === name)?.type;
     if (field === 'groupId' && there !== undefined && FOLDS.test(there)) {
-      const message = `The column ${name} of ${options.table} is ${there}, to which two group ids may be equal`;
+      const message = `The column ${name} of ${options.table} is ${there}, which may treat two group ids as equal`;
       throw misconfigured(destination, 'table', message, 'make it text with a deterministic collation');
     }
     const isKept = type === 'timestamptz' ? KEEPS_MILLIS : /^(?!character\()/;
     if (there === undefined || isKept.test(there)) continue;
-    const message = `The column ${name} of ${options.table} is ${there}, which does not give back what is written`;
+    const message = `The column ${name} of ${options.table} is ${there}, which does not return what is written`;
     throw misconfigured(destination, 'table', message, `make it ${type}, or let shape name another column`);
   }
 }
@@ -113,8 +113,8 @@ export async function identifyTable(destination: Destination, before: string | u
   const identity = `${table} ${await systemOf(destination, signal)}/${home}/${oid}`;
   const name = before?.slice(0, before.lastIndexOf(' '));
   if (before === undefined || before === identity) return { identity };
-  if (name !== table) return { identity, moved: true, lost: `the table is ${table} now, and was ${name} before` };
-  const lost = `the table ${table} is not the one that was written to before: it was dropped, replaced or restored from a dump`;
+  if (name !== table) return { identity, moved: true, lost: `the table is now ${table}, before it was ${name}` };
+  const lost = `the table ${table} was dropped, replaced or restored from a dump since the last write`;
   return { identity, lost };
 }
 
@@ -145,6 +145,6 @@ export async function refuseForeign(destination: Destination, signal: AbortSigna
 
 export function ofAnotherApp(destination: Destination, source: string | undefined) {
   const { options, source: own } = destination;
-  const message = `The table ${options.table} holds groups of ${source}, and this bridge is that of ${own}`;
-  return misconfigured(destination, 'table', message, 'give each app a table of its own, or correct app.sdkAppId');
+  const message = `The table ${options.table} holds groups of ${source}, but this bridge is for ${own}`;
+  return misconfigured(destination, 'table', message, 'use a separate table for each app, or correct app.sdkAppId');
 }

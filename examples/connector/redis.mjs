@@ -170,7 +170,7 @@ function unreachable(thrown, { url }, { name }) {
 }
 
 function ofAnotherApp({ source }, { prefix }, { name, source: own }) {
-  const message = `The keys ${prefix}… hold groups of ${source}, and this bridge is that of ${own}`;
+  const message = `The keys ${prefix}… hold groups of ${source}, but this bridge is for ${own}`;
   const suggestion = 'give each app a prefix of its own';
   return new Unreachable({ code: 'destination-misconfigured', message, path: `connectors.${name}.prefix`, suggestion });
 }

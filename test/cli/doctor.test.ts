@@ -69,10 +69,10 @@ describe.skipIf(brokers === '')('a topic', () => {
   });
 
   test.each([
-    ['events', { 'cleanup.policy': 'compact' }, 'only the last event of each group stays'],
+    ['events', { 'cleanup.policy': 'compact' }, 'keeps only the last event of each group'],
     ['groups', { 'cleanup.policy': 'delete' }, 'is not compacted'],
-    ['events', { 'max.message.bytes': '5000' }, 'the topic takes 5000 bytes at once, and batches may have 900000'],
-    ['events', { 'min.insync.replicas': '2' }, 'min.insync.replicas asks for 2'],
+    ['events', { 'max.message.bytes': '5000' }, 'the topic accepts 5000 bytes at once, but batches may have 900000'],
+    ['events', { 'min.insync.replicas': '2' }, 'min.insync.replicas is 2'],
   ])('whose settings do not fit content: %s: %j', async (content, config, complaint) => {
     const wrong = (await kafka(await newTopic(config), { content })).filter((line) => line.startsWith('wrong'));
     expect(wrong[0]).toContain(complaint);
@@ -81,7 +81,7 @@ describe.skipIf(brokers === '')('a topic', () => {
   test('that is compacted and deletes what is old, too, which groups may not be meant to', async () => {
     const topic = await newTopic({ 'cleanup.policy': 'compact,delete' });
     const found = await kafka(topic, { content: 'groups' });
-    expect(found).toContainEqual(expect.stringMatching(/^note cleanup\.policy: compact,delete: .* drop out/));
+    expect(found).toContainEqual(expect.stringMatching(/^note cleanup\.policy: compact,delete: .* are deleted/));
     expect(found.at(-1)).toMatch(/^well write permission/);
   });
 
@@ -102,7 +102,7 @@ describe.skipIf(brokers === '')('a topic', () => {
     const options = kafkaSource.options.parse({ kind: 'kafka', brokers, topic, deadLetters: { topic: dead } });
     const found: Finding[] = [];
     for await (const one of examineSource(options, ['copy'], never())) found.push(one);
-    expect(found.filter(({ says }) => says.includes('dead letters drop out of it'))).toHaveLength(notes);
+    expect(found.filter(({ says }) => says.includes('dead letters are deleted'))).toHaveLength(notes);
     expect(found.at(-1)).toMatchObject({ step: 'write permission', state: 'well' });
   });
 });

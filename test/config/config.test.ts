@@ -848,8 +848,8 @@ connectors:
   });
 
   it.each([
-    [kafka(', content: groups, format: binary'), 'format: groups are no CloudEvents, and have no format: leave it out'],
-    [index(', content: events, onDestroyed: delete'), 'onDestroyed: of events nothing is deleted: leave it out'],
+    [kafka(', content: groups, format: binary'), 'format: groups are not CloudEvents and have no format: leave it out'],
+    [index(', content: events, onDestroyed: delete'), 'onDestroyed: events are never deleted: leave it out'],
   ])('refuses what has no effect beside the content: %s', (one, says) => {
     const found = complaints(`app: {sdkAppId: 1}\nconnectors:\n  one: ${one}\n`, configSchema);
     expect(found).toEqual([expect.stringMatching(new RegExp(`^c\\.yaml:3:\\d+ connectors\\.one\\.${says}$`))]);
@@ -937,7 +937,7 @@ connectors:
   });
 
   it.each([
-    ['connectors: {a: {kind: http, url: "https://h/x#part"}}', 'connectors.a.url: what stands after # is never sent'],
+    ['connectors: {a: {kind: http, url: "https://h/x#part"}}', 'connectors.a.url: the part after # is never sent'],
     ['connectors: {a: {kind: elasticsearch, nodes: ["http://h:9200/?pretty"], index: i}}', 'nodes[0]: '],
     ['connectors: {a: {kind: elasticsearch, nodes: "http://g:9200,http://h:9200/p#x", index: i}}', 'a.nodes: '],
     ['notify: [{url: "https://h/x#part"}]', 'notify[0].url: '],

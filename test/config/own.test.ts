@@ -193,7 +193,7 @@ test.each([
     '[{ path: ["fields", "name"], message: "no titles here" }]',
     /^6:\d+ connectors\.mine\.shape\.fields\.name: no titles here$/,
   ],
-  ['({ path: "fields" })', /^6:\d+ connectors\.mine\.shape: the module of this kind cannot take this shape: /],
+  ['({ path: "fields" })', /^6:\d+ connectors\.mine\.shape: the module of this kind fails on this shape: /],
   ['(() => { throw new Error("broken"); })()', /^6:\d+ connectors\.mine\.shape: .* this shape: broken$/],
 ])('what it has against a shape is a problem where it stands: %s', (problems, said) => {
   const path = `refusing-${problems.length}.mjs`;
@@ -213,14 +213,17 @@ test('two connectors that write to one place are refused, whoever made them', ()
 
 const unusable: Record<string, [text: string, problem: RegExp]> = {
   'a module without a default export': ['export const connector = {};', /its module has no default export — export/],
-  'another default export': ['export default 5;', /is no connector: .*an object is expected/],
-  'a connector without open': [moduleOf('open: undefined,'), /is no connector: open: a function is expected —/],
+  'another default export': ['export default 5;', /is not a connector: .*an object is expected/],
+  'a connector without open': [moduleOf('open: undefined,'), /is not a connector: open: a function is expected —/],
   'a connector without a kind and a summary': [
     moduleOf('kind: undefined, summary: "",'),
-    /is no connector: kind: .*; summary: /,
+    /is not a connector: kind: .*; summary: /,
   ],
-  'options that are no schema': [moduleOf('options: {},'), /is no connector: options: a z.strictObject of zod 4/],
-  'options that take unknown keys': [moduleOf('options: z.object({}),'), /is no connector: options: a z.strictObject/],
+  'options that are no schema': [moduleOf('options: {},'), /is not a connector: options: a z.strictObject of zod 4/],
+  'options that take unknown keys': [
+    moduleOf('options: z.object({}),'),
+    /is not a connector: options: a z.strictObject/,
+  ],
   'options that are called as what every connector has': [
     moduleOf('options: z.strictObject({ filter: z.string(), path: z.string() }),'),
     /options that are called as settings of every connector: filter —/,
@@ -233,7 +236,7 @@ const unusable: Record<string, [text: string, problem: RegExp]> = {
   'a module that cannot be parsed': ['export default {', /its module cannot be loaded: /],
   'a module that awaits at its top level': [
     'await 0; export default {};',
-    /awaits something at its top level — await in open/,
+    /uses await at its top level — await in open/,
   ],
 };
 

@@ -42,9 +42,9 @@ test('what Elasticsearch keeps of a document itself is the place of nothing', ()
       `${INDEX}    shape: { fields: { name: _id, owner: _mine.owner }, versions: _source.v, constants: { _type: x } } }\n`,
     ),
   ).toEqual([
-    `${at}30 connectors.copy.shape.fields.name: _id is Elasticsearch’s own, and no document may hold it`,
-    `${at}67 connectors.copy.shape.versions: _source is Elasticsearch’s own, and no document may hold it`,
-    `${at}98 connectors.copy.shape.constants._type: _type is Elasticsearch’s own, and no document may hold it`,
+    `${at}30 connectors.copy.shape.fields.name: _id is reserved by Elasticsearch and not allowed in documents`,
+    `${at}67 connectors.copy.shape.versions: _source is reserved by Elasticsearch and not allowed in documents`,
+    `${at}98 connectors.copy.shape.constants._type: _type is reserved by Elasticsearch and not allowed in documents`,
   ]);
 });
 
@@ -64,7 +64,7 @@ test('versions lie in one place, in an index of their own, where there is one', 
     `${at}the versions are to lie in the documents, too: leave out one of the two`,
   ]);
   expect(elsewhere('versionsIndex: i')).toEqual([
-    `${at}it is the index of the groups: name another, or let \`versions\` say where they lie in its documents`,
+    `${at}this is the index of the groups: name another, or use \`versions\` to keep them in its documents`,
   ]);
   expect(elsewhere('versionsIndex: Not An Index')).toEqual([expect.stringContaining(`${at}an index name is expected`)]);
   expect(elsewhere('versionsIndex: v }, content: events, batch: { maxEvents: 1')).toEqual([

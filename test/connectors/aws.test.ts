@@ -170,7 +170,7 @@ describe.skipIf(url === '')('requests that are signed for AWS', () => {
   test.each([
     ['another key', { secretAccessKey: 'other' }, /signature we calculated/, /secretAccessKey/],
     ['a session that has ended', { sessionToken: 'other' }, /security token/, /temporary keys expire/],
-    ['a clock that is wrong', { now: () => Date.now() + 3_600_000 }, /Signature expired/, /clock of this machine/],
+    ['a clock that is wrong', { now: () => Date.now() + 3_600_000 }, /Signature expired/, /this machine’s clock/],
   ])('are refused with what to do: %s', async (_, gate, message, suggestion) => {
     const { node } = await gateWith(gate);
     const given = elasticsearch.options.parse(

@@ -44,7 +44,7 @@ describe.each([
   });
   test('what is something else is told as such', async () => {
     const unread = unreadOf(await unpack(type, Buffer.from('no such thing at all, whatever it says')));
-    expect(unread?.reason).toMatch(/is no |more than/);
+    expect(unread?.reason).toMatch(/is not valid |more than/);
   });
 });
 

@@ -333,7 +333,7 @@ describe.skipIf(skip !== '')(`what the name stands for is what dataStream says${
       const fault = await unreachableBy(() => open({ ...chosen.options, index }));
       expect(fault).toMatchObject({ code: 'destination-misconfigured', path: 'connectors.under-test.dataStream' });
       expect(fault.message).toContain(index);
-      expect(fault.suggestion).toMatch(/move .* away/);
+      expect(fault.suggestion).toMatch(/free the name/);
     }
   });
 
@@ -428,8 +428,12 @@ describe('answers that the server of these tests does not give (scripted)', () =
 
   test.each([
     ['put into the failure store', { _index: '.fs-i-1', status: 201, _seq_no: 0, failure_store: 'used' }, '.fs-i-1'],
-    ['dropped by a pipeline', { _index: 'i', status: 200, _version: -3, result: 'noop' }, 'drops it'],
-    ['given another id by a pipeline', { _index: 'i', _id: 'other', status: 201, _seq_no: 0 }, 'another id, other'],
+    ['dropped by a pipeline', { _index: 'i', status: 200, _version: -3, result: 'noop' }, 'dropped it'],
+    [
+      'given another id by a pipeline',
+      { _index: 'i', _id: 'other', status: 201, _seq_no: 0 },
+      'changed its id to other',
+    ],
   ])('a document that is %s is a dead letter, not a delivery', async (_, answer, said) => {
     const event = makeEvent({ name: 'name' }, { id: randomUUID() });
     const stored = { _id: event.id, ...answer };

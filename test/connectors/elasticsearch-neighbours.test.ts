@@ -167,14 +167,14 @@ describe.skipIf(url === '')('around Elasticsearch', () => {
   });
 
   test.each([
-    ['of a coding that it has not', /is not Elasticsearch.*cannot be unpacked/, gzipped],
+    ['of a coding that it has not', /is not Elasticsearch.*cannot be decompressed/, gzipped],
     [
       'whose items are none',
-      /is not Elasticsearch.*is none to POST/,
+      /is not Elasticsearch.*does not match POST/,
       (answer: Answer) => json(answer, 200, { items: [null] }),
     ],
-    ['that the request took too long to come', /takes no more for now/, (answer: Answer) => json(answer, 408, {})],
-    ['that changes the protocol', /it answers 101/, upgraded],
+    ['that the request took too long to come', /is overloaded/, (answer: Answer) => json(answer, 408, {})],
+    ['that changes the protocol', /its answer 101/, upgraded],
   ])('an answer %s is told, and delivery goes on without it', async (_, said, give) => {
     let isOdd = true;
     const nodes = await proxy(({ path }, answer) => {

@@ -223,7 +223,7 @@ describe('an answer that concerns the destination pauses it and charges no event
     const fault = await unreachableBy(() => open({ nodes: node.url, index: 'i' }));
     expect(fault).toMatchObject({
       code: 'destination-misconfigured',
-      message: expect.stringContaining('whole source'),
+      message: expect.stringContaining('whole _source'),
       suggestion: expect.stringContaining('mode'),
     });
   });
@@ -309,7 +309,7 @@ describe('an answer that concerns the destination pauses it and charges no event
     for (const work of [() => deliver(sink, event('g')), () => open({ nodes: node.url, index: 'i' })]) {
       const fault = await unreachableBy(work);
       expect(fault).toMatchObject({ code: 'destination-misconfigured', path: 'connectors.under-test.nodes' });
-      expect(fault.message).toContain('not Elasticsearch or OpenSearch: it speaks no HTTP');
+      expect(fault.message).toContain('not Elasticsearch or OpenSearch: it does not speak HTTP');
     }
   }, 10_000);
 

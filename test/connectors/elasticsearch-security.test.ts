@@ -278,20 +278,20 @@ describe('settings that do not fit together', () => {
 
   test.each([
     [`{ ${es}, nodes: "http://e:9200", tls: { caFile: x } }`, /^connectors\.c\.tls: tls is for https:/],
-    [`{ ${es}, nodes: "https://u:p@e:9200", auth: { username: u, password: p } }`, /^connectors\.c\.auth: nodes holds/],
+    [
+      `{ ${es}, nodes: "https://u:p@e:9200", auth: { username: u, password: p } }`,
+      /^connectors\.c\.auth: nodes already contains/,
+    ],
     [`{ ${es}, nodes: "https://e", auth: { username: u } }`, /^connectors\.c\.auth/],
     [`{ ${es}, nodes: "https://e", auth: { aws: {} } }`, /^connectors\.c\.auth\.aws\.region: this key is missing/],
     [`{ ${es}, nodes: "https://e", auth: { apiKey: k, aws: { region: r } } }`, /^connectors\.c\.auth: /],
     [`{ ${es}, nodes: "https://e", auth: { aws: { region: r, accessKeyId: k } } }`, /accessKeyId and secretAccessKey/],
-    [`{ ${es}, nodes: "https://e", auth: { aws: { region: r, sessionToken: k } } }`, /sessionToken to them/],
+    [`{ ${es}, nodes: "https://e", auth: { aws: { region: r, sessionToken: k } } }`, /sessionToken needs both/],
     [`{ ${es}, nodes: "http://e:9200", auth: { aws: { region: r } } }`, /^connectors\.c\.nodes: .*https:/],
-    [
-      `{ ${es}, nodes: "https://e", tls: { certFile: x } }`,
-      /^connectors\.c\.tls\.keyFile: certFile and keyFile belong/,
-    ],
+    [`{ ${es}, nodes: "https://e", tls: { certFile: x } }`, /^connectors\.c\.tls\.keyFile: set certFile and keyFile/],
     [
       `{ ${es}, nodes: "https://e", tls: { caFile: x, caFingerprint: ${'ab'.repeat(32)} } }`,
-      /caFingerprint: caFile says/,
+      /caFingerprint: caFile makes/,
     ],
     [`{ ${es}, nodes: "https://e", tls: { caFingerprint: abc } }`, /caFingerprint: a SHA-256 fingerprint is expected/],
     [`{ ${es}, nodes: "https://e", tls: { rejectUnauthorized: false } }`, /rejectUnauthorized/],

@@ -70,7 +70,10 @@ describe.skipIf(skip !== '')(`an id that no document can have${skipped}`, () => 
         expect([one, other].map(({ id }) => outcomes.get(id)?.kind)).toEqual(['delivered', 'delivered']);
         expect(outcomes.get(long)).toMatchObject({
           kind: 'dead',
-          fault: { code: 'event-refused', suggestion: expect.stringMatching(/at most 512 bytes.*shape\.id.*filter/) },
+          fault: {
+            code: 'event-refused',
+            suggestion: expect.stringMatching(/limited to 512 bytes.*shape\.id.*filter/),
+          },
         });
       });
     },

@@ -362,7 +362,7 @@ describe('the file connector', () => {
       expect((await unreachableBy(() => sink.check(never()))).code).toBe('destination-misconfigured');
       await rm(chosen.path, { recursive: true });
       await symlink('/dev/null', chosen.path);
-      expect((await unreachableBy(() => sink.check(never()))).message).toContain('plain file');
+      expect((await unreachableBy(() => sink.check(never()))).message).toContain('regular file');
     });
   });
 });

@@ -55,7 +55,7 @@ test('what is wrong with each outcome of a batch is told of one', async () => {
   const deliver = async () => new Map(Array.from({ length: 500 }, (_, n) => [`event ${n}`, outcome]));
   const sink = (await openGuarded({ holds: 'events', deliver, close } as unknown as EventSink)) as EventSink;
   const thrown = await sink.deliver([], never()).catch((reason: unknown) => reason);
-  expect(messageOf(thrown)).toMatch(/deliver gave what it may not: event 0\.fault\.code: one of .* is expected$/);
+  expect(messageOf(thrown)).toMatch(/deliver returned an invalid value: event 0\.fault\.code: one of .* is expected$/);
   expect(messageOf(thrown)).not.toMatch(/event 1/);
 });
 
@@ -72,7 +72,7 @@ test.each<[string, () => unknown]>([
     .catch((reason: unknown) => reason);
   expect(faultOf(thrown, 'internal')).toMatchObject({
     code: 'destination-misconfigured',
-    message: expect.stringMatching(/examine gave what it may not: an async generator is expected/),
+    message: expect.stringMatching(/examine returned an invalid value: an async generator is expected/),
   });
 });
 
@@ -80,7 +80,7 @@ test('places that are no list are told as that', () => {
   const places = () => ({ name: 'here', option: 'path' });
   const connector = { ...mine({ holds: 'events', deliver: async () => new Map(), close }), places };
   expect(() => guarded(connector as unknown as ConnectorContract<unknown>).places({})).toThrow(
-    'places gave what it may not: a list is expected, not an object',
+    'places returned an invalid value: a list is expected, not an object',
   );
 });
 
@@ -138,7 +138,7 @@ test.each<[string, unknown, unknown]>([
     expect(taken).toEqual([]);
     expect(faultOf(thrown, 'internal')).toMatchObject({
       code: 'destination-misconfigured',
-      message: expect.stringMatching(`${from} gave what it may not`),
+      message: expect.stringMatching(`${from} returned an invalid value`),
     });
   }
 });

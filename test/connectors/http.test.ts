@@ -262,7 +262,7 @@ describe('an answer', () => {
     const { fault, afterMs } = thrown as Unreachable;
     expect(fault).toMatchObject({ code, path: `connectors.under-test.${option}`, suggestion: expect.any(String) });
     if (status === 410) {
-      expect(fault.message).toMatch(/asked to be left alone/);
+      expect(fault.message).toMatch(/answered 410 Gone/);
       expect(afterMs).toBeGreaterThan(20 * 86_400_000);
     } else if ('retry-after' in headers) {
       expect(afterMs).toBeGreaterThan(5_000);
@@ -285,11 +285,16 @@ describe('an answer', () => {
   });
 
   test.each([
-    [304, {}, /answers 304$/, /see what answers there/],
-    [300, {}, /answers 300$/, /see what answers there/],
-    [308, { location: '/secret/v2' }, /answers 308, a redirect to another path, and none is followed$/, /give the URL/],
-    [301, { location: 'https://example.com/secret' }, /a redirect to https:\/\/example.com, and none/, /give the URL/],
-    [302, { location: 'https://' }, /answers 302, a redirect, and none is followed$/, /give the URL/],
+    [304, {}, /answers 304$/, /check what answers there/],
+    [300, {}, /answers 300$/, /check what answers there/],
+    [
+      308,
+      { location: '/secret/v2' },
+      /answers 308, a redirect to another path; redirects are not followed$/,
+      /use the URL/,
+    ],
+    [301, { location: 'https://example.com/secret' }, /a redirect to https:\/\/example.com; redirects/, /use the URL/],
+    [302, { location: 'https://' }, /answers 302, a redirect; redirects are not followed$/, /use the URL/],
   ])('of %i %j says where it leads to, if anywhere, and no path', (status, headers, message, suggestion) => {
     const asked = { setting: 'connectors.c', origin: 'http://example.com' };
     const judgement = judge(asked, { status, headers, text: '' }, 'id', 0);
@@ -651,7 +656,7 @@ describe('options', () => {
     ['secrets.0', { url, secrets: [`whsec_${'A'.repeat(32)}\n`] }, /line end/],
     ['headers.Content-Type', { url, headers: { 'Content-Type': 'text/plain' } }, /other than those/],
     ['headers.webhook-id', { url, headers: { 'webhook-id': 'x' } }, /other than those/],
-    ['headers.a b', { url, headers: { 'a b': 'x' } }, /name of a header/],
+    ['headers.a b', { url, headers: { 'a b': 'x' } }, /header name/],
     ['headers.x', { url, headers: { x: 'a\nb' } }, /line end/],
     ['tls', { url: 'http://example.com', tls: {} }, /https/],
   ])('%s: what cannot work is refused in words (%#)', (key, options, message) => {

@@ -83,20 +83,20 @@ test.each<[string, () => Promise<Server> | Server, (port: number) => Promise<Fau
     (port) => toElasticsearch(`http://127.0.0.1:${port}`),
     UNREACHABLE,
     'nodes',
-    /see that it runs/,
+    /check that it is running/,
   ],
-  ['kafka', endsAtOnce, toKafka, UNREACHABLE, 'brokers', /ends them at once: is a proxy there, and no broker up/],
+  ['kafka', endsAtOnce, toKafka, UNREACHABLE, 'brokers', /closes them at once: is it a proxy without a broker/],
   [
     'kafka with tls',
     endsAtOnce,
     (port) => toKafka(port, { tls: true }),
     UNREACHABLE,
     'brokers',
-    /ends them at once: is a proxy there, and no broker up/,
+    /closes them at once: is it a proxy without a broker/,
   ],
-  ['kafka', speaksHttp, toKafka, MISCONFIGURED, 'brokers', /HTTP is spoken on this port/],
-  ['kafka', speaksNothing, toKafka, UNREACHABLE, 'sasl', /ask for a user \(sasl\), or is it no Kafka/],
-  ['http', greets, (port) => toHttp(`http://127.0.0.1:${port}`), UNREACHABLE, 'url', /no HTTP is spoken/],
+  ['kafka', speaksHttp, toKafka, MISCONFIGURED, 'brokers', /speaks HTTP/],
+  ['kafka', speaksNothing, toKafka, UNREACHABLE, 'sasl', /require a user \(sasl\), or is it not Kafka/],
+  ['http', greets, (port) => toHttp(`http://127.0.0.1:${port}`), UNREACHABLE, 'url', /it does not speak HTTP/],
   ['kafka with tls', speaksHttp, (port) => toKafka(port, { tls: true }), MISCONFIGURED, 'tls', /leave tls out/],
 ])('%s, to a server that %o', async (_, server, ask, code, setting, suggestion) => {
   const fault = await ask(await portOf(await server()));
@@ -130,7 +130,7 @@ test.each<[string, () => Promise<Fault>]>([
 
 test('an address of IPv6 is told as URLs write it', async () => {
   const message = (await toPostgres('postgresql://user@[::1]:1/any')).message;
-  expect(message).toContain('PostgreSQL at [::1]:1 cannot be had');
+  expect(message).toContain('PostgreSQL at [::1]:1 is unavailable');
   expect(tlsFault(new Error('no'), 'connectors.x', { host: '::1', port: 1 }).message).toContain(
     'TLS with [::1]:1 fails',
   );

@@ -410,7 +410,7 @@ describe.skipIf(skip !== '')(`what PostgreSQL refuses is told apart${skipped}`, 
       /^destination-credentials table: .*permission denied for schema public.*42501/,
     );
     expect(await refused({ url: url('late') })).toMatch(
-      /^destination-misconfigured url: PostgreSQL takes no writes: .*25006/,
+      /^destination-misconfigured url: PostgreSQL is read-only: .*25006/,
     );
     expect(await refused({ url: url().replace(/[^/]+$/, 'nothing') })).toMatch(
       /^destination-misconfigured url: .*3D000/,
@@ -440,7 +440,7 @@ describe.skipIf(skip !== '')(`what PostgreSQL refuses is told apart${skipped}`, 
     const chosen = await made('events');
     await sql(`ALTER TABLE "${chosen.table}" ADD tenant int NOT NULL`);
     expect(await findings(chosen.options)).toContain(
-      `table wrong: The table ${chosen.table} asks for a value of tenant, which a bridge does not know`,
+      `table wrong: The table ${chosen.table} requires values of tenant, which a bridge does not write`,
     );
     await sql(`ALTER TABLE "${chosen.table}" DROP tenant, DROP CONSTRAINT "${chosen.table}_pkey"`);
     expect((await findings(chosen.options)).at(-1)).toMatch(/^destination wrong: PostgreSQL has no unique index/);
@@ -728,7 +728,7 @@ describe.skipIf(skip !== '')(`what PostgreSQL refuses is told apart${skipped}`, 
     );
     expect(await no({ auth: { ...auth, password: 'wrong' } })).toMatch(/^destination-credentials auth: .*28P01/);
     expect(await no({ auth: { username: 'careful' } })).toMatch(
-      /^destination-credentials auth: .*asks for another password/,
+      /^destination-credentials auth: .*rejects the password/,
     );
     expect(await no({ tls: false })).toMatch(/^destination-credentials auth: .*pg_hba/);
   });

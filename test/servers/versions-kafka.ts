@@ -172,7 +172,7 @@ export async function checkRefused({ brokers }: KafkaServer): Promise<string> {
   const home = bridgeHome(() => ({ events }));
   const bridge = await spawnBridge(home);
   try {
-    const words = /speak a version before 0\.11/;
+    const words = /are older than 0\.11/;
     const doctor = await runCommand(['check', '--connect', '--config', home.configFile]);
     if (doctor.code === 0 || !words.test(doctor.stdout + doctor.stderr))
       throw new Error(`not refused: ${doctor.stdout}`);

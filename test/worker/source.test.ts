@@ -132,7 +132,7 @@ describe.skipIf(brokers === '')('a worker', () => {
     ]);
     expect(await letters('retry', 'audit', '0@0')).toMatchObject({
       code: expect.not.stringMatching(/^0$/),
-      stderr: expect.stringMatching(/0@0 cannot be tried again: its value of 3145728 bytes was not kept/),
+      stderr: expect.stringMatching(/0@0 cannot be retried: its value of 3145728 bytes was not kept/),
     });
     expect((await letters('discard', 'audit', '0@0')).code).toBe(0);
     expect(await list()).toEqual([]);
