@@ -48,7 +48,7 @@ export function refuseClashes(config: Settings, context: z.RefinementCtx, files:
   if (config.receiver.allowFrom?.includes('service') && config.reconcile === undefined) {
     refuse(
       ['receiver', 'allowFrom'],
-      'reconcile.api is needed: with its credentials the service is asked for its addresses',
+      'reconcile.api is needed: its credentials are used to fetch the service’s addresses',
     );
   }
   if (config.source === undefined) refuseSharedPort(config, refuse);
@@ -62,14 +62,14 @@ function refuseShape(name: string, connector: Configured, given: unknown, refuse
   const at = (path: readonly (string | number)[]) => ['connectors', name, 'shape', ...path];
   const [holds, parts] = [holdsOf(connector), shapesOf(connector)];
   if (holds === 'groups' && parts === undefined) {
-    refuse(at([]), `what a connector of kind ${connector.kind} writes of groups has the shape that it gives them`);
+    refuse(at([]), `a connector of kind ${connector.kind} sets the shape of groups itself: leave shape out`);
     return;
   }
   const problems = [...shapeProblems(shape, holds), ...shapeRefusalsOf(connector, shape)];
   for (const { path, message } of problems) refuse(at(path), message);
   for (const part of SHAPE_PARTS) {
     if (shape[part] === undefined || parts?.includes(part) || problems.some(({ path }) => path[0] === part)) continue;
-    refuse(at([part]), `what a connector of kind ${connector.kind} writes has no ${part} of its own: leave it out`);
+    refuse(at([part]), `a connector of kind ${connector.kind} has no ${part}: leave it out`);
   }
 }
 
@@ -94,7 +94,7 @@ function refuseOwnAddress({ source, receiver, admin, notify, connectors }: Setti
     return servers.some((own) => own.port === port && leadsTo(host, own.host));
   };
   const refuseOwn = (path: (string | number)[], url: unknown): void => {
-    if (isOwn(url)) refuse(path, 'it leads back to this bridge: its receiver or its admin server listens there');
+    if (isOwn(url)) refuse(path, 'it points back to this bridge: its receiver or admin server listens there');
   };
   const { otherCommands } = receiver;
   if (typeof otherCommands === 'object') refuseOwn(['receiver', 'otherCommands', 'forwardTo'], otherCommands.forwardTo);
@@ -178,19 +178,19 @@ function refuseInWorker({ receiver, reconcile, connectors }: Settings, source: S
     refuse(['receiver'], 'a worker receives no callbacks: leave receiver out, or leave source out to receive them');
   }
   if (reconcile !== undefined) {
-    const instead = 'let a receiving bridge reconcile, whose events come here';
+    const instead = 'run reconcile on a receiving bridge, whose events come here';
     refuse(['reconcile'], `a worker has no journal to mend the copies from: ${instead}`);
   }
   const { topic, deadLetters } = sourceKind.describe(source);
   if (deadLetters === topic) {
-    refuse(['source', 'deadLetters', 'topic'], 'each dead letter would be read as an event: choose a topic of its own');
+    refuse(['source', 'deadLetters', 'topic'], 'each dead letter would be read as an event: choose another topic');
   }
   const { brokers } = source;
   const read = [topic, deadLetters].flatMap((topic) => placesOf({ kind: 'kafka', brokers, topic } as Configured));
   for (const [name, one] of Object.entries(connectors)) {
     if (one.kind !== 'kafka') continue;
     if (placesOf(one as unknown as Configured).some((place) => read.some((other) => mayBe(place.name, other.name)))) {
-      refuse(['connectors', name, 'topic'], 'the worker would read what it writes: choose a topic of its own');
+      refuse(['connectors', name, 'topic'], 'the worker would read what it writes: choose another topic');
     }
   }
 }

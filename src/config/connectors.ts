@@ -14,16 +14,16 @@ const batch = (maxWaitMs: number, maxEvents = 1_000, own: z.ZodRawShape = {}) =>
       maxWaitMs: whole(0, 60_000)
         .default(maxWaitMs)
         .describe(
-          'How long to wait for a batch to fill. Soon after another delivery a batch gathers by itself, until 40 ms after its end; where the events of a group become one write, until four times as long after it as it took, or as is set here, at most 1 s.',
+          'How long to wait for a batch to fill. Right after a delivery a batch always gathers for up to 40 ms; where the events of a group become one write, for up to four times the duration of that delivery or of this setting, at most 1 s.',
         ),
       ...own,
     })
     .prefault({})
-    .describe('How many events go together.');
+    .describe('How many events are delivered together.');
 
 /** Options that every connector has in addition to its own. */
 export const laneOptions = z.strictObject({
-  enabled: z.boolean().default(true).describe('false: it is checked, and nothing is delivered to it.'),
+  enabled: z.boolean().default(true).describe('false: it is checked, but nothing is delivered to it.'),
   filter: z
     .strictObject({
       types: z.array(z.enum(EVENT_TYPES)).min(1).optional().describe('Types of events.'),
@@ -38,16 +38,16 @@ export const laneOptions = z.strictObject({
         .describe('Only info changes of one of these fields.'),
     })
     .prefault({})
-    .describe('Only these events reach the connector: each criterion that is given must hold.'),
+    .describe('Only these events reach the connector: all criteria that are set must match.'),
   batch: batch(0),
   retry: z
     .strictObject({
       initialMs: whole(1, 60_000).default(200).describe('The first delay; it doubles with each attempt.'),
-      maxMs: whole(1, 3_600_000).default(10_000).describe('The longest delay. There is no last attempt.'),
+      maxMs: whole(1, 3_600_000).default(10_000).describe('The longest delay. Attempts never stop.'),
     })
     .refine((retry) => retry.initialMs <= retry.maxMs, { error: 'initialMs is larger than maxMs' })
     .prefault({})
-    .describe('How a delivery that failed is tried again.'),
+    .describe('Delays between attempts of a failed delivery.'),
   verify: z
     .union(
       [
@@ -56,33 +56,31 @@ export const laneOptions = z.strictObject({
           every: duration
             .refine((ms) => ms >= 1_000 && ms <= 604_800_000, { error: 'between 1s and 7d is expected' })
             .prefault('1h')
-            .describe('From the beginning of one comparison with the whole copy to the next.'),
-          groupsPerSecond: whole(1, 100_000)
-            .default(200)
-            .describe('How many groups are compared in a second, at most.'),
-          mend: z.boolean().default(true).describe('Whether what is missing or different is brought again.'),
+            .describe('Time from the start of one comparison with the whole copy to the next.'),
+          groupsPerSecond: whole(1, 100_000).default(200).describe('Maximum number of groups compared per second.'),
+          mend: z.boolean().default(true).describe('Whether what is missing or different is written again.'),
         }),
       ],
       { error: 'false, or an object with every, groupsPerSecond and mend, is expected' },
     )
     .prefault({})
     .describe(
-      'Compares the copy with the merged groups, all the time and slowly; false: it is never compared. A worker compares nothing.',
+      'Slowly and continuously compares the copy with the merged groups; false: never. Workers do not compare.',
     ),
   restore: z
     .enum(['auto', 'ask'])
     .default('auto')
     .describe(
-      'When the destination was deleted or replaced: auto brings again what is known, ask waits for a `replay`. A worker brings nothing again: it says so.',
+      'When the destination was deleted or replaced: auto restores it, ask waits for a `replay`. A worker only reports it.',
     ),
   shape: shapeSettings.optional(),
 });
 export type LaneOptions = z.output<typeof laneOptions>;
 
 const neverVerified = z
-  .literal(false, { error: 'nobody can tell what such a destination holds: leave verify out' })
+  .literal(false, { error: 'this destination cannot be read back: leave verify out' })
   .default(false)
-  .describe('Only false: nobody can tell what such a destination holds.');
+  .describe('Only false: this destination cannot be read back.');
 
 const [first, ...others] = kinds.map(
   ({ kind, options, maxWaitMs = 0, maxEvents, verifiable = true }: (typeof kinds)[number]) =>
@@ -148,12 +146,12 @@ function asked({ options, holds, places }: ConnectorContract<unknown>, given: ob
     const parsed = options.safeParse(given);
     if (!parsed.success) return { issues: parsed.error.issues };
     const data: unknown = structuredClone(parsed.data);
-    if (!isObject(data)) throw new TypeError('they become no object');
+    if (!isObject(data)) throw new TypeError('they are not an object');
     holds(data);
     places(data);
     return { data };
   } catch (thrown) {
-    const message = `the module of this kind cannot take these options: ${messageOf(thrown)}`;
+    const message = `the module of this kind fails on these options: ${messageOf(thrown)}`;
     return { issues: [{ code: 'custom', path: ['kind'], message }] };
   }
 }
@@ -173,6 +171,6 @@ export function connectors(own: readonly OwnKind[]) {
       // biome-ignore lint/style/noNonNullAssertion: the list of connectors is not empty
       .record(connectorName, z.discriminatedUnion('kind', [first!, ...choices], { error }))
       .refine((all) => Object.keys(all).length > 0, { error: 'at least one connector is expected' })
-      .describe('Any number of destinations, keyed by a name of yours.')
+      .describe('Any number of destinations, keyed by a name you choose.')
   );
 }

@@ -145,7 +145,7 @@ function spend(walk: Walk, values: number, offset: number, path: Path): boolean 
   const before = walk.values;
   walk.values += values;
   if (before <= MAX_VALUES && walk.values > MAX_VALUES) {
-    report(walk, offset, path, `the file holds more than ${MAX_VALUES} values, each repetition by an alias counted`);
+    report(walk, offset, path, `the file holds more than ${MAX_VALUES} values, counting each repetition by an alias`);
   }
   return walk.values <= MAX_VALUES;
 }
@@ -154,9 +154,9 @@ function targetOf(walk: Walk, alias: Alias, path: Path): Node | undefined {
   const [start = 0] = alias.range ?? [];
   const target = walk.targets.get(alias);
   if (target === undefined) {
-    report(walk, start, path, 'no such anchor stands above this', 'put text that begins with * in quotes');
+    report(walk, start, path, 'no such anchor is defined above', 'put text that begins with * in quotes');
   } else if (walk.open.has(target)) {
-    report(walk, start, path, 'this alias stands inside what it repeats');
+    report(walk, start, path, 'this alias is inside the value that it repeats');
     return undefined;
   }
   return target;
@@ -181,7 +181,7 @@ function readMap(walk: Walk, pairs: readonly Pair[], path: Path, data: Record<st
     if (name === undefined || name === '__proto__') {
       report(walk, start, path, 'a key must be a plain word, followed by a colon');
     } else if (twin !== undefined) {
-      const suggestion = `it stands in line ${walk.lineOf(twin)} already`;
+      const suggestion = `it is already in line ${walk.lineOf(twin)}`;
       report(walk, start, [...path, name], 'this key appears twice', suggestion);
     } else if (name === '<<' && isPlain(pair.key)) {
       merges.push(pair);
@@ -230,7 +230,7 @@ const REMEDIES: Readonly<Partial<Record<Code, string>>> = {
   BAD_SCALAR_START: 'put the value in quotes',
   BAD_DQ_ESCAPE: 'double the \\, or use single quotes',
   TAG_RESOLVE_FAILED: 'put text that begins with ! in quotes',
-  BLOCK_AS_IMPLICIT_KEY: 'mend the indentation, or put a value that holds ": " in quotes',
+  BLOCK_AS_IMPLICIT_KEY: 'fix the indentation, or put a value that holds ": " in quotes',
   MULTIPLE_DOCS: 'remove the --- and what follows it',
   MULTILINE_IMPLICIT_KEY: KEY_EXPECTED,
 };

@@ -17,7 +17,7 @@ interface Expansion {
   readonly faults: readonly ExpansionFault[];
 }
 
-const FORMS = '${NAME}, ${NAME:-default}, ${NAME:+value} and ${file:/path} are known, and $${ for a literal ${';
+const FORMS = '${NAME}, ${NAME:-default}, ${NAME:+value} and ${file:/path} are supported, and $${ for a literal ${';
 
 /** Matches a literal `${`, a reference, or the beginning of neither. An operand may hold `{…}`, one level deep. */
 const TOKEN =
@@ -42,7 +42,7 @@ export function expand(text: string, environment: Environment): Expansion {
       return contentOf(file, (message, suggestion) => faults.push({ index, message, suggestion }));
     }
     if (name === undefined) {
-      const message = lastBrace < index ? '${ is not closed by }' : 'this is no form of ${…} that is known';
+      const message = lastBrace < index ? '${ is not closed by }' : 'this form of ${…} is not supported';
       faults.push({ index, message, suggestion: FORMS });
       return '';
     }

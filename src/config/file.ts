@@ -53,7 +53,7 @@ function unreadable(thrown: unknown): string {
   const code = thrown instanceof Error && 'code' in thrown ? thrown.code : undefined;
   if (code === 'ENOENT') return 'there is no such file';
   if (code === 'EISDIR') return 'this is a directory, a file is expected';
-  if (code === 'EACCES') return 'the file may not be read by this user';
+  if (code === 'EACCES') return 'this user may not read the file';
   return `the file cannot be read: ${messageOf(thrown)}`;
 }
 

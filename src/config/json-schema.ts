@@ -20,8 +20,7 @@ export function configJsonSchema(): JsonSchema {
 /** A user's connector, whose options only its module knows; not a misspelt name of a kind. */
 function ownConnector(): z.core.JSONSchema.BaseSchema {
   const lane = z.toJSONSchema(laneOptions, { io: 'input', target: 'draft-7' });
-  const description =
-    'The path of a module, relative to this file, or the name of a package that is installed beside it.';
+  const description = 'The path of a module, relative to this file, or the name of a package installed next to it.';
   return {
     type: 'object',
     properties: { ...lane.properties, kind: { type: 'string', pattern: '[./@-]', description } },

@@ -31,14 +31,10 @@ const addressRange = z.string().refine(isAddressRange, {
 export const isLoopback = (host: string): boolean => host === 'localhost' || isLocal(host);
 
 const tls = z.strictObject({
-  certFile: text.describe(
-    'PEM: the certificate, followed by those of the authorities between. Read again when it changes.',
-  ),
+  certFile: text.describe('PEM: the certificate, followed by intermediate certificates. Reloaded when it changes.'),
   keyFile: text.describe('PEM: its private key.'),
-  keyPassphrase: password.optional().describe('When the key is encrypted.'),
-  clientCaFile: text
-    .optional()
-    .describe('PEM: when given, callers must show a certificate of one of these authorities.'),
+  keyPassphrase: password.optional().describe('Passphrase of an encrypted key.'),
+  clientCaFile: text.optional().describe('PEM: if set, callers must present a certificate of one of these CAs.'),
 });
 
 const FORWARD_URL =
@@ -49,11 +45,11 @@ const forward = z.strictObject({
     .string()
     .refine((text) => isForwardUrl(text), { error: FORWARD_URL })
     .describe(
-      'The handler that answers instead: it gets the request as it came, on the path of this URL or, where it has none, on that of the callback.',
+      'The handler that answers instead. It gets the request unchanged, at the path of this URL or, if it has none, that of the callback.',
     ),
   timeoutMs: whole(50, 1_900).default(1_500).describe('How long the handler may take; the service gives up after 2 s.'),
-  forwardAll: z.boolean().default(false).describe('Whether the commands that the bridge records are forwarded, too.'),
-  caFile: text.optional().describe('PEM: the authority of the handler’s certificate, when it is one of your own.'),
+  forwardAll: z.boolean().default(false).describe('Whether commands that the bridge records are also forwarded.'),
+  caFile: text.optional().describe('PEM: the CA of the handler’s certificate, if it is your own.'),
 });
 
 function isForwardUrl(text: string): boolean {
@@ -64,26 +60,24 @@ function isForwardUrl(text: string): boolean {
 
 export const receiver = z
   .strictObject({
-    host: host.default('0.0.0.0').describe('The address to listen on; 0.0.0.0 is every one of this machine.'),
+    host: host.default('0.0.0.0').describe('The address to listen on; 0.0.0.0 means all of this machine’s.'),
     port: port.default(8080),
-    path: path.prefault('/callback').describe('The path of the URL that the service is given.'),
+    path: path.prefault('/callback').describe('The path of the callback URL.'),
     maxBodyBytes: whole(1024, 16_777_216)
       .default(65_536)
       .describe(
-        'Larger bodies are answered 413, after the fields in extra.drop were left out; of a verified sender what came first is kept in the quarantine.',
+        'Larger bodies, not counting fields in extra.drop, are answered 413; from a verified sender, the beginning is kept in the quarantine.',
       ),
     extra: z
       .strictObject({
         drop: z
           .array(text)
           .default(['MemberList'])
-          .describe('Fields that the events do not carry: the service lists all members of a group that ends.'),
+          .describe('Fields to leave out of events; the service lists all members of a destroyed group.'),
       })
       .prefault({})
-      .describe(
-        'What becomes of the fields of a callback that the bridge does not know: events carry them as `extra`.',
-      ),
-    tls: tls.optional().describe('Answer HTTPS; without it a proxy in front must.'),
+      .describe('How unknown fields of a callback are handled: events carry them as `extra`.'),
+    tls: tls.optional().describe('Serve HTTPS; without it, a proxy in front must.'),
     allowFrom: z
       .union([
         z.literal('service').transform(() => ['service']),
@@ -91,41 +85,41 @@ export const receiver = z
       ])
       .optional()
       .describe(
-        'Peer addresses that may call; everybody when left out. `service`, alone or in the list, stands for the addresses that the service calls from: they are asked for each hour with the credentials of reconcile.api.',
+        'Peer addresses that may call; default: all. `service`, alone or in the list, stands for the addresses that the service calls from, fetched with the credentials of reconcile.api.',
       ),
     refreshAddresses: duration
       .refine((ms) => ms >= 1_000, { error: 'at least 1s is expected' })
       .prefault('1h')
-      .describe('How often the addresses of the service are asked for, with allowFrom: service.'),
+      .describe('How often the service’s addresses are fetched, with allowFrom: service.'),
     trustProxy: z
       .union([z.literal(false), z.array(addressRange).min(1)], {
         error: 'false, or a list of the addresses and CIDR ranges of your proxies, is expected',
       })
       .default(false)
       .describe(
-        'The proxies whose X-Forwarded-For is believed: the right-most address that is not one of them is the peer.',
+        'The proxies whose X-Forwarded-For is trusted: the right-most address that is not one of them is the peer.',
       ),
     proxyProtocol: z
       .boolean()
       .default(false)
       .describe(
-        'Whether the proxies in trustProxy begin each connection with a PROXY header (version 1 or 2), which says who calls. One that does not is closed; other peers send none.',
+        'Whether the proxies in trustProxy begin each connection with a PROXY header (version 1 or 2) that names the caller. Connections of theirs without one are closed; other peers send none.',
       ),
     healthPath: path
       .optional()
       .describe(
-        'A path on this port for load balancers that can ask no other: GET is answered 200 while callbacks can be recorded, else 503.',
+        'A health check path on this port, for load balancers that cannot use another: GET is answered 200 while callbacks can be recorded, else 503.',
       ),
     otherCommands: z
       .union([z.enum(['acknowledge', 'reject']), forward])
       .default('acknowledge')
       .describe(
-        'What a callback of another command is answered. "Before" commands are refused either way, since an OK would allow the action, unless they are forwarded.',
+        'How callbacks of other commands are answered. "Before" commands are refused either way, since an OK would allow the action, unless they are forwarded.',
       ),
     allowBefore: z
       .array(
         z.string().refine(isBeforeCallback, {
-          error: 'a "before" command is expected, such as Group.CallbackBeforeSendMsg: others need no leave',
+          error: 'a "before" command is expected, such as Group.CallbackBeforeSendMsg: others need no permission',
         }),
       )
       .min(1)
@@ -135,14 +129,14 @@ export const receiver = z
       .union([z.literal(403), z.literal('errorCode')], { error: '403 or errorCode is expected' })
       .default(403)
       .describe(
-        'How a "before" command is refused: by HTTP 403, which the service takes for a failed webhook and treats as the console says, or by `errorCode`: 200 with ErrorCode 1, which forbids the action.',
+        'How a "before" command is refused: by HTTP 403, which the service treats as a failed webhook, as set in its console, or by `errorCode`: 200 with ErrorCode 1, which forbids the action.',
       ),
     rateLimit: z
       .union(
         [
           z.literal(false),
           z.strictObject({
-            perSecond: whole(1, 1_000_000).describe('The most of one sender, as a mean over ten seconds.'),
+            perSecond: whole(1, 1_000_000).describe('Maximum per sender, averaged over ten seconds.'),
           }),
         ],
         {
@@ -151,7 +145,7 @@ export const receiver = z
       )
       .optional()
       .describe(
-        'The most callbacks of one address (of IPv6, one /64); further ones are answered 429. Left out, it is 1,000 a second as long as app.callbackTokens is not set, and this machine’s own addresses are not counted; false is no limit.',
+        'Maximum callbacks from one address (IPv6: one /64); more are answered 429. Default: 1,000 a second while app.callbackTokens is not set, not counting this machine’s own addresses; false: no limit.',
       ),
     whenUnrecordable: z
       .enum(['hold', 'fail'])
@@ -161,16 +155,14 @@ export const receiver = z
       ),
     maxInFlight: whole(1, 1_000_000)
       .default(2_000)
-      .describe(
-        'At most so many callbacks wait for their answer at once; further ones are answered 503 without delay.',
-      ),
+      .describe('Maximum callbacks that wait for their answer at once; more are answered 503 immediately.'),
     maxConnections: whole(1, 1_000_000)
       .default(10_000)
-      .describe('At most so many connections; a new one then takes the place of the one that has been idle longest.'),
+      .describe('Maximum connections; beyond it, a new one replaces the one that has been idle longest.'),
     keepAlive: duration
       .prefault('620s')
       .describe(
-        'How long an idle connection is kept: longer than load balancers do, so that they end it, not the bridge.',
+        'How long an idle connection is kept: longer than load balancers keep it, so that they close it first.',
       ),
   })
   .refine(({ otherCommands, allowBefore }) => typeof otherCommands === 'string' || allowBefore === undefined, {
@@ -179,8 +171,7 @@ export const receiver = z
   })
   .refine(({ proxyProtocol, trustProxy }) => !proxyProtocol || trustProxy !== false, {
     path: ['trustProxy'],
-    error:
-      'the addresses of the load balancers are needed, since proxyProtocol is on: anybody else could say who they are',
+    error: 'proxyProtocol needs the load balancers’ addresses here: otherwise anyone could claim any address',
   })
   // With a slash at its end it is the same path.
   .refine(({ path, healthPath }) => path !== healthPath && `${path}/` !== healthPath, {
@@ -191,7 +182,7 @@ export const receiver = z
 /** Says who may send callbacks where that is anybody; else returns undefined. */
 export function opennessOf({ app, receiver }: Pick<Config, 'app' | 'receiver'>): string | undefined {
   if (app.callbackTokens !== undefined || receiver.allowFrom !== undefined) return undefined;
-  return 'no app.callbackTokens, no receiver.allowFrom: whoever reaches the receiver can send callbacks, and fill the journal';
+  return 'no app.callbackTokens, no receiver.allowFrom: anyone who reaches the receiver can send callbacks and fill the journal';
 }
 
 export const DEFAULT_ADMIN_PORT = 8081;
@@ -209,7 +200,7 @@ export const admin = z
       })
       .transform((text) => (text === '' ? undefined : text))
       .optional()
-      .describe('Asked for by everything but /healthz and /readyz; empty counts as not given.'),
+      .describe('Required by everything but /healthz and /readyz; empty counts as not set.'),
   })
   .refine(({ host, token }) => isLoopback(host) || token !== undefined, {
     path: ['token'],

@@ -46,13 +46,13 @@ function ownKind(kind: string, folder: string): OwnKind {
   if (!found.ok) return { kind, trouble: `${found.message} — ${found.suggestion}` };
   const clashes = clashesOf(found.connector);
   if (clashes.length === 0) return { kind, ...found };
-  const trouble = `its module has options that are called as settings of every connector: ${clashes.join(', ')}`;
-  return { kind, trouble: `${trouble} — call them otherwise` };
+  const trouble = `its module has options named like settings of every connector: ${clashes.join(', ')}`;
+  return { kind, trouble: `${trouble} — rename them` };
 }
 
 function unknownKind(kind: string): string {
   const own =
-    'or the path of a module of your own, such as ./connector.mjs, or a package that is installed beside this file';
+    'or the path of a module of your own, such as ./connector.mjs, or a package that is installed next to this file';
   const message = `unknown kind, one of ${BUILT_IN.join(', ')} is expected`;
   // Which one was probably meant is said of every choice.
   return nearest(kind, BUILT_IN) === undefined ? `${message} — ${own}` : message;

@@ -8,15 +8,13 @@ export const notify = z.strictObject({
       error: 'an https:// or http:// URL is expected, such as that of a Slack webhook',
       abort: true,
     })
-    .refine(isSentWhole, { error: 'user, password and what stands after # are never sent: leave them out' })
-    .describe(
-      'Where a JSON object is posted: `text` for people, as Slack’s webhooks take it, and the verdict beside it.',
-    ),
+    .refine(isSentWhole, { error: 'user, password and the part after # are never sent: leave them out' })
+    .describe('Where a JSON object is posted: `text` for people, as Slack’s webhooks expect it, and the verdict.'),
   on: z
     .array(z.enum(TONES))
     .min(1)
     .default([...TONES])
-    .describe('Which verdicts are told: green, amber, red.'),
+    .describe('Which verdicts are sent: green, amber, red.'),
 });
 
 function isSentWhole(text: string): boolean {

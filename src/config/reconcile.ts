@@ -38,7 +38,7 @@ export const reconcile = z.strictObject({
       .union([restUrl, z.array(restUrl).min(1)])
       .prefault('https://console.tim.qq.com')
       .describe(
-        'The domain of the app’s region: console.tim.qq.com, adminapisgp.im.qcloud.com, adminapiusa…, …; or a list, of which the next is asked when one cannot be reached. A path is kept.',
+        'The domain of the app’s region: console.tim.qq.com, adminapisgp.im.qcloud.com, adminapiusa…, …; or a list, of which the next is tried when one is unreachable. A path is kept.',
       ),
     identifier: vendorSecret.default('administrator').describe('An admin account of the app.'),
     secretKey: vendorSecret.describe('The app’s key in the vendor’s console; signs each call.'),
@@ -53,23 +53,23 @@ export const reconcile = z.strictObject({
           .describe('For 50 groups at once; the service allows 200.'),
       })
       .prefault({})
-      .describe('The service’s limits hold for the whole app: lower them where others call as well.'),
+      .describe('The service’s limits hold for the whole app: lower them if others call it as well.'),
   }),
   every: duration
     .refine((ms) => ms >= 60_000, { error: 'at least 1m is expected' })
     .optional()
-    .describe('Time from the end of one run to the next; without it only the command runs it.'),
+    .describe('Time from the end of one run to the next; without it, only the command runs it.'),
   customFields: z
     .array(text)
     .default([])
     .describe(
-      'Keys of custom fields to read, beside those that callbacks have told of: the service tells only what is asked for.',
+      'Keys of custom fields to read, besides those seen in callbacks: the service returns only those requested.',
     ),
   maxGone: z
     .union([whole(0, 1_000_000_000), z.string().regex(/^\d+(\.\d+)?%$/, GONE_EXPECTED)], GONE_EXPECTED)
     .default('5%')
     .describe(
-      'A run that would destroy more of the groups known destroys none; a percentage lets 20 pass in any case.',
+      'A run that would destroy more known groups than this destroys none; with a percentage, 20 are always allowed.',
     ),
   groupTypes: groupTypes
     .default(['Public', 'Private', 'ChatRoom', 'Community'])

@@ -56,7 +56,7 @@ async function reload(ports: ReloadPorts): Promise<ReloadResult> {
   const { source, signals } = ports;
   if (ports.stopping()) throw new BridgeError({ code: 'stopping', message: 'the bridge is stopping' });
   if (source === undefined) {
-    throw new BridgeError({ code: 'usage', message: 'this bridge was not started from a file: start it anew' });
+    throw new BridgeError({ code: 'usage', message: 'this bridge was not started from a file: restart it' });
   }
   const { file } = source;
   try {
@@ -78,7 +78,7 @@ function prepareFrom({ file, load }: ConfigSource, { current, prepare }: ReloadP
   if (!loaded.ok) throw new ConfigRefused(file, loaded.problems);
   const change = compareConfigs(current(), loaded.config);
   const { config, ...result } = change;
-  const suggestion = `restart the bridge: what takes effect then alone, ${change.needsRestart.join(', ')}, is as it was`;
+  const suggestion = `restart the bridge: ${change.needsRestart.join(', ')} cannot change without a restart`;
   const clashes = change.needsRestart.length > 0 ? clashesIn(config as unknown as Settings) : [];
   if (clashes.length > 0) {
     const problems = clashes.map((clash) => ({ file, ...clash, suggestion }));

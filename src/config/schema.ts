@@ -23,23 +23,25 @@ const app = z.strictObject({
     .min(1)
     .optional()
     .describe(
-      'The authentication token of the vendor’s console; several while one is being rotated. When given, Sign and RequestTime are required.',
+      'The authentication token of the vendor’s console; several during rotation. If set, Sign and RequestTime are required.',
     ),
   signWindow: duration
     .refine((ms) => ms >= 1_000 && ms <= 3_600_000, { error: 'between 1s and 1h is expected' })
     .prefault('60s')
-    .describe('How far RequestTime may lie from this clock, before or after; within it a captured Sign is good.'),
+    .describe(
+      'How far RequestTime may be from this clock, before or after; a captured Sign stays valid for that long.',
+    ),
 });
 
 const journal = z.strictObject({
   file: filePath.default('data/journal.db').describe('Relative to the working directory.'),
-  keepDelivered: duration.prefault('7d').describe('How long delivered events stay, for replay.'),
-  maxBytes: bytes.prefault('10GiB').describe('The most the journal may grow to; beyond it callbacks are not recorded.'),
+  keepDelivered: duration.prefault('7d').describe('How long delivered events are kept, for replay.'),
+  maxBytes: bytes.prefault('10GiB').describe('Maximum size of the journal; beyond it callbacks are not recorded.'),
 });
 
 const shutdown = duration
   .prefault('10s')
-  .describe('How long deliveries may go on after SIGTERM; what is left goes on at the next start.');
+  .describe('How long deliveries may continue after SIGTERM; the rest continues at the next start.');
 
 const settings = (own: readonly OwnKind[]) =>
   z.strictObject({
@@ -52,7 +54,7 @@ const settings = (own: readonly OwnKind[]) =>
     notify: z
       .array(notify)
       .default([])
-      .describe('Addresses that are told when the verdict changes, at most once a minute each.'),
+      .describe('Addresses that are notified when the verdict changes, at most once a minute each.'),
     reconcile: reconcile.optional().describe('Reads groups by the vendor’s REST API and mends the copies.'),
     connectors: connectors(own),
   });

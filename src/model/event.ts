@@ -77,8 +77,8 @@ export const canonicalEvent = z
       .string()
       .min(1)
       .exactOptional()
-      .describe('Of the span of the callback, where it was traced: the CloudEvents extension for distributed tracing.'),
-    tracestate: z.string().min(1).exactOptional().describe('Beside traceparent, what tracing systems add to it.'),
+      .describe('Trace context of the callback, if it was traced: the CloudEvents extension for distributed tracing.'),
+    tracestate: z.string().min(1).exactOptional().describe('What tracing systems add to traceparent.'),
     data: z
       .strictObject({
         groupId: z.string().min(1).describe('The group id, as in subject.'),
@@ -92,29 +92,27 @@ export const canonicalEvent = z
           .string()
           .exactOptional()
           .describe(
-            'Of created, destroyed, owner.changed and, where it differed, info.read: the owner, after a change the new one.',
+            'In created, destroyed, owner.changed and, if it differed, info.read: the owner, after a change the new one.',
           ),
-        previousOwner: z.string().exactOptional().describe('Of owner.changed: the owner before.'),
+        previousOwner: z.string().exactOptional().describe('In owner.changed: the previous owner.'),
         changed: changedFields,
         occurredAt: z.int().nonnegative().describe('Milliseconds since 1970. Later wins; the id breaks ties.'),
         occurredAtFrom: z
           .enum(['callback', 'receipt', 'read'])
           .describe(
-            'Whether occurredAt is the callback’s EventTime, lacking a usable one the time of receipt, or, of what reconcile found, when the service was asked.',
+            'Whether occurredAt is the callback’s EventTime, the time of receipt if that was unusable, or, for what reconcile found, when the service was asked.',
           ),
         receivedAt: z.int().nonnegative().describe('When the bridge received it, in milliseconds since 1970.'),
         origin: z
           .strictObject({
             platform: z.string().exactOptional().describe('Where it was done from: RESTAPI, Web, Android, iOS, …'),
-            clientIp: z.string().exactOptional().describe('The address of who did it, as the service tells it.'),
-            requestId: z.string().exactOptional().describe('The service’s number of the callback.'),
+            clientIp: z.string().exactOptional().describe('The address of who did it, as the service reports it.'),
+            requestId: z.string().exactOptional().describe('The service’s id of the callback.'),
           })
-          .describe('What the service said about where it came from.'),
+          .describe('Where it came from, as the service reports it.'),
         extra: z
           .record(z.string(), z.unknown())
-          .describe(
-            'Fields of the callback that the bridge does not know, as they came; a number that no double holds as text.',
-          ),
+          .describe('Unknown fields of the callback, unchanged; numbers that do not fit a double as text.'),
         omitted: z
           .array(z.string())
           .exactOptional()
@@ -122,7 +120,7 @@ export const canonicalEvent = z
             'Names of unknown fields that were left out of `extra`: too large, too deep, or in receiver.extra.drop.',
           ),
       })
-      .describe('What is told of the group.'),
+      .describe('What happened to the group.'),
   })
   .meta({
     title: 'group event',

@@ -148,7 +148,7 @@ export function messageOf(thrown: unknown): string {
     return textOf(thrown);
   } catch {
     // Foreign modules throw anything, such as an error that is its own cause.
-    return 'what was thrown has no text';
+    return 'the error has no message';
   }
 }
 

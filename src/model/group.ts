@@ -23,7 +23,7 @@ const fields = {
   ...profile,
   customFields: z.record(z.string(), z.string()).describe('The custom fields, by key; "" where one was cleared.'),
   owner: z.string().exactOptional().describe('The owner, where it is known.'),
-  lastOperator: z.string().exactOptional().describe('Who made the latest change whose author is known.'),
+  lastOperator: z.string().exactOptional().describe('Who made the latest change with a known author.'),
   updatedAt: z.iso.datetime().exactOptional().describe('When the latest change known of this group occurred.'),
   destroyed: z.boolean().describe('Whether the group is gone; its last state is kept.'),
   versions: z

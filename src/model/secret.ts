@@ -20,7 +20,7 @@ function complaintOf(text: string, unseen: RegExp): string | undefined {
   const place =
     match.index === 0 ? 'at its beginning' : match.index + match[0].length === text.length ? 'at its end' : 'inside';
   const name = NAMES[character] ?? 'a character that cannot be part of it';
-  return `it holds ${name} (${code}) ${place}: copy it once more, without what was added`;
+  return `it holds ${name} (${code}) ${place}: copy it again without that`;
 }
 
 function checked(complain: (text: string) => string | undefined, empty = 'it is empty') {
@@ -39,7 +39,7 @@ const QUOTED = /^(["'`]).*\1$|^[“”‘’«].*[“”‘’»]$/s;
 
 /** A secret of the vendor's: visible ASCII, without quotes, which some programs keep from an env file. */
 export const vendorSecret = checked((text) =>
-  QUOTED.test(text) ? 'quotes stand around it: leave them out' : complaintOf(text, /[^\x21-\x7e]/u),
+  QUOTED.test(text) ? 'remove the quotes around it' : complaintOf(text, /[^\x21-\x7e]/u),
 );
 
 /** Any other secret: blanks may be inside, but not around it, and nothing that no person types. */
@@ -47,10 +47,10 @@ export const password = checked((text) => complaintOf(text, UNTYPED));
 
 /** The path of a file. Only a shell or a browser would interpret ~ and file:. */
 export const filePath = checked((text) => {
-  if (/^(~\/|file:)/i.test(text)) return 'write out the path: ~ and file: are not known';
-  if (/^\$\w/.test(text)) return 'a shell alone knows $NAME: put the name in braces';
+  if (/^(~\/|file:)/i.test(text)) return 'write out the path: ~ and file: are not supported';
+  if (/^\$\w/.test(text)) return '$NAME works in a shell only: put the name in braces';
   // Node tries for ever to create a folder there.
-  if (/^\/+(proc|sys)\//.test(text)) return 'the kernel’s own files keep nothing: name a file on a disk';
+  if (/^\/+(proc|sys)\//.test(text)) return '/proc and /sys keep nothing: name a file on a disk';
   if (/\/\.{0,2}$|^\.{1,2}$/.test(text)) return 'it names a folder: add the name of a file in it';
   return complaintOf(text, UNTYPED);
 }, 'the path of a file is expected, such as data/events.ndjson');

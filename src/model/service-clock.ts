@@ -15,7 +15,7 @@ const OLD_MS = 86_400_000;
 export function describeDisagreement(skewMs: number): string {
   const far = span(Math.abs(skewMs) / 1_000);
   const which = skewMs > 0 ? `${far} slow` : `${far} fast, unless callbacks come that late`;
-  return `this machine’s clock seems to be ${which}, by what the service and its callbacks say: see that it is set right (NTP)`;
+  return `this machine’s clock seems to be ${which}, judging by the service and its callbacks: check that it is set correctly (NTP)`;
 }
 
 export type ServiceClock = ReturnType<typeof createServiceClock>;

@@ -9,7 +9,7 @@ import { isObject } from './json.ts';
 import { type Naming, namingOf, namingProblem } from './template.ts';
 
 const path = z.string().regex(/^(?!(.*\.)?__proto__(\.|$))[^.\s]+(\.[^.\s]+)*$/, {
-  error: 'a path is expected: names with a full stop between, such as notice.text',
+  error: 'a path is expected: names separated by dots, such as notice.text',
 });
 const text = z.string().min(1);
 
@@ -19,35 +19,35 @@ export const shapeSettings = z
       .record(text, path)
       .default({})
       .describe(
-        'Where a field is to lie, by its name: `{ name: group_name, notification: notice.text }`; a custom field is `customFields.<Key>`. Others keep their place.',
+        'Where to put a field, by its name: `{ name: group_name, notification: notice.text }`; a custom field is `customFields.<Key>`. Others stay where they are.',
       ),
     omit: z.array(text).default([]).describe('Names of fields that are left out.'),
     constants: z
       .record(path, z.union([z.string(), z.number(), z.boolean()]))
       .default({})
-      .describe('Values that stand in each, by their path.'),
+      .describe('Constant values to add, by path.'),
     id: text
       .optional()
-      .describe('Of elasticsearch, the `_id`: `tim-{groupId}`, of events with {id}; {source} is the app.'),
-    key: text.optional().describe('Of kafka, the key of a record: `{source}/{groupId}`.'),
+      .describe('For elasticsearch, the `_id`: `tim-{groupId}`, for events with {id}; {source} is the app.'),
+    key: text.optional().describe('For kafka, the key of a record: `{source}/{groupId}`.'),
     times: z
       .enum(['iso', 'epochMillis', 'epochSeconds'])
       .optional()
-      .describe('How moments are written; left out, as the event and the group have them.'),
-    versions: path.optional().describe('Of groups, where the versions of the fields lie, such as `_sync`.'),
+      .describe('Format of times; default: as in the event and the group.'),
+    versions: path.optional().describe('For groups, where the versions of the fields are put, such as `_sync`.'),
     versionsIndex: text
       .optional()
       .describe(
-        'Of elasticsearch, instead of `versions`: an index of the bridge’s own in which they lie, for documents that take no foreign field. It is made when it is missing.',
+        'For elasticsearch, instead of `versions`: a separate index for them, if documents cannot have another field. It is created when it is missing.',
       ),
     transform: text
       .optional()
       .describe(
-        'Of events: a module, its path relative to this file, whose default export is a function of the event that returns what is written. Instead of the other settings.',
+        'For events, instead of the other settings: a module, its path relative to this file, whose default export takes the event and returns what is written.',
       ),
     transformMs: z.int().min(1).max(10_000).default(100).describe('How long that function may take for one event.'),
   })
-  .describe('The shape of what is written, where others expect one of their own.');
+  .describe('The shape of what is written, if readers expect another one.');
 export type ShapeSettings = z.output<typeof shapeSettings>;
 
 /** A field of an event or a group, and its place in either form; without `to` it is left out. */
@@ -273,16 +273,17 @@ export interface ShapeProblem {
 /** Every connector's groups are read back: to merge with them, to verify them, or by workers. */
 const NEEDED = ['versions', 'destroyed'];
 const NO_VERSIONS = 'an event has no versions: leave it out';
-const TWO_PLACES = 'the versions are to lie in the documents, too: leave out one of the two';
-const IRREVERSIBLE = 'copies of groups are read back, which no function can undo: use fields, omit and constants';
-const MAKES_ALL = 'it makes the whole of what is written: leave out fields, omit, constants and times';
+const TWO_PLACES = 'another setting puts the versions into the documents: leave out one of the two';
+const IRREVERSIBLE =
+  'copies of groups are read back, and a function cannot be reversed: use fields, omit and constants';
+const MAKES_ALL = 'it returns all that is written: leave out fields, omit, constants and times';
 
 /** Returns what prevents a shape from being written, or groups from being read back unchanged. */
 export function shapeProblems(settings: ShapeSettings, content: Content): ShapeProblem[] {
   const { fields, omit, constants, id, key, transform, versions, versionsIndex } = settings;
   const known = new Set(PATHS[content].map(nameOf));
   const isKnown = (name: string): boolean => known.has(name) || isCustom(name);
-  const unknown = `no field of ${content === 'groups' ? 'a group' : 'an event'} is called so: ${[...known].join(', ')}, customFields.<Key>`;
+  const unknown = `unknown field of ${content === 'groups' ? 'a group' : 'an event'}; known are ${[...known].join(', ')}, customFields.<Key>`;
   const problem = (message: string | false | undefined, ...path: (string | number)[]): ShapeProblem[] =>
     message === undefined || message === false ? [] : [{ path, message }];
   const hasVersionsField = (versions ?? fields.versions) !== undefined;
@@ -292,14 +293,14 @@ export function shapeProblems(settings: ShapeSettings, content: Content): ShapeP
     ...omit.flatMap((name, index) => {
       const at = ['omit', index];
       if (!isKnown(name)) return problem(unknown, ...at);
-      if (Object.hasOwn(fields, name)) return problem('it has a place in `fields`: leave out one of the two', ...at);
+      if (Object.hasOwn(fields, name)) return problem('it is also in `fields`: leave out one of the two', ...at);
       if (content === 'events' || versionsIndex !== undefined || !NEEDED.includes(name)) return [];
-      return problem('copies are merged by it, so that it cannot be left out', ...at);
+      return problem('copies are merged by it: it cannot be left out', ...at);
     }),
     ...problem(id && namingProblem(id, variableOf(content)), 'id'),
     ...problem(key && namingProblem(key, 'groupId'), 'key'),
     ...problem(versions !== undefined && content === 'events' && NO_VERSIONS, 'versions'),
-    ...problem(versions !== undefined && Object.hasOwn(fields, 'versions') && '`fields` tells of it, too', 'versions'),
+    ...problem(versions !== undefined && Object.hasOwn(fields, 'versions') && '`fields` sets it, too', 'versions'),
     ...problem(versionsIndex !== undefined && content === 'events' && NO_VERSIONS, 'versionsIndex'),
     ...problem(versionsIndex !== undefined && hasVersionsField && TWO_PLACES, 'versionsIndex'),
     ...problem(transform !== undefined && content === 'groups' && IRREVERSIBLE, 'transform'),
@@ -320,7 +321,7 @@ function collisions(settings: ShapeSettings, content: Content): ShapeProblem[] {
     places.slice(index + 1).flatMap((other) => {
       if (!isPrefix(one.to, other.to) && !isPrefix(other.to, one.to)) return [];
       const [told, found] = other.set === undefined ? [one, other] : [other, one];
-      const where = found.to.length === told.to.length ? 'lies there' : `lies at ${found.to.join('.')}`;
+      const where = found.to.length === told.to.length ? 'is there' : `is at ${found.to.join('.')}`;
       return [{ path: told.set ?? [], message: `${found.name} ${where}, too: one of the two would be lost` }];
     }),
   );

@@ -51,9 +51,9 @@ export function namingOf(template: string, variable: 'groupId' | 'id', source: s
 export function namingProblem(template: string, variable: 'groupId' | 'id'): string | undefined {
   const words = wordsOf(template);
   const stranger = words.find((word) => word !== variable && word !== 'source');
-  if (stranger !== undefined) return `{${stranger}} cannot stand here, only {${variable}} and {source}`;
+  if (stranger !== undefined) return `{${stranger}} is not allowed here, only {${variable}} and {source}`;
   if (words.filter((word) => word === variable).length !== 1) {
-    return `{${variable}} must stand in it once, or two would get one name`;
+    return `{${variable}} must appear once, or two would get the same name`;
   }
-  return template.includes('}{') ? 'something must stand between two words in braces' : undefined;
+  return template.includes('}{') ? 'put some text between two words in braces' : undefined;
 }

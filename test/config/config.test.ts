@@ -96,19 +96,19 @@ describe('variables', () => {
   it.each([
     ['a${HOST', 1, 'is not closed'],
     ['${HOST:-a', 0, 'is not closed'],
-    ['${HOST:-{}', 0, 'no form of ${…} that is known'],
-    ['${HOST:-{{}}}', 0, 'no form'],
-    ['${}', 0, 'no form'],
-    ['${:-x}', 0, 'no form'],
-    ['${1A}', 0, 'no form'],
-    ['${A B}', 0, 'no form'],
-    ['${HOST-x}', 0, 'no form'],
-    ['${file:}', 0, 'no form'],
-    ['${file: }', 0, 'no form'],
+    ['${HOST:-{}', 0, 'this form of ${…} is not supported'],
+    ['${HOST:-{{}}}', 0, 'this form'],
+    ['${}', 0, 'this form'],
+    ['${:-x}', 0, 'this form'],
+    ['${1A}', 0, 'this form'],
+    ['${A B}', 0, 'this form'],
+    ['${HOST-x}', 0, 'this form'],
+    ['${file:}', 0, 'this form'],
+    ['${file: }', 0, 'this form'],
     ['${file:/x', 0, 'is not closed'],
-    ['${HOST:?x}', 0, 'no form'],
+    ['${HOST:?x}', 0, 'this form'],
     ['${HOST:-a}${', 10, 'is not closed'],
-    ['${NONE:-a${b}${ }}', 13, 'no form'],
+    ['${NONE:-a${b}${ }}', 13, 'this form'],
   ])('refuse the malformed %j', (text, index, message) => {
     const { faults } = expand(text, { ...env, b: '' });
     expect(faults).toEqual([
@@ -222,7 +222,7 @@ describe('YAML', () => {
     ['a: [1\nb: 2\n', 'c.yaml:2:1 '],
     ['a:\n\tb: 1\n', 'c.yaml:2:1 Tabs are not allowed as indentation — indent with spaces'],
     ['a: 1\nb: "x\nc: 3\n', 'c.yaml:2:4 this quote is never closed'],
-    ['a: 1\nb: x: y\n', 'c.yaml:2:4 Nested mappings are not allowed in compact mappings — mend the indentation'],
+    ['a: 1\nb: x: y\n', 'c.yaml:2:4 Nested mappings are not allowed in compact mappings — fix the indentation'],
     ['a: @x\n', 'c.yaml:1:4 Plain value cannot start with reserved character @ — put the value in quotes'],
     ['a: 1\n---\nb: 2\n', 'c.yaml:2:1 the file holds more than one YAML document'],
     [
@@ -230,11 +230,11 @@ describe('YAML', () => {
       'c.yaml:1:5 Missing , or : between flow sequence items — inside [ ] and { } a variable needs quotes',
     ],
     ['a: !env X\n', 'c.yaml:1:4 Unresolved tag — put text that begins with ! in quotes'],
-    ['a: *none\n', 'c.yaml:1:4 a: no such anchor stands above this — put text that begins with * in quotes'],
-    ['a: &a [1, *a]\n', 'c.yaml:1:11 a[1]: this alias stands inside what it repeats'],
+    ['a: *none\n', 'c.yaml:1:4 a: no such anchor is defined above — put text that begins with * in quotes'],
+    ['a: &a [1, *a]\n', 'c.yaml:1:11 a[1]: this alias is inside the value that it repeats'],
     ['? [1]\n: 2\n', 'c.yaml:1:3 a key must be a plain word, followed by a colon'],
     ['a:\n  __proto__: {}\n', 'c.yaml:2:3 a: a key must be a plain word, followed by a colon'],
-    ['a: 1\r\nb:\r\n  c: 1\r\n  c: 2\r\n', 'c.yaml:4:3 b.c: this key appears twice — it stands in line 3 already'],
+    ['a: 1\r\nb:\r\n  c: 1\r\n  c: 2\r\n', 'c.yaml:4:3 b.c: this key appears twice — it is already in line 3'],
     ['', 'c.yaml:1:1 the file holds no settings'],
     ['\n# nothing\n', 'c.yaml:1:1 the file holds no settings'],
     ['\uFEFFa: @x', 'c.yaml:1:4 Plain value cannot start'],
@@ -336,7 +336,7 @@ describe('YAML', () => {
     const found = complaints(['l0: &l0 [x]', ...levels].join('\n'), anything);
     expect(found).toEqual([
       expect.stringMatching(
-        /^c\.yaml:\d+:\d+ l\d+(\[\d])+: the file holds more than 50000 values, each repetition by an alias counted$/,
+        /^c\.yaml:\d+:\d+ l\d+(\[\d])+: the file holds more than 50000 values, counting each repetition by an alias$/,
       ),
     ]);
   });
@@ -490,7 +490,7 @@ extra: 1
       'c.yaml:6:3 sinks.a.topic: this key is missing',
       'c.yaml:8:15 sinks.a.brokers[0]: a text that matches /:/ is expected',
       'c.yaml:8:21 sinks.a.brokers[1]: the environment variable B is not set — export B=…, or give a default: ${B:-default}',
-      'c.yaml:9:3 sinks.a: this key appears twice — it stands in line 6 already',
+      'c.yaml:9:3 sinks.a: this key appears twice — it is already in line 6',
       'c.yaml:10:1 extra: unknown key — known here: app, mode, sinks, times',
     ]);
   });
@@ -655,7 +655,7 @@ describe('the configuration of the bridge', () => {
       problems: [
         {
           file: locked,
-          message: 'the file may not be read by this user',
+          message: 'this user may not read the file',
           suggestion: expect.stringContaining('--config'),
         },
       ],
@@ -717,7 +717,7 @@ describe('the configuration of the bridge', () => {
       ':5 app.callbackTokens: a list is expected, not a text — a space follows each -',
     ],
     ['source: {kind: kafka, topic: t, brokers: -b:9092}', ':42 source.brokers[0]: a broker is expected as host:port'],
-    ['journal: {file: $HOME/j.db}', ':17 journal.file: a shell alone knows $NAME: put the name in braces'],
+    ['journal: {file: $HOME/j.db}', ':17 journal.file: $NAME works in a shell only: put the name in braces'],
     ['app: sdkAppId', ':6 app: an object is expected, not a text'],
     ['app:\n\u00a0\u00a0sdkAppId: 1', ':1 ["\\u00a0\\u00a0sdkAppId"]: unknown key — known here: '],
     ['app:\n\u3000sdkAppId: 1', ':1 ["\\u3000sdkAppId"]: unknown key — known here: '],
@@ -908,7 +908,7 @@ connectors:
   });
 
   const forwardTo = (url: string) => `receiver: {port: 8080, otherCommands: {forwardTo: "${url}"}}`;
-  const toItself = 'leads back to this bridge';
+  const toItself = 'points back to this bridge';
   it.each([
     [forwardTo('http://127.0.0.1:8080'), 'receiver.otherCommands.forwardTo', toItself],
     [forwardTo('http://localhost:8080/callback'), 'receiver.otherCommands.forwardTo', toItself],
@@ -991,7 +991,7 @@ connectors:
     ['journal: {file: "data/journal.db\\r"}', 'journal.file: it holds a line end'],
     ['journal: {file: "a\\0b"}', 'journal.file: '],
     ['journal: {file: data/}', 'journal.file: it names a folder'],
-    ['journal: {file: /proc/nothing/journal.db}', 'journal.file: the kernel’s own files keep nothing'],
+    ['journal: {file: /proc/nothing/journal.db}', 'journal.file: /proc and /sys keep nothing'],
   ])('refuses at once what no system call takes as it is meant: %j', (setting, complaint) => {
     const base = 'app: {sdkAppId: 1}\nconnectors: {a: {kind: file, path: x}}\n';
     expect(complaints(base + setting, configSchema)).toEqual([expect.stringContaining(complaint)]);

@@ -226,7 +226,7 @@ const unusable: Record<string, [text: string, problem: RegExp]> = {
   ],
   'options that are called as what every connector has': [
     moduleOf('options: z.strictObject({ filter: z.string(), path: z.string() }),'),
-    /options that are called as settings of every connector: filter —/,
+    /options named like settings of every connector: filter —/,
   ],
   'a module that throws': ['throw new Error("out of order");', /its module cannot be loaded: out of order —/],
   'a module that imports what is not there': [
@@ -288,7 +288,7 @@ test.each([
   write(path, moduleOf(parts));
   expect(problemsOf(`    kind: ./${path}\n    target: xy\n`)).toEqual([
     // In one line.
-    expect.stringMatching(/^4:11 connectors\.mine\.kind: the module of this kind cannot take these options: .+$/),
+    expect.stringMatching(/^4:11 connectors\.mine\.kind: the module of this kind fails on these options: .+$/),
   ]);
 });
 

@@ -24,11 +24,11 @@ test('a shape that would lose something is told at its line', () => {
   expect(
     complaints(`${INDEX}    shape: {\n      fields: { name: title, owner: title.by },\n      omit: [versions] } }\n`),
   ).toEqual([
-    'c.yaml:5:37 connectors.copy.shape.fields.owner: name lies at title, too: one of the two would be lost',
-    'c.yaml:6:14 connectors.copy.shape.omit[0]: copies are merged by it, so that it cannot be left out',
+    'c.yaml:5:37 connectors.copy.shape.fields.owner: name is at title, too: one of the two would be lost',
+    'c.yaml:6:14 connectors.copy.shape.omit[0]: copies are merged by it: it cannot be left out',
   ]);
   expect(complaints(`${INDEX}    shape: { key: "{groupId}" } }\n`)).toEqual([
-    'c.yaml:4:19 connectors.copy.shape.key: what a connector of kind elasticsearch writes has no key of its own: leave it out',
+    'c.yaml:4:19 connectors.copy.shape.key: a connector of kind elasticsearch has no key: leave it out',
   ]);
   expect(complaints(`${INDEX}    shape: { feilds: {} } }\n`)).toEqual([
     'c.yaml:4:14 connectors.copy.shape.feilds: unknown key — did you mean "fields"?',
@@ -61,7 +61,7 @@ test('versions lie in one place, in an index of their own, where there is one', 
   const at = 'c.yaml:4:29 connectors.copy.shape.versionsIndex: ';
   expect(elsewhere('versionsIndex: v, omit: [destroyed, groupId]')).toEqual([]);
   expect(elsewhere('versionsIndex: v, versions: _sync')).toEqual([
-    `${at}the versions are to lie in the documents, too: leave out one of the two`,
+    `${at}another setting puts the versions into the documents: leave out one of the two`,
   ]);
   expect(elsewhere('versionsIndex: i')).toEqual([
     `${at}this is the index of the groups: name another, or use \`versions\` to keep them in its documents`,
@@ -73,7 +73,7 @@ test('versions lie in one place, in an index of their own, where there is one', 
   expect(
     complaints('  t: { kind: postgres, url: "postgresql://u@h/d", table: t, shape: { versionsIndex: v } }\n'),
   ).toEqual([
-    'c.yaml:3:85 connectors.t.shape.versionsIndex: what a connector of kind postgres writes has no versionsIndex of its own: leave it out',
+    'c.yaml:3:85 connectors.t.shape.versionsIndex: a connector of kind postgres has no versionsIndex: leave it out',
   ]);
   const other = (index: string) =>
     complaints(

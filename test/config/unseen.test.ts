@@ -100,7 +100,7 @@ test('says what and where', () => {
   const yaml = (secret: string) => VENDOR.token?.[1](JSON.stringify(secret)) ?? '';
   expect(problems(yaml('x '))[0]).toMatch(/it holds a space \(U\+0020\) at its end/);
   expect(problems(yaml('\ufeffx'))[0]).toMatch(/it holds a byte order mark \(U\+FEFF\) at its beginning/);
-  expect(problems(yaml('"x"'))[0]).toMatch(/quotes stand around it/);
+  expect(problems(yaml('"x"'))[0]).toMatch(/remove the quotes around it/);
 });
 
 test('a password may hold what a person may type', () => {
