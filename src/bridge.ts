@@ -218,7 +218,7 @@ function createReceiverRoom(base: Base, { file, journal, reader }: JournalRoom) 
         isProxy: proxyProtocol ? receiver.isProxy : undefined,
         certificate,
         onMalformed: ({ peer, why }) =>
-          signals.emit('request.strayed', { peer, what: 'what a connection brought', why, code: 'query-invalid' }),
+          signals.emit('request.strayed', { peer, what: 'data on a connection', why, code: 'query-invalid' }),
       });
       peerOf = listening.peerOf;
       if (tls && certificate && 'setSecureContext' in listening.server) {

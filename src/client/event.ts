@@ -48,7 +48,7 @@ export function parseEvent(message: IncomingMessage): ParsedEvent {
   if (message.value === null) {
     return unreadable({
       code: 'message-empty',
-      message: 'a message without a value is no event',
+      message: 'a message without a value is not an event',
       suggestion: 'a topic with content: groups is read with parseGroup',
     });
   }
@@ -76,15 +76,15 @@ function readEvent(value: unknown): ParsedEvent {
     if (known === undefined) {
       return unreadable({
         code: 'message-type-unknown',
-        message: `events of the type ${value.type} are not known here`,
+        message: `unknown event type ${value.type}`,
         path: 'type',
-        suggestion: 'pass over it, or update group-sync-bridge',
+        suggestion: 'skip it, or update group-sync-bridge',
       });
     }
     if (typeof value.dataschema === 'string' && value.dataschema !== known) {
       return unreadable({
         code: 'message-version-unknown',
-        message: `the version ${value.dataschema} is not known here, ${known} is`,
+        message: `unknown version ${value.dataschema}; ${known} is supported`,
         path: 'dataschema',
         suggestion: 'update group-sync-bridge',
       });

@@ -108,7 +108,9 @@ async function* read(
   });
   // kafkajs shares the partitions of the other topic out to this member as well: nobody would read them.
   consumer.on('consumer.received_unsubscribed_topics', ({ payload: { topicsNotSubscribed: others } }) => {
-    handover.end(new Error(`the group ${groupId} reads ${others.join(', ')}, too: give each topic a group of its own`));
+    handover.end(
+      new Error(`the group ${groupId} also reads ${others.join(', ')}: use a separate group for each topic`),
+    );
   });
   let isConnecting = true;
   const join = async (): Promise<void> => {
@@ -118,7 +120,7 @@ async function* read(
     if (handover.ended) return;
     await consumer.subscribe({ topic, fromBeginning: true }).catch((cause: { type?: unknown }) => {
       if (cause.type !== 'UNKNOWN_TOPIC_OR_PARTITION') throw cause;
-      throw new Error(`the topic ${topic} is not there: start the bridge that writes it, or create it`, { cause });
+      throw new Error(`the topic ${topic} does not exist: start the bridge that writes it, or create it`, { cause });
     });
     const eachBatch = (batch: Batch): Promise<void> => offer(batch, handover);
     await consumer.run({ eachBatchAutoResolve: false, autoCommitInterval: 1_000, eachBatch });

@@ -15,17 +15,17 @@ export interface ChangedFields {
   readonly customFields?: Record<string, string>;
 }
 
-/** What the service said about where it came from. */
+/** Where it came from, as the service reports it. */
 export interface Origin {
   /** Where it was done from: RESTAPI, Web, Android, iOS, … */
   readonly platform?: string;
-  /** The address of who did it, as the service tells it. */
+  /** The address of who did it, as the service reports it. */
   readonly clientIp?: string;
-  /** The service’s number of the callback. */
+  /** The service’s id of the callback. */
   readonly requestId?: string;
 }
 
-/** What is told of the group. */
+/** What happened to the group. */
 export interface EventData {
   /** The group id, as in subject. */
   readonly groupId: string;
@@ -33,21 +33,21 @@ export interface EventData {
   readonly groupType: string;
   /** Who did it; the service does not say who destroyed a group. */
   readonly operator?: string;
-  /** Of created, destroyed, owner.changed and, where it differed, info.read: the owner, after a change the new one. */
+  /** In created, destroyed, owner.changed and, if it differed, info.read: the owner, after a change the new one. */
   readonly owner?: string;
-  /** Of owner.changed: the owner before. */
+  /** In owner.changed: the previous owner. */
   readonly previousOwner?: string;
   /** Exactly the fields the callback held, or that differed when the group was read: "" is a cleared field, an absent key is unchanged. */
   readonly changed: ChangedFields;
   /** Milliseconds since 1970. Later wins; the id breaks ties. */
   readonly occurredAt: number;
-  /** callback, receipt, read. Whether occurredAt is the callback’s EventTime, lacking a usable one the time of receipt, or, of what reconcile found, when the service was asked. */
+  /** callback, receipt, read. Whether occurredAt is the callback’s EventTime, the time of receipt if that was unusable, or, for what reconcile found, when the service was asked. */
   readonly occurredAtFrom: string;
   /** When the bridge received it, in milliseconds since 1970. */
   readonly receivedAt: number;
-  /** What the service said about where it came from. */
+  /** Where it came from, as the service reports it. */
   readonly origin: Origin;
-  /** Fields of the callback that the bridge does not know, as they came; a number that no double holds as text. */
+  /** Unknown fields of the callback, unchanged; numbers that do not fit a double as text. */
   readonly extra: Record<string, unknown>;
   /** Names of unknown fields that were left out of `extra`: too large, too deep, or in receiver.extra.drop. */
   readonly omitted?: string[];
@@ -69,16 +69,16 @@ export interface EventEnvelope {
   readonly datacontenttype: 'application/json';
   /** The version of data: urn:group-sync-bridge:event:<what>:<version>. */
   readonly dataschema: string;
-  /** Of the span of the callback, where it was traced: the CloudEvents extension for distributed tracing. */
+  /** Trace context of the callback, if it was traced: the CloudEvents extension for distributed tracing. */
   readonly traceparent?: string;
-  /** Beside traceparent, what tracing systems add to it. */
+  /** What tracing systems add to traceparent. */
   readonly tracestate?: string;
 }
 
 type Of<Type extends string, Always extends keyof EventData = never> = EventEnvelope & {
   /** What happened; it narrows `data`. */
   readonly type: Type;
-  /** What is told of the group. */
+  /** What happened to the group. */
   readonly data: EventData & Required<Pick<EventData, Always>>;
 };
 
@@ -110,7 +110,7 @@ export interface Group {
   readonly customFields: Record<string, string>;
   /** The owner, where it is known. */
   readonly owner?: string;
-  /** Who made the latest change whose author is known. */
+  /** Who made the latest change with a known author. */
   readonly lastOperator?: string;
   /** When the latest change known of this group occurred. */
   readonly updatedAt?: string;

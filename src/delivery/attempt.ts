@@ -99,6 +99,6 @@ export function isAskedFor({ fault, asked }: Waiting): boolean {
   return asked === true || fault.message === AGAIN.message;
 }
 
-export const UNSETTLED: Fault = { code: 'event-unsettled', message: 'the connector did not say what became of it' };
-const AGAIN: Fault = { code: 'event-unsettled', message: 'a dead letter that is tried again' };
-const HELD_BACK: Fault = { code: 'event-unsettled', message: 'an earlier event of its group waits for a retry' };
+export const UNSETTLED: Fault = { code: 'event-unsettled', message: 'the connector returned no outcome for it' };
+const AGAIN: Fault = { code: 'event-unsettled', message: 'a dead letter is being retried' };
+const HELD_BACK: Fault = { code: 'event-unsettled', message: 'an earlier event of its group is waiting for a retry' };

@@ -68,7 +68,7 @@ function alike(count: number, { code, message }: Fault, connector: string): Faul
   return {
     code: 'destination-misconfigured',
     path: `connectors.${connector}`,
-    message: `${count} different events in a row were refused alike, and none was taken; the first: ${message} (${code})`,
-    suggestion: `mend the destination, and they are delivered; if it is the events, \`resume ${connector}\` lets them become dead letters`,
+    message: `${count} different events in a row were refused the same way and none was accepted; the first: ${message} (${code})`,
+    suggestion: `fix the destination and they are delivered; if the events are at fault, \`resume ${connector}\` turns them into dead letters`,
   };
 }

@@ -177,7 +177,7 @@ async function run(lane: LaneWork, requests: AskedRequest[]): Promise<void> {
   lane.readBacks.refuse(ENDED);
   // A failure to close must stop neither the other lanes nor this connector's next one.
   await lane.sink?.close().catch((thrown) => {
-    const message = `the connection was not closed as it should be: ${messageOf(thrown)}`;
+    const message = `the connection was not closed properly: ${messageOf(thrown)}`;
     ports.signals.emit('lane.note', { connector: lane.settings.connector, message });
   });
   become(lane, { kind: 'ended' });

@@ -101,7 +101,7 @@ export function createOperations(ports: OperationsPorts) {
         throw new BridgeError({
           code: 'usage',
           path: `connectors.${connector}.kind`,
-          message: `what lies in ${connector} cannot be compared: its kind of destination is not read back`,
+          message: `${connector} cannot be compared: its kind of destination is not read back`,
           suggestion: 'replay it from groups: the merged state of every group is written again',
         });
       }

@@ -60,7 +60,7 @@ export const UNANSWERED: Fault = {
 };
 export const UNOPENED: Fault = {
   code: 'copy-unknown',
-  message: 'the connector has been paused since the bridge started, so that its destination was never opened',
+  message: 'the connector has been paused since the bridge started: its destination was never opened',
   suggestion: 'resume it',
 };
-export const ENDED: Fault = { code: 'copy-unknown', message: 'the connector does not run any more' };
+export const ENDED: Fault = { code: 'copy-unknown', message: 'the connector is no longer running' };

@@ -48,7 +48,7 @@ export function startDeliveryRoom({ configured, connectors, source, journal: roo
   const noteLeftBehind = (): void => {
     for (const { connector, count } of reader.leftBehind(connectors())) {
       const way = `dead-letters discard ${connector} --all, if it is gone for good`;
-      const message = `it is not enabled, and has ${plural(count, 'dead letter')} left, never to be pruned: ${way}`;
+      const message = `it is not enabled but has ${plural(count, 'dead letter')} left, which are never pruned: ${way}`;
       signals.emit('lane.note', { connector, message });
     }
   };

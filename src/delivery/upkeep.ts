@@ -94,7 +94,7 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
     keep(lane, { identity, incomplete });
     const { connector } = settings;
     const ask = `replay it, from groups or from the beginning (connectors.${connector}.restore is ask)`;
-    const auto = vain ? WHERE_TO_LOOK : 'all that is known is brought again';
+    const auto = vain ? WHERE_TO_LOOK : 'everything known is being written again';
     const next = restore === 'auto' ? auto : ask;
     its.signals.emit('copy.lost', { connector, reason, next });
   };
@@ -121,7 +121,7 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
 
   /** `before` is unknown where dead letters of other connectors kept some of the events from being pruned. */
   const tellMissed = (lane: LaneWork, sink: Sink, missed: number, before = lane.ports.clock.now()): void => {
-    const reason = `pruning took ${plural(missed, 'event')} that it had not had, while it was not enabled`;
+    const reason = `${plural(missed, 'event')} that it had not received were pruned while it was not enabled`;
     if (sink.holds === 'groups') lose(lane, reason);
     else {
       keep(lane, { lacking: { events: missed + (state.lacking?.events ?? 0), before } });
@@ -199,9 +199,7 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
     if (code !== 'destination-credentials') throw thrown;
     pass = undefined;
     pageAt = lane.ports.clock.elapsed() + every;
-    ports.note(
-      `what lies there may not be read, so that it is not compared: ${message} — allow it, or set verify: false`,
-    );
+    ports.note(`the copy may not be read and is not compared: ${message} — allow it, or set verify: false`);
   };
 
   /** Compares the next page; resolves with whether the destination has answered. */
@@ -217,7 +215,7 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
     if (tellsNothing(sink)) {
       pageAt = Number.POSITIVE_INFINITY;
       if (state.verifiedAt !== undefined) keep(lane, UNVERIFIED);
-      ports.note('nobody can tell what lies there: its module should say verifiable: false, or set verify: false');
+      ports.note('its sink cannot read the copy back: its module should say verifiable: false, or set verify: false');
       return false;
     }
     pass ??= begin(lane, sink, groupsPerSecond, mend);
@@ -230,8 +228,8 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
       return true;
     }
     if (page.state === 'lost') {
-      const after = isNew ? ', after all were brought again' : '';
-      lose(lane, `none of ${page.looked} events that were delivered lies there${after}`, state.identity, isNew);
+      const after = isNew ? ' after all were written again' : '';
+      lose(lane, `none of ${page.looked} delivered events is there${after}`, state.identity, isNew);
       return true;
     }
     if (page.state === 'reading') {

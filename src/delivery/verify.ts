@@ -110,7 +110,7 @@ const faultIn = (outcome: Outcome | undefined): Fault | undefined =>
 
 const changedThere = (groupId: string): Fault => ({
   code: 'event-refused',
-  message: `${groupId} was written, and is something else there`,
+  message: `${groupId} was written, but differs there`,
   suggestion: 'look for a pipeline, a trigger or another program that changes what is written',
 });
 
@@ -154,7 +154,7 @@ export const WHERE_TO_LOOK =
   'look for a pipeline, a trigger or another program that removes what is written, and replay it after that';
 const NOT_KEPT: Fault = {
   code: 'event-refused',
-  message: 'events that were brought again do not lie there',
+  message: 'events that were written again are not there',
   suggestion: WHERE_TO_LOOK,
 };
 

@@ -49,7 +49,7 @@ function tried<T>(setting: string, file: string, work: () => T): T {
     return work();
   } catch (thrown) {
     const suggestion = setting.endsWith('keyFile')
-      ? 'it must hold the private key of certFile, in PEM, and keyPassphrase what it is encrypted with'
+      ? 'it must hold the private key of certFile, in PEM, and keyPassphrase its passphrase'
       : 'it must be a file in PEM that this user may read';
     const message = `${file} cannot be used: ${messageOf(thrown)}`;
     throw new BridgeError({ code: 'certificate-unusable', path: setting, message, suggestion }, thrown);

@@ -125,7 +125,7 @@ export async function listen(
   // Node would end such a connection silently, and hands its socket over without a listener.
   server.on('connect', (_, socket) => {
     socket.on('error', () => {});
-    answerClientError(new Error('this is no proxy'), socket, malformedBody, tell);
+    answerClientError(new Error('this is not a proxy'), socket, malformedBody, tell);
     setTimeout(() => socket.destroy(), GIVEN_UP_MS).unref();
   });
   // An unknown expectation need not be met (RFC 9110, 10.1.1); Node would answer 417 by itself.
@@ -135,7 +135,7 @@ export async function listen(
   if (options.stalledMs !== undefined) server.setTimeout(options.stalledMs);
   let peerOf = (socket: Socket): string | undefined => socket.remoteAddress;
   if (options.isProxy !== undefined) {
-    const missing = 'no PROXY header came first, which receiver.proxyProtocol expects of this address';
+    const missing = 'no PROXY header, which receiver.proxyProtocol requires from this address';
     peerOf = expectProxyHeaders(server, options.isProxy, (socket) => tell(socket, missing));
   }
   try {
@@ -187,10 +187,10 @@ function takeTurns() {
 /** Returns what prevents listening: fault, setting and remedy. */
 function adviceOn(error: string | undefined): [code: FaultCode, setting: 'host' | 'port', suggestion: string] {
   if (error === 'EADDRINUSE')
-    return ['address-in-use', 'port', 'another process listens there: end it, or choose another port'];
+    return ['address-in-use', 'port', 'another process listens there: stop it, or choose another port'];
   if (error === 'EACCES')
     return ['address-unusable', 'port', 'this user may not listen there: choose a port from 1024 on'];
-  return ['address-unusable', 'host', 'it is no address of this machine: choose another; 0.0.0.0 is every one'];
+  return ['address-unusable', 'host', 'it is not an address of this machine: choose another; 0.0.0.0 means all'];
 }
 
 /**
@@ -201,12 +201,12 @@ function misreadable({ httpVersion, headersDistinct }: IncomingMessage): string 
   const { host: hosts = [], 'transfer-encoding': codings } = headersDistinct;
   if (httpVersion !== '1.0' && httpVersion !== '1.1') return 'this server speaks 1.1';
   if (hosts.length === 0 && httpVersion === '1.1') return 'Host is missing';
-  if (hosts.length > 1) return 'Host stands there twice';
+  if (hosts.length > 1) return 'Host appears twice';
   // A target without an authority comes with an empty Host.
   if (!/^([\w.~!$&'()*+;=%-]*|\[[\da-f:.]+\])(:\d*)?$/i.test(hosts[0] ?? '')) return 'Host is no host';
   if (codings === undefined) return undefined;
-  if (httpVersion === '1.0') return 'Transfer-Encoding is not of this version';
-  return codings.join().trim().toLowerCase() === 'chunked' ? undefined : 'its Transfer-Encoding is not chunked alone';
+  if (httpVersion === '1.0') return 'Transfer-Encoding is not part of HTTP/1.0';
+  return codings.join().trim().toLowerCase() === 'chunked' ? undefined : 'its Transfer-Encoding is not just chunked';
 }
 
 /** What Node's parser refuses; with the packet at which it gave up, if it read anything. */
@@ -217,8 +217,8 @@ function recognize(packet: Buffer = Buffer.alloc(0)): string {
   const begins = (text: string): boolean => packet.toString('latin1', 0, text.length) === text;
   if (begins('PROXY ') || packet.subarray(0, V2.length).equals(V2))
     return ' (it begins with the PROXY protocol: switch it off at the load balancer, or set receiver.proxyProtocol)';
-  if (begins('\x16\x03')) return ' (TLS is spoken to a plain port: set receiver.tls, or let the caller use http://)';
-  if (begins('PRI * HTTP/2')) return ' (HTTP/2 is spoken, and this is HTTP/1.1)';
+  if (begins('\x16\x03')) return ' (TLS on a plain HTTP port: set receiver.tls, or let the caller use http://)';
+  if (begins('PRI * HTTP/2')) return ' (HTTP/2, but this port speaks HTTP/1.1)';
   return '';
 }
 

@@ -38,7 +38,7 @@ export function checkSign(
     return {
       code: 'sign-stale',
       message: `RequestTime is more than ${windowMs / 1000} s away from this clock`,
-      suggestion: 'is the clock of this machine right? app.signWindow says how far it may be off',
+      suggestion: 'check this machine’s clock; app.signWindow is the allowed difference',
     };
   }
   const given = Buffer.from(sign.toLowerCase());

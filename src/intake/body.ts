@@ -24,7 +24,7 @@ const tooSlow: HttpFault = {
 const largerThan = (maxBytes: number, unpacked = ''): HttpFault => ({
   code: 'body-too-large',
   message: `the body is larger than ${maxBytes} bytes${unpacked}`,
-  suggestion: 'raise receiver.maxBodyBytes if the service really sends such',
+  suggestion: 'raise receiver.maxBodyBytes if the service really sends larger ones',
 });
 
 /**
@@ -182,10 +182,10 @@ export function parseBody(
     fields = parseJson(text);
   } catch (thrown) {
     if ((thrown as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') {
-      return refused(largerThan(maxBytes, ' once it is unpacked'));
+      return refused(largerThan(maxBytes, ' when decompressed'));
     }
     const isForeign = !/^(identity|(x-)?gzip|deflate)$/i.test(headers['content-encoding'] ?? 'identity');
-    if (isForeign) return notJson('the body has a Content-Encoding that is not understood: gzip and deflate are');
+    if (isForeign) return notJson('the body has an unsupported Content-Encoding: gzip and deflate are supported');
     return notJson(`the body is not JSON: ${(thrown as Error).message}`);
   }
   if (!isObject(fields)) return notJson('the body is JSON, but not an object');
@@ -240,7 +240,7 @@ export function checkCommand(
 /** Refuses a group id with bytes of no known encoding: with U+FFFD in their place it would be another group's. */
 export function checkGroup({ fields: { GroupId }, lossy }: UnderstoodBody): HttpFault | undefined {
   if (!lossy || typeof GroupId !== 'string' || !GroupId.includes('\ufffd')) return undefined;
-  const message = 'GroupId holds bytes of no encoding that is known: which group is meant cannot be told';
+  const message = 'GroupId is in an unknown encoding: the group cannot be identified';
   return { code: 'callback-invalid', path: 'GroupId', message };
 }
 
@@ -258,7 +258,7 @@ export function checkTwice({ text, fields: { UserDefinedDataList: custom } }: Un
   for (const one of Array.isArray(custom) ? custom.filter(isObject) : []) {
     const path = 'UserDefinedDataList';
     if (values.has(one.Key) && values.get(one.Key) !== one.Value)
-      return { code: 'callback-invalid', path, message: `${path} tells of one key twice` };
+      return { code: 'callback-invalid', path, message: `${path} has a key twice` };
     values.set(one.Key, one.Value);
   }
   const body = text.replace(ESCAPED_LETTER, (_, code) => String.fromCharCode(Number.parseInt(code, 16)));
@@ -269,5 +269,5 @@ export function checkTwice({ text, fields: { UserDefinedDataList: custom } }: Un
   const path = suspects.find((name) => (fields.seen.get(name) ?? 0) > 1);
   return path === undefined
     ? undefined
-    : { code: 'callback-invalid', path, message: `${path} stands in the body twice` };
+    : { code: 'callback-invalid', path, message: `${path} appears in the body twice` };
 }

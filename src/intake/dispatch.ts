@@ -76,7 +76,7 @@ function checkAllowed(command: string, { rejectsOthers, allowBefore }: ReceiverS
     if (allowBefore.has(command.toLowerCase())) return undefined;
     return {
       ...refusal,
-      message: `${command} asks for leave, which this bridge does not give`,
+      message: `${command} asks for permission, which this bridge does not give`,
       suggestion:
         'switch it off in the vendor’s console, forward it (receiver.otherCommands.forwardTo), or allow it unseen (receiver.allowBefore)',
     };

@@ -67,10 +67,10 @@ export function createForwarder({ forwardTo, timeoutMs, caFile }: ForwardSetting
       });
       call.on('upgrade', (_, socket) => {
         socket.destroy();
-        reject(new Error('it answers 101, and nothing was to be upgraded'));
+        reject(new Error('it answered 101 without an upgrade request'));
       });
       call.on('close', () => {
-        if (!goesOn) reject(new Error('it ended the connection without an answer'));
+        if (!goesOn) reject(new Error('it closed the connection without an answer'));
       });
       call.on('error', (error: NodeJS.ErrnoException) => {
         // The upstream closed a kept connection just as it was reused: it handled nothing.
@@ -89,12 +89,14 @@ export function createForwarder({ forwardTo, timeoutMs, caFile }: ForwardSetting
       try {
         return accepted(await send(callback, signal));
       } catch (thrown) {
-        const what = signal.aborted ? `did not answer within ${timeoutMs} ms` : `cannot be asked: ${messageOf(thrown)}`;
+        const what = signal.aborted
+          ? `did not answer within ${timeoutMs} ms`
+          : `cannot be reached: ${messageOf(thrown)}`;
         return refused({
           code: 'forward-failed',
           path: 'receiver.otherCommands.forwardTo',
           message: `the upstream handler ${what}`,
-          suggestion: 'see that it runs, and how long it takes',
+          suggestion: 'check that it is running, and how long it takes',
         });
       }
     },

@@ -51,7 +51,7 @@ export function createReceiver(settings: ReceiverSettings, ports: ReceiverPorts)
   );
   app.all('*', (context) => {
     context.header('allow', 'POST');
-    const message = `${context.req.method} is not answered here, POST is`;
+    const message = `${context.req.method} is not allowed here, only POST`;
     return refuseStrayed(context, { code: 'method-unknown', message });
   });
   app.onError((thrown, context) => {
@@ -136,7 +136,7 @@ function limitRate({ rate }: ReceiverSettings, { clock }: ReceiverPorts): Middle
     if ((!local && isLocal(caller)) || limit.take(senderOf(caller))) return next();
     context.header('retry-after', String(RATE_WINDOW_S));
     const suggestion =
-      'set app.callbackTokens, and receiver.trustProxy where a proxy stands before the bridge; receiver.rateLimit is the limit';
+      'set app.callbackTokens, and receiver.trustProxy if a proxy is in front of the bridge; receiver.rateLimit is the limit';
     const message = `more than ${perSecond} callbacks a second came from this address`;
     return refuse(context, { code: 'rate-limited', message, suggestion });
   };
@@ -183,7 +183,7 @@ function limitInFlight(most: number): MiddlewareHandler<ReceiverEnv> {
   const overloaded: HttpFault = {
     code: 'overloaded',
     message: `${most} callbacks wait for their answer already`,
-    suggestion: 'look at the disk of journal.file; receiver.maxInFlight sets the limit',
+    suggestion: 'check the disk of journal.file; receiver.maxInFlight sets the limit',
   };
   let inFlight = 0;
   return async (context, next) => {

@@ -34,7 +34,7 @@ export function readQuery(search: string): Checked<CallbackQuery> {
     if (key === undefined) continue;
     if (query[key] !== undefined && !DECISIVE.has(key)) continue;
     if (query[key] !== undefined && query[key] !== value) {
-      const message = `${name} stands in the query twice with different values`;
+      const message = `${name} appears in the query twice with different values`;
       return refused({ code: 'query-invalid', path: name, message });
     }
     query[key] = value;

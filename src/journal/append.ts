@@ -181,8 +181,8 @@ function createCapacity(database: Database, groups: GroupBuffer) {
       used ??= database.fill() * database.maxBytes;
       if (used + bytes > most) {
         const advice = groupsFull()
-          ? 'groups forget and groups prune make room, as does a larger journal.maxBytes'
-          : 'it is full of events that are not delivered yet: mend the connectors that are behind, retry or discard dead letters, or raise journal.maxBytes; a connector that is removed makes room, and never gets them';
+          ? 'free room with groups forget or groups prune, or raise journal.maxBytes'
+          : 'it is full of undelivered events: fix the connectors that are behind, retry or discard dead letters, or raise journal.maxBytes; removing a connector also frees room, but it never gets them';
         return unrecordable('the journal has reached journal.maxBytes', advice);
       }
       used += bytes;
@@ -195,13 +195,13 @@ const tooManyGroups = (): BridgeError =>
   journalError(
     'journal-groups-full',
     'the callback cannot be recorded: it is of a new group, and the journal holds too many',
-    'set app.callbackTokens or receiver.allowFrom, so that strangers add none; groups forget and groups prune make room, as does a larger journal.maxBytes',
+    'set app.callbackTokens or receiver.allowFrom, so that strangers add none; free room with groups forget or groups prune, or raise journal.maxBytes',
   );
 const quarantineFull = (): BridgeError =>
   journalError(
     'quarantine-full',
     'the callback cannot be kept: the quarantine is full',
-    'see why callbacks cannot be mapped (quarantine list), then quarantine retry or discard',
+    'check why callbacks cannot be mapped (quarantine list), then run quarantine retry or discard',
   );
 
 type EventWriter = ReturnType<typeof createEventWriter>;
@@ -259,7 +259,7 @@ function createEventWriter(database: Database, groups: GroupBuffer) {
       if (changes === 0) {
         // An index that names an event the table does not have would turn a loss into a duplicate.
         if (groupOf.get(id)?.group_id !== subject) {
-          const advice = `stop the bridge, and make the index anew: sqlite3 ${database.file} REINDEX`;
+          const advice = `stop the bridge, and rebuild the index: sqlite3 ${database.file} REINDEX`;
           throw unrecordable('the journal’s index of event ids does not match its table', advice);
         }
         latest.duplicates++;

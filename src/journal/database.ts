@@ -152,7 +152,7 @@ function examine(connection: DatabaseSync, file: string): string | undefined {
   const version = Number(pragma(connection, 'user_version'));
   if (version > MIGRATIONS.length) {
     const reason = `it was written by a newer version of the bridge (${version} > ${MIGRATIONS.length})`;
-    throw unusable(file, reason, 'start that version again: what is not delivered yet stands in it alone');
+    throw unusable(file, reason, 'run that version again: only it can deliver the undelivered events');
   }
   return tables.n === 0 ? undefined : checkIntegrity(connection, statSync(file).size);
 }

@@ -103,7 +103,7 @@ function unwritable(thrown: unknown): BridgeError {
   const { code } = thrown as NodeJS.ErrnoException;
   const advice =
     isFull(thrown) || code === 'ENOSPC' || code === 'EDQUOT'
-      ? `make room on the journal’s disk, or raise journal.maxBytes (${why})`
-      : `see why the journal’s disk refuses a write: ${why}`;
+      ? `free space on the journal’s disk, or raise journal.maxBytes (${why})`
+      : `check why the journal’s disk refuses writes: ${why}`;
   return journalError('journal-unwritable', 'the callback cannot be recorded', advice, thrown);
 }

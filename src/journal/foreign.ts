@@ -13,8 +13,8 @@ export const FOREIGN = 'it is a SQLite database of another program';
 export function refuseForeign(path: string): boolean {
   const found = statSync(path, { throwIfNoEntry: false });
   if (found === undefined) return false;
-  if (found.isDirectory()) throw unusable(path, 'it is a folder, and a file in it is meant');
-  if (!found.isFile()) throw unusable(path, 'it is no file that could keep anything');
+  if (found.isDirectory()) throw unusable(path, 'it is a folder: name a file in it');
+  if (!found.isFile()) throw unusable(path, 'it is not a regular file');
   if (found.size === 0) return false;
   const header = Buffer.alloc(100);
   const descriptor = openSync(path, 'r');

@@ -50,14 +50,14 @@ export function createForgetting(
   const needed = (last: number): Fault | undefined => {
     for (const connector of connectors()) {
       if (Number(cursorOf.get(connector)?.cursor ?? 0) < last)
-        return unsettled(`${connector} has not taken its events`);
+        return unsettled(`${connector} has not received its events`);
     }
     return undefined;
   };
   const held = (seq: number): Fault | undefined => {
     for (const { connector, state } of openOf.all(seq) as { connector: string; state: string }[]) {
       if (!connectors().includes(connector)) continue;
-      const what = state === 'dead' ? 'a dead letter of it stands' : 'an event of it waits for its retry';
+      const what = state === 'dead' ? 'it has a dead letter' : 'an event of it is waiting for a retry';
       return unsettled(`${what} at ${connector} (seq ${seq})`);
     }
     return undefined;
@@ -85,7 +85,7 @@ export function createForgetting(
       await write(() => {});
       flush();
       const last = latest(groupId);
-      if (last === undefined) return { code: 'group-unknown', message: 'no such group is kept' };
+      if (last === undefined) return { code: 'group-unknown', message: 'no such group' };
       const fault = needed(last);
       if (fault !== undefined) return fault;
       const seqs = await chainOf(groupId, last);

@@ -28,7 +28,7 @@ function refuseHardLinks(file: string): void {
 }
 
 const inUse = (message: string): BridgeError =>
-  journalError('journal-in-use', message, 'stop it, or give this one a journal.file of its own');
+  journalError('journal-in-use', message, 'stop it, or give this bridge another journal.file');
 
 /** Returns the processes that hold a lock on one of these files, as far as Linux tells. */
 function lockHolders(...files: readonly string[]): number[] {
@@ -50,6 +50,6 @@ function lockHolders(...files: readonly string[]): number[] {
 export function lockedFault(file: string, cause: unknown): BridgeError {
   const holders = lockHolders(file, `${file}-shm`);
   const who = holders.length > 0 ? `process ${holders.join(', ')}` : 'another program';
-  const advice = `end it, and the bridge goes on by itself (fuser ${file} ${file}-shm names it)`;
+  const advice = `stop it, and the bridge continues by itself (fuser ${file} ${file}-shm shows it)`;
   return unrecordable(`${who} has the journal locked`, advice, cause);
 }

@@ -90,8 +90,8 @@ export function sizeOf(file: string): number {
 }
 
 const PUT_BACK =
-  'put back the very file that was there, and the bridge goes on by itself; or restart it with what is there then: ' +
-  'where nothing is, the bridge saves what it has recorded';
+  'put the original file back, and the bridge continues by itself; or restart it with what is there: ' +
+  'if nothing is, the bridge saves what it has recorded';
 
 /** Watches the path that the next start looks at: an unlinked file can still be written, and is lost at the end. */
 export function createPlace(path: string, file: string, connection: DatabaseSync) {
@@ -142,14 +142,14 @@ export function createPlace(path: string, file: string, connection: DatabaseSync
 
 /** File systems, by Linux's magic number, that promise less than a local disk does, and what they lack. */
 const DOUBTFUL: ReadonlyMap<number, readonly [name: string, why: string]> = new Map([
-  [0x01021994, ['tmpfs', 'it is memory, and gone with the machine']],
-  [0x858458f6, ['ramfs', 'it is memory, and gone with the machine']],
-  [0x794c7630, ['overlay', 'it is gone with the container']],
+  [0x01021994, ['tmpfs', 'it is memory, lost when the machine stops']],
+  [0x858458f6, ['ramfs', 'it is memory, lost when the machine stops']],
+  [0x794c7630, ['overlay', 'it is lost with the container']],
   [0x6969, ['NFS', 'its locks and syncs are the server’s']],
   [0xff534d42, ['SMB', 'its locks and syncs are the server’s']],
   [0xfe534d42, ['SMB', 'its locks and syncs are the server’s']],
   [0x517b, ['SMB', 'its locks and syncs are the server’s']],
-  [0x65735546, ['FUSE', 'its program decides what a sync promises']],
+  [0x65735546, ['FUSE', 'what a sync promises depends on its program']],
 ]);
 
 /** Returns what speaks against keeping a journal at this path, one sentence each; throws if none can be kept. */
@@ -160,7 +160,7 @@ export function journalDoubts(path: string): string[] {
   const doubts: string[] = [];
   try {
     if (refuseForeign(path)) {
-      doubts.push(`${path} is no SQLite database: the start takes it for a damaged journal, and sets it aside`);
+      doubts.push(`${path} is not a SQLite database: start would treat it as a damaged journal and set it aside`);
     }
     for (const file of [nearest, ...filesOf(path)].filter(existsSync)) {
       accessSync(file, constants.R_OK | constants.W_OK);
@@ -171,7 +171,9 @@ export function journalDoubts(path: string): string[] {
   }
   const [name, why] = DOUBTFUL.get(statfsSync(nearest).type) ?? [];
   if (name !== undefined) {
-    doubts.push(`the journal lies on ${name}: ${why}; what was answered OK outlives a power cut on a local disk only`);
+    doubts.push(
+      `the journal is on ${name}: ${why}; only on a local disk does what was answered OK survive a power cut`,
+    );
   }
   const mode = statSync(nearest).mode & 0o777;
   if (nearest === folder && (mode & 0o077) !== 0) {

@@ -67,7 +67,7 @@ function refuseForeign({ file, connection, close }: Database, source: string): v
   throw new BridgeError({
     code: 'journal-unusable',
     path: 'journal.file',
-    message: `the journal ${file} is that of ${held}, and app.sdkAppId makes this bridge that of ${source}`,
-    suggestion: 'correct app.sdkAppId, or give each app a journal.file of its own',
+    message: `the journal ${file} is that of ${held}, but app.sdkAppId makes this bridge that of ${source}`,
+    suggestion: 'correct app.sdkAppId, or use a separate journal.file for each app',
   });
 }

@@ -39,7 +39,7 @@ export const unrecordable = (why: string, suggestion: string, cause?: unknown): 
 /** The error for a file that may be ours, but that the system does not let this user use. */
 export function inaccessible(file: string, cause: unknown): BridgeError {
   const advice =
-    'let the user that the bridge runs as write it, its folder and what lies beside it, where there is room';
+    'give the bridge’s user write access to it, its folder and the files next to it, and check the free space';
   return journalError('journal-unusable', `the journal ${file} cannot be used: ${messageOf(cause)}`, advice, cause);
 }
 

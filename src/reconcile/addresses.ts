@@ -74,7 +74,7 @@ export function keepServiceAddresses({ settings, file, clock, service, signals, 
     /** What a person has to see to. */
     warning: (): string | undefined =>
       wanted() && addresses.length === 0
-        ? 'receiver.allowFrom: the addresses of the service are not known yet, so that callers are let in from anywhere'
+        ? 'receiver.allowFrom: the addresses of the service are not known yet: callers from anywhere are let in'
         : undefined,
   };
 }

@@ -203,7 +203,7 @@ export function createGroupApi(settings: ApiSettings, clock: Clock, service = cr
       yield { ids: GroupIdList.map(({ GroupId }) => GroupId), total: TotalCount };
       if (seen.has(Next)) {
         // Asked for once more it would be given once more, without an end.
-        const fault = { ...faultOf(`its Next ${Next} comes a second time`), suggestion: 'reconcile once more, later' };
+        const fault = { ...faultOf(`its Next ${Next} was repeated`), suggestion: 'reconcile again later' };
         throw new ListRefused(aboutList(unusable(fault)), false);
       }
       seen.add(Next);
@@ -238,16 +238,16 @@ const aboutKeys = (fault: Fault): Fault => ({
   ...fault,
   path: 'reconcile.customFields',
   suggestion:
-    'its custom fields are not read, all else is: the service refuses one of the keys, which may be a callback’s',
+    'its custom fields were not read, all else was: the service refuses one of the keys, which may come from a callback',
 });
 
 const unusable = (fault: Fault) => ({ fault, about: 'list', again: 'no' }) as const;
 
 /** Says of a list what is worded for a group, or for a call that can ask for less. */
 function aboutList({ fault, about, again }: Pick<CodeClass, 'about' | 'again'> & { fault: Fault }): Fault {
-  if (again === 'less') return { ...fault, suggestion: 'there is no smaller list to ask for: ask the vendor' };
+  if (again === 'less') return { ...fault, suggestion: 'a smaller list cannot be requested: ask the vendor' };
   if (about !== 'group') return fault;
-  const suggestion = 'does the service know this type? Its name comes from there';
+  const suggestion = 'check that the service knows this type: the name comes from there';
   return { ...fault, path: 'reconcile.groupTypes', suggestion };
 }
 
@@ -263,7 +263,7 @@ function joined(one: GroupsRead, other: GroupsRead): GroupsRead {
 
 const LEFT_OUT: CodeClass = {
   ...UNKNOWN,
-  advice: 'reconcile it once more; where that does not help, see it in the console',
+  advice: 'reconcile it again; if that does not help, check it in the console',
 };
 
 const NO_ID: Fault = {

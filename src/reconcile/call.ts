@@ -69,13 +69,13 @@ function createWords(address: () => string) {
 
   function httpTrouble(status: number, location: string | null) {
     if (status >= 300 && status < 400 && location !== null) {
-      const kind = { ...CODE_CLASSES.request, advice: 'write that address, or see what stands between' };
+      const kind = { ...CODE_CLASSES.request, advice: 'use that address, or check the proxies in between' };
       // Without its query, which may repeat the signature of the call.
       const [target] = location.split(/[?#]/);
       return trouble(`it redirects to ${target} (HTTP ${status})`, kind);
     }
     const passes = status >= 500 || status === 408 || status === 425;
-    if (status === 429) return trouble('it is asked too often (HTTP 429)', CODE_CLASSES.rate);
+    if (status === 429) return trouble('too many requests (HTTP 429)', CODE_CLASSES.rate);
     return trouble(`it answers HTTP ${status}`, passes ? UNREACHED : CODE_CLASSES.request);
   }
   return { faultOf, trouble, httpTrouble };
@@ -184,11 +184,11 @@ const HTTP = CODE_CLASSES.request;
 /** A page of somebody on the way may pass. */
 const GARBAGE: CodeClass = { ...HTTP, again: 'later' };
 /** Written into copies, it would be a wrong text: the call is made in halves, down to the group that it is about. */
-const UNREADABLE: CodeClass = { ...CODE_CLASSES.parameter, advice: 'set the texts of this group anew' };
+const UNREADABLE: CodeClass = { ...CODE_CLASSES.parameter, advice: 'set the texts of this group again' };
 const UNREACHED: CodeClass = {
   ...CODE_CLASSES.internal,
   setting: 'baseUrl',
-  advice: 'see that it can be reached from here; reconcile goes on where it stopped',
+  advice: 'check that it is reachable from here; reconcile resumes where it stopped',
 };
 
 /** Returns what an answer says; undefined where it is no JSON. */

@@ -21,8 +21,8 @@ export const CODE_CLASSES = {
   internal: {
     ...passing,
     fault: 'service-unreachable',
-    says: 'the service is in trouble itself',
-    advice: 'try later: reconcile goes on where it stopped',
+    says: 'the service failed internally',
+    advice: 'try later: reconcile resumes where it stopped',
     codes: [
       10_002, 60_004, 60_005, 60_008, 60_013, 60_014, 70_018, 70_019, 70_169, 70_202, 70_346, 70_347, 70_348, 70_362,
       70_369, 70_401, 70_500, 90_994, 91_000,
@@ -32,8 +32,8 @@ export const CODE_CLASSES = {
     ...passing,
     fault: 'service-overloaded',
     setting: 'callsPerSecond',
-    says: 'it is asked too often',
-    advice: 'lower it: the limit is the whole app’s, others call as well',
+    says: 'too many requests',
+    advice: 'lower it: the limit is for the whole app, with other callers',
     codes: [10_006, 10_023, 60_007, 60_011, 60_017, 60_018, 60_019, 70_050],
   },
   expired: {
@@ -41,8 +41,8 @@ export const CODE_CLASSES = {
     again: 'renewed',
     about: 'caller',
     setting: 'secretKey',
-    says: 'it takes the signature for expired',
-    advice: 'is the clock of this machine right?',
+    says: 'it considers the signature expired',
+    advice: 'check this machine’s clock',
     codes: [70_001, 70_052],
   },
   signature: {
@@ -57,7 +57,7 @@ export const CODE_CLASSES = {
     ...lasting,
     fault: 'service-credentials',
     setting: 'identifier',
-    says: 'the caller is no admin of the app',
+    says: 'the caller is not an admin of the app',
     advice: 'name an account that the console lists as an admin of the app',
     codes: [10_007, 60_010, 70_013, 70_051, 70_107, 70_403],
   },
@@ -81,7 +81,7 @@ export const CODE_CLASSES = {
     ...lasting,
     fault: 'service-refused',
     says: 'the app’s plan does not allow the call',
-    advice: 'see the app in the console: stopped, in arrears, expired, or beyond what its trial or plan includes',
+    advice: 'check the app in the console: stopped, in arrears, expired, or beyond what its trial or plan includes',
     codes: [60_016, 60_020, 60_028, 70_398],
   },
   address: {
@@ -96,7 +96,7 @@ export const CODE_CLASSES = {
     fault: 'service-refused',
     setting: 'baseUrl',
     says: 'it does not understand the call',
-    advice: 'see that baseUrl leads to the REST API, and what stands between',
+    advice: 'check that baseUrl points to the REST API, and the proxies in between',
     codes: [60_002, 60_003, 60_009, 60_015, 10_003, 10_011],
   },
   feature: {
@@ -113,7 +113,7 @@ export const CODE_CLASSES = {
     again: 'no',
     about: 'group',
     says: 'there is no such group',
-    advice: 'it was destroyed, or its id was never one',
+    advice: 'it was destroyed, or never existed',
     codes: [10_010, 10_015],
   },
   parameter: {
@@ -121,7 +121,7 @@ export const CODE_CLASSES = {
     again: 'no',
     about: 'group',
     says: 'it refuses a parameter',
-    advice: 'see the id of the group',
+    advice: 'check the id of the group',
     codes: [10_004, 10_005, 10_012, 10_025, 70_402],
   },
   tooLarge: {

@@ -156,9 +156,8 @@ function createSettlement(plan: PlannedRun, settings: ReconcileSettings, ports: 
       groupId,
       fault: {
         code: 'event-conflict',
-        message: `the last change of ${ahead.join(', ')} lies ahead of the service’s clock, so that what it says cannot win`,
-        suggestion:
-          'see the group’s history, and the clock of whoever sent it; reconcile again once that time has come',
+        message: `the last change of ${ahead.join(', ')} is ahead of the service’s clock: what the service says cannot win`,
+        suggestion: 'check the group’s history and the clock of its sender; reconcile again after that time',
       },
       passes: true,
     });

@@ -140,8 +140,8 @@ function createReconciler(settings: ReconcileSettings, ports: RunPorts, signal: 
     /** Begins a run, or resumes one that was stopped before its end. Throws a BridgeError if one is running. */
     start(request: ReconcileRequest) {
       if (current !== undefined) {
-        const suggestion = 'wait for its end: status shows how far it is';
-        throw new BridgeError({ code: 'reconcile-running', message: 'a reconcile is running already', suggestion });
+        const suggestion = 'wait until it ends: status shows its progress';
+        throw new BridgeError({ code: 'reconcile-running', message: 'reconcile is already running', suggestion });
       }
       begin(request);
       return status();

@@ -22,14 +22,14 @@ const FOREIGN = `SELECT source FROM (SELECT json_extract(state, '$.source') AS s
 export function openFollowedGroups(file: string, app: string, note: (message: string) => void) {
   const database = openDatabase(file, {
     onDamaged: ({ setAside }) =>
-      note(`${file} was damaged and set aside as ${setAside}: it is made anew from the destination`),
+      note(`${file} was damaged and set aside as ${setAside}: it is rebuilt from the destination`),
   });
   const { connection } = database;
   const foreign = connection.prepare(FOREIGN).get(app)?.source;
   // A group of the same id there is another's, with which nothing is merged.
   if (foreign !== undefined) {
     connection.exec('DELETE FROM groups');
-    note(`${file} held groups of ${foreign}: it is made anew from the destination`);
+    note(`${file} held groups of ${foreign}: it is rebuilt from the destination`);
   }
   const store = createGroupStore(database);
   return {

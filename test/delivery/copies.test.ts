@@ -427,7 +427,7 @@ test('delivery whose thread is gone answers that it is', async () => {
   );
   const asked = delivery.readBack('c', newGroup('g'), new AbortController().signal);
   await crashed;
-  const answer = { fault: { code: 'copy-unknown', message: expect.stringMatching(/delivery does not run: .*open/) } };
+  const answer = { fault: { code: 'copy-unknown', message: expect.stringMatching(/delivery is not running: .*open/) } };
   expect(await asked).toMatchObject(answer);
   expect(await delivery.readBack('c', newGroup('g'), new AbortController().signal)).toMatchObject(answer);
   await delivery.stop(0);

@@ -133,7 +133,9 @@ test.skipIf(skip !== '')(
     await expect
       .poll(status, { timeout: 20_000 })
       .toMatchObject({ state: { kind: 'waiting' }, deadLetters: 0, lag: ALIKE + 5 });
-    expect((await status())?.state.fault?.message).toMatch(/different events in a row were refused alike.*strict/);
+    expect((await status())?.state.fault?.message).toMatch(
+      /different events in a row were refused the same way.*strict/,
+    );
     await put('/_mapping', { dynamic: true });
     await inStep(bridge);
     expect((await getDocuments(elasticsearchUrl, index)).size).toBe(ALIKE + 5);

@@ -294,7 +294,7 @@ describe('quarantine discard', () => {
       (await command(bridge, 'quarantine', 'list', '--json')).json.quarantined.map(({ id }: { id: number }) => id);
     expect(await command(bridge, 'quarantine', 'discard')).toMatchObject({
       code: 2,
-      stderr: expect.stringMatching(/by id, or say --all/),
+      stderr: expect.stringMatching(/by id, or use --all/),
     });
     expect(await command(bridge, 'quarantine', 'discard', '2', '--all')).toMatchObject({ code: 2 });
     expect(await ids()).toEqual([1, 2, 3, 4]);

@@ -171,7 +171,7 @@ test('groups are brought again to a connector that was not enabled while events 
     groupSink(() => DELIVERED),
     { groups, events: PRUNED, source, cursor: 1, copy: { identity: 'i', differing: 0 }, missed: () => 2 },
   );
-  const reason = 'pruning took 2 events that it had not had, while it was not enabled';
+  const reason = '2 events that it had not received were pruned while it was not enabled';
   const incomplete = { since: BEGUN, reason, upTo: 1 };
   await expect
     .poll(() => made.copies)
@@ -195,7 +195,7 @@ test('also where what was pruned lies between events that were kept, as for a de
   const { sink, given } = eventSink();
   const made = start(sink, pruned);
   await expect.poll(() => given).toEqual([2, 3, 4]);
-  expect(made.notes).toEqual(['pruning took 5 events that it had not had, while it was not enabled']);
+  expect(made.notes).toEqual(['5 events that it had not received were pruned while it was not enabled']);
   expect(made.copies).toMatchObject([{ lacking: { events: 5 } }]);
 });
 
@@ -216,7 +216,7 @@ test('a connector that holds events says how many were pruned while it was not e
   await expect.poll(() => given).toEqual([4]);
   const before = EVENTS[3]?.receivedAt;
   expect(made.copies).toEqual([{ differing: 0, lacking: { events: 2, before } }]);
-  expect(made.notes).toEqual(['pruning took 2 events that it had not had, while it was not enabled']);
+  expect(made.notes).toEqual(['2 events that it had not received were pruned while it was not enabled']);
 });
 
 test('what is recorded while a lane begins is no event that was pruned', async () => {

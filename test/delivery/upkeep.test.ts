@@ -237,7 +237,7 @@ describe.skipIf(skip !== '')(`a copy${skip}`, () => {
     await producer.send({ topic: name, messages: [{ key: 'g0000', value: null }] });
     await producer.disconnect();
 
-    await expect.poll(bridge.stderr, { timeout: 40_000 }).toMatch(/index: \d+ of \d+ that were compared were missing/);
+    await expect.poll(bridge.stderr, { timeout: 40_000 }).toMatch(/index: \d+ of \d+ compared were missing/);
     const changed = async () =>
       [...(await getDocuments(elasticsearchUrl, index.index))].filter(([id, one]) => one.name !== `name of ${id}`);
     await expect.poll(changed, { timeout: 20_000 }).toEqual([]);

@@ -217,7 +217,7 @@ test('an event that does not lie there after it was brought is told, and not bro
   };
   expect(await compare(0.5)).toMatchObject({ found: 1, mended: 1 });
   // They are looked for also where the sample would have missed them.
-  const why = { message: expect.stringContaining('brought again') };
+  const why = { message: expect.stringContaining('written again') };
   expect(await compare(0.2)).toMatchObject({ found: 1, mended: 0, why });
   dropped = [];
   expect(await compare(0.2)).toMatchObject({ found: 0, state: 'ended' });

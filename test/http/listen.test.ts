@@ -40,7 +40,7 @@ test('a port that is taken, a host that is not here, and one that nobody knows',
       fault: {
         code: 'address-unusable',
         path: 'receiver.host',
-        suggestion: expect.stringMatching(/^it is no address of this machine/),
+        suggestion: expect.stringMatching(/^it is not an address of this machine/),
       },
     });
   }

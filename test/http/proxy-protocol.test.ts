@@ -120,7 +120,7 @@ describe('the receiver', () => {
     const without = open(bridge);
     without.write(REQUEST);
     expect(await status(without)).toBe('closed');
-    expect(bridge.stderr()).toMatch(/no PROXY header came first, which receiver\.proxyProtocol expects/);
+    expect(bridge.stderr()).toMatch(/no PROXY header, which receiver\.proxyProtocol requires/);
     const forged = open(bridge, '127.0.0.2');
     forged.write(Buffer.concat([header, Buffer.from(REQUEST)]));
     expect(await status(forged)).toBe('400');
@@ -152,7 +152,7 @@ describe('the receiver', () => {
     onTestFinished(home.remove);
     const { code, stderr } = await runCommand(['check', '--config', home.configFile]);
     expect(code).toBe(2);
-    expect(stderr).toMatch(/receiver\.trustProxy: the addresses of the load balancers are needed/);
+    expect(stderr).toMatch(/receiver\.trustProxy: proxyProtocol needs the load balancers’ addresses/);
   });
 });
 

@@ -209,10 +209,10 @@ test('a certificate that has expired is told by check, /readyz and status', asyn
   });
   onTestFinished(home.remove);
   expect((await runCommand(['check', '--config', home.configFile])).stdout).toMatch(
-    /is valid until .*: callers turn away\n/,
+    /is valid until .*: callers will reject it\n/,
   );
   const bridge = await startBridgeProcess(home);
-  const expired = 'the certificate in receiver.tls.certFile has expired: callers turn away';
+  const expired = 'the certificate in receiver.tls.certFile has expired: callers will reject it';
   const ready = (await (await fetch(`${bridge.adminUrl}/readyz`)).json()) as unknown;
   expect(ready).toEqual({ status: 'ready', warnings: [expired] });
   const status = await runCommand(['status', '--config', home.configFile, '--admin', bridge.adminUrl]);

@@ -192,7 +192,7 @@ test('503: an answer that stops half-way, or has no end', async () => {
   });
   const receiver = await startBefore({ forwardTo: handler.url });
   const other = search({ CallbackCommand: OTHER });
-  expect(await receiver.post({ search: other })).toEqual(fail(503, /cannot be asked/));
+  expect(await receiver.post({ search: other })).toEqual(fail(503, /cannot be reached/));
   expect(await receiver.post({ search: `${other}&odd=endless` })).toEqual(fail(503, /larger than/));
 });
 

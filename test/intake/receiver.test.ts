@@ -288,7 +288,7 @@ describe('other commands', () => {
         'Sns.CallbackPrevFriendAdd',
         'OfficialAccount.CallbackBeforeX',
       ]) {
-        expect(await receiver.post(other(command))).toEqual(fail(403, /asks for leave/));
+        expect(await receiver.post(other(command))).toEqual(fail(403, /asks for permission/));
       }
       await receiver.close();
     },
@@ -301,7 +301,7 @@ test('refuseBefore: errorCode forbids the action in the service’s own words', 
   const asked = { search: search({ CallbackCommand: command }), body: body({ CallbackCommand: command }) };
   expect(await receiver.post(asked)).toEqual({
     status: 200,
-    json: { ActionStatus: 'OK', ErrorCode: 1, ErrorInfo: expect.stringMatching(/asks for leave/) },
+    json: { ActionStatus: 'OK', ErrorCode: 1, ErrorInfo: expect.stringMatching(/asks for permission/) },
   });
   expect(receiver.answered).toMatchObject([{ outcome: 'refused', fault: { code: 'command-refused' } }]);
   await receiver.close();
@@ -317,7 +317,7 @@ describe('a "before" command that the configuration allows', () => {
   test('is answered OK, and no other one', async () => {
     const receiver = await startReceiver({ allowBefore });
     expect(await receiver.post(asking('Group.CallbackBeforeSendMsg'))).toEqual({ status: 200, json: OK });
-    expect(await receiver.post(asking('C2C.CallbackBeforeSendMsg'))).toEqual(fail(403, /asks for leave/));
+    expect(await receiver.post(asking('C2C.CallbackBeforeSendMsg'))).toEqual(fail(403, /asks for permission/));
     expect(receiver.answered.map(({ command, outcome }) => [command, outcome])).toEqual([
       ['Group.CallbackBeforeSendMsg', 'acknowledged'],
       ['C2C.CallbackBeforeSendMsg', 'refused'],

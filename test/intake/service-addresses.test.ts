@@ -78,7 +78,7 @@ test('an outage, an empty list and a restart go on with the last list', async ()
     await expect.poll(() => service.asked.length, { timeout: 20_000 }).toBeGreaterThan(before + 3);
     expect(await status(first)).toBe(403);
   }
-  expect(first.stderr()).toMatch(/cannot be read, those known before stay/);
+  expect(first.stderr()).toMatch(/cannot be fetched, the previous ones stay in use/);
   await first.end('SIGTERM');
   service.fail(403);
   const second = await startBridgeProcess(home);

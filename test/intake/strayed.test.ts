@@ -1,4 +1,4 @@
-/** What reaches the receiver's port and is no callback: counted, and told once in ten seconds with what it seems to be. */
+/** What reaches the receiver's port and is not a callback: counted, and told once in ten seconds with what it seems to be. */
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
@@ -31,10 +31,10 @@ const PROXY_V1 = 'PROXY TCP4 192.0.2.1 127.0.0.1 5555 443\r\nPOST /callback HTTP
 test.each([
   ['the PROXY protocol', PROXY_V1, /PROXY protocol: switch it off/],
   ['its second version', '\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c', /PROXY protocol: switch it off/],
-  ['TLS', '\x16\x03\x01\0\xf1\x01\0\0\xed\x03\x03', /TLS is spoken to a plain port: set receiver.tls/],
-  ['HTTP/2', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', /HTTP\/2 is spoken/],
+  ['TLS', '\x16\x03\x01\0\xf1\x01\0\0\xed\x03\x03', /TLS on a plain HTTP port: set receiver.tls/],
+  ['HTTP/2', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', /HTTP\/2, but this port/],
   ['no Host', 'POST /callback HTTP/1.1\r\n\r\n', /Host is missing/],
-  ['a tunnel', 'CONNECT x:443 HTTP/1.1\r\nHost: x\r\n\r\n', /this is no proxy/],
+  ['a tunnel', 'CONNECT x:443 HTTP/1.1\r\nHost: x\r\n\r\n', /this is not a proxy/],
   ['anything', 'hello\r\n\r\n', /not an HTTP request/],
 ])('%s on the receiver’s port', async (_, bytes, says) => {
   const bridge = await start();
@@ -45,7 +45,7 @@ test.each([
   const lines = bridge
     .stderr()
     .split('\n')
-    .filter((line) => line.includes('is no callback'));
+    .filter((line) => line.includes('is not a callback'));
   expect(lines).toHaveLength(1);
   expect(lines[0]).toMatch(says);
   expect(JSON.parse(lines[0] as string)).toMatchObject({ level: 40, peer: expect.stringContaining('127.0.0.1') });
@@ -53,10 +53,10 @@ test.each([
 });
 
 test.each([
-  ['another path', 'POST', '/callbacks?Sign=secret', /POST \/callbacks is no callback.*compare receiver.path/],
-  ['two slashes more', 'POST', '/callback//', /POST \/callback\/\/ is no callback/],
-  ['a path of another spelling', 'POST', '/%63allback', /POST \/%63allback is no callback/],
-  ['another method', 'GET', '/callback', /GET \/callback is no callback.*POST is/],
+  ['another path', 'POST', '/callbacks?Sign=secret', /POST \/callbacks is not a callback.*compare receiver.path/],
+  ['two slashes more', 'POST', '/callback//', /POST \/callback\/\/ is not a callback/],
+  ['a path of another spelling', 'POST', '/%63allback', /POST \/%63allback is not a callback/],
+  ['another method', 'GET', '/callback', /GET \/callback is not a callback.*only POST/],
 ])('%s', async (_, method, target, says) => {
   const bridge = await start();
   await fetch(new URL(target, bridge.url), { method });
@@ -72,8 +72,8 @@ test('another method is told while others knock at paths that are none', async (
   await fetch(bridge.url);
   await fetch(new URL('/last', bridge.url));
   await expect.poll(() => refused(bridge)).toBe(5);
-  expect(bridge.stderr()).toMatch(/GET \/0 is no callback/);
-  expect(bridge.stderr()).toMatch(/GET \/callback is no callback.*POST is/);
+  expect(bridge.stderr()).toMatch(/GET \/0 is not a callback/);
+  expect(bridge.stderr()).toMatch(/GET \/callback is not a callback.*only POST/);
   expect(await bridge.end('SIGTERM')).toBe(0);
 });
 
@@ -81,6 +81,6 @@ test('a connection that brings nothing is a probe, and not worth a word', async 
   const bridge = await start();
   await say(bridge, undefined);
   expect(await refused(bridge)).toBe(0);
-  expect(bridge.stderr()).not.toContain('is no callback');
+  expect(bridge.stderr()).not.toContain('is not a callback');
   expect(await bridge.end('SIGTERM')).toBe(0);
 });

@@ -379,12 +379,12 @@ describe('another program that has the journal locked', () => {
 describe('what speaks against a place', () => {
   test.skipIf(!existsSync('/dev/shm') || !LINUX)('memory, whose folder may not be there yet', () => {
     expect(journalDoubts('/dev/shm/not/there/journal.db')).toEqual([
-      expect.stringMatching(/tmpfs.*gone with the machine/),
+      expect.stringMatching(/tmpfs.*lost when the machine stops/),
     ]);
   });
 
   test('a file that is no database: a start would take it for a journal, and rename it', () => {
-    const renamed = expect.stringMatching(/is no SQLite database: .* sets it aside/);
+    const renamed = expect.stringMatching(/is not a SQLite database: .* set it aside/);
     expect(journalDoubts(file)).not.toContainEqual(renamed);
     writeFileSync(file, 'app: { sdkAppId: "1" }\n');
     expect(journalDoubts(file)).toContainEqual(renamed);

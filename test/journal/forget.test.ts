@@ -95,7 +95,10 @@ describe('a group that is needed stays whole, and it is said by whom', () => {
     const { journal, take, groups } = open();
     await journal.record(madeEvent(1, { name: 'x' }, 'g'));
     take('a', 1);
-    expect(await journal.forget('g')).toMatchObject({ code: 'group-unsettled', message: 'b has not taken its events' });
+    expect(await journal.forget('g')).toMatchObject({
+      code: 'group-unsettled',
+      message: 'b has not received its events',
+    });
     expect(groups.get('g')?.name).toBe('x');
     take('b', 1);
     await journal.record(madeEvent(2, { name: 'y' }, 'another'));
@@ -108,7 +111,7 @@ describe('a group that is needed stays whole, and it is said by whom', () => {
     const fault = { code: 'event-refused', message: 'x' } as const;
     for (const n of [1, 2]) await journal.record(madeEvent(n, { name: `${n}` }, 'g'));
     take('a', 2, { [state]: [{ seq: 1, attempts: 1, dueAt: 1, fault }] });
-    const why = state === 'dead' ? /a dead letter of it stands at a \(seq 1\)/ : /waits for its retry at a/;
+    const why = state === 'dead' ? /it has a dead letter at a \(seq 1\)/ : /waiting for a retry at a/;
     expect((await journal.forget('g'))?.message).toMatch(why);
     expect(groups.get('g')?.name).toBe('2');
     expect(reader.read(0, 10)).toHaveLength(2);
@@ -218,8 +221,8 @@ describe('the commands', () => {
     expect(await post(bridge, 'g5', { Name: 'again' })).toEqual(OK);
     const some = await command(bridge, 'groups', 'forget', 'g5', 'g6', 'nobody');
     expect(some.code).toBe(1);
-    expect(some.said).toMatch(/^forgot 1 group\nkept "g5": audit has not taken its events — /);
-    expect(some.said).toMatch(/kept "nobody": no such group is kept/);
+    expect(some.said).toMatch(/^forgot 1 group\nkept "g5": audit has not received its events — /);
+    expect(some.said).toMatch(/kept "nobody": no such group/);
     expect(some.said).toMatch(/2 groups could not be forgotten/);
     await bridge.end('SIGKILL');
 
@@ -250,7 +253,7 @@ describe('the commands', () => {
     await inStep(bridge);
     expect((await post(bridge, 'honest')).status).toBe(503);
     expect(await (await fetch(`${bridge.adminUrl}/readyz`)).text()).toContain(
-      'groups forget and groups prune make room',
+      'free room with groups forget or groups prune',
     );
     for (const id of made.slice(0, made.length / 2)) expect(await destroy(bridge, id)).toEqual(OK);
     await inStep(bridge);

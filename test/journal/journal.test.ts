@@ -245,7 +245,7 @@ describe('a journal that cannot record says so', () => {
       fault: {
         message: 'the callback cannot be recorded: the journal has reached journal.maxBytes',
         suggestion: expect.stringMatching(
-          /mend the connectors that are behind, retry or discard dead letters, or raise journal.maxBytes/,
+          /fix the connectors that are behind, retry or discard dead letters, or raise journal.maxBytes/,
         ),
       },
     });
@@ -270,7 +270,7 @@ describe('a journal that cannot record says so', () => {
     const heard: string[] = [];
     signals.tap((name) => heard.push(name));
     const refused = expect(journal.record(madeEvent(1))).rejects.toMatchObject({
-      fault: { code: 'journal-unwritable', suggestion: expect.stringMatching(/^see why .* refuses a write: EIO/) },
+      fault: { code: 'journal-unwritable', suggestion: expect.stringMatching(/^check why .* refuses writes: EIO/) },
     });
     await expect.poll(() => syncs.length).toBe(1);
     syncs[0]?.reject(new Error('EIO'));
@@ -408,7 +408,7 @@ describe('a file that cannot be a journal is refused, and left as it is', () => 
       },
     ],
     ['a folder', /it is a folder/, () => mkdirSync(file)],
-    ['a pipe', /it is no file/, () => execFileSync('mkfifo', [file])],
+    ['a pipe', /it is not a regular file/, () => execFileSync('mkfifo', [file])],
   ])('%s is left as it is, with its permissions and its folder; check says so, too', async (_, why, make) => {
     make();
     chmodSync(file, 0o755);
@@ -428,7 +428,7 @@ describe('a file that cannot be a journal is refused, and left as it is', () => 
     database.connection.exec('PRAGMA user_version = 999');
     journal.close();
     // Whoever moved it away would lose what is not delivered.
-    const suggestion = expect.stringMatching(/^nothing was changed in it; start that version again/);
+    const suggestion = expect.stringMatching(/^nothing was changed in it; run that version again/);
     const fault = expect.objectContaining({ code: 'journal-unusable', suggestion });
     expect(() => open()).toThrow(expect.objectContaining({ fault }));
   });
@@ -437,7 +437,7 @@ describe('a file that cannot be a journal is refused, and left as it is', () => 
     writeFileSync(join(folder, 'plain'), '');
     file = join(folder, 'plain', 'journal.db');
     // It is no stranger's: whoever moved it away would lose what is not delivered.
-    const suggestion = expect.stringMatching(/^let the user that the bridge runs as write it/);
+    const suggestion = expect.stringMatching(/^give the bridge’s user write access to it/);
     const fault = expect.objectContaining({ code: 'journal-unusable', suggestion });
     expect(() => open()).toThrow(expect.objectContaining({ fault }));
   });

@@ -201,7 +201,7 @@ describe('a code that lasts ends the run at once, and says what to change and no
     const service = await start({});
     service.answer(() => fail(60_010));
     const { said } = await service.reconcile();
-    expect(said).toMatch(/destroyed +none yet: the run did not come to its end/);
+    expect(said).toMatch(/destroyed +none yet: the run did not finish/);
     expect(said).not.toMatch(/known/);
   });
 
@@ -377,7 +377,7 @@ describe('a group that the service refuses', () => {
     const { code, said } = await service.reconcile();
     expect({ code, said }).toEqual({
       code: 1,
-      said: expect.stringMatching(/not read "b": .*leaves it out — reconcile it once more/),
+      said: expect.stringMatching(/not read "b": .*leaves it out — reconcile it again/),
     });
     expect(said).toContain('1 group could not be reconciled');
   });
@@ -634,8 +634,8 @@ test('a group whose change lies ahead of the service’s clock is no group in st
   );
   const { code, said } = await service.reconcile();
   expect(code).toBe(1);
-  expect(said).toMatch(/"ahead": the last change of name lies ahead of the service’s clock/);
-  expect(said).toMatch(/"gone": the last change of .*name.* lies ahead/);
+  expect(said).toMatch(/"ahead": the last change of name is ahead of the service’s clock/);
+  expect(said).toMatch(/"gone": the last change of .*name.* is ahead/);
 });
 
 describe('everything is gone', () => {

@@ -422,7 +422,7 @@ test('every: the first run comes with the start, one at a time; status and metri
   const home = homeOf(vendor, fileOnly, { every: '6h' });
   const bridge = await startBridgeProcess(home, ENV);
   const second = await reconcile(home, bridge);
-  expect(second).toMatchObject({ code: 1, stderr: expect.stringMatching(/running already/) });
+  expect(second).toMatchObject({ code: 1, stderr: expect.stringMatching(/already running/) });
   release();
   const status = async () => {
     const { reconcile } = (await (await fetch(`${bridge.adminUrl}/api/status`)).json()) as {

@@ -100,7 +100,7 @@ describe.skipIf(shared === '')('a group that is used for another topic, too', ()
           suggestion: expect.stringMatching(/choose a groupId/),
         },
       });
-    expect(await check(second)).toMatchObject({ code: 1, stdout: expect.stringContaining(`reads ${one}, too`) });
+    expect(await check(second)).toMatchObject({ code: 1, stdout: expect.stringContaining(`also reads ${one}`) });
     expect((await check(first)).stdout).toMatch(/✓ group: \S+\.audit: 1 member\n/);
     await produce(one, [5, 6]);
     await expect.poll(first.arrived).toHaveLength(4);
@@ -138,7 +138,7 @@ describe.skipIf(shared === '')('a group of another kind', () => {
     const home = workerHome({ topic: await newTopic(), groupId });
     expect(await check(home)).toMatchObject({
       code: 1,
-      stdout: expect.stringMatching(/✗ .*is one of connect, not of consumers .*source\.groupId.*choose a groupId/),
+      stdout: expect.stringMatching(/✗ .*is a group of connect, not of consumers .*source\.groupId.*choose a groupId/),
     });
   });
 });

@@ -71,7 +71,7 @@ export function startDelivery(data: DeliveryData, journal: Pick<Journal, 'settle
     gone = started.exited.then((failure) => {
       thread = undefined;
       const why = messageOf(failure) + whereThrown(failure);
-      down = { code: 'copy-unknown', message: `delivery does not run: ${why}` };
+      down = { code: 'copy-unknown', message: `delivery is not running: ${why}` };
       questions.lost(down);
       if (stopping) return;
       // Nothing is lost: the cursors are in the journal, and a new thread continues from there.
