@@ -4,7 +4,7 @@ import { BY_CONNECTOR, counter, type Metrics, read, readEach } from './meter.ts'
 /** A worker does not know what a copy should hold: of that it has this one alone. */
 export const lossMetrics: Metrics = {
   bridge_copy_incomplete: readEach(
-    '1 since the destination was deleted or replaced, until all that is known was brought again.',
+    '1 from when the destination was deleted or replaced until it is restored.',
     ({ copy }) => Number(copy?.incomplete !== undefined),
   ),
 };
@@ -16,12 +16,12 @@ export const copyMetrics: Metrics = {
     ({ copy }) => (copy?.verifiedAt ?? 0) / 1000,
   ),
   bridge_copy_differing_groups: readEach(
-    'Groups, of content: events events, that the latest comparison found missing or different and that are not mended.',
+    'Groups (with content: events, events) that the latest comparison found missing or different and that are not mended.',
     ({ copy }) => copy?.differing,
   ),
   ...lossMetrics,
   bridge_copy_mended_total: counter(
-    'Groups, or events, that were brought again because they were missing or different.',
+    'Groups, or events, that were written again because they were missing or different.',
     { 'copy.mended': (counter, { connector, count }) => counter.inc({ connector }, count) },
     BY_CONNECTOR,
   ),

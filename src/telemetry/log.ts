@@ -36,7 +36,7 @@ export function createLogger(level: LogLevel, format: LogFormat = 'json'): Logge
   stderr.on('drop', () => lost++);
   stderr.on('drain', () => {
     if (lost === 0) return;
-    log.warn({ lost }, `the log could not be written for a while: it lacks ${plural(lost, 'line')} here`);
+    log.warn({ lost }, `the log could not be written for a while: ${plural(lost, 'line')} missing here`);
     lost = 0;
   });
   const shown = format === 'json' ? visible : sentenceOf;
@@ -99,18 +99,18 @@ const LINES: { readonly [Name in SignalName]?: (payload: Signals[Name]) => Line 
   'bridge.stopped': () => ['info', 'stopped'],
   'config.reloaded'(reloaded) {
     const later = reloaded.needsRestart.join(', ');
-    if (later === '') return ['info', 'the configuration was read again', reloaded];
-    return ['warn', `the configuration was read again; takes effect at the next start: ${later}`, reloaded];
+    if (later === '') return ['info', 'the configuration was reloaded', reloaded];
+    return ['warn', `the configuration was reloaded; takes effect at the next start: ${later}`, reloaded];
   },
   'config.refused': ({ file, fault: { code }, problems }) => [
     'error',
-    `the configuration stays as it was: ${problems.join('; ')}`,
+    `the configuration was not reloaded: ${problems.join('; ')}`,
     { file, code, problems },
   ],
 
   'callback.answered'({ command, outcome, fault, event, misnamed }) {
     if (misnamed !== undefined) {
-      const sentence = `a callback was recorded with fields that are unknown, which changed nothing: ${misnamed.join(', ')}`;
+      const sentence = `a callback was recorded with unknown fields, which had no effect: ${misnamed.join(', ')}`;
       return ['warn', sentence, { command, eventId: event?.id, groupId: event?.subject }];
     }
     // Why callbacks cannot be recorded is said once, by the journal.
@@ -118,17 +118,17 @@ const LINES: { readonly [Name in SignalName]?: (payload: Signals[Name]) => Line 
     return withFault('warn', 'refused a callback')({ command, fault });
   },
   'callback.crashed'({ message }) {
-    return ['error', `a callback met a fault of the bridge: ${message}`, { code: 'internal', message }];
+    return ['error', `a callback failed with an internal error: ${message}`, { code: 'internal', message }];
   },
-  'callback.quarantined': withFault('error', 'a verified callback could not be mapped and stands in the quarantine'),
+  'callback.quarantined': withFault('error', 'a verified callback could not be mapped and is in the quarantine'),
   'callback.lossy': (about) => [
     'warn',
-    'a body is neither UTF-8 nor of the charset it names: what could not be read is U+FFFD in the event',
+    'a body is neither UTF-8 nor in the charset it names: unreadable bytes are U+FFFD in the event',
     about,
   ],
   'callback.bounded': (about) => [
     'warn',
-    'fields that are more than a group holds, or too long, were not merged: they stand in the event’s extra',
+    'fields beyond the limits of a group were not merged: they are in the event’s extra',
     about,
   ],
   'quarantine.mapped': (result) => ['info', 'mapped the quarantine again', result],
@@ -150,21 +150,21 @@ const LINES: { readonly [Name in SignalName]?: (payload: Signals[Name]) => Line 
     `this process may open ${few.limit} files: the receiver takes at most ${few.most} connections, not the ${few.wanted} of receiver.maxConnections (raise the limit, ulimit -n, or lower the setting)`,
     few,
   ],
-  'request.strayed': (strayed) => ['warn', `${strayed.what} is no callback: ${strayed.why}`, strayed],
+  'request.strayed': (strayed) => ['warn', `${strayed.what} is not a callback: ${strayed.why}`, strayed],
   'tls.handshake-failed': ({ message }) => ['warn', `a TLS handshake failed: ${message}`],
   'tls.loaded'({ file, notAfter }) {
     const expiry = { file, notAfter: new Date(notAfter).toISOString() };
     if (notAfter < Date.now()) return ['error', 'the certificate has expired: callers will turn away', expiry];
-    return ['info', 'showing this certificate to new connections', expiry];
+    return ['info', 'using this certificate for new connections', expiry];
   },
   'addresses.changed': (changed) => ['info', 'the addresses that the service calls from have changed', changed],
-  'addresses.failed': withFault('warn', 'the service’s addresses cannot be read, those known before stay'),
-  'tls.failed': withFault('error', 'the renewed certificate cannot be used, the one before stays'),
+  'addresses.failed': withFault('warn', 'the service’s addresses cannot be fetched, the previous ones stay in use'),
+  'tls.failed': withFault('error', 'the renewed certificate cannot be used, the previous one stays in use'),
   'admin.token-wrong': (wrong) => ['warn', 'refused a wrong admin.token', wrong],
 
   'clock.skew': (ahead) => [
     'warn',
-    'EventTime cannot be true as it came: it is read as seconds, or the time of receipt is taken',
+    'EventTime is implausible: it is read as seconds, or the time of receipt is used',
     ahead,
   ],
   'clock.disagreement': ({ skewMs }) =>
@@ -175,11 +175,11 @@ const LINES: { readonly [Name in SignalName]?: (payload: Signals[Name]) => Line 
   'journal.recovered': () => ['info', 'callbacks can be recorded again'],
   'journal.damaged'(damage) {
     const { reason, setAside } = damage;
-    const sentence = `the journal was damaged (${reason}): it was set aside as ${setAside}, and a new one begun`;
+    const sentence = `the journal was damaged (${reason}): it was set aside as ${setAside}, and a new one started`;
     return ['error', sentence, damage];
   },
   'journal.reindexed'(damage) {
-    const sentence = `an index of the journal did not match its table (${damage.reason}) and was made anew`;
+    const sentence = `an index of the journal did not match its table (${damage.reason}) and was rebuilt`;
     return ['warn', sentence, damage];
   },
   'journal.pruned': (pruned) => ['info', 'pruned delivered events', pruned],
@@ -190,11 +190,11 @@ const LINES: { readonly [Name in SignalName]?: (payload: Signals[Name]) => Line 
   },
   'notify.failed': ({ to, message }) => [
     'warn',
-    `${to} could not be told of the verdict, and will be: ${message}`,
+    `${to} could not be notified of the verdict, will try again: ${message}`,
     { to },
   ],
   'reconcile.started'(started) {
-    return ['info', started.resumed ? 'reconcile goes on where it stopped' : 'reconcile begins', started];
+    return ['info', started.resumed ? 'reconcile resumes where it stopped' : 'reconcile started', started];
   },
   'reconcile.ended'({ ms, dryRun, counts, stopped }) {
     const { read, inStep, mended, gone, failed, withheld } = counts;
@@ -228,7 +228,7 @@ const LINES: { readonly [Name in SignalName]?: (payload: Signals[Name]) => Line 
   'lane.recovered': (recovered) => ['info', `${recovered.connector}: delivering again`, recovered],
   'lane.resync': ({ ended, differing: _, ...resync }) =>
     ended ? ['info', `${resync.connector}: ${describeResync(resync)}`, resync] : undefined,
-  'lane.resync-failed': withFault('error', 'a group was not taken'),
+  'lane.resync-failed': withFault('error', 'a group was refused'),
   'copy.lost': ({ connector, reason, next }) => [
     'error',
     `${connector}: incomplete: ${reason} — ${next}`,
@@ -236,8 +236,8 @@ const LINES: { readonly [Name in SignalName]?: (payload: Signals[Name]) => Line 
   ],
   'copy.restored'(restored) {
     const { connector, brought, lacking, before } = restored;
-    const gone = `; ${plural(lacking, 'event')} received before ${new Date(before).toISOString()} had been pruned and cannot be`;
-    return ['info', `${connector}: complete again: ${brought} brought${lacking > 0 ? gone : ''}`, restored];
+    const gone = `; ${plural(lacking, 'event')} received before ${new Date(before).toISOString()} were pruned and cannot be`;
+    return ['info', `${connector}: complete again: ${brought} written${lacking > 0 ? gone : ''}`, restored];
   },
   'copy.verified'({ why, ...verified }) {
     const { connector, looked, found, mended } = verified;
@@ -245,13 +245,13 @@ const LINES: { readonly [Name in SignalName]?: (payload: Signals[Name]) => Line 
     if (found === 0) return undefined;
     return [
       'warn',
-      `${connector}: ${found} of ${looked} that were compared were missing or different, ${mended} were mended${because}`,
+      `${connector}: ${found} of ${looked} compared were missing or different, ${mended} were mended${because}`,
       { ...verified, ...why },
     ];
   },
-  'lane.retry': withFault('warn', 'an event waits for its retry'),
+  'lane.retry': withFault('warn', 'an event is waiting for a retry'),
   'lane.dead-letter': withFault('error', 'an event was refused for good'),
-  'relay.crashed': withFault('error', 'the relay’s thread ended and is started again'),
+  'relay.crashed': withFault('error', 'the delivery thread ended and is being restarted'),
 };
 
 /** Makes the line of a signal that carries a fault; where that is a connector's, the line begins with its name. */
@@ -265,14 +265,14 @@ function withFault(level: Level, sentence: string) {
 function describeResync(resync: Omit<Signals['lane.resync'], 'connector' | 'ended'>): string {
   const { how, named, done, mended, failed } = resync;
   const groups = named ? `${plural(done, 'named group')}` : `all ${plural(done, 'group')} of the journal`;
-  const refused = failed === 0 ? '' : `, ${failed} not taken`;
+  const refused = failed === 0 ? '' : `, ${failed} refused`;
   switch (how) {
     case 'join':
-      return `brought ${groups} to it${refused}`;
+      return `wrote ${groups} to it${refused}`;
     case 'repair':
       return `compared with ${groups}: ${mended} not in step and mended${refused}`;
     case 'compare':
-      return `compared with ${groups}, nothing was written: ${mended} not in step${refused}`;
+      return `compared with ${groups}, writing nothing: ${mended} not in step${refused}`;
   }
 }
 

@@ -106,11 +106,11 @@ function callbackMetrics({ commands, status, clockDisagreement }: MetricSources,
       { 'callback.answered': (gauge, { outcome }) => OWN.has(outcome) && gauge.set(clock.now() / 1000) },
     ),
     bridge_held_answers: gauge(
-      'Answers held past the service’s time-out just now, because the journal cannot record.',
+      'Answers currently held past the service’s time-out, because the journal cannot record.',
       { 'callback.held': (gauge, { held }) => gauge.set(held) },
     ),
     bridge_event_time_ahead_total: counter(
-      'Callbacks whose EventTime cannot be true: more than 2 s ahead of this clock, before 2014, or in seconds.',
+      'Callbacks with an implausible EventTime: more than 2 s ahead of this clock, before 2014, or in seconds.',
       {
         'clock.skew': count,
       },
@@ -119,7 +119,7 @@ function callbackMetrics({ commands, status, clockDisagreement }: MetricSources,
       'How far the service’s clock seems to be ahead of this machine’s; 0 as long as they agree within 30 s.',
       () => clockDisagreement() / 1000,
     ),
-    bridge_callback_crashes_total: counter('Callbacks that met a fault of the bridge itself.', {
+    bridge_callback_crashes_total: counter('Callbacks that failed with an internal error of the bridge.', {
       'callback.crashed': count,
     }),
     bridge_unforwarded_total: counter(
@@ -127,22 +127,19 @@ function callbackMetrics({ commands, status, clockDisagreement }: MetricSources,
       { 'forward.failed': (counter, { command }) => counter.inc({ command }) },
       { command: [] },
     ),
-    bridge_lossy_callbacks_total: counter(
-      'Callbacks whose text could be read with losses only: it is of no known encoding.',
-      {
-        'callback.lossy': count,
-      },
-    ),
+    bridge_lossy_callbacks_total: counter('Callbacks whose text was decoded with losses: its encoding is unknown.', {
+      'callback.lossy': count,
+    }),
     bridge_bounded_callbacks_total: counter(
-      'Callbacks with fields that are more than a group holds, or too long: they are in the event’s extra, not merged.',
+      'Callbacks with fields beyond the limits of a group: they are in the event’s extra, not merged.',
       { 'callback.bounded': count },
     ),
     bridge_quarantined: read(
-      'Callbacks of a verified sender that could not be mapped and are kept as they came.',
+      'Callbacks of a verified sender that could not be mapped and are kept as received.',
       () => status().journal.quarantined,
     ),
     bridge_connections_crowded_total: counter(
-      'Connections beyond the most that a server takes. server: receiver (receiver.maxConnections), admin; fate: evicted (an idle one made room), refused.',
+      'Connections beyond the limit of a server. server: receiver (receiver.maxConnections), admin; fate: evicted (an idle one made room), refused.',
       {
         'connection.limit': (counter, { section, evicted }) =>
           counter.inc({ server: section, fate: evicted ? 'evicted' : 'refused' }),
@@ -156,9 +153,12 @@ function callbackMetrics({ commands, status, clockDisagreement }: MetricSources,
       'When the certificate of receiver.tls expires, in seconds since 1970; 0 where the bridge has none.',
       { 'tls.loaded': (gauge, { notAfter }) => gauge.set(notAfter / 1000) },
     ),
-    bridge_certificate_failures_total: counter('Renewed certificates that could not be used: the one before stays.', {
-      'tls.failed': count,
-    }),
+    bridge_certificate_failures_total: counter(
+      'Renewed certificates that could not be used: the previous one stays in use.',
+      {
+        'tls.failed': count,
+      },
+    ),
   };
 }
 
@@ -181,7 +181,7 @@ function journalMetrics({ status, journalMaxBytes, setAside }: MetricSources): M
       { 'journal.committed': (histogram, { ms }) => histogram.observe(ms / 1000) },
     ),
     bridge_journal_set_aside: read(
-      '1 when the journal was found damaged at this start: it was set aside and a new one begun.',
+      '1 when the journal was found damaged at this start: it was set aside and a new one started.',
       () => Number(setAside),
     ),
     bridge_pruned_total: counter('Delivered events removed from the journal (journal.keepDelivered).', {
@@ -198,12 +198,12 @@ const is =
 function laneMetrics(clock: Clock): Metrics {
   return {
     bridge_connector_up: readEach(
-      '1 while the destination takes what there is; 0 while it cannot be had, or the connector is paused.',
+      '1 while the destination accepts events; 0 while it is unavailable or the connector is paused.',
       is('running'),
     ),
     bridge_connector_paused: readEach('1 while a person has paused the connector.', is('paused')),
     bridge_delivery_lag_events: readEach(
-      'Events recorded and not delivered yet, those that wait for a retry included.',
+      'Events recorded but not delivered yet, including those waiting for a retry.',
       ({ lag }) => lag,
     ),
     bridge_delivery_lag_seconds: readEach(
@@ -214,7 +214,7 @@ function laneMetrics(clock: Clock): Metrics {
       'Events that the connector’s destination refused for good.',
       (one) => one.deadLetters,
     ),
-    bridge_relay_restarts_total: counter('Times the relay’s thread ended by itself and was started again.', {
+    bridge_relay_restarts_total: counter('Times the delivery thread ended by itself and was restarted.', {
       'relay.crashed': count,
     }),
     bridge_delivered_total: counter(
@@ -226,22 +226,22 @@ function laneMetrics(clock: Clock): Metrics {
       BY_CONNECTOR,
     ),
     bridge_delivery_retries_total: counter(
-      'Deliveries that have to be tried again: of one event, or of a batch while the destination cannot be had.',
+      'Deliveries that have to be retried: of one event, or of a batch while the destination is unavailable.',
       { 'lane.unreachable': countConnector, 'lane.retry': countConnector },
       BY_CONNECTOR,
     ),
     bridge_dead_lettered_total: counter(
-      'Events that became dead letters, those since retried or discarded included.',
+      'Events that became dead letters, including those since retried or discarded.',
       { 'lane.dead-letter': countConnector },
       BY_CONNECTOR,
     ),
     bridge_restore_failures_total: counter(
-      'Groups that a restore (replay --from groups, reconcile --against) could not bring to the destination.',
+      'Groups that a restore (replay --from groups, reconcile --against) could not write to the destination.',
       { 'lane.resync-failed': countConnector },
       BY_CONNECTOR,
     ),
     bridge_source_gap_records_total: counter(
-      'Of a worker: records that the topic removed before this connector had read them.',
+      'Workers only: records that the topic removed before this connector had read them.',
       {
         'source.gap': (counter, { connector, from, to }) =>
           counter.inc({ connector }, Number(BigInt(to) - BigInt(from)) + 1),
@@ -293,11 +293,11 @@ function reconcileMetrics({ reconcile }: MetricSources): Metrics {
       },
       { result: ['in_step', 'mended', 'gone', 'failed'] },
     ),
-    bridge_reconcile_duration_seconds: gauge('How long the latest run took, from its begin to its end.', {
+    bridge_reconcile_duration_seconds: gauge('How long the latest run took.', {
       'reconcile.ended': (gauge, { ms, dryRun }) => !dryRun && gauge.set(ms / 1000),
     }),
     bridge_reconcile_last_end_timestamp_seconds: read(
-      'When the latest run over all groups came to its end, in seconds since 1970; 0 before the first.',
+      'When the latest run over all groups finished, in seconds since 1970; 0 before the first.',
       () => {
         const { endedAt } = reconcile();
         return endedAt === undefined ? undefined : endedAt / 1000;
@@ -312,7 +312,7 @@ function reconcileMetrics({ reconcile }: MetricSources): Metrics {
       'reconcile.ended': (gauge) => gauge.set(0),
     }),
     bridge_config_reloads_total: counter(
-      'Configurations read anew. outcome: applied, refused.',
+      'Reloads of the configuration. outcome: applied, refused.',
       {
         'config.reloaded': (counter) => counter.inc({ outcome: 'applied' }),
         'config.refused': (counter) => counter.inc({ outcome: 'refused' }),
@@ -320,7 +320,7 @@ function reconcileMetrics({ reconcile }: MetricSources): Metrics {
       { outcome: ['applied', 'refused'] },
     ),
     bridge_config_last_reload_success: gauge(
-      '1 while the configuration that was read last is in effect, 0 when it was refused.',
+      '1 while the configuration read last is in effect, 0 when it was refused.',
       { 'config.reloaded': (gauge) => gauge.set(1), 'config.refused': (gauge) => gauge.set(0) },
       1,
     ),

@@ -75,7 +75,7 @@ async function placesOf(event: CanonicalEvent | undefined, find: FindEvent, stop
       const took = at === undefined ? '' : ` ${latency(Math.max(0, at - event.data.receivedAt))}`;
       return `${connector}${took}${standing === 'delivered' ? '' : ` (${standing})`}`;
     });
-  return { seq: entry.seq, where: told.join(', ') || 'nowhere: every filter leaves it out' };
+  return { seq: entry.seq, where: told.join(', ') || 'nowhere: every filter excludes it' };
 }
 
 /** A journal that cannot be read just now costs the line its places. */

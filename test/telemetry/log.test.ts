@@ -196,9 +196,9 @@ test('a resync says what it did: brought, mended, or only compared; all groups, 
   signals.emit('lane.resync', { ...counts, how: 'compare', named: false, ended: true });
   signals.emit('lane.resync', { ...counts, how: 'repair', named: true, done: 1, ended: true });
   expect(lines.map(({ msg }) => msg)).toEqual([
-    'index: brought all 5 groups of the journal to it',
-    'index: compared with all 5 groups of the journal: 2 not in step and mended, 1 not taken',
-    'index: compared with all 5 groups of the journal, nothing was written: 2 not in step',
+    'index: wrote all 5 groups of the journal to it',
+    'index: compared with all 5 groups of the journal: 2 not in step and mended, 1 refused',
+    'index: compared with all 5 groups of the journal, writing nothing: 2 not in step',
     'index: compared with 1 named group: 2 not in step and mended',
   ]);
 });
@@ -227,7 +227,7 @@ test.each(['pipe', 'terminal'])('a %s that nobody reads stops nothing, and how m
   reader.setEncoding('utf8').on('data', (text) => {
     said += text;
   });
-  await expect.poll(() => said, { timeout: 20_000 }).toMatch(/"lost":\d+.*it lacks \d+ lines here/);
+  await expect.poll(() => said, { timeout: 20_000 }).toMatch(/"lost":\d+.*\d+ lines missing here/);
   const written = said
     .trim()
     .split('\n')

@@ -53,7 +53,7 @@ test('a refusal says why, and an unknown field that looks like a known one is a 
   await expect.poll(said).toHaveLength(2);
   expect(said()).toEqual([
     '40 401 refused Group.X 0.50 ms; Sign is wrong (Sign)',
-    '40 200 recorded seq 7 @TGS#TEST name, customFields.level 3.1 ms → nowhere: every filter leaves it out; unknown fields: GroupName (did you mean "Name"?)',
+    '40 200 recorded seq 7 @TGS#TEST name, customFields.level 3.1 ms → nowhere: every filter excludes it; unknown fields: GroupName (did you mean "Name"?)',
   ]);
 });
 
