@@ -10,17 +10,17 @@ export const FAULT_GUIDE: readonly Chapter[] = [
   {
     title: 'Callbacks',
     faults: {
-      'not-json': ['the body is no JSON object', 'see who calls: the service sends JSON objects'],
-      'body-incomplete': ['the body broke off, or came too slowly', 'look at the proxy in front and at the line'],
+      'not-json': ['the body is not a JSON object', 'check who calls: the service sends JSON objects'],
+      'body-incomplete': ['the body broke off, or came too slowly', 'check the proxy in front and the network'],
       'query-invalid': [
-        'CallbackCommand is missing or odd, or it is no HTTP request',
-        'see who calls; give the service a URL without a query',
+        'CallbackCommand is missing or invalid, or it is not an HTTP request',
+        'check who calls; give the service a URL without a query',
       ],
       'callback-invalid': [
         'a field is missing or of the wrong type',
-        'none with `app.callbackTokens`: then it is kept in the quarantine instead; else see who calls',
+        'none with `app.callbackTokens`: then it is kept in the quarantine instead; otherwise check who calls',
       ],
-      'command-mismatch': ['query and body name different commands', 'see who calls'],
+      'command-mismatch': ['query and body name different commands', 'check who calls'],
       'sign-missing': [
         'Sign or RequestTime is missing',
         'switch authentication on in the console, or leave `app.callbackTokens` out',
@@ -40,38 +40,35 @@ export const FAULT_GUIDE: readonly Chapter[] = [
         'forward it (`receiver.otherCommands`), allow it (`receiver.allowBefore`), or switch it off in the console',
       ],
       'path-unknown': ['another path than `receiver.path`', 'compare the URL in the console with it'],
-      'method-unknown': ['not POST', 'see who calls'],
-      'body-too-large': ['the body is larger than `receiver.maxBodyBytes`', 'raise it, where such callbacks are real'],
+      'method-unknown': ['not POST', 'check who calls'],
+      'body-too-large': ['the body is larger than `receiver.maxBodyBytes`', 'raise it if such callbacks are real'],
       'rate-limited': [
         'one address sent more callbacks than `receiver.rateLimit`',
         'set `app.callbackTokens`, with a proxy also `receiver.trustProxy`, or raise the limit',
       ],
-      internal: ['a fault of the bridge itself', 'report it with the line of the log; nothing was answered OK'],
+      internal: ['an internal error of the bridge', 'report it with the line of the log; nothing was answered OK'],
       overloaded: [
         'more callbacks in flight than `receiver.maxInFlight`',
-        'look at the journal’s disk; raise the limit where memory allows',
+        'check the journal’s disk; raise the limit if memory allows',
       ],
-      'forward-failed': [
-        'the upstream handler gave no answer',
-        'look at that handler, and at `receiver.otherCommands`',
-      ],
+      'forward-failed': ['the upstream handler gave no answer', 'check that handler, and `receiver.otherCommands`'],
     },
   },
   {
     title: 'The journal',
     faults: {
-      'journal-in-use': ['another bridge has this journal open', 'stop it, or give this one its own `journal.file`'],
+      'journal-in-use': ['another bridge has this journal open', 'stop it, or give this bridge another `journal.file`'],
       'journal-unusable': [
         'the file is of another program or of a newer bridge, or cannot be opened',
-        'set `journal.file` to another file, or mend what the message names',
+        'set `journal.file` to another file, or fix what the message names',
       ],
       'journal-unwritable': [
         'the disk is full or refuses a write, `journal.maxBytes` is reached, another program has the journal locked, or its file was moved',
-        'make room, raise the limit, or do what the message says; recording goes on by itself',
+        'free space, raise the limit, or do what the message says; recording resumes by itself',
       ],
       'journal-groups-full': [
         'a callback of a new group, while the groups take half of `journal.maxBytes`: those known are still recorded',
-        'keep strangers out (`app.callbackTokens`, `receiver.allowFrom`); `groups forget` and `groups prune` make room, or a larger `journal.maxBytes`',
+        'keep strangers out (`app.callbackTokens`, `receiver.allowFrom`); free room with `groups forget` or `groups prune`, or raise `journal.maxBytes`',
       ],
       'quarantine-full': [
         'the quarantine holds 10,000 callbacks, or a tenth of `journal.maxBytes`',
@@ -83,61 +80,64 @@ export const FAULT_GUIDE: readonly Chapter[] = [
   {
     title: 'A destination as a whole',
     faults: {
-      'destination-unreachable': ['it does not answer', 'none once it is back: the lane goes on by itself'],
+      'destination-unreachable': ['it does not answer', 'none once it is back: deliveries resume by themselves'],
       'destination-overloaded': [
-        'it asks for patience, or its disk is full',
-        'give it room; the lane goes on by itself',
+        'it limits the rate, or its disk is full',
+        'give it room; deliveries resume by themselves',
       ],
-      'destination-credentials': ['it refuses the user, key or certificate', 'mend the setting that the message names'],
+      'destination-credentials': ['it refuses the user, key or certificate', 'fix the setting that the message names'],
       'destination-missing': ['the topic or index does not exist', 'create it, or set `createTopic` or `createIndex`'],
-      'destination-misconfigured': ['it is there and cannot be used so', 'mend the setting that the message names'],
+      'destination-misconfigured': [
+        'it exists but cannot be used as configured',
+        'fix the setting that the message names',
+      ],
     },
   },
   {
     title: 'One event at one destination',
     faults: {
-      'event-too-large': ['larger than the destination takes', 'raise its limit, then `dead-letters retry`'],
+      'event-too-large': ['larger than the destination accepts', 'raise its limit, then `dead-letters retry`'],
       'event-refused': [
         'the destination refuses it for good',
         'change what refuses it (a mapping, a validation), then `dead-letters retry`',
       ],
       'event-unshaped': [
         'the function of `shape.transform` threw, took too long, or returned no object',
-        'mend the function, then `dead-letters retry`',
+        'fix the function, then `dead-letters retry`',
       ],
-      'event-conflict': ['others kept writing the same document', 'none: it is tried again'],
+      'event-conflict': ['others kept writing the same document', 'none: it is retried'],
       'event-unsettled': [
-        'it waits for an earlier event of its group, or the destination said nothing about it',
-        'none: it is tried again',
+        'it waits for an earlier event of its group, or the destination returned no outcome for it',
+        'none: it is retried',
       ],
-      'copy-unknown': ['the copy cannot be compared just now', 'see why its connector waits, and look again'],
+      'copy-unknown': ['the copy cannot be compared now', 'check why its connector waits, then try again'],
     },
   },
   {
     title: 'A message of a topic (group-sync-bridge/consumer)',
     faults: {
-      'message-empty': ['it has no value', 'of a topic of groups that is a destroyed group: `parseGroup`'],
-      'message-not-json': ['its value is no JSON', 'see who else writes to the topic'],
-      'message-invalid': ['it is no event of ours', 'see who else writes to the topic'],
-      'message-type-unknown': ['an event of a type that this version does not know', 'pass it over, or update'],
-      'message-version-unknown': ['a version that this one does not know', 'pass it over, or update'],
+      'message-empty': ['it has no value', 'in a topic of groups this is a destroyed group: `parseGroup`'],
+      'message-not-json': ['its value is not JSON', 'check who else writes to the topic'],
+      'message-invalid': ['it is not an event of the bridge', 'check who else writes to the topic'],
+      'message-type-unknown': ['an event of a type unknown to this version', 'skip it, or update'],
+      'message-version-unknown': ['a version unknown to this one', 'skip it, or update'],
     },
   },
   {
     title: 'The service’s REST API (reconcile)',
     faults: {
-      'service-unreachable': ['it does not answer', 'look at `reconcile.api.baseUrl`; the next run goes on'],
-      'service-overloaded': ['it is asked too often', 'lower `reconcile.api.callsPerSecond`'],
+      'service-unreachable': ['it does not answer', 'check `reconcile.api.baseUrl`; the next run resumes'],
+      'service-overloaded': ['too many requests', 'lower `reconcile.api.callsPerSecond`'],
       'service-credentials': ['it refuses the signature', 'compare `identifier` and `secretKey` with the console'],
       'service-refused': ['it refuses the call, or is not that API', 'compare `baseUrl` with your app’s region'],
-      'reconcile-running': ['a run is under way', 'wait for its end: `status` shows it'],
+      'reconcile-running': ['a run is in progress', 'wait until it ends: `status` shows it'],
       'reconcile-unconfigured': ['there is no `reconcile:` in the configuration', 'add it'],
     },
   },
   {
     title: 'Groups',
     faults: {
-      'group-unknown': ['the journal keeps no such group', 'see its id in the console'],
+      'group-unknown': ['the journal has no such group', 'check its id in the console'],
       'group-unsettled': [
         'a group cannot be forgotten: a connector still needs its events',
         'wait, resume the connector, or retry or discard its dead letters',
@@ -148,17 +148,17 @@ export const FAULT_GUIDE: readonly Chapter[] = [
     title: 'The command line',
     faults: {
       'config-invalid': ['the configuration has problems', 'each is named with line and column'],
-      usage: ['the command was not given what it needs', '`--help` after the command'],
+      usage: ['the command lacks or misuses an argument or option', '`--help` after the command'],
       'connector-unknown': ['no enabled connector has this name', '`status` lists them'],
       'bridge-unreachable': ['no bridge answers at the admin address', 'start it, or give `--admin`'],
       'address-in-use': ['another program listens on the port', 'stop it, or set `receiver.port` or `admin.port`'],
       'address-unusable': [
-        'the host is none of this machine, or the port not for this user',
+        'the host is not an address of this machine, or this user may not use the port',
         'set `host` or `port` of `receiver` or `admin`',
       ],
-      'certificate-unusable': ['a certificate or key cannot be used', 'mend the file that the message names'],
-      'command-failed': ['what was asked for could not be done', 'the message says why'],
-      'token-missing': ['the running bridge asks for a token', 'set `admin.token` in the configuration of the command'],
+      'certificate-unusable': ['a certificate or key cannot be used', 'fix the file that the message names'],
+      'command-failed': ['the command could not do what was asked', 'the message says why'],
+      'token-missing': ['the running bridge requires a token', 'set `admin.token` in the configuration of the command'],
       'token-wrong': ['the token is not that of the running bridge', 'compare `admin.token` with its configuration'],
       'token-guessed': ['too many wrong tokens came from this address', 'wait a while, then use the right one'],
     },

@@ -16,7 +16,7 @@ function sayWhy(thrown: unknown): number {
 function reasonOf(thrown: unknown): string {
   if (thrown instanceof BridgeError) return describeFault(thrown.fault);
   if (!(thrown instanceof ZodError)) return messageOf(thrown);
-  return 'the bridge answers in another way than this command expects: is it of another version?';
+  return 'unexpected answer from the bridge: check that it is of the same version as this command';
 }
 
 // The bridge's files hold what people wrote, and belong to their owner alone.

@@ -165,7 +165,7 @@ export const groupsQuery = z.strictObject({
   after: z
     .string()
     .max(MAX_GROUP_ID_BYTES + 2)
-    .regex(/^([01]|$)/, { error: 'the place is expected that the page before gave' })
+    .regex(/^([01]|$)/, { error: 'the place given by the previous page is expected' })
     .default(''),
 });
 export const groupQuery = z.strictObject({ limit, id: groupId });

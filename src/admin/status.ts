@@ -5,7 +5,7 @@ import type { BridgeState } from './contract.ts';
 import type { BridgePorts } from './ports.ts';
 
 const GROUPS_FULL =
-  'groups take half of journal.maxBytes: callbacks of new ones are refused; set app.callbackTokens or receiver.allowFrom; groups forget and groups prune make room, as does a larger one';
+  'groups take half of journal.maxBytes: callbacks of new ones are refused; set app.callbackTokens or receiver.allowFrom, and free room with groups forget or groups prune, or raise it';
 
 export function createStatus(ports: BridgePorts): () => BridgeState {
   const { settings, signals, stopping, service, connectors, delivery, reconcile, receiver, clock } = ports;
@@ -26,7 +26,7 @@ export function createStatus(ports: BridgePorts): () => BridgeState {
     const reconciler = reconcile.reconciler();
     const skewMs = service.disagreement();
     const warnings = [
-      notAfter < now && 'the certificate in receiver.tls.certFile has expired: callers turn away',
+      notAfter < now && 'the certificate in receiver.tls.certFile has expired: callers will reject it',
       skewMs !== 0 && describeDisagreement(skewMs),
       journal.groupsFull() && GROUPS_FULL,
       receiver.warning(),

@@ -28,7 +28,7 @@ export function adminClient(options: AdminOptions) {
         code: 'bridge-unreachable',
         path: 'admin.port',
         message: `no bridge answers at ${url}: ${messageOf(thrown)}`,
-        suggestion: 'start it, or name the configuration that it runs with by --config, or its address by --admin',
+        suggestion: 'start it, or name its configuration with --config or its address with --admin',
       });
     }
     if (response.ok) return new Response(text, { status: response.status });
@@ -88,7 +88,7 @@ function stranger(url: string, why: string): BridgeError {
     code: 'command-failed',
     path: 'admin.port',
     message: `what answers at ${url} is not the admin server of a bridge: ${why}`,
-    suggestion: 'see admin.port in the configuration of that bridge, or the address that --admin names',
+    suggestion: 'check admin.port in the configuration of that bridge, or the address in --admin',
   });
 }
 
@@ -113,7 +113,7 @@ function unauthorized(token: string | undefined, options: AdminOptions): BridgeE
   return new BridgeError({
     code: token === undefined ? 'token-missing' : 'token-wrong',
     path: 'admin.token',
-    message: token === undefined ? 'the bridge asks for its admin.token' : 'the bridge has another admin.token',
+    message: token === undefined ? 'the bridge requires its admin.token' : 'the bridge has another admin.token',
     suggestion:
       options.admin === undefined
         ? 'use the configuration that the bridge runs with; if admin.token changed in it, restart the bridge'

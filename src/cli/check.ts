@@ -31,9 +31,9 @@ export function addCheck(program: Command): void {
     .addOption(configOption)
     .option(
       '--connect',
-      'also examine every enabled connector (reached, let in, topic or index, permission to write), and the API of reconcile',
+      'also examine every enabled connector (connection, credentials, topic or index, write permission), and the API of reconcile',
     )
-    .option('--self-test', 'also send a signed sample callback through a bridge of its own, apart from your connectors')
+    .option('--self-test', 'also send a signed sample callback through a separate bridge, without your connectors')
     .option('--json', 'print the result as JSON')
     .action(check);
 }
@@ -44,7 +44,7 @@ export async function check(options: CheckOptions): Promise<void> {
     if (options.json) print(JSON.stringify({ file, ok: false, connectors: [], problems }));
   });
   if (options.selfTest && config.source !== undefined) {
-    const message = 'the self-test sends a callback, and a worker receives none';
+    const message = 'the self-test sends a callback, but a worker receives none';
     throw new BridgeError({ code: 'usage', path: 'source', message });
   }
   const say = options.json ? () => {} : print;
@@ -176,7 +176,7 @@ function meaningOf({ app, receiver, journal, admin, source }: Config): Lines {
       allowFrom === undefined &&
       `${warn('receiver.trustProxy without receiver.allowFrom')}: every caller is let in, proxy or not`,
     !isLoopback(admin.host) &&
-      `${warn('the admin server speaks plain HTTP')}: put a proxy with HTTPS in front, or the token can be read on the way`,
+      `${warn('the admin server speaks plain HTTP')}: put a proxy with HTTPS in front, or the token can be intercepted`,
     source === undefined && otherCommandLines(receiver),
   ];
 }
@@ -184,11 +184,10 @@ function meaningOf({ app, receiver, journal, admin, source }: Config): Lines {
 function certificateLine(tls: CertificateFiles): string {
   const { notAfter } = readCertificate(tls);
   const line = `the certificate in ${tls.certFile} is valid until ${new Date(notAfter).toISOString()}`;
-  return notAfter < Date.now() ? `${warn(line)}: callers turn away` : line;
+  return notAfter < Date.now() ? `${warn(line)}: callers will reject it` : line;
 }
 
-const UNSIGNED =
-  'no app.callbackTokens: whoever calls from receiver.allowFrom and knows the SDKAppID can send callbacks';
+const UNSIGNED = 'no app.callbackTokens: anyone in receiver.allowFrom who knows the SDKAppID can send callbacks';
 
 const warn = (text: string): string => paint('yellow', text);
 

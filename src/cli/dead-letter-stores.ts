@@ -153,7 +153,7 @@ function deadLettersOfBridge(connector: string, options: AdminOptions): DeadLett
 
 function seqOf(name: string): number {
   if (!name.includes('@')) return Number(name);
-  throw misused(`${name} names a dead letter of a worker, and this is a bridge`);
+  throw misused(`${name} names a dead letter of a worker, but this is a bridge`);
 }
 
 function fromBridge(json: z.output<typeof deadLetter>): DeadLetter {

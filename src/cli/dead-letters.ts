@@ -11,27 +11,23 @@ export function addDeadLetters(program: Command): void {
     const whole = calls.map((call) => `dead-letters ${name} ${call}`);
     return onRunningBridge(addCommand(parent, `${name} <name>`, description, ...whole));
   };
-  const named = 'by seq; of a worker by partition and offset';
+  const named = 'by seq; for a worker by partition and offset';
   const filtered = (made: Command): Command =>
     made
-      .option('--cause <id>', 'those of one cause, as `list --by cause` names it')
-      .option('--group <id>', 'those of one group');
+      .option('--cause <id>', 'only those of one cause, as shown by `list --by cause`')
+      .option('--group <id>', 'only those of one group');
   filtered(command('list', 'list them', 'group-index --limit 20', 'group-index --by cause'))
-    .option('--limit <n>', 'at most so many', wholeNumber(1), 100)
-    .addOption(
-      new Option('--by <what>', 'one line for all that were refused alike')
-        .choices(['cause'])
-        .conflicts(['cause', 'group']),
-    )
+    .option('--limit <n>', 'maximum number', wholeNumber(1), 100)
+    .addOption(new Option('--by <what>', 'one line per cause').choices(['cause']).conflicts(['cause', 'group']))
     .action(list);
-  filtered(command('export', 'print them as JSON, a line each', 'group-index --cause 4f0c1d2e3a5b')).action(exportAll);
-  command('show', 'show one whole', 'group-index 1042')
-    .argument('<seq>', 'its seq; of a worker its partition and offset, such as 3@1042', parseName)
+  filtered(command('export', 'print them as JSON, one per line', 'group-index --cause 4f0c1d2e3a5b')).action(exportAll);
+  command('show', 'show one in full', 'group-index 1042')
+    .argument('<seq>', 'its seq; for a worker its partition and offset, such as 3@1042', parseName)
     .action(show);
-  filtered(command('retry', 'try them again, all unless some are named', 'group-index', 'group-index 1042 1043'))
+  filtered(command('retry', 'retry them, all unless some are named', 'group-index', 'group-index 1042 1043'))
     .argument('[seqs...]', named, listOf(parseName))
     .action(retry);
-  filtered(command('discard', 'give them up for good', 'group-index 1042', 'group-index --all'))
+  filtered(command('discard', 'discard them for good', 'group-index 1042', 'group-index --all'))
     .argument('[seqs...]', named, listOf(parseName))
     .option('--all', 'all of them', false)
     .action(discard);
@@ -70,7 +66,7 @@ function list(connector: string, options: ListOptions): Promise<void> {
     const isWhole = found.length >= total || (group !== undefined && found.length < limit);
     const shown =
       group === undefined ? `${figure(found.length)} of ${figure(total)}` : `the first ${figure(found.length)}`;
-    const rest = !isWhole && `${shown}: raise --limit, or see them --by cause`;
+    const rest = !isWhole && `${shown}: raise --limit, or use --by cause`;
     const none = `${connector} has no ${all > 0 ? 'such ' : ''}dead letters`;
     const lines = rows.length === 0 ? none : [tableLines(heads, rows), rest];
     answer(options, { deadLetters: found.map(({ json }) => json) }, lines);
@@ -116,12 +112,12 @@ function retry(connector: string, names: readonly string[] = [], options: AdminO
   return withDeadLetters(connector, options, async (deadLetters) => {
     const result = await deadLetters.retry(names, options);
     const { taken, left, delivered, refused } = result;
-    const tried = `${connector} tries ${plural(taken, 'dead letter')} again`;
+    const tried = `${connector} is retrying ${plural(taken, 'dead letter')}`;
     const open = taken - (delivered ?? 0) - (refused ?? 0);
     const known =
       delivered === undefined
-        ? '; what is refused once more is listed again'
-        : `: ${figure(delivered)} delivered, ${figure(refused ?? 0)} refused again${open > 0 ? `, ${figure(open)} still tried` : ''}`;
+        ? '; those refused again are listed again'
+        : `: ${figure(delivered)} delivered, ${figure(refused ?? 0)} refused again${open > 0 ? `, ${figure(open)} pending` : ''}`;
     const isChosen = names.length > 0 || options.cause !== undefined || options.group !== undefined;
     const none = isChosen ? `${connector} has no such dead letter` : `${connector} has no dead letters`;
     // A worker refuses a name that it does not have.
@@ -138,9 +134,7 @@ function discard(
 ): Promise<void> {
   const isFiltered = options.cause !== undefined || options.group !== undefined;
   if (names.length > 0 ? options.all : !options.all && !isFiltered) {
-    throw misused(
-      'name the dead letters, or say --all, and not both: what is discarded never reaches this destination',
-    );
+    throw misused('name the dead letters, or use --all, not both: discarded events never reach this destination');
   }
   return withDeadLetters(connector, options, async (deadLetters) => {
     const { discarded } = await deadLetters.discard(names, options);

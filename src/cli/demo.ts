@@ -11,11 +11,11 @@ export function addDemo(program: Command): void {
   const description = 'start a real Kafka and Elasticsearch, send callbacks through the bridge and show what arrived';
   addCommand(program, 'demo', description, 'demo --embedded', 'demo --count 200 --keep')
     .option('--embedded', 'in seconds, with nothing but Node: events go to a file, and a reader follows it', false)
-    .option('--count <n>', 'how many callbacks beside the sample (default: 1000, embedded 200)', wholeNumber(1))
+    .option('--count <n>', 'how many callbacks besides the sample (default: 1000, embedded 200)', wholeNumber(1))
     .option('--keep', 'leave everything running until Ctrl-C')
     .addHelpText(
       'after',
-      '\nKAFKA_BROKERS and ELASTICSEARCH_URL name servers that run already; it writes there under names of its own.',
+      '\nKAFKA_BROKERS and ELASTICSEARCH_URL name servers to use instead; it writes there under its own names.',
     )
     .action(runDemo);
 }
@@ -43,6 +43,6 @@ async function serversDemo(): Promise<(options: DemoOptions) => Promise<void>> {
   }
   throw failed(
     'the demo needs a checkout of the source: its servers are those of the tests',
-    `clone the repository and call npm run demo; here, ${commandLine('demo --embedded')} needs no servers`,
+    `clone the repository and run npm run demo; here, ${commandLine('demo --embedded')} needs no servers`,
   );
 }

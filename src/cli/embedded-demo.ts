@@ -98,7 +98,7 @@ async function tellOutOfOrder(bridge: Bridge, config: Config, reader: Reader): P
     [base + 2_000, { Name: 'Tea house', Notification: 'Closed on Monday' }],
     [base + 1_000, { Name: 'Tea room', FaceUrl: 'https://faces.example/tea.png' }],
   ];
-  print('\nOne group, told in a wrong order, and what a reader of the events does (src/client, the consumer kit):');
+  print('\nOne group, its events out of order, and what a reader of them does (src/client, the consumer kit):');
   for (const [at, fields] of told) {
     await post(bridge, config, [callback(config, at, fields)], 1);
     const [took = ''] = await reader.take(1);
@@ -129,10 +129,10 @@ async function tellMany(bridge: Bridge, config: Config, reader: Reader, count: n
     const group: Readonly<Record<string, unknown>> = { ...reader.groups.get(groupId) };
     return Object.entries(fields).some(([field, text]) => group[field] !== text);
   });
-  if (wrong.length > 0) throw failed(`the reader holds other values of ${wrong.map(([id]) => id).join(', ')}`);
+  if (wrong.length > 0) throw failed(`the reader has wrong values of ${wrong.map(([id]) => id).join(', ')}`);
   print(
     `\n${plural(count, 'more callback')} in a random order, every tenth twice: ${ok} answered OK, ${plural(count, 'event')}.`,
-    `All ${groups.size} groups of the reader have the values that were said last.`,
+    `All ${groups.size} groups of the reader have the latest values.`,
   );
 }
 
@@ -196,7 +196,7 @@ function readFile(path: string) {
 
 export async function untilInterrupted({ adminUrl, receiverUrl }: Bridge): Promise<void> {
   print(
-    `\nEverything goes on running. Look at ${adminUrl}/, and send more: ${commandLine(`send --to ${receiverUrl}`)}`,
+    `\nEverything keeps running. Look at ${adminUrl}/, and send more: ${commandLine(`send --to ${receiverUrl}`)}`,
     'Ctrl-C ends it.',
   );
   const told = interruption();

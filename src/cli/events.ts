@@ -25,14 +25,14 @@ type Entry = z.output<typeof eventsAnswer>['events'][number];
 export function addEvents(program: Command): void {
   const calls = ['events --group @TGS#2J4SZEAEL --field notification', 'events --operator reconcile --since 1d --json'];
   onRunningBridge(
-    filtered(addCommand(program, 'events', 'list what was recorded, the newest first', ...calls))
-      .option('--since <time>', 'received from then on: 2026-11-27T04:00Z, or an age such as 2h', moment)
-      .option('--until <time>', 'received before then', moment)
+    filtered(addCommand(program, 'events', 'list recorded events, newest first', ...calls))
+      .option('--since <time>', 'received at or after this time: 2026-11-27T04:00Z, or an age such as 2h', moment)
+      .option('--until <time>', 'received before this time', moment)
       .option('--before <seq>', 'recorded before this one', wholeNumber(1))
-      .option('--limit <number>', 'so many at most', wholeNumber(1), 100),
+      .option('--limit <number>', 'maximum number', wholeNumber(1), 100),
   ).action(list);
   onRunningBridge(addCommand(program, 'event', 'follow one event to each copy', 'event 01m0zk9q8ymvq2n3r0w1t5h6bc'))
-    .argument('<id>', 'its id, or else its seq, or else the RequestID of its callback')
+    .argument('<id>', 'its id, its seq, or the RequestID of its callback')
     .action(showEvent);
   onRunningBridge(
     filtered(addCommand(program, 'tail', 'print events as they are recorded, until Ctrl-C', 'tail', 'tail --json')),
@@ -46,10 +46,10 @@ export function addEvents(program: Command): void {
 
 function filtered(command: Command): Command {
   return command
-    .option('--group <id>', 'of the group with this id, or of those with this part of an id')
-    .option('--type <type>', `of this type, such as owner.changed`, eventType)
-    .option('--operator <who>', 'by this operator; reconcile for what reconcile found')
-    .option('--field <field>', 'that name this field, such as notification or customFields.level');
+    .option('--group <id>', 'only of the group with this id, or of groups whose id contains it')
+    .option('--type <type>', `only of this type, such as owner.changed`, eventType)
+    .option('--operator <who>', 'only by this operator; reconcile for what reconcile found')
+    .option('--field <field>', 'only with this field, such as notification or customFields.level');
 }
 
 function eventType(text: string): EventType {
@@ -210,8 +210,6 @@ async function showGroup(id: string, options: AdminOptions): Promise<void> {
     '',
     tableLines(['copy', 'status', 'where', 'differs in, or why'], rows, styleOf),
     '',
-    events.length > 0
-      ? eventLines(events)
-      : paint('yellow', 'its events were all pruned: the merged state outlives them'),
+    events.length > 0 ? eventLines(events) : paint('yellow', 'all its events were pruned: the merged state is kept'),
   );
 }

@@ -12,15 +12,15 @@ import { type AdminOptions, addCommand, failed, lengthOfTime, onRunningBridge, w
 import { answer, progress, tableLines } from './terminal.ts';
 
 const MEANING =
-  '\nCopies keep what they hold of a group that is forgotten; its next change begins a new state, which is merged into them\n(in a compacted topic it takes the place of the old one, until reconcile has read the rest).';
+  '\nCopies keep what they hold of a forgotten group; its next change starts a new state, which is merged into them\n(in a compacted topic it replaces the old one, until reconcile has read the rest).';
 
 export function addGroups(program: Command): void {
   const parent = program.command('groups').description('the merged groups that the journal keeps');
   onRunningBridge(
-    addCommand(parent, 'list', 'list them, by a part of an id or of a name', 'groups list', 'groups list NOTICE --json')
-      .argument('[text]', 'a part of an id or a name', '')
-      .option('--after <place>', 'go on from there, as the list before said')
-      .option('--limit <number>', 'so many at most', wholeNumber(1), 100),
+    addCommand(parent, 'list', 'list them, by part of an id or name', 'groups list', 'groups list NOTICE --json')
+      .argument('[text]', 'part of an id or name', '')
+      .option('--after <place>', 'continue from this place, which the previous list printed')
+      .option('--limit <number>', 'maximum number', wholeNumber(1), 100),
   ).action(list);
   onRunningBridge(
     addCommand(parent, 'forget', 'forget groups, and their delivered events', 'groups forget @TGS#1 @TGS#2'),
@@ -37,9 +37,9 @@ export function addGroups(program: Command): void {
       'groups prune --destroyed --older 30d --dry-run',
     ),
   )
-    .requiredOption('--destroyed', 'those that were destroyed: no others are pruned')
-    .requiredOption('--older <duration>', 'and that so long ago, such as 30d', lengthOfTime)
-    .option('--dry-run', 'say which, and forget none', false)
+    .requiredOption('--destroyed', 'only destroyed groups: no others can be pruned')
+    .requiredOption('--older <duration>', 'destroyed at least this long ago, such as 30d', lengthOfTime)
+    .option('--dry-run', 'only print which', false)
     .addHelpText('after', MEANING)
     .action(prune);
 }

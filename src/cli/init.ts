@@ -21,16 +21,17 @@ interface Answers {
 type Given = Partial<Omit<Answers, 'token'>>;
 
 export function addInit(program: Command): void {
-  const description = 'write a configuration: asks on a terminal for what no option gives, then examines what it names';
+  const description =
+    'write a configuration: on a terminal, asks for what the options lack, then examines its destinations';
   const given = 'init --sdk-app-id 1400701118 --brokers 127.0.0.1:9092 --elasticsearch http://127.0.0.1:9200';
   addCommand(program, 'init', description, 'init', given)
-    .option('--config <file>', 'the file to write; one that is there is never changed', OWN_FILE)
-    .option('--sdk-app-id <digits>', 'of the Chat app')
+    .option('--config <file>', 'the file to write; an existing one is never changed', OWN_FILE)
+    .option('--sdk-app-id <digits>', 'SDKAppID of the Chat app')
     .option('--brokers <list>', 'Kafka brokers, separated by commas: events go to a topic there')
     .option('--elasticsearch <urls>', 'Elasticsearch nodes, separated by commas: groups go to an index there')
     .addHelpText(
       'after',
-      '\nThe token of the callbacks is asked for, or taken from CALLBACK_TOKEN: others on the machine can read arguments.',
+      '\nThe callback token is asked for, or taken from CALLBACK_TOKEN: others on the machine can read arguments.',
     )
     .action(init);
 }
@@ -58,7 +59,7 @@ type Ask = (question: string) => Promise<string>;
 export async function answersOf(given: Given, token: string | undefined, ask: Ask | undefined): Promise<Answers> {
   let sdkAppId = given.sdkAppId;
   while (ask !== undefined && !isAppId(sdkAppId)) {
-    const once = sdkAppId === undefined ? '' : 'These are not digits alone. ';
+    const once = sdkAppId === undefined ? '' : 'Digits only. ';
     sdkAppId = (await ask(`${once}SDKAppID (digits; the vendor’s Chat console shows it): `)).trim();
   }
   if (!isAppId(sdkAppId)) {
@@ -106,7 +107,7 @@ function writeNew(file: string, text: string): void {
 }
 
 function taken(file: string): BridgeError {
-  return failed(`${file} is there already, and stays as it is`, 'name another with --config, or move it away');
+  return failed(`${file} already exists and was not changed`, 'name another with --config, or move it away');
 }
 
 const quoted = (text: string): string => JSON.stringify(text.split(',').map((one) => one.trim()));

@@ -12,14 +12,14 @@ import { answer, follow, paint } from './terminal.ts';
 const noContent = z.object({});
 
 export function addOperations(program: Command): void {
-  const takeOver = 'have the running bridge read its configuration again and take over what changed';
+  const takeOver = 'make the running bridge reload its configuration';
   onRunningBridge(addCommand(program, 'reload', takeOver, 'reload'))
     .addHelpText('after', '\nSIGHUP does the same. A file with problems changes nothing.')
     .action(reload);
 
-  const stop = 'stop delivering to a connector; callbacks go on being recorded';
+  const stop = 'stop delivering to a connector; callbacks are still recorded';
   onRunningBridge(addCommand(program, 'pause <name>', stop, 'pause group-index')).action(setPaused(true));
-  const goOn = 'go on delivering to a connector';
+  const goOn = 'resume delivering to a connector';
   onRunningBridge(addCommand(program, 'resume <name>', goOn, 'resume group-index')).action(setPaused(false));
 
   onRunningBridge(
@@ -62,11 +62,11 @@ const setPaused =
     await client.ask(noContent, (api) =>
       api.connectors[':name'][paused ? 'pause' : 'resume'].$post({ param: inPath('name', name) }),
     );
-    if (!paused) return answer(options, { connector: name, paused }, `${name} goes on`);
+    if (!paused) return answer(options, { connector: name, paused }, `${name} is resumed`);
     const held =
       'source' in (await client.status())
-        ? ' in this worker, until it is resumed or the worker ends; its events wait in the topic'
-        : ', also over restarts, until it is resumed; callbacks go on being recorded';
+        ? ' in this worker, until it is resumed or the worker stops; its events wait in the topic'
+        : ', across restarts, until it is resumed; callbacks are still recorded';
     answer(options, { connector: name, paused }, `${name} is paused${held}`);
   };
 
@@ -89,7 +89,7 @@ async function replayEvents(name: string, options: ReplayOptions): Promise<void>
   );
   const say = (text: string, done: boolean, rest: { delivered?: number; refused?: number } = {}): void =>
     answer(options, { connector: name, from, events, done, ...rest }, text);
-  if (events === 0) return say('nothing to replay: the journal holds no event from there on', true);
+  if (events === 0) return say('nothing to replay: the journal holds no event from that point on', true);
   const what = `${plural(events, 'event')} again, from seq ${from}`;
   if (!options.wait) return say(`${name} delivers ${what}`, false);
   const isDone = ({ cursor }: ConnectorStatus): boolean => cursor >= from + events - 1;
@@ -101,14 +101,14 @@ async function replayEvents(name: string, options: ReplayOptions): Promise<void>
   if (isDone(connector)) {
     const { refused = 0, waiting = 0 } = connector.replayed ?? {};
     const delivered = events - refused - waiting;
-    const left = waiting === 0 ? '' : `, ${figure(waiting)} still tried`;
+    const left = waiting === 0 ? '' : `, ${figure(waiting)} pending`;
     const became = `${figure(delivered)} delivered, ${figure(refused)} refused${left}`;
     const isWhole = refused + waiting === 0;
     say(isWhole ? `${name} delivered ${what}` : `${name} was given ${what}: ${became}`, true, { delivered, refused });
     if (refused === 0) return;
     throw failed(`${plural(refused, 'event')} refused`, `dead-letters list ${name} --by cause says why`);
   }
-  say(`${whyStuck(connector)}; the replay goes on by itself when it can`, false);
+  say(`${whyStuck(connector)}; the replay continues by itself when it can`, false);
 }
 
 async function replayGroups(name: string, options: ReplayOptions): Promise<void> {
@@ -118,13 +118,13 @@ async function replayGroups(name: string, options: ReplayOptions): Promise<void>
   );
   const say = (text: string, delivered: number, refused: number, done: boolean): void =>
     answer(options, { connector: name, groups, delivered, failed: refused, done }, text);
-  if (!options.wait) return say(`${name} is brought ${plural(groups, 'group')}`, 0, 0, false);
-  const connector = await followGroups(client, name, groups, `bringing groups to ${name}`);
+  if (!options.wait) return say(`writing ${plural(groups, 'group')} to ${name}`, 0, 0, false);
+  const connector = await followGroups(client, name, groups, `writing groups to ${name}`);
   const { done = 0, failed: refused = 0, ended = false } = connector.restore ?? {};
   const brought = done - refused;
-  if (!ended) return say(`${whyStuck(connector)}; the rest comes when it can`, brought, refused, false);
-  say(`${name} was brought ${plural(brought, 'group')}`, brought, refused, true);
-  if (refused > 0) throw failed(`${plural(refused, 'group')} not taken: the bridge’s log says why`);
+  if (!ended) return say(`${whyStuck(connector)}; the rest follows by itself when it can`, brought, refused, false);
+  say(`wrote ${plural(brought, 'group')} to ${name}`, brought, refused, true);
+  if (refused > 0) throw failed(`${plural(refused, 'group')} refused: the bridge’s log says why`);
 }
 
 /** Waits until all groups were brought to a connector, or compared with it, or that fails. */

@@ -169,5 +169,5 @@ export function reachable(host: string): string {
 
 /** Says how many of those that were named were not there, after what was done with the others. */
 export function missingOf(count: number): string {
-  return count > 0 ? `; ${figure(count)} of those named ${count === 1 ? 'was' : 'were'} not there` : '';
+  return count > 0 ? `; ${figure(count)} of those named ${count === 1 ? 'was' : 'were'} not found` : '';
 }

@@ -24,7 +24,7 @@ export async function programOf(name = ''): Promise<Command> {
   const program = new Command('group-sync-bridge')
     .description('Keeps other systems’ copies of Tencent Cloud Chat group info in sync.')
     .version(version())
-    .showHelpAfterError('(add --help for what there is)')
+    .showHelpAfterError('(see --help)')
     .configureOutput({
       writeOut: (text) => write(process.stdout, text),
       writeErr: (text) => write(process.stderr, text),

@@ -9,15 +9,15 @@ import { answer, tableLines } from './terminal.ts';
 export function addQuarantine(program: Command): void {
   const parent = program.command('quarantine').description('verified callbacks that could not be mapped');
   onRunningBridge(addCommand(parent, 'list', 'list them', 'quarantine list'))
-    .option('--after <id>', 'those after this one', wholeNumber(0), 0)
-    .option('--limit <number>', 'so many at most', wholeNumber(1), 100)
+    .option('--after <id>', 'only those after this one', wholeNumber(0), 0)
+    .option('--limit <number>', 'maximum number', wholeNumber(1), 100)
     .action(list);
-  onRunningBridge(addCommand(parent, 'show', 'show one with its whole body', 'quarantine show 7'))
+  onRunningBridge(addCommand(parent, 'show', 'show one with its full body', 'quarantine show 7'))
     .argument('<id>', 'by id', wholeNumber(1))
     .action(show);
-  onRunningBridge(addCommand(parent, 'retry', 'map them once more', 'quarantine retry')).action(retry);
+  onRunningBridge(addCommand(parent, 'retry', 'try to map them again', 'quarantine retry')).action(retry);
   const calls = ['quarantine discard 7 8', 'quarantine discard --all'];
-  onRunningBridge(addCommand(parent, 'discard', 'give them up for good', ...calls))
+  onRunningBridge(addCommand(parent, 'discard', 'discard them for good', ...calls))
     .argument('[ids...]', 'by id', listOf(wholeNumber(1)))
     .option('--all', 'all of them', false)
     .action(discard);
@@ -49,8 +49,7 @@ async function show(id: number, options: AdminOptions): Promise<void> {
   const query = { after: String(id - 1), limit: '1' };
   const { quarantined } = await adminClient(options).ask(quarantineAnswer, (api) => api.quarantine.$get({ query }));
   const found = quarantined.find((one) => one.id === id);
-  if (found === undefined)
-    throw misused(`no callback ${id} is in the quarantine`, 'quarantine list says which there are');
+  if (found === undefined) throw misused(`no callback ${id} is in the quarantine`, 'quarantine list shows them');
   const { receivedAt, search, fault, body } = found;
   const about = [`received ${new Date(receivedAt).toISOString()}`, `why ${describeFault(fault)}`, `query ${search}`];
   answer(options, found, ...about, '', body);
@@ -63,7 +62,7 @@ async function retry(options: AdminOptions): Promise<void> {
 
 async function discard(ids: number[] = [], options: AdminOptions & { readonly all: boolean }): Promise<void> {
   if (ids.length > 0 === options.all) {
-    throw misused('name the callbacks by id, or say --all, and not both: what is discarded never becomes an event');
+    throw misused('name the callbacks by id, or use --all, not both: discarded callbacks never become events');
   }
   const json = ids.length > 0 ? { ids } : {};
   const gone = await adminClient(options).ask(discardAnswer, (api) => api.quarantine.discard.$post({ json }));

@@ -37,12 +37,12 @@ export function addReconcile(program: Command): void {
     addCommand(
       program,
       'reconcile',
-      'read groups by the vendor’s REST API and mend what the callbacks missed',
+      'read groups from the vendor’s REST API and mend what the callbacks missed',
       'reconcile --dry-run --against group-index',
       'reconcile --group @TGS#2J4SZEAEL',
     )
       .option('--group <id...>', 'only these groups')
-      .option('--dry-run', 'say what would be mended and destroyed, group by group, and do nothing')
+      .option('--dry-run', 'only print what would be mended and destroyed, group by group')
       .option('--allow-gone', 'destroy every group that the service no longer has, however many')
       .option('--against <name>', 'also compare the copy of this connector with the journal, and mend it'),
   )
@@ -50,8 +50,7 @@ export function addReconcile(program: Command): void {
     .action(reconcile);
 }
 
-const HOW =
-  'Goes through the running bridge or, when there is none, by itself. A run that was stopped goes on where it stopped.';
+const HOW = 'Uses the running bridge or, if there is none, runs by itself. A stopped run resumes where it stopped.';
 
 async function reconcile(options: ReconcileOptions): Promise<void> {
   const { against, dryRun } = options;
@@ -246,7 +245,7 @@ function readLines(run: Run, differed: string): Lines {
   // They are counted, and destroyed, at the end.
   const destroyed =
     stopped !== undefined && counts.destroyed === 0
-      ? 'none yet: the run did not come to its end'
+      ? 'none yet: the run did not finish'
       : `${counts.destroyed} of ${counts.known} known`;
   const rows = [
     ['read', `${counts.read} in ${seconds.toFixed(1)} s`],
@@ -267,7 +266,7 @@ function readLines(run: Run, differed: string): Lines {
     lists,
     failed,
     more > 0 && `… and ${more} more`,
-    counts.lasting > 0 && `${figure(counts.lasting)} failed as in the runs before: that fails no run any more`,
+    counts.lasting > 0 && `${figure(counts.lasting)} failed again as in earlier runs, which no longer fails a run`,
     counts.withheld > 0 && withheldLine(counts, dryRun),
   ];
 }
@@ -283,16 +282,16 @@ function withheldLine({ withheld, known }: Run['counts'], dryRun: boolean): stri
 /** Throws where not all was done. */
 function judge(read: Run | undefined, compared: Compared | undefined, { dryRun, group }: ReconcileOptions): void {
   if (read?.stopped !== undefined) {
-    throw failed(`stopped: ${read.stopped}`, dryRun ? undefined : 'the same command goes on where this one stopped');
+    throw failed(`stopped: ${read.stopped}`, dryRun ? undefined : 'the same command resumes where this one stopped');
   }
   const withheld = dryRun ? 0 : (read?.counts.withheld ?? 0);
   if (withheld > 0) {
     const message = `${withheld} of ${read?.counts.known} groups known are gone at the service, and none was destroyed`;
-    const suggestion = 'see that sdkAppId and the region are right; --allow-gone destroys them';
+    const suggestion = 'check sdkAppId and the region; --allow-gone destroys them';
     throw new BridgeError({ code: 'command-failed', path: 'reconcile.maxGone', message, suggestion });
   }
   const unlisted = (read?.unlisted ?? []).filter(({ off }) => !off).map(({ groupType }) => groupType);
-  if (unlisted.length > 0) throw failed(`no list of the groups of type ${unlisted.join(', ')}`);
+  if (unlisted.length > 0) throw failed(`could not list the groups of type ${unlisted.join(', ')}`);
   const left = (read?.counts.failed ?? 0) + (compared?.failed ?? 0);
   if (left > 0) throw failed(`${plural(left, 'group')} could not be reconciled`);
   // The service may know a group that is not recorded yet.

@@ -33,11 +33,11 @@ export function addSchema(program: Command): void {
     'schema event --config bridge.yaml --connector group-events',
   )
     .argument('<name>', NAMES.join(', '), parseName)
-    .option('--config <file>', 'of asyncapi: describe the topics of this configuration instead of the default ones')
-    .option('--connector <name>', 'of event and group: in the shape that this connector of the configuration writes')
+    .option('--config <file>', 'for asyncapi: describe the topics of this configuration instead of the default ones')
+    .option('--connector <name>', 'for event and group: in the shape that this connector of the configuration writes')
     .action(async (name: string, { config, connector }: { config?: string; connector?: string }) => {
       if (connector !== undefined && name !== 'event' && name !== 'group')
-        throw misused(`--connector says nothing beside ${name}: leave it out`);
+        throw misused(`--connector does not apply to ${name}: leave it out`);
       print(JSON.stringify(await SCHEMAS[name]?.(config, connector), null, 2));
     });
 }

@@ -67,7 +67,7 @@ async function deliverSample(config: Config, receiverUrl: string, path: string):
   const end = performance.now() + DELIVERED_MS;
   while (!(existsSync(path) && readFileSync(path, 'utf8').includes(mark))) {
     if (performance.now() > end)
-      throw failed(`a sample callback was recorded, and not delivered within ${DELIVERED_MS / 1_000} s`);
+      throw failed(`a sample callback was recorded but not delivered within ${DELIVERED_MS / 1_000} s`);
     await delay(10);
   }
   const signed =

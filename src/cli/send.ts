@@ -23,9 +23,9 @@ export function addSend(program: Command): void {
     .addOption(configOption)
     .option('--to <url>', 'where to (default: the receiver of the configuration, on this machine)', receiverUrl)
     .option('--count <n>', 'how many', wholeNumber(1), 10)
-    .option('--rate <n>', 'how many a second, 0 for as fast as they are answered', wholeNumber(0), 0)
-    .option('--groups <n>', 'over how many groups', wholeNumber(1), 100)
-    .option('--connections <n>', 'how many at once', wholeNumber(1), 16)
+    .option('--rate <n>', 'callbacks per second; 0: as fast as they are answered', wholeNumber(0), 0)
+    .option('--groups <n>', 'number of groups', wholeNumber(1), 100)
+    .option('--connections <n>', 'number of concurrent connections', wholeNumber(1), 16)
     .option('--json', 'print the result as JSON')
     .action(sendSamples);
 }
@@ -66,7 +66,7 @@ async function sendSamples(options: SendOptions): Promise<void> {
 function adviceOn(to: URL, { ok, failures }: SendResult): string {
   if (ok > 0) return 'see the answers above';
   if ([...failures.keys()].every((failure) => /^HTTP 40[13]\b/.test(failure)))
-    return 'see the answers above: token and SDKAppID are those of the configuration that --config names, and receiver.allowFrom may not let this machine in';
+    return 'see the answers above: check token and SDKAppID in the --config file, and that receiver.allowFrom includes this machine';
   return `is a bridge listening at ${to.href}? --to names another address`;
 }
 

@@ -21,10 +21,10 @@ export function addStart(program: Command): void {
   addCommand(program, 'start', description, 'start --config config/kafka-elasticsearch.yaml')
     .addOption(configOption)
     .addOption(
-      new Option('--log <format>', 'on standard error: text, a line a callback, or json; text on a terminal').choices([
-        'text',
-        'json',
-      ]),
+      new Option(
+        '--log <format>',
+        'format on standard error: text, one line per callback, or json; text on a terminal',
+      ).choices(['text', 'json']),
     )
     .action(start);
 }

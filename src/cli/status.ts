@@ -22,20 +22,20 @@ export function addStatus(program: Command): void {
   ];
   onRunningBridge(
     addCommand(program, 'status', description, ...calls)
-      .option('--watch', 'again each second, with what happens per second, until Ctrl-C')
+      .option('--watch', 'refresh every second, with rates, until Ctrl-C')
       .addOption(
         new Option(
           '--check',
           'exit with 1 unless callbacks are recorded and every copy is in step, verified and complete',
         ).conflicts(['watch', 'wait']),
       )
-      .option('--allow <troubles>', `with --check, troubles to pass over: ${TROUBLES.join(', ')}`, troubleList)
+      .option('--allow <troubles>', `with --check, troubles to ignore: ${TROUBLES.join(', ')}`, troubleList)
       .addOption(
-        new Option('--wait <state>', 'until every copy is in step and complete')
+        new Option('--wait <state>', 'wait until every copy is in step and complete')
           .choices(['in-step'])
           .conflicts('watch'),
       )
-      .option('--timeout <time>', 'with --wait, how long: 5m; exit with 1 after it (default: 60s)', waitingTime),
+      .option('--timeout <time>', 'with --wait, how long, such as 5m; then exit with 1 (default: 60s)', waitingTime),
   ).action(showStatus);
 }
 
@@ -52,7 +52,7 @@ function troubleList(text: string): readonly string[] {
   const named = text.split(',').map((one) => one.trim());
   const unknown = named.find((one) => !TROUBLES.some((trouble) => trouble === one));
   if (unknown === undefined) return named;
-  throw new InvalidArgumentError(`${unknown} is none of ${TROUBLES.join(', ')}`);
+  throw new InvalidArgumentError(`unknown ${unknown}, one of ${TROUBLES.join(', ')} is expected`);
 }
 
 /** Digits alone are milliseconds, as in a configuration. */
@@ -73,7 +73,7 @@ async function showStatus(options: StatusOptions): Promise<void> {
 }
 
 /** Silently ignored arguments would be taken as understood. */
-const needing = (option: string, other: string): BridgeError => misused(`--${option} says nothing without --${other}`);
+const needing = (option: string, other: string): BridgeError => misused(`--${option} needs --${other}`);
 
 function isWell({ verdict: { recording, copies } }: Status, allow: readonly string[] = []): boolean {
   const { tone, troubles } = copies;

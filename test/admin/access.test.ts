@@ -344,7 +344,7 @@ test('a bridge with a token: start and check say whom it lets in, commands bring
   ]);
   expect(right).toMatchObject({ code: 0, stdout: expect.stringMatching(/^Callbacks are recorded/) });
   expect(configured).toMatchObject({ code: 0, stdout: expect.stringMatching(/^Callbacks are recorded/) });
-  expect(without).toMatchObject({ code: 2, stderr: expect.stringMatching(/asks for its admin\.token.*ADMIN_TOKEN/) });
+  expect(without).toMatchObject({ code: 2, stderr: expect.stringMatching(/requires its admin\.token.*ADMIN_TOKEN/) });
   expect(another).toMatchObject({ code: 2, stderr: expect.stringMatching(/another admin\.token.*ADMIN_TOKEN/) });
   expect(another.stderr).not.toContain('another-token-of-a-bridge');
   expect(bridge.stderr()).toMatch(/refused a wrong admin\.token/);

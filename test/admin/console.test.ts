@@ -165,8 +165,8 @@ describe.skipIf(skip !== '')(`a day of an operator, on real Kafka and Elasticsea
       body: JSON.stringify({ doc: { name: 'by hand' } }),
     });
     await expect.poll(() => copy('group-index')).toMatch(/Differs.*Differs in name/);
-    await page.getByRole('button', { name: 'Bring this group again' }).click();
-    await page.getByText('The group is brought again to each copy that should hold it.').waitFor();
+    await page.getByRole('button', { name: 'Write this group again' }).click();
+    await page.getByText('The group is being written again to each copy that should hold it.').waitFor();
     await expect.poll(() => copy('group-index'), { timeout: 20_000 }).toContain('In step');
     // One box on every page finds groups and events.
     const find = async (text: string): Promise<void> => {
@@ -228,7 +228,7 @@ describe.skipIf(skip !== '')(`a day of an operator, on real Kafka and Elasticsea
     // Not mended: refused once more, and the page says so by itself.
     const givenUp = await letter.locator('time').getAttribute('datetime');
     await letter.getByRole('button', { name: /Retry/ }).click();
-    await page.getByText('1 dead letter will be tried again; the page says what became of them.').waitFor();
+    await page.getByText('1 dead letter will be retried; the page shows the result.').waitFor();
     await expect.poll(() => letter.locator('time').getAttribute('datetime')).not.toBe(givenUp);
 
     // A later number makes the document one that the index takes, whatever the dead event said.
@@ -496,7 +496,7 @@ describe('whatever the callbacks hold', () => {
     await page.goto(bridge.admin());
     await page.getByText('Reload the page for newer figures').waitFor();
     await page.getByRole('button', { name: 'Pause audit-file' }).click();
-    await page.getByText('Paused. Callbacks go on').waitFor();
+    await page.getByText('Paused. Callbacks are still recorded').waitFor();
     await expect
       .poll(async () => {
         await page.goto(bridge.admin());
@@ -601,7 +601,7 @@ describe('reconcile', () => {
     await page.getByRole('button', { name: 'Read, and mend what differs' }).click();
     await expect.poll(() => run.textContent(), { timeout: 10_000 }).toMatch(/Destroyed2 of 3 known/);
     await page.locator('summary', { hasText: 'Start' }).click();
-    await page.getByText('There was no dry run since').waitFor();
+    await page.getByText('No dry run since').waitFor();
     await page.goto(`${bridge.adminUrl}/groups`);
     for (const groupId of ['@TGS#R1', '@TGS#R2']) {
       expect(await row(page, groupId).textContent()).toMatch(/Destroyed.*reconcile$/s);

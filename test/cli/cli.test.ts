@@ -84,7 +84,7 @@ describe('wrong usage', () => {
     [['shcema', 'event'], /unknown command.*schema/is],
     [['schema', 'evnt'], /one of event, group, config/],
     [['schema', 'event', '--connector', 'audit-fil'], /did you mean "audit-file"\? known: audit-file/],
-    [['schema', 'config', '--connector', 'audit-file'], /--connector says nothing beside config/],
+    [['schema', 'config', '--connector', 'audit-file'], /--connector does not apply to config/],
     [['status', '--wait', 'in-step', '--watch'], /'--wait <state>' cannot be used with option '--watch'/],
     [['send', '--count', 'many'], /whole number/],
     [['send', '--to', 'nowhere'], /a URL without query and user is expected/],
@@ -233,9 +233,7 @@ describe('start and send', () => {
     const { code, stdout, stderr } = await runCommand(['send', '--config', other, '--to', bridge.url]);
     expect(code).toBe(1);
     expect(stdout).toMatch(/^10 × HTTP 403: .*SdkAppid is not that of this app/);
-    expect(stderr).toMatch(
-      /token and SDKAppID are those of the configuration that --config names, and receiver.allowFrom/,
-    );
+    expect(stderr).toMatch(/check token and SDKAppID in the --config file, and that receiver.allowFrom/);
     await bridge.end('SIGTERM');
     home.remove();
   });

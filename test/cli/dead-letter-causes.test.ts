@@ -66,9 +66,7 @@ test.skipIf(skip !== '')(
         .split('\n')
         .map((line) => JSON.parse(line).event.data.changed),
     ).toEqual(Array(8).fill({ introduction: 'x' }));
-    expect((await run('list', 'history', '--limit', '3')).stdout).toMatch(
-      /3 of 20: raise --limit, or see them --by cause/,
-    );
+    expect((await run('list', 'history', '--limit', '3')).stdout).toMatch(/3 of 20: raise --limit, or use --by cause/);
     const ofOne = JSON.parse((await run('list', 'history', '--group', 'g0', '--json')).stdout);
     expect(ofOne.deadLetters).toHaveLength(1);
 

@@ -99,7 +99,7 @@ describe('groups', () => {
     // An id is no place: taken for none, it would begin anew.
     expect(await run('groups', 'list', '--after', '@TGS#G2')).toMatchObject({
       code: 2,
-      stderr: 'after: the place is expected that the page before gave\n',
+      stderr: 'after: the place given by the previous page is expected\n',
     });
     expect((await run('groups', 'list', 'notice')).stdout).toMatch(/@TGS#NOTICE.*\n1\n$/);
     expect((await run('groups', 'list', 'AME 7')).stdout).toMatch(/@TGS#G7 .*\n1\n$/);
@@ -235,7 +235,7 @@ describe('what is named and is not there', () => {
     [['quarantine', 'discard', '99'], 'nothing was discarded: no such callback is in the quarantine'],
     [
       ['quarantine', 'discard', '1', '99', '99'],
-      'discarded 1 callback of the quarantine; 1 of those named was not there',
+      'discarded 1 callback of the quarantine; 1 of those named was not found',
     ],
   ])('%s exits with 1', async (args, says) => {
     expect(await run(...args)).toMatchObject({ code: 1, stdout: `${says}\n` });

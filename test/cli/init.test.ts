@@ -23,7 +23,7 @@ test('what no option gives is asked for, until it is right', async () => {
     brokers: 'a:9092, b:9092',
     elasticsearch: '',
   });
-  expect(asked.map((question) => question.split(' ')[0])).toEqual(['SDKAppID', 'These', 'Token', 'Elasticsearch']);
+  expect(asked.map((question) => question.split(' ')[0])).toEqual(['SDKAppID', 'Digits', 'Token', 'Elasticsearch']);
   await expect(answersOf({}, undefined, undefined)).rejects.toThrow(/an SDKAppID of digits is needed/);
 });
 
@@ -58,7 +58,7 @@ test('the file is examined, the next step said, and nothing written over', async
   expect(statSync(file).mode & 0o777).toBe(0o600);
   const before = readFileSync(file, 'utf8');
   expect(before).not.toContain('secret');
-  expect(await runCommand(args)).toMatchObject({ code: 1, stderr: expect.stringContaining('is there already') });
+  expect(await runCommand(args)).toMatchObject({ code: 1, stderr: expect.stringContaining('already exists') });
   expect(readFileSync(file, 'utf8')).toBe(before);
 });
 

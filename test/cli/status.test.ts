@@ -108,7 +108,7 @@ describe('status', () => {
       ['--allow', 'behind', '--check'],
       ['--timeout', '5s', '--wait'],
     ] as const) {
-      const stderr = `${option} says nothing without ${other}\n`;
+      const stderr = `${option} needs ${other}\n`;
       expect(await status(option, value)).toMatchObject({ code: 2, stderr });
     }
     for (const other of ['--watch', '--wait=in-step'])
@@ -206,7 +206,7 @@ describe('status', () => {
   test('no bridge there: --watch ends at once', async () => {
     const { code, stderr } = await runCommand(['status', '--watch', '--admin', 'http://127.0.0.1:1']);
     expect(code).toBe(1);
-    expect(stderr).toMatch(/no bridge answers .* or name the configuration that it runs with by --config/);
+    expect(stderr).toMatch(/no bridge answers .* or name its configuration with --config/);
   });
 });
 
@@ -224,7 +224,7 @@ describe('what answers there is no bridge', () => {
     const { code, stdout, stderr } = await runCommand(['status', '--admin', `http://127.0.0.1:${port}`]);
     expect(code).toBe(1);
     expect(stdout).toBe('');
-    expect(stderr).toMatch(/is not the admin server of a bridge|is it of another version\?/);
+    expect(stderr).toMatch(/is not the admin server of a bridge|it is of the same version/);
     expect(stderr.trim().split('\n')).toHaveLength(1);
   });
 });

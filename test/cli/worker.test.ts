@@ -8,9 +8,9 @@ test('a pause is said to last as long as it does; what a worker does not offer i
   const run = (...args: string[]) => runCommand([...args, '--admin', worker.adminUrl]);
   expect(await run('pause', 'audit')).toMatchObject({
     code: 0,
-    stdout: 'audit is paused in this worker, until it is resumed or the worker ends; its events wait in the topic\n',
+    stdout: 'audit is paused in this worker, until it is resumed or the worker stops; its events wait in the topic\n',
   });
-  expect(await run('resume', 'audit')).toMatchObject({ code: 0, stdout: 'audit goes on\n' });
+  expect(await run('resume', 'audit')).toMatchObject({ code: 0, stdout: 'audit is resumed\n' });
   expect(await run('replay', 'audit', '--from', 'beginning')).toMatchObject({
     code: 2,
     stderr: expect.stringMatching(/a worker does not offer this — .*status, pause, resume and dead-letters/),

@@ -195,7 +195,7 @@ describe.skipIf(skip !== '')(`copies converge${skip}`, () => {
     const bridge = await startBridgeProcess(home);
     const going = post(bridge, all.slice(1_000), 4);
     const replayed = await runCommand(['replay', 'rebuilt', '--from', 'groups', '--admin', bridge.adminUrl]);
-    expect(replayed).toMatchObject({ code: 0, stdout: expect.stringMatching(/^rebuilt was brought \d+ groups\n$/) });
+    expect(replayed).toMatchObject({ code: 0, stdout: expect.stringMatching(/^wrote \d+ groups to rebuilt\n$/) });
     await request('POST', '_aliases', {
       actions: [{ remove: { index: `${alias}-1`, alias } }, { add: { index: `${alias}-2`, alias } }],
     });

@@ -93,7 +93,7 @@ describe.skipIf(skip !== '')(`the filter of a connector${skip}`, () => {
     await deleteDocument(pair, 'public');
     expect(await command(bridge, 'replay', 'index', '--from', 'groups')).toMatchObject({
       code: 0,
-      stdout: 'index was brought 1 group\n',
+      stdout: 'wrote 1 group to index\n',
     });
     expect(await documentOf(pair, 'public')).toMatchObject({ name: 'known' });
     expect(await documentOf(pair, 'private')).toBeUndefined();

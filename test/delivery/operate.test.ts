@@ -261,7 +261,7 @@ describe('quarantine', () => {
     );
     expect((await command(first, 'quarantine', 'retry')).stdout).toBe('0 mapped, 2 left\n');
     expect(await (await fetch(`${first.adminUrl}/metrics`)).text()).toMatch(/bridge_quarantined 2/);
-    expect(first.stderr()).toMatch(/stands in the quarantine: Name: a text is expected/);
+    expect(first.stderr()).toMatch(/is in the quarantine: Name: a text is expected/);
     expect(first.stderr()).not.toContain(signOf(token, ''));
     await first.end('SIGTERM');
 
@@ -300,7 +300,7 @@ describe('quarantine discard', () => {
     expect(await ids()).toEqual([1, 2, 3, 4]);
     expect(await command(bridge, 'quarantine', 'discard', '2', '9')).toMatchObject({
       code: 1,
-      stdout: 'discarded 1 callback of the quarantine; 1 of those named was not there\n',
+      stdout: 'discarded 1 callback of the quarantine; 1 of those named was not found\n',
     });
     expect(await ids()).toEqual([1, 3, 4]);
     expect((await command(bridge, 'quarantine', 'discard', '--all', '--json')).json).toEqual({ discarded: 3 });

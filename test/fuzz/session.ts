@@ -60,7 +60,7 @@ export async function judgeCorpus(port: number, { bytes, statuses }: CorpusEntry
 export function complaintAboutLog(log: string): string | undefined {
   const bad = log
     .split('\n')
-    .find((line) => /"level":(50|60)|Unhandled|fault of the bridge| {4}at /.test(line) && !line.includes('quarantine'));
+    .find((line) => /"level":(50|60)|Unhandled|internal error| {4}at /.test(line) && !line.includes('quarantine'));
   return bad === undefined ? undefined : `the log holds ${bad.slice(0, 500)}`;
 }
 

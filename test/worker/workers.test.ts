@@ -240,7 +240,7 @@ describe.skipIf(skip !== '')(`workers${skip}`, () => {
       .toEqual([3, 2]);
 
     // Not mended yet: refused once more, and listed under where it lies now.
-    expect((await letters('retry', 'index', name)).stdout).toMatch(/index tries 1 dead letter again/);
+    expect((await letters('retry', 'index', name)).stdout).toMatch(/index is retrying 1 dead letter/);
     await expect.poll(async () => (await list('index')).map((one: { name: string }) => one.name)).not.toContain(name);
     await expect.poll(() => list('index')).toHaveLength(3);
     const mapping = JSON.stringify({ properties: { faceUrl: { type: 'keyword' } } });

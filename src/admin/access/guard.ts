@@ -146,7 +146,7 @@ function addSignIn(app: Hono, judge: Judge, session: Session): void {
 }
 
 const TOKEN_MESSAGES = {
-  missing: ['token-missing', 'admin.token is asked for'],
+  missing: ['token-missing', 'admin.token is required'],
   wrong: ['token-wrong', 'this is not the admin.token of the bridge'],
   slowed: ['token-guessed', 'too many wrong tokens from this address: wait a minute'],
 } as const;

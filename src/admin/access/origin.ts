@@ -24,7 +24,7 @@ export function refuseForeign(context: Context): Response | undefined {
 }
 
 const foreign = (context: Context): Response =>
-  refuse(context, { code: 'usage', message: 'this was sent by a page of another site' }, 403);
+  refuse(context, { code: 'usage', message: 'this was sent from a page of another site' }, 403);
 
 /** Says whether another site's page asks for something to show within itself; a person may follow a link from there. */
 function isOfAnotherSite({ req }: Context): boolean {

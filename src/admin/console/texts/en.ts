@@ -80,36 +80,35 @@ export const en = {
 
   /** The results of actions, by their codes. */
   notices: {
-    paused: () => 'Paused. Callbacks go on being recorded; the connector takes nothing until it is resumed.',
+    paused: () => 'Paused. Callbacks are still recorded; nothing is delivered until the connector is resumed.',
     resumed: () => 'Resumed.',
     replaying: (n: number) => `${plural(n, 'event')} will be delivered again.`,
-    'nothing-to-replay': () => 'Nothing to replay: no event was recorded from there on.',
+    'nothing-to-replay': () => 'Nothing to replay: no event was recorded from that point on.',
     restoring: (n: number) => `${plural(n, 'group')} will be resynced to the destination.`,
-    brought: () => 'The group is brought again to each copy that should hold it.',
+    brought: () => 'The group is being written again to each copy that should hold it.',
     retried: (n: number) =>
       n === 0
-        ? 'Nothing is tried again: there was no such dead letter.'
-        : `${plural(n, 'dead letter')} will be tried again; the page says what became of them.`,
+        ? 'Nothing to retry: there was no such dead letter.'
+        : `${plural(n, 'dead letter')} will be retried; the page shows the result.`,
     discarded: (n: number) =>
       n === 0 ? 'Nothing was discarded: there was no such dead letter.' : `${plural(n, 'dead letter')} discarded.`,
     mapped: (n: number) =>
       n === 0 ? 'None could be mapped: the bridge does not know this shape yet.' : `${figure(n)} mapped.`,
     'quarantine-discarded': (n: number) =>
       n === 0 ? 'Nothing was discarded: there was no such callback.' : `${plural(n, 'callback')} discarded.`,
-    'sample-too-late': () => 'No sample was sent: the bridge has recorded something already.',
-    'sample-sent': () => 'The sample was recorded: it shows below, with where it went.',
+    'sample-too-late': () => 'No sample was sent: the bridge has already recorded something.',
+    'sample-sent': () => 'The sample was recorded: see below where it went.',
     'reconcile-started': () => 'Reconcile has started.',
-    'reconcile-stopped': () => 'Reconcile was stopped. What it has read stays read.',
-    'reconcile-running': () => 'Not started: a reconcile is running already.',
+    'reconcile-stopped': () => 'Reconcile was stopped. What it has read is kept.',
+    'reconcile-running': () => 'Not started: reconcile is already running.',
     'reconcile-unconfigured': () => 'Reconcile is not configured.',
-    'connector-unknown': () => 'Nothing was done: no connector of that name runs here any more.',
-    invalid: () =>
-      'Nothing was done: the form was not filled in as expected. For a replay, give the seq or the time that was chosen.',
-    failed: () => 'It could not be done. The log says why; is there room on the journal’s disk?',
+    'connector-unknown': () => 'Nothing was done: no connector of that name is running.',
+    invalid: () => 'Nothing was done: the form is incomplete. For a replay, give the seq or the time that was chosen.',
+    failed: () => 'That failed. The log says why; check the space on the journal’s disk.',
   },
 
   overview: {
-    open: 'no app.callbackTokens, no receiver.allowFrom: whoever reaches the receiver can send callbacks, and fill the journal',
+    open: 'no app.callbackTokens, no receiver.allowFrom: anyone who reaches the receiver can send callbacks and fill the journal',
     receiver: (url: Html) => html`at ${url}`,
     callbacks: 'Callbacks',
     perSecond: 'a second',
@@ -130,9 +129,9 @@ export const en = {
     fill: 'How full the journal is',
     used: (share: string, most: number) => `${share} of ${size(most)} in use`,
     prunedEarly: 'delivered events are pruned early',
-    kept: (seconds: number) => `Delivered events stay for ${span(seconds)}.`,
-    quarantine: 'Callbacks of the service that could not be mapped, kept as they came.',
-    reconcileOff: 'Not configured: changes that webhooks missed are not looked for.',
+    kept: (seconds: number) => `Delivered events are kept for ${span(seconds)}.`,
+    quarantine: 'Callbacks of the service that could not be mapped, kept as received.',
+    reconcileOff: 'Not configured: missed webhooks are not repaired.',
     details: 'Details',
     stopped: (ago: Html) => html`Stopped ${ago}`,
     ended: (ago: Html) => html`Ended ${ago}`,
@@ -141,8 +140,8 @@ export const en = {
       `${plural(mended, 'group')} ${dryRun ? 'differ' : 'mended'}, ${figure(inStep)} in step`,
     recent: 'Recent events',
     sample: 'Send a sample',
-    sampleIs: 'A made-up callback goes to the receiver, and as an event of @TGS#SAMPLE0 to every connector.',
-    nothing: 'Nothing has been recorded yet. The first callback shows here by itself.',
+    sampleIs: 'Sends a sample callback to the receiver, and its event of @TGS#SAMPLE0 to every connector.',
+    nothing: 'Nothing has been recorded yet. The first callback will appear here.',
   },
 
   plots: {
@@ -193,7 +192,7 @@ export const en = {
     },
     incomplete: (since: Html, reason: Html) => html`Incomplete ${since}: ${reason}`,
     lacking: (count: number, before: string) =>
-      `${plural(count, 'event')} received before ${before} UTC were pruned, and cannot be brought.`,
+      `${plural(count, 'event')} received before ${before} UTC were pruned and cannot be delivered.`,
     notCompared: 'Not compared (verify is off)',
     verified: (ago: Html) => html`Verified ${ago}`,
     differing: (count: number) => html`: <b class="bad">${plural(count, 'difference')}</b> not mended`,
@@ -214,11 +213,11 @@ export const en = {
       unverified: 'Not verified',
     },
     replayFrom: (name: string) => `Deliver again to ${name}, from`,
-    fromBeginning: 'the beginning: all that is in the journal',
+    fromBeginning: 'the beginning: everything in the journal',
     fromSeq: 'a seq',
     fromTime: 'a time of receipt (UTC)',
     fromGroups: 'groups: the merged state of every group ever recorded',
-    replaySafe: 'This is safe, since events keep their ids and copies converge; it costs deliveries.',
+    replaySafe: 'This is safe: events keep their ids and copies converge. It only costs deliveries.',
     replayNow: 'Replay',
   },
 

@@ -21,9 +21,9 @@ export const pages = {
       'chat.group.owner.changed': 'owner changed',
       'chat.group.info.read': 'read by reconcile',
     },
-    unread: (what: Html) => html`Not understood, and left out: ${what}`,
-    noneLookedAt: 'There are no such events among those that were looked at.',
-    noneSuch: 'The journal holds no such event: none was recorded, or all were pruned.',
+    unread: (what: Html) => html`Ignored, since not understood: ${what}`,
+    noneLookedAt: 'None of the events searched match.',
+    noneSuch: 'No such event in the journal: none was recorded, or all were pruned.',
     none: 'Nothing has been recorded yet.',
     newestFirst: 'Events, newest first',
     older: 'Older events',
@@ -35,13 +35,13 @@ export const pages = {
     reconcile: 'reconcile',
     notStated: 'not stated',
     more: (count: number) => `${count} more`,
-    noField: 'no field that the bridge knows',
+    noField: 'no known field',
   },
 
   /** Of an event at a destination, or of a group's copy there. */
   standings: {
     delivered: 'Delivered',
-    superseded: 'Superseded by something newer',
+    superseded: 'Superseded by a newer change',
     behind: 'Behind',
     waiting: 'Waiting for a retry',
     dead: 'Dead letter',
@@ -60,9 +60,9 @@ export const pages = {
     head: (seq: number, what: string) => `Event ${seq}: ${what}`,
     group: 'Group',
     received: 'Received',
-    json: 'All of it, as JSON',
+    json: 'Full event as JSON',
     detail: 'Where, when, or why not',
-    unplaced: 'where and when is not known',
+    unplaced: 'place and time unknown',
     attempts: (count: number) => plural(count, 'attempt'),
   },
 
@@ -74,8 +74,8 @@ export const pages = {
     type: 'Type',
     owner: 'Owner',
     lastChanged: 'Last changed',
-    bring: 'Bring this group again',
-    bringing: 'Its merged state goes to each copy of groups once more; what somebody changed there is undone.',
+    bring: 'Write this group again',
+    bringing: 'Writes its merged state to each copy of groups again; changes made there by others are undone.',
     history: 'Fields and their history',
     since: (count: number, seq: number | undefined) =>
       `From the group’s newest ${plural(count, 'event')}${seq === undefined ? '' : `, since seq ${seq}`}. The change that occurred latest wins, whenever it arrived.`,
@@ -94,7 +94,7 @@ export const pages = {
       html`Differs in ${fields.map((field, at) => html`${at > 0 && ', '}${field}`)}${more > 0 && `, and ${more} more`}`,
     seeDeadLetters: 'See the dead letters',
     events: 'Events of this group',
-    pruned: 'They were all pruned: the merged state outlives them.',
+    pruned: 'All were pruned: the merged state is kept.',
   },
 
   groups: {
@@ -108,14 +108,14 @@ export const pages = {
     byId: 'Groups, by id',
     lately: 'Groups, changed lately',
     latelyOf: (count: number, events: number) =>
-      `${plural(count, 'group')} in the newest ${plural(events, 'event')}, the one recorded last first.`,
+      `${plural(count, 'group')} in the newest ${plural(events, 'event')}, last recorded first.`,
     more: 'More groups',
     first: 'The first ones',
   },
 
   whole: {
     nothing: 'Nothing',
-    gone: 'Nothing is here: it was never recorded, or is gone.',
+    gone: 'Not found: it was never recorded, or is gone.',
     part: (from: number, to: number, of: number) => `Characters ${figure(from)} to ${figure(to)} of ${figure(of)}.`,
     beginning: 'The beginning',
     next: 'The next part',
@@ -125,7 +125,7 @@ export const pages = {
 
   deadLetters: {
     lead: 'Events that a destination refused for good. Later events were delivered all the same. Each stays here until it is retried or discarded.',
-    unknown: (name: Html) => html`No connector called ${name} runs here.`,
+    unknown: (name: Html) => html`No connector called ${name} is running.`,
     triedAgain: (taken: number, delivered: number, refused: number, open: number) =>
       `${plural(taken, 'dead letter')} tried again: ${figure(delivered)} delivered, ${figure(refused)} refused again${open > 0 ? `, ${figure(open)} under way` : ''}.`,
     cause: (cause: string | Html) => html`cause ${cause}`,
@@ -139,7 +139,7 @@ export const pages = {
     newest: 'Newest',
     actions: 'Actions',
     warning: (count: number, connector: string) =>
-      `Removes ${plural(count, 'dead letter')} for good: ${connector} will never have what a replay does not bring again.`,
+      `Removes ${plural(count, 'dead letter')} for good: ${connector} gets them only by a replay.`,
     confirm: (count: number) => `Discard ${figure(count)} for good`,
     none: (connector: string) => `${connector} has no dead letters.`,
     noneOfCause: (connector: string) => `${connector} has no dead letter of this cause.`,
@@ -152,8 +152,8 @@ export const pages = {
   },
 
   quarantine: {
-    lead: 'Callbacks of the service that did not fit the protocol as the bridge knows it. They were answered OK and kept as they came; an upgrade of the bridge maps them by itself.',
-    none: 'The quarantine is empty. Callbacks are kept here only where app.callbackTokens is set: without a Sign anybody could fill it.',
+    lead: 'Callbacks of the service that did not match the protocol known to the bridge. They were answered OK and kept as received; after an upgrade the bridge maps them by itself.',
+    none: 'The quarantine is empty. Callbacks are kept here only where app.callbackTokens is set: without a Sign anyone could fill it.',
     total: (count: number) => plural(count, 'callback'),
     map: 'Map again',
     callback: (id: number) => `Callback ${figure(id)}`,
@@ -165,21 +165,21 @@ export const pages = {
   },
 
   reconcile: {
-    lead: 'Reads the groups again by the service’s REST API and records what differs: changes that webhooks missed are mended.',
+    lead: 'Reads the groups from the service’s REST API and records what differs: this mends changes that webhooks missed.',
     add: 'Add to the configuration, with the app’s key from the vendor’s console:',
     start: 'Start',
     continue: 'Continue',
     stop: 'Stop',
     confirm: 'Read, and mend what differs',
-    dryRun: 'Dry run: only say what differs',
+    dryRun: 'Dry run: only show what differs',
     next: (when: Html) => html`Next run ${when}`,
     neverRan: 'It has not run yet.',
     noDryRun:
-      'There was no dry run since the last run or the start of the bridge: nobody knows how many groups will be mended, and how many destroyed. A dry run tells.',
+      'No dry run since the last run or the start of the bridge. A dry run shows how many groups would be mended and destroyed.',
     foretold: (when: Html, cut: boolean, mended: number, destroyed: number, known: number) =>
-      html`By the dry run of ${when}${cut && ', which did not come to its end'}: ${plural(mended, 'group')} will be mended, and <b class="${destroyed > 0 ? 'bad' : ''}">${figure(destroyed)} of ${figure(known)} known</b> destroyed in every copy.`,
+      html`By the dry run of ${when}${cut && ', which did not finish'}: ${plural(mended, 'group')} will be mended, and <b class="${destroyed > 0 ? 'bad' : ''}">${figure(destroyed)} of ${figure(known)} known</b> destroyed in every copy.`,
     held: (withheld: number, known: number, what: string) =>
-      html`The service no longer has ${figure(withheld)} of ${figure(known)} groups known, more than <code>reconcile.maxGone</code>. ${what}: see that app.sdkAppId and the region are right. <code>reconcile --allow-gone</code> destroys them.`,
+      html`The service no longer has ${figure(withheld)} of ${figure(known)} groups known, more than <code>reconcile.maxGone</code>. ${what}: check app.sdkAppId and the region. <code>reconcile --allow-gone</code> destroys them.`,
     willFail: 'A run destroys none of them and ends as failed',
     noneDestroyed: 'None of them was destroyed',
     nothingDiffers: 'Nothing differs.',
