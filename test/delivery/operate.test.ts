@@ -205,7 +205,7 @@ describe.skipIf(skip !== '')(`dead letters${skip}`, () => {
 
     const mended = await es('/_mapping', { method: 'PUT', body: JSON.stringify({ properties: { faceUrl: keyword } }) });
     expect(mended.status).toBe(200);
-    expect((await command(bridge, 'dead-letters', 'retry', 'index')).stdout).toMatch(/tries 1 dead letter again/);
+    expect((await command(bridge, 'dead-letters', 'retry', 'index')).stdout).toMatch(/is retrying 1 dead letter/);
     await eventually(async () => {
       expect(await getDocument(elasticsearchUrl, index, 'poisoned')).toMatchObject({
         name: 'the next of its group',

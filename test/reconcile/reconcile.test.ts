@@ -375,7 +375,7 @@ describe('the command', () => {
     });
     const stopped = await command;
     expect(stopped.code).toBe(1);
-    expect(stopped.stderr).toMatch(/stopped: it was stopped — the same command goes on/);
+    expect(stopped.stderr).toMatch(/stopped: it was stopped — the same command resumes/);
     const read = stopped.report?.counts.read ?? 0;
     expect(read).toBeGreaterThan(0);
     expect(read).toBeLessThan(4_000);
