@@ -54,7 +54,9 @@ test('the first minute of README.md', async () => {
     stderr: '',
     stdout: expect.stringMatching(/^Console +http.*\n.*\nOne group/s),
   });
-  expect(demo.stdout).toMatch(/leaves name as it is.*no second event.*All 20 groups of the reader have the latest values/s);
+  expect(demo.stdout).toMatch(
+    /leaves name as it is.*no second event.*All 20 groups of the reader have the latest values/s,
+  );
 
   bridge.child.kill('SIGINT');
   expect(await once(bridge.child, 'exit')).toEqual([0, null]);
