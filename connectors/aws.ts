@@ -1,4 +1,4 @@
-/** AWS towards a destination: one way to say whose key signs, and Signature Version 4 itself, for all connectors. */
+/** AWS for all connectors: whose key signs, and Signature Version 4 itself. */
 import { createHash, createHmac } from 'node:crypto';
 import { z } from 'zod';
 import { type FaultCode, messageOf, Unreachable } from '../src/model/fault.ts';
@@ -37,10 +37,10 @@ export interface AwsCredentials {
 
 const CHAIN = '@aws-sdk/credential-provider-node';
 
-/** By the settings. Each keeps its credentials, and asks for new ones minutes before they expire. */
+/** By settings. Each provider caches its credentials, and renews them minutes before they expire. */
 const providers = new WeakMap<AwsKey, () => Promise<AwsCredentials>>();
 
-/** Returns the credentials as of now. `setting` is how the YAML names the key. Throws Unreachable. */
+/** Returns current credentials. `setting` is the key's path in the YAML. Throws Unreachable. */
 export async function credentialsOf(key: AwsKey, setting: string): Promise<AwsCredentials> {
   const { accessKeyId, secretAccessKey, sessionToken } = key;
   if (accessKeyId !== undefined && secretAccessKey !== undefined) return { accessKeyId, secretAccessKey, sessionToken };
@@ -49,7 +49,7 @@ export async function credentialsOf(key: AwsKey, setting: string): Promise<AwsCr
   let provider = providers.get(key);
   if (provider === undefined) {
     try {
-      // AWS's own ways, many and heavy, are in a package that few need.
+      // AWS's own sources of credentials, many and heavy, are in a package that few need.
       const chain: { defaultProvider(): () => Promise<AwsCredentials> } = await import(CHAIN);
       provider = chain.defaultProvider();
     } catch {
@@ -69,21 +69,21 @@ export async function credentialsOf(key: AwsKey, setting: string): Promise<AwsCr
 export const ALGORITHM = 'AWS4-HMAC-SHA256';
 export const sha256 = (data: string | Buffer): string => createHash('sha256').update(data).digest('hex');
 const hmac = (key: string | Buffer, text: string): Buffer => createHmac('sha256', key).update(text).digest();
-/** As `encodeURIComponent`, with what RFC 3986 reserves and that one leaves out. */
+/** Like `encodeURIComponent`, but also encodes what RFC 3986 reserves beyond that. */
 export const encode = (text: string): string =>
   encodeURIComponent(text).replace(/[!'()*]/g, (one) => `%${one.charCodeAt(0).toString(16).toUpperCase()}`);
 
 interface Signable {
   readonly method: string;
-  /** As it is sent. All services but S3 want what is encoded in it encoded once more. */
+  /** As sent. All services but S3 expect it to be encoded a second time. */
   readonly path: string;
   readonly query: Iterable<readonly [name: string, value: string]>;
-  /** Those that are signed, by their names in lower case. */
+  /** The signed headers, by lower-case name. */
   readonly headers: Readonly<Record<string, string>>;
   readonly bodyHash: string;
 }
 
-/** When a request is signed, as AWS writes it, and what for; `now` is in ms since 1970. */
+/** The time and scope of a signature, as AWS writes them; `now` is in ms since 1970. */
 export function scopeOf(region: string, service: string, now: number) {
   const time = new Date(now).toISOString().replace(/[-:]|\.\d+/g, '');
   return { time, parts: [time.slice(0, 8), region, service, 'aws4_request'] };
@@ -97,7 +97,7 @@ export function signatureOf(
   secret: string,
 ) {
   const names = Object.keys(headers).sort();
-  // A line end separates while sorting, as it comes before all that a name may hold.
+  // Separated by a line end while sorting, since it precedes everything that a name may hold.
   const fields = Array.from(query, (field) => field.map(encode).join('\n')).sort();
   const canonical = [
     method,

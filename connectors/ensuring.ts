@@ -1,8 +1,8 @@
 import type { Outcomes } from './contract.ts';
 
 /**
- * Runs work on a destination that was ensured when it was opened, and ensures it anew after work that failed: whatever went
- * wrong may be that it is gone. Only work that came through leaves it known.
+ * Runs work on a destination that was ensured when it was opened, and ensures it again after work that failed, in case it
+ * is gone. Only after successful work is it known to be there.
  */
 export function createEnsuring(ensure: (signal: AbortSignal) => Promise<unknown>) {
   let ensured = true;

@@ -1,10 +1,11 @@
-/** A connector that the bridge did not bring along, held to the contract: what it gives is checked before anybody relies on it. */
+/** Holds a user's connector to the contract: what it returns is checked before anybody relies on it. */
 import { z } from 'zod';
 import { timerMs } from '../src/model/clock.ts';
 import { issuesOf } from '../src/model/complaint.ts';
 import type { Entry } from '../src/model/entry.ts';
 import { FAULT_CODES, messageOf, Unreachable } from '../src/model/fault.ts';
 import { type Group, group } from '../src/model/group.ts';
+import { isObject } from '../src/model/json.ts';
 import {
   type ConnectorContract,
   type EventSink,
@@ -52,13 +53,16 @@ const finding = z.object({
   says: z.string(),
   fault: fault.exactOptional(),
 });
+const generator = z.custom<AsyncIterable<unknown>>((given) => isObject(given) && Symbol.asyncIterator in given, {
+  error: 'an async generator is expected',
+});
 
 const holds = z.enum(['events', 'groups']);
 const text = z.string();
 const places = z.array(z.object({ name: text, template: z.boolean().optional(), option: text, use: text.optional() }));
 const shapeProblems = z.array(z.object({ path: z.array(z.union([z.string(), z.number()])), message: z.string() }));
 
-const isFunction = z.custom<(...given: never[]) => unknown>((given) => typeof given === 'function', {
+export const isFunction = z.custom<(...given: never[]) => unknown>((given) => typeof given === 'function', {
   error: 'a function is expected',
 });
 const maybe = isFunction.exactOptional();
@@ -78,7 +82,7 @@ const facts = z.object({
   shapes: z.array(z.enum(SHAPE_PARTS)).exactOptional(),
 });
 
-/** What can be told of a default export before it is used. */
+/** What can be checked of a default export before it is used. */
 export const contract = facts.extend({
   shapeProblems: maybe,
   holds: isFunction,
@@ -87,7 +91,12 @@ export const contract = facts.extend({
   examine: isFunction,
 });
 
-/** Returns the connector as others may use it: it throws Unreachable where it breaks the contract, so that its lane waits. */
+/** A module may wait forever: its connector delivers nothing until it has opened. */
+const SLOW_MS = 60_000;
+const OPENS =
+  'its module has not opened it for a minute: open is to throw Unreachable where the destination cannot be had';
+
+/** Wraps a connector: where it breaks the contract it throws Unreachable, so that its lane waits. */
 export function guarded<Options>(connector: ConnectorContract<Options>): ConnectorContract<Options> {
   const { options, readsBack } = connector;
   return {
@@ -102,12 +111,13 @@ export function guarded<Options>(connector: ConnectorContract<Options>): Connect
     },
     holds: (given) => told(holds, connector.holds(given), 'holds'),
     places(...given) {
-      const named = [...connector.places(...given)];
+      const named = connector.places(...given);
       told(places, named, 'places');
-      return named;
+      return [...named];
     },
     async open(given, host, signal) {
-      const opened = await ours(() => connector.open(given, host, signal));
+      const slow = setInterval(() => host.note(OPENS), SLOW_MS).unref();
+      const opened = await ours(() => connector.open(given, host, signal)).finally(() => clearInterval(slow));
       checked('open', sink, host, opened);
       const lacksRead = opened.holds === 'groups' && readsBack && opened.read === undefined;
       if (opened.holds !== connector.holds(given) || lacksRead) {
@@ -116,7 +126,10 @@ export function guarded<Options>(connector: ConnectorContract<Options>): Connect
       return opened.holds === 'events' ? guardedEvents(opened, host) : guardedGroups(opened, host);
     },
     async *examine(given, host, signal) {
-      const findings = connector.examine(given, host, signal)[Symbol.asyncIterator]();
+      const examined: unknown = connector.examine(given, host, signal);
+      // A rejection that nobody takes would end the process.
+      if (examined instanceof Promise) examined.catch(() => {});
+      const findings = checked('examine', generator, host, examined)[Symbol.asyncIterator]();
       try {
         for (;;) {
           const { done, value } = await ours(() => findings.next());
@@ -140,7 +153,7 @@ function guardedEvents(opened: EventSink, host: Host): EventSink {
   };
 }
 
-/** What a module does to an entry stays with it: the event may come again, and goes to the dead letters as it was. */
+/** Keeps changes that a module makes to an entry from the event, which may come again, or become a dead letter. */
 function lent(entry: Entry): Entry {
   const { seq, id, groupId, receivedAt } = entry;
   let event: Entry['event'] | undefined;
@@ -170,7 +183,7 @@ function guardedGroups(opened: GroupSink, host: Host): GroupSink {
   };
 }
 
-/** What a module gives one by one. */
+/** Checks what a module passes on one by one. */
 const taking =
   (from: string, host: Host, take: (groupId: string, state: Group | null) => void): typeof take =>
   (...given) =>
@@ -186,7 +199,7 @@ function guardedBoth(opened: Sink, host: Host): Pick<Sink, 'identify' | 'close'>
   };
 }
 
-/** What is thrown by another copy of this package is one of ours, and of either only what the rest of the bridge can take. */
+/** Converts errors of another copy of this package into ours, and lets through only what the bridge can handle. */
 async function ours<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
@@ -201,7 +214,8 @@ function carried(thrown: unknown): unknown {
   if (thrown.name === 'Interrupted') {
     const parsed = outcomes.safeParse(settled);
     const cause = carried(thrown.cause ?? new Error(thrown.message));
-    return parsed.success ? new Interrupted(parsed.data, cause) : cause;
+    // Where nothing was settled the destination was not reached.
+    return parsed.success && parsed.data.size > 0 ? new Interrupted(parsed.data, cause) : cause;
   }
   if (thrown.name !== 'Unreachable') return thrown;
   const parsed = fault.safeParse(given);
@@ -224,7 +238,9 @@ function checked<Value>(from: string, schema: z.ZodType<Value>, host: Host, give
 function told<Value>(schema: z.ZodType<Value>, given: unknown, from: string): Value {
   const parsed = schema.safeParse(given);
   if (parsed.success) return parsed.data;
-  throw new TypeError(`${from} gave what it may not: ${issuesOf(parsed.error)}`);
+  // What is wrong with one outcome may be wrong with all of a batch.
+  const issues = parsed.error.issues.slice(0, 1);
+  throw new TypeError(`${from} gave what it may not: ${issuesOf({ issues })}`);
 }
 
 const broken = (what: string, host: Host): Unreachable =>
@@ -238,7 +254,7 @@ const trouble = (what: string, { name }: Host, suggestion: string): Unreachable 
     suggestion,
   });
 
-/** Stands in for a connector that was loaded once, and cannot be now: its lane waits. */
+/** Replaces a connector that was loaded once but cannot be now: its lane waits. */
 export function unusable(kind: string, thrown: unknown): ConnectorContract<unknown> {
   const options = z.looseObject({});
   const gone = (host: Host): Unreachable =>

@@ -25,7 +25,7 @@ export { SHAPE_PARTS } from './contract.ts';
 export { inputSchemaOf } from './options.ts';
 export { findOwn } from './own.ts';
 
-/** Every kind of destination, by hand: a new connector adds its line here. */
+/** Every kind of destination; a new connector adds its line here. */
 export const connectors = [kafka, elasticsearch, postgres, file, http] as const;
 
 export { asyncApi } from './kafka/asyncapi.ts';
@@ -33,20 +33,20 @@ export { asyncApi } from './kafka/asyncapi.ts';
 /** The kind of source that a worker reads; Kafka is the only one. */
 export { source };
 
-/** A configured connector: its options, as its schema gave them, and what says whose they are. */
+/** A configured connector: its options, as parsed by its schema, and where the connector comes from. */
 export interface Configured {
   readonly kind: string;
-  /** The file of a connector that the bridge did not bring along, whose options stand apart in `options`. */
+  /** The file of a user's connector, whose options are kept apart in `options`. */
   readonly module?: string | undefined;
   readonly options?: unknown;
 }
 
-/** Opens its sink. What it writes has the shape that its settings ask for. */
+/** Opens its sink, which writes in the configured shape. */
 export async function openSink(configured: Configured, host: Host, signal: AbortSignal): Promise<Sink> {
   const [connector, options] = found(configured);
   const shaping = shapingOf(configured, connector.holds(options), host);
   if (shaping === undefined) return connector.open(options, host, signal);
-  // A function that is not there shows at once.
+  // Makes a missing function show at once.
   await shaping.texts([]);
   const sink = await connector.open(options, { ...host, shape: shaping.shape }, signal);
   return sink.holds === 'events' ? shapedSink(sink, shaping.texts) : sink;
@@ -64,23 +64,23 @@ export function placesOf(configured: Configured, shape?: ShapeSettings): readonl
 
 export const readsBack = (configured: Configured): boolean => found(configured)[0].readsBack;
 
-/** Returns what a connector of its kind cannot do of a shape. */
+/** Returns which parts of a shape a connector of its kind cannot support. */
 export function shapeRefusalsOf(configured: Configured, shape: ShapeSettings): readonly ShapeProblem[] {
   const [connector, options] = found(configured);
   return connector.shapeProblems?.(options, shape) ?? [];
 }
 
-/** Returns what a connector of its kind has of its own that a shape may tell of. */
+/** Returns the parts of a shape that are specific to its kind. */
 export const shapesOf = (configured: Configured): readonly ShapePart[] | undefined => found(configured)[0].shapes;
 
-/** Examines a destination as its connector does; what is thrown there is its last finding. */
+/** Examines a destination; an error becomes the last finding. */
 export function examine(configured: Configured, host: Host, signal: AbortSignal): AsyncGenerator<Finding> {
   const [connector, options] = found(configured);
   const shape = shapingOf(configured, connector.holds(options), host)?.shape;
   return untilFault('destination', () => connector.examine(options, { ...host, ...(shape && { shape }) }, signal));
 }
 
-/** Has the function of `shape.transform` make something of these events; nothing where there is none. */
+/** Tries the function of `shape.transform` on these events; yields nothing if there is none. */
 export async function* tryTransform(
   configured: Configured,
   host: Host,
@@ -101,7 +101,7 @@ export async function* tryTransform(
   });
 }
 
-/** Examines the source of a worker in the same way. */
+/** Examines a worker's source in the same way. */
 export const examineSource: SourceWork<SourceOptions>['examine'] = (options, connectors, signal) =>
   untilFault('source', async function* () {
     yield* (await source.load()).examine(options, connectors, signal);

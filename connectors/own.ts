@@ -1,4 +1,4 @@
-/** Connectors that the bridge did not bring along: modules that the configuration names by their path or their package. */
+/** Users' connectors: modules that the configuration names by path or by package. */
 import { existsSync } from 'node:fs';
 import { createRequire, registerHooks } from 'node:module';
 import { isAbsolute, join, resolve } from 'node:path';
@@ -15,7 +15,7 @@ export type Own =
   | { readonly ok: true; readonly file: string; readonly connector: ConnectorContract<unknown> }
   | { readonly ok: false; readonly message: string; readonly suggestion: string };
 
-/** What a module imports to be a connector; it is this very package, wherever the module lies. */
+/** What a connector's module imports; it resolves to this very package, wherever the module lies. */
 const KIT = 'group-sync-bridge/connector';
 const KIT_URL = new URL(
   import.meta.url.endsWith('.ts') ? '../src/kit/index.ts' : '../src/kit/index.js',
@@ -23,15 +23,15 @@ const KIT_URL = new URL(
 );
 const GUIDE = 'docs/how-to/own-connector.md shows one';
 
-/** By file. A module is run once in each thread; one that changed is taken at the next start. */
+/** By file. A module runs once in each thread; a change takes effect at the next start. */
 const loaded = new Map<string, ConnectorContract<unknown>>();
-/** The package that is being looked for, and from where. */
+/** The package being resolved, and from where. */
 let sought: { readonly from: string; found?: string } | undefined;
 let hooked = false;
 
 const isPath = (kind: string): boolean => /^\.{1,2}\//.test(kind) || isAbsolute(kind);
 
-/** Loads what a kind names, seen from the folder of the configuration. Undefined where there is no such package. */
+/** Loads what a kind names, relative to the configuration's folder. Undefined if there is no such package. */
 export function findOwn(kind: string, folder: string): Own | undefined {
   if (isPath(kind)) {
     const file = resolve(folder, kind);
@@ -65,7 +65,7 @@ function load(specifier: string, from: string, found: () => string | undefined):
     return found() === undefined ? undefined : refused(...whyNotLoaded(thrown));
   }
   const file = found();
-  // A module of Node's own has no file.
+  // Node's own modules have no file.
   if (file === undefined) return undefined;
   const known = loaded.get(file);
   if (known !== undefined) return { ok: true, file, connector: known };
@@ -80,7 +80,7 @@ function load(specifier: string, from: string, found: () => string | undefined):
   return { ok: true, file, connector };
 }
 
-/** Of CommonJS it is what is exported. */
+/** For CommonJS, what is exported. */
 function defaultOf(given: unknown): unknown {
   if (isObject(given) && 'default' in given) return given.default;
   return types.isModuleNamespaceObject(given) ? undefined : given;
@@ -97,7 +97,7 @@ function whyNotLoaded(thrown: unknown): [message: string, suggestion: string] {
   return [`its module cannot be loaded: ${message}`, 'run it with node alone to see where'];
 }
 
-/** What of a default export contradicts the contract, as far as can be told before it is used. */
+/** Says why a default export violates the contract, as far as can be checked before it is used. */
 function whyNoConnector(exported: unknown): string | undefined {
   const { success, error } = contract.safeParse(exported);
   if (!success) return issuesOf(error);
@@ -111,7 +111,7 @@ function whyNoConnector(exported: unknown): string | undefined {
   }
 }
 
-/** Resolves the names of packages as `import` does, and the kit to this package. */
+/** Resolves names of packages as `import` does, and the kit to this package. */
 function hook(): void {
   if (hooked) return;
   hooked = true;

@@ -1,4 +1,4 @@
-/** Gives a connector the shape that its settings ask for: a sink of events takes them as they are to be written. */
+/** Gives a connector its configured shape: a sink of events receives them as they are to be written. */
 import { z } from 'zod';
 import type { Entry } from '../src/model/entry.ts';
 import type { Outcome } from '../src/model/outcome.ts';
@@ -8,7 +8,7 @@ import { createTransform, type MakeTexts } from './transform.ts';
 
 const given = z.looseObject({ shape: shapeSettings.optional() });
 
-/** Returns what `shape` among the options of a connector means; undefined where they ask for none. `texts` is of events only. */
+/** Returns what the option `shape` asks for; undefined without it. `texts` is for events only. */
 export function shapingOf(options: unknown, holds: Holds, { name, source }: Pick<Host, 'name' | 'source'>) {
   const { shape: settings } = given.parse(options);
   if (settings === undefined) return undefined;
@@ -21,7 +21,7 @@ export function shapingOf(options: unknown, holds: Holds, { name, source }: Pick
   return { shape, texts, transform: file !== undefined };
 }
 
-/** Returns the sink with each event in its shape; one that has none is a dead letter. */
+/** Returns the sink with each event in its shape; an event that cannot be shaped is a dead letter. */
 export function shapedSink(sink: EventSink, texts: MakeTexts): EventSink {
   return {
     ...sink,
@@ -41,7 +41,7 @@ export function shapedSink(sink: EventSink, texts: MakeTexts): EventSink {
   };
 }
 
-/** The event stays what it was: only what is written of it is another. */
+/** The event itself is unchanged: only its text is another. */
 function withText(entry: Entry, text: string): Entry {
   const { seq, id, groupId, receivedAt } = entry;
   return {

@@ -1,4 +1,4 @@
-/** TLS towards a destination: one shape of settings, and one way to say what is wrong with them, for all connectors. */
+/** TLS to destinations: one form of settings, and one way to explain failures, for all connectors. */
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { connect as connectPlain, isIP, type LookupFunction, type Socket } from 'node:net';
@@ -52,7 +52,7 @@ export const tlsOptions = z
 
 type TlsOptions = z.output<typeof tlsOptions>;
 
-/** Where addresses do not say whether TLS is spoken; `true` is TLS without any of the options. */
+/** Where addresses do not say whether to use TLS; `true` is TLS without any of the options. */
 export const tlsOrNot = z
   .union([z.boolean(), tlsOptions], { error: 'true, false, or an object with caFile and others is expected' })
   .default(false);
@@ -60,11 +60,11 @@ export const tlsOrNot = z
 export interface Endpoint {
   readonly host: string;
   readonly port: number;
-  /** Where TLS begins in the midst of a protocol: brings a new connection there. */
+  /** Where TLS begins in the middle of a protocol: takes a new connection to that point. */
   readonly begin?: (socket: Socket) => Promise<void>;
-  /** How its addresses are found, where that is not the system's way. */
+  /** How its addresses are resolved, if not by the system. */
   readonly lookup?: LookupFunction;
-  /** The option whose URL says by https:// that TLS is spoken; without it, `tls` does. */
+  /** The option whose URL says https:// for TLS; without it, `tls` does. */
   readonly url?: string;
 }
 
@@ -77,8 +77,8 @@ type SecureOptions = Pick<
 >;
 
 /**
- * Reads the files, when a sink is opened: a renewed certificate is used with the next connection of the lane. `path` is
- * how the YAML names the connector. Throws Unreachable that names the setting.
+ * Reads the files when a sink is opened: a renewed certificate is used from the lane's next connection on. `path` is how
+ * the YAML names the connector. Throws Unreachable that names the setting.
  */
 export async function secureOptions(
   given: TlsOptions | true,
@@ -116,13 +116,13 @@ export async function secureOptions(
   };
   if (tls.caFingerprint === undefined) return options;
   const shown = await authorityShown(tls.caFingerprint, options, path, endpoints, signal);
-  // It may stand anywhere in the chain. All else is verified as ever: signatures, dates, the name.
+  // It may be anywhere in the chain. Everything else is verified as usual: signatures, dates, the name.
   return { ...options, ca: shown, allowPartialTrustChain: true };
 }
 
 /**
- * Returns the certificate with this fingerprint among those that a server shows. That it is shown proves nothing, so it is
- * only taken as the authority against which the server then is verified.
+ * Returns the certificate with this fingerprint among those that a server shows. That alone proves nothing, so it only
+ * serves as the authority against which the server is then verified.
  */
 async function authorityShown(
   fingerprint: string,
@@ -164,10 +164,10 @@ async function authorityShown(
 }
 
 const PROBE_MS = 3_000;
-/** What is awaited tells of an error; nobody awaits one that comes later. */
+/** Errors reach whoever awaits the socket; nobody awaits later ones. */
 const ignored = (): void => {};
 
-/** Makes a TLS handshake and nothing more. Throws why there is none. */
+/** Makes a TLS handshake and nothing more. Throws why it fails. */
 async function shake({ host, port, lookup, begin }: Endpoint, options: ConnectionOptions): Promise<TLSSocket> {
   const servername = options.servername ?? (isIP(host) === 0 ? host : undefined);
   const found = { ...(lookup && { lookup }), ...(servername !== undefined && { servername }) };
@@ -189,10 +189,10 @@ async function shake({ host, port, lookup, begin }: Endpoint, options: Connectio
   }
 }
 
-/** Returns why a TLS handshake with the server fails; undefined when it does not, or for want of a connection. */
+/** Returns why a TLS handshake with the server fails; undefined if it succeeds, or if there is no connection. */
 export async function whyNoTls(endpoint: Endpoint, options: SecureOptions, path: string): Promise<Fault | undefined> {
   try {
-    // With TLS 1.3, whether a client certificate is missed comes to light only after the handshake.
+    // With TLS 1.3, a missing client certificate is reported only after the handshake.
     await ending(await shake(endpoint, options));
     return undefined;
   } catch (thrown) {
@@ -202,7 +202,7 @@ export async function whyNoTls(endpoint: Endpoint, options: SecureOptions, path:
 
 const ALERT_MS = 300;
 
-/** Resolves once the other end closes the connection within a moment. Throws what it says, or that it does not. */
+/** Resolves if the other end closes the connection within a moment. Throws its error, or that it does not. */
 async function ending(socket: Socket): Promise<void> {
   try {
     // Alerts are read with the data.
@@ -212,26 +212,37 @@ async function ending(socket: Socket): Promise<void> {
   }
 }
 
-/** Returns whether TLS is spoken at the other end, whoever it may be. */
+/** Returns whether the other end speaks TLS, whoever it is. */
 export async function speaksTls(endpoint: Endpoint, options: SecureOptions): Promise<'yes' | 'no' | 'no-connection'> {
   try {
     (await shake(endpoint, { ...options, rejectUnauthorized: false })).destroy();
     return 'yes';
   } catch (thrown) {
-    // An alert is TLS, too: it was spoken, and said no.
+    // An alert is TLS, too: a refusal in it.
     if (/ALERT/.test(codeOf(thrown))) return 'yes';
     return isTlsError(thrown) || codeOf(thrown) === 'ECONNRESET' ? 'no' : 'no-connection';
   }
 }
 
-/** Returns why a plain request to the endpoint's URL fails, as `says` begins: TLS is spoken there; undefined where it is not. */
+/** Returns a fault, beginning with `says`, if a plain request to the endpoint's URL fails because TLS is spoken there. */
 export async function whyNotPlain(endpoint: Endpoint, says: string, path: string): Promise<Fault | undefined> {
   if ((await speaksTls(endpoint, {})) !== 'yes') return undefined;
   const message = `${says}: TLS is spoken on this port`;
   return { code: 'destination-misconfigured', message, path: `${path}.${endpoint.url}`, suggestion: 'write https://' };
 }
 
-/** Whether the other end takes a connection and ends it before anything was said, as a proxy does whose server is down. */
+/** Whether something answers a plain HTTP request at the other end. */
+export async function speaksHttp(endpoint: Endpoint): Promise<boolean> {
+  try {
+    const signal = AbortSignal.timeout(PROBE_MS);
+    await fetch(`http://${named(endpoint)}/`, { redirect: 'manual', signal });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Whether the other end accepts a connection and closes it at once, like a proxy whose server is down. */
 export async function endsAtOnce({ host, port }: Endpoint): Promise<boolean> {
   try {
     await ending(connectPlain({ host, port }));
@@ -246,7 +257,7 @@ function codeOf(thrown: unknown): string {
   return typeof code === 'string' ? code : '';
 }
 
-/** Whether it is one of OpenSSL's and Node's errors of a handshake. */
+/** Whether it is an OpenSSL or Node error of a handshake. */
 export function isTlsError(thrown: unknown): boolean {
   const code = codeOf(thrown);
   return UNKNOWN_AUTHORITY.test(code) || /^(CERT_|ERR_TLS_|ERR_SSL_|EPROTO)/.test(code);
@@ -254,7 +265,7 @@ export function isTlsError(thrown: unknown): boolean {
 
 const UNKNOWN_AUTHORITY = /SELF_SIGNED_CERT|^UNABLE_TO_(GET_ISSUER|VERIFY_LEAF)|^CERT_SIGNATURE_FAILURE/;
 
-/** What to look at, by the code of the error; the first that fits. */
+/** What to look at, by error code; the first match counts. */
 const REMEDIES: readonly (readonly [code: RegExp, setting: string, suggestion: string])[] = [
   [UNKNOWN_AUTHORITY, 'tls.caFile', 'name the authority of its certificate by tls.caFile or tls.caFingerprint'],
   [
@@ -275,7 +286,7 @@ const REMEDIES: readonly (readonly [code: RegExp, setting: string, suggestion: s
 ];
 
 const SPEAKS_NONE = /WRONG_VERSION_NUMBER|PACKET_LENGTH|HTTP_REQUEST/;
-/** Of OpenSSL's words, the reason stands between numbers and names of its own files. */
+/** Extracts OpenSSL's reason, which stands between numbers and names of its source files. */
 const OPENSSL = /(?:\w+:)?error:\w+:[^:]*:[^:]*:([^:]+):.*$/s;
 
 export function tlsFault(thrown: unknown, path: string, endpoint: Endpoint): Fault {

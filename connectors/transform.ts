@@ -1,4 +1,4 @@
-/** `shape.transform`: a function of the user's own, run under a time limit. */
+/** `shape.transform`: a user's function, run under a time limit. */
 import { stat } from 'node:fs/promises';
 import { pathToFileURL } from 'node:url';
 import vm from 'node:vm';
@@ -7,29 +7,29 @@ import { type Fault, messageOf, Unreachable } from '../src/model/fault.ts';
 import { isObject } from '../src/model/json.ts';
 import { within } from '../src/model/wait.ts';
 
-/** What was made of an event, or why nothing was. */
+/** What was made of an event, or why it failed. */
 export type Made = { readonly text: string } | { readonly fault: Fault };
 export type MakeTexts = (events: readonly Pick<Entry, 'text'>[]) => Promise<readonly Made[]>;
 
 interface TransformSettings {
-  /** The module's whole path. */
+  /** The module's absolute path. */
   readonly file: string;
   readonly ms: number;
   /** How the YAML names it: `connectors.copy.shape.transform`. */
   readonly path: string;
 }
 
-/** How long a module may wait for something at its top level. */
+/** How long a module's top level may await something. */
 const LOAD_MS = 5_000;
 
-/** Loads the module, and again once it has changed. What it returns throws Unreachable while there is no such function. */
+/** Loads the module, and reloads it after a change. The result throws Unreachable while there is no such function. */
 export function createTransform({ file, ms, path }: TransformSettings): MakeTexts {
   let loaded: { readonly changedAt: number; readonly make: (value: unknown) => unknown } | undefined;
   const load = async () => {
     try {
       const { mtimeMs } = await stat(file);
       if (loaded?.changedAt === mtimeMs) return loaded.make;
-      // A module that was imported stays as it was, unless its name is another.
+      // An imported module is cached unless its URL differs.
       const imported: Promise<{ default: unknown }> = import(`${pathToFileURL(file)}?changed=${mtimeMs}`);
       if (!(await within(LOAD_MS, imported))) throw new Error(`its top level takes longer than ${LOAD_MS} ms`);
       const { default: make } = await imported;
@@ -67,7 +67,7 @@ export function createTransform({ file, ms, path }: TransformSettings): MakeText
       const before = made.length;
       if (endsWithin(ms, rest)) break;
       cut = made.length === before ? cut + 1 : 0;
-      // Only one that had the whole time to itself is to blame, and only the second time: the machine may have stalled.
+      // Blames only an event that had the whole time to itself, and only the second time: the machine may have stalled.
       if (cut < 2) continue;
       made.push(refused(`it took longer than ${ms} ms`));
       cut = 0;
@@ -76,14 +76,14 @@ export function createTransform({ file, ms, path }: TransformSettings): MakeText
   };
 }
 
-/** Throws where a value is no object that JSON can hold. */
+/** Throws if a value is not an object that JSON can hold. */
 function textOf(value: unknown): string {
-  // A rejection that nobody takes would end the thread, and all lanes with it.
+  // An unhandled rejection would end the thread, and all lanes with it.
   if (value instanceof Promise) value.catch(() => {});
   if (!isObject(value)) throw new TypeError('it returned no object');
   if (typeof value.then === 'function') throw new TypeError('it returned a promise, and a value is expected');
   const text: string | undefined = JSON.stringify(value);
-  // A Date is an object, and no object once it is written; of a Map or an Error nothing is.
+  // A Date is an object, but not once it is written; of a Map or an Error nothing is written.
   const isWritten =
     text === '{}' ? [Object.prototype, null].includes(Object.getPrototypeOf(value)) : text?.startsWith('{');
   if (!isWritten) throw new TypeError('it returned no object that JSON can hold');
@@ -93,7 +93,7 @@ function textOf(value: unknown): string {
 const context = vm.createContext({ work: undefined });
 const call = new vm.Script('work()');
 
-/** Does the work unless it takes longer; nothing but this can end a loop that does not end. */
+/** Runs the work for at most this long; nothing else can stop an endless loop. */
 function endsWithin(ms: number, work: () => void): boolean {
   context.work = work;
   try {

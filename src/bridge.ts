@@ -42,7 +42,7 @@ export interface StartOptions {
 /** So many of the latest events say, after a start, how far the service's clock usually is from this machine's. */
 const LATELY = 32;
 
-/** How long requests in flight may take to end once the bridge is told to stop; the service gives up after 2 s. */
+/** How long requests in flight may take once the bridge is told to stop; the service gives up after 2 s. */
 const IN_FLIGHT_MS = 2_500;
 
 /** Builds the rooms in the order of an event's way, and stops them in reverse, so that nothing recorded is left behind. */

@@ -19,10 +19,10 @@ function reasonOf(thrown: unknown): string {
   return 'the bridge answers in another way than this command expects: is it of another version?';
 }
 
-// What the bridge writes holds what people wrote: it is its owner's alone.
+// The bridge's files hold what people wrote, and belong to their owner alone.
 process.umask(0o077);
-// A kafkajs that a connector of one's own brings sets timers in the past, and Node 24 would say so each time; Node 22 calls
-// its SQLite experimental.
+// A kafkajs that a user's connector loads sets timers in the past, of which Node 24 warns each time; Node 22 calls its
+// SQLite experimental.
 process.removeAllListeners('warning');
 process.on('warning', (warning) => {
   if (!['TimeoutNegativeWarning', 'ExperimentalWarning'].includes(warning.name))

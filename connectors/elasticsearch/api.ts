@@ -1,9 +1,9 @@
-/** The calls that this connector makes. Elasticsearch since 7.10 and every OpenSearch take them as they stand here. */
+/** The calls that this connector makes, valid for Elasticsearch since 7.10 and every OpenSearch. */
 import { isObject } from '../../src/model/json.ts';
 import type { Cause } from './fault.ts';
 
 export interface Call<Answer> {
-  /** As the vendors' clients name it; spans of traces are called so. */
+  /** Its name in the vendors' clients, and in traces. */
   readonly name: string;
   readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT';
   readonly path: string;
@@ -12,9 +12,9 @@ export interface Call<Answer> {
   readonly body?: Readonly<Record<string, unknown>>;
   /** Lines of JSON, in the place of `body`. */
   readonly lines?: readonly string[];
-  /** Statuses that are answers, beside those of success. */
+  /** Statuses that count as answers, in addition to those of success. */
   readonly ignore?: readonly number[];
-  /** What the body of a success must have, so that nothing else is taken for the server. */
+  /** Recognizes the body of a success, so that nothing else is taken for the server. */
   readonly fits: (body: unknown) => body is Answer;
 }
 
@@ -73,12 +73,12 @@ const anything = (_body: unknown): _body is unknown => true;
 const listsAt =
   <Answer>(key: keyof Answer & string): Fits<Answer> =>
   (body): body is Answer =>
-    isObject(body) && Array.isArray(body[key]);
+    isObject(body) && Array.isArray(body[key]) && body[key].every(isObject);
 const acknowledged: Fits<Acknowledged> = (body): body is Acknowledged => isObject(body) && 'acknowledged' in body;
 const statesOfIndices: Fits<Record<string, IndexState>> = (body): body is Record<string, IndexState> =>
   isObject(body) && Object.keys(body).length > 0 && Object.values(body).every(isObject);
 
-/** What is asked of an index, or of what has a name as one has: it stands in the path for `{index}`. */
+/** A call about an index, or something with a name like one, which replaces `{index}` in the path. */
 function about<Answer>(
   index: string,
   name: string,
@@ -89,11 +89,11 @@ function about<Answer>(
   return { name, method, index, path: path.replace('{index}', () => encodeURIComponent(index)), ...how };
 }
 
-/** Any success fits: a proxy may have a page of its own there. */
+/** Any success fits: a proxy may have its own page there. */
 export const root = (): Call<unknown> => ({ name: 'info', method: 'GET', path: '/', ignore: REFUSALS, fits: anything });
 const REFUSALS = [401, 403, 404, 405];
 
-/** Tells the version where `/` is not served. */
+/** Reveals the version where `/` is not served. */
 export const localNode = (): Call<{ readonly nodes?: Readonly<Record<string, { readonly version?: string }>> }> => ({
   name: 'nodes.info',
   method: 'GET',
@@ -136,7 +136,7 @@ export const createDataStream = (name: string) =>
 export const getDataStream = (name: string) =>
   about(name, 'indices.get_data_stream', 'GET', '/_data_stream/{index}', { ignore: [400, 404, 405], fits: isObject });
 
-/** A template that is there already may be another's work: it stays as it is. */
+/** An existing template may be somebody else's: it stays. */
 export const putTemplate = (name: string, body: Body) =>
   about(name, 'indices.put_index_template', 'PUT', '/_index_template/{index}', {
     query: { create: 'true' },
@@ -163,7 +163,7 @@ interface Documents {
 export const readMany = (index: string, ids: readonly string[]) =>
   about(index, 'mget', 'POST', '/{index}/_mget', { body: { ids }, fits: listsAt<Documents>('docs') });
 
-/** Says of each document whether it is there. */
+/** Asks of each document whether it exists. */
 export const hasMany = (index: string, ids: readonly string[]): Call<Documents> => ({
   ...readMany(index, ids),
   query: { _source: 'false' },

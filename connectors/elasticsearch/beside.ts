@@ -1,11 +1,11 @@
-/** `shape.versionsIndex`: the index beside the documents, for the versions that they take no field for. */
+/** `shape.versionsIndex`: a separate index for versions, if the documents take no field for them. */
 import { plainShape } from '../../src/model/shape.ts';
 import type { Destination } from './client.ts';
 import { findIndex } from './ensure.ts';
 import { misconfigured } from './fault.ts';
 import { newVersionsIndex } from './new-index.ts';
 
-/** Returns the index of versions as a destination like any other; undefined where the documents hold them. */
+/** Returns the index of versions as a destination like any other; undefined if the documents hold them. */
 export function besideOf(destination: Destination): Destination | undefined {
   const { shape, options, source } = destination;
   const { versionsIndex: index } = shape;
@@ -24,7 +24,7 @@ export function besideOf(destination: Destination): Destination | undefined {
   };
 }
 
-/** Throws Unreachable where the index would make fields of what lies in it, or refuse it. Whether there is one is not said. */
+/** Throws Unreachable if the index would map, or refuse, what it holds. Returns whether it exists. */
 export async function refuseIndexing(beside: Destination, signal: AbortSignal): Promise<boolean> {
   const state = await findIndex(beside, signal);
   if (state !== undefined && state.mappings?.enabled !== false) {

@@ -8,12 +8,12 @@ import { type Cause, causeIn, destinationFault, misconfigured, type Place, reaso
 
 export interface Write {
   readonly id: string;
-  /** The two lines of a bulk request: the action and the document; a deletion has no second one. */
+  /** The two lines of a bulk request, the action and the document; a deletion has no second one. */
   readonly action: string;
   readonly document?: string;
 }
 
-/** Failures that can only be the document's own. The index may be the reason of any other refusal. */
+/** Failures that can only be the document's own. The index may cause any other refusal. */
 const OWN_FAILURES = new Set([
   'document_parsing_exception',
   'mapper_parsing_exception',
@@ -21,8 +21,8 @@ const OWN_FAILURES = new Set([
 ]);
 
 /**
- * Writes documents of distinct ids and settles each by its id; one that was not answered is missing, and one that
- * somebody else wrote in between, or that was there already, is superseded.
+ * Writes documents of distinct ids and settles each by its id. Without an answer it is missing; if it existed, or
+ * somebody else wrote it in between, it is superseded.
  */
 export async function bulk(
   destination: Destination,
@@ -38,7 +38,7 @@ export async function bulk(
     const bytes = request.reduce((sum, write) => sum + bytesOf(write), 0);
     const { statusCode, body } = await send(destination, request, bytes, signal);
     if (statusCode === 400 || statusCode === 413) {
-      // The request as a whole was refused, which says nothing of its other documents: it is halved down to the culprit.
+      // The whole request was refused, which says nothing of the other documents: halves it down to the culprit.
       const [only, ...others] = request;
       if (only !== undefined && others.length === 0) {
         outcomes.set(only.id, { kind: 'dead', fault: wholeFault(statusCode, causeIn(body), bytes, destination) });
@@ -55,7 +55,7 @@ export async function bulk(
       const answer = item.index ?? item.create ?? item.delete;
       if (answer?._id == null) continue;
       const isRenamed = !ids.has(answer._id);
-      // By another id nobody can tell which it was: the answers stand in the order of the request.
+      // A changed id identifies nothing: the answers come in the order of the request.
       const id = isRenamed ? request[place]?.id : answer._id;
       if (id === undefined) continue;
       const outcome = isRenamed ? renamed(answer._id, destination) : judge(answer, destination);
@@ -63,7 +63,7 @@ export async function bulk(
       outcomes.set(id, outcome);
     }
   }
-  // What would refuse any document (no write index, a pipeline that is missing) is answered as if each were wrong.
+  // What refuses any document (no write index, a missing pipeline) is answered as if each were wrong.
   if (suspicious) {
     await ensureIndex(destination, signal);
     await probe(destination, signal);
@@ -74,8 +74,8 @@ export async function bulk(
 export const PROBE_ID = 'group-sync-bridge-check';
 
 /**
- * Writes a document that nobody can take: what is no JSON is refused only after permissions, blocks and pipelines were looked
- * at, by any index, whatever its mapping. Throws Unreachable when it is refused for anything else.
+ * Writes an invalid document: any index refuses what is no JSON, but only after checking permissions, blocks and
+ * pipelines, and whatever its mapping. Throws Unreachable if it is refused for anything else.
  */
 export async function probe(destination: Destination, signal: AbortSignal): Promise<void> {
   const action = JSON.stringify({ [destination.options.content === 'groups' ? 'index' : 'create']: { _id: PROBE_ID } });
@@ -92,7 +92,7 @@ export async function probe(destination: Destination, signal: AbortSignal): Prom
   }
 }
 
-/** Whether the reason lies in the settings of the index, whatever the document holds. */
+/** Whether the settings of the index are the reason, whatever the document holds. */
 function refusesAll({ type, reason }: Cause): boolean {
   return type === 'routing_missing_exception' || /pipeline with id \[.*\] does not exist/.test(reason ?? '');
 }
@@ -106,18 +106,18 @@ function takesNone(cause: Cause, place: Place): Unreachable {
 const bytesOf = ({ action, document = '' }: Write): number =>
   Buffer.byteLength(action) + Buffer.byteLength(document) + 2;
 
-/** What takes less is rare, and a cluster in trouble is not: below this many bytes each answer lets the next request be larger. */
+/** Few things accept less than this, but a cluster in trouble can look so: below it each answer enlarges the next request. */
 const SMALL_BYTES = 64 * 1024;
 const GROWTH = 1.25;
 
 /**
- * Sends one request. When it comes to no answer twice in a row, although the index could be asked for in between, it may be
- * too large for something on the way, and the next one is smaller.
+ * Sends one request. If it gets no answer twice in a row, although the index could be asked in between, it may be too
+ * large for something on the way, and the next one is smaller.
  */
 async function send(destination: Destination, writes: readonly Write[], bytes: number, signal: AbortSignal) {
   const { index, requestTimeoutMs } = destination.options;
   const lines = writes.flatMap(({ action, document }) => (document === undefined ? [action] : [action, document]));
-  // A shard that is down is waited for, but less long than we wait ourselves, so that the answer says so.
+  // Waits for a shard that is down, but ends before our own time-out, so that the answer says so.
   const timeout = `${Math.ceil(requestTimeoutMs * 0.8)}ms`;
   try {
     const answer = await ask(destination, signal, writeMany(index, lines, timeout));
@@ -156,17 +156,17 @@ function refusedFault(said: string, place: Place): Fault {
   };
 }
 
-/** Nobody would find it again, and each further attempt might be one more document. */
+/** It would never be found again, and each further attempt could add another document. */
 const renamed = (id: string, place: Place): Outcome => ({
   kind: 'dead',
   fault: refusedFault(`a pipeline of the index gives it another id, ${id}`, place),
 });
 
-/** A 200 of `_bulk` says nothing: each item does, its status first, the type of its error second. */
+/** A 200 of `_bulk` says nothing: each item does, by its status first, and its error type second. */
 function judge(item: WrittenItem, place: Place): Outcome {
   const { status, error = {}, _index, _id, _seq_no, result } = item;
   const dead = (said: string): Outcome => ({ kind: 'dead', fault: refusedFault(said, place) });
-  // It was taken into a data stream's failure store, not into the stream.
+  // It went to a data stream's failure store, not to the stream.
   if (item.failure_store === 'used') return dead(`it lies in its failure store, ${_index}`);
   if (result === 'noop') return dead('a pipeline of the index drops it');
   const receipt = `${_index}/${_id}`;

@@ -21,10 +21,10 @@ import { readNewIndex } from './new-index.ts';
 import type { ElasticsearchOptions } from './options.ts';
 import { signingConnection } from './signing.ts';
 
-/** The cluster and the index in it, as every file of this folder sees them. */
+/** The cluster and its index, as used throughout this folder. */
 export type Destination = Awaited<ReturnType<typeof openDestination>>;
 
-/** Reads the files that the options name, and asks nothing of the cluster yet. */
+/** Reads the files that the options name; makes no requests yet. */
 export async function openDestination(options: ElasticsearchOptions, host: Host, signal: AbortSignal) {
   const { nodes, tls = {} } = options;
   const place: Place = { name: host.name, options, product: 'Elasticsearch' };
@@ -36,20 +36,20 @@ export async function openDestination(options: ElasticsearchOptions, host: Host,
   return {
     ...place,
     ...connect(options, secure, `connectors.${host.name}.auth.aws`),
-    /** How the client speaks TLS, since its own errors do not say what is wrong there. */
+    /** The client's TLS options, to explain failures that its own errors do not. */
     secure,
     newIndex,
     source: host.source,
     shape,
-    /** Whether the settings ask for a shape, so that the index may be another's. */
+    /** Whether a shape is configured, so that the index may be somebody else's. */
     isShaped: host.shape !== undefined,
-    /** Whether the documents may hold `source`: a strict mapping from before it refuses them else. */
+    /** Whether the documents may hold `source`, which an older strict mapping refuses. */
     keepsSource: true,
-    /** Bytes of one bulk request. They are lowered when something on the way takes less, or seems to. */
+    /** The size of a bulk request, lowered when something on the way takes less, or seems to. */
     maxBulkBytes: options.batch.maxBytes,
-    /** The most that they may be again: what was not refused as too large. */
+    /** How far it may grow again: what was not refused as too large. */
     mostBulkBytes: options.batch.maxBytes,
-    /** How many bulk requests in a row came to no answer. */
+    /** How many bulk requests in a row got no answer. */
     cuts: 0,
     created: (message: string) => host.created(message),
   };
@@ -57,7 +57,7 @@ export async function openDestination(options: ElasticsearchOptions, host: Host,
 
 type Secure = Awaited<ReturnType<typeof secureOptions>>;
 
-/** Makes the vendor's client, and gives its transport: what is asked stands in api.ts, for every server alike. */
+/** Creates the vendor's client, and returns its transport: api.ts has the requests, the same for every server. */
 function connect({ nodes, auth, requestTimeoutMs }: ElasticsearchOptions, secure: Secure | undefined, setting: string) {
   const client = new Client({
     nodes: [...nodes],
@@ -65,12 +65,12 @@ function connect({ nodes, auth, requestTimeoutMs }: ElasticsearchOptions, secure
     Connection: EndingConnection,
     ...(auth !== undefined && authOf(auth, setting)),
     ...(secure !== undefined && { tls: secure }),
-    // Another node is asked at once, each one time at most, when one refuses or hangs: a write that is done twice is a
-    // conflict, which is read and merged again. Whatever else fails is the lane's to retry.
+    // If a node refuses or hangs, each other one is asked once: a repeated write is a conflict, which is read and merged
+    // again. Retrying anything else is up to the lane.
     maxRetries: nodes.length - 1,
     Transport: PlainTransport,
-    // The default, weighted pool finds "no living connection" for hundreds of calls after all of several nodes were
-    // down; this one then tries the dead ones. 'optimistic' because the other strategies ask in the background.
+    // The default, weighted pool finds "no living connection" for hundreds of calls after all of several nodes were down;
+    // this one tries the dead ones. 'optimistic' because the other strategies make requests in the background.
     ConnectionPool: ClusterConnectionPool,
     resurrectStrategy: 'optimistic',
     Serializer: ExactSerializer,
@@ -84,9 +84,9 @@ function authOf(auth: NonNullable<ElasticsearchOptions['auth']>, setting: string
 }
 
 /**
- * The client refuses every server that is not Elasticsearch 7.14 or newer, and OpenSearch refuses its media types: this one
- * neither looks for the product's header nor asks for JSON in a version of its own. A node that hangs is left for another one,
- * as one that refuses is.
+ * The client refuses servers other than Elasticsearch 7.14 or newer, and OpenSearch refuses its media types: this
+ * transport neither checks for the product nor asks for a versioned JSON. It leaves a node that hangs for another one, as
+ * it does for one that refuses.
  */
 class PlainTransport extends Transport {
   constructor({ productCheck: _, vendoredHeaders: __, ...options }: ConstructorParameters<typeof Transport>[0]) {
@@ -94,7 +94,7 @@ class PlainTransport extends Transport {
   }
 }
 
-/** Returns what the header wants, which Elasticsearch calls `encoded`: base64 of id:api_key. */
+/** Returns the header's form of a key, which Elasticsearch calls `encoded`: base64 of id:api_key. */
 function encoded(apiKey: string): string {
   return apiKey.includes(':') ? Buffer.from(apiKey).toString('base64') : apiKey;
 }
@@ -109,7 +109,7 @@ interface Answer<Body> {
   readonly body: Body;
 }
 
-/** Makes one request. Whatever fails concerns the destination: Unreachable, or the signal's reason when it was aborted. */
+/** Makes one request. Any failure concerns the destination: Unreachable, or the signal's reason if it aborted. */
 export async function ask<Body>(
   destination: Destination,
   signal: AbortSignal,
@@ -135,7 +135,7 @@ export async function ask<Body>(
       throw new Unreachable(strangerFault(`it answers ${status}${where}`, destination));
     }
     const cause = causeIn(answer.body);
-    // Even where a refusal is an answer, as it says nothing of what was asked.
+    // Checked first, since such a refusal says nothing of what was asked.
     if (isRefusedByAws(status, cause, destination.options)) {
       throw new Unreachable(destinationFault(status, cause, destination));
     }
@@ -146,15 +146,20 @@ export async function ask<Body>(
     return { statusCode: status, body: answer.body as Body };
   } catch (thrown) {
     signal.throwIfAborted();
+    // The client unpacks an answer outside of what it makes its own errors of.
+    if (isObject(thrown) && String(thrown.code).startsWith('Z_')) {
+      const said = `its answer cannot be unpacked: ${messageOf(thrown)}`;
+      throw new Unreachable(strangerFault(said, destination), thrown);
+    }
     if (!(thrown instanceof errors.ElasticsearchClientError)) throw thrown;
     throw new Unreachable((await tlsFault(thrown, destination)) ?? clientFault(thrown, destination), thrown);
   }
 }
 
-/** So that the client's own time-out comes first. */
+/** Lets the client's own time-out come first. */
 const GRACE_MS = 1_000;
 
-/** The client does not heed the time once an answer has begun: one that stalls in the middle would hold up the lane for ever. */
+/** The client ignores its time-out once an answer has begun: one that stalls midway would hold up the lane for ever. */
 async function inTime<T>(ask: (signal: AbortSignal) => Promise<T>, ms: number, signal: AbortSignal): Promise<T> {
   const late = new AbortController();
   const timer = setTimeout(() => late.abort(), ms);
@@ -167,10 +172,10 @@ async function inTime<T>(ask: (signal: AbortSignal) => Promise<T>, ms: number, s
   }
 }
 
-/** The oldest major version that knows what this connector asks for. */
+/** The oldest major version that supports this connector's calls. */
 const OLDEST = 7;
 
-/** Learns which product answers here, for the words of faults. Returns its version if it is told at `/`. */
+/** Learns which product answers, for the wording of faults. Resolves with its version if `/` reveals it. */
 export async function identify(destination: Destination, signal: AbortSignal): Promise<string | undefined> {
   const { body } = await ask(destination, signal, root());
   const { distribution, number } = isObject(body) && isObject(body.version) ? body.version : {};
@@ -182,7 +187,7 @@ export async function identify(destination: Destination, signal: AbortSignal): P
   return typeof number === 'string' ? number : undefined;
 }
 
-/** Tries a failed connection once more, by a TLS handshake only, so that the fault can name the setting. */
+/** Repeats a failed connection with a TLS handshake only, so that the fault can name the setting. */
 async function tlsFault(thrown: Error, destination: Destination): Promise<Fault | undefined> {
   const { name, options, secure } = destination;
   if (!(thrown instanceof errors.ConnectionError)) return undefined;
@@ -212,7 +217,7 @@ function clientFault(thrown: Error, place: Place): Fault {
     code: 'destination-unreachable',
     message: late
       ? `${place.product} at ${nodesOf(place)} did not answer within ${place.options.requestTimeoutMs} ms`
-      : `${place.product} cannot be reached at ${nodesOf(place)}: ${messageOf(thrown)}`,
+      : `${place.product} cannot be reached at ${nodesOf(place)}: ${messageOf(thrown).replace(/ - Local: .*$/, '')}`,
     path: setting(place, 'nodes'),
     suggestion: late
       ? 'look at the cluster’s health and the network; requestTimeoutMs sets how long to wait'
@@ -220,7 +225,7 @@ function clientFault(thrown: Error, place: Place): Fault {
   };
 }
 
-// Node 22 and later have it, TypeScript's lib of ES2024 does not yet.
+// Node has it since 22; TypeScript's lib of ES2024 does not.
 const { rawJSON } = JSON as unknown as { rawJSON(source: string): unknown };
 const exactly = (_key: string, value: unknown, context?: { source?: string }): unknown =>
   typeof value === 'number' && context?.source !== undefined && String(value) !== context.source
@@ -228,8 +233,8 @@ const exactly = (_key: string, value: unknown, context?: { source?: string }): u
     : value;
 
 /**
- * A document is read, merged and written as a whole: numbers of others in it that a double cannot hold, such as 64-bit
- * ids, must come out as they went in. (This is a class because the client asks for one.)
+ * A document is read, merged and written as a whole: foreign numbers that a double cannot hold, such as 64-bit ids, must
+ * survive unchanged. (This is a class because the client asks for one.)
  */
 class ExactSerializer extends Serializer {
   override deserialize<T = unknown>(json: string): T {

@@ -1,3 +1,4 @@
+import { hostOf, oneHost } from '../../src/model/address.ts';
 import type { Connector } from '../contract.ts';
 import { type ElasticsearchOptions, elasticsearchOptions, metadataProblems, versionsIndexProblems } from './options.ts';
 
@@ -18,14 +19,16 @@ export const elasticsearch: Connector<ElasticsearchOptions> = {
       indices.push({ name: beside, option: 'shape.versionsIndex', use: `the versions of ${index}` });
     }
     return nodes.flatMap((node) => {
-      const { protocol, host, pathname } = new URL(node);
-      return indices.map((one) => ({ ...one, name: `index ${one.name} at ${protocol}//${host}${pathname}` }));
+      const url = new URL(node);
+      url.hostname = oneHost(hostOf(url));
+      const at = url.origin + url.pathname.replace(/\/*$/, '/');
+      return indices.map((one) => ({ ...one, name: `index ${one.name} at ${at}` }));
     });
   },
-  // Its documents are searchable after a second anyway; a batch that gathers folds a busy group into far fewer writes.
+  // Documents are searchable only after a second anyway; gathering coalesces a busy group into far fewer writes.
   maxWaitMs: 50,
   maxEvents: 10_000,
-  // The client costs 0.25 s and 60 MB to load: only those who open a sink pay for it.
+  // Loading the client costs 0.25 s and 60 MB: only opening a sink does so.
   open: async (options, host, signal) => (await import('./sink.ts')).openSink(options, host, signal),
   async *examine(options, host, signal) {
     yield* (await import('./examine.ts')).examineIndex(options, host, signal);

@@ -1,4 +1,4 @@
-/** What lies under the ids of groups, and whose it is. */
+/** The documents of groups, and whose they are. */
 import { type Fault, Unreachable } from '../../src/model/fault.ts';
 import { type Group, putRight } from '../../src/model/group.ts';
 import { valueAt } from '../../src/model/shape.ts';
@@ -22,10 +22,10 @@ export type Stored = Readonly<
 >;
 export type Readable = Exclude<Stored, { kind: 'unreadable' }>;
 
-/** The documents that are looked at to tell whose groups an index holds: all of them are of one app. */
+/** How many documents are checked for another app's groups: all of an index are of one app. */
 const SAMPLE = 10;
 
-/** Throws Unreachable where the index is known to hold groups of another app, since groups of one id would be merged. */
+/** Throws Unreachable if the index is known to hold groups of another app: groups of one id would be merged. */
 export async function refuseForeign(destination: Destination, signal: AbortSignal): Promise<void> {
   const { source, options, shape } = destination;
   const { index } = options;
@@ -47,7 +47,7 @@ export function ofAnotherApp(destination: Destination, source: string | undefine
   return misconfigured(destination, 'index', message, 'give each app an index of its own, or correct app.sdkAppId');
 }
 
-/** Returns what was read of a group. Throws Unreachable where that is nothing. */
+/** Returns what was read of a group. Throws Unreachable if that is nothing. */
 export function readable(destination: Destination, groupId: string, read: ReadonlyMap<string, Stored>): Readable {
   const stored = read.get(groupId);
   if (stored === undefined) {
@@ -58,7 +58,7 @@ export function readable(destination: Destination, groupId: string, read: Readon
   return stored;
 }
 
-/** Reads the documents of these groups; `gone` when there is no such index. Writes nothing. */
+/** Reads the documents of these groups; `gone` if there is no such index. Writes nothing. */
 export async function readDocuments(
   destination: Destination,
   groups: readonly Group[],
@@ -93,7 +93,7 @@ export async function readDocuments(
   return { documents, gone };
 }
 
-/** Errors of one document for which the index as a whole is to blame, with the status that other requests answer then. */
+/** Errors of one document that the whole index is to blame for, with the status that other requests get then. */
 const BLAMED_ON_INDEX: ReadonlyMap<string | undefined, number> = new Map([
   ['security_exception', 403],
   ['cluster_block_exception', 403],
@@ -102,19 +102,19 @@ const BLAMED_ON_INDEX: ReadonlyMap<string | undefined, number> = new Map([
   ['routing_missing_exception', 400],
 ]);
 
-/** Tells why one document cannot be read: its own shard is down. Throws Unreachable where the index as a whole is to blame. */
+/** Says why a document is unreadable: its shard is down. Throws Unreachable if the whole index is to blame. */
 export async function unreadable(cause: Cause, destination: Destination, signal: AbortSignal): Promise<Fault> {
   const status = BLAMED_ON_INDEX.get(cause.type);
   if (status === undefined) return destinationFault(503, cause, destination);
-  // Where the name is an alias of several indices, this says so in better words.
+  // For an alias of several indices, this explains it better.
   if (cause.type === 'illegal_argument_exception') await ensureIndex(destination, signal);
   throw new Unreachable(destinationFault(status, cause, destination));
 }
 
-/** What tells of an app; somebody else may have written something else. */
+/** Whether a `source` names an app; somebody else may have written something else. */
 const isText = (source: unknown): source is string => typeof source === 'string';
 
-/** What a document holds of a group may be another's work, without versions or with odd ones: what `merge` relies on is put right. */
+/** Makes a group of a document, which may be foreign: supplies the parts that `merge` relies on. */
 export function toGroup(groupId: string, held: Readonly<Record<string, unknown>>): Group {
   const { customFields, destroyed, versions, source, ...others } = held;
   return {

@@ -1,14 +1,14 @@
 /**
- * The vendor's client without what the bridge never calls, which is most of what it would load and keep: a function for each
- * request of the API (what is asked stands in api.ts, for every server alike), Arrow for its helpers, a second kind of
- * connection, the switch that hides requests from traces.
+ * The vendor's client without the parts that the bridge never calls, most of what it would load and keep: a function for
+ * each API request (api.ts has ours, the same for every server), Arrow for its helpers, a second kind of connection, the
+ * switch that hides requests from traces.
  */
 import { createRequire } from 'node:module';
 
 const load = createRequire(import.meta.url);
 const client = createRequire(load.resolve('@elastic/elasticsearch'));
 const transport = createRequire(client.resolve('@elastic/transport'));
-/** None where another version of the client does without it. */
+/** Empty if another version of the client lacks it. */
 const fileOf = (from: NodeJS.Require, name: string): string[] => {
   try {
     return [from.resolve(name)];
@@ -32,5 +32,5 @@ for (const file of unused) {
 export const { Client, ClusterConnectionPool, errors, HttpConnection, Serializer, Transport } = load(
   '@elastic/elasticsearch',
 ) as typeof import('@elastic/elasticsearch');
-// Connectors of others and SDKs find them as they are.
+// Users' connectors and SDKs find them intact.
 for (const file of unused) delete load.cache[file];

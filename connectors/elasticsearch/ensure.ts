@@ -1,4 +1,4 @@
-/** The index, or the data stream, that everything is written to: whether it is there, what it is, and how it is created. */
+/** The index, or data stream, that everything is written to: whether it exists, what it is, and how it is created. */
 import { Unreachable } from '../../src/model/fault.ts';
 import type { Identify } from '../contract.ts';
 import {
@@ -20,10 +20,10 @@ type Mappings = NonNullable<IndexState['mappings']>;
 type NewIndex = NonNullable<Destination['newIndex']>;
 type Found = Readonly<Record<string, IndexState>>;
 
-/** Lies above the templates that Elasticsearch brings along (at most 200), whose patterns may match the name as well. */
+/** Higher than that of Elasticsearch's own templates (at most 200), whose patterns may match the name, too. */
 const TEMPLATE_PRIORITY = 500;
 
-/** Sees to it that there is an index to write to. Throws Unreachable when there is none, or none that could take writes. */
+/** Ensures that there is an index to write to. Throws Unreachable if there is none, or none that takes writes. */
 export async function ensureIndex(destination: Destination, signal: AbortSignal): Promise<void> {
   const found = await findIndex(destination, signal);
   if (found !== undefined) return addFields(destination, found, signal);
@@ -43,8 +43,8 @@ export async function ensureIndex(destination: Destination, signal: AbortSignal)
 }
 
 /**
- * Adds to the mapping of an index of others what it lacks: left to itself, Elasticsearch would make a field of each version
- * and each custom field.
+ * Adds what the mapping of a foreign index lacks: on its own, Elasticsearch would create a field for each version and
+ * each custom field.
  */
 async function addFields(destination: Destination, { mappings }: IndexState, signal: AbortSignal): Promise<void> {
   const { options, shape, isShaped } = destination;
@@ -61,7 +61,7 @@ async function addFields(destination: Destination, { mappings }: IndexState, sig
   throw misconfigured(destination, 'index', message, 'let `shape` put the fields where the index has room for them');
 }
 
-/** Throws Unreachable where Elasticsearch would make a field of a number and a text in one list, and so refuse each group. */
+/** Throws Unreachable if Elasticsearch would map a list of a number and a text, and so refuse every group. */
 function refuseGuesses(place: Destination, mappings: Mappings = {}): void {
   const { index, content } = place.options;
   const { dynamic = 'true', dynamic_templates: rules, properties, enabled } = mappings;
@@ -74,8 +74,8 @@ function refuseGuesses(place: Destination, mappings: Mappings = {}): void {
 }
 
 /**
- * Creates something with a new index's settings and mapping. OpenSearch, and Elasticsearch without its licensed part, do
- * not know the type `flattened`: custom fields are kept there, and not indexed.
+ * Creates something with a new index's settings and mapping. OpenSearch, and Elasticsearch without its licensed part,
+ * lack the type `flattened`: there custom fields are stored, but not indexed.
  */
 async function create(
   destination: Destination,
@@ -92,7 +92,7 @@ async function create(
   };
 }
 
-/** Puts the template that all backing indices are made of, unless there is one of that name. Returns which one it is, for the note. */
+/** Creates the template for all backing indices, unless one of that name exists. Resolves with a note on which it is. */
 async function ensureTemplate(destination: Destination, newIndex: NewIndex, signal: AbortSignal): Promise<string> {
   const { index } = destination.options;
   const shape = { index_patterns: [index], data_stream: {}, priority: TEMPLATE_PRIORITY };
@@ -109,14 +109,14 @@ async function ensureTemplate(destination: Destination, newIndex: NewIndex, sign
 }
 
 /**
- * Names the indices by their uuids: all that an alias or a data stream stands for, of which some come and go. The
- * destination is another one when none of them is left.
+ * Identifies the indices by their uuids: all that an alias or a data stream stands for, some of which come and go. The
+ * destination is another one if none of them is left.
  */
 async function identifyIndex(destination: Destination, before: string | undefined, signal: AbortSignal) {
   const { index } = destination.options;
   await ensureIndex(destination, signal);
   const { body } = await ask(destination, signal, getIndex(index));
-  // Groups lie in one index: of a second one, which an alias is just given, it would be taken that they lie there, too.
+  // Groups are in one index: a second one just added to the alias would be taken to hold them, too.
   if (destination.options.content === 'groups') writeIndex(body, destination);
   const uuids = Object.values(body).map(({ settings }) => settings?.index?.uuid ?? '');
   const [name = index, ...known] = before?.split(' ') ?? [];
@@ -127,7 +127,7 @@ async function identifyIndex(destination: Destination, before: string | undefine
   return { identity, lost };
 }
 
-/** Where the versions lie in an index of their own, that one tells as much as the other: the copy is lost without either. */
+/** Identifies both indices: the copy is lost without either the documents or their versions. */
 export async function identifyIndices(
   destination: Destination,
   beside: Destination | undefined,
@@ -144,7 +144,7 @@ export async function identifyIndices(
   return { ...(found.lost === undefined ? other : found), identity };
 }
 
-/** Returns the index that takes the writes, directly or behind an alias or a data stream; undefined when there is none. */
+/** Returns the index that takes the writes, directly or through an alias or a data stream; undefined if there is none. */
 export async function findIndex(destination: Destination, signal: AbortSignal): Promise<IndexState | undefined> {
   const { index, dataStream } = destination.options;
   const { statusCode, body } = await ask(destination, signal, getIndex(index));
@@ -153,19 +153,19 @@ export async function findIndex(destination: Destination, signal: AbortSignal): 
   // A proxy, or a path in the node's URL, may answer 404 as well.
   if (cause.type !== 'index_not_found_exception') throw new Unreachable(destinationFault(404, cause, destination));
   if (dataStream) {
-    // A cluster that has no data streams is told before a template is left in it for nothing.
+    // Refuses a cluster without data streams before a useless template is created in it.
     requireTaken(await ask(destination, signal, getDataStream(index)), destination);
   }
   return undefined;
 }
 
-/** Throws when the cluster has no data streams, or does not create what it was asked for. */
+/** Throws if the cluster has no data streams, or refuses to create what was asked for. */
 function requireTaken({ statusCode, body }: { statusCode: number; body: unknown }, place: Place): void {
   if (statusCode !== 400 && statusCode !== 405) return;
   const { index, dataStream, createIndex } = place.options;
   const cause = causeIn(body);
   const { reason } = cause;
-  // 405 and a text of its own is what 8.19 answers without the module; others do not know the path, or the field.
+  // Without the module, 8.19 answers 405 and a text of its own; others do not know the path, or the field.
   if (
     dataStream &&
     (statusCode === 405 || /no handler found|(unrecognized|unknown).*data_stream/i.test(reason ?? ''))
@@ -180,8 +180,8 @@ function requireTaken({ statusCode, body }: { statusCode: number; body: unknown 
 }
 
 /**
- * Throws Unreachable where there is none, or where a document does not come back as it was written: merging would lose the
- * rest, unless the versions lie beside it with all there is.
+ * Throws Unreachable if there is none, or if it does not return documents as they were written: merging would lose the
+ * rest, unless a separate record holds everything.
  */
 function writeIndex(found: Found, destination: Destination): IndexState {
   const { options, shape } = destination;
@@ -240,9 +240,9 @@ async function backingIndex(
     throw misconfigured(destination, 'index', message, 'name the data stream itself');
   }
   if (states.length === 1) return states[0];
-  // The last one takes the writes, which the names tell only by custom.
+  // The last one takes the writes; names reveal that only by convention.
   const { body } = await ask(destination, signal, resolveIndex(index));
   const last = body.data_streams.find(({ name }) => name === index)?.backing_indices.slice(-1)[0];
-  // It is missing when the stream rolled over in between: its predecessor was made of the same template.
+  // Missing if the stream rolled over in between: its predecessor was made from the same template.
   return (last === undefined ? undefined : found[last]) ?? states.at(-1);
 }

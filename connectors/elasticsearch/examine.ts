@@ -1,4 +1,4 @@
-/** What deliveries rely on, looked at without writing anything. */
+/** Checks what deliveries rely on, without writing anything. */
 import type { Fault } from '../../src/model/fault.ts';
 import { newGroup } from '../../src/model/group.ts';
 import { awsUser } from '../aws.ts';
@@ -14,7 +14,7 @@ import { misconfigured, missingFault, sortOf } from './fault.ts';
 import { expectedFields, refusingFields } from './new-index.ts';
 import type { ElasticsearchOptions } from './options.ts';
 
-/** Tells for `check --connect` what is there. Nothing is created. */
+/** Reports for `check --connect` what is there. Creates nothing. */
 export async function* examineIndex(
   options: ElasticsearchOptions,
   host: Host,
@@ -67,7 +67,7 @@ async function* lookAtIndex(destination: Destination, signal: AbortSignal): Asyn
 
 const wrong = (step: string, fault: Fault): Finding => ({ step, state: 'wrong', says: fault.message, fault });
 
-/** Like the index of the groups, but that nobody searches it. */
+/** Like the index of the groups, except that nobody searches it. */
 async function lookAtVersions(beside: Destination, signal: AbortSignal): Promise<Finding> {
   const { index } = beside.options;
   if (!(await refuseIndexing(beside, signal))) {
@@ -77,7 +77,7 @@ async function lookAtVersions(beside: Destination, signal: AbortSignal): Promise
   return { step: 'versions', state: 'well', says: `${index} takes them` };
 }
 
-/** Makes the requests of a delivery, with a document that nobody can take. Throws Unreachable. */
+/** Makes the requests of a delivery, with an invalid document. Throws Unreachable. */
 async function tryRequests(destination: Destination, signal: AbortSignal): Promise<void> {
   const groups = destination.options.content === 'groups';
   if (groups) {

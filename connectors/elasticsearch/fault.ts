@@ -2,27 +2,27 @@ import { type Fault, type FaultCode, Unreachable } from '../../src/model/fault.t
 import { isObject } from '../../src/model/json.ts';
 import type { ElasticsearchOptions } from './options.ts';
 
-/** What Elasticsearch says of a failure, in an answer as a whole and in each item of one. */
+/** What Elasticsearch says about a failure, for a whole answer or for an item of it. */
 export interface Cause {
   readonly type?: string;
   readonly reason?: string | null;
   readonly caused_by?: Cause;
 }
 
-/** What a fault must know to name the settings concerned. */
+/** What a fault needs to name the settings concerned. */
 export interface Place {
   /** The name that the user gave this connector in the YAML. */
   readonly name: string;
   readonly options: ElasticsearchOptions;
-  /** What the other side is called. */
+  /** The product at the other side. */
   readonly product: string;
-  /** Of an index of versions, the index of the groups: another setting names it. */
+  /** For an index of versions, the index of the groups: another setting names it. */
   readonly versionsOf?: string;
 }
 
 const MAX_REASON = 1_000;
 
-/** Returns Elasticsearch's own words, with those of the causes beneath. */
+/** Returns Elasticsearch's own words, including those of nested causes. */
 export function reasonOf({ type, reason, caused_by }: Cause): string {
   const own = [type, reason].filter(Boolean).join(': ');
   const beneath = caused_by === undefined ? '' : reasonOf(caused_by);
@@ -30,11 +30,11 @@ export function reasonOf({ type, reason, caused_by }: Cause): string {
   return whole.length <= MAX_REASON ? whole : `${whole.slice(0, MAX_REASON).toWellFormed()}…`;
 }
 
-/** Returns the error of an answer, whatever shape a proxy may have given it. */
+/** Returns the error of an answer, whatever form a proxy may have given it. */
 export function causeIn(body: unknown): Cause {
   if (!isObject(body)) return typeof body === 'string' ? { reason: body.slice(0, 200) } : {};
   const { error, message = body.Message } = body;
-  // As the gates of AWS say it, which stand before the cluster.
+  // The form of AWS's gateways in front of the cluster.
   if (error === undefined && typeof message === 'string') return { reason: message.slice(0, MAX_REASON) };
   return isObject(error) ? error : error === undefined ? {} : { reason: String(error) };
 }
@@ -59,7 +59,7 @@ export function misconfigured(place: Place, key: Setting, message: string, sugge
   return new Unreachable({ code: 'destination-misconfigured', message, path: setting(place, key), suggestion });
 }
 
-/** Returns the fault of a failure that concerns the destination as a whole, by its status and the type of its error. */
+/** Returns the fault for a failure of the whole destination, by status and error type. */
 export function destinationFault(status: number, cause: Cause, place: Place): Fault {
   const said = reasonOf(cause) || `HTTP status ${status}`;
   if (status === 404) {
@@ -72,7 +72,7 @@ export function destinationFault(status: number, cause: Cause, place: Place): Fa
 const WRONG_TIME = /signature (expired|not yet current)|date in credential scope/i;
 const WRONG_KEY = /request signature we calculated|security token included|credential should be|authentication token/i;
 
-/** Whether the gate of AWS refuses who asks, whatever the request is about. */
+/** Whether AWS's gateway refuses the caller, whatever the request. */
 export function isRefusedByAws(status: number, { type, reason }: Cause, { auth }: ElasticsearchOptions): boolean {
   if (auth === undefined || !('aws' in auth) || status !== 403 || type !== undefined) return false;
   return WRONG_TIME.test(reason ?? '') || WRONG_KEY.test(reason ?? '');
@@ -119,7 +119,7 @@ function judge(
     const suggestion = `${policy}grant this user read, write, create_index and view_index_metadata on ${index}${more}`;
     return ['destination-credentials', 'index', 'does not permit it', suggestion];
   }
-  if (status === 429 || (status >= 502 && status <= 504)) {
+  if (status === 408 || status === 429 || (status >= 502 && status <= 504)) {
     const suggestion = 'look at the cluster’s health, load and disk space';
     return ['destination-overloaded', 'nodes', 'takes no more for now', suggestion];
   }
@@ -137,7 +137,7 @@ export function missingFault(place: Place): Fault {
   };
 }
 
-/** Returns the fault of something that answers without being Elasticsearch. */
+/** Returns the fault for something that answers but is not Elasticsearch. */
 export function strangerFault(said: string, place: Place): Fault {
   const message = `What answers at ${nodesOf(place)} is not Elasticsearch or OpenSearch: ${said}`;
   const suggestion = 'correct the address, its port and its path, or see what stands between';

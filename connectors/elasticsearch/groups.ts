@@ -1,19 +1,19 @@
 /**
  * `content: groups`: read, merge, write unless changed in between. No scripts, any number of writers.
  *
- * With `shape.versionsIndex` the documents take no foreign field, so that the versions lie in an index beside them, in a
- * record for each group. The record holds the merged state as a whole, and is the truth; the document is made from it.
+ * With `shape.versionsIndex` the documents take no foreign field, so the versions are in a separate index, in one record
+ * per group. The record holds the complete merged state, and is authoritative; the document is made from it.
  *
- * Invariant 3: no request writes both, so that either may be ahead: a bridge may have ended in between, or another may be at
- * work. Therefore nobody trusts a write of their own. A group is settled by a reading alone, which finds that the record has
- * all that was to be merged in, and that the document is what the record makes of it. Whoever wrote last, of either, has read
- * both after it; where that reading found them apart, they wrote again, and so were not the last. A bridge that ended before
- * its reading has settled nothing, and its events come again. Both are written only if they are still as they were read, so
- * that nothing of a record is lost.
+ * Invariant 3: no request writes both, so either may be ahead: a bridge may have ended in between, or another may be at
+ * work. Therefore nobody trusts a write of their own. Only a read settles a group, one that finds that the record has
+ * everything to be merged, and that the document is what the record makes of it. The last writer of either has read both
+ * afterwards; had they been apart, it would have written again, and not have been the last. A bridge that ended before
+ * its read has settled nothing, and its events come again. Each is written only if it is still as it was read, so that
+ * nothing of a record is lost.
  *
- * The document comes first: what its mapping refuses must not be in the record, where it would spoil each later write.
- * Whoever changes the record has written the document, too, even where it stays the same, so that a write which was under way
- * for long finds another document than it was made for.
+ * The document comes first: what its mapping refuses must not get into the record, where it would spoil every later
+ * write. Whoever changes the record has rewritten even an equal document, so that a slow write finds another document
+ * than it was made for.
  */
 import type { Fault } from '../../src/model/fault.ts';
 import { differences, type Group, isForeign, join, newGroup, onlyFields, repair } from '../../src/model/group.ts';
@@ -27,16 +27,16 @@ import { setting } from './fault.ts';
 
 /** The number of groups in one mget. */
 const MAX_READ = 1_000;
-/** How often one group may be found changed by somebody else between its read and its write. */
+/** How often one group may be changed by others between its read and its write. */
 const MAX_CONFLICTS = 10;
 
-/** The index of the documents, and the one of the records where there is one. */
+/** The index of the documents, and that of the records if there is one. */
 interface Places {
   readonly documents: Destination;
   readonly beside: Destination | undefined;
 }
 
-/** A document and its record, each as its receipt; empty where there is none. */
+/** A document and its record, each as its receipt; empty if missing. */
 interface Pair {
   readonly document: string;
   readonly record: string;
@@ -44,18 +44,18 @@ interface Pair {
 
 interface Plan {
   readonly groupId: string;
-  /** None where the document is as it is to be. */
+  /** Absent if the document is right. */
   readonly document?: Write;
-  /** None where the record has all that was to be merged in. */
+  /** Absent if the record has everything to be merged. */
   readonly record?: Write;
   readonly there: Pair;
   readonly receipt: string;
 }
 
-/** Where a delivery has come to. */
+/** The progress of a delivery. */
 interface Work {
   readonly outcomes: Map<string, Outcome>;
-  /** Which groups something was written of, and what is there then, unless another comes in between. */
+  /** The groups written so far, with what is there afterwards, unless somebody else writes in between. */
   readonly written: Map<string, Pair | undefined>;
 }
 
@@ -85,7 +85,7 @@ export async function putGroups(
   return work.outcomes;
 }
 
-/** Reads the groups, merges the states in and writes what changed. Returns those that are to be read and merged again. */
+/** Reads the groups, merges the states and writes what changed. Returns those to read and merge again. */
 async function round(
   places: Places,
   states: readonly Group[],
@@ -113,12 +113,12 @@ async function round(
 
 const idsOf = (plans: readonly Plan[]): ReadonlySet<string> => new Set(plans.map(({ groupId }) => groupId));
 
-/** An ingest pipeline may make something else of a document: it is enough that both are those that were written here. */
+/** An ingest pipeline may alter a document: it is enough that both are the ones written here. */
 const isInStep = ({ document, record, there }: Plan, ours: Pair | undefined): boolean =>
   (document === undefined && record === undefined) ||
   (there.document === ours?.document && there.record === ours.record);
 
-/** Writes one of the two where it is to be written. `late` are those that somebody else wrote in between. */
+/** Writes one of the two where needed. `late` are those that somebody else wrote in between. */
 async function writeEach(
   destination: Destination,
   which: keyof Pair,
@@ -142,7 +142,7 @@ async function writeEach(
   return { written, late };
 }
 
-/** Reads both of each group, and says what is to be done. What cannot be read is to be tried again. */
+/** Reads both of each group, and plans what to write. What is unreadable is tried again. */
 async function planAll(
   places: Places,
   states: readonly Group[],
@@ -152,7 +152,7 @@ async function planAll(
 ): Promise<Plan[]> {
   const read = async (destination: Destination) => {
     const { documents, gone } = await readDocuments(destination, states, signal);
-    // The bulk would create it with a mapping of guesses.
+    // The bulk would create it with a guessed mapping.
     if (gone) await ensureIndex(destination, signal);
     return documents;
   };
@@ -168,17 +168,17 @@ async function planAll(
   });
 }
 
-/** What both come to, with the state merged in. */
+/** Document and record with the state merged in. */
 interface Merged {
   readonly before: Group;
   readonly merged: Group;
   /** Whether the document is to be gone. */
   readonly unwanted: boolean;
-  /** In which fields the document that is there is not what it is to be made of `before`. */
+  /** The fields in which the existing document is not what `before` makes of it. */
   readonly differs: readonly string[];
 }
 
-/** Without a record, the document is the truth. */
+/** Without a record, the document is authoritative. */
 function mergeInto(
   { documents }: Places,
   state: Group,
@@ -196,13 +196,13 @@ function mergeInto(
   if (unwanted) return { before, merged, unwanted, differs: ['destroyed'] };
   const lacks = shape.lacks(document.document);
   if (record === undefined) return { before, merged, unwanted, differs: lacks };
-  // Both as they are read back: a moment may be written in more than one way.
+  // Compares both as read back: a moment may be written in more than one way.
   const { versions } = merged;
   const wanted = { ...toGroup(state.groupId, shape.back(shape.out(merged))), versions };
   return { before, merged, unwanted, differs: [...differences({ ...document.group, versions }, wanted), ...lacks] };
 }
 
-/** Returns the group of the record with what others put into the fields of the document that no event has told of. */
+/** Returns the record's group with others' values for the document's fields that no event has set. */
 function withUntold(known: Group, document: Group): Group {
   const untold = onlyFields({ ...document, versions: {} }, (field) => known.versions[field] === undefined);
   return {
@@ -236,7 +236,7 @@ function planOf(places: Places, state: Group, document: Readable, record: Readab
 const receiptOf = (id: string, stored: Readable | undefined): string =>
   stored?.kind === 'found' ? `${stored.index}/${id}@${stored.seqNo}` : '';
 
-/** Nothing to write deletes what lies there. Invariant 3: it is taken only if what lies there is still what was read. */
+/** With nothing to write it deletes. Invariant 3: accepted only if what is there is still what was read. */
 function writeOf(id: string, stored: Readable, made: object | undefined): Write {
   const target = stored.kind === 'found' && { if_seq_no: stored.seqNo, if_primary_term: stored.term };
   const verb = made === undefined ? 'delete' : target === false ? 'create' : 'index';
@@ -244,7 +244,7 @@ function writeOf(id: string, stored: Readable, made: object | undefined): Write 
   return made === undefined ? { id, action } : { id, action, document: JSON.stringify(made) };
 }
 
-/** Compares the documents, and what the records have, with these states, and says where the documents lie. */
+/** Compares documents and records with these states, and returns where the documents are. */
 export async function readCopies(
   places: Places,
   states: readonly Group[],

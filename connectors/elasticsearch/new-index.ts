@@ -59,10 +59,10 @@ const events = {
 
 type Mapped = Readonly<Record<string, unknown>>;
 
-/** As each moment is written: `date` takes the text of a moment, too. */
+/** By how a moment is written: `date` also takes its text. */
 const MOMENTS = { iso: { type: 'date' }, epochMillis: moment, epochSeconds: { type: 'date', format: 'epoch_second' } };
 
-/** Returns what a field is mapped to; undefined for one that nobody searches. */
+/** Returns the mapping of a field; undefined for one that nobody searches. */
 function mappingOf(mapped: unknown, [head = '', ...rest]: readonly string[]): Mapped | undefined {
   const { [head]: inner } = (isObject(mapped) ? mapped : {}) as Readonly<Record<string, Mapped | undefined>>;
   if (inner === flattened && rest.length > 0) return keyword;
@@ -77,7 +77,7 @@ function constantMapping(value: string | number | boolean): Mapped {
 /** A field, by its path in the document. */
 type Field = readonly [path: readonly string[], mapping: Mapped];
 
-/** Returns the fields that a search may count on. */
+/** Returns the fields that a search may rely on. */
 function mappedFields(content: ElasticsearchOptions['content'], shape: Shape): Field[] {
   const built = content === 'groups' ? groups : events;
   const fields = shape.fields.flatMap(({ from, to }): Field[] => {
@@ -100,14 +100,14 @@ function withField(properties: Mapped, [head = '', ...rest]: readonly string[], 
 const treeOf = (fields: readonly Field[]): Mapped =>
   fields.reduce<Mapped>((tree, [path, mapping]) => withField(tree, path, mapping), {});
 
-/** Whether a mapping has the field, or holds all that lies there as it is. */
+/** Whether a mapping has the field, or stores everything there as it is. */
 export function isMapped(properties: unknown, [head = '', ...rest]: readonly string[]): boolean {
   if (!isObject(properties) || !Object.hasOwn(properties, head)) return false;
   const inner = properties[head];
   return rest.length === 0 || (isObject(inner) && (inner.enabled === false || isMapped(inner.properties, rest)));
 }
 
-/** Returns the mapping of those fields that an index lacks; undefined where it has all. */
+/** Returns the mapping of the fields that an index lacks; undefined if it has all. */
 export function lackingFields({ content }: ElasticsearchOptions, shape: Shape, mappings: unknown): Mapped | undefined {
   const there = isObject(mappings) ? mappings.properties : undefined;
   const lacking = mappedFields(content, shape).filter(([path]) => !isMapped(there, path));
@@ -118,7 +118,7 @@ const OTHERS = 'alias|ip|binary|dense_vector|object|nested|flattened|geo_point|g
 const NUMBERS = `long|integer|short|byte|double|float|half_float|scaled_float|unsigned_long|${OTHERS}`;
 const notText = new RegExp(`^(${NUMBERS}|boolean|date|date_nanos)$`);
 const notNumber = new RegExp(`^(${OTHERS}|boolean)$`);
-/** By the type that a field of ours has, the types that refuse what is written there. */
+/** By the type of our field, the types that refuse its values. */
 const REFUSING: Readonly<Record<string, RegExp>> = {
   keyword: notText,
   text: notText,
@@ -130,15 +130,15 @@ const REFUSING: Readonly<Record<string, RegExp>> = {
 };
 const typeOf = ({ type = 'object' }: Mapped): string => String(type);
 
-/** What takes moments as they are written, 2022-12-09T08:26:54.123Z, with the names of older versions; a pattern of one's own has hours at least. */
+/** Formats that accept 2022-12-09T08:26:54.123Z, with names of older versions; a custom pattern has at least hours. */
 const TAKES_MOMENTS = /(^|\|)8?(strict_?)?[dD]ate_?([oO]ptional_?)?[tT]ime(?!_no|No)|iso8601|rfc3339_lenient|H/;
 const takesMoments = ({ format }: Mapped): boolean => format === undefined || TAKES_MOMENTS.test(String(format));
 
-/** Those that can be told to leave out of the index what they do not take; the index may say so for all of them. */
+/** Types that can ignore values they do not accept; the index may say so for all of them. */
 const LENIENT =
   /^(long|integer|short|byte|double|float|half_float|scaled_float|unsigned_long|ip|date|date_nanos|geo_\w+)$/;
 
-/** Returns the fields of a mapping that take nothing of what is written there, such as `name is integer`. */
+/** Returns the fields of a mapping that refuse what is written to them, such as `name is integer`. */
 export function refusingFields(
   { content }: ElasticsearchOptions,
   shape: Shape,
@@ -161,10 +161,10 @@ export function refusingFields(
   return look(treeOf(mappedFields(content, shape)), mappings?.properties, '');
 }
 
-/** Fields that came with a later version of the mapping: an index does without. */
+/** Fields added in a later version of the mapping: an index may lack them. */
 const LATER = { groups: 'source', events: 'traceparent' };
 
-/** Returns the fields that a search may count on, at the top of a document. */
+/** Returns the top-level fields that a search may rely on. */
 export function expectedFields({ content, dataStream }: ElasticsearchOptions, shape: Shape): string[] {
   const later = shape.fields.find(({ name }) => name === LATER[content])?.to?.[0];
   const names = mappedFields(content, shape).map(([[head = '']]) => head);
@@ -172,8 +172,8 @@ export function expectedFields({ content, dataStream }: ElasticsearchOptions, sh
 }
 
 /**
- * It is `dynamic: false` because `extra` and foreign fields hold whatever others put there: guessing types would refuse
- * documents. Of what a function makes, Elasticsearch alone can tell the types.
+ * It is `dynamic: false` because `extra` and foreign fields hold anything: guessed types would refuse documents. But what
+ * a function makes, only Elasticsearch can map.
  */
 function builtInMapping(options: ElasticsearchOptions, source: string, shape: Shape): Record<string, unknown> {
   const { content, dataStream } = options;
@@ -184,10 +184,10 @@ function builtInMapping(options: ElasticsearchOptions, source: string, shape: Sh
   };
 }
 
-/** Nothing in it is ever searched, and it takes a field of any name. */
+/** Nothing in it is ever searched, and it takes any field. */
 export function newVersionsIndex(source: string, { id }: Shape) {
   return {
-    // On one node as on several.
+    // For one node as well as several.
     settings: { 'index.number_of_shards': 1, 'index.auto_expand_replicas': '0-1' },
     mappings: { enabled: false, _meta: metaOf('versions', source, id.perApp) },
   };
@@ -204,7 +204,7 @@ export function withoutFlattened(mappings: Mapped): Record<string, unknown> {
 const record = z.record(z.string(), z.unknown()).optional();
 const indexFile = z.strictObject({ settings: record, mappings: record });
 
-/** Returns what a missing index is created with; undefined when it must exist. Reads createIndex.file. */
+/** Returns what a missing index is created with; undefined if it must exist. Reads createIndex.file. */
 export async function readNewIndex(place: Place, source: string, shape: Shape) {
   const { createIndex } = place.options;
   if (createIndex === false) return undefined;
@@ -218,7 +218,7 @@ export async function readNewIndex(place: Place, source: string, shape: Shape) {
   return { settings, mappings, unindexed: withoutFlattened(mappings) };
 }
 
-/** Elasticsearch refuses a setting that is given twice, however it is spelt. */
+/** Elasticsearch refuses a setting given twice, however it is spelt. */
 function mentions(settings: Record<string, unknown>, key: string): boolean {
   const { index } = settings;
   return key in settings || `index.${key}` in settings || (isObject(index) && key in index);

@@ -8,7 +8,7 @@ const nodeUrl = z.string().refine(isHttpUrl, {
   error: 'an http:// or https:// URL without query is expected, such as http://127.0.0.1:9200',
 });
 
-/** Whether it is where paths are added to. */
+/** Whether paths can be appended to it. */
 function isHttpUrl(text: string): boolean {
   if (!/^https?:\/\//i.test(text) || !URL.canParse(text)) return false;
   const { search, hash } = new URL(text);
@@ -29,7 +29,7 @@ const nodes = z.union(
   { error: NODES_EXPECTED },
 );
 
-/** Elasticsearch's own rules, checked here so that the mistake is shown at start instead of in every answer. */
+/** Elasticsearch's own rules, checked here so that a mistake shows at the start instead of in every answer. */
 function isIndexName(text: string): boolean {
   const spelt = /^(?![-_+]|\.{1,2}$)[^\s\\/*?"<>|,#:]+$/.test(text);
   return spelt && text === text.toLowerCase() && Buffer.byteLength(text) <= 255;
@@ -44,7 +44,7 @@ export function versionsIndexProblems(index: string, { versionsIndex }: ShapeSet
   return [{ path: ['versionsIndex'], message: versionsIndex === index ? SAME_INDEX : INDEX_EXPECTED }];
 }
 
-/** The fields that servers of some version keep of a document themselves, and take in none. */
+/** Metadata fields of any version, which documents must not contain. */
 const METADATA = new Set(
   (
     '_id _index _source _routing _type _field_names _ignored _ignored_source _nested_path _seq_no _version _tier ' +
@@ -52,7 +52,7 @@ const METADATA = new Set(
   ).split(' '),
 );
 
-/** Each document would be refused. */
+/** Fields for which every document would be refused. */
 export function metadataProblems({ fields, versions, constants }: ShapeSettings): ShapeProblem[] {
   const places = [
     ...Object.entries(fields).map(([name, to]) => ({ path: ['fields', name], to })),

@@ -1,4 +1,4 @@
-/** Requests that are signed for AWS as the last thing before each is sent: another node gets a signature of its own. */
+/** Signs requests for AWS right before each is sent: another node gets its own signature. */
 import type {
   ConnectionRequestOptions,
   ConnectionRequestOptionsAsStream,
@@ -12,7 +12,7 @@ import type { ElasticsearchOptions } from './options.ts';
 
 type Aws = Extract<ElasticsearchOptions['auth'], { aws: unknown }>['aws'];
 
-/** Returns the client's own connection, with a signature on each request. `setting` is how the YAML names `aws`. */
+/** Returns the client's own connection, with each request signed. `setting` is how the YAML names `aws`. */
 export function signingConnection(aws: Aws, setting: string): typeof EndingConnection {
   return class extends EndingConnection {
     override request(
@@ -41,7 +41,7 @@ async function signed(
   const { accessKeyId, secretAccessKey, sessionToken } = await credentialsOf(aws, setting);
   const { method, querystring = '', body = '' } = params;
   if (typeof body !== 'string' && !Buffer.isBuffer(body)) throw new TypeError('a stream cannot be signed');
-  // What one side encodes and the other may not would make two signatures of it.
+  // Characters that only one side may encode would make two signatures.
   const path = params.path.replace(/[!'()*]/g, encode);
   const scope = scopeOf(aws.region, aws.service, Date.now());
   const bodyHash = sha256(body);

@@ -61,7 +61,7 @@ async function openIndices(
 
 async function createEvents(destination: Destination, batch: readonly Entry[], signal: AbortSignal): Promise<Outcomes> {
   const { index, dataStream } = destination.options;
-  // An index that is gone would be created by the bulk itself, with a mapping of guesses.
+  // The bulk itself would create a missing index with a guessed mapping.
   const { statusCode } = await ask(destination, signal, indexExists(index));
   if (statusCode === 404) await ensureIndex(destination, signal);
 
@@ -76,15 +76,15 @@ async function createEvents(destination: Destination, batch: readonly Entry[], s
   return new Map(Array.from(outcomes, ([id, outcome]) => [distinct.get(id)?.id ?? id, outcome]));
 }
 
-/** Returns the document with a moment, unless its shape has given it one. */
+/** Adds a timestamp to the document, unless its shape has one. */
 function withTimestamp(text: string, time: string): string {
   if (text.includes('"@timestamp"') && Object.hasOwn(JSON.parse(text), '@timestamp')) return text;
   return `{"@timestamp":"${time}"${text === '{}' ? '}' : `,${text.slice(1)}`}`;
 }
 
 /**
- * Looks into all indices that an alias or a data stream stands for. What may lie where nobody can look, as in an older index that
- * was closed, is not called missing: new events have nothing to do with that.
+ * Searches all indices that an alias or a data stream stands for. What may be in an unreadable index, such as an older
+ * closed one, does not count as missing: new events have nothing to do with that.
  */
 async function findEvents(destination: Destination, ids: readonly string[], signal: AbortSignal) {
   const { index } = destination.options;
@@ -96,7 +96,7 @@ async function findEvents(destination: Destination, ids: readonly string[], sign
   const { body } = await ask(destination, signal, { ...search(index, query), query: { ignore_unavailable: 'true' } });
   body.hits?.hits?.forEach(take);
   if (ids.every((id) => found.has(id))) return found;
-  // What is not searchable yet, by `refresh_interval` perhaps for ever, can be read by its id, in one index at a time.
+  // What is not searchable yet, perhaps never by `refresh_interval`, can be read by id, in one index at a time.
   const { statusCode, body: indices } = await ask(destination, signal, getIndex(index));
   for (const one of statusCode === 404 ? [] : Object.keys(indices).sort().reverse()) {
     const lacking = ids.filter((id) => !found.has(id)).map(of);

@@ -36,7 +36,7 @@ export const file: Connector<z.output<typeof options>> = {
   },
 };
 
-/** The one name of a file, whether it is there yet or not. */
+/** The canonical name of a file, whether it exists yet or not. */
 function canonical(path: string): string {
   const whole = resolve(path);
   try {
@@ -46,11 +46,11 @@ function canonical(path: string): string {
   }
 }
 
-/** Opens what deliver would open, or finds that it could be created. Returns whether it is there. */
+/** Opens what `deliver` would open, or finds that it could be created. Returns whether it exists. */
 async function checkWritable(path: string, name: string): Promise<boolean> {
   const state = await stat(path).catch(orAbsent);
   if (state === undefined) {
-    // A link that leads nowhere is there: the file that it names is made, but no folder for it.
+    // A dangling link exists: the file that it names would be created, but not its folder.
     let nearest = path;
     while ((await lstat(nearest).catch(orAbsent)) === undefined) nearest = dirname(nearest);
     const folder = nearest === path ? dirname(resolve(dirname(path), await readlink(path))) : nearest;
@@ -62,21 +62,21 @@ async function checkWritable(path: string, name: string): Promise<boolean> {
   return true;
 }
 
-/** Bytes of one write, between which the signal is heard. */
+/** Bytes of one write, between which the signal is checked. */
 const WRITE_BYTES = 1024 * 1024;
-/** Bytes of one read, when the end of the last line is looked for. */
+/** Bytes of one read when looking for the end of the last line. */
 const CHUNK = 64 * 1024;
 /** Longer than any event: what has no newline for so long was not written here. */
 const MAX_TAIL = 64 * 1024 * 1024;
 
 async function openSink({ path, mode }: z.output<typeof options>, host: Host, signal: AbortSignal): Promise<EventSink> {
   let file: FileHandle | undefined;
-  /** Set while what stands after this byte is not known to be good: the write or its sync failed. */
+  /** Set while what follows this byte is suspect: the write or its sync failed. */
   let goodSize: number | undefined;
-  /** The inode of the file that was written to before this one, which lies elsewhere now. */
+  /** The inode of the previous file, which now has another name. */
   let moved: bigint | undefined;
 
-  /** Leaves a file alone that somebody emptied meanwhile: it would be made longer, with NULs. */
+  /** Leaves a file alone that somebody emptied meanwhile: truncating would extend it with NULs. */
   const cutOff = async (torn: FileHandle | undefined): Promise<void> => {
     if (goodSize !== undefined && torn && (await torn.stat()).size > goodSize) await torn.truncate(goodSize);
     goodSize = undefined;
@@ -85,7 +85,7 @@ async function openSink({ path, mode }: z.output<typeof options>, host: Host, si
   const release = async () => {
     const released = file;
     file = undefined;
-    // Should this fail, the next open cuts off a torn line, and whole lines are only repeated.
+    // If this fails, the next open cuts off a torn line, and complete lines are merely repeated.
     await cutOff(released).catch(() => {});
     goodSize = undefined;
     await released?.close();
@@ -104,7 +104,7 @@ async function openSink({ path, mode }: z.output<typeof options>, host: Host, si
     return opened;
   };
 
-  /** Returns the file that lies at the path now: after a rotation a new one. */
+  /** Returns the file that is at the path now: after a rotation a new one. */
   const current = async (): Promise<FileHandle> => {
     if (file === undefined) return acquire();
     await cutOff(file);
@@ -146,7 +146,7 @@ async function openSink({ path, mode }: z.output<typeof options>, host: Host, si
     const { ino, birthtimeNs } = await (await current()).stat({ bigint: true });
     const beside = await rotatedBeside(path);
     const newest = beside.reduce((latest, one) => (one.birthtimeNs > latest ? one.birthtimeNs : latest), 0n);
-    // A number that is free may be given again, but not with the same time of birth.
+    // An inode may be reused, but not with the same birth time.
     const identity = `${ino} ${birthtimeNs} ${newest} ${path}`;
     const [known = '', born, newestThen = '0', ...name] = before?.split(' ') ?? [];
     if (before === undefined || (known === String(ino) && born === String(birthtimeNs))) return { identity };
@@ -167,9 +167,9 @@ async function openSink({ path, mode }: z.output<typeof options>, host: Host, si
   };
 }
 
-/** Returns the files that are named as rotations name them: the old file is one of them, or was made into another one. */
+/** Returns the files named like rotations: the old file is one of them, or was converted into one. */
 async function rotatedBeside(path: string): Promise<BigIntStats[]> {
-  // A folder that may not be listed shows no rotation: at worst events are brought again.
+  // A folder that may not be listed shows no rotation: at worst events are delivered again.
   const listed = await readdir(dirname(path)).catch((): string[] => []);
   const { base, name } = parse(path);
   const isRotated = (one: string): boolean => one.startsWith(base) || /^[-._]?\d/.test(one.slice(name.length));
@@ -178,14 +178,14 @@ async function rotatedBeside(path: string): Promise<BigIntStats[]> {
   return (await Promise.all(states)).filter((one) => one !== undefined);
 }
 
-/** Sets the permissions of a file of ours: one that was made by another program, or under another umask, may have others. */
+/** Sets the permissions of our own file: another program or umask may have created it with others. */
 async function permit(file: FileHandle, mode: number): Promise<void> {
   const state = await file.stat();
   if ((state.mode & 0o777) === mode || state.uid !== process.geteuid?.()) return;
   await file.chmod(mode);
 }
 
-/** A line that a crash cut short was never settled, so that its event comes again. */
+/** Repairs a line that a crash cut short: it was never settled, so its event comes again. */
 async function mendTail(file: FileHandle, path: string, host: Host): Promise<void> {
   const state = await file.stat();
   if (!state.isFile()) throw notOurs(path, host.name, 'is not a plain file');
@@ -193,7 +193,7 @@ async function mendTail(file: FileHandle, path: string, host: Host): Promise<voi
   const { tail, start } = await readTail(file, state.size);
   if (tail.length === 0) return;
   if (isObject(jsonIn(tail.toString()))) await file.appendFile('\n');
-  // A power cut may leave NULs where a line was to stand.
+  // A power cut may leave NULs in place of a line.
   else if (tail.length <= MAX_TAIL && (tail[0] === 0x7b || tail[0] === 0)) {
     await file.truncate(start);
     const bytes = state.size - start;
@@ -202,7 +202,7 @@ async function mendTail(file: FileHandle, path: string, host: Host): Promise<voi
   await file.datasync();
 }
 
-/** Reads back to the last newline, or to where it is clear that no event stands after it. */
+/** Reads back to the last newline, or until it is clear that no event follows it. */
 async function readTail(file: FileHandle, size: number): Promise<{ readonly tail: Buffer; readonly start: number }> {
   const chunks: Buffer[] = [];
   let start = size;
@@ -229,7 +229,7 @@ const MISCONFIGURED = 'destination-misconfigured';
 const USER_MUST_WRITE = [MISCONFIGURED, 'let the user the bridge runs as write this file and its folder'] as const;
 const ANOTHER_PATH = [MISCONFIGURED, 'give the path of a plain file, or of one that can be created'] as const;
 
-/** What to do about the failures that have a known remedy. */
+/** What to do about failures with a known remedy. */
 const REMEDIES = new Map<unknown, readonly [FaultCode, string]>([
   ['ENOSPC', [OVERLOADED, 'free space on its disk']],
   ['EDQUOT', [OVERLOADED, 'free space or raise the quota']],
@@ -244,7 +244,7 @@ const REMEDIES = new Map<unknown, readonly [FaultCode, string]>([
   ['ENAMETOOLONG', ANOTHER_PATH],
 ]);
 
-/** Does the work. An error of the file system is thrown as Unreachable; anything else as it is. */
+/** Runs the work. An error of the file system is rethrown as Unreachable; anything else unchanged. */
 async function guarded<T>(path: string, name: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
@@ -263,7 +263,7 @@ function notOurs(path: string, name: string, what: string): Unreachable {
   return new Unreachable({ code: MISCONFIGURED, message: `${path} ${what}`, path: setting, suggestion });
 }
 
-/** Catches the error of a file that is not there. */
+/** Ignores the error of a file that does not exist. */
 function orAbsent(thrown: unknown): undefined {
   if (thrown instanceof Error && 'code' in thrown && thrown.code === 'ENOENT') return undefined;
   throw thrown;

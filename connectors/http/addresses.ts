@@ -1,9 +1,9 @@
-/** Which addresses events are sent to: names are checked as they are connected to, by what DNS says just then. */
+/** Which addresses events may be sent to: names are checked at each connection, by what DNS says at that moment. */
 import { type LookupAddress, type LookupOptions, lookup as system } from 'node:dns';
 import type { LookupFunction } from 'node:net';
 import { contains, toAddressList } from '../../src/model/address.ts';
 
-/** What IANA keeps for other uses than the public internet, and where clouds tell a machine its secrets. */
+/** What IANA reserves for uses other than the public internet, and where clouds tell a machine its secrets. */
 const NOT_PUBLIC = [
   // This network, private, shared by carriers, loopback, link-local (169.254.169.254: metadata).
   ...['0.0.0.0/8', '10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10', '127.0.0.0/8', '169.254.0.0/16'],
@@ -24,7 +24,7 @@ const PRIVATE = toAddressList([
   ...['fc00::/7', 'fe80::/10', 'fec0::/10', 'ff00::/8'],
 ]);
 
-/** Returns the range as a translator to IPv4 (NAT64) has it. */
+/** Returns the range as seen through a translator to IPv4 (NAT64). */
 function translated(range: string): string {
   const [address, prefix] = range.split('/');
   return `64:ff9b::${address}/${96 + Number(prefix)}`;
@@ -43,7 +43,7 @@ type Resolve = (
   found: (error: NodeJS.ErrnoException | null, addresses: LookupAddress[]) => void,
 ) => void;
 
-/** Makes a `lookup` for sockets that gives them public addresses only. An address in the place of a name never comes here. */
+/** Makes a `lookup` for sockets that returns public addresses only. A literal address never gets here. */
 export function publicLookup(resolve: Resolve = system): LookupFunction {
   return (hostname, options, callback) =>
     resolve(hostname, { ...options, all: true }, (error, found) => {

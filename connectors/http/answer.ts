@@ -1,4 +1,4 @@
-/** What an answer of the endpoint, or the lack of one, says: of the event, of the endpoint, or of either. */
+/** What an answer of the endpoint, or its absence, says: about the event, the endpoint, or either. */
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Fault, FaultCode } from '../../src/model/fault.ts';
 import type { Outcome } from '../../src/model/outcome.ts';
@@ -6,11 +6,11 @@ import type { Outcome } from '../../src/model/outcome.ts';
 export interface Answer {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
-  /** How its body begins. */
+  /** The beginning of its body. */
   readonly text: string;
 }
 
-/** Who is asked: how the YAML names the connector, and the part of the URL that may be shown. The path may be a secret. */
+/** The endpoint: how the YAML names the connector, and the part of the URL that may be shown. The path may be a secret. */
 export interface Asked {
   readonly setting: string;
   readonly origin: string;
@@ -24,12 +24,12 @@ export interface Trouble {
 
 export type Judgement =
   | { readonly of: 'event'; readonly outcome: Outcome }
-  /** It would meet every event: nothing more is sent. */
+  /** Every event would meet it: nothing more is sent. */
   | ({ readonly of: 'endpoint' } & Trouble)
-  /** It may be this event or all of them, which those beside it tell. */
+  /** It may concern this event or all of them, as the events around it will tell. */
   | ({ readonly of: 'either' } & Trouble);
 
-/** As long as a lane can rest; whoever resumes it ends the rest. */
+/** The longest rest of a lane; resuming it ends the rest. */
 const GONE_MS = 2 ** 31 - 1;
 const MAX_PATIENCE_MS = 24 * 3_600_000;
 
@@ -44,7 +44,7 @@ const METHOD: Line = [
 const REFORM: Line = ['destination-misconfigured', 'format', 'it does not take this form: try the other format'];
 const ELSEWHERE: Line = ['destination-misconfigured', 'url', 'see what it asks for, and compare the URL'];
 
-/** Those that most often meet every event. */
+/** Statuses that usually every event meets. */
 const ENDPOINT: ReadonlyMap<number, Line> = new Map([
   [401, CREDENTIALS],
   [402, ELSEWHERE],
@@ -60,7 +60,7 @@ const ENDPOINT: ReadonlyMap<number, Line> = new Map([
   [451, ELSEWHERE],
   [501, METHOD],
 ]);
-/** Of these, what may be about a text, as a filter of the web reads it, or about a group that the endpoint does not know. */
+/** Of these, the ones that may be about a text, as for a web filter, or about a group unknown to the endpoint. */
 const MAYBE_EVENT = [403, 404, 406];
 
 const PATIENCE: Line = ['destination-overloaded', 'url', 'it asks for patience; the lane goes on by itself'];
@@ -115,14 +115,14 @@ function whereTo(location: string, from: string): string {
   return to === from ? ' to another path' : ` to ${to}`;
 }
 
-/** Returns the ms of Retry-After, in seconds or as a date by the clock of whoever answers; undefined where it says nothing. */
+/** Returns Retry-After in ms, from seconds or from a date by the answering clock; undefined if there is none. */
 function patienceOf(headers: IncomingHttpHeaders, now: number): number | undefined {
   const after = headers['retry-after']?.trim() ?? '';
   const ms = /^\d+$/.test(after) ? Number(after) * 1_000 : dateOf(after) - (dateOf(headers.date) || now);
   return Number.isNaN(ms) ? undefined : Math.min(Math.max(0, ms), MAX_PATIENCE_MS);
 }
 
-/** Date.parse takes much for a date that HTTP does not. */
+/** Date.parse accepts much that is no HTTP date. */
 function dateOf(text = ''): number {
   return /^[A-Z][a-z]+,? .*\d/.test(text) ? Date.parse(text) : Number.NaN;
 }

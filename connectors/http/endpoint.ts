@@ -1,4 +1,4 @@
-/** The endpoint: connects to it, and makes one request. Redirects are not followed, proxies of the environment not used. */
+/** Connects to the endpoint, and makes single requests. Follows no redirects, and uses no proxies of the environment. */
 import { once } from 'node:events';
 import { Agent, type IncomingMessage, request } from 'node:http';
 import { Agent as TlsAgent, request as tlsRequest } from 'node:https';
@@ -13,17 +13,17 @@ import type { HttpOptions } from './options.ts';
 
 export interface Endpoint extends Asked {
   readonly address: string;
-  /** Throws what went wrong, the signal's reason included. */
+  /** Rejects with what went wrong, including the signal's reason. */
   send(headers: Readonly<Record<string, string>>, body: Buffer, signal: AbortSignal): Promise<Answer>;
-  /** What a failure to be answered says. */
+  /** Judges a failure to get an answer. */
   failure(thrown: unknown): Promise<Exclude<Judgement, { of: 'event' }>>;
-  /** Why a plain request is not answered; undefined where TLS is not the reason. */
+  /** Why a plain request is not answered; undefined if TLS is not the reason. */
   whyPlainFails(): Promise<Fault | undefined>;
-  /** Ends the connections: another request opens one anew. */
+  /** Closes the connections; the next request opens a new one. */
   close(): void;
 }
 
-/** Connects once, and sends nothing: name, address and certificate are looked at. Throws Unreachable. */
+/** Connects once, to check name, address and certificate, and sends nothing. Throws Unreachable. */
 export async function openEndpoint(
   options: HttpOptions,
   host: Host,
@@ -104,7 +104,7 @@ function send(
       call.on('error', (error: NodeJS.ErrnoException) => {
         if (signal.aborted) return reject(signal.reason);
         if (within.aborted) return reject(new Late(`no answer within ${timeoutMs} ms`));
-        // A kept connection was ended by the other side just when it was used again: nothing was taken.
+        // The other side closed a kept connection just as it was reused: nothing was received.
         if (call.reusedSocket && error.code === 'ECONNRESET' && !isFresh) return resolve(attempt(true));
         reject(error);
       });
@@ -113,7 +113,7 @@ function send(
   return attempt(false);
 }
 
-/** Acknowledgements whose rest is still coming: each has a connection, and where none of them ends there would be ever more. */
+/** Acknowledgements still incoming: each holds a connection, and if none ended there would be ever more. */
 const unended = new Set<IncomingMessage>();
 const MOST_UNENDED = 256;
 
@@ -137,13 +137,13 @@ async function read(answer: IncomingMessage): Promise<Answer> {
     for await (const chunk of answer) {
       chunks.push(chunk);
       size += chunk.length;
-      // Leaving it half read ends the connection.
+      // Stopping halfway closes the connection.
       if (size > QUOTED_BYTES) break;
     }
   } catch {
     // The status says enough.
   }
-  // Packed although nobody asked for that: nothing a person can read.
+  // Compressed although nobody asked for it: unreadable for a person.
   const said = headers['content-encoding'] === undefined ? Buffer.concat(chunks).toString() : '';
   const text = said.replace(/\s+/g, ' ').trim();
   return { status, headers, text: text.slice(0, QUOTED_CHARACTERS).toWellFormed() };
@@ -167,6 +167,8 @@ function failureOf(
   const said = isLate ? `no answer within ${timeoutMs} ms` : messageOf(thrown);
   const suggestion = isLate
     ? 'look at how long it takes; timeoutMs sets how long to wait'
-    : 'see that it can be reached from here';
+    : said.startsWith('Parse Error')
+      ? 'no HTTP is spoken there: compare the host and the port'
+      : 'see that it can be reached from here';
   return { of: 'either', ...fault('destination-unreachable', 'url', `${origin} does not answer: ${said}`, suggestion) };
 }

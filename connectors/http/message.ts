@@ -1,4 +1,4 @@
-/** What is sent: an event as a request, and its signature. */
+/** An event as a request, and its signature. */
 import { createHmac } from 'node:crypto';
 import type { Entry } from '../../src/model/entry.ts';
 import { type CanonicalEvent, withoutSchema } from '../../src/model/event.ts';
@@ -12,8 +12,8 @@ export interface Message {
 }
 
 /**
- * The CloudEvents HTTP binding 1.0: the whole event as the body, or its attributes as `ce-` headers. What has a shape is the
- * body in either.
+ * The CloudEvents HTTP binding 1.0: the whole event as the body, or its attributes as `ce-` headers. An event in a shape
+ * is the body in either mode.
  */
 export function toMessage(
   { text, event }: Pick<Entry, 'text' | 'event'>,
@@ -33,7 +33,7 @@ export function toMessage(
   };
 }
 
-/** The headers by which tracing clients pass a context on, beside what CloudEvents makes of it. */
+/** The headers by which tracing clients pass on a context, in addition to the CloudEvents attributes. */
 function traceOf({ traceparent, tracestate }: CanonicalEvent): Record<string, string> {
   return Object.fromEntries(
     Object.entries({ traceparent, tracestate }).filter((header): header is [string, string] =>
@@ -42,14 +42,14 @@ function traceOf({ traceparent, tracestate }: CanonicalEvent): Record<string, st
   );
 }
 
-/** Writes text as the binding has it in headers: percent-encoded where it is not visible ASCII. */
+/** Encodes text for a header as the binding requires: percent-encoded unless it is visible ASCII. */
 function encode(text: string): string {
   return text.replace(/[^\x21\x23\x24\x26-\x7e]/gu, (character) =>
     Buffer.from(character).reduce((done, byte) => `${done}%${byte.toString(16).toUpperCase().padStart(2, '0')}`, ''),
   );
 }
 
-/** The headers of Standard Webhooks: the id stays the same with each attempt, and there is a signature for each secret. */
+/** The headers of Standard Webhooks: the same id for each attempt, and one signature per secret. */
 export function webhookHeaders(
   eventId: string,
   body: Buffer,
@@ -73,7 +73,7 @@ const PREFIX = 'whsec_';
 
 const keyOf = (secret: string): Buffer => Buffer.from(secret.slice(PREFIX.length), 'base64');
 
-/** Whether it is a secret as Standard Webhooks writes it: 24 to 64 bytes in base64 after `whsec_`. */
+/** Whether it is a secret in the form of Standard Webhooks: 24 to 64 bytes in base64 after `whsec_`. */
 export function isSecret(text: string): boolean {
   if (!/^whsec_[A-Za-z0-9+/]+={0,2}$/.test(text)) return false;
   const { length } = keyOf(text);

@@ -10,7 +10,7 @@ import type { HttpOptions } from './options.ts';
 export async function openSink(options: HttpOptions, host: Host, signal: AbortSignal): Promise<EventSink> {
   const endpoint = await openEndpoint(options, host, signal);
   const post = (entry: Entry, signal: AbortSignal) => postOne(endpoint, options, host, entry, signal);
-  /** Whether the last delivery came to no good end: then one request asks how things stand before others follow. */
+  /** Whether the last delivery failed: then a single request probes the endpoint before others follow. */
   let troubled = false;
   return {
     holds: 'events',
@@ -18,7 +18,7 @@ export async function openSink(options: HttpOptions, host: Host, signal: AbortSi
       signal.throwIfAborted();
       const alone = troubled;
       troubled = true;
-      // A kept connection ends at the same server again, whichever has the address meanwhile.
+      // A kept connection leads to the same server, even if another has the address by now.
       if (alone) endpoint.close();
       const outcomes = await deliver(batch, { concurrency: options.concurrency, alone }, post, signal);
       troubled = false;
@@ -28,7 +28,7 @@ export async function openSink(options: HttpOptions, host: Host, signal: AbortSi
   };
 }
 
-/** Sends one event, once. Throws only the signal's reason. */
+/** Sends one event, once. Rejects with the signal's reason only. */
 async function postOne(
   endpoint: Endpoint,
   { format, secrets = [] }: HttpOptions,
@@ -46,12 +46,12 @@ async function postOne(
   }
 }
 
-/** So many failures in a row, with nothing settled in between, are the endpoint's; as many as go at once where that is more. */
+/** So many failures in a row, with nothing settled in between, are the endpoint's; at least as many as run at once. */
 const MIN_IN_A_ROW = 3;
 
 interface Work {
   readonly settled: Map<string, Outcome>;
-  /** What may be the event's trouble or the endpoint's, by event id. */
+  /** What may be the event's fault or the endpoint's, by event id. */
   readonly failed: Map<string, Trouble>;
   /** Since the last event that was settled. */
   inARow: number;
@@ -79,7 +79,7 @@ async function deliver(
       if (!work.settled.has(entry.id)) return;
     }
   };
-  /** All of them take from one iterator. */
+  /** All workers share one iterator. */
   const worker = async (_: unknown, index: number): Promise<void> => {
     if (alone && index > 0) await answered.promise;
     try {
@@ -88,7 +88,7 @@ async function deliver(
       answered.resolve();
     }
   };
-  // What is under way ends, by itself or by the signal, before anything is said of the batch.
+  // Waits for what is under way, ended by itself or by the signal, before judging the batch.
   const ended = await Promise.allSettled(Array.from({ length: concurrency }, worker));
   const { settled, failed, stop } = work;
   const trouble = stop ?? (settled.size === 0 ? [...failed.values()].at(-1) : undefined);

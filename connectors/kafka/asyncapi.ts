@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { receivedEvent } from '../../src/client/event.ts';
+import { STATE_HEADER } from '../../src/client/group.ts';
 import { entryOf } from '../../src/model/entry.ts';
 import { type CanonicalEvent, canonicalEvent, type EventType } from '../../src/model/event.ts';
 import { group, merge, newGroup } from '../../src/model/group.ts';
@@ -11,10 +12,10 @@ import type { KafkaOptions, SaslOptions } from './options.ts';
 
 type Examples = Readonly<Record<EventType, CanonicalEvent>>;
 
-/** The part of a kafka connector that readers of its topic see. */
+/** What readers of a kafka connector's topic see of it. */
 type Topic = Pick<KafkaOptions, 'topic' | 'content'> & {
   readonly formats: readonly Format[];
-  /** The message of a topic whose settings give it a shape of its own. */
+  /** The message of a topic with a configured shape. */
   readonly shaped?: Json & { readonly name: string };
   readonly brokers: readonly string[];
   readonly protocol: 'kafka' | 'kafka-secure';
@@ -23,7 +24,7 @@ type Topic = Pick<KafkaOptions, 'topic' | 'content'> & {
 
 type Json = Readonly<Record<string, unknown>>;
 
-/** The topics where no configuration names them. */
+/** The topics if no configuration names them. */
 const ANYWHERE = { brokers: [], protocol: 'kafka' } as const;
 const DEFAULT_TOPICS: Readonly<Record<string, Topic>> = {
   'group-events': { topic: 'chat.group-info.events', content: 'events', formats: FORMATS, ...ANYWHERE },
@@ -44,7 +45,7 @@ function schemeOf(sasl: SaslOptions): Json {
 type Configured = Readonly<Record<string, { readonly kind: string; readonly enabled: boolean }>>;
 
 /**
- * Returns the AsyncAPI 3.0 document of the topics: those of the enabled kafka connectors among these, else the default
+ * Returns the AsyncAPI 3.0 document of the enabled kafka connectors' topics; without a configuration, of the default
  * ones.
  */
 export function asyncApi(version: string, examples: Examples, connectors?: Configured): Json {
@@ -108,7 +109,7 @@ type Servers = ReadonlyMap<string, { readonly name: string; readonly server: Jso
 
 const placeOf = (broker: string, { protocol, sasl }: Topic): string => `${protocol} ${sasl?.mechanism} ${broker}`;
 
-/** Returns each broker once for each way to reach it. */
+/** Returns each broker once per way to reach it. */
 function serversOf(topics: readonly Topic[]): Servers {
   const servers = new Map<string, { name: string; server: Json }>();
   for (const topic of topics) {
@@ -129,8 +130,8 @@ function shapedMessage(name: string, content: KafkaOptions['content'], shape: Sh
 }
 
 function messagesOf({ content, formats, shaped }: Topic): string[] {
-  if (shaped !== undefined) return [shaped.name];
-  return content === 'groups' ? ['group', 'group-destroyed'] : formats.map((format) => `event-${format}`);
+  if (content === 'groups') return [shaped?.name ?? 'group', 'group-destroyed'];
+  return shaped !== undefined ? [shaped.name] : formats.map((format) => `event-${format}`);
 }
 
 function channelOf(topic: Topic, servers: Servers): Json {
@@ -152,7 +153,7 @@ function channelOf(topic: Topic, servers: Servers): Json {
   };
 }
 
-/** Returns a JSON Schema of draft 7 without the name of the draft, which is what AsyncAPI wants. */
+/** Returns a JSON Schema of draft 7 without `$schema`, as AsyncAPI wants it. */
 function schemaOf(schema: z.ZodType): z.core.JSONSchema.JSONSchema {
   const { $schema: _, ...rest } = z.toJSONSchema(schema, { target: 'draft-7' });
   return rest;
@@ -207,6 +208,8 @@ function headersOf(headers: Readonly<Record<string, string>>): Json {
   return { type: 'object', required: Object.keys(headers), properties: Object.fromEntries(described) };
 }
 
+const LAST_STATE = 'The group as it was destroyed, as JSON: by its versions it is told what comes late.';
+
 function groupMessages(events: Examples): Json {
   const messageAfter = (type: EventType) => {
     const event = events[type];
@@ -226,9 +229,10 @@ function groupMessages(events: Examples): Json {
     'group-destroyed': {
       name: 'group-destroyed',
       title: 'no value: the group is destroyed',
+      headers: { type: 'object', properties: { [STATE_HEADER]: { type: 'string', description: LAST_STATE } } },
       payload: { type: 'null' },
       bindings: KEY,
-      examples: [{ name: 'group-destroyed', payload: tombstone.value }],
+      examples: [{ name: 'group-destroyed', headers: tombstone.headers, payload: tombstone.value }],
     },
   };
 }

@@ -1,4 +1,4 @@
-/** kafkajs behind plain values: what uses this sees Unreachable and Refused only. */
+/** Wraps kafkajs behind plain values: callers see Unreachable and Refused only. */
 import { setTimeout as delay } from 'node:timers/promises';
 import {
   type Admin,
@@ -14,25 +14,15 @@ import {
 import { Unreachable } from '../../src/model/fault.ts';
 import { within } from '../../src/model/wait.ts';
 import { beginFetch, registerCodecs, typeOfCodec } from './codecs.ts';
-import {
-  answersIn,
-  errorOf,
-  explain,
-  hear,
-  judge,
-  keepAnswers,
-  protocolType,
-  type Refused,
-  socketFactory,
-  tooOld,
-} from './fault.ts';
+import { answersIn, errorOf, explain, hear, judge, keepAnswers, type Refused, socketFactory, tooOld } from './fault.ts';
+import { leaderless, leaveOutLeaderless, offsetsOf, partitionsOf } from './leaders.ts';
 import { partitionOf } from './message.ts';
 import type { ClientOptions, NewTopic } from './options.ts';
 import { restQueues } from './queue.ts';
 import { saslOf } from './sasl.ts';
 import { inOrder, isProven, prove, toSeed } from './seeds.ts';
 
-/** A record to write: `KafkaMessage`, or one that is handed on byte by byte, to a partition of its own choice. */
+/** A record to write: a `KafkaMessage`, or one passed on byte by byte, to a partition of its own choice. */
 export interface OutgoingRecord {
   readonly key: string | Buffer | null;
   readonly value: Buffer | null;
@@ -45,15 +35,16 @@ export type KafkaClient = ReturnType<typeof createClient>;
 registerCodecs();
 keepAnswers();
 restQueues();
+leaveOutLeaderless();
 
 const CLOSE_MS = 2_000;
-/** Of the time that a request may take, what a broker may wait for its replicas before it answers. */
+/** The share of the request timeout that a broker may spend waiting for its replicas. */
 const BROKERS_SHARE = 2 / 3;
 
-/** Since 0.11, a broker knows this version of the request for metadata. */
+/** Every broker since 0.11 knows this version of the metadata request. */
 const METADATA_OF_0_11 = 3;
 
-/** Connects to nothing yet. kafkajs itself makes `retries` for each request. */
+/** Connects to nothing yet. kafkajs itself retries each request up to `retries` times. */
 function toCluster(options: ClientOptions, retries: number): Kafka {
   const sasl = saslOf(options);
   return new Kafka({
@@ -65,7 +56,7 @@ function toCluster(options: ClientOptions, retries: number): Kafka {
     ...(options.secure !== undefined && { ssl: options.secure }),
     ...(sasl !== undefined && { sasl }),
     retry: { retries },
-    // What brokers answer about coordinators is only logged; a producer asks for none.
+    // kafkajs only logs what brokers answer about coordinators; a producer asks for none.
     logLevel: retries > 0 ? logLevel.DEBUG : logLevel.NOTHING,
     logCreator:
       () =>
@@ -77,39 +68,39 @@ function toCluster(options: ClientOptions, retries: number): Kafka {
 
 /** Not connected yet. Throws Unreachable and Refused only. */
 export function createClient(options: ClientOptions) {
-  /** What is to be ended with the client. */
+  /** What to disconnect with the client. */
   const open = new Set<Admin | Producer>();
-  const seen = createSight();
+  const seen = createTopicView();
   const sendEach = createSender(options, seen, open);
   const ask = <T>(work: (admin: Admin) => Promise<T>) => askCluster(options, work, open);
   return {
     ask,
     findTopic: () =>
       ask(async (admin) => {
-        seen.look(await partitionsOf(admin, options.topic));
+        seen.update(await partitionsOf(admin, options.topic));
         return seen.partitions() > 0;
       }),
-    /** Has the cluster say whether it would create the topic. */
+    /** Asks the cluster whether it would create the topic. */
     tryToCreateTopic: (how: NewTopic) => ask((admin) => createTopic(admin, options, how, true)),
-    /** Resolves with true when this call created it, false when it was there. */
+    /** Resolves with true if this call created it, false if it existed. */
     createTopic: (how: NewTopic) =>
       ask(async (admin) => {
         const created = await createTopic(admin, options, how, false);
         await leadersAnswer(admin, options);
-        seen.look(await partitionsOf(admin, options.topic));
+        seen.update(await partitionsOf(admin, options.topic));
         return created;
       }),
-    /** Says of each record what became of it; throws where nothing was said of any. */
+    /** Resolves with what became of each record; rejects if nothing is known of any. */
     sendEach,
     /** Resolves once all in-sync replicas have all of them. */
     async send(messages: readonly OutgoingRecord[]): Promise<void> {
       const trouble = (await sendEach(messages)).find((sent) => typeof sent !== 'string');
       if (trouble !== undefined) throw trouble;
     },
-    /** Returns the partition that a key goes to, as far as the topic is known. */
+    /** Returns the partition of a key, as far as the topic is known. */
     partitionFor: seen.partitionFor,
     leaderFor: (key: string) => seen.leaders().get(seen.partitionFor(key) ?? -1),
-    /** Never rejects and never waits long: also used on a client that is beyond help. */
+    /** Never rejects and never waits long, since the client may be beyond repair. */
     async close(): Promise<void> {
       const ending = [...open];
       open.clear();
@@ -118,17 +109,17 @@ export function createClient(options: ClientOptions) {
   };
 }
 
-/** Where a record lies, `topic/partition@offset`, or why it was not taken. */
+/** Where a record is, `topic/partition@offset`, or why it was not accepted. */
 export type Sent = string | Unreachable | Refused;
 
 type Partitions = readonly { readonly partitionId: number; readonly leader: number }[];
 
-/** The partitions of the topic, as it was seen last, and who leads them; none when it was not. */
-function createSight() {
+/** The partitions of the topic as last seen, and their leaders; none if it was not seen. */
+function createTopicView() {
   let seen: Partitions = [];
   let leaders: ReadonlyMap<number, number> = new Map();
   return {
-    look(partitions: Partitions): void {
+    update(partitions: Partitions): void {
       if (partitions === seen) return;
       seen = partitions;
       leaders = new Map(partitions.map(({ partitionId, leader }) => [partitionId, leader]));
@@ -139,7 +130,7 @@ function createSight() {
   };
 }
 
-/** Does the work once, and again as long as it is a broker that does not answer and `others` are left. */
+/** Runs the work once, and again while a broker does not answer and `others` are left. */
 async function judged<T>(options: ClientOptions, work: () => Promise<T>, others = 0): Promise<T> {
   try {
     return await work();
@@ -153,8 +144,8 @@ async function judged<T>(options: ClientOptions, work: () => Promise<T>, others 
 }
 
 /**
- * Asks the cluster, by any of its brokers that answers: what is asked here may be asked twice. While it goes on, the client
- * that asks is in `open`. Throws Unreachable.
+ * Asks the cluster through any broker that answers, so the question may be asked twice. Meanwhile the asking client is in
+ * `open`. Throws Unreachable.
  */
 async function askCluster<T>(
   options: ClientOptions,
@@ -190,19 +181,19 @@ async function administer<T>(
   }
 }
 
-/** How many times kafkajs asks by itself what is only read. */
+/** How many times kafkajs itself retries a read. */
 const READ_RETRIES = 3;
-/** How long a fetch waits for records, which is also how long leaving may take. */
+/** How long a fetch waits for records, and therefore how long leaving may take. */
 const FETCH_MS = 500;
 
-/** Asks the cluster for what is only read. Throws Unreachable. */
+/** Makes a read-only request to the cluster. Throws Unreachable. */
 export function read<T>(options: ClientOptions, work: (admin: Admin) => Promise<T>): Promise<T> {
   return judged(options, async () => administer(options, await toReadingCluster(options), work, new Set()));
 }
 
 /**
- * A client that asks by itself several times, for what is only read: reading again reorders nothing, and a leader may just
- * have moved. It begins with a broker that answers, since kafkajs would ask a silent one as often. Throws Unreachable.
+ * A read-only client that retries by itself: reading again reorders nothing, and a leader may just have moved. It begins
+ * with a broker that answers, since kafkajs would ask a silent one as often. Throws Unreachable.
  */
 async function toReadingCluster(options: ClientOptions): Promise<Kafka> {
   if (options.brokers.length > 1 && !isProven(options.brokers)) await askCluster(options, async () => {}, new Set());
@@ -229,16 +220,16 @@ async function createTopic(
 ): Promise<boolean> {
   const configEntries = Object.entries(config).map(([name, value]) => ({ name, value }));
   const topics = [{ topic, numPartitions, replicationFactor, configEntries }];
-  // kafkajs's own wait for leaders gives up where the broker that it asks does not know the topic yet.
+  // kafkajs's own wait for leaders gives up if the broker that it asks does not know the topic yet.
   return admin.createTopics({ topics, validateOnly, timeout, waitForLeaders: false });
 }
 
-/** A leader that was just elected may refuse records for a moment: better waited for here than shown as an outage. */
-async function leadersAnswer(admin: Admin, { topic, requestTimeoutMs }: ClientOptions): Promise<void> {
-  const end = performance.now() + requestTimeoutMs;
+/** A newly elected leader may refuse records for a moment: waits here rather than show an outage. */
+async function leadersAnswer(admin: Admin, options: ClientOptions): Promise<void> {
+  const end = performance.now() + options.requestTimeoutMs;
   for (;;) {
     try {
-      await admin.fetchTopicOffsets(topic);
+      await offsetsOf(admin, options);
       return;
     } catch (thrown) {
       if (performance.now() > end) throw thrown;
@@ -247,22 +238,18 @@ async function leadersAnswer(admin: Admin, { topic, requestTimeoutMs }: ClientOp
   }
 }
 
-/** What it returns resolves with what became of each record, in their order, once all in-sync replicas have those taken. */
-function createSender(options: ClientOptions, seen: ReturnType<typeof createSight>, open: Set<Admin | Producer>) {
-  /** The partitioner is asked once a message and in order, so it can note where each one goes. */
+/** The result resolves with what became of each record, in order, once all in-sync replicas have the accepted ones. */
+function createSender(options: ClientOptions, seen: ReturnType<typeof createTopicView>, open: Set<Admin | Producer>) {
+  /** kafkajs calls the partitioner once per message and in order, so it can note where each one goes. */
   const placed = new WeakMap<Message, number>();
   const createPartitioner = () => {
     const spread = Partitioners.DefaultPartitioner();
     return (args: PartitionerArgs) => {
       const { key, partition: given = -1 } = args.message;
-      seen.look(args.partitionMetadata);
+      seen.update(args.partitionMetadata);
       const partitions = seen.partitions();
-      const isThere = given >= 0 && given < partitions;
-      const partition = isThere
-        ? given
-        : key === null || key === undefined
-          ? spread(args)
-          : partitionOf(key, partitions);
+      const chosen = () => (key === null || key === undefined ? spread(args) : partitionOf(key, partitions));
+      const partition = given >= 0 && given < partitions ? given : chosen();
       placed.set(args.message, partition);
       return partition;
     };
@@ -287,7 +274,7 @@ function createSender(options: ClientOptions, seen: ReturnType<typeof createSigh
         headers: headers as NonNullable<Message['headers']>,
       }));
       const { topic, requestTimeoutMs, compression } = options;
-      // One partition whose replicas hang must not cost the answer for the others, whose records would be repeated.
+      // A partition whose replicas hang must not delay the answer for the others, whose records would be repeated.
       const timeout = Math.ceil(requestTimeoutMs * BROKERS_SHARE);
       const codec = compression && { compression: typeOfCodec(compression) };
       const answers = await producer.send({ topic, acks: -1, timeout, messages: records, ...codec }).catch(answersIn);
@@ -300,7 +287,7 @@ function createSender(options: ClientOptions, seen: ReturnType<typeof createSigh
       return records.map((record) => {
         const partition = placed.get(record) ?? -1;
         const offset = next.get(partition);
-        // kafkajs leaves out records of a partition that it knows no leader of, and says nothing.
+        // kafkajs silently skips records of a partition without a known leader.
         if (offset === undefined) return leaderless(options, partition);
         next.set(partition, offset + 1);
         return refusals.get(partition) ?? `${topic}/${partition}@${offset}`;
@@ -308,27 +295,7 @@ function createSender(options: ClientOptions, seen: ReturnType<typeof createSigh
     });
 }
 
-function leaderless({ path, topic }: ClientOptions, partition: number): Unreachable {
-  return new Unreachable({
-    code: 'destination-overloaded',
-    message: `Kafka: partition ${partition} of ${topic} has no leader`,
-    path: `${path}.topic`,
-    suggestion: 'bring the brokers that have it back',
-  });
-}
-
-/** Resolves with none when there is no such topic. */
-export async function partitionsOf(admin: Admin, topic: string) {
-  try {
-    const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
-    return topics.find(({ name }) => name === topic)?.partitions ?? [];
-  } catch (thrown) {
-    if (protocolType(thrown) === 'UNKNOWN_TOPIC_OR_PARTITION') return [];
-    throw thrown;
-  }
-}
-
-/** A disconnect from a broker that hangs would hang too. */
+/** Disconnecting from a broker that hangs would hang, too. */
 export async function settleWithin(work: Promise<unknown>): Promise<void> {
   await within(
     CLOSE_MS,

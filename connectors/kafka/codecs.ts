@@ -1,4 +1,4 @@
-/** The codecs of record batches that kafkajs lacks, and a bound on what a batch may unpack to. */
+/** The codecs of record batches that kafkajs lacks, and a limit on what a batch may unpack to. */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { createHash } from 'node:crypto';
 import { promisify } from 'node:util';
@@ -6,16 +6,16 @@ import * as zlib from 'node:zlib';
 import kafkajs from 'kafkajs';
 import { CODECS, type CodecName } from './options.ts';
 
-/** A few kilobytes can unpack to gigabytes. A batch of the largest callbacks stays far below this, and so does a fetch. */
+/** A few kilobytes can unpack to gigabytes. A batch, or a fetch, of the largest callbacks stays far below this. */
 const MAX_BYTES = 64 * 1_048_576;
 
-/** How much was unpacked of what one request has fetched. */
+/** How much has been unpacked of one request's answer. */
 const fetches = new AsyncLocalStorage<{ bytes: number }>();
 
-/** A fetch begins in the present asynchronous context. */
+/** A fetch begins in the current asynchronous context. */
 export const beginFetch = (): void => fetches.enterWith({ bytes: 0 });
 
-/** Tells kafkajs to take what it has of a partition, and to fetch the rest with the next request. */
+/** Tells kafkajs to use what it has of a partition, and to fetch the rest with the next request. */
 class Enough extends Error {
   override readonly name = 'KafkaJSPartialMessageError';
 }
@@ -38,7 +38,7 @@ const packZstd = promisify(zlib.zstdCompress);
 const unpackZstd = promisify(zlib.zstdDecompress);
 
 interface Codec {
-  /** What kafkajs and the protocol call it. */
+  /** Its name in kafkajs and in the protocol. */
   readonly type: keyof typeof CompressionCodecs;
   pack(data: Buffer): Promise<Buffer>;
   unpack(data: Buffer): Promise<Buffer>;
@@ -80,7 +80,7 @@ export function registerCodecs(): void {
   }
 }
 
-/** Throws Unreadable where this process lacks the codec. */
+/** Throws Unreadable if this process lacks the codec. */
 export async function tryCodec(name: CodecName): Promise<void> {
   await codecs[name].pack(Buffer.from('x'));
 }
@@ -103,7 +103,7 @@ async function unpackOrReplace(name: CodecName, data: Buffer): Promise<Buffer> {
   }
 }
 
-/** A batch that could not be unpacked: why, and its bytes as they lie in the topic. */
+/** A batch that could not be unpacked: why, and its size and hash in the topic. */
 export interface Unread {
   readonly reason: string;
   readonly size: number;
@@ -112,15 +112,15 @@ export interface Unread {
 
 const replaced = new WeakMap<ArrayBufferLike, Unread>();
 
-/** Returns the batch in the place of which this record stands, if it is such a one. */
+/** Returns the unreadable batch that this record replaces, if it is a replacement. */
 export const unreadOf = (value: Buffer | null): Unread | undefined => (value ? replaced.get(value.buffer) : undefined);
 
-/** The most records that a batch may have which is replaced. */
+/** The most records in a batch that can be replaced. */
 const MAX_REPLACED = 200_000;
 
 /**
- * Returns records without content in the place of those that cannot be unpacked, so that their partition goes on after them:
- * kafkajs takes as many of them as the batch has.
+ * Returns empty records in place of those that cannot be unpacked, so that their partition continues after them: kafkajs
+ * takes as many of them as the batch has.
  */
 function replacement(unread: Unread): Buffer {
   const records = Buffer.alloc(MAX_REPLACED * 9);
@@ -136,7 +136,7 @@ function replacement(unread: Unread): Buffer {
   return records;
 }
 
-/** Encodes a number that is not negative as records do. */
+/** Encodes a non-negative number the way records do. */
 function zigZag(value: number): number[] {
   const bytes: number[] = [];
   let rest = 2 * value;
@@ -156,7 +156,7 @@ async function optional<Module>(name: string, load: () => Promise<Module>): Prom
   }
 }
 
-/** Java writes a header of its own and then blocks, each with its length before it; others write one block. */
+/** Java writes its own header and then blocks, each preceded by its length; others write one block. */
 function snappyBlocks(data: Buffer): Buffer[] {
   const XERIAL = '\x82SNAPPY\0';
   if (data.toString('latin1', 0, XERIAL.length) !== XERIAL) return [data];
@@ -169,7 +169,7 @@ function snappyBlocks(data: Buffer): Buffer[] {
   return blocks;
 }
 
-/** The length with which a block of snappy begins: what it unpacks to. */
+/** Returns the unpacked length, with which a snappy block begins. */
 function varint(data: Buffer): number {
   let value = 0;
   for (let at = 0; at < 5; at++) {
@@ -180,7 +180,7 @@ function varint(data: Buffer): number {
   return value;
 }
 
-/** The most that a frame of lz4 can unpack to: the size of a block times their number. */
+/** Returns the most that an lz4 frame can unpack to: block size times the number of blocks. */
 function lz4Bound(data: Buffer): number {
   const [flags, block] = [data.readUInt8(4), data.readUInt8(5)];
   const blockBytes = 2 ** (8 + 2 * ((block >> 4) & 7));

@@ -1,7 +1,9 @@
+import { oneHost } from '../../src/model/address.ts';
 import { wordsOf } from '../../src/model/template.ts';
 import type { Connector, SourceKind } from '../contract.ts';
 import {
   deadLetterTopic,
+  endpointOf,
   groupOf,
   type KafkaOptions,
   type KafkaSourceOptions,
@@ -9,7 +11,7 @@ import {
   kafkaSourceOptions,
 } from './options.ts';
 
-// What works with a broker is loaded when it is wanted: most commands, and the thread of the receiver, do without.
+// Code that talks to brokers is loaded on demand: most commands, and the receiver's thread, do without.
 
 export const kafka: Connector<KafkaOptions> = {
   kind: 'kafka',
@@ -19,8 +21,8 @@ export const kafka: Connector<KafkaOptions> = {
   shapes: ['key'],
   holds: ({ content }) => content,
   places: ({ brokers, topic, content, format }) =>
-    brokers.map((broker) => ({
-      name: `topic ${topic} at ${broker.toLowerCase()}`,
+    brokers.map(endpointOf).map(({ host, port }) => ({
+      name: `topic ${topic} at ${oneHost(host)}:${port}`,
       template: wordsOf(topic).length > 0,
       option: 'topic',
       use: content === 'events' ? `events, ${format}` : content,

@@ -1,6 +1,6 @@
 /**
- * A dead letter of a worker, as a record: the one that lay in the events topic, with headers of ours beside its own. In the
- * dead-letter topic, a compacted one, each has a key of its own and stands until a tombstone takes it away.
+ * A worker's dead letter as a record: the original from the events topic, with our headers added. In the dead-letter
+ * topic, which is compacted, each has a key of its own and stays until a tombstone removes it.
  */
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
@@ -16,28 +16,28 @@ import { openTopic } from './topic.ts';
 /** A record that one connector's destination refused for good, or that is no event. */
 export interface DeadLetterRecord {
   readonly connector: string;
-  /** As it lay in the events topic, where its topic, partition and offset say. */
+  /** As it was in the events topic, at its topic, partition and offset. */
   readonly record: ReadRecord;
   readonly fault: Fault;
   readonly attempts: number;
   /** Milliseconds since 1970. */
   readonly deadAt: number;
-  /** Of a value that was too large to be kept, or of a batch that could not be unpacked: its bytes, and their SHA-256 in hex. */
+  /** Size and SHA-256 (hex) of a value too large to be kept, or of a batch that could not be unpacked. */
   readonly leftOut?: { readonly size: number; readonly sha256: string };
 }
 
-/** One that stands in the dead-letter topic, under the key that it has there, whoever wrote it. */
+/** One that is in the dead-letter topic, with its key there, whoever wrote it. */
 interface StandingLetter extends DeadLetterRecord {
   readonly key: Buffer;
 }
 
-/** A record that is brought again to one connector only: the others pass over it. */
+/** Marks a record that is retried for one connector only: the others skip it. */
 export const RETRY_HEADER = 'retry_for';
 
 const PREFIX = 'dead_letter_';
 const MAX_KEY_BYTES = 1_024;
 
-/** Returns the name that people use: `3@1042`, the partition and offset; with its topic where that is not the events topic of now. */
+/** Returns the name that people use, `3@1042` (partition and offset), with its topic if that is not the present one. */
 function nameOf({ record }: DeadLetterRecord, events: string): string {
   const place = `${record.partition}@${record.offset}`;
   return record.topic === events ? place : `${record.topic}/${place}`;
@@ -70,7 +70,7 @@ function toDeadLetter(letter: DeadLetterRecord): OutgoingRecord {
   };
 }
 
-/** Returns the dead letter without what may be too large, the value above all. */
+/** Returns the dead letter without its value, and whatever else may be too large. */
 function withoutValue(letter: DeadLetterRecord): DeadLetterRecord {
   const { record } = letter;
   const value = record.value ?? Buffer.alloc(0);
@@ -84,8 +84,8 @@ function toTombstone({ key }: StandingLetter): OutgoingRecord {
 }
 
 /**
- * Returns the record as it was, for this connector only; in its own partition, so after whatever its group had since. What lay
- * in another topic has no partition of its own here.
+ * Returns the original record, for this connector only; in its own partition, hence after whatever its group has had
+ * since. A record from another topic has no partition here.
  */
 function toRetry({ connector, record }: DeadLetterRecord, events: string): OutgoingRecord {
   const { key, value, partition, headers } = record;
@@ -95,7 +95,7 @@ function toRetry({ connector, record }: DeadLetterRecord, events: string): Outgo
 
 const json = z.string().transform(jsonIn);
 
-/** The headers of ours, without what their names begin with; `key` and `value` are bytes. */
+/** Our headers, without their prefix; `key` and `value` are bytes. */
 const about = z.object({
   connector: z.string(),
   topic: z.string(),
@@ -118,7 +118,7 @@ const about = z.object({
   ),
 });
 
-/** Reads a dead letter; undefined for a tombstone, and for what somebody else wrote into the topic. */
+/** Parses a dead letter; undefined for a tombstone, or for a foreign record. */
 function fromRecord({ key, value, headers, timestamp }: ReadRecord): StandingLetter | undefined {
   if (key === null || value === null) return undefined;
   const of = (name: string): Buffer | undefined => [headers[PREFIX + name] ?? []].flat()[0];
@@ -147,7 +147,7 @@ function byPlace({ record: one }: DeadLetterRecord, { record: other }: DeadLette
 /** A dead letter is larger than the record it holds. */
 const MAX_BYTES = '2097152';
 
-/** Returns what is written to, and how it is created. */
+/** Returns the dead-letter topic, and how it is created. */
 export function deadLetterSettings(source: KafkaSourceOptions) {
   const { createTopic } = source.deadLetters;
   return {
@@ -158,7 +158,7 @@ export function deadLetterSettings(source: KafkaSourceOptions) {
   };
 }
 
-/** The dead-letter topic of a source. Every call throws Unreachable, and then the same may be asked for again. */
+/** The dead-letter topic of a source. Every call throws Unreachable, and may then be repeated. */
 export function openDeadLetterTopic(source: KafkaSourceOptions, note: (message: string) => void) {
   const never = new AbortController().signal;
   const settings = deadLetterSettings(source);
@@ -173,31 +173,31 @@ export function openDeadLetterTopic(source: KafkaSourceOptions, note: (message: 
   const positions = new Map<number, bigint>();
   const write = (record: OutgoingRecord) => topic.use(never, (client) => client.send([record]));
   return {
-    /** Resolves once all in-sync replicas have them. One that was there already is there once. */
+    /** Resolves once all in-sync replicas have them. Publishing one again does not duplicate it. */
     async publish(dead: readonly DeadLetterRecord[]): Promise<void> {
-      // One by one: together they could be larger than a batch may be.
+      // One by one: together they could exceed the size of a batch.
       for (const letter of dead) {
         try {
           await write(toDeadLetter(letter));
         } catch (thrown) {
           if (!(thrown instanceof Refused)) throw thrown;
-          // A record that is too large to be buried would stop its partition for ever.
+          // A record too large to become a dead letter would block its partition for ever.
           await write(toDeadLetter(withoutValue(letter)));
         }
       }
     },
-    /** Reads on to the end of the topic, from where it came to before; of another topic of that name from its beginning. */
+    /** Reads from the previous position to the end of the topic; a recreated topic from its beginning. */
     async read({ take, forget }: ReturnType<typeof foldLetters>, signal: AbortSignal): Promise<void> {
       const { options, path } = settings;
       const client = { ...(await clientOptions(options, path, signal)), groupId: options.groupId };
       await readToEnd(client, positions, take, signal, forget);
     },
-    /** Puts the records into the events topic again, for their connector only, and takes the dead letters away. */
+    /** Writes the records to the events topic again, for their connector only, and removes the dead letters. */
     async retry(again: readonly StandingLetter[]): Promise<void> {
       const kept = again.find(({ leftOut }) => leftOut !== undefined);
       if (kept !== undefined) throw new BridgeError(notKept(kept, source.topic));
       for (const letter of again) {
-        // In this order: if the process ends in between, the record is tried twice, which changes nothing.
+        // In this order: if the process ends in between, the record is retried twice, which changes nothing.
         await events.use(never, (client) => client.send([toRetry(letter, source.topic)]));
         await write(toTombstone(letter));
       }
@@ -220,7 +220,7 @@ function notKept(letter: DeadLetterRecord, events: string): Fault {
   };
 }
 
-/** The dead letters of one connector as people handle them: read once, at the time of the call. */
+/** The dead letters of one connector, read once, at the time of the call. */
 export async function readDeadLetters(
   source: KafkaSourceOptions,
   connector: string,
@@ -252,7 +252,7 @@ export async function readDeadLetters(
   };
 }
 
-/** Counts the dead letters that stand, without keeping them: nobody knows how large they are. */
+/** Counts the dead letters in the topic without keeping them, as they may be large. */
 export function countDeadLetters(source: KafkaSourceOptions): DeadLetterCount {
   const topic = openDeadLetterTopic(source, () => {});
   const standing = foldLetters(({ connector }) => connector);
@@ -263,7 +263,7 @@ export function countDeadLetters(source: KafkaSourceOptions): DeadLetterCount {
   };
 }
 
-/** Keeps something of each letter that stands. */
+/** Keeps something of each letter in the topic. */
 function foldLetters<Kept>(keep: (letter: StandingLetter) => Kept) {
   const standing = new Map<string, Kept>();
   return {

@@ -6,7 +6,7 @@ import { counted, lookAt, missing, silentBrokers, tryToRead, tryToWrite } from '
 import { refuseStrangers } from './group.ts';
 import { clientOptions, groupOf, type KafkaSourceOptions, sourceClient } from './options.ts';
 
-/** Tells whether these connectors can read the events, and bury those that are refused. Throws Unreachable. */
+/** Checks that these connectors can read the events, and write dead letters. Throws Unreachable. */
 export async function* examineSource(
   options: KafkaSourceOptions,
   connectors: readonly string[],

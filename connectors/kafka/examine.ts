@@ -1,12 +1,13 @@
-/** What `check --connect` tells of a topic. Nothing is created, and no record is written. */
+/** What `check --connect` says about a topic. Creates nothing, and writes no record. */
 import type { Admin } from 'kafkajs';
 import { fill } from '../../src/model/template.ts';
 import type { Finding, Host } from '../contract.ts';
 import { silentMembers } from '../members.ts';
-import { createClient, type KafkaClient, partitionsOf } from './client.ts';
+import { createClient, type KafkaClient } from './client.ts';
 import { tryCodec } from './codecs.ts';
 import { judge, protocolType, Refused } from './fault.ts';
 import { refuseForeign } from './groups.ts';
+import { partitionsOf } from './leaders.ts';
 import { appOf } from './message.ts';
 import { type ClientOptions, CODECS, clientOptions, type KafkaOptions } from './options.ts';
 import { userOf } from './sasl.ts';
@@ -14,7 +15,7 @@ import { asCreated, missingTopic, type TopicSettings } from './topic.ts';
 
 type Wanted = Omit<TopicSettings, 'created'>;
 
-/** A record larger than this is not made to try whether it is refused. */
+/** No larger record is made to see whether it is refused. */
 const LARGEST_PROBE = 16 * 1_048_576;
 /** kafkajs's ConfigResourceTypes.TOPIC, which an ES module cannot import by name. */
 const TOPIC_RESOURCE = 2;
@@ -27,7 +28,7 @@ export async function* examine(given: KafkaOptions, host: Host, signal: AbortSig
     yield { step: 'topic', state: 'note', says: `${given.topic} is a template: ${options.topic} is looked at` };
   }
   const reached = await clientOptions(options, path, signal);
-  // The probe that is too large must stay so.
+  // The oversized probe must not shrink.
   const client = createClient({ ...reached, compression: undefined });
   try {
     if (options.compression)
@@ -73,13 +74,13 @@ async function* examineTopic(
   yield await tryToWrite(client, topic, settings.maxMessageBytes);
 }
 
-/** Tells of a topic, which has no partitions where there is none, and its settings where this client may see them. */
+/** Returns a topic's partitions, none if it is missing, and its settings if this client may see them. */
 export async function lookAt(admin: Admin, topic: string) {
   const partitions = await partitionsOf(admin, topic);
   return { partitions, settings: partitions.length === 0 ? undefined : await settingsOf(admin, topic) };
 }
 
-/** Tells whether this process unpacks what the brokers pack in the codec of a topic. Throws Unreachable where it does not. */
+/** Checks that this process can unpack the codec that the topic has on the brokers. Throws Unreachable if not. */
 export async function* tryToRead(codec: string | undefined, reached: ClientOptions): AsyncGenerator<Finding> {
   const name = CODECS.find((one) => one === codec);
   if (name === undefined) return;
@@ -87,7 +88,7 @@ export async function* tryToRead(codec: string | undefined, reached: ClientOptio
   yield { step: 'compression', state: 'well', says: name };
 }
 
-/** Resolves with undefined where this client may not see the topic's settings. */
+/** Resolves with undefined if this client may not see the topic's settings. */
 async function settingsOf(admin: Admin, topic: string) {
   const names = ['cleanup.policy', 'compression.type', 'max.message.bytes', 'min.insync.replicas'];
   try {
@@ -116,7 +117,7 @@ async function askBroker(broker: string, options: ClientOptions): Promise<void> 
 export const silentBrokers = (options: ClientOptions): AsyncGenerator<Finding> =>
   silentMembers('brokers', options.brokers, (broker) => askBroker(broker, options));
 
-/** Tells of a topic that is missing, and whether the cluster would create it. Throws Unreachable. */
+/** Reports a missing topic, and whether the cluster would create it. Throws Unreachable. */
 export async function missing(
   client: KafkaClient,
   { options, path, createTopic, compacted }: Wanted,
@@ -163,7 +164,7 @@ function* judgeSettings(options: KafkaOptions, path: string, settings: Settings)
   }
 }
 
-/** A broker looks at permissions first and at the size next: a record that is too large tells without being written. */
+/** A broker checks permissions before the size: an oversized record proves them without being written. */
 export async function tryToWrite(client: KafkaClient, topic: string, maxMessageBytes: number): Promise<Finding> {
   const step = 'write permission';
   if (!(maxMessageBytes < LARGEST_PROBE)) {

@@ -1,19 +1,19 @@
-/** What kafkajs throws, as faults that name the setting. */
+/** Turns what kafkajs throws into faults that name the setting. */
 import { createRequire } from 'node:module';
 import type { ISocketFactory } from 'kafkajs';
 import { type Fault, type FaultCode, messageOf, Unreachable } from '../../src/model/fault.ts';
-import { type Endpoint, endsAtOnce, isTlsError, named, speaksTls, tlsFault } from '../tls.ts';
+import { type Endpoint, endsAtOnce, isTlsError, named, speaksHttp, speaksTls, tlsFault } from '../tls.ts';
 import { Unreadable } from './codecs.ts';
 import { type ClientOptions, endpointOf } from './options.ts';
 import { fromSeed, inOrder, setAside } from './seeds.ts';
 
 const load = createRequire(import.meta.url);
-/** Returns the error that stands for a code of the protocol. */
+/** Returns the error for a protocol code. */
 export const { createErrorFromCode: errorOf } = load('kafkajs/src/protocol/error') as {
   createErrorFromCode(code: number): Error;
 };
 
-/** The broker refused these records for good; with several of them, it does not say which one. */
+/** The broker refused these records for good, without saying which of them. */
 export class Refused extends Error {
   override readonly name = 'Refused';
   readonly fault: Fault;
@@ -24,8 +24,8 @@ export class Refused extends Error {
 }
 
 /**
- * kafkajs wraps: KafkaJSNumberOfRetriesExceeded says `retriable: false` while its cause may not be, and
- * KafkaJSAggregateError holds an error a topic. The cause is judged.
+ * kafkajs wraps errors: KafkaJSNumberOfRetriesExceeded says `retriable: false` even if its cause is not so, and
+ * KafkaJSAggregateError holds one error per topic. The cause is what counts.
  */
 export function innermost(thrown: unknown): Error & { type?: string } {
   let error = thrown instanceof Error ? thrown : new Error(String(thrown));
@@ -41,16 +41,16 @@ export function protocolType(thrown: unknown): string | undefined {
   return typeof type === 'string' ? type : undefined;
 }
 
-/** The errors by which kafkajs says that a broker does not answer. */
+/** kafkajs's errors for a broker that does not answer. */
 const SILENT = /^KafkaJS(Connection|RequestTimeout|Timeout|LockTimeout|BrokerNotFound)/;
 
-/** Whether it says that a broker does not answer, in the words of kafkajs or of the system. */
+/** Whether the error, of kafkajs or of the system, says that a broker does not answer. */
 const isSilence = (error: Error & { code?: unknown }): boolean =>
   SILENT.test(error.name) || /^E[A-Z]+$/.test(String(error.code));
 
 type Remedy = readonly [code: FaultCode, setting: string, suggestion: string];
 
-/** Returns what to do about an error; one with an `event-` code refuses records, not the producer. */
+/** Returns the remedy for an error; a code `event-…` refuses records, not the producer. */
 function remedyOf(error: Error & { type?: string; retriable?: boolean }, place: ClientOptions): Remedy {
   const { topic, path, groupId, sasl, compression } = place;
   if (error instanceof Unreadable) return ['destination-misconfigured', 'topic', error.suggestion];
@@ -97,10 +97,12 @@ function remedyOf(error: Error & { type?: string; retriable?: boolean }, place: 
       return ['destination-misconfigured', 'sasl', `this port ${asks}: ${how}, or use its other port`];
     }
     case 'INVALID_TIMESTAMP': {
-      // Records bear the time of sending, so this is never a fault of the event.
+      // Records carry their time of sending, so the event is never to blame.
       const limits = `message.timestamp.before.max.ms and …after.max.ms of ${topic}`;
       return ['destination-misconfigured', 'topic', `set the clock of this machine (NTP), or look at ${limits}`];
     }
+    case 'LEADER_NOT_AVAILABLE':
+      return ['destination-overloaded', 'topic', 'bring the brokers back that have its partitions'];
     case 'NOT_ENOUGH_REPLICAS':
     case 'NOT_ENOUGH_REPLICAS_AFTER_APPEND':
       return ['destination-overloaded', 'topic', 'fewer replicas are in sync than min.insync.replicas asks for'];
@@ -108,7 +110,7 @@ function remedyOf(error: Error & { type?: string; retriable?: boolean }, place: 
   // Older brokers have no name for these.
   if (error.type === 'UNKNOWN' && error.name === 'KafkaJSCreateTopicError') return REFUSED_TOPIC;
   if (error.type === 'UNKNOWN' && compression === 'zstd') return NO_ZSTD;
-  // The broker has answered, and is told as such.
+  // The broker did answer, so its own words are shown.
   return error.retriable === false
     ? ['destination-misconfigured', 'brokers', 'see what the log of the broker says of it']
     : [
@@ -130,7 +132,7 @@ const NO_ZSTD: Remedy = [
 ];
 const TOO_OLD: Remedy = ['destination-misconfigured', 'brokers', 'run Kafka 0.11 or newer, which keeps headers'];
 
-/** A broker before 0.11 drops the headers of records without a word. */
+/** A broker before 0.11 silently drops the headers of records. */
 export function tooOld({ path }: ClientOptions): Unreachable {
   const [code, setting, suggestion] = TOO_OLD;
   const message = 'Kafka: the brokers speak a version before 0.11';
@@ -139,18 +141,18 @@ export function tooOld({ path }: ClientOptions): Unreachable {
 
 const connect = (load('kafkajs/src/network/socketFactory') as () => ISocketFactory)();
 
-/** As kafkajs's own, which keeps of an error the message alone. */
+/** Like kafkajs's own, which keeps only the message of an error. */
 export const socketFactory: ISocketFactory = ({ host, ...how }) =>
   connect({ ...how, host: fromSeed(host).replace(/^\[(.*)\]$/, '$1') }).once('error', (error) => {
     error.message = messageOf(error);
   });
 
-/** What a client heard from the brokers while kafkajs looked for a coordinator, which kafkajs drops. */
+/** What brokers answered while kafkajs looked for a coordinator, which kafkajs drops. */
 const heard = new WeakMap<ClientOptions, Error>();
 
 export const hear = (place: ClientOptions, error: Error): void => void heard.set(place, error);
 
-/** Has kafkajs keep with its error what the answer held: it reads and drops it. `versions` are those of the request. */
+/** Has kafkajs keep an answer's content with its error, which it reads and drops. `versions` are those of the request. */
 function onRefusal<Answer>(
   request: string,
   versions: readonly number[],
@@ -168,7 +170,7 @@ function onRefusal<Answer>(
   }
 }
 
-/** What a broker said of the records for one partition; 0 is no error. */
+/** A broker's answer for one partition; 0 is no error. */
 interface PartitionAnswer {
   readonly partition: number;
   readonly errorCode: number;
@@ -183,7 +185,7 @@ interface ProduceAnswer {
   readonly topics: readonly { readonly partitions: readonly PartitionAnswer[] }[];
 }
 
-/** The broker's own sentence about a topic that is not created, and what the other partitions of a request answered. */
+/** Keeps the broker's own words on a topic that it does not create, and the answers for a request's other partitions. */
 export function keepAnswers(): void {
   onRefusal<CreateTopicsAnswer>('createTopics', [1, 2, 3], (thrown, { topicErrors }) => {
     for (const error of (thrown as { errors?: (Error & { topic: string })[] }).errors ?? []) {
@@ -196,7 +198,7 @@ export function keepAnswers(): void {
   });
 }
 
-/** Returns what each partition answered, where that is what went wrong; else throws it. */
+/** Returns the partitions' answers if they are what went wrong; else rethrows. */
 export function answersIn(thrown: unknown): readonly PartitionAnswer[] {
   const { answers } = innermost(thrown) as { readonly answers?: readonly PartitionAnswer[] };
   if (answers === undefined) throw thrown;
@@ -223,7 +225,7 @@ export function judge(thrown: unknown, place: ClientOptions): Unreachable | Refu
   return refused ? new Refused(fault) : new Unreachable(fault, error);
 }
 
-/** Sets the broker aside that brought the error. */
+/** Moves the broker that caused the error to the end of the order. */
 function notReached(error: Error, { brokers }: ClientOptions): Remedy {
   const broker = brokerIn(error) ?? (inOrder(brokers)[0] as string);
   setAside(brokers, broker);
@@ -234,7 +236,7 @@ function notReached(error: Error, { brokers }: ClientOptions): Remedy {
 }
 
 function noEntry({ path, sasl }: ClientOptions, error: Error & { type?: string }): Unreachable {
-  // The broker says nothing of what is wrong, on purpose; of a mechanism it does not have, kafkajs does.
+  // The broker deliberately does not say what is wrong; kafkajs does for an unknown mechanism.
   const unsupported = error.type === undefined && error.message.includes('not supported');
   const wrong =
     sasl !== undefined && 'username' in sasl
@@ -260,8 +262,8 @@ function brokerOf(error: Error, { brokers }: ClientOptions): Endpoint {
 }
 
 /**
- * A broker that gets something else than it expects says nothing and closes the connection, or waits: then the broker is
- * asked once more, by a TLS handshake only, so that the fault can name the setting.
+ * A broker that receives something unexpected silently closes the connection, or waits: a TLS handshake then finds out
+ * which setting the fault should name.
  */
 export async function explain(unreachable: Unreachable, thrown: unknown, place: ClientOptions): Promise<Unreachable> {
   const error = innermost(thrown);
@@ -285,7 +287,12 @@ export async function explain(unreachable: Unreachable, thrown: unknown, place: 
   if (tls === 'no' && place.secure !== undefined) {
     return said('tls', `${named(endpoint)} does not speak TLS: leave tls out, or use its other port`);
   }
-  const asked =
-    place.sasl === undefined ? 'does it ask for a user (sasl)' : 'does it expect a user on this port at all';
-  return said('sasl', `the broker ends the connection: ${asked}?`);
+  if (tls === 'no' && (await speaksHttp(endpoint))) {
+    const suggestion = `HTTP is spoken on this port of ${endpoint.host}: use the one of the broker, such as 9092`;
+    const { message } = unreachable.fault;
+    const path = `${place.path}.brokers`;
+    return new Unreachable({ code: 'destination-misconfigured', message, path, suggestion }, error);
+  }
+  const asks = place.sasl === undefined ? 'ask for a user (sasl)' : 'expect a user on this port at all';
+  return said('sasl', `does ${named(endpoint)} ${asks}, or is it no Kafka?`);
 }

@@ -1,28 +1,24 @@
-/** What a compacted topic of groups holds: read back by workers, and looked at for groups of another app. */
+/** A compacted topic of groups: read back by workers, and checked for groups of another app. */
 import { parseGroup } from '../../src/client/group.ts';
 import { Unreachable } from '../../src/model/fault.ts';
 import { type Group, isForeign } from '../../src/model/group.ts';
 import type { Shape } from '../../src/model/shape.ts';
 import type { GroupSink, Host } from '../contract.ts';
-import { partitionOf, STATE_HEADER } from './message.ts';
+import { partitionOf } from './message.ts';
 import { clientOptions, type KafkaOptions } from './options.ts';
 import { extentsOf, type ReadRecord, readToEnd } from './reader.ts';
 
 /** Reads a compacted topic of groups once, for the last record of each. */
-export const scanGroups =
-  (options: KafkaOptions, host: Host): NonNullable<GroupSink['scan']> =>
-  (take, signal) =>
-    // Where there were fewer partitions once, what lies in another than the key's own now is older, whichever is read last.
-    followGroups(
-      options,
-      host,
-      new Map(),
-      ({ key, partition }, partitions) => partitionOf(key ?? '', partitions) === partition,
-    )(take, signal);
+export function scanGroups(options: KafkaOptions, host: Host): NonNullable<GroupSink['scan']> {
+  // If partitions were added, a record outside its key's present partition is older, whichever is read last.
+  const isLast = ({ key, partition }: ReadRecord, partitions: number): boolean =>
+    partitionOf(key ?? '', partitions) === partition;
+  return (take, signal) => followGroups(options, host, new Map(), isLast)(take, signal);
+}
 
 /**
- * Reads a compacted topic of groups on to its end, at each call from where the last one came to. Throws Unreachable where there are
- * groups of another app.
+ * Reads a compacted topic of groups to its end, each call from where the last one stopped. Throws Unreachable if there
+ * are groups of another app.
  */
 export function followGroups(
   options: KafkaOptions,
@@ -42,26 +38,22 @@ export function followGroups(
       await readToEnd(await readerOptions(options, host, signal), positions, learn, signal);
       if (foreign !== undefined) throw ofAnotherApp(foreign, options, host);
     } catch (thrown) {
-      // What was not taken is to be read again.
+      // Read again what was not taken.
       positions.clear();
       throw thrown;
     }
   };
 }
 
-/** Returns undefined where nothing can be learned from the record. A tombstone may carry the state that the group had. */
+/** Returns undefined if the record is of no use. A tombstone may carry the group's last state. */
 function stateOf(found: ReadRecord, shape: Shape | undefined): { groupId: string; group: Group | null } | undefined {
   const record = shape === undefined ? found : unshaped(found, shape);
   if (record === undefined) return undefined;
   const read = parseGroup(record);
-  if (!read.ok) return undefined;
-  const [buried] = [record.headers[STATE_HEADER] ?? []].flat();
-  if (read.group !== null || buried === undefined) return read;
-  const state = parseGroup({ ...record, value: buried });
-  return state.ok ? state : read;
+  return read.ok ? { groupId: read.groupId, group: read.group ?? read.lastState ?? null } : undefined;
 }
 
-/** Returns the record as it would be without a shape; undefined for one that was not written in it. */
+/** Returns the record as it would be without the shape; undefined if it was not written in it. */
 function unshaped(record: ReadRecord, shape: Shape): ReadRecord | undefined {
   const groupId = shape.key.back(String(record.key ?? ''));
   if (!groupId) return undefined;
@@ -79,12 +71,12 @@ async function readerOptions(options: KafkaOptions, { name, readerId = options.c
   return { ...(await clientOptions(options, `connectors.${name}`, signal)), groupId: readerId };
 }
 
-/** The records at the end of each partition that are looked at to tell whose groups a topic holds. */
+/** Records at the end of each partition that are checked for groups of another app. */
 const SAMPLE = 10n;
-/** Looking takes some seconds, since kafkajs reads as a consumer group only: once is enough for one lane. */
+/** A check takes seconds, since kafkajs can only read as a consumer group: one per lane is enough. */
 const looked = new WeakSet<Host>();
 
-/** Throws Unreachable where the topic is known to hold groups of another app: those of one id would replace each other. */
+/** Throws Unreachable if the topic is known to hold groups of another app: equal ids would replace each other. */
 export async function refuseForeign(options: KafkaOptions, host: Host, signal: AbortSignal): Promise<void> {
   if (looked.has(host)) return;
   try {
@@ -93,7 +85,7 @@ export async function refuseForeign(options: KafkaOptions, host: Host, signal: A
     await followGroups(options, host, positions)(() => {}, signal);
   } catch (thrown) {
     if (!(thrown instanceof Unreachable) || thrown.fault.code !== 'destination-credentials') throw thrown;
-    // Writing needs no right to read.
+    // Deliveries need no right to read.
     host.note(`whether ${options.topic} holds groups of another app may not be read: ${thrown.fault.message}`);
   }
   looked.add(host);

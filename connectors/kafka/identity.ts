@@ -1,15 +1,15 @@
 /**
- * kafkajs does not tell a topic's id. What was written to it says the same: a partition that ends before an offset that was
- * acknowledged is not the one that acknowledged it.
+ * Identifies a topic, whose id kafkajs does not reveal, by what was written to it: a partition that ends before an
+ * acknowledged offset is not the one that acknowledged it.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Extent } from './reader.ts';
 
-/** A leader that was just elected may not know the end yet. */
+/** A newly elected leader may not know the end yet. */
 const LOOKS = 3;
 const LOOK_AGAIN_MS = 1_000;
 
-/** Remembers how far each partition of the topic was written. */
+/** Remembers how far each partition was written. */
 export function watchEnds(topic: string) {
   const ends = new Map<number, bigint>();
   const reach = (partition: number, end: bigint): void => {
@@ -21,14 +21,14 @@ export function watchEnds(topic: string) {
   return {
     /** Whether anything was written to it. */
     known: () => ends.size > 0,
-    /** Takes in where a record lies: `topic/partition@offset`. */
+    /** Notes where a record is: `topic/partition@offset`. */
     written(receipt: string): void {
       const [, partition, offset] = /\/(\d+)@(\d+)$/.exec(receipt) ?? [];
       if (offset !== undefined) reach(Number(partition), BigInt(offset) + 1n);
     },
-    /** Resolves with undefined where there is no such topic. What `before` says is `topic 0:1042 1:998`. */
+    /** Resolves with undefined if there is no such topic. `before` is `topic 0:1042 1:998`. */
     async compare(before: string | undefined, look: () => Promise<readonly Extent[]>, signal: AbortSignal) {
-      const [name, ...known] = before?.split(' ') ?? [topic];
+      const [name, ...known] = (before || topic).split(' ');
       for (const one of name === topic ? known : []) {
         const [partition = 0, end = 0] = one.split(':');
         reach(Number(partition), BigInt(end));

@@ -5,28 +5,28 @@ import { innermost, judge } from './fault.ts';
 import { type ClientOptions, type KafkaSourceOptions, sourceClient } from './options.ts';
 import { type ReadRecord, toRecord } from './reader.ts';
 
-/** How long work may go on after a rebalance began: the coordinator waits for its members for a minute. */
+/** How long work may continue after a rebalance began: the coordinator waits a minute for its members. */
 const GRACE_MS = 15_000;
-/** Partitions that were added are found within this time; kafkajs would look every five minutes. */
+/** Added partitions are found within this time; kafkajs would look every five minutes. */
 const METADATA_MS = 10_000;
-/** The errors after which kafkajs joins the group anew by itself. */
+/** Errors after which kafkajs rejoins the group by itself. */
 const REJOINED = ['REBALANCE_IN_PROGRESS', 'ILLEGAL_GENERATION', 'UNKNOWN_MEMBER_ID', 'NOT_COORDINATOR_FOR_GROUP'];
 
 /** Some records of one partition, in the order of their offsets. */
 export interface Batch {
   readonly partition: number;
   readonly records: readonly ReadRecord[];
-  /** The offset after the last record of the batch, markers of transactions included. */
+  /** The offset after the batch's last record, including transaction markers. */
   readonly next: bigint;
-  /** The offset after the last record that the partition held when these were read. */
+  /** The offset after the last record that the partition held at that time. */
   readonly end: bigint;
 }
 
 interface MembershipPorts {
   entering(client: ClientOptions): Promise<void>;
-  /** This member has these partitions now, and reads them from what the group has committed; what it had before is void. */
+  /** This member now has these partitions, and reads them from the committed offsets; what it had before is void. */
   assigned(partitions: readonly number[]): void;
-  /** Batches never overlap. The next one comes when this resolves; where it throws, the group is joined anew. */
+  /** Batches never overlap: the next one comes when this resolves. If it rejects, the group is joined again. */
   take(batch: Batch): Promise<void>;
   /** The generation has ended. */
   interrupt(): void;
@@ -45,13 +45,13 @@ function newGeneration(number: number): Generation {
   return { number, lease: new AbortController(), ended: undefined, passed: Promise.withResolvers() };
 }
 
-/** What this member holds: its partitions, and a generation of what Kafka hands over of them. */
+/** What this member holds: its partitions, and the current generation of records from them. */
 function createHolding(ports: MembershipPorts) {
   let partitions: readonly number[] | undefined;
   let current = newGeneration(0);
-  /** Why nothing may be taken; undefined once the group was joined, since when it reads from what is committed. */
+  /** Why nothing may be taken; undefined once the group is joined, and read from the committed offsets. */
   let closed: unknown = new Error('the group was not joined yet');
-  /** Ends the present generation; work on what was handed over may go on for `graceMs`. */
+  /** Ends the current generation; work on its records may continue for `graceMs`. */
   const end = (why: unknown, graceMs: number): void => {
     closed = why;
     if (current.ended !== undefined) return;
@@ -72,7 +72,7 @@ function createHolding(ports: MembershipPorts) {
     },
     partitions: () => partitions,
     assigned(ours: readonly number[]): void {
-      // Where the rebalance was noticed before, the generation has ended, and nothing was taken since.
+      // If the rebalance was noticed before, the generation has ended, and nothing was taken since.
       if (partitions !== undefined && closed === undefined) end(new Error('the partitions were shared out anew'), 0);
       const { ended, lease } = current;
       if (ended !== undefined) lease.abort(ended);
@@ -81,7 +81,7 @@ function createHolding(ports: MembershipPorts) {
       ports.assigned(ours);
     },
     async take(batch: Batch): Promise<void> {
-      // What was given out before must be let go first.
+      // What was given out must be released first.
       const { ended, passed } = current;
       if (closed === undefined && ended !== undefined) await passed.promise;
       if (closed !== undefined) throw closed;
@@ -99,19 +99,19 @@ function createHolding(ports: MembershipPorts) {
 }
 
 /**
- * The consumer group as one connector of a worker is in it, over rebalances and losses. What Kafka hands over belongs to a
- * generation. When that ends, all of it is handed over again, here or elsewhere, from what the group has committed.
+ * One connector's membership of its consumer group, across rebalances and losses. Records belong to a generation. When it
+ * ends, all of them are handed over again, here or elsewhere, from the committed offsets.
  */
 export function createMembership(options: KafkaSourceOptions, groupId: string, ports: MembershipPorts) {
   let member: { readonly consumer: Consumer; readonly client: ClientOptions } | undefined;
-  /** Why the group must be left and joined anew. */
+  /** Why the group must be left and joined again. */
   let lost: unknown;
   const holding = createHolding(ports);
   const { generation } = holding;
 
   const troubled = (thrown: unknown): void => {
     if (member === undefined) return;
-    // kafkajs knows an error by its type, which what it wraps around it has not.
+    // kafkajs recognizes an error by its type, which its own wrapper lacks.
     const error = innermost(thrown);
     if (!REJOINED.includes(error.type ?? '')) lost ??= judge(error, member.client);
     holding.end(error, error.type === 'REBALANCE_IN_PROGRESS' ? GRACE_MS : 0);
@@ -147,7 +147,7 @@ export function createMembership(options: KafkaSourceOptions, groupId: string, p
   };
 
   return {
-    /** Joins the group where this worker is no member of it. Throws Unreachable. */
+    /** Joins the group unless this worker is a member already. Throws Unreachable. */
     async join(signal: AbortSignal): Promise<void> {
       if (member === undefined) return enter(signal);
       if (lost === undefined) return;
@@ -171,31 +171,31 @@ export function createMembership(options: KafkaSourceOptions, groupId: string, p
         if (due.length > 0) await member?.consumer.commitOffsets(due);
         return true;
       } catch (thrown) {
-        // What was delivered is delivered again: here, or by whoever has the partitions now.
+        // What was delivered is delivered again: here, or by the partitions' next owner.
         troubled(thrown);
         return false;
       }
     },
-    /** Has the group left and joined anew. */
+    /** Leaves the group and joins it again. */
     lose: troubled,
     leave,
   };
 }
 
-/** Returns an interval, in ms, of which several fit into the time after which a silent member is taken for dead. */
+/** Returns an interval, in ms, several of which fit into the session timeout. */
 const heartbeatEvery = (sessionTimeoutMs: number): number => Math.min(3_000, Math.floor(sessionTimeoutMs / 5));
 
 interface Handlers {
   assigned(partitions: readonly number[]): void;
   take(batch: Batch): Promise<void>;
   troubled(thrown: unknown): void;
-  /** The group cannot be had any more. */
+  /** The group is lost. */
   crashed(thrown: unknown): void;
 }
 
 /**
- * Joins the group and reads on, from the beginning of the topic where it has committed nothing. Resolves once the source has
- * shown that it can be read.
+ * Joins the group and reads on; from the beginning of the topic if it has committed nothing. Resolves once the source has
+ * proved readable.
  */
 async function run(
   consumer: Consumer,
@@ -222,7 +222,7 @@ async function run(
         const { partition } = batch;
         const last = BigInt(batch.lastOffset());
         const records = batch.messages.map((message) => toRecord(topic, partition, message));
-        // kafkajs passes over those that come too early for its own interval.
+        // kafkajs skips heartbeats that come too early for its own interval.
         const timer = setInterval(() => heartbeat().catch(troubled), heartbeatEvery(sessionTimeoutMs) / 2);
         try {
           await take({ partition, records, next: last + 1n, end: BigInt(batch.highWatermark) });

@@ -1,3 +1,4 @@
+import { STATE_HEADER } from '../../src/client/group.ts';
 import type { Entry } from '../../src/model/entry.ts';
 import { type CanonicalEvent, type TraceContext, withoutSchema } from '../../src/model/event.ts';
 import type { Group } from '../../src/model/group.ts';
@@ -17,9 +18,8 @@ export interface KafkaMessage {
 const STRUCTURED = { 'content-type': 'application/cloudevents+json; charset=UTF-8' };
 
 /**
- * The CloudEvents Kafka protocol binding 1.0: the whole event as the value, or its attributes as `ce_` headers. An entry
- * in structured mode is not parsed, unless its text shows that it carries a trace. An entry that has a shape is the value
- * in either mode.
+ * The CloudEvents Kafka protocol binding 1.0: the whole event as the value, or its attributes as `ce_` headers. A
+ * structured entry is not parsed unless its text shows a trace. An entry in a shape is the value in either mode.
  */
 export function toMessage(
   entry: Pick<Entry, 'groupId' | 'text' | 'event'>,
@@ -29,7 +29,7 @@ export function toMessage(
 ): KafkaMessage {
   const key = shape?.key.of(entry.groupId) ?? entry.groupId;
   const own = Object.keys(given).length === 0 ? undefined : filled(given, () => wordsOfEvent(entry.event));
-  // A shape may have moved it: the event itself was read for it anyway.
+  // A shape may have moved the trace; the event was parsed for it anyway.
   const traced = shape !== undefined || entry.text.includes('"traceparent":');
   const trace = traced ? traceOf(entry.event) : undefined;
   if (format === 'structured') {
@@ -48,7 +48,7 @@ export function toMessage(
 type Headers = Readonly<Record<string, string>>;
 type Words = Readonly<Record<string, string>>;
 
-/** The event is not parsed for headers that are always the same. */
+/** Does not parse the event for constant headers. */
 function filled(headers: Headers, words: () => Words): Headers {
   const entries = Object.entries(headers);
   if (!entries.some(([, value]) => value.includes('{'))) return headers;
@@ -56,35 +56,32 @@ function filled(headers: Headers, words: () => Words): Headers {
   return Object.fromEntries(entries.map(([name, value]) => [name, fill(value, its)]));
 }
 
-/** What stands for the words of headers and of a topic's name. */
+/** The values for the words in headers and in a topic's name. */
 export function wordsOfEvent({ id, type, source, data: { groupId, groupType } }: CanonicalEvent): Words {
   return { id, type, source, groupId, groupType, app: appOf(source) };
 }
 
 export const appOf = (source: string): string => source.slice(source.lastIndexOf(':') + 1);
 
-/** The headers by which tracing clients pass a context on, beside what CloudEvents makes of it. */
+/** The headers by which tracing clients pass on a context, in addition to the CloudEvents attributes. */
 function traceOf({ traceparent, tracestate }: TraceContext): Record<string, string> | undefined {
   if (!traceparent) return undefined;
   return { traceparent, ...(tracestate && { tracestate }) };
 }
-
-/** On a tombstone: the group as it was destroyed, with its versions, without which what comes late could not be told. */
-export const STATE_HEADER = 'group_state';
 
 /** The merged state of a group under its id; a tombstone when it is destroyed. */
 export function toGroupMessage(group: Group, shape?: Shape, given: Headers = {}): KafkaMessage {
   const { groupId, groupType = '', source = '' } = group;
   const key = shape?.key.of(groupId) ?? groupId;
   const own = filled(given, () => ({ groupId, groupType, source, app: appOf(source) }));
-  // The header is read by workers alone: it has the shape that they know.
+  // Workers and readers know the header in this shape.
   if (group.destroyed) return { key, value: null, headers: { ...own, [STATE_HEADER]: JSON.stringify(group) } };
   return { key, value: Buffer.from(JSON.stringify(shape?.out(group) ?? group)), headers: { ...JSON_TYPE, ...own } };
 }
 
 const JSON_TYPE = { 'content-type': 'application/json' };
 
-/** Returns at least the bytes that a message has in a record batch: key, value, headers and what the record format adds. */
+/** Returns an upper bound of a message's size in a record batch: key, value, headers and the record format's overhead. */
 export function sizeOf(message: KafkaMessage): number {
   const own = 70 + Buffer.byteLength(message.key) + (message.value?.byteLength ?? 0);
   return own + (message.headers === STRUCTURED ? STRUCTURED_BYTES : sizeOfHeaders(message.headers));
@@ -99,8 +96,8 @@ function sizeOfHeaders(headers: KafkaMessage['headers']): number {
 const STRUCTURED_BYTES = sizeOfHeaders(STRUCTURED);
 
 /**
- * The partition that Java's default partitioner chooses for a key: murmur2, made positive. kafkajs's own comes to the same in
- * emulated 64-bit numbers, which took a tenth of what delivering an event costs.
+ * The partition that Java's default partitioner chooses for a key: murmur2, made positive. kafkajs computes the same in
+ * emulated 64-bit numbers, which took a tenth of the cost of delivering an event.
  */
 export function partitionOf(key: string | Buffer, partitions: number): number {
   return (murmur2(typeof key === 'string' ? Buffer.from(key) : key) & 0x7f_ff_ff_ff) % partitions;

@@ -1,4 +1,4 @@
-/** What Amazon MSK takes for a token: a request to connect that is signed for its user, as AWS Signature Version 4 has it. */
+/** The token of Amazon MSK: a request to connect, signed for its user with AWS Signature Version 4. */
 import { ALGORITHM, type AwsCredentials, encode, scopeOf, sha256, signatureOf } from '../aws.ts';
 
 export const MSK_TOKEN_SECONDS = 900;

@@ -15,7 +15,7 @@ interface Partition {
   committed: bigint;
 }
 
-/** Which records are settled, and so which offsets may be committed. */
+/** Tracks which records are settled, and so which offsets may be committed. */
 export function createOffsets() {
   const partitions = new Map<number, Partition>();
   const held = new Set<number>();
@@ -30,7 +30,8 @@ export function createOffsets() {
     add(partition: number, records: readonly OpenRecord[], next: bigint): void {
       const from = records[0]?.record.offset ?? next;
       const kept = place(partition, from);
-      // What was committed lies beyond what the partition holds, after an unclean election perhaps: it is read from its beginning.
+      // The committed offset is beyond the partition's end, perhaps after an unclean election: it is read from the
+      // beginning.
       if (from < kept.committed) kept.committed = from;
       for (const { seq, record } of records) kept.open.set(seq, record);
       kept.next = next;
@@ -44,7 +45,7 @@ export function createOffsets() {
       }
       return undefined;
     },
-    /** These wait for a retry: passing them does not settle them. */
+    /** These wait for a retry: settling later records does not settle them. */
     hold(seqs: readonly number[]): void {
       for (const seq of seqs) held.add(seq);
     },
@@ -63,7 +64,7 @@ export function createOffsets() {
         }
       }
     },
-    /** Returns for each partition the offset before which everything is settled, where it is new. */
+    /** Returns the new offsets, by partition, before which everything is settled. */
     due(): ReadonlyMap<number, bigint> {
       const offsets = new Map<number, bigint>();
       for (const [partition, { open, next, committed }] of partitions) {
@@ -77,7 +78,7 @@ export function createOffsets() {
     committed(offsets: ReadonlyMap<number, bigint>): void {
       for (const [partition, offset] of offsets) place(partition, offset).committed = offset;
     },
-    /** Returns how many records of these partitions are not settled; undefined where the end of one is not known. */
+    /** Returns how many records of these partitions are not settled; undefined if the end of one is unknown. */
     lag(wanted: readonly number[], ends: ReadonlyMap<number, bigint>): number | undefined {
       let sum = 0n;
       for (const partition of wanted) {

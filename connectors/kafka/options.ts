@@ -18,7 +18,7 @@ const topicName = z.string().regex(/^(?!\.{1,2}$)[a-zA-Z0-9._-]{1,249}$/, {
   error: 'a topic name holds letters, digits, . _ and - only (at most 249)',
 });
 
-/** Words of a topic's name: they have few values, each of which is a topic of its own. */
+/** Words in a topic's name: with few values each, since every value is a topic of its own. */
 const TOPIC_WORDS = ['groupType', 'type', 'app'];
 const topicTemplate = z
   .string()
@@ -26,12 +26,12 @@ const topicTemplate = z
     error: `a topic name holds letters, digits, . _ and - only (at most 249), and {${TOPIC_WORDS.join('}, {')}}`,
   });
 
-/** Headers that the bridge sets itself, workers included: they pass over a record that is to be tried again by another. */
+/** Headers that the bridge sets itself, including those by which workers skip a record retried for another connector. */
 const OWN_HEADER = /^(ce_.*|content-type|traceparent|tracestate|group_state|retry_for|dead_letter_.*)$/i;
 const headerName = z.string().refine((name) => /^[\x21-\x7e]+$/.test(name) && !OWN_HEADER.test(name), {
   error: 'the name of a header is expected that the bridge does not set itself',
 });
-/** Words of a header's value, by what the record holds. */
+/** Words in a header's value, by content. */
 const HEADER_WORDS = {
   events: ['groupId', 'groupType', 'type', 'id', 'source', 'app'],
   groups: ['groupId', 'groupType', 'source', 'app'],
@@ -108,8 +108,13 @@ const cluster = {
     .optional()
     .describe('The user, where the brokers ask for one.'),
   clientId: text.default('group-sync-bridge').describe('Shown in the brokers’ logs and quotas.'),
-  connectionTimeoutMs: z.int().min(100).default(3_000).describe('How long connecting to a broker may take.'),
-  requestTimeoutMs: z.int().min(100).default(15_000).describe('How long a broker may take to answer.'),
+  connectionTimeoutMs: z
+    .int()
+    .min(100)
+    .max(600_000)
+    .default(3_000)
+    .describe('How long connecting to a broker may take.'),
+  requestTimeoutMs: z.int().min(100).max(600_000).default(15_000).describe('How long a broker may take to answer.'),
 };
 
 const { brokers, ...connection } = cluster;
@@ -204,22 +209,22 @@ export const kafkaSourceOptions = z
 
 export type KafkaSourceOptions = z.output<typeof kafkaSourceOptions>;
 
-/** Returns the topic that takes the events which a destination refuses for good. */
+/** Returns the topic for the events that a destination refuses for good. */
 export function deadLetterTopic({ topic, deadLetters }: KafkaSourceOptions): string {
   return deadLetters.topic ?? `${topic}.dead-letters`;
 }
 
-/** What the name of the default group begins with; formerly all of it. */
+/** The beginning of a default group's name; formerly all of it. */
 export const FORMER_GROUP = 'group-sync-bridge';
 
-/** Returns what the names of the source's groups begin with. */
+/** Returns the beginning of the names of the source's groups. */
 export function groupOf({ groupId, topic }: KafkaSourceOptions): string {
   return groupId ?? `${FORMER_GROUP}.${topic}`;
 }
 
-/** The options by which a topic is reached, of a connector or of `source`. */
+/** The options for reaching a topic, of a connector or of `source`. */
 export type ClusterOptions = Pick<KafkaOptions, keyof typeof cluster | 'topic'> & {
-  /** What the names of groups begin with that are read as. */
+  /** The beginning of the names of groups used for reading. */
   readonly groupId?: string | undefined;
   readonly compression?: KafkaOptions['compression'];
 };
@@ -227,10 +232,10 @@ export type OauthOptions = z.output<typeof byToken>;
 export type AwsOptions = z.output<typeof byAws>;
 export type SaslOptions = NonNullable<ClusterOptions['sasl']>;
 
-/** What a client is made from; `path` is how the YAML names the connector: `connectors.group-events`. */
+/** Options of a client; `path` is how the YAML names the connector: `connectors.group-events`. */
 export type ClientOptions = Awaited<ReturnType<typeof clientOptions>>;
 
-/** Reads the files anew each time, so that what was renewed or mended there is used. Throws Unreachable. */
+/** Reads the files each time, so that renewed or corrected ones are used. Throws Unreachable. */
 export async function clientOptions(options: ClusterOptions, path: string, signal: AbortSignal) {
   const { tls, brokers } = options;
   const secure = tls === false ? undefined : await secureOptions(tls, path, brokers.map(endpointOf), signal);

@@ -6,7 +6,7 @@ import type { Offsets } from './offsets.ts';
 import { type ClientOptions, FORMER_GROUP, groupOf, type KafkaSourceOptions, sourceClient } from './options.ts';
 import { committedBy, type Extent, extentsOf } from './reader.ts';
 
-/** How far the group is in what the topic holds, and whether something was removed before it was read. */
+/** Tracks how far the group is, and whether records were removed before they were read. */
 export function createProgress(
   options: KafkaSourceOptions,
   connector: string,
@@ -16,7 +16,7 @@ export function createProgress(
   const groupId = `${groupOf(options)}.${connector}`;
   const ends = new Map<number, bigint>();
   const gaps = createGapWatch(gap);
-  /** Of all records of the topic, those that the group has not committed, as they were counted last. */
+  /** How many of the topic's records the group had not committed at the last count. */
   let uncommitted: number | undefined;
   let lastCommitted: ReadonlyMap<number, bigint> = new Map();
   const ask = (client: ClientOptions) => Promise.all([extentsOf(client), committedBy(client, groupId)]);
@@ -27,8 +27,8 @@ export function createProgress(
       lastCommitted = await committedBy(client, groupId);
     },
     /**
-     * Learns where these partitions begin; where Kafka cannot be asked, a gap shows at the next start. Throws Unreachable
-     * where the group is not this topic's alone.
+     * Learns where these partitions begin; if Kafka cannot be asked, a gap shows at the next start. Throws Unreachable if
+     * the group is not this topic's alone.
      */
     async assigned(partitions: readonly number[], signal: AbortSignal): Promise<void> {
       gaps.restart();
@@ -40,7 +40,7 @@ export function createProgress(
         for (const { partition, low, high } of extents) {
           ends.set(partition, high);
           if (!partitions.includes(partition)) continue;
-          // kafkajs forgets what was committed where that is no longer there.
+          // kafkajs forgets a committed offset that no longer exists.
           const from = committed.get(partition) ?? before.get(partition);
           offsets.begin(partition, from ?? low);
           // A group that has committed nothing begins with what is there.
@@ -61,7 +61,7 @@ export function createProgress(
       for (const { partition, low, high } of extents) {
         ends.set(partition, high);
         const from = committed.get(partition) ?? low;
-        // Beyond its end it is read from its beginning.
+        // Beyond the end, reading begins at the beginning.
         sum += high - (from > high ? low : max(from, low));
       }
       uncommitted = Number(sum);
@@ -71,7 +71,7 @@ export function createProgress(
       lastCommitted = new Map([...lastCommitted, ...due]);
     },
     hasCommitted: () => lastCommitted.size > 0,
-    /** Returns how many records of these partitions are not settled; of all of them where these are undefined. */
+    /** Returns how many records of these partitions, by default of all, are not settled. */
     lag: (partitions: readonly number[] | undefined): number | undefined =>
       partitions === undefined ? uncommitted : offsets.lag(partitions, ends),
   };
@@ -80,8 +80,8 @@ export function createProgress(
 const max = (one: bigint, other: bigint): bigint => (one > other ? one : other);
 
 /**
- * Notices records that the topic removed before this group had read them. Offsets are no proof: compaction and transactions
- * leave holes, too, so what was passed over is compared with the first offset that the partition still holds.
+ * Notices records that the topic removed before this group had read them. Offsets alone prove nothing, as compaction and
+ * transactions leave holes, too, so a skipped range is compared with the first offset that the partition still holds.
  */
 function createGapWatch(tell: SourceHost['gap']) {
   const expected = new Map<number, bigint>();
@@ -100,7 +100,7 @@ function createGapWatch(tell: SourceHost['gap']) {
       expected.set(partition, next);
       const [first] = records;
       if (wanted === undefined || first === undefined || first.offset <= wanted) return;
-      // What cannot be asked now shows at the next start.
+      // If Kafka cannot be asked now, it shows at the next start.
       const found = await extents().catch(() => []);
       const low = found.find((extent) => extent.partition === partition)?.low;
       if (low !== undefined) compare(partition, wanted, low);

@@ -1,4 +1,4 @@
-/** What kafkajs does with requests that wait for a connection. */
+/** A patch to kafkajs's handling of requests that wait for a connection. */
 import { createRequire } from 'node:module';
 
 interface RequestQueue {
@@ -7,8 +7,8 @@ interface RequestQueue {
 }
 
 /**
- * Has kafkajs look for requests that wait only while some do. By itself it sets a timer in the past after each answer and each
- * look, so that every connection that rests wakes its thread a thousand times a second.
+ * Has kafkajs check for waiting requests only while there are some. By itself it sets a timer in the past after each
+ * answer and each check, so that every idle connection wakes its thread a thousand times a second.
  */
 export function restQueues(): void {
   const load = createRequire(import.meta.url);

@@ -1,4 +1,4 @@
-/** Reading topics: what they hold, how far a group is, and once from their beginning to their end. */
+/** Reads topics: their extents, a group's offsets, and all records once. */
 import { randomUUID } from 'node:crypto';
 import type { KafkaMessage as Received } from 'kafkajs';
 import { Unreachable } from '../../src/model/fault.ts';
@@ -6,9 +6,10 @@ import { orAborted } from '../../src/model/wait.ts';
 import { createConsumer, read, settleWithin } from './client.ts';
 import { type Unread, unreadOf } from './codecs.ts';
 import { judge, protocolType } from './fault.ts';
+import { offsetsOf } from './leaders.ts';
 import type { ClientOptions } from './options.ts';
 
-/** A record as it lies in a topic, byte for byte. */
+/** A record as it is in a topic, byte for byte. */
 export interface ReadRecord {
   readonly topic: string;
   readonly partition: number;
@@ -18,7 +19,7 @@ export interface ReadRecord {
   readonly key: Buffer | null;
   readonly value: Buffer | null;
   readonly headers: Readonly<Record<string, Buffer | readonly Buffer[]>>;
-  /** The batch that it lay in and that could not be unpacked; then neither key, value nor headers are known. */
+  /** Set if its batch could not be unpacked; key, value and headers are then unknown. */
   readonly unread?: Unread;
 }
 
@@ -29,11 +30,11 @@ export interface Extent {
   readonly high: bigint;
 }
 
-/** None when there is no such topic. Throws Unreachable. */
+/** Resolves with none if there is no such topic. Throws Unreachable. */
 export async function extentsOf(options: ClientOptions): Promise<Extent[]> {
   return read(options, async (admin) => {
     try {
-      const found = await admin.fetchTopicOffsets(options.topic);
+      const found = await offsetsOf(admin, options);
       return found.map(({ partition, low, high }) => ({ partition, low: BigInt(low), high: BigInt(high) }));
     } catch (thrown) {
       if (protocolType(thrown) === 'UNKNOWN_TOPIC_OR_PARTITION') return [];
@@ -42,7 +43,7 @@ export async function extentsOf(options: ClientOptions): Promise<Extent[]> {
   });
 }
 
-/** How far the group is, by partition; the ones of which it has committed nothing are missing. Throws Unreachable. */
+/** Returns the group's committed offsets by partition; others are missing. Throws Unreachable. */
 export async function committedBy(options: ClientOptions, groupId: string): Promise<Map<number, bigint>> {
   return read(options, async (admin) => {
     const [found] = await admin.fetchOffsets({ groupId, topics: [options.topic] });
@@ -51,14 +52,14 @@ export async function committedBy(options: ClientOptions, groupId: string): Prom
   });
 }
 
-/** How long nothing may come while a topic is read to its end. */
+/** The longest silence while a topic is read to its end. */
 const SILENCE_MS = 30_000;
 
 /**
- * Reads what the topic holds now, each partition in the order of its offsets, from where `positions` says (the beginning
- * where it says nothing); it is moved on with what was taken, also when reading ends early. A topic that is not there holds
- * nothing. One that ends before `positions` is another one, or was cut short: `anew` is called, and all of it is read. kafkajs
- * reads as a group only: one of a name of its own below `groupId`, which commits nothing. Throws Unreachable.
+ * Reads what the topic holds now, each partition in offset order, from `positions` or its beginning; `positions` advances
+ * with what was taken, even if reading ends early. A missing topic holds nothing. One that ends before `positions` was
+ * replaced or truncated: `anew` is called, and all of it is read. kafkajs can only read as a group: one with its own name
+ * below `groupId`, which commits nothing. Throws Unreachable.
  */
 export async function readToEnd(
   options: ClientOptions & { readonly groupId: string },
@@ -101,7 +102,7 @@ export async function readToEnd(
     crash = judge(payload.error, options);
     done.reject(crash);
   });
-  // Also told of batches that hold nothing but markers, which are never handed over.
+  // Also emitted for batches of mere markers, which are never handed over.
   consumer.on(consumer.events.END_BATCH_PROCESS, ({ payload: { partition, lastOffset } }) => {
     timer.refresh();
     const position = BigInt(lastOffset) + 1n;
@@ -127,7 +128,7 @@ export async function readToEnd(
     await orAborted(signal, done.promise);
   } catch (thrown) {
     if (signal.aborted) throw signal.reason;
-    // What is asked of a consumer that has crashed fails as well, and says less.
+    // Other calls to a crashed consumer fail as well, and say less.
     throw crash ?? judge(thrown, options);
   } finally {
     clearTimeout(timer);

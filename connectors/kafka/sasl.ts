@@ -1,4 +1,4 @@
-/** How a client shows who it is. kafkajs does it with a password; of a token it does not see that a broker refuses it. */
+/** How a client authenticates. kafkajs handles passwords; with a token it does not notice a broker's refusal. */
 import type { Mechanism, SASLOptions } from 'kafkajs';
 import { z } from 'zod';
 import { type FaultCode, messageOf, Unreachable } from '../../src/model/fault.ts';
@@ -21,7 +21,7 @@ export function saslOf(place: ClientOptions): SASLOptions | Mechanism | undefine
       async authenticate(): Promise<void> {
         const token = await tokenFor(sasl, place);
         const message = firstMessage(token.value, 'extensions' in sasl ? sasl.extensions : {});
-        // Unless it is taken, the next attempt has another one.
+        // Forgotten unless accepted: the next attempt then asks for another.
         tokens.delete(sasl);
         const said = await saslAuthenticate({
           request: { encode: () => withLength(message) },
@@ -36,7 +36,7 @@ export function saslOf(place: ClientOptions): SASLOptions | Mechanism | undefine
 
 const AT_BROKER = 'see whom the brokers trust, for what, and that the clock of this machine is right';
 
-/** RFC 7628: the first message of a client, in which U+0001 stands between the fields. */
+/** RFC 7628: a client's first message, with U+0001 between the fields. */
 function firstMessage(token: string, extensions: Readonly<Record<string, string>>): string {
   const fields = [`auth=Bearer ${token}`, ...Object.entries(extensions).map((field) => field.join('='))];
   return `n,,\u0001${fields.join('\u0001')}\u0001\u0001`;
@@ -51,14 +51,14 @@ function withLength(text: string): Buffer {
 
 interface Token {
   readonly value: string;
-  /** By the clock that nobody sets. */
+  /** By performance.now(). */
   readonly freshUntil: number;
 }
 
-/** By the settings, which outlive the clients. */
+/** By settings, which outlive the clients. */
 const tokens = new WeakMap<SaslOptions, Token>();
 
-/** Asks for a new token when a fifth of its time is left, and half a minute at least: a broker may ask again before it ends. */
+/** Renews a token in the last fifth, or half minute, of its life: a broker may ask again before it expires. */
 async function tokenFor(sasl: OauthOptions | AwsOptions, place: ClientOptions): Promise<Token> {
   const known = tokens.get(sasl);
   if (known !== undefined && performance.now() < known.freshUntil) return known;

@@ -1,15 +1,15 @@
-/** How long a broker that was in trouble is tried after all others, and one that answered is trusted. */
+/** How long a broker in trouble is tried last, and one that answered is trusted. */
 const FRESH_MS = 30_000;
 
 interface Seeds {
-  /** When each was in trouble, by the clock that nobody sets. */
+  /** When each was in trouble, by performance.now(). */
   readonly troubles: Map<string, number>;
   provenAt: number;
 }
 
 /**
- * By the list of the configuration, which outlives the clients: a client is thrown away after trouble, and the next one must
- * not begin with the broker that brought it, as kafkajs would.
+ * By the configured list, which outlives the clients: after trouble a client is discarded, and the next one must not
+ * begin with the broker that caused it, as kafkajs would.
  */
 const known = new WeakMap<readonly string[], Seeds>();
 
@@ -20,7 +20,7 @@ function seedsOf(brokers: readonly string[]): Seeds {
 }
 const isFresh = (at: number): boolean => performance.now() - at < FRESH_MS;
 
-/** Returns the brokers, those last that were in trouble lately: of them, the one that has rested for the longest goes first. */
+/** Returns the brokers, with those recently in trouble last: among them, the one that has rested longest first. */
 export function inOrder(brokers: readonly string[]): string[] {
   const { troubles } = seedsOf(brokers);
   const at = (broker: string): number => {
@@ -30,10 +30,10 @@ export function inOrder(brokers: readonly string[]): string[] {
   return brokers.toSorted((one, other) => at(one) - at(other));
 }
 
-/** kafkajs takes a broker apart at its first colon, and an address of IPv6 has several. */
+/** kafkajs splits a broker at its first colon, and an IPv6 address has several. */
 export const toSeed = (broker: string): string => broker.replace(/^\[.*\]/, (address) => address.replaceAll(':', '~'));
 
-/** Returns what was made a seed, or its host alone, as it is written elsewhere. */
+/** Reverts `toSeed`, of a broker or its host alone. */
 export const fromSeed = (seed: string): string => (seed.startsWith('[') ? seed.replaceAll('~', ':') : seed);
 
 /** Notes that this broker did not answer. */

@@ -1,4 +1,4 @@
-/** How records go to their brokers: as few requests as can be, and what each partition answered. */
+/** Sends records to their brokers, in as few requests as possible, and sorts out the answers by partition. */
 import { Unreachable } from '../../src/model/fault.ts';
 import type { Outcome } from '../../src/model/outcome.ts';
 import { portions } from '../portions.ts';
@@ -10,19 +10,19 @@ import { type KafkaMessage, sizeOf } from './message.ts';
 export interface Item {
   readonly id: string;
   readonly message: KafkaMessage;
-  /** Where the name of the topic is a template. */
+  /** Set if the topic's name is a template. */
   readonly topic?: string;
 }
 
-/** Records of a partition that were not taken, and why. */
+/** Records of a partition that were not accepted, and why. */
 interface Trouble {
   readonly items: readonly Item[];
   readonly why: unknown;
 }
 
 /**
- * Each broker has one request at a time, with records of all partitions that it leads, and answers for each partition: trouble
- * of one repeats no record of another. Throws the trouble where nothing was settled.
+ * Each broker gets one request at a time, with records of all partitions that it leads, and answers for each partition:
+ * trouble with one repeats no record of another. Throws the trouble if nothing was settled.
  */
 export async function sendByLeader(client: KafkaClient, items: readonly Item[], maxBytes: number) {
   const outcomes = new Map<string, Outcome>();
@@ -37,7 +37,7 @@ export async function sendByLeader(client: KafkaClient, items: readonly Item[], 
   return { outcomes, troubled: true };
 }
 
-/** Sends all of one broker's. What is in trouble is not overtaken by later records of its partition. */
+/** Sends one broker's records. Later records of a partition do not overtake one in trouble. */
 async function sendToOne(
   client: KafkaClient,
   items: readonly Item[],
@@ -58,7 +58,7 @@ async function sendToOne(
   return [...Map.groupBy(left, partitionOf)].map(([partition, its]) => ({ items: its, why: troubles.get(partition) }));
 }
 
-/** Sends these in one request, and returns what became of each: of all the same where that was said of the request as a whole. */
+/** Sends these in one request; returns each record's result, the same for all if the whole request failed. */
 async function answersTo(client: KafkaClient, items: readonly Item[]): Promise<ReadonlyMap<Item, Sent>> {
   const sent: Sent[] = await client
     .sendEach(items.map(({ message }) => message))
@@ -66,7 +66,7 @@ async function answersTo(client: KafkaClient, items: readonly Item[]): Promise<R
   return new Map(items.map((item, index) => [item, sent[index] as Sent]));
 }
 
-/** Settles records of one partition; when it refused them, by halves, down to the one that is refused. Throws its trouble. */
+/** Settles a partition's records; if it refused them, in halves, down to the culprit. Throws its trouble. */
 async function settle(
   client: KafkaClient,
   items: readonly Item[],

@@ -35,7 +35,7 @@ export async function openSink(options: KafkaOptions, host: Host, signal: AbortS
   await refuseForeign(options, host, signal);
   return {
     holds: 'groups',
-    // Invariant 3: whole states, so that the last record of a key is right whatever the order in which its events came.
+    // Invariant 3: whole states, so that a key's last record is right in whatever order its events came.
     async put(states, how, signal) {
       if (how !== 'join') throw new TypeError('a topic is not read back, so nothing can be compared with it');
       const items = states.map((state) => ({ id: state.groupId, message: toGroupMessage(state, shape, headers) }));
@@ -49,14 +49,14 @@ export async function openSink(options: KafkaOptions, host: Host, signal: AbortS
 }
 
 export interface Target {
-  /** Throws Unreachable while nothing could be sent. */
+  /** Throws Unreachable if nothing could be sent. */
   open(signal: AbortSignal): Promise<void>;
   send(items: readonly Item[], signal: AbortSignal): Promise<Outcomes>;
   readonly identify: Identify;
   close(): Promise<void>;
 }
 
-/** One topic. `isOfMany`: it may well be missing until the first event is for it, and was lost only where it was written to. */
+/** One topic. `isOfMany`: it may be missing until an event needs it, and is lost only if it was written to. */
 function openTarget(options: KafkaOptions, host: Host, isOfMany = false): Target {
   const { content, createTopic, maxBatchBytes } = options;
   const path = `connectors.${host.name}`;
@@ -74,18 +74,25 @@ function openTarget(options: KafkaOptions, host: Host, isOfMany = false): Target
       }),
     async identify(before, signal) {
       const clients = await clientOptions(options, path, signal);
-      const found = await ends.compare(before, () => extentsOf(clients), signal);
-      // The next use creates a topic that is gone.
-      if (found !== undefined) return found;
-      await topic.drop();
-      await topic.use(signal, async () => {});
-      return (await ends.compare(before, () => extentsOf(clients), signal)) ?? { identity: before ?? '' };
+      const unknown = { identity: before ?? '' };
+      try {
+        const found = await ends.compare(before, () => extentsOf(clients), signal);
+        if (found !== undefined) return found;
+        // The next use creates a missing topic.
+        await topic.drop();
+        await topic.use(signal, async () => {});
+        return (await ends.compare(before, () => extentsOf(clients), signal)) ?? unknown;
+      } catch (thrown) {
+        // A partition without a leader cannot be asked, and holds up no other.
+        if (thrown instanceof Unreachable && thrown.fault.code === 'destination-overloaded') return unknown;
+        throw thrown;
+      }
     },
     close: topic.drop,
   };
 }
 
-/** The topics that a template stands for: each is opened when the first event is for it. */
+/** The topics of a template: each is opened for its first event. */
 function openTargets(options: KafkaOptions, host: Host): Target {
   const open = new Map<string, Target>();
   const targetOf = (topic: string): Target | undefined => {
@@ -124,7 +131,7 @@ function openTargets(options: KafkaOptions, host: Host): Target {
   };
 }
 
-/** Types of groups are an open set, and each topic costs a connection. */
+/** Group types are an open set, and each topic costs a connection. */
 const MOST_TOPICS = 50;
 
 function tooMany(topic: string, { name }: Host): Outcome {
@@ -132,7 +139,7 @@ function tooMany(topic: string, { name }: Host): Outcome {
   return { kind: 'dead', fault: { code: 'event-refused', message, path: `connectors.${name}.topic` } };
 }
 
-/** What `before` says is the template, then each topic as it says who it is, with | between. */
+/** `before` is the template, then the identity of each topic, separated by |. */
 async function identifyAll(
   template: string,
   targetOf: (topic: string) => Target | undefined,
@@ -149,7 +156,7 @@ async function identifyAll(
     try {
       found.push(await target.identify(each.get(topic), signal));
     } catch (thrown) {
-      // What is wrong with one topic, such as that nobody has made it, is not to hold up the others; a password is of all.
+      // Trouble with one topic, such as a missing one, must not hold up the others; a wrong password concerns all.
       if (!(thrown instanceof Unreachable) || !/\.(topic|createTopic)$/.test(thrown.fault.path ?? '')) throw thrown;
       found.push({ identity: each.get(topic) ?? '' });
     }

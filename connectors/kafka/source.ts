@@ -28,24 +28,24 @@ export const kafkaSourceWork: SourceWork<KafkaSourceOptions> = {
 
 /*
  * A topic of events, shared with the other members of a consumer group. Each connector is a group of its own, so that one
- * that is held back holds back its own offsets only.
+ * held back holds back only its own offsets.
  *
- * Invariant 2, with offsets instead of a cursor: an offset is committed only after all records before it are settled.
- * Whoever has the partition next, after a kill or a rebalance, reads on from there, and whatever is delivered twice
- * changes nothing (invariant 3).
+ * Invariant 2, with offsets instead of a cursor: an offset is committed only after all records before it are settled. The
+ * partition's next owner, after a kill or a rebalance, continues from there, and what is delivered twice changes nothing
+ * (invariant 3).
  *
- * Kafka hands over one batch of records at a time; the next comes when the lane has passed this one. Heartbeats go on
- * meanwhile. When the group rebalances, what is with the sink may come to its end, which then counts; all else is forgotten.
+ * Kafka hands over one batch at a time; the next comes when the lane is done with it. Heartbeats continue meanwhile. When
+ * the group rebalances, what is with the sink may finish, and counts; everything else is forgotten.
  */
 
-/** The batch that the lane works on. */
+/** The lane's current batch. */
 interface Current {
   readonly entries: readonly Entry[];
-  /** Records that are no events, until they lie in the dead-letter topic. */
+  /** Records that are no events, until they are in the dead-letter topic. */
   unreadable: readonly Unreadable[];
   /** Lets the next batch come. */
   pass(): void;
-  /** Has the group joined anew. */
+  /** Has the group joined again. */
   refuse(why: unknown): void;
 }
 
@@ -57,7 +57,7 @@ function openSource(options: KafkaSourceOptions, host: SourceHost): WorkerSource
   const { connector } = host;
   const groupId = `${groupOf(options)}.${connector}`;
   const offsets = createOffsets();
-  const burial = openBurial(options, host, offsets);
+  const deadLetterWriter = createDeadLetterWriter(options, host, offsets);
   const progress = createProgress(options, connector, offsets, host.gap);
   let current: Current | undefined;
   let lastSeq = 0;
@@ -71,7 +71,7 @@ function openSource(options: KafkaSourceOptions, host: SourceHost): WorkerSource
       learned = progress.assigned(partitions, membership.lease()).catch(membership.lose);
     },
     async take(batch) {
-      // What the group had committed before this batch tells whether something before it was removed.
+      // What the group had committed before this batch shows whether earlier records were removed.
       await learned;
       const ended = membership.ended();
       if (ended !== undefined) throw ended;
@@ -107,7 +107,7 @@ function openSource(options: KafkaSourceOptions, host: SourceHost): WorkerSource
   };
 
   const settle = async ({ upTo, waiting, dead, released }: Report): Promise<void> => {
-    await burial.dead(dead);
+    await deadLetterWriter.dead(dead);
     offsets.hold(waiting.map(({ entry }) => entry.seq));
     offsets.settle(released);
     offsets.settleUpTo(upTo);
@@ -122,7 +122,7 @@ function openSource(options: KafkaSourceOptions, host: SourceHost): WorkerSource
       await membership.join(signal);
       const batch = current;
       if (batch === undefined || membership.ended() !== undefined) return [];
-      await burial.unreadable(batch);
+      await deadLetterWriter.unreadable(batch);
       const left = batch.entries.filter(({ seq }) => seq > after);
       if (left.length === 0) await passBatch();
       return left.slice(0, limit);
@@ -141,17 +141,21 @@ function openSource(options: KafkaSourceOptions, host: SourceHost): WorkerSource
     hasCommitted: progress.hasCommitted,
     learn: progress.learn,
     async close() {
-      // Leaving waits for the batch under way, which is given back meanwhile.
+      // Leaving waits for the batch under way, which `forget` returns.
       const left = membership.leave();
       forget();
       await left;
-      await burial.close();
+      await deadLetterWriter.close();
     },
   };
 }
 
-/** Brings records into the dead-letter topic, and settles them. */
-function openBurial(options: KafkaSourceOptions, { connector, clock, note, dead: tell }: SourceHost, offsets: Offsets) {
+/** Publishes records as dead letters, and settles them. */
+function createDeadLetterWriter(
+  options: KafkaSourceOptions,
+  { connector, clock, note, dead: tell }: SourceHost,
+  offsets: Offsets,
+) {
   const topic = openDeadLetterTopic(options, note);
   const publish = async (letters: readonly Omit<DeadLetterRecord, 'connector' | 'deadAt'>[]): Promise<void> => {
     const deadAt = clock.now();
@@ -185,7 +189,7 @@ function openBurial(options: KafkaSourceOptions, { connector, clock, note, dead:
 
 const notUnpacked = ({ reason: message }: Unread) => unreadable({ code: 'message-invalid', message });
 
-/** Tells events from what is none; passes over what is for another connector, and what two receivers recorded. */
+/** Sorts out what is no event; skips what is for another connector, and what two receivers recorded. */
 function sort(records: readonly ReadRecord[], { connector, app }: SourceHost, nextSeq: () => number) {
   const open: OpenRecord[] = [];
   const entries: Entry[] = [];

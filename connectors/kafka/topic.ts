@@ -11,16 +11,16 @@ export interface TopicSettings {
   /** How the YAML names what writes to it: `connectors.group-events`. */
   readonly path: string;
   readonly createTopic: false | NewTopic;
-  /** Whether only the last record of each key is to stay. */
+  /** Whether only the last record of each key should stay. */
   readonly compacted: boolean;
-  /** Hears that the topic was made, and how. */
+  /** Called when the topic was created, with how. */
   created(message: string): void;
 }
 
-/** A topic to write to, which is made when it is missing. Connects to nothing yet. */
+/** A topic to write to, created if it is missing. Connects to nothing yet. */
 export function openTopic({ options, path, createTopic, compacted, created }: TopicSettings) {
   const never = new AbortController().signal;
-  // A kafkajs client that has seen trouble may be beyond help (stale metadata, a dead producer): after any, a new one.
+  // A kafkajs client may be beyond repair after trouble (stale metadata, a dead producer): it is replaced after any.
   let client: KafkaClient | undefined;
 
   const connect = async (): Promise<KafkaClient> => {
@@ -40,7 +40,7 @@ export function openTopic({ options, path, createTopic, compacted, created }: To
     await dropped?.close();
   };
   return {
-    /** Does the work with a client. kafkajs knows no signals: when this one aborts, the client is closed under the work. */
+    /** Runs the work with a client. kafkajs knows no signals: on an abort the client is closed under the work. */
     async use<T>(signal: AbortSignal, work: (client: KafkaClient) => Promise<T>): Promise<T> {
       signal.throwIfAborted();
       const done = async (): Promise<T> => work(client ?? (await connect()));
@@ -51,7 +51,7 @@ export function openTopic({ options, path, createTopic, compacted, created }: To
         throw thrown;
       }
     },
-    /** Closes the client; the next use has a new one. */
+    /** Closes the client; the next use creates another. */
     drop,
   };
 }
@@ -70,7 +70,7 @@ export function missingTopic(topic: string, path: string, compacted: boolean): F
   };
 }
 
-/** Returns the topic that a template stands for; what Kafka takes in no name is an underscore. */
+/** Returns the topic for an event by a template; characters that Kafka does not allow become underscores. */
 export function topicOf(template: string, event: CanonicalEvent): string {
   const { groupType, type, app } = wordsOfEvent(event);
   const legal = (word = ''): string => word.replace(/[^a-zA-Z0-9._-]/g, '_').slice(0, 100);

@@ -1,4 +1,4 @@
-/** One connection, which is opened when it is asked for and again after it was lost. */
+/** One connection, opened on demand and again after a loss. */
 import { Socket } from 'node:net';
 import { checkServerIdentity } from 'node:tls';
 import type { Client } from 'pg';
@@ -10,23 +10,23 @@ import { destinationFault, isOfARow, isOfTheMoment, type Place, refusalOf } from
 import { addressOf, type PostgresOptions } from './options.ts';
 
 const CONNECT_MS = 5_000;
-/** How much longer than the server's own limit a silent server is waited for. */
+/** How much longer than the server's own limit to wait for a silent server. */
 const SILENCE_MS = 2_000;
 const CLOSE_MS = 1_000;
 
-/** The table, as every file of this folder sees it. */
+/** The table, as used throughout this folder. */
 export interface Destination extends Place {
   readonly options: TableOptions;
   readonly source: string;
-  /** The rows that one statement may have, after one with more took too long. */
+  /** The most rows of one statement, after a larger one took too long. */
   maxRows: number;
-  /** Throws what PostgreSQL said where that may concern one row only, else Unreachable, or the signal's reason. */
+  /** Rejects with PostgreSQL's error if it may concern a single row, else with Unreachable, or the signal's reason. */
   query<Row extends object>(text: string, values: readonly unknown[], signal: AbortSignal): Promise<readonly Row[]>;
   created(message: string): void;
   close(): Promise<void>;
 }
 
-/** Loads the driver, which only those need who use this kind. */
+/** Loads the driver, which only users of this kind need. */
 export async function loadDriver<Module>(name: string, load: () => Promise<Module>): Promise<Module> {
   try {
     return await load();
@@ -44,7 +44,7 @@ interface Connection {
   readonly socket: Socket;
 }
 
-/** Asks nothing of the server yet. */
+/** Makes no request yet. */
 export async function openDestination(options: PostgresOptions, host: Host): Promise<Destination> {
   const place = { name: host.name, options: shaped(options, host.shape) };
   const { default: pg } = await loadDriver(host.name, () => import('pg'));
@@ -53,9 +53,9 @@ export async function openDestination(options: PostgresOptions, host: Host): Pro
   const connect = async (signal: AbortSignal): Promise<Connection> => {
     const socket = new Socket();
     const client = new pg.Client({ ...(await clientConfig(place, signal)), stream: () => socket }) as Configured;
-    // The driver takes PGOPTIONS, such as another search_path, in the place of none.
+    // By default the driver takes PGOPTIONS, such as another search_path.
     client.connectionParameters.options = undefined;
-    // Between statements its end is nobody's failure: the next one connects anew.
+    // A connection lost between statements is no failure: the next one reconnects.
     client.on('error', () => socket.destroy());
     await cutBy(signal, socket, async () => {
       await client.connect();
@@ -95,8 +95,8 @@ export async function openDestination(options: PostgresOptions, host: Host): Pro
 }
 
 /**
- * Does the work, which ends with the connection when the signal aborts. So does the connection with whatever is not about rows:
- * what was wrong may be mended where only a new session heeds it, such as a setting of the role, or another server that a proxy leads to.
+ * Runs the work, and closes the connection when the signal aborts, or after an error that is not about rows: the remedy
+ * may need a new session, as for a setting of the role, or another server behind a proxy.
  */
 async function cutBy<Result>(signal: AbortSignal, socket: Socket, work: () => Promise<Result>): Promise<Result> {
   signal.throwIfAborted();
@@ -113,7 +113,7 @@ async function cutBy<Result>(signal: AbortSignal, socket: Socket, work: () => Pr
   }
 }
 
-/** Unreachable, unless somebody who knows the statement finds that it is about a row. */
+/** Unreachable, unless whoever knows the statement finds that it is about a row. */
 export class Failure extends Unreachable {
   readonly refusal = refusalOf(this.cause);
   constructor(thrown: unknown, place: Place) {
@@ -121,13 +121,13 @@ export class Failure extends Unreachable {
   }
 }
 
-/** Reads the files of `tls` anew each time, so that what was renewed there is used. */
+/** Reads the files of `tls` each time, so that renewed ones are used. */
 async function clientConfig(place: Place, signal: AbortSignal) {
   const { options, name } = place;
   const { password, ...address } = addressOf(options);
   return {
     ...address,
-    // Neither the environment nor a file of the user's is asked where it is left out.
+    // If it is left out, neither the environment nor a file of the user's is consulted.
     password: () => password,
     ssl: await secure(place, signal),
     sslnegotiation: 'postgres' as const,
@@ -144,7 +144,7 @@ async function secure({ options, name }: Place, signal: AbortSignal) {
   const { host, port } = addressOf(options);
   const endpoint = { host, port, begin: askForTls };
   const { servername, ...secured } = await secureOptions(tls, `connectors.${name}`, [endpoint], signal);
-  // The driver asks for the name of the address, whatever it is given.
+  // The driver always checks for the name of the address.
   return servername === undefined
     ? secured
     : {
@@ -154,7 +154,7 @@ async function secure({ options, name }: Place, signal: AbortSignal) {
       };
 }
 
-/** The request for TLS with which a connection begins: its length, and the number that stands for it. */
+/** The request for TLS that begins a connection: its length, and its code. */
 const SSL_REQUEST = Buffer.from([0, 0, 0, 8, 4, 210, 22, 47]);
 
 function askForTls(socket: Socket): Promise<void> {

@@ -3,11 +3,11 @@ import type { Shape, ShapeProblem, ShapeSettings } from '../../src/model/shape.t
 import type { PostgresOptions } from './options.ts';
 
 export interface Column {
-  /** The field, in the words of a group or of an event. */
+  /** The field's name in a group or an event. */
   readonly field: string;
   readonly name: string;
   readonly type: 'text' | 'boolean' | 'timestamptz' | 'jsonb';
-  /** What stands after the type where the table is created here. */
+  /** What follows the type when the table is created here. */
   readonly made?: string;
 }
 
@@ -40,15 +40,15 @@ const COLUMNS = {
   ],
 } as const satisfies Record<PostgresOptions['content'], readonly Column[]>;
 
-/** The options, and the columns where they are not the usual ones. */
+/** The options, with the columns if they are not the default ones. */
 export interface TableOptions extends PostgresOptions {
   readonly columns?: readonly Column[];
 }
 
-/** Returns the columns that are written; all others of the table are somebody else's and never touched. */
+/** Returns the columns that are written; the table's others belong to somebody else and are never touched. */
 export const columnsOf = ({ content, columns }: TableOptions): readonly Column[] => columns ?? COLUMNS[content];
 
-/** Gives the columns of groups the names of a shape; one that it leaves out is not written. An event has its shape already. */
+/** Names the columns of groups after a shape, without those that it omits. An event already has its shape. */
 export function shaped(options: PostgresOptions, shape: Shape | undefined): TableOptions {
   if (shape === undefined || options.content === 'events') return options;
   const columns = COLUMNS.groups.flatMap((column): Column[] => {
@@ -59,10 +59,10 @@ export function shaped(options: PostgresOptions, shape: Shape | undefined): Tabl
   return { ...options, columns };
 }
 
-/** What the statement that merges cannot do without. */
+/** What the merging statement cannot do without. */
 const MERGED_BY = ['groupId', 'source', 'customFields'];
 
-/** Returns what a shape asks for that columns cannot give. */
+/** Returns which parts of a shape columns cannot support. */
 export function columnProblems({ fields, omit, constants, times, versions }: ShapeSettings): ShapeProblem[] {
   const named = [
     ...Object.entries(fields).map(([field, to]) => ({ field, to, path: ['fields', field] })),
@@ -85,7 +85,7 @@ export function columnProblems({ fields, omit, constants, times, versions }: Sha
   ];
 }
 
-/** Returns a name as SQL takes it, whatever it is made of. */
+/** Quotes any name for SQL. */
 export const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`;
 
 export const tableName = ({ table }: PostgresOptions): string => table.split('.').map(quoted).join('.');
@@ -101,7 +101,7 @@ export function creation(options: TableOptions): string {
   return `CREATE TABLE ${tableName(options)} (${columns.join(', ')})`;
 }
 
-/** Returns the statement that adds what a table of others lacks. */
+/** Returns the statement that adds the columns lacking in a foreign table. */
 export const addition = (options: TableOptions, lacking: readonly Column[]): string =>
   `ALTER TABLE ${tableName(options)} ${lacking.map((column) => `ADD COLUMN IF NOT EXISTS ${definition(column)}`).join(', ')}`;
 

@@ -1,3 +1,4 @@
+import { oneHost } from '../../src/model/address.ts';
 import type { Connector } from '../contract.ts';
 import { columnProblems } from './columns.ts';
 import { addressOf, type PostgresOptions, postgresOptions } from './options.ts';
@@ -13,10 +14,10 @@ export const postgres: Connector<PostgresOptions> = {
   places(options) {
     const { host, port, database } = addressOf(options);
     const table = options.table.includes('.') ? options.table : `public.${options.table}`;
-    const name = `table ${table} of ${database} at ${host.toLowerCase()}:${port}`;
+    const name = `table ${table} of ${database} at ${oneHost(host)}:${port}`;
     return [{ name, option: 'table', use: options.content }];
   },
-  // A busy group folds into far fewer writes where a batch gathers.
+  // Gathering coalesces a busy group into far fewer writes.
   maxWaitMs: 20,
   open: async (options, host, signal) => (await import('./sink.ts')).openSink(options, host, signal),
   async *examine(options, host, signal) {

@@ -1,4 +1,4 @@
-/** What deliveries rely on, looked at without writing anything. */
+/** Checks what deliveries rely on, without writing anything. */
 import type { Unreachable } from '../../src/model/fault.ts';
 import type { Finding, Host } from '../contract.ts';
 import { type Destination, openDestination } from './client.ts';
@@ -17,7 +17,7 @@ import {
   refuseLossy,
 } from './table.ts';
 
-/** Tells for `check --connect` what is there. Nothing is created. */
+/** Reports for `check --connect` what is there. Creates nothing. */
 export async function* examineTable(
   options: PostgresOptions,
   host: Host,
@@ -33,10 +33,10 @@ export async function* examineTable(
     }
     const columns = await lookAtColumns(destination, oid, signal);
     yield columns;
-    // A statement that names columns which the start adds cannot be planned yet.
+    // A statement with columns that only the start adds cannot be planned yet.
     if (columns.state !== 'well') return;
     await refuseDeferrable(destination, oid, signal);
-    // What a delivery asks for is planned, which needs its rights, and not run.
+    // Plans a delivery, which requires its permissions, without running it.
     const { options: shaped } = destination;
     const statement = shaped.content === 'groups' ? upsert(shaped, 'repair') : insertion(shaped);
     await destination.query(`EXPLAIN ${statement}`, ['[]'], signal);

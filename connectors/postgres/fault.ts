@@ -2,7 +2,7 @@ import { type Fault, type FaultCode, messageOf, Unreachable } from '../../src/mo
 import { isTlsError, named, tlsFault } from '../tls.ts';
 import { addressOf, type PostgresOptions } from './options.ts';
 
-/** What a fault must know to name the settings concerned. */
+/** What a fault needs to name the settings concerned. */
 export interface Place {
   /** The name that the user gave this connector in the YAML. */
   readonly name: string;
@@ -26,20 +26,20 @@ export function missingTable(place: Place): Unreachable {
   return new Unreachable(faultAt(place, 'destination-missing', 'table', message, CREATE_IT));
 }
 
-/** What PostgreSQL says of a failure. */
+/** PostgreSQL's account of a failure. */
 export interface Refusal {
   /** https://www.postgresql.org/docs/current/errcodes-appendix.html */
   readonly sqlState: string;
   readonly message: string;
 }
 
-/** Returns what PostgreSQL itself said; undefined where the failure is the connection's. */
+/** Returns PostgreSQL's own error; undefined if the connection failed. */
 export function refusalOf(thrown: unknown): Refusal | undefined {
   const { code, message, detail, severity, routine } = thrown as Readonly<Record<string, unknown>>;
   if (typeof code !== 'string' || !/^[0-9A-Z]{5}$/.test(code) || typeof severity !== 'string') return undefined;
   const said = `${message}${typeof detail === 'string' ? ` (${detail})` : ''}`;
-  // A policy of row-level security, as the check of a view, says of a row what else is said of a table; so does RAISE, which a
-  // trigger gives any code; those of a server that is busy or closed for a while excepted.
+  // For a row, a row-level policy or a view's check uses codes that otherwise concern a table, and RAISE in a trigger any
+  // code; except for those of a server that is busy or temporarily closed.
   const isOfCheck = routine === 'ExecWithCheckOptions' || routine === 'exec_stmt_raise';
   const sqlState = isOfCheck && !/^(08|40|53|57P)/.test(code) ? '44000' : code;
   return { sqlState, message: `${said.slice(0, MAX_SAID).toWellFormed()} [${code}]` };
@@ -48,15 +48,15 @@ export function refusalOf(thrown: unknown): Refusal | undefined {
 const MAX_SAID = 1_000;
 
 /**
- * Whether the failure is of a row, and others may pass: its data (22), a constraint (23), a check of a view or a policy (44),
- * a size (54), or what a trigger of the user's raised (P0).
+ * Whether the failure concerns a row, and others may pass: its data (22), a constraint (23), a check of a view or a
+ * policy (44), a size (54), or what a user's trigger raised (P0).
  */
 export const isOfARow = ({ sqlState }: Refusal): boolean => /^(22|23|44|54|P0)/.test(sqlState);
 
-/** Whether the same statement may go through a moment later: another writer was in between. */
+/** Whether the same statement may succeed a moment later: another writer interfered. */
 export const isOfTheMoment = ({ sqlState }: Refusal): boolean => sqlState.startsWith('40');
 
-/** Whether the statement was given up, as fewer rows might not be. */
+/** Whether the statement timed out, as fewer rows might not. */
 export const isOfTime = ({ sqlState }: Refusal): boolean => sqlState === '57014';
 
 export const NOT_DEFERRABLE =
@@ -64,7 +64,7 @@ export const NOT_DEFERRABLE =
 
 type Verdict = readonly [state: RegExp, code: FaultCode, key: Setting, what: string, suggestion: string];
 
-/** What concerns the destination as a whole, by SQLSTATE; the first that fits. */
+/** What concerns the destination as a whole, by SQLSTATE; the first match counts. */
 const VERDICTS: readonly Verdict[] = [
   [
     /^28/,
@@ -130,7 +130,7 @@ const OTHERWISE: Verdict = [
   'compare the columns of the table with those in the README of this connector',
 ];
 
-/** Judges whatever a connection or a statement failed with, where it concerns the destination as a whole. */
+/** Judges a failed connection or statement as a failure of the whole destination. */
 export function destinationFault(thrown: unknown, place: Place): Fault {
   const refusal = refusalOf(thrown);
   if (refusal !== undefined) {

@@ -1,4 +1,4 @@
-/** `content: groups`: PostgreSQL merges what lies there with what comes, field by field. */
+/** `content: groups`: PostgreSQL merges rows with new states, field by field. */
 import { differences, type Group, isForeign, join, newGroup, putRight, repair } from '../../src/model/group.ts';
 import type { Outcome } from '../../src/model/outcome.ts';
 import type { CopyStatus, Outcomes, PutMode } from '../contract.ts';
@@ -39,7 +39,7 @@ async function compareGroups(
   );
 }
 
-/** Returns which of these groups have rows. The statement leaves rows of another app as they are, without a word. */
+/** Returns which of these groups have rows. The statement silently skips rows of another app. */
 async function findRows(destination: Destination, ids: readonly string[], signal: AbortSignal) {
   const { options, source } = destination;
   const [id, of] = ['groupId', 'source'].map((field) => nameOf(columnsOf(options), field));
@@ -51,7 +51,7 @@ async function findRows(destination: Destination, ids: readonly string[], signal
   return new Set(ids.filter((one) => there.has(storableText(one))));
 }
 
-/** Compares the rows with these states and says where they lie. */
+/** Compares the rows with these states and returns where they are. */
 export async function readCopies(
   destination: Destination,
   states: readonly Group[],
@@ -90,13 +90,13 @@ function asStored(state: Group): Group {
   return Number.isNaN(at) ? state : { ...state, updatedAt: new Date(at).toISOString() };
 }
 
-/** Returns the row of a state as JSON: what has a version, and nothing else, as joining it with an empty group gives it. */
+/** Returns a state's row as JSON: what has a version, and nothing else, as joining it with an empty group yields. */
 function rowOf(state: Group, columns: readonly Column[]): string {
   const group = join(newGroup(state.groupId), state);
   return JSON.stringify(Object.fromEntries(columns.map(({ field, name }) => [name, group[field as keyof Group]])));
 }
 
-/** Returns a row as the group it stands for. Somebody else may have written it: what `merge` relies on is put right. */
+/** Makes a group of a row, which may be foreign: supplies the parts that `merge` relies on. */
 function toGroup(row: Readonly<Record<string, unknown>>): Group {
   const { customFields, destroyed, versions, updatedAt, ...others } = row;
   const told = Object.fromEntries(Object.entries(others).filter(([, value]) => value !== null));

@@ -1,21 +1,18 @@
-/** The rules of src/model/group.ts in SQL: one statement inserts the groups and merges those that are there. */
+/** The rules of src/model/group.ts in SQL: one statement inserts new groups and merges existing ones. */
 import { CUSTOM_BOUNDS } from '../../src/model/group.ts';
 import { columnsOf, nameOf, quoted, type TableOptions, tableName } from './columns.ts';
 
-/** Tells whether one version is later; the id breaks ties. Ids are ASCII, so that their bytes are in the order of JavaScript. */
+/** Whether one version is later; the id breaks ties. Ids are ASCII, so their bytes sort as in JavaScript. */
 const later = (one: string, other: string): string =>
   `((${one}->>0)::numeric, (${one}->>1) COLLATE "C") > ((${other}->>0)::numeric, (${other}->>1) COLLATE "C")`;
 
 const objectOf = (from: string): string => `(SELECT coalesce(jsonb_object_agg(key, value), '{}') FROM ${from})`;
 const asObject = (value: string): string => `CASE jsonb_typeof(${value}) WHEN 'object' THEN ${value} ELSE '{}' END`;
 
-/** A version that nobody can read counts as none, as everywhere. */
+/** An unreadable version counts as none, as everywhere. */
 const IS_VERSION = `value @? 'strict $ ? (@.type() == "array" && @.size() == 2 && @[0].type() == "number" && @[0].floor() == @[0] && @[0].abs() <= 9007199254740991 && @[1].type() == "string")'`;
 
-/**
- * What becomes of the versions: `born` where the group was created anew, `kept` of those that are there, `news` that are
- * later, `same` that are equal.
- */
+/** The result for the versions: `born` if the group was created anew, `kept` existing ones, later `news`, equal `same`. */
 const merged = (versions: string): string => `(
   SELECT b.born, k.kept, k.birth, n.news, n.same
   FROM (SELECT ${objectOf(`jsonb_each(${asObject(`own.${versions}`)}) WHERE ${IS_VERSION}`)} AS there, excluded.${versions} AS given OFFSET 0) v
@@ -30,13 +27,13 @@ const merged = (versions: string): string => `(
 )`;
 
 /**
- * Counts bytes as they stand in JSON, in which what is kept as ␛ and digits takes six, and ␛ itself three. The statement is in
- * ASCII: one with a character that the database's encoding lacks is refused, whatever the rows are.
+ * Counts bytes as in JSON, where a character kept as ␛ and digits takes six, and ␛ itself three. The statement is ASCII,
+ * since a character that the database's encoding lacks would have it refused, whatever the rows.
  */
 const bytes = (text: string): string =>
   `(octet_length(to_json(regexp_replace(regexp_replace(${text}, E'\\\\u241b241b', 'ESC', 'g'), E'\\\\u241b....', 'sixsix', 'g'))::text) - 2)`;
 
-/** The custom fields that were changed last, as many as a group holds. */
+/** The custom fields changed last, as many as a group holds. */
 function bounded(custom: string, versions: string): string {
   const { most, keyBytes, valueBytes } = CUSTOM_BOUNDS;
   const version = `(${versions}->('customFields.' || key))`;
@@ -50,9 +47,9 @@ function bounded(custom: string, versions: string): string {
 }
 
 /**
- * Returns the statement that puts the rows of `$1`, a JSON array of objects by column. What lies there is locked, merged with
- * and written in one go, so that any number of writers converge without reading first. It returns the ids of those that
- * were written; rows of another app are left as they are.
+ * Returns the statement that puts the rows of `$1`, a JSON array of objects by column. It locks, merges and writes
+ * existing rows in one go, so that any number of writers converge without reading first. It returns the ids of the rows
+ * written; rows of another app stay as they are.
  */
 export function upsert(options: TableOptions, how: 'join' | 'repair'): string {
   const columns = columnsOf(options);
@@ -65,7 +62,7 @@ export function upsert(options: TableOptions, how: 'join' | 'repair'): string {
   const isCustom = (set: string): string => `${set} ? ('customFields.' || key)`;
 
   const values = registers.map(({ field, name }) => {
-    // Whether a group is there is not forgotten when it is created anew, since the creation says it.
+    // A new birth does not reset `destroyed`, since the creation itself sets it.
     const stays = field === 'destroyed' ? 'true' : `NOT m.born OR m.kept ? '${field}'`;
     return `CASE WHEN ${taken} ? '${field}' THEN excluded.${quoted(name)} WHEN ${stays} THEN own.${quoted(name)} END`;
   });

@@ -20,10 +20,10 @@ function isDecodable(text: string): boolean {
   }
 }
 
-/** A URL that is none is complained of at its own place. */
+/** An invalid URL is reported elsewhere. */
 const userIn = (url: string): string => (URL.canParse(url) ? new URL(url).username : '');
 
-/** PostgreSQL cuts off longer names, and would then find another table. */
+/** PostgreSQL truncates longer names, and would then find another table. */
 function isTableName(text: string): boolean {
   const parts = text.split('.');
   return parts.length <= 2 && parts.every((part) => /^[^\s"\p{Cc}]+$/u.test(part) && Buffer.byteLength(part) <= 63);
@@ -79,7 +79,7 @@ export const postgresOptions = z
 
 export type PostgresOptions = z.output<typeof postgresOptions>;
 
-/** The parts of the URL, as they are and not as URLs spell them. */
+/** Returns the parts of the URL, decoded. */
 export function addressOf({ url, auth }: Pick<PostgresOptions, 'url' | 'auth'>) {
   const parts = new URL(url);
   const { port, pathname, username, password } = parts;

@@ -40,7 +40,7 @@ export async function openSink(options: PostgresOptions, host: Host, signal: Abo
   };
 }
 
-/** Returns the statement that inserts the rows of `$1`, a JSON array, and leaves those that are there. */
+/** Returns the statement that inserts the rows of `$1`, a JSON array, and leaves existing ones. */
 export function insertion(options: TableOptions): string {
   const columns = columnsOf(options);
   const names = columns.map(({ name }) => quoted(name)).join(', ');
@@ -57,7 +57,7 @@ async function insertEvents(destination: Destination, batch: readonly Entry[], s
   const distinct = new Map(batch.map((entry) => [entry.id, entry]));
   const rows = Array.from(distinct, ([id, { text, event }]) => {
     const { subject, source, type, time } = event;
-    // The text may have a shape in which none of these is found.
+    // A shaped text may lack all of these.
     const head = JSON.stringify({ id, subject, source, type, time });
     return { id, json: storable(`${head.slice(0, -1)},"event":${text}}`) };
   });

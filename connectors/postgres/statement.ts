@@ -1,4 +1,4 @@
-/** One statement for many rows; where it is refused for one of them, the others go without it. */
+/** Writes many rows with one statement; if it is refused because of one, the others go without it. */
 import type { Outcome } from '../../src/model/outcome.ts';
 import type { Outcomes } from '../contract.ts';
 import { portions } from '../portions.ts';
@@ -6,20 +6,20 @@ import { type Destination, Failure } from './client.ts';
 import { conflictFault, eventFault, isOfARow, isOfTheMoment, isOfTime } from './fault.ts';
 import { storableText } from './stored-text.ts';
 
-/** The most that one statement carries, unless one row is larger. */
+/** The size of a statement, unless a single row is larger. */
 const MAX_BYTES = 8 * 1024 * 1024;
 
-/** How many times as many rows a statement may have, after a delivery that came to its end. */
+/** By how much a statement may have more rows after a completed delivery. */
 const GROWTH = 1.25;
 
 export interface Row {
   /** The id of its event or its group. */
   readonly id: string;
-  /** What the statement takes of it, as JSON. */
+  /** The row for the statement, as JSON. */
   readonly json: string;
 }
 
-/** Runs a statement that takes a JSON array as `$1` and returns the `id` of each row that it wrote; the others were there. */
+/** Runs a statement that takes a JSON array as `$1` and returns the `id` of each row written; the others existed. */
 export async function writeRows(destination: Destination, text: string, rows: readonly Row[], signal: AbortSignal) {
   const outcomes = new Map<string, Outcome>();
   const share = MAX_BYTES / destination.maxRows;
@@ -50,18 +50,18 @@ async function write(
     if (refusal !== undefined && isOfTheMoment(refusal)) {
       return settled({ kind: 'retry', fault: conflictFault(refusal, destination) });
     }
-    // The next attempt would take as long: a trigger may cost something for each row.
+    // The next attempt would take as long: a trigger may have a cost per row.
     if (refusal !== undefined && isOfTime(refusal)) destination.maxRows = Math.ceil(rows.length / 2);
     if (refusal === undefined || !isOfARow(refusal)) throw thrown;
     if (rows.length === 1) return settled({ kind: 'dead', fault: eventFault(refusal, destination) });
-    // Nothing was written: a statement is taken as a whole, or not at all.
+    // Nothing was written: a statement succeeds or fails as a whole.
     const middle = rows.length >> 1;
     const first = await write(destination, text, rows.slice(0, middle), signal);
     return new Map([...first, ...(await write(destination, text, rows.slice(middle), signal))]);
   }
 }
 
-/** A trigger may leave a row out without a word, which looks as if it was there already. */
+/** A trigger may silently skip a row, which then looks as if it existed. */
 export async function refuseAbsent(
   destination: Destination,
   outcomes: Map<string, Outcome>,

@@ -1,12 +1,12 @@
 /**
- * PostgreSQL's text holds neither U+0000 nor half of a surrogate pair, and callbacks may. Such a character is kept as ␛
- * (U+241B) and its four hexadecimal digits, and ␛ itself so, too: nothing is lost, and all other text stands as it is.
+ * PostgreSQL's text can hold neither U+0000 nor lone surrogates, unlike callbacks. Such a character is stored as ␛
+ * (U+241B) and its four hexadecimal digits, and so is ␛ itself: nothing is lost, and other text is unchanged.
  */
 const MARK = '\u241b';
-/** Each escape of JSON as a whole, a pair of surrogates with its other half, and the mark. */
+/** Matches each JSON escape, a pair of surrogates as one, and the mark. */
 const UNSTORABLE = /\\(?:ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|u(0000|241b|d[89a-f][0-9a-f]{2})|.)|\u241b/gi;
 
-/** Returns JSON that PostgreSQL can hold; names of fields are looked at, too. */
+/** Returns JSON that PostgreSQL can hold; names of fields included. */
 export function storable(json: string): string {
   return json.replace(UNSTORABLE, (found, digits?: string) => {
     if (digits !== undefined) return MARK + digits.toLowerCase();
@@ -14,8 +14,8 @@ export function storable(json: string): string {
   });
 }
 
-/** Returns the JSON that was made storable. A ␛ that somebody else wrote, without such digits after it, stays. */
+/** Reverts `storable`. A foreign ␛, without such digits after it, stays. */
 export const restored = (json: string): string => json.replace(/\u241b(0000|241b|d[89a-f][0-9a-f]{2})/g, '\\u$1');
 
-/** As `storable`, of a text that is no JSON. */
+/** Like `storable`, for a text that is not JSON. */
 export const storableText = (text: string): string => JSON.parse(storable(JSON.stringify(text))) as string;

@@ -1,9 +1,9 @@
-/** The table that everything is written to: whether it is there, which one it is, and how it is made. */
+/** The table that everything is written to: whether it exists, which one it is, and how it is created. */
 import { type Destination, Failure } from './client.ts';
 import { addition, type Column, columnsOf, creation, nameOf, type TableOptions, tableName } from './columns.ts';
 import { misconfigured, missingTable, NOT_DEFERRABLE } from './fault.ts';
 
-/** Tables and what stands for one, such as a partitioned or a foreign table, or a view that takes writes. */
+/** Tables and their equivalents: a partitioned or foreign table, or a view that takes writes. */
 const KINDS = 'rpfv';
 
 export async function findTable(destination: Destination, signal: AbortSignal): Promise<string | undefined> {
@@ -20,7 +20,7 @@ export async function findTable(destination: Destination, signal: AbortSignal): 
   return found?.oid;
 }
 
-/** Sees to it that there is a table. Throws Unreachable when there is none. */
+/** Ensures that there is a table. Throws Unreachable if there is none. */
 export async function ensureTable(destination: Destination, signal: AbortSignal): Promise<void> {
   const { options, created } = destination;
   const oid = await findTable(destination, signal);
@@ -35,7 +35,7 @@ export async function ensureTable(destination: Destination, signal: AbortSignal)
   try {
     await destination.query(creation(options), [], signal);
   } catch (thrown) {
-    // Another bridge was faster, if it is there now: PostgreSQL says so in several ways, and of a type of that name, too.
+    // If it exists now, another bridge was faster: PostgreSQL says so in several ways, and also of a type of that name.
     if ((await findTable(destination, signal)) !== undefined) return;
     throw thrown;
   }
@@ -45,7 +45,7 @@ export async function ensureTable(destination: Destination, signal: AbortSignal)
 export interface Present {
   readonly name: string;
   readonly type: string;
-  /** Nobody but its owner fills it in, and it may not be empty. */
+  /** It has no default and may not be null: only its owner can fill it in. */
   readonly needed: boolean;
 }
 
@@ -59,7 +59,7 @@ export async function presentColumns(destination: Destination, oid: string, sign
 }
 
 /**
- * Throws Unreachable where a column gives back another value than it was given, so that no copy would ever be in step, or where
+ * Throws Unreachable if a column returns another value than it was given, so that no copy would ever be in step, or if
  * two groups would be merged into one row.
  */
 export function refuseLossy(destination: Destination, present: readonly Present[]): void {
@@ -78,7 +78,7 @@ export function refuseLossy(destination: Destination, present: readonly Present[
   }
 }
 
-/** Throws Unreachable where rows cannot be told apart at once by their key, which only a statement that is run says. */
+/** Throws Unreachable if the key's constraint is deferrable, which otherwise only running a statement reveals. */
 export async function refuseDeferrable(destination: Destination, oid: string, signal: AbortSignal): Promise<void> {
   const { options } = destination;
   const key = options.content === 'groups' ? 'groupId' : 'id';
@@ -93,7 +93,7 @@ export async function refuseDeferrable(destination: Destination, oid: string, si
 const FOLDS = /citext$| COLLATE /;
 const KEEPS_MILLIS = /^timestamp(\([3-6]\))? with/;
 
-/** A table of others is given the columns that a shape names and it lacks, such as that of the versions. */
+/** A foreign table is given the columns of a shape that it lacks, such as the versions. */
 export const addsColumns = (options: TableOptions): boolean => options.columns !== undefined && options.createTable;
 
 export function lackingColumns(options: TableOptions, present: readonly Present[]): Column[] {
@@ -101,7 +101,7 @@ export function lackingColumns(options: TableOptions, present: readonly Present[
 }
 
 /**
- * Names the table by its oid and its server by the number that it got when it was set up, which its standbys share and a
+ * Identifies the table by its oid and its server by the number assigned at its initialization, which standbys share and a
  * dump does not.
  */
 export async function identifyTable(destination: Destination, before: string | undefined, signal: AbortSignal) {
@@ -118,7 +118,7 @@ export async function identifyTable(destination: Destination, before: string | u
   return { identity, lost };
 }
 
-/** Returns the number of the server; some that speak like PostgreSQL have none, or keep it to themselves. */
+/** Returns the server's number; some servers with PostgreSQL's protocol have none, or conceal it. */
 async function systemOf(destination: Destination, signal: AbortSignal): Promise<string> {
   try {
     const text = 'SELECT system_identifier::text AS id FROM pg_control_system()';
@@ -130,10 +130,10 @@ async function systemOf(destination: Destination, signal: AbortSignal): Promise<
   }
 }
 
-/** The rows that are looked at to tell whose groups a table holds: all of them are of one app. */
+/** How many rows are checked for another app's groups: all of a table are of one app. */
 const SAMPLE = 10;
 
-/** Throws Unreachable where the table is known to hold groups of another app, since groups of one id would be merged. */
+/** Throws Unreachable if the table is known to hold groups of another app: groups of one id would be merged. */
 export async function refuseForeign(destination: Destination, signal: AbortSignal): Promise<void> {
   const { options, source } = destination;
   const column = nameOf(columnsOf(options), 'source');

@@ -69,8 +69,9 @@ type Group struct {
 	versions map[string]Version
 }
 
-func newGroup(id string) *Group {
-	return &Group{map[string]any{"groupId": id, "destroyed": false}, map[string]string{}, map[string]Version{}}
+func newGroup(event Event) *Group {
+	fields := map[string]any{"groupId": event.Subject, "source": event.Source, "destroyed": false}
+	return &Group{fields, map[string]string{}, map[string]Version{}}
 }
 
 func (g *Group) MarshalJSON() ([]byte, error) {
@@ -89,7 +90,7 @@ func readEvent(record *kgo.Record) (event Event, err error) {
 			attributes[name] = string(header.Value)
 		}
 	}
-	if len(attributes) == 0 {
+	if _, is := attributes["id"]; !is {
 		return event, json.Unmarshal(record.Value, &event)
 	}
 	event = Event{
@@ -101,11 +102,6 @@ func readEvent(record *kgo.Record) (event Event, err error) {
 
 // Field by field the later (occurredAt, id) wins, so that order and duplicates do not matter.
 func (g *Group) merge(event Event) {
-	// A group of another app is another group, whatever its id.
-	if source, is := g.fields["source"]; is && source != event.Source {
-		return
-	}
-	g.fields["source"] = event.Source
 	version := Version{event.Data.OccurredAt, event.ID}
 	created, isCreated := g.versions["created"]
 	// What is older than the creation belongs to a former group of the same id.
@@ -181,6 +177,8 @@ func main() {
 		kgo.SeedBrokers(strings.Split(*brokers, ",")...),
 		kgo.ConsumeTopics(*topic),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		// Where a transaction wrote the topic, a partition may end with its marker.
+		kgo.KeepControlRecords(),
 	)
 	check(err)
 	defer client.Close()
@@ -203,7 +201,9 @@ func main() {
 		fetches := client.PollFetches(ctx)
 		check(fetches.Err())
 		fetches.EachRecord(func(record *kgo.Record) {
-			take(groups, record)
+			if !record.Attrs.IsControl() {
+				take(groups, record)
+			}
 			if record.Offset+1 >= ahead[record.Partition] {
 				delete(ahead, record.Partition)
 			}
@@ -222,10 +222,12 @@ func take(groups map[string]*Group, record *kgo.Record) {
 		fmt.Fprintf(os.Stderr, "passed over %s/%d@%d %s\n", record.Topic, record.Partition, record.Offset, event.DataSchema)
 		return
 	}
-	group, is := groups[event.Subject]
+	// A group of another app is another group, whatever its id.
+	key := event.Source + " " + event.Subject
+	group, is := groups[key]
 	if !is {
-		group = newGroup(event.Subject)
-		groups[event.Subject] = group
+		group = newGroup(event)
+		groups[key] = group
 	}
 	before := map[string]any{}
 	for _, field := range shown {

@@ -8,7 +8,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 
 TYPES = ("group-info-changed", "group-created", "group-destroyed", "group-owner-changed", "group-info-read")
 # Later versions and types that we do not know are passed over.
-KNOWN = {f"urn:group-sync-bridge:event:{name}:1" for name in TYPES}
+KNOWN = [f"urn:group-sync-bridge:event:{name}:1" for name in TYPES]
 
 PROFILE = ("name", "introduction", "notification", "faceUrl")
 SHOWN = (*PROFILE, "owner", "destroyed")
@@ -19,22 +19,20 @@ def read_event(message):
     headers = {name: (value or b"").decode(errors="replace") for name, value in message.headers() or []}
     try:
         value = json.loads(message.value() or b"")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
-    if "ce_id" not in headers:
-        return value if isinstance(value, dict) else {}
-    return {name[3:]: text for name, text in headers.items() if name.startswith("ce_")} | {"data": value}
+    if "ce_id" in headers:
+        value = {name[3:]: text for name, text in headers.items() if name.startswith("ce_")} | {"data": value}
+    return value if isinstance(value, dict) and isinstance(value.get("data"), dict) else {}
 
 
-def new_group(group_id):
-    return {"groupId": group_id, "customFields": {}, "destroyed": False, "versions": {}}
+def new_group(event):
+    app = {"groupId": event["subject"], "source": event["source"]}
+    return app | {"customFields": {}, "destroyed": False, "versions": {}}
 
 
 def merge(group, event):
     """Field by field the later (occurredAt, id) wins, so that order and duplicates do not matter."""
-    # A group of another app is another group, whatever its id.
-    if group.setdefault("source", event["source"]) != event["source"]:
-        return
     kind, data, versions = event["type"], event["data"], group["versions"]
     changed = data["changed"]
     version = [data["occurredAt"], event["id"]]
@@ -115,7 +113,8 @@ def main():
         if event.get("dataschema") not in KNOWN:
             print(f"passed over {event.get('dataschema')}", file=sys.stderr)
             continue
-        group = groups.setdefault(event["subject"], new_group(event["subject"]))
+        # A group of another app is another group, whatever its id.
+        group = groups.setdefault((event["source"], event["subject"]), new_group(event))
         before = dict(group)
         merge(group, event)
         for field in SHOWN:

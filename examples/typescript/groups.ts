@@ -41,15 +41,17 @@ if (untilEnd && ahead.size === 0) end.resolve();
 const consumer = kafka.consumer({ groupId: `groups-example-${randomUUID()}` });
 await consumer.connect();
 await consumer.subscribe({ topic, fromBeginning: true });
+// Also told of batches that hold nothing but the marker of a transaction.
+consumer.on(consumer.events.END_BATCH_PROCESS, ({ payload: { partition, lastOffset } }) => {
+  if (BigInt(lastOffset) + 1n >= (ahead.get(partition) ?? 0n)) ahead.delete(partition);
+  if (untilEnd && ahead.size === 0) end.resolve();
+});
 await consumer.run({
   autoCommit: false,
   async eachMessage({ partition, message }) {
     const parsed = parseEvent(message);
     if (parsed.ok) groups.apply(parsed.event);
     else console.error(`passed over ${topic}/${partition}@${message.offset}: ${parsed.fault.message}`);
-
-    if (BigInt(message.offset) + 1n >= (ahead.get(partition) ?? 0n)) ahead.delete(partition);
-    if (untilEnd && ahead.size === 0) end.resolve();
   },
 });
 

@@ -56,7 +56,7 @@ function query<S extends z.ZodType<object>>(
   };
 }
 
-/** Says where a list goes on after its last item, where `from` finds something there. */
+/** Says where a list continues after its last item, if `from` finds something there. */
 const next = (last: number | undefined, from: (last: number) => readonly unknown[]): { next?: number } =>
   last !== undefined && from(last).length > 0 ? { next: last } : {};
 
@@ -188,7 +188,7 @@ const NO_EVENT: Fault = {
   suggestion: 'events --group lists those of a group',
 };
 
-/** The most groups of one answer, and the time after which a step answers: who asks goes on from there. */
+/** The most groups of one answer, and the time after which a step answers; the caller continues from there. */
 const STEP_GROUPS = 1_000;
 const STEP_MS = 1_000;
 

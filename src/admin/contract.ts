@@ -27,7 +27,7 @@ export const refusal = z.object({ fault });
 /** The latest `replay --from groups` or `reconcile --against` since the start. */
 export const restoreStatus = resyncProgress.omit({ how: true, named: true });
 
-/** What a connector calls its destination, and how far it is with a restore, is its own affair. */
+/** The identity and the state of a restore are internal. */
 const copy = copyState
   .omit({ identity: true, scope: true, begins: true })
   .extend({ incomplete: incomplete.omit({ upTo: true, again: true }).exactOptional() });
@@ -45,9 +45,9 @@ const connectorStatus = z.object({
   /** Events delivered or superseded since the start. */
   delivered: count,
   deadLetters: count,
-  /** What became of the dead letters that were tried again last, since the start. */
+  /** The result of the latest retry of dead letters since the start. */
   retried: z.object({ taken: count, delivered: count, refused: count }).exactOptional(),
-  /** What became of the latest replay of events, since the start: `events` of them came again, from the seq `from` on. */
+  /** The result of the latest replay since the start: `events` of them came again, from the seq `from` on. */
   replayed: z.object({ from: seq, events: count, refused: count, waiting: count }).exactOptional(),
   /** In a worker, which does not know what the copy should hold, only once it is incomplete. */
   copy: copy.exactOptional(),
@@ -63,14 +63,14 @@ export const reconcileStatus = z.object({
   run: reconcileRun.exactOptional(),
   nextAt: z.number().exactOptional(),
 });
-/** What the latest dry run found, which goes on with `next` as `after`. */
+/** What the latest dry run found; it continues with `next` as `after`. */
 export const findingsAnswer = z.object({ findings: z.array(reconcileFinding), next: z.int().exactOptional() });
 
 const readiness = {
   verdict,
   ready: z.boolean(),
   reason: z.string().exactOptional(),
-  /** What a person has to see to although callbacks are recorded, a sentence each. */
+  /** What a person has to attend to although callbacks are recorded, one sentence each. */
   warnings: z.array(z.string()).exactOptional(),
 };
 
@@ -171,15 +171,15 @@ export const groupsQuery = z.strictObject({
 export const groupQuery = z.strictObject({ limit, id: groupId });
 
 const entry = z.object({ seq, event });
-/** Where a list goes on that an answer of some MiB does not hold to its end: to be given as `before`, or as `after`. */
+/** Where to continue a list that exceeds an answer of some MiB: to be given as `before`, or as `after`. */
 const next = z.int().exactOptional();
 /** The newest first; `total` are all of the journal, where none are filtered and they can be counted at once. */
 export const eventsAnswer = z.object({ events: z.array(entry), next, total: count.exactOptional() });
-/** `complete` is false where a limit cut the search short; it goes on with `next` as `after`. */
+/** `complete` is false if a limit cut the search short; it continues with `next` as `after`. */
 export const groupsPage = z.object({
   groups: z.array(group).readonly(),
   complete: z.boolean(),
-  /** All groups that are known, whatever is looked for. */
+  /** All known groups, whatever the search. */
   total: count.default(0),
   next: z.string().exactOptional(),
 });
@@ -196,7 +196,7 @@ export const pruneRequest = z.strictObject({
   after: z.string().max(MAX_GROUP_ID_BYTES).default(''),
   dryRun: z.boolean().default(false),
 });
-/** `groupIds` are those that were, or would be, forgotten; it goes on with `next` as `after`. */
+/** `groupIds` are those that were, or would be, forgotten; it continues with `next` as `after`. */
 export const pruneAnswer = forgetAnswer.omit({ forgotten: true }).extend({
   groupIds: z.array(z.string()).readonly(),
   looked: count,
@@ -216,7 +216,7 @@ export const deadLetterSelection = z.strictObject({
   ...deadLetterFilter,
   after: z.int().nonnegative().optional(),
 });
-/** What became of those taken is told by the status. */
+/** The status tells what became of those taken. */
 export const retryAnswer = z.object({ taken: count });
 /** Letters that were refused alike; the sample is the newest. */
 export const deadLetterCause = z.object({

@@ -6,7 +6,7 @@ import type { ServiceClock } from '../model/service-clock.ts';
 import type { ReloadResult, SignalBus } from '../model/signal.ts';
 import type { Reconciler } from '../reconcile/schedule.ts';
 
-/** What the admin server of a bridge rests on. Connectors may come and go, so nothing of them is kept. */
+/** What the admin server of a bridge uses. Connectors may come and go, so nothing about them is cached. */
 export interface BridgePorts {
   /** The configuration in effect. */
   settings(): Config;

@@ -17,7 +17,7 @@ export interface AdminPorts {
   readonly signals: SignalBus;
 }
 
-/** What an admin server listens with: it must not take from the receiver what that needs. */
+/** How an admin server listens: it must not take what the receiver needs. */
 export const ADMIN_SERVER = {
   section: 'admin',
   malformedBody,

@@ -36,7 +36,7 @@ export function createStatus(ports: BridgePorts): () => BridgeState {
       const { kind = '', verify = false } = settings().connectors[name] ?? {};
       const { copy, ...health } = delivery.health(name);
       const [retried, replayed] = [delivery.retried(name), delivery.replayed(name)];
-      // What a connector calls its destination is its own affair.
+      // A copy's identity is internal to its connector.
       const { identity: _, scope: __, begins: ___, ...known } = copy;
       return {
         name,

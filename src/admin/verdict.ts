@@ -19,7 +19,7 @@ export async function watchVerdict(
     try {
       now = verdict();
     } catch {
-      // A journal that cannot be read just now says so where it is needed; looking at it must not end the bridge.
+      // A journal that is unreadable now is reported where it is needed; this check must not end the bridge.
       continue;
     }
     const { recording, copies } = now;

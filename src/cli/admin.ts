@@ -10,7 +10,10 @@ import { type AdminOptions, clientConfig, misused, reachable } from './options.t
 type Api = ReturnType<typeof hc<AdminApi>>['api'];
 export type AdminClient = ReturnType<typeof adminClient>;
 
-/** Returns a client of a running bridge. What the bridge refuses is thrown as the fault that it names. */
+/** The longest a status may take: a bridge that hangs still accepts connections. */
+const STATUS_MS = 10_000;
+
+/** Returns a client of a running bridge. Refusals are thrown as the faults they name. */
 export function adminClient(options: AdminOptions) {
   const { url, token } = addressOf(options);
 
@@ -43,7 +46,10 @@ export function adminClient(options: AdminOptions) {
     answer: Answer,
     request: (api: Api) => Promise<{ text(): Promise<string> }>,
   ): Promise<z.output<Answer>> => answer.parse(parse(await (await request(api)).text(), url));
-  const readStatus = (): Promise<Status> => ask(status, (api) => api.status.$get());
+  const readStatus = (withinMs = STATUS_MS): Promise<Status> => {
+    const init = { signal: AbortSignal.timeout(Math.min(withinMs, STATUS_MS)) };
+    return ask(status, (api) => api.status.$get({}, { init }));
+  };
   return {
     url,
     ask,
@@ -96,7 +102,7 @@ function addressOf(options: AdminOptions): { readonly url: string; readonly toke
   return { url: `http://${reachable(host)}:${port}`, token };
 }
 
-/** What no token can be must not become a header: the error would show it. */
+/** An impossible token must not become a header: the error would show it. */
 function tokenOfEnvironment(): string | undefined {
   const { success, data, error } = admin.shape.token.safeParse(process.env.ADMIN_TOKEN);
   if (success) return data;

@@ -15,7 +15,7 @@ import { failed } from './options.ts';
 import { interruption, paint, print, progress } from './terminal.ts';
 
 export interface DemoOptions {
-  /** The number of callbacks beside the sample. */
+  /** How many callbacks to send in addition to the sample. */
   readonly count: number;
   readonly keep?: boolean;
 }
@@ -177,7 +177,7 @@ function readFile(path: string) {
     async take(count: number): Promise<string[]> {
       const end = performance.now() + READ_MS;
       for (;;) {
-        // What stands after the last line feed is a line that is being written.
+        // After the last line feed comes a line that is still being written.
         const lines = existsSync(path) ? readFileSync(path, 'utf8').split('\n').slice(read, -1) : [];
         if (lines.length >= count) {
           read += count;

@@ -8,7 +8,7 @@ import { actorOf, EVENT_TYPES, type EventType, shortType } from '../model/event.
 import { BridgeError, describeFault } from '../model/fault.ts';
 import { fieldsOf, type Group, latestEvent, operatorOf } from '../model/group.ts';
 import type { EventCopy } from '../model/standing.ts';
-import { figure, upTo } from '../model/text.ts';
+import { figure, truncate } from '../model/text.ts';
 import { type AdminClient, adminClient, inPath } from './admin.ts';
 import { type AdminOptions, addCommand, isoTime, onRunningBridge, wholeNumber } from './options.ts';
 import { answer, interruption, paint, print, tableLines, write } from './terminal.ts';
@@ -32,7 +32,7 @@ export function addEvents(program: Command): void {
       .option('--limit <number>', 'so many at most', wholeNumber(1), 100),
   ).action(list);
   onRunningBridge(addCommand(program, 'event', 'follow one event to each copy', 'event 01m0zk9q8ymvq2n3r0w1t5h6bc'))
-    .argument('<id>', 'its id, its seq, or the RequestID of its callback')
+    .argument('<id>', 'its id, or else its seq, or else the RequestID of its callback')
     .action(showEvent);
   onRunningBridge(
     filtered(addCommand(program, 'tail', 'print events as they are recorded, until Ctrl-C', 'tail', 'tail --json')),
@@ -115,7 +115,7 @@ function cellsOf({ seq, event }: Entry): string[] {
   const { subject, time, type } = event;
   const fields = fieldsOf(event).filter(([field]) => !['groupType', 'destroyed'].includes(field));
   const told = fields
-    .map(([field, text]) => `${field}=${JSON.stringify(text.length <= 40 ? text : `${upTo(text, 40)}…`)}`)
+    .map(([field, text]) => `${field}=${JSON.stringify(text.length <= 40 ? text : `${truncate(text, 40)}…`)}`)
     .join(' ');
   return [String(seq), time, shortType(type), subject, actorOf(event) ?? '', told];
 }
@@ -179,7 +179,7 @@ function placeOf({ standing, where, at, attempts, fault }: EventCopy): string[] 
   ];
 }
 
-/** Whose the latest change of a group is, by the events of it that are known. */
+/** The author of a group's latest change, judging by its known events. */
 export function lastBy(group: Group, events: readonly Entry[] = []): string {
   const latest = events.find(({ event }) => event.id === latestEvent(group));
   return operatorOf(group) ?? (latest === undefined ? '' : (actorOf(latest.event) ?? ''));

@@ -113,7 +113,7 @@ async function prune(options: PruneOptions): Promise<void> {
       groupIds.push(...step.groupIds);
       kept.push(...step.kept);
       looked += step.looked;
-      // What was forgotten is counted no more.
+      // Forgotten groups no longer count.
       total = Math.max(total, looked, step.total);
       bar.set(looked, total);
       after = step.next;

@@ -80,8 +80,8 @@ const isAppId = (text: string | undefined): text is string =>
   configSchema.shape.app.shape.sdkAppId.safeParse(text).success;
 
 /**
- * Writes the configuration, and beside it the token that somebody typed: a secret stands in a file of its own. Where what was
- * given is refused nothing stays, since what is there is never written over.
+ * Writes the configuration, and next to it a typed token in a file of its own. Nothing stays if the input is refused, and
+ * nothing is ever overwritten.
  */
 async function write(file: string, answers: Answers, isInEnvironment: boolean): Promise<Config> {
   mkdirSync(dirname(file), { recursive: true });
@@ -111,7 +111,7 @@ function taken(file: string): BridgeError {
 
 const quoted = (text: string): string => JSON.stringify(text.split(',').map((one) => one.trim()));
 
-/** Returns the YAML of a configuration, whose token stands in the variable or file `secret`. */
+/** Returns the YAML of a configuration, whose token is in the variable or file `secret`. */
 export function yamlOf({ sdkAppId, token, brokers, elasticsearch }: Answers, secret: string): string {
   const signed = token !== '';
   const tokens = `callbackTokens: [${JSON.stringify(`\${${signed ? secret : 'CALLBACK_TOKEN'}}`)}]`;

@@ -8,7 +8,7 @@ export const isCheckout = import.meta.url.endsWith('.ts');
 /** The folder of package.json, two above src/cli in a checkout and three above dist/src/cli in the package. */
 const packageFolder = fileURLToPath(new URL(isCheckout ? '../../' : '../../../', import.meta.url));
 
-/** Returns the path of a file that the checkout or the package brings along. */
+/** Returns the path of a file that comes with the checkout or the package. */
 export function packageFile(path: string): string {
   return join(packageFolder, path);
 }

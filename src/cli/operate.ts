@@ -127,7 +127,7 @@ async function replayGroups(name: string, options: ReplayOptions): Promise<void>
   if (refused > 0) throw failed(`${plural(refused, 'group')} not taken: the bridge’s log says why`);
 }
 
-/** Waits until all groups were brought to a connector, or compared with it, or this cannot go on. */
+/** Waits until all groups were brought to a connector, or compared with it, or that fails. */
 export function followGroups(client: AdminClient, name: string, total: number, label: string, signal?: AbortSignal) {
   const seen = (connector: ConnectorStatus) => {
     const { done = 0, ended = false } = connector.restore ?? {};

@@ -1,4 +1,4 @@
-/** What the commands have in common: how they are declared, and the configuration that they name. */
+/** What the commands share: how they are declared, and the configuration that they name. */
 import { existsSync } from 'node:fs';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { type ClientSettings, loadClientConfig } from '../config/client.ts';
@@ -14,7 +14,7 @@ import { didYouMean, figure, plural } from '../model/text.ts';
 import { commandLine, packageFile } from './installation.ts';
 
 const DEFAULT_FILE = 'config/bridge.yaml';
-/** What `init` writes. */
+/** The file that `init` writes. */
 export const OWN_FILE = 'bridge.yaml';
 
 export const configOption = new Option(
@@ -51,9 +51,9 @@ const refusing =
   (code: FaultCode) =>
   (message: string, suggestion?: string): BridgeError =>
     new BridgeError({ code, message, ...(suggestion !== undefined && { suggestion }) });
-/** What a command throws that could not do what it was called for. */
+/** The error of a command that could not do its work. */
 export const failed = refusing('command-failed');
-/** What a command throws that says something which cannot be meant. */
+/** The error of a command whose arguments make no sense. */
 export const misused = refusing('usage');
 
 export function wholeNumber(least: number): (text: string) => number {
@@ -103,12 +103,12 @@ export function listOf<Value>(parse: (text: string) => Value): (text: string, be
   return (text, before = []) => [...before, parse(text)];
 }
 
-/** Is told of the problems before they are thrown as one text. */
+/** Called with the problems before they are thrown as one text. */
 type Refused = (file: string, problems: readonly Problem[]) => void;
 
 /**
- * Reads the file that is named, else one in the working directory, else the one that the bridge brings along. Rejects with
- * a fault that holds every problem, a line each.
+ * Reads the named file, else one in the working directory, else the built-in one. Rejects with a fault that lists every
+ * problem, one per line.
  */
 export async function requireConfig(
   named: string | undefined,

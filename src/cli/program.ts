@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { version } from './installation.ts';
 import { write } from './terminal.ts';
 
-/** What adds the commands of these names, in the order of the help. */
+/** Adds the commands of these names, in the order of the help. */
 const COMMANDS: readonly (readonly [names: string, load: () => Promise<(program: Command) => void>])[] = [
   ['start', async () => (await import('./start.ts')).addStart],
   ['init', async () => (await import('./init.ts')).addInit],

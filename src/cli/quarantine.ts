@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { discardAnswer, quarantineAnswer, remapAnswer } from '../admin/contract.ts';
 import { describeFault } from '../model/fault.ts';
-import { figure, plural, upTo } from '../model/text.ts';
+import { figure, plural, truncate } from '../model/text.ts';
 import { adminClient } from './admin.ts';
 import { type AdminOptions, addCommand, listOf, missingOf, misused, onRunningBridge, wholeNumber } from './options.ts';
 import { answer, tableLines } from './terminal.ts';
@@ -35,7 +35,7 @@ async function list({ after, limit, ...options }: ListOptions): Promise<void> {
     String(id),
     new Date(receivedAt).toISOString(),
     fault.message,
-    upTo(body.replaceAll(/\s+/g, ' '), 80),
+    truncate(body.replaceAll(/\s+/g, ' '), 80),
   ]);
   const { next, total, quarantined } = found;
   const none = total ? `the quarantine has none after ${after}` : 'the quarantine is empty';

@@ -27,7 +27,7 @@ interface ReconcileOptions extends AdminOptions {
 }
 
 type Run = NonNullable<z.output<typeof reconcileStatus>['run']>;
-/** Of a comparison that wrote nothing, the first groups that are not in step, and how their copies stand. */
+/** After a comparison that wrote nothing: the first groups that are not in step, and the status of their copies. */
 type Compared = Omit<z.output<typeof restoreStatus>, 'differing'> & {
   readonly differing?: readonly (Pick<GroupCopy, 'standing' | 'differs'> & { readonly groupId: string })[];
 };

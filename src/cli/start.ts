@@ -34,11 +34,13 @@ interface StartOptions {
   readonly log?: LogFormat;
 }
 
-/** What is left open once all has stopped, by a server that hangs, may keep the process so long. */
+/** How long handles left open by a hanging server may keep the process after everything has stopped. */
 const LEFT_MS = 1_000;
 
 /** Runs until SIGTERM or SIGINT; a second signal ends at once. */
 async function start({ config: named, log = process.stderr.isTTY ? 'text' : 'json' }: StartOptions): Promise<void> {
+  // As the first process of a container it would not be told what comes before somebody listens.
+  const told = interruption();
   process.once('uncaughtException', (thrown) => {
     const why = messageOf(thrown) + whereThrown(thrown);
     createLogger('info', log).error({ code: 'internal', stack: thrown?.stack }, `the process ends: ${why}`);
@@ -51,8 +53,7 @@ async function start({ config: named, log = process.stderr.isTTY ? 'text' : 'jso
   const { source } = config;
   const running = source === undefined ? receive(file, config, again, log) : work(file, config, source, again, log);
   const { stop } = await running;
-  const told = interruption();
-  await once(told, 'abort');
+  if (!told.aborted) await once(told, 'abort');
   await stop(told.reason);
   setTimeout(() => process.exit(), LEFT_MS).unref();
 }

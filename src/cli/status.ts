@@ -72,7 +72,7 @@ async function showStatus(options: StatusOptions): Promise<void> {
   if (options.check && !isWell(first.status, options.allow)) process.exitCode = 1;
 }
 
-/** What is passed over in silence would be taken for heard. */
+/** Silently ignored arguments would be taken as understood. */
 const needing = (option: string, other: string): BridgeError => misused(`--${option} says nothing without --${other}`);
 
 function isWell({ verdict: { recording, copies } }: Status, allow: readonly string[] = []): boolean {
@@ -85,7 +85,7 @@ function isWell({ verdict: { recording, copies } }: Status, allow: readonly stri
 async function waitInStep(client: AdminClient, options: StatusOptions): Promise<void> {
   const end = Date.now() + (options.timeout ?? 60_000);
   for (;;) {
-    const reading = await readAgain(client);
+    const reading = await readAgain(client, Math.max(1, end - Date.now()));
     const isThere =
       'status' in reading &&
       isWell(reading.status, NOT_WAITED_FOR) &&
@@ -101,14 +101,14 @@ async function waitInStep(client: AdminClient, options: StatusOptions): Promise<
   }
 }
 
-async function read(client: AdminClient): Promise<Reading> {
-  return { at: Date.now(), status: await client.status() };
+async function read(client: AdminClient, withinMs?: number): Promise<Reading> {
+  return { at: Date.now(), status: await client.status(withinMs) };
 }
 
 /** Resolves with a fault where a bridge is restarted meanwhile, or busy: it is waited for. */
-async function readAgain(client: AdminClient): Promise<Reading | Fault> {
+async function readAgain(client: AdminClient, withinMs?: number): Promise<Reading | Fault> {
   try {
-    return await read(client);
+    return await read(client, withinMs);
   } catch (thrown) {
     if (!(thrown instanceof BridgeError) || thrown.fault.code.startsWith('token-')) throw thrown;
     return thrown.fault;
@@ -180,7 +180,7 @@ export interface Reading {
 
 type Rates = ReturnType<typeof ratesBetween>;
 
-/** Returns rates a second; undefined without an earlier reading, or where the bridge was started anew in between. */
+/** Returns rates per second; undefined without an earlier reading, or if the bridge was restarted in between. */
 export function ratesBetween(before: Reading | undefined, now: Reading) {
   const seconds = before === undefined ? 0 : (now.at - before.at) / 1_000;
   const rate = (count: (reading: Reading) => number | undefined): number | undefined => {

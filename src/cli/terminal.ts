@@ -17,8 +17,8 @@ export function paint(style: Style, text: string): string {
 }
 
 /**
- * Writes text; everything that is written to people goes through here. What a terminal would obey is shown as such, wherever it
- * comes from: only this program's own sequences reach it.
+ * Writes text for people; all of it goes through here. What a terminal would obey is made visible, wherever it comes
+ * from: only this program's own sequences get through.
  */
 export function write(stream: NodeJS.WriteStream, text: string): void {
   stream.write(text.split(OWN).map(visible).join('\x1b'));

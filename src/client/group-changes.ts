@@ -13,7 +13,7 @@ export interface GroupChange {
   readonly before: Group | undefined;
   /** The group after. */
   readonly after: Group;
-  /** What differs, such as `name` or `customFields.level`; empty where only who changed it and when is new. */
+  /** What differs, such as `name` or `customFields.level`; empty if only its author and time are new. */
   readonly fields: readonly ChangedField[];
   /** What changed it. */
   readonly event: GroupEvent;
@@ -34,11 +34,11 @@ export interface GroupStore {
 export interface PassedOver {
   /** Why it could not be read. */
   readonly fault: MessageFault;
-  /** Where it lies. */
+  /** Where it is. */
   readonly partition: number;
-  /** Where it lies in the partition. */
+  /** Where it is in the partition. */
   readonly offset: string;
-  /** The message as it came. */
+  /** The unchanged message. */
   readonly message: IncomingMessage;
 }
 
@@ -47,26 +47,26 @@ export interface GroupChangesOptions {
   readonly kafka: KafkaClient;
   /** A topic with `content: events`, in either format. It is read from its beginning, later from what was committed. */
   readonly topic: string;
-  /** The consumer group: processes of one group share the partitions. */
+  /** The consumer group: processes of one group share the partitions. Each topic needs a group of its own. */
   readonly groupId: string;
   /** Without it groups are kept in memory, and after a restart `before` is what this process has seen since. */
   readonly store?: GroupStore;
   /** Ends the iteration when it aborts, as `break` does. */
   readonly signal?: AbortSignal;
   /**
-   * Is told of messages that cannot be read, and awaited before their offset is committed; without it they are warned of on the
-   * console, and never stop the others.
+   * Called for unreadable messages, and awaited before their offset is committed; by default they are logged to the
+   * console. They never stop the others.
    */
   readonly onPassedOver?: (message: PassedOver) => unknown;
 }
 
-/** A message and where it lies. */
+/** A message and where it is. */
 type Placed = Omit<PassedOver, 'fault'>;
 
 /**
- * Yields each change of a group, one after the other; the next one is taken when your code has awaited what it does. Only then
- * the change is stored and its offset committed, so nothing is lost when the process dies or the group rebalances: a change that
- * was not done with comes again. Ends with `break`, `return`, or the signal, having committed what was done with.
+ * Yields each change of a group in turn; the next one follows once your code has awaited its work. Only then is the
+ * change stored and its offset committed, so nothing is lost when the process dies or the group rebalances: an unfinished
+ * change comes again. Ends on `break`, `return`, or the signal, after committing what was finished.
  */
 export function groupChanges(options: GroupChangesOptions): AsyncGenerator<GroupChange, void, undefined> {
   const { signal } = options;
@@ -79,7 +79,7 @@ export function groupChanges(options: GroupChangesOptions): AsyncGenerator<Group
   const changes = read(options, handover, end);
   signal?.addEventListener('abort', end);
   if (signal?.aborted) end();
-  // Also somebody who waits for the next change may be told to stop; the generator alone would wait for it first.
+  // Someone waiting for the next change must be able to stop, too; the generator alone would first wait for it.
   return Object.assign(Object.create(changes) as typeof changes, {
     next: () => changes.next(),
     return: () => {
@@ -105,6 +105,10 @@ async function* read(
   const consumer = kafka.consumer({ groupId, maxWaitTimeInMs: 500, allowAutoTopicCreation: false });
   consumer.on('consumer.crash', ({ payload }) => {
     if (!payload.restart) handover.end(payload.error);
+  });
+  // kafkajs shares the partitions of the other topic out to this member as well: nobody would read them.
+  consumer.on('consumer.received_unsubscribed_topics', ({ payload: { topicsNotSubscribed: others } }) => {
+    handover.end(new Error(`the group ${groupId} reads ${others.join(', ')}, too: give each topic a group of its own`));
   });
   let isConnecting = true;
   const join = async (): Promise<void> => {
@@ -140,7 +144,7 @@ async function* read(
     end();
     handover.close();
     const left = joined.then(() => consumer.disconnect());
-    // kafkajs looks on for a broker that answers, whatever it is told: nobody waits for that.
+    // kafkajs keeps looking for a broker that answers, whatever it is told: nobody waits for that.
     if (isConnecting) left.catch(() => {});
     else await left;
   }
@@ -149,7 +153,7 @@ async function* read(
 /** Hands over the messages of a batch one by one. What was not done with is not resolved, and so never committed. */
 async function offer(payload: Batch, handover: Handover<Placed>): Promise<void> {
   const { batch, resolveOffset, heartbeat, commitOffsetsIfNecessary, isRunning, isStale } = payload;
-  // While somebody takes long over a change, the member stays in its group. A rebalance is for the heartbeat below to tell.
+  // While a change takes long, the member stays in its group. The heartbeat below reports a rebalance.
   const beat = setInterval(() => void heartbeat().catch(() => {}), 1_000);
   try {
     for (const message of batch.messages) {

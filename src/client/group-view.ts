@@ -5,9 +5,9 @@ import type { Group, GroupEvent } from './types.ts';
 
 export interface GroupViewOptions {
   /**
-   * After each change of what is held: `before` is undefined for a group seen first, `event` when a state brought it.
-   * `changedFields` names what differs; it is empty where only who changed it and when is new. Not called for what was known
-   * or is older.
+   * Called after each change of a held group: `before` is undefined for a new group, `event` if a state brought it.
+   * `changedFields` names what differs, and is empty if only author and time are new. Not called for known or older
+   * changes.
    */
   readonly onChange?: (
     before: Group | undefined,
@@ -21,9 +21,9 @@ export interface GroupViewOptions {
 export interface GroupView {
   /** Merges one event, in any order and any number of times. Returns the resulting group. */
   apply(event: GroupEvent): Group;
-  /** Merges one state of a topic with `content: groups`. Returns the resulting group; undefined for one that is destroyed and was never seen. */
+  /** Merges one state of a topic with `content: groups`. Returns the resulting group; undefined for one that is destroyed, without a last state, and was never seen. */
   applyState(state: GroupState): Group | undefined;
-  /** Returns the group of the app with this `source`; without one, of whichever app was first seen with a group of this id. */
+  /** Returns the group of the app with this `source`; by default, of the app first seen with a group of this id. */
   get(groupId: string, source?: string): Group | undefined;
   /** Group id and group, in the order in which they were first seen; an id may come once for each app. */
   entries(): IterableIterator<[string, Group]>;
@@ -57,12 +57,13 @@ export function createGroupView(options: GroupViewOptions = {}): GroupView {
       const before = find(groupId, event.source);
       return hold(groupId, before, merge(before, event), event);
     },
-    applyState({ groupId, group }) {
-      const before = find(groupId, group?.source);
-      if (group !== null) return hold(groupId, before, before === undefined ? group : join(before, group));
+    applyState({ groupId, group, lastState }) {
+      const state = group ?? lastState;
+      const before = find(groupId, state?.source);
+      if (state !== undefined) return hold(groupId, before, before === undefined ? state : join(before, state));
       if (before === undefined || before.destroyed) return before;
-      // A tombstone carries no version, so the earlier versions stay: an older change still changes nothing, and only
-      // a newer one, such as a creation, brings the group back.
+      // Such a tombstone has no version, so the earlier versions stay: an older change still changes nothing, and only a
+      // newer one, such as a creation, brings the group back.
       return hold(groupId, before, { ...before, destroyed: true });
     },
     get: find,

@@ -1,6 +1,6 @@
 import { group as groupSchema } from '../model/group.ts';
-import { isObject } from '../model/json.ts';
-import { type IncomingMessage, invalid, jsonOf, textOf, type Unreadable, unreadable } from './message.ts';
+import { isObject, jsonIn } from '../model/json.ts';
+import { headersOf, type IncomingMessage, invalid, jsonOf, textOf, type Unreadable, unreadable } from './message.ts';
 import type { Group } from './types.ts';
 
 /** A state of one group, read from a topic; `group` is null when the group is destroyed. */
@@ -9,7 +9,12 @@ export interface GroupState {
   readonly groupId: string;
   /** The merged state; null where the group is destroyed. */
   readonly group: Group | null;
+  /** Of a group that is destroyed, the state that it had then: by its versions it is told what comes late. */
+  readonly lastState?: Group;
 }
+
+/** On a tombstone: the group as it was destroyed, with its versions, without which what comes late could not be told. */
+export const STATE_HEADER = 'group_state';
 
 export type ParsedGroup = ({ readonly ok: true } & GroupState) | Unreadable;
 
@@ -17,7 +22,9 @@ export type ParsedGroup = ({ readonly ok: true } & GroupState) | Unreadable;
 export function parseGroup(message: IncomingMessage): ParsedGroup {
   if (message.value === null) {
     const groupId = textOf(message.key ?? '');
-    if (groupId) return { ok: true, groupId, group: null };
+    const lastState = jsonIn(headersOf(message).get(STATE_HEADER) ?? '');
+    const isGroup = groupSchema.safeParse(lastState).success;
+    if (groupId) return { ok: true, groupId, group: null, ...(isGroup && { lastState: lastState as Group }) };
     return unreadable({ code: 'message-empty', message: 'a message with neither key nor value', path: 'key' });
   }
   const json = jsonOf(message.value);

@@ -4,7 +4,7 @@ export interface Handover<Value> {
   offer(value: Value): Promise<boolean>;
   /** Is done with the value taken before, and waits for the next one; undefined after the end. */
   take(): Promise<Value | undefined>;
-  /** Nothing more is taken; with a reason, `take` throws it. */
+  /** Takes nothing more; with a reason, `take` throws it. */
   end(reason?: Error): void;
   /** Ends, and the value that was taken last was not done with. */
   close(): void;

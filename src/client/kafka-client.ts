@@ -14,6 +14,10 @@ interface KafkaConsumer {
     eachBatch(payload: Batch): Promise<void>;
   }): Promise<void>;
   on(event: 'consumer.crash', listener: (event: { payload: { error: Error; restart: boolean } }) => void): unknown;
+  on(
+    event: 'consumer.received_unsubscribed_topics',
+    listener: (event: { payload: { topicsNotSubscribed: string[] } }) => void,
+  ): unknown;
   disconnect(): Promise<void>;
 }
 

@@ -36,7 +36,7 @@ export function clashesIn(config: Settings): readonly { readonly path: string; r
 /** @param files The configuration, and what it names to be read. */
 export function refuseClashes(config: Settings, context: z.RefinementCtx, files: FilesRead): void {
   const refuse: Refuse = (path, message) => context.addIssue({ code: 'custom', path, message });
-  // What is wrong by itself says nothing about where it leads.
+  // An invalid value says nothing about where it leads.
   const wrong = new Set(context.issues.map(({ path = [] }) => path.slice(0, 2).join('.')));
   const isWrong: IsWrong = (connector) => wrong.has(`connectors.${connector}`);
   refuseSharedPlace(config, files, isWrong, refuse);
@@ -55,7 +55,7 @@ export function refuseClashes(config: Settings, context: z.RefinementCtx, files:
   else refuseInWorker(config, config.source, refuse);
 }
 
-/** A shape that would lose something is told where it stands: a copy that cannot be read back is never right again. */
+/** Reports a shape that would lose something at its own place: a copy that cannot be read back is never right again. */
 function refuseShape(name: string, connector: Configured, given: unknown, refuse: Refuse): void {
   // What all connectors have in common is lost in the inferred type.
   const shape = shapeSettings.parse(given);
@@ -105,7 +105,7 @@ function refuseOwnAddress({ source, receiver, admin, notify, connectors }: Setti
 
 /** Whether the host of a URL is surely where a server listens, as both are written. */
 function leadsTo(host: string, listening: string): boolean {
-  // Who connects to the address that stands for every one reaches this machine.
+  // Connecting to the wildcard address reaches this machine.
   const asked = isEvery(host) ? (host === '::' ? '::1' : '127.0.0.1') : host;
   if (asked === listening || contains(toAddressList([listening]), asked)) return true;
   if (asked === 'localhost') return isLoopback(listening) || isEvery(listening);
@@ -113,7 +113,7 @@ function leadsTo(host: string, listening: string): boolean {
   return listening === 'localhost' || listening === '::' || (listening === '0.0.0.0' && asked !== '::1');
 }
 
-/** What the bridge keeps beside the file of the journal. */
+/** The bridge's own files next to the journal. */
 const BESIDE = [
   ...['-wal', '-shm', '-journal', '.lock', '.saved', '.dry-run.ndjson'],
   ...['.notify.json', '.notify.json.new', '.addresses.json', '.addresses.json.new'],
@@ -121,7 +121,7 @@ const BESIDE = [
 
 interface Taken extends Omit<Place, 'option'> {
   readonly by: string;
-  /** What `by` does there, where it does not write. */
+  /** What `by` does there, if it does not write. */
   readonly does?: string;
 }
 
@@ -185,10 +185,11 @@ function refuseInWorker({ receiver, reconcile, connectors }: Settings, source: S
   if (deadLetters === topic) {
     refuse(['source', 'deadLetters', 'topic'], 'each dead letter would be read as an event: choose a topic of its own');
   }
+  const { brokers } = source;
+  const read = [topic, deadLetters].flatMap((topic) => placesOf({ kind: 'kafka', brokers, topic } as Configured));
   for (const [name, one] of Object.entries(connectors)) {
-    const brokers = (one as { brokers?: readonly string[] }).brokers ?? [];
-    if (one.kind !== 'kafka' || !brokers.some((broker) => source.brokers.includes(broker))) continue;
-    if (mayBe(String(one.topic), topic) || mayBe(String(one.topic), deadLetters)) {
+    if (one.kind !== 'kafka') continue;
+    if (placesOf(one as unknown as Configured).some((place) => read.some((other) => mayBe(place.name, other.name)))) {
       refuse(['connectors', name, 'topic'], 'the worker would read what it writes: choose a topic of its own');
     }
   }

@@ -3,7 +3,7 @@ import type { Environment } from './environment.ts';
 import { type ConfigResult, readConfig } from './file.ts';
 import { admin } from './listeners.ts';
 
-/** What a client of a running bridge or worker must know; the options of connectors, which take long to load, are not needed. */
+/** What a client of a running bridge or worker needs; connectors' options, which take long to load, are not. */
 const clientSettings = z.looseObject({ admin: admin.prefault({}), source: z.unknown().optional() });
 export type ClientSettings = z.output<typeof clientSettings>;
 

@@ -21,7 +21,7 @@ const batch = (maxWaitMs: number, maxEvents = 1_000, own: z.ZodRawShape = {}) =>
     .prefault({})
     .describe('How many events go together.');
 
-/** Every connector takes these beside its own options. */
+/** Options that every connector has in addition to its own. */
 export const laneOptions = z.strictObject({
   enabled: z.boolean().default(true).describe('false: it is checked, and nothing is delivered to it.'),
   filter: z
@@ -94,13 +94,13 @@ const [first, ...others] = kinds.map(
     }),
 );
 
-/** Returns what a connector has in `batch` beside what every lane has there. */
+/** Returns what a connector has in `batch` in addition to every lane's settings. */
 function batchOf(own: unknown): z.ZodRawShape {
   const object = own instanceof z.ZodPrefault ? own.unwrap() : undefined;
   return object instanceof z.ZodObject ? object.shape : {};
 }
 
-/** A connector that the bridge did not bring along, as a configuration names it. */
+/** A user's connector, as a configuration names it. */
 export type OwnKind = LoadedKind | { readonly kind: string; readonly trouble: string };
 interface LoadedKind {
   readonly kind: string;
@@ -108,7 +108,7 @@ interface LoadedKind {
   readonly connector: ConnectorContract<unknown>;
 }
 
-/** What a connector of one's own cannot call an option. */
+/** Names that a user's connector cannot give to its options. */
 const RESERVED = [...Object.keys(laneOptions.shape), 'kind', 'module'];
 
 /** Returns which of its options have names that every connector has, or that say which it is. */
@@ -142,7 +142,7 @@ function ownSchema({ kind, connector, file }: LoadedKind) {
     });
 }
 
-/** Asks a schema that may do anything. What it gives must be usable without asking again, here and in the delivery thread. */
+/** Calls a foreign schema. Its result must be usable without calling it again, here and in the delivery thread. */
 function asked({ options, holds, places }: ConnectorContract<unknown>, given: object) {
   try {
     const parsed = options.safeParse(given);
@@ -165,7 +165,7 @@ const connectorName = z.string().regex(/^[a-zA-Z0-9][a-zA-Z0-9_-]{0,62}$/, {
 export function connectors(own: readonly OwnKind[]) {
   const loaded = own.filter((one) => 'connector' in one).map(ownSchema);
   const troubles = new Map(own.flatMap((one) => ('trouble' in one ? [[one.kind, one.trouble]] : [])));
-  // What all connectors have in common is lost in the type that is inferred, so that those of one's own are typed as the others.
+  // Inference loses the options that all connectors share, so users' connectors are typed like the built-in ones.
   const choices = [...others, ...(loaded as unknown as typeof others)] as const;
   const error = ({ input }: { input?: unknown }) => (isObject(input) ? troubles.get(input.kind as string) : undefined);
   return (

@@ -16,7 +16,7 @@ import {
 import { type Environment, expand } from './environment.ts';
 import { formatPath, type Path } from './problems.ts';
 
-/** Tells where a value stands in the text. */
+/** Returns where a value is in the text. */
 export interface Place {
   /** The offset of its key; absent in a list and at the top. */
   readonly key: number | undefined;
@@ -38,12 +38,12 @@ export interface Finding {
 
 export type Reading = ReturnType<typeof readDocument>;
 
-/** Lies far beyond any honest file, and far below what hurts. What aliases repeat counts each time. */
+/** Far beyond any honest file, and far below what hurts. What aliases repeat counts each time. */
 const MAX_VALUES = 50_000;
 
 /**
- * Reads YAML as plain data, with the place of each value by its path as people read it, and expands `${…}` in its scalars, never
- * in its keys: a variable cannot bring in YAML. Where the text is not `wellFormed`, `data` is of no use.
+ * Reads YAML as plain data, with the place of each value by its path, and expands `${…}` in scalars, never in keys, so
+ * that a variable cannot introduce YAML. If the text is not `wellFormed`, `data` is useless.
  */
 export function readDocument(text: string, environment: Environment) {
   const lineCounter = new LineCounter();
@@ -51,7 +51,7 @@ export function readDocument(text: string, environment: Environment) {
     const { line, col } = lineCounter.linePos(offset);
     return { line: Math.max(1, line), column: Math.max(1, col) };
   };
-  // Repeated keys are told by the walk, which knows where the first one stands.
+  // The walk reports repeated keys, since it knows where the first one is.
   const document = parseDocument(text, { lineCounter, prettyErrors: false, uniqueKeys: false, logLevel: 'error' });
   const targets = new Map<Alias, Node>();
   const anchors = new Map<string, Node>();
@@ -99,8 +99,8 @@ function report({ findings }: Walk, offset: number, path: Path, message: string,
 }
 
 /**
- * Returns the data of a node, undefined for a plain scalar that expands to nothing: it counts as left out. `key` is where
- * its key stands, `alias` the alias that stands for it.
+ * Returns the data of a node; undefined for a plain scalar that expands to nothing, which counts as left out. `key` is
+ * where its key is, `alias` the alias that refers to it.
  */
 function read(walk: Walk, node: unknown, path: Path, key?: number, alias?: number): unknown {
   const [from = 0, to = 0] = (isNode(node) && node.range) || [];
@@ -130,7 +130,7 @@ function read(walk: Walk, node: unknown, path: Path, key?: number, alias?: numbe
   }
   if (node.type?.startsWith('QUOTE')) walk.lastQuote = start;
   const { text, variables, faults } = expand(value, walk.environment);
-  // A scalar that stands in the text as it is read, without escapes and folding, lets us point into it.
+  // Only a scalar written without escapes and folding can be pointed into.
   const inside = from + (node.type?.startsWith('QUOTE') ? 1 : 0);
   const verbatim = walk.text.startsWith(value, inside);
   for (const { index, message, suggestion } of faults) {

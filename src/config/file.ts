@@ -57,7 +57,7 @@ function unreadable(thrown: unknown): string {
   return `the file cannot be read: ${messageOf(thrown)}`;
 }
 
-/** Reads text as YAML, expands `${…}` and applies the schema. Never throws; tells all problems at once, in the order of the text. */
+/** Reads text as YAML, expands `${…}` and applies the schema. Never throws; reports all problems at once, in text order. */
 export function parseConfig<Settings>(
   text: string,
   { file, env, schema: given, only }: ParseOptions<Settings>,
@@ -74,7 +74,7 @@ export function parseConfig<Settings>(
     section === undefined || (only?.includes(String(section)) ?? true);
   const findings = reading.findings.filter(matters);
   const refused = (): ConfigResult<Settings> => ({ ok: false, problems: problemsOf(findings, reading, file) });
-  // What the schema says about half a document would only distract from what broke it.
+  // Findings of the schema about half a document would only distract from what broke it.
   if (!reading.wellFormed) return refused();
   if (reading.data === null && findings.length === 0) {
     const suggestion = 'config/bridge.yaml is an example, `schema config` prints all settings';

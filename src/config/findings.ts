@@ -21,7 +21,7 @@ export function findingsOf(issues: readonly Issue[], reading: Reading, guide: Js
     ...unknown,
     ...others.flatMap((issue) => {
       if (issue.code === 'custom' || !isAbsent(reading.data, issue.path)) return [refused(issue, reading)];
-      // A key that stands there under a slightly wrong name is not reported as missing, too.
+      // A key that is there under a slightly wrong name is not also reported as missing.
       const name = formatPath(issue.path);
       const misspelt = !reading.places.has(name) && unknown.some(({ meant }) => meant === name);
       return misspelt ? [] : [missing(issue, reading, guide)];
@@ -134,7 +134,7 @@ function variablesOf({ variables }: Place): string {
   return variables.map((name) => `\${${name}}`).join(', ');
 }
 
-/** Returns the place of the deepest value on this path that stands in the text. */
+/** Returns the place of the deepest value on this path that is in the text. */
 function placeOf({ places }: Reading, path: Path): { place: Place; exact: boolean } {
   for (let length = path.length; length >= 0; length -= 1) {
     const place = places.get(formatPath(path.slice(0, length)));

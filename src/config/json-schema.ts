@@ -17,7 +17,7 @@ export function configJsonSchema(): JsonSchema {
   return { ...($schema !== undefined && { $schema }), $id: 'urn:group-sync-bridge:config', ...admitVariables(schema) };
 }
 
-/** A connector of one's own, whose options only its module knows. What a name of a kind may be misspelt as is none. */
+/** A user's connector, whose options only its module knows; not a misspelt name of a kind. */
 function ownConnector(): z.core.JSONSchema.BaseSchema {
   const lane = z.toJSONSchema(laneOptions, { io: 'input', target: 'draft-7' });
   const description =
@@ -31,11 +31,11 @@ function ownConnector(): z.core.JSONSchema.BaseSchema {
 
 const VARIABLE: JsonSchema = { type: 'string', pattern: '\\$\\{' };
 
-/** Lets a text with `${` stand for each scalar that would not take one as it is. */
+/** Also accepts a text with `${` for each scalar that would not accept one itself. */
 export function admitVariables(schema: JsonSchema): JsonSchema {
   if (isClosedScalar(schema)) {
     const { title, default: value, description, examples, ...limits } = schema;
-    // What describes the value, not what it may be, stays outside of the choice.
+    // Descriptions stay outside of the choice between value and text.
     const notes = Object.entries({ title, default: value, description, examples });
     return { ...Object.fromEntries(notes.filter(([, note]) => note !== undefined)), anyOf: [limits, VARIABLE] };
   }

@@ -7,7 +7,7 @@ import type { Environment } from './environment.ts';
 import { type ConfigResult, type FilesRead, readConfig } from './file.ts';
 import { type Config, configSchemaWith } from './schema.ts';
 
-/** Reads the configuration of the bridge. Never throws; tells all problems at once. */
+/** Reads the configuration of the bridge. Never throws; reports all problems at once. */
 export function loadConfig(file: string, env: Environment): ConfigResult<Config> {
   const schema = (data: unknown, files: FilesRead) => schemaOf(data, file, files);
   // What all connectors have in common is lost in the inferred type, not in the schema.
@@ -26,7 +26,7 @@ function withModules(config: Config, folder: string): Config {
 
 const BUILT_IN: readonly string[] = connectors.map(({ kind }) => kind);
 
-/** Returns the schema for these settings, with the kinds that they name beside those that the bridge brings along. */
+/** Returns the schema for these settings, including the users' kinds that they name. */
 export function schemaOf(data: unknown, file: string, files: FilesRead = []) {
   const folder = dirname(file);
   const named = isObject(data) && isObject(data.connectors) ? Object.values(data.connectors) : [];

@@ -1,6 +1,6 @@
 import { escaped } from '../model/text.ts';
 
-/** One mistake in a configuration: where it stands and what to do about it. Never holds a value of the configuration. */
+/** One mistake in a configuration: where it is and what to do about it. Never contains a value of the configuration. */
 export interface Problem {
   readonly file: string;
   /** From 1; absent when the file as a whole is meant. */

@@ -23,6 +23,11 @@ const restUrl = z
   // The vendor's pages print whole URLs of commands, to copy.
   .refine((text) => !/\/v4(\/(group_open_http_svc|ConfigSvc)(\/[^/]*)?)?\/*$/i.test(new URL(text).pathname), {
     error: '/v4/… is added to it: leave that out, such as https://console.tim.qq.com',
+  })
+  // What comes after the path, such as a bare ? or #, would take what is added.
+  .transform((text) => {
+    const { origin, pathname } = new URL(text);
+    return origin + pathname.replace(/\/+$/, '');
   });
 
 const GONE_EXPECTED = { error: 'a number of groups or a percentage is expected, such as 5%' };
@@ -31,7 +36,7 @@ export const reconcile = z.strictObject({
   api: z.strictObject({
     baseUrl: z
       .union([restUrl, z.array(restUrl).min(1)])
-      .default('https://console.tim.qq.com')
+      .prefault('https://console.tim.qq.com')
       .describe(
         'The domain of the app’s region: console.tim.qq.com, adminapisgp.im.qcloud.com, adminapiusa…, …; or a list, of which the next is asked when one cannot be reached. A path is kept.',
       ),

@@ -35,8 +35,8 @@ interface ReloadPorts {
 }
 
 /**
- * Takes over what changed in the file; throws ConfigRefused when it cannot be. Reloads run one at a time: those who ask
- * while one goes on share the next, which reads the file anew.
+ * Applies what changed in the file; throws ConfigRefused if it cannot. Reloads run one at a time: requests during one
+ * share the next, which reads the file again.
  */
 export function createReload(ports: ReloadPorts): () => Promise<ReloadResult> {
   let last: Promise<unknown> = Promise.resolve();

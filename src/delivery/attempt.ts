@@ -4,18 +4,18 @@ import type { Fault } from '../model/fault.ts';
 import { delayAfter, type RetrySettings } from './outage.ts';
 import type { WaitingEntries } from './waiting.ts';
 
-/** One delivery: what was tried again, what was taken anew, and what the sink said of it, by event id. */
+/** One delivery: the retried entries, the newly taken ones, and the sink's outcomes by event id. */
 export interface Delivery {
   readonly retried: readonly Waiting[];
   readonly taken: readonly Entry[];
   /** The entries of `taken` that the filter lets through. */
   readonly wanted: ReadonlySet<Entry>;
   readonly outcomes: Outcomes;
-  /** Why the delivery ended before its batch did: what it settled nothing of waits, and is charged nothing. */
+  /** Why the delivery was cut short. Entries without an outcome then wait, and are charged nothing. */
   readonly cut?: Fault;
 }
 
-export interface Settlement {
+interface Settlement {
   readonly waiting: Waiting[];
   readonly dead: Dead[];
   readonly released: number[];
@@ -24,21 +24,21 @@ export interface Settlement {
   readonly brought: Brought[];
 }
 
-export interface AttemptSettings {
-  /** By the clock that nobody sets. */
+interface AttemptSettings {
+  /** By Clock.elapsed. */
   readonly now: number;
   readonly retry: RetrySettings;
   readonly random: () => number;
 }
 
-/** Takes the outcomes of one delivery into `queue`, and says what became of each entry. */
+/** Applies the outcomes of one delivery to `queue`, and returns what became of each entry. */
 export function settleDelivery(
   { retried, taken, wanted, outcomes, cut }: Delivery,
   queue: WaitingEntries,
   { now, retry, random }: AttemptSettings,
 ): Settlement {
   const settlement: Settlement = { waiting: [], dead: [], released: [], failed: [], brought: [] };
-  /** Decides what becomes of an entry after one more attempt; returns it where it waits for the next. */
+  /** Settles one entry after another attempt; returns it if it waits for the next one. */
   const decide = (entry: Entry, earlier: number): Waiting | undefined => {
     const attempts = earlier + 1;
     const outcome = outcomes.get(entry.id) ?? { kind: 'retry', fault: UNSETTLED };
@@ -59,11 +59,15 @@ export function settleDelivery(
       }
     }
   };
+  const unsent = new Set(taken.filter(({ groupId }) => queue.holdsBack(groupId)));
+  /** A sink sends the next event of a group once the one before is settled. */
+  const heldBack = new Set<string>();
   for (const before of retried) {
     const { entry } = before;
-    if (cut !== undefined && !outcomes.has(entry.id)) continue;
+    if (!outcomes.has(entry.id) && (cut !== undefined || heldBack.has(entry.groupId))) continue;
     const still = decide(entry, before.attempts);
     if (still !== undefined) {
+      heldBack.add(entry.groupId);
       settlement.waiting.push(still);
       queue.update(isAskedFor(before) ? { ...still, asked: true } : still);
       continue;
@@ -73,9 +77,11 @@ export function settleDelivery(
   }
   for (const entry of taken) {
     if (!wanted.has(entry)) continue;
-    // Invariant 2, order per group: a group waits together with its first entry that waits.
-    const uncharged = outcomes.has(entry.id) ? undefined : queue.holdsBack(entry.groupId) ? HELD_BACK : cut;
-    const held = uncharged === undefined ? decide(entry, 0) : triedAgain(entry, now, uncharged);
+    // Invariant 2, order per group: once an entry waits, the later ones of its group wait with it.
+    const isHeldBack = unsent.has(entry) || queue.holdsBack(entry.groupId);
+    const reason = isHeldBack ? HELD_BACK : cut;
+    const isTried = reason === undefined || outcomes.has(entry.id);
+    const held = isTried ? decide(entry, 0) : triedAgain(entry, now, reason);
     if (held === undefined) continue;
     settlement.waiting.push(held);
     queue.hold(held);
@@ -83,12 +89,12 @@ export function settleDelivery(
   return settlement;
 }
 
-/** An entry that is charged nothing and is due: a dead letter that a person asked for, or for another reason. */
+/** Makes an entry due now, with no attempt charged: by default a dead letter that a person retries. */
 export function triedAgain(entry: Entry, now: number, fault = AGAIN): Waiting {
   return { entry, attempts: 0, dueAt: now, fault };
 }
 
-/** Also after a restart, where the fault was read from the journal. */
+/** After a restart only the message tells, since the journal keeps nothing but the fault. */
 export function isAskedFor({ fault, asked }: Waiting): boolean {
   return asked === true || fault.message === AGAIN.message;
 }

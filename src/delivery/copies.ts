@@ -12,63 +12,63 @@ import type { ReadBack } from './read-back.ts';
 import type { Delivery } from './thread/host.ts';
 
 /** A connector as it is configured now. */
-export interface CopyHolder extends Pick<ConnectorConfig, 'kind' | 'filter'> {
+interface CopyHolder extends Pick<ConnectorConfig, 'kind' | 'filter'> {
   readonly shape?: ConnectorConfig['shape'];
   readonly readsBack: boolean;
 }
 
-export interface CopiesPorts {
-  /** Asked for each time: connectors come and go. */
+interface CopiesPorts {
+  /** Called each time, since connectors come and go. */
   connectors(): readonly string[];
   holder(connector: string): CopyHolder | undefined;
-  readonly deliveries: Pick<DeliveryReader, 'cursor' | 'openDelivery' | 'receipt'>;
+  readonly deliveries: Pick<DeliveryReader, 'cursor' | 'openDelivery' | 'isDiscarded' | 'receipt'>;
   health(connector: string): Pick<LaneHealth, 'state'>;
   readonly groups: Pick<GroupReader, 'get'>;
   readonly history: Pick<HistoryReader, 'ofGroup' | 'byId' | 'latest'>;
   readonly delivery: Pick<Delivery, 'readBack'>;
 }
 
-/** How many of a group's latest events are looked at. */
+/** How many of a group's latest events are considered. */
 const LOOK_BACK = 100;
 const PAUSED: Fault = { code: 'copy-unknown', message: 'the connector is paused', suggestion: 'resume it' };
 
-/** Says why a connector takes nothing just now, if that is known. */
+/** Says why a connector accepts nothing at the moment, if that is known. */
 function whyNothing(state: LaneState): { readonly fault?: Fault } {
   if (state.kind === 'waiting') return { fault: state.fault };
   return state.kind === 'paused' ? { fault: PAUSED } : {};
 }
 
-/** How the copies of a group stand, by connector; none for a group that the journal does not know. Answers within seconds. */
+/** Returns how a group's copies stand, one per connector; none if the journal does not know it. Takes seconds at most. */
 export function createCopies(ports: CopiesPorts): (groupId: string, signal: AbortSignal) => Promise<GroupCopy[]> {
   const { deliveries, history, delivery, health } = ports;
 
   const eventsOf = (group: Group): JournalEntry[] => {
     if (history.latest(group.groupId) !== undefined) return history.ofGroup(group.groupId, LOOK_BACK);
-    // Recorded before events were linked: those that the state was merged from.
+    // Recorded before events were linked: falls back to those that the state was merged from.
     const ids = new Set(Object.values(group.versions).map(([, id]) => id));
     return [...ids].flatMap((id) => history.byId(id) ?? []).sort((a, b) => b.seq - a.seq);
   };
 
-  /** What the journal knows of it: where a delivery is open or to come; undefined when all of them are settled. */
+  /** What the journal knows: an open or pending delivery; undefined once all are settled. */
   const openIn = (connector: string, seqs: readonly number[]): Pick<GroupCopy, 'standing' | 'fault'> | undefined => {
     const cursor = deliveries.cursor(connector);
     const open = seqs.flatMap((seq) => (seq <= cursor ? (deliveries.openDelivery(connector, seq) ?? []) : []));
     const [newest = 0] = seqs;
-    // All later events of a group wait for the first that waits, which says why.
+    // Later events of a group wait for the first waiting one, whose fault says why.
     const waiting = open.findLast(({ state }) => state === 'waiting');
     if (waiting === undefined && newest > cursor) return { standing: 'behind' };
     const found = waiting ?? open[0];
     return found && { standing: found.state, fault: found.fault };
   };
 
-  /** Where the latest of these events went that is settled. */
+  /** The receipt of the latest settled event. */
   const receiptOf = (connector: string, seqs: readonly number[]): string | undefined => {
     const cursor = deliveries.cursor(connector);
     const settled = seqs.find((seq) => seq <= cursor && deliveries.openDelivery(connector, seq) === undefined);
     return settled === undefined ? undefined : deliveries.receipt(connector, settled)?.receipt;
   };
 
-  /** Whether the copy should hold the field: not where an event that the filter excludes changed it last. */
+  /** Whether the copy should hold this value: not if an event that the filter excludes set it. */
   const expected = (field: string, group: Group, filter: Filter): boolean => {
     const setBy = history.byId(group.versions[field]?.[1] ?? '');
     return setBy === undefined || filter.matches({ groupId: group.groupId, event: setBy.event });
@@ -83,32 +83,30 @@ export function createCopies(ports: CopiesPorts): (groupId: string, signal: Abor
     const holder = ports.holder(connector);
     if (holder === undefined) return undefined;
     const { kind, filter, shape, readsBack } = holder;
-    const about = { connector, kind };
     const compiled = compileFilter(filter, shape);
     const isWanted = ({ event }: JournalEntry): boolean => compiled.matches({ groupId: group.groupId, event });
     const wanted = entries.filter(isWanted).map(({ seq }) => seq);
-    // Pruned events were delivered, or were none of this connector's.
+    // Events that were pruned had been delivered, or were filtered out.
     if (wanted.length === 0 && (entries.length > 0 || !compiled.concerns(group))) {
-      return { ...about, standing: 'filtered' };
+      return { connector, kind, standing: 'filtered' };
     }
-    // Read in one go with the group and its events: nothing can come in between.
+    // Read in the same turn as the group and its events, so that nothing changes in between.
     const open = openIn(connector, wanted);
     const { copy, fault }: ReadBack = readsBack
       ? await delivery.readBack(connector, compiled.project(group), signal)
       : whyNothing(health(connector).state);
     const where = readsBack ? copy?.where : receiptOf(connector, wanted);
     const differs = copy?.differs?.filter((field) => expected(field, group, compiled)) ?? [];
-    const details = { ...(where !== undefined && { where }), ...(differs.length > 0 && { differs }) };
+    const found = { connector, kind, ...(where !== undefined && { where }), ...(differs.length > 0 && { differs }) };
+    const why = fault !== undefined && { fault };
     const standing = copy?.status === 'differs' && differs.length === 0 ? 'in-step' : copy?.status;
 
-    // What was read back and is in step is so, also where a dead letter was overtaken or its copy mended since.
+    // A copy read back as in step is in step, even with a dead letter: a later event or a repair made up for it.
     if (open !== undefined && !(open.standing === 'dead' && standing === 'in-step')) {
-      return { ...about, ...details, ...(fault !== undefined && { fault }), ...open };
+      return { ...found, ...why, ...open };
     }
-    if (standing === undefined && readsBack) {
-      return { ...about, standing: 'unknown', ...details, ...(fault !== undefined && { fault }) };
-    }
-    return { ...about, standing: standing ?? 'in-step', ...details };
+    if (standing === undefined && readsBack) return { ...found, ...why, standing: 'unknown' };
+    return { ...found, standing: standing ?? 'in-step' };
   };
 
   return async (groupId, signal) => {
@@ -130,6 +128,7 @@ export function createEventCopies(ports: Pick<CopiesPorts, 'connectors' | 'holde
     const open = deliveries.openDelivery(connector, seq);
     if (open !== undefined) return of({ standing: open.state, attempts: open.attempts, fault: open.fault });
     if (seq > deliveries.cursor(connector)) return of({ standing: 'behind', ...whyNothing(health(connector).state) });
+    if (deliveries.isDiscarded(connector, seq)) return of({ standing: 'discarded' });
     const { kind: standing, receipt: where, ...rest } = deliveries.receipt(connector, seq) ?? { kind: 'delivered' };
     return of({ standing, ...(where !== undefined && { where }), ...rest });
   };

@@ -5,20 +5,20 @@ import type { Outcome } from '../model/outcome.ts';
 import type { Filter } from './filter.ts';
 import type { GroupPages } from './resync.ts';
 
-/** What a batch still holds for one group. */
+/** A group's share of a batch, or a part of it. */
 interface Part {
   readonly groupId: string;
   readonly entries: readonly Entry[];
-  /** The group's whole state, which holds all of the entries; undefined where the state is made of the entries alone. */
+  /** The group's whole state, entries included; undefined if the state is built from the entries alone. */
   readonly whole: Group | undefined;
 }
 
-/** About as much as the states of one put hold: a batch may be of thousands of groups, and each of half a megabyte. */
+/** Roughly the most that one put holds: a batch may have thousands of groups of half a megabyte each. */
 const PUT_CHARACTERS = 8 * 1_048_576;
 
 /**
- * Delivers a batch; the outcomes go by event id. Where the sink holds groups, all entries of a group become one write: its state,
- * which `groups` has at least as new.
+ * Delivers a batch; returns the outcomes by event id. For a sink that holds groups, all entries of a group become one
+ * write of its state, which `groups` has in at least that version.
  */
 export async function deliver(
   sink: Sink,
@@ -50,7 +50,7 @@ async function putParts(
   signal: AbortSignal,
   outcomes: Map<string, Outcome>,
 ): Promise<void> {
-  /** The first part of each group goes now, the others after it, in order. */
+  /** For each group the parts left to write: the first goes now, the others after it, in order. */
   let queues = parts.map((part) => [part]);
   while (queues.length > 0) {
     const states = new Map(queues.map(([part]) => [part as Part, stateOf(part as Part, sink, filter)]));
@@ -63,7 +63,7 @@ async function putParts(
       if (instead.length > 0) continue;
       note(part, outcome, states.get(part) as Group, outcomes);
       if (outcome !== undefined && outcome.kind !== 'retry') continue;
-      // Invariant 2, order per group: what stands after an entry that is to be retried waits with it.
+      // Invariant 2, order per group: what follows an entry that will be retried waits with it.
       for (const later of queue.splice(0)) note(later, outcome, newGroup(part.groupId), outcomes);
     }
     queues = queues.filter((queue) => queue.length > 0);
@@ -71,14 +71,14 @@ async function putParts(
 }
 
 function stateOf({ groupId, entries, whole }: Part, sink: GroupSink, filter: Filter): Group {
-  // Invariant 3: joining the state is as good as merging the events one by one.
+  // Invariant 3: joining the state equals merging the events one by one.
   if (whole !== undefined) return filter.project(whole);
-  // Where a put replaces the copy, a state made of some events would put less over more.
+  // Where a put replaces the copy, a state built from some of the events would lose the rest.
   if (sink.follow !== undefined) throw new TypeError(`the whole state of ${groupId} is not known`);
   return filter.project(entries.reduce((state, { event }) => merge(state, event), newGroup(groupId)));
 }
 
-/** Returns what is tried in the place of a refused part: without what other events set, then its halves, to find the one event. */
+/** Splits a refused part to find the culprit: first without what other events set, then into halves. */
 function smaller({ groupId, entries, whole }: Part, sink: GroupSink): Part[] {
   if (sink.follow !== undefined) return [];
   const part = (some: readonly Entry[]): Part => ({ groupId, entries: some, whole: undefined });

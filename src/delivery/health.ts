@@ -6,11 +6,11 @@ export interface LaneHealth {
   readonly state: LaneState;
   readonly cursor: number;
   readonly copy: CopyState;
-  /** How far the latest resync is, since the bridge started. */
+  /** Progress of the latest resync since the bridge started. */
   readonly restore?: Omit<ResyncProgress, 'how' | 'named'>;
 }
 
-/** Returns what each lane last said of itself; `journal` tells of one that has said nothing yet. */
+/** Returns the last known health of each lane; until a lane reports, what the journal holds. */
 export function watchLanes(
   journal: { cursor(connector: string): number; copy(connector: string): CopyState },
   signals: SignalBus,
@@ -20,7 +20,7 @@ export function watchLanes(
     void said.set(connector, { ...said.get(connector), ...news });
   signals.on('lane.state', ({ connector, state }) => note(connector, { state }));
   signals.on('lane.cursor', ({ connector, cursor }) => note(connector, { cursor }));
-  /** Those to which all groups are being brought, or compared with: one of some groups says nothing of that. */
+  /** Connectors with a resync of all groups under way, whose progress one of some groups must not replace. */
   const whole = new Set<string>();
   signals.on('lane.resync', ({ connector, how: _, named, ...restore }) => {
     if (named && whole.has(connector)) return;
@@ -44,8 +44,8 @@ export function watchLanes(
 }
 
 /**
- * Returns since when each connector has something open (ms since 1970), where `received` says when the oldest of it was received: by a
- * clock that may have been set back since. Then it counts from when it was first seen to be open.
+ * Returns since when each connector has had an open event (ms since 1970). `received` gives the receipt of the oldest, by
+ * a clock that may have been set back since; then the time counts from when it was first seen open.
  */
 export function watchOpen(
   { now, elapsed }: Pick<Clock, 'now' | 'elapsed'>,

@@ -5,10 +5,10 @@ import type { LaneState } from '../model/signal.ts';
  *
  * - connecting: it has no sink yet. Entered at the start, and by resuming a lane whose sink was never opened.
  * - running: it has a sink, and delivers or waits for something to deliver.
- * - waiting: the destination or the source as a whole cannot be had. Nothing is charged to any event; after a delay the
- *   same entries are taken again, without an end.
+ * - waiting: the destination or the source as a whole is unavailable. No event is charged; after a delay the same entries
+ *   are taken again, without end.
  * - paused: a person paused it, until a person resumes it.
- * - ended: the bridge ends, or the connector was removed or changed. A changed one's next lane goes on from there.
+ * - ended: the bridge stops, or the connector was removed or changed. Its next lane, if any, continues from there.
  */
 
 type Kind = LaneState['kind'];
@@ -21,7 +21,7 @@ const NEXT: Readonly<Record<Kind, readonly Kind[]>> = {
   ended: [],
 };
 
-/** Returns the state that a lane enters; throws where the code asks for a step that no lane may take. */
+/** Returns the state entered; throws on a transition that no lane may make. */
 export function enter(from: LaneState, to: LaneState): LaneState {
   if (NEXT[from.kind].includes(to.kind)) return to;
   throw new Error(`a lane that is ${from.kind} cannot become ${to.kind}`);

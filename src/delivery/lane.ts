@@ -21,45 +21,45 @@ import {
 } from './work.ts';
 
 /*
- * One lane carries entries from one source to one sink, one delivery at a time. Its states are told in lane-state.ts, its
- * steps in work.ts.
+ * A lane carries entries from one source to one sink, one delivery at a time. lane-state.ts describes its states, work.ts
+ * its steps.
  *
- * A batch is made of what is due again, then of what the source has after the cursor. After each delivery every entry of
- * it is delivered, waiting or dead, so that the source alone says where to go on, also after a crash.
+ * A batch holds the entries due for a retry, then what the source has after the cursor. After a delivery each of its
+ * entries is delivered, waiting or dead, so the source alone determines where to continue, even after a crash.
  */
 
-/** How far a lane is: newer than the journal, into which reports are written late. */
+/** How far a lane is; ahead of the journal, which records reports late. */
 export interface LanePosition {
   readonly cursor: number;
   readonly waiting: readonly Waiting[];
-  /** Those that have not come to their end. */
+  /** Those still unfinished. */
   readonly resyncs?: readonly Pick<Resync, 'request' | 'done'>[];
-  /** What was asked for last, and not carried out. */
+  /** What was asked and not yet carried out. */
   readonly requests?: readonly AskedRequest[];
 }
 
-/** What is carried out between two deliveries; a rest of any kind ends for it. */
+/** Carried out between two deliveries; interrupts any rest. */
 export type LaneRequest =
   /**
-   * Take nothing more until resumed; a batch that is with the sink is settled. Resuming a lane that is not paused lets events
-   * that are refused alike become dead letters.
+   * `pause` takes nothing more until resumed, but settles the batch in flight. `resume` of a lane that is not paused lets
+   * events that are refused alike become dead letters.
    */
   | { readonly kind: 'pause' | 'resume' }
-  /** Go back to the entry after `cursor`, and forget what waits or is dead after it: it comes again. */
+  /** Goes back to the entry after `cursor`; what waits or is dead after it is forgotten, since it comes again. */
   | { readonly kind: 'replay'; readonly cursor: number }
-  /** Bring merged groups to the destination, beside what is delivered. */
+  /** Brings merged groups to the destination, alongside deliveries. */
   | ({ readonly kind: 'resync' } & ResyncRequest)
-  /** Try these dead letters again. */
+  /** Retries these dead letters. */
   | { readonly kind: 'retry'; readonly entries: readonly Entry[] };
 
-export interface AskedRequest {
+interface AskedRequest {
   readonly request: LaneRequest;
   done(): void;
 }
 
 export type Lane = ReturnType<typeof startLane>;
 
-/** setTimeout's limit is 2^31 ms; a lane that is woken by nobody looks again this often, which costs nothing. */
+/** How often a lane that nobody wakes looks again; setTimeout's limit is 2^31 ms. */
 const MAX_REST_MS = 60_000;
 
 export function startLane(
@@ -102,7 +102,7 @@ export function startLane(
     wake: lane.rest.wake,
     /** Makes the lane look at its source at once, whatever it waits for. */
     interrupt: lane.rest.interrupt,
-    /** Resolves when the request was carried out; for a resync, when it is through. */
+    /** Resolves when the request was carried out; for a resync, when it has finished. */
     ask: (request: LaneRequest) =>
       new Promise<void>((done) => {
         if (lane.state.kind === 'ended') return done();
@@ -110,23 +110,23 @@ export function startLane(
         lane.rest.interrupt();
       }),
     /**
-     * Says where the copy of a group lies, compared with this state of it; between deliveries, without ending a rest that
-     * the destination needs. Never rejects.
+     * Compares the copy of a group with this state, between deliveries and without cutting short a destination's rest.
+     * Never rejects.
      */
     readBack: (group: Group, asked: AbortSignal) => readBack(lane, group, asked),
-    /** Delivers what is there, then ends instead of going idle; a lane that waits or is paused ends at once. */
+    /** Delivers what is left, then ends instead of going idle; a lane that waits or is paused ends at once. */
     drain(): void {
       if (lane.ending === 'no') lane.ending = 'drain';
       lane.rest.interrupt();
     },
-    /** Takes nothing more and ends: a batch that is with the sink may take `ms` still, then it is aborted. */
+    /** Takes nothing more and ends; the batch in flight has `ms` before it is aborted. */
     end(ms: number): void {
       lane.ending = 'finish';
       lane.rest.interrupt();
       if (lane.busy) clock.sleep(ms, finished.signal).then(() => aborting.abort());
       else aborting.abort();
     },
-    /** Returns what the next lane of this connector begins with; the sink and the source are then that one's. */
+    /** Hands over to the connector's next lane, to which sink and source then belong. */
     leave: (): LanePosition => ({
       cursor: lane.cursor,
       waiting: lane.waiting.all(),
@@ -143,7 +143,7 @@ async function run(lane: LaneWork, requests: AskedRequest[]): Promise<void> {
   ports.signals.emit('lane.state', { connector: lane.settings.connector, state: lane.state });
   while (!signal.aborted && lane.ending !== 'finish') {
     let worked = false;
-    // Some steps wait for nothing; whatever a lane does, the others of this thread have their turn.
+    // Some steps never wait: lets the other lanes of this thread run.
     await turn();
     rest.looked();
     try {
@@ -157,7 +157,7 @@ async function run(lane: LaneWork, requests: AskedRequest[]): Promise<void> {
       else await lane.readBacks.answer(lane.sink, signal);
     } catch (thrown) {
       if (signal.aborted) break;
-      // What was given out is settled elsewhere now.
+      // Somebody else settles the entries now.
       if (thrown instanceof Revoked) waiting.forgetAfter();
       if (thrown instanceof Revoked || ports.source.lease?.().aborted) continue;
       // Whatever a sink throws, nothing is lost: the same entries are taken again.
@@ -165,7 +165,7 @@ async function run(lane: LaneWork, requests: AskedRequest[]): Promise<void> {
       await backOff(lane, 'destination', faultOf(thrown, 'destination-unreachable'), afterMs);
       worked = true;
     }
-    // A drain ends with the entries; a resync is asked for again.
+    // A drain ends with the entries; an unfinished resync is asked for again.
     if (lane.ending === 'drain' && (!worked || lane.outage !== undefined || lane.resyncs.length > 0)) break;
     if (worked) continue;
     if (lane.state.kind === 'paused') await rest.until(MAX_REST_MS, false);
@@ -175,7 +175,7 @@ async function run(lane: LaneWork, requests: AskedRequest[]): Promise<void> {
     }
   }
   lane.readBacks.refuse(ENDED);
-  // The other lanes go on, and so does the next one of this connector.
+  // A failure to close must stop neither the other lanes nor this connector's next one.
   await lane.sink?.close().catch((thrown) => {
     const message = `the connection was not closed as it should be: ${messageOf(thrown)}`;
     ports.signals.emit('lane.note', { connector: lane.settings.connector, message });
@@ -185,7 +185,7 @@ async function run(lane: LaneWork, requests: AskedRequest[]): Promise<void> {
 
 async function readBack({ state, readBacks, rest }: LaneWork, group: Group, asked: AbortSignal): Promise<ReadBack> {
   if (state.kind === 'ended') return { fault: ENDED };
-  // A destination that rests is left alone: its rest ends when it is due.
+  // A destination in an outage is left alone until its rest is over.
   if (state.kind === 'waiting') return { fault: state.fault };
   const answer = readBacks.ask(group, asked);
   rest.interrupt();
@@ -199,7 +199,7 @@ async function carryOut(lane: LaneWork, { request, done }: AskedRequest): Promis
       break;
     case 'resume':
       if (lane.state.kind === 'paused') become(lane, { kind: lane.sink === undefined ? 'connecting' : 'running' });
-      // Whoever resumes a lane that waits for its refusals to end has looked at them.
+      // Whoever resumes a lane in doubt has seen its refusals.
       else lane.doubt.trust();
       break;
     case 'replay':

@@ -3,7 +3,7 @@ import type { ConnectorConfig } from '../config/schema.ts';
 import type { Clock } from '../model/clock.ts';
 import type { Lane, LanePosition, LaneRequest } from './lane.ts';
 
-/** `heard` turns false when another lane has taken over: what this one still says then counts no more. */
+/** `heard` turns false once another lane has taken over; what this one reports is then ignored. */
 export type StartOne = (
   connector: string,
   config: ConnectorConfig,
@@ -11,9 +11,9 @@ export type StartOne = (
   heard: () => boolean,
 ) => Lane;
 
-/** How long the batch that is with the sink may take. */
+/** How long the batch in flight may take. */
 const FINISH_MS = 5_000;
-/** How long a sink may take to heed the abort and close; one that does neither is abandoned. */
+/** How long a sink may take to react to the abort and close before it is abandoned. */
 const CLOSE_MS = 3_000;
 
 interface Running {
@@ -22,19 +22,19 @@ interface Running {
   readonly life: { state: 'running' | 'ending' | 'left' };
 }
 
-/** The lanes that end, each with where it leaves off. */
+/** The lanes being ended, each with the position where it stops. */
 type Endings = Map<string, { readonly config: ConnectorConfig; readonly position: Promise<LanePosition> }>;
 
-/** Whether both write to one place. */
+/** Whether both write to the same place. */
 const meet = (one: ConnectorConfig, other: ConnectorConfig): boolean =>
   placesOf(one).some(({ name }) => placesOf(other).some((place) => place.name === name));
 
-/** The lanes of this thread, one an enabled connector. `has` says whether the journal still has an event. */
+/** The lanes of this thread, one per enabled connector. `has` tells whether the journal still holds an event. */
 export function createLanes(startOne: StartOne, clock: Pick<Clock, 'sleep'>, has: (seq: number) => boolean) {
   const lanes = new Map<string, Running>();
-  /** How far ended lanes were: should the connector come back, the journal may not say all of it yet. */
+  /** Positions of ended lanes: if the connector returns, the journal may not have caught up. */
   const left = new Map<string, LanePosition>();
-  /** Each resolves when the connector has its next lane, or none. */
+  /** Each resolves once the connector has its next lane, or none. */
   const exchanging = new Map<string, Promise<void>>();
   let draining = false;
 
@@ -42,12 +42,12 @@ export function createLanes(startOne: StartOne, clock: Pick<Clock, 'sleep'>, has
     const life: Running['life'] = { state: 'running' };
     // While the connector was away, groups may have been forgotten.
     const waiting = position?.waiting.filter(({ entry }) => has(entry.seq)) ?? [];
-    // The settings were changed, so what waited for its retry may be taken now.
+    // The settings have changed, so waiting entries may be accepted now.
     const from = position && { ...position, waiting: waiting.map((held) => ({ ...held, dueAt: 0 })) };
     const lane = startOne(connector, config, from, () => life.state !== 'left');
     left.delete(connector);
     lanes.set(connector, { lane, config, life });
-    // A fault of the bridge itself: the thread ends of it, and is started again.
+    // A bug in the bridge: rethrown, it ends the thread, which is then restarted.
     lane.ended.catch((thrown) => {
       if (life.state === 'running') throw thrown;
     });
@@ -69,22 +69,22 @@ export function createLanes(startOne: StartOne, clock: Pick<Clock, 'sleep'>, has
 
   async function exchangeOne(connector: string, config: ConnectorConfig | undefined, ending: Endings): Promise<void> {
     const ended = await ending.get(connector)?.position;
-    // What is still being written there by another one, such as a line of a file, is not for this one's sink to mend.
+    // Another lane may still be writing to the same place, and this sink must not repair its unfinished line.
     const before = [...ending.values()].filter((one) => config !== undefined && meet(one.config, config));
     await Promise.all(before.map(({ position }) => position));
     const lane = config && begin(connector, config, ended ?? left.get(connector));
     for (const { request, done } of ended?.requests ?? []) void Promise.resolve(lane?.ask(request)).then(done);
     if (lane !== undefined || ended === undefined) return;
-    // What was to be brought to a connector that is removed is asked for anew when it comes back.
+    // The connector was removed: its resyncs are asked for again if it returns.
     for (const { done } of ended.resyncs ?? []) done();
     left.set(connector, { cursor: ended.cursor, waiting: ended.waiting });
   }
 
   return {
     /**
-     * Ends the lanes of these connectors and begins those, each by itself: a connector in both is one whose settings
-     * changed, and its next lane begins when the one before has ended, from where that left off; so does one that writes
-     * where another did. Resolves when all of it is done, within a bounded time whatever the sinks do.
+     * Ends and begins lanes, each independently. A connector in both has changed settings: its next lane begins where the
+     * previous one stopped, once that has ended; so does a lane that writes where another did. Resolves within a bounded
+     * time, whatever the sinks do.
      */
     async exchange(ending: readonly string[], beginning: Readonly<Record<string, ConnectorConfig>>): Promise<void> {
       const names = new Set([...ending, ...Object.keys(beginning)]);
@@ -102,7 +102,7 @@ export function createLanes(startOne: StartOne, clock: Pick<Clock, 'sleep'>, has
       }
       await Promise.all(exchanging.values());
     },
-    /** Asks the connector's lane, or its next one while it is exchanged. Resolves when it is done, or none is left. */
+    /** Asks the connector's lane, or its next one during an exchange. Resolves when that is done, or if there is no lane. */
     async ask(connector: string, request: LaneRequest): Promise<void> {
       await exchanging.get(connector);
       await lanes.get(connector)?.lane.ask(request);
@@ -111,7 +111,7 @@ export function createLanes(startOne: StartOne, clock: Pick<Clock, 'sleep'>, has
     wake(): void {
       for (const { lane } of lanes.values()) lane.wake();
     },
-    /** See Lane. Resolves when all lanes have ended, whatever brought that about. */
+    /** See Lane. Resolves when all lanes have ended, for whatever reason. */
     async drain(): Promise<void> {
       draining = true;
       for (const { lane } of lanes.values()) lane.drain();

@@ -9,31 +9,31 @@ import { whichConnector } from '../model/text.ts';
 import type { Delivery } from './thread/host.ts';
 
 /** Where a replay starts: a seq, a time of receipt in ms since 1970, or everything that is still in the journal. */
-export type ReplayFrom = 'beginning' | { readonly seq: number } | { readonly time: number };
+type ReplayFrom = 'beginning' | { readonly seq: number } | { readonly time: number };
 
-/** Dead letters by seq, of a cause, of a group and after a seq; all where nothing is given. */
+/** Selects dead letters by seq, by cause, by group, and those after a seq; all if nothing is given. */
 export interface DeadLetterChoice extends DeadLetterFilter {
   readonly seqs?: readonly number[] | undefined;
   readonly after?: number | undefined;
 }
 
-/** How many dead letters are tried at once, at most: the lane holds them in memory. */
+/** How many dead letters are retried at once: the lane holds them in memory. */
 const RETRY_LIMIT = 5_000;
-/** How many are looked at in one turn, or discarded in one transaction: callbacks are answered in between. */
+/** How many are examined per turn, or discarded per transaction: callbacks are answered in between. */
 const PORTION = 500;
 
-export interface OperationsPorts {
+interface OperationsPorts {
   connectors(): readonly string[];
-  /** Whether the connector holds groups, and whether what lies there can be compared. */
+  /** Whether the connector holds groups, and whether its copies can be read back. */
   destination(connector: string): { readonly holdsGroups: boolean; readonly readsBack: boolean };
   readonly journal: Pick<Journal, 'setPaused' | 'discard' | 'head' | 'flushGroups'>;
   readonly deliveries: DeliveryReader;
   readonly groups: Pick<GroupReader, 'count'>;
   readonly delivery: Pick<Delivery, 'request'>;
   readonly signals: Pick<SignalBus, 'emit'>;
-  /** Notes which dead letters are tried again, and what takes the next ones when these are settled. */
+  /** Notes which dead letters are retried; `more` retries the next ones once these are settled. */
   retried(connector: string, seqs: readonly number[], more?: () => void): void;
-  /** Told of events that come again: so many from a seq on. */
+  /** Notes a replay of so many events from a seq on. */
   replayed(connector: string, from: number, events: number): void;
 }
 
@@ -45,7 +45,7 @@ export function unknownConnector(name: string, connectors: readonly string[]): B
   });
 }
 
-/** What a person may do with a connector. All of it is safe at any time; each throws a BridgeError for an unknown name. */
+/** What a person may do with a connector, safely at any time. Each throws a BridgeError for an unknown name. */
 export function createOperations(ports: OperationsPorts) {
   const { connectors, destination, journal, deliveries, groups, delivery, signals } = ports;
   const known = (connector: string): void => {
@@ -62,7 +62,7 @@ export function createOperations(ports: OperationsPorts) {
   };
   const tryAgain = (connector: string, seqs: readonly number[], later: readonly number[]): void => {
     const isThere = (seq: number): boolean => deliveries.deadLetterSeqs(connector, 1, {}, seq - 1, seq).length > 0;
-    // Until those of now are settled, some of the others may be discarded.
+    // Some of the others may be discarded before these are settled.
     const more = () => tryAgain(connector, later.slice(0, RETRY_LIMIT).filter(isThere), later.slice(RETRY_LIMIT));
     ports.retried(connector, seqs, later.length > 0 ? more : undefined);
     delivery.request(connector, { kind: 'retry', seqs });
@@ -79,7 +79,7 @@ export function createOperations(ports: OperationsPorts) {
       const first = Math.max(asked, oldest);
       const events = Math.max(0, journal.head() - first + 1);
       ports.replayed(connector, first, events);
-      // Until the lane says so itself, where it stands must not be taken for the end of the replay.
+      // Until the lane itself reports, its old cursor must not look like the end of the replay.
       const cursor = Math.min(first - 1, deliveries.cursor(connector));
       if (events > 0) signals.emit('lane.cursor', { connector, cursor });
       delivery.request(connector, { kind: 'replay', cursor: first - 1 });
@@ -105,16 +105,16 @@ export function createOperations(ports: OperationsPorts) {
           suggestion: 'replay it from groups: the merged state of every group is written again',
         });
       }
-      // Whoever asks means all that is recorded.
+      // The request covers everything recorded so far.
       journal.flushGroups();
       const total = groupIds?.length ?? groups.count();
       const named = groupIds !== undefined;
-      // Before the lane says so itself, so that nobody takes an earlier resync's end for this one's.
+      // Emitted before the lane reports, so that an earlier resync's end is not mistaken for this one's.
       signals.emit('lane.resync', { connector, how, named, done: 0, total, mended: 0, failed: 0, ended: false });
       delivery.request(connector, { kind: 'resync', how, groupIds });
       return total;
     },
-    /** Brings one group again; where the copy can be compared, what somebody changed in it is undone. */
+    /** Brings one group again; where the copy can be read back, changes that others made to it are undone. */
     bring(connector: string, groupId: string): void {
       this.resync(connector, destination(connector).readsBack ? 'repair' : 'join', [groupId]);
     },
@@ -130,7 +130,7 @@ export function createOperations(ports: OperationsPorts) {
       knownOrLeft(connector);
       return deliveries.deadLetter(connector, seq);
     },
-    /** Tries dead letters again, of many the oldest first. Resolves with how many they are. */
+    /** Retries dead letters, oldest first. Resolves with their number. */
     async retry(connector: string, choice: DeadLetterChoice = {}): Promise<number> {
       known(connector);
       const meant: number[] = [];
@@ -151,7 +151,7 @@ export function createOperations(ports: OperationsPorts) {
   };
 }
 
-/** Finds the dead letters that are meant and are there now, portion by portion, with turns in between. */
+/** Yields the chosen dead letters that exist now, in portions, with turns of the event loop in between. */
 async function* chosen(
   deliveries: DeliveryReader,
   connector: string,
@@ -166,7 +166,7 @@ async function* chosen(
     }
     return;
   }
-  // Nobody has seen what is refused from now on.
+  // Excludes what is refused from now on: nobody has seen it.
   const end = deliveries.lastDeadLetter(connector);
   for (let from = after; from < end; await nextTurn()) {
     const last = deliveries.deadLetterSeqs(connector, PORTION, {}, from, end).at(-1) ?? end;

@@ -5,13 +5,13 @@ export type Side = 'source' | 'destination';
 export interface Outage {
   readonly side: Side;
   readonly fault: Fault;
-  /** When it began, by the clock that nobody sets. */
+  /** When it began, by Clock.elapsed. */
   readonly since: number;
   readonly failures: number;
 }
 
-/** Returns the outage after one more failure. Trouble of the other side is counted anew, and yet is one time without delivery. */
-export function failed(outage: Outage | undefined, side: Side, fault: Fault, now: number): Outage {
+/** Returns the outage after one more failure. One of the other side restarts the count, but not the time. */
+export function nextOutage(outage: Outage | undefined, side: Side, fault: Fault, now: number): Outage {
   const failures = outage?.side === side ? outage.failures + 1 : 1;
   return { side, fault, failures, since: outage?.since ?? now };
 }
@@ -22,8 +22,8 @@ export interface RetrySettings {
 }
 
 /**
- * Milliseconds to wait after the given attempt (1 = the first): exponential, with "equal jitter" (half of it is random),
- * so that several bridges do not come back in step. There is no last attempt. `random` in [0, 1).
+ * Returns the milliseconds to wait after an attempt (1 = the first): exponential, with "equal jitter" (half of it
+ * random), so that several bridges do not retry in unison. There is no last attempt; `random` is in [0, 1).
  */
 export function delayAfter(attempt: number, { initialMs, maxMs }: RetrySettings, random: () => number): number {
   const ceiling = Math.min(maxMs, initialMs * 2 ** Math.min(attempt - 1, 30));

@@ -10,7 +10,7 @@ export interface ReadBack {
 
 export type ReadBacks = ReturnType<typeof createReadBacks>;
 
-/** Questions that may wait. */
+/** How many questions may wait. */
 const MOST = 100;
 
 interface Question {
@@ -19,7 +19,7 @@ interface Question {
   resolve(answer: ReadBack): void;
 }
 
-/** The questions to one lane that wait until its sink is free. */
+/** Questions for one lane, held until its sink is free. */
 export function createReadBacks() {
   const questions: Question[] = [];
 
@@ -43,7 +43,7 @@ export function createReadBacks() {
       if (questions.length >= MOST) return Promise.resolve({ fault: UNANSWERED });
       return new Promise((resolve) => questions.push({ group, signal, resolve }));
     },
-    /** Answers all that wait, one after the other. Never rejects. */
+    /** Answers all waiting questions in turn. Never rejects. */
     async answer(sink: Sink, stop: AbortSignal): Promise<void> {
       for (const question of questions.splice(0)) question.resolve(await answerOne(sink, question, stop));
     },

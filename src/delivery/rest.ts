@@ -2,14 +2,14 @@ import type { Clock } from '../model/clock.ts';
 
 export type Rest = ReturnType<typeof createRest>;
 
-/** The waiting of one lane: for a time, unless there is something to do. `heard` is called when it has been woken, before it looks. */
+/** Lets one lane wait, unless there is something to do. `heard` is called once it is woken, before it looks at its source. */
 export function createRest(clock: Pick<Clock, 'sleep'>, mustAct: () => boolean, heard?: () => void) {
-  // Nobody tells a lane that begins what it was too late to be told: it looks twice.
+  // A lane may have missed a wake-up while it started, so its first rest returns at once.
   let woken = true;
   let interrupted = false;
   let sleep: { readonly controller: AbortController; readonly wakeable: boolean } | undefined;
   return {
-    /** Resolves after `ms`, or earlier: at once when something is to be done, on `interrupt`, and when `wakeable` on `wake`. */
+    /** Resolves after `ms`, or earlier: at once if `mustAct`, on `interrupt`, and if `wakeable` on `wake`. */
     async until(ms: number, wakeable: boolean): Promise<void> {
       if (!interrupted && !mustAct() && !(wakeable && woken)) {
         sleep = { controller: new AbortController(), wakeable };
@@ -24,7 +24,7 @@ export function createRest(clock: Pick<Clock, 'sleep'>, mustAct: () => boolean, 
       woken = true;
       if (sleep?.wakeable) sleep.controller.abort();
     },
-    /** Something is to be done whatever the lane waits for; until it has looked, nothing rests. */
+    /** Ends any rest, and prevents new ones until `looked`. */
     interrupt(): void {
       interrupted = true;
       sleep?.controller.abort();

@@ -6,7 +6,7 @@ import type { ResyncProgress } from '../model/signal.ts';
 import { UNSETTLED } from './attempt.ts';
 import type { Filter } from './filter.ts';
 
-/** What a person, or the bridge, asks for: that merged groups are brought to a destination, or compared with it. */
+/** A request, by a person or the bridge, to bring merged groups to a destination or to compare them with it. */
 export interface ResyncRequest {
   readonly how: PutMode;
   /** All groups when none are named. */
@@ -17,7 +17,7 @@ export const isOfAll = ({ groupIds }: ResyncRequest): boolean => groupIds === un
 
 export interface GroupPages {
   get(groupId: string): Group | undefined;
-  /** At most so many; fewer when they are large. */
+  /** Returns at most `limit` groups, fewer when they are large. */
   page(after: string, limit: number): Group[];
   count(): number;
 }
@@ -25,12 +25,12 @@ export interface GroupPages {
 export type Resync = ReturnType<typeof startResync>;
 
 const PAGE = 500;
-/** As the pages of the journal: those of the largest groups must not need more memory than others. */
+/** As for the journal's pages: the largest groups must not take more memory than others. */
 const PAGE_CHARACTERS = 4 * 1_048_576;
-/** Groups not in step that a comparison names. */
+/** How many differing groups a comparison names. */
 const MOST_NAMED = 100;
 
-/** Begins a resync; `refused` is told of each group that was not taken. */
+/** Begins a resync; `refused` hears of each group that was not accepted. */
 export function startResync(
   request: ResyncRequest,
   groups: GroupPages,
@@ -39,19 +39,17 @@ export function startResync(
   done: () => void,
 ) {
   const { how, groupIds } = request;
-  const total = groupIds?.length ?? groups.count();
+  const named = groupIds !== undefined;
+  const counts = { done: 0, total: groupIds?.length ?? groups.count(), mended: 0, failed: 0 };
+  const differing: string[] = [];
   let after = '';
   let looked = 0;
-  let handled = 0;
-  let mended = 0;
-  let failed = 0;
-  const differing: string[] = [];
 
   return {
     request,
-    /** It is through, or goes on no more. */
+    /** Called when it has finished or was abandoned. */
     done,
-    /** Takes one page; resolves with how far it is then. Throws Unreachable, and then the same page comes again. */
+    /** Handles one page; resolves with the progress. Throws Unreachable; the same page is then repeated. */
     async step(sink: GroupSink, signal: AbortSignal): Promise<ResyncProgress> {
       const ids = groupIds?.slice(looked, looked + PAGE);
       const { page, taken } = ids === undefined ? { page: groups.page(after, PAGE), taken: 0 } : firstOf(groups, ids);
@@ -62,27 +60,25 @@ export function startResync(
         if (overload !== undefined) throw new Unreachable(overload.fault, undefined, overload.afterMs);
         for (const { groupId } of states) {
           const outcome = outcomes.get(groupId) ?? { kind: 'retry', fault: UNSETTLED };
-          if (outcome.kind === 'delivered') mended++;
+          if (outcome.kind === 'delivered') counts.mended++;
           if (outcome.kind === 'delivered' && how === 'compare' && differing.length < MOST_NAMED)
             differing.push(groupId);
           if (outcome.kind !== 'dead' && outcome.kind !== 'retry') continue;
-          failed++;
+          counts.failed++;
           refused(groupId, outcome.fault);
         }
       }
       after = page.at(-1)?.groupId ?? after;
       looked += taken;
-      // One that is left out, or not known, is neither brought nor compared.
-      handled += states.length;
-      const named = groupIds !== undefined;
+      // Groups that are filtered out or unknown are neither brought nor compared.
+      counts.done += states.length;
       const ended = named ? looked >= groupIds.length : groups.page(after, 1).length === 0;
-      const counts = { done: handled, total, mended, failed };
       return { how, named, ...counts, ...(how === 'compare' && { differing }), ended };
     },
   };
 }
 
-/** Returns the groups of the first of these ids, as many as have room in a page, and how many ids that takes. */
+/** Returns the groups of the first ids, as many as fit in a page, and how many ids that takes. */
 function firstOf(groups: GroupPages, ids: readonly string[]) {
   const page: Group[] = [];
   let taken = 0;

@@ -1,6 +1,6 @@
 import type { JournalReport } from '../journal/deliveries.ts';
 
-/** Follows the events that a person has a connector given again. */
+/** Tracks replays that a person asked for. */
 export function watchReplays() {
   const runs = new Map<string, { from: number; events: number; refused: Set<number>; waiting: Set<number> }>();
   return {
@@ -19,7 +19,7 @@ export function watchReplays() {
         run.refused.add(seq);
       }
     },
-    /** What became of the latest replay of a connector, since the start; `waiting` are those that wait for a retry now. */
+    /** The result of a connector's latest replay since the start; `waiting` counts what waits for a retry now. */
     of(connector: string) {
       const run = runs.get(connector);
       return run && { ...run, refused: run.refused.size, waiting: run.waiting.size };
@@ -31,15 +31,21 @@ interface Run {
   readonly open: Set<number>;
   delivered: number;
   refused: number;
-  /** Each takes the next ones, once those that are open are settled. */
+  /** Each starts on the next ones once those open are settled. */
   readonly more: (() => void)[];
 }
 
-/** Follows dead letters that a person has tried again until each is delivered or dead once more. */
+/** Tracks dead letters that a person retries until each is delivered or dead again. */
 export function watchRetries() {
   const runs = new Map<string, Run>();
+  const goOn = ({ open, more }: Run): void => {
+    if (open.size > 0) return;
+    // It stays there meanwhile, so that the retry is still under way.
+    more[0]?.();
+    more.shift();
+  };
   return {
-    /** Adds to the retry under way, if there is one; `more` takes those that are left over. */
+    /** Adds to the retry under way, if there is one; `more` starts on those left over. */
     begin(connector: string, seqs: readonly number[], more?: () => void): void {
       const running = runs.get(connector);
       const isUnderWay = running !== undefined && (running.open.size > 0 || running.more.length > 0);
@@ -51,16 +57,20 @@ export function watchRetries() {
     settled({ connector, upTo, rewind, released, dead }: JournalReport): void {
       const run = runs.get(connector);
       if (run === undefined) return;
-      // What a replay brings anew is no retry any more.
+      // What a replay brings anew no longer counts as a retry.
       if (rewind) for (const seq of run.open) if (seq > upTo) run.open.delete(seq);
       for (const seq of released) if (run.open.delete(seq)) run.delivered++;
       for (const { seq } of dead) if (run.open.delete(seq)) run.refused++;
-      if (run.open.size > 0) return;
-      // It stays there meanwhile, so that the retry is still under way.
-      run.more[0]?.();
-      run.more.shift();
+      goOn(run);
     },
-    /** What became of the dead letters of a connector that were tried again last, since the start. */
+    /** Entries discarded before their turn are not tried again. */
+    discarded(connector: string, seqs: readonly number[]): void {
+      const run = runs.get(connector);
+      if (run === undefined) return;
+      for (const seq of seqs) run.open.delete(seq);
+      goOn(run);
+    },
+    /** The result of a connector's latest retry of dead letters since the start. */
     of(connector: string) {
       const run = runs.get(connector);
       if (run === undefined) return undefined;

@@ -11,7 +11,7 @@ import { createOperations } from './operations.ts';
 import { watchReplays, watchRetries } from './retries.ts';
 import { startDelivery } from './thread/host.ts';
 
-export interface DeliveryPorts {
+interface DeliveryPorts {
   /** The connectors of the configuration in effect. */
   configured(): Readonly<Record<string, ConnectorConfig>>;
   /** Names of the enabled ones. */
@@ -22,9 +22,8 @@ export interface DeliveryPorts {
 }
 
 export type DeliveryRoom = ReturnType<typeof startDeliveryRoom>;
-export type Operations = DeliveryRoom['operations'];
 
-/** Starts the delivery thread, with all that the main thread knows and may ask of it. */
+/** Starts the delivery thread, with all that the main thread knows of it and may ask it. */
 export function startDeliveryRoom({ configured, connectors, source, journal: room, signals }: DeliveryPorts) {
   const { file, journal, reader, groups, history } = room;
   const health = watchLanes(reader, signals);
@@ -46,21 +45,21 @@ export function startDeliveryRoom({ configured, connectors, source, journal: roo
     if (events > 0) delivery.wake();
   });
   signals.on('journal.merged', delivery.wake);
-  const tellLeftBehind = (): void => {
+  const noteLeftBehind = (): void => {
     for (const { connector, count } of reader.leftBehind(connectors())) {
       const way = `dead-letters discard ${connector} --all, if it is gone for good`;
       const message = `it is not enabled, and has ${plural(count, 'dead letter')} left, never to be pruned: ${way}`;
       signals.emit('lane.note', { connector, message });
     }
   };
-  tellLeftBehind();
-  signals.on('config.reloaded', tellLeftBehind);
+  noteLeftBehind();
+  signals.on('config.reloaded', noteLeftBehind);
   const destination = (name: string) => {
     const found = configured()[name];
     const holdsGroups = found !== undefined && holdsOf(found) === 'groups';
     return { holdsGroups, readsBack: holdsGroups && readsBack(found) };
   };
-  const looked = {
+  const copyPorts = {
     connectors,
     holder(name: string) {
       const found = configured()[name];
@@ -74,7 +73,14 @@ export function startDeliveryRoom({ configured, connectors, source, journal: roo
   const operations = createOperations({
     connectors,
     destination,
-    journal,
+    journal: {
+      ...journal,
+      async discard(connector, seqs) {
+        const count = await journal.discard(connector, seqs);
+        retries.discarded(connector, seqs);
+        return count;
+      },
+    },
     deliveries: reader,
     groups,
     delivery,
@@ -85,17 +91,17 @@ export function startDeliveryRoom({ configured, connectors, source, journal: roo
   return {
     operations: {
       ...operations,
-      copies: createCopies({ ...looked, groups, history, delivery }),
-      eventCopies: createEventCopies(looked),
+      copies: createCopies({ ...copyPorts, groups, history, delivery }),
+      eventCopies: createEventCopies(copyPorts),
     },
     exchange: delivery.exchange,
     retried: retries.of,
     replayed: replays.of,
     health,
     destination,
-    /** Events recorded and not delivered yet, those that wait for a retry included. */
+    /** Events recorded but not delivered yet, including those that wait for a retry. */
     lag(name: string): number {
-      // What was pruned before a connector was added is no event that it waits for.
+      // Events pruned before the connector was added do not count.
       const pruned = (reader.oldest()?.seq ?? journal.head() + 1) - 1;
       return Math.max(0, journal.head() - Math.max(health(name).cursor, pruned)) + reader.countWaiting(name);
     },

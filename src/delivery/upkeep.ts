@@ -1,6 +1,6 @@
 /**
- * Keeps one lane's copy whole: notices a destination that was deleted or replaced, has brought again what it held, and
- * compares it with what it should hold, between deliveries.
+ * Keeps one lane's copy whole, between deliveries: notices when the destination was deleted or replaced, restores what it
+ * held, and compares it with what it should hold.
  */
 import type { Sink } from '../../connectors/contract.ts';
 import type { LaneOptions } from '../config/connectors.ts';
@@ -10,14 +10,22 @@ import { type Fault, faultOf } from '../model/fault.ts';
 import type { ResyncProgress } from '../model/signal.ts';
 import { plural } from '../model/text.ts';
 import { isOfAll } from './resync.ts';
-import { type Comparison, type ComparisonPorts, type Found, FRESH_MS, startComparison } from './verify.ts';
+import {
+  type Comparison,
+  type ComparisonPorts,
+  type Found,
+  FRESH_MS,
+  startComparison,
+  tellsNothing,
+  WHERE_TO_LOOK,
+} from './verify.ts';
 import { beginResync, type LaneWork, passOver, retryNow, rewind } from './work.ts';
 
 export type UpkeepSettings = Pick<LaneOptions, 'verify' | 'restore'>;
 
-/** What a lane needs for it, beside what it has for its deliveries. */
+/** What upkeep needs beyond the ports of its lane. */
 export interface UpkeepPorts {
-  /** What the copy is to hold, and where, as a hash of its filter, shape and places. */
+  /** A hash of filter, shape and places: what the copy should hold, and where. */
   readonly scope: string;
   load(): CopyState;
   save(state: CopyState): void;
@@ -25,20 +33,20 @@ export interface UpkeepPorts {
   readonly events: Omit<ComparisonPorts['events'], 'oldest'> & {
     oldest(): { readonly seq: number; readonly receivedAt: number } | undefined;
   };
-  /** How many events were pruned that the connector had not had, while it was not enabled, and are not passed over yet. */
+  /** How many events were pruned while the connector was disabled, before it had them, and are not passed over yet. */
   missed(): number;
   note(message: string): void;
 }
 
-/** How often the destination is asked which one it is, at least. */
+/** The longest time between two looks at the destination's identity. */
 const IDENTIFY_MS = 30_000;
 const MAX_PAGE = 500;
-/** How often it is asked whether all that lies there has been read. */
+/** How often to check whether a scan has finished. */
 const READING_MS = 1_000;
 
 type News = { readonly [Key in keyof CopyState]?: CopyState[Key] | undefined };
 
-/** What was compared is not what lies there, or is not what is to lie there. */
+/** Voids the last comparison: the destination, or what it should hold, has changed. */
 const UNVERIFIED: News = { verifiedAt: undefined, scope: undefined };
 
 interface Pass {
@@ -47,7 +55,6 @@ interface Pass {
   looked: number;
   found: number;
   mended: number;
-  left: number;
   why: Fault | undefined;
 }
 
@@ -56,15 +63,20 @@ export type Upkeep = ReturnType<typeof createUpkeep>;
 export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepPorts) {
   const { events } = ports;
   let state = ports.load();
-  /** What was compared was to hold something else; versions before kept no scope. */
+  /** The last comparison was for another scope. Older versions recorded none. */
   let isOutdated = state.verifiedAt !== undefined && (state.scope ?? ports.scope) !== ports.scope;
-  /** What came after the cursor when the lane began was looked for, where there was anything. */
+  /** Whether pruned events were looked for since the lane began. */
   let isBegun = false;
   let made: string | undefined;
   let identifyAt = 0;
   /** When the next page is due; unknown before the first step. */
   let pageAt: number | undefined;
   let pass: Pass | undefined;
+  const brought = new Set<number>();
+  /** All that is known was brought, and nothing was compared since. */
+  let isNew = false;
+  /** All that is known was brought, and none of it lay there: it is not brought again until a person asks. */
+  let isVain = false;
 
   const keep = ({ settings, ports: { signals } }: LaneWork, news: News): void => {
     state = Object.fromEntries(
@@ -74,26 +86,28 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
     signals.emit('copy.state', { connector: settings.connector, copy: state });
   };
 
-  const lose = (lane: LaneWork, reason: string, identity = state.identity): void => {
+  const lose = (lane: LaneWork, reason: string, identity = state.identity, vain = false): void => {
+    isVain = vain;
     const { settings, ports: its, cursor } = lane;
     const incomplete = { since: its.clock.now(), reason, upTo: cursor };
     pass = undefined;
     keep(lane, { identity, incomplete });
     const { connector } = settings;
     const ask = `replay it, from groups or from the beginning (connectors.${connector}.restore is ask)`;
-    const next = restore === 'auto' ? 'all that is known is brought again' : ask;
+    const auto = vain ? WHERE_TO_LOOK : 'all that is known is brought again';
+    const next = restore === 'auto' ? auto : ask;
     its.signals.emit('copy.lost', { connector, reason, next });
   };
 
   const identify = async (lane: LaneWork, sink: Sink): Promise<void> => {
     const found = await sink.identify?.(state.identity, lane.signal);
-    // Also where it cannot tell: what is always due would never let the lane rest.
+    // Set even if the sink cannot tell: if it stayed due, the lane would never rest.
     identifyAt = lane.ports.clock.elapsed() + (verify === false ? IDENTIFY_MS : Math.min(IDENTIFY_MS, verify.every));
     if (found === undefined) return;
     const { identity, lost, moved } = found;
-    // What was called so last may be of before the latest deliveries, or not known at all.
+    // The remembered identity may be outdated or missing: that the destination was just created is evidence, too.
     const noticed = lost ?? (lane.cursor > 0 ? made : undefined);
-    // Events go on where they were when a person names another destination; groups are a whole.
+    // After a move, events continue at the cursor; groups are brought whole.
     const reason = moved && sink.holds === 'events' ? undefined : noticed;
     made = undefined;
     if (moved) {
@@ -105,7 +119,7 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
     else if (identity !== state.identity) keep(lane, { identity });
   };
 
-  /** What another connector has as a dead letter is kept, and what is older or younger is not: then `before` is not known. */
+  /** `before` is unknown where dead letters of other connectors kept some of the events from being pruned. */
   const tellMissed = (lane: LaneWork, sink: Sink, missed: number, before = lane.ports.clock.now()): void => {
     const reason = `pruning took ${plural(missed, 'event')} that it had not had, while it was not enabled`;
     if (sink.holds === 'groups') lose(lane, reason);
@@ -115,7 +129,7 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
     }
   };
 
-  /** While a connector is not enabled, what it has not had is pruned as soon as the others have. */
+  /** While a connector is disabled, events are pruned as soon as the others have them. */
   const noticePruned = async (lane: LaneWork, sink: Sink): Promise<void> => {
     const { cursor } = lane;
     // In this order: what is recorded in between must not be taken for pruned.
@@ -125,24 +139,25 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
     const missed = ports.missed();
     isBegun = next !== undefined || gone > 0 || missed > 0;
     if (missed > 0) tellMissed(lane, sink, missed, missed === gone ? next?.receivedAt : undefined);
-    // One that is new begins with what is there.
+    // A new connector begins with what is there.
     if (missed > 0 || (gone > 0 && cursor > 0)) await passOver(lane, cursor + gone);
   };
 
   const restored = (lane: LaneWork, brought: number, differing = 0): void => {
-    // Of a journal from which all was pruned, what is delivered is all there was.
+    // If everything was pruned, what was delivered is all there was.
     const oldest = events.oldest() ?? { seq: lane.cursor + 1, receivedAt: lane.ports.clock.now() };
     const isShort = oldest.seq > 1 && lane.sink?.holds === 'events';
     const lacking = isShort ? { events: oldest.seq - 1, before: oldest.receivedAt } : undefined;
     keep(lane, { incomplete: undefined, lacking, differing });
+    isNew = true;
     const { connector } = lane.settings;
     const { events: missing = 0, before = 0 } = lacking ?? {};
     lane.ports.signals.emit('copy.restored', { connector, brought, lacking: missing, before });
-    // Events that cannot be searched for yet would be taken for lost once more.
+    // Events that are not searchable yet would look lost again.
     pageAt = lane.sink?.holds === 'events' ? lane.ports.clock.elapsed() + FRESH_MS : 0;
   };
 
-  /** An incomplete copy is brought all that is known, unless a person is to ask for it. */
+  /** Brings an incomplete copy all that is known, unless a person has to ask for it. */
   const bringAgain = async (lane: LaneWork, sink: Sink): Promise<void> => {
     if (state.incomplete === undefined) return;
     const { upTo, again = false } = state.incomplete;
@@ -153,14 +168,15 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
     }
     const oldest = events.oldest()?.seq ?? upTo + 1;
     if (again && lane.cursor >= upTo) return restored(lane, upTo - oldest + 1);
-    // To wait for what is pruned would be to wait for ever.
-    if (!again && restore === 'auto') await rewind(lane, oldest - 1);
+    // Starts at the oldest event left: pruned ones never come again.
+    if (!again && restore === 'auto' && !isVain) await rewind(lane, oldest - 1);
   };
 
   const begin = (lane: LaneWork, sink: Sink, rate: number, mend: boolean): Pass => {
     const { settings, ports: its, waiting, signal } = lane;
     const comparing: ComparisonPorts = {
       ...ports,
+      brought,
       events: { ...events, oldest: () => ({ seq: Math.max(events.oldest()?.seq ?? 0, (state.begins ?? 0) + 1) }) },
       filter: settings.filter,
       cursor: () => lane.cursor,
@@ -172,16 +188,36 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
       mend,
     };
     const compareNext = startComparison(sink, comparing, signal);
-    return { compareNext, begun: its.clock.elapsed(), looked: 0, found: 0, mended: 0, left: 0, why: undefined };
+    return { compareNext, begun: its.clock.elapsed(), looked: 0, found: 0, mended: 0, why: undefined };
   };
 
+  /** Rethrows, unless reading is not permitted: deliveries need no such right, and the verdict says "not verified". */
+  const skipUnreadable = (lane: LaneWork, sink: Sink, thrown: unknown, every: number): void => {
+    // A scan starts over; a page is simply read again.
+    if (sink.holds === 'groups' && sink.read === undefined) pass = undefined;
+    const { code, message } = faultOf(thrown, 'destination-unreachable');
+    if (code !== 'destination-credentials') throw thrown;
+    pass = undefined;
+    pageAt = lane.ports.clock.elapsed() + every;
+    ports.note(
+      `what lies there may not be read, so that it is not compared: ${message} — allow it, or set verify: false`,
+    );
+  };
+
+  /** Compares the next page; resolves with whether the destination has answered. */
   const compare = async (lane: LaneWork, sink: Sink, settings: UpkeepSettings['verify'] & object): Promise<boolean> => {
     const { every, groupsPerSecond, mend } = settings;
     const { clock, signals } = lane.ports;
     const { connector } = lane.settings;
     if (sink.holds === 'events' && lane.waiting.size >= MAX_PAGE) {
-      // What a comparison brings is delivered before it finds more: new events are to have their turn, and memory an end.
+      // Delivers what was found missing before it looks for more: new events get their turn, and memory has a bound.
       pageAt = clock.elapsed() + READING_MS;
+      return false;
+    }
+    if (tellsNothing(sink)) {
+      pageAt = Number.POSITIVE_INFINITY;
+      if (state.verifiedAt !== undefined) keep(lane, UNVERIFIED);
+      ports.note('nobody can tell what lies there: its module should say verifiable: false, or set verify: false');
       return false;
     }
     pass ??= begin(lane, sink, groupsPerSecond, mend);
@@ -190,46 +226,39 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
     try {
       page = await current.compareNext(lane.signal);
     } catch (thrown) {
-      // A scan that broke off begins again; pages are read once more.
-      if (sink.holds === 'groups' && sink.read === undefined) pass = undefined;
-      const { code, message } = faultOf(thrown, 'destination-unreachable');
-      if (code !== 'destination-credentials') throw thrown;
-      // Writing needs no right to read. Whether the copy is in step is not known then, which the verdict says.
-      pass = undefined;
-      pageAt = clock.elapsed() + every;
-      ports.note(
-        `what lies there may not be read, so that it is not compared: ${message} — allow it, or set verify: false`,
-      );
+      skipUnreadable(lane, sink, thrown, every);
       return true;
     }
-    if (page.nothing) {
-      lose(lane, `none of ${page.looked} events that were delivered lies there`);
+    if (page.state === 'lost') {
+      const after = isNew ? ', after all were brought again' : '';
+      lose(lane, `none of ${page.looked} events that were delivered lies there${after}`, state.identity, isNew);
       return true;
     }
-    if (page.reading) {
-      // It takes seconds, however fast pages may come; and it has answered nothing yet.
+    if (page.state === 'reading') {
       pageAt = clock.elapsed() + READING_MS;
       return false;
     }
-    for (const key of ['looked', 'found', 'mended', 'left'] as const) current[key] += page[key];
+    for (const key of ['looked', 'found', 'mended'] as const) current[key] += page[key];
     current.why ??= page.why;
     if (page.mended > 0) signals.emit('copy.mended', { connector, count: page.mended });
     pageAt = clock.elapsed() + (Math.min(groupsPerSecond, MAX_PAGE) / groupsPerSecond) * 1_000;
-    if (!page.ended) {
-      if (current.left > state.differing) keep(lane, { differing: current.left });
-      // A page of which nothing is for this connector has asked nobody.
+    const { looked, found, mended, why, begun } = current;
+    const differing = found - mended;
+    if (page.state === 'more') {
+      if (differing > state.differing) keep(lane, { differing });
+      // For a page with nothing for this connector, the destination was not asked.
       return page.looked > 0;
     }
-    const { looked, found, mended, left, why, begun } = current;
     pass = undefined;
+    isNew = false;
     pageAt = Math.max(begun + every, pageAt);
-    keep(lane, { verifiedAt: clock.now(), scope: ports.scope, differing: left });
+    keep(lane, { verifiedAt: clock.now(), scope: ports.scope, differing });
     signals.emit('copy.verified', { connector, looked, found, mended, why, ms: clock.elapsed() - begun });
     return true;
   };
 
   return {
-    /** The destination was made just now, which its next look at it has to know. */
+    /** The destination was just created, which the next look at its identity has to take into account. */
     made(message: string): void {
       made = message;
       identifyAt = 0;
@@ -248,7 +277,7 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
         pageAt ??= elapsed() + Math.min(every, Math.max(0, (state.verifiedAt ?? 0) + every - now()));
         if (elapsed() >= pageAt) answered = await compare(lane, sink, verify);
       }
-      // Also what was found to be lost just now: a lane with nothing to deliver would rest first.
+      // Includes a loss noticed just now: a lane with nothing to deliver would rest first.
       await bringAgain(lane, sink);
       return answered;
     },
@@ -256,17 +285,18 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
     resynced(lane: LaneWork, { how, named, ended, done, failed }: ResyncProgress): void {
       if (!ended || named || how === 'compare') return;
       if (state.incomplete !== undefined && how === 'join') restored(lane, done, failed);
-      // A join leaves what somebody changed there, which only a comparison finds.
+      // A join leaves changes that others made, which only a comparison finds.
       else if (how === 'repair' || verify === false) keep(lane, { differing: failed });
     },
-    /** What comes after this seq, as far as it is there, is on its way again. */
+    /** Everything after this seq that is still there comes again. */
     rewound(lane: LaneWork, cursor: number): void {
+      brought.clear();
       if ((state.begins ?? 0) > cursor) keep(lane, { begins: cursor });
       const isFromOldest = cursor < (events.oldest()?.seq ?? Number.POSITIVE_INFINITY);
       if (state.incomplete !== undefined && isFromOldest)
         keep(lane, { incomplete: { ...state.incomplete, again: true } });
     },
-    /** When the next step is due, in ms by the clock that nobody sets. */
+    /** When the next step is due, by Clock.elapsed. */
     dueAt: (): number =>
       Math.min(identifyAt, verify === false || state.incomplete ? Number.POSITIVE_INFINITY : (pageAt ?? 0)),
   };

@@ -3,8 +3,8 @@ import type { Waiting } from '../../connectors/contract.ts';
 export type WaitingEntries = ReturnType<typeof createWaitingEntries>;
 
 /**
- * The entries of one lane that wait for their retry, by group and in order. An entry that waits holds back its own group
- * only: of each group just the first is tried again, or the run of those that only waited because of an earlier one.
+ * The entries of one lane that wait for a retry, by group and in order. A waiting entry holds back its own group only: of
+ * each group just the first is retried, or the run of entries that merely waited for an earlier one.
  */
 export function createWaitingEntries() {
   const queues = new Map<string, Waiting[]>();
@@ -16,16 +16,16 @@ export function createWaitingEntries() {
     get size() {
       return size;
     },
-    /** Whether an entry of this group waits, so that later ones of it must wait, too. */
+    /** Whether an entry of this group waits, so that later ones must, too. */
     holdsBack: (groupId: string): boolean => queues.has(groupId),
     /** Takes an entry in; one that waits already stays as it is. */
     hold(waiting: Waiting): void {
       const { seq, groupId } = waiting.entry;
       const queue = queues.get(groupId) ?? [];
       if (seq <= (queue.at(-1)?.entry.seq ?? -1) && placeOf(queue, waiting) >= 0) return;
-      // Many may wait for long.
+      // Many may wait for a long time.
       waiting.entry.release?.();
-      // Mostly at the end; a dead letter that is tried again may be older than others of its group.
+      // Usually at the end; a retried dead letter may be older than others of its group.
       queue.splice(queue.findLastIndex(({ entry }) => entry.seq < seq) + 1, 0, waiting);
       queues.set(groupId, queue);
       size++;
@@ -59,7 +59,7 @@ export function createWaitingEntries() {
         const [head] = queue;
         if (head === undefined || head.dueAt > now) continue;
         const tried = queue.findIndex(({ attempts }) => attempts > 0);
-        const run = head.attempts > 0 ? 1 : tried < 0 ? queue.length : tried;
+        const run = tried < 0 ? queue.length : Math.max(tried, 1);
         found.push(...queue.slice(0, Math.min(run, limit - found.length)));
         if (found.length >= limit) break;
       }

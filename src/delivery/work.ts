@@ -20,7 +20,7 @@ import { deliver } from './deliver.ts';
 import type { Doubt } from './doubt.ts';
 import type { Filter } from './filter.ts';
 import { enter } from './lane-state.ts';
-import { delayAfter, failed, type Outage, type Side } from './outage.ts';
+import { delayAfter, nextOutage, type Outage, type Side } from './outage.ts';
 import type { ReadBacks } from './read-back.ts';
 import type { Rest } from './rest.ts';
 import { type GroupPages, isOfAll, type Resync, type ResyncRequest, startResync } from './resync.ts';
@@ -38,7 +38,7 @@ export interface LanePorts {
   readonly source: Source;
   open(signal: AbortSignal): Promise<Sink>;
   readonly groups: GroupPages;
-  /** Without it the copy is not looked after. */
+  /** Without it the copy is neither identified nor compared. */
   readonly upkeep?: Upkeep;
   /** The lane is about to look at its source, because it was woken. */
   woken?(): void;
@@ -70,18 +70,18 @@ export interface LaneWork {
   latest: { readonly tookMs: number; readonly endedAt: number };
 }
 
-/** While more entries than this wait for a retry, nothing new is taken, unless the source allows more: memory stays bounded. */
+/** Bounds memory: while so many entries wait for a retry, nothing new is taken, unless the source allows more. */
 const MAX_WAITING = 10_000;
-/** What a source gives out is bounded by its size, too; how large those are that waited is not known. */
+/** Bounds the retried part of a batch, since the sizes of waiting entries are not known. */
 const MAX_RETRIED = 1_000;
 /**
- * A batch that comes soon after the one before gathers, so that there are fewer and fuller ones: one costs the bridge and the
- * destination as much as dozens of its events. An event that comes after a quiet while goes at once.
+ * A batch soon after the previous one gathers for a moment: a batch costs the bridge and the destination as much as
+ * dozens of its events. After a quiet while an event goes at once.
  */
 const GATHER_MS = 40;
 /**
- * Where a group's entries become one write, time saves the most, and what is written there is seldom looked at within the
- * second: so many times as long as a delivery took, or as a batch may wait to fill anyway; at most this long.
+ * Where a group's entries become one write, waiting saves the most, and such a copy is seldom read within the second:
+ * this many times as long as a delivery took, or as `maxWaitMs`, but at most MAX_COALESCE_MS.
  */
 const COALESCE = 4;
 const MAX_COALESCE_MS = 1_000;
@@ -91,11 +91,11 @@ export function become(lane: LaneWork, next: LaneState): void {
   lane.ports.signals.emit('lane.state', { connector: lane.settings.connector, state: lane.state });
 }
 
-/** Waits because one side as a whole cannot be had, and charges nothing to any entry. */
+/** Waits because one side as a whole is unavailable, and charges no entry. */
 export async function backOff(lane: LaneWork, side: Side, fault: Fault, afterMs = 0): Promise<void> {
   const { connector, retry } = lane.settings;
   const { clock, signals, random } = lane.ports;
-  const outage = failed(lane.outage, side, fault, clock.elapsed());
+  const outage = nextOutage(lane.outage, side, fault, clock.elapsed());
   lane.outage = outage;
   lane.readBacks.refuse(fault);
   const retryInMs = Math.max(afterMs, delayAfter(outage.failures, retry, random));
@@ -106,7 +106,7 @@ export async function backOff(lane: LaneWork, side: Side, fault: Fault, afterMs 
   await lane.rest.until(retryInMs, false);
 }
 
-function reached(lane: LaneWork, side: Side): void {
+function markReachable(lane: LaneWork, side: Side): void {
   const { outage, ports, settings } = lane;
   if (outage?.side === side) {
     const downMs = ports.clock.elapsed() - outage.since;
@@ -117,7 +117,7 @@ function reached(lane: LaneWork, side: Side): void {
   if (lane.outage === undefined && kind !== 'running' && kind !== 'paused') become(lane, { kind: 'running' });
 }
 
-/** One step of a lane that is not paused; false when there was nothing to do. */
+/** Makes one step of a lane that is not paused; resolves with false when there was nothing to do. */
 export async function step(lane: LaneWork): Promise<boolean> {
   // Opened before there is anything to deliver, so that trouble shows at the start.
   lane.sink ??= await open(lane);
@@ -125,12 +125,19 @@ export async function step(lane: LaneWork): Promise<boolean> {
   await lane.readBacks.answer(sink, signal);
   const answered = await ports.upkeep?.step(lane, sink);
   await bringPage(lane, sink);
-  const retried = waiting.due(ports.clock.elapsed(), Math.min(settings.batch.maxEvents, MAX_RETRIED));
+  const due = waiting.due(ports.clock.elapsed(), Math.min(settings.batch.maxEvents, MAX_RETRIED));
+  const gone = due.filter(({ entry }) => ports.source.has?.(entry) === false);
+  gone.forEach(waiting.release);
+  if (gone.length > 0) {
+    const released = gone.map(({ entry }) => entry.seq);
+    await report(lane, { upTo: lane.cursor, waiting: [], dead: [], released });
+  }
+  const retried = due.filter((held) => !gone.includes(held));
   const taken = await take(lane, settings.batch.maxEvents - retried.length, sink);
   if (signal.aborted) return false;
   if (retried.length === 0 && !taken?.length) {
-    // With nothing to deliver, it is the upkeep that finds the destination well again.
-    if (answered) reached(lane, 'destination');
+    // With nothing to deliver, it is upkeep that finds the destination reachable again.
+    if (answered) markReachable(lane, 'destination');
     return lane.resyncs.length > 0 || taken === undefined;
   }
   await deliverBatch(lane, sink, retried, taken ?? []);
@@ -140,12 +147,12 @@ export async function step(lane: LaneWork): Promise<boolean> {
 async function open(lane: LaneWork): Promise<Sink> {
   const opened = await lane.ports.open(lane.signal);
   lane.ports.signals.emit('lane.opened', { connector: lane.settings.connector });
-  reached(lane, 'destination');
+  markReachable(lane, 'destination');
   return opened;
 }
 
-/** Lets the sink work: an end waits for it, and so does whoever is to have the entries next, each for a time. */
-async function atWork<T>(lane: LaneWork, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+/** Runs work of the sink: an end waits for it for a while, and so does whoever takes the entries over. */
+async function whileBusy<T>(lane: LaneWork, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   lane.busy = true;
   try {
     const lease = lane.ports.source.lease?.();
@@ -159,14 +166,14 @@ async function bringPage(lane: LaneWork, sink: Sink): Promise<void> {
   if (sink.holds === 'events') endResyncs(lane, () => true);
   const [resync] = lane.resyncs;
   if (sink.holds === 'events' || resync === undefined) return;
-  const progress = await atWork(lane, (signal) => resync.step(sink, signal));
-  reached(lane, 'destination');
+  const progress = await whileBusy(lane, (signal) => resync.step(sink, signal));
+  markReachable(lane, 'destination');
   lane.ports.signals.emit('lane.resync', { connector: lane.settings.connector, ...progress });
   if (progress.ended) endResyncs(lane, (one) => one === resync);
   lane.ports.upkeep?.resynced(lane, progress);
 }
 
-/** Returns undefined when the source could not be had, and has been waited for. */
+/** Resolves with undefined after a wait for a source that was unavailable. */
 async function take(lane: LaneWork, room: number, sink: Sink): Promise<readonly Entry[] | undefined> {
   const { waiting, cursor, signal, rest } = lane;
   const { source } = lane.ports;
@@ -174,11 +181,11 @@ async function take(lane: LaneWork, room: number, sink: Sink): Promise<readonly 
   if (room <= 0 || waiting.size >= maxWaiting) return [];
   const limit = Math.min(room, maxWaiting - waiting.size);
   const there = source.available(cursor);
-  const patienceMs = patience(lane, sink);
-  if (there > 0 && there < limit && patienceMs >= 1) await rest.until(patienceMs, false);
+  const waitMs = gatherMs(lane, sink);
+  if (there > 0 && there < limit && waitMs >= 1) await rest.until(waitMs, false);
   try {
     const taken = await source.next(cursor, limit, signal);
-    reached(lane, 'source');
+    markReachable(lane, 'source');
     return taken;
   } catch (thrown) {
     if (signal.aborted || thrown instanceof Revoked) throw thrown;
@@ -187,7 +194,7 @@ async function take(lane: LaneWork, room: number, sink: Sink): Promise<readonly 
   }
 }
 
-function patience({ settings, latest: { tookMs, endedAt }, ports }: LaneWork, sink: Sink): number {
+function gatherMs({ settings, latest: { tookMs, endedAt }, ports }: LaneWork, sink: Sink): number {
   const { maxWaitMs } = settings.batch;
   const coalesceMs = sink.holds === 'groups' ? Math.min(COALESCE * Math.max(tookMs, maxWaitMs), MAX_COALESCE_MS) : 0;
   const sinceMs = ports.clock.elapsed() - endedAt;
@@ -199,7 +206,7 @@ async function deliverBatch(lane: LaneWork, sink: Sink, retried: readonly Waitin
   const { connector, filter } = lane.settings;
   const { groups, trace } = lane.ports;
   const wanted = new Set(taken.filter(filter.matches));
-  // A group with a waiting entry is held back whole; its entries are only noted as waiting, too.
+  // A group with a waiting entry is held back whole: its new entries join the wait.
   const passing = [...wanted].filter(({ groupId }) => !waiting.holdsBack(groupId));
   const batch = [...retried.map(({ entry }) => entry), ...passing];
   const { clock } = lane.ports;
@@ -207,7 +214,7 @@ async function deliverBatch(lane: LaneWork, sink: Sink, retried: readonly Waitin
   let outcomes: Outcomes = new Map();
   let interrupted: Interrupted | undefined;
   if (batch.length > 0) {
-    outcomes = await atWork(lane, (signal) =>
+    outcomes = await whileBusy(lane, (signal) =>
       trace(connector, batch, () =>
         deliver(sink, batch, groups, filter, signal).catch((thrown) => {
           if (!(thrown instanceof Interrupted)) throw thrown;
@@ -218,8 +225,8 @@ async function deliverBatch(lane: LaneWork, sink: Sink, retried: readonly Waitin
     );
     const overload = overloaded(batch.map(({ id }) => outcomes.get(id)));
     if (overload !== undefined) return backOff(lane, 'destination', overload.fault, overload.afterMs);
-    if (await doubts(lane, retried, batch, outcomes)) return;
-    reached(lane, 'destination');
+    if (await waitsInDoubt(lane, retried, batch, outcomes)) return;
+    markReachable(lane, 'destination');
   }
   const endedAt = clock.elapsed();
   lane.latest = { tookMs: endedAt - start, endedAt };
@@ -228,15 +235,15 @@ async function deliverBatch(lane: LaneWork, sink: Sink, retried: readonly Waitin
   if (interrupted !== undefined) throw interrupted.cause;
 }
 
-/** Waits where the destination is at fault, although it refused events one by one; see doubt.ts. */
-async function doubts(lane: LaneWork, retried: readonly Waiting[], batch: readonly Entry[], outcomes: Outcomes) {
+/** Waits if the destination is at fault, although it refused events one by one; see doubt.ts. */
+async function waitsInDoubt(lane: LaneWork, retried: readonly Waiting[], batch: readonly Entry[], outcomes: Outcomes) {
   // What a person asked for never stops the lane.
   const asked = new Set(retried.filter(isAskedFor).map(({ entry }) => entry));
   const unasked = batch.filter((entry) => !asked.has(entry));
   const found = lane.doubt.look(unasked, outcomes, lane.settings.connector);
   if (found === undefined) return false;
   const { fault, earlier } = found;
-  if (lane.ports.source.takesBack && earlier.length > 0) await retryNow(lane, earlier, fault);
+  if (lane.ports.source.takesBack !== undefined && earlier.length > 0) await retryNow(lane, earlier, fault);
   await backOff(lane, 'destination', fault);
   return true;
 }
@@ -263,10 +270,10 @@ async function settle(lane: LaneWork, delivery: Delivery): Promise<void> {
   signals.emit('lane.cursor', { connector, cursor });
 }
 
-/** The least time between two tries to tell the source what is settled. */
+/** The shortest time between two attempts to report. */
 const INSIST_MS = 100;
 
-/** Tells the source what is settled, and insists: what it does not know would be delivered again. */
+/** Reports to the source until that succeeds: what it does not know would be delivered again. */
 async function report(lane: LaneWork, settled: Report): Promise<void> {
   const { source } = lane.ports;
   for (;;) {
@@ -275,7 +282,7 @@ async function report(lane: LaneWork, settled: Report): Promise<void> {
     } catch (thrown) {
       if (lane.signal.aborted || lane.ending !== 'no' || thrown instanceof Revoked) throw thrown;
       await backOff(lane, 'source', faultOf(thrown, 'destination-unreachable'));
-      // What is asked of the lane ends every rest of it, and is not carried out before this is.
+      // A request to the lane cuts every rest short, but is not carried out before this report.
       await lane.ports.clock.sleep(INSIST_MS, lane.signal);
       lane.rest.looked();
       await source.alive?.();
@@ -283,7 +290,7 @@ async function report(lane: LaneWork, settled: Report): Promise<void> {
   }
 }
 
-/** Everything after `back` is to come again. */
+/** Has everything after `back` come again. */
 export async function rewind(lane: LaneWork, back: number): Promise<void> {
   if (back < lane.cursor) {
     lane.cursor = back;
@@ -294,28 +301,34 @@ export async function rewind(lane: LaneWork, back: number): Promise<void> {
   lane.ports.upkeep?.rewound(lane, back);
 }
 
-/** Leaves out what the source has no more, up to this seq, after it was told of. */
+/** Skips what the source no longer has, up to this seq, after it was reported as lost. */
 export async function passOver(lane: LaneWork, upTo: number): Promise<void> {
   lane.cursor = upTo;
   await report(lane, { upTo, passedOver: true, waiting: [], dead: [], released: [] });
   lane.ports.signals.emit('lane.cursor', { connector: lane.settings.connector, cursor: upTo });
 }
 
-/** Has entries tried at once; without a fault, a person asked for them. What comes after the cursor comes anyway. */
+/**
+ * Retries entries at once; without a fault, because a person asked. Those after the cursor come anyway, and those that a
+ * person has discarded since stay away.
+ */
 export async function retryNow(lane: LaneWork, entries: readonly Entry[], fault?: Fault): Promise<void> {
-  const now = lane.ports.clock.elapsed();
-  const again = entries.filter(({ seq }) => seq <= lane.cursor).map((entry) => triedAgain(entry, now, fault));
+  const { source, clock } = lane.ports;
+  const now = clock.elapsed();
+  const again = entries
+    .filter((entry) => entry.seq <= lane.cursor && source.takesBack?.(entry) !== false)
+    .map((entry) => triedAgain(entry, now, fault));
   for (const held of again) lane.waiting.hold(held);
   await report(lane, { upTo: lane.cursor, waiting: again, dead: [], released: [] });
 }
 
-/** `done` is called when it is through, or goes on no more. */
+/** `done` is called when it has finished or was abandoned. */
 export function beginResync(lane: LaneWork, request: ResyncRequest, done = (): void => {}): void {
   const { connector, filter } = lane.settings;
   const refused = (groupId: string, fault: Fault): void =>
     lane.ports.signals.emit('lane.resync-failed', { connector, groupId, fault });
   const resync = startResync(request, lane.ports.groups, filter, refused, done);
-  // One of all groups takes the place of another; one of some goes before it, and ends nothing.
+  // A resync of all groups replaces another one; one of some groups goes first and replaces nothing.
   if (isOfAll(request)) endResyncs(lane, (other) => isOfAll(other.request));
   lane.resyncs = isOfAll(request) ? [...lane.resyncs, resync] : [resync, ...lane.resyncs];
 }

@@ -17,7 +17,7 @@ export interface CertificateFiles {
 
 export type Certificate = ReturnType<typeof readCertificate>;
 
-/** Reads the files and tries whether they fit together. Throws a BridgeError (`certificate-unusable`) that names the setting. */
+/** Reads the files, which must fit together. Throws a BridgeError (`certificate-unusable`) that names the setting. */
 export function readCertificate(files: CertificateFiles) {
   const { certFile, keyFile, clientCaFile } = files;
   const cert = readAuthority('receiver.tls.certFile', certFile);
@@ -30,12 +30,12 @@ export function readCertificate(files: CertificateFiles) {
     options,
     /** When the server's own certificate, the first in the file, expires; milliseconds since 1970. */
     notAfter: new X509Certificate(cert).validToDate.getTime(),
-    /** Identifies the content of all files, so that a change can be told from a mere touch. */
+    /** A hash of all files, to tell a change from a mere touch. */
     digest: hash('sha256', [cert, key, ca].join('\n')),
   };
 }
 
-/** Reads PEM with at least one certificate. Throws as readCertificate does; `setting` is the one that names the file. */
+/** Reads PEM with at least one certificate. Throws as readCertificate does; `setting` is what names the file. */
 export function readAuthority(setting: string, file: string): string {
   return tried(setting, file, () => {
     const pem = readPem(file);
@@ -59,8 +59,8 @@ function tried<T>(setting: string, file: string, work: () => T): T {
 const LOOK_MS = 1_000;
 
 /**
- * Uses a renewed certificate for new connections; open ones go on undisturbed. A pair that does not fit (one file was
- * written, the other not yet) changes nothing. It polls the files instead of watching them: changes through mounts and links
+ * Uses a renewed certificate for new connections; open ones continue undisturbed. A pair that does not fit (one file
+ * written, the other not yet) changes nothing. Polls the files instead of watching them: changes through mounts and links
  * raise no reliable event.
  */
 export function keepCertificate(

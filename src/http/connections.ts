@@ -10,18 +10,18 @@ interface Connection {
 }
 
 /**
- * Bounds the number of connections to `most`, so that clients that open many and send nothing, or slowly, shut nobody out:
- * a new connection takes the place of the one that has been idle longest. A connection is busy while a whole request waits
+ * Bounds the number of connections to `most`, so that clients that open many and send nothing, or slowly, lock nobody
+ * out: a new connection replaces the one that has been idle longest. A connection is busy while a complete request waits
  * for its answer, and idle otherwise: before its TLS handshake, half-open, sending headers or body byte by byte, or kept
- * alive between two requests. Only when all are busy is the new one turned away.
+ * alive between requests. Only if all are busy is the new one turned away.
  */
 export function limitConnections(
   server: Server,
   most: number,
   tell: (limit: Omit<Signals['connection.limit'], 'section'>) => void,
 ): void {
-  // By the addresses of both ends, since TLS requests come on a socket of their own on top of the connected one. In the order
-  // of their last request, the oldest first.
+  // By the addresses of both ends, since TLS requests come on a socket of their own on top of the connected one. Ordered
+  // by their last request, oldest first.
   const connections = new Map<string, Connection>();
 
   const makeRoom = (): boolean => {
@@ -54,7 +54,7 @@ export function limitConnections(
   server.on('request', ({ socket }: IncomingMessage, response: ServerResponse) => {
     const addresses = endsOf(socket);
     const connection = connections.get(addresses);
-    // It is missing if it was evicted meanwhile.
+    // It was evicted meanwhile.
     if (connection === undefined) return;
     connections.delete(addresses);
     connections.set(addresses, connection);

@@ -1,24 +1,24 @@
-/** The PROXY protocol, versions 1 and 2: a load balancer says before the first byte of a connection who is behind it. */
+/** The PROXY protocol, versions 1 and 2: a load balancer announces whose connection it passes on, before the first byte. */
 import type { Server } from 'node:http';
 import { isIP, type Socket } from 'node:net';
 
 /** A header is one packet; whoever takes longer is cut off. */
 const HEADER_MS = 10_000;
 const V1 = Buffer.from('PROXY ', 'latin1');
-/** Of version 1, its line end included (the protocol, 2.1). */
+/** The maximum of version 1, line end included (the protocol, 2.1). */
 const V1_BYTES = 107;
 export const V2 = Buffer.from('\r\n\r\n\0\r\nQUIT\n', 'latin1');
 const V2_HEAD = 16;
 /** Addresses and what load balancers add to them take some hundred bytes. */
 const V2_BYTES = 4_096;
 
-/** What a header says: who is behind the proxy (undefined: the proxy speaks for itself), and how many bytes it takes. */
+/** A parsed header: the caller (undefined: the proxy speaks for itself), and the header's length. */
 interface ProxyHeader {
   readonly caller: string | undefined;
   readonly bytes: number;
 }
 
-/** Reads the header at the beginning of a connection; undefined as long as it is not whole, 'none' for what is no header. */
+/** Reads the header at the beginning of a connection; undefined while incomplete, 'none' for anything else. */
 export function readProxyHeader(begun: Buffer): ProxyHeader | 'none' | undefined {
   const beginsWith = (text: Buffer): boolean =>
     begun.subarray(0, text.length).equals(text.subarray(0, Math.min(text.length, begun.length)));
@@ -42,7 +42,7 @@ function readVersion2(begun: Buffer): ProxyHeader | 'none' | undefined {
   const bytes = V2_HEAD + length;
   if (begun.length < bytes) return undefined;
   const from = begun.subarray(V2_HEAD, bytes);
-  // LOCAL: a health check of the load balancer itself.
+  // LOCAL: a health check by the load balancer itself.
   if ((command & 0xf) === 0) return { caller: undefined, bytes };
   if ((command & 0xf) !== 1) return 'none';
   if (family === 1 && length >= 12) return { caller: from.subarray(0, 4).join('.'), bytes };
@@ -54,9 +54,10 @@ function readVersion2(begun: Buffer): ProxyHeader | 'none' | undefined {
 }
 
 /**
- * Has the server read a header first on each connection from a proxy, as `isProxy` tells by the address; on others none is
- * expected. A connection that does not begin with one is told to `onMissing` and closed: nobody could say whose it is. Returns
- * what gives the address of whoever opened a connection, as the load balancer told it where there is one.
+ * Has the server first read a header on each connection from a proxy, which `isProxy` recognizes by its address; on
+ * others none is expected. A connection that lacks one is reported to `onMissing` and closed, since its caller is
+ * unknown. Returns a function that gives the address of a connection's caller, as announced by the load balancer if there
+ * is one.
  */
 export function expectProxyHeaders(
   server: Server,
@@ -102,7 +103,7 @@ export function expectProxyHeaders(
   return (socket) => callers.get(endsOf(socket)) ?? socket.remoteAddress;
 }
 
-/** Names a connection by the addresses of both its ends. */
+/** Identifies a connection by the addresses of both ends. */
 export function endsOf({ remoteAddress, remotePort, localAddress }: Socket): string {
   return `${remoteAddress}|${remotePort}|${localAddress}`;
 }

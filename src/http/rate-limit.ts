@@ -1,7 +1,7 @@
 import type { Clock } from '../model/clock.ts';
 
-/** Bounds the memory: once this many names are counted within a window, all others count as one. */
-const MOST_NAMES = 10_000;
+/** Bounds the memory: once this many names, more than a bridge answers in a window, are counted in one, all others count as one. */
+const MOST_NAMES = 100_000;
 
 /** Allows each name, such as a caller's address, `most` within a window of `windowMs`. */
 export function createRateLimit(clock: Pick<Clock, 'elapsed'>, most: number, windowMs: number) {

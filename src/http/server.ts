@@ -29,11 +29,11 @@ const SERVER_OPTIONS: ServerOptions = {
   requireHostHeader: false,
 };
 const HANDSHAKE_MS = 10_000;
-/** Answers wait in memory for those before them. Clients send one request after the other, and browsers do, too. */
+/** Answers wait in memory for those before them. Clients, and browsers, send one request after the other. */
 const MOST_UNANSWERED = 40;
-/** How long a connection may stay that is answered for the last time, and that Node does not look after. */
+/** How long a connection may stay after its last answer if Node does not look after it. */
 const GIVEN_UP_MS = 1_000;
-/** Of the answer to what is no HTTP request. */
+/** Headers of the answer to something that is no HTTP request. */
 const CLOSING = {
   'content-type': 'application/json',
   'x-content-type-options': 'nosniff',
@@ -43,34 +43,34 @@ const CLOSING = {
 
 export interface Malformed {
   readonly peer: string;
-  /** Why it is no request, with what its first bytes tell. */
+  /** Why it is no request, with what its first bytes reveal. */
   readonly why: string;
 }
 
 interface ListenOptions {
-  /** The section of the configuration that this server has: faults and limits are told by its settings. */
+  /** The section of the configuration for this server, which faults and limits refer to. */
   readonly section: 'receiver' | 'admin';
   readonly host: string;
   /** With 0 the system chooses a free port. */
   readonly port: number;
-  /** Returns the JSON body of the 400 that answers what is no HTTP request; `why` is a sentence for people. */
+  /** Returns the JSON body of the 400 for something that is no HTTP request; `why` is a sentence for people. */
   malformedBody(why: string): string;
   /** A new connection beyond these takes the place of the one that has been idle longest. */
   readonly maxConnections: number;
   /** Milliseconds after which an idle connection is closed. */
   readonly keepAliveMs: number;
-  /** Milliseconds after which a connection is closed whose client takes no more of an answer; without it, never. */
+  /** Milliseconds after which a connection is closed if its client reads no more of an answer; by default never. */
   readonly stalledMs?: number;
   readonly signals: SignalBus;
-  /** Which addresses are load balancers that begin each connection with a PROXY header; without it, none does. */
+  /** Which addresses are load balancers that begin each connection with a PROXY header; by default none. */
   readonly isProxy?: ((address: string | undefined) => boolean) | undefined;
-  /** Serves HTTPS with this certificate; if it holds a `ca`, callers must show a certificate of their own. */
+  /** Serves HTTPS with this certificate; if it holds a `ca`, callers must show a certificate, too. */
   readonly certificate?: Certificate | undefined;
-  /** Hears of what came to the port and is no HTTP request; anybody can cause that. */
+  /** Called when something that is no HTTP request came to the port; anybody can cause that. */
   onMalformed?(malformed: Malformed): void;
 }
 
-/** Serves `fetch` by HTTP or HTTPS; `port` is the real one, also when 0 was asked for. Throws a BridgeError where it cannot listen. */
+/** Serves `fetch` over HTTP or HTTPS; returns the real `port`, even for 0. Throws a BridgeError if it cannot listen. */
 export async function listen(
   fetch: Fetch,
   options: ListenOptions,
@@ -88,7 +88,7 @@ export async function listen(
   const turns = takeTurns();
   const answer: RequestListener = (request, response) => {
     const { socket } = request;
-    // What follows a refused request may have been read in another way before it came here: it is nothing to answer.
+    // A proxy may have read what follows a refused request differently: it is not answered.
     if (refused.has(socket) || socket.destroyed) return;
     const refuse = (trouble: string): void => {
       const why = `not an HTTP request: ${trouble}`;
@@ -106,23 +106,23 @@ export async function listen(
     if (refused.has(socket) || socket.destroyed) return;
     if (turns.begin(socket, response, () => answer(request, response))) return;
     tell(socket, `more than ${MOST_UNANSWERED} requests came before the first was answered`);
-    // An answer would have to wait, and what has arrived would be read meanwhile. Cut off at once, it would come again at once.
+    // An answer would have to wait while more input is read; a client cut off at once would return at once.
     refused.add(socket);
     socket.pause();
     setTimeout(() => turns.take(() => socket.destroy()), GIVEN_UP_MS).unref();
   };
-  // Node takes 0 for ever.
+  // For Node, 0 means for ever.
   const settings = { ...SERVER_OPTIONS, keepAliveTimeout: Math.max(1, timerMs(keepAliveMs)) };
   const requestCert = certificate?.options.ca !== undefined;
   const server = certificate
     ? createTlsServer({ ...settings, ...certificate.options, handshakeTimeout: HANDSHAKE_MS, requestCert }, listener)
     : createServer(settings, listener);
-  // Some callers half-close their side after the request. By default Node would then close the other, before the answer.
+  // Some callers half-close their side after the request. By default Node would close the other before the answer.
   Object.assign(server, { httpAllowHalfOpen: true });
   server.on('clientError', (error: ClientError, socket) => {
     if (!refused.has(socket)) answerClientError(error, socket, malformedBody, tell);
   });
-  // Node would end such a connection without a word, and hands its socket over without a listener.
+  // Node would end such a connection silently, and hands its socket over without a listener.
   server.on('connect', (_, socket) => {
     socket.on('error', () => {});
     answerClientError(new Error('this is no proxy'), socket, malformedBody, tell);
@@ -149,11 +149,11 @@ export async function listen(
 }
 
 /**
- * One of all that wait has each turn of the event loop: who asks once does not wait for what others ask at once. `begin` begins a
- * request once those before it on its connection are answered, and returns false where too many wait so.
+ * Gives each turn of the event loop to one waiting request, so that a single one need not wait for many sent at once.
+ * `begin` starts a request once those before it on its connection are answered; it returns false if too many wait.
  */
 function takeTurns() {
-  /** By connection; the first is the one that is being answered. */
+  /** By connection; the first is being answered. */
   const queues = new Map<Duplex, (() => void)[]>();
   const ready: (() => void)[] = [];
   const turn = (): void => {
@@ -169,7 +169,7 @@ function takeTurns() {
       queues.set(socket, queue);
       socket.once('close', () => {
         queues.delete(socket);
-        // An old list that nobody has any more would keep what waits in it until a whole collection of garbage.
+        // Emptied, since a list in the old generation would keep its content until a major garbage collection.
         queue.length = 0;
       });
     }
@@ -184,7 +184,7 @@ function takeTurns() {
   return { take, begin };
 }
 
-/** Says what keeps a server from listening, which setting that is, and what to do. */
+/** Returns what prevents listening: fault, setting and remedy. */
 function adviceOn(error: string | undefined): [code: FaultCode, setting: 'host' | 'port', suggestion: string] {
   if (error === 'EADDRINUSE')
     return ['address-in-use', 'port', 'another process listens there: end it, or choose another port'];
@@ -194,25 +194,25 @@ function adviceOn(error: string | undefined): [code: FaultCode, setting: 'host' 
 }
 
 /**
- * Says why a request must be refused although Node's parser takes it (RFC 9112, 3.2 and 6.1): a proxy before this server may
- * have read it in another way.
+ * Says why a request must be refused although Node's parser accepts it (RFC 9112, 3.2 and 6.1): a proxy in front of this
+ * server may have read it differently.
  */
 function misreadable({ httpVersion, headersDistinct }: IncomingMessage): string | undefined {
   const { host: hosts = [], 'transfer-encoding': codings } = headersDistinct;
   if (httpVersion !== '1.0' && httpVersion !== '1.1') return 'this server speaks 1.1';
   if (hosts.length === 0 && httpVersion === '1.1') return 'Host is missing';
   if (hosts.length > 1) return 'Host stands there twice';
-  // Empty is what a target without an authority brings.
+  // A target without an authority comes with an empty Host.
   if (!/^([\w.~!$&'()*+;=%-]*|\[[\da-f:.]+\])(:\d*)?$/i.test(hosts[0] ?? '')) return 'Host is no host';
   if (codings === undefined) return undefined;
   if (httpVersion === '1.0') return 'Transfer-Encoding is not of this version';
   return codings.join().trim().toLowerCase() === 'chunked' ? undefined : 'its Transfer-Encoding is not chunked alone';
 }
 
-/** What Node's parser refuses; where it read something, the packet in which it gave up. */
+/** What Node's parser refuses; with the packet at which it gave up, if it read anything. */
 type ClientError = NodeJS.ErrnoException & { readonly rawPacket?: Buffer };
 
-/** Says what the first bytes are, where they tell. */
+/** Says what the first bytes are, if they tell. */
 function recognize(packet: Buffer = Buffer.alloc(0)): string {
   const begins = (text: string): boolean => packet.toString('latin1', 0, text.length) === text;
   if (begins('PROXY ') || packet.subarray(0, V2.length).equals(V2))
@@ -229,7 +229,7 @@ function answerClientError(
   malformedBody: ListenOptions['malformedBody'],
   tell: (socket: Duplex, why: string) => void,
 ): void {
-  // A client that opened a connection ahead and never used it would take an answer for that of its first request.
+  // A client that opened a connection in advance would take an answer for that of its first request.
   const unused = error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && 'bytesRead' in socket && socket.bytesRead === 0;
   if (!socket.writable || error.code === 'ECONNRESET' || unused) {
     socket.destroy();
@@ -243,7 +243,7 @@ function answerClientError(
   socket.end(`${lines.join('\r\n')}\r\n\r\n${body}`);
 }
 
-/** Takes no new connections, lets requests in flight end for at most `ms`, then cuts the remaining ones. */
+/** Accepts no new connections, gives requests in flight at most `ms` to end, then cuts the remaining ones. */
 export function closeServer(server: Server, ms: number): Promise<void> {
   return new Promise((resolve) => {
     const timer = setTimeout(() => server.closeAllConnections(), ms);

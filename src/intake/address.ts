@@ -3,13 +3,15 @@ import { contains } from '../model/address.ts';
 import type { HttpFault } from '../model/fault.ts';
 
 /**
- * Returns who calls: the peer of the connection or, if that is one of our own proxies, the right-most address in
- * X-Forwarded-For that is not. Anybody could have written what stands further left. Undefined when the proxy names
- * something that is no address.
+ * Returns the caller: the peer of the connection or, if that is one of our own proxies, the right-most address in
+ * X-Forwarded-For that is not; anybody could have written what is left of it. Undefined if the proxy names something that
+ * is no address.
  */
 export function callerOf(peer: string | undefined, forwardedFor: string | undefined, proxies: BlockList | undefined) {
   if (proxies === undefined || forwardedFor === undefined || !contains(proxies, peer)) return peer;
-  const hops = forwardedFor.split(',').map((hop) => addressIn(hop.trim()));
+  // Elements of a list may be empty (RFC 9110, 5.6.1).
+  const given = forwardedFor.split(',').filter((hop) => hop.trim() !== '');
+  const hops = given.map((hop) => addressIn(hop.trim()));
   const nearest = hops.findLastIndex((hop) => !contains(proxies, hop));
   return hops[Math.max(nearest, 0)];
 }
@@ -20,7 +22,7 @@ function addressIn(hop: string): string | undefined {
   return isIP(bare) === 0 ? undefined : bare;
 }
 
-/** Returns whom a caller counts as, however the address is written: of IPv6, a /64 is one sender's. */
+/** Returns the sender that a caller counts as, however its address is written: an IPv6 /64 is one sender. */
 export function senderOf(caller = 'unknown'): string {
   const plain = caller.replace(/%.*/, '');
   if (!isIPv6(plain)) return plain;
@@ -34,7 +36,7 @@ export function senderOf(caller = 'unknown'): string {
   return [...head, ...Array<string>(8 - head.length - tail.length).fill('0'), ...tail].slice(0, 4).join(':');
 }
 
-/** Returns undefined when the caller may call. */
+/** Returns undefined if the caller may call. */
 export function checkAddress(
   caller: string | undefined,
   allowed: BlockList | undefined,

@@ -8,7 +8,7 @@ export function signOf(token: string, requestTime: string): string {
   return hash('sha256', token + requestTime, 'hex');
 }
 
-/** Returns undefined when the callback is one of this app. */
+/** Returns undefined if the callback is for this app. */
 export function checkApp({ sdkAppId }: CallbackQuery, own: string): HttpFault | undefined {
   if (sdkAppId === own) return undefined;
   return {
@@ -19,7 +19,7 @@ export function checkApp({ sdkAppId }: CallbackQuery, own: string): HttpFault | 
   };
 }
 
-/** Returns undefined when the Sign is right for one of the tokens, and its time near that of one of these clocks. */
+/** Returns undefined if the Sign is right for one of the tokens, and its time close to one of these clocks. */
 export function checkSign(
   query: CallbackQuery,
   { tokens, windowMs }: NonNullable<ReceiverSettings['sign']>,
@@ -42,7 +42,7 @@ export function checkSign(
     };
   }
   const given = Buffer.from(sign.toLowerCase());
-  // Tries every token, so that the time taken tells nothing.
+  // Tries every token, so that the time taken reveals nothing.
   const right = tokens.map((token) => {
     const wanted = Buffer.from(signOf(token, requestTime));
     return given.length === wanted.length && timingSafeEqual(given, wanted);

@@ -1,5 +1,5 @@
-/** The body of a callback: how it arrives, is decoded and is understood. */
-import type { IncomingMessage } from 'node:http';
+/** The body of a callback: how it arrives, is decoded and is checked. */
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { unzipSync } from 'node:zlib';
 import { accepted, type Checked, type HttpFault, refused } from '../model/fault.ts';
 import { isObject, parseJson } from '../model/json.ts';
@@ -11,9 +11,9 @@ export interface ReceivedBody {
   readonly fault?: HttpFault;
 }
 
-/** Bounds the arrival of a body. The service itself gives up after 2 s. */
+/** How long a body may take to arrive. The service itself gives up after 2 s. */
 const BODY_TIMEOUT_MS = 5_000;
-/** Of a body whose dropped fields make it larger than `maxBytes`: a million members of a group take 54 MB. */
+/** Limits a body that exceeds `maxBytes` only by its dropped fields: a million members of a group take 54 MB. */
 const MAX_ARRIVING_BYTES = 64 * 1_048_576;
 
 const tooSlow: HttpFault = {
@@ -21,21 +21,24 @@ const tooSlow: HttpFault = {
   message: `the body did not arrive within ${BODY_TIMEOUT_MS / 1000} s`,
 };
 
+const largerThan = (maxBytes: number, unpacked = ''): HttpFault => ({
+  code: 'body-too-large',
+  message: `the body is larger than ${maxBytes} bytes${unpacked}`,
+  suggestion: 'raise receiver.maxBodyBytes if the service really sends such',
+});
+
 /**
- * Creates a reader of bodies. `patient` reads a body that is larger than `maxBytes` as well, as long as the rest fits once
- * the fields `drop` are left out; they are left out while it arrives, so that memory stays bounded by `maxBytes`.
+ * Creates a reader of bodies. A `patient` read accepts a body larger than `maxBytes` if it fits without the fields
+ * `drop`, which are removed as it arrives, so that memory stays bounded by `maxBytes`.
  */
 export function createBodyReader(maxBytes: number, drop: readonly string[]) {
-  const tooLarge: HttpFault = {
-    code: 'body-too-large',
-    message: `the body is larger than ${maxBytes} bytes`,
-    suggestion: 'raise receiver.maxBodyBytes if the service really sends such',
-  };
+  const tooLarge = largerThan(maxBytes);
   return async (incoming: IncomingMessage, patient: boolean): Promise<ReceivedBody> => {
-    const announced = Number(incoming.headers['content-length']);
-    if (announced > maxBytes && !patient) return { bytes: new Uint8Array(), fault: tooLarge };
+    const { 'content-length': length } = incoming.headers;
+    const isSmall = length !== undefined && Number(length) <= maxBytes;
+    if (length !== undefined && !isSmall && !patient) return { bytes: new Uint8Array(), fault: tooLarge };
     const [head, rest] = [createBuffer(maxBytes), createBuffer(maxBytes)];
-    const dropper = patient && !(announced <= maxBytes) ? createFieldDropper(drop) : undefined;
+    const dropper = patient && !isSmall ? createFieldDropper(drop) : undefined;
     let arrived = 0;
     const fault = await arrival(incoming, (chunk) => {
       arrived += chunk.byteLength;
@@ -48,7 +51,7 @@ export function createBodyReader(maxBytes: number, drop: readonly string[]) {
   };
 }
 
-/** Collects at most `most` bytes, of a chunk that exceeds them what fits; as one: chunks may be as small as a sender likes. */
+/** Collects at most `most` bytes, and cuts what exceeds them; in one buffer, as chunks may be as small as a sender likes. */
 function createBuffer(most: number) {
   let room = Buffer.alloc(0);
   let length = 0;
@@ -66,7 +69,7 @@ function createBuffer(most: number) {
   };
 }
 
-/** Resolves at the end of the body, with what ended it before its time: such as what `take` returned. */
+/** Resolves at the end of the body; with a fault if it ended early, such as the one that `take` returned. */
 function arrival(
   incoming: IncomingMessage,
   take: (chunk: Buffer) => HttpFault | undefined,
@@ -74,7 +77,7 @@ function arrival(
   return new Promise((resolve) => {
     const end = (fault?: HttpFault): void => {
       clearTimeout(timer);
-      // What still comes is dropped: kept, chunks of a byte would take a hundred each.
+      // Drops what still comes: kept, one-byte chunks would take a hundred bytes each.
       incoming.off('data', onData).off('end', end).off('close', onClose).resume();
       resolve(fault);
     };
@@ -92,12 +95,12 @@ const [QUOTE, BACKSLASH, COLON, COMMA] = [0x22, 0x5c, 0x3a, 0x2c];
 const [OPEN_OBJECT, OPEN_LIST, CLOSE_OBJECT, CLOSE_LIST] = [0x7b, 0x5b, 0x7d, 0x5d];
 const NULL = Buffer.from('null');
 
-/** Replaces the values of these top-level fields of a JSON object by null, chunk by chunk, and counts how often each stands there. */
+/** Replaces the values of these top-level fields of a JSON object by null, chunk by chunk, and counts each field. */
 export function createFieldDropper(names: readonly string[]) {
   const seen = new Map<string, number>();
   const longest = Math.max(0, ...names.map((name) => name.length));
   let [depth, inString, escaped, dropping] = [0, false, false, false];
-  /** The string that may be a key of the top level, as far as it was read. */
+  /** The string read so far that may be a key of the top level. */
   let key: string | undefined;
   let isKeyNext = false;
 
@@ -152,36 +155,44 @@ export function createFieldDropper(names: readonly string[]) {
 
 interface UnderstoodBody {
   readonly fields: Readonly<Record<string, unknown>>;
-  /** The same as text. */
+  /** `fields` before parsing. */
   readonly text: string;
-  /** Whether bytes were of no encoding that is known, and stand as U+FFFD now. */
+  /** Whether it held bytes of no known encoding, now U+FFFD. */
   readonly lossy: boolean;
 }
 
 const notJson = (message: string) => refused({ code: 'not-json', message });
 
 /**
- * Reads a body as a JSON object. A sender's small mistakes, which leave one thing that it can mean, do not cost the change:
- * compression that no header announces, another encoding, raw control characters, NULs at the end.
- *
- * @param type The Content-Type, whose charset is tried for what is no UTF-8.
+ * Reads a body as a JSON object. It tolerates a sender's unambiguous mistakes: compression that no header announces,
+ * another encoding, raw control characters, NULs at the end. The charset of the Content-Type is tried if the bytes are
+ * not UTF-8.
  */
-export function parseBody(bytes: Uint8Array, type = '', maxBytes = 1_048_576): Checked<UnderstoodBody> {
+export function parseBody(
+  bytes: Uint8Array,
+  headers: IncomingHttpHeaders = {},
+  maxBytes = 1_048_576,
+): Checked<UnderstoodBody> {
   if (bytes.byteLength === 0) return notJson('the body is empty, a JSON object is expected');
   let text: string;
   let lossy = false;
   let fields: unknown;
   try {
-    [text, lossy] = decode(inflated(bytes, maxBytes), type);
+    [text, lossy] = decode(inflated(bytes, maxBytes), headers['content-type']);
     fields = parseJson(text);
   } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') {
+      return refused(largerThan(maxBytes, ' once it is unpacked'));
+    }
+    const isForeign = !/^(identity|(x-)?gzip|deflate)$/i.test(headers['content-encoding'] ?? 'identity');
+    if (isForeign) return notJson('the body has a Content-Encoding that is not understood: gzip and deflate are');
     return notJson(`the body is not JSON: ${(thrown as Error).message}`);
   }
   if (!isObject(fields)) return notJson('the body is JSON, but not an object');
   return accepted({ fields, text, lossy });
 }
 
-/** Knows gzip and zlib by their first bytes, which begin no JSON. */
+/** Recognizes gzip and zlib by their first bytes, with which no JSON begins. */
 function inflated(bytes: Uint8Array, maxOutputLength: number): Uint8Array {
   const [first = 0, second = 0] = bytes;
   const isGzip = first === 0x1f && second === 0x8b;
@@ -192,7 +203,7 @@ function inflated(bytes: Uint8Array, maxOutputLength: number): Uint8Array {
 const strictly = (encoding: string) => new TextDecoder(encoding, { fatal: true });
 const utf8 = strictly('utf-8');
 
-function decode(bytes: Uint8Array, type: string): [text: string, lossy: boolean] {
+function decode(bytes: Uint8Array, type = ''): [text: string, lossy: boolean] {
   const wide = wideEncodingOf(bytes);
   const decoders = [
     () => (wide === undefined ? utf8 : strictly(wide)),
@@ -202,14 +213,14 @@ function decode(bytes: Uint8Array, type: string): [text: string, lossy: boolean]
     try {
       return [decoder().decode(bytes), false];
     } catch {
-      // Not that encoding, or none that is known.
+      // Another encoding, or an unknown one.
     }
   }
   // A name cut inside a character must not cost the whole change.
   return [new TextDecoder(wide).decode(bytes), true];
 }
 
-/** Knows UTF-16 by its byte order mark and without one, since JSON begins with a character below U+0080. */
+/** Recognizes UTF-16 by its byte order mark or without one, since JSON begins with a character below U+0080. */
 function wideEncodingOf([first, second]: Uint8Array): string | undefined {
   if ((first === 0xff && second === 0xfe) || second === 0) return 'utf-16le';
   if ((first === 0xfe && second === 0xff) || first === 0) return 'utf-16be';
@@ -226,23 +237,30 @@ export function checkCommand(
   return { code: 'command-mismatch', path: 'CallbackCommand', message };
 }
 
-/** Refuses a group id that holds bytes of no encoding: with U+FFFD in their place it would be another group's. */
+/** Refuses a group id with bytes of no known encoding: with U+FFFD in their place it would be another group's. */
 export function checkGroup({ fields: { GroupId }, lossy }: UnderstoodBody): HttpFault | undefined {
   if (!lossy || typeof GroupId !== 'string' || !GroupId.includes('\ufffd')) return undefined;
   const message = 'GroupId holds bytes of no encoding that is known: which group is meant cannot be told';
   return { code: 'callback-invalid', path: 'GroupId', message };
 }
 
-/** A field of these that stands in the body twice has two readings, of which none is taken. */
+/** If one of these fields appears twice in a body, it has two readings, and neither is trusted. */
 const DECISIVE = [
   ...['CallbackCommand', 'GroupId', 'TopicId', 'EventTime', 'Name', 'Introduction', 'Notification', 'FaceUrl'],
-  ...['UserDefinedDataList', 'Owner_Account', 'NewOwner_Account'],
+  ...['UserDefinedDataList', 'Owner_Account', 'NewOwner_Account', 'Type'],
 ];
 /** A letter, or _, written as an escape. */
 const ESCAPED_LETTER = /\\u00(4[1-9a-f]|5[0-9af]|6[1-9a-f]|7[0-9a])/gi;
 
-/** Refuses a body in which a field stands twice that decides what the event says, however its name is written. */
-export function checkTwice(text: string): HttpFault | undefined {
+/** Refuses a body that has a decisive field twice, however its name is written. */
+export function checkTwice({ text, fields: { UserDefinedDataList: custom } }: UnderstoodBody): HttpFault | undefined {
+  const values = new Map<unknown, unknown>();
+  for (const one of Array.isArray(custom) ? custom.filter(isObject) : []) {
+    const path = 'UserDefinedDataList';
+    if (values.has(one.Key) && values.get(one.Key) !== one.Value)
+      return { code: 'callback-invalid', path, message: `${path} tells of one key twice` };
+    values.set(one.Key, one.Value);
+  }
   const body = text.replace(ESCAPED_LETTER, (_, code) => String.fromCharCode(Number.parseInt(code, 16)));
   const suspects = DECISIVE.filter((name) => body.indexOf(`"${name}"`) !== body.lastIndexOf(`"${name}"`));
   if (suspects.length === 0) return undefined;

@@ -3,13 +3,14 @@ import { plainly } from '../model/complaint.ts';
 import {
   type ChangedFields,
   type EventType,
-  MAX_GROUP_ID_BYTES,
+  isGroupId,
+  NO_GROUP_ID,
   PROFILE_FIELDS,
   type ProfileField,
 } from '../model/event.ts';
 import { accepted, type Checked, refused } from '../model/fault.ts';
 import { CUSTOM_BOUNDS, fits } from '../model/group.ts';
-import { didYouMean, upTo } from '../model/text.ts';
+import { didYouMean, truncate } from '../model/text.ts';
 
 /** The callback this bridge exists for. */
 export const GROUP_INFO_CHANGED = 'Group.CallbackAfterGroupInfoChanged';
@@ -17,30 +18,28 @@ export const GROUP_INFO_CHANGED = 'Group.CallbackAfterGroupInfoChanged';
 type Body = Readonly<Record<string, unknown>>;
 
 export interface Reading {
-  /** Whether a change of the wrong type refuses the whole callback, rather than be left out; where it is kept, nothing is lost. */
+  /** Whether a change of the wrong type refuses the callback (it is then quarantined), instead of being left out. */
   readonly strict: boolean;
-  /** Unknown fields that are left out of the event. */
+  /** Unknown fields to leave out of the event. */
   readonly drop: readonly string[];
 }
 
-/** Checks the body of a command and says it in the event's words. A refusal names every field that is wrong. */
+/** Checks the body of a command and translates it into the event's terms. A refusal names every wrong field. */
 export type ReadCommand = (body: Body, reading?: Reading) => Checked<Callback>;
 
-/** A callback that its command's schema accepts, in the event's words. */
+/** A callback that its command's schema accepts, in the event's terms. */
 export type Callback = ReturnType<typeof inEventWords>;
 
 /** What a callback is about: without it there is nothing to record. */
 const needed = z.string().min(1, { error: 'it is empty' });
-const groupId = needed.refine((text) => text.isWellFormed() && Buffer.byteLength(text) <= MAX_GROUP_ID_BYTES, {
-  error: `it is longer than ${MAX_GROUP_ID_BYTES} bytes or not well-formed Unicode`,
-});
+const groupId = needed.refine(isGroupId, { error: `it is ${NO_GROUP_ID}` });
 
 /** Accounts and types; the service’s own have 32 bytes. */
 const MOST_ACCOUNT = 512;
 
-/** What only decorates: in another shape it counts as not given, and is kept as an unknown field. */
+/** Additional information: in another shape it counts as absent, and is kept as an unknown field. */
 const told = z.string().min(1).max(MOST_ACCOUNT).optional().catch(undefined);
-/** A field to change: `""` clears it, null says nothing of it. */
+/** A field to change: `""` clears it, null leaves it unchanged. */
 const change = z.string().nullish();
 
 const common = z.object({
@@ -57,7 +56,7 @@ const customField = z.object({ Key: z.string(), Value: z.string() });
 /** Group custom fields, documented until 2020. */
 const customFields = z.array(z.unknown()).optional().catch(undefined);
 
-/** The profile fields in the service's words. */
+/** The profile fields, by the service's names. */
 const PROFILE = {
   name: 'Name',
   introduction: 'Introduction',
@@ -66,7 +65,7 @@ const PROFILE = {
 } as const;
 
 type Account = `${'Operator' | 'Owner' | 'OldOwner' | 'NewOwner'}_Account`;
-/** Every field that some command knows. A command's schema leaves out those that it does not know. */
+/** Every field that some command knows. The schema of a command leaves out those it does not know. */
 type Fields = z.output<typeof common> &
   Partial<Record<(typeof PROFILE)[ProfileField] | Account, string | null | undefined>> & {
     readonly UserDefinedDataList?: z.output<typeof customFields>;
@@ -77,7 +76,7 @@ function inEventWords(type: EventType, command: string, body: Body, fields: Fiel
   const given = new Map(read?.map(({ Key, Value }) => [Key, Value]));
   const custom = [...given].filter(([key, value]) => fits([`customFields.${key}`, value])).slice(0, CUSTOM_BOUNDS.most);
   const long = PROFILE_FIELDS.filter((field) => !fits([field, fields[PROFILE[field]]]));
-  // What is more than a group holds stays where all is that the bridge does not know.
+  // What exceeds a group's bounds stays in `extra`, with everything that the bridge does not know.
   const isWhole = read?.length === fields.UserDefinedDataList?.length && custom.length === given.size;
   const left = [...long.map((field) => PROFILE[field]), ...(isWhole ? [] : ['UserDefinedDataList'])];
   const known = { ...fields, ...Object.fromEntries(left.map((name) => [name, undefined])) };
@@ -91,7 +90,7 @@ function inEventWords(type: EventType, command: string, body: Body, fields: Fiel
     owner: fields.NewOwner_Account ?? fields.Owner_Account ?? undefined,
     previousOwner: fields.OldOwner_Account ?? undefined,
     changed: changedFields(known, read && custom),
-    /** Fields that a group does not hold: too many, or too long. */
+    /** How many fields a group cannot hold: too many, or too long. */
     beyond: long.length + given.size - custom.length,
     ...boundExtra(withoutKnown(body, known), drop),
   };
@@ -106,19 +105,19 @@ function complain(body: Body, { issues }: z.ZodError): Checked<never> {
   return refused({ code: 'callback-invalid', message: complaints.join('; '), ...(path !== undefined && { path }) });
 }
 
-/** Own-property reads: zod leaves out a `__proto__` key, which is kept, as all that is unknown. */
+/** Checks own properties: zod drops a `__proto__` key, which is kept like everything unknown. */
 function withoutKnown(body: Body, fields: Body): Record<string, unknown> {
   const known = (key: string): boolean =>
     key === 'CallbackCommand' || (Object.hasOwn(fields, key) && fields[key] !== undefined && fields[key] !== null);
   return Object.fromEntries(Object.entries(body).filter(([key]) => !known(key)));
 }
 
-/** Unknown fields of more than this together could make an event larger than a destination takes (Kafka: 1 MB). */
+/** Larger unknown fields could make an event larger than a destination accepts (Kafka: 1 MB). */
 const MAX_EXTRA_BYTES = 262_144;
-/** Deeper values could overflow the stack of somebody who hashes, writes or reads them later. */
+/** Deeper values could overflow the stack of whoever hashes, writes or reads them later. */
 const MAX_DEPTH = 500;
 
-/** Leaves out, largest first, what is too much, what is too deep and what is not wanted; `omitted` names it. */
+/** Leaves out what is too large, largest first, too deep or unwanted; `omitted` names it. */
 function boundExtra(fields: Record<string, unknown>, drop: readonly string[]) {
   const sized = Object.entries(fields).map(([key, value]) => {
     const isKept = !drop.includes(key) && !isDeeperThan(MAX_DEPTH, value);
@@ -130,9 +129,9 @@ function boundExtra(fields: Record<string, unknown>, drop: readonly string[]) {
     room -= bytes + key.length;
     if (room >= 0) kept.add(key);
   }
-  const omitted = sized.filter(({ key }) => !kept.has(key)).map(({ key }) => upTo(key, 100));
+  const omitted = sized.filter(({ key }) => !kept.has(key)).map(({ key }) => truncate(key, 100));
   return {
-    /** The fields of the body that the schema does not know, as they came. */
+    /** The fields of the body that the schema does not know, unchanged. */
     extra: Object.fromEntries(sized.filter(({ key }) => kept.has(key)).map(({ key, value }) => [key, value])),
     ...(omitted.length > 0 && { omitted: omitted.slice(0, 100) }),
   };
@@ -174,7 +173,7 @@ const SCHEMAS: Readonly<Record<string, readonly [EventType, z.ZodType<Fields> & 
     'chat.group.created',
     common.extend({ Operator_Account: told, Owner_Account: told, Name: change, UserDefinedDataList: customFields }),
   ],
-  // Name and member list describe the group at its end; they are no changes and stay in `extra`.
+  // Name and member list describe the group at its end; they are not changes and stay in `extra`.
   'Group.CallbackAfterGroupDestroyed': [
     'chat.group.destroyed',
     common.extend({ Operator_Account: told, Owner_Account: told }),
@@ -187,13 +186,13 @@ const SCHEMAS: Readonly<Record<string, readonly [EventType, z.ZodType<Fields> & 
 
 const FIELDS = [...new Set(Object.values(SCHEMAS).flatMap(([, schema]) => Object.keys(schema.shape)))];
 
-/** What people put before the name of a field that is about a group anyway. */
+/** Removes what people put in front of a field's name. */
 const plainName = (field: string): string => field.replaceAll('_', '').replace(/^(?:group|new)(?!id$)/i, '');
-/** So many unknown fields are looked at, and names up to this length. */
+/** Bounds how many unknown fields are compared, and how long their names may be. */
 const MOST_LOOKED_AT = 20;
 const LONGEST_NAME = 40;
 
-/** Names the unknown fields of a callback that look like known ones: who sends them is left without the change. */
+/** Names the unknown fields of a callback that resemble known ones, and whose changes are therefore lost. */
 export function misnamedIn(extra: Body): string[] {
   return Object.keys(extra)
     .slice(0, MOST_LOOKED_AT)
@@ -204,10 +203,10 @@ export function misnamedIn(extra: Body): string[] {
     });
 }
 
-/** The fields of which a change of a group's info consists. */
+/** The fields that a change of a group's info consists of. */
 const CHANGES = Object.values(PROFILE);
 
-/** Refuses an info change whose only changes say nothing: that is no callback of which something is known. */
+/** Refuses an info change none of whose changes can be read. */
 function checkChanges(body: Body, fields: Fields): Checked<Fields> {
   const given = CHANGES.filter((name) => Object.hasOwn(body, name));
   if (given.length === 0 || given.some((name) => typeof fields[name] === 'string')) return accepted(fields);
@@ -223,7 +222,7 @@ export const COMMANDS: ReadonlyMap<string, ReadCommand> = new Map(
       const first = schema.safeParse(body);
       if (first.success) return accepted(first.data);
       const odd = new Set(first.error.issues.map(({ path }) => path[0]));
-      // A change of the wrong type is left out, and kept as an unknown field, where the callback would be lost otherwise.
+      // Without quarantine, a change of the wrong type is left out and kept as an unknown field, to save the rest.
       const rest = Object.fromEntries(Object.entries(body).filter(([key]) => !(odd.has(key) && isChange(key))));
       const second = strict ? first : schema.safeParse(rest);
       return second.success ? accepted(second.data) : complain(body, first.error);
@@ -238,12 +237,12 @@ export const COMMANDS: ReadonlyMap<string, ReadCommand> = new Map(
 );
 const isChange = (name: string): boolean => CHANGES.some((change) => change === name);
 
-/** Tells whether a body is about a topic of a community: its profile is not the group's, and must never become it. */
+/** Whether a body is about a topic of a community: its profile is not the group's, and must never become it. */
 export function isAboutTopic({ TopicId }: Body): boolean {
   return TopicId !== undefined && TopicId !== null && TopicId !== '';
 }
 
-/** Commands that the vendor documents: a metric's label stays bounded, whatever is sent. */
+/** Commands that the vendor documents, which bounds a metric's label whatever is sent. */
 const DOCUMENTED = new Set([
   ...COMMANDS.keys(),
   'Group.CallbackAfterTopicInfoChanged',

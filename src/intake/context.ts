@@ -1,4 +1,4 @@
-/** What the steps of the receiver share: settings, ports, the values that go on with a request, and the answers. */
+/** What the steps of the receiver share: settings, ports, the variables of a request, and the answers. */
 import type { IncomingHttpHeaders } from 'node:http';
 import type { BlockList, Socket } from 'node:net';
 import type { HttpBindings } from '@hono/node-server';
@@ -25,24 +25,24 @@ export function receiverSettings({ app, receiver }: ReceiverConfig) {
     sdkAppId: app.sdkAppId,
     ...{ path, healthPath, maxBodyBytes, maxInFlight, whenUnrecordable },
     drop: receiver.extra.drop,
-    /** Without it no Sign is asked for. `windowMs` is the most that RequestTime may differ from this clock. */
+    /** Without it no Sign is required. `windowMs` is how far RequestTime may differ from this clock. */
     sign: app.callbackTokens && { tokens: app.callbackTokens, windowMs: app.signWindow },
     allowed: allowFrom && toAddressList(allowFrom),
     rate: rateOf({ app, receiver }),
-    /** Whether the addresses that the service tells may call, too. */
+    /** Whether the addresses published by the service may call, too. */
     allowService: allowFrom?.includes('service') ?? false,
     /** The proxies whose X-Forwarded-For is believed. */
     proxies: trustProxy === false ? undefined : toAddressList(trustProxy),
-    /** Whether commands that are not recorded are refused, where no upstream handler answers them. */
+    /** Whether commands that are not recorded are refused if no upstream handler answers them. */
     rejectsOthers: otherCommands === 'reject',
     forwardAll: typeof otherCommands !== 'string' && otherCommands.forwardAll,
-    /** "Before" commands that are answered OK, in lower case: a slip in the case must not forbid what somebody allowed. */
+    /** "Before" commands that are answered OK, in lower case: a slip in the case must not forbid what was allowed. */
     allowBefore: new Set(receiver.allowBefore?.map((command) => command.toLowerCase())),
     refuseBefore: receiver.refuseBefore,
   };
 }
 
-/** A sender's bound. Where nobody set one, and no token protects, that of strangers: what comes from this machine is known. */
+/** The limit per sender. Without a setting and without a token, one for strangers applies; this machine is exempt. */
 function rateOf({ app, receiver }: ReceiverConfig) {
   const { rateLimit } = receiver;
   if (rateLimit === false) return undefined;
@@ -51,20 +51,20 @@ function rateOf({ app, receiver }: ReceiverConfig) {
 }
 
 export interface ReceiverPorts {
-  /** Resolves once the event is on disk; throws a BridgeError when it cannot be. */
+  /** Resolves once the event is on disk; rejects with a BridgeError if that fails. */
   record(event: CanonicalEvent): Promise<'recorded' | 'duplicate'>;
   /** Keeps a verified callback that cannot be mapped; resolves once it is on disk. */
   quarantine(callback: RawCallback): Promise<void>;
   forward?(callback: ReceivedCallback): Promise<Checked<HandlerAnswer>>;
-  /** Starts the span of a callback; undefined when nothing traces. */
+  /** Starts the span of a callback; undefined if nothing traces. */
   trace?(headers: IncomingHttpHeaders, route: string): CallbackTrace | undefined;
   readonly clock: Clock;
-  /** The service's clock; without it, this machine's is taken for it. */
+  /** The service's clock; by default this machine's. */
   readonly service?: ServiceClock;
   readonly signals: SignalBus;
-  /** The addresses that the service calls from; undefined while they are not known. */
+  /** The addresses that the service calls from; undefined while unknown. */
   serviceAddresses?(): BlockList | undefined;
-  /** Returns the address of whoever opened the connection, as a load balancer told it; without it, the peer's is taken. */
+  /** Returns the address of whoever opened the connection, as told by a load balancer; by default the peer's. */
   peerOf?(socket: Socket): string | undefined;
   recording?(): boolean;
   /** True from SIGTERM on. */
@@ -77,18 +77,18 @@ export interface ReceiverEnv {
     trace: CallbackTrace | undefined;
     /** The command as a metric's label: bounded, whatever is sent. */
     label: string;
-    /** The query as it stands in the request line. */
+    /** The query exactly as in the request line. */
     search: string;
-    /** The address of whoever calls, seen through our own proxies. */
+    /** The address of the caller, seen through our own proxies. */
     caller: string | undefined;
     query: CallbackQuery;
-    /** Empty where the query of a verified sender names none. */
+    /** Empty if the query of a verified sender names none. */
     command: string;
     body: ReceivedBody;
     outcome: CallbackOutcome;
-    /** What it became, once that is recorded. */
+    /** The recorded event. */
     event?: CanonicalEvent;
-    /** Set when the outcome is refused or failed. */
+    /** Set if the outcome is refused or failed. */
     fault?: HttpFault;
   };
 }
@@ -101,7 +101,7 @@ function failEnvelope(fault: HttpFault): string {
   return JSON.stringify({ ActionStatus: 'FAIL', ErrorInfo: describeFault(fault), ErrorCode: httpStatus(fault.code) });
 }
 
-/** Returns the envelope for what is no HTTP request. */
+/** Returns the envelope for something that is not an HTTP request. */
 export const malformedEnvelope = (message: string) => failEnvelope({ code: 'query-invalid', message });
 
 export function acknowledge(context: ReceiverContext, outcome: CallbackOutcome): Response {
@@ -110,14 +110,14 @@ export function acknowledge(context: ReceiverContext, outcome: CallbackOutcome):
   return new Response(OK_ENVELOPE, { status: 200, headers: { 'content-type': 'application/json' } });
 }
 
-/** Lets the answer end the connection where the rest of a body is unread: it would be taken for the next request. */
+/** Ends the connection with the answer if the rest of a body is unread: it would be taken for the next request. */
 function endIncomplete(context: ReceiverContext): void {
   if (!context.env.incoming.complete) context.header('connection', 'close');
 }
 
 /**
- * Answers with the fault in the envelope; the bridge's own trouble (503) counts as failed, all else as refused. What to do about
- * it is told to those alone who were let in: the log has it for the operator.
+ * Answers with the fault in the envelope; the bridge's own trouble (503) counts as failed, everything else as refused.
+ * Only callers who were let in are told what to do about it; the operator finds it in the log.
  */
 export function refuse(context: ReceiverContext, fault: HttpFault): Response {
   const status = httpStatus(fault.code);
@@ -131,7 +131,7 @@ export function refuse(context: ReceiverContext, fault: HttpFault): Response {
   });
 }
 
-/** Forbids the action that a "before" command asks about, in the service's own words. */
+/** Forbids the action that a "before" command asks about, the way the service expects it. */
 export function forbid(context: ReceiverContext, fault: HttpFault): Response {
   context.set('outcome', 'refused');
   context.set('fault', fault);

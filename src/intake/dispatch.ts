@@ -22,7 +22,7 @@ import { NO_COMMAND, withoutSign } from './request.ts';
 export function dispatch(settings: ReceiverSettings, ports: ReceiverPorts): Handler<ReceiverEnv> {
   const { record, keep } = createRecording(settings, ports);
 
-  /** Resolves with undefined where there is no upstream handler. */
+  /** Resolves with undefined if there is no upstream handler. */
   async function forward(context: ReceiverContext): Promise<Checked<HandlerAnswer> | undefined> {
     const { search, body, caller, label: command } = context.var;
     const headers = context.env.incoming.headersDistinct;
@@ -56,7 +56,7 @@ export function dispatch(settings: ReceiverSettings, ports: ReceiverPorts): Hand
   };
 }
 
-/** Tells whether the body names a command that becomes an event, whatever the query says. */
+/** Whether the body names a command that becomes an event, whatever the query says. */
 function namesRecorded(context: ReceiverContext): boolean {
   const body = parseBody(context.get('body').bytes);
   return body.ok && COMMANDS.has(body.value.fields.CallbackCommand as string);
@@ -91,7 +91,7 @@ function checkAllowed(command: string, { rejectsOthers, allowBefore }: ReceiverS
 
 type Kept = 'recorded' | 'duplicate' | 'quarantined' | 'acknowledged';
 
-/** Creates what records callbacks: parse, map, write. It throws what the journal throws. */
+/** Creates the recorder of callbacks: parse, map, write. It rejects as the journal does. */
 function createRecording(settings: ReceiverSettings, ports: ReceiverPorts) {
   const { clock, signals } = ports;
   const { sdkAppId, drop, maxBodyBytes } = settings;
@@ -100,7 +100,7 @@ function createRecording(settings: ReceiverSettings, ports: ReceiverPorts) {
   const run = randomUUID();
   let receipts = 0;
 
-  /** Keeps a callback of a verified sender as it came: nothing of it is lost, whatever is wrong with it. */
+  /** Keeps a callback of a verified sender unchanged: nothing is lost, whatever is wrong with it. */
   async function keep(context: ReceiverContext, fault: HttpFault): Promise<'quarantined'> {
     const { bytes: body } = context.get('body');
     const raw = { receivedAt: clock.now(), search: withoutSign(context.get('query')), body, fault };
@@ -109,14 +109,15 @@ function createRecording(settings: ReceiverSettings, ports: ReceiverPorts) {
     return 'quarantined';
   }
 
-  /** Reads a body as this command's; 'acknowledged' for what is about a topic of the group. */
+  /** Reads a body as this command's; 'acknowledged' if it is about a topic of the group. */
   function understand(context: ReceiverContext, read: ReadCommand): Checked<Callback | 'acknowledged'> {
     const { bytes, fault } = context.get('body');
     if (fault !== undefined) return refused(fault);
-    const body = parseBody(bytes, context.env.incoming.headers['content-type'], maxBodyBytes);
+    const body = parseBody(bytes, context.env.incoming.headers, maxBodyBytes);
     if (!body.ok) return body;
-    const { fields, text, lossy } = body.value;
-    const contradiction = checkCommand(context.get('command'), fields) ?? (isVerified ? checkTwice(text) : undefined);
+    const { fields, lossy } = body.value;
+    const contradiction =
+      checkCommand(context.get('command'), fields) ?? (isVerified ? checkTwice(body.value) : undefined);
     if (contradiction !== undefined) return refused(contradiction);
     if (isAboutTopic(fields)) return accepted('acknowledged');
     const strange = checkGroup(body.value);
@@ -151,14 +152,14 @@ function createRecording(settings: ReceiverSettings, ports: ReceiverPorts) {
   return { record, keep };
 }
 
-/** Exceeds the service's time-out of 2 s. */
+/** Longer than the service's time-out of 2 s. */
 const DEFER_MS = 2_500;
 const MAX_DEFERRED = 1_000;
 
 /**
- * Creates what records, or else defers the answer past the service's time-out and tries once more, for a bounded number of
- * callbacks: the service does not send a callback again after an error, but it does after a time-out, where the console's
- * switch is on.
+ * Creates a function that records or, if that fails, defers the answer past the service's time-out and tries once more,
+ * for a bounded number of callbacks: the service does not repeat a callback after an error, but does so after a time-out,
+ * where the console's switch is on.
  */
 function createDeferral({ whenUnrecordable }: ReceiverSettings, { clock, signals, stopping }: ReceiverPorts) {
   let deferred = 0;

@@ -6,7 +6,7 @@ import { hostOf } from '../model/address.ts';
 import { readAtMost } from '../model/bounded.ts';
 import { accepted, type Checked, messageOf, refused } from '../model/fault.ts';
 
-// This is node:http, not hono/proxy: fetch, underneath that, unpacks a gzipped answer and merges header lines.
+// node:http instead of hono/proxy, whose fetch unpacks a gzipped answer and merges header lines.
 
 export type ForwardSettings = Omit<Exclude<Config['receiver']['otherCommands'], string>, 'forwardAll'>;
 
@@ -15,7 +15,7 @@ export interface ReceivedCallback {
   readonly search: string;
   readonly headers: IncomingMessage['headersDistinct'];
   readonly body: Uint8Array;
-  /** The address that X-Forwarded-For names last. */
+  /** The last address in X-Forwarded-For. */
   readonly caller: string | undefined;
 }
 
@@ -26,7 +26,7 @@ export interface HandlerAnswer {
   readonly body: Buffer<ArrayBuffer>;
 }
 
-/** Headers that belong to one connection (RFC 9110, 7.6.1), and on the last line those that this hop sets itself. */
+/** Headers of one connection (RFC 9110, 7.6.1) and, on the last line, those that this hop sets itself. */
 const NOT_FORWARDED = new Set([
   ...['connection', 'keep-alive', 'proxy-connection', 'proxy-authenticate', 'proxy-authorization'],
   ...['te', 'trailer', 'transfer-encoding', 'upgrade'],
@@ -37,7 +37,7 @@ const NOT_FORWARDED = new Set([
 const MAX_ANSWER_BYTES = 1_048_576;
 const MAX_SOCKETS = 256;
 
-/** Sends callbacks to the upstream handler that answered them before the bridge was there, and returns its answers. */
+/** Sends callbacks to the upstream handler that answered them before the bridge did, and returns its answers. */
 export function createForwarder({ forwardTo, timeoutMs, caFile }: ForwardSettings) {
   const upstream = new URL(forwardTo);
   const secure = upstream.protocol === 'https:';
@@ -58,7 +58,7 @@ export function createForwarder({ forwardTo, timeoutMs, caFile }: ForwardSetting
         path: search === '' ? pathname : `${pathname}?${search}`,
         headers: headersFor(callback, upstream.host),
       };
-      // Node ends some exchanges without a word: the time-out counts whatever becomes of this one.
+      // Node ends some exchanges silently: the time-out applies in any case.
       signal.addEventListener('abort', () => reject(signal.reason), { once: true });
       let goesOn = false;
       const call: ClientRequest = (secure ? tlsRequest : request)(options, (answer) => {
@@ -73,7 +73,7 @@ export function createForwarder({ forwardTo, timeoutMs, caFile }: ForwardSetting
         if (!goesOn) reject(new Error('it ended the connection without an answer'));
       });
       call.on('error', (error: NodeJS.ErrnoException) => {
-        // The upstream ended a kept connection just when it was used again: it handled nothing.
+        // The upstream closed a kept connection just as it was reused: it handled nothing.
         const again = call.reusedSocket && error.code === 'ECONNRESET' && !goesOn && !signal.aborted;
         if (!again) return reject(error);
         goesOn = true;
@@ -83,7 +83,7 @@ export function createForwarder({ forwardTo, timeoutMs, caFile }: ForwardSetting
     });
 
   return {
-    /** Never throws: no answer in time is a fault. */
+    /** Never rejects: a missing answer is a fault. */
     async forward(callback: ReceivedCallback): Promise<Checked<HandlerAnswer>> {
       const signal = AbortSignal.timeout(timeoutMs);
       try {
@@ -98,7 +98,7 @@ export function createForwarder({ forwardTo, timeoutMs, caFile }: ForwardSetting
         });
       }
     },
-    /** Closes idle connections now, and those of calls in flight once they are answered. */
+    /** Closes idle connections now, and busy ones once they are answered. */
     close(): void {
       agent.maxFreeSockets = 0;
       for (const socket of Object.values(agent.freeSockets).flat()) socket?.destroy();

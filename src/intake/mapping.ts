@@ -4,21 +4,21 @@ import type { ServiceClock } from '../model/service-clock.ts';
 import type { Callback } from './commands.ts';
 import type { CallbackQuery } from './request.ts';
 
-/** An EventTime further ahead of its receipt than this would win over later changes, so it is not believed. */
+/** An EventTime further ahead of its receipt would win over later changes, so it is not believed. */
 export const MAX_AHEAD_MS = 2_000;
 /** Before 2014 there was no such service: an EventTime from then would lose against everything. */
 export const EARLIEST = Date.UTC(2014, 0, 1);
-/** Nor will there be one for so long: heard from many, an EventTime from then on would move the service's clock there. */
+/** Believed from many callbacks, an EventTime from this time on would move the service's clock there. */
 const LATEST = Date.UTC(2100, 0, 1);
-/** Numbers of this size are seconds since 1970, not milliseconds: as a time in ms they lie in the seventies. */
+/** Numbers of this size are seconds since 1970: taken as milliseconds they would lie in the seventies. */
 const SECONDS = { from: EARLIEST / 1_000, to: 100_000_000_000 };
 
 interface Receipt {
   /** Milliseconds since 1970, by this machine's clock. */
   readonly at: number;
-  /** The same moment by the service's clock; without it, this machine's is taken for it. */
+  /** The same moment by the service's clock; by default this machine's. */
   readonly serviceAt?: number;
-  /** Differs for each receipt: the identity of a callback that has neither EventTime nor RequestID. */
+  /** Unique to each receipt: identifies a callback that has neither EventTime nor RequestID. */
   readonly nonce: string;
 }
 
@@ -26,21 +26,18 @@ interface Receipt {
 export function mapCallback(sdkAppId: string, query: CallbackQuery, callback: Callback, receipt: Receipt) {
   const { command, type, groupId, groupType, operator, owner, previousOwner, changed } = callback;
   const { platform, clientIp, requestId } = query;
-  const eventTime = callback.eventTime === undefined ? undefined : Math.trunc(Number(callback.eventTime));
+  const given = callback.eventTime === undefined ? undefined : Number(callback.eventTime);
+  const eventTime = given === undefined || inSeconds(given) ? given : Math.trunc(given);
   const serviceAt = receipt.serviceAt ?? receipt.at;
-  const told = readEventTime(eventTime);
+  const told = readEventTime(eventTime, serviceAt);
   const occurred = told !== undefined && told <= serviceAt + MAX_AHEAD_MS ? told : undefined;
-  // What was not taken as it came is kept.
+  // Keeps the original of what was not taken over.
   const extra = occurred === eventTime ? callback.extra : { ...callback.extra, EventTime: callback.eventTime };
 
-  const moment =
-    eventTime !== undefined
-      ? { eventTime }
-      : requestId !== undefined
-        ? { requestId }
-        : { receipt: `${receipt.at}/${receipt.nonce}` };
+  const received = requestId === undefined ? { receipt: `${receipt.at}/${receipt.nonce}` } : { requestId };
+  const moment = eventTime === undefined ? received : { eventTime };
   const namesOwner = owner !== undefined || previousOwner !== undefined;
-  // Whether its time is believed depends on the receipt, and a redelivered callback is the same event all the same.
+  // Includes a disbelieved EventTime: disbelief depends on the receipt, but a repeated callback is the same event.
   const identity = { sdkAppId, command, groupId, operator, changed, extra: callback.extra, moment };
   const id = eventId(namesOwner ? { ...identity, owners: [owner, previousOwner] } : identity);
   return groupEvent(type, sdkAppId, id, {
@@ -57,24 +54,30 @@ export function mapCallback(sdkAppId: string, query: CallbackQuery, callback: Ca
   });
 }
 
-/** Returns a number, or the one that a text is; of anything else NaN: making an object of others one may throw. */
+/** Returns a number, or the one in a text; NaN for anything else, whose conversion may throw. */
 export const numberIn = (value: unknown): number => (typeof value === 'object' ? Number.NaN : Number(value));
 
-/** Returns an EventTime in ms; undefined for one that no callback of the service can have. */
-export function readEventTime(eventTime: unknown): number | undefined {
-  const given = Math.trunc(numberIn(eventTime));
-  const inMs = given >= SECONDS.from && given < SECONDS.to ? given * 1_000 : given;
-  return inMs >= EARLIEST && inMs < LATEST ? inMs : undefined;
+const inSeconds = (time: number): boolean => time >= SECONDS.from && time < SECONDS.to;
+
+/**
+ * Returns an EventTime in ms; undefined if no callback of the service can have it. Whole seconds do not order the changes
+ * within one second. `near`, the time of receipt, does, as far as it lies in that second.
+ */
+export function readEventTime(eventTime: unknown, near = 0): number | undefined {
+  const given = numberIn(eventTime);
+  const inMs = Math.trunc(inSeconds(given) ? given * 1_000 : given);
+  if (!(inMs >= EARLIEST && inMs < LATEST)) return undefined;
+  return inSeconds(given) && Number.isInteger(given) ? Math.min(Math.max(inMs, Math.round(near)), inMs + 999) : inMs;
 }
 
-/** Returns how far the EventTime of a recorded event was ahead of its receipt, in ms; undefined for one that has none. */
+/** Returns how far the EventTime of a recorded event was ahead of its receipt, in ms; undefined if it has none. */
 function eventTimeDistance({ data }: CanonicalEvent): number | undefined {
   if (data.occurredAtFrom === 'read') return undefined;
   const told = readEventTime(data.occurredAtFrom === 'callback' ? data.occurredAt : data.extra.EventTime);
   return told === undefined ? undefined : told - data.receivedAt;
 }
 
-/** Tells the service's clock what these recorded callbacks said, as if they had just come. */
+/** Feeds the EventTimes of recorded callbacks to the service's clock, as if they had just arrived. */
 export function hearAgain(events: Iterable<CanonicalEvent>, service: ServiceClock): void {
   for (const event of events) {
     const distance = eventTimeDistance(event);

@@ -24,7 +24,7 @@ interface QuarantinePorts {
 type MapSettings = Pick<ReceiverSettings, 'sdkAppId' | 'drop'>;
 
 const PAGE = 100;
-/** The most that mapping holds the thread that receives callbacks, beside one of them. */
+/** The longest that mapping blocks the thread that receives callbacks, apart from a single one. */
 const STEP_MS = 20;
 
 /** The operations on the quarantine that a person may ask for. */
@@ -39,7 +39,7 @@ export function createQuarantine({ sdkAppId, drop }: MapSettings, { journal, rea
     }
   }
 
-  /** Leaves callbacks that arrive from now on: nobody has seen them yet. */
+  /** Spares callbacks that arrive from now on: nobody has seen them yet. */
   async function discardAll(): Promise<number> {
     let count = 0;
     for (const page of pages(reader.countQuarantined())) {
@@ -49,7 +49,7 @@ export function createQuarantine({ sdkAppId, drop }: MapSettings, { journal, rea
   }
 
   return {
-    /** Maps all callbacks again: an upgrade may have taught the bridge their shape. */
+    /** Maps all callbacks again: after an upgrade the bridge may know their shape. */
     async remap(): Promise<{ mapped: number; left: number }> {
       let mapped = 0;
       let since = performance.now();
@@ -61,7 +61,7 @@ export function createQuarantine({ sdkAppId, drop }: MapSettings, { journal, rea
           }
           const event = mapQuarantined({ sdkAppId, drop }, callback);
           if (event === undefined) continue;
-          // Recorded first: after a crash in between, it is mapped again, and its id makes it the same event.
+          // Recorded first: after a crash in between it is mapped again, to an event of the same id.
           await journal.record(event);
           await journal.releaseQuarantined([callback.id]);
           mapped++;
@@ -71,7 +71,7 @@ export function createQuarantine({ sdkAppId, drop }: MapSettings, { journal, rea
       if (mapped > 0 || left > 0) signals.emit('quarantine.mapped', { mapped, left });
       return { mapped, left };
     },
-    /** Discards the callbacks with these ids, or all that there are now; resolves with how many there were. */
+    /** Discards the callbacks with these ids, or all that there are now; resolves with their number. */
     async discard(ids?: readonly number[]): Promise<number> {
       const count = await (ids === undefined ? discardAll() : journal.releaseQuarantined(ids));
       if (count > 0) signals.emit('quarantine.discarded', { count });
@@ -86,11 +86,11 @@ function mapQuarantined({ sdkAppId, drop }: MapSettings, { id, receivedAt, searc
   const parsed = parseBody(body);
   if (!query.ok || !parsed.ok) return undefined;
   const { command = '' } = query.value;
-  const { fields, text, lossy } = parsed.value;
-  // What contradicts itself, or cannot be read without a loss, stays for a person to judge.
-  if (isAboutTopic(fields) || lossy || (checkCommand(command, fields) ?? checkTwice(text))) return undefined;
+  const { fields, lossy } = parsed.value;
+  // What contradicts itself, or cannot be read without loss, is left to a person.
+  if (isAboutTopic(fields) || lossy || (checkCommand(command, fields) ?? checkTwice(parsed.value))) return undefined;
   const callback = COMMANDS.get(command)?.(fields, { strict: true, drop });
-  // The nonce is its id in the quarantine, so that mapping it twice gives the same event.
+  // The quarantine id is the nonce, so that mapping twice gives the same event.
   const receipt = { at: receivedAt, nonce: `quarantine ${id}` };
   return callback?.ok ? mapCallback(sdkAppId, query.value, callback.value, receipt) : undefined;
 }

@@ -2,7 +2,7 @@ import { Hono, type MiddlewareHandler } from 'hono';
 import { createRateLimit } from '../http/rate-limit.ts';
 import { isLocal } from '../model/address.ts';
 import { describeFault, faultOf, type HttpFault, isHttpCode, messageOf } from '../model/fault.ts';
-import { upTo } from '../model/text.ts';
+import { truncate } from '../model/text.ts';
 import { callerOf, checkAddress, senderOf } from './address.ts';
 import { checkApp, checkSign } from './authentication.ts';
 import { createBodyReader } from './body.ts';
@@ -17,22 +17,22 @@ import {
 import { dispatch } from './dispatch.ts';
 import { NO_COMMAND, readQuery, splitTarget } from './request.ts';
 
-/** `POST {path}`: admit, authenticate, read, dispatch; each answers what it refuses (docs/decisions/0014). */
+/** `POST {path}`: admit, authenticate, read, dispatch; each step answers what it refuses (docs/decisions/0014). */
 export function createReceiver(settings: ReceiverSettings, ports: ReceiverPorts): Hono<ReceiverEnv> {
   const { path, healthPath } = settings;
   const app = new Hono<ReceiverEnv>();
   const refuseStrayed = (context: ReceiverContext, fault: HttpFault) => {
     const { path } = splitTarget(context.env.incoming.url ?? '');
     // Without the query, which may hold a Sign.
-    const what = `${context.req.method} ${path.length <= 200 ? path : `${upTo(path, 200)}…`}`;
+    const what = `${context.req.method} ${path.length <= 200 ? path : `${truncate(path, 200)}…`}`;
     const peer = peerOf(context, ports) ?? 'unknown';
     ports.signals.emit('request.strayed', { peer, what, why: describeFault(fault), code: fault.code });
     return refuse(context, fault);
   };
   app.use(endConnections(ports));
-  // What is compared is what is forwarded: the target as it came, not as a router reads it.
+  // Compares the target as it came, which is also forwarded, not as a router reads it.
   app.use(async (context, next) => {
-    // Some proxies put the origin before it.
+    // Some proxies send the absolute form.
     const target = context.env.incoming.url?.replace(/^https?:\/\/[^/?#]*/i, '') ?? '';
     const { path: asked, search } = splitTarget(target);
     context.set('search', search);
@@ -68,12 +68,12 @@ const NOTHING_HERE: HttpFault = {
   suggestion: 'compare receiver.path with the callback URL in the vendor’s console',
 };
 
-/** One slash at the end is a common slip in the console's URL or in the setting, and the same path. */
+/** A trailing slash, in the console's URL or in the setting, is a common slip, and the same path. */
 function isAt(path: string, asked: string): boolean {
   return path.replace(/\/$/, '') === asked.replace(/\/$/, '');
 }
 
-/** Tells a load balancer whether to send callbacks here; who asks may be anybody. */
+/** Tells a load balancer whether to send callbacks here; anybody may ask. */
 function answerHealth(context: ReceiverContext, { stopping, recording = () => true }: ReceiverPorts): Response {
   const well = !stopping() && recording();
   return context.json({ status: well ? 'ok' : 'not ready' }, well ? 200 : 503, { 'cache-control': 'no-store' });
@@ -84,7 +84,7 @@ const peerOf = (context: ReceiverContext, ports: ReceiverPorts): string | undefi
   return ports.peerOf?.(socket) ?? socket.remoteAddress;
 };
 
-/** While the bridge stops, lets each answer end its connection. */
+/** While the bridge stops, has each answer end its connection. */
 function endConnections({ stopping }: ReceiverPorts): MiddlewareHandler<ReceiverEnv> {
   return async (context, next) => {
     await next();
@@ -92,7 +92,7 @@ function endConnections({ stopping }: ReceiverPorts): MiddlewareHandler<Receiver
   };
 }
 
-/** Tells log, metrics and traces how each callback was answered. */
+/** Reports to log, metrics and traces how each callback was answered. */
 function observe({ path, proxies }: ReceiverSettings, ports: ReceiverPorts): MiddlewareHandler<ReceiverEnv> {
   const { signals, trace } = ports;
   return async (context, next) => {
@@ -126,7 +126,7 @@ function admit({ allowed, allowService }: ReceiverSettings, ports: ReceiverPorts
 
 const RATE_WINDOW_S = 10;
 
-/** Bounds what one sender may send, so that who floods the receiver does not take the room of all others. */
+/** Limits each sender, so that one who floods the receiver does not crowd out the others. */
 function limitRate({ rate }: ReceiverSettings, { clock }: ReceiverPorts): MiddlewareHandler<ReceiverEnv> {
   if (rate === undefined) return (_, next) => next();
   const { perSecond, local } = rate;
@@ -142,7 +142,7 @@ function limitRate({ rate }: ReceiverSettings, { clock }: ReceiverPorts): Middle
   };
 }
 
-/** Lets in callbacks of this app, signed where a Sign is asked for. */
+/** Admits callbacks for this app, signed if a Sign is required. */
 function authenticate(
   { sdkAppId, sign }: ReceiverSettings,
   { clock, service }: ReceiverPorts,
@@ -152,13 +152,13 @@ function authenticate(
     if (!query.ok) return refuse(context, query.fault);
     context.set('label', commandLabel(query.value.command));
     const times = [clock.now(), service?.now() ?? clock.now()];
-    // The Sign comes first: whoever has none does not learn whose app this is.
+    // The Sign is checked first: without one, a caller does not learn whose app this is.
     const fault = (sign && checkSign(query.value, sign, times)) ?? checkApp(query.value, sdkAppId);
     if (fault !== undefined) return refuse(context, fault);
-    // The Sign is right, so the service has said its time: whole seconds, cut off.
+    // With a valid Sign, this is the service's time: whole seconds, rounded down.
     if (sign) service?.observe(Number(query.value.requestTime) * 1_000 + 500, true);
     const { command = '' } = query.value;
-    // Of a verified sender nothing is lost: the body may name the command.
+    // Nothing of a verified sender is lost: the body may name the command.
     if (command === '' && sign === undefined) return refuse(context, NO_COMMAND);
     context.set('command', command);
     context.set('query', query.value);
@@ -166,7 +166,7 @@ function authenticate(
   };
 }
 
-/** Reads the body, within bounds of size and time. What came of one that is too large is for `dispatch` to keep. */
+/** Reads the body, within limits of size and time. The part of one that is too large is left for `dispatch` to keep. */
 function read({ maxBodyBytes, drop, sign, forwardAll }: ReceiverSettings): MiddlewareHandler<ReceiverEnv> {
   const readBody = createBodyReader(maxBodyBytes, forwardAll ? [] : drop);
   return async (context, next) => {
@@ -178,7 +178,7 @@ function read({ maxBodyBytes, drop, sign, forwardAll }: ReceiverSettings): Middl
   };
 }
 
-/** Bounds how many callbacks wait for their answer. It comes after `read`: slow senders must not take the places. */
+/** Limits how many callbacks wait for their answer. It comes after `read`: slow senders must not take up the places. */
 function limitInFlight(most: number): MiddlewareHandler<ReceiverEnv> {
   const overloaded: HttpFault = {
     code: 'overloaded',
@@ -197,7 +197,7 @@ function limitInFlight(most: number): MiddlewareHandler<ReceiverEnv> {
   };
 }
 
-/** Tells the caller the code and message of a known trouble only: paths of this machine are no business of theirs. */
+/** Tells the caller code and message of known troubles only: paths of this machine are none of their business. */
 function asHttpFault(thrown: unknown): HttpFault {
   const { code, message } = faultOf(thrown, 'internal');
   const isKnown = isHttpCode(code) && code !== 'internal';

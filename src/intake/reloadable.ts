@@ -25,8 +25,8 @@ export function createReloadableReceiver(config: ReceiverConfig, ports: Omit<Rec
       current.proxies !== undefined && contains(current.proxies, address),
     fetch: (request: Request, bindings: object) => current.fetch(request, bindings),
     /**
-     * Makes another receiver ready; throws a BridgeError when a file it needs cannot be used. Calling what is returned puts
-     * it in place: it answers the requests that come after, and those in flight end as they began.
+     * Prepares another receiver; throws a BridgeError if a file it needs is unusable. The returned function puts it in
+     * place: it answers the requests that follow, while those in flight end as they began.
      */
     prepare(next: ReceiverConfig): () => void {
       const prepared = create(next);

@@ -7,7 +7,7 @@ export function splitTarget(target: string): { path: string; search: string } {
   return end < 0 ? { path: target, search: '' } : { path: target.slice(0, end), search: target.slice(end + 1) };
 }
 
-/** The service's names of the query parameters; they are matched whatever their case. */
+/** The service's names of the query parameters, matched regardless of case. */
 const NAMES = {
   sdkAppId: 'SdkAppid',
   command: 'CallbackCommand',
@@ -23,10 +23,10 @@ export type CallbackQuery = { readonly [Key in keyof typeof NAMES]?: string };
 
 const KEYS = new Map(Object.entries(NAMES).map(([key, name]) => [name.toLowerCase(), key as keyof CallbackQuery]));
 
-/** These decide about admission and meaning. Of the others the first counts: what a proxy adds stands after it. */
+/** These decide about admission and meaning. Of the others the first value counts: what a proxy adds comes after it. */
 const DECISIVE = new Set<keyof CallbackQuery>(['sdkAppId', 'command', 'sign', 'requestTime']);
 
-/** Reads the part of the URL after `?`. Refuses a decisive name that is given twice with different values: neither can be trusted. */
+/** Parses a query. Refuses a decisive parameter given twice with different values: neither can be trusted. */
 export function readQuery(search: string): Checked<CallbackQuery> {
   const query: { -readonly [Key in keyof CallbackQuery]: string } = {};
   for (const [name, value] of new URLSearchParams(search)) {

@@ -1,4 +1,4 @@
-/** Callbacks as the service would make them, and how they are posted. */
+/** Sample callbacks, as the service would make them, and how they are posted. */
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
@@ -17,7 +17,7 @@ export interface SampleCallback {
   readonly body: string;
 }
 
-/** Makes the `index`-th of a run of callbacks over `groups` groups; no two are the same event. `at` is when it happened, in ms since 1970. */
+/** Makes the `index`-th of a series of distinct callbacks for `groups` groups, which happened `at` (ms since 1970). */
 export function generatedSample(sdkAppId: string, index: number, groups: number, at: number): SampleCallback {
   const turn = Math.floor(index / groups);
   const field = ['Name', 'Introduction', 'Notification', 'FaceUrl'][turn % 4] ?? 'Name';
@@ -45,10 +45,10 @@ interface SendPlan {
   readonly to: URL;
   readonly token?: string | undefined;
   readonly count: number;
-  /** Callbacks a second; 0 is as fast as they are answered. */
+  /** Callbacks per second; 0 sends as fast as they are answered. */
   readonly rate: number;
   readonly connections: number;
-  /** Certificates in PEM, trusted beside the system's authorities, whatever name they are for. */
+  /** Certificates in PEM, trusted in addition to the system's authorities, whatever name they are for. */
   readonly pinned?: string | undefined;
   sample(index: number): SampleCallback;
   answered?(): void;
@@ -91,14 +91,14 @@ export async function send(plan: SendPlan, signal: AbortSignal) {
     ok,
     failed: sent - ok,
     seconds: (performance.now() - start) / 1000,
-    /** Milliseconds from the moment when each was due to its answer, so that a stall counts. */
+    /** Milliseconds from when each was due until its answer, so that a stall counts. */
     latency: { p50: at(0.5), p99: at(0.99), max: at(1) },
-    /** The number of times that each answer came that was not OK. */
+    /** The answers other than OK, with the number of each. */
     failures,
   };
 }
 
-/** Trusts the very certificate that the configuration names: it is not for a loopback address. */
+/** Trusts the configured certificate itself, which is not for a loopback address. */
 function pinning(pem: string): https.AgentOptions {
   const own = new X509Certificate(pem).fingerprint256;
   return {
@@ -108,7 +108,7 @@ function pinning(pem: string): https.AgentOptions {
   };
 }
 
-/** Posts a callback as the service would, signed when there is a token; resolves with what went wrong, if anything did. */
+/** Posts a callback as the service would, signed if there is a token; resolves with what went wrong, if anything. */
 async function post(plan: SendPlan, agent: http.Agent, index: number): Promise<string | undefined> {
   const { query, body } = plan.sample(index);
   const url = new URL(plan.to);
@@ -128,7 +128,7 @@ async function post(plan: SendPlan, agent: http.Agent, index: number): Promise<s
   }
 }
 
-/** Posts one callback to the receiver of this configuration at `to`; resolves with what went wrong, if anything did. */
+/** Posts one callback to the receiver of this configuration at `to`; resolves with what went wrong, if anything. */
 export async function sendOne({ app, receiver }: ReceiverConfig, to: URL, sample: SampleCallback, signal: AbortSignal) {
   const pinned = receiver.tls && readFileSync(receiver.tls.certFile, 'utf8');
   const plan = { to, token: app.callbackTokens?.[0], count: 1, rate: 0, connections: 1, pinned, sample: () => sample };
@@ -136,10 +136,10 @@ export async function sendOne({ app, receiver }: ReceiverConfig, to: URL, sample
   return failures.keys().next().value;
 }
 
-/** How long a sample may take: an answer that is held comes after the service's 2 s. */
+/** How long a sample may take: a deferred answer comes after the service's 2 s. */
 const SAMPLE_MS = 5_000;
 
-/** Returns what posts one made-up callback to the bridge's own receiver, as the service does; undefined where that asks for more. */
+/** Returns a function that posts a sample to the bridge's own receiver; undefined if that requires more than this. */
 export function sampleSender(config: ReceiverConfig, to: URL): (() => Promise<void>) | undefined {
   const { tls, proxyProtocol } = config.receiver;
   if (proxyProtocol || tls?.clientCaFile !== undefined) return undefined;

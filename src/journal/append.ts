@@ -6,7 +6,7 @@ import type { CanonicalEvent } from '../model/event.ts';
 import type { BridgeError } from '../model/fault.ts';
 import type { SignalBus } from '../model/signal.ts';
 import { type Committer, createCommitter } from './commit.ts';
-import type { Database } from './database.ts';
+import { type Database, RESERVE } from './database.ts';
 import { createDeliveryWriter, type JournalReport } from './deliveries.ts';
 import { PROBE_BYTES } from './failure.ts';
 import { createForgetting } from './forget.ts';
@@ -16,8 +16,8 @@ import { journalError, unrecordable } from './sqlite.ts';
 export type Journal = ReturnType<typeof openJournal>;
 
 /**
- * Opens what writes the journal. What resolves is on disk then; what cannot be written rejects with a BridgeError. `connectors`
- * are those enabled: a group whose events one of them has not taken is not forgotten.
+ * Opens the writer of the journal. What resolves is on disk; what cannot be written rejects with a BridgeError.
+ * `connectors` are the enabled ones: a group with events that one of them has not taken is not forgotten.
  */
 export function openJournal(
   database: Database,
@@ -29,17 +29,17 @@ export function openJournal(
   const deliveries = createDeliveryWriter(connection, clock);
   const groups = openGroupBuffer(database);
   const events = createEventWriter(database, groups);
-  const room = createRoom(database, groups);
+  const capacity = createCapacity(database, groups);
   const committer = createCommitter(database, {
     transact: (work) => {
-      room.changed();
+      capacity.remeasure();
       return events.transact(work);
     },
     hasRoom: () => {
-      room.changed();
+      capacity.remeasure();
       // As much as the probe writes: with less, the next callback might be refused again.
-      const hasRoom = room.refusal(PROBE_BYTES) === undefined;
-      room.changed();
+      const hasRoom = capacity.refusal(PROBE_BYTES) === undefined;
+      capacity.remeasure();
       return hasRoom;
     },
     committed(writes) {
@@ -54,43 +54,44 @@ export function openJournal(
     flushed: () => signals.emit('journal.merged', { upTo: groups.watermark() }),
   });
 
-  /** Runs `work` as `committer.write` does, unless what it adds has no room. */
+  /** Runs `work` as `committer.write` does, unless there is no room for what it adds. */
   const add = <T>(bytes: number, work: () => T): Promise<T> => {
-    const refusal = room.refusal(bytes);
+    const refusal = capacity.refusal(bytes);
     if (refusal === undefined) return committer.write(work);
     committer.refuse(refusal);
     return Promise.reject(refusal);
   };
 
   return {
-    /** Invariant 1: resolves after the commit, and the answer waits for it; with 'duplicate' where the id was there. */
+    /** Invariant 1: resolves after the commit, for which the answer waits; 'duplicate' if the id was there. */
     record(event: CanonicalEvent): Promise<'recorded' | 'duplicate'> {
       const json = JSON.stringify(event);
-      if (room.groupsFull() && !groups.knows(event.subject)) return Promise.reject(tooManyGroups());
+      if (capacity.groupsFull() && !groups.knows(event.subject)) return Promise.reject(tooManyGroups());
       return add(json.length, () => events.append(event, json));
     },
-    groupsFull: room.groupsFull,
+    groupsFull: capacity.groupsFull,
     ...createQuarantineWriter(database, add, committer),
     ...createReconcileWriter(connection, events, add, committer),
-    ...createForgetting(database, groups, committer, { connectors, clock }),
-    /** Takes note of what a lane settled; it is written with the next commit, or soon when none comes. */
+    ...createForgetting(database, groups, committer, { remove: events.remove, connectors, clock }),
+    /** Notes what a lane settled; it is written with the next commit, or soon if none comes. */
     settle: (report: JournalReport) => committer.defer(() => deliveries.settle(report)),
     keepCopy: (connector: string, state: CopyState) => committer.defer(() => deliveries.setCopy(connector, state)),
     setPaused: (connector: string, paused: boolean) => committer.write(() => deliveries.setPaused(connector, paused)),
-    /** Removes dead letters for good, in one transaction. Resolves with how many there were. */
+    /** Removes dead letters for good, in one transaction. Resolves with their number. */
     discard: (connector: string, seqs: readonly number[]) => committer.write(() => deliveries.discard(connector, seqs)),
     /**
-     * Removes at most `limit` events after `after` and up to `upTo` that are in the written groups, are no dead letters, and
-     * wait at none of the connectors; both are asked within the transaction. Up to `last` nothing more is to be removed.
+     * Removes at most `limit` events after `after` and up to `upTo` that are in the written groups, are no dead letters,
+     * and wait at none of the connectors; both are asked within the transaction. Nothing more can be removed up to
+     * `last`.
      */
     prune: (after: number, upTo: () => number, limit: number, waitingAt: () => readonly string[] = connectors) =>
       committer.write(() => events.prune(after, upTo(), limit, waitingAt())),
     fill: database.fill,
     head: events.head,
     buffered: groups.buffered,
-    /** Writes the merged groups that are not in the file yet, if it can. */
+    /** Writes the merged groups that are not in the file yet, if possible. */
     flushGroups: committer.flush,
-    /** Writes what is still noted and closes the file. */
+    /** Writes what is still deferred and closes the file. */
     close(): void {
       const isIntact = committer.close();
       database.close({ keepLog: !isIntact });
@@ -105,7 +106,7 @@ function createQuarantineWriter({ connection, maxBytes }: Database, add: Add, { 
   const put = connection.prepare('INSERT INTO quarantine (received_at, search, body, fault) VALUES (?, ?, ?, ?)');
   const count = connection.prepare('SELECT count(*) AS count, coalesce(sum(length(body)), 0) AS bytes FROM quarantine');
   const release = connection.prepare('DELETE FROM quarantine WHERE id = ?');
-  /** What the quarantine holds; counted again after some were released, or not written. */
+  /** What the quarantine holds; counted again after a release or a failed write. */
   let kept: { readonly count: number; readonly bytes: number } | undefined;
   return {
     async quarantine({ receivedAt, search, body, fault }: RawCallback): Promise<void> {
@@ -119,7 +120,7 @@ function createQuarantineWriter({ connection, maxBytes }: Database, add: Add, { 
         throw thrown;
       }
     },
-    /** Removes what was mapped after all, or is not wanted. Resolves with how many there were. */
+    /** Removes what was mapped or discarded. Resolves with the number. */
     releaseQuarantined: (ids: readonly number[]): Promise<number> =>
       write(() => {
         kept = undefined;
@@ -135,13 +136,13 @@ function createReconcileWriter(connection: DatabaseSync, events: EventWriter, ad
     'INSERT INTO reconcile (one, run) VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET run = excluded.run',
   );
   return {
-    /** Begins a run of reconcile, kept as JSON and not interpreted; forgets the groups that an earlier one read. */
+    /** Begins a run of reconcile, stored as opaque JSON; forgets the groups that an earlier run read. */
     beginReconcile: (record: object): Promise<void> =>
       write(() => {
         forgetRead.run();
         putRun.run(JSON.stringify(record));
       }),
-    /** Records what a run found, which groups it has read and how far it is, in one transaction; else only the events. */
+    /** Records events, the groups read and the run's progress in one transaction; without `record` only the events. */
     recordRead(found: readonly CanonicalEvent[], groupIds: readonly string[], record?: object): Promise<void> {
       const texts = found.map((event) => JSON.stringify(event));
       const work = (): void => {
@@ -151,33 +152,31 @@ function createReconcileWriter(connection: DatabaseSync, events: EventWriter, ad
         putRun.run(JSON.stringify(record));
       };
       const bytes = [...texts, ...groupIds].reduce((sum, { length }) => sum + length, 0);
-      // Where nothing was read, only how far the run is: that has its row already.
+      // Progress alone replaces the row that is there, and needs no room.
       return bytes === 0 ? write(work) : add(bytes, work);
     },
   };
 }
 
-/** This share of journal.maxBytes is left to merging, pruning and cursors, without which a full journal would stay full. */
-const RESERVE = 0.05;
-/** Groups are kept for ever: beyond this share new ones are refused, so that those known are still recorded. */
+/** Groups are kept for ever: beyond this share new ones are refused, so that known ones are still recorded. */
 const GROUPS_SHARE = 0.5;
 /** What the quarantine may hold. */
 const MOST_KEPT = 10_000;
 const KEPT_SHARE = 0.1;
 
-function createRoom(database: Database, groups: GroupBuffer) {
+function createCapacity(database: Database, groups: GroupBuffer) {
   const most = database.maxBytes * (1 - RESERVE);
   let used: number | undefined;
   const groupsFull = (): boolean => groups.bytes() > database.maxBytes * GROUPS_SHARE;
   return {
     groupsFull,
-    /** What is left is to be measured again. */
-    changed(): void {
+    /** Has the free space measured again. */
+    remeasure(): void {
       used = undefined;
     },
-    /** Returns why so many bytes more cannot be recorded; undefined when they can. */
+    /** Returns why so many more bytes cannot be recorded; undefined if they can. */
     refusal(bytes: number): BridgeError | undefined {
-      // A journal that is closed says so itself.
+      // A closed journal says so itself.
       if (!database.connection.isOpen) return undefined;
       used ??= database.fill() * database.maxBytes;
       if (used + bytes > most) {
@@ -207,7 +206,7 @@ const quarantineFull = (): BridgeError =>
 
 type EventWriter = ReturnType<typeof createEventWriter>;
 
-/** The only writer of `events`. Its works run inside a transaction that `transact` begins. */
+/** The only writer of `events`. Its functions run inside a transaction begun by `transact`. */
 function createEventWriter(database: Database, groups: GroupBuffer) {
   const { connection } = database;
   const insert = connection.prepare(
@@ -227,20 +226,25 @@ function createEventWriter(database: Database, groups: GroupBuffer) {
        OR EXISTS (SELECT 1 FROM deliveries WHERE connector = lanes.connector AND seq = gone.value))
      WHERE connector NOT IN (SELECT value FROM json_each(?)) AND cursor > 0`,
   );
-  const removeWaiting = connection.prepare('DELETE FROM deliveries WHERE seq = ?');
-  const removeDiscarded = connection.prepare('DELETE FROM discarded WHERE seq = ?');
-  const remove = connection.prepare('DELETE FROM events WHERE seq = ?');
+  const removals = ['deliveries', 'discarded', 'events'].map((table) =>
+    connection.prepare(`DELETE FROM ${table} WHERE seq = ?`),
+  );
   const forgetReceipts = connection.prepare('DELETE FROM receipts WHERE up_to <= ?');
 
-  // The journal gives the seqs: SQLite's own would skip one for each duplicate, or give those of pruned events again.
-  // What is pruned was merged; a cursor may have been sent back.
+  // The journal assigns the seqs: SQLite would skip one per duplicate, or reuse those of pruned events. What is pruned
+  // was merged, and a cursor may have been moved back, so all three count.
   const highest = `SELECT max(coalesce((SELECT max(seq) FROM events), 0), coalesce((SELECT max(cursor) FROM lanes), 0),
     (SELECT seq FROM merged)) AS seq`;
   let head = Number(connection.prepare(highest).get()?.seq);
   /** What the latest transaction did. */
   let latest = { events: 0, duplicates: 0, head };
 
+  /** Removes events with all that is known of their deliveries. */
+  const remove = (seqs: readonly number[]): void => {
+    for (const statement of removals) for (const seq of seqs) statement.run(seq);
+  };
   return {
+    remove,
     transact<T>(work: () => T): T {
       latest = { events: 0, duplicates: 0, head };
       return groups.transact(work);
@@ -271,7 +275,7 @@ function createEventWriter(database: Database, groups: GroupBuffer) {
       const end = Math.min(upTo, groups.watermark());
       const seqs = candidates.all(after, end, JSON.stringify(connectors), limit).map(({ seq }) => seq as number);
       if (seqs.length > 0) noteMissed.run(JSON.stringify(seqs), JSON.stringify(connectors));
-      for (const statement of [removeWaiting, removeDiscarded, remove]) for (const seq of seqs) statement.run(seq);
+      remove(seqs);
       const last = seqs.length < limit ? end : (seqs.at(-1) ?? end);
       forgetReceipts.run(last);
       return { pruned: seqs.length, last };

@@ -6,17 +6,17 @@ import { lockedFault } from './lock.ts';
 import { isBusy } from './sqlite.ts';
 import { createSyncQueue } from './sync.ts';
 
-export interface CommitPorts extends FailurePorts {
-  /** Called after each commit; what it returns is called when the writes are on disk, with the time it took. */
+interface CommitPorts extends FailurePorts {
+  /** Called after each commit; the result is called once the writes are on disk, with the time it took. */
   committed(writes: number): (ms: number) => void;
-  /** What may be written after a commit, in a transaction of its own, while the log is being synced: nobody waits for it. */
+  /** May be written after a commit, in its own transaction, while the log is being synced: nobody waits for it. */
   readonly buffer: Pick<GroupBuffer, 'dueInMs' | 'step'>;
   flushed(): void;
 }
 
 export type Committer = ReturnType<typeof createCommitter>;
 
-/** Group commit: writes that come soon after each other share a transaction, and transactions share syncs (sync.ts). */
+/** Group commit: writes that come in quick succession share a transaction, and transactions share syncs (sync.ts). */
 export function createCommitter(database: Database, ports: CommitPorts) {
   const failure = createFailure(database, ports);
   const syncs = createSyncQueue(database, failure);
@@ -44,7 +44,7 @@ export function createCommitter(database: Database, ports: CommitPorts) {
     }
     gathering.unlocked();
     const announce = ports.committed(writes.length);
-    // Cursors alone may be lost at a power cut: they only repeat deliveries.
+    // Cursors alone may be lost in a power cut: that only repeats deliveries.
     if (writes.length > 0) syncs.add({ writes, results, start, announce });
     writeBehind();
   };
@@ -59,8 +59,8 @@ export function createCommitter(database: Database, ports: CommitPorts) {
   };
 
   /**
-   * Cursors have room where new events have none, so they are tried without those, one at a time: after each, what is delivered
-   * is pruned, which makes room for the next. Returns those that are left.
+   * Cursors fit where new events do not, so they are tried alone, one at a time: each lets delivered events be pruned,
+   * which makes room for the next. Returns those that are left.
    */
   const commitAlone = (deferred: Gathered['deferred']): Gathered['deferred'] => {
     const left = [...deferred];
@@ -78,18 +78,18 @@ export function createCommitter(database: Database, ports: CommitPorts) {
   };
 
   return {
-    /** Runs `work` inside the next transaction; resolves with its result once that is on disk. Throws a BridgeError. */
+    /** Runs `work` inside the next transaction; resolves with its result once that is on disk. Rejects with a BridgeError. */
     write: <T>(work: () => T) =>
       new Promise<T>((resolve, reject) => {
         if (closed) reject(new BridgeError({ code: 'stopping', message: 'the bridge is stopping' }));
         else gathering.add({ work, resolve: (result) => resolve(result as T), reject });
       }),
-    /** Runs `work` inside some transaction soon, with others' if there are any; kept and tried again while that fails. */
+    /** Runs `work` inside a transaction soon, along with others; kept and tried again while that fails. */
     defer: gathering.defer,
-    /** Says that nothing can be recorded, until there is room. */
+    /** Declares the journal unable to record, until there is room. */
     refuse: (error: BridgeError): void => failure.refuse([], error),
     flush: () => writeBehind(true),
-    /** Writes what is still there; then refuses more. Returns false when the disk may have refused a part of the log. */
+    /** Writes what is left, then refuses more. Returns false if the disk may have refused a part of the log. */
     close(): boolean {
       closed = true;
       commit();
@@ -104,37 +104,37 @@ export function createCommitter(database: Database, ports: CommitPorts) {
 interface Gathered {
   /** Somebody waits for these. */
   readonly writes: readonly Write[];
-  /** These may come late, but nobody would bring them again. */
+  /** May come late, but would not come a second time. */
   readonly deferred: readonly (() => void)[];
 }
 
 /**
- * A transaction and its sync cost as much as receiving several callbacks. So the next one begins so long after the one before,
- * unless enough has gathered; the first after a quiet while, with the turn of the event loop.
+ * A transaction and its sync cost as much as receiving several callbacks. So the next one begins this long after the
+ * previous one, unless enough has gathered; after a quiet while, with the next turn of the event loop.
  */
 const GATHER_MS = 5;
 const ENOUGH = 8;
-/** Where nothing else came meanwhile, whoever writes one thing after the other waits for nothing: so often it is let be. */
-const LET_BE = 32;
+/** A lone writer that makes one write after the other gains nothing by waiting: so many writes then go at once. */
+const LONE_WRITES = 32;
 
-/** The most that deferred work waits for a transaction. */
+/** The longest that deferred work waits for a transaction. */
 const DEFER_MS = 100;
 const RETRY_MS = 1_000;
 const LOCKED_STEP_MS = 25;
 const LOCKED_MS = 1_000;
 
-/** Gathers what is to be committed together, and says when: `commit` is to take it. */
+/** Gathers what to commit together, and calls `commit`, which takes it, when the time has come. */
 function createGathering(commit: () => void, isClosed: () => boolean) {
   let writes: Write[] = [];
   let deferred: (() => void)[] = [];
-  /** When the latest transaction began, and how many more are let be, see LET_BE. */
+  /** When the latest transaction began, and how many more writes go at once, see LONE_WRITES. */
   let last = Number.NEGATIVE_INFINITY;
-  let letBe = 0;
+  let loneWrites = 0;
   let next: { readonly at: number; readonly waits: boolean; readonly timer: Disposable } | undefined;
-  /** When the lock was met that is waited for. */
+  /** Since when another program has had the journal locked. */
   let lockedSince: number | undefined;
 
-  /** Commits then, or with this turn of the event loop; not where an earlier time is set already. */
+  /** Commits at that time, or in this turn of the event loop if it has passed; an earlier appointment stands. */
   const commitAt = (at: number): void => {
     if (isClosed() || (next !== undefined && next.at <= at)) return;
     next?.timer[Symbol.dispose]();
@@ -145,7 +145,7 @@ function createGathering(commit: () => void, isClosed: () => boolean) {
   return {
     add(write: Write): void {
       writes.push(write);
-      if (lockedSince === undefined) commitAt(writes.length >= ENOUGH || letBe > 0 ? 0 : last + GATHER_MS);
+      if (lockedSince === undefined) commitAt(writes.length >= ENOUGH || loneWrites > 0 ? 0 : last + GATHER_MS);
     },
     defer(work: () => void): void {
       deferred.push(work);
@@ -154,8 +154,8 @@ function createGathering(commit: () => void, isClosed: () => boolean) {
     take(): Gathered {
       if (writes.length > 0) {
         last = performance.now();
-        if (letBe > 0) letBe--;
-        else if (next?.waits && writes.length <= 1) letBe = LET_BE;
+        if (loneWrites > 0) loneWrites--;
+        else if (next?.waits && writes.length <= 1) loneWrites = LONE_WRITES;
       }
       next?.timer[Symbol.dispose]();
       next = undefined;
@@ -164,7 +164,7 @@ function createGathering(commit: () => void, isClosed: () => boolean) {
       deferred = [];
       return gathered;
     },
-    /** Takes deferred work back, and tries again after a while. */
+    /** Takes deferred work back, to try it again after a while. */
     keep(late: Gathered['deferred']): void {
       if (late.length === 0) return;
       deferred = [...late, ...deferred];
@@ -179,14 +179,14 @@ function createGathering(commit: () => void, isClosed: () => boolean) {
       commitIn(LOCKED_STEP_MS);
       return true;
     },
-    /** The journal was not locked, or is not waited for any longer. */
+    /** The journal was not locked, or is no longer waited for. */
     unlocked(): void {
       lockedSince = undefined;
     },
   };
 }
 
-/** Returns what writes the buffer when that is due, or forced, and the journal can be written; else it sets a timer. */
+/** Returns what writes the buffer if that is due, or forced, and the journal is writable; else it sets a timer. */
 function createWriteBehind({ buffer, flushed }: CommitPorts, failure: Failure, isClosed: () => boolean) {
   let timer: NodeJS.Timeout | undefined;
   const runIn = (ms: number): void => {

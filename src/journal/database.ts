@@ -12,16 +12,16 @@ import { inaccessible, isCorrupt, pragma, sqlite, unusable } from './sqlite.ts';
 
 export type Database = ReturnType<typeof openDatabase>;
 
-export interface DatabaseOptions {
-  /** The most the file may grow to; SQLite itself refuses what would need more. */
+interface DatabaseOptions {
+  /** The largest size of the file; SQLite itself refuses what would exceed it. */
   readonly maxBytes?: number;
   onDamaged?(damage: { file: string; setAside: string; reason: string }): void;
   onReindexed?(damage: { file: string; reason: string }): void;
 }
 
 /**
- * Opens (or creates) the journal for writing; refuses a file that another bridge has open. A damaged one is set aside as it
- * was found, never overwritten: callbacks that come in meanwhile would be lost for good, so the bridge goes on with a new one.
+ * Opens (or creates) the journal for writing; refuses a file that another bridge has open. A damaged one is set aside
+ * untouched, and the bridge continues with a new one: otherwise callbacks that come in meanwhile would be lost for good.
  */
 export function openDatabase(path: string, options: DatabaseOptions = {}) {
   let lock: { close(): void } | undefined;
@@ -43,7 +43,7 @@ function openLocked(path: string, file: string, options: DatabaseOptions, lock: 
     options.onDamaged?.({ file, setAside: existsSync(to) ? to : `${to}-wal`, reason });
   };
   if (sizeOf(file) === 0 && sizeOf(`${file}-wal`) > 0) {
-    // SQLite would delete the log, and with it all that it holds.
+    // SQLite would delete the log, and with it everything in it.
     setAside('its log is there, but the file itself is missing');
   }
   if (existsSync(`${file}-wal`)) rewriteLog(file);
@@ -63,33 +63,33 @@ function openLocked(path: string, file: string, options: DatabaseOptions, lock: 
   const most = Number(pragma(connection, 'max_page_count'));
   const log = openLog(file);
   return {
-    /** The real path of the file, to which symbolic links lead. */
+    /** The real path of the file, symbolic links resolved. */
     file,
     connection,
     log,
     transact: createTransact(connection),
-    /** Returns how much of `maxBytes` is in use, from 0 to 1; what was pruned counts as free. */
+    /** Returns how much of `maxBytes` is in use, from 0 to 1; pruned space counts as free. */
     fill: (): number => (Number(pages.get()?.page_count) - Number(free.get()?.freelist_count)) / most,
     maxBytes: most * Number(pragma(connection, 'page_size')),
     place: createPlace(path, file, connection),
-    /** Closes the file and, unless it is to stay as it is, brings what the log holds into it. */
+    /** Closes the file; moves the log into it unless `keepLog`. */
     close({ keepLog = false }: { readonly keepLog?: boolean } = {}): void {
       log.close();
-      // SQLite checkpoints when it closes the last connection and that one can write.
+      // SQLite checkpoints when the last connection is closed, if that one can write.
       for (const last of keepLog ? [connection, guard] : [guard, connection]) last.close();
       lock.close();
     },
   };
 }
 
-/** How long another connection's lock is waited for. */
+/** How long to wait for another connection's lock. */
 const WAIT_MS = 5_000;
-/** The writer's thread answers callbacks, so that it must not stand still: commit.ts tries again. */
+/** The writing thread answers callbacks and must not block: commit.ts tries again. */
 const WRITER_WAIT_MS = 20;
 
 /**
- * Opens the file for writing and makes it ready; and beside it a guard that only reads. When that throws, the file and its log
- * are as they were: SQLite changes both when it closes a connection that can write, unless there is another one.
+ * Opens the file for writing and prepares it; next to it, a guard that only reads. If that throws, file and log are as
+ * they were: SQLite changes both when it closes a connection that can write, unless there is another one.
  */
 function connect(file: string, options: DatabaseOptions): { connection: DatabaseSync; guard: DatabaseSync } {
   const fresh = sizeOf(file) === 0;
@@ -105,12 +105,9 @@ function connect(file: string, options: DatabaseOptions): { connection: Database
       repairIndexes(connection);
       options.onReindexed?.({ file, reason: reindex });
     }
-    if (options.maxBytes !== undefined) {
-      const pageSize = Number(pragma(connection, 'page_size'));
-      connection.exec(`PRAGMA max_page_count = ${Math.floor(options.maxBytes / pageSize)}`);
-    }
+    if (options.maxBytes !== undefined) limit(connection, options.maxBytes);
     connection.exec(`PRAGMA busy_timeout = ${WRITER_WAIT_MS}`);
-    // From its first read on SQLite counts it as a connection.
+    // SQLite counts it as a connection from its first read on.
     guard.prepare('SELECT count(*) FROM lanes').get();
     return { connection, guard };
   } catch (thrown) {
@@ -120,7 +117,18 @@ function connect(file: string, options: DatabaseOptions): { connection: Database
   }
 }
 
-/** Undoes what a power cut left half-done while the file was made, before it had a log. */
+/** This share of journal.maxBytes is reserved for merging, pruning and cursors, without which a full journal would stay full. */
+export const RESERVE = 0.05;
+
+/** After the setting was lowered, a journal may hold more than it allows. It has its reserve all the same. */
+function limit(connection: DatabaseSync, maxBytes: number): void {
+  const read = (name: string) => Number(pragma(connection, name));
+  const used = read('page_count') - read('freelist_count');
+  const most = Math.max(Math.floor(maxBytes / read('page_size')), Math.ceil(used / (1 - RESERVE)));
+  connection.exec(`PRAGMA max_page_count = ${most}`);
+}
+
+/** Rolls back what a power cut interrupted while the file was created, before it had a log. */
 function rollBack(file: string): void {
   const connection = new sqlite.DatabaseSync(file);
   try {
@@ -136,30 +144,31 @@ export function openReader(file: string): DatabaseSync {
   return connection;
 }
 
-/** Refuses what is no journal, throws where it is damaged; returns why its indexes are to be made anew, if they are. */
+/** Refuses what is not a journal; throws if it is damaged; returns why its indexes must be rebuilt, if they must. */
 function examine(connection: DatabaseSync, file: string): string | undefined {
   const owner = pragma(connection, 'application_id');
   const tables = connection.prepare('SELECT count(*) AS n FROM sqlite_schema').get() as { n: number };
   if (owner !== APPLICATION_ID && tables.n > 0) throw unusable(file, FOREIGN);
   const version = Number(pragma(connection, 'user_version'));
   if (version > MIGRATIONS.length) {
-    throw unusable(file, `it was written by a newer version of the bridge (${version} > ${MIGRATIONS.length})`);
+    const reason = `it was written by a newer version of the bridge (${version} > ${MIGRATIONS.length})`;
+    throw unusable(file, reason, 'start that version again: what is not delivered yet stands in it alone');
   }
   return tables.n === 0 ? undefined : checkIntegrity(connection, statSync(file).size);
 }
 
 class Damaged extends Error {}
 
-/** Larger files are checked only where the bridge reads and writes first: a start must not take minutes. */
+/** Of larger files only the parts that the bridge reads and writes first are checked: a start must not take minutes. */
 const WHOLE_CHECK_BYTES = 256 * 1_048_576;
 
-/** What SQLite says of an index whose tree is whole. */
+/** What SQLite reports about an index whose tree is intact. */
 const OF_AN_INDEX =
   /^(row .* missing from|wrong # of entries in|non-unique entry in|rowid not at end-of-record for .* of) index /;
 
 /**
- * Throws where the file is damaged. Returns what is wrong when only an index does not match its table: that loses nothing, but
- * a callback would be taken for a duplicate that is not there.
+ * Throws if the file is damaged. Returns what is wrong if only an index does not match its table: that loses nothing, but
+ * a callback could be taken for a duplicate that is not there.
  */
 function checkIntegrity(connection: DatabaseSync, bytes: number): string | undefined {
   if (bytes <= WHOLE_CHECK_BYTES) {
@@ -179,7 +188,7 @@ function checkIntegrity(connection: DatabaseSync, bytes: number): string | undef
     if (lost > 0) return `${lost} events missing from the index of their ids`;
   }
   count('lanes');
-  // Counting a column that no index has reads the table itself.
+  // Counting a column that no index covers reads the table itself.
   const rows = connection.prepare('SELECT count(attempts) AS n FROM deliveries NOT INDEXED').get()?.n;
   const indexed = count('deliveries INDEXED BY deliveries_by_seq');
   return rows === indexed ? undefined : `${indexed} of ${rows} deliveries in the index of their events`;
@@ -192,8 +201,8 @@ function repairIndexes(connection: DatabaseSync): void {
 }
 
 function prepare(connection: DatabaseSync, file: string): void {
-  // Invariant 1: with FULL each commit would sync the log itself, and block the thread meanwhile; with NORMAL it does not, and
-  // commit.ts syncs it before anything is called recorded. Checkpoints sync either way, so the file is never inconsistent.
+  // Invariant 1: with FULL each commit would sync the log itself and block the thread; with NORMAL commit.ts syncs it
+  // before anything counts as recorded. Checkpoints sync either way, so the file is never inconsistent.
   connection.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY');
   for (const [name, wanted] of [
     ['journal_mode', 'wal'],
@@ -211,7 +220,7 @@ function prepare(connection: DatabaseSync, file: string): void {
   });
 }
 
-/** Returns what runs `work` in one transaction: all that it writes, or none of it where it, or the commit, throws. */
+/** Returns a function that runs `work` in one transaction, rolled back if the work or the commit throws. */
 function createTransact(connection: DatabaseSync) {
   const begin = connection.prepare('BEGIN IMMEDIATE');
   const commit = connection.prepare('COMMIT');
@@ -222,7 +231,7 @@ function createTransact(connection: DatabaseSync) {
       commit.run();
       return result;
     } catch (thrown) {
-      // A full disk may have ended it already.
+      // A full disk may have ended the transaction already.
       if (connection.isTransaction) connection.exec('ROLLBACK');
       throw thrown;
     }

@@ -1,5 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite';
-import type { Brought, Holds, Report, Source, Waiting } from '../../connectors/contract.ts';
+import type { Brought, Dead, Holds, Report, Source, Waiting } from '../../connectors/contract.ts';
 import { causeOf } from '../model/cause.ts';
 import type { Clock } from '../model/clock.ts';
 import type { CopyState } from '../model/copy.ts';
@@ -9,20 +9,20 @@ import { type DeliveryReader, ROW_REACH, type Told } from './reads.ts';
 /*
  * The delivery of one event by one connector is in one of these states:
  *
- * - pending: its seq lies beyond the connector's cursor. Every recorded event starts so.
- * - delivered: its seq lies at or before the cursor and it has no row in `deliveries`. Nothing leaves this state but a replay.
- * - waiting: it has a row with the time of its next attempt. Entered from pending when the sink says `retry`, and by every
- *   later event of the same group, which must not overtake it. Left for delivered or dead.
- * - dead: it has a row without such a time: a dead letter, with the reason. Only a person moves it on: to waiting by a retry,
- *   out of sight by discarding it.
+ * - pending: its seq is after the connector's cursor. Every recorded event starts here.
+ * - delivered: its seq is at or before the cursor, and it has no row in `deliveries`. Only a replay leaves this state.
+ * - waiting: it has a row with the time of its next attempt. Entered from pending when the sink says `retry`, and by
+ *   every later event of the same group, which must not overtake it. Left for delivered or dead.
+ * - dead: it has a row without such a time: a dead letter, with the reason. Only a person moves it on: to waiting by a
+ *   retry, out of sight by discarding it.
  *
- * A replay moves the cursor back and forgets the rows after it: those events are pending once more.
+ * A replay moves the cursor back and deletes the rows after it: those events are pending again.
  *
- * Invariant 2: the cursor and the rows of a batch are written in one transaction, so no event is ever in none of them.
- * They may be written late (a crash then repeats deliveries), and are: with the next append, see append.ts.
+ * Invariant 2: the cursor and the rows of a batch are written in one transaction, so every event is always in one of
+ * them. They are written late, with the next append (see append.ts): a crash then repeats deliveries.
  */
 
-/** What a lane settled, as it goes to the thread that writes: events are named by seq, since that thread has them. */
+/** What a lane settled, as sent to the writing thread, which has the events: they are named by seq. */
 export interface JournalReport extends Pick<Report, 'upTo' | 'rewind' | 'passedOver' | 'released'> {
   readonly connector: string;
   readonly receipts?: readonly Receipts[];
@@ -30,8 +30,8 @@ export interface JournalReport extends Pick<Report, 'upTo' | 'rewind' | 'passedO
   readonly dead: readonly { seq: number; attempts: number; fault: Fault }[];
 }
 
-/** Where events of a batch went, as one row holds it. */
-export interface Receipts {
+/** Where events of a batch went, as one row. */
+interface Receipts {
   readonly from: number;
   readonly upTo: number;
   /** Milliseconds since 1970. */
@@ -40,7 +40,7 @@ export interface Receipts {
   readonly told: string;
 }
 
-/** The only writer of `lanes`, `deliveries`, `discarded`, `receipts` and `copies`. Its works run inside a transaction of the caller. */
+/** The only writer of `lanes`, `deliveries`, `discarded`, `receipts` and `copies`. Runs inside the caller's transaction. */
 export function createDeliveryWriter(connection: DatabaseSync, clock: Clock) {
   const advance = connection.prepare(
     `INSERT INTO lanes (connector, cursor) VALUES (?, ?)
@@ -50,7 +50,8 @@ export function createDeliveryWriter(connection: DatabaseSync, clock: Clock) {
   const passOver = connection.prepare('UPDATE lanes SET missed = 0 WHERE connector = ?');
   const forget = connection.prepare('DELETE FROM deliveries WHERE connector = ? AND seq > ?');
   const put = connection.prepare(
-    `INSERT INTO deliveries (connector, seq, state, attempts, due_at, fault, changed_at, cause) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+    `INSERT INTO deliveries (connector, seq, state, attempts, due_at, fault, changed_at, cause)
+     SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8 WHERE EXISTS (SELECT 1 FROM events WHERE seq = ?2)
      ON CONFLICT (connector, seq) DO UPDATE SET state = excluded.state, attempts = excluded.attempts,
        earlier = earlier + iif(deliveries.state = 'dead' AND excluded.state = 'waiting', deliveries.attempts, 0),
        due_at = excluded.due_at, fault = excluded.fault, changed_at = excluded.changed_at, cause = excluded.cause`,
@@ -103,18 +104,18 @@ export function createDeliveryWriter(connection: DatabaseSync, clock: Clock) {
   };
 }
 
-/** About 50 MB, without their contents. */
+/** About 50 MB, without their texts. */
 const MAX_WAITING = 100_000;
 
-export interface JournalSourcePorts {
-  readonly reader: Pick<DeliveryReader, 'head' | 'merged' | 'read' | 'readHeads'>;
+interface JournalSourcePorts {
+  readonly reader: Pick<DeliveryReader, 'has' | 'head' | 'merged' | 'read' | 'readHeads' | 'isDiscarded'>;
   readonly clock: Pick<Clock, 'now' | 'elapsed'>;
   post(report: JournalReport): void;
 }
 
 /**
- * The journal as one lane reads it. Merged groups are written late, so that a lane whose sink holds groups is given each
- * event only once the group that can be read holds it; and it is given no text that nobody looks into.
+ * The journal as one lane reads it. Merged groups are written late, so a lane whose sink holds groups is given an event
+ * only once the readable group holds it; and without its text, which nobody there looks at.
  */
 export function createJournalSource(connector: string, holds: Holds, ports: JournalSourcePorts): Source {
   const { reader, clock, post } = ports;
@@ -122,29 +123,28 @@ export function createJournalSource(connector: string, holds: Holds, ports: Jour
   const read = holds === 'groups' ? reader.readHeads : reader.read;
   return {
     maxWaiting: MAX_WAITING,
-    takesBack: true,
+    // Until it is written that it waits, what was delivered once may be pruned. Its text is at hand after this.
+    has: (entry) => reader.has(entry.seq) && (holds === 'groups' || entry.text !== undefined),
+    takesBack: ({ seq }) => !reader.isDiscarded(connector, seq),
     available: (after) => end() - after,
     next: (after, limit) => read(after, limit, end()),
     settle({ waiting, dead, brought = [], ...report }) {
-      // Rows hold the wall clock.
+      // Rows hold wall-clock times.
       const epoch = clock.now() - clock.elapsed();
       post({
         ...report,
         connector,
         receipts: receiptsOf(brought, clock.now()),
-        waiting: waiting.map(({ entry: { seq }, attempts, dueAt, fault }) => ({
-          seq,
-          attempts,
-          dueAt: Math.round(dueAt + epoch),
-          fault,
-        })),
-        dead: dead.map(({ entry: { seq }, attempts, fault }) => ({ seq, attempts, fault })),
+        waiting: waiting.map((one) => ({ ...attemptOf(one), dueAt: Math.round(one.dueAt + epoch) })),
+        dead: dead.map(attemptOf),
       });
     },
   };
 }
 
-/** One row for those that stand close to each other: what was tried again may be much older. */
+const attemptOf = ({ entry: { seq }, attempts, fault }: Dead) => ({ seq, attempts, fault });
+
+/** One row for receipts that are close to each other: what was retried may be much older. */
 function receiptsOf(brought: readonly Brought[], at: number): Receipts[] {
   const rows: [Told, ...Told[]][] = [];
   for (const told of brought.map(tell).sort(([a], [b]) => a - b)) {
@@ -161,7 +161,7 @@ function tell({ entry: { seq }, receipt, attempts, kind }: Brought): Told {
 }
 
 /**
- * Returns the entries that wait, by the clock that nobody sets. Rows hold the wall clock, which may have been set back
+ * Returns the waiting entries, timed by Clock.elapsed. Rows hold wall-clock times, and that clock may have been set back
  * since: nothing waits longer than `maxMs`.
  */
 export function waitingEntries(reader: DeliveryReader, connector: string, clock: Clock, maxMs: number): Waiting[] {

@@ -5,55 +5,73 @@ import { actorOf } from '../model/event.ts';
 import { fieldsOf } from '../model/group.ts';
 import { eventBytes, type JournalEntry, journalEntryOf, LOOK_BYTES, type Row } from './reads.ts';
 
-/** What is looked for; whatever is left out may be anything. Times are of receipt, in milliseconds since 1970. */
+/** What to look for; what is left out matches anything. Times are of receipt, in milliseconds since 1970. */
 export interface EventFilter {
   /** A group's id, or a part of it. */
   readonly group?: string | undefined;
   readonly type?: EventType | undefined;
-  /** As people read it: `reconcile` for what reconcile found. */
+  /** As shown to people: `reconcile` for what reconcile found. */
   readonly operator?: string | undefined;
-  /** A field that the event names, in the words of `versions`. */
+  /** A field that the event names, spelt as in `versions`. */
   readonly field?: string | undefined;
   readonly since?: number | undefined;
   readonly until?: number | undefined;
-  /** Only later ones than this seq. */
+  /** Only events after this seq. */
   readonly after?: number | undefined;
 }
 
 export interface FoundEvents {
-  /** The newest first. */
+  /** Newest first. */
   readonly events: JournalEntry[];
-  /** It was cut short there: it goes on before this seq. */
+  /** Set if the search was cut short: it continues before this seq. */
   readonly next?: number;
 }
 
-/** The most that a search holds the event loop at a time. */
+/** The longest that a search blocks the event loop. */
 const STEP_MS = 2;
-/** Some seconds' work on a common machine. */
+
+/**
+ * Visits rows from a key on until `visit` returns false, in small steps that let callbacks through. Resolves with the key
+ * after which it stopped early, if it did.
+ */
+export async function scanInSteps<Key>(
+  connection: DatabaseSync,
+  first: Key,
+  rowsFrom: (key: Key) => Iterable<Row>,
+  keyOf: (row: Row) => Key,
+  signal: AbortSignal,
+  visit: (row: Row) => boolean,
+): Promise<Key | undefined> {
+  for (let key: Key | undefined = first; key !== undefined; ) {
+    await nextTurn();
+    // Closed: the bridge stopped meanwhile.
+    if (signal.aborted || !connection.isOpen) return key;
+    const end = performance.now() + STEP_MS;
+    let next: Key | undefined;
+    for (const row of rowsFrom(key)) {
+      next = keyOf(row);
+      if (!visit(row)) return next;
+      if (performance.now() > end) break;
+      next = undefined;
+    }
+    key = next;
+  }
+  return undefined;
+}
+
+/** A few seconds' work on a common machine. */
 const SCAN_EVENTS = 200_000;
 
-/** Finds events from the newest to the oldest, in small steps that let callbacks pass between. */
+/** Finds events from the newest to the oldest, in small steps that let callbacks through. */
 export function createEventSearch(connection: DatabaseSync, seqAt: (time: number) => number) {
   const range = connection.prepare('SELECT seq, event FROM events WHERE seq < ? AND seq > ? ORDER BY seq DESC');
 
-  /** Visits events before `before` until `visit` returns false; returns the seq where it was cut short, if it was. */
-  const scan = async (from: number, low: number, signal: AbortSignal, visit: (row: Row) => boolean) => {
+  /** Visits events before `from` until `visit` returns false; returns the seq where it stopped early, if it did. */
+  const scan = (from: number, low: number, signal: AbortSignal, visit: (row: Row) => boolean) => {
     let left = SCAN_EVENTS;
-    for (let before: number | undefined = from; before !== undefined; ) {
-      await nextTurn();
-      // Closed: the bridge ended meanwhile.
-      if (signal.aborted || !connection.isOpen) return before;
-      const end = performance.now() + STEP_MS;
-      let next: number | undefined;
-      for (const row of range.iterate(before, low)) {
-        next = row.seq as number;
-        if (!visit(row) || --left <= 0) return next;
-        if (performance.now() > end) break;
-        next = undefined;
-      }
-      before = next;
-    }
-    return undefined;
+    const rowsFrom = (before: number) => range.iterate(before, low);
+    const seqOf = (row: Row) => row.seq as number;
+    return scanInSteps(connection, from, rowsFrom, seqOf, signal, (row) => visit(row) && --left > 0);
   };
 
   /** Returns at most `limit` of them, fewer when they are large. */
@@ -74,7 +92,7 @@ export function createEventSearch(connection: DatabaseSync, seqAt: (time: number
     return { events, ...(next !== undefined && { next }) };
   }
 
-  /** Returns the newest event of a request of the service, among the newest that are looked at. */
+  /** Returns the newest event of a request of the service, searching back from the newest events. */
   async function ofRequest(requestId: string, signal: AbortSignal): Promise<JournalEntry | undefined> {
     const needle = `"requestId":${JSON.stringify(requestId)}`;
     let found: JournalEntry | undefined;
@@ -90,7 +108,7 @@ export function createEventSearch(connection: DatabaseSync, seqAt: (time: number
   return { find, ofRequest };
 }
 
-/** Returns what makes an entry of a row that is looked for; most rows are told apart by their text alone. */
+/** Returns a function that makes an entry of a matching row; the text alone rules out most rows. */
 function matcherOf({ group, type, operator, field }: EventFilter): (row: Row) => JournalEntry | undefined {
   const part = group?.toLowerCase();
   const key = field?.replace(/^customFields\./, '');

@@ -11,11 +11,11 @@ export interface Write {
 
 export interface FailurePorts {
   transact<T>(work: () => T): T;
-  /** Returns whether there is room for new events below journal.maxBytes. */
+  /** Returns whether new events have room below journal.maxBytes. */
   hasRoom(): boolean;
   /** Writes fail from now on, until `recovered`. */
   failed(fault: Fault): void;
-  /** After a failure, a write as large as a callback succeeded. */
+  /** A write as large as a callback succeeded after a failure. */
   recovered(): void;
 }
 
@@ -26,12 +26,12 @@ export const PROBE_BYTES = 65_536;
 export type Failure = ReturnType<typeof createFailure>;
 
 /**
- * A journal that cannot write: from the first write that is refused until a probe as large as a callback succeeds. Three
- * failures block it, so that nothing is committed until they are mended:
+ * A journal that cannot write: from the first refused write until a probe as large as a callback succeeds. Three failures
+ * block it, so that nothing is committed until they are repaired:
  *
- * - log: a sync was refused. A later success would say nothing of what was to be synced then, see log.ts.
- * - place: the file is not at its path any more.
- * - lock: another program has it locked, and did not let go.
+ * - log: a sync was refused. A later success would prove nothing about what was to be synced then, see log.ts.
+ * - place: the file is no longer at its path.
+ * - lock: another program keeps it locked.
  */
 export function createFailure({ connection, log, place }: Database, ports: FailurePorts) {
   type Why = 'log' | 'place' | 'lock';
@@ -42,7 +42,7 @@ export function createFailure({ connection, log, place }: Database, ports: Failu
   let timer: NodeJS.Timeout | undefined;
   let closed = false;
 
-  /** Writes the log again, whose sync may have failed, and copies all of it. Returns false when a reader is in the way. */
+  /** Rewrites the log, whose sync may have failed, and checkpoints all of it. Returns false if a reader is in the way. */
   const mend = (): boolean => {
     log.rewrite();
     return truncate.get()?.busy === 0;
@@ -56,7 +56,7 @@ export function createFailure({ connection, log, place }: Database, ports: Failu
       try {
         place.save(mend);
       } catch {
-        // It is tried again with the next look at the place.
+        // Tried again at the next probe.
       }
       return;
     }
@@ -64,12 +64,12 @@ export function createFailure({ connection, log, place }: Database, ports: Failu
       if (blocked?.why === 'log' && !mend()) return;
       if (blocked?.why !== 'lock') blocked = undefined;
       if (!ports.hasRoom()) return;
-      // It writes as much as a callback would, and takes it away again.
+      // Writes as much as a callback would, and removes it again.
       ports.transact(() => fill.run(PROBE_BYTES));
       ports.transact(() => clean.run());
       log.syncNow();
     } catch {
-      // There is still no room: the next try is set.
+      // There is still no room; the next try is scheduled.
       return;
     }
     blocked = undefined;
@@ -79,9 +79,9 @@ export function createFailure({ connection, log, place }: Database, ports: Failu
   };
 
   return {
-    /** Rejects these writes and, unless that is said already, says that writes fail; `why` is given when that blocks. */
+    /** Rejects these writes and, unless already known, announces the failure; `why` is given if it blocks. */
     refuse(writes: readonly Write[], thrown: unknown, why?: Why): void {
-      // A log that the disk refused has to be mended, whatever else comes.
+      // A log that the disk refused must be repaired, whatever else happens.
       if (why !== undefined) blocked = { why: blocked?.why === 'log' ? 'log' : why, thrown };
       const error = thrown instanceof BridgeError ? thrown : unwritable(thrown);
       for (const { reject } of writes) reject(error);
@@ -89,7 +89,7 @@ export function createFailure({ connection, log, place }: Database, ports: Failu
       timer = setTimeout(tryAgain, PROBE_MS);
       ports.failed(error.fault);
     },
-    /** Returns why nothing is to be committed; undefined when it may be tried. */
+    /** Returns why nothing may be committed; undefined if it may be tried. */
     blocked: () => blocked,
     close(): void {
       closed = true;

@@ -1,14 +1,14 @@
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { unusable } from './sqlite.ts';
 
-/** The bridge's own number, so that another program's SQLite file is not taken for a journal ('gsbj'). */
+/** The bridge's own number ('gsbj'), so that another program's SQLite file is not mistaken for a journal. */
 export const APPLICATION_ID = 0x67_73_62_6a;
 export const FOREIGN = 'it is a SQLite database of another program';
 
 /**
- * Refuses what is not the bridge's by what it is and by its first bytes alone: whoever opens a database, takes its
- * permissions or writes its log has changed what is not ours. A database that is just being made may not say yet whose it is.
- * Returns whether it is no database at all: that may be a journal that was damaged, and is set aside.
+ * Refuses what is not the bridge's, judging by its first bytes alone: opening a database, changing its permissions or
+ * writing its log would already alter somebody else's file. A database that is just being created may not say whose it is
+ * yet. Returns whether it is no database at all: perhaps a damaged journal, which is set aside.
  */
 export function refuseForeign(path: string): boolean {
   const found = statSync(path, { throwIfNoEntry: false });

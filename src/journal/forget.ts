@@ -6,19 +6,21 @@ import type { Database } from './database.ts';
 import type { GroupBuffer } from './groups.ts';
 
 /*
- * The way out for groups, which are kept for ever otherwise: whoever reaches the receiver can add to them. What is forgotten
- * are the merged state and the delivered events it was merged from, so that nothing in the journal speaks of the group any
- * more; copies keep what they hold, and its next change begins a new state. All of it goes in small steps between callbacks,
- * each a transaction: what a crash leaves is a group some of whose events are pruned.
+ * How groups leave the journal, which otherwise keeps them for ever: whoever reaches the receiver can add some.
+ * Forgetting removes the merged state and the delivered events it was merged from, so that nothing in the journal
+ * mentions the group; copies keep what they hold, and its next change begins a new state. It works in small transactions
+ * between callbacks: a crash leaves a group some of whose events are pruned.
  */
 
-/** Events that one transaction removes, or that are looked at without a pause. */
+/** Events that one transaction removes, or that are examined without a pause. */
 const STEP_EVENTS = 500;
-/** What one step of `destroyed` reads at most, but for its last row: a group is up to 512 KB, an old one may be more. */
+/** What a step of `destroyed` reads, apart from its last row: a group has up to 512 KB, an old one may have more. */
 const STEP_GROUPS = 64;
 const STEP_BYTES = 1_048_576;
 
-export interface ForgetPorts {
+interface ForgetPorts {
+  /** Removes these events from the journal. */
+  remove(seqs: readonly number[]): void;
   /** The enabled connectors: what one of them has not taken yet is not forgotten. */
   connectors(): readonly string[];
   readonly clock: Pick<Clock, 'now'>;
@@ -28,15 +30,12 @@ export function createForgetting(
   { connection }: Database,
   groups: GroupBuffer,
   { write, flush }: Committer,
-  { connectors, clock }: ForgetPorts,
+  { remove, connectors, clock }: ForgetPorts,
 ) {
   const latestOf = connection.prepare('SELECT last_seq FROM groups WHERE group_id = ?');
   const previousOf = connection.prepare('SELECT previous FROM events WHERE seq = ? AND group_id = ?');
   const openOf = connection.prepare('SELECT connector, state FROM deliveries WHERE seq = ?');
   const cursorOf = connection.prepare('SELECT cursor FROM lanes WHERE connector = ?');
-  const removeEvent = connection.prepare('DELETE FROM events WHERE seq = ?');
-  const removeOpen = connection.prepare('DELETE FROM deliveries WHERE seq = ?');
-  const removeDiscarded = connection.prepare('DELETE FROM discarded WHERE seq = ?');
   const page = connection.prepare(
     `SELECT group_id, octet_length(state) AS size, json_extract(state, '$.destroyed') AS destroyed,
        json_extract(state, '$.versions.destroyed[0]') AS at
@@ -47,7 +46,7 @@ export function createForgetting(
     const row = latestOf.get(groupId);
     return row && Number(row.last_seq ?? 0);
   };
-  /** Returns why an enabled connector still needs what is recorded of the group up to this event. */
+  /** Returns why an enabled connector still needs the group's events up to this one. */
   const needed = (last: number): Fault | undefined => {
     for (const connector of connectors()) {
       if (Number(cursorOf.get(connector)?.cursor ?? 0) < last)
@@ -64,7 +63,7 @@ export function createForgetting(
     return undefined;
   };
 
-  /** Returns the seqs of the group's events, the oldest first; or why they are needed. */
+  /** Returns the seqs of the group's events, oldest first; or why they are needed. */
   const chainOf = async (groupId: string, last: number): Promise<number[] | Fault> => {
     const seqs: number[] = [];
     for (let seq: number | undefined = last || undefined; seq !== undefined; ) {
@@ -78,18 +77,11 @@ export function createForgetting(
     }
     return seqs.reverse();
   };
-  const remove = (seqs: readonly number[]): void => {
-    for (const seq of seqs) {
-      removeOpen.run(seq);
-      removeDiscarded.run(seq);
-      removeEvent.run(seq);
-    }
-  };
 
   return {
-    /** Forgets one group. Resolves with why it cannot be; throws a BridgeError when the journal cannot be written. */
+    /** Forgets one group. Resolves with why it cannot; rejects with a BridgeError if the journal cannot be written. */
     async forget(groupId: string): Promise<Fault | undefined> {
-      // What lanes settled is written with the next transaction.
+      // What lanes have settled is written with the next transaction.
       await write(() => {});
       flush();
       const last = latest(groupId);
@@ -103,7 +95,7 @@ export function createForgetting(
         await write(() => remove(step));
       }
       return write(() => {
-        // A callback of the group may have come meanwhile, or stand before this in the same transaction.
+        // A callback of the group may have come meanwhile, or earlier in this very transaction.
         if (groups.buffered(groupId) !== undefined || (groups.latest(groupId) ?? 0) !== last) {
           return unsettled('it has just changed');
         }
@@ -122,7 +114,7 @@ export function createForgetting(
         const groupId = group_id as string;
         looked++;
         bytes += Number(size);
-        // Nobody knows how old a destruction without a time is.
+        // The age of a destruction without a time is unknown.
         if (destroyed === 1 && at !== null && Number(at) <= until) groupIds.push(groupId);
         if (looked === STEP_GROUPS || bytes >= STEP_BYTES) return { groupIds, looked, last: groupId };
       }

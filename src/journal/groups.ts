@@ -5,75 +5,76 @@ import type { Database } from './database.ts';
 import { takePage } from './reads.ts';
 
 /*
- * The merged state of every group that was ever recorded: what `content: groups` delivers. It outlives the pruning of the
- * events it was merged from. Each row also holds the seq of the group's latest event: the head of the chain that leads from
- * each event of the group to the one before.
+ * The merged state of every group ever recorded: what `content: groups` delivers. It outlives the pruning of the events
+ * it was merged from. Each row also holds the seq of the group's latest event: the head of the chain that links each
+ * event of the group to the previous one.
  *
- * Groups are written after the events they are made of, in transactions of their own: one row a group however many events it
- * had meanwhile. The same transaction writes the watermark, the seq up to which events are in the groups; what lies after it
- * is never pruned, and is merged again when the journal is opened. Merging is by field and version, so twice is once.
+ * Groups are written after their events, in transactions of their own: one row per group, however many events it had. The
+ * same transaction writes the watermark, the seq up to which events are in the groups; what comes after it is never
+ * pruned, and is merged again when the journal is opened. Merging is by field and version, so merging twice changes
+ * nothing.
  */
 
-/** Reading and parsing is most of the cost, so this many written groups stay in memory unless they are larger than this. */
+/** Reading and parsing is most of the cost, so this many written groups stay in memory, unless larger than this. */
 const CACHE_GROUPS = 5_000;
 const CACHE_CHARACTERS = 4_096;
-/** The time between two flushes for each group of the last: at some microseconds a group, they take half a percent of it. */
+/** The pause after a flush, per group written: at some microseconds a group, flushing takes half a percent of the time. */
 const PER_GROUP_MS = 1.5;
-/** The least and the most between two flushes: some connectors wait for them, and gather for about as long themselves. */
+/** The shortest and longest pause: some connectors wait for the flush, and gather for about as long themselves. */
 const MIN_FLUSH_MS = 40;
 const MAX_FLUSH_MS = 500;
-/** One transaction writes so much: callbacks wait while it does, and a full journal has little room for it. */
+/** The most that one transaction writes: callbacks wait meanwhile, and a full journal has little room for it. */
 const STEP_CHARACTERS = 262_144;
 const STEP_GROUPS = 256;
-/** What a group that is not written yet takes, at a guess. */
+/** An estimate of what an unwritten group takes. */
 const PENDING_BYTES = 1_638;
 /**
- * What a group takes, of pages of which a part is empty: SQLite keeps a row of up to 1,002 bytes with others; of a larger one
- * 489 there, and the rest in pages of its own (https://sqlite.org/fileformat2.html#b_tree_pages). A row has 10 bytes of its own.
+ * What a group takes, in pages that are partly empty: SQLite keeps a row of up to 1,002 bytes with others, of a larger
+ * one 489, and the rest in pages of its own (https://sqlite.org/fileformat2.html#b_tree_pages). A row adds 10 bytes.
  */
 const ON_PAGES = 'max(n * 1.6, CASE WHEN n > 992 THEN 782 + (n + 3612) / 4092 * 4096 ELSE 0 END)';
 const ROW_BYTES = 'SELECT octet_length(state) + octet_length(group_id) AS n';
 const onPages = (n: number): number => Math.max(n * 1.6, n > 992 ? 782 + Math.floor((n + 3_612) / 4_092) * 4_096 : 0);
-/** The events that one transaction merges when the journal is opened. */
+/** How many events one transaction merges when the journal is opened. */
 const PAGE = 1_000;
 
 /** A group as it is after some event. */
 export interface Held {
   readonly state: Group;
-  /** The seq of the group's latest event; null when it has none, or had none since events are linked. */
+  /** The seq of the group's latest event; null if it has none, or has had none since events are linked. */
   readonly latest: number | null;
-  /** The seq of the earliest event that is merged here and not in the table. */
+  /** The seq of the earliest event merged here that is not in the table. */
   readonly since: number;
   /** Whether the state, not only `latest`, differs from the table. */
   readonly changed: boolean;
-  /** The bytes of the state as JSON, when it was last written. */
+  /** The bytes of the state as JSON when it was last written. */
   readonly characters: number;
 }
 
 export type GroupBuffer = ReturnType<typeof openGroupBuffer>;
 
-/** Opens the groups of a journal that is open for writing: the table, and before it the buffer of what is not written yet. */
+/** Opens the groups of a journal that is open for writing: the table, and in front of it the buffer of unwritten groups. */
 export function openGroupBuffer({ connection, transact }: Database) {
   const table = createGroupTable(connection);
-  /** Mirrors a part of the table: the groups that were written last. */
+  /** Mirrors a part of the table: the groups written last. */
   const cache = new Map<string, Held>();
   const mark = connection.prepare('UPDATE merged SET seq = ?');
   let watermark = Number(connection.prepare('SELECT seq FROM merged').get()?.seq);
   const merging = createMerging(watermark, (groupId) => cache.get(groupId) ?? table.read(groupId));
   const { buffer } = merging;
-  /** The latest flush, which ends when none is left. */
+  /** The latest flush, which ends once none is left. */
   let flushed = { at: Number.NEGATIVE_INFINITY, groups: 0, left: 0 };
 
   const sized = connection.prepare(`SELECT coalesce(sum(${ON_PAGES}), 0) AS n FROM (${ROW_BYTES} FROM groups)`);
   let bytes = Number(sized.get()?.n);
 
-  /** Writes the groups that wait longest, which lets what is merged be pruned after them; returns whether some are left. */
+  /** Writes the groups that have waited longest, so that their events can be pruned; returns whether some are left. */
   const step = (): boolean => {
     const head = merging.committed();
     const written = new Map<string, Held>();
     let room = STEP_CHARACTERS;
-    // As many as have come since the step before: in a flood of large ones the buffer would grow without an end. Where there was
-    // no room for so many, it begins anew with few.
+    // Writes at least as many as have come since the previous step: in a flood of large ones the buffer would grow
+    // without bound. After a step without room for so many, it starts with few.
     const { left, groups } = flushed;
     const least = left === 0 ? 0 : buffer.size - left;
     flushed.left = 0;
@@ -114,18 +115,18 @@ export function openGroupBuffer({ connection, transact }: Database) {
     try {
       flush();
     } catch {
-      // A disk that is full now may have room later: then they are written.
+      // The disk is full; they are written once there is room.
     }
   }
 
   return {
-    /** Runs `work` in one transaction. What it merges counts when that is committed, and never did when it throws. */
+    /** Runs `work` in one transaction. What it merges counts once that is committed, and not at all if it throws. */
     transact: <T>(work: () => T): T => merging.during(() => transact(work)),
     latest: merging.latest,
     merge: merging.merge,
-    /** Returns the group as the buffer holds it; undefined when the table is up to date. */
+    /** Returns the group as the buffer holds it; undefined if the table is up to date. */
     buffered: (groupId: string): Held | undefined => buffer.get(groupId),
-    /** Returns after how many milliseconds the buffer is to be written; undefined when it is empty. */
+    /** Returns in how many milliseconds the buffer is due to be written; undefined if it is empty. */
     dueInMs(): number | undefined {
       if (merging.committed() === watermark) return undefined;
       const pauseMs = Math.min(Math.max(flushed.groups * PER_GROUP_MS, MIN_FLUSH_MS), MAX_FLUSH_MS);
@@ -134,7 +135,7 @@ export function openGroupBuffer({ connection, transact }: Database) {
     /** Writes a part of the buffer and the watermark in one transaction; returns whether some is left. */
     step,
     flush,
-    /** Returns about how many bytes the groups take, those included that are not written yet. */
+    /** Returns roughly how many bytes the groups take, unwritten ones included. */
     bytes: (): number => bytes + buffer.size * PENDING_BYTES,
     knows: (groupId: string): boolean =>
       buffer.has(groupId) || Object.keys(table.read(groupId).state.versions).length > 0,
@@ -149,12 +150,12 @@ export function openGroupBuffer({ connection, transact }: Database) {
   };
 }
 
-/** Merges events after the seq `head` into a buffer, a transaction at a time; `read` gives groups that are not in it. */
+/** Merges events after the seq `head` into a buffer, one transaction at a time; `read` returns groups that are not in it. */
 function createMerging(head: number, read: (groupId: string) => Held) {
-  /** Committed events are merged here, and the table does not have it yet. */
+  /** Groups with committed events that the table lacks. */
   const buffer = new Map<string, Held>();
   let open: { readonly touched: Map<string, Held>; head: number } | undefined;
-  /** The group that was looked up last: `latest` comes right before `merge`. */
+  /** The group looked up last: `latest` is called right before `merge`. */
   let found: Held | undefined;
 
   const opened = (): NonNullable<typeof open> => {
@@ -173,7 +174,7 @@ function createMerging(head: number, read: (groupId: string) => Held) {
       if (open !== undefined) throw new Error('the groups of an open transaction cannot be written');
       return head;
     },
-    /** Runs one transaction. What it merges comes into the buffer unless it throws. */
+    /** Runs one transaction. What it merges enters the buffer unless it throws. */
     during<T>(run: () => T): T {
       if (open !== undefined) throw new Error('a transaction that merges groups is open already');
       open = { touched: new Map(), head };
@@ -260,7 +261,7 @@ function createGroupTable(connection: DatabaseSync) {
     'DELETE FROM groups WHERE group_id = ? RETURNING octet_length(state) + octet_length(group_id) AS n',
   );
   return {
-    /** Returns the bytes that it held. */
+    /** Returns the bytes that it took. */
     remove: (groupId: string): number => Number(remove.get(groupId)?.n ?? 0),
     read(groupId: string): Held {
       const row = get.get(groupId);
@@ -275,7 +276,7 @@ function createGroupTable(connection: DatabaseSync) {
         characters: Buffer.byteLength(json),
       };
     },
-    /** Returns the group with the length that was written; it counts as changed until the transaction is committed. */
+    /** Returns the group with its written length; it counts as changed until the transaction is committed. */
     write(held: Held): Held {
       const { state, latest, changed } = held;
       if (!changed) {
@@ -295,8 +296,8 @@ const MOST_FOR_NAME = 65_536;
 export type GroupReader = ReturnType<typeof createGroupReader>;
 
 /**
- * Reads the table and, on the thread that writes it, what is `buffered`. `page`, `livingIds` and `count` may lack a group
- * that had its first event within the last second.
+ * Reads the table and, on the writing thread, what is `buffered`. `page`, `livingIds` and `count` may lack a group that
+ * had its first event within the last second.
  */
 export function createGroupReader(connection: DatabaseSync, buffered: GroupBuffer['buffered'] = () => undefined) {
   const get = connection.prepare('SELECT state FROM groups WHERE group_id = ?');
@@ -325,7 +326,7 @@ export function createGroupReader(connection: DatabaseSync, buffered: GroupBuffe
     /** Returns ids of groups that are not destroyed, paged like `page`. */
     livingIds: (after: string, limit: number) => living.all(after, limit).map(({ group_id }) => group_id as string),
     count: () => count.get()?.n as number,
-    /** Returns the seq of the latest event of the group that the table holds; 0 where it is not known. */
+    /** Returns the seq of the group's latest event in the table; 0 if it is not known. */
     latest: (groupId: string) => (latest.get(groupId)?.seq as number | null | undefined) ?? 0,
   };
 }

@@ -1,16 +1,13 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { EventId } from '../model/event.ts';
 import type { Group } from '../model/group.ts';
-import { createEventSearch, type EventFilter, type FoundEvents } from './event-search.ts';
+import { createEventSearch, type EventFilter, type FoundEvents, scanInSteps } from './event-search.ts';
 import type { GroupBuffer } from './groups.ts';
 import { createSeqAt, eventBytes, type JournalEntry, journalEntryOf, LOOK_BYTES, type Row, takePage } from './reads.ts';
 
-/** The most steps that `ofGroup` takes to find where to begin when `before` is no event of the group. */
+/** The most steps that `ofGroup` takes to find its beginning when `before` is not an event of the group. */
 const MAX_STEPS = 10_000;
 
-/** The most that a search holds the event loop at a time. */
-const STEP_MS = 2;
 /** Half a second's work on a common machine; a longer text finds what this leaves out. */
 const SCAN_GROUPS = 200_000;
 /** No text sorts after it. */
@@ -21,8 +18,8 @@ const pageOf = (rows: Iterable<Row>): JournalEntry[] => takePage(rows, journalEn
 export type HistoryReader = ReturnType<typeof createHistoryReader>;
 
 /**
- * Reads what people look up, on any connection; every call is short. `buffered` is given on the thread that writes the file,
- * see groups.ts; `scanGroups` is the most groups that a search looks at.
+ * Reads what people look up, on any connection; every call is short. `buffered` is given on the writing thread, see
+ * groups.ts; `scanGroups` is the most groups that a search examines.
  */
 export function createHistoryReader(
   connection: DatabaseSync,
@@ -38,7 +35,7 @@ export function createHistoryReader(
 
   const latestOf = (groupId: string): number | undefined =>
     buffered(groupId)?.latest ?? (latest.get(groupId)?.last_seq as number | null | undefined) ?? undefined;
-  /** A link leads back, whatever a file holds. */
+  /** Links must lead back, whatever a file holds. */
   const previousIn = (row: Row): number | undefined => {
     const previous = row.previous as number | null;
     return previous === null || previous >= (row.seq as number) ? undefined : previous;
@@ -75,8 +72,8 @@ export function createHistoryReader(
     /** Returns the newest events, or those before a seq, newest first; fewer than `limit` when they are large. */
     recent: (limit: number, before = Number.MAX_SAFE_INTEGER): JournalEntry[] => pageOf(newest.iterate(before, limit)),
     /**
-     * Returns the events of one group, as `recent` does, by the chain that links them; it ends at the first one that was
-     * pruned, or was recorded before events were linked. `before` is the seq of one of them.
+     * Returns the events of one group, as `recent` does, along the chain that links them; it ends at the first one that
+     * was pruned, or recorded before events were linked. `before` is the seq of one of them.
      */
     ofGroup: (groupId: string, limit: number, before?: number): JournalEntry[] => pageOf(chain(groupId, limit, before)),
     byId(id: EventId): JournalEntry | undefined {
@@ -84,16 +81,16 @@ export function createHistoryReader(
       return row && journalEntryOf(row);
     },
     count: (most: number): number => Number(counted.get(most)?.n),
-    /** Returns the seq of the group's latest event, pruned or not; undefined when it had none since events are linked. */
+    /** Returns the seq of the group's latest event, pruned or not; undefined if it has had none since events are linked. */
     latest: latestOf,
     search: createGroupSearch(connection, buffered, scanGroups),
   };
 }
 
 /**
- * Finds first the groups whose id starts with the text, then those whose id or name contains it in whatever case, each in
- * the order of ids. It works in small steps that let callbacks pass between. The search is complete when it was not cut short
- * by its limit, by the size of what it found, by the most it scans, or by its signal; else it goes on `after` its `next`.
+ * Finds first the groups whose id starts with the text, then those whose id or name contains it in any case, each in the
+ * order of ids. The search is complete unless cut short by its limit,
+ * the size of its findings, the most it scans, or its signal; it then continues `after` its `next`.
  */
 function createGroupSearch(connection: DatabaseSync, buffered: GroupBuffer['buffered'], scanGroups: number) {
   const state = connection.prepare('SELECT state FROM groups WHERE group_id = ?');
@@ -109,26 +106,18 @@ function createGroupSearch(connection: DatabaseSync, buffered: GroupBuffer['buff
     let left = scanGroups;
     let room = LOOK_BYTES;
     let last = after;
-    /** Visits the groups from one id on, before another, in steps; false when it was cut short. */
+    /** Visits the groups from one id on, before another; false if cut short. */
     const scan = async (groups: StatementSync, first: string, end: string, visit: (row: Row) => void) => {
-      for (let from: string | undefined = first; from !== undefined; ) {
-        await nextTurn();
-        // Closed: the bridge ended meanwhile.
-        if (signal.aborted || !connection.isOpen) return false;
-        const until = performance.now() + STEP_MS;
-        let next: string | undefined;
-        for (const row of groups.iterate(from, end)) {
-          // One more than asked for shows that there are more.
-          if (found.length > limit || left <= 0 || room <= 0) return false;
-          left--;
-          visit(row);
-          if (performance.now() < until) continue;
-          next = `${row.group_id}\0`;
-          break;
-        }
-        from = next;
-      }
-      return found.length <= limit;
+      const rowsFrom = (from: string) => groups.iterate(from, end);
+      const keyOf = (row: Row) => `${row.group_id}\0`;
+      const stopped = await scanInSteps(connection, first, rowsFrom, keyOf, signal, (row) => {
+        // One more than asked for shows that there are more.
+        if (found.length > limit || left <= 0 || room <= 0) return false;
+        left--;
+        visit(row);
+        return true;
+      });
+      return stopped === undefined && found.length <= limit;
     };
     const take = (row: Row): void => {
       const json = row.state as string;
@@ -160,7 +149,7 @@ function createGroupSearch(connection: DatabaseSync, buffered: GroupBuffer['buff
   };
 }
 
-/** Returns an event by its id, its seq, or the RequestID of its callback. */
+/** Finds an event by its id, its seq, or the RequestID of its callback. */
 export async function findEvent(
   { byId, at, ofRequest }: Pick<HistoryReader, 'byId' | 'at' | 'ofRequest'>,
   id: string,
@@ -170,7 +159,7 @@ export async function findEvent(
   return byId(id) ?? (seq === undefined ? undefined : at(seq)) ?? (await ofRequest(id, signal));
 }
 
-/** Says whether events have to be looked through: those of one group are linked. */
+/** Says whether events have to be searched: those of one group are linked. */
 export function isSearch(
   { latest }: Pick<HistoryReader, 'latest'>,
   { group, ...filter }: { readonly [Each in keyof EventFilter]: unknown } & Pick<EventFilter, 'group'>,
@@ -179,7 +168,7 @@ export function isSearch(
   return isPart || Object.values(filter).some((one) => one !== undefined);
 }
 
-/** Resolves with a page of events, the newest first; `next` says where it goes on, also where a search was cut short. */
+/** Resolves with a page of events, newest first; `next` says where to continue, also after a search that was cut short. */
 export async function readEvents(
   history: HistoryReader,
   filter: EventFilter,

@@ -3,11 +3,11 @@ import type { BridgeError } from '../model/fault.ts';
 import { isBusy, journalError, sqlite, unrecordable } from './sqlite.ts';
 
 /**
- * Takes a lock that the system releases however the process ends: an open write transaction on a file beside the journal.
- * `file` is the real path, so that no symbolic link leads around the lock. Throws a BridgeError when another has it.
+ * Takes a lock that the system releases however the process ends: an open write transaction on a file next to the
+ * journal. `file` is the real path, so no symbolic link bypasses it. Throws a BridgeError if another has it.
  */
 export function lockJournal(file: string): { close(): void } {
-  // SQLite would make it open to others.
+  // SQLite would create it readable for others.
   closeSync(openSync(`${file}.lock`, 'a', 0o600));
   const lock = new sqlite.DatabaseSync(`${file}.lock`);
   try {
@@ -20,7 +20,7 @@ export function lockJournal(file: string): { close(): void } {
   return lock;
 }
 
-/** A hard link has a lock of its own name; but whoever has the file open through SQLite holds a lock on the file itself. */
+/** A hard link has its own lock file; but whoever has the file open through SQLite holds a lock on the file itself. */
 function refuseHardLinks(file: string): void {
   if ((statSync(file, { throwIfNoEntry: false })?.nlink ?? 0) < 2) return;
   const [holder] = lockHolders(file);

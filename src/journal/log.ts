@@ -1,23 +1,23 @@
 import { closeSync, fdatasync, fdatasyncSync, openSync, readSync, writeSync } from 'node:fs';
 
-/** Syncs that may be under way at once: the next need not wait for the thread to see the end of the one before. */
+/** Syncs that may be under way at once: the next one need not wait until the thread sees the previous one end. */
 export const SYNCS = 2;
 
 /**
- * Opens SQLite's write-ahead log, which must be there, to sync it beside the thread that commits. SQLite holds no lock on the
- * log itself, so that closing another descriptor of it releases none.
+ * Opens SQLite's write-ahead log, which must exist, to sync it off the committing thread. SQLite holds no lock on the log
+ * itself, so closing another descriptor of it releases none.
  */
 export function openLog(file: string) {
-  // The system tells each descriptor once that the disk has refused, so each sync that is under way has one of its own. All
-  // are opened before anything is written: one that is opened after a failure is not told of it.
+  // The system reports a refusal of the disk once per descriptor, so each sync under way has one of its own. All are
+  // opened before anything is written: one opened after a failure is not told of it.
   const own = openSync(`${file}-wal`, 'r+');
   const idle = Array.from({ length: SYNCS }, () => openSync(`${file}-wal`, 'r+'));
   let closed = false;
 
   return {
     /**
-     * What was committed before the call is on disk once it resolves; syncs may overlap. Rejects when the disk refuses:
-     * nothing that waits for it may be called recorded.
+     * What was committed before the call is on disk once it resolves; syncs may overlap. Rejects if the disk refuses:
+     * nothing that waits for it may count as recorded.
      */
     sync: () =>
       new Promise<void>((resolve, reject) => {
@@ -32,7 +32,7 @@ export function openLog(file: string) {
       }),
     syncNow: () => fdatasyncSync(own),
     rewrite: () => rewrite(own),
-    /** Returns whether the log, since it was last begun anew, has grown to this many pages. */
+    /** Returns whether the log has grown to this many pages since it last restarted. */
     reaches(pages: number): boolean {
       const header = readHeader(own);
       if (header === undefined) return false;
@@ -40,7 +40,7 @@ export function openLog(file: string) {
       const at = HEADER_BYTES + (pages - 1) * (FRAME_HEADER_BYTES + header.pageSize) + FRAME_SALTS;
       return readSync(own, salts, 0, SALT_BYTES, at) === SALT_BYTES && salts.equals(header.salts);
     },
-    /** Returns a number that changes when the log is begun anew. */
+    /** Returns a number that changes when the log restarts. */
     generation: () => readHeader(own)?.salts.readUInt32BE() ?? 0,
     close(): void {
       closed = true;
@@ -50,10 +50,10 @@ export function openLog(file: string) {
 }
 
 /**
- * Writes the valid part of the log again, byte for byte, and syncs it. After a sync that failed the system keeps in memory
- * what the disk refused, and takes it for written: a process that reads the log finds frames that a power cut would lose,
- * and a checkpoint would copy them into a file whose log lacks them. Written again, they are synced for good or refused.
- * Throws when the disk refuses.
+ * Rewrites the valid part of the log, byte for byte, and syncs it. After a failed sync the system keeps in memory what
+ * the disk refused, and takes it for written: readers of the log find frames that a power cut would lose, and a
+ * checkpoint would copy them into a file whose log lacks them. Rewritten, they are synced for good or refused. Throws if
+ * the disk refuses.
  */
 export function rewriteLog(file: string): void {
   const descriptor = openSync(`${file}-wal`, 'r+');
@@ -70,9 +70,9 @@ const HEADER_SALTS = 16;
 const FRAME_HEADER_BYTES = 24;
 const FRAME_SALTS = 8;
 const SALT_BYTES = 8;
-/** The least significant bit says how checksums read words. */
+/** The least significant bit is the byte order of checksums. */
 const MAGIC = 0x377f0682;
-/** The part of the log that is read at a time. */
+/** How much of the log is read at a time. */
 const CHUNK_BYTES = 4 * 1_048_576;
 
 function readHeader(descriptor: number) {
@@ -83,7 +83,7 @@ function readHeader(descriptor: number) {
   return { bytes, pageSize, salts: bytes.subarray(HEADER_SALTS, HEADER_SALTS + SALT_BYTES) };
 }
 
-/** What SQLite takes for valid is among the frames that bear the salts of the header; those after them are of an earlier log. */
+/** The frames that SQLite takes for valid bear the salts of the header; those after them are from an earlier log. */
 function rewrite(descriptor: number): void {
   const header = readHeader(descriptor);
   if (header === undefined) return;

@@ -1,18 +1,18 @@
 /**
  * Numbered migrations: the index is the version before, `PRAGMA user_version` the version reached. Only ever append.
  *
- * - events: the journal itself, in the order of seq. Ids begin with EventTime, so their index grows at its end.
- * - lanes: how far each connector is; everything up to the cursor is delivered or stands in deliveries.
- * - deliveries: the exceptions, one row an event that waits for its retry or is a dead letter.
- * - groups: the merged state of each group. merged: the seq up to which events are in it, in the one row there is.
- * - discarded: the dead letters that somebody discarded, as long as their events are kept.
+ * - events: the journal itself, ordered by seq. Ids begin with EventTime, so their index grows at its end.
+ * - lanes: how far each connector is; everything up to the cursor is delivered or has a row in deliveries.
+ * - deliveries: the exceptions, a row for each event that waits for its retry or is a dead letter.
+ * - groups: the merged state of each group. merged: the seq up to which events are in it, in a single row.
+ * - discarded: dead letters that somebody discarded, as long as their events are kept.
  * - quarantine: callbacks of verified senders that could not be mapped.
  * - probes: always empty; written to find out whether there is room again.
- * - receipts: where events went, a row for those of a batch.
+ * - receipts: where events went, one row per batch.
  * - copies: what is known of each connector's copy as a whole, as JSON.
- * - reconcile: the latest run, as JSON, in the one row there is. reconciled: the groups it has read so far.
- * - events.previous: the seq of the event before in the same group; groups.last_seq: that of its latest event. They are null
- *   for what was recorded before there were such links. An index of events by group would cost each append a random write.
+ * - reconcile: the latest run, as JSON, in a single row. reconciled: the groups it has read so far.
+ * - events.previous: the seq of the previous event of the same group; groups.last_seq: that of its latest event. They are
+ *   null for what is older than these links. An index of events by group would cost each append a random write.
  */
 export const MIGRATIONS: readonly string[] = [
   `CREATE TABLE events (
@@ -55,7 +55,7 @@ export const MIGRATIONS: readonly string[] = [
      run TEXT NOT NULL
    ) STRICT;
    CREATE TABLE reconciled (group_id TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;`,
-  // SQLite reads a STRICT table once through when a column is added, and rewrites nothing.
+  // SQLite scans a STRICT table once when a column is added, and rewrites nothing.
   `ALTER TABLE events ADD COLUMN previous INTEGER;
    ALTER TABLE groups ADD COLUMN last_seq INTEGER;`,
   `CREATE TABLE merged (
@@ -75,7 +75,8 @@ export const MIGRATIONS: readonly string[] = [
    DROP TABLE quarantine;
    ALTER TABLE kept RENAME TO quarantine;`,
   `CREATE TABLE copies (connector TEXT PRIMARY KEY, state TEXT NOT NULL) STRICT, WITHOUT ROWID;`,
-  // cause: see model/cause.ts; null for what waits. cause_of: see database.ts. earlier: attempts before a retry that was asked for.
+  // cause: see model/cause.ts; null while waiting. cause_of: see database.ts. earlier: attempts before a retry by a
+  // person.
   `ALTER TABLE deliveries ADD COLUMN cause TEXT;
    ALTER TABLE deliveries ADD COLUMN earlier INTEGER NOT NULL DEFAULT 0;
    UPDATE deliveries SET cause = cause_of(fault) WHERE state = 'dead';
@@ -88,13 +89,20 @@ export const MIGRATIONS: readonly string[] = [
      told TEXT NOT NULL
    ) STRICT;
    CREATE UNIQUE INDEX receipts_by_seq ON receipts (up_to, connector);`,
-  // What waits is asked for all the time, and may stand among very many dead letters.
+  // Waiting entries are queried all the time, and may be among very many dead letters.
   `CREATE INDEX deliveries_waiting ON deliveries (connector, seq) WHERE state = 'waiting';`,
-  // missed: events that were pruned while the connector was not enabled, and that it had not had. Versions before did not count.
+  // missed: events pruned while the connector was disabled, before it had them. Older versions did not count.
   `ALTER TABLE lanes ADD COLUMN missed INTEGER NOT NULL DEFAULT 0;
    UPDATE lanes SET missed = max(0, coalesce((SELECT min(seq) FROM events WHERE seq > cursor), (SELECT seq + 1 FROM merged))
      - cursor - 1) WHERE cursor > 0;
    CREATE TABLE discarded (
+     seq INTEGER NOT NULL,
+     connector TEXT NOT NULL,
+     PRIMARY KEY (seq, connector)
+   ) STRICT, WITHOUT ROWID;`,
+  // To the sixth and the tenth of these something was added once journals had been made by them.
+  `UPDATE deliveries SET cause = cause_of(fault) WHERE state = 'dead' AND cause IS NULL;
+   CREATE TABLE IF NOT EXISTS discarded (
      seq INTEGER NOT NULL,
      connector TEXT NOT NULL,
      PRIMARY KEY (seq, connector)

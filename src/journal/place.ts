@@ -21,7 +21,7 @@ import { BridgeError, messageOf } from '../model/fault.ts';
 import { refuseForeign } from './foreign.ts';
 import { unrecordable } from './sqlite.ts';
 
-/** Makes ready where the journal is to lie, and returns its real path: where symbolic links lead, if to nothing yet. */
+/** Prepares the place of the journal, and returns its real path: where symbolic links lead, even if to nothing yet. */
 export function preparePlace(path: string): string {
   makeFolder(dirname(resolve(path)));
   const file = realPath(path);
@@ -39,7 +39,7 @@ function realPath(path: string): string {
   return leadsTo === undefined ? realPath(resolve(folder, readlinkSync(file))) : realpathSync(file);
 }
 
-/** Makes the folder, and syncs each new one in its parent: a power cut would lose it with all that it holds. */
+/** Creates the folder, and syncs each new one in its parent: a power cut would lose it with all it holds. */
 function makeFolder(folder: string): void {
   const first = mkdirSync(folder, { recursive: true, mode: 0o700 });
   if (first === undefined) return;
@@ -61,7 +61,7 @@ export function closeToOthers(journal: string): void {
   }
 }
 
-/** Brings the names in a folder to the disk, where the file system knows how to do that. */
+/** Syncs the names in a folder, where the file system supports that. */
 export function syncFolder(folder: string): void {
   let descriptor: number | undefined;
   try {
@@ -74,7 +74,7 @@ export function syncFolder(folder: string): void {
   }
 }
 
-/** Renames the file and its log to a name that says when; returns it. */
+/** Renames the file and its log to a name with the time; returns that name. */
 export function moveAside(file: string): string {
   const setAside = `${file}.damaged-${new Date().toISOString().replaceAll(':', '-')}`;
   for (const suffix of ['', '-wal', '-shm', '-journal']) {
@@ -84,7 +84,7 @@ export function moveAside(file: string): string {
   return setAside;
 }
 
-/** Returns 0 for a file that is not there. */
+/** Returns 0 for a file that does not exist. */
 export function sizeOf(file: string): number {
   return statSync(file, { throwIfNoEntry: false })?.size ?? 0;
 }
@@ -93,7 +93,7 @@ const PUT_BACK =
   'put back the very file that was there, and the bridge goes on by itself; or restart it with what is there then: ' +
   'where nothing is, the bridge saves what it has recorded';
 
-/** Watches where the next start looks for the journal: an unlinked file is still written, and lost at the end. */
+/** Watches the path that the next start looks at: an unlinked file can still be written, and is lost at the end. */
 export function createPlace(path: string, file: string, connection: DatabaseSync) {
   const log = `${file}-wal`;
   const own = { [path]: statSync(path), [file]: statSync(file), [log]: statSync(log) };
@@ -103,12 +103,12 @@ export function createPlace(path: string, file: string, connection: DatabaseSync
       if (found === undefined) return 'removed';
       return found.ino === own[at]?.ino && found.dev === own[at]?.dev ? 'there' : 'replaced';
     } catch {
-      // Its folder or volume cannot be reached.
+      // Its folder or volume is unreachable.
       return 'removed';
     }
   };
   return {
-    /** Throws a BridgeError when the file or its log is not there any more. */
+    /** Throws a BridgeError if the file or its log is gone. */
     verify(): void {
       for (const at of [path, log]) {
         const found = standing(at);
@@ -116,13 +116,13 @@ export function createPlace(path: string, file: string, connection: DatabaseSync
       }
     },
     /**
-     * Saves for the next start what the journal holds: where the log alone is missing into the file, where the file is
-     * missing into a new one. `emptyLog` brings what the log holds into the file, and returns whether it could.
+     * Saves for the next start what the journal holds: into the file if only the log is missing, into a new file if the
+     * file is. `emptyLog` checkpoints the log, and returns whether it could.
      */
     save(emptyLog: () => boolean): void {
       const found = standing(file);
       if (found === 'there') emptyLog();
-      // A log beside the file that is not of it would be taken for its own.
+      // SQLite would take a foreign log next to the file for the file's own.
       if (found !== 'removed' || standing(log) === 'replaced' || !existsSync(dirname(file))) return;
       const saved = `${file}.saved`;
       rmSync(saved, { force: true });
@@ -140,7 +140,7 @@ export function createPlace(path: string, file: string, connection: DatabaseSync
   };
 }
 
-/** File systems by Linux's magic number that keep less than a local disk does, and what they lack. */
+/** File systems, by Linux's magic number, that promise less than a local disk does, and what they lack. */
 const DOUBTFUL: ReadonlyMap<number, readonly [name: string, why: string]> = new Map([
   [0x01021994, ['tmpfs', 'it is memory, and gone with the machine']],
   [0x858458f6, ['ramfs', 'it is memory, and gone with the machine']],
@@ -152,7 +152,7 @@ const DOUBTFUL: ReadonlyMap<number, readonly [name: string, why: string]> = new 
   [0x65735546, ['FUSE', 'its program decides what a sync promises']],
 ]);
 
-/** Returns what speaks against keeping a journal at this path, a sentence each; throws where none can be kept. */
+/** Returns what speaks against keeping a journal at this path, one sentence each; throws if none can be kept. */
 export function journalDoubts(path: string): string[] {
   const folder = dirname(resolve(path));
   let nearest = folder;

@@ -17,13 +17,13 @@ export interface DeadLetter extends JournalEntry {
   readonly deadAt: number;
 }
 
-/** Which dead letters of a connector are meant: those of a cause, of a group, or all. */
+/** Selects dead letters of a connector: by cause, by group, or all. */
 export interface DeadLetterFilter {
   readonly cause?: string | undefined;
   readonly groupId?: string | undefined;
 }
 
-/** Dead letters that were refused alike. */
+/** Dead letters that were refused for the same cause. */
 export interface DeadLetterCause extends Omit<Cause, 'id'> {
   /** Its id. */
   readonly cause: string;
@@ -34,7 +34,7 @@ export interface DeadLetterCause extends Omit<Cause, 'id'> {
   readonly sample: DeadLetter;
 }
 
-/** What lanes and people read: any number of them, each on a connection of its own if it likes. */
+/** What lanes and people read; there may be any number of readers, each on its own connection. */
 export function createDeliveryReader(connection: DatabaseSync) {
   return {
     ...readEntries(connection),
@@ -48,13 +48,13 @@ export type DeliveryReader = ReturnType<typeof createDeliveryReader>;
 /** A page of the largest callbacks must not need more memory than one of ordinary ones. */
 const PAGE_CHARACTERS = 4 * 1_048_576;
 
-// Rows were written by this program from values of these types: they are not checked a second time.
+// This program wrote the rows from values of these types: they are not checked a second time.
 export type Row = Record<string, unknown>;
 /** What people look up is read, parsed and written on the thread that receives callbacks. */
 export const LOOK_BYTES = 1_048_576;
 const eventSize = (row: Row): number => (row.event as string).length;
 export const eventBytes = (row: Row): number => Buffer.byteLength(row.event as string);
-/** Takes rows until they are a page; at least one if there is any. */
+/** Takes rows until a page is full; at least one if there is any. */
 export function takePage<T>(rows: Iterable<Row>, toEntry: (row: Row) => T, sizeOf = eventSize, most = PAGE_CHARACTERS) {
   const page: T[] = [];
   let size = 0;
@@ -67,12 +67,12 @@ export function takePage<T>(rows: Iterable<Row>, toEntry: (row: Row) => T, sizeO
 }
 const LAST_SEQ = Number.MAX_SAFE_INTEGER;
 const HEAD = 'seq, id, group_id AS groupId, received_at AS receivedAt';
-/** Returns what makes an entry of a row; where the row lacks the text, it is fetched when somebody looks inside. */
+/** Returns a function that makes an entry of a row; a text that the row lacks is fetched when it is asked for. */
 function entryMaker(connection: DatabaseSync): (row: Row) => Entry {
   const text = connection.prepare('SELECT event FROM events WHERE seq = ?');
   return (row) => {
     const head = row as unknown as EntryHead;
-    // The entry keeps no more of the row, which may hold the text.
+    // The entry must not keep the row, which may hold the text.
     const { seq } = head;
     const known = row.event === undefined ? {} : { text: row.event as string };
     return lazyEntry(head, () => text.get(seq)?.event as string, known);
@@ -103,20 +103,20 @@ function readEntries(connection: DatabaseSync) {
     /** Returns at most `limit` entries after `after` and up to `upTo`, in journal order; fewer when they are large. */
     read: (after: number, limit: number, upTo = LAST_SEQ): Entry[] =>
       takePage(whole.iterate(after, upTo, limit), entryOf),
-    /** Does as `read`, but fetches the text of an event only when somebody looks inside: `limit` alone says how many. */
+    /** Like `read`, but fetches an event's text only when it is asked for; the page is bounded by `limit` alone. */
     readHeads: (after: number, limit: number, upTo = LAST_SEQ): Entry[] => heads.all(after, upTo, limit).map(entryOf),
     seqAt: createSeqAt(connection),
   };
 }
 
-/** Finds the first seq that was received at or after a time (ms since 1970); head + 1 when there is none. */
+/** Finds the first seq that was received at or after a time (ms since 1970); head + 1 if there is none. */
 export function createSeqAt(connection: DatabaseSync): (time: number) => number {
   const head = connection.prepare('SELECT coalesce(max(seq), 0) AS seq FROM events');
   const oldest = connection.prepare('SELECT seq FROM events ORDER BY seq LIMIT 1');
   const receivedFrom = connection.prepare('SELECT seq, received_at FROM events WHERE seq >= ? ORDER BY seq LIMIT 1');
   return (time) => {
-    // Seqs rise with the time of receipt, so halving finds it without an index of times: unless the clock was set back. What
-    // was received before that and lies at the beginning must not stand for all that is pruned.
+    // Seqs rise with the time of receipt, so bisection needs no index of times, unless the clock was set back. It begins
+    // at the oldest event left, which must not stand in for all the pruned ones.
     let low = (oldest.get()?.seq as number | undefined) ?? 1;
     let high = (head.get()?.seq as number) + 1;
     while (low < high) {
@@ -129,12 +129,12 @@ export function createSeqAt(connection: DatabaseSync): (time: number) => number 
   };
 }
 
-/** Where and when an event was delivered (in milliseconds since 1970), and the attempts that it took. */
-export type EventReceipt = Omit<Brought, 'entry'> & { readonly at: number };
+/** Where and when an event was delivered (in milliseconds since 1970), and after how many attempts. */
+type EventReceipt = Omit<Brought, 'entry'> & { readonly at: number };
 
-/** One event of a row of receipts; the attempts are left out where it was one, the last is there where something newer lay there. */
+/** One event of a row of receipts; `attempts` is left out if it was one, `superseded` if nothing newer was there. */
 export type Told = readonly [seq: number, receipt: string, attempts?: number | null, superseded?: 1];
-/** A row reaches over fewer seqs than this, so that whoever looks for an event need not look at all that came after it. */
+/** A row spans fewer seqs than this, so that looking up an event need not read all rows after it. */
 export const ROW_REACH = 10_000;
 
 function readLanes(connection: DatabaseSync) {
@@ -161,7 +161,7 @@ function readLanes(connection: DatabaseSync) {
   return {
     cursor: (connector: string) => (lane.get(connector)?.cursor as number | undefined) ?? 0,
     paused: (connector: string) => lane.get(connector)?.paused === 1,
-    /** Returns how many events were pruned that it had not had, and that it did not pass over yet. */
+    /** Returns how many events were pruned before the connector had them, and that it has not passed over yet. */
     missed: (connector: string) => (lane.get(connector)?.missed as number | undefined) ?? 0,
     copy(connector: string): CopyState {
       const row = copy.get(connector);
@@ -174,7 +174,7 @@ function readLanes(connection: DatabaseSync) {
         dueAt: row.due_at as number,
         fault: faultOf(row),
       })),
-    /** Where an event went, as far as that is known; the latest of its deliveries. */
+    /** Where an event went, if known; the latest of its deliveries. */
     receipt(connector: string, seq: number): EventReceipt | undefined {
       for (const { at, told } of receipts.iterate(seq, seq + ROW_REACH, seq, connector)) {
         const found = (JSON.parse(told as string) as Told[]).find(([its]) => its === seq);
@@ -186,14 +186,14 @@ function readLanes(connection: DatabaseSync) {
     },
     countWaiting: (connector: string) => countWaiting.get(connector)?.n as number,
     countDeadLetters: (connector: string) => countDead.get(connector)?.n as number,
-    /** Says what stands in the way of one delivery; undefined for an event that is delivered or pending. */
+    /** Returns the open delivery of an event; undefined if it is delivered or pending. */
     openDelivery(connector: string, seq: number) {
       const row = open.get(connector, seq);
       if (row === undefined) return undefined;
       return { state: row.state as 'waiting' | 'dead', fault: faultOf(row), attempts: row.attempts as number };
     },
     isDiscarded: (connector: string, seq: number): boolean => discarded.get(connector, seq) !== undefined,
-    /** Returns when the oldest event was received (ms since 1970) that waits or comes after the cursor, if there is any. */
+    /** Returns when the oldest event that waits or comes after the cursor was received (ms since 1970), if there is one. */
     openSince(connector: string, cursor: number): number | undefined {
       const found = [oldestWaiting.get(connector), oldestPending.get(cursor)].filter((row) => row !== undefined);
       return found.length === 0 ? undefined : Math.min(...found.map(({ at }) => at as number));
@@ -236,7 +236,7 @@ function readDeadLetters(connection: DatabaseSync) {
     /** Returns at most `limit` dead letters after the seq `after`, in journal order; fewer when they are large. */
     deadLetters: (connector: string, after: number, limit: number, filter: DeadLetterFilter = {}): DeadLetter[] =>
       takePage(dead.iterate(...page(connector, after, filter, limit)), deadLetter, eventBytes, LOOK_BYTES),
-    /** Returns the causes of a connector's dead letters, the most frequent first, each with its newest letter. */
+    /** Returns the causes of a connector's dead letters, most frequent first, each with its newest letter. */
     deadLetterCauses: (connector: string): DeadLetterCause[] =>
       takePage(
         causes.iterate(connector, MOST_CAUSES),
@@ -264,15 +264,15 @@ function readDeadLetters(connection: DatabaseSync) {
     /** Returns the seqs of the oldest `limit` dead letters after `after` and up to `upTo`, without reading their events. */
     deadLetterSeqs: (connector: string, limit: number, filter: DeadLetterFilter = {}, after = 0, upTo?: number) =>
       seqs.all(...page(connector, after, filter, limit, upTo)).map(({ seq }) => seq as number),
-    /** Returns how many there are of connectors other than these. */
+    /** Returns the number of dead letters of each connector that is not among these. */
     leftBehind: (connectors: readonly string[]) =>
       (each.all() as { connector: string; count: number }[]).filter((one) => !connectors.includes(one.connector)),
-    /** Returns the seq of the newest event among the dead letters, 0 where there are none. */
+    /** Returns the seq of the newest dead letter, 0 if there is none. */
     lastDeadLetter: (connector: string) => (last.get(connector)?.seq as number | undefined) ?? 0,
   };
 }
 
-/** In an answer as JSON a byte may become six, and stands there once more in base64 where it is no text. */
+/** In a JSON answer a byte may become six, and is repeated in base64 if it is no text. */
 const QUARANTINE_BYTES = LOOK_BYTES / 2;
 
 function readQuarantine(connection: DatabaseSync) {
@@ -299,7 +299,7 @@ export function createReconcileReader(connection: DatabaseSync) {
   const get = connection.prepare('SELECT run FROM reconcile');
   const has = connection.prepare('SELECT 1 FROM reconciled WHERE group_id = ?');
   return {
-    /** Returns the latest run as it was noted, whether it ended or not. */
+    /** Returns the latest run as it was noted, finished or not. */
     latest(): unknown {
       const row = get.get();
       return row === undefined ? undefined : JSON.parse(row.run as string);

@@ -10,9 +10,9 @@ import { sizeOf } from './place.ts';
 import { createDeliveryReader } from './reads.ts';
 import { keepPruned } from './retention.ts';
 
-export interface JournalPorts {
+interface JournalPorts {
   settings(): { readonly file: string; readonly maxBytes: number; readonly keepDelivered: number };
-  /** The `source` of this app: a journal is one app's. */
+  /** The `source` of this app: a journal belongs to one app. */
   readonly source: string;
   connectors(): readonly string[];
   readonly clock: Clock;
@@ -22,7 +22,7 @@ export interface JournalPorts {
 
 export type JournalRoom = ReturnType<typeof openJournalRoom>;
 
-/** Opens the journal for the thread that writes it, with all that is read on that thread. Throws a BridgeError. */
+/** Opens the journal for the writing thread, with everything read on that thread. Throws a BridgeError. */
 export function openJournalRoom({ settings, source, connectors, clock, signals, stopping }: JournalPorts) {
   const { file, maxBytes } = settings();
   let setAside = false;
@@ -57,7 +57,7 @@ export function openJournalRoom({ settings, source, connectors, clock, signals, 
   };
 }
 
-/** Throws where the journal was written for another app: its groups would be taken for this one's. */
+/** Throws if the journal was written for another app, whose groups would be mistaken for this one's. */
 function refuseForeign({ file, connection, close }: Database, source: string): void {
   const latest = connection.prepare('SELECT event AS text FROM events ORDER BY seq DESC LIMIT 1').get();
   const row = latest ?? connection.prepare('SELECT state AS text FROM groups LIMIT 1').get();

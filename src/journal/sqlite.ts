@@ -1,10 +1,10 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { BridgeError, type FaultCode, messageOf } from '../model/fault.ts';
 
-/** Not imported: on Node 22 the warning that it is experimental would come before anybody could leave it out. */
+/** Not imported: on Node 22 its warning of being experimental would come before anything could suppress it. */
 export const sqlite = process.getBuiltinModule('node:sqlite');
 
-/** Returns what a pragma that reads one value says. */
+/** Returns the value of a pragma that reads one. */
 export function pragma(connection: DatabaseSync, name: string): unknown {
   return Object.values(connection.prepare(`PRAGMA ${name}`).get() ?? {})[0];
 }
@@ -19,13 +19,13 @@ function resultCode(thrown: unknown): number | undefined {
   return typeof errcode === 'number' ? errcode & 0xff : undefined;
 }
 
-/** Returns whether SQLite waited in vain for a lock that another connection holds. */
+/** Whether SQLite waited in vain for a lock that another connection holds. */
 export const isBusy = (thrown: unknown): boolean => resultCode(thrown) === SQLITE_BUSY;
 
-/** Returns whether there was no room, on the disk or below journal.maxBytes. */
+/** Whether there was no room, on the disk or below journal.maxBytes. */
 export const isFull = (thrown: unknown): boolean => resultCode(thrown) === SQLITE_FULL;
 
-/** Returns whether the file is damaged, or no file of SQLite's. */
+/** Whether the file is damaged, or not SQLite's at all. */
 export const isCorrupt = (thrown: unknown): boolean =>
   [SQLITE_CORRUPT, SQLITE_NOTADB].includes(resultCode(thrown) ?? 0);
 
@@ -36,14 +36,14 @@ export function journalError(code: FaultCode, message: string, suggestion: strin
 export const unrecordable = (why: string, suggestion: string, cause?: unknown): BridgeError =>
   journalError('journal-unwritable', `the callback cannot be recorded: ${why}`, suggestion, cause);
 
-/** Makes the error of a file that is not a stranger's, and that the system does not let this user use. */
+/** The error for a file that may be ours, but that the system does not let this user use. */
 export function inaccessible(file: string, cause: unknown): BridgeError {
   const advice =
     'let the user that the bridge runs as write it, its folder and what lies beside it, where there is room';
   return journalError('journal-unusable', `the journal ${file} cannot be used: ${messageOf(cause)}`, advice, cause);
 }
 
-export function unusable(file: string, reason: string): BridgeError {
-  const suggestion = 'nothing was changed in it; move it away or set journal.file to another file';
-  return journalError('journal-unusable', `the journal ${file} cannot be used: ${reason}`, suggestion);
+export function unusable(file: string, reason: string, advice = 'move it away or set journal.file to another file') {
+  const message = `the journal ${file} cannot be used: ${reason}`;
+  return journalError('journal-unusable', message, `nothing was changed in it; ${advice}`);
 }

@@ -3,7 +3,7 @@ import type { Failure, Write } from './failure.ts';
 import { SYNCS } from './log.ts';
 import { isBusy, isFull } from './sqlite.ts';
 
-/** A transaction that is committed, and not known to be on disk yet. */
+/** A transaction that is committed, but not known to be on disk yet. */
 interface Committed {
   readonly writes: readonly Write[];
   readonly results: readonly unknown[];
@@ -12,12 +12,12 @@ interface Committed {
   announce(ms: number): void;
 }
 
-/** Transactions that are committed while as many syncs as may be are under way share the next one. */
+/** Transactions committed while the maximum number of syncs is under way share the next one. */
 export function createSyncQueue(database: Database, failure: Failure) {
   const { log, place } = database;
   const checkpointWhenDue = createCheckpoints(database);
   let waiting: Committed[] = [];
-  /** What those under way cover. */
+  /** The transactions covered by each sync under way. */
   const syncing = new Set<readonly Committed[]>();
 
   const refuse = (covered: readonly Committed[], why: 'log' | 'place', thrown: unknown): void => {
@@ -28,7 +28,7 @@ export function createSyncQueue(database: Database, failure: Failure) {
 
   const settleAll = (covered: readonly Committed[]): void => {
     try {
-      // What is written to a file that is not at its path any more is lost.
+      // What is written to a file that is no longer at its path is lost.
       place.verify();
     } catch (thrown) {
       refuse(covered, 'place', thrown);
@@ -65,18 +65,18 @@ export function createSyncQueue(database: Database, failure: Failure) {
     try {
       checkpointWhenDue();
     } catch (thrown) {
-      // One that has no room, or meets a lock, can wait: the log still holds what is recorded.
+      // Without room, or on a lock, it can wait: the log still holds what is recorded.
       if (!isFull(thrown) && !isBusy(thrown)) refuse([], 'log', thrown);
     }
   };
 
   return {
-    /** Takes a transaction that is committed; its writes are resolved when they are on disk, and rejected when that fails. */
+    /** Takes a committed transaction; its writes are resolved when they are on disk, and rejected if that fails. */
     add(committed: Committed): void {
       waiting.push(committed);
       syncAll();
     },
-    /** Syncs what still waits, and takes nothing more. */
+    /** Syncs what still waits, and takes no more. */
     close(): void {
       const last = [...[...syncing].flat(), ...waiting];
       syncing.clear();
@@ -95,12 +95,12 @@ export function createSyncQueue(database: Database, failure: Failure) {
 
 /** SQLite's own default: a log of about 4 MB. */
 const DUE_PAGES = 1_000;
-/** What a log grows before the next try when a reader was in the way. */
+/** How much a log grows before the next try after a reader was in the way. */
 const RETRY_PAGES = 250;
 
 /**
- * Returns what copies the log into the file when it has grown, so that it can begin anew; to be called after a good sync of
- * the log. It throws when the disk refuses. SQLite would do so by itself, within a commit and without a word of that.
+ * Returns a function that checkpoints the log once it has grown, so that it can restart; to be called after a good sync.
+ * It throws if the disk refuses. SQLite itself would do this within a commit, and say nothing of a failure.
  */
 function createCheckpoints({ connection, log }: Database): () => void {
   connection.exec('PRAGMA wal_autocheckpoint = 0');

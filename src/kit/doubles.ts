@@ -1,4 +1,4 @@
-/** What the suite puts in the place of the bridge: a host that remembers its notes, events, and the engine's way to a sink. */
+/** The suite's stand-ins for the bridge: a host that remembers its notes, events, and the engine's path to a sink. */
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import type { ConnectorContract, Host, Outcomes, Sink } from '../../connectors/contract.ts';
@@ -155,7 +155,7 @@ export async function unreachableBy(work: () => Promise<unknown>): Promise<Fault
   return thrown.fault;
 }
 
-/** The events whose version stands in a group, each with the values that it set. */
+/** The events whose versions a group has, each with the values that it set. */
 export function foundInGroup(group: Group, receipt: string): Found[] {
   const ids = new Set(Object.values(group.versions).map(([, id]) => id));
   return Array.from(ids, (id) => {

@@ -1,4 +1,4 @@
-/** `group-sync-bridge/connector`: what a connector of one's own imports, and the suite that it is to pass. */
+/** `group-sync-bridge/connector`: what a connector of your own imports, and the suite that it has to pass. */
 export { z } from 'zod';
 export type {
   ConnectorContract as Connector,

@@ -1,4 +1,4 @@
-/** What every connector holds of its life: how it begins and ends, what it does of a destination that cannot be had, its options. */
+/** What every connector's life cycle must hold: opening and closing, an unavailable destination, options. */
 import assert from 'node:assert/strict';
 import { readdirSync, readlinkSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -53,7 +53,7 @@ export function lifeCases<Options>(target: Target<Options>): Case[] {
   ];
 }
 
-/** Open files and sockets of this process, each with what tells it from a later one of the same number. */
+/** Open files and sockets of this process, each distinguishable from a later one of the same number. */
 function openHandles(): Set<string> {
   const handles = new Set<string>();
   for (const fd of readdirSync('/proc/self/fd')) {
@@ -77,7 +77,7 @@ async function untilClosed(before: ReadonlySet<string>): Promise<void> {
   }
 }
 
-/** How soon a destination that cannot be had is given up. */
+/** How soon to give up on an unavailable destination. */
 const UNREACHABLE_MS = 20_000;
 
 export function outageCases<Options>({ connector, unreachable, poison }: Target<Options>): Case[] {

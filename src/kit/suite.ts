@@ -1,13 +1,29 @@
 /** What every connector holds, read back from its real destination: a list of cases for any test runner. */
 import assert from 'node:assert/strict';
-import { guarded } from '../../connectors/guard.ts';
+import { types } from 'node:util';
+import { z } from 'zod';
+import { contract, guarded, isFunction } from '../../connectors/guard.ts';
+import { issuesOf } from '../model/complaint.ts';
 import { casesAt, expectFound, makeEvent, never } from './doubles.ts';
 import { groupCases } from './group-cases.ts';
 import { lifeCases, optionCases, outageCases } from './life-cases.ts';
 import type { Case, Target } from './target.ts';
 
+/** What a target in plain JavaScript may lack. */
+const whole = z.object({
+  connector: contract,
+  keeps: z.enum(['every event', 'the latest of a group']),
+  place: isFunction,
+  unreachable: isFunction,
+  poison: z.union([z.string(), z.object({ place: isFunction, event: isFunction, reason: z.custom(types.isRegExp) })], {
+    error: 'an event that is refused is expected, or why none is',
+  }),
+});
+
 /** Returns the cases of a connector, each with places of its own; they may run one after another in any order. */
 export function connectorCases<Options>(given: Target<Options>): Case[] {
+  const { error } = whole.safeParse(given);
+  if (error !== undefined) throw new TypeError(`the target of the suite lacks something: ${issuesOf(error)}`);
   // As the bridge takes it: what it gives is checked, too.
   const target = { ...given, connector: guarded(given.connector) };
   return [...destinationCases(target), ...optionCases(target)];

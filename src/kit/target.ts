@@ -10,7 +10,7 @@ export interface Target<Options> {
   /** Whether an event stays when a later one of its group supersedes it. */
   readonly keeps: 'every event' | 'the latest of a group';
   place(): Promise<Place>;
-  /** Options of a destination that cannot be had: a closed port. */
+  /** Options of an unavailable destination: a closed port. */
   unreachable(): Promise<Readonly<Record<string, unknown>>>;
   /** A string is the reason why this destination refuses no event. */
   readonly poison: Poison | string;
@@ -20,7 +20,7 @@ export interface Target<Options> {
 export interface Place {
   /** As in the YAML, without what every lane takes. */
   readonly options: Readonly<Record<string, unknown>>;
-  /** Everything that lies there, in the order in which it was written (within a group is enough). */
+  /** Everything that is there, in the order in which it was written (within a group is enough). */
   readBack(): Promise<readonly Found[]>;
   /** Only where merged groups are held. */
   readonly copies?: Copies;
@@ -33,16 +33,16 @@ export interface Found {
   readonly groupId: string;
   /** The values that event set and that still stand. */
   readonly changed: ChangedFields;
-  /** Where it lies, in the words of the connector's receipts. */
+  /** Where it is, in the form of the connector's receipts. */
   readonly receipt: string;
 }
 
 /** The copies of groups in one place, looked at and changed by others than the sink. */
 export interface Copies {
   state(groupId: string): Promise<Group | undefined>;
-  /** Where a sink that reads back says that the copy lies. */
+  /** Where a sink that reads back says the copy is. */
   where(groupId: string): string;
-  /** Puts this there as it is; undefined removes the copy. */
+  /** Puts this copy there unchanged; undefined removes it. */
   overwrite(groupId: string, state: Group | undefined): Promise<void>;
 }
 

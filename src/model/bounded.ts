@@ -1,7 +1,7 @@
-/** Reading within bounds what others give. */
+/** Reading input from others within bounds. */
 import { closeSync, constants, openSync, readSync } from 'node:fs';
 
-/** Reads what somebody sends to its end; resolves with undefined as soon as there are more than `most` bytes. */
+/** Reads chunks to their end; resolves with undefined as soon as there are more than `most` bytes. */
 export async function readAtMost(most: number, chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>) {
   const read: Uint8Array[] = [];
   let size = 0;
@@ -13,10 +13,10 @@ export async function readAtMost(most: number, chunks: AsyncIterable<Uint8Array>
   return Buffer.concat(read);
 }
 
-/** How long a file may take that is a pipe. */
+/** How long a pipe may take. */
 const PATIENCE_MS = 4_000;
 
-/** Reads a file, of a larger one the first `most` bytes: it may be a device without an end, or a pipe of which nothing comes. */
+/** Reads at most the first `most` bytes of a file, which may be an endless device, or a pipe that stays silent. */
 export function readStart(file: string, most: number): Buffer {
   const descriptor = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
   try {
@@ -34,11 +34,11 @@ export function readStart(file: string, most: number): Buffer {
   }
 }
 
-/** The authorities of a whole system take some hundred kilobytes. */
+/** All authorities of a system take some hundred kilobytes. */
 const MAX_PEM_BYTES = 4 * 1_048_576;
 export const readPem = (file: string): string => readStart(file, MAX_PEM_BYTES).toString('utf8');
 
-/** Returns undefined, after a moment, where more may come and has not yet. */
+/** Returns undefined, after a moment, if nothing has come yet and more may come. */
 function readSome(descriptor: number, room: Buffer): number | undefined {
   try {
     return readSync(descriptor, room);

@@ -1,20 +1,20 @@
-/** The words about one callback that rooms besides the intake speak. */
+/** Terms about one callback that other rooms use, too. */
 import type { CanonicalEvent } from './event.ts';
 import type { Fault } from './fault.ts';
 import type { CallbackOutcome } from './signal.ts';
 
-/** Tells whether the service asks for permission by this command: an OK would allow the action. */
+/** Whether the service asks for permission by this command: an OK would allow the action. */
 export function isBeforeCallback(command: string): boolean {
   return /Callback(Before|Prev)/i.test(command);
 }
 
-/** A callback of a verified sender that could not be mapped, as it came. */
+/** A callback of a verified sender that could not be mapped, unchanged. */
 export interface RawCallback {
   /** Milliseconds since 1970. */
   readonly receivedAt: number;
   /** The query, without Sign and RequestTime. */
   readonly search: string;
-  /** The body as it came, to the byte; of one that is too large what came first. */
+  /** The body, byte for byte; of one that is too large, the first part. */
   readonly body: Uint8Array;
   readonly fault: Fault;
 }
@@ -27,7 +27,7 @@ export interface QuarantinedCallback extends RawCallback {
 /** The span of one callback. Its attributes hold ids and outcomes, nothing that people wrote. */
 export interface CallbackTrace {
   within<T>(work: () => T): T;
-  /** Returns the event with the context of the span in it; its id stays the same. */
+  /** Returns the event with the span's context in it; its id stays the same. */
   carriedBy(event: CanonicalEvent): CanonicalEvent;
   end(answered: { command: string; outcome: CallbackOutcome; status: number; fault?: Fault | undefined }): void;
 }

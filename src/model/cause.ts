@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 import type { Fault, FaultCode } from './fault.ts';
 
-/** What refusals have in common that differ by the event only. */
+/** What several refusals have in common. */
 export interface Cause {
   /** The same for the same code and reason, in every process. */
   readonly id: string;
@@ -10,9 +10,9 @@ export interface Cause {
   readonly reason: string;
 }
 
-/** What a message says of one event alone: its values, its ids, its numbers. */
+/** What in a message is specific to one event: values, ids, numbers. */
 const OWN: readonly [RegExp, string][] = [
-  // The apostrophe of this sentence would pair with a quote. A long message is cut, and so may be what it quotes.
+  // The apostrophe in this sentence would pair with a quote. A long message is cut, perhaps within a quotation.
   [/Preview of field's value: '(?:.*'(?=$|\W)|.*)/gs, 'Preview of the value: …'],
   [/@TGS#[^\s'"\],;:]+/g, '…'],
   [/(?<!\w)'[^']*(?:'(?!\w)|$)|"[^"]*(?:"|$)|‘[^’]*(?:’|$)|“[^”]*(?:”|$)|`[^`]*(?:`|$)/g, '…'],

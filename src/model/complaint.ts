@@ -1,4 +1,4 @@
-/** What zod says by itself, in the words of this project. What a schema says of its own stays as it is. */
+/** Zod's own messages in this project's words. Messages that a schema defines stay as they are. */
 import type { z } from 'zod';
 
 export const MISSING = 'it is missing';
@@ -68,7 +68,10 @@ export function plainly(message: string): string {
 }
 
 /** Returns what is wrong in one line: `open: a function is expected`. */
-export function issuesOf({ issues }: z.ZodError, pathOf = (path: readonly PropertyKey[]): string => path.join('.')) {
+export function issuesOf(
+  { issues }: Pick<z.ZodError, 'issues'>,
+  pathOf = (path: readonly PropertyKey[]): string => path.join('.'),
+) {
   return issues
     .map(({ path, message }) => [pathOf(path), plainly(message)].filter((part) => part !== '').join(': '))
     .join('; ');

@@ -1,31 +1,31 @@
 import { z } from 'zod';
 
-/** What was delivered is not there any more, since a time in milliseconds since 1970. */
+/** What was delivered is no longer there, since a time in milliseconds since 1970. */
 export const incomplete = z.object({
   since: z.number(),
   /** What was noticed, as a sentence. */
   reason: z.string(),
-  /** Events up to this seq belong to what is brought again. */
+  /** Events up to this seq belong to what must be restored. */
   upTo: z.number(),
-  /** Those events are on their way: all of them, not those of some replay. */
+  /** All of those events are on their way, not just those of some replay. */
   again: z.boolean().exactOptional(),
 });
 
-/** What is known of a connector's copy as a whole, beside how far it is. */
+/** What is known of a connector's copy as a whole, apart from the cursor. */
 export const copyState = z.object({
-  /** What the connector last called its destination; it alone reads it. */
+  /** What the connector last called its destination; opaque to everyone else. */
   identity: z.string().exactOptional(),
-  /** When the latest whole comparison ended, in milliseconds since 1970; absent before the first one. */
+  /** When the latest complete comparison ended, in milliseconds since 1970; absent before the first one. */
   verifiedAt: z.number().exactOptional(),
-  /** What it was to hold then, and where: its filter, shape and places, as a hash. */
+  /** A hash of what it should hold, and where, at that time: its filter, shape and places. */
   scope: z.string().exactOptional(),
-  /** Groups, or events, that the latest comparisons found missing or different and that are not mended. */
+  /** Groups, or events, that the latest comparisons found missing or different and that are not repaired. */
   differing: z.int().nonnegative(),
-  /** Events up to this seq went to another destination, which the settings named before. */
+  /** Events up to this seq went to another destination, named by earlier settings. */
   begins: z.int().nonnegative().exactOptional(),
-  /** Kept until all that is known was brought again. */
+  /** Kept until everything known has been brought again. */
   incomplete: incomplete.exactOptional(),
-  /** Events that the copy lacks, because they were pruned; those that came after them were received from `before` on. */
+  /** Events that the copy lacks because they were pruned; the ones after them were received from `before` on. */
   lacking: z.object({ events: z.int().nonnegative(), before: z.number() }).exactOptional(),
 });
 export type CopyState = Readonly<z.output<typeof copyState>>;

@@ -1,6 +1,6 @@
 import type { CanonicalEvent, EventId } from './event.ts';
 
-/** One event as a source holds it. Its text is fetched and parsed only when somebody looks inside. */
+/** One event as a source holds it. Its text is fetched and parsed only when needed. */
 export interface Entry {
   /** Its place in the order of its source; a later entry has a higher one. */
   readonly seq: number;
@@ -11,7 +11,7 @@ export interface Entry {
   /** The event as JSON, exactly as it was recorded. */
   readonly text: string;
   readonly event: CanonicalEvent;
-  /** Forgets what can be fetched again. */
+  /** Drops what can be fetched again. */
   release?(): void;
 }
 
@@ -19,7 +19,7 @@ export type EntryHead = Pick<Entry, 'seq' | 'id' | 'groupId' | 'receivedAt'>;
 
 type Known = { readonly text?: string; readonly event?: CanonicalEvent };
 
-/** Makes an entry whose text is fetched when it is asked for, unless it is known. */
+/** Makes an entry whose text is fetched on demand, unless it is known. */
 export function lazyEntry(head: EntryHead, fetch: () => string, known: Known = {}): Entry {
   const { seq, id, groupId, receivedAt } = head;
   let { text, event } = known;
@@ -34,7 +34,7 @@ export function lazyEntry(head: EntryHead, fetch: () => string, known: Known = {
       return text;
     },
     get event() {
-      // The text was written by this program from a value of this type: it is not checked a second time.
+      // This program wrote the text from a value of this type: it is not checked a second time.
       event ??= JSON.parse(this.text) as CanonicalEvent;
       return event;
     },

@@ -16,7 +16,7 @@ export interface Identity {
 }
 
 /**
- * Returns 26 characters in the manner of a ULID: 10 of EventTime (zeros when there is none), 16 of a SHA-256 over the identity.
+ * Returns 26 characters similar to a ULID: 10 from EventTime (zeros without one), 16 from a SHA-256 over the identity.
  * Ids of one period are close together, so that indexes stay cheap to write however many events they hold.
  */
 export function eventId(identity: Identity): EventId {
@@ -49,7 +49,7 @@ function base32(value: number, from: number, length: number): void {
   }
 }
 
-/** Sorts entries by key, at every depth: the order of keys on the wire has no meaning. */
+/** Sorts entries by key, at every depth: the order of keys on the wire is meaningless. */
 function sorted(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(sorted);
   if (typeof value !== 'object' || value === null) return value;

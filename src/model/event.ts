@@ -1,10 +1,14 @@
-/** The canonical event. The words of this project and their meanings: CONTRIBUTING.md, Glossary. */
+/** The canonical event. The project's terms are defined in CONTRIBUTING.md, Glossary. */
 import { z } from 'zod';
 
-/** Up to 512 bytes of UTF-8: Elasticsearch takes no longer `_id`. */
+/** In UTF-8; the longest `_id` that Elasticsearch accepts. */
 export const MAX_GROUP_ID_BYTES = 512;
+/** Completes "it is …". */
+export const NO_GROUP_ID = `longer than ${MAX_GROUP_ID_BYTES} bytes or not well-formed Unicode`;
+export const isGroupId = (text: string): boolean =>
+  text.isWellFormed() && Buffer.byteLength(text) <= MAX_GROUP_ID_BYTES;
 
-/** Each type with the schema of its data: what the names promise changes only with a new number. */
+/** Each type with the schema of its data: what a name promises changes only with a new number. */
 export const DATA_SCHEMAS = {
   'chat.group.info.changed': 'urn:group-sync-bridge:event:group-info-changed:1',
   'chat.group.created': 'urn:group-sync-bridge:event:group-created:1',
@@ -16,14 +20,14 @@ export const DATA_SCHEMAS = {
 export type EventType = keyof typeof DATA_SCHEMAS;
 export const EVENT_TYPES = Object.keys(DATA_SCHEMAS) as EventType[];
 
-/** Types of groups have two names in the vendor's pages, of which the wire carries the older one. */
+/** The vendor's pages have two names for each group type; the wire carries the older one. */
 const WIRE_TYPES = new Map(
   ['Public', 'Private', 'ChatRoom', 'AVChatRoom', 'Community', 'BChatRoom'].map((type) => [type.toLowerCase(), type]),
 )
   .set('work', 'Private')
   .set('meeting', 'ChatRoom');
 
-/** Returns the name of a group type that the wire carries, whatever its case; one that is not known as it is. */
+/** Returns a group type by its name on the wire, whatever its case; an unknown one unchanged. */
 export function wireType(type: string): string {
   return WIRE_TYPES.get(type.trim().toLowerCase()) ?? type;
 }
@@ -55,7 +59,7 @@ const changedFields = z
     'Exactly the fields the callback held, or that differed when the group was read: "" is a cleared field, an absent key is unchanged.',
   );
 
-/** The canonical event in the form that Kafka, Elasticsearch (`content: events`) and NDJSON files hold. */
+/** The canonical event as Kafka, Elasticsearch (`content: events`) and NDJSON files hold it. */
 export const canonicalEvent = z
   .strictObject({
     specversion: z.literal('1.0').describe('The version of CloudEvents.'),
@@ -129,15 +133,15 @@ export type CanonicalEvent = Readonly<z.output<typeof canonicalEvent>>;
 export type EventId = string;
 
 const PREFIX = 'chat.group.';
-/** Returns the name of a type as lists show it: `info.changed`. */
+/** Returns a type's name as lists show it: `info.changed`. */
 export const shortType = (type: EventType): string => type.slice(PREFIX.length);
 export type EventData = Readonly<CanonicalEvent['data']>;
 export type ChangedFields = EventData['changed'];
 export type Origin = EventData['origin'];
-/** The CloudEvents extension for distributed tracing, in the words of W3C Trace Context. */
+/** The CloudEvents extension for distributed tracing, in the terms of W3C Trace Context. */
 export type TraceContext = Pick<CanonicalEvent, 'traceparent' | 'tracestate'>;
 
-/** Returns who did it: a person, or the bridge's own reconcile; undefined where the service does not say. */
+/** Returns who did it: a person, or the bridge's own reconcile; undefined if the service does not say. */
 export function actorOf({ data: { operator, occurredAtFrom } }: CanonicalEvent): string | undefined {
   return occurredAtFrom === 'read' ? 'reconcile' : operator;
 }
@@ -159,7 +163,7 @@ export function groupEvent(type: EventType, sdkAppId: string, id: EventId, data:
   };
 }
 
-/** Returns the event as it is named where what is sent of it has a shape: that is not what its schema describes. */
+/** Returns the attributes of an event sent in a shape of its own, which its data schema does not describe. */
 export function withoutSchema({ dataschema: _, ...event }: CanonicalEvent): Omit<CanonicalEvent, 'dataschema'> {
   return event;
 }

@@ -26,7 +26,7 @@ const known = {
   'journal-groups-full': { status: 503, exit: 1 },
   'quarantine-full': { status: 503, exit: 1 },
   stopping: { status: 503 },
-  // a destination as a whole: its lane waits, no event is charged
+  // a destination as a whole: its lane waits, and no event is charged
   'destination-unreachable': { exit: 1 },
   'destination-overloaded': { exit: 1 },
   'destination-credentials': { exit: 1 },
@@ -73,9 +73,9 @@ const known = {
 interface Answers {
   /** The receiver's HTTP status. */
   readonly status?: 400 | 401 | 403 | 404 | 405 | 413 | 429 | 503;
-  /** The admin server's; 503 where it is left out. */
+  /** The admin server's; 503 if left out. */
   readonly admin?: 400 | 401 | 404 | 409 | 422 | 429;
-  /** The exit code of a command; 1 where it is left out. */
+  /** The exit code of a command; 1 if left out. */
   readonly exit?: 1 | 2;
 }
 
@@ -101,7 +101,7 @@ export type HttpFault = Fault & { readonly code: HttpFaultCode };
 
 export type MessageFault = Fault & { readonly code: Extract<FaultCode, `message-${string}`> };
 
-/** A value, or the fault that stands in its way. */
+/** A value, or the fault that prevented it. */
 export type Checked<Value> =
   | { readonly ok: true; readonly value: Value }
   | { readonly ok: false; readonly fault: HttpFault };
@@ -114,7 +114,7 @@ export const httpStatus = (code: HttpFaultCode) => known[code].status;
 export const adminStatus = (code: FaultCode) => FAULTS[code].admin ?? 503;
 export const exitCode = (code: FaultCode) => FAULTS[code].exit ?? 1;
 
-/** A fault that the caller cannot decide about: it is thrown, and caught where answers or messages are made. */
+/** A fault that the caller cannot handle: thrown, and caught where answers or messages are made. */
 export class BridgeError extends Error {
   override readonly name: string = 'BridgeError';
   readonly fault: Fault;
@@ -124,7 +124,7 @@ export class BridgeError extends Error {
   }
 }
 
-/** A destination that cannot be judged event by event: its lane waits, goes on by itself, and charges no event. */
+/** A destination that cannot be judged event by event: its lane waits, continues by itself, and charges no event. */
 export class Unreachable extends BridgeError {
   override readonly name = 'Unreachable';
   /** How long it asks to be left alone, in ms. */
@@ -142,26 +142,26 @@ export function describeFault(fault: Fault): string {
   return `${fault.message}${where}${hint}`;
 }
 
-/** Returns the text of whatever was thrown, with its cause when that says more. */
+/** Returns the text of whatever was thrown, with its cause if that adds something. */
 export function messageOf(thrown: unknown): string {
   try {
     return textOf(thrown);
   } catch {
-    // Modules of others throw anything, such as an error that is its own cause.
+    // Foreign modules throw anything, such as an error that is its own cause.
     return 'what was thrown has no text';
   }
 }
 
 function textOf(thrown: unknown): string {
   if (!(thrown instanceof Error)) return String(thrown);
-  // Each address of a name that was tried in vain has its own error, and the whole says nothing.
+  // The errors are one per address of a name that was tried in vain; the whole has no message of its own.
   const each = thrown instanceof AggregateError ? thrown.errors.map(textOf).join('; ') : '';
   const own = String(thrown.message || each || thrown.name);
   const cause = thrown.cause instanceof Error ? textOf(thrown.cause) : undefined;
   return cause === undefined || own.includes(cause) ? own : `${own}: ${cause}`;
 }
 
-/** Says where it was thrown, as far as it knows: in a module of the user's, perhaps, by what nobody there awaits. */
+/** Says where it was thrown, if known: perhaps in a user's module, in something that nobody awaits there. */
 export function whereThrown(failure: unknown): string {
   const stack = failure instanceof Error ? failure.stack : undefined;
   const [, place] = /[ (]((?:file:\/\/)?\/\S+:\d+:\d+)/.exec(stack ?? '') ?? [];

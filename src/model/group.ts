@@ -34,7 +34,7 @@ const fields = {
     ),
 };
 
-/** The Elasticsearch document of `content: groups`. A field that no event has set is absent; keys of others stay. */
+/** The Elasticsearch document of `content: groups`. A field that no event has set is absent; foreign keys stay. */
 export const group = z.looseObject(fields).meta({ title: 'group', description: 'The merged state of one chat group.' });
 export type Group = Readonly<z.output<z.ZodObject<typeof fields>>>;
 
@@ -49,37 +49,42 @@ export function newGroup(groupId: string): Group {
 
 export const latestEvent = ({ versions }: Group): EventId | undefined => versions.updatedAt?.[1];
 
-/** Returns whose the latest change is; undefined where that change does not say, whoever made one before it. */
+/** Returns who made the latest change; undefined if that change does not say, even if an earlier one did. */
 export function operatorOf(group: Group): string | undefined {
   return group.versions.lastOperator?.[1] === latestEvent(group) ? group.lastOperator : undefined;
 }
 
-/** Tells whether both are known to be of different apps: what has the same id is then not the same group. */
+/** Whether both are known to be of different apps: the same id then does not mean the same group. */
 export function isForeign(group: Pick<Group, 'source'>, source: string | undefined): boolean {
   return group.source !== undefined && source !== undefined && group.source !== source;
 }
 
-/** Tells whether `a` is a later version than `b`; the id breaks ties. */
+/** Whether `a` is a later version than `b`; the id breaks ties. */
 export function isLater(a: Version, b: Version | undefined): boolean {
   return b === undefined || a[0] > b[0] || (a[0] === b[0] && a[1] > b[1]);
 }
 
 /**
  * Invariant 3: each field is a last-writer-wins register on (occurredAt, event id), so that any order, duplicates and
- * several writers end in the same group. A creation writes all of them: older changes belong to an earlier group of the same
- * id. `destroyed` is such a register, too. A destruction sets it, and only a creation clears it, or the service saying that the
- * group is there, so that a late change does not bring a group back. Returns the same object when the event changes nothing,
- * and for one of another app.
+ * several writers end in the same group. A creation writes all of them: older changes belong to an earlier group of the
+ * same id. `destroyed` is a register, too: a destruction sets it, and only a creation, or the service saying that the
+ * group exists, clears it, so that a late change does not bring a group back. Returns the same object if the event
+ * changes nothing, or is of another app.
  */
 export function merge(current: Group, event: GroupChange): Group {
   const version: Version = [event.data.occurredAt, event.id];
   const told: Field[] = [...fieldsTold(event), ['lastOperator', event.data.operator], ['updatedAt', event.time]];
   const news = told.filter(([, value]) => value !== undefined).map(([field, value]): Field => [field, value, version]);
-  return take(current, event.source, event.type === 'chat.group.created' ? version : undefined, news);
+  return withNewer(current, event.source, event.type === 'chat.group.created' ? version : undefined, news);
 }
 
-/** Returns the group with those fields that are later than its own, born anew where the creation is. */
-function take(current: Group, source: string | undefined, birth: Version | undefined, told: readonly Field[]): Group {
+/** Returns the group with those fields that are newer than its own, born anew if the creation is newer. */
+function withNewer(
+  current: Group,
+  source: string | undefined,
+  birth: Version | undefined,
+  told: readonly Field[],
+): Group {
   if (isForeign(current, source)) return current;
   const base = birth && isLater(birth, current.versions.created) ? bornAt(current, birth) : current;
   const { created } = base.versions;
@@ -93,7 +98,7 @@ function take(current: Group, source: string | undefined, birth: Version | undef
   return withFields(base, source === undefined ? news : [['source', source], ...news]);
 }
 
-export function fieldsTold({ type, data: { changed, groupType, owner } }: GroupChange): Field[] {
+function fieldsTold({ type, data: { changed, groupType, owner } }: GroupChange): Field[] {
   const told: Field[] = [
     ...PROFILE_FIELDS.map((field): Field => [field, changed[field]]),
     ...Object.entries(changed.customFields ?? {}).map(([key, value]): Field => [CUSTOM + key, value]),
@@ -106,19 +111,19 @@ export function fieldsTold({ type, data: { changed, groupType, owner } }: GroupC
 }
 
 /**
- * Merges two states of one group, each made from some of its events, into the state made from all of them: the later version
- * of each field wins. Returns `current` itself when `other` adds nothing, or is of another app. Fields without a version stay
- * `current`'s.
+ * Merges two states of one group, each made from some of its events, into the state made from all of them: the later
+ * version of each field wins. Returns `current` itself if `other` adds nothing, or is of another app. Fields without a
+ * version stay `current`'s.
  */
 export function join(current: Group, other: Group): Group {
   const { created, ...versions } = other.versions;
   const told = Object.entries(versions).map(([field, version]): Field => [field, fieldOf(other, field), version]);
-  return take(current, other.source, created, told);
+  return withNewer(current, other.source, created, told);
 }
 
 /**
- * Joins two states, but takes `other`'s value where both have a field in the same version: somebody who changed the copy by hand
- * did not change the version. Returns `current` itself when nothing differs.
+ * Joins two states, but takes `other`'s value if both have a field in the same version: somebody who edited the copy by
+ * hand did not change the version. Returns `current` itself if nothing differs.
  */
 export function repair(current: Group, other: Group): Group {
   const joined = join(current, other);
@@ -133,9 +138,9 @@ export function repair(current: Group, other: Group): Group {
 }
 
 /**
- * Returns the fields in which a copy does not hold this state, whatever their versions where the values are the same. A field
- * with a later version in the copy was changed by another writer: the copy is ahead there, and does not differ. Nor does it in one
- * that no event has told of, which nobody writes, unless the group was created anew.
+ * Returns the fields whose values in a copy are not this state's. A field with a later version in the copy was changed by
+ * another writer: the copy is ahead there, which is no difference. Nor is a field that no event has set, which nobody
+ * writes, unless the group was created anew.
  */
 export function differences(copy: Group, state: Group): string[] {
   const { created } = state.versions;
@@ -147,7 +152,7 @@ export function differences(copy: Group, state: Group): string[] {
   });
 }
 
-/** Returns the fields, in the words of `versions`, whose values are not the same. */
+/** Returns the fields, spelt as in `versions`, whose values differ. */
 function unlike(one: Group, other: Group): string[] {
   const custom = new Set([...Object.keys(other.customFields), ...Object.keys(one.customFields)]);
   return [...REGISTERS, 'destroyed', ...[...custom].map((key) => CUSTOM + key)].filter(
@@ -157,19 +162,19 @@ function unlike(one: Group, other: Group): string[] {
 
 export type ChangedField = ProfileField | 'groupType' | 'owner' | 'destroyed' | `customFields.${string}`;
 
-/** Returns what differs after a change, but for who made it and when, which every change sets. */
+/** Returns what a change altered, apart from its author and time, which every change sets. */
 export function changedFields(before: Group | undefined, after: Group): ChangedField[] {
   const fields = unlike(before ?? newGroup(after.groupId), after);
   return fields.filter((field) => field !== 'lastOperator' && field !== 'updatedAt') as ChangedField[];
 }
 
-/** Returns the group as if these fields had never been set, their versions included; `customFields` stands for all of them. */
+/** Returns the group as if these fields had never been set, versions included; `customFields` means all of them. */
 export function withoutFields(group: Group, fields: readonly string[]): Group {
   const customGo = fields.includes('customFields');
   return onlyFields(group, (field) => !(fields.includes(field) || (customGo && field.startsWith(CUSTOM))));
 }
 
-/** Returns the group after a creation at `version`: only newer fields stay. `destroyed` and fields of others are kept. */
+/** Returns the group after a creation at `version`: only newer fields stay. `destroyed` and foreign fields are kept. */
 function bornAt(current: Group, version: Version): Group {
   const newer = onlyFields(current, (field) => {
     const own = current.versions[field];
@@ -185,22 +190,22 @@ const DESTROYED = new Map<EventType, boolean>([
   ['chat.group.info.read', false],
 ]);
 
-/** A field with its value and its version, in the words of `versions`: a custom field is `customFields.<Key>`. */
+/** A field with its value and version, spelt as in `versions`: a custom field is `customFields.<Key>`. */
 type Field = [field: string, value: unknown, version?: Version];
 export const CUSTOM = 'customFields.';
 
 /*
- * What outsiders send of one group must not grow without a bound: each value has one, and of the custom fields those stay that
- * were changed last: so many of them, whatever they hold, since a bound of all their bytes would let in again, in one order and
- * not in another, what it had left out before one of them grew short. The service allows 10 of 16 and 512 bytes.
+ * Bounds what outsiders can store in one group. Each value has a limit; of the custom fields, the ones changed last stay.
+ * Their number is limited, not their total size: once a field shrank, a limit of the size would readmit others that it
+ * had dropped, but only in one order of the changes. The service allows 10, of 16 and 512 bytes.
  */
 export const CUSTOM_BOUNDS = { keyBytes: 128, valueBytes: 4_096, most: 50 } as const;
 const MOST_PROFILE_BYTES = 65_536;
 
-/** Bytes as they stand in JSON, where a control character takes six. */
+/** Bytes as in JSON, where a control character takes six. */
 const bytesOf = (text: string): number => Buffer.byteLength(JSON.stringify(text)) - 2;
 
-/** Tells whether a field, in the words of `versions`, is no longer than a group holds. */
+/** Whether a field, spelt as in `versions`, is within a group's limits. */
 export function fits([field, value]: readonly [field: string, value: unknown]): boolean {
   if (typeof value !== 'string') return true;
   const { keyBytes, valueBytes } = CUSTOM_BOUNDS;
@@ -224,14 +229,14 @@ function bounded(group: Group): Group {
   return onlyFields(group, (field) => !field.startsWith(CUSTOM) || kept.has(field));
 }
 
-/** Returns a field, in the words of `versions`; undefined where the group does not have it, whatever it is called. */
+/** Returns a field, spelt as in `versions`; undefined if the group lacks it, whatever its name. */
 export function fieldOf(group: Group, field: string): unknown {
   if (!field.startsWith(CUSTOM)) return group[field as keyof Group];
   const key = field.slice(CUSTOM.length);
   return Object.hasOwn(group.customFields, key) ? group.customFields[key] : undefined;
 }
 
-/** Returns the fields that an event names, in the words of `versions`, as texts. */
+/** Returns the fields that an event names, spelt as in `versions`, as texts. */
 export const fieldsOf = (event: CanonicalEvent): [field: string, text: string][] =>
   fieldsTold(event).map(([field, value]) => [field, String(value)]);
 
@@ -248,7 +253,7 @@ function withFields(base: Group, fields: readonly Field[]): Group {
   for (const [field, value, version] of fields) {
     if (version !== undefined) versions[field] = version;
     if (!field.startsWith(CUSTOM)) registers[field] = value;
-    // A version without its value, as another's document may have it, stands for a cleared field.
+    // A version without a value, as in a foreign document, means a cleared field.
     else custom.push([field.slice(CUSTOM.length), (value ?? '') as string]);
   }
   return bounded({
@@ -259,7 +264,7 @@ function withFields(base: Group, fields: readonly Field[]): Group {
   });
 }
 
-/** Returns the group with those registers, custom fields and versions that `stays` keeps, and with all fields of others. */
+/** Returns the group with the registers, custom fields and versions that `stays` keeps, and all foreign fields. */
 export function onlyFields(group: Group, stays: (field: string) => boolean): Group {
   const kept = Object.entries(group).filter(([field]) => !REGISTERS.includes(field) || stays(field));
   const custom = Object.entries(group.customFields).filter(([key]) => stays(CUSTOM + key));
@@ -271,7 +276,7 @@ export function onlyFields(group: Group, stays: (field: string) => boolean): Gro
   };
 }
 
-/** Returns what merging relies on, of a copy that others may have written: without versions, or with odd ones. */
+/** Returns the parts that merging relies on, of a copy that may be foreign: without versions, or with odd ones. */
 export function putRight(
   held: {
     readonly [Part in 'customFields' | 'destroyed' | 'versions']?: unknown;

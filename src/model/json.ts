@@ -1,9 +1,9 @@
-/** Tells whether a value of JSON is an object, rather than a list, a scalar or null. */
+/** Whether a JSON value is an object, rather than a list, a scalar or null. */
 export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** Returns what a text says as JSON; undefined where it is none. */
+/** Parses a text as JSON; undefined if it is none. */
 export function jsonIn(text: string): unknown {
   try {
     return JSON.parse(text);
@@ -13,8 +13,8 @@ export function jsonIn(text: string): unknown {
 }
 
 /**
- * Reads JSON of a sender who may write it a little wrong: raw control characters in strings, NULs at the end. A number that no
- * double holds becomes the text of its digits.
+ * Parses JSON that may be slightly wrong: raw control characters in strings, NULs at the end. A number that no double can
+ * represent becomes the text of its digits.
  */
 export function parseJson(text: string): unknown {
   try {
@@ -26,7 +26,7 @@ export function parseJson(text: string): unknown {
   }
 }
 
-/** Finds a number that no double may hold, where a number may stand: not in texts, since all is read once more then. */
+/** Finds a number that may exceed a double, where numbers may be: a match in a text would only cost a second parse. */
 export const BEYOND_DOUBLE = /[[:,]\s*-?(?:\d{16}|\d+\.\d{16}|\d+(?:\.\d+)?[eE][+-]?\d{3})/;
 
 function parsedExactly(text: string): unknown {
@@ -40,14 +40,14 @@ function parsedExactly(text: string): unknown {
   try {
     return JSON.parse(text, keepDigits as (key: string, one: unknown) => unknown);
   } catch {
-    // It is nested too deep for this.
+    // It is nested too deeply for this.
     return value;
   }
 }
 
 const [QUOTE, BACKSLASH] = [0x22, 0x5c];
 
-/** Escapes raw control characters inside of strings, and leaves NULs at the end out. One pass: the text is anybody's. */
+/** Escapes raw control characters in strings, and drops NULs at the end. One pass, since the text is untrusted. */
 function withoutControls(text: string): string {
   let end = text.length;
   while (text[end - 1] === '\0') end--;

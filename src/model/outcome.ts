@@ -1,7 +1,7 @@
 import type { Fault } from './fault.ts';
 
 export type Outcome =
-  /** It lies there; the receipt says where: `chat.group-info.events/3@1042`. */
+  /** It is there; the receipt says where: `chat.group-info.events/3@1042`. */
   | { readonly kind: 'delivered'; readonly receipt: string }
   /** Something newer was there already, so nothing had to be written. */
   | { readonly kind: 'superseded'; readonly receipt: string }
@@ -12,7 +12,7 @@ export type Outcome =
 
 type Retry = Extract<Outcome, { kind: 'retry' }>;
 
-/** Returns the first if all events of a batch were refused for a destination's overload: that is its state, not theirs. */
+/** Returns the first outcome if all of a batch report an overload: that is the destination's state, not theirs. */
 export function overloaded(outcomes: readonly (Outcome | undefined)[]): Retry | undefined {
   const isOverload = (outcome: Outcome | undefined): outcome is Retry =>
     outcome?.kind === 'retry' && outcome.fault.code === 'destination-overloaded';

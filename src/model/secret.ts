@@ -1,4 +1,4 @@
-/** Secrets and paths as settings: what consoles, editors and secret stores add unseen is found before another program refuses it. */
+/** Secrets and paths as settings: finds what consoles, editors and secret stores add unseen. */
 import { z } from 'zod';
 
 const NAMES: Readonly<Record<string, string>> = {
@@ -11,7 +11,7 @@ const NAMES: Readonly<Record<string, string>> = {
   '\u200b': 'a space of no width',
 };
 
-/** Returns a sentence about the first character that cannot be seen, without a word of the secret itself. */
+/** Returns a sentence about the first invisible character, without revealing the secret. */
 function complaintOf(text: string, unseen: RegExp): string | undefined {
   const match = unseen.exec(text);
   if (match === null) return undefined;
@@ -33,23 +33,24 @@ function checked(complain: (text: string) => string | undefined, empty = 'it is 
     });
 }
 
-/** What no person types inside of a text, or around it. */
+/** What no person types inside a text, or around it. */
 const UNTYPED = /^\s|\s$|[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u;
 const QUOTED = /^(["'`]).*\1$|^[“”‘’«].*[“”‘’»]$/s;
 
-/** Reads a secret of the vendor's: visible ASCII, and not in quotes, which some programs keep of an env file. */
+/** A secret of the vendor's: visible ASCII, without quotes, which some programs keep from an env file. */
 export const vendorSecret = checked((text) =>
   QUOTED.test(text) ? 'quotes stand around it: leave them out' : complaintOf(text, /[^\x21-\x7e]/u),
 );
 
-/** Reads any other secret: blanks may stand inside, but neither around it nor what no person types. */
+/** Any other secret: blanks may be inside, but not around it, and nothing that no person types. */
 export const password = checked((text) => complaintOf(text, UNTYPED));
 
-/** Reads the path of a file, in which only a shell or a browser would take ~ and file: for something else. */
+/** The path of a file. Only a shell or a browser would interpret ~ and file:. */
 export const filePath = checked((text) => {
   if (/^(~\/|file:)/i.test(text)) return 'write out the path: ~ and file: are not known';
   if (/^\$\w/.test(text)) return 'a shell alone knows $NAME: put the name in braces';
-  // Node tries for ever to make a folder there.
+  // Node tries for ever to create a folder there.
   if (/^\/+(proc|sys)\//.test(text)) return 'the kernel’s own files keep nothing: name a file on a disk';
+  if (/\/\.{0,2}$|^\.{1,2}$/.test(text)) return 'it names a folder: add the name of a file in it';
   return complaintOf(text, UNTYPED);
 }, 'the path of a file is expected, such as data/events.ndjson');

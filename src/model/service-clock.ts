@@ -1,15 +1,15 @@
 import type { Clock } from './clock.ts';
 import { span } from './text.ts';
 
-/** A single witness that is further away than this is no better than a wrong clock of whoever made it: a proxy, a cache. */
+/** A single witness further away than this is itself suspect: a proxy, a cache. */
 export const MAX_SKEW_MS = 600_000;
 const DISAGREE_MS = 30_000;
 const WINDOW_MS = 300_000;
-/** So many of the latest callbacks are weighed, half of them to begin with, of several groups: one group is easily one sender. */
+/** How many of the latest callbacks are weighed, once half of them have come, of several groups: one may be one sender. */
 const WEIGHED = 32;
 const MIN_GROUPS = 4;
 const SAME_MS = 60_000;
-/** Callbacks that are older than this were sent again on purpose. */
+/** Callbacks older than this were deliberately sent again. */
 const OLD_MS = 86_400_000;
 
 export function describeDisagreement(skewMs: number): string {
@@ -21,10 +21,10 @@ export function describeDisagreement(skewMs: number): string {
 export type ServiceClock = ReturnType<typeof createServiceClock>;
 
 /**
- * The clock of the service, by which versions of changes are judged: this machine's, put right by what the service said of
- * its own time. What it says arrives late, never early, so that the highest of some minutes is the best. Where this machine
- * is further off than MAX_SKEW_MS, one witness is not enough: nine in ten of the latest callbacks must say so too. `tell` is
- * called when the two clocks begin to disagree, and with 0 when they agree again.
+ * The clock of the service, by which versions of changes are judged: this machine's, corrected by what the service said
+ * of its own time. That arrives late, never early, so the highest of some minutes is the best. If this machine is off by
+ * more than MAX_SKEW_MS, one witness is not enough: nine in ten of the latest callbacks must agree. `tell` is called when
+ * the two clocks begin to disagree, and with 0 when they agree again.
  */
 export function createServiceClock(
   { now, elapsed }: Pick<Clock, 'now' | 'elapsed'>,
@@ -35,7 +35,7 @@ export function createServiceClock(
   let begun = elapsed();
   const heard: { readonly groupId: string; readonly distance: number }[] = [];
   let count = 0;
-  /** How far the EventTimes of callbacks usually are from here, as long as they agree. */
+  /** The usual distance of EventTimes from this clock, as long as the callbacks agree. */
   let usual = 0;
   let doubted: { readonly skew: number; readonly at: number } | undefined;
   let told = 0;
@@ -51,7 +51,7 @@ export function createServiceClock(
     else if (near(usual).length < heard.length / 2) usual = 0;
   };
   const heeded = (skew: number): boolean => Math.abs(skew) <= MAX_SKEW_MS || Math.abs(skew - usual) <= MAX_SKEW_MS;
-  /** Callbacks that all come late say nothing of the clock, but none comes from the future. */
+  /** Late callbacks prove nothing about the clock, but none comes from the future. */
   const offset = (): number => {
     const said = highest === undefined ? before : Math.max(highest, before ?? highest);
     return said !== undefined && heeded(said) ? said : Math.max(usual, 0);
@@ -68,9 +68,9 @@ export function createServiceClock(
   return {
     /** Returns milliseconds since 1970. */
     now: (): number => now() + offset(),
-    /** Returns how far the service's clock seems to be ahead of this machine's, in milliseconds; 0 as long as they agree. */
+    /** Returns how far the service's clock seems to be ahead of this machine's, in milliseconds; 0 while they agree. */
     disagreement,
-    /** The service said, just now, that it is this time; `signed` when nobody else can have said so. */
+    /** The service just said that this is the time; `signed` if nobody else can have said so. */
     observe(at: number, signed = false): void {
       const skew = at - now();
       if (signed && !heeded(skew)) usual = skew;
@@ -87,7 +87,7 @@ export function createServiceClock(
       highest = Math.max(highest ?? skew, skew);
       tellChange();
     },
-    /** A callback said that the group changed so many milliseconds after its receipt; anybody may have written it. */
+    /** A callback dated a change this many milliseconds after its receipt; anybody may have written it. */
     hear(groupId: string, distance: number): void {
       heard[count++ % WEIGHED] = { groupId, distance };
       if (heard.length < WEIGHED / 2 || count % 8 !== 0) return;

@@ -4,14 +4,14 @@ import { MOMENTS, type Shape } from './shape.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 
-/** The forms of a moment where the shape names one; else it stays as it was. */
+/** How a moment is written if the shape says so; else unchanged. */
 const FORMS = {
   iso: { type: 'string', format: 'date-time' },
   epochMillis: { type: 'integer', description: 'Milliseconds since 1970.' },
   epochSeconds: { type: 'integer', description: 'Seconds since 1970.' },
 } as const;
 
-/** Returns the schema of the shape's outcome, from the schema of what goes in. A function may make anything. */
+/** Derives the schema of what a shape makes from the schema of its input. A function may make anything. */
 export function shapedSchema(schema: Json, { fields, constants, times }: Shape): Json {
   const { $schema } = schema;
   let shaped: Json = { ...($schema !== undefined && { $schema }), type: 'object' };
@@ -19,7 +19,7 @@ export function shapedSchema(schema: Json, { fields, constants, times }: Shape):
     const found = to && schemaAt(schema, from);
     if (to === undefined || found === undefined) continue;
     const moment = times !== undefined && Object.hasOwn(MOMENTS, name);
-    // Where a custom field lies apart, nothing may be left for the place of the others.
+    // If custom fields have places of their own, there may be none left in the common one.
     const isWhole = !fields.some((other) => other.name.startsWith(`${name}.`));
     shaped = place(shaped, to, moment ? FORMS[times] : found.schema, found.isRequired && isWhole);
   }
@@ -28,7 +28,7 @@ export function shapedSchema(schema: Json, { fields, constants, times }: Shape):
   return shaped;
 }
 
-/** A field of an object with any fields has the schema of each of them. */
+/** An object with arbitrary fields has one schema for all of them. */
 function schemaAt(schema: Json, path: readonly string[]): { schema: Json; isRequired: boolean } | undefined {
   const [head, ...rest] = path;
   if (head === undefined) return { schema, isRequired: true };

@@ -1,6 +1,6 @@
 /**
- * The shape in which a connector writes an event or a group, and reads the latter back. Each field is called by its own name,
- * wherever it lies: `name` is `data.changed.name` of an event.
+ * The shape in which a connector writes an event or a group, and reads a group back. A field is called by its own name,
+ * wherever it is: `name` is `data.changed.name` of an event.
  */
 import { z } from 'zod';
 import { canonicalEvent } from './event.ts';
@@ -50,12 +50,12 @@ export const shapeSettings = z
   .describe('The shape of what is written, where others expect one of their own.');
 export type ShapeSettings = z.output<typeof shapeSettings>;
 
-/** A field of an event or a group, and where it lies in either form; without `to` it is left out. */
+/** A field of an event or a group, and its place in either form; without `to` it is left out. */
 interface ShapedField {
   readonly name: string;
   readonly from: readonly string[];
   readonly to: readonly string[] | undefined;
-  /** The setting that says so; undefined where it keeps its place. */
+  /** The setting that says so; undefined if it keeps its place. */
   readonly set?: readonly string[];
 }
 
@@ -63,31 +63,31 @@ type Json = Readonly<Record<string, unknown>>;
 type Content = 'events' | 'groups';
 
 export interface Shape {
-  /** None where a function makes what is written. */
+  /** Empty if a function makes what is written. */
   readonly fields: readonly ShapedField[];
   readonly constants: ShapeSettings['constants'];
   readonly times: ShapeSettings['times'];
-  /** Whether what comes out of an event is a CloudEvent still. */
+  /** Whether an event in this shape is still a CloudEvent. */
   readonly isCloudEvent: boolean;
-  /** Returns an event or a group in this shape; put into `held`, whose other fields stay as they are. */
+  /** Returns an event or a group in this shape; put into `held`, whose other fields stay. */
   out(document: Json, held?: Json): Json;
-  /** Returns what was put in, but for what is left out. */
+  /** Returns what was put in, except for what is left out. */
   back(shaped: Json): Json;
-  /** Returns the group as if what is left out had never been set; the same object where nothing is. */
+  /** Returns the group as if what is left out had never been set; the same object if nothing is. */
   project(group: Group): Group;
-  /** Returns the paths of constants that do not stand there. */
+  /** Returns the paths of missing or different constants. */
   lacks(shaped: Json): readonly string[];
-  /** Names of documents: of groups by their id, of events by theirs. */
+  /** Names of documents: of groups by group id, of events by event id. */
   readonly id: Naming;
-  /** Keys of records, by the group id. */
+  /** Keys of records, by group id. */
   readonly key: Naming;
-  /** Where versions lie that are not part of what comes out. */
+  /** The index for versions that are not part of the output. */
   readonly versionsIndex?: string | undefined;
 }
 
 const CUSTOM = 'customFields';
 
-/** Returns the fields of an event or a group, containers before what they hold, each with its path. */
+/** Returns the paths of all fields of an event or a group, containers before their content. */
 function pathsOf(schema: z.ZodObject, above: readonly string[] = []): (readonly string[])[] {
   return Object.entries(schema.shape).flatMap(([name, inner]) => {
     const here = [...above, name];
@@ -104,7 +104,7 @@ const isWithin = (inner: readonly string[], outer: readonly string[]): boolean =
 
 const isCustom = (name: string): boolean => name.startsWith(`${CUSTOM}.`) && name.length > CUSTOM.length + 1;
 
-/** Returns each field with where it goes; a custom field only where the settings name it. */
+/** Returns each field with its target; a custom field only if the settings name it. */
 function shapedFields(settings: ShapeSettings, content: Content): ShapedField[] {
   const { fields, versions, versionsIndex } = settings;
   const omit = versionsIndex === undefined ? settings.omit : [...settings.omit, 'versions'];
@@ -132,7 +132,7 @@ function shapedFields(settings: ShapeSettings, content: Content): ShapedField[] 
   ];
 }
 
-/** Makes the pure functions of a shape, which `shapeProblems` has nothing against. */
+/** Compiles a shape that `shapeProblems` accepts into pure functions. */
 export function compileShape(settings: ShapeSettings, content: Content, source = ''): Shape {
   const fields = settings.transform === undefined ? shapedFields(settings, content) : [];
   const { constants, times } = settings;
@@ -141,7 +141,7 @@ export function compileShape(settings: ShapeSettings, content: Content, source =
   const containers = PATHS[content].filter((one) => PATHS[content].some((other) => isWithin(other, one)));
   const staying = containers.filter((path) => kept.some(({ from, to }) => isWithin(from, path) && isWithin(to, path)));
   const placeOf = (name: string) => kept.find((field) => field.name === name)?.to ?? [];
-  /** Custom fields that do not lie with the others. */
+  /** Custom fields with places of their own. */
   const apart = new Set(fields.filter(({ name }) => isCustom(name)).map(({ from }) => nameOf(from)));
   const omitted = new Set(fields.flatMap(({ name, to }) => (to === undefined && !NEEDED.includes(name) ? name : [])));
   const named = new Set(kept.map(({ name }) => name));
@@ -163,7 +163,7 @@ export function compileShape(settings: ShapeSettings, content: Content, source =
         const value = valueAt(document, from);
         shaped = put(shaped, to, name === CUSTOM ? without(value, apart) : momentOut(name, value, times));
       }
-      // Readers rely on an object that keeps its place, also an empty one.
+      // Readers rely on an object that keeps its place, even an empty one.
       for (const path of staying)
         if (valueAt(shaped, path) === undefined && isObject(valueAt(document, path))) shaped = put(shaped, path, {});
       for (const [path, value] of fixed) shaped = put(shaped, path, value);
@@ -194,7 +194,7 @@ const variableOf = (content: Content) => (content === 'groups' ? 'groupId' : 'id
 /** What makes a JSON object a CloudEvent. */
 const ATTRIBUTES = ['specversion', 'id', 'source', 'type'];
 
-/** Returns what lies at a path; documents of others may hold a path as one name, with full stops in it. */
+/** Returns the value at a path; foreign documents may have the whole path as one name, with full stops. */
 export function valueAt(object: unknown, path: readonly string[]): unknown {
   if (!isObject(object)) return undefined;
   const whole = path.join('.');
@@ -203,7 +203,7 @@ export function valueAt(object: unknown, path: readonly string[]): unknown {
   return rest.length > 0 && Object.hasOwn(object, head) ? valueAt(object[head], rest) : undefined;
 }
 
-/** Returns the object with this value at the path, where it lies already if it does; without it where it is undefined. */
+/** Returns the object with this value at the path, in whichever form it is there; undefined removes it. */
 function put(object: Json, path: readonly string[], value: unknown): Json {
   const whole = path.join('.');
   const [head = '', ...rest] = path;
@@ -216,7 +216,7 @@ function put(object: Json, path: readonly string[], value: unknown): Json {
   return { ...object, [head]: put(isObject(inner) ? inner : {}, rest, value) };
 }
 
-/** Nothing is left where all of it was taken away, so that a custom field which lies apart brings no empty rest along. */
+/** Returns undefined if nothing is left, so that separated custom fields leave no empty object behind. */
 function without(value: unknown, names: ReadonlySet<string>): unknown {
   if (!isObject(value)) return value;
   const entries = Object.entries(value);
@@ -224,7 +224,7 @@ function without(value: unknown, names: ReadonlySet<string>): unknown {
   return left.length === entries.length ? value : left.length === 0 ? undefined : Object.fromEntries(left);
 }
 
-/** Moments, and whether the event or the group has them as text. */
+/** Moments, and how events and groups hold them. */
 export const MOMENTS: Readonly<Record<string, 'iso' | 'epochMillis'>> = {
   time: 'iso',
   updatedAt: 'iso',
@@ -232,7 +232,7 @@ export const MOMENTS: Readonly<Record<string, 'iso' | 'epochMillis'>> = {
   receivedAt: 'epochMillis',
 };
 
-/** The last moment that a Date can hold. */
+/** The last moment that a Date can represent. */
 const LAST = 8.64e15;
 
 function written(ms: number, times: ShapeSettings['times'], otherwise: unknown): unknown {
@@ -248,7 +248,7 @@ function momentOut(name: string, value: unknown, times: ShapeSettings['times']):
   return written(millisOf(value), times, value);
 }
 
-/** Of `updatedAt` the version has the milliseconds, which a number of seconds lacks. */
+/** The version of `updatedAt` has the milliseconds that a number of seconds lacks. */
 function momentBack(name: string, value: unknown, times: ShapeSettings['times'], latest: number): unknown {
   const native = MOMENTS[name];
   if (times === undefined || native === undefined) return value;
@@ -262,7 +262,7 @@ function versionAt(shaped: Json, path: readonly string[]): number {
   return Array.isArray(version) ? Number(version[0]) : Number.NaN;
 }
 
-/** What is written where no other shape is asked for. */
+/** The shape if no other is asked for. */
 export const plainShape = (content: Content): Shape => compileShape(shapeSettings.parse({}), content);
 
 export interface ShapeProblem {
@@ -270,11 +270,14 @@ export interface ShapeProblem {
   readonly message: string;
 }
 
-/** The groups of every connector are read back: to be merged with, to be verified, or by workers. */
+/** Every connector's groups are read back: to merge with them, to verify them, or by workers. */
 const NEEDED = ['versions', 'destroyed'];
 const NO_VERSIONS = 'an event has no versions: leave it out';
+const TWO_PLACES = 'the versions are to lie in the documents, too: leave out one of the two';
+const IRREVERSIBLE = 'copies of groups are read back, which no function can undo: use fields, omit and constants';
+const MAKES_ALL = 'it makes the whole of what is written: leave out fields, omit, constants and times';
 
-/** Returns what keeps a shape from being written, or the copies of groups from being read back as they were. */
+/** Returns what prevents a shape from being written, or groups from being read back unchanged. */
 export function shapeProblems(settings: ShapeSettings, content: Content): ShapeProblem[] {
   const { fields, omit, constants, id, key, transform, versions, versionsIndex } = settings;
   const known = new Set(PATHS[content].map(nameOf));
@@ -282,6 +285,7 @@ export function shapeProblems(settings: ShapeSettings, content: Content): ShapeP
   const unknown = `no field of ${content === 'groups' ? 'a group' : 'an event'} is called so: ${[...known].join(', ')}, customFields.<Key>`;
   const problem = (message: string | false | undefined, ...path: (string | number)[]): ShapeProblem[] =>
     message === undefined || message === false ? [] : [{ path, message }];
+  const hasVersionsField = (versions ?? fields.versions) !== undefined;
   const given = [Object.keys(fields), omit, Object.keys(constants)].some((names) => names.length > 0);
   return [
     ...Object.keys(fields).flatMap((name) => (isKnown(name) ? [] : problem(unknown, 'fields', name))),
@@ -297,29 +301,14 @@ export function shapeProblems(settings: ShapeSettings, content: Content): ShapeP
     ...problem(versions !== undefined && content === 'events' && NO_VERSIONS, 'versions'),
     ...problem(versions !== undefined && Object.hasOwn(fields, 'versions') && '`fields` tells of it, too', 'versions'),
     ...problem(versionsIndex !== undefined && content === 'events' && NO_VERSIONS, 'versionsIndex'),
-    ...problem(
-      versionsIndex !== undefined &&
-        (versions ?? fields.versions) !== undefined &&
-        'the versions are to lie in the documents, too: leave out one of the two',
-      'versionsIndex',
-    ),
-    ...problem(
-      transform !== undefined &&
-        content === 'groups' &&
-        'copies of groups are read back, which no function can undo: use fields, omit and constants',
-      'transform',
-    ),
-    ...problem(
-      transform !== undefined &&
-        (given || settings.times !== undefined) &&
-        'it makes the whole of what is written: leave out fields, omit, constants and times',
-      'transform',
-    ),
+    ...problem(versionsIndex !== undefined && hasVersionsField && TWO_PLACES, 'versionsIndex'),
+    ...problem(transform !== undefined && content === 'groups' && IRREVERSIBLE, 'transform'),
+    ...problem(transform !== undefined && (given || settings.times !== undefined) && MAKES_ALL, 'transform'),
     ...collisions(settings, content),
   ];
 }
 
-/** Two that lie at one place, or one within another: the one that was written there would be lost. */
+/** Two at the same place, or one inside the other: the one written first would be lost. */
 function collisions(settings: ShapeSettings, content: Content): ShapeProblem[] {
   const places = [
     ...shapedFields(settings, content),

@@ -1,4 +1,4 @@
-/** How things stand at one connector: an event, and a group's copy. */
+/** The status of an event, and of a group's copy, at one connector. */
 import { z } from 'zod';
 import { FAULT_CODES } from './fault.ts';
 
@@ -15,18 +15,19 @@ export const groupCopy = z.object({
   connector: z.string(),
   kind: z.string(),
   /**
-   * - in-step: the destination holds the journal's state; where it is not read back, all of the group's events are delivered.
+   * - in-step: the destination holds the journal's state or, if it is not read back, all of the group's events are
+   *   delivered.
    * - differs, missing: as it was read back.
    * - behind: an event of the group is not taken yet. waiting: one waits for its retry. dead: one is a dead letter.
    * - filtered: none of the group's events is for this connector.
    * - unknown: it could not be read back.
    */
   standing: z.enum(['in-step', 'differs', 'missing', 'behind', 'waiting', 'dead', 'filtered', 'unknown']),
-  /** Where it lies: 'chat.group-info.events/3@1042', 'chat-groups/_doc/@TGS#…'. Absent when not known. */
+  /** Where it is: 'chat.group-info.events/3@1042', 'chat-groups/_doc/@TGS#…'. Absent if unknown. */
   where: z.string().exactOptional(),
-  /** Fields that differ from the journal's state, where the copy can be read back. */
+  /** Fields that differ from the journal's state, if the copy can be read back. */
   differs: z.array(z.string()).readonly().exactOptional(),
-  /** Why it cannot be told, or why it waits or is dead. */
+  /** Why it is unknown, waits or is dead. */
   fault: fault.exactOptional(),
 });
 export type GroupCopy = Readonly<z.output<typeof groupCopy>>;
@@ -38,10 +39,10 @@ export const eventCopy = z.object({
   /**
    * - delivered; superseded: something newer was there already.
    * - behind: it was not tried yet. waiting: for its retry, or for an earlier event of its group. dead: it is a dead letter.
-   * - filtered: it is not for this connector.
+   * - discarded: it was a dead letter. filtered: it is not for this connector.
    */
-  standing: z.enum(['delivered', 'superseded', 'behind', 'waiting', 'dead', 'filtered']),
-  /** Where it lies and when it was delivered, in milliseconds since 1970; absent where that is not known. */
+  standing: z.enum(['delivered', 'superseded', 'behind', 'waiting', 'dead', 'discarded', 'filtered']),
+  /** Where it is and when it was delivered, in milliseconds since 1970; absent if unknown. */
   where: z.string().exactOptional(),
   at: z.number().exactOptional(),
   attempts: z.int().nonnegative().exactOptional(),

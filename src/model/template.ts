@@ -1,7 +1,7 @@
-/** Text with words in braces that stand for values: `tim-{groupId}`. */
+/** Templates: text with words in braces that stand for values, such as `tim-{groupId}`. */
 
 const WORD = /\{([^{}]*)\}/g;
-/** Without the group, so that `split` leaves the word out. */
+/** Without a capturing group, so that `split` drops the words. */
 const WORD_ALONE = /\{[^{}]*\}/;
 
 export const wordsOf = (template: string): string[] => Array.from(template.matchAll(WORD), ([, word = '']) => word);
@@ -9,18 +9,18 @@ export const wordsOf = (template: string): string[] => Array.from(template.match
 export const fill = (template: string, values: Readonly<Record<string, string>>): string =>
   template.replace(WORD, (_, word) => values[word] ?? '');
 
-/** Whether a template may be filled so that it is this text. */
+/** Whether some values make the template this text. */
 export function mayBe(template: string, text: string): boolean {
   const parts = template.split(WORD_ALONE).map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
   return new RegExp(`^${parts.join('.*')}$`, 's').test(text);
 }
 
-/** Whether two templates may be filled so that they are one text. */
+/** Whether some values make both templates the same text. */
 export function mayMeet(one: string, other: string): boolean {
   if (wordsOf(one).length === 0) return mayBe(other, one);
   if (wordsOf(other).length === 0) return mayBe(one, other);
   const [[begin = '', end = ''], [otherBegin = '', otherEnd = '']] = [endsOf(one), endsOf(other)];
-  // What stands between can stand in one text, one after the other: only the ends keep two templates apart.
+  // Their middles can follow one another in one text: only the ends keep two templates apart.
   const begins = begin.startsWith(otherBegin) || otherBegin.startsWith(begin);
   return begins && (end.endsWith(otherEnd) || otherEnd.endsWith(end));
 }
@@ -32,14 +32,14 @@ function endsOf(template: string): readonly string[] {
 
 export type Naming = ReturnType<typeof namingOf>;
 
-/** Returns what makes the names of one kind: the variable alone differs, so that no two get the same name. */
+/** Returns the functions that make names from one template; only the variable differs, so names are distinct. */
 export function namingOf(template: string, variable: 'groupId' | 'id', source: string) {
   const [before = '', after = ''] = template.split(`{${variable}}`).map((part) => fill(part, { source }));
   return {
-    /** Whether what two apps call alike has two names. */
+    /** Whether the same name of two apps becomes two names. */
     perApp: wordsOf(template).includes('source'),
     of: (name: string): string => before + name + after,
-    /** Undefined where the text was not made here. */
+    /** Undefined if the text was not made here. */
     back: (text: string): string | undefined =>
       text.length >= before.length + after.length && text.startsWith(before) && text.endsWith(after)
         ? text.slice(before.length, text.length - after.length)
@@ -47,7 +47,7 @@ export function namingOf(template: string, variable: 'groupId' | 'id', source: s
   };
 }
 
-/** Says what is wrong with a template of names; undefined where two of them can never be the same. */
+/** Says what is wrong with a template of names; undefined if no two of its names can be equal. */
 export function namingProblem(template: string, variable: 'groupId' | 'id'): string | undefined {
   const words = wordsOf(template);
   const stranger = words.find((word) => word !== variable && word !== 'source');

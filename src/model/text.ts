@@ -1,12 +1,12 @@
 /** Wording that is shared by the console, the command line and messages. */
 import { distance } from 'fastest-levenshtein';
 
-/** Matches a character that a terminal or a page would obey, hide, or reorder its neighbours by, line feeds included. */
+/** Matches characters that a terminal or a page would obey, hide, or reorder its neighbours by, line feeds included. */
 export const UNSEEN = /(?:[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}\u115f\u1160\u2800\u3164\uffa0]|\u034f|\u17b4|\u17b5)/u;
 
 const UNSEEN_IN_LINES = new RegExp(`(?!\n)${UNSEEN.source}`, 'gu');
 
-/** Writes such characters, line feeds excepted, as JSON does: of text in JSON nothing changes its meaning. */
+/** Escapes such characters, except for line feeds, as JSON does: text in JSON keeps its meaning. */
 export function visible(text: string): string {
   return text.replaceAll(UNSEEN_IN_LINES, (found) => found.split('').map(escaped).join(''));
 }
@@ -59,7 +59,7 @@ export function span(seconds: number, [d, h, min, s]: readonly string[] = ['d', 
   return first < 0 ? `0 ${s}` : shown.join(' ');
 }
 
-/** Asks whether a candidate that is near was meant; undefined where none is. */
+/** Asks whether a close candidate was meant; undefined if there is none. */
 export function didYouMean(word: string, candidates: readonly string[]): string | undefined {
   const near = nearest(word, candidates);
   return near === undefined ? undefined : `did you mean "${near}"?`;
@@ -71,7 +71,7 @@ export function whichConnector(name: string, connectors: readonly string[]): str
   return [didYouMean(name, connectors), these].filter((part) => part !== undefined).join(' ');
 }
 
-/** Returns the candidate that a person probably meant, if one is near; upper and lower case do not count. */
+/** Returns the candidate that a person probably meant, if one is close; case does not matter. */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
   return candidates
     .map((candidate) => ({ candidate, away: distance(word.toLowerCase(), candidate.toLowerCase()) }))
@@ -79,8 +79,8 @@ export function nearest(word: string, candidates: readonly string[]): string | u
     .sort((one, other) => one.away - other.away)[0]?.candidate;
 }
 
-/** Returns at most `most` characters and cuts no pair of surrogates in two. */
-export function upTo(text: string, most: number): string {
+/** Returns at most `most` characters, without splitting a surrogate pair. */
+export function truncate(text: string, most: number): string {
   if (text.length <= most) return text;
   const last = text.charCodeAt(most - 1);
   return text.slice(0, last >= 0xd800 && last < 0xdc00 ? most - 1 : most);

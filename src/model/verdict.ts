@@ -3,7 +3,7 @@ import type { CopyState } from './copy.ts';
 import type { LaneState } from './signal.ts';
 import { plural, span } from './text.ts';
 
-/** green: nobody is needed. amber: nothing is lost, somebody may want to look. red: a person is needed. */
+/** green: nobody is needed. amber: nothing is lost, but somebody may want to look. red: a person is needed. */
 export const TONES = ['green', 'amber', 'red'] as const;
 export type Tone = (typeof TONES)[number];
 
@@ -25,19 +25,19 @@ const trouble = z.object({
   connector: z.string(),
   kind: z.enum(TROUBLES),
   tone: sentence.shape.tone.exclude(['green']),
-  /** As it goes on after the connector's name. */
+  /** Continues a sentence that begins with the connector's name. */
   says: z.string(),
 });
 export type Trouble = Readonly<z.output<typeof trouble>>;
 
 export const verdict = z.object({
   recording: sentence,
-  /** Whether the copies are in step; `troubles` says by connector what keeps it from being green. */
+  /** Whether the copies are in step; `troubles` lists, by connector, what prevents green. */
   copies: sentence.extend({ troubles: z.array(trouble).readonly() }),
 });
 export type Verdict = Readonly<z.output<typeof verdict>>;
 
-/** One enabled connector, as its status has it. */
+/** One enabled connector, as in its status. */
 export interface Standing {
   readonly name: string;
   readonly state: LaneState;
@@ -46,26 +46,26 @@ export interface Standing {
   readonly lagSeconds: number;
   readonly deadLetters: number;
   readonly copy?: Pick<CopyState, 'verifiedAt' | 'differing'> & { readonly incomplete?: { readonly reason: string } };
-  /** How often it is compared, in ms; absent where it is not. */
+  /** How often it is compared, in ms; absent if never. */
   readonly verifyEvery?: number;
 }
 
-/** What is delivered within this time was never behind: every event is for a moment. */
-export const BEHIND_SECONDS = 2;
-/** A destination that is restarted is back within this time. */
+/** A lag shorter than this does not count: every event is behind for a moment. */
+const BEHIND_SECONDS = 2;
+/** A destination being restarted is back within this time. */
 const UNREACHABLE_MS = 60_000;
 /** A comparison of a million groups takes longer than `every`. */
 const VERIFIED_MS = 24 * 3_600_000;
 
-/** How a language says it: English gives the shape. What is given as `behind` was said by `behind`. */
-export type VerdictWords = typeof ENGLISH;
+/** The wording in one language: English defines the type. A parameter `behind` is what `behind` returned. */
+type VerdictWords = typeof ENGLISH;
 
 export const ENGLISH = {
   recorded: 'Callbacks are recorded',
   receivesNothing: 'This bridge receives no callbacks',
   notRecorded: (reason: string) => `Callbacks are not recorded: ${reason}`,
   noCopies: 'There are no copies: no connector is enabled',
-  /** `compared` of them are compared, those that were verified as a whole last so many seconds ago. */
+  /** `compared` of them are compared; the oldest complete comparison was `verified` seconds ago. */
   copies(inStep: number, all: number, compared: number, verified: number | undefined) {
     const copies = plural(all, 'copy', 'copies');
     const some = compared < all ? `${compared} of the ${all} ` : '';
@@ -75,7 +75,7 @@ export const ENGLISH = {
     return `${all === 1 ? 'The copy is' : `All ${copies} are`} in step${when}`;
   },
   trouble: (connector: string, says: string) => `${connector} ${says}`,
-  /** Stands between what is said of all copies and of each connector. */
+  /** Separates the summary from what each connector says. */
   between: '; ',
   behind: (events: number | null, seconds: number) =>
     events === null
@@ -93,7 +93,7 @@ export const ENGLISH = {
   lastVerified: (seconds: number) => `was last verified ${span(seconds)} ago`,
 };
 
-/** Returns how both stand at the time `now`, in milliseconds since 1970. */
+/** Returns both verdicts at the time `now`, in milliseconds since 1970. */
 export function judge(
   recording: Sentence,
   connectors: readonly Standing[],
@@ -114,7 +114,7 @@ export function judge(
   return { recording, copies: { tone, says, troubles } };
 }
 
-/** Says whether callbacks are recorded; `receiver` is the URL, empty where none are received. */
+/** Says whether callbacks are recorded; `receiver` is the URL, empty if none are received. */
 export function judgeRecording(reason: string | undefined, receiver: string, words = ENGLISH): Sentence {
   if (reason !== undefined) return { tone: 'red', says: words.notRecorded(reason) };
   return { tone: 'green', says: receiver === '' ? words.receivesNothing : words.recorded };

@@ -1,8 +1,8 @@
-/** Waiting for work that may never come to its end. */
+/** Waiting for work that may never end. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { timerMs } from './clock.ts';
 
-/** Waits for the work for at most so long; resolves with whether it came to its end. */
+/** Waits at most `ms` for the work; resolves with whether it ended. */
 export async function within(ms: number, work: Promise<unknown>): Promise<boolean> {
   const timer = new AbortController();
   try {
@@ -12,7 +12,7 @@ export async function within(ms: number, work: Promise<unknown>): Promise<boolea
   }
 }
 
-/** Waits for the work; rejects with the signal's reason once that has aborted, whatever becomes of the work. */
+/** Waits for the work; rejects with the signal's reason once that aborts, whatever becomes of the work. */
 export async function orAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
   const aborted = Promise.withResolvers<never>();
   const onAbort = (): void => aborted.reject(signal.reason);

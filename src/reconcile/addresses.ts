@@ -1,4 +1,4 @@
-/** The addresses that callbacks come from, as the service tells them: `receiver.allowFrom: service`. */
+/** The addresses that callbacks come from, as published by the service: `receiver.allowFrom: service`. */
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import type { BlockList } from 'node:net';
 import { z } from 'zod';

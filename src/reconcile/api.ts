@@ -2,9 +2,10 @@
 import { z } from 'zod';
 import type { Config } from '../config/schema.ts';
 import type { Clock } from '../model/clock.ts';
-import { type ProfileField, wireType } from '../model/event.ts';
+import { isGroupId, NO_GROUP_ID, type ProfileField, wireType } from '../model/event.ts';
 import { BridgeError, type Fault } from '../model/fault.ts';
-import { CUSTOM, fits } from '../model/group.ts';
+import { CUSTOM, CUSTOM_BOUNDS, fits } from '../model/group.ts';
+import { isObject } from '../model/json.ts';
 import { createServiceClock } from '../model/service-clock.ts';
 import { type ApiSettings, createCaller, FIRST_DELAY_MS, text, verdict } from './call.ts';
 import { CODE_CLASSES, type CodeClass, classOf, UNKNOWN } from './codes.ts';
@@ -49,12 +50,14 @@ const PAGE = 10_000;
 const ITEM_ATTEMPTS = 4;
 /** After so many single groups refused in a row, without an answer to any call, the call itself may be what is refused. */
 const MAX_SINGLE_REFUSALS = 20;
+/** After so many groups that were refused for the configured keys, all of a call are read without before it is halved. */
+const FEW = 3;
 /** The id of no group. */
 const NOWHERE = '@TGS#NOWHERE';
 
 const named = z.looseObject({ GroupId: z.string().min(1) });
 /** `Next` is kept as its digits: it may be larger than 32 bits, and is only handed back. */
-const listed = z.looseObject({
+const list = z.looseObject({
   TotalCount: z.int().catch(0),
   GroupIdList: z
     .array(z.unknown())
@@ -68,11 +71,13 @@ const listed = z.looseObject({
     .nullish()
     .transform((next) => String(next || 0)),
 });
+/** An empty list may be left out beside its count; an answer that says nothing of groups is none. */
+const listed = z.custom((given) => isObject(given) && ('TotalCount' in given || 'GroupIdList' in given)).pipe(list);
 const addressList = z.looseObject({
   IPList: z
     .array(z.unknown())
     .nullish()
-    .transform((list) => (list ?? []).filter((one) => typeof one === 'string')),
+    .transform((list) => (list ?? []).filter((one) => typeof one === 'string').map((one) => one.trim())),
 });
 const described = z.looseObject({ GroupInfo: z.array(z.unknown()) });
 const asked = { Type: text, Name: text, Introduction: text, Notification: text, FaceUrl: text, Owner_Account: text };
@@ -96,13 +101,15 @@ export class ListRefused extends BridgeError {
 
 export type GroupApi = ReturnType<typeof createGroupApi>;
 
-/** `service` is told the service's time whenever an answer says it. */
+/** `service` learns the service's time from each answer that has it. */
 export function createGroupApi(settings: ApiSettings, clock: Clock, service = createServiceClock(clock)) {
   const { list, groups: perSecond } = settings.callsPerSecond;
   const pace = { list: createPace(list, clock), groups: createPace(perSecond, clock) };
   const { call, once, faultOf } = createCaller(settings, clock, service);
   /** Groups that were refused one by one since the last answer. */
   let refusedInRow = 0;
+  /** Times in a row that groups were refused with the configured keys, and read without. */
+  let keysRefusedInRow = 0;
 
   /** Asks for at most MAX_IDS groups with the custom fields `keys`. Throws a BridgeError when the service cannot be asked. */
   async function ask(ids: readonly string[], keys: readonly string[], signal: AbortSignal) {
@@ -115,6 +122,11 @@ export function createGroupApi(settings: ApiSettings, clock: Clock, service = cr
       refusedInRow = 0;
       return { readAt: answer.readAt, ...classify(ids, info.data.GroupInfo, faultOf) };
     }
+    // Said of the whole call, it is said of the one group that is asked for.
+    if ('goneAt' in answer && answer.goneAt !== undefined && ids.length === 1) {
+      refusedInRow = 0;
+      return { readAt: answer.goneAt, groups: [], gone: ids, failed: [] };
+    }
     const refusal = 'fault' in answer ? answer : unusable(faultOf('its answer holds no GroupInfo'));
     if (refusal.about === 'caller') throw new BridgeError(refusal.fault);
     return refusal;
@@ -124,7 +136,19 @@ export function createGroupApi(settings: ApiSettings, clock: Clock, service = cr
   async function groups(ids: readonly string[], keysOf: KeysOf, signal: AbortSignal): Promise<GroupsRead> {
     const keys = keysOf(ids);
     const answer = await ask(ids, keys, signal);
-    if (!('fault' in answer)) return answer;
+    if (!('fault' in answer)) {
+      if (keys.length > 0) keysRefusedInRow = 0;
+      return answer;
+    }
+    const { fault, about } = answer;
+    // Anybody may have told of the key that is refused: it must not cost the group. One that is configured is refused for all.
+    const isForKeys = keys.length > 0 && about !== 'moment' && (ids.length === 1 || keysRefusedInRow >= FEW);
+    const plain = isForKeys ? await ask(ids, [], signal) : answer;
+    if (!('fault' in plain)) {
+      if (keys.length === keysOf([]).length) keysRefusedInRow++;
+      const unread = plain.groups.map(({ groupId }) => ({ groupId, fault: aboutKeys(fault), passes: false }));
+      return { ...plain, failed: [...plain.failed, ...unread] };
+    }
     if (ids.length > 1) {
       const middle = ids.length >> 1;
       return joined(
@@ -132,14 +156,7 @@ export function createGroupApi(settings: ApiSettings, clock: Clock, service = cr
         await groups(ids.slice(middle), keysOf, signal),
       );
     }
-    const { fault, about } = answer;
-    // Anybody may have told of the key that is refused: it must not cost the group.
-    const plain = keys.length > 0 && about !== 'moment' ? await ask(ids, [], signal) : answer;
-    if (!('fault' in plain)) {
-      const unread = plain.groups.map(({ groupId }) => ({ groupId, fault: aboutKeys(fault), passes: false }));
-      return { ...plain, failed: [...plain.failed, ...unread] };
-    }
-    // So many may be bad ids: then a group that is nowhere is answered as such.
+    // So many ids may really be bad: then a group that exists nowhere is still answered as such.
     const isCall = ++refusedInRow >= MAX_SINGLE_REFUSALS && 'fault' in (await ask([NOWHERE], keys, signal));
     if (isCall) throw new BridgeError(fault);
     const failed = ids.map((groupId) => ({ groupId, fault, passes: about === 'moment' }));
@@ -249,6 +266,12 @@ const LEFT_OUT: CodeClass = {
   advice: 'reconcile it once more; where that does not help, see it in the console',
 };
 
+const NO_ID: Fault = {
+  code: 'service-refused',
+  message: `the id is ${NO_GROUP_ID}`,
+  suggestion: 'no event and no copy can name this group',
+};
+
 /** Tells apart the groups that the service describes, those that it does not have, and those that it fails to describe. */
 function classify(
   ids: readonly string[],
@@ -258,11 +281,16 @@ function classify(
   const groups: RemoteGroup[] = [];
   const gone: string[] = [];
   const failed: GroupFailure[] = [];
-  const itemOf = new Map(items.flatMap((one) => item.safeParse(one).data ?? []).map((one) => [one.GroupId, one]));
+  const read = items.flatMap((one) => item.safeParse(one).data ?? []);
+  // What is described is there, whatever else the answer says of it.
+  const itemOf = new Map(
+    [...read, ...read.filter(({ ErrorCode }) => ErrorCode === 0)].map((one) => [one.GroupId, one]),
+  );
   for (const groupId of new Set(ids)) {
     const one = itemOf.get(groupId);
     const kind = one === undefined ? LEFT_OUT : classOf(one.ErrorCode);
-    if (one !== undefined && kind === undefined) groups.push(toGroup(groupId, one));
+    if (!isGroupId(groupId)) failed.push({ groupId, fault: NO_ID, passes: false });
+    else if (one !== undefined && kind === undefined) groups.push(toGroup(groupId, one));
     else if (kind === CODE_CLASSES.gone) gone.push(groupId);
     else if (kind !== undefined) {
       const what = one === undefined ? 'the answer leaves it out' : `${one.ErrorCode} ${one.ErrorInfo}`;
@@ -274,7 +302,7 @@ function classify(
 
 function toGroup(groupId: string, read: z.output<typeof item>): RemoteGroup {
   const custom = read.AppDefinedData?.flatMap((one) => customField.safeParse(one).data ?? []);
-  // What is longer than a group holds would differ in each run.
+  // What is longer, or more, than a group holds would differ in each run.
   const held = (field: string, value: string | undefined) => (fits([field, value]) ? value : undefined);
   return {
     groupId,
@@ -287,7 +315,10 @@ function toGroup(groupId: string, read: z.output<typeof item>): RemoteGroup {
     customFields:
       custom &&
       Object.fromEntries(
-        custom.map(({ Key, Value }) => [Key, Value]).filter(([key, value]) => fits([CUSTOM + key, value])),
+        [...new Map(custom.map(({ Key, Value }) => [Key, Value]))]
+          .filter(([key, value]) => fits([CUSTOM + key, value]))
+          .sort(([a], [b]) => (a < b ? -1 : 1))
+          .slice(0, CUSTOM_BOUNDS.most),
       ),
   };
 }

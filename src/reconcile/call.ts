@@ -8,6 +8,7 @@ import type { Clock } from '../model/clock.ts';
 import { BridgeError, type Fault, messageOf } from '../model/fault.ts';
 import { isObject, parseJson } from '../model/json.ts';
 import { MAX_SKEW_MS, type ServiceClock } from '../model/service-clock.ts';
+import { truncate } from '../model/text.ts';
 import { CODE_CLASSES, type CodeClass, classOf, UNKNOWN } from './codes.ts';
 import type { Pace } from './pace.ts';
 import { createUserSigs } from './usersig.ts';
@@ -27,7 +28,15 @@ const NO_DATE_MARGIN_MS = 60_000;
 
 /** Whatever is of another type than expected, or null, counts as not said, and costs no more than itself. */
 export const text = z.string().optional().catch(undefined);
-export const verdict = { ErrorCode: z.coerce.number().int().catch(0), ErrorInfo: z.string().catch('') };
+/** A sentence, of which a thousand may be kept and shown. */
+const MOST_INFO = 300;
+export const verdict = {
+  ErrorCode: z.coerce.number().int().catch(0),
+  ErrorInfo: z
+    .string()
+    .transform((info) => truncate(info, MOST_INFO))
+    .catch(''),
+};
 /** Any other JSON that is answered says nothing: it is no list without groups. */
 const top = z
   .custom<object>((answer) => isObject(answer) && ('ActionStatus' in answer || 'ErrorCode' in answer))
@@ -39,6 +48,8 @@ interface Trouble {
   readonly about: CodeClass['about'];
   readonly again: CodeClass['again'];
   readonly attempts: number;
+  /** Of an answer that there is no such group: see GroupsRead.readAt. */
+  readonly goneAt?: number;
 }
 
 /** Says what an answer of the service at this address, or the lack of one, means. */
@@ -99,7 +110,7 @@ export function createCaller(settings: ApiSettings, clock: Clock, service: Servi
         continue;
       }
       const isLast = again !== 'later' || attempt >= attempts;
-      if (isLast && (about === 'caller' || (about === 'moment' && again === 'later'))) throw new BridgeError(fault);
+      if (isLast && (about === 'caller' || about === 'moment')) throw new BridgeError(fault);
       if (isLast) return answer;
       const delayMs = Math.min(FIRST_DELAY_MS * 2 ** (attempt - 1), MAX_DELAY_MS);
       if (fault.code === 'service-overloaded') pace.pause(delayMs);
@@ -122,7 +133,7 @@ export function createCaller(settings: ApiSettings, clock: Clock, service: Servi
     let response: Response;
     let bytes: Uint8Array | undefined;
     try {
-      response = await fetch(`${bases[base]?.replace(/\/+$/, '')}/v4/${command}?${query}`, {
+      response = await fetch(`${bases[base]}/v4/${command}?${query}`, {
         method: 'POST',
         body,
         headers: { 'content-type': 'application/json' },
@@ -152,8 +163,10 @@ export function createCaller(settings: ApiSettings, clock: Clock, service: Servi
     // Of several groups the top-level code says nothing: each has its own.
     const found = 'GroupInfo' in parsed.data && classOf(code)?.about !== 'caller' ? undefined : classOf(code);
     const kind = found ?? (code === 0 && ActionStatus === 'FAIL' ? UNKNOWN : undefined);
-    if (kind === undefined) return { body: parsed.data, readAt: readAtOf(isFresh ? date : null, tookMs, sentAt) };
-    return trouble(`${kind.says}: ${code} ${info}`, kind, kind === UNKNOWN ? UNKNOWN_ATTEMPTS : ATTEMPTS);
+    const readAt = readAtOf(isFresh ? date : null, tookMs, sentAt);
+    if (kind === undefined) return { body: parsed.data, readAt };
+    const refusal = trouble(`${kind.says}: ${code} ${info}`, kind, kind === UNKNOWN ? UNKNOWN_ATTEMPTS : ATTEMPTS);
+    return kind === CODE_CLASSES.gone ? { ...refusal, goneAt: readAt } : refusal;
   }
 
   /** Makes one call without patience, at each address until one can be reached: a person waits for it. */

@@ -127,7 +127,7 @@ export const CODE_CLASSES = {
   tooLarge: {
     fault: 'service-refused',
     again: 'less',
-    about: 'moment',
+    about: 'group',
     says: 'the answer would be too large',
     advice: 'the call is made again for less',
     codes: [10_018],

@@ -14,10 +14,10 @@ import type { RemoteGroup } from './api.ts';
 type Drift = NonNullable<ReturnType<typeof driftOf>>;
 
 /**
- * Invariant 4: compares the merged state with what the service says, field by field; returns undefined when nothing differs.
- * A field that was changed after `readAt` is newer than the read and left alone. A field that no event has set differs from
- * an empty one, so that a copy holds every field in the end. A group that is destroyed here and lives there was created anew,
- * and is taken whole.
+ * Invariant 4: compares the merged state with what the service says, field by field; returns undefined if nothing
+ * differs. A field changed after `readAt` is newer than the read and left alone. A field that no event has set differs
+ * from an empty one, so that a copy holds every field in the end. A group destroyed here but alive there was created
+ * anew, and is taken whole.
  */
 export function driftOf(state: Group | undefined, remote: RemoteGroup, readAt: number) {
   const versions = state?.versions ?? {};
@@ -57,12 +57,12 @@ function isNewer(version: Version | undefined, readAt: number): boolean {
   return version !== undefined && version[0] >= readAt;
 }
 
-/** More than a call takes, and than an EventTime may lie ahead of the service's clock. */
+/** More than a call takes, and than an EventTime may be ahead of the service's clock. */
 const AHEAD_MS = 10_000;
 
 /**
- * Returns the fields that differ, and whose last change lies ahead of the service's clock: what was read cannot win over them,
- * so that the group is not in step. `remote` is undefined for a group that the service no longer has.
+ * Returns the differing fields whose last change is ahead of the service's clock: what was read cannot win over them, so
+ * the group is not in step. `remote` is undefined for a group that the service no longer has.
  */
 export function fieldsAhead(state: Group, remote: RemoteGroup | undefined, readAt: number): string[] {
   const isAhead = (field: string): boolean => isNewer(state.versions[field], readAt + AHEAD_MS);

@@ -67,7 +67,7 @@ export async function performRun(plan: PlannedRun, settings: ReconcileSettings, 
   const { run, whole, resumed } = plan;
   const { journal, clock, signals } = ports;
   const { read, gone } = run.counts;
-  // Of a run that is gone on with: what failed, and what is gone, is read again.
+  // When a run is resumed, what failed, and what is gone, is read again.
   Object.assign(run.counts, { read: read - gone, gone: 0, failed: 0, destroyed: 0, withheld: 0, lasting: 0 });
   try {
     if (whole && !resumed) await journal.beginReconcile(run);
@@ -104,7 +104,7 @@ async function readGroups(plan: PlannedRun, settings: ReconcileSettings, ports: 
   await settlement.destroy();
 }
 
-/** The custom fields that are asked for: the service tells no others. */
+/** The custom fields to ask for: the service returns no others. */
 function keysOf(ids: readonly string[], configured: readonly string[], groups: GroupReader): string[] {
   const seen = ids.flatMap((groupId) => Object.keys(groups.get(groupId)?.customFields ?? {}));
   return [...new Set([...configured, ...seen])];
@@ -318,7 +318,7 @@ async function* prefetched<T>(source: AsyncGenerator<T, void>): AsyncGenerator<T
     const result = await next;
     if (result.done === true) return;
     next = source.next();
-    // A failure that nobody waits for yet is not an unhandled rejection: whoever reads on gets it.
+    // Marks a failure that nobody awaits yet as handled: the reader gets it later.
     next.catch(() => {});
     yield result.value;
   }

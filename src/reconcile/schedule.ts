@@ -50,7 +50,7 @@ export function createReconcileSchedule(config: ReconcileConfig, ports: Schedule
   };
   return {
     reconciler: () => reconciler,
-    /** Stops a run that goes on (the next one goes on where it stopped), then takes the other settings. */
+    /** Stops the current run (the next one resumes it), then applies the other settings. */
     async exchange(next: ReconcileConfig): Promise<void> {
       await end();
       if (ports.stopping.aborted) return;
@@ -68,11 +68,11 @@ const RETRY_MS = 60_000;
 
 export type Reconciler = ReturnType<typeof createReconciler>;
 
-/** Starts runs when asked and, where `every` is set, by itself. One run goes on at a time. */
+/** Starts runs when asked and, if `every` is set, by itself. There is one run at a time. */
 function createReconciler(settings: ReconcileSettings, ports: RunPorts, signal: AbortSignal) {
   const { clock, signals, reader, findings } = ports;
   let latest = reconcileRun.optional().parse(reader.latest());
-  /** The latest run over everything: one that was stopped is gone on with, whatever was read apart from it since. */
+  /** The latest run over everything: a stopped one is resumed, whatever other runs have read since. */
   let latestWhole = latest;
   let current: { run: ReconcileRun; stop: AbortController; ended: Promise<void> } | undefined;
   let nextAt: number | undefined;
@@ -119,7 +119,7 @@ function createReconciler(settings: ReconcileSettings, ports: RunPorts, signal: 
   signal.addEventListener('abort', () => clearTimeout(timer), { once: true });
 
   const status = () => {
-    /** The run that goes on, or the latest one. */
+    /** The current run, or the latest one. */
     const run = current?.run ?? latest;
     return {
       running: current !== undefined,
@@ -137,7 +137,7 @@ function createReconciler(settings: ReconcileSettings, ports: RunPorts, signal: 
     lastDryRun: () => (current === undefined && latest?.dryRun ? latest : undefined),
     /** Returns what the latest dry run found, a page at a time; `next` leads to the next one. */
     findings: findings.page,
-    /** Begins a run, or goes on with one that was stopped before its end. Throws a BridgeError when one is running. */
+    /** Begins a run, or resumes one that was stopped before its end. Throws a BridgeError if one is running. */
     start(request: ReconcileRequest) {
       if (current !== undefined) {
         const suggestion = 'wait for its end: status shows how far it is';
@@ -146,7 +146,7 @@ function createReconciler(settings: ReconcileSettings, ports: RunPorts, signal: 
       begin(request);
       return status();
     },
-    /** Stops the run that goes on, if any; resolves when it has stopped. What it has read stays read. */
+    /** Stops the current run, if any; resolves when it has stopped. What it has read stays read. */
     async stop(): Promise<void> {
       current?.stop.abort();
       await current?.ended;

@@ -19,12 +19,12 @@ const AGAIN_MS = 100;
 
 /** Writes lines on standard error; what comes from outside is shown in them, never obeyed by a terminal. */
 export function createLogger(level: LogLevel, format: LogFormat = 'json'): Logger {
-  // Node has a terminal block whoever writes to it: Ctrl-S would stop the answers to callbacks.
+  // Node lets a terminal block its writer: Ctrl-S would stop the answers to callbacks.
   (process.stderr as { _handle?: { setBlocking?(on: boolean): void } })._handle?.setBlocking?.(false);
   const stderr = pino.destination({ dest: 2, sync: true, maxLength: MOST_WAITING, retryEAGAIN: () => false });
   let waits = false;
   let lost = 0;
-  // Where no line can be written, on a full disk or to a reader that stands still, callbacks come all the same.
+  // If no line can be written, on a full disk or to a stalled reader, callbacks must still be answered.
   stderr.on('error', () => {
     if (waits) return;
     waits = true;
@@ -64,7 +64,7 @@ export function logSignals(signals: SignalBus, log: Logger, without: ReadonlySet
   });
 }
 
-/** What others can bring about as often as they like, and how it is told apart: a bounded number of kinds. */
+/** What others can cause as often as they like, and how it is told apart: a bounded number of kinds. */
 const LIMITS: { readonly [Name in SignalName]?: (payload: Signals[Name]) => string } = {
   'callback.answered': ({ fault, misnamed }) => fault?.code ?? (misnamed === undefined ? '' : 'misnamed'),
   'callback.crashed': () => '',
@@ -73,7 +73,7 @@ const LIMITS: { readonly [Name in SignalName]?: (payload: Signals[Name]) => stri
   'callback.bounded': () => '',
   'forward.failed': ({ fault }) => fault.code,
   'connection.limit': ({ section, evicted }) => `${section} ${evicted}`,
-  'request.strayed': () => '',
+  'request.strayed': ({ code }) => code,
   'tls.handshake-failed': () => '',
   'admin.token-wrong': () => '',
   'clock.skew': () => '',

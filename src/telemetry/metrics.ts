@@ -65,7 +65,7 @@ function createRegistry(metrics: Metrics, signals: SignalBus, { version, status 
   new Gauge({ ...info, labelNames: ['version'], registers: [registry] }).set({ version }, 1);
   for (const [name, register] of Object.entries(metrics))
     register(name, { registry, signals, connectors: () => status().connectors });
-  // Each look at the event loop wakes the thread, a hundred times a second unless it is told otherwise.
+  // By default each sample of the event loop wakes the thread, a hundred times a second.
   collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: LOOP_MS });
   return registry;
 }

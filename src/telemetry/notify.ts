@@ -1,4 +1,4 @@
-/** Tells people of the verdict where no Prometheus does: a POST with what a Slack webhook takes, and the verdict beside it. */
+/** Notifies people of the verdict without Prometheus: a POST in the form of a Slack webhook, with the verdict added. */
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { z } from 'zod';
 import type { Clock } from '../model/clock.ts';
@@ -6,7 +6,7 @@ import { messageOf } from '../model/fault.ts';
 import type { SignalBus } from '../model/signal.ts';
 import { type Sentence, sentence, TONES, type Tone } from '../model/verdict.ts';
 
-/** At most one is sent to each address in this time: what changes meanwhile is told by the last of it. */
+/** The shortest time between two notifications to one address: the last one covers what changed meanwhile. */
 const EVERY_MS = 60_000;
 const ANSWER_MS = 10_000;
 
@@ -15,10 +15,10 @@ const message = z.object({ text: z.string(), at: z.string(), app: z.string(), re
 const outbox = z.record(z.string(), message);
 
 interface NotifyPorts {
-  /** Who is to be told of which verdicts, now. */
+  /** Who is notified of which verdicts, now. */
   settings(): readonly { readonly url: string; readonly on: readonly Tone[] }[];
   readonly sdkAppId: string;
-  /** Beside it stands what could not be sent yet, over restarts. */
+  /** Next to it, a file keeps what could not be sent yet across restarts. */
   readonly journalFile: string;
   readonly clock: Clock;
   readonly signals: SignalBus;
@@ -36,7 +36,7 @@ export function keepNotifying(ports: NotifyPorts): void {
       writeFileSync(`${file}.new`, JSON.stringify(Object.fromEntries(waiting)), { mode: 0o600 });
       renameSync(`${file}.new`, file);
     } catch {
-      // On a full disk it is told all the same, unless there is a restart in between: that must not end the bridge.
+      // On a full disk it is still sent, unless the bridge restarts first: that must not end the bridge.
     }
   };
   const sending = new Set<string>();

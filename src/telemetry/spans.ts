@@ -95,7 +95,7 @@ function startDeliveries(connector: string, entries: readonly Entry[]): Map<Even
   const spans = new Map<EventId, Span>();
   if (!isOn()) return spans;
   for (const entry of entries) {
-    // Most carry no trace, which their text tells without being parsed.
+    // Most carry no trace, as their text shows without being parsed.
     const parent = entry.text.includes('"traceparent":') ? toSpanContext(entry.event) : undefined;
     if (parent === undefined) continue;
     const around = trace.setSpanContext(ROOT_CONTEXT, parent);

@@ -4,8 +4,8 @@ import { type CallbackOutcome, OUTCOMES } from '../model/signal.ts';
 import { sumsOf } from './meter.ts';
 
 /*
- * Rolling stats: every ten seconds a snapshot of three metrics is kept, for an hour. What happened between two snapshots is
- * their difference, so nothing is counted a second time beside the metrics.
+ * Rolling stats: every ten seconds a snapshot of three metrics is kept, for an hour. What happened between two snapshots
+ * is their difference, so nothing is counted twice.
  */
 
 /** The callbacks answered within some seconds, and how fast. */

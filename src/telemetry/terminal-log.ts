@@ -25,7 +25,7 @@ export function sentenceOf(json: string): string {
 
 const TO = { stream: process.stderr } as const;
 
-/** Finds a recorded event, with how it stands at each connector when that is asked. */
+/** Finds a recorded event, with its status at each connector on demand. */
 export type FindEvent = (id: EventId) => { readonly seq: number; copies(): readonly EventCopy[] } | undefined;
 
 type Answered = Signals['callback.answered'];
@@ -58,7 +58,7 @@ export function logCallbacks(signals: SignalBus, log: Logger, find: FindEvent, s
 const isOdd = ({ fault, misnamed, outcome }: Answered): boolean =>
   fault !== undefined || misnamed !== undefined || outcome === 'quarantined';
 
-/** Resolves with the seq of an event and where it lies, after a while in which it is delivered if nothing is wrong. */
+/** Resolves with the seq of an event and where it is, after a while in which it is delivered if nothing is wrong. */
 async function placesOf(event: CanonicalEvent | undefined, find: FindEvent, stopping: AbortSignal) {
   const entry = event && find(event.id);
   if (event === undefined || entry === undefined) return undefined;

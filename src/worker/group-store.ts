@@ -4,11 +4,11 @@ import { createGroupStore } from '../journal/groups.ts';
 import type { Group } from '../model/group.ts';
 
 /*
- * The merged groups of one connector whose sink replaces what lies at the destination: whoever writes a group there must
- * know all of it. For each group that is the worker which owns its partition of the events; the consumer group sees to it
- * that there is one. What the worker before it knew stands at the destination, which is followed to its end after each
- * rebalance, before anything is delivered. What is known here beside comes from the same events, so it may stay: states are
- * joined. They lie in a file, since there may be many.
+ * The merged groups of one connector whose sink replaces its copies: whoever writes a group must know all of it. For each
+ * group that is the worker that owns its partition of the events; the consumer group ensures that there is just one. What
+ * the previous owner knew is at the destination, which is followed to its end after each rebalance, before anything is
+ * delivered. Other groups kept here come from the same events, so they may stay: states are joined. A file holds them,
+ * since there may be many.
  */
 
 export type FollowedGroups = ReturnType<typeof openFollowedGroups>;

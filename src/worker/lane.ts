@@ -38,7 +38,7 @@ export function startWorkerLane(
 ): WorkerLane {
   const stop = new AbortController();
   const note = (message: string): void => signals.emit('lane.note', { connector, message });
-  /** A worker does not know what the copy held; where it wrote to one that is made anew, somebody is to have it filled. */
+  /** A worker does not know what the copy held: where it wrote to one that was recreated, a person has to refill it. */
   const created = (message: string): void => {
     note(message);
     // Events go on elsewhere where a person names another destination.
@@ -64,7 +64,7 @@ export function startWorkerLane(
   });
   let groups: FollowedGroups | undefined;
   let sink: Sink | undefined;
-  /** The generation before which the groups were followed to what lies at this sink. */
+  /** The generation for which the groups were followed at this sink. */
   let followed: number | undefined;
   /** Before anything of a new generation is given out, what other workers wrote is known; and what is given out is merged. */
   const next: Source['next'] = async (after, limit, signal) => {

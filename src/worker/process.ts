@@ -32,7 +32,7 @@ export interface Worker {
 const LOOK_MS = 5_000;
 const IN_FLIGHT_MS = 2_500;
 
-/** Starts a worker: as `startBridge`, with a topic of events in the place of callbacks and journal. */
+/** Starts a worker: like `startBridge`, with a topic of events instead of callbacks and journal. */
 export async function startWorker(
   config: Config,
   source: Source,

@@ -130,6 +130,23 @@ describe('status', () => {
     await bridge.end('SIGTERM');
   });
 
+  test('a bridge that takes connections and does not answer is waited for no longer than --timeout, or ten seconds', async () => {
+    const silent = createServer(() => {});
+    silent.listen(0, '127.0.0.1');
+    await once(silent, 'listening');
+    onTestFinished(() => {
+      silent.close();
+      silent.closeAllConnections();
+    });
+    const { port } = silent.address() as AddressInfo;
+    const asked = (...args: string[]) => runCommand(['status', ...args, '--admin', `http://127.0.0.1:${port}`]);
+    const begun = performance.now();
+    const refused = { code: 1, stderr: expect.stringContaining(`no bridge answers at http://127.0.0.1:${port}`) };
+    expect(await asked('--wait', 'in-step', '--timeout', '1s')).toMatchObject(refused);
+    expect(performance.now() - begun).toBeLessThan(9_000);
+    expect(await asked('--check')).toMatchObject(refused);
+  });
+
   test('--watch elsewhere than on a terminal: a line a change, over a restart of the bridge, until Ctrl-C', async () => {
     const home = await watchedHome();
     const first = await startBridgeProcess(home);

@@ -138,7 +138,8 @@ describe('groups', () => {
       fc.property(history, (events) => {
         for (const [groupId, group] of mergedGroups(events)) {
           const parsed = parseGroup(received(toGroupMessage(group)));
-          expect(parsed).toEqual({ ok: true, groupId, group: group.destroyed ? null : group });
+          const told = group.destroyed ? { group: null, lastState: group } : { group };
+          expect(parsed).toEqual({ ok: true, groupId, ...told });
         }
       }),
     );
@@ -238,6 +239,31 @@ describe('the view', () => {
         });
       }),
     );
+  });
+
+  test('of a topic with content: groups and of one with events holds what the bridge holds, in any order', () => {
+    fc.assert(
+      fc.property(delivered, fc.nat(40), ([, shuffled], cut) => {
+        const view = createGroupView();
+        const apply = (events: readonly CanonicalEvent[]) => {
+          for (const event of events) view.apply(event as GroupEvent);
+        };
+        apply(shuffled.slice(cut / 2, cut));
+        for (const group of mergedGroups(shuffled.slice(0, cut)).values()) {
+          const parsed = parseGroup(received(toGroupMessage(group)));
+          if (parsed.ok) view.applyState(parsed);
+        }
+        apply(shuffled.slice(cut));
+        expect(new Map(view.entries())).toEqual(mergedGroups(shuffled));
+      }),
+    );
+  });
+
+  test('a tombstone whose state is none is one all the same', () => {
+    for (const odd of ['{', '{}', '\xff', '[]']) {
+      const parsed = parseGroup({ key: 'g', value: null, headers: { group_state: Buffer.from(odd, 'latin1') } });
+      expect(parsed).toEqual({ ok: true, groupId: 'g', group: null });
+    }
   });
 
   test('a tombstone is not undone by states that are older', () => {

@@ -94,6 +94,20 @@ describe.skipIf(brokers === '')('groupChanges', () => {
     }
   });
 
+  test('a group that reads another topic, too, is told of: its members would starve each other', {
+    timeout: 60_000,
+  }, async () => {
+    const [one, other] = [await topicOf([changeOf(1)]), await topicOf([changeOf(1)])];
+    const { groupId } = one.options;
+    const readers = [one, other].map(({ options }) => groupChanges({ ...options, groupId }));
+    const toTheEnd = readers.map(async (changes) => {
+      for await (const { after } of changes) expect(after.name).toBe('name 1');
+    });
+    await expect(Promise.race(toTheEnd)).rejects.toThrow(/^the group .* reads test\..*, too: give each topic a group/);
+    await Promise.all(readers.map((changes) => changes.return()));
+    await Promise.allSettled(toTheEnd);
+  });
+
   test('told to stop in the middle of a change, it takes no other, and that one is committed', async () => {
     const { options, committed } = await topicOf([changeOf(1), changeOf(2), changeOf(3)]);
     const abort = new AbortController();

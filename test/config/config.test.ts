@@ -785,6 +785,9 @@ connectors:
   const template = (topic: string, format = 'structured') =>
     `{kind: kafka, brokers: ["k1:9092"], topic: "${topic}", format: ${format}}`;
   const index = (more: string) => `{kind: elasticsearch, nodes: ["http://e:9200"], index: i${more}}`;
+  const at = (node: string, more = '') => `{kind: elasticsearch, nodes: "http://${node}", index: i${more}}`;
+  const table = (host: string, more = '') => `{kind: postgres, url: "postgresql://u@${host}/d", table: t${more}}`;
+  const broker = (address: string, more = '') => `{kind: kafka, brokers: "${address}", topic: t${more}}`;
   const NAMES_ONLY = 'filter: {changedFields: [name]}';
   it.each([
     [
@@ -813,6 +816,20 @@ connectors:
     [template('t.{groupType}'), kafka('.Public, format: binary'), 'topic', 't.{groupType} at k1:9092, which may be'],
     [kafka('.Public'), template('{type}.Public', 'binary'), 'topic', 't.Public at k1:9092, which may be'],
     [template('t.{groupType}'), template('{app}.{type}', 'binary'), 'topic', 't.{groupType} at k1:9092, which may be'],
+    [at('localhost:9200'), at('127.0.0.1:9200', ', content: events'), 'index', 'connectors.one writes to the index i'],
+    [at('h.:9200/x/'), at('h:9200/x', ', content: events'), 'index', 'connectors.one writes to the index i'],
+    [
+      table('127.0.0.1'),
+      table('localhost', ', content: events'),
+      'table',
+      'connectors.one writes to the table public.t',
+    ],
+    [
+      broker('localhost.:9092'),
+      broker('127.0.0.1:9092', ', content: groups'),
+      'topic',
+      'to the topic t at 127.0.0.1:9092',
+    ],
     // Each its share of the same.
     [template('t.{groupType}'), kafka('.Public'), undefined, ''],
     [template('t.{groupType}.a'), template('{type}.b', 'binary'), undefined, ''],
@@ -973,6 +990,7 @@ connectors:
     ['journal: {file: ~/journal.db}', 'journal.file: '],
     ['journal: {file: "data/journal.db\\r"}', 'journal.file: it holds a line end'],
     ['journal: {file: "a\\0b"}', 'journal.file: '],
+    ['journal: {file: data/}', 'journal.file: it names a folder'],
     ['journal: {file: /proc/nothing/journal.db}', 'journal.file: the kernel’s own files keep nothing'],
   ])('refuses at once what no system call takes as it is meant: %j', (setting, complaint) => {
     const base = 'app: {sdkAppId: 1}\nconnectors: {a: {kind: file, path: x}}\n';
@@ -981,7 +999,7 @@ connectors:
 
   it('refuses such paths of connectors, too, and takes all that are right', () => {
     const base = 'app: {sdkAppId: 1}\nconnectors: {a: {kind: file, path: ';
-    for (const path of ['"x\\n"', '~/x', 'file:///x', '"a\\0b"', '" x"']) {
+    for (const path of ['"x\\n"', '~/x', 'file:///x', '"a\\0b"', '" x"', 'data/', 'data/..', '.']) {
       expect(complaints(`${base}${path}}}`, configSchema), path).toEqual([
         expect.stringContaining('connectors.a.path: '),
       ]);
@@ -992,6 +1010,17 @@ connectors:
     for (const host of ['"::"', '"::1"', '"fe80::1%eth0"', 'localhost', 'chat-1.internal', '0.0.0.0', 'a_b.c.']) {
       expect(complaints(`${base}x}}\nreceiver: {host: ${host}}`, configSchema), host).toEqual([]);
     }
+  });
+
+  it.each([
+    ['kafka, brokers: "k:9092", topic: t, connectionTimeoutMs'],
+    ['kafka, brokers: "k:9092", topic: t, requestTimeoutMs'],
+    ['elasticsearch, nodes: "http://e:9200", index: i, requestTimeoutMs'],
+    ['http, url: "https://h.example", timeoutMs'],
+    ['postgres, url: "postgresql://u@h/d", table: t, statementTimeoutMs'],
+  ])('refuses a time that no timer takes: kind: %s', (options) => {
+    const text = `app: {sdkAppId: 1}\nconnectors: {a: {kind: ${options}: 3000000000}}\n`;
+    expect(complaints(text, configSchema)).toEqual([expect.stringContaining('at most 600000 is expected')]);
   });
 
   it('takes no SDKAppID that no callback can name', () => {

@@ -66,6 +66,15 @@ async function start(nodes: string, more: object = {}) {
   return { bridge, home, index, send, connector };
 }
 
+function json(answer: Answer, status: number, content: object, headers: Record<string, string> = {}): void {
+  answer.writeHead(status, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(content));
+}
+
+const gzipped = (answer: Answer): void => json(answer, 200, {}, { 'content-encoding': 'gzip' });
+
+const upgraded = (answer: Answer): void =>
+  void answer.socket?.write('HTTP/1.1 101 Switching Protocols\r\nupgrade: other\r\nconnection: upgrade\r\n\r\n');
+
 async function end(bridge: BridgeProcess): Promise<void> {
   expect(await bridge.end('SIGTERM')).toBe(0);
 }
@@ -155,6 +164,32 @@ describe.skipIf(url === '')('around Elasticsearch', () => {
     expect(isOpen).toBe(false);
     expect(stalled).toBeGreaterThan(1);
     expect(bridge.stderr()).toMatch(/did not answer within 1000 ms/);
+  });
+
+  test.each([
+    ['of a coding that it has not', /is not Elasticsearch.*cannot be unpacked/, gzipped],
+    [
+      'whose items are none',
+      /is not Elasticsearch.*is none to POST/,
+      (answer: Answer) => json(answer, 200, { items: [null] }),
+    ],
+    ['that the request took too long to come', /takes no more for now/, (answer: Answer) => json(answer, 408, {})],
+    ['that changes the protocol', /it answers 101/, upgraded],
+  ])('an answer %s is told, and delivery goes on without it', async (_, said, give) => {
+    let isOdd = true;
+    const nodes = await proxy(({ path }, answer) => {
+      if (!isOdd || !path.includes('_bulk')) return false;
+      give(answer);
+      return true;
+    });
+    const { bridge, send, connector } = await start(nodes, { requestTimeoutMs: 1_000 });
+    await send('g1');
+    await expect
+      .poll(connector, { timeout: 5_000 })
+      .toMatchObject({ state: { fault: { message: expect.stringMatching(said), path: 'connectors.copy.nodes' } } });
+    isOdd = false;
+    await inStep(bridge);
+    await end(bridge);
   });
 
   test('a connection that breaks off large requests gets smaller ones', async () => {

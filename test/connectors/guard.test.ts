@@ -1,11 +1,12 @@
 /** What a connector of one's own may do to the bridge, whatever it gives, throws or does to what it is given. */
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { z } from 'zod';
 import {
   type ConnectorContract,
   type EventSink,
   type GroupSink,
   Interrupted,
+  type Outcomes,
   type Sink,
 } from '../../connectors/contract.ts';
 import { guarded } from '../../connectors/guard.ts';
@@ -14,16 +15,19 @@ import { faultOf, messageOf, Unreachable } from '../../src/model/fault.ts';
 import { merge, newGroup } from '../../src/model/group.ts';
 import { makeEvent, never, testHost } from './suite.ts';
 
-const openGuarded = (sink: Sink): Promise<Sink> =>
-  guarded<unknown>({
-    ...{ kind: 'mine', summary: 'mine', options: z.strictObject({}), readsBack: false },
-    holds: () => sink.holds,
-    places: () => [],
-    open: async () => sink,
-    async *examine() {},
-  } satisfies ConnectorContract<unknown>).open({}, testHost(), never());
-
 const close = async () => {};
+
+const mine = (sink: Sink | Promise<Sink>): ConnectorContract<unknown> => ({
+  ...{ kind: 'mine', summary: 'mine', options: z.strictObject({}), readsBack: false },
+  holds: () => ('holds' in sink ? sink.holds : 'events'),
+  places: () => [],
+  open: async () => sink,
+  async *examine() {},
+});
+
+const openGuarded = (sink: Sink | Promise<Sink>, host = testHost()): Promise<Sink> =>
+  guarded(mine(sink)).open({}, host, never());
+
 const fault = { code: 'destination-unreachable', message: 'down' };
 
 test.each<[string, unknown, unknown?]>([
@@ -46,6 +50,40 @@ test.each<[string, unknown, unknown?]>([
   expect(rest).toBeGreaterThanOrEqual(0);
 });
 
+test('what is wrong with each outcome of a batch is told of one', async () => {
+  const outcome = { kind: 'dead', fault: { ...fault, code: 'out-of-luck' } };
+  const deliver = async () => new Map(Array.from({ length: 500 }, (_, n) => [`event ${n}`, outcome]));
+  const sink = (await openGuarded({ holds: 'events', deliver, close } as unknown as EventSink)) as EventSink;
+  const thrown = await sink.deliver([], never()).catch((reason: unknown) => reason);
+  expect(messageOf(thrown)).toMatch(/deliver gave what it may not: event 0\.fault\.code: one of .* is expected$/);
+  expect(messageOf(thrown)).not.toMatch(/event 1/);
+});
+
+test.each<[string, () => unknown]>([
+  ['a promise', async () => []],
+  ['a promise that is not kept', () => Promise.reject(new Error('down'))],
+  ['a list', () => []],
+  ['nothing', () => {}],
+])('an examine that returns %s is told what is expected', async (_, examine) => {
+  const connector = { ...mine({ holds: 'events', deliver: async () => new Map(), close }), examine };
+  const findings = guarded(connector as ConnectorContract<unknown>).examine({}, testHost(), never());
+  const thrown = await findings[Symbol.asyncIterator]()
+    .next()
+    .catch((reason: unknown) => reason);
+  expect(faultOf(thrown, 'internal')).toMatchObject({
+    code: 'destination-misconfigured',
+    message: expect.stringMatching(/examine gave what it may not: an async generator is expected/),
+  });
+});
+
+test('places that are no list are told as that', () => {
+  const places = () => ({ name: 'here', option: 'path' });
+  const connector = { ...mine({ holds: 'events', deliver: async () => new Map(), close }), places };
+  expect(() => guarded(connector as unknown as ConnectorContract<unknown>).places({})).toThrow(
+    'places gave what it may not: a list is expected, not an object',
+  );
+});
+
 const endless = new Error('again');
 endless.cause = endless;
 test.each([
@@ -57,8 +95,23 @@ test.each([
   expect(messageOf(thrown)).toEqual(expect.stringMatching(/\w/));
 });
 
+test('one that does not open says so each minute, until it has', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const notes: string[] = [];
+  const opening = Promise.withResolvers<Sink>();
+  const opened = openGuarded(opening.promise, { ...testHost(), note: (message) => void notes.push(message) });
+  await vi.advanceTimersByTimeAsync(130_000);
+  expect(notes).toEqual(Array(2).fill(expect.stringContaining('has not opened it')));
+  opening.resolve({ holds: 'events', deliver: async () => new Map(), close });
+  await opened;
+  await vi.advanceTimersByTimeAsync(130_000);
+  expect(notes).toHaveLength(2);
+});
+
 test('an Interrupted that says nothing of its cause says that the delivery ended early', async () => {
-  const deliver = () => Promise.reject(new Interrupted(new Map(), undefined));
+  const settled: Outcomes = new Map([['before it', { kind: 'delivered', receipt: 'here' }]]);
+  const deliver = () => Promise.reject(new Interrupted(settled, undefined));
   const sink = (await openGuarded({ holds: 'events', deliver, close })) as EventSink;
   const thrown = await sink.deliver([], never()).catch((reason: unknown) => reason);
   expect(messageOf((thrown as Interrupted).cause)).toBe('the delivery ended early');

@@ -30,6 +30,8 @@ async function portOf(server: Server): Promise<number> {
 /** As a proxy does whose server is down. */
 const endsAtOnce = () => createServer((socket) => socket.resetAndDestroy());
 const speaksHttp = () => createHttpServer((_, response) => response.end('{}'));
+const speaksNothing = () => createServer((socket) => socket.once('data', () => socket.end()));
+const greets = () => createServer((socket) => socket.end('220 mail.example.com ESMTP\r\n'));
 async function speaksTls() {
   const { certificate: cert, key } = await (await createAuthority('any')).issue();
   return createTlsServer({ cert, key }, (socket) => socket.on('error', () => {}).end());
@@ -75,6 +77,14 @@ test.each<[string, () => Promise<Server> | Server, (port: number) => Promise<Fau
     'nodes',
     /write https:/,
   ],
+  [
+    'elasticsearch',
+    endsAtOnce,
+    (port) => toElasticsearch(`http://127.0.0.1:${port}`),
+    UNREACHABLE,
+    'nodes',
+    /see that it runs/,
+  ],
   ['kafka', endsAtOnce, toKafka, UNREACHABLE, 'brokers', /ends them at once: is a proxy there, and no broker up/],
   [
     'kafka with tls',
@@ -84,6 +94,9 @@ test.each<[string, () => Promise<Server> | Server, (port: number) => Promise<Fau
     'brokers',
     /ends them at once: is a proxy there, and no broker up/,
   ],
+  ['kafka', speaksHttp, toKafka, MISCONFIGURED, 'brokers', /HTTP is spoken on this port/],
+  ['kafka', speaksNothing, toKafka, UNREACHABLE, 'sasl', /ask for a user \(sasl\), or is it no Kafka/],
+  ['http', greets, (port) => toHttp(`http://127.0.0.1:${port}`), UNREACHABLE, 'url', /no HTTP is spoken/],
   ['kafka with tls', speaksHttp, (port) => toKafka(port, { tls: true }), MISCONFIGURED, 'tls', /leave tls out/],
 ])('%s, to a server that %o', async (_, server, ask, code, setting, suggestion) => {
   const fault = await ask(await portOf(await server()));
@@ -91,7 +104,7 @@ test.each<[string, () => Promise<Server> | Server, (port: number) => Promise<Fau
     code,
     path: `connectors.under-test.${setting}`,
     suggestion: expect.stringMatching(suggestion),
-    message: expect.not.stringMatching(/\n|openssl/),
+    message: expect.not.stringMatching(/\n|openssl|unknown/),
   });
 });
 

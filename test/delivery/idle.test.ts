@@ -13,6 +13,7 @@ import { startWatchedLane } from '../support/lane.ts';
 
 const DOWN = new Unreachable({ code: 'destination-unreachable', message: 'the coordinator is loading' });
 const HOUR = 3_600_000;
+const VERIFY = { every: HOUR, groupsPerSecond: 500, mend: true };
 const SLEEPS = 30;
 const MOST_LOOKS = 2_000;
 
@@ -28,6 +29,9 @@ function start(sink: Sink, verify: UpkeepSettings['verify'], source: Partial<Sou
   const states: LaneState['kind'][] = [];
   let looks = 0;
   const signals = createSignals();
+  const verified: number[] = [];
+  const notes: string[] = [];
+  signals.on('copy.state', ({ copy }) => void verified.push(...(copy.verifiedAt ? [copy.verifiedAt] : [])));
   signals.on('lane.state', ({ state }) => void states.push(state.kind));
   const clock = jumpingClock((_, sleeps) => sleeps === SLEEPS && stop.abort());
   const looked: Source = {
@@ -39,8 +43,11 @@ function start(sink: Sink, verify: UpkeepSettings['verify'], source: Partial<Sou
     settle: () => {},
     ...source,
   };
-  const lane = startWatchedLane({ sink, verify, source: looked, clock, signals }, stop.signal);
-  return { lane, states, slept: clock.slept, looks: () => looks };
+  const lane = startWatchedLane(
+    { sink, verify, source: looked, clock, signals, note: notes.push.bind(notes) },
+    stop.signal,
+  );
+  return { lane, states, verified, notes, slept: clock.slept, looks: () => looks };
 }
 
 describe('a lane with nothing to deliver', () => {
@@ -52,7 +59,7 @@ describe('a lane with nothing to deliver', () => {
       },
       identify: async () => ({ identity: 'one' }),
     });
-    const made = start(sink, { every: HOUR, groupsPerSecond: 500, mend: true });
+    const made = start(sink, VERIFY);
     await made.lane.ended;
     expect(made.states).toEqual(['connecting', 'running', 'waiting', 'running', 'ended']);
     expect(scans).toBe(2);
@@ -85,6 +92,16 @@ describe('a lane with nothing to deliver', () => {
     const made = start({ holds: 'events', deliver: async () => new Map(), close: async () => {} }, false);
     await made.lane.ended;
     expect(Math.min(...made.slept.slice(1))).toBeGreaterThan(1_000);
+  });
+
+  test('and whose sink can tell nothing of what lies there is not called verified, which is said once', async () => {
+    const blind = group({});
+    const made = start(blind, VERIFY);
+    await made.lane.ended;
+    expect([made.verified, made.notes]).toEqual([[], [expect.stringContaining('verifiable: false')]]);
+    const identified = start(group({ identify: async () => ({ identity: 'one' }) }), VERIFY);
+    await identified.lane.ended;
+    expect([identified.verified.length > 0, identified.notes]).toEqual([true, []]);
   });
 });
 

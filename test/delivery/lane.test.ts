@@ -114,7 +114,7 @@ function harness(
   const merged = options.merged ?? (() => events.length);
   const journal: Source = {
     ...createJournalSource('c', sink.holds, {
-      reader: { head: () => events.length, merged, read, readHeads: read },
+      reader: { head: () => events.length, merged, read, readHeads: read, isDiscarded: () => false, has: () => true },
       clock: { now: () => now, elapsed: () => now },
       post: () => {},
     }),

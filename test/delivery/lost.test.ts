@@ -55,7 +55,7 @@ async function watch({ goneAtMs, searchableAfterMs, lost }: Destination) {
       sink,
       verify: { every: 100_000, groupsPerSecond: 500, mend: true },
       source: { available: (after) => ENTRIES.length - after, next: read, settle: () => {} },
-      events: { oldest: () => ENTRIES[0], read, isOpen: () => false },
+      events: { oldest: () => ENTRIES[0], read, isOpen: () => false, has: () => false },
       cursor: ENTRIES.length,
       clock,
       signals,
@@ -76,5 +76,11 @@ test('are brought again at once when a comparison finds none of them, also where
 test('are not taken for lost once more before what was brought can be searched for', async () => {
   const { lostAt, broughtAt } = await watch({ goneAtMs: 0, searchableAfterMs: 30_000, lost: 'the index was replaced' });
   expect(lostAt).toHaveLength(1);
+  expect(broughtAt).toHaveLength(1);
+});
+
+test('are not brought once more where the destination has kept none of those that were brought', async () => {
+  const { lostAt, broughtAt } = await watch({ goneAtMs: 0, searchableAfterMs: Number.POSITIVE_INFINITY });
+  expect(lostAt).toHaveLength(2);
   expect(broughtAt).toHaveLength(1);
 });

@@ -17,7 +17,7 @@ const EVENTS = [1, 2, 3, 4].map((n) => entryOf(n, madeEvent(n)));
 
 const after = (seq: number, limit: number) => EVENTS.filter((one) => one.seq > seq).slice(0, limit);
 const journal: Source = { available: () => 0, next: after, settle: () => {} };
-const events = { oldest: () => EVENTS[0], read: after, isOpen: () => false };
+const events = { oldest: () => EVENTS[0], read: after, isOpen: () => false, has: () => false };
 
 function start(sink: Sink, more: Partial<Parameters<typeof startWatchedLane>[0]> = {}) {
   const stop = new AbortController();
@@ -105,7 +105,7 @@ test.each(['auto', 'ask'] as const)(
   'a lost copy of events that are all pruned waits for none of them, and says so (restore: %s)',
   async (restore) => {
     const sink: EventSink = { holds: 'events', deliver: async () => new Map(), close: async () => {} };
-    const events = { oldest: () => undefined, read: () => [], isOpen: () => false };
+    const events = { oldest: () => undefined, read: () => [], isOpen: () => false, has: () => false };
     const source: Source = { available: () => 0, next: () => [], settle: () => {} };
     const made = start(sink, { restore, events, source });
     if (restore === 'ask') await made.lane.ask({ kind: 'replay', cursor: 4 });
@@ -135,7 +135,7 @@ test('a copy is not called verified where the settings name another destination,
   };
   const copy = { identity: 'old', verifiedAt: BEGUN - 1, scope: '', differing: 3, lacking: { events: 1, before: 1 } };
   const old = EVENTS.map(({ seq, event }) => entryOf(seq, { ...event, data: { ...event.data, receivedAt: 1 } }));
-  const events = { oldest: () => old[0], read: (seq: number) => old.slice(seq), isOpen: () => false };
+  const events = { oldest: () => old[0], read: (seq: number) => old.slice(seq), isOpen: () => false, has: () => false };
   const made = start(sink, { verify: { every: 3_600_000, groupsPerSecond: 500, mend: true }, copy, events });
   // What went to the other one is not to be here.
   const moved = { identity: 'new', begins: 4, differing: 0 };
@@ -157,7 +157,12 @@ test('nor are groups that are brought there', async () => {
     .toEqual([undefined, undefined, undefined, BEGUN]);
 });
 
-const PRUNED = { oldest: () => EVENTS[3], read: (seq: number) => after(Math.max(seq, 3), 1), isOpen: () => false };
+const PRUNED = {
+  oldest: () => EVENTS[3],
+  read: (seq: number) => after(Math.max(seq, 3), 1),
+  isOpen: () => false,
+  has: () => false,
+};
 
 test('groups are brought again to a connector that was not enabled while events were pruned that it had not had', async () => {
   const settled: number[] = [];
@@ -251,7 +256,7 @@ test('what a comparison of events brings is delivered before it finds more', asy
   const read = (from: number, limit: number) => many.slice(from, from + limit);
   start(sink, {
     clock: { ...jumpingClock(() => {}), elapsed: () => now++ },
-    events: { oldest: () => many[0], read, isOpen: () => false },
+    events: { oldest: () => many[0], read, isOpen: () => false, has: () => false },
     source: { ...journal, available: () => 0, next: async () => [] },
     cursor: 4_000,
     copy: { identity: 'i', differing: 0 },

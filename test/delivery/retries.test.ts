@@ -63,6 +63,39 @@ test('a retry that a person asked for stays one when it fails for another reason
   expect(queue.all().map(isAskedFor)).toEqual([true]);
 });
 
+test('what waits for an earlier event of its group, tried with it and failed again, is charged nothing', () => {
+  const queue = createWaitingEntries();
+  const retried = [1, 2].map((seq) => triedAgain(entryOf(seq, madeEvent(seq, {}, 'g')), 0));
+  const others = [3, 4].map((seq) => triedAgain(entryOf(seq, madeEvent(seq, {}, 'h')), 0));
+  for (const one of [...retried, ...others]) queue.hold(one);
+  const fault = { code: 'destination-overloaded', message: 'busy' } as const;
+  // A sink sends the next of a group when the one before is settled. It forgot the first of `h`.
+  const outcomes = new Map([[retried[0]?.entry.id ?? '', { kind: 'retry', fault }]] as const);
+  const delivery = { retried: [...retried, ...others], taken: [], wanted: new Set<never>(), outcomes };
+  const settings = { now: 0, retry: { initialMs: 1, maxMs: 1 }, random: () => 1 };
+  const { failed } = settleDelivery(delivery, queue, settings);
+  expect(failed.map(({ waiting }) => [waiting.entry.seq, waiting.fault.code])).toEqual([
+    [1, 'destination-overloaded'],
+    [3, 'event-unsettled'],
+  ]);
+  expect(queue.all().map(({ attempts }) => attempts)).toEqual([1, 0, 1, 0]);
+});
+
+test('what was not sent, since an earlier event of its group waited that is delivered now, is charged nothing', () => {
+  const queue = createWaitingEntries();
+  const before = triedAgain(entryOf(1, madeEvent(1, {}, 'g')), 0);
+  queue.hold(before);
+  const taken = [2, 3].map((seq) => entryOf(seq, madeEvent(seq, {}, 'g')));
+  const outcomes = new Map([[before.entry.id, { kind: 'delivered', receipt: '' }]] as const);
+  const delivery = { retried: [before], taken, wanted: new Set(taken), outcomes };
+  const settings = { now: 7, retry: { initialMs: 1_000, maxMs: 1_000 }, random: () => 1 };
+  expect(settleDelivery(delivery, queue, settings).failed).toEqual([]);
+  expect(queue.all().map(({ entry, attempts, dueAt }) => [entry.seq, attempts, dueAt])).toEqual([
+    [2, 0, 7],
+    [3, 0, 7],
+  ]);
+});
+
 test('a replay tells those refused and those that wait, of its own events alone', () => {
   const replays = watchReplays();
   const report = { connector: 'a', upTo: 9, waiting: [], dead: [], released: [] };

@@ -156,9 +156,16 @@ connectors:
 
   test('a topic that is a template has parameters; what has a shape of its own is not told to be an event', async () => {
     const file = join(folder, 'shaped.yaml');
-    const topic = '"chat.{groupType}.events", shape: { fields: { name: title } }';
-    writeFileSync(file, `app: { sdkAppId: 1 }\nconnectors: { a: { kind: kafka, brokers: "k:1", topic: ${topic} } }\n`);
-    const [channel] = (await printed('--config', file)).document.channels().all();
+    const shape = 'shape: { fields: { name: title } }';
+    writeFileSync(
+      file,
+      `app: { sdkAppId: 1 }
+connectors:
+  a: { kind: kafka, brokers: "k:1", topic: "chat.{groupType}.events", ${shape} }
+  b: { kind: kafka, brokers: "k:1", topic: groups, content: groups, ${shape} }
+`,
+    );
+    const [channel, groups] = (await printed('--config', file)).document.channels().all();
     expect(channel?.address()).toBe('chat.{groupType}.events');
     expect(Object.keys(channel?.json().parameters ?? {})).toEqual(['groupType']);
     expect(
@@ -167,6 +174,12 @@ connectors:
         .all()
         .map((one) => one.name()),
     ).toEqual(['shaped-a']);
+    // Also there a group that is destroyed has no value.
+    const ofGroups = groups?.messages().all() ?? [];
+    expect(ofGroups.map((one) => [one.name(), one.payload()?.type()])).toEqual([
+      ['shaped-b', 'object'],
+      ['group-destroyed', 'null'],
+    ]);
     const [message] = channel?.messages().all() ?? [];
     expect(message?.payload()?.json()).toMatchObject({ properties: { title: { type: 'string' }, type: {} } });
   });

@@ -27,6 +27,9 @@ function histories(): { events: CanonicalEvent[]; shuffled: CanonicalEvent[] } {
   return { events: all.flatMap(([events = []]) => events), shuffled: all.flatMap(([, shuffled = []]) => shuffled) };
 }
 
+/** A group of another app with an id that one of the first app has. */
+const ofAnotherApp = { ...madeEvent(3, { name: 'theirs' }), source: 'urn:tencent-chat:app:1400000002' };
+
 /** Returns events that a later bridge may write: a new field is ignored, an event of another type or version skipped. */
 function laterEvents(): { taken: CanonicalEvent; passedOver: CanonicalEvent[] } {
   const event = madeEvent(1, { name: 'as it is' });
@@ -59,24 +62,34 @@ const FOREIGN = [
   { value: 'no JSON' },
   { value: Buffer.from([0xff, 0xfe]) },
   { value: '["a list"]' },
+  { value: '{"dataschema":["a list"]}' },
+  { value: '['.repeat(10_000) + ']'.repeat(10_000) },
   { value: null },
   { value: '{}', headers: { ce_id: '\xff', other: Buffer.alloc(0) } },
 ];
 
-async function writeForeign(): Promise<void> {
-  const producer = new Kafka({ brokers: brokers.split(','), logLevel: logLevel.NOTHING }).producer();
+/** In a transaction, whose marker is the last record then, and an event with a header of others. */
+async function writeForeign(event: CanonicalEvent): Promise<void> {
+  const exactlyOnce = { transactionalId: topic, idempotent: true, maxInFlightRequests: 1 };
+  const producer = new Kafka({ brokers: brokers.split(','), logLevel: logLevel.NOTHING }).producer(exactlyOnce);
   await producer.connect();
-  await producer.send({ topic, messages: FOREIGN });
+  const transaction = await producer.transaction();
+  const marked = { value: JSON.stringify(event), headers: { ce_severity: 'low' } };
+  await transaction.send({ topic, messages: [...FOREIGN, marked] });
+  await transaction.commit();
   await producer.disconnect();
 }
+
+const keyOf = ({ source, groupId }: Group): string => `${source} ${groupId}`;
 
 describe.skipIf(brokers === '')('the examples keep the copy that the bridge keeps', () => {
   beforeAll(async () => {
     const { events, shuffled } = histories();
     const { taken, passedOver } = laterEvents();
     await deliver([...shuffled, taken, ...passedOver]);
-    await writeForeign();
-    expected = mergedGroups([...events, taken]);
+    await writeForeign(ofAnotherApp);
+    const groups = [...mergedGroups([...events, taken]).values(), ...mergedGroups([ofAnotherApp]).values()];
+    expected = new Map(groups.map((group) => [keyOf(group), group]));
   });
 
   const examples = { typescript: typescriptExample, python: pythonExample, java: javaExample, go: goExample };
@@ -91,10 +104,12 @@ describe.skipIf(brokers === '')('the examples keep the copy that the bridge keep
       const { code, stdout, stderr } = await example.run(['--brokers', brokers, '--topic', topic, '--until-end']);
       expect(code, stderr).toBe(0);
       const groups = JSON.parse(stdout) as Group[];
-      const copy = new Map(groups.map((group) => [group.groupId, group]));
+      const copy = new Map(groups.map((group) => [keyOf(group), group]));
       expect(copy, `seed ${seed}`).toEqual(expected);
       expect(stderr).toMatch(/^@TGS#TEST name: .* → .as it is.$/m);
       expect(stderr.match(/passed over/g)).toHaveLength(2 + FOREIGN.length);
+      const missing = await example.run(['--brokers', brokers, '--topic', `${topic}.missing`, '--until-end']);
+      expect(missing).toMatchObject({ code: 1, stdout: '', stderr: expect.stringMatching(/topic/i) });
     });
   }
 });

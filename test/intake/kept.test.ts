@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { connect } from 'node:net';
-import { deflateSync, gzipSync } from 'node:zlib';
+import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { createFieldDropper } from '../../src/intake/body.ts';
 import type { ReceiverSettings } from '../../src/intake/context.ts';
@@ -64,7 +64,18 @@ describe('a small mistake leaves one thing that a body can mean', () => {
     const receiver = await start();
     const bomb = gzipSync(Buffer.alloc(50_000_000, ' '));
     expect(bomb.length).toBeLessThan(65_536);
-    expect(await receiver.post({ body: bomb })).toEqual(fail(400, /not JSON/));
+    expect(await receiver.post({ body: bomb })).toEqual(fail(413, /larger than 65536 bytes once it is unpacked/));
+  });
+
+  test('a coding that the body has and that is not understood is told', async () => {
+    const receiver = await start();
+    const refused = await receiver.post({
+      body: brotliCompressSync(body()),
+      headers: { 'content-encoding': 'br' },
+    });
+    expect(refused).toEqual(fail(400, /Content-Encoding/));
+    // What says so and is none is understood all the same.
+    expect(await receiver.post({ headers: { 'content-encoding': 'br' } })).toEqual({ status: 200, json: OK });
   });
 
   test('a text of many quotes and no end takes no time', async () => {
@@ -110,6 +121,12 @@ describe('after a right Sign every refusal is kept, to the byte', () => {
       body().replace('{', '{"UserDefinedDataList":[],"UserDefinedDataList":[],'),
       /stands in the/,
     ],
+    [
+      'a custom field twice',
+      body({ UserDefinedDataList: [...'ab'].map((Value) => ({ Key: 'Level', Value })) }),
+      /UserDefinedDataList tells of one key twice/,
+    ],
+    ['a type twice', body().replace('{', '{"Type":"Community",'), /Type stands in the body twice/],
     ['a topic twice', body({ TopicId: '' }).replace('{', '{"TopicId":"t",'), /TopicId stands in the body twice/],
     [
       'a new owner twice',

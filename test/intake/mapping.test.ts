@@ -226,11 +226,22 @@ describe('a time that no callback of the service can have', () => {
   test('in seconds it is read as such, and kept', () => {
     for (const EventTime of [1_657_389_765, '1657389765']) {
       expect(map(body({ EventTime })).data).toMatchObject({
-        occurredAt: 1_657_389_765_000,
+        // The latest moment of that second: receipt came after it.
+        occurredAt: 1_657_389_765_999,
         occurredAtFrom: 'callback',
         extra: { EventTime },
       });
     }
+  });
+
+  test('in seconds: changes of one second are in the order of their receipt, and of what their fractions say', () => {
+    const second = RECEIPT.at / 1_000;
+    const of = (EventTime: number, at: number) =>
+      mapCallback('1400701118', {}, read(body({ EventTime })), { at, nonce: 'n2' }).data.occurredAt;
+    expect(of(second, RECEIPT.at + 250)).toBe(RECEIPT.at + 250);
+    expect(of(second, RECEIPT.at - 250)).toBe(RECEIPT.at);
+    expect(of(second + 0.125, RECEIPT.at + 250)).toBe(RECEIPT.at + 125);
+    expect(map(body({ EventTime: second + 0.25 })).id).not.toBe(map(body({ EventTime: second + 0.5 })).id);
   });
 
   test('is judged by the service’s clock, where that is known', () => {

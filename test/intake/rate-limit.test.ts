@@ -1,6 +1,7 @@
 /** What one sender may send, and what those learn who are not let in. */
 import { expect, onTestFinished, test } from 'vitest';
 import { configSchema } from '../../src/config/schema.ts';
+import { createRateLimit } from '../../src/http/rate-limit.ts';
 import { senderOf } from '../../src/intake/address.ts';
 import { receiverSettings } from '../../src/intake/context.ts';
 import { toAddressList } from '../../src/model/address.ts';
@@ -34,6 +35,12 @@ test('who sends more than its share is answered 429 until the window ends; other
   for (let n = 0; n < 20; n++) expect((await receiver.post()).status).toBe(200);
   at.elapsed += 10_000;
   expect((await receiver.post(from('192.0.2.1'))).status).toBe(200);
+});
+
+test('a flood from ten thousands of addresses takes the place of nobody who has not sent yet', () => {
+  const limit = createRateLimit({ elapsed: () => 0 }, 500, 10_000);
+  for (let n = 0; n < 50_000; n++) limit.take(`2001:db8:${n.toString(16)}:0`);
+  expect(limit.take('192.0.2.1')).toBe(true);
 });
 
 test.each([

@@ -220,6 +220,7 @@ describe('who may call', () => {
     ['with its port', '183.192.202.5:4711', 200],
     ['an IPv6 address with its port', '[2001:db8::5]:443', 200],
     ['not what stands to the left of it, which anybody can write', '183.192.202.5, 203.0.113.9', 403],
+    ['the one before an empty element, which a list may hold', '183.192.202.5, ,', 200],
     ['our own proxies only', '10.0.0.7', 403],
     ['no address at all', '183.192.202.5, unknown', 403],
     ['an empty one', '', 403],

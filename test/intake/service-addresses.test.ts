@@ -57,7 +57,7 @@ test('refreshed: an address that is taken away is refused, one that comes is let
   await expect.poll(() => bridge.stderr()).toMatch(/"count":3.*have changed/);
   service.lists['5'] = ['192.0.2.0/25'];
   await expect.poll(() => status(bridge), { timeout: 15_000 }).toBe(403);
-  service.lists['6'] = ['127.0.0.1'];
+  service.lists['6'] = [' 127.0.0.1 '];
   await expect.poll(() => status(bridge), { timeout: 15_000 }).toBe(200);
   expect(new Set(service.asked)).toEqual(new Set(['/v4/ConfigSvc/GetIPList']));
 

@@ -66,6 +66,17 @@ test.each([
   expect(await bridge.end('SIGTERM')).toBe(0);
 });
 
+test('another method is told while others knock at paths that are none', async () => {
+  const bridge = await start();
+  for (let n = 0; n < 3; n++) await fetch(new URL(`/${n}`, bridge.url));
+  await fetch(bridge.url);
+  await fetch(new URL('/last', bridge.url));
+  await expect.poll(() => refused(bridge)).toBe(5);
+  expect(bridge.stderr()).toMatch(/GET \/0 is no callback/);
+  expect(bridge.stderr()).toMatch(/GET \/callback is no callback.*POST is/);
+  expect(await bridge.end('SIGTERM')).toBe(0);
+});
+
 test('a connection that brings nothing is a probe, and not worth a word', async () => {
   const bridge = await start();
   await say(bridge, undefined);

@@ -105,6 +105,33 @@ test('a backfill of more groups than the journal holds leaves those known their 
   expect(await bridge.end('SIGTERM')).toBe(0);
 }, 120_000);
 
+test('one whose maxBytes was lowered below what it holds settles and prunes that, and records again', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'full-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const open = (maxBytes: number) => {
+    const database = openDatabase(join(folder, 'journal.db'), { maxBytes });
+    return { database, journal: openJournal(database, systemClock, createSignals(), () => ['a']) };
+  };
+  const first = open(8 * 1_048_576);
+  for (let n = 1; n <= 300; n++) await first.journal.record(madeEvent(n, { introduction: 'x'.repeat(8_000) }, 'g'));
+  first.journal.close();
+
+  const { database, journal } = open(1_048_576);
+  onTestFinished(journal.close);
+  const record = () => journal.record(madeEvent(301, { introduction: 'x'.repeat(8_000) })).catch(() => 'refused');
+  expect(await record()).toBe('refused');
+  for (let upTo = 1; upTo <= 300; upTo++) {
+    const told = JSON.stringify([[upTo, 'r'.repeat(200)]]);
+    const receipts = [{ from: upTo, upTo, at: 0, told }];
+    journal.settle({ connector: 'a', upTo, receipts, waiting: [], dead: [], released: [] });
+  }
+  const reader = createDeliveryReader(database.connection);
+  await expect.poll(() => reader.cursor('a'), { timeout: 10_000 }).toBe(300);
+  const settings = () => ({ keepDelivered: 86_400_000, connectors: ['a'] });
+  await prunePass(settings, { journal, reader, clock: systemClock }, new AbortController().signal);
+  await expect.poll(record, { timeout: 10_000 }).toBe('recorded');
+});
+
 test('dead letters for which a full journal has no room at once are written step by step, as pruning makes room', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'full-'));
   const database = openDatabase(join(folder, 'journal.db'), { maxBytes: 4 * 1_048_576 });

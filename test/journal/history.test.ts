@@ -164,7 +164,7 @@ describe('the events of a group are linked', () => {
     old.close();
 
     const upgraded = open();
-    expect(version(upgraded.database.connection)).toEqual({ user_version: 10 });
+    expect(version(upgraded.database.connection)).toEqual({ user_version: 11 });
     const causes = createDeliveryReader(upgraded.database.connection).deadLetterCauses('a');
     const id = (name: string) => causeOf(refused(name, 0)).id;
     expect(causes.map(({ cause, count }) => [cause, count])).toEqual([
@@ -176,6 +176,23 @@ describe('the events of a group are linked', () => {
     expect(ids(upgraded.history.recent(100))).toEqual(ids(events.slice(0, 20).map((event) => ({ event }))).reverse());
     await Promise.all(events.map(upgraded.journal.record));
     expect(ids(upgraded.history.ofGroup('g0', 100))).toEqual(wanted('g0', events.slice(20)));
+  });
+
+  test('a journal that was made while migrations were not whole yet is made whole', async () => {
+    const { journal, close, database } = open();
+    await journal.record(madeEvent(0));
+    const fault = { code: 'event-refused', message: 'no' } as const;
+    const dead = [{ seq: 1, attempts: 1, fault }];
+    const settled = { connector: 'a', upTo: 1, waiting: [], released: [], dead };
+    createDeliveryWriter(database.connection, systemClock).settle(settled);
+    database.connection.exec('UPDATE deliveries SET cause = NULL; DROP TABLE discarded; PRAGMA user_version = 10');
+    close();
+
+    const upgraded = open();
+    const reader = createDeliveryReader(upgraded.database.connection);
+    expect(reader.deadLetterCauses('a').map(({ cause }) => cause)).toEqual([causeOf(fault).id]);
+    expect(await upgraded.journal.discard('a', [1])).toBe(1);
+    expect(reader.isDiscarded('a', 1)).toBe(true);
   });
 });
 

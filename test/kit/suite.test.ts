@@ -6,6 +6,7 @@ import {
   connectorCases,
   type EventSink,
   type Found,
+  Interrupted,
   makeEvent,
   type Outcome,
   type Target,
@@ -89,6 +90,38 @@ async function failed(changes: Partial<Connector<Options>>): Promise<string[]> {
 
 test('a connector that keeps its word passes', async () => {
   expect(await failed({})).toEqual([]);
+});
+
+test('so does one that tells each end before its time as Interrupted, also where nothing was settled', async () => {
+  const interrupted: Connector<Options>['open'] = async ({ place }) => ({
+    holds: 'events',
+    deliver: async (...given) => {
+      try {
+        return await openSink({ place }).deliver(...given);
+      } catch (thrown) {
+        throw new Interrupted(new Map(), thrown);
+      }
+    },
+    close: async () => {},
+  });
+  expect(await failed({ open: interrupted })).toEqual([]);
+});
+
+const whole = {
+  connector: faithful,
+  keeps: 'every event',
+  place: async () => ({}),
+  unreachable: async () => ({}),
+  poison: 'it takes any event',
+};
+
+test.each<[string, object, string]>([
+  ['keeps', { keeps: undefined }, 'keeps: one of "every event", "the latest of a group" is expected'],
+  ['poison', { poison: undefined }, 'poison: an event that is refused is expected, or why none is'],
+  ['place', { place: undefined }, 'place: a function is expected'],
+  ['a connector', { connector: { default: faithful } }, 'connector.kind: it is missing'],
+])('a target that lacks %s is told so at once', (_, changes, says) => {
+  expect(() => connectorCases({ ...whole, ...changes } as never)).toThrow(says);
 });
 
 const defects: Record<string, [changes: Partial<Connector<Options>>, failing: RegExp]> = {

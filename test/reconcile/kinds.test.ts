@@ -254,6 +254,7 @@ describe('one list’s refusal does not void the others', () => {
       { ...FINE, TotalCount: 2, GroupIdList: [{ GroupId: 1 }, 'd'], Next: 0 },
       /not that of this API/,
     ],
+    ['an answer that says nothing of groups', FINE, /not that of this API/],
     [
       'a Next that is none',
       { ...FINE, TotalCount: 2, GroupIdList: [{ GroupId: 'd' }], Next: '007' },
@@ -296,6 +297,44 @@ describe('a group that the service refuses', () => {
     expect(service.events().at(-1)).toMatchObject({ subject: 'a', type: 'chat.group.destroyed' });
   });
 
+  test('groups that are gone, told of the whole call that asks for them: each is found, and the others are read', async () => {
+    const known = Array.from({ length: 60 }, (_, n) => `g${n}`);
+    const service = await start({ Public: known });
+    await service.run();
+    const gone = new Set(known.slice(0, 25));
+    service.answer(({ command, body }) =>
+      command === 'get_group_info' && body.GroupIdList.some((id) => gone.has(id)) ? fail(10_010) : undefined,
+    );
+    const { counts, stopped } = await service.run();
+    expect({ stopped, ...counts }).toMatchObject({ gone: 25, withheld: 25, failed: 0, read: 60 });
+    expect((await service.run({ request: { groupIds: ['g0'] } })).counts).toMatchObject({ destroyed: 1, failed: 0 });
+    expect(service.events().at(-1)).toMatchObject({ subject: 'g0', type: 'chat.group.destroyed' });
+  });
+
+  test.each([[false], [true]])(
+    'described and called gone in one answer, in either order (%s): it is there',
+    async (last) => {
+      const service = await start({ Public: ['a'] });
+      await service.run();
+      service.answer((asked) => {
+        const both = [described('a', { Name: 'new' }), { GroupId: 'a', ...fail(10_010) }];
+        return isList(asked) ? undefined : { ...FINE, GroupInfo: last ? both : both.toReversed() };
+      });
+      expect((await service.run()).counts).toMatchObject({ mended: 1, destroyed: 0 });
+    },
+  );
+
+  test.each(['x'.repeat(513), 'cut \ud800'])(
+    'with an id that no group can have here (%#): it is named, and not recorded',
+    async (odd) => {
+      const service = await start({ Public: ['a', odd] });
+      const { counts, failures } = await service.run();
+      expect(counts).toMatchObject({ read: 1, failed: 1 });
+      expect(failures).toMatchObject([{ message: expect.stringMatching(/512 bytes or not well-formed/) }]);
+      expect(service.named()).toEqual(['a']);
+    },
+  );
+
   test('with another answer that lasts: it is named, and fails no run from the third on', async () => {
     const service = await start({ Public: ['a', 'b'] });
     service.answer(({ command, body }) =>
@@ -312,6 +351,20 @@ describe('a group that the service refuses', () => {
     expect(third).toMatchObject({ code: 0, said: expect.stringMatching(/not read "a"/) });
     const { counts } = await service.run();
     expect([...failed, counts.failed, counts.lasting]).toEqual([1, 1, 0, 1]);
+  }, 60_000);
+
+  test('one that is too large alone: it is named, and fails no run from the third on', async () => {
+    const service = await start({ Public: ['a', 'b'] });
+    service.answer(({ command, body }) =>
+      command === 'get_group_info' && body.GroupIdList.includes('a') ? fail(10_018) : undefined,
+    );
+    const counts = [];
+    for (let run = 0; run < 3; run++) counts.push((await service.run()).counts);
+    expect(counts.map(({ read, failed, lasting }) => [read, failed, lasting])).toEqual([
+      [1, 1, 0],
+      [1, 1, 0],
+      [1, 0, 1],
+    ]);
   }, 60_000);
 
   test('one that the answer leaves out: nothing is said of a code that there is none of', async () => {
@@ -420,6 +473,7 @@ describe('a custom field that the service refuses, in whatever call asks for it,
     const { counts, failures, stopped } = await service.run();
     expect({ stopped, mended: counts.mended, failed: counts.failed }).toEqual({ mended: 60, failed: 60 });
     expect(failures[0]?.message).toContain('reconcile.customFields');
+    expect(service.asked.filter(({ command }) => command === 'get_group_info').length).toBeLessThan(60);
   });
 });
 
@@ -450,6 +504,19 @@ describe('answers that are merely odd', () => {
     expect((await service.run()).counts).toMatchObject({ mended: 0, inStep: 1 });
   });
 
+  test('of more custom fields than a group holds so many are read, and the next run finds nothing to mend', async () => {
+    const service = await start({ Public: ['a'] });
+    const AppDefinedData = Array.from({ length: 60 }, (_, n) => ({ Key: `k${n}`, Value: 'v' }));
+    let turns = 0;
+    service.answer((asked) => {
+      const inTurn = turns++ % 2 === 0 ? AppDefinedData : AppDefinedData.toReversed();
+      return isList(asked) ? undefined : { ...FINE, GroupInfo: [described('a', { AppDefinedData: inTurn })] };
+    });
+    expect((await service.run()).counts).toMatchObject({ mended: 1 });
+    expect(Object.keys(service.events()[0]?.data.changed.customFields ?? {})).toHaveLength(50);
+    for (let run = 0; run < 2; run++) expect((await service.run()).counts).toMatchObject({ mended: 0, inStep: 1 });
+  });
+
   test('null and odd types cost themselves only', async () => {
     const service = await start({ Public: ['a'] });
     const odd = {
@@ -470,6 +537,15 @@ describe('answers that are merely odd', () => {
       { subject: 'a', data: { groupType: '', changed: { name: 'name of a', faceUrl: '', customFields: { k: 'v' } } } },
     ]);
     expect(service.events()[0]?.data.changed).not.toHaveProperty('introduction');
+  });
+
+  test('a reason of any length is told by how it begins', async () => {
+    const service = await start({ Public: ['a'] });
+    const why = { ErrorCode: 10_007, ErrorInfo: `begins ${'x'.repeat(100_000)}` };
+    service.answer((asked) => (isList(asked) ? undefined : { ...FINE, GroupInfo: [{ GroupId: 'a', ...why }] }));
+    const [failure] = (await service.run()).failures;
+    expect(failure?.message).toMatch(/10007 begins x+/);
+    expect(failure?.message.length).toBeLessThan(1_000);
   });
 
   test('an empty type is none, and the next run finds nothing to mend', async () => {
@@ -505,10 +581,25 @@ describe('answers that are merely odd', () => {
     expect(service.events().find(({ subject }) => subject === 'a')?.data.changed.notification).toBe('one\ntwo');
   });
 
+  test.each([
+    ['?', ''],
+    ['#', ''],
+    ['/ ', ''],
+    ['/a?', '/a'],
+  ])('nothing but the path is taken of baseUrl: %j', async (end, kept) => {
+    const service = await start({ Public: ['a'] });
+    const below = await start({}, { baseUrl: service.origin + end });
+    await below.run();
+    const commands = ['get_appid_group_list', 'get_group_info'];
+    expect(new Set(service.asked.map(({ path }) => path))).toEqual(
+      new Set(commands.map((command) => `${kept}/v4/group_open_http_svc/${command}`)),
+    );
+  });
+
   test.each(['/tim-proxy', '/tim-proxy/', '/a/b//'])('the path of baseUrl is kept: %s', async (path) => {
     const service = await start({ Public: ['a'] });
     const below = await start({}, { baseUrl: service.origin + path });
-    expect(await below.ask()).toBe('a');
+    expect((await below.run()).counts.read).toBe(1);
     const kept = path.replace(/\/+$/, '');
     expect(new Set(service.asked.map(({ path }) => path.startsWith(`${kept}/v4/group_open_http_svc/`)))).toEqual(
       new Set([true]),

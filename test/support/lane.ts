@@ -23,7 +23,7 @@ interface WatchedLane {
   readonly signals: SignalBus;
 }
 
-const NO_EVENTS = { oldest: () => undefined, read: () => [], isOpen: () => false };
+const NO_EVENTS = { oldest: () => undefined, read: () => [], isOpen: () => false, has: () => false };
 
 /** Starts a lane that looks after its copy. */
 export function startWatchedLane(

@@ -133,6 +133,7 @@ test.each(['callback.crashed', 'request.strayed', 'tls.handshake-failed', 'callb
       signals.emit(name, {
         ...PAYLOADS[name],
         ...Object.fromEntries(Object.keys(PAYLOADS[name]).map((key) => [key, `${n}`])),
+        code: 'path-unknown',
       });
     }
     expect(lines).toHaveLength(1);

@@ -341,8 +341,8 @@ describe.skipIf(brokers === '')('the source itself goes down', () => {
 describe('the configuration of a worker', () => {
   const load = (more: string) => {
     const text = `app: { sdkAppId: 1 }
-source: { kind: kafka, brokers: "one:9092,two:9092", topic: events${more === 'own letters' ? ', deadLetters: { topic: events }' : ''} }
-connectors: { copy: { kind: kafka, brokers: "two:9092", topic: ${more === 'loop' ? 'events' : 'copies'} } }
+source: { kind: kafka, brokers: "one:9092,two:9092,localhost:9092", topic: events${more === 'own letters' ? ', deadLetters: { topic: events }' : ''} }
+connectors: { copy: { kind: kafka, brokers: "${more.startsWith('loop at ') ? more.slice(8) : 'two'}:9092", topic: ${more.startsWith('loop') ? 'events' : 'copies'} } }
 ${more.includes(':') ? more : ''}`;
     const result = parseConfig(text, { file: 'worker.yaml', env: {}, schema: configSchema });
     return result.ok ? result.config : result.problems.map(({ path, message }) => `${path}: ${message}`);
@@ -358,9 +358,11 @@ ${more.includes(':') ? more : ''}`;
   });
 
   test('a topic that would be read and written is refused', () => {
-    expect(load('loop')).toEqual([
-      expect.stringMatching(/^connectors.copy.topic: the worker would read what it writes/),
-    ]);
+    for (const loop of ['loop', 'loop at Two', 'loop at 127.0.0.1']) {
+      expect(load(loop)).toEqual([
+        expect.stringMatching(/^connectors.copy.topic: the worker would read what it writes/),
+      ]);
+    }
     expect(load('own letters')).toEqual([
       expect.stringMatching(/^source.deadLetters.topic: each dead letter would be read as an event/),
     ]);

@@ -27,13 +27,13 @@ const LOOPBACK_HOST = /^(127(\.\d{1,3}){3}|\[::1\]|localhost)(:\d+)?$/i;
 const MAX_BODY_BYTES = 1_048_576;
 const TOO_LARGE: Fault = { code: 'usage', message: `a request holds at most ${MAX_BODY_BYTES} bytes` };
 
-/** What every answer carries, whatever its status: it is what it says, and nobody keeps it. */
+/** Sent with every answer, whatever its status: its type is not to be guessed, and it is not to be stored. */
 const HEADERS: Readonly<Record<string, string>> = {
   'x-content-type-options': 'nosniff',
   'cross-origin-resource-policy': 'same-origin',
 };
 
-/** Guards every path that is added to `app` afterwards, for whoever asks: what it refuses costs next to nothing. */
+/** Guards every path that is added to `app` afterwards. Refusals cost next to nothing. */
 export function guardRequests(app: Hono): void {
   app.use(async (context, next) => {
     await next();
@@ -101,7 +101,7 @@ type Session = ReturnType<typeof createSession>;
 
 /** A person's session: a cookie with the time of its end, signed. */
 function createSession(token: string, clock: Clock) {
-  // Another token makes another key: whoever signed in with the one before is signed out.
+  // Another token makes another key, so those who signed in with the previous one are signed out.
   const key = hkdfSync('sha256', token, '', 'group-sync-bridge: session of the admin server', 32);
   const attributes = (context: Context) =>
     ({ path: '/', httpOnly: true, sameSite: 'Strict', secure: cameByHttps(context) }) as const;

@@ -83,7 +83,7 @@ const ACTIONS: Readonly<
   },
   async sample({ receiver, status }) {
     const sendSample = receiver.sampler();
-    // What copies hold is other people's: a made-up group goes to them only while there is nothing else.
+    // Copies belong to other people: a made-up group goes to them only while there is nothing else.
     if (sendSample === undefined || status().journal.head > 0) return ['sample-too-late'];
     await sendSample();
     return ['sample-sent'];

@@ -2,7 +2,7 @@ import { html } from 'hono/html';
 import { findEvent } from '../../journal/history.ts';
 import type { JournalEntry } from '../../journal/reads.ts';
 import type { EventCopy, GroupCopy } from '../../model/standing.ts';
-import { upTo } from '../../model/text.ts';
+import { truncate } from '../../model/text.ts';
 import { faultLines } from './connectors.ts';
 import { changes, eventHref, groupLink, operator } from './events.ts';
 import { badge, type Page, type Tone, unknownPage } from './layout.ts';
@@ -26,10 +26,10 @@ export async function eventPage(ports: View, query: URLSearchParams, signal: Abo
     );
   }
   return {
-    title: `${t.events.type} ${upTo(id, 40)}`,
+    title: `${t.events.type} ${truncate(id, 40)}`,
     section: 'events',
     parts: [
-      // An event never changes, and is told once.
+      // An event never changes, and is rendered once.
       { render: () => eventOf(ports, entry) },
       { id: 'copies', every: COPIES_EVERY_MS, render: () => copiesOf(ports, entry) },
     ],
@@ -66,11 +66,12 @@ const STANDINGS: Readonly<Record<EventCopy['standing'] | GroupCopy['standing'], 
   behind: 'busy',
   waiting: 'busy',
   dead: 'bad',
+  discarded: 'held',
   filtered: 'held',
   unknown: 'held',
 };
 
-/** How an event or a group stands at a connector. */
+/** The status of an event or a group at a connector. */
 type Copy = Omit<GroupCopy, 'standing'> & Pick<EventCopy, 'at' | 'attempts'> & Pick<EventCopy | GroupCopy, 'standing'>;
 
 /** Lists the copies of an event or a group by connector. */

@@ -28,7 +28,7 @@ export function eventsPage(ports: View, query: URLSearchParams, signal: AbortSig
     section: 'events',
     parts: [
       { render: () => html`<h1>${t.sections.events}</h1>${filterForm(t, filters, isFiltered)}` },
-      // A search looks at many events: it is done once.
+      // A search reads many events: it is done once.
       {
         ...(newest && !isSearch(ports.journal.history, filters) && { id: 'events' }),
         render: () => listOf(ports, filters, before, signal),
@@ -135,7 +135,7 @@ export function operator(t: Texts, event: CanonicalEvent): Html {
   return who === undefined ? html`<span class="quiet">${t.events.notStated}</span>` : brief(who, 32);
 }
 
-/** Whose the latest change of a group is: never the person's who made one before it. */
+/** The author of a group's latest change: never that of an earlier one. */
 export function lastBy({ journal, t }: View, group: Group): Html {
   const who = operatorOf(group);
   if (who !== undefined) return brief(who, 32);

@@ -1,7 +1,7 @@
 import { html } from 'hono/html';
 import type { JournalEntry } from '../../journal/reads.ts';
 import type { Group } from '../../model/group.ts';
-import { upTo } from '../../model/text.ts';
+import { truncate } from '../../model/text.ts';
 import { copyList } from './event.ts';
 import { eventHref, eventList, lastBy, operator } from './events.ts';
 import { type FieldChange, type FieldHistory, fieldHistories } from './field-history.ts';
@@ -35,7 +35,7 @@ export function groupPage(ports: View, query: URLSearchParams): Page {
   const entries = (): JournalEntry[] => ports.journal.history.ofGroup(groupId, MOST_EVENTS);
   const current = (): Group => ports.journal.groups.get(groupId) ?? known;
   return {
-    title: upTo(known.name || groupId, 80),
+    title: truncate(known.name || groupId, 80),
     section: 'groups',
     parts: [
       { id: 'state', render: () => stateOf(ports, current()) },

@@ -9,11 +9,11 @@ import { brief, type Html, moment, optional } from './text.ts';
 import type { Texts } from './texts/index.ts';
 
 const PAGE_GROUPS = 100;
-/** Among so many events those are looked for that were changed lately; a journal keeps no list of them. */
+/** How many events are searched for recently changed groups; the journal keeps no list of them. */
 const LATE_EVENTS = 1_000;
 const LATELY_EVERY_MS = 5_000;
 
-/** `/groups?search=&after=&order=`: by id or name, or those that were changed lately. */
+/** `/groups?search=&after=&order=`: by id or name, or the recently changed ones. */
 export function groupsPage(ports: View, query: URLSearchParams, signal: AbortSignal): Page {
   const { t } = ports;
   const text = query.get('search') ?? '';

@@ -147,7 +147,7 @@ function wrapped({ part, html: content }: Rendered): Html {
 
 export type Tone = 'ok' | 'busy' | 'held' | 'warn' | 'bad';
 
-/** A shape for each tone, so that none is told by its colour alone, and the mark upon it. */
+/** A shape and a mark for each tone, so that colour is not the only sign. */
 const SHAPES: Readonly<Record<Tone, readonly [shape: Html, mark: string]>> = {
   ok: [html`<circle cx="8" cy="8" r="7"/>`, 'M4.5 8.3l2.4 2.4 4.6-5'],
   busy: [html`<circle cx="8" cy="8" r="7"/>`, 'M8 3.8V8l3 2'],

@@ -10,7 +10,7 @@ const TIME_MS = 10_000;
 const MOST_WATCHERS = 24;
 /** Live parts are rendered on the thread that receives callbacks: after each it is left alone so many times as long. */
 const REST = 9;
-/** What changes on one page does not go to a browser faster than this, so that no more is rendered than is looked at. */
+/** The shortest time between two updates of a page, so that no more is rendered than can be looked at. */
 const CHARACTERS_PER_MS = 64;
 
 export function createLive(clock: Clock, stopping: AbortSignal) {
@@ -38,7 +38,7 @@ export function createLive(clock: Clock, stopping: AbortSignal) {
     return html;
   };
   return {
-    /** Sends each live part whenever it has changed, while the caller looks; answers 503 beyond the most that may look at once. */
+    /** Sends each live part whenever it has changed, while the caller listens; answers 503 to too many callers. */
     watch(context: Context, at: string, parts: readonly Part[], rendered: (part: Part) => Promise<string>): Response {
       const { socket } = (context.env as HttpBindings).incoming;
       if (context.req.method === 'HEAD') return context.body(null);

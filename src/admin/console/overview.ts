@@ -14,7 +14,7 @@ import { code, type Html, relative, shown } from './text.ts';
 import type { Texts } from './texts/index.ts';
 
 const RECENT_EVENTS = 12;
-/** Half a minute a column: 120 of them can be told apart on a phone, too. */
+/** Half a minute per column: 120 of them are distinguishable even on a phone. */
 const COLUMN_SECONDS = 30;
 const ROW_SECONDS = 300;
 /** The hour changes with each snapshot. */

@@ -156,7 +156,7 @@ function plot(
   const length = sum(buckets, ({ seconds }) => seconds * 1_000);
   const quarters = Array.from({ length: 5 }, (_, index) => (Math.ceil(begin / QUARTER_MS) + index) * QUARTER_MS)
     .map((at) => ({ x: round(((at - begin) / length) * 100), words: timeOf(t, at) }))
-    // Not where the words would be cut off, or lie on those of the end.
+    // Not where the words would be cut off, or overlap those at the end.
     .filter(({ x }) => x > 3 && x < 91);
   const hover = (bucket: Bucket, index: number): Html =>
     html`<rect class="hit" x="${index}" width="1" y="0" height="${FLOOR}"><title>${t.plots.hover(

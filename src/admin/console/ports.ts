@@ -10,11 +10,11 @@ export interface ConsolePorts extends BridgePorts {
   status(): BridgeState;
   readonly stats: Stats;
   lastFault(connector: string): LastFault | undefined;
-  /** Why callbacks were not accepted lately, the most frequent reason first. */
+  /** Why callbacks were not accepted lately, most frequent reason first. */
   refusals(): Refusal[];
 }
 
-/** What a page is made from: the bridge, and the texts in the language of whoever looks. */
+/** What a page is made from: the bridge, and the texts in the viewer's language. */
 export interface View extends ConsolePorts {
   readonly t: Texts;
 }

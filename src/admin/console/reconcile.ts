@@ -13,7 +13,7 @@ import type { Texts } from './texts/index.ts';
 /** The CLI has all of them. */
 const SHOWN_FINDINGS = 100;
 
-/** `/reconcile`: the run that goes on, or the last one. */
+/** `/reconcile`: the current run, or the last one. */
 export function reconcilePage(ports: View): Page {
   const { t } = ports;
   return {

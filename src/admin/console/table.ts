@@ -21,7 +21,7 @@ const LIST_CHARACTERS = 98_304;
 const sizeOf = (item: Row | Html): number =>
   'cells' in item ? item.cells.reduce((sum: number, cell) => sum + String(cell).length, 0) : String(item).length;
 
-/** Renders items in their order until a list is full, at least one: whoever calls says where the others are. */
+/** Renders items in order until a list is full, at least one: the caller links to the others. */
 export function fitting<Item, Shown extends Row | Html>(
   items: readonly Item[],
   render: (item: Item, index: number) => Shown,

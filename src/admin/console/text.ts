@@ -1,6 +1,6 @@
 import { html } from 'hono/html';
 import type { HtmlEscapedString } from 'hono/utils/html';
-import { figure, UNSEEN as UNSEEN_ANYWHERE, upTo } from '../../model/text.ts';
+import { figure, truncate, UNSEEN as UNSEEN_ANYWHERE } from '../../model/text.ts';
 import type { Texts } from './texts/index.ts';
 
 /*
@@ -52,7 +52,7 @@ const times = (count: number): string => (count === 1 ? '' : ` ×${figure(count)
 
 /** Shows a text in attributes and titles, where no element can stand. */
 export function plain(text: string, most = 160): string {
-  const found = upTo(text, most).replaceAll(RUNS_AND_BREAKS, (run, one: string) =>
+  const found = truncate(text, most).replaceAll(RUNS_AND_BREAKS, (run, one: string) =>
     one === '\n' ? ' ⏎ ' : `⟨${codeOf(one)}${times(run.length / one.length)}⟩`,
   );
   return found + (text.length > most ? '…' : '');
@@ -65,7 +65,7 @@ function mark(character: string, count: number): Html {
   return html`<span class="unseen warn" title="${name === undefined ? code : `${code} ${name}`}">${code}${times(count)}</span>`;
 }
 
-/** Returns the text with its marks, of which there are no more than fit into `most` characters of markup, and where it ends. */
+/** Returns the marked-up text, with no more marks than fit into `most` characters of markup, and where it ends. */
 function pieces(
   text: string,
   lines: boolean,
@@ -90,13 +90,13 @@ const MOST_MARKUP = 2_048;
 
 /** Shows a text in one line, cut to what may stand in a list. */
 export function shown(text: string): Html {
-  const { found, end } = pieces(upTo(text, MOST), false, MOST_MARKUP);
+  const { found, end } = pieces(truncate(text, MOST), false, MOST_MARKUP);
   return html`<bdi>${found}${end < text.length && '…'}</bdi>`;
 }
 
 /** Shows the beginning of a text in one line, such as a name that only identifies. */
 export function brief(text: string, most = 80): Html {
-  return text.length <= most ? shown(text) : html`${shown(upTo(text, most))}…`;
+  return text.length <= most ? shown(text) : html`${shown(truncate(text, most))}…`;
 }
 
 /** Shows a text that may be missing, in short. */
@@ -115,13 +115,13 @@ const PART_MARKUP = 131_072;
 
 /** Shows a text with its lines from a character on, and says where that part of it ends. */
 export function blockFrom(t: Texts, text: string, from: number): { readonly block: Html; readonly end: number } {
-  const { found, end } = pieces(upTo(text.slice(from), PART), true, PART_MARKUP);
+  const { found, end } = pieces(truncate(text.slice(from), PART), true, PART_MARKUP);
   return { block: blockOf(t, found), end: from + end };
 }
 
 /** Shows the beginning of a text with its lines; `rest` is the address of a page that has all of it. */
 export function block(t: Texts, text: string, rest?: string): Html {
-  const { found, end } = pieces(upTo(text, MOST), true, MOST_MARKUP);
+  const { found, end } = pieces(truncate(text, MOST), true, MOST_MARKUP);
   const left = t.text.more(text.length - end);
   return blockOf(t, [
     ...found,
@@ -135,7 +135,7 @@ function blockOf(t: Texts, content: readonly (string | Html | false)[]): Html {
 
 const EXCERPT = 90;
 
-/** Where a value stands: its id, unique on the page, and the address of a page that has all of it. */
+/** Where a value is shown: its id, unique on the page, and the address of a page with all of it. */
 export interface Place {
   readonly id: string;
   readonly rest?: string;
@@ -148,7 +148,7 @@ export function value(t: Texts, text: string | undefined, { id, rest, most = EXC
   if (text === undefined) return html`<span class="quiet">${t.text.nothingKnown}</span>`;
   if (text === '') return html`<span class="quiet">${t.text.empty}</span>`;
   if (text.length <= most) return html`<span class="value">${shown(text)}</span>`;
-  return html`<details class="long" id="${id}"><summary><span class="value">${shown(upTo(text, most))}…</span> <span
+  return html`<details class="long" id="${id}"><summary><span class="value">${shown(truncate(text, most))}…</span> <span
     class="quiet">${t.text.length(text.length)}</span></summary>${block(t, text, rest)}</details>`;
 }
 

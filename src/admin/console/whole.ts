@@ -1,5 +1,5 @@
 import { html } from 'hono/html';
-import { upTo } from '../../model/text.ts';
+import { truncate } from '../../model/text.ts';
 import { numberOf } from './events.ts';
 import { pager } from './forms.ts';
 import type { Page } from './layout.ts';
@@ -44,5 +44,5 @@ function textOf(ports: View, query: URLSearchParams): { words: string; text: str
   }
   return groupId === null
     ? undefined
-    : { words: t.whole.group(upTo(groupId, 80)), text: json(ports.journal.groups.get(groupId)) };
+    : { words: t.whole.group(truncate(groupId, 80)), text: json(ports.journal.groups.get(groupId)) };
 }

@@ -1,4 +1,4 @@
-/** The delivery thread: all lanes, on a connection to the journal that only reads. Talks to host.ts by messages. */
+/** The delivery thread: all lanes, with a read-only connection to the journal. Talks to host.ts by messages. */
 import { hash } from 'node:crypto';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { holdsOf, openSink, placesOf } from '../../../connectors/index.ts';
@@ -28,7 +28,7 @@ function startThread(port: MessagePort, { journalFile, source: app, connectors, 
   const journal = createDeliveryReader(connection);
   const groups = createGroupReader(connection);
   const stop = new AbortController();
-  /** What lanes found out, newer than the journal. */
+  /** What lanes have reported, newer than the journal. */
   const copies = new Map<string, CopyState>();
 
   const startOne: StartOne = (connector, config, from, heard) => {
@@ -78,7 +78,7 @@ function startThread(port: MessagePort, { journalFile, source: app, connectors, 
         open: (signal) => openSink(config, host, signal),
         groups,
         upkeep,
-        // Before a lane looks: what comes after it is announced again. Until then each lane knows that it is to look.
+        // Cleared before a lane looks, so that what comes later is announced again.
         woken: () => void Atomics.store(announced, 0, 0),
         trace: traceDelivery,
         clock: systemClock,
@@ -105,7 +105,7 @@ function startThread(port: MessagePort, { journalFile, source: app, connectors, 
       case 'appended':
         return lanes.wake();
       case 'drain':
-        // Without any lane the thread stays all the same until it is asked to end: connectors may be added.
+        // Even without lanes the thread stays until it is asked to end: connectors may be added.
         lanes.drain().then(async () => {
           connection.close();
           await flushTraces();
@@ -132,7 +132,7 @@ function startThread(port: MessagePort, { journalFile, source: app, connectors, 
   });
 }
 
-/** Connectors that the bridge brings along say themselves which destination it is. */
+/** Places count for a module's connector only: built-in ones identify their destination themselves. */
 function scopeOf(config: ConnectorConfig): unknown[] {
   const places = config.module === undefined ? [] : placesOf(config).map(({ name }) => name);
   return [config.filter, config.shape, ...places];

@@ -11,7 +11,7 @@ import { createQuestions } from './questions.ts';
 
 export type Delivery = ReturnType<typeof startDelivery>;
 
-/** Beside this file: the source in a checkout, JavaScript in the published package. */
+/** Next to this file: TypeScript in a checkout, JavaScript in the published package. */
 const THREAD = new URL(import.meta.url.endsWith('.ts') ? './entry.ts' : './entry.js', import.meta.url);
 /** Batches are short-lived: a larger young generation would only keep more garbage around. */
 const YOUNG_MB = 12;
@@ -20,11 +20,11 @@ const STOP_MS = 3_000;
 const WITHIN_MS = 5_000;
 const NEVER = new AbortController().signal;
 
-/** Starts the delivery thread, and starts it again whenever it ends by itself. */
+/** Starts the delivery thread, and restarts it whenever it ends by itself. */
 export function startDelivery(data: DeliveryData, journal: Pick<Journal, 'settle' | 'keepCopy'>, signals: SignalBus) {
-  /** 1 while the thread has a message that there are new events, and no lane has looked because of it: one is enough. */
+  /** 1 while an 'appended' is on its way and no lane has looked since: one message is enough. */
   const announced = new Int32Array(new SharedArrayBuffer(4));
-  /** What no thread has carried out yet: the next one is told of it, too. */
+  /** Requests not carried out yet; a restarted thread receives them again. */
   const unfinished = new Map<number, ToThread>();
   let { connectors } = data;
   let thread: Worker | undefined;
@@ -56,7 +56,7 @@ export function startDelivery(data: DeliveryData, journal: Pick<Journal, 'settle
         questions.answered(message.id, message.answer);
         break;
       case 'ended':
-        // What a sink that was given up has left open would keep the thread.
+        // Handles left open by an abandoned sink would keep the thread alive.
         void thread?.terminate();
     }
   };
@@ -74,7 +74,7 @@ export function startDelivery(data: DeliveryData, journal: Pick<Journal, 'settle
       down = { code: 'copy-unknown', message: `delivery does not run: ${why}` };
       questions.lost(down);
       if (stopping) return;
-      // Nothing is lost: the cursors stand in the journal, and a new thread goes on from there.
+      // Nothing is lost: the cursors are in the journal, and a new thread continues from there.
       const fault = { code: 'internal', message: why } as const;
       signals.emit('relay.crashed', { fault, restartInMs: RESTART_MS });
       restart = setTimeout(start, RESTART_MS);
@@ -88,7 +88,7 @@ export function startDelivery(data: DeliveryData, journal: Pick<Journal, 'settle
     wake(): void {
       if (thread !== undefined && Atomics.exchange(announced, 0, 1) === 0) tell({ kind: 'appended' });
     },
-    /** Asks a connector's lane for something; what a thread that ends has not carried out, or brought whole, goes to the next one. */
+    /** Sends a request to a connector's lane; if the thread ends before it is carried out, the next thread receives it. */
     request(connector: string, request: DeliveryRequest): void {
       const message = { kind: 'request', id: ++lastId, connector, request } as const;
       unfinished.set(message.id, message);
@@ -97,13 +97,13 @@ export function startDelivery(data: DeliveryData, journal: Pick<Journal, 'settle
     /** Makes these the enabled connectors, see createLanes. Resolves within a bounded time. One call at a time. */
     async exchange(next: typeof connectors, ending: readonly string[], beginning: readonly string[]): Promise<void> {
       connectors = next;
-      // A thread that is not there yet begins with them.
+      // The next thread begins with them.
       if (thread === undefined) return;
       const begun = Object.entries(next).filter(([name]) => beginning.includes(name));
-      // A thread that ends meanwhile has no lanes any more, and the next one begins with the new ones.
+      // If the thread ends meanwhile, the next one begins with the new connectors.
       await questions.ask({ kind: 'exchange', ending, beginning: Object.fromEntries(begun) }, NEVER);
     },
-    /** Says where a connector's copy of a group lies, compared with this state. Always answers, after seconds at most. */
+    /** Compares a connector's copy of a group with this state. Always answers within seconds. */
     async readBack(connector: string, group: Group, signal: AbortSignal): Promise<ReadBack> {
       if (down !== undefined) return { fault: down };
       const question = { kind: 'read-back', connector, group, withinMs: WITHIN_MS } as const;
@@ -124,8 +124,8 @@ export function startDelivery(data: DeliveryData, journal: Pick<Journal, 'settle
 
 /** `exited` resolves with the reason when the thread is gone. */
 function startThread(workerData: ThreadData): { worker: Worker; exited: Promise<unknown> } {
-  // A kafkajs that a connector of one's own brings sets timers in the past, and Node 24 would say so each time; Node 22 calls
-  // its SQLite experimental.
+  // A kafkajs that a user's connector loads sets timers in the past, of which Node 24 warns each time; Node 22 calls its
+  // SQLite experimental.
   const quiet = ['--disable-warning=TimeoutNegativeWarning', '--disable-warning=ExperimentalWarning'];
   const worker = new Worker(THREAD, {
     workerData,
@@ -139,7 +139,7 @@ function startThread(workerData: ThreadData): { worker: Worker; exited: Promise<
   return { worker, exited: new Promise((resolve) => worker.once('exit', () => resolve(failure))) };
 }
 
-/** Returns what `node --import …` and its like load first: an SDK for tracing is to be there in both threads. */
+/** Returns what `node --import …` and the like preload: a tracing SDK must be present in both threads. */
 export function preloads(execArgv: readonly string[]): string[] {
   return execArgv.flatMap((option, index) => {
     if (/^(--import|--require|-r)$/.test(option)) return [option, execArgv[index + 1] ?? ''];

@@ -15,7 +15,7 @@ export interface DeliveryData {
 }
 
 export interface ThreadData extends DeliveryData {
-  /** Set to 0 when a lane looks because of an 'appended'. */
+  /** Set back to 0 when a lane looks after an 'appended'. */
   readonly announced: Int32Array;
 }
 
@@ -24,7 +24,7 @@ export type DeliveryRequest =
   | Exclude<LaneRequest, { kind: 'retry' }>
   | { readonly kind: 'retry'; readonly seqs: readonly number[] };
 
-/** What is answered by 'answered'. exchange: see Lanes; when it is through. read-back: see Lane; `withinMs` at the latest. */
+/** Answered by 'answered'. exchange: once it is done, see Lanes. read-back: within `withinMs`, see Lane. */
 export type Question =
   | {
       readonly kind: 'exchange';
@@ -34,8 +34,8 @@ export type Question =
   | { readonly kind: 'read-back'; readonly connector: string; readonly group: Group; readonly withinMs: number };
 
 /**
- * appended: there are new events. drain: deliver what can be delivered, then end. stop: end now. request: answered by 'done'
- * when it was carried out, a resync when it is through.
+ * appended: there are new events. drain: deliver what can be delivered, then end. stop: end now. request: answered by
+ * 'done' once it was carried out; a resync, once it has finished.
  */
 export type ToThread =
   | { readonly kind: 'appended' | 'drain' | 'stop' }

@@ -16,11 +16,11 @@ export function lowerThreadPriority(): void {
     const thread = Number(basename(readlinkSync('/proc/thread-self')));
     setPriority(thread, Math.min(getPriority() + STEPS, LOWEST));
   } catch {
-    // without /proc it stays beside them
+    // No /proc, or not permitted.
   }
 }
 
-/** Begins Node's thread pool, which syncs the journal: it inherits the priority of the thread that gives it work. */
+/** Starts Node's thread pool, which syncs the journal, from the calling thread, whose priority it inherits. */
 export function beginThreadPool(): void {
   stat('.', () => {});
 }

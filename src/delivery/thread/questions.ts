@@ -2,7 +2,7 @@ import type { Fault } from '../../model/fault.ts';
 import { orAborted } from '../../model/wait.ts';
 import { type ReadBack, UNANSWERED } from '../read-back.ts';
 
-/** What the delivery thread was asked. Each is answered: by it, by its loss or by a signal. */
+/** Questions to the delivery thread. Each one is answered: by the thread, by its loss, or by the signal. */
 export function createQuestions<Question>(post: (question: Question, id: number) => void) {
   const open = new Map<number, (answer: ReadBack) => void>();
   let last = 0;
@@ -17,7 +17,7 @@ export function createQuestions<Question>(post: (question: Question, id: number)
         .finally(() => open.delete(id));
     },
     answered: (id: number, answer: ReadBack): void => open.get(id)?.(answer),
-    /** The thread is gone: nothing that was asked is answered any more. */
+    /** The thread is gone: answers all open questions with this fault. */
     lost(fault: Fault): void {
       for (const resolve of open.values()) resolve({ fault });
     },

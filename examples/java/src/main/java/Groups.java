@@ -55,8 +55,10 @@ public final class Groups {
     return event.set("data", value);
   }
 
-  static ObjectNode newGroup(String groupId) {
-    ObjectNode group = JSON.createObjectNode().put("groupId", groupId).put("destroyed", false);
+  static ObjectNode newGroup(ObjectNode event) {
+    ObjectNode group = JSON.createObjectNode().put("destroyed", false);
+    group.set("groupId", event.get("subject"));
+    group.set("source", event.get("source"));
     group.putObject("customFields");
     group.putObject("versions");
     return group;
@@ -64,9 +66,6 @@ public final class Groups {
 
   /** Field by field the later (occurredAt, id) wins, so that order and duplicates do not matter. */
   static void merge(ObjectNode group, ObjectNode event) {
-    // A group of another app is another group, whatever its id.
-    if (!group.has("source")) group.set("source", event.get("source"));
-    if (!group.get("source").equals(event.get("source"))) return;
     String type = event.path("type").asText();
     JsonNode data = event.path("data");
     JsonNode changed = data.path("changed");
@@ -134,6 +133,8 @@ public final class Groups {
     Properties settings = new Properties();
     settings.put("bootstrap.servers", options.get("--brokers"));
     settings.put("enable.auto.commit", "false");
+    // A topic that a reader had created would have the broker's settings, not those that the bridge gives it.
+    settings.put("allow.auto.create.topics", "false");
 
     Map<String, ObjectNode> groups = new LinkedHashMap<>();
     try (var consumer = new KafkaConsumer<>(settings, new StringDeserializer(), new ByteArrayDeserializer())) {
@@ -141,6 +142,7 @@ public final class Groups {
       Collection<TopicPartition> partitions = new ArrayList<>();
       for (var partition : consumer.partitionsFor(options.get("--topic")))
         partitions.add(new TopicPartition(partition.topic(), partition.partition()));
+      if (partitions.isEmpty()) throw new IllegalArgumentException("there is no topic " + options.get("--topic"));
       consumer.assign(partitions);
       consumer.seekToBeginning(partitions);
       Map<TopicPartition, Long> ends = consumer.endOffsets(partitions);
@@ -152,7 +154,9 @@ public final class Groups {
             err.println("passed over " + event.path("dataschema"));
             continue;
           }
-          ObjectNode group = groups.computeIfAbsent(event.path("subject").asText(), Groups::newGroup);
+          // A group of another app is another group, whatever its id.
+          String key = event.path("source").asText() + " " + event.path("subject").asText();
+          ObjectNode group = groups.computeIfAbsent(key, unseen -> newGroup(event));
           ObjectNode before = group.deepCopy();
           merge(group, event);
           for (String field : SHOWN) {

@@ -45,6 +45,7 @@ export const pages = {
     behind: 'Behind',
     waiting: 'Waiting for a retry',
     dead: 'Dead letter',
+    discarded: 'Dead letter, discarded',
     filtered: 'Filtered out',
     'in-step': 'In step',
     differs: 'Differs',

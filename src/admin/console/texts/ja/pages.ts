@@ -44,6 +44,7 @@ export const pages: typeof English = {
     behind: '未配信',
     waiting: '再試行待ち',
     dead: 'デッドレター',
+    discarded: '破棄されたデッドレター',
     filtered: 'フィルターで除外',
     'in-step': '同期済み',
     differs: '差異あり',

@@ -44,6 +44,7 @@ export const pages: typeof English = {
     behind: '待投递',
     waiting: '等待重试',
     dead: '死信',
+    discarded: '已丢弃的死信',
     filtered: '已过滤',
     'in-step': '已同步',
     differs: '有差异',
