@@ -69,6 +69,8 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
   let isBegun = false;
   let made: string | undefined;
   let identifyAt = 0;
+  /** Which part of the destination could not be asked at the last look. */
+  let unasked: string | undefined;
   /** When the next page is due; unknown before the first step. */
   let pageAt: number | undefined;
   let pass: Pass | undefined;
@@ -105,6 +107,7 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
     identifyAt = lane.ports.clock.elapsed() + (verify === false ? IDENTIFY_MS : Math.min(IDENTIFY_MS, verify.every));
     if (found === undefined) return;
     const { identity, lost, moved } = found;
+    if (found.unasked !== undefined && unasked === undefined) ports.note(`not compared: ${found.unasked}`);
     // The remembered identity may be outdated or missing: that the destination was just created is evidence, too.
     const noticed = lost ?? (lane.cursor > 0 ? made : undefined);
     // After a move, events continue at the cursor; groups are brought whole.
@@ -115,6 +118,9 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
       const begins = sink.holds === 'events' ? lane.cursor : undefined;
       keep(lane, { ...UNVERIFIED, identity, differing: 0, lacking: undefined, begins });
     }
+    unasked = found.unasked;
+    // The next look is first.
+    if (unasked !== undefined) [pass, pageAt] = [undefined, Math.max(pageAt ?? 0, identifyAt)];
     if (reason !== undefined) lose(lane, reason, identity);
     else if (identity !== state.identity) keep(lane, { identity });
   };
@@ -194,7 +200,7 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
   /** Rethrows, unless reading is not permitted: deliveries need no such right, and the verdict says "not verified". */
   const skipUnreadable = (lane: LaneWork, sink: Sink, thrown: unknown, every: number): void => {
     // A scan starts over; a page is simply read again.
-    if (sink.holds === 'groups' && sink.read === undefined) pass = undefined;
+    if (sink.holds === 'groups' && sink.read === undefined) [pass, identifyAt] = [undefined, 0];
     const { code, message } = faultOf(thrown, 'destination-unreachable');
     if (code !== 'destination-credentials') throw thrown;
     pass = undefined;
