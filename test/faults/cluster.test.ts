@@ -167,6 +167,7 @@ describe.skipIf(missing !== undefined)(`three brokers${skipped}`, { timeout: 180
     writeFileSync(workers.configFile, stringify(config));
     const worker = await startBridgeProcess(workers);
     const written = () => readFileSync(join(workers.folder, 'out.ndjson'), 'utf8').split('\n').length - 1;
+    await expect.poll(written, { timeout: 10_000 }).toBe(healthy);
     await send(after, 'without it');
     await expect.poll(async () => (await counts(topic)).get(0), { timeout: 10_000 }).toBe(2 * healthy);
     await expect.poll(async () => (await counts(compacted)).get(0)).toBe(2 * healthy);
