@@ -28,7 +28,7 @@ export interface Worker {
   stop(reason: string): Promise<void>;
 }
 
-/** How often the worker asks what the topics hold, for the numbers shown. */
+/** How often the figures shown are read from the topics. */
 const LOOK_MS = 5_000;
 const IN_FLIGHT_MS = 2_500;
 
@@ -81,19 +81,19 @@ export async function startWorker(
   signals.emit('bridge.started', { receiver: '', admin: adminUrl, connectors, journal: '' });
   void watchVerdict(() => state().verdict, clock, signals, stopping.signal);
   const { app, journal, notify } = config;
-  // Others of the folder keep what is not sent yet in files of their own.
+  // Workers in the same folder must not share the file of unsent notifications.
   const journalFile = `${journal.file}.${encodeURIComponent(sourceKind.describe(source).groupId)}`;
   const told = { settings: () => notify, sdkAppId: app.sdkAppId, journalFile };
   keepNotifying({ ...told, clock, signals, stopping });
 
   const look = async (): Promise<void> => {
     while (!stopping.signal.aborted) {
-      // The connectors say what is wrong; until then the numbers stay as they were.
+      // The lanes report what is wrong; until it is mended the figures stay unchanged.
       const learned = Promise.allSettled([
         ...[...lanes.values()].map((lane) => lane.source.learn()),
         deadLetters.learn(stopping.signal),
       ]);
-      // A broker that hangs does not keep the worker from ending.
+      // A hanging broker must not keep the worker from ending.
       await orAborted(stopping.signal, learned).catch(() => {});
       await clock.sleep(LOOK_MS, stopping.signal);
     }
