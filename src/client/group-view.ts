@@ -21,7 +21,7 @@ export interface GroupViewOptions {
 export interface GroupView {
   /** Merges one event, in any order and any number of times. Returns the resulting group. */
   apply(event: GroupEvent): Group;
-  /** Merges one state of a topic with `content: groups`. Returns the resulting group; undefined for one that is destroyed, without a last state, and was never seen. */
+  /** Merges one state of a topic with `content: groups`. Returns the resulting group; undefined for an unknown, destroyed one without a last state. */
   applyState(state: GroupState): Group | undefined;
   /** Returns the group of the app with this `source`; by default, of the app first seen with a group of this id. */
   get(groupId: string, source?: string): Group | undefined;

@@ -5,15 +5,14 @@ import type { Group } from './types.ts';
 
 /** A state of one group, read from a topic; `group` is null when the group is destroyed. */
 export interface GroupState {
-  /** The group id. */
   readonly groupId: string;
-  /** The merged state; null where the group is destroyed. */
+  /** The merged state; null if the group is destroyed. */
   readonly group: Group | null;
-  /** Of a group that is destroyed, the state that it had then: by its versions it is told what comes late. */
+  /** The state of a destroyed group when it was destroyed; its versions tell which changes come late. */
   readonly lastState?: Group;
 }
 
-/** On a tombstone: the group as it was destroyed, with its versions, without which what comes late could not be told. */
+/** On a tombstone: the group when it was destroyed, whose versions tell which changes come late. */
 export const STATE_HEADER = 'group_state';
 
 export type ParsedGroup = ({ readonly ok: true } & GroupState) | Unreadable;

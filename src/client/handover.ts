@@ -1,12 +1,12 @@
-/** Hands values from one to another, who has done with a value when he takes the next. */
+/** Hands values to a taker, who is done with a value when taking the next. */
 export interface Handover<Value> {
   /** Resolves with true once the taker is done with the value, with false when it ended before. */
   offer(value: Value): Promise<boolean>;
-  /** Is done with the value taken before, and waits for the next one; undefined after the end. */
+  /** Finishes the value taken before, and waits for the next one; undefined after the end. */
   take(): Promise<Value | undefined>;
-  /** Takes nothing more; with a reason, `take` throws it. */
+  /** Accepts no more offers; with a reason, `take` throws it. */
   end(reason?: Error): void;
-  /** Ends, and the value that was taken last was not done with. */
+  /** Ends, leaving the value taken last unfinished. */
   close(): void;
   readonly ended: boolean;
 }
