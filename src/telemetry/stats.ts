@@ -42,7 +42,7 @@ export function keepStats(registry: Registry, clock: Pick<Clock, 'now' | 'sleep'
     while (!signal.aborted) {
       const taken = await read(registry, clock.now());
       const slot = slotOf(taken);
-      // A clock that was set back makes those of what is the future now part of this slot.
+      // If the clock was set back, snapshots that now lie in the future are dropped.
       const before = snapshots.filter((one) => slotOf(one) >= slot - HOUR_SLOTS && slotOf(one) < slot);
       if (slot !== slotOf(snapshots.at(-1) ?? EMPTY)) snapshots = [...before, taken];
       await clock.sleep(SLOT_MS - (clock.now() % SLOT_MS), signal);
