@@ -66,7 +66,6 @@ export const configSchemaWith = (own: readonly OwnKind[], files: FilesRead = [])
 
 export const configSchema = configSchemaWith([]);
 
-/** What a worker reads. */
 export type Source = NonNullable<Settings['source']>;
 
 /** A connector's settings: those of every lane, and the options of its kind, checked by that kind's schema. */

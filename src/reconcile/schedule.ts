@@ -103,7 +103,6 @@ function createReconciler(settings: ReconcileSettings, ports: RunPorts, signal: 
     current = { run, stop, ended };
   };
 
-  /** Plans the next run; after a failure it comes before `every` is over. */
   const plan = (): void => {
     if (settings.every === undefined || signal.aborted) return;
     const now = clock.now();

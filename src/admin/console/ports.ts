@@ -10,7 +10,7 @@ export interface ConsolePorts extends BridgePorts {
   status(): BridgeState;
   readonly stats: Stats;
   lastFault(connector: string): LastFault | undefined;
-  /** Why callbacks were not accepted lately, most frequent reason first. */
+  /** Returns why callbacks were not accepted lately, most frequent reason first. */
   refusals(): Refusal[];
 }
 
