@@ -33,7 +33,6 @@ export interface StartOptions {
   readonly receive?: boolean;
   /** The file to reload; without it a reload is refused. */
   readonly source?: ConfigSource;
-  /** The version in the metric `bridge_info`. */
   readonly version?: string;
   /** `json` by default. */
   readonly log?: LogFormat;
@@ -93,7 +92,6 @@ export async function startBridge(initial: Config, logLevel: LogLevel = 'info', 
         return receiver.url();
       },
       adminUrl,
-      /** The names of the connectors that are enabled now. */
       get connectors() {
         return base.connectors();
       },
@@ -146,7 +144,6 @@ function createBase(config: Config, logLevel: LogLevel, format: LogFormat = 'jso
       stopped ??= end();
       return stopped;
     },
-    /** Stops what was built before a start failed. */
     abandon: () => stopAll(0),
   };
   return base;
@@ -246,7 +243,6 @@ function prepareChange(
 
 type Listen = Parameters<typeof listen>;
 
-/** Listens until the bridge stops. */
 async function serve({ signals, onStop }: Base, fetch: Listen[0], options: Omit<Listen[1], 'signals'>) {
   const listening = await listen(fetch, { ...options, signals });
   onStop(() => closeServer(listening.server, IN_FLIGHT_MS));

@@ -5,7 +5,6 @@ import { programOf } from './cli/program.ts';
 import { write } from './cli/terminal.ts';
 import { BridgeError, describeFault, exitCode, messageOf } from './model/fault.ts';
 
-/** Says why the command failed; returns the exit code. */
 function sayWhy(thrown: unknown): number {
   // commander has already printed its errors; its code for --help and --version is 0.
   if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 2;

@@ -15,7 +15,6 @@ interface ApiPorts extends AdminPorts, BridgePorts {
   readonly console: Hono;
 }
 
-/** The type for clients made by `hc` of hono/client. */
 export type AdminApi = ReturnType<typeof createApi>;
 
 /** Returns the admin server of a bridge: the routes of every process, the API, and the console. */

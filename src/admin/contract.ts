@@ -59,7 +59,6 @@ export type ConnectorStatus = z.output<typeof connectorStatus>;
 
 export const reconcileStatus = z.object({
   running: z.boolean(),
-  /** The run under way, or the latest one. */
   run: reconcileRun.exactOptional(),
   nextAt: z.number().exactOptional(),
 });
@@ -78,7 +77,6 @@ export const bridgeStatus = z.object({
   ...readiness,
   /** The URL; empty if no callbacks are received. */
   receiver: z.string(),
-  /** Callbacks answered since the start. */
   callbacks: count,
   journal: z.object({ file: z.string(), head: count, bytes: count, quarantined: count }),
   connectors: z.array(connectorStatus),
@@ -155,7 +153,6 @@ export const eventsQuery = z.strictObject({
     .optional(),
   since: time,
   until: time,
-  /** Only events after this seq. */
   after: time,
 });
 export const groupsQuery = z.strictObject({
@@ -208,7 +205,7 @@ export const pruneAnswer = forgetAnswer.omit({ forgotten: true }).extend({
 
 export const deadLetter = entry.extend({ attempts: count, fault, deadAt: z.number() });
 export const deadLettersAnswer = z.object({ deadLetters: z.array(deadLetter), next });
-/** Dead letters by seq; all of them where none are named. */
+/** Dead letters by seq, by cause or of a group; all of them by default. */
 const deadLetterFilter = { cause: z.string().max(64).optional(), groupId: groupId.optional() };
 export const deadLettersQuery = pageQuery.extend(deadLetterFilter);
 export const deadLetterSelection = z.strictObject({
@@ -243,5 +240,4 @@ export const quarantined = z.object({
 export const quarantineAnswer = z.object({ quarantined: z.array(quarantined), next, total: count.exactOptional() });
 /** Quarantined callbacks by id; all of them by default. */
 export const quarantineSelection = z.strictObject({ ids: z.array(z.int().positive()).min(1).max(10_000).optional() });
-/** How many callbacks became events, and how many are left. */
 export const remapAnswer = z.object({ mapped: count, left: count });

@@ -12,7 +12,6 @@ export interface BridgePorts {
   readonly version: string;
   /** The commands that become events. */
   readonly commands: Iterable<string>;
-  /** Names of the enabled connectors. */
   connectors(): readonly string[];
   readonly clock: Clock;
   readonly service: ServiceClock;
@@ -23,7 +22,6 @@ export interface BridgePorts {
   /** Undefined if reconcile is not configured. */
   readonly reconcile: { reconciler(): Reconciler | undefined };
   readonly receiver: {
-    /** Empty if no callbacks are received. */
     url(): string;
     warning(): string | undefined;
     /** Returns what posts a made-up callback, and throws a BridgeError if it is refused; undefined if that is impossible. */

@@ -34,10 +34,7 @@ const NOT_OF_A_WORKER: Fault = {
     'it has status, pause, resume and dead-letters, /healthz, /readyz and /metrics; ask the receiving bridge for the rest',
 };
 
-/**
- * Returns the admin server of a bridge or a worker: health for everybody, metrics and status for those whom the guard lets
- * in. A bridge adds the rest behind the same guard.
- */
+/** Returns what a bridge and a worker have in common; a bridge adds the rest behind the same guard. */
 export function createAdminServer({ metrics, status, token, clock, signals }: AdminPorts) {
   const app = new Hono();
   app.notFound((context) => refuse(context, 'source' in status() ? NOT_OF_A_WORKER : NOTHING_HERE, 404));

@@ -20,7 +20,6 @@ import { follow } from './terminal.ts';
 
 /** The dead letters of one connector, wherever they are kept. */
 export interface DeadLetters {
-  /** The heading of the column with the names. */
   readonly naming: 'seq' | 'letter';
   /** Yields those that match, reading `portion` at a time. */
   letters(filter: Filter, portion: number): AsyncIterable<DeadLetter>;
@@ -57,7 +56,6 @@ export interface DeadLetter {
   readonly origin?: string;
   /** The refused event or record, by label. */
   readonly content: readonly (readonly [label: string, text: string])[];
-  /** What --json prints. */
   readonly json: unknown;
 }
 

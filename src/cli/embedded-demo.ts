@@ -154,7 +154,6 @@ export function inEventWords(said: Readonly<Record<string, string>>): Record<str
   return Object.fromEntries(named.filter(([, text]) => text !== undefined));
 }
 
-/** Follows a file of events with a view of the groups. */
 function readFile(path: string) {
   let read = 0;
   let change = '';

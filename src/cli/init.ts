@@ -79,10 +79,7 @@ export async function answersOf(given: Given, token: string | undefined, ask: As
 const isAppId = (text: string | undefined): text is string =>
   configSchema.shape.app.shape.sdkAppId.safeParse(text).success;
 
-/**
- * Writes the configuration, and a typed token into a file next to it. Leaves no file if the input is refused, and never
- * overwrites one.
- */
+/** Writes the configuration, and a typed token into a file next to it. Leaves neither if the input is refused. */
 async function write(file: string, answers: Answers, isInEnvironment: boolean): Promise<Config> {
   mkdirSync(dirname(file), { recursive: true });
   const secret = join(dirname(file), `${parse(file).name}.callback-token`);

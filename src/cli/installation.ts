@@ -22,10 +22,7 @@ export function shellWord(text: string): string {
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
-/**
- * Returns how to call this program from here. In a checkout that is npm, which puts Node 24 on the path; `-s` keeps its own
- * lines out of what other programs read.
- */
+/** Returns how to call this program from here. In a checkout, npm puts Node 24 on the path; `-s` silences npm itself. */
 export function commandLine(args: string): string {
   if (!isCheckout) return `npx group-sync-bridge ${args}`;
   return `npm run ${/--json|[|>]/.test(args) ? '-s ' : ''}bridge -- ${args}`;

@@ -8,7 +8,6 @@ import { type AdminClient, adminClient, inPath } from './admin.ts';
 import { type AdminOptions, addCommand, failed, isoTime, onRunningBridge } from './options.ts';
 import { answer, follow, paint } from './terminal.ts';
 
-/** The answer to pause and resume. */
 const noContent = z.object({});
 
 export function addOperations(program: Command): void {

@@ -14,7 +14,6 @@ import { didYouMean, figure, plural } from '../model/text.ts';
 import { commandLine, packageFile } from './installation.ts';
 
 const DEFAULT_FILE = 'config/bridge.yaml';
-/** The file that `init` writes. */
 export const OWN_FILE = 'bridge.yaml';
 
 export const configOption = new Option(
@@ -39,7 +38,6 @@ export function addCommand(parent: Command, name: string, description: string, .
     .addHelpText('after', `\n${calls.length === 1 ? 'Example' : 'Examples'}:\n${lines}`);
 }
 
-/** Adds `AdminOptions` to those that the command has already. */
 export function onRunningBridge(command: Command): Command {
   return command
     .addOption(configOption)
@@ -80,10 +78,7 @@ function adminUrl(text: string): URL {
 
 const isHttp = (url: URL | null): url is URL => url !== null && /^https?:$/.test(url.protocol);
 
-/**
- * Reads an ISO date, in UTC if it has no zone, like all dates that are printed. Returns undefined for anything else, and for
- * a day that its month lacks, which Date would take for one of the next month.
- */
+/** Reads an ISO date, in UTC if it has no zone; undefined for others, even 2026-02-30, which Date takes for 2 March. */
 export function isoTime(text: string): number | undefined {
   const [, day, clock] = /^(\d{4}-\d\d-\d\d)(?:[T ]|$)([\d:.]*$)?/.exec(text) ?? [];
   const time = Date.parse(clock ? `${text}Z` : text);
@@ -106,10 +101,7 @@ export function listOf<Value>(parse: (text: string) => Value): (text: string, be
 /** Called with the problems before they are thrown as one message. */
 type Refused = (file: string, problems: readonly Problem[]) => void;
 
-/**
- * Reads the named file, else one in the working directory, else the built-in one. Rejects with a fault that lists every
- * problem, one per line.
- */
+/** Reads the named file, else one in the working directory, else the built-in one. Rejects with a line for each problem. */
 export async function requireConfig(
   named: string | undefined,
   refused?: Refused,
@@ -142,10 +134,7 @@ export function connectorOf(connectors: Config['connectors'], name: string): Con
   throw new BridgeError({ code: 'connector-unknown', message: `no connector is called ${name}`, suggestion });
 }
 
-/**
- * Returns the settings of a client, which needs none of the bridge's secrets; undefined if the default file cannot be read,
- * and --admin names the address anyway.
- */
+/** Returns undefined if the default file cannot be read, and --admin names the address anyway. */
 export function clientConfig({ config, admin }: AdminOptions): ClientSettings | undefined {
   try {
     return required(config, loadClientConfig).config;

@@ -11,8 +11,8 @@ import { failed } from './options.ts';
 const DELIVERED_MS = 10_000;
 
 /**
- * Sends a signed sample callback, and waits for its delivery, with this configuration's app and receiver: through a separate
- * bridge, on a free port of loopback and in a temporary folder, so that the real copies do not change.
+ * Sends a signed sample callback, and waits for its delivery, with this configuration's app and receiver, but through a
+ * bridge of its own, on loopback and in a temporary folder, so that the real copies do not change.
  */
 export async function selfTest(config: Config): Promise<{ says: string; fault?: Fault }> {
   const folder = mkdtempSync(join(tmpdir(), 'group-sync-bridge-self-test-'));

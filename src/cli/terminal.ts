@@ -16,10 +16,7 @@ export function paint(style: Style, text: string): string {
   return sequence(styleText(style, visible(text), { stream: process.stdout }));
 }
 
-/**
- * Writes text for people, and is the only way to do so. It makes visible whatever a terminal would obey, except this
- * program's own sequences.
- */
+/** Writes text for people, always: it makes visible whatever a terminal would obey, except this program's own sequences. */
 export function write(stream: NodeJS.WriteStream, text: string): void {
   stream.write(text.split(OWN).map(visible).join('\x1b'));
 }

@@ -7,10 +7,7 @@ import type { GroupEvent } from './types.ts';
 const { data } = canonicalEvent.shape;
 const { changed, origin, occurredAtFrom } = data.shape;
 
-/**
- * The event that a reader may rely on. Unlike the writer's schema it accepts whatever a later bridge may add without a new
- * version (docs/compatibility.md).
- */
+/** The event for readers. It accepts what a later bridge may add without a new version (docs/compatibility.md). */
 export const receivedEvent = canonicalEvent
   .extend({
     data: data

@@ -100,7 +100,6 @@ function batchOf(own: unknown): z.ZodRawShape {
   return object instanceof z.ZodObject ? object.shape : {};
 }
 
-/** A user's connector that a configuration names. */
 export type OwnKind = LoadedKind | { readonly kind: string; readonly trouble: string };
 interface LoadedKind {
   readonly kind: string;
@@ -108,7 +107,6 @@ interface LoadedKind {
   readonly connector: ConnectorContract<unknown>;
 }
 
-/** Names that the options of a user's connector cannot have. */
 const RESERVED = [...Object.keys(laneOptions.shape), 'kind', 'module'];
 
 /** Returns the options of a user's connector whose names are reserved. */

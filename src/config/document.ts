@@ -28,7 +28,6 @@ export interface Place {
   readonly unusable: boolean;
 }
 
-/** A problem at an offset of the text. */
 export interface Finding {
   readonly offset: number;
   readonly path: Path;
@@ -87,7 +86,6 @@ interface Walk {
   readonly targets: ReadonlyMap<Alias, Node>;
   readonly places: Map<string, Place>;
   readonly findings: Finding[];
-  /** The collections that the walk is inside of. */
   readonly open: Set<Node>;
   values: number;
   lastQuote: number | undefined;
@@ -98,10 +96,7 @@ function report({ findings }: Walk, offset: number, path: Path, message: string,
   findings.push({ offset, path, message, suggestion });
 }
 
-/**
- * Returns the data of a node; undefined for a plain scalar that expands to nothing, which counts as left out. `key` and
- * `alias` are the offsets of its key and of the alias that refers to it.
- */
+/** Returns undefined for a plain scalar that expands to nothing. `key` and `alias` are the offsets of what leads to it. */
 function read(walk: Walk, node: unknown, path: Path, key?: number, alias?: number): unknown {
   const [from = 0, to = 0] = (isNode(node) && node.range) || [];
   const start = alias ?? (from < to ? from : (key ?? from));

@@ -3,7 +3,6 @@ import { readStart } from '../model/bounded.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** A mistake in a text, and its index there. */
 interface ExpansionFault {
   readonly index: number;
   readonly message: string;

@@ -18,7 +18,6 @@ export class ConfigRefused extends BridgeError {
   }
 }
 
-/** What reads the configuration, again at each reload. */
 export interface ConfigSource {
   readonly file: string;
   load(): ConfigResult<Config>;
@@ -34,10 +33,7 @@ interface ReloadPorts {
   stopping(): boolean;
 }
 
-/**
- * Applies what changed in the file; throws ConfigRefused if it cannot. Reloads run one at a time: all requests during one
- * share the next, which reads the file again.
- */
+/** Reloads run one at a time: requests during one share the next, which reads the file again. Throws ConfigRefused. */
 export function createReload(ports: ReloadPorts): () => Promise<ReloadResult> {
   let last: Promise<unknown> = Promise.resolve();
   let next: Promise<ReloadResult> | undefined;

@@ -77,7 +77,6 @@ async function untilClosed(before: ReadonlySet<string>): Promise<void> {
   }
 }
 
-/** How soon to give up on an unavailable destination. */
 const UNREACHABLE_MS = 20_000;
 
 export function outageCases<Options>({ connector, unreachable, poison }: Target<Options>): Case[] {
@@ -124,7 +123,6 @@ export function outageCases<Options>({ connector, unreachable, poison }: Target<
   ];
 }
 
-/** The cases that need only the connector's options. */
 export function optionCases<Options>({ connector: { options }, unreachable }: Target<Options>): Case[] {
   const issuesOf = (given: unknown) => {
     const parsed = options.safeParse(given);

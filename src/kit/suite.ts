@@ -29,7 +29,6 @@ export function connectorCases<Options>(given: Target<Options>): Case[] {
   return [...destinationCases(target), ...optionCases(target)];
 }
 
-/** The cases that need the destination. */
 export function destinationCases<Options>(target: Target<Options>): Case[] {
   return [
     ...deliveryCases(target),

@@ -27,7 +27,6 @@ export interface Place {
   dispose?(): Promise<void>;
 }
 
-/** What the destination holds of one event. */
 export interface Found {
   readonly id: EventId;
   readonly groupId: string;

@@ -24,7 +24,6 @@ interface AddressPorts {
   readonly clock: Clock;
   readonly service?: ServiceClock;
   readonly signals: SignalBus;
-  /** Aborts when the bridge stops. */
   readonly stopping: AbortSignal;
 }
 

@@ -13,7 +13,6 @@ import { createPace } from './pace.ts';
 
 export type ReconcileSettings = NonNullable<Config['reconcile']> & { readonly sdkAppId: string };
 
-/** A group as described by the service. */
 export type RemoteGroup = { readonly [Field in ProfileField | 'owner']?: string | undefined } & {
   readonly groupId: string;
   readonly groupType?: string | undefined;
@@ -28,7 +27,6 @@ export interface GroupsRead {
    */
   readonly readAt: number;
   readonly groups: readonly RemoteGroup[];
-  /** The groups that do not exist, according to the service. */
   readonly gone: readonly string[];
   readonly failed: readonly GroupFailure[];
 }
@@ -40,7 +38,6 @@ export interface GroupFailure {
   readonly passes: boolean;
 }
 
-/** Returns the keys of the custom fields to ask for. */
 type KeysOf = (ids: readonly string[]) => readonly string[];
 
 export const MAX_IDS = 50;
@@ -52,7 +49,6 @@ const ITEM_ATTEMPTS = 4;
 const MAX_SINGLE_REFUSALS = 20;
 /** After this many groups were refused because of the configured keys, a call omits them before it is halved. */
 const FEW = 3;
-/** An id that no group has. */
 const NOWHERE = '@TGS#NOWHERE';
 
 const named = z.looseObject({ GroupId: z.string().min(1) });
@@ -177,10 +173,7 @@ export function createGroupApi(settings: ApiSettings, clock: Clock, service = cr
     return found;
   }
 
-  /**
-   * Yields all group ids of a type, in pages of up to 10,000. Throws ListRefused if the service refuses this list, and a
-   * BridgeError if it cannot be asked.
-   */
+  /** Yields all group ids of a type, page by page. Throws ListRefused for this list, a BridgeError for any. */
   async function* groupIds(groupType: string, signal: AbortSignal) {
     let limit = PAGE;
     const seen = new Set<string>();

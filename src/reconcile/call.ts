@@ -42,7 +42,6 @@ const top = z
   .custom<object>((answer) => isObject(answer) && ('ActionStatus' in answer || 'ErrorCode' in answer))
   .pipe(z.looseObject({ ...verdict, ActionStatus: text }));
 
-/** Why a call has no usable answer. */
 interface Trouble {
   readonly fault: Fault;
   readonly about: CodeClass['about'];
@@ -200,7 +199,6 @@ function read(bytes: Uint8Array): unknown {
   }
 }
 
-/** See GroupsRead.readAt. */
 export function readAtOf(date: string | null, tookMs: number, sentAt: number): number {
   const served = date === null ? Number.NaN : Date.parse(date);
   // A Date that is far off comes from another machine or from a cache.

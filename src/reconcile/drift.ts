@@ -10,14 +10,12 @@ import { eventId, type Identity } from '../model/event-id.ts';
 import { fieldOf, type Group, type Version } from '../model/group.ts';
 import type { RemoteGroup } from './api.ts';
 
-/** What differs between the merged state and what the service says. */
 type Drift = NonNullable<ReturnType<typeof driftOf>>;
 
 /**
  * Invariant 4: compares the merged state with what the service says, field by field; returns undefined if nothing differs.
  * A field changed after `readAt` is newer than the read, and stays. A field that no event has set differs from an empty
- * one, so that copies end up with every field. A group destroyed here but alive there was created anew: all its fields
- * differ.
+ * one, so that copies end up with every field. Of a group destroyed here but alive there, all fields differ: it is new.
  */
 export function driftOf(state: Group | undefined, remote: RemoteGroup, readAt: number) {
   const versions = state?.versions ?? {};

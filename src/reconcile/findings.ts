@@ -20,7 +20,6 @@ export function keepFindings(file: string) {
     return appended;
   };
   return {
-    /** Forgets the findings of the previous dry run. */
     begin: () => append('', 'w'),
     async add(findings: readonly ReconcileFinding[]): Promise<void> {
       if (findings.length > 0) await append(findings.map((one) => `${JSON.stringify(one)}\n`).join(''), 'a');

@@ -20,7 +20,6 @@ import { driftOf, fieldsAhead, goneEvent, isNewlyGone, readEvent } from './drift
 import { type Findings, findingOf } from './findings.ts';
 
 export interface PlannedRun {
-  /** Updated during the run. */
   readonly run: ReconcileRun;
   /** The groups to read, instead of those listed and known. */
   readonly groupIds: readonly string[] | undefined;
@@ -54,7 +53,6 @@ const MAX_FAILURES = 1_000;
 const LASTING_RUNS = 3;
 /** How many gone groups are examined or recorded at a time, so that callbacks come in between. */
 const STEP = 500;
-/** How many findings are written at a time. */
 const LISTED = 1_000;
 /** This many groups may go in any case, since a percentage of few groups is none. */
 const FEW = 20;
@@ -247,10 +245,7 @@ export function mostGone(maxGone: number | string, known: number): number {
   return typeof maxGone === 'number' ? maxGone : Math.max(FEW, (Number.parseFloat(maxGone) / 100) * known);
 }
 
-/**
- * Yields the groups that the service lists, then the known ones that it does not: these are gone, or of a type without a
- * list.
- */
+/** Yields the groups that the service lists, then the other known ones: they are gone, or of a type without a list. */
 async function* idsToRead(
   { run, groupIds, resumed }: PlannedRun,
   groupTypes: readonly string[],

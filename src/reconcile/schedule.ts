@@ -19,12 +19,10 @@ interface ReconcileRequest {
 }
 
 interface SchedulePorts extends Omit<RunPorts, 'api' | 'reader' | 'findings'> {
-  /** Keeps what the latest dry run found. */
   readonly findingsFile: string;
   readonly database: Pick<Database, 'connection'>;
   /** Learns the service's time from its answers. */
   readonly service?: ServiceClock;
-  /** Aborts when the bridge stops. */
   readonly stopping: AbortSignal;
 }
 
@@ -61,7 +59,6 @@ export function createReconcileSchedule(config: ReconcileConfig, ports: Schedule
 
 /** An older interrupted run is not resumed. */
 const RESUME_WITHIN_MS = 86_400_000;
-/** How soon a failed run is repeated. */
 const RETRY_MS = 60_000;
 
 export type Reconciler = ReturnType<typeof createReconciler>;
@@ -116,7 +113,6 @@ function createReconciler(settings: ReconcileSettings, ports: RunPorts, signal: 
   signal.addEventListener('abort', () => clearTimeout(timer), { once: true });
 
   const status = () => {
-    /** The current run, or the latest one. */
     const run = current?.run ?? latest;
     return {
       running: current !== undefined,

@@ -9,7 +9,6 @@ export const lossMetrics: Metrics = {
   ),
 };
 
-/** What the copies hold, compared with what they should hold. */
 export const copyMetrics: Metrics = {
   bridge_copy_verified_timestamp_seconds: readEach(
     'When the latest comparison with the whole copy ended, in seconds since 1970; 0 before the first.',

@@ -14,7 +14,6 @@ export type LogFormat = 'json' | 'text';
 /** How many bytes may wait to be written; lines beyond that are dropped. */
 const MOST_WAITING = 262_144;
 
-/** How often writing is tried again. */
 const AGAIN_MS = 100;
 
 /** Writes lines to standard error, escaped so that a terminal obeys nothing that came from outside. */
@@ -48,9 +47,8 @@ type Level = 'info' | 'warn' | 'error';
 type Line = readonly [level: Level, sentence: string, fields?: object];
 
 /**
- * Logs signals, with levels by consequence: error = a person is needed, warn = nothing is lost, info = the life of the
- * bridge. Normal operation logs nothing per event. No line holds a body, a token or a secret. Signals in `without` are
- * logged elsewhere.
+ * Levels by consequence: error = a person is needed, warn = nothing is lost, info = the life of the bridge. Normal operation
+ * logs nothing per event. No line holds a body, a token or a secret. Signals in `without` are logged elsewhere.
  */
 export function logSignals(signals: SignalBus, log: Logger, without: ReadonlySet<SignalName> = new Set()): void {
   const limited = createRateLimit(([level, sentence, fields], since) => log[level]({ ...fields, since }, sentence));

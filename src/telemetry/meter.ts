@@ -5,7 +5,6 @@ import type { Standing } from '../model/verdict.ts';
 interface Scope {
   readonly registry: Registry;
   readonly signals: SignalBus;
-  /** The connectors that exist now. */
   connectors(): readonly Standing[];
 }
 

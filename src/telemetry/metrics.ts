@@ -268,7 +268,6 @@ function laneMetrics(clock: Clock): Metrics {
   };
 }
 
-/** Metrics of reconcile, without its dry runs, and of reloads. */
 function reconcileMetrics({ reconcile }: MetricSources): Metrics {
   return {
     bridge_reconcile_runs_total: counter(

@@ -11,7 +11,7 @@ const EVERY_MS = 60_000;
 const ANSWER_MS = 10_000;
 
 const message = z.object({ text: z.string(), at: z.string(), app: z.string(), recording: sentence, copies: sentence });
-/** The message that each address must still be sent. */
+/** The unsent message of each address. */
 const outbox = z.record(z.string(), message);
 
 interface NotifyPorts {

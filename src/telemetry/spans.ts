@@ -1,6 +1,4 @@
-/**
- * OpenTelemetry, through its API alone: spans exist only if an SDK was loaded at the start. Both threads load this file.
- */
+/** OpenTelemetry, by its API alone: spans exist only if an SDK was loaded at the start. Both threads load this file. */
 import {
   context,
   createTraceState,

@@ -12,7 +12,6 @@ import type { Group } from '../model/group.ts';
 
 export type FollowedGroups = ReturnType<typeof openFollowedGroups>;
 
-/** How many groups of the destination are written in one transaction. */
 const PAGE = 1_000;
 
 /** Looks at several groups, since a destroyed one may lack its source. */

@@ -24,11 +24,10 @@ import { addWorkerRoutes } from './routes.ts';
 export interface Worker {
   readonly adminUrl: string;
   readonly connectors: readonly string[];
-  /** Lets what is with the destinations come to its end within `shutdownMs`, leaves the groups, closes. Safe to call twice. */
+  /** Lets deliveries end within `shutdownMs`, leaves the consumer groups, closes. Safe to call twice. */
   stop(reason: string): Promise<void>;
 }
 
-/** How often the figures shown are read from the topics. */
 const LOOK_MS = 5_000;
 const IN_FLIGHT_MS = 2_500;
 

@@ -3,7 +3,6 @@ import { BridgeError } from '../../model/fault.ts';
 import type { NoticeCode } from './notices.ts';
 import type { ConsolePorts } from './ports.ts';
 
-/** The notice to show, with its number if it has one. */
 export type Result = readonly [NoticeCode] | readonly [NoticeCode, number];
 
 const seq = z
@@ -94,7 +93,6 @@ const ACTIONS: Readonly<
   },
 };
 
-/** Resolves with undefined if there is no such action. */
 export async function act(
   ports: ConsolePorts,
   action: string,

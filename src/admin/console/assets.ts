@@ -5,7 +5,6 @@ import { createRequire } from 'node:module';
 const { resolve } = createRequire(import.meta.url);
 const own = (name: string): URL => new URL(`./assets/${name}`, import.meta.url);
 
-/** Everything that the console loads. */
 const FILES = {
   'console.css': ['text/css; charset=utf-8', own('elements.css'), own('pages.css')],
   'console.js': ['text/javascript; charset=utf-8', own('console.js')],

@@ -90,10 +90,7 @@ export function badges(t: Texts, name: string, troubles: readonly Trouble[]): Ht
 
 const SETTING = /^(app|receiver|journal|admin|connectors|reconcile)\b/;
 
-/**
- * Explains a fault: the meaning of its code, then its message, suggestion and path, in English as in the log. `id` must be
- * unique on the page.
- */
+/** Explains a fault: what its code means, then its message, suggestion and path. `id` must be unique on the page. */
 export function faultLines(t: Texts, { message, path, suggestion, code: name }: Fault, id: string): Html {
   return html`${meaning(t, name)}<div class="fault" lang="en">${value(t, message, { id: `${id}-message`, most: 240 })} ${small(name)}${
     suggestion !== undefined && html`<p><span class="quiet" aria-hidden="true">→</span> ${shown(suggestion)}</p>`

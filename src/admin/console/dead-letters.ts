@@ -104,7 +104,6 @@ interface Meant {
   readonly connector: string;
   readonly cause?: string | undefined;
   readonly seq?: number;
-  /** The page to return to. */
   readonly back: string;
 }
 

@@ -71,7 +71,6 @@ const STANDINGS: Readonly<Record<EventCopy['standing'] | GroupCopy['standing'], 
   unknown: 'held',
 };
 
-/** The status of an event or a group at a connector. */
 type Copy = Omit<GroupCopy, 'standing'> & Pick<EventCopy, 'at' | 'attempts'> & Pick<EventCopy | GroupCopy, 'standing'>;
 
 export function copyList(t: Texts, copies: readonly Copy[]): Html {

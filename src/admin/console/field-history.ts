@@ -2,7 +2,6 @@ import type { JournalEntry } from '../../journal/reads.ts';
 import { type CanonicalEvent, PROFILE_FIELDS } from '../../model/event.ts';
 import { CUSTOM, fieldsOf, fieldText, type Group, merge, onlyFields, type Version } from '../../model/group.ts';
 
-/** The effect of one event on one field. */
 export interface FieldChange {
   readonly seq: number;
   readonly event: CanonicalEvent;
@@ -24,9 +23,8 @@ export interface FieldHistory {
 const CARRIED = new Set(['groupType', 'destroyed', 'owner']);
 
 /**
- * Returns each field with its changes, by merging the group's events (given newest first) from the oldest on. The effect of
- * older, pruned events is taken from the merged state `group`: a field whose version is of none of these events was set
- * before them.
+ * Returns each field with its changes, by merging the group's events (given newest first) from the oldest on. A field whose
+ * version is of none of these events was set before them, and is taken from the merged state `group`.
  */
 export function fieldHistories(group: Group, entries: readonly JournalEntry[]): FieldHistory[] {
   let state = stateBefore(group, new Set(entries.map(({ event }) => event.id)));

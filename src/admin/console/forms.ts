@@ -4,7 +4,6 @@ import type { Texts } from './texts/index.ts';
 
 type Fields = Readonly<Record<string, string | number | undefined>>;
 
-/** A plain form that is posted to an action. */
 export function form(action: string, fields: Fields, content: Html): Html {
   const given = Object.entries(fields).filter(([, text]) => text !== undefined);
   return html`<form method="post" action="/actions/${action}">${given.map(

@@ -12,12 +12,10 @@ import { empty, fitting, leftOut } from './table.ts';
 import { brief, code, type Html, href, moment, optional, plain, relative, value } from './text.ts';
 import type { Texts } from './texts/index.ts';
 
-/** How many events the history of the fields is made from. */
 const MOST_EVENTS = 200;
 const SHOWN_EVENTS = 20;
 /** The limit for the markup of one field's changes. */
 const FIELD_CHARACTERS = 12_288;
-/** How many changes of a field are shown without opening. */
 const RECENT_CHANGES = 4;
 /** Reading copies back is a burden on their destinations. */
 const COPIES_EVERY_MS = 5_000;

@@ -18,7 +18,6 @@ export interface Part {
 
 export interface Page {
   readonly title: string;
-  /** The entry of the navigation that the page belongs to. */
   readonly section: Section;
   readonly parts: readonly Part[];
   readonly status?: 200 | 404;
@@ -59,7 +58,6 @@ export const lead = (title: string, words: string): Part => ({
 <p class="lead quiet">${words}</p>`,
 });
 
-/** The page for something that does not exist. */
 export const unknownPage = (section: Section, title: string, words: Html): Page => ({
   title,
   section,
@@ -89,7 +87,6 @@ export function count(number = 0): Html | '' {
   return number === 0 ? '' : html` <span class="badge bad">${figure(number)}</span>`;
 }
 
-/** The result of an action, at the top of the page. */
 export interface Notice {
   readonly tone: 'ok' | 'bad';
   readonly text: string;

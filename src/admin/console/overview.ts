@@ -129,7 +129,6 @@ function reconcileWords(t: Texts, reconcile: BridgeState['reconcile']): Html {
 <p>${t.overview.result(dryRun, counts.mended, counts.inStep)}${counts.failed > 0 && t.connectors.failed(counts.failed)} <a href="/reconcile">${t.overview.details}</a></p>`;
 }
 
-/** Offers a sample callback until there is a first one. */
 function sample({ t, receiver, status }: View): Html | false {
   if (receiver.sampler() === undefined || status().journal.head > 0) return false;
   return html`<div class="row">${button('sample', {}, t.overview.sample)}<span class="quiet">${t.overview.sampleIs}</span></div>`;

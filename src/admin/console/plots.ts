@@ -187,7 +187,7 @@ ${quarters.map(
 </svg></div></figure>`;
 }
 
-/** 21:17, with seconds where they are not zero. */
+/** 21:17, with seconds unless they are zero. */
 function timeOf(t: Texts, ms: number): string {
   return stamp(t, ms).slice(11).replace(/:00$/, '');
 }

@@ -5,7 +5,6 @@ import type { BridgeState } from '../contract.ts';
 import type { BridgePorts } from '../ports.ts';
 import type { Texts } from './texts/index.ts';
 
-/** All that the console needs from the bridge. */
 export interface ConsolePorts extends BridgePorts {
   status(): BridgeState;
   readonly stats: Stats;

@@ -57,7 +57,6 @@ export function table(caption: string, columns: readonly Column[], rows: readonl
 <tbody role="rowgroup">${rows.map(({ id, cells }) => html`<tr role="row" id="${id}">${cells.map(cell)}</tr>`)}</tbody></table>`;
 }
 
-/** Says that there is nothing to list, and why. */
 export function empty(words: string | Html): Html {
   return html`<p class="panel quiet">${words}</p>`;
 }

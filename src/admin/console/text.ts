@@ -99,7 +99,6 @@ export function brief(text: string, most = 80): Html {
   return text.length <= most ? shown(text) : html`${shown(truncate(text, most))}…`;
 }
 
-/** Shows the beginning of a text that may be missing. */
 export function optional(text: string | undefined): Html {
   return text ? brief(text, 32) : html`<span class="quiet">–</span>`;
 }
@@ -139,7 +138,6 @@ const EXCERPT = 90;
 export interface Place {
   readonly id: string;
   readonly rest?: string;
-  /** Longer values have to be opened. */
   readonly most?: number;
 }
 
@@ -177,16 +175,12 @@ export function moment(t: Texts, ms: number, now: number): Html {
   }${time}</time>`;
 }
 
-/**
- * Shows a moment relative to now: `ago` as "12 s ago", `for` as "for 12 s", `in` as "in 4 s". The script counts; the server
- * writes the moment itself, so that each rendering is the same.
- */
+/** Shows a moment as "12 s ago", "for 12 s" or "in 4 s". The script counts; so each rendering of the server is the same. */
 export function relative(t: Texts, ms: number, tick: keyof Texts['moments']): Html {
   const at = `${stamp(t, ms)} UTC`;
   return html`<time datetime="${new Date(ms).toISOString()}" data-tick="${tick}" title="${at}">${t.moments[tick](at)}</time>`;
 }
 
-/** Returns a link within the console, whatever the values hold. */
 export function href(path: string, query: Readonly<Record<string, string | number | undefined>> = {}): string {
   const given = Object.entries(query).filter((entry): entry is [string, string | number] => entry[1] !== undefined);
   const search = new URLSearchParams(given.map(([name, text]): [string, string] => [name, String(text)])).toString();

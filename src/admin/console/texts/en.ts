@@ -78,7 +78,6 @@ export const en = {
   /** The meaning of a fault's code, since its message is in English. */
   fault: { setting: 'Setting', means: {} as Partial<Record<FaultCode, string>> },
 
-  /** The results of actions, by their codes. */
   notices: {
     paused: () => 'Paused. Callbacks go on being recorded; the connector takes nothing until it is resumed.',
     resumed: () => 'Resumed.',

@@ -2,7 +2,6 @@ import { html } from 'hono/html';
 import { figure, plural, span } from '../../../../model/text.ts';
 import type { Html } from '../../text.ts';
 
-/** The texts of the pages other than the overview. */
 export const pages = {
   events: {
     group: 'Group id',
