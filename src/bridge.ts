@@ -1,10 +1,10 @@
 import { createAdminRoom } from './admin/room.ts';
 import { ADMIN_SERVER } from './admin/server.ts';
-import { type Change, enabledOf } from './config/diff.ts';
+import { enabledOf } from './config/diff.ts';
 import { opennessOf } from './config/listeners.ts';
 import { type ConfigSource, createReload } from './config/reload.ts';
 import type { Config } from './config/schema.ts';
-import { type DeliveryRoom, startDeliveryRoom } from './delivery/room.ts';
+import { startDeliveryRoom } from './delivery/room.ts';
 import { keepCertificate, readCertificate } from './http/certificate.ts';
 import { shareDescriptors } from './http/descriptors.ts';
 import { closeServer, listen } from './http/server.ts';
@@ -66,7 +66,16 @@ export async function startBridge(initial: Config, logLevel: LogLevel = 'info', 
     const reload = createReload({
       source: options.source,
       current: () => base.config,
-      prepare: (change) => prepareChange(base, { receiver, delivery, reconcile }, change),
+      prepare({ config, added, changed, removed, applied }) {
+        const exchangeReceiver = receiver.prepare(config);
+        return async () => {
+          // From here on retention keeps what added connectors need, and the metrics omit removed ones.
+          base.config = config;
+          exchangeReceiver();
+          await delivery.exchange(enabledOf(config.connectors), [...removed, ...changed], [...added, ...changed]);
+          if (applied.includes('reconcile')) await reconcile.exchange(config);
+        };
+      },
       signals: base.signals,
       stopping: () => base.stopping.signal.aborted,
     });
@@ -159,7 +168,6 @@ function startReconcileRoom(base: Base, { file, ...room }: JournalRoom) {
   base.onStop(schedule.end);
   return schedule;
 }
-type ReconcileRoom = ReturnType<typeof startReconcileRoom>;
 
 function createReceiverRoom(base: Base, { file, journal, reader }: JournalRoom) {
   const { clock, service, signals, stopping } = base;
@@ -220,24 +228,6 @@ function createReceiverRoom(base: Base, { file, journal, reader }: JournalRoom) 
       if (open !== undefined) signals.emit('receiver.open', { message: open });
       origin = listening.origin;
     },
-  };
-}
-type ReceiverRoom = ReturnType<typeof createReceiverRoom>;
-
-/** Prepares for another configuration, and returns what puts it into effect. Throws if a file that it needs is unusable. */
-function prepareChange(
-  base: Base,
-  { receiver, delivery, reconcile }: { receiver: ReceiverRoom; delivery: DeliveryRoom; reconcile: ReconcileRoom },
-  change: Change,
-): () => Promise<void> {
-  const exchangeReceiver = receiver.prepare(change.config);
-  return async () => {
-    // From here on retention keeps what added connectors need, and the metrics omit removed ones.
-    base.config = change.config;
-    exchangeReceiver();
-    const ending = [...change.removed, ...change.changed];
-    await delivery.exchange(enabledOf(change.config.connectors), ending, [...change.added, ...change.changed]);
-    if (change.applied.includes('reconcile')) await reconcile.exchange(change.config);
   };
 }
 
