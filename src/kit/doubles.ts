@@ -1,7 +1,7 @@
 /** The suite's stand-ins for the bridge: a host that remembers its notes, events, and the engine's path to a sink. */
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import type { ConnectorContract, Host, Outcomes, Sink } from '../../connectors/contract.ts';
+import type { ConnectorContract, Host, Outcomes } from '../../connectors/contract.ts';
 import { deliver } from '../delivery/deliver.ts';
 import { compileFilter, type FilterSettings } from '../delivery/filter.ts';
 import { systemClock } from '../model/clock.ts';
@@ -34,14 +34,7 @@ export function optionsOf<Options>({ options }: ConnectorContract<Options>, give
   assert.fail(`the options are refused: ${parsed.error.issues.map(({ message }) => message).join(', ')}`);
 }
 
-/** A sink as the bridge drives it: events go in, outcomes by event id come out. */
-export interface Driven {
-  readonly sink: Sink;
-  deliver(batch: readonly CanonicalEvent[], signal: AbortSignal): Promise<Outcomes>;
-  /** Examines the destination as `check --connect` does, and throws the first fault. */
-  check(signal: AbortSignal): Promise<void>;
-  close(): Promise<void>;
-}
+export type Driven = Awaited<ReturnType<typeof openDriven>>;
 
 export interface DrivenSettings {
   /** The merged state of a group; by default it is merged from the delivered events. */
@@ -49,18 +42,19 @@ export interface DrivenSettings {
   readonly filter?: FilterSettings;
 }
 
+/** Opens a sink that is driven as by the bridge: events go in, outcomes by event id come out. */
 export async function openDriven<Options>(
   connector: ConnectorContract<Options>,
   options: Options,
   host: Host,
   { group, filter = {} }: DrivenSettings = {},
-): Promise<Driven> {
+) {
   const sink = await connector.open(options, host, never());
   const known = new Map<string, Group>();
   const whole = sink.holds === 'groups' && sink.follow !== undefined;
   return {
     sink,
-    deliver(batch, signal) {
+    deliver(batch: readonly CanonicalEvent[], signal: AbortSignal): Promise<Outcomes> {
       if (whole)
         for (const event of batch)
           known.set(event.subject, merge(known.get(event.subject) ?? newGroup(event.subject), event));
@@ -68,7 +62,8 @@ export async function openDriven<Options>(
       const entries = batch.map((event, index) => entryOf(index, event));
       return deliver(sink, entries, groups, compileFilter(filter), signal);
     },
-    async check(signal) {
+    /** Examines the destination as `check --connect` does, and throws the first fault. */
+    async check(signal: AbortSignal): Promise<void> {
       signal.throwIfAborted();
       for await (const { state, fault } of connector.examine(options, host, signal)) {
         if (state === 'wrong' && fault !== undefined) throw new Unreachable(fault);

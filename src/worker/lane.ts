@@ -1,4 +1,4 @@
-import type { Host, Sink, Source, SourceWork, WorkerSource } from '../../connectors/contract.ts';
+import type { Host, Sink, Source, SourceWork } from '../../connectors/contract.ts';
 import { holdsOf, openSink, source as sourceKind } from '../../connectors/index.ts';
 import type { ConnectorConfig, Source as SourceConfig } from '../config/schema.ts';
 import { compileFilter } from '../delivery/filter.ts';
@@ -9,13 +9,7 @@ import { orAborted, within } from '../model/wait.ts';
 import { traceDelivery } from '../telemetry/trace.ts';
 import { type FollowedGroups, openFollowedGroups } from './group-store.ts';
 
-/** One connector of a worker: a lane whose source is shared with the other workers. */
-export interface WorkerLane {
-  readonly lane: Lane;
-  readonly source: WorkerSource;
-  /** Lets the delivery under way end within `ms`, then leaves the consumer group. */
-  end(ms: number): Promise<void>;
-}
+export type WorkerLane = ReturnType<typeof startWorkerLane>;
 
 interface WorkerLaneSettings {
   readonly connector: string;
@@ -31,11 +25,12 @@ interface WorkerLaneSettings {
 /** How long a sink or a source may take to heed the abort and close; one that does neither is abandoned. */
 const CLOSE_MS = 3_000;
 
+/** Starts the lane of one connector of a worker, whose source is shared with the other workers. */
 export function startWorkerLane(
   { connector, config, app, source: options, open, groupsFile }: WorkerLaneSettings,
   clock: Clock,
   signals: SignalBus,
-): WorkerLane {
+) {
   const stop = new AbortController();
   const note = (message: string): void => signals.emit('lane.note', { connector, message });
   /** A worker does not know what the copy held: a person has to refill one that was recreated. */
@@ -103,7 +98,8 @@ export function startWorkerLane(
   return {
     lane: started,
     source,
-    async end(ms) {
+    /** Lets the delivery under way end within `ms`, then leaves the consumer group. */
+    async end(ms: number): Promise<void> {
       started.end(ms);
       const hasEnded = await within(ms + CLOSE_MS, started.ended);
       await source.close();
