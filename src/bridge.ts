@@ -142,7 +142,7 @@ function createBase(config: Config, logLevel: LogLevel, format: LogFormat = 'jso
     connectors: (): readonly string[] => Object.keys(enabledOf(base.config.connectors)),
     /** Registers what stops a room, before those built earlier. Deliveries under way may take another `ms`. */
     onStop: (stop: (ms: number) => void | Promise<void>) => void stops.push(stop),
-    /** Answers what is in flight, drains what it can within `shutdownMs`, closes. Safe to call twice. */
+    /** Answers requests in flight, delivers what it can within `shutdownMs`, closes. Safe to call twice. */
     stop(reason: string): Promise<void> {
       const end = async (): Promise<void> => {
         signals.emit('bridge.stopping', { reason });

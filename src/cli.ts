@@ -20,7 +20,7 @@ function reasonOf(thrown: unknown): string {
 
 // The bridge's files hold what people wrote: only their owner may read them.
 process.umask(0o077);
-// Node 24 warns of each negative time-out of a kafkajs that a user's connector loads, Node 22 of its own SQLite.
+// Node 24 warns of each negative time-out in a kafkajs that a user's connector loads, Node 22 of its own SQLite.
 process.removeAllListeners('warning');
 process.on('warning', (warning) => {
   if (!['TimeoutNegativeWarning', 'ExperimentalWarning'].includes(warning.name))

@@ -185,7 +185,7 @@ export const eventAnswer = entry.extend({ copies: z.array(eventCopy) });
 export const groupAnswer = z.object({ group, events: z.array(entry), next, copies: z.array(groupCopy) });
 
 export const forgetRequest = z.strictObject({ groupIds: z.array(groupId).min(1).max(10_000) });
-/** `kept` are those that could not be forgotten, with the reason. */
+/** `kept` are the groups that could not be forgotten, and why. */
 export const forgetAnswer = z.object({ forgotten: count, kept: z.array(z.object({ groupId: z.string(), fault })) });
 /** A step over all groups from `after` on: those destroyed longer ago than `olderMs` are forgotten; in a dry run, named. */
 export const pruneRequest = z.strictObject({
@@ -215,7 +215,7 @@ export const deadLetterSelection = z.strictObject({
 });
 /** The status tells what became of those taken. */
 export const retryAnswer = z.object({ taken: count });
-/** Letters that were refused alike; the sample is the newest. */
+/** Dead letters with the same cause; the sample is the newest. */
 export const deadLetterCause = z.object({
   cause: z.string(),
   code: fault.shape.code,

@@ -23,7 +23,7 @@ export interface DeadLetters {
   readonly naming: 'seq' | 'letter';
   /** Yields those that match, reading `portion` at a time. */
   letters(filter: Filter, portion: number): AsyncIterable<DeadLetter>;
-  /** Resolves with all of them by cause, the most frequent first, as --json prints it. */
+  /** Resolves with their causes, most frequent first, as --json prints them. */
   causes(): Promise<readonly Cause[]>;
   count(): Promise<number>;
   /** Throws a fault if there is none of this name. */
@@ -205,7 +205,7 @@ async function deadLettersOfWorker(
   };
 }
 
-/** Groups the dead letters of a worker, which its topic cannot do. */
+/** Groups the dead letters of a worker by cause, most frequent first. */
 export function causesOf(letters: readonly WorkerDeadLetter[]): Cause[] {
   const groups = Map.groupBy(letters, ({ fault }) => causeOf(fault).id);
   const causes = Array.from(groups, ([cause, those]): Cause => {

@@ -11,7 +11,7 @@ const OWN = `<${randomUUID()}>`;
 /** Marks a sequence of this program's own. */
 export const sequence = (text: string): string => text.replaceAll('\x1b', OWN);
 
-/** Adds colours on a terminal that wants them. */
+/** Adds colours if the terminal wants them. */
 export function paint(style: Style, text: string): string {
   return sequence(styleText(style, visible(text), { stream: process.stdout }));
 }

@@ -30,7 +30,7 @@ export interface GroupStore {
   update(groupId: string, source: string, change: (group: Group | undefined) => Group): Promise<unknown>;
 }
 
-/** A message that is no event, or one of a later bridge. */
+/** A message that is not an event, or that a later bridge wrote. */
 export interface PassedOver {
   /** Why it could not be read. */
   readonly fault: MessageFault;

@@ -3,7 +3,7 @@ import { isObject, jsonIn } from '../model/json.ts';
 import { headersOf, type IncomingMessage, invalid, jsonOf, textOf, type Unreadable, unreadable } from './message.ts';
 import type { Group } from './types.ts';
 
-/** A state of one group, read from a topic; `group` is null when the group is destroyed. */
+/** A state of one group, read from a topic. */
 export interface GroupState {
   readonly groupId: string;
   /** The merged state; null if the group is destroyed. */

@@ -1,4 +1,4 @@
-/** The suite's stand-ins for the bridge: a host that remembers its notes, events, and the engine's path to a sink. */
+/** The suite's stand-ins for the bridge: a host that remembers its notes, events, and the path to a sink. */
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import type { ConnectorContract, Host, Outcomes } from '../../connectors/contract.ts';

@@ -30,9 +30,9 @@ export interface Place {
 export interface Found {
   readonly id: EventId;
   readonly groupId: string;
-  /** The values that event set and that still stand. */
+  /** The values that this event set, and no later one changed. */
   readonly changed: ChangedFields;
-  /** Where it is, in the form of the connector's receipts. */
+  /** Its place, in the form of the connector's receipts. */
   readonly receipt: string;
 }
 

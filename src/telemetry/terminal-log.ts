@@ -96,7 +96,7 @@ function lineOf(answered: Answered, places: Awaited<ReturnType<typeof placesOf>>
   return [line, fault && describeFault(fault), unknown].filter((part) => part !== undefined).join('; ');
 }
 
-/** Names what an event is about: its type, unless that is a change of info, and its fields. */
+/** Names an event's fields, and its type unless that is a change of info. */
 function whatOf(event: CanonicalEvent): string {
   const fields = fieldsOf(event).map(([field]) => field);
   const type = event.type === 'chat.group.info.changed' ? [] : [shortType(event.type)];

@@ -22,7 +22,7 @@ interface WorkerLaneSettings {
   readonly groupsFile: string;
 }
 
-/** How long a sink or a source may take to heed the abort and close; one that does neither is abandoned. */
+/** How long a sink or a source may take to react to the abort and close before it is abandoned. */
 const CLOSE_MS = 3_000;
 
 /** Starts the lane of one connector of a worker, whose source is shared with the other workers. */

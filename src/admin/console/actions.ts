@@ -33,7 +33,7 @@ const asked = z.object({ group: z.string().min(1) });
 const kept = z.object({ id: seq });
 const run = z.object({ dryRun: z.literal('yes').optional() });
 
-/** Each action by the last part of its path. They throw a ZodError or a BridgeError. */
+/** The actions by the last part of their path. They throw a ZodError or a BridgeError. */
 const ACTIONS: Readonly<
   Record<string, (ports: ConsolePorts, form: Readonly<Record<string, unknown>>) => Promise<Result>>
 > = {

@@ -79,7 +79,7 @@ function orders(t: Texts, isLately: boolean): Html {
   return html`<nav class="tabs" aria-label="${t.groups.orders}"><ul class="row">${byId}${lately}</ul></nav>`;
 }
 
-/** Groups whose id begins with the text come first. */
+/** As in the search: groups whose id begins with the text come first. */
 const placeOf = (groupId: string, text: string): '0' | '1' => (groupId.startsWith(text) ? '0' : '1');
 
 function groupTable(t: Texts, rows: readonly Row[], caption: string): Html {

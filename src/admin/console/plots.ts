@@ -192,7 +192,7 @@ function timeOf(t: Texts, ms: number): string {
   return stamp(t, ms).slice(11).replace(/:00$/, '');
 }
 
-/** The next round number whose half is round as well. */
+/** Returns the next round number, whose half is round as well. */
 function niceTop(most: number): number {
   const step = 10 ** Math.floor(Math.log10(Math.max(most, 1)));
   return [1, 2, 3, 4, 6, 8, 10].map((times) => times * step).find((top) => top >= most) ?? most;
