@@ -110,9 +110,7 @@ function callbackMetrics({ commands, status, clockDisagreement }: MetricSources,
     ),
     bridge_event_time_ahead_total: counter(
       'Callbacks whose EventTime cannot be true: more than 2 s ahead of this clock, before 2014, or in seconds.',
-      {
-        'clock.skew': count,
-      },
+      { 'clock.skew': count },
     ),
     bridge_clock_skew_seconds: read(
       'How far the service’s clock seems to be ahead of this machine’s; 0 as long as they agree within 30 s.',
@@ -128,9 +126,7 @@ function callbackMetrics({ commands, status, clockDisagreement }: MetricSources,
     ),
     bridge_lossy_callbacks_total: counter(
       'Callbacks whose text could be read with losses only: it is of no known encoding.',
-      {
-        'callback.lossy': count,
-      },
+      { 'callback.lossy': count },
     ),
     bridge_bounded_callbacks_total: counter(
       'Callbacks with fields that are more than a group holds, or too long: they are in the event’s extra, not merged.',

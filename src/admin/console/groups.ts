@@ -51,10 +51,7 @@ export function groupsPage(ports: View, query: URLSearchParams, signal: AbortSig
       { search: text === '' ? undefined : text },
       following !== undefined && { after: following },
       after === '',
-      {
-        next: t.groups.more,
-        first: t.groups.first,
-      },
+      { next: t.groups.more, first: t.groups.first },
     )}`;
   };
   return {
