@@ -44,7 +44,7 @@ const LATELY = 32;
 /** How long requests in flight may take when the bridge stops; the service gives up after 2 s. */
 const IN_FLIGHT_MS = 2_500;
 
-/** Builds the rooms in the order in which events pass them, and stops them in reverse, so that nothing recorded is left. */
+/** Builds the rooms in the order that events take through them, and stops them in reverse, so that nothing is left behind. */
 export async function startBridge(initial: Config, logLevel: LogLevel = 'info', options: StartOptions = {}) {
   const base = createBase(initial, logLevel, options.log);
   try {
