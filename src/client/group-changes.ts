@@ -34,7 +34,9 @@ export interface GroupStore {
 export interface PassedOver {
   /** Why it could not be read. */
   readonly fault: MessageFault;
+  /** Where the message is. */
   readonly partition: number;
+  /** Its place in the partition. */
   readonly offset: string;
   /** The unchanged message. */
   readonly message: IncomingMessage;

@@ -5,6 +5,7 @@ import type { Group } from './types.ts';
 
 /** A state of one group, read from a topic. */
 export interface GroupState {
+  /** The group id. */
   readonly groupId: string;
   /** The merged state; null if the group is destroyed. */
   readonly group: Group | null;
