@@ -50,8 +50,6 @@ const PAGE = 10_000;
 const ITEM_ATTEMPTS = 4;
 /** After so many single groups refused in a row, without an answer to any call, the call itself may be what is refused. */
 const MAX_SINGLE_REFUSALS = 20;
-/** After so many groups that were refused for the configured keys, all of a call are read without before it is halved. */
-const FEW = 3;
 /** The id of no group. */
 const NOWHERE = '@TGS#NOWHERE';
 
@@ -108,8 +106,6 @@ export function createGroupApi(settings: ApiSettings, clock: Clock, service = cr
   const { call, once, faultOf } = createCaller(settings, clock, service);
   /** Groups that were refused one by one since the last answer. */
   let refusedInRow = 0;
-  /** Times in a row that groups were refused with the configured keys, and read without. */
-  let keysRefusedInRow = 0;
 
   /** Asks for at most MAX_IDS groups with the custom fields `keys`. Throws a BridgeError when the service cannot be asked. */
   async function ask(ids: readonly string[], keys: readonly string[], signal: AbortSignal) {
@@ -120,7 +116,10 @@ export function createGroupApi(settings: ApiSettings, clock: Clock, service = cr
     const info = described.safeParse('body' in answer ? answer.body : undefined);
     if (info.success && 'readAt' in answer) {
       refusedInRow = 0;
-      return { readAt: answer.readAt, ...classify(ids, info.data.GroupInfo, faultOf) };
+      const { tooLarge, ...found } = classify(ids, info.data.GroupInfo, faultOf);
+      // Said of one group, it is a matter of what the call asks for, too.
+      if (tooLarge !== undefined) return { fault: tooLarge, about: 'group', again: 'less' } as const;
+      return { readAt: answer.readAt, ...found };
     }
     // Said of the whole call, it is said of the one group that is asked for.
     if ('goneAt' in answer && answer.goneAt !== undefined && ids.length === 1) {
@@ -132,24 +131,26 @@ export function createGroupApi(settings: ApiSettings, clock: Clock, service = cr
     return refusal;
   }
 
+  /** Whether the service refuses these keys for any group, and not for what a group holds. */
+  const refuses = async (keys: readonly string[], signal: AbortSignal): Promise<boolean> =>
+    keys.length > 0 && 'fault' in (await ask([NOWHERE], keys, signal));
+
   /** As `ask`; what is refused, or answered at too great a length, in halves, down to the one group that it is about. */
   async function groups(ids: readonly string[], keysOf: KeysOf, signal: AbortSignal): Promise<GroupsRead> {
     const keys = keysOf(ids);
     const answer = await ask(ids, keys, signal);
-    if (!('fault' in answer)) {
-      if (keys.length > 0) keysRefusedInRow = 0;
-      return answer;
-    }
+    if (!('fault' in answer)) return answer;
     const { fault, about } = answer;
+    const isOne = ids.length === 1;
     // Anybody may have told of the key that is refused: it must not cost the group. One that is configured is refused for all.
-    const isForKeys = keys.length > 0 && about !== 'moment' && (ids.length === 1 || keysRefusedInRow >= FEW);
+    const mayBeKeys = keys.length > 0 && about !== 'moment';
+    const isForKeys = mayBeKeys && (isOne || (await refuses(keysOf([]), signal)));
     const plain = isForKeys ? await ask(ids, [], signal) : answer;
     if (!('fault' in plain)) {
-      if (keys.length === keysOf([]).length) keysRefusedInRow++;
       const unread = plain.groups.map(({ groupId }) => ({ groupId, fault: aboutKeys(fault), passes: false }));
       return { ...plain, failed: [...plain.failed, ...unread] };
     }
-    if (ids.length > 1) {
+    if (!isOne) {
       const middle = ids.length >> 1;
       return joined(
         await groups(ids.slice(0, middle), keysOf, signal),
@@ -237,8 +238,7 @@ export function createGroupApi(settings: ApiSettings, clock: Clock, service = cr
 const aboutKeys = (fault: Fault): Fault => ({
   ...fault,
   path: 'reconcile.customFields',
-  suggestion:
-    'its custom fields are not read, all else is: the service refuses one of the keys, which may be a callback’s',
+  suggestion: 'its custom fields are not read, all else is: see their values, and the keys, which may be a callback’s',
 });
 
 const unusable = (fault: Fault) => ({ fault, about: 'list', again: 'no' }) as const;
@@ -277,7 +277,8 @@ function classify(
   ids: readonly string[],
   items: readonly unknown[],
   faultOf: (what: string, kind: CodeClass) => Fault,
-): Omit<GroupsRead, 'readAt'> {
+): Omit<GroupsRead, 'readAt'> & { readonly tooLarge: Fault | undefined } {
+  let tooLarge: Fault | undefined;
   const groups: RemoteGroup[] = [];
   const gone: string[] = [];
   const failed: GroupFailure[] = [];
@@ -294,10 +295,12 @@ function classify(
     else if (kind === CODE_CLASSES.gone) gone.push(groupId);
     else if (kind !== undefined) {
       const what = one === undefined ? 'the answer leaves it out' : `${one.ErrorCode} ${one.ErrorInfo}`;
-      failed.push({ groupId, fault: faultOf(what, kind), passes: kind.about === 'moment' });
+      const fault = faultOf(what, kind);
+      if (kind.again === 'less') tooLarge = fault;
+      failed.push({ groupId, fault, passes: kind.about === 'moment' });
     }
   }
-  return { groups, gone, failed };
+  return { groups, gone, failed, tooLarge };
 }
 
 function toGroup(groupId: string, read: z.output<typeof item>): RemoteGroup {
