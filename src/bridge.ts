@@ -191,7 +191,7 @@ function createReceiverRoom(base: Base, { file, journal, reader }: JournalRoom) 
   let origin = '';
   return {
     prepare: receiver.prepare,
-    quarantine: createQuarantine(receiverSettings(base.config), { journal, reader, signals }),
+    quarantine: createQuarantine(() => receiverSettings(base.config), { journal, reader, signals }),
     url: () => (origin === '' ? '' : origin + base.config.receiver.path),
     /** What posts a made-up callback, where that is possible from here. */
     sampler: () => (origin === '' ? undefined : sampleSender(base.config, new URL(origin + base.config.receiver.path))),

@@ -19,7 +19,7 @@ import {
 const RECEIPT = { at: 1_700_000_030_000, nonce: 'n1' };
 
 function read(text: string): Callback {
-  const parsed = parseBody(Buffer.from(text));
+  const parsed = parseBody(Buffer.from(text), 65_536);
   if (!parsed.ok) throw new Error(parsed.fault.message);
   const { fields } = parsed.value;
   const callback = COMMANDS.get(String(fields.CallbackCommand))?.(fields, { strict: true, drop: ['MemberList'] });
