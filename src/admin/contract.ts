@@ -30,7 +30,7 @@ export const restoreStatus = resyncProgress.omit({ how: true, named: true });
 /** The identity and the state of a restore are internal. */
 const copy = copyState
   .omit({ identity: true, scope: true, begins: true })
-  .extend({ incomplete: incomplete.omit({ upTo: true, again: true }).exactOptional() });
+  .extend({ incomplete: incomplete.omit({ upTo: true, again: true, vain: true }).exactOptional() });
 
 const connectorStatus = z.object({
   name: z.string(),
