@@ -14,8 +14,8 @@ import { type DeliveryReader, ROW_REACH, type Told } from './reads.ts';
  *   waiting when a comparison does not find the event.
  * - waiting: it has a row with the time of its next attempt. Entered from pending when the sink says `retry`, and by
  *   every later event of the same group, which must not overtake it. Left for delivered or dead.
- * - dead: it has a row without such a time: a dead letter, with the reason. Only a person moves it on: to waiting by a
- *   retry, out of sight by discarding it.
+ * - dead: it has a row without such a time: a dead letter, with the reason. A person moves it on, to waiting by a retry,
+ *   out of sight by discarding it; a lane only if it finds the destination at fault (see doubt.ts), to waiting.
  *
  * A replay moves the cursor back and deletes the rows after it: those events are pending again.
  *
