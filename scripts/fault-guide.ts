@@ -107,7 +107,7 @@ export const FAULT_GUIDE: readonly Chapter[] = [
       ],
       'event-conflict': ['others kept writing the same document', 'none: it is tried again'],
       'event-unsettled': [
-        'it waits for an earlier event of its group, or the destination said nothing about it',
+        'it waits for an earlier event of its group or is to be delivered again, or the destination said nothing about it',
         'none: it is tried again',
       ],
       'copy-unknown': ['the copy cannot be compared just now', 'see why its connector waits, and look again'],

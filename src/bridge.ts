@@ -190,7 +190,7 @@ function createReceiverRoom(base: Base, { file, journal, reader }: JournalRoom) 
   let origin = '';
   return {
     prepare: receiver.prepare,
-    quarantine: createQuarantine(receiverSettings(base.config), { journal, reader, signals }),
+    quarantine: createQuarantine(() => receiverSettings(base.config), { journal, reader, signals }),
     url: () => (origin === '' ? '' : origin + base.config.receiver.path),
     /** Returns what posts a made-up callback; undefined if that is impossible from here. */
     sampler: () => (origin === '' ? undefined : sampleSender(base.config, new URL(origin + base.config.receiver.path))),

@@ -28,9 +28,9 @@ export const refusal = z.object({ fault });
 export const restoreStatus = resyncProgress.omit({ how: true, named: true });
 
 /** The identity and the state of a restore are internal. */
-const copy = copyState
+export const connectorCopy = copyState
   .omit({ identity: true, scope: true, begins: true })
-  .extend({ incomplete: incomplete.omit({ upTo: true, again: true }).exactOptional() });
+  .extend({ incomplete: incomplete.omit({ upTo: true, again: true, vain: true }).exactOptional() });
 
 const connectorStatus = z.object({
   name: z.string(),
@@ -50,7 +50,7 @@ const connectorStatus = z.object({
   /** The result of the latest replay since the start, of `events` events from the seq `from` on. */
   replayed: z.object({ from: seq, events: count, refused: count, waiting: count }).exactOptional(),
   /** From a worker, which does not know what the copy should hold, only once it is incomplete. */
-  copy: copy.exactOptional(),
+  copy: connectorCopy.exactOptional(),
   /** How often the copy is compared, in ms; absent if it is not. */
   verifyEvery: count.exactOptional(),
   restore: restoreStatus.exactOptional(),

@@ -82,16 +82,19 @@ function isWell({ verdict: { recording, copies } }: Status, allow: readonly stri
   return recording.tone === 'green' && isInStep;
 }
 
+const WAIT_STEP_MS = 200;
+
 async function waitInStep(client: AdminClient, options: StatusOptions): Promise<void> {
   const end = Date.now() + (options.timeout ?? 60_000);
   for (;;) {
-    const reading = await readAgain(client, Math.max(1, end - Date.now()));
+    // The last reading needs time, too.
+    const reading = await readAgain(client, Math.max(WAIT_STEP_MS, end - Date.now()));
     const isThere =
       'status' in reading &&
       isWell(reading.status, NOT_WAITED_FOR) &&
       reading.status.connectors.every(({ lag }) => lag === 0);
     if (!isThere && Date.now() < end) {
-      await delay(200);
+      await delay(WAIT_STEP_MS);
       continue;
     }
     if (!('status' in reading)) throw new BridgeError(reading);

@@ -21,10 +21,11 @@ export type ParsedGroup = ({ readonly ok: true } & GroupState) | Unreadable;
 /** Reads the state of a message from a topic with `content: groups`: the key is the group's id, and no value means destroyed. */
 export function parseGroup(message: IncomingMessage): ParsedGroup {
   if (message.value === null) {
-    const groupId = textOf(message.key ?? '');
-    const lastState = jsonIn(headersOf(message).get(STATE_HEADER) ?? '');
-    const isGroup = groupSchema.safeParse(lastState).success;
-    if (groupId) return { ok: true, groupId, group: null, ...(isGroup && { lastState: lastState as Group }) };
+    const json = jsonIn(headersOf(message).get(STATE_HEADER) ?? '');
+    const lastState = groupSchema.safeParse(json).success ? (json as Group) : undefined;
+    // With `shape.key` the key is not the group id.
+    const groupId = lastState?.groupId ?? textOf(message.key ?? '');
+    if (groupId) return { ok: true, groupId, group: null, ...(lastState && { lastState }) };
     return unreadable({ code: 'message-empty', message: 'a message with neither key nor value', path: 'key' });
   }
   const json = jsonOf(message.value);

@@ -47,8 +47,7 @@ const PAGE = 10_000;
 const ITEM_ATTEMPTS = 4;
 /** After this many single groups were refused in a row, the call itself may be what is refused. */
 const MAX_SINGLE_REFUSALS = 20;
-/** After this many groups were refused because of the configured keys, a call omits them before it is halved. */
-const FEW = 3;
+/** The id of no group. */
 const NOWHERE = '@TGS#NOWHERE';
 
 const named = z.looseObject({ GroupId: z.string().min(1) });
@@ -104,8 +103,6 @@ export function createGroupApi(settings: ApiSettings, clock: Clock, service = cr
   const { call, once, faultOf } = createCaller(settings, clock, service);
   /** How many single groups were refused since the last answer. */
   let refusedInRow = 0;
-  /** How many times in a row groups were refused with the configured keys, and then read without them. */
-  let keysRefusedInRow = 0;
 
   /** Asks for at most MAX_IDS groups with the custom fields `keys`. Throws a BridgeError if the service cannot be asked. */
   async function ask(ids: readonly string[], keys: readonly string[], signal: AbortSignal) {
@@ -116,7 +113,10 @@ export function createGroupApi(settings: ApiSettings, clock: Clock, service = cr
     const info = described.safeParse('body' in answer ? answer.body : undefined);
     if (info.success && 'readAt' in answer) {
       refusedInRow = 0;
-      return { readAt: answer.readAt, ...classify(ids, info.data.GroupInfo, faultOf) };
+      const { tooLarge, ...found } = classify(ids, info.data.GroupInfo, faultOf);
+      // Said of one group, it is a matter of what the call asks for, too.
+      if (tooLarge !== undefined) return { fault: tooLarge, about: 'group', again: 'less' } as const;
+      return { readAt: answer.readAt, ...found };
     }
     // The whole call asked for one group only.
     if ('goneAt' in answer && answer.goneAt !== undefined && ids.length === 1) {
@@ -128,24 +128,26 @@ export function createGroupApi(settings: ApiSettings, clock: Clock, service = cr
     return refusal;
   }
 
+  /** Whether the service refuses these keys for any group, rather than for what one group holds. */
+  const refuses = async (keys: readonly string[], signal: AbortSignal): Promise<boolean> =>
+    keys.length > 0 && 'fault' in (await ask([NOWHERE], keys, signal));
+
   /** Like `ask`, but halves a call that is refused, or whose answer is too long, down to the group that is the reason. */
   async function groups(ids: readonly string[], keysOf: KeysOf, signal: AbortSignal): Promise<GroupsRead> {
     const keys = keysOf(ids);
     const answer = await ask(ids, keys, signal);
-    if (!('fault' in answer)) {
-      if (keys.length > 0) keysRefusedInRow = 0;
-      return answer;
-    }
+    if (!('fault' in answer)) return answer;
     const { fault, about } = answer;
+    const isOne = ids.length === 1;
     // The refused key may come from a stranger's callback, which must not cost the group. A configured one fails for all groups.
-    const isForKeys = keys.length > 0 && about !== 'moment' && (ids.length === 1 || keysRefusedInRow >= FEW);
+    const mayBeKeys = keys.length > 0 && about !== 'moment';
+    const isForKeys = mayBeKeys && (isOne || (await refuses(keysOf([]), signal)));
     const plain = isForKeys ? await ask(ids, [], signal) : answer;
     if (!('fault' in plain)) {
-      if (keys.length === keysOf([]).length) keysRefusedInRow++;
       const unread = plain.groups.map(({ groupId }) => ({ groupId, fault: aboutKeys(fault), passes: false }));
       return { ...plain, failed: [...plain.failed, ...unread] };
     }
-    if (ids.length > 1) {
+    if (!isOne) {
       const middle = ids.length >> 1;
       return joined(
         await groups(ids.slice(0, middle), keysOf, signal),
@@ -230,8 +232,7 @@ export function createGroupApi(settings: ApiSettings, clock: Clock, service = cr
 const aboutKeys = (fault: Fault): Fault => ({
   ...fault,
   path: 'reconcile.customFields',
-  suggestion:
-    'its custom fields are not read, all else is: the service refuses one of the keys, which may be a callback’s',
+  suggestion: 'its custom fields are not read, all else is: see their values, and the keys, which may be a callback’s',
 });
 
 const unusable = (fault: Fault) => ({ fault, about: 'list', again: 'no' }) as const;
@@ -270,7 +271,8 @@ function classify(
   ids: readonly string[],
   items: readonly unknown[],
   faultOf: (what: string, kind: CodeClass) => Fault,
-): Omit<GroupsRead, 'readAt'> {
+): Omit<GroupsRead, 'readAt'> & { readonly tooLarge: Fault | undefined } {
+  let tooLarge: Fault | undefined;
   const groups: RemoteGroup[] = [];
   const gone: string[] = [];
   const failed: GroupFailure[] = [];
@@ -287,10 +289,12 @@ function classify(
     else if (kind === CODE_CLASSES.gone) gone.push(groupId);
     else if (kind !== undefined) {
       const what = one === undefined ? 'the answer leaves it out' : `${one.ErrorCode} ${one.ErrorInfo}`;
-      failed.push({ groupId, fault: faultOf(what, kind), passes: kind.about === 'moment' });
+      const fault = faultOf(what, kind);
+      if (kind.again === 'less') tooLarge = fault;
+      failed.push({ groupId, fault, passes: kind.about === 'moment' });
     }
   }
-  return { groups, gone, failed };
+  return { groups, gone, failed, tooLarge };
 }
 
 function toGroup(groupId: string, read: z.output<typeof item>): RemoteGroup {

@@ -129,7 +129,7 @@ export const CODE_CLASSES = {
     again: 'less',
     about: 'group',
     says: 'the answer would be too large',
-    advice: 'the call is made again for less',
+    advice: 'the group is too large even alone: shorten its texts',
     codes: [10_018],
   },
 } as const satisfies Record<string, CodeClass>;

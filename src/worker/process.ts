@@ -1,5 +1,5 @@
 import { source as sourceKind } from '../../connectors/index.ts';
-import type { WorkerState } from '../admin/contract.ts';
+import { connectorCopy, type WorkerState } from '../admin/contract.ts';
 import { ADMIN_SERVER, createAdminServer } from '../admin/server.ts';
 import { watchVerdict } from '../admin/verdict.ts';
 import { enabledOf } from '../config/diff.ts';
@@ -140,7 +140,7 @@ function watchState(
         lagSeconds: Math.max(0, now - (openSince(name) ?? now)) / 1_000,
         deadLetters: deadLetters(name),
         partitions: its?.partitions() ?? [],
-        ...(copy.incomplete !== undefined && { copy }),
+        ...(copy.incomplete !== undefined && { copy: connectorCopy.parse(copy) }),
       };
     });
     const taking =
