@@ -107,7 +107,7 @@ export const FAULT_GUIDE: readonly Chapter[] = [
       ],
       'event-conflict': ['others kept writing the same document', 'none: it is tried again'],
       'event-unsettled': [
-        'it waits for an earlier event of its group, its Kafka partition has no leader, or the destination did not speak of it',
+        'it is to be delivered again, waits for an earlier event of its group or a leader of its Kafka partition, or the destination did not mention it',
         'none: it is tried again',
       ],
       'copy-unknown': ['the copy cannot be compared just now', 'see why its connector waits, and look again'],

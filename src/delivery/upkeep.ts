@@ -49,6 +49,9 @@ type News = { readonly [Key in keyof CopyState]?: CopyState[Key] | undefined };
 /** Voids the last comparison: the destination, or what it should hold, has changed. */
 const UNVERIFIED: News = { verifiedAt: undefined, scope: undefined };
 
+/** Why an event waits that a comparison missed. */
+const NOT_FOUND: Fault = { code: 'event-unsettled', message: 'a comparison did not find it at the destination' };
+
 interface Pass {
   readonly compareNext: Comparison;
   readonly begun: number;
@@ -77,8 +80,6 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
   const brought = new Set<number>();
   /** All that is known was brought, and nothing was compared since. */
   let isNew = false;
-  /** All that is known was brought, and none of it lay there: it is not brought again until a person asks. */
-  let isVain = false;
 
   const keep = ({ settings, ports: { signals } }: LaneWork, news: News): void => {
     state = Object.fromEntries(
@@ -89,9 +90,8 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
   };
 
   const lose = (lane: LaneWork, reason: string, identity = state.identity, vain = false): void => {
-    isVain = vain;
     const { settings, ports: its, cursor } = lane;
-    const incomplete = { since: its.clock.now(), reason, upTo: cursor };
+    const incomplete = { since: its.clock.now(), reason, upTo: cursor, ...(vain && { vain }) };
     pass = undefined;
     keep(lane, { identity, incomplete });
     const { connector } = settings;
@@ -115,8 +115,9 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
     made = undefined;
     if (moved) {
       [pass, pageAt] = [undefined, undefined];
-      const begins = sink.holds === 'events' ? lane.cursor : undefined;
-      keep(lane, { ...UNVERIFIED, identity, differing: 0, lacking: undefined, begins });
+      const news = { ...UNVERIFIED, identity, differing: 0, lacking: undefined };
+      // None of the events that were lost are to be there.
+      keep(lane, sink.holds === 'events' ? { ...news, begins: lane.cursor, incomplete: undefined } : news);
     }
     unasked = found.unasked;
     // The next look is first.
@@ -166,7 +167,7 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
   /** Brings an incomplete copy all that is known, unless a person has to ask for it. */
   const bringAgain = async (lane: LaneWork, sink: Sink): Promise<void> => {
     if (state.incomplete === undefined) return;
-    const { upTo, again = false } = state.incomplete;
+    const { upTo, again = false, vain = false } = state.incomplete;
     if (sink.holds === 'groups') {
       if (restore === 'auto' && !lane.resyncs.some(({ request }) => isOfAll(request)))
         beginResync(lane, { how: 'join' });
@@ -175,7 +176,7 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
     const oldest = events.oldest()?.seq ?? upTo + 1;
     if (again && lane.cursor >= upTo) return restored(lane, upTo - oldest + 1);
     // Starts at the oldest event left: pruned ones never come again.
-    if (!again && restore === 'auto' && !isVain) await rewind(lane, oldest - 1);
+    if (!again && restore === 'auto' && !vain) await rewind(lane, oldest - 1);
   };
 
   const begin = (lane: LaneWork, sink: Sink, rate: number, mend: boolean): Pass => {
@@ -187,7 +188,7 @@ export function createUpkeep({ verify, restore }: UpkeepSettings, ports: UpkeepP
       filter: settings.filter,
       cursor: () => lane.cursor,
       isWaiting: waiting.holdsBack,
-      bring: (entries: readonly Entry[]) => retryNow(lane, entries),
+      bring: (entries: readonly Entry[]) => retryNow(lane, entries, NOT_FOUND),
       now: its.clock.now,
       random: its.random,
       pageSize: Math.min(rate, MAX_PAGE),
